@@ -1,0 +1,106 @@
+"""One kind of error for everything that a user can put right.
+
+What enters: what went wrong, where, what was found, what was expected, what to do. What leaves: an
+exception whose text says these in that order and whose class carries the exit code of the command line:
+1 an input failed, 2 wrong usage, 3 refused (licence, leakage, integrity). Anything else that is raised is
+a bug of ours and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = ["EEGPTError", "InputError", "UsageError", "RefusedError", "nearest"]
+
+
+class EEGPTError(Exception):
+    """An error that the user can put right.
+
+    Parameters
+    ----------
+    what : str
+        What went wrong, naming the thing (id, file).
+    where : str or Path, optional
+        File, and line or member where known.
+    found, expected : object, optional
+        What was there, and what should have been.
+    todo : str, optional
+        What to do now, as an instruction.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | Path | None = None,
+        found: object = None,
+        expected: object = None,
+        todo: str | None = None,
+    ) -> None:
+        self.what = what
+        self.where = None if where is None else str(where)
+        self.found = None if found is None else str(found)
+        self.expected = None if expected is None else str(expected)
+        self.todo = todo
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        for name, text in (("where", self.where), ("found", self.found), ("expected", self.expected)):
+            if text is not None:
+                lines.append(f"  {name + ':':<10}{text}")
+        if self.todo is not None:
+            lines.append(f"  {'to do:':<10}{self.todo}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The error as plain data, for `--json` output and quarantine records."""
+        return {
+            "error": type(self).__name__,
+            "what": self.what,
+            "where": self.where,
+            "found": self.found,
+            "expected": self.expected,
+            "todo": self.todo,
+        }
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors cross process borders (ingest workers), so all five parts have to survive pickling.
+        return (_rebuild, (type(self), self.what, self.where, self.found, self.expected, self.todo))
+
+
+def _rebuild(cls: type[EEGPTError], what: str, *rest: str | None) -> EEGPTError:
+    where, found, expected, todo = rest
+    return cls(what, where=where, found=found, expected=expected, todo=todo)
+
+
+class InputError(EEGPTError):
+    """One input (file, recording, block) can't be used; other inputs can."""
+
+    exit_code = 1
+
+
+class UsageError(EEGPTError):
+    """The command or the manifest is wrong: nothing was begun."""
+
+    exit_code = 2
+
+
+class RefusedError(EEGPTError):
+    """Refused on purpose: licence, leakage, or integrity of a shard set."""
+
+    exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
+    """A hint such as `did you mean 'eegmat'?` for a name that is not known, or an empty string."""
+    names = list(known)
+    folded = {n.casefold(): n for n in names}
+    close = difflib.get_close_matches(name.casefold(), list(folded), n=n, cutoff=0.6)
+    if not close:
+        return ""
+    return "did you mean " + " or ".join(repr(folded[c]) for c in close) + "?"

@@ -1,0 +1,73 @@
+"""Files that are whole or absent: written as `.part`, synced, then renamed; and their hashes.
+
+What enters: bytes or text and a target path. What leaves: the file under its final name, or nothing. A
+kill at any instant leaves at most a `.part` file, which no reader takes for a whole one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PART", "atomic_path", "write_atomic", "write_json", "canonical_json", "sha256_file", "sync_folder"]
+
+PART = ".part"
+_CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a `.part` path to write to; on success sync it and rename it to `target`.
+
+    The `.part` file is removed when the body raises, so that a full disk leaves the folder as it was.
+    """
+    target = Path(target)
+    part = target.with_name(target.name + PART)
+    try:
+        yield part
+        with part.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        part.replace(target)
+        sync_folder(target.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(target: Path, data: bytes | str) -> None:
+    """Write `data` (text as UTF-8) so that `target` is either whole or absent."""
+    with atomic_path(target) as part:
+        part.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON whose bytes depend on the value alone: sorted keys, no clock, no NaN, a newline at the end."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` as canonical JSON, atomically."""
+    write_atomic(target, canonical_json(value))
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in chunks."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as handle:
+        while chunk := handle.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

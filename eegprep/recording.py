@@ -1,0 +1,174 @@
+"""The words of the data side as types: a recording, its stretches, its trials, what was left out.
+
+Time inside is integer samples at a stated rate; seconds pass through `seconds_to_samples`, the only
+rounding rule there is. `RecordingInfo` is everything that is known of a standardised recording except its
+signal; it is plain data, goes to JSON and comes back, and holds no patient data.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["STANDARD_SFREQ_HZ", "Stretch", "Trial", "LeftOut", "RecordingInfo", "seconds_to_samples", "subtract"]
+
+STANDARD_SFREQ_HZ = 256.0
+
+
+def seconds_to_samples(seconds: float, sfreq_hz: float) -> int:
+    """Seconds to samples: the nearest sample, halves upwards. The only place where this is done."""
+    return math.floor(seconds * sfreq_hz + 0.5)
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Stretch:
+    """Contiguous samples `start_sample <= i < start_sample + n_samples` of a recording."""
+
+    start_sample: int
+    n_samples: int
+
+    @property
+    def stop_sample(self) -> int:
+        """One past the last sample."""
+        return self.start_sample + self.n_samples
+
+
+def subtract(kept: Sequence[Stretch], rejected: Sequence[Stretch]) -> tuple[Stretch, ...]:
+    """The parts of `kept` that no stretch of `rejected` touches, in order; borders in `kept` stay borders."""
+    out: list[Stretch] = []
+    bad = sorted(r for r in rejected if r.n_samples > 0)
+    for stretch in sorted(kept):
+        position = stretch.start_sample
+        for r in bad:
+            if r.stop_sample <= position:
+                continue
+            if r.start_sample >= stretch.stop_sample:
+                break
+            if r.start_sample > position:
+                out.append(Stretch(start_sample=position, n_samples=r.start_sample - position))
+            position = max(position, r.stop_sample)
+        if position < stretch.stop_sample:
+            out.append(Stretch(start_sample=position, n_samples=stretch.stop_sample - position))
+    return tuple(out)
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Trial:
+    """A window with a label: `event` says in the source's own words what it was."""
+
+    start_sample: int
+    n_samples: int
+    task: str
+    label: str
+    event: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A channel, a stretch of one, or a trial that did not get in, and why.
+
+    `kind` is `channel`, `stretch` or `trial`; `code` is a short stable word to count by (`eog`, `flat`,
+    `unknown_name`, ...); `reason` is a sentence for people. A stretch has samples at the standard rate.
+    """
+
+    kind: str
+    name: str
+    code: str
+    reason: str
+    start_sample: int | None = None
+    n_samples: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingInfo:
+    """A standardised recording without its signal, which is (n_electrodes, n_samples) float32 in microvolt.
+
+    Attributes
+    ----------
+    dataset, subject, session, run : str
+        Identity; `session` and `run` may be empty. Strings stay strings (`"010"`).
+    sfreq_hz : float
+        Rate of the stored signal.
+    n_samples : int
+        Length of the stored time line, gaps included.
+    electrodes : tuple of str
+        Vocabulary names, one per row of the signal.
+    references : tuple of str
+        What each electrode was measured against, in the row order of `electrodes`.
+    stretches : tuple of Stretch
+        Contiguous stretches common to all electrodes. No filter and no window crosses a border between two,
+        also where one begins at the sample at which the other ends (epoched files).
+    rejected : mapping of str to tuple of Stretch
+        Per electrode, what was rejected on top of that.
+    sigma_uv : tuple of float
+        Robust standard deviation (1.4826 x median absolute deviation) of each electrode's kept samples.
+    quality : mapping of str to tuple of float or None
+        More figures per electrode, by name (e.g. `line_noise_ratio`), in row order.
+    source_channels : tuple of str
+        The file's own name of each row.
+    source_sha256, signal_sha256 : str
+        Hash of the source file or files, and of the decoded samples before any step.
+    steps : tuple of str
+        The steps that were applied, in order, with their parameters.
+    units_evidence : str
+        Why the signal is believed to be in microvolt.
+    split : str
+        `train`, `validation`, `test`, or empty where the manifest leaves it to the shard stage.
+    attributes : mapping of str to str
+        Facts on the subject or run that tasks may use (group, condition), from the manifest alone.
+    """
+
+    dataset: str
+    subject: str
+    session: str = ""
+    run: str = ""
+    sfreq_hz: float = STANDARD_SFREQ_HZ
+    n_samples: int
+    electrodes: tuple[str, ...]
+    references: tuple[str, ...]
+    stretches: tuple[Stretch, ...]
+    rejected: Mapping[str, tuple[Stretch, ...]] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
+    line_freq_hz: float | None = None
+    sigma_uv: tuple[float, ...] = ()
+    quality: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    source_channels: tuple[str, ...] = ()
+    source_files: tuple[str, ...] = ()
+    source_sha256: str = ""
+    signal_sha256: str = ""
+    source_sfreq_hz: float = STANDARD_SFREQ_HZ
+    source_format: str = ""
+    steps: tuple[str, ...] = ()
+    units_evidence: str = ""
+    split: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """`dataset/subject/session/run`, with `-` for an empty part: the recording's name everywhere."""
+        return "/".join(part or "-" for part in (self.dataset, self.subject, self.session, self.run))
+
+    def kept(self, electrode: str) -> tuple[Stretch, ...]:
+        """The stretches of one electrode that go into blocks."""
+        return subtract(self.stretches, self.rejected.get(electrode, ()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, ready for `canonical_json`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RecordingInfo:
+        """The inverse of `to_json`; an unknown or missing field raises TypeError."""
+        values = dict(data)
+        values["stretches"] = tuple(Stretch(**s) for s in values["stretches"])
+        values["rejected"] = {k: tuple(Stretch(**s) for s in v) for k, v in values.get("rejected", {}).items()}
+        values["trials"] = tuple(Trial(**t) for t in values.get("trials", ()))
+        values["left_out"] = tuple(LeftOut(**x) for x in values.get("left_out", ()))
+        values["quality"] = {k: tuple(v) for k, v in values.get("quality", {}).items()}
+        for name in ("electrodes", "references", "sigma_uv", "source_channels", "source_files", "steps"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
