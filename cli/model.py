@@ -1,0 +1,33 @@
+"""`eegpt`: shards in, an encoder and an electrode graph out."""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+from . import errors
+
+app = typer.Typer(
+    name="eegpt",
+    help="Pre-train on per-electrode shards and transfer to all tasks at once.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+# One module per command group; each has `register(app)` and imports heavy things inside its commands.
+GROUPS = ("train", "transfer", "sizes", "demo")
+
+
+def build() -> typer.Typer:
+    """The app with every command group registered."""
+    for name in GROUPS:
+        importlib.import_module(f".{name}", __package__).register(app)
+    return app
+
+
+def main() -> None:
+    """Entry point of `eegpt`."""
+    errors.run(build())
