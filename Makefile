@@ -1,0 +1,54 @@
+# What a newcomer needs: `make demo` and `make test`. Both make .venv first.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DATA   ?= aeon
+OUT    ?= demo/$(DATA)
+PIP    := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint types imports pytest docs bench clean help
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo              the whole chain on real EEG: ingest, shard, verify, train, transfer, evaluate"
+	@echo "make demo DATA=eegmat  the same on PhysioNet EEGMAT"
+	@echo "make test              linters, types, import rules and all tests"
+	@echo "make docs              the documentation, warnings are errors"
+	@echo "make bench             the benchmarks, tables on the terminal"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is older than 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# A stamp per extra, so that nothing is installed twice and a changed pyproject.toml installs again.
+$(VENV)/.installed-%: $(BIN)/python pyproject.toml constraints-cpu.txt
+	$(PIP) install --quiet --constraint constraints-cpu.txt --editable ".[$*]"
+	@touch $@
+
+demo: $(VENV)/.installed-model
+	$(BIN)/eegpt demo --data $(DATA) --out $(OUT)
+
+test: lint types imports pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+pytest: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+docs: $(VENV)/.installed-dev $(VENV)/.installed-docs
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+bench: $(VENV)/.installed-dev
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache docs/_build

@@ -1,0 +1,85 @@
+"""The house rules that no linter knows: what an import brings in, and whose `eegprep` is installed."""
+
+from __future__ import annotations
+
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import eegprep
+
+
+def run_python(code: str, *, extra_path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment_line = f"import sys; sys.path.insert(0, {str(extra_path)!r})\n" if extra_path else ""
+    return subprocess.run(
+        [sys.executable, "-W", "error::SyntaxWarning", "-c", environment_line + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def modules_of_the_data_side() -> list[str]:
+    return sorted(m.name for m in pkgutil.walk_packages(eegprep.__path__, "eegprep.") if "__main__" not in m.name)
+
+
+def test_no_module_of_the_data_side_imports_torch_webdataset_or_the_model_side() -> None:
+    names = modules_of_the_data_side()
+    assert len(names) > 20
+    code = "\n".join(
+        [
+            "import importlib, sys",
+            f"for name in {names!r}: importlib.import_module(name)",
+            "bad = sorted({m.partition('.')[0] for m in sys.modules} & {'torch', 'webdataset', 'eegpt', 'safetensors'})",
+            "sys.exit(f'imported: {bad}' if bad else 0)",
+        ]
+    )
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_shard_reader_does_not_need_mne() -> None:
+    result = run_python("import sys, eegprep.shards, eegprep.electrodes; sys.exit('mne' in sys.modules)")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("command", ["prep", "model"])
+def test_another_distribution_called_eegprep_stops_every_command(command: str, tmp_path: Path) -> None:
+    info = tmp_path / "eegprep-9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: eegprep\nVersion: 9.9\n")
+    result = run_python(
+        f"from _eegpt_cli.{command} import main\nsys.argv = ['x', '--help']\nmain()", extra_path=tmp_path
+    )
+    assert result.returncode == 2
+    assert "another distribution called 'eegprep' (version 9.9)" in result.stderr
+    assert "to do:" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["prep", "model"])
+def test_help_brings_in_nothing_heavy(command: str) -> None:
+    code = "\n".join(
+        [
+            "import sys",
+            f"from _eegpt_cli.{command} import build, app",
+            "build()",
+            "heavy = {'mne', 'torch', 'numpy', 'scipy', 'pyarrow', 'xarray', 'pydantic', 'matplotlib'}",
+            "bad = sorted({m.partition('.')[0] for m in sys.modules} & heavy)",
+            "sys.exit(f'imported: {bad}' if bad else 0)",
+        ]
+    )
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_no_module_is_installed_under_the_name_cli() -> None:
+    result = run_python(
+        "import importlib.util, sys, os; os.chdir('/'); sys.path[:] = [p for p in sys.path if p]\n"
+        "sys.exit(importlib.util.find_spec('cli') is not None)"
+    )
+    assert result.returncode == 0, result.stderr
