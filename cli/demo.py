@@ -110,9 +110,7 @@ def start_afresh(out: Path) -> None:
             todo="name another one with --out (make demo OUT=...)",
         )
     out.mkdir(parents=True, exist_ok=True)
-    (out / MARKER).write_text(
-        "`eegpt demo` made this folder and makes its contents anew in each run.\n", encoding="utf-8"
-    )
+    (out / MARKER).write_text("`eegpt demo` made this folder; each run makes its contents anew.\n", encoding="utf-8")
     for name in ("stores", "shards", "encoder", "model"):
         if (out / name).exists():
             shutil.rmtree(out / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import json
 import sys
@@ -11,7 +12,17 @@ OTHER_EEGPREP = """\
 another distribution called 'eegprep' (version {version}) is installed in this environment
   found:    its import package has the same name as ours, so one hides the other
   expected: an environment with 'eegpt' alone
-  to do:    python -m pip uninstall eegprep && python -m pip install --force-reinstall --no-deps eegpt, or make a new virtual environment"""
+  to do:    make a new virtual environment for eegpt, or:
+            python -m pip uninstall eegprep; python -m pip install --force-reinstall --no-deps eegpt"""
+
+# What the operating system refuses and a user can put right; any other OSError is ours and shows its traceback.
+TO_DO = {
+    errno.ENOSPC: "free some space and run the same command again; finished work is kept",
+    errno.EDQUOT: "free some of your quota and run the same command again; finished work is kept",
+    errno.EACCES: "ask for the right to read or write there, or name another folder",
+    errno.EPERM: "ask for the right to read or write there, or name another folder",
+    errno.EROFS: "name a folder on a file system that can be written to",
+}
 
 
 def other_eegprep() -> str | None:
@@ -43,7 +54,10 @@ def run(app: Callable[[], object]) -> None:
     except BrokenPipeError:
         raise SystemExit(0) from None
     except OSError as error:
-        if error.errno is None or error.filename is None and error.errno != 28:
+        if error.errno not in TO_DO:
             raise
-        print(f"error: {error.strerror}\n  where:    {error.filename or 'the disk'}", file=sys.stderr)
+        print(
+            f"error: {error.strerror}\n  where:    {error.filename or 'the disk'}\n  to do:    {TO_DO[error.errno]}",
+            file=sys.stderr,
+        )
         raise SystemExit(1) from None
