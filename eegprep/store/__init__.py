@@ -1,0 +1,17 @@
+"""The standardised store: a folder with one Arrow file and one JSON sidecar per recording.
+
+```
+<store>/manifest.yaml            what was ingested
+        lock.yaml  report.json   what it led to (written by `eegprep.ingest`)
+        recordings/<key>.arrow   float32 microvolt, one column per electrode, record batches = time chunks
+        recordings/<key>.json    RecordingInfo; written last: a recording without it is unfinished
+        quarantine/<key>.json    errors of the files that failed
+```
+Importing this package brings in neither mne nor xarray.
+"""
+
+from eegprep.store.keys import id_of_key, key_of_id
+from eegprep.store.reader import Store
+from eegprep.store.writer import CHUNK_SAMPLES, StoredRecordingWriter
+
+__all__ = ["Store", "StoredRecordingWriter", "CHUNK_SAMPLES", "key_of_id", "id_of_key"]

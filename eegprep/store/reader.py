@@ -1,0 +1,225 @@
+"""Read a store: what recordings it holds, and their signal out of memory-mapped Arrow files.
+
+Nothing is loaded until samples are asked for; then they are copied once, from the page cache.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from eegprep.errors import InputError, UsageError, nearest
+from eegprep.files import write_atomic
+from eegprep.recording import RecordingInfo, Stretch
+from eegprep.store.keys import id_of_key, key_of_id
+from eegprep.store.writer import FORMAT, StoredRecordingWriter
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from eegprep.manifest import Manifest
+
+__all__ = ["Store", "RecordingFile"]
+
+
+class RecordingFile:
+    """The signal of one stored recording, memory-mapped.
+
+    Parameters
+    ----------
+    path : Path
+        An `.arrow` file of a store.
+    info : RecordingInfo
+        What its sidecar says; a file that says otherwise is refused.
+    """
+
+    def __init__(self, path: Path, info: RecordingInfo) -> None:
+        try:
+            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            metadata = reader.schema.metadata or {}
+            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InputError(
+                f"the stored signal of {info.id!r} cannot be read",
+                where=path,
+                found=str(error),
+                todo="ingest this recording again: delete its .json and run the same command",
+            ) from error
+        found = ({k: metadata.get(k) for k in FORMAT}, tuple(reader.schema.names), sum(b.num_rows for b in batches))
+        if found != (FORMAT, info.electrodes, info.n_samples):
+            raise InputError(
+                f"the stored signal of {info.id!r} is not what its sidecar says",
+                where=path,
+                found=f"format, electrodes, n_samples = {found}",
+                expected=str((FORMAT, info.electrodes, info.n_samples)),
+                todo="ingest this recording again: delete its .json and run the same command",
+            )
+        self.shape = (len(info.electrodes), info.n_samples)
+        self._batches = batches
+        self._starts = np.cumsum([0, *(b.num_rows for b in batches)])
+
+    def read(self, row: int, start_sample: int, n_samples: int) -> NDArray[np.float32]:
+        """(n_samples,) float32 microvolt of one row; a view into the map where it lies in one chunk."""
+        if not (0 <= row < self.shape[0] and start_sample >= 0 and 0 <= n_samples <= self.shape[1] - start_sample):
+            raise InputError(
+                "samples outside a recording",
+                found=f"row {row}, samples {start_sample} to {start_sample + n_samples}",
+                expected=f"inside {self.shape}",
+            )
+        stop = start_sample + n_samples
+        first = int(np.searchsorted(self._starts, start_sample, side="right")) - 1
+        pieces = []
+        for k in range(first, len(self._batches)):
+            chunk_start = int(self._starts[k])
+            if chunk_start >= stop:
+                break
+            column = self._batches[k].column(row).to_numpy(zero_copy_only=True)
+            pieces.append(column[max(start_sample - chunk_start, 0) : stop - chunk_start])
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
+
+
+class Store:
+    """A folder of standardised recordings. Make one with `create`, read one with `open`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.recordings = self.path / "recordings"
+        self.quarantine = self.path / "quarantine"
+        self._files: dict[str, RecordingFile] = {}
+
+    @classmethod
+    def open(cls, path: Path | str) -> Store:
+        """An existing store.
+
+        Raises
+        ------
+        UsageError
+            Where `path` is no store.
+        """
+        path = Path(path)
+        if not (path / "manifest.yaml").is_file() or not (path / "recordings").is_dir():
+            raise UsageError(
+                "this is no store",
+                where=path,
+                found="a folder without manifest.yaml and recordings/" if path.is_dir() else "no such folder",
+                todo="name the folder that `eegprep ingest --out` wrote",
+            )
+        return cls(path)
+
+    @classmethod
+    def create(cls, path: Path | str, manifest: Manifest) -> Store:
+        """A new store, or the one that an earlier run of the same ingest began."""
+        from eegprep.manifest import dump_manifest
+
+        store = cls(Path(path))
+        store.recordings.mkdir(parents=True, exist_ok=True)
+        text = dump_manifest(manifest)
+        target = store.path / "manifest.yaml"
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            write_atomic(target, text)
+        return store
+
+    @property
+    def manifest(self) -> Manifest:
+        """What was ingested."""
+        from eegprep.manifest import load_manifest
+
+        return load_manifest(self.path / "manifest.yaml")
+
+    def ids(self) -> list[str]:
+        """Ids of the finished recordings, sorted."""
+        keys = (p.stem for p in self.recordings.glob("*.json"))
+        return sorted(id_of_key(k) for k in keys if (self.recordings / f"{k}.arrow").exists())
+
+    def info(self, recording_id: str) -> RecordingInfo:
+        """What is known of one recording.
+
+        Raises
+        ------
+        InputError
+            Where the store does not hold it, or its sidecar cannot be read.
+        """
+        path = self.recordings / f"{key_of_id(recording_id)}.json"
+        try:
+            info = RecordingInfo.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise InputError(
+                f"the store holds no recording {recording_id!r}",
+                where=self.path,
+                found=nearest(recording_id, self.ids()) or f"{len(self.ids())} recordings",
+            ) from None
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                "the sidecar of a recording cannot be read",
+                where=path,
+                found=f"{type(error).__name__}: {error}",
+                todo="delete it and run the same ingest again",
+            ) from error
+        if info.id != recording_id:
+            raise InputError("a sidecar names another recording", where=path, found=info.id, expected=recording_id)
+        return info
+
+    def infos(self) -> list[RecordingInfo]:
+        """All finished recordings, sorted by id."""
+        return [self.info(i) for i in self.ids()]
+
+    def electrode_uv(self, info: RecordingInfo, electrode: str, stretch: Stretch | None = None) -> NDArray[np.float32]:
+        """One electrode's samples, of one stretch or of the whole time line.
+
+        Returns
+        -------
+        ndarray, (stretch.n_samples,) float32
+            Microvolt. Read-only where it is a view into the mapped file.
+        """
+        if electrode not in info.electrodes:
+            raise InputError(
+                f"recording {info.id!r} has no electrode {electrode!r}", found=nearest(electrode, info.electrodes)
+            )
+        stretch = stretch or Stretch(start_sample=0, n_samples=info.n_samples)
+        row = info.electrodes.index(electrode)
+        return self._file(info).read(row, stretch.start_sample, stretch.n_samples)
+
+    def signal(self, info: RecordingInfo) -> xr.DataArray:
+        """The recording as a DataArray (electrode, time) in microvolt; samples are read when asked for.
+
+        `time` counts samples from the recording's start; `attrs["sfreq_hz"]` is their rate.
+        """
+        from eegprep.store.lazy import lazy_signal
+
+        return lazy_signal(self._file(info), info)
+
+    def writer(self, recording_id: str, electrodes: Sequence[str]) -> StoredRecordingWriter:
+        """A writer for one more recording; an unfinished or older one of this id is replaced at its finish."""
+        self.recordings.mkdir(parents=True, exist_ok=True)
+        self._files.pop(recording_id, None)
+        return StoredRecordingWriter(self.recordings, recording_id, electrodes)
+
+    def remove(self, recording_id: str) -> None:
+        """Take a recording out: the sidecar first, so that a kill leaves it unfinished, never wrong."""
+        key = key_of_id(recording_id)
+        self._files.pop(recording_id, None)
+        (self.recordings / f"{key}.json").unlink(missing_ok=True)
+        (self.recordings / f"{key}.arrow").unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the mapped files."""
+        self._files.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    def _file(self, info: RecordingInfo) -> RecordingFile:
+        if info.id not in self._files:
+            self._files[info.id] = RecordingFile(self.recordings / f"{key_of_id(info.id)}.arrow", info)
+        return self._files[info.id]
