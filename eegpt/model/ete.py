@@ -1,0 +1,431 @@
+"""Stage I, the Electrode Temporal Encoder: one electrode's tokens in, a state at every position out.
+
+The paper (arXiv 2410.19779, section on the ETE): the trainable vector of the electrode, v_e, stands in front
+of the T tokens; L equal layers of causal multi-head attention and a position-wise SwiGLU network follow, each
+sublayer as `x + Norm(Sublayer(x))`; a simple head turns the state at each position into a prediction of the
+next token, in raw (normalised) signal values. Not in the paper, and settings here: the kind of norm (layer
+norm without bias), where positions come from (rotary, learned, none), pre-norm instead of output norm.
+
+Because the special token of stage II comes last and attention is causal, keys and values of all earlier
+positions do not depend on it: `prefill` computes them once, `summarise` runs the one special token against
+them, exactly; `extend` does the same for the next token of a forecast.
+
+Shapes: B batch (electrodes of all samples), T tokens, P positions (T + 1: v_e first), C samples per token,
+D width, H heads, K width of a head (D / H), F inner width of the feed-forward network.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from eegprep.errors import UsageError
+from eegpt.model.tokens import Normalise, tokenise
+
+__all__ = ["ETE", "ETEConfig", "Cache", "Norm", "SwiGLU"]
+
+Objective = Literal["token", "new", "new+spectrum", "masked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ETEConfig:
+    """Everything that decides the encoder's shape and what its numbers mean; goes to JSON and back.
+
+    Attributes
+    ----------
+    n_layers, width, n_heads : int
+        From the table of sizes.
+    n_electrodes : int
+        Rows of the vocabulary; electrode ids are 0 <= id < n_electrodes.
+    token_samples, token_stride : int
+        C, and the distance between two tokens' first samples.
+    objective : {"token", "new", "new+spectrum", "masked"}
+        Decides the heads and the direction of attention; `masked` looks both ways, all others back only.
+    norm : {"output", "pre"}
+        `x + Norm(Sublayer(x))` as in the paper, or `x + Sublayer(Norm(x))` and a norm after the last layer.
+    position : {"rotary", "learned", "none"}
+        Where the order of tokens comes from (causal attention alone carries some of it).
+    max_tokens : int
+        Longest sequence that learned positions know; the other two know no limit.
+    normalise, fixed_uv, clip
+        See `eegpt.model.tokens`.
+    sfreq_hz, spectrum_hz : float, (float, float)
+        Rate of the stored signal, and lowest and highest frequency that the spectrum head predicts.
+    ffn_ratio : float
+        F / D. Fitted to the paper's parameter counts: 3.5.
+    dropout : float
+        On the sublayers' outputs, in training only.
+    """
+
+    n_layers: int
+    width: int
+    n_heads: int
+    n_electrodes: int = 138
+    token_samples: int = 256
+    token_stride: int = 32
+    objective: Objective = "new+spectrum"
+    norm: Literal["output", "pre"] = "output"
+    position: Literal["rotary", "learned", "none"] = "rotary"
+    max_tokens: int = 128
+    normalise: Normalise = "recording"
+    fixed_uv: float = 20.0
+    clip: float = 15.0
+    sfreq_hz: float = 256.0
+    spectrum_hz: tuple[float, float] = (1.0, 45.0)
+    ffn_ratio: float = 3.5
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.width % self.n_heads or (self.width // self.n_heads) % 2:
+            raise UsageError(
+                "the width does not divide into heads of an even width",
+                found=f"width {self.width}, {self.n_heads} heads",
+                expected="width = heads x an even number",
+            )
+        if not 0 < self.token_stride <= self.token_samples:
+            raise UsageError(
+                "tokens must follow each other without a gap",
+                found=f"token_stride {self.token_stride}, token_samples {self.token_samples}",
+                expected="0 < token_stride <= token_samples",
+            )
+
+    @property
+    def causal(self) -> bool:
+        """Whether a position sees earlier positions only."""
+        return self.objective != "masked"
+
+    @property
+    def tokens_ahead(self) -> int:
+        """Distance to the first later token that shares no sample with this one (8 for 256 samples every 32)."""
+        return -(-self.token_samples // self.token_stride)
+
+    @property
+    def spectrum_bins(self) -> tuple[int, int]:
+        """First and one-past-last bin of a token's real Fourier transform that lie in `spectrum_hz`."""
+        step_hz = self.sfreq_hz / self.token_samples
+        first = max(1, math.ceil(self.spectrum_hz[0] / step_hz - 1e-9))
+        return first, max(first, min(self.token_samples // 2, math.floor(self.spectrum_hz[1] / step_hz + 1e-9)) + 1)
+
+    @property
+    def n_spectrum(self) -> int:
+        """Outputs of the spectrum head; 0 where the objective has none."""
+        first, stop = self.spectrum_bins
+        return stop - first if self.objective == "new+spectrum" else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """Keys and values of every layer, (B, H, P, K) each, and how many of the P positions count (None: all)."""
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    n_positions_B: Tensor | None = None
+
+    @property
+    def n_positions(self) -> int:
+        """P: positions held, padding included."""
+        return self.keys[0].shape[2]
+
+
+class Norm(nn.LayerNorm):
+    """Layer norm over D with a gain and no bias: one fused kernel on every device, unlike a root-mean-square norm."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, bias=False)
+
+
+class SwiGLU(nn.Module):
+    """`W_out(silu(W_gate x) * W_up x)`, the two inner matrices as one."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(width, 2 * inner, bias=False)
+        self.out = nn.Linear(inner, width, bias=False)
+
+    def forward(self, x_BPD: Tensor) -> Tensor:
+        gate_BPF, up_BPF = self.gate_up(x_BPD).chunk(2, dim=-1)
+        return self.out(F.silu(gate_BPF) * up_BPF)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with one matrix for queries, keys and values."""
+
+    def __init__(self, config: ETEConfig) -> None:
+        super().__init__()
+        self.n_heads = config.n_heads
+        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
+        self.out = nn.Linear(config.width, config.width, bias=False)
+
+    def project(self, x_BPD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values (B, H, P, K), rotated where positions are rotary."""
+        B, P, D = x_BPD.shape
+        qkv = self.qkv(x_BPD).view(B, P, 3, self.n_heads, D // self.n_heads)
+        if rotation is None:
+            q_BPHK, k_BPHK, v_BPHK = qkv.unbind(2)
+        else:
+            # Queries and keys lie side by side, so one pass rotates both.
+            q_BPHK, k_BPHK = _rotate(qkv[:, :, :2], rotation).unbind(2)
+            v_BPHK = qkv[:, :, 2]
+        return q_BPHK.transpose(1, 2), k_BPHK.transpose(1, 2), v_BPHK.transpose(1, 2)
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+        """Scaled dot-product attention, heads joined again: (B, P, D)."""
+        y_BHPK = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+        return self.out(y_BHPK.transpose(1, 2).flatten(2))
+
+
+def _rotate(x_BPNHK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn pairs (i, i + K/2) of the last axis by the position's angles; see `ETE._rotation`."""
+    cos, sin = (r.to(x_BPNHK.dtype) for r in rotation)
+    a, b = x_BPNHK.chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+
+
+class Layer(nn.Module):
+    """Attention, then SwiGLU, each with its residual and its norm where the configuration wants it."""
+
+    def __init__(self, config: ETEConfig) -> None:
+        super().__init__()
+        self.output_norm = config.norm == "output"
+        self.attention = Attention(config)
+        self.ffn = SwiGLU(config.width, int(config.ffn_ratio * config.width))
+        self.attention_norm = Norm(config.width)
+        self.ffn_norm = Norm(config.width)
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+
+    def qkv(self, x_BPD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the layer's input."""
+        return self.attention.project(x_BPD if self.output_norm else self.attention_norm(x_BPD), rotation)
+
+    def rest(self, x_BPD: Tensor, y_BPD: Tensor) -> Tensor:
+        """The layer's output from its input and its attention's output."""
+        if self.output_norm:
+            x_BPD = x_BPD + self.dropout(self.attention_norm(y_BPD))
+            return x_BPD + self.dropout(self.ffn_norm(self.ffn(x_BPD)))
+        x_BPD = x_BPD + self.dropout(y_BPD)
+        return x_BPD + self.dropout(self.ffn(self.ffn_norm(x_BPD)))
+
+    def forward(
+        self, x_BPD: Tensor, rotation: tuple[Tensor, Tensor] | None, mask: Tensor | None, causal: bool
+    ) -> Tensor:
+        q, k, v = self.qkv(x_BPD, rotation)
+        return self.rest(x_BPD, self.attention.attend(q, k, v, mask=mask, causal=causal))
+
+
+class ETE(nn.Module):
+    """The encoder. `forward` gives the states, `predict` the next tokens, `spectrum` the later log spectrum.
+
+    Parameters
+    ----------
+    config : ETEConfig
+    """
+
+    def __init__(self, config: ETEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.recompute = False  # activation checkpointing: trade a second forward pass for memory
+        D = config.width
+        self.electrode = nn.Embedding(config.n_electrodes, D)
+        self.token_in = nn.Linear(config.token_samples, D, bias=False)
+        self.position = nn.Embedding(config.max_tokens + 2, D) if config.position == "learned" else None
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        self.last_norm = Norm(D) if config.norm == "pre" else nn.Identity()
+        self.token_out = nn.Linear(D, config.token_samples, bias=False)
+        self.spectrum_out = nn.Linear(D, config.n_spectrum) if config.n_spectrum else None
+        self.hidden_token = nn.Parameter(torch.empty(D)) if config.objective == "masked" else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights: variance 1 / inputs; what ends in a residual smaller, so that depth changes no scale."""
+        for name, weight in self.named_parameters():
+            if name.endswith("norm.weight"):
+                nn.init.ones_(weight)
+            elif name.endswith(".bias"):
+                nn.init.zeros_(weight)
+            elif weight.dim() == 1 or name in ("electrode.weight", "position.weight"):
+                nn.init.normal_(weight, std=0.5)
+            else:
+                std = weight.shape[1] ** -0.5
+                if self.config.norm == "pre" and name.endswith(("attention.out.weight", "ffn.out.weight")):
+                    std /= math.sqrt(2 * self.config.n_layers)
+                if name in ("token_out.weight", "spectrum_out.weight"):
+                    std *= 0.1  # start near the prediction "zero", which no untrained network beats
+                nn.init.normal_(weight, std=std)
+
+    # ---- signal to tokens to positions
+
+    def tokenise(self, signal_i16: Tensor, scale_uv: Tensor, sigma_uv: Tensor) -> Tensor:
+        """Stored samples (..., S) to this encoder's tokens (..., T, C); see `eegpt.model.tokens.tokenise`."""
+        c = self.config
+        return tokenise(
+            signal_i16,
+            scale_uv,
+            sigma_uv,
+            token_samples=c.token_samples,
+            token_stride=c.token_stride,
+            normalise=c.normalise,
+            fixed_uv=c.fixed_uv,
+            clip=c.clip,
+        )
+
+    def embed(self, x_BTC: Tensor, electrode_B: Tensor, hidden_BT: Tensor | None = None) -> Tensor:
+        """v_e and the tokens as (B, P, D); tokens where `hidden_BT` is true are replaced by the hidden token."""
+        x_BTD = self.token_in(x_BTC)
+        if hidden_BT is not None:
+            if self.hidden_token is None:
+                raise UsageError("tokens can be hidden from an encoder of the masked objective only")
+            x_BTD = torch.where(hidden_BT.unsqueeze(-1), self.hidden_token.to(x_BTD.dtype), x_BTD)
+        x_BPD = torch.cat((self.electrode(electrode_B).unsqueeze(1).to(x_BTD.dtype), x_BTD), dim=1)
+        return self._placed(x_BPD, torch.arange(x_BPD.shape[1], device=x_BPD.device), x_BPD.shape[1])
+
+    def _layers(self) -> list[Layer]:
+        return cast(list[Layer], list(self.layers))
+
+    def _placed(self, x_BPD: Tensor, position: Tensor, n_positions: int) -> Tensor:
+        """Add learned positions, where there are any; `position` is (P,) or (B, P), all below `n_positions`."""
+        if self.position is None:
+            return x_BPD
+        if n_positions > self.position.num_embeddings:
+            raise UsageError(
+                "the sequence is longer than the learned positions",
+                found=f"{n_positions} positions",
+                expected=f"at most {self.config.max_tokens} (max_tokens)",
+            )
+        return x_BPD + self.position(position).to(x_BPD.dtype)
+
+    def _rotation(self, position: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Cosine and sine of each position's angles, shaped to broadcast over (B, P, n, H, K/2)."""
+        if self.config.position != "rotary":
+            return None
+        half = self.config.width // self.config.n_heads // 2
+        # Wavelengths from 2 pi positions up to some 2000: windows hold tens to hundreds of tokens.
+        rate = 300.0 ** -(torch.arange(half, device=position.device, dtype=torch.float32) / half)
+        angle = position.to(torch.float32)[..., None, None, None] * rate
+        return angle.cos(), angle.sin()
+
+    # ---- positions to states
+
+    def forward(
+        self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None, *, hidden_BT: Tensor | None = None
+    ) -> Tensor:
+        """States of all positions.
+
+        Parameters
+        ----------
+        x_BTC : Tensor (B, T, C)
+            Tokens, from `tokenise`.
+        electrode_B : Tensor (B,) int
+            Rows of the vocabulary.
+        token_mask : Tensor (B, T) bool, optional
+            False where a token is padding; padding stands at the end. Causal attention never looks there, so
+            that only an encoder of the masked objective needs it.
+        hidden_BT : Tensor (B, T) bool, optional
+            Tokens to hide (masked objective).
+
+        Returns
+        -------
+        Tensor (B, P, D)
+            The state at position p has seen v_e and the first p tokens; it predicts token p (from 0).
+        """
+        return self.run(self.embed(x_BTC, electrode_B, hidden_BT), token_mask)
+
+    def run(self, x_BPD: Tensor, token_mask: Tensor | None = None) -> Tensor:
+        """All layers over embedded positions."""
+        rotation = self._rotation(torch.arange(x_BPD.shape[1], device=x_BPD.device))
+        causal, mask = self.config.causal, None
+        if not causal and token_mask is not None:
+            mask = F.pad(token_mask, (1, 0), value=True)[:, None, None, :]
+        for layer in self._layers():
+            if self.recompute and self.training:
+                x_BPD = checkpoint(layer, x_BPD, rotation, mask, causal, use_reentrant=False)
+            else:
+                x_BPD = layer(x_BPD, rotation, mask, causal)
+        return self.last_norm(x_BPD)
+
+    def predict(self, h_BPD: Tensor, *, new_only: bool = False) -> Tensor:
+        """The next token of each position, (B, P, C), or its new samples alone, (B, P, stride)."""
+        if not new_only:
+            return self.token_out(h_BPD)
+        return F.linear(h_BPD, self.token_out.weight[-self.config.token_stride :])
+
+    def spectrum(self, h_BPD: Tensor) -> Tensor:
+        """Log power of the next token that shares no sample with what was seen, (B, P, n_spectrum)."""
+        if self.spectrum_out is None:
+            raise UsageError("this encoder has no spectrum head", found=f"objective {self.config.objective!r}")
+        return self.spectrum_out(h_BPD)
+
+    # ---- with cached keys and values
+
+    def prefill(self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None) -> Cache:
+        """Keys and values of all positions of all layers; padding (at the end) counts for nothing later."""
+        return self._prefill(x_BTC, electrode_B, token_mask)[1]
+
+    def prefill_states(self, x_BTC: Tensor, electrode_B: Tensor) -> tuple[Tensor, Cache]:
+        """The states (B, P, D) as from `forward`, and the cache as from `prefill`, in one pass."""
+        return self._prefill(x_BTC, electrode_B, None)
+
+    def _prefill(self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None) -> tuple[Tensor, Cache]:
+        x_BPD = self.embed(x_BTC, electrode_B)
+        rotation = self._rotation(torch.arange(x_BPD.shape[1], device=x_BPD.device))
+        causal, mask, n_positions_B = self.config.causal, None, None
+        if token_mask is not None:
+            n_positions_B = token_mask.sum(dim=1) + 1
+            mask = None if causal else F.pad(token_mask, (1, 0), value=True)[:, None, None, :]
+        keys, values = [], []
+        for layer in self._layers():
+            q, k, v = layer.qkv(x_BPD, rotation)
+            keys.append(k)
+            values.append(v)
+            x_BPD = layer.rest(x_BPD, layer.attention.attend(q, k, v, mask=mask, causal=causal))
+        return self.last_norm(x_BPD), Cache(keys=tuple(keys), values=tuple(values), n_positions_B=n_positions_B)
+
+    def summarise(self, cache: Cache, special: Tensor) -> Tensor:
+        """The state of the special token at the end of each cached sequence.
+
+        Parameters
+        ----------
+        cache : Cache
+            From `prefill`; may have been computed without gradient.
+        special : Tensor (D,) or (B, D)
+            The token's vector, shared by all electrodes in the paper.
+
+        Returns
+        -------
+        Tensor (B, D)
+            z, the electrode's representation; equal to that of an uncached pass in value and gradient.
+        """
+        B = cache.keys[0].shape[0]
+        return self._step(cache, special.expand(B, -1).unsqueeze(1))[0].squeeze(1)
+
+    def extend(self, cache: Cache, x_BC: Tensor) -> tuple[Tensor, Cache]:
+        """The state (B, D) after one more token, and the cache with it; for unpadded sequences."""
+        if cache.n_positions_B is not None:
+            raise UsageError("a padded cache can't be extended", expected="sequences of one length")
+        h_B1D, keys, values = self._step(cache, self.token_in(x_BC).unsqueeze(1))
+        return h_B1D.squeeze(1), Cache(keys=tuple(keys), values=tuple(values))
+
+    def _step(self, cache: Cache, x_B1D: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        B, P, device = x_B1D.shape[0], cache.n_positions, x_B1D.device
+        mask = None
+        if cache.n_positions_B is None:
+            position = torch.full((1,), P, device=device)
+        else:
+            position = cache.n_positions_B.unsqueeze(1)
+            seen_BP = torch.arange(P, device=device) < position
+            mask = F.pad(seen_BP, (0, 1), value=True)[:, None, None, :]
+        x_B1D = self._placed(x_B1D, position.expand(B, 1), P + 1)
+        rotation = self._rotation(position)
+        keys, values = [], []
+        for layer, old_k, old_v in zip(self._layers(), cache.keys, cache.values, strict=True):
+            q, k, v = layer.qkv(x_B1D, rotation)
+            keys.append(torch.cat((old_k, k.to(old_k.dtype)), dim=2))
+            values.append(torch.cat((old_v, v.to(old_v.dtype)), dim=2))
+            y_B1D = layer.attention.attend(q, keys[-1].to(q.dtype), values[-1].to(q.dtype), mask=mask)
+            x_B1D = layer.rest(x_B1D, y_B1D)
+        return self.last_norm(x_B1D), keys, values

@@ -1,0 +1,141 @@
+"""Stage II, the Task-shared Electrode Graph: the electrodes' representations in, one vector per sample out.
+
+The paper (arXiv 2410.19779, section on the TEG): the nodes of a fully connected graph are the electrodes of
+pre-training, each with a learnable vector; a sample activates the nodes of the electrodes that it has. A
+node's state is its vector plus z, the electrode's representation. Graph attention: the score of m and n is
+ReLU(a^T [W h_m || W h_n]), allowed where both are in the sample (beta_mn = 1), a softmax over the neighbours
+of m makes it alpha_mn, and the node is updated by sum_n alpha_mn W h_n. K layers, residual, pre-norm, each
+followed by a gated feed-forward network; nodes are pooled by their mean. One graph serves all tasks.
+
+A node is its own neighbour: a sample with one electrode keeps its state. Samples with different montages
+share a batch: they are padded to the same number of electrodes and masked, and a padded node changes nothing.
+
+Shapes: B samples, E electrodes of a sample (padded), D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from eegpt.model.ete import Norm, SwiGLU
+
+__all__ = ["TEG", "TEGConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TEGConfig:
+    """The graph's shape.
+
+    Attributes
+    ----------
+    n_layers, width : int
+        From the table of sizes.
+    n_electrodes : int
+        Nodes: the rows of the vocabulary that the encoder was pre-trained with, or more.
+    ffn_ratio : float
+        Inner width of the gated network / D. Fitted to the paper's parameter counts: 4.
+    dropout : float
+        On the layers' outputs, in training only.
+    """
+
+    n_layers: int
+    width: int
+    n_electrodes: int = 138
+    ffn_ratio: float = 4.0
+    dropout: float = 0.0
+
+
+class GraphAttention(nn.Module):
+    """alpha-weighted sum of W h over the sample's electrodes."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, width, bias=False)
+        self.score = nn.Linear(width, 2, bias=False)  # a, as its two halves: for the node and for its neighbour
+
+    def forward(self, h_BED: Tensor, beta_BEE: Tensor) -> Tensor:
+        w_BED = self.project(h_BED)
+        # a^T [x || y] = a_1^T x + a_2^T y, so the (E, E) scores need no (E, E, 2D) array.
+        node_BE, neighbour_BE = self.score(w_BED).unbind(-1)
+        score_BEE = torch.relu(node_BE.unsqueeze(2) + neighbour_BE.unsqueeze(1))
+        alpha_BEE = score_BEE.masked_fill(~beta_BEE, float("-inf")).softmax(dim=-1)
+        return alpha_BEE.to(w_BED.dtype) @ w_BED
+
+
+class GraphLayer(nn.Module):
+    """Graph attention and a gated feed-forward network, both residual and pre-norm."""
+
+    def __init__(self, config: TEGConfig) -> None:
+        super().__init__()
+        self.attention = GraphAttention(config.width)
+        self.ffn = SwiGLU(config.width, int(config.ffn_ratio * config.width))
+        self.attention_norm = Norm(config.width)
+        self.ffn_norm = Norm(config.width)
+        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+
+    def forward(self, h_BED: Tensor, beta_BEE: Tensor) -> Tensor:
+        h_BED = h_BED + self.dropout(self.attention(self.attention_norm(h_BED), beta_BEE))
+        return h_BED + self.dropout(self.ffn(self.ffn_norm(h_BED)))
+
+
+class TEG(nn.Module):
+    """The graph. `forward` gives one pooled vector per sample.
+
+    Parameters
+    ----------
+    config : TEGConfig
+    """
+
+    def __init__(self, config: TEGConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.node = nn.Embedding(config.n_electrodes, config.width)
+        self.layers = nn.ModuleList(GraphLayer(config) for _ in range(config.n_layers))
+        self.last_norm = Norm(config.width)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights: variance 1 / inputs; small where an output is added to a residual."""
+        nn.init.normal_(self.node.weight, std=0.5)
+        for name, weight in self.layers.named_parameters():
+            if name.endswith("norm.weight"):
+                nn.init.ones_(weight)
+            else:
+                std = weight.shape[1] ** -0.5
+                if name.endswith(("attention.project.weight", "ffn.out.weight")):
+                    std /= (2 * self.config.n_layers) ** 0.5
+                nn.init.normal_(weight, std=std)
+
+    def forward(self, z_BED: Tensor, electrode_BE: Tensor, mask_BE: Tensor) -> Tensor:
+        """Pooled state of each sample's graph.
+
+        Parameters
+        ----------
+        z_BED : Tensor (B, E, D)
+            The electrodes' representations, from `ETE.summarise`.
+        electrode_BE : Tensor (B, E) int
+            Rows of the vocabulary; anything (such as -1) where `mask_BE` is false.
+        mask_BE : Tensor (B, E) bool
+            True for the electrodes that the sample has.
+
+        Returns
+        -------
+        Tensor (B, D)
+            The mean over the sample's electrodes; it does not depend on their order.
+        """
+        h_BED = self.states(z_BED, electrode_BE, mask_BE)
+        keep_BE1 = mask_BE.unsqueeze(-1).to(h_BED.dtype)
+        return (h_BED * keep_BE1).sum(dim=1) / keep_BE1.sum(dim=1).clamp_min(1.0)
+
+    def states(self, z_BED: Tensor, electrode_BE: Tensor, mask_BE: Tensor) -> Tensor:
+        """The nodes' states (B, E, D) after the last layer; rows of padding hold nothing of meaning."""
+        h_BED = z_BED + self.node(electrode_BE.masked_fill(~mask_BE, 0)).to(z_BED.dtype)
+        # A padded node sees itself, so that no row of the softmax is empty; nobody sees it.
+        itself_EE = torch.eye(mask_BE.shape[1], dtype=torch.bool, device=mask_BE.device)
+        beta_BEE = (mask_BE.unsqueeze(2) & mask_BE.unsqueeze(1)) | itself_EE
+        for layer in self.layers:
+            h_BED = layer(h_BED, beta_BEE)
+        return self.last_norm(h_BED)

@@ -1,0 +1,98 @@
+"""int16 windows to tokens: scaled, normalised and unfolded on the device that the model is on.
+
+What enters: stored samples (int16), each block's scale in microvolt and the recording's robust SD of that
+electrode. What leaves: float32 tokens, in units of the chosen normalisation. The signal crosses to the
+device once, as int16; a token is a view's copy made there, so the 6.25-fold overlap of the paper's tokens
+(256 samples every 32) costs no bandwidth before it.
+
+Normalisation
+-------------
+`recording` divides by the recording's SD of the electrode: amplitude changes inside a recording and a
+trial's own mean (slow potentials live there) are kept. `window` removes each window's mean and SD, so every
+window looks alike. `fixed` divides by one number of microvolt for everybody, so amplitude differences
+between people and electrodes are kept as well. None looks at another window: nothing leaks between splits.
+
+Shapes: N windows (any leading shape), S samples, T tokens, C samples per token.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["Normalise", "NORMALISE", "n_tokens", "normalised", "unfold_tokens", "tokenise"]
+
+Normalise = Literal["recording", "window", "fixed"]
+NORMALISE: tuple[Normalise, ...] = ("recording", "window", "fixed")
+
+# A flat electrode has an SD of zero; a hundredth of a microvolt is below every amplifier's noise.
+_SMALLEST_SD_UV = 0.01
+
+
+def n_tokens(n_samples: int, *, token_samples: int, token_stride: int) -> int:
+    """How many whole tokens `n_samples` hold: 0 where they hold none (1024, 256, 32 give 25)."""
+    return 0 if n_samples < token_samples else (n_samples - token_samples) // token_stride + 1
+
+
+def normalised(
+    signal_i16: Tensor,
+    scale_uv: Tensor,
+    sigma_uv: Tensor,
+    *,
+    normalise: Normalise = "recording",
+    fixed_uv: float = 20.0,
+    clip: float = 15.0,
+) -> Tensor:
+    """Stored samples as float32 in units of the normalisation.
+
+    Parameters
+    ----------
+    signal_i16 : Tensor (..., S) int16
+        Stored samples.
+    scale_uv, sigma_uv : Tensor (...)
+        Microvolt per step of the block, and the recording's robust SD of the electrode in microvolt.
+    normalise : {"recording", "window", "fixed"}
+        See the module's text.
+    fixed_uv : float
+        The unit of `fixed`.
+    clip : float
+        Values beyond +-clip are cut there, so that one loose electrode can't own a batch's error; 0 for never.
+
+    Returns
+    -------
+    Tensor (..., S) float32
+    """
+    scale = scale_uv.to(torch.float32)
+    if normalise == "recording":
+        out = signal_i16 * (scale / sigma_uv.to(torch.float32).clamp_min(_SMALLEST_SD_UV)).unsqueeze(-1)
+    elif normalise == "fixed":
+        out = signal_i16 * (scale / fixed_uv).unsqueeze(-1)
+    else:
+        out = signal_i16 * scale.unsqueeze(-1)
+        out = out - out.mean(dim=-1, keepdim=True)
+        sd = out.square().mean(dim=-1, keepdim=True).sqrt()
+        out = out / sd.clamp_min(_SMALLEST_SD_UV)
+    return out.clamp_(-clip, clip) if clip > 0 else out
+
+
+def unfold_tokens(signal_NS: Tensor, *, token_samples: int, token_stride: int) -> Tensor:
+    """(..., S) to its overlapping tokens (..., T, C): a view, no copy. The rest behind the last token is dropped."""
+    return signal_NS.unfold(-1, token_samples, token_stride)
+
+
+def tokenise(
+    signal_i16: Tensor,
+    scale_uv: Tensor,
+    sigma_uv: Tensor,
+    *,
+    token_samples: int = 256,
+    token_stride: int = 32,
+    normalise: Normalise = "recording",
+    fixed_uv: float = 20.0,
+    clip: float = 15.0,
+) -> Tensor:
+    """Stored samples (..., S) int16 to tokens (..., T, C) float32: `normalised`, then `unfold_tokens`."""
+    signal = normalised(signal_i16, scale_uv, sigma_uv, normalise=normalise, fixed_uv=fixed_uv, clip=clip)
+    return unfold_tokens(signal, token_samples=token_samples, token_stride=token_stride)

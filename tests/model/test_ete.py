@@ -1,0 +1,170 @@
+"""The encoder: what a position may see, what the cache must equal, that it can learn."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from eegprep.errors import UsageError
+from eegpt.model.ete import ETE, ETEConfig
+
+POSITIONS = ("rotary", "learned", "none")
+NORMS = ("output", "pre")
+
+
+def encoder(**settings) -> ETE:
+    torch.manual_seed(0)
+    shape = {"n_layers": 2, "width": 32, "n_heads": 4, "n_electrodes": 10, "token_samples": 16, "token_stride": 4}
+    return ETE(ETEConfig(**{**shape, **settings}))
+
+
+def tokens(n: int = 3, t: int = 9, c: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(n, t, c, generator=generator), torch.tensor([4, 0, 9])[:n]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_a_position_sees_only_earlier_tokens(norm, position):
+    model = encoder(norm=norm, position=position)
+    x, electrode = tokens()
+    changed = x.clone()
+    changed[:, 5] += 1.0
+    before, after = model(x, electrode), model(changed, electrode)
+    torch.testing.assert_close(before[:, :6], after[:, :6], rtol=0, atol=0)
+    assert (before[:, 6:] - after[:, 6:]).abs().amax(dim=-1).min() > 1e-4
+
+
+def test_gradient_flows_from_a_position_to_earlier_tokens_alone():
+    model = encoder()
+    x, electrode = tokens()
+    x.requires_grad_()
+    model(x, electrode)[:, 4, 0].sum().backward()
+    assert (x.grad[:, 4:] == 0).all()
+    assert (x.grad[:, :4].abs().sum(dim=-1) > 0).all()
+
+
+def test_masked_encoder_sees_both_ways_and_no_hidden_token():
+    model = encoder(objective="masked")
+    x, electrode = tokens()
+    hidden = torch.zeros(3, 9, dtype=torch.bool)
+    hidden[:, 5] = True
+    changed = x.clone()
+    changed[:, 5] += 1.0
+    torch.testing.assert_close(model(x, electrode, hidden_BT=hidden), model(changed, electrode, hidden_BT=hidden))
+    assert (model(x, electrode)[:, 1] - model(changed, electrode)[:, 1]).abs().max() > 1e-4
+
+
+def test_the_electrode_changes_every_position():
+    model = encoder()
+    x, electrode = tokens()
+    assert ((model(x, electrode) - model(x, electrode.roll(1))).abs().amax(dim=-1) > 1e-4).all()
+
+
+@pytest.mark.parametrize("objective", ["new", "masked"])
+def test_padding_at_the_end_changes_no_earlier_state(objective):
+    model = encoder(objective=objective)
+    x, electrode = tokens()
+    padded = torch.cat((x, torch.full((3, 4, 16), 7.0)), dim=1)
+    mask = torch.arange(13).expand(3, 13) < 9
+    torch.testing.assert_close(model(padded, electrode, mask)[:, :10], model(x, electrode))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("position", POSITIONS)
+def test_special_token_against_cache_equals_the_whole_pass_in_value_and_gradient(norm, position):
+    model = encoder(norm=norm, position=position)
+    x, electrode = tokens()
+    special = nn.Parameter(torch.randn(32))
+
+    embedded = model.embed(x, electrode)
+    last = special.expand(3, 1, 32)
+    if model.position is not None:
+        last = last + model.position(torch.tensor([10]))
+    whole = model.run(torch.cat((embedded, last), dim=1))[:, -1]
+    whole.square().sum().backward()
+    gradient, special.grad = special.grad, None
+
+    with torch.no_grad():
+        cache = model.prefill(x, electrode)
+    z = model.summarise(cache, special)
+    z.square().sum().backward()
+    torch.testing.assert_close(z, whole)
+    torch.testing.assert_close(special.grad, gradient, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("objective", ["new", "masked"])
+def test_padded_sequences_have_the_summary_of_their_unpadded_selves(position, objective):
+    model = encoder(position=position, objective=objective)
+    x, electrode = tokens()
+    special, lengths = torch.randn(32), (9, 4, 6)
+    mask = torch.arange(9) < torch.tensor(lengths).unsqueeze(1)
+    together = model.summarise(model.prefill(x, electrode, mask), special)
+    for i, n in enumerate(lengths):
+        alone = model.summarise(model.prefill(x[i : i + 1, :n], electrode[i : i + 1]), special)
+        torch.testing.assert_close(together[i : i + 1], alone)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_tokens_one_by_one_against_the_cache_equal_the_whole_pass(position):
+    model = encoder(position=position)
+    x, electrode = tokens()
+    whole = model(x, electrode)
+    states, cache = model.prefill_states(x[:, :3], electrode)
+    torch.testing.assert_close(states, whole[:, :4])
+    for t in range(3, 9):
+        state, cache = model.extend(cache, x[:, t])
+        torch.testing.assert_close(state, whole[:, t + 1])
+
+
+def test_recomputed_activations_give_the_same_gradients():
+    model = encoder().train()
+    x, electrode = tokens()
+    gradients = []
+    for recompute in (False, True):
+        model.recompute = recompute
+        model.zero_grad()
+        model(x, electrode).square().sum().backward()
+        gradients.append([p.grad.clone() for p in model.layers.parameters()])
+    for plain, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, again)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_one_batch_can_be_learned_by_heart(norm):
+    model = encoder(norm=norm, objective="new+spectrum", sfreq_hz=64.0)
+    x, electrode = tokens()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(300):
+        loss = (model.predict(model(x, electrode)[:, :-1]) - x).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss.item() < 0.05  # the data's variance is 1; nothing but memory predicts noise
+
+
+def test_new_samples_are_the_tail_of_the_predicted_token():
+    model = encoder()
+    h = model(*tokens())
+    torch.testing.assert_close(model.predict(h, new_only=True), model.predict(h)[..., -4:])
+
+
+def test_spectrum_bins_cover_the_band_and_no_more():
+    assert ETEConfig(n_layers=1, width=8, n_heads=2).spectrum_bins == (1, 46)
+    short = ETEConfig(n_layers=1, width=8, n_heads=2, token_samples=64)
+    assert short.spectrum_bins == (1, 12)  # 4 Hz to 44 Hz
+    assert (short.n_spectrum, short.tokens_ahead) == (11, 2)
+
+
+@pytest.mark.parametrize("settings", [{"n_heads": 5}, {"token_stride": 17}, {"token_stride": 0}])
+def test_shapes_that_cannot_be_are_refused(settings):
+    with pytest.raises(UsageError, match=r"heads|gap"):
+        encoder(**settings)
+
+
+def test_learned_positions_refuse_longer_sequences():
+    model = encoder(position="learned", max_tokens=6)
+    with pytest.raises(UsageError, match="longer than the learned positions"):
+        model(*tokens())
