@@ -1,0 +1,27 @@
+"""Who is learned from and who is tested: splits by subject, folds, few-shot, and the guard against leakage."""
+
+from .assign import SPLITS, assign, split_subjects, subject_strata, tied_subjects
+from .folds import k_fold, leave_one_dataset_out, leave_one_subject_out
+from .leakage import SEEN_FILE, Leak, Seen, SeenRecording, find_leaks, refuse_leaks
+from .trials import Windows, few_shot, hold_out, overlap_units
+
+__all__ = [
+    "SPLITS",
+    "assign",
+    "split_subjects",
+    "subject_strata",
+    "tied_subjects",
+    "k_fold",
+    "leave_one_subject_out",
+    "leave_one_dataset_out",
+    "Windows",
+    "overlap_units",
+    "hold_out",
+    "few_shot",
+    "SEEN_FILE",
+    "Seen",
+    "SeenRecording",
+    "Leak",
+    "find_leaks",
+    "refuse_leaks",
+]

@@ -1,0 +1,236 @@
+"""Subjects, or for sets of one subject runs, to train, validation and test.
+
+What enters: the recordings of a data set and its manifest's split rule. What leaves: one split per recording
+id. Nothing but these two decides: not the order of the recordings, not a clock, not another data set.
+
+Subjects are ranked by a hash of (data set, subject, seed) and the ranks are cut in the ratio asked for. Cutting
+ranks rather than hash values keeps the ratio exact where there are few subjects, which in EEG is the rule.
+People who share a recording (the same signal filed under two subjects happens in public data) stay together.
+Where a task labels people rather than moments (patient or control), the cut is made so that every split has its
+share of each label.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+from eegprep.errors import RefusedError, UsageError
+from eegprep.manifest.schema import SplitRule
+from eegprep.recording import RecordingInfo
+
+__all__ = ["SPLITS", "assign", "split_subjects", "rank_key", "subject_strata", "tied_subjects"]
+
+SPLITS = ("train", "validation", "test")
+
+
+def rank_key(*parts: str | int) -> str:
+    """A hash to sort by: the same on every machine, unlike `hash`, and unrelated between seeds."""
+    return hashlib.sha256("\x1f".join(str(p) for p in parts).encode()).hexdigest()
+
+
+def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
+    """Give every recording a split.
+
+    Parameters
+    ----------
+    infos : sequence of RecordingInfo
+        Recordings of one or several data sets; each data set is split on its own. A recording whose `split` is
+        already set keeps it, and under `by: subject` so do all recordings of its subject.
+    rule : SplitRule
+        From the manifest. Names under `train`, `validation` and `test` are subjects, runs or sessions, by `by`.
+        Subjects that are not named are divided, in the rule's ratio, among the splits that name nobody.
+
+    Returns
+    -------
+    dict of str to str
+        Recording id to `train`, `validation` or `test`, sorted by id.
+
+    Raises
+    ------
+    UsageError
+        A run or session is in no list, or a subject can go nowhere because all three splits name theirs.
+    RefusedError
+        People that have to stay together were put into two splits.
+    """
+    out: dict[str, str] = {}
+    for dataset in sorted({i.dataset for i in infos}):
+        own = sorted((i for i in infos if i.dataset == dataset), key=lambda i: i.id)
+        out |= _by_subject(dataset, own, rule) if rule.by == "subject" else _by_name(dataset, own, rule)
+    return dict(sorted(out.items()))
+
+
+def _named(rule: SplitRule) -> dict[str, str]:
+    return {name: split for split in SPLITS for name in getattr(rule, split)}
+
+
+def _by_name(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
+    named = _named(rule)
+    out: dict[str, str] = {}
+    for info in infos:
+        name = info.run if rule.by == "run" else info.session
+        split = info.split or named.get(name, "")
+        if not split:
+            raise UsageError(
+                f"recording {info.id} is in no split",
+                found=f"{rule.by} {name!r}",
+                expected=f"one of {sorted(named)}",
+                todo=f"name this {rule.by} under `train`, `validation` or `test` in the manifest of {dataset}",
+            )
+        out[info.id] = split
+    return out
+
+
+def _by_subject(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
+    groups = tied_subjects(infos)
+    fixed = _fixed(dataset, infos, rule, groups)
+    free = {s: g for s, g in groups.items() if g not in fixed}
+    if free:
+        taken = {split for split in SPLITS if getattr(rule, split)}
+        ratio = tuple(0.0 if split in taken else r for split, r in zip(SPLITS, rule.ratio, strict=True))
+        if sum(ratio) <= 0:
+            raise UsageError(
+                f"subjects of {dataset} are in no split",
+                found=", ".join(sorted(free)[:10]),
+                expected="every subject named, or one of the three splits without names",
+                todo="name them in the manifest, or leave one split's list empty",
+            )
+        fixed = fixed | split_subjects(
+            sorted(set(free.values())),
+            ratio=(ratio[0], ratio[1], ratio[2]),
+            seed=rule.seed,
+            salt=dataset,
+            strata=_group_strata(subject_strata(infos), free),
+        )
+    return {i.id: fixed[groups[i.subject]] for i in infos}
+
+
+def _fixed(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule, groups: Mapping[str, str]) -> dict[str, str]:
+    """Splits that the manifest or the source state, by group; two for one group are refused."""
+    named = _named(rule)
+    fixed: dict[str, str] = {}
+    for info in infos:
+        for split in {info.split, named.get(info.subject, "")} - {""}:
+            if fixed.setdefault(groups[info.subject], split) != split:
+                together = sorted(s for s, g in groups.items() if g == groups[info.subject])
+                raise RefusedError(
+                    f"subject {info.subject} of {dataset} would be in two splits",
+                    found=f"{split} and {fixed[groups[info.subject]]} for {', '.join(together)}",
+                    expected="one split for a person, and for people who share a recording",
+                    todo="correct the split in the manifest",
+                )
+    return fixed
+
+
+def tied_subjects(infos: Iterable[RecordingInfo]) -> dict[str, str]:
+    """Subject to the first of the subjects it has to stay with: itself, or those who share a signal."""
+    parent: dict[str, str] = {}
+
+    def root(subject: str) -> str:
+        while parent[subject] != subject:
+            subject = parent[subject]
+        return subject
+
+    owner: dict[str, str] = {}
+    for info in sorted(infos, key=lambda i: i.id):
+        parent.setdefault(info.subject, info.subject)
+        if info.signal_sha256:
+            a, b = root(owner.setdefault(info.signal_sha256, info.subject)), root(info.subject)
+            parent[max(a, b)] = min(a, b)
+    return {subject: root(subject) for subject in sorted(parent)}
+
+
+def subject_strata(infos: Iterable[RecordingInfo]) -> dict[str, str]:
+    """What a subject's label is in every task that gives him one label only, as one word to stratify by."""
+    labels: dict[str, dict[str, set[str]]] = {}
+    for info in infos:
+        own = labels.setdefault(info.subject, {})
+        for trial in info.trials:
+            own.setdefault(trial.task, set()).add(trial.label)
+    return {
+        subject: "\x1f".join(f"{task}={min(seen)}" for task, seen in sorted(own.items()) if len(seen) == 1)
+        for subject, own in sorted(labels.items())
+    }
+
+
+def _group_strata(strata: Mapping[str, str], groups: Mapping[str, str]) -> dict[str, str]:
+    members: dict[str, set[str]] = {}
+    for subject, group in groups.items():
+        members.setdefault(group, set()).add(strata.get(subject, ""))
+    return {group: "\x1e".join(sorted(s)) for group, s in members.items()}
+
+
+def split_subjects(
+    subjects: Sequence[str],
+    *,
+    ratio: tuple[float, float, float] = (8.0, 1.0, 1.0),
+    seed: int = 0,
+    salt: str = "",
+    strata: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Divide subjects in a ratio, each stratum alike.
+
+    From three subjects on, every split whose share is not zero gets one; of two, one is tested. A stratum of
+    three or more gives one subject to test and to validation too, as long as half of the subjects stay in
+    train: without both labels among the people tested nothing could be said of a task on people.
+
+    Parameters
+    ----------
+    subjects : sequence of str
+        Without repetition; their order does not matter.
+    ratio : tuple of float
+        Train, validation, test.
+    salt : str
+        Goes into the hash, so that subject `01` of two data sets has two fates.
+    strata : mapping of str to str, optional
+        Subject to stratum; subjects that are absent form one of their own.
+    """
+    strata = strata or {}
+    ranked = sorted(set(subjects), key=lambda s: (rank_key(salt, s, seed), s))
+    by_stratum: dict[str, list[str]] = {}
+    for subject in ranked:
+        by_stratum.setdefault(strata.get(subject, ""), []).append(subject)
+    counts = _counts(len(ranked), ratio)
+    if len(by_stratum) > 1:
+        wanted = sum(len(members) >= 3 for members in by_stratum.values())
+        raised = {s: max(counts[s], wanted) for s in ("validation", "test") if counts[s]}
+        if 2 * sum(raised.values()) <= len(ranked):
+            counts |= raised
+    out: dict[str, str] = {}
+    left = {stratum: list(members) for stratum, members in sorted(by_stratum.items())}
+    for split in ("test", "validation"):
+        picked = dict.fromkeys(left, 0)
+        for _ in range(counts[split]):
+            # The stratum furthest behind its share gives the next one; the last of a stratum stays in train.
+            able = [s for s in left if len(left[s]) > 1] or [s for s in left if left[s]]
+            share = {s: counts[split] * len(by_stratum[s]) / len(ranked) - picked[s] for s in able}
+            unserved = [s for s in able if picked[s] == 0 and len(by_stratum[s]) >= 3]
+            stratum = max(unserved or able, key=lambda s: (share[s], rank_key(salt, s, seed)))
+            out[left[stratum].pop(0)] = split
+            picked[stratum] += 1
+    return {s: out.get(s, "train" if ratio[0] > 0 else _largest(ratio)) for s in sorted(ranked)}
+
+
+def _largest(ratio: tuple[float, float, float]) -> str:
+    return SPLITS[max(range(3), key=lambda i: (ratio[i], i))]
+
+
+def _counts(n: int, ratio: tuple[float, float, float]) -> dict[str, int]:
+    """How many of `n` subjects each split gets: rounded shares, none empty from three subjects on."""
+    total = sum(ratio)
+    counts = {}
+    for split, part in zip(("validation", "test"), ratio[1:], strict=True):
+        least = 1 if part > 0 and (n >= 3 or (n == 2 and split == "test")) else 0
+        counts[split] = max(least, int(n * part / total + 0.5)) if part > 0 else 0
+        if n < 2 and ratio[0] > 0:
+            counts[split] = 0
+    floor = 1 if ratio[0] > 0 and n else 0
+    for split in ("validation", "test"):
+        while counts[split] and counts["validation"] + counts["test"] > n - floor:
+            counts[split] -= 1
+    if ratio[0] <= 0:
+        # No train share: the rest belongs to the larger of the other two, which takes what rounding left over.
+        larger = _largest(ratio)
+        other = "test" if larger == "validation" else "validation"
+        counts[larger] = n - counts[other]
+    return {"train": n - counts["validation"] - counts["test"], **counts}

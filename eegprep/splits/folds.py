@@ -1,0 +1,86 @@
+"""Other divisions than one split: k folds, one subject out, one data set out.
+
+What enters: people as `dataset/subject` (one name for a person everywhere here). What leaves: for each fold a
+mapping of person to `train`, `validation` or `test`. Every person is tested in exactly one fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from eegprep.errors import UsageError
+
+from .assign import rank_key, split_subjects
+
+__all__ = ["k_fold", "leave_one_subject_out", "leave_one_dataset_out"]
+
+
+def k_fold(
+    people: Sequence[str],
+    n_folds: int,
+    *,
+    seed: int = 0,
+    strata: Mapping[str, str] | None = None,
+    validation: float = 0.1,
+) -> list[dict[str, str]]:
+    """Divide people into `n_folds` test sets of nearly equal size, each stratum dealt out evenly.
+
+    Parameters
+    ----------
+    people : sequence of str
+        `dataset/subject`; their order does not matter.
+    n_folds : int
+        From two to the number of people.
+    strata : mapping of str to str, optional
+        Person to stratum, e.g. the group a task on people asks for.
+    validation : float
+        Share of the people who are not tested that goes to validation, at least one where three are left.
+
+    Raises
+    ------
+    UsageError
+        More folds than people, or fewer than two.
+    """
+    names = sorted(set(people))
+    if not 2 <= n_folds <= len(names):
+        raise UsageError(
+            "the number of folds does not fit the people", found=n_folds, expected=f"from 2 to {len(names)}"
+        )
+    strata = strata or {}
+    dealt = sorted(names, key=lambda p: (strata.get(p, ""), rank_key(p, seed), p))
+    fold_of = {person: position % n_folds for position, person in enumerate(dealt)}
+    folds = []
+    for fold in range(n_folds):
+        rest = [p for p in names if fold_of[p] != fold]
+        inner = split_subjects(
+            rest, ratio=(1.0 - validation, validation, 0.0), seed=seed, salt=f"fold {fold}", strata=strata
+        )
+        folds.append({p: "test" if fold_of[p] == fold else inner[p] for p in names})
+    return folds
+
+
+def leave_one_subject_out(people: Sequence[str], *, seed: int = 0, validation: float = 0.1) -> list[dict[str, str]]:
+    """As many folds as people, in the order of their names; each is tested once."""
+    folds = k_fold(people, len(set(people)), seed=seed, validation=validation)
+    return sorted(folds, key=lambda fold: min(p for p, split in fold.items() if split == "test"))
+
+
+def leave_one_dataset_out(
+    people: Sequence[str], *, seed: int = 0, validation: float = 0.1
+) -> dict[str, dict[str, str]]:
+    """For every data set a division that tests on all its people and trains on all others'.
+
+    Raises
+    ------
+    UsageError
+        All people are of one data set.
+    """
+    datasets = sorted({p.split("/", 1)[0] for p in people})
+    if len(datasets) < 2:
+        raise UsageError("leaving one data set out needs two", found=", ".join(datasets) or "none")
+    out = {}
+    for dataset in datasets:
+        rest = [p for p in people if p.split("/", 1)[0] != dataset]
+        inner = split_subjects(rest, ratio=(1.0 - validation, validation, 0.0), seed=seed, salt=f"without {dataset}")
+        out[dataset] = {p: inner.get(p, "test") for p in sorted(set(people))}
+    return out

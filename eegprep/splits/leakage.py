@@ -1,0 +1,146 @@
+"""The guard against leakage: was anything of the test seen before?
+
+What enters: what a model has seen (people and hashes of decoded signals, kept beside every checkpoint in
+`seen.json`) and what is about to be tested. What leaves: nothing where they are disjoint; a refusal (exit code
+3) where not, or, when the user insists, a sentence that goes on every table made from the run.
+
+Both people and hashes are compared. People alone miss the recording that stands under two subjects or in two
+data sets; hashes alone miss the other recordings of a person. Data sets whose split is within subjects are
+compared recording by recording, since their test people are in train by design.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eegprep.errors import InputError, RefusedError
+from eegprep.files import write_json
+
+__all__ = ["SeenRecording", "Seen", "Leak", "find_leaks", "refuse_leaks", "SEEN_FILE"]
+
+SEEN_FILE = "seen.json"
+_SHOWN = 8
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class SeenRecording:
+    """One recording as the guard knows it: its id `dataset/subject/session/run` and its signal's hash."""
+
+    id: str
+    signal_sha256: str = ""
+    within_subject: bool = False
+
+    @property
+    def person(self) -> str:
+        """`dataset/subject`."""
+        return "/".join(self.id.split("/", 2)[:2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """All recordings that a model has learned from, with or without labels."""
+
+    recordings: frozenset[SeenRecording] = field(default_factory=frozenset)
+
+    @classmethod
+    def of(cls, recordings: Iterable[SeenRecording]) -> Seen:
+        """What is seen after learning from `recordings`."""
+        return cls(recordings=frozenset(recordings))
+
+    def __or__(self, other: Seen) -> Seen:
+        return Seen(recordings=self.recordings | other.recordings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, sorted."""
+        return {
+            "seen": 1,
+            "recordings": [
+                {"id": r.id, "signal_sha256": r.signal_sha256, "within_subject": r.within_subject}
+                for r in sorted(self.recordings)
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], *, where: str | Path = SEEN_FILE) -> Seen:
+        """The inverse of `to_json`; anything else raises InputError."""
+        try:
+            if data["seen"] != 1:
+                raise InputError("unknown version of the list of seen recordings", where=where, found=data["seen"])
+            return cls.of(
+                SeenRecording(
+                    id=str(r["id"]),
+                    signal_sha256=str(r["signal_sha256"]),
+                    within_subject=bool(r["within_subject"]),
+                )
+                for r in data["recordings"]
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(
+                "the list of seen recordings can't be read", where=where, found=f"{type(error).__name__}: {error}"
+            ) from error
+
+    def write(self, folder: Path) -> None:
+        """Write `seen.json` into a run's folder."""
+        write_json(Path(folder) / SEEN_FILE, self.to_json())
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Leak:
+    """One test recording that was seen, and how: `signal`, `recording` or `subject`."""
+
+    id: str
+    how: str
+    seen_as: str
+
+
+def find_leaks(seen: Seen, test: Iterable[SeenRecording]) -> list[Leak]:
+    """Test recordings whose signal, or whose subject, is among what was seen, sorted by id."""
+    by_hash: dict[str, str] = {}
+    by_person: dict[str, str] = {}
+    ids = set()
+    for r in sorted(seen.recordings):
+        ids.add(r.id)
+        by_person.setdefault(r.person, r.id)
+        if r.signal_sha256:
+            by_hash.setdefault(r.signal_sha256, r.id)
+    leaks = []
+    for r in sorted(set(test)):
+        if r.signal_sha256 and r.signal_sha256 in by_hash:
+            leaks.append(Leak(id=r.id, how="signal", seen_as=by_hash[r.signal_sha256]))
+        elif r.id in ids:
+            leaks.append(Leak(id=r.id, how="recording", seen_as=r.id))
+        elif not r.within_subject and r.person in by_person:
+            leaks.append(Leak(id=r.id, how="subject", seen_as=by_person[r.person]))
+    return leaks
+
+
+def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = False, stage: str = "training") -> str:
+    """Refuse a test on what was seen; with `allow`, return the sentence to print on every table instead.
+
+    Returns
+    -------
+    str
+        Empty where nothing leaks.
+
+    Raises
+    ------
+    RefusedError
+        Something leaks and `allow` is not set.
+    """
+    leaks = find_leaks(seen, test)
+    if not leaks:
+        return ""
+    shown = "; ".join(f"{k.id} ({k.how} of {k.seen_as})" for k in leaks[:_SHOWN])
+    more = f"; and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
+    if not allow:
+        raise RefusedError(
+            f"{len(leaks)} test recordings were already seen in {stage}",
+            found=shown + more,
+            expected="subjects and signals of the test split that no stage has learned from",
+            todo="pre-train on the train split of the same shard sets, or pass --allow-leakage, "
+            "which is then printed on every table",
+        )
+    return f"LEAKAGE ALLOWED: {len(leaks)} test recordings were seen in {stage}: {shown}{more}"
