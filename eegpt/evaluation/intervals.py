@@ -1,0 +1,141 @@
+"""How sure a score is: bootstrap intervals over people, and paired tests against another method.
+
+What enters: labels, probabilities and the unit each trial belongs to. The unit is the person, since trials of
+one person are not independent; in a data set of one person it is the trial, and the interval then speaks of
+that person only. What leaves: an interval or a p-value. Every draw comes from the seed given.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .metrics import main_score, scores_of
+
+__all__ = ["Interval", "bootstrap_interval", "PairedTest", "paired_test", "units_of"]
+
+_EXACT_UP_TO = 14  # sign flips of up to this many people are enumerated: 16,384 of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """Percentile interval of the main score; `over` says what was drawn (`subjects` or `trials`)."""
+
+    low: float
+    high: float
+    level: float
+    over: str
+    n_units: int
+
+
+def units_of(person_N: np.ndarray) -> tuple[np.ndarray, str]:
+    """The unit to draw and its name: people where there are two or more, else trials."""
+    _, unit_N = np.unique(person_N, return_inverse=True)
+    if unit_N.size and unit_N.max() >= 1:
+        return unit_N, "subjects"
+    return np.arange(len(person_N)), "trials"
+
+
+def bootstrap_interval(
+    kind: str,
+    target_N: np.ndarray,
+    output_NK: np.ndarray,
+    person_N: np.ndarray,
+    *,
+    n_draws: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval | None:
+    """Interval of the main score by drawing people with replacement; None where the score is undefined throughout."""
+    unit_N, over = units_of(person_N)
+    n_units = int(unit_N.max()) + 1 if unit_N.size else 0
+    rows_of = np.split(np.argsort(unit_N, kind="stable"), np.cumsum(np.bincount(unit_N))[:-1]) if n_units else []
+    random = np.random.default_rng(seed)
+    values = []
+    for _ in range(n_draws if n_units else 0):
+        rows = np.concatenate([rows_of[u] for u in random.integers(n_units, size=n_units)])
+        if (value := scores_of(kind, target_N[rows], output_NK[rows])[main_score(kind)]) is not None:
+            values.append(value)
+    if not values:
+        return None
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(low=float(low), high=float(high), level=level, over=over, n_units=n_units)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedTest:
+    """Difference of two methods on the same trials: ours minus theirs, two-sided p, and by which test."""
+
+    difference: float
+    p_value: float
+    test: str
+    n_units: int
+
+
+def paired_test(
+    kind: str,
+    target_N: np.ndarray,
+    ours_NK: np.ndarray,
+    theirs_NK: np.ndarray,
+    person_N: np.ndarray,
+    *,
+    seed: int = 0,
+    n_draws: int = 10_000,
+) -> PairedTest | None:
+    """Sign-flip test on each person's difference of scores; of one person, on each trial's.
+
+    For up to 14 people all sign patterns are enumerated, so that p can't be smaller than 2 / 2^n: three people
+    prove nothing, and the table shows that. Returns None where no person has a defined score.
+    """
+    unit_N, over = units_of(person_N)
+    if over == "subjects":
+        differences = _per_unit(kind, target_N, ours_NK, theirs_NK, unit_N)
+    elif kind == "classification":
+        ours, theirs = (out.argmax(axis=1) == target_N for out in (ours_NK, theirs_NK))
+        differences = ours.astype(float) - theirs
+    else:
+        differences = np.abs(theirs_NK[:, 0] - target_N) - np.abs(ours_NK[:, 0] - target_N)
+    if not len(differences):
+        return None
+    return PairedTest(
+        difference=float(differences.mean()),
+        p_value=_sign_flip(differences, seed, n_draws),
+        test=f"sign flips of {over}",
+        n_units=len(differences),
+    )
+
+
+def _per_unit(
+    kind: str, target_N: np.ndarray, ours_NK: np.ndarray, theirs_NK: np.ndarray, unit_N: np.ndarray
+) -> np.ndarray:
+    # R² of one person may be undefined where the targets hardly vary; the mean error never is.
+    def score(target: np.ndarray, output: np.ndarray) -> float | None:
+        if kind == "classification":
+            return scores_of(kind, target, output)["balanced_accuracy"]
+        return -float(np.abs(output[:, 0] - target).mean())
+
+    out = []
+    for u in np.unique(unit_N):
+        rows = unit_N == u
+        a, b = score(target_N[rows], ours_NK[rows]), score(target_N[rows], theirs_NK[rows])
+        if a is not None and b is not None:
+            out.append(a - b)
+    return np.array(out)
+
+
+def _sign_flip(differences: np.ndarray, seed: int, n_draws: int) -> float:
+    d = differences[differences != 0]
+    if not len(d):
+        return 1.0
+    observed = abs(d.sum()) - 1e-12
+    if len(d) <= _EXACT_UP_TO:
+        patterns = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1
+        return float((np.abs((1 - 2 * patterns) @ d) >= observed).mean())
+    random = np.random.default_rng(seed)
+    extreme = sum(
+        int((np.abs((1 - 2 * random.integers(0, 2, size=(500, len(d)))) @ d) >= observed).sum())
+        for _ in range(-(-n_draws // 500))
+    )
+    drawn = 500 * -(-n_draws // 500)
+    return (extreme + 1) / (drawn + 1)
