@@ -1,0 +1,47 @@
+"""Where recordings come from: every format and layout behind one small interface.
+
+What enters: a manifest (or a plain path) and a folder. What leaves: a `Source`, which lists its recordings
+without reading signal (`plan`) and reads one at a time (`read`) as a `SourceRecording` in microvolt.
+`open_source` chooses by `manifest.source.kind`; `manifest_for_path` describes a plain file or folder.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "PlannedRecording",
+    "SkippedFile",
+    "Source",
+    "SourceChannel",
+    "SourceEvent",
+    "SourceRecording",
+    "check_signal",
+    "isolated_reader",
+    "manifest_for_path",
+    "open_source",
+    "signal_hash",
+]
+
+_HOMES = {
+    "PlannedRecording": "base",
+    "SkippedFile": "base",
+    "Source": "base",
+    "SourceChannel": "base",
+    "SourceEvent": "base",
+    "SourceRecording": "base",
+    "check_signal": "checks",
+    "isolated_reader": "isolated",
+    "manifest_for_path": "implicit",
+    "open_source": "registry",
+    "signal_hash": "hashing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on demand: `import eegprep.sources` must not cost what MNE costs.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,147 @@
+"""From what a reader decoded to what leaves: units, privacy, hashes. Every source ends here.
+
+What enters: `Decoded`, the plan, the manifest. What leaves: `SourceRecording`. Event texts leave only where a
+task of the manifest names them: any other text may hold what a technician typed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.errors import InputError
+from eegprep.files import sha256_file
+from eegprep.manifest.schema import Manifest
+from eegprep.recording import Stretch
+from eegprep.sources.base import (
+    UNITS_TO_UV,
+    Decoded,
+    LazySignal,
+    PlannedRecording,
+    SignalLike,
+    SourceChannel,
+    SourceRecording,
+)
+from eegprep.sources.units import prove_units
+
+__all__ = ["assemble", "named_texts"]
+
+
+def named_texts(manifest: Manifest) -> frozenset[str]:
+    """The event texts that the manifest's tasks name."""
+    return frozenset(text for task in manifest.tasks if task.trials.by == "event" for text in task.trials.labels)
+
+
+def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
+    """The channel with the unit that the manifest states for it, if it does."""
+    rule = manifest.channels.get(channel.name)
+    unit = rule.unit if rule is not None and rule.unit is not None else None
+    if unit is None and channel.kind in ("eeg", "unknown"):
+        unit = manifest.source.unit
+    if unit is None:
+        return channel
+    if unit not in UNITS_TO_UV:
+        raise InputError(
+            f"the manifest {manifest.name} gives channel {channel.name!r} the unit {unit!r}",
+            expected=" or ".join(UNITS_TO_UV),
+        )
+    return dataclasses.replace(channel, unit=unit, unit_evidence=f"the manifest states {unit}")
+
+
+def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...]) -> SignalLike:
+    factors = np.array([UNITS_TO_UV.get(c.unit, 1.0) for c in channels])[:, None]
+    if np.all(factors == 1.0):
+        return signal
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return np.asarray(signal[:, start:stop], dtype=np.float64) * factors
+
+    if isinstance(signal, np.ndarray):
+        return read(0, signal.shape[1])
+    return LazySignal(signal.shape[0], signal.shape[1], read)
+
+
+def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, folder: Path) -> SourceRecording:
+    """Prove the unit, take away what is personal, and hash the files.
+
+    Raises
+    ------
+    InputError
+        Where nothing is left to read, or where unit and signal contradict each other.
+    """
+    where = folder / planned.files[0] if planned.files else folder
+    if not decoded.channels or not decoded.stretches or decoded.signal.shape[1] == 0:
+        raise InputError(
+            f"{planned.files[0] if planned.files else planned.key} holds no signal",
+            where=where,
+            found=f"{len(decoded.channels)} channels, {decoded.signal.shape[1]} samples",
+            expected="at least one channel with samples",
+        )
+    if not (np.isfinite(decoded.sfreq_hz) and 1.0 <= decoded.sfreq_hz <= 1e6):
+        raise InputError(
+            "the sampling rate is impossible", where=where, found=f"{decoded.sfreq_hz} Hz", expected="1 Hz to 1 MHz"
+        )
+    if manifest.source.sfreq_hz is not None and abs(manifest.source.sfreq_hz - decoded.sfreq_hz) > 0.01:
+        raise InputError(
+            "the file's rate is not the one that the manifest states",
+            where=where,
+            found=f"{decoded.sfreq_hz:g} Hz",
+            expected=f"{manifest.source.sfreq_hz:g} Hz",
+            todo="correct `source: sfreq_hz:` or leave the file out",
+        )
+    channels = tuple(_stated(c, manifest) for c in decoded.channels)
+    signal = _in_uv(decoded.signal, channels)
+    proof = prove_units(channels, signal, decoded.stretches, sfreq_hz=decoded.sfreq_hz, where=where)
+    names = named_texts(manifest)
+    return SourceRecording(
+        subject=planned.subject,
+        session=planned.session,
+        run=planned.run,
+        sfreq_hz=float(decoded.sfreq_hz),
+        channels=proof.channels,
+        signal=proof.signal,
+        stretches=decoded.stretches,
+        events=tuple(e for e in sorted(decoded.events) if e.text in names),
+        format=decoded.format,
+        files=_hashes(folder, planned),
+        trial_labels=tuple(_labels(decoded, manifest)),
+        reference=decoded.reference,
+        units_evidence=proof.evidence,
+        line_freq_hz=decoded.line_freq_hz,
+        attributes=planned.attributes,
+        left_out=decoded.left_out,
+        notes=(*decoded.notes, *proof.notes),
+    )
+
+
+def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:
+    """Labels of epochs: those that tasks know (classes or keys of `labels`), or numbers for regression."""
+    known: set[str] = set()
+    numbers = False
+    for task in manifest.tasks:
+        if task.trials.by == "trial":
+            known |= set(task.classes) | set(task.trials.labels)
+            numbers |= task.kind == "regression"
+    return [(s, text) for s, text in decoded.trial_labels if text in known or (numbers and _is_number(text))]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _hashes(folder: Path, planned: PlannedRecording) -> tuple[tuple[str, str], ...]:
+    out: list[tuple[str, str]] = []
+    for file, public in zip(planned.files, planned.public_files, strict=True):
+        path = folder / file
+        if path.is_dir():
+            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix in (".bin", ".xml")]
+            out += [(f"{public}/{i}{p.suffix}", sha256_file(p)) for i, p in enumerate(inside)]
+        elif path.is_file():
+            out.append((public, sha256_file(path)))
+    return tuple(out)

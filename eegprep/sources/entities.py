@@ -1,0 +1,114 @@
+"""From the files of a folder to planned recordings: identity, pseudonyms, what the subject table says.
+
+What enters: groups of files with the entities that their paths name. What leaves: `PlannedRecording`s with
+unique keys, sorted. Two groups with the same entities are an error of the manifest, never a silent overwrite.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eegprep.errors import UsageError
+from eegprep.manifest.schema import Manifest
+from eegprep.sources.base import PlannedRecording
+from eegprep.sources.privacy import clean_entity, has_date, pseudonym
+
+__all__ = ["Group", "plan_groups", "subject_attributes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The files of one recording, the one to open first, and what their paths name.
+
+    `implicit` marks entities that were guessed from paths: they may be anything, so all become pseudonyms.
+    """
+
+    files: tuple[str, ...]
+    entities: Mapping[str, str]
+    implicit: bool = False
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, str]]:
+    """Per id of the manifest's subject table: its attributes. Only the columns that the manifest names are read."""
+    table = manifest.subjects
+    if table is None:
+        return {}
+    path = folder / table.file
+    if not path.is_file():
+        raise UsageError(
+            f"the subject table of {manifest.name} is not there", where=path, todo="fetch it beside the recordings"
+        )
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
+        reader = csv.DictReader(handle, delimiter=table.separator)
+        columns = [c.strip() for c in reader.fieldnames or []]
+        reader.fieldnames = columns
+        wanted = {table.id_column, *table.attributes.values()}
+        if missing := sorted(wanted - set(columns)):
+            raise UsageError(
+                f"the subject table of {manifest.name} lacks columns", where=path, found=columns, expected=missing
+            )
+        return {
+            (row[table.id_column] or "").strip(): {
+                name: (row[column] or "").strip() for name, column in table.attributes.items()
+            }
+            for row in reader
+        }
+
+
+def plan_groups(manifest: Manifest, folder: Path, groups: Iterable[Group]) -> list[PlannedRecording]:
+    """Planned recordings, sorted by key. Raises UsageError where two groups have one identity."""
+    table = subject_attributes(manifest, folder)
+    planned: dict[str, PlannedRecording] = {}
+    for group in groups:
+        subject = group.entities.get("subject") or manifest.source.subject or "unknown"
+        attributes = dict(group.extra)
+        if manifest.subjects is not None:
+            attributes.update(table.get(manifest.subjects.id_pattern.replace("{subject}", subject), {}))
+        session, run = group.entities.get("session", ""), group.entities.get("run", "")
+        if manifest.anonymous_subjects and not group.implicit:
+            subject = clean_entity(manifest.name, subject, "s")
+            session, run = clean_entity(manifest.name, session, "d"), clean_entity(manifest.name, run, "r")
+        else:
+            subject = pseudonym(manifest.name, subject)
+            if group.implicit:
+                session = pseudonym(manifest.name, session, "d") if session else ""
+                run = pseudonym(manifest.name, run, "r") if run else ""
+            else:
+                session, run = clean_entity(manifest.name, session, "d"), clean_entity(manifest.name, run, "r")
+        key = "/".join(part or "-" for part in (subject, session, run))
+        if key in planned:
+            raise UsageError(
+                f"two recordings of {manifest.name} have the same subject, session and run: {key}",
+                found=f"{planned[key].files[0]} and {group.files[0]}",
+                expected="patterns that tell them apart",
+                todo="name {session} or {run} in `source: files:`",
+            )
+        planned[key] = PlannedRecording(
+            subject=subject,
+            session=session,
+            run=run,
+            files=group.files,
+            n_bytes=sum(_size(folder / f) for f in group.files),
+            key=key,
+            attributes=attributes,
+            public_files=tuple(_public(manifest, key, f, i, group.implicit) for i, f in enumerate(group.files)),
+        )
+    return [planned[key] for key in sorted(planned)]
+
+
+def _size(path: Path) -> int:
+    if path.is_dir():
+        return sum(p.stat().st_size for p in sorted(path.rglob("*")) if p.is_file())
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _public(manifest: Manifest, key: str, file: str, number: int, implicit: bool) -> str:
+    """A file's name as it may be stored: itself only where the data set's own names are anonymous."""
+    if manifest.anonymous_subjects and not implicit and not has_date(file):
+        return file
+    suffix = "".join(s for s in Path(file).suffixes[-2:] if len(s) <= 6 and s[1:].isalpha())
+    return f"{key.replace('/', '_')}.{number}{suffix}"

@@ -1,0 +1,57 @@
+"""An implicit manifest for a plain file or folder: nothing is known but what the files themselves say.
+
+What enters: a path. What leaves: a manifest that names no task, no unit and no licence to share; subjects are
+guessed from the tree and become pseudonyms. `eegprep inspect` shows what came of it, so that a person can write
+a real manifest.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from eegprep.errors import UsageError
+from eegprep.manifest.schema import Licence, Manifest, SourceSpec
+
+__all__ = ["IMPLICIT_CITATION", "guess_entities", "manifest_for_path"]
+
+IMPLICIT_CITATION = "not stated: made for a plain folder"
+
+_BIDS = re.compile(r"(?:^|/)sub-(?P<subject>[^/_]+)")
+_SESSION = re.compile(r"(?:^|[/_])ses-(?P<session>[^/_]+)")
+
+
+def manifest_for_path(path: Path) -> Manifest:
+    """The manifest of a plain file, folder or BIDS tree. Raises UsageError where there is nothing."""
+    path = Path(path)
+    if not path.exists():
+        raise UsageError(
+            f"there is no file or folder {path}", todo="check the path, or name a data set of `eegprep datasets`"
+        )
+    name = re.sub(r"[^a-z0-9_\-]+", "-", path.stem.lower() if path.is_file() else path.name.lower()).strip("-_")[:62]
+    bids = path.is_dir() and (path / "dataset_description.json").is_file()
+    return Manifest(
+        manifest=1,
+        name=name or "folder",
+        version="0",
+        title="A plain folder",
+        citation=IMPLICIT_CITATION,
+        licence=Licence(id="unknown", share_shards=False),
+        source=SourceSpec(kind="bids" if bids else "files"),
+    )
+
+
+def guess_entities(relative: str) -> dict[str, str]:
+    """Subject, session and run from a path without a manifest.
+
+    BIDS names are believed. Else the first folder is the subject; a file that lies in no folder is a subject of
+    its own. The run is the whole path, so no two files ever share an identity.
+    """
+    entities = {"run": relative}
+    if (subject := _BIDS.search(relative)) is not None:
+        entities["subject"] = subject["subject"]
+        if (session := _SESSION.search(relative)) is not None:
+            entities["session"] = session["session"]
+    else:
+        entities["subject"] = relative.split("/", 1)[0] if "/" in relative else relative
+    return entities

@@ -1,0 +1,37 @@
+"""MATLAB files, version 5 to 7.3: which variables they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eegprep.errors import InputError
+from eegprep.sources.privacy import clean_message
+
+__all__ = ["is_hdf5", "variable_names"]
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a MATLAB file is of version 7.3, which is HDF5."""
+    with path.open("rb") as handle:
+        head = handle.read(520)
+    return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
+
+
+def variable_names(path: Path) -> set[str]:
+    """Names of the variables of a MATLAB file. Raises InputError where the file is damaged."""
+    try:
+        if is_hdf5(path):
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                return set(file.keys())
+        from scipy.io import whosmat
+
+        return {name for name, _, _ in whosmat(path)}
+    except Exception as error:  # what the libraries raise on damaged files is not limited to one class
+        raise InputError(
+            f"{path.name} begins as a MATLAB file but can't be read",
+            where=path,
+            found=clean_message(error),
+            todo="copy the file again",
+        ) from error

@@ -1,0 +1,22 @@
+"""Which class serves which `source: kind:`; everything is imported on demand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eegprep.errors import UsageError
+from eegprep.manifest.schema import Manifest
+from eegprep.sources.base import Source
+
+__all__ = ["open_source"]
+
+
+def open_source(manifest: Manifest, folder: Path) -> Source:
+    """The source that a manifest describes, over its folder (or one file). Raises UsageError where it can't be."""
+    kind = manifest.source.kind
+    folder = Path(folder)
+    if kind in ("files", "ts"):
+        from eegprep.sources.files import FilesSource
+
+        return FilesSource(manifest, folder)
+    raise UsageError(f"source kind {kind!r} is not known")

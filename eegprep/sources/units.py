@@ -1,0 +1,216 @@
+"""Microvolt, proven: what the header states is held against what the signal can be.
+
+Files that are a thousand or a million times off are common: exporters that write volts and call them microvolt,
+readers that take a number for another unit. Three independent facts are compared.
+
+1. The unit that the header or the manifest states, or that the format fixes.
+2. The amplitude: the spectrum between 4 and 30 Hz, where scalp EEG holds 1 to 100 µV (root mean square) and where
+   neither drift nor line noise reach. The median over segments and over channels is taken, so that a few
+   blinks or dead channels do not decide.
+3. The shape of the spectrum: EEG falls with frequency. Wrong bytes read as numbers give white noise, for which 2 to
+   6 Hz hold as much per hertz as 20 to 30 Hz.
+
+An amplitude that only a factor of 1000 or a million brings into the range of EEG, with the spectrum of EEG and the
+same in nearly all channels, is corrected by that factor and the evidence is kept; where the manifest itself stated
+the unit it is refused, since then a person is wrong. An amplitude far off with another spectrum is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.errors import InputError
+from eegprep.recording import Stretch
+from eegprep.sources.base import LazySignal, SignalLike, SourceChannel
+
+__all__ = ["UnitsProof", "Spectral", "prove_units", "spectral_figures"]
+
+#: 4-30 Hz root mean square in µV: what scalp EEG has (typical), and what is at least thinkable.
+TYPICAL_UV = (1.0, 100.0)
+THINKABLE_UV = (0.05, 1000.0)
+#: Power density at 2-6 Hz over that at 20-30 Hz.
+EEG_SLOPE = (1.5, 1e4)
+NOISE_SLOPE = 1.5
+
+_FACTORS = (1e3, 1e6, 1e-3, 1e-6)
+_MAX_SEGMENTS = 40
+_MIN_AGREEING = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectral:
+    """Per channel: 4-30 Hz amplitude in the signal's unit, slope of the spectrum; NaN where not measurable."""
+
+    amplitude: np.ndarray
+    slope: np.ndarray
+    n_segments: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitsProof:
+    """Channels with their evidence, the signal after any correction, one sentence for the recording."""
+
+    channels: tuple[SourceChannel, ...]
+    signal: SignalLike
+    evidence: str
+    notes: tuple[str, ...] = ()
+
+
+def spectral_figures(signal: SignalLike, stretches: Sequence[Stretch], sfreq_hz: float) -> Spectral:
+    """Amplitude and slope of each channel from up to 40 segments of up to 4 s, spread over the recording.
+
+    Parameters
+    ----------
+    signal : array-like, (n_channels, n_samples)
+    stretches : sequence of Stretch
+        Segments lie inside these.
+    sfreq_hz : float
+
+    Notes
+    -----
+    Power densities are medians over frequencies and segments: peaks (line noise, alpha) and bursts count little.
+    """
+    longest = max((s.n_samples for s in stretches), default=0)
+    n = min(int(4 * sfreq_hz), longest)
+    starts = [
+        start for s in stretches for start in range(s.start_sample, s.stop_sample - n + 1, max(n, 1))
+    ] if n >= 8 else []  # fmt: skip
+    if len(starts) > _MAX_SEGMENTS:
+        starts = [starts[i] for i in np.linspace(0, len(starts) - 1, _MAX_SEGMENTS).astype(int)]
+    n_channels = signal.shape[0]
+    nan = np.full(n_channels, np.nan)
+    freqs = np.fft.rfftfreq(n, 1 / sfreq_hz) if n else np.zeros(0)
+    band = (freqs >= 4) & (freqs <= 30)
+    if not starts or band.sum() < 2:
+        return Spectral(amplitude=nan, slope=nan, n_segments=0)
+    window = np.hanning(n)
+    densities = np.empty((len(starts), n_channels, freqs.size))
+    for i, start in enumerate(starts):
+        block = np.asarray(signal[:, start : start + n], dtype=np.float64)
+        block = block - block.mean(axis=1, keepdims=True)
+        densities[i] = np.abs(np.fft.rfft(block * window, axis=1)) ** 2 * (2 / (sfreq_hz * np.sum(window**2)))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        density = _nanmedian(densities, axis=0)
+        amplitude = np.sqrt(np.sum(density[:, band], axis=1) * (freqs[1] - freqs[0]))
+        low, high = (freqs >= 2) & (freqs <= 6), (freqs >= 20) & (freqs <= 30)
+        slope = nan
+        if low.any() and high.any():
+            slope = np.median(density[:, low], axis=1) / np.median(density[:, high], axis=1)
+    return Spectral(amplitude=amplitude, slope=slope, n_segments=len(starts))
+
+
+def _nanmedian(values: np.ndarray, axis: int) -> np.ndarray:
+    """numpy.nanmedian without its warning on all-NaN rows, which are ordinary here (dead channels)."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmedian(values, axis=axis))
+
+
+def prove_units(
+    channels: tuple[SourceChannel, ...],
+    signal: SignalLike,
+    stretches: Sequence[Stretch],
+    *,
+    sfreq_hz: float,
+    where: Path,
+) -> UnitsProof:
+    """Hold the stated units against the signal; correct with evidence, or refuse.
+
+    Raises
+    ------
+    InputError
+        Where the amplitude contradicts the stated unit and no factor explains it, or the signal is noise.
+    """
+    judged = np.array([c.unit != "" and c.kind in ("eeg", "unknown") for c in channels], dtype=bool)
+    if not judged.any():
+        return UnitsProof(
+            channels=channels,
+            signal=signal,
+            evidence="no channel has a unit",
+            notes=("neither the file nor the manifest states a unit",) if _any_eeg(channels) else (),
+        )
+    figures = spectral_figures(signal, stretches, sfreq_hz)
+    live = judged & np.isfinite(figures.amplitude) & (figures.amplitude > 0)
+    stated = _stated(channels, judged)
+    if not live.any():
+        return UnitsProof(
+            channels=channels, signal=signal, evidence=f"{stated}; too short or too flat to hold against the signal"
+        )
+    amplitude = float(np.median(figures.amplitude[live]))
+    slopes = figures.slope[live]
+    slope = float(_nanmedian(slopes, axis=0))
+    facts = f"4-30 Hz amplitude {amplitude:.3g} µV, spectrum falls by {slope:.3g}"
+    if TYPICAL_UV[0] <= amplitude <= TYPICAL_UV[1]:
+        return UnitsProof(channels=channels, signal=signal, evidence=f"{stated}; {facts}: as in EEG")
+    factor = next((f for f in _FACTORS if TYPICAL_UV[0] <= amplitude * f <= TYPICAL_UV[1]), None)
+    thinkable = THINKABLE_UV[0] <= amplitude <= THINKABLE_UV[1]
+    if thinkable:
+        odd = "low" if amplitude < TYPICAL_UV[0] else "high"
+        return UnitsProof(
+            channels=channels,
+            signal=signal,
+            evidence=f"{stated}; {facts}: unusually {odd}, yet possible",
+            notes=(f"amplitudes are unusually {odd} for EEG ({amplitude:.3g} µV between 4 and 30 Hz)",),
+        )
+    shifted = figures.amplitude[live] * (factor or 0.0)
+    agreeing = float(np.mean((shifted >= TYPICAL_UV[0] / 3) & (shifted <= TYPICAL_UV[1] * 3)))
+    like_eeg = EEG_SLOPE[0] <= slope <= EEG_SLOPE[1]
+    if factor is None or not like_eeg or agreeing < _MIN_AGREEING:
+        noise = np.isfinite(slope) and slope < NOISE_SLOPE
+        raise InputError(
+            "this is not EEG in microvolt: " + ("the samples are noise" if noise else "the amplitude is impossible"),
+            where=where,
+            found=f"{facts} ({stated})",
+            expected=f"{TYPICAL_UV[0]:g} to {TYPICAL_UV[1]:g} µV between 4 and 30 Hz, falling with frequency",
+            todo="the file is damaged or its unit is wrong: get it again, or state the unit in the manifest",
+        )
+    if any(c.unit_evidence.startswith("the manifest") for c, j in zip(channels, judged, strict=True) if j):
+        raise InputError(
+            f"the unit that the manifest states is wrong by a factor of {1 / factor:g}",
+            where=where,
+            found=f"{facts} ({stated})",
+            expected=f"{amplitude * factor:.3g} µV after multiplying by {factor:g}",
+            todo="correct `unit:` in the manifest",
+        )
+    sentence = (
+        f"{stated}; {facts}, impossible for EEG: multiplied by {factor:g}, which gives {amplitude * factor:.3g} µV"
+    )
+    factors = np.where(judged, factor, 1.0)[:, None]
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return np.asarray(signal[:, start:stop], dtype=np.float64) * factors
+
+    corrected: SignalLike
+    if isinstance(signal, np.ndarray):
+        corrected = signal * factors
+    else:
+        corrected = LazySignal(signal.shape[0], signal.shape[1], read)
+    return UnitsProof(
+        channels=tuple(
+            dataclasses.replace(c, unit_evidence=sentence) if j else c for c, j in zip(channels, judged, strict=True)
+        ),
+        signal=corrected,
+        evidence=sentence,
+        notes=(f"the file's unit is wrong by a factor of {1 / factor:g}; corrected by its amplitude and spectrum",),
+    )
+
+
+def _any_eeg(channels: Sequence[SourceChannel]) -> bool:
+    return any(c.kind in ("eeg", "unknown") for c in channels)
+
+
+def _stated(channels: Sequence[SourceChannel], judged: np.ndarray) -> str:
+    """The sentences of the judged channels, most frequent first, each once."""
+    counts: dict[str, int] = {}
+    for channel, one in zip(channels, judged, strict=True):
+        if one:
+            text = channel.unit_evidence or f"stated {channel.unit}"
+            counts[text] = counts.get(text, 0) + 1
+    return ", ".join(sorted(counts, key=lambda t: (-counts[t], t))[:3])
