@@ -1,0 +1,174 @@
+"""What the words in channel names mean: the decorations that vendors add, references, and signals that are no EEG.
+
+Everything here is a table or one function on strings; the vocabulary itself is not known here. `resolve` uses these
+in a fixed order.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["NOT_EEG_KINDS", "REFERENCE_WORDS", "KNOWN_SITES", "clean", "split_derivation", "not_eeg", "reference_word"]
+
+# What a file itself says a channel is (BIDS types, MNE kinds), and why that is left out. `unknown` and `eeg` are
+# the only kinds whose names are looked at.
+NOT_EEG_KINDS: dict[str, tuple[str, str]] = {
+    "eog": ("eog", "the file says that it is an eye channel"),
+    "veog": ("eog", "the file says that it is an eye channel"),
+    "heog": ("eog", "the file says that it is an eye channel"),
+    "ecg": ("ecg", "the file says that it is a heart channel"),
+    "ekg": ("ecg", "the file says that it is a heart channel"),
+    "emg": ("emg", "the file says that it is a muscle channel"),
+    "stim": ("stim", "the file says that it is a trigger channel"),
+    "trig": ("stim", "the file says that it is a trigger channel"),
+    "misc": ("misc", "the file says that it is no EEG but something else (misc)"),
+    "ref": ("reference", "the file says that it is a reference channel"),
+    "ref_meg": ("reference", "the file says that it is a reference channel"),
+    "gnd": ("reference", "the file says that it is the ground"),
+    "seeg": ("intracranial", "the file says that it lies inside the head (SEEG)"),
+    "ecog": ("intracranial", "the file says that it lies inside the head (ECoG)"),
+    "dbs": ("intracranial", "the file says that it lies inside the head (DBS)"),
+    "resp": ("respiration", "the file says that it is a breathing channel"),
+    "gsr": ("gsr", "the file says that it is skin conductance"),
+    "temp": ("temperature", "the file says that it is a temperature"),
+    "temperature": ("temperature", "the file says that it is a temperature"),
+    "bio": ("aux", "the file says that it is another body signal"),
+    "audio": ("aux", "the file says that it is sound"),
+    "eyegaze": ("eog", "the file says that it is an eye tracker's channel"),
+    "pupil": ("eog", "the file says that it is an eye tracker's channel"),
+    "ppg": ("oxygen", "the file says that it is a pulse channel"),
+    "meg": ("meg", "the file says that it is MEG"),
+    "mag": ("meg", "the file says that it is MEG"),
+    "grad": ("meg", "the file says that it is MEG"),
+    "fnirs": ("fnirs", "the file says that it is fNIRS"),
+    "nirs": ("fnirs", "the file says that it is fNIRS"),
+    "accel": ("motion", "the file says that it measures movement"),
+    "gyro": ("motion", "the file says that it measures movement"),
+    "magn": ("motion", "the file says that it measures movement"),
+    "syst": ("stim", "the file says that it is a system's clock or counter"),
+    "sysclock": ("stim", "the file says that it is a system's clock or counter"),
+}
+
+# Names of signals that are no EEG, tried in this order on the cleaned name (whole name, case does not count).
+_NOT_EEG: tuple[tuple[str, str, str], ...] = (
+    (
+        r"[hv]?eog([ _\-].*|\d*|[lrudhv]|left|right)|[vh]eo[a-z]?\d?|[lr]oc|[hv]eog\S*|eye.*|e[12][ \-:_]+[am][12]",
+        "eog",
+        "eye",
+    ),
+    (r"e[ck]g([ _\-].*|\d*|[lr])|cardio.*|heart", "ecg", "heart"),
+    (
+        r"emg([ _\-].*|\d*|[lr])|chin([ _\-].*|\d*)|[lr][ _\-]?leg.*|leg([ _/\-].*|\d*)|masseter.*|submental.*",
+        "emg",
+        "muscle",
+    ),
+    (
+        r"sti ?\d*|stim(ulus)?\d*|status|trig(ger)?s?\d*|marker.*|mkr\d*|event.*|events?|dc\d+|dc ?input.*|di?g(ital)?"
+        r"|code|label|class|target|(bdf|edf) annotations?|annotations?|sampl(e|es).*"
+        r"|.*counter|packet.*|time ?stamp.*|time",
+        "stim",
+        "trigger, marker or clock",
+    ),
+    (
+        r"resp([ _\-.].*|iration.*|\d*)|airflow.*|flow.*|tho(r(ax|acic)?)?|abd(o(men|minal)?)?"
+        r"|nasal.*|snore|chest.*|cpap.*",
+        "respiration",
+        "breathing",
+    ),
+    (r"sp?[ao]o?2.*|spo2|osat|pulse.*|pleth.*|ppg.*|pr|hr|oxy.*|nirs.*|optics.*", "oxygen", "pulse or oxygen"),
+    (r"temp([ _\-.].*|erature.*|\d*)", "temperature", "temperature"),
+    (r"gsr\d*|eda\d*|scl?\d*|skin.*|erg\d*", "gsr", "skin conductance"),
+    (
+        r"acc(el)?([ _\-.]?.*)|gyro.*|magn(et)?.*|mag[ _]?[xyz]|quat.*|q[0-3xyzw]|[xyz][ _\-]?(axis|acc|dir).*"
+        r"|motion.*",
+        "motion",
+        "movement sensor",
+    ),
+    (r"photic.*|pho|light.*|stroboscope", "stim", "flicker or light sensor"),
+    (
+        r"batt(ery)?.*|cq.*|hsi.*|.*quality.*|imp(edance)?.*|interpolated|elements|.*flag.*|analog.*",
+        "device",
+        "device state",
+    ),
+    (
+        r"(delta|theta|alpha|beta|gamma|low_?(alpha|beta|gamma)|high_?(alpha|beta|gamma))[ _\-].*",
+        "derived",
+        "figure that the device computed, not signal",
+    ),
+    (
+        r"aux.*|exg? ?\d+|exg|bip ?\d+|ext\d*|misc.*|other.*|audio.*|mic.*|position.*|pos|body.*",
+        "aux",
+        "auxiliary input",
+    ),
+    (
+        r"ref(erence)?\d*|gnd|ground|cms|drl|com|common|vref|nose|linked.*|[lr]mast.*",
+        "reference",
+        "reference or ground",
+    ),
+)
+_NOT_EEG_COMPILED = tuple((re.compile(p), code, what) for p, code, what in _NOT_EEG)
+
+# Names that mean no place: numbered inputs.
+_NUMBERED = re.compile(r"(eeg|ch(an(nel)?)?|exg channel|input|e?lec(trode)?|x|pol x)?[ _\-.#]*\d{1,4}")
+
+# Sites that exist but are not on the scalp's map, so that a manifest has to say what they were.
+KNOWN_SITES: dict[str, tuple[str, str]] = {
+    "a1": ("earlobe", "A1 is the left ear lobe, no row of the vocabulary; a manifest may say that it was M1"),
+    "a2": ("earlobe", "A2 is the right ear lobe, no row of the vocabulary; a manifest may say that it was M2"),
+    "t1": ("unknown_name", "T1 is an anterior temporal site outside the 10-10 system; a manifest may map it"),
+    "t2": ("unknown_name", "T2 is an anterior temporal site outside the 10-10 system; a manifest may map it"),
+    "sp1": ("intracranial", "Sp1 is a sphenoidal electrode, not on the scalp"),
+    "sp2": ("intracranial", "Sp2 is a sphenoidal electrode, not on the scalp"),
+    "pg1": ("intracranial", "Pg1 is a nasopharyngeal electrode, not on the scalp"),
+    "pg2": ("intracranial", "Pg2 is a nasopharyngeal electrode, not on the scalp"),
+    "nz": ("unknown_name", "Nz is the nasion, a landmark; no row of the vocabulary"),
+    "lpa": ("unknown_name", "LPA is a landmark, no electrode"),
+    "rpa": ("unknown_name", "RPA is a landmark, no electrode"),
+}
+
+# What may stand after the dash of a derivation beside an electrode, and how it is written down.
+REFERENCE_WORDS: dict[str, str] = {
+    "ref": "REF", "ref1": "REF", "reference": "REF", "vref": "REF", "org": "REF",
+    "le": "LE", "a1a2": "A1A2", "a1+a2": "A1A2", "a12": "A1A2", "aa": "A1A2", "linked": "LE",
+    "m1m2": "M1M2", "m1+m2": "M1M2", "lm": "M1M2",
+    "avg": "AVG", "ave": "AVG", "av": "AVG", "ar": "AVG", "car": "AVG", "average": "AVG",
+    "a1": "A1", "a2": "A2", "nose": "nose", "cms": "CMS", "lap": "Laplacian", "cle": "CLE",
+}  # fmt: skip
+
+_PREFIX = re.compile(r"^(eeg|pol|raw)[ _:.\-]+(?=\S)", re.IGNORECASE)
+_UNIT = re.compile(r"\s*[\(\[](uv|µv|μv|mv|v|nv|microvolts?|volts?|n/a|)[\)\]]$", re.IGNORECASE)
+_RUNNING_NUMBER = re.compile(r"(?<=[A-Za-z0-9])-\d$")
+_DASH = re.compile(r"\s*[-‐‑–—−:]\s*")
+
+
+def clean(channel: str) -> str:
+    """The name without what vendors put around it: `EEG Fp1`, `Fc5..`, `RAW_AF7`, `F3 (uV)`, `T8-P8-1`."""
+    name = " ".join(channel.replace("\0", " ").split())
+    name = _UNIT.sub("", name)
+    name = _PREFIX.sub("", name)
+    name = name.rstrip(". ").lstrip()
+    return _RUNNING_NUMBER.sub("", name)
+
+
+def split_derivation(name: str) -> tuple[str, str] | None:
+    """`F3-C3` -> (`F3`, `C3`); None where the cleaned name has not exactly one dash between two words."""
+    parts = _DASH.split(name)
+    if len(parts) != 2 or not all(parts):
+        return None
+    return parts[0].rstrip("."), parts[1].rstrip(".")
+
+
+def reference_word(word: str) -> str | None:
+    """How a reference that is no electrode of the vocabulary is written down, or None where the word is unknown."""
+    return REFERENCE_WORDS.get(word.casefold().replace(" ", ""))
+
+
+def not_eeg(name: str) -> tuple[str, str] | None:
+    """(code, reason) where a cleaned name is the name of something other than EEG, else None."""
+    folded = name.casefold()
+    for pattern, code, what in _NOT_EEG_COMPILED:
+        if pattern.fullmatch(folded):
+            return code, f"its name {name!r} is that of a channel that is no EEG: {what}"
+    if _NUMBERED.fullmatch(folded):
+        return "unnamed", f"its name {name!r} is a number and says no place; a manifest has to name the electrodes"
+    return None

@@ -1,0 +1,273 @@
+"""The vocabulary: a table of electrodes whose ids never move, as a frozen value.
+
+What enters: rows (name, further names, position), from the shipped table, a lab's Parquet file, or a shard set.
+What leaves: ids by name, names by id, positions, neighbours. Names are what everything carries between files; an id
+means something inside one vocabulary only. Names are matched whatever their case, and become folder names in a shard
+set, so they are letters, digits and `_` alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eegprep.errors import InputError, UsageError, nearest
+from eegprep.files import atomic_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from eegprep.electrodes.resolve import Resolution
+
+__all__ = ["Electrode", "Vocabulary", "FRAME"]
+
+FRAME = "MNE head frame, metres"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+_MAX_ROWS = 100_000
+_MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Electrode:
+    """One place on the scalp. `position_m` is in MNE's head frame, in metres; `source` says where it is from."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    position_m: tuple[float, float, float] | None = None
+    source: str = ""
+
+
+class Vocabulary:
+    """An ordered table of electrodes; the row number is the id.
+
+    Parameters
+    ----------
+    electrodes : iterable of Electrode
+        In the order of their ids.
+
+    Raises
+    ------
+    UsageError
+        A name is malformed, or a name or alias stands twice (case does not count).
+    """
+
+    def __init__(self, electrodes: Iterable[Electrode]) -> None:
+        self._rows = tuple(electrodes)
+        self._ids: dict[str, int] = {}
+        for electrode_id, row in enumerate(self._rows):
+            for name in (row.name, *row.aliases):
+                if not _NAME.fullmatch(name):
+                    raise UsageError(
+                        f"electrode name {name!r} can't be used",
+                        expected="a letter, then letters, digits or '_', 32 characters at most",
+                    )
+                other = self._ids.setdefault(name.casefold(), electrode_id)
+                if other != electrode_id:
+                    raise UsageError(
+                        f"the name {name!r} stands twice in the vocabulary",
+                        found=f"rows {other} ({self._rows[other].name}) and {electrode_id} ({row.name})",
+                    )
+        self._names = tuple(row.name for row in self._rows)
+
+    # -- the table -------------------------------------------------------------------------------------
+
+    @classmethod
+    def base(cls) -> Vocabulary:
+        """The shipped vocabulary of 138 electrodes, read once from the package's Parquet file."""
+        return _base()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names in the order of their ids."""
+        return self._names
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, electrode_id: int) -> Electrode:
+        return self._rows[electrode_id]
+
+    def __iter__(self) -> Iterator[Electrode]:
+        return iter(self._rows)
+
+    def __contains__(self, name: object) -> bool:
+        """Whether this is the name or another name of a row, whatever its case."""
+        return isinstance(name, str) and name.casefold() in self._ids
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Vocabulary) and self._rows == other._rows
+
+    def __hash__(self) -> int:
+        return hash(self._rows)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self)} electrodes: {', '.join(self._names[:4])}, ...)"
+
+    def id_of(self, name: str) -> int:
+        """The id of a name or alias; UsageError with a hint where there is none."""
+        found = self._ids.get(name.casefold())
+        if found is None:
+            raise UsageError(
+                f"no electrode {name!r} in this vocabulary of {len(self)}",
+                todo=nearest(name, self._names) or "`eegprep electrodes list` prints the names",
+            )
+        return found
+
+    def name_of(self, electrode_id: int) -> str:
+        """The name of an id; UsageError where it is out of range."""
+        if not 0 <= electrode_id < len(self):
+            raise UsageError(f"no electrode {electrode_id} in this vocabulary", expected=f"0 to {len(self) - 1}")
+        return self._names[electrode_id]
+
+    def canonical(self, name: str) -> str:
+        """The vocabulary's own spelling of a name or alias."""
+        return self._names[self.id_of(name)]
+
+    def position_m(self, name: str) -> np.ndarray | None:
+        """Position (3,) float64 in metres (MNE head frame), or None where the row has none."""
+        position = self._rows[self.id_of(name)].position_m
+        return None if position is None else np.array(position)
+
+    def positions_m(self) -> np.ndarray:
+        """All positions, (n_electrodes, 3) float64 in metres; NaN where a row has none."""
+        empty = (np.nan, np.nan, np.nan)
+        return np.array([row.position_m or empty for row in self._rows], dtype=np.float64).reshape(-1, 3)
+
+    def nearest(
+        self, place: str | Sequence[float] | np.ndarray, n: int = 1, *, among: Iterable[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """The `n` electrodes nearest to a name or a position, nearest first, with distances in metres.
+
+        Parameters
+        ----------
+        place : str or (3,) array_like
+            A name of the vocabulary (it is not in the answer), or a position in metres.
+        among : iterable of str, optional
+            Only these electrodes; all by default.
+        """
+        positions_m = self.positions_m()
+        keep = np.isfinite(positions_m[:, 0])
+        if isinstance(place, str):
+            own = self.id_of(place)
+            origin = positions_m[own]
+            if not keep[own]:
+                raise UsageError(f"electrode {place!r} has no position in this vocabulary")
+            keep[own] = False
+        else:
+            origin = np.asarray(place, dtype=np.float64).reshape(3)
+        if among is not None:
+            allowed = np.zeros(len(self), dtype=bool)
+            allowed[[self.id_of(name) for name in among]] = True
+            keep &= allowed
+        distance_m = np.where(keep, np.linalg.norm(positions_m - origin, axis=1), np.inf)
+        order = np.argsort(distance_m, kind="stable")[: min(n, int(keep.sum()))]
+        return [(self._names[i], float(distance_m[i])) for i in order]
+
+    def extend(self, electrodes: Iterable[Electrode]) -> Vocabulary:
+        """A new vocabulary with rows appended; no id moves."""
+        return Vocabulary((*self._rows, *electrodes))
+
+    def resolve(
+        self,
+        channel: str,
+        *,
+        kind: str = "unknown",
+        position_m: Sequence[float] | None = None,
+        system: str | None = None,
+    ) -> Resolution:
+        """What a file's channel is: see `eegprep.electrodes.resolve.resolve`."""
+        from eegprep.electrodes.resolve import resolve
+
+        return resolve(self, channel, kind=kind, position_m=position_m, system=system)
+
+    # -- Parquet -----------------------------------------------------------------------------------------
+
+    def to_table(self) -> pa.Table:
+        """An Arrow table: id, name, aliases, x_m, y_m, z_m, source."""
+        import pyarrow as pa
+
+        def axis(i: int) -> pa.Array:
+            return pa.array([None if r.position_m is None else r.position_m[i] for r in self._rows], pa.float64())
+
+        return pa.table(
+            {
+                "id": pa.array(range(len(self)), pa.int32()),
+                "name": pa.array(self._names, pa.string()),
+                "aliases": pa.array([list(r.aliases) for r in self._rows], pa.list_(pa.string())),
+                "x_m": axis(0),
+                "y_m": axis(1),
+                "z_m": axis(2),
+                "source": pa.array([r.source for r in self._rows], pa.string()),
+            }
+        ).replace_schema_metadata({"eegprep.vocabulary": json.dumps({"version": 1, "frame": FRAME})})
+
+    @classmethod
+    def from_table(cls, table: pa.Table, *, where: str = "table") -> Vocabulary:
+        """The inverse of `to_table`; further columns are ignored, everything else is checked."""
+        import pyarrow as pa
+
+        wanted = {"id": pa.int32(), "name": pa.string(), "x_m": pa.float64(), "y_m": pa.float64(), "z_m": pa.float64()}
+        if missing := sorted({*wanted, "aliases"} - set(table.column_names)):
+            raise InputError("not a vocabulary", where=where, found=f"no column {', '.join(missing)}")
+        if table.num_rows > _MAX_ROWS:
+            raise InputError("the vocabulary is too long", where=where, found=table.num_rows, expected=_MAX_ROWS)
+        try:
+            columns = {k: table[k].cast(t).to_pylist() for k, t in wanted.items()}
+            aliases = table["aliases"].cast(pa.list_(pa.string())).to_pylist()
+            sources = table["source"].cast(pa.string()).to_pylist() if "source" in table.column_names else None
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise InputError("a column of the vocabulary has the wrong type", where=where, found=error) from error
+        if columns["id"] != list(range(table.num_rows)):
+            raise InputError("the vocabulary's ids are not 0, 1, 2, ... in order", where=where)
+        rows = []
+        for i, name in enumerate(columns["name"]):
+            xyz = (columns["x_m"][i], columns["y_m"][i], columns["z_m"][i])
+            known = all(v is not None and np.isfinite(v) and abs(v) < 1 for v in xyz)
+            if not known and any(v is not None for v in xyz):
+                raise InputError(f"the position of electrode {name!r} is no place on a head in metres", where=where)
+            if name is None or any(a is None for a in aliases[i] or ()):
+                raise InputError(f"row {i} of the vocabulary has no name", where=where)
+            source = (sources[i] or "") if sources is not None else ""
+            rows.append(
+                Electrode(name=name, aliases=tuple(aliases[i] or ()), position_m=xyz if known else None, source=source)
+            )
+        return cls(rows)
+
+    def to_parquet(self, path: Path) -> None:
+        """Write the table, atomically; equal vocabularies give equal bytes (of one version of pyarrow)."""
+        import pyarrow.parquet as pq
+
+        with atomic_path(Path(path)) as part:
+            pq.write_table(self.to_table(), part, compression="none")
+
+    @classmethod
+    def from_parquet(cls, path: Path) -> Vocabulary:
+        """Read a vocabulary, a lab's own or the `electrodes.parquet` of a shard set; InputError where it is none."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = Path(path)
+        if not path.is_file():
+            raise UsageError("no such vocabulary", where=path)
+        if path.stat().st_size > _MAX_BYTES:
+            raise InputError("the vocabulary's file is too large", where=path, expected=f"{_MAX_BYTES} bytes at most")
+        try:
+            table = pq.ParquetFile(path).read()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise InputError("not a Parquet file", where=path, found=error) from error
+        return cls.from_table(table, where=str(path))
+
+
+@functools.cache
+def _base() -> Vocabulary:
+    resource = importlib.resources.files("eegprep.electrodes") / "base.parquet"
+    with importlib.resources.as_file(resource) as path:
+        return Vocabulary.from_parquet(path)

@@ -1,0 +1,195 @@
+"""Channel names of many vendors lead to the right electrode and reference, or to the right reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from eegprep.electrodes import Vocabulary, resolve_all
+from eegprep.electrodes.systems import SYSTEMS, table
+from eegprep.errors import UsageError
+from eegprep.manifest.schema import ChannelRule
+
+BASE = Vocabulary.base()
+
+
+@dataclass(frozen=True)
+class Chan:
+    name: str
+    kind: str = "unknown"
+    position_m: tuple[float, float, float] | None = None
+    status: str = "good"
+
+
+@pytest.mark.parametrize(
+    ("name", "electrode", "reference", "code"),
+    [
+        ("Fp1", "Fp1", None, "matched"),
+        ("FP1", "Fp1", None, "matched"),
+        ("Fc5.", "FC5", None, "matched"),
+        ("Cz..", "Cz", None, "matched"),
+        (" O2 ", "O2", None, "matched"),
+        ("EEG Fp1", "Fp1", None, "matched"),
+        ("Pz (µV)", "Pz", None, "matched"),
+        ("RAW_TP9", "TP9", None, "matched"),
+        ("POL P3", "P3", None, "matched"),
+        ("EEG Fp1-REF", "Fp1", "REF", "derivation"),
+        ("EEG Fp1-LE", "Fp1", "LE", "derivation"),
+        ("FP1-Ref", "Fp1", "REF", "derivation"),
+        ("Fp1-A1A2", "Fp1", "A1A2", "derivation"),
+        ("EEG F3 - Pz", "F3", "Pz", "derivation"),
+        ("F3-C3", "F3", "C3", "derivation"),
+        ("EEG Fpz-Cz", "Fpz", "Cz", "derivation"),
+        ("EEG F4-M1", "F4", "M1", "derivation"),
+        ("C4:A1", "C4", "A1", "derivation"),
+        ("T8-P8-0", "T8", "P8", "derivation"),
+        ("F7-T3", "F7", "T7", "derivation"),
+        ("T3", "T7", None, "alias"),
+        ("EEG T5-REF", "P7", "REF", "derivation"),
+        ("CFC7", "FTT7h", None, "alias"),
+        ("PCP1", "CPP1h", None, "alias"),
+        ("CB1", "CB1", None, "matched"),
+    ],
+)
+def test_a_name_leads_to_its_electrode_and_reference(name, electrode, reference, code):
+    found = BASE.resolve(name)
+    assert (found.electrode, found.reference, found.code) == (electrode, reference, code)
+    assert found.channel == name
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("vEOG", "eog"), ("EOG horizontal", "eog"), ("HEOL", "eog"), ("LOC", "eog"), ("EOG E1-M2", "eog"),
+        ("ECG ECG", "ecg"), ("EEG EKG-REF", "ecg"), ("EMG submental", "emg"), ("EMG1", "emg"),
+        ("STI 014", "stim"), ("Status", "stim"), ("Event marker", "stim"), ("EDF Annotations", "stim"),
+        ("Trigger", "stim"), ("DC01", "stim"), ("COUNTER", "stim"),
+        ("Resp oro-nasal", "respiration"), ("SpO2", "oxygen"), ("Temp rectal", "temperature"), ("GSR", "gsr"),
+        ("Accel X", "motion"), ("GYROX", "motion"), ("AUX1", "aux"), ("EXG3", "aux"),
+        ("CQ_AF3", "device"), ("HSI_TP9", "device"), ("Delta_TP9", "derived"),
+        ("REF", "reference"), ("GND", "reference"),
+        ("A1", "earlobe"), ("EEG A2-A1", "earlobe"), ("A1-Cz", "earlobe"),
+        ("EEG 001", "unnamed"), ("12", "unnamed"), ("Ch 4", "unnamed"), ("", "unnamed"),
+        ("A7", "numbered"), ("B12", "numbered"), ("E129", "numbered"),
+        ("P03", "unknown_name"), ("C3'", "unknown_name"), ("X", "unknown_name"), ("Nz", "unknown_name"),
+        ("Fp1-XYZ", "unknown_reference"), ("Cz-Cz", "unknown_reference"), ("T1-REF", "unknown_name"),
+    ],
+)  # fmt: skip
+def test_what_is_no_electrode_has_its_reason(name, code):
+    found = BASE.resolve(name)
+    assert found.electrode is None
+    assert found.code == code
+    assert len(found.reason) > 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [("eog", "eog"), ("ECG", "ecg"), ("misc", "misc"), ("stim", "stim"), ("seeg", "intracranial")]
+)
+def test_what_the_file_says_a_channel_is_goes_before_its_name(kind, code):
+    assert BASE.resolve("Fp1", kind=kind).code == code
+    assert BASE.resolve("Fp1", kind="eeg").electrode == "Fp1"
+
+
+def test_an_unknown_name_gets_a_hint_and_never_an_electrode():
+    found = BASE.resolve("FCC3hh")
+    assert found.electrode is None
+    assert "did you mean 'FCC3h'" in found.reason
+
+
+def test_numbered_caps_resolve_by_the_stated_system_alone():
+    assert BASE.resolve("C3").electrode == "C3"
+    assert BASE.resolve("C3", system="biosemi128").electrode == "FFC4h"
+    assert BASE.resolve("A19", system="biosemi128").electrode == "Pz"
+    assert BASE.resolve("D23", system="biosemi128").electrode == "T7"
+    assert BASE.resolve("A2", system="biosemi128").code == "no_near_electrode"
+    assert BASE.resolve("B16", system="biosemi64").electrode == "Cz"
+    assert BASE.resolve("E22", system="egi128").electrode == "Fp1"
+    assert BASE.resolve("E23", system="egi128").code == "no_near_electrode"
+    assert BASE.resolve("EXG1", system="biosemi128").code == "aux"
+    assert BASE.resolve("CCP1", system="bbci").electrode == "CCP1h"
+    with pytest.raises(UsageError, match="unknown electrode system"):
+        BASE.resolve("A1", system="biosemi12")
+
+
+def test_every_table_leads_into_the_base_vocabulary_and_names_each_electrode_once():
+    for system in SYSTEMS:
+        electrodes = [electrode for electrode, _ in table(system).values()]
+        assert all(e in BASE for e in electrodes), system
+        assert len(set(electrodes)) == len(electrodes), system
+
+
+def test_biosemi_tables_agree_with_the_makers_sphere():
+    import numpy as np
+    from mne.channels import make_standard_montage
+
+    cap = make_standard_montage("brainproducts-RNP-BA-128").get_positions()["ch_pos"]
+    for n in (128, 160, 256):
+        sphere = make_standard_montage(f"biosemi{n}").get_positions()["ch_pos"]
+        by_label = {k.casefold(): v / np.linalg.norm(v) for k, v in sphere.items()}
+        for label, (electrode, _) in table(f"biosemi{n}").items():
+            other = cap[electrode] / np.linalg.norm(cap[electrode])
+            assert np.degrees(np.arccos(np.clip(by_label[label] @ other, -1, 1))) < 6.05, (n, label)
+
+
+def test_a_file_numbered_like_biosemi_gives_no_10_20_names_by_likeness():
+    names = [f"{ribbon}{i}" for ribbon in "ABCD" for i in range(1, 33)] + ["Status"]
+    found = resolve_all(BASE, [Chan(n) for n in names])
+    assert {r.electrode for r in found} == {None}
+    assert {r.code for r in found[:-1]} == {"numbered"}
+    stated = resolve_all(BASE, [Chan(n) for n in names], system="biosemi128")
+    assert sum(r.electrode is not None for r in stated) == 68
+    ten_twenty = resolve_all(BASE, [Chan(n) for n in ("A1", "A2", "C1", "C3", "C4", "Fp1")])
+    assert [r.electrode for r in ten_twenty] == [None, None, "C1", "C3", "C4", "Fp1"]
+
+
+def test_the_berlin_groups_names_are_recognised_by_those_that_only_they_use():
+    names = ["C3", "CFC1", "CCP1", "CCP7"]
+    assert [r.electrode for r in resolve_all(BASE, [Chan(n) for n in names])] == ["C3", "FCC1h", "CCP1h", "TTP7h"]
+    assert resolve_all(BASE, [Chan("C3"), Chan("CCP1")])[1].code == "unknown_name"
+
+
+def test_a_position_helps_only_a_name_that_means_nothing():
+    at_pz = tuple(BASE.position_m("Pz"))
+    near = (at_pz[0] + 0.005, at_pz[1], at_pz[2])
+    far = (at_pz[0], at_pz[1] - 0.0115, at_pz[2] + 0.02)
+    assert BASE.resolve("sensor left", position_m=near).electrode == "Pz"
+    assert "5.0 mm" in BASE.resolve("sensor left", position_m=near).reason
+    assert BASE.resolve("C3", position_m=near).electrode == "C3"
+    assert BASE.resolve("ECG", position_m=near).electrode is None
+    assert BASE.resolve("sensor left", position_m=far).code == "no_near_electrode"
+
+
+def test_of_two_channels_on_one_electrode_the_stated_rule_keeps_one():
+    found = resolve_all(
+        BASE, [Chan("FP1-F7"), Chan("FP1-F3"), Chan("T3"), Chan("T7"), Chan("O1", status="bad"), Chan("o1")]
+    )
+    assert [r.electrode for r in found] == ["Fp1", None, None, "T7", None, "O1"]
+    assert [r.code for r in found] == ["derivation", "duplicate", "duplicate", "matched", "duplicate", "matched"]
+    assert "'T7'" in found[2].reason
+
+
+def test_the_manifest_goes_before_everything():
+    rules = {
+        "A1-Cz": ChannelRule(electrode="M1", reference="Cz", note="A1 is the left mastoid"),
+        "ECG 2": ChannelRule(electrode="Pz"),
+        "Fp1": ChannelRule(leave_out="broken lead"),
+        "O1": ChannelRule(reference="LE"),
+    }
+    channels = [Chan("A1-Cz"), Chan("ecg 2"), Chan("Fp1"), Chan("O1"), Chan("Pz")]
+    found = resolve_all(BASE, channels, rules=rules)
+    assert [(r.electrode, r.reference, r.code) for r in found] == [
+        ("M1", "Cz", "manifest"),
+        ("Pz", None, "manifest"),
+        (None, None, "manifest_left_out"),
+        ("O1", "LE", "matched"),
+        (None, None, "duplicate"),
+    ]
+    assert "left mastoid" in found[0].reason
+    with pytest.raises(UsageError, match="the vocabulary lacks"):
+        resolve_all(BASE, [Chan("x")], rules={"x": ChannelRule(electrode="Fp11")})
+
+
+def test_derivations_between_two_electrodes_can_be_left_out_but_not_a_common_reference():
+    found = resolve_all(BASE, [Chan("F3-C3"), Chan("F4-REF"), Chan("P3-A2")], derivations="leave_out")
+    assert [r.code for r in found] == ["derivation_left_out", "derivation", "derivation"]
