@@ -28,7 +28,7 @@ from eegprep.errors import InputError
 from eegprep.recording import Stretch
 from eegprep.sources.base import LazySignal, SignalLike, SourceChannel
 
-__all__ = ["UnitsProof", "Spectral", "prove_units", "spectral_figures"]
+__all__ = ["Sampled", "Spectral", "UnitsProof", "prove_units", "sampled_density", "summarise"]
 
 #: 4-30 Hz root mean square in µV: what scalp EEG has (typical), and what is at least thinkable.
 TYPICAL_UV = (1.0, 100.0)
@@ -40,6 +40,15 @@ NOISE_SLOPE = 1.5
 _FACTORS = (1e3, 1e6, 1e-3, 1e-6)
 _MAX_SEGMENTS = 40
 _MIN_AGREEING = 0.6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """Power densities: `freqs_hz` (n_freqs,), `density` (n_channels, n_freqs) in unit²/Hz; NaN in dead channels."""
+
+    freqs_hz: np.ndarray
+    density: np.ndarray
+    n_segments: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +70,8 @@ class UnitsProof:
     notes: tuple[str, ...] = ()
 
 
-def spectral_figures(signal: SignalLike, stretches: Sequence[Stretch], sfreq_hz: float) -> Spectral:
-    """Amplitude and slope of each channel from up to 40 segments of up to 4 s, spread over the recording.
+def sampled_density(signal: SignalLike, stretches: Sequence[Stretch], sfreq_hz: float) -> Sampled:
+    """Power density of each channel from up to 40 segments of up to 4 s, spread over the recording.
 
     Parameters
     ----------
@@ -73,35 +82,42 @@ def spectral_figures(signal: SignalLike, stretches: Sequence[Stretch], sfreq_hz:
 
     Notes
     -----
-    Power densities are medians over frequencies and segments: peaks (line noise, alpha) and bursts count little.
+    Hann window, one segment's periodogram each, the median over segments: bursts and blinks count little.
     """
     longest = max((s.n_samples for s in stretches), default=0)
     n = min(int(4 * sfreq_hz), longest)
-    starts = [
-        start for s in stretches for start in range(s.start_sample, s.stop_sample - n + 1, max(n, 1))
-    ] if n >= 8 else []  # fmt: skip
+    starts: list[int] = []
+    if n >= 8:
+        starts = [a for s in stretches for a in range(s.start_sample, s.stop_sample - n + 1, n)]
     if len(starts) > _MAX_SEGMENTS:
         starts = [starts[i] for i in np.linspace(0, len(starts) - 1, _MAX_SEGMENTS).astype(int)]
-    n_channels = signal.shape[0]
-    nan = np.full(n_channels, np.nan)
-    freqs = np.fft.rfftfreq(n, 1 / sfreq_hz) if n else np.zeros(0)
-    band = (freqs >= 4) & (freqs <= 30)
-    if not starts or band.sum() < 2:
-        return Spectral(amplitude=nan, slope=nan, n_segments=0)
+    freqs = np.fft.rfftfreq(n, 1 / sfreq_hz) if starts else np.zeros(0)
+    if not starts:
+        return Sampled(freqs_hz=freqs, density=np.zeros((signal.shape[0], 0)), n_segments=0)
     window = np.hanning(n)
-    densities = np.empty((len(starts), n_channels, freqs.size))
+    densities = np.empty((len(starts), signal.shape[0], freqs.size))
     for i, start in enumerate(starts):
         block = np.asarray(signal[:, start : start + n], dtype=np.float64)
-        block = block - block.mean(axis=1, keepdims=True)
-        densities[i] = np.abs(np.fft.rfft(block * window, axis=1)) ** 2 * (2 / (sfreq_hz * np.sum(window**2)))
+        with np.errstate(invalid="ignore"):
+            block = (block - block.mean(axis=1, keepdims=True)) * window
+            densities[i] = np.abs(np.fft.rfft(block, axis=1)) ** 2 * (2 / (sfreq_hz * np.sum(window**2)))
+    return Sampled(freqs_hz=freqs, density=_nanmedian(densities, axis=0), n_segments=len(starts))
+
+
+def summarise(sampled: Sampled) -> Spectral:
+    """Amplitude between 4 and 30 Hz, and power density at 2-6 Hz over that at 20-30 Hz, of each channel."""
+    freqs, density = sampled.freqs_hz, sampled.density
+    nan = np.full(density.shape[0], np.nan)
+    band = (freqs >= 4) & (freqs <= 30)
+    if band.sum() < 2:
+        return Spectral(amplitude=nan, slope=nan, n_segments=sampled.n_segments)
+    low, high = (freqs >= 2) & (freqs <= 6), (freqs >= 20) & (freqs <= 30)
+    slope = nan
     with np.errstate(invalid="ignore", divide="ignore"):
-        density = _nanmedian(densities, axis=0)
         amplitude = np.sqrt(np.sum(density[:, band], axis=1) * (freqs[1] - freqs[0]))
-        low, high = (freqs >= 2) & (freqs <= 6), (freqs >= 20) & (freqs <= 30)
-        slope = nan
         if low.any() and high.any():
             slope = np.median(density[:, low], axis=1) / np.median(density[:, high], axis=1)
-    return Spectral(amplitude=amplitude, slope=slope, n_segments=len(starts))
+    return Spectral(amplitude=amplitude, slope=slope, n_segments=sampled.n_segments)
 
 
 def _nanmedian(values: np.ndarray, axis: int) -> np.ndarray:
@@ -136,7 +152,7 @@ def prove_units(
             evidence="no channel has a unit",
             notes=("neither the file nor the manifest states a unit",) if _any_eeg(channels) else (),
         )
-    figures = spectral_figures(signal, stretches, sfreq_hz)
+    figures = summarise(sampled_density(signal, stretches, sfreq_hz))
     live = judged & np.isfinite(figures.amplitude) & (figures.amplitude > 0)
     stated = _stated(channels, judged)
     if not live.any():
