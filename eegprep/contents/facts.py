@@ -1,0 +1,191 @@
+"""The words of a report as types: plain, frozen, ordered.
+
+Hours are of kept signal at the stored rate; an electrode-hour is one hour of one electrode. Spectra are one
+sided power densities in µV²/Hz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = [
+    "Amplitudes",
+    "Contents",
+    "DatasetFacts",
+    "ElectrodeFacts",
+    "Failure",
+    "LeftOutGroup",
+    "RecordingFacts",
+    "Spectrum",
+    "TrialCount",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFacts:
+    """One data set: what its manifest says, and what of it is here."""
+
+    name: str
+    title: str
+    version: str
+    licence: str
+    citation: str
+    address: str
+    device: str
+    reference: str
+    within_subject: bool
+    n_subjects: int
+    n_recordings: int
+    n_electrodes: int
+    n_trials: int
+    hours: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElectrodeFacts:
+    """One electrode over all recordings; `sigma_uv` is the median of its robust standard deviations."""
+
+    name: str
+    position_m: tuple[float, float, float] | None
+    hours: float
+    n_recordings: int
+    sigma_uv: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingFacts:
+    """One recording.
+
+    `electrode_hours_lost` is what gaps and rejected stretches took out of its time line, summed over its
+    electrodes; `figures` are the greatest of each quality figure over its electrodes, by name.
+    """
+
+    id: str
+    dataset: str
+    subject: str
+    split: str
+    hours: float
+    n_electrodes: int
+    n_trials: int
+    electrode_hours: float
+    electrode_hours_lost: float
+    n_channels_left_out: int
+    sigma_uv_low: float | None = None
+    sigma_uv_median: float | None = None
+    sigma_uv_high: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def lost(self) -> float:
+        """Share of the time line's electrode-hours that was lost, 0 to 1."""
+        whole = self.electrode_hours + self.electrode_hours_lost
+        return self.electrode_hours_lost / whole if whole > 0 else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOutGroup:
+    """All that was left out of one kind for one reason.
+
+    `names` are the channels (or events) it happened to, most frequent first; `hours` are electrode-hours of
+    stretches, None for what has no length.
+    """
+
+    dataset: str
+    kind: str
+    code: str
+    reason: str
+    count: int
+    n_recordings: int
+    names: tuple[str, ...]
+    hours: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A file or recording that failed, with its error in parts."""
+
+    name: str
+    what: str
+    found: str
+    todo: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialCount:
+    """Trials of one class of one task in one split."""
+
+    dataset: str
+    task: str
+    label: str
+    split: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spectrum:
+    """Median power density over electrodes and recordings, with its 10th and 90th percentile, in µV²/Hz.
+
+    `stage` is `before` or `after` the steps; `n` counts the electrodes of recordings behind it.
+    """
+
+    dataset: str
+    stage: str
+    freq_hz: tuple[float, ...]
+    median: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amplitudes:
+    """How many of the looked-at samples lie between `edges_uv`, and how many beyond either end."""
+
+    edges_uv: tuple[float, ...]
+    counts: tuple[int, ...]
+    n_beyond: int
+    n_samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a store or shard set holds.
+
+    `kind` is `store` or `shard set`; `provenance` are (what, value) lines such as versions and hashes;
+    `n_looked_at` is how many recordings the spectra and amplitudes were taken from.
+    """
+
+    kind: str
+    name: str
+    n_bytes: int
+    datasets: tuple[DatasetFacts, ...]
+    recordings: tuple[RecordingFacts, ...]
+    electrodes: tuple[ElectrodeFacts, ...]
+    trials: tuple[TrialCount, ...]
+    left_out: tuple[LeftOutGroup, ...] | None
+    failures: tuple[Failure, ...] = ()
+    spectra: tuple[Spectrum, ...] = ()
+    amplitudes: Amplitudes | None = None
+    n_looked_at: int = 0
+    steps: tuple[str, ...] = ()
+    provenance: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def hours(self) -> float:
+        """Hours of recording that were kept (by any electrode)."""
+        return sum(r.hours for r in self.recordings)
+
+    @property
+    def electrode_hours(self) -> float:
+        """Hours summed over electrodes."""
+        return sum(e.hours for e in self.electrodes)
+
+    @property
+    def n_subjects(self) -> int:
+        """Subjects, counted per data set."""
+        return len({(r.dataset, r.subject) for r in self.recordings})
+
+    def worst_first(self) -> list[RecordingFacts]:
+        """Recordings by the share of their electrode-hours that was lost, then by their noisiest electrode."""
+        return sorted(self.recordings, key=lambda r: (-r.lost, -(r.sigma_uv_high or 0.0), r.id))

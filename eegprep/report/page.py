@@ -1,0 +1,81 @@
+"""One page that tells all of a store or a shard set: what went in, what did not and why, how it looks.
+
+What enters: the folder of a store or of a shard set. What leaves: one HTML file without script or outside
+address, the same bytes for the same folder.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eegprep.contents import Contents, contents_of_shards, contents_of_store
+from eegprep.contents import sections as show
+from eegprep.contents import signal_sections as show_signal
+from eegprep.errors import UsageError
+from eegprep.figures import Page, Section, write_page
+
+__all__ = ["read_contents", "report_page", "write_report"]
+
+
+def write_report(folder: Path, out: Path) -> Contents:
+    """Write the report of `folder` to the file `out`; what it shows is returned as plain data.
+
+    Raises
+    ------
+    UsageError
+        Where `folder` is neither a store nor a shard set, or `out` names a folder.
+    InputError, RefusedError
+        Where something in it can't be read.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise UsageError("the report is one file", where=out, found="a folder", todo="name a file such as report.html")
+    contents = read_contents(Path(folder))
+    write_page(report_page(contents), out)
+    return contents
+
+
+def read_contents(folder: Path) -> Contents:
+    """`Contents` of whatever the folder is, told apart by what lies in it."""
+    if (folder / "recordings").is_dir():
+        return contents_of_store(folder)
+    if (folder / "shards").is_dir() or (folder / "blocks.parquet").is_file():
+        return contents_of_shards(folder)
+    raise UsageError(
+        "this is neither a store nor a shard set",
+        where=folder,
+        found="a folder without recordings/ and without shards/" if folder.is_dir() else "no such folder",
+        todo="name the folder that `eegprep ingest` or `eegprep shard` wrote",
+    )
+
+
+def report_page(contents: Contents) -> Page:
+    """The page of `contents`."""
+    notes = show_signal.findings(contents)
+    first = [Section(anchor="first", heading="What to know first", parts=notes)] if notes else []
+    sections = [
+        show.datasets(contents),
+        show.coverage(contents),
+        show_signal.signal(contents),
+        show.left_out(contents),
+        show.failures(contents),
+        show_signal.worst(contents),
+        show.trials(contents),
+        show.provenance(contents),
+    ]
+    one = contents.datasets[0] if len(contents.datasets) == 1 else None
+    title = one.title if one is not None else ", ".join(d.name for d in contents.datasets) or contents.name
+    return Page(
+        title=title,
+        kicker=f"Quality report of a {contents.kind}",
+        subtitle=_subtitle(contents),
+        tiles=show.tiles(contents),
+        sections=[*first, *(s for s in sections if s is not None)],
+    )
+
+
+def _subtitle(contents: Contents) -> str:
+    if not contents.recordings:
+        return "It holds no recording."
+    names = ", ".join(f"{d.name} {d.version}" for d in contents.datasets)
+    return f"Standardised EEG, microvolt at 256 Hz · {names}"

@@ -1,0 +1,110 @@
+"""What a report counts: hours, losses, reasons, trials; the same from a store and from its shard set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eegprep.contents import contents_of_shards, contents_of_store
+from eegprep.contents.signal import ElectrodeSignal, look_at, spread
+from eegprep.recording import Stretch
+
+MINUTE = 1 / 60
+
+
+def test_hours_and_losses_of_a_store_are_those_of_its_sidecars(toy_store: Path) -> None:
+    contents = contents_of_store(toy_store)
+    assert len(contents.recordings) == 8
+    assert contents.n_subjects == 4
+    assert contents.hours == pytest.approx(8 * MINUTE - 6 / 3600)
+    assert contents.electrode_hours == pytest.approx(7 * (8 * MINUTE - 6 / 3600))
+    lost = {r.id: r.lost for r in contents.recordings if r.lost > 0}
+    assert lost == {"toy/s3/-/2": pytest.approx(0.1)}
+
+
+def test_every_left_out_entry_is_counted_once_under_its_reason(toy_store: Path) -> None:
+    groups = {(g.kind, g.code): g for g in contents_of_store(toy_store).left_out or ()}
+    assert {k: g.count for k, g in groups.items()} == {
+        ("channel", "eog"): 8,
+        ("channel", "unknown_name"): 8,
+        ("stretch", "flat"): 1,
+    }
+    flat = groups["stretch", "flat"]
+    assert (flat.n_recordings, flat.names, flat.hours) == (1, ("Cz",), pytest.approx(6 / 3600))
+    assert groups["channel", "eog"].hours is None
+
+
+def test_the_worst_recording_comes_first(toy_store: Path) -> None:
+    worst = contents_of_store(toy_store).worst_first()[0]
+    assert worst.id == "toy/s3/-/2"
+    assert worst.figures == {"line_noise_ratio": pytest.approx(0.6)}
+
+
+def test_a_file_in_quarantine_is_listed_with_its_error(toy_store: Path) -> None:
+    (failure,) = contents_of_store(toy_store).failures
+    assert (failure.name, failure.what, failure.found) == ("toy/s9/-/1", "the header is cut short", "100 bytes")
+
+
+def test_a_shard_set_tells_the_same_as_the_store_that_it_was_made_from(toy_store: Path, toy_shards: Path) -> None:
+    store, shards = contents_of_store(toy_store), contents_of_shards(toy_shards)
+    assert shards.datasets == store.datasets
+    assert shards.trials == store.trials
+    assert shards.steps == store.steps
+    for a, b in zip(store.recordings, shards.recordings, strict=True):
+        assert (a.id, a.split, a.n_electrodes, a.n_trials) == (b.id, b.split, b.n_electrodes, b.n_trials)
+        assert b.electrode_hours == pytest.approx(a.electrode_hours)
+        assert b.lost == pytest.approx(a.lost)
+        assert b.sigma_uv_median == pytest.approx(a.sigma_uv_median, rel=1e-5)
+    assert [e.name for e in shards.electrodes] == [e.name for e in store.electrodes]
+    for x, y in zip(store.spectra[0].median, shards.spectra[0].median, strict=True):
+        assert y == pytest.approx(x, rel=0.02)
+
+
+def test_the_spectrum_has_the_power_of_the_signal_and_its_rhythm(toy_store: Path) -> None:
+    (spectrum,) = contents_of_store(toy_store).spectra
+    median = np.array(spectrum.median)
+    freq_hz = np.array(spectrum.freq_hz)
+    assert freq_hz[np.argmax(np.where(freq_hz > 5, median, 0))] == pytest.approx(10, abs=0.5)
+    rhythm = median[np.abs(freq_hz - 10) < 1.5].sum() * (freq_hz[1] - freq_hz[0])
+    assert rhythm == pytest.approx(6**2 / 2, rel=0.35)  # a sine of 6 µV has 18 µV², the 1/f noise adds a little
+    assert (np.array(spectrum.low) <= median).all()
+    assert (median <= np.array(spectrum.high)).all()
+
+
+def test_white_noise_has_a_flat_density_of_its_variance() -> None:
+    noise = np.random.default_rng(3).normal(0, 4.0, 100_000)
+    signal = ElectrodeSignal(
+        dataset="d",
+        recording="r",
+        electrode="Cz",
+        sfreq_hz=256.0,
+        stretches=(Stretch(start_sample=0, n_samples=noise.size),),
+        read=lambda start, n: noise[start : start + n],
+    )
+    (spectrum,), amplitudes, n_looked_at = look_at([signal])
+    assert np.mean(spectrum.median) * 128 == pytest.approx(16.0, rel=0.05)
+    assert n_looked_at == 1
+    assert amplitudes is not None
+    assert sum(amplitudes.counts) + amplitudes.n_beyond == amplitudes.n_samples
+
+
+def test_no_window_of_the_spectrum_spans_a_border() -> None:
+    reads: list[tuple[int, int]] = []
+
+    def read(start: int, n: int) -> np.ndarray:
+        reads.append((start, start + n))
+        return np.zeros(n)
+
+    stretches = tuple(Stretch(start_sample=i * 128, n_samples=128) for i in range(5))
+    signal = ElectrodeSignal(dataset="d", recording="r", electrode="Cz", sfreq_hz=256.0, stretches=stretches, read=read)
+    look_at([signal])
+    assert reads
+    assert all(any(s.start_sample <= a and b <= s.stop_sample for s in stretches) for a, b in reads)
+
+
+def test_a_sample_of_a_list_is_spread_from_its_first_to_its_last() -> None:
+    assert spread(3, 5) == [0, 1, 2]
+    assert spread(100, 3) == [0, 50, 99]
+    assert spread(0, 3) == []

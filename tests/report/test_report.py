@@ -1,0 +1,104 @@
+"""`eegprep report`: one page that tells everything, renders without errors, and is the same each time."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eegprep.errors import UsageError
+from eegprep.report import write_report
+
+Browse = Callable[[Path], tuple[str, list[str], Path]]
+
+
+def plain(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+def test_the_page_of_a_store_names_every_recording_reason_and_failure(toy_store: Path, tmp_path: Path) -> None:
+    contents = write_report(toy_store, tmp_path / "page.html")
+    said = plain((tmp_path / "page.html").read_text(encoding="utf-8"))
+    for recording in contents.recordings:
+        assert recording.id in said
+    for words in ("unknown_name", "no change for 6 s", "the header is cut short", "CC-BY-4.0", "band_pass"):
+        assert words in said
+    assert said.index("toy/s3/-/2") < said.index("toy/s1/-/1")
+
+
+def test_words_of_a_manifest_or_header_stay_words(toy_store: Path, tmp_path: Path) -> None:
+    write_report(toy_store, tmp_path / "page.html")
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<b>toy</b>" not in html
+    assert "<i>X1</i>" not in html
+    assert "&lt;i&gt;X1&lt;/i&gt;" in html
+
+
+def test_the_page_is_small_and_has_equal_bytes_and_no_path(toy_store: Path, tmp_path: Path) -> None:
+    write_report(toy_store, tmp_path / "a.html")
+    write_report(toy_store, tmp_path / "b.html")
+    first = (tmp_path / "a.html").read_bytes()
+    assert first == (tmp_path / "b.html").read_bytes()
+    assert len(first) < 3 << 20
+    assert str(toy_store.parent).encode() not in first
+
+
+def test_a_store_without_recordings_still_has_a_page(tmp_path: Path, toy_store: Path) -> None:
+    (tmp_path / "store" / "recordings").mkdir(parents=True)
+    (tmp_path / "store" / "manifest.yaml").write_bytes((toy_store / "manifest.yaml").read_bytes())
+    write_report(tmp_path / "store", tmp_path / "page.html")
+    assert "It holds no recording" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_what_is_neither_store_nor_shard_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="neither a store nor a shard set"):
+        write_report(tmp_path, tmp_path / "page.html")
+    with pytest.raises(UsageError, match="one file"):
+        write_report(tmp_path, tmp_path)
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_the_command_writes_the_page_and_prints_what_it_shows(toy_shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    code = "import typer; from _eegpt_cli import report; app = typer.Typer(); report.register(app); app()"
+    command = [sys.executable, "-c", code, str(toy_shards), "--out", str(out), "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    printed = json.loads(done.stdout)
+    assert printed["kind"] == "shard set"
+    assert len(printed["recordings"]) == 8
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("kind", ["store", "shards"])
+def test_the_page_renders_without_errors(
+    kind: str, toy_store: Path, toy_shards: Path, tmp_path: Path, browse: Browse
+) -> None:
+    page = tmp_path / "page.html"
+    write_report(toy_store if kind == "store" else toy_shards, page)
+    dom, console, picture = browse(page)
+    assert console == []
+    assert dom.count("<svg") >= 4
+    assert 'id="coverage"' in dom
+    assert has_colours(picture)
+
+
+def test_the_browser_would_report_what_a_page_must_not_do(tmp_path: Path, browse: Browse) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text("<!doctype html><title>x</title><script>throw new Error('on purpose')</script>", encoding="utf-8")
+    _, console, picture = browse(page)
+    assert any("on purpose" in line for line in console)
+    assert not has_colours(picture)
+
+
+def has_colours(picture: Path) -> bool:
+    """Whether more than a blank page was painted."""
+    import matplotlib.image
+    import numpy as np
+
+    pixels = np.asarray(matplotlib.image.imread(picture))[..., :3].reshape(-1, 3)
+    return len(np.unique((pixels * 255).astype(int), axis=0)) > 50
