@@ -1,0 +1,29 @@
+"""Manifests: a data set's description as data, what it led to (the lock), and how both are compared and shared."""
+
+from eegprep.manifest.load import (
+    catalogue,
+    dump_manifest,
+    dump_manifests,
+    find_manifest,
+    load_manifest,
+    load_manifests,
+    load_recipe,
+    parse_manifest,
+    recipe_of,
+)
+from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.schema import Manifest
+
+__all__ = [
+    "Manifest",
+    "Recipe",
+    "catalogue",
+    "dump_manifest",
+    "dump_manifests",
+    "find_manifest",
+    "load_manifest",
+    "load_manifests",
+    "load_recipe",
+    "parse_manifest",
+    "recipe_of",
+]

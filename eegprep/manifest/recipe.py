@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 __all__ = ["RECIPE_VERSION", "Recipe", "Step", "RemoveOffset", "BandPass", "Notch", "Resample", "Reference", "Reject"]
 
@@ -77,7 +77,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recipe: Literal[1] = 1
+    recipe: Annotated[Literal[1], BeforeValidator(lambda v: 1 if v == "1" else v)] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,62}$")]
     description: Annotated[str, Field(max_length=4000)] = ""
     steps: Annotated[list[Step], Field(max_length=50)]

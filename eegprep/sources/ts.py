@@ -13,8 +13,9 @@ import numpy as np
 
 from eegprep.errors import InputError, UsageError
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import Stretch
+from eegprep.recording import LeftOut, Stretch
 from eegprep.sources.base import Decoded, SourceChannel
+from eegprep.sources.ts_series import evident_step, whole_channels
 
 __all__ = ["read_ts"]
 
@@ -35,6 +36,28 @@ def _case(line: str, n_channels: int, where: str) -> tuple[np.ndarray, str]:
     if len({r.size for r in rows}) != 1:
         raise InputError("the dimensions of a case differ in length", where=where, found=sorted({r.size for r in rows}))
     return np.stack(rows), label.strip()
+
+
+def _put_together(cases: list[np.ndarray], step: int | None, path: Path) -> list[np.ndarray]:
+    """The cases, with a stated damage undone; InputError where an unstated one shows, or a stated one does not."""
+    if step is None:
+        steps = {evident_step(case) for case in cases}
+        if len(steps) == 1 and (evident := steps.pop()) is not None:
+            raise InputError(
+                f"the dimensions of {path.name} are no channels: each is the one before, {evident} samples later",
+                where=path,
+                expected="one channel a dimension",
+                todo=f"state `source: dimensions_step: {evident}`, which keeps the channels that are whole",
+            )
+        return cases
+    whole = [whole_channels(case, step) for case in cases]
+    if any(w is None or not len(w) for w in whole):
+        raise InputError(
+            f"the dimensions of {path.name} are not windows {step} samples apart, as the manifest says",
+            where=path,
+            todo="leave `source: dimensions_step:` out if each dimension is a channel",
+        )
+    return [w for w in whole if w is not None]
 
 
 def read_ts(path: Path, manifest: Manifest) -> Decoded:
@@ -62,6 +85,8 @@ def read_ts(path: Path, manifest: Manifest) -> Decoded:
             labels.append(label)
     if not cases:
         raise InputError(f"{path.name} holds no cases", where=path, expected="lines of numbers after @data")
+    cases = _put_together(cases, spec.dimensions_step, path)
+    kept, lost = spec.channels[: cases[0].shape[0]], spec.channels[cases[0].shape[0] :]
     stretches: list[Stretch] = []
     start = 0
     for case in cases:
@@ -70,9 +95,18 @@ def read_ts(path: Path, manifest: Manifest) -> Decoded:
     return Decoded(
         format="ts",
         sfreq_hz=spec.sfreq_hz,
-        channels=tuple(SourceChannel(name=n) for n in spec.channels),
+        channels=tuple(SourceChannel(name=n) for n in kept),
         signal=np.concatenate(cases, axis=1),
         stretches=tuple(stretches),
         trial_labels=tuple(zip(stretches, labels, strict=True)),
         reference=manifest.reference,
+        left_out=tuple(
+            LeftOut(
+                kind="channel",
+                name=name,
+                code="not_whole",
+                reason="the file holds this channel in part or not at all: its dimensions are windows of one series",
+            )
+            for name in lost
+        ),
     )

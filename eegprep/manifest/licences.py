@@ -1,0 +1,51 @@
+"""What may be done with data of several licences at once: the most restrictive wins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eegprep.errors import RefusedError, UsageError
+from eegprep.manifest.schema import Licence, Manifest
+
+__all__ = ["merge_licences", "refuse_sharing"]
+
+
+def merge_licences(licences: Sequence[Licence]) -> Licence:
+    """One licence that permits no more than any of these does.
+
+    Shards may be shared where all permit it; commercial use is permitted where all permit it, forbidden where one
+    forbids it, unknown else; one signed licence makes the whole signed. The id joins the different ids with `AND`,
+    as SPDX expressions do.
+    """
+    if not licences:
+        raise UsageError("no licence to merge")
+    unique = sorted(set(licences), key=lambda licence: (licence.id, licence.model_dump_json()))
+    if len(unique) == 1:
+        return unique[0]
+    commercial: bool | None = True
+    for licence in unique:
+        if licence.commercial_use is False or commercial is False:
+            commercial = False
+        elif licence.commercial_use is None:
+            commercial = None
+    notes = [f"{licence.id}: {licence.note}" for licence in unique if licence.note]
+    return Licence(
+        id=" AND ".join(dict.fromkeys(licence.id for licence in unique))[:200],
+        share_shards=all(licence.share_shards for licence in unique),
+        commercial_use=commercial,
+        signed=any(licence.signed for licence in unique),
+        note="; ".join(notes)[:4000],
+    )
+
+
+def refuse_sharing(manifests: Sequence[Manifest]) -> None:
+    """RefusedError where the licence of one data set forbids to pass its shards on."""
+    for manifest in manifests:
+        licence = manifest.licence
+        if not licence.share_shards or licence.signed:
+            why = "is signed by each lab for itself" if licence.signed else "does not let derived signal be passed on"
+            raise RefusedError(
+                f"shards of {manifest.name} are not to be shared",
+                found=f"licence {licence.id}, which {why}",
+                todo="share the manifest and the lock instead: whoever has the raw files makes the same shards",
+            )

@@ -1,0 +1,143 @@
+"""The lock: what a manifest led to. Hashes of inputs and outputs, versions, decisions, counts; no clock, no host.
+
+One stage of work (`ingest`, `shard`) adds one entry. Two labs that did the same work have equal locks; where they
+differ, `first_difference` says in which stage bytes differ first.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from eegprep.files import write_atomic
+from eegprep.manifest import yaml_strict
+from eegprep.manifest.load import dump_model, validate_document
+from eegprep.manifest.schema import Name, RelativePath, Sha256, StrictModel, Text, WholeNumber, Word
+
+__all__ = [
+    "Decision",
+    "Lock",
+    "Stage",
+    "LOCK_NAME",
+    "decisions",
+    "versions",
+    "read_lock",
+    "write_lock",
+    "first_difference",
+]
+
+LOCK_NAME = "lock.yaml"
+# A lock names every input, output and decision of a large corpus.
+_MAX_BYTES = 512 << 20
+# What can change a stored byte. Python's patch level and the platform can't and are left out.
+_PACKAGES = ("eegpt", "mne", "numpy", "scipy", "pyarrow")
+
+
+class Decision(StrictModel):
+    """One decision, and on which recordings it fell: a channel mapped or left out, a unit believed, time rejected."""
+
+    about: Word
+    decision: Word
+    detail: Text = ""
+    recordings: list[Word] = Field(default_factory=list)
+
+
+class Stage(StrictModel):
+    """One stage of work. Paths are relative to the data set's folder (inputs) or the result's (outputs)."""
+
+    stage: Literal["ingest", "shard", "merge", "subset", "train", "transfer"]
+    manifests: dict[Name, Sha256] = Field(default_factory=dict)
+    parameters: dict[Word, Text] = Field(default_factory=dict)
+    inputs: dict[RelativePath, Sha256] = Field(default_factory=dict)
+    outputs: dict[RelativePath, Sha256] = Field(default_factory=dict)
+    counts: dict[Word, int] = Field(default_factory=dict)
+    decisions: list[Decision] = Field(default_factory=list)
+
+
+class Lock(StrictModel):
+    """All stages in the order of the work, and the versions that did the last of them."""
+
+    lock: Annotated[Literal[1], WholeNumber]
+    versions: dict[Word, Word]
+    stages: list[Stage]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what makes bytes: Python's minor version, ours, and the packages that compute or write."""
+    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for package in _PACKAGES:
+        found[package] = importlib.metadata.version(package)
+    return found
+
+
+def decisions(rows: Iterable[tuple[str, str, str, str]]) -> list[Decision]:
+    """(recording, about, decision, detail) rows as sorted decisions, equal ones of many recordings as one."""
+    grouped: dict[tuple[str, str, str], set[str]] = {}
+    for recording, about, decision, detail in rows:
+        grouped.setdefault((about or "-", decision, detail), set()).add(recording)
+    return [
+        Decision(about=about, decision=decision, detail=detail, recordings=sorted(recordings))
+        for (about, decision, detail), recordings in sorted(grouped.items())
+    ]
+
+
+def write_lock(folder: Path, lock: Lock) -> None:
+    """Write `lock.yaml` into a folder, atomically; equal locks give equal bytes."""
+    ordered = lock.model_copy(update={"stages": [_sorted(stage) for stage in lock.stages]})
+    write_atomic(Path(folder) / LOCK_NAME, dump_model(ordered))
+
+
+def read_lock(path: Path) -> Lock:
+    """Read a lock from a file, or from the folder that holds `lock.yaml`."""
+    path = Path(path)
+    file = path / LOCK_NAME if path.is_dir() else path
+    return validate_document(Lock, yaml_strict.read(file, max_bytes=_MAX_BYTES), "lock")
+
+
+def first_difference(ours: Lock, theirs: Lock) -> str | None:
+    """In words, where two locks differ first, in the order of the work; None where they are equal in all that counts.
+
+    Versions alone make no difference: they are named only as the likely cause of one.
+    """
+    for position, (a, b) in enumerate(zip(ours.stages, theirs.stages, strict=False)):
+        if a.stage != b.stage:
+            return f"stage {position + 1} is {a.stage} here and {b.stage} there"
+        for name in ("manifests", "parameters", "inputs", "outputs", "counts"):
+            if text := _difference(getattr(a, name), getattr(b, name)):
+                cause = _difference(ours.versions, theirs.versions)
+                return f"stage {a.stage}, {name}: {text}" + (f" (versions: {cause})" if cause else "")
+        if a.decisions != b.decisions:
+            mine, other = ({(d.about, d.decision, d.detail, *d.recordings) for d in s.decisions} for s in (a, b))
+            example = sorted(mine ^ other)[0]
+            return f"stage {a.stage}, decisions: {len(mine ^ other)} differ, first {' '.join(example[:3])}"
+    if len(ours.stages) != len(theirs.stages):
+        return f"{len(ours.stages)} stages here, {len(theirs.stages)} there"
+    return None
+
+
+def _difference(ours: Mapping[str, object], theirs: Mapping[str, object]) -> str:
+    different = sorted(k for k in {*ours, *theirs} if ours.get(k) != theirs.get(k))
+    if not different:
+        return ""
+    first = different[0]
+    return (
+        f"{len(different)} of {len({*ours, *theirs})} differ, first {first}: "
+        f"{_short(ours.get(first))} here, {_short(theirs.get(first))} there"
+    )
+
+
+def _short(value: object) -> str:
+    return "absent" if value is None else str(value)[:40]
+
+
+def _sorted(stage: Stage) -> Stage:
+    mappings = {
+        name: dict(sorted(getattr(stage, name).items()))
+        for name in ("manifests", "parameters", "inputs", "outputs", "counts")
+    }
+    return stage.model_copy(update=mappings)

@@ -1,0 +1,41 @@
+"""Undo a known damage of `.ts` files: dimensions that are windows of one series instead of channels.
+
+Some conversions wrote a case's channels one after another as one series and then cut it every `n_channels` samples
+instead of every `n_samples`. Dimension c is then the series from `c * step` on: dimension 1 is dimension 0 moved by a
+few samples, and what stands there as the second channel is the first. The overlap is exact to the last digit, so the
+damage can be proven, and the series put together again: its first `(step * (n - 1) + n_samples) // n_samples` channels
+are whole, the others are lost.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["evident_step", "whole_channels"]
+
+
+def evident_step(case_CS: np.ndarray) -> int | None:
+    """The step by which every dimension is its forerunner moved, or None where the dimensions are no such windows.
+
+    Parameters
+    ----------
+    case_CS : (n_dimensions, n_samples) float64
+        Constant dimensions prove nothing and give None.
+    """
+    n_dimensions, n_samples = case_CS.shape
+    # The step that the faulty conversions use; any other would be a different fault.
+    step = n_dimensions
+    # Eight samples of overlap that agree to the last digit are no chance.
+    if n_dimensions < 2 or n_samples < step + 8 or np.ptp(case_CS, axis=1).min() == 0:
+        return None
+    return step if np.array_equal(case_CS[:-1, step:], case_CS[1:, :-step]) else None
+
+
+def whole_channels(case_CS: np.ndarray, step: int) -> np.ndarray | None:
+    """The channels that lie whole in the series, (n_whole, n_samples) float64; None where the overlaps disagree."""
+    n_dimensions, n_samples = case_CS.shape
+    if not np.array_equal(case_CS[:-1, step:], case_CS[1:, : n_samples - step]):
+        return None
+    series = np.concatenate([case_CS[:-1, :step].reshape(-1), case_CS[-1]])
+    n_whole = min(series.size // n_samples, n_dimensions)
+    return series[: n_whole * n_samples].reshape(n_whole, n_samples)
