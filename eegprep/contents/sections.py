@@ -28,7 +28,7 @@ from eegprep.figures import (
     head,
 )
 
-__all__ = ["coverage", "datasets", "failures", "left_out", "provenance", "tiles", "trials"]
+__all__ = ["coverage", "datasets", "failures", "left_out", "montage", "provenance", "tiles", "trials"]
 
 
 def tiles(contents: Contents) -> list[Tile]:
@@ -127,7 +127,7 @@ def coverage(contents: Contents) -> Section | None:
         svg=head(
             hours,
             places,
-            every=_montage(),
+            every=montage(),
             label=f"Hours of signal of {len(hours)} electrodes, on a head",
             unit="hours",
             notes=notes,
@@ -166,7 +166,8 @@ def coverage(contents: Contents) -> Section | None:
     )
 
 
-def _montage() -> dict[str, tuple[float, ...]]:
+def montage() -> dict[str, tuple[float, ...]]:
+    """Every electrode of the shipped vocabulary that has a position, to draw pale behind."""
     from eegprep.electrodes import Vocabulary
 
     return {e.name: e.position_m for e in Vocabulary.base() if e.position_m is not None}

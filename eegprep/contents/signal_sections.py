@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from eegprep.contents.facts import Contents, Spectrum
+from eegprep.contents.sections import montage
 from eegprep.figures import (
     Column,
     Drawing,
@@ -118,7 +119,13 @@ def signal(contents: Contents) -> Section | None:
         sides.append(
             Drawing(
                 heading="Robust standard deviation",
-                svg=head(sigmas, places, label="Robust standard deviation of each electrode, on a head", unit="µV"),
+                svg=head(
+                    sigmas,
+                    places,
+                    every=montage(),
+                    label="Robust standard deviation of each electrode, on a head",
+                    unit="µV",
+                ),
                 caption="1.4826 times the median absolute deviation; the median over recordings.",
             )
         )

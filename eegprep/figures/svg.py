@@ -82,4 +82,4 @@ def picture(parts: Sequence[object], *, width: float, height: float, label: str,
 
 def text_width(content: str, size: float = 12.0) -> float:
     """A generous guess of how wide `content` is in a system font of the given size."""
-    return sum(0.34 if c in "il.,:;'|!()[] \u202f" else 0.86 if c in "mwMW%@" else 0.6 for c in content) * size
+    return sum(0.36 if c in "il.,:;'|!()[] \u202f" else 0.92 if c in "mwMW%@" else 0.64 for c in content) * size
