@@ -34,7 +34,8 @@ def test_no_module_of_the_data_side_imports_torch_webdataset_or_the_model_side()
         [
             "import importlib, sys",
             f"for name in {names!r}: importlib.import_module(name)",
-            "bad = sorted({m.partition('.')[0] for m in sys.modules} & {'torch', 'webdataset', 'eegpt', 'safetensors'})",
+            "found = {m.partition('.')[0] for m in sys.modules}",
+            "bad = sorted(found & {'torch', 'webdataset', 'eegpt', 'safetensors'})",
             "sys.exit(f'imported: {bad}' if bad else 0)",
         ]
     )
