@@ -1,0 +1,95 @@
+"""Do the files of an index agree with each other? What opening does not need, but `verify` promises.
+
+What enters: an opened shard set. What leaves: a sentence per disagreement: counts in the vocabulary and in the
+lock, tasks and labels of trials against the manifests, splits of one person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from eegprep.shards.format import ELECTRODES, FORMAT_VERSION, LOCK
+from eegprep.shards.manifests import read_yaml
+from eegprep.shards.reader import ShardSet
+from eegprep.shards.tables import read_electrodes
+
+__all__ = ["disagreements"]
+
+
+def disagreements(opened: ShardSet) -> Iterator[str]:
+    """Everything in which the files of the index contradict each other."""
+    yield from _electrodes(opened)
+    yield from _lock(opened)
+    yield from _manifests(opened)
+    yield from _splits(opened)
+
+
+def _electrodes(opened: ShardSet) -> Iterator[str]:
+    table = read_electrodes(opened.path / ELECTRODES)
+    n = len(opened.vocabulary)
+    samples = np.zeros(n, dtype=np.int64)
+    np.add.at(samples, opened.blocks.electrode, opened.blocks.n_samples)
+    counts = np.bincount(opened.blocks.electrode, minlength=n)
+    for electrode, (n_blocks, n_samples) in enumerate(
+        zip(table["n_blocks"].to_pylist(), table["n_samples"].to_pylist(), strict=True)
+    ):
+        if (n_blocks, n_samples) != (int(counts[electrode]), int(samples[electrode])):
+            yield (
+                f"electrodes.parquet counts {n_blocks} blocks and {n_samples} samples of "
+                f"{opened.vocabulary.name_of(electrode)}, blocks.parquet {counts[electrode]} and {samples[electrode]}"
+            )
+
+
+def _lock(opened: ShardSet) -> Iterator[str]:
+    lock = read_yaml(opened.path / LOCK)
+    if not isinstance(lock, dict) or lock.get("format_version") != FORMAT_VERSION:
+        yield f"lock.yaml is not of format version {FORMAT_VERSION}"
+        return
+    expected = {
+        "recordings": len(opened.recordings),
+        "shards": len(opened.shards),
+        "blocks": len(opened.blocks),
+        "samples": int(opened.blocks.n_samples.sum()),
+        "trials": len(opened.trials),
+        "shard_bytes": sum(s.n_bytes for s in opened.shards),
+    }
+    counts = lock.get("counts")
+    for name, value in expected.items():
+        stated = counts.get(name) if isinstance(counts, dict) else None
+        if stated != value:
+            yield f"lock.yaml counts {stated} {name}, the index {value}"
+
+
+def _manifests(opened: ShardSet) -> Iterator[str]:
+    manifests = {m.name: m for m in opened.manifests}
+    if missing := sorted(set(opened.recordings.dataset) - set(manifests)):
+        yield f"manifest.yaml has no data set {', '.join(missing)}"
+        return
+    dataset = opened.recordings.dataset
+    for row, within in enumerate(opened.recordings.within_subject):
+        if bool(within) != manifests[dataset[row]].within_subject:
+            yield f"recording {opened.recordings.id[row]}: `within_subject` is not what its manifest says"
+    trials = opened.trials
+    kinds = np.unique(np.stack([trials.recording, trials.task, trials.label], axis=1), axis=0)
+    seen: set[tuple[str, str, str]] = set()
+    for recording, task, label in kinds.tolist():
+        key = (dataset[recording], trials.task_names[task], trials.label_names[label])
+        if key in seen:
+            continue
+        seen.add(key)
+        tasks = {t.name: t for t in manifests[key[0]].tasks}
+        if key[1] not in tasks:
+            yield f"trials.parquet has a task {key[1]!r} that the manifest of {key[0]!r} does not"
+        elif tasks[key[1]].kind == "classification" and key[2] not in tasks[key[1]].classes:
+            yield f"trials.parquet has a label {key[2]!r} that task {key[1]!r} of {key[0]!r} does not"
+
+
+def _splits(opened: ShardSet) -> Iterator[str]:
+    """A person is in one split, except where the manifest splits within the subject and says so."""
+    r = opened.recordings
+    first: dict[tuple[str, str], str] = {}
+    for row, (dataset, subject, split) in enumerate(zip(r.dataset, r.subject, r.split, strict=True)):
+        if not r.within_subject[row] and first.setdefault((dataset, subject), split) != split:
+            yield f"subject {subject!r} of {dataset!r} is in the splits {first[dataset, subject]} and {split}"

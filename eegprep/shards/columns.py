@@ -1,0 +1,140 @@
+"""The index of a shard set as typed columns: what the reader and the model side compute with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+__all__ = ["ShardFile", "BlockTable", "RecordingTable", "TrialTable", "SpanTable", "spans_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardFile:
+    """One shard: path inside the set, electrode id, size, hash."""
+
+    name: str
+    electrode: int
+    n_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockTable:
+    """Blocks, (n_blocks,) each, sorted by shard and offset.
+
+    `recording` and `electrode` are rows of the other tables, `stretch` numbers the contiguous stretches of one
+    electrode of one recording, `offset` is the byte of the first sample in its shard, `start_sample` its time.
+    """
+
+    recording: NDArray[np.int32]
+    electrode: NDArray[np.int32]
+    stretch: NDArray[np.int32]
+    shard: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    n_samples: NDArray[np.int64]
+    start_sample: NDArray[np.int64]
+    scale_uv: NDArray[np.float32]
+    sigma_uv: NDArray[np.float32]
+    crc32: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingTable:
+    """Recordings, one entry per row of recordings.parquet.
+
+    `facts(row)` gives reference and quality figures per electrode name, `attributes(row)` what tasks may use.
+    """
+
+    id: tuple[str, ...]
+    dataset: tuple[str, ...]
+    subject: tuple[str, ...]
+    session: tuple[str, ...]
+    run: tuple[str, ...]
+    split: tuple[str, ...]
+    within_subject: NDArray[np.bool_]
+    sfreq_hz: NDArray[np.float64]
+    n_samples: NDArray[np.int64]
+    signal_sha256: tuple[str, ...]
+    source_sha256: tuple[str, ...]
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def facts(self, row: int) -> Mapping[str, Mapping[str, Any]]:
+        """Electrode name to its reference and quality figures in this recording."""
+        return self._json("electrodes", row)
+
+    def attributes(self, row: int) -> Mapping[str, str]:
+        """Facts on the subject or run, as the manifest names them."""
+        return self._json("attributes", row)
+
+    def _json(self, column: str, row: int) -> dict[str, Any]:
+        value = json.loads(self.table[column][row].as_py())
+        return value if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialTable:
+    """Trials, (n_trials,) each; `task` and `label` index `task_names` and `label_names`."""
+
+    recording: NDArray[np.int32]
+    start_sample: NDArray[np.int64]
+    n_samples: NDArray[np.int64]
+    task: NDArray[np.int32]
+    label: NDArray[np.int32]
+    task_names: tuple[str, ...]
+    label_names: tuple[str, ...]
+    events: pa.ChunkedArray
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpanTable:
+    """Contiguous stretches of one electrode of one recording: blocks put together, (n_spans,) each.
+
+    All blocks of a span but the last have `block_samples` samples, so the block of sample i of a span is
+    `first_block + i // block_samples`.
+    """
+
+    recording: NDArray[np.int32]
+    electrode: NDArray[np.int32]
+    first_block: NDArray[np.int64]
+    start_sample: NDArray[np.int64]
+    n_samples: NDArray[np.int64]
+    block_samples: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+
+def spans_of(blocks: BlockTable) -> SpanTable:
+    """Put the blocks of each stretch together."""
+    n = len(blocks)
+    first = np.ones(n, dtype=bool)
+    if n:
+        first[1:] = (
+            (blocks.recording[1:] != blocks.recording[:-1])
+            | (blocks.electrode[1:] != blocks.electrode[:-1])
+            | (blocks.stretch[1:] != blocks.stretch[:-1])
+        )
+    rows = np.flatnonzero(first)
+    return SpanTable(
+        recording=blocks.recording[rows],
+        electrode=blocks.electrode[rows],
+        first_block=rows.astype(np.int64),
+        start_sample=blocks.start_sample[rows],
+        n_samples=np.add.reduceat(blocks.n_samples, rows) if n else np.empty(0, np.int64),
+        block_samples=blocks.n_samples[rows],
+    )

@@ -1,0 +1,128 @@
+"""Many files mapped back to back into one range of addresses, seen as one flat int16 array.
+
+What enters: paths and their sizes. What leaves: a read-only (n,) int16 array over all of them and the byte at
+which each file begins in it. One flat array turns "row i of shard k" into one index, so that a batch is one
+gather by NumPy without a Python loop over shards.
+
+Python's own `mmap` can't choose an address, so this calls the C library's: reserve the range, then map each
+file over its part of it. The operating system pages data in when they are touched and drops them when memory
+is short; nothing is read here. A file that shrinks while it is mapped kills the process at the next touch (as
+with every mapping): shard sets are immutable.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.errors import RefusedError
+
+__all__ = ["FlatMap"]
+
+_PROT_NONE = 0
+_MAP_FIXED = 0x10
+_FAILED = ctypes.c_void_p(-1).value
+
+
+class _Region:
+    """A range of addresses that lives as long as an array refers to it."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._mmap = self._libc.mmap
+        self._mmap.restype = ctypes.c_void_p
+        self._mmap.argtypes = [
+            ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64,
+        ]  # fmt: skip
+        self._munmap = self._libc.munmap
+        self._munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        self.n_bytes = n_bytes
+        self.address = 0
+        self.address = self._call(None, n_bytes, _PROT_NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
+
+    def place(self, start: int, n_bytes: int, descriptor: int) -> None:
+        """Map a whole file over `start ...` of the range; descriptor -1 gives empty pages."""
+        flags = mmap.MAP_SHARED if descriptor >= 0 else mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self._call(self.address + start, n_bytes, mmap.PROT_READ, flags | _MAP_FIXED, descriptor)
+
+    def _call(self, address: int | None, n_bytes: int, protection: int, flags: int, descriptor: int) -> int:
+        result = self._mmap(address, n_bytes, protection, flags, descriptor, 0)
+        if result is None or result == _FAILED:
+            number = ctypes.get_errno()
+            raise OSError(number, f"mmap of {n_bytes} bytes: {os.strerror(number)}")
+        return int(result)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"version": 3, "shape": (self.n_bytes // 2,), "typestr": "<i2", "data": (self.address, True)}
+
+    def __del__(self) -> None:
+        if self.address:
+            self._munmap(self.address, self.n_bytes)
+
+
+class FlatMap:
+    """One read-only array over many files.
+
+    Parameters
+    ----------
+    files : sequence of (Path, int)
+        Files and the sizes in bytes that they must have.
+    tail_bytes : int
+        Readable zeros after the last file, so that a gather may run past its end.
+
+    Attributes
+    ----------
+    samples : ndarray, (n,) int16
+        Everything, file after file, each beginning on a page.
+    starts : ndarray, (n_files,) int64
+        The byte at which each file begins.
+
+    Raises
+    ------
+    RefusedError
+        A file is missing or has another size.
+    """
+
+    def __init__(self, files: Sequence[tuple[Path, int]], *, tail_bytes: int = 1 << 20) -> None:
+        page = mmap.PAGESIZE
+        rounded = [-(-n_bytes // page) * page for _, n_bytes in files]
+        tail = -(-(tail_bytes + 1) // page) * page
+        self.starts: NDArray[np.int64] = np.cumsum([0, *rounded], dtype=np.int64)[:-1]
+        total = sum(rounded)
+        region = _Region(total + tail)
+        region.place(total, tail, -1)
+        for (path, n_bytes), start in zip(files, self.starts, strict=True):
+            self._place(region, path, n_bytes, int(start))
+        self.samples: NDArray[np.int16] = np.asarray(region)
+
+    @staticmethod
+    def _place(region: _Region, path: Path, n_bytes: int, start: int) -> None:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise RefusedError("a shard is missing", where=path, todo="fetch or write the shard set again") from None
+        try:
+            found = os.fstat(descriptor).st_size
+            if found != n_bytes:
+                raise RefusedError(
+                    f"shard {path.name} has another size than its index says", where=path, found=f"{found} bytes",
+                    expected=f"{n_bytes} bytes", todo="fetch or write the shard set again",
+                )  # fmt: skip
+            if n_bytes:
+                region.place(start, n_bytes, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def windows(self, n_samples: int) -> NDArray[np.void]:
+        """Every window of `n_samples` as one element of an overlapping view; index it to gather windows."""
+        record = np.dtype((np.void, 2 * n_samples))
+        count = len(self.samples) - n_samples + 1
+        return np.ndarray(shape=(count,), dtype=record, buffer=self.samples, strides=(2,))

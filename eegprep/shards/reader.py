@@ -1,0 +1,216 @@
+"""`ShardSet`: open a shard set, look at its index, and reach every block's samples without copying.
+
+What enters: the folder that `eegprep shard` wrote, or a remote address. What leaves: typed columns and read-only
+int16 views into mapped tar files. Opening reads and checks the index alone; nothing is unpickled, no tar is parsed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import EEGPTError, RefusedError
+from eegprep.files import sha256_file
+from eegprep.manifest.schema import Manifest, Task
+from eegprep.shards.check import check_blocks, check_recordings, check_trials, shard_files
+from eegprep.shards.columns import BlockTable, RecordingTable, ShardFile, SpanTable, TrialTable, spans_of
+from eegprep.shards.flatmap import FlatMap
+from eegprep.shards.format import (
+    BLOCK_SCHEMA,
+    BLOCKS,
+    ELECTRODES,
+    INDEX_FILES,
+    MANIFEST,
+    RECORDING_SCHEMA,
+    RECORDINGS,
+    SUMS,
+    TRIAL_SCHEMA,
+    TRIALS,
+)  # fmt: skip
+from eegprep.shards.manifests import read_manifests
+from eegprep.shards.sums import read_sums
+from eegprep.shards.tables import read_electrodes, read_table
+
+__all__ = ["ShardSet"]
+
+
+class ShardSet:
+    """A finished shard set, opened for reading. Use `open`.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder (of a remote set: its folder in the cache).
+    vocabulary : Vocabulary
+        Electrode names by the ids of this set.
+    shards : tuple of ShardFile
+        All shards, by electrode and number.
+    recordings, blocks, trials : RecordingTable, BlockTable, TrialTable
+        The index.
+    sha256 : str
+        Hash of SHA256SUMS, which names the whole content.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.hashes = read_sums(path)
+        self.sha256 = sha256_file(path / SUMS)
+        for name in INDEX_FILES:
+            _check_file(path / name, self.hashes[name])
+        electrodes = read_electrodes(path / ELECTRODES)
+        try:
+            self.vocabulary = Vocabulary.from_table(electrodes, where=str(path / ELECTRODES))
+        except EEGPTError as error:
+            raise RefusedError("the vocabulary is damaged", where=path / ELECTRODES, found=error.what) from error
+        self.shards: tuple[ShardFile, ...] = shard_files(electrodes, self.vocabulary, self.hashes, path)
+        self.recordings = _recordings(path)
+        check_recordings(self.recordings, path)
+        self.blocks = _blocks(path)
+        check_blocks(self.blocks, self.shards, self.recordings, len(self.vocabulary), path)
+        self.trials = _trials(path)
+        check_trials(self.trials, self.recordings, path)
+
+    @classmethod
+    def open(cls, path: Path | str, *, verify: bool = False) -> ShardSet:
+        """Open a shard set.
+
+        Parameters
+        ----------
+        path : Path or str
+            A folder, or an address that `eegprep.shards.remote` knows (`s3://`, `https://`, `hf://`).
+        verify : bool
+            Also check every byte of every shard (`verify_shard_set(deep=True)`).
+
+        Raises
+        ------
+        UsageError
+            There is no finished shard set.
+        RefusedError
+            The index is damaged, of another version, or contradicts itself.
+        """
+        if "://" in str(path):
+            from eegprep.shards.remote import open_remote
+
+            return open_remote(str(path), verify=verify)
+        opened = cls(Path(path))
+        if verify:
+            from eegprep.shards.verify import verify_shard_set
+
+            verify_shard_set(opened.path, deep=True)
+        return opened
+
+    def __repr__(self) -> str:
+        return (
+            f"ShardSet({str(self.path)!r}: {len(self.recordings)} recordings, {len(self.blocks)} blocks, "
+            f"{len(self.trials)} trials)"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Worker processes open it anew: maps and tables don't travel.
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    @functools.cached_property
+    def spans(self) -> SpanTable:
+        """Blocks put together into contiguous stretches."""
+        return spans_of(self.blocks)
+
+    @functools.cached_property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """The manifests of all data sets in the set."""
+        return read_manifests(self.path / MANIFEST)
+
+    @property
+    def tasks(self) -> tuple[tuple[Manifest, Task], ...]:
+        """Every task with the manifest that it stands in, by data set and in the manifest's order."""
+        return tuple((m, t) for m in sorted(self.manifests, key=lambda m: m.name) for t in m.tasks)
+
+    def shard_paths(self, rows: Sequence[int] | None = None) -> list[Path]:
+        """Local files of some shards (all by default); a remote set fetches and checks them first."""
+        chosen = range(len(self.shards)) if rows is None else rows
+        return [self.path / self.shards[r].name for r in chosen]
+
+    @functools.cached_property
+    def map(self) -> FlatMap:
+        """All shards as one flat array; made at the first use."""
+        return FlatMap([(p, s.n_bytes) for p, s in zip(self.shard_paths(), self.shards, strict=True)])
+
+    def signal_i16(self, block: int) -> NDArray[np.int16]:
+        """A block's samples, (n_samples,) int16, a read-only view; times `blocks.scale_uv[block]` gives microvolt."""
+        start = int(self.map.starts[self.blocks.shard[block]] + self.blocks.offset[block]) // 2
+        return self.map.samples[start : start + int(self.blocks.n_samples[block])]
+
+    def signal_uv(self, block: int) -> NDArray[np.float32]:
+        """A block's samples in microvolt, (n_samples,) float32."""
+        return self.signal_i16(block) * self.blocks.scale_uv[block]
+
+
+def _check_file(path: Path, sha256: str) -> None:
+    if not path.is_file():
+        raise RefusedError("an index file is missing", where=path, todo="fetch or write the shard set again")
+    if (found := sha256_file(path)) != sha256:
+        raise RefusedError(
+            f"{path.name} is not the file that {SUMS} names", where=path, found=found, expected=sha256,
+            todo="fetch or write the shard set again",
+        )  # fmt: skip
+
+
+def _numbers(table: pa.Table, name: str) -> NDArray[Any]:
+    return np.ascontiguousarray(table[name].to_numpy())
+
+
+def _strings(table: pa.Table, name: str) -> tuple[str, ...]:
+    return tuple(table[name].to_pylist())
+
+
+def _blocks(path: Path) -> BlockTable:
+    table = read_table(path / BLOCKS, BLOCK_SCHEMA)
+    return BlockTable(**{name: _numbers(table, name) for name in BLOCK_SCHEMA.names})
+
+
+def _recordings(path: Path) -> RecordingTable:
+    table = read_table(path / RECORDINGS, RECORDING_SCHEMA)
+    return RecordingTable(
+        id=_strings(table, "id"),
+        dataset=_strings(table, "dataset"),
+        subject=_strings(table, "subject"),
+        session=_strings(table, "session"),
+        run=_strings(table, "run"),
+        split=_strings(table, "split"),
+        within_subject=_numbers(table, "within_subject"),
+        sfreq_hz=_numbers(table, "sfreq_hz"),
+        n_samples=_numbers(table, "n_samples"),
+        signal_sha256=_strings(table, "signal_sha256"),
+        source_sha256=_strings(table, "source_sha256"),
+        table=table,
+    )
+
+
+def _trials(path: Path) -> TrialTable:
+    table = read_table(path / TRIALS, TRIAL_SCHEMA).unify_dictionaries().combine_chunks()
+
+    def codes(name: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+        column = table[name].combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = column.chunk(0) if column.num_chunks else pa.DictionaryArray.from_arrays([], pa.array([], "str"))
+        return np.asarray(column.indices.to_numpy(), dtype=np.int32), tuple(column.dictionary.to_pylist())
+
+    task, task_names = codes("task")
+    label, label_names = codes("label")
+    return TrialTable(
+        **{name: _numbers(table, name) for name in ("recording", "start_sample", "n_samples")},
+        task=task,
+        label=label,
+        task_names=task_names,
+        label_names=label_names,
+        events=table["event"],
+    )

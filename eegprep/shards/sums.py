@@ -1,0 +1,76 @@
+"""`SHA256SUMS`: every file of a shard set with its hash, written last; `sha256sum -c` reads it too.
+
+A set without it is unfinished. Only the names that format version 1 knows are taken, so no line can lead out of
+the folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from eegprep.errors import RefusedError, UsageError
+from eegprep.files import write_atomic
+from eegprep.shards.format import INDEX_FILES, SUMS
+
+__all__ = ["SHARD_PATH", "write_sums", "read_sums"]
+
+ELECTRODE_NAME = r"[A-Za-z][A-Za-z0-9_]{0,31}"
+SHARD_PATH = re.compile(rf"shards/({ELECTRODE_NAME})/\1-(\d{{6}})\.tar")
+_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_./\-]{1,200})")
+_OPTIONAL = ("croissant.json",)
+_MAX_BYTES = 256 << 20
+
+
+def write_sums(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Write the file that makes the set finished."""
+    write_atomic(folder / SUMS, "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)))
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Hash by path, in order.
+
+    Raises
+    ------
+    UsageError
+        The folder is no finished shard set.
+    RefusedError
+        A line is malformed, doubled, or names a file that no shard set has; or an index file is not listed.
+    """
+    path = folder / SUMS
+    if not folder.is_dir():
+        raise UsageError("no such shard set", where=folder)
+    if not path.is_file():
+        raise UsageError(
+            "this is no finished shard set",
+            where=folder,
+            found=f"no {SUMS}",
+            todo="run the same `eegprep shard` command again: it goes on where it stopped",
+        )
+    if path.stat().st_size > _MAX_BYTES:
+        raise RefusedError(f"{SUMS} is too large", where=path, expected=f"at most {_MAX_BYTES} bytes")
+    try:
+        lines = path.read_bytes().decode("ascii").splitlines()
+    except UnicodeDecodeError as error:
+        raise RefusedError(f"{SUMS} is damaged", where=path, found=error) from error
+    hashes: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise RefusedError(
+                f"a line of {SUMS} is damaged", where=f"{path}, line {number}", found=repr(line[:120]),
+                expected="a SHA-256, two blanks, a path inside the set",
+            )  # fmt: skip
+        digest, name = match.groups()
+        known = name in INDEX_FILES or name in _OPTIONAL or SHARD_PATH.fullmatch(name)
+        if not known or name in hashes:
+            raise RefusedError(
+                f"{SUMS} names a file {'twice' if known else 'that no shard set has'}",
+                where=f"{path}, line {number}",
+                found=name,
+            )
+        hashes[name] = digest
+    if missing := [name for name in INDEX_FILES if name not in hashes]:
+        raise RefusedError(f"{SUMS} does not list every index file", where=path, found=f"no {', '.join(missing)}")
+    return hashes

@@ -1,0 +1,211 @@
+"""Prove a shard set: index against tars, hashes, counts, names, alignment, vocabulary.
+
+What enters: a folder. What leaves: a report, or a RefusedError that names every shard and member that is wrong.
+The frame around every block follows from the index (format.py), so a shard is checked by computing what must
+stand there and comparing bytes; nothing in a shard is ever parsed, so nothing in it can mislead the check. The
+cheap check reads the frames (about half a percent of the bytes), the deep one every byte: the SHA-256 of each
+shard and the CRC-32 of each block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.errors import RefusedError
+from eegprep.shards.agreement import disagreements
+from eegprep.shards.columns import ShardFile
+from eegprep.shards.format import END_OF_TAR, Block, block_key, frame
+from eegprep.shards.reader import ShardSet
+from eegprep.shards.sums import read_sums
+
+__all__ = ["VerifyReport", "verify_shard_set"]
+
+_CHUNK = 4 << 20
+_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """What was checked. `n_bytes` counts the shards' bytes that were read."""
+
+    path: Path
+    deep: bool
+    n_shards: int
+    n_blocks: int
+    n_trials: int
+    n_bytes: int
+
+
+def verify_shard_set(
+    path: Path,
+    *,
+    deep: bool = False,
+    workers: int = 2,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> VerifyReport:
+    """Check a shard set against its own index.
+
+    Parameters
+    ----------
+    path : Path
+        The set's folder.
+    deep : bool
+        Read every byte.
+    workers : int
+        Threads; hashing does not hold the interpreter.
+    progress : callable, optional
+        Called with (shard, bytes checked, bytes in total).
+
+    Raises
+    ------
+    RefusedError
+        Something is wrong; the text names up to 20 things, each with its shard and member.
+    UsageError
+        There is no finished shard set.
+    """
+    path = Path(path)
+    read_sums(path)
+    opened = ShardSet(path)
+    problems = [*_strange_files(opened), *disagreements(opened)]
+    total = sum(s.n_bytes for s in opened.shards)
+    checked = n_read = 0
+    rows = _rows_by_shard(opened)
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        futures = {
+            pool.submit(_check_shard, opened, shard, rows[k], deep): shard for k, shard in enumerate(opened.shards)
+        }
+        found: dict[str, list[str]] = {}
+        for future in as_completed(futures):
+            shard = futures[future]
+            found[shard.name], n = future.result()
+            n_read += n
+            checked += shard.n_bytes
+            if progress is not None:
+                progress(shard.name, checked, total)
+    problems += [text for name in sorted(found) for text in found[name]]
+    if problems:
+        shown = problems[:_SHOWN] + ([f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else [])
+        raise RefusedError(
+            f"the shard set is damaged: {problems[0]}",
+            where=path,
+            found=f"{len(problems)} problems\n    " + "\n    ".join(shown),
+            todo="fetch or write the shard set again; do not train on it",
+        )
+    return VerifyReport(
+        path=path,
+        deep=deep,
+        n_shards=len(opened.shards),
+        n_blocks=len(opened.blocks),
+        n_trials=len(opened.trials),
+        n_bytes=n_read,
+    )
+
+
+def _strange_files(opened: ShardSet) -> Iterator[str]:
+    """Files in the folder that SHA256SUMS does not list."""
+    known = {*opened.hashes, "SHA256SUMS"}
+    for folder, folders, files in os.walk(opened.path):
+        folders.sort()
+        for name in sorted(files):
+            relative = (Path(folder) / name).relative_to(opened.path).as_posix()
+            if relative not in known:
+                yield f"{relative} is in the folder but not in SHA256SUMS"
+
+
+def _rows_by_shard(opened: ShardSet) -> list[NDArray[np.int64]]:
+    """Rows of blocks.parquet of every shard, in the order of their offsets."""
+    borders = np.searchsorted(opened.blocks.shard, np.arange(len(opened.shards) + 1))
+    return [np.arange(a, b) for a, b in itertools.pairwise(borders)]
+
+
+def _check_shard(opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], deep: bool) -> tuple[list[str], int]:
+    """Everything that is wrong with one shard, and how many bytes were read."""
+    path = opened.path / shard.name
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        return [f"shard {shard.name}: {error.strerror}"], 0
+    try:
+        size = os.fstat(descriptor).st_size
+        if size != shard.n_bytes:
+            return [f"shard {shard.name} has {size} bytes, its index says {shard.n_bytes}"], 0
+        problems, n_read = _check_members(opened, shard, rows, descriptor, deep)
+        if deep:
+            digest = _sha256(descriptor)
+            n_read += size
+            if digest != shard.sha256:
+                problems.append(f"shard {shard.name} has SHA-256 {digest}, its index says {shard.sha256}")
+        return problems, n_read
+    finally:
+        os.close(descriptor)
+
+
+def _check_members(
+    opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], descriptor: int, deep: bool
+) -> tuple[list[str], int]:
+    blocks, problems, n_read, position = opened.blocks, [], 0, 0
+    for row in rows:
+        block = Block(
+            recording=opened.recordings.id[blocks.recording[row]],
+            electrode=opened.vocabulary.name_of(int(blocks.electrode[row])),
+            start_sample=int(blocks.start_sample[row]),
+            n_samples=int(blocks.n_samples[row]),
+            sfreq_hz=float(opened.recordings.sfreq_hz[blocks.recording[row]]),
+            scale_uv=float(blocks.scale_uv[row]),
+        )
+        member = f"shard {shard.name}, member {block_key(block.recording, block.electrode, block.start_sample)}"
+        expected = frame(block)
+        offset, n_bytes = int(blocks.offset[row]), 2 * block.n_samples
+        if offset != position + len(expected.head):
+            problems.append(f"{member}.npy: the index puts its samples at byte {offset}, not where they have to be")
+            return problems, n_read
+        if os.pread(descriptor, len(expected.head), position) != expected.head:
+            problems.append(f"{member}.npy: its header (byte {position}) is not what the index says")
+        if os.pread(descriptor, len(expected.tail), offset + n_bytes) != expected.tail:
+            problems.append(f"{member}.json: it (byte {offset + n_bytes}) is not what the index says")
+        n_read += len(expected.head) + len(expected.tail)
+        if deep and (crc32 := _crc32(descriptor, offset, n_bytes)) != int(blocks.crc32[row]):
+            problems.append(f"{member}.npy: its samples have CRC-32 {crc32:08x}, not {int(blocks.crc32[row]):08x}")
+        position = offset + n_bytes + len(expected.tail)
+    if position + len(END_OF_TAR) != shard.n_bytes:
+        problems.append(f"shard {shard.name}: its blocks end at byte {position}, not at {shard.n_bytes - 1024}")
+    elif os.pread(descriptor, len(END_OF_TAR), position) != END_OF_TAR:
+        problems.append(f"shard {shard.name}: it does not end with two empty records")
+    return problems, n_read
+
+
+def _pieces(descriptor: int, start: int, n_bytes: int) -> Iterator[memoryview]:
+    """A part of a file through one buffer; ends early where the file does."""
+    buffer = bytearray(min(_CHUNK, n_bytes))
+    while n_bytes > 0:
+        view = memoryview(buffer)[: min(len(buffer), n_bytes)]
+        n = os.preadv(descriptor, [view], start)
+        if n == 0:
+            return
+        yield view[:n]
+        start += n
+        n_bytes -= n
+
+
+def _crc32(descriptor: int, start: int, n_bytes: int) -> int:
+    value = 0
+    for piece in _pieces(descriptor, start, n_bytes):
+        value = zlib.crc32(piece, value)
+    return value
+
+
+def _sha256(descriptor: int) -> str:
+    digest = hashlib.sha256()
+    for piece in _pieces(descriptor, 0, os.fstat(descriptor).st_size):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,111 @@
+"""The order of samples: one permutation per (seed, epoch), computable at any position without holding it.
+
+What enters: a number of samples and a seed. What leaves: the sample at any position of any epoch. A position is
+written as two digits (L, R) of mixed radix a x b, a*b just above n, and sent through a Feistel network: each round
+adds a hash of one digit to the other, which can be undone, so the whole is a permutation of 0 ... a*b-1. Numbers
+of n and above are sent through again until they fall below n (cycle walking; fewer than one in sqrt(n) is hit).
+Black & Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002, sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.errors import UsageError
+
+__all__ = ["Order", "SampleOrder", "permute"]
+
+# Four rounds make a pseudo-random permutation of a random round function; six leave a margin for a plain hash.
+_ROUNDS = 6
+
+
+class Order(Protocol):
+    """What a loader asks of an order."""
+
+    def __len__(self) -> int:
+        """Samples in an epoch."""
+
+    def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The samples at some positions of an epoch."""
+
+    def describe(self) -> dict[str, object]:
+        """What decides the order, as plain data: kept in a loader's state and compared on resuming."""
+
+
+def permute(positions: NDArray[np.int64], n: int, keys: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Where a permutation of 0 ... n-1, named by `keys`, sends some positions, (N,) int64."""
+    a = max(1, math.isqrt(n - 1) + 1)
+    b = -(-n // a)
+    out = _network(positions.astype(np.uint64), a, b, keys)
+    again = np.flatnonzero(out >= n)
+    while len(again):
+        out[again] = _network(out[again], a, b, keys)
+        again = again[out[again] >= n]
+    return out.astype(np.int64)
+
+
+def _network(x: NDArray[np.uint64], a: int, b: int, keys: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    radix = np.uint64(b)
+    left = x // radix
+    right = x - left * radix
+    for k, key in enumerate(keys):
+        if k % 2 == 0:
+            left = _add(left, right, a, key)
+        else:
+            right = _add(right, left, b, key)
+    return left * radix + right
+
+
+def _add(digit: NDArray[np.uint64], other: NDArray[np.uint64], modulus: int, key: np.uint32) -> NDArray[np.uint64]:
+    """`digit` plus a hash of `other`, modulo `modulus` (both below it, and it below 2^32)."""
+    h = other.astype(np.uint32)
+    h ^= key  # MurmurHash3's finaliser
+    h ^= h >> np.uint32(16)
+    h *= np.uint32(0x85EBCA6B)
+    h ^= h >> np.uint32(13)
+    h *= np.uint32(0xC2B2AE35)
+    h ^= h >> np.uint32(16)
+    total = digit + ((h.astype(np.uint64) * np.uint64(modulus)) >> np.uint64(32))
+    total -= np.where(total >= modulus, np.uint64(modulus), np.uint64(0))
+    return total
+
+
+def epoch_keys(seed: int, epoch: int, stream: int = 0) -> NDArray[np.uint32]:
+    """The round keys of one epoch's permutation; `stream` tells several permutations of one epoch apart."""
+    return np.random.SeedSequence([seed, epoch, stream]).generate_state(_ROUNDS, np.uint32).astype(np.uint32)
+
+
+class SampleOrder:
+    """All samples once per epoch, in an order of its own for each epoch.
+
+    Parameters
+    ----------
+    n : int
+        Number of samples.
+    seed : int
+        Equal seeds give equal orders, on any machine.
+    """
+
+    def __init__(self, n: int, seed: int) -> None:
+        if n < 1 or seed < 0:
+            raise UsageError("an order needs one sample or more and a seed of 0 or more", found=f"n={n}, seed={seed}")
+        self.n, self.seed = n, seed
+
+    def __len__(self) -> int:
+        return self.n
+
+    def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The samples at some positions, (N,) int64."""
+        return permute(np.asarray(positions, dtype=np.int64), self.n, epoch_keys(self.seed, epoch))
+
+    def indices(self, epoch: int, start: int, count: int) -> NDArray[np.int64]:
+        """The samples at positions `start` to `start + count`, at most to the epoch's end."""
+        return self.at(epoch, np.arange(start, min(start + count, self.n), dtype=np.int64))
+
+    def describe(self) -> dict[str, object]:
+        """Kind, number of samples, seed."""
+        return {"kind": "permutation", "n": self.n, "seed": self.seed}

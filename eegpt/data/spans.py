@@ -1,0 +1,150 @@
+"""Spans of several shard sets as one: where every sample lies, and the gather that everything else is built on.
+
+A span is a contiguous stretch of one electrode of one recording (`ShardSet.spans`). What enters: shard sets.
+What leaves: int16 windows of any length from any sample of any span, gathered by NumPy out of one flat map of all
+shards. Ids are matched by electrode name: the first set's vocabulary counts, names that it lacks are appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import UsageError
+from eegprep.shards import FlatMap, ShardSet
+
+__all__ = ["Spans", "merge_vocabularies"]
+
+
+def merge_vocabularies(sets: Sequence[ShardSet]) -> tuple[Vocabulary, list[NDArray[np.int32]]]:
+    """One vocabulary for all sets, and per set the id in it of each of the set's own ids (-1: not in use there)."""
+    vocabulary = sets[0].vocabulary
+    for other in sets[1:]:
+        used = {int(i) for i in np.unique(other.blocks.electrode)}
+        vocabulary = vocabulary.extend(
+            row for i, row in enumerate(other.vocabulary) if i in used and row.name not in vocabulary
+        )
+    ids = []
+    for s in sets:
+        names = s.vocabulary.names
+        ids.append(np.array([vocabulary.id_of(n) if n in vocabulary else -1 for n in names], dtype=np.int32))
+    return vocabulary, ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Table:
+    recording: NDArray[np.int32]
+    electrode: NDArray[np.int32]
+    first_block: NDArray[np.int64]
+    start_sample: NDArray[np.int64]
+    n_samples: NDArray[np.int64]
+    block_samples: NDArray[np.int64]
+    scale_uv: NDArray[np.float32]
+    sigma_uv: NDArray[np.float32]
+    block_position: NDArray[np.int64]
+
+
+class Spans:
+    """All spans of some shard sets.
+
+    Attributes
+    ----------
+    vocabulary : Vocabulary
+        What `electrode` refers to.
+    recording_ids : tuple of str
+        What `recording` refers to.
+    set_of : ndarray, (n_spans,) int32
+        Which of the sets a span is from.
+    recording, electrode, start_sample, n_samples, scale_uv, sigma_uv : ndarray, (n_spans,)
+        Row in `recording_ids`, id in `vocabulary`, time of the first sample, length, µV per step, robust SD in µV.
+    """
+
+    def __init__(self, sets: Sequence[ShardSet]) -> None:
+        if not sets:
+            raise UsageError("no shard set was named", todo="give one or more folders that `eegprep shard` wrote")
+        self.sets = tuple(sets)
+        self.vocabulary, ids = merge_vocabularies(sets)
+        self.recording_ids = tuple(i for s in sets for i in s.recordings.id)
+        if len(set(self.recording_ids)) != len(self.recording_ids):
+            twice = sorted(i for i in set(self.recording_ids) if self.recording_ids.count(i) > 1)
+            raise UsageError("two shard sets hold the same recording", found=", ".join(twice[:3]))
+        self.first_recording = np.cumsum([0, *(len(s.recordings) for s in sets)])
+        self.map = sets[0].map if len(sets) == 1 else FlatMap(
+            [(p, f.n_bytes) for s in sets for p, f in zip(s.shard_paths(), s.shards, strict=True)]
+        )  # fmt: skip
+        table = self._table(ids)
+        self.recording, self.electrode = table.recording, table.electrode
+        self.start_sample, self.n_samples = table.start_sample, table.n_samples
+        self.scale_uv, self.sigma_uv = table.scale_uv, table.sigma_uv
+        self._first_block, self._block_samples = table.first_block, table.block_samples
+        self._block_position = table.block_position
+        self.set_of = np.repeat(np.arange(len(sets), dtype=np.int32), [len(s.spans) for s in sets])
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+    def _table(self, ids: Sequence[NDArray[np.int32]]) -> _Table:
+        parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _Table.__annotations__}
+        first_shard = first_block = 0
+        for k, s in enumerate(self.sets):
+            spans, blocks = s.spans, s.blocks
+            parts["recording"].append(spans.recording + np.int32(self.first_recording[k]))
+            parts["electrode"].append(ids[k][spans.electrode])
+            parts["first_block"].append(spans.first_block + first_block)
+            parts["start_sample"].append(spans.start_sample)
+            parts["n_samples"].append(spans.n_samples)
+            parts["block_samples"].append(spans.block_samples)
+            parts["scale_uv"].append(blocks.scale_uv[spans.first_block])
+            parts["sigma_uv"].append(blocks.sigma_uv[spans.first_block])
+            parts["block_position"].append((self.map.starts[blocks.shard + first_shard] + blocks.offset) // 2)
+            first_shard += len(s.shards)
+            first_block += len(blocks)
+        return _Table(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
+
+    def gather(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int16]:
+        """Windows of one length.
+
+        Parameters
+        ----------
+        span : ndarray, (N,) int64
+            Rows.
+        offset : ndarray, (N,) int64
+            First sample of each window, counted from the span's first; the window has to end inside the span.
+
+        Returns
+        -------
+        ndarray, (N, n_samples) int16
+            A new array.
+        """
+        length = self._block_samples[span]
+        number = offset // length
+        inside = offset - number * length
+        position = self._block_position[self._first_block[span] + number] + inside
+        crossing = np.flatnonzero(inside + n_samples > length)
+        if len(crossing) == len(span) or n_samples > len(self.map.samples):
+            out = np.empty((len(span), n_samples), dtype=np.int16)
+            crossing = np.arange(len(span))
+        else:
+            windows = self.map.windows(n_samples)
+            if len(crossing):  # these are put right below; until then anything that can be read will do
+                position[crossing] = 0
+            out = windows[position].view(np.int16).reshape(len(span), n_samples)
+        for row in crossing:
+            self._across(int(span[row]), int(offset[row]), out[row])
+        return out
+
+    def _across(self, span: int, offset: int, out: NDArray[np.int16]) -> None:
+        """One window piece by piece, over the borders of the span's blocks."""
+        length, first = int(self._block_samples[span]), int(self._first_block[span])
+        done = 0
+        while done < len(out):
+            number, inside = divmod(offset + done, length)
+            n = min(len(out) - done, length - inside)
+            start = int(self._block_position[first + number]) + inside
+            out[done : done + n] = self.map.samples[start : start + n]
+            done += n

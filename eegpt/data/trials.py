@@ -1,0 +1,336 @@
+"""Trials for transfer: labelled windows with all their electrodes at once, from one or several shard sets.
+
+What enters: shard sets and filters. What leaves: batches (N trials, E electrodes, S samples) with masks for
+electrodes and ends, and targets by task. A trial of an electrode counts where it lies inside one contiguous
+stretch of that electrode; otherwise that electrode is masked, and a trial without any electrode is left out and
+counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.errors import RefusedError, UsageError, nearest
+from eegprep.shards import ShardSet
+
+from .spans import Spans
+
+__all__ = ["TaskInfo", "TrialBatch", "TrialIndex"]
+
+_CHECKED_AT_ONCE = 1 << 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInfo:
+    """A task of one data set. `kind` is `classification` or `regression`; `classes` is empty for the latter."""
+
+    name: str
+    dataset: str
+    kind: str
+    classes: tuple[str, ...]
+    within_subject: bool
+
+    @property
+    def key(self) -> str:
+        """`dataset/name`, unique in an index."""
+        return f"{self.dataset}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialBatch:
+    """N trials with up to E electrodes and S samples; what is not there is zero and masked.
+
+    Attributes
+    ----------
+    signal_i16 : (N, E, S) int16
+    scale_uv, sigma_uv : (N, E) float32
+        Microvolt per step; robust standard deviation in microvolt. 1 where masked.
+    electrode : (N, E) int32
+        Id in the index's vocabulary, -1 where masked.
+    electrode_mask : (N, E) bool
+        True where there is signal.
+    n_samples : (N,) int32
+        Length of each trial.
+    task : (N,) int32
+        Row of the index's `tasks`.
+    label : (N,) int32
+        Class of a classification, -1 of a regression.
+    target : (N,) float32
+        Value of a regression, the class number of a classification.
+    recording : (N,) int32
+        Row of the index's `recording_ids`.
+    """
+
+    signal_i16: Any
+    scale_uv: Any
+    sigma_uv: Any
+    electrode: Any
+    electrode_mask: Any
+    n_samples: Any
+    task: Any
+    label: Any
+    target: Any
+    recording: Any
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+
+class TrialIndex:
+    """All trials of some tasks.
+
+    Parameters
+    ----------
+    sets : sequence of ShardSet
+    tasks : iterable of str, optional
+        Names, or `dataset/name`; all by default.
+    splits, datasets : iterable of str, optional
+        Only recordings of these.
+
+    Attributes
+    ----------
+    tasks : tuple of TaskInfo
+    task, label, recording, n_samples : ndarray, (n_trials,) int32
+    target : ndarray, (n_trials,) float32
+    start_sample : ndarray, (n_trials,) int64
+    n_electrodes : ndarray, (n_trials,) int32
+    subject : tuple of str
+        `dataset/subject` of each trial.
+    split : tuple of str
+    n_uncovered : int
+        Trials left out because no electrode has them whole.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[ShardSet],
+        *,
+        tasks: Iterable[str] | None = None,
+        splits: Iterable[str] | None = None,
+        datasets: Iterable[str] | None = None,
+    ) -> None:
+        self.spans = Spans(sets)
+        self.vocabulary, self.recording_ids = self.spans.vocabulary, self.spans.recording_ids
+        self._rows_by_recording()
+        self.tasks = _chosen_tasks(sets, None if tasks is None else list(tasks))
+        names = [x for s in sets for x in s.recordings.dataset]
+        split = [x for s in sets for x in s.recordings.split]
+        if datasets is not None and (strange := sorted(set(datasets := list(datasets)) - set(names))):
+            raise UsageError(f"no data set {strange[0]!r} in these shard sets", todo=nearest(strange[0], names))
+        allowed_splits, allowed_datasets = _set(splits), _set(datasets)
+        good = np.array(
+            [
+                (allowed_splits is None or x in allowed_splits) and (allowed_datasets is None or d in allowed_datasets)
+                for x, d in zip(split, names, strict=True)
+            ],
+            dtype=bool,
+        )
+        self._read(sets, good)
+        covered = self._covered()
+        self.n_uncovered = int((covered == 0).sum())
+        keep = covered > 0
+        for name in ("task", "label", "target", "recording", "start_sample", "n_samples"):
+            setattr(self, name, getattr(self, name)[keep])
+        self.n_electrodes = covered[keep]
+        subjects = [f"{d}/{x}" for s in sets for d, x in zip(s.recordings.dataset, s.recordings.subject, strict=True)]
+        self.subject = tuple(subjects[r] for r in self.recording)
+        self.split = tuple(split[r] for r in self.recording)
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def gather(self, indices: NDArray[np.int64], *, electrodes: Sequence[str] | None = None) -> TrialBatch:
+        """A batch.
+
+        Parameters
+        ----------
+        indices : ndarray, (N,) int64
+        electrodes : sequence of str, optional
+            These, in this order, masked where a trial lacks them. By default every trial has its own, by id.
+        """
+        indices = np.asarray(indices, dtype=np.int64)
+        recording, start = self.recording[indices], self.start_sample[indices]
+        length = self.n_samples[indices]
+        if electrodes is None:
+            group = self._slots(recording)
+        else:
+            ids = np.array([self.vocabulary.id_of(e) for e in electrodes], dtype=np.int64)
+            group = self._groups_of(recording, ids)
+        span, mask = self._find(group, start, length)
+        if electrodes is None:
+            span, mask = _to_the_left(span, mask)
+        shape = (*mask.shape, int(length.max(initial=0)))
+        signal = np.zeros(shape, dtype=np.int16)
+        for n in np.unique(length):
+            self._fill(signal, span, mask & (length == n)[:, None], start, int(n))
+        safe = np.where(mask, span, 0)
+        return TrialBatch(
+            signal_i16=signal,
+            scale_uv=np.where(mask, self.spans.scale_uv[safe], np.float32(1)),
+            sigma_uv=np.where(mask, self.spans.sigma_uv[safe], np.float32(1)),
+            electrode=np.where(mask, self.spans.electrode[safe], np.int32(-1)),
+            electrode_mask=mask,
+            n_samples=length,
+            task=self.task[indices],
+            label=self.label[indices],
+            target=self.target[indices],
+            recording=recording,
+        )
+
+    # -- where things are -----------------------------------------------------------------------------------
+
+    def _rows_by_recording(self) -> None:
+        """Spans sorted by (recording, electrode, time); a group is one electrode of one recording."""
+        s = self.spans
+        self._order = np.lexsort((s.start_sample, s.electrode, s.recording))
+        recording, electrode = s.recording[self._order], s.electrode[self._order]
+        new = np.ones(len(s), dtype=bool)
+        new[1:] = (recording[1:] != recording[:-1]) | (electrode[1:] != electrode[:-1])
+        group = np.cumsum(new) - 1
+        first = np.flatnonzero(new)
+        self._group_key = recording[first].astype(np.int64) * len(self.vocabulary) + electrode[first]
+        self._first_group = np.searchsorted(recording[first], np.arange(len(self.recording_ids) + 1))
+        # One sorted key per span: its group, then its start; 2^40 samples are 136 years.
+        self._span_key = (group.astype(np.int64) << 40) | s.start_sample[self._order]
+
+    def _slots(self, recording: NDArray[np.int32]) -> NDArray[np.int64]:
+        """All groups of each recording, (N, E) int64 by electrode id, -1 where there are no more."""
+        first, last = self._first_group[recording], self._first_group[recording + 1]
+        n = int((last - first).max(initial=0))
+        group = first[:, None] + np.arange(n)
+        return np.where(group < last[:, None], group, -1)
+
+    def _groups_of(self, recording: NDArray[np.int32], electrodes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The group of each asked electrode, (N, E) int64, -1 where the recording lacks it."""
+        key = recording.astype(np.int64)[:, None] * len(self.vocabulary) + electrodes
+        group = np.searchsorted(self._group_key, key)
+        group = np.minimum(group, max(len(self._group_key) - 1, 0))
+        return np.where(self._group_key[group] == key, group, -1) if len(self._group_key) else np.full(key.shape, -1)
+
+    def _find(
+        self, group: NDArray[np.int64], start: NDArray[np.int64], length: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The span that holds each trial whole, (N, E), and whether there is one."""
+        if not len(self._span_key):
+            return np.zeros(group.shape, np.int64), np.zeros(group.shape, bool)
+        key = (np.maximum(group, 0) << 40) | start[:, None]
+        row = np.maximum(np.searchsorted(self._span_key, key, side="right") - 1, 0)
+        span = self._order[row]
+        begin = self.spans.start_sample[span]
+        inside = (begin <= start[:, None]) & ((start + length)[:, None] <= begin + self.spans.n_samples[span])
+        return span, (group >= 0) & (self._span_key[row] >> 40 == group) & inside
+
+    def _fill(
+        self,
+        signal: NDArray[np.int16],
+        span: NDArray[np.int64],
+        mask: NDArray[np.bool_],
+        start: NDArray[np.int64],
+        n_samples: int,
+    ) -> None:
+        trial, slot = np.nonzero(mask)
+        if len(trial):
+            rows = span[trial, slot]
+            offset = start[trial] - self.spans.start_sample[rows]
+            signal[trial, slot, :n_samples] = self.spans.gather(rows, offset, n_samples)
+
+    def _covered(self) -> NDArray[np.int32]:
+        """How many electrodes have each trial whole, (n_trials,) int32."""
+        out = np.zeros(len(self.task), dtype=np.int32)
+        for a in range(0, len(out), _CHECKED_AT_ONCE):
+            part = slice(a, a + _CHECKED_AT_ONCE)
+            group = self._slots(self.recording[part])
+            _, mask = self._find(group, self.start_sample[part], self.n_samples[part])
+            out[part] = mask.sum(axis=1)
+        return out
+
+    def _read(self, sets: Sequence[ShardSet], good: NDArray[np.bool_]) -> None:
+        """Trials of the chosen tasks and recordings out of the sets' tables."""
+        number = {t.key: i for i, t in enumerate(self.tasks)}
+        columns: dict[str, list[NDArray[Any]]] = {
+            n: [] for n in ("task", "label", "target", "recording", "start_sample", "n_samples")
+        }
+        for k, s in enumerate(sets):
+            t = s.trials
+            recording = t.recording + np.int32(self.spans.first_recording[k])
+            dataset_names = sorted(set(s.recordings.dataset))
+            code = {d: i for i, d in enumerate(dataset_names)}
+            dataset = np.array([code[d] for d in s.recordings.dataset], dtype=np.int64)
+            table = np.full((len(dataset_names), max(len(t.task_names), 1)), -1, dtype=np.int32)
+            for i, d in enumerate(dataset_names):
+                for j, name in enumerate(t.task_names):
+                    table[i, j] = number.get(f"{d}/{name}", -1)
+            task = table[dataset[t.recording], t.task] if len(t) else np.empty(0, np.int32)
+            keep = (task >= 0) & good[recording]
+            label, target = self._targets(s, task[keep], t.label[keep])
+            values = (task[keep], label, target, recording[keep], t.start_sample[keep], t.n_samples[keep])
+            for name, value in zip(columns, values, strict=True):
+                columns[name].append(value)
+        self.task = np.concatenate(columns["task"])
+        self.label = np.concatenate(columns["label"])
+        self.target = np.concatenate(columns["target"])
+        self.recording = np.concatenate(columns["recording"])
+        self.start_sample = np.concatenate(columns["start_sample"])
+        self.n_samples = np.concatenate(columns["n_samples"]).astype(np.int32)
+
+    def _targets(
+        self, s: ShardSet, task: NDArray[np.int32], label: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Class number and target value of every trial; RefusedError where a label does not fit its task."""
+        classes = np.full((len(self.tasks), max(len(s.trials.label_names), 1)), -1, dtype=np.int32)
+        values = np.full(classes.shape, np.nan, dtype=np.float32)
+        used = np.unique(np.stack([task, label]), axis=1).T if len(task) else np.empty((0, 2), np.int32)
+        for t, x in used.tolist():
+            info, name = self.tasks[t], s.trials.label_names[x]
+            try:
+                if info.kind == "classification":
+                    classes[t, x] = info.classes.index(name)
+                    values[t, x] = classes[t, x]
+                else:
+                    values[t, x] = np.float32(name)
+            except ValueError:
+                raise RefusedError(
+                    f"a trial of task {info.key!r} has a label that the task does not know",
+                    where=s.path,
+                    found=repr(name),
+                    expected=", ".join(info.classes) or "a number",
+                ) from None
+        return classes[task, label], values[task, label]
+
+
+def _chosen_tasks(sets: Sequence[ShardSet], names: list[str] | None) -> tuple[TaskInfo, ...]:
+    found: dict[str, TaskInfo] = {}
+    for s in sets:
+        for manifest, task in s.tasks:
+            info = TaskInfo(
+                name=task.name,
+                dataset=manifest.name,
+                kind=task.kind,
+                classes=tuple(task.classes),
+                within_subject=manifest.within_subject,
+            )
+            if found.setdefault(info.key, info) != info:
+                raise UsageError(f"two shard sets describe the task {info.key!r} differently")
+    if names is None:
+        return tuple(found[k] for k in sorted(found))
+    chosen = {i.key for i in found.values() if i.name in names or i.key in names}
+    known = {i.name for i in found.values()} | set(found)
+    if strange := [n for n in names if n not in known]:
+        raise UsageError(f"no task {strange[0]!r} in these shard sets", todo=nearest(strange[0], known))
+    return tuple(found[k] for k in sorted(chosen))
+
+
+def _set(values: Iterable[str] | None) -> set[str] | None:
+    return None if values is None else set(values)
+
+
+def _to_the_left(span: NDArray[np.int64], mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Each trial's electrodes first, in their order, and no more columns than the longest needs."""
+    order = np.argsort(~mask, axis=1, kind="stable")
+    n = int(mask.sum(axis=1).max(initial=0))
+    return np.take_along_axis(span, order, axis=1)[:, :n], np.take_along_axis(mask, order, axis=1)[:, :n]

@@ -1,0 +1,215 @@
+"""Samples for pre-training: every window of every electrode of some shard sets, numbered from 0.
+
+What enters: shard sets, a window's length and stride, filters. What leaves: batches of int16 windows with what is
+needed to turn them into microvolt and to normalise them. Windows are views made when reading: no list of them
+exists, a number is turned into (span, offset) by arithmetic, and changing length or stride costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.errors import UsageError, nearest
+from eegprep.shards import ShardSet
+
+from .spans import Spans
+
+__all__ = ["WindowBatch", "WindowIndex"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowBatch:
+    """N windows of one electrode each; NumPy arrays, or torch tensors from a loader.
+
+    Attributes
+    ----------
+    signal_i16 : (N, n_samples) int16
+    scale_uv : (N,) float32
+        Microvolt per step: `signal_i16 * scale_uv[:, None]` is the signal.
+    sigma_uv : (N,) float32
+        Robust standard deviation of the recording's electrode, in microvolt.
+    electrode : (N,) int32
+        Id in the index's vocabulary.
+    recording : (N,) int32
+        Row of the index's `recording_ids`.
+    """
+
+    signal_i16: Any
+    scale_uv: Any
+    sigma_uv: Any
+    electrode: Any
+    recording: Any
+
+    def __len__(self) -> int:
+        return len(self.electrode)
+
+
+class WindowIndex:
+    """Every window of `n_samples` samples, `stride` apart, that lies inside a contiguous stretch.
+
+    Parameters
+    ----------
+    sets : sequence of ShardSet
+        Read together; electrodes are matched by name.
+    n_samples, stride : int
+        Length of a window and distance of two starts, in samples.
+    splits : iterable of str, optional
+        Only recordings of these splits; all where None.
+    electrodes, datasets : iterable of str, optional
+        Only these electrodes (names or aliases), only these data sets.
+    quality : mapping of str to (float, float), optional
+        Only electrodes of recordings whose figure of this name (see `RecordingTable.facts`) lies in the interval.
+        An electrode without the figure is left out.
+    group_by : {"set", "dataset"}
+        What `group_sizes` counts; windows of one group are numbered consecutively.
+
+    Attributes
+    ----------
+    vocabulary : Vocabulary
+        What `electrode` of a batch refers to.
+    recording_ids : tuple of str
+        What `recording` of a batch refers to.
+    group_names : tuple of str
+    group_sizes : ndarray, (n_groups,) int64
+
+    Raises
+    ------
+    UsageError
+        No window is left, or a filter names something that is not there.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[ShardSet],
+        *,
+        n_samples: int,
+        stride: int,
+        splits: Iterable[str] | None = ("train",),
+        electrodes: Iterable[str] | None = None,
+        datasets: Iterable[str] | None = None,
+        quality: Mapping[str, tuple[float, float]] | None = None,
+        group_by: str = "set",
+    ) -> None:
+        if n_samples < 1 or stride < 1:
+            raise UsageError("a window's length and stride are one sample or more", found=f"{n_samples}, {stride}")
+        self.n_samples, self.stride = n_samples, stride
+        self.spans = Spans(sets)
+        self.vocabulary = self.spans.vocabulary
+        self.recording_ids = self.spans.recording_ids
+        keep = self._keep(splits, electrodes, datasets, quality)
+        counts = np.where(keep, (self.spans.n_samples - n_samples) // stride + 1, 0)
+        rows = np.flatnonzero(counts > 0)
+        group, self.group_names = self._groups(group_by, rows)
+        order = np.argsort(group, kind="stable")
+        self._rows = rows[order]
+        self._ends = np.cumsum(counts[self._rows])
+        self._begins = self._ends - counts[self._rows]
+        self.group_sizes: NDArray[np.int64] = np.bincount(
+            group, weights=counts[rows], minlength=len(self.group_names)
+        ).astype(np.int64)
+        if not len(self._rows):
+            raise UsageError(
+                "no window is left",
+                found=f"{len(self.spans)} stretches, the longest of {int(self.spans.n_samples.max(initial=0))} samples",
+                expected=f"stretches of {n_samples} samples or more that pass the filters",
+                todo="choose shorter windows, or other splits, electrodes, data sets or quality limits",
+            )
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def locate(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Span and first sample inside it of some windows, (N,) int64 each."""
+        k = np.searchsorted(self._ends, indices, side="right")
+        return self._rows[k], (indices - self._begins[k]) * self.stride
+
+    def gather(self, indices: NDArray[np.int64], *, shift: NDArray[np.int64] | None = None) -> WindowBatch:
+        """A batch.
+
+        Parameters
+        ----------
+        indices : ndarray, (N,) int64
+            Numbers of windows, 0 <= i < len(self), in any order, also repeated.
+        shift : ndarray, (N,) int64, optional
+            Samples by which each window starts later; one that would leave its stretch ends at the stretch's end.
+        """
+        indices = np.asarray(indices, dtype=np.int64)
+        if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < len(self)):
+            raise IndexError(f"windows {int(indices.min())} to {int(indices.max())} of {len(self)}")
+        span, offset = self.locate(indices)
+        if shift is not None:
+            offset = np.minimum(offset + shift, self.spans.n_samples[span] - self.n_samples)
+        return WindowBatch(
+            signal_i16=self.spans.gather(span, offset, self.n_samples),
+            scale_uv=self.spans.scale_uv[span],
+            sigma_uv=self.spans.sigma_uv[span],
+            electrode=self.spans.electrode[span],
+            recording=self.spans.recording[span],
+        )
+
+    def start_samples(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """First sample of some windows on their recordings' time line, (N,) int64."""
+        span, offset = self.locate(np.asarray(indices, dtype=np.int64))
+        return self.spans.start_sample[span] + offset
+
+    # -- filters -------------------------------------------------------------------------------------------
+
+    def _keep(
+        self,
+        splits: Iterable[str] | None,
+        electrodes: Iterable[str] | None,
+        datasets: Iterable[str] | None,
+        quality: Mapping[str, tuple[float, float]] | None,
+    ) -> NDArray[np.bool_]:
+        sets = self.spans.sets
+        recording = np.ones(len(self.recording_ids), dtype=bool)
+        if splits is not None:
+            recording &= _among([x for s in sets for x in s.recordings.split], splits)
+        if datasets is not None:
+            names = [x for s in sets for x in s.recordings.dataset]
+            wanted = list(datasets)
+            if strange := sorted(set(wanted) - set(names)):
+                raise UsageError(f"no data set {strange[0]!r} in these shard sets", todo=nearest(strange[0], names))
+            recording &= _among(names, wanted)
+        keep = recording[self.spans.recording]
+        if electrodes is not None:
+            allowed = np.zeros(len(self.vocabulary), dtype=bool)
+            allowed[[self.vocabulary.id_of(e) for e in electrodes]] = True
+            keep &= allowed[self.spans.electrode]
+        if quality:
+            keep &= self._good(quality, keep)
+        return keep
+
+    def _good(self, quality: Mapping[str, tuple[float, float]], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Spans whose electrode has every figure inside its interval."""
+        good = np.zeros((len(self.recording_ids), len(self.vocabulary)), dtype=bool)
+        row = 0
+        for s in self.spans.sets:
+            for own in range(len(s.recordings)):
+                for electrode, facts in s.recordings.facts(own).items():
+                    figures = [(facts.get(name), low, high) for name, (low, high) in quality.items()]
+                    if electrode in self.vocabulary and all(v is not None and a <= v <= b for v, a, b in figures):
+                        good[row, self.vocabulary.id_of(electrode)] = True
+                row += 1
+        return good[self.spans.recording, self.spans.electrode]
+
+    def _groups(self, by: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+        """Group of each chosen span, and the groups' names."""
+        if by == "set":
+            return self.spans.set_of[rows].astype(np.int64), tuple(str(s.path) for s in self.spans.sets)
+        if by != "dataset":
+            raise UsageError(f"windows can't be grouped by {by!r}", expected="set or dataset")
+        names = [x for s in self.spans.sets for x in s.recordings.dataset]
+        used = sorted({names[r] for r in np.unique(self.spans.recording[rows])})
+        code = np.array([used.index(n) if n in used else -1 for n in names], dtype=np.int64)
+        return code[self.spans.recording[rows]], tuple(used)
+
+
+def _among(values: Sequence[str], wanted: Iterable[str]) -> NDArray[np.bool_]:
+    chosen = set(wanted)
+    return np.array([v in chosen for v in values], dtype=bool)

@@ -1,0 +1,49 @@
+"""The synthetic store as a fixture."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from eegprep.shards import ShardSet, build_shard_set
+
+
+def load_synthetic() -> ModuleType:
+    """`synthetic.py` as a module; tests are no package."""
+    name = "shards_synthetic"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("synthetic.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    return load_synthetic()
+
+
+@pytest.fixture(scope="session")
+def store(synthetic: ModuleType) -> object:
+    """Ten subjects with gaps, rejected parts and trials."""
+    return synthetic.small_store()
+
+
+@pytest.fixture(scope="session")
+def shard_folder(store: object, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shard set with many small blocks and shards; read only."""
+    folder = tmp_path_factory.mktemp("shards") / "set"
+    build_shard_set([store], folder, block_samples=512, max_shard_bytes=20_000, sync=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shard_set(shard_folder: Path) -> ShardSet:
+    return ShardSet.open(shard_folder)

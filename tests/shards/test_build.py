@@ -1,0 +1,257 @@
+"""Stores to shard sets: exact, deterministic, resumable, extensible."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import tarfile
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import eegprep.shards.build as build_module
+from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.recording import Stretch
+from eegprep.shards import ShardSet, build_shard_set, verify_shard_set
+from eegprep.shards.rebuild import compare_rebuilt
+from eegprep.shards.sums import read_sums
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Hash of every file by its path."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return {p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def build(store, out, **more):
+    return build_shard_set([store], out, **{"block_samples": 512, "max_shard_bytes": 20_000, "sync": False} | more)
+
+
+def test_every_kept_sample_comes_back_exactly_and_nothing_else_does(store, shard_set):
+    infos = {i.id: i for i in store.infos()}
+    seen = {}
+    for b in range(len(shard_set.blocks)):
+        info = infos[shard_set.recordings.id[shard_set.blocks.recording[b]]]
+        electrode = shard_set.vocabulary.name_of(int(shard_set.blocks.electrode[b]))
+        start, n = int(shard_set.blocks.start_sample[b]), int(shard_set.blocks.n_samples[b])
+        expected = store.electrode_uv(info, electrode, Stretch(start_sample=start, n_samples=n))
+        np.testing.assert_array_equal(shard_set.signal_uv(b), expected)
+        seen.setdefault((info.id, electrode), np.zeros(info.n_samples, int))[start : start + n] += 1
+    for info in infos.values():
+        for electrode in info.electrodes:
+            kept = np.zeros(info.n_samples, int)
+            for s in info.kept(electrode):
+                kept[s.start_sample : s.stop_sample] = 1
+            np.testing.assert_array_equal(seen[info.id, electrode], kept)
+
+
+def test_no_span_crosses_a_gap(store, shard_set):
+    infos = {i.id: i for i in store.infos()}
+    spans = shard_set.spans
+    for k in range(len(spans)):
+        info = infos[shard_set.recordings.id[spans.recording[k]]]
+        kept = info.kept(shard_set.vocabulary.name_of(int(spans.electrode[k])))
+        span = Stretch(start_sample=int(spans.start_sample[k]), n_samples=int(spans.n_samples[k]))
+        assert span in kept
+
+
+def test_stretches_that_touch_stay_apart(synthetic, tmp_path):
+    rng = np.random.default_rng(0)
+    parts = [Stretch(start_sample=0, n_samples=300), Stretch(start_sample=300, n_samples=700)]
+    info, signal = synthetic.recording(rng, "1", n_samples=1000, stretches=parts)
+    store = synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal})
+    build(store, tmp_path / "set")
+    assert sorted(set(ShardSet.open(tmp_path / "set").spans.n_samples.tolist())) == [300, 700]
+
+
+def test_every_token_is_aligned_to_a_tar_record(shard_set):
+    assert (shard_set.blocks.offset % 512 == 0).all()
+
+
+def test_the_bytes_do_not_depend_on_workers_threads_or_processes(store, shard_folder, tmp_path):
+    expected = tree(shard_folder)
+    build(store, tmp_path / "four", workers=4)
+    assert tree(tmp_path / "four") == expected
+    with ThreadPoolExecutor(3) as threads:
+        build(store, tmp_path / "threads", executor=threads)
+    assert tree(tmp_path / "threads") == expected
+
+
+@pytest.mark.slow
+def test_the_bytes_do_not_depend_on_dask(synthetic, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    from eegprep.store import Store
+
+    source = synthetic.small_store(n_subjects=3)
+    on_disk = Store.create(tmp_path / "store", source.manifest)
+    for info in source.infos():
+        with on_disk.writer(info.id, info.electrodes) as writer:
+            writer.append(source.signals[info.id])
+            writer.finish(info)
+    build(on_disk, tmp_path / "one")
+    with ProcessPoolExecutor(2) as processes:
+        build(on_disk, tmp_path / "processes", executor=processes)
+    assert tree(tmp_path / "processes") == tree(tmp_path / "one")
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        build(on_disk, tmp_path / "dask", executor=client.get_executor())
+    assert tree(tmp_path / "dask") == tree(tmp_path / "one")
+
+
+def test_a_shard_stays_below_the_limit_unless_one_block_is_larger(shard_folder, shard_set):
+    sizes = [(shard_folder / s.name).stat().st_size for s in shard_set.shards]
+    assert max(sizes) <= 20_000
+    assert len(sizes) > len({s.electrode for s in shard_set.shards})
+
+
+def test_every_shard_is_a_plain_tar_with_numpy_and_json_members(shard_folder, shard_set):
+    for row, shard in enumerate(shard_set.shards):
+        with tarfile.open(shard_folder / shard.name) as tar:
+            names = tar.getnames()
+            assert len(names) == len(set(names)) == 2 * int((shard_set.blocks.shard == row).sum())
+            for name in names:
+                assert name.count(".") == 1
+                if name.endswith(".npy"):
+                    samples = np.load(io.BytesIO(tar.extractfile(name).read()), allow_pickle=False)
+                    assert samples.dtype == np.dtype("<i2")
+
+
+def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(store, shard_folder, tmp_path, monkeypatch):
+    written = []
+    real = build_module.write_electrode
+
+    def fails_at_the_third(job):
+        if len(written) == 2:
+            raise InputError("the disk is full")
+        written.append(job.electrode)
+        return real(job)
+
+    monkeypatch.setattr(build_module, "write_electrode", fails_at_the_third)
+    with pytest.raises(InputError, match="disk is full"):
+        build(store, tmp_path / "set")
+    with pytest.raises(UsageError, match="no finished shard set"):
+        ShardSet.open(tmp_path / "set")
+    again = []
+    monkeypatch.setattr(build_module, "write_electrode", lambda job: (again.append(job.electrode), real(job))[1])
+    build(store, tmp_path / "set")
+    assert set(again).isdisjoint(written)
+    assert tree(tmp_path / "set") == tree(shard_folder)
+
+
+def test_a_finished_build_is_not_done_again_and_another_plan_is_refused(store, synthetic, shard_folder):
+    before = {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")}
+    assert build(store, shard_folder).already_done
+    assert {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")} == before
+    with pytest.raises(UsageError, match="something else"):
+        build(synthetic.small_store(seed=1), shard_folder)
+
+
+def test_a_folder_with_other_things_is_left_alone(store, tmp_path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(UsageError, match="not empty"):
+        build(store, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_adding_recordings_leaves_old_shards_alone_and_keeps_people_in_their_split(synthetic, tmp_path):
+    whole = synthetic.small_store(n_subjects=12)
+    old_ids = {i.id for i in whole.infos()[:8]}
+    first = synthetic.MemoryStore(whole.manifest, [i for i in whole.infos() if i.id in old_ids], whole.signals)
+    build(first, tmp_path / "old")
+    before = tree(tmp_path / "old")
+    # Another run of a known subject arrives with the rest.
+    twin = dataclasses.replace(whole.infos()[0], run="2")
+    more = synthetic.MemoryStore(
+        whole.manifest, [*whole.infos(), twin], whole.signals | {twin.id: whole.signals[whole.infos()[0].id]}
+    )
+    build(more, tmp_path / "new", extends=tmp_path / "old")
+    verify_shard_set(tmp_path / "new", deep=True)
+    assert tree(tmp_path / "old") == before
+    after = tree(tmp_path / "new")
+    assert all(after[name] == h for name, h in before.items() if name.startswith("shards/"))
+    new, old = ShardSet.open(tmp_path / "new"), ShardSet.open(tmp_path / "old")
+    assert new.recordings.id[: len(old.recordings)] == old.recordings.id
+    assert len(new.recordings) == 13
+    split = dict(zip(new.recordings.id, new.recordings.split, strict=True))
+    assert split[twin.id] == split[whole.infos()[0].id]
+
+
+def test_extending_with_a_changed_recording_is_refused(synthetic, tmp_path):
+    store = synthetic.small_store(n_subjects=4)
+    build(store, tmp_path / "old")
+    infos = [dataclasses.replace(store.infos()[0], signal_sha256="0" * 64), *store.infos()[1:]]
+    changed = synthetic.MemoryStore(store.manifest, infos, store.signals)
+    with pytest.raises(RefusedError, match="another signal"):
+        build(changed, tmp_path / "new", extends=tmp_path / "old")
+
+
+def test_rebuilding_gives_the_same_bytes_and_tells_where_not(store, synthetic, shard_folder):
+    compare_rebuilt(shard_folder, [store])
+    with pytest.raises(RefusedError, match="other bytes"):
+        compare_rebuilt(shard_folder, [synthetic.small_store(seed=5)])
+
+
+def test_two_stores_with_the_same_recording_are_refused(store, tmp_path):
+    with pytest.raises(UsageError, match="two stores hold the recording"):
+        build_shard_set([store, store], tmp_path / "set")
+
+
+def test_an_electrode_outside_the_vocabulary_is_refused_by_name(synthetic, tmp_path):
+    info, signal = synthetic.recording(np.random.default_rng(0), "1", electrodes=("Cz", "Nowhere"))
+    store = synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal})
+    with pytest.raises(UsageError, match="vocabulary does not hold") as error:
+        build(store, tmp_path / "set")
+    assert error.value.found == "Nowhere"
+
+
+def test_an_unreadable_store_leaves_no_half_set(tmp_path):
+    with pytest.raises(UsageError, match="no store"):
+        build_shard_set([tmp_path / "nothing"], tmp_path / "set")
+    assert not (tmp_path / "set").exists()
+
+
+def test_every_finished_set_lists_every_file_with_its_hash(shard_folder):
+    hashes = read_sums(shard_folder)
+    assert {n: h for n, h in tree(shard_folder).items() if n != "SHA256SUMS"} == hashes
+
+
+def test_names_with_dots_slashes_and_letters_of_any_alphabet_come_back(synthetic, tmp_path):
+    infos, signals = [], {}
+    for subject in ("sub.01/á", "a" * 120, "脳 {1..3}"):
+        info, signal = synthetic.recording(np.random.default_rng(1), subject, n_samples=2000)
+        infos.append(info)
+        signals[info.id] = signal
+    store = synthetic.MemoryStore(synthetic.manifest(), infos, signals)
+    build(store, tmp_path / "set")
+    verify_shard_set(tmp_path / "set", deep=True)
+    opened = ShardSet.open(tmp_path / "set")
+    assert set(opened.recordings.subject) == {i.subject for i in infos}
+    with tarfile.open(tmp_path / "set" / opened.shards[0].name) as tar:
+        assert all("/" not in n and n.count(".") == 1 for n in tar.getnames())
+
+
+def test_samples_beyond_int16_break_the_stretch_and_are_reported(synthetic, tmp_path):
+    info, signal = synthetic.recording(np.random.default_rng(0), "1", n_samples=3000, electrodes=("Cz", "Pz"))
+    signal = signal.copy()
+    signal[0, 1000:1010] = 1e9
+    signal[1, 500] = np.nan
+    store = synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal})
+    summary = build(store, tmp_path / "set")
+    left = {(x.electrode, x.start_sample, x.n_samples, x.code) for x in summary.left_out}
+    assert left == {("Cz", 1000, 10, "out_of_range"), ("Pz", 500, 1, "out_of_range")}
+    opened = ShardSet.open(tmp_path / "set")
+    assert sorted(opened.spans.n_samples.tolist()) == [500, 1000, 1990, 2499]
+    assert float(np.abs(opened.map.samples).max()) <= 32767
+
+
+def test_an_electrode_without_variation_is_left_out_and_reported(synthetic, tmp_path):
+    info, signal = synthetic.recording(np.random.default_rng(0), "1", electrodes=("Cz", "Pz"))
+    info = dataclasses.replace(info, sigma_uv=(0.0, info.sigma_uv[1]))
+    summary = build(synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal}), tmp_path / "set")
+    assert {(x.electrode, x.code) for x in summary.left_out} == {("Cz", "no_variation")}
+    assert {s.name.split("/")[1] for s in ShardSet.open(tmp_path / "set").shards} == {"Pz"}
