@@ -26,7 +26,10 @@ from eegprep.sources.base import (
 )
 from eegprep.sources.units import prove_units
 
-__all__ = ["assemble", "named_texts"]
+__all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
+
+#: Below this not even the alpha band is sampled: a file of averages or of another kind of signal.
+MIN_SFREQ_HZ = 32.0
 
 
 def named_texts(manifest: Manifest) -> frozenset[str]:
@@ -79,9 +82,12 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
             found=f"{len(decoded.channels)} channels, {decoded.signal.shape[1]} samples",
             expected="at least one channel with samples",
         )
-    if not (np.isfinite(decoded.sfreq_hz) and 1.0 <= decoded.sfreq_hz <= 1e6):
+    if not (np.isfinite(decoded.sfreq_hz) and MIN_SFREQ_HZ <= decoded.sfreq_hz <= 1e6):
         raise InputError(
-            "the sampling rate is impossible", where=where, found=f"{decoded.sfreq_hz} Hz", expected="1 Hz to 1 MHz"
+            "the sampling rate is not that of EEG",
+            where=where,
+            found=f"{decoded.sfreq_hz:g} Hz",
+            expected=f"{MIN_SFREQ_HZ:g} Hz to 1 MHz",
         )
     if manifest.source.sfreq_hz is not None and abs(manifest.source.sfreq_hz - decoded.sfreq_hz) > 0.01:
         raise InputError(

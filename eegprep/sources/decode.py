@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 from eegprep.errors import InputError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import Decoded
+from eegprep.sources.companions import named_files
 from eegprep.sources.detect import FORMATS, detect, looks_like_recording
-from eegprep.sources.mne_files import READERS, read_with_mne
+from eegprep.sources.mne_files import READERS, is_epoched, read_with_mne
 
 __all__ = ["decode_file"]
+
+#: Source kinds whose files only the manifest explains.
+_DESCRIBED = {
+    "ts": ("ts", "read_ts"),
+    "table": ("table", "read_described_table"),
+    "numpy": ("arrays", "read_numpy"),
+    "matlab": ("matlab_signal", "read_matlab"),
+}
+
+#: Formats that have a reader of our own: module and function.
+_OWN = {
+    "edf": ("edf", "read_edf"),
+    "bdf": ("edf", "read_edf"),
+    "neuroscan": ("neuroscan", "read_neuroscan"),
+    "xdf": ("xdf", "read_xdf"),
+    "openbci": ("devices", "read_openbci"),
+    "muse": ("devices", "read_muse"),
+    "emotiv_csv": ("devices", "read_emotiv"),
+}
 
 
 def decode_file(path: Path, manifest: Manifest) -> Decoded:
@@ -25,10 +48,13 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
         raise InputError(f"{path.name} is not there", where=path)
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path.name} is empty", where=path, found="0 bytes", todo="copy the file again")
-    if manifest.source.kind == "ts":
-        from eegprep.sources.ts import read_ts
-
-        return read_ts(path, manifest)
+    described = _DESCRIBED.get(manifest.source.kind)
+    if described is not None:
+        module, function = described
+        read: Callable[[Path, Manifest], Decoded] = getattr(
+            importlib.import_module(f"eegprep.sources.{module}"), function
+        )
+        return read(path, manifest)
     found = detect(path)
     if found is None:
         claimed = looks_like_recording(path)
@@ -39,10 +65,33 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
             expected=f"the signature of {FORMATS[claimed].title}" if claimed else "a recording",
             todo="check that the file was copied whole and in binary mode",
         )
+    if found.name in _OWN:
+        module, function = _OWN[found.name]
+        reader: Callable[[Path], Decoded] = getattr(importlib.import_module(f"eegprep.sources.{module}"), function)
+        return reader(path)
     if found.name in READERS:
+        if found.name in ("fif", "eeglab") and is_epoched(path, found.name):
+            from eegprep.sources.epochs import read_epochs
+
+            return read_epochs(path, found.name)
+        _refuse_names_elsewhere(path)
         return read_with_mne(path, found.name)
     raise InputError(
         f"{path.name} ({found.title}) needs a manifest that describes it",
         where=path,
-        expected="`source:` with channels and sfreq_hz",
+        expected="`source: kind:` with channels and sfreq_hz",
     )
+
+
+def _refuse_names_elsewhere(path: Path) -> None:
+    """A header may name files of its own folder only."""
+    for name in named_files(path):
+        if re.search(r"[\\/]", name):
+            inside = (path.parent / name.replace("\\", "/")).resolve()
+            if not inside.is_relative_to(path.parent.resolve()):
+                raise InputError(
+                    f"the header of {path.name} names a file in another folder",
+                    where=path,
+                    expected="a file beside the header",
+                    todo="a recording's files lie in one folder: correct the header",
+                )

@@ -16,6 +16,7 @@ from pathlib import Path
 __all__ = ["FORMATS", "SIDECARS", "Format", "detect", "looks_like_recording"]
 
 _HEAD = 8192
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +60,22 @@ FORMATS: dict[str, Format] = {
 #: Suffixes that a recording of these formats always has; a file that bears one and is not recognised is planned
 #: all the same, so that its reader says what is wrong with it.
 _CLAIMED = {
-    ".edf": "edf", ".rec": "edf", ".bdf": "bdf", ".gdf": "gdf", ".fif": "fif", ".vhdr": "brainvision", ".ahdr": "brainvision",
-    ".set": "eeglab", ".mff": "egi_mff", ".xdf": "xdf", ".lay": "persyst", ".cdt": "curry", ".nxe": "eximia", ".mefd": "mef",
+    ".edf": "edf",
+    ".rec": "edf",
+    ".bdf": "bdf",
+    ".gdf": "gdf",
+    ".fif": "fif",
+    ".vhdr": "brainvision",
+    ".ahdr": "brainvision",
+    ".set": "eeglab",
+    ".mff": "egi_mff",
+    ".xdf": "xdf",
+    ".lay": "persyst",
+    ".cdt": "curry",
+    ".nxe": "eximia",
+    ".mefd": "mef",
     ".cnt": "neuroscan",
-}  # fmt: skip
+}
 
 #: Files that belong to another file or to the folder, and what they are.
 SIDECARS = {
@@ -94,15 +107,17 @@ def _first_line(head: bytes) -> str:
     return head.lstrip(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("latin-1").strip()
 
 
+_BRAINVISION = re.compile(r"Brain ?Vision (Data Exchange|V-Amp Data|Core Data) (Header|Format)")
+
 _SIGNATURES: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
     ("edf", lambda h: h.startswith(b"0       ")),
     ("bdf", lambda h: h.startswith(b"\xffBIOSEMI")),
     ("gdf", lambda h: h.startswith(b"GDF ")),
     # first tag of a FIF file: FIFF_FILE_ID (100), of type id struct (31), 20 bytes
     ("fif", lambda h: h.startswith(b"\x00\x00\x00\x64\x00\x00\x00\x1f\x00\x00\x00\x14")),
-    ("brainvision", lambda h: re.match(r"Brain ?Vision (Data Exchange|V-Amp Data|Core Data) (Header|Format)", _first_line(h)) is not None),
+    ("brainvision", lambda h: _BRAINVISION.match(_first_line(h)) is not None),
     ("neuroscan", lambda h: h.startswith(b"Version 3.0")),
-    ("ant", lambda h: h[:4] in (b"RIFF", b"RF64") and h[8:12] in (b"CNT ", b"EEP ")),
+    ("ant", lambda h: h[:4] in (b"RIFF", b"RF64") and b"CNT " in (h[8:12], h[12:16])),
     ("xdf", lambda h: h.startswith(b"XDF:")),
     ("persyst", lambda h: b"[FileInfo]" in h[:2048] and b"FileType" in h[:2048]),
     ("nihon_kohden", lambda h: re.match(rb"(EEG|QI)-[0-9]{3,4}[A-Z]? V0[0-9]", h) is not None),
@@ -142,11 +157,7 @@ def detect(path: Path) -> Format | None:
         name = {".mff": "egi_mff", ".mefd": "mef"}.get(suffix)
         return None if name is None else FORMATS[name]
     head = _head(path)
-    if (
-        head.startswith(b"MATLAB 5.0 MAT-file")
-        or head.startswith(b"\x89HDF\r\n\x1a\n")
-        or head[512:520] == b"\x89HDF\r\n\x1a\n"
-    ):
+    if head.startswith((b"MATLAB 5.0 MAT-file", _HDF5)) or head[512:520] == _HDF5:
         return FORMATS[_matlab_kind(path)] if suffix in (".set", ".mat") else None
     for name, fits in _SIGNATURES:
         if fits(head):

@@ -1,4 +1,6 @@
-"""The source kinds `files` and `ts`: files of a folder, told apart by patterns, read by their signatures.
+"""The source kinds whose recordings are files: `files`, `ts`, `table`, `uci`, `numpy`, `matlab`.
+
+Files are told apart by the manifest's patterns and read by their signatures, or as the manifest describes them.
 
 What enters: a manifest and a folder, or a single file. Without patterns (an implicit manifest) every file whose
 signature or suffix is that of a recording is planned; what is not is listed by `skipped` with a reason.
@@ -18,6 +20,7 @@ from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
 from eegprep.sources.entities import Group, plan_groups
 from eegprep.sources.implicit import guess_entities
 from eegprep.sources.patterns import compile_pattern, match, walk
+from eegprep.sources.uci import group_of
 
 __all__ = ["FilesSource"]
 
@@ -40,6 +43,7 @@ class FilesSource:
             raise UsageError(f"the folder of {manifest.name} is not there", where=folder)
         self._planned: list[PlannedRecording] | None = None
         self._skipped: list[SkippedFile] = []
+        self._channels: dict[str, list[str]] = {}
 
     def plan(self) -> list[PlannedRecording]:
         """All recordings, sorted by key. Raises UsageError where patterns are given and none fits any file."""
@@ -57,11 +61,20 @@ class FilesSource:
         return assemble(self.decode(planned), planned, self.manifest, self.folder)
 
     def decode(self, planned: PlannedRecording) -> Decoded:
-        """What the reader makes of the file, personal data included: never let it leave this package."""
-        path = self.folder / planned.files[0]
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise InputError("the file lies outside the data set's folder", where=path)
-        return decode_file(path, self.manifest)
+        """What the reader makes of the files, personal data included: never let it leave this package."""
+        paths = [self.folder / f for f in planned.files]
+        for path in paths:
+            if not path.resolve().is_relative_to(self.folder.resolve()):
+                raise InputError("the file lies outside the data set's folder", where=path)
+        if self.manifest.source.kind == "uci":
+            from eegprep.sources.uci import read_uci
+
+            return read_uci(paths)
+        if planned.key in self._channels:
+            from eegprep.sources.table import read_electrode_files
+
+            return read_electrode_files(paths, self._channels[planned.key], self.manifest)
+        return decode_file(paths[0], self.manifest)
 
     def _make_plan(self) -> list[PlannedRecording]:
         patterns = [compile_pattern(p) for p in self.manifest.source.files]
@@ -89,11 +102,34 @@ class FilesSource:
                 expected=" or ".join(self.manifest.source.files),
                 todo="fetch the data set, or give its folder with --source",
             )
-        groups = []
+        groups = self._groups(chosen)
+        planned = plan_groups(self.manifest, self.folder, groups)
+        beside = {f: p.files[0] for p in planned for f in p.files[1:]}
+        self._skipped = [s for s in self._skipped if s.path not in beside]
+        for path, owner in beside.items():
+            if path in paths and not any(p.files[0] == path for p in planned) and len(planned) != len(beside):
+                self._skip(path, "sidecar", f"read with {owner}")
+        by_file = {g.files: g.entities["channels"].split("\n") for g in groups if "channels" in g.entities}
+        self._channels = {p.key: by_file[p.files] for p in planned if p.files in by_file}
+        return planned
+
+    def _groups(self, chosen: list[tuple[str, dict[str, str], bool]]) -> list[Group]:
+        """One group a recording: a file with its side-cars, or files that belong together."""
+        groups: dict[tuple[object, ...], Group] = {}
         for path, entities, implicit in chosen:
-            beside = companions(self.folder, path)
-            groups.append(Group(files=(path, *beside), entities=entities, implicit=implicit))
-        return plan_groups(self.manifest, self.folder, groups)
+            channel = entities.pop("channel", None)
+            extra = group_of(entities.get("subject", "")) if self.manifest.source.kind == "uci" else {}
+            if self.manifest.source.kind == "uci" or channel is not None:
+                key: tuple[object, ...] = tuple(sorted(entities.items()))
+            else:
+                key = (path,)
+            before = groups.get(key)
+            files = (path, *companions(self.folder, path)) if before is None else (*before.files, path)
+            if channel is not None:
+                known = before.entities["channels"] + "\n" if before is not None else ""
+                entities["channels"] = known + channel
+            groups[key] = Group(files=files, entities=entities, implicit=implicit, extra=extra)
+        return list(groups.values())
 
     def _is_recording(self, path: str) -> bool:
         full = self.folder / path

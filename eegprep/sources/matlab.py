@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from eegprep.errors import InputError
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["is_hdf5", "variable_names"]
+__all__ = ["eeglab_trials", "is_hdf5", "variable_names"]
 
 
 def is_hdf5(path: Path) -> bool:
@@ -35,3 +37,21 @@ def variable_names(path: Path) -> set[str]:
             found=clean_message(error),
             todo="copy the file again",
         ) from error
+
+
+def eeglab_trials(path: Path) -> int:
+    """How many epochs an EEGLAB file has; 1 for a continuous recording or where that can't be told."""
+    try:
+        if is_hdf5(path):
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                holder = file.get("EEG", file)
+                return int(np.asarray(holder["trials"]).ravel()[0])
+        from scipy.io import loadmat
+
+        file = loadmat(path, variable_names=["EEG", "trials"], squeeze_me=True, struct_as_record=False)
+        trials = file["EEG"].trials if "EEG" in file else file["trials"]
+        return int(np.ravel(trials)[0])
+    except Exception:  # the reader itself says what is wrong with a damaged file
+        return 1

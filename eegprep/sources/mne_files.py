@@ -6,7 +6,10 @@ silenced; its warnings may quote a header, so they are not passed on, only count
 
 from __future__ import annotations
 
+import contextlib
+import io
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from eegprep.sources.detect import FORMATS
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import segment
 
-__all__ = ["READERS", "decode_raw", "read_with_mne"]
+__all__ = ["READERS", "channels_of", "decode_raw", "is_epoched", "read_with_mne"]
 
 #: MNE's function for each format.
 READERS = {
@@ -42,6 +45,14 @@ READERS = {
     "bdf": "read_raw_bdf",
 }
 
+_BY_FORMAT = {
+    "fif": "FIF holds volts",
+    "eeglab": "EEGLAB's convention is microvolt",
+    "gdf": "the header says uV",
+    "persyst": "the header's calibration gives microvolt",
+    "egi_raw": "the header's range gives microvolt",
+    "egi_mff": "the format holds microvolt",
+}
 _UNITS = {"µV": "uV", "uV": "uV", "mV": "mV", "V": "V", "nV": "nV"}
 _KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "resp": "misc", "exci": "misc"}
 #: Channel types whose samples MNE holds in volts.
@@ -53,10 +64,20 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
     import mne
 
     name = READERS[format_name]
-    with warnings.catch_warnings(record=True) as caught:
+    # Some readers print what they find in a header; nothing of it may reach our own output.
+    silent = contextlib.redirect_stdout(io.StringIO())
+    with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            raw = getattr(mne.io, name)(path, preload=False, verbose="ERROR", **options)
+            raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **options)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"the samples of {path.name} are not beside it",
+                where=path,
+                found="the file names another file that is not there",
+                expected="its side-car (.eeg, .fdt, .dat, signal1.bin) under the name that the header gives",
+                todo="copy the side-car too, under its original name",
+            ) from error
         except Exception as error:  # readers raise anything on damaged files; all of it means the same here
             title = FORMATS[format_name].title
             raise InputError(
@@ -66,7 +87,7 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
                 expected=f"a whole {title} recording",
                 todo="copy the file again, with its side-cars, or leave it out",
             ) from error
-        decoded = decode_raw(raw, format_name)
+        decoded = decode_raw(raw, format_name, _events_beside(path, raw) if format_name == "fif" else None)
     if not caught:
         return decoded
     import dataclasses
@@ -75,21 +96,35 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
     return dataclasses.replace(decoded, notes=(*decoded.notes, note))
 
 
-def decode_raw(raw: Any, format_name: str) -> Decoded:
-    """`Decoded` of an open MNE Raw."""
+def is_epoched(path: Path, format_name: str) -> bool:
+    """Whether a FIF or EEGLAB file holds epochs. Anything that can't be told counts as continuous."""
+    if format_name == "fif":
+        import mne
+
+        try:
+            return "epochs" in str(mne.what(path))
+        except (ValueError, OSError):
+            return False
+    if format_name == "eeglab":
+        from eegprep.sources.matlab import eeglab_trials
+
+        return eeglab_trials(path) > 1
+    return False
+
+
+def decode_raw(raw: Any, format_name: str, more_events: list[SourceEvent] | None = None) -> Decoded:
+    """`Decoded` of an open MNE Raw; `more_events` come from files beside it."""
+    import mne
+
     sfreq_hz = float(raw.info["sfreq"])
+    channels = channels_of(raw, format_name)
     types = raw.get_channel_types() if raw.ch_names else []
-    units = getattr(raw, "_orig_units", None) or {}
-    channels = tuple(
-        _channel(name, kind, entry, units.get(name, ""), name in raw.info["bads"])
-        for name, kind, entry in zip(raw.ch_names, types, raw.info["chs"], strict=True)
-    )
     n_samples = int(raw.n_times)
-    events = _annotations(raw, sfreq_hz) + _stim_events(raw, types)
+    events = [*_annotations(raw, sfreq_hz), *_stim_events(raw, types), *(more_events or [])]
     stretches, left_out = segment(n_samples, events)
 
     def read(start: int, stop: int) -> np.ndarray:
-        with warnings.catch_warnings():
+        with mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             block: np.ndarray = raw[:, start:stop][0]
         return block
@@ -106,15 +141,22 @@ def decode_raw(raw: Any, format_name: str) -> Decoded:
     )
 
 
-def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool) -> SourceChannel:
+def channels_of(instance: Any, format_name: str) -> tuple[SourceChannel, ...]:
+    """The channels of an MNE Raw or Epochs object."""
+    types = instance.get_channel_types() if instance.ch_names else []
+    units = getattr(instance, "_orig_units", None) or {}
+    return tuple(
+        _channel(name, kind, entry, units.get(name, ""), name in instance.info["bads"], format_name)
+        for name, kind, entry in zip(instance.ch_names, types, instance.info["chs"], strict=True)
+    )
+
+
+def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name: str) -> SourceChannel:
     position = tuple(float(v) for v in entry["loc"][:3])
     known = all(math.isfinite(v) for v in position) and any(v != 0.0 for v in position)
     header = _UNITS.get(unit, "")
     volts = kind in _VOLTS
-    if header:
-        evidence = f"the header says {header}"
-    else:
-        evidence = "the format holds volts" if volts else ""
+    evidence = f"the header says {header}" if header else _BY_FORMAT.get(format_name, "the format states its scale")
     return SourceChannel(
         name=name,
         kind=_KINDS.get(kind, kind),
@@ -153,3 +195,17 @@ def _stim_events(raw: Any, types: list[str]) -> list[SourceEvent]:
             out += [SourceEvent(start_sample=start + int(i), text=str(values[i])) for i in changed]
             previous = int(values[-1])
     return out
+
+
+def _events_beside(path: Path, raw: Any) -> list[SourceEvent]:
+    """Events of `name-eve.fif` beside `name_raw.fif`, as the text of their code."""
+    import mne
+
+    beside = path.with_name(re.sub(r"_(raw|eeg)$", "", path.stem) + "-eve.fif")
+    if not beside.is_file():
+        return []
+    return [
+        SourceEvent(start_sample=int(sample) - int(raw.first_samp), text=str(int(code)))
+        for sample, before, code in mne.read_events(beside, verbose="CRITICAL")
+        if code != 0 and code != before
+    ]

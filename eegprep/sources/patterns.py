@@ -1,5 +1,7 @@
 """Patterns on file names: `{subject}`, `{session}`, `{run}`, `*` within a folder, `**/` any folders.
 
+`{channel}` is for data sets with one file per electrode: files that differ in it alone are one recording.
+
 What enters: patterns and relative paths with `/`. What leaves: the entities that a path names, or None.
 `{name}` stands for one or more characters other than `/`, as few as fit; a name that stands twice must be the
 same text both times. Everything else stands for itself.
@@ -18,7 +20,7 @@ __all__ = ["FOLDER_FORMATS", "compile_pattern", "match", "walk"]
 #: Folders that are one recording.
 FOLDER_FORMATS = frozenset({".mff", ".mefd"})
 
-_ENTITIES = ("subject", "session", "run")
+_ENTITIES = ("subject", "session", "run", "channel")
 _PART = re.compile(r"\{[^{}]*\}|\*\*/|\*|\?|[^{*?]+|\{")
 
 
@@ -38,7 +40,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
             if name not in _ENTITIES:
                 raise UsageError(
                     f"file pattern {pattern!r} names {part!r}",
-                    expected="{subject}, {session} or {run}",
+                    expected="{subject}, {session}, {run} or {channel}",
                     todo="correct `source: files:` in the manifest",
                 )
             out.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+?)")

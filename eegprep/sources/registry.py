@@ -15,7 +15,7 @@ def open_source(manifest: Manifest, folder: Path) -> Source:
     """The source that a manifest describes, over its folder (or one file). Raises UsageError where it can't be."""
     kind = manifest.source.kind
     folder = Path(folder)
-    if kind in ("files", "ts"):
+    if kind in ("files", "ts", "table", "uci", "numpy", "matlab"):
         from eegprep.sources.files import FilesSource
 
         return FilesSource(manifest, folder)

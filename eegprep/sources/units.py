@@ -11,8 +11,9 @@ readers that take a number for another unit. Three independent facts are compare
    6 Hz hold as much per hertz as 20 to 30 Hz.
 
 An amplitude that only a factor of 1000 or a million brings into the range of EEG, with the spectrum of EEG and the
-same in nearly all channels, is corrected by that factor and the evidence is kept; where the manifest itself stated
-the unit it is refused, since then a person is wrong. An amplitude far off with another spectrum is refused.
+same in most of at least three channels, is corrected by that factor and the evidence is kept. Where the manifest
+itself stated the unit it is refused, since then a person is wrong. An amplitude far off with another spectrum is
+refused.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ NOISE_SLOPE = 1.5
 _FACTORS = (1e3, 1e6, 1e-3, 1e-6)
 _MAX_SEGMENTS = 40
 _MIN_AGREEING = 0.6
+_MIN_CHANNELS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +180,7 @@ def prove_units(
     shifted = figures.amplitude[live] * (factor or 0.0)
     agreeing = float(np.mean((shifted >= TYPICAL_UV[0] / 3) & (shifted <= TYPICAL_UV[1] * 3)))
     like_eeg = EEG_SLOPE[0] <= slope <= EEG_SLOPE[1]
-    if factor is None or not like_eeg or agreeing < _MIN_AGREEING:
+    if factor is None or not like_eeg or agreeing < _MIN_AGREEING or live.sum() < _MIN_CHANNELS:
         noise = np.isfinite(slope) and slope < NOISE_SLOPE
         raise InputError(
             "this is not EEG in microvolt: " + ("the samples are noise" if noise else "the amplitude is impossible"),

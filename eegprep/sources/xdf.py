@@ -1,0 +1,141 @@
+"""XDF: the EEG stream of a recording of the lab streaming layer, with its marker streams as events.
+
+What enters: a path. What leaves: `Decoded`. Stream names, host names and free descriptions stay behind. Where a
+clock was reset or samples are missing the stream is in segments, and no stretch crosses from one to the next. The
+rate is measured from the time stamps inside the segments; where it differs from the stated one by more than 1 %
+the measured one holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegprep.errors import InputError
+from eegprep.sources.base import Decoded, SourceChannel, SourceEvent
+from eegprep.sources.privacy import clean_message
+from eegprep.sources.segments import break_at, segment
+
+__all__ = ["read_xdf"]
+
+_UNITS = {"microvolts": "uV", "microvolt": "uV", "uv": "uV", "µv": "uV", "millivolts": "mV", "mv": "mV"}
+_UNITS |= {"volts": "V", "volt": "V", "v": "V", "nanovolts": "nV", "nv": "nV"}
+_MAX_RATE_ERROR = 0.01
+
+
+def _text(entry: Any, *names: str) -> str:
+    """The text at a path of an XDF description, or an empty string; every level is a list of one."""
+    for name in names:
+        if isinstance(entry, list):
+            entry = entry[0] if entry else None
+        if not isinstance(entry, dict):
+            return ""
+        entry = entry.get(name)
+    while isinstance(entry, list):
+        entry = entry[0] if entry else None
+    return "" if entry is None else str(entry)
+
+
+def read_xdf(path: Path) -> Decoded:
+    """Read the EEG stream of an XDF file. Raises InputError where there is none, or more than one, with samples."""
+    import pyxdf
+
+    logging.getLogger("pyxdf").setLevel(logging.CRITICAL)  # its log names hosts and streams
+    try:
+        streams, _ = pyxdf.load_xdf(str(path))
+    except Exception as error:  # pyxdf raises anything on damaged files; all of it means the same here
+        raise InputError(
+            f"{path.name} can't be read as XDF", where=path, found=clean_message(error), todo="get the file again"
+        ) from error
+    signals = [
+        s for s in streams
+        if _text(s["info"], "type").casefold() == "eeg" and isinstance(s["time_series"], np.ndarray)
+        and len(s["time_stamps"]) > 1
+    ]  # fmt: skip
+    if len(signals) != 1:
+        kinds = sorted({_text(s["info"], "type") or "?" for s in streams})
+        raise InputError(
+            f"{path.name} has {len(signals) or 'no'} streams of EEG with samples",
+            where=path,
+            found=f"{len(streams)} streams of the types {', '.join(k if k.isalnum() else '?' for k in kinds)}",
+            expected="one stream of the type EEG",
+        )
+    stream = signals[0]
+    stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
+    signal = np.asarray(stream["time_series"], dtype=np.float64).T
+    segments = [(int(a), int(b)) for a, b in stream["info"].get("segments", [])] or [(0, stamps.size - 1)]
+    sfreq_hz, notes = _rate(stream, stamps, segments, path)
+    events = _markers(streams, stamps)
+    stretches, left_out = segment(signal.shape[1], events)
+    breaks = {a for a, _ in segments}
+    breaks |= {int(i) + 1 for i in np.flatnonzero(np.abs(np.diff(stamps) - 1 / sfreq_hz) > 1.5 / sfreq_hz)}
+    if len(breaks) > 1:
+        notes.append(f"the clock was reset or samples are missing at {len(breaks) - 1} places")
+    return Decoded(
+        format="xdf",
+        sfreq_hz=sfreq_hz,
+        channels=_channels(stream, signal.shape[0]),
+        signal=signal,
+        stretches=tuple(s for s in break_at(stretches, breaks) if s.n_samples > 0),
+        events=tuple(sorted(events)),
+        left_out=left_out,
+        notes=tuple(notes),
+    )
+
+
+def _rate(stream: Any, stamps: np.ndarray, segments: list[tuple[int, int]], path: Path) -> tuple[float, list[str]]:
+    stated = float(_text(stream["info"], "nominal_srate") or 0)
+    longest = max(segments, key=lambda s: s[1] - s[0])
+    lasts = float(stamps[longest[1]] - stamps[longest[0]])
+    if lasts <= 0:
+        raise InputError(f"{path.name}: the time stamps do not advance", where=path)
+    measured = (longest[1] - longest[0]) / lasts
+    if stated > 0 and abs(measured - stated) <= _MAX_RATE_ERROR * stated:
+        return stated, []
+    return measured, [f"the time stamps give {measured:.4g} Hz, the header states {stated:g} Hz; the former is taken"]
+
+
+def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
+    description = stream["info"].get("desc") or [None]
+    entries: list[Any] = []
+    if isinstance(description[0], dict):
+        holder = description[0].get("channels") or [None]
+        if isinstance(holder[0], dict):
+            entries = holder[0].get("channel") or []
+    out: list[SourceChannel] = []
+    for i in range(n_channels):
+        entry = entries[i] if i < len(entries) else {}
+        unit = _text(entry, "unit")
+        known = _UNITS.get(unit.casefold(), "")
+        if unit and not known:
+            evidence = ""
+        elif known:
+            evidence = f"the stream says {known}"
+        else:
+            known, evidence = "uV", "the convention of XDF for EEG is microvolt"
+        kind = _text(entry, "type").casefold()
+        out.append(
+            SourceChannel(
+                name=_text(entry, "label") or str(i + 1),
+                kind=kind if kind in ("eeg", "eog", "ecg", "emg", "misc", "stim") else "unknown",
+                unit=known,
+                unit_evidence=evidence,
+            )
+        )
+    return tuple(out)
+
+
+def _markers(streams: list[Any], stamps: np.ndarray) -> list[SourceEvent]:
+    out: list[SourceEvent] = []
+    for stream in streams:
+        if _text(stream["info"], "channel_format") != "string":
+            continue
+        for when, values in zip(stream["time_stamps"], stream["time_series"], strict=True):
+            if stamps[0] <= when <= stamps[-1]:
+                after = int(np.clip(np.searchsorted(stamps, when), 1, stamps.size - 1))
+                nearest = after if stamps[after] - when < when - stamps[after - 1] else after - 1
+                out.append(SourceEvent(start_sample=nearest, text=str(values[0])))
+    return out
