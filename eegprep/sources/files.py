@@ -104,11 +104,11 @@ class FilesSource:
             )
         groups = self._groups(chosen)
         planned = plan_groups(self.manifest, self.folder, groups)
-        beside = {f: p.files[0] for p in planned for f in p.files[1:]}
+        taken = {path for path, _, _ in chosen}
+        beside = {f: p.files[0] for p in planned for f in p.files[1:] if f in paths and f not in taken}
         self._skipped = [s for s in self._skipped if s.path not in beside]
         for path, owner in beside.items():
-            if path in paths and not any(p.files[0] == path for p in planned) and len(planned) != len(beside):
-                self._skip(path, "sidecar", f"read with {owner}")
+            self._skip(path, "sidecar", f"read with {owner}")
         by_file = {g.files: g.entities["channels"].split("\n") for g in groups if "channels" in g.entities}
         self._channels = {p.key: by_file[p.files] for p in planned if p.files in by_file}
         return planned

@@ -124,7 +124,8 @@ def decode_raw(raw: Any, format_name: str, more_events: list[SourceEvent] | None
     stretches, left_out = segment(n_samples, events)
 
     def read(start: int, stop: int) -> np.ndarray:
-        with mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings():
+        silent = contextlib.redirect_stdout(io.StringIO())
+        with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             block: np.ndarray = raw[:, start:stop][0]
         return block

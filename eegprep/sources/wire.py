@@ -1,0 +1,72 @@
+"""Recordings over a pipe: a line of JSON, then the bytes of the signal. No pickle, so no code can travel.
+
+What enters and leaves: `SourceRecording` without its signal as plain data, and frames on binary streams.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from eegprep.recording import LeftOut, Stretch
+from eegprep.sources.base import SignalLike, SourceChannel, SourceEvent, SourceRecording
+
+__all__ = ["from_plain", "receive", "send", "to_plain"]
+
+
+def send(stream: BinaryIO, head: dict[str, Any], data: bytes | memoryview = b"") -> None:
+    """Write one frame: the head with the number of bytes that follow, then those."""
+    line = json.dumps({**head, "n_bytes": len(data)}, ensure_ascii=True)
+    stream.write(line.encode("ascii") + b"\n")
+    stream.write(data)
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+    """Read one frame; None where the other side is gone."""
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        return None
+    head: dict[str, Any] = json.loads(line)
+    n_bytes = int(head.pop("n_bytes"))
+    data = stream.read(n_bytes) if n_bytes else b""
+    return None if len(data) < n_bytes else (head, data)
+
+
+def to_plain(recording: SourceRecording) -> dict[str, Any]:
+    """Everything but the signal, whose shape is kept."""
+    fields = {f.name: getattr(recording, f.name) for f in dataclasses.fields(recording) if f.name != "signal"}
+    return {
+        **{name: _plain(value) for name, value in fields.items()},
+        "shape": [int(n) for n in recording.signal.shape],
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return dict(value) if hasattr(value, "keys") else value
+
+
+def from_plain(data: dict[str, Any], signal: SignalLike) -> SourceRecording:
+    """The inverse of `to_plain`, with the signal given apart."""
+    values = {k: v for k, v in data.items() if k != "shape"}
+    channels = []
+    for entry in values["channels"]:
+        position = entry.pop("position_m")
+        channels.append(SourceChannel(**entry, position_m=None if position is None else tuple(position)))
+    values["channels"] = tuple(channels)
+    values["stretches"] = tuple(Stretch(**s) for s in values["stretches"])
+    values["events"] = tuple(SourceEvent(**e) for e in values["events"])
+    values["files"] = tuple((str(a), str(b)) for a, b in values["files"])
+    values["trial_labels"] = tuple((Stretch(**s), str(t)) for s, t in values["trial_labels"])
+    values["left_out"] = tuple(LeftOut(**x) for x in values["left_out"])
+    values["notes"] = tuple(values["notes"])
+    return SourceRecording(**values, signal=signal)
