@@ -83,12 +83,17 @@ class Licence(StrictModel):
 
 
 class RemoteFile(StrictModel):
-    """One file to fetch, and the hash that proves it."""
+    """One file to fetch, and the hash that proves it.
+
+    Where `url` is left out, the address is the source's `base` followed by `path`. `unpack` says that the file is a
+    zip or tar archive, to be unpacked beside itself.
+    """
 
     path: RelativePath
     url: Address | None = None
     sha256: Sha256 | None = None
     n_bytes: Annotated[int, Field(ge=0)] | None = None
+    unpack: bool = False
 
 
 class PyPIWheel(StrictModel):
@@ -190,7 +195,8 @@ class SourceSpec(StrictModel):
 
     kind: Literal["files", "ts", "table", "uci", "bids", "moabb", "mne", "numpy", "matlab"] = "files"
     files: list[Annotated[str, Field(max_length=500), AfterValidator(_relative)]] = Field(default_factory=list)
-    get: list[RemoteFile] = Field(default_factory=list)
+    base: Address | None = None
+    get: list[RemoteFile] = Field(default_factory=list, max_length=200_000)
     wheel: PyPIWheel | None = None
     code: Word | None = None
     subject: Word | None = None
@@ -243,7 +249,11 @@ class SplitRule(StrictModel):
 
 
 class Expectation(StrictModel):
-    """What ingest must find; a difference is an error, not a warning."""
+    """What ingest must find in the whole data set; a difference is an error, not a warning.
+
+    `channels` are the electrodes that get in, per recording; `sfreq_hz` is the source's rate; `hours` are recorded
+    hours (one hour of 19 electrodes is one), within one percent; `trials` count by task.
+    """
 
     subjects: Annotated[int, Field(ge=0)] | None = None
     recordings: Annotated[int, Field(ge=0)] | None = None
