@@ -69,6 +69,14 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
         module, function = _OWN[found.name]
         reader: Callable[[Path], Decoded] = getattr(importlib.import_module(f"eegprep.sources.{module}"), function)
         return reader(path)
+    if found.name == "egi_mff" and not list(path.glob("signal*.bin")):
+        raise InputError(
+            f"{path.name} holds no signal",
+            where=path,
+            found="no signal1.bin in the folder",
+            expected="an EGI MFF folder with signal1.bin",
+            todo="copy the folder again, whole",
+        )
     if found.name in READERS:
         if found.name in ("fif", "eeglab") and is_epoched(path, found.name):
             from eegprep.sources.epochs import read_epochs

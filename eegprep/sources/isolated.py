@@ -162,6 +162,4 @@ def _rebuilt(data: dict[str, Any]) -> EEGPTError:
     kind = {c.__name__: c for c in (errors.InputError, errors.UsageError, errors.RefusedError)}.get(
         str(data["error"]), InputError
     )
-    return kind(
-        data["what"], where=data["where"], found=data["found"], expected=data["expected"], todo=data["todo"]
-    )
+    return kind(data["what"], where=data["where"], found=data["found"], expected=data["expected"], todo=data["todo"])

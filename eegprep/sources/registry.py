@@ -19,4 +19,8 @@ def open_source(manifest: Manifest, folder: Path) -> Source:
         from eegprep.sources.files import FilesSource
 
         return FilesSource(manifest, folder)
+    if kind == "bids":
+        from eegprep.sources.bids import BIDSSource
+
+        return BIDSSource(manifest, folder)
     raise UsageError(f"source kind {kind!r} is not known")
