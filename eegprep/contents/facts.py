@@ -58,7 +58,8 @@ class RecordingFacts:
     """One recording.
 
     `electrode_hours_lost` is what gaps and rejected stretches took out of its time line, summed over its
-    electrodes; `figures` are the greatest of each quality figure over its electrodes, by name.
+    electrodes; `figures` are the greatest of each quality figure over its electrodes, by name. A shard set does not
+    tell how many channels of one recording were left out.
     """
 
     id: str
@@ -70,7 +71,7 @@ class RecordingFacts:
     n_trials: int
     electrode_hours: float
     electrode_hours_lost: float
-    n_channels_left_out: int
+    n_channels_left_out: int | None
     sigma_uv_low: float | None = None
     sigma_uv_median: float | None = None
     sigma_uv_high: float | None = None
@@ -88,7 +89,8 @@ class LeftOutGroup:
     """All that was left out of one kind for one reason.
 
     `names` are the channels (or events) it happened to, most frequent first; `hours` are electrode-hours of
-    stretches, None for what has no length.
+    stretches, None for what has no length. A shard set's lock carries neither names nor reasons: they come from
+    headers.
     """
 
     dataset: str

@@ -33,7 +33,7 @@ def contents_of_shards(paths: Sequence[Path]) -> Contents:
     """
     sets = [ShardSet.open(path) for path in paths]
     locks = [read_yaml(s.path / LOCK) for s in sets]
-    recordings = tuple(r for s, lock in zip(sets, locks, strict=True) for r in _recordings(s, lock))
+    recordings = tuple(r for s in sets for r in _recordings(s))
     signals = [signal for s in sets for signal in _signals(s)]
     spectra, amplitudes, n_looked_at = look_at(signals)
     steps = Counter(str(text) for s in sets for text in s.recordings.table["steps"].to_pylist())
@@ -54,7 +54,7 @@ def contents_of_shards(paths: Sequence[Path]) -> Contents:
     )
 
 
-def _recordings(shards: ShardSet, lock: dict[str, Any]) -> list[RecordingFacts]:
+def _recordings(shards: ShardSet) -> list[RecordingFacts]:
     blocks, table = shards.blocks, shards.recordings
     n = len(table)
     kept = np.bincount(blocks.recording, blocks.n_samples, minlength=n)
@@ -69,7 +69,6 @@ def _recordings(shards: ShardSet, lock: dict[str, Any]) -> list[RecordingFacts]:
         longest[recording] = max(longest[recording], samples)
         spread[recording].append(sigmas[recording, electrode])
     n_trials = np.bincount(shards.trials.recording, minlength=n)
-    channels = _channels_left_out(lock)
     out = []
     for row in range(n):
         per_hour = float(table.sfreq_hz[row]) * 3600
@@ -87,7 +86,7 @@ def _recordings(shards: ShardSet, lock: dict[str, Any]) -> list[RecordingFacts]:
                 n_trials=int(n_trials[row]),
                 electrode_hours=float(kept[row]) / per_hour,
                 electrode_hours_lost=max(0.0, whole - float(kept[row])) / per_hour,
-                n_channels_left_out=channels.get(table.id[row], 0),
+                n_channels_left_out=None,
                 sigma_uv_low=low,
                 sigma_uv_median=median,
                 sigma_uv_high=high,
@@ -182,26 +181,28 @@ def _read(shards: ShardSet, by_start: dict[int, int], start: int, n: int) -> NDA
     return shards.signal_i16(block)[start - first : start - first + n] * shards.blocks.scale_uv[block]
 
 
-def _channels_left_out(lock: dict[str, Any]) -> dict[str, int]:
-    return {str(k): int(v) for k, v in (lock.get("channels_left_out") or {}).items()}
-
-
 def _left_out(sets: Sequence[ShardSet], locks: Sequence[dict[str, Any]]) -> tuple[LeftOutGroup, ...] | None:
-    """What the locks say: the ingest's groups, and what the shard stage itself left out."""
+    """What the locks say: what ingest had left out, and what the shard stage itself left out."""
     groups: list[LeftOutGroup] = []
-    known = False
     for shards, lock in zip(sets, locks, strict=True):
-        if "left_out_by_ingest" in lock:
-            known = True
-            groups += [_group(entry) for entry in lock["left_out_by_ingest"]]
+        if "left_out_by_ingest" not in lock:
+            return None
+        groups += [_group(entry) for entry in lock["left_out_by_ingest"]]
         groups += _own_left_out(lock.get("left_out") or [], shards)
-    if not known and not groups:
-        return None
     return tuple(sorted(groups, key=lambda g: (-g.count, g.dataset, g.kind, g.code)))
 
 
 def _group(entry: dict[str, Any]) -> LeftOutGroup:
-    return LeftOutGroup(**{**entry, "names": tuple(entry["names"])})
+    return LeftOutGroup(
+        dataset=entry["dataset"],
+        kind=entry["kind"],
+        code=entry["code"],
+        reason="",
+        count=entry["count"],
+        n_recordings=entry["recordings"],
+        names=(),
+        hours=entry["samples"] / STANDARD_SFREQ_HZ / 3600 if entry["samples"] else None,
+    )
 
 
 def _own_left_out(entries: Sequence[dict[str, Any]], shards: ShardSet) -> list[LeftOutGroup]:

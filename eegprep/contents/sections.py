@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from markupsafe import Markup, escape
 
 from eegprep.contents.facts import Contents, DatasetFacts, LeftOutGroup
+from eegprep.contents.reasons import meaning
 from eegprep.figures import (
     Bar,
     Column,
@@ -178,8 +179,8 @@ def left_out(contents: Contents) -> Section | None:
     if contents.left_out is None:
         return None
     if not contents.left_out:
-        note = Note(text="Every channel, second and trial of the files is in.", tone="good")
-        return Section(anchor="left-out", heading="What was left out, and why", parts=[note])
+        nothing = Note(text="Every channel, second and trial of the files is in.", tone="good")
+        return Section(anchor="left-out", heading="What was left out, and why", parts=[nothing])
     parts: list[Drawing | Table | Note | Row] = []
     drawings = []
     for kind, words in (("channel", "Channels"), ("stretch", "Stretches"), ("trial", "Trials")):
@@ -188,23 +189,25 @@ def left_out(contents: Contents) -> Section | None:
             drawings.append(_left_out_bars(groups, words))
     parts.append(Row(parts=drawings))
     several = len({g.dataset for g in contents.left_out}) > 1
+    named = any(g.names for g in contents.left_out)
+    columns = [
+        *([Column(label="data set")] if several else []),
+        *(Column(label=x) for x in ("what", "code", "reason")),
+        *(Column(label=x, numeric=True) for x in ("count", "recordings", "electrode-hours")),
+        *([Column(label="which")] if named else []),
+    ]
     rows = [
-        [*([g.dataset] if several else []), g.kind, g.code, g.reason, g.count, g.n_recordings, g.hours, _names(g.names)]
+        [
+            *([g.dataset] if several else []),
+            *(g.kind, g.code, g.reason or meaning(g.code), g.count, g.n_recordings, g.hours),
+            *([_names(g.names)] if named else []),
+        ]
         for g in contents.left_out
     ]
-    labels = [*(["data set"] if several else []), "what", "code", "reason", "count", "recordings", "electrode-hours"]
-    parts.append(
-        Table(
-            caption="Every reason",
-            columns=[
-                *(Column(label=x, numeric=x in ("count", "recordings", "electrode-hours")) for x in labels),
-                Column(label="which"),
-            ],
-            rows=rows,
-            note="Where a reason names values, its most frequent wording is shown; "
-            "each recording's own list is in its sidecar in the store.",
-        )
-    )
+    note = "Each recording's own list, with names and reasons, is in its sidecar in the store."
+    if named:
+        note = "Where a reason names values, its most frequent wording is shown. " + note
+    parts.append(Table(caption="Every reason", columns=columns, rows=rows, note=note))
     return Section(
         anchor="left-out",
         heading="What was left out, and why",

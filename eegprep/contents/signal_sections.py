@@ -209,13 +209,14 @@ def worst(contents: Contents, limit: int = 50) -> Section | None:
     if not contents.recordings:
         return None
     ranked = contents.worst_first()
+    channels = any(r.n_channels_left_out is not None for r in ranked)
     names = sorted({name for r in ranked for name in r.figures})[:4]
     columns = [
         Column(label="recording"),
         Column(label="kept", numeric=True),
         Column(label="time lost", numeric=True),
         Column(label="electrodes", numeric=True),
-        Column(label="channels left out", numeric=True),
+        *([Column(label="channels left out", numeric=True)] if channels else []),
         Column(label="SD µV, low", numeric=True),
         Column(label="median", numeric=True),
         Column(label="high", numeric=True),
@@ -227,7 +228,7 @@ def worst(contents: Contents, limit: int = 50) -> Section | None:
             _minutes(r.hours),
             format_percent(r.lost),
             r.n_electrodes,
-            r.n_channels_left_out,
+            *([r.n_channels_left_out] if channels else []),
             r.sigma_uv_low,
             r.sigma_uv_median,
             r.sigma_uv_high,

@@ -43,6 +43,7 @@ from eegprep.shards.format import (
 )  # fmt: skip
 from eegprep.shards.index import blocks_table, electrodes_table, recordings_table, trials_table
 from eegprep.shards.manifests import read_yaml, write_manifests, write_yaml
+from eegprep.shards.origin import left_out_by_ingest
 from eegprep.shards.plan import Options, Plan, make_plan
 from eegprep.shards.protocol import RecordingStore
 from eegprep.shards.sums import write_sums
@@ -277,6 +278,9 @@ def _lock(
             "hours": sum(electrodes["hours"].to_pylist()),
         },
         "splits": {name: splits.count(name) for name in sorted(set(splits))},
+        "left_out_by_ingest": left_out_by_ingest(
+            (p.info for p in plan.recordings), (base.lock.get("left_out_by_ingest") or ()) if base else ()
+        ),
         "left_out": [
             {
                 "recording": x.recording,

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,8 @@ import pyarrow as pa
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
-from eegprep.shards.format import BLOCK_SCHEMA, RECORDING_SCHEMA, RECORDINGS, TRIAL_SCHEMA, TRIALS
+from eegprep.shards.format import BLOCK_SCHEMA, LOCK, RECORDING_SCHEMA, RECORDINGS, TRIAL_SCHEMA, TRIALS
+from eegprep.shards.manifests import read_yaml
 from eegprep.shards.plan import Held
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.tables import read_table
@@ -38,6 +40,12 @@ class Base:
     def sha256(self) -> str:
         """Name of its content."""
         return self.set.sha256
+
+    @property
+    def lock(self) -> dict[str, Any]:
+        """Its lock."""
+        found = read_yaml(self.set.path / LOCK)
+        return found if isinstance(found, dict) else {}
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -58,8 +58,15 @@ def test_a_shard_set_tells_the_same_as_the_store_that_it_was_made_from(toy_store
         assert b.lost == pytest.approx(a.lost)
         assert b.sigma_uv_median == pytest.approx(a.sigma_uv_median, rel=1e-5)
     assert [e.name for e in shards.electrodes] == [e.name for e in store.electrodes]
+    counted = {(g.kind, g.code): (g.count, g.n_recordings, g.hours) for g in store.left_out or ()}
+    assert {(g.kind, g.code): (g.count, g.n_recordings, g.hours) for g in shards.left_out or ()} == counted
     for x, y in zip(store.spectra[0].median, shards.spectra[0].median, strict=True):
         assert y == pytest.approx(x, rel=0.02)
+
+
+def test_a_shard_set_carries_no_name_of_a_header_s_channel(toy_shards: Path) -> None:
+    assert all(not g.names and not g.reason for g in contents_of_shards(toy_shards).left_out or ())
+    assert b"X1" not in (toy_shards / "lock.yaml").read_bytes()
 
 
 def test_the_spectrum_has_the_power_of_the_signal_and_its_rhythm(toy_store: Path) -> None:

@@ -1,0 +1,42 @@
+"""What ingest had left out of the recordings of a shard set, as counts for its lock.
+
+What enters: the descriptions of the recordings. What leaves: one entry per data set, kind and code, so that a
+shard set which travels without its stores still says what is not in it. Names of channels, texts of events and
+reasons stay in the store: they come from headers, and a shard set carries no free text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from eegprep.recording import RecordingInfo
+
+__all__ = ["left_out_by_ingest"]
+
+_Key = tuple[str, str, str]
+_COUNTED = ("count", "recordings", "samples")
+
+
+def left_out_by_ingest(infos: Iterable[RecordingInfo], earlier: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Count the `left_out` of all recordings, on top of the entries of the set that is extended.
+
+    Returns
+    -------
+    list of dict
+        `dataset`, `kind`, `code`, `count` (entries), `recordings` (that have one) and `samples` (of one electrode
+        at the stored rate; 0 for what has no length), sorted.
+    """
+    counts: dict[_Key, Counter[str]] = defaultdict(Counter)
+    for entry in earlier:
+        counts[entry["dataset"], entry["kind"], entry["code"]].update({name: entry[name] for name in _COUNTED})
+    for info in infos:
+        for x in info.left_out:
+            counts[info.dataset, x.kind, x.code].update(count=1, samples=x.n_samples or 0)
+        for kind, code in {(x.kind, x.code) for x in info.left_out}:
+            counts[info.dataset, kind, code]["recordings"] += 1
+    return [
+        {"dataset": dataset, "kind": kind, "code": code, **{name: found[name] for name in _COUNTED}}
+        for (dataset, kind, code), found in sorted(counts.items())
+    ]
