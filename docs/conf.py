@@ -1,0 +1,61 @@
+"""Sphinx configuration: MyST pages, numpydoc docstrings, the pydata theme, no network.
+
+`make docs` builds with warnings as errors. The command line's reference, the API pages and the figures are made
+from the code by `generate.py` at every build, so that they can't say anything else than the code does.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+
+import eegprep  # noqa: E402
+
+project = "EEGPT"
+author = "The EEGPT developers"
+project_copyright = "2026, The EEGPT developers"
+release = eegprep.__version__
+version = release
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
+templates_path: list[str] = []
+nitpicky = False
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_typehints = "none"
+autodoc_preserve_defaults = True
+numpydoc_show_class_members = False
+default_role = "code"
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"EEGPT {release}"
+html_static_path = ["_static"]
+html_css_files = ["eegpt.css"]
+html_show_sourcelink = False
+html_theme_options: dict[str, Any] = {
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "monokai",
+}
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Make the generated pages before any is read, and turn Markdown habits in docstrings into reST."""
+    import generate
+
+    app.connect("builder-inited", lambda app: generate.generate(Path(app.srcdir)))
+    app.connect("autodoc-process-docstring", generate.plain_docstring, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
