@@ -19,7 +19,7 @@ from eegprep.electrodes import naming, systems
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import UsageError, nearest
 
-__all__ = ["Resolution", "Channel", "Rule", "resolve", "resolve_all", "POSITION_TOLERANCE_M"]
+__all__ = ["Resolution", "Channel", "NamedChannel", "Rule", "resolve", "resolve_all", "POSITION_TOLERANCE_M"]
 
 # Neighbours of the base vocabulary are 15 to 30 mm apart, so half of the smallest gap keeps the answer unique.
 POSITION_TOLERANCE_M = 0.0075
@@ -56,6 +56,16 @@ class Channel(Protocol):
     def position_m(self) -> tuple[float, float, float] | None: ...
     @property
     def status(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedChannel:
+    """A channel of which only the name is known."""
+
+    name: str
+    kind: str = "unknown"
+    position_m: tuple[float, float, float] | None = None
+    status: str = "good"
 
 
 class Rule(Protocol):

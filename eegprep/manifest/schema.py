@@ -198,7 +198,7 @@ class SourceSpec(StrictModel):
     base: Address | None = None
     get: list[RemoteFile] = Field(default_factory=list, max_length=200_000)
     wheel: PyPIWheel | None = None
-    code: Word | None = None
+    code: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")] | None = None
     subject: Word | None = None
     sfreq_hz: Hz | None = None
     unit: Literal["V", "mV", "uV", "nV"] | None = None

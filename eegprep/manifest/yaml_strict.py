@@ -105,7 +105,7 @@ class _Builder:
         if isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent) and event.tag is not None:
             raise self._fail(event, f"tags are not allowed: {event.tag!r}", todo="write plain values, or quote it")
         if isinstance(event, yaml.ScalarEvent):
-            plain = event.style is None
+            plain = not event.style
             if self._awaits_key():
                 self._key(event, event.value)
             else:

