@@ -19,6 +19,7 @@ Positions u count input samples from the seam: u >= 0 in the stretch's beginning
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -85,10 +86,10 @@ class _Geometry:
 
 def strip_outputs(n_samples: int, before: int, after: int, ratio: Fraction) -> tuple[range, range]:
     """The output samples (also outside 0..n_out) at the beginning and at the end that `Seam` has to be given."""
-    low = int(np.floor(-before * ratio)) - INTERPOLATION - 1
-    high = int(np.ceil((2 * WIDTH - before) * ratio)) + INTERPOLATION + 1
-    low_end = int(np.floor((n_samples + after - 2 * WIDTH) * ratio)) - INTERPOLATION - 1
-    high_end = int(np.ceil((n_samples + after) * ratio)) + INTERPOLATION + 1
+    low = math.floor(-before * ratio) - INTERPOLATION - 1
+    high = math.ceil((2 * WIDTH - before) * ratio) + INTERPOLATION + 1
+    low_end = math.floor((n_samples + after - 2 * WIDTH) * ratio) - INTERPOLATION - 1
+    high_end = math.ceil((n_samples + after) * ratio) + INTERPOLATION + 1
     return range(low, high), range(low_end, high_end)
 
 

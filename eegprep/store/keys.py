@@ -13,8 +13,8 @@ from eegprep.errors import InputError
 
 __all__ = ["key_of_id", "id_of_key", "MAX_KEY_BYTES"]
 
-# File systems take names of 255 bytes; the suffixes `.arrow.part` need 11 of them.
-MAX_KEY_BYTES = 240
+# File systems take names of 255 bytes; `.arrow.0123abcd.part` needs 20 of them.
+MAX_KEY_BYTES = 230
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 _KEY = re.compile(r"(?:[A-Za-z0-9_\-+]|%[0-9A-F]{2})+")

@@ -18,7 +18,7 @@ from eegprep.errors import InputError, UsageError, nearest
 from eegprep.files import write_atomic
 from eegprep.recording import RecordingInfo, Stretch
 from eegprep.store.keys import id_of_key, key_of_id
-from eegprep.store.writer import FORMAT, StoredRecordingWriter
+from eegprep.store.writer import FORMAT, MADE_FROM, StoredRecordingWriter
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -196,11 +196,22 @@ class Store:
 
         return lazy_signal(self._file(info), info)
 
-    def writer(self, recording_id: str, electrodes: Sequence[str]) -> StoredRecordingWriter:
+    def made_from(self, recording_id: str) -> str | None:
+        """What a finished recording was made from, as its writer was told; None where it is not finished."""
+        path = self.recordings / f"{key_of_id(recording_id)}.arrow"
+        if not path.with_suffix(".json").exists():
+            return None
+        try:
+            metadata = pa.ipc.open_file(pa.memory_map(str(path))).schema.metadata or {}
+        except (OSError, pa.ArrowInvalid):
+            return None  # cut short or gone: the same as not finished, so it is made anew
+        return str(metadata.get(MADE_FROM, b"").decode("utf-8"))
+
+    def writer(self, recording_id: str, electrodes: Sequence[str], made_from: str = "") -> StoredRecordingWriter:
         """A writer for one more recording; an unfinished or older one of this id is replaced at its finish."""
         self.recordings.mkdir(parents=True, exist_ok=True)
         self._files.pop(recording_id, None)
-        return StoredRecordingWriter(self.recordings, recording_id, electrodes)
+        return StoredRecordingWriter(self.recordings, recording_id, electrodes, made_from)
 
     def remove(self, recording_id: str) -> None:
         """Take a recording out: the sidecar first, so that a kill leaves it unfinished, never wrong."""

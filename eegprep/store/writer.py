@@ -11,6 +11,7 @@ recording, and the next attempt replaces it.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,12 +25,13 @@ from eegprep.files import PART, sync_folder, write_json
 from eegprep.recording import RecordingInfo
 from eegprep.store.keys import key_of_id
 
-__all__ = ["CHUNK_SAMPLES", "FORMAT", "StoredRecordingWriter"]
+__all__ = ["CHUNK_SAMPLES", "FORMAT", "MADE_FROM", "StoredRecordingWriter"]
 
 # 256 s at 256 Hz: a column of one chunk is 256 KiB, long enough for a disk, short enough for a random window.
 # A multiple of 16 samples keeps the columns of a chunk (padded to 64 bytes each) back to back.
 CHUNK_SAMPLES = 65536
 
+MADE_FROM = b"made_from"
 FORMAT = {b"format": b"eegprep-store", b"version": b"1", b"unit": b"uV"}
 
 
@@ -44,9 +46,11 @@ class StoredRecordingWriter:
         `RecordingInfo.id` of what will be finished.
     electrodes : sequence of str
         Vocabulary names, one per row of every chunk.
+    made_from : str
+        What the recording was made from and how (a hash), so that a later run knows whether to make it anew.
     """
 
-    def __init__(self, folder: Path, recording_id: str, electrodes: Sequence[str]) -> None:
+    def __init__(self, folder: Path, recording_id: str, electrodes: Sequence[str], made_from: str = "") -> None:
         if not electrodes or len(set(electrodes)) != len(electrodes):
             raise InputError(
                 f"recording {recording_id!r} cannot be stored",
@@ -59,10 +63,12 @@ class StoredRecordingWriter:
         key = key_of_id(recording_id)
         self._arrow = folder / f"{key}.arrow"
         self._sidecar = folder / f"{key}.json"
-        self._part = folder / f"{key}.arrow{PART}"
+        # A name of its own: a process that a killed run left behind must not write into ours.
+        self._part = folder / f"{key}.arrow.{secrets.token_hex(4)}{PART}"
         self._pending: list[NDArray[np.float32]] = []
         self._n_pending = 0
-        schema = pa.schema([pa.field(e, pa.float32(), nullable=False) for e in self.electrodes], metadata=FORMAT)
+        metadata = {**FORMAT, MADE_FROM: made_from.encode("utf-8")}
+        schema = pa.schema([pa.field(e, pa.float32(), nullable=False) for e in self.electrodes], metadata=metadata)
         self._schema = schema
         self._sink: pa.NativeFile | None = pa.OSFile(str(self._part), "wb")
         self._ipc = pa.ipc.new_file(self._sink, schema)
