@@ -32,6 +32,8 @@ _CHUNK = 1 << 16
 _SAME_UV = 1e-5
 _LINE_HZ = (50.0, 60.0)
 _MOSTLY_BAD = 0.9
+#: µV²/Hz that line noise must have to be told from the floor of a filter.
+_LINE_FLOOR = 1e-2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,9 @@ def line_noise(freqs: np.ndarray, density: np.ndarray, line_freq_hz: float | Non
     if not ratios:
         return np.full(density.shape[0], np.nan), line_freq_hz
     best = max(ratios, key=lambda f: _median(ratios[f]))
-    stands_out = line_freq_hz is not None or _median(ratios[best]) > 3.0
+    # In a band that was filtered away any ripple stands out from nothing: the peak must be of some size itself.
+    strong = _median(density[:, np.abs(freqs - best) <= 1.0].max(axis=1)) > _LINE_FLOOR
+    stands_out = line_freq_hz is not None or (_median(ratios[best]) > 3.0 and strong)
     return ratios[best], best if stands_out else None
 
 
