@@ -1,8 +1,11 @@
 """How sure a score is: bootstrap intervals over people, and paired tests against another method.
 
-What enters: labels, probabilities and the unit each trial belongs to. The unit is the person, since trials of
-one person are not independent; in a data set of one person it is the trial, and the interval then speaks of
-that person only. What leaves: an interval or a p-value. Every draw comes from the seed given.
+What enters: labels, outputs of one or several seeds and the unit each trial belongs to. The unit is the person,
+since trials of one person are not independent; in a data set of one person it is the trial, and the interval then
+speaks of that person only. What leaves: an interval or a p-value of the mean over seeds. Every draw comes from the
+seed given.
+
+Shapes: M seeds of a method, N trials, K outputs.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ def units_of(person_N: np.ndarray) -> tuple[np.ndarray, str]:
 def bootstrap_interval(
     kind: str,
     target_N: np.ndarray,
-    output_NK: np.ndarray,
+    output_MNK: np.ndarray,
     person_N: np.ndarray,
     *,
     n_draws: int = 1000,
@@ -55,12 +58,18 @@ def bootstrap_interval(
     values = []
     for _ in range(n_draws if n_units else 0):
         rows = np.concatenate([rows_of[u] for u in random.integers(n_units, size=n_units)])
-        if (value := scores_of(kind, target_N[rows], output_NK[rows])[main_score(kind)]) is not None:
+        if (value := _mean_score(kind, target_N[rows], output_MNK[:, rows])) is not None:
             values.append(value)
     if not values:
         return None
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(low=float(low), high=float(high), level=level, over=over, n_units=n_units)
+
+
+def _mean_score(kind: str, target_N: np.ndarray, output_MNK: np.ndarray) -> float | None:
+    values = [scores_of(kind, target_N, output_NK)[main_score(kind)] for output_NK in output_MNK]
+    defined = [v for v in values if v is not None]
+    return float(np.mean(defined)) if defined else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +85,8 @@ class PairedTest:
 def paired_test(
     kind: str,
     target_N: np.ndarray,
-    ours_NK: np.ndarray,
-    theirs_NK: np.ndarray,
+    ours_MNK: np.ndarray,
+    theirs_MNK: np.ndarray,
     person_N: np.ndarray,
     *,
     seed: int = 0,
@@ -90,12 +99,13 @@ def paired_test(
     """
     unit_N, over = units_of(person_N)
     if over == "subjects":
-        differences = _per_unit(kind, target_N, ours_NK, theirs_NK, unit_N)
+        differences = _per_unit(kind, target_N, ours_MNK, theirs_MNK, unit_N)
     elif kind == "classification":
-        ours, theirs = (out.argmax(axis=1) == target_N for out in (ours_NK, theirs_NK))
-        differences = ours.astype(float) - theirs
+        ours, theirs = ((out.argmax(axis=2) == target_N).mean(axis=0) for out in (ours_MNK, theirs_MNK))
+        differences = ours - theirs
     else:
-        differences = np.abs(theirs_NK[:, 0] - target_N) - np.abs(ours_NK[:, 0] - target_N)
+        ours, theirs = (np.abs(out[:, :, 0] - target_N).mean(axis=0) for out in (ours_MNK, theirs_MNK))
+        differences = theirs - ours
     if not len(differences):
         return None
     return PairedTest(
@@ -107,18 +117,18 @@ def paired_test(
 
 
 def _per_unit(
-    kind: str, target_N: np.ndarray, ours_NK: np.ndarray, theirs_NK: np.ndarray, unit_N: np.ndarray
+    kind: str, target_N: np.ndarray, ours_MNK: np.ndarray, theirs_MNK: np.ndarray, unit_N: np.ndarray
 ) -> np.ndarray:
     # R² of one person may be undefined where the targets hardly vary; the mean error never is.
     def score(target: np.ndarray, output: np.ndarray) -> float | None:
         if kind == "classification":
-            return scores_of(kind, target, output)["balanced_accuracy"]
-        return -float(np.abs(output[:, 0] - target).mean())
+            return _mean_score(kind, target, output)
+        return -float(np.abs(output[:, :, 0] - target).mean())
 
     out = []
     for u in np.unique(unit_N):
         rows = unit_N == u
-        a, b = score(target_N[rows], ours_NK[rows]), score(target_N[rows], theirs_NK[rows])
+        a, b = score(target_N[rows], ours_MNK[:, rows]), score(target_N[rows], theirs_MNK[:, rows])
         if a is not None and b is not None:
             out.append(a - b)
     return np.array(out)

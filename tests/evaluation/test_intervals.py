@@ -14,7 +14,7 @@ def trials(n_people, n_each, right, seed=0):
     label = np.tile(np.arange(n_each) % 2, n_people)
     person = np.repeat(np.arange(n_people), n_each)
     correct = random.random(n_people * n_each) < np.repeat(np.broadcast_to(right, n_people), n_each)
-    return label, np.eye(2)[np.where(correct, label, 1 - label)], person
+    return label, np.eye(2)[np.where(correct, label, 1 - label)][None], person
 
 
 def test_the_interval_over_people_is_wider_than_one_over_trials_when_people_differ():
@@ -68,7 +68,7 @@ def test_p_values_are_uniform_when_two_methods_are_equally_good():
 
 def test_regression_differences_are_of_absolute_errors():
     target = np.arange(30.0)
-    ours, theirs = target[:, None] + 0.5, target[:, None] - 2.0
+    ours, theirs = (target + 0.5)[None, :, None], (target - 2.0)[None, :, None]
     found = paired_test("regression", target, ours, theirs, np.arange(30) // 5)
     assert found.difference == pytest.approx(1.5)
     assert found.p_value == pytest.approx(2 / 2**6)

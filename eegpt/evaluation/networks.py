@@ -1,0 +1,129 @@
+"""EEGNet and ShallowConvNet, trained from scratch on one task: written here after their papers.
+
+What enters: one task's trials. What leaves: class probabilities of the test trials. Signals are divided by their
+recording's robust SD, as for our model. EEGNet (Lawhern et al. 2018, table 2) is made for 128 Hz, so pairs of
+samples are averaged first; ShallowConvNet (Schirrmeister et al. 2017) runs at 256 Hz with its own lengths for
+250 Hz. Training stops where the validation loss was lowest.
+
+Shapes: N trials, E electrodes, S samples.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .task_data import TaskData
+
+__all__ = ["EEGNet", "ShallowConvNet", "train_network"]
+
+_BATCH, _LR, _EPOCHS, _PATIENCE = 32, 1e-3, 100, 25
+
+
+class EEGNet(nn.Module):
+    """EEGNet-8,2 for signals at 128 Hz."""
+
+    def __init__(self, n_electrodes: int, n_samples: int, n_classes: int) -> None:
+        super().__init__()
+        filters, depth = 8, 2
+        pool_1, pool_2 = (4, 8) if n_samples >= 64 else (2, 4)
+        self.body = nn.Sequential(
+            nn.Conv2d(1, filters, (1, 64), padding="same", bias=False),
+            nn.BatchNorm2d(filters),
+            nn.Conv2d(filters, filters * depth, (n_electrodes, 1), groups=filters, bias=False),
+            nn.BatchNorm2d(filters * depth),
+            nn.ELU(),
+            nn.AvgPool2d((1, pool_1)),
+            nn.Dropout(0.5),
+            nn.Conv2d(filters * depth, filters * depth, (1, 16), padding="same", groups=filters * depth, bias=False),
+            nn.Conv2d(filters * depth, filters * depth, 1, bias=False),
+            nn.BatchNorm2d(filters * depth),
+            nn.ELU(),
+            nn.AvgPool2d((1, pool_2)),
+            nn.Dropout(0.5),
+            nn.Flatten(),
+        )
+        self.head = nn.Linear(filters * depth * max(1, n_samples // (pool_1 * pool_2)), n_classes)
+
+    def forward(self, x_NES: Tensor) -> Tensor:
+        return self.head(self.body(x_NES.unsqueeze(1)))
+
+
+class ShallowConvNet(nn.Module):
+    """Temporal and spatial filters, squared, pooled and logarithmised."""
+
+    def __init__(self, n_electrodes: int, n_samples: int, n_classes: int) -> None:
+        super().__init__()
+        kernel = min(25, n_samples // 2)
+        left = n_samples - kernel + 1
+        pool = min(75, left)
+        stride = min(15, pool)
+        self.time = nn.Conv2d(1, 40, (1, kernel))
+        self.space = nn.Conv2d(40, 40, (n_electrodes, 1), bias=False)
+        self.norm = nn.BatchNorm2d(40)
+        self.pool = nn.AvgPool2d((1, pool), stride=(1, stride))
+        self.dropout = nn.Dropout(0.5)
+        self.head = nn.Linear(40 * ((left - pool) // stride + 1), n_classes)
+
+    def forward(self, x_NES: Tensor) -> Tensor:
+        x = self.norm(self.space(self.time(x_NES.unsqueeze(1)))).square()
+        return self.head(self.dropout(self.pool(x).clamp_min(1e-6).log().flatten(1)))
+
+
+def _input(name: str, data: TaskData) -> Tensor:
+    x = torch.from_numpy(data.signal_uv / data.sigma_uv[:, :, None]).clamp_(-15, 15)
+    if name == "eegnet" and len(x):
+        x = F.avg_pool1d(x, 2)
+    return x
+
+
+def train_network(name: str, train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
+    """Probabilities (N, K) of the test trials."""
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    x, v, t = (_input(name, d) for d in (train, validation, test))
+    make = EEGNet if name == "eegnet" else ShallowConvNet
+    model = make(x.shape[1], x.shape[2], train.n_classes)
+    label = torch.from_numpy(train.target.astype(np.int64))
+    count = torch.bincount(label, minlength=train.n_classes).float()
+    weight = torch.where(count > 0, len(label) / ((count > 0).sum() * count.clamp_min(1)), torch.ones(()))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=_LR, weight_decay=1e-2)
+    best, best_state, since = float("inf"), copy.deepcopy(model.state_dict()), 0
+    batch = max(2, min(_BATCH, len(x)))
+    for _ in range(_EPOCHS):
+        model.train()
+        order = random.permutation(len(x))
+        for start in range(0, len(x) - 1, batch):
+            rows = torch.from_numpy(order[start : start + batch])
+            if len(rows) < 2:  # batch norm can't take the statistics of one trial
+                continue
+            loss = F.cross_entropy(model(x[rows]), label[rows], weight=weight)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        score = _loss(model, v, validation, weight) if len(v) else 0.0
+        since += 1
+        if score < best or not len(v):
+            best, best_state, since = score, copy.deepcopy(model.state_dict()), 0
+        if since >= _PATIENCE:
+            break
+    model.load_state_dict(best_state)
+    return _probabilities(model, t)
+
+
+@torch.no_grad()
+def _probabilities(model: nn.Module, x: Tensor) -> np.ndarray:
+    model.eval()
+    parts = [model(part).softmax(dim=1) for part in x.split(_BATCH) if len(part)]
+    return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
+
+
+@torch.no_grad()
+def _loss(model: nn.Module, x: Tensor, data: TaskData, weight: Tensor) -> float:
+    model.eval()
+    logits = torch.cat([model(part) for part in x.split(_BATCH)])
+    return float(F.cross_entropy(logits, torch.from_numpy(data.target.astype(np.int64)), weight=weight))

@@ -1,0 +1,103 @@
+"""One task's trials as one array, as the baselines want them.
+
+What enters: a `TrialIndex`. What leaves: microvolt (N, E, S) at the standard rate. Baselines can't take trials
+of differing electrodes or lengths as our model does: they get the electrodes that all trials have, and the
+samples up to the shortest trial's end. Where that takes something away, a note says so and goes into the result.
+
+Shapes: N trials, E electrodes, S samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eegprep.recording import STANDARD_SFREQ_HZ
+
+__all__ = ["TaskData", "task_data"]
+
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """All trials of a task.
+
+    Attributes
+    ----------
+    rows : (N,) int64
+        Row numbers of the index.
+    signal_uv : (N, E, S) float32
+    sigma_uv : (N, E) float32
+        Robust SD of the trial's recording, per electrode.
+    target : (N,) float32
+        Class number, or the value of a regression.
+    kind, n_classes
+        `classification` or `regression`; 1 class for the latter.
+    """
+
+    rows: np.ndarray
+    signal_uv: np.ndarray
+    sigma_uv: np.ndarray
+    target: np.ndarray
+    electrodes: tuple[str, ...]
+    kind: str
+    n_classes: int
+    notes: tuple[str, ...]
+    sfreq_hz: float = STANDARD_SFREQ_HZ
+
+    def take(self, rows: np.ndarray) -> TaskData:
+        """The trials at these rows of the index that are this task's, in the order given."""
+        place = {int(r): i for i, r in enumerate(self.rows)}
+        at = np.array([place[int(r)] for r in rows if int(r) in place], np.int64)
+        return TaskData(
+            rows=self.rows[at],
+            signal_uv=self.signal_uv[at],
+            sigma_uv=self.sigma_uv[at],
+            target=self.target[at],
+            electrodes=self.electrodes,
+            kind=self.kind,
+            n_classes=self.n_classes,
+            notes=self.notes,
+            sfreq_hz=self.sfreq_hz,
+        )
+
+
+def task_data(index: Any, task: int) -> TaskData | None:
+    """All trials of a task; None where no electrode is in all of them."""
+    rows = np.flatnonzero(index.task == task)
+    info = index.tasks[task]
+    count = np.zeros(len(index.vocabulary), np.int64)
+    for start in range(0, len(rows), _AT_ONCE):
+        batch = index.gather(rows[start : start + _AT_ONCE])
+        count += np.bincount(np.asarray(batch.electrode)[np.asarray(batch.electrode_mask)], minlength=len(count))
+    common = np.flatnonzero(count == len(rows))
+    if not len(common) or not len(rows):
+        return None
+    electrodes = [index.vocabulary.name_of(int(i)) for i in common]
+    n_samples = int(index.n_samples[rows].min())
+    signal = np.empty((len(rows), len(electrodes), n_samples), np.float32)
+    sigma = np.empty(signal.shape[:2], np.float32)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        batch = index.gather(rows[part], electrodes=electrodes)
+        signal[part] = np.asarray(batch.signal_i16)[:, :, :n_samples]
+        signal[part] *= np.asarray(batch.scale_uv)[:, :, None]
+        sigma[part] = batch.sigma_uv
+    notes = []
+    if (lost := int((count > 0).sum()) - len(common)) > 0:
+        notes.append(f"baselines see the {len(common)} electrodes that all trials have; {lost} others are in some only")
+    if n_samples < int(index.n_samples[rows].max()):
+        notes.append(f"baselines see the first {n_samples} samples of each trial; some are longer")
+    return TaskData(
+        rows=rows,
+        signal_uv=signal,
+        sigma_uv=np.maximum(sigma, 0.01),
+        target=np.asarray(index.target, np.float32)[rows],
+        electrodes=tuple(electrodes),
+        kind=info.kind,
+        n_classes=max(1, len(info.classes)),
+        notes=tuple(notes),
+    )

@@ -1,0 +1,95 @@
+"""Encoded trials, computed once where that is possible.
+
+What enters: row numbers of a `TrialIndex`. What leaves: `Encoded` groups for the model, one per task, since trials
+of a task have one length or nearly. A frozen encoder's keys and values are computed once and kept up to a
+bound of memory; beyond it, and wherever the encoder learns, they are computed for each batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from .transfer_model import TransferModel
+from .transfer_rows import Encoded, flatten, join
+
+__all__ = ["TrialBank"]
+
+_ROWS_AT_ONCE = 512  # electrodes that the encoder runs at once where no gradient is needed
+
+
+class TrialBank:
+    """Trials of an index as the model wants them.
+
+    Parameters
+    ----------
+    index : TrialIndex
+    electrode_of : (V,) int array
+        From `map_electrodes`.
+    device : torch.device
+    budget_bytes : int
+        What may be kept in memory.
+    """
+
+    def __init__(self, index: Any, electrode_of: np.ndarray, *, device: torch.device, budget_bytes: int) -> None:
+        self.index = index
+        self.electrode_of = electrode_of
+        self.device = device
+        self.budget_bytes = budget_bytes
+        self._kept: dict[int, Encoded] = {}
+        self._place = np.full(len(index), -1, np.int64)
+
+    def keep(self, model: TransferModel, rows: np.ndarray) -> bool:
+        """Encode these trials once and for all, if the model's encoder is frozen and they fit; whether they did."""
+        self._kept.clear()
+        self._place[:] = -1
+        if model.trains_encoder or not len(rows):
+            return False
+        held = 0
+        for task in np.unique(self.index.task[rows]):
+            own = rows[self.index.task[rows] == task]
+            parts = []
+            for part in self._chunks(own):
+                parts.append(self._encode(model, part, train=False))
+                held += parts[-1].n_bytes
+                if held > self.budget_bytes:
+                    self._kept.clear()
+                    self._place[:] = -1
+                    return False
+            self._kept[int(task)] = join(parts)
+            self._place[own] = np.arange(len(own))
+        return True
+
+    def groups(self, model: TransferModel, rows: np.ndarray) -> list[tuple[np.ndarray, Encoded]]:
+        """The trials at `rows`, task by task: (their row numbers, encoded)."""
+        out = []
+        for task in np.unique(self.index.task[rows]):
+            own = rows[self.index.task[rows] == task]
+            kept = self._kept.get(int(task))
+            if kept is not None and (self._place[own] >= 0).all():
+                out.append((own, kept.take(torch.from_numpy(self._place[own]).to(self.device))))
+            else:
+                out.append((own, self._encode(model, own, train=model.training)))
+        return out
+
+    def batches(self, model: TransferModel, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Encoded]]:
+        """All trials at `rows` in groups small enough to run at once, for prediction."""
+        for task in np.unique(self.index.task[rows]):
+            for part in self._chunks(rows[self.index.task[rows] == task]):
+                yield from self.groups(model, part)
+
+    def _chunks(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        widest = max(1, int(self.index.n_electrodes[rows].max(initial=1)))
+        # Long trials hold many tokens: fewer of them at once.
+        longest = max(1, int(self.index.n_samples[rows].max(initial=1)))
+        size = max(1, int(_ROWS_AT_ONCE * min(1.0, 2048 / longest)) // widest)
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]
+
+    def _encode(self, model: TransferModel, rows: np.ndarray, *, train: bool) -> Encoded:
+        flat = flatten(self.index.gather(rows), model.ete.config, self.electrode_of, self.device)
+        with torch.set_grad_enabled(train and torch.is_grad_enabled()):
+            return model.encode(flat)

@@ -1,0 +1,117 @@
+"""Settings of a transfer run; defaults were chosen on validation trials, see docs/results/transfer.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from eegprep.errors import UsageError
+
+from .transfer_model import Readout
+
+__all__ = ["TransferConfig", "Mode"]
+
+Mode = Literal["frozen", "full", "scratch", "lora", "probe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferConfig:
+    """Settings of a transfer run.
+
+    Attributes
+    ----------
+    mode : {"frozen", "full", "scratch", "lora", "probe"}
+        `frozen`: the pre-trained encoder stays as it is and the special token, graph and heads learn (the paper).
+        `full`: the encoder learns too. `scratch`: the same from random weights. `lora`: low-rank additions to the
+        encoder's attention learn. `probe`: one linear map of the frozen encoder's states, without a graph.
+    readout : {"special", "special+states", "states", "band_power"}
+        What a graph's node starts from, see `eegpt.training.transfer_model`.
+    joint : bool
+        One model for all tasks, or one model for each.
+    tasks, datasets : tuple of str
+        Only these; empty for all.
+    scheme : str
+        `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`.
+    seeds : tuple of int
+        One fit for each.
+    train_fraction : float
+        Share of the training trials to learn from.
+    validation_share : float
+        Share of the training trials that selects the model where a task has no validation subjects.
+    steps, batch_size, lr, warmup_steps, weight_decay, clip_norm
+        AdamW with a linear warm-up and a cosine to zero; batches mix all tasks.
+    encoder_lr_ratio : float
+        Rate of the encoder's own parameters in `full`, relative to `lr`.
+    task_exponent : float
+        A task of n trials is drawn in proportion to n ** task_exponent: 1 as they are, 0 all alike.
+    label_smoothing : float
+    class_weights : bool
+        Weigh classes by the inverse of how often they occur in train.
+    dropout, electrode_dropout : float
+        Inside the graph and before the heads; share of a trial's electrodes that the graph does not see.
+    average : float
+        Decay of the running mean of the weights, which is what is validated and kept; 0 for the last weights.
+    evaluate_every : int
+        Steps between two looks at the validation trials; the best look is kept.
+    lora_rank : int
+    teg_layers : int, optional
+        Layers of the graph; by default those of the encoder's size.
+    unknown_electrodes : {"refuse", "nearest", "leave_out"}
+        What becomes of electrodes that the encoder's vocabulary lacks.
+    allow_leakage : bool
+        Go on although test recordings were seen before, and say so on every table.
+    cache_mib : int
+        Keys and values of frozen tokens are kept in memory up to this size, beyond it computed for each batch.
+    size, normalise, token_samples, token_stride
+        The encoder of `scratch`; a pre-trained encoder has its own.
+    """
+
+    mode: Mode = "frozen"
+    readout: Readout = "special"
+    joint: bool = True
+    tasks: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    scheme: str = "split"
+    seeds: tuple[int, ...] = (0,)
+    train_fraction: float = 1.0
+    validation_share: float = 0.2
+
+    steps: int = 400
+    batch_size: int = 64
+    lr: float = 1e-3
+    encoder_lr_ratio: float = 0.3
+    warmup_steps: int = 20
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    task_exponent: float = 0.5
+    label_smoothing: float = 0.1
+    class_weights: bool = True
+    dropout: float = 0.2
+    electrode_dropout: float = 0.2
+    average: float = 0.95
+    evaluate_every: int = 20
+    lora_rank: int = 8
+    teg_layers: int | None = None
+
+    unknown_electrodes: Literal["refuse", "nearest", "leave_out"] = "refuse"
+    allow_leakage: bool = False
+    cache_mib: int = 1024
+
+    size: str = "base"
+    normalise: Literal["recording", "window", "fixed"] = "recording"
+    token_samples: int = 256
+    token_stride: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "lr", "evaluate_every", "lora_rank"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be above 0", found=getattr(self, name))
+        for name in ("dropout", "electrode_dropout", "label_smoothing", "average", "validation_share"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"{name} can't be {getattr(self, name)}", expected="0 or more, below 1")
+        if not 0 < self.train_fraction <= 1:
+            raise UsageError("train_fraction is a share", found=self.train_fraction, expected="above 0, at most 1")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise UsageError("seeds must be different numbers, one or more", found=self.seeds)
+        if self.mode == "scratch" and self.readout == "band_power":
+            raise UsageError("the readout 'band_power' has no encoder to train", expected="mode frozen")

@@ -1,0 +1,231 @@
+"""Trials to the encoder's rows, and what the encoder leaves of them.
+
+What enters: a padded batch of trials as stored (int16). What leaves: its electrodes as rows without padding
+(`Rows`), and after the encoder either keys and values of all positions, a few vectors per row, or both
+(`Encoded`). Trials of one group share a length in tokens or are masked; groups of different length stay apart
+until the graph, so that half a second is never padded to a minute.
+
+Shapes: N trials, E electrodes of a trial (padded), S samples, R rows (electrodes of all trials), T tokens,
+C samples per token, P positions, D width, F readout features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from eegpt.model.ete import ETE, Cache, ETEConfig
+from eegpt.model.tokens import n_tokens, normalised, unfold_tokens
+
+__all__ = ["Rows", "Encoded", "flatten", "encode", "join", "BANDS_HZ", "band_power"]
+
+BANDS_HZ = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 45.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Electrodes of N trials as rows, in the order of the trials.
+
+    Attributes
+    ----------
+    tokens_RTC : Tensor float32
+    token_mask_RT : Tensor bool, or None where no token is padding
+    electrode_R : Tensor int64
+        Rows of the encoder's vocabulary.
+    mask_NE : Tensor bool
+        Which electrodes a trial has; its true entries, read row by row, are the R rows.
+    """
+
+    tokens_RTC: Tensor
+    token_mask_RT: Tensor | None
+    electrode_R: Tensor
+    mask_NE: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """N trials after the encoder.
+
+    Attributes
+    ----------
+    cache : Cache, or None where the special token is not used
+    features_RF : Tensor, or None where nothing but the special token is used
+    electrode_R, mask_NE
+        As in `Rows`.
+    """
+
+    cache: Cache | None
+    features_RF: Tensor | None
+    electrode_R: Tensor
+    mask_NE: Tensor
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory held by keys, values and features."""
+        held = [] if self.cache is None else [*self.cache.keys, *self.cache.values]
+        held += [] if self.features_RF is None else [self.features_RF]
+        return sum(t.numel() * t.element_size() for t in held)
+
+    def take(self, index: Tensor) -> Encoded:
+        """The trials at `index` (int64), in that order."""
+        n_rows_N = self.mask_NE.sum(dim=1)
+        first_N = n_rows_N.cumsum(0) - n_rows_N
+        count = n_rows_N[index]
+        # Rows of the chosen trials: each trial's first row, and the steps from there.
+        step = torch.arange(int(count.sum()), device=index.device) - (count.cumsum(0) - count).repeat_interleave(count)
+        row = first_N[index].repeat_interleave(count) + step
+        cache = self.cache
+        if cache is not None:
+            cache = Cache(
+                keys=tuple(k[row] for k in cache.keys),
+                values=tuple(v[row] for v in cache.values),
+                n_positions_B=None if cache.n_positions_B is None else cache.n_positions_B[row],
+            )
+        return Encoded(
+            cache=cache,
+            features_RF=None if self.features_RF is None else self.features_RF[row],
+            electrode_R=self.electrode_R[row],
+            mask_NE=self.mask_NE[index],
+        )
+
+
+def flatten(batch: Any, config: ETEConfig, electrode_of: np.ndarray, device: torch.device) -> Rows:
+    """A `TrialBatch` to rows of tokens on `device`.
+
+    Samples behind the last whole token are not used, as in pre-training; a trial shorter than one token is
+    padded with zeros to one.
+
+    Parameters
+    ----------
+    batch : TrialBatch
+        From `eegpt.data.TrialIndex.gather`.
+    electrode_of : (V,) int array
+        Row of the encoder's vocabulary for each row of the index's; -1 where it is left out.
+    """
+    electrode_NE = np.asarray(batch.electrode, np.int64)
+    mask_NE = np.asarray(batch.electrode_mask, bool).copy()
+    mapped_NE = np.where(mask_NE, electrode_of[np.where(mask_NE, electrode_NE, 0)], -1)
+    mask_NE &= mapped_NE >= 0
+    signal = torch.from_numpy(np.ascontiguousarray(np.asarray(batch.signal_i16)[mask_NE])).to(device)
+    scale, sigma = (
+        torch.from_numpy(np.ascontiguousarray(np.asarray(a, np.float32)[mask_NE])).to(device)
+        for a in (batch.scale_uv, batch.sigma_uv)
+    )
+    n_samples_R = np.repeat(np.asarray(batch.n_samples, np.int64), mask_NE.sum(axis=1))
+    x_RS = normalised(signal, scale, sigma, normalise=config.normalise, fixed_uv=config.fixed_uv, clip=config.clip)
+    C, stride = config.token_samples, config.token_stride
+    if x_RS.shape[1] < C:
+        x_RS = F.pad(x_RS, (0, C - x_RS.shape[1]))
+    tokens_RTC = unfold_tokens(x_RS, token_samples=C, token_stride=stride)
+    count = {int(n): max(1, n_tokens(int(n), token_samples=C, token_stride=stride)) for n in np.unique(n_samples_R)}
+    n_tokens_R = torch.tensor([count[int(n)] for n in n_samples_R], device=device)
+    T = max(count.values(), default=1)
+    tokens_RTC = tokens_RTC[:, :T]
+    token_mask_RT = None
+    if len(set(count.values())) > 1:
+        token_mask_RT = torch.arange(T, device=device) < n_tokens_R.unsqueeze(1)
+    return Rows(
+        tokens_RTC=tokens_RTC,
+        token_mask_RT=token_mask_RT,
+        electrode_R=torch.from_numpy(mapped_NE[mask_NE]).to(device),
+        mask_NE=torch.from_numpy(mask_NE).to(device),
+    )
+
+
+def encode(ete: ETE, rows: Rows, *, special: bool = True, states: bool = False) -> Encoded:
+    """Run the encoder's tokens: keys and values for the special token, and the mean and last state where asked.
+
+    Gradients flow if the caller lets them; a frozen encoder is run under `torch.no_grad`.
+    """
+    mask = rows.token_mask_RT
+    n_positions_R = None if mask is None else mask.sum(dim=1) + 1
+    features = None
+    if states:
+        if mask is not None and not ete.config.causal:
+            h_RPD = ete(rows.tokens_RTC, rows.electrode_R, mask)
+            cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask) if special else None
+        else:
+            # Padding stands at the end, where causal attention does not look.
+            h_RPD, bare = ete.prefill_states(rows.tokens_RTC, rows.electrode_R)
+            cache = Cache(keys=bare.keys, values=bare.values, n_positions_B=n_positions_R) if special else None
+        features = _pool(h_RPD, n_positions_R)
+    else:
+        cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask)
+    return Encoded(cache=cache, features_RF=features, electrode_R=rows.electrode_R, mask_NE=rows.mask_NE)
+
+
+def _pool(h_RPD: Tensor, n_positions_R: Tensor | None) -> Tensor:
+    """Mean over the tokens' positions (v_e's left out) and the last state, side by side (R, 2D)."""
+    if n_positions_R is None:
+        return torch.cat((h_RPD[:, 1:].mean(dim=1), h_RPD[:, -1]), dim=1)
+    position_P = torch.arange(h_RPD.shape[1], device=h_RPD.device)
+    inside_RP1 = ((position_P > 0) & (position_P < n_positions_R.unsqueeze(1))).unsqueeze(-1).to(h_RPD.dtype)
+    mean_RD = (h_RPD * inside_RP1).sum(dim=1) / inside_RP1.sum(dim=1)
+    last_RD = h_RPD[torch.arange(len(h_RPD), device=h_RPD.device), n_positions_R - 1]
+    return torch.cat((mean_RD, last_RD), dim=1)
+
+
+def band_power(rows: Rows, config: ETEConfig) -> Encoded:
+    """Log power in the five classical bands of every row (R, 5): what the graph gets where the encoder is left out."""
+    power_RTF = torch.fft.rfft(
+        rows.tokens_RTC * torch.hann_window(config.token_samples, device=rows.electrode_R.device)
+    )
+    power_RTF = power_RTF.abs().square()
+    if rows.token_mask_RT is None:
+        power_RF = power_RTF.mean(dim=1)
+    else:
+        weight_RT1 = rows.token_mask_RT.unsqueeze(-1).to(power_RTF.dtype)
+        power_RF = (power_RTF * weight_RT1).sum(dim=1) / weight_RT1.sum(dim=1)
+    frequency_F = torch.fft.rfftfreq(config.token_samples, 1.0 / config.sfreq_hz).to(power_RF.device)
+    bands = []
+    for low, high in BANDS_HZ:
+        inside = (frequency_F >= low) & (frequency_F < high)
+        if not bool(inside.any()):  # a short token resolves no such low band: its nearest bin stands in
+            inside = torch.arange(len(frequency_F), device=inside.device) == (frequency_F - low).abs().argmin()
+        bands.append(power_RF[:, inside].mean(dim=1))
+    features_RF = torch.stack(bands, dim=1).clamp_min(1e-6).log() / 4
+    return Encoded(cache=None, features_RF=features_RF, electrode_R=rows.electrode_R, mask_NE=rows.mask_NE)
+
+
+def join(parts: Sequence[Encoded]) -> Encoded:
+    """Groups of trials of the same number of positions as one group; electrodes are padded to the widest."""
+    if len(parts) == 1:
+        return parts[0]
+    E = max(p.mask_NE.shape[1] for p in parts)
+    caches = [p.cache for p in parts]
+    cache = None
+    if all(c is not None for c in caches):
+        held = [c for c in caches if c is not None]
+        n_positions = [
+            c.n_positions_B
+            if c.n_positions_B is not None
+            else torch.full((c.keys[0].shape[0],), c.n_positions, device=c.keys[0].device)
+            for c in held
+        ]
+        P = max(c.n_positions for c in held)
+        n_layers = len(held[0].keys)
+
+        def stack(of: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+            return tuple(
+                torch.cat([F.pad(t[layer], (0, 0, 0, P - t[layer].shape[2])) for t in of]) for layer in range(n_layers)
+            )
+
+        plain = all(c.n_positions_B is None and c.n_positions == P for c in held)
+        cache = Cache(
+            keys=stack([c.keys for c in held]),
+            values=stack([c.values for c in held]),
+            n_positions_B=None if plain else torch.cat(n_positions),
+        )
+    features = [p.features_RF for p in parts]
+    return Encoded(
+        cache=cache,
+        features_RF=torch.cat([f for f in features if f is not None]) if features[0] is not None else None,
+        electrode_R=torch.cat([p.electrode_R for p in parts]),
+        mask_NE=torch.cat([F.pad(p.mask_NE, (0, E - p.mask_NE.shape[1])) for p in parts]),
+    )
