@@ -26,7 +26,7 @@ from eegprep.errors import UsageError
 from .order import Order, epoch_keys, permute
 from .windows import WindowBatch, WindowIndex
 
-__all__ = ["WindowLoader"]
+__all__ = ["WindowLoader", "gather_ahead"]
 
 # Orders are computed for this many samples at once: many small NumPy calls would cost more than the gather.
 _ORDER_CHUNK = 1 << 15
@@ -51,7 +51,7 @@ class WindowLoader:
     prefetch : int
         Batches gathered ahead; 0 gathers in the calling thread.
     random_offset : bool
-        Start every window up to one stride later, by an amount that (seed, epoch, sample) decide.
+        Start every window up to one stride later, by an amount that (offset_seed, epoch, sample) decide.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class WindowLoader:
         drop_last: bool = True,
         prefetch: int = 2,
         random_offset: bool = False,
-        seed: int = 0,
+        offset_seed: int = 0,
     ) -> None:
         if batch_size < 1 or not 0 <= rank < world:
             raise UsageError(
@@ -74,7 +74,7 @@ class WindowLoader:
             )
         self.index, self.order, self.batch_size = index, order, batch_size
         self.rank, self.world, self.drop_last, self.prefetch = rank, world, drop_last, prefetch
-        self.random_offset, self.seed = random_offset, seed
+        self.random_offset, self.offset_seed = random_offset, offset_seed
         self.epoch = 0
         self.position = 0
 
@@ -101,21 +101,23 @@ class WindowLoader:
 
     def __iter__(self) -> Iterator[WindowBatch]:
         epoch, step = self.epoch, self.batch_size * self.world
-        source = _ahead(self._batches(epoch, self.position), self.prefetch)
+        left = len(self.order) - self.position
+        stop = self.position + (left // step * step if self.drop_last else left)
+        source = gather_ahead(self._batches(epoch, self.position, stop), self.prefetch)
         try:
             for position, batch in source:
-                self.position = min(position + step, len(self.order))
+                after = position + step
+                self.epoch, self.position = (epoch, after) if after < stop else (epoch + 1, 0)
                 if batch is not None:
                     yield batch
         finally:
             source.close()
         self.epoch, self.position = epoch + 1, 0
 
-    def _batches(self, epoch: int, position: int) -> Iterator[tuple[int, WindowBatch | None]]:
+    def _batches(self, epoch: int, position: int, stop: int) -> Iterator[tuple[int, WindowBatch | None]]:
         """Every batch from a position on, with the position that it begins at; None where this rank has nothing."""
-        step, n = self.batch_size * self.world, len(self.order)
+        step = self.batch_size * self.world
         chunk = max(1, _ORDER_CHUNK // self.batch_size)
-        stop = position + (n - position) // step * step if self.drop_last else n
         while position < stop:
             end = min(position + chunk * step, stop)
             mine = np.arange(position + self.rank, end, self.world, dtype=np.int64)
@@ -128,14 +130,14 @@ class WindowLoader:
     def _gather(self, epoch: int, indices: NDArray[np.int64]) -> WindowBatch:
         shift = None
         if self.random_offset:
-            keys = epoch_keys(self.seed, epoch, _SHIFT_STREAM)
+            keys = epoch_keys(self.offset_seed, epoch, _SHIFT_STREAM)
             shift = permute(indices, len(self.index), keys) % self.index.stride
         batch = self.index.gather(indices, shift=shift)
         fields = {f.name: torch.from_numpy(getattr(batch, f.name)) for f in dataclasses.fields(batch)}
         return WindowBatch(**fields)
 
 
-def _ahead(items: Iterator[Any], n: int) -> Generator[Any, None, None]:
+def gather_ahead(items: Iterator[Any], n: int) -> Generator[Any, None, None]:
     """The same items, up to `n` of them made ahead in a thread that ends with the iterator."""
     if n < 1:
         yield from items

@@ -11,12 +11,14 @@ import pytest
 
 from eegprep.shards import ShardSet, build_shard_set
 
+HERE = Path(__file__).parent
 
-def load_synthetic() -> ModuleType:
-    """`synthetic.py` as a module; tests are no package."""
-    name = "shards_synthetic"
+
+def load(path: Path) -> ModuleType:
+    """A file beside the tests as a module; tests are no package."""
+    name = f"shards_{path.stem}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name("synthetic.py"))
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -27,7 +29,17 @@ def load_synthetic() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def synthetic() -> ModuleType:
-    return load_synthetic()
+    return load(HERE.parent / "shards" / "synthetic.py")
+
+
+@pytest.fixture(scope="session")
+def hostile() -> ModuleType:
+    return load(HERE.parent / "shards" / "hostile.py")
+
+
+@pytest.fixture(scope="session")
+def fuzz() -> ModuleType:
+    return load(HERE.parents[1] / "benchmarks" / "fuzz.py")
 
 
 @pytest.fixture(scope="session")

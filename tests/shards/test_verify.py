@@ -1,0 +1,325 @@
+"""Every corruption is caught and named, also where all hashes were made to agree; nothing runs, grows or is written."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eegprep.errors import EEGPTError, RefusedError, UsageError
+from eegprep.shards import ShardSet, verify_shard_set
+from eegprep.shards.sums import SHARD_PATH
+
+
+@pytest.fixture
+def damaged(shard_folder, hostile, tmp_path) -> Path:
+    return hostile.copy_of(shard_folder, tmp_path / "set")
+
+
+def first_shard(folder: Path) -> Path:
+    return folder / ShardSet.open(folder).shards[0].name
+
+
+def refuses(folder: Path, *words: str, deep: bool = False) -> str:
+    with pytest.raises(RefusedError) as error:
+        verify_shard_set(folder, deep=deep)
+    text = str(error.value)
+    for word in words:
+        assert word in text
+    return text
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("rb+") as handle:
+        handle.seek(at)
+        handle.write(data)
+
+
+def test_a_whole_set_passes_both_checks_and_the_cheap_one_reads_little(shard_folder):
+    cheap, deep = verify_shard_set(shard_folder), verify_shard_set(shard_folder, deep=True)
+    assert cheap.n_blocks == deep.n_blocks > 0
+    assert deep.n_bytes > cheap.n_bytes
+
+
+@pytest.mark.parametrize("where", ["header", "samples", "json", "end"])
+def test_one_flipped_bit_in_a_shard_is_found_and_named(damaged, where):
+    shard, opened = first_shard(damaged), ShardSet.open(damaged)
+    size, offset = shard.stat().st_size, int(opened.blocks.offset[0])
+    at = {
+        "header": 5,
+        "samples": offset + 11,
+        "json": offset + 2 * int(opened.blocks.n_samples[0]) + 700,
+        "end": size - 3,
+    }
+    byte = shard.read_bytes()[at[where]]
+    overwrite(shard, at[where], bytes([byte ^ 4]))
+    refuses(damaged, "shards/Fp1/Fp1-000000.tar", deep=True)
+    if where != "samples":
+        refuses(damaged, "shards/Fp1/Fp1-000000.tar")
+
+
+def test_a_flipped_sample_is_named_by_its_member_also_where_the_shards_hash_was_made_to_agree(damaged, hostile):
+    opened = ShardSet.open(damaged)
+    overwrite(first_shard(damaged), int(opened.blocks.offset[1]), b"\x55")
+    hostile.reseal(damaged)
+    refuses(damaged, "member synthetic+000+-+1+Fp1+512.npy", "CRC-32", deep=True)
+
+
+def test_every_single_byte_of_a_shard_matters(damaged):
+    shard = first_shard(damaged)
+    data = shard.read_bytes()
+    for at in np.random.default_rng(0).integers(0, len(data), 60):
+        overwrite(shard, int(at), bytes([data[at] ^ 1]))
+        refuses(damaged, "Fp1-000000.tar", deep=True)
+        overwrite(shard, int(at), data[at : at + 1])
+    verify_shard_set(damaged, deep=True)
+
+
+def test_a_shard_cut_short_is_refused_before_it_is_mapped(damaged):
+    shard = first_shard(damaged)
+    os.truncate(shard, shard.stat().st_size - 512)
+    refuses(damaged, "Fp1-000000.tar", "bytes")
+    with pytest.raises(RefusedError, match="another size"):
+        ShardSet.open(damaged).signal_i16(0)
+
+
+def test_a_shard_cut_short_is_found_also_where_all_hashes_agree(damaged, hostile):
+    shard = first_shard(damaged)
+    os.truncate(shard, shard.stat().st_size - 512)
+    hostile.reseal(damaged)
+    refuses(damaged)
+
+
+def test_a_missing_shard_is_named(damaged):
+    first_shard(damaged).unlink()
+    refuses(damaged, "Fp1-000000.tar")
+    with pytest.raises(RefusedError, match="missing"):
+        ShardSet.open(damaged).signal_i16(0)
+
+
+def test_two_swapped_shards_are_named(damaged, hostile):
+    a, b = (damaged / ShardSet.open(damaged).shards[k].name for k in (0, 1))
+    one, two = a.read_bytes(), b.read_bytes()
+    a.write_bytes(two)
+    b.write_bytes(one)
+    refuses(damaged, a.name, b.name, deep=True)
+    hostile.reseal(damaged)
+    refuses(damaged, a.name)
+
+
+def test_a_doubled_or_missing_member_is_found_also_where_all_hashes_agree(damaged, hostile):
+    shard, opened = first_shard(damaged), ShardSet.open(damaged)
+    data, second = shard.read_bytes(), int(opened.blocks.offset[1]) - 1024
+    shard.write_bytes(data[:second] + data[:second] + data[second:])
+    hostile.reseal(damaged)
+    refuses(damaged, shard.name)
+    shard.write_bytes(data[second:])
+    hostile.reseal(damaged)
+    refuses(damaged)
+
+
+def test_a_file_that_the_set_does_not_list_is_named(damaged):
+    (damaged / "shards" / "Fp1" / "notes.txt").write_text("x")
+    refuses(damaged, "shards/Fp1/notes.txt")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("offset", 1 << 50),
+        ("offset", -512),
+        ("offset", 1025),
+        ("n_samples", 1 << 40),
+        ("n_samples", 0),
+        ("start_sample", -1),
+        ("start_sample", 1 << 61),
+        ("recording", 10**6),
+        ("recording", -1),
+        ("electrode", 137),
+        ("electrode", 10**6),
+        ("shard", 10**6),
+        ("shard", -1),
+        ("stretch", 99),
+        ("scale_uv", 0.0),
+        ("scale_uv", float("nan")),
+        ("scale_uv", 0.3),
+        ("sigma_uv", float("inf")),
+        ("sigma_uv", -1.0),
+    ],
+)
+def test_a_wrong_number_in_the_index_is_refused_at_opening(damaged, hostile, column, value):
+    def change(columns):
+        columns[column][3] = value
+
+    hostile.edit_table(damaged, "blocks.parquet", change)
+    with pytest.raises(RefusedError, match=f"block \\d+, column '{column}'|block 3"):
+        ShardSet.open(damaged)
+
+
+def test_samples_that_the_index_puts_into_another_block_are_found(damaged, hostile):
+    def change(columns):
+        columns["start_sample"][2] += 512 - 512 // 2
+        columns["scale_uv"][0] *= 2
+
+    hostile.edit_table(damaged, "blocks.parquet", change)
+    refuses(damaged)
+
+
+@pytest.mark.parametrize(("column", "value"), [("start_sample", 10**9), ("n_samples", 0), ("recording", 77)])
+def test_a_trial_outside_its_recording_is_refused(damaged, hostile, column, value):
+    hostile.edit_table(damaged, "trials.parquet", lambda c: c[column].__setitem__(0, value))
+    with pytest.raises(RefusedError, match="trial 0"):
+        ShardSet.open(damaged)
+
+
+@pytest.mark.parametrize(("column", "value"), [("task", "feet"), ("label", "up")])
+def test_a_trial_of_an_unknown_task_or_label_is_named(damaged, hostile, column, value):
+    hostile.edit_table(damaged, "trials.parquet", lambda c: c[column].__setitem__(0, value))
+    refuses(damaged, value)
+
+
+def test_wrong_counts_are_named(damaged, hostile):
+    hostile.edit_table(damaged, "electrodes.parquet", lambda c: c["n_blocks"].__setitem__(0, 7), seal=False)
+    hostile.reseal(damaged)
+    refuses(damaged, "electrodes.parquet counts 7 blocks")
+
+
+def test_a_moved_electrode_id_is_refused(damaged, hostile):
+    def swap(columns):
+        columns["name"][0], columns["name"][1] = columns["name"][1], columns["name"][0]
+
+    hostile.edit_table(damaged, "electrodes.parquet", swap)
+    with pytest.raises(RefusedError):
+        ShardSet.open(damaged)
+
+
+def test_one_person_in_two_splits_is_named(damaged, hostile):
+    def change(columns):
+        columns["subject"][1] = columns["subject"][0]
+        columns["id"][1] = columns["id"][0].replace("/1", "/2")
+        columns["run"][1] = "2"
+        columns["split"][:2] = ["train", "test"]
+
+    hostile.edit_table(damaged, "recordings.parquet", change)
+    assert "splits train and test" in refuses(damaged)
+
+
+def test_another_version_is_refused(damaged, hostile):
+    lock = (damaged / "lock.yaml").read_text().replace("format_version: 1", "format_version: 2")
+    (damaged / "lock.yaml").write_text(lock)
+    hostile.reseal(damaged)
+    refuses(damaged, "format version 1")
+
+
+def test_other_columns_are_refused(damaged, hostile):
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(damaged / "blocks.parquet").read()
+    pq.write_table(table.drop_columns(["crc32"]), damaged / "blocks.parquet", compression="none")
+    hostile.reseal(damaged)
+    with pytest.raises(RefusedError, match="other columns"):
+        ShardSet.open(damaged)
+
+
+@pytest.mark.parametrize("options", [{"compression": "zstd"}, {"row_group_size": 10**6, "use_dictionary": True}])
+def test_tables_that_could_outgrow_their_file_are_refused(damaged, hostile, options):
+    def many(columns):
+        for name in columns:
+            columns[name] = [columns[name][0]] * 2_000_000
+
+    hostile.edit_table(damaged, "trials.parquet", many, **options)
+    assert (damaged / "trials.parquet").stat().st_size < 1_000_000
+    with pytest.raises(RefusedError, match="damaged"):
+        ShardSet.open(damaged)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.tar",
+        "/etc/passwd",
+        "shards/Fp1/../../x.tar",
+        "shards/Fp1/Cz-000000.tar",
+        "shards/Fp1/Fp1-0.tar",
+        "x",
+    ],
+)
+def test_a_path_that_leads_elsewhere_is_refused(damaged, hostile, name):
+    hostile.edit_sums(damaged, lambda lines: lines.update({name: "0" * 64}))
+    with pytest.raises(RefusedError, match="SHA256SUMS"):
+        ShardSet.open(damaged)
+
+
+def test_a_shard_listed_under_a_foreign_path_is_refused(damaged, hostile):
+    def change(columns):
+        rows = json.loads(columns["shards"][0])
+        rows[0][0] = "../" + rows[0][0]
+        columns["shards"][0] = json.dumps(rows)
+
+    hostile.edit_table(damaged, "electrodes.parquet", change, seal=False)
+    hostile.edit_sums(damaged, lambda lines: None)
+    with pytest.raises(RefusedError):
+        ShardSet.open(damaged)
+
+
+def test_a_member_with_a_path_or_an_object_header_is_never_opened_only_named(damaged, hostile, tmp_path):
+    """The samples are read by offset and the frame is compared, so a hostile tar has nothing to act on."""
+    shard = first_shard(damaged)
+    buffer = io.BytesIO()
+    evil = io.BytesIO()
+    np.save(evil, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        info = tarfile.TarInfo("../../escaped.npy")
+        info.size = len(evil.getvalue())
+        tar.addfile(info, io.BytesIO(evil.getvalue()))
+    data = shard.read_bytes()
+    shard.write_bytes((buffer.getvalue() + data)[: len(data)])
+    hostile.reseal(damaged)
+    refuses(damaged, shard.name, deep=True)
+    assert not (tmp_path.parent / "escaped.npy").exists()
+
+
+def test_yaml_that_grows_or_names_objects_is_refused(damaged, hostile):
+    bombs = [
+        "- &a [x, x]\n- &b [*a, *a]\n- [*b, *b]\n",
+        "!!python/object/apply:os.system ['touch /tmp/eegpt-was-here']\n",
+        "{a: 1, a: 2}\n",
+        "[" * 100_000,
+    ]
+    for text in bombs:
+        (damaged / "manifest.yaml").write_text(text)
+        hostile.reseal(damaged)
+        with pytest.raises(EEGPTError):
+            verify_shard_set(damaged)
+    assert not Path("/tmp/eegpt-was-here").exists()
+
+
+def test_an_unfinished_set_says_what_to_do(damaged):
+    (damaged / "SHA256SUMS").unlink()
+    with pytest.raises(UsageError, match="no finished shard set"):
+        verify_shard_set(damaged)
+    with pytest.raises(UsageError, match="no such shard set"):
+        ShardSet.open(damaged / "nothing")
+
+
+def test_every_truncation_of_every_index_file_is_refused(damaged, hostile):
+    names = [p.name for p in damaged.iterdir() if p.is_file() and p.name != "SHA256SUMS"]
+    assert len(names) == 6
+    for name in names:
+        data = (damaged / name).read_bytes()
+        for n in {0, 1, len(data) // 2, len(data) - 1}:
+            (damaged / name).write_bytes(data[:n])
+            with pytest.raises(RefusedError, match="not the file that SHA256SUMS names"):
+                ShardSet.open(damaged)
+        (damaged / name).write_bytes(data)
+
+
+def test_the_paths_of_shards_are_told_from_all_others():
+    assert SHARD_PATH.fullmatch("shards/Fp1/Fp1-000000.tar")
+    for bad in ("shards/Fp1/Fp2-000000.tar", "shards/./.-000000.tar", "shards/Fp1/Fp1-000000.tar\n"):
+        assert SHARD_PATH.fullmatch(bad) is None
