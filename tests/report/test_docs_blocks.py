@@ -1,0 +1,156 @@
+"""The documentation's blocks are run as a reader would run them, page by page, from top to bottom.
+
+`bash` and `python` blocks are run in one folder a page; a `yaml` block whose first line is `# name.yaml` is written
+to that file; `sh` blocks (Slurm, installation) are checked for their syntax alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = [DOCS / "start.md", *sorted((DOCS / "how-to").glob("*.md"))]
+FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<kind>\w*)\n(?P<text>.*?)^(?P=ticks)\s*$", re.MULTILINE | re.DOTALL)
+PEOPLE = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: Path
+    line: int
+    kind: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    source = page.read_text(encoding="utf-8")
+    return [
+        Block(page=page, line=source[: m.start()].count("\n") + 1, kind=m["kind"], text=m["text"])
+        for m in FENCE.finditer(source)
+    ]
+
+
+def run(block: Block, folder: Path) -> None:
+    """Run one block in `folder`; a failure shows the block and what it printed."""
+    if block.kind == "yaml":
+        named = re.match(r"# (\S+\.yaml)\n", block.text)
+        if named is not None:
+            (folder / named[1]).write_text(block.text, encoding="utf-8")
+        return
+    command = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-W", "error", "-c"]}[block.kind]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    done = subprocess.run([*command, block.text], cwd=folder, env=environment, capture_output=True, text=True)
+    where = f"{block.page.name}:{block.line}"
+    assert done.returncode == 0, f"{where} ended with {done.returncode}\n{block.text}\n{done.stdout}\n{done.stderr}"
+
+
+def runnable(page: Path) -> list[Block]:
+    return [b for b in blocks(page) if b.kind in ("bash", "python", "yaml")]
+
+
+@pytest.fixture(scope="module")
+def recordings(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the pages call `recordings`: five people of EEGMAT."""
+    folder = tmp_path_factory.mktemp("docs") / "recordings"
+    folder.mkdir()
+    for i in range(PEOPLE):
+        for run_ in (1, 2):
+            name = f"Subject{i:02d}_{run_}.edf"
+            source = data_dir / "eegmat" / name
+            if not source.is_file():
+                pytest.skip(f"needs EEGMAT: {name} is not there")
+            shutil.copyfile(source, folder / name)
+    return folder
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_start_page_runs_from_top_to_bottom(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "recordings").symlink_to(recordings)
+    for block in runnable(DOCS / "start.md"):
+        run(block, tmp_path)
+    assert (tmp_path / "store.html").stat().st_size > 10_000
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_the_page_on_sharing_runs(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "recordings").symlink_to(recordings)
+    for block in blocks(DOCS / "start.md"):
+        if block.kind == "yaml":
+            run(block, tmp_path)
+    for block in runnable(DOCS / "how-to" / "share-with-another-lab.md"):
+        run(block, tmp_path)
+
+
+@pytest.mark.data
+def test_the_page_on_adding_a_data_set_runs(recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "recordings").symlink_to(recordings)
+    for block in runnable(DOCS / "how-to" / "add-a-data-set.md"):
+        run(block, tmp_path)
+
+
+def test_the_page_on_other_readers_runs(toy_shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "shards").symlink_to(toy_shards)
+    for block in runnable(DOCS / "how-to" / "read-shards-elsewhere.md"):
+        run(block, tmp_path)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_block_is_run_or_checked(page: Path) -> None:
+    """A kind of block that no test looks at would be a hole."""
+    for block in blocks(page):
+        where = f"{page.name}:{block.line}"
+        assert block.kind in ("bash", "python", "yaml", "sh", "text"), f"{where}: {block.kind!r}"
+        if block.kind in ("sh", "bash"):
+            done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True)
+            assert done.returncode == 0, f"{where}: {done.stderr}"
+
+
+def test_every_page_with_blocks_to_run_has_a_test_that_runs_it() -> None:
+    tested = {"start.md", "share-with-another-lab.md", "add-a-data-set.md", "read-shards-elsewhere.md"}
+    assert {p.name for p in PAGES if runnable(p)} <= tested
+
+
+def test_commands_and_options_in_the_pages_exist() -> None:
+    """Blocks that are not run must still name commands and options that there are."""
+    import typer.main
+
+    from _eegpt_cli import model, prep
+
+    apps = {"eegprep": typer.main.get_group(prep.build()), "eegpt": typer.main.get_group(model.build())}
+    for page in PAGES:
+        for block in blocks(page):
+            if block.kind not in ("sh", "bash"):
+                continue
+            text = block.text.replace("\\\n", " ")
+            for module, name in (("model", "eegpt"), ("prep", "eegprep")):
+                text = text.replace(f"-m _eegpt_cli.{module}", f"\n{name}")
+            for line in text.split("\n"):
+                words = line.split()
+                if words and words[0] in apps:
+                    check_command(apps[words[0]], words, f"{page.name}:{block.line}: {line}")
+
+
+def check_command(group: object, words: list[str], where: str) -> None:
+    command: object = group
+    for word in words[1:]:
+        inner = getattr(command, "commands", None)
+        if not inner:
+            break
+        assert word in inner, where
+        command = inner[word]
+    known = {o for p in command.params for o in [*p.opts, *p.secondary_opts]} | {"--help"}  # type: ignore[attr-defined]
+    used = {w.split("=")[0] for w in words if w.startswith("--")}
+    assert used <= known, f"{where}: no such option {sorted(used - known)}"
