@@ -122,6 +122,8 @@ def _checked(hint: Any, value: Any, where: str) -> Any:
 
 
 def _scalar(hint: Any, value: Any, where: str) -> Any:
+    if hint in (int, float) and isinstance(value, str):
+        value = _literal(value)  # YAML reads 1e-4 as text
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise UsageError(f"{where} is not finite", found=value, expected="a finite number")

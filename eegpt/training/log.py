@@ -1,0 +1,108 @@
+"""What a run tells: JSON lines for machines, TensorBoard where it is installed, a progress line on a terminal.
+
+What enters: plain records. What leaves: `log.jsonl`, in which every line is whole, and after a run was
+continued no line tells of a step that has been done again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from eegprep.files import write_atomic
+
+__all__ = ["RunLog", "read_log", "progress_line"]
+
+LOG = "log.jsonl"
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """All whole lines of a run's log; a line that a kill cut short is left out."""
+    path = Path(run) / LOG
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]  # a whole line has its end behind it
+
+
+class RunLog:
+    """Appends records to `log.jsonl` and to TensorBoard.
+
+    Parameters
+    ----------
+    run : Path
+    from_step : int
+        Records of this step and later ones are dropped from an earlier log: they are about to be made again.
+    tensorboard : bool
+    """
+
+    def __init__(self, run: Path, *, from_step: int, tensorboard: bool) -> None:
+        kept = [r for r in read_log(run) if r["step"] <= from_step]
+        write_atomic(run / LOG, "".join(_line(r) for r in kept))
+        self._file = (run / LOG).open("a", encoding="utf-8")
+        self._board: Any = None
+        if tensorboard and importlib.util.find_spec("tensorboard") is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(run / "tensorboard"), purge_step=from_step + 1)
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Append one record; it must have `step`."""
+        self._file.write(_line(record))
+        self._file.flush()
+        if self._board is not None:
+            for name, value in _scalars(record):
+                self._board.add_scalar(name, value, record["step"])
+
+    def close(self) -> None:
+        """Close both."""
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _scalars(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _scalars(value, f"{prefix}{key}/")
+        elif isinstance(value, (int, float)) and key != "step":
+            yield f"{prefix}{key}", float(value)
+
+
+@contextlib.contextmanager
+def progress_line(total: int, start: int, *, shown: bool) -> Iterator[Callable[[int, str], None]]:
+    """A rich progress line on stderr where that is a terminal; yields `update(step, text)`."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda step, text: None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("pre-training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=total, completed=start, text="")
+        yield lambda step, text: progress.update(task, completed=step, text=text)

@@ -1,0 +1,178 @@
+"""One process, a copy of the model in each of several (DDP), or a part of it in each (FSDP2).
+
+What enters: the module with its objective, and the runtime. What leaves: a `Parallel` that the loop treats
+alike in all three cases: which module to call, when gradients are exchanged, how a state is written and read.
+
+With FSDP every process writes its own part of weights and optimiser through torch.distributed.checkpoint, as
+safetensors (DCP's own format needs pickle to be read), while training goes on; a state can be read by another
+number of processes. The plain export, model.safetensors, is written in every case.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from eegprep.files import sync_folder, write_json
+from eegpt.model.config import to_mapping
+from eegpt.model.ete import ETE
+from eegpt.training import checkpoint as ck
+from eegpt.training.config import PretrainConfig
+from eegpt.training.objective import Pretraining
+from eegpt.training.runtime import Runtime
+
+__all__ = ["Parallel", "parallelise"]
+
+
+def parallelise(module: Pretraining, here: Runtime, config: PretrainConfig) -> Parallel:
+    """Wrap the module for as many processes as there are, and compile it where that is asked for."""
+    if config.parallel == "fsdp" and here.world > 1:
+        return _Sharded(module, here, config)
+    return Parallel(module, here, config)
+
+
+class Parallel:
+    """One process, or a copy of the model in each."""
+
+    def __init__(self, module: Pretraining, here: Runtime, config: PretrainConfig) -> None:
+        self.here = here
+        self.module: Callable[..., dict[str, Tensor]] = module
+        if config.compile:
+            self.module = torch.compile(module, dynamic=False)
+        self._ddp: nn.parallel.DistributedDataParallel | None = None
+        if here.world > 1:
+            ids = [here.device.index] if here.device.type == "cuda" else None
+            self._ddp = nn.parallel.DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
+            self.module = self._ddp
+
+    def accumulate(self, last: bool) -> AbstractContextManager[Any]:
+        """Around a micro batch: gradients are exchanged after the last one alone."""
+        return contextlib.nullcontext() if last or self._ddp is None else self._ddp.no_sync()
+
+    def save(self, run: Path, state: ck.State, ete: ETE, optimiser: torch.optim.Optimizer) -> None:
+        """Write a state and the plain export; returns when both are whole."""
+        if self.here.first:
+            ck.save_state(run, state, ete, optimiser)
+        self.here.wait()
+
+    def load(self, folder: Path, ete: ETE, optimiser: torch.optim.Optimizer) -> ck.State:
+        """Put weights and optimiser of a state back."""
+        return ck.load_state(folder, ete, optimiser)
+
+    def finish(self) -> None:
+        """Wait for what is still being written."""
+
+
+class _Sharded(Parallel):
+    """A part of every weight in each process; gathered layer by layer when needed."""
+
+    def __init__(self, module: Pretraining, here: Runtime, config: PretrainConfig) -> None:
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
+        self.here = here
+        self._pending: tuple[Any, Path, ck.State] | None = None
+        policy = MixedPrecisionPolicy()
+        if here.precision == "bfloat16":
+            policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+        for layer in module.ete.layers:
+            fully_shard(layer, mp_policy=policy)
+        self._root = fully_shard(module.ete, mp_policy=policy)
+        for method in ("predict", "spectrum"):  # they use the encoder's own weights outside of its forward pass
+            register_fsdp_forward_method(module.ete, method)
+        self.module = torch.compile(module) if config.compile else module
+
+    def accumulate(self, last: bool) -> AbstractContextManager[Any]:
+        self._root.set_requires_gradient_sync(last)
+        return contextlib.nullcontext()
+
+    def save(self, run: Path, state: ck.State, ete: ETE, optimiser: torch.optim.Optimizer) -> None:
+        """Begin to write a state; it counts once `finish` or the next `save` has renamed it into place."""
+        import torch.distributed.checkpoint as dcp
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        self.finish()
+        part = run / ck.STATE / f".step-{state.step:08d}.part"
+        if self.here.first:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+        whole: Any = get_model_state_dict(ete, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+        if self.here.first:
+            ck.save_tensors(run / ck.WEIGHTS, whole)
+        self.here.wait()
+        tensors = _flat(ete, optimiser)
+        writer = HuggingFaceStorageWriter(path=str(part), save_distributed=True)
+        future = dcp.async_save(tensors, storage_writer=writer, process_group=_gloo())
+        self._pending = (future, part, state)
+        if state.finished:
+            self.finish()
+
+    def finish(self) -> None:
+        """Wait for the state that is being written, and give it its final name."""
+        if self._pending is None:
+            return
+        future, part, state = self._pending
+        self._pending = None
+        future.result()
+        self.here.wait()
+        if self.here.first:
+            write_json(part / "state.json", to_mapping(state))
+            final = part.with_name(f"step-{state.step:08d}")
+            shutil.rmtree(final, ignore_errors=True)
+            part.replace(final)
+            sync_folder(final.parent)
+            ck.drop_old_states(final.parent.parent)
+        self.here.wait()
+
+    def load(self, folder: Path, ete: ETE, optimiser: torch.optim.Optimizer) -> ck.State:
+        import torch.distributed.checkpoint as dcp
+        from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+
+        for parameter in ete.parameters():
+            optimiser.state[parameter] = {
+                "step": torch.zeros((), dtype=torch.float32, device=_step_device(parameter)),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+        tensors = _flat(ete, optimiser)
+        dcp.load(tensors, storage_reader=HuggingFaceStorageReader(path=str(folder)), process_group=_gloo())
+        state = ck.read_state(folder)
+        with torch.no_grad():
+            for entries in optimiser.state.values():
+                entries["step"].fill_(float(state.step))
+        return state
+
+
+def _step_device(parameter: Tensor) -> torch.device:
+    # The fused optimiser counts steps on the parameter's own device.
+    return parameter.device
+
+
+def _flat(ete: ETE, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Weights and moments under flat names, as views: loading into them loads the run."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in ete.named_parameters():
+        tensors[f"model/{name}"] = parameter.detach()
+        for key in ("exp_avg", "exp_avg_sq"):
+            if key in optimiser.state.get(parameter, {}):
+                tensors[f"{key}/{name}"] = optimiser.state[parameter][key]
+    return tensors
+
+
+def _gloo() -> dist.ProcessGroup:
+    """A CPU group: checkpoints are written in the background, beside the GPU's own exchange."""
+    global _GLOO
+    if _GLOO is None:
+        _GLOO = dist.new_group(backend="gloo")
+    return _GLOO
+
+
+_GLOO: dist.ProcessGroup | None = None

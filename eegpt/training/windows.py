@@ -1,0 +1,115 @@
+"""Shard sets as what pre-training reads: windows to train on, windows held out, and what they mean.
+
+What enters: folders of shard sets and the configuration. What leaves: `PretrainData`. A split that has no
+windows of the wanted length is left out and said so; training without any held-out window is possible, and
+then the run reports no held-out error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import UsageError
+from eegprep.files import sha256_file
+from eegprep.shards import ShardSet
+from eegpt.data import SampleOrder, WindowIndex
+from eegpt.training.config import PretrainConfig
+
+__all__ = ["PretrainData", "open_windows", "spread"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainData:
+    """What a run reads.
+
+    Attributes
+    ----------
+    train : tuple of (index, order)
+        One pair per window length that has windows, longest first.
+    heldout : dict of str to index
+        Held-out windows of the longest trained length, by split.
+    vocabulary : Vocabulary
+    recordings : tuple of str
+        Names that a batch's recording numbers mean.
+    fingerprints : dict of str to str
+        SHA-256 of each shard set's SHA256SUMS, by the set's folder name.
+    """
+
+    train: tuple[tuple[Any, Any], ...]
+    heldout: dict[str, Any]
+    vocabulary: Vocabulary
+    recordings: tuple[str, ...]
+    fingerprints: dict[str, str]
+
+
+def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData:
+    """Open shard sets for pre-training."""
+    if not shards:
+        raise UsageError("no shard set to train on", todo="name one or more with --shards")
+    sets = [ShardSet.open(Path(s)) for s in shards]
+    lengths = sorted(set(config.window_samples), reverse=True)
+    train = [
+        (index, SampleOrder(len(index), config.seed))
+        for n_samples in lengths
+        if (index := _index(sets, config, n_samples, config.train_splits)) is not None
+    ]
+    if not train:
+        present = sorted({split for s in sets for split in s.recordings.split})
+        raise UsageError(
+            "there is no window to train on",
+            found=f"splits {', '.join(map(repr, present))} in the shard sets",
+            expected=f"stretches of {lengths[-1]} samples or more in {', '.join(config.train_splits)}",
+            todo="set window_samples to shorter lengths, or train_splits to what the shard sets have",
+        )
+    first = train[0][0]
+    heldout = {}
+    for split in config.heldout_splits:
+        index = _index(sets, config, first.n_samples, (split,))
+        if index is not None:
+            heldout[split] = index
+    return PretrainData(
+        train=tuple(train),
+        heldout=heldout,
+        vocabulary=first.vocabulary,
+        recordings=tuple(first.recording_ids),
+        fingerprints=_fingerprints(shards),
+    )
+
+
+def spread(n: int, count: int) -> np.ndarray:
+    """At most `count` of the numbers 0 .. n-1, evenly spread, in order."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(np.int64))
+
+
+def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits: tuple[str, ...]) -> Any | None:
+    """An index, or None where these splits have no window of this length."""
+    present = {split for s in sets for split in s.recordings.split}
+    longest = max((int(s.spans.n_samples.max(initial=0)) for s in sets), default=0)
+    if not present & set(splits) or longest < n_samples:
+        return None
+    filters: dict[str, Any] = {"electrodes": config.electrodes or None, "datasets": config.datasets or None}
+    try:
+        return WindowIndex(
+            sets, n_samples=n_samples, stride=config.window_stride or n_samples, splits=splits, **filters
+        )
+    except UsageError as error:
+        if error.what != "no window is left":
+            raise
+        return None
+
+
+def _fingerprints(shards: Sequence[Path]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for folder in map(Path, shards):
+        name, i = folder.resolve().name, 1
+        while name in found:
+            i += 1
+            name = f"{folder.resolve().name}-{i}"
+        found[name] = sha256_file(folder / "SHA256SUMS")
+    return found

@@ -1,0 +1,81 @@
+"""Windows in memory that stand for a shard set: small, the same in every run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from eegprep.electrodes import Vocabulary
+from eegpt.data import SampleOrder
+from eegpt.training.windows import PretrainData
+
+
+@dataclass
+class MemoryIndex:
+    """`n` windows of autoregressive noise, all of one length."""
+
+    n: int
+    n_samples: int
+    seed: int
+    stride: int = 64
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(self.seed)
+        signal = np.zeros((self.n, self.n_samples + 64))
+        noise = rng.standard_normal(signal.shape)
+        for t in range(2, signal.shape[1]):
+            signal[:, t] = 1.7 * signal[:, t - 1] - 0.9 * signal[:, t - 2] + noise[:, t]
+        signal *= 10.0 / signal.std()
+        self.signal = np.round(signal[:, 64:] / 0.05).astype(np.int16)
+        self.electrode = rng.integers(0, 138, self.n).astype(np.int32)
+        self.scale_uv = np.full(self.n, 0.05, np.float32)
+        self.gathered: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return self.n
+
+    def gather(self, indices, *, shift=None):
+        self.gathered.append(np.array(indices))
+        return SimpleNamespace(
+            signal_i16=self.signal[indices],
+            scale_uv=self.scale_uv[indices],
+            sigma_uv=np.full(len(indices), 10.0, np.float32),
+            electrode=self.electrode[indices],
+            recording=np.zeros(len(indices), np.int32),
+        )
+
+
+def memory_data(*, n: int = 96, lengths: tuple[int, ...] = (128,), heldout: int = 32) -> PretrainData:
+    train = tuple((index := MemoryIndex(n, length, i), SampleOrder(len(index), 5)) for i, length in enumerate(lengths))
+    return PretrainData(
+        train=train,
+        heldout={"validation": MemoryIndex(heldout, lengths[0], 99)} if heldout else {},
+        vocabulary=Vocabulary.base(),
+        recordings=("set/01/-/-",),
+        fingerprints={"set": "0" * 64},
+    )
+
+
+SMALL = {
+    "n_layers": 2, "width": 16, "n_heads": 2, "token_samples": 32, "token_stride": 8, "window_samples": (128,),
+    "batch_size": 16, "micro_batch": 8, "steps": 12, "warmup_steps": 3, "lr": 3e-3, "precision": "float32",
+    "log_every": 1, "evaluate_every": 0, "checkpoint_every": 4, "tensorboard": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def small() -> dict:
+    return dict(SMALL)
+
+
+@pytest.fixture
+def data() -> PretrainData:
+    return memory_data()
+
+
+@pytest.fixture
+def make_data():
+    return memory_data
