@@ -1,0 +1,25 @@
+"""Ingest: a data set's files into a standardised store. Plan, run, resume, quarantine; local processes or Dask.
+
+`ingest(manifest, folder, out, ...)` is all that is needed from outside.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eegprep.ingest.run import ingest
+    from eegprep.ingest.summary import IngestSummary
+
+__all__ = ["ingest", "IngestSummary"]
+
+_HOMES = {"ingest": "run", "IngestSummary": "summary"}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on demand: worker processes import one module of this package and not the rest.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

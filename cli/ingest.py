@@ -1,0 +1,177 @@
+"""`eegprep ingest`: recordings of a data set, folder or file into a standardised store."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from eegprep.ingest import IngestSummary
+    from eegprep.manifest import Manifest
+
+
+def register(app: typer.Typer) -> None:
+    """Add `ingest` to the app."""
+
+    @app.command()
+    def ingest(
+        dataset: Annotated[
+            str,
+            typer.Argument(help="Name of the catalogue, manifest (.yaml), folder or file.", show_default=False),
+        ],
+        source: Annotated[
+            Path | None,
+            typer.Option(help="Folder of the data set's files; default: EEGPT_DATA/<name>, else it is fetched."),
+        ] = None,
+        out: Annotated[Path | None, typer.Option(help="The store to write; default: stores/<name>.")] = None,
+        recipe: Annotated[
+            str | None, typer.Option(help="Recipe by name or path (.yaml), instead of the manifest's.")
+        ] = None,
+        workers: Annotated[
+            int, typer.Option(min=0, help="Processes; with --cluster slurm, jobs; 0: none beside this one.")
+        ] = 1,
+        cluster: Annotated[
+            str | None, typer.Option(help="Dask scheduler (tcp://host:port), or slurm.", show_default=False)
+        ] = None,
+        keep_duplicates: Annotated[
+            bool, typer.Option("--keep-duplicates", help="Keep recordings whose signal is there already.")
+        ] = False,
+        partial: Annotated[
+            bool, typer.Option("--partial", help="The folder holds a part of the data set, and that is meant.")
+        ] = False,
+        as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    ) -> None:
+        """Standardise recordings: 256 Hz, microvolt, electrodes by name.
+
+        After an interruption the same command goes on; finished recordings are not made again.
+
+        Exit code 1 where some recordings failed (they are listed). Example: `eegprep ingest eegmat --out stores/eegmat`
+        """
+        from eegprep.ingest import ingest as run
+        from eegprep.manifest import load_recipe
+
+        manifest, folder = _find(dataset, source)
+        chosen = None if recipe is None else load_recipe(recipe)
+        if folder is None:
+            folder = _fetched(manifest)
+        with _progress() as report:
+            summary = run(
+                manifest,
+                folder,
+                out or Path("stores") / manifest.name,
+                recipe=chosen,
+                workers=workers,
+                cluster=cluster,
+                keep_duplicates=keep_duplicates,
+                partial=partial,
+                progress=report,
+            )
+        if as_json:
+            plain = {**dataclasses.asdict(summary), "exit_code": summary.exit_code}
+            print(json.dumps(plain, default=str, indent=1, ensure_ascii=False))
+        else:
+            _print(summary)
+        if summary.exit_code:
+            raise typer.Exit(summary.exit_code)
+
+
+def _find(dataset: str, source: Path | None) -> tuple[Manifest, Path | None]:
+    """The manifest, and the folder of its files where that is known."""
+    from eegprep.errors import UsageError, nearest
+    from eegprep.manifest import catalogue, find_manifest
+    from eegprep.sources import manifest_for_path
+
+    names = [m.name for m in catalogue()]
+    path = Path(dataset)
+    if dataset in names or (dataset.endswith((".yaml", ".yml")) and not path.is_dir()):
+        if dataset not in names and not path.is_file():
+            raise UsageError("there is no such manifest", where=path)
+        return _with_folder(find_manifest(dataset), source)
+    if not path.exists():
+        raise UsageError(
+            f"{dataset!r} is neither a data set of the catalogue nor a file or folder",
+            expected="a name of `eegprep datasets`, a manifest (.yaml), a folder or a file",
+            todo=nearest(dataset, names) or "check the path",
+        )
+    if source is not None:
+        raise UsageError("--source goes with a data set's name or manifest", found=f"the plain path {dataset}")
+    return manifest_for_path(path), path
+
+
+def _with_folder(manifest: Manifest, source: Path | None) -> tuple[Manifest, Path | None]:
+    if source is not None:
+        return manifest, source
+    root = os.environ.get("EEGPT_DATA")
+    if root and (Path(root) / manifest.name).is_dir():
+        return manifest, Path(root) / manifest.name
+    return manifest, None
+
+
+def _fetched(manifest: Manifest) -> Path:
+    from eegprep.errors import UsageError
+    from eegprep.sources.fetch import fetch
+
+    if manifest.source.wheel is None and not manifest.source.get:
+        raise UsageError(
+            f"{manifest.name} says of no file where to get it",
+            found=manifest.source.how[:200] or None,
+            todo="get the files and name their folder with --source",
+        )
+    return Path(fetch(manifest))
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar with rate and time left, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("ingest"),
+        BarColumn(),
+        TextColumn("{task.fields[count]}"),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("ingest", total=None, count="", last="")
+
+        def report(done: int, total: int, done_bytes: int, n_bytes: int, last: str) -> None:
+            bar.update(task, completed=done_bytes, total=n_bytes, count=f"{done}/{total}", last=last)
+
+        yield report
+
+
+def _print(summary: IngestSummary) -> None:
+    before = f" ({summary.done_before} of them before)" if summary.done_before else ""
+    print(
+        f"{summary.out}: {summary.recordings} recordings{before} of {summary.subjects} subjects, "
+        f"{summary.electrodes} electrodes, {summary.hours:.2f} h, {summary.electrode_hours:.2f} electrode hours"
+    )
+    for task, n in summary.trials.items():
+        print(f"  task {task}: {n} trials")
+    for kind, codes in summary.left_out.items():
+        for code, n in codes.items():
+            print(f"  left out, {kind}, {code}: {n}", file=sys.stderr)
+    for copy, of in summary.duplicates.items():
+        print(f"  duplicate left out: {copy} is the same signal as {of}", file=sys.stderr)
+    for text in summary.unmet:
+        print(f"error: {summary.out} is not what its manifest expects: {text}", file=sys.stderr)
+    if summary.failed:
+        print(f"{len(summary.failed)} recordings failed (their errors stay in quarantine/):", file=sys.stderr)
+    for identity, error in summary.failed.items():
+        found = f"; found {error['found']}" if error.get("found") else ""
+        print(f"  {identity}: {error['what']}{found}", file=sys.stderr)

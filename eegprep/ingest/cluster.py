@@ -1,0 +1,101 @@
+"""Jobs on a Dask cluster: an address of a running scheduler, or Slurm through dask-jobqueue.
+
+Workers have to see the source's folder and the store under the same paths (a shared file system). Each job reads its
+file in a process of its own there, so that a reader that crashes does not take the worker with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from eegprep.errors import InputError, UsageError
+from eegprep.ingest.job import Setting, run_job
+from eegprep.ingest.outcome import Job, Outcome
+from eegprep.sources.base import PlannedRecording
+
+__all__ = ["run_on_cluster"]
+
+_MISSING = "python -m pip install 'eegpt[cluster]'"
+
+
+def run_on_cluster(
+    work: Sequence[tuple[Job, PlannedRecording]], setting: Setting, address: str, n_workers: int
+) -> Iterator[Outcome]:
+    """Outcomes as they come. Closing the iterator gives up what is not done.
+
+    Parameters
+    ----------
+    address : str
+        `tcp://host:port` (or another Dask address), or `slurm`: then `n_workers` jobs are submitted with what
+        dask-jobqueue's own configuration says.
+
+    Raises
+    ------
+    UsageError
+        Where Dask is not installed or the scheduler cannot be reached.
+    """
+    client, cluster = _connect(address, n_workers)
+    from distributed import as_completed
+
+    try:
+        futures = {
+            client.submit(_remote, job, planned, setting, pure=False, retries=0): (job, planned)
+            for job, planned in work
+        }
+        for future in as_completed(list(futures)):
+            job, planned = futures[future]
+            error = future.exception()
+            if error is None:
+                yield future.result()
+            else:
+                lost = InputError(
+                    f"the cluster lost {planned.files[0] if planned.files else job.key}",
+                    found=type(error).__name__,
+                    todo="see the worker's log; the same command tries this recording again",
+                )
+                yield Outcome(key=job.key, recording_id=job.recording_id, error=lost.as_dict())
+            future.release()
+    finally:
+        client.close()
+        if cluster is not None:
+            cluster.close()
+
+
+def _remote(job: Job, planned: PlannedRecording, setting: Setting) -> Outcome:
+    from pathlib import Path
+
+    from eegprep.sources import isolated_reader
+
+    with isolated_reader(setting.manifest(), Path(setting.folder)) as reader:
+        return run_job(job, planned, reader, setting)
+
+
+def _connect(address: str, n_workers: int) -> tuple[Any, Any]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise UsageError("--cluster needs Dask", found=str(error), todo=_MISSING) from None
+    cluster = None
+    if address == "slurm":
+        try:
+            from dask_jobqueue import SLURMCluster
+        except ImportError as error:
+            raise UsageError("--cluster slurm needs dask-jobqueue", found=str(error), todo=_MISSING) from None
+        try:
+            cluster = SLURMCluster()
+        except (ValueError, OSError) as error:
+            raise UsageError(
+                "Slurm cannot be used",
+                found=str(error),
+                todo="state cores, memory and queue in ~/.config/dask/jobqueue.yaml (see dask-jobqueue)",
+            ) from error
+        cluster.scale(n_workers)
+    elif "://" not in address:
+        raise UsageError(
+            "--cluster takes the address of a Dask scheduler, or slurm", found=address, expected="tcp://host:port"
+        )
+    try:
+        return Client(cluster or address, timeout=30), cluster
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no Dask scheduler answers at {address}", found=str(error)) from None

@@ -1,0 +1,70 @@
+"""The same signal twice, under two names or two subjects: kept once, the other noted.
+
+Signals are compared by the hash of their decoded samples. Of several equal ones the first by key is kept, whatever
+order they were read in; for each other one `duplicates/<key>.json` says of which it is a copy, so a later run need not
+read it again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from eegprep.files import write_json
+from eegprep.ingest.outcome import Job
+from eegprep.store import Store, key_of_id
+
+__all__ = ["find_duplicates", "take_once", "taken_as_duplicate", "noted_duplicates"]
+
+
+def taken_as_duplicate(store: Store, job: Job) -> bool:
+    """Whether an earlier run found this recording to be a copy of one that is still in the store."""
+    note = _note(store, job.recording_id)
+    if note is None or note["made_from"] != job.made_from or store.made_from(note["of"]) is None:
+        return False
+    return store.info(note["of"]).signal_sha256 == note["signal_sha256"]
+
+
+def find_duplicates(store: Store, jobs: Sequence[Job]) -> dict[str, str]:
+    """Recording id of each copy -> id of the recording that it is a copy of, among finished ones."""
+    first: dict[str, str] = {}
+    copies: dict[str, str] = {}
+    for job in sorted(jobs, key=lambda j: j.key):
+        if store.made_from(job.recording_id) is None:
+            continue
+        signal = store.info(job.recording_id).signal_sha256
+        if signal in first:
+            copies[job.recording_id] = first[signal]
+        else:
+            first[signal] = job.recording_id
+    return copies
+
+
+def take_once(store: Store, jobs: Sequence[Job]) -> None:
+    """Take copies out of the store: first the note, then the recording, so that a kill in between loses nothing."""
+    by_id = {j.recording_id: j for j in jobs}
+    for copy, of in find_duplicates(store, jobs).items():
+        note = {"made_from": by_id[copy].made_from, "of": of, "signal_sha256": store.info(copy).signal_sha256}
+        (store.path / "duplicates").mkdir(exist_ok=True)
+        write_json(_path(store, copy), note)
+        store.remove(copy)
+
+
+def noted_duplicates(store: Store, jobs: Sequence[Job]) -> dict[str, str]:
+    """Copies that were taken out, of the given jobs."""
+    found = {}
+    for job in jobs:
+        note = _note(store, job.recording_id)
+        if note is not None and note["made_from"] == job.made_from and store.made_from(job.recording_id) is None:
+            found[job.recording_id] = str(note["of"])
+    return found
+
+
+def _path(store: Store, recording_id: str) -> Any:
+    return store.path / "duplicates" / f"{key_of_id(recording_id)}.json"
+
+
+def _note(store: Store, recording_id: str) -> dict[str, str] | None:
+    path = _path(store, recording_id)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,105 @@
+"""One job in whatever process it runs: read, standardise, store, and say how it ended."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from eegprep.errors import EEGPTError, InputError, UsageError
+from eegprep.ingest.outcome import Job, Outcome
+from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.schema import Manifest
+from eegprep.sources.base import PlannedRecording, SourceRecording
+from eegprep.store import Store
+
+__all__ = ["Setting", "Reader", "run_job", "public_error"]
+
+# No other file will fit either, or none can be written at all.
+_FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+class Reader(Protocol):
+    """A source, or a reader in a process of its own."""
+
+    def read(self, planned: PlannedRecording) -> SourceRecording: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all jobs of one run share; plain data."""
+
+    manifest_json: str
+    recipe_json: str
+    folder: str
+    out: str
+
+    def manifest(self) -> Manifest:
+        return Manifest.model_validate_json(self.manifest_json)
+
+    def recipe(self) -> Recipe:
+        return Recipe.model_validate_json(self.recipe_json)
+
+
+def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Setting) -> Outcome:
+    """Ingest one recording. Every error becomes an outcome; only what kills the process gets past this."""
+    from eegprep.electrodes import Vocabulary
+    from eegprep.ingest.process import process
+
+    store = Store(Path(setting.out))
+    try:
+        process(
+            reader.read(planned),
+            manifest=setting.manifest(),
+            recipe=setting.recipe(),
+            vocabulary=Vocabulary.base(),
+            store=store,
+            made_from=job.made_from,
+        )
+    except EEGPTError as error:
+        return _failed(job, error.as_dict(), fatal=isinstance(error, UsageError))
+    except OSError as error:
+        shown = InputError(
+            "the disk is full" if error.errno == errno.ENOSPC else "a file cannot be read or written",
+            where=error.filename,
+            found=error.strerror or str(error),
+            todo="make room and run the same command again; what is finished stays finished",
+        )
+        return _failed(job, shown.as_dict(), fatal=error.errno in _FATAL, number=error.errno)
+    except MemoryError:
+        shown = InputError(
+            "the recording does not fit into memory", todo="use fewer workers, or a machine with more memory"
+        )
+        return _failed(job, shown.as_dict())
+    except Exception as error:  # a surprise costs one recording, not the run; where it happened is kept
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if "eegprep" in f.filename]
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+        shown = InputError(
+            "ingest failed in a way that it should not", found=f"{type(error).__name__} at {place}", todo="report it"
+        )
+        return _failed(job, shown.as_dict())
+    return Outcome(key=job.key, recording_id=job.recording_id)
+
+
+def _failed(job: Job, error: dict[str, str | None], *, fatal: bool = False, number: int | None = None) -> Outcome:
+    return Outcome(key=job.key, recording_id=job.recording_id, error=error, fatal=fatal, errno=number)
+
+
+def public_error(error: dict[str, str | None], planned: PlannedRecording, folder: Path) -> dict[str, str | None]:
+    """An error as it may be stored: without this machine's paths, and with the files' public names."""
+    swaps = [(str(folder / f), p) for f, p in zip(planned.files, planned.public_files, strict=False)]
+    swaps += list(zip(planned.files, planned.public_files, strict=False))
+    swaps += [(Path(f).name, Path(p).name) for f, p in zip(planned.files, planned.public_files, strict=False)]
+    swaps += [(str(folder), "<source>"), (str(folder.absolute()), "<source>")]
+
+    def cleaned(text: str | None) -> str | None:
+        if text is None:
+            return None
+        for raw, public in swaps:
+            if raw not in ("", "."):
+                text = text.replace(raw, public)
+        return text
+
+    return {k: cleaned(v) for k, v in error.items()}

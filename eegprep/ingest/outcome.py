@@ -1,0 +1,32 @@
+"""What became of one planned recording: stored, taken already, or failed; plain data that crosses process borders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Job", "Outcome"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One planned recording: its place in the source's plan and what it will be made from."""
+
+    key: str
+    recording_id: str
+    made_from: str
+    n_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a job ended.
+
+    `error` holds the parts of an `EEGPTError` (`as_dict`), or is empty. `fatal` means that no other job can do better
+    (full disk, wrong recipe): the run stops.
+    """
+
+    key: str
+    recording_id: str
+    error: dict[str, str | None] | None = None
+    fatal: bool = False
+    errno: int | None = None

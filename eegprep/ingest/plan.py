@@ -1,0 +1,126 @@
+"""What an ingest will do, before it does anything: jobs, what each is made from, what the store already has.
+
+A recording is made from its files, the manifest, the recipe, the vocabulary and our own version. Their hash stands in
+the stored file; where it is the same, the recording is not made again. Of a file, size and the first and last 64 KiB
+count: to read all of everything would take as long as the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eegprep.errors import InputError, UsageError
+from eegprep.ingest.duplicates import taken_as_duplicate
+from eegprep.ingest.outcome import Job
+from eegprep.manifest import dump_manifest
+from eegprep.manifest.load import dump_model
+from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.schema import Manifest
+from eegprep.sources.base import PlannedRecording
+from eegprep.store import Store
+
+__all__ = ["IngestPlan", "make_plan"]
+
+# Raise it where equal inputs lead to other bytes than before.
+PIPELINE_VERSION = 1
+_EDGE = 1 << 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestPlan:
+    """Jobs to do and jobs that are done, each with its planned recording, in the order of their keys."""
+
+    todo: tuple[tuple[Job, PlannedRecording], ...]
+    done: tuple[Job, ...]
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """All jobs, in the order of their keys."""
+        return tuple(sorted((*self.done, *(j for j, _ in self.todo)), key=lambda j: j.key))
+
+
+def make_plan(
+    planned: Sequence[PlannedRecording],
+    *,
+    manifest: Manifest,
+    recipe: Recipe,
+    folder: Path,
+    store: Store,
+    vocabulary_digest: str,
+    partial: bool = False,
+) -> IngestPlan:
+    """Compare what the source has with what the store holds.
+
+    Raises
+    ------
+    UsageError
+        Where two planned recordings have one id.
+    InputError
+        Where the plan contradicts the manifest's `expect`.
+    """
+    _expected(planned, manifest, partial=partial)
+    shared = hashlib.sha256()
+    for text in (str(PIPELINE_VERSION), dump_manifest(manifest), dump_model(recipe), vocabulary_digest):
+        shared.update(hashlib.sha256(text.encode("utf-8")).digest())
+    todo: list[tuple[Job, PlannedRecording]] = []
+    done: list[Job] = []
+    seen: set[str] = set()
+    for one in sorted(planned, key=lambda p: p.key):
+        identity = "/".join(part or "-" for part in (manifest.name, one.subject, one.session, one.run))
+        if identity in seen:
+            raise UsageError(
+                f"two recordings of {manifest.name} have the id {identity}",
+                todo="tell them apart with {subject}, {session} or {run} in `source: files:`",
+            )
+        seen.add(identity)
+        job = Job(
+            key=one.key,
+            recording_id=identity,
+            made_from=_made_from(one, folder, shared.digest()),
+            n_bytes=one.n_bytes,
+        )
+        if store.made_from(identity) == job.made_from or taken_as_duplicate(store, job):
+            done.append(job)
+        else:
+            todo.append((job, one))
+    return IngestPlan(todo=tuple(todo), done=tuple(done))
+
+
+def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
+    digest = hashlib.sha256(shared)
+    digest.update(repr(sorted(planned.attributes.items())).encode())
+    for name in planned.files:
+        path = folder / name if folder.is_dir() else folder.parent / name
+        parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for part in parts:
+            if not part.is_file():
+                continue
+            size = part.stat().st_size
+            digest.update(f"{name} {size} ".encode())
+            with part.open("rb") as handle:
+                digest.update(handle.read(_EDGE))
+                if size > _EDGE:
+                    handle.seek(max(size - _EDGE, _EDGE))
+                    digest.update(handle.read(_EDGE))
+    return digest.hexdigest()
+
+
+def _expected(planned: Sequence[PlannedRecording], manifest: Manifest, *, partial: bool) -> None:
+    expect = manifest.expect
+    for what, found, wanted in (
+        ("subjects", len({p.subject for p in planned}), expect.subjects),
+        ("recordings", len(planned), expect.recordings),
+    ):
+        if wanted is not None and (found > wanted if partial else found != wanted):
+            raise InputError(
+                f"the folder holds another number of {what} than {manifest.name} expects",
+                where="the data set's folder",
+                found=str(found),
+                expected=str(wanted),
+                todo="fetch what is missing, or take what is there with --partial"
+                if found < wanted
+                else "correct the manifest",
+            )

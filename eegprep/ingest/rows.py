@@ -1,0 +1,94 @@
+"""The source's signal as the steps need it: the chosen rows only, gaps of missing values bridged.
+
+A filter spreads one NaN over its whole length. So runs of samples that are not finite are replaced by a straight line
+between their neighbours while the filters run; the runs themselves are rejected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.recording import Stretch
+
+__all__ = ["Rows", "Bridged", "in_memory"]
+
+# A signal of up to this size is read once and kept; a larger one is read block by block, as often as needed.
+IN_MEMORY_BYTES = 512 << 20
+
+
+def in_memory(signal: Any, rows: Sequence[int]) -> Any:
+    """The given rows: as an array where they are small enough, else read on demand."""
+    if len(rows) * signal.shape[1] * 8 > IN_MEMORY_BYTES:
+        return Rows(signal, rows)
+    if isinstance(signal, np.ndarray):
+        return signal if list(rows) == list(range(signal.shape[0])) else signal[list(rows)]
+    return np.concatenate(_blocks(Rows(signal, rows)), axis=1)
+
+
+def _blocks(rows: Rows) -> list[NDArray[np.float64]]:
+    step = 1 << 16
+    return [rows[:, start : start + step] for start in range(0, rows.shape[1], step)] or [np.empty(rows.shape)]
+
+
+class Rows:
+    """Some rows of an array-like, read when asked for as `rows[:, start:stop]`."""
+
+    dtype = np.dtype(np.float64)
+    ndim = 2
+
+    def __init__(self, signal: Any, rows: Sequence[int]) -> None:
+        self._signal = signal
+        self._rows = np.asarray(rows, dtype=np.intp)
+        self.shape = (len(rows), int(signal.shape[1]))
+
+    def __getitem__(self, key: tuple[Any, slice]) -> NDArray[np.float64]:
+        block = np.asarray(self._signal[:, key[1]], dtype=np.float64)
+        return block[self._rows][key[0]]
+
+
+class Bridged:
+    """A signal without its runs of missing samples.
+
+    Parameters
+    ----------
+    signal : array-like, (n_rows, n_samples)
+    missing : sequence of sequence of Stretch
+        Per row, the runs that are not finite, sorted and apart.
+    stretches : sequence of Stretch
+        A line never crosses a border; at a border the other end's value is held.
+    """
+
+    dtype = np.dtype(np.float64)
+    ndim = 2
+
+    def __init__(self, signal: Any, missing: Sequence[Sequence[Stretch]], stretches: Sequence[Stretch]) -> None:
+        self._signal = signal
+        self.shape = signal.shape
+        self._lines = [(row, run, *self._ends(row, run, stretches)) for row, runs in enumerate(missing) for run in runs]
+
+    def __getitem__(self, key: tuple[Any, slice]) -> NDArray[np.float64]:
+        start, stop, _ = key[1].indices(self.shape[1])
+        block = np.array(self._signal[:, start:stop], dtype=np.float64)
+        for row, run, left, right in self._lines:
+            a, b = max(start, run.start_sample), min(stop, run.stop_sample)
+            if a < b:
+                weights = (np.arange(a, b) - run.start_sample + 1) / (run.n_samples + 1)
+                block[row, a - start : b - start] = left + (right - left) * weights
+        return block[key[0]]
+
+    def _ends(self, row: int, run: Stretch, stretches: Sequence[Stretch]) -> tuple[float, float]:
+        def value(sample: int) -> float | None:
+            inside = any(
+                s.start_sample <= sample < s.stop_sample and s.start_sample <= run.start_sample < s.stop_sample
+                for s in stretches
+            )
+            return float(self._signal[:, sample : sample + 1][row, 0]) if inside else None
+
+        left, right = value(run.start_sample - 1), value(run.stop_sample)
+        if left is None:
+            left = right if right is not None else 0.0
+        return left, right if right is not None else left

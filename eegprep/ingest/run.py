@@ -1,0 +1,276 @@
+"""An ingest from plan to report: what is done stays done, what fails is set aside, the rest goes on.
+
+A kill at any instant leaves whole recordings and perhaps a `.part` file, which the next run takes away. Two ingests
+never write into one store at a time: the second is told so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import EEGPTError, InputError, UsageError
+from eegprep.files import PART, write_json
+from eegprep.ingest import duplicates as doubled
+from eegprep.ingest.job import Setting, public_error
+from eegprep.ingest.outcome import Outcome
+from eegprep.ingest.plan import IngestPlan, make_plan
+from eegprep.ingest.summary import IngestSummary, summarise, write_report
+from eegprep.manifest import recipe_of
+from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.schema import Manifest
+from eegprep.recording import STANDARD_SFREQ_HZ
+from eegprep.steps.chain import plan_chain
+from eegprep.store import Store, key_of_id
+
+__all__ = ["ingest", "Progress"]
+
+# done, total, bytes done, bytes in total, id of the recording that was finished last
+Progress = Callable[[int, int, int, int, str], None]
+
+
+def ingest(
+    manifest: Manifest,
+    folder: Path,
+    out: Path,
+    *,
+    recipe: Recipe | None = None,
+    workers: int = 1,
+    cluster: str | None = None,
+    keep_duplicates: bool = False,
+    partial: bool = False,
+    progress: Progress | None = None,
+) -> IngestSummary:
+    """Bring a data set into a store.
+
+    Parameters
+    ----------
+    manifest : Manifest
+    folder : Path
+        Where its files are (a single file for an implicit manifest).
+    out : Path
+        The store; one that an earlier run of the same ingest began is completed.
+    recipe : Recipe, optional
+        Instead of the manifest's own.
+    workers : int
+        Processes on this machine; 0 does everything in this one.
+    cluster : str, optional
+        Dask scheduler's address, or `slurm`, instead of local processes.
+    keep_duplicates : bool
+        Keep recordings whose signal is already there under another name.
+    partial : bool
+        The folder may hold a part of the data set: `expect` then only limits upwards.
+    progress : callable, optional
+        Called after each recording.
+
+    Returns
+    -------
+    IngestSummary
+        Its `exit_code` is 1 where some recordings failed.
+
+    Raises
+    ------
+    UsageError
+        Wrong folder, recipe or store: nothing was begun.
+    InputError
+        Full disk: what is finished stays finished.
+    """
+    from eegprep.sources import open_source
+
+    recipe = recipe or recipe_of(manifest)
+    plan_chain(recipe, sfreq_hz=2 * STANDARD_SFREQ_HZ, line_freq_hz=manifest.line_freq_hz)
+    source = open_source(manifest, folder)
+    planned = source.plan()
+    skipped = source.skipped()
+    if not planned:
+        raise InputError(
+            f"{manifest.name} holds no recording",
+            where=folder,
+            found=", ".join(sorted({f"{f.code}: {f.reason}" for f in skipped})[:5]) or "no files",
+            expected="EEG files",
+        )
+    _check_store(out, manifest)
+    existed = out.exists()
+    vocabulary = Vocabulary.base()
+    digest = ",".join(vocabulary.names)
+    with _whole_or_nothing(out, existed=existed), _alone(out):
+        plan = make_plan(
+            planned,
+            manifest=manifest,
+            recipe=recipe,
+            folder=folder,
+            store=Store(out),
+            vocabulary_digest=digest,
+            partial=partial,
+        )
+        store = Store.create(out, manifest)
+        _tidy(store, plan)
+        setting = Setting(
+            manifest_json=manifest.model_dump_json(),
+            recipe_json=recipe.model_dump_json(),
+            folder=str(folder.absolute()),
+            out=str(out.absolute()),
+        )
+        failed = _run(plan, setting, store, workers=workers, cluster=cluster, progress=progress)
+        if not keep_duplicates:
+            doubled.take_once(store, plan.jobs)
+        copies = doubled.noted_duplicates(store, plan.jobs) if not keep_duplicates else {}
+        by_key = {p.key: p for p in planned}
+        by_id = {j.recording_id: by_key[j.key] for j in plan.jobs}
+        base = folder if folder.is_dir() else folder.parent
+        public = {i: public_error(e, by_id[i], base) for i, e in failed.items()}
+        for identity, error in public.items():
+            store.quarantine.mkdir(exist_ok=True)
+            write_json(store.quarantine / f"{key_of_id(identity)}.json", {"recording": identity, "error": error})
+        infos = store.infos()
+        summary = summarise(
+            store,
+            infos,
+            manifest=manifest,
+            done_before=len(plan.done),
+            failed=failed,
+            duplicates=copies,
+            skipped=skipped,
+            partial=partial,
+        )
+        write_report(store, infos, summary, manifest=manifest, recipe=recipe, failed=public, skipped=skipped)
+        if not infos:
+            raise _nothing(summary)
+        return summary
+
+
+def _run(
+    plan: IngestPlan,
+    setting: Setting,
+    store: Store,
+    *,
+    workers: int,
+    cluster: str | None,
+    progress: Progress | None,
+) -> dict[str, dict[str, str | None]]:
+    """Do the jobs; errors by recording id."""
+    from eegprep.ingest.workers import run_here, run_in_processes
+
+    # The largest first, so that no worker is left with a long one at the end.
+    work = sorted(plan.todo, key=lambda w: (-w[0].n_bytes, w[0].key))
+    total, n_bytes = len(plan.jobs), sum(j.n_bytes for j in plan.jobs)
+    done, done_bytes = len(plan.done), sum(j.n_bytes for j in plan.done)
+    sizes = {j.recording_id: j.n_bytes for j in plan.jobs}
+    if progress is not None:
+        progress(done, total, done_bytes, n_bytes, "")
+    outcomes: Iterator[Outcome]
+    if cluster is not None:
+        from eegprep.ingest.cluster import run_on_cluster
+
+        outcomes = run_on_cluster(work, setting, cluster, max(workers, 1))
+    elif workers == 0 or not work:
+        outcomes = run_here(work, setting)
+    else:
+        outcomes = run_in_processes(work, setting, min(workers, len(work)))
+    failed: dict[str, dict[str, str | None]] = {}
+    with contextlib.closing(outcomes):  # type: ignore[type-var]
+        for outcome in outcomes:
+            quarantined = store.quarantine / f"{key_of_id(outcome.recording_id)}.json"
+            if outcome.error is not None:
+                if outcome.fatal:
+                    raise _rebuilt(outcome)
+                failed[outcome.recording_id] = outcome.error
+                # An older version of it may not stand for what cannot be read any more.
+                store.remove(outcome.recording_id)
+            else:
+                quarantined.unlink(missing_ok=True)
+            done, done_bytes = done + 1, done_bytes + sizes[outcome.recording_id]
+            if progress is not None:
+                progress(done, total, done_bytes, n_bytes, outcome.recording_id)
+    return failed
+
+
+def _rebuilt(outcome: Outcome) -> EEGPTError:
+    e = dict(outcome.error or {})
+    kind = UsageError if e.get("error") == "UsageError" else InputError
+    return kind(
+        e.get("what") or outcome.recording_id,
+        where=e.get("where"),
+        found=e.get("found"),
+        expected=e.get("expected"),
+        todo=e.get("todo"),
+    )
+
+
+def _nothing(summary: IngestSummary) -> InputError:
+    first = next(iter(summary.failed.values()), {})
+    return InputError(
+        f"none of the recordings could be used ({len(summary.failed)} failed); the first: {first.get('what')}",
+        where=first.get("where"),
+        found=first.get("found"),
+        expected=first.get("expected"),
+        todo=first.get("todo"),
+    )
+
+
+def _check_store(out: Path, manifest: Manifest) -> None:
+    if out.is_file():
+        raise UsageError("the store cannot be written: there is a file of that name", where=out)
+    if (out / "manifest.yaml").is_file():
+        there = Store(out).manifest.name
+        if there != manifest.name:
+            raise UsageError(
+                "this store holds another data set",
+                where=out,
+                found=there,
+                expected=manifest.name,
+                todo="choose another --out",
+            )
+    elif out.is_dir() and any(p.name != ".lock" for p in out.iterdir()):
+        raise UsageError("the folder for the store is not empty", where=out, todo="choose another --out")
+
+
+@contextlib.contextmanager
+def _whole_or_nothing(out: Path, *, existed: bool) -> Iterator[None]:
+    """Where nothing was stored, leave no new folder behind."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if not existed and not any((out / "recordings").glob("*.json")):
+            import shutil
+
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the store for this process; the system lets go when it ends, however it ends."""
+    descriptor = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise UsageError(
+                "another ingest is writing into this store", where=out, todo="wait for it, or choose another --out"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _tidy(store: Store, plan: IngestPlan) -> None:
+    """Take away what a killed run left, and recordings that the source no longer has."""
+    for part in store.path.rglob(f"*{PART}"):
+        part.unlink(missing_ok=True)
+    wanted = {j.recording_id for j in plan.jobs}
+    for identity in store.ids():
+        if identity not in wanted:
+            store.remove(identity)
+    for folder in (store.quarantine, store.path / "duplicates"):
+        for note in folder.glob("*.json"):
+            if note.stem not in {key_of_id(i) for i in wanted}:
+                note.unlink()

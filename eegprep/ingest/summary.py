@@ -1,0 +1,186 @@
+"""What an ingest led to: a summary to print, `report.json` and `lock.yaml` in the store. No clock, no path, no host."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eegprep.files import sha256_file, write_json
+from eegprep.manifest import dump_manifest
+from eegprep.manifest.load import dump_model
+from eegprep.manifest.lock import Lock, Stage, decisions, versions, write_lock
+from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.schema import Manifest
+from eegprep.recording import RecordingInfo
+from eegprep.sources.base import SkippedFile
+from eegprep.store import Store, key_of_id
+
+__all__ = ["IngestSummary", "summarise", "write_report", "unmet_expectations"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestSummary:
+    """An ingest's result.
+
+    Attributes
+    ----------
+    out : Path
+        The store.
+    recordings, subjects, electrodes : int
+    hours, electrode_hours : float
+        Of the recordings' stretches, and of what each electrode keeps.
+    trials : mapping of str to int
+        Per task.
+    done_before : int
+        Recordings that an earlier run had finished.
+    failed : mapping of str to mapping
+        Recording id to the parts of its error, with this machine's paths; the store's copy has none.
+    duplicates : mapping of str to str
+        Recording id of each copy, and of what it is a copy.
+    left_out : mapping of str to mapping of str to int
+        Kind (`channel`, `stretch`, `trial`, `file`) to counts by code.
+    unmet : tuple of str
+        Where the result contradicts the manifest's `expect`.
+    """
+
+    out: Path
+    recordings: int
+    subjects: int
+    electrodes: int
+    hours: float
+    electrode_hours: float
+    trials: Mapping[str, int]
+    done_before: int = 0
+    failed: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    duplicates: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    unmet: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """1 where some input failed or an expectation is not met, else 0."""
+        return 1 if self.failed or self.unmet else 0
+
+
+def unmet_expectations(infos: Sequence[RecordingInfo], manifest: Manifest, *, partial: bool) -> tuple[str, ...]:
+    """What the manifest expects of the whole and did not get; with `partial`, only what is too much."""
+    found = []
+    hours = _hours(infos)
+    expect = manifest.expect
+    if expect.hours is not None and (hours > 1.01 * expect.hours or (not partial and hours < 0.99 * expect.hours)):
+        found.append(f"{hours:.2f} hours where {expect.hours:g} are expected")
+    counts = _trials(infos)
+    for task, wanted in sorted(expect.trials.items()):
+        n = counts.get(task, 0)
+        if n > wanted or (not partial and n < wanted):
+            found.append(f"{n} trials of {task} where {wanted} are expected")
+    return tuple(found)
+
+
+def summarise(
+    store: Store,
+    infos: Sequence[RecordingInfo],
+    *,
+    manifest: Manifest,
+    done_before: int,
+    failed: Mapping[str, Mapping[str, str | None]],
+    duplicates: Mapping[str, str],
+    skipped: Sequence[SkippedFile],
+    partial: bool,
+) -> IngestSummary:
+    """Count what the store now holds."""
+    kinds: dict[str, Counter[str]] = {}
+    for info in infos:
+        for one in info.left_out:
+            kinds.setdefault(one.kind, Counter())[one.code] += 1
+    for file in skipped:
+        kinds.setdefault("file", Counter())[file.code] += 1
+    return IngestSummary(
+        out=store.path,
+        recordings=len(infos),
+        subjects=len({i.subject for i in infos}),
+        electrodes=len({e for i in infos for e in i.electrodes}),
+        hours=_hours(infos),
+        electrode_hours=sum(sum(s or 0.0 for s in i.quality.get("kept_s", ())) for i in infos) / 3600,
+        trials=_trials(infos),
+        done_before=done_before,
+        failed=dict(sorted(failed.items())),
+        duplicates=dict(sorted(duplicates.items())),
+        left_out={kind: dict(sorted(c.items())) for kind, c in sorted(kinds.items())},
+        unmet=unmet_expectations(infos, manifest, partial=partial),
+    )
+
+
+def write_report(
+    store: Store,
+    infos: Sequence[RecordingInfo],
+    summary: IngestSummary,
+    *,
+    manifest: Manifest,
+    recipe: Recipe,
+    failed: Mapping[str, Mapping[str, str | None]],
+    skipped: Sequence[SkippedFile],
+) -> None:
+    """`report.json` and `lock.yaml`; equal stores get equal bytes.
+
+    `failed` are the errors as they may be stored.
+    """
+    report = {
+        "dataset": manifest.name,
+        "recipe": recipe.name,
+        "recordings": summary.recordings,
+        "subjects": summary.subjects,
+        "electrodes": sorted({e for i in infos for e in i.electrodes}),
+        "hours": round(summary.hours, 6),
+        "electrode_hours": round(summary.electrode_hours, 6),
+        "trials": dict(sorted(summary.trials.items())),
+        "failed": {k: dict(v) for k, v in sorted(failed.items())},
+        "duplicates": dict(summary.duplicates),
+        "left_out": {k: dict(v) for k, v in summary.left_out.items()},
+        "unmet": list(summary.unmet),
+        "skipped_files": dict(sorted(Counter(f.code for f in skipped).items())),
+    }
+    write_json(store.path / "report.json", report)
+    write_lock(store.path, Lock(lock=1, versions=versions(), stages=[_stage(store, infos, summary, manifest, recipe)]))
+
+
+def _stage(
+    store: Store, infos: Sequence[RecordingInfo], summary: IngestSummary, manifest: Manifest, recipe: Recipe
+) -> Stage:
+    outputs: dict[str, str] = {}
+    rows: list[tuple[str, str, str, str]] = []
+    for info in infos:
+        for suffix in (".arrow", ".json"):
+            name = f"recordings/{key_of_id(info.id)}{suffix}"
+            outputs[name] = sha256_file(store.path / name)
+        rows += [(info.id, x.name, f"{x.kind} left out: {x.code}", "") for x in info.left_out]
+        rows += [(info.id, n, f"electrode {e}", "") for n, e in zip(info.source_channels, info.electrodes, strict=True)]
+        rows.append((info.id, "unit", "microvolt", info.units_evidence))
+    rows += [
+        (copy, "recording", "duplicate left out", f"the same signal as {of}") for copy, of in summary.duplicates.items()
+    ]
+    digest = hashlib.sha256(dump_manifest(manifest).encode("utf-8")).hexdigest()
+    return Stage(
+        stage="ingest",
+        manifests={manifest.name: digest},
+        parameters={"recipe": dump_model(recipe)},
+        inputs={i.id.replace("/", "+"): i.source_sha256 for i in infos if i.source_sha256},
+        outputs=outputs,
+        counts={
+            "recordings": summary.recordings,
+            "trials": sum(summary.trials.values()),
+            "failed": len(summary.failed),
+        },
+        decisions=decisions(rows),
+    )
+
+
+def _hours(infos: Sequence[RecordingInfo]) -> float:
+    return sum(s.n_samples for i in infos for s in i.stretches) / 256.0 / 3600
+
+
+def _trials(infos: Sequence[RecordingInfo]) -> dict[str, int]:
+    return dict(sorted(Counter(t.task for i in infos for t in i.trials).items()))

@@ -1,0 +1,176 @@
+"""Trials: where a manifest's tasks say that a window has a label.
+
+What enters: a task's rule, the events, labels and attributes of one recording, and the timeline that places source
+samples in the store. What leaves: trials at the standard rate, and those that could not be cut, each with its reason.
+
+Seconds become samples by `seconds_to_samples` alone. Where a rule gives `length_s`, what it labels (a run, an
+interval, a long event) is cut into windows `stride_s` apart, or back to back. A window that does not lie in one stretch
+is left out: no trial crosses a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from eegprep.manifest.schema import Manifest, Task
+from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, Trial, seconds_to_samples
+from eegprep.sources.base import SourceRecording
+from eegprep.steps.timeline import Timeline
+
+__all__ = ["cut_trials"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Labelled:
+    """A part of the recording that has a label. `whole` parts are cut at borders, the others must not cross one."""
+
+    part: Stretch
+    label: str
+    event: str
+    whole: bool = False
+    window: bool = False
+
+
+def cut_trials(
+    recording: SourceRecording, manifest: Manifest, timeline: Timeline, attributes: Mapping[str, str]
+) -> tuple[tuple[Trial, ...], tuple[LeftOut, ...]]:
+    """All trials of one recording, sorted, and what was left out."""
+    trials: list[Trial] = []
+    left_out: list[LeftOut] = []
+    for task in manifest.tasks:
+        if task.trials.runs is not None and recording.run not in task.trials.runs:
+            continue
+        for labelled in _labelled(task, recording, timeline, attributes):
+            for part in _windows(task, labelled, timeline):
+                why = _refused(task, labelled.label, part, timeline)
+                if why is None:
+                    trials.append(
+                        Trial(
+                            start_sample=part.start_sample,
+                            n_samples=part.n_samples,
+                            task=task.name,
+                            label=labelled.label,
+                            event=labelled.event,
+                        )
+                    )
+                else:
+                    left_out.append(_out(task, part, *why))
+        left_out += _without_place(task, recording, timeline)
+    return tuple(sorted(trials)), tuple(left_out)
+
+
+def _labelled(
+    task: Task, recording: SourceRecording, timeline: Timeline, attributes: Mapping[str, str]
+) -> Iterator[_Labelled]:
+    rule = task.trials
+    everything = Stretch(start_sample=0, n_samples=timeline.n_samples)
+    if rule.by == "event":
+        for event in recording.events:
+            at = timeline.at(event.start_sample)
+            if event.text in rule.labels and at is not None:
+                start = at + seconds_to_samples(rule.offset_s, STANDARD_SFREQ_HZ)
+                length = seconds_to_samples(rule.length_s or 0.0, STANDARD_SFREQ_HZ)
+                spans = rule.stride_s is not None and event.n_samples > 0
+                if spans:
+                    end = timeline.at(event.start_sample + event.n_samples)
+                    stop = end if end is not None else timeline.n_samples
+                    length = max(stop - at, 0)
+                yield _Labelled(
+                    part=Stretch(start_sample=start, n_samples=length),
+                    label=rule.labels[event.text],
+                    event=event.text,
+                    window=not spans,
+                )
+    elif rule.by == "trial":
+        for stretch, text in recording.trial_labels:
+            parts = timeline.span(stretch)
+            if len(parts) == 1:
+                bounded = _bounded(parts[0], rule.from_s, rule.to_s)
+                yield _Labelled(part=bounded, label=rule.labels.get(text, text), event=text)
+    elif rule.by == "interval":
+        key = attributes.get(rule.attribute or "", "*")
+        for interval in rule.intervals.get(key, rule.intervals.get("*", [])):
+            part = _bounded(everything, interval.from_s, interval.to_s)
+            yield _Labelled(part=part, label=interval.label, event=key, whole=rule.length_s is None)
+    else:
+        entity = {"run": recording.run, "session": recording.session}.get(rule.by)
+        word = attributes.get(rule.attribute or "", "") if entity is None else entity
+        label = rule.labels.get(word, "") if rule.labels else word
+        if label:
+            part = _bounded(everything, rule.from_s, rule.to_s)
+            yield _Labelled(part=part, label=label, event=word, whole=rule.length_s is None)
+
+
+def _bounded(part: Stretch, from_s: float, to_s: float | None) -> Stretch:
+    """`from_s` to `to_s`, counted from the part's start, as far as the part reaches."""
+    start = part.start_sample + max(seconds_to_samples(from_s, STANDARD_SFREQ_HZ), 0)
+    stop = part.stop_sample
+    if to_s is not None:
+        stop = min(stop, part.start_sample + seconds_to_samples(to_s, STANDARD_SFREQ_HZ))
+    return Stretch(start_sample=start, n_samples=max(stop - start, 0))
+
+
+def _windows(task: Task, labelled: _Labelled, timeline: Timeline) -> Iterator[Stretch]:
+    rule, part = task.trials, labelled.part
+    if labelled.whole:
+        for stretch in timeline.stretches:
+            start, stop = max(stretch.start_sample, part.start_sample), min(stretch.stop_sample, part.stop_sample)
+            if start < stop:
+                yield Stretch(start_sample=start, n_samples=stop - start)
+        return
+    if rule.length_s is None or labelled.window:
+        yield part
+        return
+    length = seconds_to_samples(rule.length_s, STANDARD_SFREQ_HZ)
+    stride = max(seconds_to_samples(rule.stride_s or rule.length_s, STANDARD_SFREQ_HZ), 1)
+    first = part.start_sample + (
+        max(seconds_to_samples(rule.offset_s, STANDARD_SFREQ_HZ), 0) if rule.by == "trial" else 0
+    )
+    for start in range(first, part.stop_sample - length + 1, stride):
+        yield Stretch(start_sample=start, n_samples=length)
+
+
+def _refused(task: Task, label: str, part: Stretch, timeline: Timeline) -> tuple[str, str] | None:
+    if task.kind == "classification" and label not in task.classes:
+        return "unknown_label", f"label {label!r} is none of the task's classes"
+    if task.kind == "regression" and not _is_number(label):
+        return "unknown_label", f"label {label!r} is no number"
+    inside = any(s.start_sample <= part.start_sample and part.stop_sample <= s.stop_sample for s in timeline.stretches)
+    if part.n_samples <= 0 or not inside:
+        return "outside_stretch", "it does not lie in one contiguous stretch of signal"
+    return None
+
+
+def _without_place(task: Task, recording: SourceRecording, timeline: Timeline) -> list[LeftOut]:
+    """Events and labelled epochs that lie where no signal was kept."""
+    where = []
+    if task.trials.by == "event":
+        where = [
+            e.text for e in recording.events if e.text in task.trials.labels and timeline.at(e.start_sample) is None
+        ]
+    elif task.trials.by == "trial":
+        where = [text for stretch, text in recording.trial_labels if len(timeline.span(stretch)) != 1]
+    return [
+        LeftOut(kind="trial", name=f"{task.name}: {text}", code="in_gap", reason="it lies where no signal was kept")
+        for text in where
+    ]
+
+
+def _out(task: Task, part: Stretch, code: str, reason: str) -> LeftOut:
+    return LeftOut(
+        kind="trial",
+        name=task.name,
+        code=code,
+        reason=reason,
+        start_sample=part.start_sample,
+        n_samples=part.n_samples,
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,119 @@
+"""Jobs on this machine: N processes, each with one job at a time. A process that dies costs its file, not the run.
+
+Processes are started anew, not forked (readers start threads), and speak in frames of JSON over their standard streams.
+They watch their parent: when it is killed they stop, so that no orphan goes on writing into a store that the next
+run has taken over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from eegprep.errors import InputError
+from eegprep.ingest.job import Setting, run_job
+from eegprep.ingest.outcome import Job, Outcome
+from eegprep.sources.base import PlannedRecording
+from eegprep.sources.wire import receive, send
+
+__all__ = ["run_here", "run_in_processes"]
+
+Work = tuple[Job, PlannedRecording]
+
+
+def run_here(work: Sequence[Work], setting: Setting) -> Iterator[Outcome]:
+    """All jobs in this process, one after another: for tests and for debugging a reader."""
+    from eegprep.sources import open_source
+
+    source = open_source(setting.manifest(), Path(setting.folder))
+    source.plan()  # some readers learn here which files belong together
+    for job, planned in work:
+        yield run_job(job, planned, source, setting)
+
+
+def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> Iterator[Outcome]:
+    """Outcomes as they come, from `n_workers` processes. Closing the iterator ends the processes."""
+    waiting = list(reversed(work))
+    busy: dict[subprocess.Popen[bytes], Work] = {}
+    idle: list[subprocess.Popen[bytes]] = []
+    with selectors.DefaultSelector() as selector:
+        try:
+            while waiting or busy:
+                while waiting and len(busy) < n_workers:
+                    process = idle.pop() if idle else _start(setting)
+                    one = waiting.pop()
+                    busy[process] = one
+                    selector.register(_streams(process)[1], selectors.EVENT_READ, process)
+                    _ask(process, {"job": dataclasses.asdict(one[0])})
+                for ready, _ in selector.select():
+                    process = ready.data
+                    selector.unregister(ready.fileobj)
+                    one = busy.pop(process)
+                    answer = receive(_streams(process)[1])
+                    if answer is None:
+                        yield _crashed(one, process)
+                    else:
+                        idle.append(process)
+                        yield Outcome(**answer[0]["outcome"])
+        finally:
+            for process in (*idle, *busy):
+                _end(process)
+
+
+def _start(setting: Setting) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "eegprep.ingest.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    _ask(process, {"setting": dataclasses.asdict(setting), "parent": os.getpid()})
+    return process
+
+
+def _streams(process: subprocess.Popen[bytes]) -> tuple[BinaryIO, BinaryIO]:
+    """What the process reads from and what it writes to."""
+    return cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
+
+
+def _ask(process: subprocess.Popen[bytes], request: dict[str, object]) -> None:
+    try:
+        send(_streams(process)[0], request)
+    except BrokenPipeError:
+        return  # it died: its answer, which never comes, says so
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    process.kill()
+    code = process.wait()
+    for stream in _streams(process):
+        with contextlib.suppress(BrokenPipeError):  # what was still to be sent has no reader any more
+            stream.close()
+    return code
+
+
+def _crashed(work: Work, process: subprocess.Popen[bytes]) -> Outcome:
+    job, planned = work
+    try:
+        code = process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        code = 0
+    _end(process)
+    found = f"the process ended with code {code}"
+    if code < 0:
+        found = f"the process was ended by {signal.Signals(-code).name}"
+    error = InputError(
+        f"reading or standardising {planned.files[0] if planned.files else job.key} ended its process",
+        found=found,
+        expected="a file that the reader of its format can take, and memory enough for it",
+        todo="leave the file out, or try it alone: eegprep inspect",
+    )
+    return Outcome(key=job.key, recording_id=job.recording_id, error=error.as_dict())
