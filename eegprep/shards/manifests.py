@@ -1,4 +1,7 @@
-"""`manifest.yaml` of a shard set: a YAML list of the manifests of all its data sets, in the order of their names."""
+"""`manifest.yaml` and `lock.yaml` of a shard set, read as what a stranger may have written.
+
+Plain data, no anchors, every key once. In a shard set a damaged file is a matter of integrity, so it is refused.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
-from eegprep.errors import RefusedError
+from eegprep.errors import RefusedError, UsageError
 from eegprep.files import write_atomic
+from eegprep.manifest import dump_manifests, load_manifests
 from eegprep.manifest.schema import Manifest
 
 __all__ = ["write_yaml", "read_yaml", "write_manifests", "read_manifests"]
@@ -19,7 +22,7 @@ _MAX_BYTES = 64 << 20
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Safe, without anchors (they can make a small file endless), and every key once."""
+    """Safe, without anchors (they can make a small file endless), and every key once; numbers are numbers."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.events.AliasEvent):
@@ -40,26 +43,33 @@ def write_yaml(path: Path, value: Any) -> None:
 
 
 def read_yaml(path: Path) -> Any:
-    """Plain data out of a YAML file that a stranger may have written; RefusedError where it is none."""
+    """Plain data out of a YAML file; RefusedError where it is none."""
     if path.stat().st_size > _MAX_BYTES:
         raise RefusedError("a YAML file is too large", where=path, expected=f"at most {_MAX_BYTES} bytes")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)  # a SafeLoader, see above
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RefusedError("a YAML file is damaged", where=path, found=str(error)[:500]) from error
+        raise RefusedError(f"{path.name} of a shard set is damaged", where=path, found=str(error)[:500]) from error
 
 
 def write_manifests(path: Path, manifests: Iterable[Manifest]) -> None:
-    """Write the list; fields that hold their default are left out."""
-    write_yaml(path, [m.model_dump(mode="json", exclude_defaults=True) for m in manifests])
+    """Write the manifests of all data sets as one list."""
+    write_atomic(path, dump_manifests(manifests))
 
 
 def read_manifests(path: Path) -> tuple[Manifest, ...]:
-    """Read the list; RefusedError names the first thing that is wrong."""
-    items = read_yaml(path)
-    if not isinstance(items, list):
-        raise RefusedError("manifest.yaml of a shard set is a list", where=path, found=type(items).__name__)
+    """Read the list; RefusedError names what is wrong and its line."""
     try:
-        return tuple(Manifest.model_validate(item) for item in items)
-    except ValidationError as error:
-        raise RefusedError("a manifest is damaged", where=path, found=str(error)[:2000]) from error
+        return tuple(load_manifests(path))
+    except UsageError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: UsageError) -> RefusedError:
+    return RefusedError(
+        f"{path.name} of a shard set is damaged: {error.what}",
+        where=error.where or path,
+        found=error.found,
+        expected=error.expected,
+        todo="fetch or write the shard set again",
+    )
