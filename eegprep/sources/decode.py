@@ -77,6 +77,10 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
             expected="an EGI MFF folder with signal1.bin",
             todo="copy the folder again, whole",
         )
+    if found.name == "matlab":
+        from eegprep.sources.matlab_signal import read_matlab
+
+        return read_matlab(path)
     if found.name in READERS:
         if found.name in ("fif", "eeglab") and is_epoched(path, found.name):
             from eegprep.sources.epochs import read_epochs

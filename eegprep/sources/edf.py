@@ -21,7 +21,7 @@ from eegprep.sources.edf_annotations import Annotation, parse_records
 from eegprep.sources.edf_header import EDFHeader, EDFSignal, read_header
 from eegprep.sources.segments import break_at, segment
 
-__all__ = ["read_edf"]
+__all__ = ["read_annotations", "read_edf"]
 
 _KINDS = {
     "eeg": "eeg", "eog": "eog", "ecg": "ecg", "ekg": "ecg", "emg": "emg", "seeg": "seeg", "ecog": "ecog",
@@ -79,6 +79,14 @@ def read_edf(path: Path) -> Decoded:
         left_out=(*_other_rates(header, spr), *left_out),
         notes=tuple(notes),
     )
+
+
+def read_annotations(path: Path) -> list[Annotation]:
+    """The annotations of an EDF+ file that may hold nothing else (hypnograms)."""
+    header = read_header(path, annotations_only=True)
+    width = header.samples_per_record * header.sample_bytes
+    records = np.fromfile(path, dtype=np.uint8, offset=header.n_header_bytes, count=header.n_records * width)
+    return _times(header, records.reshape(header.n_records, width), path)[1]
 
 
 def _kind(signal: EDFSignal) -> str:

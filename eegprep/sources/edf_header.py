@@ -84,8 +84,8 @@ class _Fields:
             ) from None
 
 
-def read_header(path: Path) -> EDFHeader:
-    """Read and check a header against the file's size and bytes.
+def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
+    """Read and check a header against the file's size and bytes; `annotations_only` allows files without signal.
 
     Raises
     ------
@@ -114,12 +114,12 @@ def read_header(path: Path) -> EDFHeader:
     if len(body) < n_header - 256:
         raise _bad(path, "the file ends inside its header", f"{n_file} bytes", f"{n_header} bytes of header")
     signals = _signals(body, n_signals, path)
-    if all(s.is_annotations for s in signals):
+    if not annotations_only and all(s.is_annotations for s in signals):
         raise _bad(
             path, "it holds annotations and no signal", f"{n_signals} signal(s), all annotations", "channels of signal",
             "take it as events beside the recording that it belongs to",
         )  # fmt: skip
-    if not record_s > 0:
+    if not (record_s > 0 or annotations_only):
         raise _bad(path, "a record lasts no time", f"{record_s:g} s", "a positive duration")
     _refuse_turned_line_ends(scanned, path)
     sample_bytes = 3 if bdf else 2

@@ -19,6 +19,7 @@ from eegprep.sources.decode import decode_file
 from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
 from eegprep.sources.entities import Group, plan_groups
 from eegprep.sources.implicit import guess_entities
+from eegprep.sources.matlab import holds_structure
 from eegprep.sources.patterns import compile_pattern, match, walk
 from eegprep.sources.uci import group_of
 
@@ -136,7 +137,7 @@ class FilesSource:
         format_name = detect_quietly(full)
         if format_name == "events":
             self._skip(path, "sidecar", "events of a FIF recording")
-        elif format_name in ("numpy", "matlab", "ts"):
+        elif format_name in ("numpy", "ts") or (format_name == "matlab" and not holds_structure(full)):
             self._skip(path, "needs_manifest", "its rate and channels have to be stated in a manifest")
         elif format_name or looks_like_recording(full):
             return True

@@ -55,14 +55,16 @@ def _beside(path: Path, manifest: Manifest) -> Path | None:
 
 
 def data_folder(manifest: Manifest, source: Path | None = None) -> Path:
-    """The folder of a data set's files: as given, else `$EEGPT_DATA/<name>`, else `./<name>`."""
+    """The folder of a data set's files: as given, else `$EEGPT_DATA/<name>`, `./<name>`, or where it was fetched to."""
+    from eegprep.sources.fetch import default_folder
+
     if manifest.source.kind in ("moabb", "mne"):
         return source or Path.cwd()
     candidates = [source] if source is not None else []
     if source is None:
         if os.environ.get(DATA_VARIABLE):
             candidates.append(Path(os.environ[DATA_VARIABLE]) / manifest.name)
-        candidates.append(Path.cwd() / manifest.name)
+        candidates += [Path.cwd() / manifest.name, default_folder(manifest)]
     for folder in candidates:
         if folder is not None and folder.exists():
             return folder

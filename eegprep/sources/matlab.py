@@ -9,7 +9,7 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["eeglab_trials", "is_hdf5", "variable_names"]
+__all__ = ["eeglab_trials", "holds_structure", "is_hdf5", "variable_names"]
 
 
 def is_hdf5(path: Path) -> bool:
@@ -55,3 +55,20 @@ def eeglab_trials(path: Path) -> int:
         return int(np.ravel(trials)[0])
     except Exception:  # the reader itself says what is wrong with a damaged file
         return 1
+
+
+def holds_structure(path: Path) -> bool:
+    """Whether a MATLAB file holds one structure, which may be FieldTrip's; told without reading it."""
+    try:
+        if is_hdf5(path):
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                groups = [k for k in file if not k.startswith("#")]
+                return len(groups) == 1 and isinstance(file[groups[0]], h5py.Group) and "trial" in file[groups[0]]
+        from scipy.io import whosmat
+
+        found = whosmat(path)
+        return len(found) == 1 and found[0][2] == "struct"
+    except Exception:  # a damaged file: its reader says what is wrong
+        return True

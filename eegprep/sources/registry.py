@@ -23,4 +23,12 @@ def open_source(manifest: Manifest, folder: Path) -> Source:
         from eegprep.sources.bids import BIDSSource
 
         return BIDSSource(manifest, folder)
+    if kind == "moabb":
+        from eegprep.sources.moabb_source import MOABBSource
+
+        return MOABBSource(manifest, folder)
+    if kind == "mne":
+        from eegprep.sources.fetched import FetchedSource
+
+        return FetchedSource(manifest, folder)
     raise UsageError(f"source kind {kind!r} is not known")

@@ -1,0 +1,97 @@
+"""The source kind `numpy`: arrays in .npy and .npz files, described by the manifest. Nothing is unpickled.
+
+What enters: a path and the manifest's `source`: `sfreq_hz`, `channels`, `unit`; `orientation` says whether rows are
+samples or channels; `variable` names the array of an .npz file; `event_column` the array of its labels. Arrays of three
+dimensions are trials: (trials, channels, samples) where rows are channels, (trials, samples, channels) else; every
+trial is a stretch of its own. What leaves: `Decoded`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.errors import InputError, UsageError
+from eegprep.manifest.schema import Manifest
+from eegprep.recording import Stretch
+from eegprep.sources.base import Decoded, SourceChannel, whole
+from eegprep.sources.privacy import clean_message
+
+__all__ = ["described_array", "read_numpy"]
+
+
+def read_numpy(path: Path, manifest: Manifest) -> Decoded:
+    """Read one array. Raises InputError on damage or another shape, UsageError where the manifest says too little."""
+    spec = manifest.source
+    labels: list[str] | None = None
+    try:
+        # .npy files are mapped, so a long recording is read where it is asked for
+        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded:
+                name = spec.variable or (loaded.files[0] if len(loaded.files) == 1 else None)
+                if name is None or name not in loaded.files:
+                    raise UsageError(
+                        f"the manifest {manifest.name} has to name the array of {path.name}",
+                        found=", ".join(loaded.files),
+                        expected="`source: variable:`",
+                    )
+                array = loaded[name]
+                if spec.event_column is not None and spec.event_column in loaded.files:
+                    labels = [str(v) for v in np.ravel(loaded[spec.event_column])]
+        else:
+            array = loaded
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise InputError(
+            f"{path.name} can't be read as a NumPy array",
+            where=path,
+            found=clean_message(error),
+            expected="a whole .npy or .npz file of numbers",
+        ) from error
+    return described_array(array, manifest, path, format_name="numpy", labels=labels)
+
+
+def described_array(
+    array: np.ndarray, manifest: Manifest, path: Path, *, format_name: str, labels: list[str] | None = None
+) -> Decoded:
+    """An array of two or three dimensions as the manifest describes it."""
+    spec = manifest.source
+    if spec.sfreq_hz is None or not spec.channels:
+        raise UsageError(
+            f"the manifest {manifest.name} has to say what an array does not",
+            expected="`source: sfreq_hz:` and `source: channels:`",
+        )
+    if array.ndim not in (2, 3) or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path.name} is no signal",
+            where=path,
+            found=f"{array.ndim} dimensions of {array.dtype}",
+            expected="2 (recording) or 3 (trials) dimensions of numbers",
+        )
+    if spec.orientation == "row_per_sample":
+        array = np.swapaxes(array, -1, -2)
+    if array.shape[-2] != len(spec.channels):
+        raise InputError(
+            f"{path.name} has another number of channels than the manifest",
+            where=path,
+            found=f"{array.shape[-2]} channels, {array.shape[-1]} samples",
+            expected=f"{len(spec.channels)} channels",
+            todo="correct `source: channels:` or `source: orientation:`",
+        )
+    stretches = whole(array.shape[-1])
+    if array.ndim == 3:
+        n_trials, n_channels, n_samples = array.shape
+        stretches = tuple(Stretch(start_sample=i * n_samples, n_samples=n_samples) for i in range(n_trials))
+        if labels is not None and len(labels) != n_trials:
+            raise InputError(f"{path.name} has {len(labels)} labels for {n_trials} trials", where=path)
+        array = np.ascontiguousarray(array.transpose(1, 0, 2)).reshape(n_channels, n_trials * n_samples)
+    return Decoded(
+        format=format_name,
+        sfreq_hz=spec.sfreq_hz,
+        channels=tuple(SourceChannel(name=n) for n in spec.channels),
+        signal=array,
+        stretches=stretches,
+        trial_labels=tuple(zip(stretches, labels, strict=True)) if labels and len(labels) == len(stretches) else (),
+        reference=manifest.reference,
+    )

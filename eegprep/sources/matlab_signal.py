@@ -1,0 +1,143 @@
+"""The source kind `matlab`: FieldTrip's structures and plain arrays in .mat files of any version.
+
+What enters: a path and the manifest. A FieldTrip structure (fields `trial`, `label`, `fsample` or `time`) says itself
+what it is; each of its trials is a stretch, labelled with the first column of `trialinfo`. Anything else is an
+array that the manifest describes, named by `source: variable:` (`EEG.data` for a field). What leaves: `Decoded`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegprep.errors import InputError, UsageError
+from eegprep.manifest.schema import Manifest
+from eegprep.recording import Stretch
+from eegprep.sources.arrays import described_array
+from eegprep.sources.base import UNITS_TO_UV, Decoded, SourceChannel
+from eegprep.sources.matlab import variable_names
+from eegprep.sources.privacy import clean_message
+
+__all__ = ["read_matlab"]
+
+_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
+
+
+def _load(path: Path, name: str) -> Any:
+    from pymatreader import read_mat
+
+    try:
+        return read_mat(str(path), variable_names=[name])[name]
+    except Exception as error:  # the library raises anything on damaged files; all of it means the same here
+        raise InputError(
+            f"{path.name} can't be read as a MATLAB file", where=path, found=clean_message(error), todo="get it again"
+        ) from error
+
+
+def read_matlab(path: Path, manifest: Manifest | None = None) -> Decoded:
+    """Read one file. Raises UsageError where a plain array is not described, InputError on damage."""
+    names = sorted(n for n in variable_names(path) if not n.startswith(("#", "__")))
+    wanted = manifest.source.variable if manifest is not None else None
+    top, *fields = wanted.split(".") if wanted else [names[0] if len(names) == 1 else ""]
+    if top not in names:
+        raise UsageError(
+            f"the manifest has to name the variable of {path.name}",
+            found=", ".join(names[:20]),
+            expected="`source: variable:`",
+        )
+    value = _load(path, top)
+    for field in fields:
+        if not isinstance(value, dict) or field not in value:
+            raise InputError(f"{path.name}: {top} has no field {field!r}", where=path)
+        value = value[field]
+    if isinstance(value, dict) and {"trial", "label"} <= set(value):
+        return _fieldtrip(value, path)
+    if manifest is None or not isinstance(value, np.ndarray):
+        raise InputError(
+            f"{path.name} holds no FieldTrip structure",
+            where=path,
+            found=f"{top}: {type(value).__name__}",
+            expected="a structure with trial, label and fsample, or an array that a manifest describes",
+            todo="write a manifest with `source: kind: matlab` and `variable:`",
+        )
+    return described_array(value, manifest, path, format_name="matlab")
+
+
+def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
+    trials = data["trial"]
+    trials = trials if isinstance(trials, list) else [trials]
+    labels = [str(n) for n in np.atleast_1d(np.asarray(data["label"], dtype=object)).ravel()]
+    blocks = [np.asarray(t, dtype=np.float64).reshape(len(labels), -1) for t in trials if np.size(t)]
+    if not blocks:
+        raise InputError(f"{path.name}: the FieldTrip structure holds no trial", where=path)
+    stretches: list[Stretch] = []
+    start = 0
+    for block in blocks:
+        stretches.append(Stretch(start_sample=start, n_samples=block.shape[1]))
+        start += block.shape[1]
+    return Decoded(
+        format="fieldtrip",
+        sfreq_hz=_rate(data, path),
+        channels=_channels(data, labels),
+        signal=np.concatenate(blocks, axis=1),
+        stretches=tuple(stretches),
+        trial_labels=_labels(data, stretches),
+    )
+
+
+def _rate(data: dict[str, Any], path: Path) -> float:
+    if "fsample" in data:
+        return float(np.ravel(data["fsample"])[0])
+    times = data.get("time")
+    first = np.ravel(times[0] if isinstance(times, list) else times) if times is not None else np.zeros(0)
+    if first.size < 2 or first[-1] <= first[0]:
+        raise InputError(f"{path.name}: the FieldTrip structure states no rate", where=path, expected="fsample or time")
+    return float((first.size - 1) / (first[-1] - first[0]))
+
+
+def _channels(data: dict[str, Any], labels: list[str]) -> tuple[SourceChannel, ...]:
+    header = data.get("hdr") if isinstance(data.get("hdr"), dict) else {}
+    holder = data if "chanunit" in data else header
+    units = [str(u) for u in np.atleast_1d(np.asarray(holder.get("chanunit", []), dtype=object)).ravel()]
+    unit_names = [str(n) for n in np.atleast_1d(np.asarray(holder.get("label", []), dtype=object)).ravel()]
+    stated = dict(zip(unit_names, units, strict=False)) if len(unit_names) == len(units) else {}
+    positions = _positions(data.get("elec"))
+    out = []
+    for name in labels:
+        unit = stated.get(name, "").replace("µ", "u")
+        known = unit if unit in UNITS_TO_UV else ""
+        out.append(
+            SourceChannel(
+                name=name,
+                unit=known,
+                unit_evidence=f"chanunit says {known}" if known else "",
+                position_m=positions.get(name),
+            )
+        )
+    return tuple(out)
+
+
+def _positions(elec: Any) -> dict[str, tuple[float, float, float]]:
+    """Positions in metres, only where the structure says that x is right (`neuromag`, `acpc`-like `ras` frames)."""
+    if not isinstance(elec, dict) or not {"label", "chanpos", "unit"} <= set(elec):
+        return {}
+    scale = _METRES.get(str(elec["unit"]))
+    if scale is None or str(elec.get("coordsys", "")) not in ("neuromag", "ras"):
+        return {}
+    places = np.asarray(elec["chanpos"], dtype=np.float64).reshape(-1, 3) * scale
+    names = [str(n) for n in np.atleast_1d(np.asarray(elec["label"], dtype=object)).ravel()]
+    return {n: (float(x), float(y), float(z)) for n, (x, y, z) in zip(names, places, strict=False)}
+
+
+def _labels(data: dict[str, Any], stretches: list[Stretch]) -> tuple[tuple[Stretch, str], ...]:
+    info = data.get("trialinfo")
+    if info is None or np.size(info) == 0:
+        return ()
+    table = np.asarray(info)
+    first = table.reshape(len(stretches), -1)[:, 0] if table.size % len(stretches) == 0 else []
+    return tuple(
+        (s, f"{v:g}" if isinstance(v, int | float | np.number) else str(v))
+        for s, v in zip(stretches, first, strict=False)
+    )
