@@ -16,6 +16,10 @@ from typing import Any
 __all__ = ["STANDARD_SFREQ_HZ", "Stretch", "Trial", "LeftOut", "RecordingInfo", "seconds_to_samples", "subtract"]
 
 STANDARD_SFREQ_HZ = 256.0
+# Fields of RecordingInfo that are tuples of plain values.
+_SEQUENCES = (
+    "electrodes", "references", "sigma_uv", "source_channels", "source_files", "steps", "spectrum_before_uv2_hz",
+)  # fmt: skip
 
 
 def seconds_to_samples(seconds: float, sfreq_hz: float) -> int:
@@ -117,6 +121,8 @@ class RecordingInfo:
         Why the signal is believed to be in microvolt.
     split : str
         `train`, `validation`, `test`, or empty where the manifest leaves it to the shard stage.
+    spectrum_before_uv2_hz, spectrum_step_hz : tuple of float, float
+        Power density before any step, the median over electrodes, at 1, 2, 3, ... times the step; for the report.
     attributes : mapping of str to str
         Facts on the subject or run that tasks may use (group, condition), from the manifest alone.
     """
@@ -145,6 +151,8 @@ class RecordingInfo:
     units_evidence: str = ""
     split: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
+    spectrum_before_uv2_hz: tuple[float, ...] = ()
+    spectrum_step_hz: float = 0.0
     left_out: tuple[LeftOut, ...] = ()
 
     @property
@@ -169,6 +177,6 @@ class RecordingInfo:
         values["trials"] = tuple(Trial(**t) for t in values.get("trials", ()))
         values["left_out"] = tuple(LeftOut(**x) for x in values.get("left_out", ()))
         values["quality"] = {k: tuple(v) for k, v in values.get("quality", {}).items()}
-        for name in ("electrodes", "references", "sigma_uv", "source_channels", "source_files", "steps"):
+        for name in _SEQUENCES:
             values[name] = tuple(values.get(name, ()))
         return cls(**values)

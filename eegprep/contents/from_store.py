@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eegprep.contents.before import spectra_before
 from eegprep.contents.facts import (
     Contents,
     DatasetFacts,
@@ -43,7 +44,8 @@ def contents_of_store(path: Path) -> Contents:
     infos = store.infos()
     manifest = store.manifest
     recordings = tuple(_recording(info) for info in infos)
-    spectra, amplitudes, n_looked_at = look_at([s for info in infos for s in _signals(store, info)])
+    after, amplitudes, n_looked_at = look_at([s for info in infos for s in _signals(store, info)])
+    spectra = (*after, *spectra_before(infos))
     trials = Counter((i.dataset, t.task, t.label, i.split or "not split") for i in infos for t in i.trials)
     store.close()
     return Contents(

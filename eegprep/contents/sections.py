@@ -97,8 +97,11 @@ def datasets(contents: Contents) -> Section:
     ]
     sources = Table(
         caption="Who made them, and how to cite them",
-        columns=[Column(label="data set"), Column(label="citation"), Column(label="device"), Column(label="reference")],
-        rows=[[d.name, _citation(d), d.device or "not stated", d.reference] for d in contents.datasets],
+        columns=[Column(label="data set"), Column(label="citation"), Column(label="measured with")],
+        rows=[
+            [d.name, _citation(d), f"{d.device or 'device not stated'}; reference: {d.reference}"]
+            for d in contents.datasets
+        ],
     )
     return Section(
         anchor="data",

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from eegprep.contents.facts import Amplitudes, Spectrum
 from eegprep.recording import Stretch
 
-__all__ = ["MAX_RECORDINGS", "MAX_WINDOWS", "ElectrodeSignal", "look_at", "spread"]
+__all__ = ["MAX_RECORDINGS", "MAX_WINDOWS", "ElectrodeSignal", "look_at", "power_density", "spread"]
 
 MAX_RECORDINGS = 120
 MAX_WINDOWS = 6
@@ -78,7 +78,7 @@ def _dataset_spectrum(dataset: str, signals: Sequence[ElectrodeSignal]) -> tuple
         if not len(windows):
             continue
         seen.append(windows.ravel())
-        densities.append(_density(windows, rate))
+        densities.append(power_density(windows, rate))
     values = np.concatenate(seen) if seen else np.empty(0)
     if not densities:
         return None, values
@@ -105,7 +105,7 @@ def _windows(signal: ElectrodeSignal, n_window: int) -> NDArray[np.float64]:
     return np.array(kept) if kept else np.empty((0, n_window))
 
 
-def _density(windows: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+def power_density(windows: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     """Welch's estimate: Hann windows, mean removed, averaged; one-sided, µV²/Hz."""
     n = windows.shape[1]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)

@@ -27,6 +27,8 @@ __all__ = ["findings", "signal", "worst"]
 # A robust SD this many times above or below its data set's median is more likely a unit than a brain.
 UNIT_FACTOR = 30.0
 LINE_PEAK = 3.0
+# What ingest measures of each electrode and a table of recordings can rank by, in words.
+FIGURES = {"line_noise_ratio": "line noise / 4–30 Hz", "amplitude_uv": "4–30 Hz, µV"}
 
 
 def findings(contents: Contents) -> list[Note]:
@@ -169,7 +171,7 @@ def _spectrum(after: Spectrum, before: Spectrum | None, heading: str) -> Drawing
                 dashed=True,
             )
         )
-    floor = max((p for p in after.high if p > 0), default=1.0) * 1e-7
+    floor = max((p for p in after.high if p > 0), default=1.0) * 1e-6
     lines = [_floored(line, floor) for line in lines]
     return Drawing(
         heading=heading,
@@ -198,7 +200,7 @@ def _floored(line: Line, floor: float) -> Line:
         x=line.x,
         y=above(line.y),
         low=None if line.low is None else [None if v is None else max(v, floor) for v in line.low],
-        high=line.high,
+        high=None if line.high is None else [None if v is None or v < floor else v for v in line.high],
         colour=line.colour,
         dashed=line.dashed,
     )
@@ -210,7 +212,7 @@ def worst(contents: Contents, limit: int = 50) -> Section | None:
         return None
     ranked = contents.worst_first()
     channels = any(r.n_channels_left_out is not None for r in ranked)
-    names = sorted({name for r in ranked for name in r.figures})[:4]
+    names = [name for name in FIGURES if any(name in r.figures for r in ranked)]
     columns = [
         Column(label="recording"),
         Column(label="kept", numeric=True),
@@ -220,7 +222,7 @@ def worst(contents: Contents, limit: int = 50) -> Section | None:
         Column(label="SD µV, low", numeric=True),
         Column(label="median", numeric=True),
         Column(label="high", numeric=True),
-        *(Column(label=n.replace("_", " "), numeric=True) for n in names),
+        *(Column(label=FIGURES[n], numeric=True) for n in names),
     ]
     rows = [
         [
@@ -236,7 +238,7 @@ def worst(contents: Contents, limit: int = 50) -> Section | None:
         ]
         for r in ranked
     ]
-    note = "Other figures are the greatest of the recording's electrodes." if names else ""
+    note = "SD is robust, over electrodes; what stands right of it is the greatest of the recording's electrodes."
     return Section(
         anchor="worst",
         heading="Recordings, worst first",

@@ -87,18 +87,21 @@ def head(
     placed = [n for n in sorted(values) if n in flat and n in positions_m]
     homeless = [n for n in sorted(values) if n not in placed]
     reach = max((math.hypot(*flat[n]) for n in flat), default=1.0)
-    centre, unit_radius = size / 2, (size / 2 - 22) / max(1.12, reach + 0.05)
-    at = {n: (centre + x * unit_radius, centre + 6 - y * unit_radius) for n, (x, y) in flat.items()}
+    x_mid, unit_radius = size / 2, (size / 2 - 22) / max(1.12, reach + 0.05)
+    # The drawing is as high as what is on it, which is less than it is wide.
+    y_mid = 20 + unit_radius * max(1.1, *(y for _, y in flat.values()), 0.0)
+    bottom = y_mid + unit_radius * max(1.0, *(-y for _, y in flat.values()), 0.0) + 20
+    at = {n: (x_mid + x * unit_radius, y_mid - y * unit_radius) for n, (x, y) in flat.items()}
     radius = _radius([at[n] for n in placed], unit_radius)
-    parts: list[Markup] = [_outline(centre, centre + 6, unit_radius)]
+    parts: list[Markup] = [_outline(x_mid, y_mid, unit_radius)]
     for name in sorted(set(background) - set(placed)):
         parts.append(group(element("circle", cx=at[name][0], cy=at[name][1], r=3.0, class_="absent"), title=name))
     for name in placed:
         parts.append(
             _electrode(name, values[name], at[name], radius, low, high, diverging, unit, (notes or {}).get(name))
         )
-    height = size + 44
-    parts.append(_key(low, high, unit, size, diverging))
+    height = bottom + 38
+    parts.append(_key(low, high, unit, size, bottom, diverging))
     if homeless:
         height += 18
         parts.append(text(size / 2, height - 6, "no position: " + ", ".join(homeless), anchor="middle", class_="note"))
@@ -162,9 +165,9 @@ def _electrode(
     )
 
 
-def _key(low: float, high: float, unit: str, size: float, diverging: bool) -> Markup:
+def _key(low: float, high: float, unit: str, size: float, top: float, diverging: bool) -> Markup:
     n = N_DIVERGING if diverging else N_STEPS
-    wide, y = 22.0, size + 10
+    wide, y = 22.0, top + 4
     x = size / 2 - n * wide / 2
     boxes = [
         element("rect", x=x + i * wide, y=y, width=wide, height=10.0, class_=f"{'d' if diverging else 'q'}{i}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["NOTHING", "format_bytes", "format_duration", "format_number", "format_percent"]
+__all__ = ["NOTHING", "format_bytes", "format_duration", "format_number", "format_percent", "format_tick"]
 
 NOTHING = "–"
 _THIN = "\u202f"
@@ -25,6 +25,16 @@ def format_number(value: float | int | None, digits: int = 3) -> str:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(exponent)}".replace("-", "−")
     return _grouped(f"{value:,.{max(0, digits - 1 - magnitude)}f}")
+
+
+def format_tick(value: float) -> str:
+    """A tick's value: as short as it can be, e.g. `0.1`, `10 000`, `1e−5`."""
+    if value != 0 and not 1e-3 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:e}".split("e")
+        shown = f"{float(mantissa):g}e{int(exponent)}"
+    else:
+        shown = f"{round(value, 10):,.10f}".rstrip("0").rstrip(".")
+    return _grouped(shown)
 
 
 def _grouped(text: str) -> str:
@@ -49,7 +59,7 @@ def format_duration(seconds: float | None) -> str:
         return f"{format_number(seconds * 1000)}{_THIN}ms"
     for limit, factor, unit in ((60, 1, "s"), (3600, 60, "min"), (math.inf, 3600, "h")):
         if abs(seconds) < limit:
-            return f"{format_number(round(seconds / factor, 4))}{_THIN}{unit}"
+            return f"{format_number(float(f'{seconds / factor:.3g}'))}{_THIN}{unit}"
     return NOTHING
 
 

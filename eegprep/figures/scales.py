@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from eegprep.figures.numbers import format_number
+from eegprep.figures.numbers import format_tick
 
 __all__ = ["Scale", "finite", "round_ticks"]
 
@@ -71,10 +71,10 @@ class Scale:
     def ticks(self, n: int = 6) -> list[tuple[float, str]]:
         """Ticks as (value, text)."""
         if not self.log:
-            return [(v, format_number(round(v, 12))) for v in round_ticks(self.low, self.high, n)]
+            return [(v, format_tick(round(v, 12))) for v in round_ticks(self.low, self.high, n)]
         lowest, highest = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
         mantissas = (1,) if highest - lowest > 3 else (1, 3) if highest - lowest > 2 else (1, 2, 5)
         every = max(1, math.ceil((highest - lowest) / 8))
         candidates = [m * 10.0**e for e in range(lowest, highest + 1, every) for m in mantissas]
         shown = [v for v in candidates if self.low * 0.999 <= v <= self.high * 1.001]
-        return [(v, format_number(v)) for v in shown or [self.low, self.high]]
+        return [(v, format_tick(v)) for v in shown or [self.low, self.high]]
