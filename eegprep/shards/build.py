@@ -134,9 +134,8 @@ def build_shard_set(
             sync=sync,
         )
         results = _run(jobs, notes, workers, executor, progress)
-        hashes = _write_index(out, plan, results, base)
+        write_sums(out, _write_index(out, plan, results, base))
     shutil.rmtree(notes)
-    write_sums(out, hashes)
     return _summary(out, results)
 
 
@@ -156,6 +155,8 @@ def _finished(out: Path, plan: Plan) -> ShardSummary:
             where=out,
             todo="choose another --out; a shard set is never changed (--extends makes a new one out of it)",
         )
+    # A kill after the last file was written leaves the notes behind.
+    shutil.rmtree(out / BUILDING, ignore_errors=True)
     return _counts(out, lock["counts"], (), already_done=True)
 
 

@@ -1,5 +1,6 @@
 """Samples (`WindowIndex`, `WindowLoader`) and trials (`TrialIndex`) out of shard sets."""
 
+from .grouped import MixedOrder, TwoLevelOrder, temperature_weights
 from .order import Order, SampleOrder
 from .trials import TaskInfo, TrialBatch, TrialIndex
 from .windows import WindowBatch, WindowIndex
@@ -7,6 +8,9 @@ from .windows import WindowBatch, WindowIndex
 __all__ = [
     "Order",
     "SampleOrder",
+    "TwoLevelOrder",
+    "MixedOrder",
+    "temperature_weights",
     "WindowIndex",
     "WindowBatch",
     "WindowLoader",

@@ -47,6 +47,7 @@ class _Table:
     scale_uv: NDArray[np.float32]
     sigma_uv: NDArray[np.float32]
     block_position: NDArray[np.int64]
+    block_shard: NDArray[np.int32]
 
 
 class Spans:
@@ -82,7 +83,7 @@ class Spans:
         self.start_sample, self.n_samples = table.start_sample, table.n_samples
         self.scale_uv, self.sigma_uv = table.scale_uv, table.sigma_uv
         self._first_block, self._block_samples = table.first_block, table.block_samples
-        self._block_position = table.block_position
+        self._block_position, self._block_shard = table.block_position, table.block_shard
         self.set_of = np.repeat(np.arange(len(sets), dtype=np.int32), [len(s.spans) for s in sets])
 
     def __len__(self) -> int:
@@ -102,9 +103,19 @@ class Spans:
             parts["scale_uv"].append(blocks.scale_uv[spans.first_block])
             parts["sigma_uv"].append(blocks.sigma_uv[spans.first_block])
             parts["block_position"].append((self.map.starts[blocks.shard + first_shard] + blocks.offset) // 2)
+            parts["block_shard"].append(blocks.shard + np.int32(first_shard))
             first_shard += len(s.shards)
             first_block += len(blocks)
         return _Table(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
+
+    def shard(self, span: NDArray[np.int64], offset: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The shard in which a sample of each span lies, (N,) int32, counted over all sets."""
+        return self._block_shard[self._first_block[span] + offset // self._block_samples[span]]
+
+    @property
+    def n_shards(self) -> int:
+        """Shards of all sets."""
+        return sum(len(s.shards) for s in self.sets)
 
     def gather(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int16]:
         """Windows of one length.

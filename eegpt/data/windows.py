@@ -7,6 +7,7 @@ exists, a number is turned into (span, offset) by arithmetic, and changing lengt
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,6 +157,27 @@ class WindowIndex:
         """First sample of some windows on their recordings' time line, (N,) int64."""
         span, offset = self.locate(np.asarray(indices, dtype=np.int64))
         return self.spans.start_sample[span] + offset
+
+    def shards_of(self, span: NDArray[np.int64], offset: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The shard in which windows begin, (N,) int32, counted over all sets."""
+        return self.spans.shard(span, offset)
+
+    @functools.cached_property
+    def shard_sizes(self) -> NDArray[np.int64]:
+        """Windows that begin in each shard, (n_shards,) int64: the chunks of a `TwoLevelOrder`.
+
+        Only for windows grouped by set, which are numbered in the order of the shards.
+        """
+        n = self.spans.n_shards
+        sizes = np.zeros(n, dtype=np.int64)
+        first = self.spans.shard(self._rows, np.zeros(len(self._rows), dtype=np.int64))
+        counts = self._ends - self._begins
+        last = self.spans.shard(self._rows, (counts - 1) * self.stride)
+        np.add.at(sizes, first[first == last], counts[first == last])
+        for k in np.flatnonzero(first != last):
+            offset = np.arange(counts[k], dtype=np.int64) * self.stride
+            sizes += np.bincount(self.spans.shard(np.full(len(offset), self._rows[k]), offset), minlength=n)
+        return sizes
 
     # -- filters -------------------------------------------------------------------------------------------
 

@@ -143,6 +143,25 @@ def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(store, shard_fold
     assert tree(tmp_path / "set") == tree(shard_folder)
 
 
+@pytest.mark.parametrize("step", ["write_table", "write_manifests", "write_yaml", "write_sums", "shutil"])
+def test_a_build_that_is_killed_at_its_end_goes_on(store, shard_folder, tmp_path, monkeypatch, step):
+    class Killed(BaseException):
+        pass
+
+    def kill(path, *args, **kwargs):
+        if step != "shutil" or path.name == "building":
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        target = build_module.shutil if step == "shutil" else build_module
+        patched.setattr(target, "rmtree" if step == "shutil" else step, kill)
+        with pytest.raises(Killed):
+            build(store, tmp_path / "set")
+    summary = build(store, tmp_path / "set")
+    assert summary.already_done == (step == "shutil")
+    assert tree(tmp_path / "set") == tree(shard_folder)
+
+
 def test_a_finished_build_is_not_done_again_and_another_plan_is_refused(store, synthetic, shard_folder):
     before = {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")}
     assert build(store, shard_folder).already_done

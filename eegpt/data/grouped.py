@@ -1,0 +1,180 @@
+"""Orders beside the plain permutation: two-level, for data larger than memory, and mixed, by weight.
+
+Both can be computed at any position of any epoch, like `SampleOrder`, and hold nothing of the size of the data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.errors import UsageError
+
+from .order import epoch_keys, permute
+
+__all__ = ["TwoLevelOrder", "MixedOrder", "temperature_weights"]
+
+
+class TwoLevelOrder:
+    """Chunks of neighbouring samples in a random order, and samples in a random order inside groups of chunks.
+
+    Reading goes through one group at a time, so only a group's chunks have to be near (in memory, or fetched); an
+    epoch still has every sample once.
+
+    Parameters
+    ----------
+    chunk_sizes : sequence of int
+        Samples of each chunk; chunk k follows chunk k-1 in the index. A chunk is what is fetched at once: the
+        windows of one shard (`WindowIndex.shard_sizes`).
+    chunks_per_group : int
+        How many chunks are mixed. Different electrodes lie in different shards, so this many electrodes (or
+        shards of them) meet in a batch.
+    seed : int
+    """
+
+    def __init__(self, chunk_sizes: Sequence[int], chunks_per_group: int, seed: int) -> None:
+        self._sizes = np.asarray(chunk_sizes, dtype=np.int64)
+        if not len(self._sizes) or int(self._sizes.min()) < 0 or not int(self._sizes.sum()):
+            raise UsageError("a two-level order needs chunks with samples", found=f"{len(self._sizes)} chunks")
+        if chunks_per_group < 1 or seed < 0:
+            raise UsageError("a group has one chunk or more, and a seed is 0 or more", found=chunks_per_group)
+        self._begins = np.cumsum(self._sizes) - self._sizes
+        self.chunks_per_group, self.seed = chunks_per_group, seed
+        self._epoch: int | None = None
+
+    def __len__(self) -> int:
+        return int(self._sizes.sum())
+
+    def groups(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The chunks of each group of an epoch, in reading order: what to fetch ahead."""
+        self._prepare(epoch)
+        k = self.chunks_per_group
+        return [self._chunks[a : a + k] for a in range(0, len(self._chunks), k)]
+
+    def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The samples at some positions, (N,) int64."""
+        self._prepare(epoch)
+        positions = np.asarray(positions, dtype=np.int64)
+        out = np.empty_like(positions)
+        group = np.searchsorted(self._group_ends, positions, side="right")
+        for g in np.unique(group):
+            here = group == g
+            begin = self._group_begins[g]
+            inside = permute(
+                positions[here] - begin, int(self._group_ends[g] - begin), epoch_keys(self.seed, epoch, 1 + int(g))
+            )
+            # Place in the group's chunks laid end to end, then in the index.
+            place = begin + inside
+            k = np.searchsorted(self._chunk_ends, place, side="right")
+            out[here] = self._begins[self._chunks[k]] + place - self._chunk_begins[k]
+        return out
+
+    def describe(self) -> dict[str, object]:
+        """Kind, number of samples and chunks, group size, seed."""
+        return {
+            "kind": "two-level",
+            "n": len(self),
+            "chunks": len(self._sizes),
+            "chunks_per_group": self.chunks_per_group,
+            "seed": self.seed,
+        }
+
+    def _prepare(self, epoch: int) -> None:
+        """Lay out one epoch: a few numbers per chunk."""
+        if self._epoch == epoch:
+            return
+        n = len(self._sizes)
+        self._chunks = permute(np.arange(n, dtype=np.int64), n, epoch_keys(self.seed, epoch))
+        self._chunk_ends = np.cumsum(self._sizes[self._chunks])
+        self._chunk_begins = self._chunk_ends - self._sizes[self._chunks]
+        last = np.minimum(np.arange(self.chunks_per_group, n + self.chunks_per_group, self.chunks_per_group), n) - 1
+        self._group_ends = self._chunk_ends[last]
+        self._group_begins = np.concatenate([[0], self._group_ends[:-1]])
+        self._epoch = epoch
+
+
+def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:
+    """Weights `size ** (1 / temperature)`, summing to 1: 1 keeps the sizes' shares, infinity makes all equal."""
+    if temperature <= 0 or min(sizes, default=0) < 1:
+        raise UsageError("a temperature is above 0 and every part has a sample", found=f"{temperature}, {list(sizes)}")
+    power = 0.0 if math.isinf(temperature) else 1.0 / temperature
+    largest = max(sizes)
+    raw = [(size / largest) ** power for size in sizes]
+    return [w / sum(raw) for w in raw]
+
+
+class MixedOrder:
+    """Several parts of an index in given shares of every epoch.
+
+    Part i gives `round(weight_i * epoch_size)` samples to each epoch, spread evenly at random over it. Each part is
+    gone through by permutations of its own, one after another: none of its samples comes a second time before all
+    have come once, however large its share is.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Samples of each part; part k follows part k-1 in the index (`WindowIndex.group_sizes`).
+    weights : sequence of float
+        Share of each part; scaled to sum to 1. See `temperature_weights`.
+    seed : int
+    epoch_size : int, optional
+        Samples in an epoch; by default all that there are.
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], weights: Sequence[float], seed: int, *, epoch_size: int | None = None
+    ) -> None:
+        self._sizes = np.asarray(sizes, dtype=np.int64)
+        self._weights = np.asarray(weights, dtype=np.float64)
+        good = len(self._sizes) == len(self._weights) > 0 and bool((self._weights >= 0).all())
+        if not good or self._weights.sum() <= 0 or bool(((self._sizes < 1) & (self._weights > 0)).any()) or seed < 0:
+            raise UsageError(
+                "a mixture needs one weight of 0 or more per part, and samples in every part that has a weight",
+                found=f"sizes {list(sizes)}, weights {list(weights)}, seed {seed}",
+            )
+        self._weights = self._weights / self._weights.sum()
+        self._begins = np.cumsum(self._sizes) - self._sizes
+        self._n = int(self._sizes.sum()) if epoch_size is None else epoch_size
+        if self._n < 1:
+            raise UsageError("an epoch has one sample or more", found=self._n)
+        # Shares in whole samples that add up: borders are rounded, not shares.
+        self._ends = np.rint(np.cumsum(self._weights) * self._n).astype(np.int64)
+        self.shares = np.diff(self._ends, prepend=0)
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self._n
+
+    def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The samples at some positions, (N,) int64."""
+        drawn = permute(np.asarray(positions, dtype=np.int64), self._n, epoch_keys(self.seed, epoch))
+        part = np.searchsorted(self._ends, drawn, side="right")
+        out = np.empty_like(drawn)
+        for p in np.unique(part):
+            here = part == p
+            count = epoch * int(self.shares[p]) + drawn[here] - (int(self._ends[p]) - int(self.shares[p]))
+            out[here] = self._begins[p] + self._own(int(p), count)
+        return out
+
+    def describe(self) -> dict[str, object]:
+        """Kind, sizes, weights, epoch size, seed."""
+        return {
+            "kind": "mixed",
+            "n": self._n,
+            "sizes": self._sizes.tolist(),
+            "weights": [float(f"{w:.12g}") for w in self._weights],
+            "seed": self.seed,
+        }
+
+    def _own(self, part: int, count: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The sample of a part that is drawn as the `count`-th of the whole run."""
+        size = int(self._sizes[part])
+        passes = count // size
+        out = np.empty_like(count)
+        for p in np.unique(passes):
+            here = passes == p
+            out[here] = permute(count[here] - p * size, size, epoch_keys(self.seed, int(p), 1 + part))
+        return out
