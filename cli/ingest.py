@@ -174,4 +174,5 @@ def _print(summary: IngestSummary) -> None:
         print(f"{len(summary.failed)} recordings failed (their errors stay in quarantine/):", file=sys.stderr)
     for identity, error in summary.failed.items():
         found = f"; found {error['found']}" if error.get("found") else ""
-        print(f"  {identity}: {error['what']}{found}", file=sys.stderr)
+        where = f" ({error['where']})" if error.get("where") else ""
+        print(f"  {identity}{where}: {error['what']}{found}", file=sys.stderr)

@@ -8,7 +8,7 @@ read it again.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from eegprep.files import write_json
@@ -18,10 +18,10 @@ from eegprep.store import Store, key_of_id
 __all__ = ["find_duplicates", "take_once", "taken_as_duplicate", "noted_duplicates"]
 
 
-def taken_as_duplicate(store: Store, job: Job) -> bool:
-    """Whether an earlier run found this recording to be a copy of one that is still in the store."""
+def taken_as_duplicate(store: Store, job: Job, finished: Collection[str]) -> bool:
+    """Whether an earlier run found this recording to be a copy of one of `finished`, which need not be made again."""
     note = _note(store, job.recording_id)
-    if note is None or note["made_from"] != job.made_from or store.made_from(note["of"]) is None:
+    if note is None or note["made_from"] != job.made_from or note["of"] not in finished:
         return False
     return store.info(note["of"]).signal_sha256 == note["signal_sha256"]
 

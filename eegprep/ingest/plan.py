@@ -51,6 +51,7 @@ def make_plan(
     store: Store,
     vocabulary_digest: str,
     partial: bool = False,
+    keep_duplicates: bool = False,
 ) -> IngestPlan:
     """Compare what the source has with what the store holds.
 
@@ -65,8 +66,7 @@ def make_plan(
     shared = hashlib.sha256()
     for text in (str(PIPELINE_VERSION), dump_manifest(manifest), dump_model(recipe), vocabulary_digest):
         shared.update(hashlib.sha256(text.encode("utf-8")).digest())
-    todo: list[tuple[Job, PlannedRecording]] = []
-    done: list[Job] = []
+    work: list[tuple[Job, PlannedRecording]] = []
     seen: set[str] = set()
     for one in sorted(planned, key=lambda p: p.key):
         identity = "/".join(part or "-" for part in (manifest.name, one.subject, one.session, one.run))
@@ -76,17 +76,16 @@ def make_plan(
                 todo="tell them apart with {subject}, {session} or {run} in `source: files:`",
             )
         seen.add(identity)
-        job = Job(
-            key=one.key,
-            recording_id=identity,
-            made_from=_made_from(one, folder, shared.digest()),
-            n_bytes=one.n_bytes,
-        )
-        if store.made_from(identity) == job.made_from or taken_as_duplicate(store, job):
-            done.append(job)
-        else:
-            todo.append((job, one))
-    return IngestPlan(todo=tuple(todo), done=tuple(done))
+        made_from = _made_from(one, folder, shared.digest())
+        work.append((Job(key=one.key, recording_id=identity, made_from=made_from, n_bytes=one.n_bytes), one))
+    finished = {j.recording_id for j, _ in work if store.made_from(j.recording_id) == j.made_from}
+    known = set(finished)
+    if not keep_duplicates:
+        known |= {j.recording_id for j, _ in work if taken_as_duplicate(store, j, finished)}
+    return IngestPlan(
+        todo=tuple((j, one) for j, one in work if j.recording_id not in known),
+        done=tuple(j for j, _ in work if j.recording_id in known),
+    )
 
 
 def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:

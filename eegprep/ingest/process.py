@@ -16,6 +16,7 @@ import numpy as np
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
+from eegprep.ingest.before import spectrum_before
 from eegprep.ingest.channels import Chosen, choose, without_bad
 from eegprep.ingest.mains import mains_hz
 from eegprep.ingest.measure import StreamMeasure
@@ -154,6 +155,7 @@ def _describe(recording: SourceRecording, manifest: Manifest, plan: Plan, measur
     attributes = dict(recording.attributes)
     trials, without = cut_trials(recording, manifest, timeline, attributes)
     rows = plan.kept
+    spectrum, step_hz = spectrum_before(plan.signal, recording.sfreq_hz, recording.stretches)
     quality = {
         "line_noise_ratio": tuple(checks.line_noise_ratio[r] for r in rows),
         "amplitude_uv": tuple(checks.amplitude_uv[r] for r in rows),
@@ -185,6 +187,8 @@ def _describe(recording: SourceRecording, manifest: Manifest, plan: Plan, measur
         steps=plan.chain.described,
         units_evidence=recording.units_evidence,
         attributes=attributes,
+        spectrum_before_uv2_hz=spectrum,
+        spectrum_step_hz=step_hz,
         left_out=(*left_out, *without),
     )
 

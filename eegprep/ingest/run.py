@@ -10,7 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from eegprep.electrodes import Vocabulary
@@ -25,6 +25,7 @@ from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ
+from eegprep.sources.base import PlannedRecording
 from eegprep.steps.chain import plan_chain
 from eegprep.store import Store, key_of_id
 
@@ -107,6 +108,7 @@ def ingest(
             store=Store(out),
             vocabulary_digest=digest,
             partial=partial,
+            keep_duplicates=keep_duplicates,
         )
         store = Store.create(out, manifest)
         _tidy(store, plan)
@@ -161,6 +163,7 @@ def _run(
     total, n_bytes = len(plan.jobs), sum(j.n_bytes for j in plan.jobs)
     done, done_bytes = len(plan.done), sum(j.n_bytes for j in plan.done)
     sizes = {j.recording_id: j.n_bytes for j in plan.jobs}
+    planned = {job.key: one for job, one in work}
     if progress is not None:
         progress(done, total, done_bytes, n_bytes, "")
     outcomes: Iterator[Outcome]
@@ -178,8 +181,8 @@ def _run(
             quarantined = store.quarantine / f"{key_of_id(outcome.recording_id)}.json"
             if outcome.error is not None:
                 if outcome.fatal:
-                    raise _rebuilt(outcome)
-                failed[outcome.recording_id] = outcome.error
+                    raise _as_error(outcome.error)
+                failed[outcome.recording_id] = _with_place(outcome.error, planned[outcome.key], setting)
                 # An older version of it may not stand for what cannot be read any more.
                 store.remove(outcome.recording_id)
             else:
@@ -190,26 +193,34 @@ def _run(
     return failed
 
 
-def _rebuilt(outcome: Outcome) -> EEGPTError:
-    e = dict(outcome.error or {})
+def _with_place(error: dict[str, str | None], planned: PlannedRecording, setting: Setting) -> dict[str, str | None]:
+    """The error with the file it is about, where it does not say so itself."""
+    if error.get("where") is not None or not planned.files:
+        return error
+    folder = Path(setting.folder)
+    return {**error, "where": str((folder if folder.is_dir() else folder.parent) / planned.files[0])}
+
+
+def _nothing(summary: IngestSummary) -> EEGPTError:
+    """Every recording failed: one error that names them all, or the error itself where there is but one."""
+    errors = list(summary.failed.values())
+    if len(errors) == 1:
+        return _as_error(errors[0])
+    listed = [f"{e.get('where') or i}: {e.get('what')}" for i, e in summary.failed.items()]
+    return InputError(
+        "none of the recordings could be used:\n  " + "\n  ".join(listed),
+        expected="EEG files of which at least one can be read",
+    )
+
+
+def _as_error(e: Mapping[str, str | None]) -> EEGPTError:
     kind = UsageError if e.get("error") == "UsageError" else InputError
     return kind(
-        e.get("what") or outcome.recording_id,
+        e.get("what") or "a recording failed",
         where=e.get("where"),
         found=e.get("found"),
         expected=e.get("expected"),
         todo=e.get("todo"),
-    )
-
-
-def _nothing(summary: IngestSummary) -> InputError:
-    first = next(iter(summary.failed.values()), {})
-    return InputError(
-        f"none of the recordings could be used ({len(summary.failed)} failed); the first: {first.get('what')}",
-        where=first.get("where"),
-        found=first.get("found"),
-        expected=first.get("expected"),
-        todo=first.get("todo"),
     )
 
 
