@@ -11,7 +11,7 @@ the positive one. All agree with scikit-learn, against which they are tested.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -120,7 +120,7 @@ def regression_scores(target_N: np.ndarray, predicted_N: np.ndarray) -> Scores:
     }
 
 
-def mean_and_sd(rows: list[Mapping[str, float | None]]) -> dict[str, dict[str, float | int | None]]:
+def mean_and_sd(rows: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, float | int | None]]:
     """Mean and standard deviation (n - 1) of each score over rows, leaving out None; `n` says how many were in."""
     out: dict[str, dict[str, float | int | None]] = {}
     for name in rows[0] if rows else ():

@@ -4,7 +4,7 @@ What enters: a model, a bank of trials, a division. What leaves: the model with 
 validation trials, and a history of how it got there. The test trials are not in sight here.
 
 The score to select by is the mean over tasks of the validation loss in units of guessing (cross-entropy / ln K,
-squared error / variance): a handful of validation trials rank losses more steadily than accuracies. What is
+squared error / variance), at most 1: a handful of validation trials rank losses more steadily than accuracies. What is
 validated and kept is a running mean of the weights, which is steadier again.
 """
 
@@ -194,7 +194,8 @@ def _validation(model: TransferModel, bank: TrialBank, division: Division, targe
         losses = trial_losses(logits, targets, own).cpu().numpy() * targets.weight_N[own]
         guess = 1.0 if targets.regression_N[own[0]] else math.log(max(2, int(targets.n_outputs_N[own[0]])))
         total.setdefault(int(bank.index.task[own[0]]), []).extend((losses / guess).tolist())
-    return float(np.mean([np.mean(v) for v in total.values()]))
+    # Worse than guessing counts as guessing: a task without signal must not stop the others early.
+    return float(np.mean([min(1.0, float(np.mean(v))) for v in total.values()]))
 
 
 def _rate(step: int, config: TransferConfig) -> float:

@@ -105,23 +105,28 @@ class TransferModel(nn.Module):
             raise ValueError(f"the encoded trials hold nothing that the readout {self.readout!r} reads")
         return self.z_norm(z_RD)
 
-    def nodes(self, groups: Sequence[Encoded]) -> tuple[Tensor, Tensor, Tensor]:
-        """z (N, E, D), electrode ids (N, E) and mask (N, E) of all groups' trials, in their order."""
-        E = max(g.mask_NE.shape[1] for g in groups)
-        mask_NE = torch.cat([F.pad(g.mask_NE, (0, E - g.mask_NE.shape[1])) for g in groups])
-        z_RD = torch.cat([self.represent(g) for g in groups])
-        electrode_R = torch.cat([g.electrode_R for g in groups])
+    def nodes(self, group: Encoded) -> tuple[Tensor, Tensor, Tensor]:
+        """z (N, E, D), electrode ids (N, E) and mask (N, E) of a group's trials."""
+        mask_NE = group.mask_NE
+        z_RD = self.represent(group)
         place = mask_NE.flatten().nonzero().squeeze(1)
         z_NED = z_RD.new_zeros(mask_NE.numel(), z_RD.shape[1]).index_copy(0, place, z_RD).view(*mask_NE.shape, -1)
-        electrode_NE = electrode_R.new_full((mask_NE.numel(),), -1).index_copy(0, place, electrode_R)
+        electrode_NE = group.electrode_R.new_full((mask_NE.numel(),), -1).index_copy(0, place, group.electrode_R)
         return z_NED, electrode_NE.view(mask_NE.shape), mask_NE
 
     def pool(self, groups: Sequence[Encoded]) -> Tensor:
-        """The graph's vector of each trial, (N, D): the embedding that a map of trials shows."""
-        z_NED, electrode_NE, mask_NE = self.nodes(groups)
-        if self.training and self.electrode_dropout:
-            mask_NE = _drop_electrodes(mask_NE, self.electrode_dropout)
-        return self.teg(z_NED, electrode_NE, mask_NE)
+        """The graph's vector of each trial, (N, D), in the groups' order: the embedding that a map of trials shows.
+
+        Groups run one by one: trials do not see each other, and padding two electrodes to sixty-four costs more
+        than it saves. The batch is mixed all the same, since its loss is one.
+        """
+        pooled = []
+        for group in groups:
+            z_NED, electrode_NE, mask_NE = self.nodes(group)
+            if self.training and self.electrode_dropout:
+                mask_NE = _drop_electrodes(mask_NE, self.electrode_dropout)
+            pooled.append(self.teg(z_NED, electrode_NE, mask_NE))
+        return torch.cat(pooled)
 
     def forward(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
         """Logits (N, K) of each trial's own task, -inf in columns that it does not have."""

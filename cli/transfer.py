@@ -1,0 +1,211 @@
+"""`eegpt transfer`, `evaluate`, `baselines`, `compare`: one graph for all tasks, and scores that can be trusted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from eegpt.training.transfer_config import TransferConfig
+
+Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; further ones may follow it.")]
+More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Baselines = Annotated[
+    str, typer.Option(help="`quick`, `all`, `none`, or names with commas: band_power, log_spectrum, eegnet, ...")
+]
+AllowLeakage = Annotated[
+    bool, typer.Option("--allow-leakage", help="Go on although test recordings were seen; printed on every table.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    app.command("transfer")(transfer)
+    app.command("evaluate")(evaluate)
+    app.command("baselines")(baselines)
+    app.command("compare")(compare)
+
+
+def transfer(
+    shards: Shards,
+    out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
+    more: More = None,
+    encoder: Annotated[Path | None, typer.Option(help="A run of `eegpt train`.")] = None,
+    mode: Annotated[str | None, typer.Option(help="frozen, full, scratch, lora or probe.")] = None,
+    scheme: Annotated[str | None, typer.Option(help="split, kfold:5, loso, lodo or few-shot:5.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of fits with different seeds.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these tasks, with commas.")] = None,
+    separate: Annotated[
+        bool, typer.Option("--separate", help="One model for each task instead of one for all.")
+    ] = False,
+    unknown_electrodes: Annotated[str | None, typer.Option(help="refuse, nearest or leave_out.")] = None,
+    allow_leakage: AllowLeakage = False,
+    config: Annotated[Path | None, typer.Option(help="Settings, as YAML or JSON.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train the electrode graph on all labelled tasks at once; the same command goes on where it was stopped.
+
+    Example: `eegpt transfer --encoder encoder --shards shards --out model`
+    """
+    from eegpt.evaluation.evaluate import evaluate as score
+    from eegpt.evaluation.evaluate import write_results
+    from eegpt.evaluation.tables import results_table
+    from eegpt.training.transfer import transfer as run_transfer
+
+    given = {
+        "mode": mode,
+        "scheme": scheme,
+        "seeds": None if seeds is None else list(range(seeds)),
+        "tasks": None if tasks is None else [t.strip() for t in tasks.split(",") if t.strip()],
+        "joint": False if separate else None,
+        "unknown_electrodes": unknown_electrodes,
+        "allow_leakage": True if allow_leakage else None,
+    }
+    settings = _settings(config, {k: v for k, v in given.items() if v is not None}, set_ or [])
+    paths = [*shards, *(more or [])]
+    with _progress() as (report, _):
+        run_transfer(settings, shards=paths, out=out, encoder=encoder, report=report)
+    predictions, results = score(out, paths)
+    write_results(out, predictions, results)
+    print(json.dumps(results) if as_json else results_table(results))
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run of `eegpt transfer`.")],
+    shards: Shards,
+    more: More = None,
+    baselines: Baselines = "quick",
+    out: Annotated[Path | None, typer.Option("--out", help="Write the results here instead of into the run.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write an HTML page of the run.")] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    allow_leakage: AllowLeakage = False,
+    as_json: Json = False,
+) -> None:
+    """Score a run from its weights on the test split, with baselines on the same trials beside it.
+
+    Example: `eegpt evaluate model --shards shards --baselines all`
+    """
+    from eegpt.evaluation.baselines import chosen
+    from eegpt.evaluation.evaluate import evaluate as score
+    from eegpt.evaluation.evaluate import write_results
+    from eegpt.evaluation.tables import pretraining_table, results_table
+
+    names = chosen(baselines)
+    paths = [*shards, *(more or [])]
+    with _progress() as (_, tell):
+        predictions, results = score(run, paths, baselines=names, allow_leakage=allow_leakage, tell=tell)
+    write_results(out or run, predictions, results)
+    if page is not None:
+        _write_page(page, out or run, paths, title)
+    if as_json:
+        print(json.dumps(results))
+        return
+    print(results_table(results))
+    if results["pretraining"]:
+        print("\n" + pretraining_table(results["pretraining"]))
+
+
+def baselines(
+    shards: Shards,
+    more: More = None,
+    names: Annotated[str, typer.Option("--baselines", help="`quick`, `all`, or names with commas.")] = "all",
+    scheme: Annotated[str, typer.Option(help="split, kfold:5, loso or few-shot:5.")] = "split",
+    seeds: Annotated[int, typer.Option(help="Seeds of the networks.")] = 1,
+    tasks: Annotated[str, typer.Option(help="Only these tasks, with commas.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", help="Write results.json and predictions here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score the baselines alone, on the trials and splits that our model would get.
+
+    Example: `eegpt baselines --shards shards --scheme kfold:6 --baselines band_power,log_spectrum`
+    """
+    from eegpt.evaluation.baselines import chosen
+    from eegpt.evaluation.evaluate import score_baselines, write_results
+    from eegpt.evaluation.tables import results_table
+
+    settings = _settings(
+        None,
+        {
+            "mode": "scratch",
+            "scheme": scheme,
+            "seeds": list(range(seeds)),
+            "tasks": [t.strip() for t in tasks.split(",") if t.strip()],
+        },
+        [],
+    )
+    with _progress() as (_, tell):
+        predictions, results = score_baselines([*shards, *(more or [])], settings, chosen(names), tell=tell)
+    if out is not None:
+        write_results(out, predictions, results)
+    print(json.dumps(results) if as_json else results_table(results))
+
+
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Two or more folders with predictions.parquet; the first is held against the others."),
+    ],
+    method: Annotated[str, typer.Option(help="Whose predictions to compare.")] = "model",
+    csv: Annotated[Path | None, typer.Option(help="Write the comparison as CSV.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare runs on the test trials that they share: scores, differences and paired tests.
+
+    Example: `eegpt compare frozen scratch full`
+    """
+    from eegprep.files import write_atomic
+    from eegpt.evaluation.compare import compare_runs, comparison_csv, comparison_table
+
+    rows = compare_runs(runs, method=method)
+    if csv is not None:
+        write_atomic(csv, comparison_csv(rows))
+    print(json.dumps(rows) if as_json else comparison_table(rows))
+
+
+def _settings(config: Path | None, given: dict[str, Any], settings: list[str]) -> TransferConfig:
+    """Settings from a file, then the options, then every `--set` in order."""
+    from eegprep.manifest import yaml_strict
+    from eegpt.model.config import from_mapping, with_settings
+    from eegpt.training.transfer_config import TransferConfig
+
+    plain: Any = {}
+    if config is not None:
+        plain = yaml_strict.read(config).value or {}
+    return with_settings(from_mapping(TransferConfig, {**plain, **given}, where=str(config or "settings")), settings)
+
+
+def _write_page(page: Path, run: Path, shards: list[Path], title: str | None) -> None:
+    from eegpt.evaluation.page import write_run_page
+
+    write_run_page(page, run=run, shards=shards, title=title)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[tuple[Callable[[str, int, int, dict[str, float]], None], Callable[[str], None]]]:
+    """A progress line on stderr where that is a terminal: (for fits, for anything else)."""
+    if not sys.stderr.isatty():
+        yield (lambda name, step, steps, record: None), (lambda text: None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        line = progress.add_task("opening", total=None)
+
+        def fits(name: str, step: int, steps: int, record: dict[str, float]) -> None:
+            loss = record.get("validation_loss")
+            shown = "" if loss is None else f", validation loss {loss:.3f}"
+            progress.update(line, description=f"{name}{shown}", completed=step, total=steps)
+
+        yield fits, (lambda text: progress.update(line, description=text))

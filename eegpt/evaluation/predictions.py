@@ -1,0 +1,155 @@
+"""What every method said about every test trial: the one thing that scores, intervals and tests are made from.
+
+What enters and leaves: outputs by task and method, for several seeds, in memory or as one flat Parquet file
+(`predictions.parquet`) that another run can be compared with. Folds of one seed are put together: each test
+trial has one output of each seed.
+
+Shapes: M seeds, N test trials of a task, K outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegprep.errors import InputError
+from eegprep.files import atomic_path
+
+__all__ = ["MODEL", "TaskTrials", "Predictions"]
+
+MODEL = "model"  # the name of our own model among the methods
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskTrials:
+    """The test trials of a task: what they are, (N,) each, and to which fold they belong."""
+
+    rows: np.ndarray
+    target: np.ndarray
+    person: np.ndarray
+    recording: np.ndarray
+    start_sample: np.ndarray
+    fold: np.ndarray
+
+    @classmethod
+    def of(cls, index: Any, rows: np.ndarray, fold: np.ndarray) -> TaskTrials:
+        """Test trials at these rows of an index."""
+        return cls(
+            rows=rows,
+            target=np.asarray(index.target, np.float32)[rows],
+            person=np.array([index.subject[r] for r in rows]),
+            recording=np.array([index.recording_ids[index.recording[r]] for r in rows]),
+            start_sample=np.asarray(index.start_sample, np.int64)[rows],
+            fold=fold,
+        )
+
+    def keys(self) -> list[tuple[str, int]]:
+        """What a trial is called in any run: recording and first sample."""
+        return list(zip(self.recording.tolist(), self.start_sample.tolist(), strict=True))
+
+
+class Predictions:
+    """Outputs by task and method.
+
+    Attributes
+    ----------
+    trials : dict of str to TaskTrials
+        Task key (`dataset/name`) to its test trials.
+    outputs : dict of (str, str) to dict of int to ndarray
+        (task key, method) to seed to (N, K) float32.
+    seconds : dict of (str, str) to float
+        Time spent on a method, where it was measured.
+    """
+
+    def __init__(self) -> None:
+        self.trials: dict[str, TaskTrials] = {}
+        self.outputs: dict[tuple[str, str], dict[int, np.ndarray]] = {}
+        self.seconds: dict[tuple[str, str], float] = {}
+
+    def put(self, task: str, method: str, seed: int, rows: np.ndarray, output_NK: np.ndarray) -> None:
+        """Set the outputs of the trials at `rows` (of the index); the others of the task are left as they are."""
+        trials = self.trials[task]
+        place = {int(r): i for i, r in enumerate(trials.rows)}
+        by_seed = self.outputs.setdefault((task, method), {})
+        if seed not in by_seed:
+            by_seed[seed] = np.full((len(trials.rows), output_NK.shape[1]), np.nan, np.float32)
+        by_seed[seed][[place[int(r)] for r in rows]] = output_NK
+
+    def methods(self, task: str) -> list[str]:
+        """Methods that answered every test trial of a task, our model first."""
+        whole = [m for (t, m), o in self.outputs.items() if t == task and all(np.isfinite(x).all() for x in o.values())]
+        return sorted(whole, key=lambda m: (m != MODEL, whole.index(m)))
+
+    def stacked(self, task: str, method: str) -> np.ndarray:
+        """(M, N, K), seeds in order."""
+        by_seed = self.outputs[task, method]
+        return np.stack([by_seed[s] for s in sorted(by_seed)])
+
+    def write(self, path: Path) -> None:
+        """Write as a flat Parquet table, atomically."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        rows = list(self._flat())
+        n_outputs = max((len(r["output"]) for r in rows), default=0)
+        columns: dict[str, Any] = (
+            {name: [r[name] for r in rows] for name in rows[0] if name != "output"} if rows else {}
+        )
+        for k in range(n_outputs):
+            columns[f"output_{k}"] = pa.array(
+                [float(r["output"][k]) if k < len(r["output"]) else None for r in rows], pa.float32()
+            )
+        with atomic_path(path) as part:
+            pq.write_table(pa.table(columns), part, compression="none")
+
+    def _flat(self) -> Iterator[dict[str, Any]]:
+        for (task, method), by_seed in sorted(self.outputs.items()):
+            trials = self.trials[task]
+            for seed, output_NK in sorted(by_seed.items()):
+                for i, (recording, start) in enumerate(trials.keys()):
+                    yield {
+                        "task": task,
+                        "method": method,
+                        "seed": seed,
+                        "fold": str(trials.fold[i]),
+                        "person": str(trials.person[i]),
+                        "recording": recording,
+                        "start_sample": start,
+                        "target": float(trials.target[i]),
+                        "output": output_NK[i],
+                    }
+
+    @classmethod
+    def read(cls, path: Path) -> Predictions:
+        """The inverse of `write`; InputError where the file is no such table."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pq.ParquetFile(path).read().to_pydict()
+            out = cls()
+            n_outputs = sum(name.startswith("output_") for name in table)
+            groups: dict[tuple[str, str, int], list[int]] = {}
+            for i, key in enumerate(zip(table["task"], table["method"], table["seed"], strict=True)):
+                groups.setdefault(key, []).append(i)
+            for (task, method, seed), at in sorted(groups.items()):
+                if task not in out.trials:
+                    out.trials[task] = TaskTrials(
+                        rows=np.arange(len(at)),
+                        target=np.array([table["target"][i] for i in at], np.float32),
+                        person=np.array([table["person"][i] for i in at]),
+                        recording=np.array([table["recording"][i] for i in at]),
+                        start_sample=np.array([table["start_sample"][i] for i in at], np.int64),
+                        fold=np.array([table["fold"][i] for i in at]),
+                    )
+                values = [[table[f"output_{k}"][i] for k in range(n_outputs)] for i in at]
+                width = next((k for k in range(n_outputs) if values[0][k] is None), n_outputs)
+                output_NK = np.array([v[:width] for v in values], np.float32)
+                out.put(task, method, seed, np.arange(len(at)), output_NK)
+        except (pa.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise InputError("no table of predictions", where=path, found=f"{type(error).__name__}: {error}") from error
+        return out

@@ -1,0 +1,282 @@
+"""Stage II: one graph for all tasks on top of a pre-trained encoder.
+
+What enters: an encoder's run, shard sets with trials, a `TransferConfig`. What leaves: a run's folder (see
+`transfer_checkpoint.py`) with one fit per seed and division (and per task where they are learned separately).
+A fit that is finished is not made again: the same command goes on where a kill stopped it.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+import eegpt
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import UsageError
+from eegprep.files import PART, sha256_file, write_atomic
+from eegprep.splits import Seen
+from eegprep.splits.assign import rank_key
+from eegpt.model.config import to_mapping
+from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.sizes import SIZES, ete_config, size
+from eegpt.model.teg import TEGConfig
+
+from . import checkpoint as ck
+from .transfer_bank import TrialBank
+from .transfer_checkpoint import FitRecord, build_model, finished_fits, save_fit
+from .transfer_config import TransferConfig
+from .transfer_loop import Targets, fit, regression_scale
+from .transfer_setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
+from .transfer_split import Division
+
+__all__ = ["transfer", "TransferResult"]
+
+Report = Callable[[str, int, int, dict[str, float]], None]
+
+UNKNOWN_HISTORY = "what the encoder has seen is not known: its run has no seen.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferResult:
+    """A run's folder and the records of its fits."""
+
+    run: Path
+    fits: tuple[FitRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Start:
+    """Where every fit starts from."""
+
+    encoder: ETEConfig
+    weights: dict[str, torch.Tensor] | None
+    vocabulary: Vocabulary
+    seen: Seen | None
+    sha256: str
+    pretraining: dict[str, Any]
+
+
+def transfer(
+    config: TransferConfig,
+    *,
+    shards: Sequence[Path],
+    out: Path,
+    encoder: Path | None = None,
+    report: Report | None = None,
+) -> TransferResult:
+    """Fit the graph on all tasks of some shard sets.
+
+    Parameters
+    ----------
+    encoder : Path, optional
+        A run of `eegpt train`; may be left out in mode `scratch` alone.
+    report : callable, optional
+        Called with (fit's name, step, steps, record) at every look at the validation trials.
+
+    Raises
+    ------
+    UsageError
+        Nothing to learn from, an encoder is missing, or `out` holds another run.
+    RefusedError
+        Test recordings were seen before, or electrodes are unknown to the encoder.
+    """
+    out = Path(out)
+    sets, index = open_trials(shards, config)
+    start = _start(config, encoder, index.vocabulary)
+    setup = make_setup(sets, index, start.vocabulary, config)
+    leakage = check_leakage(setup, start.seen, config)
+    if start.weights is not None and start.seen is None:
+        leakage = "; ".join(filter(None, (leakage, UNKNOWN_HISTORY)))
+    graph = _graph(config, start.encoder)
+    _open_folder(out, config, setup, start, graph, leakage)
+    done = finished_fits(out)
+    log: list[dict[str, Any]] = []
+    records = []
+    for name, seed, division, tasks in _fits(config, setup):
+        if name not in done:
+            record, history = _fit(config, setup, start, graph, out, name, seed, division, tasks, report)
+            done[name] = record
+            log += [
+                {"step": int(h["step"]), "fit": name, **{k: v for k, v in h.items() if k != "step"}} for h in history
+            ]
+            _append_log(out, log)
+            log = []
+        records.append(done[name])
+    _write_seen(out, setup, start)
+    return TransferResult(run=out, fits=tuple(records))
+
+
+def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> _Start:
+    if encoder is None:
+        if config.mode != "scratch" and config.readout != "band_power":
+            raise UsageError(
+                f"mode {config.mode!r} needs a pre-trained encoder", todo="pass --encoder RUN, or --mode scratch"
+            )
+        settings = {k: getattr(config, k) for k in ("token_samples", "token_stride", "normalise")}
+        shape = ete_config(config.size, n_electrodes=len(trials), objective="new", **settings)
+        return _Start(encoder=shape, weights=None, vocabulary=trials, seen=Seen(), sha256="", pretraining={})
+    loaded = ck.load_encoder(Path(encoder))
+    results = Path(encoder) / "results.json"
+    pretraining = json.loads(results.read_text(encoding="utf-8")).get("pretraining", {}) if results.is_file() else {}
+    scratch = config.mode == "scratch"
+    return _Start(
+        encoder=loaded.model.config,
+        weights=None if scratch else loaded.model.state_dict(),
+        vocabulary=loaded.vocabulary,
+        seen=Seen() if scratch else read_seen(Path(encoder)),
+        sha256=sha256_file(Path(encoder) / ck.WEIGHTS),
+        pretraining=pretraining,
+    )
+
+
+def _graph(config: TransferConfig, encoder: ETEConfig) -> TEGConfig:
+    of_width = {s.width: s.teg_layers for s in SIZES.values()}
+    layers = config.teg_layers or of_width.get(encoder.width, size("base").teg_layers)
+    return TEGConfig(n_layers=layers, width=encoder.width, n_electrodes=encoder.n_electrodes, dropout=config.dropout)
+
+
+def _open_folder(
+    out: Path, config: TransferConfig, setup: Setup, start: _Start, graph: TEGConfig, leakage: str
+) -> None:
+    """Begin the folder, or check that it is this run's."""
+    lock = {
+        "shard_sets": {s.path.name: s.sha256 for s in setup.sets},
+        "encoder": start.sha256,
+        "software": {"eegpt": eegpt.__version__, "torch": str(torch.__version__), "python": platform.python_version()},
+    }
+    if (out / ck.CONFIG).is_file():
+        begun = ck.read_config(out, kind="transfer")["transfer"]
+        asked = to_mapping(config)
+        locked = yaml.safe_load((out / "lock.yaml").read_text(encoding="utf-8"))
+        differing = [k for k in asked if begun.get(k) != asked[k]]
+        differing += [k for k in ("shard_sets", "encoder") if locked.get(k) != lock[k]]
+        if differing:
+            raise UsageError(
+                "the output folder holds a run of other settings or inputs",
+                where=out,
+                found=", ".join(differing),
+                todo="name a new folder with --out",
+            )
+        return
+    # A run that was killed at its very beginning has written these and no config.json yet.
+    strange = [p for p in out.glob("*") if p.name.removesuffix(PART) not in {ck.VOCABULARY, "lock.yaml"}]
+    if strange:
+        raise UsageError("the output folder holds something else", where=strange[0], todo="name a new one")
+    out.mkdir(parents=True, exist_ok=True)
+    start.vocabulary.to_parquet(out / ck.VOCABULARY)
+    write_atomic(out / "lock.yaml", yaml.safe_dump(lock, sort_keys=True))
+    ck.write_config(
+        out,
+        "transfer",
+        encoder=start.encoder,
+        graph=graph,
+        transfer=config,
+        heads=[to_mapping(h) for h in setup.heads],
+        head_of_task={t.key: int(h) for t, h in zip(setup.index.tasks, setup.head_of_task, strict=True)},
+        electrode_notes=list(setup.electrodes.notes),
+        leakage=leakage,
+        pretraining=start.pretraining,
+    )
+
+
+def _fits(config: TransferConfig, setup: Setup) -> Iterator[tuple[str, int, Division, tuple[int, ...]]]:
+    """Name, seed, division and tasks of every fit of the run, in order."""
+    all_tasks = tuple(range(len(setup.index.tasks)))
+    groups = [all_tasks] if config.joint else [(t,) for t in all_tasks]
+    for seed in config.seeds:
+        for number, division in enumerate(setup.divisions):
+            for group in groups:
+                trained = np.isin(setup.index.task[division.train], group).any()
+                if trained:
+                    name = f"seed-{seed}_division-{number}"
+                    yield name + ("" if config.joint else f"_task-{group[0]}"), seed, division, group
+
+
+def _fit(
+    config: TransferConfig,
+    setup: Setup,
+    start: _Start,
+    graph: TEGConfig,
+    out: Path,
+    name: str,
+    seed: int,
+    division: Division,
+    tasks: tuple[int, ...],
+    report: Report | None,
+) -> tuple[FitRecord, list[dict[str, float]]]:
+    """One fit, written."""
+    began = time.monotonic()
+    index, here = setup.index, device()
+    division = _restricted(index, division, tasks, config.train_fraction, seed)
+    torch.manual_seed(seed)
+    ete = ETE(start.encoder)
+    if start.weights is not None:
+        ete.load_state_dict(start.weights)
+    model = build_model(ete, graph, setup.heads, config).to(here)
+    bank = TrialBank(index, setup.electrodes.id_of, device=here, budget_bytes=config.cache_mib << 20)
+    targets = Targets.of(index, setup.head_of_task, division.train, class_weights=config.class_weights)
+    steps = config.steps
+
+    def tell(step: int, record: dict[str, float]) -> None:
+        if report is not None:
+            report(name, step, steps, record)
+
+    fitted = fit(model, bank, division, targets, config, seed=seed, report=tell)
+    scales = [
+        (index.tasks[t].key, *regression_scale(index, division.train, t))
+        for t in tasks
+        if index.tasks[t].kind == "regression"
+    ]
+    record = FitRecord(
+        name=name,
+        seed=seed,
+        division=division.name,
+        tasks=tuple(index.tasks[t].key for t in tasks),
+        best_step=fitted.best_step,
+        n_train=len(division.train),
+        seconds=round(time.monotonic() - began, 1),
+        scales=tuple(scales),
+    )
+    save_fit(out, record, model)
+    return record, fitted.history
+
+
+def _restricted(index: Any, division: Division, tasks: tuple[int, ...], fraction: float, seed: int) -> Division:
+    """The division's trials of some tasks, and a share of those to learn from: of each class alike, by a hash."""
+
+    def of(rows: np.ndarray) -> np.ndarray:
+        return rows[np.isin(index.task[rows], tasks)]
+
+    train = of(division.train)
+    if fraction < 1:
+        kept = []
+        for task in tasks:
+            own = train[index.task[train] == task]
+            for label in np.unique(index.label[own]):
+                rows = own[index.label[own] == label]
+                order = sorted(rows.tolist(), key=lambda r: rank_key(seed, int(r)))
+                kept += order[: max(1, round(fraction * len(order)))]
+        train = np.array(sorted(kept), np.int64)
+    return Division(name=division.name, train=train, validation=of(division.validation), test=of(division.test))
+
+
+def _append_log(out: Path, records: list[dict[str, Any]]) -> None:
+    with (out / "log.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(r, allow_nan=False) + "\n" for r in records)
+
+
+def _write_seen(out: Path, setup: Setup, start: _Start) -> None:
+    """What the encoder had seen, and every recording that some fit learned from or was selected on."""
+    rows = np.unique(np.concatenate([np.union1d(d.train, d.validation) for d in setup.divisions]))
+    learned = Seen.of(setup.recordings[r] for r in np.unique(setup.index.recording[rows]))
+    if start.seen is not None:
+        (start.seen | learned).write(out)

@@ -1,0 +1,151 @@
+"""A transfer run's folder: what is written and how it is read back.
+
+```
+RUN/
+  config.json          format, kind "transfer", encoder, graph, settings, heads, tasks, electrode notes, leakage note
+  vocabulary.parquet   the electrodes that its ids mean
+  lock.yaml            hashes of the shard sets and of the encoder, versions of the software
+  seen.json            every recording that the encoder or the graph has learned from
+  fits/NAME.safetensors, fits/NAME.json   one fit: weights, then its record; without the record it is unfinished
+  model.safetensors    the weights of the first fit
+  log.jsonl            validation losses of every fit
+  predictions.parquet  what every method said about every test trial
+  results.json         scores (eegpt.evaluation.summary)
+```
+
+Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import InputError
+from eegprep.files import write_json
+from eegpt.model.config import from_mapping, to_mapping
+from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.heads import HeadSpec
+from eegpt.model.teg import TEGConfig
+
+from . import checkpoint as ck
+from .transfer_config import TransferConfig
+from .transfer_lora import add_lora, merge_lora
+from .transfer_model import TransferModel
+from .transfer_probe import ProbeModel
+
+__all__ = ["FitRecord", "TransferRun", "build_model", "save_fit", "load_fit", "finished_fits", "read_run"]
+
+FITS = "fits"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRecord:
+    """One fit: which seed, division and tasks, the step that was kept, and each regression's (mean, SD)."""
+
+    name: str
+    seed: int
+    division: str
+    tasks: tuple[str, ...]
+    best_step: int
+    n_train: int
+    seconds: float
+    scales: tuple[tuple[str, float, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferRun:
+    """What config.json of a transfer run says."""
+
+    folder: Path
+    config: TransferConfig
+    encoder: ETEConfig
+    graph: TEGConfig
+    heads: tuple[HeadSpec, ...]
+    head_of_task: dict[str, int]
+    vocabulary: Vocabulary
+    electrode_notes: tuple[str, ...]
+    leakage: str
+
+
+def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config: TransferConfig) -> TransferModel:
+    """The model of a mode, with what learns wanting a gradient; `ete` becomes part of it."""
+    ete.requires_grad_(config.mode in ("full", "scratch"))
+    if config.mode == "lora":
+        add_lora(ete, config.lora_rank)
+    if config.mode == "probe":
+        return ProbeModel(ete, heads, dropout=config.dropout)
+    return TransferModel(
+        ete,
+        graph,
+        heads,
+        readout=config.readout,
+        dropout=config.dropout,
+        electrode_dropout=config.electrode_dropout,
+    )
+
+
+def save_fit(run: Path, record: FitRecord, model: TransferModel) -> None:
+    """Write a fit's weights (LoRA merged into them), then its record."""
+    merge_lora(model.ete)
+    (run / FITS).mkdir(exist_ok=True)
+    tensors = model.state_dict()
+    ck.save_tensors(run / FITS / f"{record.name}.safetensors", tensors)
+    if not (run / ck.WEIGHTS).exists():
+        ck.save_tensors(run / ck.WEIGHTS, tensors)
+    write_json(run / FITS / f"{record.name}.json", to_mapping(record))
+
+
+def finished_fits(run: Path) -> dict[str, FitRecord]:
+    """Records of all finished fits by name."""
+    out = {}
+    for path in sorted((Path(run) / FITS).glob("*.json")):
+        try:
+            plain = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise InputError("a fit's record can't be read", where=path, found=str(error)) from None
+        out[path.stem] = from_mapping(FitRecord, plain, where=str(path))
+    return out
+
+
+def load_fit(run: TransferRun, record: FitRecord, *, device: torch.device) -> TransferModel:
+    """The model of a fit, in evaluation mode."""
+    config = TransferConfig(**{**vars(run.config), "mode": "frozen"}) if run.config.mode == "lora" else run.config
+    model = build_model(ETE(run.encoder), run.graph, run.heads, config)
+    ck.load_weights(model, run.folder / FITS / f"{record.name}.safetensors", device=device)
+    return model.requires_grad_(False).to(device).eval()
+
+
+def read_run(folder: Path) -> TransferRun:
+    """Read config.json and the vocabulary of a transfer run.
+
+    Raises
+    ------
+    UsageError
+        There is no such run, or it is of another kind.
+    InputError
+        Its files do not fit together.
+    """
+    folder = Path(folder)
+    plain: dict[str, Any] = ck.read_config(folder, kind="transfer")
+    where = str(folder / ck.CONFIG)
+    try:
+        heads = tuple(from_mapping(HeadSpec, h, where=f"{where}: heads") for h in plain["heads"])
+        return TransferRun(
+            folder=folder,
+            config=from_mapping(TransferConfig, plain["transfer"], where=f"{where}: transfer"),
+            encoder=from_mapping(ETEConfig, plain["encoder"], where=f"{where}: encoder"),
+            graph=from_mapping(TEGConfig, plain["graph"], where=f"{where}: graph"),
+            heads=heads,
+            head_of_task={str(k): int(v) for k, v in plain["head_of_task"].items()},
+            vocabulary=Vocabulary.from_parquet(folder / ck.VOCABULARY),
+            electrode_notes=tuple(map(str, plain["electrode_notes"])),
+            leakage=str(plain["leakage"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError("config.json lacks a part of a transfer run", where=where, found=repr(error)) from None
