@@ -187,7 +187,10 @@ class SourceSpec(StrictModel):
     """Where the recordings are and how their files are told apart.
 
     `files` are patterns on paths relative to the data set's folder; `{subject}`, `{session}` and `{run}` stand
-    for one or more characters other than `/` and name an entity, `*` matches within a folder, `**/` any folders.
+    for one or more characters other than `/` and name an entity (`{subject:2}`: exactly two), `*` matches within a
+    folder, `?` one character, `**/` any folders. `events_file` is the same kind of pattern for a second file of the
+    same entities that holds the events (hypnograms). `index` is a list of the data set's files with their SHA-256, as
+    `sha256sum` writes it: `fetch` takes the files that fit the patterns from it.
     What a file's own header does not say (text formats) is stated by the other fields. `dimensions_step` states a
     damage of .ts files: their dimensions are not channels but windows of one series, this many samples apart (see
     `eegprep.sources.ts_series`).
@@ -195,7 +198,9 @@ class SourceSpec(StrictModel):
 
     kind: Literal["files", "ts", "table", "uci", "bids", "moabb", "mne", "numpy", "matlab"] = "files"
     files: list[Annotated[str, Field(max_length=500), AfterValidator(_relative)]] = Field(default_factory=list)
+    events_file: Annotated[str, Field(max_length=500), AfterValidator(_relative)] | None = None
     base: Address | None = None
+    index: RemoteFile | None = None
     get: list[RemoteFile] = Field(default_factory=list, max_length=200_000)
     wheel: PyPIWheel | None = None
     code: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")] | None = None

@@ -8,6 +8,7 @@ signature or suffix is that of a recording is planned; what is not is listed by 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from eegprep.errors import EEGPTError, InputError, UsageError
@@ -18,6 +19,7 @@ from eegprep.sources.companions import companions
 from eegprep.sources.decode import decode_file
 from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
 from eegprep.sources.entities import Group, plan_groups
+from eegprep.sources.events_file import belonging, events_files, with_events
 from eegprep.sources.implicit import guess_entities
 from eegprep.sources.matlab import holds_structure
 from eegprep.sources.patterns import compile_pattern, match, walk
@@ -75,7 +77,11 @@ class FilesSource:
             from eegprep.sources.table import read_electrode_files
 
             return read_electrode_files(paths, self._channels[planned.key], self.manifest)
-        return decode_file(paths[0], self.manifest)
+        decoded = decode_file(paths[0], self.manifest)
+        pattern = self.manifest.source.events_file
+        for path in events_files(pattern, planned.files[1:]).values() if pattern else ():
+            decoded = with_events(decoded, self.folder / path)
+        return decoded
 
     def _make_plan(self) -> list[PlannedRecording]:
         patterns = [compile_pattern(p) for p in self.manifest.source.files]
@@ -103,7 +109,8 @@ class FilesSource:
                 expected=" or ".join(self.manifest.source.files),
                 todo="fetch the data set, or give its folder with --source",
             )
-        groups = self._groups(chosen)
+        events = events_files(self.manifest.source.events_file, paths) if self.manifest.source.events_file else {}
+        groups = self._groups(chosen, events)
         planned = plan_groups(self.manifest, self.folder, groups)
         taken = {path for path, _, _ in chosen}
         beside = {f: p.files[0] for p in planned for f in p.files[1:] if f in paths and f not in taken}
@@ -114,7 +121,9 @@ class FilesSource:
         self._channels = {p.key: by_file[p.files] for p in planned if p.files in by_file}
         return planned
 
-    def _groups(self, chosen: list[tuple[str, dict[str, str], bool]]) -> list[Group]:
+    def _groups(
+        self, chosen: list[tuple[str, dict[str, str], bool]], events: Mapping[frozenset[tuple[str, str]], str]
+    ) -> list[Group]:
         """One group a recording: a file with its side-cars, or files that belong together."""
         groups: dict[tuple[object, ...], Group] = {}
         for path, entities, implicit in chosen:
@@ -126,6 +135,8 @@ class FilesSource:
                 key = (path,)
             before = groups.get(key)
             files = (path, *companions(self.folder, path)) if before is None else (*before.files, path)
+            if (scored := belonging(events, entities)) is not None:
+                files = (*files, scored)
             if channel is not None:
                 known = before.entities["channels"] + "\n" if before is not None else ""
                 entities["channels"] = known + channel

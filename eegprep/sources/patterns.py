@@ -3,8 +3,8 @@
 `{channel}` is for data sets with one file per electrode: files that differ in it alone are one recording.
 
 What enters: patterns and relative paths with `/`. What leaves: the entities that a path names, or None.
-`{name}` stands for one or more characters other than `/`, as few as fit; a name that stands twice must be the
-same text both times. Everything else stands for itself.
+`{name}` stands for one or more characters other than `/`, as few as fit, `{name:2}` for exactly two; a name that
+stands twice must be the same text both times. Everything else stands for itself.
 """
 
 from __future__ import annotations
@@ -36,14 +36,15 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         elif part == "?":
             out.append(r"[^/]")
         elif part.startswith("{"):
-            name = part[1:-1]
-            if name not in _ENTITIES:
+            name, _, width = part[1:-1].partition(":")
+            if name not in _ENTITIES or not re.fullmatch(r"|[1-9][0-9]?", width):
                 raise UsageError(
                     f"file pattern {pattern!r} names {part!r}",
-                    expected="{subject}, {session}, {run} or {channel}",
+                    expected="{subject}, {session}, {run} or {channel}, or with a width as in {subject:2}",
                     todo="correct `source: files:` in the manifest",
                 )
-            out.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+?)")
+            times = "{" + width + "}" if width else "+?"
+            out.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]{times})")
             seen.add(name)
         else:
             out.append(re.escape(part))

@@ -1,0 +1,57 @@
+"""Events that stand in a second file: hypnograms and scorings in EDF+ beside the recording.
+
+What enters: the manifest's pattern for such files, and a decoded recording. What leaves: the recording with those
+events added. A second file belongs to the recording whose entities (subject, session, run) it names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from eegprep.errors import InputError
+from eegprep.recording import seconds_to_samples
+from eegprep.sources.base import Decoded, SourceEvent
+from eegprep.sources.patterns import compile_pattern
+
+__all__ = ["belonging", "events_files", "with_events"]
+
+
+def events_files(pattern: str, paths: Iterable[str]) -> dict[frozenset[tuple[str, str]], str]:
+    """Relative path of the events file by the entities that it names."""
+    compiled = compile_pattern(pattern)
+    found: dict[frozenset[tuple[str, str]], str] = {}
+    for path in paths:
+        fit = compiled.fullmatch(path)
+        if fit is not None:
+            found[frozenset((k, v) for k, v in fit.groupdict().items() if v is not None)] = path
+    return found
+
+
+def belonging(found: Mapping[frozenset[tuple[str, str]], str], entities: Mapping[str, str]) -> str | None:
+    """The events file that names exactly these entities."""
+    return found.get(frozenset(entities.items()))
+
+
+def with_events(decoded: Decoded, path: Path) -> Decoded:
+    """`decoded` with the events of an EDF+ file of annotations; those that begin outside the recording stay out.
+
+    Raises
+    ------
+    InputError
+        The file is no EDF+ file of annotations.
+    """
+    from eegprep.sources.edf import read_annotations
+
+    annotations = read_annotations(path)
+    if not annotations:
+        raise InputError(f"{path.name} holds no annotations", where=path, expected="EDF+ with annotations")
+    n_samples = decoded.signal.shape[1]
+    events = []
+    for a in annotations:
+        start = seconds_to_samples(a.onset_s, decoded.sfreq_hz)
+        stop = min(seconds_to_samples(a.onset_s + a.duration_s, decoded.sfreq_hz), n_samples)
+        if 0 <= start < n_samples:
+            events.append(SourceEvent(start_sample=start, n_samples=max(stop - start, 0), text=a.text))
+    return dataclasses.replace(decoded, events=tuple(sorted((*decoded.events, *events))))

@@ -1,0 +1,92 @@
+"""A hypnogram in a second EDF+ file gives its events to the recording whose entities it names."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from edfio import Edf, EdfAnnotation, EdfSignal
+
+from eegprep.errors import InputError, UsageError
+from eegprep.manifest.schema import Manifest
+from eegprep.sources import open_source
+from eegprep.sources.patterns import compile_pattern, match
+
+
+def manifest(**source) -> Manifest:
+    labels = {"Sleep stage W": "wake", "Sleep stage 2": "n2"}
+    return Manifest.model_validate(
+        {
+            "manifest": 1,
+            "name": "sleep",
+            "version": "1",
+            "title": "t",
+            "citation": "c",
+            "licence": {"id": "CC0-1.0"},
+            "anonymous_subjects": True,
+            "source": {"files": ["SC4{subject:2}{session:1}E?-PSG.edf"], **source},
+            "tasks": [
+                {
+                    "name": "stage",
+                    "classes": ["wake", "n2"],
+                    "trials": {"by": "event", "labels": labels, "length_s": 30, "stride_s": 30},
+                }
+            ],
+        }
+    )
+
+
+PATTERN = {"events_file": "SC4{subject:2}{session:1}E?-Hypnogram.edf"}
+
+
+def write(folder, subject: str, night: str, onset_s: float) -> None:
+    signal = EdfSignal(
+        np.random.default_rng(0).normal(0, 20, 100 * 120), 100, label="EEG Fpz-Cz", physical_dimension="uV"
+    )
+    Edf([signal]).write(folder / f"SC4{subject}{night}E0-PSG.edf")
+    annotations = [
+        EdfAnnotation(0, onset_s, "Sleep stage W"),
+        EdfAnnotation(onset_s, 60, "Sleep stage 2"),
+        EdfAnnotation(1000, 30, "Sleep stage W"),
+    ]
+    Edf([], annotations=annotations).write(folder / f"SC4{subject}{night}EC-Hypnogram.edf")
+
+
+def test_each_recording_gets_the_events_of_its_own_second_file(tmp_path):
+    write(tmp_path, "00", "1", 30)
+    write(tmp_path, "01", "2", 45)
+    source = open_source(manifest(**PATTERN), tmp_path)
+    planned = source.plan()
+    assert [(p.subject, p.session) for p in planned] == [("00", "1"), ("01", "2")]
+    assert all(len(p.files) == 2 for p in planned)
+    found = [[(e.start_sample, e.n_samples, e.text) for e in source.read(p).events] for p in planned]
+    assert found == [
+        [(0, 3000, "Sleep stage W"), (3000, 6000, "Sleep stage 2")],
+        [(0, 4500, "Sleep stage W"), (4500, 6000, "Sleep stage 2")],
+    ]
+    assert len(source.read(planned[0]).files) == 2
+
+
+def test_without_a_pattern_or_a_file_there_are_no_events(tmp_path):
+    write(tmp_path, "00", "1", 30)
+    without = open_source(manifest(), tmp_path)
+    assert without.read(without.plan()[0]).events == ()
+    (tmp_path / "SC4001EC-Hypnogram.edf").unlink()
+    absent = open_source(manifest(**PATTERN), tmp_path)
+    assert absent.read(absent.plan()[0]).events == ()
+
+
+def test_a_second_file_without_annotations_is_one_clear_error(tmp_path):
+    write(tmp_path, "00", "1", 30)
+    (tmp_path / "SC4001EC-Hypnogram.edf").write_bytes((tmp_path / "SC4001E0-PSG.edf").read_bytes())
+    source = open_source(manifest(**PATTERN), tmp_path)
+    with pytest.raises(InputError):
+        source.read(source.plan()[0])
+
+
+def test_a_width_in_a_pattern_is_kept_exactly():
+    pattern = compile_pattern("SC4{subject:2}{session:1}E0.edf")
+    assert match([pattern], "SC4012E0.edf") == {"subject": "01", "session": "2"}
+    assert match([pattern], "SC40123E0.edf") is None
+    for bad in ("{subject:0}", "{subject:ab}", "{name:2}"):
+        with pytest.raises(UsageError, match="file pattern"):
+            compile_pattern(bad)
