@@ -183,7 +183,7 @@ class Decoded:
     format: str
     sfreq_hz: float
     channels: tuple[SourceChannel, ...]
-    signal: SignalLike
+    signal: SignalLike = field(compare=False)
     stretches: tuple[Stretch, ...]
     events: tuple[SourceEvent, ...] = ()
     trial_labels: tuple[tuple[Stretch, str], ...] = ()
@@ -222,7 +222,7 @@ class SourceRecording:
     run: str
     sfreq_hz: float
     channels: tuple[SourceChannel, ...]
-    signal: SignalLike
+    signal: SignalLike = field(compare=False)
     stretches: tuple[Stretch, ...]
     events: tuple[SourceEvent, ...] = ()
     format: str

@@ -164,8 +164,15 @@ def prove_units(
     amplitude = float(np.median(figures.amplitude[live]))
     slopes = figures.slope[live]
     slope = float(_nanmedian(slopes, axis=0))
-    facts = f"4-30 Hz amplitude {amplitude:.3g} µV, spectrum falls by {slope:.3g}"
+    facts = f"4-30 Hz amplitude {amplitude:.3g} µV"
+    if np.isfinite(slope):
+        facts += f", spectrum falls by {slope:.3g}"
     if TYPICAL_UV[0] <= amplitude <= TYPICAL_UV[1]:
+        if np.isfinite(slope) and slope < NOISE_SLOPE:
+            odd = "the spectrum does not fall with frequency, as that of noise"
+            return UnitsProof(
+                channels=channels, signal=signal, evidence=f"{stated}; {facts}: the amplitude of EEG", notes=(odd,)
+            )
         return UnitsProof(channels=channels, signal=signal, evidence=f"{stated}; {facts}: as in EEG")
     factor = next((f for f in _FACTORS if TYPICAL_UV[0] <= amplitude * f <= TYPICAL_UV[1]), None)
     thinkable = THINKABLE_UV[0] <= amplitude <= THINKABLE_UV[1]

@@ -1,0 +1,173 @@
+"""Small recordings of many formats made on the spot: signals like EEG, headers stuffed with marked strings."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eegprep.manifest.schema import Manifest
+
+NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
+CANARY = "CANARYJohnDoe"
+
+
+def eeg_uv(n_channels: int, n_samples: int, *, seed: int = 0, amplitude: float = 12.0) -> np.ndarray:
+    """Noise whose power falls with frequency, with the amplitude of EEG."""
+    generator = np.random.default_rng(seed)
+    spectrum = np.fft.rfft(generator.standard_normal((n_channels, n_samples)), axis=1)
+    freqs = np.maximum(np.arange(spectrum.shape[1]) / n_samples, 1 / n_samples)
+    signal = np.fft.irfft(spectrum / np.sqrt(freqs), n_samples, axis=1)
+    return amplitude * signal / signal.std(axis=1, keepdims=True)
+
+
+def write_edf(
+    path: Path,
+    signal_uv: np.ndarray,
+    *,
+    sfreq_hz: int = 200,
+    names: Sequence[str] = NAMES,
+    unit: str = "uV",
+    kind: str = "EDF+C",
+    annotations: Sequence[tuple[float, float | None, str]] = (),
+    record_starts: Sequence[float] | None = None,
+    bdf: bool = False,
+    extra: Sequence[tuple[str, int, np.ndarray]] = (),
+) -> Path:
+    """An EDF or BDF file of one-second records, written byte by byte so that every field can be wrong on purpose.
+
+    `extra` are further signals of another rate: (label, samples per record, integers).
+    """
+    n_records = signal_uv.shape[1] // sfreq_hz
+    starts = list(record_starts) if record_starts is not None else [float(k) for k in range(n_records)]
+    digital_max = 8388607 if bdf else 32767
+    physical_max = 3276.7
+    tals: list[bytes] = []
+    for k in range(n_records):
+        text = b"+%s\x14\x14\x00" % f"{starts[k]:g}".encode()
+        if k == 0:
+            for onset, duration, label in annotations:
+                lasts = b"" if duration is None else b"\x15%s" % f"{duration:g}".encode()
+                text += b"+%s%s\x14%s\x14\x00" % (f"{onset:g}".encode(), lasts, label.encode())
+        tals.append(text)
+    width = 3 if bdf else 2
+    n_tal = -(-max(map(len, tals)) // width)
+    labels = [*names, *[e[0] for e in extra], ("BDF" if bdf else "EDF") + " Annotations"]
+    counts = [sfreq_hz] * len(names) + [e[1] for e in extra] + [n_tal]
+    n = len(labels)
+
+    def field(text: object, size: int) -> bytes:
+        return str(text).encode("latin-1")[:size].ljust(size)
+
+    head = (b"\xffBIOSEMI" if bdf else field("0", 8)) + field(f"{CANARY} M 01-JAN-1970 {CANARY}", 80)
+    head += field(f"Startdate 02-FEB-1971 {CANARY}", 80) + field("02.02.71", 8) + field("10.11.12", 8)
+    head += field(256 * (n + 1), 8) + field(kind.replace("EDF", "BDF") if bdf else kind, 44)
+    head += field(n_records, 8) + field(1, 8) + field(n, 4)
+    columns: list[list[tuple[object, int]]] = [
+        [(label, 16) for label in labels],
+        [(CANARY, 80)] * n,
+        [(unit, 8)] * (n - 1) + [("", 8)],
+        [(-physical_max, 8)] * (n - 1) + [(-1, 8)],
+        [(physical_max, 8)] * (n - 1) + [(1, 8)],
+        [(-digital_max, 8)] * (n - 1) + [(-32768, 8)],
+        [(digital_max, 8)] * (n - 1) + [(32767, 8)],
+        [(CANARY, 80)] * n,
+        [(c, 8) for c in counts],
+        [("", 32)] * n,
+    ]
+    head += b"".join(field(text, size) for column in columns for text, size in column)
+    digital = np.clip(np.rint(signal_uv / physical_max * digital_max), -digital_max, digital_max).astype("<i4")
+
+    def packed(values: np.ndarray) -> bytes:
+        wide = np.ascontiguousarray(values, dtype="<i4").view(np.uint8).reshape(-1, 4)
+        return wide[:, :width].tobytes()
+
+    body = b""
+    for k in range(n_records):
+        body += b"".join(packed(row[k * sfreq_hz : (k + 1) * sfreq_hz]) for row in digital)
+        body += b"".join(packed(values[k * count : (k + 1) * count]) for _, count, values in extra)
+        body += tals[k].ljust(n_tal * width, b"\0")
+    path.write_bytes(head + body)
+    return path
+
+
+def write_ts(path: Path, cases: Sequence[tuple[np.ndarray, str]]) -> Path:
+    lines = ["# gr\xf6\xdfer", "@problemName made", "@classLabel true a b", "@data"]
+    for signal, label in cases:
+        lines.append(":".join(",".join(f"{v:.4f}" for v in row) for row in signal) + f":{label}")
+    path.write_text("\n".join(lines) + "\n", encoding="latin-1")
+    return path
+
+
+def write_uci(folder: Path, subject: str, *, n_trials: int = 3) -> None:
+    (folder / subject).mkdir(parents=True)
+    for trial in range(n_trials):
+        signal = eeg_uv(len(NAMES), 256, seed=trial)
+        lines = [f"# {subject}.rd", "# 120 trials, 64 chans, 416 samples 368 post_stim samples", "# 3.906000 msecs uV"]
+        lines.append(f"# {('S1 obj', 'S2 match', 'S2 nomatch,')[trial % 3].strip(',')} , trial {trial}")
+        for c, name in enumerate(NAMES):
+            lines.append(f"# {name} chan {c}")
+            lines += [f"{trial} {name} {i} {signal[c, i]:.3f}" for i in range(256)]
+        with gzip.open(folder / subject / f"{subject}.rd.{trial:03d}.gz", "wt") as handle:
+            handle.write("\n".join(lines) + "\n")
+
+
+def write_neuroscan(
+    path: Path, signal_uv: np.ndarray, *, sfreq_hz: int = 250, n_bytes: int = 2, n_stated: int = 0
+) -> Path:
+    """Scale 0.1 µV a step; one event with code 7 at sample 100, a rejected span from 200 to 260."""
+    n_channels, n_samples = signal_uv.shape
+    first = 900 + 75 * n_channels
+    head = bytearray(900)
+    head[:12] = b"Version 3.0\0"
+    head[21:41] = CANARY.encode().ljust(20, b"\0")
+    struct.pack_into("<H", head, 370, n_channels)
+    struct.pack_into("<H", head, 376, sfreq_hz)
+    struct.pack_into("<i", head, 864, n_stated)
+    struct.pack_into("<I", head, 886, first + n_bytes * n_channels * n_samples)
+    electrodes = b""
+    for name in NAMES[:n_channels]:
+        one = bytearray(75)
+        one[: len(name)] = name.encode()
+        struct.pack_into("<f", one, 59, 20.48)
+        struct.pack_into("<f", one, 71, 1.0)
+        electrodes += bytes(one)
+    samples = np.rint(signal_uv.T * 10).astype(f"<i{n_bytes}").tobytes()
+    marks = [(7, 0, 100), (0, 0xC0, 200), (0, 0xD0, 260)]
+    events = b"".join(
+        struct.pack("<HBBi", code, 0, key, first + (at + 1) * n_channels * n_bytes) for code, key, at in marks
+    )
+    path.write_bytes(bytes(head) + electrodes + samples + struct.pack("<BII", 1, len(events), 0) + events)
+    return path
+
+
+def make_manifest(**fields: object) -> Manifest:
+    base = {"manifest": 1, "name": "made", "version": "1", "title": "t", "citation": "c", "licence": {"id": "CC0-1.0"}}
+    return Manifest.model_validate({**base, "anonymous_subjects": True, **fields})
+
+
+@pytest.fixture(scope="session")
+def made() -> dict[str, Callable]:
+    """The builders above by name."""
+    return {
+        "eeg_uv": eeg_uv,
+        "edf": write_edf,
+        "ts": write_ts,
+        "uci": write_uci,
+        "neuroscan": write_neuroscan,
+        "manifest": make_manifest,
+    }
+
+
+@pytest.fixture(scope="session")
+def canary() -> str:
+    return CANARY
+
+
+@pytest.fixture(scope="session")
+def names() -> tuple[str, ...]:
+    return NAMES
