@@ -25,6 +25,7 @@ from torch import nn
 import eegpt
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.files import PART, write_atomic, write_json
+from eegprep.splits import SEEN_FILE
 from eegpt.model.config import from_mapping, to_mapping
 from eegpt.model.ete import ETE
 from eegpt.model.tokens import n_tokens
@@ -142,7 +143,7 @@ class _Trainer:
             self._check_folder(lock)
         else:
             # A run that was killed at its very beginning has written these and no config.json yet.
-            begun = {ck.VOCABULARY, "lock.yaml"}
+            begun = {ck.VOCABULARY, "lock.yaml", SEEN_FILE}
             strange = [p for p in self.out.glob("*") if p.name.removesuffix(PART) not in begun]
             if strange:
                 raise UsageError("the output folder holds something else", where=strange[0], todo="name a new one")
@@ -150,6 +151,7 @@ class _Trainer:
                 self.out.mkdir(parents=True, exist_ok=True)
                 self.data.vocabulary.to_parquet(self.out / ck.VOCABULARY)
                 write_atomic(self.out / "lock.yaml", yaml.safe_dump(lock, sort_keys=True))
+                self.data.seen.write(self.out)
                 ck.write_config(self.out, "encoder", encoder=self.encoder_config, training=self.config)
         self.here.wait()
         if (folder := ck.latest_state(self.out)) is not None:

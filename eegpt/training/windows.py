@@ -8,7 +8,7 @@ then the run reports no held-out error.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
 from eegprep.files import sha256_file
 from eegprep.shards import ShardSet
+from eegprep.splits import Seen, SeenRecording
 from eegpt.data import SampleOrder, WindowIndex
 from eegpt.training.config import PretrainConfig
 
@@ -39,6 +40,8 @@ class PretrainData:
         Names that a batch's recording numbers mean.
     fingerprints : dict of str to str
         SHA-256 of each shard set's SHA256SUMS, by the set's folder name.
+    seen : Seen
+        Every recording that may be trained on, for the guard against leakage (`seen.json` of the run).
     """
 
     train: tuple[tuple[Any, Any], ...]
@@ -46,6 +49,7 @@ class PretrainData:
     vocabulary: Vocabulary
     recordings: tuple[str, ...]
     fingerprints: dict[str, str]
+    seen: Seen = field(default_factory=Seen)
 
 
 def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData:
@@ -79,6 +83,25 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
         vocabulary=first.vocabulary,
         recordings=tuple(first.recording_ids),
         fingerprints=_fingerprints(shards),
+        seen=_seen(sets, config),
+    )
+
+
+def _seen(sets: Sequence[ShardSet], config: PretrainConfig) -> Seen:
+    """Recordings of the splits and data sets that are trained on."""
+    chosen = set(config.datasets)
+    return Seen.of(
+        SeenRecording(id=name, signal_sha256=sha256, within_subject=bool(within))
+        for s in sets
+        for name, sha256, within, split, dataset in zip(
+            s.recordings.id,
+            s.recordings.signal_sha256,
+            s.recordings.within_subject,
+            s.recordings.split,
+            s.recordings.dataset,
+            strict=True,
+        )
+        if split in config.train_splits and (not chosen or dataset in chosen)
     )
 
 
