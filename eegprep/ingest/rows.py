@@ -18,6 +18,7 @@ __all__ = ["Rows", "Bridged", "in_memory"]
 
 # A signal of up to this size is read once and kept; a larger one is read block by block, as often as needed.
 IN_MEMORY_BYTES = 512 << 20
+_BLOCK = 1 << 16
 
 
 def in_memory(signal: Any, rows: Sequence[int]) -> Any:
@@ -26,12 +27,11 @@ def in_memory(signal: Any, rows: Sequence[int]) -> Any:
         return Rows(signal, rows)
     if isinstance(signal, np.ndarray):
         return signal if list(rows) == list(range(signal.shape[0])) else signal[list(rows)]
-    return np.concatenate(_blocks(Rows(signal, rows)), axis=1)
-
-
-def _blocks(rows: Rows) -> list[NDArray[np.float64]]:
-    step = 1 << 16
-    return [rows[:, start : start + step] for start in range(0, rows.shape[1], step)] or [np.empty(rows.shape)]
+    some = Rows(signal, rows)
+    out = np.empty(some.shape)
+    for start in range(0, some.shape[1], _BLOCK):
+        out[:, start : start + _BLOCK] = some[:, start : start + _BLOCK]
+    return out
 
 
 class Rows:
@@ -43,11 +43,12 @@ class Rows:
     def __init__(self, signal: Any, rows: Sequence[int]) -> None:
         self._signal = signal
         self._rows = np.asarray(rows, dtype=np.intp)
+        self._all = list(rows) == list(range(signal.shape[0]))
         self.shape = (len(rows), int(signal.shape[1]))
 
     def __getitem__(self, key: tuple[Any, slice]) -> NDArray[np.float64]:
         block = np.asarray(self._signal[:, key[1]], dtype=np.float64)
-        return block[self._rows][key[0]]
+        return (block if self._all else block[self._rows])[key[0]]
 
 
 class Bridged:
