@@ -7,6 +7,7 @@ Knows neither stores nor shards nor models, and is therefore free for all of the
 """
 
 from eegprep.figures.bars import Bar, bar_chart, histogram
+from eegprep.figures.clouds import Cloud, scatter
 from eegprep.figures.head import head
 from eegprep.figures.lines import Line, Mark, line_chart
 from eegprep.figures.matrix import confusion_matrix
@@ -15,6 +16,7 @@ from eegprep.figures.page import Column, Drawing, Note, Page, Row, Section, Tabl
 
 __all__ = [
     "Bar",
+    "Cloud",
     "Column",
     "Drawing",
     "Line",
@@ -35,5 +37,6 @@ __all__ = [
     "histogram",
     "line_chart",
     "render",
+    "scatter",
     "write_page",
 ]
