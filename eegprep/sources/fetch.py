@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
 from eegprep.files import sha256_file, write_json
 from eegprep.manifest.schema import Manifest, RemoteFile
 from eegprep.sources.download import Opener, Progress, download, open_https
+from eegprep.sources.patterns import compile_pattern
 from eegprep.sources.unpack import unpack
 from eegprep.sources.wheel import fetch_wheel
 
@@ -95,16 +98,16 @@ def fetch(
         return folder
     if source.kind == "moabb":
         return _fetch_moabb(manifest, folder)
-    if not source.get:
+    listed = _listed(manifest, folder, progress, opener) if source.index is not None else []
+    if not source.get and not listed:
         raise UsageError(
             f"the manifest of {manifest.name} does not say how to get its files",
             todo=f"get them by hand from {manifest.url or manifest.citation}, then give the folder with --source",
         )
-    wanted = [f for f in source.get if not only or f.path.startswith(tuple(only))]
+    every = {f.path: f for f in (*listed, *source.get)}
+    wanted = [f for f in every.values() if not only or f.path.startswith(tuple(only))]
     if not wanted:
-        raise UsageError(
-            f"no file of {manifest.name} begins with {' or '.join(only)}", found=f"{len(source.get)} files"
-        )
+        raise UsageError(f"no file of {manifest.name} begins with {' or '.join(only)}", found=f"{len(every)} files")
     files = done.get("files")
     verified: dict[str, int] = dict(files) if isinstance(files, dict) else {}
 
@@ -127,6 +130,39 @@ def fetch(
             worst.what = f"{worst.what} (and {len(errors) - 1} more of {len(wanted)} files failed)"
         raise worst
     return folder
+
+
+def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener: Opener) -> list[RemoteFile]:
+    """The files that the data set's own list of hashes names and the manifest's patterns want."""
+    source = manifest.source
+    index = source.index
+    if index is None:
+        return []
+    _fetch_one(manifest, index, folder, {}, progress, opener)
+    patterns = [compile_pattern(p) for p in (*source.files, *([source.events_file] if source.events_file else []))]
+    beside = {manifest.subjects.file} if manifest.subjects is not None else set()
+    found = []
+    with (folder / index.path).open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            sha256, _, path = line.strip().partition(" ")
+            path = path.strip().removeprefix("*").removeprefix("./")
+            if path in beside or any(p.fullmatch(path) for p in patterns):
+                # Checked as a manifest's own paths are: a list from elsewhere may not lead out of the folder either.
+                try:
+                    found.append(RemoteFile(path=path, sha256=sha256.lower()))
+                except ValidationError as error:
+                    raise RefusedError(
+                        f"{index.path} of {manifest.name} has a line that can't be trusted",
+                        where=folder / index.path,
+                        found=line.strip()[:200],
+                    ) from error
+    if not found:
+        raise InputError(
+            f"{index.path} of {manifest.name} names no file that fits the manifest",
+            where=folder / index.path,
+            expected=" or ".join(source.files),
+        )
+    return found
 
 
 def _fetch_one(

@@ -178,6 +178,31 @@ def test_a_manifest_without_files_says_where_to_get_them_by_hand(tmp_path):
     assert "https://lab.org/page" in str(caught.value)
 
 
+def index_manifest(listing: str, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "SHA256SUMS.txt").write_text(listing)
+    text = MANIFEST[: MANIFEST.index("  get:")] + "  files: ['{subject}/x{run}.edf']\n  index: {path: SHA256SUMS.txt}\n"
+    return parse_manifest(text)
+
+
+def test_the_servers_list_of_hashes_tells_which_files_to_fetch(server, tmp_path):
+    listing = f"{SHA}  s1/x1.edf\n{SHA} *./s1/x2.edf\n{SHA} s1/readme.txt\n"
+    fetch(index_manifest(listing, tmp_path), tmp_path, opener=server)
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [
+        ".eegprep-fetched.json", "SHA256SUMS.txt", "x1.edf", "x2.edf",
+    ]  # fmt: skip
+    assert sorted(path for path, _ in Handler.asked) == ["/s1/x1.edf", "/s1/x2.edf"]
+
+
+def test_a_list_that_is_wrong_or_hostile_is_refused(server, tmp_path):
+    with pytest.raises(RefusedError, match="not the file"):
+        fetch(index_manifest(f"{'0' * 64} s1/x1.edf\n", tmp_path / "a"), tmp_path / "a", opener=server)
+    with pytest.raises(RefusedError, match="can't be trusted"):
+        fetch(index_manifest(f"{SHA} ../x1.edf\n", tmp_path / "b"), tmp_path / "b", opener=server)
+    with pytest.raises(InputError, match="names no file"):
+        fetch(index_manifest("<html>sorry</html>\n", tmp_path / "c"), tmp_path / "c", opener=server)
+
+
 def zipped(path: Path, members: dict[str, bytes], link: str | None = None) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
