@@ -1,0 +1,119 @@
+"""`eegprep inspect`: every file, channel and second is accounted for, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def inspect(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "_eegpt_cli.prep", "inspect", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=cwd,
+    )
+
+
+@pytest.fixture(scope="module")
+def lab(made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two good files, a copy under another subject, a damaged one, and a read-me."""
+    folder = tmp_path_factory.mktemp("inspect") / "lab"
+    for subject in ("a", "b"):
+        (folder / subject).mkdir(parents=True)
+    signal = made["eeg_uv"](6, 4000)
+    signal[3, 1000:1400] = signal[3, 1000]
+    names = ("EEG Fp1", "Fp2", "T3", "C4", "ECG", "strange")
+    made["edf"](folder / "a" / "1.edf", signal, names=names)
+    made["edf"](folder / "a" / "2.edf", made["eeg_uv"](6, 4000, seed=3), names=names)
+    (folder / "b" / "1.edf").write_bytes((folder / "a" / "1.edf").read_bytes())
+    (folder / "b" / "cut.edf").write_bytes((folder / "a" / "1.edf").read_bytes()[:9000])
+    (folder / "README").write_text("read me")
+    return folder
+
+
+def test_json_accounts_for_every_file_channel_and_second(lab: Path) -> None:
+    before = sorted(lab.rglob("*"))
+    result = inspect(lab, "--json")
+    assert result.returncode == 1, result.stderr
+    told = json.loads(result.stdout)
+    assert sorted(lab.rglob("*")) == before
+    by_file = {r["file"]: r for r in told["recordings"]}
+    assert sorted(by_file) == ["a/1.edf", "a/2.edf", "b/1.edf", "b/cut.edf"]
+    assert "cut short" in by_file["b/cut.edf"]["error"]["what"]
+    assert [(s["path"], s["code"]) for s in told["skipped"]] == [("README", "no_recording")]
+    channels = {c["name"]: c for c in by_file["a/1.edf"]["channels"]}
+    assert {n: c["electrode"] for n, c in channels.items()} == {
+        "EEG Fp1": "Fp1", "Fp2": "Fp2", "T3": "T7", "C4": "C4", "ECG": None, "strange": None,
+    }  # fmt: skip
+    assert (channels["ECG"]["code"], channels["strange"]["code"]) == ("ecg", "unknown_name")
+    assert channels["C4"]["flat_s"] == pytest.approx(2.0)
+    for channel in channels.values():
+        assert channel["hours_kept"] + channel["hours_left_out"] == pytest.approx(20 / 3600)
+    assert channels["C4"]["hours_left_out"] == pytest.approx(2 / 3600)
+    assert "as in EEG" in by_file["a/1.edf"]["units_evidence"]
+    duplicates = {by_file[f]["duplicate_of"] for f in ("a/1.edf", "b/1.edf")}
+    assert len(duplicates) == 2
+    assert "" in duplicates
+    assert told["totals"]["refused"] == told["totals"]["duplicates"] == 1
+
+
+def test_the_table_shows_reasons_and_the_exit_code_is_0_for_a_good_file(lab: Path) -> None:
+    result = inspect(lab / "a" / "1.edf")
+    assert result.returncode == 0, result.stderr
+    for word in ("T7", "ECG", "T3 is another name of T7", "4 of 6", "2.0 s", "1 recordings (0 refused, 0 duplicates)"):
+        assert word in result.stdout
+    assert result.stderr == ""
+
+
+def test_a_tree_is_summed_up_by_channel_and_channels_shows_all(lab: Path) -> None:
+    assert inspect(lab).stdout.count("channels of a/") == 0
+    assert inspect(lab, "--channels").stdout.count("channels of a/") == 2
+
+
+def test_a_missing_path_and_an_empty_folder_say_so(tmp_path: Path) -> None:
+    missing = inspect(tmp_path / "nowhere")
+    assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
+    empty = inspect(tmp_path)
+    assert empty.returncode == 1
+    assert "no recording was found" in empty.stderr
+
+
+def test_a_manifest_beside_its_files_is_inspected_with_its_rules(made, tmp_path: Path) -> None:
+    made["edf"](tmp_path / "s1.edf", made["eeg_uv"](6, 2000), unit="")
+    manifest = made["manifest"](
+        source={"files": ["{subject}.edf"], "unit": "uV"}, channels={"C3": {"leave_out": "a broken lead"}}
+    )
+    from eegprep.manifest import dump_manifest
+
+    (tmp_path / "made.yaml").write_text(dump_manifest(manifest))
+    told = json.loads(inspect(tmp_path / "made.yaml", "--json").stdout)
+    (recording,) = told["recordings"]
+    assert recording["key"] == "s1/-/-"
+    channels = {c["name"]: c for c in recording["channels"]}
+    assert "a broken lead" in channels["C3"]["reason"]
+    assert channels["C4"]["electrode"] == "C4"
+    assert "the manifest states uV" in recording["units_evidence"]
+
+
+def test_a_file_without_a_unit_keeps_no_channel_and_says_why(made, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    made["edf"](tmp_path / "s1.edf", generator.standard_normal((6, 2000)), unit="")
+    told = json.loads(inspect(tmp_path, "--json").stdout)
+    (recording,) = told["recordings"]
+    assert {c["code"] for c in recording["channels"]} == {"unit_unknown"}
+
+
+def test_a_data_set_of_the_catalogue_is_found_under_the_data_variable(data_dir: Path, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("EEGPT_DATA", str(data_dir))
+    result = inspect("eegmmidb", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    totals = json.loads(result.stdout)["totals"]
+    assert (totals["recordings"], totals["channels_kept"], totals["duplicates"]) == (6, 384, 0)

@@ -1,0 +1,87 @@
+"""A reader that crashes or hangs costs one file; what the worker sends is what the source gives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eegprep.errors import InputError
+from eegprep.sources import isolated, isolated_reader, manifest_for_path, open_source
+
+
+@pytest.fixture
+def three(made, tmp_path: Path) -> Path:
+    for i in range(3):
+        made["edf"](tmp_path / f"{i}.edf", made["eeg_uv"](6, 1600, seed=i))
+    return tmp_path
+
+
+def test_a_crash_costs_one_recording_and_the_next_one_is_read(three: Path) -> None:
+    manifest = manifest_for_path(three)
+    plan = open_source(manifest, three).plan()
+    with isolated_reader(manifest, three) as reader:
+        reader.read(plan[0])
+        os.kill(reader._process.pid, signal.SIGSEGV)
+        with pytest.raises(InputError, match="crashed the reader") as caught:
+            reader.read(plan[1])
+        assert "SIGSEGV" in str(caught.value)
+        assert reader.read(plan[2]).signal.shape == (6, 1600)
+
+
+def test_a_reader_that_hangs_is_ended_after_its_time(three: Path) -> None:
+    manifest = manifest_for_path(three)
+    plan = open_source(manifest, three).plan()
+    with isolated_reader(manifest, three, timeout_s=0.01) as reader:
+        with pytest.raises(InputError, match="crashed the reader") as caught:
+            reader.read(plan[0])
+        assert "no answer within 0.01 s" in str(caught.value)
+
+
+def test_long_signals_are_fetched_in_parts_until_the_next_recording(three: Path, monkeypatch) -> None:
+    monkeypatch.setattr(isolated, "WHOLE_BYTES", 0)
+    manifest = manifest_for_path(three)
+    source = open_source(manifest, three)
+    plan = source.plan()
+    with isolated_reader(manifest, three) as reader:
+        first = reader.read(plan[0])
+        whole = np.asarray(source.read(plan[0]).signal)
+        np.testing.assert_array_equal(first.signal[:, 301:900], whole[:, 301:900])
+        np.testing.assert_array_equal(first.signal[[4, 1], 0:5], whole[[4, 1], 0:5])
+        reader.read(plan[1])
+        with pytest.raises(RuntimeError, match="an earlier recording is gone"):
+            first.signal[:, 0:5]
+
+
+def test_errors_keep_their_class_and_parts_across_the_process(three: Path) -> None:
+    (three / "bad.edf").write_bytes(b"")
+    manifest = manifest_for_path(three)
+    source = open_source(manifest, three)
+    bad = next(p for p in source.plan() if p.files == ("bad.edf",))
+    with pytest.raises(InputError) as here:
+        source.read(bad)
+    with isolated_reader(manifest, three) as reader, pytest.raises(InputError) as there:
+        reader.read(bad)
+    assert there.value.as_dict() == here.value.as_dict() | {"where": str(three / "bad.edf")}
+
+
+def test_no_worker_is_left_behind(three: Path) -> None:
+    manifest = manifest_for_path(three)
+    with isolated_reader(manifest, three) as reader:
+        reader.read(open_source(manifest, three).plan()[0])
+        process = reader._process
+    assert process.poll() is not None
+
+
+def test_importing_the_sources_loads_no_reader() -> None:
+    code = (
+        "import sys, eegprep.sources, eegprep.sources.isolated;"
+        "print([m for m in ('mne', 'pyarrow', 'scipy', 'torch') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,236 @@
+"""Patterns, pseudonyms, breaks; and nothing that names a person in any form that leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from pathlib import Path
+
+import mne
+import numpy as np
+import pytest
+import scipy.io
+
+from eegprep.errors import EEGPTError, UsageError
+from eegprep.recording import Stretch
+from eegprep.sources import manifest_for_path, open_source
+from eegprep.sources.base import SourceEvent
+from eegprep.sources.patterns import compile_pattern, match, walk
+from eegprep.sources.privacy import KEY_VARIABLE, clean_message, has_date, pseudonym
+from eegprep.sources.segments import segment
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "entities"),
+    [
+        ("{subject}_{run}.edf", "Subject00_1.edf", {"subject": "Subject00", "run": "1"}),
+        ("{subject}_{run}.edf", "a/Subject00_1.edf", None),
+        ("**/{subject}R{run}.edf", "S001R03.edf", {"subject": "S001", "run": "03"}),
+        ("**/{subject}R{run}.edf", "x/y/S001R03.edf", {"subject": "S001", "run": "03"}),
+        ("s{subject}/{subject}_{session}.set", "s7/7_b.set", {"subject": "7", "session": "b"}),
+        ("s{subject}/{subject}_{session}.set", "s7/8_b.set", None),
+        ("rec*/[{subject}].fif", "records/[1].fif", {"subject": "1"}),
+        ("{subject}.edf", "a.edf.part", None),
+    ],
+)
+def test_patterns_name_entities_and_fit_whole_paths_only(pattern: str, path: str, entities: dict | None) -> None:
+    assert match([compile_pattern(pattern)], path) == entities
+
+
+def test_an_unknown_entity_in_a_pattern_is_wrong_usage() -> None:
+    with pytest.raises(UsageError, match=r"names .\{patient\}"):
+        compile_pattern("{patient}.edf")
+
+
+def test_walking_a_tree_follows_no_link_out_of_it_and_no_circle(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    (inside / "b").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "secret.edf").write_text("x")
+    (inside / "b" / "1.edf").write_text("x")
+    (inside / ".hidden.edf").write_text("x")
+    (inside / "link.edf").symlink_to(outside / "secret.edf")
+    (inside / "loop").symlink_to(inside)
+    (inside / "same.edf").symlink_to(inside / "b" / "1.edf")
+    assert list(walk(inside)) == ["b/1.edf", "same.edf"]
+
+
+def test_pseudonyms_are_stable_differ_by_data_set_and_depend_on_a_labs_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    plain = pseudonym("a", "John")
+    assert plain == pseudonym("a", "John") == "s09b65197cd"
+    assert plain != pseudonym("b", "John")
+    monkeypatch.setenv(KEY_VARIABLE, "secret")
+    assert pseudonym("a", "John") != plain
+
+
+@pytest.mark.parametrize("text", ["2012.07.06-19.02", "rec20120706", "x_06-07-2012", "1999-12-31"])
+def test_dates_in_names_are_seen(text: str) -> None:
+    assert has_date(text)
+
+
+@pytest.mark.parametrize("text", ["S001R03", "run-12", "20121399", "subject0000001"])
+def test_numbers_that_are_no_dates_stay(text: str) -> None:
+    assert not has_date(text)
+
+
+def test_a_readers_exception_loses_what_it_quotes() -> None:
+    error = ValueError("could not convert string to float: 'John Doe' at /home/john/x.edf on 2012-07-06\nJohn")
+    cleaned = clean_message(error)
+    assert cleaned.startswith("ValueError: could not convert string to float")
+    assert "ohn" not in cleaned
+    assert "2012" not in cleaned
+
+
+def test_gaps_and_breaks_come_from_the_files_marks() -> None:
+    events = [
+        SourceEvent(start_sample=100, n_samples=50, text="BAD_ACQ_SKIP"),
+        SourceEvent(start_sample=300, n_samples=20, text="bad blink"),
+        SourceEvent(start_sample=500, text="boundary"),
+        SourceEvent(start_sample=700, text="New Segment/"),
+        SourceEvent(start_sample=600, n_samples=30, text="T1"),
+        SourceEvent(start_sample=990, n_samples=50, text="BAD_end"),
+    ]
+    stretches, left_out = segment(1000, events)
+    assert [(s.start_sample, s.stop_sample) for s in stretches] == [
+        (0, 100), (150, 300), (320, 500), (500, 700), (700, 990),
+    ]  # fmt: skip
+    assert [(x.code, x.start_sample, x.n_samples) for x in left_out] == [
+        ("acquisition_skip", 100, 50), ("annotated_bad", 300, 20), ("annotated_bad", 990, 10),
+    ]  # fmt: skip
+    assert segment(10, []) == ((Stretch(start_sample=0, n_samples=10),), ())
+
+
+def stuffed_folder(made, canary: str, folder: Path) -> None:
+    """Every format whose header we can stuff, each with marked strings wherever it has room for text."""
+    signal = made["eeg_uv"](6, 1600)
+    made["edf"](folder / f"{canary}.edf", signal, annotations=[(1, None, canary), (2, None, canary)])
+    made["edf"](folder / "b.bdf", signal, bdf=True, annotations=[(1, None, canary)])
+    made["neuroscan"](folder / "c.cnt", signal)
+    info = mne.create_info(["Fp1", "Fp2", "C3", "C4", "O1", "O2"], 200.0, "eeg")
+    info["description"] = canary
+    info["experimenter"] = canary
+    info["subject_info"] = {"last_name": canary, "first_name": canary, "his_id": canary, "birthday": None}
+    raw = mne.io.RawArray(signal * 1e-6, info, verbose="ERROR")
+    raw.set_annotations(mne.Annotations([1.0, 2.0], [0.0, 0.0], [canary, canary]))
+    raw.save(folder / "d_raw.fif", verbose="ERROR")
+    made_set = {
+        "setname": canary,
+        "subject": canary,
+        "comments": canary,
+        "history": canary,
+        "nbchan": 6,
+        "srate": 200.0,
+    }
+    made_set |= {"trials": 1, "pnts": 1600, "xmin": 0.0, "xmax": 8.0, "data": signal, "epoch": [], "event": []}
+    places = np.zeros(6, dtype=[("labels", object)])
+    places["labels"] = ["Fp1", "Fp2", "C3", "C4", "O1", "O2"]
+    scipy.io.savemat(folder / "e.set", {"EEG": {**made_set, "chanlocs": places, "icawinv": [], "icaweights": []}})
+    header = ["Brain Vision Data Exchange Header File Version 1.0", f"; {canary}", "[Common Infos]", "DataFile=f.eeg"]
+    header += ["MarkerFile=f.vmrk", "DataFormat=BINARY", "DataOrientation=MULTIPLEXED", "NumberOfChannels=6"]
+    header += ["SamplingInterval=5000", "[Binary Infos]", "BinaryFormat=INT_16", "[Channel Infos]"]
+    header += [f"Ch{i + 1}={n},,0.1,µV" for i, n in enumerate(info["ch_names"])]
+    (folder / "f.vhdr").write_text("\n".join([*header, "[Comment]", canary, ""]), encoding="utf-8")
+    (folder / "f.eeg").write_bytes(np.rint(signal.T * 10).astype("<i2").tobytes())
+    marks = [
+        "Brain Vision Data Exchange Marker File, Version 1.0",
+        "[Common Infos]",
+        "DataFile=f.eeg",
+        "[Marker Infos]",
+    ]
+    marks += [f"Mk1=Comment,{canary},100,1,0", "Mk2=New Segment,,1,1,0,19710202101112000000", ""]
+    (folder / "f.vmrk").write_text("\n".join(marks), encoding="utf-8")
+    patient = "[FileInfo]\nFile=g.dat\nFileType=Interleaved\nSamplingRate=200\nHeaderLength=0\nCalibration=0.1\n"
+    patient += "WaveformCount=6\nDataType=0\n[Patient]\n" + "".join(
+        f"{field}={canary}\n"
+        for field in ("First", "Last", "ID", "Physician", "Technician", "Comments1", "MedicalRecord")
+    )
+    patient += "Sex=M\nHand=R\nBirthDate=02/02/1971\nTestDate=02/02/1971\nTestTime=10:11:12\n[ChannelMap]\n"
+    patient += (
+        "".join(f"{n}-Ref={i + 1}\n" for i, n in enumerate(info["ch_names"])) + f"[Comments]\n1.0,0.0,0,100,{canary}\n"
+    )
+    (folder / "g.lay").write_text(patient)
+    (folder / "g.dat").write_bytes(np.rint(signal.T * 10).astype("<i2").tobytes())
+    rows = "".join("0, " + ", ".join(f"{v:.2f}" for v in column) + f", {i * 5}\n" for i, column in enumerate(signal.T))
+    columns = "Sample Index, " + ", ".join(f"EXG Channel {i}" for i in range(6)) + ", Timestamp\n"
+    (folder / "h.txt").write_text(f"%OpenBCI Raw EXG Data\n%{canary}\n%Sample Rate = 200 Hz\n" + columns + rows)
+    broken = bytearray((folder / "b.bdf").read_bytes())
+    broken[236:244] = canary[:8].encode()
+    (folder / "i.bdf").write_bytes(bytes(broken))
+    (folder / "j.gdf").write_bytes(b"GDF 2.20" + canary.encode() * 40)
+    (folder / "k.raw").write_bytes(
+        struct.pack(">iHHHHHHiHH", 4, 1991, 2, 2, 10, 11, 12, 0, 200, 6) + canary.encode() * 9
+    )
+
+
+def test_nothing_personal_leaves_any_reader_nor_its_errors(made, canary: str, tmp_path: Path) -> None:
+    stuffed_folder(made, canary, tmp_path)
+    source = open_source(manifest_for_path(tmp_path), tmp_path)
+    plan = source.plan()
+    formats = set()
+    for planned in plan:
+        try:
+            recording = source.read(planned)
+        except EEGPTError as error:
+            # messages on this machine may name the file itself, nothing of what stands in it
+            said = json.dumps(error.as_dict()).replace(planned.files[0], "").replace(str(tmp_path), "")
+            assert canary not in said
+            assert canary[:8] not in said
+            continue
+        formats.add(recording.format)
+        signal, kept = recording.signal, recording.__dict__ | {"signal": None}
+        assert np.asarray(signal).shape == (len(recording.channels), 1600)
+        assert canary not in repr(kept)
+        assert "1971" not in repr(kept)
+        assert recording.events == ()
+    assert formats == {"edf", "bdf", "neuroscan", "fif", "eeglab", "brainvision", "persyst", "openbci"}
+    assert len(plan) == 11
+
+
+def test_readers_print_nothing(made, canary: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    stuffed_folder(made, canary, tmp_path)
+    source = open_source(manifest_for_path(tmp_path), tmp_path)
+    for planned in source.plan():
+        try:
+            np.asarray(source.read(planned).signal)
+        except EEGPTError:
+            continue
+    assert capfd.readouterr() == ("", "")
+
+
+def test_subject_ids_that_no_manifest_calls_anonymous_become_pseudonyms(made, tmp_path: Path) -> None:
+    made["edf"](tmp_path / "JohnDoe_2012-07-06.edf", made["eeg_uv"](6, 400))
+    pattern = {"files": ["{subject}_{session}.edf"]}
+    named = made["manifest"](source=pattern, anonymous_subjects=False)
+    planned = open_source(named, tmp_path).plan()[0]
+    assert planned.subject == pseudonym("made", "JohnDoe")
+    assert "2012" not in planned.key + planned.public_files[0]
+    assert "John" not in planned.public_files[0]
+    anonymous = open_source(made["manifest"](source=pattern), tmp_path).plan()[0]
+    assert anonymous.subject == "JohnDoe"
+    assert "2012" not in anonymous.key + anonymous.public_files[0]
+
+
+def test_two_files_of_one_identity_are_wrong_usage_not_a_silent_overwrite(made, tmp_path: Path) -> None:
+    for run in ("1", "2"):
+        made["edf"](tmp_path / f"p_{run}.edf", made["eeg_uv"](6, 400))
+    with pytest.raises(UsageError, match="same subject, session and run"):
+        open_source(made["manifest"](source={"files": ["{subject}_*.edf"]}), tmp_path).plan()
+
+
+def test_the_subject_table_gives_only_the_columns_that_the_manifest_names(made, tmp_path: Path) -> None:
+    made["edf"](tmp_path / "7_1.edf", made["eeg_uv"](6, 400))
+    (tmp_path / "people.csv").write_text("id, name ,group\np7,JohnDoe,control\n")
+    table = {"file": "people.csv", "id_column": "id", "id_pattern": "p{subject}", "attributes": {"arm": "group"}}
+    manifest = made["manifest"](source={"files": ["{subject}_{run}.edf"]}, subjects=table)
+    assert open_source(manifest, tmp_path).plan()[0].attributes == {"arm": "control"}
+    wrong = made["manifest"](
+        source={"files": ["{subject}_{run}.edf"]}, subjects={**table, "attributes": {"arm": "wing"}}
+    )
+    with pytest.raises(UsageError, match="lacks columns"):
+        open_source(wrong, tmp_path).plan()
+
+
+def test_environment_of_the_tests_has_no_pseudonym_key() -> None:
+    assert KEY_VARIABLE not in os.environ, "unset it: the expected pseudonyms are those without a key"

@@ -1,0 +1,151 @@
+"""Microvolt is proven, not assumed; flat, clipped, missing and disconnected parts are found where they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eegprep.errors import InputError
+from eegprep.recording import Stretch
+from eegprep.sources.base import LazySignal, SourceChannel, whole
+from eegprep.sources.checks import check_signal
+from eegprep.sources.hashing import signal_hash
+from eegprep.sources.units import prove_units, sampled_density, summarise
+
+SFREQ_HZ = 200.0
+
+
+def prove(signal: np.ndarray, *, evidence: str = "the header says uV", n: int | None = None):
+    channels = tuple(SourceChannel(name=str(i), unit="uV", unit_evidence=evidence) for i in range(n or len(signal)))
+    return prove_units(channels, signal, whole(signal.shape[1]), sfreq_hz=SFREQ_HZ, where=Path("x"))
+
+
+def test_eeg_in_microvolt_is_taken_as_it_is(made) -> None:
+    signal = made["eeg_uv"](6, 8000)
+    proof = prove(signal)
+    assert proof.signal is signal
+    assert "as in EEG" in proof.evidence
+    assert proof.notes == ()
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e-3, 1e3, 1e6])
+def test_a_factor_of_a_thousand_or_a_million_is_corrected_and_said(made, factor: float) -> None:
+    signal = made["eeg_uv"](6, 8000)
+    proof = prove(signal * factor)
+    np.testing.assert_allclose(np.asarray(proof.signal), signal, rtol=1e-12)
+    assert f"multiplied by {1 / factor:g}" in proof.evidence
+    assert len(proof.notes) == 1
+    assert all(c.unit_evidence == proof.evidence for c in proof.channels)
+
+
+def test_a_lazy_signal_stays_lazy_when_it_is_corrected(made) -> None:
+    signal = made["eeg_uv"](4, 8000) * 1e3
+    proof = prove(LazySignal(4, 8000, lambda a, b: signal[:, a:b]), n=4)  # type: ignore[arg-type]
+    assert isinstance(proof.signal, LazySignal)
+    np.testing.assert_allclose(proof.signal[:, 10:20], signal[:, 10:20] / 1e3)
+
+
+def test_a_unit_that_the_manifest_states_wrongly_is_refused_not_corrected(made) -> None:
+    with pytest.raises(InputError, match="the unit that the manifest states is wrong by a factor of 1000"):
+        prove(made["eeg_uv"](6, 8000) * 1e3, evidence="the manifest states mV")
+
+
+def test_white_noise_of_millivolts_is_refused_as_noise() -> None:
+    with pytest.raises(InputError, match="the samples are noise"):
+        prove(np.random.default_rng(0).standard_normal((6, 8000)) * 9000)
+
+
+def test_white_noise_of_a_plausible_size_is_taken_with_a_note() -> None:
+    proof = prove(np.random.default_rng(0).standard_normal((6, 8000)) * 20)
+    assert any("noise" in n for n in proof.notes)
+
+
+def test_one_wrong_channel_does_not_decide_for_the_others(made) -> None:
+    signal = made["eeg_uv"](6, 8000)
+    signal[2] *= 1e3
+    assert prove(signal).signal is signal
+
+
+def test_amplitude_and_slope_are_those_of_the_definition() -> None:
+    times = np.arange(8000) / SFREQ_HZ
+    signal = 10 * np.sqrt(2) * np.sin(2 * np.pi * 10 * times)[None]
+    figures = summarise(sampled_density(signal, whole(8000), SFREQ_HZ))
+    assert figures.amplitude[0] == pytest.approx(10.0, rel=0.01)
+
+
+def test_flat_clipped_and_missing_parts_are_found_to_the_sample_also_across_chunks(made) -> None:
+    n = 200_000
+    signal = made["eeg_uv"](4, n)
+    signal[0, 65_400:65_900] = signal[0, 65_400]  # 2.5 s across the border of a chunk
+    top = signal[1].max()
+    signal[1, 70_000:70_030] = top  # 0.15 s at the highest value
+    signal[1, 80_000:80_030] = 1.0  # 0.15 s of the same value in the middle of the range: neither
+    signal[2, 131_000:131_100] = np.nan
+    checks = check_signal(signal, SFREQ_HZ, whole(n))
+    assert checks.flat == ((Stretch(start_sample=65_400, n_samples=500),), (), (), ())
+    assert [(s.start_sample, s.n_samples) for s in checks.clipped[1]] == [(70_000, 30)]
+    assert checks.clipped[0] == checks.clipped[2] == checks.clipped[3] == ()
+    assert checks.not_finite == ((), (), (Stretch(start_sample=131_000, n_samples=100),), ())
+    assert checks.verdicts == (None, None, None, None)
+    assert checks.rejected(2) == checks.not_finite[2]
+
+
+def test_a_run_does_not_reach_over_the_border_of_a_stretch(made) -> None:
+    signal = made["eeg_uv"](3, 2000)
+    signal[0, 900:1100] = 3.0
+    stretches = (Stretch(start_sample=0, n_samples=1000), Stretch(start_sample=1000, n_samples=1000))
+    checks = check_signal(signal, SFREQ_HZ, stretches)
+    assert checks.flat[0] == ()
+    assert check_signal(signal, SFREQ_HZ, whole(2000)).flat[0] == (Stretch(start_sample=900, n_samples=200),)
+
+
+def test_a_channel_that_is_dead_or_wild_gets_a_verdict_with_its_figures(made) -> None:
+    signal = made["eeg_uv"](7, 8000)
+    signal[1] = 5.0
+    signal[2] *= 1e-3
+    signal[3] *= 100
+    signal[4] = np.nan
+    verdicts = check_signal(signal, SFREQ_HZ, whole(8000)).verdicts
+    assert [None if v is None else v[0] for v in verdicts] == [
+        None, "flat", "disconnected", "disconnected", "not_finite", None, None,
+    ]  # fmt: skip
+    assert "µV where the others have" in verdicts[2][1]
+
+
+@pytest.mark.parametrize("line", [50.0, 60.0])
+def test_line_noise_is_measured_and_its_frequency_found(made, line: float) -> None:
+    times = np.arange(16000) / SFREQ_HZ
+    clean = made["eeg_uv"](4, 16000)
+    checks = check_signal(clean + 5 * np.sin(2 * np.pi * line * times), SFREQ_HZ, whole(16000))
+    assert checks.line_freq_hz == line
+    assert min(checks.line_noise_ratio) > 50
+    assert check_signal(clean, SFREQ_HZ, whole(16000)).line_freq_hz is None
+
+
+def test_checks_read_a_long_signal_in_chunks(made) -> None:
+    signal = made["eeg_uv"](2, 300_000)
+    longest = 0
+
+    def read(start: int, stop: int) -> np.ndarray:
+        nonlocal longest
+        longest = max(longest, stop - start)
+        return signal[:, start:stop]
+
+    lazy = check_signal(LazySignal(2, 300_000, read), SFREQ_HZ, whole(300_000))
+    assert lazy == check_signal(signal, SFREQ_HZ, whole(300_000))
+    assert longest <= 65_536
+
+
+def test_the_same_signal_hashes_alike_whatever_the_order_of_channels_and_not_otherwise(made) -> None:
+    signal = made["eeg_uv"](4, 70_000)
+    digest = signal_hash(signal, SFREQ_HZ)
+    assert digest == signal_hash(signal[::-1], SFREQ_HZ)
+    assert digest == signal_hash(np.rint(signal * 1000) / 1000, SFREQ_HZ)
+    changed = signal.copy()
+    changed[0, 69_999] += 0.01
+    assert (
+        len({digest, signal_hash(changed, SFREQ_HZ), signal_hash(signal, 256.0), signal_hash(signal[:3], SFREQ_HZ)})
+        == 4
+    )
