@@ -62,9 +62,9 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
     section = Section(
         anchor="graph",
         heading="Inside the graph",
-        opening="Left, the attention that an electrode receives from all electrodes of a trial, relative to an even share "
-        "(1 is what it would get if all were alike), as the mean over layers and test trials. Right, the graph's vector of "
-        "each test trial along its two directions of greatest variance.",
+        opening="Left, the attention that an electrode receives from all electrodes of a trial, relative to an even "
+        "share (1 is what it would get if all were alike), as the mean over layers and test trials. Right, the graph's "
+        "vector of each test trial along its two directions of greatest variance.",
         parts=pairs,
     )
     return [section]

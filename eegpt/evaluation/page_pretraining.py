@@ -57,7 +57,7 @@ def read_pretraining(run: Path) -> dict[str, Any]:
 
 def pretraining_tile(results: dict[str, Any]) -> Tile | None:
     """The error on new samples against the best linear predictor, as one figure."""
-    for split, errors in results.get("splits", {}).items():
+    for errors in results.get("splits", {}).values():
         linear = min((errors[k]["new"] for k in ("linear", "linear_whole_context") if k in errors), default=None)
         if linear:
             gain = 1 - errors["model"]["new"] / linear

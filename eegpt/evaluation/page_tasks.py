@@ -109,9 +109,10 @@ def scores(results: Mapping[str, Any]) -> Section:
     parts: list[Drawing | Table | Note | Row] = []
     if results.get("leakage"):
         parts.append(Note(text=results["leakage"], tone="bad"))
-    parts.append(Table(caption="Balanced accuracy in percent (R² of regressions)", columns=columns, rows=rows))
+    said = [line for line in qualifications(results)[1:] if "known:" not in line and line != results.get("leakage")]
+    caption = "Balanced accuracy in percent (R² of regressions)"
+    parts.append(Table(caption=caption, columns=columns, rows=rows, note=". ".join(said) + "." if said else ""))
     parts.append(_bars(tasks, methods))
-    parts += [Note(text=line) for line in qualifications(results)[1:] if "known:" not in line]
     parts.append(_everything(tasks))
     return Section(
         anchor="scores",
@@ -123,7 +124,8 @@ def scores(results: Mapping[str, Any]) -> Section:
 
 
 def _task_name(key: str, task: Mapping[str, Any]) -> Markup:
-    where = "within subject" if task["within_subject"] else f"{task['n_test_subjects']} new subjects"
+    n = task["n_test_subjects"]
+    where = "within subject" if task["within_subject"] else f"{n} new subject{'s' if n != 1 else ''}"
     return Markup("{}<br><small>{}, {} classes</small>").format(key, where, len(task["classes"]) or "no")
 
 

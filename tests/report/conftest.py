@@ -136,6 +136,32 @@ def toy_shards(toy_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(scope="session")
+def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transfer run of a few steps on the shard set, scored, beside the encoder that it began with."""
+    import torch
+
+    from eegpt.evaluation.evaluate import evaluate, write_results
+    from eegpt.training.config import PretrainConfig
+    from eegpt.training.pretrain import pretrain
+    from eegpt.training.transfer import transfer
+    from eegpt.training.transfer_config import TransferConfig
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("report") / "runs"
+    tokens = {"token_samples": 64, "token_stride": 32}
+    small = PretrainConfig(
+        **tokens, n_layers=1, width=32, n_heads=2, steps=6, batch_size=16, micro_batch=16, warmup_steps=2, log_every=1,
+        heldout_windows=16, final_windows=16, linear_windows=400, evaluate_every=3, tensorboard=False,
+    )  # fmt: skip
+    pretrain(small, shards=[toy_shards], out=folder / "encoder", show_progress=False)
+    quick = TransferConfig(steps=6, batch_size=8, evaluate_every=2, **tokens)
+    transfer(quick, shards=[toy_shards], out=folder / "model", encoder=folder / "encoder")
+    predictions, results = evaluate(folder / "model", [toy_shards], baselines=["band_power"])
+    write_results(folder / "model", predictions, results)
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
 def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], tuple[str, list[str], Path]]:
     """Open a page in headless Chromium: its DOM, the console's messages, and a picture of it."""
     chromium = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
