@@ -125,7 +125,35 @@ def _fetched(manifest: Manifest) -> Path:
             found=manifest.source.how[:200] or None,
             todo="get the files and name their folder with --source",
         )
-    return Path(fetch(manifest))
+    with _downloads() as report:
+        return Path(fetch(manifest, progress=report))
+
+
+@contextlib.contextmanager
+def _downloads() -> Iterator[Any]:
+    """One bar per file that is being fetched, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        tasks: dict[str, Any] = {}
+
+        def report(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=total)
+            bar.update(tasks[name], completed=done, total=total, visible=total is None or done < total)
+
+        yield report
 
 
 @contextlib.contextmanager

@@ -1,0 +1,159 @@
+"""`eegprep ingest` as typed: what it prints, how it ends, what it leaves."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from eegprep.manifest import dump_manifest
+from eegprep.manifest.schema import Manifest
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """`run(*arguments)` -> exit code, standard output, standard error; in an empty working folder."""
+    errors = importlib.import_module("_eegpt_cli.errors")
+    command = importlib.import_module("_eegpt_cli.ingest")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.delenv("EEGPT_DATA", raising=False)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        app = typer.Typer(pretty_exceptions_enable=False)
+        command.register(app)
+        app.callback()(lambda: None)
+        monkeypatch.setattr("sys.argv", ["eegprep", "ingest", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            errors.run(app)
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def manifest_file(manifest: Manifest, tmp_path: Path) -> Path:
+    path = tmp_path / "toy.yaml"
+    path.write_text(dump_manifest(manifest), encoding="utf-8")
+    return path
+
+
+def test_a_manifest_with_its_folder_becomes_a_store(run: Run, manifest_file: Path, folder: Path) -> None:
+    code, out, err = run(manifest_file, "--source", folder, "--workers", "0")
+    assert code == 0, err
+    assert out.startswith("stores/toy: 6 recordings of 3 subjects, 3 electrodes, 0.04 h")
+    assert "task state: 30 trials" in out
+    assert "left out, channel, ecg: 6" in err
+    assert (Path("stores/toy") / "lock.yaml").is_file()
+
+
+def test_json_is_all_that_goes_to_standard_output(run: Run, manifest_file: Path, folder: Path) -> None:
+    code, out, _ = run(manifest_file, "--source", folder, "--workers", "0", "--json")
+    assert code == 0
+    assert json.loads(out)["trials"] == {"hand": 12, "state": 30, "who": 6}
+
+
+def test_failed_recordings_are_listed_and_the_exit_code_is_1(run: Run, manifest_file: Path, folder: Path) -> None:
+    (folder / "s1_2.edf").write_bytes(b"not EEG at all")
+    code, out, err = run(manifest_file, "--source", folder, "--workers", "0")
+    assert code == 1
+    assert "5 recordings" in out
+    assert "1 recordings failed" in err
+    assert "toy/s1/-/2" in err
+    assert str(folder / "s1_2.edf") in err
+
+
+def test_an_unknown_data_set_gets_a_hint(run: Run) -> None:
+    code, _, err = run("eegmatt")
+    assert code == 2
+    assert "did you mean 'eegmat'" in err
+    assert not Path("stores").exists()
+
+
+def test_a_missing_path_is_named(run: Run, tmp_path: Path) -> None:
+    code, _, err = run(tmp_path / "nowhere.edf")
+    assert code == 2
+    assert "nowhere.edf" in err
+    assert run(tmp_path / "nowhere.yaml")[0] == 2
+    assert not Path("stores").exists()
+
+
+def test_a_missing_source_folder_is_named(run: Run, manifest_file: Path, tmp_path: Path) -> None:
+    code, _, err = run(manifest_file, "--source", tmp_path / "gone")
+    assert code == 2
+    assert "gone" in err
+    assert not Path("stores/toy").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(5000), b"0       half a header"])
+def test_a_file_that_is_no_eeg_leaves_no_store(run: Run, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "picture.edf"
+    path.write_bytes(content)
+    code, _, err = run(path, "--workers", "0")
+    assert code == 1
+    assert "picture.edf" in err
+    assert "Traceback" not in err
+    assert not list(Path("stores").glob("*"))
+
+
+def test_a_manifest_with_a_misspelt_key_is_refused(run: Run, manifest_file: Path, folder: Path) -> None:
+    data = yaml.safe_load(manifest_file.read_text(encoding="utf-8"))
+    data["licens"] = data.pop("licence")
+    manifest_file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    code, _, err = run(manifest_file, "--source", folder)
+    assert code == 2
+    assert "licens" in err
+    assert not Path("stores").exists()
+
+
+def test_a_recipe_that_does_not_exist_is_refused_before_anything_begins(
+    run: Run, manifest_file: Path, folder: Path
+) -> None:
+    code, _, err = run(manifest_file, "--source", folder, "--recipe", "defualt")
+    assert code == 2
+    assert "did you mean 'default'" in err
+    assert not Path("stores").exists()
+
+
+def test_a_plain_folder_needs_no_manifest(run: Run, folder: Path) -> None:
+    code, out, err = run(folder, "--workers", "0", "--out", "here")
+    assert code == 0, err
+    assert "6 recordings" in out
+
+
+def test_a_data_set_is_fetched_where_no_source_is_given(
+    run: Run, manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import eegprep.sources.fetch
+
+    path = tmp_path / "remote.yaml"
+    data = manifest.model_dump(mode="json", exclude_defaults=True)
+    data["source"]["get"] = [{"path": "s0_1.edf", "url": "https://example.org/s0_1.edf"}]
+    path.write_text(dump_manifest(Manifest.model_validate(data)), encoding="utf-8")
+    asked = []
+
+    def fetch(of: Manifest, **_: object) -> Path:
+        asked.append(of.name)
+        return folder
+
+    monkeypatch.setattr(eegprep.sources.fetch, "fetch", fetch)
+    assert run(path, "--workers", "0")[0] == 0
+    assert asked == ["toy"]
+    monkeypatch.setenv("EEGPT_DATA", str(tmp_path))
+    folder.rename(tmp_path / "toy")
+    assert run(path, "--workers", "0", "--out", "second")[0] == 0
+    assert asked == ["toy"]
+
+
+def test_a_data_set_that_nobody_says_how_to_get_names_the_way_out(run: Run, manifest_file: Path) -> None:
+    code, _, err = run(manifest_file)
+    assert code == 2
+    assert "--source" in err
