@@ -1,4 +1,7 @@
-"""One line of the catalogue per manifest, for the command line and for the table in docs/."""
+"""One line of the catalogue per manifest, for the command line and for docs/reference/datasets.md.
+
+`python -m eegprep.manifest.overview` writes that page; a test keeps it equal to the manifests.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 
 from eegprep.manifest.schema import Manifest
 
-__all__ = ["Overview", "overview", "how_to_get", "markdown_table"]
+__all__ = ["Overview", "overview", "how_to_get", "markdown_table", "page"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,3 +95,24 @@ def markdown_table(manifests: list[Manifest]) -> str:
 
 def _cell(value: object) -> str:
     return "–" if value is None else str(value)
+
+
+def page(manifests: list[Manifest]) -> str:
+    """The page of docs/ that lists the catalogue."""
+    from_files = sum(bool(m.checked.against_files) for m in manifests)
+    return (
+        "# The catalogue\n\n"
+        f"{len(manifests)} data sets, made from `manifests/datasets/` by `python -m eegprep.manifest.overview`. "
+        f"{from_files} were checked\nagainst real files, the others rest on documents; `checked:` in each manifest says "
+        "what exactly. Electrodes are those that\nget in by the shipped vocabulary. `eegprep datasets NAME` prints "
+        "one manifest, `eegprep fetch NAME` gets its files.\n\n" + markdown_table(manifests)
+    )
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    from eegprep.files import write_atomic
+    from eegprep.manifest.load import catalogue
+
+    write_atomic(Path(__file__).parents[2] / "docs" / "reference" / "datasets.md", page(catalogue()))

@@ -10,7 +10,7 @@ import pytest
 from eegprep.electrodes import Vocabulary
 from eegprep.manifest import catalogue, dump_manifest, load_recipe, parse_manifest, recipe_of
 from eegprep.manifest.json_schema import SCHEMAS, schema_text
-from eegprep.manifest.overview import markdown_table, overview
+from eegprep.manifest.overview import markdown_table, overview, page
 
 ALL = catalogue()
 NAMES = [m.name for m in ALL]
@@ -78,6 +78,12 @@ def test_the_overview_has_one_row_per_data_set():
     assert all(line.count("|") - line.count("\\|") == 10 for line in table)
     eegmat = overview(next(m for m in ALL if m.name == "eegmat"))
     assert (eegmat.subjects, eegmat.electrodes, eegmat.tasks) == (36, 19, (("mental_arithmetic", 2),))
+
+
+def test_the_page_of_the_catalogue_is_that_of_the_manifests(repository):
+    text = (repository / "docs" / "reference" / "datasets.md").read_text("utf-8")
+    assert text == page(ALL), "run `python -m eegprep.manifest.overview`"
+    assert len(ALL) >= 28
 
 
 def test_eegmat_channels_of_real_files_are_what_the_manifest_expects(data_dir):
