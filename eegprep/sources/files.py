@@ -66,9 +66,9 @@ class FilesSource:
     def decode(self, planned: PlannedRecording) -> Decoded:
         """What the reader makes of the files, personal data included: never let it leave this package."""
         paths = [self.folder / f for f in planned.files]
-        for path in paths:
-            if not path.resolve().is_relative_to(self.folder.resolve()):
-                raise InputError("the file lies outside the data set's folder", where=path)
+        for full in paths:
+            if not full.resolve().is_relative_to(self.folder.resolve()):
+                raise InputError("the file lies outside the data set's folder", where=full)
         if self.manifest.source.kind == "uci":
             from eegprep.sources.uci import read_uci
 
@@ -115,8 +115,8 @@ class FilesSource:
         taken = {path for path, _, _ in chosen}
         beside = {f: p.files[0] for p in planned for f in p.files[1:] if f in paths and f not in taken}
         self._skipped = [s for s in self._skipped if s.path not in beside]
-        for path, owner in beside.items():
-            self._skip(path, "sidecar", f"read with {owner}")
+        for file, owner in beside.items():
+            self._skip(file, "sidecar", f"read with {owner}")
         by_file = {g.files: g.entities["channels"].split("\n") for g in groups if "channels" in g.entities}
         self._channels = {p.key: by_file[p.files] for p in planned if p.files in by_file}
         return planned

@@ -68,7 +68,7 @@ def read_matlab(path: Path, manifest: Manifest | None = None) -> Decoded:
 def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
     trials = data["trial"]
     trials = trials if isinstance(trials, list) else [trials]
-    labels = [str(n) for n in np.atleast_1d(np.asarray(data["label"], dtype=object)).ravel()]
+    labels = _texts(data["label"])
     blocks = [np.asarray(t, dtype=np.float64).reshape(len(labels), -1) for t in trials if np.size(t)]
     if not blocks:
         raise InputError(f"{path.name}: the FieldTrip structure holds no trial", where=path)
@@ -87,6 +87,13 @@ def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
     )
 
 
+def _texts(cell: Any) -> list[str]:
+    """A cell array of text, which comes as a text, a list or an array of any shape."""
+    if isinstance(cell, str):
+        return [cell]
+    return [str(value) for value in np.ravel(np.array(cell, dtype=object))]
+
+
 def _rate(data: dict[str, Any], path: Path) -> float:
     if "fsample" in data:
         return float(np.ravel(data["fsample"])[0])
@@ -98,10 +105,9 @@ def _rate(data: dict[str, Any], path: Path) -> float:
 
 
 def _channels(data: dict[str, Any], labels: list[str]) -> tuple[SourceChannel, ...]:
-    header = data.get("hdr") if isinstance(data.get("hdr"), dict) else {}
-    holder = data if "chanunit" in data else header
-    units = [str(u) for u in np.atleast_1d(np.asarray(holder.get("chanunit", []), dtype=object)).ravel()]
-    unit_names = [str(n) for n in np.atleast_1d(np.asarray(holder.get("label", []), dtype=object)).ravel()]
+    header = data.get("hdr")
+    holder: dict[str, Any] = data if "chanunit" in data or not isinstance(header, dict) else header
+    units, unit_names = _texts(holder.get("chanunit", [])), _texts(holder.get("label", []))
     stated = dict(zip(unit_names, units, strict=False)) if len(unit_names) == len(units) else {}
     positions = _positions(data.get("elec"))
     out = []
@@ -127,7 +133,7 @@ def _positions(elec: Any) -> dict[str, tuple[float, float, float]]:
     if scale is None or str(elec.get("coordsys", "")) not in ("neuromag", "ras"):
         return {}
     places = np.asarray(elec["chanpos"], dtype=np.float64).reshape(-1, 3) * scale
-    names = [str(n) for n in np.atleast_1d(np.asarray(elec["label"], dtype=object)).ravel()]
+    names = _texts(elec["label"])
     return {n: (float(x), float(y), float(z)) for n, (x, y, z) in zip(names, places, strict=False)}
 
 
@@ -136,7 +142,9 @@ def _labels(data: dict[str, Any], stretches: list[Stretch]) -> tuple[tuple[Stret
     if info is None or np.size(info) == 0:
         return ()
     table = np.asarray(info)
-    first = table.reshape(len(stretches), -1)[:, 0] if table.size % len(stretches) == 0 else []
+    if table.size % len(stretches):
+        return ()
+    first = table.reshape(len(stretches), -1)[:, 0]
     return tuple(
         (s, f"{v:g}" if isinstance(v, int | float | np.number) else str(v))
         for s, v in zip(stretches, first, strict=False)

@@ -127,7 +127,15 @@ def decode_raw(raw: Any, format_name: str, more_events: list[SourceEvent] | None
         silent = contextlib.redirect_stdout(io.StringIO())
         with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            block: np.ndarray = raw[:, start:stop][0]
+            try:
+                block: np.ndarray = raw[:, start:stop][0]
+            except Exception as error:  # a file may be damaged far behind its header
+                raise InputError(
+                    f"samples {start} to {stop} can't be read",
+                    found=clean_message(error),
+                    expected=f"a whole {format_name} recording",
+                    todo="copy the file again, or leave it out",
+                ) from error
         return block
 
     return Decoded(

@@ -24,6 +24,8 @@ __all__ = ["TextTable", "column_events", "read_table", "time_breaks"]
 #: Seconds, milliseconds, microseconds, nanoseconds: which one a time column counts is found by its steps.
 _TIME_FACTORS = (1.0, 1e3, 1e6, 1e9)
 _MAX_RATE_ERROR = 0.01
+#: A few packed bytes can claim to be any amount of text.
+MAX_UNPACKED = 4 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,14 @@ def open_text(path: Path) -> bytes:
     try:
         if packed:
             with gzip.open(path, "rb") as handle:
-                return handle.read()
+                data = handle.read(MAX_UNPACKED + 1)
+            if len(data) > MAX_UNPACKED:
+                raise InputError(
+                    f"{path.name} unpacks to more than {MAX_UNPACKED >> 30} GiB of text",
+                    where=path,
+                    todo="convert it to a format that is read in parts, such as EDF",
+                )
+            return data
         return path.read_bytes()
     except (OSError, EOFError) as error:
         raise InputError(f"{path.name} can't be unpacked", where=path, found=clean_message(error)) from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from eegprep.sources.base import SignalLike, SourceChannel, SourceEvent, SourceR
 __all__ = ["from_plain", "receive", "send", "to_plain"]
 
 
-def send(stream: BinaryIO, head: dict[str, Any], data: bytes | memoryview = b"") -> None:
+def send(stream: IO[bytes], head: dict[str, Any], data: bytes | memoryview = b"") -> None:
     """Write one frame: the head with the number of bytes that follow, then those."""
     line = json.dumps({**head, "n_bytes": len(data)}, ensure_ascii=True)
     stream.write(line.encode("ascii") + b"\n")
@@ -25,7 +25,7 @@ def send(stream: BinaryIO, head: dict[str, Any], data: bytes | memoryview = b"")
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
+def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
     """Read one frame; None where the other side is gone."""
     line = stream.readline()
     if not line.endswith(b"\n"):
