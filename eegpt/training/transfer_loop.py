@@ -59,8 +59,8 @@ class Targets:
         """Targets of an index; class weights and the scale of regressions come from the training trials alone."""
         n_outputs_T = np.array([max(1, len(t.classes)) for t in index.tasks], np.int64)
         regression_T = np.array([t.kind == "regression" for t in index.tasks], bool)
-        weight_N = np.ones(len(index), np.float32)
-        value_N = np.zeros(len(index), np.float32)
+        weight_N = np.ones(len(index.task), np.float32)
+        value_N = np.zeros(len(index.task), np.float32)
         for task, info in enumerate(index.tasks):
             own, learned = index.task == task, train[index.task[train] == task]
             if info.kind == "regression":

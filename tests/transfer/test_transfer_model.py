@@ -1,0 +1,313 @@
+"""Cached keys and values change nothing; neither do padding, order, or company in a batch."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.heads import HeadSpec
+from eegpt.model.teg import TEGConfig
+from eegpt.training.transfer_bank import TrialBank
+from eegpt.training.transfer_config import TransferConfig
+from eegpt.training.transfer_loop import Targets, trial_losses
+from eegpt.training.transfer_lora import add_lora, merge_lora
+from eegpt.training.transfer_model import TransferModel
+from eegpt.training.transfer_probe import ProbeModel
+from eegpt.training.transfer_rows import encode, flatten, join
+
+CPU = torch.device("cpu")
+HEADS = (HeadSpec(name="a", n_outputs=2), HeadSpec(name="b", n_outputs=3))
+
+
+def config(**more):
+    return ETEConfig(
+        **{"n_layers": 2, "width": 16, "n_heads": 2, "n_electrodes": 6, "token_samples": 64, "objective": "new", **more}
+    )
+
+
+def batch(lengths, n_electrodes, seed=0):
+    """Trials of these lengths with these numbers of electrodes, padded as `TrialIndex.gather` pads them."""
+    random = np.random.default_rng(seed)
+    N, E, S = len(lengths), max(n_electrodes), max(lengths)
+    signal = np.zeros((N, E, S), np.int16)
+    mask = np.zeros((N, E), bool)
+    for i, (length, n) in enumerate(zip(lengths, n_electrodes, strict=True)):
+        signal[i, :n, :length] = random.integers(-800, 800, (n, length))
+        mask[i, :n] = True
+    return SimpleNamespace(
+        signal_i16=signal,
+        scale_uv=np.full((N, E), 0.05, np.float32),
+        sigma_uv=np.full((N, E), 15.0, np.float32),
+        electrode=np.where(mask, np.arange(E), -1).astype(np.int32),
+        electrode_mask=mask,
+        n_samples=np.array(lengths, np.int32),
+    )
+
+
+def rows_of(b, c):
+    return flatten(b, c, np.arange(6), CPU)
+
+
+def model(readout="special", seed=3, **more):
+    torch.manual_seed(seed)
+    return TransferModel(
+        ETE(config(**more)), TEGConfig(n_layers=2, width=16, n_electrodes=6), HEADS, readout=readout
+    ).eval()
+
+
+@pytest.mark.parametrize("position", ["rotary", "learned", "none"])
+@pytest.mark.parametrize("norm", ["output", "pre"])
+def test_the_special_token_against_the_cache_equals_the_whole_sequence_in_value_and_gradient(position, norm):
+    torch.manual_seed(0)
+    ete = ETE(config(position=position, norm=norm)).double()
+    special = torch.randn(16, dtype=torch.float64, requires_grad=True)
+    rows = rows_of(batch([256, 160], [3, 2]), ete.config)
+    tokens = rows.tokens_RTC.double()
+    with torch.no_grad():
+        cache = ete.prefill(tokens, rows.electrode_R, rows.token_mask_RT)
+    z = ete.summarise(cache, special)
+    weight = torch.randn_like(z)
+    (gradient,) = torch.autograd.grad((z * weight).sum(), special)
+
+    naive = []
+    for r in range(len(tokens)):  # every sequence alone, without padding, the token at its end
+        n = tokens.shape[1] if rows.token_mask_RT is None else int(rows.token_mask_RT[r].sum())
+        x = torch.cat((ete.electrode(rows.electrode_R[r : r + 1]).unsqueeze(1), ete.token_in(tokens[r : r + 1, :n])), 1)
+        x = torch.cat((x, special.view(1, 1, -1)), dim=1)
+        x = ete._placed(x, torch.arange(n + 2), n + 2)
+        naive.append(ete.run(x)[:, -1])
+    naive_z = torch.cat(naive)
+    (naive_gradient,) = torch.autograd.grad((naive_z * weight).sum(), special)
+    torch.testing.assert_close(z, naive_z, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(gradient, naive_gradient, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("readout", ["special", "special+states", "states", "band_power"])
+def test_a_trial_gets_the_same_logits_alone_and_in_a_mixed_padded_batch(readout):
+    m = model(readout)
+    both = batch([256, 160, 40], [3, 2, 5])
+    together = m([m.encode(rows_of(both, m.ete.config))], torch.tensor([0, 1, 1]))
+    for i, task in enumerate((0, 1, 1)):
+        n, length = int(both.electrode_mask[i].sum()), int(both.n_samples[i])
+        alone = SimpleNamespace(
+            signal_i16=both.signal_i16[i : i + 1, :n, :length],
+            n_samples=both.n_samples[i : i + 1],
+            **{k: getattr(both, k)[i : i + 1, :n] for k in ("scale_uv", "sigma_uv", "electrode", "electrode_mask")},
+        )
+        logits = m([m.encode(rows_of(alone, m.ete.config))], torch.tensor([task]))
+        torch.testing.assert_close(together[i : i + 1], logits, rtol=1e-4, atol=1e-5)
+
+
+def test_the_order_of_electrodes_does_not_matter():
+    m = model("special+states")
+    b = batch([192, 192], [4, 4])
+    order = np.array([2, 0, 3, 1])
+    turned = SimpleNamespace(
+        signal_i16=b.signal_i16[:, order],
+        n_samples=b.n_samples,
+        **{k: getattr(b, k)[:, order] for k in ("scale_uv", "sigma_uv", "electrode", "electrode_mask")},
+    )
+    task = torch.tensor([0, 1])
+    torch.testing.assert_close(
+        m([m.encode(rows_of(b, m.ete.config))], task),
+        m([m.encode(rows_of(turned, m.ete.config))], task),
+        rtol=1e-4,
+        atol=1e-5,
+    )
+
+
+def test_joined_and_chosen_groups_equal_the_parts():
+    m = model("special+states")
+    first, second = batch([160, 256], [2, 3]), batch([256, 64, 192], [4, 1, 2], seed=1)
+    parts = [m.encode(rows_of(b, m.ete.config)) for b in (first, second)]
+    task = torch.tensor([0, 1, 0, 1, 1])
+    apart = m(parts, task)
+    whole = join(parts)
+    torch.testing.assert_close(m([whole], task), apart, rtol=1e-5, atol=1e-5)
+    order = torch.tensor([4, 0, 2, 2])
+    torch.testing.assert_close(m([whole.take(order)], task[order]), apart[order], rtol=1e-5, atol=1e-5)
+
+
+def test_a_trial_shorter_than_a_token_is_one_token_with_zeros_behind_it():
+    b = batch([40], [2])
+    rows = rows_of(b, config())
+    assert rows.tokens_RTC.shape == (2, 1, 64)
+    assert (rows.tokens_RTC[:, 0, 40:] == 0).all()
+    assert (rows.tokens_RTC[:, 0, :40] != 0).any()
+
+
+def test_electrodes_that_are_left_out_are_not_rows():
+    b = batch([64], [3])
+    rows = flatten(b, config(), np.array([4, -1, 1, -1, -1, -1]), CPU)
+    assert rows.electrode_R.tolist() == [4, 1]
+    assert rows.mask_NE.tolist() == [[True, False, True]]
+
+
+def test_sixty_seconds_pass():
+    m = model()
+    encoded = m.encode(rows_of(batch([60 * 256], [1]), m.ete.config))
+    assert encoded.cache.n_positions == (60 * 256 - 64) // 32 + 2
+    assert torch.isfinite(m([encoded], torch.tensor([1]))).all()
+
+
+def test_a_frozen_encoder_gets_no_gradient_and_stays_in_evaluation_mode():
+    m = model()
+    m.ete.requires_grad_(False)
+    m.train()
+    assert not m.ete.training
+    assert m.teg.training
+    m([m.encode(rows_of(batch([128], [2]), m.ete.config))], torch.tensor([0])).nan_to_num(neginf=0).sum().backward()
+    assert m.special.grad is not None
+    assert all(p.grad is None for p in m.ete.parameters())
+
+
+def test_a_learning_encoder_gets_the_gradient_of_the_naive_pass():
+    m = model()
+    rows = rows_of(batch([128, 128], [2, 2]), m.ete.config)
+    z = m.ete.summarise(encode(m.ete, rows).cache, m.special)
+    weight = torch.randn_like(z)
+    ours = torch.autograd.grad((z * weight).sum(), m.ete.layers[0].attention.qkv.weight)[0]
+    x = m.ete.embed(rows.tokens_RTC, rows.electrode_R)
+    naive = m.ete.run(torch.cat((x, m.special.expand(len(x), 1, -1)), dim=1))[:, -1]
+    theirs = torch.autograd.grad((naive * weight).sum(), m.ete.layers[0].attention.qkv.weight)[0]
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_dropped_electrodes_leave_one_and_happen_in_training_only():
+    m = model()
+    m.electrode_dropout = 0.99
+    encoded = m.encode(rows_of(batch([128] * 4, [4] * 4), m.ete.config))
+    task = torch.zeros(4, dtype=torch.int64)
+    torch.testing.assert_close(m([encoded], task), m([encoded], task))
+    m.train()
+    torch.manual_seed(0)
+    first = m([encoded], task)
+    assert torch.isfinite(first[:, :2]).all()
+    assert not torch.equal(first, m([encoded], task))
+
+
+def test_lora_starts_where_the_encoder_was_and_merges_into_it():
+    torch.manual_seed(0)
+    ete = ETE(config())
+    rows = rows_of(batch([128], [2]), ete.config)
+    before = ete(rows.tokens_RTC, rows.electrode_R)
+    add_lora(ete, 4)
+    torch.testing.assert_close(ete(rows.tokens_RTC, rows.electrode_R), before)
+    learning = [n for n, p in ete.named_parameters() if p.requires_grad]
+    assert len(learning) == 8
+    assert all(n.endswith((".a", ".b")) for n in learning)
+    for layer in ete.layers:
+        torch.nn.init.normal_(layer.attention.qkv.b)
+        torch.nn.init.normal_(layer.attention.out.b)
+    tuned = ete(rows.tokens_RTC, rows.electrode_R)
+    assert not torch.allclose(tuned, before)
+    merge_lora(ete)
+    torch.testing.assert_close(ete(rows.tokens_RTC, rows.electrode_R), tuned, rtol=1e-4, atol=1e-5)
+    assert set(ete.state_dict()) == set(ETE(config()).state_dict())
+
+
+def test_the_probe_is_linear_in_the_states_of_each_electrode():
+    torch.manual_seed(0)
+    probe = ProbeModel(ETE(config()), HEADS).eval()
+    torch.nn.init.normal_(probe.weight)
+    encoded = probe.encode(rows_of(batch([128, 128], [2, 3]), probe.ete.config))
+    logits = probe([encoded], torch.tensor([0, 1]))
+    assert logits[0, 2] == float("-inf")
+    features = F.layer_norm(encoded.features_RF, (32,))
+    expected = sum(features[2 + e] @ probe.weight[1, e] for e in range(3)) / 3**0.5
+    torch.testing.assert_close(logits[1], expected, rtol=1e-4, atol=1e-5)
+
+
+def targets(n_outputs, label, *, regression=False, value=0.0):
+    n = len(label)
+    return Targets(
+        head_N=np.zeros(n, np.int64),
+        n_outputs_N=np.full(n, n_outputs),
+        regression_N=np.full(n, regression),
+        label_N=np.array(label),
+        value_N=np.full(n, value, np.float32),
+        weight_N=np.ones(n, np.float32),
+    )
+
+
+def test_label_smoothing_stays_within_a_tasks_own_classes():
+    logits = torch.tensor([[1.0, -1.0, float("-inf")]])
+    ours = trial_losses(logits, targets(2, [0]), np.array([0]), smoothing=0.2)
+    expected = F.cross_entropy(logits[:, :2], torch.tensor([0]), label_smoothing=0.2)
+    torch.testing.assert_close(ours[0], expected)
+
+
+def test_a_regression_is_scored_by_its_squared_error():
+    logits = torch.tensor([[0.5, float("-inf")]])
+    assert trial_losses(logits, targets(1, [0], regression=True, value=2.0), np.array([0])).item() == pytest.approx(
+        2.25
+    )
+
+
+def test_class_weights_make_all_classes_of_a_task_count_alike():
+    index = SimpleNamespace(
+        task=np.zeros(10, np.int64),
+        label=np.array([0] * 8 + [1] * 2),
+        target=np.zeros(10, np.float32),
+        tasks=[SimpleNamespace(kind="classification", classes=("x", "y"))],
+    )
+    t = Targets.of(index, np.array([0]), np.arange(10), class_weights=True)
+    assert t.weight_N[:8].sum() == pytest.approx(t.weight_N[8:].sum())
+    assert t.weight_N.mean() == pytest.approx(1.0)
+
+
+class _Index:
+    """Trials of two lengths for the bank."""
+
+    def __init__(self):
+        self.batch = batch([128] * 5 + [256] * 4, [3] * 5 + [2] * 4)
+        self.task = np.array([0] * 5 + [1] * 4)
+        self.n_samples = self.batch.n_samples
+        self.n_electrodes = self.batch.electrode_mask.sum(1)
+
+    def __len__(self):
+        return 9
+
+    def gather(self, rows):
+        longest, widest = self.n_samples[rows].max(), self.n_electrodes[rows].max()
+        return SimpleNamespace(
+            signal_i16=self.batch.signal_i16[rows][:, :widest, :longest],
+            n_samples=self.n_samples[rows],
+            **{
+                k: getattr(self.batch, k)[rows][:, :widest]
+                for k in ("scale_uv", "sigma_uv", "electrode", "electrode_mask")
+            },
+        )
+
+
+@pytest.mark.parametrize("budget", [0, 1 << 30])
+def test_the_bank_gives_the_same_with_and_without_room(budget):
+    m = model()
+    m.requires_grad_(False)
+    bank = TrialBank(_Index(), np.arange(6), device=CPU, budget_bytes=budget)
+    assert bank.keep(m, np.arange(9)) == (budget > 0)
+    rows = np.array([7, 1, 1, 8, 3])
+    order, groups = zip(*bank.groups(m, rows), strict=True)
+    assert np.concatenate(order).tolist() == [1, 1, 3, 7, 8]
+    logits = m(groups, torch.from_numpy(_Index().task[np.concatenate(order)]))
+    alone = m([m.encode(rows_of(_Index().gather(np.array([3])), m.ete.config))], torch.tensor([0]))
+    torch.testing.assert_close(logits[2:3], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_a_learning_encoder_is_never_kept():
+    m = model()
+    bank = TrialBank(_Index(), np.arange(6), device=CPU, budget_bytes=1 << 30)
+    assert not bank.keep(m, np.arange(9))
+
+
+def test_settings_that_make_no_sense_are_refused():
+    from eegprep.errors import UsageError
+
+    for wrong in ({"steps": 0}, {"dropout": 1.0}, {"seeds": (1, 1)}, {"train_fraction": 0.0}):
+        with pytest.raises(UsageError):
+            TransferConfig(**wrong)

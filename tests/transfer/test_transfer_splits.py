@@ -1,0 +1,160 @@
+"""Divisions of trials: by person, by data set, few-shot; nothing straddles."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from eegprep.errors import RefusedError, UsageError
+from eegprep.splits import Windows
+from eegprep.splits.trials import touching
+from eegpt.training.transfer_split import divide
+
+
+def make_index(*, datasets=("a", "b"), n_people=6, within=(), overlap=False, same_task=True, validation=True):
+    """Per person one recording of twenty trials of one task per data set."""
+    rows = []
+    tasks = []
+    for d, dataset in enumerate(datasets):
+        tasks.append(
+            SimpleNamespace(
+                name="hand" if same_task else f"hand-{dataset}",
+                dataset=dataset,
+                kind="classification",
+                classes=("x", "y"),
+                within_subject=dataset in within,
+            )
+        )
+        splits = ["train"] * (n_people - 2) + ["validation" if validation else "train", "test"]
+        for p in range(n_people):
+            for t in range(20):
+                rows.append(
+                    (d, t % 2 if not overlap else t // 10, d * n_people + p, t * (50 if overlap else 100), splits[p])
+                )
+    task, label, recording, start, split = zip(*rows, strict=True)
+    return SimpleNamespace(
+        tasks=tuple(tasks),
+        task=np.array(task),
+        label=np.array(label),
+        recording=np.array(recording),
+        start_sample=np.array(start),
+        n_samples=np.full(len(rows), 100),
+        split=tuple(split),
+        subject=tuple(f"{datasets[d]}/{r}" for d, r in zip(task, recording, strict=True)),
+        recording_ids=tuple(f"{datasets[r // n_people]}/{r}/-/1" for r in range(len(datasets) * n_people)),
+    )
+
+
+def people(index, rows):
+    return {index.subject[r] for r in rows}
+
+
+def windows(index, rows):
+    return Windows(
+        recording=index.recording[rows],
+        start_sample=index.start_sample[rows],
+        n_samples=index.n_samples[rows],
+        label=index.label[rows],
+    )
+
+
+def check_disjoint(index, division):
+    both = np.concatenate([division.train, division.validation])
+    rows = np.concatenate([both, division.test])
+    assert len(set(rows.tolist())) == len(rows)
+    w = windows(index, rows)
+    for part in (division.validation, division.test):
+        inside = np.isin(rows, part)
+        assert (touching(w, inside) == inside).all()
+
+
+def test_the_shard_sets_own_split_is_taken_as_it_is():
+    index = make_index()
+    (division,) = divide(index, "split")
+    check_disjoint(index, division)
+    assert people(index, division.test) == {"a/5", "b/11"}
+    assert people(index, division.validation) == {"a/4", "b/10"}
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_without_validation_people_trials_of_train_are_held_out_and_none_overlaps(overlap):
+    index = make_index(validation=False, overlap=overlap)
+    (division,) = divide(index, "split", validation_share=0.2)
+    check_disjoint(index, division)
+    assert people(index, division.validation) <= people(index, division.train) | people(index, division.validation)
+    assert 0.05 < len(division.validation) / len(division.train) < 0.5
+    assert set(index.label[division.validation].tolist()) == {0, 1}
+
+
+def test_tasks_that_share_recordings_share_their_held_out_time():
+    index = make_index(datasets=("a",), validation=False)
+    second = SimpleNamespace(**{**vars(index.tasks[0]), "name": "other"})
+    double = SimpleNamespace(
+        **{
+            **vars(index),
+            "tasks": (index.tasks[0], second),
+            "task": np.concatenate([index.task, index.task + 1]),
+            **{k: np.tile(getattr(index, k), 2) for k in ("label", "recording", "start_sample", "n_samples")},
+            "split": index.split * 2,
+            "subject": index.subject * 2,
+        }
+    )
+    (division,) = divide(double, "split")
+    assert len(division.validation)
+    check_disjoint(double, division)
+
+
+def test_every_person_is_tested_once_by_k_fold_and_never_learned_from_in_that_fold():
+    index = make_index()
+    divisions = divide(index, "kfold:4")
+    assert sorted(np.concatenate([d.test for d in divisions]).tolist()) == list(range(len(index.task)))
+    for division in divisions:
+        check_disjoint(index, division)
+        assert people(index, division.test).isdisjoint(people(index, np.union1d(division.train, division.validation)))
+
+
+def test_one_subject_out_names_whom_it_leaves_out():
+    index = make_index(datasets=("a",), n_people=4)
+    assert [d.name for d in divide(index, "loso")] == [f"without-a/{p}" for p in range(4)]
+
+
+def test_sets_within_subjects_keep_their_split_in_every_fold():
+    index = make_index(within=("b",))
+    for division in divide(index, "kfold:3"):
+        own = division.test[index.task[division.test] == 1]
+        assert people(index, own) == {"b/11"}
+
+
+def test_one_data_set_out_tests_shared_tasks_on_a_set_never_learned_from():
+    index = make_index()
+    divisions = divide(index, "lodo")
+    assert [d.name for d in divisions] == ["without-a", "without-b"]
+    assert {p.split("/")[0] for p in people(index, divisions[0].test)} == {"a"}
+    assert {p.split("/")[0] for p in people(index, divisions[0].train)} == {"b"}
+    with pytest.raises(UsageError, match="same name and classes"):
+        divide(make_index(same_task=False), "lodo")
+
+
+def test_few_shot_moves_k_trials_per_class_of_each_new_person_to_train():
+    index = make_index(overlap=False)
+    (plain,), (shot,) = divide(index, "split"), divide(index, "few-shot:3")
+    moved = np.setdiff1d(shot.train, plain.train)
+    assert len(moved) == 2 * 2 * 3
+    assert people(index, moved) == people(index, plain.test)
+    check_disjoint(index, shot)
+
+
+@pytest.mark.parametrize("scheme", ["folds", "kfold", "kfold:x", "kfold:1", "kfold:99", "few-shot:0"])
+def test_schemes_that_there_are_not_are_refused(scheme):
+    with pytest.raises(UsageError):
+        divide(make_index(), scheme)
+
+
+def test_a_recording_without_a_split_is_refused():
+    index = make_index()
+    index.split = ("", *index.split[1:])
+    with pytest.raises(RefusedError) as caught:
+        divide(index, "split")
+    assert "a/0/-/1" in str(caught.value)
