@@ -73,8 +73,8 @@ class FlatMap:
 
     Parameters
     ----------
-    files : sequence of (Path, int)
-        Files and the sizes in bytes that they must have.
+    files : sequence of (Path or None, int)
+        Files and the sizes in bytes that they must have. The place of a file that is None is kept free for `put`.
     tail_bytes : int
         Readable zeros after the last file, so that a gather may run past its end.
 
@@ -91,7 +91,7 @@ class FlatMap:
         A file is missing or has another size.
     """
 
-    def __init__(self, files: Sequence[tuple[Path, int]], *, tail_bytes: int = 1 << 20) -> None:
+    def __init__(self, files: Sequence[tuple[Path | None, int]], *, tail_bytes: int = 1 << 20) -> None:
         page = mmap.PAGESIZE
         rounded = [-(-n_bytes // page) * page for _, n_bytes in files]
         tail = -(-(tail_bytes + 1) // page) * page
@@ -99,9 +99,25 @@ class FlatMap:
         total = sum(rounded)
         region = _Region(total + tail)
         region.place(total, tail, -1)
-        for (path, n_bytes), start in zip(files, self.starts, strict=True):
-            self._place(region, path, n_bytes, int(start))
+        self._region = region
+        self._sizes = [n_bytes for _, n_bytes in files]
+        for k, (path, _) in enumerate(files):
+            # A free place is readable too: a gather may touch any byte of the range.
+            if path is None:
+                self.drop(k)
+            else:
+                self.put(k, path)
         self.samples: NDArray[np.int16] = np.asarray(region)
+
+    def put(self, number: int, path: Path) -> None:
+        """Map a file into its place."""
+        self._place(self._region, path, self._sizes[number], int(self.starts[number]))
+
+    def drop(self, number: int) -> None:
+        """Take a file out; its place reads as zeros until it is put again. No view into it may be in use."""
+        n_bytes = -(-self._sizes[number] // mmap.PAGESIZE) * mmap.PAGESIZE
+        if n_bytes:
+            self._region.place(int(self.starts[number]), n_bytes, -1)
 
     @staticmethod
     def _place(region: _Region, path: Path, n_bytes: int, start: int) -> None:

@@ -7,16 +7,17 @@ int16 views into mapped tar files. Opening reads and checks the index alone; not
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import EEGPTError, RefusedError
+from eegprep.errors import EEGPTError, RefusedError, UsageError
 from eegprep.files import sha256_file
 from eegprep.manifest.schema import Manifest, Task
 from eegprep.shards.check import check_blocks, check_recordings, check_trials, shard_files
@@ -38,7 +39,12 @@ from eegprep.shards.manifests import read_manifests
 from eegprep.shards.sums import read_sums
 from eegprep.shards.tables import read_electrodes, read_table
 
+if TYPE_CHECKING:
+    from eegprep.shards.remote import Remote
+
 __all__ = ["ShardSet"]
+
+_ADDRESS = re.compile(r"(s3|https?|hf):/{1,2}")
 
 
 class ShardSet:
@@ -56,10 +62,13 @@ class ShardSet:
         The index.
     sha256 : str
         Hash of SHA256SUMS, which names the whole content.
+    remote : Remote or None
+        Where the shards of a remote set come from.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, remote: Remote | None = None) -> None:
         self.path = path
+        self.remote = remote
         self.hashes = read_sums(path)
         self.sha256 = sha256_file(path / SUMS)
         for name in INDEX_FILES:
@@ -95,10 +104,11 @@ class ShardSet:
         RefusedError
             The index is damaged, of another version, or contradicts itself.
         """
-        if "://" in str(path):
+        if match := _ADDRESS.match(str(path)):
             from eegprep.shards.remote import open_remote
 
-            return open_remote(str(path), verify=verify)
+            # pathlib makes one slash of two.
+            return open_remote(f"{match[1]}://{str(path)[match.end() :]}", verify=verify)
         opened = cls(Path(path))
         if verify:
             from eegprep.shards.verify import verify_shard_set
@@ -114,10 +124,10 @@ class ShardSet:
 
     def __getstate__(self) -> dict[str, Any]:
         # Worker processes open it anew: maps and tables don't travel.
-        return {"path": self.path}
+        return {"path": self.path, "remote": self.remote}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+        self.__init__(state["path"], remote=state["remote"])  # type: ignore[misc]
 
     @functools.cached_property
     def spans(self) -> SpanTable:
@@ -136,8 +146,16 @@ class ShardSet:
 
     def shard_paths(self, rows: Sequence[int] | None = None) -> list[Path]:
         """Local files of some shards (all by default); a remote set fetches and checks them first."""
-        chosen = range(len(self.shards)) if rows is None else rows
-        return [self.path / self.shards[r].name for r in chosen]
+        chosen = [self.shards[r] for r in (range(len(self.shards)) if rows is None else rows)]
+        if self.remote is not None:
+            if (n_bytes := sum(s.n_bytes for s in chosen)) > self.remote.cache.max_bytes:
+                raise UsageError(
+                    "the shards do not fit into the cache together", where=self.remote.address,
+                    found=f"{n_bytes} bytes", expected=f"at most {self.remote.cache.max_bytes} bytes",
+                    todo="set EEGPT_CACHE_BYTES to more, or read through WindowIndex, which needs some at a time",
+                )  # fmt: skip
+            return self.remote.paths(chosen)
+        return [self.path / s.name for s in chosen]
 
     @functools.cached_property
     def map(self) -> FlatMap:

@@ -14,7 +14,7 @@ from eegprep.errors import RefusedError, UsageError
 from eegprep.files import write_atomic
 from eegprep.shards.format import INDEX_FILES, SUMS
 
-__all__ = ["SHARD_PATH", "write_sums", "read_sums"]
+__all__ = ["SHARD_PATH", "write_sums", "read_sums", "parse_sums"]
 
 ELECTRODE_NAME = r"[A-Za-z][A-Za-z0-9_]{0,31}"
 SHARD_PATH = re.compile(rf"shards/({ELECTRODE_NAME})/\1-(\d{{6}})\.tar")
@@ -50,16 +50,21 @@ def read_sums(folder: Path) -> dict[str, str]:
         )
     if path.stat().st_size > _MAX_BYTES:
         raise RefusedError(f"{SUMS} is too large", where=path, expected=f"at most {_MAX_BYTES} bytes")
+    return parse_sums(path.read_bytes(), where=str(path))
+
+
+def parse_sums(data: bytes, *, where: str) -> dict[str, str]:
+    """Hash by path out of the file's bytes; RefusedError as `read_sums`."""
     try:
-        lines = path.read_bytes().decode("ascii").splitlines()
+        lines = data.decode("ascii").splitlines()
     except UnicodeDecodeError as error:
-        raise RefusedError(f"{SUMS} is damaged", where=path, found=error) from error
+        raise RefusedError(f"{SUMS} is damaged", where=where, found=error) from error
     hashes: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match = _LINE.fullmatch(line)
         if match is None:
             raise RefusedError(
-                f"a line of {SUMS} is damaged", where=f"{path}, line {number}", found=repr(line[:120]),
+                f"a line of {SUMS} is damaged", where=f"{where}, line {number}", found=repr(line[:120]),
                 expected="a SHA-256, two blanks, a path inside the set",
             )  # fmt: skip
         digest, name = match.groups()
@@ -67,10 +72,10 @@ def read_sums(folder: Path) -> dict[str, str]:
         if not known or name in hashes:
             raise RefusedError(
                 f"{SUMS} names a file {'twice' if known else 'that no shard set has'}",
-                where=f"{path}, line {number}",
+                where=f"{where}, line {number}",
                 found=name,
             )
         hashes[name] = digest
     if missing := [name for name in INDEX_FILES if name not in hashes]:
-        raise RefusedError(f"{SUMS} does not list every index file", where=path, found=f"no {', '.join(missing)}")
+        raise RefusedError(f"{SUMS} does not list every index file", where=where, found=f"no {', '.join(missing)}")
     return hashes

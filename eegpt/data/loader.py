@@ -117,12 +117,19 @@ class WindowLoader:
     def _batches(self, epoch: int, position: int, stop: int) -> Iterator[tuple[int, WindowBatch | None]]:
         """Every batch from a position on, with the position that it begins at; None where this rank has nothing."""
         step = self.batch_size * self.world
-        chunk = max(1, _ORDER_CHUNK // self.batch_size)
+        chunk = max(1, _ORDER_CHUNK // self.batch_size) * step
+
+        def mine(begin: int) -> NDArray[np.int64]:
+            positions = np.arange(begin + self.rank, min(begin + chunk, stop), self.world, dtype=np.int64)
+            return self.order.at(epoch, positions)
+
+        upcoming = mine(position)
         while position < stop:
-            end = min(position + chunk * step, stop)
-            mine = np.arange(position + self.rank, end, self.world, dtype=np.int64)
-            indices = self.order.at(epoch, mine)
-            for first in range(0, max(len(mine), 1), self.batch_size):
+            end = min(position + chunk, stop)
+            indices, upcoming = upcoming, mine(end)
+            if len(upcoming):
+                self.index.fetch_ahead(upcoming)
+            for first in range(0, max(len(indices), 1), self.batch_size):
                 part = indices[first : first + self.batch_size]
                 yield position + first * self.world, self._gather(epoch, part) if len(part) else None
             position = end

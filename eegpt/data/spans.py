@@ -18,6 +18,8 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
 from eegprep.shards import FlatMap, ShardSet
 
+from .nearby import Nearby
+
 __all__ = ["Spans", "merge_vocabularies"]
 
 
@@ -34,6 +36,13 @@ def merge_vocabularies(sets: Sequence[ShardSet]) -> tuple[Vocabulary, list[NDArr
         names = s.vocabulary.names
         ids.append(np.array([vocabulary.id_of(n) if n in vocabulary else -1 for n in names], dtype=np.int32))
     return vocabulary, ids
+
+
+def _whole_map(sets: Sequence[ShardSet]) -> FlatMap:
+    """All shards of local sets as one array."""
+    if len(sets) == 1:
+        return sets[0].map
+    return FlatMap([(p, f.n_bytes) for s in sets for p, f in zip(s.shard_paths(), s.shards, strict=True)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,9 +84,8 @@ class Spans:
             twice = sorted(i for i in set(self.recording_ids) if self.recording_ids.count(i) > 1)
             raise UsageError("two shard sets hold the same recording", found=", ".join(twice[:3]))
         self.first_recording = np.cumsum([0, *(len(s.recordings) for s in sets)])
-        self.map = sets[0].map if len(sets) == 1 else FlatMap(
-            [(p, f.n_bytes) for s in sets for p, f in zip(s.shard_paths(), s.shards, strict=True)]
-        )  # fmt: skip
+        self.nearby = Nearby(sets) if any(s.remote is not None for s in sets) else None
+        self.map = self.nearby.map if self.nearby else _whole_map(sets)
         table = self._table(ids)
         self.recording, self.electrode = table.recording, table.electrode
         self.start_sample, self.n_samples = table.start_sample, table.n_samples
@@ -132,6 +140,21 @@ class Spans:
         ndarray, (N, n_samples) int16
             A new array.
         """
+        if self.nearby is not None:
+            with self.nearby.holding(self._shards_touched(span, offset, n_samples)):
+                return self._gather(span, offset, n_samples)
+        return self._gather(span, offset, n_samples)
+
+    def _shards_touched(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int32]:
+        """Every shard that holds a sample of some windows."""
+        if not len(span):
+            return np.empty(0, np.int32)
+        first, last = self.shard(span, offset), self.shard(span, offset + n_samples - 1)
+        # Blocks of a span lie in shards that follow each other.
+        more = range(1, int((last - first).max()) + 1)
+        return np.unique(np.concatenate([first, *((first + np.int32(k))[first + k <= last] for k in more)]))
+
+    def _gather(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int16]:
         length = self._block_samples[span]
         number = offset // length
         inside = offset - number * length

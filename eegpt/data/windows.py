@@ -153,6 +153,13 @@ class WindowIndex:
             recording=self.spans.recording[span],
         )
 
+    def fetch_ahead(self, indices: NDArray[np.int64]) -> None:
+        """Begin to fetch the remote shards that some windows need, in their order; local sets need nothing."""
+        if self.spans.nearby is not None:
+            shards = self.spans.shard(*self.locate(np.asarray(indices, dtype=np.int64)))
+            _, first = np.unique(shards, return_index=True)
+            self.spans.nearby.fetch_ahead(shards[np.sort(first)])
+
     def start_samples(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """First sample of some windows on their recordings' time line, (N,) int64."""
         span, offset = self.locate(np.asarray(indices, dtype=np.int64))

@@ -33,6 +33,9 @@ class Numbers:
     def __len__(self):
         return self.n
 
+    def fetch_ahead(self, indices):
+        assert len(indices)
+
     def gather(self, indices, *, shift=None):
         from eegpt.data import WindowBatch
 

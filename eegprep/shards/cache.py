@@ -1,0 +1,142 @@
+"""Files by their hash in a folder of bounded size, shared safely by processes.
+
+What enters: a hash, a size, and how to fetch the bytes. What leaves: the path of a file whose hash was checked before
+it got its name. The least recently used files are unlinked when the folder would grow past its limit; a file that some
+process has mapped stays readable to it. Two processes that want the same file fetch it once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from eegprep.errors import RefusedError, UsageError
+from eegprep.files import PART
+
+__all__ = ["Cache", "DEFAULT_BYTES"]
+
+DEFAULT_BYTES = 50 << 30
+_CHUNK = 4 << 20
+
+
+class Cache:
+    """A folder of files named by their SHA-256.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        `EEGPT_CACHE`, else `~/.cache/eegpt`.
+    max_bytes : int, optional
+        `EEGPT_CACHE_BYTES`, else 50 GiB.
+    """
+
+    def __init__(self, folder: Path | None = None, max_bytes: int | None = None) -> None:
+        self.folder = Path(folder or os.environ.get("EEGPT_CACHE") or Path.home() / ".cache" / "eegpt")
+        stated = os.environ.get("EEGPT_CACHE_BYTES")
+        if max_bytes is None and stated is not None and not stated.isdigit():
+            raise UsageError("EEGPT_CACHE_BYTES is no number of bytes", found=stated)
+        self.max_bytes = max_bytes if max_bytes is not None else int(stated) if stated else DEFAULT_BYTES
+        self.files = self.folder / "files"
+
+    def get(self, sha256: str, n_bytes: int, fetch: Callable[[], Iterator[bytes]], *, name: str) -> Path:
+        """The file of this hash, fetched where it is not there yet.
+
+        Parameters
+        ----------
+        fetch : callable
+            Gives the bytes in pieces; called at most once. Errors go through.
+        name : str
+            What to call the file in an error.
+
+        Raises
+        ------
+        RefusedError
+            The bytes have another hash, or there are more of them than `n_bytes`.
+        UsageError
+            The file alone is larger than the cache may be.
+        ConnectionError
+            There are fewer bytes than `n_bytes`.
+        """
+        if n_bytes > self.max_bytes:
+            raise UsageError(
+                f"{name} does not fit into the cache", where=self.folder, found=f"{n_bytes} bytes",
+                expected=f"at most {self.max_bytes} bytes", todo="set EEGPT_CACHE_BYTES to more",
+            )  # fmt: skip
+        self.files.mkdir(parents=True, exist_ok=True)
+        target = self.files / sha256
+        with self.locked(sha256):
+            if target.exists() and target.stat().st_size == n_bytes:
+                os.utime(target)
+                return target
+            part = self.files / (sha256 + PART)
+            try:
+                with self.locked("all"):
+                    part.unlink(missing_ok=True)
+                    self._make_room(n_bytes)
+                    # At its full size from the start, so that others who make room count it.
+                    with part.open("wb") as out:
+                        out.truncate(n_bytes)
+                self._write(part, sha256, n_bytes, fetch, name)
+                part.replace(target)
+            finally:
+                part.unlink(missing_ok=True)
+        return target
+
+    def _write(self, part: Path, sha256: str, n_bytes: int, fetch: Callable[[], Iterator[bytes]], name: str) -> None:
+        digest, position = hashlib.sha256(), 0
+        with part.open("rb+") as out:
+            for piece in fetch():
+                position += len(piece)
+                if position > n_bytes:
+                    raise RefusedError(f"{name} is larger than its index says", expected=f"{n_bytes} bytes")
+                digest.update(piece)
+                out.write(piece)
+        if position < n_bytes:
+            raise ConnectionError(f"{name}: {position} of {n_bytes} bytes came")
+        if digest.hexdigest() != sha256:
+            raise RefusedError(
+                f"{name} has another hash than its index says",
+                found=digest.hexdigest(),
+                expected=sha256,
+                todo="ask whoever publishes the shard set; do not train on it",
+            )
+
+    def _make_room(self, n_bytes: int) -> None:
+        """Unlink the least recently used files until `n_bytes` more fit; parts that no process writes go first."""
+        entries = []
+        for path in self.files.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another process was quicker
+                stat = path.stat()
+                entries.append((path.suffix != PART, stat.st_mtime_ns, path, stat.st_size))
+        total = sum(size for *_, size in entries)
+        for _, _, path, size in sorted(entries):
+            if total + n_bytes <= self.max_bytes:
+                return
+            if path.suffix == PART and not self._is_free(path.stem):
+                continue
+            path.unlink(missing_ok=True)
+            total -= size
+
+    def _is_free(self, name: str) -> bool:
+        with (self._locks() / name).open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return False
+        return True
+
+    def _locks(self) -> Path:
+        folder = self.folder / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """Held by one thread of one process; freed by the system where that one dies."""
+        with (self._locks() / name).open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield

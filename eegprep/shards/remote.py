@@ -1,0 +1,196 @@
+"""Shard sets behind an address: `s3://`, `https://`, `hf://` (and `http://` on this machine), through fsspec.
+
+What enters: an address. What leaves: a `ShardSet` whose index lies in the cache and whose shards come into it when
+they are needed, each checked by its hash before use. From there on the code is that of a local set. A cut connection
+is tried again; a wrong hash stops.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from eegprep.errors import RefusedError, UsageError
+from eegprep.files import write_atomic
+from eegprep.shards.cache import Cache
+from eegprep.shards.columns import ShardFile
+from eegprep.shards.format import INDEX_FILES, SUMS
+from eegprep.shards.reader import ShardSet
+from eegprep.shards.sums import parse_sums
+
+__all__ = ["Remote", "open_remote"]
+
+_CHUNK = 4 << 20
+_ATTEMPTS = 5
+_FIRST_WAIT_S = 0.2
+_AT_ONCE = 4
+_MAX_SUMS_BYTES = 64 << 20
+_MAX_INDEX_BYTES = 4 << 30
+_ADDRESS = re.compile(r"(s3|https|hf|http)://[^\s?#]+")
+_THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/.*)?")
+
+
+class Remote:
+    """Where a set's files come from.
+
+    Parameters
+    ----------
+    address : str
+        Of the set's folder.
+    cache : Cache
+    options : dict
+        For fsspec's file system, e.g. `endpoint_url` of an S3 server.
+    """
+
+    def __init__(self, address: str, cache: Cache, options: dict[str, Any] | None = None) -> None:
+        if not _ADDRESS.fullmatch(address) or (address.startswith("http://") and not _THIS_MACHINE.fullmatch(address)):
+            raise UsageError(
+                "not an address of a shard set", found=address, expected="s3://bucket/..., https://... or hf://..."
+            )
+        self.address = address.rstrip("/")
+        self.cache = cache
+        self.options = options or {}
+        self._fs: Any = None
+
+    def path(self, shard: ShardFile) -> Path:
+        """A shard's file in the cache, fetched and checked where it is not there."""
+
+        def attempt() -> Path:
+            return self.cache.get(
+                shard.sha256, shard.n_bytes, lambda: self._pieces(shard.name), name=f"shard {shard.name}"
+            )
+
+        return self._again(attempt, shard.name)
+
+    def paths(self, shards: list[ShardFile]) -> list[Path]:
+        """Several shards' files, a few fetched at once."""
+        with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+            return list(pool.map(self.path, shards))
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """A whole small file; RefusedError where it is larger."""
+
+        def attempt() -> bytes:
+            pieces, total = [], 0
+            for piece in self._pieces(name):
+                total += len(piece)
+                if total > max_bytes:
+                    raise RefusedError(
+                        f"{name} is too large", where=self.address, expected=f"at most {max_bytes} bytes"
+                    )
+                pieces.append(piece)
+            return b"".join(pieces)
+
+        return self._again(attempt, name)
+
+    def _again(self, attempt: Any, name: str) -> Any:
+        """Try a fetch until it works; what the user can put right is raised at once."""
+        wait_s = _FIRST_WAIT_S
+        for left in reversed(range(_ATTEMPTS)):
+            try:
+                return attempt()
+            except FileNotFoundError as error:
+                raise RefusedError(f"there is no {name} at the address", where=self.address) from error
+            except PermissionError as error:
+                raise UsageError(f"{name} may not be read", where=self.address, found=error) from error
+            except Exception as error:
+                if isinstance(error, (RefusedError, UsageError)):
+                    raise
+                if left == 0:
+                    raise UsageError(
+                        f"{name} can't be fetched",
+                        where=self.address,
+                        found=f"{type(error).__name__}: {error}",
+                        todo="the same command goes on once the connection is back",
+                    ) from error
+                time.sleep(wait_s)
+                wait_s *= 2
+        raise AssertionError("unreachable")
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        system = self._file_system()
+        # Streams that can't seek are enough, and servers without ranges have nothing else.
+        streamed = self.address.startswith(("http", "hf"))
+        more = {"block_size": 0} if streamed else {"block_size": _CHUNK, "cache_type": "readahead"}
+        with system.open(f"{self.address}/{name}", "rb", **more) as file:
+            while piece := file.read(_CHUNK):
+                yield piece
+
+    def _file_system(self) -> Any:
+        if self._fs is None:
+            import fsspec
+
+            scheme = self.address.split("://")[0]
+            try:
+                # Listings and blocks are not kept: a set never changes, and the cache is ours.
+                self._fs = fsspec.filesystem(scheme, skip_instance_cache=True, **self.options)
+            except ImportError as error:
+                extra = {"hf": "hub"}.get(scheme, "cloud")
+                raise UsageError(
+                    f"{scheme}:// needs another package", found=error, todo=f'python -m pip install "eegpt[{extra}]"'
+                ) from error
+        return self._fs
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"address": self.address, "cache": self.cache, "options": self.options, "_fs": None}
+
+
+def open_remote(
+    address: str, *, verify: bool = False, cache: Cache | None = None, options: dict[str, Any] | None = None
+) -> ShardSet:
+    """Open the shard set at an address.
+
+    Parameters
+    ----------
+    address : str
+        Of the folder, e.g. `s3://bucket/shards`.
+    verify : bool
+        Fetch and check every shard now.
+    cache : Cache, optional
+    options : dict, optional
+        For fsspec's file system. `EEGPT_S3_ENDPOINT` names an S3 server that is not Amazon's.
+
+    Raises
+    ------
+    UsageError
+        Not an address, nothing there, no connection, or a package is missing.
+    RefusedError
+        The index contradicts itself or its hashes.
+    """
+    cache = cache or Cache()
+    if options is None and address.startswith("s3://") and (endpoint := os.environ.get("EEGPT_S3_ENDPOINT")):
+        options = {"endpoint_url": endpoint}
+    remote = Remote(address, cache, options)
+    try:
+        sums = remote.read(SUMS, _MAX_SUMS_BYTES)
+    except RefusedError as error:
+        raise UsageError("there is no finished shard set", where=address, found=error.what) from error
+    hashes = parse_sums(sums, where=f"{address}/{SUMS}")
+    folder = cache.folder / "sets" / hashlib.sha256(sums).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    with cache.locked(folder.name):
+        if not (folder / SUMS).exists():
+            _fetch_index(remote, hashes, folder)
+            write_atomic(folder / SUMS, sums)
+    opened = ShardSet(folder, remote=remote)
+    if verify:
+        for shard in opened.shards:
+            remote.path(shard)
+    return opened
+
+
+def _fetch_index(remote: Remote, hashes: dict[str, str], folder: Path) -> None:
+    """Every index file into a folder, each checked by its hash."""
+    for name in INDEX_FILES:
+        data = remote.read(name, _MAX_INDEX_BYTES)
+        if (found := hashlib.sha256(data).hexdigest()) != hashes[name]:
+            raise RefusedError(
+                f"{name} is not the file that {SUMS} names", where=remote.address, found=found, expected=hashes[name]
+            )
+        write_atomic(folder / name, data)
