@@ -2,6 +2,7 @@
 
 from .grouped import MixedOrder, TwoLevelOrder, temperature_weights
 from .order import Order, SampleOrder
+from .pipeline import webdataset_pipeline
 from .trials import TaskInfo, TrialBatch, TrialIndex
 from .windows import WindowBatch, WindowIndex
 
@@ -17,6 +18,7 @@ __all__ = [
     "TrialIndex",
     "TrialBatch",
     "TaskInfo",
+    "webdataset_pipeline",
 ]
 
 
