@@ -103,9 +103,9 @@ def page(manifests: list[Manifest]) -> str:
     return (
         "# The catalogue\n\n"
         f"{len(manifests)} data sets, made from `manifests/datasets/` by `python -m eegprep.manifest.overview`. "
-        f"{from_files} were checked\nagainst real files, the others rest on documents; `checked:` in each manifest says "
-        "what exactly. Electrodes are those that\nget in by the shipped vocabulary. `eegprep datasets NAME` prints "
-        "one manifest, `eegprep fetch NAME` gets its files.\n\n" + markdown_table(manifests)
+        f"{from_files} were checked\nagainst real files, the others rest on documents; `checked:` in each manifest "
+        "says what exactly.\nElectrodes are those that get in by the shipped vocabulary. `eegprep datasets NAME` "
+        "prints one manifest,\n`eegprep fetch NAME` gets its files.\n\n" + markdown_table(manifests)
     )
 
 
