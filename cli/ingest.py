@@ -29,9 +29,9 @@ def register(app: typer.Typer) -> None:
         ],
         source: Annotated[
             Path | None,
-            typer.Option(help="Folder of the data set's files; default: EEGPT_DATA/<name>, else it is fetched."),
+            typer.Option(help="Folder of the data set's files; default: EEGPT_DATA/NAME, else it is fetched."),
         ] = None,
-        out: Annotated[Path | None, typer.Option(help="The store to write; default: stores/<name>.")] = None,
+        out: Annotated[Path | None, typer.Option(help="The store to write; default: stores/NAME.")] = None,
         recipe: Annotated[
             str | None, typer.Option(help="Recipe by name or path (.yaml), instead of the manifest's.")
         ] = None,
@@ -89,6 +89,10 @@ def _find(dataset: str, source: Path | None) -> tuple[Manifest, Path | None]:
     from eegprep.manifest import catalogue, find_manifest
     from eegprep.sources import manifest_for_path
 
+    if dataset.startswith("moabb:"):
+        from eegprep.sources.locate import find_argument
+
+        return find_argument(dataset, source)
     names = [m.name for m in catalogue()]
     path = Path(dataset)
     if dataset in names or (dataset.endswith((".yaml", ".yml")) and not path.is_dir()):
@@ -109,6 +113,10 @@ def _find(dataset: str, source: Path | None) -> tuple[Manifest, Path | None]:
 def _with_folder(manifest: Manifest, source: Path | None) -> tuple[Manifest, Path | None]:
     if source is not None:
         return manifest, source
+    if manifest.source.kind in ("moabb", "mne"):
+        from eegprep.sources.locate import data_folder
+
+        return manifest, data_folder(manifest)
     root = os.environ.get("EEGPT_DATA")
     if root and (Path(root) / manifest.name).is_dir():
         return manifest, Path(root) / manifest.name

@@ -32,7 +32,8 @@ def find_argument(word: str, source: Path | None = None) -> tuple[Manifest, Path
     if word.startswith("moabb:"):
         from eegprep.sources.moabb_source import manifest_for_moabb
 
-        return manifest_for_moabb(word.removeprefix("moabb:")), source or Path.cwd()
+        manifest = manifest_for_moabb(word.removeprefix("moabb:"))
+        return manifest, data_folder(manifest, source)
     path = Path(word)
     if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
         manifest = load_manifest(path)
@@ -59,7 +60,8 @@ def data_folder(manifest: Manifest, source: Path | None = None) -> Path:
     from eegprep.sources.fetch import default_folder
 
     if manifest.source.kind in ("moabb", "mne"):
-        return source or Path.cwd()
+        # fetched by their own libraries when they are read; `mne` puts its files here
+        return source or default_folder(manifest)
     candidates = [source] if source is not None else []
     if source is None:
         if os.environ.get(DATA_VARIABLE):

@@ -1,0 +1,69 @@
+"""A word of the command line: path, manifest, data set of the catalogue, or nothing that we know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eegprep.errors import UsageError
+from eegprep.manifest import dump_manifest, find_manifest
+from eegprep.sources.fetch import default_folder
+from eegprep.sources.locate import data_folder, find_argument
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EEGPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("EEGPT_DATA", raising=False)
+
+
+def test_a_name_of_the_catalogue_goes_before_a_folder_of_that_name_which_holds_its_files(tmp_path: Path) -> None:
+    (tmp_path / "eegmat").mkdir()
+    manifest, folder = find_argument("eegmat")
+    assert (manifest.name, manifest.doi is not None, folder) == ("eegmat", True, tmp_path / "eegmat")
+
+
+def test_the_given_folder_goes_first_then_the_data_variable_then_what_was_fetched(tmp_path, monkeypatch) -> None:
+    manifest = find_manifest("eegmat")
+    with pytest.raises(UsageError, match="the files of eegmat are not here"):
+        data_folder(manifest)
+    default_folder(manifest).mkdir(parents=True)
+    assert data_folder(manifest) == default_folder(manifest)
+    monkeypatch.setenv("EEGPT_DATA", str(tmp_path / "data"))
+    (tmp_path / "data" / "eegmat").mkdir(parents=True)
+    assert data_folder(manifest) == tmp_path / "data" / "eegmat"
+    (tmp_path / "own").mkdir()
+    assert data_folder(manifest, tmp_path / "own") == tmp_path / "own"
+    with pytest.raises(UsageError):
+        data_folder(manifest, tmp_path / "missing")
+
+
+def test_a_manifest_is_taken_with_the_files_that_lie_beside_it(made, tmp_path: Path) -> None:
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    made["edf"](lab / "s1.edf", made["eeg_uv"](6, 400))
+    (lab / "made.yaml").write_text(dump_manifest(made["manifest"](source={"files": ["{subject}.edf"]})))
+    manifest, folder = find_argument(str(lab / "made.yaml"))
+    assert (manifest.name, folder) == ("made", lab)
+
+
+def test_a_plain_path_gets_a_manifest_that_shares_nothing_and_hides_subjects(made, tmp_path: Path) -> None:
+    made["edf"](tmp_path / "John Doe.edf", made["eeg_uv"](6, 400))
+    manifest, folder = find_argument("John Doe.edf")
+    assert folder == Path("John Doe.edf")
+    assert (manifest.licence.share_shards, manifest.anonymous_subjects, manifest.tasks) == (False, False, [])
+
+
+def test_data_sets_that_others_fetch_need_no_folder() -> None:
+    manifest = find_manifest("eegmat")
+    fetched = manifest.model_copy(update={"source": manifest.source.model_copy(update={"kind": "mne"})})
+    assert data_folder(fetched) == default_folder(fetched)
+
+
+@pytest.mark.parametrize(("word", "hint"), [("eegmatt", "eegmat"), ("moabb:../x", "is no code of MOABB")])
+def test_a_word_that_names_nothing_is_wrong_usage_with_a_hint(word: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_argument(word)
+    assert hint in str(caught.value)
