@@ -63,16 +63,23 @@ class TrialBank:
             self._place[own] = np.arange(len(own))
         return True
 
-    def groups(self, model: TransferModel, rows: np.ndarray) -> list[tuple[np.ndarray, Encoded]]:
-        """The trials at `rows`, task by task: (their row numbers, encoded)."""
+    def groups(
+        self, model: TransferModel, rows: np.ndarray, *, electrode_dropout: float = 0.0
+    ) -> list[tuple[np.ndarray, Encoded]]:
+        """The trials at `rows`, task by task: (their row numbers, encoded).
+
+        With `electrode_dropout` each trial loses that share of its electrodes at random, before anything is
+        computed of them: the augmentation makes training cheaper.
+        """
         out = []
         for task in np.unique(self.index.task[rows]):
             own = rows[self.index.task[rows] == task]
             kept = self._kept.get(int(task))
             if kept is not None and (self._place[own] >= 0).all():
-                out.append((own, kept.take(torch.from_numpy(self._place[own]).to(self.device))))
+                place = torch.from_numpy(self._place[own]).to(self.device)
+                out.append((own, kept.take(place, electrode_dropout=electrode_dropout)))
             else:
-                out.append((own, self._encode(model, own, train=model.training)))
+                out.append((own, self._encode(model, own, train=model.training, dropout=electrode_dropout)))
         return out
 
     def batches(self, model: TransferModel, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Encoded]]:
@@ -89,7 +96,9 @@ class TrialBank:
         for start in range(0, len(rows), size):
             yield rows[start : start + size]
 
-    def _encode(self, model: TransferModel, rows: np.ndarray, *, train: bool) -> Encoded:
-        flat = flatten(self.index.gather(rows), model.ete.config, self.electrode_of, self.device)
+    def _encode(self, model: TransferModel, rows: np.ndarray, *, train: bool, dropout: float = 0.0) -> Encoded:
+        flat = flatten(
+            self.index.gather(rows), model.ete.config, self.electrode_of, self.device, electrode_dropout=dropout
+        )
         with torch.set_grad_enabled(train and torch.is_grad_enabled()):
             return model.encode(flat)

@@ -80,14 +80,7 @@ def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config:
         add_lora(ete, config.lora_rank)
     if config.mode == "probe":
         return ProbeModel(ete, heads, dropout=config.dropout)
-    return TransferModel(
-        ete,
-        graph,
-        heads,
-        readout=config.readout,
-        dropout=config.dropout,
-        electrode_dropout=config.electrode_dropout,
-    )
+    return TransferModel(ete, graph, heads, readout=config.readout, dropout=config.dropout)
 
 
 def save_fit(run: Path, record: FitRecord, model: TransferModel) -> None:

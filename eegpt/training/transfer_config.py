@@ -53,6 +53,8 @@ class TransferConfig:
         Decay of the running mean of the weights, which is what is validated and kept; 0 for the last weights.
     evaluate_every : int
         Steps between two looks at the validation trials; the best look is kept.
+    patience : int
+        Stop after so many steps without a better look; 0 for never.
     lora_rank : int
     teg_layers : int, optional
         Layers of the graph; by default those of the encoder's size.
@@ -90,6 +92,7 @@ class TransferConfig:
     electrode_dropout: float = 0.2
     average: float = 0.95
     evaluate_every: int = 20
+    patience: int = 200
     lora_rank: int = 8
     teg_layers: int | None = None
 

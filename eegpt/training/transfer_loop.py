@@ -139,7 +139,7 @@ def fit(
             group["lr"] = base * _rate(step, config)
         model.train()
         rows = draw.rows(seed, step)
-        order, encoded = zip(*bank.groups(model, rows), strict=True)
+        order, encoded = zip(*bank.groups(model, rows, electrode_dropout=config.electrode_dropout), strict=True)
         rows = np.concatenate(order)
         weight_N = torch.from_numpy(targets.weight_N[rows]).to(bank.device)
         logits_NK = model(encoded, torch.from_numpy(targets.head_N[rows]).to(bank.device))
@@ -162,6 +162,8 @@ def fit(
             history.append(record)
             if report is not None:
                 report(step, record)
+            if config.patience and best is not None and step - best[1] >= config.patience:
+                break
     if best is not None:
         average.put(best[2])
     return Fit(best_step=best[1] if best else config.steps, history=history, cached=cached)

@@ -44,8 +44,6 @@ class TransferModel(nn.Module):
     readout : Readout
     dropout : float
         Of the pooled vector before the heads, in training only.
-    electrode_dropout : float
-        Share of a trial's electrodes that the graph does not see, in training only; one always stays.
     """
 
     def __init__(
@@ -56,14 +54,12 @@ class TransferModel(nn.Module):
         *,
         readout: Readout = "special+states",
         dropout: float = 0.0,
-        electrode_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         D = ete.config.width
         self.ete = ete
         self.readout = readout
         self.dropout = dropout
-        self.electrode_dropout = electrode_dropout
         self.special = nn.Parameter(torch.randn(D) * 0.5) if "special" in readout else None
         n_features = {"special": 0, "special+states": 2 * D, "states": 2 * D, "band_power": len(BANDS_HZ)}[readout]
         self.features_in = nn.Linear(n_features, D) if n_features else None
@@ -123,8 +119,6 @@ class TransferModel(nn.Module):
         pooled = []
         for group in groups:
             z_NED, electrode_NE, mask_NE = self.nodes(group)
-            if self.training and self.electrode_dropout:
-                mask_NE = _drop_electrodes(mask_NE, self.electrode_dropout)
             pooled.append(self.teg(z_NED, electrode_NE, mask_NE))
         return torch.cat(pooled)
 
@@ -132,10 +126,3 @@ class TransferModel(nn.Module):
         """Logits (N, K) of each trial's own task, -inf in columns that it does not have."""
         pooled_ND = F.dropout(self.pool(groups), self.dropout, self.training)
         return self.heads(pooled_ND, task_N)
-
-
-def _drop_electrodes(mask_NE: Tensor, share: float) -> Tensor:
-    score_NE = torch.rand(mask_NE.shape, device=mask_NE.device).masked_fill(~mask_NE, -1.0)
-    kept_NE = score_NE > share
-    # The electrode of the largest draw stays, so that no trial is left without one.
-    return kept_NE.scatter(1, score_NE.argmax(dim=1, keepdim=True), True)

@@ -72,14 +72,19 @@ class Encoded:
         held += [] if self.features_RF is None else [self.features_RF]
         return sum(t.numel() * t.element_size() for t in held)
 
-    def take(self, index: Tensor) -> Encoded:
-        """The trials at `index` (int64), in that order."""
+    def take(self, index: Tensor, *, electrode_dropout: float = 0.0) -> Encoded:
+        """The trials at `index` (int64), in that order; each without a random share of its electrodes, if asked."""
         n_rows_N = self.mask_NE.sum(dim=1)
         first_N = n_rows_N.cumsum(0) - n_rows_N
         count = n_rows_N[index]
         # Rows of the chosen trials: each trial's first row, and the steps from there.
         step = torch.arange(int(count.sum()), device=index.device) - (count.cumsum(0) - count).repeat_interleave(count)
         row = first_N[index].repeat_interleave(count) + step
+        mask_NE = self.mask_NE[index]
+        if electrode_dropout:
+            kept_NE = drop_electrodes(mask_NE, electrode_dropout)
+            row = row[kept_NE[mask_NE]]
+            mask_NE = to_the_left(kept_NE)
         cache = self.cache
         if cache is not None:
             cache = Cache(
@@ -91,11 +96,32 @@ class Encoded:
             cache=cache,
             features_RF=None if self.features_RF is None else self.features_RF[row],
             electrode_R=self.electrode_R[row],
-            mask_NE=self.mask_NE[index],
+            mask_NE=mask_NE,
         )
 
 
-def flatten(batch: Any, config: ETEConfig, electrode_of: np.ndarray, device: torch.device) -> Rows:
+def drop_electrodes(mask_NE: Tensor, share: float) -> Tensor:
+    """The mask without a random share of each trial's electrodes; one always stays."""
+    score_NE = torch.rand(mask_NE.shape, device=mask_NE.device).masked_fill(~mask_NE, -1.0)
+    kept_NE = score_NE > share
+    # The electrode of the largest draw stays, so that no trial is left without one.
+    return kept_NE.scatter(1, score_NE.argmax(dim=1, keepdim=True), True)
+
+
+def to_the_left(mask_NE: Tensor) -> Tensor:
+    """A mask of as many electrodes per trial without gaps: rows carry their electrode, so slots are free to move."""
+    count_N = mask_NE.sum(dim=1)
+    return torch.arange(int(count_N.max()), device=mask_NE.device) < count_N.unsqueeze(1)
+
+
+def flatten(
+    batch: Any,
+    config: ETEConfig,
+    electrode_of: np.ndarray,
+    device: torch.device,
+    *,
+    electrode_dropout: float = 0.0,
+) -> Rows:
     """A `TrialBatch` to rows of tokens on `device`.
 
     Samples behind the last whole token are not used, as in pre-training; a trial shorter than one token is
@@ -107,11 +133,15 @@ def flatten(batch: Any, config: ETEConfig, electrode_of: np.ndarray, device: tor
         From `eegpt.data.TrialIndex.gather`.
     electrode_of : (V,) int array
         Row of the encoder's vocabulary for each row of the index's; -1 where it is left out.
+    electrode_dropout : float
+        Leave out a random share of each trial's electrodes.
     """
     electrode_NE = np.asarray(batch.electrode, np.int64)
     mask_NE = np.asarray(batch.electrode_mask, bool).copy()
     mapped_NE = np.where(mask_NE, electrode_of[np.where(mask_NE, electrode_NE, 0)], -1)
     mask_NE &= mapped_NE >= 0
+    if electrode_dropout:
+        mask_NE = drop_electrodes(torch.from_numpy(mask_NE), electrode_dropout).numpy()
     signal = torch.from_numpy(np.ascontiguousarray(np.asarray(batch.signal_i16)[mask_NE])).to(device)
     scale, sigma = (
         torch.from_numpy(np.ascontiguousarray(np.asarray(a, np.float32)[mask_NE])).to(device)

@@ -178,17 +178,25 @@ def test_a_learning_encoder_gets_the_gradient_of_the_naive_pass():
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_dropped_electrodes_leave_one_and_happen_in_training_only():
+@pytest.mark.parametrize("share", [0.4, 0.999])
+def test_dropped_electrodes_are_not_computed_and_one_always_stays(share):
     m = model()
-    m.electrode_dropout = 0.99
-    encoded = m.encode(rows_of(batch([128] * 4, [4] * 4), m.ete.config))
-    task = torch.zeros(4, dtype=torch.int64)
-    torch.testing.assert_close(m([encoded], task), m([encoded], task))
-    m.train()
+    rows = rows_of(batch([128] * 40, [4] * 40), m.ete.config)
+    whole = m.encode(rows)
+    index = torch.arange(40)
     torch.manual_seed(0)
-    first = m([encoded], task)
-    assert torch.isfinite(first[:, :2]).all()
-    assert not torch.equal(first, m([encoded], task))
+    part = whole.take(index, electrode_dropout=share)
+    count = part.mask_NE.sum(dim=1)
+    assert count.min() >= 1
+    assert len(part.electrode_R) == count.sum() == part.cache.keys[0].shape[0]
+    assert abs(float(count.float().mean()) - max(1.0, 4 * (1 - share))) < 0.4
+    # A trial's remaining electrodes are its own: their logits are those of the same trial with the others left out.
+    at = int(count[:7].sum())
+    kept = part.electrode_R[at : at + int(count[7])].numpy()
+    alone = batch([128] * 40, [4] * 40)
+    alone.electrode_mask[7] = np.isin(np.arange(4), kept)
+    expected = m([m.encode(rows_of(alone, m.ete.config)).take(torch.tensor([7]))], torch.tensor([1]))
+    torch.testing.assert_close(m([part.take(torch.tensor([7]))], torch.tensor([1])), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_lora_starts_where_the_encoder_was_and_merges_into_it():
