@@ -41,13 +41,27 @@ def project(positions_m: Mapping[str, Sequence[float]]) -> dict[str, tuple[float
         fitted = np.linalg.lstsq(design, (xyz**2).sum(axis=1), rcond=None)[0][:3]
         if np.linalg.norm(fitted) < 0.1:  # farther than a head is wide: the fit is not one of a head
             centre = fitted
-    relative = xyz - centre
+    relative = (xyz - centre) @ _upright({n: xyz[i] - centre for i, n in enumerate(names) if n in _OUTLINE})
     radius = np.linalg.norm(relative, axis=1)
     theta = np.arccos(np.clip(relative[:, 2] / np.where(radius > 0, radius, 1.0), -1, 1))
     rim = [theta[i] for i, n in enumerate(names) if n in _OUTLINE]
     rho = theta / (float(np.mean(rim)) if rim else math.pi / 2)
     angle = np.arctan2(relative[:, 1], relative[:, 0])
     return {n: (float(r * math.cos(a)), float(r * math.sin(a))) for n, r, a in zip(names, rho, angle, strict=True)}
+
+
+def _upright(rim: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Columns right, front and up of the head, (3, 3), from its four landmarks; as it is where one is missing.
+
+    A head frame's own z axis is not that of the 10-20 system: up is at right angles to the plane of the rim.
+    """
+    if len(rim) < len(_OUTLINE):
+        return np.eye(3)
+    front = rim["Fpz"] - rim["Oz"]
+    right = rim["T8"] - rim["T7"]
+    up = np.cross(right, front)
+    front = np.cross(up, right)
+    return np.stack([v / np.linalg.norm(v) for v in (right, front, up)], axis=1)
 
 
 def head(

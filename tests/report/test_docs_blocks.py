@@ -18,7 +18,7 @@ import pytest
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = [DOCS / "start.md", *sorted((DOCS / "how-to").glob("*.md"))]
-FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<kind>\w*)\n(?P<text>.*?)^(?P=ticks)\s*$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<kind>[^\n`]*)\n(?P<text>.*?)^(?P=ticks)\s*$", re.MULTILINE | re.DOTALL)
 PEOPLE = 5
 
 
@@ -37,6 +37,7 @@ def blocks(page: Path) -> list[Block]:
     return [
         Block(page=page, line=source[: m.start()].count("\n") + 1, kind=m["kind"], text=m["text"])
         for m in FENCE.finditer(source)
+        if not m["kind"].startswith("{")
     ]
 
 

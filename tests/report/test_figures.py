@@ -85,8 +85,8 @@ def test_a_scale_of_a_constant_puts_it_inside() -> None:
 def test_the_outline_of_the_head_runs_through_its_four_landmarks() -> None:
     flat = project(positions())
     for name, (x, y) in {"Fpz": (0, 1), "Oz": (0, -1), "T7": (-1, 0), "T8": (1, 0)}.items():
-        assert math.dist(flat[name], (x, y)) < 0.15, name
-    assert math.hypot(*flat["Cz"]) < 0.1
+        assert math.dist(flat[name], (x, y)) < 0.08, name
+    assert math.hypot(*flat["Cz"]) < 0.06
     assert flat["C3"][0] < 0 < flat["C4"][0]
     assert flat["Fz"][1] > 0 > flat["Pz"][1]
 
