@@ -1,0 +1,290 @@
+"""A run from shards to scores: it learns, repeats itself, goes on after a kill, and refuses leakage."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.shards import ShardSet
+from eegprep.splits import Seen
+from eegpt.evaluation.compare import compare_runs, comparison_csv, comparison_table
+from eegpt.evaluation.evaluate import evaluate, score_baselines, write_results
+from eegpt.evaluation.predictions import Predictions
+from eegpt.evaluation.tables import pretraining_table, results_csv, results_table
+from eegpt.training.transfer import UNKNOWN_HISTORY, transfer
+from eegpt.training.transfer_checkpoint import finished_fits
+from eegpt.training.transfer_config import TransferConfig
+from eegpt.training.transfer_setup import seen_recordings
+
+FAST = {"steps": 60, "batch_size": 24, "evaluate_every": 20, "lr": 3e-3, "dropout": 0.0, "electrode_dropout": 0.0}
+
+
+def config(**more):
+    return TransferConfig(**{**FAST, **more})
+
+
+def finish(run, shards, **more):
+    predictions, results = evaluate(run, shards, **more)
+    write_results(run, predictions, results)
+    return results
+
+
+@pytest.fixture(scope="module")
+def run(shards, encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "frozen"
+    transfer(config(), shards=[shards], out=folder, encoder=encoder)
+    finish(folder, [shards], baselines=("majority", "band_power"))
+    return folder
+
+
+def results_of(run):
+    return json.loads((run / "results.json").read_text())
+
+
+def test_a_frozen_random_encoder_and_the_graph_learn_a_rhythm_of_new_people(run):
+    hand = results_of(run)["tasks"]["alpha/hand"]
+    assert hand["model"]["scores"]["balanced_accuracy"]["mean"] > 0.8
+    assert hand["baselines"]["band_power"]["scores"]["balanced_accuracy"]["mean"] > 0.9
+    assert hand["baselines"]["majority"]["scores"]["balanced_accuracy"]["mean"] == 0.5
+    assert hand["chance"] == 0.5
+    assert hand["n_test_subjects"] == 1
+    assert sum(map(sum, hand["model"]["confusion"])) == hand["n_test"] == 12
+
+
+def test_a_regression_is_scored_in_its_own_units(run):
+    load = results_of(run)["tasks"]["alpha/load"]
+    scores = load["model"]["scores"]
+    assert scores["r2"]["mean"] > 0.2
+    assert scores["mae"]["mean"] < 7.5  # guessing the mean of 0 to 3 and 15 to 18 is off by 7.5
+    table = Predictions.read(run / "predictions.parquet")
+    assert 0 < table.stacked("alpha/load", "model").mean() < 20
+
+
+def test_the_same_command_gives_the_same_weights_and_scores(run, shards, encoder, tmp_path):
+    transfer(config(), shards=[shards], out=tmp_path / "again", encoder=encoder)
+    finish(tmp_path / "again", [shards], baselines=("majority", "band_power"))
+    for name in ("model.safetensors", "config.json", "seen.json", "predictions.parquet"):
+        assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
+    first, second = results_of(run), results_of(tmp_path / "again")
+    for results in (first, second):
+        for task in results["tasks"].values():
+            for summary in task["baselines"].values():
+                summary.pop("seconds")
+    assert first == second
+
+
+def test_a_killed_run_goes_on_and_finished_fits_are_not_made_again(shards, encoder, tmp_path):
+    settings = config(seeds=(0, 1), steps=20)
+    transfer(settings, shards=[shards], out=tmp_path / "whole", encoder=encoder)
+
+    def killed(name, step, steps, record):
+        if name.startswith("seed-1"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        transfer(settings, shards=[shards], out=tmp_path / "part", encoder=encoder, report=killed)
+    assert list(finished_fits(tmp_path / "part")) == ["seed-0_division-0"]
+    before = (tmp_path / "part" / "fits" / "seed-0_division-0.json").stat().st_mtime_ns
+    transfer(settings, shards=[shards], out=tmp_path / "part", encoder=encoder)
+    assert (tmp_path / "part" / "fits" / "seed-0_division-0.json").stat().st_mtime_ns == before
+    for name in ("seed-0_division-0", "seed-1_division-0"):
+        whole, part = (tmp_path / w / "fits" / f"{name}.safetensors" for w in ("whole", "part"))
+        assert whole.read_bytes() == part.read_bytes()
+    results = finish(tmp_path / "whole", [shards])
+    assert results["tasks"]["alpha/hand"]["model"]["scores"]["accuracy"]["n"] == 2
+
+
+def test_a_folder_of_another_run_is_not_written_into(run, shards, encoder, tmp_path):
+    with pytest.raises(UsageError, match="other settings") as caught:
+        transfer(config(steps=61), shards=[shards], out=run, encoder=encoder)
+    assert "steps" in caught.value.found
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="something else"):
+        transfer(config(), shards=[shards], out=tmp_path, encoder=encoder)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_people_seen_in_pre_training_stop_the_run_unless_allowed_and_then_every_table_says_so(
+    shards, make_encoder, tmp_path
+):
+    everything = Seen.of(seen_recordings([ShardSet.open(shards)]))
+    seen_all = make_encoder(tmp_path / "encoder", everything)
+    with pytest.raises(RefusedError) as caught:
+        transfer(config(), shards=[shards], out=tmp_path / "run", encoder=seen_all)
+    assert caught.value.exit_code == 3
+    assert "pre-training" in str(caught.value)
+    assert not (tmp_path / "run").exists()
+    transfer(config(steps=10, allow_leakage=True), shards=[shards], out=tmp_path / "run", encoder=seen_all)
+    results = finish(tmp_path / "run", [shards])
+    assert "LEAKAGE ALLOWED" in results_table(results)
+    assert "LEAKAGE ALLOWED" in results_csv(results)
+    finish(tmp_path / "run", [shards])
+    rows = compare_runs([tmp_path / "run", tmp_path / "run"])
+    assert "LEAKAGE ALLOWED" in comparison_table(rows)
+
+
+def test_an_encoder_that_does_not_say_what_it_saw_is_named_in_every_table(shards, make_encoder, tmp_path):
+    silent = make_encoder(tmp_path / "encoder", None)
+    transfer(config(steps=10), shards=[shards], out=tmp_path / "run", encoder=silent)
+    assert UNKNOWN_HISTORY in results_table(finish(tmp_path / "run", [shards]))
+    assert not (tmp_path / "run" / "seen.json").exists()
+
+
+def test_what_a_run_learned_from_is_kept_and_test_people_are_not_among_it(run, shards):
+    seen = {r["id"] for r in json.loads((run / "seen.json").read_text())["recordings"]}
+    tested = {t.split("/")[1] for t in Predictions.read(run / "predictions.parquet").trials["alpha/hand"].recording}
+    assert len(seen) == 7
+    assert tested.isdisjoint({s.split("/")[1] for s in seen})
+
+
+def test_a_set_the_run_was_not_trained_on_is_scored_where_its_task_is_the_same(run, shards, other_shards):
+    _, results = evaluate(run, [shards, other_shards])
+    assert "model" in results["tasks"]["alpha/hand"]
+    assert "model" not in results["tasks"]["beta/hand"]  # it has no head of that name and data set
+
+
+def test_tasks_of_the_same_name_share_a_head_and_each_data_set_is_scored(shards, other_shards, encoder, tmp_path):
+    transfer(config(steps=10), shards=[shards, other_shards], out=tmp_path / "run", encoder=encoder)
+    results = finish(tmp_path / "run", [shards, other_shards])
+    assert len(json.loads((tmp_path / "run" / "config.json").read_text())["heads"]) == 2
+    assert set(results["tasks"]) == {"alpha/hand", "alpha/load", "beta/hand", "beta/load"}
+    for task in results["tasks"].values():
+        assert np.isfinite(task["model"]["interval"]["low"])
+
+
+def test_a_data_set_never_learned_from_is_tested(shards, other_shards, encoder, tmp_path):
+    transfer(config(scheme="lodo", steps=20), shards=[shards, other_shards], out=tmp_path / "run", encoder=encoder)
+    results = finish(tmp_path / "run", [shards, other_shards])
+    assert results["tasks"]["beta/hand"]["n_test_subjects"] == 5
+    assert results["tasks"]["alpha/hand"]["n_test"] == 8 * 12
+
+
+@pytest.mark.parametrize("mode", ["full", "lora", "scratch", "probe"])
+def test_every_mode_runs_and_its_checkpoint_says_what_the_model_said(mode, shards, encoder, tmp_path):
+    transfer(config(mode=mode, steps=20, tasks=("hand",)), shards=[shards], out=tmp_path / "run", encoder=encoder)
+    first, _ = evaluate(tmp_path / "run", [shards])
+    again, results = evaluate(tmp_path / "run", [shards])
+    np.testing.assert_array_equal(first.stacked("alpha/hand", "model"), again.stacked("alpha/hand", "model"))
+    assert results["mode"] == mode
+    from safetensors.torch import load_file
+
+    tuned = load_file(tmp_path / "run" / "model.safetensors")
+    start = load_file(encoder / "model.safetensors")
+    same = all(torch.equal(tuned[f"ete.{k}"], v) for k, v in start.items())
+    assert same == (mode == "probe")
+
+
+def test_scratch_needs_no_encoder_and_the_others_do(shards, tmp_path):
+    with pytest.raises(UsageError, match="needs a pre-trained encoder"):
+        transfer(config(), shards=[shards], out=tmp_path / "run")
+    settings = config(mode="scratch", steps=3, token_samples=64, tasks=("hand",))
+    transfer(settings, shards=[shards], out=tmp_path / "run")
+    assert "model" in finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]
+
+
+def test_separate_models_and_folds_answer_every_trial_once(shards, encoder, tmp_path):
+    settings = config(joint=False, scheme="kfold:4", steps=5)
+    result = transfer(settings, shards=[shards], out=tmp_path / "run", encoder=encoder)
+    assert len(result.fits) == 2 * 4
+    hand = finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]
+    assert hand["n_test"] == 8 * 12
+    assert set(hand["model"]["by_fold"]) == {f"fold-{i}" for i in range(4)}
+    assert len(hand["model"]["by_subject"]) == 8
+    assert hand["model"]["interval"]["over"] == "subjects"
+
+
+def test_a_fraction_of_the_training_trials_is_learned_from(shards, encoder, tmp_path):
+    settings = config(train_fraction=0.25, steps=3, tasks=("hand",))
+    (record,) = transfer(settings, shards=[shards], out=tmp_path / "run", encoder=encoder).fits
+    assert record.n_train == 18  # a quarter of 6 people's 12 trials
+
+
+def test_unknown_electrodes_are_refused_and_what_was_done_instead_is_in_the_result(synthetic, tmp_path, encoder):
+    from eegprep.electrodes import Vocabulary
+    from eegprep.electrodes.vocabulary import Electrode
+    from eegprep.shards import build_shard_set
+
+    strange = Vocabulary.base().extend([Electrode(name="X9", position_m=(0.0, 0.01, 0.1))])
+    random = np.random.default_rng(0)
+    people = [_person(synthetic, random, f"{s:02d}") for s in range(5)]
+    store = synthetic.MemoryStore(synthetic.manifest("odd"), [i for i, _ in people], {i.id: x for i, x in people})
+    build_shard_set([store], tmp_path / "odd", vocabulary=strange, sync=False)
+    with pytest.raises(RefusedError, match="not in the encoder's vocabulary"):
+        transfer(config(steps=3), shards=[tmp_path / "odd"], out=tmp_path / "run", encoder=encoder)
+    settings = config(steps=3, unknown_electrodes="nearest")
+    transfer(settings, shards=[tmp_path / "odd"], out=tmp_path / "run", encoder=encoder)
+    text = results_table(finish(tmp_path / "run", [tmp_path / "odd"]))
+    assert "X9: taken for" in text
+
+
+def _person(synthetic, random, subject):
+    from eegprep.recording import Trial
+
+    trials = [
+        Trial(start_sample=k * 200, n_samples=200, task="hand", label=("left", "right")[k % 2]) for k in range(10)
+    ]
+    return synthetic.recording(random, subject, dataset="odd", electrodes=("Cz", "X9"), n_samples=2000, trials=trials)
+
+
+def test_baselines_alone_take_the_same_trials_as_a_run(run, shards, tmp_path):
+    predictions, results = score_baselines([shards], config(mode="scratch"), ("majority", "band_power"))
+    ours = Predictions.read(run / "predictions.parquet")
+    assert predictions.trials["alpha/hand"].keys() == ours.trials["alpha/hand"].keys()
+    np.testing.assert_array_equal(
+        predictions.stacked("alpha/hand", "band_power"), ours.stacked("alpha/hand", "band_power")
+    )
+    write_results(tmp_path, predictions, results)
+    assert (tmp_path / "results.json").is_file()
+
+
+def test_runs_are_compared_on_the_trials_that_they_share(run, shards, encoder, tmp_path):
+    other = tmp_path / "untrained"
+    transfer(config(steps=1, lr=1e-9), shards=[shards], out=other, encoder=encoder)
+    finish(other, [shards])
+    row = next(r for r in compare_runs([run, other]) if r["task"] == "alpha/hand")
+    assert row["n_trials"] == 12
+    assert row["mean"] > row["against_mean"]
+    assert row["difference"] > 0
+    assert comparison_csv([row]).count("\n") == 2
+    with pytest.raises(UsageError, match="two runs or more"):
+        compare_runs([run])
+    with pytest.raises(InputError, match="without results"):
+        compare_runs([run, tmp_path])
+    with pytest.raises(UsageError, match="no predictions of 'bandpower'"):
+        compare_runs([run, other], method="bandpower")
+
+
+def test_damaged_weights_are_refused(run, shards, tmp_path):
+    shutil.copytree(run, tmp_path / "copy")
+    weights = tmp_path / "copy" / "fits" / "seed-0_division-0.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(RefusedError, match="damaged"):
+        evaluate(tmp_path / "copy", [shards])
+
+
+def test_what_is_no_run_is_named(encoder, shards, tmp_path):
+    with pytest.raises(UsageError, match="is no run"):
+        evaluate(tmp_path, [shards])
+    with pytest.raises(UsageError, match="another kind"):
+        evaluate(encoder, [shards])
+    (tmp_path / "predictions.parquet").write_bytes(b"no parquet")
+    with pytest.raises(InputError):
+        Predictions.read(tmp_path / "predictions.parquet")
+
+
+def test_the_table_names_split_chance_and_interval(run):
+    text = results_table(results_of(run))
+    assert "1 new subjects" in text
+    assert "95 % interval" in text
+    assert "interval over trials of one person" in text
+
+
+def test_the_pre_training_table_has_the_predictors_beside_the_model():
+    errors = {"n_windows": 7, "variance": 1.0, "model": {"new": 0.5}, "linear": {"new": 0.6}, "zero": {"new": 1.0}}
+    text = pretraining_table({"splits": {"test": errors}})
+    assert text.splitlines()[-1].split() == ["test", "7", "0.5000", "0.6000", "–", "1.0000", "1.0000"]
