@@ -1,7 +1,8 @@
 """The documentation's blocks are run as a reader would run them, page by page, from top to bottom.
 
 `bash` and `python` blocks are run in one folder a page; a `yaml` block whose first line is `# name.yaml` is written
-to that file; `sh` blocks (Slurm, installation) are checked for their syntax alone.
+to that file, any other must be YAML; `sh` blocks and those of no kind (Slurm, installation, lists of examples) are not
+run, but their syntax, commands and options are checked.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = [DOCS / "start.md", *sorted((DOCS / "how-to").glob("*.md"))]
@@ -41,12 +43,16 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
+def file_name(block: Block) -> str | None:
+    """The file that a `yaml` block is to be written to; None for a mere example."""
+    named = re.match(r"# (\S+\.yaml)\n", block.text) if block.kind == "yaml" else None
+    return None if named is None else named[1]
+
+
 def run(block: Block, folder: Path) -> None:
     """Run one block in `folder`; a failure shows the block and what it printed."""
-    if block.kind == "yaml":
-        named = re.match(r"# (\S+\.yaml)\n", block.text)
-        if named is not None:
-            (folder / named[1]).write_text(block.text, encoding="utf-8")
+    if (name := file_name(block)) is not None:
+        (folder / name).write_text(block.text, encoding="utf-8")
         return
     command = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-W", "error", "-c"]}[block.kind]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -57,7 +63,7 @@ def run(block: Block, folder: Path) -> None:
 
 
 def runnable(page: Path) -> list[Block]:
-    return [b for b in blocks(page) if b.kind in ("bash", "python", "yaml")]
+    return [b for b in blocks(page) if b.kind in ("bash", "python") or file_name(b) is not None]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +87,8 @@ def test_the_start_page_runs_from_top_to_bottom(recordings: Path, tmp_path: Path
     (tmp_path / "recordings").symlink_to(recordings)
     for block in runnable(DOCS / "start.md"):
         run(block, tmp_path)
-    assert (tmp_path / "store.html").stat().st_size > 10_000
+    for page in ("store.html", "run.html"):
+        assert (tmp_path / page).stat().st_size > 10_000
 
 
 @pytest.mark.data
@@ -89,7 +96,7 @@ def test_the_start_page_runs_from_top_to_bottom(recordings: Path, tmp_path: Path
 def test_the_page_on_sharing_runs(recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "recordings").symlink_to(recordings)
     for block in blocks(DOCS / "start.md"):
-        if block.kind == "yaml":
+        if file_name(block) is not None:
             run(block, tmp_path)
     for block in runnable(DOCS / "how-to" / "share-with-another-lab.md"):
         run(block, tmp_path)
@@ -113,7 +120,9 @@ def test_every_block_is_run_or_checked(page: Path) -> None:
     """A kind of block that no test looks at would be a hole."""
     for block in blocks(page):
         where = f"{page.name}:{block.line}"
-        assert block.kind in ("bash", "python", "yaml", "sh", "text"), f"{where}: {block.kind!r}"
+        assert block.kind in ("bash", "python", "yaml", "sh", "text", ""), f"{where}: {block.kind!r}"
+        if block.kind == "yaml":
+            assert yaml.safe_load(block.text), where
         if block.kind in ("sh", "bash"):
             done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True)
             assert done.returncode == 0, f"{where}: {done.stderr}"
@@ -133,13 +142,13 @@ def test_commands_and_options_in_the_pages_exist() -> None:
     apps = {"eegprep": typer.main.get_group(prep.build()), "eegpt": typer.main.get_group(model.build())}
     for page in PAGES:
         for block in blocks(page):
-            if block.kind not in ("sh", "bash"):
+            if block.kind not in ("sh", "bash", ""):
                 continue
             text = block.text.replace("\\\n", " ")
             for module, name in (("model", "eegpt"), ("prep", "eegprep")):
                 text = text.replace(f"-m _eegpt_cli.{module}", f"\n{name}")
             for line in text.split("\n"):
-                words = line.split()
+                words = line.split(" #")[0].split()
                 if words and words[0] in apps:
                     check_command(apps[words[0]], words, f"{page.name}:{block.line}: {line}")
 
