@@ -1,4 +1,4 @@
-"""EDF, EDF+, BDF and BDF+: mapped into memory, scaled when asked for.
+"""EDF, EDF+, BDF and BDF+: read and scaled record by record when asked for.
 
 Own, because three things matter here that a general reader hides: the header's range and unit (evidence for
 microvolt), records that do not follow each other (EDF+D, and EDF+C that lies), and channels of other rates, which
@@ -8,8 +8,9 @@ The rate of a recording is that of most of its voltage channels; channels of ano
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,23 +36,16 @@ _TRIGGER_BITS = 0xFFFF
 def read_edf(path: Path) -> Decoded:
     """Read an EDF or BDF file lazily. Raises InputError where `read_header` does, and on lost time stamps."""
     header = read_header(path)
-    n_per_record = header.samples_per_record
-    records = np.memmap(
-        path,
-        dtype=np.uint8,
-        mode="r",
-        offset=header.n_header_bytes,
-        shape=(header.n_records, n_per_record * header.sample_bytes),
-    )
+    records = _Records(path, header)
     spr = _main_rate(header)
     sfreq_hz = spr / header.record_s
     n_samples = spr * header.n_records
     kept = [s for s in header.signals if not s.is_annotations and s.samples_per_record == spr]
-    starts, annotations = _times(header, records, path)
+    starts, annotations = _times(records)
     events = [_event(a, starts, header, spr, sfreq_hz) for a in annotations]
     for signal in header.signals:
         if _kind(signal) == "stim" and not signal.is_annotations:
-            events += _triggers(signal, records, header, spr)
+            events += _triggers(signal, records, spr)
     stretches, left_out = segment(n_samples, events)
     breaks = [
         k * spr for k in range(1, len(starts)) if abs(starts[k] - starts[k - 1] - header.record_s) > 0.5 / sfreq_hz
@@ -66,8 +60,10 @@ def read_edf(path: Path) -> Decoded:
     offset = np.array([s.physical_min - _gain(s) * s.digital_min for s in kept])[:, None]
 
     def read(start: int, stop: int) -> np.ndarray:
-        digital = _digital(records, kept, header.sample_bytes, start, stop, spr)
-        return digital * scale + offset
+        signal_uv = _digital(records, kept, start, stop, spr)
+        signal_uv *= scale
+        signal_uv += offset
+        return signal_uv
 
     return Decoded(
         format="bdf" if header.sample_bytes == 3 else "edf",
@@ -83,10 +79,32 @@ def read_edf(path: Path) -> Decoded:
 
 def read_annotations(path: Path) -> list[Annotation]:
     """The annotations of an EDF+ file that may hold nothing else (hypnograms)."""
-    header = read_header(path, annotations_only=True)
-    width = header.samples_per_record * header.sample_bytes
-    records = np.fromfile(path, dtype=np.uint8, offset=header.n_header_bytes, count=header.n_records * width)
-    return _times(header, records.reshape(header.n_records, width), path)[1]
+    return _times(_Records(path, read_header(path, annotations_only=True)))[1]
+
+
+class _Records:
+    """The bytes behind the header. Read, not mapped: what was read once must not count as memory in use."""
+
+    def __init__(self, path: Path, header: EDFHeader) -> None:
+        self.path, self.header = path, header
+        self.width = header.samples_per_record * header.sample_bytes
+
+    def block(self, first: int, last: int) -> np.ndarray:
+        """Whole records `first` to `last`, `(n_records, n_bytes)` uint8."""
+        with self.path.open("rb") as handle:
+            handle.seek(self.header.n_header_bytes + first * self.width)
+            data = handle.read((last - first) * self.width)
+        if len(data) < (last - first) * self.width:
+            raise InputError(f"{self.path.name} was cut short while it was read", where=self.path)
+        return np.frombuffer(data, dtype=np.uint8).reshape(last - first, self.width)
+
+    def part(self, signals: Sequence[EDFSignal]) -> Iterator[list[bytes]]:
+        """Record by record, the bytes of a few signals alone."""
+        n = self.header.sample_bytes
+        with self.path.open("rb", buffering=0) as handle:
+            for k in range(self.header.n_records):
+                at = self.header.n_header_bytes + k * self.width
+                yield [os.pread(handle.fileno(), s.samples_per_record * n, at + s.first * n) for s in signals]
 
 
 def _kind(signal: EDFSignal) -> str:
@@ -147,32 +165,28 @@ def _bytes_to_int(block: np.ndarray, sample_bytes: int) -> np.ndarray:
     return wide.view("<i4")[..., 0] >> 8
 
 
-def _digital(
-    records: np.ndarray, signals: Sequence[EDFSignal], sample_bytes: int, start: int, stop: int, spr: int
-) -> np.ndarray:
-    """Integers of the given signals, all of `spr` samples a record, `(n_signals, stop - start)`."""
+def _digital(records: _Records, signals: Sequence[EDFSignal], start: int, stop: int, spr: int) -> np.ndarray:
+    """Integers of the given signals, all of `spr` samples a record, `(n_signals, stop - start)` float64."""
     if stop <= start:
         return np.zeros((len(signals), 0))
     r0, r1 = start // spr, -(-stop // spr)
+    n = records.header.sample_bytes
+    block = records.block(r0, r1)
     out = np.empty((len(signals), (r1 - r0) * spr))
     for row, signal in enumerate(signals):
-        a, b = signal.first * sample_bytes, (signal.first + spr) * sample_bytes
-        out[row] = _bytes_to_int(records[r0:r1, a:b], sample_bytes).reshape(-1)
+        a, b = signal.first * n, (signal.first + spr) * n
+        out[row].reshape(r1 - r0, spr)[:] = _bytes_to_int(block[:, a:b], n)
     return out[:, start - r0 * spr : stop - r0 * spr]
 
 
-def _times(header: EDFHeader, records: np.ndarray, path: Path) -> tuple[list[float], list[Annotation]]:
+def _times(records: _Records) -> tuple[list[float], list[Annotation]]:
     """Start of every record in seconds after the first one's, and the annotations on the same clock."""
+    header, path = records.header, records.path
     annotation_signals = [s for s in header.signals if s.is_annotations]
     regular = [k * header.record_s for k in range(header.n_records)]
     if not annotation_signals:
         return regular, []
-    n = header.sample_bytes
-    texts = [
-        [bytes(record[s.first * n : (s.first + s.samples_per_record) * n]) for s in annotation_signals]
-        for record in records
-    ]
-    stamps, annotations = parse_records(texts)
+    stamps, annotations = parse_records(records.part(annotation_signals))
     lost = [k for k, t in enumerate(stamps) if t is None]
     if len(lost) == len(stamps) and not header.discontinuous:
         return regular, annotations
@@ -201,12 +215,18 @@ def _event(a: Annotation, starts: list[float], header: EDFHeader, spr: int, sfre
     )
 
 
-def _triggers(signal: EDFSignal, records: np.ndarray, header: EDFHeader, spr: int) -> list[SourceEvent]:
+def _triggers(signal: EDFSignal, records: _Records, spr: int) -> list[SourceEvent]:
     """Upward changes of a trigger channel, at the recording's rate."""
     own = signal.samples_per_record
-    if own == 0:
-        return []
-    values = _digital(records, [signal], header.sample_bytes, 0, own * header.n_records, own)[0].astype(np.int64)
-    values &= _TRIGGER_BITS
-    changed = np.flatnonzero((np.diff(values, prepend=values[:1]) != 0) & (values != 0))
-    return [SourceEvent(start_sample=int(i) * spr // own, text=str(values[i])) for i in changed]
+    out: list[SourceEvent] = []
+    before: int | None = None
+    for k, (data,) in enumerate(records.part([signal])):
+        raw = np.frombuffer(data, dtype=np.uint8)[None]
+        values = _bytes_to_int(raw, records.header.sample_bytes)[0].astype(np.int64) & _TRIGGER_BITS
+        if values.size == 0:
+            return out
+        previous = np.concatenate([[values[0] if before is None else before], values[:-1]])
+        changed = np.flatnonzero((values != previous) & (values != 0))
+        out += [SourceEvent(start_sample=(k * own + int(i)) * spr // own, text=str(values[i])) for i in changed]
+        before = int(values[-1])
+    return out

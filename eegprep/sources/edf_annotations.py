@@ -7,7 +7,7 @@ from the file's start, and the events with onset, duration and text.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Annotation", "parse_records"]
@@ -25,12 +25,12 @@ class Annotation:
     text: str
 
 
-def parse_records(records: Sequence[Sequence[bytes]]) -> tuple[list[float | None], list[Annotation]]:
+def parse_records(records: Iterable[Sequence[bytes]]) -> tuple[list[float | None], list[Annotation]]:
     """Start of each record (None where its time stamp is lost) and all annotations.
 
     Parameters
     ----------
-    records : sequence of sequence of bytes
+    records : iterable of sequence of bytes
         Per record, the bytes of each annotation signal in order; the first one keeps the time.
     """
     starts: list[float | None] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
 from eegprep.files import sha256_file, write_json
 from eegprep.manifest.schema import Manifest, RemoteFile
 from eegprep.sources.download import Opener, Progress, download, open_https
-from eegprep.sources.patterns import compile_pattern
+from eegprep.sources.patterns import compile_pattern, match
 from eegprep.sources.unpack import unpack
 from eegprep.sources.wheel import fetch_wheel
 
@@ -105,7 +105,7 @@ def fetch(
             todo=f"get them by hand from {manifest.url or manifest.citation}, then give the folder with --source",
         )
     every = {f.path: f for f in (*listed, *source.get)}
-    wanted = [f for f in every.values() if not only or f.path.startswith(tuple(only))]
+    wanted = [f for f in _of_chosen_subjects(manifest, every.values()) if not only or f.path.startswith(tuple(only))]
     if not wanted:
         raise UsageError(f"no file of {manifest.name} begins with {' or '.join(only)}", found=f"{len(every)} files")
     files = done.get("files")
@@ -130,6 +130,18 @@ def fetch(
             worst.what = f"{worst.what} (and {len(errors) - 1} more of {len(wanted)} files failed)"
         raise worst
     return folder
+
+
+def _of_chosen_subjects(manifest: Manifest, files: Iterable[RemoteFile]) -> list[RemoteFile]:
+    """Without the recordings of subjects that a subset leaves out."""
+    chosen = manifest.source.only_subjects
+    patterns = [compile_pattern(p) for p in manifest.source.files]
+    kept = []
+    for file in files:
+        entities = match(patterns, file.path) if chosen else None
+        if entities is None or entities.get("subject") in chosen:
+            kept.append(file)
+    return kept
 
 
 def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener: Opener) -> list[RemoteFile]:

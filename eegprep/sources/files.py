@@ -94,7 +94,10 @@ class FilesSource:
         for path in paths:
             if patterns:
                 entities = match(patterns, path)
-                if entities is not None:
+                chosen_subjects = self.manifest.source.only_subjects
+                if entities is not None and chosen_subjects and entities.get("subject") not in chosen_subjects:
+                    self._skip(path, "not_in_subset", "the manifest chooses other subjects")
+                elif entities is not None:
                     if self.manifest.source.kind == "ts" and "run" in entities:
                         entities["run"] = entities["run"].lower()
                     chosen.append((path, entities, False))

@@ -50,13 +50,14 @@ def read_neuroscan(path: Path) -> Decoded:
     names, baseline, gain = _electrodes(electrodes, n_channels)
     n_bytes, notes = _sample_bytes(path, first, last - first, n_channels, n_stated)
     n_samples = (last - first) // (n_channels * n_bytes)
-    samples = np.memmap(path, dtype=f"<i{n_bytes}", mode="r", offset=first, shape=(n_samples, n_channels))
     if n_stated > 0 and n_stated != n_samples:
         notes = (*notes, f"the header states {n_stated} samples, the file holds {n_samples}")
 
     def read(start: int, stop: int) -> np.ndarray:
-        block = samples[start:stop].T.astype(np.float64)
-        return (block - baseline[:, None]) * gain[:, None]
+        n = max(0, min(stop, n_samples) - start)
+        at = first + start * n_channels * n_bytes
+        block = np.fromfile(path, dtype=f"<i{n_bytes}", count=n * n_channels, offset=at)
+        return (block.reshape(n, n_channels).T.astype(np.float64) - baseline[:, None]) * gain[:, None]
 
     events = _events(path, last, n_file, first, n_channels * n_bytes) if last < n_file else []
     stretches, left_out = segment(n_samples, events)
