@@ -164,13 +164,9 @@ class TrialIndex:
         span, mask = self._find(group, start, length)
         if electrodes is None:
             span, mask = _to_the_left(span, mask)
-        shape = (*mask.shape, int(length.max(initial=0)))
-        signal = np.zeros(shape, dtype=np.int16)
-        for n in np.unique(length):
-            self._fill(signal, span, mask & (length == n)[:, None], start, int(n))
         safe = np.where(mask, span, 0)
         return TrialBatch(
-            signal_i16=signal,
+            signal_i16=self._signal(span, mask, start, length),
             scale_uv=np.where(mask, self.spans.scale_uv[safe], np.float32(1)),
             sigma_uv=np.where(mask, self.spans.sigma_uv[safe], np.float32(1)),
             electrode=np.where(mask, self.spans.electrode[safe], np.int32(-1)),
@@ -225,19 +221,35 @@ class TrialIndex:
         inside = (begin <= start[:, None]) & ((start + length)[:, None] <= begin + self.spans.n_samples[span])
         return span, (group >= 0) & (self._span_key[row] >> 40 == group) & inside
 
-    def _fill(
+    def _signal(
         self,
-        signal: NDArray[np.int16],
         span: NDArray[np.int64],
         mask: NDArray[np.bool_],
         start: NDArray[np.int64],
-        n_samples: int,
-    ) -> None:
-        trial, slot = np.nonzero(mask)
-        if len(trial):
-            rows = span[trial, slot]
-            offset = start[trial] - self.spans.start_sample[rows]
-            signal[trial, slot, :n_samples] = self.spans.gather(rows, offset, n_samples)
+        length: NDArray[np.int32],
+    ) -> NDArray[np.int16]:
+        """The samples of a batch, (N, E, S) int16, zero where there are none."""
+        shape = (*mask.shape, int(length.max(initial=0)))
+        lengths = np.unique(length)
+        if len(lengths) == 1 and mask.any():
+            # One gather makes the whole array: masked places read some trial that is there, and are cleared after.
+            trial, slot = np.unravel_index(
+                np.where(mask, np.arange(mask.size).reshape(mask.shape), mask.argmax()), shape[:2]
+            )
+            rows = span[trial, slot].ravel()
+            offset = start[trial].ravel() - self.spans.start_sample[rows]
+            signal = self.spans.gather(rows, offset, shape[2]).reshape(shape)
+            if not mask.all():
+                signal[~mask] = 0
+            return signal
+        signal = np.zeros(shape, dtype=np.int16)
+        for n in lengths:
+            trial, slot = np.nonzero(mask & (length == n)[:, None])
+            if len(trial):
+                rows = span[trial, slot]
+                offset = start[trial] - self.spans.start_sample[rows]
+                signal[trial, slot, :n] = self.spans.gather(rows, offset, int(n))
+        return signal
 
     def _covered(self) -> NDArray[np.int32]:
         """How many electrodes have each trial whole, (n_trials,) int32."""
