@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from eegprep.manifest.share import Shared
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -15,6 +19,12 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(name="manifest", help="Check, compare and share manifests.", no_args_is_help=True)
     group.command()(validate)
     group.command()(diff)
+    group.command()(lock)
+    group.command()(merge)
+    group.command()(subset)
+    group.command(name="export-croissant")(export_croissant)
+    group.command()(push)
+    group.command()(pull)
     app.add_typer(group)
 
 
@@ -76,3 +86,158 @@ def diff(
         print("\n".join(found) if found else "equal")
     if found:
         raise typer.Exit(1)
+
+
+def lock(
+    first: Annotated[Path, typer.Argument(help="A lock, or the folder that holds one.")],
+    second: Annotated[Path | None, typer.Argument(help="Another lab's, to compare with.")] = None,
+    json_output: Json = False,
+) -> None:
+    """Sum up a lock, or tell where two labs' work differs first. Exit code 1 where it does.
+
+    Example: `eegprep manifest lock stores/eegmat theirs/lock.yaml`
+    """
+    import json
+
+    from eegprep.manifest.lock import first_difference, read_lock
+
+    ours = read_lock(first)
+    if second is None:
+        stages = [
+            {"stage": s.stage, "inputs": len(s.inputs), "outputs": len(s.outputs), **s.counts} for s in ours.stages
+        ]
+        if json_output:
+            print(json.dumps({"versions": ours.versions, "stages": stages}, indent=1))
+            return
+        print("versions: " + ", ".join(f"{k} {v}" for k, v in sorted(ours.versions.items())))
+        for stage in stages:
+            print(", ".join(f"{k} {v}" for k, v in stage.items()))
+        return
+    found = first_difference(ours, read_lock(second))
+    if json_output:
+        print(json.dumps({"equal": found is None, "first_difference": found}, ensure_ascii=False))
+    else:
+        print(found or "equal")
+    if found is not None:
+        raise typer.Exit(1)
+
+
+def merge(
+    manifests: Annotated[list[str], typer.Argument(help="Names of the catalogue, or paths; lists of them, too.")],
+    out: Annotated[Path, typer.Option(help="Where to write the list of manifests.")],
+    json_output: Json = False,
+) -> None:
+    """Put several data sets' manifests into one list; the most restrictive licence is that of the whole.
+
+    Example: `eegprep manifest merge eegmat ours.yaml --out both.yaml`
+    """
+    import json
+
+    from eegprep.files import write_atomic
+    from eegprep.manifest.combine import merge_manifests
+    from eegprep.manifest.load import dump_manifests, find_manifest, load_manifests
+
+    found = [m for n in manifests for m in (load_manifests(n) if Path(n).is_file() else [find_manifest(n)])]
+    merged, licence = merge_manifests(found)
+    write_atomic(out, dump_manifests(merged))
+    if json_output:
+        names = [m.name for m in merged]
+        print(json.dumps({"names": names, "licence": licence.model_dump(mode="json"), "written": str(out)}, indent=1))
+        return
+    share = "may be shared" if licence.share_shards and not licence.signed else "may not be shared"
+    print(f"{len(merged)} data sets; licence of the whole: {licence.id}; shards {share}")
+
+
+def subset(
+    manifest: Annotated[str, typer.Argument(help="A name of the catalogue, or a path.")],
+    out: Annotated[Path, typer.Option(help="Where to write the smaller manifest.")],
+    subject: Annotated[list[str] | None, typer.Option(help="Keep this subject; may be repeated.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Keep this task; may be repeated.")] = None,
+    name: Annotated[str | None, typer.Option(help="The smaller data set's name.")] = None,
+) -> None:
+    """Cut a manifest down to some subjects or tasks.
+
+    Example: `eegprep manifest subset eegmat --subject Subject00 --subject Subject01 --name eegmat-two --out two.yaml`
+    """
+    from eegprep.files import write_atomic
+    from eegprep.manifest.combine import subset_manifest
+    from eegprep.manifest.load import dump_manifest, find_manifest
+
+    smaller = subset_manifest(find_manifest(manifest), name=name, subjects=subject or (), tasks=task or ())
+    write_atomic(out, dump_manifest(smaller))
+    print(out)
+
+
+def export_croissant(
+    shards: Annotated[Path, typer.Argument(help="A finished shard set.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write it; by default it is printed.")] = None,
+) -> None:
+    """Write a shard set's Croissant metadata (JSON-LD), which data set search engines read.
+
+    Example: `eegprep manifest export-croissant shards --out croissant.json`
+    """
+    from eegprep.files import canonical_json, write_atomic
+    from eegprep.manifest.croissant import croissant
+    from eegprep.manifest.load import load_manifests
+    from eegprep.shards.sums import read_sums
+
+    text = canonical_json(croissant(load_manifests(shards / "manifest.yaml"), read_sums(shards)))
+    if out is None:
+        print(text, end="")
+    else:
+        write_atomic(out, text)
+        print(out)
+
+
+def push(
+    source: Annotated[Path, typer.Argument(help="A shard set, a store (its manifest and lock), or a manifest.")],
+    target: Annotated[str, typer.Argument(help="A folder, s3://bucket/folder, or hf://datasets/user/name.")],
+    manifest_only: Annotated[
+        bool, typer.Option("--manifest-only", help="Manifest and lock alone, which every licence permits.")
+    ] = False,
+    json_output: Json = False,
+) -> None:
+    """Bring a shard set, or a manifest with its lock, to another place: resumable, verified.
+
+    Exit code 3 where a licence does not let shards be passed on.
+
+    Example: `eegprep manifest push shards s3://lab/eegmat`
+    """
+    from eegprep.manifest.share import push as send
+
+    _told(_with_progress(lambda show: send(source, target, manifest_only=manifest_only, progress=show)), json_output)
+
+
+def pull(
+    source: Annotated[str, typer.Argument(help="What `push` was given as target.")],
+    out: Annotated[Path, typer.Option(help="The folder to fetch into.")],
+    json_output: Json = False,
+) -> None:
+    """Fetch what another lab pushed and verify every byte: resumable.
+
+    Example: `eegprep manifest pull s3://lab/eegmat --out shards`
+    """
+    from eegprep.manifest.share import pull as bring
+
+    _told(_with_progress(lambda show: bring(source, out, progress=show)), json_output)
+
+
+def _with_progress(work: Callable[[Callable[[str, int, int], None]], Shared]) -> Shared:
+    import sys
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        row = bar.add_task("files")
+        return work(lambda name, done, total: bar.update(row, description=name, completed=done, total=total))
+
+
+def _told(shared: Shared, json_output: bool) -> None:
+    import dataclasses
+    import json
+
+    if json_output:
+        print(json.dumps(dataclasses.asdict(shared)))
+    else:
+        print(f"{shared.target}: {shared.n_files} files, {shared.n_moved} moved now ({shared.n_bytes} bytes)")

@@ -193,7 +193,7 @@ class SourceSpec(StrictModel):
     `sha256sum` writes it: `fetch` takes the files that fit the patterns from it.
     What a file's own header does not say (text formats) is stated by the other fields. `dimensions_step` states a
     damage of .ts files: their dimensions are not channels but windows of one series, this many samples apart (see
-    `eegprep.sources.ts_series`).
+    `eegprep.sources.ts_series`). `only_subjects`, by the files' own names, leaves all others out.
     """
 
     kind: Literal["files", "ts", "table", "uci", "bids", "moabb", "mne", "numpy", "matlab"] = "files"
@@ -205,6 +205,7 @@ class SourceSpec(StrictModel):
     wheel: PyPIWheel | None = None
     code: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")] | None = None
     subject: Word | None = None
+    only_subjects: list[Word] = Field(default_factory=list)
     sfreq_hz: Hz | None = None
     unit: Literal["V", "mV", "uV", "nV"] | None = None
     channels: list[Word] = Field(default_factory=list)

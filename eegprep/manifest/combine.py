@@ -1,0 +1,86 @@
+"""Merge manifests into one list, and cut a manifest down to some subjects or tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eegprep.errors import UsageError, nearest
+from eegprep.manifest.licences import merge_licences
+from eegprep.manifest.schema import Expectation, Licence, Manifest
+
+__all__ = ["merge_manifests", "subset_manifest"]
+
+
+def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Licence]:
+    """All data sets, sorted by name and each once, and the licence of the whole: the most restrictive wins.
+
+    Raises
+    ------
+    UsageError
+        Two different manifests have one name, or two data sets have a task of one name.
+    """
+    by_name: dict[str, Manifest] = {}
+    for manifest in manifests:
+        other = by_name.setdefault(manifest.name, manifest)
+        if other != manifest:
+            raise UsageError(
+                f"two different manifests are called {manifest.name!r}",
+                todo="`eegprep manifest diff` tells what differs; rename one of them",
+            )
+    merged = [by_name[name] for name in sorted(by_name)]
+    owners: dict[str, str] = {}
+    for manifest in merged:
+        for task in manifest.tasks:
+            owner = owners.setdefault(task.name, manifest.name)
+            if owner != manifest.name:
+                raise UsageError(
+                    f"the task {task.name!r} stands in {owner} and in {manifest.name}",
+                    todo="rename it in one of them: what is trained together has one head a name",
+                )
+    return merged, merge_licences([m.licence for m in merged])
+
+
+def subset_manifest(
+    manifest: Manifest, *, name: str | None = None, subjects: Sequence[str] = (), tasks: Sequence[str] = ()
+) -> Manifest:
+    """A manifest of some subjects and tasks of a data set; what was expected of the whole is dropped.
+
+    Raises
+    ------
+    UsageError
+        A task is not known, or nothing was chosen.
+    """
+    if not subjects and not tasks:
+        raise UsageError("a subset of what?", expected="subjects or tasks")
+    known = {t.name: t for t in manifest.tasks}
+    for task in tasks:
+        if task not in known:
+            raise UsageError(f"{manifest.name} has no task {task!r}", todo=nearest(task, known) or ", ".join(known))
+    kept = [t for t in manifest.tasks if not tasks or t.name in tasks]
+    names = {t.name for t in kept}
+    source = manifest.source
+    if subjects:
+        source = source.model_copy(update={"only_subjects": sorted(set(subjects))})
+    expect = Expectation(channels=manifest.expect.channels, sfreq_hz=manifest.expect.sfreq_hz)
+    if subjects:
+        expect = expect.model_copy(update={"subjects": len(set(subjects))})
+    else:
+        trials = {t: n for t, n in manifest.expect.trials.items() if t in names}
+        expect = manifest.expect.model_copy(update={"trials": trials})
+    changed = {
+        "name": name or manifest.name,
+        "source": source,
+        "tasks": kept,
+        "expect": expect,
+        "known_results": [k for k in manifest.known_results if k.task in names],
+    }
+    # Validated again: a copy with `update` alone would let a wrong name through.
+    return Manifest.model_validate({**manifest.model_dump(), **{k: _plain(v) for k, v in changed.items()}})
+
+
+def _plain(value: object) -> object:
+    from pydantic import BaseModel
+
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    return [_plain(v) for v in value] if isinstance(value, list) else value

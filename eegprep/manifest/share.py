@@ -1,0 +1,261 @@
+"""Push and pull: shard sets, manifests and locks to and from a folder, s3:// or hf://; resumable, verified.
+
+What is shared is a list of files with their hashes: a shard set's own `SHA256SUMS`, or `manifest.sha256` where a
+manifest and its lock go alone. The list goes last, so that a target without it is unfinished; a note with the list's
+hash goes first, so that an interrupted push goes on and another set is never mixed in. Pull takes the list first,
+fetches what is not here yet, verifies every byte, and writes the list last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.files import atomic_path, canonical_json, sha256_file, write_atomic
+from eegprep.manifest.croissant import card, croissant
+from eegprep.manifest.licences import refuse_sharing
+from eegprep.manifest.load import load_manifests
+
+__all__ = ["Shared", "push", "pull", "SET_SUMS", "MANIFEST_SUMS"]
+
+#: The lists of files: of a shard set, and of a manifest with its lock.
+SET_SUMS, MANIFEST_SUMS = "SHA256SUMS", "manifest.sha256"
+_MANIFEST, _LOCK, _CARD, _CROISSANT, _NOTE = "manifest.yaml", "lock.yaml", "README.md", "croissant.json", ".pushing"
+_LINE = re.compile(r"([0-9a-f]{64}) [ *]([A-Za-z0-9_./\-]{1,300})")
+_MAX_LIST_BYTES = 256 << 20
+_CHUNK = 1 << 20
+
+#: Called with a file's path, how many files are done, and how many there are.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What a push or pull did: files and bytes that went over the wire, and files that were there already."""
+
+    target: str
+    n_files: int
+    n_moved: int
+    n_bytes: int
+
+
+class _Remote:
+    """A folder anywhere, by fsspec; errors of the wire become ours."""
+
+    def __init__(self, address: str, options: Mapping[str, Any] | None) -> None:
+        import fsspec
+
+        if not re.match(r"(s3|hf)://", address):
+            if "://" in address:
+                raise UsageError(
+                    "unknown kind of target", found=address, expected="a folder, s3://... or hf://datasets/..."
+                )
+            address = str(Path(address).absolute())
+        try:
+            self.fs, root = fsspec.core.url_to_fs(address, **dict(options or {}))
+        except ImportError as error:
+            raise UsageError(
+                f"{address.partition(':')[0]}:// needs an extra", todo="pip install 'eegpt[cloud,hub]'"
+            ) from error
+        self.address, self.root = address, root.rstrip("/")
+        self.local = "://" not in address
+
+    def path(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def size(self, name: str) -> int | None:
+        try:
+            return int(self.fs.info(self.path(name))["size"])
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str, max_bytes: int) -> bytes | None:
+        size = self.size(name)
+        if size is None:
+            return None
+        if size > max_bytes:
+            raise RefusedError(f"{name} is too large", where=self.address, found=size, expected=f"{max_bytes} at most")
+        return bytes(self.fs.cat_file(self.path(name)))
+
+    def write(self, name: str, data: bytes) -> None:
+        self._make_folder(name)
+        self.fs.pipe_file(self.path(name), data)
+
+    def put(self, source: Path, name: str) -> None:
+        self._make_folder(name)
+        self.fs.put_file(str(source), self.path(name))
+
+    def get(self, name: str, target: Path) -> None:
+        with self.fs.open(self.path(name), "rb") as remote, target.open("wb") as out:
+            while chunk := remote.read(_CHUNK):
+                out.write(chunk)
+
+    def remove(self, name: str) -> None:
+        if self.size(name) is not None:
+            self.fs.rm_file(self.path(name))
+
+    def _make_folder(self, name: str) -> None:
+        if self.local:
+            Path(self.path(name)).parent.mkdir(parents=True, exist_ok=True)
+
+
+def push(
+    source: Path,
+    target: str,
+    *,
+    manifest_only: bool = False,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Shared:
+    """Bring a shard set, or a manifest with its lock, to a folder, s3:// or hf://.
+
+    Parameters
+    ----------
+    source : Path
+        A shard set; a store (of which only manifest and lock go); or one manifest.
+    manifest_only : bool
+        Send manifest and lock alone, also of a shard set: what every licence lets one do.
+    options : mapping, optional
+        For fsspec's file system, e.g. `endpoint_url` of an S3 server.
+
+    Raises
+    ------
+    RefusedError
+        The licence of a data set does not let its shards be passed on; a file is not what the set's list says; or the
+        target holds something else.
+    """
+    source = Path(source)
+    files, sums_name, extras = _what_to_send(source, manifest_only)
+    listing = "".join(f"{digest}  {name}\n" for name, (digest, _) in sorted(files.items())).encode()
+    if sums_name == SET_SUMS:
+        listing = (source / SET_SUMS).read_bytes()
+    own = hashlib.sha256(listing).hexdigest().encode()
+    remote = _Remote(target, options)
+    there = remote.read(sums_name, _MAX_LIST_BYTES)
+    if there is not None and there != listing:
+        raise RefusedError(
+            "the target holds another shard set or manifest",
+            where=target,
+            todo="sets are never changed: name a new folder",
+        )
+    note = remote.read(_NOTE, 1 << 10)
+    if there is None and note not in (None, own):
+        raise RefusedError(
+            "the target holds an unfinished push of something else", where=target, todo="name a new folder"
+        )
+    if there is None:
+        remote.write(_NOTE, own)
+    moved = n_bytes = 0
+    for number, (name, (digest, path)) in enumerate(sorted(files.items()), start=1):
+        size = path.stat().st_size
+        if remote.size(name) != size:
+            if sha256_file(path) != digest:
+                raise RefusedError(f"{name} is not what {sums_name} says", where=path, todo="eegprep verify tells more")
+            remote.put(path, name)
+            if remote.size(name) != size:
+                raise InputError(f"{name} did not arrive whole", where=target, todo="run the same command again")
+            moved, n_bytes = moved + 1, n_bytes + size
+        if progress is not None:
+            progress(name, number, len(files))
+    for name, data in extras.items():
+        if remote.size(name) is None:
+            remote.write(name, data)
+    if there is None:
+        remote.write(sums_name, listing)
+    remote.remove(_NOTE)
+    return Shared(target=target, n_files=len(files), n_moved=moved, n_bytes=n_bytes)
+
+
+def pull(
+    source: str, out: Path, *, options: Mapping[str, Any] | None = None, progress: Progress | None = None
+) -> Shared:
+    """Fetch what `push` sent, verify every byte, and finish with the list; what is here and right is not fetched again.
+
+    Raises
+    ------
+    UsageError
+        Nothing finished is at the address.
+    RefusedError
+        The list is malformed or leads out of the folder, or a file is not what it says.
+    """
+    remote = _Remote(source, options)
+    out = Path(out)
+    for sums_name in (SET_SUMS, MANIFEST_SUMS):
+        listing = remote.read(sums_name, _MAX_LIST_BYTES)
+        if listing is not None:
+            break
+    else:
+        raise UsageError(
+            "nothing finished is there",
+            where=source,
+            expected=f"{SET_SUMS} or {MANIFEST_SUMS}",
+            todo="check the address, or let the push end first",
+        )
+    here = out / sums_name
+    if here.exists() and here.read_bytes() != listing:
+        raise RefusedError("the folder holds something else", where=out, todo="name a new folder")
+    files = _parse(listing, f"{source}/{sums_name}")
+    moved = n_bytes = 0
+    for number, (name, digest) in enumerate(sorted(files.items()), start=1):
+        target = out / name
+        if not (target.is_file() and sha256_file(target) == digest):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with atomic_path(target) as part:
+                    remote.get(name, part)
+                    if (found := sha256_file(part)) != digest:
+                        raise RefusedError(
+                            f"{name} is not what {sums_name} says",
+                            where=source,
+                            found=f"sha256 {found}",
+                            expected=f"sha256 {digest}",
+                        )
+            except FileNotFoundError as error:
+                raise RefusedError(f"{name} is listed, but is not there", where=source) from error
+            moved, n_bytes = moved + 1, n_bytes + target.stat().st_size
+        if progress is not None:
+            progress(name, number, len(files))
+    write_atomic(here, listing)
+    return Shared(target=str(out), n_files=len(files), n_moved=moved, n_bytes=n_bytes)
+
+
+def _what_to_send(source: Path, manifest_only: bool) -> tuple[dict[str, tuple[str, Path]], str, dict[str, bytes]]:
+    """Files (hash and path by name), the name of their list, and what is added for search engines."""
+    if source.is_file():
+        load_manifests(source)
+        return {_MANIFEST: (sha256_file(source), source)}, MANIFEST_SUMS, {}
+    if not (source / _MANIFEST).is_file():
+        raise UsageError("nothing to push here", where=source, expected="a shard set, a store, or a manifest (.yaml)")
+    manifests = load_manifests(source / _MANIFEST)
+    if manifest_only or not (source / SET_SUMS).is_file():
+        if not manifest_only and (source / "shards").is_dir():
+            raise UsageError("this shard set is unfinished", where=source, todo="run `eegprep shard` again first")
+        names = [name for name in (_MANIFEST, _LOCK) if (source / name).is_file()]
+        return {n: (sha256_file(source / n), source / n) for n in names}, MANIFEST_SUMS, {}
+    refuse_sharing(manifests)
+    sums = source / SET_SUMS
+    hashes = _parse(sums.read_bytes(), str(sums))
+    extras = {_CARD: card(manifests).encode()}
+    if _CROISSANT not in hashes:
+        extras[_CROISSANT] = canonical_json(croissant(manifests, hashes)).encode()
+    return {name: (digest, source / name) for name, digest in hashes.items()}, SET_SUMS, extras
+
+
+def _parse(listing: bytes, where: str) -> dict[str, str]:
+    files: dict[str, str] = {}
+    for number, line in enumerate(listing.decode("utf-8", "replace").splitlines(), start=1):
+        fit = _LINE.fullmatch(line)
+        path = PurePosixPath(fit[2]) if fit else None
+        if fit is None or path is None or path.is_absolute() or ".." in path.parts or fit[2] in files:
+            raise RefusedError(
+                "a line of the list of files can't be trusted", where=f"{where}:{number}", found=line[:200]
+            )
+        files[fit[2]] = fit[1]
+    if _MANIFEST not in files:
+        raise RefusedError("the list of files names no manifest", where=where, expected=_MANIFEST)
+    return files
