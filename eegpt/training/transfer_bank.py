@@ -42,26 +42,32 @@ class TrialBank:
         self._kept: dict[int, Encoded] = {}
         self._place = np.full(len(index), -1, np.int64)
 
-    def keep(self, model: TransferModel, rows: np.ndarray) -> bool:
-        """Encode these trials once and for all, if the model's encoder is frozen and they fit; whether they did."""
+    def keep(self, model: TransferModel, rows: np.ndarray) -> int:
+        """Encode trials once and for all where the encoder is frozen: as many whole tasks as fit, small ones first.
+
+        Returns how many of the trials are kept.
+        """
         self._kept.clear()
         self._place[:] = -1
         if model.trains_encoder or not len(rows):
-            return False
-        held = 0
-        for task in np.unique(self.index.task[rows]):
+            return 0
+        held, n_kept = 0, 0
+        tasks, counts = np.unique(self.index.task[rows], return_counts=True)
+        for task in tasks[np.argsort(counts, kind="stable")]:
             own = rows[self.index.task[rows] == task]
-            parts = []
+            parts: list[Encoded] = []
             for part in self._chunks(own):
                 parts.append(self._encode(model, part, train=False))
-                held += parts[-1].n_bytes
-                if held > self.budget_bytes:
-                    self._kept.clear()
-                    self._place[:] = -1
-                    return False
-            self._kept[int(task)] = join(parts)
-            self._place[own] = np.arange(len(own))
-        return True
+                expected = held + sum(p.n_bytes for p in parts) * len(own) / sum(len(p.mask_NE) for p in parts)
+                if expected > self.budget_bytes:
+                    parts = []
+                    break
+            if parts:
+                held += sum(p.n_bytes for p in parts)
+                self._kept[int(task)] = join(parts)
+                self._place[own] = np.arange(len(own))
+                n_kept += len(own)
+        return n_kept
 
     def groups(
         self, model: TransferModel, rows: np.ndarray, *, electrode_dropout: float = 0.0

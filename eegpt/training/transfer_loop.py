@@ -90,11 +90,12 @@ def regression_scale(index: Any, train: np.ndarray, task: int) -> tuple[float, f
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What the loop tells: the step whose weights were kept, and one record per look at the validation trials."""
+    """What the loop tells: the step whose weights were kept, a record per look at the validation trials, and how many
+    trials were encoded once for all."""
 
     best_step: int
     history: list[dict[str, float]]
-    cached: bool
+    n_cached: int
 
 
 def trial_losses(logits_NK: Tensor, targets: Targets, rows: np.ndarray, *, smoothing: float = 0.0) -> Tensor:
@@ -125,7 +126,7 @@ def fit(
     report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Fit:
     """Train the parameters that want a gradient; the model comes back with its best weights, in evaluation mode."""
-    cached = bank.keep(model, np.union1d(division.train, division.validation))
+    n_cached = bank.keep(model, np.union1d(division.train, division.validation))
     optimiser = torch.optim.AdamW(_parameter_groups(model, config), lr=config.lr, betas=(0.9, 0.98))
     base_rates = [group["lr"] for group in optimiser.param_groups]
     average = _Average(model, config.average)
@@ -166,7 +167,7 @@ def fit(
                 break
     if best is not None:
         average.put(best[2])
-    return Fit(best_step=best[1] if best else config.steps, history=history, cached=cached)
+    return Fit(best_step=best[1] if best else config.steps, history=history, n_cached=n_cached)
 
 
 @torch.no_grad()
