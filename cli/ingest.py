@@ -47,6 +47,9 @@ def register(app: typer.Typer) -> None:
         partial: Annotated[
             bool, typer.Option("--partial", help="The folder holds a part of the data set, and that is meant.")
         ] = False,
+        prune: Annotated[
+            bool, typer.Option("--prune", help="Take recordings out of the store that the source no longer has.")
+        ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Standardise recordings: 256 Hz, microvolt, electrodes by name.
@@ -72,6 +75,7 @@ def register(app: typer.Typer) -> None:
                 cluster=cluster,
                 keep_duplicates=keep_duplicates,
                 partial=partial,
+                prune=prune,
                 progress=report,
             )
         if as_json:

@@ -6,6 +6,7 @@ file in a process of its own there, so that a reader that crashes does not take 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -59,7 +60,9 @@ def run_on_cluster(
     finally:
         client.close()
         if cluster is not None:
-            cluster.close()
+            # All outcomes are here; a scheduler that is slow to go takes nothing from them.
+            with contextlib.suppress(TimeoutError):
+                cluster.close()
 
 
 def _remote(job: Job, planned: PlannedRecording, setting: Setting) -> Outcome:

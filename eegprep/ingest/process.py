@@ -7,6 +7,7 @@ clock, a path or another recording.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -111,7 +112,7 @@ def plan_recording(recording: SourceRecording, *, manifest: Manifest, recipe: Re
         shortest = max(shortest, seconds_to_samples(reject.shortest_kept_s, recording.sfreq_hz))
     stretches = [s for s in recording.stretches if s.n_samples >= shortest]
     timeline = lay_out(stretches, recording.n_samples, chain.ratio)
-    left_out = [*chosen.left_out, *recording.left_out]
+    left_out = [*chosen.left_out, *(_at_standard_rate(x, chain) for x in recording.left_out)]
     left_out += [_short(s, shortest, chain) for s in recording.stretches if s.n_samples < shortest]
     if not stretches:
         longest = max((s.n_samples for s in recording.stretches), default=0)
@@ -242,6 +243,15 @@ def _fill_gap(writer: Any, position: int, start: int, n_rows: int) -> int:
         writer.append(np.full((n_rows, n), np.nan, np.float32))
         position += n
     return start
+
+
+def _at_standard_rate(one: LeftOut, chain: Chain) -> LeftOut:
+    """What the reader left out, its samples counted at the store's rate."""
+    if one.start_sample is None or one.n_samples is None:
+        return one
+    start = int(one.start_sample * chain.ratio)
+    stop = -int(-(one.start_sample + one.n_samples) * chain.ratio // 1)
+    return dataclasses.replace(one, start_sample=start, n_samples=stop - start)
 
 
 def _short(stretch: Stretch, shortest: int, chain: Chain) -> LeftOut:

@@ -45,6 +45,7 @@ def ingest(
     cluster: str | None = None,
     keep_duplicates: bool = False,
     partial: bool = False,
+    prune: bool = False,
     progress: Progress | None = None,
 ) -> IngestSummary:
     """Bring a data set into a store.
@@ -66,6 +67,8 @@ def ingest(
         Keep recordings whose signal is already there under another name.
     partial : bool
         The folder may hold a part of the data set: `expect` then only limits upwards.
+    prune : bool
+        Take out of the store what the source does not have (any more). Without it such a store is refused.
     progress : callable, optional
         Called after each recording.
 
@@ -110,6 +113,7 @@ def ingest(
             partial=partial,
             keep_duplicates=keep_duplicates,
         )
+        _check_strangers(Store(out), plan, prune=prune)
         store = Store.create(out, manifest)
         _tidy(store, plan)
         setting = Setting(
@@ -271,6 +275,18 @@ def _alone(out: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _check_strangers(store: Store, plan: IngestPlan, *, prune: bool) -> None:
+    """Nothing that was finished is taken away unasked."""
+    strangers = sorted({*store.ids()} - {j.recording_id for j in plan.jobs})
+    if strangers and not prune:
+        raise UsageError(
+            f"the store holds {len(strangers)} recordings that this source does not have",
+            where=store.path,
+            found=", ".join(strangers[:5]) + (" ..." if len(strangers) > 5 else ""),
+            todo="choose another --out, or take them out of the store with --prune",
+        )
 
 
 def _tidy(store: Store, plan: IngestPlan) -> None:

@@ -1,8 +1,8 @@
 """Jobs on this machine: N processes, each with one job at a time. A process that dies costs its file, not the run.
 
 Processes are started anew, not forked (readers start threads), and speak in frames of JSON over their standard streams.
-They watch their parent: when it is killed they stop, so that no orphan goes on writing into a store that the next
-run has taken over.
+A job that gives no answer for far longer than its size can explain is ended. They watch their parent: when it is
+killed they stop, so that no orphan goes on writing into a store that the next run has taken over.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -27,6 +28,10 @@ from eegprep.sources.wire import receive, send
 __all__ = ["run_here", "run_in_processes"]
 
 Work = tuple[Job, PlannedRecording]
+
+# A reader that hangs must not hold up the run: so long, or so many seconds a megabyte, whatever is more.
+TIMEOUT_S = 900.0
+TIMEOUT_S_PER_MB = 5.0
 
 
 def run_here(work: Sequence[Work], setting: Setting) -> Iterator[Outcome]:
@@ -43,6 +48,7 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
     """Outcomes as they come, from `n_workers` processes. Closing the iterator ends the processes."""
     waiting = list(reversed(work))
     busy: dict[subprocess.Popen[bytes], Work] = {}
+    begun: dict[subprocess.Popen[bytes], float] = {}
     idle: list[subprocess.Popen[bytes]] = []
     with selectors.DefaultSelector() as selector:
         try:
@@ -52,14 +58,18 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
                     one = waiting.pop()
                     busy[process] = one
                     selector.register(_streams(process)[1], selectors.EVENT_READ, process)
+                    begun[process] = time.monotonic()
                     _ask(process, {"job": dataclasses.asdict(one[0])})
-                for ready, _ in selector.select():
+                late = {p for p, w in busy.items() if time.monotonic() - begun[p] > _patience_s(w)}
+                for process in late:
+                    process.kill()
+                for ready, _ in selector.select(timeout=1.0):
                     process = ready.data
                     selector.unregister(ready.fileobj)
                     one = busy.pop(process)
                     answer = receive(_streams(process)[1])
                     if answer is None:
-                        yield _crashed(one, process)
+                        yield _crashed(one, process, late=process in late)
                     else:
                         idle.append(process)
                         yield Outcome(**answer[0]["outcome"])
@@ -100,7 +110,11 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     return code
 
 
-def _crashed(work: Work, process: subprocess.Popen[bytes]) -> Outcome:
+def _patience_s(work: Work) -> float:
+    return max(TIMEOUT_S, TIMEOUT_S_PER_MB * work[0].n_bytes / 1e6)
+
+
+def _crashed(work: Work, process: subprocess.Popen[bytes], *, late: bool) -> Outcome:
     job, planned = work
     try:
         code = process.wait(timeout=5)
@@ -108,7 +122,9 @@ def _crashed(work: Work, process: subprocess.Popen[bytes]) -> Outcome:
         code = 0
     _end(process)
     found = f"the process ended with code {code}"
-    if code < 0:
+    if late:
+        found = f"no answer within {_patience_s(work):.0f} s"
+    elif code < 0:
         found = f"the process was ended by {signal.Signals(-code).name}"
     error = InputError(
         f"reading or standardising {planned.files[0] if planned.files else job.key} ended its process",

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,12 +101,15 @@ def test_what_has_changed_is_made_again(
     assert ingest(manifest, folder, tmp_path / "store", recipe=recipe, workers=0).done_before == expected
 
 
-def test_a_recording_that_the_source_no_longer_has_leaves_the_store(
+def test_a_recording_that_the_source_no_longer_has_is_taken_out_only_on_request(
     manifest: Manifest, folder: Path, tmp_path: Path
 ) -> None:
     ingest(manifest, folder, tmp_path / "store", workers=0)
     (folder / "s2_2.edf").unlink()
-    assert ingest(manifest, folder, tmp_path / "store", workers=0).recordings == 5
+    with pytest.raises(UsageError, match="1 recordings that this source does not have"):
+        ingest(manifest, folder, tmp_path / "store", workers=0)
+    assert len(Store(tmp_path / "store").ids()) == 6
+    assert ingest(manifest, folder, tmp_path / "store", workers=0, prune=True).recordings == 5
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -127,28 +131,33 @@ def test_a_broken_file_is_set_aside_with_its_error(
     assert not list((tmp_path / "store" / "quarantine").iterdir())
 
 
-def test_a_process_that_dies_costs_one_recording(
+@pytest.mark.slow
+def test_a_process_that_dies_or_hangs_costs_one_recording(
     manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import sys\n"
         "if 'eegprep.ingest.worker' in ' '.join(sys.orig_argv):\n"
-        "    import os, signal\n"
+        "    import os, signal, time\n"
         "    import eegprep.ingest.job as job\n"
         "    run = job.run_job\n"
         "    def deadly(one, *rest):\n"
         "        if one.key.startswith('s1/-/1'):\n"
         "            os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "        if one.key.startswith('s1/-/2'):\n"
+        "            time.sleep(1000)\n"
         "        return run(one, *rest)\n"
         "    job.run_job = deadly\n",
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    monkeypatch.setattr("eegprep.ingest.workers.TIMEOUT_S", 15.0)
     summary = ingest(manifest, folder, tmp_path / "store", workers=2)
-    assert list(summary.failed) == ["toy/s1/-/1"]
+    assert list(summary.failed) == ["toy/s1/-/1", "toy/s1/-/2"]
     assert "SIGSEGV" in str(summary.failed["toy/s1/-/1"]["found"])
-    assert summary.recordings == 5
+    assert summary.failed["toy/s1/-/2"]["found"] == "no answer within 15 s"
+    assert summary.recordings == 4
 
 
 @pytest.mark.parametrize("wait_s", [0.9, 1.3, 1.7])
@@ -196,7 +205,9 @@ def test_the_same_signal_under_two_subjects_is_taken_once(
     assert tree_bytes(tmp_path / "store") == before
     assert ingest(manifest, folder, tmp_path / "all", workers=0, keep_duplicates=True).recordings == 6
     (folder / "s0_1.edf").unlink()
-    assert "toy/s2/-/2" in [i.id for i in Store(ingest(manifest, folder, tmp_path / "store", workers=0).out).infos()]
+    assert "toy/s2/-/2" in [
+        i.id for i in Store(ingest(manifest, folder, tmp_path / "store", workers=0, prune=True).out).infos()
+    ]
 
 
 def test_a_full_disk_stops_the_run_and_leaves_the_store_as_it_was(
@@ -356,6 +367,21 @@ def test_a_dask_cluster_gives_the_same_bytes(
     ) as cluster:
         ingest(manifest, folder, tmp_path / "there", cluster=cluster.scheduler_address)
     assert tree_bytes(tmp_path / "there") == tree_bytes(tmp_path / "here")
+
+
+def test_slurm_asks_for_as_many_jobs_as_workers(
+    manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    asked: list[int | str] = []
+
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as local:
+        fake = types.SimpleNamespace(
+            scheduler_address=local.scheduler_address, scale=asked.append, close=lambda: asked.append("closed")
+        )
+        monkeypatch.setitem(sys.modules, "dask_jobqueue", types.SimpleNamespace(SLURMCluster=lambda: fake))
+        assert ingest(manifest, folder, tmp_path / "store", cluster="slurm", workers=3).recordings == 6
+    assert asked == [3, "closed"]
 
 
 def test_a_wrong_cluster_address_is_refused(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
