@@ -99,6 +99,6 @@ def _connect(address: str, n_workers: int) -> tuple[Any, Any]:
             "--cluster takes the address of a Dask scheduler, or slurm", found=address, expected="tcp://host:port"
         )
     try:
-        return Client(cluster or address, timeout=30), cluster
+        return Client(address if cluster is None else cluster.scheduler_address, timeout=30), cluster
     except (OSError, ValueError) as error:
         raise UsageError(f"no Dask scheduler answers at {address}", found=str(error)) from None
