@@ -41,13 +41,13 @@ def predict_new(model: ETE, x_BTC: Tensor, electrode_B: Tensor) -> tuple[Tensor,
     """
     K = model.config.token_stride
     if model.config.causal:
-        whole = model.predict(model(x_BTC[:, :-1], electrode_B)[:, 1:]).float()
+        whole = model.predict(model(x_BTC[:, :-1], electrode_B)[:, 1:], x_BTC[:, :-1]).float()
     else:
         token = torch.arange(x_BTC.shape[1], device=x_BTC.device)
         parts = []
         for p in range(1, x_BTC.shape[1]):
             hidden_BT = (token >= p).expand(x_BTC.shape[:2])
-            parts.append(model.predict(model(x_BTC, electrode_B, hidden_BT=hidden_BT)[:, p + 1]).float())
+            parts.append(model.token_out(model(x_BTC, electrode_B, hidden_BT=hidden_BT)[:, p + 1]).float())
         whole = torch.stack(parts, dim=1)
     return whole[..., -K:], whole
 

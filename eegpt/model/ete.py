@@ -53,6 +53,9 @@ class ETEConfig:
         Where the order of tokens comes from (causal attention alone carries some of it).
     max_tokens : int
         Longest sequence that learned positions know; the other two know no limit.
+    skip : {"last", "linear", "none"}
+        What the prediction of new samples starts from: the last value, a linear map of the last token, or
+        nothing. Zero states then predict as persistence or linear autoregression do.
     normalise, fixed_uv, clip
         See `eegpt.model.tokens`.
     sfreq_hz, spectrum_hz : float, (float, float)
@@ -73,6 +76,7 @@ class ETEConfig:
     norm: Literal["output", "pre"] = "output"
     position: Literal["rotary", "learned", "none"] = "rotary"
     max_tokens: int = 128
+    skip: Literal["last", "linear", "none"] = "none"
     normalise: Normalise = "recording"
     fixed_uv: float = 20.0
     clip: float = 15.0
@@ -256,6 +260,8 @@ class ETE(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.last_norm = Norm(D) if config.norm == "pre" else nn.Identity()
         self.token_out = nn.Linear(D, config.token_samples, bias=False)
+        skips = config.skip == "linear"
+        self.skip = nn.Linear(config.token_samples, config.token_stride, bias=False) if skips else None
         self.spectrum_out = nn.Linear(D, config.n_spectrum) if config.n_spectrum else None
         self.hidden_token = nn.Parameter(torch.empty(D)) if config.objective == "masked" else None
         self.reset_parameters()
@@ -273,7 +279,7 @@ class ETE(nn.Module):
                 std = weight.shape[1] ** -0.5
                 if self.config.norm == "pre" and name.endswith(("attention.out.weight", "ffn.out.weight")):
                     std /= math.sqrt(2 * self.config.n_layers)
-                if name in ("token_out.weight", "spectrum_out.weight"):
+                if name in ("token_out.weight", "spectrum_out.weight", "skip.weight"):
                     std *= 0.1  # start near the prediction "zero", which no untrained network beats
                 nn.init.normal_(weight, std=std)
 
@@ -375,11 +381,28 @@ class ETE(nn.Module):
         tables = ("electrode.weight", "position.weight", "hidden_token")
         return 6.0 * sum(p.numel() for name, p in self.named_parameters() if name not in tables)
 
-    def predict(self, h_BPD: Tensor, *, new_only: bool = False) -> Tensor:
-        """The next token of each position, (B, P, C), or its new samples alone, (B, P, stride)."""
-        if not new_only:
-            return self.token_out(h_BPD)
-        return F.linear(h_BPD, self.token_out.weight[-self.config.token_stride :])
+    def predict(self, h_BTD: Tensor, x_BTC: Tensor, *, new_only: bool = False) -> Tensor:
+        """The next token after each token, (B, T, C), or its new samples alone, (B, T, stride).
+
+        Parameters
+        ----------
+        h_BTD : Tensor (B, T, D)
+            States of the positions that have just seen `x_BTC`: `forward(...)[:, 1:]`.
+        x_BTC : Tensor (B, T, C)
+            Those tokens; the new samples start from what `skip` makes of them.
+        """
+        K = self.config.token_stride
+        if new_only:
+            new_BTK = F.linear(h_BTD, self.token_out.weight[-K:])
+            return new_BTK if self.config.skip == "none" else new_BTK + self._start(x_BTC)
+        y_BTC = self.token_out(h_BTD)
+        if self.config.skip == "none":
+            return y_BTC
+        return torch.cat((y_BTC[..., :-K], y_BTC[..., -K:] + self._start(x_BTC)), dim=-1)
+
+    def _start(self, x_BTC: Tensor) -> Tensor:
+        """What the prediction of the new samples starts from, (B, T, stride) or (B, T, 1)."""
+        return x_BTC[..., -1:] if self.skip is None else self.skip(x_BTC)
 
     def spectrum(self, h_BPD: Tensor) -> Tensor:
         """Log power of the next token that shares no sample with what was seen, (B, P, n_spectrum)."""

@@ -27,7 +27,7 @@ class PretrainConfig:
         `base`, `large`, `huge` or `giant`.
     n_layers, width, n_heads : int, optional
         Replace the size's own, for scaling studies.
-    token_samples, token_stride, objective, norm, position, max_tokens, normalise, fixed_uv, clip, dropout
+    token_samples, token_stride, objective, norm, position, skip, max_tokens, normalise, fixed_uv, clip, dropout
         As in `ETEConfig`.
     spectrum_weight : float
         Weight of the spectrum's error beside the new samples' error (objective `new+spectrum`).
@@ -87,6 +87,7 @@ class PretrainConfig:
     objective: Objective = "new+spectrum"
     norm: Literal["output", "pre"] = "output"
     position: Literal["rotary", "learned", "none"] = "rotary"
+    skip: Literal["last", "linear", "none"] = "none"
     max_tokens: int = 128
     normalise: Normalise = "recording"
     fixed_uv: float = 20.0
@@ -167,6 +168,6 @@ class PretrainConfig:
     def encoder(self, n_electrodes: int) -> ETEConfig:
         """The encoder's configuration for a vocabulary of so many electrodes."""
         shape = {k: getattr(self, k) for k in ("n_layers", "width", "n_heads") if getattr(self, k) is not None}
-        names = "token_samples token_stride objective norm position max_tokens normalise fixed_uv clip dropout"
+        names = "token_samples token_stride objective norm position skip max_tokens normalise fixed_uv clip dropout"
         from_size = ete_config(self.size, n_electrodes=n_electrodes, **{k: getattr(self, k) for k in names.split()})
         return ETEConfig(**{**vars(from_size), **shape})

@@ -109,16 +109,16 @@ class Pretraining(nn.Module):
         if config.objective == "masked":
             if hidden_BT is None:
                 raise ValueError("the masked objective needs to be told what is hidden")
-            prediction = ete.predict(ete(x_BTC, electrode_B, hidden_BT=hidden_BT)[:, 1:]).float()
+            prediction = ete.token_out(ete(x_BTC, electrode_B, hidden_BT=hidden_BT)[:, 1:]).float()
             error = (prediction - x_BTC).square() * unseen_samples(hidden_BT, config)
             masked = error.sum() / unseen_samples(hidden_BT, config).sum().clamp_min(1)
             return {"loss": masked, "masked": masked.detach()}
         # The last token is only ever predicted; position p has seen p tokens and predicts token p.
         h_BPD = ete(x_BTC[:, :-1], electrode_B)[:, 1:]
         if config.objective == "token":
-            token = (ete.predict(h_BPD).float() - x_BTC[:, 1:]).square().mean()
+            token = (ete.predict(h_BPD, x_BTC[:, :-1]).float() - x_BTC[:, 1:]).square().mean()
             return {"loss": token, "token": token.detach()}
-        new = (ete.predict(h_BPD, new_only=True).float() - x_BTC[:, 1:, -config.token_stride :]).square().mean()
+        new = (ete.predict(h_BPD, x_BTC[:, :-1], new_only=True).float() - x_BTC[:, 1:, -config.token_stride :]).square().mean()
         if config.objective == "new":
             return {"loss": new, "new": new.detach()}
         # Position p has seen token p - 1 last; the first that shares no sample with it is p - 1 + tokens_ahead.

@@ -138,17 +138,28 @@ def test_one_batch_can_be_learned_by_heart(norm):
     x, electrode = tokens()
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for _ in range(300):
-        loss = (model.predict(model(x, electrode)[:, :-1]) - x).square().mean()
+        loss = (model.predict(model(x, electrode)[:, 1:-1], x[:, :-1]) - x[:, 1:]).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     assert loss.item() < 0.05  # the data's variance is 1; nothing but memory predicts noise
 
 
-def test_new_samples_are_the_tail_of_the_predicted_token():
-    model = encoder()
-    h = model(*tokens())
-    torch.testing.assert_close(model.predict(h, new_only=True), model.predict(h)[..., -4:])
+@pytest.mark.parametrize("skip", ["none", "last", "linear"])
+def test_new_samples_are_the_tail_of_the_predicted_token(skip):
+    model = encoder(skip=skip)
+    x, electrode = tokens()
+    h = model(x, electrode)[:, 1:]
+    torch.testing.assert_close(model.predict(h, x, new_only=True), model.predict(h, x)[..., -4:])
+
+
+def test_without_states_a_prediction_is_what_the_skip_starts_from():
+    x, _ = tokens()
+    nothing = torch.zeros(3, 9, 32)
+    assert not encoder(skip="none").predict(nothing, x, new_only=True).any()
+    assert torch.equal(encoder(skip="last").predict(nothing, x, new_only=True), x[..., -1:].expand(3, 9, 4))
+    model = encoder(skip="linear")
+    torch.testing.assert_close(model.predict(nothing, x)[..., -4:], x @ model.skip.weight.T)
 
 
 def test_spectrum_bins_cover_the_band_and_no_more():

@@ -28,7 +28,7 @@ class MemoryIndex:
         noise = rng.standard_normal(signal.shape)
         for t in range(2, signal.shape[1]):
             signal[:, t] = 1.7 * signal[:, t - 1] - 0.9 * signal[:, t - 2] + noise[:, t]
-        signal *= 10.0 / signal.std()
+        signal *= 10.0 / signal.std() if self.n else 1.0
         self.signal = np.round(signal[:, 64:] / 0.05).astype(np.int16)
         self.electrode = rng.integers(0, 138, self.n).astype(np.int32)
         self.scale_uv = np.full(self.n, 0.05, np.float32)
@@ -49,7 +49,7 @@ class MemoryIndex:
 
 
 def memory_data(*, n: int = 96, lengths: tuple[int, ...] = (128,), heldout: int = 32) -> PretrainData:
-    train = tuple((index := MemoryIndex(n, length, i), SampleOrder(len(index), 5)) for i, length in enumerate(lengths))
+    train = tuple((MemoryIndex(n, length, i), SampleOrder(max(n, 1), 5)) for i, length in enumerate(lengths))
     return PretrainData(
         train=train,
         heldout={"validation": MemoryIndex(heldout, lengths[0], 99)} if heldout else {},

@@ -1,0 +1,169 @@
+"""The loop: exact wherever it stops, clear when it fails, its folder whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from eegprep.errors import InputError, RefusedError, UsageError
+from eegpt.training.checkpoint import latest_state, load_encoder, load_tensors
+from eegpt.training.config import PretrainConfig
+from eegpt.training.log import read_log
+from eegpt.training.pretrain import pretrain_on
+
+
+def losses(run: Path) -> list[tuple[int, float, float]]:
+    return [(r["step"], r["loss"], r["grad_norm"]) for r in read_log(run) if "loss" in r]
+
+
+@pytest.mark.parametrize(("objective", "steps"), [("token", 24), ("new", 24), ("new+spectrum", 24), ("masked", 100)])
+def test_each_objective_trains_reports_and_writes_a_run_that_loads(objective, steps, small, data, tmp_path):
+    config = PretrainConfig(**{**small, "objective": objective, "evaluate_every": 4, "steps": steps})
+    result = pretrain_on(data, config, out=tmp_path / "run")
+    assert result.finished
+    assert result.steps == steps
+    found = losses(tmp_path / "run")
+    assert [s for s, _, _ in found] == list(range(1, steps + 1))
+    assert np.mean([loss for _, loss, _ in found[-6:]]) < np.mean([loss for _, loss, _ in found[:6]])
+    errors = result.results["splits"]["validation"]
+    assert {"model", "zero", "persistence", "linear", "linear_whole_context"} <= errors.keys()
+    assert errors["zero"]["new"] == pytest.approx(errors["variance"])
+    assert errors["linear"]["new"] < errors["persistence"]["new"]
+    encoder = load_encoder(tmp_path / "run")
+    assert encoder.model.config.objective == objective
+    assert len(encoder.vocabulary) == 138
+    page = (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "Error on new samples by electrode" in page
+
+
+class StopAt:
+    """An index that sends this process SIGTERM when a certain batch is gathered."""
+
+    def __init__(self, index, batch: int) -> None:
+        self._index, self._left = index, batch
+
+    def __getattr__(self, name):
+        return getattr(self._index, name)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def gather(self, indices, *, shift=None):
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return self._index.gather(indices, shift=shift)
+
+
+@pytest.mark.parametrize("objective", ["new+spectrum", "masked"])
+def test_a_run_stopped_by_sigterm_goes_on_to_the_last_bit(objective, small, data, tmp_path):
+    config = PretrainConfig(**{**small, "objective": objective, "dropout": 0.1, "gain": 0.3})
+    pretrain_on(data, config, out=tmp_path / "whole")
+    (index, order), *_ = data.train
+    stopping = dataclasses.replace(data, train=((StopAt(index, 5), order),))
+    handler = signal.getsignal(signal.SIGTERM)
+    first = pretrain_on(stopping, config, out=tmp_path / "broken")
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert not first.finished
+    assert 0 < first.steps < 12
+    assert pretrain_on(data, config, out=tmp_path / "broken").finished
+    assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
+    one, other = (load_tensors(tmp_path / run / "model.safetensors") for run in ("broken", "whole"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_a_kill_between_checkpoints_repeats_the_steps_since_and_logs_each_once(small, data, tmp_path):
+    config = PretrainConfig(**small)
+    pretrain_on(data, config, out=tmp_path / "whole")
+    run = tmp_path / "killed"
+    pretrain_on(data, config, out=run)
+    # What a kill -9 at step 11 leaves: the state of step 8, more lines in the log, half a line, half a state.
+    for name in ("results.json", "index.html"):
+        (run / name).unlink()
+    (run / "state" / "step-00000012" / "state.json").unlink()
+    lines = (run / "log.jsonl").read_text().splitlines()
+    (run / "log.jsonl").write_text("\n".join(lines[:11]) + "\n" + lines[11][:20])
+    assert latest_state(run).name == "step-00000008"
+    assert pretrain_on(data, config, out=run).finished
+    assert losses(run) == losses(tmp_path / "whole")
+    assert (run / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
+def test_the_same_command_on_a_finished_run_does_nothing(small, data, tmp_path):
+    config = PretrainConfig(**small)
+    first = pretrain_on(data, config, out=tmp_path / "run")
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
+    again = pretrain_on(data, config, out=tmp_path / "run")
+    assert again == first
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
+
+
+def test_accumulation_changes_losses_by_rounding_alone(small, data, tmp_path):
+    for micro in (16, 4):
+        pretrain_on(data, PretrainConfig(**{**small, "micro_batch": micro}), out=tmp_path / str(micro))
+    whole, parts = (np.array(losses(tmp_path / str(m))) for m in (16, 4))
+    np.testing.assert_allclose(parts, whole, rtol=1e-4)
+
+
+def test_a_batch_that_is_no_number_is_named_and_the_last_state_kept(small, data, tmp_path):
+    index = data.train[0][0]
+    index.scale_uv[17] = np.nan
+    with pytest.raises(InputError, match="not a number") as caught:
+        pretrain_on(data, PretrainConfig(**small), out=tmp_path / "run")
+    assert "set/01/-/-" in caught.value.where
+    assert data.vocabulary.name_of(int(index.electrode[17])) in caught.value.where
+    assert "epoch 0, batch" in caught.value.where
+
+
+def test_a_folder_of_another_run_is_refused(small, data, tmp_path):
+    config = PretrainConfig(**small)
+    pretrain_on(data, config, out=tmp_path / "run")
+    with pytest.raises(UsageError, match="another configuration") as caught:
+        pretrain_on(data, dataclasses.replace(config, lr=1e-4), out=tmp_path / "run")
+    assert caught.value.found == "lr=0.003"
+    other = dataclasses.replace(data, fingerprints={"set": "1" * 64})
+    with pytest.raises(RefusedError, match="other shard sets"):
+        pretrain_on(other, config, out=tmp_path / "run")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("mine")
+    with pytest.raises(UsageError, match="something else"):
+        pretrain_on(data, config, out=tmp_path / "notes")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "absent", "other"])
+def test_damaged_weights_are_refused(damage, small, data, tmp_path):
+    run = tmp_path / "run"
+    pretrain_on(data, PretrainConfig(**{**small, "steps": 2}), out=run)
+    weights, config = run / "model.safetensors", run / "config.json"
+    raw = weights.read_bytes()
+    if damage == "cut":
+        weights.write_bytes(raw[:-100])
+    elif damage == "flip":
+        weights.write_bytes(raw[:3] + bytes([raw[3] ^ 0xFF]) + raw[4:])
+    elif damage == "absent":
+        weights.unlink()
+    else:
+        plain = json.loads(config.read_text())
+        plain["encoder"]["width"] = 32
+        config.write_text(json.dumps(plain))
+    with pytest.raises((RefusedError, InputError)):
+        load_encoder(run)
+
+
+def test_a_folder_that_is_no_run_is_named():
+    with pytest.raises(UsageError, match="is no run"):
+        load_encoder(Path("nowhere"))
+
+
+def test_a_run_without_held_out_windows_says_so(small, make_data, tmp_path):
+    result = pretrain_on(make_data(heldout=0), PretrainConfig(**{**small, "steps": 2}), out=tmp_path / "run")
+    assert result.finished
+    assert result.results["splits"] == {}
