@@ -1,0 +1,113 @@
+"""Two labs: manifest and lock go over, the same bytes come out with other workers; both sets train one model."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pytest
+
+from eegprep.electrodes import Electrode, Vocabulary
+from eegprep.electrodes.merge import merge
+from eegprep.ingest import ingest
+from eegprep.manifest import load_manifest, load_manifests
+from eegprep.manifest.lock import first_difference, read_lock
+from eegprep.manifest.share import pull, push
+from eegprep.shards import ShardSet, build_shard_set
+
+SFREQ_HZ = 200
+
+MANIFEST = """\
+manifest: 1
+name: NAME
+version: "1"
+title: Made for a test
+citation: nobody
+licence: {id: CC0-1.0, share_shards: yes}
+anonymous_subjects: yes
+line_freq_hz: 50
+source: {files: ["{subject}_{run}.edf"]}
+tasks:
+  - name: NAME_state
+    classes: [rest, task]
+    trials: {by: run, labels: {"1": rest, "2": task}, length_s: 4, stride_s: 4}
+split: {train: ["01", "02"], test: ["03"]}
+expect: {subjects: 3, recordings: 6}
+"""
+
+
+def record(folder: Path, channels: tuple[str, ...], seed: int) -> None:
+    """Three people, two runs of 20 s each; 1/f signals in microvolt."""
+    folder.mkdir()
+    for number in range(3):
+        for run in (1, 2):
+            rng = np.random.default_rng([seed, number, run])
+            spectrum = np.fft.rfft(rng.normal(size=(len(channels), 20 * SFREQ_HZ)), axis=1)
+            spectrum /= np.maximum(np.fft.rfftfreq(20 * SFREQ_HZ, 1 / SFREQ_HZ), 0.5)
+            signal = np.fft.irfft(spectrum, 20 * SFREQ_HZ, axis=1)
+            signal *= 20 / signal.std(axis=1, keepdims=True)
+            rows = [
+                edfio.EdfSignal(row, SFREQ_HZ, label=name, physical_dimension="uV", physical_range=(-500, 500))
+                for name, row in zip(channels, signal, strict=True)
+            ]
+            edfio.Edf(rows).write(folder / f"0{number + 1}_{run}.edf")
+
+
+@pytest.fixture(scope="module")
+def first_lab(tmp_path_factory):
+    """The first lab's raw files, manifest, store and shard set, made by one worker."""
+    lab = tmp_path_factory.mktemp("first")
+    record(lab / "raw", ("EEG C3-REF", "EEG Cz-REF", "EEG C4-REF", "ECG"), 1)
+    (lab / "ours.yaml").write_text(MANIFEST.replace("NAME", "ours"))
+    ingest(load_manifest(lab / "ours.yaml"), lab / "raw", lab / "store", workers=1)
+    build_shard_set([lab / "store"], lab / "shards", workers=1)
+    return lab
+
+
+def test_manifest_and_raw_files_give_equal_bytes_elsewhere(first_lab, tmp_path):
+    push(first_lab / "store", str(tmp_path / "post"))
+    pull(str(tmp_path / "post"), tmp_path / "mail")
+    shutil.copytree(first_lab / "raw", tmp_path / "copied elsewhere")
+    manifest = load_manifests(tmp_path / "mail" / "manifest.yaml")[0]
+    ingest(manifest, tmp_path / "copied elsewhere", tmp_path / "store", workers=2)
+    build_shard_set([tmp_path / "store"], tmp_path / "shards", workers=3)
+    assert first_difference(read_lock(tmp_path / "mail"), read_lock(tmp_path / "store")) is None
+    ours, theirs = (folder / "shards" / "SHA256SUMS" for folder in (first_lab, tmp_path))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_another_file_is_told_by_the_lock(first_lab, tmp_path):
+    shutil.copytree(first_lab / "raw", tmp_path / "raw")
+    data = bytearray((tmp_path / "raw" / "02_1.edf").read_bytes())
+    data[-7] ^= 1
+    (tmp_path / "raw" / "02_1.edf").write_bytes(bytes(data))
+    ingest(load_manifest(first_lab / "ours.yaml"), tmp_path / "raw", tmp_path / "store")
+    found = first_difference(read_lock(first_lab / "store"), read_lock(tmp_path / "store"))
+    assert found.startswith("stage ingest, inputs: 1 of 6 differ, first ")
+    assert "02" in found
+
+
+def test_a_set_with_more_electrodes_trains_one_model_with_the_first(first_lab, tmp_path):
+    from eegpt.training.config import PretrainConfig
+    from eegpt.training.pretrain import pretrain
+
+    record(tmp_path / "raw", ("Fp1", "Fp2", "C3", "Cz", "C4", "O1"), 2)
+    (tmp_path / "theirs.yaml").write_text(MANIFEST.replace("NAME", "theirs"))
+    ingest(load_manifest(tmp_path / "theirs.yaml"), tmp_path / "raw", tmp_path / "store")
+    own = Vocabulary.base().extend([Electrode(name="LabQ", position_m=(0.0, 0.0, 0.12), source="their cap")])
+    build_shard_set([tmp_path / "store"], tmp_path / "shards", vocabulary=own)
+    both = merge(ShardSet.open(first_lab / "shards").vocabulary, ShardSet.open(tmp_path / "shards").vocabulary)
+    assert both.added == ("LabQ",)
+    assert not both.conflicts
+    config = PretrainConfig(
+        n_layers=1, width=32, n_heads=2, token_samples=64, token_stride=32, window_samples=(256,), steps=3,
+        batch_size=32, micro_batch=32, evaluate_every=0, checkpoint_every=0, heldout_windows=64, final_windows=64,
+        linear_windows=200, tensorboard=False,
+    )  # fmt: skip
+    shards = [first_lab / "shards", tmp_path / "shards"]
+    pretrain(config, shards=shards, out=tmp_path / "run", show_progress=False)
+    trained = Vocabulary.from_parquet(tmp_path / "run" / "vocabulary.parquet")
+    assert {"C3", "Cz", "C4", "Fp1", "Fp2", "O1"} <= set(trained.names)
+    assert (tmp_path / "run" / "model.safetensors").stat().st_size > 10_000
