@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,10 @@ class CorpusStore:
         """Nothing is open."""
 
 
-def write_blocks(corpus: Corpus, folder: Path) -> None:
-    """All blocks through the writer, as quantised samples come to it."""
-    for e, electrode in enumerate(ELECTRODES):
+def write_blocks(corpus: Corpus, folder: Path, electrodes: Sequence[int] = range(len(ELECTRODES))) -> None:
+    """All blocks of some electrodes through the writer, as quantised samples come to it."""
+    for e in electrodes:
+        electrode = ELECTRODES[e]
         with ShardWriter(folder, electrode, max_bytes=1 << 30, sync=False) as writer:
             for r, recording in enumerate(corpus.signal_i16):
                 for start in range(0, recording.shape[1], BLOCK_SAMPLES):

@@ -30,7 +30,7 @@ from eegprep.shards.sums import read_sums
 
 __all__ = ["VerifyReport", "verify_shard_set"]
 
-_CHUNK = 4 << 20
+_CHUNK = 1 << 20
 _SHOWN = 20
 
 
@@ -139,22 +139,41 @@ def _check_shard(opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], de
         size = os.fstat(descriptor).st_size
         if size != shard.n_bytes:
             return [f"shard {shard.name} has {size} bytes, its index says {shard.n_bytes}"], 0
-        problems, n_read = _check_members(opened, shard, rows, descriptor, deep)
-        if deep:
-            digest = _sha256(descriptor)
-            n_read += size
-            if digest != shard.sha256:
-                problems.append(f"shard {shard.name} has SHA-256 {digest}, its index says {shard.sha256}")
-        return problems, n_read
+        return _ShardCheck(opened, shard, descriptor, deep).run(rows)
     finally:
         os.close(descriptor)
 
 
-def _check_members(
-    opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], descriptor: int, deep: bool
-) -> tuple[list[str], int]:
-    blocks, problems, n_read, position = opened.blocks, [], 0, 0
-    for row in rows:
+class _ShardCheck:
+    """One pass over a shard: what must stand there is compared, and with `deep` every byte hashed on the way."""
+
+    def __init__(self, opened: ShardSet, shard: ShardFile, descriptor: int, deep: bool) -> None:
+        self.opened, self.shard, self.descriptor, self.deep = opened, shard, descriptor, deep
+        self.digest = hashlib.sha256()
+        self.problems: list[str] = []
+        self.n_read = 0
+
+    def run(self, rows: NDArray[np.int64]) -> tuple[list[str], int]:
+        """Problems, and bytes read."""
+        shard, position = self.shard, 0
+        for row in rows:
+            after = self._member(int(row), position)
+            if after is None:
+                return self.problems, self.n_read
+            position = after
+        if position + len(END_OF_TAR) != shard.n_bytes:
+            self.problems.append(
+                f"shard {shard.name}: its blocks end at byte {position}, not at {shard.n_bytes - 1024}"
+            )
+        elif not self._stands(END_OF_TAR, position):
+            self.problems.append(f"shard {shard.name}: it does not end with two empty records")
+        elif self.deep and (found := self.digest.hexdigest()) != shard.sha256:
+            self.problems.append(f"shard {shard.name} has SHA-256 {found}, its index says {shard.sha256}")
+        return self.problems, self.n_read
+
+    def _member(self, row: int, position: int) -> int | None:
+        """Check one block that has to begin at `position`; the byte after it, or None where it is elsewhere."""
+        opened, blocks = self.opened, self.opened.blocks
         block = Block(
             recording=opened.recordings.id[blocks.recording[row]],
             electrode=opened.vocabulary.name_of(int(blocks.electrode[row])),
@@ -163,25 +182,34 @@ def _check_members(
             sfreq_hz=float(opened.recordings.sfreq_hz[blocks.recording[row]]),
             scale_uv=float(blocks.scale_uv[row]),
         )
-        member = f"shard {shard.name}, member {block_key(block.recording, block.electrode, block.start_sample)}"
+        member = f"shard {self.shard.name}, member {block_key(block.recording, block.electrode, block.start_sample)}"
         expected = frame(block)
         offset, n_bytes = int(blocks.offset[row]), 2 * block.n_samples
         if offset != position + len(expected.head):
-            problems.append(f"{member}.npy: the index puts its samples at byte {offset}, not where they have to be")
-            return problems, n_read
-        if os.pread(descriptor, len(expected.head), position) != expected.head:
-            problems.append(f"{member}.npy: its header (byte {position}) is not what the index says")
-        if os.pread(descriptor, len(expected.tail), offset + n_bytes) != expected.tail:
-            problems.append(f"{member}.json: it (byte {offset + n_bytes}) is not what the index says")
-        n_read += len(expected.head) + len(expected.tail)
-        if deep and (crc32 := _crc32(descriptor, offset, n_bytes)) != int(blocks.crc32[row]):
-            problems.append(f"{member}.npy: its samples have CRC-32 {crc32:08x}, not {int(blocks.crc32[row]):08x}")
-        position = offset + n_bytes + len(expected.tail)
-    if position + len(END_OF_TAR) != shard.n_bytes:
-        problems.append(f"shard {shard.name}: its blocks end at byte {position}, not at {shard.n_bytes - 1024}")
-    elif os.pread(descriptor, len(END_OF_TAR), position) != END_OF_TAR:
-        problems.append(f"shard {shard.name}: it does not end with two empty records")
-    return problems, n_read
+            self.problems.append(f"{member}.npy: the index puts its samples at byte {offset}, where they can't be")
+            return None
+        if not self._stands(expected.head, position):
+            self.problems.append(f"{member}.npy: its header (byte {position}) is not what the index says")
+        if self.deep and (crc32 := self._crc32(offset, n_bytes)) != int(blocks.crc32[row]):
+            self.problems.append(f"{member}.npy: its samples have CRC-32 {crc32:08x}, not {int(blocks.crc32[row]):08x}")
+        if not self._stands(expected.tail, offset + n_bytes):
+            self.problems.append(f"{member}.json: it (byte {offset + n_bytes}) is not what the index says")
+        return offset + n_bytes + len(expected.tail)
+
+    def _stands(self, expected: bytes, position: int) -> bool:
+        found = os.pread(self.descriptor, len(expected), position)
+        self.n_read += len(found)
+        if self.deep:
+            self.digest.update(found)
+        return found == expected
+
+    def _crc32(self, start: int, n_bytes: int) -> int:
+        value = 0
+        for piece in _pieces(self.descriptor, start, n_bytes):
+            value = zlib.crc32(piece, value)
+            self.digest.update(piece)
+            self.n_read += len(piece)
+        return value
 
 
 def _pieces(descriptor: int, start: int, n_bytes: int) -> Iterator[memoryview]:
@@ -195,17 +223,3 @@ def _pieces(descriptor: int, start: int, n_bytes: int) -> Iterator[memoryview]:
         yield view[:n]
         start += n
         n_bytes -= n
-
-
-def _crc32(descriptor: int, start: int, n_bytes: int) -> int:
-    value = 0
-    for piece in _pieces(descriptor, start, n_bytes):
-        value = zlib.crc32(piece, value)
-    return value
-
-
-def _sha256(descriptor: int) -> str:
-    digest = hashlib.sha256()
-    for piece in _pieces(descriptor, 0, os.fstat(descriptor).st_size):
-        digest.update(piece)
-    return digest.hexdigest()

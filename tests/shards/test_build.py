@@ -95,7 +95,10 @@ def test_the_bytes_do_not_depend_on_dask(synthetic, tmp_path):
     with ProcessPoolExecutor(2) as processes:
         build(on_disk, tmp_path / "processes", executor=processes)
     assert tree(tmp_path / "processes") == tree(tmp_path / "one")
+    import dask
+
     with (
+        dask.config.set({"distributed.comm.timeouts.connect": "120s", "distributed.comm.timeouts.tcp": "120s"}),
         distributed.LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
