@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 
 from eegprep.contents.facts import Contents, Spectrum
 from eegprep.contents.sections import montage
@@ -172,7 +174,8 @@ def _spectrum(after: Spectrum, before: Spectrum | None, heading: str) -> Drawing
             )
         )
     floor = max((p for p in after.high if p > 0), default=1.0) * 1e-6
-    lines = [_floored(line, floor) for line in lines]
+    top = max((f for f, p in zip(after.freq_hz, after.high, strict=True) if p >= floor), default=top)
+    lines = [_floored(line, floor, top) for line in lines]
     return Drawing(
         heading=heading,
         svg=line_chart(
@@ -189,20 +192,20 @@ def _spectrum(after: Spectrum, before: Spectrum | None, heading: str) -> Drawing
     )
 
 
-def _floored(line: Line, floor: float) -> Line:
-    """Without what is so far down (a filter's stop band) that it would take the whole axis."""
+def _floored(line: Line, floor: float, top: float) -> Line:
+    """Without what is so far down or up (a filter's stop band) that it would take the whole axis."""
+    inside = [i for i, f in enumerate(line.x) if f is not None and f <= top]
 
-    def above(values: object) -> list[float | None]:
-        return [v if v is not None and v >= floor else None for v in values or ()]  # type: ignore[attr-defined]
+    def above(values: Sequence[float | None], least: float | None = None) -> list[float | None]:
+        picked = [values[i] for i in inside]
+        return [v if v is not None and v >= floor else least for v in picked]
 
-    return Line(
-        label=line.label,
-        x=line.x,
+    return dataclasses.replace(
+        line,
+        x=[line.x[i] for i in inside],
         y=above(line.y),
-        low=None if line.low is None else [None if v is None else max(v, floor) for v in line.low],
-        high=None if line.high is None else [None if v is None or v < floor else v for v in line.high],
-        colour=line.colour,
-        dashed=line.dashed,
+        low=None if line.low is None else above(line.low, floor),
+        high=None if line.high is None else above(line.high),
     )
 
 

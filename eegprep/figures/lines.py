@@ -86,6 +86,10 @@ def _colour(line: Line, place: int) -> int:
     return (place if line.colour is None else line.colour) % N_COLOURS
 
 
+def _class(line: Line, place: int) -> str:
+    return f"line s{_colour(line, place)}" + (" dashed" if line.dashed else "") + (" faint" if line.faint else "")
+
+
 def _binned(line: Line) -> Line:
     """The line as lists of floats, of which none is longer than `MAX_POINTS`."""
     return dataclasses.replace(
@@ -139,7 +143,7 @@ def _runs(line: Line, x_scale: Scale, y_scale: Scale) -> list[list[tuple[float, 
 
 
 def _path(line: Line, place: int, x_scale: Scale, y_scale: Scale) -> Markup:
-    class_ = f"line s{_colour(line, place)}" + (" dashed" if line.dashed else "") + (" faint" if line.faint else "")
+    class_ = _class(line, place)
     parts: list[Markup] = []
     for run in _runs(line, x_scale, y_scale):
         if len(run) == 1:
@@ -194,7 +198,7 @@ def _legend(lines: Sequence[Line], width: float) -> tuple[Markup, float]:
         wide = 26 + text_width(line.label) + 16
         if x + wide > width - 4 and x > 62.0:
             x, y = 62.0, y + 18
-        class_ = f"line s{_colour(line, place)}" + (" dashed" if line.dashed else "")
+        class_ = _class(line, place)
         parts.append(element("line", x1=x, x2=x + 20, y1=y - 4, y2=y - 4, class_=class_))
         parts.append(text(x + 26, y, line.label, class_="key"))
         x += wide

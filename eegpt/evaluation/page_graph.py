@@ -53,18 +53,20 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
         rows = rows[spread(len(rows), MAX_TRIALS)]
         received, pooled_ND, order = _look(model, bank, rows)
         names = trained.vocabulary.names
-        drawings = [_head(task.key, {names[e]: v for e, v in received.items()})]
+        # One electrode has nothing but itself to attend to.
+        drawings = [_head(task.key, {names[e]: v for e, v in received.items()})] if len(received) > 1 else []
         if task.kind == "classification" and len(order) > 2:
             drawings.append(_map(task, pooled_ND, index.label[order]))
-        pairs.append(Row(parts=drawings))
+        if drawings:
+            pairs.append(Row(parts=drawings))
     if not pairs:
         return []
     section = Section(
         anchor="graph",
         heading="Inside the graph",
-        opening="Left, the attention that an electrode receives from all electrodes of a trial, relative to an even "
-        "share (1 is what it would get if all were alike), as the mean over layers and test trials. Right, the graph's "
-        "vector of each test trial along its two directions of greatest variance.",
+        opening="On a head, the attention that an electrode receives from the electrodes of a trial, relative to an "
+        "even share (1 is what it would get if all were alike), as the mean over layers and test trials. As points, "
+        "the graph's vector of each test trial along its two directions of greatest variance.",
         parts=pairs,
     )
     return [section]

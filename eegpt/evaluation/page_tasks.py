@@ -52,13 +52,13 @@ def score_tiles(results: Mapping[str, Any]) -> list[Tile]:
         Tile(
             label="Above chance",
             value=f"{above} of {len(tasks)}",
-            note="tasks whose 95 % interval is",
+            note="tasks, with the whole interval",
             tone="good" if above else "warn",
         ),
         Tile(
-            label="Ahead",
+            label="Ahead of baselines",
             value=f"{best} of {len(tasks)}",
-            note="of every baseline, tasks",
+            note="tasks, of every baseline",
             tone="good" if best == len(tasks) else "warn",
         ),
     ]
@@ -89,7 +89,6 @@ def scores(results: Mapping[str, Any]) -> Section:
         *(Column(label=SHORT.get(m, m.replace("_", " ")), numeric=True) for m in methods),
         Column(label="our model", numeric=True),
         Column(label="95 % interval", numeric=True),
-        Column(label="known"),
     ]
     rows = []
     for key, task in tasks.items():
@@ -102,16 +101,15 @@ def scores(results: Mapping[str, Any]) -> Section:
                 *(_cell(task["baselines"].get(m), task, best) for m in methods),
                 _cell(task.get("model"), task, best),
                 _interval(task.get("model"), task),
-                "; ".join(f"{k['metric'].replace('_', ' ')} {k['value']:g} ({k['who']})" for k in task["known_results"])
-                or None,
             ]
         )
     parts: list[Drawing | Table | Note | Row] = []
     if results.get("leakage"):
         parts.append(Note(text=results["leakage"], tone="bad"))
-    said = [line for line in qualifications(results)[1:] if "known:" not in line and line != results.get("leakage")]
     caption = "Balanced accuracy in percent (R² of regressions)"
-    parts.append(Table(caption=caption, columns=columns, rows=rows, note=". ".join(said) + "." if said else ""))
+    parts.append(Table(caption=caption, columns=columns, rows=rows, note=_said(results)))
+    if known := _known(tasks):
+        parts.append(known)
     parts.append(_bars(tasks, methods))
     parts.append(_everything(tasks))
     return Section(
@@ -120,6 +118,29 @@ def scores(results: Mapping[str, Any]) -> Section:
         opening="On test trials that neither training nor selection saw. The best of each row is bold; intervals are "
         "bootstrapped over people, or over trials where there is one person only.",
         parts=parts,
+    )
+
+
+def _said(results: Mapping[str, Any]) -> str:
+    """What qualifies the table, each sentence once with the tasks that it is about."""
+    about: dict[str, list[str]] = {}
+    for line in qualifications(results)[1:]:
+        key, _, rest = line.partition(": ")
+        if rest.startswith("known:") or line == results.get("leakage"):
+            continue
+        text, keys = (rest, [key]) if key in results["tasks"] else (line, [])
+        about.setdefault(text, []).extend(keys)
+    return " ".join(f"{', '.join(keys) + ': ' if keys else ''}{text}." for text, keys in about.items())
+
+
+def _known(tasks: Mapping[str, Any]) -> Table | None:
+    rows = [[key, k["metric"], float(k["value"]), k["who"]] for key, t in tasks.items() for k in t["known_results"]]
+    if not rows:
+        return None
+    return Table(
+        caption="What others reached",
+        columns=[Column(label="task"), Column(label="score"), Column(label="value", numeric=True), Column(label="who")],
+        rows=rows,
     )
 
 
