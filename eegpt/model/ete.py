@@ -181,11 +181,30 @@ class Attention(nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
         """Scaled dot-product attention, heads joined again: (B, P, D)."""
-        if q.device.type == "cpu" and q.dtype != torch.float32:
+        if q.device.type == "cpu" and q.dtype in (torch.bfloat16, torch.float16):
             y_BHPK = _attention_by_products(q, k, v, mask, causal)
         else:
             y_BHPK = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
         return self.out(y_BHPK.transpose(1, 2).flatten(2))
+
+    def attend_one(
+        self, q: Tensor, k: Tensor, v: Tensor, old_k: Tensor, old_v: Tensor, padding: Tensor | None
+    ) -> Tensor:
+        """Attention of one position to itself and to cached ones, (B, 1, D).
+
+        As `attend` on keys and values joined, but they are not joined: a copy of the cache at every step, kept for
+        the backward pass, would cost as much memory as the cache's rows themselves.
+        """
+        scale = q.shape[-1] ** -0.5
+        score_BH1P = (q @ old_k.to(q.dtype).transpose(-1, -2)) * scale
+        if padding is not None:
+            score_BH1P = score_BH1P.masked_fill(padding, float("-inf"))
+        own_BH11 = (q * k).sum(dim=-1, keepdim=True) * scale
+        score_BH1P = torch.cat((score_BH1P, own_BH11), dim=-1)
+        exact = torch.float32 if q.dtype in (torch.bfloat16, torch.float16) else q.dtype
+        weight_BH1P = score_BH1P.softmax(dim=-1, dtype=exact).to(q.dtype)
+        y_BH1K = weight_BH1P[..., :-1] @ old_v.to(q.dtype) + weight_BH1P[..., -1:] * v
+        return self.out(y_BH1K.transpose(1, 2).flatten(2))
 
 
 def _attention_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
@@ -458,24 +477,27 @@ class ETE(nn.Module):
         if cache.n_positions_B is not None:
             raise UsageError("a padded cache can't be extended", expected="sequences of one length")
         h_B1D, keys, values = self._step(cache, self.token_in(x_BC).unsqueeze(1))
-        return h_B1D.squeeze(1), Cache(keys=tuple(keys), values=tuple(values))
+        grown = [
+            tuple(torch.cat((old, new.to(old.dtype)), dim=2) for old, new in zip(held, own, strict=True))
+            for held, own in ((cache.keys, keys), (cache.values, values))
+        ]
+        return h_B1D.squeeze(1), Cache(keys=grown[0], values=grown[1])
 
     def _step(self, cache: Cache, x_B1D: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The state of one more position, and its own key and value in every layer (B, H, 1, K)."""
         B, P, device = x_B1D.shape[0], cache.n_positions, x_B1D.device
-        mask = None
+        padding = None
         if cache.n_positions_B is None:
             position = torch.full((1,), P, device=device)
         else:
             position = cache.n_positions_B.unsqueeze(1)
-            seen_BP = torch.arange(P, device=device) < position
-            mask = F.pad(seen_BP, (0, 1), value=True)[:, None, None, :]
+            padding = (torch.arange(P, device=device) >= position)[:, None, None, :]
         x_B1D = self._placed(x_B1D, position.expand(B, 1), P + 1)
         rotation = self._rotation(position)
         keys, values = [], []
         for layer, old_k, old_v in zip(self._layers(), cache.keys, cache.values, strict=True):
             q, k, v = layer.qkv(x_B1D, rotation)
-            keys.append(torch.cat((old_k, k.to(old_k.dtype)), dim=2))
-            values.append(torch.cat((old_v, v.to(old_v.dtype)), dim=2))
-            y_B1D = layer.attention.attend(q, keys[-1].to(q.dtype), values[-1].to(q.dtype), mask=mask)
-            x_B1D = layer.rest(x_B1D, y_B1D)
+            keys.append(k)
+            values.append(v)
+            x_B1D = layer.rest(x_B1D, layer.attention.attend_one(q, k, v, old_k, old_v, padding))
         return self.last_norm(x_B1D), keys, values
