@@ -78,8 +78,8 @@ class TransferConfig:
     train_fraction: float = 1.0
     validation_share: float = 0.2
 
-    steps: int = 400
-    batch_size: int = 64
+    steps: int = 250
+    batch_size: int = 32
     lr: float = 1e-3
     encoder_lr_ratio: float = 0.3
     warmup_steps: int = 20
@@ -89,10 +89,10 @@ class TransferConfig:
     label_smoothing: float = 0.1
     class_weights: bool = True
     dropout: float = 0.2
-    electrode_dropout: float = 0.2
+    electrode_dropout: float = 0.5
     average: float = 0.95
     evaluate_every: int = 20
-    patience: int = 200
+    patience: int = 120
     lora_rank: int = 8
     teg_layers: int | None = None
 
