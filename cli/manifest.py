@@ -89,7 +89,7 @@ def diff(
 
 
 def lock(
-    first: Annotated[Path, typer.Argument(help="A lock, or the folder that holds one.")],
+    first: Annotated[Path, typer.Argument(help="A lock, a store or a shard set.")],
     second: Annotated[Path | None, typer.Argument(help="Another lab's, to compare with.")] = None,
     json_output: Json = False,
 ) -> None:
@@ -99,9 +99,10 @@ def lock(
     """
     import json
 
-    from eegprep.manifest.lock import first_difference, read_lock
+    from eegprep.manifest.lock import first_difference
+    from eegprep.manifest.lock_of_set import lock_of
 
-    ours = read_lock(first)
+    ours = lock_of(first)
     if second is None:
         stages = [
             {"stage": s.stage, "inputs": len(s.inputs), "outputs": len(s.outputs), **s.counts} for s in ours.stages
@@ -113,7 +114,7 @@ def lock(
         for stage in stages:
             print(", ".join(f"{k} {v}" for k, v in stage.items()))
         return
-    found = first_difference(ours, read_lock(second))
+    found = first_difference(ours, lock_of(second))
     if json_output:
         print(json.dumps({"equal": found is None, "first_difference": found}, ensure_ascii=False))
     else:

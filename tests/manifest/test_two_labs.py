@@ -14,8 +14,11 @@ from eegprep.electrodes.merge import merge
 from eegprep.ingest import ingest
 from eegprep.manifest import load_manifest, load_manifests
 from eegprep.manifest.lock import first_difference, read_lock
+from eegprep.manifest.lock_of_set import lock_of
 from eegprep.manifest.share import pull, push
 from eegprep.shards import ShardSet, build_shard_set
+
+pytestmark = pytest.mark.slow
 
 SFREQ_HZ = 200
 
@@ -87,6 +90,10 @@ def test_another_file_is_told_by_the_lock(first_lab, tmp_path):
     found = first_difference(read_lock(first_lab / "store"), read_lock(tmp_path / "store"))
     assert found.startswith("stage ingest, inputs: 1 of 6 differ, first ")
     assert "02" in found
+    build_shard_set([tmp_path / "store"], tmp_path / "shards")
+    ours, theirs = lock_of(first_lab / "shards"), lock_of(tmp_path / "shards")
+    assert first_difference(ours, ours) is None
+    assert "stage ingest, inputs: 1 of 6 differ, first ours/02/-/1" in first_difference(ours, theirs)
 
 
 def test_a_set_with_more_electrodes_trains_one_model_with_the_first(first_lab, tmp_path):

@@ -1,0 +1,65 @@
+"""A shard set's own lock, index and hashes, seen as the stages of a lock: to tell where two sets differ first.
+
+A set's `lock.yaml` says how it was cut; what it was made from stands in its index. Together they answer which stage's
+bytes differ first: the raw files (`ingest`, inputs), what was decoded from them before any step (`ingest`, outputs), or
+the set's files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from eegprep.errors import InputError
+from eegprep.manifest import yaml_strict
+from eegprep.manifest.load import dump_manifest, load_manifests
+from eegprep.manifest.lock import LOCK_NAME, Lock, Stage, read_lock
+
+__all__ = ["lock_of"]
+
+_NO_HASH = "0" * 64
+
+
+def lock_of(path: Path) -> Lock:
+    """The lock of a store, of a file, or of a shard set."""
+    path = Path(path)
+    if not (path / "SHA256SUMS").is_file() or not (path / "recordings.parquet").is_file():
+        return read_lock(path)
+    return _of_shard_set(path)
+
+
+def _of_shard_set(path: Path) -> Lock:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    written = yaml_strict.read(path / LOCK_NAME, max_bytes=512 << 20).value
+    if not isinstance(written, dict):
+        raise InputError("not the lock of a shard set", where=path / LOCK_NAME)
+    try:
+        table = pq.ParquetFile(path / "recordings.parquet").read(columns=["id", "source_sha256", "signal_sha256"])
+        rows = table.to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError("the index of the shard set can't be read", where=path, found=error) from error
+    outputs = {}
+    for line in (path / "SHA256SUMS").read_text("utf-8").splitlines():
+        digest, _, name = line.partition("  ")
+        outputs[name] = digest
+    counts = written.get("counts") or {}
+    manifests = {
+        m.name: hashlib.sha256(dump_manifest(m).encode()).hexdigest() for m in load_manifests(path / "manifest.yaml")
+    }
+    parameters = {k: str(written[k]) for k in ("format_version", "block_samples", "max_shard_bytes") if k in written}
+    ingest = Stage(
+        stage="ingest",
+        manifests=manifests,
+        inputs={row["id"]: row["source_sha256"] or _NO_HASH for row in rows},
+        outputs={row["id"]: row["signal_sha256"] or _NO_HASH for row in rows},
+        counts={"recordings": len(rows)},
+    )
+    shard = Stage(
+        stage="shard",
+        parameters=parameters,
+        outputs=outputs,
+        counts={k: int(v) for k, v in counts.items() if str(v).isdigit()},
+    )
+    return Lock(lock=1, versions={"eegprep": str(written.get("eegprep", "unknown"))}, stages=[ingest, shard])
