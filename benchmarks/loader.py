@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import ours
 import torch
-from corpus import BATCH, make_corpus, median_ratio, rate
+from corpus import BATCH, CLOCKS, make_corpus, median_ratio, rate
 from layouts import PEERS, missing
 
 from eegprep.shards import build_shard_set
@@ -41,7 +41,7 @@ def written(peer: Any, corpus: Any, folder: Path) -> Path:
 
 
 def measure_rates(
-    corpus: Any, folder: Path, rounds: int, seconds: float
+    corpus: Any, folder: Path, rounds: int, seconds: float, clock: str
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
     """Windows per second by name and round, and why peers are absent."""
     shards = folder / "ours"
@@ -67,11 +67,11 @@ def measure_rates(
     rates: dict[str, list[float]] = {name: [] for name in sources}
     for k in range(rounds):
         for name, source in sources.items():
-            rates[name].append(rate(lambda source=source, k=k: source(k), seconds))
+            rates[name].append(rate(lambda source=source, k=k: source(k), seconds, clock))
     return rates, absent
 
 
-def measure_trials(corpus: Any, folder: Path, rounds: int, seconds: float) -> dict[str, list[float]]:
+def measure_trials(corpus: Any, folder: Path, rounds: int, seconds: float, clock: str) -> dict[str, list[float]]:
     """Trials with all electrodes per second."""
     whole = folder / "whole"
     whole.mkdir()
@@ -84,7 +84,7 @@ def measure_trials(corpus: Any, folder: Path, rounds: int, seconds: float) -> di
     rates: dict[str, list[float]] = {name: [] for name in sources}
     for _ in range(rounds):
         for name, source in sources.items():
-            rates[name].append(rate(source, seconds))
+            rates[name].append(rate(source, seconds, clock))
     return rates
 
 
@@ -111,6 +111,9 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=98_304, help="windows of 1024 samples (2 KiB each)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="per layout and round")
+    parser.add_argument(
+        "--clock", choices=sorted(CLOCKS), default="wall", help="cpu: where others keep the machine busy"
+    )
     parser.add_argument("--folder", type=Path, help="where to write (a temporary folder by default)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
@@ -121,13 +124,15 @@ def main() -> None:
         corpus = make_corpus(options.windows)
         build_shard_set([ours.CorpusStore(corpus)], folder / "ours", sync=False)
         begun = first_batch_s(folder, options.rounds)
-        trials = measure_trials(corpus, folder, options.rounds, options.seconds)
-        rates, absent = measure_rates(corpus, folder, options.rounds, options.seconds)
+        trials = measure_trials(corpus, folder, options.rounds, options.seconds, options.clock)
+        rates, absent = measure_rates(corpus, folder, options.rounds, options.seconds, options.clock)
         big = index_of(37_500_000, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     limit = rates["limit: sequential copy + convert"]
-    print(f"{corpus.n_windows} windows of 2 KiB in the page cache, batches of {BATCH}, {options.rounds} rounds\n")
+    print(
+        f"{corpus.n_windows} windows of 2 KiB in the page cache, batches of {BATCH}, {options.rounds} rounds, {options.clock} time\n"
+    )
     print("| layout | windows/s | min to max | of the limit | ours is faster by |")
     print("|---|---|---|---|---|")
     for name, values in rates.items():

@@ -61,7 +61,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def verify(
-        shards: Annotated[Path, typer.Argument(help="A shard set.", show_default=False)],
+        shards: Annotated[str, typer.Argument(help="A shard set: a folder or an address.", show_default=False)],
         deep: Annotated[bool, typer.Option(help="Read every byte: all hashes.")] = False,
         rebuild: Annotated[
             list[Path] | None, typer.Option(help="A store to write the set anew from, and compare byte by byte.")
@@ -76,11 +76,14 @@ def register(app: typer.Typer) -> None:
         from eegprep.shards import verify_shard_set
         from eegprep.shards.rebuild import compare_rebuilt
 
+        if "://" in shards:
+            _verify_remote(shards, as_json)
+            return
         with _progress("checking shards") as report:
-            checked = verify_shard_set(shards, deep=deep, workers=workers, progress=report)
+            checked = verify_shard_set(Path(shards), deep=deep, workers=workers, progress=report)
         if rebuild:
             with _progress("writing anew") as report:
-                compare_rebuilt(shards, rebuild, workers=workers, progress=report)
+                compare_rebuilt(Path(shards), rebuild, workers=workers, progress=report)
         if as_json:
             print(json.dumps(dataclasses.asdict(checked) | {"rebuilt": bool(rebuild)}, default=str, indent=1))
             return
@@ -89,6 +92,23 @@ def register(app: typer.Typer) -> None:
             f"({'every byte' if deep else 'index and frames'}: {checked.n_bytes / 1e6:.1f} MB read"
             f"{', rebuilt byte by byte' if rebuild else ''})"
         )
+
+
+def _verify_remote(address: str, as_json: bool) -> None:
+    """Fetch every shard into the cache: each is checked by its hash on the way, and the index at opening."""
+    from eegprep.shards import ShardSet
+
+    opened = ShardSet.open(address)
+    with _progress("fetching shards") as report:
+        for k, shard in enumerate(opened.shards, 1):
+            opened.shard_paths([k - 1])
+            if report is not None:
+                report(shard.name, k, len(opened.shards))
+    n_bytes = sum(s.n_bytes for s in opened.shards)
+    if as_json:
+        print(json.dumps({"path": address, "n_shards": len(opened.shards), "n_bytes": n_bytes}, indent=1))
+    else:
+        print(f"{address}: whole; {len(opened.shards)} shards, {n_bytes / 1e6:.1f} MB, every hash as the index says")
 
 
 def _vocabulary(path: Path | None) -> Any:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import io
 import tarfile
+import tracemalloc
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -277,3 +278,28 @@ def test_an_electrode_without_variation_is_left_out_and_reported(synthetic, tmp_
     summary = build(synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal}), tmp_path / "set")
     assert {(x.electrode, x.code) for x in summary.left_out} == {("Cz", "no_variation")}
     assert {s.name.split("/")[1] for s in ShardSet.open(tmp_path / "set").shards} == {"Pz"}
+
+
+def test_memory_does_not_grow_with_the_recording(synthetic, tmp_path):
+    class Endless(synthetic.MemoryStore):
+        """Samples made when they are asked for."""
+
+        def electrode_uv(self, info, electrode, stretch=None):
+            return (np.arange(stretch.start_sample, stretch.stop_sample) % 1000).astype(np.float32)
+
+    def peak(n_samples):
+        info, _ = synthetic.recording(np.random.default_rng(0), "1", n_samples=100, electrodes=("Cz",))
+        whole = (Stretch(start_sample=0, n_samples=n_samples),)
+        info = dataclasses.replace(info, n_samples=n_samples, stretches=whole)
+        tracemalloc.start()
+        build(
+            Endless(synthetic.manifest(), [info], {}),
+            tmp_path / str(n_samples),
+            block_samples=1 << 16,
+            max_shard_bytes=1 << 30,
+        )
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return highest
+
+    assert peak(1 << 23) < 1.5 * peak(1 << 20) < 16 << 20
