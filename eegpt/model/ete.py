@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -26,101 +26,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from eegprep.errors import UsageError
-from eegpt.model.tokens import Normalise, tokenise
+from eegpt.model.ete_config import ETEConfig, Objective
+from eegpt.model.layers import Layer, Norm, SwiGLU
+from eegpt.model.tokens import tokenise
 
-__all__ = ["ETE", "ETEConfig", "Cache", "Norm", "SwiGLU"]
-
-Objective = Literal["token", "new", "new+spectrum", "masked"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ETEConfig:
-    """Everything that decides the encoder's shape and what its numbers mean; goes to JSON and back.
-
-    Attributes
-    ----------
-    n_layers, width, n_heads : int
-        From the table of sizes.
-    n_electrodes : int
-        Rows of the vocabulary; electrode ids are 0 <= id < n_electrodes.
-    token_samples, token_stride : int
-        C, and the distance between two tokens' first samples.
-    objective : {"token", "new", "new+spectrum", "masked"}
-        Decides the heads and the direction of attention; `masked` looks both ways, all others back only.
-    norm : {"output", "pre"}
-        `x + Norm(Sublayer(x))` as in the paper, or `x + Sublayer(Norm(x))` and a norm after the last layer.
-    position : {"rotary", "learned", "none"}
-        Where the order of tokens comes from (causal attention alone carries some of it).
-    max_tokens : int
-        Longest sequence that learned positions know; the other two know no limit.
-    skip : {"last", "linear", "none"}
-        What the prediction of new samples starts from: the last value, a linear map of the last token, or
-        nothing. Zero states then predict as persistence or linear autoregression do.
-    normalise, fixed_uv, clip
-        See `eegpt.model.tokens`.
-    sfreq_hz, spectrum_hz : float, (float, float)
-        Rate of the stored signal, and lowest and highest frequency that the spectrum head predicts.
-    ffn_ratio : float
-        F / D. Fitted to the paper's parameter counts: 3.5.
-    dropout : float
-        On the sublayers' outputs, in training only.
-    """
-
-    n_layers: int
-    width: int
-    n_heads: int
-    n_electrodes: int = 138
-    token_samples: int = 256
-    token_stride: int = 32
-    objective: Objective = "new+spectrum"
-    norm: Literal["output", "pre"] = "output"
-    position: Literal["rotary", "learned", "none"] = "rotary"
-    max_tokens: int = 128
-    skip: Literal["last", "linear", "none"] = "none"
-    normalise: Normalise = "recording"
-    fixed_uv: float = 20.0
-    clip: float = 15.0
-    sfreq_hz: float = 256.0
-    spectrum_hz: tuple[float, float] = (1.0, 45.0)
-    ffn_ratio: float = 3.5
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.width % self.n_heads or (self.width // self.n_heads) % 2:
-            raise UsageError(
-                "the width does not divide into heads of an even width",
-                found=f"width {self.width}, {self.n_heads} heads",
-                expected="width = heads x an even number",
-            )
-        if not 0 < self.token_stride <= self.token_samples:
-            raise UsageError(
-                "tokens must follow each other without a gap",
-                found=f"token_stride {self.token_stride}, token_samples {self.token_samples}",
-                expected="0 < token_stride <= token_samples",
-            )
-
-    @property
-    def causal(self) -> bool:
-        """Whether a position sees earlier positions only."""
-        return self.objective != "masked"
-
-    @property
-    def tokens_ahead(self) -> int:
-        """Distance to the first later token that shares no sample with this one (8 for 256 samples every 32)."""
-        return -(-self.token_samples // self.token_stride)
-
-    @property
-    def spectrum_bins(self) -> tuple[int, int]:
-        """First and one-past-last bin of a token's real Fourier transform that lie in `spectrum_hz`."""
-        step_hz = self.sfreq_hz / self.token_samples
-        first = max(1, math.ceil(self.spectrum_hz[0] / step_hz - 1e-9))
-        return first, max(first, min(self.token_samples // 2, math.floor(self.spectrum_hz[1] / step_hz + 1e-9)) + 1)
-
-    @property
-    def n_spectrum(self) -> int:
-        """Outputs of the spectrum head; 0 where the objective has none."""
-        first, stop = self.spectrum_bins
-        return stop - first if self.objective == "new+spectrum" else 0
+__all__ = ["ETE", "ETEConfig", "Cache", "Norm", "Objective", "SwiGLU"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,129 +45,6 @@ class Cache:
     def n_positions(self) -> int:
         """P: positions held, padding included."""
         return self.keys[0].shape[2]
-
-
-class Norm(nn.LayerNorm):
-    """Layer norm over D with a gain and no bias: one fused kernel on every device, unlike a root-mean-square norm."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width, bias=False)
-
-
-class SwiGLU(nn.Module):
-    """`W_out(silu(W_gate x) * W_up x)`, the two inner matrices as one."""
-
-    def __init__(self, width: int, inner: int) -> None:
-        super().__init__()
-        self.gate_up = nn.Linear(width, 2 * inner, bias=False)
-        self.out = nn.Linear(inner, width, bias=False)
-
-    def forward(self, x_BPD: Tensor) -> Tensor:
-        gate_BPF, up_BPF = self.gate_up(x_BPD).chunk(2, dim=-1)
-        return self.out(F.silu(gate_BPF) * up_BPF)
-
-
-class Attention(nn.Module):
-    """Multi-head attention with one matrix for queries, keys and values."""
-
-    def __init__(self, config: ETEConfig) -> None:
-        super().__init__()
-        self.n_heads = config.n_heads
-        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
-        self.out = nn.Linear(config.width, config.width, bias=False)
-
-    def project(self, x_BPD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (B, H, P, K), rotated where positions are rotary."""
-        B, P, D = x_BPD.shape
-        qkv = self.qkv(x_BPD).view(B, P, 3, self.n_heads, D // self.n_heads)
-        if rotation is None:
-            q_BPHK, k_BPHK, v_BPHK = qkv.unbind(2)
-        else:
-            # Queries and keys lie side by side, so one pass rotates both.
-            qk, v_BPHK = qkv.split((2, 1), dim=2)
-            q_BPHK, k_BPHK = _rotate(qk, rotation).unbind(2)
-            v_BPHK = v_BPHK.squeeze(2)
-        return q_BPHK.transpose(1, 2), k_BPHK.transpose(1, 2), v_BPHK.transpose(1, 2)
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """Scaled dot-product attention, heads joined again: (B, P, D)."""
-        if q.device.type == "cpu" and q.dtype in (torch.bfloat16, torch.float16):
-            y_BHPK = _attention_by_products(q, k, v, mask, causal)
-        else:
-            y_BHPK = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
-        return self.out(y_BHPK.transpose(1, 2).flatten(2))
-
-    def attend_one(
-        self, q: Tensor, k: Tensor, v: Tensor, old_k: Tensor, old_v: Tensor, padding: Tensor | None
-    ) -> Tensor:
-        """Attention of one position to itself and to cached ones, (B, 1, D).
-
-        As `attend` on keys and values joined, but they are not joined: a copy of the cache at every step, kept for
-        the backward pass, would cost as much memory as the cache's rows themselves.
-        """
-        scale = q.shape[-1] ** -0.5
-        score_BH1P = (q @ old_k.to(q.dtype).transpose(-1, -2)) * scale
-        if padding is not None:
-            score_BH1P = score_BH1P.masked_fill(padding, float("-inf"))
-        own_BH11 = (q * k).sum(dim=-1, keepdim=True) * scale
-        score_BH1P = torch.cat((score_BH1P, own_BH11), dim=-1)
-        exact = torch.float32 if q.dtype in (torch.bfloat16, torch.float16) else q.dtype
-        weight_BH1P = score_BH1P.softmax(dim=-1, dtype=exact).to(q.dtype)
-        y_BH1K = weight_BH1P[..., :-1] @ old_v.to(q.dtype) + weight_BH1P[..., -1:] * v
-        return self.out(y_BH1K.transpose(1, 2).flatten(2))
-
-
-def _attention_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """Attention as two matrix products and a float32 softmax.
-
-    For bfloat16 on a CPU: the fused kernel's backward pass does not use the CPU's matrix unit there and takes
-    ten times as long (38 ms against 2.3 ms for 256 sequences of 25 positions and 4 heads of 32, 2 threads).
-    """
-    score = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).float()
-    if causal:
-        P = score.shape[-1]
-        score = score + torch.full((P, P), float("-inf"), device=score.device).triu(1)
-    if mask is not None:
-        score = score.masked_fill(~mask, float("-inf"))
-    return score.softmax(dim=-1).to(v.dtype) @ v
-
-
-def _rotate(x_BPNHK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn pairs (i, i + K/2) of the last axis by the position's angles; see `ETE._rotation`."""
-    cos, sin = (r.to(x_BPNHK.dtype) for r in rotation)
-    a, b = x_BPNHK.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
-
-
-class Layer(nn.Module):
-    """Attention, then SwiGLU, each with its residual and its norm where the configuration wants it."""
-
-    def __init__(self, config: ETEConfig) -> None:
-        super().__init__()
-        self.output_norm = config.norm == "output"
-        self.attention = Attention(config)
-        self.ffn = SwiGLU(config.width, int(config.ffn_ratio * config.width))
-        self.attention_norm = Norm(config.width)
-        self.ffn_norm = Norm(config.width)
-        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
-
-    def qkv(self, x_BPD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of the layer's input."""
-        return self.attention.project(x_BPD if self.output_norm else self.attention_norm(x_BPD), rotation)
-
-    def rest(self, x_BPD: Tensor, y_BPD: Tensor) -> Tensor:
-        """The layer's output from its input and its attention's output."""
-        if self.output_norm:
-            x_BPD = x_BPD + self.dropout(self.attention_norm(y_BPD))
-            return x_BPD + self.dropout(self.ffn_norm(self.ffn(x_BPD)))
-        x_BPD = x_BPD + self.dropout(y_BPD)
-        return x_BPD + self.dropout(self.ffn(self.ffn_norm(x_BPD)))
-
-    def forward(
-        self, x_BPD: Tensor, rotation: tuple[Tensor, Tensor] | None, mask: Tensor | None, causal: bool
-    ) -> Tensor:
-        q, k, v = self.qkv(x_BPD, rotation)
-        return self.rest(x_BPD, self.attention.attend(q, k, v, mask=mask, causal=causal))
 
 
 class ETE(nn.Module):
@@ -421,7 +208,9 @@ class ETE(nn.Module):
 
     def _start(self, x_BTC: Tensor) -> Tensor:
         """What the prediction of the new samples starts from, (B, T, stride) or (B, T, 1)."""
-        return x_BTC[..., -1:] if self.skip is None else self.skip(x_BTC)
+        if self.skip is None:
+            return x_BTC[..., -1:]
+        return F.linear(x_BTC, self.skip.weight)
 
     def spectrum(self, h_BPD: Tensor) -> Tensor:
         """Log power of the next token that shares no sample with what was seen, (B, P, n_spectrum)."""

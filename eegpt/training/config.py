@@ -1,7 +1,8 @@
 """Everything that can be set about pre-training, in one frozen dataclass.
 
-Defaults are the paper's where it states them (rate 1e-4, cosine, batch 4096, 3 epochs, windows of 4 s, tokens
-of 1 s every 1/8 s) and ours elsewhere; docs/results/pretraining.md has the measurements behind ours.
+Defaults are the paper's where it states them and they fit any amount of data (cosine, 3 epochs, windows of
+4 s, tokens of 1 s every 1/8 s); where the paper's numbers suit its 37.5 million windows alone (rate, batch),
+0 stands for a rule that scales. docs/results/pretraining.md has the measurements.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class PretrainConfig:
     hidden_share : float
         Share of a window's tokens that one hidden span covers (objective `masked`).
     window_samples : tuple of int
-        Window lengths. Several may be given, longest first, for sets whose blocks differ much in length: a
-        batch holds windows of one length, and an epoch goes once through the windows of every length.
+        Window lengths; a batch holds windows of one length, and an epoch goes once through the windows of
+        every length. Empty: 1024, and for data sets whose stretches are all shorter, what fits them.
     window_stride : int
         Distance of two windows' first samples; 0 for windows side by side.
     train_splits, heldout_splits : tuple of str
@@ -44,13 +45,17 @@ class PretrainConfig:
         Use these alone; empty for all.
     max_windows : int
         Train on so many windows per epoch at most (a data fraction, for scaling studies); 0 for all.
-    epochs, steps : float, int
-        Length of training; `steps` wins where it is not 0.
+    epochs, min_steps, steps : float, int, int
+        Length of training: so many epochs, but `min_steps` at least (small data need more epochs); `steps`
+        wins over both where it is not 0.
     batch_size, micro_batch : int
         Windows per optimiser step over all processes, and windows per process and forward pass; the rest is
-        accumulated.
+        accumulated. A batch size of 0 is the largest power of two from 128 to 4096 that leaves 64 steps or
+        more in an epoch.
     lr, min_lr_ratio, warmup_steps, betas, weight_decay, clip_norm
         AdamW; cosine from `lr` to `min_lr_ratio * lr` after a linear warm-up; clipping of the gradient's norm.
+        A rate of 0 is 1e-3 at Base's width and falls with the square root of the width. (The paper's 1e-4 is
+        for batches of 4096 and 27,000 steps; a few hundred steps need more.)
     random_offset : bool
         Augmentation: start each window up to one stride later, differently in every epoch.
     flip : bool
@@ -87,7 +92,7 @@ class PretrainConfig:
     objective: Objective = "new+spectrum"
     norm: Literal["output", "pre"] = "output"
     position: Literal["rotary", "learned", "none"] = "rotary"
-    skip: Literal["last", "linear", "none"] = "none"
+    skip: Literal["last", "linear", "none"] = "last"
     max_tokens: int = 128
     normalise: Normalise = "recording"
     fixed_uv: float = 20.0
@@ -96,7 +101,7 @@ class PretrainConfig:
     spectrum_weight: float = 0.25
     hidden_share: float = 0.6
 
-    window_samples: tuple[int, ...] = (1024,)
+    window_samples: tuple[int, ...] = ()
     window_stride: int = 0
     train_splits: tuple[str, ...] = ("train",)
     heldout_splits: tuple[str, ...] = ("validation", "test")
@@ -105,12 +110,13 @@ class PretrainConfig:
     max_windows: int = 0
 
     epochs: float = 3.0
+    min_steps: int = 400
     steps: int = 0
-    batch_size: int = 4096
+    batch_size: int = 0
     micro_batch: int = 256
-    lr: float = 1e-4
+    lr: float = 0.0
     min_lr_ratio: float = 0.1
-    warmup_steps: int = 100
+    warmup_steps: int = 50
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.05
     clip_norm: float = 1.0
@@ -134,22 +140,19 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         size(self.size)
-        self._positive("micro_batch", "batch_size", "log_every", "lr", "clip_norm", "heldout_windows")
+        self._positive("micro_batch", "log_every", "clip_norm", "heldout_windows")
         if self.batch_size % self.micro_batch and self.batch_size > self.micro_batch:
             raise UsageError(
                 "a batch is no whole number of micro batches",
                 found=f"batch_size {self.batch_size}, micro_batch {self.micro_batch}",
                 expected="batch_size a multiple of micro_batch",
             )
-        if not self.window_samples:
-            raise UsageError("no window length", expected="window_samples with one length or more")
         if set(self.train_splits) & set(self.heldout_splits):
             raise UsageError(
                 "a split can't be both trained on and held out",
                 found=", ".join(sorted(set(self.train_splits) & set(self.heldout_splits))),
             )
-        ahead = -(-self.token_samples // self.token_stride)
-        needed = {"new+spectrum": ahead + 1, "masked": ahead + 2}.get(self.objective, 2)
+        needed = self.tokens_needed
         for n_samples in self.window_samples:
             tokens = n_tokens(n_samples, token_samples=self.token_samples, token_stride=self.token_stride)
             if tokens < needed:
@@ -159,6 +162,23 @@ class PretrainConfig:
                     expected=f"at least {needed} tokens",
                     todo="set shorter tokens (token_samples) or longer windows (window_samples)",
                 )
+
+    @property
+    def tokens_needed(self) -> int:
+        """Tokens that a window must have for the objective to score anything."""
+        ahead = -(-self.token_samples // self.token_stride)
+        return {"new+spectrum": ahead + 1, "masked": ahead + 2}.get(self.objective, 2)
+
+    def batch(self, n_windows: int) -> int:
+        """Windows per optimiser step for an epoch of so many windows."""
+        size = self.batch_size or 4096
+        while not self.batch_size and size > 128 and n_windows < 64 * size:
+            size //= 2
+        return size
+
+    def rate(self, width: int) -> float:
+        """The highest learning rate of a model of that width."""
+        return self.lr or 1e-3 * (128 / width) ** 0.5
 
     def _positive(self, *names: str) -> None:
         for name in names:

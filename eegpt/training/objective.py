@@ -118,7 +118,8 @@ class Pretraining(nn.Module):
         if config.objective == "token":
             token = (ete.predict(h_BPD, x_BTC[:, :-1]).float() - x_BTC[:, 1:]).square().mean()
             return {"loss": token, "token": token.detach()}
-        new = (ete.predict(h_BPD, x_BTC[:, :-1], new_only=True).float() - x_BTC[:, 1:, -config.token_stride :]).square().mean()
+        predicted = ete.predict(h_BPD, x_BTC[:, :-1], new_only=True).float()
+        new = (predicted - x_BTC[:, 1:, -config.token_stride :]).square().mean()
         if config.objective == "new":
             return {"loss": new, "new": new.detach()}
         # Position p has seen token p - 1 last; the first that shares no sample with it is p - 1 + tokens_ahead.

@@ -111,14 +111,15 @@ class _Trainer:
         self.batches = Batches(
             [index for index, _ in data.train],
             [order for _, order in data.train],
-            batch_size=config.batch_size,
+            batch_size=config.batch(sum(len(index) for index, _ in data.train)),
             seed=config.seed,
             max_windows=config.max_windows,
             random_offset=config.random_offset,
         )
-        self.steps = config.steps or max(1, round(config.epochs * self.batches.per_epoch))
+        self.steps = config.steps or max(config.min_steps, round(config.epochs * self.batches.per_epoch))
         torch.manual_seed(config.seed)
         self.encoder_config = config.encoder(len(data.vocabulary))
+        self.lr = config.rate(self.encoder_config.width)
         self.ete = ETE(self.encoder_config)
         recompute = config.recompute == "yes" or (config.recompute == "auto" and self.encoder_config.width >= 896)
         self.ete.recompute = recompute
@@ -233,7 +234,7 @@ class _Trainer:
         config, here, step = self.config, self.here, self.state.step
         factor = cosine(step, steps=self.steps, warmup=config.warmup_steps, floor=config.min_lr_ratio)
         for group in self.optimiser.param_groups:
-            group["lr"] = config.lr * factor
+            group["lr"] = self.lr * factor
         # Dropout, too, follows from the step alone.
         torch.manual_seed(config.seed * 1_000_003 + step * here.world + here.rank)
         n_global = int(here.sum(torch.tensor(len(rows))).item())
@@ -261,7 +262,7 @@ class _Trainer:
         norm = nn.utils.clip_grad_norm_(self.ete.parameters(), config.clip_norm)
         norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
         summed = here.sum(torch.stack(list(totals.values()))).tolist()
-        record = {**dict(zip(totals, summed, strict=True)), "grad_norm": float(norm), "lr": config.lr * factor}
+        record = {**dict(zip(totals, summed, strict=True)), "grad_norm": float(norm), "lr": self.lr * factor}
         if not all(map(torch.isfinite, map(torch.tensor, (record["loss"], record["grad_norm"])))):
             raise self._not_finite(epoch, number, rows, record)
         self.optimiser.step()
@@ -354,4 +355,4 @@ def _optimiser(ete: ETE, config: PretrainConfig, here: Runtime) -> torch.optim.A
         embedding = name in ("electrode.weight", "position.weight", "hidden_token")
         (others if parameter.dim() < 2 or embedding else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=True)
+    return torch.optim.AdamW(groups, lr=1.0, betas=config.betas, fused=True)

@@ -59,7 +59,7 @@ def heldout_report(trainer: _Trainer) -> dict[str, Any]:
 def final_report(trainer: _Trainer) -> dict[str, Any]:
     """Errors on every held-out split beside zero, persistence and linear autoregression, and what they rest on."""
     config = trainer.config
-    linear = linear_for(trainer.ete, trainer.data.train[0][0], config.linear_windows) if trainer.data.heldout else None
+    linear = linear_for(trainer.ete, trainer.data.reference, config.linear_windows) if trainer.data.heldout else None
     splits = {
         split: _errors(trainer, index, config.final_windows, linear) for split, index in trainer.data.heldout.items()
     }

@@ -20,9 +20,13 @@ from eegprep.files import sha256_file
 from eegprep.shards import ShardSet
 from eegprep.splits import Seen, SeenRecording
 from eegpt.data import SampleOrder, WindowIndex
+from eegpt.data.spans import Spans
+from eegpt.model.tokens import n_tokens
 from eegpt.training.config import PretrainConfig
 
 __all__ = ["PretrainData", "open_windows", "spread"]
+
+USUAL_WINDOW = 1024  # samples: the paper's 4 s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,9 @@ class PretrainData:
     train : tuple of (index, order)
         One pair per window length that has windows, longest first.
     heldout : dict of str to index
-        Held-out windows of the longest trained length, by split.
+        Held-out windows of one length, by split: the trained length with most tokens to predict.
+    reference : index
+        Windows of that length to train on, which the linear predictor is fitted to.
     vocabulary : Vocabulary
     recordings : tuple of str
         Names that a batch's recording numbers mean.
@@ -46,6 +52,7 @@ class PretrainData:
 
     train: tuple[tuple[Any, Any], ...]
     heldout: dict[str, Any]
+    reference: Any
     vocabulary: Vocabulary
     recordings: tuple[str, ...]
     fingerprints: dict[str, str]
@@ -57,7 +64,7 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
     if not shards:
         raise UsageError("no shard set to train on", todo="name one or more with --shards")
     sets = [ShardSet.open(Path(s)) for s in shards]
-    lengths = sorted(set(config.window_samples), reverse=True)
+    lengths = sorted(set(config.window_samples), reverse=True) or _fitting_lengths(sets, config)
     train = [
         (index, SampleOrder(len(index), config.seed))
         for n_samples in lengths
@@ -68,23 +75,50 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
         raise UsageError(
             "there is no window to train on",
             found=f"splits {', '.join(map(repr, present))} in the shard sets",
-            expected=f"stretches of {lengths[-1]} samples or more in {', '.join(config.train_splits)}",
+            expected=f"stretches of {(lengths or [_shortest(config)])[-1]} samples or more in "
+            f"{', '.join(config.train_splits)}",
             todo="set window_samples to shorter lengths, or train_splits to what the shard sets have",
         )
     first = train[0][0]
+    reference = max((index for index, _ in train), key=lambda i: _n_predicted(i, config))
     heldout = {}
     for split in config.heldout_splits:
-        index = _index(sets, config, first.n_samples, (split,))
+        index = _index(sets, config, reference.n_samples, (split,))
         if index is not None:
             heldout[split] = index
     return PretrainData(
         train=tuple(train),
         heldout=heldout,
+        reference=reference,
         vocabulary=first.vocabulary,
         recordings=tuple(first.recording_ids),
         fingerprints=_fingerprints(shards),
         seen=_seen(sets, config),
     )
+
+
+def _shortest(config: PretrainConfig) -> int:
+    return config.token_samples + (config.tokens_needed - 1) * config.token_stride
+
+
+def _n_predicted(index: Any, config: PretrainConfig) -> int:
+    """Tokens to predict in all windows of an index."""
+    tokens = n_tokens(index.n_samples, token_samples=config.token_samples, token_stride=config.token_stride)
+    return len(index) * (tokens - 1)
+
+
+def _fitting_lengths(sets: list[ShardSet], config: PretrainConfig) -> list[int]:
+    """For each data set the length of its longest stretch, cut to whole tokens and to the usual length."""
+    spans = Spans(sets)
+    names = [name for s in sets for name in s.recordings.dataset]
+    longest: dict[str, int] = {}
+    for recording, n_samples in zip(spans.recording.tolist(), spans.n_samples.tolist(), strict=True):
+        if not config.datasets or names[recording] in config.datasets:
+            longest[names[recording]] = max(longest.get(names[recording], 0), n_samples)
+    C, K = config.token_samples, config.token_stride
+    usual = max(USUAL_WINDOW, _shortest(config))
+    whole = {C + (min(n, usual) - C) // K * K for n in longest.values() if n >= _shortest(config)}
+    return sorted(whole, reverse=True)
 
 
 def _seen(sets: Sequence[ShardSet], config: PretrainConfig) -> Seen:

@@ -52,6 +52,7 @@ def memory_data(*, n: int = 96, lengths: tuple[int, ...] = (128,), heldout: int 
     train = tuple((MemoryIndex(n, length, i), SampleOrder(max(n, 1), 5)) for i, length in enumerate(lengths))
     return PretrainData(
         train=train,
+        reference=train[0][0],
         heldout={"validation": MemoryIndex(heldout, lengths[0], 99)} if heldout else {},
         vocabulary=Vocabulary.base(),
         recordings=("set/01/-/-",),
