@@ -88,43 +88,35 @@ def register(app: typer.Typer) -> None:
 
 
 def _find(dataset: str, source: Path | None) -> tuple[Manifest, Path | None]:
-    """The manifest, and the folder of its files where that is known."""
+    """The manifest, and the folder of its files where they are on this machine."""
     from eegprep.errors import UsageError, nearest
     from eegprep.manifest import catalogue, find_manifest
-    from eegprep.sources import manifest_for_path
+    from eegprep.sources.locate import DATA_VARIABLE, beside, find_argument
 
-    if dataset.startswith("moabb:"):
-        from eegprep.sources.locate import find_argument
-
-        return find_argument(dataset, source)
     names = [m.name for m in catalogue()]
     path = Path(dataset)
-    if dataset in names or (dataset.endswith((".yaml", ".yml")) and not path.is_dir()):
-        if dataset not in names and not path.is_file():
-            raise UsageError("there is no such manifest", where=path)
-        return _with_folder(find_manifest(dataset), source)
-    if not path.exists():
-        raise UsageError(
-            f"{dataset!r} is neither a data set of the catalogue nor a file or folder",
-            expected="a name of `eegprep datasets`, a manifest (.yaml), a folder or a file",
-            todo=nearest(dataset, names) or "check the path",
-        )
-    if source is not None:
-        raise UsageError("--source goes with a data set's name or manifest", found=f"the plain path {dataset}")
-    return manifest_for_path(path), path
-
-
-def _with_folder(manifest: Manifest, source: Path | None) -> tuple[Manifest, Path | None]:
+    is_manifest = path.suffix.lower() in (".yaml", ".yml") and not path.is_dir()
+    if is_manifest and not path.is_file():
+        raise UsageError("there is no such manifest", where=path)
+    if dataset.startswith("moabb:") or not (is_manifest or dataset in names):
+        if not dataset.startswith("moabb:") and not path.exists():
+            raise UsageError(
+                f"{dataset!r} is neither a data set of the catalogue nor a file or folder",
+                expected="a name of `eegprep datasets`, a manifest (.yaml), moabb:CODE, a folder or a file",
+                todo=nearest(dataset, names) or "check the path",
+            )
+        if source is not None and path.exists():
+            raise UsageError("--source goes with a data set's name or manifest", found=f"the plain path {dataset}")
+        return find_argument(dataset, source)
+    manifest = find_manifest(dataset)
     if source is not None:
         return manifest, source
     if manifest.source.kind in ("moabb", "mne"):
-        from eegprep.sources.locate import data_folder
-
-        return manifest, data_folder(manifest)
-    root = os.environ.get("EEGPT_DATA")
+        return find_argument(dataset)
+    root = os.environ.get(DATA_VARIABLE)
     if root and (Path(root) / manifest.name).is_dir():
         return manifest, Path(root) / manifest.name
-    return manifest, None
+    return manifest, beside(path, manifest) if is_manifest else None
 
 
 def _fetched(manifest: Manifest) -> Path:
@@ -170,9 +162,14 @@ def _downloads() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Any]:
-    """A bar with rate and time left, on a terminal only."""
+    """The plan in one line; then a bar with rate and time left, on a terminal only."""
+
+    def plan(done: int, total: int, done_bytes: int, n_bytes: int) -> None:
+        before = f", {done} of them done before" if done else ""
+        print(f"plan: {total} recordings, {n_bytes / 1e6:.1f} MB{before}", file=sys.stderr)
+
     if not sys.stderr.isatty():
-        yield None
+        yield lambda done, total, done_bytes, n_bytes, last: last or plan(done, total, done_bytes, n_bytes)
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
@@ -190,6 +187,10 @@ def _progress() -> Iterator[Any]:
         task = bar.add_task("ingest", total=None, count="", last="")
 
         def report(done: int, total: int, done_bytes: int, n_bytes: int, last: str) -> None:
+            if not last:
+                plan(done, total, done_bytes, n_bytes)
+                # What was done before says nothing on the rate of this run.
+                bar.reset(task, total=n_bytes, completed=done_bytes)
             bar.update(task, completed=done_bytes, total=n_bytes, count=f"{done}/{total}", last=last)
 
         yield report

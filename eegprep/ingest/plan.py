@@ -90,7 +90,7 @@ def make_plan(
 
 def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
     digest = hashlib.sha256(shared)
-    digest.update(repr(sorted(planned.attributes.items())).encode())
+    digest.update(repr((sorted(planned.attributes.items()), planned.n_bytes)).encode())
     for name in planned.files:
         path = folder / name if folder.is_dir() else folder.parent / name
         parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

@@ -13,7 +13,7 @@ from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.implicit import manifest_for_path
 
-__all__ = ["DATA_VARIABLE", "data_folder", "find_argument"]
+__all__ = ["DATA_VARIABLE", "beside", "data_folder", "find_argument"]
 
 #: A folder with one folder per data set.
 DATA_VARIABLE = "EEGPT_DATA"
@@ -37,14 +37,14 @@ def find_argument(word: str, source: Path | None = None) -> tuple[Manifest, Path
     path = Path(word)
     if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
         manifest = load_manifest(path)
-        return manifest, data_folder(manifest, source or _beside(path, manifest))
+        return manifest, data_folder(manifest, source or beside(path, manifest))
     if path.exists() and word not in {m.name for m in catalogue()}:
         return manifest_for_path(path), path
     manifest = find_manifest(word)
     return manifest, data_folder(manifest, source)
 
 
-def _beside(path: Path, manifest: Manifest) -> Path | None:
+def beside(path: Path, manifest: Manifest) -> Path | None:
     """A manifest's own folder, where it holds files that the manifest's patterns fit."""
     from eegprep.sources.patterns import compile_pattern, match, walk
 

@@ -52,6 +52,8 @@ def test_a_manifest_with_its_folder_becomes_a_store(run: Run, manifest_file: Pat
     assert out.startswith("stores/toy: 6 recordings of 3 subjects, 3 electrodes, 0.04 h")
     assert "task state: 30 trials" in out
     assert "left out, channel, ecg: 6" in err
+    assert err.startswith("plan: 6 recordings, 0.")
+    assert "6 of them done before" in run(manifest_file, "--source", folder, "--workers", "0")[2]
     assert (Path("stores/toy") / "lock.yaml").is_file()
 
 
