@@ -2,3 +2,4 @@
 
 Read in this order: `tokens.py`, `ete_config.py`, `layers.py`, `ete.py`, `teg.py`, `heads.py`, `sizes.py`.
 Nothing here reads a file.
+"""
