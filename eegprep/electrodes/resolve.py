@@ -24,6 +24,9 @@ __all__ = ["Resolution", "Channel", "NamedChannel", "Rule", "resolve", "resolve_
 # Neighbours of the base vocabulary are 15 to 30 mm apart, so half of the smallest gap keeps the answer unique.
 POSITION_TOLERANCE_M = 0.0075
 
+# Formats hold 8 to 80 characters; hints for more would only cost time.
+_LONGEST_NAME = 120
+
 # Codes of a channel that got in, from the strongest evidence to the weakest: the order of the duplicate rule.
 MATCHED = ("manifest", "system", "matched", "alias", "derivation", "position")
 
@@ -133,6 +136,8 @@ def _by_system(vocabulary: Vocabulary, channel: str, name: str, system: str) -> 
 def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequence[float] | None) -> Resolution:
     if not name:
         return _out(channel, "unnamed", "it has no name")
+    if len(name) > _LONGEST_NAME:
+        return _out(channel, "unknown_name", f"a name of {len(name)} characters is no name of the vocabulary")
     if name in vocabulary:
         electrode = vocabulary.canonical(name)
         if electrode.casefold() == name.casefold():

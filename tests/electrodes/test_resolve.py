@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eegprep.electrodes import Vocabulary, resolve_all
 from eegprep.electrodes.systems import SYSTEMS, table
@@ -193,3 +196,28 @@ def test_the_manifest_goes_before_everything():
 def test_derivations_between_two_electrodes_can_be_left_out_but_not_a_common_reference():
     found = resolve_all(BASE, [Chan("F3-C3"), Chan("F4-REF"), Chan("P3-A2")], derivations="leave_out")
     assert [r.code for r in found] == ["derivation_left_out", "derivation", "derivation"]
+
+
+@settings(max_examples=300)
+@given(
+    st.text(max_size=60) | st.from_regex(r"[A-Za-z0-9 .:_\-()]{0,40}"), st.sampled_from(["eeg", "unknown", "Misc", "x"])
+)
+def test_any_text_is_resolved_to_one_electrode_or_one_reason(name, kind):
+    found = BASE.resolve(name, kind=kind)
+    assert found.code
+    assert found.reason
+    assert found.electrode is None or found.electrode in BASE.names
+
+
+def test_a_name_as_long_as_a_book_takes_no_time():
+    start = time.monotonic()
+    for name in (
+        "A" * 200_000,
+        "eog " * 50_000,
+        "F" * 100_000 + "-" + "C" * 100_000,
+        "-" * 100_000,
+        " " * 100_000 + "Cz",
+    ):
+        BASE.resolve(name)
+    assert time.monotonic() - start < 2
+    assert BASE.resolve("A" * 200_000).code == "unknown_name"

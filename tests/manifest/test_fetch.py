@@ -7,9 +7,11 @@ import hashlib
 import http.server
 import io
 import stat
+import sys
 import tarfile
 import threading
 import time
+import types
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -311,3 +313,29 @@ def test_what_was_fetched_by_wheel_is_not_fetched_again(tmp_path, monkeypatch):
     (tmp_path / "EyesOpenShut_TRAIN.ts").unlink()
     fetch(manifest, tmp_path)
     assert len(calls) == 2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_moabb_data_sets_are_looked_up_among_its_classes_alone(tmp_path, monkeypatch):
+    base = types.ModuleType("moabb.datasets.base")
+    base.BaseDataset = type("BaseDataset", (), {})
+    fetched = []
+
+    class Cho2017(base.BaseDataset):
+        def download(self, path):
+            fetched.append(path)
+
+    names = types.ModuleType("moabb.datasets")
+    names.Cho2017, names.system = Cho2017, lambda: fetched.append("run")
+    package = types.ModuleType("moabb")
+    package.datasets, package.__version__ = names, "0"
+    for name, module in {"moabb": package, "moabb.datasets": names, "moabb.datasets.base": base}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    manifest = find_manifest("cho2017")
+    fetch(manifest, tmp_path)
+    assert fetched == [str(tmp_path)]
+    for code in ("system", "Cho2018"):
+        wrong = manifest.model_copy(update={"source": manifest.source.model_copy(update={"code": code})})
+        with pytest.raises(UsageError, match="has no data set"):
+            fetch(wrong, tmp_path)
+    assert len(fetched) == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eegprep.errors import UsageError
 from eegprep.manifest import yaml_strict
@@ -95,3 +97,43 @@ def test_a_file_that_is_no_text_is_one_clear_error(tmp_path):
         yaml_strict.read(tmp_path / "absent.yaml")
     with pytest.raises(UsageError, match="no such file"):
         yaml_strict.read(tmp_path)
+
+
+@settings(max_examples=300)
+@given(st.text(max_size=200) | st.text(alphabet="ab:-?[]{},&*!|>%@`#'\"\n ~", max_size=60))
+def test_any_text_is_parsed_to_plain_data_or_refused(text):
+    def plain(value):
+        if isinstance(value, dict):
+            return all(isinstance(k, str) and plain(v) for k, v in value.items())
+        return all(plain(v) for v in value) if isinstance(value, list) else value is None or isinstance(value, str)
+
+    value, where = None, "text"
+    try:
+        value = yaml_strict.parse(text).value
+    except UsageError as error:
+        where = error.where
+    assert plain(value)
+    assert where.startswith("text")
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("bytes") / "x.yaml"
+    path.write_bytes(data)
+    where = str(path)
+    try:
+        yaml_strict.read(path)
+    except UsageError as error:
+        where = error.where
+    assert where.startswith(str(path))
+
+
+def test_both_parsers_agree(monkeypatch):
+    import yaml
+
+    text = "a: 010\nb: [~, null, '', \"x\"]\nc:\n  - {d: no}\n  -\n"
+    with_c = yaml_strict.parse(text)
+    monkeypatch.setattr(yaml_strict, "_LOADER", yaml.SafeLoader)
+    assert yaml_strict.parse(text) == with_c
+    assert with_c.value == {"a": "010", "b": [None, None, "", "x"], "c": [{"d": "no"}, None]}
