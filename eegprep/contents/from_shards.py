@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eegprep.contents.datasets import dataset_facts
 from eegprep.contents.facts import Contents, DatasetFacts, ElectrodeFacts, LeftOutGroup, RecordingFacts, TrialCount
-from eegprep.contents.from_store import dataset_facts
 from eegprep.contents.signal import ElectrodeSignal, look_at
 from eegprep.recording import STANDARD_SFREQ_HZ, Stretch
 from eegprep.shards import ShardSet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.contents.before import spectra_before
+from eegprep.contents.datasets import dataset_facts
 from eegprep.contents.facts import (
     Contents,
-    DatasetFacts,
     ElectrodeFacts,
     Failure,
     RecordingFacts,
@@ -29,7 +29,7 @@ from eegprep.manifest.schema import Manifest
 from eegprep.recording import RecordingInfo
 from eegprep.store import Store
 
-__all__ = ["contents_of_store", "dataset_facts"]
+__all__ = ["contents_of_store"]
 
 
 def contents_of_store(path: Path) -> Contents:
@@ -65,28 +65,6 @@ def contents_of_store(path: Path) -> Contents:
         n_looked_at=n_looked_at,
         steps=_common_steps(infos),
         provenance=_provenance(manifest, infos),
-    )
-
-
-def dataset_facts(manifest: Manifest, recordings: Sequence[RecordingFacts], electrodes: Iterable[str]) -> DatasetFacts:
-    """What the manifest says of its data set, and what the recordings of it that are here add up to."""
-    own = [r for r in recordings if r.dataset == manifest.name]
-    address = manifest.url or (f"https://doi.org/{manifest.doi}" if manifest.doi else "")
-    return DatasetFacts(
-        name=manifest.name,
-        title=manifest.title,
-        version=manifest.version,
-        licence=manifest.licence.id,
-        citation=manifest.citation,
-        address=address,
-        device=manifest.device,
-        reference=manifest.reference,
-        within_subject=manifest.within_subject,
-        n_subjects=len({r.subject for r in own}),
-        n_recordings=len(own),
-        n_electrodes=len(set(electrodes)),
-        n_trials=sum(r.n_trials for r in own),
-        hours=sum(r.hours for r in own),
     )
 
 

@@ -1,0 +1,23 @@
+"""Drawing and counting are common ground of both sides, and have to stay light."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("eegprep.figures", ("torch", "mne", "matplotlib", "pyarrow", "jinja2", "eegprep.store", "eegprep.shards")),
+        ("eegprep.contents.from_shards", ("torch", "mne", "matplotlib", "xarray", "eegprep.sources")),
+        ("eegprep.report", ("torch", "mne", "matplotlib", "eegpt")),
+        ("_eegpt_cli.report", ("numpy", "pyarrow", "jinja2", "eegprep.report")),
+    ],
+)
+def test_importing_it_brings_in_nothing_heavy(module: str, absent: tuple[str, ...]) -> None:
+    code = f"import sys, {module}; print([m for m in {absent!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
