@@ -203,7 +203,7 @@ class SourceSpec(StrictModel):
     index: RemoteFile | None = None
     get: list[RemoteFile] = Field(default_factory=list, max_length=200_000)
     wheel: PyPIWheel | None = None
-    code: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")] | None = None
+    code: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]{0,99}$")] | None = None
     subject: Word | None = None
     only_subjects: list[Word] = Field(default_factory=list)
     sfreq_hz: Hz | None = None

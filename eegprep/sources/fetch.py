@@ -98,6 +98,10 @@ def fetch(
         return folder
     if source.kind == "moabb":
         return _fetch_moabb(manifest, folder)
+    if source.kind == "mne":
+        # MNE fetches each file when it is read (eegprep.sources.fetched); it only needs a place to put it.
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
     listed = _listed(manifest, folder, progress, opener) if source.index is not None else []
     if not source.get and not listed:
         raise UsageError(

@@ -339,3 +339,9 @@ def test_moabb_data_sets_are_looked_up_among_its_classes_alone(tmp_path, monkeyp
         with pytest.raises(UsageError, match="has no data set"):
             fetch(wrong, tmp_path)
     assert len(fetched) == 1
+
+
+def test_what_mne_fetches_when_it_is_read_only_needs_a_folder(tmp_path):
+    text = MANIFEST[: MANIFEST.index("source:")] + "source: {kind: mne, code: eegbci}\n"
+    assert fetch(parse_manifest(text), tmp_path / "here") == tmp_path / "here"
+    assert (tmp_path / "here").is_dir()
