@@ -83,20 +83,25 @@ def _band_power(data: TaskData) -> np.ndarray:
         if not inside.any():
             inside[np.abs(frequency_hz - low).argmin()] = True
         bands.append(power[:, :, inside].mean(axis=2))
-    return np.log(np.stack(bands, axis=2) + 1e-6).reshape(len(data.rows), -1)
+    return _flat(np.log(np.stack(bands, axis=2) + 1e-6))
 
 
 def _log_spectrum(data: TaskData) -> np.ndarray:
     power, frequency_hz = power_spectrum(data.signal_uv / data.sigma_uv[:, :, None], data.sfreq_hz)
     inside = (frequency_hz >= 1) & (frequency_hz <= 45)
-    return np.log(power[:, :, inside] + 1e-8).reshape(len(data.rows), -1)
+    return _flat(np.log(power[:, :, inside] + 1e-8))
 
 
 def _slices(data: TaskData) -> np.ndarray:
     S = data.signal_uv.shape[2]
     edges = np.linspace(0, S, min(16, S) + 1).astype(int)
     parts = [data.signal_uv[:, :, a:b].mean(axis=2) for a, b in itertools.pairwise(edges)]
-    return np.stack(parts, axis=2).reshape(len(data.rows), -1)
+    return _flat(np.stack(parts, axis=2))
+
+
+def _flat(x_NEF: np.ndarray) -> np.ndarray:
+    """(N, E x F); also of no trials."""
+    return x_NEF.reshape(len(x_NEF), x_NEF.shape[1] * x_NEF.shape[2])
 
 
 # ---- readouts
@@ -184,8 +189,8 @@ def _slow_potentials(train: TaskData, validation: TaskData, test: TaskData, seed
 
 
 def _centred(slices: np.ndarray, n_electrodes: int) -> np.ndarray:
-    by_electrode = slices.reshape(len(slices), n_electrodes, -1)
-    return (by_electrode - by_electrode.mean(axis=2, keepdims=True)).reshape(len(slices), -1)
+    by_electrode = slices.reshape(len(slices), n_electrodes, slices.shape[1] // n_electrodes)
+    return _flat(by_electrode - by_electrode.mean(axis=2, keepdims=True))
 
 
 def _tangent_space(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:

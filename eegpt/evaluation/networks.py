@@ -21,7 +21,7 @@ from .task_data import TaskData
 
 __all__ = ["EEGNet", "ShallowConvNet", "train_network"]
 
-_BATCH, _LR, _EPOCHS, _PATIENCE = 32, 1e-3, 100, 25
+_BATCH, _LR, _STEPS, _PATIENCE = 16, 1e-3, 1000, 300  # patience in steps
 
 
 class EEGNet(nn.Module):
@@ -32,14 +32,16 @@ class EEGNet(nn.Module):
         filters, depth = 8, 2
         pool_1, pool_2 = (4, 8) if n_samples >= 64 else (2, 4)
         self.body = nn.Sequential(
-            nn.Conv2d(1, filters, (1, 64), padding="same", bias=False),
+            nn.ZeroPad2d((31, 32, 0, 0)),  # as many samples out as in; torch warns of "same" with even lengths
+            nn.Conv2d(1, filters, (1, 64), bias=False),
             nn.BatchNorm2d(filters),
             nn.Conv2d(filters, filters * depth, (n_electrodes, 1), groups=filters, bias=False),
             nn.BatchNorm2d(filters * depth),
             nn.ELU(),
             nn.AvgPool2d((1, pool_1)),
             nn.Dropout(0.5),
-            nn.Conv2d(filters * depth, filters * depth, (1, 16), padding="same", groups=filters * depth, bias=False),
+            nn.ZeroPad2d((7, 8, 0, 0)),
+            nn.Conv2d(filters * depth, filters * depth, (1, 16), groups=filters * depth, bias=False),
             nn.Conv2d(filters * depth, filters * depth, 1, bias=False),
             nn.BatchNorm2d(filters * depth),
             nn.ELU(),
@@ -92,9 +94,9 @@ def train_network(name: str, train: TaskData, validation: TaskData, test: TaskDa
     count = torch.bincount(label, minlength=train.n_classes).float()
     weight = torch.where(count > 0, len(label) / ((count > 0).sum() * count.clamp_min(1)), torch.ones(()))
     optimiser = torch.optim.AdamW(model.parameters(), lr=_LR, weight_decay=1e-2)
-    best, best_state, since = float("inf"), copy.deepcopy(model.state_dict()), 0
+    best, best_state, best_step, step = float("inf"), copy.deepcopy(model.state_dict()), 0, 0
     batch = max(2, min(_BATCH, len(x)))
-    for _ in range(_EPOCHS):
+    while step < _STEPS and step - best_step < _PATIENCE:
         model.train()
         order = random.permutation(len(x))
         for start in range(0, len(x) - 1, batch):
@@ -105,12 +107,10 @@ def train_network(name: str, train: TaskData, validation: TaskData, test: TaskDa
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
+            step += 1
         score = _loss(model, v, validation, weight) if len(v) else 0.0
-        since += 1
         if score < best or not len(v):
-            best, best_state, since = score, copy.deepcopy(model.state_dict()), 0
-        if since >= _PATIENCE:
-            break
+            best, best_state, best_step = score, copy.deepcopy(model.state_dict()), step
     model.load_state_dict(best_state)
     return _probabilities(model, t)
 

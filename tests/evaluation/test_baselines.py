@@ -1,0 +1,163 @@
+"""Each baseline finds what it is made to find, learns from train alone, and gives the same again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from eegprep.errors import UsageError
+from eegpt.evaluation import networks
+from eegpt.evaluation.baselines import BASELINES, QUICK, balanced_loss, chosen, power_spectrum, run_baseline
+from eegpt.evaluation.networks import EEGNet, ShallowConvNet
+from eegpt.evaluation.task_data import TaskData
+
+SFREQ_HZ = 256
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch):
+    monkeypatch.setattr(networks, "_STEPS", 120)
+
+
+def data(n, effect, *, seed=0, n_samples=256, kind="classification", n_classes=2):
+    """Noise at four electrodes; `effect(signal, label, t)` writes what tells the classes apart."""
+    random = np.random.default_rng(seed)
+    label = np.arange(n) % n_classes
+    signal = random.normal(0, 10, (n, 4, n_samples)).astype(np.float32)
+    t = np.arange(n_samples) / SFREQ_HZ
+    for i in range(n):
+        effect(signal[i], label[i], t, random)
+    return TaskData(
+        rows=np.arange(n) + 1000 * seed,
+        signal_uv=signal,
+        sigma_uv=np.full((n, 4), 10.0, np.float32),
+        target=label.astype(np.float32),
+        electrodes=("C3", "Cz", "C4", "Pz"),
+        kind=kind,
+        n_classes=n_classes if kind == "classification" else 1,
+        notes=(),
+    )
+
+
+def rhythm(signal, label, t, random):
+    signal[1] += 15 * label * np.sin(2 * np.pi * 10 * t + random.uniform(0, 6))
+
+
+def drift(signal, label, t, random):
+    signal[2] += (2 * label - 1) * 8
+
+
+def mixing(signal, label, t, random):
+    """Equal power everywhere; only the sign of the correlation of two electrodes differs."""
+    common = 20 * random.normal(size=len(t))
+    signal[0] += common
+    signal[3] += common * (2 * label - 1)
+
+
+def accuracy(name, effect, **more):
+    train, validation, test = (data(n, effect, seed=s, **more) for s, n in enumerate((80, 30, 40)))
+    output = run_baseline(name, train, validation, test, 0)
+    assert output.shape == (40, train.n_classes)
+    np.testing.assert_allclose(output.sum(axis=1), 1, atol=1e-4)
+    return (output.argmax(1) == test.target).mean()
+
+
+@pytest.mark.parametrize(
+    ("name", "effect"),
+    [
+        ("band_power", rhythm),
+        ("log_spectrum", rhythm),
+        ("slow_potentials", drift),
+        ("tangent_space", mixing),
+        ("eegnet", rhythm),
+        ("shallow", rhythm),
+    ],
+)
+def test_a_baseline_finds_what_it_is_made_for(name, effect):
+    assert accuracy(name, effect) > 0.8
+
+
+def test_power_cannot_see_a_correlation_and_the_tangent_space_can():
+    assert accuracy("band_power", mixing) < 0.75
+
+
+@pytest.mark.parametrize("name", [n for n in BASELINES if n != "majority"])
+def test_nothing_is_found_where_there_is_nothing(name):
+    def nothing(signal, label, t, random):
+        pass
+
+    assert 0.2 < accuracy(name, nothing) < 0.8
+
+
+def test_three_classes_and_short_trials_pass():
+    def level(signal, label, t, random):
+        signal[0] += 20 * (label - 1)
+
+    assert accuracy("slow_potentials", level, n_classes=3, n_samples=100) > 0.8
+    for name in ("eegnet", "shallow", "band_power"):
+        accuracy(name, level, n_classes=3, n_samples=64)
+
+
+@pytest.mark.parametrize("name", list(BASELINES))
+def test_the_same_seed_gives_the_same_outputs(name):
+    parts = [data(n, rhythm, seed=s) for s, n in enumerate((20, 8, 10))]
+    np.testing.assert_array_equal(run_baseline(name, *parts, 3), run_baseline(name, *parts, 3))
+
+
+def test_without_validation_trials_every_baseline_still_answers():
+    train, test = data(30, rhythm), data(10, rhythm, seed=2)
+    empty = train.take(np.zeros(0, np.int64))
+    for name in QUICK:
+        assert np.isfinite(run_baseline(name, train, empty, test, 0)).all()
+
+
+def test_values_are_predicted_by_ridge_and_networks_stay_out():
+    def amplitude(signal, label, t, random):
+        signal[1] += 3 * label * np.sin(2 * np.pi * 10 * t)
+
+    train, validation, test = (
+        data(n, amplitude, seed=s, kind="regression", n_classes=6) for s, n in enumerate((90, 30, 40))
+    )
+    output = run_baseline("band_power", train, validation, test, 0)
+    assert output.shape == (40, 1)
+    assert np.corrcoef(output[:, 0], test.target)[0, 1] > 0.8
+    assert run_baseline("eegnet", train, validation, test, 0) is None
+
+
+def test_one_class_in_train_is_nothing_to_learn_from():
+    train = data(20, rhythm)
+    one = train.take(train.rows[train.target == 0])
+    assert run_baseline("band_power", one, train, train, 0) is None
+    assert (run_baseline("majority", one, train, train, 0)[:, 0] == 1).all()
+
+
+def test_the_spectrum_is_power_per_hertz():
+    t = np.arange(1024) / SFREQ_HZ
+    power, frequency_hz = power_spectrum((3 * np.sin(2 * np.pi * 20 * t))[None, None].astype(np.float32), SFREQ_HZ)
+    assert frequency_hz[power[0, 0].argmax()] == 20
+    assert power.sum() * (frequency_hz[1] - frequency_hz[0]) == pytest.approx(3**2 / 4, rel=0.02)  # one side of two
+
+
+def test_names_are_checked():
+    assert chosen("none") == ()
+    assert chosen("band_power, eegnet") == ("band_power", "eegnet")
+    assert set(chosen("all")) == set(BASELINES)
+    with pytest.raises(UsageError, match="no baseline 'bandpower'"):
+        chosen("bandpower")
+
+
+def test_a_balanced_loss_counts_classes_alike():
+    probability = np.array([[0.9, 0.1]] * 9 + [[0.9, 0.1]])
+    label = np.array([0] * 9 + [1])
+    assert balanced_loss(probability, label) == pytest.approx((-np.log(0.9) - np.log(0.1)) / 2)
+
+
+@pytest.mark.parametrize(
+    ("network", "n_samples"), [(EEGNet, 448), (EEGNet, 64), (ShallowConvNet, 1024), (ShallowConvNet, 128)]
+)
+def test_networks_take_the_lengths_of_our_tasks(network, n_samples):
+    torch.manual_seed(0)
+    out = network(6, n_samples, 3)(torch.randn(5, 6, n_samples))
+    assert out.shape == (5, 3)
+    assert torch.isfinite(out).all()
