@@ -28,7 +28,7 @@ from eegprep.sources.units import Sampled, sampled_density, summarise
 __all__ = ["ChannelChecks", "check_signal", "line_noise"]
 
 _CHUNK = 1 << 16
-#: Samples that differ by less than this are the same value, whatever a conversion did to their last bits.
+#: A run's value is at the channel's limit where it differs by less than this from it.
 _SAME_UV = 1e-5
 _LINE_HZ = (50.0, 60.0)
 _MOSTLY_BAD = 0.9
@@ -96,56 +96,64 @@ class _Scan:
         self.shortest = shortest
         self.equal: list[list[tuple[Stretch, float]]] = [[] for _ in range(n_channels)]
         self.missing: list[list[Stretch]] = [[] for _ in range(n_channels)]
+        self.last_values = np.full(n_channels, np.nan)
         self.low = np.full(n_channels, np.inf)
         self.high = np.full(n_channels, -np.inf)
 
     def scan(self, signal: SignalLike, stretch: Stretch) -> None:
         """Scan one stretch; runs end at its borders."""
         n_channels = signal.shape[0]
-        last = np.empty((n_channels, 0))
+        last: np.ndarray | None = None
         carried = np.zeros(n_channels, dtype=np.int64)  # equal steps that reach into the chunk from before
         for start in range(stretch.start_sample, stretch.stop_sample, _CHUNK):
             stop = min(start + _CHUNK, stretch.stop_sample)
             block = np.asarray(signal[:, start:stop], dtype=np.float64)
-            self._ranges(block, start)
-            block = np.concatenate([last, block], axis=1)
-            with np.errstate(invalid="ignore"):
-                same = np.abs(np.diff(block, axis=1)) <= _SAME_UV
-            base = start - last.shape[1]
-            for row in np.flatnonzero(same.sum(axis=1) + carried >= self.shortest - 1):
-                self._equal_runs(int(row), same[row], block[row], base, int(carried[row]), stop == stretch.stop_sample)
-            if same.shape[1]:
-                n_last = np.where(same.all(axis=1), same.shape[1], np.argmin(same[:, ::-1], axis=1))
-                carried = np.where(same.all(axis=1), carried + n_last, n_last)
-            last = block[:, -1:]
+            # same[:, i]: sample i equals the one before it; the first of a stretch has none before it
+            same = np.zeros(block.shape, dtype=bool)
+            for row, values in enumerate(block):  # a row at a time stays in the processor's cache
+                np.equal(values[1:], values[:-1], out=same[row][1:])
+                self._range(row, values, start)
+            if last is not None:
+                same[:, 0] = block[:, 0] == last
+                self.last_values = last
+            ends = stop == stretch.stop_sample
+            counts = np.count_nonzero(same, axis=1)
+            long_enough = counts + carried >= self.shortest - 1
+            for row, values in enumerate(block):
+                if long_enough[row]:
+                    self._equal_runs(row, same[row], values, start, int(carried[row]), ends)
+            whole = counts == stop - start
+            tails = np.where(same[:, -1] & ~whole, np.argmin(same[:, ::-1], axis=1), counts * whole)
+            carried = np.where(whole, carried + tails, tails)
+            last = np.array(block[:, -1])
 
-    def _ranges(self, block: np.ndarray, start: int) -> None:
-        finite = np.isfinite(block)
-        if finite.all():
-            low, high = block.min(axis=1), block.max(axis=1)
-        else:
-            low = np.where(finite, block, np.inf).min(axis=1)
-            high = np.where(finite, block, -np.inf).max(axis=1)
-            for row in np.flatnonzero(~finite.all(axis=1)):
-                starts, lengths = _runs(~finite[row])
-                self.missing[row] += [
-                    Stretch(start_sample=start + int(a), n_samples=int(n)) for a, n in zip(starts, lengths, strict=True)
-                ]
-        self.low, self.high = np.minimum(self.low, low), np.maximum(self.high, high)
+    def _range(self, row: int, values: np.ndarray, start: int) -> None:
+        low, high = values.min(), values.max()
+        if not (np.isfinite(low) and np.isfinite(high)):  # NaN spreads into both
+            finite = np.isfinite(values)
+            starts, lengths = _runs(~finite)
+            self.missing[row] += [
+                Stretch(start_sample=start + int(a), n_samples=int(n)) for a, n in zip(starts, lengths, strict=True)
+            ]
+            low = np.where(finite, values, np.inf).min()
+            high = np.where(finite, values, -np.inf).max()
+        self.low[row], self.high[row] = min(self.low[row], low), max(self.high[row], high)
 
     def _equal_runs(
-        self, row: int, same: np.ndarray, values: np.ndarray, base: int, carried: int, is_last: bool
+        self, row: int, same: np.ndarray, values: np.ndarray, start: int, carried: int, is_last: bool
     ) -> None:
         """Keep the runs that end in this chunk; one that reaches its end is carried into the next."""
         starts, lengths = _runs(same)
-        if carried and (starts.size == 0 or starts[0] > 0):
+        if carried and not same[0]:
+            # it ended with the chunk before: its value is not among these
             starts, lengths = np.concatenate([[0], starts]), np.concatenate([[0], lengths])
         for a, n in zip(starts.tolist(), lengths.tolist(), strict=True):
             total = n + (carried if a == 0 else 0)
-            if total + 1 < self.shortest or (a + n == same.size and not is_last):
+            if total + 1 < self.shortest or (n and a + n == same.size and not is_last):
                 continue
-            first = base + a - (carried if a == 0 else 0)
-            self.equal[row].append((Stretch(start_sample=first, n_samples=total + 1), float(values[a])))
+            first = start + a - 1 - (carried if a == 0 else 0)
+            value = float(values[a]) if n else float(self.last_values[row])
+            self.equal[row].append((Stretch(start_sample=first, n_samples=total + 1), value))
 
 
 def line_noise(freqs: np.ndarray, density: np.ndarray, line_freq_hz: float | None) -> tuple[np.ndarray, float | None]:

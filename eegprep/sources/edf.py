@@ -56,14 +56,9 @@ def read_edf(path: Path) -> Decoded:
             f"the time stamps jump {len(breaks)} times between records"
             + ("" if header.discontinuous else ", though the header calls the file continuous")
         )
-    scale = np.array([_gain(s) for s in kept])[:, None]
-    offset = np.array([s.physical_min - _gain(s) * s.digital_min for s in kept])[:, None]
 
     def read(start: int, stop: int) -> np.ndarray:
-        signal_uv = _digital(records, kept, start, stop, spr)
-        signal_uv *= scale
-        signal_uv += offset
-        return signal_uv
+        return _physical(records, kept, start, stop, spr)
 
     return Decoded(
         format="bdf" if header.sample_bytes == 3 else "edf",
@@ -165,17 +160,19 @@ def _bytes_to_int(block: np.ndarray, sample_bytes: int) -> np.ndarray:
     return wide.view("<i4")[..., 0] >> 8
 
 
-def _digital(records: _Records, signals: Sequence[EDFSignal], start: int, stop: int, spr: int) -> np.ndarray:
-    """Integers of the given signals, all of `spr` samples a record, `(n_signals, stop - start)` float64."""
+def _physical(records: _Records, signals: Sequence[EDFSignal], start: int, stop: int, spr: int) -> np.ndarray:
+    """The given signals, all of `spr` samples a record, in their units, `(n_signals, stop - start)` float64."""
     if stop <= start:
         return np.zeros((len(signals), 0))
     r0, r1 = start // spr, -(-stop // spr)
     n = records.header.sample_bytes
     block = records.block(r0, r1)
     out = np.empty((len(signals), (r1 - r0) * spr))
-    for row, signal in enumerate(signals):
+    for signal, row in zip(signals, out.reshape(len(signals), r1 - r0, spr), strict=True):
         a, b = signal.first * n, (signal.first + spr) * n
-        out[row].reshape(r1 - r0, spr)[:] = _bytes_to_int(block[:, a:b], n)
+        gain = _gain(signal)
+        np.multiply(_bytes_to_int(block[:, a:b], n), gain, out=row)
+        row += signal.physical_min - gain * signal.digital_min
     return out[:, start - r0 * spr : stop - r0 * spr]
 
 

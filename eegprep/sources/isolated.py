@@ -11,6 +11,7 @@ come whole; longer ones are fetched from the worker as they are indexed, until t
 
 from __future__ import annotations
 
+import contextlib
 import signal as signals
 import subprocess
 import sys
@@ -25,12 +26,15 @@ from eegprep import errors
 from eegprep.errors import EEGPTError, InputError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import LazySignal, PlannedRecording, SignalLike, SourceRecording
+from eegprep.sources.shared import SharedBlock
 from eegprep.sources.wire import from_plain, receive, send
 
 __all__ = ["IsolatedReader", "isolated_reader"]
 
 #: A signal of up to this size is fetched at once.
 WHOLE_BYTES = 64 << 20
+#: Longer ones pass in parts of this size.
+PART_BYTES = 16 << 20
 
 
 def isolated_reader(manifest: Manifest, folder: Path, *, timeout_s: float = 900.0) -> IsolatedReader:
@@ -49,6 +53,7 @@ class IsolatedReader:
         self._folder = Path(folder)
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._shared: SharedBlock
         self._generation = 0
 
     def __enter__(self) -> IsolatedReader:
@@ -68,8 +73,10 @@ class IsolatedReader:
         process.kill()
         for stream in (process.stdin, process.stdout):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):  # a request that a dead worker did not take
+                    stream.close()
         process.wait()
+        self._shared.close()
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
         """Read one recording in the worker.
@@ -82,29 +89,36 @@ class IsolatedReader:
         self._generation += 1
         what = planned.files[0] if planned.files else planned.key
         if self._process is None:
+            self._shared = SharedBlock()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "eegprep.sources.worker"],
+                [sys.executable, "-P", "-m", "eegprep.sources.worker", str(self._shared.descriptor)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                pass_fds=(self._shared.descriptor,),
             )
             self._ask(self._opening, what)
-        head, _ = self._ask({"op": "read", "key": planned.key}, what)
+        head = self._ask({"op": "read", "key": planned.key}, what)
         shape = (int(head["recording"]["shape"][0]), int(head["recording"]["shape"][1]))
         generation = self._generation
 
         def fetch(start: int, stop: int) -> np.ndarray:
             if generation != self._generation:
                 raise RuntimeError("the signal of an earlier recording is gone: read it before the next recording")
-            _, data = self._ask({"op": "samples", "start": start, "stop": stop}, what)
-            return np.frombuffer(data, dtype="<f8").reshape(shape[0], stop - start)
+            block = np.empty((shape[0], stop - start))
+            step = max(1, PART_BYTES // (8 * shape[0]))
+            for a in range(start, stop, step):
+                b = min(a + step, stop)
+                self._ask({"op": "samples", "start": a, "stop": b}, what)
+                self._shared.take(block[:, a - start : b - start])
+            return block
 
         whole: SignalLike = LazySignal(shape[0], shape[1], fetch)
         if shape[0] * shape[1] * 8 <= WHOLE_BYTES:
             whole = np.array(whole)
         return from_plain(head["recording"], whole)
 
-    def _ask(self, request: dict[str, Any], what: str) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, request: dict[str, Any], what: str) -> dict[str, Any]:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             raise RuntimeError("the worker is closed")
@@ -127,10 +141,9 @@ class IsolatedReader:
             timer.cancel()
         if answer is None:
             raise self._lost(process, what, late.is_set())
-        head, data = answer
-        if "error" in head:
-            raise _rebuilt(head["error"])
-        return head, data
+        if "error" in answer:
+            raise _rebuilt(answer["error"])
+        return answer
 
     def _lost(self, process: subprocess.Popen[bytes], what: str, late: bool) -> InputError:
         self.close()

@@ -1,6 +1,6 @@
-"""Recordings over a pipe: a line of JSON, then the bytes of the signal. No pickle, so no code can travel.
+"""Recordings over a pipe as lines of JSON. No pickle, so no code can travel.
 
-What enters and leaves: `SourceRecording` without its signal as plain data, and frames on binary streams.
+What enters and leaves: `SourceRecording` without its signal as plain data, and messages on binary streams.
 """
 
 from __future__ import annotations
@@ -17,23 +17,19 @@ from eegprep.sources.base import SignalLike, SourceChannel, SourceEvent, SourceR
 __all__ = ["from_plain", "receive", "send", "to_plain"]
 
 
-def send(stream: IO[bytes], head: dict[str, Any], data: bytes | memoryview = b"") -> None:
-    """Write one frame: the head with the number of bytes that follow, then those."""
-    line = json.dumps({**head, "n_bytes": len(data)}, ensure_ascii=True)
-    stream.write(line.encode("ascii") + b"\n")
-    stream.write(data)
+def send(stream: IO[bytes], message: dict[str, Any]) -> None:
+    """Write one message as one line."""
+    stream.write(json.dumps(message, ensure_ascii=True).encode("ascii") + b"\n")
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> tuple[dict[str, Any], bytes] | None:
-    """Read one frame; None where the other side is gone."""
+def receive(stream: IO[bytes]) -> dict[str, Any] | None:
+    """Read one message; None where the other side is gone."""
     line = stream.readline()
     if not line.endswith(b"\n"):
         return None
-    head: dict[str, Any] = json.loads(line)
-    n_bytes = int(head.pop("n_bytes"))
-    data = stream.read(n_bytes) if n_bytes else b""
-    return None if len(data) < n_bytes else (head, data)
+    message: dict[str, Any] = json.loads(line)
+    return message
 
 
 def to_plain(recording: SourceRecording) -> dict[str, Any]:

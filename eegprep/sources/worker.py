@@ -1,5 +1,6 @@
 """The process behind `eegprep.sources.isolated`: reads recordings and answers over its standard streams.
 
+Samples go through shared memory, whose descriptor is the one argument.
 Standard output belongs to the protocol alone: what readers print, in Python or below, goes nowhere.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 from eegprep.errors import EEGPTError, InputError
 from eegprep.sources.base import PlannedRecording, Source, SourceRecording
 from eegprep.sources.privacy import clean_message
+from eegprep.sources.shared import SharedBlock
 from eegprep.sources.wire import receive, send, to_plain
 
 __all__ = ["serve"]
@@ -24,39 +26,40 @@ __all__ = ["serve"]
 class _Worker:
     """One source, and the recording that was read last."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: SharedBlock) -> None:
+        self.shared = shared
         self.source: Source | None = None
         self.planned: dict[str, PlannedRecording] = {}
         self.recording: SourceRecording | None = None
 
-    def answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["op"] == "open":
             from eegprep.manifest.schema import Manifest
             from eegprep.sources.registry import open_source
 
             self.source = open_source(Manifest.model_validate_json(request["manifest"]), Path(request["folder"]))
             self.planned = {p.key: p for p in self.source.plan()}
-            return {}, b""
+            return {}
         if request["op"] == "read":
             self.recording = None
             if self.source is None or request["key"] not in self.planned:
                 raise InputError(f"{request['key']} is no longer in the folder", todo="run the command again")
             self.recording = self.source.read(self.planned[request["key"]])
-            return {"recording": to_plain(self.recording)}, b""
+            return {"recording": to_plain(self.recording)}
         if self.recording is None:
             raise InputError("no recording is open")
-        block = np.asarray(self.recording.signal[:, request["start"] : request["stop"]], dtype="<f8")
-        return {}, np.ascontiguousarray(block).tobytes()
+        self.shared.put(np.asarray(self.recording.signal[:, request["start"] : request["stop"]], dtype=np.float64))
+        return {}
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def serve(requests: BinaryIO, answers: BinaryIO, shared: SharedBlock) -> None:
     """Answer requests until the other side is gone."""
-    worker = _Worker()
-    while (frame := receive(requests)) is not None:
+    worker = _Worker(shared)
+    while (request := receive(requests)) is not None:
         try:
-            head, data = worker.answer(frame[0])
+            head = worker.answer(request)
         except EEGPTError as error:
-            head, data = {"error": error.as_dict()}, b""
+            head = {"error": error.as_dict()}
         except Exception as error:  # a reader's surprise costs one file; where it happened is kept
             frames = [f for f in traceback.extract_tb(error.__traceback__) if "eegprep" in f.filename]
             place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
@@ -65,8 +68,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
                 found=f"{clean_message(error)} at {place}",
                 todo="report it, with the kind of file but not the file",
             )
-            head, data = {"error": surprise.as_dict()}, b""
-        send(answers, head, data)
+            head = {"error": surprise.as_dict()}
+        send(answers, head)
 
 
 if __name__ == "__main__":
@@ -74,4 +77,4 @@ if __name__ == "__main__":
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (lives as long as the process)
-    serve(sys.stdin.buffer, answers)
+    serve(sys.stdin.buffer, answers, SharedBlock(int(sys.argv[1])))

@@ -9,8 +9,9 @@ import pytest
 
 from eegprep.errors import InputError
 from eegprep.recording import Stretch
+from eegprep.sources import checks as checks_module
 from eegprep.sources.base import LazySignal, SourceChannel, whole
-from eegprep.sources.checks import check_signal
+from eegprep.sources.checks import check_signal, merge
 from eegprep.sources.hashing import signal_hash
 from eegprep.sources.units import prove_units, sampled_density, summarise
 
@@ -99,6 +100,44 @@ def test_a_run_does_not_reach_over_the_border_of_a_stretch(made) -> None:
     checks = check_signal(signal, SFREQ_HZ, stretches)
     assert checks.flat[0] == ()
     assert check_signal(signal, SFREQ_HZ, whole(2000)).flat[0] == (Stretch(start_sample=900, n_samples=200),)
+
+
+def runs_by_hand(row: np.ndarray, stretches, n_flat: int, n_clipped: int) -> tuple[list[Stretch], list[Stretch]]:
+    """The rules written down sample by sample."""
+    flat: list[Stretch] = []
+    clipped: list[Stretch] = []
+    limits = (np.nanmin(row), np.nanmax(row))
+    for stretch in stretches:
+        i = stretch.start_sample
+        while i < stretch.stop_sample:
+            j = i
+            while j + 1 < stretch.stop_sample and row[j + 1] == row[i]:
+                j += 1
+            if j - i + 1 >= n_flat:
+                flat.append(Stretch(start_sample=i, n_samples=j - i + 1))
+            elif j - i + 1 >= n_clipped and row[i] in limits:
+                clipped.append(Stretch(start_sample=i, n_samples=j - i + 1))
+            i = j + 1
+    return flat, clipped
+
+
+def test_runs_are_those_that_the_rules_give_sample_by_sample_whatever_the_size_of_chunks(monkeypatch) -> None:
+    generator = np.random.default_rng(0)
+    for case in range(100):
+        monkeypatch.setattr(checks_module, "_CHUNK", int(generator.integers(1, 40)))
+        n = int(generator.integers(30, 200))
+        signal = generator.integers(-2, 3, (3, n)).astype(float)
+        for _ in range(4):
+            start = generator.integers(0, n)
+            signal[generator.integers(3), start : start + generator.integers(1, 60)] = generator.integers(-2, 3)
+        if case % 3 == 0:
+            signal[1, generator.integers(n)] = np.nan
+        cut = int(generator.integers(1, n))
+        stretches = (Stretch(start_sample=0, n_samples=cut), Stretch(start_sample=cut, n_samples=n - cut))
+        found = check_signal(signal, 10.0, stretches, flat_s=1.5, clipped_s=0.5)
+        for row in range(3):
+            flat, clipped = runs_by_hand(signal[row], stretches, 15, 5)
+            assert (found.flat[row], found.clipped[row]) == (merge(flat), merge(clipped))
 
 
 def test_a_channel_that_is_dead_or_wild_gets_a_verdict_with_its_figures(made) -> None:

@@ -1,0 +1,54 @@
+"""Memory that two processes share, for blocks of samples: a pipe copies each of them four times.
+
+An unnamed file in memory (Linux), else an unlinked temporary file; it is gone with its last descriptor, so nothing
+is left behind by a kill. One side puts a block and says so over the pipe, the other takes it; never both at once.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+
+import numpy as np
+
+__all__ = ["SharedBlock"]
+
+
+class SharedBlock:
+    """Room for one block of float64; `descriptor` is that of the other side's, or None to make it."""
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        if descriptor is None:
+            if hasattr(os, "memfd_create"):
+                descriptor = os.memfd_create("eegprep")
+            else:
+                made, name = tempfile.mkstemp()
+                os.unlink(name)  # noqa: PTH108
+                descriptor = made
+        self.descriptor = descriptor
+        self._map: mmap.mmap | None = None
+
+    def _mapped(self, n_bytes: int) -> mmap.mmap:
+        if self._map is None or len(self._map) < n_bytes:
+            if os.fstat(self.descriptor).st_size < n_bytes:
+                os.ftruncate(self.descriptor, n_bytes)
+            self._map = mmap.mmap(self.descriptor, n_bytes)
+        return self._map
+
+    def put(self, block: np.ndarray) -> None:
+        """Lay a block down for the other side."""
+        if block.size:
+            np.frombuffer(self._mapped(8 * block.size), dtype=np.float64, count=block.size).reshape(block.shape)[:] = (
+                block
+            )
+
+    def take(self, out: np.ndarray) -> None:
+        """Copy what the other side laid down into `out`, whose shape is the block's."""
+        if out.size:
+            out[:] = np.frombuffer(self._mapped(8 * out.size), dtype=np.float64, count=out.size).reshape(out.shape)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._map = None
+        os.close(self.descriptor)
