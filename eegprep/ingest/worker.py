@@ -12,28 +12,28 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from eegprep.ingest.job import Setting, run_job
+from eegprep.ingest.lines import receive, send
 from eegprep.ingest.outcome import Job
 from eegprep.sources import open_source
-from eegprep.sources.wire import receive, send
 
 __all__ = ["serve"]
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     """Do jobs until the other side is gone."""
     opening = receive(requests)
     if opening is None:
         return
-    setting = Setting(**opening[0]["setting"])
-    threading.Thread(target=_watch, args=(int(opening[0]["parent"]),), daemon=True).start()
+    setting = Setting(**opening["setting"])
+    threading.Thread(target=_watch, args=(int(opening["parent"]),), daemon=True).start()
     source = open_source(setting.manifest(), Path(setting.folder))
     planned = {p.key: p for p in source.plan()}
-    while (frame := receive(requests)) is not None:
-        job = Job(**frame[0]["job"])
-        send(answers, {"outcome": dataclasses.asdict(run_job(job, planned[job.key], source, setting))})
+    while (message := receive(requests)) is not None:
+        job = Job(**message)
+        send(answers, dataclasses.asdict(run_job(job, planned[job.key], source, setting)))
 
 
 def _watch(parent: int) -> None:

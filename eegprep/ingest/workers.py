@@ -1,6 +1,6 @@
 """Jobs on this machine: N processes, each with one job at a time. A process that dies costs its file, not the run.
 
-Processes are started anew, not forked (readers start threads), and speak in frames of JSON over their standard streams.
+Processes are started anew, not forked (readers start threads), and speak in lines of JSON over their standard streams.
 A job that gives no answer for far longer than its size can explain is ended. They watch their parent: when it is
 killed they stop, so that no orphan goes on writing into a store that the next run has taken over.
 """
@@ -17,13 +17,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, cast
 
 from eegprep.errors import InputError
 from eegprep.ingest.job import Setting, run_job
+from eegprep.ingest.lines import receive, send
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.sources.base import PlannedRecording
-from eegprep.sources.wire import receive, send
 
 __all__ = ["run_here", "run_in_processes"]
 
@@ -59,7 +59,7 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
                     busy[process] = one
                     selector.register(_streams(process)[1], selectors.EVENT_READ, process)
                     begun[process] = time.monotonic()
-                    _ask(process, {"job": dataclasses.asdict(one[0])})
+                    _ask(process, dataclasses.asdict(one[0]))
                 late = {p for p, w in busy.items() if time.monotonic() - begun[p] > _patience_s(w)}
                 for process in late:
                     process.kill()
@@ -72,7 +72,7 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
                         yield _crashed(one, process, late=process in late)
                     else:
                         idle.append(process)
-                        yield Outcome(**answer[0]["outcome"])
+                        yield Outcome(**answer)
         finally:
             for process in (*idle, *busy):
                 _end(process)
@@ -89,9 +89,9 @@ def _start(setting: Setting) -> subprocess.Popen[bytes]:
     return process
 
 
-def _streams(process: subprocess.Popen[bytes]) -> tuple[BinaryIO, BinaryIO]:
+def _streams(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
     """What the process reads from and what it writes to."""
-    return cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
+    return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
 
 
 def _ask(process: subprocess.Popen[bytes], request: dict[str, object]) -> None:
