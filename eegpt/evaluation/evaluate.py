@@ -19,6 +19,7 @@ import yaml
 from eegprep.errors import UsageError
 from eegprep.files import write_json
 from eegpt.training import checkpoint as ck
+from eegpt.training.runtime import pick_precision
 from eegpt.training.transfer_bank import TrialBank
 from eegpt.training.transfer_checkpoint import FitRecord, TransferRun, finished_fits, load_fit, read_run
 from eegpt.training.transfer_config import TransferConfig
@@ -142,7 +143,8 @@ def _predict(trained: TransferRun, setup: Setup, record: FitRecord, predictions:
     head_of_task = np.array([trained.head_of_task.get(t.key, -1) for t in index.tasks], np.int64)
     scale = {key: (mean, sd) for key, mean, sd in record.scales}
     model = load_fit(trained, record, device=here)
-    bank = TrialBank(index, setup.electrodes.id_of, device=here, budget_bytes=0)
+    precision = pick_precision(trained.config.precision, here)
+    bank = TrialBank(index, setup.electrodes.id_of, device=here, budget_bytes=0, precision=precision)
     targets = Targets.of(index, head_of_task, division.train, class_weights=False)
     for number, task in enumerate(index.tasks):
         rows = division.test[index.task[division.test] == number]

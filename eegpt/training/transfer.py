@@ -31,6 +31,7 @@ from eegpt.model.sizes import SIZES, ete_config, size
 from eegpt.model.teg import TEGConfig
 
 from . import checkpoint as ck
+from .runtime import pick_precision
 from .transfer_bank import TrialBank
 from .transfer_checkpoint import FitRecord, build_model, finished_fits, save_fit
 from .transfer_config import TransferConfig
@@ -222,7 +223,13 @@ def _fit(
     if start.weights is not None:
         ete.load_state_dict(start.weights)
     model = build_model(ete, graph, setup.heads, config).to(here)
-    bank = TrialBank(index, setup.electrodes.id_of, device=here, budget_bytes=config.cache_mib << 20)
+    bank = TrialBank(
+        index,
+        setup.electrodes.id_of,
+        device=here,
+        budget_bytes=config.cache_mib << 20,
+        precision=pick_precision(config.precision, here),
+    )
     targets = Targets.of(index, setup.head_of_task, division.train, class_weights=config.class_weights)
     steps = config.steps
 

@@ -7,8 +7,10 @@ bound of memory; beyond it, and wherever the encoder learns, they are computed f
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,15 +34,32 @@ class TrialBank:
     device : torch.device
     budget_bytes : int
         What may be kept in memory.
+    precision : {"float32", "bfloat16"}
+        In which the encoder and the graph are computed; weights and losses are float32 in any case.
     """
 
-    def __init__(self, index: Any, electrode_of: np.ndarray, *, device: torch.device, budget_bytes: int) -> None:
+    def __init__(
+        self,
+        index: Any,
+        electrode_of: np.ndarray,
+        *,
+        device: torch.device,
+        budget_bytes: int,
+        precision: Literal["float32", "bfloat16"] = "float32",
+    ) -> None:
         self.index = index
         self.electrode_of = electrode_of
         self.device = device
         self.budget_bytes = budget_bytes
+        self.precision = precision
         self._kept: dict[int, Encoded] = {}
         self._place = np.full(len(index), -1, np.int64)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which the model runs."""
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def keep(self, model: TransferModel, rows: np.ndarray) -> int:
         """Encode trials once and for all where the encoder is frozen: as many whole tasks as fit, small ones first.
@@ -57,7 +76,8 @@ class TrialBank:
             own = rows[self.index.task[rows] == task]
             parts: list[Encoded] = []
             for part in self._chunks(own):
-                parts.append(self._encode(model, part, train=False))
+                # Keys are views of one matrix with queries and values: a copy lets the rest go.
+                parts.append(self._encode(model, part, train=False).compact())
                 expected = held + sum(p.n_bytes for p in parts) * len(own) / sum(len(p.mask_NE) for p in parts)
                 if expected > self.budget_bytes:
                     parts = []
@@ -106,5 +126,5 @@ class TrialBank:
         flat = flatten(
             self.index.gather(rows), model.ete.config, self.electrode_of, self.device, electrode_dropout=dropout
         )
-        with torch.set_grad_enabled(train and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(train and torch.is_grad_enabled()), self.autocast():
             return model.encode(flat)

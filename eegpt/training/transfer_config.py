@@ -53,6 +53,8 @@ class TransferConfig:
         Decay of the running mean of the weights, which is what is validated and kept; 0 for the last weights.
     evaluate_every : int
         Steps between two looks at the validation trials; the best look is kept.
+    validation_trials : int
+        Trials of each task that a look takes at most, evenly spread.
     patience : int
         Stop after so many steps without a better look; 0 for never.
     lora_rank : int
@@ -64,6 +66,8 @@ class TransferConfig:
         Go on although test recordings were seen before, and say so on every table.
     cache_mib : int
         Keys and values of frozen tokens are kept in memory up to this size, beyond it computed for each batch.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the computation; `auto` is bfloat16 where the device multiplies it in hardware.
     size, normalise, token_samples, token_stride
         The encoder of `scratch`; a pre-trained encoder has its own.
     """
@@ -92,13 +96,15 @@ class TransferConfig:
     electrode_dropout: float = 0.5
     average: float = 0.95
     evaluate_every: int = 20
+    validation_trials: int = 200
     patience: int = 120
     lora_rank: int = 8
     teg_layers: int | None = None
 
     unknown_electrodes: Literal["refuse", "nearest", "leave_out"] = "refuse"
     allow_leakage: bool = False
-    cache_mib: int = 1024
+    cache_mib: int = 768
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     size: str = "base"
     normalise: Literal["recording", "window", "fixed"] = "recording"

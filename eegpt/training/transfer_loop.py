@@ -126,7 +126,8 @@ def fit(
     report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Fit:
     """Train the parameters that want a gradient; the model comes back with its best weights, in evaluation mode."""
-    n_cached = bank.keep(model, np.union1d(division.train, division.validation))
+    looked_at = _spread(bank.index, division.validation, config.validation_trials)
+    n_cached = bank.keep(model, np.union1d(division.train, looked_at))
     optimiser = torch.optim.AdamW(_parameter_groups(model, config), lr=config.lr, betas=(0.9, 0.98))
     base_rates = [group["lr"] for group in optimiser.param_groups]
     average = _Average(model, config.average)
@@ -143,7 +144,8 @@ def fit(
         order, encoded = zip(*bank.groups(model, rows, electrode_dropout=config.electrode_dropout), strict=True)
         rows = np.concatenate(order)
         weight_N = torch.from_numpy(targets.weight_N[rows]).to(bank.device)
-        logits_NK = model(encoded, torch.from_numpy(targets.head_N[rows]).to(bank.device))
+        with bank.autocast():
+            logits_NK = model(encoded, torch.from_numpy(targets.head_N[rows]).to(bank.device))
         losses_N = trial_losses(logits_NK, targets, rows, smoothing=config.label_smoothing)
         loss = (losses_N * weight_N).mean()
         optimiser.zero_grad()
@@ -155,7 +157,7 @@ def fit(
         if step % config.evaluate_every == 0 or step == config.steps:
             record = {"step": float(step), "train_loss": running, "lr": optimiser.param_groups[0]["lr"]}
             with average.swapped_in():
-                score = _validation(model, bank, division, targets)
+                score = _validation(model, bank, looked_at, targets)
                 if score is not None:
                     record["validation_loss"] = score
                 if best is None or score is None or score < best[0]:
@@ -177,7 +179,8 @@ def predict(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Ta
     out = np.zeros((len(rows), model.heads.column_of.shape[1]), np.float32)
     place = {int(r): i for i, r in enumerate(rows)}
     for own, encoded in bank.batches(model, rows):
-        logits = model([encoded], torch.from_numpy(targets.head_N[own]).to(bank.device)).float()
+        with bank.autocast():
+            logits = model([encoded], torch.from_numpy(targets.head_N[own]).to(bank.device)).float()
         regression = torch.from_numpy(targets.regression_N[own]).to(logits.device).unsqueeze(1)
         value = torch.where(regression, logits.nan_to_num(neginf=0.0), logits.softmax(dim=1)).cpu().numpy()
         out[[place[int(r)] for r in own]] = value
@@ -185,20 +188,30 @@ def predict(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Ta
 
 
 @torch.no_grad()
-def _validation(model: TransferModel, bank: TrialBank, division: Division, targets: Targets) -> float | None:
+def _validation(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Targets) -> float | None:
     """Mean over tasks of the validation loss in units of guessing; None without validation trials."""
     model.eval()
-    rows = division.validation
     if not len(rows):
         return None
     total: dict[int, list[float]] = {}
     for own, encoded in bank.batches(model, rows):
-        logits = model([encoded], torch.from_numpy(targets.head_N[own]).to(bank.device))
+        with bank.autocast():
+            logits = model([encoded], torch.from_numpy(targets.head_N[own]).to(bank.device))
         losses = trial_losses(logits, targets, own).cpu().numpy() * targets.weight_N[own]
         guess = 1.0 if targets.regression_N[own[0]] else math.log(max(2, int(targets.n_outputs_N[own[0]])))
         total.setdefault(int(bank.index.task[own[0]]), []).extend((losses / guess).tolist())
     # Worse than guessing counts as guessing: a task without signal must not stop the others early.
     return float(np.mean([min(1.0, float(np.mean(v))) for v in total.values()]))
+
+
+def _spread(index: Any, rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many rows of each task, evenly spread over its labels and over time."""
+    kept = []
+    for task in np.unique(index.task[rows]):
+        own = rows[index.task[rows] == task]
+        own = own[np.lexsort((own, index.label[own]))]
+        kept.append(own[np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(np.int64))])
+    return np.sort(np.concatenate(kept)) if kept else rows
 
 
 def _rate(step: int, config: TransferConfig) -> float:

@@ -11,6 +11,7 @@ C samples per token, P positions, D width, F readout features.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,17 @@ class Encoded:
         held = [] if self.cache is None else [*self.cache.keys, *self.cache.values]
         held += [] if self.features_RF is None else [self.features_RF]
         return sum(t.numel() * t.element_size() for t in held)
+
+    def compact(self) -> Encoded:
+        """The same with keys and values in memory of their own."""
+        if self.cache is None:
+            return self
+        cache = Cache(
+            keys=tuple(k.contiguous() for k in self.cache.keys),
+            values=tuple(v.contiguous() for v in self.cache.values),
+            n_positions_B=self.cache.n_positions_B,
+        )
+        return dataclasses.replace(self, cache=cache)
 
     def take(self, index: Tensor, *, electrode_dropout: float = 0.0) -> Encoded:
         """The trials at `index` (int64), in that order; each without a random share of its electrodes, if asked."""
