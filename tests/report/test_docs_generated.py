@@ -1,0 +1,74 @@
+"""The generated pages hold every command and every public module; a docstring's fences become literal blocks."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pages(generate: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = tmp_path_factory.mktemp("docs")
+    generate.generate(source)
+    return source / "reference" / "generated"
+
+
+def test_every_command_has_its_heading_options_and_words(pages: Path) -> None:
+    from _eegpt_cli import model, prep
+
+    text = (pages / "command-line.md").read_text(encoding="utf-8")
+    for name, module in (("eegprep", prep), ("eegpt", model)):
+        commands = module.build().registered_commands
+        assert commands
+        for command in commands:
+            assert f"### {name} {command.name or command.callback.__name__}\n" in text
+    assert "`--out <path>`" in text
+    assert "Write one self-contained HTML page" in text
+
+
+def test_every_module_that_names_what_is_public_is_on_a_page(pages: Path) -> None:
+    listed = "".join(p.read_text(encoding="utf-8") for p in pages.glob("*.md"))
+    for package in ("eegprep", "eegpt"):
+        for path in sorted((DOCS.parent / package).rglob("*.py")):
+            parts = path.relative_to(DOCS.parent).with_suffix("").parts
+            hidden = path.name == "__init__.py" or any(p.startswith("_") or p == "base_table" for p in parts)
+            if hidden or "\n__all__" not in path.read_text(encoding="utf-8"):
+                continue
+            assert f".. automodule:: {'.'.join(parts)}\n" in listed, path
+
+
+def test_the_vocabulary_s_page_draws_and_lists_every_electrode(pages: Path) -> None:
+    from eegprep.electrodes import Vocabulary
+
+    text = (pages / "vocabulary.md").read_text(encoding="utf-8")
+    for i, name in enumerate(Vocabulary.base().names):
+        assert f"| {i} | {name} |" in text
+        assert f">{name}</text>" in text
+
+
+def test_a_second_run_writes_nothing_and_takes_away_what_is_no_longer_made(generate: ModuleType, pages: Path) -> None:
+    (pages / "old.md").write_text("gone", encoding="utf-8")
+    before = {p.name: p.stat().st_mtime_ns for p in pages.glob("*.md") if p.name != "old.md"}
+    generate.generate(pages.parent.parent)
+    assert {p.name: p.stat().st_mtime_ns for p in pages.glob("*.md")} == before
+
+
+def test_fences_in_docstrings_become_literal_blocks(generate: ModuleType) -> None:
+    lines = ["Before", "```", "a|b", "```", "after"]
+    generate.plain_docstring(None, "function", "f", None, None, lines)
+    assert lines == ["Before", "", "::", "", "    a|b", "", "after"]
