@@ -130,9 +130,8 @@ def main() -> None:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     limit = rates["limit: sequential copy + convert"]
-    print(
-        f"{corpus.n_windows} windows of 2 KiB in the page cache, batches of {BATCH}, {options.rounds} rounds, {options.clock} time\n"
-    )
+    how = f"batches of {BATCH}, {options.rounds} rounds, {options.clock} time"
+    print(f"{corpus.n_windows} windows of 2 KiB in the page cache, {how}\n")
     print("| layout | windows/s | min to max | of the limit | ours is faster by |")
     print("|---|---|---|---|---|")
     for name, values in rates.items():
