@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
-__all__ = ["send", "receive"]
+__all__ = ["READY", "send", "receive"]
+
+# The first thing that a worker says.
+READY = {"ready": True}
 
 
 def send(stream: IO[bytes], message: dict[str, Any]) -> None:

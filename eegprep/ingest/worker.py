@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from eegprep.ingest.job import Setting, run_job
-from eegprep.ingest.lines import receive, send
+from eegprep.ingest.lines import READY, receive, send
 from eegprep.ingest.outcome import Job
 from eegprep.sources import open_source
 
@@ -31,6 +31,7 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     threading.Thread(target=_watch, args=(int(opening["parent"]),), daemon=True).start()
     source = open_source(setting.manifest(), Path(setting.folder))
     planned = {p.key: p for p in source.plan()}
+    send(answers, READY)
     while (message := receive(requests)) is not None:
         job = Job(**message)
         send(answers, dataclasses.asdict(run_job(job, planned[job.key], source, setting)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import selectors
 import signal
@@ -21,7 +22,7 @@ from typing import IO, cast
 
 from eegprep.errors import InputError
 from eegprep.ingest.job import Setting, run_job
-from eegprep.ingest.lines import receive, send
+from eegprep.ingest.lines import READY, receive, send
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.sources.base import PlannedRecording
 
@@ -49,6 +50,7 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
     waiting = list(reversed(work))
     busy: dict[subprocess.Popen[bytes], Work] = {}
     begun: dict[subprocess.Popen[bytes], float] = {}
+    able: set[subprocess.Popen[bytes]] = set()
     idle: list[subprocess.Popen[bytes]] = []
     with selectors.DefaultSelector() as selector:
         try:
@@ -65,14 +67,19 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
                     process.kill()
                 for ready, _ in selector.select(timeout=1.0):
                     process = ready.data
+                    answer = receive(_streams(process)[1])
+                    if answer == READY:
+                        able.add(process)
+                        continue  # its first outcome comes later; nobody waits for it alone
                     selector.unregister(ready.fileobj)
                     one = busy.pop(process)
-                    answer = receive(_streams(process)[1])
-                    if answer is None:
-                        yield _crashed(one, process, late=process in late)
-                    else:
+                    if answer is not None:
                         idle.append(process)
                         yield Outcome(**answer)
+                    elif process in able or process in late:
+                        yield _crashed(one, process, late=process in late)
+                    else:
+                        raise _unable(process)
         finally:
             for process in (*idle, *busy):
                 _end(process)
@@ -90,8 +97,11 @@ def _start(setting: Setting) -> subprocess.Popen[bytes]:
 
 
 def _streams(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    """What the process reads from and what it writes to."""
-    return cast("IO[bytes]", process.stdin), cast("IO[bytes]", process.stdout)
+    """What the process reads from and what it writes to; the latter without a buffer of ours.
+
+    Two lines can come at once. One that waited in a buffer would not make the pipe ready, and nobody would fetch it.
+    """
+    return cast("IO[bytes]", process.stdin), cast("IO[bytes]", cast("io.BufferedReader", process.stdout).raw)
 
 
 def _ask(process: subprocess.Popen[bytes], request: dict[str, object]) -> None:
@@ -108,6 +118,15 @@ def _end(process: subprocess.Popen[bytes]) -> int:
         with contextlib.suppress(BrokenPipeError):  # what was still to be sent has no reader any more
             stream.close()
     return code
+
+
+def _unable(process: subprocess.Popen[bytes]) -> RuntimeError:
+    """No file is to blame for a worker that never got ready: say so instead of setting all files aside."""
+    code = _end(process)
+    return RuntimeError(
+        f"a worker process ended before its first recording (code {code}); to see why: "
+        f"{sys.executable} -c 'import eegprep.ingest.worker', or --workers 0"
+    )
 
 
 def _patience_s(work: Work) -> float:

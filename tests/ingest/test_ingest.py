@@ -357,6 +357,20 @@ def test_ending_the_iterator_ends_the_processes(manifest: Manifest, folder: Path
     assert "eegprep.ingest.worker" not in children
 
 
+def test_a_worker_that_cannot_start_blames_no_file(
+    manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import sys\nif 'eegprep.ingest.worker' in ' '.join(sys.orig_argv):\n    import os\n    os._exit(7)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    with pytest.raises(RuntimeError, match="before its first recording \\(code 7\\)"):
+        ingest(manifest, folder, tmp_path / "store", workers=2)
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_dask_cluster_gives_the_same_bytes(
     manifest: Manifest, folder: Path, tmp_path: Path, tree_bytes: TreeBytes
 ) -> None:
