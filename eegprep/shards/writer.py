@@ -2,7 +2,7 @@
 
 What enters: blocks (int16 samples with what their frame says), in order. What leaves: tar files of at most
 `max_bytes` each (a block that is larger alone makes a larger one), and for every block where its samples lie. A
-shard is hashed in a thread of its own while it is written; memory is one block.
+shard is hashed in a thread of its own while it is written; memory is a few blocks.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from eegprep.shards.format import END_OF_TAR, Block, Frame, frame, shard_name
 
 __all__ = ["Placed", "WrittenShard", "ShardWriter"]
 
-# Written pieces wait for their hash here; a few blocks are enough to keep both threads busy.
-_MAX_WAITING = 4
+# Written blocks wait here for their hash: 8 MiB of samples at most, so that neither thread waits for the other.
+_MAX_WAITING = 16
 
 
 @dataclass(frozen=True, kw_only=True)
