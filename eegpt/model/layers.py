@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eegpt.model.ete_config import ETEConfig
+from eegpt.model.fused import rotate, swiglu
 
 __all__ = ["Attention", "Layer", "Norm", "SwiGLU"]
 
@@ -34,8 +35,7 @@ class SwiGLU(nn.Module):
         self.out = nn.Linear(inner, width, bias=False)
 
     def forward(self, x_BPD: Tensor) -> Tensor:
-        gate_BPF, up_BPF = self.gate_up(x_BPD).chunk(2, dim=-1)
-        return self.out(F.silu(gate_BPF) * up_BPF)
+        return self.out(swiglu(self.gate_up(x_BPD)))
 
 
 class Attention(nn.Module):
@@ -56,7 +56,7 @@ class Attention(nn.Module):
         else:
             # Queries and keys lie side by side, so one pass rotates both.
             qk, v_BPHK = qkv.split((2, 1), dim=2)
-            q_BPHK, k_BPHK = _rotate(qk, rotation).unbind(2)
+            q_BPHK, k_BPHK = rotate(qk, *rotation).unbind(2)
             v_BPHK = v_BPHK.squeeze(2)
         return q_BPHK.transpose(1, 2), k_BPHK.transpose(1, 2), v_BPHK.transpose(1, 2)
 
@@ -101,13 +101,6 @@ def _attention_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None,
     if mask is not None:
         score = score.masked_fill(~mask, float("-inf"))
     return score.softmax(dim=-1).to(v.dtype) @ v
-
-
-def _rotate(x_BPNHK: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn pairs (i, i + K/2) of the last axis by the position's angles; see `ETE._rotation`."""
-    cos, sin = (r.to(x_BPNHK.dtype) for r in rotation)
-    a, b = x_BPNHK.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
 
 
 class Layer(nn.Module):
