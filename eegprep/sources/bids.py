@@ -61,6 +61,7 @@ class BIDSSource:
             )
         self.manifest, self.folder = manifest, folder
         self._planned: list[PlannedRecording] | None = None
+        self._tables: dict[Path, list[Path]] = {}
         self._skipped: list[SkippedFile] = []
 
     def plan(self) -> list[PlannedRecording]:
@@ -135,7 +136,9 @@ class BIDSSource:
         best: tuple[int, int, str] | None = None
         chosen: Path | None = None
         for depth, folder in enumerate(_levels(path.parent, self.folder)):
-            for table in sorted(folder.glob(f"*{kind}.{suffix}")):
+            for table in self._listed(folder):
+                if not table.name.endswith(f"{kind}.{suffix}"):
+                    continue
                 own = set(table.stem.split("_")[:-1])
                 foreign = {e for e in own - entities if not e.startswith("space-")}
                 if foreign or not (table.stem == kind or table.stem.endswith(f"_{kind}")):
@@ -145,6 +148,12 @@ class BIDSSource:
                 if best is None or rank > best:
                     best, chosen = rank, table
         return chosen
+
+    def _listed(self, folder: Path) -> list[Path]:
+        """The tables of a folder; listed once, since a root has as many entries as subjects."""
+        if folder not in self._tables:
+            self._tables[folder] = sorted(p for p in folder.iterdir() if p.suffix in (".tsv", ".json"))
+        return self._tables[folder]
 
 
 def _levels(folder: Path, root: Path) -> Iterator[Path]:

@@ -6,10 +6,11 @@ which files of this machine are read.
 
 from __future__ import annotations
 
+import glob
 import re
 from pathlib import Path, PurePosixPath
 
-__all__ = ["companions", "named_files"]
+__all__ = ["companions", "fif_part_of", "named_files"]
 
 _LINES = {
     ".vhdr": re.compile(rb"^(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", re.M),
@@ -28,6 +29,13 @@ def named_files(path: Path) -> list[str]:
     return [m.decode("utf-8", "replace").replace("$b", path.stem) for m in pattern.findall(head)]
 
 
+def fif_part_of(path: Path) -> Path | None:
+    """The first file (`x_raw.fif`) of a FIF recording that was split, where `path` is a later one (`x_raw-1.fif`)."""
+    found = re.fullmatch(r"(.+)-\d{1,3}\.fif", path.name)
+    first = path.with_name(found[1] + ".fif") if found else None
+    return first if first is not None and first.is_file() else None
+
+
 def companions(folder: Path, relative: str) -> tuple[str, ...]:
     """Relative paths of the existing files that belong to `relative`, sorted."""
     path = folder / relative
@@ -38,10 +46,11 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
     elif suffix == ".lay":
         names += [path.stem + ".dat"]
     elif suffix in (".cdt", ".dap"):
-        names += [p.name for p in path.parent.glob(path.stem + ".*") if p != path and p.suffix != ".part"]
+        names += [p.name for p in path.parent.glob(glob.escape(path.stem) + ".*") if p != path and p.suffix != ".part"]
     elif suffix == ".data":
         names += [path.stem + ".head"]
     elif suffix == ".fif":
         names += [re.sub(r"_(raw|eeg)$", "", path.stem) + "-eve.fif"]
+        names += [p.name for p in path.parent.glob(f"{glob.escape(path.stem)}-*.fif") if fif_part_of(p) == path]
     parent = PurePosixPath(relative).parent
     return tuple(str(parent / n) for n in sorted(set(names)) if n and n != path.name and (path.parent / n).is_file())

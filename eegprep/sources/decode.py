@@ -24,6 +24,8 @@ _DESCRIBED = {
     "matlab": ("matlab_signal", "read_matlab"),
 }
 
+#: Formats whose readers unpack gzip by themselves.
+_PACKED = frozenset({"fif", "xdf", "openbci", "muse", "emotiv_csv"})
 #: Formats that have a reader of our own: module and function.
 _OWN = {
     "edf": ("edf", "read_edf"),
@@ -65,6 +67,13 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
             expected=f"the signature of {FORMATS[claimed].title}" if claimed else "a recording",
             todo="check that the file was copied whole and in binary mode",
         )
+    if _is_packed(path) and found.name not in _PACKED:
+        raise InputError(
+            f"{path.name} is packed with gzip",
+            where=path,
+            expected=f"{found.title} as it is",
+            todo="unpack it: gunzip -k",
+        )
     if found.name in _OWN:
         module, function = _OWN[found.name]
         reader: Callable[[Path], Decoded] = getattr(importlib.import_module(f"eegprep.sources.{module}"), function)
@@ -93,6 +102,13 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
         where=path,
         expected="`source: kind:` with channels and sfreq_hz",
     )
+
+
+def _is_packed(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
 
 
 def _refuse_names_elsewhere(path: Path) -> None:

@@ -15,7 +15,7 @@ from eegprep.errors import EEGPTError, InputError, UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import Decoded, PlannedRecording, SkippedFile, SourceRecording
-from eegprep.sources.companions import companions
+from eegprep.sources.companions import companions, fif_part_of
 from eegprep.sources.decode import decode_file
 from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
 from eegprep.sources.entities import Group, plan_groups
@@ -149,7 +149,9 @@ class FilesSource:
     def _is_recording(self, path: str) -> bool:
         full = self.folder / path
         format_name = detect_quietly(full)
-        if format_name == "events":
+        if (first := fif_part_of(full)) is not None:
+            self._skip(path, "sidecar", f"a later part of {first.name}")
+        elif format_name == "events":
             self._skip(path, "sidecar", "events of a FIF recording")
         elif format_name in ("numpy", "ts") or (format_name == "matlab" and not holds_structure(full)):
             self._skip(path, "needs_manifest", "its rate and channels have to be stated in a manifest")
