@@ -12,6 +12,9 @@ from eegprep.recording import RecordingInfo
 
 __all__ = ["spectra_before"]
 
+# Products of floats: the last frequency of a grid is the last one, also where it comes out a little above.
+_ROUNDING = 1e-9
+
 
 def spectra_before(infos: Sequence[RecordingInfo]) -> tuple[Spectrum, ...]:
     """One spectrum per data set: the median over recordings, on the finest grid that one of them has."""
@@ -25,7 +28,7 @@ def spectra_before(infos: Sequence[RecordingInfo]) -> tuple[Spectrum, ...]:
 def _spectrum(dataset: str, infos: Sequence[RecordingInfo]) -> Spectrum:
     step_hz = min(i.spectrum_step_hz for i in infos)
     highest = max(len(i.spectrum_before_uv2_hz) * i.spectrum_step_hz for i in infos)
-    freq_hz = step_hz * np.arange(1, round(highest / step_hz) + 1)
+    freq_hz = step_hz * np.arange(1, int(highest / step_hz * (1 + _ROUNDING)) + 1)
     rows = np.array([_on_grid(i, freq_hz) for i in infos])
     # A recording of a lower rate says nothing of the highest frequencies; each has one finite row at least.
     low, median, high = np.nanpercentile(rows, [10, 50, 90], axis=0)
@@ -42,4 +45,6 @@ def _spectrum(dataset: str, infos: Sequence[RecordingInfo]) -> Spectrum:
 
 def _on_grid(info: RecordingInfo, freq_hz: np.ndarray) -> np.ndarray:
     own_hz = info.spectrum_step_hz * np.arange(1, len(info.spectrum_before_uv2_hz) + 1)
-    return np.interp(freq_hz, own_hz, info.spectrum_before_uv2_hz, right=np.nan)
+    density = np.interp(freq_hz, own_hz, info.spectrum_before_uv2_hz)
+    density[freq_hz > own_hz[-1] * (1 + _ROUNDING)] = np.nan
+    return density

@@ -173,7 +173,7 @@ def _spectrum(after: Spectrum, before: Spectrum | None, heading: str) -> Drawing
                 dashed=True,
             )
         )
-    floor = max((p for p in after.high if p > 0), default=1.0) * 1e-6
+    floor = max((p for p in after.median if p > 0), default=1.0) * 1e-6
     top = max((f for f, p in zip(after.freq_hz, after.high, strict=True) if p >= floor), default=top)
     lines = [_floored(line, floor, top) for line in lines]
     return Drawing(

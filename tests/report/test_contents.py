@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from eegprep.contents import contents_of_shards, contents_of_store
+from eegprep.contents.before import spectra_before
 from eegprep.contents.signal import ElectrodeSignal, look_at, spread
+from eegprep.ingest.before import spectrum_before
 from eegprep.recording import Stretch
+from eegprep.store import Store
 
 MINUTE = 1 / 60
 
@@ -115,3 +119,32 @@ def test_a_sample_of_a_list_is_spread_from_its_first_to_its_last() -> None:
     assert spread(3, 5) == [0, 1, 2]
     assert spread(100, 3) == [0, 50, 99]
     assert spread(0, 3) == []
+
+
+def test_spectra_of_recordings_of_different_rates_share_one_grid_without_a_hole(toy_store: Path) -> None:
+    infos = Store.open(toy_store).infos()
+    low = dataclasses.replace(infos[0], spectrum_before_uv2_hz=(4.0,) * 100, spectrum_step_hz=0.64)
+    high = dataclasses.replace(infos[1], spectrum_before_uv2_hz=(2.0,) * 256, spectrum_step_hz=0.5)
+    (spectrum,) = spectra_before([low, high, dataclasses.replace(infos[2], spectrum_before_uv2_hz=())])
+    assert spectrum.n == 2
+    assert spectrum.freq_hz[-1] == pytest.approx(128.0)
+    assert np.isfinite([spectrum.low, spectrum.median, spectrum.high]).all()
+    at_40 = spectrum.freq_hz.index(40.0)
+    assert spectrum.median[at_40] == pytest.approx(3.0)
+    assert spectrum.median[-1] == pytest.approx(2.0)
+    reversed_roles = spectra_before([dataclasses.replace(low, spectrum_step_hz=1.28), high])
+    assert np.isfinite(reversed_roles[0].median).all()
+
+
+def test_the_spectrum_before_is_that_of_the_signal_in_its_own_rate_and_skips_missing_samples() -> None:
+    rate, n = 500.0, 20_000
+    signal = np.random.default_rng(5).normal(0, 3.0, (2, n)) + 8 * np.sin(2 * np.pi * 50 * np.arange(n) / rate)
+    signal[:, :900] = np.nan
+    density, step_hz = spectrum_before(signal, rate, (Stretch(start_sample=0, n_samples=n),))
+    assert step_hz == 0.5
+    assert len(density) == 256
+    assert int(np.argmax(density)) == 99  # 50 Hz
+    away = [d for i, d in enumerate(density) if abs((i + 1) * 0.5 - 50) > 2]
+    assert np.mean(away) * rate / 2 == pytest.approx(9.0, rel=0.15)
+    assert spectrum_before(np.full((2, n), np.nan), rate, (Stretch(start_sample=0, n_samples=n),)) == ((), 0.0)
+    assert spectrum_before(signal, rate, ()) == ((), 0.0)
