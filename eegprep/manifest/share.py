@@ -240,9 +240,8 @@ def _what_to_send(source: Path, manifest_only: bool) -> tuple[dict[str, tuple[st
     refuse_sharing(manifests)
     sums = source / SET_SUMS
     hashes = _parse(sums.read_bytes(), str(sums))
-    extras = {_CARD: card(manifests).encode()}
-    if _CROISSANT not in hashes:
-        extras[_CROISSANT] = canonical_json(croissant(manifests, hashes)).encode()
+    made = {_CARD: card(manifests), _CROISSANT: canonical_json(croissant(manifests, hashes))}
+    extras = {name: text.encode() for name, text in made.items() if name not in hashes}
     return {name: (digest, source / name) for name, digest in hashes.items()}, SET_SUMS, extras
 
 

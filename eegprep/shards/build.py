@@ -25,18 +25,22 @@ import pyarrow as pa
 import eegprep
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
-from eegprep.files import sha256_file, write_json
+from eegprep.files import sha256_file, write_atomic, write_json
+from eegprep.manifest.croissant import card, croissant
 from eegprep.shards.electrode import ElectrodeJob, ElectrodeResult, LeftOutStretch, write_electrode
 from eegprep.shards.extend import Base
 from eegprep.shards.format import (
     BLOCK_SAMPLES,
     BLOCKS,
+    CARD,
+    CROISSANT,
     ELECTRODES,
     FORMAT_VERSION,
     INDEX_FILES,
     LOCK,
     MANIFEST,
     MAX_SHARD_BYTES,
+    OPTIONAL_FILES,
     RECORDINGS,
     SUMS,
     TRIALS,
@@ -164,7 +168,7 @@ def _finished(out: Path, plan: Plan) -> ShardSummary:
 def _notes(out: Path, plan: Plan) -> Iterator[Path]:
     """The folder of notes on finished electrodes, kept for one process and one plan."""
     notes = out / BUILDING
-    foreign = [p for p in out.iterdir() if p.name not in (BUILDING, "shards", *INDEX_FILES)]
+    foreign = [p for p in out.iterdir() if p.name not in (BUILDING, "shards", *INDEX_FILES, *OPTIONAL_FILES)]
     if foreign or (not notes.is_dir() and any(out.iterdir())):
         raise UsageError(
             "the folder is not empty and no unfinished shard set",
@@ -247,7 +251,10 @@ def _write_index(out: Path, plan: Plan, results: Sequence[ElectrodeResult], base
     write_manifests(out / MANIFEST, manifests)
     write_yaml(out / LOCK, _lock(plan, results, base, electrodes, recordings, blocks, trials))
     hashes = {s.name: s.sha256 for some in shards.values() for s in some}
-    return hashes | {name: sha256_file(out / name) for name in INDEX_FILES}
+    hashes |= {name: sha256_file(out / name) for name in INDEX_FILES}
+    write_json(out / CROISSANT, croissant(manifests, hashes))
+    write_atomic(out / CARD, card(manifests))
+    return hashes | {name: sha256_file(out / name) for name in OPTIONAL_FILES}
 
 
 def _lock(

@@ -26,8 +26,9 @@ from eegprep.store.keys import key_of_id
 
 __all__ = [
     "FORMAT_VERSION", "RECORD", "NPY_HEADER", "BLOCK_SAMPLES", "MAX_SHARD_BYTES", "MAX_BLOCK_SAMPLES", "INT16_PEAK",
-    "END_OF_TAR", "SHARDS", "ELECTRODES", "RECORDINGS", "BLOCKS", "TRIALS", "MANIFEST", "LOCK", "SUMS", "INDEX_FILES",
-    "Block", "Frame", "block_key", "frame", "npy_header", "padded", "shard_name",
+    "END_OF_TAR", "SHARDS", "ELECTRODES", "RECORDINGS", "BLOCKS", "TRIALS", "MANIFEST", "LOCK", "SUMS", "CROISSANT",
+    "CARD", "OPTIONAL_FILES", "INDEX_FILES", "Block", "Frame", "block_key", "frame", "npy_header", "padded",
+    "shard_name",
     "ELECTRODE_COLUMNS", "RECORDING_SCHEMA", "BLOCK_SCHEMA", "TRIAL_SCHEMA",
 ]  # fmt: skip
 
@@ -51,6 +52,9 @@ TRIALS = "trials.parquet"
 MANIFEST = "manifest.yaml"
 LOCK = "lock.yaml"
 SUMS = "SHA256SUMS"
+# For search engines, and for people and the hub. Nothing here reads them, and a set without them is whole.
+CROISSANT, CARD = "croissant.json", "README.md"
+OPTIONAL_FILES = (CROISSANT, CARD)
 INDEX_FILES = (ELECTRODES, RECORDINGS, BLOCKS, TRIALS, MANIFEST, LOCK)
 
 # Flat columns only: a nested Parquet column can claim billions of elements in a few bytes. `n_samples` and the

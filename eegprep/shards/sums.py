@@ -12,14 +12,13 @@ from pathlib import Path
 
 from eegprep.errors import RefusedError, UsageError
 from eegprep.files import write_atomic
-from eegprep.shards.format import INDEX_FILES, SUMS
+from eegprep.shards.format import INDEX_FILES, OPTIONAL_FILES, SUMS
 
 __all__ = ["SHARD_PATH", "write_sums", "read_sums", "parse_sums"]
 
 ELECTRODE_NAME = r"[A-Za-z][A-Za-z0-9_]{0,31}"
 SHARD_PATH = re.compile(rf"shards/({ELECTRODE_NAME})/\1-(\d{{6}})\.tar")
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_./\-]{1,200})")
-_OPTIONAL = ("croissant.json",)
 _MAX_BYTES = 256 << 20
 
 
@@ -68,7 +67,7 @@ def parse_sums(data: bytes, *, where: str) -> dict[str, str]:
                 expected="a SHA-256, two blanks, a path inside the set",
             )  # fmt: skip
         digest, name = match.groups()
-        known = name in INDEX_FILES or name in _OPTIONAL or SHARD_PATH.fullmatch(name)
+        known = name in INDEX_FILES or name in OPTIONAL_FILES or SHARD_PATH.fullmatch(name)
         if not known or name in hashes:
             raise RefusedError(
                 f"{SUMS} names a file {'twice' if known else 'that no shard set has'}",

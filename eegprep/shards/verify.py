@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError
+from eegprep.files import sha256_file
 from eegprep.shards.agreement import disagreements
 from eegprep.shards.columns import ShardFile
-from eegprep.shards.format import END_OF_TAR, Block, block_key, frame
+from eegprep.shards.format import END_OF_TAR, OPTIONAL_FILES, SUMS, Block, block_key, frame
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.sums import read_sums
 
@@ -112,8 +113,14 @@ def verify_shard_set(
 
 
 def _strange_files(opened: ShardSet) -> Iterator[str]:
-    """Files in the folder that SHA256SUMS does not list."""
-    known = {*opened.hashes, "SHA256SUMS"}
+    """Files in the folder that SHA256SUMS does not list, and those for others' use that are not what it lists."""
+    known = {*opened.hashes, SUMS}
+    for name in OPTIONAL_FILES:
+        listed, path = opened.hashes.get(name), opened.path / name
+        if listed is not None and not path.is_file():
+            yield f"{name} is missing"
+        elif listed is not None and sha256_file(path) != listed:
+            yield f"{name} is not the file that {SUMS} names"
     for folder, folders, files in os.walk(opened.path):
         folders.sort()
         for name in sorted(files):

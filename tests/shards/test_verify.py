@@ -308,7 +308,7 @@ def test_an_unfinished_set_says_what_to_do(damaged):
 
 
 def test_every_truncation_of_every_index_file_is_refused(damaged, hostile):
-    names = [p.name for p in damaged.iterdir() if p.is_file() and p.name != "SHA256SUMS"]
+    names = {p.name for p in damaged.iterdir() if p.is_file()} - {"SHA256SUMS", "croissant.json", "README.md"}
     assert len(names) == 6
     for name in names:
         data = (damaged / name).read_bytes()
@@ -317,6 +317,17 @@ def test_every_truncation_of_every_index_file_is_refused(damaged, hostile):
             with pytest.raises(RefusedError, match="not the file that SHA256SUMS names"):
                 ShardSet.open(damaged)
         (damaged / name).write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["croissant.json", "README.md"])
+def test_damaged_metadata_for_search_engines_is_found(damaged, name):
+    data = (damaged / name).read_bytes()
+    (damaged / name).write_bytes(data[:-9])
+    with pytest.raises(RefusedError, match=f"{name} is not the file"):
+        verify_shard_set(damaged)
+    (damaged / name).unlink()
+    with pytest.raises(RefusedError, match=f"{name} is missing"):
+        verify_shard_set(damaged)
 
 
 def test_the_paths_of_shards_are_told_from_all_others():
