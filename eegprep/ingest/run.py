@@ -1,22 +1,19 @@
 """An ingest from plan to report: what is done stays done, what fails is set aside, the rest goes on.
 
-A kill at any instant leaves whole recordings and perhaps a `.part` file, which the next run takes away. Two ingests
-never write into one store at a time: the second is told so.
+A kill at any instant leaves whole recordings and perhaps a `.part` file, which the next run takes away.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError, InputError, UsageError
-from eegprep.files import PART, write_json
+from eegprep.files import write_json
 from eegprep.ingest import duplicates as doubled
+from eegprep.ingest.guard import alone, check_store, check_strangers, tidy, whole_or_nothing
 from eegprep.ingest.job import Setting, public_error
 from eegprep.ingest.outcome import Outcome
 from eegprep.ingest.plan import IngestPlan, make_plan
@@ -98,11 +95,11 @@ def ingest(
             found=", ".join(sorted({f"{f.code}: {f.reason}" for f in skipped})[:5]) or "no files",
             expected="EEG files",
         )
-    _check_store(out, manifest)
+    check_store(out, manifest)
     existed = out.exists()
     vocabulary = Vocabulary.base()
     digest = ",".join(vocabulary.names)
-    with _whole_or_nothing(out, existed=existed), _alone(out):
+    with whole_or_nothing(out, existed=existed), alone(out):
         plan = make_plan(
             planned,
             manifest=manifest,
@@ -113,9 +110,9 @@ def ingest(
             partial=partial,
             keep_duplicates=keep_duplicates,
         )
-        _check_strangers(Store(out), plan, prune=prune)
+        check_strangers(Store(out), plan, prune=prune)
         store = Store.create(out, manifest)
-        _tidy(store, plan)
+        tidy(store, plan)
         setting = Setting(
             manifest_json=manifest.model_dump_json(),
             recipe_json=recipe.model_dump_json(),
@@ -226,78 +223,3 @@ def _as_error(e: Mapping[str, str | None]) -> EEGPTError:
         expected=e.get("expected"),
         todo=e.get("todo"),
     )
-
-
-def _check_store(out: Path, manifest: Manifest) -> None:
-    if out.is_file():
-        raise UsageError("the store cannot be written: there is a file of that name", where=out)
-    if (out / "manifest.yaml").is_file():
-        there = Store(out).manifest.name
-        if there != manifest.name:
-            raise UsageError(
-                "this store holds another data set",
-                where=out,
-                found=there,
-                expected=manifest.name,
-                todo="choose another --out",
-            )
-    elif out.is_dir() and any(p.name != ".lock" for p in out.iterdir()):
-        raise UsageError("the folder for the store is not empty", where=out, todo="choose another --out")
-
-
-@contextlib.contextmanager
-def _whole_or_nothing(out: Path, *, existed: bool) -> Iterator[None]:
-    """Where nothing was stored, leave no new folder behind."""
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        if not existed and not any((out / "recordings").glob("*.json")):
-            import shutil
-
-            shutil.rmtree(out, ignore_errors=True)
-        raise
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Hold the store for this process; the system lets go when it ends, however it ends."""
-    descriptor = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            raise UsageError(
-                "another ingest is writing into this store", where=out, todo="wait for it, or choose another --out"
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _check_strangers(store: Store, plan: IngestPlan, *, prune: bool) -> None:
-    """Nothing that was finished is taken away unasked."""
-    strangers = sorted({*store.ids()} - {j.recording_id for j in plan.jobs})
-    if strangers and not prune:
-        raise UsageError(
-            f"the store holds {len(strangers)} recordings that this source does not have",
-            where=store.path,
-            found=", ".join(strangers[:5]) + (" ..." if len(strangers) > 5 else ""),
-            todo="choose another --out, or take them out of the store with --prune",
-        )
-
-
-def _tidy(store: Store, plan: IngestPlan) -> None:
-    """Take away what a killed run left, and recordings that the source no longer has."""
-    for part in store.path.rglob(f"*{PART}"):
-        part.unlink(missing_ok=True)
-    wanted = {j.recording_id for j in plan.jobs}
-    for identity in store.ids():
-        if identity not in wanted:
-            store.remove(identity)
-    for folder in (store.quarantine, store.path / "duplicates"):
-        for note in folder.glob("*.json"):
-            if note.stem not in {key_of_id(i) for i in wanted}:
-                note.unlink()

@@ -1,0 +1,97 @@
+"""What keeps a store whole around a run: it is the right one, nobody else writes into it, nothing half is left behind.
+
+Two ingests never write into one store at a time: the second is told so. Nothing that was finished is taken away
+unasked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from eegprep.errors import UsageError
+from eegprep.files import PART
+from eegprep.ingest.plan import IngestPlan
+from eegprep.manifest.schema import Manifest
+from eegprep.store import Store, key_of_id
+
+__all__ = ["alone", "check_store", "check_strangers", "tidy", "whole_or_nothing"]
+
+
+def check_store(out: Path, manifest: Manifest) -> None:
+    """Refuse a file, a folder of something else, and the store of another data set."""
+    if out.is_file():
+        raise UsageError("the store cannot be written: there is a file of that name", where=out)
+    if (out / "manifest.yaml").is_file():
+        there = Store(out).manifest.name
+        if there != manifest.name:
+            raise UsageError(
+                "this store holds another data set",
+                where=out,
+                found=there,
+                expected=manifest.name,
+                todo="choose another --out",
+            )
+    elif out.is_dir() and any(p.name != ".lock" for p in out.iterdir()):
+        raise UsageError("the folder for the store is not empty", where=out, todo="choose another --out")
+
+
+@contextlib.contextmanager
+def whole_or_nothing(out: Path, *, existed: bool) -> Iterator[None]:
+    """Where nothing was stored, leave no new folder behind."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if not existed and not any((out / "recordings").glob("*.json")):
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Hold the store for this process; the system lets go when it ends, however it ends."""
+    descriptor = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise
+            raise UsageError(
+                "another ingest is writing into this store", where=out, todo="wait for it, or choose another --out"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_strangers(store: Store, plan: IngestPlan, *, prune: bool) -> None:
+    """Nothing that was finished is taken away unasked."""
+    strangers = sorted({*store.ids()} - {j.recording_id for j in plan.jobs})
+    if strangers and not prune:
+        raise UsageError(
+            f"the store holds {len(strangers)} recordings that this source does not have",
+            where=store.path,
+            found=", ".join(strangers[:5]) + (" ..." if len(strangers) > 5 else ""),
+            todo="choose another --out, or take them out of the store with --prune",
+        )
+
+
+def tidy(store: Store, plan: IngestPlan) -> None:
+    """Take away what a killed run left, and recordings that the source no longer has."""
+    for part in store.path.rglob(f"*{PART}"):
+        part.unlink(missing_ok=True)
+    wanted = {j.recording_id for j in plan.jobs}
+    for identity in store.ids():
+        if identity not in wanted:
+            store.remove(identity)
+    for folder in (store.quarantine, store.path / "duplicates"):
+        for note in folder.glob("*.json"):
+            if note.stem not in {key_of_id(i) for i in wanted}:
+                note.unlink()
