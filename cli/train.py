@@ -247,7 +247,7 @@ def probe_scores(run: Path, shards: list[Path]) -> dict[str, float]:
     transfer(TransferConfig(mode="probe"), shards=shards, out=run / "probe", encoder=run)
     _, results = evaluate(run / "probe", shards)
     scores = [
-        task["model"]["scores"]["balanced_accuracy"]
+        task["model"]["scores"]["balanced_accuracy"]["mean"]
         for task in results["tasks"].values()
         if task["kind"] == "classification"
     ]
