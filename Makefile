@@ -22,8 +22,8 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # A stamp per extra, so that nothing is installed twice and a changed pyproject.toml installs again.
-$(VENV)/.installed-%: $(BIN)/python pyproject.toml constraints-cpu.txt
-	$(PIP) install --quiet --constraint constraints-cpu.txt --editable ".[$*]"
+$(VENV)/.installed-%: $(BIN)/python pyproject.toml constraints-cpu.txt constraints-dev.txt
+	$(PIP) install --quiet --constraint constraints-cpu.txt --constraint constraints-dev.txt --editable ".[$*]"
 	@touch $@
 
 demo: $(VENV)/.installed-model

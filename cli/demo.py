@@ -126,13 +126,13 @@ def start_afresh(out: Path) -> None:
 
 
 def source_options(demo: Demo, name: str) -> tuple[object, ...]:
-    """`--source` where the recordings lie on this machine; otherwise ingest fetches them."""
+    """`--source` where recordings lie on this machine, all or some of them; otherwise ingest fetches them."""
     folder = demo.local_folders.get(name)
     if folder is None:
         return ()
     roots = [os.environ["EEGPT_DATA"]] if os.environ.get("EEGPT_DATA") else ["../shared/data"]
     found = [Path(root) / folder for root in roots if (Path(root) / folder).is_dir()]
-    return ("--source", found[0]) if found else ()
+    return ("--source", found[0], "--partial") if found else ()
 
 
 def step(command: str, *arguments: object) -> None:
