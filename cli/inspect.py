@@ -78,7 +78,7 @@ def register(app: typer.Typer) -> None:
             _print_rest(results, [(s.path, beside if s.reason.startswith("read with") else s.reason) for s in skipped])
         if not results:
             print("no recording was found", file=sys.stderr)
-        if not results or any(r.error for r in results):
+        if not all(r.usable for r in results) or not results:
             raise typer.Exit(1)
 
 
@@ -99,6 +99,7 @@ def _totals(results: list[Inspected]) -> dict[str, float | int]:
     return {
         "recordings": len(results),
         "refused": sum(r.error is not None for r in results),
+        "without_electrode": sum(r.error is None and not r.usable for r in results),
         "duplicates": sum(bool(r.duplicate_of) for r in results),
         "channels": sum(len(r.channels) for r in results),
         "channels_kept": len(kept),
@@ -135,6 +136,8 @@ def _print(results: list[Inspected], *, in_full: bool) -> None:
             continue
         kept = sum(c.electrode is not None for c in r.channels)
         notes = [*r.notes, f"same signal as {r.duplicate_of}"] if r.duplicate_of else list(r.notes)
+        if not r.usable:
+            notes.insert(0, "no channel can be used: see why below, and name its electrodes in a manifest")
         notes += sorted({f"{x['name']}: {x['reason']}" for x in r.left_out})[:3]
         files.add_row(
             escape(r.file),
@@ -233,7 +236,8 @@ def _print_rest(results: list[Inspected], skipped: list[tuple[str, str]]) -> Non
         console.print(f"no recording: {example}{more}: {reason}", markup=False)
     t = _totals(results)
     console.print(
-        f"{t['recordings']} recordings ({t['refused']} refused, {t['duplicates']} duplicates), {t['hours']:.4f} h; "
+        f"{t['recordings']} recordings ({t['refused']} refused, {t['without_electrode']} without an electrode, "
+        f"{t['duplicates']} duplicates), {t['hours']:.4f} h; "
         f"{t['channels_kept']} of {t['channels']} channels, {t['electrode_hours_kept']:.4f} electrode-hours kept, "
         f"{t['electrode_hours_left_out']:.4f} left out",
         markup=False,

@@ -50,11 +50,15 @@ class InspectedChannel:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspected:
-    """One recording; `error` holds what refused it, and then nothing else is known."""
+    """One recording.
+
+    `error` holds what refused it, and then nothing else is known. `usable` says whether any channel would be kept.
+    """
 
     file: str
     key: str
     n_bytes: int
+    usable: bool = False
     error: dict[str, str | None] | None = None
     format: str = ""
     sfreq_hz: float | None = None
@@ -140,6 +144,7 @@ def _inspect(
         file=file,
         key=planned.key,
         n_bytes=planned.n_bytes,
+        usable=any(c.electrode is not None for c in channels),
         format=recording.format,
         sfreq_hz=sfreq_hz,
         hours=recording.n_samples / sfreq_hz / _HOUR_S,

@@ -68,7 +68,14 @@ def test_json_accounts_for_every_file_channel_and_second(lab: Path) -> None:
 def test_the_table_shows_reasons_and_the_exit_code_is_0_for_a_good_file(lab: Path) -> None:
     result = inspect(lab / "a" / "1.edf")
     assert result.returncode == 0, result.stderr
-    for word in ("T7", "ECG", "T3 is another name of T7", "4 of 6", "2.0 s", "1 recordings (0 refused, 0 duplicates)"):
+    for word in (
+        "T7",
+        "ECG",
+        "T3 is another name of T7",
+        "4 of 6",
+        "2.0 s",
+        "1 recordings (0 refused, 0 without an electrode, 0 duplicates)",
+    ):
         assert word in result.stdout
     assert result.stderr == ""
 
@@ -106,9 +113,12 @@ def test_a_manifest_beside_its_files_is_inspected_with_its_rules(made, tmp_path:
 def test_a_file_without_a_unit_keeps_no_channel_and_says_why(made, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     made["edf"](tmp_path / "s1.edf", generator.standard_normal((6, 2000)), unit="")
-    told = json.loads(inspect(tmp_path, "--json").stdout)
+    result = inspect(tmp_path, "--json")
+    assert result.returncode == 1
+    told = json.loads(result.stdout)
     (recording,) = told["recordings"]
     assert {c["code"] for c in recording["channels"]} == {"unit_unknown"}
+    assert (recording["usable"], told["totals"]["without_electrode"]) == (False, 1)
 
 
 def test_a_data_set_of_the_catalogue_is_found_under_the_data_variable(data_dir: Path, monkeypatch, tmp_path) -> None:
