@@ -6,6 +6,7 @@ identification, start date, transducer and prefilter texts are skipped, never de
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,10 @@ class _Fields:
         start = self.at
         text = self.text(n)
         try:
-            return float(text.replace(",", "."))
+            value = float(text.replace(",", "."))
+            if not math.isfinite(value):
+                raise ValueError(text)
+            return value
         except ValueError:
             raise _bad(
                 self.path, "the header is damaged", f"no number in the field `{name}` at byte {start}", "a number"

@@ -84,6 +84,8 @@ def damaged(data: bytes, how: str) -> bytes:
         return data.replace(b"\n", b"\r\n")
     if how == "no number":
         return data[:236] + b"none    " + data[244:]
+    if how == "nan":
+        return data[:244] + b"nan     " + data[252:]
     if how == "signals":
         return data[:252] + b"3   " + data[256:]
     if how == "no records":
@@ -102,6 +104,7 @@ def damaged(data: bytes, how: str) -> bytes:
         ("cut in header", "ends inside its header"),
         ("line ends", "line ends were turned"),
         ("no number", "no number in the field `number of records`"),
+        ("nan", "no number in the field `duration of a record`"),
         ("signals", "bytes for 3 signals"),
         ("no records", "holds no record"),
         ("no duration", "lasts no time"),
@@ -138,3 +141,22 @@ def test_real_recordings_are_read_as_mne_reads_them(data_dir: Path) -> None:
             if channel.unit and channel.kind != "stim":
                 volts = theirs.get_data(picks=[theirs.ch_names.index(channel.name)])[0]
                 np.testing.assert_allclose(ours.signal[[row], :][0] * scale[channel.unit], volts * 1e6, atol=1e-6)
+
+
+def test_random_bytes_in_a_header_are_read_or_refused_never_a_crash(made, tmp_path: Path) -> None:
+    plain = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 600), annotations=[(1.0, None, "T1")]).read_bytes()
+    generator = np.random.default_rng(0)
+    refused = 0
+    for case in range(150):
+        data = bytearray(plain)
+        for at in generator.integers(8, 2048, generator.integers(1, 6)):
+            data[at] = generator.integers(256)
+        if case % 5 == 0:
+            data = data[: generator.integers(1, len(data))]
+        path = tmp_path / "b.edf"
+        path.write_bytes(bytes(data))
+        try:
+            np.asarray(read_edf(path).signal)
+        except InputError:
+            refused += 1
+    assert 30 < refused < 150
