@@ -121,7 +121,8 @@ def run_study(
             )
         if not result.results["splits"]:
             raise UsageError("a study needs held-out windows", expected=", ".join(config.heldout_splits))
-        split, errors = next(iter(result.results["splits"].items()))
+        split = next(s for s in config.heldout_splits if s in result.results["splits"])
+        errors = result.results["splits"][split]
         linear = errors.get("linear", {}).get("new")
         new = errors["model"]["new"]
         rows.append(
