@@ -75,7 +75,14 @@ def evaluate(
         "leakage": leakage,
         "electrode_notes": list(trained.electrode_notes),
         "pretraining": ck.read_config(run, kind="transfer").get("pretraining", {}),
-        "tasks": summarise(predictions, index.tasks, trial_counts(setup), known=known_results(setup), notes=notes),
+        "tasks": summarise(
+            predictions,
+            index.tasks,
+            trial_counts(setup),
+            known=known_results(setup),
+            notes=notes,
+            within=config.scheme.startswith("within"),
+        ),
     }
     return predictions, results
 
@@ -98,7 +105,14 @@ def score_baselines(
     leakage = check_leakage(setup, None, config)
     predictions = test_trials(setup)
     notes = run_baselines(setup, names, predictions, seeds=config.seeds, tell=tell)
-    tasks = summarise(predictions, index.tasks, trial_counts(setup), known=known_results(setup), notes=notes)
+    tasks = summarise(
+        predictions,
+        index.tasks,
+        trial_counts(setup),
+        known=known_results(setup),
+        notes=notes,
+        within=config.scheme.startswith("within"),
+    )
     return predictions, {
         "kind": "baselines",
         "scheme": config.scheme,

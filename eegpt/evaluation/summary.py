@@ -27,6 +27,7 @@ def summarise(
     *,
     known: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
+    within: bool = False,
     n_draws: int = 1000,
 ) -> dict[str, Any]:
     """One entry per task.
@@ -42,6 +43,8 @@ def summarise(
         Task key to published figures: metric, value, who.
     notes : mapping, optional
         Task key to sentences that belong under its scores.
+    within : bool
+        The scheme itself tests people that were learned from, whatever the data set's own split is.
     """
     out: dict[str, Any] = {}
     for info in tasks:
@@ -54,7 +57,7 @@ def summarise(
             "task": info.name,
             "kind": info.kind,
             "classes": list(info.classes),
-            "within_subject": bool(info.within_subject),
+            "within_subject": within or bool(info.within_subject),
             **dict(counts.get(key, {})),
             "n_test": len(trials.rows),
             "n_test_subjects": len(set(trials.person.tolist())),

@@ -1,8 +1,9 @@
 """One task's trials as one array, as the baselines want them.
 
 What enters: a `TrialIndex`. What leaves: microvolt (N, E, S) at the standard rate. Baselines can't take trials
-of differing electrodes or lengths as our model does: they get the electrodes that all trials have, and the
-samples up to the shortest trial's end. Where that takes something away, a note says so and goes into the result.
+of differing electrodes or lengths as our model does: they get the electrodes that at least half of the trials
+have, an electrode that a trial lacks (a rejected stretch) as the mean of its others, and the samples up to the
+shortest trial's end. Where that takes something away or puts something in, a note goes into the result.
 
 Shapes: N trials, E electrodes, S samples.
 """
@@ -66,29 +67,38 @@ class TaskData:
 
 
 def task_data(index: Any, task: int) -> TaskData | None:
-    """All trials of a task; None where no electrode is in all of them."""
+    """All trials of a task; None where no electrode is in half of them, or a trial has none of those that are."""
     rows = np.flatnonzero(index.task == task)
     info = index.tasks[task]
     count = np.zeros(len(index.vocabulary), np.int64)
     for start in range(0, len(rows), _AT_ONCE):
         batch = index.gather(rows[start : start + _AT_ONCE])
         count += np.bincount(np.asarray(batch.electrode)[np.asarray(batch.electrode_mask)], minlength=len(count))
-    common = np.flatnonzero(count == len(rows))
+    common = np.flatnonzero(2 * count >= max(1, len(rows)))
     if not len(common) or not len(rows):
         return None
     electrodes = [index.vocabulary.name_of(int(i)) for i in common]
     n_samples = int(index.n_samples[rows].min())
     signal = np.empty((len(rows), len(electrodes), n_samples), np.float32)
     sigma = np.empty(signal.shape[:2], np.float32)
+    present = np.empty(signal.shape[:2], bool)
     for start in range(0, len(rows), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         batch = index.gather(rows[part], electrodes=electrodes)
         signal[part] = np.asarray(batch.signal_i16)[:, :, :n_samples]
         signal[part] *= np.asarray(batch.scale_uv)[:, :, None]
         sigma[part] = batch.sigma_uv
+        present[part] = batch.electrode_mask
+    if not present.any(axis=1).all():
+        return None
+    for i in np.flatnonzero(~present.all(axis=1)):
+        signal[i, ~present[i]] = signal[i, present[i]].mean(axis=0)
+        sigma[i, ~present[i]] = sigma[i, present[i]].mean()
     notes = []
+    if n_filled := int((~present.all(axis=1)).sum()):
+        notes.append(f"baselines see the mean of the other electrodes where a trial lacks one ({n_filled} trials)")
     if (lost := int((count > 0).sum()) - len(common)) > 0:
-        notes.append(f"baselines see the {len(common)} electrodes that all trials have; {lost} others are in some only")
+        notes.append(f"baselines see {len(common)} electrodes; {lost} others are in few trials")
     if n_samples < int(index.n_samples[rows].max()):
         notes.append(f"baselines see the first {n_samples} samples of each trial; some are longer")
     return TaskData(

@@ -31,7 +31,8 @@ class TransferConfig:
     tasks, datasets : tuple of str
         Only these; empty for all.
     scheme : str
-        `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`.
+        `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`,
+        `within:5` (folds over each person's own trials).
     seeds : tuple of int
         One fit for each.
     train_fraction : float

@@ -13,11 +13,19 @@ from typing import Any
 import numpy as np
 
 from eegprep.errors import RefusedError, UsageError, nearest
-from eegprep.splits import Windows, few_shot, hold_out, k_fold, leave_one_dataset_out, leave_one_subject_out
+from eegprep.splits import (
+    Windows,
+    few_shot,
+    hold_out,
+    k_fold,
+    leave_one_dataset_out,
+    leave_one_subject_out,
+    overlap_units,
+)
 
 __all__ = ["Division", "divide", "SCHEMES"]
 
-SCHEMES = ("split", "kfold", "loso", "lodo", "few-shot")
+SCHEMES = ("split", "kfold", "loso", "lodo", "few-shot", "within")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +46,9 @@ def divide(index: Any, scheme: str, *, seed: int = 0, validation_share: float = 
     index : TrialIndex
         Holding all splits.
     scheme : str
-        `split`; `kfold:N`; `loso`; `lodo`; `few-shot:K`. Data sets whose split is within subjects keep their own
-        split in `kfold`, `loso` and `few-shot`, since other people are not to be had there.
+        `split`; `kfold:N`; `loso`; `lodo`; `few-shot:K`; `within:N` (N folds over each person's own trials). Data
+        sets whose split is within subjects keep their own split in `kfold`, `loso` and `few-shot`, since other
+        people are not to be had there.
     seed : int
         Deals people out to folds, and chooses held-out and few-shot trials.
 
@@ -58,6 +67,7 @@ def divide(index: Any, scheme: str, *, seed: int = 0, validation_share: float = 
         ),
         "loso": lambda: _folds(index, leave_one_subject_out(_people(index), seed=seed), by_person=True),
         "lodo": lambda: _one_dataset_out(index, seed),
+        "within": lambda: _within_people(index, _count(scheme, number)),
         "few-shot": lambda: [(f"few-shot-{number}", _few_shot(index, _count(scheme, number), seed))],
     }
     if name not in makers:
@@ -154,6 +164,24 @@ def _few_shot(index: Any, k: int, seed: int) -> np.ndarray:
         support, query = few_shot(windows.take(rows), k, seed=seed)
         split_N[rows] = np.where(support, "train", np.where(query, "test", "unused"))
     return split_N
+
+
+def _within_people(index: Any, n_folds: int) -> list[tuple[str, np.ndarray]]:
+    """Folds over the trials of each person, label by label, blocks of time; overlapping windows stay together."""
+    windows = _windows(index)
+    unit_N = overlap_units(windows)
+    fold_N = np.zeros(len(windows), np.int64)
+    person_N = np.unique(np.array(index.subject), return_inverse=True)[1]
+    for person in np.unique(person_N):
+        for label in np.unique(windows.label[person_N == person]):
+            own = np.flatnonzero((person_N == person) & (windows.label == label))
+            _, rank = np.unique(unit_N[own], return_inverse=True)
+            fold_N[own] = rank * n_folds // (rank.max() + 1)
+    # A group that overlaps across labels or tasks is tested as one: in the fold of its first window.
+    _, first, group = np.unique(unit_N, return_index=True, return_inverse=True)
+    fold_N = fold_N[first][group]
+    folds = [np.where(fold_N == f, "test", "train") for f in range(n_folds)]
+    return [(f"fold-{f}", split_N) for f, split_N in enumerate(folds) if (split_N == "test").any()]
 
 
 def _windows(index: Any) -> Windows:

@@ -146,6 +146,20 @@ def test_few_shot_moves_k_trials_per_class_of_each_new_person_to_train():
     check_disjoint(index, shot)
 
 
+def test_folds_within_people_test_every_trial_once_and_straddle_nothing():
+    index = make_index()
+    divisions = divide(index, "within:4")
+    assert sorted(np.concatenate([d.test for d in divisions]).tolist()) == list(range(len(index.task)))
+    for division in divisions:
+        check_disjoint(index, division)
+        assert people(index, division.test) == set(index.subject)
+
+
+def test_recordings_whose_windows_all_overlap_can_not_be_divided_within_people():
+    with pytest.raises(UsageError, match="nothing to learn from"):
+        divide(make_index(overlap=True), "within:4")
+
+
 @pytest.mark.parametrize("scheme", ["folds", "kfold", "kfold:x", "kfold:1", "kfold:99", "few-shot:0"])
 def test_schemes_that_there_are_not_are_refused(scheme):
     with pytest.raises(UsageError):
