@@ -70,6 +70,7 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
                     answer = receive(_streams(process)[1])
                     if answer == READY:
                         able.add(process)
+                        begun[process] = time.monotonic()
                         continue  # its first outcome comes later; nobody waits for it alone
                     selector.unregister(ready.fileobj)
                     one = busy.pop(process)

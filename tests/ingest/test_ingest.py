@@ -152,11 +152,13 @@ def test_a_process_that_dies_or_hangs_costs_one_recording(
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    monkeypatch.setattr("eegprep.ingest.workers.TIMEOUT_S", 15.0)
+    monkeypatch.setattr(
+        "eegprep.ingest.workers._patience_s", lambda work: 2.0 if work[0].key.startswith("s1/-/2") else 300.0
+    )
     summary = ingest(manifest, folder, tmp_path / "store", workers=2)
     assert list(summary.failed) == ["toy/s1/-/1", "toy/s1/-/2"]
     assert "SIGSEGV" in str(summary.failed["toy/s1/-/1"]["found"])
-    assert summary.failed["toy/s1/-/2"]["found"] == "no answer within 15 s"
+    assert summary.failed["toy/s1/-/2"]["found"] == "no answer within 2 s"
     assert summary.recordings == 4
 
 
