@@ -162,24 +162,38 @@ def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def browse(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], tuple[str, list[str], Path]]:
-    """Open a page in headless Chromium: its DOM, the console's messages, and a picture of it."""
-    chromium = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
-    if chromium is None:
+def chromium() -> list[str]:
+    """The command that starts headless Chromium; tests skip where there is none."""
+    found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
+    if found is None:
         pytest.skip("needs Chromium: apt-get install chromium")
+    return [
+        found, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+        "--disable-background-networking", "--no-first-run", "--enable-logging=stderr", "--window-size=1200,2400",
+    ]  # fmt: skip
 
-    def run(page: Path) -> tuple[str, list[str], Path]:
-        folder = tmp_path_factory.mktemp("chromium")
-        command = [
-            chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-            "--disable-background-networking", "--no-first-run", "--hide-scrollbars", "--enable-logging=stderr",
-            "--window-size=1200,2400", f"--user-data-dir={folder / 'profile'}",
-        ]  # fmt: skip
-        picture = folder / "page.png"
-        shot = [*command, f"--screenshot={picture}", page.as_uri()]
-        subprocess.run(shot, check=True, capture_output=True, timeout=120)
-        dumped = subprocess.run([*command, "--dump-dom", page.as_uri()], check=True, capture_output=True, timeout=120)
-        log = dumped.stderr.decode("utf-8", "replace").splitlines()
-        return dumped.stdout.decode("utf-8"), [line for line in log if ":CONSOLE" in line], picture
+
+@pytest.fixture
+def browse(chromium: list[str], tmp_path: Path) -> Callable[[Path], tuple[str, list[str]]]:
+    """Open a page in headless Chromium: its DOM, and the messages of its console."""
+
+    def run(page: Path) -> tuple[str, list[str]]:
+        command = [*chromium, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]
+        done = subprocess.run(command, check=True, capture_output=True, timeout=200)
+        log = done.stderr.decode("utf-8", "replace").splitlines()
+        return done.stdout.decode("utf-8"), [line for line in log if ":CONSOLE" in line]
+
+    return run
+
+
+@pytest.fixture
+def photograph(chromium: list[str], tmp_path: Path) -> Callable[[Path], Path]:
+    """Paint a page in headless Chromium: a PNG."""
+
+    def run(page: Path) -> Path:
+        picture = tmp_path / "page.png"
+        command = [*chromium, f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={picture}", page.as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=200)
+        return picture
 
     return run

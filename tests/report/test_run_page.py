@@ -17,7 +17,7 @@ from eegpt.evaluation.page_graph import attention_received
 from eegpt.evaluation.page_tasks import score_tiles, scores
 from eegpt.model.teg import GraphAttention
 
-Browse = Callable[[Path], tuple[str, list[str], Path]]
+Browse = Callable[[Path], tuple[str, list[str]]]
 
 
 def plain(html: str) -> str:
@@ -50,7 +50,7 @@ def test_equal_runs_have_equal_pages(toy_run: Path, toy_shards: Path, tmp_path: 
 
 def test_the_page_renders_without_errors(toy_run: Path, toy_shards: Path, tmp_path: Path, browse: Browse) -> None:
     page = write_run_page(tmp_path / "run.html", run=toy_run, shards=[toy_shards])
-    dom, console, _ = browse(page)
+    dom, console = browse(page)
     assert console == []
     assert dom.count("<svg") >= 8
 
