@@ -45,13 +45,13 @@ class Parallel:
     def __init__(self, module: Pretraining, here: Runtime, config: PretrainConfig) -> None:
         self.here = here
         self.module: Callable[..., dict[str, Tensor]] = module
-        if config.compile:
-            self.module = torch.compile(module, dynamic=False)
         self._ddp: nn.parallel.DistributedDataParallel | None = None
         if here.world > 1:
             ids = [here.device.index] if here.device.type == "cuda" else None
             self._ddp = nn.parallel.DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
             self.module = self._ddp
+        if config.compile:
+            self.module = torch.compile(self.module)
 
     def accumulate(self, last: bool) -> AbstractContextManager[Any]:
         """Around a micro batch: gradients are exchanged after the last one alone."""
