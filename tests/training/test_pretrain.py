@@ -168,3 +168,13 @@ def test_a_run_without_held_out_windows_says_so(small, make_data, tmp_path):
     result = pretrain_on(make_data(heldout=0), PretrainConfig(**{**small, "steps": 2}), out=tmp_path / "run")
     assert result.finished
     assert result.results["splits"] == {}
+
+
+def test_tensorboard_gets_the_numbers_of_the_log(small, data, tmp_path):
+    pytest.importorskip("tensorboard")
+    pretrain_on(data, PretrainConfig(**{**small, "steps": 2, "tensorboard": True}), out=tmp_path / "run")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    found = [(e.step, pytest.approx(e.value, rel=1e-6)) for e in events.Scalars("loss")]
+    assert [(r["step"], r["loss"]) for r in read_log(tmp_path / "run") if "loss" in r] == found
