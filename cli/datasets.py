@@ -37,10 +37,9 @@ def register(app: typer.Typer) -> None:
 
             print(json.dumps([row.as_dict() for row in rows], indent=1, ensure_ascii=False))
             return
-        from rich.console import Console
-        from rich.table import Table
+        from .tables import console, plain_table
 
-        table = Table(box=None, header_style="bold", pad_edge=False)
+        table = plain_table()
         for title in ("name", "tasks (classes)", "subjects", "electrodes", "Hz", "licence", "how to get it", "checked"):
             table.add_column(title, overflow="fold", justify="right" if title in NUMBERS else "left")
         for row in rows:
@@ -54,7 +53,7 @@ def register(app: typer.Typer) -> None:
                 row.get,
                 row.checked,
             )
-        Console(width=None if _terminal() else 180).print(table)
+        console().print(table)
 
 
 def fetch(
@@ -105,9 +104,3 @@ NUMBERS = ("subjects", "electrodes", "Hz")
 
 def _or_dash(value: object) -> str:
     return "-" if value is None else str(value)
-
-
-def _terminal() -> bool:
-    import sys
-
-    return sys.stdout.isatty()

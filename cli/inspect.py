@@ -10,7 +10,6 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import Console
     from rich.table import Table
 
     from eegprep.sources import PlannedRecording
@@ -109,20 +108,13 @@ def _totals(results: list[Inspected]) -> dict[str, float | int]:
     }
 
 
-def _console() -> Console:
-    import sys
-
-    from rich.console import Console
-
-    # a pipe gets whole lines, not 80 columns
-    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-
-
 def _print(results: list[Inspected], *, in_full: bool) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console = _console()
+    from . import tables
+
+    console = tables.console()
     files = Table(title="recordings", title_justify="left")
     for column in ("file", "format", "rate", "hours", "stretches", "kept", "line", "unit", "notes"):
         files.add_column(
@@ -229,7 +221,9 @@ def _summary_table(results: list[Inspected]) -> Table:
 def _print_rest(results: list[Inspected], skipped: list[tuple[str, str]]) -> None:
     from collections import Counter
 
-    console = _console()
+    from . import tables
+
+    console = tables.console()
     for reason, count in sorted(Counter(reason for _, reason in skipped).items()):
         example = next(path for path, own in skipped if own == reason)
         more = f" and {count - 1} more" if count > 1 else ""

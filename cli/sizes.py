@@ -35,11 +35,10 @@ def sizes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inste
     if as_json:
         print(json.dumps(rows, indent=1))
         return
-    from rich.console import Console
-    from rich.table import Table
+    from .tables import console, plain_table
 
-    table = Table()
-    for name in (
+    table = plain_table("parameters in millions")
+    names = (
         "size",
         "ETE layers",
         "TEG layers",
@@ -47,16 +46,16 @@ def sizes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inste
         "heads",
         "ETE",
         "TEG",
-        "heads'",
+        "task heads",
         "total",
         "paper",
-        "diff",
-    ):
-        table.add_column(name, justify="left" if name == "size" else "right")
+        "diff %",
+    )
+    for name in names:
+        table.add_column(name, justify="left" if name == "size" else "right", min_width=5)
     for row in rows:
-        millions = [f"{row[f'parameters_{part}'] / 1e6:.3f} M" for part in ("ete", "teg", "heads", "total")]
         shape = [str(row[k]) for k in ("size", "ete_layers", "teg_layers", "width", "heads")]
-        table.add_row(
-            *shape, *millions, f"{row['parameters_published'] / 1e6:g} M", f"{row['difference_percent']:+.2f} %"
-        )
-    Console().print(table)
+        millions = [f"{row[f'parameters_{part}'] / 1e6:.3f}" for part in ("ete", "teg", "heads", "total")]
+        published = f"{row['parameters_published'] / 1e6:g}"
+        table.add_row(*shape, *millions, published, f"{row['difference_percent']:+.2f}")
+    console().print(table)

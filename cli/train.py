@@ -83,25 +83,25 @@ def read_settings(config: Path | None, size: str | None, settings: list[str]) ->
 
 def print_errors(results: dict[str, Any]) -> None:
     """The errors on held-out windows, one table per split."""
-    from rich.console import Console
-    from rich.table import Table
+    from .tables import console, plain_table
 
     if not results.get("splits"):
         print("no held-out window: nothing can be said about signals that were not seen", file=sys.stderr)
         return
-    console = Console()
+    screen = console()
     for split, errors in results["splits"].items():
-        table = Table(title=f"{split}: {errors['n_windows']:,} windows, variance {errors['variance']:.3f}")
+        table = plain_table(f"{split}: {errors['n_windows']:,} windows, variance {errors['variance']:.3f}")
         bands = list(errors["model"]["band"])
         for name in ("predictor", "new samples", "share of variance", "all values", *bands):
-            table.add_column(name, justify="left" if name == "predictor" else "right")
+            table.add_column(name, justify="left" if name == "predictor" else "right", min_width=6)
         for name in ("model", "linear", "linear_whole_context", "persistence", "zero"):
             if name not in errors:
                 continue
             e = errors[name]
             cells = [e["new"], e["new"] / errors["variance"], e["all"], *(e["band"][b] for b in bands)]
             table.add_row(name.replace("_", " "), *(f"{v:.4f}" for v in cells))
-        console.print(table)
+        screen.print(table)
+        screen.print()
 
 
 def forecast(
@@ -164,17 +164,16 @@ def with_vocabulary(rows: Any, own: Any, target: Any) -> Any:
 
 def print_horizons(result: dict[str, Any], sfreq_hz: float) -> None:
     """Errors at a few distances as a table."""
-    from rich.console import Console
-    from rich.table import Table
+    from .tables import console, plain_table
 
-    table = Table(title=f"{result['n_windows']:,} windows, {result['n_known']} samples known")
+    table = plain_table(f"{result['n_windows']:,} windows, {result['n_known']} samples known")
     for name in ("ms ahead", "model", "persistence", "zero"):
         table.add_column(name, justify="right")
     n = len(result["model"])
     for i in sorted({0, *(min(n, 2**k) - 1 for k in range(2, 12))}):
         cells = (f"{result[name][i]:.4f}" for name in ("model", "persistence", "zero"))
         table.add_row(f"{1000 * (i + 1) / sfreq_hz:.0f}", *cells)
-    Console().print(table)
+    console().print(table)
 
 
 def scaling(
@@ -256,12 +255,11 @@ def probe_scores(run: Path, shards: list[Path]) -> dict[str, float]:
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
     """A study's rows as a table."""
-    from rich.console import Console
-    from rich.table import Table
+    from .tables import console, plain_table
 
     names = ["name", "parameters", "windows", "steps", "new", "share_of_variance", "below_linear"]
     names += [n for n in rows[0] if n not in {*names, "split"}]
-    table = Table(title=f"errors on new samples, {rows[0]['split']}")
+    table = plain_table(f"errors on new samples, {rows[0]['split']}")
     for name in names:
         table.add_column(name.replace("_", " "), justify="left" if name == "name" else "right")
     for row in rows:
@@ -269,4 +267,4 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
         table.add_row(
             *(f"{v:,.4f}" if isinstance(v, float) else f"{v:,}" if isinstance(v, int) else str(v) for v in shown)
         )
-    Console().print(table)
+    console().print(table)

@@ -1,0 +1,27 @@
+"""How every table reaches a reader: a terminal gets its own width, a pipe gets whole lines."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# Wide enough for our widest table: without a terminal rich would cut every number at 80 columns.
+PIPE_COLUMNS = 180
+
+
+def console() -> Console:
+    """A console on standard output."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+
+
+def plain_table(title: str | None = None) -> Table:
+    """A table without a frame, its title to the left."""
+    from rich.table import Table
+
+    return Table(box=None, header_style="bold", pad_edge=False, title=title, title_justify="left", title_style="bold")
