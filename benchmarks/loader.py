@@ -158,6 +158,7 @@ def main() -> None:
         "first_batch_s": begun,
         "index_mib": big["index_mib"],
         "index_open_s": big["index_open_s"],
+        "index_open_cpu_s": big["index_open_cpu_s"],
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
     print()

@@ -119,9 +119,10 @@ def test_pages_on_the_data_side_run(page: str, recordings: Path, tmp_path: Path)
         run(block, tmp_path)
 
 
-def test_the_page_on_other_readers_runs(toy_shards: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["read-shards-elsewhere.md", "read-remote-shards.md"])
+def test_pages_on_reading_shards_run(page: str, toy_shards: Path, tmp_path: Path) -> None:
     (tmp_path / "shards").symlink_to(toy_shards)
-    for block in runnable(DOCS / "how-to" / "read-shards-elsewhere.md"):
+    for block in runnable(DOCS / "how-to" / page):
         run(block, tmp_path)
 
 
