@@ -55,7 +55,7 @@ def sizes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inste
         table.add_column(name, justify="left" if name == "size" else "right", min_width=5)
     for row in rows:
         shape = [str(row[k]) for k in ("size", "ete_layers", "teg_layers", "width", "heads")]
-        millions = [f"{row[f'parameters_{part}'] / 1e6:.3f}" for part in ("ete", "teg", "heads", "total")]
+        millions = [f"{row[f'parameters_{part}'] / 1e6:.5g}" for part in ("ete", "teg", "heads", "total")]
         published = f"{row['parameters_published'] / 1e6:g}"
         table.add_row(*shape, *millions, published, f"{row['difference_percent']:+.2f}")
     console().print(table)
