@@ -24,4 +24,12 @@ def plain_table(title: str | None = None) -> Table:
     """A table without a frame, its title to the left."""
     from rich.table import Table
 
-    return Table(box=None, header_style="bold", pad_edge=False, title=title, title_justify="left", title_style="bold")
+    return Table(
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+        collapse_padding=True,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+    )
