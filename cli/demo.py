@@ -43,12 +43,14 @@ DEMOS = {
         title="EEGPT demo: four open data sets, within subject",
         datasets=("selfregulationscp1", "selfregulationscp2", "fingermovements", "eyesopenshut"),
         train=(*_FEW_STEPS, "token_samples=64", "token_stride=32", "window_samples=[896,256,128]", "steps=400"),
+        transfer=("seeds=[0,1,2]",),
     ),
     # The paper's tokens: one second, eight of them a second, in windows of four seconds.
     "eegmat": Demo(
         title="EEGPT demo: mental arithmetic (PhysioNet EEGMAT), split by subject",
         datasets=("eegmat",),
         train=(*_FEW_STEPS, "steps=400"),
+        transfer=("seeds=[0,1,2]",),
         local_folders={"eegmat": "eegmat"},
     ),
 }

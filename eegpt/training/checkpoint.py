@@ -125,6 +125,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     with atomic_path(path) as part:
         save_file(plain, part)
+        part.chmod(0o644)  # the library writes for its owner alone; a run is for the lab
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
