@@ -15,6 +15,9 @@ another distribution called 'eegprep' (version {version}) is installed in this e
   to do:    make a new virtual environment for eegpt, or:
             python -m pip uninstall eegprep; python -m pip install --force-reinstall --no-deps eegpt"""
 
+# What only an extra installs, by the name that is imported.
+EXTRAS = {"torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines"}
+
 # What the operating system refuses and a user can put right; any other OSError is ours and shows its traceback.
 TO_DO = {
     errno.ENOSPC: "free some space and run the same command again; finished work is kept",
@@ -53,6 +56,16 @@ def run(app: Callable[[], object]) -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        print(
+            f"error: this command needs {error.name}, which the base install does not have\n"
+            f'  to do:    python -m pip install "eegpt[{extra}]"',
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None
     except OSError as error:
         if error.errno not in TO_DO:
             raise

@@ -84,3 +84,19 @@ def test_no_module_is_installed_under_the_name_cli() -> None:
         "sys.exit(importlib.util.find_spec('cli') is not None)"
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_a_command_that_needs_an_extra_names_it() -> None:
+    code = "\n".join(
+        [
+            "import sys",
+            "sys.modules['torch'] = None",
+            "from _eegpt_cli.model import main",
+            "sys.argv = ['eegpt', 'sizes']",
+            "main()",
+        ]
+    )
+    result = run_python(code)
+    assert result.returncode == 2, result.stderr
+    assert 'pip install "eegpt[model]"' in result.stderr
+    assert "Traceback" not in result.stderr
