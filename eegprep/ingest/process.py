@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -68,13 +69,13 @@ def process(
     return write(make_plan(decision), store, made_from)
 
 
-def write(plan: Plan, store: Store, made_from: str = "") -> RecordingInfo:
+def write(plan: Plan, store: Store, made_from: str = "", pool: ThreadPoolExecutor | None = None) -> RecordingInfo:
     """Carry a plan out into the store: the whole recording, or nothing."""
     with store.writer(identity(plan.recording, plan.manifest), plan.electrodes, made_from) as writer:
-        return writer.finish(carry_out(plan, writer))
+        return writer.finish(carry_out(plan, writer, pool))
 
 
-def carry_out(plan: Plan, sink: Sink) -> RecordingInfo:
+def carry_out(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> RecordingInfo:
     """Filter everything into `sink` and describe it."""
     timeline, chain = plan.timeline, plan.chain
     missing = [plan.checks.not_finite[row] for row in plan.checked]
@@ -83,7 +84,7 @@ def carry_out(plan: Plan, sink: Sink) -> RecordingInfo:
     above_uv = chain.reject.above_uv if chain.reject is not None else None
     measure = StreamMeasure(n_rows, timeline.n_samples, above_uv, STANDARD_SFREQ_HZ)
     position = 0
-    for start, chunk in standardise(signal, timeline, chain, rows=range(n_rows)):
+    for start, chunk in standardise(signal, timeline, chain, rows=range(n_rows), pool=pool):
         _fill_gap(sink, position, start, n_rows)
         measure.add(start, chunk)
         sink.append(chunk)

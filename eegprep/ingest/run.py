@@ -6,6 +6,7 @@ A kill at any instant leaves whole recordings and perhaps a `.part` file, which 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -175,7 +176,8 @@ def outcomes_of(
         return run_on_cluster(work, setting, cluster, max(workers, 1))
     if workers == 0 or not work:
         return run_here(work, setting)
-    return run_in_processes(work, setting, min(workers, len(work)))
+    n_processes = min(workers, len(work))
+    return run_in_processes(work, dataclasses.replace(setting, threads=workers // n_processes), n_processes)
 
 
 def _run(

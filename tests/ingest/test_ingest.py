@@ -78,6 +78,17 @@ def test_bytes_depend_neither_on_workers_nor_on_interruptions(
     assert str(folder) not in "".join(b.decode("latin-1") for b in expected.values())
 
 
+def test_workers_without_a_recording_help_with_the_one_there_is(
+    manifest: Manifest, folder: Path, tmp_path: Path, tree_bytes: TreeBytes
+) -> None:
+    for path in folder.glob("s*_*.edf"):
+        if path.name != "s1_1.edf":
+            path.unlink()
+    ingest(manifest, folder, tmp_path / "alone", workers=1)
+    ingest(manifest, folder, tmp_path / "helped", workers=3)
+    assert tree_bytes(tmp_path / "alone") == tree_bytes(tmp_path / "helped")
+
+
 def test_finished_recordings_are_not_made_again(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
     ingest(manifest, folder, tmp_path / "store", workers=0)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "store" / "recordings").iterdir()}
