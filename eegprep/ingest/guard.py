@@ -37,8 +37,15 @@ def check_store(out: Path, manifest: Manifest) -> None:
                 expected=manifest.name,
                 todo="choose another --out",
             )
-    elif out.is_dir() and any(p.name != ".lock" for p in out.iterdir()):
+    elif out.is_dir() and not _barely_begun(out):
         raise UsageError("the folder for the store is not empty", where=out, todo="choose another --out")
+
+
+def _barely_begun(out: Path) -> bool:
+    """Whether nothing is there but what a run leaves that was killed before it had written its manifest."""
+    found = {p.name for p in out.iterdir()}
+    empty = not (out / "recordings").is_dir() or not any((out / "recordings").iterdir())
+    return found <= {".lock", "recordings", f"manifest.yaml{PART}"} and empty
 
 
 @contextlib.contextmanager
@@ -87,6 +94,10 @@ def tidy(store: Store, plan: IngestPlan) -> None:
     """Take away what a killed run left, and recordings that the source no longer has."""
     for part in store.path.rglob(f"*{PART}"):
         part.unlink(missing_ok=True)
+    for signal in store.recordings.glob("*.arrow"):
+        # Unfinished, or half taken out: without its sidecar it counts for nothing.
+        if not signal.with_suffix(".json").exists():
+            signal.unlink(missing_ok=True)
     wanted = {j.recording_id for j in plan.jobs}
     for identity in store.ids():
         if identity not in wanted:
