@@ -18,6 +18,9 @@ another distribution called 'eegprep' (version {version}) is installed in this e
 # What only an extra installs, by the name that is imported.
 EXTRAS = {"torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines"}
 
+# 128 and the number of SIGINT, as shells have it.
+INTERRUPTED = 130
+
 # What the operating system refuses and a user can put right; any other OSError is ours and shows its traceback.
 TO_DO = {
     errno.ENOSPC: "free some space and run the same command again; finished work is kept",
@@ -51,9 +54,12 @@ def run(app: Callable[[], object]) -> None:
             print(json.dumps({"exit_code": error.exit_code, **error.as_dict()}, ensure_ascii=False))
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        # typer turns Ctrl-C into an exit of its own, without a word
+        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
+            raise
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
     except ModuleNotFoundError as error:

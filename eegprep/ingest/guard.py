@@ -20,7 +20,11 @@ from eegprep.ingest.plan import IngestPlan
 from eegprep.manifest.schema import Manifest
 from eegprep.store import Store, key_of_id
 
-__all__ = ["alone", "check_store", "check_strangers", "tidy", "whole_or_nothing"]
+__all__ = ["StoreInUse", "alone", "check_store", "check_strangers", "tidy", "whole_or_nothing"]
+
+
+class StoreInUse(UsageError):
+    """Another process is writing into the store; nothing of it is ours."""
 
 
 def check_store(out: Path, manifest: Manifest) -> None:
@@ -50,11 +54,14 @@ def _barely_begun(out: Path) -> bool:
 
 @contextlib.contextmanager
 def whole_or_nothing(out: Path, *, existed: bool) -> Iterator[None]:
-    """Where nothing was stored, leave no new folder behind."""
+    """Where the run ends early, leave nothing half written behind; where nothing was stored, no new folder either."""
     out.mkdir(parents=True, exist_ok=True)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        if not isinstance(error, StoreInUse):
+            for part in out.rglob(f"*{PART}"):
+                part.unlink(missing_ok=True)
         if not existed and not any((out / "recordings").glob("*.json")):
             shutil.rmtree(out, ignore_errors=True)
         raise
@@ -70,7 +77,7 @@ def alone(out: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            raise UsageError(
+            raise StoreInUse(
                 "another ingest is writing into this store", where=out, todo="wait for it, or choose another --out"
             ) from None
         yield

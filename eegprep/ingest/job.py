@@ -75,7 +75,7 @@ def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Settin
     except OSError as error:
         shown = InputError(
             "the disk is full" if error.errno == errno.ENOSPC else "a file cannot be read or written",
-            where=error.filename,
+            where=error.filename or (setting.out if error.errno in _FATAL else None),
             found=error.strerror or str(error),
             todo="make room and run the same command again; what is finished stays finished",
         )

@@ -88,6 +88,7 @@ def ingest(
     recipe = recipe or recipe_of(manifest)
     vocabulary = vocabulary or Vocabulary.base()
     planned, skipped = planned_recordings(manifest, folder, recipe)
+    skipped = [s for s in skipped if not _is_ours(folder / s.path, out)]
     if not planned:
         raise nothing_planned(manifest, folder, skipped)
     check_store(out, manifest)
@@ -151,6 +152,11 @@ def planned_recordings(
     plan_chain(recipe, sfreq_hz=2 * STANDARD_SFREQ_HZ, line_freq_hz=manifest.line_freq_hz)
     source = open_source(manifest, folder)
     return source.plan(), source.skipped()
+
+
+def _is_ours(path: Path, out: Path) -> bool:
+    """Whether a file of the source's folder lies in the store: what an earlier run wrote there is no input."""
+    return path.absolute().is_relative_to(out.absolute())
 
 
 def nothing_planned(manifest: Manifest, folder: Path, skipped: Sequence[SkippedFile]) -> InputError:
