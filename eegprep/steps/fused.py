@@ -20,7 +20,7 @@ from eegprep.recording import Stretch
 from eegprep.steps.blocks import plan_blocks
 from eegprep.steps.chain import Chain
 from eegprep.steps.resample import MAX_PERIOD, n_resampled, padding
-from eegprep.steps.seam import WIDTH, Seam, strip_outputs
+from eegprep.steps.seam import Seam, strip_outputs, width
 
 __all__ = ["is_long", "stream_long"]
 
@@ -28,7 +28,7 @@ __all__ = ["is_long", "stream_long"]
 def is_long(n_samples: int, chain: Chain) -> bool:
     """Whether a stretch is long enough for one continuation to serve all filters and the resampling."""
     reach = sum(taps.size // 2 for taps in chain.filters)
-    return n_samples > 2 * reach + 4 * WIDTH + sum(padding(n_samples, chain.ratio))
+    return n_samples > 2 * reach + 4 * width(chain.ratio) + sum(padding(n_samples, chain.ratio))
 
 
 def stream_long(
