@@ -8,6 +8,7 @@ here looks at a clock, a path or another recording.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -104,8 +105,8 @@ def _describe(plan: Plan, measure: StreamMeasure) -> RecordingInfo:
         parts = merge([s for _, _, s in found])
         sigma = measure.sigma_uv(i, parts)
         if sigma == 0.0:
+            reason = _silent(timeline.stretches, found)
             parts = timeline.stretches
-            reason = "nothing but one value is left of it"
             left_out.append(LeftOut(kind="channel", name=plan.channels[i].name, code="silent", reason=reason))
         else:
             left_out += entries(plan.channels[i].name, found)
@@ -174,6 +175,17 @@ def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
         rest = drop_short(subtract(stretches, merge([s for _, _, s in found])), least)
         found += [("short_rest", f"less than {reject.shortest_kept_s:g} s between rejected parts", s) for s in rest]
     return first_reason_counts(found)
+
+
+def _silent(stretches: Sequence[Stretch], found: Sequence[Found]) -> str:
+    """Why an electrode has no amplitude: all of it is rejected, or what is left of it is one value."""
+    if subtract(stretches, [s for _, _, s in found]):
+        return "nothing but one value is left of it"
+    samples: Counter[str] = Counter()
+    for code, _, stretch in found:
+        samples[code] += stretch.n_samples
+    parts = [f"{code.replace('_', ' ')} {n / STANDARD_SFREQ_HZ:.1f} s" for code, n in samples.most_common()]
+    return "nothing is left of it: " + ", ".join(parts)
 
 
 def _within(part: Stretch, stretches: Sequence[Stretch]) -> list[Stretch]:
