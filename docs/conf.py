@@ -47,7 +47,7 @@ html_theme_options: dict[str, Any] = {
     "show_prev_next": True,
     "navigation_with_keys": False,
     # Pages of wide tables keep the whole width.
-    "secondary_sidebar_items": {"**": ["page-toc"], **dict.fromkeys(WIDE, [])},
+    "secondary_sidebar_items": {"**": ["page-toc"], **{page: [] for page in WIDE}},
     "header_links_before_dropdown": 5,
     "logo": {"text": "EEGPT"},
     "footer_start": ["copyright"],
