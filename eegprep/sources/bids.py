@@ -21,7 +21,6 @@ from eegprep.manifest.schema import Manifest
 from eegprep.recording import seconds_to_samples
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import (
-    UNITS_TO_UV,
     Decoded,
     PlannedRecording,
     SkippedFile,
@@ -33,13 +32,13 @@ from eegprep.sources.companions import companions
 from eegprep.sources.decode import decode_file
 from eegprep.sources.entities import Group, plan_groups
 from eegprep.sources.patterns import walk
+from eegprep.sources.unit_names import unit_of
 
 __all__ = ["BIDSSource"]
 
 _DATA = re.compile(r"(?:.*/)?(?P<stem>sub-[^/]+)_eeg\.(?P<suffix>edf|bdf|vhdr|set|fif|cnt|mff|EDF|BDF|gdf)$")
 _KINDS = {"heog": "eog", "veog": "eog", "trig": "stim", "pupil": "misc", "eyegaze": "misc", "audio": "misc"}
 _KNOWN = frozenset({"eeg", "eog", "ecg", "emg", "misc", "stim", "ref", "seeg", "ecog", "dbs"})
-_UNITS = {"µv": "uV", "μv": "uV", "uv": "uV", "mv": "mV", "v": "V", "nv": "nV"}
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 _ELSEWHERE = ("derivatives/", "sourcedata/", "code/", "stimuli/")
 
@@ -190,8 +189,8 @@ def _with_channels(decoded: Decoded, table: Path) -> Decoded:
             continue
         kind = row.get("type", "").casefold()
         kind = _KINDS.get(kind, kind)
-        unit = _UNITS.get(row.get("units", "").casefold(), "")
-        stated = not channel.unit and unit in UNITS_TO_UV
+        unit = unit_of(row.get("units", ""))
+        stated = not channel.unit and unit != ""
         out.append(
             dataclasses.replace(
                 channel,

@@ -21,6 +21,7 @@ from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
 from eegprep.sources.edf_annotations import Annotation, parse_records
 from eegprep.sources.edf_header import EDFHeader, EDFSignal, read_header
 from eegprep.sources.segments import break_at, segment
+from eegprep.sources.unit_names import is_other_quantity
 
 __all__ = ["read_annotations", "read_edf"]
 
@@ -106,7 +107,7 @@ def _kind(signal: EDFSignal) -> str:
     word = signal.label.replace("-", " ").replace("_", " ").split(" ")[0].casefold()
     if word in _KINDS:
         return _KINDS[word]
-    return "unknown" if signal.unit or not signal.unit_text else "misc"
+    return "misc" if is_other_quantity(signal.unit_text) else "unknown"
 
 
 def _channel(signal: EDFSignal) -> SourceChannel:

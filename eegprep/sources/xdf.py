@@ -18,11 +18,10 @@ from eegprep.errors import InputError
 from eegprep.sources.base import Decoded, SourceChannel, SourceEvent
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import break_at, segment
+from eegprep.sources.unit_names import unit_of
 
 __all__ = ["read_xdf"]
 
-_UNITS = {"microvolts": "uV", "microvolt": "uV", "uv": "uV", "µv": "uV", "millivolts": "mV", "mv": "mV"}
-_UNITS |= {"volts": "V", "volt": "V", "v": "V", "nanovolts": "nV", "nv": "nV"}
 _MAX_RATE_ERROR = 0.01
 
 
@@ -109,7 +108,7 @@ def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
     for i in range(n_channels):
         entry = entries[i] if i < len(entries) else {}
         unit = _text(entry, "unit")
-        known = _UNITS.get(unit.casefold(), "")
+        known = unit_of(unit)
         if unit and not known:
             evidence = ""
         elif known:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 
 from eegprep.manifest.schema import Manifest
 
@@ -145,6 +146,26 @@ def write_neuroscan(
     return path
 
 
+def write_eeglab(path: Path, names: Sequence[str], data: object, n_samples: int, **fields: object) -> None:
+    places = np.zeros(len(names), dtype=[("labels", object)])
+    places["labels"] = list(names)
+    content = {"nbchan": len(names), "srate": 200.0, "trials": 1, "pnts": n_samples, "xmin": 0.0, "xmax": 8.0}
+    content |= {"data": data, "epoch": [], "event": [], "chanlocs": places, "icawinv": [], "icaweights": []}
+    scipy.io.savemat(path, {"EEG": {**content, **fields}})
+
+
+def write_brainvision(
+    folder: Path, stem: str, signal_uv: np.ndarray, names: Sequence[str] = NAMES, *, header: str = "", unit: str = "µV"
+) -> Path:
+    lines = ["Brain Vision Data Exchange Header File Version 1.0", "[Common Infos]", f"DataFile={stem}.eeg"]
+    lines += ["DataFormat=BINARY", "DataOrientation=MULTIPLEXED", f"NumberOfChannels={len(names)}", header]
+    lines += ["SamplingInterval=5000", "[Binary Infos]", "BinaryFormat=INT_16", "[Channel Infos]"]
+    lines += [f"Ch{i + 1}={n},,0.1,{unit}" for i, n in enumerate(names)]
+    (folder / f"{stem}.vhdr").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    (folder / f"{stem}.eeg").write_bytes(np.rint(signal_uv.T * 10).astype("<i2").tobytes())
+    return folder / f"{stem}.vhdr"
+
+
 def make_manifest(**fields: object) -> Manifest:
     base = {"manifest": 1, "name": "made", "version": "1", "title": "t", "citation": "c", "licence": {"id": "CC0-1.0"}}
     return Manifest.model_validate({**base, "anonymous_subjects": True, **fields})
@@ -159,6 +180,8 @@ def made() -> dict[str, Callable]:
         "ts": write_ts,
         "uci": write_uci,
         "neuroscan": write_neuroscan,
+        "eeglab": write_eeglab,
+        "brainvision": write_brainvision,
         "manifest": make_manifest,
     }
 

@@ -264,15 +264,6 @@ def test_moabb_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest
         load_dataset("BNCI2014_001")
 
 
-def test_a_packed_edf_file_is_refused_with_what_to_do(made, tmp_path: Path) -> None:
-    import gzip
-
-    plain = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 400))
-    (tmp_path / "b.edf").write_bytes(gzip.compress(plain.read_bytes()))
-    with pytest.raises(InputError, match="is packed with gzip"):
-        decode_file(tmp_path / "b.edf", manifest_for_path(tmp_path))
-
-
 def test_a_split_fif_recording_is_one_recording_with_all_its_files(made, tmp_path: Path) -> None:
     info = mne.create_info(["C3", "C4"], 500.0, "eeg")
     raw = mne.io.RawArray(made["eeg_uv"](2, 700_000) * 1e-6, info, verbose="CRITICAL")
