@@ -24,6 +24,7 @@ from eegprep.sources.base import (
     SourceChannel,
     SourceRecording,
 )
+from eegprep.sources.text_table import is_number
 from eegprep.sources.units import prove_units
 
 __all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
@@ -130,15 +131,7 @@ def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:
         if task.trials.by == "trial":
             known |= set(task.classes) | set(task.trials.labels)
             numbers |= task.kind == "regression"
-    return [(s, text) for s, text in decoded.trial_labels if text in known or (numbers and _is_number(text))]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return [(s, text) for s, text in decoded.trial_labels if text in known or (numbers and is_number(text))]
 
 
 def _hashes(folder: Path, planned: PlannedRecording) -> tuple[tuple[str, str], ...]:

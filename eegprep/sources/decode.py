@@ -29,14 +29,13 @@ _DESCRIBED = {
 }
 
 #: Formats whose readers unpack gzip by themselves.
-_PACKED = frozenset({"fif", "xdf", "openbci", "muse", "emotiv_csv"})
+_PACKED = frozenset({"fif", "openbci", "muse", "emotiv_csv"})
 #: Formats that have a reader of our own: module and function.
 _OWN = {
     "edf": ("edf", "read_edf"),
     "bdf": ("edf", "read_edf"),
     "neuroscan": ("neuroscan", "read_neuroscan"),
     "persyst": ("persyst", "read_persyst"),
-    "xdf": ("xdf", "read_xdf"),
     "openbci": ("devices", "read_openbci"),
     "muse": ("devices", "read_muse"),
     "emotiv_csv": ("devices", "read_emotiv"),
@@ -72,11 +71,13 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
             expected=f"the signature of {FORMATS[claimed].title}" if claimed else "a recording",
             todo="check that the file was copied whole and in binary mode",
         )
-    opened, holder = alias(path, found, unpacks=found.name in _PACKED, by_suffix=found.name not in _OWN)
+    opened, holder = alias(
+        path, found, unpacks=found.name in _PACKED, by_suffix=found.name in READERS and found.name not in _OWN
+    )
     if holder is None:
-        return _decode_as(path, found)
+        return _decode_as(path, found, manifest)
     try:
-        decoded = _decode_as(opened, found)
+        decoded = _decode_as(opened, found, manifest)
     except EEGPTError as error:
         # the user knows the file by its own name
         what, told = error.what.replace(opened.name, path.name), (error.found, error.expected, error.todo)
@@ -94,8 +95,12 @@ class _Held(LazySignal):
         self.holder = holder
 
 
-def _decode_as(path: Path, found: Format) -> Decoded:
+def _decode_as(path: Path, found: Format, manifest: Manifest) -> Decoded:
     """Read a file that bears the name which its format's reader expects."""
+    if found.name == "xdf":
+        from eegprep.sources.xdf import read_xdf
+
+        return read_xdf(path, manifest.source.variable)
     if found.name in _OWN:
         module, function = _OWN[found.name]
         reader: Callable[[Path], Decoded] = getattr(importlib.import_module(f"eegprep.sources.{module}"), function)

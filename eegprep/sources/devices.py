@@ -19,7 +19,8 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.sources.base import Decoded, SourceChannel
 from eegprep.sources.segments import break_at, segment
-from eegprep.sources.text_table import TextTable, column_events, open_text, read_table, time_breaks
+from eegprep.sources.text_table import TextTable, column_events, open_text, read_table
+from eegprep.sources.time_column import time_breaks
 
 __all__ = ["read_emotiv", "read_muse", "read_openbci"]
 

@@ -124,7 +124,13 @@ def _inspect(
     vocabulary: Vocabulary,
     seen: dict[str, str],
 ) -> Inspected:
-    found = resolve_all(vocabulary, recording.channels, rules=manifest.channels, derivations=manifest.derivations)
+    found = resolve_all(
+        vocabulary,
+        recording.channels,
+        rules=manifest.channels,
+        derivations=manifest.derivations,
+        system=manifest.electrode_system,
+    )
     rows = [i for i, r in enumerate(found) if r.electrode is not None and recording.channels[i].unit]
     sfreq_hz = recording.sfreq_hz
     checks: ChannelChecks | None = None
@@ -136,9 +142,11 @@ def _inspect(
         digest = signal_hash(signal, sfreq_hz)
         duplicate = seen.setdefault(digest, planned.key)
     n_kept = sum(s.n_samples for s in recording.stretches)
+    reference = recording.reference or manifest.reference
     places = {row: place for place, row in enumerate(rows)}
     channels = tuple(
-        _channel(recording, i, resolution, checks, places.get(i), n_kept) for i, resolution in enumerate(found)
+        _channel(recording, i, resolution, reference, checks, places.get(i), n_kept)
+        for i, resolution in enumerate(found)
     )
     return Inspected(
         file=file,
@@ -166,6 +174,7 @@ def _channel(
     recording: SourceRecording,
     index: int,
     resolution: Resolution,
+    reference: str,
     checks: ChannelChecks | None,
     row: int | None,
     n_kept: int,
@@ -175,7 +184,7 @@ def _channel(
     common = InspectedChannel(
         name=channel.name,
         electrode=resolution.electrode,
-        reference=resolution.reference or channel.reference or recording.reference,
+        reference=resolution.reference or channel.reference or reference,
         code=resolution.code,
         reason=resolution.reason,
         unit=channel.unit,
@@ -187,7 +196,10 @@ def _channel(
         return common
     if row is None or checks is None:
         return dataclasses.replace(
-            common, electrode=None, code="unit_unknown", reason="neither the file nor the manifest states its unit"
+            common,
+            electrode=None,
+            code="no_unit",
+            reason=channel.unit_evidence or "neither the file nor the manifest states its unit",
         )
     measured = dataclasses.replace(
         common,

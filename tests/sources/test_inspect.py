@@ -117,7 +117,7 @@ def test_a_file_without_a_unit_keeps_no_channel_and_says_why(made, tmp_path: Pat
     assert result.returncode == 1
     told = json.loads(result.stdout)
     (recording,) = told["recordings"]
-    assert {c["code"] for c in recording["channels"]} == {"unit_unknown"}
+    assert {c["code"] for c in recording["channels"]} == {"no_unit"}
     assert (recording["usable"], told["totals"]["without_electrode"]) == (False, 1)
 
 
