@@ -157,6 +157,8 @@ def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequen
     if other is not None and other[0] != "unnamed":
         return _out(channel, *other)
     parts = naming.split_derivation(name)
+    if parts is None and (loose := naming.split_loosely(name)) is not None and loose[0] in vocabulary:
+        parts = loose
     if parts is not None:
         return _derivation(vocabulary, channel, *parts)
     if position_m is not None:
@@ -250,11 +252,14 @@ def resolve_all(
     names = [_cleaned(vocabulary, c.name) for c in channels]
     system = system or systems.evident(names)
     numbered = system is None and systems.numbered_like_biosemi(names)
+    eyes = system is None and systems.only_eyes(names)
     found: list[Resolution] = []
     for channel, name in zip(channels, names, strict=True):
         rule = (rules or {}).get(channel.name) or folded_rules.get(channel.name.strip().casefold())
         if rule is not None and (rule.electrode is not None or rule.leave_out is not None):
             resolution = _by_rule(vocabulary, channel.name, rule)
+        elif eyes and name.upper() in ("E1", "E2") and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
+            resolution = _out(channel.name, "eog", f"{name} is an eye channel: no other input of the file is an E")
         elif numbered and systems.is_biosemi_label(name) and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
             resolution = _numbered(vocabulary, channel, name)
         else:

@@ -48,6 +48,21 @@ class Chan:
         ("C4:A1", "C4", "A1", "derivation"),
         ("T8-P8-0", "T8", "P8", "derivation"),
         ("F7-T3", "F7", "T7", "derivation"),
+        ("C3A2", "C3", "A2", "derivation"),
+        ("C4M1", "C4", "M1", "derivation"),
+        ("F3/A2", "F3", "A2", "derivation"),
+        ("EEG_FP1_REF", "Fp1", "REF", "derivation"),
+        ("Fp1 LE", "Fp1", "LE", "derivation"),
+        ("Fp1-linked ears", "Fp1", "LE", "derivation"),
+        ("C3-(A1+A2)", "C3", "A1A2", "derivation"),
+        ("F3-A2/A1", "F3", "A1A2", "derivation"),
+        ("Fp1-T1", "Fp1", "T1", "derivation"),
+        ("Cz_uV", "Cz", None, "matched"),
+        ("EEG.AF3", "AF3", None, "matched"),
+        ("AF3 Value", "AF3", None, "matched"),
+        ("'Fp1'", "Fp1", None, "matched"),
+        ("\uff26p1", "Fp1", None, "matched"),
+        ("\ufeffFp1", "Fp1", None, "matched"),
         ("T3", "T7", None, "alias"),
         ("EEG T5-REF", "P7", "REF", "derivation"),
         ("CFC7", "FTT7h", None, "alias"),
@@ -64,7 +79,11 @@ def test_a_name_leads_to_its_electrode_and_reference(name, electrode, reference,
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("vEOG", "eog"), ("EOG horizontal", "eog"), ("HEOL", "eog"), ("LOC", "eog"), ("EOG E1-M2", "eog"),
+        ("vEOG", "eog"), ("IO1", "eog"), ("LO2", "eog"), ("E1-E2", "eog"), ("E1/M2", "eog"), ("LAT1", "emg"),
+        ("PLM", "emg"), ("Left AUX", "aux"), ("CONTACT.AF3", "device"), ("POW.AF3.Theta", "derived"),
+        ("Vertex Reference", "reference"), ("Fp1_C3", "unknown_name"), ("Fp1 C3", "unknown_name"),
+        ("F3C3", "unknown_name"), ("XA1", "unknown_name"), ("Fp01", "unknown_name"), ("FP1'", "unknown_name"),
+ ("EOG horizontal", "eog"), ("HEOL", "eog"), ("LOC", "eog"), ("EOG E1-M2", "eog"),
         ("ECG ECG", "ecg"), ("EEG EKG-REF", "ecg"), ("EMG submental", "emg"), ("EMG1", "emg"),
         ("STI 014", "stim"), ("Status", "stim"), ("Event marker", "stim"), ("EDF Annotations", "stim"),
         ("Trigger", "stim"), ("DC01", "stim"), ("COUNTER", "stim"),
@@ -144,6 +163,40 @@ def test_a_file_numbered_like_biosemi_gives_no_10_20_names_by_likeness():
     assert sum(r.electrode is not None for r in stated) == 68
     ten_twenty = resolve_all(BASE, [Chan(n) for n in ("A1", "A2", "C1", "C3", "C4", "Fp1")])
     assert [r.electrode for r in ten_twenty] == [None, None, "C1", "C3", "C4", "Fp1"]
+
+
+def test_the_256_nets_table_is_what_its_template_says():
+    import mne
+    import numpy as np
+
+    def seen_from_the_centre(places):
+        """Directions from the centre of the sphere that fits the upper half, by name."""
+        points = np.array(list(places.values()))
+        upper = points[points[:, 2] > 0]
+        equations = np.hstack([2 * upper, np.ones((len(upper), 1))])
+        centre = np.linalg.lstsq(equations, (upper**2).sum(axis=1), rcond=None)[0][:3]
+        directions = (points - centre) / np.linalg.norm(points - centre, axis=1, keepdims=True)
+        return dict(zip(places, directions, strict=True))
+
+    montage = mne.channels.make_standard_montage("GSN-HydroCel-256")
+    info = mne.create_info(montage.ch_names, 100, "eeg").set_montage(montage, verbose="ERROR")
+    net = seen_from_the_centre({c["ch_name"]: c["loc"][:3] for c in info["chs"]})
+    cap = seen_from_the_centre({e.name: np.array(e.position_m) for e in BASE})
+    rows = {k: e for k, (e, _) in table("egi256").items() if k != "e257"}
+    for channel, electrode in rows.items():
+        place = net[channel.upper()]
+        assert np.degrees(np.arccos(np.clip(place @ cap[electrode], -1, 1))) < 6.05
+        assert max(cap, key=lambda n: place @ cap[n]) == electrode
+        assert max(net, key=lambda n: net[n] @ cap[electrode]) == channel.upper()
+    assert len(rows) == 95
+
+
+def test_e1_and_e2_are_eyes_where_no_other_input_is_an_e():
+    found = resolve_all(BASE, [Chan(n) for n in ("C3-M2", "E1", "E2")])
+    assert [r.code for r in found] == ["derivation", "eog", "eog"]
+    net = resolve_all(BASE, [Chan(f"E{i}") for i in range(1, 129)])
+    assert {r.code for r in net} == {"numbered"}
+    assert resolve_all(BASE, [Chan("E2")], system="egi256")[0].electrode == "F8"
 
 
 def test_the_berlin_groups_names_are_recognised_by_those_that_only_they_use():
