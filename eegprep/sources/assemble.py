@@ -24,8 +24,9 @@ from eegprep.sources.base import (
     SourceChannel,
     SourceRecording,
 )
+from eegprep.sources.line_rate import rate_notes
 from eegprep.sources.text_table import is_number
-from eegprep.sources.units import prove_units
+from eegprep.sources.units import UnitsProof, prove_units
 
 __all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
 
@@ -119,8 +120,14 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         line_freq_hz=decoded.line_freq_hz,
         attributes=planned.attributes,
         left_out=decoded.left_out,
-        notes=(*decoded.notes, *proof.notes),
+        notes=(*decoded.notes, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
     )
+
+
+def _rate_notes(proof: UnitsProof, sfreq_hz: float) -> tuple[str, ...]:
+    if proof.sampled is None or proof.witnesses is None:
+        return ()
+    return rate_notes(proof.sampled, proof.witnesses, sfreq_hz)
 
 
 def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:

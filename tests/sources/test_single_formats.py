@@ -273,3 +273,23 @@ def test_a_split_fif_recording_is_one_recording_with_all_its_files(made, tmp_pat
     assert len(planned.files) >= 3
     assert {s.code for s in source.skipped()} == {"sidecar"}
     assert source.read(planned).signal.shape == (2, 700_000)
+
+
+def test_without_a_network_moabbs_mirror_is_not_asked_unless_a_lab_chose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import types
+
+    from eegprep.sources import moabb_source
+
+    monkeypatch.delenv(moabb_source._PROVIDER, raising=False)
+    monkeypatch.setattr(moabb_source, "_mirrored", lambda dataset, mirror: False)
+    dataset = types.SimpleNamespace(nemar_id="on000001", code="X")
+    for reachable, expected in ((False, "upstream"), (True, None)):
+        monkeypatch.setattr(moabb_source, "_reachable", lambda host, answer=reachable: answer)
+        with moabb_source._no_waiting(dataset):
+            assert os.environ.get(moabb_source._PROVIDER) == expected
+        assert moabb_source._PROVIDER not in os.environ
+    monkeypatch.setenv(moabb_source._PROVIDER, "nemar")
+    monkeypatch.setattr(moabb_source, "_reachable", lambda host: False)
+    with moabb_source._no_waiting(dataset):
+        assert os.environ[moabb_source._PROVIDER] == "nemar"

@@ -69,6 +69,25 @@ def test_one_wrong_channel_does_not_decide_for_the_others(made) -> None:
     assert prove(signal).signal is signal
 
 
+def test_belts_and_hearts_in_volts_do_not_decide_for_the_electrodes(made) -> None:
+    names = ("C3-A2", "C4-A1", "Thorax", "Abdomen", "ECG", "EMG Chin", "Flow", "Leg L")
+    signal = made["eeg_uv"](len(names), 8000)
+    signal[2:] *= 1e3
+    channels = tuple(SourceChannel(name=n, unit="uV", unit_evidence="the header says uV") for n in names)
+    proof = prove_units(channels, signal, whole(8000), sfreq_hz=SFREQ_HZ, where=Path("x"))
+    assert proof.signal is signal
+    assert "as in EEG" in proof.evidence
+
+
+def test_a_corrected_file_is_corrected_in_channels_of_any_name_that_may_be_an_electrode(made) -> None:
+    names = ("C3", "C4", "Cz", "our 7", "ECG")
+    signal = made["eeg_uv"](len(names), 8000) * 1e3
+    channels = tuple(SourceChannel(name=n, unit="uV", unit_evidence="the header says uV") for n in names)
+    proof = prove_units(channels, signal, whole(8000), sfreq_hz=SFREQ_HZ, where=Path("x"))
+    factors = np.asarray(proof.signal)[:, 0] / signal[:, 0]
+    np.testing.assert_allclose(factors, [1e-3, 1e-3, 1e-3, 1e-3, 1.0])
+
+
 def test_amplitude_and_slope_are_those_of_the_definition() -> None:
     times = np.arange(8000) / SFREQ_HZ
     signal = 10 * np.sqrt(2) * np.sin(2 * np.pi * 10 * times)[None]
