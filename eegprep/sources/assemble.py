@@ -25,6 +25,7 @@ from eegprep.sources.base import (
     SourceRecording,
 )
 from eegprep.sources.line_rate import rate_notes
+from eegprep.sources.privacy import clean_channel
 from eegprep.sources.text_table import is_number
 from eegprep.sources.units import UnitsProof, prove_units
 
@@ -53,6 +54,12 @@ def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
             expected=" or ".join(UNITS_TO_UV),
         )
     return dataclasses.replace(channel, unit=unit, unit_evidence=f"the manifest states {unit}")
+
+
+def _named(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
+    """The channel under a name that may leave; names that the manifest knows are its own."""
+    name = channel.name if channel.name in manifest.channels else clean_channel(manifest.name, channel.name)
+    return channel if name == channel.name else dataclasses.replace(channel, name=name)
 
 
 def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...]) -> SignalLike:
@@ -99,7 +106,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
             expected=f"{manifest.source.sfreq_hz:g} Hz",
             todo="correct `source: sfreq_hz:` or leave the file out",
         )
-    channels = tuple(_stated(c, manifest) for c in decoded.channels)
+    channels = tuple(_stated(_named(c, manifest), manifest) for c in decoded.channels)
     signal = _in_uv(decoded.signal, channels)
     proof = prove_units(channels, signal, decoded.stretches, sfreq_hz=decoded.sfreq_hz, where=where)
     names = named_texts(manifest)

@@ -63,8 +63,12 @@ class TextTable:
 
     def _column(self, name: str):  # type: ignore[no-untyped-def]
         if name not in self.names:
+            # the first line of a table that is no header may hold anything, so it is not repeated
             raise InputError(
-                f"{self.where.name} has no column {name!r}", where=self.where, found=", ".join(self.names[:40])
+                f"{self.where.name} has no column {name!r}",
+                where=self.where,
+                found=f"{len(self.names)} columns of other names",
+                todo="correct `source: channels:`, or `skip_rows:` where the header line comes later",
             )
         return self.table.column(self.names.index(name))  # type: ignore[attr-defined]
 

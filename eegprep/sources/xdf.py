@@ -24,6 +24,10 @@ from eegprep.sources.unit_names import unit_of
 __all__ = ["read_xdf"]
 
 _MAX_RATE_ERROR = 0.01
+_TYPES = frozenset({
+    "eeg", "ecog", "meg", "nirs", "ecg", "emg", "eog", "gsr", "eda", "ppg", "markers", "stim", "gaze", "pupil", "mocap",
+    "accelerometer", "gyroscope", "audio", "video", "control", "data", "quality", "signal", "misc", "mouse", "keyboard",
+})  # fmt: skip
 #: What pyxdf takes for a break by default is half a second and more: 500 samples.
 _LONGEST_JITTER_S = 0.25
 
@@ -95,13 +99,14 @@ def _chosen(streams: list[Any], name: str | None, path: Path) -> Any:
         signals = [s for s in signals if _text(s["info"], "type").casefold() == "eeg"]
     if len(signals) == 1:
         return signals[0]
-    kinds = sorted({_text(s["info"], "type") or "?" for s in streams})
+    # types are free text; only those that LSL's programs use are repeated
+    kinds = sorted({kind if (kind := _text(s["info"], "type").casefold()) in _TYPES else "?" for s in streams})
     raise InputError(
         f"{path.name} has {len(signals) or 'no'} streams of EEG with samples"
         if name is None
         else f"{path.name} has {len(signals) or 'no'} streams with samples of the name in `source: variable:`",
         where=path,
-        found=f"{len(streams)} streams of the types {', '.join(k if k.isalnum() else '?' for k in kinds)}",
+        found=f"{len(streams)} streams of the types {', '.join(kinds)}",
         expected="one stream of the type EEG, or the name of one",
         todo="name the stream in the manifest: `source: variable:`",
     )

@@ -83,6 +83,32 @@ def test_a_readers_exception_loses_what_it_quotes() -> None:
     assert "2012" not in cleaned
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Unknown format: Miller77", "Unknown format: …"),
+        ("Miller is unknown", "… is unknown"),
+        ("could not convert string to float: Miller", "could not convert string to float: …"),
+        ("record 7654321 is not whole", "record … is not whole"),
+        ("Datatype UINT_16 is not supported", "Datatype UINT_16 is not supported"),
+        ("Can't read 4096 bytes of EDF", "Can't read 4096 bytes of EDF"),
+        ("index 0 is out of bounds for axis 0 with size 0", "index 0 is out of bounds for axis 0 with size 0"),
+    ],
+)
+def test_words_of_a_readers_exception_that_may_be_a_name_or_a_number_of_a_person_go(said: str, kept: str) -> None:
+    assert clean_message(ValueError(said)) == f"ValueError: {kept}"
+
+
+def test_a_channels_name_leaves_printable_and_without_a_date(made, tmp_path: Path) -> None:
+    names = ("Fp1", "Fp2", "C3", "C4", "2012-07-06", "a\x1b[31mb")
+    made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 1600), names=names)
+    source = open_source(manifest_for_path(tmp_path), tmp_path)
+    found = [c.name for c in source.read(source.plan()[0]).channels]
+    assert found[:4] == list(names[:4])
+    assert found[4] == pseudonym(source.manifest.name, "2012-07-06", "c")
+    assert found[5] == "a\ufffd[31mb"
+
+
 def test_gaps_and_breaks_come_from_the_files_marks() -> None:
     events = [
         SourceEvent(start_sample=100, n_samples=50, text="BAD_ACQ_SKIP"),
