@@ -196,11 +196,23 @@ def test_checks_read_a_long_signal_in_chunks(made) -> None:
     assert longest <= 65_536
 
 
+@pytest.mark.parametrize("step_uv", [1 / 32, 25 / 512, 0.1, 0.5, 0.1526])
+def test_a_signal_hashes_alike_whatever_conversions_its_samples_went_through(made, step_uv: float) -> None:
+    whole_steps = np.rint(made["eeg_uv"](4, 20_000) / step_uv)
+    plain = whole_steps * step_uv
+    through_volts = (whole_steps * (step_uv * 1e-6)) * 1e6
+    through_a_range = (whole_steps + 32768) * step_uv - 32768 * step_uv
+    through_single_volts = (plain * 1e-6).astype(np.float32).astype(np.float64) * 1e6
+    digests = {signal_hash(x, SFREQ_HZ) for x in (plain, through_volts, through_a_range, through_single_volts)}
+    assert len(digests) == 1
+
+
 def test_the_same_signal_hashes_alike_whatever_the_order_of_channels_and_not_otherwise(made) -> None:
     signal = made["eeg_uv"](4, 70_000)
     digest = signal_hash(signal, SFREQ_HZ)
     assert digest == signal_hash(signal[::-1], SFREQ_HZ)
-    assert digest == signal_hash(np.rint(signal * 1000) / 1000, SFREQ_HZ)
+    in_steps = np.rint(signal * 1000) / 1000
+    assert signal_hash(in_steps, SFREQ_HZ) == signal_hash(in_steps + 3e-4, SFREQ_HZ)
     changed = signal.copy()
     changed[0, 69_999] += 0.01
     assert (
