@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -214,6 +215,48 @@ def test_a_position_helps_only_a_name_that_means_nothing():
     assert BASE.resolve("C3", position_m=near).electrode == "C3"
     assert BASE.resolve("ECG", position_m=near).electrode is None
     assert BASE.resolve("sensor left", position_m=far).code == "no_near_electrode"
+
+
+@pytest.mark.parametrize(("scale", "shift_mm"), [(1.0, 0), (0.88, 0), (1.12, 0), (0.95, 8)])
+def test_positions_of_a_larger_or_smaller_head_lead_to_the_same_electrodes(scale: float, shift_mm: float):
+    places = {e.name: e.position_m for e in BASE if e.position_m is not None}
+    channels = [
+        Chan(f"E{i}", position_m=(x * scale, y * scale + shift_mm / 1000, z * scale))
+        for i, (x, y, z) in enumerate(places.values(), 1)
+    ]
+    found = resolve_all(BASE, channels)
+    assert [r.electrode for r in found] == list(places)
+    assert "scaling the head" in found[0].reason
+
+
+def test_positions_that_lie_on_no_head_are_not_scaled_to_one():
+    line = [Chan(f"S{i}", position_m=(0.0, 0.0, 0.01 + 0.002 * i)) for i in range(40)]
+    assert all(r.electrode is None or "scaling" not in r.reason for r in resolve_all(BASE, line))
+    few = [Chan("sensor", position_m=tuple(BASE.position_m("Pz")))]
+    assert resolve_all(BASE, few)[0].electrode == "Pz"
+
+
+def test_of_two_inputs_near_one_electrode_the_nearer_one_is_kept():
+    x, y, z = BASE.position_m("Pz")
+    found = resolve_all(BASE, [Chan("S1", position_m=(x, y, z + 0.006)), Chan("S2", position_m=(x, y, z + 0.001))])
+    assert [r.electrode for r in found] == [None, "Pz"]
+    assert found[0].code == "duplicate"
+
+
+def test_a_real_nets_positions_and_its_table_agree(data_dir):
+    import mne
+
+    raw = mne.io.read_raw_egi(data_dir / "formats" / "egi" / "test_egi_multiepoch_eprime.mff", verbose="CRITICAL")
+    channels = [
+        Chan(c["ch_name"], kind="eeg", position_m=tuple(float(v) for v in c["loc"][:3]))
+        for c, kind in zip(raw.info["chs"], raw.get_channel_types(), strict=True)
+        if kind == "eeg" and np.isfinite(c["loc"][0])
+    ]
+    by_position = {r.channel.casefold(): r.electrode for r in resolve_all(BASE, channels) if r.electrode is not None}
+    by_table = {k: e for k, (e, _) in table("egi256").items()}
+    both = by_position.keys() & by_table.keys()
+    assert len(both) > 50
+    assert {k: by_position[k] for k in both} == {k: by_table[k] for k in both}
 
 
 def test_of_two_channels_on_one_electrode_the_stated_rule_keeps_one():
