@@ -17,27 +17,6 @@ def read(path: Path):
     return decode_file(path, manifest_for_path(path))
 
 
-def gdf(path: Path, signal_uv: np.ndarray, names) -> Path:
-    """GDF 2.20, one record a second at 200 Hz, float32."""
-    n, n_records = len(names), signal_uv.shape[1] // 200
-    head = bytearray(256 * (n + 1))
-    head[:8] = b"GDF 2.20"
-    struct.pack_into("<H", head, 184, n + 1)
-    struct.pack_into("<q", head, 236, n_records)
-    struct.pack_into("<II", head, 244, 1, 1)
-    struct.pack_into("<H", head, 252, n)
-    for i, name in enumerate(names):
-        head[256 + 16 * i : 256 + 16 * i + len(name)] = name.encode()
-        struct.pack_into("<H", head, 256 + 102 * n + 2 * i, 4275)  # microvolt
-        for k, value in enumerate((-3276.8, 3276.7, -3276.8, 3276.7)):
-            struct.pack_into("<d", head, 256 + 104 * n + 8 * n * k + 8 * i, value)
-        struct.pack_into("<I", head, 256 + 216 * n + 4 * i, 200)
-        struct.pack_into("<I", head, 256 + 220 * n + 4 * i, 16)
-    records = signal_uv.reshape(n, n_records, 200).transpose(1, 0, 2).astype("<f4")
-    path.write_bytes(bytes(head) + records.tobytes())
-    return path
-
-
 def egi(path: Path, signal_uv: np.ndarray, *, version: int = 2, bits: int = 0, value_range: int = 0) -> Path:
     n, n_samples = signal_uv.shape
     head = struct.pack(">iHHHHHHiHH", version, 2014, 4, 8, 9, 46, 44, 0, 200, n)
@@ -48,20 +27,9 @@ def egi(path: Path, signal_uv: np.ndarray, *, version: int = 2, bits: int = 0, v
     return path
 
 
-def persyst(folder: Path, signal_uv: np.ndarray, names, *, extra: str = "", kind: int = 0, skipped: int = 0) -> Path:
-    """A header that was made anonymous: without birth date, sex and hand."""
-    text = "[FileInfo]\nFile=g.dat\nFileType=Interleaved\nSamplingRate=200\nCalibration=0.1\n"
-    text += f"HeaderLength={skipped}\nWaveformCount={len(names)}\nDataType={kind}\n[Patient]\nFirst=CANARYJohnDoe\n"
-    text += "[ChannelMap]\n" + "".join(f"{n}-Ref={i + 1}\n" for i, n in enumerate(names)) + extra
-    (folder / "g.lay").write_text(text)
-    samples = np.rint(signal_uv.T * 10).astype("<i4" if kind == 7 else "<i2").tobytes()
-    (folder / "g.dat").write_bytes(b"\x07" * skipped + samples)
-    return folder / "g.lay"
-
-
 def test_whole_files_of_these_writers_are_read(made, names, tmp_path: Path) -> None:
     signal = made["eeg_uv"](6, 1600)
-    paths = [gdf(tmp_path / "a.gdf", signal, names), persyst(tmp_path, signal, names)]
+    paths = [made["gdf"](tmp_path / "a.gdf", signal, names), made["persyst"](tmp_path, signal, names)]
     paths += [egi(tmp_path / f"{v}.raw", signal, version=v) for v in (2, 4, 6)]
     for path in paths:
         decoded = read(path)
@@ -80,7 +48,7 @@ def test_an_egi_files_range_makes_microvolt_whatever_its_reader_calls_it(made, t
 def test_a_file_cut_in_the_middle_is_refused_as_cut(made, names, tmp_path: Path, kind: str) -> None:
     signal = made["eeg_uv"](6, 1600)
     if kind == "gdf":
-        path = cut = gdf(tmp_path / "a.gdf", signal, names)
+        path = cut = made["gdf"](tmp_path / "a.gdf", signal, names)
     elif kind == "egi":
         path = cut = egi(tmp_path / "a.raw", signal)
     elif kind == "brainvision":
@@ -100,7 +68,10 @@ def test_a_file_cut_in_the_middle_is_refused_as_cut(made, names, tmp_path: Path,
 
 def test_samples_that_end_inside_a_frame_are_noted_where_no_length_is_stated(made, names, tmp_path: Path) -> None:
     signal = made["eeg_uv"](6, 1600)
-    paths = {made["brainvision"](tmp_path, "a", signal, names): "a.eeg", persyst(tmp_path, signal, names): "g.dat"}
+    paths = {
+        made["brainvision"](tmp_path, "a", signal, names): "a.eeg",
+        made["persyst"](tmp_path, signal, names): "g.dat",
+    }
     for path, samples in paths.items():
         data = (tmp_path / samples).read_bytes()
         (tmp_path / samples).write_bytes(data[:-5])
@@ -111,7 +82,7 @@ def test_samples_that_end_inside_a_frame_are_noted_where_no_length_is_stated(mad
 
 def test_a_persyst_clock_that_jumps_breaks_the_recording_and_events_keep_their_sample(made, names, tmp_path) -> None:
     times = "[SampleTimes]\n0=36000.0\n600=36003.0\n1000=36105.0\n[Comments]\n106.0,0.5,0,100,T1\n1.5,0,0,100,a,b=c\n"
-    decoded = read(persyst(tmp_path, made["eeg_uv"](6, 1600), names, extra=times, kind=7, skipped=24))
+    decoded = read(made["persyst"](tmp_path, made["eeg_uv"](6, 1600), names, extra=times, kind=7, skipped=24))
     assert [(s.start_sample, s.n_samples) for s in decoded.stretches] == [(0, 1000), (1000, 600)]
     assert [(e.start_sample, e.n_samples, e.text) for e in decoded.events] == [(300, 0, "a,b=c"), (1200, 100, "T1")]
     assert "CANARY" not in repr(decoded)
@@ -128,7 +99,7 @@ def test_a_persyst_clock_that_jumps_breaks_the_recording_and_events_keep_their_s
     ],
 )
 def test_a_damaged_persyst_header_is_refused_with_its_reason(made, names, tmp_path: Path, old, new, reason) -> None:
-    path = persyst(tmp_path, made["eeg_uv"](6, 400), names)
+    path = made["persyst"](tmp_path, made["eeg_uv"](6, 400), names)
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(InputError) as caught:
         read(path)

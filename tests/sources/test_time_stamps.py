@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -103,29 +102,9 @@ def test_two_marks_over_the_same_samples_leave_them_out_once() -> None:
     assert [(x.start_sample, x.n_samples) for x in left_out] == [(100, 50), (150, 30)]
 
 
-def chunk(tag: int, content: bytes) -> bytes:
-    return b"\x04" + struct.pack("<IH", len(content) + 2, tag) + content
-
-
-def xdf(path: Path, streams, *, cut: int = 0, unit: str = "µV") -> Path:
-    """`streams`: (name, type, labels, signal_uv, times)."""
-    out = b"XDF:" + chunk(1, b'<?xml version="1.0"?><info><version>1.0</version></info>')
-    for i, (name, kind, labels, signal, times) in enumerate(streams, 1):
-        channels = "".join(f"<channel><label>{n}</label><unit>{unit}</unit></channel>" for n in labels)
-        text = f"<info><name>{name}</name><type>{kind}</type><channel_count>{len(labels)}</channel_count>"
-        text += "<nominal_srate>200</nominal_srate><channel_format>float32</channel_format><hostname>CANARYJohnDoe"
-        text += f"</hostname><desc><channels>{channels}</channels></desc></info>"
-        out += chunk(2, struct.pack("<I", i) + text.encode())
-        for part in np.array_split(np.arange(times.size), 4):
-            rows = b"".join(b"\x08" + struct.pack("<d", times[k]) + signal[:, k].astype("<f4").tobytes() for k in part)
-            out += chunk(3, struct.pack("<I", i) + b"\x04" + struct.pack("<I", part.size) + rows)
-    path.write_bytes(out[: len(out) - cut])
-    return path
-
-
 def test_an_xdf_stream_that_lacks_a_second_is_broken_there(made, names, tmp_path: Path) -> None:
     times = 1000 + EVEN + AFTER * 1.0
-    decoded = read_xdf(xdf(tmp_path / "a.xdf", [("amp", "EEG", names, made["eeg_uv"](6, 4000), times)]))
+    decoded = read_xdf(made["xdf"](tmp_path / "a.xdf", [("amp", "EEG", names, made["eeg_uv"](6, 4000), times)]))
     assert [s.n_samples for s in decoded.stretches] == [1500, 2500]
     assert decoded.sfreq_hz == 200.0
     assert {c.unit for c in decoded.channels} == {"uV"}
@@ -133,7 +112,7 @@ def test_an_xdf_stream_that_lacks_a_second_is_broken_there(made, names, tmp_path
 
 def test_of_two_eeg_streams_the_manifest_names_one(made, names, tmp_path: Path) -> None:
     streams = [(n, "EEG", names, made["eeg_uv"](6, 4000, seed=i), 1000 + EVEN) for i, n in enumerate("AB")]
-    path = xdf(tmp_path / "a.xdf", streams)
+    path = made["xdf"](tmp_path / "a.xdf", streams)
     with pytest.raises(InputError, match="2 streams of EEG") as caught:
         decode_file(path, manifest_for_path(path))
     assert "source: variable:" in str(caught.value)
@@ -142,7 +121,7 @@ def test_of_two_eeg_streams_the_manifest_names_one(made, names, tmp_path: Path) 
 
 
 def test_an_xdf_file_that_ends_inside_a_part_says_so(made, names, tmp_path: Path) -> None:
-    path = xdf(tmp_path / "a.xdf", [("amp", "EEG", names, made["eeg_uv"](6, 4000), 1000 + EVEN)], cut=100)
+    path = made["xdf"](tmp_path / "a.xdf", [("amp", "EEG", names, made["eeg_uv"](6, 4000), 1000 + EVEN)], cut=100)
     decoded = read_xdf(path)
     assert decoded.signal.shape == (6, 3000)
     assert any("ends inside a part" in n for n in decoded.notes)
