@@ -11,8 +11,9 @@ from eegprep.errors import InputError
 from eegprep.recording import Stretch
 from eegprep.sources import checks as checks_module
 from eegprep.sources.base import LazySignal, SourceChannel, whole
-from eegprep.sources.checks import check_signal, merge
+from eegprep.sources.checks import check_signal
 from eegprep.sources.hashing import signal_hash
+from eegprep.sources.stretch_sets import merge
 from eegprep.sources.units import prove_units, sampled_density, summarise
 
 SFREQ_HZ = 200.0
@@ -194,6 +195,32 @@ def test_checks_read_a_long_signal_in_chunks(made) -> None:
     lazy = check_signal(LazySignal(2, 300_000, read), SFREQ_HZ, whole(300_000))
     assert lazy == check_signal(signal, SFREQ_HZ, whole(300_000))
     assert longest <= 65_536
+
+
+def test_a_lost_packet_that_was_filled_in_is_missing_in_all_channels(made) -> None:
+    signal = made["eeg_uv"](6, 8000)
+    signal[:, 2000:2100] = signal[:, [2000]]
+    signal[:, 4000:4015] = 0.0
+    signal[0, 4010:4060] = np.nan
+    signal[:3, 6000:6100] = 0.0
+    checks = check_signal(signal, SFREQ_HZ, whole(8000))
+    for row in range(1, 6):
+        assert checks.not_finite[row] == (Stretch(start_sample=2000, n_samples=100),)
+    assert Stretch(start_sample=4010, n_samples=50) in checks.not_finite[0]
+    assert checks.verdicts == (None,) * 6
+
+
+def test_dropouts_of_a_second_and_longer_count_once_as_flat(made) -> None:
+    signal = made["eeg_uv"](6, 8000)
+    signal[:, 1000:5000] = 0.0
+    checks = check_signal(signal, SFREQ_HZ, whole(8000))
+    assert checks.not_finite == ((),) * 6
+    assert checks.verdicts == (None,) * 6, "half of it is left"
+
+
+def test_one_or_two_channels_that_hold_a_value_prove_no_lost_packet(made) -> None:
+    signal = np.rint(made["eeg_uv"](2, 8000) / 50) * 50
+    assert check_signal(signal, SFREQ_HZ, whole(8000)).not_finite == ((), ())
 
 
 @pytest.mark.parametrize("step_uv", [1 / 32, 25 / 512, 0.1, 0.5, 0.1526])
