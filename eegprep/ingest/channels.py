@@ -52,7 +52,12 @@ def choose(recording: SourceRecording, manifest: Manifest, vocabulary: Vocabular
     n_without_unit = 0
     for row, (channel, resolution) in enumerate(zip(recording.channels, resolved, strict=True)):
         if resolution.electrode is None:
-            left_out.append(_out(channel.name, resolution.code, resolution.reason))
+            public = channel.public_name or channel.name
+            # a reason quotes the name, so it goes where the name goes
+            reason = (
+                resolution.reason if public == channel.name else "its name is not known; `eegprep inspect` shows it"
+            )
+            left_out.append(_out(public, resolution.code, reason))
         elif channel.unit == "":
             n_without_unit += 1
             left_out.append(_out(channel.name, "no_unit", "neither the file nor the manifest states its unit"))

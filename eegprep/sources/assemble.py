@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.files import sha256_file
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import Stretch
+from eegprep.recording import LeftOut, Stretch
 from eegprep.sources.base import (
     UNITS_TO_UV,
     Decoded,
@@ -25,7 +26,7 @@ from eegprep.sources.base import (
     SourceRecording,
 )
 from eegprep.sources.line_rate import rate_notes
-from eegprep.sources.privacy import clean_channel
+from eegprep.sources.privacy import clean_channel, pseudonym
 from eegprep.sources.text_table import is_number
 from eegprep.sources.units import UnitsProof, prove_units
 
@@ -57,9 +58,25 @@ def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
 
 
 def _named(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
-    """The channel under a name that may leave; names that the manifest knows are its own."""
+    """The channel under a name that may leave, and the one that may be stored."""
     name = channel.name if channel.name in manifest.channels else clean_channel(manifest.name, channel.name)
-    return channel if name == channel.name else dataclasses.replace(channel, name=name)
+    return dataclasses.replace(channel, name=name, public_name=_public(name, channel.kind, manifest))
+
+
+def _public(name: str, kind: str, manifest: Manifest) -> str:
+    """A channel's name for what is stored: its own where somebody knows what it means, or its data set is anonymous."""
+    known = manifest.anonymous_subjects or name in manifest.channels or name in manifest.source.channels
+    if known or Vocabulary.base().resolve(name, kind=kind).code not in ("unknown_name", "unknown_reference"):
+        return name
+    return pseudonym(manifest.name, name, "c")
+
+
+def _stored(left_out: LeftOut, manifest: Manifest) -> LeftOut:
+    """What a reader left out, under a name that may be stored."""
+    if left_out.kind != "channel":
+        return left_out
+    name = clean_channel(manifest.name, left_out.name)
+    return dataclasses.replace(left_out, name=_public(name, "unknown", manifest))
 
 
 def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...]) -> SignalLike:
@@ -126,7 +143,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         units_evidence=proof.evidence,
         line_freq_hz=decoded.line_freq_hz,
         attributes=planned.attributes,
-        left_out=decoded.left_out,
+        left_out=tuple(_stored(x, manifest) for x in decoded.left_out),
         notes=(*decoded.notes, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
     )
 
