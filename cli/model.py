@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
-
 import typer
 
-from . import errors
+from . import frame
 
-app = typer.Typer(
-    name="eegpt",
-    help="Pre-train on per-electrode shards and transfer to all tasks at once.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
+app = frame.new_app(
+    "eegpt",
+    "Pre-train on per-electrode shards and transfer to all tasks at once.",
+    [
+        "eegpt demo                             # the whole chain on real EEG",
+        "eegpt train --shards shards --out encoder",
+        "eegpt transfer --encoder encoder --shards shards --out model",
+        "eegpt evaluate model --shards shards   # scores, baselines beside them",
+    ],
 )
-
-# One module per command group; each has `register(app)` and imports heavy things inside its commands.
-GROUPS = ("train", "transfer", "sizes", "demo")
+GROUPS = ("train", "transfer", "sizes", "demo", "doctor")
 
 
 def build() -> typer.Typer:
     """The app with every command group registered."""
-    for name in GROUPS:
-        importlib.import_module(f".{name}", __package__).register(app)
-    return app
+    return frame.fill(app, GROUPS)
 
 
 def main() -> None:
     """Entry point of `eegpt`."""
-    errors.run(build())
+    frame.run(app, GROUPS)
 
 
 if __name__ == "__main__":

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
-
 import typer
 
-from . import errors
+from . import frame
 
-app = typer.Typer(
-    name="eegprep",
-    help="Turn EEG recordings of any kind into per-electrode shards.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
+app = frame.new_app(
+    "eegprep",
+    "Turn EEG recordings of any kind into per-electrode shards.",
+    [
+        "eegprep inspect recordings            # a dry run of every channel",
+        "eegprep ingest recordings --out store # microvolt, 256 Hz, one set of names",
+        "eegprep shard store --out shards      # what models read",
+        "eegprep verify shards --deep          # every hash",
+    ],
 )
-
-# One module per command group; each has `register(app)` and imports heavy things inside its commands.
-GROUPS = ("datasets", "inspect", "ingest", "shards", "report", "manifest", "electrodes")
+GROUPS = ("inspect", "ingest", "shards", "report", "datasets", "manifest", "electrodes")
 
 
 def build() -> typer.Typer:
     """The app with every command group registered."""
-    for name in GROUPS:
-        importlib.import_module(f".{name}", __package__).register(app)
-    return app
+    return frame.fill(app, GROUPS)
 
 
 def main() -> None:
     """Entry point of `eegprep` and `eegpt-prep`."""
-    errors.run(build())
+    frame.run(app, GROUPS)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ def register(app: typer.Typer) -> None:
 
 
 def sizes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
-    """The four sizes: layers, width, heads, parameters counted and published."""
+    """The four sizes: layers, width, heads, parameters counted and published.
+
+    Example: `eegpt sizes --json`
+    """
     from eegpt.model.sizes import SIZES, parameters
 
     rows = []

@@ -35,6 +35,9 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 default_role = "code"
 
+# Exact names: the theme warns where two patterns fit a page.
+WIDE = ["performance", "reference/datasets", *(f"results/{p.stem}" for p in sorted((HERE / "results").glob("*.md")))]
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"EEGPT {release}"
 html_static_path = ["_static"]
@@ -43,8 +46,9 @@ html_show_sourcelink = False
 html_theme_options: dict[str, Any] = {
     "show_prev_next": True,
     "navigation_with_keys": False,
-    "secondary_sidebar_items": ["page-toc"],
-    "header_links_before_dropdown": 8,
+    # Pages of wide tables keep the whole width.
+    "secondary_sidebar_items": {"**": ["page-toc"], **{page: [] for page in WIDE}},
+    "header_links_before_dropdown": 5,
     "logo": {"text": "EEGPT"},
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],

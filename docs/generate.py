@@ -1,4 +1,4 @@
-"""Pages made from the code: the command line's reference, the API, the vocabulary on a head.
+"""Pages made from the code: the command line's reference, the API, the vocabulary on a head, drawings.
 
 What enters: the typer apps, the packages, the shipped vocabulary. What leaves: Markdown below
 `reference/generated/`, which git ignores. Files are only written where their text has changed, so that a second
@@ -12,6 +12,8 @@ import importlib.util
 import re
 from pathlib import Path
 from typing import Any
+
+import drawings
 
 __all__ = ["generate", "plain_docstring"]
 
@@ -29,7 +31,13 @@ def generate(source: Path) -> None:
     """Write every generated page below `source`."""
     folder = source / "reference" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {"command-line.md": _command_line(), "vocabulary.md": _vocabulary(), **_api()}
+    pages = {
+        "command-line.md": _command_line(),
+        "vocabulary.md": _vocabulary(),
+        "flow.html": _framed(str(drawings.flow()), "drawing"),
+        "tokens.html": _framed(str(drawings.tokens()), "drawing"),
+        **_api(),
+    }
     for name, text in pages.items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -192,19 +200,11 @@ def _vocabulary() -> str:
     return (
         f"# The shipped vocabulary\n\n{len(vocabulary)} electrodes, seen from above, nose up. "
         "Ids never move; a lab appends rows.\n\n"
-        f"```{{raw}} html\n{_framed(str(drawing))}\n```\n\n"
+        f"```{{raw}} html\n{_framed(str(drawing), 'vocabulary')}\n```\n\n"
         "| id | name | also called | x, y, z in mm |\n|---:|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
 
-def _framed(svg: str) -> str:
-    """The drawing with the page's colours as its own style, since it stands outside a page of ours."""
-    style = (
-        "<style>.eegpt-figure svg{max-width:100%;height:auto;display:block;margin:auto}"
-        ".eegpt-figure text{fill:currentColor;font-family:inherit}"
-        ".eegpt-figure .electrode{fill:none;stroke:currentColor;stroke-opacity:.5}"
-        ".eegpt-figure .head-line{fill:none;stroke:currentColor;stroke-opacity:.55}"
-        ".eegpt-figure .head-cross{stroke:currentColor;stroke-opacity:.12}"
-        ".eegpt-figure rect,.eegpt-figure .tick{display:none}</style>"
-    )
-    return f'{style}<div class="eegpt-figure">{svg}</div>'
+def _framed(svg: str, kind: str) -> str:
+    """The drawing in a frame that `_static/eegpt.css` gives the page's colours."""
+    return f'<div class="eegpt-figure {kind}">{svg}</div>'

@@ -14,10 +14,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["PART", "atomic_path", "write_atomic", "write_json", "canonical_json", "sha256_file", "sync_folder"]
+__all__ = [
+    "PART",
+    "cache_folder",
+    "atomic_path",
+    "write_atomic",
+    "write_json",
+    "canonical_json",
+    "sha256_file",
+    "sync_folder",
+]
 
 PART = ".part"
 _CHUNK = 1 << 20
+
+
+def cache_folder() -> Path:
+    """Where fetched data and remote shards lie: `EEGPT_CACHE`, else `eegpt` in the user's cache folder."""
+    if own := os.environ.get("EEGPT_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eegpt"
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from eegprep.errors import RefusedError, UsageError
-from eegprep.files import PART
+from eegprep.files import PART, cache_folder
 
 __all__ = ["Cache", "DEFAULT_BYTES"]
 
@@ -29,13 +29,13 @@ class Cache:
     Parameters
     ----------
     folder : Path, optional
-        `EEGPT_CACHE`, else `~/.cache/eegpt`.
+        Default: `eegprep.files.cache_folder`.
     max_bytes : int, optional
         `EEGPT_CACHE_BYTES`, else 50 GiB.
     """
 
     def __init__(self, folder: Path | None = None, max_bytes: int | None = None) -> None:
-        self.folder = Path(folder or os.environ.get("EEGPT_CACHE") or Path.home() / ".cache" / "eegpt")
+        self.folder = Path(folder) if folder is not None else cache_folder()
         stated = os.environ.get("EEGPT_CACHE_BYTES")
         if max_bytes is None and stated is not None and not stated.isdigit():
             raise UsageError("EEGPT_CACHE_BYTES is no number of bytes", found=stated)

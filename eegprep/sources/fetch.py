@@ -7,7 +7,6 @@ again; what a signed licence guards is never fetched.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,24 +14,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
-from eegprep.files import sha256_file, write_json
+from eegprep.files import cache_folder, sha256_file, write_json
 from eegprep.manifest.schema import Manifest, RemoteFile
 from eegprep.sources.download import Opener, Progress, download, open_https
 from eegprep.sources.patterns import compile_pattern, match
 from eegprep.sources.unpack import unpack
 from eegprep.sources.wheel import fetch_wheel
 
-__all__ = ["fetch", "cache_folder", "default_folder", "address_of", "MARKER"]
+__all__ = ["fetch", "default_folder", "address_of", "MARKER"]
 
 #: Hidden, so that no source takes it for a recording: what was verified or unpacked, to be quick the next time.
 MARKER = ".eegprep-fetched.json"
-
-
-def cache_folder() -> Path:
-    """Where fetched data lie by default: `EEGPT_CACHE`, else `eegpt` in the user's cache folder."""
-    if own := os.environ.get("EEGPT_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eegpt"
 
 
 def default_folder(manifest: Manifest) -> Path:

@@ -17,7 +17,9 @@ def generate() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))  # as Sphinx's conf.py does
+        spec.loader.exec_module(module)
     return module
 
 
@@ -72,3 +74,11 @@ def test_fences_in_docstrings_become_literal_blocks(generate: ModuleType) -> Non
     lines = ["Before", "```", "a|b", "```", "after"]
     generate.plain_docstring(None, "function", "f", None, None, lines)
     assert lines == ["Before", "", "::", "", "    a|b", "", "after"]
+
+
+def test_the_drawing_of_tokens_has_the_paper_s_25(pages: Path) -> None:
+    drawn = (pages / "tokens.html").read_text(encoding="utf-8")
+    assert drawn.count('class="token"') == 25
+    assert "token 25 of 25: samples 768 to 1023" in drawn
+    for command in ("eegprep ingest", "eegprep shard", "eegpt train", "eegpt transfer"):
+        assert command in (pages / "flow.html").read_text(encoding="utf-8")

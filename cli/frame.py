@@ -1,0 +1,59 @@
+"""What both command lines have in common: how the app is made, filled and run.
+
+What enters: a name, what the command is for, examples, and the modules of its command groups, each of which has
+`register(app)` and imports heavy things inside its commands. What leaves: the app.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from . import errors
+
+
+def new_app(name: str, purpose: str, examples: Sequence[str]) -> typer.Typer:
+    """An app without commands; `examples` are lines `command  # what it does` for the end of its help."""
+    lines = "\n".join(f"    {line}" for line in examples)
+    app = typer.Typer(
+        name=name,
+        help=purpose,
+        epilog=f"Examples:\n\n{lines}\n\nEvery command has its own `--help`. Something wrong? `eegpt doctor`.",
+        no_args_is_help=True,
+        add_completion=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def root(
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+        ] = False,
+    ) -> None:
+        pass
+
+    return app
+
+
+def fill(app: typer.Typer, groups: Sequence[str]) -> typer.Typer:
+    """Register every command group."""
+    for name in groups:
+        importlib.import_module(f".{name}", __package__).register(app)
+    return app
+
+
+def run(app: typer.Typer, groups: Sequence[str]) -> None:
+    """Entry point of a command: its errors end as `errors.run` has it."""
+    errors.run(fill(app, groups))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from eegprep import __version__
+
+        print(__version__)
+        raise typer.Exit
