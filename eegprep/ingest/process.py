@@ -157,7 +157,9 @@ def _describe(plan: Plan, measure: StreamMeasure) -> RecordingInfo:
 def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
     """What is rejected of one electrode at the standard rate, each sample for one reason, in order of time."""
     checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
-    sources = [("not_finite", "samples are missing (no numbers, or all channels hold still at once)", checks.not_finite[row])]
+    sources = [
+        ("not_finite", "samples are missing (no numbers, or all channels hold still at once)", checks.not_finite[row])
+    ]
     if reject is not None and reject.flat_s is not None:
         sources.append(("flat", f"one value for {reject.flat_s:g} s or longer", checks.flat[row]))
     if reject is not None and reject.clipped_s is not None:
