@@ -19,7 +19,7 @@ from eegprep.shards.format import BLOCK_SCHEMA, LOCK, RECORDING_SCHEMA, RECORDIN
 from eegprep.shards.manifests import read_yaml
 from eegprep.shards.plan import Held
 from eegprep.shards.reader import ShardSet
-from eegprep.shards.tables import read_table
+from eegprep.shards.tables import numbers, read_table
 from eegprep.shards.writer import WrittenShard
 
 __all__ = ["Base"]
@@ -123,7 +123,7 @@ class Base:
         moved = np.array([number[s.name] for s in self.set.shards], dtype=np.int32)
         old = {name: getattr(self.set.blocks, name) for name in BLOCK_SCHEMA.names}
         old["shard"] = moved[old["shard"]] if len(moved) else old["shard"]
-        both = {name: np.concatenate([old[name], blocks[name].to_numpy()]) for name in BLOCK_SCHEMA.names}
+        both = {name: np.concatenate([old[name], numbers(blocks[name])]) for name in BLOCK_SCHEMA.names}
         order = np.lexsort((both["offset"], both["shard"]))
         return pa.table([pa.array(both[f.name][order], f.type) for f in BLOCK_SCHEMA], schema=BLOCK_SCHEMA)
 

@@ -20,6 +20,7 @@ from eegprep.errors import RefusedError, UsageError
 from eegprep.files import write_atomic
 from eegprep.shards.cache import Cache
 from eegprep.shards.columns import ShardFile
+from eegprep.shards.flatmap import FlatMap
 from eegprep.shards.format import INDEX_FILES, SUMS
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.sums import parse_sums
@@ -67,6 +68,17 @@ class Remote:
             )
 
         return self._again(attempt, shard.name)
+
+    def place(self, flat: FlatMap, number: int, shard: ShardFile) -> None:
+        """Map a shard into its place, fetched again where others made room in the cache before it was mapped."""
+        for left in reversed(range(_ATTEMPTS)):
+            path = self.path(shard)
+            try:
+                flat.put(number, path)
+                return
+            except RefusedError:
+                if left == 0 or path.exists():
+                    raise
 
     def paths(self, shards: list[ShardFile]) -> list[Path]:
         """Several shards' files, a few fetched at once."""

@@ -10,16 +10,19 @@ bounded by a small multiple of its file's.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError
 from eegprep.files import atomic_path
 from eegprep.shards.footer import check_parquet
 from eegprep.shards.format import ELECTRODE_COLUMNS
 
-__all__ = ["MAX_INDEX_BYTES", "write_table", "read_table", "read_electrodes"]
+__all__ = ["MAX_INDEX_BYTES", "write_table", "read_table", "read_electrodes", "numbers"]
 
 MAX_INDEX_BYTES = 4 << 30
 _MAX_VOCABULARY_BYTES = 64 << 20
@@ -75,6 +78,25 @@ def read_electrodes(path: Path) -> pa.Table:
     if missing := [f.name for f in ELECTRODE_COLUMNS if found.get(f.name) != f.type or table[f.name].null_count]:
         raise RefusedError("the vocabulary of a shard set lacks columns", where=path, found=", ".join(missing))
     return table
+
+
+def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column of numbers or flags without empty fields, (n,), read-only and where possible without a copy.
+
+    Arrow's own `to_numpy` imports pandas where that is installed, which takes longer than to open a shard set and
+    more memory than its index.
+    """
+    parts = [_chunk(chunk) for chunk in column.chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, column.type.to_pandas_dtype()), *parts])
+
+
+def _chunk(chunk: pa.Array) -> NDArray[Any]:
+    _, data = chunk.buffers()
+    begin, end = chunk.offset, chunk.offset + len(chunk)
+    if pa.types.is_boolean(chunk.type):
+        bits = np.unpackbits(np.frombuffer(data or b"", np.uint8), count=end, bitorder="little")
+        return bits[begin:].astype(np.bool_)
+    return np.frombuffer(data or b"", chunk.type.to_pandas_dtype())[begin:end]
 
 
 def _read(path: Path, max_bytes: int, dictionaries: list[str]) -> pa.Table:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,15 @@ from eegprep.shards import FlatMap, ShardSet
 
 from .nearby import Nearby
 
-__all__ = ["Spans", "merge_vocabularies"]
+__all__ = ["Sets", "Spans", "opened", "merge_vocabularies"]
+
+Sets = Sequence[ShardSet | Path | str] | ShardSet | Path | str
+
+
+def opened(sets: Sets) -> tuple[ShardSet, ...]:
+    """One or more shard sets; folders and addresses are opened."""
+    several = (sets,) if isinstance(sets, (ShardSet, Path, str)) else sets
+    return tuple(s if isinstance(s, ShardSet) else ShardSet.open(s) for s in several)
 
 
 def merge_vocabularies(sets: Sequence[ShardSet]) -> tuple[Vocabulary, list[NDArray[np.int32]]]:
@@ -62,8 +71,11 @@ class _Table:
 class Spans:
     """All spans of some shard sets.
 
+    A copy in another process opens the sets anew; threads may gather at once.
+
     Attributes
     ----------
+    sets : tuple of ShardSet
     vocabulary : Vocabulary
         What `electrode` refers to.
     recording_ids : tuple of str
@@ -74,10 +86,10 @@ class Spans:
         Row in `recording_ids`, id in `vocabulary`, time of the first sample, length, µV per step, robust SD in µV.
     """
 
-    def __init__(self, sets: Sequence[ShardSet]) -> None:
+    def __init__(self, sets: Sets) -> None:
+        self.sets = sets = opened(sets)
         if not sets:
             raise UsageError("no shard set was named", todo="give one or more folders that `eegprep shard` wrote")
-        self.sets = tuple(sets)
         self.vocabulary, ids = merge_vocabularies(sets)
         self.recording_ids = tuple(i for s in sets for i in s.recordings.id)
         if len(set(self.recording_ids)) != len(self.recording_ids):
@@ -96,6 +108,9 @@ class Spans:
 
     def __len__(self) -> int:
         return len(self.recording)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Spans, (self.sets,)
 
     def _table(self, ids: Sequence[NDArray[np.int32]]) -> _Table:
         parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _Table.__annotations__}
@@ -167,6 +182,9 @@ class Spans:
             windows = self.map.windows(n_samples)
             if len(crossing):  # these are put right below; until then anything that can be read will do
                 position[crossing] = 0
+            # Reads one sample of each window. The processor waits for many of these at once, but for only a few of
+            # the copies that follow, which then find their first bytes and the page's address in the cache.
+            self.map.samples[position]
             out = windows[position].view(np.int16).reshape(len(span), n_samples)
         for row in crossing:
             self._across(int(span[row]), int(offset[row]), out[row])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from eegprep.errors import RefusedError, UsageError, nearest
 from eegprep.shards import ShardSet
 
-from .spans import Spans
+from .spans import Sets, Spans
 
 __all__ = ["TaskInfo", "TrialBatch", "TrialIndex"]
 
@@ -80,13 +80,17 @@ class TrialBatch:
     def __len__(self) -> int:
         return len(self.task)
 
+    def signal_uv(self) -> Any:
+        """The signal in microvolt, (N, E, S) float32, zero where it is masked."""
+        return self.signal_i16 * self.scale_uv[:, :, None]
+
 
 class TrialIndex:
     """All trials of some tasks.
 
     Parameters
     ----------
-    sets : sequence of ShardSet
+    sets : ShardSet, path or address, or a sequence of them
     tasks : iterable of str, optional
         Names, or `dataset/name`; all by default.
     splits, datasets : iterable of str, optional
@@ -108,13 +112,14 @@ class TrialIndex:
 
     def __init__(
         self,
-        sets: Sequence[ShardSet],
+        sets: Sets,
         *,
         tasks: Iterable[str] | None = None,
         splits: Iterable[str] | None = None,
         datasets: Iterable[str] | None = None,
     ) -> None:
         self.spans = Spans(sets)
+        sets = self.spans.sets
         self.vocabulary, self.recording_ids = self.spans.vocabulary, self.spans.recording_ids
         self._rows_by_recording()
         self.tasks = _chosen_tasks(sets, None if tasks is None else list(tasks))
@@ -143,6 +148,17 @@ class TrialIndex:
 
     def __len__(self) -> int:
         return len(self.task)
+
+    def __repr__(self) -> str:
+        tasks = ", ".join(t.key for t in self.tasks)
+        return f"TrialIndex({len(self):,} trials of {len(set(self.subject))} subjects; tasks {tasks or 'none'})"
+
+    def __getitem__(self, number: int) -> tuple[NDArray[np.float32], float]:
+        """One trial, (n_electrodes, n_samples) float32 in microvolt by electrode id, and its target."""
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"trial {number} of {len(self)}")
+        batch = self.gather(np.array([number % len(self)]))
+        return batch.signal_uv()[0], batch.target[0].item()
 
     def gather(self, indices: NDArray[np.int64], *, electrodes: Sequence[str] | None = None) -> TrialBatch:
         """A batch.
