@@ -7,6 +7,7 @@ is tried again; a wrong hash stops.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -31,6 +32,10 @@ _CHUNK = 4 << 20
 _ATTEMPTS = 5
 _FIRST_WAIT_S = 0.2
 _AT_ONCE = 4
+# A server that says nothing for so long has gone; how long a whole file takes is nobody's business (fsspec's own
+# limit, five minutes, ends every slow fetch of a large shard).
+_SILENCE_S = 60.0
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _MAX_SUMS_BYTES = 64 << 20
 _MAX_INDEX_BYTES = 4 << 30
 _ADDRESS = re.compile(r"(s3|https|hf|http)://[^\s?#]+")
@@ -114,6 +119,11 @@ class Remote:
             except Exception as error:
                 if isinstance(error, (RefusedError, UsageError)):
                     raise
+                if isinstance(error, OSError) and error.errno in _DISK:
+                    raise UsageError(
+                        f"{name} can't be written to the cache", where=self.cache.folder, found=error.strerror,
+                        todo="free some space, or name another folder in EEGPT_CACHE",
+                    ) from error  # fmt: skip
                 if left == 0:
                     raise UsageError(
                         f"{name} can't be fetched",
@@ -128,8 +138,13 @@ class Remote:
     def _pieces(self, name: str) -> Iterator[bytes]:
         system = self._file_system()
         # Streams that can't seek are enough, and servers without ranges have nothing else.
-        streamed = self.address.startswith(("http", "hf"))
-        more = {"block_size": 0} if streamed else {"block_size": _CHUNK, "cache_type": "readahead"}
+        if self.address.startswith("http"):
+            # With a size fsspec asks for the file at once; its question for the size takes any error for "not found".
+            more: dict[str, Any] = {"block_size": 0, "size": 1}
+        elif self.address.startswith("hf"):
+            more = {"block_size": 0}
+        else:
+            more = {"block_size": _CHUNK, "cache_type": "readahead"}
         with system.open(f"{self.address}/{name}", "rb", **more) as file:
             while piece := file.read(_CHUNK):
                 yield piece
@@ -141,7 +156,7 @@ class Remote:
             scheme = self.address.split("://")[0]
             try:
                 # Listings and blocks are not kept: a set never changes, and the cache is ours.
-                self._fs = fsspec.filesystem(scheme, skip_instance_cache=True, **self.options)
+                self._fs = fsspec.filesystem(scheme, skip_instance_cache=True, **_patience(scheme), **self.options)
             except ImportError as error:
                 extra = {"hf": "hub"}.get(scheme, "cloud")
                 raise UsageError(
@@ -151,6 +166,15 @@ class Remote:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"address": self.address, "cache": self.cache, "options": self.options, "_fs": None}
+
+
+def _patience(scheme: str) -> dict[str, Any]:
+    """How long the web's file system waits; the others bound their silence by themselves."""
+    if scheme not in ("http", "https"):
+        return {}
+    import aiohttp
+
+    return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_SILENCE_S)}}
 
 
 def open_remote(
