@@ -112,13 +112,14 @@ class Remote:
         for left in reversed(range(_ATTEMPTS)):
             try:
                 return attempt()
-            except FileNotFoundError as error:
-                raise RefusedError(f"there is no {name} at the address", where=self.address) from error
-            except PermissionError as error:
-                raise UsageError(f"{name} may not be read", where=self.address, found=error) from error
+            except (RefusedError, UsageError):
+                raise
             except Exception as error:
-                if isinstance(error, (RefusedError, UsageError)):
-                    raise
+                status = _status(error)
+                if isinstance(error, FileNotFoundError) or status in (404, 410):
+                    raise RefusedError(f"there is no {name} at the address", where=self.address) from error
+                if isinstance(error, PermissionError) or status in (401, 403):
+                    raise UsageError(f"{name} may not be read", where=self.address, found=error) from error
                 if isinstance(error, OSError) and error.errno in _DISK:
                     raise UsageError(
                         f"{name} can't be written to the cache", where=self.cache.folder, found=error.strerror,
@@ -166,6 +167,12 @@ class Remote:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"address": self.address, "cache": self.cache, "options": self.options, "_fs": None}
+
+
+def _status(error: Exception) -> int | None:
+    """What a web server answered: aiohttp and the hub's client each say it in their own way."""
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
 
 
 def _patience(scheme: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Web(http.server.BaseHTTPRequestHandler):
 
     ranges: answer Range; redirect: answer every request under another path; errors: n answers with 503;
     silent: n shards stop in the middle and the connection stays open; cut: n shards end in the middle;
-    short: shards are shorter, and say so; pause_s: between pieces of a shard.
+    refuse: the status of every shard; short: shards are shorter, and say so; pause_s: between pieces of a shard.
     """
 
     protocol_version = "HTTP/1.1"
@@ -52,6 +52,8 @@ class Web(http.server.BaseHTTPRequestHandler):
         file = self.folder / path.lstrip("/")
         if self.count("errors"):
             self.answer(503, b"busy")
+        elif file.suffix == ".tar" and self.behaviour.get("refuse"):
+            self.answer(self.behaviour["refuse"], b"no")
         elif not file.is_file():
             self.answer(404, b"nothing here", **self.behaviour.get("missing", {}))
         else:

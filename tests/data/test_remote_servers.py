@@ -1,4 +1,4 @@
-"""Web servers and the hub as they are: without ranges, redirecting, busy, silent, cutting, wrong; the set comes or it stops."""
+"""Web servers and the hub as they are: without ranges, redirecting, busy, silent, cutting, wrong: it comes or it stops."""
 
 from __future__ import annotations
 
@@ -69,6 +69,15 @@ def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(servers, shard
         with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar can't be fetched[^$]*bytes came"):
             opened.remote.path(opened.shards[0])
         assert not list((tmp_path / "files").iterdir())
+
+
+@pytest.mark.parametrize(("status", "text"), [(403, "may not be read"), (401, "may not be read"), (410, "there is no")])
+def test_a_server_that_refuses_is_not_asked_again(servers, shard_folder, tmp_path, status, text):
+    with servers.serving(servers.Web, shard_folder, refuse=status) as (address, _, log):
+        opened = open_remote(address, cache=Cache(tmp_path))
+        with pytest.raises((UsageError, RefusedError), match=text):
+            opened.remote.path(opened.shards[0])
+        assert len(tars(log)) == 1
 
 
 def test_shards_are_fetched_in_reading_order(servers, shard_folder, tmp_path):
