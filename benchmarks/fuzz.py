@@ -21,6 +21,7 @@ import multiprocessing
 import os
 import queue
 import resource
+import runpy
 import shutil
 import signal
 import sys
@@ -45,6 +46,7 @@ FILES = (
 )  # fmt: skip
 _SECONDS_PER_INPUT = 20
 _BYTES_MORE = 2 << 30
+_TOLD_EVERY = 200
 # Numbers at the borders of what fits: lengths and counts in headers are little-endian integers or varints.
 _BORDERS = [0, 1, -1, 127, 128, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, -(2**63)]
 
@@ -150,16 +152,8 @@ def mutate(rng: np.random.Generator, data: bytes) -> bytes:
 
 def synthetic_store() -> Any:
     """The store of the tests: arithmetic alone, made the same on every machine."""
-    import importlib.util
-
     path = Path(__file__).resolve().parent.parent / "tests" / "shards" / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("shards_synthetic", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module.small_store(n_subjects=2, n_samples=4200)
+    return runpy.run_path(str(path))["small_store"](n_subjects=2, n_samples=4200)
 
 
 def input_of(target: Target, seed: int, number: int) -> tuple[str, bytes]:
@@ -170,32 +164,37 @@ def input_of(target: Target, seed: int, number: int) -> tuple[str, bytes]:
 
 @dataclass
 class Found:
-    """What one worker process tells of its inputs so far."""
+    """What one worker process tells of its inputs since it last did; `after` is the next input of its share."""
 
+    share: int
+    after: int
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     slowest_s: float = 0.0
     grown_mib: float = 0.0
     strays: int = 0
+    finished: bool = False
 
 
 def _too_slow(*_: Any) -> None:
     raise TimeoutError(f"an input took more than {_SECONDS_PER_INPUT} s")
 
 
-def work(root: str, seed: int, numbers: range, now: Any, results: Any, stop_at: float) -> None:
+def work(root: str, seed: int, share: int, numbers: range, skip: set[int], now: Any, results: Any, end: float) -> None:
     """One process: its share of the inputs, each announced in `now` before it is tried."""
     folder = Path(tempfile.mkdtemp(dir=root))
     (folder / "here").mkdir()
     os.chdir(folder / "here")
     signal.signal(signal.SIGALRM, _too_slow)
-    target, found = Target(folder, synthetic_store()), Found()
+    target, found = Target(folder, synthetic_store()), Found(share, numbers.start)
     target.try_bytes(FILES[0], target.original(FILES[0]))  # everything that is imported late is there now
     before, rss = target.listing(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + _BYTES_MORE, resource.RLIM_INFINITY))
-    for count, number in enumerate(numbers):
-        if time.time() > stop_at:
+    for count, number in enumerate(numbers, 1):
+        if time.time() > end:
             break
+        if number in skip:
+            continue
         now.value = number
         name, data = input_of(target, seed, number)
         begun = time.perf_counter()
@@ -208,52 +207,54 @@ def work(root: str, seed: int, numbers: range, now: Any, results: Any, stop_at: 
         signal.alarm(0)
         found.slowest_s = max(found.slowest_s, time.perf_counter() - begun)
         found.counts[name, result] += 1
-        if count % 200 == 199:
+        found.after = number + numbers.step
+        if count % _TOLD_EVERY == 0:
             results.put(found)
-            found = Found()
+            found = Found(share, found.after)
     found.grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rss) / 1024
-    found.strays = len(set(target.listing()) ^ set(before))
+    found.strays, found.finished = len(set(target.listing()) ^ set(before)), True
     results.put(found)
-    results.put(None)
 
 
 def run(options: argparse.Namespace, root: str) -> Found:
-    """All inputs over `--workers` processes; one that ends is counted as a bug and replaced."""
+    """All inputs over `--workers` processes; one that ends is a bug, and its share goes on without that input."""
     context = multiprocessing.get_context("spawn")
-    results, total = context.Queue(), Found()
-    stop_at = time.time() + 60 * options.minutes if options.minutes else float("inf")
-    shares = [range(options.first + w, options.first + options.inputs, options.workers) for w in range(options.workers)]
-    running = []
+    results, total = context.Queue(), Found(-1, -1)
+    end = time.time() + 60 * options.minutes if options.minutes else float("inf")
+    last, step = options.first + options.inputs, options.workers
+    after = [options.first + w for w in range(step)]
+    skip: set[int] = set()
 
-    def start(share: range) -> None:
-        now = context.Value("q", share.start)
-        process = context.Process(target=work, args=(root, options.seed, share, now, results, stop_at))
+    def start(share: int) -> tuple[Any, Any]:
+        now = context.Value("q", -1)
+        numbers = range(after[share], last, step)
+        process = context.Process(target=work, args=(root, options.seed, share, numbers, skip, now, results, end))
         process.start()
-        running.append((process, share, now))
+        return process, now
 
-    for share in shares:
-        start(share)
+    running = [start(share) for share in range(step)]
     finished = 0
-    while finished < len(shares):
+    while finished < step:
         try:
             found = results.get(timeout=1)
         except queue.Empty:
-            for entry in [e for e in running if e[0].exitcode not in (None, 0)]:
-                process, share, now = entry
-                running.remove(entry)
-                print(f"input {now.value} ended its process: {process.exitcode}", file=sys.stderr, flush=True)
-                total.counts[FILES[now.value % len(FILES)], "BUG"] += 1
-                start(range(now.value + share.step, share.stop, share.step))
+            for share, (process, now) in enumerate(running):
+                if process.exitcode not in (None, 0):
+                    if now.value < 0:
+                        raise RuntimeError(f"a worker could not begin: exit code {process.exitcode}") from None
+                    print(f"input {now.value} ended its process: {process.exitcode}", file=sys.stderr, flush=True)
+                    total.counts[FILES[now.value % len(FILES)], "BUG"] += 1
+                    skip.add(now.value)
+                    running[share] = start(share)
             continue
-        if found is None:
-            finished += 1
-            continue
+        after[found.share] = found.after
+        finished += found.finished
         total.counts.update(found.counts)
         total.slowest_s = max(total.slowest_s, found.slowest_s)
         total.grown_mib = max(total.grown_mib, found.grown_mib)
         total.strays += found.strays
         print(f"\r{total.counts.total():>9} of {options.inputs}", end="", file=sys.stderr, flush=True)
-    for process, *_ in running:
+    for process, _ in running:
         process.join()
     print(file=sys.stderr)
     return total

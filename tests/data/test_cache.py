@@ -1,4 +1,4 @@
-"""The cache of remote shards: never a half file, never over its limit, whoever else uses it and whatever ends a fetch."""
+"""The cache of remote shards: never a half file, never over its limit, whoever uses it, whatever ends a fetch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Web servers and the hub as they are: without ranges, redirecting, busy, silent, cutting, wrong: it comes or it stops."""
+"""Web servers and the hub as they are: no ranges, redirects, busy, silent, cut, wrong: the set comes or it stops."""
 
 from __future__ import annotations
 
