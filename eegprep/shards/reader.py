@@ -37,7 +37,7 @@ from eegprep.shards.format import (
 )  # fmt: skip
 from eegprep.shards.manifests import read_manifests
 from eegprep.shards.sums import read_sums
-from eegprep.shards.tables import numbers, read_electrodes, read_table
+from eegprep.shards.tables import numbers, read_electrodes, read_table, texts
 
 if TYPE_CHECKING:
     from eegprep.shards.remote import Remote
@@ -188,10 +188,6 @@ def _check_file(path: Path, sha256: str) -> None:
         )  # fmt: skip
 
 
-def _strings(table: pa.Table, name: str) -> tuple[str, ...]:
-    return tuple(table[name].to_pylist())
-
-
 def _blocks(path: Path) -> BlockTable:
     table = read_table(path / BLOCKS, BLOCK_SCHEMA)
     return BlockTable(**{name: numbers(table[name]) for name in BLOCK_SCHEMA.names})
@@ -200,17 +196,17 @@ def _blocks(path: Path) -> BlockTable:
 def _recordings(path: Path) -> RecordingTable:
     table = read_table(path / RECORDINGS, RECORDING_SCHEMA)
     return RecordingTable(
-        id=_strings(table, "id"),
-        dataset=_strings(table, "dataset"),
-        subject=_strings(table, "subject"),
-        session=_strings(table, "session"),
-        run=_strings(table, "run"),
-        split=_strings(table, "split"),
+        id=texts(table["id"]),
+        dataset=texts(table["dataset"]),
+        subject=texts(table["subject"]),
+        session=texts(table["session"]),
+        run=texts(table["run"]),
+        split=texts(table["split"]),
         within_subject=numbers(table["within_subject"]),
         sfreq_hz=numbers(table["sfreq_hz"]),
         n_samples=numbers(table["n_samples"]),
-        signal_sha256=_strings(table, "signal_sha256"),
-        source_sha256=_strings(table, "source_sha256"),
+        signal_sha256=texts(table["signal_sha256"]),
+        source_sha256=texts(table["source_sha256"]),
         table=table,
     )
 
