@@ -87,7 +87,7 @@ def test_nested_columns_are_refused(damaged, hostile):
     nested = table.set_column(5, "event", pa.array([[e] for e in table["event"].to_pylist()]))
     pq.write_table(nested, path, compression="none", use_dictionary=["task", "label"])
     hostile.reseal(damaged)
-    with pytest.raises(RefusedError, match="trials.parquet"):
+    with pytest.raises(RefusedError, match=r"trials\.parquet"):
         ShardSet.open(damaged)
 
 
@@ -125,7 +125,7 @@ def test_a_block_that_overlaps_the_one_before_or_leaves_a_gap_inside_its_stretch
         columns["start_sample"][row] += by
 
     hostile.edit_table(damaged, "blocks.parquet", change)
-    with pytest.raises(RefusedError, match="column 'start_sample'|column 'n_samples'"):
+    with pytest.raises(RefusedError, match=r"column 'start_sample'|column 'n_samples'"):
         ShardSet.open(damaged)
 
 
