@@ -247,6 +247,9 @@ class TrialIndex:
         """The samples of a batch, (N, E, S) int16, zero where there are none."""
         shape = (*mask.shape, int(length.max(initial=0)))
         lengths = np.unique(length)
+        if len(lengths) == 1 and mask.all():
+            offset = (start[:, None] - self.spans.start_sample[span]).ravel()
+            return self.spans.gather(span.ravel(), offset, shape[2]).reshape(shape)
         if len(lengths) == 1 and mask.any():
             # One gather makes the whole array: masked places read some trial that is there, and are cleared after.
             trial, slot = np.unravel_index(
@@ -255,8 +258,7 @@ class TrialIndex:
             rows = span[trial, slot].ravel()
             offset = start[trial].ravel() - self.spans.start_sample[rows]
             signal = self.spans.gather(rows, offset, shape[2]).reshape(shape)
-            if not mask.all():
-                signal[~mask] = 0
+            signal[~mask] = 0
             return signal
         signal = np.zeros(shape, dtype=np.int16)
         for n in lengths:
@@ -359,6 +361,8 @@ def _set(values: Iterable[str] | None) -> set[str] | None:
 
 def _to_the_left(span: NDArray[np.int64], mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Each trial's electrodes first, in their order, and no more columns than the longest needs."""
+    if mask.all():
+        return span, mask
     order = np.argsort(~mask, axis=1, kind="stable")
     n = int(mask.sum(axis=1).max(initial=0))
     return np.take_along_axis(span, order, axis=1)[:, :n], np.take_along_axis(mask, order, axis=1)[:, :n]
