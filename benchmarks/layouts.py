@@ -7,6 +7,7 @@ microvolt tensors in a shuffled order, read as that project's documentation show
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import io
 import json
 import pickle
@@ -270,6 +271,7 @@ def _stand_in_for_torchvision() -> None:
             ("torchvision.transforms.functional", "to_tensor"),
         ):
             module = types.ModuleType(name)
+            module.__spec__ = importlib.machinery.ModuleSpec(name, None)
             setattr(module, attribute, [] if attribute == "__path__" else object)
             sys.modules[name] = module
 
