@@ -104,6 +104,10 @@ class Spans:
         self.scale_uv, self.sigma_uv = table.scale_uv, table.sigma_uv
         self._first_block, self._block_samples = table.first_block, table.block_samples
         self._block_position, self._block_shard = table.block_position, table.block_shard
+        lengths = np.unique(table.block_samples[table.block_samples < table.n_samples])
+        # A span of one block may be of any length that holds it.
+        longest = int(table.block_samples.max(initial=1))
+        self._block_length = longest if not len(lengths) or lengths.tolist() == [longest] else None
         self.set_of = np.repeat(np.arange(len(sets), dtype=np.int32), [len(s.spans) for s in sets])
 
     def __len__(self) -> int:
@@ -170,7 +174,8 @@ class Spans:
         return np.unique(np.concatenate([first, *((first + np.int32(k))[first + k <= last] for k in more)]))
 
     def _gather(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int16]:
-        length = self._block_samples[span]
+        # Nearly always all blocks are of one length, and to divide by one number takes a tenth of the time.
+        length = self._block_samples[span] if self._block_length is None else self._block_length
         number = offset // length
         inside = offset - number * length
         position = self._block_position[self._first_block[span] + number] + inside
