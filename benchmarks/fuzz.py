@@ -36,6 +36,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError
 from eegprep.shards import ShardSet, build_shard_set
 from eegprep.shards.verify import verify_shard_set
@@ -56,7 +57,12 @@ class Target:
 
     def __init__(self, folder: Path, store: Any) -> None:
         self.folder = folder / "set"
-        build_shard_set([store], self.folder, block_samples=512, max_shard_bytes=8_000, sync=False)
+        # Few rows: the files are small, so that damages hit, and quick to check.
+        names = sorted({name for info in store.infos() for name in info.electrodes})
+        vocabulary = Vocabulary([row for row in Vocabulary.base() if row.name in names])
+        build_shard_set(
+            [store], self.folder, vocabulary=vocabulary, block_samples=512, max_shard_bytes=8_000, sync=False
+        )
         opened = ShardSet.open(self.folder)
         self.shard = opened.shards[0].name
         self._originals = {name: (self.folder / self._path(name)).read_bytes() for name in FILES}
