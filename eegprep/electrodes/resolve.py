@@ -113,12 +113,18 @@ def resolve(
     by_kind = naming.NOT_EEG_KINDS.get(kind.casefold())
     if by_kind is not None:
         return Resolution(channel=channel, electrode=None, code=by_kind[0], reason=by_kind[1])
-    name = naming.clean(channel)
+    name = _cleaned(vocabulary, channel)
     if system is not None:
         by_system = _by_system(vocabulary, channel, name, system)
         if by_system is not None:
             return by_system
     return _by_name(vocabulary, channel, name, position_m)
+
+
+def _cleaned(vocabulary: Vocabulary, channel: str) -> str:
+    """Without decorations, unless the vocabulary has the name with them (a lab's own `RAW_1` is that name)."""
+    plain = channel.strip()
+    return plain if plain in vocabulary else naming.clean(channel)
 
 
 def _by_system(vocabulary: Vocabulary, channel: str, name: str, system: str) -> Resolution | None:
@@ -241,7 +247,7 @@ def resolve_all(
         A rule names an electrode that the vocabulary lacks, or the system is not known.
     """
     folded_rules = {name.strip().casefold(): rule for name, rule in (rules or {}).items()}
-    names = [naming.clean(c.name) for c in channels]
+    names = [_cleaned(vocabulary, c.name) for c in channels]
     system = system or systems.evident(names)
     numbered = system is None and systems.numbered_like_biosemi(names)
     found: list[Resolution] = []

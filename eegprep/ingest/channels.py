@@ -1,11 +1,14 @@
 """Which channels of a recording go into the store, under which electrode, and why the others do not.
 
 A channel gets in if its name resolves to an electrode, its unit is known, the file does not call it bad, and its
-signal is alive. Of all others the reason is kept.
+signal is alive. Of all others the reason is kept. `eegprep inspect` and `eegprep ingest` both ask here, and nowhere
+else.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eegprep.electrodes import Vocabulary, resolve_all
@@ -15,29 +18,27 @@ from eegprep.recording import LeftOut
 from eegprep.sources.base import SourceRecording
 from eegprep.sources.checks import ChannelChecks
 
-__all__ = ["Chosen", "choose", "without_bad"]
+__all__ = ["Verdict", "judge_names", "judge_signal", "left_out_channels", "usable"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """Rows of the source that go in: `rows[i]` is `electrodes[i]`, measured against `references[i]`."""
+class Verdict:
+    """What becomes of one channel of a file: an electrode, or None; `code` and `reason` say why."""
 
-    rows: tuple[int, ...]
-    electrodes: tuple[str, ...]
-    references: tuple[str, ...]
-    names: tuple[str, ...]
-    decisions: tuple[str, ...]
-    left_out: tuple[LeftOut, ...]
+    row: int
+    name: str
+    electrode: str | None
+    reference: str
+    code: str
+    reason: str
+
+    def out(self, code: str, reason: str) -> Verdict:
+        """The channel left out."""
+        return dataclasses.replace(self, electrode=None, code=code, reason=reason)
 
 
-def choose(recording: SourceRecording, manifest: Manifest, vocabulary: Vocabulary) -> Chosen:
-    """The channels that names and units let in.
-
-    Raises
-    ------
-    InputError
-        Where no channel is an electrode, or none of those has a unit.
-    """
+def judge_names(recording: SourceRecording, manifest: Manifest, vocabulary: Vocabulary) -> tuple[Verdict, ...]:
+    """What names and units say of each channel, in the file's order."""
     resolved = resolve_all(
         vocabulary,
         recording.channels,
@@ -46,78 +47,62 @@ def choose(recording: SourceRecording, manifest: Manifest, vocabulary: Vocabular
         system=manifest.electrode_system,
     )
     recorded = recording.reference or manifest.reference
-    rows: list[int] = []
-    references: list[str] = []
-    left_out: list[LeftOut] = []
-    n_without_unit = 0
+    verdicts = []
     for row, (channel, resolution) in enumerate(zip(recording.channels, resolved, strict=True)):
-        if resolution.electrode is None:
-            left_out.append(_out(channel.name, resolution.code, resolution.reason))
-        elif channel.unit == "":
-            n_without_unit += 1
-            left_out.append(_out(channel.name, "no_unit", "neither the file nor the manifest states its unit"))
-        else:
-            rows.append(row)
-            references.append(resolution.reference or channel.reference or recorded)
-    if not rows:
-        codes = ", ".join(sorted({x.code for x in left_out})) or "it has no channels"
-        name = "/".join(p or "-" for p in (recording.subject, recording.session, recording.run))
-        raise InputError(
-            f"no channel of {name} can be used",
-            found=f"{len(recording.channels)} channels left out: {codes}",
-            expected="at least one channel that is an electrode, with a known unit",
-            todo="state `unit:` of the source in the manifest"
-            if n_without_unit
-            else "name the electrodes under `channels:`",
+        verdict = Verdict(
+            row=row,
+            name=channel.name,
+            electrode=resolution.electrode,
+            reference=resolution.reference or channel.reference or recorded,
+            code=resolution.code,
+            reason=resolution.reason,
         )
-    return Chosen(
-        rows=tuple(rows),
-        electrodes=tuple(str(resolved[r].electrode) for r in rows),
-        references=tuple(references),
-        names=tuple(recording.channels[r].name for r in rows),
-        decisions=tuple(resolved[r].code for r in rows),
-        left_out=tuple(left_out),
-    )
+        if resolution.electrode is not None and channel.unit == "":
+            verdict = verdict.out("no_unit", "neither the file nor the manifest states its unit")
+        verdicts.append(verdict)
+    return tuple(verdicts)
 
 
-def without_bad(chosen: Chosen, recording: SourceRecording, checks: ChannelChecks) -> tuple[Chosen, tuple[int, ...]]:
-    """`chosen` without what the file calls bad or whose signal is dead, and the positions that stayed.
+def judge_signal(verdicts: Sequence[Verdict], recording: SourceRecording, checks: ChannelChecks) -> tuple[Verdict, ...]:
+    """`verdicts` without what the file calls bad or whose signal is dead.
 
     Parameters
     ----------
     checks : ChannelChecks
-        Of the chosen rows, in their order.
-
-    Raises
-    ------
-    InputError
-        Where none is left.
+        Of the channels that `verdicts` let in, in their order.
     """
-    left_out = list(chosen.left_out)
-    kept: list[int] = []
-    for i, row in enumerate(chosen.rows):
-        verdict = checks.verdicts[i]
-        if recording.channels[row].status.casefold() == "bad":
-            left_out.append(_out(chosen.names[i], "marked_bad", "the file or its side-car marks it as bad"))
-        elif verdict is not None:
-            left_out.append(_out(chosen.names[i], verdict[0], verdict[1]))
+    out, place = [], 0
+    for verdict in verdicts:
+        if verdict.electrode is None:
+            out.append(verdict)
+            continue
+        dead = checks.verdicts[place]
+        place += 1
+        if recording.channels[verdict.row].status.casefold() == "bad":
+            out.append(verdict.out("marked_bad", "the file or its side-car marks it as bad"))
+        elif dead is not None:
+            out.append(verdict.out(*dead))
         else:
-            kept.append(i)
-    if not kept:
-        codes = ", ".join(sorted({x.code for x in left_out[len(chosen.left_out) :]}))
-        raise InputError("no channel holds usable signal", found=f"{len(chosen.rows)} electrodes: {codes}")
-    return (
-        Chosen(
-            rows=tuple(chosen.rows[i] for i in kept),
-            electrodes=tuple(chosen.electrodes[i] for i in kept),
-            references=tuple(chosen.references[i] for i in kept),
-            names=tuple(chosen.names[i] for i in kept),
-            decisions=tuple(chosen.decisions[i] for i in kept),
-            left_out=tuple(left_out),
-        ),
-        tuple(kept),
+            out.append(verdict)
+    return tuple(out)
+
+
+def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputError | None:
+    """The error that refuses a recording of which no channel got in; None where one did."""
+    if any(v.electrode is not None for v in verdicts):
+        return None
+    codes = sorted({v.code for v in verdicts})
+    name = "/".join(p or "-" for p in (recording.subject, recording.session, recording.run))
+    return InputError(
+        f"no channel of {name} can be used",
+        found=f"{len(verdicts)} channels left out: {', '.join(codes)}" if codes else "it has no channels",
+        expected="at least one channel that is an electrode, with a known unit and a living signal",
+        todo="state `unit:` of the source in the manifest"
+        if "no_unit" in codes
+        else "name the electrodes under `channels:` of a manifest; `eegprep inspect` shows the reason of each channel",
     )
 
 
-def _out(name: str, code: str, reason: str) -> LeftOut:
-    return LeftOut(kind="channel", name=name, code=code, reason=reason)
+def left_out_channels(verdicts: Sequence[Verdict]) -> list[LeftOut]:
+    """The channels that did not get in, each with its reason."""
+    return [LeftOut(kind="channel", name=v.name, code=v.code, reason=v.reason) for v in verdicts if v.electrode is None]

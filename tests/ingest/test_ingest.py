@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.errors import InputError, UsageError
 from eegprep.ingest import ingest
 from eegprep.ingest.workers import run_in_processes
@@ -349,6 +350,7 @@ def test_ending_the_iterator_ends_the_processes(manifest: Manifest, folder: Path
     setting = Setting(
         manifest_json=manifest.model_dump_json(),
         recipe_json=recipe_of(manifest).model_dump_json(),
+        vocabulary_json=dump_vocabulary(Vocabulary.base()),
         folder=str(folder),
         out=str(store.path),
     )

@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 import yaml
 
 from eegprep.manifest import dump_manifest
 from eegprep.manifest.schema import Manifest
+from eegprep.store import Store
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -159,3 +161,37 @@ def test_a_data_set_that_nobody_says_how_to_get_names_the_way_out(run: Run, mani
     code, _, err = run(manifest_file)
     assert code == 2
     assert "--source" in err
+
+
+def test_a_labs_own_vocabulary_lets_its_electrodes_in_and_stays_with_the_store(
+    run: Run, tmp_path: Path, eeg_signal: Callable[[int], np.ndarray], write_edf: Callable[..., None]
+) -> None:
+    names = ("EEG C3", "Cz", "C4", "LabSite", "Vertex2")
+    write_edf(tmp_path / "data" / "s1.edf", eeg_signal(4), names)
+    table = tmp_path / "lab.tsv"
+    table.write_text(
+        "name\taliases\tx_m\ty_m\tz_m\nLabSite\t\t0.01\t0.02\t0.11\nCPz\tVertex2\t\t\t\n", encoding="utf-8"
+    )
+    assert run(tmp_path / "data", "--out", "plain", "--workers", "0")[0] == 0
+    assert set(Store.open("plain").infos()[0].electrodes) == {"C3", "Cz", "C4"}
+    assert not Path("plain/electrodes.parquet").exists()
+    for workers in ("0", "1"):
+        code, _, err = run(tmp_path / "data", "--out", f"own{workers}", "--workers", workers, "--vocabulary", table)
+        assert code == 0, err
+    store = Store.open("own0")
+    assert set(store.infos()[0].electrodes) == {"C3", "Cz", "C4", "LabSite", "CPz"}
+    assert "LabSite" in store.vocabulary
+    assert Path("own0/electrodes.parquet").read_bytes() == Path("own1/electrodes.parquet").read_bytes()
+    # Another table resolves other channels: what was made with this one is made anew.
+    assert "done before" not in run(tmp_path / "data", "--out", "own0", "--workers", "0")[2]
+    assert set(Store.open("own0").infos()[0].electrodes) == {"C3", "Cz", "C4"}
+    assert "LabSite" not in Store.open("own0").vocabulary
+
+
+def test_a_wrong_vocabulary_is_refused_before_anything_is_begun(run: Run, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "lab.tsv").write_text("electrode\nX1\n", encoding="utf-8")
+    code, _, err = run(folder, "--vocabulary", tmp_path / "lab.tsv")
+    assert code == 1
+    assert "other columns than a vocabulary" in err
+    assert run(folder, "--vocabulary", tmp_path / "none.tsv")[0] == 2
+    assert not Path("stores").exists()
