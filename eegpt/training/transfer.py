@@ -180,11 +180,16 @@ def _open_folder(
         graph=graph,
         transfer=config,
         heads=[to_mapping(h) for h in setup.heads],
+        classes=[list(setup.index.tasks[int(t)].classes) for t in _first_task_of_head(setup)],
         head_of_task={t.key: int(h) for t, h in zip(setup.index.tasks, setup.head_of_task, strict=True)},
         electrode_notes=list(setup.electrodes.notes),
         leakage=leakage,
         pretraining=start.pretraining,
     )
+
+
+def _first_task_of_head(setup: Setup) -> list[int]:
+    return [int(np.flatnonzero(setup.head_of_task == head)[0]) for head in range(len(setup.heads))]
 
 
 def _fits(config: TransferConfig, setup: Setup) -> Iterator[tuple[str, int, Division, tuple[int, ...]]]:
