@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     # Loaded when it is asked for: importing eegpt alone must cost nothing and needs no torch.
     if name == "embed":
-        from eegpt.interop.embed import embed
+        from eegpt.interop.embedding import embed
 
         return embed
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

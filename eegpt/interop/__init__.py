@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 
 _WHERE = {
-    "embed": "embed",
+    "embed": "embedding",
     "open_model": "checkpoint",
     "Model": "checkpoint",
     "prepare": "signals",
@@ -17,7 +17,7 @@ _WHERE = {
     "EEGPTFeatures": "estimators",
     "EEGPTClassifier": "estimators",
     "PretrainedModel": "hub",
-    "export": "export",
+    "export": "exporting",
     "LiveModel": "live",
 }
 

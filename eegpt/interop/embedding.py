@@ -23,14 +23,14 @@ from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegpt.data.trials import TrialBatch
 from eegpt.interop.checkpoint import Model, as_model
+from eegpt.interop.names import class_names, head_names
 from eegpt.interop.signals import Prepared, Unknown, prepare
-from eegpt.model.heads import HeadSpec
 from eegpt.training.transfer_rows import Rows, encode, flatten
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["embed", "batch_of", "class_names", "features_of", "head_names"]
+__all__ = ["embed", "batch_of", "features_of"]
 
 _ROWS_AT_ONCE = 512
 
@@ -180,17 +180,6 @@ def _graph_outputs(
         out.setdefault(name, np.full(shape, np.nan, np.float32))[part] = value.numpy()
 
 
-def head_names(model: Model) -> dict[str, HeadSpec]:
-    """What the outputs of a transfer run's heads are called; a name that stands twice gets its number."""
-    heads = model.transfer.heads.tasks if model.transfer is not None else ()
-    names = [h.name for h in heads]
-    return {
-        ("value_" if h.kind == "regression" else "probability_")
-        + (h.name if names.count(h.name) == 1 else f"{h.name}_{i}"): h
-        for i, h in enumerate(heads)
-    }
-
-
 def _parts(mask_NE: NDArray[np.bool_], n_samples: int) -> Iterator[NDArray[np.int64]]:
     """Windows that have an electrode, in groups small enough to run at once."""
     usable = np.flatnonzero(mask_NE.any(axis=1))
@@ -248,14 +237,3 @@ def _dataset(
         "notes": json.dumps(list(ready.notes), ensure_ascii=False),
     }
     return xr.Dataset(variables, coords=coordinates, attrs=attributes)
-
-
-def class_names(model: Model) -> list[tuple[str, ...]]:
-    """Names of each head's classes; numbers where the run does not tell them."""
-    heads = model.transfer.heads.tasks if model.transfer is not None else ()
-    told = model.config.get("classes")
-    lists = told if isinstance(told, list) and len(told) == len(heads) else [()] * len(heads)
-    return [
-        tuple(map(str, names)) if len(names) == h.n_outputs else tuple(map(str, range(h.n_outputs)))
-        for names, h in zip(lists, heads, strict=True)
-    ]
