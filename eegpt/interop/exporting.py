@@ -11,6 +11,8 @@ Shapes: B rows or windows, E electrodes, S samples, T tokens, C samples per toke
 
 from __future__ import annotations
 
+import logging
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -226,9 +228,22 @@ def _write_onnx(program: Any, part: Path, names: tuple[str, ...], outputs: tuple
         import onnxscript  # noqa: F401  torch's exporter needs it and would say so less clearly
     except ModuleNotFoundError:
         raise UsageError("ONNX needs an extra", todo='python -m pip install "eegpt[export]"') from None
-    written = torch.onnx.export(
-        program, input_names=list(names), output_names=list(outputs), dynamo=True, verbose=False, external_data=False
-    )
+    quiet = logging.getLogger("torch.onnx")
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)  # it tells that torchvision is absent, which nobody needs here
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch about itself
+            written = torch.onnx.export(
+                program,
+                input_names=list(names),
+                output_names=list(outputs),
+                dynamo=True,
+                verbose=False,
+                external_data=False,
+            )
+    finally:
+        quiet.setLevel(level)
     if written is None:
         raise UsageError("torch has no ONNX exporter for this program")
     written.save(str(part))

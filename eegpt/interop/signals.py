@@ -1,6 +1,6 @@
 """A signal in memory made ready for a model, by the code that ingest runs.
 
-What enters: `mne.io.Raw` or `mne.Epochs` (volts, as MNE has them), a recipe, a vocabulary. What leaves: `Prepared`:
+What enters: `mne.io.Raw` or `mne.Epochs` (volts, as MNE has them) or what `eegprep.sources` read, a recipe, a vocabulary. What leaves: `Prepared`:
 microvolt at 256 Hz, which parts of it are usable, each electrode's robust SD, and every channel and stretch that was
 left out with its reason.
 """
@@ -23,7 +23,7 @@ from eegprep.manifest.schema import ChannelRule, Licence, Manifest, SourceSpec
 from eegprep.prepare import decide, make_plan, run
 from eegprep.recording import LeftOut, Stretch, subtract
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import Decoded, PlannedRecording, SourceChannel
+from eegprep.sources.base import Decoded, PlannedRecording, SourceChannel, SourceRecording
 
 __all__ = ["Prepared", "Unknown", "prepare", "decoded_of"]
 
@@ -123,7 +123,7 @@ def prepare(
 
     Parameters
     ----------
-    signal : mne.io.Raw or mne.Epochs
+    signal : mne.io.Raw, mne.Epochs or SourceRecording
         Channels that MNE calls EEG and that are no electrode of the vocabulary are named in `left_out`.
     unknown : {"leave_out", "nearest", "refuse"}
         What becomes of such channels: left out; taken for the nearest electrode that is free, by their position; or
@@ -138,8 +138,9 @@ def prepare(
     RefusedError
         Where an electrode is not known and `unknown` is `refuse`.
     """
-    decoded = decoded_of(signal)
-    nearest, notes = _unknown(decoded.channels, vocabulary, unknown)
+    decoded = None if isinstance(signal, SourceRecording) else decoded_of(signal)
+    channels = signal.channels if decoded is None else decoded.channels
+    nearest, notes = _unknown(channels, vocabulary, unknown)
     if line_freq_hz not in (None, 50, 60):
         raise UsageError("the mains have another frequency", found=line_freq_hz, expected="50 or 60 Hz")
     manifest = Manifest(
@@ -155,7 +156,7 @@ def prepare(
     )
     planned = PlannedRecording(subject="signal", key="signal/-/-")
     with _quiet():
-        recording = assemble(decoded, planned, manifest, Path())
+        recording = signal if decoded is None else assemble(decoded, planned, manifest, Path())
         plan = make_plan(decide(recording, manifest=manifest, recipe=recipe, vocabulary=vocabulary))
         sink = _Memory()
         judged = run(plan, sink)
@@ -169,7 +170,7 @@ def prepare(
         left_out=(*plan.left_out, *judged.left_out),
         notes=(*notes, *recording.notes),
         steps=plan.chain.described,
-        labels=_labels(decoded, plan.timeline.source),
+        labels=() if decoded is None else _labels(decoded, plan.timeline.source),
     )
 
 
