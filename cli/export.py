@@ -18,9 +18,7 @@ def register(app: typer.Typer) -> None:
 def export(
     model: Annotated[str, typer.Argument(help="A run of train or transfer, or hf://owner/name.")],
     out: Annotated[Path, typer.Option("--out", help="model.onnx, or model.pt2 for torch.export.load.")],
-    task: Annotated[
-        str | None, typer.Option(help="Of a transfer run: whose answers; `encoder` for the encoder.")
-    ] = None,
+    task: Annotated[str | None, typer.Option(help="Of a transfer run: whose answers, or `encoder`.")] = None,
     n_samples: Annotated[int | None, typer.Option("--samples", help="Window at 256 Hz; as trained by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:

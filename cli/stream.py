@@ -18,15 +18,11 @@ def register(app: typer.Typer) -> None:
 
 def stream(
     model: Annotated[str, typer.Argument(help="A run of train or transfer, or hf://owner/name.")],
-    lsl: Annotated[
-        str | None, typer.Option("--lsl", help="Name of a Lab Streaming Layer stream; `EEG` is the type.")
-    ] = None,
+    lsl: Annotated[str | None, typer.Option("--lsl", help="Name of a Lab Streaming Layer stream, or `EEG`.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Play this recording instead (any file of MNE).")] = None,
     speed: Annotated[float, typer.Option(help="Of a file: 1 is real time, 0 as fast as it goes.")] = 1.0,
     unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, where the stream does not say.")] = None,
-    phase: Annotated[
-        str, typer.Option(help="minimum (early) or linear (the offline filter, seconds later).")
-    ] = "minimum",
+    phase: Annotated[str, typer.Option(help="minimum (early) or linear (seconds later).")] = "minimum",
     recipe: Annotated[str | None, typer.Option(help="Steps, instead of those that the run's lock names.")] = None,
     line_freq_hz: Annotated[float | None, typer.Option(help="50 or 60: what the notch takes out.")] = None,
     features: Annotated[bool, typer.Option("--features", help="Print every electrode's features too.")] = False,
@@ -74,9 +70,8 @@ def _line(one: Any, electrodes: tuple[str, ...], features: bool, took_ms: float)
     line: dict[str, Any] = {"time_s": round(one.time_s, 4), "took_ms": round(took_ms, 2)}
     line |= {name: [round(float(v), 4) for v in values] for name, values in one.outputs.items()}
     if features:
-        line["features"] = {
-            e: [round(float(v), 4) for v in row] for e, row in zip(electrodes, one.features, strict=True)
-        }
+        rows = zip(electrodes, one.features, strict=True)
+        line["features"] = {e: [round(float(v), 4) for v in row] for e, row in rows}
     return line
 
 

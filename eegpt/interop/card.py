@@ -78,8 +78,8 @@ def model_card(model: Model) -> str:
         "# EEGPT " + ("encoder" if model.kind == "encoder" else "graph on a pre-trained encoder"),
         "",
         f"An open implementation of EEGPT (Yue et al., arXiv 2410.19779), version {eegpt.__version__}: "
-        f"{n_parameters:,} parameters, {c.n_layers} layers of width {c.width}, tokens of {c.token_samples} samples every "
-        f"{c.token_stride} at {c.sfreq_hz:g} Hz, {len(model.vocabulary)} electrodes. SHA-256 of the weights: "
+        f"{n_parameters:,} parameters, {c.n_layers} layers of width {c.width}, tokens of {c.token_samples} samples "
+        f"every {c.token_stride} at {c.sfreq_hz:g} Hz, {len(model.vocabulary)} electrodes. SHA-256 of the weights: "
         f"`{model.sha256}`.",
         "",
         "```python",
@@ -168,7 +168,7 @@ def _tasks(results: dict[str, Any]) -> list[str]:
 def _limits(model: Model) -> list[str]:
     lines = [
         "- Not a medical device; not tested for diagnosis.",
-        f"- It knows {len(model.vocabulary)} electrodes by name; others are left out or mapped to a neighbour on request.",
+        f"- It knows {len(model.vocabulary)} electrodes by name; others are left out, or mapped on request.",
         f"- Signal is brought to {model.ete.config.sfreq_hz:g} Hz; what lies above half of that is not seen.",
         "- Amplitudes are divided by each recording's own: differences of amplitude between people are not seen."
         if model.ete.config.normalise == "recording"

@@ -1,8 +1,8 @@
 """Files of any format to features on disk: what `eegpt embed` does.
 
-What enters: paths of recordings or folders of them, a model. What leaves: NetCDF (`.nc`) or Zarr (`.zarr`), whole or not
-at all: one data set of one recording, or a tree with a group for each of several. Every file is read by the sources that
-ingest uses, in a process of its own.
+What enters: paths of recordings or folders of them, a model. What leaves: NetCDF (`.nc`) or Zarr (`.zarr`), whole or
+not at all: one data set of one recording, or a tree with a group for each of several. Every file is read by the
+sources that ingest uses, in a process of its own.
 """
 
 from __future__ import annotations

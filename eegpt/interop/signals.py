@@ -1,8 +1,8 @@
 """A signal in memory made ready for a model, by the code that ingest runs.
 
-What enters: `mne.io.Raw` or `mne.Epochs` (volts, as MNE has them) or what `eegprep.sources` read, a recipe, a vocabulary. What leaves: `Prepared`:
-microvolt at 256 Hz, which parts of it are usable, each electrode's robust SD, and every channel and stretch that was
-left out with its reason.
+What enters: `mne.io.Raw` or `mne.Epochs` (volts, as MNE has them) or what `eegprep.sources` read, a recipe, a
+vocabulary. What leaves: `Prepared`: microvolt at 256 Hz, which parts of it are usable, each electrode's robust SD, and
+every channel and stretch that was left out with its reason.
 """
 
 from __future__ import annotations

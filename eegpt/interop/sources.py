@@ -1,7 +1,7 @@
 """Live signals: Lab Streaming Layer, and a recording played back as one.
 
-What enters: the name or type of a stream on the network, or an MNE recording. What leaves: `LiveSource`, which has names,
-rate and unit, and gives chunks (n_channels, n).
+What enters: the name or type of a stream on the network, or an MNE recording. What leaves: `LiveSource`, which has
+names, rate and unit, and gives chunks (n_channels, n).
 """
 
 from __future__ import annotations

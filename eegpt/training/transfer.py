@@ -65,6 +65,7 @@ class _Start:
     sha256: str
     pretraining: dict[str, Any]
     data: list[dict[str, Any]]
+    windows: list[int]
 
 
 def transfer(
@@ -125,7 +126,9 @@ def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> 
             )
         settings = {k: getattr(config, k) for k in ("token_samples", "token_stride", "normalise")}
         shape = ete_config(config.size, n_electrodes=len(trials), objective="new", **settings)
-        return _Start(encoder=shape, weights=None, vocabulary=trials, seen=Seen(), sha256="", pretraining={}, data=[])
+        return _Start(
+            encoder=shape, weights=None, vocabulary=trials, seen=Seen(), sha256="", pretraining={}, data=[], windows=[]
+        )
     loaded = ck.load_encoder(Path(encoder))
     results = Path(encoder) / "results.json"
     pretraining = json.loads(results.read_text(encoding="utf-8")).get("pretraining", {}) if results.is_file() else {}
@@ -138,6 +141,7 @@ def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> 
         sha256=sha256_file(Path(encoder) / ck.WEIGHTS),
         pretraining=pretraining,
         data=[] if scratch else read_origin(Path(encoder)),
+        windows=list((loaded.config.get("training") or {}).get("window_samples") or []),
     )
 
 
@@ -185,6 +189,7 @@ def _open_folder(
         electrode_notes=list(setup.electrodes.notes),
         leakage=leakage,
         pretraining=start.pretraining,
+        training={"window_samples": start.windows},
     )
 
 
