@@ -213,7 +213,7 @@ class _wire:
             ) from None
         if isinstance(
             error, (errors.HfHubHTTPError, errors.LocalTokenNotFoundError, ConnectionError, TimeoutError)
-        ) or (type(error).__module__.partition(".")[0] in ("httpx", "httpcore", "requests")):
+        ) or (type(error).__module__.startswith(("httpx", "httpcore", "requests"))):
             raise InputError(
                 "the hub does not answer as it should",
                 where=self.name,
