@@ -17,6 +17,7 @@ from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Licence
 from eegpt.interop.checkpoint import Model
 from eegpt.interop.names import class_names, head_names
+from eegpt.training.origin import entries_of
 
 __all__ = ["data_sets", "licences_of", "model_card", "refuse_passing_on"]
 
@@ -25,8 +26,8 @@ _KNOWN = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by
 
 def data_sets(model: Model) -> list[dict[str, Any]]:
     """The data sets that model and encoder have learned from, as the lock has them, by name."""
-    entries = [*(model.lock.get("encoder_data") or []), *(model.lock.get("data") or [])]
-    named = {str(e["name"]): e for e in entries if isinstance(e, dict) and e.get("name")}
+    entries = [e for key in ("encoder_data", "data") for e in entries_of(model.lock, key, where=model.folder)]
+    named = {str(e["name"]): e for e in entries if e.get("name")}
     return [named[n] for n in sorted(named)]
 
 

@@ -23,7 +23,7 @@ from eegprep.steps.described import recipe_of_steps
 from eegpt.model.config import from_mapping
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.training import checkpoint as ck
-from eegpt.training.origin import read_lock
+from eegpt.training.origin import entries_of, read_lock
 from eegpt.training.transfer_checkpoint import TransferRun, finished_fits, load_fit, read_run
 from eegpt.training.transfer_model import TransferModel
 
@@ -72,7 +72,7 @@ class Model:
     def recipes(self) -> list[tuple[Recipe, float]]:
         """Every recipe that the model's data were made with, and electrode-hours of each, most hours first."""
         found: list[tuple[Recipe, float]] = []
-        for entry in self.lock.get("data") or []:
+        for entry in entries_of(self.lock, "data", where=self.folder):
             for chain in entry.get("steps") or []:
                 try:
                     steps, rate = [str(s) for s in chain["steps"]], float(chain["sfreq_hz"])
@@ -203,7 +203,9 @@ def _kind(folder: Path) -> str:
         config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError("config.json can't be read", where=path, found=str(error)[:200]) from None
-    kind = config.get("kind") if isinstance(config, dict) else None
+    if not isinstance(config, dict):
+        raise InputError("config.json can't be read", where=path, found=type(config).__name__, expected="a table")
+    kind = config.get("kind")
     return kind if kind == "transfer" else "encoder"
 
 

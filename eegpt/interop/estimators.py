@@ -62,6 +62,7 @@ class _TrialEstimator(BaseEstimator):
     def _data(self, X: Any, *, reset: bool) -> tuple[NDArray[np.float64], tuple[str, ...] | None, float]:
         """Trials in microvolt (N, E, S), their channels' names, and their rate."""
         epochs = _epochs(X)
+        names: tuple[str, ...] | None
         if epochs is not None:
             data = np.concatenate([e.get_data(copy=False) for e in epochs])
             names, sfreq_hz, factor = tuple(epochs[0].ch_names), float(epochs[0].info["sfreq"]), 1e6

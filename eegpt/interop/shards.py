@@ -20,6 +20,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from eegprep.errors import UsageError, nearest
+from eegprep.recording import Stretch
 from eegprep.shards import ShardSet
 
 __all__ = ["ShardRecordings", "open_shards", "to_raw"]
@@ -198,8 +199,8 @@ def _gaps(
     from eegprep.steps.reject import runs_of
 
     missing = np.isnan(signal)
-    common = missing.all(axis=0)
-    runs = [(run, []) for run in runs_of(common)]
+    common = np.asarray(missing.all(axis=0), bool)
+    runs: list[tuple[Stretch, list[str]]] = [(run, []) for run in runs_of(common)]
     for row, name in enumerate(names):
         runs += [(run, [name]) for run in runs_of(missing[row] & ~common)]
     runs.sort(key=lambda r: (r[0].start_sample, r[1]))

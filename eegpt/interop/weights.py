@@ -50,15 +50,16 @@ def freeze(
     return Frozen(weights=save(tensors), config=json.dumps(plain))
 
 
-def thaw(frozen: Frozen, *, device: torch.device) -> ETE | TransferModel:
-    """The module again, in evaluation mode."""
+def thaw(frozen: Frozen, *, device: torch.device) -> Any:
+    """The module again, in evaluation mode: an `ETE`, or a `TransferModel` where settings of one were frozen."""
     plain = json.loads(frozen.config)
-    module: ETE | TransferModel = ETE(from_mapping(ETEConfig, plain["encoder"]))
+    ete = ETE(from_mapping(ETEConfig, plain["encoder"]))
+    module: ETE | TransferModel = ete
     if "transfer" in plain:
         config = from_mapping(TransferConfig, plain["transfer"])
         if config.mode == "lora":
             config = TransferConfig(**{**vars(config), "mode": "frozen"})
         heads = tuple(from_mapping(HeadSpec, h) for h in plain["heads"])
-        module = build_model(module, from_mapping(TEGConfig, plain["graph"]), heads, config)
+        module = build_model(ete, from_mapping(TEGConfig, plain["graph"]), heads, config)
     module.load_state_dict(load(frozen.weights))
     return module.requires_grad_(False).to(device).eval()

@@ -17,7 +17,7 @@ import yaml
 from eegprep.errors import InputError
 from eegprep.shards import ShardSet
 
-__all__ = ["LOCK", "origin_of", "read_lock", "read_origin"]
+__all__ = ["LOCK", "entries_of", "origin_of", "read_lock", "read_origin"]
 
 LOCK = "lock.yaml"
 _MAX_BYTES = 16 << 20
@@ -40,8 +40,8 @@ def origin_of(sets: Sequence[ShardSet], recordings: Collection[str] | None = Non
     found: dict[str, dict[str, Any]] = {}
     chains: dict[str, dict[tuple[str, float, float | None], float]] = {}
     for one in sets:
-        hours = np.bincount(one.blocks.recording, one.blocks.n_samples, minlength=len(one.recordings))
-        hours = hours / (3600.0 * one.recordings.sfreq_hz)
+        samples = np.bincount(one.blocks.recording, one.blocks.n_samples, minlength=len(one.recordings))
+        hours = samples / (3600.0 * one.recordings.sfreq_hz)
         columns = [one.recordings.table[c].to_pylist() for c in ("steps", "source_sfreq_hz", "line_freq_hz")]
         for row, (name, steps, sfreq_hz, line_hz) in enumerate(zip(one.recordings.dataset, *columns, strict=True)):
             if recordings is not None and one.recordings.id[row] not in recordings:
@@ -90,5 +90,13 @@ def read_lock(run: Path) -> dict[str, Any]:
 def read_origin(run: Path) -> list[dict[str, Any]]:
     """All data sets that a run has learned from, its encoder's included; empty where its lock does not say."""
     lock = read_lock(run)
-    entries = [*(lock.get("encoder_data") or []), *(lock.get("data") or [])]
-    return list({e.get("name", ""): e for e in entries if isinstance(e, dict)}.values())
+    entries = [e for key in ("encoder_data", "data") for e in entries_of(lock, key, where=run)]
+    return list({str(e.get("name", "")): e for e in entries}.values())
+
+
+def entries_of(lock: dict[str, Any], key: str, *, where: Path) -> list[dict[str, Any]]:
+    """The data sets under `data` or `encoder_data` of a lock; InputError where they are no list of tables."""
+    entries = lock.get(key) or []
+    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+        raise InputError("the lock's data sets can't be read", where=Path(where) / LOCK, expected="a list of tables")
+    return entries
