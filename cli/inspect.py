@@ -247,7 +247,7 @@ def _lines(found: Inspection) -> list[str]:
         for note in r.notes:
             said["note", note].append(r.file)
         for x in r.left_out:
-            if x["kind"] == "trial" or (x["kind"] == "channel" and x["name"] not in {c.name for c in r.channels}):
+            if x["kind"] == "trial" or (x["kind"] == "channel" and x["name"] not in {c.stored_as for c in r.channels}):
                 said["left out", f"{x['kind']} {x['name']}: {x['reason']}"].append(r.file)
     lines += _grouped(said)
     skipped: defaultdict[tuple[str, str], list[str]] = defaultdict(list)

@@ -32,7 +32,7 @@ _MEANINGS = {
     "rounding": "less than a sample each, between stretches whose lengths were rounded",
     "short": "shorter than the longest filter, or than the least that is kept",
     "short_rest": "too little between two rejected parts",
-    "silent": "nothing but one value is left of it",
+    "silent": "nothing, or nothing but one value, is left of it",
     "stim": "a trigger channel",
     "too_large": "larger than EEG can be",
     "unnamed": "the file gives it no name that says where it was",

@@ -28,10 +28,13 @@ _HOUR_S = 3600.0
 class InspectedChannel:
     """One channel; `electrode` is None where it is left out, and `code` and `reason` say why.
 
+    `stored_as` is the name that the store gives it, a pseudonym where the file's own may be a person's.
+
     `left_out_s` are seconds of this channel that are left out, by code; with `hours_kept` they make up the recording.
     """
 
     name: str
+    stored_as: str
     electrode: str | None
     reference: str
     code: str
@@ -172,6 +175,7 @@ def _judged(verdict: Verdict, decision: Decision, whole_s: float) -> dict[str, A
     channel, checks, sfreq_hz = decision.recording.channels[verdict.row], decision.checks, decision.recording.sfreq_hz
     told: dict[str, Any] = {
         "name": verdict.name,
+        "stored_as": verdict.stored_as,
         "electrode": verdict.electrode,
         "reference": verdict.reference,
         "code": verdict.code,

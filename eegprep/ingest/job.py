@@ -5,9 +5,11 @@ A dry run is the same job whose signal goes nowhere; so what `eegprep inspect` t
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,7 +36,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What all jobs of one run share; plain data."""
+    """What all jobs of one run share; plain data.
+
+    `threads` filter the channels of one recording beside each other, where there are fewer recordings than workers.
+    """
 
     manifest_json: str
     recipe_json: str
@@ -42,6 +47,7 @@ class Setting:
     folder: str
     out: str
     dry: bool = False
+    threads: int = 1
 
     def manifest(self) -> Manifest:
         return _manifest(self.manifest_json)
@@ -69,7 +75,7 @@ def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Settin
     except OSError as error:
         shown = InputError(
             "the disk is full" if error.errno == errno.ENOSPC else "a file cannot be read or written",
-            where=error.filename,
+            where=error.filename or (setting.out if error.errno in _FATAL else None),
             found=error.strerror or str(error),
             todo="make room and run the same command again; what is finished stays finished",
         )
@@ -98,12 +104,14 @@ def _do(
 
     recording = reader.read(planned)
     decision = decide(recording, manifest=setting.manifest(), recipe=setting.recipe(), vocabulary=setting.vocabulary())
-    if inspected is None:
-        write(make_plan(decision), Store(Path(setting.out)), job.made_from)
-        return
-    inspected.update(describe_decision(decision))
+    if inspected is not None:
+        inspected.update(describe_decision(decision))
     plan = make_plan(decision)
-    inspected.update(describe_result(plan, carry_out(plan, Nowhere())))
+    with ThreadPoolExecutor(setting.threads) if setting.threads > 1 else contextlib.nullcontext() as pool:
+        if inspected is None:
+            write(plan, Store(Path(setting.out)), job.made_from, pool)
+        else:
+            inspected.update(describe_result(plan, carry_out(plan, Nowhere(), pool)))
 
 
 def _failed(

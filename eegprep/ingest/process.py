@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from eegprep.electrodes import Vocabulary
 from eegprep.ingest.before import spectrum_before
@@ -45,15 +46,15 @@ def process(
     return write(make_plan(decision), store, made_from)
 
 
-def write(plan: Plan, store: Store, made_from: str = "") -> RecordingInfo:
+def write(plan: Plan, store: Store, made_from: str = "", pool: ThreadPoolExecutor | None = None) -> RecordingInfo:
     """Carry a plan out into the store: the whole recording, or nothing."""
     with store.writer(identity(plan.recording, plan.manifest), plan.electrodes, made_from) as writer:
-        return writer.finish(carry_out(plan, writer))
+        return writer.finish(carry_out(plan, writer, pool))
 
 
-def carry_out(plan: Plan, sink: Sink) -> RecordingInfo:
+def carry_out(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> RecordingInfo:
     """Filter everything into `sink` and describe it."""
-    return _describe(plan, run(plan, sink))
+    return _describe(plan, run(plan, sink, pool))
 
 
 def _describe(plan: Plan, judged: Judged) -> RecordingInfo:

@@ -6,6 +6,7 @@ A kill at any instant leaves whole recordings and perhaps a `.part` file, which 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -87,6 +88,7 @@ def ingest(
     recipe = recipe or recipe_of(manifest)
     vocabulary = vocabulary or Vocabulary.base()
     planned, skipped = planned_recordings(manifest, folder, recipe)
+    skipped = [s for s in skipped if not _is_ours(folder / s.path, out)]
     if not planned:
         raise nothing_planned(manifest, folder, skipped)
     check_store(out, manifest)
@@ -152,6 +154,11 @@ def planned_recordings(
     return source.plan(), source.skipped()
 
 
+def _is_ours(path: Path, out: Path) -> bool:
+    """Whether a file of the source's folder lies in the store: what an earlier run wrote there is no input."""
+    return path.absolute().is_relative_to(out.absolute())
+
+
 def nothing_planned(manifest: Manifest, folder: Path, skipped: Sequence[SkippedFile]) -> InputError:
     """The error that refuses a folder without a recording."""
     return InputError(
@@ -175,7 +182,8 @@ def outcomes_of(
         return run_on_cluster(work, setting, cluster, max(workers, 1))
     if workers == 0 or not work:
         return run_here(work, setting)
-    return run_in_processes(work, setting, min(workers, len(work)))
+    n_processes = min(workers, len(work))
+    return run_in_processes(work, dataclasses.replace(setting, threads=workers // n_processes), n_processes)
 
 
 def _run(

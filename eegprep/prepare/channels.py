@@ -23,10 +23,14 @@ __all__ = ["Verdict", "judge_names", "judge_signal", "left_out_channels", "usabl
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What becomes of one channel of a file: an electrode, or None; `code` and `reason` say why."""
+    """What becomes of one channel of a file: an electrode, or None; `code` and `reason` say why.
+
+    `stored_as` is the name under which the store may speak of it: a name that nobody knows may be a person's.
+    """
 
     row: int
     name: str
+    stored_as: str
     electrode: str | None
     reference: str
     code: str
@@ -52,13 +56,16 @@ def judge_names(recording: SourceRecording, manifest: Manifest, vocabulary: Voca
         verdict = Verdict(
             row=row,
             name=channel.name,
+            stored_as=channel.name if resolution.electrode is not None else channel.public_name or channel.name,
             electrode=resolution.electrode,
             reference=resolution.reference or channel.reference or recorded,
             code=resolution.code,
             reason=resolution.reason,
         )
         if resolution.electrode is not None and channel.unit == "":
-            verdict = verdict.out("no_unit", "neither the file nor the manifest states its unit")
+            verdict = verdict.out(
+                "no_unit", channel.unit_evidence or "neither the file nor the manifest states its unit"
+            )
         verdicts.append(verdict)
     return tuple(verdicts)
 
@@ -104,5 +111,11 @@ def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputErro
 
 
 def left_out_channels(verdicts: Sequence[Verdict]) -> list[LeftOut]:
-    """The channels that did not get in, each with its reason."""
-    return [LeftOut(kind="channel", name=v.name, code=v.code, reason=v.reason) for v in verdicts if v.electrode is None]
+    """The channels that did not get in, as the store may tell of them, each with its reason."""
+    # A reason quotes the name, so it goes where the name goes.
+    hidden = "its name is not known; `eegprep inspect` shows it"
+    return [
+        LeftOut(kind="channel", name=v.stored_as, code=v.code, reason=v.reason if v.stored_as == v.name else hidden)
+        for v in verdicts
+        if v.electrode is None
+    ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,8 +56,8 @@ class Judged:
     left_out: tuple[LeftOut, ...]
 
 
-def run(plan: Plan, sink: Sink) -> Judged:
-    """Filter everything into `sink`, at 256 Hz in microvolt, and judge it."""
+def run(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> Judged:
+    """Filter everything into `sink`, at 256 Hz in microvolt, and judge it; a pool changes the time alone."""
     timeline, chain = plan.timeline, plan.chain
     missing = [plan.checks.not_finite[row] for row in plan.checked]
     signal = Bridged(plan.signal, missing, timeline.source) if any(missing) else plan.signal
@@ -63,7 +65,7 @@ def run(plan: Plan, sink: Sink) -> Judged:
     above_uv = chain.reject.above_uv if chain.reject is not None else None
     measure = StreamMeasure(n_rows, timeline.n_samples, above_uv, STANDARD_SFREQ_HZ)
     position = 0
-    for start, chunk in standardise(signal, timeline, chain, rows=range(n_rows)):
+    for start, chunk in standardise(signal, timeline, chain, rows=range(n_rows), pool=pool):
         _fill_gap(sink, position, start, n_rows)
         measure.add(start, chunk)
         sink.append(chunk)
@@ -81,8 +83,8 @@ def _judged(plan: Plan, measure: StreamMeasure) -> Judged:
         parts = merge([s for _, _, s in found])
         sigma = measure.sigma_uv(i, parts)
         if sigma == 0.0:
+            reason = _silent(plan.timeline.stretches, found)
             parts = plan.timeline.stretches
-            reason = "nothing but one value is left of it"
             left_out.append(LeftOut(kind="channel", name=plan.channels[i].name, code="silent", reason=reason))
         else:
             left_out += entries(plan.channels[i].name, found)
@@ -95,7 +97,9 @@ def _judged(plan: Plan, measure: StreamMeasure) -> Judged:
 def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
     """What is rejected of one electrode at the standard rate, each sample for one reason, in order of time."""
     checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
-    sources = [("not_finite", "samples are missing (NaN)", checks.not_finite[row])]
+    sources = [
+        ("not_finite", "samples are missing (no numbers, or all channels hold still at once)", checks.not_finite[row])
+    ]
     if reject is not None and reject.flat_s is not None:
         sources.append(("flat", f"one value for {reject.flat_s:g} s or longer", checks.flat[row]))
     if reject is not None and reject.clipped_s is not None:
@@ -113,6 +117,17 @@ def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
         rest = drop_short(subtract(stretches, merge([s for _, _, s in found])), least)
         found += [("short_rest", f"less than {reject.shortest_kept_s:g} s between rejected parts", s) for s in rest]
     return first_reason_counts(found)
+
+
+def _silent(stretches: Sequence[Stretch], found: Sequence[Found]) -> str:
+    """Why an electrode has no amplitude: all of it is rejected, or what is left of it is one value."""
+    if subtract(stretches, [s for _, _, s in found]):
+        return "nothing but one value is left of it"
+    samples: Counter[str] = Counter()
+    for code, _, stretch in found:
+        samples[code] += stretch.n_samples
+    parts = [f"{code.replace('_', ' ')} {n / STANDARD_SFREQ_HZ:.1f} s" for code, n in samples.most_common()]
+    return "nothing is left of it: " + ", ".join(parts)
 
 
 def _within(part: Stretch, stretches: Sequence[Stretch]) -> list[Stretch]:

@@ -78,6 +78,17 @@ def test_bytes_depend_neither_on_workers_nor_on_interruptions(
     assert str(folder) not in "".join(b.decode("latin-1") for b in expected.values())
 
 
+def test_workers_without_a_recording_help_with_the_one_there_is(
+    manifest: Manifest, folder: Path, tmp_path: Path, tree_bytes: TreeBytes
+) -> None:
+    for path in folder.glob("s*_*.edf"):
+        if path.name != "s1_1.edf":
+            path.unlink()
+    ingest(manifest, folder, tmp_path / "alone", workers=1)
+    ingest(manifest, folder, tmp_path / "helped", workers=3)
+    assert tree_bytes(tmp_path / "alone") == tree_bytes(tmp_path / "helped")
+
+
 def test_finished_recordings_are_not_made_again(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
     ingest(manifest, folder, tmp_path / "store", workers=0)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "store" / "recordings").iterdir()}
@@ -192,6 +203,23 @@ def test_a_kill_at_any_instant_loses_nothing(
             assert time.monotonic() < deadline
     assert summary.done_before >= len(finished)
     assert tree_bytes(out) == tree_bytes(tmp_path / "whole")
+
+
+def test_a_kill_before_any_step_that_touches_the_disk_loses_nothing(
+    manifest: Manifest, folder: Path, tmp_path: Path, write_edf: WriteEdf, eeg_signal: EegSignal
+) -> None:
+    """Also between the parts of taking a copy out, of replacing an older store, and of writing the report."""
+    for path in (*folder.glob("s1_*.edf"), *folder.glob("s2_2.edf")):
+        path.unlink()
+    write_edf(folder / "s2_1.edf", eeg_signal(1))  # a copy of s0_1
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
+    script = Path(__file__).with_name("kill_points.py")
+    arguments = [tmp_path / "manifest.json", folder, tmp_path, "2"]
+    done = subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert found["kills"] > 20
 
 
 def test_the_same_signal_under_two_subjects_is_taken_once(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -195,3 +200,58 @@ def test_a_wrong_vocabulary_is_refused_before_anything_is_begun(run: Run, folder
     assert "other columns than a vocabulary" in err
     assert run(folder, "--vocabulary", tmp_path / "none.tsv")[0] == 2
     assert not Path("stores").exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_interruption_says_so_and_leaves_whole_recordings_only(
+    manifest_file: Path, folder: Path, tmp_path: Path, workers: str
+) -> None:
+    out = tmp_path / "store"
+    command = [sys.executable, "-m", "_eegpt_cli.prep", "ingest", str(manifest_file), "--source", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--out", str(out), "--workers", workers],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("plan: 6 recordings")
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert told.strip() == "interrupted; the same command goes on where this one stopped"
+    assert not list(out.rglob("*.part"))
+
+
+def test_a_store_inside_the_source_is_no_input(run: Run, folder: Path, tree_bytes: Callable[..., dict]) -> None:
+    first = run(folder, "--out", folder / "store", "--workers", "0")
+    assert first[0] == 0
+    before = tree_bytes(folder / "store")
+    again = run(folder, "--out", folder / "store", "--workers", "0")
+    assert again[0] == 0
+    assert tree_bytes(folder / "store") == before
+    assert "6 of them before" in again[1]
+
+
+def test_a_disk_that_is_full_ends_the_run_with_one_error_and_no_half_file(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size that a file may have stands in for the size of a disk; the system then says EFBIG instead of ENOSPC."""
+    import resource
+
+    assert run(folder, "--out", tmp_path / "store", "--workers", "0")[0] == 0
+    size = max(p.stat().st_size for p in (tmp_path / "store" / "recordings").glob("*.arrow"))
+    monkeypatch.setattr("eegprep.ingest.job._FATAL", {errno.EFBIG})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+    try:
+        code, _, err = run(folder, "--out", tmp_path / "small", "--workers", "0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert code == 1
+    assert err.count("error: ") == 1
+    assert str(tmp_path / "small") in err
+    assert not (tmp_path / "small").exists()

@@ -76,9 +76,13 @@ def check_recording(told: Inspected, info: RecordingInfo) -> None:
     silent = {x.name for x in info.left_out if x.kind == "channel" and x.code == "silent"}
     kept = [(c.name, c.electrode) for c in told.channels if c.electrode is not None]
     assert kept == [x for x in zip(info.source_channels, info.electrodes, strict=True) if x[0] not in silent], info.id
-    own = {x.name for x in told.channels}
-    left_out = Counter((x.name, x.code, x.reason) for x in info.left_out if x.kind == "channel" and x.name in own)
-    assert Counter((c.name, c.code, c.reason) for c in told.channels if c.electrode is None) == left_out
+    own = {x.stored_as for x in told.channels}
+    left_out = Counter((x.name, x.code) for x in info.left_out if x.kind == "channel" and x.name in own)
+    assert Counter((c.stored_as, c.code) for c in told.channels if c.electrode is None) == left_out
+    reasons = {(x.name, x.code): x.reason for x in info.left_out if x.kind == "channel"}
+    for channel in told.channels:
+        if channel.electrode is None and channel.stored_as == channel.name:
+            assert channel.reason == reasons[channel.name, channel.code]
     assert [dict(x) for x in told.left_out] == [vars(x) for x in info.left_out]
     assert told.signal_hash == info.signal_sha256
     assert told.units_evidence == info.units_evidence

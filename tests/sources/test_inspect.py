@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -158,7 +159,7 @@ def test_tables_fit_the_terminal(made, tmp_path: Path, columns: int) -> None:
         [sys.executable, "-m", "_eegpt_cli.prep", "inspect", str(tmp_path)],
         stdout=follower,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "COLUMNS": str(columns), "TERM": "dumb"},
+        env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm"},
     )
     os.close(follower)
     told = b""
@@ -172,7 +173,7 @@ def test_tables_fit_the_terminal(made, tmp_path: Path, columns: int) -> None:
         told += piece
     os.close(leader)
     assert process.wait(timeout=60) == 0
-    lines = told.decode().splitlines()
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", told.decode()).splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("channels of"))
     table = lines[: first + 8]
     assert max(map(len, table)) <= columns
