@@ -24,6 +24,7 @@ from eegpt.training.transfer_bank import TrialBank
 from eegpt.training.transfer_checkpoint import FitRecord, TransferRun, finished_fits, load_fit, read_run
 from eegpt.training.transfer_config import TransferConfig
 from eegpt.training.transfer_loop import Targets, predict
+from eegpt.training.transfer_rows import Encoded
 from eegpt.training.transfer_setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
 from eegpt.training.transfer_split import Division
 
@@ -63,9 +64,10 @@ def evaluate(
     records = finished_fits(run)
     if not records:
         raise UsageError("the run has no finished fit", where=run, todo="let `eegpt transfer` finish first")
+    views: dict[int, Encoded] = {}  # of the frozen encoder that all fits share
     for record in records.values():
         tell(f"our model, {record.name}")
-        _predict(trained, setup, record, predictions)
+        _predict(trained, setup, record, predictions, views if config.mode in ("frozen", "probe") else {})
     notes = run_baselines(setup, baselines, predictions, seeds=config.seeds, tell=tell)
     results = {
         "kind": "transfer",
@@ -151,14 +153,24 @@ def _division(setup: Setup, name: str) -> Division:
     return found
 
 
-def _predict(trained: TransferRun, setup: Setup, record: FitRecord, predictions: Predictions) -> None:
+def _predict(
+    trained: TransferRun, setup: Setup, record: FitRecord, predictions: Predictions, views: dict[int, Encoded]
+) -> None:
     index, here = setup.index, device()
     division = _division(setup, record.division)
     head_of_task = np.array([trained.head_of_task.get(t.key, -1) for t in index.tasks], np.int64)
     scale = {key: (mean, sd) for key, mean, sd in record.scales}
     model = load_fit(trained, record, device=here)
     precision = pick_precision(trained.config.precision, here)
-    bank = TrialBank(index, setup.electrodes.id_of, device=here, budget_bytes=0, precision=precision)
+    bank = TrialBank(
+        index,
+        setup.electrodes.id_of,
+        device=here,
+        budget_bytes=0,
+        precision=precision,
+        aligned_tasks=[number for number, task in enumerate(index.tasks) if task.key in record.aligned],
+        views=views,
+    )
     targets = Targets.of(index, head_of_task, division.train, class_weights=False)
     for number, task in enumerate(index.tasks):
         rows = division.test[index.task[division.test] == number]

@@ -32,10 +32,13 @@ from eegpt.model.teg import TEGConfig
 
 from . import checkpoint as ck
 from .runtime import pick_precision
+from .transfer_align import alignable_tasks
 from .transfer_bank import TrialBank
 from .transfer_checkpoint import FitRecord, build_model, finished_fits, save_fit
 from .transfer_config import TransferConfig
 from .transfer_loop import Targets, fit, regression_scale
+from .transfer_readout import fit_readouts
+from .transfer_rows import Encoded
 from .transfer_setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
 from .transfer_split import Division
 
@@ -102,9 +105,10 @@ def transfer(
     done = finished_fits(out)
     log: list[dict[str, Any]] = []
     records = []
+    views: dict[int, Encoded] = {}
     for name, seed, division, tasks in _fits(config, setup):
         if name not in done:
-            record, history = _fit(config, setup, start, graph, out, name, seed, division, tasks, report)
+            record, history = _fit(config, setup, start, graph, out, name, seed, division, tasks, report, views)
             done[name] = record
             log += [
                 {"step": int(h["step"]), "fit": name, **{k: v for k, v in h.items() if k != "step"}} for h in history
@@ -213,6 +217,7 @@ def _fit(
     division: Division,
     tasks: tuple[int, ...],
     report: Report | None,
+    views: dict[int, Encoded],
 ) -> tuple[FitRecord, list[dict[str, float]]]:
     """One fit, written."""
     began = time.monotonic()
@@ -223,12 +228,15 @@ def _fit(
     if start.weights is not None:
         ete.load_state_dict(start.weights)
     model = build_model(ete, graph, setup.heads, config).to(here)
+    aligned = alignable_tasks(index, division.train) if config.align == "person" else ()
     bank = TrialBank(
         index,
         setup.electrodes.id_of,
         device=here,
         budget_bytes=config.cache_mib << 20,
         precision=pick_precision(config.precision, here),
+        aligned_tasks=aligned,
+        views=views if config.mode in ("frozen", "probe") else None,
     )
     targets = Targets.of(index, setup.head_of_task, division.train, class_weights=config.class_weights)
     steps = config.steps
@@ -238,6 +246,7 @@ def _fit(
             report(name, step, steps, record)
 
     fitted = fit(model, bank, division, targets, config, seed=seed, report=tell)
+    shares = fit_readouts(model, bank, division, targets, config.used_views)
     scales = [
         (index.tasks[t].key, *regression_scale(index, division.train, t))
         for t in tasks
@@ -252,6 +261,8 @@ def _fit(
         n_train=len(division.train),
         seconds=round(time.monotonic() - began, 1),
         scales=tuple(scales),
+        aligned=tuple(index.tasks[t].key for t in aligned) if config.used_views else (),
+        shares=tuple((setup.heads[head].name, name, share) for head, name, share in shares),
     )
     save_fit(out, record, model)
     return record, fitted.history

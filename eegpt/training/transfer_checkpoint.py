@@ -37,7 +37,6 @@ from . import checkpoint as ck
 from .transfer_config import TransferConfig
 from .transfer_lora import add_lora, merge_lora
 from .transfer_model import TransferModel
-from .transfer_probe import ProbeModel
 
 __all__ = ["FitRecord", "TransferRun", "build_model", "save_fit", "load_fit", "finished_fits", "read_run"]
 
@@ -46,7 +45,10 @@ FITS = "fits"
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecord:
-    """One fit: which seed, division and tasks, the step that was kept, and each regression's (mean, SD)."""
+    """One fit: which seed, division and tasks, the step that was kept, and each regression's (mean, SD).
+
+    `aligned` names the tasks whose views were centred by person; `shares` (head, view or `graph`, weight) what decides.
+    """
 
     name: str
     seed: int
@@ -56,6 +58,8 @@ class FitRecord:
     n_train: int
     seconds: float
     scales: tuple[tuple[str, float, float], ...] = ()
+    aligned: tuple[str, ...] = ()
+    shares: tuple[tuple[str, str, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +82,15 @@ def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config:
     ete.requires_grad_(config.mode in ("full", "scratch"))
     if config.mode == "lora":
         add_lora(ete, config.lora_rank)
-    if config.mode == "probe":
-        return ProbeModel(ete, heads, dropout=config.dropout)
-    return TransferModel(ete, graph, heads, readout=config.readout, dropout=config.dropout)
+    return TransferModel(
+        ete,
+        graph,
+        heads,
+        readout=config.readout,
+        dropout=config.dropout,
+        electrode_heads=bool(config.used_views),
+        graph=config.uses_graph,
+    )
 
 
 def save_fit(run: Path, record: FitRecord, model: TransferModel) -> None:
