@@ -64,10 +64,11 @@ def evaluate(
     records = finished_fits(run)
     if not records:
         raise UsageError("the run has no finished fit", where=run, todo="let `eegpt transfer` finish first")
-    views: dict[int, Encoded] = {}  # of the frozen encoder that all fits share
+    views: dict[int, dict[int, Encoded]] = {}  # by frozen encoder: fits share it
     for record in records.values():
         tell(f"our model, {record.name}")
-        _predict(trained, setup, record, predictions, views if config.mode in ("frozen", "probe") else {})
+        own = views.setdefault(record.encoder, {}) if config.mode in ("frozen", "probe") else {}
+        _predict(trained, setup, record, predictions, own)
     notes = run_baselines(setup, baselines, predictions, seeds=config.seeds, tell=tell)
     results = {
         "kind": "transfer",
@@ -95,7 +96,7 @@ def _leakage(trained: TransferRun, setup: Setup, allow: bool) -> str:
     if sorted(locked["shard_sets"].values()) == sorted(s.sha256 for s in setup.sets):
         return trained.leakage
     again = TransferConfig(**{**vars(trained.config), "allow_leakage": allow})
-    return "; ".join(filter(None, (trained.leakage, check_leakage(setup, read_seen(trained.folder), again))))
+    return "; ".join(filter(None, (trained.leakage, check_leakage(setup, [read_seen(trained.folder)], again))))
 
 
 def score_baselines(
@@ -104,7 +105,7 @@ def score_baselines(
     """Baselines alone, on the trials and divisions that a run with these settings would have."""
     sets, index = open_trials(shards, config)
     setup = make_setup(sets, index, index.vocabulary, config)
-    leakage = check_leakage(setup, None, config)
+    leakage = check_leakage(setup, [None], config)
     predictions = test_trials(setup)
     notes = run_baselines(setup, names, predictions, seeds=config.seeds, tell=tell)
     tasks = summarise(
