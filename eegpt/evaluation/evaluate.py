@@ -37,6 +37,11 @@ __all__ = ["evaluate", "score_baselines", "run_baselines", "known_results", "wri
 
 Tell = Callable[[str], None]
 
+ALIGNED = (
+    "our model centres and scales each person's trials by all of them, those of the test included, without labels "
+    "(align=person); of the baselines only the one `by person` does"
+)
+
 
 def evaluate(
     run: Path,
@@ -70,6 +75,8 @@ def evaluate(
         own = views.setdefault(record.encoder, {}) if config.mode in ("frozen", "probe") else {}
         _predict(trained, setup, record, predictions, own)
     notes = run_baselines(setup, baselines, predictions, seeds=config.seeds, tell=tell)
+    for key in sorted({key for record in records.values() for key in record.aligned} & set(predictions.trials)):
+        notes.setdefault(key, []).append(ALIGNED)
     results = {
         "kind": "transfer",
         "mode": config.mode,

@@ -74,6 +74,14 @@ def test_what_decides_is_weighed_and_written_down(run):
     assert record.aligned == ("alpha/hand", "alpha/load")
 
 
+def test_every_table_says_where_trials_of_the_test_were_used_without_their_labels(run, shards, encoder, tmp_path):
+    assert "align=person" in results_table(results_of(run))
+    transfer(config(graph=False, align="none"), shards=[shards], out=tmp_path / "run", encoder=encoder)
+    results = finish(tmp_path / "run", [shards])
+    assert "align" not in results_table(results)
+    assert results["tasks"]["alpha/hand"]["model"]["scores"]["balanced_accuracy"]["mean"] > 0.9
+
+
 def test_readouts_alone_need_no_training_and_no_seed(shards, encoder, tmp_path):
     result = transfer(config(graph=False, seeds=(0, 1)), shards=[shards], out=tmp_path / "run", encoder=encoder)
     assert [f.best_step for f in result.fits] == [0, 0]
