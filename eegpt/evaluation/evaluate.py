@@ -180,10 +180,13 @@ def _predict(
         views=views,
     )
     targets = Targets.of(index, head_of_task, division.train, class_weights=False)
+    learned = set(head_of_task[index.task[division.train]].tolist())
     for number, task in enumerate(index.tasks):
         rows = division.test[index.task[division.test] == number]
         if not len(rows) or task.key not in record.tasks or head_of_task[number] < 0:
             continue
+        if head_of_task[number] not in learned:
+            continue  # a head that has seen no trial in this division has nothing to say
         output_NK = predict(model, bank, rows, targets)[:, : max(1, len(task.classes))]
         if task.kind == "regression":
             mean, sd = scale[task.key]
