@@ -102,7 +102,7 @@ def _by_person(train: TaskData, validation: TaskData, test: TaskData, seed: int)
     x = np.concatenate([np.concatenate((_log_spectrum(d), np.log(d.sigma_uv)), axis=1) for d in parts])
     people = np.concatenate([d.person for d in parts])
     varied = [len(np.unique(train.target[train.person == p])) > 1 for p in np.unique(train.person)]
-    if np.mean(varied) > 0.5:
+    if len(varied) > 1 and np.mean(varied) > 0.5:
         for p in np.unique(people):
             own = people == p
             x[own] = (x[own] - x[own].mean(axis=0)) / (x[own].std(axis=0) + 1e-3)

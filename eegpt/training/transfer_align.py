@@ -28,14 +28,17 @@ _SMALLEST_SD = 1e-3
 
 
 def alignable_tasks(index: Any, train: np.ndarray) -> tuple[int, ...]:
-    """Tasks in which most people of the training trials have more than one label or value."""
+    """Tasks in which most people of the training trials have more than one label or value.
+
+    With one person there is nothing to align: his mean is everybody's.
+    """
     out = []
     for task in np.unique(index.task[train]):
         rows = train[index.task[train] == task]
         own: dict[str, set[float]] = {}
         for row in rows:
             own.setdefault(index.subject[row], set()).add(float(index.target[row]))
-        if 2 * sum(len(values) > 1 for values in own.values()) > len(own):
+        if len(own) > 1 and 2 * sum(len(values) > 1 for values in own.values()) > len(own):
             out.append(int(task))
     return tuple(out)
 

@@ -292,6 +292,7 @@ def test_a_task_that_asks_who_a_person_is_is_not_aligned():
         target=np.array([0, 1, 0, 1, 0, 0, 1, 1]),
     )
     assert alignable_tasks(index, np.arange(8)) == (0,)
+    assert alignable_tasks(index, np.array([0, 1, 4])) == ()  # one person alone
     assert alignable_tasks(index, np.array([0, 2, 4])) == ()  # what the test trials would tell is not looked at
 
 
