@@ -51,6 +51,8 @@ class Model:
         The run's config.json and lock.yaml as plain data.
     transfer : TransferModel or None
     run : TransferRun or None
+    aligned_heads : frozenset of int
+        Heads whose views were centred by person in training, and have to be for a new person.
     """
 
     folder: Path
@@ -62,6 +64,7 @@ class Model:
     lock: dict[str, Any]
     transfer: TransferModel | None = None
     run: TransferRun | None = None
+    aligned_heads: frozenset[int] = frozenset()
 
     @property
     def window_samples(self) -> int:
@@ -192,6 +195,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     return Model(
         folder=folder, kind=kind, ete=model.ete, vocabulary=run.vocabulary, sha256=sha256_file(path_of_fit),
         config=config, lock=lock, transfer=model, run=run,
+        aligned_heads=frozenset(run.head_of_task[k] for k in fits[name].aligned if k in run.head_of_task),
     )  # fmt: skip
 
 

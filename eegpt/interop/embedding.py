@@ -25,7 +25,9 @@ from eegpt.data.trials import TrialBatch
 from eegpt.interop.checkpoint import Model, as_model
 from eegpt.interop.names import class_names, head_names
 from eegpt.interop.signals import Prepared, Unknown, prepare
-from eegpt.training.transfer_rows import Rows, encode, flatten
+from eegpt.training.transfer_bank import TrialBank
+from eegpt.training.transfer_loop import Targets, predict
+from eegpt.training.transfer_rows import Encoded, encode, flatten
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -159,25 +161,77 @@ def features_of(
         assert features_RF is not None  # states=True makes them
         window, electrode = np.nonzero(mask_NE[part])
         out["features"][part[window], electrode] = features_RF.float().numpy()
-        if model.transfer is not None:
-            _graph_outputs(model, rows, out, part, N)
+    if model.transfer is not None:
+        out |= _outputs(model, ready, ids, starts, n_samples, mask_NE)
     return out
 
 
-def _graph_outputs(
-    model: Model, rows: Rows, out: dict[str, NDArray[np.float32]], part: NDArray[np.int64], n_windows: int
-) -> None:
-    """The graph's vector and every head's output for windows `part`, into `out`."""
+def _outputs(
+    model: Model,
+    ready: Prepared,
+    ids: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    n_samples: int,
+    mask_NE: NDArray[np.bool_],
+) -> dict[str, NDArray[np.float32]]:
+    """The graph's vector and every head's output of each window."""
     assert model.transfer is not None
-    encoded = model.transfer.encode(rows)
-    pooled = model.transfer.pool([encoded]).float().numpy()
-    out.setdefault("graph", np.full((n_windows, pooled.shape[1]), np.nan, np.float32))[part] = pooled
+    N, usable = len(starts), np.flatnonzero(mask_NE.any(axis=1))
+    windows = _Windows(ready, ids, starts[usable], n_samples, mask_NE[usable])
+    rows = np.arange(len(usable))
+    views: dict[int, Encoded] = {}
+    out: dict[str, NDArray[np.float32]] = {}
     for number, (name, head) in enumerate(head_names(model).items()):
-        task_N = torch.full((len(part),), number)
-        logits = model.transfer([encoded], task_N).float()[:, : head.n_outputs]
-        value = logits if head.kind == "regression" else logits.softmax(dim=1)
-        shape = (n_windows, head.n_outputs)
-        out.setdefault(name, np.full(shape, np.nan, np.float32))[part] = value.numpy()
+        bank = TrialBank(
+            windows,
+            np.arange(len(model.vocabulary)),
+            device=torch.device("cpu"),
+            budget_bytes=0,
+            aligned_tasks=(0,) if number in model.aligned_heads else (),
+            views=views,
+        )
+        targets = Targets(
+            head_N=np.full(len(rows), number, np.int64),
+            n_outputs_N=np.full(len(rows), head.n_outputs, np.int64),
+            regression_N=np.full(len(rows), head.kind == "regression"),
+            label_N=np.zeros(len(rows), np.int64),
+            value_N=np.zeros(len(rows), np.float32),
+            weight_N=np.ones(len(rows), np.float32),
+        )
+        out[name] = np.full((N, head.n_outputs), np.nan, np.float32)
+        out[name][usable] = predict(model.transfer, bank, rows, targets)[:, : head.n_outputs]
+        if "graph" not in out and model.transfer.graph:
+            pooled = [model.transfer.pool([encoded]) for _, encoded in bank.batches(model.transfer, rows)]
+            out["graph"] = np.full((N, model.ete.config.width), np.nan, np.float32)
+            out["graph"][usable] = torch.cat(pooled).float().numpy()
+    return out
+
+
+class _Windows:
+    """Windows of one recording with the columns of a `TrialIndex`: one person, one task."""
+
+    def __init__(
+        self,
+        ready: Prepared,
+        ids: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        n_samples: int,
+        mask_NE: NDArray[np.bool_],
+    ) -> None:
+        self._ready, self._ids, self._starts, self._n, self._mask = ready, ids, starts, n_samples, mask_NE
+        n = len(starts)
+        self.task = self.label = self.recording = np.zeros(n, np.int32)
+        self.target = np.zeros(n, np.float32)
+        self.n_samples = np.full(n, n_samples, np.int32)
+        self.n_electrodes = np.full(n, len(ids), np.int32)
+        self.subject = ("signal/signal",) * n
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def gather(self, indices: NDArray[np.int64], **_: Any) -> TrialBatch:
+        """A batch."""
+        return batch_of(self._ready, self._ids, self._starts[indices], self._n, self._mask[indices])
 
 
 def _parts(mask_NE: NDArray[np.bool_], n_samples: int) -> Iterator[NDArray[np.int64]]:

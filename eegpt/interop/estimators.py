@@ -325,12 +325,11 @@ class EEGPTClassifier(ClassifierMixin, _TrialEstimator):
         return self
 
     def _config(self) -> TransferConfig:
-        given = {"mode": self.mode, "validation_share": self.validation_share, "precision": "float32"}
+        # Centring by person would let a trial's answer depend on the others of the call.
+        given: dict[str, Any] = {"align": "none", "precision": "float32"}
+        given |= {"mode": self.mode, "validation_share": self.validation_share}
         if self.max_steps is not None:
             given["steps"] = self.max_steps
-        if "align" in TransferConfig.__dataclass_fields__:
-            # Centring by person would let a trial's answer depend on the others of the call.
-            given["align"] = "none"
         return TransferConfig(**{**given, **(self.settings or {})})
 
     def _division(self, label: NDArray[np.int64], seed: int) -> Division:

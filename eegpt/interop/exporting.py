@@ -140,11 +140,11 @@ def exportable(
         signal = 20 * torch.randn(3, n, generator=random)
         inputs: tuple[Any, ...] = (signal, torch.tensor([10.0, 20.0, 30.0]), torch.tensor([0, 1, V - 1]))
         return EncoderGraph(model.ete, n).eval(), inputs
-    if model.transfer.readout == "band_power" or getattr(model.transfer, "reads_electrodes", False):
+    if model.transfer.readout == "band_power" or model.transfer.reads_electrodes:
         raise UsageError(
             "a graph whose answers need more than the encoder is not exported",
             found=f"readout {model.transfer.readout!r} with readouts of the electrodes' own"
-            if getattr(model.transfer, "reads_electrodes", False)
+            if model.transfer.reads_electrodes
             else f"readout {model.transfer.readout!r}",
             todo="export the encoder (task='encoder'), or transfer with --set 'views=[]'",
         )

@@ -11,6 +11,7 @@ known before its end, so it is that of the last minute, or one that is given.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,11 +33,13 @@ from eegpt.interop.trials import known_electrodes, robust_sigma
 from eegpt.model.ete import Cache
 from eegpt.model.sliding import slide
 from eegpt.model.tokens import n_tokens, normalised
+from eegpt.training.transfer_align import SMALLEST_SD
 from eegpt.training.transfer_rows import Encoded, flatten
 
 __all__ = ["LiveModel", "LiveOutput"]
 
 _UNITS_UV = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
+_VIEWS_KEPT = 480  # windows over which a person's views are centred: a minute of tokens
 _EVERY = 4  # of the samples that the amplitude is taken from, one in so many is kept
 
 
@@ -134,6 +137,7 @@ class LiveModel:
         )
         self._cache: Cache | None = None
         self._states: list[Tensor] = []
+        self._views: list[Tensor] = []
         self._next_token = C
 
     @property
@@ -205,7 +209,7 @@ class LiveModel:
         model = self.model.transfer
         if model is None:
             return {}
-        if model.readout == "band_power" or getattr(model, "reads_electrodes", False):
+        if model.readout == "band_power" or model.reads_electrodes:
             encoded = self._whole_window(stop, sigma)
         else:
             encoded = Encoded(
@@ -216,9 +220,18 @@ class LiveModel:
             )
         out = {}
         for number, (name, head) in enumerate(head_names(self.model).items()):
-            logits = model([encoded], torch.tensor([number])).float()[0, : head.n_outputs]
+            seen = self._aligned(encoded) if number in self.model.aligned_heads else encoded
+            logits = model([seen], torch.tensor([number])).float()[0, : head.n_outputs]
             out[name] = (logits if head.kind == "regression" else logits.softmax(dim=0)).numpy()
         return out
+
+    def _aligned(self, encoded: Encoded) -> Encoded:
+        """What the electrodes' readouts see, centred and scaled over the windows so far, the last minute at most."""
+        if encoded.views_RF is None:
+            return encoded
+        held = torch.stack(self._views)
+        views_RF = (encoded.views_RF - held.mean(dim=0)) / (held.std(dim=0, correction=0) + SMALLEST_SD)
+        return dataclasses.replace(encoded, views_RF=views_RF)
 
     def _whole_window(self, stop: int, sigma: NDArray[np.float32]) -> Encoded:
         """The window from its signal: for answers that need more of it than the encoder's states."""
@@ -233,7 +246,10 @@ class LiveModel:
             n_samples=np.array([signal.shape[2]], np.int32), task=one, label=one, target=one, recording=one,
         )  # fmt: skip
         rows = flatten(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
-        return self.model.transfer.encode(rows)
+        encoded = self.model.transfer.encode(rows)
+        if encoded.views_RF is not None:
+            self._views = [*self._views[-(_VIEWS_KEPT - 1) :], encoded.views_RF]
+        return encoded
 
 
 class _Amplitude:

@@ -20,7 +20,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import RefusedError, UsageError
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import ChannelRule, Licence, Manifest, SourceSpec
-from eegprep.prepare import decide, make_plan, run
+from eegprep.prepare import Plan, decide, make_plan, run
 from eegprep.recording import LeftOut, Stretch, subtract
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import Decoded, PlannedRecording, SourceChannel, SourceRecording
@@ -167,11 +167,19 @@ def prepare(
         sigma_uv=np.array(judged.sigma_uv, np.float32),
         stretches=plan.timeline.stretches,
         rejected=judged.rejected,
-        left_out=(*plan.left_out, *judged.left_out),
+        left_out=(*_left_out(plan), *judged.left_out),
         notes=(*notes, *recording.notes),
         steps=plan.chain.described,
         labels=() if decoded is None else _labels(decoded, plan.timeline.source),
     )
+
+
+def _left_out(plan: Plan) -> list[LeftOut]:
+    """As the plan has it, with the channels' own names, which a store must not tell and the signal's owner knows."""
+    verdicts = [v for v in plan.decision.verdicts if v.electrode is None]
+    stored = {v.stored_as for v in verdicts}
+    own = [LeftOut(kind="channel", name=v.name, code=v.code, reason=v.reason) for v in verdicts]
+    return own + [x for x in plan.left_out if x.kind != "channel" or x.name not in stored]
 
 
 @contextlib.contextmanager

@@ -20,11 +20,14 @@ from eegpt.model.sizes import SIZES, size
 from eegpt.model.teg import TEGConfig
 
 from .runtime import pick_precision
+from .transfer_align import alignable_tasks
 from .transfer_bank import TrialBank
 from .transfer_checkpoint import build_model
 from .transfer_config import TransferConfig
 from .transfer_loop import Fit, Targets, fit
 from .transfer_model import TransferModel
+from .transfer_readout import fit_readouts
+from .transfer_rows import Encoded
 from .transfer_split import Division
 
 __all__ = ["Fitted", "fit_model", "graph_config"]
@@ -32,11 +35,16 @@ __all__ = ["Fitted", "fit_model", "graph_config"]
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A fitted model, what the loop tells, and the trials' targets in the model's numbering."""
+    """A fitted model, what the loop tells, and the trials' targets in the model's numbering.
+
+    `aligned` are the tasks whose views were centred by person; `shares` (head, view or `graph`, weight) what decides.
+    """
 
     model: TransferModel
     loop: Fit
     targets: Targets
+    aligned: tuple[int, ...]
+    shares: tuple[tuple[int, str, float], ...]
 
 
 def graph_config(config: TransferConfig, encoder: ETEConfig) -> TEGConfig:
@@ -59,6 +67,7 @@ def fit_model(
     electrode_of: np.ndarray,
     seed: int,
     device: torch.device,
+    views: dict[int, Encoded] | None = None,
     report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Fitted:
     """Train one model.
@@ -75,19 +84,25 @@ def fit_model(
         The head of each of the index's tasks.
     electrode_of : (V,) int array
         Row of the encoder's vocabulary for each row of the index's; -1 where it is left out.
+    views : dict, optional
+        What a frozen encoder's views were in an earlier fit of the same index, see `TrialBank`.
     """
     torch.manual_seed(seed)
     ete = ETE(encoder)
     if weights is not None:
         ete.load_state_dict(dict(weights))
     model = build_model(ete, graph, heads, config).to(device)
+    aligned = alignable_tasks(index, division.train) if config.align == "person" else ()
     bank = TrialBank(
         index,
         electrode_of,
         device=device,
         budget_bytes=config.cache_mib << 20,
         precision=pick_precision(config.precision, device),
+        aligned_tasks=aligned,
+        views=views,
     )
     targets = Targets.of(index, head_of_task, division.train, class_weights=config.class_weights)
     loop = fit(model, bank, division, targets, config, seed=seed, report=report)
-    return Fitted(model=model, loop=loop, targets=targets)
+    shares = tuple(fit_readouts(model, bank, division, targets, config.used_views))
+    return Fitted(model=model, loop=loop, targets=targets, aligned=aligned, shares=shares)

@@ -23,6 +23,7 @@ from eegpt.data import SampleOrder, WindowIndex
 from eegpt.data.spans import Spans
 from eegpt.model.tokens import n_tokens
 from eegpt.training.config import PretrainConfig
+from eegpt.training.divided import divided
 from eegpt.training.origin import origin_of
 
 __all__ = ["PretrainData", "open_windows", "spread"]
@@ -68,6 +69,8 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
     if not shards:
         raise UsageError("no shard set to train on", todo="name one or more with --shards")
     sets = [ShardSet.open(Path(s)) for s in shards]
+    if config.division:
+        sets = divided(sets, config.division)
     lengths = sorted(set(config.window_samples), reverse=True) or _fitting_lengths(sets, config)
     train = [
         (index, SampleOrder(len(index), config.seed))
