@@ -93,7 +93,7 @@ def main() -> None:
         }
         for name, method in methods.items():
             began, truth, said = time.perf_counter(), [], []
-            for train, test in maker.split(X, y, people):
+            for train, test in maker.split(X, y, people if by_person else None):
                 said.append(method.fit(X[train], y[train]).predict(X[test]))
                 truth.append(y[test])
             row[name] = float(balanced_accuracy_score(np.concatenate(truth), np.concatenate(said)))

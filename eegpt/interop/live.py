@@ -247,9 +247,10 @@ class LiveModel:
         )  # fmt: skip
         rows = flatten(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
         encoded = self.model.transfer.encode(rows)
-        if encoded.views_RF is not None:
-            self._views = [*self._views[-(_VIEWS_KEPT - 1) :], encoded.views_RF]
-        return encoded
+        views_RF = self.model.transfer.encode(rows, views_only=True).views_RF
+        if views_RF is not None:
+            self._views = [*self._views[-(_VIEWS_KEPT - 1) :], views_RF]
+        return dataclasses.replace(encoded, views_RF=views_RF)
 
 
 class _Amplitude:

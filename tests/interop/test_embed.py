@@ -127,3 +127,35 @@ def test_the_signal_of_the_caller_is_not_changed(encoder, toy):
 def test_what_is_no_signal_is_said_so(encoder):
     with pytest.raises(UsageError, match="no signal that can be embedded"):
         eegpt.embed(np.zeros((3, 1000)), model=encoder)
+
+
+def test_answers_of_a_transfer_run_are_those_of_its_own_prediction(recorded, encoder, tmp_path):
+    """With the default readouts beside the graph, whose views are centred by person: the same trials, two ways."""
+    from eegpt.interop import LiveModel
+    from eegpt.training.transfer import transfer
+    from eegpt.training.transfer_bank import TrialBank
+    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.training.transfer_loop import Targets, predict
+    from eegpt.training.transfer_setup import make_setup, open_trials
+
+    config = TransferConfig(steps=4, precision="float32", teg_layers=1)
+    transfer(config, shards=[recorded.shards], out=tmp_path / "run", encoder=encoder)
+    model = open_model(tmp_path / "run")
+    assert model.aligned_heads == {0}
+    # The recording's twelve trials lie side by side from 2 s on, and are all that there is of this person.
+    raw = mne.io.read_raw_fif(recorded.files / "s4.fif", verbose="ERROR")
+    ds = eegpt.embed(raw, model=model, window_s=2.0, line_freq_hz=50)
+    assert ds.sizes["window"] == 15
+    sets, index = open_trials([recorded.shards], config)
+    setup = make_setup(sets, index, model.vocabulary, config)
+    rows = np.flatnonzero(np.array(index.subject) == "toy/s4")
+    bank = TrialBank(index, setup.electrodes.id_of, device=torch.device("cpu"), budget_bytes=0, aligned_tasks=(0,))
+    targets = Targets.of(index, setup.head_of_task, rows, class_weights=True)
+    expected = predict(model.transfer, bank, rows, targets)[:, :2]
+    found = ds.probability_hand.values[1:13]
+    # Centring takes in three windows that are no trials, so they are close, not equal.
+    assert np.corrcoef(found[:, 1], expected[:, 1])[0, 1] > 0.9
+    live = LiveModel(model, raw.ch_names, raw.info["sfreq"], line_freq_hz=50)
+    said = [o.outputs["probability_hand"] for o in live.push(raw[:, :2000][0])]
+    assert np.isfinite(said).all()
+    np.testing.assert_allclose(np.sum(said, axis=1), 1, atol=1e-5)
