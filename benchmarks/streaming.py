@@ -93,7 +93,7 @@ def compared(model: Model, path: Path) -> list[dict[str, float | str]]:
         found = [o for start in range(0, picked.n_times, 64) for o in live.push(picked[:, start : start + 64][0])]
         D, W = c.width, live.window_tokens
         pairs = []
-        for one in found:
+        for one in found[::8]:  # once a second
             stop = round(one.time_s * STANDARD_SFREQ_HZ)
             start = stop - c.token_samples - (W - 1) * c.token_stride
             if start < 15 * STANDARD_SFREQ_HZ or stop > 50 * STANDARD_SFREQ_HZ:
@@ -123,12 +123,17 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model = open_model(arguments.encoder or random_encoder(arguments.size, Path(folder)))
-        rows: list[dict[str, float | str]] = [timed(model, n, arguments.seconds, arguments.sfreq) for n in COUNTS]
+        for n in COUNTS:
+            show(timed(model, n, arguments.seconds, arguments.sfreq), arguments.json)
         if arguments.recording is not None:
-            rows += compared(model, arguments.recording)
-    for row in rows:
-        text = "  ".join(f"{k}: {v:.3g}" if isinstance(v, float) else f"{k}: {v}" for k, v in row.items())
-        print(json.dumps(row) if arguments.json else text)
+            for row in compared(model, arguments.recording):
+                show(row, arguments.json)
+
+
+def show(row: dict[str, float] | dict[str, float | str], as_json: bool) -> None:
+    """A line."""
+    text = "  ".join(f"{k}: {v:.3g}" if isinstance(v, float) else f"{k}: {v}" for k, v in row.items())
+    print(json.dumps(row) if as_json else text, flush=True)
 
 
 if __name__ == "__main__":
