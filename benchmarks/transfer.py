@@ -32,6 +32,7 @@ from eegpt.model.heads import HeadSpec
 from eegpt.model.sizes import ete_config, teg_config
 from eegpt.training.transfer_model import TransferModel
 from eegpt.training.transfer_rows import Encoded, Rows, encode
+from eegpt.training.transfer_views import N_SLICES
 
 STEP_AT_LEAST, MEMORY_AT_LEAST, DIFFERENCE_AT_MOST = 2.5, 5.0, 1e-4
 
@@ -54,6 +55,8 @@ def build(size: str, n_trials: int, n_electrodes: int, n_samples: int) -> tuple[
         token_mask_RT=None,
         electrode_R=torch.arange(n_electrodes).repeat(n_trials),
         mask_NE=torch.ones(n_trials, n_electrodes, dtype=torch.bool),
+        course_RF=torch.zeros(rows, N_SLICES),
+        sigma_R=torch.ones(rows),
     )
     return model, batch, torch.zeros(n_trials, dtype=torch.int64), torch.arange(n_trials) % 2
 

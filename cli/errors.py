@@ -16,7 +16,10 @@ another distribution called 'eegprep' (version {version}) is installed in this e
             python -m pip uninstall eegprep; python -m pip install --force-reinstall --no-deps eegpt"""
 
 # What only an extra installs, by the name that is imported.
-EXTRAS = {"torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines"}
+EXTRAS = {
+    "torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines",
+    "huggingface_hub": "hub", "moabb": "moabb", "onnxscript": "export", "pylsl": "stream",
+}  # fmt: skip
 
 # 128 and the number of SIGINT, as shells have it.
 INTERRUPTED = 130

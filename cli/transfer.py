@@ -37,7 +37,10 @@ def transfer(
     shards: Shards,
     out: Annotated[Path, typer.Option("--out", help="The run's folder.")],
     more: More = None,
-    encoder: Annotated[Path | None, typer.Option(help="A run of `eegpt train`.")] = None,
+    encoder: Annotated[
+        list[Path] | None,
+        typer.Option(help="A run of `eegpt train`; or one for each division of the scheme, in order."),
+    ] = None,
     mode: Annotated[str | None, typer.Option(help="frozen, full, scratch, lora or probe.")] = None,
     scheme: Annotated[str | None, typer.Option(help="split, kfold:5, loso, lodo, few-shot:5 or within:5.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of fits with different seeds.")] = None,

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eegprep.ingest.channels import Verdict
-from eegprep.ingest.decide import Decision, Plan
 from eegprep.ingest.outcome import Job, Outcome
+from eegprep.prepare.channels import Verdict
+from eegprep.prepare.decide import Decision, Plan
 from eegprep.recording import LeftOut, RecordingInfo
 from eegprep.sources.base import PlannedRecording
 

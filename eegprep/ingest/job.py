@@ -98,9 +98,9 @@ def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Settin
 def _do(
     job: Job, planned: PlannedRecording, reader: Reader, setting: Setting, inspected: dict[str, Any] | None
 ) -> None:
-    from eegprep.ingest.decide import decide, make_plan
     from eegprep.ingest.inspection import describe_decision, describe_result
-    from eegprep.ingest.process import Nowhere, carry_out, write
+    from eegprep.ingest.process import carry_out, write
+    from eegprep.prepare import Nowhere, decide, make_plan
 
     recording = reader.read(planned)
     decision = decide(recording, manifest=setting.manifest(), recipe=setting.recipe(), vocabulary=setting.vocabulary())

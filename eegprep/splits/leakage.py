@@ -140,7 +140,8 @@ def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = Fal
             f"{len(leaks)} test recordings were already seen in {stage}",
             found=shown + more,
             expected="subjects and signals of the test split that no stage has learned from",
-            todo="pre-train on the train split of the same shard sets, or pass --allow-leakage, "
+            todo="pre-train on the train split of the same shard sets (for folds, once for each: eegpt train "
+            "--set division=kfold:5/0 and so on), or pass --allow-leakage, "
             "which is then printed on every table",
         )
     return f"LEAKAGE ALLOWED: {len(leaks)} test recordings were seen in {stage}: {shown}{more}"

@@ -24,6 +24,7 @@ from eegpt.training.transfer_bank import TrialBank
 from eegpt.training.transfer_checkpoint import FitRecord, TransferRun, finished_fits, load_fit, read_run
 from eegpt.training.transfer_config import TransferConfig
 from eegpt.training.transfer_loop import Targets, predict
+from eegpt.training.transfer_rows import Encoded
 from eegpt.training.transfer_setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
 from eegpt.training.transfer_split import Division
 
@@ -35,6 +36,11 @@ from .task_data import task_data
 __all__ = ["evaluate", "score_baselines", "run_baselines", "known_results", "write_results", "test_trials"]
 
 Tell = Callable[[str], None]
+
+ALIGNED = (
+    "our model centres and scales each person's trials by all of them, those of the test included, without labels "
+    "(align=person); of the baselines only the one `by person` does"
+)
 
 
 def evaluate(
@@ -63,10 +69,14 @@ def evaluate(
     records = finished_fits(run)
     if not records:
         raise UsageError("the run has no finished fit", where=run, todo="let `eegpt transfer` finish first")
+    views: dict[int, dict[int, Encoded]] = {}  # by frozen encoder: fits share it
     for record in records.values():
         tell(f"our model, {record.name}")
-        _predict(trained, setup, record, predictions)
+        own = views.setdefault(record.encoder, {}) if config.mode in ("frozen", "probe") else {}
+        _predict(trained, setup, record, predictions, own)
     notes = run_baselines(setup, baselines, predictions, seeds=config.seeds, tell=tell)
+    for key in sorted({key for record in records.values() for key in record.aligned} & set(predictions.trials)):
+        notes.setdefault(key, []).append(ALIGNED)
     results = {
         "kind": "transfer",
         "mode": config.mode,
@@ -93,7 +103,7 @@ def _leakage(trained: TransferRun, setup: Setup, allow: bool) -> str:
     if sorted(locked["shard_sets"].values()) == sorted(s.sha256 for s in setup.sets):
         return trained.leakage
     again = TransferConfig(**{**vars(trained.config), "allow_leakage": allow})
-    return "; ".join(filter(None, (trained.leakage, check_leakage(setup, read_seen(trained.folder), again))))
+    return "; ".join(filter(None, (trained.leakage, check_leakage(setup, [read_seen(trained.folder)], again))))
 
 
 def score_baselines(
@@ -102,7 +112,7 @@ def score_baselines(
     """Baselines alone, on the trials and divisions that a run with these settings would have."""
     sets, index = open_trials(shards, config)
     setup = make_setup(sets, index, index.vocabulary, config)
-    leakage = check_leakage(setup, None, config)
+    leakage = check_leakage(setup, [None], config)
     predictions = test_trials(setup)
     notes = run_baselines(setup, names, predictions, seeds=config.seeds, tell=tell)
     tasks = summarise(
@@ -151,19 +161,32 @@ def _division(setup: Setup, name: str) -> Division:
     return found
 
 
-def _predict(trained: TransferRun, setup: Setup, record: FitRecord, predictions: Predictions) -> None:
+def _predict(
+    trained: TransferRun, setup: Setup, record: FitRecord, predictions: Predictions, views: dict[int, Encoded]
+) -> None:
     index, here = setup.index, device()
     division = _division(setup, record.division)
     head_of_task = np.array([trained.head_of_task.get(t.key, -1) for t in index.tasks], np.int64)
     scale = {key: (mean, sd) for key, mean, sd in record.scales}
     model = load_fit(trained, record, device=here)
     precision = pick_precision(trained.config.precision, here)
-    bank = TrialBank(index, setup.electrodes.id_of, device=here, budget_bytes=0, precision=precision)
+    bank = TrialBank(
+        index,
+        setup.electrodes.id_of,
+        device=here,
+        budget_bytes=0,
+        precision=precision,
+        aligned_tasks=[number for number, task in enumerate(index.tasks) if task.key in record.aligned],
+        views=views,
+    )
     targets = Targets.of(index, head_of_task, division.train, class_weights=False)
+    learned = set(head_of_task[index.task[division.train]].tolist())
     for number, task in enumerate(index.tasks):
         rows = division.test[index.task[division.test] == number]
         if not len(rows) or task.key not in record.tasks or head_of_task[number] < 0:
             continue
+        if head_of_task[number] not in learned:
+            continue  # a head that has seen no trial in this division has nothing to say
         output_NK = predict(model, bank, rows, targets)[:, : max(1, len(task.classes))]
         if task.kind == "regression":
             mean, sd = scale[task.key]

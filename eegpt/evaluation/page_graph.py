@@ -36,7 +36,7 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
     """Attention and embedding map of every task that the run's first fit has learned."""
     trained = read_run(run)
     record = next(iter(finished_fits(run).values()), None)
-    if record is None or trained.config.mode == "probe" or trained.config.readout == "band_power":
+    if record is None or not trained.config.uses_graph or trained.config.readout == "band_power":
         return []
     sets, index = open_trials(shards, trained.config)
     setup = make_setup(sets, index, trained.vocabulary, trained.config)

@@ -18,6 +18,7 @@ SHORT = {
     "majority": "majority",
     "band_power": "band power + LR",
     "log_spectrum": "log spectrum + LR",
+    "log_spectrum_by_person": "the same, by person",
     "slow_potentials": "slow potentials + LDA",
     "tangent_space": "tangent space + LR",
     "teg_band_power": "TEG on band power",

@@ -35,6 +35,8 @@ class TaskData:
         Robust SD of the trial's recording, per electrode.
     target : (N,) float32
         Class number, or the value of a regression.
+    person : (N,) int64
+        Number of each trial's person.
     kind, n_classes
         `classification` or `regression`; 1 class for the latter.
     """
@@ -43,6 +45,7 @@ class TaskData:
     signal_uv: np.ndarray
     sigma_uv: np.ndarray
     target: np.ndarray
+    person: np.ndarray
     electrodes: tuple[str, ...]
     kind: str
     n_classes: int
@@ -58,6 +61,7 @@ class TaskData:
             signal_uv=self.signal_uv[at],
             sigma_uv=self.sigma_uv[at],
             target=self.target[at],
+            person=self.person[at],
             electrodes=self.electrodes,
             kind=self.kind,
             n_classes=self.n_classes,
@@ -106,6 +110,7 @@ def task_data(index: Any, task: int) -> TaskData | None:
         signal_uv=signal,
         sigma_uv=np.maximum(sigma, 0.01),
         target=np.asarray(index.target, np.float32)[rows],
+        person=np.unique([index.subject[r] for r in rows], return_inverse=True)[1],
         electrodes=tuple(electrodes),
         kind=info.kind,
         n_classes=max(1, len(info.classes)),

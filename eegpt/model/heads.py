@@ -1,10 +1,11 @@
-"""One small linear head per task, all in one matrix: a batch may mix tasks without a loop over them.
+"""Linear heads per task: one on the graph's pooled vector, and one at every electrode.
 
-What enters: pooled vectors (B, D) and each sample's task. What leaves: logits (B, K) where K is the largest
-number of outputs of a task; columns beyond a task's own are -inf, so that softmax and argmax ignore them.
-A regression task has one output and its value stands in column 0.
+What enters: pooled vectors (B, D), or vectors of electrodes, and each sample's task; a batch may mix tasks. What
+leaves: logits (B, K) where K is the largest number of outputs of a task; columns beyond a task's own are -inf, so
+that softmax and argmax ignore them. A regression task has one output and its value stands in column 0.
 
-Shapes: B samples, D width, K outputs of a task at most, A outputs of all tasks together.
+Shapes: B samples, E electrodes (padded), R electrodes of all samples as rows, D width, F features of a row,
+K outputs of a task at most, A outputs of all tasks together, V rows of the vocabulary, H heads.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["HeadSpec", "TaskHeads"]
+__all__ = ["HeadSpec", "TaskHeads", "ElectrodeHeads"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +65,55 @@ class TaskHeads(nn.Module):
         all_BA = F.linear(pooled_BD, self.weight, self.bias)
         column_BK = self.column_of[task_B]
         return all_BA.gather(1, column_BK.clamp_min(0)).masked_fill(column_BK < 0, float("-inf"))
+
+
+class ElectrodeHeads(nn.Module):
+    """A linear head of every task at every electrode; a sample's logits are the sum over its electrodes.
+
+    What a rhythm means depends on where it is: a head that sees the mean over electrodes has to learn that through
+    the graph, one at each electrode says it with one number. The weights are fitted in closed form
+    (`eegpt.training.transfer_readout`) and get no gradient; until then `fitted` is false and they are zero.
+
+    Parameters
+    ----------
+    n_features : int
+        F.
+    n_electrodes : int
+        V.
+    tasks : sequence of HeadSpec
+        Their order is the tasks' numbering in `forward`.
+    """
+
+    def __init__(self, n_features: int, n_electrodes: int, tasks: Sequence[HeadSpec]) -> None:
+        super().__init__()
+        H, K = len(tasks), max(t.n_outputs for t in tasks)
+        shapes = {
+            "weight": (H, n_electrodes, n_features, K),
+            "offset": (H, n_electrodes, K),
+            "bias": (H, K),
+            "graph_share": (H,),  # of the graph's logits in the sum
+        }
+        for name, shape in shapes.items():
+            self.register_buffer(name, torch.zeros(shape))
+        self.register_buffer("fitted", torch.tensor(False))
+        self.weight: Tensor
+        self.offset: Tensor
+        self.bias: Tensor
+        self.graph_share: Tensor
+        self.fitted: Tensor
+
+    def forward(self, x_RF: Tensor, electrode_R: Tensor, mask_BE: Tensor, task_B: Tensor) -> Tensor:
+        """Logits (B, K); columns that a task does not have are 0.
+
+        Parameters
+        ----------
+        x_RF : Tensor (R, F)
+            Rows in the order of the true entries of `mask_BE`.
+        electrode_R : Tensor (R,) int
+            Rows of the vocabulary.
+        """
+        sample_R = mask_BE.nonzero()[:, 0]
+        task_R = task_B[sample_R]
+        own_RFK = self.weight[task_R, electrode_R]
+        logit_RK = torch.einsum("rf,rfk->rk", x_RF.float(), own_RFK) + self.offset[task_R, electrode_R]
+        return self.bias[task_B].index_add(0, sample_R, logit_RK)

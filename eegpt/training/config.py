@@ -43,6 +43,9 @@ class PretrainConfig:
         What is trained on, and what is reported on but never trained on.
     datasets, electrodes : tuple of str
         Use these alone; empty for all.
+    division : str
+        Splits of a scheme of `eegpt transfer` in place of the shard sets' own, such as `kfold:5/0` for the first of
+        five folds: nobody whom that fold tests is trained on. See `eegpt.training.divided`.
     max_windows : int
         Train on so many windows per epoch at most (a data fraction, for scaling studies); 0 for all.
     epochs, min_steps, steps : float, int, int
@@ -107,6 +110,7 @@ class PretrainConfig:
     heldout_splits: tuple[str, ...] = ("validation", "test")
     datasets: tuple[str, ...] = ()
     electrodes: tuple[str, ...] = ()
+    division: str = ""
     max_windows: int = 0
 
     epochs: float = 3.0

@@ -7,7 +7,10 @@ A fit that is finished is not made again: the same command goes on where a kill 
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
+import operator
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,16 +29,17 @@ from eegprep.files import PART, sha256_file, write_atomic
 from eegprep.splits import Seen
 from eegprep.splits.assign import rank_key
 from eegpt.model.config import to_mapping
-from eegpt.model.ete import ETE, ETEConfig
-from eegpt.model.sizes import SIZES, ete_config, size
+from eegpt.model.ete import ETEConfig
+from eegpt.model.sizes import ete_config
 from eegpt.model.teg import TEGConfig
 
 from . import checkpoint as ck
-from .runtime import pick_precision
-from .transfer_bank import TrialBank
-from .transfer_checkpoint import FitRecord, build_model, finished_fits, save_fit
+from .origin import origin_of, read_origin
+from .transfer_checkpoint import FitRecord, finished_fits, save_record, save_weights
 from .transfer_config import TransferConfig
-from .transfer_loop import Targets, fit, regression_scale
+from .transfer_fit import fit_model, graph_config
+from .transfer_loop import regression_scale
+from .transfer_rows import Encoded
 from .transfer_setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
 from .transfer_split import Division
 
@@ -64,6 +68,8 @@ class _Start:
     seen: Seen | None
     sha256: str
     pretraining: dict[str, Any]
+    data: list[dict[str, Any]]
+    windows: list[int]
 
 
 def transfer(
@@ -71,15 +77,16 @@ def transfer(
     *,
     shards: Sequence[Path],
     out: Path,
-    encoder: Path | None = None,
+    encoder: Path | Sequence[Path] | None = None,
     report: Report | None = None,
 ) -> TransferResult:
     """Fit the graph on all tasks of some shard sets.
 
     Parameters
     ----------
-    encoder : Path, optional
-        A run of `eegpt train`; may be left out in mode `scratch` alone.
+    encoder : Path or sequence of Path, optional
+        A run of `eegpt train`; may be left out in mode `scratch` alone. Several: one for each division of the scheme,
+        in order, so that no fold is tested on people whom its encoder has seen (`eegpt train --set division=...`).
     report : callable, optional
         Called with (fit's name, step, steps, record) at every look at the validation trials.
 
@@ -92,19 +99,31 @@ def transfer(
     """
     out = Path(out)
     sets, index = open_trials(shards, config)
-    start = _start(config, encoder, index.vocabulary)
+    starts = _starts(config, encoder, index.vocabulary)
+    start = starts[0]
     setup = make_setup(sets, index, start.vocabulary, config)
-    leakage = check_leakage(setup, start.seen, config)
-    if start.weights is not None and start.seen is None:
+    if len(starts) not in (1, len(setup.divisions)):
+        raise UsageError(
+            "the encoders do not fit the divisions",
+            found=f"{len(starts)} encoders, {len(setup.divisions)} divisions of {config.scheme!r}",
+            expected="one for all, or one for each division in order",
+        )
+    leakage = check_leakage(setup, [s.seen for s in starts], config)
+    if any(s.weights is not None and s.seen is None for s in starts):
         leakage = "; ".join(filter(None, (leakage, UNKNOWN_HISTORY)))
-    graph = _graph(config, start.encoder)
-    _open_folder(out, config, setup, start, graph, leakage)
+    graph = graph_config(config, start.encoder)
+    _open_folder(out, config, setup, starts, graph, leakage)
     done = finished_fits(out)
     log: list[dict[str, Any]] = []
     records = []
-    for name, seed, division, tasks in _fits(config, setup):
+    views: list[dict[int, Encoded]] = [{} for _ in starts]
+    for name, seed, number, tasks in _fits(config, setup):
         if name not in done:
-            record, history = _fit(config, setup, start, graph, out, name, seed, division, tasks, report)
+            at = number if len(starts) > 1 else 0
+            division, own = setup.divisions[number], views[at]
+            record, history = _fit(config, setup, starts[at], graph, out, name, seed, division, tasks, report, own)
+            record = dataclasses.replace(record, encoder=at)
+            save_record(out, record)
             done[name] = record
             log += [
                 {"step": int(h["step"]), "fit": name, **{k: v for k, v in h.items() if k != "step"}} for h in history
@@ -112,8 +131,22 @@ def transfer(
             _append_log(out, log)
             log = []
         records.append(done[name])
-    _write_seen(out, setup, start)
+    _write_seen(out, setup, starts)
     return TransferResult(run=out, fits=tuple(records))
+
+
+def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trials: Vocabulary) -> list[_Start]:
+    """One start, or one for each encoder; several must be of one shape and one vocabulary."""
+    runs = [encoder] if encoder is None or isinstance(encoder, (str, Path)) else list(encoder)
+    starts = [_start(config, run, trials) for run in runs or [None]]
+    for run, other in zip(runs, starts, strict=False):
+        if other.encoder != starts[0].encoder or other.vocabulary.names != starts[0].vocabulary.names:
+            raise UsageError(
+                "the encoders differ in shape, settings or electrodes",
+                where=run,
+                expected="runs of `eegpt train` with the same settings",
+            )
+    return starts
 
 
 def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> _Start:
@@ -124,7 +157,9 @@ def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> 
             )
         settings = {k: getattr(config, k) for k in ("token_samples", "token_stride", "normalise")}
         shape = ete_config(config.size, n_electrodes=len(trials), objective="new", **settings)
-        return _Start(encoder=shape, weights=None, vocabulary=trials, seen=Seen(), sha256="", pretraining={})
+        return _Start(
+            encoder=shape, weights=None, vocabulary=trials, seen=Seen(), sha256="", pretraining={}, data=[], windows=[]
+        )
     loaded = ck.load_encoder(Path(encoder))
     results = Path(encoder) / "results.json"
     pretraining = json.loads(results.read_text(encoding="utf-8")).get("pretraining", {}) if results.is_file() else {}
@@ -136,22 +171,21 @@ def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> 
         seen=Seen() if scratch else read_seen(Path(encoder)),
         sha256=sha256_file(Path(encoder) / ck.WEIGHTS),
         pretraining=pretraining,
+        data=[] if scratch else read_origin(Path(encoder)),
+        windows=list((loaded.config.get("training") or {}).get("window_samples") or []),
     )
 
 
-def _graph(config: TransferConfig, encoder: ETEConfig) -> TEGConfig:
-    of_width = {s.width: s.teg_layers for s in SIZES.values()}
-    layers = config.teg_layers or of_width.get(encoder.width, size("base").teg_layers)
-    return TEGConfig(n_layers=layers, width=encoder.width, n_electrodes=encoder.n_electrodes, dropout=config.dropout)
-
-
 def _open_folder(
-    out: Path, config: TransferConfig, setup: Setup, start: _Start, graph: TEGConfig, leakage: str
+    out: Path, config: TransferConfig, setup: Setup, starts: Sequence[_Start], graph: TEGConfig, leakage: str
 ) -> None:
     """Begin the folder, or check that it is this run's."""
+    start = starts[0]
     lock = {
         "shard_sets": {s.path.name: s.sha256 for s in setup.sets},
-        "encoder": start.sha256,
+        "encoder": start.sha256 if len(starts) == 1 else [s.sha256 for s in starts],
+        "data": origin_of(setup.sets),
+        "encoder_data": list({e["name"]: e for s in starts for e in s.data}.values()),
         "software": {"eegpt": eegpt.__version__, "torch": str(torch.__version__), "python": platform.python_version()},
     }
     if (out / ck.CONFIG).is_file():
@@ -182,15 +216,21 @@ def _open_folder(
         graph=graph,
         transfer=config,
         heads=[to_mapping(h) for h in setup.heads],
+        classes=[list(setup.index.tasks[int(t)].classes) for t in _first_task_of_head(setup)],
         head_of_task={t.key: int(h) for t, h in zip(setup.index.tasks, setup.head_of_task, strict=True)},
         electrode_notes=list(setup.electrodes.notes),
         leakage=leakage,
-        pretraining=start.pretraining,
+        pretraining=start.pretraining if len(starts) == 1 else {},
+        training={"window_samples": start.windows},
     )
 
 
-def _fits(config: TransferConfig, setup: Setup) -> Iterator[tuple[str, int, Division, tuple[int, ...]]]:
-    """Name, seed, division and tasks of every fit of the run, in order."""
+def _first_task_of_head(setup: Setup) -> list[int]:
+    return [int(np.flatnonzero(setup.head_of_task == head)[0]) for head in range(len(setup.heads))]
+
+
+def _fits(config: TransferConfig, setup: Setup) -> Iterator[tuple[str, int, int, tuple[int, ...]]]:
+    """Name, seed, number of the division and tasks of every fit of the run, in order."""
     all_tasks = tuple(range(len(setup.index.tasks)))
     groups = [all_tasks] if config.joint else [(t,) for t in all_tasks]
     for seed in config.seeds:
@@ -199,7 +239,7 @@ def _fits(config: TransferConfig, setup: Setup) -> Iterator[tuple[str, int, Divi
                 trained = np.isin(setup.index.task[division.train], group).any()
                 if trained:
                     name = f"seed-{seed}_division-{number}"
-                    yield name + ("" if config.joint else f"_task-{group[0]}"), seed, division, group
+                    yield name + ("" if config.joint else f"_task-{group[0]}"), seed, number, group
 
 
 def _fit(
@@ -213,31 +253,33 @@ def _fit(
     division: Division,
     tasks: tuple[int, ...],
     report: Report | None,
+    views: dict[int, Encoded],
 ) -> tuple[FitRecord, list[dict[str, float]]]:
     """One fit, written."""
     began = time.monotonic()
     index, here = setup.index, device()
     division = _restricted(index, division, tasks, config.train_fraction, seed)
-    torch.manual_seed(seed)
-    ete = ETE(start.encoder)
-    if start.weights is not None:
-        ete.load_state_dict(start.weights)
-    model = build_model(ete, graph, setup.heads, config).to(here)
-    bank = TrialBank(
-        index,
-        setup.electrodes.id_of,
-        device=here,
-        budget_bytes=config.cache_mib << 20,
-        precision=pick_precision(config.precision, here),
-    )
-    targets = Targets.of(index, setup.head_of_task, division.train, class_weights=config.class_weights)
     steps = config.steps
 
     def tell(step: int, record: dict[str, float]) -> None:
         if report is not None:
             report(name, step, steps, record)
 
-    fitted = fit(model, bank, division, targets, config, seed=seed, report=tell)
+    fitted = fit_model(
+        index,
+        division,
+        config,
+        encoder=start.encoder,
+        weights=start.weights,
+        graph=graph,
+        heads=setup.heads,
+        head_of_task=setup.head_of_task,
+        electrode_of=setup.electrodes.id_of,
+        seed=seed,
+        device=here,
+        views=views if config.mode in ("frozen", "probe") else None,
+        report=tell,
+    )
     scales = [
         (index.tasks[t].key, *regression_scale(index, division.train, t))
         for t in tasks
@@ -248,13 +290,15 @@ def _fit(
         seed=seed,
         division=division.name,
         tasks=tuple(index.tasks[t].key for t in tasks),
-        best_step=fitted.best_step,
+        best_step=fitted.loop.best_step,
         n_train=len(division.train),
         seconds=round(time.monotonic() - began, 1),
         scales=tuple(scales),
+        aligned=tuple(index.tasks[t].key for t in fitted.aligned) if config.used_views else (),
+        shares=tuple((setup.heads[head].name, name, share) for head, name, share in fitted.shares),
     )
-    save_fit(out, record, model)
-    return record, fitted.history
+    save_weights(out, name, fitted.model)
+    return record, fitted.loop.history
 
 
 def _restricted(index: Any, division: Division, tasks: tuple[int, ...], fraction: float, seed: int) -> Division:
@@ -281,9 +325,10 @@ def _append_log(out: Path, records: list[dict[str, Any]]) -> None:
         file.writelines(json.dumps(r, allow_nan=False) + "\n" for r in records)
 
 
-def _write_seen(out: Path, setup: Setup, start: _Start) -> None:
-    """What the encoder had seen, and every recording that some fit learned from or was selected on."""
+def _write_seen(out: Path, setup: Setup, starts: Sequence[_Start]) -> None:
+    """What the encoders had seen, and every recording that some fit learned from or was selected on."""
     rows = np.unique(np.concatenate([np.union1d(d.train, d.validation) for d in setup.divisions]))
     learned = Seen.of(setup.recordings[r] for r in np.unique(setup.index.recording[rows]))
-    if start.seen is not None:
-        (start.seen | learned).write(out)
+    seen = [s.seen for s in starts if s.seen is not None]
+    if len(seen) == len(starts):
+        functools.reduce(operator.or_, seen, learned).write(out)

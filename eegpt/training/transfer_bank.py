@@ -8,13 +8,15 @@ bound of memory; beyond it, and wherever the encoder learns, they are computed f
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from .transfer_align import aligned
 from .transfer_model import TransferModel
 from .transfer_rows import Encoded, flatten, join
 
@@ -36,6 +38,10 @@ class TrialBank:
         What may be kept in memory.
     precision : {"float32", "bfloat16"}
         In which the encoder and the graph are computed; weights and losses are float32 in any case.
+    aligned_tasks : iterable of int
+        Tasks in which the views of a person's trials are centred and scaled, see `transfer_align`.
+    views : dict, optional
+        Views by task, filled here; banks whose models have the same frozen encoder may share one.
     """
 
     def __init__(
@@ -46,6 +52,8 @@ class TrialBank:
         device: torch.device,
         budget_bytes: int,
         precision: Literal["float32", "bfloat16"] = "float32",
+        aligned_tasks: Iterable[int] = (),
+        views: dict[int, Encoded] | None = None,
     ) -> None:
         self.index = index
         self.electrode_of = electrode_of
@@ -54,6 +62,9 @@ class TrialBank:
         self.precision = precision
         self._kept: dict[int, Encoded] = {}
         self._place = np.full(len(index), -1, np.int64)
+        self._aligned_tasks = frozenset(aligned_tasks)
+        self._views: dict[int, Encoded] = {} if views is None else views
+        self._aligned: dict[int, Encoded] = {}
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the model runs."""
@@ -100,13 +111,31 @@ class TrialBank:
         out = []
         for task in np.unique(self.index.task[rows]):
             own = rows[self.index.task[rows] == task]
+            if not model.graph:
+                out.append((own, self.views(model, own)))
+                continue
             kept = self._kept.get(int(task))
             if kept is not None and (self._place[own] >= 0).all():
                 place = torch.from_numpy(self._place[own]).to(self.device)
-                out.append((own, kept.take(place, electrode_dropout=electrode_dropout)))
+                encoded = kept.take(place, electrode_dropout=electrode_dropout)
             else:
-                out.append((own, self._encode(model, own, train=model.training, dropout=electrode_dropout)))
+                encoded = self._encode(model, own, train=model.training, dropout=electrode_dropout)
+            if model.reads_electrodes:
+                encoded = dataclasses.replace(encoded, views_RF=self.views(model, own).views_RF)
+            out.append((own, encoded))
         return out
+
+    def views(self, model: TransferModel, rows: np.ndarray) -> Encoded:
+        """What the electrodes' own readouts see of trials of one task, aligned where the task is."""
+        task = int(self.index.task[rows[0]])
+        everything = np.flatnonzero(self.index.task == task)
+        if task not in self._views:
+            parts = [self._encode(model, part, train=False, views_only=True) for part in self._chunks(everything)]
+            self._views[task] = join(parts)
+        if task in self._aligned_tasks and task not in self._aligned:
+            self._aligned[task] = aligned(self.index, everything, self._views[task])
+        whole = self._aligned.get(task, self._views[task])
+        return whole.take(torch.from_numpy(np.searchsorted(everything, rows)).to(self.device))
 
     def batches(self, model: TransferModel, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Encoded]]:
         """All trials at `rows` in groups small enough to run at once, for prediction."""
@@ -122,9 +151,11 @@ class TrialBank:
         for start in range(0, len(rows), size):
             yield rows[start : start + size]
 
-    def _encode(self, model: TransferModel, rows: np.ndarray, *, train: bool, dropout: float = 0.0) -> Encoded:
+    def _encode(
+        self, model: TransferModel, rows: np.ndarray, *, train: bool, dropout: float = 0.0, views_only: bool = False
+    ) -> Encoded:
         flat = flatten(
             self.index.gather(rows), model.ete.config, self.electrode_of, self.device, electrode_dropout=dropout
         )
         with torch.set_grad_enabled(train and torch.is_grad_enabled()), self.autocast():
-            return model.encode(flat)
+            return model.encode(flat, views_only=views_only)

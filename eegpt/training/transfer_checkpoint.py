@@ -37,16 +37,28 @@ from . import checkpoint as ck
 from .transfer_config import TransferConfig
 from .transfer_lora import add_lora, merge_lora
 from .transfer_model import TransferModel
-from .transfer_probe import ProbeModel
 
-__all__ = ["FitRecord", "TransferRun", "build_model", "save_fit", "load_fit", "finished_fits", "read_run"]
+__all__ = [
+    "FitRecord",
+    "TransferRun",
+    "build_model",
+    "save_weights",
+    "save_record",
+    "load_fit",
+    "finished_fits",
+    "read_run",
+]
 
 FITS = "fits"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecord:
-    """One fit: which seed, division and tasks, the step that was kept, and each regression's (mean, SD)."""
+    """One fit: which seed, division and tasks, the step that was kept, and each regression's (mean, SD).
+
+    `aligned` names the tasks whose views were centred by person; `shares` (head, view or `graph`, weight) what decides;
+    `encoder` numbers the run's encoders.
+    """
 
     name: str
     seed: int
@@ -56,6 +68,9 @@ class FitRecord:
     n_train: int
     seconds: float
     scales: tuple[tuple[str, float, float], ...] = ()
+    aligned: tuple[str, ...] = ()
+    shares: tuple[tuple[str, str, float], ...] = ()
+    encoder: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,19 +93,29 @@ def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config:
     ete.requires_grad_(config.mode in ("full", "scratch"))
     if config.mode == "lora":
         add_lora(ete, config.lora_rank)
-    if config.mode == "probe":
-        return ProbeModel(ete, heads, dropout=config.dropout)
-    return TransferModel(ete, graph, heads, readout=config.readout, dropout=config.dropout)
+    return TransferModel(
+        ete,
+        graph,
+        heads,
+        readout=config.readout,
+        dropout=config.dropout,
+        electrode_heads=bool(config.used_views),
+        graph=config.uses_graph,
+    )
 
 
-def save_fit(run: Path, record: FitRecord, model: TransferModel) -> None:
-    """Write a fit's weights (LoRA merged into them), then its record."""
+def save_weights(run: Path, name: str, model: TransferModel) -> None:
+    """Write a fit's weights, LoRA merged into them."""
     merge_lora(model.ete)
     (run / FITS).mkdir(exist_ok=True)
     tensors = model.state_dict()
-    ck.save_tensors(run / FITS / f"{record.name}.safetensors", tensors)
+    ck.save_tensors(run / FITS / f"{name}.safetensors", tensors)
     if not (run / ck.WEIGHTS).exists():
         ck.save_tensors(run / ck.WEIGHTS, tensors)
+
+
+def save_record(run: Path, record: FitRecord) -> None:
+    """Write a fit's record, after its weights: it says that they are whole."""
     write_json(run / FITS / f"{record.name}.json", to_mapping(record))
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from eegprep.errors import UsageError
 
 from .transfer_model import Readout
+from .transfer_views import VIEWS
 
 __all__ = ["TransferConfig", "Mode"]
 
@@ -23,9 +24,17 @@ class TransferConfig:
     mode : {"frozen", "full", "scratch", "lora", "probe"}
         `frozen`: the pre-trained encoder stays as it is and the special token, graph and heads learn (the paper).
         `full`: the encoder learns too. `scratch`: the same from random weights. `lora`: low-rank additions to the
-        encoder's attention learn. `probe`: one linear map of the frozen encoder's states, without a graph.
+        encoder's attention learn. `probe`: linear maps of the frozen encoder's states alone, without a graph.
     readout : {"special", "special+states", "states", "band_power"}
         What a graph's node starts from, see `eegpt.training.transfer_model`.
+    views : tuple of {"states", "spectrum", "course", "level"}
+        What the electrodes' own readouts beside the graph see, see `eegpt.training.transfer_views`; `probe` takes
+        `states` alone. Empty: no such readouts, the paper's form.
+    graph : bool
+        False: the electrodes' own readouts alone, without a graph (frozen encoder only).
+    align : {"person", "none"}
+        `person` centres and scales the views of each person's trials, those of the test included and without their
+        labels, in tasks that do not ask who he is; see `eegpt.training.transfer_align`. Results say so.
     joint : bool
         One model for all tasks, or one model for each.
     tasks, datasets : tuple of str
@@ -75,6 +84,9 @@ class TransferConfig:
 
     mode: Mode = "frozen"
     readout: Readout = "special"
+    views: tuple[str, ...] = VIEWS
+    graph: bool = True
+    align: Literal["person", "none"] = "person"
     joint: bool = True
     tasks: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -125,3 +137,21 @@ class TransferConfig:
             raise UsageError("seeds must be different numbers, one or more", found=self.seeds)
         if self.mode == "scratch" and self.readout == "band_power":
             raise UsageError("the readout 'band_power' has no encoder to train", expected="mode frozen")
+        if strange := [v for v in self.views if v not in VIEWS]:
+            raise UsageError(f"there is no view {strange[0]!r}", expected=", ".join(VIEWS))
+        if not self.graph and (self.mode not in ("frozen", "probe") or not self.views):
+            raise UsageError(
+                "without the graph nothing is left to learn",
+                found=f"mode {self.mode!r}, views {list(self.views)}",
+                expected="mode frozen and one view or more",
+            )
+
+    @property
+    def used_views(self) -> tuple[str, ...]:
+        """The views that this mode reads."""
+        return ("states",) if self.mode == "probe" else self.views
+
+    @property
+    def uses_graph(self) -> bool:
+        """Whether there is a graph in this mode."""
+        return self.graph and self.mode != "probe"

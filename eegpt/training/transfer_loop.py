@@ -126,6 +126,9 @@ def fit(
     report: Callable[[int, dict[str, float]], None] | None = None,
 ) -> Fit:
     """Train the parameters that want a gradient; the model comes back with its best weights, in evaluation mode."""
+    if not any(p.requires_grad for p in model.parameters()):
+        model.eval()
+        return Fit(best_step=0, history=[], n_cached=0)
     looked_at = _spread(bank.index, division.validation, config.validation_trials)
     n_cached = bank.keep(model, np.union1d(division.train, looked_at))
     optimiser = torch.optim.AdamW(_parameter_groups(model, config), lr=config.lr, betas=(0.9, 0.98))

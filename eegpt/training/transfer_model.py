@@ -1,4 +1,4 @@
-"""Stage II as one module: encoder, special token, graph and heads.
+"""Stage II as one module: encoder, special token, graph, heads, and each electrode's own readout.
 
 What enters: groups of encoded trials (`Encoded`) and each trial's task. What leaves: logits of each trial's
 own task. The special token is one vector shared by all electrodes, put at the END of each sequence; its state
@@ -7,6 +7,9 @@ only, it runs against cached keys and values, and a frozen encoder's tokens are 
 
 `readout` decides what a node starts from: z alone as in the paper, or z plus a linear map of the mean and last
 state of the same pass (`special+states`), the states alone, or band powers in the encoder's place (a baseline).
+
+Not in the paper: beside the graph, linear heads at every electrode (`ElectrodeHeads`), whose logits are added to a
+share of the graph's. Without views there are none, which is the paper's form.
 
 Shapes: N trials, E electrodes (padded), R rows (electrodes of all trials), D width, F features, K outputs.
 """
@@ -21,10 +24,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eegpt.model.ete import ETE, Norm
-from eegpt.model.heads import HeadSpec, TaskHeads
+from eegpt.model.heads import ElectrodeHeads, HeadSpec, TaskHeads
 from eegpt.model.teg import TEG, TEGConfig
 
-from .transfer_rows import BANDS_HZ, Encoded, Rows, band_power, encode
+from .transfer_rows import Encoded, Rows, encode
+from .transfer_views import BANDS_HZ, view_slices
 
 __all__ = ["Readout", "TransferModel"]
 
@@ -32,7 +36,7 @@ Readout = Literal["special", "special+states", "states", "band_power"]
 
 
 class TransferModel(nn.Module):
-    """Encoder, special token, graph and heads.
+    """Encoder, special token, graph and heads, and the electrodes' own readouts.
 
     Parameters
     ----------
@@ -44,6 +48,10 @@ class TransferModel(nn.Module):
     readout : Readout
     dropout : float
         Of the pooled vector before the heads, in training only.
+    electrode_heads : bool
+        Whether every electrode has readouts of its own beside the graph.
+    graph : bool
+        False leaves the graph out: the electrodes' own readouts alone decide.
     """
 
     def __init__(
@@ -54,12 +62,17 @@ class TransferModel(nn.Module):
         *,
         readout: Readout = "special+states",
         dropout: float = 0.0,
+        electrode_heads: bool = False,
+        graph: bool = True,
     ) -> None:
         super().__init__()
         D = ete.config.width
         self.ete = ete
         self.readout = readout
         self.dropout = dropout
+        self.graph = graph
+        n_views = max(s.stop for s in view_slices(ete.config).values())
+        self.electrode_heads = ElectrodeHeads(n_views, ete.config.n_electrodes, tasks) if electrode_heads else None
         self.special = nn.Parameter(torch.randn(D) * 0.5) if "special" in readout else None
         n_features = {"special": 0, "special+states": 2 * D, "states": 2 * D, "band_power": len(BANDS_HZ)}[readout]
         self.features_in = nn.Linear(n_features, D) if n_features else None
@@ -69,6 +82,11 @@ class TransferModel(nn.Module):
         self.z_norm = Norm(D)
         self.teg = TEG(teg)
         self.heads = TaskHeads(D, tasks)
+        if not graph:
+            # Without gradient the optimiser leaves them out.
+            for part in (self.teg, self.heads, self.z_norm, self.features_in, self.special):
+                if part is not None:
+                    part.requires_grad_(False)
 
     @property
     def trains_encoder(self) -> bool:
@@ -82,12 +100,26 @@ class TransferModel(nn.Module):
             self.ete.eval()
         return self
 
-    def encode(self, rows: Rows) -> Encoded:
-        """What the readout needs of a group of trials; without gradient where the encoder is frozen."""
-        if self.readout == "band_power":
-            return band_power(rows, self.ete.config)
+    @property
+    def reads_electrodes(self) -> bool:
+        """Whether the electrodes' own readouts are fitted and count."""
+        return self.electrode_heads is not None and bool(self.electrode_heads.fitted)
+
+    def encode(self, rows: Rows, *, views_only: bool = False) -> Encoded:
+        """What the graph needs of a group of trials; without gradient where the encoder is frozen.
+
+        With `views_only` what the electrodes' own readouts see instead.
+        """
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_encoder):
-            return encode(self.ete, rows, special=self.special is not None, states="states" in self.readout)
+            if views_only:
+                return encode(self.ete, rows, special=False, with_views=True)
+            return encode(
+                self.ete,
+                rows,
+                special=self.special is not None,
+                states="states" in self.readout,
+                band_power=self.readout == "band_power",
+            )
 
     def represent(self, encoded: Encoded) -> Tensor:
         """z of every row, (R, D)."""
@@ -124,5 +156,24 @@ class TransferModel(nn.Module):
 
     def forward(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
         """Logits (N, K) of each trial's own task, -inf in columns that it does not have."""
+        if not self.reads_electrodes or self.electrode_heads is None:
+            return self.graph_logits(groups, task_N)
+        own, start = [], 0
+        for group in groups:
+            if group.views_RF is None:
+                raise ValueError("the electrodes' readouts need the trials' views")
+            task = task_N[start : start + len(group.mask_NE)]
+            own.append(self.electrode_heads(group.views_RF, group.electrode_R, group.mask_NE, task))
+            start += len(task)
+        own_NK = torch.cat(own)
+        if not self.graph:
+            return own_NK.masked_fill(self.heads.column_of[task_N] < 0, float("-inf"))
+        share_N1 = self.electrode_heads.graph_share[task_N].unsqueeze(1)
+        graph_NK = self.graph_logits(groups, task_N).float()
+        # Where the graph has no share its -inf columns must stay, and 0 times -inf is not a number.
+        return torch.where(graph_NK == float("-inf"), graph_NK, share_N1 * graph_NK + own_NK)
+
+    def graph_logits(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
+        """As `forward`, of the graph alone."""
         pooled_ND = F.dropout(self.pool(groups), self.dropout, self.training)
         return self.heads(pooled_ND, task_N)

@@ -1,7 +1,7 @@
 """Trials to the encoder's rows, and what the encoder leaves of them.
 
 What enters: a padded batch of trials as stored (int16). What leaves: its electrodes as rows without padding
-(`Rows`), and after the encoder either keys and values of all positions, a few vectors per row, or both
+(`Rows`), and after the encoder keys and values of all positions, a few vectors per row, or both
 (`Encoded`). Trials of one group share a length in tokens or are masked; groups of different length stay apart
 until the graph, so that half a second is never padded to a minute.
 
@@ -24,9 +24,9 @@ from torch.nn import functional as F
 from eegpt.model.ete import ETE, Cache, ETEConfig
 from eegpt.model.tokens import n_tokens, normalised, unfold_tokens
 
-__all__ = ["Rows", "Encoded", "flatten", "encode", "join", "BANDS_HZ", "band_power"]
+from .transfer_views import N_SLICES, band_powers, views
 
-BANDS_HZ = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 45.0))
+__all__ = ["Rows", "Encoded", "flatten", "encode", "join"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,18 @@ class Rows:
         Rows of the encoder's vocabulary.
     mask_NE : Tensor bool
         Which electrodes a trial has; its true entries, read row by row, are the R rows.
+    course_RF : Tensor float32 (R, N_SLICES)
+        The signal's mean in equal slices of the trial, in the same unit as the tokens.
+    sigma_R : Tensor float32
+        Robust SD of the row's recording and electrode, in microvolt.
     """
 
     tokens_RTC: Tensor
     token_mask_RT: Tensor | None
     electrode_R: Tensor
     mask_NE: Tensor
+    course_RF: Tensor
+    sigma_R: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +63,8 @@ class Encoded:
     ----------
     cache : Cache, or None where the special token is not used
     features_RF : Tensor, or None where nothing but the special token is used
+    views_RF : Tensor, or None where no electrode has a readout of its own
+        See `transfer_views.py`.
     electrode_R, mask_NE
         As in `Rows`.
     """
@@ -65,12 +73,13 @@ class Encoded:
     features_RF: Tensor | None
     electrode_R: Tensor
     mask_NE: Tensor
+    views_RF: Tensor | None = None
 
     @property
     def n_bytes(self) -> int:
         """Memory held by keys, values and features."""
         held = [] if self.cache is None else [*self.cache.keys, *self.cache.values]
-        held += [] if self.features_RF is None else [self.features_RF]
+        held += [t for t in (self.features_RF, self.views_RF) if t is not None]
         return sum(t.numel() * t.element_size() for t in held)
 
     def compact(self) -> Encoded:
@@ -107,6 +116,7 @@ class Encoded:
         return Encoded(
             cache=cache,
             features_RF=None if self.features_RF is None else self.features_RF[row],
+            views_RF=None if self.views_RF is None else self.views_RF[row],
             electrode_R=self.electrode_R[row],
             mask_NE=mask_NE,
         )
@@ -161,6 +171,7 @@ def flatten(
     )
     n_samples_R = np.repeat(np.asarray(batch.n_samples, np.int64), mask_NE.sum(axis=1))
     x_RS = normalised(signal, scale, sigma, normalise=config.normalise, fixed_uv=config.fixed_uv, clip=config.clip)
+    course_RF = _slice_means(x_RS, torch.from_numpy(n_samples_R).to(device))
     C, stride = config.token_samples, config.token_stride
     if x_RS.shape[1] < C:
         x_RS = F.pad(x_RS, (0, C - x_RS.shape[1]))
@@ -177,18 +188,50 @@ def flatten(
         token_mask_RT=token_mask_RT,
         electrode_R=torch.from_numpy(mapped_NE[mask_NE]).to(device),
         mask_NE=torch.from_numpy(mask_NE).to(device),
+        course_RF=course_RF,
+        sigma_R=sigma,
     )
 
 
-def encode(ete: ETE, rows: Rows, *, special: bool = True, states: bool = False) -> Encoded:
-    """Run the encoder's tokens: keys and values for the special token, and the mean and last state where asked.
+def _slice_means(x_RS: Tensor, n_samples_R: Tensor) -> Tensor:
+    """Means of N_SLICES slices of nearly equal length of each row's own samples, (R, N_SLICES)."""
+    total = F.pad(x_RS.double().cumsum(dim=1), (1, 0))
+    share = torch.arange(N_SLICES + 1, device=x_RS.device, dtype=torch.float64) / N_SLICES
+    edge = (share * n_samples_R.unsqueeze(1)).floor().long()
+    # A trial of fewer samples than slices repeats some of them.
+    start, stop = edge[:, :-1], torch.maximum(edge[:, 1:], edge[:, :-1] + 1).clamp_max(x_RS.shape[1])
+    return ((total.gather(1, stop) - total.gather(1, start)) / (stop - start).clamp_min(1)).float()
+
+
+def encode(
+    ete: ETE,
+    rows: Rows,
+    *,
+    special: bool = True,
+    states: bool = False,
+    with_views: bool = False,
+    band_power: bool = False,
+) -> Encoded:
+    """Run the encoder's tokens: keys and values for the special token, and what else is asked for.
+
+    Parameters
+    ----------
+    special : bool
+        Keep keys and values.
+    states : bool
+        Mean and last state of each row as `features_RF`.
+    with_views : bool
+        What an electrode's own readout sees, as `views_RF`.
+    band_power : bool
+        Log power in the classical bands as `features_RF`: what the graph gets where the encoder is left out.
 
     Gradients flow if the caller lets them; a frozen encoder is run under `torch.no_grad`.
     """
     mask = rows.token_mask_RT
     n_positions_R = None if mask is None else mask.sum(dim=1) + 1
-    features = None
-    if states:
+    features = band_powers(rows.tokens_RTC, mask, ete.config) if band_power else None
+    cache, mean_RD = None, None
+    if states or with_views:
         if mask is not None and not ete.config.causal:
             h_RPD = ete(rows.tokens_RTC, rows.electrode_R, mask)
             cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask) if special else None
@@ -196,10 +239,15 @@ def encode(ete: ETE, rows: Rows, *, special: bool = True, states: bool = False) 
             # Padding stands at the end, where causal attention does not look.
             h_RPD, bare = ete.prefill_states(rows.tokens_RTC, rows.electrode_R)
             cache = Cache(keys=bare.keys, values=bare.values, n_positions_B=n_positions_R) if special else None
-        features = _pool(h_RPD, n_positions_R)
-    else:
+        pooled_RF = _pool(h_RPD, n_positions_R)
+        mean_RD = pooled_RF[:, : h_RPD.shape[2]]
+        features = pooled_RF if states else features
+    elif special:
         cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask)
-    return Encoded(cache=cache, features_RF=features, electrode_R=rows.electrode_R, mask_NE=rows.mask_NE)
+    seen = None
+    if with_views and mean_RD is not None:
+        seen = views(mean_RD, rows.tokens_RTC, mask, rows.course_RF, rows.sigma_R, ete.config)
+    return Encoded(cache=cache, features_RF=features, views_RF=seen, electrode_R=rows.electrode_R, mask_NE=rows.mask_NE)
 
 
 def _pool(h_RPD: Tensor, n_positions_R: Tensor | None) -> Tensor:
@@ -211,28 +259,6 @@ def _pool(h_RPD: Tensor, n_positions_R: Tensor | None) -> Tensor:
     mean_RD = (h_RPD * inside_RP1).sum(dim=1) / inside_RP1.sum(dim=1)
     last_RD = h_RPD[torch.arange(len(h_RPD), device=h_RPD.device), n_positions_R - 1]
     return torch.cat((mean_RD, last_RD), dim=1)
-
-
-def band_power(rows: Rows, config: ETEConfig) -> Encoded:
-    """Log power in the five classical bands of every row (R, 5): what the graph gets where the encoder is left out."""
-    power_RTF = torch.fft.rfft(
-        rows.tokens_RTC * torch.hann_window(config.token_samples, device=rows.electrode_R.device)
-    )
-    power_RTF = power_RTF.abs().square()
-    if rows.token_mask_RT is None:
-        power_RF = power_RTF.mean(dim=1)
-    else:
-        weight_RT1 = rows.token_mask_RT.unsqueeze(-1).to(power_RTF.dtype)
-        power_RF = (power_RTF * weight_RT1).sum(dim=1) / weight_RT1.sum(dim=1)
-    frequency_F = torch.fft.rfftfreq(config.token_samples, 1.0 / config.sfreq_hz).to(power_RF.device)
-    bands = []
-    for low, high in BANDS_HZ:
-        inside = (frequency_F >= low) & (frequency_F < high)
-        if not bool(inside.any()):  # a short token resolves no such low band: its nearest bin stands in
-            inside = torch.arange(len(frequency_F), device=inside.device) == (frequency_F - low).abs().argmin()
-        bands.append(power_RF[:, inside].mean(dim=1))
-    features_RF = torch.stack(bands, dim=1).clamp_min(1e-6).log() / 4
-    return Encoded(cache=None, features_RF=features_RF, electrode_R=rows.electrode_R, mask_NE=rows.mask_NE)
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
@@ -264,10 +290,15 @@ def join(parts: Sequence[Encoded]) -> Encoded:
             values=stack([c.values for c in held]),
             n_positions_B=None if plain else torch.cat(n_positions),
         )
-    features = [p.features_RF for p in parts]
+
+    def whole(vectors: list[Tensor | None]) -> Tensor | None:
+        held = [v for v in vectors if v is not None]
+        return torch.cat(held) if held else None
+
     return Encoded(
         cache=cache,
-        features_RF=torch.cat([f for f in features if f is not None]) if features[0] is not None else None,
+        features_RF=whole([p.features_RF for p in parts]),
+        views_RF=whole([p.views_RF for p in parts]),
         electrode_R=torch.cat([p.electrode_R for p in parts]),
         mask_NE=torch.cat([F.pad(p.mask_NE, (0, E - p.mask_NE.shape[1])) for p in parts]),
     )

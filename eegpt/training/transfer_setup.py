@@ -131,19 +131,22 @@ def read_seen(run: Path) -> Seen | None:
         raise InputError("the list of seen recordings can't be read", where=path, found=str(error)) from None
 
 
-def check_leakage(setup: Setup, pretrained: Seen | None, config: TransferConfig) -> str:
+def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: TransferConfig) -> str:
     """Refuse where a test recording was seen; with `allow_leakage` the sentence to print, else an empty one.
+
+    `pretrained` is what the encoder has seen, or what each division's own encoder has.
 
     Within a division, recordings learned from are held against those tested: the splits are disjoint by name,
     but one signal can stand under two names.
     """
     found = []
     of_row = setup.index.recording
-    for division in setup.divisions:
+    for number, division in enumerate(setup.divisions):
+        before = pretrained[number if len(pretrained) > 1 else 0]
         tested_ids = np.unique(of_row[division.test])
         tested = [setup.recordings[r] for r in tested_ids]
-        if pretrained is not None:
-            found.append(refuse_leaks(pretrained, tested, allow=config.allow_leakage, stage="pre-training"))
+        if before is not None:
+            found.append(refuse_leaks(before, tested, allow=config.allow_leakage, stage="pre-training"))
         if config.scheme.startswith("within"):
             continue  # the same people and recordings by design, which every table says
         learned_ids = np.unique(of_row[np.union1d(division.train, division.validation)])

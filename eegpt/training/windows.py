@@ -23,6 +23,8 @@ from eegpt.data import SampleOrder, WindowIndex
 from eegpt.data.spans import Spans
 from eegpt.model.tokens import n_tokens
 from eegpt.training.config import PretrainConfig
+from eegpt.training.divided import divided
+from eegpt.training.origin import origin_of
 
 __all__ = ["PretrainData", "open_windows", "spread"]
 
@@ -48,6 +50,8 @@ class PretrainData:
         SHA-256 of each shard set's SHA256SUMS, by the set's folder name.
     seen : Seen
         Every recording that may be trained on, for the guard against leakage (`seen.json` of the run).
+    origin : tuple of dict
+        Its data sets with licence and steps, see `eegpt.training.origin`.
     """
 
     train: tuple[tuple[Any, Any], ...]
@@ -57,6 +61,7 @@ class PretrainData:
     recordings: tuple[str, ...]
     fingerprints: dict[str, str]
     seen: Seen = field(default_factory=Seen)
+    origin: tuple[dict[str, Any], ...] = ()
 
 
 def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData:
@@ -64,6 +69,8 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
     if not shards:
         raise UsageError("no shard set to train on", todo="name one or more with --shards")
     sets = [ShardSet.open(Path(s)) for s in shards]
+    if config.division:
+        sets = divided(sets, config.division)
     lengths = sorted(set(config.window_samples), reverse=True) or _fitting_lengths(sets, config)
     train = [
         (index, SampleOrder(len(index), config.seed))
@@ -93,7 +100,8 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
         vocabulary=first.vocabulary,
         recordings=tuple(first.recording_ids),
         fingerprints=_fingerprints(shards),
-        seen=_seen(sets, config),
+        seen=(seen := _seen(sets, config)),
+        origin=tuple(origin_of(sets, {r.id for r in seen.recordings})),
     )
 
 

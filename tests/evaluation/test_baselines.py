@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -33,6 +35,7 @@ def data(n, effect, *, seed=0, n_samples=256, kind="classification", n_classes=2
         signal_uv=signal,
         sigma_uv=np.full((n, 4), 10.0, np.float32),
         target=label.astype(np.float32),
+        person=10 * seed + np.arange(n) // 10,
         electrodes=("C3", "Cz", "C4", "Pz"),
         kind=kind,
         n_classes=n_classes if kind == "classification" else 1,
@@ -68,6 +71,7 @@ def accuracy(name, effect, **more):
     [
         ("band_power", rhythm),
         ("log_spectrum", rhythm),
+        ("log_spectrum_by_person", rhythm),
         ("slow_potentials", drift),
         ("tangent_space", mixing),
         ("eegnet", rhythm),
@@ -76,6 +80,34 @@ def accuracy(name, effect, **more):
 )
 def test_a_baseline_finds_what_it_is_made_for(name, effect):
     assert accuracy(name, effect) > 0.8
+
+
+def test_by_person_sees_a_change_that_is_smaller_than_the_difference_between_people():
+    parts = []
+    for seed, n in enumerate((80, 30, 40)):
+        part = data(n, lambda signal, label, t, random: None, seed=seed)
+        strength = 4.0 ** (1.5 + np.random.default_rng(9).permutation(100)[part.person] / 50)
+        t = np.arange(256) / SFREQ_HZ
+        part.signal_uv[:, 1] += (strength * (1 + part.target))[:, None] * np.sin(2 * np.pi * 10 * t)
+        parts.append(part)
+    score = {
+        name: (run_baseline(name, *parts, 0).argmax(1) == parts[2].target).mean()
+        for name in ("log_spectrum", "log_spectrum_by_person")
+    }
+    assert score["log_spectrum_by_person"] > 0.95
+    assert score["log_spectrum"] < 0.8
+
+
+def test_by_person_leaves_a_task_that_asks_who_he_is_as_it_is():
+    def of_people(seed, n):
+        part = data(n, lambda signal, label, t, random: None, seed=seed)
+        label = (part.person % 2).astype(np.float32)
+        part.signal_uv[:, 1] += 20 * label[:, None] * np.sin(2 * np.pi * 10 * np.arange(256) / SFREQ_HZ)
+        return dataclasses.replace(part, target=label)
+
+    parts = [of_people(seed, n) for seed, n in enumerate((80, 40, 40))]
+    output = run_baseline("log_spectrum_by_person", *parts, 0)
+    assert (output.argmax(1) == parts[2].target).mean() > 0.9
 
 
 def test_power_cannot_see_a_correlation_and_the_tangent_space_can():

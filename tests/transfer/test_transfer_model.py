@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +14,14 @@ from torch.nn import functional as F
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.teg import TEGConfig
+from eegpt.training.transfer_align import alignable_tasks, aligned
 from eegpt.training.transfer_bank import TrialBank
 from eegpt.training.transfer_config import TransferConfig
 from eegpt.training.transfer_loop import Targets, trial_losses
 from eegpt.training.transfer_lora import add_lora, merge_lora
 from eegpt.training.transfer_model import TransferModel
-from eegpt.training.transfer_probe import ProbeModel
-from eegpt.training.transfer_rows import encode, flatten, join
+from eegpt.training.transfer_rows import Encoded, encode, flatten, join
+from eegpt.training.transfer_views import N_SLICES, view_slices
 
 CPU = torch.device("cpu")
 HEADS = (HeadSpec(name="a", n_outputs=2), HeadSpec(name="b", n_outputs=3))
@@ -53,10 +56,14 @@ def rows_of(b, c):
     return flatten(b, c, np.arange(6), CPU)
 
 
-def model(readout="special", seed=3, **more):
+def model(readout="special", seed=3, electrode_heads=False, **more):
     torch.manual_seed(seed)
     return TransferModel(
-        ETE(config(**more)), TEGConfig(n_layers=2, width=16, n_electrodes=6), HEADS, readout=readout
+        ETE(config(**more)),
+        TEGConfig(n_layers=2, width=16, n_electrodes=6),
+        HEADS,
+        readout=readout,
+        electrode_heads=electrode_heads,
     ).eval()
 
 
@@ -219,16 +226,74 @@ def test_lora_starts_where_the_encoder_was_and_merges_into_it():
     assert set(ete.state_dict()) == set(ETE(config()).state_dict())
 
 
-def test_the_probe_is_linear_in_the_states_of_each_electrode():
+def test_each_electrode_has_a_linear_head_of_its_own_and_the_graph_its_share():
     torch.manual_seed(0)
-    probe = ProbeModel(ETE(config()), HEADS).eval()
-    torch.nn.init.normal_(probe.weight)
-    encoded = probe.encode(rows_of(batch([128, 128], [2, 3]), probe.ete.config))
-    logits = probe([encoded], torch.tensor([0, 1]))
+    m = model(electrode_heads=True)
+    own = m.electrode_heads
+    for tensor in (own.weight, own.offset, own.bias):
+        torch.nn.init.normal_(tensor)
+    own.graph_share[:] = torch.tensor([0.25, 0.0])
+    rows = rows_of(batch([128, 128], [2, 3]), m.ete.config)
+    encoded, seen = m.encode(rows), m.encode(rows, views_only=True)
+    task = torch.tensor([0, 1])
+    graph = m([encoded], task)
+    torch.testing.assert_close(graph, m.graph_logits([encoded], task))  # not fitted yet: the graph alone
+    own.fitted.fill_(True)
+    with pytest.raises(ValueError, match="views"):
+        m([encoded], task)
+    logits = m([dataclasses.replace(encoded, views_RF=seen.views_RF)], task)
     assert logits[0, 2] == float("-inf")
-    features = F.layer_norm(encoded.features_RF, (32,))
-    expected = sum(features[2 + e] @ probe.weight[1, e] for e in range(3)) / 3**0.5
-    torch.testing.assert_close(logits[1], expected, rtol=1e-4, atol=1e-5)
+    first = own.bias[0] + sum(seen.views_RF[e] @ own.weight[0, e] + own.offset[0, e] for e in range(2))
+    second = own.bias[1] + sum(seen.views_RF[2 + e] @ own.weight[1, e] + own.offset[1, e] for e in range(3))
+    torch.testing.assert_close(logits[0, :2], first[:2] + 0.25 * graph[0, :2], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(logits[1], second, rtol=1e-4, atol=1e-4)
+
+
+def test_views_are_the_states_the_spectrum_the_course_and_the_level_of_each_trials_own_samples():
+    m = model()
+    b = batch([256, 160, 40], [1, 1, 1])
+    c = m.ete.config
+    where = view_slices(c)
+    together = m.encode(rows_of(b, c), views_only=True).views_RF
+    for i, length in enumerate((256, 160, 40)):
+        x = torch.from_numpy(b.signal_i16[i, 0, :length].astype(np.float32)) * 0.05 / 15.0
+        edges = [length * k // N_SLICES for k in range(N_SLICES + 1)]
+        course = torch.stack([x[p:q].mean() for p, q in itertools.pairwise(edges)])
+        torch.testing.assert_close(together[i, where["course"]], course, rtol=1e-4, atol=1e-5)
+        tokens = F.pad(x, (0, max(0, 64 - length))).unfold(0, 64, 32)
+        power = torch.fft.rfft((tokens - tokens.mean(1, keepdim=True)) * torch.hann_window(64)).abs().square().mean(0)
+        first, stop = c.spectrum_bins
+        torch.testing.assert_close(
+            together[i, where["spectrum"]], (power[first:stop] + 1e-6).log(), rtol=1e-4, atol=1e-4
+        )
+        states = m.ete(tokens.unsqueeze(0), torch.tensor([0]))[0, 1:].mean(dim=0)
+        torch.testing.assert_close(together[i, where["states"]], states, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(together[:, where["level"]].flatten(), torch.full((3,), 15.0).log())
+
+
+def test_alignment_takes_a_persons_own_mean_and_spread_out_of_each_electrode():
+    index = SimpleNamespace(subject=("x", "x", "y", "y", "y"))
+    torch.manual_seed(0)
+    mask = torch.tensor([[True, True], [True, False], [True, True], [True, True], [False, True]])
+    electrode = torch.tensor([0, 1, 0, 0, 1, 0, 1, 1])
+    views = torch.randn(8, 3) * 5 + 7
+    encoded = Encoded(cache=None, features_RF=None, views_RF=views, electrode_R=electrode, mask_NE=mask)
+    out = aligned(index, np.arange(5), encoded).views_RF
+    for rows in ([0, 2], [3, 5], [4, 6, 7]):  # electrode 0 of x, of y, electrode 1 of y
+        expected = (views[rows] - views[rows].mean(0)) / views[rows].std(0, correction=0)
+        torch.testing.assert_close(out[rows], expected, rtol=1e-2, atol=1e-3)
+    assert out[1].abs().max() == 0  # the one trial of x with electrode 1 is its own mean
+
+
+def test_a_task_that_asks_who_a_person_is_is_not_aligned():
+    index = SimpleNamespace(
+        task=np.array([0, 0, 0, 0, 1, 1, 1, 1]),
+        subject=("x", "x", "y", "y") * 2,
+        target=np.array([0, 1, 0, 1, 0, 0, 1, 1]),
+    )
+    assert alignable_tasks(index, np.arange(8)) == (0,)
+    assert alignable_tasks(index, np.array([0, 1, 4])) == ()  # one person alone
+    assert alignable_tasks(index, np.array([0, 2, 4])) == ()  # what the test trials would tell is not looked at
 
 
 def targets(n_outputs, label, *, regression=False, value=0.0):

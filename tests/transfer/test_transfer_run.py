@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
@@ -54,6 +55,39 @@ def test_a_frozen_random_encoder_and_the_graph_learn_a_rhythm_of_new_people(run)
     assert hand["chance"] == 0.5
     assert hand["n_test_subjects"] == 1
     assert sum(map(sum, hand["model"]["confusion"])) == hand["n_test"] == 12
+
+
+def test_the_papers_form_has_no_heads_at_the_electrodes_and_learns_too(shards, encoder, tmp_path):
+    result = transfer(config(views=()), shards=[shards], out=tmp_path / "run", encoder=encoder)
+    assert not any("electrode_heads" in name for name in load_file(tmp_path / "run" / "model.safetensors"))
+    assert result.fits[0].shares == result.fits[0].aligned == ()
+    hand = finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]
+    assert hand["model"]["scores"]["balanced_accuracy"]["mean"] > 0.8
+
+
+def test_what_decides_is_weighed_and_written_down(run):
+    (record,) = finished_fits(run).values()
+    weight = {name: share for head, name, share in record.shares if head == "hand"}
+    assert set(weight) == {"states", "spectrum", "course", "level", "graph"}
+    assert sum(weight.values()) == pytest.approx(1, abs=1e-3)
+    assert weight["spectrum"] > weight["level"] > 0
+    assert record.aligned == ("alpha/hand", "alpha/load")
+
+
+def test_every_table_says_where_trials_of_the_test_were_used_without_their_labels(run, shards, encoder, tmp_path):
+    assert "align=person" in results_table(results_of(run))
+    transfer(config(graph=False, align="none"), shards=[shards], out=tmp_path / "run", encoder=encoder)
+    results = finish(tmp_path / "run", [shards])
+    assert "align" not in results_table(results)
+    assert results["tasks"]["alpha/hand"]["model"]["scores"]["balanced_accuracy"]["mean"] > 0.9
+
+
+def test_readouts_alone_need_no_training_and_no_seed(shards, encoder, tmp_path):
+    result = transfer(config(graph=False, seeds=(0, 1)), shards=[shards], out=tmp_path / "run", encoder=encoder)
+    assert [f.best_step for f in result.fits] == [0, 0]
+    hand = finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]["model"]["scores"]["balanced_accuracy"]
+    assert hand["mean"] > 0.9
+    assert hand["sd"] == 0
 
 
 def test_a_regression_is_scored_in_its_own_units(run):
@@ -244,7 +278,7 @@ def test_baselines_alone_take_the_same_trials_as_a_run(run, shards, tmp_path):
 
 def test_runs_are_compared_on_the_trials_that_they_share(run, shards, encoder, tmp_path):
     other = tmp_path / "untrained"
-    transfer(config(steps=1, lr=1e-9), shards=[shards], out=other, encoder=encoder)
+    transfer(config(steps=1, lr=1e-9, views=()), shards=[shards], out=other, encoder=encoder)
     finish(other, [shards])
     row = next(r for r in compare_runs([run, other]) if r["task"] == "alpha/hand")
     assert row["n_trials"] == 12

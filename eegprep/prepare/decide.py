@@ -13,12 +13,12 @@ from typing import Any
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
-from eegprep.ingest.account import Found, gaps
-from eegprep.ingest.channels import Verdict, judge_names, judge_signal, left_out_channels, usable
-from eegprep.ingest.mains import mains_hz
-from eegprep.ingest.rows import Rows, in_memory
 from eegprep.manifest.recipe import Recipe, Reject
 from eegprep.manifest.schema import Manifest
+from eegprep.prepare.account import Found, gaps
+from eegprep.prepare.channels import Verdict, judge_names, judge_signal, left_out_channels, usable
+from eegprep.prepare.mains import mains_hz
+from eegprep.prepare.rows import Rows, in_memory
 from eegprep.recording import LeftOut, Stretch, seconds_to_samples
 from eegprep.sources.base import SourceRecording
 from eegprep.sources.checks import ChannelChecks, check_signal

@@ -1,0 +1,88 @@
+"""k folds by k encoders: each division's encoder has seen nobody whom the division tests, and the guard looks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eegprep.errors import RefusedError, UsageError
+from eegprep.shards import ShardSet
+from eegpt.data import TrialIndex
+from eegpt.evaluation.evaluate import evaluate
+from eegpt.evaluation.tables import results_table
+from eegpt.model.ete import ETEConfig
+from eegpt.training.config import PretrainConfig
+from eegpt.training.divided import divided
+from eegpt.training.transfer import transfer
+from eegpt.training.transfer_config import TransferConfig
+from eegpt.training.transfer_split import divide
+from eegpt.training.windows import open_windows
+
+SCHEME = "kfold:4"
+QUICK = TransferConfig(scheme=SCHEME, graph=False, tasks=("hand",))
+
+
+def people_of(shards, number):
+    index = TrialIndex([ShardSet.open(shards)])
+    return {index.subject[r] for r in divide(index, SCHEME)[number].test}
+
+
+def seen_of(shards, number):
+    config = PretrainConfig(division=f"{SCHEME}/{number}", token_samples=64, window_samples=(192,))
+    return open_windows([shards], config).seen
+
+
+@pytest.fixture(scope="module")
+def encoders(shards, make_encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("folds")
+    return [make_encoder(folder / str(k), seen_of(shards, k)) for k in range(4)]
+
+
+def test_a_divisions_people_are_the_test_split_and_pre_training_does_not_see_them(shards):
+    everybody = set()
+    for number in range(4):
+        (s,) = divided([ShardSet.open(shards)], f"{SCHEME}/{number}")
+        names = [f"{d}/{p}" for d, p in zip(s.recordings.dataset, s.recordings.subject, strict=True)]
+        test = {n for n, split in zip(names, s.recordings.split, strict=True) if split == "test"}
+        assert test == people_of(shards, number)
+        seen = {"/".join(r.id.split("/")[:2]) for r in seen_of(shards, number).recordings}
+        assert seen
+        assert seen.isdisjoint(test)
+        everybody |= test
+    assert len(everybody) == 8
+    own = ShardSet.open(shards).recordings.split
+    assert len(set(own)) == 3  # the set itself is as it was
+
+
+@pytest.mark.parametrize(
+    ("division", "message"), [("kfold:4", "names no division"), ("kfold:4/9", "no division 9"), ("x/0", "no scheme")]
+)
+def test_a_division_that_there_is_not_is_refused(shards, division, message):
+    with pytest.raises(UsageError, match=message):
+        divided([ShardSet.open(shards)], division)
+
+
+def test_each_division_is_fitted_and_tested_with_its_own_encoder(shards, encoders, tmp_path):
+    result = transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=encoders)
+    assert [f.encoder for f in result.fits] == [0, 1, 2, 3]
+    predictions, results = evaluate(tmp_path / "run", [shards])
+    assert results["leakage"] == ""
+    assert "LEAKAGE" not in results_table(results)
+    assert results["tasks"]["alpha/hand"]["n_test_subjects"] == 8
+    assert np.isfinite(predictions.stacked("alpha/hand", "model")).all()
+
+
+def test_an_encoder_in_another_divisions_place_is_refused(shards, encoders, tmp_path):
+    with pytest.raises(RefusedError) as caught:
+        transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=encoders[::-1])
+    assert caught.value.exit_code == 3
+
+
+def test_encoders_that_do_not_fit_are_refused_in_words(shards, encoders, make_encoder, tmp_path):
+    with pytest.raises(UsageError, match="do not fit the divisions"):
+        transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=encoders[:3])
+    wide = ETEConfig(n_layers=2, width=32, n_heads=2, token_samples=64, token_stride=32, objective="new")
+    other = make_encoder(tmp_path / "wide", seen_of(shards, 3), wide)
+    with pytest.raises(UsageError, match="differ in shape"):
+        transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=[*encoders[:3], other])
+    assert not (tmp_path / "run").exists()
