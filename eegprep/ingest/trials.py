@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from eegprep.ingest.trial_words import word_of_trial
-from eegprep.manifest.schema import Manifest, Task
+from eegprep.manifest.schema import Manifest, Task, TrialRule
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, Trial, seconds_to_samples
 from eegprep.sources.base import SourceEvent, SourceRecording
 from eegprep.steps.timeline import Timeline
@@ -71,17 +71,13 @@ def _labelled(
             at = timeline.at(event.start_sample)
             if at is not None:
                 start = at + seconds_to_samples(rule.offset_s, STANDARD_SFREQ_HZ)
+                stop = _end_of_event(rule, event, at, timeline)
                 length = seconds_to_samples(rule.length_s or 0.0, STANDARD_SFREQ_HZ)
-                spans = rule.stride_s is not None and event.n_samples > 0
-                if spans:
-                    end = timeline.at(event.start_sample + event.n_samples)
-                    stop = end if end is not None else timeline.n_samples
-                    length = max(stop - at, 0)
                 yield _Labelled(
-                    part=Stretch(start_sample=start, n_samples=length),
+                    part=Stretch(start_sample=start, n_samples=length if stop is None else max(stop - start, 0)),
                     label=label,
                     event=event.text,
-                    window=not spans,
+                    window=stop is None,
                 )
     elif rule.by == "trial":
         for stretch, text in recording.trial_labels:
@@ -102,6 +98,18 @@ def _labelled(
         if label:
             part = _bounded(everything, rule.from_s, rule.to_s)
             yield _Labelled(part=part, label=label, event=word, whole=rule.length_s is None)
+
+
+def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeline) -> int | None:
+    """Where the windows of an event that lasts end; None where it is an instant, with one window of its own."""
+    if rule.stride_s is None:
+        return None
+    if rule.lasts_s is not None:
+        return at + seconds_to_samples(rule.lasts_s, STANDARD_SFREQ_HZ)
+    if event.n_samples == 0:
+        return None
+    end = timeline.at(event.start_sample + event.n_samples)
+    return end if end is not None else timeline.n_samples
 
 
 def _labelled_events(task: Task, recording: SourceRecording) -> list[tuple[SourceEvent, str]]:

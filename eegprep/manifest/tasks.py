@@ -43,7 +43,8 @@ class TrialRule(StrictModel):
     `by: attribute` label whole recordings by their entity or by an attribute of the subject table; `by: trial`
     takes the labels of an epoched file; `by: interval` takes the intervals given for the value of an attribute
     (or for `*`), where `session` and `run` count as attributes. A recording or interval that is longer than
-    `length_s` is cut into windows `stride_s` apart.
+    `length_s` is cut into windows `stride_s` apart, and so is an event, as long as it lasts: by itself, or `lasts_s`
+    seconds where that is stated.
 
     With `values`, the label of a trial comes from the manifest's `trial_values` by the trial's number: that which the
     file gives it (`by: trial`), or its place among the recording's `events` (`by: event`). The words of several values
@@ -61,6 +62,7 @@ class TrialRule(StrictModel):
     offset_s: Seconds = 0.0
     length_s: PositiveSeconds | None = None
     stride_s: PositiveSeconds | None = None
+    lasts_s: PositiveSeconds | None = None
     from_s: Seconds = 0.0
     to_s: Seconds | None = None
 
@@ -82,6 +84,8 @@ class TrialRule(StrictModel):
             raise ValueError(f"`values` go with `by: event` and `by: trial`, not with `by: {self.by}`")
         if bool(self.events) != (self.by == "event" and bool(self.values)):
             raise ValueError("`events`, the texts that mark a trial, go with `by: event` and `values`")
+        if self.lasts_s is not None and (self.by != "event" or self.stride_s is None):
+            raise ValueError("`lasts_s` goes with `by: event` and `stride_s`")
         if strange := sorted(set(self.levels) - set(self.values)):
             raise ValueError(f"`levels` are given for {strange}, which `values` does not name")
         return self
