@@ -7,6 +7,7 @@ find there. Signals are noise of 20 microvolt, other in every file.
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 import zlib
 from collections import Counter
@@ -167,7 +168,7 @@ def dreamer(folder: Path) -> None:
 def faced(folder: Path) -> None:
     write_bdf(folder / "Data" / "sub003" / "data.bdf", channels_of("faced"), 250, 90)
     events = [(5, 0, "17"), (5.2, 0, "101"), (38, 0, "102"), (45, 0, "2"), (45.2, 0, "101"), (85, 0, "102")]
-    notes = [EdfAnnotation(onset, None if not duration else duration, text) for onset, duration, text in events]
+    notes = [EdfAnnotation(onset, duration or None, text) for onset, duration, text in events]
     Bdf([], annotations=notes).write(folder / "Data" / "sub003" / "evt.bdf")
 
 
@@ -181,7 +182,7 @@ def seed_iv(folder: Path) -> None:
 
 def guinea_bissau(folder: Path) -> None:
     names = channels_of("guinea_bissau")
-    for person, group in (("1", "Epilepsy"), ("2", "Control")):
+    for person in "12":
         path = folder / f"signal-{person}.csv.gz"
         values = 4100 + noise(path, len(names), 128 * 301).T
         head = ",".join(["", *names, "COUNTER"])
@@ -259,96 +260,15 @@ def with_scoring(write: Callable[[Path], None], path: str, texts: Sequence[str])
 
 
 EEGMAT = [
-    f"EEG {n}"
-    for n in [
-        "Fp1",
-        "Fp2",
-        "F3",
-        "F4",
-        "F7",
-        "F8",
-        "T3",
-        "T4",
-        "C3",
-        "C4",
-        "T5",
-        "T6",
-        "P3",
-        "P4",
-        "O1",
-        "O2",
-        "Fz",
-        "Cz",
-        "Pz",
-        "A2-A1",
-    ]
-] + ["ECG ECG"]
-EEGMMIDB = [
-    "Fc5.",
-    "Fc3.",
-    "Fc1.",
-    "Fcz.",
-    "Fc2.",
-    "Fc4.",
-    "Fc6.",
-    "C5..",
-    "C3..",
-    "C1..",
-    "Cz..",
-    "C2..",
-    "C4..",
-    "C6..",
-    "Cp5.",
-    "Cp3.",
-    "Cp1.",
-    "Cpz.",
-    "Cp2.",
-    "Cp4.",
-    "Cp6.",
-    "Fp1.",
-    "Fpz.",
-    "Fp2.",
-    "Af7.",
-    "Af3.",
-    "Afz.",
-    "Af4.",
-    "Af8.",
-    "F7..",
-    "F5..",
-    "F3..",
-    "F1..",
-    "Fz..",
-    "F2..",
-    "F4..",
-    "F6..",
-    "F8..",
-    "Ft7.",
-    "Ft8.",
-    "T7..",
-    "T8..",
-    "T9..",
-    "T10.",
-    "Tp7.",
-    "Tp8.",
-    "P7..",
-    "P5..",
-    "P3..",
-    "P1..",
-    "Pz..",
-    "P2..",
-    "P4..",
-    "P6..",
-    "P8..",
-    "Po7.",
-    "Po3.",
-    "Poz.",
-    "Po4.",
-    "Po8.",
-    "O1..",
-    "Oz..",
-    "O2..",
-    "Iz..",
+    *("EEG " + n for n in re.findall(r"\S+", "Fp1 Fp2 F3 F4 F7 F8 T3 T4 C3 C4 T5 T6 P3 P4 O1 O2 Fz Cz Pz A2-A1")),
+    "ECG ECG",
 ]
+EEGMMIDB = re.findall(
+    r"\S+",
+    "Fc5. Fc3. Fc1. Fcz. Fc2. Fc4. Fc6. C5.. C3.. C1.. Cz.. C2.. C4.. C6.. Cp5. Cp3. Cp1. Cpz. Cp2. Cp4. Cp6. "
+    "Fp1. Fpz. Fp2. Af7. Af3. Afz. Af4. Af8. F7.. F5.. F3.. F1.. Fz.. F2.. F4.. F6.. F8.. Ft7. Ft8. T7.. T8.. T9.. "
+    "T10. Tp7. Tp8. P7.. P5.. P3.. P1.. Pz.. P2.. P4.. P6.. P8.. Po7. Po3. Poz. Po4. Po8. O1.. Oz.. O2.. Iz..",
+)
 
 
 def eegmat(folder: Path) -> None:
