@@ -103,6 +103,8 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
 def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
     digest = hashlib.sha256(shared)
     digest.update(repr((sorted(planned.attributes.items()), planned.n_bytes)).encode())
+    if planned.trial_values:
+        digest.update(repr(sorted((n, sorted(v.items())) for n, v in planned.trial_values.items())).encode())
     for name in planned.files:
         path = folder / name if folder.is_dir() else folder.parent / name
         parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

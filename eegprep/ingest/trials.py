@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from eegprep.manifest.schema import Manifest, Task
+from eegprep.ingest.trial_words import word_of_trial
+from eegprep.manifest.schema import Manifest, Task, TrialRule
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, Trial, seconds_to_samples
-from eegprep.sources.base import SourceRecording
+from eegprep.sources.base import SourceEvent, SourceRecording
 from eegprep.steps.timeline import Timeline
 
 __all__ = ["cut_trials"]
@@ -56,7 +57,7 @@ def cut_trials(
                     )
                 else:
                     left_out.append(_out(task, part, *why))
-        left_out += _without_place(task, recording, timeline)
+        left_out += _without_place(task, recording, timeline) + _unnumbered(task, recording)
     return tuple(sorted(trials)), tuple(left_out)
 
 
@@ -66,30 +67,27 @@ def _labelled(
     rule = task.trials
     everything = Stretch(start_sample=0, n_samples=timeline.n_samples)
     if rule.by == "event":
-        for event in recording.events:
+        for event, label in _labelled_events(task, recording):
             at = timeline.at(event.start_sample)
-            if event.text in rule.labels and at is not None:
+            if at is not None:
                 start = at + seconds_to_samples(rule.offset_s, STANDARD_SFREQ_HZ)
+                stop = _end_of_event(rule, event, at, timeline)
                 length = seconds_to_samples(rule.length_s or 0.0, STANDARD_SFREQ_HZ)
-                spans = rule.stride_s is not None and event.n_samples > 0
-                if spans:
-                    end = timeline.at(event.start_sample + event.n_samples)
-                    stop = end if end is not None else timeline.n_samples
-                    length = max(stop - at, 0)
                 yield _Labelled(
-                    part=Stretch(start_sample=start, n_samples=length),
-                    label=rule.labels[event.text],
+                    part=Stretch(start_sample=start, n_samples=length if stop is None else max(stop - start, 0)),
+                    label=label,
                     event=event.text,
-                    window=not spans,
+                    window=stop is None,
                 )
     elif rule.by == "trial":
         for stretch, text in recording.trial_labels:
             parts = timeline.span(stretch)
             if len(parts) == 1:
                 bounded = _bounded(parts[0], rule.from_s, rule.to_s)
-                yield _Labelled(part=bounded, label=rule.labels.get(text, text), event=text)
+                yield _Labelled(part=bounded, label=word_of_trial(rule, recording.trial_values, text), event=text)
     elif rule.by == "interval":
-        key = attributes.get(rule.attribute or "", "*")
+        named = {"session": recording.session, "run": recording.run, **attributes}
+        key = named.get(rule.attribute or "", "*")
         for interval in rule.intervals.get(key, rule.intervals.get("*", [])):
             part = _bounded(everything, interval.from_s, interval.to_s)
             yield _Labelled(part=part, label=interval.label, event=key, whole=rule.length_s is None)
@@ -100,6 +98,40 @@ def _labelled(
         if label:
             part = _bounded(everything, rule.from_s, rule.to_s)
             yield _Labelled(part=part, label=label, event=word, whole=rule.length_s is None)
+
+
+def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeline) -> int | None:
+    """Where the windows of an event that lasts end; None where it is an instant, with one window of its own."""
+    if rule.stride_s is None:
+        return None
+    if rule.lasts_s is not None:
+        return at + seconds_to_samples(rule.lasts_s, STANDARD_SFREQ_HZ)
+    if event.n_samples == 0:
+        return None
+    end = timeline.at(event.start_sample + event.n_samples)
+    return end if end is not None else timeline.n_samples
+
+
+def _labelled_events(task: Task, recording: SourceRecording) -> list[tuple[SourceEvent, str]]:
+    """The events that mark trials, each with its label; empty where they can't be numbered (see `_unnumbered`)."""
+    rule = task.trials
+    if not rule.values:
+        return [(e, rule.labels[e.text]) for e in recording.events if e.text in rule.labels]
+    marks = [e for e in recording.events if e.text in rule.events]
+    if len(marks) != len(recording.trial_values):
+        return []
+    return [(e, word_of_trial(rule, recording.trial_values, str(n))) for n, e in enumerate(marks, start=1)]
+
+
+def _unnumbered(task: Task, recording: SourceRecording) -> list[LeftOut]:
+    """All trials of a recording whose marks are fewer or more than the trials that are known: no label is guessed."""
+    rule = task.trials
+    n_marks = sum(e.text in rule.events for e in recording.events) if rule.by == "event" and rule.values else 0
+    n_known = len(recording.trial_values)
+    if not rule.values or rule.by != "event" or n_marks == n_known:
+        return []
+    reason = f"{n_marks} marks for {n_known} trials, so none can be given its number"
+    return [LeftOut(kind="trial", name=task.name, code="not_numbered", reason=reason)] * max(n_marks, 1)
 
 
 def _bounded(part: Stretch, from_s: float, to_s: float | None) -> Stretch:
@@ -132,6 +164,8 @@ def _windows(task: Task, labelled: _Labelled, timeline: Timeline) -> Iterator[St
 
 
 def _refused(task: Task, label: str, part: Stretch, timeline: Timeline) -> tuple[str, str] | None:
+    if not label:
+        return "no_value", "nothing is known of this trial"
     if task.kind == "classification" and label not in task.classes:
         return "unknown_label", f"label {label!r} is none of the task's classes"
     if task.kind == "regression" and not _is_number(label):
@@ -146,9 +180,7 @@ def _without_place(task: Task, recording: SourceRecording, timeline: Timeline) -
     """Events and labelled epochs that lie where no signal was kept."""
     where = []
     if task.trials.by == "event":
-        where = [
-            e.text for e in recording.events if e.text in task.trials.labels and timeline.at(e.start_sample) is None
-        ]
+        where = [e.text for e, _ in _labelled_events(task, recording) if timeline.at(e.start_sample) is None]
     elif task.trials.by == "trial":
         where = [text for stretch, text in recording.trial_labels if len(timeline.span(stretch)) != 1]
     return [

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from eegprep.files import write_atomic
 from eegprep.manifest import yaml_strict
+from eegprep.manifest.fields import Name, RelativePath, Sha256, StrictModel, Text, WholeNumber, Word
 from eegprep.manifest.load import dump_model, validate_document
-from eegprep.manifest.schema import Name, RelativePath, Sha256, StrictModel, Text, WholeNumber, Word
 
 __all__ = [
     "Decision",

@@ -7,13 +7,26 @@ here; it names no Python object, runs no command, and every path in it stays ins
 
 from __future__ import annotations
 
-import re
-from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from eegprep.manifest.fields import (
+    Address,
+    FilePattern,
+    Hz,
+    Name,
+    RelativePath,
+    Sha256,
+    StrictModel,
+    Text,
+    VariablePath,
+    WholeNumber,
+    Word,
+)
 from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.tasks import Interval, Task, TrialRule
+from eegprep.manifest.trial_values import TrialValues
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -27,6 +40,8 @@ __all__ = [
     "Task",
     "TrialRule",
     "Interval",
+    "TrialValues",
+    "EventVariables",
     "SplitRule",
     "Expectation",
     "Checked",
@@ -34,40 +49,6 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
-
-
-def _relative(path: str) -> str:
-    pure = PurePosixPath(path)
-    if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path or path.startswith("~"):
-        raise ValueError("must be a relative path inside the data set's folder, with '/' and without '..'")
-    return path
-
-
-def _address(url: str) -> str:
-    if not re.fullmatch(r"(https|s3|hf)://[^\s\x00-\x1f]+", url):
-        raise ValueError("must be an https://, s3:// or hf:// address")
-    return url
-
-
-def whole_number(value: object) -> object:
-    """Digits as text become an int: the YAML reader keeps all scalars as text, and `Literal` does not convert."""
-    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
-
-
-WholeNumber = BeforeValidator(whole_number)
-Text = Annotated[str, Field(max_length=4000)]
-Word = Annotated[str, Field(min_length=1, max_length=200)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,62}$")]
-RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(_relative)]
-Address = Annotated[str, Field(max_length=2000), AfterValidator(_address)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Hz = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=-86400, le=864000, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, le=864000, allow_inf_nan=False)]
-
-
-class StrictModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
 
 
 class Licence(StrictModel):
@@ -105,68 +86,6 @@ class PyPIWheel(StrictModel):
     folder: RelativePath
 
 
-class Interval(StrictModel):
-    """A part of a recording that has one label."""
-
-    label: Word
-    from_s: Seconds = 0.0
-    to_s: Seconds | None = None
-
-
-class TrialRule(StrictModel):
-    """How trials come out of a recording.
-
-    `by: event` cuts one trial per event whose text is a key of `labels`; `by: run`, `by: session` and
-    `by: attribute` label whole recordings by their entity or by an attribute of the subject table; `by: trial`
-    takes the labels of an epoched file; `by: interval` takes the intervals given for the value of an attribute
-    (or for `*`). A recording or interval that is longer than `length_s` is cut into windows `stride_s` apart.
-    """
-
-    by: Literal["event", "run", "session", "attribute", "trial", "interval"]
-    labels: dict[Word, Word] = Field(default_factory=dict)
-    attribute: Word | None = None
-    intervals: dict[Word, list[Interval]] = Field(default_factory=dict)
-    runs: list[str] | None = None
-    offset_s: Seconds = 0.0
-    length_s: PositiveSeconds | None = None
-    stride_s: PositiveSeconds | None = None
-    from_s: Seconds = 0.0
-    to_s: Seconds | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> TrialRule:
-        if self.by in ("attribute", "interval") and self.attribute is None and "*" not in self.intervals:
-            raise ValueError(f"`by: {self.by}` needs `attribute`")
-        if self.by == "interval" and not self.intervals:
-            raise ValueError("`by: interval` needs `intervals`")
-        if self.by in ("event", "run", "session") and not self.labels:
-            raise ValueError(f"`by: {self.by}` needs `labels`: the source's words to this task's classes")
-        if self.by == "event" and self.length_s is None:
-            raise ValueError("`by: event` needs `length_s`")
-        return self
-
-
-class Task(StrictModel):
-    """A name, its classes, and where its trials come from. `kind: regression` takes numbers as labels."""
-
-    name: Name
-    kind: Literal["classification", "regression"] = "classification"
-    description: Text = ""
-    classes: list[Word] = Field(default_factory=list)
-    trials: TrialRule
-
-    @model_validator(mode="after")
-    def _labels_are_classes(self) -> Task:
-        if self.kind == "regression":
-            return self
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
-            raise ValueError("a classification task needs two or more different `classes`")
-        used = set(self.trials.labels.values()) | {i.label for v in self.trials.intervals.values() for i in v}
-        if strange := sorted(used - set(self.classes)):
-            raise ValueError(f"labels {strange} are not among `classes` {self.classes}")
-        return self
-
-
 class ChannelRule(StrictModel):
     """What one channel of the files is: an electrode with its reference, or left out with a reason."""
 
@@ -183,6 +102,27 @@ class ChannelRule(StrictModel):
         return self
 
 
+class EventVariables(StrictModel):
+    """Events that stand in arrays of the recording's own MATLAB file.
+
+    `position` holds sample numbers that count from `first`, `text` what happened at each; where texts are numbers for
+    entries of a list of names, `names` is that list and `codes` the numbers in its order. A file without `position` has
+    no events.
+    """
+
+    position: VariablePath
+    text: VariablePath
+    names: VariablePath | None = None
+    codes: list[Word] = Field(default_factory=list)
+    first: Annotated[int, Field(ge=0, le=1)] = 1
+
+    @model_validator(mode="after")
+    def _named(self) -> EventVariables:
+        if (self.names is None) != (not self.codes):
+            raise ValueError("`names` and `codes` go together")
+        return self
+
+
 class SourceSpec(StrictModel):
     """Where the recordings are and how their files are told apart.
 
@@ -194,11 +134,16 @@ class SourceSpec(StrictModel):
     What a file's own header does not say (text formats) is stated by the other fields. `dimensions_step` states a
     damage of .ts files: their dimensions are not channels but windows of one series, this many samples apart (see
     `eegprep.sources.ts_series`). `only_subjects`, by the files' own names, leaves all others out.
+
+    `variable` names an array of a MATLAB file by its path, such as `EEG.data`; digits count from 1. `{trial}` in it
+    stands for every number that the file has there (`cz_eeg{trial}`, `EEG.stimuli.{trial}`), each a stretch of the
+    recording with that number; `{subject}` for one of the `parts` of a file that holds several people. `scale` times
+    the file's numbers are in `unit`.
     """
 
     kind: Literal["files", "ts", "table", "uci", "bids", "moabb", "mne", "numpy", "matlab"] = "files"
-    files: list[Annotated[str, Field(max_length=500), AfterValidator(_relative)]] = Field(default_factory=list)
-    events_file: Annotated[str, Field(max_length=500), AfterValidator(_relative)] | None = None
+    files: list[FilePattern] = Field(default_factory=list)
+    events_file: FilePattern | None = None
     base: Address | None = None
     index: RemoteFile | None = None
     get: list[RemoteFile] = Field(default_factory=list, max_length=200_000)
@@ -215,10 +160,23 @@ class SourceSpec(StrictModel):
     time_column: Word | None = None
     event_column: Word | None = None
     orientation: Literal["row_per_sample", "row_per_channel"] = "row_per_sample"
-    variable: Word | None = None
+    variable: VariablePath | None = None
+    parts: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    scale: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = 1.0
+    event_variables: EventVariables | None = None
     trial_n_samples: Annotated[int, Field(gt=0)] | None = None
     dimensions_step: Annotated[int, Field(gt=0)] | None = None
     how: Text = ""
+
+    @model_validator(mode="after")
+    def _parts_are_named(self) -> SourceSpec:
+        if (self.parts is not None) != ("{subject}" in (self.variable or "").split(".")):
+            raise ValueError("`parts` says how many {subject} of `variable` there are: both or neither")
+        if self.kind != "matlab" and (self.event_variables or "{" in (self.variable or "")):
+            raise ValueError("`event_variables`, {trial} and {subject} go with `kind: matlab`")
+        if self.scale != 1 and (self.unit is None or self.kind not in ("matlab", "numpy", "table")):
+            raise ValueError("`scale` goes with `unit`, for kinds matlab, numpy and table")
+        return self
 
 
 class SubjectTable(StrictModel):
@@ -312,6 +270,7 @@ class Manifest(StrictModel):
     channels: dict[Word, ChannelRule] = Field(default_factory=dict)
     derivations: Literal["active", "leave_out"] = "active"
     subjects: SubjectTable | None = None
+    trial_values: TrialValues | None = None
     tasks: list[Task] = Field(default_factory=list)
     split: SplitRule = SplitRule()
     recipe: Word | Recipe = "default"
@@ -326,6 +285,18 @@ class Manifest(StrictModel):
             raise ValueError("two tasks have the same name")
         if strange := sorted({k.task for k in self.known_results} - set(names)):
             raise ValueError(f"known_results name tasks that do not exist: {strange}")
+        return self
+
+    @model_validator(mode="after")
+    def _values_exist(self) -> Manifest:
+        if self.trial_values is not None and self.source.kind in ("bids", "moabb", "mne", "uci"):
+            raise ValueError(f"`trial_values` do not go with `kind: {self.source.kind}`, which has its own events")
+        if self.trial_values is not None and self.trial_values.variables and self.source.kind != "matlab":
+            raise ValueError("`trial_values: variables` go with `kind: matlab`")
+        known = set(self.trial_values.names) if self.trial_values is not None else set()
+        for task in self.tasks:
+            if strange := sorted(set(task.trials.values) - known):
+                raise ValueError(f"the task {task.name} takes {strange}, which `trial_values` does not have")
         return self
 
     @property

@@ -8,7 +8,6 @@ trial is a stretch of its own. What leaves: `Decoded`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from eegprep.recording import Stretch
 from eegprep.sources.base import Decoded, SourceChannel, whole
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["described_array", "joined", "read_numpy"]
+__all__ = ["described_array", "described_trials", "read_numpy"]
 
 
 def read_numpy(path: Path, manifest: Manifest) -> Decoded:
@@ -58,6 +57,34 @@ def described_array(
     array: np.ndarray, manifest: Manifest, path: Path, *, format_name: str, labels: list[str] | None = None
 ) -> Decoded:
     """An array of two or three dimensions as the manifest describes it."""
+    array = _oriented(array, manifest, path)
+    stretches = whole(array.shape[-1])
+    if array.ndim == 3:
+        n_trials, n_channels, n_samples = array.shape
+        stretches = tuple(Stretch(start_sample=i * n_samples, n_samples=n_samples) for i in range(n_trials))
+        if labels is not None and len(labels) != n_trials:
+            raise InputError(f"{path.name} has {len(labels)} labels for {n_trials} trials", where=path)
+        array = np.ascontiguousarray(array.transpose(1, 0, 2)).reshape(n_channels, n_trials * n_samples)
+    return _decoded(array, stretches, labels, manifest, format_name)
+
+
+def described_trials(
+    trials: Sequence[tuple[str, np.ndarray]], manifest: Manifest, path: Path, *, format_name: str
+) -> Decoded:
+    """Arrays of two dimensions, one a trial and of any length, each a stretch that is labelled with its number."""
+    arrays = [_oriented(array, manifest, path) for _, array in trials]
+    if any(array.ndim != 2 for array in arrays):
+        raise InputError(f"{path.name} has trials that are no signal", where=path, expected="2 dimensions a trial")
+    stretches: list[Stretch] = []
+    for array in arrays:
+        start = stretches[-1].stop_sample if stretches else 0
+        stretches.append(Stretch(start_sample=start, n_samples=array.shape[1]))
+    labels = [number for number, _ in trials]
+    return _decoded(np.concatenate(arrays, axis=1), tuple(stretches), labels, manifest, format_name)
+
+
+def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
+    """The array with its channels last but one, its samples last."""
     spec = manifest.source
     if spec.sfreq_hz is None or not spec.channels:
         raise UsageError(
@@ -81,33 +108,18 @@ def described_array(
             expected=f"{len(spec.channels)} channels",
             todo="correct `source: channels:` or `source: orientation:`",
         )
-    stretches = whole(array.shape[-1])
-    if array.ndim == 3:
-        n_trials, n_channels, n_samples = array.shape
-        stretches = tuple(Stretch(start_sample=i * n_samples, n_samples=n_samples) for i in range(n_trials))
-        if labels is not None and len(labels) != n_trials:
-            raise InputError(f"{path.name} has {len(labels)} labels for {n_trials} trials", where=path)
-        array = np.ascontiguousarray(array.transpose(1, 0, 2)).reshape(n_channels, n_trials * n_samples)
+    return array
+
+
+def _decoded(
+    signal: np.ndarray, stretches: tuple[Stretch, ...], labels: list[str] | None, manifest: Manifest, format_name: str
+) -> Decoded:
     return Decoded(
         format=format_name,
-        sfreq_hz=spec.sfreq_hz,
-        channels=tuple(SourceChannel(name=n) for n in spec.channels),
-        signal=array,
+        sfreq_hz=manifest.source.sfreq_hz or 0.0,
+        channels=tuple(SourceChannel(name=n) for n in manifest.source.channels),
+        signal=signal,
         stretches=stretches,
         trial_labels=tuple(zip(stretches, labels, strict=True)) if labels and len(labels) == len(stretches) else (),
         reference=manifest.reference,
-    )
-
-
-def joined(parts: Sequence[Decoded]) -> Decoded:
-    """Arrays of the same channels one after another, each a stretch of its own."""
-    stretches: list[Stretch] = []
-    start = 0
-    for part in parts:
-        stretches.append(Stretch(start_sample=start, n_samples=part.signal.shape[1]))
-        start += part.signal.shape[1]
-    return dataclasses.replace(
-        parts[0],
-        signal=np.concatenate([np.asarray(p.signal) for p in parts], axis=1),
-        stretches=tuple(s for s in stretches if s.n_samples),
     )

@@ -38,7 +38,8 @@ MIN_SFREQ_HZ = 32.0
 
 def named_texts(manifest: Manifest) -> frozenset[str]:
     """The event texts that the manifest's tasks name."""
-    return frozenset(text for task in manifest.tasks if task.trials.by == "event" for text in task.trials.labels)
+    rules = [task.trials for task in manifest.tasks if task.trials.by == "event"]
+    return frozenset(text for rule in rules for text in (rule.events if rule.values else rule.labels))
 
 
 def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
@@ -79,8 +80,8 @@ def _stored(left_out: LeftOut, manifest: Manifest) -> LeftOut:
     return dataclasses.replace(left_out, name=_public(name, "unknown", manifest))
 
 
-def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...]) -> SignalLike:
-    factors = np.array([UNITS_TO_UV.get(c.unit, 1.0) for c in channels])[:, None]
+def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...], scale: float) -> SignalLike:
+    factors = np.array([UNITS_TO_UV.get(c.unit, 1.0) * scale for c in channels])[:, None]
     if np.all(factors == 1.0):
         return signal
 
@@ -124,7 +125,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
             todo="correct `source: sfreq_hz:` or leave the file out",
         )
     channels = tuple(_stated(_named(c, manifest), manifest) for c in decoded.channels)
-    signal = _in_uv(decoded.signal, channels)
+    signal = _in_uv(decoded.signal, channels, manifest.source.scale)
     proof = prove_units(channels, signal, decoded.stretches, sfreq_hz=decoded.sfreq_hz, where=where)
     names = named_texts(manifest)
     return SourceRecording(
@@ -139,6 +140,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         format=decoded.format,
         files=_hashes(folder, planned),
         trial_labels=tuple(_labels(decoded, manifest)),
+        trial_values=_values(decoded, planned),
         reference=decoded.reference,
         units_evidence=proof.evidence,
         line_freq_hz=decoded.line_freq_hz,
@@ -155,14 +157,23 @@ def _rate_notes(proof: UnitsProof, sfreq_hz: float) -> tuple[str, ...]:
 
 
 def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:
-    """Labels of epochs: those that tasks know (classes or keys of `labels`), or numbers for regression."""
+    """Labels of epochs: those that tasks know (classes or keys of `labels`), numbers for regression or for values."""
     known: set[str] = set()
-    numbers = False
+    numbers = any(task.trials.by == "trial" and task.trials.values for task in manifest.tasks)
     for task in manifest.tasks:
         if task.trials.by == "trial":
             known |= set(task.classes) | set(task.trials.labels)
             numbers |= task.kind == "regression"
     return [(s, text) for s, text in decoded.trial_labels if text in known or (numbers and is_number(text))]
+
+
+def _values(decoded: Decoded, planned: PlannedRecording) -> dict[str, dict[str, str]]:
+    """By trial number: what the file itself, a table beside it and the manifest say."""
+    rows: dict[str, dict[str, str]] = {}
+    for found in (decoded.trial_values, planned.trial_values):
+        for number, row in found.items():
+            rows.setdefault(number, {}).update(row)
+    return rows
 
 
 def _hashes(folder: Path, planned: PlannedRecording) -> tuple[tuple[str, str], ...]:

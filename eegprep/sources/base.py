@@ -154,6 +154,10 @@ class PlannedRecording:
         What the manifest's subject table says of the subject.
     public_files : tuple of str
         The names of `files` as they may be stored.
+    part : str
+        Which person of a file that holds several, from 1; empty elsewhere.
+    trial_values : mapping of str to mapping of str to str
+        By trial number, from 1: the values that the manifest's `trial_values` list or take from a table.
     """
 
     subject: str
@@ -164,6 +168,8 @@ class PlannedRecording:
     key: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     public_files: tuple[str, ...] = ()
+    part: str = ""
+    trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -180,7 +186,8 @@ class Decoded:
     """What a reader made of one recording, before identity, privacy and proof of the unit.
 
     `signal` is in each channel's own unit as `channels[i].unit` says (file's numbers where it is empty).
-    `events` carry the file's full text; `trial_labels` label the stretches of epoched files.
+    `events` carry the file's full text; `trial_labels` label the stretches of epoched files; `trial_values` are
+    what the file itself says of trials.
     """
 
     format: str
@@ -190,6 +197,7 @@ class Decoded:
     stretches: tuple[Stretch, ...]
     events: tuple[SourceEvent, ...] = ()
     trial_labels: tuple[tuple[Stretch, str], ...] = ()
+    trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reference: str = ""
     line_freq_hz: float | None = None
     left_out: tuple[LeftOut, ...] = ()
@@ -211,7 +219,9 @@ class SourceRecording:
     files : tuple of (str, str)
         Public name and SHA-256 of every file that was read.
     trial_labels : tuple of (Stretch, str)
-        Epoched files: the label of each stretch.
+        Epoched files: the label of each stretch, or its number where values go by it.
+    trial_values : mapping of str to mapping of str to str
+        By trial number, from 1: the values that the manifest's `trial_values` name, and no others.
     units_evidence : str
         Why the signal is believed to be in microvolt.
     left_out : tuple of LeftOut
@@ -231,6 +241,7 @@ class SourceRecording:
     format: str
     files: tuple[tuple[str, str], ...]
     trial_labels: tuple[tuple[Stretch, str], ...] = ()
+    trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reference: str = ""
     units_evidence: str = ""
     line_freq_hz: float | None = None

@@ -25,7 +25,6 @@ _DESCRIBED = {
     "ts": ("ts", "read_ts"),
     "table": ("table", "read_described_table"),
     "numpy": ("arrays", "read_numpy"),
-    "matlab": ("matlab_signal", "read_matlab"),
 }
 
 #: Formats whose readers unpack gzip by themselves.
@@ -42,8 +41,8 @@ _OWN = {
 }
 
 
-def decode_file(path: Path, manifest: Manifest) -> Decoded:
-    """Read one file by the reader that its first bytes call for.
+def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
+    """Read one file by the reader that its first bytes call for, or one person's `part` of it.
 
     Raises
     ------
@@ -54,6 +53,10 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
         raise InputError(f"{path.name} is not there", where=path)
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path.name} is empty", where=path, found="0 bytes", todo="copy the file again")
+    if manifest.source.kind == "matlab":
+        from eegprep.sources.matlab_signal import read_matlab
+
+        return read_matlab(path, manifest, part=part)
     described = _DESCRIBED.get(manifest.source.kind)
     if described is not None:
         module, function = described

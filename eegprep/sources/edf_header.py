@@ -6,6 +6,7 @@ identification, start date, transducer and prefilter texts are skipped, never de
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,6 +135,10 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
     n_record_bytes = sample_bytes * sum(s.samples_per_record for s in signals)
     n_present = (n_file - n_header) // n_record_bytes
     notes: list[str] = []
+    if bdf and not signals[-1].label:
+        # BioSemi's last signal is always Status; some recordings lost its name
+        signals = (*signals[:-1], dataclasses.replace(signals[-1], label="Status"))
+        notes.append("the last signal has no name and is taken for Status")
     if n_records < 0:
         n_records = n_present
         notes.append("the header leaves the number of records open; counted from the file's size")

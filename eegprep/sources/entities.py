@@ -6,7 +6,6 @@ unique keys, sorted. Two groups with the same entities are an error of the manif
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import PlannedRecording
 from eegprep.sources.privacy import clean_entity, has_date, pseudonym
+from eegprep.sources.side_table import named_columns
 
 __all__ = ["Group", "plan_groups", "subject_attributes"]
 
@@ -23,13 +23,16 @@ __all__ = ["Group", "plan_groups", "subject_attributes"]
 class Group:
     """The files of one recording, the one to open first, and what their paths name.
 
-    `implicit` marks entities that were guessed from paths: they may be anything, so all become pseudonyms.
+    `implicit` marks entities that were guessed from paths: they may be anything, so all become pseudonyms. `part` is
+    one person of a file that holds several.
     """
 
     files: tuple[str, ...]
     entities: Mapping[str, str]
     implicit: bool = False
     extra: Mapping[str, str] = field(default_factory=dict)
+    part: str = ""
+    trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, str]]:
@@ -37,26 +40,13 @@ def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, 
     table = manifest.subjects
     if table is None:
         return {}
-    path = folder / table.file
-    if not path.is_file():
-        raise UsageError(
-            f"the subject table of {manifest.name} is not there", where=path, todo="fetch it beside the recordings"
-        )
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
-        reader = csv.DictReader(handle, delimiter=table.separator)
-        columns = [c.strip() for c in reader.fieldnames or []]
-        reader.fieldnames = columns
-        wanted = {table.id_column, *table.attributes.values()}
-        if missing := sorted(wanted - set(columns)):
-            raise UsageError(
-                f"the subject table of {manifest.name} lacks columns", where=path, found=columns, expected=missing
-            )
-        return {
-            (row[table.id_column] or "").strip(): {
-                name: (row[column] or "").strip() for name, column in table.attributes.items()
-            }
-            for row in reader
-        }
+    rows = named_columns(
+        folder / table.file,
+        table.separator,
+        {table.id_column, *table.attributes.values()},
+        f"the subject table of {manifest.name}",
+    )
+    return {row[table.id_column]: {name: row[column] for name, column in table.attributes.items()} for row in rows}
 
 
 def plan_groups(manifest: Manifest, folder: Path, groups: Iterable[Group]) -> list[PlannedRecording]:
@@ -95,6 +85,8 @@ def plan_groups(manifest: Manifest, folder: Path, groups: Iterable[Group]) -> li
             n_bytes=sum(_size(folder / f) for f in group.files),
             key=key,
             attributes=attributes,
+            part=group.part,
+            trial_values=group.trial_values,
             public_files=tuple(_public(manifest, key, f, i, group.implicit) for i, f in enumerate(group.files)),
         )
     return [planned[key] for key in sorted(planned)]

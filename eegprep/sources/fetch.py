@@ -147,7 +147,9 @@ def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener:
     if index is None:
         return []
     _fetch_one(manifest, index, folder, {}, progress, opener)
-    patterns = [compile_pattern(p) for p in (*source.files, *([source.events_file] if source.events_file else []))]
+    table = manifest.trial_values.table if manifest.trial_values is not None else None
+    also = [source.events_file, table.file if table is not None else None]
+    patterns = [compile_pattern(p) for p in (*source.files, *filter(None, also))]
     beside = {manifest.subjects.file} if manifest.subjects is not None else set()
     found = []
     with (folder / index.path).open(encoding="utf-8", errors="replace") as lines:

@@ -8,6 +8,7 @@ signature or suffix is that of a recording is planned; what is not is listed by 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from eegprep.sources.events_file import belonging, events_files, with_events
 from eegprep.sources.implicit import guess_entities
 from eegprep.sources.matlab import holds_structure
 from eegprep.sources.patterns import compile_pattern, match, walk
+from eegprep.sources.trial_values import ValuesOfTrials
 from eegprep.sources.uci import group_of
 
 __all__ = ["FilesSource"]
@@ -77,7 +79,7 @@ class FilesSource:
             from eegprep.sources.table import read_electrode_files
 
             return read_electrode_files(paths, self._channels[planned.key], self.manifest)
-        decoded = decode_file(paths[0], self.manifest)
+        decoded = decode_file(paths[0], self.manifest, part=planned.part)
         pattern = self.manifest.source.events_file
         for path in events_files(pattern, planned.files[1:]).values() if pattern else ():
             decoded = with_events(decoded, self.folder / path)
@@ -95,7 +97,8 @@ class FilesSource:
             if patterns:
                 entities = match(patterns, path)
                 chosen_subjects = self.manifest.source.only_subjects
-                if entities is not None and chosen_subjects and entities.get("subject") not in chosen_subjects:
+                known = entities is not None and self.manifest.source.parts is None
+                if known and chosen_subjects and (entities or {}).get("subject") not in chosen_subjects:
                     self._skip(path, "not_in_subset", "the manifest chooses other subjects")
                 elif entities is not None:
                     if self.manifest.source.kind == "ts" and "run" in entities:
@@ -113,7 +116,7 @@ class FilesSource:
                 todo="fetch the data set, or give its folder with --source",
             )
         events = events_files(self.manifest.source.events_file, paths) if self.manifest.source.events_file else {}
-        groups = self._groups(chosen, events)
+        groups = self._with_values(self._in_parts(self._groups(chosen, events)), paths)
         planned = plan_groups(self.manifest, self.folder, groups)
         taken = {path for path, _, _ in chosen}
         beside = {f: p.files[0] for p in planned for f in p.files[1:] if f in paths and f not in taken}
@@ -145,6 +148,31 @@ class FilesSource:
                 entities["channels"] = known + channel
             groups[key] = Group(files=files, entities=entities, implicit=implicit, extra=extra)
         return list(groups.values())
+
+    def _in_parts(self, groups: list[Group]) -> list[Group]:
+        """One group a person, where a file holds several."""
+        parts = self.manifest.source.parts
+        if parts is None:
+            return groups
+        numbers = [str(number) for number in range(1, parts + 1)]
+        chosen = self.manifest.source.only_subjects or numbers
+        return [
+            dataclasses.replace(g, entities={**g.entities, "subject": number}, part=number)
+            for g in groups
+            for number in numbers
+            if number in chosen
+        ]
+
+    def _with_values(self, groups: list[Group], paths: list[str]) -> list[Group]:
+        """Every group with what is known of its trials, and the tables that say so among its files."""
+        if self.manifest.trial_values is None:
+            return groups
+        values = ValuesOfTrials(self.manifest, self.folder, paths)
+        out = []
+        for group in groups:
+            rows, tables = values.of(group.entities)
+            out.append(dataclasses.replace(group, files=(*group.files, *tables), trial_values=rows))
+        return out
 
     def _is_recording(self, path: str) -> bool:
         full = self.folder / path

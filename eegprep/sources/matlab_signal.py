@@ -2,11 +2,13 @@
 
 What enters: a path and the manifest. A FieldTrip structure (fields `trial`, `label`, `fsample` or `time`) says itself
 what it is; each of its trials is a stretch, labelled with the first column of `trialinfo`. Anything else is an
-array that the manifest describes, named by `source: variable:` (`EEG.data` for a field). What leaves: `Decoded`.
+array that the manifest describes, named by `source: variable:` (`EEG.data` for a field), with the events and labels
+that stand in other variables of the same file. What leaves: `Decoded`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ import numpy as np
 from eegprep.errors import InputError, UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import Stretch
-from eegprep.sources.arrays import described_array, joined
+from eegprep.sources.arrays import described_array, described_trials
 from eegprep.sources.base import Decoded, SourceChannel
 from eegprep.sources.matlab import variable_names
-from eegprep.sources.privacy import clean_message
+from eegprep.sources.matlab_labels import variable_events, variable_values
+from eegprep.sources.matlab_paths import numbered_at
 from eegprep.sources.unit_names import unit_of
 
 __all__ = ["read_matlab"]
@@ -27,47 +30,49 @@ _MAX_RATE_ERROR = 0.01
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 
 
-def _load(path: Path, name: str) -> Any:
-    from pymatreader import read_mat
+def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "") -> Decoded:
+    """Read one file, or one person's part of it.
 
-    try:
-        return read_mat(str(path), variable_names=[name])[name]
-    except Exception as error:  # the library raises anything on damaged files; all of it means the same here
-        raise InputError(
-            f"{path.name} can't be read as a MATLAB file", where=path, found=clean_message(error), todo="get it again"
-        ) from error
-
-
-def read_matlab(path: Path, manifest: Manifest | None = None) -> Decoded:
-    """Read one file. Raises UsageError where a plain array is not described, InputError on damage."""
+    Raises UsageError where a plain array is not described, InputError on damage.
+    """
     names = sorted(n for n in variable_names(path) if not n.startswith(("#", "__")))
-    wanted = manifest.source.variable if manifest is not None else None
-    top, *fields = wanted.split(".") if wanted else [names[0] if len(names) == 1 else ""]
-    if top not in names:
+    spec = manifest.source if manifest is not None else None
+    wanted = spec.variable if spec is not None else None
+    variable = wanted or (names[0] if len(names) == 1 else "")
+    found = numbered_at(path, variable, subject=part, parts=spec.parts if spec is not None else None)
+    if not found:
         raise UsageError(
             f"the manifest has to name the variable of {path.name}",
             found=", ".join(names[:20]),
-            expected="`source: variable:`",
+            expected="`source: variable:`" if wanted is None else f"a variable that fits {wanted!r}",
         )
-    value = _load(path, top)
-    for field in fields:
-        if not isinstance(value, dict) or field not in value:
-            raise InputError(f"{path.name}: {top} has no field {field!r}", where=path)
-        value = value[field]
+    value = found[0][1]
     if isinstance(value, dict) and {"trial", "label"} <= set(value):
         return _fieldtrip(value, path)
     if manifest is not None and isinstance(value, list) and value:
         # a cell array of matrices: trials
-        return joined([described_array(np.asarray(v), manifest, path, format_name="matlab") for v in value])
-    if manifest is None or not isinstance(value, np.ndarray):
+        found = [(str(number), np.asarray(v)) for number, v in enumerate(value, 1)]
+    if manifest is None or not all(isinstance(v, np.ndarray) for _, v in found):
         raise InputError(
             f"{path.name} holds no FieldTrip structure",
             where=path,
-            found=f"{top}: {type(value).__name__}",
+            found=f"{variable}: {type(value).__name__}",
             expected="a structure with trial, label and fsample, or an array that a manifest describes",
             todo="write a manifest with `source: kind: matlab` and `variable:`",
         )
-    return described_array(value, manifest, path, format_name="matlab")
+    if "{trial}" in variable or isinstance(value, list):
+        decoded = described_trials(found, manifest, path, format_name="matlab")
+        if isinstance(value, list) and manifest.trial_values is None:
+            decoded = dataclasses.replace(decoded, trial_labels=())  # numbers mean something to a table only
+    else:
+        n_trials = len(value) if value.ndim == 3 and manifest.trial_values is not None else 0
+        labels = [str(number) for number in range(1, n_trials + 1)] or None
+        decoded = described_array(value, manifest, path, format_name="matlab", labels=labels)
+    return dataclasses.replace(
+        decoded,
+        events=variable_events(path, manifest, decoded.signal.shape[1]),
+        trial_values=variable_values(path, manifest, part),
+    )
 
 
 def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:

@@ -174,7 +174,9 @@ class MOABBSource:
             try:
                 with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _no_waiting(self.dataset):
                     warnings.simplefilter("ignore")
-                    data = self.dataset.get_data(subjects=[number])[number]
+                    # MOABB's default step would add a copy of every event, moved by the start of its interval
+                    as_read = importlib.import_module("moabb.datasets.preprocessing").FixedPipeline([])
+                    data = self.dataset.get_data(subjects=[number], process_pipeline=as_read)[number]
             except Exception as error:  # what a download or a foreign reader raises is not limited to one class
                 raise InputError(
                     f"MOABB can't give subject {subject} of {self.manifest.source.code}",

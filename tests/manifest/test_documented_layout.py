@@ -1,30 +1,25 @@
-"""Data sets that are not at hand: small files of the documented layout are planned, read and mapped as promised."""
+"""Every data set of the catalogue is ingested from small files of its documented layout, as its manifest promises."""
 
 from __future__ import annotations
 
-import numpy as np
+import shutil
+
 import pytest
-from edfio import Edf, EdfAnnotation, EdfSignal
 
 from eegprep.electrodes import Vocabulary, resolve_all
 from eegprep.electrodes.resolve import NamedChannel
-from eegprep.manifest import catalogue
+from eegprep.ingest import ingest
+from eegprep.manifest import catalogue, find_manifest
 from eegprep.sources import open_source
+from eegprep.store import Store
 
-DESCRIBED = [m for m in catalogue() if m.source.channels and m.source.kind != "ts"]
+ALL = catalogue()
+FILES = [m.name for m in ALL if m.source.kind != "moabb"]
+DESCRIBED = [m for m in ALL if m.source.channels and m.source.kind != "ts"]
 
-# A path as each data set has it, and the entities that its parts mean.
-PATHS = {
-    "sleep_edf": ("sleep-cassette/SC4011E0-PSG.edf", "01", "1", ""),
-    "hmc": ("recordings/SN001.edf", "001", "", ""),
-    "chbmit": ("chb17/chb17a_03.edf", "17", "", "17a_03"),
-    "siena": ("PN00/PN00-1.edf", "00", "", "1"),
-    "tuab": ("edf/train/abnormal/01_tcp_ar/aaaaaaaq_s004_t000.edf", "aaaaaaaq", "abnormal", "s004_t000"),
-}
-EVENTS = {
-    "sleep_edf": ("sleep-cassette/SC4011EC-Hypnogram.edf", "Sleep stage R"),
-    "hmc": ("recordings/SN001_sleepscoring.edf", "Sleep stage N2"),
-}
+
+def test_every_data_set_has_a_layout(layouts):
+    assert sorted(layouts.LAYOUTS) == FILES
 
 
 @pytest.mark.parametrize("manifest", DESCRIBED, ids=[m.name for m in DESCRIBED])
@@ -36,45 +31,45 @@ def test_the_described_channels_give_the_expected_number_of_electrodes(manifest)
     assert manifest.expect.channels in (None, len(electrodes))
 
 
-@pytest.mark.parametrize("name", sorted(PATHS))
-def test_files_of_the_documented_layout_are_read(name, tmp_path):
-    manifest = next(m for m in DESCRIBED if m.name == name)
-    path, subject, session, run = PATHS[name]
-    sfreq_hz = int(manifest.expect.sfreq_hz or 256)
-    rng = np.random.default_rng(0)
-    # EDF holds 16 characters a label
-    labels = [c.removesuffix("-0").removesuffix("-1")[:16] for c in manifest.source.channels]
-    signals = [
-        EdfSignal(rng.normal(0, 20, sfreq_hz * 60), sfreq_hz, label=label, physical_dimension="uV") for label in labels
-    ]
-    file = tmp_path / path
-    file.parent.mkdir(parents=True)
-    Edf(signals).write(file)
-    if name in EVENTS:
-        events, text = EVENTS[name]
-        Edf([], annotations=[EdfAnnotation(0, 30, text)]).write(tmp_path / events)
-    source = open_source(manifest, tmp_path)
-    (planned,) = source.plan()
-    assert (planned.subject, planned.session, planned.run) == (subject, session, run)
-    recording = source.read(planned)
-    assert recording.sfreq_hz == sfreq_hz
-    found = resolve_all(Vocabulary.base(), recording.channels, rules=manifest.channels)
-    electrodes = [r.electrode for r in found if r.electrode is not None]
-    assert manifest.expect.channels in (None, len(electrodes))
-    assert [e.text for e in recording.events] == ([EVENTS[name][1]] if name in EVENTS else [])
-    if name in EVENTS:
-        assert EVENTS[name][1] in manifest.tasks[0].trials.labels
+@pytest.mark.parametrize("name", FILES)
+def test_files_of_the_documented_layout_give_what_the_manifest_promises(layouts, name, tmp_path):
+    layout, manifest = layouts.LAYOUTS[name], find_manifest(name)
+    (tmp_path / "raw").mkdir()
+    layout.write(tmp_path / "raw")
+    planned = open_source(manifest, tmp_path / "raw").plan()
+    assert len(planned) == layout.recordings
+    assert (planned[0].subject, planned[0].session, planned[0].run) == layout.identity
+    summary = ingest(manifest, tmp_path / "raw", tmp_path / "store", workers=0, partial=True)
+    assert not summary.failed
+    infos = Store.open(tmp_path / "store").infos()
+    assert len(infos) == layout.recordings
+    assert {manifest.expect.channels or len(i.electrodes) for i in infos} == {len(i.electrodes) for i in infos}
+    assert all(manifest.expect.sfreq_hz in (None, i.source_sfreq_hz) for i in infos)
+    found = layouts.counted([(t.task, t.label) for i in infos for t in i.trials])
+    assert {task: found.get(task) for task in layout.trials} == layout.trials
+    assert {t.name for t in manifest.tasks} == set(found)
 
 
-def test_stew_tables_of_the_documented_layout_are_read(tmp_path):
-    manifest = next(m for m in DESCRIBED if m.name == "stew")
-    values = 4200 + np.random.default_rng(0).normal(0, 20, (1280, 14))
-    for state in ("lo", "hi"):
-        np.savetxt(tmp_path / f"sub07_{state}.txt", values, fmt="%.7e", delimiter="  ")
-    source = open_source(manifest, tmp_path)
-    planned = source.plan()
-    assert [(p.subject, p.run) for p in planned] == [("07", "hi"), ("07", "lo")]
-    recording = source.read(planned[0])
-    assert recording.n_samples == 1280
-    assert [c.name for c in recording.channels] == manifest.source.channels
-    np.testing.assert_allclose(np.asarray(recording.signal)[0], values[:, 0], rtol=1e-6)
+SOME_FILES = {
+    "eegmat": (["Subject03_1.edf", "Subject03_2.edf", "subject-info.csv"], {"mental_arithmetic": 30}),
+    "eegmmidb": (["S001R03.edf", "S001R04.edf"], {"moved_fist": 15, "imagined_fist": 15}),
+    "guinea_bissau": (["signal-4.csv.gz", "metadata_guineabissau.csv"], {"epilepsy": 74, "eyes_closed_open": 71}),
+    "ssvep_exo": (["subject05"], {"ssvep_frequency": 64}),
+    "uci_alcohol": (["co2a0000364"], {"alcoholism": 30, "picture": 30}),
+}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", sorted(SOME_FILES))
+def test_real_files_give_what_the_manifest_promises(name, tmp_path, data_dir):
+    manifest, (files, trials) = find_manifest(name), SOME_FILES[name]
+    for file in files:
+        source, target = data_dir / name / file, tmp_path / "raw" / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    summary = ingest(manifest, tmp_path / "raw", tmp_path / "store", workers=0, partial=True)
+    assert not summary.failed
+    infos = Store.open(tmp_path / "store").infos()
+    assert {len(i.electrodes) for i in infos} == {manifest.expect.channels}
+    assert all(manifest.expect.sfreq_hz in (None, i.source_sfreq_hz) for i in infos)
+    assert dict(summary.trials) == trials

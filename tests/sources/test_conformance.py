@@ -217,7 +217,7 @@ def stand_in_moabb(made, names, monkeypatch: pytest.MonkeyPatch) -> None:
         paradigm = "imagery"
         doi = None
 
-        def get_data(self, subjects):
+        def get_data(self, subjects, process_pipeline=None):
             return {s: {"0train": {"0": raw_of(made, names, seed=s)}} for s in subjects}
 
     StandIn.__name__ = "Stand_In"

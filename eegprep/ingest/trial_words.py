@@ -1,0 +1,38 @@
+"""The word of a trial: its values, numbers made words by levels, joined, and translated by the task's labels."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping
+
+from eegprep.manifest.tasks import Level, TrialRule
+
+__all__ = ["word_of_trial"]
+
+
+def word_of_trial(rule: TrialRule, values: Mapping[str, Mapping[str, str]], text: str) -> str:
+    """The label of one trial, as the task's classes have it; empty where a value is not known.
+
+    Parameters
+    ----------
+    values : mapping
+        By trial number.
+    text : str
+        The trial's number where the rule takes `values`, else the label that the file gives it.
+    """
+    if not rule.values:
+        return rule.labels.get(text, text)
+    row = values.get(text, {})
+    words = [_word(row.get(name, ""), rule.levels.get(name)) for name in rule.values]
+    word = " ".join(words) if all(words) else ""
+    return rule.labels.get(word, word)
+
+
+def _word(value: str, level: Level | None) -> str:
+    if level is None:
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    return level.words[bisect.bisect_right(level.at, number)] if number == number else ""

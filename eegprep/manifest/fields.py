@@ -1,0 +1,76 @@
+"""The kinds of values that stand in manifests, recipes and locks, each checked and bounded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = [
+    "Address",
+    "FilePattern",
+    "Hz",
+    "Name",
+    "PositiveSeconds",
+    "RelativePath",
+    "Seconds",
+    "Sha256",
+    "StrictModel",
+    "Text",
+    "VariablePath",
+    "WholeNumber",
+    "Word",
+]
+
+
+def _relative(path: str) -> str:
+    pure = PurePosixPath(path)
+    windows = "\\" in path or re.match(r"[A-Za-z]:", path)
+    control = any(ord(c) < 32 for c in path)
+    if not path or pure.is_absolute() or ".." in pure.parts or windows or control or path.startswith("~"):
+        raise ValueError("must be a relative path inside the data set's folder, with '/' and without '..'")
+    return path
+
+
+def _address(url: str) -> str:
+    if not re.fullmatch(r"(https|s3|hf)://[^\s\x00-\x1f]+", url):
+        raise ValueError("must be an https://, s3:// or hf:// address")
+    return url
+
+
+def _variable(path: str) -> str:
+    parts = path.split(".")
+    if not all(re.fullmatch(r"\{(subject|trial)\}|[A-Za-z0-9_]+", p) for p in parts[1:]):
+        raise ValueError("must be names of variables and fields, joined by '.', such as EEG.data")
+    if not re.fullmatch(r"[A-Za-z0-9_]*\*?[A-Za-z0-9_]*(\{trial\})?[A-Za-z0-9_]*", parts[0]) or not parts[0]:
+        raise ValueError("must begin with a variable's name, in which {trial} and one * may stand")
+    if "*" in parts[0] and "{trial}" not in parts[0]:
+        raise ValueError("`*` goes with {trial}, as in *_eeg{trial}")
+    if path.count("{trial}") > 1 or path.count("{subject}") > 1:
+        raise ValueError("{trial} and {subject} may stand once")
+    return path
+
+
+def whole_number(value: object) -> object:
+    """Digits as text become an int: the YAML reader keeps all scalars as text, and `Literal` does not convert."""
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
+
+
+WholeNumber = BeforeValidator(whole_number)
+Text = Annotated[str, Field(max_length=4000)]
+Word = Annotated[str, Field(min_length=1, max_length=200)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,62}$")]
+RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(_relative)]
+FilePattern = Annotated[str, Field(max_length=500), AfterValidator(_relative)]
+Address = Annotated[str, Field(max_length=2000), AfterValidator(_address)]
+VariablePath = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_variable)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Hz = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=-86400, le=864000, allow_inf_nan=False)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=864000, allow_inf_nan=False)]
+
+
+class StrictModel(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)

@@ -1,0 +1,112 @@
+"""Tasks: a name and its classes, and the rule that says which windows of which recordings are its trials."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from eegprep.manifest.fields import Name, PositiveSeconds, Seconds, StrictModel, Text, Word
+
+__all__ = ["Interval", "Level", "Task", "TrialRule"]
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Interval(StrictModel):
+    """A part of a recording that has one label."""
+
+    label: Word
+    from_s: Seconds = 0.0
+    to_s: Seconds | None = None
+
+
+class Level(StrictModel):
+    """Words for a number: `words` has one more entry than `at`; a number that lies on a border gets the upper word."""
+
+    at: Annotated[list[Number], Field(min_length=1, max_length=100)]
+    words: list[Word]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Level:
+        if self.at != sorted(set(self.at)):
+            raise ValueError("`at` takes borders in ascending order")
+        if len(self.words) != len(self.at) + 1:
+            raise ValueError(f"{len(self.at)} borders need {len(self.at) + 1} `words`")
+        return self
+
+
+class TrialRule(StrictModel):
+    """How trials come out of a recording.
+
+    `by: event` cuts one trial per event whose text is a key of `labels`; `by: run`, `by: session` and
+    `by: attribute` label whole recordings by their entity or by an attribute of the subject table; `by: trial`
+    takes the labels of an epoched file; `by: interval` takes the intervals given for the value of an attribute
+    (or for `*`), where `session` and `run` count as attributes. A recording or interval that is longer than
+    `length_s` is cut into windows `stride_s` apart, and so is an event, as long as it lasts: by itself, or `lasts_s`
+    seconds where that is stated.
+
+    With `values`, the label of a trial comes from the manifest's `trial_values` by the trial's number: that which the
+    file gives it (`by: trial`), or its place among the recording's `events` (`by: event`). The words of several values
+    are joined by a blank, numbers becoming words by `levels`, and go through `labels` where that is given.
+    """
+
+    by: Literal["event", "run", "session", "attribute", "trial", "interval"]
+    labels: dict[Word, Word] = Field(default_factory=dict)
+    attribute: Word | None = None
+    intervals: dict[Word, list[Interval]] = Field(default_factory=dict)
+    events: list[Word] = Field(default_factory=list)
+    values: list[Word] = Field(default_factory=list)
+    levels: dict[Word, Level] = Field(default_factory=dict)
+    runs: list[str] | None = None
+    offset_s: Seconds = 0.0
+    length_s: PositiveSeconds | None = None
+    stride_s: PositiveSeconds | None = None
+    lasts_s: PositiveSeconds | None = None
+    from_s: Seconds = 0.0
+    to_s: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> TrialRule:
+        if self.by in ("attribute", "interval") and self.attribute is None and "*" not in self.intervals:
+            raise ValueError(f"`by: {self.by}` needs `attribute`")
+        if self.by == "interval" and not self.intervals:
+            raise ValueError("`by: interval` needs `intervals`")
+        if self.by in ("event", "run", "session") and not self.labels and not self.values:
+            raise ValueError(f"`by: {self.by}` needs `labels`: the source's words to this task's classes")
+        if self.by == "event" and self.length_s is None:
+            raise ValueError("`by: event` needs `length_s`")
+        return self
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> TrialRule:
+        if self.values and self.by not in ("event", "trial"):
+            raise ValueError(f"`values` go with `by: event` and `by: trial`, not with `by: {self.by}`")
+        if bool(self.events) != (self.by == "event" and bool(self.values)):
+            raise ValueError("`events`, the texts that mark a trial, go with `by: event` and `values`")
+        if self.lasts_s is not None and (self.by != "event" or self.stride_s is None):
+            raise ValueError("`lasts_s` goes with `by: event` and `stride_s`")
+        if strange := sorted(set(self.levels) - set(self.values)):
+            raise ValueError(f"`levels` are given for {strange}, which `values` does not name")
+        return self
+
+
+class Task(StrictModel):
+    """A name, its classes, and where its trials come from. `kind: regression` takes numbers as labels."""
+
+    name: Name
+    kind: Literal["classification", "regression"] = "classification"
+    description: Text = ""
+    classes: list[Word] = Field(default_factory=list)
+    trials: TrialRule
+
+    @model_validator(mode="after")
+    def _labels_are_classes(self) -> Task:
+        if self.kind == "regression":
+            return self
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise ValueError("a classification task needs two or more different `classes`")
+        used = set(self.trials.labels.values()) | {i.label for v in self.trials.intervals.values() for i in v}
+        if strange := sorted(used - set(self.classes)):
+            raise ValueError(f"labels {strange} are not among `classes` {self.classes}")
+        return self

@@ -1,0 +1,73 @@
+"""What is known of every trial apart from the signal: ratings, stimuli, classes, by the trial's number.
+
+Many data sets keep their labels in a table beside the recordings, in an array of the recording's own file, or in their
+documentation alone. A manifest names the place; tasks then take a trial's label from there by its number, from 1.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from eegprep.manifest.fields import FilePattern, StrictModel, VariablePath, Word
+
+__all__ = ["ListedValues", "TrialTable", "TrialValues", "TrialVariable"]
+
+
+class TrialTable(StrictModel):
+    """A CSV or TSV with one row a trial; no column is read but those named here.
+
+    `file` is a pattern as in `source: files:`; where it names entities, each recording has a table of its own.
+    `trial` is the column of the trial's number; without it rows count from 1. `match` says in which columns the
+    recording's subject, session or run stand, for a table of many recordings. Digits are compared as numbers there: the
+    file's `01` is the table's `1`.
+    """
+
+    file: FilePattern
+    separator: Annotated[str, Field(max_length=4)] = ","
+    trial: Word | None = None
+    match: dict[Literal["subject", "session", "run"], Word] = Field(default_factory=dict)
+    columns: Annotated[dict[Word, Word], Field(min_length=1)]
+
+
+class TrialVariable(StrictModel):
+    """An array of the recording's own MATLAB file: one entry a trial, or one row of which `column` (from 1) counts."""
+
+    variable: VariablePath
+    column: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+
+class ListedValues(StrictModel):
+    """Values that stand in the documentation alone, in the order of the trials: by session or run, or for `*`."""
+
+    by: Literal["session", "run"] | None = None
+    of: Annotated[dict[Word, Annotated[list[Word], Field(max_length=100_000)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _keyed(self) -> ListedValues:
+        if self.by is None and set(self.of) != {"*"}:
+            raise ValueError("without `by`, values are listed for `*`")
+        return self
+
+
+class TrialValues(StrictModel):
+    """Named values of every trial, from any of three places; see the module."""
+
+    table: TrialTable | None = None
+    variables: dict[Word, TrialVariable] = Field(default_factory=dict)
+    listed: dict[Word, ListedValues] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _named_once(self) -> TrialValues:
+        names = self.names
+        if len(set(names)) != len(names):
+            raise ValueError("two values have the same name")
+        if not names:
+            raise ValueError("needs `table`, `variables` or `listed`")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that tasks may use under `values`."""
+        return (*(self.table.columns if self.table else ()), *self.variables, *self.listed)

@@ -1,0 +1,44 @@
+"""Tables beside the recordings (CSV, TSV): only the columns that the manifest names are ever read."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection
+from pathlib import Path
+
+from eegprep.errors import UsageError
+
+__all__ = ["named_columns"]
+
+_MAX_BYTES = 256 << 20
+
+
+def named_columns(path: Path, separator: str, columns: Collection[str], what: str) -> list[dict[str, str]]:
+    """The rows of a table, with these columns alone.
+
+    Parameters
+    ----------
+    what : str
+        What the table is, for messages.
+
+    Raises
+    ------
+    UsageError
+        The table is absent, too large, or lacks a column.
+    """
+    if not path.is_file():
+        raise UsageError(f"{what} is not there", where=path, todo="fetch it beside the recordings")
+    size = path.stat().st_size
+    if size > _MAX_BYTES:
+        raise UsageError(f"{what} is too large", where=path, found=f"{size} bytes", expected=f"{_MAX_BYTES} at most")
+    wanted = sorted(set(columns))
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
+        reader = csv.DictReader(handle, delimiter=separator)
+        try:
+            found = [c.strip() for c in reader.fieldnames or []]
+            reader.fieldnames = found
+            if missing := [c for c in wanted if c not in found]:
+                raise UsageError(f"{what} lacks columns", where=path, found=found, expected=missing)
+            return [{c: (row[c] or "").strip() for c in wanted} for row in reader]
+        except csv.Error as error:
+            raise UsageError(f"{what} is no table", where=path, found=error) from error
