@@ -35,6 +35,8 @@ from eegprep.shards.quantise import quantise, scale_for
 from eegprep.steps import lay_out, plan_chain, standardise
 
 SFREQ_HZ = 512.0
+# What `--json` writes, and `peak_mib_24h`.
+KEYS = ("ratio_one_core", "ratio_two_cores", "max_abs_difference_uv", "max_difference_steps")
 STEPS: list[dict[str, Any]] = [
     {"step": "remove_offset"},
     {"step": "band_pass", "low_hz": 0.1, "high_hz": 75.0},
@@ -206,7 +208,8 @@ def main() -> None:
             f"peak {result[f'peak_mib_{options.hours:g}h']:.0f} MiB"
         )
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        kept = {k: v for k, v in result.items() if k in KEYS or k.startswith("peak_mib_")}
+        options.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

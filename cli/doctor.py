@@ -33,6 +33,8 @@ EXTRAS = {
     "cloud": ("s3fs", "aiohttp", "requests"),
     "cluster": ("dask", "distributed", "dask-jobqueue"),
     "hub": ("huggingface_hub", "mlcroissant"),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+    "stream": ("pylsl",),
     "baselines": ("pyriemann", "braindecode"),
 }
 VARIABLES = ("EEGPT_DATA", "EEGPT_CACHE", "EEGPT_CACHE_BYTES", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Table = Annotated[
-    Path | None, typer.Option("--vocabulary", help="A vocabulary in Parquet; the shipped one by default.")
+    Path | None, typer.Option("--vocabulary", help="A lab's vocabulary (.parquet, or rows to add in .tsv or .csv).")
 ]
 
 
@@ -26,9 +26,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _vocabulary(path: Path | None) -> Vocabulary:
-    from eegprep.electrodes import Vocabulary
+    from eegprep.electrodes import load_vocabulary
 
-    return Vocabulary.base() if path is None else Vocabulary.from_parquet(path)
+    return load_vocabulary(path)
 
 
 def list_electrodes(vocabulary: Table = None, json_output: Json = False) -> None:
@@ -95,10 +95,10 @@ def merge(
     import json
     import sys
 
-    from eegprep.electrodes import Vocabulary
+    from eegprep.electrodes import load_vocabulary
     from eegprep.electrodes.merge import merge as unite
 
-    merged = unite(Vocabulary.from_parquet(first), Vocabulary.from_parquet(second))
+    merged = unite(load_vocabulary(first), load_vocabulary(second))
     if not merged.conflicts:
         merged.vocabulary.to_parquet(out)
     if json_output:

@@ -16,7 +16,13 @@ another distribution called 'eegprep' (version {version}) is installed in this e
             python -m pip uninstall eegprep; python -m pip install --force-reinstall --no-deps eegpt"""
 
 # What only an extra installs, by the name that is imported.
-EXTRAS = {"torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines"}
+EXTRAS = {
+    "torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines",
+    "huggingface_hub": "hub", "moabb": "moabb", "onnxscript": "export", "pylsl": "stream",
+}  # fmt: skip
+
+# 128 and the number of SIGINT, as shells have it.
+INTERRUPTED = 130
 
 # What the operating system refuses and a user can put right; any other OSError is ours and shows its traceback.
 TO_DO = {
@@ -52,9 +58,12 @@ def run(app: Callable[[], object]) -> None:
             print(json.dumps({"exit_code": error.exit_code, **error.as_dict()}, ensure_ascii=False))
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        # typer turns Ctrl-C into an exit of its own, without a word
+        if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
+            raise
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        raise SystemExit(130) from None
+        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
     except ModuleNotFoundError as error:

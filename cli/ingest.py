@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -35,6 +33,10 @@ def register(app: typer.Typer) -> None:
         recipe: Annotated[
             str | None, typer.Option(help="Recipe by name or path (.yaml), instead of the manifest's.")
         ] = None,
+        vocabulary: Annotated[
+            Path | None,
+            typer.Option(help="A lab's own electrodes and names (.tsv, .csv), or a whole vocabulary (.parquet)."),
+        ] = None,
         workers: Annotated[
             int, typer.Option(min=0, help="Processes; with --cluster slurm, jobs; 0: none beside this one.")
         ] = 1,
@@ -58,19 +60,24 @@ def register(app: typer.Typer) -> None:
 
         Exit code 1 where some recordings failed (they are listed). Example: `eegprep ingest eegmat --out stores/eegmat`
         """
+        from eegprep.electrodes import load_vocabulary
         from eegprep.ingest import ingest as run
         from eegprep.manifest import load_recipe
 
+        from .progress import bar
+
+        words = load_vocabulary(vocabulary)
         manifest, folder = _find(dataset, source)
         chosen = None if recipe is None else load_recipe(recipe)
         if folder is None:
             folder = _fetched(manifest)
-        with _progress() as report:
+        with bar("ingest", plan=True) as report:
             summary = run(
                 manifest,
                 folder,
                 out or Path("stores") / manifest.name,
                 recipe=chosen,
+                vocabulary=words,
                 workers=workers,
                 cluster=cluster,
                 keep_duplicates=keep_duplicates,
@@ -129,71 +136,10 @@ def _fetched(manifest: Manifest) -> Path:
             found=manifest.source.how[:200] or None,
             todo="get the files and name their folder with --source",
         )
-    with _downloads() as report:
+    from .progress import downloads
+
+    with downloads() as report:
         return Path(fetch(manifest, progress=report))
-
-
-@contextlib.contextmanager
-def _downloads() -> Iterator[Any]:
-    """One bar per file that is being fetched, on a terminal only."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks: dict[str, Any] = {}
-
-        def report(name: str, done: int, total: int | None) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=total)
-            bar.update(tasks[name], completed=done, total=total, visible=total is None or done < total)
-
-        yield report
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Any]:
-    """The plan in one line; then a bar with rate and time left, on a terminal only."""
-
-    def plan(done: int, total: int, done_bytes: int, n_bytes: int) -> None:
-        before = f", {done} of them done before" if done else ""
-        print(f"plan: {total} recordings, {n_bytes / 1e6:.1f} MB{before}", file=sys.stderr)
-
-    if not sys.stderr.isatty():
-        yield lambda done, total, done_bytes, n_bytes, last: last or plan(done, total, done_bytes, n_bytes)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("ingest"),
-        BarColumn(),
-        TextColumn("{task.fields[count]}"),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[last]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("ingest", total=None, count="", last="")
-
-        def report(done: int, total: int, done_bytes: int, n_bytes: int, last: str) -> None:
-            if not last:
-                plan(done, total, done_bytes, n_bytes)
-                # What was done before says nothing on the rate of this run.
-                bar.reset(task, total=n_bytes, completed=done_bytes)
-            bar.update(task, completed=done_bytes, total=n_bytes, count=f"{done}/{total}", last=last)
-
-        yield report
 
 
 def _print(summary: IngestSummary) -> None:
@@ -202,6 +148,10 @@ def _print(summary: IngestSummary) -> None:
         f"{summary.out}: {summary.recordings} recordings{before} of {summary.subjects} subjects, "
         f"{summary.electrodes} electrodes, {summary.hours:.2f} h, {summary.electrode_hours:.2f} electrode hours"
     )
+    if lost := sorted(summary.electrode_hours_left_out.items(), key=lambda x: -x[1]):
+        whole = summary.electrode_hours + sum(hours for _, hours in lost)
+        parts = ", ".join(f"{code.replace('_', ' ')} {hours:.3f}" for code, hours in lost)
+        print(f"  of {whole:.2f} electrode hours recorded, left out: {parts}")
     for task, n in summary.trials.items():
         print(f"  task {task}: {n} trials")
     for kind, codes in summary.left_out.items():

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from rich.table import Table
 
-    from eegprep.sources import PlannedRecording
-    from eegprep.sources.inspection import Inspected, InspectedChannel
+    from eegprep.ingest import Inspection
+    from eegprep.ingest.inspection import Inspected, InspectedChannel
 
 #: More files than this are shown as one table of files and one of channels.
 _IN_FULL = 3
+#: Rows of the table of files, where not every channel is asked for.
+_MAX_ROWS = 100
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\w.])")
 
 
 def register(app: typer.Typer) -> None:
@@ -28,211 +33,260 @@ def register(app: typer.Typer) -> None:
             str, typer.Argument(help="A file, a folder, a BIDS tree, a manifest, a data set, or moabb:CODE.")
         ],
         source: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
+        recipe: Annotated[
+            str | None, typer.Option(help="Recipe by name or path (.yaml), instead of the manifest's.")
+        ] = None,
+        vocabulary: Annotated[
+            Path | None,
+            typer.Option(help="A lab's own electrodes and names (.tsv, .csv), or a whole vocabulary (.parquet)."),
+        ] = None,
+        workers: Annotated[int, typer.Option(min=0, help="Processes; 0: none beside this one.")] = 1,
+        partial: Annotated[
+            bool, typer.Option("--partial", help="The folder holds a part of the data set, and that is meant.")
+        ] = False,
         channels: Annotated[bool, typer.Option("--channels", help="Every channel of every file.")] = False,
         json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
-        """Dry run: what every file and channel would become, or why it is left out.
+        """Dry run: what `eegprep ingest` would make of every file and channel, or why it would leave it out.
 
-        Shows electrode or reason, unit with its evidence, rate, line noise, flat and clipped seconds, hours kept and
-        left out. Exit code 1 where a file can't be used.
+        Shows electrode or reason, unit with its evidence, rate, line noise, hours kept and left out with the reason.
+        Exit code 1 where a file can't be used.
 
         Example: `eegprep inspect recordings/ --json`
         """
         import json
-        import sys
 
-        from eegprep.electrodes import Vocabulary
-        from eegprep.sources import isolated_reader, open_source
-        from eegprep.sources.inspection import inspect_recording
+        from eegprep.electrodes import load_vocabulary
+        from eegprep.ingest import inspect as run
+        from eegprep.manifest import load_recipe
         from eegprep.sources.locate import find_argument
 
+        from .progress import bar
+
+        words = load_vocabulary(vocabulary)
         manifest, folder = find_argument(what, source)
-        opened = open_source(manifest, folder)
-        plan = opened.plan()
-        vocabulary = Vocabulary.base()
-        seen: dict[str, str] = {}
-        results: list[Inspected] = []
-        with isolated_reader(manifest, folder) as reader:
-            for planned in _progress(plan):
-                results.append(inspect_recording(planned, reader.read, manifest, vocabulary, seen=seen))
-        skipped = opened.skipped()
-        if json_output:
-            import dataclasses
-
-            print(
-                json.dumps(
-                    {
-                        "dataset": manifest.name,
-                        "recordings": [r.to_plain() for r in results],
-                        "skipped": [dataclasses.asdict(s) for s in skipped],
-                        "totals": _totals(results),
-                    },
-                    indent=1,
-                    ensure_ascii=False,
-                )
+        with bar("inspect") as report:
+            found = run(
+                manifest,
+                folder,
+                recipe=None if recipe is None else load_recipe(recipe),
+                vocabulary=words,
+                workers=workers,
+                partial=partial,
+                progress=report,
             )
+        if json_output:
+            print(json.dumps(_plain(manifest.name, found), indent=1, ensure_ascii=False))
         else:
-            _print(results, in_full=channels or len(results) <= _IN_FULL)
-            beside = "files that are read with a recording"
-            _print_rest(results, [(s.path, beside if s.reason.startswith("read with") else s.reason) for s in skipped])
-        if not results:
-            print("no recording was found", file=sys.stderr)
-        if not all(r.usable for r in results) or not results:
-            raise typer.Exit(1)
+            _print(found, every_channel=channels)
+        if found.exit_code:
+            raise typer.Exit(found.exit_code)
 
 
-def _progress(plan: list[PlannedRecording]) -> Iterable[PlannedRecording]:
-    """The plan, with a bar on a terminal only."""
-    import sys
+def _plain(name: str, found: Inspection) -> dict[str, object]:
+    import dataclasses
 
-    if not sys.stderr.isatty() or len(plan) < 2:
-        return plan
-    from rich.console import Console
-    from rich.progress import track
+    return {
+        "dataset": name,
+        "recordings": [r.to_plain() for r in found.recordings],
+        "skipped": [dataclasses.asdict(s) for s in found.skipped],
+        "refused": found.refused,
+        "unmet": list(found.unmet),
+        "totals": _totals(found.recordings),
+    }
 
-    return track(plan, description="reading", console=Console(stderr=True), transient=True)
 
-
-def _totals(results: list[Inspected]) -> dict[str, float | int]:
-    kept = [c for r in results for c in r.channels if c.electrode is not None]
+def _totals(results: Sequence[Inspected]) -> dict[str, float | int]:
+    """Sums. Hours are of recordings that ingest would store."""
+    stored = [r for r in results if r.usable]
+    kept = [c for r in stored for c in r.channels if c.electrode is not None]
     return {
         "recordings": len(results),
+        "stored": len(stored),
         "refused": sum(r.error is not None for r in results),
-        "without_electrode": sum(r.error is None and not r.usable for r in results),
+        "without_electrode": sum(bool(r.channels) and not any(c.electrode for c in r.channels) for r in results),
         "duplicates": sum(bool(r.duplicate_of) for r in results),
         "channels": sum(len(r.channels) for r in results),
         "channels_kept": len(kept),
-        "hours": sum(r.hours for r in results),
-        "electrode_hours_kept": sum(c.hours_kept for r in results for c in r.channels),
+        "hours": sum(r.hours for r in stored),
+        "electrode_hours_kept": sum(c.hours_kept for c in kept),
         "electrode_hours_left_out": sum(c.hours_left_out for c in kept),
     }
 
 
-def _print(results: list[Inspected], *, in_full: bool) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
+def _print(found: Inspection, *, every_channel: bool) -> None:
     from . import tables
 
     console = tables.console()
-    files = Table(title="recordings", title_justify="left")
-    for column in ("file", "format", "rate", "hours", "stretches", "kept", "line", "unit", "notes"):
-        files.add_column(
-            column, overflow="fold", justify="right" if column in ("rate", "hours", "stretches") else "left"
-        )
-    for r in results:
-        if r.error is not None:
-            reason = r.error["what"] or ""
-            found = f" ({r.error['found']})" if r.error["found"] else ""
-            files.add_row(escape(r.file), "-", "-", "-", "-", "refused", "-", "-", escape(reason + found))
-            continue
-        kept = sum(c.electrode is not None for c in r.channels)
-        notes = [*r.notes, f"same signal as {r.duplicate_of}"] if r.duplicate_of else list(r.notes)
-        if not r.usable:
-            notes.insert(0, "no channel can be used: see why below, and name its electrodes in a manifest")
-        notes += sorted({f"{x['name']}: {x['reason']}" for x in r.left_out})[:3]
-        files.add_row(
-            escape(r.file),
-            r.format,
-            f"{r.sfreq_hz:g} Hz",
-            f"{r.hours_in_stretches:.4f}",
-            str(r.n_stretches),
-            f"{kept} of {len(r.channels)}",
-            f"{r.line_freq_hz:g} Hz" if r.line_freq_hz else "-",
-            escape(r.units_evidence),
-            escape("; ".join(notes)),
-        )
-    console.print(files)
-    if in_full:
+    results = found.recordings
+    if results:
+        shown = results if every_channel else results[:_MAX_ROWS]
+        console.print(_files(shown))
+        if len(shown) < len(results):
+            console.print(f"... and {len(results) - len(shown)} more: --json or --channels lists them all")
+    if every_channel or len(results) <= _IN_FULL:
         for r in results:
             if r.channels:
                 console.print(_channel_table(r))
     else:
         console.print(_summary_table(results))
+    for line in _lines(found):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _files(results: Sequence[Inspected]) -> Table:
+    from rich.markup import escape
+
+    from . import tables
+
+    table = tables.plain_table("recordings")
+    for column in ("file", "format", "Hz", "minutes", "parts", "channels", "line"):
+        table.add_column(
+            column,
+            overflow="fold",
+            justify="left" if column in ("file", "format") else "right",
+            no_wrap=column != "file",
+        )
+    for r in results:
+        if not r.channels:
+            table.add_row(escape(r.file), "-", "-", "-", "-", "refused", "-")
+            continue
+        kept = sum(c.electrode is not None for c in r.channels)
+        table.add_row(
+            escape(r.file),
+            r.format,
+            f"{r.sfreq_hz:g}",
+            f"{60 * r.hours:.2f}",
+            str(r.n_stretches),
+            "a copy" if r.duplicate_of else "refused" if r.error else f"{kept} of {len(r.channels)}",
+            f"{r.line_freq_hz:g} Hz" if r.line_freq_hz else "-",
+        )
+    return table
 
 
 def _channel_table(result: Inspected) -> Table:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(title=f"channels of {escape(result.file)}", title_justify="left")
-    for column in ("channel", "electrode", "against", "why", "unit", "rate", "line noise", "flat", "clipped", "kept"):
-        table.add_column(column, overflow="fold")
+    from . import tables
+
+    table = tables.plain_table(f"channels of {escape(result.file)}")
+    for column in ("channel", "electrode", "against", "unit", "noise", "minutes", "why, and what is left out"):
+        number = column in ("noise", "minutes")
+        table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for c in result.channels:
         kept = c.electrode is not None
         table.add_row(
             escape(c.name),
             c.electrode or "-",
             escape(c.reference) if kept else "",
-            escape(c.reason),
             c.unit or "-",
-            f"{c.sfreq_hz:g}",
-            "-" if c.line_noise_ratio is None else f"{c.line_noise_ratio:.1f}",
-            f"{c.flat_s:.1f} s",
-            f"{c.clipped_s:.1f} s",
-            f"{c.hours_kept:.4f} h" if kept else "left out",
+            _noise([c]),
+            f"{60 * c.hours_kept:.2f}",
+            escape("; ".join(x for x in (c.reason, _parts([c]) if kept else "") if x)),
         )
     return table
 
 
-def _summary_table(results: list[Inspected]) -> Table:
+def _summary_table(results: Sequence[Inspected]) -> Table:
     """Channels of all files by name and what becomes of them."""
-    from collections import defaultdict
-
     from rich.markup import escape
-    from rich.table import Table
+
+    from . import tables
 
     groups: defaultdict[tuple[str, str, str, str], list[InspectedChannel]] = defaultdict(list)
     for r in results:
         for c in r.channels:
-            why = c.reason if c.electrode is None else ""
-            groups[(c.name, c.electrode or "-", why if c.code != "disconnected" else "disconnected", c.unit)].append(c)
-    table = Table(title="channels of all recordings (--channels shows each file)", title_justify="left")
-    for column in (
-        "channel",
-        "electrode",
-        "why left out",
-        "unit",
-        "files",
-        "line noise",
-        "flat",
-        "clipped",
-        "kept",
-        "left out",
-    ):
-        table.add_column(column, overflow="fold")
-    for (name, electrode, why, unit), found in sorted(groups.items(), key=lambda g: (g[0][1] == "-", g[0])):
-        noise = sorted(c.line_noise_ratio for c in found if c.line_noise_ratio is not None)
+            groups[(c.name, c.electrode or "-", c.code if c.electrode is None else "", c.unit)].append(c)
+    table = tables.plain_table("channels of all recordings (--channels shows each file)")
+    for column in ("channel", "electrode", "unit", "files", "noise", "hours", "why, and what is left out"):
+        number = column in ("files", "noise", "hours")
+        table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
+    for (name, electrode, code, unit), found in sorted(groups.items(), key=lambda g: (g[0][1] == "-", g[0])):
+        reason = Counter(c.reason for c in found).most_common(1)[0][0] if code else ""
         table.add_row(
             escape(name),
             electrode,
-            escape(why),
             unit or "-",
             str(len(found)),
-            f"{noise[len(noise) // 2]:.1f}" if noise else "-",
-            f"{sum(c.flat_s for c in found):.1f} s",
-            f"{sum(c.clipped_s for c in found):.1f} s",
-            f"{sum(c.hours_kept for c in found):.4f} h",
-            f"{sum(c.hours_left_out for c in found):.4f} h",
+            _noise(found),
+            f"{sum(c.hours_kept for c in found):.4f}",
+            escape(reason or _parts(found)),
         )
     return table
 
 
-def _print_rest(results: list[Inspected], skipped: list[tuple[str, str]]) -> None:
-    from collections import Counter
+def _noise(channels: Sequence[InspectedChannel]) -> str:
+    """The median ratio of line noise to what lies beside it."""
+    noise = sorted(c.line_noise_ratio for c in channels if c.line_noise_ratio is not None)
+    return f"{noise[len(noise) // 2]:.1f}" if noise else "-"
 
-    from . import tables
 
-    console = tables.console()
-    for reason, count in sorted(Counter(reason for _, reason in skipped).items()):
-        example = next(path for path, own in skipped if own == reason)
-        more = f" and {count - 1} more" if count > 1 else ""
-        console.print(f"no recording: {example}{more}: {reason}", markup=False)
+def _parts(channels: Sequence[InspectedChannel]) -> str:
+    """What is left out of channels that are kept, in seconds by reason."""
+    seconds: Counter[str] = Counter()
+    for c in channels:
+        seconds.update(c.left_out_s)
+    return ", ".join(f"{code.replace('_', ' ')} {s:.1f} s" for code, s in seconds.most_common() if s > 0)
+
+
+def _lines(found: Inspection) -> list[str]:
+    """What no table has room for: errors, units, notes, files that are none, and the sums."""
+    results = found.recordings
+    lines = []
+    for r in results:
+        if r.error is not None:
+            detail = f"; found {r.error['found']}" if r.error.get("found") else ""
+            todo = f"; to do: {r.error['todo']}" if r.error.get("todo") else ""
+            lines.append(f"refused: {r.file}: {r.error['what']}{detail}{todo}")
+    files = {r.key: r.file for r in results}
+    lines += [f"a copy: {r.file} holds the same signal as {files[r.duplicate_of]}" for r in results if r.duplicate_of]
+    said: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for r in results:
+        if r.units_evidence:
+            said["unit", r.units_evidence].append(r.file)
+        for note in r.notes:
+            said["note", note].append(r.file)
+        for x in r.left_out:
+            if x["kind"] == "trial" or (x["kind"] == "channel" and x["name"] not in {c.stored_as for c in r.channels}):
+                said["left out", f"{x['kind']} {x['name']}: {x['reason']}"].append(r.file)
+    lines += _grouped(said)
+    skipped: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for s in found.skipped:
+        reason = "files that are read with a recording" if s.reason.startswith("read with") else s.reason
+        skipped["no recording", reason].append(s.path)
+    lines += _grouped(skipped)
+    if found.refused is not None:
+        lines.append(
+            f"refused as a whole: {found.refused['what']}; found {found.refused['found']}"
+            f", expected {found.refused['expected']}"
+        )
+    lines += [f"not what the manifest expects: {text}" for text in found.unmet]
     t = _totals(results)
-    console.print(
-        f"{t['recordings']} recordings ({t['refused']} refused, {t['without_electrode']} without an electrode, "
-        f"{t['duplicates']} duplicates), {t['hours']:.4f} h; "
+    lines.append(
+        f"{t['recordings']} recordings ({t['refused']} refused, {t['without_electrode']} of them without an electrode, "
+        f"{t['duplicates']} duplicates); stored would be {t['stored']}: {t['hours']:.4f} h, "
         f"{t['channels_kept']} of {t['channels']} channels, {t['electrode_hours_kept']:.4f} electrode-hours kept, "
-        f"{t['electrode_hours_left_out']:.4f} left out",
-        markup=False,
+        f"{t['electrode_hours_left_out']:.4f} left out"
     )
+    return lines
+
+
+def _grouped(said: dict[tuple[str, str], list[str]]) -> list[str]:
+    """One line for all files of which the same is said, whatever the numbers in it: those become ranges."""
+    alike: defaultdict[tuple[str, str], list[tuple[str, list[str]]]] = defaultdict(list)
+    for (word, text), files in said.items():
+        alike[word, _NUMBER.sub("#", text)].append((text, files))
+    lines = []
+    for (word, _), found in alike.items():
+        files = [f for _, some in found for f in some]
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        lines.append(f"{word}: {files[0]}{more}: {_ranges([text for text, _ in found])}")
+    return lines
+
+
+def _ranges(texts: Sequence[str]) -> str:
+    """Texts that differ in their numbers alone, as one text with `3.5 to 7.8` where they do."""
+    words = _NUMBER.split(texts[0])
+    columns = [sorted(set(found), key=float) for found in zip(*(_NUMBER.findall(t) for t in texts), strict=True)]
+    shown = [c[0] if len(c) == 1 else f"{c[0]} to {c[-1]}" for c in columns]
+    return "".join(part for pair in zip(words, [*shown, ""], strict=True) for part in pair)

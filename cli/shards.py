@@ -114,9 +114,9 @@ def _verify_remote(address: str, as_json: bool) -> None:
 def _vocabulary(path: Path | None) -> Any:
     if path is None:
         return None
-    from eegprep.electrodes import Vocabulary
+    from eegprep.electrodes import load_vocabulary
 
-    return Vocabulary.from_parquet(path)
+    return load_vocabulary(path)
 
 
 def _n_bytes(text: str) -> int:

@@ -19,8 +19,8 @@ __all__ = ["generate", "plain_docstring"]
 
 PACKAGES = {
     "eegprep": [
-        "errors", "files", "recording", "electrodes", "manifest", "sources", "steps", "ingest", "store", "shards",
-        "splits", "contents", "figures", "report",
+        "errors", "files", "recording", "electrodes", "manifest", "sources", "steps", "prepare", "ingest", "store",
+        "shards", "splits", "contents", "figures", "report",
     ],
     "eegpt": ["data", "model", "training", "evaluation", "interop"],
 }  # fmt: skip

@@ -5,3 +5,12 @@ of Yue et al., arXiv 2410.19779. It reads shard sets and knows no vendor format.
 """
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    # Loaded when it is asked for: importing eegpt alone must cost nothing and needs no torch.
+    if name == "embed":
+        from eegpt.interop.embedding import embed
+
+        return embed
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

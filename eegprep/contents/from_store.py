@@ -54,7 +54,7 @@ def contents_of_store(path: Path) -> Contents:
         n_bytes=sum(p.stat().st_size for p in sorted(store.path.rglob("*")) if p.is_file()),
         datasets=(dataset_facts(manifest, recordings, {e for i in infos for e in i.electrodes}),) if infos else (),
         recordings=recordings,
-        electrodes=_electrodes(infos),
+        electrodes=_electrodes(infos, store.vocabulary),
         trials=tuple(
             TrialCount(dataset=d, task=t, label=c, split=s, count=n) for (d, t, c, s), n in sorted(trials.items())
         ),
@@ -97,8 +97,7 @@ def _recording(info: RecordingInfo) -> RecordingFacts:
     )
 
 
-def _electrodes(infos: Sequence[RecordingInfo]) -> tuple[ElectrodeFacts, ...]:
-    vocabulary = Vocabulary.base()
+def _electrodes(infos: Sequence[RecordingInfo], vocabulary: Vocabulary) -> tuple[ElectrodeFacts, ...]:
     hours: dict[str, float] = defaultdict(float)
     n_recordings: Counter[str] = Counter()
     sigmas: dict[str, list[float]] = defaultdict(list)

@@ -28,7 +28,9 @@ def group_left_out(infos: Iterable[RecordingInfo]) -> tuple[LeftOutGroup, ...]:
             reasons[key][entry.reason] += 1
             recordings[key].add(info.id)
             if entry.n_samples is not None:
-                hours[key] += entry.n_samples / info.sfreq_hz / 3600
+                # A gap of the whole recording is one of each electrode.
+                n_electrodes = len(info.electrodes) if entry.kind == "stretch" and entry.name == "all" else 1
+                hours[key] += n_electrodes * entry.n_samples / info.sfreq_hz / 3600
     groups = [
         LeftOutGroup(
             dataset=key[0],

@@ -144,6 +144,8 @@ def signal(contents: Contents) -> Section | None:
             f"Spectra and amplitudes are taken from short windows of {n} of the {len(contents.recordings)} "
             "recordings, evenly spread over the list."
         )
+    if contents.kind != "store" and after:
+        opening += " A shard set keeps no spectra from before its steps: the reports of its stores show them."
     return Section(anchor="signal", heading="Signal", opening=opening, parts=parts)
 
 

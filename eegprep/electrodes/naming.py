@@ -7,8 +7,18 @@ in a fixed order.
 from __future__ import annotations
 
 import re
+import unicodedata
 
-__all__ = ["NOT_EEG_KINDS", "REFERENCE_WORDS", "KNOWN_SITES", "clean", "split_derivation", "not_eeg", "reference_word"]
+__all__ = [
+    "KNOWN_SITES",
+    "NOT_EEG_KINDS",
+    "REFERENCE_WORDS",
+    "clean",
+    "not_eeg",
+    "reference_word",
+    "split_derivation",
+    "split_loosely",
+]
 
 # What a file itself says a channel is (BIDS types, MNE kinds), and why that is left out. `unknown` and `eeg` are
 # the only kinds whose names are looked at.
@@ -52,13 +62,15 @@ NOT_EEG_KINDS: dict[str, tuple[str, str]] = {
 # Names of signals that are no EEG, tried in this order on the cleaned name (whole name, case does not count).
 _NOT_EEG: tuple[tuple[str, str, str], ...] = (
     (
-        r"[hv]?eog([ _\-].*|\d*|[lrudhv]|left|right)|[vh]eo[a-z]?\d?|[lr]oc|[hv]eog\S*|eye.*|e[12][ \-:_]+[am][12]",
+        r"[hv]?eog([ _\-].*|\d*|[lrudhv]|left|right)|[vh]eo[a-z]?\d?|[lr]oc|[hv]eog\S*|eye.*"
+        r"|e[12][ \-:_/]+([am][12]|e[12])|[il]o[12]?|so1",
         "eog",
         "eye",
     ),
     (r"e[ck]g([ _\-].*|\d*|[lr])|cardio.*|heart", "ecg", "heart"),
     (
-        r"emg([ _\-].*|\d*|[lr])|chin([ _\-].*|\d*)|[lr][ _\-]?leg.*|leg([ _/\-].*|\d*)|masseter.*|submental.*",
+        r"emg([ _\-].*|\d*|[lr])|chin([ _\-].*|\d*)|[lr][ _\-]?leg.*|leg([ _/\-].*|\d*)|masseter.*|submental.*"
+        r"|plms?\d*|[lr]at\d*|tib(ial|ialis)?([ _\-].*|\d*)",
         "emg",
         "muscle",
     ),
@@ -90,22 +102,24 @@ _NOT_EEG: tuple[tuple[str, str, str], ...] = (
     ),
     (r"photic.*|pho|light.*|stroboscope", "stim", "flicker or light sensor"),
     (
-        r"batt(ery)?.*|cq.*|hsi.*|.*quality.*|imp(edance)?.*|interpolated|elements|.*flag.*|analog.*",
+        r"contact[ _.\-].*|batt(ery)?.*|cq.*|hsi.*|.*quality.*|imp(edance)?.*|interpolated|elements|.*flag.*|analog.*",
         "device",
         "device state",
     ),
     (
-        r"(delta|theta|alpha|beta|gamma|low_?(alpha|beta|gamma)|high_?(alpha|beta|gamma))[ _\-].*",
+        r"(delta|theta|alpha|beta|gamma|low_?(alpha|beta|gamma)|high_?(alpha|beta|gamma))[ _\-].*"
+        r"|p(ow|m)\..*",
         "derived",
         "figure that the device computed, not signal",
     ),
     (
-        r"aux.*|exg? ?\d+|exg|bip ?\d+|ext\d*|misc.*|other.*|audio.*|mic.*|position.*|pos|body.*",
+        r"((left|right|[lr])[ _]?)?aux.*|exg? ?\d+|exg|bip ?\d+|ext\d*|misc.*|other.*|audio.*|mic.*|position.*|pos"
+        r"|body.*",
         "aux",
         "auxiliary input",
     ),
     (
-        r"ref(erence)?\d*|gnd|ground|cms|drl|com|common|vref|nose|linked.*|[lr]mast.*",
+        r"ref(erence)?\d*|vertex ref.*|gnd|ground|cms|drl|com|common|vref|nose|linked.*|[lr]mast.*",
         "reference",
         "reference or ground",
     ),
@@ -132,13 +146,25 @@ KNOWN_SITES: dict[str, tuple[str, str]] = {
 
 # What may stand after the dash of a derivation beside an electrode, and how it is written down.
 REFERENCE_WORDS: dict[str, str] = {
-    "ref": "REF", "ref1": "REF", "reference": "REF", "vref": "REF", "org": "REF",
-    "le": "LE", "a1a2": "A1A2", "a1+a2": "A1A2", "a12": "A1A2", "aa": "A1A2", "linked": "LE",
-    "m1m2": "M1M2", "m1+m2": "M1M2", "lm": "M1M2",
-    "avg": "AVG", "ave": "AVG", "av": "AVG", "ar": "AVG", "car": "AVG", "average": "AVG",
+    "ref": "REF", "ref1": "REF", "ref2": "REF", "reference": "REF", "vref": "REF", "org": "REF",
+    "le": "LE", "linked": "LE", "linkedears": "LE", "linkedear": "LE", "ears": "LE",
+    "a1a2": "A1A2", "a2a1": "A1A2", "a12": "A1A2", "aa": "A1A2",
+    "m1m2": "M1M2", "m2m1": "M1M2", "lm": "M1M2", "mastoids": "M1M2", "linkedmastoids": "M1M2",
+    "avg": "AVG", "ave": "AVG", "av": "AVG", "ar": "AVG", "car": "AVG", "average": "AVG", "avgref": "AVG",
+    "averagereference": "AVG", "commonaverage": "AVG", "commonavg": "AVG", "nasion": "nasion", "nz": "nasion",
+    "t1": "T1", "t2": "T2", "sp1": "Sp1", "sp2": "Sp2",
     "a1": "A1", "a2": "A2", "nose": "nose", "cms": "CMS", "lap": "Laplacian", "cle": "CLE",
 }  # fmt: skip
 
+# References that may stand behind a blank, an underscore or nothing: no electrode's name ends in one of them.
+_LOOSE = re.compile(
+    r"(?P<active>.+?)(?:[ _]+(?P<apart>\S+|linked ears)|(?P<fused>A1A2|M1M2|A1|A2|M1|M2|REF))", re.IGNORECASE
+)
+_EAR_OR_MASTOID = frozenset({"a1", "a2", "m1", "m2"})
+
+_QUOTED = re.compile(r"""(['"])(.*)\1""")
+_TRAILING_UNIT = re.compile(r"[ _/](uv|µv|μv|value)$", re.IGNORECASE)
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _PREFIX = re.compile(r"^(eeg|pol|raw)[ _:.\-]+(?=\S)", re.IGNORECASE)
 _UNIT = re.compile(r"\s*[\(\[](uv|µv|μv|mv|v|nv|microvolts?|volts?|n/a|)[\)\]]$", re.IGNORECASE)
 _RUNNING_NUMBER = re.compile(r"(?<=[A-Za-z0-9])-\d$")
@@ -147,8 +173,12 @@ _DASH = re.compile(r"\s*[-‐‑–—−:]\s*")
 
 def clean(channel: str) -> str:
     """The name without what vendors put around it: `EEG Fp1`, `Fc5..`, `RAW_AF7`, `F3 (uV)`, `T8-P8-1`."""
-    name = " ".join(channel.replace("\0", " ").split())
-    name = _UNIT.sub("", name)
+    name = channel.replace("\0", " ").translate(_FULL_WIDTH)
+    # what has no width (a mark of direction, a byte order mark) is no part of a name
+    name = " ".join("".join(c for c in name if unicodedata.category(c) != "Cf").split())
+    if (quoted := _QUOTED.fullmatch(name)) is not None:
+        name = quoted[2].strip()
+    name = _TRAILING_UNIT.sub("", _UNIT.sub("", name))
     name = _PREFIX.sub("", name)
     name = name.rstrip(". ").lstrip()
     return _RUNNING_NUMBER.sub("", name)
@@ -162,9 +192,26 @@ def split_derivation(name: str) -> tuple[str, str] | None:
     return parts[0].rstrip("."), parts[1].rstrip(".")
 
 
+def split_loosely(name: str) -> tuple[str, str] | None:
+    """`F3/A2`, `Fp1_REF`, `Fp1 LE`, `C3A2` -> the part before and the reference; None where that is no known one.
+
+    It is a derivation only where the part before is an electrode's name, which is not known here.
+    """
+    active, slash, reference = name.partition("/")
+    if slash and active and reference and "/" not in reference:
+        return active.strip(), reference.strip()
+    found = _LOOSE.fullmatch(name)
+    if found is None:
+        return None
+    reference = found["apart"] or found["fused"]
+    if reference_word(reference) is None and reference.casefold() not in _EAR_OR_MASTOID:
+        return None
+    return found["active"], reference
+
+
 def reference_word(word: str) -> str | None:
     """How a reference that is no electrode of the vocabulary is written down, or None where the word is unknown."""
-    return REFERENCE_WORDS.get(word.casefold().replace(" ", ""))
+    return REFERENCE_WORDS.get(re.sub(r"[ ()+/_&.]", "", word.casefold()))
 
 
 def not_eeg(name: str) -> tuple[str, str] | None:

@@ -6,6 +6,9 @@ one position of the 128-channel 10-5 cap are each other's nearest on the maker's
 against `brainproducts-RNP-BA-128`) and at most 6 degrees (10 mm on a sphere of 95 mm) apart.
 egi128 (HydroCel GSN 128): the maker's list of the 10-20 sites. The net does not follow the 10-20 system: the stated
 sites differ from the ideal ones by up to 18 degrees on MNE's template, so nothing is added to the list by position.
+egi256 (HydroCel GSN 256): by position as well, on MNE's template `GSN-HydroCel-256`: the input and one electrode of the
+base vocabulary are each other's nearest, at most 6 degrees apart as seen from the centres of the spheres that fit the
+upper half of each head, and so are their mirror images.
 BBCI: names of the Berlin group that mean another place in the 10-5 system; those that do not are plain aliases.
 """
 
@@ -424,5 +427,103 @@ E108 T8 maker's 10-20 list
 E122 F8 maker's 10-20 list
 E124 F4 maker's 10-20 list
 E129 Cz maker's 10-20 list
+""",
+    "egi256": """\
+E2 F8 3.8 degrees off
+E4 AFF6h 3.4 degrees off
+E5 AFF4h 4.6 degrees off
+E6 F2 4.2 degrees off
+E7 FFC2h 2.6 degrees off
+E8 FCz 1.3 degrees off
+E9 FCC1h 4.3 degrees off
+E11 AF8 2.8 degrees off
+E12 AF4 4.6 degrees off
+E14 AFF2h 0.7 degrees off
+E15 Fz 0.3 degrees off
+E16 FFC1h 2.3 degrees off
+E19 Fp2 2.3 degrees off
+E20 AFp2 1.3 degrees off
+E21 AFz 0.4 degrees off
+E22 AFF1h 1.0 degrees off
+E23 F1 3.6 degrees off
+E26 Fpz 0.3 degrees off
+E27 AFp1 1.9 degrees off
+E29 AFF3h 4.6 degrees off
+E30 FFC3h 3.7 degrees off
+E33 Fp1 2.2 degrees off
+E34 AF3 4.5 degrees off
+E35 AFF5h 3.2 degrees off
+E36 F3 1.2 degrees off
+E38 AF7 2.9 degrees off
+E41 FFC5h 5.4 degrees off
+E42 FC3 5.5 degrees off
+E43 FCC3h 6.0 degrees off
+E47 F7 3.8 degrees off
+E48 FFT7h 4.6 degrees off
+E58 FCC5h 2.7 degrees off
+E59 C3 1.5 degrees off
+E60 CCP3h 1.9 degrees off
+E63 FTT7h 4.1 degrees off
+E64 C5 1.8 degrees off
+E69 T7 2.5 degrees off
+E70 TTP7h 3.0 degrees off
+E72 CCP5h 5.3 degrees off
+E74 TP7 3.6 degrees off
+E76 CP5 4.4 degrees off
+E78 CP3 5.5 degrees off
+E79 CP1 4.5 degrees off
+E83 TPP9h 2.7 degrees off
+E86 CPP5h 4.8 degrees off
+E88 CPP3h 4.0 degrees off
+E89 CPP1h 5.1 degrees off
+E90 CPz 0.4 degrees off
+E94 P9 4.6 degrees off
+E98 P3 5.6 degrees off
+E100 P1 5.8 degrees off
+E101 Pz 2.5 degrees off
+E105 PPO9h 5.0 degrees off
+E108 PO3 4.5 degrees off
+E109 PPO3h 4.3 degrees off
+E110 PPO1h 3.0 degrees off
+E113 PO9 2.1 degrees off
+E117 POO1 3.4 degrees off
+E128 PPO2h 3.2 degrees off
+E129 P2 5.8 degrees off
+E130 CPP2h 4.4 degrees off
+E136 OI1h 4.7 degrees off
+E139 POO2 5.2 degrees off
+E140 PPO4h 4.4 degrees off
+E142 CPP4h 4.5 degrees off
+E143 CP2 4.0 degrees off
+E147 Iz 2.9 degrees off
+E148 OI2h 3.7 degrees off
+E151 PO4 5.5 degrees off
+E152 P4 5.8 degrees off
+E154 CP4 5.9 degrees off
+E155 CCP4h 1.9 degrees off
+E162 CPP6h 4.8 degrees off
+E172 CP6 4.6 degrees off
+E173 CCP6h 5.5 degrees off
+E176 PO10 0.8 degrees off
+E177 PPO10h 5.2 degrees off
+E183 C4 1.2 degrees off
+E186 FCC2h 3.8 degrees off
+E190 P10 5.2 degrees off
+E191 TPP10h 3.3 degrees off
+E192 TP8 3.9 degrees off
+E193 TTP8h 3.1 degrees off
+E194 C6 1.4 degrees off
+E195 FCC6h 2.9 degrees off
+E197 FCC4h 5.6 degrees off
+E202 T8 2.7 degrees off
+E203 FTT8h 4.5 degrees off
+E206 FC4 5.5 degrees off
+E214 FFC6h 6.0 degrees off
+E215 FFC4h 3.0 degrees off
+E222 FFT8h 4.7 degrees off
+E224 F4 1.3 degrees off
+E225 FT10 1.8 degrees off
+E253 FT9 2.2 degrees off
+E257 Cz the vertex, the net's reference
 """,
 }

@@ -13,7 +13,16 @@ from collections.abc import Mapping, Sequence
 from eegprep.electrodes.system_tables import BBCI, NUMBERED
 from eegprep.errors import UsageError, nearest
 
-__all__ = ["SYSTEMS", "table", "evident", "is_numbered", "looks_numbered", "is_biosemi_label", "numbered_like_biosemi"]
+__all__ = [
+    "SYSTEMS",
+    "table",
+    "evident",
+    "is_numbered",
+    "looks_numbered",
+    "is_biosemi_label",
+    "numbered_like_biosemi",
+    "only_eyes",
+]
 
 SYSTEMS = ("bbci", *sorted(NUMBERED))
 
@@ -58,6 +67,12 @@ def is_biosemi_label(name: str) -> bool:
 def looks_numbered(name: str) -> bool:
     """Whether a name is of the form of BioSemi's or EGI's numbers."""
     return is_biosemi_label(name) or _EGI.fullmatch(name) is not None
+
+
+def only_eyes(names: Sequence[str]) -> bool:
+    """Whether E1 and E2 are a sleep laboratory's eyes and no EGI inputs: these come with E3 and more."""
+    inputs = {n.upper() for n in names if _EGI.fullmatch(n)}
+    return bool(inputs) and inputs <= {"E1", "E2"}
 
 
 def numbered_like_biosemi(names: Sequence[str]) -> bool:

@@ -52,7 +52,8 @@ def bar_chart(
     height = per_column * row + (18 if axis else 2)
     if axis:
         parts.append(text(left, height - 4, axis, class_="label"))
-    return picture(parts, width=width, height=height, label=label)
+    # On a telephone one column may shrink; several keep their size and are moved sideways.
+    return picture(parts, width=width, height=height, label=label, class_="figure wide" if columns > 1 else "figure")
 
 
 def _shown(bar: Bar) -> str:

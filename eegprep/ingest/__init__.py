@@ -1,6 +1,7 @@
 """Ingest: a data set's files into a standardised store. Plan, run, resume, quarantine; local processes or Dask.
 
-`ingest(manifest, folder, out, ...)` is all that is needed from outside.
+`ingest(manifest, folder, out, ...)` and `inspect(manifest, folder, ...)`, the same without writing, are all that is
+needed from outside.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eegprep.ingest.dry import Inspection, inspect
     from eegprep.ingest.run import ingest
     from eegprep.ingest.summary import IngestSummary
 
-__all__ = ["ingest", "IngestSummary"]
+__all__ = ["ingest", "inspect", "IngestSummary", "Inspection"]
 
-_HOMES = {"ingest": "run", "IngestSummary": "summary"}
+_HOMES = {"ingest": "run", "inspect": "dry", "IngestSummary": "summary", "Inspection": "dry"}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,14 +8,14 @@ read it again.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from eegprep.files import write_json
 from eegprep.ingest.outcome import Job
 from eegprep.store import Store, key_of_id
 
-__all__ = ["find_duplicates", "take_once", "taken_as_duplicate", "noted_duplicates"]
+__all__ = ["copies", "find_duplicates", "take_once", "taken_as_duplicate", "noted_duplicates"]
 
 
 def taken_as_duplicate(store: Store, job: Job, finished: Collection[str]) -> bool:
@@ -26,19 +26,26 @@ def taken_as_duplicate(store: Store, job: Job, finished: Collection[str]) -> boo
     return store.info(note["of"]).signal_sha256 == note["signal_sha256"]
 
 
-def find_duplicates(store: Store, jobs: Sequence[Job]) -> dict[str, str]:
-    """Recording id of each copy -> id of the recording that it is a copy of, among finished ones."""
+def copies(signals: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Recording id of each copy -> id of the recording that it is a copy of.
+
+    Parameters
+    ----------
+    signals : iterable of (str, str)
+        Recording id and signal hash, in the order of the plan's keys: the first of equal ones is no copy.
+    """
     first: dict[str, str] = {}
-    copies: dict[str, str] = {}
-    for job in sorted(jobs, key=lambda j: j.key):
-        if store.made_from(job.recording_id) is None:
-            continue
-        signal = store.info(job.recording_id).signal_sha256
-        if signal in first:
-            copies[job.recording_id] = first[signal]
-        else:
-            first[signal] = job.recording_id
-    return copies
+    found: dict[str, str] = {}
+    for identity, signal in signals:
+        if (of := first.setdefault(signal, identity)) != identity:
+            found[identity] = of
+    return found
+
+
+def find_duplicates(store: Store, jobs: Sequence[Job]) -> dict[str, str]:
+    """The copies among the finished recordings of a store."""
+    ids = [j.recording_id for j in sorted(jobs, key=lambda j: j.key)]
+    return copies((i, store.info(i).signal_sha256) for i in ids if store.made_from(i) is not None)
 
 
 def take_once(store: Store, jobs: Sequence[Job]) -> None:

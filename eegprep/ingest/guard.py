@@ -20,7 +20,11 @@ from eegprep.ingest.plan import IngestPlan
 from eegprep.manifest.schema import Manifest
 from eegprep.store import Store, key_of_id
 
-__all__ = ["alone", "check_store", "check_strangers", "tidy", "whole_or_nothing"]
+__all__ = ["StoreInUse", "alone", "check_store", "check_strangers", "tidy", "whole_or_nothing"]
+
+
+class StoreInUse(UsageError):
+    """Another process is writing into the store; nothing of it is ours."""
 
 
 def check_store(out: Path, manifest: Manifest) -> None:
@@ -37,17 +41,27 @@ def check_store(out: Path, manifest: Manifest) -> None:
                 expected=manifest.name,
                 todo="choose another --out",
             )
-    elif out.is_dir() and any(p.name != ".lock" for p in out.iterdir()):
+    elif out.is_dir() and not _barely_begun(out):
         raise UsageError("the folder for the store is not empty", where=out, todo="choose another --out")
+
+
+def _barely_begun(out: Path) -> bool:
+    """Whether nothing is there but what a run leaves that was killed before it had written its manifest."""
+    found = {p.name for p in out.iterdir()}
+    empty = not (out / "recordings").is_dir() or not any((out / "recordings").iterdir())
+    return found <= {".lock", "recordings", f"manifest.yaml{PART}"} and empty
 
 
 @contextlib.contextmanager
 def whole_or_nothing(out: Path, *, existed: bool) -> Iterator[None]:
-    """Where nothing was stored, leave no new folder behind."""
+    """Where the run ends early, leave nothing half written behind; where nothing was stored, no new folder either."""
     out.mkdir(parents=True, exist_ok=True)
     try:
         yield
-    except BaseException:
+    except BaseException as error:
+        if not isinstance(error, StoreInUse):
+            for part in out.rglob(f"*{PART}"):
+                part.unlink(missing_ok=True)
         if not existed and not any((out / "recordings").glob("*.json")):
             shutil.rmtree(out, ignore_errors=True)
         raise
@@ -63,7 +77,7 @@ def alone(out: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                 raise
-            raise UsageError(
+            raise StoreInUse(
                 "another ingest is writing into this store", where=out, todo="wait for it, or choose another --out"
             ) from None
         yield
@@ -87,6 +101,10 @@ def tidy(store: Store, plan: IngestPlan) -> None:
     """Take away what a killed run left, and recordings that the source no longer has."""
     for part in store.path.rglob(f"*{PART}"):
         part.unlink(missing_ok=True)
+    for signal in store.recordings.glob("*.arrow"):
+        # Unfinished, or half taken out: without its sidecar it counts for nothing.
+        if not signal.with_suffix(".json").exists():
+            signal.unlink(missing_ok=True)
     wanted = {j.recording_id for j in plan.jobs}
     for identity in store.ids():
         if identity not in wanted:

@@ -1,13 +1,20 @@
-"""One job in whatever process it runs: read, standardise, store, and say how it ended."""
+"""One job in whatever process it runs: read, standardise, store, and say how it ended.
+
+A dry run is the same job whose signal goes nowhere; so what `eegprep inspect` tells is what `eegprep ingest` does.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from eegprep.electrodes import Vocabulary, parse_vocabulary
 from eegprep.errors import EEGPTError, InputError, UsageError
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.manifest.recipe import Recipe
@@ -29,62 +36,95 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What all jobs of one run share; plain data."""
+    """What all jobs of one run share; plain data.
+
+    `threads` filter the channels of one recording beside each other, where there are fewer recordings than workers.
+    """
 
     manifest_json: str
     recipe_json: str
+    vocabulary_json: str
     folder: str
     out: str
+    dry: bool = False
+    threads: int = 1
 
     def manifest(self) -> Manifest:
-        return Manifest.model_validate_json(self.manifest_json)
+        return _manifest(self.manifest_json)
 
     def recipe(self) -> Recipe:
-        return Recipe.model_validate_json(self.recipe_json)
+        return _recipe(self.recipe_json)
+
+    def vocabulary(self) -> Vocabulary:
+        return _vocabulary(self.vocabulary_json)
+
+
+# Read once a process, not once a recording.
+_manifest = functools.lru_cache(1)(Manifest.model_validate_json)
+_recipe = functools.lru_cache(1)(Recipe.model_validate_json)
+_vocabulary = functools.lru_cache(1)(parse_vocabulary)
 
 
 def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Setting) -> Outcome:
     """Ingest one recording. Every error becomes an outcome; only what kills the process gets past this."""
-    from eegprep.electrodes import Vocabulary
-    from eegprep.ingest.process import process
-
-    store = Store(Path(setting.out))
+    inspected: dict[str, Any] | None = {} if setting.dry else None
     try:
-        process(
-            reader.read(planned),
-            manifest=setting.manifest(),
-            recipe=setting.recipe(),
-            vocabulary=Vocabulary.base(),
-            store=store,
-            made_from=job.made_from,
-        )
+        _do(job, planned, reader, setting, inspected)
     except EEGPTError as error:
-        return _failed(job, error.as_dict(), fatal=isinstance(error, UsageError))
+        return _failed(job, error.as_dict(), inspected, fatal=isinstance(error, UsageError))
     except OSError as error:
         shown = InputError(
             "the disk is full" if error.errno == errno.ENOSPC else "a file cannot be read or written",
-            where=error.filename,
+            where=error.filename or (setting.out if error.errno in _FATAL else None),
             found=error.strerror or str(error),
             todo="make room and run the same command again; what is finished stays finished",
         )
-        return _failed(job, shown.as_dict(), fatal=error.errno in _FATAL, number=error.errno)
+        return _failed(job, shown.as_dict(), inspected, fatal=error.errno in _FATAL, number=error.errno)
     except MemoryError:
         shown = InputError(
             "the recording does not fit into memory", todo="use fewer workers, or a machine with more memory"
         )
-        return _failed(job, shown.as_dict())
+        return _failed(job, shown.as_dict(), inspected)
     except Exception as error:  # a surprise costs one recording, not the run; where it happened is kept
         frames = [f for f in traceback.extract_tb(error.__traceback__) if "eegprep" in f.filename]
         place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
         shown = InputError(
             "ingest failed in a way that it should not", found=f"{type(error).__name__} at {place}", todo="report it"
         )
-        return _failed(job, shown.as_dict())
-    return Outcome(key=job.key, recording_id=job.recording_id)
+        return _failed(job, shown.as_dict(), inspected)
+    return Outcome(key=job.key, recording_id=job.recording_id, inspected=inspected)
 
 
-def _failed(job: Job, error: dict[str, str | None], *, fatal: bool = False, number: int | None = None) -> Outcome:
-    return Outcome(key=job.key, recording_id=job.recording_id, error=error, fatal=fatal, errno=number)
+def _do(
+    job: Job, planned: PlannedRecording, reader: Reader, setting: Setting, inspected: dict[str, Any] | None
+) -> None:
+    from eegprep.ingest.inspection import describe_decision, describe_result
+    from eegprep.ingest.process import carry_out, write
+    from eegprep.prepare import Nowhere, decide, make_plan
+
+    recording = reader.read(planned)
+    decision = decide(recording, manifest=setting.manifest(), recipe=setting.recipe(), vocabulary=setting.vocabulary())
+    if inspected is not None:
+        inspected.update(describe_decision(decision))
+    plan = make_plan(decision)
+    with ThreadPoolExecutor(setting.threads) if setting.threads > 1 else contextlib.nullcontext() as pool:
+        if inspected is None:
+            write(plan, Store(Path(setting.out)), job.made_from, pool)
+        else:
+            inspected.update(describe_result(plan, carry_out(plan, Nowhere(), pool)))
+
+
+def _failed(
+    job: Job,
+    error: dict[str, str | None],
+    inspected: dict[str, Any] | None,
+    *,
+    fatal: bool = False,
+    number: int | None = None,
+) -> Outcome:
+    return Outcome(
+        key=job.key, recording_id=job.recording_id, error=error, fatal=fatal, errno=number, inspected=inspected
+    )
 
 
 def public_error(error: dict[str, str | None], planned: PlannedRecording, folder: Path) -> dict[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Job", "Outcome"]
 
@@ -22,7 +23,7 @@ class Outcome:
     """How a job ended.
 
     `error` holds the parts of an `EEGPTError` (`as_dict`), or is empty. `fatal` means that no other job can do better
-    (full disk, wrong recipe): the run stops.
+    (full disk, wrong recipe): the run stops. `inspected` is what a dry run found, also of a recording that is refused.
     """
 
     key: str
@@ -30,3 +31,4 @@ class Outcome:
     error: dict[str, str | None] | None = None
     fatal: bool = False
     errno: int | None = None
+    inspected: dict[str, Any] | None = None

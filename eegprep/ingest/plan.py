@@ -22,10 +22,10 @@ from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import PlannedRecording
 from eegprep.store import Store
 
-__all__ = ["IngestPlan", "make_plan"]
+__all__ = ["IngestPlan", "check_expected", "identities", "make_plan"]
 
 # Raise it where equal inputs lead to other bytes than before.
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 _EDGE = 1 << 16
 
 
@@ -62,20 +62,12 @@ def make_plan(
     InputError
         Where the plan contradicts the manifest's `expect`.
     """
-    _expected(planned, manifest, partial=partial)
+    check_expected(planned, manifest, partial=partial)
     shared = hashlib.sha256()
     for text in (str(PIPELINE_VERSION), dump_manifest(manifest), dump_model(recipe), vocabulary_digest):
         shared.update(hashlib.sha256(text.encode("utf-8")).digest())
     work: list[tuple[Job, PlannedRecording]] = []
-    seen: set[str] = set()
-    for one in sorted(planned, key=lambda p: p.key):
-        identity = "/".join(part or "-" for part in (manifest.name, one.subject, one.session, one.run))
-        if identity in seen:
-            raise UsageError(
-                f"two recordings of {manifest.name} have the id {identity}",
-                todo="tell them apart with {subject}, {session} or {run} in `source: files:`",
-            )
-        seen.add(identity)
+    for identity, one in identities(planned, manifest):
         made_from = _made_from(one, folder, shared.digest())
         work.append((Job(key=one.key, recording_id=identity, made_from=made_from, n_bytes=one.n_bytes), one))
     finished = {j.recording_id for j, _ in work if store.made_from(j.recording_id) == j.made_from}
@@ -86,6 +78,26 @@ def make_plan(
         todo=tuple((j, one) for j, one in work if j.recording_id not in known),
         done=tuple(j for j, _ in work if j.recording_id in known),
     )
+
+
+def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[tuple[str, PlannedRecording]]:
+    """Each planned recording with its id, in the order of their keys.
+
+    Raises
+    ------
+    UsageError
+        Where two have one id.
+    """
+    found: dict[str, PlannedRecording] = {}
+    for one in sorted(planned, key=lambda p: p.key):
+        identity = "/".join(part or "-" for part in (manifest.name, one.subject, one.session, one.run))
+        if identity in found:
+            raise UsageError(
+                f"two recordings of {manifest.name} have the id {identity}",
+                todo="tell them apart with {subject}, {session} or {run} in `source: files:`",
+            )
+        found[identity] = one
+    return list(found.items())
 
 
 def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
@@ -107,7 +119,8 @@ def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
     return digest.hexdigest()
 
 
-def _expected(planned: Sequence[PlannedRecording], manifest: Manifest, *, partial: bool) -> None:
+def check_expected(planned: Sequence[PlannedRecording], manifest: Manifest, *, partial: bool) -> None:
+    """Hold the plan against the manifest's `expect`; InputError where they differ."""
     expect = manifest.expect
     for what, found, wanted in (
         ("subjects", len({p.subject for p in planned}), expect.subjects),

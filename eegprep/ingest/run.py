@@ -6,27 +6,28 @@ A kill at any instant leaves whole recordings and perhaps a `.part` file, which 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from eegprep.electrodes import Vocabulary
+from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.errors import EEGPTError, InputError, UsageError
 from eegprep.files import write_json
 from eegprep.ingest import duplicates as doubled
 from eegprep.ingest.guard import alone, check_store, check_strangers, tidy, whole_or_nothing
 from eegprep.ingest.job import Setting, public_error
-from eegprep.ingest.outcome import Outcome
+from eegprep.ingest.outcome import Job, Outcome
 from eegprep.ingest.plan import IngestPlan, make_plan
 from eegprep.ingest.summary import IngestSummary, summarise, write_report
 from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ
-from eegprep.sources.base import PlannedRecording
+from eegprep.sources.base import PlannedRecording, SkippedFile
 from eegprep.steps.chain import plan_chain
 from eegprep.store import Store, key_of_id
 
-__all__ = ["ingest", "Progress"]
+__all__ = ["ingest", "nothing_planned", "outcomes_of", "planned_recordings", "Progress"]
 
 # done, total, bytes done, bytes in total, id of the recording that was finished last
 Progress = Callable[[int, int, int, int, str], None]
@@ -38,6 +39,7 @@ def ingest(
     out: Path,
     *,
     recipe: Recipe | None = None,
+    vocabulary: Vocabulary | None = None,
     workers: int = 1,
     cluster: str | None = None,
     keep_duplicates: bool = False,
@@ -56,6 +58,8 @@ def ingest(
         The store; one that an earlier run of the same ingest began is completed.
     recipe : Recipe, optional
         Instead of the manifest's own.
+    vocabulary : Vocabulary, optional
+        Instead of the shipped one (`eegprep.electrodes.load_vocabulary`).
     workers : int
         Processes on this machine; 0 does everything in this one.
     cluster : str, optional
@@ -81,24 +85,15 @@ def ingest(
     InputError
         Full disk: what is finished stays finished.
     """
-    from eegprep.sources import open_source
-
     recipe = recipe or recipe_of(manifest)
-    plan_chain(recipe, sfreq_hz=2 * STANDARD_SFREQ_HZ, line_freq_hz=manifest.line_freq_hz)
-    source = open_source(manifest, folder)
-    planned = source.plan()
-    skipped = source.skipped()
+    vocabulary = vocabulary or Vocabulary.base()
+    planned, skipped = planned_recordings(manifest, folder, recipe)
+    skipped = [s for s in skipped if not _is_ours(folder / s.path, out)]
     if not planned:
-        raise InputError(
-            f"{manifest.name} holds no recording",
-            where=folder,
-            found=", ".join(sorted({f"{f.code}: {f.reason}" for f in skipped})[:5]) or "no files",
-            expected="EEG files",
-        )
+        raise nothing_planned(manifest, folder, skipped)
     check_store(out, manifest)
     existed = out.exists()
-    vocabulary = Vocabulary.base()
-    digest = ",".join(vocabulary.names)
+    words = dump_vocabulary(vocabulary)
     with whole_or_nothing(out, existed=existed), alone(out):
         plan = make_plan(
             planned,
@@ -106,16 +101,17 @@ def ingest(
             recipe=recipe,
             folder=folder,
             store=Store(out),
-            vocabulary_digest=digest,
+            vocabulary_digest=words,
             partial=partial,
             keep_duplicates=keep_duplicates,
         )
         check_strangers(Store(out), plan, prune=prune)
-        store = Store.create(out, manifest)
+        store = Store.create(out, manifest, vocabulary)
         tidy(store, plan)
         setting = Setting(
             manifest_json=manifest.model_dump_json(),
             recipe_json=recipe.model_dump_json(),
+            vocabulary_json=words,
             folder=str(folder.absolute()),
             out=str(out.absolute()),
         )
@@ -147,6 +143,49 @@ def ingest(
         return summary
 
 
+def planned_recordings(
+    manifest: Manifest, folder: Path, recipe: Recipe
+) -> tuple[list[PlannedRecording], list[SkippedFile]]:
+    """What the folder holds: recordings, and files that are none. UsageError for a wrong folder or recipe."""
+    from eegprep.sources import open_source
+
+    plan_chain(recipe, sfreq_hz=2 * STANDARD_SFREQ_HZ, line_freq_hz=manifest.line_freq_hz)
+    source = open_source(manifest, folder)
+    return source.plan(), source.skipped()
+
+
+def _is_ours(path: Path, out: Path) -> bool:
+    """Whether a file of the source's folder lies in the store: what an earlier run wrote there is no input."""
+    return path.absolute().is_relative_to(out.absolute())
+
+
+def nothing_planned(manifest: Manifest, folder: Path, skipped: Sequence[SkippedFile]) -> InputError:
+    """The error that refuses a folder without a recording."""
+    return InputError(
+        f"{manifest.name} holds no recording",
+        where=folder,
+        found=", ".join(sorted({f"{f.code}: {f.reason}" for f in skipped})[:5]) or "no files",
+        expected="EEG files",
+    )
+
+
+def outcomes_of(
+    work: Sequence[tuple[Job, PlannedRecording]], setting: Setting, *, workers: int, cluster: str | None = None
+) -> Iterator[Outcome]:
+    """Do jobs, the largest first, so that no worker is left with a long one at the end; outcomes as they come."""
+    from eegprep.ingest.workers import run_here, run_in_processes
+
+    work = sorted(work, key=lambda w: (-w[0].n_bytes, w[0].key))
+    if cluster is not None:
+        from eegprep.ingest.cluster import run_on_cluster
+
+        return run_on_cluster(work, setting, cluster, max(workers, 1))
+    if workers == 0 or not work:
+        return run_here(work, setting)
+    n_processes = min(workers, len(work))
+    return run_in_processes(work, dataclasses.replace(setting, threads=workers // n_processes), n_processes)
+
+
 def _run(
     plan: IngestPlan,
     setting: Setting,
@@ -157,25 +196,13 @@ def _run(
     progress: Progress | None,
 ) -> dict[str, dict[str, str | None]]:
     """Do the jobs; errors by recording id."""
-    from eegprep.ingest.workers import run_here, run_in_processes
-
-    # The largest first, so that no worker is left with a long one at the end.
-    work = sorted(plan.todo, key=lambda w: (-w[0].n_bytes, w[0].key))
     total, n_bytes = len(plan.jobs), sum(j.n_bytes for j in plan.jobs)
     done, done_bytes = len(plan.done), sum(j.n_bytes for j in plan.done)
     sizes = {j.recording_id: j.n_bytes for j in plan.jobs}
-    planned = {job.key: one for job, one in work}
+    planned = {job.key: one for job, one in plan.todo}
     if progress is not None:
         progress(done, total, done_bytes, n_bytes, "")
-    outcomes: Iterator[Outcome]
-    if cluster is not None:
-        from eegprep.ingest.cluster import run_on_cluster
-
-        outcomes = run_on_cluster(work, setting, cluster, max(workers, 1))
-    elif workers == 0 or not work:
-        outcomes = run_here(work, setting)
-    else:
-        outcomes = run_in_processes(work, setting, min(workers, len(work)))
+    outcomes = outcomes_of(plan.todo, setting, workers=workers, cluster=cluster)
     failed: dict[str, dict[str, str | None]] = {}
     with contextlib.closing(outcomes):  # type: ignore[type-var]
         for outcome in outcomes:

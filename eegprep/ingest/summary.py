@@ -14,7 +14,7 @@ from eegprep.manifest.load import dump_model
 from eegprep.manifest.lock import Lock, Stage, decisions, versions, write_lock
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import RecordingInfo
+from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo
 from eegprep.sources.base import SkippedFile
 from eegprep.store import Store, key_of_id
 
@@ -32,6 +32,8 @@ class IngestSummary:
     recordings, subjects, electrodes : int
     hours, electrode_hours : float
         Of the recordings' stretches, and of what each electrode keeps.
+    electrode_hours_left_out : mapping of str to float
+        By code, of the electrodes that are in the store: with `electrode_hours` they make up all that was recorded.
     trials : mapping of str to int
         Per task.
     done_before : int
@@ -52,6 +54,7 @@ class IngestSummary:
     electrodes: int
     hours: float
     electrode_hours: float
+    electrode_hours_left_out: Mapping[str, float]
     trials: Mapping[str, int]
     done_before: int = 0
     failed: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
@@ -65,16 +68,16 @@ class IngestSummary:
         return 1 if self.failed or self.unmet else 0
 
 
-def unmet_expectations(infos: Sequence[RecordingInfo], manifest: Manifest, *, partial: bool) -> tuple[str, ...]:
+def unmet_expectations(
+    hours: float, trials: Mapping[str, int], manifest: Manifest, *, partial: bool
+) -> tuple[str, ...]:
     """What the manifest expects of the whole and did not get; with `partial`, only what is too much."""
     found = []
-    hours = _hours(infos)
     expect = manifest.expect
     if expect.hours is not None and (hours > 1.01 * expect.hours or (not partial and hours < 0.99 * expect.hours)):
         found.append(f"{hours:.2f} hours where {expect.hours:g} are expected")
-    counts = _trials(infos)
     for task, wanted in sorted(expect.trials.items()):
-        n = counts.get(task, 0)
+        n = trials.get(task, 0)
         if n > wanted or (not partial and n < wanted):
             found.append(f"{n} trials of {task} where {wanted} are expected")
     return tuple(found)
@@ -105,12 +108,13 @@ def summarise(
         electrodes=len({e for i in infos for e in i.electrodes}),
         hours=_hours(infos),
         electrode_hours=sum(sum(s or 0.0 for s in i.quality.get("kept_s", ())) for i in infos) / 3600,
+        electrode_hours_left_out=_left_out_hours(infos),
         trials=_trials(infos),
         done_before=done_before,
         failed=dict(sorted(failed.items())),
         duplicates=dict(sorted(duplicates.items())),
         left_out={kind: dict(sorted(c.items())) for kind, c in sorted(kinds.items())},
-        unmet=unmet_expectations(infos, manifest, partial=partial),
+        unmet=unmet_expectations(_hours(infos), _trials(infos), manifest, partial=partial),
     )
 
 
@@ -136,6 +140,7 @@ def write_report(
         "electrodes": sorted({e for i in infos for e in i.electrodes}),
         "hours": round(summary.hours, 6),
         "electrode_hours": round(summary.electrode_hours, 6),
+        "electrode_hours_left_out": {k: round(v, 6) for k, v in summary.electrode_hours_left_out.items()},
         "trials": dict(sorted(summary.trials.items())),
         "failed": {k: dict(v) for k, v in sorted(failed.items())},
         "duplicates": dict(summary.duplicates),
@@ -179,7 +184,20 @@ def _stage(
 
 
 def _hours(infos: Sequence[RecordingInfo]) -> float:
-    return sum(s.n_samples for i in infos for s in i.stretches) / 256.0 / 3600
+    return sum(s.n_samples for i in infos for s in i.stretches) / STANDARD_SFREQ_HZ / 3600
+
+
+def _left_out_hours(infos: Sequence[RecordingInfo]) -> dict[str, float]:
+    """Hours by code, over the electrodes of all recordings; each sample counts once."""
+    samples: Counter[str] = Counter()
+    for info in infos:
+        silent = {x.name for x in info.left_out if x.kind == "channel" and x.code == "silent"}
+        samples["silent"] += len(silent) * info.n_samples
+        for x in info.left_out:
+            if x.kind == "stretch":
+                n_electrodes = len(info.electrodes) - len(silent) if x.name == "all" else 1
+                samples[x.code] += n_electrodes * (x.n_samples or 0)
+    return {code: n / STANDARD_SFREQ_HZ / 3600 for code, n in sorted(samples.items()) if n}
 
 
 def _trials(infos: Sequence[RecordingInfo]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from eegprep.ingest.job import Setting, run_job
 from eegprep.ingest.lines import READY, receive, send
 from eegprep.ingest.outcome import Job
 from eegprep.sources import open_source
+from eegprep.sources.limits import limit_memory
 
 __all__ = ["serve"]
 
@@ -50,4 +51,5 @@ if __name__ == "__main__":
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (lives as long as the process)
+    limit_memory()
     serve(sys.stdin.buffer, answers)

@@ -33,7 +33,9 @@ def left_out_by_ingest(infos: Iterable[RecordingInfo], earlier: Sequence[dict[st
         counts[entry["dataset"], entry["kind"], entry["code"]].update({name: entry[name] for name in _COUNTED})
     for info in infos:
         for x in info.left_out:
-            counts[info.dataset, x.kind, x.code].update(count=1, samples=x.n_samples or 0)
+            # A gap of the whole recording is one of each electrode.
+            n_electrodes = len(info.electrodes) if x.kind == "stretch" and x.name == "all" else 1
+            counts[info.dataset, x.kind, x.code].update(count=1, samples=n_electrodes * (x.n_samples or 0))
         for kind, code in {(x.kind, x.code) for x in info.left_out}:
             counts[info.dataset, kind, code]["recordings"] += 1
     return [

@@ -8,6 +8,8 @@ trial is a stretch of its own. What leaves: `Decoded`.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from eegprep.recording import Stretch
 from eegprep.sources.base import Decoded, SourceChannel, whole
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["described_array", "read_numpy"]
+__all__ = ["described_array", "joined", "read_numpy"]
 
 
 def read_numpy(path: Path, manifest: Manifest) -> Decoded:
@@ -94,4 +96,18 @@ def described_array(
         stretches=stretches,
         trial_labels=tuple(zip(stretches, labels, strict=True)) if labels and len(labels) == len(stretches) else (),
         reference=manifest.reference,
+    )
+
+
+def joined(parts: Sequence[Decoded]) -> Decoded:
+    """Arrays of the same channels one after another, each a stretch of its own."""
+    stretches: list[Stretch] = []
+    start = 0
+    for part in parts:
+        stretches.append(Stretch(start_sample=start, n_samples=part.signal.shape[1]))
+        start += part.signal.shape[1]
+    return dataclasses.replace(
+        parts[0],
+        signal=np.concatenate([np.asarray(p.signal) for p in parts], axis=1),
+        stretches=tuple(s for s in stretches if s.n_samples),
     )

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.files import sha256_file
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import Stretch
+from eegprep.recording import LeftOut, Stretch
 from eegprep.sources.base import (
     UNITS_TO_UV,
     Decoded,
@@ -24,7 +25,10 @@ from eegprep.sources.base import (
     SourceChannel,
     SourceRecording,
 )
-from eegprep.sources.units import prove_units
+from eegprep.sources.line_rate import rate_notes
+from eegprep.sources.privacy import clean_channel, pseudonym
+from eegprep.sources.text_table import is_number
+from eegprep.sources.units import UnitsProof, prove_units
 
 __all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
 
@@ -51,6 +55,28 @@ def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
             expected=" or ".join(UNITS_TO_UV),
         )
     return dataclasses.replace(channel, unit=unit, unit_evidence=f"the manifest states {unit}")
+
+
+def _named(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
+    """The channel under a name that may leave, and the one that may be stored."""
+    name = channel.name if channel.name in manifest.channels else clean_channel(manifest.name, channel.name)
+    return dataclasses.replace(channel, name=name, public_name=_public(name, channel.kind, manifest))
+
+
+def _public(name: str, kind: str, manifest: Manifest) -> str:
+    """A channel's name for what is stored: its own where somebody knows what it means, or its data set is anonymous."""
+    known = manifest.anonymous_subjects or name in manifest.channels or name in manifest.source.channels
+    if known or Vocabulary.base().resolve(name, kind=kind).code not in ("unknown_name", "unknown_reference"):
+        return name
+    return pseudonym(manifest.name, name, "c")
+
+
+def _stored(left_out: LeftOut, manifest: Manifest) -> LeftOut:
+    """What a reader left out, under a name that may be stored."""
+    if left_out.kind != "channel":
+        return left_out
+    name = clean_channel(manifest.name, left_out.name)
+    return dataclasses.replace(left_out, name=_public(name, "unknown", manifest))
 
 
 def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...]) -> SignalLike:
@@ -97,7 +123,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
             expected=f"{manifest.source.sfreq_hz:g} Hz",
             todo="correct `source: sfreq_hz:` or leave the file out",
         )
-    channels = tuple(_stated(c, manifest) for c in decoded.channels)
+    channels = tuple(_stated(_named(c, manifest), manifest) for c in decoded.channels)
     signal = _in_uv(decoded.signal, channels)
     proof = prove_units(channels, signal, decoded.stretches, sfreq_hz=decoded.sfreq_hz, where=where)
     names = named_texts(manifest)
@@ -117,9 +143,15 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         units_evidence=proof.evidence,
         line_freq_hz=decoded.line_freq_hz,
         attributes=planned.attributes,
-        left_out=decoded.left_out,
-        notes=(*decoded.notes, *proof.notes),
+        left_out=tuple(_stored(x, manifest) for x in decoded.left_out),
+        notes=(*decoded.notes, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
     )
+
+
+def _rate_notes(proof: UnitsProof, sfreq_hz: float) -> tuple[str, ...]:
+    if proof.sampled is None or proof.witnesses is None:
+        return ()
+    return rate_notes(proof.sampled, proof.witnesses, sfreq_hz)
 
 
 def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:
@@ -130,15 +162,7 @@ def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:
         if task.trials.by == "trial":
             known |= set(task.classes) | set(task.trials.labels)
             numbers |= task.kind == "regression"
-    return [(s, text) for s, text in decoded.trial_labels if text in known or (numbers and _is_number(text))]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return [(s, text) for s, text in decoded.trial_labels if text in known or (numbers and is_number(text))]
 
 
 def _hashes(folder: Path, planned: PlannedRecording) -> tuple[tuple[str, str], ...]:

@@ -108,6 +108,8 @@ class SourceChannel:
         Why the unit is believed.
     reference : str
         What this channel was measured against, where the file says so channel by channel.
+    public_name : str
+        The name as it may be stored: a pseudonym where nobody knows what the name means, since it may be a person's.
     """
 
     name: str
@@ -122,6 +124,7 @@ class SourceChannel:
     physical_max: float | None = None
     unit_evidence: str = ""
     reference: str = ""
+    public_name: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

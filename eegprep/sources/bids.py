@@ -9,38 +9,25 @@ same recordings once more.
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import json
+import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from eegprep.errors import InputError, UsageError
+from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import seconds_to_samples
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import (
-    UNITS_TO_UV,
-    Decoded,
-    PlannedRecording,
-    SkippedFile,
-    SourceChannel,
-    SourceEvent,
-    SourceRecording,
-)
-from eegprep.sources.companions import companions
+from eegprep.sources.base import PlannedRecording, SkippedFile, SourceRecording
+from eegprep.sources.bids_tables import with_channels, with_description, with_events, with_positions
+from eegprep.sources.companions import companions, fif_part_of
 from eegprep.sources.decode import decode_file
+from eegprep.sources.detect import looks_like_recording
 from eegprep.sources.entities import Group, plan_groups
 from eegprep.sources.patterns import walk
 
 __all__ = ["BIDSSource"]
 
-_DATA = re.compile(r"(?:.*/)?(?P<stem>sub-[^/]+)_eeg\.(?P<suffix>edf|bdf|vhdr|set|fif|cnt|mff|EDF|BDF|gdf)$")
-_KINDS = {"heog": "eog", "veog": "eog", "trig": "stim", "pupil": "misc", "eyegaze": "misc", "audio": "misc"}
-_KNOWN = frozenset({"eeg", "eog", "ecg", "emg", "misc", "stim", "ref", "seeg", "ecog", "dbs"})
-_UNITS = {"µv": "uV", "μv": "uV", "uv": "uV", "mv": "mV", "v": "V", "nv": "nV"}
-_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
+_DATA = re.compile(r"(?:.*/)?(?P<stem>sub-[^/]+)_eeg\.(?P<suffix>(?i:edf|bdf|vhdr|set|fif|cnt|mff|gdf)(?i:\.gz)?)$")
 _ELSEWHERE = ("derivatives/", "sourcedata/", "code/", "stimuli/")
 
 
@@ -68,16 +55,20 @@ class BIDSSource:
         """All recordings outside of derivatives, sorted by key."""
         if self._planned is None:
             groups: list[Group] = []
+            ignored = _ignored(self.folder)
             for path in walk(self.folder):
                 found = _DATA.fullmatch(path)
                 if found is None:
-                    continue
-                if path.startswith(_ELSEWHERE):
-                    self._skipped.append(
-                        SkippedFile(path=path, code="derivative", reason="derived from recordings of this data set")
-                    )
-                    continue
-                groups.append(self._group(path, found["stem"]))
+                    if looks_like_recording(self.folder / path):
+                        self._skip(path, "no_bids_name", "its name is not that of an EEG recording in BIDS")
+                elif path.startswith(_ELSEWHERE):
+                    self._skip(path, "derivative", "derived from recordings of this data set")
+                elif _fits(path, ignored):
+                    self._skip(path, "ignored", ".bidsignore of the data set names it")
+                elif fif_part_of(self.folder / path) is not None:
+                    self._skip(path, "sidecar", "a later part of a split recording")
+                else:
+                    groups.append(self._group(path, found["stem"]))
             self._planned = plan_groups(self.manifest, self.folder, groups)
         return list(self._planned)
 
@@ -94,28 +85,21 @@ class BIDSSource:
             kind: table for kind in ("channels", "events", "electrodes") if (table := self._beside(path, kind, "tsv"))
         }
         if "channels" in tables:
-            decoded = _with_channels(decoded, tables["channels"])
+            decoded = with_channels(decoded, tables["channels"])
         if "electrodes" in tables:
-            decoded = _with_positions(decoded, tables["electrodes"], self._beside(path, "coordsystem", "json"))
+            decoded = with_positions(decoded, tables["electrodes"], self._beside(path, "coordsystem", "json"))
         if "events" in tables:
-            decoded = dataclasses.replace(decoded, events=tuple(_events(tables["events"], decoded.sfreq_hz)))
+            decoded = with_events(decoded, tables["events"])
         described = self._beside(path, "eeg", "json")
         if described is not None:
-            facts = _json(described)
-            line = facts.get("PowerLineFrequency")
-            reference = facts.get("EEGReference")
-            decoded = dataclasses.replace(
-                decoded,
-                line_freq_hz=float(line) if line in (50, 60) else decoded.line_freq_hz,
-                # the reference is free text; only what reads as the name of an electrode or a scheme is kept
-                reference=reference
-                if isinstance(reference, str) and re.fullmatch(r"[A-Za-z0-9+,/ ]{1,24}", reference)
-                else decoded.reference,
-            )
+            decoded = with_description(decoded, described)
         return assemble(decoded, planned, self.manifest, self.folder)
 
+    def _skip(self, path: str, code: str, reason: str) -> None:
+        self._skipped.append(SkippedFile(path=path, code=code, reason=reason))
+
     def _group(self, path: str, stem: str) -> Group:
-        parts = [p.split("-", 1) for p in stem.split("_") if "-" in p]
+        parts = [p.split("-", 1) for p in stem.split("_") if "-" in p and not p.startswith("split-")]
         entities = {"subject": dict(parts).get("sub", "")}
         if "ses" in dict(parts):
             entities["session"] = dict(parts)["ses"]
@@ -164,76 +148,23 @@ def _levels(folder: Path, root: Path) -> Iterator[Path]:
         folder = folder.parent
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
-        reader = csv.DictReader(handle, delimiter="\t")
-        return [
-            {k: (v or "").strip() for k, v in row.items() if k is not None and isinstance(v, str)} for row in reader
-        ]
+def _ignored(root: Path) -> tuple[str, ...]:
+    """The patterns of `.bidsignore`, which are written as for git."""
+    path = root / ".bidsignore"
+    if not path.is_file():
+        return ()
+    lines = (line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return tuple(line.removeprefix("/") for line in lines if line and not line.startswith(("#", "!")))
 
 
-def _json(path: Path) -> dict[str, object]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
-        raise InputError(f"{path.name} is no JSON", where=path, todo="correct the file") from error
-    return data if isinstance(data, dict) else {}
-
-
-def _with_channels(decoded: Decoded, table: Path) -> Decoded:
-    rows = {row.get("name", ""): row for row in _rows(table)}
-    out: list[SourceChannel] = []
-    for channel in decoded.channels:
-        row = rows.get(channel.name)
-        if row is None:
-            out.append(channel)
-            continue
-        kind = row.get("type", "").casefold()
-        kind = _KINDS.get(kind, kind)
-        unit = _UNITS.get(row.get("units", "").casefold(), "")
-        stated = not channel.unit and unit in UNITS_TO_UV
-        out.append(
-            dataclasses.replace(
-                channel,
-                kind=kind if kind in _KNOWN else ("misc" if kind else channel.kind),
-                status="bad" if row.get("status", "").casefold() == "bad" else channel.status,
-                unit=unit if stated else channel.unit,
-                unit_evidence=f"channels.tsv says {unit}" if stated else channel.unit_evidence,
-            )
-        )
-    return dataclasses.replace(decoded, channels=tuple(out))
-
-
-def _with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> Decoded:
-    """Positions in metres, x right, y front, z up; only from frames that say so."""
-    facts = _json(coordinates) if coordinates is not None else {}
-    frame = str(facts.get("EEGCoordinateSystem", ""))
-    scale = _METRES.get(str(facts.get("EEGCoordinateUnits", "")))
-    if frame not in ("CapTrak", "EEGLAB") or scale is None:
-        return decoded
-    found: dict[str, tuple[float, float, float]] = {}
-    for row in _rows(table):
-        try:
-            x, y, z = (float(row[axis]) * scale for axis in ("x", "y", "z"))
-        except (KeyError, ValueError):
-            continue  # "n/a": a channel without a place
-        found[row.get("name", "")] = (x, y, z) if frame == "CapTrak" else (-y, x, z)
-    return dataclasses.replace(
-        decoded,
-        channels=tuple(dataclasses.replace(c, position_m=found.get(c.name, c.position_m)) for c in decoded.channels),
-    )
-
-
-def _events(table: Path, sfreq_hz: float) -> Iterator[SourceEvent]:
-    for row in _rows(table):
-        text = next((t for t in (row.get("trial_type", ""), row.get("value", "")) if t not in ("", "n/a")), "")
-        try:
-            onset, duration = float(row.get("onset", "")), row.get("duration", "n/a")
-        except ValueError:
-            continue  # an event without an onset names no sample
-        lasts = float(duration) if re.fullmatch(r"[0-9.eE+-]+", duration) else 0.0
-        yield SourceEvent(
-            start_sample=seconds_to_samples(onset, sfreq_hz),
-            n_samples=max(0, seconds_to_samples(lasts, sfreq_hz)),
-            text=text,
-        )
+def _fits(path: str, patterns: Sequence[str]) -> bool:
+    """Whether a pattern names the path or a folder above it, by the whole or, without a slash, by the last part."""
+    parts = path.split("/")
+    above = ["/".join(parts[: n + 1]) for n in range(len(parts))]
+    for pattern in patterns:
+        named = pattern.removeprefix("**/").rstrip("/")
+        for one in above[:-1] if pattern.endswith("/") else above:
+            last = one.rsplit("/", 1)[-1]
+            if fnmatch.fnmatch(one, named) or ("/" not in named and fnmatch.fnmatch(last, named)):
+                return True
+    return False

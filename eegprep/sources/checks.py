@@ -7,7 +7,8 @@ code and a reason (`verdicts[row]`).
 
 The rules, each with its limit as a parameter:
 
-- not finite: samples that are NaN or infinite.
+- not finite: samples that are NaN or infinite; and, as much missing, stretches of 0.1 s and longer in which all
+  channels, three or more, hold their values at once: what a device fills in where a packet was lost.
 - flat: the same value for `flat_s` seconds or longer. Amplifiers never do this while an electrode is connected.
 - clipped: the channel's highest or lowest value for `clipped_s` seconds or longer, but shorter than flat.
 - disconnected: 4-30 Hz amplitude under 2 % or over 30 times of what the recording's channels have (median), the
@@ -23,6 +24,7 @@ import numpy as np
 
 from eegprep.recording import Stretch, seconds_to_samples
 from eegprep.sources.base import SignalLike
+from eegprep.sources.stretch_sets import held_by_all, merge
 from eegprep.sources.units import Sampled, sampled_density, summarise
 
 __all__ = ["ChannelChecks", "check_signal", "line_noise"]
@@ -32,6 +34,8 @@ _CHUNK = 1 << 16
 _SAME_UV = 1e-5
 _LINE_HZ = (50.0, 60.0)
 _MOSTLY_BAD = 0.9
+#: All channels at once never hold a value for so long by chance.
+_HELD_S, _FEWEST_HELD = 0.1, 10
 #: µV²/Hz that line noise must have to be told from the floor of a filter.
 _LINE_FLOOR = 1e-2
 
@@ -69,18 +73,6 @@ class ChannelChecks:
     def rejected(self, row: int) -> tuple[Stretch, ...]:
         """Everything to reject of one channel, sorted, overlaps merged."""
         return merge((*self.flat[row], *self.clipped[row], *self.not_finite[row]))
-
-
-def merge(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
-    """Sorted stretches without overlap; touching ones become one."""
-    out: list[Stretch] = []
-    for s in sorted(stretches):
-        if out and s.start_sample <= out[-1].stop_sample:
-            stop = max(out[-1].stop_sample, s.stop_sample)
-            out[-1] = Stretch(start_sample=out[-1].start_sample, n_samples=stop - out[-1].start_sample)
-        else:
-            out.append(s)
-    return tuple(out)
 
 
 def _runs(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -218,7 +210,10 @@ def check_signal(
         flat.append(merge([s for s, _ in scan.equal[row] if s.n_samples >= n_flat]))
         short = [(s, v) for s, v in scan.equal[row] if s.n_samples < n_flat]
         clipped.append(merge([s for s, v in short if any(abs(v - r) <= _SAME_UV for r in rails)]))
-    missing = [merge(m) for m in scan.missing]
+    equal = [[s for s, _ in runs] for runs in scan.equal]
+    least = max(_FEWEST_HELD, seconds_to_samples(_HELD_S, sfreq_hz))
+    held = [s for s in held_by_all(equal, scan.missing, least) if s.n_samples < n_flat]
+    missing = [merge([*m, *held]) for m in scan.missing]
     sampled = sampled_density(signal_uv, stretches, sfreq_hz)
     figures = summarise(sampled)
     ratios, line = line_noise(sampled.freqs_hz, sampled.density, line_freq_hz)

@@ -6,8 +6,10 @@ which files of this machine are read.
 
 from __future__ import annotations
 
+import functools
 import glob
 import re
+import warnings
 from pathlib import Path, PurePosixPath
 
 __all__ = ["companions", "fif_part_of", "named_files"]
@@ -30,10 +32,58 @@ def named_files(path: Path) -> list[str]:
 
 
 def fif_part_of(path: Path) -> Path | None:
-    """The first file (`x_raw.fif`) of a FIF recording that was split, where `path` is a later one (`x_raw-1.fif`)."""
-    found = re.fullmatch(r"(.+)-\d{1,3}\.fif", path.name)
-    first = path.with_name(found[1] + ".fif") if found else None
-    return first if first is not None and first.is_file() else None
+    """The first file of a FIF recording that was split, where `path` is a later one of it.
+
+    MNE names them `x_raw.fif`, `x_raw-1.fif`, ..., or `..._split-01_eeg.fif`, `..._split-02_eeg.fif`. Names alone prove
+    nothing (`rec-1.fif` and `rec-2.fif` may be two recordings), so the file before is asked which one it goes on in.
+    """
+    before = path
+    while (earlier := _name_before(before)) is not None and before.name in _goes_on_in(earlier):
+        before = earlier
+    return None if before == path else before
+
+
+def _name_before(path: Path) -> Path | None:
+    """The existing file whose name says that it is the part before `path`."""
+    numbered = re.fullmatch(r"(?P<stem>.+)-(?P<n>[1-9]\d{0,2})\.fif", path.name)
+    split = re.fullmatch(r"(?P<stem>.+_split-)(?P<n>\d+)(?P<rest>_.*\.fif)", path.name)
+    if split is not None and int(split["n"]) > 1:
+        name = f"{split['stem']}{int(split['n']) - 1:0{len(split['n'])}d}{split['rest']}"
+    elif numbered is not None:
+        n = int(numbered["n"])
+        name = f"{numbered['stem']}-{n - 1}.fif" if n > 1 else f"{numbered['stem']}.fif"
+    else:
+        return None
+    before = path.with_name(name)
+    return before if before.is_file() else None
+
+
+def _goes_on_in(path: Path) -> frozenset[str]:
+    """Names of the files that a FIF file says are its later parts."""
+    status = path.stat()
+    return _later_parts(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _later_parts(path: Path, n_bytes: int, changed_ns: int) -> frozenset[str]:
+    import mne
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            raw = mne.io.read_raw_fif(path, on_split_missing="ignore", verbose="CRITICAL")
+    except Exception:  # no recording, or a damaged one: its reader will say so
+        return frozenset()
+    return frozenset(Path(name).name for name in raw.filenames[1:] if name is not None)
+
+
+def _maybe_parts(path: Path) -> list[Path]:
+    """Files whose names could be those of later parts of a FIF file."""
+    stem = glob.escape(re.sub(r"-\d+$", "", path.stem))
+    found = set(path.parent.glob(f"{stem}-*.fif"))
+    if "_split-" in path.stem:
+        found |= set(path.parent.glob(re.sub(r"_split-\d+_", "_split-*_", glob.escape(path.name))))
+    return sorted(found - {path})
 
 
 def companions(folder: Path, relative: str) -> tuple[str, ...]:
@@ -51,6 +101,6 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
         names += [path.stem + ".head"]
     elif suffix == ".fif":
         names += [re.sub(r"_(raw|eeg)$", "", path.stem) + "-eve.fif"]
-        names += [p.name for p in path.parent.glob(f"{glob.escape(path.stem)}-*.fif") if fif_part_of(p) == path]
+        names += [p.name for p in _maybe_parts(path) if fif_part_of(p) == path]
     parent = PurePosixPath(relative).parent
     return tuple(str(parent / n) for n in sorted(set(names)) if n and n != path.name and (path.parent / n).is_file())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from eegprep.errors import InputError
+import numpy as np
+
+from eegprep.errors import EEGPTError, InputError
 from eegprep.manifest.schema import Manifest
-from eegprep.sources.base import Decoded
+from eegprep.sources.aliases import TemporaryFolder, alias
+from eegprep.sources.base import Decoded, LazySignal, SignalLike
 from eegprep.sources.companions import named_files
-from eegprep.sources.detect import FORMATS, detect, looks_like_recording
+from eegprep.sources.detect import FORMATS, Format, detect, looks_like_recording
 from eegprep.sources.mne_files import READERS, is_epoched, read_with_mne
 
 __all__ = ["decode_file"]
@@ -25,13 +29,13 @@ _DESCRIBED = {
 }
 
 #: Formats whose readers unpack gzip by themselves.
-_PACKED = frozenset({"fif", "xdf", "openbci", "muse", "emotiv_csv"})
+_PACKED = frozenset({"fif", "openbci", "muse", "emotiv_csv"})
 #: Formats that have a reader of our own: module and function.
 _OWN = {
     "edf": ("edf", "read_edf"),
     "bdf": ("edf", "read_edf"),
     "neuroscan": ("neuroscan", "read_neuroscan"),
-    "xdf": ("xdf", "read_xdf"),
+    "persyst": ("persyst", "read_persyst"),
     "openbci": ("devices", "read_openbci"),
     "muse": ("devices", "read_muse"),
     "emotiv_csv": ("devices", "read_emotiv"),
@@ -67,13 +71,36 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
             expected=f"the signature of {FORMATS[claimed].title}" if claimed else "a recording",
             todo="check that the file was copied whole and in binary mode",
         )
-    if _is_packed(path) and found.name not in _PACKED:
-        raise InputError(
-            f"{path.name} is packed with gzip",
-            where=path,
-            expected=f"{found.title} as it is",
-            todo="unpack it: gunzip -k",
-        )
+    opened, holder = alias(
+        path, found, unpacks=found.name in _PACKED, by_suffix=found.name in READERS and found.name not in _OWN
+    )
+    if holder is None:
+        return _decode_as(path, found, manifest)
+    try:
+        decoded = _decode_as(opened, found, manifest)
+    except EEGPTError as error:
+        # the user knows the file by its own name
+        what, told = error.what.replace(opened.name, path.name), (error.found, error.expected, error.todo)
+        raise type(error)(what, where=path, found=told[0], expected=told[1], todo=told[2]) from error
+    if isinstance(decoded.signal, np.ndarray):
+        return decoded
+    return dataclasses.replace(decoded, signal=_Held(decoded.signal, holder))
+
+
+class _Held(LazySignal):
+    """A lazy signal that keeps the temporary folder of its file."""
+
+    def __init__(self, signal: SignalLike, holder: TemporaryFolder) -> None:
+        super().__init__(signal.shape[0], signal.shape[1], lambda start, stop: signal[:, start:stop])
+        self.holder = holder
+
+
+def _decode_as(path: Path, found: Format, manifest: Manifest) -> Decoded:
+    """Read a file that bears the name which its format's reader expects."""
+    if found.name == "xdf":
+        from eegprep.sources.xdf import read_xdf
+
+        return read_xdf(path, manifest.source.variable)
     if found.name in _OWN:
         module, function = _OWN[found.name]
         reader: Callable[[Path], Decoded] = getattr(importlib.import_module(f"eegprep.sources.{module}"), function)
@@ -102,13 +129,6 @@ def decode_file(path: Path, manifest: Manifest) -> Decoded:
         where=path,
         expected="`source: kind:` with channels and sfreq_hz",
     )
-
-
-def _is_packed(path: Path) -> bool:
-    if path.is_dir():
-        return False
-    with path.open("rb") as handle:
-        return handle.read(2) == b"\x1f\x8b"
 
 
 def _refuse_names_elsewhere(path: Path) -> None:

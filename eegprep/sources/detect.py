@@ -7,8 +7,8 @@ or None, after reading at most a few kilobytes (the names of variables of a MATL
 
 from __future__ import annotations
 
-import gzip
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,24 +141,29 @@ def _matlab_kind(path: Path) -> str:
 def _head(path: Path) -> bytes:
     with path.open("rb") as handle:
         head = handle.read(_HEAD)
-    if head.startswith(b"\x1f\x8b"):
-        try:
-            with gzip.open(path, "rb") as handle:
-                return handle.read(_HEAD)
-        except (OSError, EOFError):
+        if not head.startswith(b"\x1f\x8b"):
             return head
-    return head
+        try:
+            # as far as it goes: a packed file that was cut still shows what it is
+            return zlib.decompressobj(wbits=31).decompress(head + handle.read(_HEAD), _HEAD)
+        except zlib.error:
+            return head
 
 
 def detect(path: Path) -> Format | None:
     """The format of a file or of a folder that is one recording; None where no signature fits."""
     suffix = path.suffix.lower()
+    packed = suffix == ".gz"
+    if packed:
+        suffix = Path(path.stem).suffix.lower()
     if path.is_dir():
         name = {".mff": "egi_mff", ".mefd": "mef"}.get(suffix)
         return None if name is None else FORMATS[name]
     head = _head(path)
-    if head.startswith((b"MATLAB 5.0 MAT-file", _HDF5)) or head[512:520] == _HDF5:
-        return FORMATS[_matlab_kind(path)] if suffix in (".set", ".mat") else None
+    if head.startswith((b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")):
+        return FORMATS["eeglab" if suffix == ".set" else "matlab" if packed else _matlab_kind(path)]
+    if head.startswith(_HDF5) or head[512:520] == _HDF5:  # HDF5 holds anything
+        return FORMATS[_matlab_kind(path)] if suffix in (".set", ".mat") and not packed else None
     for name, fits in _SIGNATURES:
         if fits(head):
             return FORMATS[name]

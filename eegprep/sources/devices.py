@@ -19,7 +19,8 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.sources.base import Decoded, SourceChannel
 from eegprep.sources.segments import break_at, segment
-from eegprep.sources.text_table import TextTable, column_events, open_text, read_table, time_breaks
+from eegprep.sources.text_table import TextTable, column_events, open_text, read_table
+from eegprep.sources.time_column import time_breaks
 
 __all__ = ["read_emotiv", "read_muse", "read_openbci"]
 
@@ -122,7 +123,9 @@ def read_emotiv(path: Path) -> Decoded:
     table = read_table(path, separator=",", skip_rows=1, names=names)
     eeg = {n.removeprefix("EEG."): n for n in table.names if n.removeprefix("EEG.") in EPOC}
     if not eeg:
-        raise InputError(f"{path.name} has no column of an electrode", where=path, found=", ".join(table.names[:40]))
+        raise InputError(
+            f"{path.name} has no column of an electrode", where=path, found=f"{len(table.names)} columns of other names"
+        )
     return _decoded(
         "emotiv_csv", table, eeg, float(rate[1]), "Emotiv's CSV is in microvolt with an offset near 4200",
         breaks=[], notes=[],

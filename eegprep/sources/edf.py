@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.recording import LeftOut, seconds_to_samples
 from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
 from eegprep.sources.edf_annotations import Annotation, parse_records
 from eegprep.sources.edf_header import EDFHeader, EDFSignal, read_header
 from eegprep.sources.segments import break_at, segment
+from eegprep.sources.unit_names import is_other_quantity
 
 __all__ = ["read_annotations", "read_edf"]
 
@@ -31,6 +33,7 @@ _KINDS = {
 }  # fmt: skip
 #: BioSemi's Status: the low 16 bits are triggers, the others say how the amplifier is.
 _TRIGGER_BITS = 0xFFFF
+_MAX_RATE_ERROR = 0.01
 
 
 def read_edf(path: Path) -> Decoded:
@@ -38,19 +41,18 @@ def read_edf(path: Path) -> Decoded:
     header = read_header(path)
     records = _Records(path, header)
     spr = _main_rate(header)
-    sfreq_hz = spr / header.record_s
+    starts, annotations = _times(records)
+    record_s, notes = _record_s(starts, header)
+    sfreq_hz = spr / record_s
     n_samples = spr * header.n_records
     kept = [s for s in header.signals if not s.is_annotations and s.samples_per_record == spr]
-    starts, annotations = _times(records)
-    events = [_event(a, starts, header, spr, sfreq_hz) for a in annotations]
+    events = [_event(a, starts, record_s, spr, sfreq_hz) for a in annotations]
     for signal in header.signals:
         if _kind(signal) == "stim" and not signal.is_annotations:
             events += _triggers(signal, records, spr)
     stretches, left_out = segment(n_samples, events)
-    breaks = [
-        k * spr for k in range(1, len(starts)) if abs(starts[k] - starts[k - 1] - header.record_s) > 0.5 / sfreq_hz
-    ]
-    notes = list(header.notes)
+    slack_s = max(0.5 / sfreq_hz, _rounding_s(starts, record_s))
+    breaks = [k * spr for k in range(1, len(starts)) if abs(starts[k] - starts[k - 1] - record_s) > slack_s]
     if breaks:
         notes.append(
             f"the time stamps jump {len(breaks)} times between records"
@@ -67,7 +69,7 @@ def read_edf(path: Path) -> Decoded:
         signal=LazySignal(len(kept), n_samples, read),
         stretches=break_at(stretches, breaks),
         events=tuple(sorted(events)),
-        left_out=(*_other_rates(header, spr), *left_out),
+        left_out=(*_other_rates(header, spr, record_s), *left_out),
         notes=tuple(notes),
     )
 
@@ -106,11 +108,12 @@ def _kind(signal: EDFSignal) -> str:
     word = signal.label.replace("-", " ").replace("_", " ").split(" ")[0].casefold()
     if word in _KINDS:
         return _KINDS[word]
-    return "unknown" if signal.unit or not signal.unit_text else "misc"
+    return "misc" if is_other_quantity(signal.unit_text) else "unknown"
 
 
 def _channel(signal: EDFSignal) -> SourceChannel:
-    usable = signal.digital_max != signal.digital_min and signal.physical_max != signal.physical_min
+    # the standard turns a signal round by its physical range; a digital range that is turned round is damage
+    usable = signal.digital_max > signal.digital_min and signal.physical_max != signal.physical_min
     unit = signal.unit if usable else ""
     return SourceChannel(
         name=signal.label,
@@ -120,7 +123,9 @@ def _channel(signal: EDFSignal) -> SourceChannel:
         digital_max=signal.digital_max,
         physical_min=signal.physical_min,
         physical_max=signal.physical_max,
-        unit_evidence=f"the header says {unit}" if unit else "",
+        unit_evidence=f"the header says {unit}"
+        if unit
+        else ("" if usable else "the header's range is empty or turned round, so nothing says what a step is"),
     )
 
 
@@ -130,20 +135,61 @@ def _gain(signal: EDFSignal) -> float:
 
 
 def _main_rate(header: EDFHeader) -> int:
-    """Samples per record of most voltage channels (the higher of equals); of any channel where none has volts."""
+    """Samples per record of most electrodes (the higher of equals).
+
+    In a sleep laboratory's file belts, legs and eyes outnumber the electrodes, so names go first; where no name is an
+    electrode's, channels in volts do, then any.
+    """
     signals = [s for s in header.signals if not s.is_annotations and s.samples_per_record]
     volts = [s for s in signals if s.unit and _kind(s) in ("eeg", "unknown", "seeg", "ecog")]
-    counts = Counter(s.samples_per_record for s in volts or signals)
+    named = [s for s in volts if Vocabulary.base().resolve(s.label).electrode is not None]
+    counts = Counter(s.samples_per_record for s in named or volts or signals)
     return max(counts, key=lambda n: (counts[n], n))
 
 
-def _other_rates(header: EDFHeader, spr: int) -> list[LeftOut]:
+def _record_s(starts: Sequence[float], header: EDFHeader) -> tuple[float, list[str]]:
+    """Seconds of a record, and notes. In a file that calls itself continuous time stamps go before the header.
+
+    A constant step other than the header's duration means that the duration, and with it the rate, is wrong. In EDF+D
+    the same stamps mean gaps of equal length, as of a logger that sleeps between two records.
+    """
+    notes = list(header.notes)
+    steps = np.diff(starts)
+    if header.discontinuous or steps.size < 3:
+        return header.record_s, notes
+    step_s = float(np.mean(steps))
+    tolerated_s, rounding_s = _MAX_RATE_ERROR * header.record_s, _rounding_s(starts, header.record_s)
+    agrees = abs(step_s - header.record_s) <= max(tolerated_s, 2 * rounding_s / steps.size)
+    even = np.mean(np.abs(steps - step_s) <= max(tolerated_s, rounding_s)) >= 0.9
+    if step_s <= 0 or agrees or not even:
+        return header.record_s, notes
+    notes.append(
+        f"the header says that a record lasts {header.record_s:g} s, the time stamps {step_s:g} s; the latter are taken"
+    )
+    return step_s, notes
+
+
+def _rounding_s(starts: Sequence[float], record_s: float) -> float:
+    """By how much two stamps can be off because they were written with few decimals; 0 where a record is a whole step.
+
+    Records of 1/3 s with stamps of 0.333, 0.667, 1 are continuous.
+    """
+    stamps = np.asarray(starts)
+    for decimals in range(7):
+        scaled = stamps * 10.0**decimals
+        if np.all(np.abs(scaled - np.rint(scaled)) < 1e-4):
+            whole = record_s * 10.0**decimals
+            return 0.0 if abs(whole - round(whole)) < 1e-6 else min(10.0**-decimals, record_s)
+    return 0.0
+
+
+def _other_rates(header: EDFHeader, spr: int, record_s: float) -> list[LeftOut]:
     return [
         LeftOut(
             kind="channel",
             name=s.label,
             code="other_rate",
-            reason=f"it has {s.samples_per_record / header.record_s:g} Hz, the recording {spr / header.record_s:g} Hz",
+            reason=f"it has {s.samples_per_record / record_s:g} Hz, the recording {spr / record_s:g} Hz",
         )
         for s in header.signals
         if not s.is_annotations and s.samples_per_record != spr
@@ -201,10 +247,10 @@ def _times(records: _Records) -> tuple[list[float], list[Annotation]]:
     return [t - zero for t in times], shifted
 
 
-def _event(a: Annotation, starts: list[float], header: EDFHeader, spr: int, sfreq_hz: float) -> SourceEvent:
+def _event(a: Annotation, starts: list[float], record_s: float, spr: int, sfreq_hz: float) -> SourceEvent:
     """The event on the time line of stored samples, where records follow each other without gaps."""
     k = max(0, int(np.searchsorted(starts, a.onset_s + 1e-9, side="right")) - 1)
-    within = min(a.onset_s - starts[k], header.record_s) if k + 1 < len(starts) else a.onset_s - starts[k]
+    within = min(a.onset_s - starts[k], record_s) if k + 1 < len(starts) else a.onset_s - starts[k]
     return SourceEvent(
         start_sample=k * spr + seconds_to_samples(within, sfreq_hz),
         n_samples=seconds_to_samples(a.duration_s, sfreq_hz),

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eegprep.errors import InputError
+from eegprep.sources.unit_names import unit_of
 
 __all__ = ["EDFHeader", "EDFSignal", "read_header"]
 
-_UNITS = {"uv": "uV", "µv": "uV", "μv": "uV", "microv": "uV", "mv": "mV", "v": "V", "nv": "nV"}
 _SCANNED = 1 << 22
 
 
@@ -72,7 +72,11 @@ class _Fields:
     def text(self, n: int) -> str:
         field = self.data[self.at : self.at + n]
         self.at += n
-        return field.decode("latin-1").replace("\0", " ").strip()
+        try:
+            text = field.decode("utf-8")  # ASCII by the standard; a micro sign is met in both encodings
+        except UnicodeDecodeError:
+            text = field.decode("latin-1")
+        return text.replace("\0", " ").strip()
 
     def number(self, n: int, name: str) -> float:
         start = self.at
@@ -133,6 +137,8 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
     if n_records < 0:
         n_records = n_present
         notes.append("the header leaves the number of records open; counted from the file's size")
+        if rest := (n_file - n_header) % n_record_bytes:
+            notes.append(f"the file ends inside a record: {rest} bytes at its end are left out")
     elif n_present < n_records:
         raise _bad(
             path, "the file is cut short", f"{n_file} bytes, {n_present} whole records",
@@ -183,7 +189,7 @@ def _signals(body: bytes, n: int, path: Path) -> tuple[EDFSignal, ...]:
         out.append(
             EDFSignal(
                 label=labels[i],
-                unit=_UNITS.get(units[i].casefold(), ""),
+                unit=unit_of(units[i]),
                 unit_text=units[i],
                 physical_min=ranges["physical minimum"][i],
                 physical_max=ranges["physical maximum"][i],

@@ -18,14 +18,12 @@ from eegprep.recording import Stretch
 from eegprep.sources.base import Decoded
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["read_epochs"]
+__all__ = ["decode_epochs", "read_epochs"]
 
 
 def read_epochs(path: Path, format_name: str) -> Decoded:
     """Read an epoched file. Raises InputError where that fails."""
     import mne
-
-    from eegprep.sources.mne_files import channels_of
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -43,6 +41,13 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
                 expected="a whole file of epochs",
                 todo="copy the file again, with its side-cars, or leave it out",
             ) from error
+    return decode_epochs(epochs, data, format_name)
+
+
+def decode_epochs(epochs: Any, data: np.ndarray, format_name: str) -> Decoded:
+    """`Decoded` of MNE's Epochs with their samples, (n_epochs, n_channels, n_samples)."""
+    from eegprep.sources.mne_files import channels_of
+
     n_epochs, n_channels, n_samples = data.shape
     names = {code: name for name, code in epochs.event_id.items()}
     stretches = tuple(Stretch(start_sample=i * n_samples, n_samples=n_samples) for i in range(n_epochs))

@@ -153,6 +153,8 @@ class FilesSource:
             self._skip(path, "sidecar", f"a later part of {first.name}")
         elif format_name == "events":
             self._skip(path, "sidecar", "events of a FIF recording")
+        elif format_name == "matlab" and full.suffix.lower() in SIDECARS:
+            self._skip(path, "sidecar", SIDECARS[full.suffix.lower()])
         elif format_name in ("numpy", "ts") or (format_name == "matlab" and not holds_structure(full)):
             self._skip(path, "needs_manifest", "its rate and channels have to be stated in a manifest")
         elif format_name or looks_like_recording(full):

@@ -17,6 +17,9 @@ __all__ = ["signal_hash"]
 
 _CHUNK = 1 << 16
 _STEPS_PER_UV = 1e3
+#: Amplifiers step by binary fractions of a microvolt (1/32, 25/512), so many samples lie exactly between two steps and
+#: the last bit of a conversion would decide where they go.
+_OFF_THE_TIES = 1 / 128
 #: Where a number of steps fits no 32 bits (2.1 V) or is none: the same value for all of them.
 _BEYOND = 2**31 - 1
 
@@ -45,7 +48,7 @@ def signal_hash(signal: SignalLike, sfreq_hz: float) -> str:
 
 def _steps(row: np.ndarray) -> np.ndarray:
     """Whole steps as little-endian int32; a row at a time stays in the processor's cache."""
-    steps = row * _STEPS_PER_UV
+    steps = row * _STEPS_PER_UV + _OFF_THE_TIES
     np.rint(steps, out=steps)
     # NaN makes both comparisons false, so it takes the slow path too
     if not (steps.min() > -_BEYOND and steps.max() < _BEYOND):

@@ -12,6 +12,7 @@ come whole; longer ones are fetched from the worker as they are indexed, until t
 from __future__ import annotations
 
 import contextlib
+import os
 import signal as signals
 import subprocess
 import sys
@@ -91,7 +92,7 @@ class IsolatedReader:
         if self._process is None:
             self._shared = SharedBlock()
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "eegprep.sources.worker", str(self._shared.descriptor)],
+                [sys.executable, "-P", "-m", "eegprep.sources.worker", str(self._shared.descriptor), str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

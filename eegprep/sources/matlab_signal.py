@@ -15,13 +15,15 @@ import numpy as np
 from eegprep.errors import InputError, UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import Stretch
-from eegprep.sources.arrays import described_array
-from eegprep.sources.base import UNITS_TO_UV, Decoded, SourceChannel
+from eegprep.sources.arrays import described_array, joined
+from eegprep.sources.base import Decoded, SourceChannel
 from eegprep.sources.matlab import variable_names
 from eegprep.sources.privacy import clean_message
+from eegprep.sources.unit_names import unit_of
 
 __all__ = ["read_matlab"]
 
+_MAX_RATE_ERROR = 0.01
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 
 
@@ -54,6 +56,9 @@ def read_matlab(path: Path, manifest: Manifest | None = None) -> Decoded:
         value = value[field]
     if isinstance(value, dict) and {"trial", "label"} <= set(value):
         return _fieldtrip(value, path)
+    if manifest is not None and isinstance(value, list) and value:
+        # a cell array of matrices: trials
+        return joined([described_array(np.asarray(v), manifest, path, format_name="matlab") for v in value])
     if manifest is None or not isinstance(value, np.ndarray):
         raise InputError(
             f"{path.name} holds no FieldTrip structure",
@@ -69,7 +74,7 @@ def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
     trials = data["trial"]
     trials = trials if isinstance(trials, list) else [trials]
     labels = _texts(data["label"])
-    blocks = [np.asarray(t, dtype=np.float64).reshape(len(labels), -1) for t in trials if np.size(t)]
+    blocks = [_rows(t, len(labels), path) for t in trials if np.size(t)]
     if not blocks:
         raise InputError(f"{path.name}: the FieldTrip structure holds no trial", where=path)
     stretches: list[Stretch] = []
@@ -77,14 +82,31 @@ def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
     for block in blocks:
         stretches.append(Stretch(start_sample=start, n_samples=block.shape[1]))
         start += block.shape[1]
+    sfreq_hz, notes = _rate(data, path)
     return Decoded(
         format="fieldtrip",
-        sfreq_hz=_rate(data, path),
+        sfreq_hz=sfreq_hz,
         channels=_channels(data, labels),
         signal=np.concatenate(blocks, axis=1),
         stretches=tuple(stretches),
         trial_labels=_labels(data, stretches),
+        notes=notes,
     )
+
+
+def _rows(trial: Any, n_channels: int, path: Path) -> np.ndarray:
+    """One trial, (n_channels, n_samples); the library takes away dimensions of one, so those are given back."""
+    block = np.asarray(trial, dtype=np.float64)
+    if block.ndim == 1 and 1 in (n_channels, block.size // n_channels):
+        block = block.reshape(n_channels, -1)
+    if block.ndim != 2 or block.shape[0] != n_channels:
+        raise InputError(
+            f"{path.name}: a trial of the FieldTrip structure has another number of rows than `label` has names",
+            where=path,
+            found=f"a trial of shape {block.shape} for {n_channels} names",
+            expected="one row a name",
+        )
+    return block
 
 
 def _texts(cell: Any) -> list[str]:
@@ -94,14 +116,20 @@ def _texts(cell: Any) -> list[str]:
     return [str(value) for value in np.ravel(np.array(cell, dtype=object))]
 
 
-def _rate(data: dict[str, Any], path: Path) -> float:
-    if "fsample" in data:
-        return float(np.ravel(data["fsample"])[0])
+def _rate(data: dict[str, Any], path: Path) -> tuple[float, tuple[str, ...]]:
+    """The rate and notes. FieldTrip itself goes by `time`; `fsample` may be left from before a resampling."""
+    stated = float(np.ravel(data["fsample"])[0]) if np.size(data.get("fsample", ())) else np.nan
     times = data.get("time")
     first = np.ravel(times[0] if isinstance(times, list) else times) if times is not None else np.zeros(0)
-    if first.size < 2 or first[-1] <= first[0]:
+    first = first if first.dtype.kind == "f" else np.zeros(0)
+    measured = (first.size - 1) / (first[-1] - first[0]) if first.size > 1 and first[-1] > first[0] else np.nan
+    if np.isfinite(stated) and not (np.isfinite(measured) and abs(measured - stated) > _MAX_RATE_ERROR * stated):
+        return stated, ()
+    if not np.isfinite(measured):
         raise InputError(f"{path.name}: the FieldTrip structure states no rate", where=path, expected="fsample or time")
-    return float((first.size - 1) / (first[-1] - first[0]))
+    if not np.isfinite(stated):
+        return float(measured), ()
+    return float(measured), (f"`time` gives {measured:.4g} Hz, `fsample` {stated:g} Hz; the former is taken",)
 
 
 def _channels(data: dict[str, Any], labels: list[str]) -> tuple[SourceChannel, ...]:
@@ -112,8 +140,7 @@ def _channels(data: dict[str, Any], labels: list[str]) -> tuple[SourceChannel, .
     positions = _positions(data.get("elec"))
     out = []
     for name in labels:
-        unit = stated.get(name, "").replace("µ", "u")
-        known = unit if unit in UNITS_TO_UV else ""
+        known = unit_of(stated.get(name, ""))
         out.append(
             SourceChannel(
                 name=name,

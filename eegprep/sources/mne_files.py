@@ -7,8 +7,10 @@ silenced; its warnings may quote a header, so they are not passed on, only count
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import math
+import os
 import re
 import warnings
 from pathlib import Path
@@ -22,6 +24,8 @@ from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
 from eegprep.sources.detect import FORMATS
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import segment
+from eegprep.sources.unit_names import unit_of
+from eegprep.sources.wholeness import check_samples_file, check_whole
 
 __all__ = ["READERS", "channels_of", "decode_raw", "is_epoched", "read_with_mne"]
 
@@ -35,7 +39,6 @@ READERS = {
     "neuroscan": "read_raw_cnt",
     "egi_raw": "read_raw_egi",
     "egi_mff": "read_raw_egi",
-    "persyst": "read_raw_persyst",
     "nihon_kohden": "read_raw_nihon",
     "nicolet": "read_raw_nicolet",
     "curry": "read_raw_curry",
@@ -49,11 +52,9 @@ _BY_FORMAT = {
     "fif": "FIF holds volts",
     "eeglab": "EEGLAB's convention is microvolt",
     "gdf": "the header says uV",
-    "persyst": "the header's calibration gives microvolt",
     "egi_raw": "the header's range gives microvolt",
     "egi_mff": "the format holds microvolt",
 }
-_UNITS = {"µV": "uV", "uV": "uV", "mV": "mV", "V": "V", "nV": "nV"}
 _KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "resp": "misc", "exci": "misc"}
 #: Channel types whose samples MNE holds in volts.
 _VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"})
@@ -64,6 +65,7 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
     import mne
 
     name = READERS[format_name]
+    notes = check_whole(path, format_name)
     # Some readers print what they find in a header; nothing of it may reach our own output.
     silent = contextlib.redirect_stdout(io.StringIO())
     with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
@@ -87,13 +89,26 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
                 expected=f"a whole {title} recording",
                 todo="copy the file again, with its side-cars, or leave it out",
             ) from error
+        _refuse_files_elsewhere(raw, path)
+        check_samples_file(raw, path)
         decoded = decode_raw(raw, format_name, _events_beside(path, raw) if format_name == "fif" else None)
-    if not caught:
-        return decoded
-    import dataclasses
+    if caught:
+        notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")
+    return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
 
-    note = f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}"
-    return dataclasses.replace(decoded, notes=(*decoded.notes, note))
+
+def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
+    """What the header names must lie beside it: a stranger's header must not choose files of this machine."""
+    beside = path.parent if path.is_file() else path
+    # `..` is taken out by the text: a link inside the folder may lead to where a versioning tool keeps the samples
+    for file in (Path(os.path.abspath(f)) for f in raw.filenames if f is not None):  # noqa: PTH100
+        if not file.is_relative_to(beside.absolute()) and not file.resolve().is_relative_to(beside.resolve()):
+            raise InputError(
+                f"the header of {path.name} names a file in another folder",
+                where=path,
+                expected="a file beside the header",
+                todo="a recording's files lie in one folder: correct the header",
+            )
 
 
 def is_epoched(path: Path, format_name: str) -> bool:
@@ -163,13 +178,20 @@ def channels_of(instance: Any, format_name: str) -> tuple[SourceChannel, ...]:
 def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name: str) -> SourceChannel:
     position = tuple(float(v) for v in entry["loc"][:3])
     known = all(math.isfinite(v) for v in position) and any(v != 0.0 for v in position)
-    header = _UNITS.get(unit, "")
+    header = unit_of(unit)
+    if format_name == "brainvision" and kind == "misc" and header:
+        # MNE does not know this way to write the unit and left the numbers as they are
+        kind, scale = "eeg", header
+    elif format_name == "egi_raw" and entry["cal"] != 1e-6:
+        scale = "uV"  # MNE applies the header's range, which gives microvolt, and calls the result volts
+    else:
+        scale = "V"
     volts = kind in _VOLTS
     evidence = f"the header says {header}" if header else _BY_FORMAT.get(format_name, "the format states its scale")
     return SourceChannel(
         name=name,
         kind=_KINDS.get(kind, kind),
-        unit="V" if volts and unit != "n/a" else "",
+        unit=scale if volts and unit != "n/a" else "",
         position_m=(position[0], position[1], position[2]) if known else None,
         status="bad" if bad else "good",
         unit_evidence=evidence if volts else "",

@@ -10,8 +10,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import os
 import re
+import socket
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,9 @@ from eegprep.sources.base import Decoded, PlannedRecording, SkippedFile, SourceE
 from eegprep.sources.privacy import clean_message
 
 __all__ = ["MOABBSource", "load_dataset", "manifest_for_moabb"]
+
+#: MOABB's own switch for where files come from, and the host of its mirror.
+_PROVIDER, _MIRROR_HOST = "MOABB_DOWNLOAD_PROVIDER", "data.nemar.org"
 
 
 def load_dataset(code: str) -> Any:
@@ -77,6 +83,36 @@ def manifest_for_moabb(code: str) -> Manifest:
         source=SourceSpec(kind="moabb", code=code),
         tasks=tasks,
     )
+
+
+@contextlib.contextmanager
+def _no_waiting(dataset: Any) -> Iterator[None]:
+    """Without a network, MOABB asks its mirror for half a minute per subject; then it is not asked at all.
+
+    What already lies in the mirror's folder on this machine is left to MOABB.
+    """
+    mirror = getattr(dataset, "nemar_id", None)
+    if mirror is None or os.environ.get(_PROVIDER) or _reachable(_MIRROR_HOST) or _mirrored(dataset, mirror):
+        yield
+        return
+    os.environ[_PROVIDER] = "upstream"
+    try:
+        yield
+    finally:
+        del os.environ[_PROVIDER]
+
+
+def _reachable(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        return False
+    return True
+
+
+def _mirrored(dataset: Any, mirror: str) -> bool:
+    store = getattr(importlib.import_module("moabb.datasets.download"), "nemar_store", None)
+    return store is not None and Path(store(dataset.code, mirror)).exists()
 
 
 class MOABBSource:
@@ -136,7 +172,7 @@ class MOABBSource:
         if self._loaded is None or self._loaded[0] != subject:
             number = next(s for s in self.dataset.subject_list if str(s) == subject)
             try:
-                with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+                with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _no_waiting(self.dataset):
                     warnings.simplefilter("ignore")
                     data = self.dataset.get_data(subjects=[number])[number]
             except Exception as error:  # what a download or a foreign reader raises is not limited to one class

@@ -44,6 +44,14 @@ def read_neuroscan(path: Path) -> Decoded:
     if not (1 <= n_channels <= 4096 and rate >= 1) or len(electrodes) < _N_ELECTRODE * n_channels:
         raise _bad(path, "the header is damaged", f"{n_channels} channels at {rate} Hz", "1 to 4096 channels")
     first = _N_HEADER + _N_ELECTRODE * n_channels
+    if (
+        events_at > n_file
+        and n_stated > 0
+        and events_at - first in (2 * n_stated * n_channels, 4 * n_stated * n_channels)
+    ):
+        raise _bad(
+            path, "the file is cut short", f"{n_file} bytes", f"{events_at} bytes of {n_stated} samples and more"
+        )
     last = events_at if first < events_at <= n_file else n_file
     if last - first < 2 * n_channels:
         raise _bad(path, "it holds no samples", f"{last - first} bytes of samples", "samples after the header")

@@ -13,7 +13,7 @@ import hmac
 import os
 import re
 
-__all__ = ["KEY_VARIABLE", "pseudonym", "clean_entity", "has_date", "clean_message"]
+__all__ = ["KEY_VARIABLE", "clean_channel", "clean_entity", "clean_message", "has_date", "pseudonym"]
 
 KEY_VARIABLE = "EEGPREP_PSEUDONYM_KEY"
 
@@ -22,6 +22,27 @@ _DATE = re.compile(
     r"(?<!\d)(?:(?:19|20)\d\d[-._/]?(?:0[1-9]|1[0-2])[-._/]?(?:0[1-9]|[12]\d|3[01])"
     r"|(?:0[1-9]|[12]\d|3[01])[-._/](?:0[1-9]|1[0-2])[-._/](?:19|20)?\d\d)(?!\d)"
 )
+
+
+#: Words with capitals that readers' sentences need, and ordinary words that such sentences begin with.
+_TECHNICAL = frozenset({
+    "A", "ANT", "ASCII", "BDF", "BIDS", "BrainVision", "CNT", "CSV", "Curry", "EDF", "EEG", "EEGLAB", "EGI",
+    "EOF", "FIF", "FieldTrip", "GDF", "HDF5", "HTTP", "HTTPSConnectionPool", "I", "IEEE_FLOAT_32",
+    "IEEE_FLOAT_64", "INT_16", "INT_32", "JSON", "MATLAB", "MFF", "MNE", "MULTIPLEXED", "NaN", "NumPy",
+    "Python", "UINT_16", "UTF", "VECTORIZED", "XDF", "XML",
+})  # fmt: skip
+_OPENINGS = frozenset({
+    "An", "Array", "Bad", "Can", "Cannot", "Can't", "Channel", "Channels", "Could", "Data", "Datatype", "Error",
+    "Expected", "Failed", "File", "Files", "Found", "Header", "Incorrect", "Index", "Invalid", "It", "Max",
+    "Missing", "No", "Not", "Object", "Only", "Size", "Split", "The", "There", "This", "Unable", "Unexpected",
+    "Unknown", "Unsupported", "Wrong",
+})  # fmt: skip
+
+
+def clean_channel(dataset: str, name: str) -> str:
+    """A channel's name as it may leave: printable, of bounded length, and a pseudonym where it holds a date."""
+    plain = "".join(c if c.isprintable() else "\ufffd" for c in name)[:80]
+    return clean_entity(dataset, plain, "c")
 
 
 def pseudonym(dataset: str, text: str, prefix: str = "s") -> str:
@@ -44,10 +65,13 @@ def clean_entity(dataset: str, text: str, prefix: str) -> str:
 def clean_message(error: BaseException) -> str:
     """The text of a reader's exception without what it may quote from a header.
 
-    Quoted parts, dates and everything after the first line go; the class and the sentence stay.
+    Quoted parts, dates, long numbers, words with capitals that no format uses, and everything after the first line go;
+    the class and the sentence stay.
     """
     text = str(error).strip().split("\n", 1)[0]
     text = re.sub(r"'[^']*'|\"[^\"]*\"|b'[^']*'|<[^>]*>|\[[^\]]*\]|\([^)]*\)", "…", text)
     text = re.sub(r"(/[^\s/]+)+/?", "…", text)
     text = _DATE.sub("…", text)
+    text = re.sub(r"\d{6,}", "…", text)
+    text = re.sub(r"[\w']*[A-Z][\w']*", lambda m: m[0] if m[0] in _TECHNICAL | _OPENINGS else "…", text)
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

@@ -51,13 +51,15 @@ def segment(n_samples: int, events: Sequence[SourceEvent]) -> tuple[tuple[Stretc
     gaps: list[Stretch] = []
     left_out: list[LeftOut] = []
     breaks: list[int] = []
+    marked = 0
     for event in sorted(events):
         start = min(max(event.start_sample, 0), n_samples)
         stop = min(max(event.start_sample + event.n_samples, start), n_samples)
         folded = event.text.casefold()
         if _is_break(event.text):
             breaks.append(start)
-        elif folded.startswith("bad") and stop > start:
+        elif folded.startswith("bad") and stop > max(start, marked):
+            start, marked = max(start, marked), stop  # two marks over the same samples leave them out once
             gaps.append(Stretch(start_sample=start, n_samples=stop - start))
             skip = folded.startswith("bad_acq_skip")
             left_out.append(

@@ -15,7 +15,8 @@ from eegprep.errors import InputError, UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import Decoded, SourceChannel
 from eegprep.sources.segments import break_at, segment
-from eegprep.sources.text_table import TextTable, column_events, read_table, time_breaks
+from eegprep.sources.text_table import TextTable, column_events, is_number, read_table
+from eegprep.sources.time_column import time_breaks
 
 __all__ = ["read_electrode_files", "read_described_table"]
 
@@ -66,7 +67,7 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
 def _transposed(table: TextTable, manifest: Manifest, sfreq_hz: float) -> Decoded:
     """One row per channel; a first column of text names the channels, else the manifest does."""
     first = table.texts(table.names[0])
-    named = any(not _is_number(t) for t in first)
+    named = any(not is_number(t) for t in first)
     columns = table.names[1:] if named else table.names
     signal = np.stack([table.numbers(n) for n in columns], axis=1)
     names = first if named else list(manifest.source.channels)
@@ -85,14 +86,6 @@ def _transposed(table: TextTable, manifest: Manifest, sfreq_hz: float) -> Decode
         stretches=stretches,
         reference=manifest.reference,
     )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def read_electrode_files(paths: Sequence[Path], channels: Sequence[str], manifest: Manifest) -> Decoded:

@@ -1,11 +1,12 @@
-"""One row of numbers a line: reading text tables, plain or gzipped, and what columns of time and events say.
+"""One row of numbers a line: reading text tables, plain or gzipped, and what a column of events says.
 
-What enters: a path and how it is written. What leaves: columns as float64, events, and breaks where the time
-column jumps. Columns that were not asked for are not parsed.
+What enters: a path and how it is written. What leaves: columns as float64, and events. Byte order marks, line ends of
+any kind and decimal commas are seen in the text itself; where a comma may be either, the manifest has to say.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import re
@@ -19,13 +20,14 @@ from eegprep.errors import InputError
 from eegprep.sources.base import SourceEvent
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["TextTable", "column_events", "read_table", "time_breaks"]
+__all__ = ["TextTable", "column_events", "is_number", "open_text", "read_table"]
 
-#: Seconds, milliseconds, microseconds, nanoseconds: which one a time column counts is found by its steps.
-_TIME_FACTORS = (1.0, 1e3, 1e6, 1e9)
-_MAX_RATE_ERROR = 0.01
 #: A few packed bytes can claim to be any amount of text.
 MAX_UNPACKED = 4 << 30
+_LINES_LOOKED_AT = 20
+#: How tables write that there is no value.
+_NOTHING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "None", "?", "-", "#N/A"]
+_COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +49,11 @@ class TextTable:
                 column = pc.utf8_trim_whitespace(column)
             return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            row = next(i for i, text in enumerate(self.texts(name), 1) if text and not is_number(text))
             raise InputError(
                 f"column {name!r} of {self.where.name} is not all numbers",
                 where=self.where,
-                found="text in a column of numbers",
+                found=f"text in a column of numbers, in row {row}",
                 expected="one number a row",
             ) from error
 
@@ -60,8 +63,12 @@ class TextTable:
 
     def _column(self, name: str):  # type: ignore[no-untyped-def]
         if name not in self.names:
+            # the first line of a table that is no header may hold anything, so it is not repeated
             raise InputError(
-                f"{self.where.name} has no column {name!r}", where=self.where, found=", ".join(self.names[:40])
+                f"{self.where.name} has no column {name!r}",
+                where=self.where,
+                found=f"{len(self.names)} columns of other names",
+                todo="correct `source: channels:`, or `skip_rows:` where the header line comes later",
             )
         return self.table.column(self.names.index(name))  # type: ignore[attr-defined]
 
@@ -116,17 +123,21 @@ def read_table(
     import pyarrow as pa
     from pyarrow import csv
 
-    data = open_text(path)
-    lines = data.split(b"\n", skip_rows + 1)
-    if len(lines) <= skip_rows or not lines[skip_rows].strip():
+    data = _plain(open_text(path), encoding, path)
+    lines = data.split(b"\n", skip_rows + _LINES_LOOKED_AT)[skip_rows : skip_rows + _LINES_LOOKED_AT]
+    if not lines or not lines[0].strip():
         raise InputError(f"{path.name} is empty", where=path, expected=f"rows after the first {skip_rows} lines")
-    first = lines[skip_rows].decode(encoding, "replace")
-    separator = separator or next((s for s in ("\t", ";", ",") if s in first), " ")
+    sample = [line.decode("utf-8", "replace").strip() for line in lines]
+    first = sample[0]
+    separator = separator or _separator(sample, path)
+    decimal_comma = separator != "," and any(
+        _COMMA_NUMBER.fullmatch(field) for line in sample for field in _fields(line, separator)
+    )
     if separator == " ":  # any number of blanks between two columns
         rows = [b" ".join(line.split()) for line in data.split(b"\n")]
         data = b"\n".join(rows)
-    columns = [c.strip().strip('"') for c in first.split(separator)] if separator != " " else first.split()
-    headless = _all_numbers(columns)
+    columns = [c.strip('"') for c in _fields(first, separator)]
+    headless = _all_numbers([c.replace(",", ".") if decimal_comma else c for c in columns])
     if headless:
         columns = list(names) if names else [str(i + 1) for i in range(len(columns))]
     if ragged:
@@ -138,11 +149,11 @@ def read_table(
     try:
         table = csv.read_csv(
             io.BytesIO(data),
-            read_options=csv.ReadOptions(
-                skip_rows=skip_rows if headless else skip_rows + 1, column_names=columns, encoding=encoding
-            ),
+            read_options=csv.ReadOptions(skip_rows=skip_rows if headless else skip_rows + 1, column_names=columns),
             parse_options=csv.ParseOptions(delimiter=separator),
-            convert_options=csv.ConvertOptions(strings_can_be_null=True, null_values=["", "NA", "NaN", "nan", "?"]),
+            convert_options=csv.ConvertOptions(
+                strings_can_be_null=True, null_values=_NOTHING, decimal_point="," if decimal_comma else "."
+            ),
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise InputError(
@@ -154,14 +165,55 @@ def read_table(
     return TextTable(names=tuple(columns), table=table, where=path)
 
 
-def _all_numbers(fields: Sequence[str]) -> bool:
+def _plain(data: bytes, encoding: str, path: Path) -> bytes:
+    """Text as UTF-8 without a byte order mark, its lines ended by line feeds."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
     try:
-        for field in fields:
-            if field:
-                float(field)
+        if codecs.lookup(encoding).name != "utf-8":
+            data = data.decode(encoding).encode("utf-8")
+    except (LookupError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path.name} is no text in the encoding {encoding!r}", where=path, todo="correct `source: encoding:`"
+        ) from error
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    # line ends of old Macintosh programs; a carriage return before a line feed is left to the parser
+    return data if b"\n" in data else data.replace(b"\r", b"\n")
+
+
+def _separator(lines: Sequence[str], path: Path) -> str:
+    """What parts the columns, by the first lines."""
+    for mark in ("\t", ";"):
+        if mark in lines[0]:
+            return mark
+    whole = [line for line in lines if line]
+    if all(_COMMA_NUMBER.fullmatch(line) for line in whole):
+        raise InputError(
+            f"the lines of {path.name} may be one number with a decimal comma or two numbers",
+            where=path,
+            expected="`source: separator:` in the manifest: `,` for two numbers a line, `;` for one",
+        )
+    last = whole[-1].split()
+    if "," in lines[0] and not (len(last) > 1 and all(_COMMA_NUMBER.fullmatch(f) for f in last)):
+        return ","
+    return " "
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return line.split() if separator == " " else [f.strip() for f in line.split(separator)]
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is one number."""
+    try:
+        float(text)
     except ValueError:
         return False
-    return any(fields)
+    return True
+
+
+def _all_numbers(fields: Sequence[str]) -> bool:
+    return any(fields) and all(is_number(field) for field in fields if field)
 
 
 def _fault(error: Exception) -> str:
@@ -180,29 +232,3 @@ def column_events(values: Sequence[str]) -> list[SourceEvent]:
             out.append(SourceEvent(start_sample=i, text=short))
         before = short
     return out
-
-
-def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[int], list[str]]:
-    """Samples before which the time column jumps; notes. Raises InputError where its rate is another one."""
-    steps = np.diff(times[np.isfinite(times)])
-    steps_up = steps[steps > 0]
-    if steps_up.size < 10:
-        return [], ["the time column does not advance and was not used"]
-    span = float(np.sum(steps_up[steps_up <= 5 * np.median(steps_up) + np.mean(steps_up)]))
-    mean = span / max(1, np.sum(steps <= 5 * np.median(steps_up) + np.mean(steps_up)))
-    factor = min(_TIME_FACTORS, key=lambda f: abs(np.log(mean / f * sfreq_hz)))
-    measured = factor / mean
-    if abs(measured - sfreq_hz) > 10 * _MAX_RATE_ERROR * sfreq_hz:
-        raise InputError(
-            "the time column gives another rate than the one stated",
-            where=where,
-            found=f"{measured:.4g} Hz",
-            expected=f"{sfreq_hz:g} Hz",
-            todo="correct the rate in the manifest",
-        )
-    notes = []
-    if abs(measured - sfreq_hz) > _MAX_RATE_ERROR * sfreq_hz:
-        notes.append(f"the time column gives {measured:.4g} Hz where {sfreq_hz:g} Hz is stated")
-    # Rows often come in packets with one time each, so only jumps of a quarter second or more are gaps.
-    jumps = np.flatnonzero((steps < 0) | (steps > 0.25 * factor)) + 1
-    return [int(j) for j in jumps], notes

@@ -6,7 +6,7 @@ readers that take a number for another unit. Three independent facts are compare
 1. The unit that the header or the manifest states, or that the format fixes.
 2. The amplitude: the spectrum between 4 and 30 Hz, where scalp EEG holds 1 to 100 µV (root mean square) and where
    neither drift nor line noise reach. The median over segments and over channels is taken, so that a few
-   blinks or dead channels do not decide.
+   blinks or dead channels do not decide; channels that are electrodes by their names speak for the others.
 3. The shape of the spectrum: EEG falls with frequency. Wrong bytes read as numbers give white noise, for which 2 to
    6 Hz hold as much per hertz as 20 to 30 Hz.
 
@@ -26,6 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
+from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.naming import clean, not_eeg
 from eegprep.errors import InputError
 from eegprep.recording import Stretch
 from eegprep.sources.base import LazySignal, SignalLike, SourceChannel
@@ -71,6 +73,8 @@ class UnitsProof:
     signal: SignalLike
     evidence: str
     notes: tuple[str, ...] = ()
+    sampled: Sampled | None = None
+    witnesses: np.ndarray | None = None
 
 
 def sampled_density(signal: SignalLike, stretches: Sequence[Stretch], sfreq_hz: float) -> Sampled:
@@ -147,17 +151,30 @@ def prove_units(
     InputError
         Where the amplitude contradicts the stated unit and no factor explains it, or the signal is noise.
     """
-    judged = np.array([c.unit != "" and c.kind in ("eeg", "unknown") for c in channels], dtype=bool)
-    if not judged.any():
+    judged, witnesses = _judged(channels)
+    sampled = sampled_density(signal, stretches, sfreq_hz) if judged.any() else None
+    proof = _prove(channels, signal, judged, witnesses, sampled, where)
+    return dataclasses.replace(proof, sampled=sampled, witnesses=witnesses)
+
+
+def _prove(
+    channels: tuple[SourceChannel, ...],
+    signal: SignalLike,
+    judged: np.ndarray,
+    witnesses: np.ndarray,
+    sampled: Sampled | None,
+    where: Path,
+) -> UnitsProof:
+    if sampled is None:
         return UnitsProof(
             channels=channels,
             signal=signal,
             evidence="no channel has a unit",
             notes=("neither the file nor the manifest states a unit",) if _any_eeg(channels) else (),
         )
-    figures = summarise(sampled_density(signal, stretches, sfreq_hz))
-    live = judged & np.isfinite(figures.amplitude) & (figures.amplitude > 0)
-    stated = _stated(channels, judged)
+    figures = summarise(sampled)
+    live = witnesses & np.isfinite(figures.amplitude) & (figures.amplitude > 0)
+    stated = _stated(channels, witnesses)
     if not live.any():
         return UnitsProof(
             channels=channels, signal=signal, evidence=f"{stated}; too short or too flat to hold against the signal"
@@ -226,6 +243,25 @@ def prove_units(
         evidence=sentence,
         notes=(f"the file's unit is wrong by a factor of {1 / factor:g}; corrected by its amplitude and spectrum",),
     )
+
+
+def _judged(channels: Sequence[SourceChannel]) -> tuple[np.ndarray, np.ndarray]:
+    """Which channels a wrong unit would be corrected in, and which ones say whether it is wrong.
+
+    Belts, legs and hearts are in volts too and often outnumber the electrodes, so channels that are electrodes by their
+    names speak for the file; where none is, all that are not something else by their names do.
+    """
+    volts = np.array([c.unit != "" and c.kind in ("eeg", "unknown") for c in channels], dtype=bool)
+    other = np.array([_is_other(c.name) for c in channels], dtype=bool)
+    judged = volts & ~other if (volts & ~other).any() else volts
+    base = Vocabulary.base()
+    named = np.array([j and base.resolve(c.name).electrode is not None for c, j in zip(channels, judged, strict=True)])
+    return judged, named.astype(bool) if named.any() else judged
+
+
+def _is_other(name: str) -> bool:
+    found = not_eeg(clean(name))
+    return found is not None and found[0] != "unnamed"
 
 
 def _any_eeg(channels: Sequence[SourceChannel]) -> bool:

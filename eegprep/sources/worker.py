@@ -1,6 +1,6 @@
 """The process behind `eegprep.sources.isolated`: reads recordings and answers over its standard streams.
 
-Samples go through shared memory, whose descriptor is the one argument.
+Samples go through shared memory, whose descriptor is the first argument; the parent's id is the second.
 Standard output belongs to the protocol alone: what readers print, in Python or below, goes nowhere.
 """
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from eegprep.errors import EEGPTError, InputError
 from eegprep.sources.base import PlannedRecording, Source, SourceRecording
+from eegprep.sources.limits import MEMORY_VARIABLE, limit_memory, memory_bytes, stop_with_parent
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.shared import SharedBlock
 from eegprep.sources.wire import receive, send, to_plain
@@ -60,6 +61,14 @@ def serve(requests: BinaryIO, answers: BinaryIO, shared: SharedBlock) -> None:
             head = worker.answer(request)
         except EEGPTError as error:
             head = {"error": error.as_dict()}
+        except MemoryError:
+            worker.recording = None
+            bound = InputError(
+                "reading the file takes more memory than a reader may have",
+                found=f"more than {memory_bytes() >> 20} MiB",
+                todo=f"leave the file out; where it is honest and the machine is larger, set {MEMORY_VARIABLE} (bytes)",
+            )
+            head = {"error": bound.as_dict()}
         except Exception as error:  # a reader's surprise costs one file; where it happened is kept
             frames = [f for f in traceback.extract_tb(error.__traceback__) if "eegprep" in f.filename]
             place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
@@ -77,4 +86,6 @@ if __name__ == "__main__":
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (lives as long as the process)
+    stop_with_parent(int(sys.argv[2]))
+    limit_memory()
     serve(sys.stdin.buffer, answers, SharedBlock(int(sys.argv[1])))

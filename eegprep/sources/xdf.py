@@ -1,9 +1,10 @@
 """XDF: the EEG stream of a recording of the lab streaming layer, with its marker streams as events.
 
 What enters: a path. What leaves: `Decoded`. Stream names, host names and free descriptions stay behind. Where a
-clock was reset or samples are missing the stream is in segments, and no stretch crosses from one to the next. The
-rate is measured from the time stamps inside the segments; where it differs from the stated one by more than 1 %
-the measured one holds.
+clock was reset or a quarter of a second is missing the stream is in segments, and no stretch crosses from one to the
+next; shorter jumps are taken for jitter and smoothed. The rate is measured from the time stamps inside the segments;
+where it differs from the stated one by more than 1 % the measured one holds. Of several EEG streams the manifest names
+one by `source: variable:`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from eegprep.errors import InputError
 from eegprep.sources.base import Decoded, SourceChannel, SourceEvent
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import break_at, segment
+from eegprep.sources.unit_names import unit_of
 
 __all__ = ["read_xdf"]
 
-_UNITS = {"microvolts": "uV", "microvolt": "uV", "uv": "uV", "µv": "uV", "millivolts": "mV", "mv": "mV"}
-_UNITS |= {"volts": "V", "volt": "V", "v": "V", "nanovolts": "nV", "nv": "nV"}
 _MAX_RATE_ERROR = 0.01
+_TYPES = frozenset({
+    "eeg", "ecog", "meg", "nirs", "ecg", "emg", "eog", "gsr", "eda", "ppg", "markers", "stim", "gaze", "pupil", "mocap",
+    "accelerometer", "gyroscope", "audio", "video", "control", "data", "quality", "signal", "misc", "mouse", "keyboard",
+})  # fmt: skip
+#: What pyxdf takes for a break by default is half a second and more: 500 samples.
+_LONGEST_JITTER_S = 0.25
 
 
 def _text(entry: Any, *names: str) -> str:
@@ -39,31 +45,26 @@ def _text(entry: Any, *names: str) -> str:
     return "" if entry is None else str(entry)
 
 
-def read_xdf(path: Path) -> Decoded:
-    """Read the EEG stream of an XDF file. Raises InputError where there is none, or more than one, with samples."""
+def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
+    """Read the EEG stream of an XDF file, or the one of that name, whatever its type.
+
+    Raises
+    ------
+    InputError
+        There is no such stream with samples, or more than one.
+    """
     import pyxdf
 
     logging.getLogger("pyxdf").setLevel(logging.CRITICAL)  # its log names hosts and streams
     try:
-        streams, _ = pyxdf.load_xdf(str(path))
+        streams, _ = pyxdf.load_xdf(
+            str(path), jitter_break_threshold_seconds=_LONGEST_JITTER_S, jitter_break_threshold_samples=1
+        )
     except Exception as error:  # pyxdf raises anything on damaged files; all of it means the same here
         raise InputError(
             f"{path.name} can't be read as XDF", where=path, found=clean_message(error), todo="get the file again"
         ) from error
-    signals = [
-        s for s in streams
-        if _text(s["info"], "type").casefold() == "eeg" and isinstance(s["time_series"], np.ndarray)
-        and len(s["time_stamps"]) > 1
-    ]  # fmt: skip
-    if len(signals) != 1:
-        kinds = sorted({_text(s["info"], "type") or "?" for s in streams})
-        raise InputError(
-            f"{path.name} has {len(signals) or 'no'} streams of EEG with samples",
-            where=path,
-            found=f"{len(streams)} streams of the types {', '.join(k if k.isalnum() else '?' for k in kinds)}",
-            expected="one stream of the type EEG",
-        )
-    stream = signals[0]
+    stream = _chosen(streams, stream_name, path)
     stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
     signal = np.asarray(stream["time_series"], dtype=np.float64).T
     segments = [(int(a), int(b)) for a, b in stream["info"].get("segments", [])] or [(0, stamps.size - 1)]
@@ -71,7 +72,11 @@ def read_xdf(path: Path) -> Decoded:
     events = _markers(streams, stamps)
     stretches, left_out = segment(signal.shape[1], events)
     breaks = {a for a, _ in segments}
-    breaks |= {int(i) + 1 for i in np.flatnonzero(np.abs(np.diff(stamps) - 1 / sfreq_hz) > 1.5 / sfreq_hz)}
+    if len(segments) == 1:  # segments are even inside; a stream without a stated rate has none
+        uneven = np.abs(np.diff(stamps) - 1 / sfreq_hz) > max(1.5 / sfreq_hz, _LONGEST_JITTER_S)
+        breaks |= {int(i) + 1 for i in np.flatnonzero(uneven)}
+    if (rest := _rest(path)) > 0:
+        notes.append(f"the file ends inside a part of {rest} bytes, which is left out: it was cut, or its writer died")
     if len(breaks) > 1:
         notes.append(f"the clock was reset or samples are missing at {len(breaks) - 1} places")
     return Decoded(
@@ -84,6 +89,44 @@ def read_xdf(path: Path) -> Decoded:
         left_out=left_out,
         notes=tuple(notes),
     )
+
+
+def _chosen(streams: list[Any], name: str | None, path: Path) -> Any:
+    signals = [s for s in streams if isinstance(s["time_series"], np.ndarray) and len(s["time_stamps"]) > 1]
+    if name is not None:
+        signals = [s for s in signals if _text(s["info"], "name") == name]
+    else:
+        signals = [s for s in signals if _text(s["info"], "type").casefold() == "eeg"]
+    if len(signals) == 1:
+        return signals[0]
+    # types are free text; only those that LSL's programs use are repeated
+    kinds = sorted({kind if (kind := _text(s["info"], "type").casefold()) in _TYPES else "?" for s in streams})
+    raise InputError(
+        f"{path.name} has {len(signals) or 'no'} streams of EEG with samples"
+        if name is None
+        else f"{path.name} has {len(signals) or 'no'} streams with samples of the name in `source: variable:`",
+        where=path,
+        found=f"{len(streams)} streams of the types {', '.join(kinds)}",
+        expected="one stream of the type EEG, or the name of one",
+        todo="name the stream in the manifest: `source: variable:`",
+    )
+
+
+def _rest(path: Path) -> int:
+    """Bytes of a last chunk that the file does not hold whole: each chunk says how long it is."""
+    n_file, at = path.stat().st_size, 4
+    with path.open("rb") as handle:
+        while at < n_file:
+            handle.seek(at)
+            head = handle.read(9)
+            width = head[0] if head and head[0] in (1, 4, 8) else 0
+            if not width or len(head) < 1 + width:
+                return n_file - at
+            end = at + 1 + width + int.from_bytes(head[1 : 1 + width], "little")
+            if end > n_file:
+                return n_file - at
+            at = end
+    return 0
 
 
 def _rate(stream: Any, stamps: np.ndarray, segments: list[tuple[int, int]], path: Path) -> tuple[float, list[str]]:
@@ -109,7 +152,7 @@ def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
     for i in range(n_channels):
         entry = entries[i] if i < len(entries) else {}
         unit = _text(entry, "unit")
-        known = _UNITS.get(unit.casefold(), "")
+        known = unit_of(unit)
         if unit and not known:
             evidence = ""
         elif known:

@@ -6,8 +6,7 @@ This is the readable reference of what `eegprep.steps.standardise` does fused; a
 from __future__ import annotations
 
 from collections.abc import Collection
-
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from eegprep.manifest.recipe import BandPass, Notch, Recipe, Reference, RemoveOffset, Resample
 from eegprep.steps.arrays import sfreq_of
@@ -18,6 +17,9 @@ from eegprep.steps.notch import notch
 from eegprep.steps.reference import reference
 from eegprep.steps.remove_offset import remove_offset
 from eegprep.steps.resample import resample
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["apply_recipe"]
 

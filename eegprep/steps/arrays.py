@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from eegprep.errors import UsageError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["as_signal", "values_of", "like", "sfreq_of"]
 
@@ -15,6 +19,8 @@ def as_signal(
     values_uv: NDArray[np.floating], electrodes: list[str] | tuple[str, ...], sfreq_hz: float
 ) -> xr.DataArray:
     """(n_electrodes, n_samples) microvolt as the DataArray that steps take."""
+    import xarray as xr  # loaded on demand: ingest works on plain arrays, and pandas takes a quarter of a second
+
     return xr.DataArray(
         values_uv,
         dims=("electrode", "time"),

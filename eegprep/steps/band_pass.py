@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from eegprep.manifest.recipe import BandPass
 from eegprep.steps.arrays import like, sfreq_of, values_of
 from eegprep.steps.fir import band_pass_taps, filter_zero_phase
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["band_pass", "usable_edges"]
 

@@ -9,7 +9,7 @@ memory than ten minutes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.recording import Stretch
+from eegprep.steps.fir import zero_phase_response
 from eegprep.steps.resample import MAX_PERIOD, change_rate
 
 __all__ = ["Blocks", "plan_blocks"]
@@ -67,10 +68,12 @@ class Blocks:
         stretch: Stretch,
         rows: NDArray[np.intp],
         offsets: NDArray[np.float64],
-        outputs: range,
+        parts: Sequence[range],
         pool: ThreadPoolExecutor | None = None,
-    ) -> NDArray[np.float32]:
-        """Output samples `outputs` (counted from the stretch's start) of the given rows, (n_rows, n) float32.
+    ) -> Iterator[NDArray[np.float32]]:
+        """Output samples of each part (counted from the stretch's start) of the given rows, (n_rows, n) float32.
+
+        With a pool the next part is worked on while the caller does something with the last one.
 
         Parameters
         ----------
@@ -79,6 +82,29 @@ class Blocks:
         offsets : ndarray, (n_rows,)
             Subtracted in float64, before the cast.
         """
+        if pool is None:
+            for part in parts:
+                yield self._begin(signal, stretch, rows, offsets, part, None)()
+            return
+        finish = None
+        for part in parts:
+            following = self._begin(signal, stretch, rows, offsets, part, pool)
+            if finish is not None:
+                yield finish()
+            finish = following
+        if finish is not None:
+            yield finish()
+
+    def _begin(
+        self,
+        signal: Any,
+        stretch: Stretch,
+        rows: NDArray[np.intp],
+        offsets: NDArray[np.float64],
+        outputs: range,
+        pool: ThreadPoolExecutor | None,
+    ) -> Callable[[], NDArray[np.float32]]:
+        """Read what one part needs and, with a pool, begin with it; what is returned waits for the result."""
         period = _period(self.ratio)
         start = math.floor((outputs.start / self.ratio - self.margin) / period) * period
         # Where no input sample lies on the grid of outputs, the rest is a shift of phase.
@@ -93,12 +119,17 @@ class Blocks:
             out[part] = self._transform(work, shift)[:, skip : skip + len(outputs)]
 
         groups = range(0, len(rows), GROUP)
-        if pool is None:
-            for first in groups:
-                one(first)
-        else:
-            list(pool.map(one, groups))
-        return out
+        begun = [] if pool is None else [pool.submit(one, first) for first in groups]
+
+        def finish() -> NDArray[np.float32]:
+            for future in begun:
+                future.result()
+            if pool is None:
+                for first in groups:
+                    one(first)
+            return out
+
+        return finish
 
     def _transform(self, work: NDArray[np.float32], shift: float) -> NDArray[np.float32]:
         from scipy.fft import irfft, rfft
@@ -126,10 +157,7 @@ def plan_blocks(taps: NDArray[np.float64], ratio: Fraction, n_outputs: int) -> B
     n_blocks = max(1, round(span / max(TARGET - 2 * margin, 3 * margin)))
     valid = -(-span // (n_blocks * period)) * period
     n_in, n_out = _lengths(valid + 2 * margin + 2 * period, ratio, period)
-    kernel = np.zeros(n_in)
-    kernel[: half + 1] = taps[half:]
-    kernel[n_in - half :] = taps[:half]
-    response = np.fft.rfft(kernel).real.astype(np.float32)
+    response = zero_phase_response(taps, n_in).astype(np.float32)
     n_valid = math.ceil(valid * ratio)
     return Blocks(n_in=n_in, n_out=n_out, margin=margin, n_valid=n_valid, response=response, ratio=ratio)
 

@@ -20,7 +20,7 @@ from eegprep.recording import Stretch
 from eegprep.steps.blocks import plan_blocks
 from eegprep.steps.chain import Chain
 from eegprep.steps.resample import MAX_PERIOD, n_resampled, padding
-from eegprep.steps.seam import WIDTH, Seam, strip_outputs
+from eegprep.steps.seam import Seam, strip_outputs, width
 
 __all__ = ["is_long", "stream_long"]
 
@@ -28,7 +28,7 @@ __all__ = ["is_long", "stream_long"]
 def is_long(n_samples: int, chain: Chain) -> bool:
     """Whether a stretch is long enough for one continuation to serve all filters and the resampling."""
     reach = sum(taps.size // 2 for taps in chain.filters)
-    return n_samples > 2 * reach + 4 * WIDTH + sum(padding(n_samples, chain.ratio))
+    return n_samples > 2 * reach + 4 * width(chain.ratio) + sum(padding(n_samples, chain.ratio))
 
 
 def stream_long(
@@ -58,8 +58,7 @@ def stream_long(
     n_out = n_resampled(stretch.n_samples, ratio)
     if ratio == 1 or ratio.denominator > MAX_PERIOD:
         blocks = plan_blocks(chain.joined(), ratio, n_out)
-        for part in blocks.starts(range(n_out)):
-            yield blocks.run(signal, stretch, rows, offsets_uv, part, pool)
+        yield from blocks.run(signal, stretch, rows, offsets_uv, list(blocks.starts(range(n_out))), pool)
         return
     before, after = padding(stretch.n_samples, ratio)
     begin, end = strip_outputs(stretch.n_samples, before, after, ratio)
@@ -67,11 +66,10 @@ def stream_long(
     blocks = plan_blocks(chain.joined(), ratio, len(everything))
     parts = list(blocks.starts(everything))
 
-    def run(part: range) -> NDArray[np.float32]:
-        return blocks.run(signal, stretch, rows, offsets_uv, part, pool)
-
     # The seam joins the end to the beginning, so both have to be known before anything is given out.
-    held = {p: run(p) for p in parts if p.start < begin.stop or p.stop > end.start}
+    outer = [p for p in parts if p.start < begin.stop or p.stop > end.start]
+    inner = [p for p in parts if p not in outer]
+    held = dict(zip(outer, blocks.run(signal, stretch, rows, offsets_uv, outer, pool), strict=True))
     seam = Seam(
         n_samples=stretch.n_samples,
         n_out=n_out,
@@ -81,8 +79,9 @@ def stream_long(
         begin=_cut(held, begin),
         end=_cut(held, end),
     )
+    between = blocks.run(signal, stretch, rows, offsets_uv, inner, pool)
     for part in parts:
-        chunk = held.pop(part) if part in held else run(part)
+        chunk = held.pop(part) if part in held else next(between)
         a, b = max(part.start, 0), min(part.stop, n_out)
         if a < b:
             chunk = np.ascontiguousarray(chunk[:, a - part.start : b - part.start])

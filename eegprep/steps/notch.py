@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import xarray as xr
+from typing import TYPE_CHECKING
 
 from eegprep.manifest.recipe import Notch
 from eegprep.steps.arrays import like, sfreq_of, values_of
 from eegprep.steps.fir import filter_zero_phase, notch_stop_hz, notch_taps
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["notch", "notch_freqs_hz"]
 

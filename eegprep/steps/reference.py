@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from eegprep.manifest.recipe import Reference
 from eegprep.steps.arrays import like, values_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["reference"]
 

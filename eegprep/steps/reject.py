@@ -7,14 +7,17 @@ the recipe; `above_uv` is judged on what the steps made.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from eegprep.manifest.recipe import Reject
 from eegprep.recording import Stretch, seconds_to_samples
 from eegprep.steps.arrays import sfreq_of, values_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["reject_amplitude", "runs_of", "merge", "drop_short"]
 

@@ -7,15 +7,17 @@ is taken over 16384 of its samples, 64 evenly spaced runs of 256: an offset need
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from eegprep.manifest.recipe import RemoveOffset
 from eegprep.recording import Stretch
 from eegprep.steps.arrays import like, values_of
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["remove_offset", "median_offsets", "spread_runs"]
 

@@ -10,14 +10,17 @@ and whole seconds), both give the same.
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from eegprep.manifest.recipe import Resample
 from eegprep.steps.arrays import like, sfreq_of, values_of
 from eegprep.steps.fir import odd_extension
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["resample", "ratio_of", "n_resampled", "padding", "resample_fourier", "change_rate"]
 

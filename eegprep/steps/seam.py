@@ -27,14 +27,19 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Seam", "WIDTH", "INTERPOLATION", "strip_outputs"]
+__all__ = ["Seam", "strip_outputs", "width"]
 
 # Half width of the bump w, input samples: a Kaiser ramp this long has its spectrum within 2 % of the rate.
-WIDTH = 288
+_WIDTH = 288
+# From this ratio downwards 2 % of the rate are too much beside the new Nyquist frequency, and the ramp grows.
+_WIDE_BELOW = Fraction(1, 8)
 _FLAT = 32
 _KAISER_BETA = 12.0
+# Points per sample at which w is tabulated: between output samples it has to be the same w as at input samples.
+_FINE = 32
 # Half width, output samples, of the interpolation from the output grid back to the input grid.
-INTERPOLATION = 24
+INTERPOLATION = 32
+_INTERPOLATION_BETA = 12.0
 # Beyond this many input samples from the seam a jump of 100 µV adds less than 0.0002 µV.
 _REACH = 2**18
 
@@ -84,11 +89,16 @@ class _Geometry:
         return np.stack([c * o for o in orders for c in carrier])
 
 
+def width(ratio: Fraction) -> int:
+    """Half width of the bump w in input samples."""
+    return _WIDTH if ratio >= _WIDE_BELOW else math.ceil(_WIDTH * _WIDE_BELOW / ratio)
+
+
 def strip_outputs(n_samples: int, before: int, after: int, ratio: Fraction) -> tuple[range, range]:
     """The output samples (also outside 0..n_out) at the beginning and at the end that `Seam` has to be given."""
     low = math.floor(-before * ratio) - INTERPOLATION - 1
-    high = math.ceil((2 * WIDTH - before) * ratio) + INTERPOLATION + 1
-    low_end = math.floor((n_samples + after - 2 * WIDTH) * ratio) - INTERPOLATION - 1
+    high = math.ceil((2 * width(ratio) - before) * ratio) + INTERPOLATION + 1
+    low_end = math.floor((n_samples + after - 2 * width(ratio)) * ratio) - INTERPOLATION - 1
     high_end = math.ceil((n_samples + after) * ratio) + INTERPOLATION + 1
     return range(low, high), range(low_end, high_end)
 
@@ -121,11 +131,12 @@ class Seam:
     ) -> None:
         self._at = _Geometry(n_samples=n_samples, n_out=n_out, before=before, after=after, ratio=ratio)
         strips = strip_outputs(n_samples, before, after, ratio)
-        u = np.arange(-WIDTH, WIDTH, dtype=np.float64)
+        self._width = width(ratio)
+        u = np.arange(-self._width, self._width, dtype=np.float64)
         # Input positions of the two halves of the bump, on the stretch's own time line.
-        right = _interpolate(end, strips[1].start, (u[:WIDTH] + n_samples + after) * float(ratio))
-        left = _interpolate(begin, strips[0].start, (u[WIDTH:] - before) * float(ratio))
-        self._g = np.concatenate([right, left], axis=1) * _bump(u)
+        right = _interpolate(end, strips[1].start, (u[: self._width] + n_samples + after) * float(ratio))
+        left = _interpolate(begin, strips[0].start, (u[self._width :] - before) * float(ratio))
+        self._g = np.concatenate([right, left], axis=1) * _bump(u, self._width)
         self._u = u
         self._near = {
             0: self._direct(strips[0], begin, lambda k: k / float(ratio) + before),
@@ -158,22 +169,26 @@ class Seam:
     def _direct(
         self, strip: range, values: NDArray[np.floating], position: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     ) -> tuple[NDArray[np.float32], int]:
-        """The term within 2 WIDTH of the seam, and the output sample at which it begins."""
+        """The term within 2 widths of the seam, and the output sample at which it begins.
+
+        Nothing where the padding is wider than that (5000 Hz): then all of the stretch is far from the seam.
+        """
         k = np.arange(max(strip.start, 0), min(strip.stop, self._at.n_out))
         u = position(k.astype(np.float64))
-        k, u = k[np.abs(u) < 2 * WIDTH], u[np.abs(u) < 2 * WIDTH]
-        ideal = values[:, k - strip.start] * _bump(u)
+        k, u = k[np.abs(u) < 2 * self._width], u[np.abs(u) < 2 * self._width]
+        if not k.size:
+            return np.empty((len(values), 0), np.float32), 0 if strip.start < 0 else self._at.n_out
+        ideal = values[:, k - strip.start] * _bump(u, self._width)
         term = self._g @ self._at.kernel(u[None, :] - self._u[:, None]) - ideal
         return term.astype(np.float32), int(k[0])
 
 
-def _bump(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """w: 1 at the seam, 0 from WIDTH on, between them the integral of a Kaiser window."""
-    window = np.kaiser(WIDTH - _FLAT + 1, _KAISER_BETA)
-    fall = 1 - np.concatenate([[0.0], np.cumsum((window[1:] + window[:-1]) / 2)]) / np.sum(
-        (window[1:] + window[:-1]) / 2
-    )
-    return np.interp(np.abs(u + 0.5), np.arange(_FLAT, WIDTH + 1), fall, left=1.0, right=0.0)
+def _bump(u: NDArray[np.float64], half: int) -> NDArray[np.float64]:
+    """w: 1 at the seam, 0 from its half width on, between them the integral of a Kaiser window."""
+    distance = np.linspace(_FLAT, half, (half - _FLAT) * _FINE + 1)
+    window = np.kaiser(distance.size, _KAISER_BETA)
+    area = np.concatenate([[0.0], np.cumsum((window[1:] + window[:-1]) / 2)])
+    return np.interp(np.abs(u + 0.5), distance, 1 - area / area[-1], left=1.0, right=0.0)
 
 
 def _interpolate(strip: NDArray[np.floating], start: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -183,5 +198,5 @@ def _interpolate(strip: NDArray[np.floating], start: int, positions: NDArray[np.
     index = nearest[:, None] + offsets
     distance = positions[:, None] - index
     shape = np.clip(1 - (distance / INTERPOLATION) ** 2, 0, None)
-    weights = np.sinc(distance) * np.i0(9.0 * np.sqrt(shape)) / np.i0(9.0)
+    weights = np.sinc(distance) * np.i0(_INTERPOLATION_BETA * np.sqrt(shape)) / np.i0(_INTERPOLATION_BETA)
     return np.einsum("cpk,pk->cp", strip[:, index - start].astype(np.float64), weights)

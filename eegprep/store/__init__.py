@@ -2,6 +2,7 @@
 
 ```
 <store>/manifest.yaml            what was ingested
+        electrodes.parquet       the vocabulary, where it is not the shipped one
         lock.yaml  report.json   what it led to (written by `eegprep.ingest`)
         recordings/<key>.arrow   float32 microvolt, one column per electrode, record batches = time chunks
         recordings/<key>.json    RecordingInfo; written last: a recording without it is unfinished

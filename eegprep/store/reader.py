@@ -23,9 +23,13 @@ from eegprep.store.writer import FORMAT, MADE_FROM, StoredRecordingWriter
 if TYPE_CHECKING:
     import xarray as xr
 
+    from eegprep.electrodes import Vocabulary
     from eegprep.manifest import Manifest
 
 __all__ = ["Store", "RecordingFile"]
+
+# A lab's own vocabulary, as `eegprep ingest --vocabulary` was given it.
+VOCABULARY = "electrodes.parquet"
 
 
 class RecordingFile:
@@ -115,8 +119,12 @@ class Store:
         return cls(path)
 
     @classmethod
-    def create(cls, path: Path | str, manifest: Manifest) -> Store:
-        """A new store, or the one that an earlier run of the same ingest began."""
+    def create(cls, path: Path | str, manifest: Manifest, vocabulary: Vocabulary | None = None) -> Store:
+        """A new store, or the one that an earlier run of the same ingest began.
+
+        `vocabulary` is kept beside the manifest where it is not the shipped one.
+        """
+        from eegprep.electrodes import Vocabulary, dump_vocabulary
         from eegprep.manifest import dump_manifest
 
         store = cls(Path(path))
@@ -125,7 +133,20 @@ class Store:
         target = store.path / "manifest.yaml"
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             write_atomic(target, text)
+        table = store.path / VOCABULARY
+        if vocabulary is None or dump_vocabulary(vocabulary) == dump_vocabulary(Vocabulary.base()):
+            table.unlink(missing_ok=True)
+        else:
+            vocabulary.to_parquet(table)
         return store
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The electrodes that the recordings' names were held against."""
+        from eegprep.electrodes import Vocabulary
+
+        table = self.path / VOCABULARY
+        return Vocabulary.from_parquet(table) if table.is_file() else Vocabulary.base()
 
     @property
     def manifest(self) -> Manifest:

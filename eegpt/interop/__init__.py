@@ -1,0 +1,30 @@
+"""Where people already work: MNE, xarray, scikit-learn, MOABB, the hub, ONNX, live signals.
+
+Each name is loaded when it is first used, so that a missing extra costs only what needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+_WHERE = {
+    "embed": "embedding",
+    "open_model": "checkpoint",
+    "Model": "checkpoint",
+    "prepare": "signals",
+    "open_shards": "shards",
+    "to_raw": "shards",
+    "EEGPTFeatures": "estimators",
+    "EEGPTClassifier": "estimators",
+    "PretrainedModel": "hub",
+    "export": "exporting",
+    "LiveModel": "live",
+}
+
+__all__ = list(_WHERE)
+
+
+def __getattr__(name: str) -> object:
+    if name in _WHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -134,6 +134,7 @@ class _Trainer:
         """Begin the run's folder, or check that it is this run's and take up its newest state."""
         lock = {
             "shard_sets": dict(sorted(self.data.fingerprints.items())),
+            "data": list(self.data.origin),
             "software": {
                 "eegpt": eegpt.__version__,
                 "torch": str(torch.__version__),

@@ -29,18 +29,16 @@ from eegprep.files import PART, sha256_file, write_atomic
 from eegprep.splits import Seen
 from eegprep.splits.assign import rank_key
 from eegpt.model.config import to_mapping
-from eegpt.model.ete import ETE, ETEConfig
-from eegpt.model.sizes import SIZES, ete_config, size
+from eegpt.model.ete import ETEConfig
+from eegpt.model.sizes import ete_config
 from eegpt.model.teg import TEGConfig
 
 from . import checkpoint as ck
-from .runtime import pick_precision
-from .transfer_align import alignable_tasks
-from .transfer_bank import TrialBank
-from .transfer_checkpoint import FitRecord, build_model, finished_fits, save_record, save_weights
+from .origin import origin_of, read_origin
+from .transfer_checkpoint import FitRecord, finished_fits, save_record, save_weights
 from .transfer_config import TransferConfig
-from .transfer_loop import Targets, fit, regression_scale
-from .transfer_readout import fit_readouts
+from .transfer_fit import fit_model, graph_config
+from .transfer_loop import regression_scale
 from .transfer_rows import Encoded
 from .transfer_setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
 from .transfer_split import Division
@@ -70,6 +68,8 @@ class _Start:
     seen: Seen | None
     sha256: str
     pretraining: dict[str, Any]
+    data: list[dict[str, Any]]
+    windows: list[int]
 
 
 def transfer(
@@ -111,7 +111,7 @@ def transfer(
     leakage = check_leakage(setup, [s.seen for s in starts], config)
     if any(s.weights is not None and s.seen is None for s in starts):
         leakage = "; ".join(filter(None, (leakage, UNKNOWN_HISTORY)))
-    graph = _graph(config, start.encoder)
+    graph = graph_config(config, start.encoder)
     _open_folder(out, config, setup, starts, graph, leakage)
     done = finished_fits(out)
     log: list[dict[str, Any]] = []
@@ -157,7 +157,9 @@ def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> 
             )
         settings = {k: getattr(config, k) for k in ("token_samples", "token_stride", "normalise")}
         shape = ete_config(config.size, n_electrodes=len(trials), objective="new", **settings)
-        return _Start(encoder=shape, weights=None, vocabulary=trials, seen=Seen(), sha256="", pretraining={})
+        return _Start(
+            encoder=shape, weights=None, vocabulary=trials, seen=Seen(), sha256="", pretraining={}, data=[], windows=[]
+        )
     loaded = ck.load_encoder(Path(encoder))
     results = Path(encoder) / "results.json"
     pretraining = json.loads(results.read_text(encoding="utf-8")).get("pretraining", {}) if results.is_file() else {}
@@ -169,13 +171,9 @@ def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> 
         seen=Seen() if scratch else read_seen(Path(encoder)),
         sha256=sha256_file(Path(encoder) / ck.WEIGHTS),
         pretraining=pretraining,
+        data=[] if scratch else read_origin(Path(encoder)),
+        windows=list((loaded.config.get("training") or {}).get("window_samples") or []),
     )
-
-
-def _graph(config: TransferConfig, encoder: ETEConfig) -> TEGConfig:
-    of_width = {s.width: s.teg_layers for s in SIZES.values()}
-    layers = config.teg_layers or of_width.get(encoder.width, size("base").teg_layers)
-    return TEGConfig(n_layers=layers, width=encoder.width, n_electrodes=encoder.n_electrodes, dropout=config.dropout)
 
 
 def _open_folder(
@@ -186,6 +184,8 @@ def _open_folder(
     lock = {
         "shard_sets": {s.path.name: s.sha256 for s in setup.sets},
         "encoder": start.sha256 if len(starts) == 1 else [s.sha256 for s in starts],
+        "data": origin_of(setup.sets),
+        "encoder_data": list({e["name"]: e for s in starts for e in s.data}.values()),
         "software": {"eegpt": eegpt.__version__, "torch": str(torch.__version__), "python": platform.python_version()},
     }
     if (out / ck.CONFIG).is_file():
@@ -216,11 +216,17 @@ def _open_folder(
         graph=graph,
         transfer=config,
         heads=[to_mapping(h) for h in setup.heads],
+        classes=[list(setup.index.tasks[int(t)].classes) for t in _first_task_of_head(setup)],
         head_of_task={t.key: int(h) for t, h in zip(setup.index.tasks, setup.head_of_task, strict=True)},
         electrode_notes=list(setup.electrodes.notes),
         leakage=leakage,
         pretraining=start.pretraining if len(starts) == 1 else {},
+        training={"window_samples": start.windows},
     )
+
+
+def _first_task_of_head(setup: Setup) -> list[int]:
+    return [int(np.flatnonzero(setup.head_of_task == head)[0]) for head in range(len(setup.heads))]
 
 
 def _fits(config: TransferConfig, setup: Setup) -> Iterator[tuple[str, int, int, tuple[int, ...]]]:
@@ -253,30 +259,27 @@ def _fit(
     began = time.monotonic()
     index, here = setup.index, device()
     division = _restricted(index, division, tasks, config.train_fraction, seed)
-    torch.manual_seed(seed)
-    ete = ETE(start.encoder)
-    if start.weights is not None:
-        ete.load_state_dict(start.weights)
-    model = build_model(ete, graph, setup.heads, config).to(here)
-    aligned = alignable_tasks(index, division.train) if config.align == "person" else ()
-    bank = TrialBank(
-        index,
-        setup.electrodes.id_of,
-        device=here,
-        budget_bytes=config.cache_mib << 20,
-        precision=pick_precision(config.precision, here),
-        aligned_tasks=aligned,
-        views=views if config.mode in ("frozen", "probe") else None,
-    )
-    targets = Targets.of(index, setup.head_of_task, division.train, class_weights=config.class_weights)
     steps = config.steps
 
     def tell(step: int, record: dict[str, float]) -> None:
         if report is not None:
             report(name, step, steps, record)
 
-    fitted = fit(model, bank, division, targets, config, seed=seed, report=tell)
-    shares = fit_readouts(model, bank, division, targets, config.used_views)
+    fitted = fit_model(
+        index,
+        division,
+        config,
+        encoder=start.encoder,
+        weights=start.weights,
+        graph=graph,
+        heads=setup.heads,
+        head_of_task=setup.head_of_task,
+        electrode_of=setup.electrodes.id_of,
+        seed=seed,
+        device=here,
+        views=views if config.mode in ("frozen", "probe") else None,
+        report=tell,
+    )
     scales = [
         (index.tasks[t].key, *regression_scale(index, division.train, t))
         for t in tasks
@@ -287,15 +290,15 @@ def _fit(
         seed=seed,
         division=division.name,
         tasks=tuple(index.tasks[t].key for t in tasks),
-        best_step=fitted.best_step,
+        best_step=fitted.loop.best_step,
         n_train=len(division.train),
         seconds=round(time.monotonic() - began, 1),
         scales=tuple(scales),
-        aligned=tuple(index.tasks[t].key for t in aligned) if config.used_views else (),
-        shares=tuple((setup.heads[head].name, name, share) for head, name, share in shares),
+        aligned=tuple(index.tasks[t].key for t in fitted.aligned) if config.used_views else (),
+        shares=tuple((setup.heads[head].name, name, share) for head, name, share in fitted.shares),
     )
-    save_weights(out, name, model)
-    return record, fitted.history
+    save_weights(out, name, fitted.model)
+    return record, fitted.loop.history
 
 
 def _restricted(index: Any, division: Division, tasks: tuple[int, ...], fraction: float, seed: int) -> Division:

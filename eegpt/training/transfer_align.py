@@ -24,7 +24,7 @@ from .transfer_rows import Encoded
 
 __all__ = ["aligned", "alignable_tasks"]
 
-_SMALLEST_SD = 1e-3
+SMALLEST_SD = 1e-3
 
 
 def alignable_tasks(index: Any, train: np.ndarray) -> tuple[int, ...]:
@@ -57,5 +57,5 @@ def aligned(index: Any, rows: np.ndarray, encoded: Encoded) -> Encoded:
     zero_GF = x_RF.new_zeros(len(count_G1), x_RF.shape[1])
     x_RF = x_RF - (zero_GF.index_add(0, group_R, x_RF) / count_G1)[group_R]
     variance_GF = zero_GF.index_add(0, group_R, x_RF.square()) / count_G1
-    x_RF = x_RF / (variance_GF.sqrt() + _SMALLEST_SD)[group_R]
+    x_RF = x_RF / (variance_GF.sqrt() + SMALLEST_SD)[group_R]
     return dataclasses.replace(encoded, views_RF=x_RF.float())

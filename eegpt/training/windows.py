@@ -24,6 +24,7 @@ from eegpt.data.spans import Spans
 from eegpt.model.tokens import n_tokens
 from eegpt.training.config import PretrainConfig
 from eegpt.training.divided import divided
+from eegpt.training.origin import origin_of
 
 __all__ = ["PretrainData", "open_windows", "spread"]
 
@@ -49,6 +50,8 @@ class PretrainData:
         SHA-256 of each shard set's SHA256SUMS, by the set's folder name.
     seen : Seen
         Every recording that may be trained on, for the guard against leakage (`seen.json` of the run).
+    origin : tuple of dict
+        Its data sets with licence and steps, see `eegpt.training.origin`.
     """
 
     train: tuple[tuple[Any, Any], ...]
@@ -58,6 +61,7 @@ class PretrainData:
     recordings: tuple[str, ...]
     fingerprints: dict[str, str]
     seen: Seen = field(default_factory=Seen)
+    origin: tuple[dict[str, Any], ...] = ()
 
 
 def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData:
@@ -96,7 +100,8 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
         vocabulary=first.vocabulary,
         recordings=tuple(first.recording_ids),
         fingerprints=_fingerprints(shards),
-        seen=_seen(sets, config),
+        seen=(seen := _seen(sets, config)),
+        origin=tuple(origin_of(sets, {r.id for r in seen.recordings})),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +49,21 @@ class Chan:
         ("C4:A1", "C4", "A1", "derivation"),
         ("T8-P8-0", "T8", "P8", "derivation"),
         ("F7-T3", "F7", "T7", "derivation"),
+        ("C3A2", "C3", "A2", "derivation"),
+        ("C4M1", "C4", "M1", "derivation"),
+        ("F3/A2", "F3", "A2", "derivation"),
+        ("EEG_FP1_REF", "Fp1", "REF", "derivation"),
+        ("Fp1 LE", "Fp1", "LE", "derivation"),
+        ("Fp1-linked ears", "Fp1", "LE", "derivation"),
+        ("C3-(A1+A2)", "C3", "A1A2", "derivation"),
+        ("F3-A2/A1", "F3", "A1A2", "derivation"),
+        ("Fp1-T1", "Fp1", "T1", "derivation"),
+        ("Cz_uV", "Cz", None, "matched"),
+        ("EEG.AF3", "AF3", None, "matched"),
+        ("AF3 Value", "AF3", None, "matched"),
+        ("'Fp1'", "Fp1", None, "matched"),
+        ("\uff26p1", "Fp1", None, "matched"),
+        ("\ufeffFp1", "Fp1", None, "matched"),
         ("T3", "T7", None, "alias"),
         ("EEG T5-REF", "P7", "REF", "derivation"),
         ("CFC7", "FTT7h", None, "alias"),
@@ -64,7 +80,11 @@ def test_a_name_leads_to_its_electrode_and_reference(name, electrode, reference,
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("vEOG", "eog"), ("EOG horizontal", "eog"), ("HEOL", "eog"), ("LOC", "eog"), ("EOG E1-M2", "eog"),
+        ("vEOG", "eog"), ("IO1", "eog"), ("LO2", "eog"), ("E1-E2", "eog"), ("E1/M2", "eog"), ("LAT1", "emg"),
+        ("PLM", "emg"), ("Left AUX", "aux"), ("CONTACT.AF3", "device"), ("POW.AF3.Theta", "derived"),
+        ("Vertex Reference", "reference"), ("Fp1_C3", "unknown_name"), ("Fp1 C3", "unknown_name"),
+        ("F3C3", "unknown_name"), ("XA1", "unknown_name"), ("Fp01", "unknown_name"), ("FP1'", "unknown_name"),
+ ("EOG horizontal", "eog"), ("HEOL", "eog"), ("LOC", "eog"), ("EOG E1-M2", "eog"),
         ("ECG ECG", "ecg"), ("EEG EKG-REF", "ecg"), ("EMG submental", "emg"), ("EMG1", "emg"),
         ("STI 014", "stim"), ("Status", "stim"), ("Event marker", "stim"), ("EDF Annotations", "stim"),
         ("Trigger", "stim"), ("DC01", "stim"), ("COUNTER", "stim"),
@@ -146,6 +166,40 @@ def test_a_file_numbered_like_biosemi_gives_no_10_20_names_by_likeness():
     assert [r.electrode for r in ten_twenty] == [None, None, "C1", "C3", "C4", "Fp1"]
 
 
+def test_the_256_nets_table_is_what_its_template_says():
+    import mne
+    import numpy as np
+
+    def seen_from_the_centre(places):
+        """Directions from the centre of the sphere that fits the upper half, by name."""
+        points = np.array(list(places.values()))
+        upper = points[points[:, 2] > 0]
+        equations = np.hstack([2 * upper, np.ones((len(upper), 1))])
+        centre = np.linalg.lstsq(equations, (upper**2).sum(axis=1), rcond=None)[0][:3]
+        directions = (points - centre) / np.linalg.norm(points - centre, axis=1, keepdims=True)
+        return dict(zip(places, directions, strict=True))
+
+    montage = mne.channels.make_standard_montage("GSN-HydroCel-256")
+    info = mne.create_info(montage.ch_names, 100, "eeg").set_montage(montage, verbose="ERROR")
+    net = seen_from_the_centre({c["ch_name"]: c["loc"][:3] for c in info["chs"]})
+    cap = seen_from_the_centre({e.name: np.array(e.position_m) for e in BASE})
+    rows = {k: e for k, (e, _) in table("egi256").items() if k != "e257"}
+    for channel, electrode in rows.items():
+        place = net[channel.upper()]
+        assert np.degrees(np.arccos(np.clip(place @ cap[electrode], -1, 1))) < 6.05
+        assert max(cap, key=lambda n: place @ cap[n]) == electrode
+        assert max(net, key=lambda n: net[n] @ cap[electrode]) == channel.upper()
+    assert len(rows) == 95
+
+
+def test_e1_and_e2_are_eyes_where_no_other_input_is_an_e():
+    found = resolve_all(BASE, [Chan(n) for n in ("C3-M2", "E1", "E2")])
+    assert [r.code for r in found] == ["derivation", "eog", "eog"]
+    net = resolve_all(BASE, [Chan(f"E{i}") for i in range(1, 129)])
+    assert {r.code for r in net} == {"numbered"}
+    assert resolve_all(BASE, [Chan("E2")], system="egi256")[0].electrode == "F8"
+
+
 def test_the_berlin_groups_names_are_recognised_by_those_that_only_they_use():
     names = ["C3", "CFC1", "CCP1", "CCP7"]
     assert [r.electrode for r in resolve_all(BASE, [Chan(n) for n in names])] == ["C3", "FCC1h", "CCP1h", "TTP7h"]
@@ -161,6 +215,48 @@ def test_a_position_helps_only_a_name_that_means_nothing():
     assert BASE.resolve("C3", position_m=near).electrode == "C3"
     assert BASE.resolve("ECG", position_m=near).electrode is None
     assert BASE.resolve("sensor left", position_m=far).code == "no_near_electrode"
+
+
+@pytest.mark.parametrize(("scale", "shift_mm"), [(1.0, 0), (0.88, 0), (1.12, 0), (0.95, 8)])
+def test_positions_of_a_larger_or_smaller_head_lead_to_the_same_electrodes(scale: float, shift_mm: float):
+    places = {e.name: e.position_m for e in BASE if e.position_m is not None}
+    channels = [
+        Chan(f"E{i}", position_m=(x * scale, y * scale + shift_mm / 1000, z * scale))
+        for i, (x, y, z) in enumerate(places.values(), 1)
+    ]
+    found = resolve_all(BASE, channels)
+    assert [r.electrode for r in found] == list(places)
+    assert "scaling the head" in found[0].reason
+
+
+def test_positions_that_lie_on_no_head_are_not_scaled_to_one():
+    line = [Chan(f"S{i}", position_m=(0.0, 0.0, 0.01 + 0.002 * i)) for i in range(40)]
+    assert all(r.electrode is None or "scaling" not in r.reason for r in resolve_all(BASE, line))
+    few = [Chan("sensor", position_m=tuple(BASE.position_m("Pz")))]
+    assert resolve_all(BASE, few)[0].electrode == "Pz"
+
+
+def test_of_two_inputs_near_one_electrode_the_nearer_one_is_kept():
+    x, y, z = BASE.position_m("Pz")
+    found = resolve_all(BASE, [Chan("S1", position_m=(x, y, z + 0.006)), Chan("S2", position_m=(x, y, z + 0.001))])
+    assert [r.electrode for r in found] == [None, "Pz"]
+    assert found[0].code == "duplicate"
+
+
+def test_a_real_nets_positions_and_its_table_agree(data_dir):
+    import mne
+
+    raw = mne.io.read_raw_egi(data_dir / "formats" / "egi" / "test_egi_multiepoch_eprime.mff", verbose="CRITICAL")
+    channels = [
+        Chan(c["ch_name"], kind="eeg", position_m=tuple(float(v) for v in c["loc"][:3]))
+        for c, kind in zip(raw.info["chs"], raw.get_channel_types(), strict=True)
+        if kind == "eeg" and np.isfinite(c["loc"][0])
+    ]
+    by_position = {r.channel.casefold(): r.electrode for r in resolve_all(BASE, channels) if r.electrode is not None}
+    by_table = {k: e for k, (e, _) in table("egi256").items()}
+    both = by_position.keys() & by_table.keys()
+    assert len(both) > 50
+    assert {k: by_position[k] for k in both} == {k: by_table[k] for k in both}
 
 
 def test_of_two_channels_on_one_electrode_the_stated_rule_keeps_one():

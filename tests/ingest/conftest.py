@@ -25,9 +25,11 @@ def eeg_signal(seed: int, n_channels: int = 5, n_samples: int = SFREQ_HZ * SECON
     return 20 * signal / signal.std(axis=1, keepdims=True)
 
 
-def write_edf(path: Path, signal: np.ndarray, channels: tuple[str, ...] = CHANNELS) -> None:
+def write_edf(
+    path: Path, signal: np.ndarray, channels: tuple[str, ...] = CHANNELS, *, physical_uv: float = 500.0
+) -> None:
     signals = [
-        edfio.EdfSignal(row, SFREQ_HZ, label=name, physical_dimension="uV", physical_range=(-500, 500))
+        edfio.EdfSignal(row, SFREQ_HZ, label=name, physical_dimension="uV", physical_range=(-physical_uv, physical_uv))
         for name, row in zip(channels, signal, strict=True)
     ]
     marks = [edfio.EdfAnnotation(onset, 1.0, text) for onset, text in ((3.0, "T1"), (9.0, "T2"), (23.5, "T1"))]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 import yaml
 
 from eegprep.manifest import dump_manifest
 from eegprep.manifest.schema import Manifest
+from eegprep.store import Store
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -159,3 +166,92 @@ def test_a_data_set_that_nobody_says_how_to_get_names_the_way_out(run: Run, mani
     code, _, err = run(manifest_file)
     assert code == 2
     assert "--source" in err
+
+
+def test_a_labs_own_vocabulary_lets_its_electrodes_in_and_stays_with_the_store(
+    run: Run, tmp_path: Path, eeg_signal: Callable[[int], np.ndarray], write_edf: Callable[..., None]
+) -> None:
+    names = ("EEG C3", "Cz", "C4", "LabSite", "Vertex2")
+    write_edf(tmp_path / "data" / "s1.edf", eeg_signal(4), names)
+    table = tmp_path / "lab.tsv"
+    table.write_text(
+        "name\taliases\tx_m\ty_m\tz_m\nLabSite\t\t0.01\t0.02\t0.11\nCPz\tVertex2\t\t\t\n", encoding="utf-8"
+    )
+    assert run(tmp_path / "data", "--out", "plain", "--workers", "0")[0] == 0
+    assert set(Store.open("plain").infos()[0].electrodes) == {"C3", "Cz", "C4"}
+    assert not Path("plain/electrodes.parquet").exists()
+    for workers in ("0", "1"):
+        code, _, err = run(tmp_path / "data", "--out", f"own{workers}", "--workers", workers, "--vocabulary", table)
+        assert code == 0, err
+    store = Store.open("own0")
+    assert set(store.infos()[0].electrodes) == {"C3", "Cz", "C4", "LabSite", "CPz"}
+    assert "LabSite" in store.vocabulary
+    assert Path("own0/electrodes.parquet").read_bytes() == Path("own1/electrodes.parquet").read_bytes()
+    # Another table resolves other channels: what was made with this one is made anew.
+    assert "done before" not in run(tmp_path / "data", "--out", "own0", "--workers", "0")[2]
+    assert set(Store.open("own0").infos()[0].electrodes) == {"C3", "Cz", "C4"}
+    assert "LabSite" not in Store.open("own0").vocabulary
+
+
+def test_a_wrong_vocabulary_is_refused_before_anything_is_begun(run: Run, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "lab.tsv").write_text("electrode\nX1\n", encoding="utf-8")
+    code, _, err = run(folder, "--vocabulary", tmp_path / "lab.tsv")
+    assert code == 1
+    assert "other columns than a vocabulary" in err
+    assert run(folder, "--vocabulary", tmp_path / "none.tsv")[0] == 2
+    assert not Path("stores").exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_interruption_says_so_and_leaves_whole_recordings_only(
+    manifest_file: Path, folder: Path, tmp_path: Path, workers: str
+) -> None:
+    out = tmp_path / "store"
+    command = [sys.executable, "-m", "_eegpt_cli.prep", "ingest", str(manifest_file), "--source", str(folder)]
+    process = subprocess.Popen(
+        [*command, "--out", str(out), "--workers", workers],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("plan: 6 recordings")
+    os.killpg(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert told.strip() == "interrupted; the same command goes on where this one stopped"
+    assert not list(out.rglob("*.part"))
+
+
+def test_a_store_inside_the_source_is_no_input(run: Run, folder: Path, tree_bytes: Callable[..., dict]) -> None:
+    first = run(folder, "--out", folder / "store", "--workers", "0")
+    assert first[0] == 0
+    before = tree_bytes(folder / "store")
+    again = run(folder, "--out", folder / "store", "--workers", "0")
+    assert again[0] == 0
+    assert tree_bytes(folder / "store") == before
+    assert "6 of them before" in again[1]
+
+
+def test_a_disk_that_is_full_ends_the_run_with_one_error_and_no_half_file(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The size that a file may have stands in for the size of a disk; the system then says EFBIG instead of ENOSPC."""
+    import resource
+
+    assert run(folder, "--out", tmp_path / "store", "--workers", "0")[0] == 0
+    size = max(p.stat().st_size for p in (tmp_path / "store" / "recordings").glob("*.arrow"))
+    monkeypatch.setattr("eegprep.ingest.job._FATAL", {errno.EFBIG})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+    try:
+        code, _, err = run(folder, "--out", tmp_path / "small", "--workers", "0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert code == 1
+    assert err.count("error: ") == 1
+    assert str(tmp_path / "small") in err
+    assert not (tmp_path / "small").exists()

@@ -65,3 +65,28 @@ def test_no_marked_string_of_a_header_gets_out(
     for canary in CANARIES:
         assert canary.encode() not in written, canary
         assert canary.encode() not in said, canary
+
+
+@pytest.mark.parametrize("anonymous", [True, False])
+def test_a_channel_named_after_a_person_is_stored_under_a_pseudonym_unless_the_set_is_anonymous(
+    eeg_signal: Callable[..., np.ndarray], tmp_path: Path, anonymous: bool
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    names = ("C3", "Cz", "C4", "Zanzibar", "EEG Xylophon", "EOG left")
+    signal = np.vstack([eeg_signal(1, 3), eeg_signal(2, 3)])
+    signals = [
+        edfio.EdfSignal(row, 200, label=name, physical_dimension="uV", physical_range=(-500, 500))
+        for name, row in zip(names, signal, strict=True)
+    ]
+    signals.append(
+        edfio.EdfSignal(signal[0, ::2], 100, label="Quetzal", physical_dimension="uV", physical_range=(-500, 500))
+    )
+    edfio.Edf(signals).write(data / "a.edf")
+    manifest = manifest_for_path(data).model_copy(update={"anonymous_subjects": anonymous})
+    summary = ingest(manifest, data, tmp_path / "store", workers=0)
+    assert summary.recordings == 1
+    written = b"".join(p.read_bytes() for p in sorted((tmp_path / "store").rglob("*")) if p.is_file())
+    for name in (b"Zanzibar", b"Xylophon", b"Quetzal"):
+        assert (name in written) == anonymous
+    assert b"EOG left" in written, "a name that everybody knows tells nothing of a person"

@@ -44,6 +44,11 @@ def test_the_store_holds_what_mne_makes_of_the_same_file(
         raw = mne.io.read_raw_edf(folder / file, preload=True)
         signal = 1e6 * raw.get_data(picks=list(info.source_channels))
         rate = raw.info["sfreq"]
+        if dataset == "eegmmidb":
+            # the last half second of these files is zeros in all channels, which count as missing and are bridged
+            assert not signal[:, -80:].any()
+            assert {x.code for x in info.left_out if x.n_samples == 128} == {"not_finite"}
+            signal[:, -80:] = signal[:, [-81]]
         expected = mne.filter.filter_data(signal - np.median(signal, axis=1, keepdims=True), rate, 0.5, 75.0)
         expected = mne.filter.notch_filter(expected, rate, info.line_freq_hz)
         npad = 125 if rate == 500 else 100

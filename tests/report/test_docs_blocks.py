@@ -7,6 +7,7 @@ run, but their syntax, commands and options are checked.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -119,8 +120,29 @@ def test_pages_on_the_data_side_run(page: str, recordings: Path, tmp_path: Path)
         run(block, tmp_path)
 
 
-@pytest.mark.parametrize("page", ["read-shards-elsewhere.md", "read-remote-shards.md"])
+@pytest.mark.parametrize("page", ["read-shards-elsewhere.md", "read-remote-shards.md", "read-windows-in-pytorch.md"])
 def test_pages_on_reading_shards_run(page: str, toy_shards: Path, tmp_path: Path) -> None:
+    (tmp_path / "shards").symlink_to(toy_shards)
+    for block in runnable(DOCS / "how-to" / page):
+        run(block, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", ["use-with-mne.md", "use-with-scikit-learn.md", "share-a-model.md", "live-signals.md", "export.md"]
+)
+def test_pages_on_applying_a_model_run(page: str, toy_shards: Path, tmp_path: Path) -> None:
+    """With a small encoder of random weights, and a recording of its own make."""
+    needs = {"share-a-model.md": "huggingface_hub", "export.md": "onnxruntime", "use-with-scikit-learn.md": "sklearn"}
+    pytest.importorskip(needs.get(page, "torch"))
+    path = Path(__file__).parents[1] / "interop" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("interop_makers", path)
+    assert spec is not None
+    assert spec.loader is not None
+    makers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(makers)
+    makers.write_encoder(tmp_path / "encoder")
+    makers.raw_of(1).save(tmp_path / "recording.fif", verbose="ERROR")
     (tmp_path / "shards").symlink_to(toy_shards)
     for block in runnable(DOCS / "how-to" / page):
         run(block, tmp_path)

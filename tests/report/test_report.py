@@ -31,6 +31,23 @@ def test_the_page_of_a_store_names_every_recording_reason_and_failure(toy_store:
     assert said.index("toy/s3/-/2") < said.index("toy/s1/-/1")
 
 
+def test_a_store_shows_spectra_before_and_after_and_a_shard_set_says_where_they_are(
+    toy_store: Path, toy_shards: Path, tmp_path: Path
+) -> None:
+    write_report(toy_store, tmp_path / "store.html")
+    write_report(toy_shards, tmp_path / "shards.html")
+    assert "the reports of its stores show them" not in plain((tmp_path / "store.html").read_text(encoding="utf-8"))
+    assert "the reports of its stores show them" in plain((tmp_path / "shards.html").read_text(encoding="utf-8"))
+
+
+def test_bars_in_several_columns_keep_their_size_on_a_narrow_screen() -> None:
+    from eegprep.figures import Bar, bar_chart
+
+    bars = [Bar(label=f"E{k}", value=float(k)) for k in range(64)]
+    assert 'class="figure wide"' in bar_chart(bars, label="hours", columns=4)
+    assert 'class="figure wide"' not in bar_chart(bars, label="hours")
+
+
 def test_words_of_a_manifest_or_header_stay_words(toy_store: Path, tmp_path: Path) -> None:
     write_report(toy_store, tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text(encoding="utf-8")

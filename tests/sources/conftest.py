@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 
 from eegprep.manifest.schema import Manifest
 
@@ -145,6 +146,86 @@ def write_neuroscan(
     return path
 
 
+def write_eeglab(path: Path, names: Sequence[str], data: object, n_samples: int, **fields: object) -> None:
+    places = np.zeros(len(names), dtype=[("labels", object)])
+    places["labels"] = list(names)
+    content = {"nbchan": len(names), "srate": 200.0, "trials": 1, "pnts": n_samples, "xmin": 0.0, "xmax": 8.0}
+    content |= {"data": data, "epoch": [], "event": [], "chanlocs": places, "icawinv": [], "icaweights": []}
+    scipy.io.savemat(path, {"EEG": {**content, **fields}})
+
+
+def write_brainvision(
+    folder: Path, stem: str, signal_uv: np.ndarray, names: Sequence[str] = NAMES, *, header: str = "", unit: str = "µV"
+) -> Path:
+    lines = ["Brain Vision Data Exchange Header File Version 1.0", "[Common Infos]", f"DataFile={stem}.eeg"]
+    lines += ["DataFormat=BINARY", "DataOrientation=MULTIPLEXED", f"NumberOfChannels={len(names)}", header]
+    lines += ["SamplingInterval=5000", "[Binary Infos]", "BinaryFormat=INT_16", "[Channel Infos]"]
+    lines += [f"Ch{i + 1}={n},,0.1,{unit}" for i, n in enumerate(names)]
+    (folder / f"{stem}.vhdr").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    (folder / f"{stem}.eeg").write_bytes(np.rint(signal_uv.T * 10).astype("<i2").tobytes())
+    return folder / f"{stem}.vhdr"
+
+
+def write_gdf(path: Path, signal_uv: np.ndarray, names: Sequence[str] = NAMES) -> Path:
+    """GDF 2.20, one record a second at 200 Hz, float32."""
+    n, n_records = len(names), signal_uv.shape[1] // 200
+    head = bytearray(256 * (n + 1))
+    head[:8] = b"GDF 2.20"
+    struct.pack_into("<H", head, 184, n + 1)
+    struct.pack_into("<q", head, 236, n_records)
+    struct.pack_into("<II", head, 244, 1, 1)
+    struct.pack_into("<H", head, 252, n)
+    for i, name in enumerate(names):
+        head[256 + 16 * i : 256 + 16 * i + len(name)] = name.encode()
+        struct.pack_into("<H", head, 256 + 102 * n + 2 * i, 4275)  # microvolt
+        for k, value in enumerate((-3276.8, 3276.7, -3276.8, 3276.7)):
+            struct.pack_into("<d", head, 256 + 104 * n + 8 * n * k + 8 * i, value)
+        struct.pack_into("<I", head, 256 + 216 * n + 4 * i, 200)
+        struct.pack_into("<I", head, 256 + 220 * n + 4 * i, 16)
+    records = signal_uv.reshape(n, n_records, 200).transpose(1, 0, 2).astype("<f4")
+    path.write_bytes(bytes(head) + records.tobytes())
+    return path
+
+
+def write_persyst(
+    folder: Path,
+    signal_uv: np.ndarray,
+    names: Sequence[str] = NAMES,
+    *,
+    extra: str = "",
+    kind: int = 0,
+    skipped: int = 0,
+) -> Path:
+    """A header that was made anonymous: without birth date, sex and hand."""
+    text = "[FileInfo]\nFile=g.dat\nFileType=Interleaved\nSamplingRate=200\nCalibration=0.1\n"
+    text += f"HeaderLength={skipped}\nWaveformCount={len(names)}\nDataType={kind}\n[Patient]\nFirst=CANARYJohnDoe\n"
+    text += "[ChannelMap]\n" + "".join(f"{n}-Ref={i + 1}\n" for i, n in enumerate(names)) + extra
+    (folder / "g.lay").write_text(text)
+    samples = np.rint(signal_uv.T * 10).astype("<i4" if kind == 7 else "<i2").tobytes()
+    (folder / "g.dat").write_bytes(b"\x07" * skipped + samples)
+    return folder / "g.lay"
+
+
+def xdf_chunk(tag: int, content: bytes) -> bytes:
+    return b"\x04" + struct.pack("<IH", len(content) + 2, tag) + content
+
+
+def write_xdf(path: Path, streams: Sequence[tuple], *, cut: int = 0, unit: str = "µV") -> Path:
+    """`streams`: (name, type, labels, signal_uv, times); the last `cut` bytes are left away."""
+    out = b"XDF:" + xdf_chunk(1, b'<?xml version="1.0"?><info><version>1.0</version></info>')
+    for i, (name, kind, labels, signal, times) in enumerate(streams, 1):
+        channels = "".join(f"<channel><label>{n}</label><unit>{unit}</unit></channel>" for n in labels)
+        text = f"<info><name>{name}</name><type>{kind}</type><channel_count>{len(labels)}</channel_count>"
+        text += "<nominal_srate>200</nominal_srate><channel_format>float32</channel_format><hostname>CANARYJohnDoe"
+        text += f"</hostname><desc><channels>{channels}</channels></desc></info>"
+        out += xdf_chunk(2, struct.pack("<I", i) + text.encode())
+        for part in np.array_split(np.arange(times.size), 4):
+            rows = b"".join(b"\x08" + struct.pack("<d", times[k]) + signal[:, k].astype("<f4").tobytes() for k in part)
+            out += xdf_chunk(3, struct.pack("<I", i) + b"\x04" + struct.pack("<I", part.size) + rows)
+    path.write_bytes(out[: len(out) - cut])
+    return path
+
+
 def make_manifest(**fields: object) -> Manifest:
     base = {"manifest": 1, "name": "made", "version": "1", "title": "t", "citation": "c", "licence": {"id": "CC0-1.0"}}
     return Manifest.model_validate({**base, "anonymous_subjects": True, **fields})
@@ -159,6 +240,11 @@ def made() -> dict[str, Callable]:
         "ts": write_ts,
         "uci": write_uci,
         "neuroscan": write_neuroscan,
+        "eeglab": write_eeglab,
+        "brainvision": write_brainvision,
+        "gdf": write_gdf,
+        "persyst": write_persyst,
+        "xdf": write_xdf,
         "manifest": make_manifest,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import json
 import sys
@@ -89,6 +90,38 @@ def neuroscan(made, names, folder: Path) -> Manifest:
     return made["manifest"](source={"files": ["{subject}.cnt"]}, tasks=[task])
 
 
+def gdf(made, names, folder: Path) -> Manifest:
+    path = made["gdf"](folder / "p0.gdf", made["eeg_uv"](6, 1600))
+    data = bytearray(path.read_bytes())
+    data[8:58] = b"CANARYJohnDoe".ljust(50)  # the patient's field
+    path.write_bytes(bytes(data))
+    return made["manifest"](source={"files": ["{subject}.gdf"]})
+
+
+def persyst(made, names, folder: Path) -> Manifest:
+    comments = "[SampleTimes]\n0=36000\n[Comments]\n1,0,0,100,T1\n2,0,0,100,T2\n3,0,0,100,CANARYJohnDoe coughed\n"
+    made["persyst"](folder, made["eeg_uv"](6, 1600), extra=comments)
+    return made["manifest"](source={"files": ["{subject}.lay"]}, tasks=[EVENT_TASK])
+
+
+def xdf(made, names, folder: Path) -> Manifest:
+    made["xdf"](folder / "p0.xdf", [("CANARYJohnDoe", "EEG", names, made["eeg_uv"](6, 1600), np.arange(1600) / 200)])
+    return made["manifest"](source={"files": ["{subject}.xdf"]})
+
+
+def packed(made, names, folder: Path) -> Manifest:
+    plain = made["edf"](folder / "p0.edf", made["eeg_uv"](6, 1600), annotations=MARKS)
+    (folder / "p0.edf.gz").write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
+    plain.unlink()
+    return made["manifest"](source={"files": ["{subject}.edf.gz"]}, tasks=[EVENT_TASK])
+
+
+def oddly_named(made, names, folder: Path) -> Manifest:
+    made["brainvision"](folder, "p0", made["eeg_uv"](6, 1600))
+    (folder / "p0.vhdr").rename(folder / "p0.VHDR")
+    return made["manifest"](source={"files": ["{subject}.VHDR"]})
+
+
 def ts(made, names, folder: Path) -> Manifest:
     cases = [(made["eeg_uv"](6, 100, seed=i), "ab"[i % 2]) for i in range(4)]
     for part in ("TRAIN", "TEST"):
@@ -169,7 +202,7 @@ def moabb(made, names, folder: Path) -> Manifest:
 
 KINDS = [
     edf, bdf, plain_folder, fif, brainvision, eeglab, epoched_fif, neuroscan, ts, table, electrode_files, uci,
-    numpy_trials, matlab, fieldtrip, bids, moabb,
+    numpy_trials, matlab, fieldtrip, bids, moabb, gdf, persyst, xdf, packed, oddly_named,
 ]  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,7 +76,7 @@ def test_the_table_shows_reasons_and_the_exit_code_is_0_for_a_good_file(lab: Pat
         "T3 is another name of T7",
         "4 of 6",
         "2.0 s",
-        "1 recordings (0 refused, 0 without an electrode, 0 duplicates)",
+        "1 recordings (0 refused, 0 of them without an electrode, 0 duplicates); stored would be 1",
     ):
         assert word in result.stdout
     assert result.stderr == ""
@@ -90,7 +92,7 @@ def test_a_missing_path_and_an_empty_folder_say_so(tmp_path: Path) -> None:
     assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
     empty = inspect(tmp_path)
     assert empty.returncode == 1
-    assert "no recording was found" in empty.stderr
+    assert "holds no recording" in empty.stdout
 
 
 def test_a_manifest_beside_its_files_is_inspected_with_its_rules(made, tmp_path: Path) -> None:
@@ -117,13 +119,63 @@ def test_a_file_without_a_unit_keeps_no_channel_and_says_why(made, tmp_path: Pat
     assert result.returncode == 1
     told = json.loads(result.stdout)
     (recording,) = told["recordings"]
-    assert {c["code"] for c in recording["channels"]} == {"unit_unknown"}
+    assert {c["code"] for c in recording["channels"]} == {"no_unit"}
     assert (recording["usable"], told["totals"]["without_electrode"]) == (False, 1)
 
 
 def test_a_data_set_of_the_catalogue_is_found_under_the_data_variable(data_dir: Path, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("EEGPT_DATA", str(data_dir))
-    result = inspect("eegmmidb", "--json", cwd=tmp_path)
+    result = inspect("eegmmidb", "--partial", "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     totals = json.loads(result.stdout)["totals"]
     assert (totals["recordings"], totals["channels_kept"], totals["duplicates"]) == (6, 384, 0)
+
+
+def test_a_part_of_a_data_set_is_refused_as_a_whole_as_by_ingest(data_dir: Path) -> None:
+    result = inspect("eegmmidb", "--source", data_dir / "eegmmidb")
+    assert result.returncode == 1
+    assert "refused as a whole: the folder holds another number of subjects" in result.stdout
+    assert "384 of 384 channels" in result.stdout
+
+
+def test_many_files_of_which_the_same_is_said_get_one_line_with_the_range_of_its_numbers(made, tmp_path: Path) -> None:
+    for k in range(5):
+        made["edf"](tmp_path / f"s{k}.edf", made["eeg_uv"](6, 4000, seed=k))
+    out = inspect(tmp_path).stdout
+    (line,) = [x for x in out.splitlines() if x.startswith("unit: ")]
+    assert "and 4 more" in line
+    assert " to " in line
+    assert "as in EEG" in line
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_fit_the_terminal(made, tmp_path: Path, columns: int) -> None:
+    """In a terminal no line of a table is wider than the window, and no number is cut."""
+    import pty
+
+    made["edf"](tmp_path / "recording-of-a-long-name-with-many-words.edf", made["eeg_uv"](6, 4000))
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "_eegpt_cli.prep", "inspect", str(tmp_path)],
+        stdout=follower,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": str(columns), "TERM": "xterm"},
+    )
+    os.close(follower)
+    told = b""
+    while True:
+        try:
+            piece = os.read(leader, 4096)
+        except OSError:
+            break
+        if not piece:
+            break
+        told += piece
+    os.close(leader)
+    assert process.wait(timeout=60) == 0
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", told.decode()).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("channels of"))
+    table = lines[: first + 8]
+    assert max(map(len, table)) <= columns
+    assert "…" not in told.decode()
+    assert sum("0.33" in line for line in table) >= 7

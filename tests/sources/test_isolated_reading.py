@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,48 @@ def test_importing_the_sources_loads_no_reader() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_file_that_unfolds_beyond_the_memory_of_a_reader_costs_itself_alone(
+    made, names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eegprep.sources.limits import MEMORY_VARIABLE
+
+    np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((6, 20_000_000)))
+    np.savez_compressed(tmp_path / "good.npz", x=made["eeg_uv"](6, 1600))
+    assert (tmp_path / "bomb.npz").stat().st_size < 2_000_000
+    monkeypatch.setenv(MEMORY_VARIABLE, str(600 << 20))
+    source = {"kind": "numpy", "files": ["{subject}.npz"], "sfreq_hz": 200, "unit": "uV", "channels": list(names)}
+    manifest = made["manifest"](source={**source, "orientation": "row_per_channel"})
+    bomb, good = open_source(manifest, tmp_path).plan()
+    with isolated_reader(manifest, tmp_path) as reader:
+        with pytest.raises(InputError, match="more memory than a reader may have") as caught:
+            reader.read(bomb)
+        assert MEMORY_VARIABLE in str(caught.value)
+        assert reader.read(good).signal.shape == (6, 1600)
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "1000"])
+def test_a_bound_that_is_no_number_of_bytes_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    from eegprep.errors import UsageError
+    from eegprep.sources.limits import MEMORY_VARIABLE, memory_bytes
+
+    monkeypatch.setenv(MEMORY_VARIABLE, text)
+    with pytest.raises(UsageError, match="no number of bytes"):
+        memory_bytes()
+
+
+def test_a_reader_in_an_endless_loop_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    child = "from eegprep.sources.limits import stop_with_parent; import os; stop_with_parent(os.getppid());"
+    child += "print(os.getpid(), flush=True)\nwhile True: pass"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pid = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[-1]:
+        assert time.monotonic() < deadline, "the orphan goes on"
+        time.sleep(0.05)

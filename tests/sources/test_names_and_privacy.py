@@ -83,6 +83,32 @@ def test_a_readers_exception_loses_what_it_quotes() -> None:
     assert "2012" not in cleaned
 
 
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Unknown format: Miller77", "Unknown format: …"),
+        ("Miller is unknown", "… is unknown"),
+        ("could not convert string to float: Miller", "could not convert string to float: …"),
+        ("record 7654321 is not whole", "record … is not whole"),
+        ("Datatype UINT_16 is not supported", "Datatype UINT_16 is not supported"),
+        ("Can't read 4096 bytes of EDF", "Can't read 4096 bytes of EDF"),
+        ("index 0 is out of bounds for axis 0 with size 0", "index 0 is out of bounds for axis 0 with size 0"),
+    ],
+)
+def test_words_of_a_readers_exception_that_may_be_a_name_or_a_number_of_a_person_go(said: str, kept: str) -> None:
+    assert clean_message(ValueError(said)) == f"ValueError: {kept}"
+
+
+def test_a_channels_name_leaves_printable_and_without_a_date(made, tmp_path: Path) -> None:
+    names = ("Fp1", "Fp2", "C3", "C4", "2012-07-06", "a\x1b[31mb")
+    made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 1600), names=names)
+    source = open_source(manifest_for_path(tmp_path), tmp_path)
+    found = [c.name for c in source.read(source.plan()[0]).channels]
+    assert found[:4] == list(names[:4])
+    assert found[4] == pseudonym(source.manifest.name, "2012-07-06", "c")
+    assert found[5] == "a\ufffd[31mb"
+
+
 def test_gaps_and_breaks_come_from_the_files_marks() -> None:
     events = [
         SourceEvent(start_sample=100, n_samples=50, text="BAD_ACQ_SKIP"),
@@ -159,6 +185,21 @@ def stuffed_folder(made, canary: str, folder: Path) -> None:
     broken[236:244] = canary[:8].encode()
     (folder / "i.bdf").write_bytes(bytes(broken))
     (folder / "j.gdf").write_bytes(b"GDF 2.20" + canary.encode() * 40)
+    gdf = bytearray(made["gdf"](folder / "l.gdf", signal).read_bytes())
+    gdf[8:74] = (canary * 6).encode()[:66]
+    (folder / "l.gdf").write_bytes(bytes(gdf))
+    made["xdf"](folder / "m.xdf", [(canary, "EEG", info["ch_names"], signal, np.arange(1600) / 200)])
+    made["xdf"](folder / "n.xdf", [(canary, canary, info["ch_names"], signal, np.arange(1600) / 200)])
+    cell = np.empty((1, 1), dtype=object)
+    cell[0, 0] = signal
+    labels = np.array(info["ch_names"], dtype=object).reshape(-1, 1)
+    trials = {"trial": cell, "label": labels, "fsample": 200.0, "chanunit": np.array(["uV"] * 6, dtype=object)}
+    scipy.io.savemat(folder / "o.mat", {"data": {**trials, "hdr": {"patient": canary}, "cfg": {"dataset": canary}}})
+    marked = mne.io.RawArray(signal * 1e-6, info, verbose="ERROR")
+    epochs = mne.Epochs(marked, np.array([[0, 0, 1], [800, 0, 2]]), {canary: 1, "b": 2}, 0, 3.995, baseline=None)
+    epochs.save(folder / "p-epo.fif", verbose="ERROR")
+    (folder / "q.vhdr").write_text((folder / "f.vhdr").read_text("utf-8").replace("f.eeg", f"{canary}.eeg"), "utf-8")
+    (folder / "r.vhdr").write_text((folder / "f.vhdr").read_text("utf-8").replace("5000", canary), "utf-8")
     (folder / "k.raw").write_bytes(
         struct.pack(">iHHHHHHiHH", 4, 1991, 2, 2, 10, 11, 12, 0, 200, 6) + canary.encode() * 9
     )
@@ -184,8 +225,11 @@ def test_nothing_personal_leaves_any_reader_nor_its_errors(made, canary: str, tm
         assert canary not in repr(kept)
         assert "1971" not in repr(kept)
         assert recording.events == ()
-    assert formats == {"edf", "bdf", "neuroscan", "fif", "eeglab", "brainvision", "persyst", "openbci"}
-    assert len(plan) == 11
+    assert formats == {
+        "edf", "bdf", "neuroscan", "fif", "eeglab", "brainvision", "persyst", "openbci", "gdf", "xdf", "fieldtrip",
+        "fif_epochs",
+    }  # fmt: skip
+    assert len(plan) == 18
 
 
 def test_readers_print_nothing(made, canary: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -264,15 +264,6 @@ def test_moabb_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest
         load_dataset("BNCI2014_001")
 
 
-def test_a_packed_edf_file_is_refused_with_what_to_do(made, tmp_path: Path) -> None:
-    import gzip
-
-    plain = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 400))
-    (tmp_path / "b.edf").write_bytes(gzip.compress(plain.read_bytes()))
-    with pytest.raises(InputError, match="is packed with gzip"):
-        decode_file(tmp_path / "b.edf", manifest_for_path(tmp_path))
-
-
 def test_a_split_fif_recording_is_one_recording_with_all_its_files(made, tmp_path: Path) -> None:
     info = mne.create_info(["C3", "C4"], 500.0, "eeg")
     raw = mne.io.RawArray(made["eeg_uv"](2, 700_000) * 1e-6, info, verbose="CRITICAL")
@@ -282,3 +273,23 @@ def test_a_split_fif_recording_is_one_recording_with_all_its_files(made, tmp_pat
     assert len(planned.files) >= 3
     assert {s.code for s in source.skipped()} == {"sidecar"}
     assert source.read(planned).signal.shape == (2, 700_000)
+
+
+def test_without_a_network_moabbs_mirror_is_not_asked_unless_a_lab_chose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import types
+
+    from eegprep.sources import moabb_source
+
+    monkeypatch.delenv(moabb_source._PROVIDER, raising=False)
+    monkeypatch.setattr(moabb_source, "_mirrored", lambda dataset, mirror: False)
+    dataset = types.SimpleNamespace(nemar_id="on000001", code="X")
+    for reachable, expected in ((False, "upstream"), (True, None)):
+        monkeypatch.setattr(moabb_source, "_reachable", lambda host, answer=reachable: answer)
+        with moabb_source._no_waiting(dataset):
+            assert os.environ.get(moabb_source._PROVIDER) == expected
+        assert moabb_source._PROVIDER not in os.environ
+    monkeypatch.setenv(moabb_source._PROVIDER, "nemar")
+    monkeypatch.setattr(moabb_source, "_reachable", lambda host: False)
+    with moabb_source._no_waiting(dataset):
+        assert os.environ[moabb_source._PROVIDER] == "nemar"

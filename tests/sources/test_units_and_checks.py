@@ -11,8 +11,9 @@ from eegprep.errors import InputError
 from eegprep.recording import Stretch
 from eegprep.sources import checks as checks_module
 from eegprep.sources.base import LazySignal, SourceChannel, whole
-from eegprep.sources.checks import check_signal, merge
+from eegprep.sources.checks import check_signal
 from eegprep.sources.hashing import signal_hash
+from eegprep.sources.stretch_sets import merge
 from eegprep.sources.units import prove_units, sampled_density, summarise
 
 SFREQ_HZ = 200.0
@@ -67,6 +68,25 @@ def test_one_wrong_channel_does_not_decide_for_the_others(made) -> None:
     signal = made["eeg_uv"](6, 8000)
     signal[2] *= 1e3
     assert prove(signal).signal is signal
+
+
+def test_belts_and_hearts_in_volts_do_not_decide_for_the_electrodes(made) -> None:
+    names = ("C3-A2", "C4-A1", "Thorax", "Abdomen", "ECG", "EMG Chin", "Flow", "Leg L")
+    signal = made["eeg_uv"](len(names), 8000)
+    signal[2:] *= 1e3
+    channels = tuple(SourceChannel(name=n, unit="uV", unit_evidence="the header says uV") for n in names)
+    proof = prove_units(channels, signal, whole(8000), sfreq_hz=SFREQ_HZ, where=Path("x"))
+    assert proof.signal is signal
+    assert "as in EEG" in proof.evidence
+
+
+def test_a_corrected_file_is_corrected_in_channels_of_any_name_that_may_be_an_electrode(made) -> None:
+    names = ("C3", "C4", "Cz", "our 7", "ECG")
+    signal = made["eeg_uv"](len(names), 8000) * 1e3
+    channels = tuple(SourceChannel(name=n, unit="uV", unit_evidence="the header says uV") for n in names)
+    proof = prove_units(channels, signal, whole(8000), sfreq_hz=SFREQ_HZ, where=Path("x"))
+    factors = np.asarray(proof.signal)[:, 0] / signal[:, 0]
+    np.testing.assert_allclose(factors, [1e-3, 1e-3, 1e-3, 1e-3, 1.0])
 
 
 def test_amplitude_and_slope_are_those_of_the_definition() -> None:
@@ -177,11 +197,49 @@ def test_checks_read_a_long_signal_in_chunks(made) -> None:
     assert longest <= 65_536
 
 
+def test_a_lost_packet_that_was_filled_in_is_missing_in_all_channels(made) -> None:
+    signal = made["eeg_uv"](6, 8000)
+    signal[:, 2000:2100] = signal[:, [2000]]
+    signal[:, 4000:4015] = 0.0
+    signal[0, 4010:4060] = np.nan
+    signal[:3, 6000:6100] = 0.0
+    checks = check_signal(signal, SFREQ_HZ, whole(8000))
+    for row in range(1, 6):
+        assert checks.not_finite[row] == (Stretch(start_sample=2000, n_samples=100),)
+    assert Stretch(start_sample=4010, n_samples=50) in checks.not_finite[0]
+    assert checks.verdicts == (None,) * 6
+
+
+def test_dropouts_of_a_second_and_longer_count_once_as_flat(made) -> None:
+    signal = made["eeg_uv"](6, 8000)
+    signal[:, 1000:5000] = 0.0
+    checks = check_signal(signal, SFREQ_HZ, whole(8000))
+    assert checks.not_finite == ((),) * 6
+    assert checks.verdicts == (None,) * 6, "half of it is left"
+
+
+def test_one_or_two_channels_that_hold_a_value_prove_no_lost_packet(made) -> None:
+    signal = np.rint(made["eeg_uv"](2, 8000) / 50) * 50
+    assert check_signal(signal, SFREQ_HZ, whole(8000)).not_finite == ((), ())
+
+
+@pytest.mark.parametrize("step_uv", [1 / 32, 25 / 512, 0.1, 0.5, 0.1526])
+def test_a_signal_hashes_alike_whatever_conversions_its_samples_went_through(made, step_uv: float) -> None:
+    whole_steps = np.rint(made["eeg_uv"](4, 20_000) / step_uv)
+    plain = whole_steps * step_uv
+    through_volts = (whole_steps * (step_uv * 1e-6)) * 1e6
+    through_a_range = (whole_steps + 32768) * step_uv - 32768 * step_uv
+    through_single_volts = (plain * 1e-6).astype(np.float32).astype(np.float64) * 1e6
+    digests = {signal_hash(x, SFREQ_HZ) for x in (plain, through_volts, through_a_range, through_single_volts)}
+    assert len(digests) == 1
+
+
 def test_the_same_signal_hashes_alike_whatever_the_order_of_channels_and_not_otherwise(made) -> None:
     signal = made["eeg_uv"](4, 70_000)
     digest = signal_hash(signal, SFREQ_HZ)
     assert digest == signal_hash(signal[::-1], SFREQ_HZ)
-    assert digest == signal_hash(np.rint(signal * 1000) / 1000, SFREQ_HZ)
+    in_steps = np.rint(signal * 1000) / 1000
+    assert signal_hash(in_steps, SFREQ_HZ) == signal_hash(in_steps + 3e-4, SFREQ_HZ)
     changed = signal.copy()
     changed[0, 69_999] += 0.01
     assert (

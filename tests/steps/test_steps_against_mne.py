@@ -235,3 +235,29 @@ def test_odd_extension_is_mnes_reflect_limited() -> None:
     for n in (1, 2, 5, 50):
         signal = np.random.default_rng(n).normal(size=(2, n))
         np.testing.assert_array_equal(odd_extension(signal, 7, 9), _smart_pad(signal, np.array([7, 9])))
+
+
+@pytest.mark.parametrize("sfreq_hz", [100, 128, 160, 200, 250, 256, 500, 512, 1000, 1024, 2048, 5000])
+@pytest.mark.parametrize(
+    ("seconds", "low_hz", "offset_uv", "mains_hz"), [(34.3, 0.5, 0.0, 50.0), (61.7, 0.5, 2e4, 60.0)]
+)
+def test_every_rate_and_odd_lengths_give_mnes_signal_up_to_the_last_sample(
+    sfreq_hz: float, seconds: float, low_hz: float, offset_uv: float, mains_hz: float
+) -> None:
+    """MNE filters; the resampling is MNE's too wherever its padding can be divided, which others tests show."""
+    n = int(sfreq_hz * seconds) | 1
+    signal = eeg(3, n, sfreq_hz, offset_uv=offset_uv)
+    steps = [{**s, "low_hz": low_hz} if s["step"] == "band_pass" else s for s in STEPS[:-1]]
+    recipe = Recipe.model_validate({"name": "odd", "steps": steps})
+    chain = plan_chain(recipe, sfreq_hz=sfreq_hz, line_freq_hz=mains_hz)
+    found = fused(signal, chain, [Stretch(start_sample=0, n_samples=n)])
+    with mne.utils.use_log_level("ERROR"):
+        expected = signal - np.median(signal, axis=1, keepdims=True)
+        expected = mne.filter.filter_data(expected, sfreq_hz, low_hz, 75.0 if sfreq_hz > 150 else None)
+        notch = next(d for d in chain.described if d.startswith("notch"))
+        if "none" not in notch:
+            freqs = np.array([float(f) for f in notch.removeprefix("notch: ").removesuffix(" Hz").split(", ")])
+            expected = mne.filter.notch_filter(expected, sfreq_hz, freqs)
+    expected = resample_fourier(expected, chain.ratio, found.shape[1])
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 0.001

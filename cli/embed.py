@@ -1,0 +1,98 @@
+"""`eegpt embed`: recordings of any format to features on disk."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("embed")(embed)
+
+
+def embed(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format, or folders.")],
+    model: Annotated[str, typer.Option("--model", help="A run of train or transfer, or hf://owner/name.")],
+    out: Annotated[Path, typer.Option("--out", help="x.nc (NetCDF) or x.zarr; a group for each of several files.")],
+    window_s: Annotated[float | None, typer.Option(help="Length of a window; as in training by default.")] = None,
+    stride_s: Annotated[float | None, typer.Option(help="Distance of two windows; side by side by default.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Steps, instead of those that the run's lock names.")] = None,
+    unknown_electrodes: Annotated[str, typer.Option(help="leave_out, nearest or refuse.")] = "leave_out",
+    line_freq_hz: Annotated[float | None, typer.Option(help="50 or 60; else the file or its spectrum says.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Write what the encoder makes of every window of every electrode, prepared as the model's own data were.
+
+    Example: `eegpt embed recording.edf --model encoder --out features.nc`
+    """
+    from eegprep.errors import UsageError
+    from eegpt.interop.checkpoint import open_model
+    from eegpt.interop.files import embed_files, write_features
+
+    if out.suffix not in (".nc", ".zarr"):
+        raise UsageError("the format is not known", found=out.name, expected="a name that ends in .nc or .zarr")
+    if out.exists():
+        raise UsageError("the output is there already", where=out, todo="name another, or remove it")
+    if unknown_electrodes not in ("leave_out", "nearest", "refuse"):
+        raise UsageError("there is no such choice", found=unknown_electrodes, expected="leave_out, nearest or refuse")
+    opened = open_model(model)
+    opened.recipe(recipe)  # a wrong name is said before any file is read
+    found, failed = embed_files(
+        files,
+        opened,
+        tell=_tell,
+        window_s=window_s,
+        stride_s=stride_s,
+        recipe=recipe,
+        unknown=unknown_electrodes,
+        line_freq_hz=line_freq_hz,
+    )
+    if found:
+        write_features(found, out)
+    rows = [_row(name, dataset) for name, dataset in found.items()]
+    if as_json:
+        print(json.dumps({"out": str(out), "recordings": rows, "failed": {k: e.as_dict() for k, e in failed.items()}}))
+    else:
+        _print(rows)
+    for name, error in failed.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _tell(name: str) -> None:
+    if sys.stderr.isatty():
+        print(f"reading {name}", file=sys.stderr)
+
+
+def _row(name: str, dataset: Any) -> dict[str, Any]:
+    left_out = [x for x in json.loads(dataset.attrs["left_out"]) if x["kind"] == "channel"]
+    return {
+        "recording": name,
+        "windows": dataset.sizes["window"],
+        "electrodes": dataset.sizes["electrode"],
+        "features": dataset.sizes["feature"],
+        "recipe": dataset.attrs["recipe"],
+        "left out": ", ".join(f"{x['name']} ({x['code']})" for x in left_out),
+    }
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.text import Text
+
+    from .tables import console, plain_table
+
+    if not rows:
+        return
+    table = plain_table()
+    for name in rows[0]:
+        number = isinstance(rows[0][name], int)
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(f"{v:,}" if isinstance(v, int) else v) for v in row.values()))
+    console().print(table)

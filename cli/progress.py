@@ -1,0 +1,75 @@
+"""Bars for long work, on a terminal only: recordings that are worked on, files that are fetched."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+
+@contextlib.contextmanager
+def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
+    """What `eegprep.ingest` calls after each recording: a bar with rate and time left.
+
+    With `plan` the plan stands before it in one line, also where there is no terminal.
+    """
+
+    def planned(done: int, total: int, done_bytes: int, n_bytes: int) -> None:
+        before = f", {done} of them done before" if done else ""
+        if plan:
+            print(f"plan: {total} recordings, {n_bytes / 1e6:.1f} MB{before}", file=sys.stderr)
+
+    if not sys.stderr.isatty():
+        yield lambda done, total, done_bytes, n_bytes, last: last or planned(done, total, done_bytes, n_bytes)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn(word),
+        BarColumn(),
+        TextColumn("{task.fields[count]}"),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[last]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(word, total=None, count="", last="")
+
+        def report(done: int, total: int, done_bytes: int, n_bytes: int, last: str) -> None:
+            if not last:
+                planned(done, total, done_bytes, n_bytes)
+                # What was done before says nothing on the rate of this run.
+                shown.reset(task, total=n_bytes, completed=done_bytes)
+            shown.update(task, completed=done_bytes, total=n_bytes, count=f"{done}/{total}", last=last)
+
+        yield report
+
+
+@contextlib.contextmanager
+def downloads() -> Iterator[Any]:
+    """One bar per file that is being fetched."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        tasks: dict[str, Any] = {}
+
+        def report(name: str, done: int, total: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = shown.add_task(name, total=total)
+            shown.update(tasks[name], completed=done, total=total, visible=total is None or done < total)
+
+        yield report

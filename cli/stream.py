@@ -1,0 +1,88 @@
+"""`eegpt stream`: a model on a live signal, one line of JSON for each token."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("stream")(stream)
+
+
+def stream(
+    model: Annotated[str, typer.Argument(help="A run of train or transfer, or hf://owner/name.")],
+    lsl: Annotated[str | None, typer.Option("--lsl", help="Name of a Lab Streaming Layer stream, or `EEG`.")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="Play this recording instead (any file of MNE).")] = None,
+    speed: Annotated[float, typer.Option(help="Of a file: 1 is real time, 0 as fast as it goes.")] = 1.0,
+    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, where the stream does not say.")] = None,
+    phase: Annotated[str, typer.Option(help="minimum (early) or linear (seconds later).")] = "minimum",
+    recipe: Annotated[str | None, typer.Option(help="Steps, instead of those that the run's lock names.")] = None,
+    line_freq_hz: Annotated[float | None, typer.Option(help="50 or 60: what the notch takes out.")] = None,
+    features: Annotated[bool, typer.Option("--features", help="Print every electrode's features too.")] = False,
+    seconds: Annotated[float, typer.Option(help="Stop after so many seconds of signal; 0 for never.")] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines, which is what a pipe gets anyway.")] = False,
+) -> None:
+    """Run a model on a live signal; a line for every token, 8 a second with the usual settings.
+
+    Example: `eegpt stream model --lsl EEG --line-freq-hz 50`
+    """
+    from eegprep.errors import UsageError
+    from eegpt.interop.live import LiveModel
+    from eegpt.interop.sources import from_lsl, from_raw
+
+    if (lsl is None) == (file is None):
+        raise UsageError("a stream has one source", expected="--lsl NAME, or --file RECORDING")
+    if file is not None:
+        source = from_raw(_read(file), speed=speed)
+    elif lsl == "EEG":
+        source = from_lsl(kind="EEG", unit=unit)
+    else:
+        source = from_lsl(name=lsl, unit=unit)
+    live = LiveModel(
+        model, source.ch_names, source.sfreq_hz, unit=source.unit, recipe=recipe, line_freq_hz=line_freq_hz,
+        phase=phase,  # type: ignore[arg-type]  # LiveModel says what it can be
+    )  # fmt: skip
+    left_out = f", left out: {', '.join(live.left_out)}" if live.left_out else ""
+    print(
+        f"{len(live.electrodes)} electrodes at {source.sfreq_hz:g} Hz, {live.latency_s:.2f} s late{left_out}",
+        file=sys.stderr,
+    )
+    n_seen = 0
+    for chunk in source.chunks:
+        began = time.perf_counter()
+        found = live.push(chunk)
+        took_ms = 1e3 * (time.perf_counter() - began)
+        n_seen += chunk.shape[1]
+        for one in found:
+            print(json.dumps(_line(one, live.electrodes, features, took_ms / len(found))), flush=True)
+        if seconds and n_seen >= seconds * source.sfreq_hz:
+            break
+
+
+def _line(one: Any, electrodes: tuple[str, ...], features: bool, took_ms: float) -> dict[str, Any]:
+    line: dict[str, Any] = {"time_s": round(one.time_s, 4), "took_ms": round(took_ms, 2)}
+    line |= {name: [round(float(v), 4) for v in values] for name, values in one.outputs.items()}
+    if features:
+        rows = zip(electrodes, one.features, strict=True)
+        line["features"] = {e: [round(float(v), 4) for v in row] for e, row in rows}
+    return line
+
+
+def _read(file: Path) -> Any:
+    import mne
+
+    from eegprep.errors import InputError, UsageError
+
+    if not file.exists():
+        raise UsageError("there is no such file", where=file)
+    try:
+        return mne.io.read_raw(file, verbose="ERROR")
+    except Exception as error:  # readers raise anything on damaged files; all of it means the same here
+        raise InputError(f"{file.name} can't be read", where=file, found=str(error).splitlines()[0][:300]) from None

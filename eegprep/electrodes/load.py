@@ -1,0 +1,149 @@
+"""The vocabulary of one run: the shipped one, a lab's whole table, or a lab's rows on top of the shipped ones.
+
+What enters: a path, or nothing. What leaves: a `Vocabulary`. A Parquet file (also the `electrodes.parquet` of a shard
+set) is a whole vocabulary and is taken as it is. A text table, which a person writes by hand, holds only what the
+lab adds: further names of known electrodes, and electrodes that the shipped table lacks; these are appended, so no id
+moves and shard sets of two labs still agree on everything shipped.
+
+`dump_vocabulary` and `parse_vocabulary` carry a vocabulary to worker processes as text. The text is also what a run
+hashes: another alias or position resolves other channels.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from eegprep.electrodes.merge import merge
+from eegprep.electrodes.vocabulary import Electrode, Vocabulary
+from eegprep.errors import InputError, UsageError
+
+__all__ = ["dump_vocabulary", "load_vocabulary", "parse_vocabulary"]
+
+_SEPARATORS = {".tsv": "\t", ".csv": ",", ".txt": "\t"}
+_COLUMNS = ("name", "aliases", "x_m", "y_m", "z_m", "source")
+_MAX_TEXT_BYTES = 16 << 20
+
+
+def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
+    """The vocabulary that `--vocabulary` names; the shipped one where nothing is named.
+
+    Parameters
+    ----------
+    path : path, optional
+        `.parquet`: a whole vocabulary. `.tsv` or `.csv`: a table with a header line and the columns `name`, and as
+        needed `aliases` (parted by blanks), `x_m`, `y_m`, `z_m` (MNE's head frame, metres) and `source`. A row whose
+        name or alias the shipped vocabulary has gives that electrode further names; any other row is a new electrode.
+
+    Raises
+    ------
+    UsageError
+        There is no such file, its suffix is another one, or a row contradicts the shipped vocabulary or another row.
+    InputError
+        The file is damaged or no vocabulary.
+    """
+    if path is None:
+        return Vocabulary.base()
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return Vocabulary.from_parquet(path)
+    if suffix not in _SEPARATORS:
+        raise UsageError(
+            f"{path.name} is no vocabulary",
+            where=path,
+            found=f"the suffix {suffix!r}",
+            expected=".parquet (a whole vocabulary), .tsv or .csv (a lab's own rows)",
+        )
+    if not path.is_file():
+        raise UsageError("no such vocabulary", where=path)
+    rows = _rows(path, _SEPARATORS[suffix])
+    merged = merge(Vocabulary.base(), Vocabulary(rows))
+    if merged.conflicts:
+        raise UsageError(
+            f"{len(merged.conflicts)} rows of {path.name} contradict the shipped vocabulary",
+            where=path,
+            found="; ".join(f"{c.name}: {c.reason}" for c in merged.conflicts[:5]),
+            todo="rename these electrodes, or correct their positions",
+        )
+    return merged.vocabulary
+
+
+def _rows(path: Path, separator: str) -> list[Electrode]:
+    if path.stat().st_size > _MAX_TEXT_BYTES:
+        raise InputError("the vocabulary's file is too large", where=path, expected=f"{_MAX_TEXT_BYTES} bytes at most")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path.name} is no text in UTF-8", where=path) from None
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    columns = [c.strip() for c in reader.fieldnames or []]
+    reader.fieldnames = columns
+    if "name" not in columns or (unknown := sorted(set(columns) - set(_COLUMNS))):
+        raise InputError(
+            f"{path.name} has other columns than a vocabulary",
+            where=path,
+            found=", ".join(columns[:20]) or "no header line",
+            expected=f"name, and as needed {', '.join(_COLUMNS[1:])}"
+            + (f"; not {', '.join(unknown[:5])}" if "name" in columns else ""),
+        )
+    rows = []
+    for number, row in enumerate(reader, 2):
+        if None in row or any(value is None for value in row.values()):
+            raise InputError(
+                f"line {number} of {path.name} has another number of fields than the header line",
+                where=path,
+                expected=f"{len(columns)} fields",
+            )
+        rows.append(_electrode({k: v.strip() for k, v in row.items()}, f"{path}, line {number}"))
+    if not rows:
+        raise InputError(f"{path.name} has no row", where=path, expected="one electrode a line")
+    return rows
+
+
+def _electrode(row: Mapping[str, str], where: str) -> Electrode:
+    texts = [row.get(axis, "") for axis in ("x_m", "y_m", "z_m")]
+    position: tuple[float, float, float] | None = None
+    if any(t not in ("", "n/a") for t in texts):
+        try:
+            x, y, z = (float(t) for t in texts)
+        except ValueError:
+            raise InputError("a position is not three numbers", where=where, found=" ".join(texts)) from None
+        if not all(abs(v) < 0.3 for v in (x, y, z)):  # also false for NaN
+            raise InputError(
+                "a position is no place on a head",
+                where=where,
+                found=" ".join(texts),
+                expected="metres in MNE's head frame: all between -0.3 and 0.3",
+            )
+        position = (x, y, z)
+    return Electrode(
+        name=row["name"],
+        aliases=tuple(row.get("aliases", "").split()),
+        position_m=position,
+        source=row.get("source", ""),
+    )
+
+
+def dump_vocabulary(vocabulary: Vocabulary) -> str:
+    """A vocabulary as one line of JSON; equal vocabularies give equal text."""
+    rows = [
+        [r.name, list(r.aliases), None if r.position_m is None else list(r.position_m), r.source] for r in vocabulary
+    ]
+    return json.dumps(rows, ensure_ascii=True, separators=(",", ":"))
+
+
+def parse_vocabulary(text: str) -> Vocabulary:
+    """The inverse of `dump_vocabulary`."""
+    return Vocabulary(
+        Electrode(
+            name=name,
+            aliases=tuple(aliases),
+            position_m=None if position is None else (position[0], position[1], position[2]),
+            source=source,
+        )
+        for name, aliases, position, source in json.loads(text)
+    )

@@ -1,0 +1,140 @@
+"""All channels of one file: the manifest's rules, numbered caps, one head's positions, and each electrode at most once.
+
+Of several channels that land on the same electrode one is kept, by a stated rule: a rule of the manifest before a name,
+a plain name before an older name, that before a derivation, that before a position; then a channel that the file does
+not mark bad; then of two positions the nearer one; then the one that stands first. The others are left out with the
+code `duplicate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from eegprep.electrodes import naming, systems
+from eegprep.electrodes.heads import on_template
+from eegprep.electrodes.resolve import Channel, Resolution, Rule, by_position, cleaned, left_out, resolve, taken
+from eegprep.electrodes.vocabulary import Vocabulary
+from eegprep.errors import UsageError, nearest
+
+__all__ = ["resolve_all"]
+
+# Codes of a channel that got in, from the strongest evidence to the weakest: the order of the duplicate rule.
+MATCHED = ("manifest", "system", "matched", "alias", "derivation", "position")
+
+
+def resolve_all(
+    vocabulary: Vocabulary,
+    channels: Sequence[Channel],
+    *,
+    rules: Mapping[str, Rule] | None = None,
+    derivations: str = "active",
+    system: str | None = None,
+) -> list[Resolution]:
+    """What every channel of one file is, in the order of the file; each electrode at most once.
+
+    Parameters
+    ----------
+    rules : mapping of str to Rule, optional
+        The manifest's `channels`, by the file's own name (exact, else whatever the case, without blanks around it).
+    derivations : {'active', 'leave_out'}
+        Whether `F3-C3` is F3 against C3, or left out with the code `derivation_left_out`. A common reference
+        (`Fp1-REF`, `Fp1-LE`) is never left out for that.
+    system : str, optional
+        A numbering stated by the manifest. Where none is stated, names such as A5, B12 show that a file is numbered
+        BioSemi's way; then C3 or P1 mean no 10-20 place either, and no bare name is taken from such a file.
+
+    Raises
+    ------
+    UsageError
+        A rule names an electrode that the vocabulary lacks, or the system is not known.
+    """
+    folded_rules = {name.strip().casefold(): rule for name, rule in (rules or {}).items()}
+    names = [cleaned(vocabulary, c.name) for c in channels]
+    system = system or systems.evident(names)
+    numbered = system is None and systems.numbered_like_biosemi(names)
+    eyes = system is None and systems.only_eyes(names)
+    positions, scaled = on_template(
+        vocabulary, [None if c.kind.casefold() in naming.NOT_EEG_KINDS else c.position_m for c in channels]
+    )
+    found: list[Resolution] = []
+    for channel, name, position_m in zip(channels, names, positions, strict=True):
+        rule = (rules or {}).get(channel.name) or folded_rules.get(channel.name.strip().casefold())
+        if rule is not None and (rule.electrode is not None or rule.leave_out is not None):
+            resolution = _by_rule(vocabulary, channel.name, rule)
+        elif eyes and name.upper() in ("E1", "E2") and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
+            resolution = left_out(channel.name, "eog", f"{name} is an eye channel: no other input of the file is an E")
+        elif numbered and systems.is_biosemi_label(name) and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
+            resolution = _numbered(vocabulary, channel, name, position_m)
+        else:
+            resolution = resolve(vocabulary, channel.name, kind=channel.kind, position_m=position_m, system=system)
+            if rule is not None and rule.reference is not None and resolution.electrode is not None:
+                resolution = replace(resolution, reference=rule.reference)
+        if scaled and resolution.code in ("position", "no_near_electrode"):
+            resolution = replace(resolution, reason=f"{resolution.reason} (after scaling the head to the table's)")
+        between_two = resolution.code == "derivation" and resolution.reference in vocabulary
+        if derivations == "leave_out" and between_two:
+            reason = f"{resolution.reason}; the manifest leaves derivations between two electrodes out"
+            resolution = left_out(channel.name, "derivation_left_out", reason)
+        found.append(resolution)
+    return _once(channels, found, [_off_m(vocabulary, r, p) for r, p in zip(found, positions, strict=True)])
+
+
+def _off_m(vocabulary: Vocabulary, resolution: Resolution, position_m: Sequence[float] | None) -> float:
+    """How far off an electrode is that was found by its position; 0 for all others."""
+    if resolution.code != "position" or resolution.electrode is None or position_m is None:
+        return 0.0
+    place = vocabulary.position_m(resolution.electrode)
+    return 0.0 if place is None else float(np.linalg.norm(place - np.asarray(position_m)))
+
+
+def _by_rule(vocabulary: Vocabulary, channel: str, rule: Rule) -> Resolution:
+    if rule.leave_out is not None:
+        return left_out(channel, "manifest_left_out", f"the manifest leaves it out: {rule.leave_out}")
+    electrode = rule.electrode or ""
+    if electrode not in vocabulary:
+        raise UsageError(
+            f"the manifest maps channel {channel!r} to {electrode!r}, which the vocabulary lacks",
+            todo=nearest(electrode, vocabulary.names) or "use a name of `eegprep electrodes list`, or extend the table",
+        )
+    name = vocabulary.canonical(electrode)
+    reason = f"the manifest says that it is {name}" + (f" ({rule.note})" if rule.note else "")
+    return taken(channel, name, rule.reference, "manifest", reason)
+
+
+def _numbered(vocabulary: Vocabulary, channel: Channel, name: str, position_m: Sequence[float] | None) -> Resolution:
+    if position_m is not None:
+        return by_position(vocabulary, channel.name, name, position_m)
+    return left_out(
+        channel.name,
+        "numbered",
+        f"the file numbers its inputs A1, A2, ..., B1, ...: {name} is no place; the manifest has to say which system",
+    )
+
+
+def _once(channels: Sequence[Channel], found: list[Resolution], off_m: Sequence[float]) -> list[Resolution]:
+    best: dict[str, int] = {}
+
+    def rank(i: int) -> tuple[int, int, float, int]:
+        return (MATCHED.index(found[i].code), int(channels[i].status.casefold() == "bad"), off_m[i], i)
+
+    for i, resolution in enumerate(found):
+        if resolution.electrode is not None:
+            kept = best.setdefault(resolution.electrode, i)
+            if rank(i) < rank(kept):
+                best[resolution.electrode] = i
+    out = []
+    for i, resolution in enumerate(found):
+        electrode = resolution.electrode
+        if electrode is not None and best[electrode] != i:
+            winner = channels[best[electrode]].name
+            resolution = left_out(
+                resolution.channel,
+                "duplicate",
+                f"{electrode} as well as channel {winner!r}, which is kept (manifest before name before derivation "
+                "before position, good before bad, nearer before farther, first before later)",
+            )
+        out.append(resolution)
+    return out

@@ -1,0 +1,120 @@
+"""A dry run: an ingest whose signal goes nowhere. What `eegprep inspect` tells.
+
+The same plan, workers, decisions and errors as those of an ingest; nothing is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from eegprep.electrodes import Vocabulary, dump_vocabulary
+from eegprep.errors import InputError
+from eegprep.ingest.duplicates import copies
+from eegprep.ingest.inspection import Inspected, gather
+from eegprep.ingest.job import Setting
+from eegprep.ingest.outcome import Job, Outcome
+from eegprep.ingest.plan import check_expected, identities
+from eegprep.ingest.run import Progress, nothing_planned, outcomes_of, planned_recordings
+from eegprep.ingest.summary import unmet_expectations
+from eegprep.manifest import recipe_of
+from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.schema import Manifest
+from eegprep.sources.base import SkippedFile
+
+__all__ = ["Inspection", "inspect"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What an ingest would do.
+
+    Attributes
+    ----------
+    recordings : tuple of Inspected
+        In the order of the plan.
+    skipped : tuple of SkippedFile
+        Files that are no recordings.
+    refused : mapping or None
+        Why the data set as a whole would be refused: an error's parts.
+    unmet : tuple of str
+        Where the result would contradict the manifest's `expect`.
+    """
+
+    recordings: tuple[Inspected, ...]
+    skipped: tuple[SkippedFile, ...] = ()
+    refused: Mapping[str, str | None] | None = None
+    unmet: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """What the ingest would end with: 1 where an input fails or an expectation is not met."""
+        return 1 if self.refused or self.unmet or any(r.error for r in self.recordings) else 0
+
+
+def inspect(
+    manifest: Manifest,
+    folder: Path,
+    *,
+    recipe: Recipe | None = None,
+    vocabulary: Vocabulary | None = None,
+    workers: int = 1,
+    partial: bool = False,
+    progress: Progress | None = None,
+) -> Inspection:
+    """See what `eegprep.ingest.ingest` would do with the same arguments.
+
+    Raises
+    ------
+    UsageError
+        Wrong folder or recipe, or two recordings of one id.
+    """
+    recipe = recipe or recipe_of(manifest)
+    planned, skipped = planned_recordings(manifest, folder, recipe)
+    refused = None
+    try:
+        if not planned:
+            raise nothing_planned(manifest, folder, skipped)
+        check_expected(planned, manifest, partial=partial)
+    except InputError as error:
+        refused = error.as_dict()
+    work = [
+        (Job(key=one.key, recording_id=i, made_from="", n_bytes=one.n_bytes), one)
+        for i, one in identities(planned, manifest)
+    ]
+    setting = Setting(
+        manifest_json=manifest.model_dump_json(),
+        recipe_json=recipe.model_dump_json(),
+        vocabulary_json=dump_vocabulary(vocabulary or Vocabulary.base()),
+        folder=str(folder.absolute()),
+        out="",
+        dry=True,
+    )
+    sizes = {job.recording_id: job.n_bytes for job, _ in work}
+    n_bytes, done_bytes = sum(sizes.values()), 0
+    found: dict[str, Outcome] = {}
+    if progress is not None:
+        progress(0, len(work), 0, n_bytes, "")
+    outcomes = outcomes_of(work, setting, workers=workers)
+    with contextlib.closing(outcomes):  # type: ignore[type-var]
+        for outcome in outcomes:
+            found[outcome.recording_id] = outcome
+            done_bytes += sizes[outcome.recording_id]
+            if progress is not None:
+                progress(len(found), len(work), done_bytes, n_bytes, outcome.recording_id)
+    signals = [(job.recording_id, _signal(found[job.recording_id])) for job, _ in work]
+    recordings = tuple(gather(work, found, copies((i, s) for i, s in signals if s)))
+    kept = [r for r in recordings if r.usable]
+    trials: Counter[str] = Counter()
+    for one in kept:
+        trials.update(one.trials)
+    unmet = unmet_expectations(sum(r.hours_in_stretches for r in kept), trials, manifest, partial=partial)
+    return Inspection(recordings=recordings, skipped=tuple(skipped), refused=refused, unmet=unmet)
+
+
+def _signal(outcome: Outcome) -> str:
+    """The hash of what would be stored; empty where nothing would."""
+    return "" if outcome.error is not None else str((outcome.inspected or {}).get("signal_hash", ""))

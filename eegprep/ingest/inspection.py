@@ -1,0 +1,202 @@
+"""What a dry run tells of each recording and each of its channels: plain data, for a table or JSON.
+
+What enters: the very decision, plan and description that an ingest makes of the recording. What leaves: `Inspected`:
+per channel its electrode or the reason why not, the unit with its evidence, quality, and the hours that are kept and
+left out, by reason. Nothing is judged here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eegprep.ingest.outcome import Job, Outcome
+from eegprep.prepare.channels import Verdict
+from eegprep.prepare.decide import Decision, Plan
+from eegprep.recording import LeftOut, RecordingInfo
+from eegprep.sources.base import PlannedRecording
+
+__all__ = ["Inspected", "InspectedChannel", "describe_decision", "describe_result", "gather"]
+
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectedChannel:
+    """One channel; `electrode` is None where it is left out, and `code` and `reason` say why.
+
+    `stored_as` is the name that the store gives it, a pseudonym where the file's own may be a person's.
+
+    `left_out_s` are seconds of this channel that are left out, by code; with `hours_kept` they make up the recording.
+    """
+
+    name: str
+    stored_as: str
+    electrode: str | None
+    reference: str
+    code: str
+    reason: str
+    unit: str = ""
+    unit_evidence: str = ""
+    sfreq_hz: float | None = None
+    line_noise_ratio: float | None = None
+    amplitude_uv: float | None = None
+    flat_s: float = 0.0
+    clipped_s: float = 0.0
+    not_finite_s: float = 0.0
+    hours_kept: float = 0.0
+    hours_left_out: float = 0.0
+    left_out_s: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspected:
+    """One recording.
+
+    `error` holds what refuses it; its channels are known where it could be read. `usable`: ingest would keep it.
+    """
+
+    file: str
+    key: str
+    n_bytes: int
+    usable: bool = False
+    error: Mapping[str, str | None] | None = None
+    format: str = ""
+    sfreq_hz: float | None = None
+    hours: float = 0.0
+    hours_in_stretches: float = 0.0
+    n_stretches: int = 0
+    trials: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    n_events: int = 0
+    line_freq_hz: float | None = None
+    units_evidence: str = ""
+    signal_hash: str = ""
+    duplicate_of: str = ""
+    channels: tuple[InspectedChannel, ...] = ()
+    left_out: tuple[Mapping[str, Any], ...] = ()
+    steps: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+def gather(
+    work: Sequence[tuple[Job, PlannedRecording]], outcomes: Mapping[str, Outcome], copies: Mapping[str, str]
+) -> list[Inspected]:
+    """The outcomes of a dry run, in the order of the plan.
+
+    Parameters
+    ----------
+    outcomes : mapping of str to Outcome
+        By recording id.
+    copies : mapping of str to str
+        Recording id of each copy to that of what it is a copy of.
+    """
+    by_id = {job.recording_id: job.key for job, _ in work}
+    results = []
+    for job, planned in sorted(work, key=lambda w: w[0].key):
+        outcome = outcomes[job.recording_id]
+        # It may have come as JSON, which knows lists only.
+        told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (outcome.inspected or {}).items()}
+        channels = tuple(InspectedChannel(**c) for c in told.pop("channels", ()))
+        copy = copies.get(job.recording_id)
+        results.append(
+            Inspected(
+                file=planned.files[0] if planned.files else planned.key,
+                key=planned.key,
+                n_bytes=planned.n_bytes,
+                usable=outcome.error is None and copy is None,
+                error=outcome.error,
+                duplicate_of="" if copy is None else by_id[copy],
+                channels=channels,
+                **told,
+            )
+        )
+    return results
+
+
+def describe_decision(decision: Decision) -> dict[str, Any]:
+    """What is known before anything is filtered: `Inspected`'s fields as plain data, nothing kept yet."""
+    recording = decision.recording
+    whole_s = recording.n_samples / recording.sfreq_hz
+    return {
+        "format": recording.format,
+        "sfreq_hz": recording.sfreq_hz,
+        "hours": whole_s / _HOUR_S,
+        "hours_in_stretches": sum(s.n_samples for s in recording.stretches) / recording.sfreq_hz / _HOUR_S,
+        "n_stretches": len(recording.stretches),
+        "n_events": len(recording.events),
+        "line_freq_hz": decision.line_freq_hz,
+        "units_evidence": recording.units_evidence,
+        "channels": [_judged(v, decision, whole_s) for v in decision.verdicts],
+        "left_out": [dataclasses.asdict(x) for x in recording.left_out],
+        "notes": list(recording.notes),
+    }
+
+
+def describe_result(plan: Plan, info: RecordingInfo) -> dict[str, Any]:
+    """What `describe_decision` could not know: what is kept, in hours, and every entry of `left_out`."""
+    by_row = {c.row: i for i, c in enumerate(plan.channels)}
+    silent = {x.name: x for x in info.left_out if x.kind == "channel" and x.code == "silent"}
+    whole_s = info.n_samples / info.sfreq_hz
+    channels: list[dict[str, Any]] = []
+    for told in describe_decision(plan.decision)["channels"]:
+        row = len(channels)
+        if row in by_row:
+            kept_s = info.quality["kept_s"][by_row[row]] or 0.0
+            told["left_out_s"] = _by_code(info.left_out, told["name"], info.sfreq_hz)
+            if told["name"] in silent:
+                out = silent[told["name"]]
+                told.update(electrode=None, code=out.code, reason=out.reason, left_out_s={out.code: whole_s})
+            told["hours_kept"] = kept_s / _HOUR_S
+        else:
+            kept_s = 0.0
+            told["left_out_s"] = {told["code"]: whole_s}
+        told["hours_left_out"] = (whole_s - kept_s) / _HOUR_S
+        channels.append(told)
+    return {
+        "hours": whole_s / _HOUR_S,
+        "hours_in_stretches": sum(s.n_samples for s in info.stretches) / info.sfreq_hz / _HOUR_S,
+        "n_stretches": len(info.stretches),
+        "trials": dict(sorted(Counter(t.task for t in info.trials).items())),
+        "signal_hash": info.signal_sha256,
+        "channels": channels,
+        "left_out": [dataclasses.asdict(x) for x in info.left_out],
+        "steps": list(info.steps),
+    }
+
+
+def _judged(verdict: Verdict, decision: Decision, whole_s: float) -> dict[str, Any]:
+    channel, checks, sfreq_hz = decision.recording.channels[verdict.row], decision.checks, decision.recording.sfreq_hz
+    told: dict[str, Any] = {
+        "name": verdict.name,
+        "stored_as": verdict.stored_as,
+        "electrode": verdict.electrode,
+        "reference": verdict.reference,
+        "code": verdict.code,
+        "reason": verdict.reason,
+        "unit": channel.unit,
+        "unit_evidence": channel.unit_evidence,
+        "sfreq_hz": channel.sfreq_hz or sfreq_hz,
+        "hours_left_out": whole_s / _HOUR_S,
+    }
+    if checks is not None and verdict.row in decision.checked:
+        place = decision.checked.index(verdict.row)
+        told["line_noise_ratio"] = checks.line_noise_ratio[place]
+        told["amplitude_uv"] = checks.amplitude_uv[place]
+        for name, parts in (("flat", checks.flat), ("clipped", checks.clipped), ("not_finite", checks.not_finite)):
+            told[f"{name}_s"] = sum(s.n_samples for s in parts[place]) / sfreq_hz
+    return told
+
+
+def _by_code(left_out: Sequence[LeftOut], name: str, sfreq_hz: float) -> dict[str, float]:
+    samples: Counter[str] = Counter()
+    for x in left_out:
+        if x.kind == "stretch" and x.name in (name, "all"):
+            samples[x.code] += x.n_samples or 0
+    return {code: n / sfreq_hz for code, n in sorted(samples.items())}

@@ -1,0 +1,58 @@
+"""Bounds on a process that reads strangers' files: its memory, and its life beyond that of its parent.
+
+A few packed bytes can unfold to any amount. Without a bound of its own a reader that takes all memory has the system
+end some process, which may be another one. So a worker may take three quarters of what the machine (or the container)
+has, or what `EEGPREP_READER_MEMORY` says in bytes; beyond that it gets a MemoryError, which costs the file.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+import time
+from pathlib import Path
+
+from eegprep.errors import UsageError
+
+__all__ = ["MEMORY_VARIABLE", "limit_memory", "memory_bytes", "stop_with_parent"]
+
+MEMORY_VARIABLE = "EEGPREP_READER_MEMORY"
+_SHARE = 0.75
+#: Where a container's own limit stands (cgroup 2 and 1).
+_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def memory_bytes() -> int:
+    """What a reading process may take. Raises UsageError where the variable is no number of bytes."""
+    text = os.environ.get(MEMORY_VARIABLE, "").strip()
+    if text:
+        if not text.isdigit() or int(text) < 1 << 28:
+            raise UsageError(
+                f"{MEMORY_VARIABLE} is no number of bytes", found=text, expected=f"{1 << 28} or more, or unset"
+            )
+        return int(text)
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for path in map(Path, _CONTAINER):
+        if path.is_file() and (own := path.read_text().strip()).isdigit():
+            total = min(total, int(own))
+    return int(_SHARE * total)
+
+
+def limit_memory() -> None:
+    """Bound this process's own memory; files that are only mapped do not count."""
+    n_bytes = memory_bytes()
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or n_bytes < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, hard))
+
+
+def stop_with_parent(parent: int) -> None:
+    """End this process soon after its parent is gone, also in the middle of a reader's endless loop."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,72 @@
+"""What a column of times says of a table: its rate, and where rows are missing.
+
+What enters: the times as they stand, in seconds or thousandths, millionths, billionths of them. What leaves: the
+samples before which time jumps, and notes. Times may jitter, and rows may come in packets that bear one time each; so
+what counts as a jump is told by how even the column is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.errors import InputError
+
+__all__ = ["time_breaks"]
+
+#: Which part of a second a column counts is found by its steps.
+_FACTORS = (1.0, 1e3, 1e6, 1e9)
+#: A clock may be off by this much and is noted; by more it is another rate.
+_NOTED, _REFUSED = 0.01, 0.05
+#: A jump of this length is a gap however uneven the column is.
+_LONGEST_STEP_S = 0.25
+
+
+def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[int], list[str]]:
+    """Samples before which the time column jumps; notes.
+
+    Raises
+    ------
+    InputError
+        The column's rate is more than 5 % off the stated one.
+    """
+    known = np.isfinite(times)
+    if known.sum() < 11:
+        return [], ["the time column does not advance and was not used"]
+    # rows without a time lie where their neighbours say
+    rows = np.arange(times.size)
+    filled = np.interp(rows, rows[known], times[known])
+    steps = np.diff(filled)
+    steps_up = steps[steps > 0]
+    if steps_up.size < 10:
+        return [], ["the time column does not advance and was not used"]
+    usual = steps <= 5 * np.median(steps_up) + np.mean(steps_up)
+    mean = float(np.sum(steps_up[steps_up <= 5 * np.median(steps_up) + np.mean(steps_up)])) / max(1, usual.sum())
+    factor = min(_FACTORS, key=lambda f: abs(np.log(mean / f * sfreq_hz)))
+    measured = factor / mean
+    if abs(measured - sfreq_hz) > _REFUSED * sfreq_hz:
+        raise InputError(
+            "the time column gives another rate than the one stated",
+            where=where,
+            found=f"{measured:.4g} Hz",
+            expected=f"{sfreq_hz:g} Hz",
+            todo="correct the rate in the manifest",
+        )
+    notes = []
+    if abs(measured - sfreq_hz) > _NOTED * sfreq_hz:
+        notes.append(f"the time column gives {measured:.4g} Hz where {sfreq_hz:g} Hz is stated")
+    # In an even column one missing sample is seen; between packets nothing shorter than half a packet can be.
+    largest_usual = float(np.quantile(steps_up, 0.99))
+    limit = max(1.5 * mean, 1.5 * largest_usual)
+    jumps = {int(i) + 1 for i in np.flatnonzero((steps < -0.5 * mean) | (steps > _LONGEST_STEP_S * factor))}
+    late = filled - rows * mean
+    maybe = [int(i) + 1 for i in np.flatnonzero(steps > limit)]
+    jumps |= {j for j in maybe if _stays_late(late, j, steps[j - 1] - mean, max(8, round(factor / mean / 2)))}
+    return sorted(jumps), notes
+
+
+def _stays_late(late: np.ndarray, at: int, jump: float, width: int) -> bool:
+    """Whether the rows after a long step stay late. Rows that only arrived late are followed by ones that catch up."""
+    after, before = late[at : at + width], late[max(0, at - width) : at]
+    return float(np.median(after) - np.median(before)) > 0.5 * jump

@@ -1,0 +1,42 @@
+"""How files write the units of voltage, and which of their units are no voltage at all.
+
+What enters: the text of a header, in whatever encoding it was read (a micro sign has two code points, and read with the
+wrong encoding it is two characters). What leaves: `V`, `mV`, `uV`, `nV`, or an empty string.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+__all__ = ["is_other_quantity", "unit_of"]
+
+_WORDS = {
+    "v": "V", "volt": "V", "volts": "V",
+    "mv": "mV", "millivolt": "mV", "millivolts": "mV", "milliv": "mV",
+    "uv": "uV", "muv": "uV", "mkv": "uV", "microvolt": "uV", "microvolts": "uV", "microv": "uV", "uvolt": "uV",
+    "uvolts": "uV",
+    "nv": "nV", "nanovolt": "nV", "nanovolts": "nV", "nanov": "nV",
+}  # fmt: skip
+
+# Quantities that a channel of a recording can have and that are no voltage.
+_OTHER = re.compile(
+    r"%|percent|°?(c|f|k)|deg(ree)?s?\.?[cf]?|celsius|bpm|/min|1/min|l/(min|s)|ml(/(min|s))?|hz|mm ?hg|cm ?h2o|h?pa"
+    r"|m?bar|m?s|min|g|m/s(\^?2|²)?|rad(/s)?|deg/s|dps|u?t(esla)?|[um]?s(iemens)?|[km]?ohm|lux|bool(ean)?|steps?|[mcu]?m|kg"
+    r"|[mun]?a",
+    re.IGNORECASE,
+)
+
+
+def unit_of(text: str) -> str:
+    """`V`, `mV`, `uV` or `nV` where the text names a unit of voltage in any of the ways that are met, else ''."""
+    # UTF-8 read as Latin-1: Â before the micro sign, Î before the Greek letter.
+    folded = text.strip().replace("Âµ", "µ").replace("Î¼", "μ")
+    # NFKC makes one letter of both micro signs.
+    folded = unicodedata.normalize("NFKC", folded).replace("μ", "u").casefold()
+    return _WORDS.get(re.sub(r"[\s\[\]()]|/(bit|count|lsb)$", "", folded), "")
+
+
+def is_other_quantity(text: str) -> bool:
+    """Whether the text names a quantity that is no voltage (`%`, `degC`, `bpm`): such a channel is no EEG."""
+    return not unit_of(text) and _OTHER.fullmatch(text.strip()) is not None

@@ -1,0 +1,231 @@
+"""A signal in memory made ready for a model, by the code that ingest runs.
+
+What enters: `mne.io.Raw` or `mne.Epochs` (volts, as MNE has them) or what `eegprep.sources` read, a recipe, a
+vocabulary. What leaves: `Prepared`: microvolt at 256 Hz, which parts of it are usable, each electrode's robust SD, and
+every channel and stretch that was left out with its reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import RefusedError, UsageError
+from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.schema import ChannelRule, Licence, Manifest, SourceSpec
+from eegprep.prepare import Plan, decide, make_plan, run
+from eegprep.recording import LeftOut, Stretch, subtract
+from eegprep.sources.assemble import assemble
+from eegprep.sources.base import Decoded, PlannedRecording, SourceChannel, SourceRecording
+
+__all__ = ["Prepared", "Unknown", "prepare", "decoded_of"]
+
+Unknown = Literal["leave_out", "nearest", "refuse"]
+
+_MM = 1000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A standardised signal.
+
+    Attributes
+    ----------
+    signal_uv : (n_electrodes, n_samples) float32
+        At 256 Hz; NaN in gaps.
+    electrodes, channels : tuple of str
+        Names of the vocabulary, and of the file.
+    sigma_uv : (n_electrodes,) float32
+        Robust SD over the whole recording.
+    stretches : tuple of Stretch
+        Contiguous parts common to all electrodes; one per epoch where epochs entered.
+    rejected : dict of str to tuple of Stretch
+        Per electrode, what is rejected on top.
+    left_out : tuple of LeftOut
+    notes : tuple of str
+        What was done that one should know: electrodes taken for others, corrected units.
+    steps : tuple of str
+        The steps that ran, with their numbers.
+    labels : tuple of str
+        One per epoch; empty for a continuous signal.
+    """
+
+    signal_uv: NDArray[np.float32]
+    electrodes: tuple[str, ...]
+    channels: tuple[str, ...]
+    sigma_uv: NDArray[np.float32]
+    stretches: tuple[Stretch, ...]
+    rejected: dict[str, tuple[Stretch, ...]]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+    steps: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+
+    def kept(self, row: int) -> tuple[Stretch, ...]:
+        """The usable parts of one electrode."""
+        return subtract(self.stretches, self.rejected.get(self.electrodes[row], ()))
+
+
+class _Memory:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.chunks: list[NDArray[np.float32]] = []
+
+    def append(self, signal_uv: NDArray[np.float32], /) -> None:
+        self.chunks.append(np.array(signal_uv, np.float32))
+
+
+def decoded_of(signal: Any) -> Decoded:
+    """What the sources would have decoded, from an open MNE object.
+
+    Raises
+    ------
+    UsageError
+        It is neither Raw nor Epochs.
+    """
+    import mne
+
+    from eegprep.sources.epochs import decode_epochs
+    from eegprep.sources.mne_files import decode_raw
+
+    if isinstance(signal, mne.io.BaseRaw):
+        return decode_raw(signal, "mne")
+    if isinstance(signal, mne.BaseEpochs):
+        with mne.utils.use_log_level("CRITICAL"):
+            # Bad epochs are dropped first, as MNE itself does before anybody sees the samples.
+            data = np.asarray(signal.get_data(copy=False), dtype=np.float64)
+        return decode_epochs(signal, data, "mne")
+    raise UsageError(
+        "this is no signal that can be embedded",
+        found=f"{type(signal).__module__}.{type(signal).__name__}",
+        expected="mne.io.Raw or mne.Epochs",
+        todo="mne.io.RawArray(signal_v, mne.create_info(names, sfreq, 'eeg')) makes one of an array in volts",
+    )
+
+
+def prepare(
+    signal: Any,
+    *,
+    recipe: Recipe,
+    vocabulary: Vocabulary,
+    unknown: Unknown = "leave_out",
+    line_freq_hz: float | None = None,
+) -> Prepared:
+    """Standardise a signal for a model whose vocabulary this is.
+
+    Parameters
+    ----------
+    signal : mne.io.Raw, mne.Epochs or SourceRecording
+        Channels that MNE calls EEG and that are no electrode of the vocabulary are named in `left_out`.
+    unknown : {"leave_out", "nearest", "refuse"}
+        What becomes of such channels: left out; taken for the nearest electrode that is free, by their position; or
+        refused.
+    line_freq_hz : float, optional
+        50 or 60; else what the signal says, by `info["line_freq"]` or by its spectrum.
+
+    Raises
+    ------
+    InputError
+        Where the signal cannot be used.
+    RefusedError
+        Where an electrode is not known and `unknown` is `refuse`.
+    """
+    decoded = None if isinstance(signal, SourceRecording) else decoded_of(signal)
+    channels = signal.channels if decoded is None else decoded.channels
+    nearest, notes = _unknown(channels, vocabulary, unknown)
+    if line_freq_hz not in (None, 50, 60):
+        raise UsageError("the mains have another frequency", found=line_freq_hz, expected="50 or 60 Hz")
+    manifest = Manifest(
+        manifest=1,
+        name="signal",
+        version="1",
+        title="A signal in memory",
+        citation="-",
+        licence=Licence(id="unknown"),
+        source=SourceSpec(),
+        line_freq_hz=None if line_freq_hz is None else 50 if line_freq_hz == 50 else 60,
+        channels=nearest,
+    )
+    planned = PlannedRecording(subject="signal", key="signal/-/-")
+    with _quiet():
+        recording = signal if decoded is None else assemble(decoded, planned, manifest, Path())
+        plan = make_plan(decide(recording, manifest=manifest, recipe=recipe, vocabulary=vocabulary))
+        sink = _Memory()
+        judged = run(plan, sink)
+    return Prepared(
+        signal_uv=np.concatenate(sink.chunks, axis=1),
+        electrodes=plan.electrodes,
+        channels=tuple(c.name for c in plan.channels),
+        sigma_uv=np.array(judged.sigma_uv, np.float32),
+        stretches=plan.timeline.stretches,
+        rejected=judged.rejected,
+        left_out=(*_left_out(plan), *judged.left_out),
+        notes=(*notes, *recording.notes),
+        steps=plan.chain.described,
+        labels=() if decoded is None else _labels(decoded, plan.timeline.source),
+    )
+
+
+def _left_out(plan: Plan) -> list[LeftOut]:
+    """As the plan has it, with the channels' own names, which a store must not tell and the signal's owner knows."""
+    verdicts = [v for v in plan.decision.verdicts if v.electrode is None]
+    stored = {v.stored_as for v in verdicts}
+    own = [LeftOut(kind="channel", name=v.name, code=v.code, reason=v.reason) for v in verdicts]
+    return own + [x for x in plan.left_out if x.kind != "channel" or x.name not in stored]
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    import mne
+
+    with mne.utils.use_log_level("CRITICAL"):
+        yield
+
+
+def _labels(decoded: Decoded, kept: Sequence[Stretch]) -> tuple[str, ...]:
+    of = dict(decoded.trial_labels)
+    return tuple(of[s] for s in kept) if of else ()
+
+
+def _unknown(
+    channels: Sequence[SourceChannel], vocabulary: Vocabulary, unknown: Unknown
+) -> tuple[dict[str, ChannelRule], list[str]]:
+    """Rules for EEG channels that mean no electrode of the vocabulary, and in words what they do."""
+    from eegprep.electrodes import resolve_all
+
+    resolved = resolve_all(vocabulary, channels)
+    missing = [
+        c for c, r in zip(channels, resolved, strict=True)
+        if c.kind == "eeg" and r.electrode is None and r.code != "duplicate"
+    ]  # fmt: skip
+    if not missing or unknown == "leave_out":
+        return {}, []
+    if unknown == "refuse":
+        raise RefusedError(
+            f"{len(missing)} channels are no electrode that the model knows",
+            found=", ".join(c.name for c in missing[:12]),
+            expected=f"electrodes among its {len(vocabulary)}",
+            todo="unknown='nearest' takes each for the nearest one, 'leave_out' does without",
+        )
+    taken = {r.electrode for r in resolved if r.electrode is not None}
+    rules: dict[str, ChannelRule] = {}
+    notes = []
+    for channel in missing:
+        free = [n for n in vocabulary.names if n not in taken]
+        near = [] if channel.position_m is None else vocabulary.nearest(channel.position_m, 1, among=free)
+        if not near:
+            notes.append(f"{channel.name}: left out, it has no position to be mapped by")
+            continue
+        name, distance_m = near[0]
+        taken.add(name)
+        rules[channel.name] = ChannelRule(electrode=name)
+        notes.append(f"{channel.name}: taken for {name}, {distance_m * _MM:.0f} mm away")
+    return rules, notes

@@ -1,0 +1,103 @@
+"""A lab's own vocabulary: a whole table or rows on top of the shipped one, and how names resolve against it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eegprep.electrodes import (
+    Electrode,
+    Vocabulary,
+    dump_vocabulary,
+    load_vocabulary,
+    parse_vocabulary,
+    resolve_all,
+)
+from eegprep.electrodes.resolve import NamedChannel
+from eegprep.errors import InputError, UsageError
+
+BASE = Vocabulary.base()
+
+
+def written(tmp_path: Path, text: str, name: str = "lab.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_a_file_the_shipped_vocabulary_holds() -> None:
+    assert load_vocabulary() is BASE
+
+
+def test_a_labs_rows_are_appended_and_its_names_of_known_electrodes_become_aliases(tmp_path: Path) -> None:
+    text = "name,aliases,x_m,y_m,z_m,source\nAF1,LabAF1 X7,-0.018,0.113,0.067,our cap\nM1,LeftMastoid,,,,\n"
+    vocabulary = load_vocabulary(written(tmp_path, text))
+    assert vocabulary.names == (*BASE.names, "AF1")
+    assert vocabulary.canonical("x7") == "AF1"
+    assert vocabulary.canonical("leftmastoid") == "M1"
+    assert vocabulary[len(BASE)].source == "our cap"
+    assert load_vocabulary(written(tmp_path, text.replace(",", "\t"), "lab.tsv")) == vocabulary
+
+
+def test_channels_resolve_against_a_labs_names_before_the_words_for_other_signals(tmp_path: Path) -> None:
+    text = "name,aliases,x_m,y_m,z_m\nAF1,AUX3 RAW_1,-0.018,0.113,0.067\nEar,A1,,,\n"
+    vocabulary = load_vocabulary(written(tmp_path, text))
+    channels = [NamedChannel(name=n) for n in ("aux3", "A1", "AUX4", "Cz-Ear")]
+    found = resolve_all(vocabulary, channels)
+    assert [(r.electrode, r.reference) for r in found] == [("AF1", None), ("Ear", None), (None, None), ("Cz", "Ear")]
+    assert vocabulary.resolve("RAW_1").electrode == "AF1"
+    assert vocabulary.resolve("sensor", position_m=(-0.018, 0.113, 0.068)).electrode == "AF1"
+    assert BASE.resolve("aux3").electrode is None
+    assert BASE.resolve("A1").code == "earlobe"
+
+
+def test_a_numbered_cap_stays_a_numbered_cap_though_a_lab_has_an_a1(tmp_path: Path) -> None:
+    vocabulary = load_vocabulary(written(tmp_path, "name\nA1\n"))
+    found = resolve_all(vocabulary, [NamedChannel(name=f"A{i}") for i in range(1, 33)])
+    assert {r.code for r in found} == {"numbered"}
+
+
+def test_a_whole_vocabulary_is_taken_as_it_is(tmp_path: Path) -> None:
+    small = Vocabulary([Electrode(name="Left", aliases=("C3",)), Electrode(name="Right")])
+    small.to_parquet(tmp_path / "v.parquet")
+    assert load_vocabulary(tmp_path / "v.parquet") == small
+    assert load_vocabulary(tmp_path / "v.parquet").resolve("c3").electrode == "Left"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "error", "says"),
+    [
+        ("name,x_m,y_m,z_m\nC3,0.07,0,0.1\n", "v.csv", UsageError, "C3 lies"),
+        ("name,aliases\nZ1,C3 C4\n", "v.csv", UsageError, "lead to 2 rows"),
+        ("name\nmy electrode\n", "v.csv", UsageError, "can't be used"),
+        ("name\nZ1\nz1\n", "v.csv", UsageError, "stands twice"),
+        ("name,x_m,y_m,z_m\nZ1,70,0,100\n", "v.csv", InputError, "between -0.3 and 0.3"),
+        ("name,x_m,y_m,z_m\nZ1,0.1,,\n", "v.csv", InputError, "three numbers"),
+        ("name,x_m,y_m,z_m\nZ1,nan,0,0\n", "v.csv", InputError, "between -0.3 and 0.3"),
+        ("electrode,x\nZ1,1\n", "v.csv", InputError, "other columns"),
+        ("name,x\nZ1,1\n", "v.csv", InputError, "not x"),
+        ("name,aliases\nZ1\n", "v.csv", InputError, "line 2"),
+        ("name\n", "v.csv", InputError, "no row"),
+        ("", "v.csv", InputError, "no header line"),
+        ("name\nZ1\n", "v.xlsx", UsageError, ".parquet"),
+        ("name\nZ1\n", "v.parquet", InputError, "not a Parquet file"),
+    ],
+)
+def test_what_is_no_vocabulary_is_refused_with_its_reason(tmp_path: Path, text, name, error, says) -> None:
+    with pytest.raises(error) as caught:
+        load_vocabulary(written(tmp_path, text, name))
+    assert says in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    for name in ("v.csv", "v.parquet"):
+        with pytest.raises(UsageError, match="no such vocabulary"):
+            load_vocabulary(tmp_path / name)
+
+
+def test_a_vocabulary_travels_as_text_and_equal_ones_as_equal_text() -> None:
+    larger = BASE.extend([Electrode(name="AF1", aliases=("X7",), position_m=(-0.018, 0.113, 0.067), source="§")])
+    for vocabulary in (BASE, larger, Vocabulary([Electrode(name="Left")])):
+        assert parse_vocabulary(dump_vocabulary(vocabulary)) == vocabulary
+    assert dump_vocabulary(larger) != dump_vocabulary(BASE)

@@ -1,0 +1,117 @@
+"""torch.export and ONNX say what the model says, for other batches and other numbers of electrodes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from eegprep.errors import UsageError
+from eegpt.interop import export, open_model
+from eegpt.interop.exporting import EncoderGraph, exportable
+from eegpt.training.transfer import transfer
+from eegpt.training.transfer_config import TransferConfig
+
+# float32 sums in another order; states are of size one.
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module", params=["special", "special+states"])
+def run(request, recorded, encoder, tmp_path_factory) -> Path:
+    settings = {"readout": request.param, "steps": 4, "precision": "float32", "teg_layers": 1}
+    settings["views"] = ()
+    out = tmp_path_factory.mktemp("run") / "model"
+    transfer(TransferConfig(**settings), shards=[recorded.shards], out=out, encoder=encoder)
+    return out
+
+
+@pytest.mark.parametrize("name", ["encoder.pt2", "encoder.onnx"])
+def test_the_file_of_an_encoder_equals_the_encoder(encoder, tmp_path, name):
+    if name.endswith("onnx"):
+        pytest.importorskip("onnxscript", reason="ONNX export needs the extra [export]")
+        pytest.importorskip("onnxruntime", reason="ONNX is held against eager by onnxruntime")
+    done = export(encoder, tmp_path / name)
+    assert done.largest_difference < TOLERANCE
+    told = json.loads(done.description.read_text())
+    assert told["electrodes"]["Cz"] == open_model(encoder).vocabulary.id_of("Cz")
+    assert (told["window_samples"], told["recipe"]["name"]) == (256, "default")
+
+
+@pytest.mark.slow
+def test_the_graph_takes_any_batch_and_any_number_of_electrodes(run, tmp_path):
+    model = open_model(run)
+    module, _ = exportable(model)
+    done = export(run, tmp_path / "model.pt2")
+    assert done.largest_difference < TOLERANCE
+    program = torch.export.load(done.path).module()
+    random = torch.Generator().manual_seed(1)
+    for batch, electrodes in ((1, 1), (5, 2), (2, 19)):
+        signal = 20 * torch.randn(batch, electrodes, 256, generator=random)
+        electrode = torch.arange(batch * electrodes).view(batch, electrodes)
+        inputs = (
+            signal,
+            torch.full((batch, electrodes), 20.0),
+            electrode,
+            torch.ones_like(electrode, dtype=torch.bool),
+        )
+        with torch.no_grad():
+            torch.testing.assert_close(program(*inputs), module(*inputs), atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.slow
+def test_onnx_of_the_graph_equals_eager_and_ignores_what_is_masked(run, tmp_path):
+    pytest.importorskip("onnxscript", reason="ONNX export needs the extra [export]")
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX is held against eager by onnxruntime")
+    done = export(run, tmp_path / "model.onnx")
+    assert done.largest_difference < TOLERANCE
+    told = json.loads(done.description.read_text())
+    assert told["classes"] == ["left", "right"]
+    session = runtime.InferenceSession(str(done.path), providers=["CPUExecutionProvider"])
+    signal = 20 * np.random.default_rng(0).standard_normal((4, 7, 256)).astype(np.float32)
+    mask = np.ones((4, 7), bool)
+    mask[:, 5:] = False
+    inputs = {
+        "signal_uv": signal, "sigma_uv": np.full((4, 7), 20, np.float32),
+        "electrode": np.tile(np.arange(7), (4, 1)), "mask": mask,
+    }  # fmt: skip
+    one = session.run(None, inputs)[0]
+    np.testing.assert_allclose(one.sum(axis=1), 1, atol=1e-5)
+    other = session.run(None, {**inputs, "signal_uv": np.where(mask[..., None], signal, np.float32(1e4))})[0]
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_the_exported_graph_is_the_model_of_the_embedding(run, recorded):
+    """The module that is exported gives the probabilities that `eegpt.embed` gives."""
+    import mne
+
+    import eegpt
+    from eegpt.interop.signals import prepare
+
+    model = open_model(run)
+    raw = mne.io.read_raw_fif(recorded.files / "s1.fif", verbose="ERROR")
+    ds = eegpt.embed(raw, model=model)
+    ready = prepare(raw, recipe=model.recipe(), vocabulary=model.vocabulary)
+    module, _ = exportable(model)
+    ids = torch.tensor([[model.vocabulary.id_of(e) for e in ready.electrodes]])
+    with torch.no_grad():
+        said = module(
+            torch.from_numpy(ready.signal_uv[None, :, 256:512]), torch.from_numpy(ready.sigma_uv[None]), ids,
+            torch.ones_like(ids, dtype=torch.bool),
+        )  # fmt: skip
+    assert ds.hand_class.values.tolist() == ["left", "right"]
+    np.testing.assert_allclose(ds.probability_hand.values[1], said[0].numpy(), atol=1e-4)
+    assert ds.graph.sizes == {"window": 30, "dimension": 16}
+
+
+def test_what_can_not_be_exported_is_said(run, encoder, tmp_path):
+    with pytest.raises(UsageError, match="format is not known"):
+        export(encoder, tmp_path / "model.bin")
+    with pytest.raises(UsageError, match="no task 'hands'"):
+        export(run, tmp_path / "model.onnx", task="hands")
+    with pytest.raises(UsageError, match="shorter than a token"):
+        export(encoder, tmp_path / "model.pt2", n_samples=10)
+    assert isinstance(exportable(open_model(run), task="encoder")[0], EncoderGraph)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,152 @@
+"""Models travel through the hub's own client, with a card of their own files, and never as a pickle."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eegprep.errors import InputError, RefusedError, UsageError
+from eegpt.interop import open_model
+from eegpt.interop.card import model_card
+
+hub_client = pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
+from eegpt.interop import hub as ours  # noqa: E402  after the skip
+
+
+def _server_module():
+    path = Path(__file__).parents[1] / "hub_server.py"
+    spec = importlib.util.spec_from_file_location("hub_server", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    monkeypatch.setattr(hub_client.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_TOKEN", "a-token")
+    hub_client.utils.disable_progress_bars()
+    with _server_module().HubServer() as server:
+        yield server
+
+
+def test_a_pushed_model_comes_back_byte_for_byte(hub, encoder, tmp_path):
+    ours.push(encoder, "lab/tiny", endpoint=hub.endpoint)
+    stored = hub.files["models/lab/tiny"]
+    assert set(stored) == {
+        "README.md", "config.json", "lock.yaml", "model.safetensors", "seen.json", "vocabulary.parquet",
+    }  # fmt: skip
+    pulled = ours.pull("hf://lab/tiny", tmp_path / "got", endpoint=hub.endpoint)
+    assert pulled.sha256 == open_model(encoder).sha256
+    for name in set(stored) - {"README.md"}:
+        assert (tmp_path / "got" / name).read_bytes() == (encoder / name).read_bytes()
+
+
+def test_what_is_here_is_not_fetched_again(hub, encoder, tmp_path):
+    ours.push(encoder, "lab/tiny", endpoint=hub.endpoint)
+    ours.fetch("lab/tiny", endpoint=hub.endpoint)
+    hub.requests.clear()
+    ours.fetch("lab/tiny", endpoint=hub.endpoint)
+    assert not [r for r in hub.requests if r[0] == "GET" and "/resolve/" in r[1]]
+
+
+def test_the_hubs_conventions_save_and_load_locally(encoder, tmp_path, toy):
+    ours.PretrainedModel(encoder).save_pretrained(tmp_path / "saved")
+    assert {"config.json", "model.safetensors", "README.md"} <= {p.name for p in (tmp_path / "saved").iterdir()}
+    again = ours.PretrainedModel.from_pretrained(str(tmp_path / "saved"))
+    assert again.model.sha256 == open_model(encoder).sha256
+    assert again.embed(toy.raw(1)).sizes["electrode"] == 5
+
+
+@pytest.mark.parametrize("licence", [{"id": "CC-BY-ND-4.0", "share_shards": False}, {"id": "DUA", "signed": True}])
+def test_a_licence_that_forbids_it_stops_the_push_before_a_byte_is_sent(hub, tmp_path, toy, licence):
+    run = toy.encoder(tmp_path / "nd", data=[toy.origin(), toy.origin(licence=licence, name="closed")])
+    with pytest.raises(RefusedError, match="learned from closed is not to be passed on") as caught:
+        ours.push(run, "lab/closed", endpoint=hub.endpoint)
+    assert caught.value.exit_code == 3
+    with pytest.raises(RefusedError):
+        ours.PretrainedModel(run).push_to_hub("lab/closed")
+    assert hub.requests == []
+
+
+def test_a_run_of_unknown_data_is_not_passed_on(hub, tmp_path, toy):
+    with pytest.raises(RefusedError, match="does not say what it has learned from"):
+        ours.push(toy.encoder(tmp_path / "old", data=[]), "lab/old", endpoint=hub.endpoint)
+
+
+def test_a_repository_of_pickles_is_named_and_never_fetched(hub, tmp_path):
+    bomb = pickle.dumps({"weights": 1})
+    hub.put("models/evil/model", {"config.json": b"{}", "pytorch_model.bin": bomb})
+    with pytest.raises(InputError, match="holds no model of eegpt") as caught:
+        ours.fetch("evil/model", endpoint=hub.endpoint)
+    assert "pytorch_model.bin" in str(caught.value)
+    assert not [r for r in hub.requests if "/resolve/" in r[1]]
+
+
+def test_a_pickle_beside_a_good_model_stays_where_it_is(hub, encoder, tmp_path):
+    ours.push(encoder, "lab/tiny", endpoint=hub.endpoint)
+    hub.put("models/lab/tiny", {"extra.pkl": pickle.dumps(1), "code.py": b"print('run me')"})
+    ours.pull("lab/tiny", tmp_path / "got", endpoint=hub.endpoint)
+    assert not {"extra.pkl", "code.py"} & {p.name for p in (tmp_path / "got").iterdir()}
+
+
+def test_a_damaged_model_does_not_take_its_place(hub, encoder, tmp_path):
+    ours.push(encoder, "lab/tiny", endpoint=hub.endpoint)
+    hub.put("models/lab/tiny", {"model.safetensors": b"no tensors"})
+    with pytest.raises(RefusedError):
+        ours.pull("lab/tiny", tmp_path / "got", endpoint=hub.endpoint)
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith("got")]
+
+
+def test_what_is_not_there_is_one_clear_error(hub, tmp_path):
+    with pytest.raises(UsageError, match="no such repository"):
+        ours.fetch("lab/nothing", endpoint=hub.endpoint)
+    with pytest.raises(UsageError, match="this is no repository"):
+        ours.fetch("hf://no", endpoint=hub.endpoint)
+    with pytest.raises(InputError, match="does not answer"):
+        ours.fetch("lab/tiny", endpoint="http://127.0.0.1:9")
+
+
+def test_the_card_says_data_licences_scores_and_limits(encoder, tmp_path):
+    run = tmp_path / "scored"
+    shutil.copytree(encoder, run)
+    errors = {name: {"new": value} for name, value in (("model", 0.4), ("linear", 0.5), ("persistence", 0.8))}
+    (run / "results.json").write_text(json.dumps({"splits": {"test": {"n_windows": 12, "variance": 1.1, **errors}}}))
+    card = model_card(open_model(run))
+    assert card.startswith("---\nlicense: cc-by-4.0\nlibrary_name: eegpt\n")
+    assert "| Toy | 1 | CC-BY-4.0 | 1.0 | Nobody: Nothing, 2026 |" in card
+    assert "| test | 12 | 1.1000 | 0.4000 | 0.5000 | 0.8000 |  |" in card
+    for heading in ("## Data", "## Preparation", "## Scores", "## Limits"):
+        assert heading in card
+    assert "This run has no results.json: nothing is claimed." in model_card(open_model(encoder))
+
+
+@pytest.mark.slow
+def test_the_commands_push_and_pull(encoder, tmp_path, toy):
+    with _server_module().HubServer() as server:
+        environment = {
+            **os.environ, "HF_ENDPOINT": server.endpoint, "HF_TOKEN": "a-token", "HF_HOME": str(tmp_path / "hf"),
+        }  # fmt: skip
+
+        def eegpt(*arguments: str) -> subprocess.CompletedProcess[str]:
+            command = [sys.executable, "-m", "_eegpt_cli.model", *arguments]
+            return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+        sent = eegpt("push", str(encoder), "lab/tiny", "--json")
+        assert sent.returncode == 0, sent.stderr
+        assert json.loads(sent.stdout)["address"].startswith(server.endpoint)
+        got = eegpt("pull", "lab/tiny", "--out", str(tmp_path / "got"), "--json")
+        assert json.loads(got.stdout)["kind"] == "encoder"
+        assert got.stderr == ""
+        closed = toy.encoder(tmp_path / "nd", data=[toy.origin(licence={"id": "CC-BY-ND-4.0"})])
+        refused = eegpt("push", str(closed), "lab/nd")
+        assert refused.returncode == 3
+        assert "Traceback" not in refused.stderr

@@ -1,0 +1,81 @@
+"""Tables as programs of many countries write them: the same numbers, or a question, never other numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eegprep.errors import InputError
+from eegprep.sources import open_source
+from eegprep.sources.text_table import read_table
+
+
+def text_of(signal: np.ndarray, names, *, separator=",", comma=False, end="\n", header=True) -> str:
+    lines = [separator.join(names)] if header else []
+    for column in signal.T:
+        line = separator.join(f"{v:.4f}" for v in column)
+        lines.append(line.replace(".", ",") if comma else line)
+    return end.join(lines) + end
+
+
+@pytest.mark.parametrize(
+    ("separator", "comma"),
+    [(",", False), (";", False), ("\t", False), ("  ", False), (";", True), ("\t", True), ("  ", True)],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_separators_decimal_commas_line_ends_and_byte_order_marks_make_no_difference(
+    made, names, tmp_path: Path, separator: str, comma: bool, end: str, encoding: str
+) -> None:
+    signal = made["eeg_uv"](6, 60)
+    path = tmp_path / "a.csv"
+    path.write_bytes(text_of(signal, names, separator=separator, comma=comma, end=end).encode(encoding))
+    table = read_table(path)
+    assert table.names == names
+    np.testing.assert_allclose([table.numbers(n) for n in names], signal, atol=1e-4)
+
+
+def test_a_table_without_a_header_whose_numbers_have_decimal_commas_keeps_its_first_row(made, names, tmp_path) -> None:
+    signal = made["eeg_uv"](6, 60)
+    for separator in (";", " "):
+        path = tmp_path / "a.csv"
+        path.write_text(text_of(signal, names, separator=separator, comma=True, header=False))
+        table = read_table(path, names=names)
+        np.testing.assert_allclose(table.numbers("C3"), signal[2], atol=1e-4)
+
+
+def test_a_number_with_a_comma_alone_on_its_line_is_asked_about_and_never_cut(made, names, tmp_path: Path) -> None:
+    signal = made["eeg_uv"](6, 1600)
+    for name, row in zip(names, signal, strict=True):
+        text = "\n".join(f"{v:.4f}" for v in row).replace(".", ",")
+        (tmp_path / f"p_{name}.txt").write_text(text)
+    source = {"kind": "table", "files": ["{subject}_{channel}.txt"], "sfreq_hz": 200, "unit": "uV"}
+    opened = open_source(made["manifest"](source=source), tmp_path)
+    with pytest.raises(InputError, match="decimal comma or two numbers"):
+        opened.read(opened.plan()[0])
+    opened = open_source(made["manifest"](source={**source, "separator": ";"}), tmp_path)
+    recording = opened.read(opened.plan()[0])
+    order = [names.index(c.name) for c in recording.channels]
+    np.testing.assert_allclose(np.asarray(recording.signal), signal[order], atol=1e-4)
+
+
+@pytest.mark.parametrize("nothing", ["", "NaN", "NA", "N/A", "NULL", "-", "#N/A", "None"])
+def test_a_cell_without_a_value_is_missing_and_not_an_error(tmp_path: Path, nothing: str) -> None:
+    (tmp_path / "a.csv").write_text(f"C3,C4\n1.5,2\n{nothing},3\n2.5,4\n")
+    np.testing.assert_array_equal(read_table(tmp_path / "a.csv").numbers("C3"), [1.5, np.nan, 2.5])
+
+
+def test_text_among_numbers_is_refused_with_its_row_and_without_its_words(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("C3,C4\n1,2\n3,4\nJohn,5\n")
+    with pytest.raises(InputError, match="in row 3") as caught:
+        read_table(tmp_path / "a.csv").numbers("C3")
+    assert "John" not in str(caught.value)
+
+
+def test_an_encoding_that_does_not_exist_or_does_not_fit_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"C3,C4\n1,2\n\xff\xfe\n")
+    for encoding in ("klingon", "ascii"):
+        with pytest.raises(InputError, match="no text in the encoding"):
+            read_table(tmp_path / "a.csv", encoding=encoding)
