@@ -132,6 +132,8 @@ def encode_in_parts(model: TransferModel, rows: Rows) -> Encoded:
             token_mask_RT=None,
             electrode_R=rows.electrode_R[at],
             mask_NE=rows.mask_NE[i : i + 1],
+            course_RF=rows.course_RF[at],
+            sigma_R=rows.sigma_R[at],
         )
         parts.append(encode(model.ete, part))
     return join(parts)
