@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 import torch
 
 from eegprep.errors import InputError, RefusedError, UsageError
-from eegpt.training.checkpoint import latest_state, load_encoder, load_tensors
+from eegpt.training.checkpoint import latest_state, load_encoder, load_tensors, save_tensors
 from eegpt.training.config import PretrainConfig
 from eegpt.training.log import read_log
 from eegpt.training.pretrain import pretrain_on
@@ -79,6 +81,35 @@ def test_a_run_stopped_by_sigterm_goes_on_to_the_last_bit(objective, small, data
     assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
     one, other = (load_tensors(tmp_path / run / "model.safetensors") for run in ("broken", "whole"))
     assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_predictions_can_start_from_the_linear_map_that_least_squares_fits_and_training_keeps_it(small, data, tmp_path):
+    config = PretrainConfig(**{**small, "skip": "linear", "steps": 24})
+    result = pretrain_on(data, config, out=tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()
+    trained = load_encoder(tmp_path / "run").model
+    assert not trained.skip.weight.requires_grad
+    start = load_tensors(tmp_path / "run" / "state" / "step-00000020" / "model.safetensors")["skip.weight"]
+    assert torch.equal(trained.skip.weight, start)
+    errors = result.results["splits"]["validation"]
+    assert errors["model"]["new"] < 1.05 * errors["linear"]["new"] < errors["persistence"]["new"]
+
+
+def test_windows_of_every_trained_length_are_reported_on(small, make_data, tmp_path):
+    data = make_data(lengths=(128, 96))
+    other = data.train[1][0]
+    data = dataclasses.replace(data, others=((other, {"validation": other}),))
+    result = pretrain_on(data, PretrainConfig(**{**small, "steps": 2, "skip": "linear"}), out=tmp_path / "run")
+    errors = result.results["other_lengths"]["96"]["validation"]
+    assert errors["n_windows"] == len(other)
+    assert {"model", "linear", "persistence", "zero"} <= errors.keys()
+    assert "windows of 96 samples" in (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_batch_with_fewer_windows_than_processes_is_refused(small, make_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("eegpt.training.pretrain.Batches.smallest", 0)
+    with pytest.raises(UsageError, match="fewer windows than there are processes"):
+        pretrain_on(make_data(), PretrainConfig(**small), out=tmp_path / "run")
 
 
 def test_a_kill_between_checkpoints_repeats_the_steps_since_and_logs_each_once(small, data, tmp_path):
@@ -157,6 +188,21 @@ def test_damaged_weights_are_refused(damage, small, data, tmp_path):
         config.write_text(json.dumps(plain))
     with pytest.raises((RefusedError, InputError)):
         load_encoder(run)
+
+
+def test_a_disk_that_takes_no_more_is_the_systems_error_and_leaves_the_last_file_whole(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_tensors(path, {"a": torch.ones(10)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match="large") as caught:
+            save_tensors(path, {"a": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG
+    assert torch.equal(load_tensors(path)["a"], torch.ones(10))
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_a_folder_that_is_no_run_is_named():
