@@ -1,6 +1,6 @@
 """The index of a very large shard set without its data: how long to open, how much memory to hold.
 
-    python benchmarks/big_index.py 37500000 FOLDER
+    python benchmarks/big_index.py
 
 Writes the index of a set of that many windows of 1024 samples, with sparse files for shards (which take no space),
 then opens it as training does, in this process, and prints JSON.
@@ -8,10 +8,13 @@ then opens it as training does, in this process, and prints JSON.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -103,17 +106,22 @@ def resident_mib() -> float:
 
 
 def main() -> None:
-    n_windows, folder = int(sys.argv[1]), Path(sys.argv[2])
-    if sys.argv[3:] != ["open"]:
-        folder.mkdir(parents=True)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("windows", type=int, nargs="?", default=37_500_000)
+    parser.add_argument("folder", type=Path, nargs="?", help="where to write (a temporary folder by default)")
+    parser.add_argument("--open", action="store_true", help="open what is in the folder, in this process")
+    options = parser.parse_args()
+    if not options.open:
+        folder = options.folder or Path(tempfile.mkdtemp(prefix="eegpt-index-"))
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            write_index(n_windows, folder)
-            import subprocess
-
-            subprocess.run([sys.executable, __file__, sys.argv[1], sys.argv[2], "open"], check=True)
+            write_index(options.windows, folder)
+            command = [sys.executable, __file__, str(options.windows), str(folder), "--open"]
+            subprocess.run(command, check=True)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return
+    folder = options.folder
     gc.collect()
     before = resident_mib()
     started, started_cpu = time.perf_counter(), time.process_time()

@@ -1,11 +1,15 @@
 """Shard sets with mutated bytes, by the hundred thousand: is each refused with one of our errors, in little memory?
 
     python benchmarks/fuzz.py --inputs 100000 --json fuzz.json
+    python benchmarks/fuzz.py --only 4711             # one input again, in this process
 
 Each input is one file of a small shard set with some bytes flipped, cut, doubled, or replaced by numbers that
 parsers trip over; every hash is made to agree again, so that the mutation reaches the parser behind it. Counted:
 refused, whole (the mutation did not matter to what was read), and anything else, which is a bug and ends the run
-with 1.
+with 1: another exception, an end of the process, more than 20 s, more than 2 GiB.
+
+Input k follows from (seed, k) alone. Worker processes take turns with the inputs; a run that was stopped, or that
+`--minutes` ended, goes on with `--first`.
 """
 
 from __future__ import annotations
@@ -13,12 +17,18 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import multiprocessing
+import os
+import queue
 import resource
+import runpy
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +36,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError
 from eegprep.shards import ShardSet, build_shard_set
-from eegprep.shards.agreement import disagreements
 from eegprep.shards.verify import verify_shard_set
 
 FILES = (
     "blocks.parquet", "recordings.parquet", "trials.parquet", "electrodes.parquet", "manifest.yaml", "lock.yaml",
     "SHA256SUMS", "shard",
 )  # fmt: skip
+_SECONDS_PER_INPUT = 20
+_BYTES_MORE = 2 << 30
+_TOLD_EVERY = 200
 # Numbers at the borders of what fits: lengths and counts in headers are little-endian integers or varints.
 _BORDERS = [0, 1, -1, 127, 128, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, -(2**63)]
 
@@ -44,7 +57,12 @@ class Target:
 
     def __init__(self, folder: Path, store: Any) -> None:
         self.folder = folder / "set"
-        build_shard_set([store], self.folder, block_samples=512, max_shard_bytes=8_000, sync=False)
+        # Few rows: the files are small, so that damages hit, and quick to check.
+        names = sorted({name for info in store.infos() for name in info.electrodes})
+        vocabulary = Vocabulary([row for row in Vocabulary.base() if row.name in names])
+        build_shard_set(
+            [store], self.folder, vocabulary=vocabulary, block_samples=512, max_shard_bytes=8_000, sync=False
+        )
         opened = ShardSet.open(self.folder)
         self.shard = opened.shards[0].name
         self._originals = {name: (self.folder / self._path(name)).read_bytes() for name in FILES}
@@ -75,7 +93,6 @@ class Target:
                 self._seal(name, data)
             try:
                 verify_shard_set(self.folder, deep=True, workers=1)
-                list(disagreements(ShardSet.open(self.folder)))
             except EEGPTError as error:
                 str(error)
                 return "refused"
@@ -141,60 +158,151 @@ def mutate(rng: np.random.Generator, data: bytes) -> bytes:
 
 def synthetic_store() -> Any:
     """The store of the tests: arithmetic alone, made the same on every machine."""
-    import importlib.util
-
     path = Path(__file__).resolve().parent.parent / "tests" / "shards" / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("shards_synthetic", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module.small_store(n_subjects=2, n_samples=4200)
+    return runpy.run_path(str(path))["small_store"](n_subjects=2, n_samples=4200)
+
+
+def input_of(target: Target, seed: int, number: int) -> tuple[str, bytes]:
+    """The file and the bytes of an input; they follow from seed and number alone."""
+    name = FILES[number % len(FILES)]
+    return name, mutate(np.random.default_rng([seed, number]), target.original(name))
+
+
+@dataclass
+class Found:
+    """What one worker process tells of its inputs since it last did; `after` is the next input of its share."""
+
+    share: int
+    after: int
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    slowest_s: float = 0.0
+    grown_mib: float = 0.0
+    strays: int = 0
+    finished: bool = False
+
+
+def _too_slow(*_: Any) -> None:
+    raise TimeoutError(f"an input took more than {_SECONDS_PER_INPUT} s")
+
+
+def work(root: str, seed: int, share: int, numbers: range, skip: set[int], now: Any, results: Any, end: float) -> None:
+    """One process: its share of the inputs, each announced in `now` before it is tried."""
+    folder = Path(tempfile.mkdtemp(dir=root))
+    (folder / "here").mkdir()
+    os.chdir(folder / "here")
+    signal.signal(signal.SIGALRM, _too_slow)
+    target, found = Target(folder, synthetic_store()), Found(share, numbers.start)
+    target.try_bytes(FILES[0], target.original(FILES[0]))  # everything that is imported late is there now
+    before, rss = target.listing(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + _BYTES_MORE, resource.RLIM_INFINITY))
+    for count, number in enumerate(numbers, 1):
+        if time.time() > end:
+            break
+        if number in skip:
+            continue
+        now.value = number
+        name, data = input_of(target, seed, number)
+        begun = time.perf_counter()
+        signal.alarm(_SECONDS_PER_INPUT)
+        try:
+            result = target.try_bytes(name, data)
+        except Exception as error:
+            result = "BUG"
+            print(f"input {number}, {name}: {type(error).__name__}: {str(error)[:300]}", file=sys.stderr, flush=True)
+        signal.alarm(0)
+        found.slowest_s = max(found.slowest_s, time.perf_counter() - begun)
+        found.counts[name, result] += 1
+        found.after = number + numbers.step
+        if count % _TOLD_EVERY == 0:
+            results.put(found)
+            found = Found(share, found.after)
+    found.grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rss) / 1024
+    found.strays, found.finished = len(set(target.listing()) ^ set(before)), True
+    results.put(found)
+
+
+def run(options: argparse.Namespace, root: str) -> Found:
+    """All inputs over `--workers` processes; one that ends is a bug, and its share goes on without that input."""
+    context = multiprocessing.get_context("spawn")
+    results, total = context.Queue(), Found(-1, -1)
+    end = time.time() + 60 * options.minutes if options.minutes else float("inf")
+    last, step = options.first + options.inputs, options.workers
+    after = [options.first + w for w in range(step)]
+    skip: set[int] = set()
+
+    def start(share: int) -> tuple[Any, Any]:
+        now = context.Value("q", -1)
+        numbers = range(after[share], last, step)
+        process = context.Process(target=work, args=(root, options.seed, share, numbers, skip, now, results, end))
+        process.start()
+        return process, now
+
+    running = [start(share) for share in range(step)]
+    finished = 0
+    while finished < step:
+        try:
+            found = results.get(timeout=1)
+        except queue.Empty:
+            for share, (process, now) in enumerate(running):
+                if process.exitcode not in (None, 0):
+                    if now.value < 0:
+                        raise RuntimeError(f"a worker could not begin: exit code {process.exitcode}") from None
+                    print(f"input {now.value} ended its process: {process.exitcode}", file=sys.stderr, flush=True)
+                    total.counts[FILES[now.value % len(FILES)], "BUG"] += 1
+                    skip.add(now.value)
+                    running[share] = start(share)
+            continue
+        after[found.share] = found.after
+        finished += found.finished
+        total.counts.update(found.counts)
+        total.slowest_s = max(total.slowest_s, found.slowest_s)
+        total.grown_mib = max(total.grown_mib, found.grown_mib)
+        total.strays += found.strays
+        print(f"\r{total.counts.total():>9} of {options.inputs}", end="", file=sys.stderr, flush=True)
+    for process, _ in running:
+        process.join()
+    print(file=sys.stderr)
+    return total
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--inputs", type=int, default=100_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first input")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=min(8, os.cpu_count() or 1), help="processes")
+    parser.add_argument("--minutes", type=float, help="end earlier after this time")
+    parser.add_argument("--only", type=int, help="try this one input in this process, errors and all")
     parser.add_argument("--json", type=Path, help="also write the table here")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="eegpt-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
-    counts: Counter[tuple[str, str]] = Counter()
+    root = tempfile.mkdtemp(prefix="eegpt-fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+    started = time.perf_counter()
     try:
-        target = Target(folder, synthetic_store())
-        before, rss = target.listing(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        rng = np.random.default_rng(options.seed)
-        started, slowest = time.perf_counter(), 0.0
-        for k in range(options.inputs):
-            name = FILES[k % len(FILES)]
-            data = mutate(rng, target.original(name))
-            begun = time.perf_counter()
-            try:
-                result = target.try_bytes(name, data)
-            except Exception as error:
-                result = "BUG"
-                print(f"input {k}, {name}: {type(error).__name__}: {str(error)[:300]}", file=sys.stderr)
-            slowest = max(slowest, time.perf_counter() - begun)
-            counts[name, result] += 1
-        seconds = time.perf_counter() - started
-        grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - rss) / 1024
-        strays = len(set(target.listing()) ^ set(before))
+        if options.only is not None:
+            target = Target(Path(root), synthetic_store())
+            name, data = input_of(target, options.seed, options.only)
+            print(f"input {options.only}, {name}: {target.try_bytes(name, data)}")
+            return 0
+        found = run(options, root)
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(root)
+    seconds, counts = time.perf_counter() - started, found.counts
     print(f"{'file':<20}{'refused':>10}{'whole':>8}{'bugs':>6}")
     for name in FILES:
         print(f"{name:<20}{counts[name, 'refused']:>10}{counts[name, 'whole']:>8}{counts[name, 'BUG']:>6}")
     bugs = sum(n for (_, result), n in counts.items() if result == "BUG")
     print(
-        f"{options.inputs} inputs in {seconds:.0f} s, slowest {slowest:.2f} s, memory grew by {grown_mib:.0f} MiB, "
-        f"{bugs} bugs, {strays} files elsewhere"
+        f"{counts.total()} inputs from number {options.first} in {seconds:.0f} s with {options.workers} processes, "
+        f"slowest {found.slowest_s:.2f} s, memory grew by {found.grown_mib:.0f} MiB, {bugs} bugs, "
+        f"{found.strays} files elsewhere"
     )
     if options.json:
         table = {name: {r: counts[name, r] for r in ("refused", "whole", "BUG")} for name in FILES}
-        result = {"inputs": options.inputs, "seconds": seconds, "slowest_s": slowest, "grown_mib": grown_mib}
-        options.json.write_text(json.dumps(result | {"bugs": bugs, "strays": strays, "files": table}, indent=1) + "\n")
-    return 1 if bugs or strays else 0
+        result = {"inputs": counts.total(), "seconds": seconds, "slowest_s": found.slowest_s}
+        result |= {"grown_mib": found.grown_mib, "bugs": bugs, "strays": found.strays, "files": table}
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    return 1 if bugs or found.strays else 0
 
 
 if __name__ == "__main__":

@@ -6,10 +6,14 @@ microvolt tensors in a shuffled order, read as that project's documentation show
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
 import io
 import json
 import pickle
+import sys
 import tarfile
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -252,10 +256,30 @@ PEERS = (
 )
 
 
+def _stand_in_for_torchvision() -> None:
+    """Empty names for what mosaicml-streaming imports for images, which nothing here reads, where it is missing.
+
+    PyPI's torchvision does not load beside a CPU build of torch.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except Exception:  # absent, or made for another torch
+        for name, attribute in (
+            ("torchvision", "__path__"),
+            ("torchvision.datasets", "VisionDataset"),
+            ("torchvision.transforms", "__path__"),
+            ("torchvision.transforms.functional", "to_tensor"),
+        ):
+            module = types.ModuleType(name)
+            module.__spec__ = importlib.machinery.ModuleSpec(name, None)
+            setattr(module, attribute, [] if attribute == "__path__" else object)
+            sys.modules[name] = module
+
+
 def missing(peer: Any) -> str:
     """Why a peer can't run here, or an empty string."""
-    import importlib
-
+    if "streaming" in peer.needs:
+        _stand_in_for_torchvision()
     for package in peer.needs:
         try:
             importlib.import_module(package)

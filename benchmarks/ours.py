@@ -102,11 +102,8 @@ def batches_uv(made: WindowLoader) -> Iterator[torch.Tensor]:
     k = 0
     while True:
         for batch in made:
-            out = buffers[k % 2]
-            out.copy_(batch.signal_i16)
-            out.mul_(batch.scale_uv[:, None])
             k += 1
-            yield out
+            yield batch.signal_uv(out=buffers[k % 2])
 
 
 def batches_i16(made: WindowLoader) -> Iterator[Any]:

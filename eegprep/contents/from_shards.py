@@ -19,6 +19,7 @@ from eegprep.recording import STANDARD_SFREQ_HZ, Stretch
 from eegprep.shards import ShardSet
 from eegprep.shards.format import LOCK
 from eegprep.shards.manifests import read_yaml
+from eegprep.shards.tables import texts
 
 __all__ = ["contents_of_shards"]
 
@@ -36,7 +37,7 @@ def contents_of_shards(paths: Sequence[Path]) -> Contents:
     recordings = tuple(r for s in sets for r in _recordings(s))
     signals = [signal for s in sets for signal in _signals(s)]
     spectra, amplitudes, n_looked_at = look_at(signals)
-    steps = Counter(str(text) for s in sets for text in s.recordings.table["steps"].to_pylist())
+    steps = Counter(text for s in sets for text in texts(s.recordings.table["steps"]))
     return Contents(
         kind="shard set" if len(sets) == 1 else "shard sets",
         name=", ".join(sorted({m.name for s in sets for m in s.manifests})),
@@ -237,6 +238,6 @@ def _provenance(sets: Sequence[ShardSet], locks: Sequence[dict[str, Any]]) -> tu
             ("shards", f"{len(shards.shards)} of {len({s.electrode for s in shards.shards})} electrodes"),
             ("blocks", str(len(shards.blocks))),
         ]
-    formats = Counter(str(v) for s in sets for v in s.recordings.table["source_format"].to_pylist())
+    formats = Counter(v for s in sets for v in texts(s.recordings.table["source_format"]))
     lines.append(("file formats", ", ".join(f"{k} ({n})" for k, n in sorted(formats.items(), key=lambda x: -x[1]))))
     return tuple(lines)

@@ -220,9 +220,9 @@ class Vocabulary:
         if table.num_rows > _MAX_ROWS:
             raise InputError("the vocabulary is too long", where=where, found=table.num_rows, expected=_MAX_ROWS)
         try:
-            columns = {k: table[k].cast(t).to_pylist() for k, t in wanted.items()}
-            aliases = table["aliases"].cast(pa.list_(pa.string())).to_pylist()
-            sources = table["source"].cast(pa.string()).to_pylist() if "source" in table.column_names else None
+            columns = {k: _cast(table[k], t).to_pylist() for k, t in wanted.items()}
+            aliases = _cast(table["aliases"], pa.list_(pa.string())).to_pylist()
+            sources = _cast(table["source"], pa.string()).to_pylist() if "source" in table.column_names else None
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InputError("a column of the vocabulary has the wrong type", where=where, found=error) from error
         if columns["id"] != list(range(table.num_rows)):
@@ -264,6 +264,11 @@ class Vocabulary:
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError("not a Parquet file", where=path, found=error) from error
         return cls.from_table(table, where=str(path))
+
+
+def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
+    """A column of this type; one that has it already does not load Arrow's compute functions."""
+    return column if column.type == to else column.cast(to)
 
 
 @functools.cache

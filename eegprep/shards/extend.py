@@ -19,7 +19,7 @@ from eegprep.shards.format import BLOCK_SCHEMA, LOCK, RECORDING_SCHEMA, RECORDIN
 from eegprep.shards.manifests import read_yaml
 from eegprep.shards.plan import Held
 from eegprep.shards.reader import ShardSet
-from eegprep.shards.tables import read_table
+from eegprep.shards.tables import numbers, plain, read_table
 from eegprep.shards.writer import WrittenShard
 
 __all__ = ["Base"]
@@ -84,12 +84,12 @@ class Base:
     @property
     def recordings_table(self) -> pa.Table:
         """Its recordings."""
-        return _plain(read_table(self.set.path / RECORDINGS, RECORDING_SCHEMA), RECORDING_SCHEMA)
+        return _in_full(self.set.path / RECORDINGS, RECORDING_SCHEMA)
 
     @property
     def trials_table(self) -> pa.Table:
         """Its trials."""
-        return _plain(read_table(self.set.path / TRIALS, TRIAL_SCHEMA), TRIAL_SCHEMA)
+        return _in_full(self.set.path / TRIALS, TRIAL_SCHEMA)
 
     def check(self, vocabulary: Vocabulary, out: Path) -> None:
         """The new vocabulary keeps every id, and the new set is another folder."""
@@ -123,7 +123,7 @@ class Base:
         moved = np.array([number[s.name] for s in self.set.shards], dtype=np.int32)
         old = {name: getattr(self.set.blocks, name) for name in BLOCK_SCHEMA.names}
         old["shard"] = moved[old["shard"]] if len(moved) else old["shard"]
-        both = {name: np.concatenate([old[name], blocks[name].to_numpy()]) for name in BLOCK_SCHEMA.names}
+        both = {name: np.concatenate([old[name], numbers(blocks[name])]) for name in BLOCK_SCHEMA.names}
         order = np.lexsort((both["offset"], both["shard"]))
         return pa.table([pa.array(both[f.name][order], f.type) for f in BLOCK_SCHEMA], schema=BLOCK_SCHEMA)
 
@@ -140,6 +140,8 @@ class Base:
         return tuple(known[name] for name in sorted(known))
 
 
-def _plain(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Dictionary columns back to plain strings."""
-    return pa.table([table[f.name].cast(f.type) for f in schema], schema=schema)
+def _in_full(path: Path, schema: pa.Schema) -> pa.Table:
+    """A table of the set with its texts as they are written anew."""
+    table = read_table(path, schema)
+    columns = [plain(table[f.name], where=path) if pa.types.is_string(f.type) else table[f.name] for f in schema]
+    return pa.table(columns, schema=schema)

@@ -122,7 +122,8 @@ class FlatMap:
     @staticmethod
     def _place(region: _Region, path: Path, n_bytes: int, start: int) -> None:
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # Without O_NONBLOCK a pipe in a file's place would wait for somebody to write.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             raise RefusedError("a shard is missing", where=path, todo="fetch or write the shard set again") from None
         try:

@@ -9,6 +9,7 @@ the field numbers of parquet.thrift.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 __all__ = ["read_struct", "check_parquet"]
@@ -17,6 +18,10 @@ _MAGIC = b"PAR1"
 _MAX_DEPTH = 24
 _UNCOMPRESSED = 0
 _DATA_PAGE, _DICTIONARY_PAGE = 0, 2
+# Plain, and the two names of codes into a dictionary. Others (prefixes of the value before, for one) can say a long
+# text again in a byte.
+_ENCODINGS = (0, 2, 3, 8)
+_TEXT = (6, 7)
 # Types of the compact protocol.
 _STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = range(13)
 
@@ -99,7 +104,7 @@ def read_struct(data: bytes | memoryview, position: int = 0) -> tuple[dict[int, 
     return reader.struct(), reader.position
 
 
-def check_parquet(data: bytes | memoryview, *, bytes_per_row: int) -> int:
+def check_parquet(data: bytes | memoryview, *, bytes_per_row: int, dictionaries: Collection[str] = ()) -> int:
     """Refuse a Parquet file that could grow when read; else its number of rows.
 
     Parameters
@@ -108,6 +113,8 @@ def check_parquet(data: bytes | memoryview, *, bytes_per_row: int) -> int:
         The whole file.
     bytes_per_row : int
         Least size of a row in an honest file; more rows than that allows are refused.
+    dictionaries : collection of str
+        Columns of text that will be read as codes and a dictionary. Any other text has to stand there in full.
 
     Raises
     ------
@@ -130,7 +137,9 @@ def check_parquet(data: bytes | memoryview, *, bytes_per_row: int) -> int:
             raise ValueError(f"more rows than fit into it: {n_rows}")
         for group in groups:
             for column in group[1]:
-                _check_column(data, body, column[3], n_rows_of_group=group[3])
+                names = [bytes(x).decode("utf-8", "replace") for x in column[3][3]]
+                text_in_full = column[3][1] in _TEXT and not (len(names) == 1 and names[0] in dictionaries)
+                _check_column(data, body, column[3], n_rows_of_group=group[3], in_full=text_in_full)
         if sum(group[3] for group in groups) != n_rows or any(group[3] < 0 for group in groups):
             raise ValueError("its row groups do not add up")
     except (KeyError, TypeError, AttributeError, IndexError) as error:
@@ -138,7 +147,7 @@ def check_parquet(data: bytes | memoryview, *, bytes_per_row: int) -> int:
     return int(n_rows)
 
 
-def _check_column(data: memoryview, body: int, meta: dict[int, Any], *, n_rows_of_group: int) -> None:
+def _check_column(data: memoryview, body: int, meta: dict[int, Any], *, n_rows_of_group: int, in_full: bool) -> None:
     """One column of one row group: not compressed, its pages inside the file, as many values as it claims."""
     if meta[4] != _UNCOMPRESSED:
         raise ValueError("it is compressed")
@@ -160,6 +169,10 @@ def _check_column(data: memoryview, body: int, meta: dict[int, Any], *, n_rows_o
         if header[1] == _DATA_PAGE:
             count = header[5][1]
             found += count
+            if header[5][2] not in _ENCODINGS:
+                raise ValueError(f"a page is encoded in a way that could outgrow it ({header[5][2]})")
+        elif header[1] == _DICTIONARY_PAGE and in_full:
+            raise ValueError("a text that is not read as a dictionary is stored as one")
         elif header[1] == _DICTIONARY_PAGE:
             count = header[7][1]
         else:

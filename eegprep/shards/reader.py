@@ -37,7 +37,7 @@ from eegprep.shards.format import (
 )  # fmt: skip
 from eegprep.shards.manifests import read_manifests
 from eegprep.shards.sums import read_sums
-from eegprep.shards.tables import read_electrodes, read_table
+from eegprep.shards.tables import numbers, read_electrodes, read_table, texts
 
 if TYPE_CHECKING:
     from eegprep.shards.remote import Remote
@@ -160,7 +160,13 @@ class ShardSet:
     @functools.cached_property
     def map(self) -> FlatMap:
         """All shards as one flat array; made at the first use."""
-        return FlatMap([(p, s.n_bytes) for p, s in zip(self.shard_paths(), self.shards, strict=True)])
+        paths = self.shard_paths()
+        if self.remote is None:
+            return FlatMap([(p, s.n_bytes) for p, s in zip(paths, self.shards, strict=True)])
+        flat = FlatMap([(None, s.n_bytes) for s in self.shards])
+        for k, shard in enumerate(self.shards):
+            self.remote.place(flat, k, shard)
+        return flat
 
     def signal_i16(self, block: int) -> NDArray[np.int16]:
         """A block's samples, (n_samples,) int16, a read-only view; times `blocks.scale_uv[block]` gives microvolt."""
@@ -182,50 +188,41 @@ def _check_file(path: Path, sha256: str) -> None:
         )  # fmt: skip
 
 
-def _numbers(table: pa.Table, name: str) -> NDArray[Any]:
-    return np.ascontiguousarray(table[name].to_numpy())
-
-
-def _strings(table: pa.Table, name: str) -> tuple[str, ...]:
-    return tuple(table[name].to_pylist())
-
-
 def _blocks(path: Path) -> BlockTable:
     table = read_table(path / BLOCKS, BLOCK_SCHEMA)
-    return BlockTable(**{name: _numbers(table, name) for name in BLOCK_SCHEMA.names})
+    return BlockTable(**{name: numbers(table[name]) for name in BLOCK_SCHEMA.names})
 
 
 def _recordings(path: Path) -> RecordingTable:
     table = read_table(path / RECORDINGS, RECORDING_SCHEMA)
     return RecordingTable(
-        id=_strings(table, "id"),
-        dataset=_strings(table, "dataset"),
-        subject=_strings(table, "subject"),
-        session=_strings(table, "session"),
-        run=_strings(table, "run"),
-        split=_strings(table, "split"),
-        within_subject=_numbers(table, "within_subject"),
-        sfreq_hz=_numbers(table, "sfreq_hz"),
-        n_samples=_numbers(table, "n_samples"),
-        signal_sha256=_strings(table, "signal_sha256"),
-        source_sha256=_strings(table, "source_sha256"),
+        id=texts(table["id"]),
+        dataset=texts(table["dataset"]),
+        subject=texts(table["subject"]),
+        session=texts(table["session"]),
+        run=texts(table["run"]),
+        split=texts(table["split"]),
+        within_subject=numbers(table["within_subject"]),
+        sfreq_hz=numbers(table["sfreq_hz"]),
+        n_samples=numbers(table["n_samples"]),
+        signal_sha256=texts(table["signal_sha256"]),
+        source_sha256=texts(table["source_sha256"]),
         table=table,
     )
 
 
 def _trials(path: Path) -> TrialTable:
-    table = read_table(path / TRIALS, TRIAL_SCHEMA).unify_dictionaries().combine_chunks()
+    table = read_table(path / TRIALS, TRIAL_SCHEMA).unify_dictionaries()
 
     def codes(name: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-        column = table[name].combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = column.chunk(0) if column.num_chunks else pa.DictionaryArray.from_arrays([], pa.array([], "str"))
-        return np.asarray(column.indices.to_numpy(), dtype=np.int32), tuple(column.dictionary.to_pylist())
+        chunks = table[name].chunks
+        names = chunks[0].dictionary.to_pylist() if chunks else []
+        return numbers(pa.chunked_array([c.indices for c in chunks], pa.int32())), tuple(names)
 
     task, task_names = codes("task")
     label, label_names = codes("label")
     return TrialTable(
-        **{name: _numbers(table, name) for name in ("recording", "start_sample", "n_samples")},
+        **{name: numbers(table[name]) for name in ("recording", "start_sample", "n_samples")},
         task=task,
         label=label,
         task_names=task_names,

@@ -7,6 +7,7 @@ is tried again; a wrong hash stops.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -20,6 +21,7 @@ from eegprep.errors import RefusedError, UsageError
 from eegprep.files import write_atomic
 from eegprep.shards.cache import Cache
 from eegprep.shards.columns import ShardFile
+from eegprep.shards.flatmap import FlatMap
 from eegprep.shards.format import INDEX_FILES, SUMS
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.sums import parse_sums
@@ -30,6 +32,10 @@ _CHUNK = 4 << 20
 _ATTEMPTS = 5
 _FIRST_WAIT_S = 0.2
 _AT_ONCE = 4
+# A server that says nothing for so long has gone; how long a whole file takes is nobody's business (fsspec's own
+# limit, five minutes, ends every slow fetch of a large shard).
+_SILENCE_S = 60.0
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _MAX_SUMS_BYTES = 64 << 20
 _MAX_INDEX_BYTES = 4 << 30
 _ADDRESS = re.compile(r"(s3|https|hf|http)://[^\s?#]+")
@@ -68,6 +74,17 @@ class Remote:
 
         return self._again(attempt, shard.name)
 
+    def place(self, flat: FlatMap, number: int, shard: ShardFile) -> None:
+        """Map a shard into its place, fetched again where others made room in the cache before it was mapped."""
+        for left in reversed(range(_ATTEMPTS)):
+            path = self.path(shard)
+            try:
+                flat.put(number, path)
+                return
+            except RefusedError:
+                if left == 0 or path.exists():
+                    raise
+
     def paths(self, shards: list[ShardFile]) -> list[Path]:
         """Several shards' files, a few fetched at once."""
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
@@ -95,13 +112,19 @@ class Remote:
         for left in reversed(range(_ATTEMPTS)):
             try:
                 return attempt()
-            except FileNotFoundError as error:
-                raise RefusedError(f"there is no {name} at the address", where=self.address) from error
-            except PermissionError as error:
-                raise UsageError(f"{name} may not be read", where=self.address, found=error) from error
+            except (RefusedError, UsageError):
+                raise
             except Exception as error:
-                if isinstance(error, (RefusedError, UsageError)):
-                    raise
+                status = _status(error)
+                if isinstance(error, FileNotFoundError) or status in (404, 410):
+                    raise RefusedError(f"there is no {name} at the address", where=self.address) from error
+                if isinstance(error, PermissionError) or status in (401, 403):
+                    raise UsageError(f"{name} may not be read", where=self.address, found=error) from error
+                if isinstance(error, OSError) and error.errno in _DISK:
+                    raise UsageError(
+                        f"{name} can't be written to the cache", where=self.cache.folder, found=error.strerror,
+                        todo="free some space, or name another folder in EEGPT_CACHE",
+                    ) from error  # fmt: skip
                 if left == 0:
                     raise UsageError(
                         f"{name} can't be fetched",
@@ -116,8 +139,13 @@ class Remote:
     def _pieces(self, name: str) -> Iterator[bytes]:
         system = self._file_system()
         # Streams that can't seek are enough, and servers without ranges have nothing else.
-        streamed = self.address.startswith(("http", "hf"))
-        more = {"block_size": 0} if streamed else {"block_size": _CHUNK, "cache_type": "readahead"}
+        if self.address.startswith("http"):
+            # With a size fsspec asks for the file at once; its question for the size takes any error for "not found".
+            more: dict[str, Any] = {"block_size": 0, "size": 1}
+        elif self.address.startswith("hf"):
+            more = {"block_size": 0}
+        else:
+            more = {"block_size": _CHUNK, "cache_type": "readahead"}
         with system.open(f"{self.address}/{name}", "rb", **more) as file:
             while piece := file.read(_CHUNK):
                 yield piece
@@ -129,7 +157,7 @@ class Remote:
             scheme = self.address.split("://")[0]
             try:
                 # Listings and blocks are not kept: a set never changes, and the cache is ours.
-                self._fs = fsspec.filesystem(scheme, skip_instance_cache=True, **self.options)
+                self._fs = fsspec.filesystem(scheme, skip_instance_cache=True, **_patience(scheme), **self.options)
             except ImportError as error:
                 extra = {"hf": "hub"}.get(scheme, "cloud")
                 raise UsageError(
@@ -139,6 +167,21 @@ class Remote:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"address": self.address, "cache": self.cache, "options": self.options, "_fs": None}
+
+
+def _status(error: Exception) -> int | None:
+    """What a web server answered: aiohttp and the hub's client each say it in their own way."""
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def _patience(scheme: str) -> dict[str, Any]:
+    """How long the web's file system waits; the others bound their silence by themselves."""
+    if scheme not in ("http", "https"):
+        return {}
+    import aiohttp
+
+    return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_SILENCE_S)}}
 
 
 def open_remote(

@@ -10,20 +10,25 @@ bounded by a small multiple of its file's.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError
 from eegprep.files import atomic_path
 from eegprep.shards.footer import check_parquet
 from eegprep.shards.format import ELECTRODE_COLUMNS
 
-__all__ = ["MAX_INDEX_BYTES", "write_table", "read_table", "read_electrodes"]
+__all__ = ["MAX_INDEX_BYTES", "write_table", "read_table", "read_electrodes", "numbers", "texts", "plain"]
 
 MAX_INDEX_BYTES = 4 << 30
 _MAX_VOCABULARY_BYTES = 64 << 20
 _BYTES_PER_ROW = 8
+_VOCABULARY_TEXTS = ["name", "source", "shards"]
+_MAX_TEXT = 1 << 28
 _TODO = "fetch or write the shard set again; `eegprep verify` names everything that is wrong with it"
 
 
@@ -70,11 +75,57 @@ def read_electrodes(path: Path) -> pa.Table:
     RefusedError
         See `read_table`.
     """
-    table = _read(path, _MAX_VOCABULARY_BYTES, [])
+    table = _read(path, _MAX_VOCABULARY_BYTES, _VOCABULARY_TEXTS)
+    for k, name in enumerate(table.column_names):
+        if pa.types.is_dictionary(table[name].type):
+            if table[name].null_count:
+                raise RefusedError(f"column {name!r} of an index file has empty fields", where=path, todo=_TODO)
+            table = table.set_column(k, name, plain(table[name], where=path, most=_MAX_VOCABULARY_BYTES))
     found = {f.name: f.type for f in table.schema}
     if missing := [f.name for f in ELECTRODE_COLUMNS if found.get(f.name) != f.type or table[f.name].null_count]:
         raise RefusedError("the vocabulary of a shard set lacks columns", where=path, found=", ".join(missing))
     return table
+
+
+def texts(column: pa.ChunkedArray) -> tuple[str, ...]:
+    """A column of dictionary-encoded text; equal values are one object, so the memory is that of the dictionary."""
+    out: list[str] = []
+    for chunk in column.chunks:
+        words = chunk.dictionary.to_pylist()
+        out += [words[k] for k in numbers(pa.chunked_array([chunk.indices])).tolist()]
+    return tuple(out)
+
+
+def plain(column: pa.ChunkedArray, *, where: Path, most: int = _MAX_TEXT) -> pa.ChunkedArray:
+    """Dictionary-encoded text in full; RefusedError where a short file would become a long table."""
+    values = texts(column)
+    if (n_bytes := sum(map(len, values))) > most:
+        raise RefusedError(
+            "a column of an index file is far longer than the file", where=where, found=f"{n_bytes} characters",
+            expected=f"at most {most}", todo=_TODO,
+        )  # fmt: skip
+    encoded = [text.encode() for text in values]
+    ends, data = np.cumsum([0, *map(len, encoded)], dtype=np.int32), pa.py_buffer(b"".join(encoded))
+    return pa.chunked_array([pa.StringArray.from_buffers(len(values), pa.py_buffer(ends), data)])
+
+
+def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column of numbers or flags without empty fields, (n,), read-only and where possible without a copy.
+
+    Arrow's own `to_numpy` imports pandas where that is installed, which takes longer than to open a shard set and
+    more memory than its index.
+    """
+    parts = [_chunk(chunk) for chunk in column.chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, column.type.to_pandas_dtype()), *parts])
+
+
+def _chunk(chunk: pa.Array) -> NDArray[Any]:
+    _, data = chunk.buffers()
+    begin, end = chunk.offset, chunk.offset + len(chunk)
+    if pa.types.is_boolean(chunk.type):
+        bits = np.unpackbits(np.frombuffer(data or b"", np.uint8), count=end, bitorder="little")
+        return bits[begin:].astype(np.bool_)
+    return np.frombuffer(data or b"", chunk.type.to_pandas_dtype())[begin:end]
 
 
 def _read(path: Path, max_bytes: int, dictionaries: list[str]) -> pa.Table:
@@ -85,7 +136,7 @@ def _read(path: Path, max_bytes: int, dictionaries: list[str]) -> pa.Table:
         )
     try:
         data = path.read_bytes()
-        check_parquet(data, bytes_per_row=_BYTES_PER_ROW)
+        check_parquet(data, bytes_per_row=_BYTES_PER_ROW, dictionaries=dictionaries)
         with pq.ParquetFile(pa.BufferReader(data), read_dictionary=dictionaries) as file:
             table = file.read(use_threads=False)
             table.validate(full=True)

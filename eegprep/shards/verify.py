@@ -139,7 +139,7 @@ def _check_shard(opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], de
     """Everything that is wrong with one shard, and how many bytes were read."""
     path = opened.path / shard.name
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe has no size
     except OSError as error:
         return [f"shard {shard.name}: {error.strerror}"], 0
     try:

@@ -137,6 +137,8 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
     if n_records < 0:
         n_records = n_present
         notes.append("the header leaves the number of records open; counted from the file's size")
+        if rest := (n_file - n_header) % n_record_bytes:
+            notes.append(f"the file ends inside a record: {rest} bytes at its end are left out")
     elif n_present < n_records:
         raise _bad(
             path, "the file is cut short", f"{n_file} bytes, {n_present} whole records",

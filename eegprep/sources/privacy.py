@@ -24,7 +24,7 @@ _DATE = re.compile(
 )
 
 
-#: Words with capitals that readers' sentences need, and words that such sentences begin with.
+#: Words with capitals that readers' sentences need, and ordinary words that such sentences begin with.
 _TECHNICAL = frozenset({
     "A", "ANT", "ASCII", "BDF", "BIDS", "BrainVision", "CNT", "CSV", "Curry", "EDF", "EEG", "EEGLAB", "EGI",
     "EOF", "FIF", "FieldTrip", "GDF", "HDF5", "HTTP", "HTTPSConnectionPool", "I", "IEEE_FLOAT_32",
@@ -73,11 +73,5 @@ def clean_message(error: BaseException) -> str:
     text = re.sub(r"(/[^\s/]+)+/?", "…", text)
     text = _DATE.sub("…", text)
     text = re.sub(r"\d{6,}", "…", text)
-    opening = text.split(" ", 1)[0]
-
-    def known(word: re.Match[str]) -> str:
-        begins = word.start() == 0 and opening in _OPENINGS
-        return word[0] if begins or word[0] in _TECHNICAL else "…"
-
-    text = re.sub(r"[\w']*[A-Z][\w']*", known, text)
+    text = re.sub(r"[\w']*[A-Z][\w']*", lambda m: m[0] if m[0] in _TECHNICAL | _OPENINGS else "…", text)
     return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

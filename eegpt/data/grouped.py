@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,17 @@ from eegprep.errors import UsageError
 from .order import epoch_keys, permute
 
 __all__ = ["TwoLevelOrder", "MixedOrder", "temperature_weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """One epoch's chunks in reading order, and where they and their groups begin and end, in positions."""
+
+    chunks: NDArray[np.int64]
+    chunk_begins: NDArray[np.int64]
+    chunk_ends: NDArray[np.int64]
+    group_begins: NDArray[np.int64]
+    group_ends: NDArray[np.int64]
 
 
 class TwoLevelOrder:
@@ -43,33 +55,32 @@ class TwoLevelOrder:
             raise UsageError("a group has one chunk or more, and a seed is 0 or more", found=chunks_per_group)
         self._begins = np.cumsum(self._sizes) - self._sizes
         self.chunks_per_group, self.seed = chunks_per_group, seed
-        self._epoch: int | None = None
+        self._last: tuple[int, _Layout] | None = None
 
     def __len__(self) -> int:
         return int(self._sizes.sum())
 
     def groups(self, epoch: int) -> list[NDArray[np.int64]]:
         """The chunks of each group of an epoch, in reading order: what to fetch ahead."""
-        self._prepare(epoch)
-        k = self.chunks_per_group
-        return [self._chunks[a : a + k] for a in range(0, len(self._chunks), k)]
+        chunks, k = self._layout(epoch).chunks, self.chunks_per_group
+        return [chunks[a : a + k] for a in range(0, len(chunks), k)]
 
     def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """The samples at some positions, (N,) int64."""
-        self._prepare(epoch)
+        layout = self._layout(epoch)
         positions = np.asarray(positions, dtype=np.int64)
         out = np.empty_like(positions)
-        group = np.searchsorted(self._group_ends, positions, side="right")
+        group = np.searchsorted(layout.group_ends, positions, side="right")
         for g in np.unique(group):
             here = group == g
-            begin = self._group_begins[g]
+            begin = layout.group_begins[g]
             inside = permute(
-                positions[here] - begin, int(self._group_ends[g] - begin), epoch_keys(self.seed, epoch, 1 + int(g))
+                positions[here] - begin, int(layout.group_ends[g] - begin), epoch_keys(self.seed, epoch, 1 + int(g))
             )
             # Place in the group's chunks laid end to end, then in the index.
             place = begin + inside
-            k = np.searchsorted(self._chunk_ends, place, side="right")
-            out[here] = self._begins[self._chunks[k]] + place - self._chunk_begins[k]
+            k = np.searchsorted(layout.chunk_ends, place, side="right")
+            out[here] = self._begins[layout.chunks[k]] + place - layout.chunk_begins[k]
         return out
 
     def describe(self) -> dict[str, object]:
@@ -82,18 +93,25 @@ class TwoLevelOrder:
             "seed": self.seed,
         }
 
-    def _prepare(self, epoch: int) -> None:
-        """Lay out one epoch: a few numbers per chunk."""
-        if self._epoch == epoch:
-            return
+    def _layout(self, epoch: int) -> _Layout:
+        """One epoch laid out, a few numbers per chunk; the last one is kept, whole, so that threads may ask at once."""
+        last = self._last
+        if last is not None and last[0] == epoch:
+            return last[1]
         n = len(self._sizes)
-        self._chunks = permute(np.arange(n, dtype=np.int64), n, epoch_keys(self.seed, epoch))
-        self._chunk_ends = np.cumsum(self._sizes[self._chunks])
-        self._chunk_begins = self._chunk_ends - self._sizes[self._chunks]
-        last = np.minimum(np.arange(self.chunks_per_group, n + self.chunks_per_group, self.chunks_per_group), n) - 1
-        self._group_ends = self._chunk_ends[last]
-        self._group_begins = np.concatenate([[0], self._group_ends[:-1]])
-        self._epoch = epoch
+        chunks = permute(np.arange(n, dtype=np.int64), n, epoch_keys(self.seed, epoch))
+        chunk_ends = np.cumsum(self._sizes[chunks])
+        final = np.minimum(np.arange(self.chunks_per_group, n + self.chunks_per_group, self.chunks_per_group), n) - 1
+        group_ends = chunk_ends[final]
+        layout = _Layout(
+            chunks=chunks,
+            chunk_begins=chunk_ends - self._sizes[chunks],
+            chunk_ends=chunk_ends,
+            group_begins=np.concatenate([[0], group_ends[:-1]]),
+            group_ends=group_ends,
+        )
+        self._last = epoch, layout
+        return layout
 
 
 def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:

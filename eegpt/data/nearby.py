@@ -69,12 +69,11 @@ class Nearby:
 
     def _put(self, shards: Sequence[int]) -> None:
         with ThreadPoolExecutor(max_workers=4) as pool:
-            paths = list(pool.map(self._path, shards))
-        for k, path in zip(shards, paths, strict=True):
-            self.map.put(k, path)
+            list(pool.map(self._place, shards))
+        for k in shards:
             self._mapped[k] = self._shards[k][1].n_bytes
 
-    def _path(self, number: int) -> Path:
+    def _place(self, number: int) -> None:
         shard_set, shard = self._shards[number]
-        remote = shard_set.remote
-        return shard_set.path / shard.name if remote is None else remote.path(shard)
+        if shard_set.remote is not None:
+            shard_set.remote.place(self.map, number, shard)

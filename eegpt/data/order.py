@@ -50,28 +50,35 @@ def permute(positions: NDArray[np.int64], n: int, keys: NDArray[np.uint32]) -> N
 
 def _network(x: NDArray[np.uint64], a: int, b: int, keys: NDArray[np.uint32]) -> NDArray[np.uint64]:
     radix = np.uint64(b)
-    left = x // radix
-    right = x - left * radix
+    quotient = x // radix
+    left, right = quotient.astype(np.uint32), (x - quotient * radix).astype(np.uint32)
     for k, key in enumerate(keys):
         if k % 2 == 0:
             left = _add(left, right, a, key)
         else:
             right = _add(right, left, b, key)
-    return left * radix + right
+    out = left.astype(np.uint64)
+    out *= radix
+    out += right
+    return out
 
 
-def _add(digit: NDArray[np.uint64], other: NDArray[np.uint64], modulus: int, key: np.uint32) -> NDArray[np.uint64]:
-    """`digit` plus a hash of `other`, modulo `modulus` (both below it, and it below 2^32)."""
-    h = other.astype(np.uint32)
-    h ^= key  # MurmurHash3's finaliser
+def _add(digit: NDArray[np.uint32], other: NDArray[np.uint32], modulus: int, key: np.uint32) -> NDArray[np.uint32]:
+    """`digit` plus a hash of `other`, modulo `modulus` (both below it, and it at most 2^31)."""
+    h = other ^ key  # MurmurHash3's finaliser
     h ^= h >> np.uint32(16)
     h *= np.uint32(0x85EBCA6B)
     h ^= h >> np.uint32(13)
     h *= np.uint32(0xC2B2AE35)
     h ^= h >> np.uint32(16)
-    total = digit + ((h.astype(np.uint64) * np.uint64(modulus)) >> np.uint64(32))
-    total -= np.where(total >= modulus, np.uint64(modulus), np.uint64(0))
-    return total
+    wide = h.astype(np.uint64)
+    wide *= np.uint64(modulus)
+    wide >>= np.uint64(32)
+    total = wide.astype(np.uint32)
+    total += digit
+    # Below the modulus the difference wraps around to a larger number, so the lesser of the two is the remainder.
+    np.subtract(total, np.uint32(modulus), out=h)
+    return np.minimum(total, h, out=total)
 
 
 def epoch_keys(seed: int, epoch: int, stream: int = 0) -> NDArray[np.uint32]:

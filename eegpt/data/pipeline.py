@@ -1,28 +1,24 @@
-"""The `webdataset` library on our shards, with a shuffle that mixes electrodes.
+"""A pipeline of the `webdataset` library on our shards, with a shuffle that mixes electrodes.
 
 What enters: a shard set and a window. What leaves: a `webdataset.DataPipeline` of windows, for training code that is
 built on that library. Per-electrode shards read one after another give batches of two or three electrodes; here
-many shards are open at once, blocks are drawn from them at random, and windows are shuffled in a buffer. The
-library's own decoding unpickles by default; this pipeline never does. `WindowLoader` is several times faster and
-resumes exactly.
+blocks are drawn from many shards at random, and windows are shuffled in a buffer. Samples are found through the
+index, as everywhere else: no tar is parsed and nothing is unpickled, which the library's own decoding does by
+default. `WindowLoader` is several times faster and resumes exactly.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import tarfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.errors import RefusedError
 from eegprep.shards import ShardSet
+from eegprep.shards.format import block_key
 
-__all__ = ["webdataset_pipeline", "decode_member", "interleave", "windows_of"]
+__all__ = ["webdataset_pipeline", "interleave", "windows_of"]
 
 
 def webdataset_pipeline(
@@ -46,7 +42,7 @@ def webdataset_pipeline(
     seed : int
         Of shard order, block order and buffer; the same in every epoch of one object.
     open_shards : int
-        Tars read at once; more electrodes meet in a batch, more file handles are used.
+        Shards drawn from at once; with more of them more electrodes meet in a batch.
     buffer_windows : int
         Size of the shuffle buffer.
     splits : iterable of str, optional
@@ -55,95 +51,60 @@ def webdataset_pipeline(
     import webdataset as wds
 
     wanted = None if splits is None else set(splits)
-    recordings = {
-        i
-        for i, s in zip(shard_set.recordings.id, shard_set.recordings.split, strict=True)
-        if wanted is None or s in wanted
-    }
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(shard_set.shards)).tolist()
-    paths = shard_set.shard_paths(order)
+    used = np.array([wanted is None or s in wanted for s in shard_set.recordings.split], dtype=bool)
+    order = np.random.default_rng(seed).permutation(len(shard_set.shards))
+    number = {shard.name: k for k, shard in enumerate(shard_set.shards)}
+    borders = np.searchsorted(shard_set.blocks.shard, np.arange(len(shard_set.shards) + 1))
 
-    def blocks(source: Iterable[Path]) -> Iterator[dict[str, Any]]:
-        yield from interleave(list(source), open_shards, np.random.default_rng([seed, 1]))
+    def rows(source: Iterable[dict[str, Any]]) -> Iterator[int]:
+        shards = [number[entry["url"]] for entry in source]
+        chosen = [np.arange(borders[k], borders[k + 1]) for k in shards]
+        yield from interleave(chosen, open_shards, np.random.default_rng([seed, 1]))
 
-    def windows(source: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        for block in source:
-            if block["recording"] in recordings:
-                yield from windows_of(block, n_samples, stride)
+    def windows(source: Iterable[int]) -> Iterator[dict[str, Any]]:
+        for row in source:
+            if used[shard_set.blocks.recording[row]]:
+                yield from windows_of(shard_set, row, n_samples, stride)
 
     return wds.DataPipeline(
-        wds.SimpleShardList([str(p) for p in paths]),
-        _unwrap,
+        wds.SimpleShardList([shard_set.shards[k].name for k in order]),
         wds.split_by_node,
         wds.split_by_worker,
-        blocks,
+        rows,
         windows,
         wds.shuffle(buffer_windows, initial=buffer_windows, seed=seed),
     )
 
 
-def _unwrap(source: Iterable[dict[str, Any]]) -> Iterator[Path]:
-    for entry in source:
-        yield Path(entry["url"])
-
-
-def decode_member(npy: bytes, name: str) -> NDArray[np.int16]:
-    """The samples of one `.npy` member; RefusedError where it is no one-dimensional int16."""
-    try:
-        samples = np.load(io.BytesIO(npy), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise RefusedError(f"member {name} is no NumPy array", found=error) from error
-    if samples.dtype != np.dtype("<i2") or samples.ndim != 1:
-        raise RefusedError(f"member {name} is no int16 signal", found=f"{samples.dtype}, {samples.shape}")
-    return samples
-
-
-def _blocks_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The blocks of one shard, in order: {"key", "samples", and what its JSON says}."""
-    with tarfile.open(path) as tar:
-        pending: tuple[str, bytes] | None = None
-        for member in tar:
-            key, _, kind = member.name.partition(".")
-            data = tar.extractfile(member)
-            if data is None:
-                raise RefusedError(f"{path.name} has a member that is no file", found=member.name)
-            if kind == "npy":
-                pending = (key, data.read())
-            elif pending is not None and pending[0] == key:
-                yield {"key": key, "samples": decode_member(pending[1], member.name), **json.loads(data.read())}
-                pending = None
-            else:
-                raise RefusedError(f"{path.name} has members out of order", found=member.name)
-        if pending is not None:
-            raise RefusedError(f"{path.name} ends inside a block", found=pending[0])
-
-
-def interleave(paths: list[Path], open_shards: int, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-    """Blocks of many shards, each drawn from one of up to `open_shards` open ones at random."""
-    waiting = iter(paths)
-    readers = [_blocks_of(p) for _, p in zip(range(open_shards), waiting, strict=False)]
-    while readers:
-        k = int(rng.integers(len(readers)))
-        block = next(readers[k], None)
-        if block is not None:
-            yield block
+def interleave(shards: list[NDArray[np.int64]], at_once: int, rng: np.random.Generator) -> Iterator[int]:
+    """The rows of many shards, in each one's order, every row from one of up to `at_once` shards at random."""
+    waiting = iter(shards)
+    drawn = [iter(rows) for _, rows in zip(range(at_once), waiting, strict=False)]
+    while drawn:
+        k = int(rng.integers(len(drawn)))
+        row = next(drawn[k], None)
+        if row is not None:
+            yield int(row)
             continue
         following = next(waiting, None)
         if following is None:
-            readers.pop(k)
+            drawn.pop(k)
         else:
-            readers[k] = _blocks_of(following)
+            drawn[k] = iter(following)
 
 
-def windows_of(block: dict[str, Any], n_samples: int, stride: int) -> Iterator[dict[str, Any]]:
+def windows_of(shard_set: ShardSet, row: int, n_samples: int, stride: int) -> Iterator[dict[str, Any]]:
     """The windows of one block as WebDataset samples, float32 microvolt."""
-    samples = block["samples"]
+    blocks = shard_set.blocks
+    recording = shard_set.recordings.id[blocks.recording[row]]
+    electrode = shard_set.vocabulary.name_of(int(blocks.electrode[row]))
+    begin, samples = int(blocks.start_sample[row]), shard_set.signal_i16(row)
+    key = block_key(recording, electrode, begin)
     for start in range(0, len(samples) - n_samples + 1, stride):
         yield {
-            "__key__": f"{block['key']}+{start}",
-            "signal_uv": samples[start : start + n_samples] * np.float32(block["scale_uv"]),
-            "electrode": block["electrode"],
-            "recording": block["recording"],
-            "start_sample": block["start_sample"] + start,
+            "__key__": f"{key}+{start}",
+            "signal_uv": samples[start : start + n_samples] * blocks.scale_uv[row],
+            "electrode": electrode,
+            "recording": recording,
+            "start_sample": begin + start,
         }

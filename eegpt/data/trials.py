@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from eegprep.errors import RefusedError, UsageError, nearest
 from eegprep.shards import ShardSet
 
-from .spans import Spans
+from .spans import Sets, Spans
 
 __all__ = ["TaskInfo", "TrialBatch", "TrialIndex"]
 
@@ -80,13 +80,17 @@ class TrialBatch:
     def __len__(self) -> int:
         return len(self.task)
 
+    def signal_uv(self) -> Any:
+        """The signal in microvolt, (N, E, S) float32, zero where it is masked."""
+        return self.signal_i16 * self.scale_uv[:, :, None]
+
 
 class TrialIndex:
     """All trials of some tasks.
 
     Parameters
     ----------
-    sets : sequence of ShardSet
+    sets : ShardSet, path or address, or a sequence of them
     tasks : iterable of str, optional
         Names, or `dataset/name`; all by default.
     splits, datasets : iterable of str, optional
@@ -108,13 +112,14 @@ class TrialIndex:
 
     def __init__(
         self,
-        sets: Sequence[ShardSet],
+        sets: Sets,
         *,
         tasks: Iterable[str] | None = None,
         splits: Iterable[str] | None = None,
         datasets: Iterable[str] | None = None,
     ) -> None:
         self.spans = Spans(sets)
+        sets = self.spans.sets
         self.vocabulary, self.recording_ids = self.spans.vocabulary, self.spans.recording_ids
         self._rows_by_recording()
         self.tasks = _chosen_tasks(sets, None if tasks is None else list(tasks))
@@ -143,6 +148,17 @@ class TrialIndex:
 
     def __len__(self) -> int:
         return len(self.task)
+
+    def __repr__(self) -> str:
+        tasks = ", ".join(t.key for t in self.tasks)
+        return f"TrialIndex({len(self):,} trials of {len(set(self.subject))} subjects; tasks {tasks or 'none'})"
+
+    def __getitem__(self, number: int) -> tuple[NDArray[np.float32], float]:
+        """One trial, (n_electrodes, n_samples) float32 in microvolt by electrode id, and its target."""
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"trial {number} of {len(self)}")
+        batch = self.gather(np.array([number % len(self)]))
+        return batch.signal_uv()[0], batch.target[0].item()
 
     def gather(self, indices: NDArray[np.int64], *, electrodes: Sequence[str] | None = None) -> TrialBatch:
         """A batch.
@@ -231,6 +247,9 @@ class TrialIndex:
         """The samples of a batch, (N, E, S) int16, zero where there are none."""
         shape = (*mask.shape, int(length.max(initial=0)))
         lengths = np.unique(length)
+        if len(lengths) == 1 and mask.all():
+            offset = (start[:, None] - self.spans.start_sample[span]).ravel()
+            return self.spans.gather(span.ravel(), offset, shape[2]).reshape(shape)
         if len(lengths) == 1 and mask.any():
             # One gather makes the whole array: masked places read some trial that is there, and are cleared after.
             trial, slot = np.unravel_index(
@@ -239,8 +258,7 @@ class TrialIndex:
             rows = span[trial, slot].ravel()
             offset = start[trial].ravel() - self.spans.start_sample[rows]
             signal = self.spans.gather(rows, offset, shape[2]).reshape(shape)
-            if not mask.all():
-                signal[~mask] = 0
+            signal[~mask] = 0
             return signal
         signal = np.zeros(shape, dtype=np.int16)
         for n in lengths:
@@ -343,6 +361,8 @@ def _set(values: Iterable[str] | None) -> set[str] | None:
 
 def _to_the_left(span: NDArray[np.int64], mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Each trial's electrodes first, in their order, and no more columns than the longest needs."""
+    if mask.all():
+        return span, mask
     order = np.argsort(~mask, axis=1, kind="stable")
     n = int(mask.sum(axis=1).max(initial=0))
     return np.take_along_axis(span, order, axis=1)[:, :n], np.take_along_axis(mask, order, axis=1)[:, :n]

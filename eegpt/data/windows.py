@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import UsageError, nearest
-from eegprep.shards import ShardSet
 
-from .spans import Spans
+from .search import Borders
+from .spans import Sets, Spans
 
 __all__ = ["WindowBatch", "WindowIndex"]
 
@@ -49,13 +49,24 @@ class WindowBatch:
     def __len__(self) -> int:
         return len(self.electrode)
 
+    def signal_uv(self, out: Any = None) -> Any:
+        """The signal in microvolt, (N, n_samples) float32; written into `out` where one is given, and returned."""
+        if out is None:
+            return self.signal_i16 * self.scale_uv[:, None]
+        out[...] = self.signal_i16
+        out *= self.scale_uv[:, None]
+        return out
+
 
 class WindowIndex:
     """Every window of `n_samples` samples, `stride` apart, that lies inside a contiguous stretch.
 
+    `index[i]` is one window in microvolt, so a `torch.utils.data.DataLoader` takes it as it is, with workers of any
+    start method. `WindowLoader` is faster, says where each window is from, and resumes. Threads may read at once.
+
     Parameters
     ----------
-    sets : sequence of ShardSet
+    sets : ShardSet, path or address, or a sequence of them
         Read together; electrodes are matched by name.
     n_samples, stride : int
         Length of a window and distance of two starts, in samples.
@@ -86,7 +97,7 @@ class WindowIndex:
 
     def __init__(
         self,
-        sets: Sequence[ShardSet],
+        sets: Sets,
         *,
         n_samples: int,
         stride: int,
@@ -110,6 +121,7 @@ class WindowIndex:
         self._rows = rows[order]
         self._ends = np.cumsum(counts[self._rows])
         self._begins = self._ends - counts[self._rows]
+        self._find = Borders(self._ends)
         self.group_sizes: NDArray[np.int64] = np.bincount(
             group, weights=counts[rows], minlength=len(self.group_names)
         ).astype(np.int64)
@@ -124,9 +136,26 @@ class WindowIndex:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
+    def __repr__(self) -> str:
+        n_electrodes = len(np.unique(self.spans.electrode[self._rows]))
+        return (
+            f"WindowIndex({len(self):,} windows of {self.n_samples} samples, stride {self.stride}: {n_electrodes} "
+            f"electrodes, {len(np.unique(self.spans.recording[self._rows]))} recordings, {len(self.spans.sets)} sets)"
+        )
+
+    def __getitem__(self, number: int) -> NDArray[np.float32]:
+        """One window in microvolt, (n_samples,) float32; negative numbers count from the end."""
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"window {number} of {len(self)}")
+        return self.__getitems__([number % len(self)])[0]
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[NDArray[np.float32]]:
+        """Several windows in one gather: what a `DataLoader` asks for."""
+        return list(self.gather(np.asarray(numbers, dtype=np.int64)).signal_uv())
+
     def locate(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Span and first sample inside it of some windows, (N,) int64 each."""
-        k = np.searchsorted(self._ends, indices, side="right")
+        k = self._find(indices)
         return self._rows[k], (indices - self._begins[k]) * self.stride
 
     def gather(self, indices: NDArray[np.int64], *, shift: NDArray[np.int64] | None = None) -> WindowBatch:

@@ -120,7 +120,7 @@ def test_pages_on_the_data_side_run(page: str, recordings: Path, tmp_path: Path)
         run(block, tmp_path)
 
 
-@pytest.mark.parametrize("page", ["read-shards-elsewhere.md", "read-remote-shards.md"])
+@pytest.mark.parametrize("page", ["read-shards-elsewhere.md", "read-remote-shards.md", "read-windows-in-pytorch.md"])
 def test_pages_on_reading_shards_run(page: str, toy_shards: Path, tmp_path: Path) -> None:
     (tmp_path / "shards").symlink_to(toy_shards)
     for block in runnable(DOCS / "how-to" / page):

@@ -1,13 +1,32 @@
 """Mutated shard sets: whatever the bytes, one of our errors or a set that is whole, and nothing written.
 
-The short version of `benchmarks/fuzz.py`, which runs the same inputs by the hundred thousand.
+The short versions of `benchmarks/fuzz.py`, which runs the same inputs by the hundred thousand, and of
+`benchmarks/fuzz_coverage.py`, whose targets hypothesis feeds here; atheris does so for a moment where it is installed.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from eegprep.errors import EEGPTError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+cuts = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=40)), min_size=1, max_size=4)
+
+
+def mutated(data: bytes, places) -> bytes:
+    out = bytearray(data)
+    for where, length, new in places:
+        at = int(where * len(out))
+        out[at : at + length] = new
+    return bytes(out)
 
 
 @pytest.fixture(scope="module")
@@ -16,16 +35,71 @@ def target(synthetic, fuzz, tmp_path_factory):
 
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    number=st.integers(0, 7),
-    cuts=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 40), st.binary(max_size=40)), min_size=1, max_size=4),
-)
-def test_no_mutation_does_more_than_be_refused(target, fuzz, number, cuts):
+@given(number=st.integers(0, 7), places=cuts)
+def test_no_mutation_does_more_than_be_refused(target, fuzz, number, places):
     name = fuzz.FILES[number]
-    data = bytearray(target.original(name))
-    for where, length, new in cuts:
-        at = int(where * len(data))
-        data[at : at + length] = new
     before = target.listing()
-    target.try_bytes(name, bytes(data))
+    target.try_bytes(name, mutated(target.original(name), places))
     assert target.listing() == before
+
+
+@pytest.fixture(scope="module")
+def readers(load_file, fuzz, tmp_path_factory):
+    sys.modules.setdefault("fuzz", fuzz)
+    coverage = load_file(BENCHMARKS / "fuzz_coverage.py")
+    made = coverage.targets(tmp_path_factory.mktemp("readers"))
+    assert tuple(made) == coverage.NAMES
+    return made
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(number=st.integers(0, 7), places=cuts, alone=st.binary(max_size=200))
+def test_no_reader_of_the_index_does_more_than_refuse(readers, number, places, alone):
+    honest, read = list(readers.values())[number]
+    for data in (mutated(honest, places), alone):
+        try:
+            read(data)
+        except EEGPTError as error:
+            str(error)
+
+
+def test_every_reader_takes_its_honest_file(readers):
+    for honest, read in readers.values():
+        read(honest)
+
+
+def test_a_fuzzer_that_follows_the_branches_finds_nothing_in_a_moment():
+    pytest.importorskip("atheris", reason="atheris is not installed: the coverage-guided fuzzer did not run")
+    program = [sys.executable, str(BENCHMARKS / "fuzz_coverage.py"), "--seconds", "2", "--target", "footer"]
+    done = subprocess.run([*program, "--target", "sums"], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("| none |") == 2
+
+
+def test_an_input_that_hangs_grows_or_ends_its_process_is_counted_as_a_bug(tmp_path):
+    """The fuzzer itself: what it is there to find is found, and the rest of the inputs is tried all the same."""
+    program = (
+        "import os, sys, time; sys.path.insert(0, sys.argv[1]); import fuzz\n"
+        "fuzz._SECONDS_PER_INPUT = 1\n"
+        "def try_bytes(self, name, data):\n"
+        "    if data == b'': return 'whole'\n"
+        "    if name == 'trials.parquet': os._exit(9)\n"
+        "    if name == 'manifest.yaml': time.sleep(5)\n"
+        "    if name == 'lock.yaml': bytearray(8 << 30)\n"
+        "    return 'refused'\n"
+        "fuzz.Target.try_bytes = try_bytes\n"
+        "fuzz.Target.original = lambda self, name: b''\n"
+        "fuzz.mutate = lambda rng, data: b'x'\n"
+        "if __name__ == '__main__':\n"
+        "    sys.argv[1:] = ['--inputs', '16', '--workers', '1', '--json', sys.argv[2]]; sys.exit(fuzz.main())\n"
+    )
+    (tmp_path / "run.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "run.py"), str(BENCHMARKS), str(tmp_path / "found.json")],
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    files = json.loads((tmp_path / "found.json").read_text())["files"]
+    assert {n: f["BUG"] for n, f in files.items() if f["BUG"]} == {
+        "trials.parquet": 2, "manifest.yaml": 2, "lock.yaml": 2,
+    }  # fmt: skip

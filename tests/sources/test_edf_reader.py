@@ -119,6 +119,15 @@ def test_damage_is_refused_with_its_own_reason(made, tmp_path: Path, how: str, r
     assert reason in str(caught.value)
 
 
+def test_a_file_that_was_never_closed_is_read_to_its_last_whole_record_and_says_so(made, tmp_path: Path) -> None:
+    path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 4000))
+    data = path.read_bytes()
+    path.write_bytes((data[:236] + b"-1      " + data[244:])[:-777])
+    decoded = read_edf(path)
+    assert decoded.signal.shape == (6, 3800)
+    assert any("ends inside a record" in n for n in decoded.notes)
+
+
 def test_an_edf_of_annotations_alone_is_refused_as_such(made, tmp_path: Path) -> None:
     path = made["edf"](tmp_path / "a.edf", np.zeros((0, 400)), names=())
     with pytest.raises(InputError, match="annotations and no signal"):

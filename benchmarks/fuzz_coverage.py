@@ -1,0 +1,161 @@
+"""Each reader of a shard set's index by itself, fed by a fuzzer that follows the code's branches (atheris).
+
+    pip install atheris
+    python benchmarks/fuzz_coverage.py --seconds 120   # every target, one after another
+    python benchmarks/fuzz_coverage.py --target footer --seconds 600
+
+A target takes any bytes and may do nothing but return or refuse with one of our errors; each begins from an honest
+file. `fuzz.py` mutates whole sets instead, without looking into the code. tests/shards/test_fuzz.py runs the same
+targets under hypothesis, and under atheris for a moment where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import fuzz
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import EEGPTError
+from eegprep.shards.check import shard_files
+from eegprep.shards.footer import check_parquet
+from eegprep.shards.format import BLOCK_SCHEMA, RECORDING_SCHEMA, TRIAL_SCHEMA
+from eegprep.shards.manifests import read_manifests, read_yaml
+from eegprep.shards.sums import parse_sums
+from eegprep.shards.tables import numbers, read_electrodes, read_table
+
+_LIMITS = ("-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-timeout=20")
+# A fuzzer ends its process, so each target has one of its own, in which our code and YAML's tell it their branches.
+_PROGRAM = """
+import atheris, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+with atheris.instrument_imports(include=["eegprep", "yaml"]):
+    import fuzz_coverage
+fuzz_coverage.run_one(sys.argv[2], int(sys.argv[3]), pathlib.Path(sys.argv[4]))
+"""
+
+
+def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
+    """Name to an honest file and to what reads it. `folder` takes the bytes of readers that want a path."""
+    whole = fuzz.Target(folder, fuzz.synthetic_store())
+    path = folder / "input"
+
+    def from_file(read: Callable[[Path], object]) -> Callable[[bytes], object]:
+        def target(data: bytes) -> object:
+            path.write_bytes(data)
+            return read(path)
+
+        return target
+
+    def table(schema: object) -> Callable[[bytes], object]:
+        def read(where: Path) -> object:
+            found = read_table(where, schema)
+            return [numbers(found[f.name]) for f in found.schema if not str(f.type).startswith("dictionary")]
+
+        return from_file(read)
+
+    def electrodes(where: Path) -> object:
+        found = read_electrodes(where)
+        return shard_files(found, Vocabulary.from_table(found), parse_sums(sums, where="x"), where)
+
+    def footer(data: bytes) -> object:
+        try:
+            return check_parquet(data, bytes_per_row=8)
+        except ValueError:
+            return None
+
+    sums = whole.original("SHA256SUMS")
+    return {
+        "sums": (sums, lambda data: parse_sums(data, where="x")),
+        "footer": (whole.original("trials.parquet"), footer),
+        "blocks": (whole.original("blocks.parquet"), table(BLOCK_SCHEMA)),
+        "recordings": (whole.original("recordings.parquet"), table(RECORDING_SCHEMA)),
+        "trials": (whole.original("trials.parquet"), table(TRIAL_SCHEMA)),
+        "electrodes": (whole.original("electrodes.parquet"), from_file(electrodes)),
+        "manifest": (whole.original("manifest.yaml"), from_file(read_manifests)),
+        "lock": (whole.original("lock.yaml"), from_file(read_yaml)),
+        # Tar frame, NumPy header and JSON of every block, which are compared and never parsed.
+        "shard": (whole.original("shard"), lambda data: whole.try_bytes("shard", data)),
+    }
+
+
+NAMES = ("sums", "footer", "blocks", "recordings", "trials", "electrodes", "manifest", "lock", "shard")
+
+
+def run_one(name: str, seconds: int, folder: Path) -> None:
+    """Fuzz one target in this process, which ends with it."""
+    import atheris
+
+    honest, target = targets(folder)[name]
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    (corpus / "honest").write_bytes(honest)
+
+    def one_input(data: bytes) -> None:
+        try:
+            target(data)
+        except EEGPTError as error:
+            str(error)
+
+    atheris.Setup(
+        [name, str(corpus), f"-max_total_time={seconds}", "-max_len=65536", *_LIMITS,
+         f"-artifact_prefix={folder}/", "-print_final_stats=1"],
+        one_input,
+    )  # fmt: skip
+    atheris.Fuzz()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--target", choices=NAMES, action="append", help="all by default")
+    parser.add_argument("--seconds", type=int, default=20, help="for each target")
+    parser.add_argument("--json", type=Path, help="also write the counts here")
+    options = parser.parse_args()
+    import importlib.util
+
+    if importlib.util.find_spec("atheris") is None:
+        print("nothing was tried: atheris is not installed here (python -m pip install atheris)", file=sys.stderr)
+        return 2 if options.target else 0
+    counts, failed = {}, []
+    print("| target | inputs | branches reached | peak memory, MB | findings |\n|---|---|---|---|---|")
+    for name in options.target or NAMES:
+        folder = Path(tempfile.mkdtemp(prefix="eegpt-atheris-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        program = [sys.executable, "-c", _PROGRAM, str(Path(__file__).parent), name, str(options.seconds), str(folder)]
+        done = subprocess.run(program, capture_output=True, text=True, errors="replace", check=False)
+        text = done.stdout + done.stderr
+        found = {
+            key: int(m[-1]) if (m := re.findall(pattern, text)) else 0
+            for key, pattern in (
+                ("inputs", r"stat::number_of_executed_units:\s*(\d+)"),
+                ("branches", r"cov: (\d+)"),
+                ("peak_mb", r"stat::peak_rss_mb:\s*(\d+)"),
+            )
+        }
+        bad = done.returncode != 0 or not found["inputs"]
+        counts[name] = found | {"ended_with": done.returncode}
+        print(
+            f"| {name} | {found['inputs']:,} | {found['branches']} | {found['peak_mb']} | "
+            f"{'see below' if bad else 'none'} |",
+            flush=True,
+        )
+        if bad:
+            failed.append(name)
+            print(text[-3000:], file=sys.stderr)
+            print(f"the inputs are kept in {folder}", file=sys.stderr)
+        else:
+            shutil.rmtree(folder)
+    if options.json:
+        options.json.write_text(json.dumps(counts, indent=1) + "\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Web servers and the hub as they are: no ranges, redirects, busy, silent, cut, wrong: the set comes or it stops."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eegprep.errors import RefusedError, UsageError
+from eegprep.shards import ShardSet
+from eegprep.shards import remote as remote_module
+from eegprep.shards.cache import Cache
+from eegprep.shards.remote import open_remote
+from eegpt.data import TwoLevelOrder, WindowIndex
+
+pytest.importorskip("aiohttp")
+
+
+@pytest.fixture(scope="module")
+def servers(load_file):
+    return load_file(Path(__file__).with_name("servers.py"))
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(remote_module, "_FIRST_WAIT_S", 0.01)
+
+
+def same(opened, shard_set):
+    """Every window is that of the local set."""
+    a, b = (WindowIndex(s, n_samples=300, stride=300, splits=None) for s in (opened, shard_set))
+    np.testing.assert_array_equal(
+        a.gather(np.arange(len(a))).signal_i16, b.gather(np.arange(len(b))).signal_i16, strict=True
+    )
+
+
+def tars(log):
+    return [p for p in log if p.endswith(".tar")]
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        {"ranges": True},
+        {},
+        {"redirect": True, "ranges": True},
+        {"errors": 3},
+        {"cut": 3, "ranges": True},
+        {"cut": 3},
+        {"silent": 1, "silence_s": 1.5},
+        {"pause_s": 0.01},
+    ],
+    ids=["ranges", "no ranges", "redirects", "busy", "cut, ranges", "cut, no ranges", "silent", "slow"],
+)
+def test_a_set_comes_from_any_honest_server(servers, shard_folder, shard_set, tmp_path, monkeypatch, behaviour):
+    monkeypatch.setattr(remote_module, "_SILENCE_S", 0.4)
+    with servers.serving(servers.Web, shard_folder, **behaviour) as (address, left, _):
+        same(open_remote(address, cache=Cache(tmp_path)), shard_set)
+        assert not any(left.get(name) for name in ("errors", "cut", "silent"))
+
+
+def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(servers, shard_folder, tmp_path):
+    with servers.serving(servers.Web, shard_folder, short=True) as (address, _, _):
+        opened = open_remote(address, cache=Cache(tmp_path))
+        with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar can't be fetched[^$]*bytes came"):
+            opened.remote.path(opened.shards[0])
+        assert not list((tmp_path / "files").iterdir())
+
+
+@pytest.mark.parametrize(("status", "text"), [(403, "may not be read"), (401, "may not be read"), (410, "there is no")])
+def test_a_server_that_refuses_is_not_asked_again(servers, shard_folder, tmp_path, status, text):
+    with servers.serving(servers.Web, shard_folder, refuse=status) as (address, _, log):
+        opened = open_remote(address, cache=Cache(tmp_path))
+        with pytest.raises((UsageError, RefusedError), match=text):
+            opened.remote.path(opened.shards[0])
+        assert len(tars(log)) == 1
+
+
+def test_shards_are_fetched_in_reading_order(servers, shard_folder, tmp_path):
+    pytest.importorskip("torch")
+    from eegpt.data import WindowLoader
+
+    with servers.serving(servers.Web, shard_folder) as (address, _, log):
+        index = WindowIndex(open_remote(address, cache=Cache(tmp_path)), n_samples=128, stride=128, splits=None)
+        order = TwoLevelOrder(index.shard_sizes, 1, 0)
+        list(WindowLoader(index, order, 1, prefetch=0))
+        group = {int(c): k for k, (c,) in enumerate(order.groups(0))}
+        number = {"/" + s.name: k for k, s in enumerate(index.spans.sets[0].shards)}
+        places = [group[number[p]] for p in tars(log)]
+    # A window may run into the next shard, which is then fetched before its turn.
+    assert np.mean(np.diff(places) > 0) > 0.6
+    assert places[0] == 0
+    assert len(set(places)) == len(places) == len(number)
+
+
+class TestHub:
+    """`hf://` against a server that answers as the hub does."""
+
+    @pytest.fixture
+    def hub(self, servers, shard_folder):
+        pytest.importorskip("huggingface_hub")
+        with servers.serving(servers.Hub, shard_folder.parent, ranges=True) as (address, behaviour, log):
+            yield address, behaviour, log
+
+    def open(self, hub, tmp_path):
+        return open_remote(
+            "hf://datasets/labs/eeg/set", cache=Cache(tmp_path / "cache"), options={"endpoint": hub[0], "token": False}
+        )
+
+    def test_a_set_on_the_hub_gives_the_same_windows_and_stays_in_the_cache(self, hub, shard_set, tmp_path):
+        opened = self.open(hub, tmp_path)
+        assert opened.sha256 == shard_set.sha256
+        same(opened, shard_set)
+        fetched = tars(hub[2])
+        assert sorted(fetched) == sorted(f"/set/{s.name}" for s in shard_set.shards)
+        same(self.open(hub, tmp_path), shard_set)
+        assert tars(hub[2]) == fetched
+
+    def test_a_cut_connection_to_the_hub_is_tried_again(self, hub, shard_set, tmp_path):
+        hub[1]["cut"] = 3
+        same(self.open(hub, tmp_path), shard_set)
+        assert hub[1]["cut"] == 0
+
+    def test_a_wrong_hash_on_the_hub_stops_with_the_shards_name(self, servers, hostile, shard_folder, tmp_path):
+        folder = hostile.copy_of(shard_folder, tmp_path / "hub" / "set")
+        shard = folder / "shards" / "Fp1" / "Fp1-000000.tar"
+        data = shard.read_bytes()
+        shard.write_bytes(data[:700] + bytes([data[700] ^ 1]) + data[701:])
+        with servers.serving(servers.Hub, tmp_path / "hub", ranges=True) as hub:
+            opened = self.open(hub, tmp_path)
+            with pytest.raises(RefusedError, match=r"shard shards/Fp1/Fp1-000000\.tar has another hash"):
+                opened.remote.path(opened.shards[0])
+
+    def test_a_name_that_the_hub_does_not_know_says_so(self, hub, tmp_path):
+        for name in ("hf://datasets/labs/eeg/nothing", "hf://datasets/labs/other/set"):
+            with pytest.raises(UsageError, match="no finished shard set"):
+                open_remote(name, cache=Cache(tmp_path), options={"endpoint": hub[0], "token": False})
+
+    def test_the_command_verifies_a_set_on_the_hub_that_the_environment_names(self, hub, tmp_path):
+        environment = os.environ | {
+            "HF_ENDPOINT": hub[0],
+            "EEGPT_CACHE": str(tmp_path),
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }
+        program = "from _eegpt_cli.prep import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", program, "verify", "hf://datasets/labs/eeg/set"],
+            capture_output=True, text=True, env=environment, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "every hash as the index says" in done.stdout
+
+
+def test_a_path_that_pathlib_has_made_of_an_address_is_understood(
+    servers, shard_folder, shard_set, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("EEGPT_CACHE", str(tmp_path))
+    with servers.serving(servers.Web, shard_folder) as (address, _, _):
+        assert len(ShardSet.open(Path(address)).blocks) == len(shard_set.blocks)

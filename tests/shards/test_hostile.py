@@ -1,0 +1,191 @@
+"""Sets that a stranger made to harm: short files that become long tables, pipes, links, members that are no files."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from eegprep.errors import EEGPTError, RefusedError
+from eegprep.shards import ShardSet, build_shard_set, verify_shard_set
+
+
+@pytest.fixture
+def damaged(shard_folder, hostile, tmp_path) -> Path:
+    return hostile.copy_of(shard_folder, tmp_path / "set")
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def bomb(path: Path, column: str, *, n_rows: int = 20_000, n_characters: int = 1_000_000) -> None:
+    """Rewrite a table so that one column says the same long text in every row, stored once."""
+    table = pq.ParquetFile(path).read()
+    long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array(["x" * n_characters]))
+    columns = {}
+    for field in table.schema:
+        if field.name == column:
+            ends = pa.array(np.arange(n_rows + 1, dtype=np.int32))
+            columns[column] = pa.ListArray.from_arrays(ends, long) if pa.types.is_list(field.type) else long
+        elif field.name == "id" and field.type == pa.int32():
+            columns["id"] = pa.array(range(n_rows), pa.int32())
+        else:
+            columns[field.name] = pa.array([table[field.name][0].as_py()] * n_rows, field.type)
+    texts = [f.name for f in table.schema if pa.types.is_string(f.type)]
+    pq.write_table(
+        pa.table(columns).replace_schema_metadata(table.schema.metadata),
+        path,
+        compression="none",
+        use_dictionary=[*texts, *(["aliases.list.element"] if column == "aliases" else [])],
+        dictionary_pagesize_limit=1 << 24,
+    )
+    assert path.stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("electrodes.parquet", "source"),
+        ("electrodes.parquet", "shards"),
+        ("electrodes.parquet", "aliases"),
+        ("recordings.parquet", "subject"),
+        ("recordings.parquet", "attributes"),
+        ("trials.parquet", "event"),
+    ],
+)
+def test_a_text_that_stands_once_and_is_meant_in_every_row_takes_no_memory(damaged, hostile, name, column):
+    """20 GB, said in a megabyte."""
+    bomb(damaged / name, column)
+    hostile.edit_sums(damaged, lambda lines: lines.update({name: hostile._sha256(damaged / name)}))
+    before = peak_mib()
+    with pytest.raises(RefusedError):
+        verify_shard_set(damaged)
+    assert peak_mib() - before < 200
+
+
+def test_a_text_that_is_stored_as_the_difference_to_the_one_before_is_refused(damaged, hostile):
+    path = damaged / "trials.parquet"
+    table = pq.ParquetFile(path).read()
+    pq.write_table(
+        table, path, compression="none", use_dictionary=False, column_encoding={"event": "DELTA_BYTE_ARRAY"}
+    )  # fmt: skip
+    hostile.reseal(damaged)
+    with pytest.raises(RefusedError, match="could outgrow it"):
+        ShardSet.open(damaged)
+
+
+def test_nested_columns_are_refused(damaged, hostile):
+    path = damaged / "trials.parquet"
+    table = pq.ParquetFile(path).read()
+    nested = table.set_column(5, "event", pa.array([[e] for e in table["event"].to_pylist()]))
+    pq.write_table(nested, path, compression="none", use_dictionary=["task", "label"])
+    hostile.reseal(damaged)
+    with pytest.raises(RefusedError, match=r"trials\.parquet"):
+        ShardSet.open(damaged)
+
+
+def test_a_text_that_a_set_to_extend_says_too_often_is_refused(damaged, hostile, synthetic, tmp_path):
+    def change(columns):
+        columns["attributes"] = ["{}" + " " * 30_000_000] * len(columns["id"])
+
+    hostile.edit_table(damaged, "recordings.parquet", change, dictionary_pagesize_limit=1 << 28)
+    with pytest.raises(RefusedError, match="far longer than the file"):
+        build_shard_set(
+            [synthetic.small_store(seed=3, dataset="more")], tmp_path / "new", extends=damaged, sync=False
+        )  # fmt: skip
+
+
+def test_a_recording_that_stands_twice_is_refused(damaged, hostile):
+    def change(columns):
+        for name in ("id", "subject", "session", "run"):
+            columns[name][1] = columns[name][0]
+
+    hostile.edit_table(damaged, "recordings.parquet", change)
+    with pytest.raises(RefusedError, match="stands twice"):
+        ShardSet.open(damaged)
+
+
+def test_blocks_that_overlap_in_the_shard_are_refused(damaged, hostile):
+    hostile.edit_table(damaged, "blocks.parquet", lambda c: c["offset"].__setitem__(1, c["offset"][0] + 512))
+    with pytest.raises(RefusedError, match="column 'offset'"):
+        ShardSet.open(damaged)
+
+
+@pytest.mark.parametrize("by", [-100, 100])
+def test_a_block_that_overlaps_the_one_before_or_leaves_a_gap_inside_its_stretch_is_refused(damaged, hostile, by):
+    def change(columns):
+        row = next(k for k, n in enumerate(columns["stretch"]) if k and columns["start_sample"][k] == 512)
+        columns["start_sample"][row] += by
+
+    hostile.edit_table(damaged, "blocks.parquet", change)
+    with pytest.raises(RefusedError, match=r"column 'start_sample'|column 'n_samples'"):
+        ShardSet.open(damaged)
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
+def test_a_member_that_is_a_link_or_a_device_is_named(damaged, hostile, kind):
+    shard = damaged / ShardSet.open(damaged).shards[0].name
+    data = shard.read_bytes()
+    head = tarfile.TarInfo.frombuf(data[:512], "utf-8", "strict")
+    head.type, head.linkname = kind, "/etc/passwd"
+    shard.write_bytes(head.tobuf(tarfile.USTAR_FORMAT) + data[512:])
+    hostile.reseal(damaged)
+    with pytest.raises(RefusedError, match=r"member synthetic\+000.*Fp1\+0\.npy: its header"):
+        verify_shard_set(damaged)
+
+
+def test_a_pipe_in_the_place_of_a_shard_does_not_wait_for_a_writer(damaged):
+    shard = damaged / ShardSet.open(damaged).shards[0].name
+    shard.unlink()
+    os.mkfifo(shard)
+    with pytest.raises(RefusedError, match=shard.name):
+        verify_shard_set(damaged)
+    with pytest.raises(RefusedError, match="another size"):
+        ShardSet.open(damaged).signal_i16(0)
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "blocks.parquet", "lock.yaml"])
+def test_a_pipe_in_the_place_of_an_index_file_does_not_wait_for_a_writer(damaged, name):
+    (damaged / name).unlink()
+    os.mkfifo(damaged / name)
+    with pytest.raises(EEGPTError):
+        ShardSet.open(damaged)
+
+
+def test_a_link_is_followed_and_what_it_leads_to_is_held_against_the_index(damaged, tmp_path):
+    """Caches of the hub are made of links; a link shows nothing that its hash and frames do not say already."""
+    shard = damaged / ShardSet.open(damaged).shards[0].name
+    elsewhere = tmp_path / "elsewhere.tar"
+    shard.rename(elsewhere)
+    shard.symlink_to(elsewhere)
+    verify_shard_set(damaged, deep=True)
+    other = bytearray(elsewhere.read_bytes())
+    other[3000] ^= 1
+    elsewhere.write_bytes(other)
+    with pytest.raises(RefusedError, match=shard.name):
+        verify_shard_set(damaged, deep=True)
+
+
+def test_yaml_of_any_size_or_depth_is_refused_in_little_memory(damaged, hostile):
+    before = peak_mib()
+    texts = (
+        "a: " + "x" * (33 << 20),
+        "{a: " * 20_000,
+        "[" * 60_000,
+        "&a [x]",
+        "a: &b [x]\nc: *b\n",
+        "- a\n" * 2_100_000,
+    )
+    for text in texts:
+        (damaged / "lock.yaml").write_text(text)
+        hostile.reseal(damaged)
+        with pytest.raises(RefusedError):
+            verify_shard_set(damaged)
+    assert peak_mib() - before < 300
