@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(help="A finished shard set to take over; only what it lacks is written.")
         ] = None,
         vocabulary: Annotated[
-            Path | None, typer.Option(help="Electrodes as Parquet; default: the shipped 138.")
+            Path | None, typer.Option(help="Electrodes (.parquet, .tsv, .csv); default: those of the stores.")
         ] = None,
         max_shard_size: Annotated[str, typer.Option(help="Close a shard before it grows larger: 512M, 1G.")] = "1G",
         workers: Annotated[int, typer.Option(min=1, help="Electrodes written at once.")] = 2,

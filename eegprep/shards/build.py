@@ -28,6 +28,7 @@ from eegprep.errors import UsageError
 from eegprep.files import sha256_file, write_atomic, write_json
 from eegprep.manifest.croissant import card, croissant
 from eegprep.shards.electrode import ElectrodeJob, ElectrodeResult, LeftOutStretch, write_electrode
+from eegprep.shards.electrodes_of import vocabulary_of
 from eegprep.shards.extend import Base
 from eegprep.shards.format import (
     BLOCK_SAMPLES,
@@ -98,7 +99,7 @@ def build_shard_set(
     out : Path
         The set's folder. An unfinished build of the same plan is taken up again; one of another plan is cleared.
     vocabulary : Vocabulary, optional
-        The shipped one by default, or that of the set that is extended.
+        By default that of the set that is extended, else that of the stores (`vocabulary_of`).
     max_shard_bytes, block_samples : int
         Where shards and blocks are cut.
     workers : int
@@ -120,7 +121,7 @@ def build_shard_set(
     out = Path(out)
     opened = tuple(_open(s) for s in stores)
     base = Base.open(Path(extends)) if extends is not None else None
-    vocabulary = vocabulary or (base.vocabulary if base else Vocabulary.base())
+    vocabulary = vocabulary or (base.vocabulary if base else vocabulary_of(opened))
     if base is not None:
         base.check(vocabulary, out)
     options = Options(block_samples=block_samples, max_shard_bytes=max_shard_bytes)

@@ -90,7 +90,7 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
                 todo="copy the file again, with its side-cars, or leave it out",
             ) from error
         _refuse_files_elsewhere(raw, path)
-        check_samples_file(raw, path)
+        notes = (*notes, *check_samples_file(raw, path))
         decoded = decode_raw(raw, format_name, _events_beside(path, raw) if format_name == "fif" else None)
     if caught:
         notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")

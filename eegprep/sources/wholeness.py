@@ -27,12 +27,17 @@ def check_whole(path: Path, format_name: str) -> tuple[str, ...]:
     return check(path) if check is not None else ()
 
 
-def check_samples_file(raw: Any, path: Path) -> None:
-    """The .fdt beside an EEGLAB header holds every sample. Raises InputError where it does not."""
+def check_samples_file(raw: Any, path: Path) -> tuple[str, ...]:
+    """Notes on the .fdt beside an EEGLAB header. Raises InputError where it does not hold every sample."""
+    notes: list[str] = []
     for file in (Path(f) for f in raw.filenames if f is not None and str(f).lower().endswith(".fdt")):
         expected = 4 * len(raw.ch_names) * int(raw.n_times)
-        if file.stat().st_size < expected:
-            raise _cut(path, f"{file.stat().st_size} bytes of samples beside it", f"{expected} bytes")
+        n_file = file.stat().st_size
+        if n_file < expected:
+            raise _cut(path, f"{n_file} bytes of samples beside it", f"{expected} bytes")
+        if n_file > expected:
+            notes.append(f"{n_file - expected} bytes after the samples that the header states are left out")
+    return tuple(notes)
 
 
 def _cut(path: Path, found: str, expected: str) -> InputError:

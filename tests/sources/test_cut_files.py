@@ -11,6 +11,7 @@ import pytest
 from eegprep.errors import InputError
 from eegprep.sources import manifest_for_path
 from eegprep.sources.decode import decode_file
+from eegprep.sources.privacy import clean_message
 
 
 def read(path: Path):
@@ -78,6 +79,19 @@ def test_samples_that_end_inside_a_frame_are_noted_where_no_length_is_stated(mad
         decoded = read(path)
         assert decoded.signal.shape == (6, 1599)
         assert any("end inside a frame: 7 bytes" in n for n in decoded.notes)
+
+
+def test_bytes_after_the_samples_that_an_eeglab_header_states_are_noted(made, names, tmp_path: Path) -> None:
+    signal = made["eeg_uv"](6, 1600)
+    (tmp_path / "a.fdt").write_bytes(np.ascontiguousarray(signal.T).astype("<f4").tobytes() + bytes(100))
+    made["eeglab"](tmp_path / "a.set", names, "a.fdt", 1600)
+    decoded = read(tmp_path / "a.set")
+    assert decoded.signal.shape == (6, 1600)
+    assert any("100 bytes after the samples" in n for n in decoded.notes)
+
+
+def test_a_reader_that_fails_without_a_word_is_put_into_words() -> None:
+    assert clean_message(AssertionError()) == "parts of the header contradict each other"
 
 
 def test_a_persyst_clock_that_jumps_breaks_the_recording_and_events_keep_their_sample(made, names, tmp_path) -> None:

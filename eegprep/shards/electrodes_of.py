@@ -1,0 +1,37 @@
+"""The vocabulary of a new shard set, where nobody names one: that of its stores.
+
+What enters: the stores. What leaves: the one vocabulary that holds all others, or an error that says what to do. Ids
+never move, so only a vocabulary that begins with another one's rows holds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import UsageError
+from eegprep.shards.protocol import RecordingStore
+
+__all__ = ["vocabulary_of"]
+
+
+def vocabulary_of(stores: Sequence[RecordingStore]) -> Vocabulary:
+    """The largest of the stores' vocabularies; the shipped one where a store has none of its own.
+
+    Raises
+    ------
+    UsageError
+        Where one store's vocabulary does not begin with another one's rows.
+    """
+    found = [getattr(store, "vocabulary", None) or Vocabulary.base() for store in stores]
+    largest = max(found, key=len, default=Vocabulary.base())
+    for store, vocabulary in zip(stores, found, strict=True):
+        if tuple(vocabulary) != tuple(largest)[: len(vocabulary)]:
+            raise UsageError(
+                "the stores were ingested with vocabularies that don't agree",
+                where=getattr(store, "path", None),
+                found=f"its {len(vocabulary)} rows are not the first of the largest vocabulary's {len(largest)}",
+                expected="one vocabulary, or one that continues the other",
+                todo="unite them (`eegprep electrodes merge`) and name the result: --vocabulary FILE",
+            )
+    return largest
