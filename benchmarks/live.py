@@ -1,6 +1,6 @@
 """How long a live token takes, and what the causal filters change: in one run, for several numbers of electrodes.
 
-    python benchmarks/streaming.py [ENCODER] [--size base] [--seconds 20] [--recording FILE]
+    python benchmarks/live.py [ENCODER] [--size base] [--seconds 20] [--recording FILE]
 
 Without ENCODER one of `--size` with random weights is timed: time does not depend on what the weights are. Latency of a
 token is the time that `LiveModel.push` takes for the chunk that completes it (filters, resampling, normalising, encoder
