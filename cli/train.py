@@ -83,15 +83,20 @@ def read_settings(config: Path | None, size: str | None, settings: list[str]) ->
 
 def print_errors(results: dict[str, Any]) -> None:
     """The errors on held-out windows, one table per split."""
+    from eegpt.evaluation.heldout import BANDS_HZ
+
     from .tables import console, plain_table
 
     if not results.get("splits"):
         print("no held-out window: nothing can be said about signals that were not seen", file=sys.stderr)
         return
     screen = console()
-    for split, errors in results["splits"].items():
+    reports = list(results["splits"].items())
+    for n_samples, splits in results.get("other_lengths", {}).items():
+        reports += [(f"{split}, windows of {n_samples} samples", errors) for split, errors in splits.items()]
+    for split, errors in reports:
         table = plain_table(f"{split}: {errors['n_windows']:,} windows, variance {errors['variance']:.3f}")
-        bands = list(errors["model"]["band"])
+        bands = list(BANDS_HZ)
         for name in ("predictor", "new samples", "share of variance", "all values", *bands):
             table.add_column(name, justify="left" if name == "predictor" else "right", min_width=6)
         for name in ("model", "linear", "linear_whole_context", "persistence", "zero"):
@@ -99,7 +104,7 @@ def print_errors(results: dict[str, Any]) -> None:
                 continue
             e = errors[name]
             cells = [e["new"], e["new"] / errors["variance"], e["all"], *(e["band"][b] for b in bands)]
-            table.add_row(name.replace("_", " "), *(f"{v:.4f}" for v in cells))
+            table.add_row(name.replace("_", " "), *("–" if v is None else f"{v:.4f}" for v in cells))
         screen.print(table)
         screen.print()
 

@@ -6,7 +6,8 @@ leaves: a plain dictionary with mean square errors, in units of the normalisatio
 - `new`: on the new samples alone, at every position from the first token on;
 - `all`: on all values of the next token (a trivial predictor copies what it has seen, without error);
 - `horizon`: on the new samples by how far ahead they are;
-- `band`: power of the error by frequency band, from the string of consecutive predictions;
+- `band`: power of the error by frequency band, from the string of consecutive predictions (None for a band that
+  falls between the frequencies of so short a string);
 - `electrode`: `new` by electrode;
 
 and `variance`, the new samples' own, `spectra` (mean power density of the signal and of each string of
@@ -60,7 +61,7 @@ class _Sums:
         self.horizon_K = torch.zeros(n_horizon, dtype=torch.float64)
         self.electrode = torch.zeros(n_electrodes, dtype=torch.float64)
         self.electrode_count = torch.zeros(n_electrodes, dtype=torch.float64)
-        self.band = dict.fromkeys(BANDS_HZ, 0.0)
+        self.band: dict[str, float | None] = dict.fromkeys(BANDS_HZ, 0.0)
         self.windows = 0
         self.everything = 0.0
         self.everything_count = 0
@@ -73,7 +74,7 @@ class _Sums:
         self.electrode_count.index_add_(0, electrode_N, torch.ones_like(electrode_N, dtype=torch.float64))
         self.windows += square.shape[0]
         for band, power in _band_power(error_NJK.flatten(1), sfreq_hz).items():
-            self.band[band] += power
+            self.band[band] = None if power is None else (self.band[band] or 0.0) + power
 
     def add_everything(self, square_sum: float, count: int) -> None:
         self.everything += square_sum
@@ -85,7 +86,7 @@ class _Sums:
             "new": float(self.horizon_K.mean() / self.count),
             "all": self.everything / self.everything_count,
             "horizon": (self.horizon_K / self.count).tolist(),
-            "band": {band: power / self.windows for band, power in self.band.items()},
+            "band": {band: None if power is None else power / self.windows for band, power in self.band.items()},
             "electrode": {names[e]: float(self.electrode[e] / self.electrode_count[e]) for e in electrodes},
         }
 
@@ -97,13 +98,12 @@ def _power(signal_NS: Tensor) -> Tensor:
     return 2 * power / taper.square().sum().double()
 
 
-def _band_power(signal_NS: Tensor, sfreq_hz: float) -> dict[str, float]:
-    """Power by band (variance within the band), summed over windows."""
+def _band_power(signal_NS: Tensor, sfreq_hz: float) -> dict[str, float | None]:
+    """Power by band (variance within the band), summed over windows; None where no frequency lies in the band."""
     power = _power(signal_NS) / signal_NS.shape[1]
     frequency = torch.fft.rfftfreq(signal_NS.shape[1], 1 / sfreq_hz)
-    return {
-        band: float(power[:, (frequency >= low) & (frequency < high)].sum()) for band, (low, high) in BANDS_HZ.items()
-    }
+    within = {band: (frequency >= low) & (frequency < high) for band, (low, high) in BANDS_HZ.items()}
+    return {band: float(power[:, bins].sum()) if bins.any() else None for band, bins in within.items()}
 
 
 @torch.no_grad()

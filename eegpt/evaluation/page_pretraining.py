@@ -27,6 +27,7 @@ from eegprep.figures import (
     format_percent,
     line_chart,
 )
+from eegpt.evaluation.heldout import BANDS_HZ
 from eegpt.training.log import read_log
 
 __all__ = ["pretraining_section", "pretraining_tile", "read_pretraining"]
@@ -162,7 +163,7 @@ def _bars(split: str, errors: dict[str, Any]) -> Drawing:
 
 
 def _table(split: str, errors: dict[str, Any]) -> Table:
-    bands = list(errors["model"].get("band", {}))
+    bands = [b for b in BANDS_HZ if b in errors["model"].get("band", {})]
     return Table(
         caption=f"All errors, {split}",
         columns=[

@@ -66,8 +66,11 @@ class ETE(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
         self.last_norm = Norm(D) if config.norm == "pre" else nn.Identity()
         self.token_out = nn.Linear(D, config.token_samples, bias=False)
-        skips = config.skip == "linear"
-        self.skip = nn.Linear(config.token_samples, config.token_stride, bias=False) if skips else None
+        self.skip: nn.Linear | None = None
+        if config.skip == "linear" and config.causal:
+            # Fitted by least squares before training and then kept: a step of AdamW moves a fit of smooth signals,
+            # whose samples are all but equal, far more than it moves any other weight.
+            self.skip = nn.Linear(config.token_samples, config.token_stride, bias=False).requires_grad_(False)
         self.spectrum_out = nn.Linear(D, config.n_spectrum) if config.n_spectrum else None
         self.hidden_token = nn.Parameter(torch.empty(D)) if config.objective == "masked" else None
         self.reset_parameters()
@@ -210,7 +213,9 @@ class ETE(nn.Module):
         """What the prediction of the new samples starts from, (B, T, stride) or (B, T, 1)."""
         if self.skip is None:
             return x_BTC[..., -1:]
-        return F.linear(x_BTC, self.skip.weight)
+        # The weights of a fit cancel each other to a thousandth, which bfloat16 can't hold.
+        with torch.autocast(x_BTC.device.type, enabled=False):
+            return F.linear(x_BTC.float(), self.skip.weight)
 
     def spectrum(self, h_BPD: Tensor) -> Tensor:
         """Log power of the next token that shares no sample with what was seen, (B, P, n_spectrum)."""

@@ -38,8 +38,9 @@ class ETEConfig:
     max_tokens : int
         Longest sequence that learned positions know; the other two know no limit.
     skip : {"last", "linear", "none"}
-        What the prediction of new samples starts from: the last value, a linear map of the last token, or
-        nothing. Zero states then predict as persistence or linear autoregression do.
+        What the prediction of new samples starts from: the last value, the linear map of the last token that
+        least squares fits to the training windows, or nothing. The layers then learn what persistence or linear
+        autoregression does not foresee.
     normalise, fixed_uv, clip
         See `eegpt.model.tokens`.
     sfreq_hz, spectrum_hz : float, (float, float)

@@ -6,7 +6,9 @@ very next batch, whatever the number of processes. A global batch is split among
 (process r of w takes rows r, r + w, ...).
 
 With several window lengths a batch holds one length; an epoch goes once through every length's windows, and
-the lengths take turns in an order that the seed decides.
+the lengths take turns in an order that the seed decides. Every batch has about as many samples to predict, so
+that a step costs the same and a sample counts the same whatever its window's length: with as many windows in
+each batch, a sample of a window of 3.5 s would count an eighth of one of a window of half a second.
 """
 
 from __future__ import annotations
@@ -54,8 +56,11 @@ class Rows:
         return self.signal_i16.shape[0]
 
     def to(self, device: torch.device) -> Rows:
-        """The same on `device`; from pinned memory the copy does not wait."""
-        return Rows(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+        """The same on `device`; a copy to a GPU goes through pinned memory, so that it does not wait."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        if device.type == "cuda":
+            moved = {name: value.contiguous().pin_memory() for name, value in moved.items()}
+        return Rows(**{name: value.to(device, non_blocking=True) for name, value in moved.items()})
 
     def part(self, start: int, stop: int) -> Rows:
         """Rows start <= i < stop, as views."""
@@ -77,9 +82,12 @@ class Batches:
     orders : sequence
         For each index its `eegpt.data.SampleOrder`: `indices(epoch, start, count)`.
     batch_size : int
-        Windows of a global batch. An index with fewer windows gives one batch of what it has.
+        Windows of a global batch of the length with most samples to predict; shorter windows come in larger
+        batches and longer ones in smaller. An index with fewer windows gives one batch of what it has.
     seed : int
         Decides how lengths take turns.
+    token_samples : int
+        Samples that a window shows before the first one that is predicted.
     max_windows : int
         Use so many windows of an epoch at most, the same in every epoch; 0 for all.
     random_offset : bool
@@ -93,6 +101,7 @@ class Batches:
         *,
         batch_size: int,
         seed: int,
+        token_samples: int = 0,
         max_windows: int = 0,
         random_offset: bool = False,
     ) -> None:
@@ -107,7 +116,11 @@ class Batches:
         self._orders = [o for _, o in usable]
         self._seed = seed
         self._random_offset = random_offset
-        self._sizes = [min(batch_size, len(i)) for i in self._indexes]
+        predicted = [i.n_samples - token_samples for i in self._indexes]
+        usual = max(zip(self._indexes, predicted, strict=True), key=lambda pair: len(pair[0]) * pair[1])[1]
+        self._sizes = [
+            min(len(i), max(1, round(batch_size * usual / n))) for i, n in zip(self._indexes, predicted, strict=True)
+        ]
         counts = [len(i) // b for i, b in zip(self._indexes, self._sizes, strict=True)]
         if max_windows:
             total = sum(len(i) for i in self._indexes)
@@ -116,6 +129,11 @@ class Batches:
         self._turns: tuple[int, np.ndarray] | None = None
         # A fraction of the data is the same windows in every epoch: their order is that of epoch 0 again.
         self._fraction = bool(max_windows)
+
+    @property
+    def smallest(self) -> int:
+        """Windows of the smallest global batch."""
+        return min(self._sizes)
 
     @property
     def per_epoch(self) -> int:

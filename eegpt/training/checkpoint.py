@@ -159,8 +159,6 @@ def put_weights(
             expected=f"{first}: {expected.get(first, 'absent')}",
         )
     model.load_state_dict({k: v.to(device) for k, v in tensors.items()}, assign=True)
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
 
 
 # ---- the state of a run that is under way

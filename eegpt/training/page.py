@@ -39,6 +39,13 @@ def write_run_page(run: Path) -> Path:
     sections = [Section(anchor="training", heading="Training", parts=_curves(log))]
     for split, errors in splits.items():
         sections.append(_heldout(split, errors))
+    if others := results.get("other_lengths"):
+        tables = [
+            _errors(errors, f"{split}, {errors['n_windows']:,} windows of {n_samples} samples")
+            for n_samples, by_split in others.items()
+            for split, errors in by_split.items()
+        ]
+        sections.append(Section(anchor="other-lengths", heading="Held out: windows of other lengths", parts=tables))
     sections.append(_electrodes(encoder, splits))
     sections.append(
         Section(
@@ -113,14 +120,14 @@ def _curves(log: list[dict[str, Any]]) -> list[Drawing | Table | Note | Row]:
     ]
 
 
-def _heldout(split: str, errors: dict[str, Any]) -> Section:
-    present = {k: v for k, v in PREDICTORS.items() if k in errors}
+def _errors(errors: dict[str, Any], caption: str) -> Table:
     rows = []
-    for key, label in present.items():
-        e = errors[key]
-        rows.append([label, e["new"], e["new"] / errors["variance"], e["all"], *(e["band"][b] for b in BANDS_HZ)])
-    table = Table(
-        caption="Mean square errors, in units of the normalisation squared",
+    for key, label in PREDICTORS.items():
+        if key in errors:
+            e = errors[key]
+            rows.append([label, e["new"], e["new"] / errors["variance"], e["all"], *(e["band"][b] for b in BANDS_HZ)])
+    return Table(
+        caption=caption,
         columns=[
             Column(label="predictor"),
             *(Column(label=c, numeric=True) for c in ("new samples", "share of variance", "all values", *BANDS_HZ)),
@@ -129,6 +136,11 @@ def _heldout(split: str, errors: dict[str, Any]) -> Section:
         strong=frozenset({0}),
         note="By band: power of the error of consecutive predictions.",
     )
+
+
+def _heldout(split: str, errors: dict[str, Any]) -> Section:
+    present = {k: v for k, v in PREDICTORS.items() if k in errors}
+    table = _errors(errors, "Mean square errors, in units of the normalisation squared")
     horizon = [
         Line(label=label, x=list(range(1, len(errors[k]["horizon"]) + 1)), y=errors[k]["horizon"], dashed=k != "model")
         for k, label in present.items()

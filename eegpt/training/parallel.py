@@ -78,13 +78,21 @@ class _Sharded(Parallel):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
         self.here = here
+        # A CPU group: states are written in the background, beside the GPU's own exchange. A study's next run
+        # joins a new set of processes, so the group belongs to this run.
+        self._group = dist.new_group(backend="gloo")
         self._pending: tuple[Any, Path, ck.State] | None = None
         policy = MixedPrecisionPolicy()
         if here.precision == "bfloat16":
-            policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+            # Inputs stay float32: autocast rounds what enters a product, and nothing else (residuals, last values).
+            policy = MixedPrecisionPolicy(
+                param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False
+            )
         for layer in module.ete.layers:
             fully_shard(layer, mp_policy=policy)
-        self._root = fully_shard(module.ete, mp_policy=policy)
+        # What is not trained stays whole, and in float32.
+        fixed = {p for p in module.ete.parameters() if not p.requires_grad}
+        self._root = fully_shard(module.ete, mp_policy=policy, ignored_params=fixed)
         for method in ("predict", "spectrum"):  # they use the encoder's own weights outside of its forward pass
             register_fsdp_forward_method(module.ete, method)
         self.module = torch.compile(module) if config.compile else module
@@ -110,7 +118,7 @@ class _Sharded(Parallel):
         self.here.wait()
         tensors = _flat(ete, optimiser)
         writer = HuggingFaceStorageWriter(path=str(part), save_distributed=True)
-        future = dcp.async_save(tensors, storage_writer=writer, process_group=_gloo())
+        future = dcp.async_save(tensors, storage_writer=writer, process_group=self._group)
         self._pending = (future, part, state)
         if state.finished:
             self.finish()
@@ -136,14 +144,14 @@ class _Sharded(Parallel):
         import torch.distributed.checkpoint as dcp
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
-        for parameter in ete.parameters():
+        for parameter in (p for p in ete.parameters() if p.requires_grad):
             optimiser.state[parameter] = {
                 "step": torch.zeros((), dtype=torch.float32, device=_step_device(parameter)),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
         tensors = _flat(ete, optimiser)
-        dcp.load(tensors, storage_reader=HuggingFaceStorageReader(path=str(folder)), process_group=_gloo())
+        dcp.load(tensors, storage_reader=HuggingFaceStorageReader(path=str(folder)), process_group=self._group)
         state = ck.read_state(folder)
         with torch.no_grad():
             for entries in optimiser.state.values():
@@ -165,14 +173,3 @@ def _flat(ete: ETE, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
             if key in optimiser.state.get(parameter, {}):
                 tensors[f"{key}/{name}"] = optimiser.state[parameter][key]
     return tensors
-
-
-def _gloo() -> dist.ProcessGroup:
-    """A CPU group: checkpoints are written in the background, beside the GPU's own exchange."""
-    global _GLOO
-    if _GLOO is None:
-        _GLOO = dist.new_group(backend="gloo")
-    return _GLOO
-
-
-_GLOO: dist.ProcessGroup | None = None

@@ -35,7 +35,7 @@ from eegpt.training.config import PretrainConfig
 from eegpt.training.log import RunLog, progress_line
 from eegpt.training.objective import Pretraining, cosine, hidden_spans
 from eegpt.training.parallel import Parallel, parallelise
-from eegpt.training.report import final_report, heldout_report
+from eegpt.training.report import final_report, heldout_report, start_from_linear
 from eegpt.training.runtime import Runtime, measured_peak_flops, runtime
 from eegpt.training.windows import PretrainData, open_windows
 
@@ -113,14 +113,23 @@ class _Trainer:
             [order for _, order in data.train],
             batch_size=config.batch(sum(len(index) for index, _ in data.train)),
             seed=config.seed,
+            token_samples=config.token_samples,
             max_windows=config.max_windows,
             random_offset=config.random_offset,
         )
+        if self.batches.smallest < here.world:
+            raise UsageError(
+                "a batch has fewer windows than there are processes",
+                found=f"{self.batches.smallest} windows, {here.world} processes",
+                todo="start fewer processes, or set batch_size higher",
+            )
         self.steps = config.steps or max(config.min_steps, round(config.epochs * self.batches.per_epoch))
         torch.manual_seed(config.seed)
         self.encoder_config = config.encoder(len(data.vocabulary))
         self.lr = config.rate(self.encoder_config.width)
         self.ete = ETE(self.encoder_config)
+        if self.ete.skip is not None and ck.latest_state(out) is None:
+            start_from_linear(self.ete, [index for index, _ in data.train], config.linear_windows)
         recompute = config.recompute == "yes" or (config.recompute == "auto" and self.encoder_config.width >= 896)
         self.ete.recompute = recompute
         self.module = Pretraining(self.ete, spectrum_weight=config.spectrum_weight).to(here.device).train()
@@ -353,6 +362,8 @@ def _optimiser(ete: ETE, config: PretrainConfig, here: Runtime) -> torch.optim.A
     decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in ete.named_parameters():
+        if not parameter.requires_grad:
+            continue
         embedding = name in ("electrode.weight", "position.weight", "hidden_token")
         (others if parameter.dim() < 2 or embedding else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]

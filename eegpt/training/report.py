@@ -6,7 +6,8 @@ every held-out split is reported at the end. The linear predictor is fitted to t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from eegpt.training.windows import spread
 if TYPE_CHECKING:
     from eegpt.training.pretrain import _Trainer
 
-__all__ = ["heldout_report", "final_report", "linear_for", "rows_of"]
+__all__ = ["heldout_report", "final_report", "linear_for", "rows_of", "start_from_linear"]
 
 _LINEAR_BATCH = 4096
 
@@ -38,13 +39,33 @@ def linear_for(ete: ETE, index: Any, n_windows: int) -> LinearPredictor | None:
     if len(indices) < 20:
         return None
     K, C = ete.config.token_stride, ete.config.token_samples
+    return fit_linear(_signals(ete, index, indices), token_samples=C, token_stride=K)
 
-    def signals() -> Iterator[torch.Tensor]:
-        for rows in rows_of(index, indices, _LINEAR_BATCH):
-            x_BTC = ete.tokenise(rows.signal_i16, rows.scale_uv, rows.sigma_uv)
-            yield torch.cat((x_BTC[:, 0], x_BTC[:, 1:, -K:].flatten(1)), dim=1)
 
-    return fit_linear(signals(), token_samples=C, token_stride=K)
+def start_from_linear(ete: ETE, indexes: Sequence[Any], n_windows: int) -> None:
+    """Fit what the predictions start from (`skip=linear`) to the training windows of every length together."""
+    if ete.skip is None:
+        return
+    K, C = ete.config.token_stride, ete.config.token_samples
+
+    def pieces() -> Iterator[torch.Tensor]:
+        # A token and the new samples after it, at every position: one map serves them all.
+        for index in indexes:
+            share = math.ceil(n_windows * len(index) / sum(map(len, indexes)))
+            for signal_NS in _signals(ete, index, spread(len(index), share)):
+                yield signal_NS.unfold(1, C + K, K).flatten(0, 1)
+
+    linear = fit_linear(pieces(), token_samples=C, token_stride=K)
+    with torch.no_grad():
+        ete.skip.weight.copy_(linear.short_CK.T)
+
+
+def _signals(ete: ETE, index: Any, indices: np.ndarray) -> Iterator[torch.Tensor]:
+    """Normalised windows (N, S) of an index, cut to whole tokens."""
+    K = ete.config.token_stride
+    for rows in rows_of(index, indices, _LINEAR_BATCH):
+        x_BTC = ete.tokenise(rows.signal_i16, rows.scale_uv, rows.sigma_uv)
+        yield torch.cat((x_BTC[:, 0], x_BTC[:, 1:, -K:].flatten(1)), dim=1)
 
 
 def heldout_report(trainer: _Trainer) -> dict[str, Any]:
@@ -58,19 +79,29 @@ def heldout_report(trainer: _Trainer) -> dict[str, Any]:
 
 def final_report(trainer: _Trainer) -> dict[str, Any]:
     """Errors on every held-out split beside zero, persistence and linear autoregression, and what they rest on."""
-    config = trainer.config
-    linear = linear_for(trainer.ete, trainer.data.reference, config.linear_windows) if trainer.data.heldout else None
-    splits = {
-        split: _errors(trainer, index, config.final_windows, linear) for split, index in trainer.data.heldout.items()
-    }
+    config, data = trainer.config, trainer.data
     return {
         "steps": trainer.state.step,
         "windows_seen": trainer.state.windows,
         "windows_per_epoch": trainer.batches.windows_per_epoch,
         "parameters": sum(p.numel() for p in trainer.ete.parameters()),
         "unit": f"square of the normalised signal ({config.normalise})",
-        "splits": splits,
+        "splits": _by_split(trainer, data.reference, data.heldout),
+        "other_lengths": {
+            str(index.n_samples): {
+                split: {k: v for k, v in errors.items() if k not in ("spectra", "examples")}
+                for split, errors in _by_split(trainer, index, heldout).items()
+            }
+            for index, heldout in data.others
+        },
     }
+
+
+def _by_split(trainer: _Trainer, train: Any, heldout: dict[str, Any]) -> dict[str, Any]:
+    """Errors on held-out windows of one length, the linear predictor fitted to windows of that length."""
+    config = trainer.config
+    linear = linear_for(trainer.ete, train, config.linear_windows) if heldout else None
+    return {split: _errors(trainer, index, config.final_windows, linear) for split, index in heldout.items()}
 
 
 def _errors(trainer: _Trainer, index: Any, n_windows: int, linear: LinearPredictor | None) -> dict[str, Any]:

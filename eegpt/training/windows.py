@@ -43,6 +43,8 @@ class PretrainData:
         Held-out windows of one length, by split: the trained length with most tokens to predict.
     reference : index
         Windows of that length to train on, which the linear predictor is fitted to.
+    others : tuple of (index, dict of str to index)
+        The same for every other trained length: windows to train on, held-out windows by split.
     vocabulary : Vocabulary
     recordings : tuple of str
         Names that a batch's recording numbers mean.
@@ -62,6 +64,7 @@ class PretrainData:
     fingerprints: dict[str, str]
     seen: Seen = field(default_factory=Seen)
     origin: tuple[dict[str, Any], ...] = ()
+    others: tuple[tuple[Any, dict[str, Any]], ...] = ()
 
 
 def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData:
@@ -88,20 +91,21 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
         )
     first = train[0][0]
     reference = max((index for index, _ in train), key=lambda i: _n_predicted(i, config))
-    heldout = {}
-    for split in config.heldout_splits:
-        index = _index(sets, config, reference.n_samples, (split,))
-        if index is not None:
-            heldout[split] = index
+
+    def heldout(n_samples: int) -> dict[str, Any]:
+        found = {split: _index(sets, config, n_samples, (split,)) for split in config.heldout_splits}
+        return {split: index for split, index in found.items() if index is not None}
+
     return PretrainData(
         train=tuple(train),
-        heldout=heldout,
+        heldout=heldout(reference.n_samples),
         reference=reference,
         vocabulary=first.vocabulary,
         recordings=tuple(first.recording_ids),
         fingerprints=_fingerprints(shards),
         seen=(seen := _seen(sets, config)),
         origin=tuple(origin_of(sets, {r.id for r in seen.recordings})),
+        others=tuple((index, heldout(index.n_samples)) for index, _ in train if index is not reference),
     )
 
 

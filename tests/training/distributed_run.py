@@ -25,7 +25,8 @@ spec.loader.exec_module(windows)
 
 out, parallel, stop = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 data = windows.memory_data()
-config = PretrainConfig(**{**windows.SMALL, "parallel": parallel})
+# A map that is fitted and not trained is part of no optimiser and of no exchange: it must survive all the same.
+config = PretrainConfig(**{**windows.SMALL, "parallel": parallel, "skip": "linear"})
 
 if stop:
     index, order = data.train[0]

@@ -45,13 +45,20 @@ def test_processes_share_a_global_batch_row_by_row(make_data):
 
 
 def test_lengths_take_turns_and_each_goes_through_its_windows(make_data):
-    source = batches(make_data, lengths=(128, 96))
+    source = batches(make_data, lengths=(128, 96), token_samples=32)
     lengths = [source.fetch(0, n).signal_i16.shape[1] for n in range(source.per_epoch)]
-    assert sorted(lengths) == [96] * 6 + [128] * 6
+    assert sorted(lengths) == [96] * 4 + [128] * 6
     assert lengths != sorted(lengths)
-    assert [source.shape(0, n) for n in range(source.per_epoch)] == [(8, length) for length in lengths]
     rows = {tuple(r.tolist()) for n in range(source.per_epoch) for r in source.fetch(0, n).signal_i16}
     assert len(rows) == 96
+
+
+def test_batches_of_every_length_have_as_many_samples_to_predict(make_data):
+    source = batches(make_data, lengths=(128, 96), token_samples=32)
+    shapes = {source.shape(0, n) for n in range(source.per_epoch)}
+    assert shapes == {(8, 128), (12, 96)}
+    assert {n * (length - 32) for n, length in shapes} == {768}
+    assert source.smallest == 8
 
 
 def test_a_fraction_is_the_same_windows_in_every_epoch_in_another_order(make_data):

@@ -81,6 +81,35 @@ def test_a_run_stopped_by_sigterm_goes_on_to_the_last_bit(objective, small, data
     assert all(torch.equal(one[k], other[k]) for k in one)
 
 
+def test_predictions_can_start_from_the_linear_map_that_least_squares_fits_and_training_keeps_it(small, data, tmp_path):
+    config = PretrainConfig(**{**small, "skip": "linear", "steps": 24})
+    result = pretrain_on(data, config, out=tmp_path / "run")
+    (tmp_path / "run" / "results.json").unlink()
+    trained = load_encoder(tmp_path / "run").model
+    assert not trained.skip.weight.requires_grad
+    start = load_tensors(tmp_path / "run" / "state" / "step-00000020" / "model.safetensors")["skip.weight"]
+    assert torch.equal(trained.skip.weight, start)
+    errors = result.results["splits"]["validation"]
+    assert errors["model"]["new"] < 1.05 * errors["linear"]["new"] < errors["persistence"]["new"]
+
+
+def test_windows_of_every_trained_length_are_reported_on(small, make_data, tmp_path):
+    data = make_data(lengths=(128, 96))
+    other = data.train[1][0]
+    data = dataclasses.replace(data, others=((other, {"validation": other}),))
+    result = pretrain_on(data, PretrainConfig(**{**small, "steps": 2, "skip": "linear"}), out=tmp_path / "run")
+    errors = result.results["other_lengths"]["96"]["validation"]
+    assert errors["n_windows"] == len(other)
+    assert {"model", "linear", "persistence", "zero"} <= errors.keys()
+    assert "windows of 96 samples" in (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_batch_with_fewer_windows_than_processes_is_refused(small, make_data, tmp_path, monkeypatch):
+    monkeypatch.setattr("eegpt.training.pretrain.Batches.smallest", 0)
+    with pytest.raises(UsageError, match="fewer windows than there are processes"):
+        pretrain_on(make_data(), PretrainConfig(**small), out=tmp_path / "run")
+
+
 def test_a_kill_between_checkpoints_repeats_the_steps_since_and_logs_each_once(small, data, tmp_path):
     config = PretrainConfig(**small)
     pretrain_on(data, config, out=tmp_path / "whole")
