@@ -18,6 +18,8 @@ whole one is taken. Nothing is ever unpickled: a stranger's run can hold wrong n
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -124,7 +126,14 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors, in the order of their names, whole or not at all."""
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     with atomic_path(path) as part:
-        save_file(plain, part)
+        try:
+            save_file(plain, part)
+        except SafetensorError as error:
+            # The library tells what the operating system refused (a full disk) in words alone.
+            refused = re.search(r"os error (\d+)", str(error))
+            if refused is None:
+                raise
+            raise OSError(int(refused[1]), os.strerror(int(refused[1])), str(path)) from None
         part.chmod(0o644)  # the library writes for its owner alone; a run is for the lab
 
 

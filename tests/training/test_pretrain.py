@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 import torch
 
 from eegprep.errors import InputError, RefusedError, UsageError
-from eegpt.training.checkpoint import latest_state, load_encoder, load_tensors
+from eegpt.training.checkpoint import latest_state, load_encoder, load_tensors, save_tensors
 from eegpt.training.config import PretrainConfig
 from eegpt.training.log import read_log
 from eegpt.training.pretrain import pretrain_on
@@ -186,6 +188,21 @@ def test_damaged_weights_are_refused(damage, small, data, tmp_path):
         config.write_text(json.dumps(plain))
     with pytest.raises((RefusedError, InputError)):
         load_encoder(run)
+
+
+def test_a_disk_that_takes_no_more_is_the_systems_error_and_leaves_the_last_file_whole(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_tensors(path, {"a": torch.ones(10)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match="large") as caught:
+            save_tensors(path, {"a": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.errno == errno.EFBIG
+    assert torch.equal(load_tensors(path)["a"], torch.ones(10))
+    assert [p.name for p in tmp_path.iterdir()] == ["model.safetensors"]
 
 
 def test_a_folder_that_is_no_run_is_named():
