@@ -68,9 +68,9 @@ def pick_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch
         return wanted
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    # Without AMX, bfloat16 on a CPU is emulated or gains nothing on matrices of this size.
-    probe = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return "bfloat16" if probe is not None and probe() else "float32"
+    # Elsewhere a CPU emulates bfloat16, which is slower than float32.
+    probes = (getattr(torch.cpu, f"_is_{unit}_supported", None) for unit in ("amx_tile", "avx512_bf16"))
+    return "bfloat16" if any(probe is not None and probe() for probe in probes) else "float32"
 
 
 @contextlib.contextmanager

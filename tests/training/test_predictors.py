@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from eegprep.errors import UsageError
+from eegpt.evaluation.heldout import _band_power
 from eegpt.evaluation.predictors import fit_linear, new_samples, predict_persistence, predict_zero
 
 TOKENS = {"token_samples": 16, "token_stride": 4}
@@ -64,3 +65,9 @@ def test_too_few_or_too_short_windows_are_refused():
         fit_linear([torch.randn(3, 64)], **TOKENS)
     with pytest.raises(UsageError, match="too short"):
         fit_linear([torch.randn(300, 17)], **TOKENS)
+
+
+def test_a_band_between_the_frequencies_of_a_short_string_is_nothing_and_not_zero():
+    power = _band_power(torch.randn(4, 64), 256.0)  # frequencies every 4 Hz: none from 1 to below 4 Hz
+    assert power["delta"] is None
+    assert all(power[band] > 0 for band in ("theta", "alpha", "beta", "gamma"))

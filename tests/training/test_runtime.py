@@ -1,0 +1,18 @@
+"""Where a run computes: which precision `auto` means."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from eegpt.training.runtime import pick_precision
+
+
+@pytest.mark.parametrize(
+    ("unit", "expected"), [("amx_tile", "bfloat16"), ("avx512_bf16", "bfloat16"), ("none", "float32")]
+)
+def test_auto_is_bfloat16_on_every_cpu_that_multiplies_it_in_hardware(unit, expected, monkeypatch):
+    for name in ("amx_tile", "avx512_bf16"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda name=name: name == unit, raising=False)
+    assert pick_precision("auto", torch.device("cpu")) == expected
+    assert pick_precision("float32", torch.device("cpu")) == "float32"
