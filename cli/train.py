@@ -212,7 +212,7 @@ def scaling(
     print_rows(result["rows"])
     for name, law in (("parameters", result["by_parameters"]), ("windows", result["by_windows"])):
         if law is not None:
-            print(f"error = {law['floor']:.4f} + {law['factor']:.4g} * {name} ** -{law['exponent']:.3f}")
+            print(f"error = {law['floor']:.4f} + {law['factor']:.4g} * {name} ** {-law['exponent']:.3f}")
     print(f"the page: {page}", file=sys.stderr)
 
 

@@ -47,7 +47,7 @@ def _law(rows: list[dict[str, Any]], x: str, line_by: str, law: dict[str, float]
         lines.append(Line(label="law", x=grid.tolist(), y=fitted.tolist(), dashed=True))
         caption = (
             f"Error on new samples by {x}; law: {law['floor']:.3f} + {law['factor']:.3g} x {x} to the power of "
-            f"-{law['exponent']:.3f}, residual {law['residual']:.2g}."
+            f"{-law['exponent']:.3f}, residual {law['residual']:.2g}."
         )
     svg = line_chart(lines, label=f"Error by {x}", x_label=x, y_label="error on new samples", x_log=True)
     return Drawing(svg=svg, caption=caption)
