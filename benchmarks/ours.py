@@ -70,11 +70,13 @@ class CorpusStore:
         """Nothing is open."""
 
 
-def write_blocks(corpus: Corpus, folder: Path, electrodes: Sequence[int] = range(len(ELECTRODES))) -> None:
+def write_blocks(
+    corpus: Corpus, folder: Path, electrodes: Sequence[int] = range(len(ELECTRODES)), *, sync: bool = False
+) -> None:
     """All blocks of some electrodes through the writer, as quantised samples come to it."""
     for e in electrodes:
         electrode = ELECTRODES[e]
-        with ShardWriter(folder, electrode, max_bytes=1 << 30, sync=False) as writer:
+        with ShardWriter(folder, electrode, max_bytes=1 << 30, sync=sync) as writer:
             for r, recording in enumerate(corpus.signal_i16):
                 for start in range(0, recording.shape[1], BLOCK_SAMPLES):
                     samples = recording[e, start : start + BLOCK_SAMPLES]

@@ -2,7 +2,8 @@
 
     python benchmarks/shards.py --json shards.json
 
-Everything is written to the page cache without syncing, in rounds that take turns; rates count raw int16 bytes.
+Written to the page cache, except where "synced" says that files are on the disk before the clock stops, which is what
+`eegprep shard` does; in rounds that take turns; rates count raw int16 bytes.
 "ours, samples given" is the writer as quantised blocks come to it (frame, CRC-32 and SHA-256 included); "ours, from a
 store" also reads float32 recordings, finds their scale, quantises, and writes the index.
 """
@@ -33,7 +34,7 @@ from eegprep.shards import build_shard_set, verify_shard_set
 _CHUNK = 1 << 19
 
 
-def plain_write(corpus: Corpus, folder: Path) -> None:
+def plain_write(corpus: Corpus, folder: Path, *, sync: bool = False) -> None:
     """The limit: the same bytes to one file per electrode, 512 KiB a call."""
     for e, electrode in enumerate(ELECTRODES):
         descriptor = os.open(folder / electrode, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -41,6 +42,8 @@ def plain_write(corpus: Corpus, folder: Path) -> None:
             data = memoryview(recording[e]).cast("B")
             for start in range(0, len(data), _CHUNK):
                 os.write(descriptor, data[start : start + _CHUNK])
+        if sync:
+            os.fsync(descriptor)
         os.close(descriptor)
 
 
@@ -89,10 +92,12 @@ def main() -> None:
     corpus, small = make_corpus(options.windows), make_corpus(options.peer_windows)
     sources: dict[str, tuple[Callable[[Corpus, Path], Any], Corpus]] = {
         "limit: write()": (plain_write, corpus),
+        "limit: write(), synced": (lambda c, f: plain_write(c, f, sync=True), corpus),
         "limit: SHA-256": (sha256_alone, corpus),
         "ours, without its hashes": (write_without_hashes, corpus),
         "ours, samples given": (ours.write_blocks, corpus),
         "ours, samples given, 2 threads": (write_in_threads, corpus),
+        "ours, samples given, synced": (lambda c, f: ours.write_blocks(c, f, sync=True), corpus),
         "ours, from a store": (lambda c, f: build(c, f, 1), corpus),
         "ours, from a store, 2 threads": (lambda c, f: build(c, f, 2), corpus),
     }
@@ -152,6 +157,9 @@ def main() -> None:
         "write_without_hashes_vs_plain": median_ratio(rates["ours, without its hashes"], limit),
         "write_vs_sha256": median_ratio(rates["ours, samples given"], rates["limit: SHA-256"]),
         "write_2_threads_vs_plain": median_ratio(rates["ours, samples given, 2 threads"], limit),
+        "write_synced_vs_plain_synced": median_ratio(
+            rates["ours, samples given, synced"], rates["limit: write(), synced"]
+        ),
         "bytes_vs_raw": sizes["ours, from a store"],
         "verify_deep_mb_s": float(np.median(verify_rates)),
     }
