@@ -5,8 +5,6 @@ beside it `.json` with what its inputs and outputs mean: electrode ids by name, 
 
 Inputs are microvolt at 256 Hz after the recipe's steps; batch, and for the graph the number of electrodes, are free;
 the window's length is fixed. Normalising and cutting into tokens are inside.
-
-Shapes: B rows or windows, E electrodes, S samples, T tokens, C samples per token, D width, K outputs.
 """
 
 from __future__ import annotations
@@ -18,18 +16,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import eegpt
 from eegprep.errors import UsageError, nearest
 from eegprep.files import atomic_path, write_json
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegpt.interop.checkpoint import Model, as_model
+from eegpt.interop.exported_graphs import EncoderGraph, TaskGraph
 from eegpt.interop.names import class_names, head_names
-from eegpt.model.ete import ETE
-from eegpt.model.tokens import n_tokens, normalised
-from eegpt.training.transfer_model import TransferModel
-from eegpt.training.transfer_rows import Encoded
 
 __all__ = ["EncoderGraph", "Exported", "TaskGraph", "export", "exportable"]
 
@@ -43,80 +38,6 @@ class Exported:
     path: Path
     description: Path
     largest_difference: float
-
-
-class _Tokens(nn.Module):
-    """Microvolt to tokens, with one gather instead of a view: every exporter knows it."""
-
-    def __init__(self, ete: ETE, n_samples: int) -> None:
-        super().__init__()
-        c = self.config = ete.config
-        n = n_tokens(n_samples, token_samples=c.token_samples, token_stride=c.token_stride)
-        if n < 1:
-            raise UsageError(
-                "the window is shorter than a token",
-                found=f"{n_samples} samples",
-                expected=f"{c.token_samples} or more",
-            )
-        place = torch.arange(n)[:, None] * c.token_stride + torch.arange(c.token_samples)
-        self.place: Tensor
-        self.register_buffer("place", place)
-
-    def forward(self, signal_BS: Tensor, sigma_B: Tensor) -> Tensor:
-        c = self.config
-        x_BS = normalised(
-            signal_BS, torch.ones_like(sigma_B), sigma_B, normalise=c.normalise, fixed_uv=c.fixed_uv, clip=c.clip
-        )
-        return x_BS[:, self.place]
-
-
-class EncoderGraph(nn.Module):
-    """Windows of single electrodes to states and features.
-
-    `forward(signal_uv (B, S), sigma_uv (B,), electrode (B,))` gives the states (B, T + 1, D) and the features (B, 2 D):
-    mean over tokens and last state.
-    """
-
-    def __init__(self, ete: ETE, n_samples: int) -> None:
-        super().__init__()
-        self.ete, self.tokens = ete, _Tokens(ete, n_samples)
-
-    def forward(self, signal_uv: Tensor, sigma_uv: Tensor, electrode: Tensor) -> tuple[Tensor, Tensor]:
-        h_BPD = self.ete(self.tokens(signal_uv, sigma_uv), electrode)
-        return h_BPD, torch.cat((h_BPD[:, 1:].mean(dim=1), h_BPD[:, -1]), dim=1)
-
-
-class TaskGraph(nn.Module):
-    """Windows of many electrodes to one task's outputs.
-
-    `forward(signal_uv (B, E, S), sigma_uv (B, E), electrode (B, E), mask (B, E))` gives probabilities (B, K), or the
-    value (B, 1) of a regression in SDs of its training trials. Where the mask is false anything may stand.
-    """
-
-    def __init__(self, model: TransferModel, n_samples: int, head: int) -> None:
-        super().__init__()
-        self.model, self.tokens, self.head = model, _Tokens(model.ete, n_samples), head
-        self.n_outputs = model.heads.tasks[head].n_outputs
-        self.regression = model.heads.tasks[head].kind == "regression"
-
-    def forward(self, signal_uv: Tensor, sigma_uv: Tensor, electrode: Tensor, mask: Tensor) -> Tensor:
-        B, E = electrode.shape
-        id_R = electrode.masked_fill(~mask, 0).flatten()
-        h_RPD, cache = self.model.ete.prefill_states(
-            self.tokens(signal_uv.masked_fill(~mask.unsqueeze(-1), 0.0).flatten(0, 1), sigma_uv.flatten()), id_R
-        )
-        features_RF = torch.cat((h_RPD[:, 1:].mean(dim=1), h_RPD[:, -1]), dim=1)
-        encoded = Encoded(
-            cache=cache if self.model.special is not None else None,
-            features_RF=features_RF if "states" in self.model.readout else None,
-            electrode_R=id_R,
-            mask_NE=mask,
-        )
-        z_BED = self.model.represent(encoded).unflatten(0, (B, E))
-        pooled_BD = self.model.teg(z_BED, electrode, mask)
-        task_B = torch.full_like(electrode[:, 0], self.head)
-        logits_BK = self.model.heads(pooled_BD, task_B)[:, : self.n_outputs]
-        return logits_BK if self.regression else logits_BK.softmax(dim=1)
 
 
 def exportable(
@@ -140,19 +61,24 @@ def exportable(
         signal = 20 * torch.randn(3, n, generator=random)
         inputs: tuple[Any, ...] = (signal, torch.tensor([10.0, 20.0, 30.0]), torch.tensor([0, 1, V - 1]))
         return EncoderGraph(model.ete, n).eval(), inputs
-    if model.transfer.readout == "band_power" or model.transfer.reads_electrodes:
+    if model.transfer.readout == "band_power":
         raise UsageError(
-            "a graph whose answers need more than the encoder is not exported",
-            found=f"readout {model.transfer.readout!r} with readouts of the electrodes' own"
-            if model.transfer.reads_electrodes
-            else f"readout {model.transfer.readout!r}",
-            todo="export the encoder (task='encoder'), or transfer with --set 'views=[]'",
+            "a graph on band power reads no encoder and is not exported",
+            found="readout 'band_power'",
+            todo="export the encoder (task='encoder'), or transfer with another readout",
         )
     head = _head(model, task)
     signal = 20 * torch.randn(2, 3, n, generator=random)
     electrode = torch.tensor([[0, 1, V - 1], [V - 1, 2, 0]])
     mask = torch.tensor([[True, True, True], [True, True, False]])
-    return TaskGraph(model.transfer, n, head).eval(), (signal, torch.full((2, 3), 15.0), electrode, mask)
+    aligned = model.transfer.reads_electrodes and head in model.aligned_heads
+    module = TaskGraph(model.transfer, n, head, aligned=aligned).eval()
+    inputs = (signal, torch.full((2, 3), 15.0), electrode, mask)
+    if aligned and model.transfer.electrode_heads is not None:
+        F = model.transfer.electrode_heads.weight.shape[2]
+        mean, spread = (torch.randn(2, 3, F, generator=random) for _ in range(2))
+        inputs = (*inputs, mean, 1 + spread.square())
+    return module, inputs
 
 
 def _head(model: Model, task: str | None) -> int:
@@ -174,7 +100,7 @@ def _dynamic(inputs: tuple[Any, ...]) -> tuple[dict[int, Any], ...]:
     if len(inputs) == 3:
         return ({0: batch},) * 3
     electrodes = torch.export.Dim("electrodes", min=1, max=1 << 12)
-    return ({0: batch, 1: electrodes},) * 4
+    return ({0: batch, 1: electrodes},) * len(inputs)
 
 
 def export(
@@ -207,8 +133,10 @@ def export(
     module, inputs = exportable(opened, task=task, n_samples=n_samples)
     with torch.no_grad():
         program = torch.export.export(module, inputs, dynamic_shapes=_dynamic(inputs), strict=False)
-    names = ("signal_uv", "sigma_uv", "electrode", "mask")[: len(inputs)]
-    outputs = ("states", "features") if isinstance(module, EncoderGraph) else ("output",)
+    names = ("signal_uv", "sigma_uv", "electrode", "mask", "view_mean", "view_sd")[: len(inputs)]
+    outputs: tuple[str, ...] = ("states", "features")
+    if isinstance(module, TaskGraph):
+        outputs = ("output",) if module.readout is None else ("output", "views")
     with atomic_path(out) as part:
         if chosen == "pt2":
             # torch insists on the ending.
@@ -289,5 +217,6 @@ def _description(
     }
     if isinstance(module, TaskGraph):
         out["task"] = list(head_names(model))[module.head]
+        out["centred_by_person"] = module.aligned
         out["classes"] = [] if module.regression else list(class_names(model)[module.head])
     return out

@@ -27,8 +27,9 @@ VIEWS = ("states", "spectrum", "course", "level")
 N_SLICES = 16
 BANDS_HZ = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 45.0))
 
-_SMALLEST_POWER = 1e-6
-_SMALLEST_SD_UV = 0.01
+# Added under a logarithm, so that silence is a number.
+SMALLEST_POWER = 1e-6
+SMALLEST_SD_UV = 0.01
 
 
 def view_slices(config: ETEConfig) -> dict[str, slice]:
@@ -52,8 +53,8 @@ def views(
     """All views of every row, (R, F) float32."""
     first, stop = config.spectrum_bins
     power_RF = token_power(tokens_RTC, token_mask_RT, centred=True)[:, first:stop]
-    level_R1 = sigma_R.clamp_min(_SMALLEST_SD_UV).log().unsqueeze(1)
-    return torch.cat((mean_RD.float(), (power_RF + _SMALLEST_POWER).log(), course_RF, level_R1), dim=1)
+    level_R1 = sigma_R.clamp_min(SMALLEST_SD_UV).log().unsqueeze(1)
+    return torch.cat((mean_RD.float(), (power_RF + SMALLEST_POWER).log(), course_RF, level_R1), dim=1)
 
 
 def token_power(tokens_RTC: Tensor, token_mask_RT: Tensor | None, *, centred: bool) -> Tensor:
@@ -79,4 +80,4 @@ def band_powers(tokens_RTC: Tensor, token_mask_RT: Tensor | None, config: ETECon
         if not bool(inside.any()):  # a short token resolves no such low band: its nearest bin stands in
             inside = torch.arange(len(frequency_F), device=inside.device) == (frequency_F - low).abs().argmin()
         bands.append(power_RF[:, inside].mean(dim=1))
-    return torch.stack(bands, dim=1).clamp_min(_SMALLEST_POWER).log() / 4
+    return torch.stack(bands, dim=1).clamp_min(SMALLEST_POWER).log() / 4
