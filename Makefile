@@ -6,7 +6,7 @@ DATA   ?= aeon
 OUT    ?= demo/$(DATA)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types imports pytest docs bench clean help
+.PHONY: baselines demo test lint types imports pytest docs bench clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +49,13 @@ docs: $(VENV)/.installed-dev $(VENV)/.installed-docs
 
 bench: $(VENV)/.installed-dev
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# braindecode brings torchaudio, whose compiled part is built for one torch; without it torchaudio runs on its Python paths.
+baselines: $(VENV)/.installed-model $(VENV)/.installed-baselines
+	@$(BIN)/python -W ignore -c 'import torchaudio' 2>/dev/null || { \
+	  echo "taking away the compiled part of torchaudio, which does not load beside this torch"; \
+	  rm -f $(VENV)/lib/python3*/site-packages/torchaudio/lib/*.so; }
+	@$(BIN)/python -W ignore -c 'import braindecode.models' && echo "braindecode loads"
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache docs/_build

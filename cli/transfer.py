@@ -18,7 +18,7 @@ Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; furth
 More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Baselines = Annotated[
-    str, typer.Option(help="`quick`, `all`, `none`, or names with commas: band_power, log_spectrum, eegnet, ...")
+    str, typer.Option(help="`quick`, `all`, `braindecode`, `none`, or names: band_power, log_spectrum, eegnet, ...")
 ]
 AllowLeakage = Annotated[
     bool, typer.Option("--allow-leakage", help="Go on although test recordings were seen; printed on every table.")
@@ -121,7 +121,10 @@ def evaluate(
 def baselines(
     shards: Shards,
     more: More = None,
-    names: Annotated[str, typer.Option("--baselines", help="`quick`, `all`, or names with commas.")] = "all",
+    names: Annotated[
+        str,
+        typer.Option("--baselines", help="`quick`, `all`, `braindecode`, or names."),
+    ] = "all",
     scheme: Annotated[str, typer.Option(help="split, kfold:5, loso, few-shot:5 or within:5.")] = "split",
     seeds: Annotated[int, typer.Option(help="Seeds of the networks.")] = 1,
     tasks: Annotated[str, typer.Option(help="Only these tasks, with commas.")] = "",

@@ -26,6 +26,9 @@ from .task_data import TaskData
 
 __all__ = ["BASELINES", "QUICK", "chosen", "run_baseline"]
 
+#: From braindecode, in an extra; `all` leaves them out, `braindecode` names them together.
+FOREIGN = ("eegconformer", "labram", "biot", "cbramod", "eegpt_wang")
+
 _C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _BANDS_HZ = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 45.0))
 
@@ -42,17 +45,25 @@ def run_baseline(name: str, train: TaskData, validation: TaskData, test: TaskDat
 
 
 def chosen(names: str) -> tuple[str, ...]:
-    """`quick`, `all`, `none`, or names with commas; UsageError for one that there is not or can't run here."""
+    """`quick`, `all`, `braindecode`, `none`, or names with commas.
+
+    Raises UsageError for one that there is not or that can't run here.
+    """
     if names in ("quick", "all", "none"):
         have_riemann = importlib.util.find_spec("pyriemann") is not None
-        group = {"quick": QUICK, "all": tuple(BASELINES), "none": ()}[names]
+        group = {"quick": QUICK, "all": tuple(n for n in BASELINES if n not in FOREIGN), "none": ()}[names]
         return tuple(n for n in group if n != "tangent_space" or have_riemann)
     found = tuple(n.strip() for n in names.split(",") if n.strip())
+    found = tuple(m for n in found for m in (FOREIGN if n == "braindecode" else (n,)))
     for name in found:
         if name not in BASELINES:
             raise UsageError(
                 f"there is no baseline {name!r}", expected=", ".join(BASELINES), todo=nearest(name, BASELINES) or None
             )
+    if any(name in FOREIGN for name in found):
+        from .braindecode_networks import load_models
+
+        load_models()
     if "tangent_space" in found and importlib.util.find_spec("pyriemann") is None:
         raise UsageError("tangent_space needs pyriemann", todo="python -m pip install 'eegpt[baselines]'")
     return found
@@ -229,9 +240,13 @@ def _tangent_space(train: TaskData, validation: TaskData, test: TaskData, seed: 
 
 def _network(name: str) -> Baseline:
     def run(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
-        from .networks import train_network
+        from .networks import OWN, train_network
 
-        return train_network(name, train, validation, test, seed)
+        if name in OWN:
+            return train_network(OWN[name], train, validation, test, seed)
+        from .braindecode_networks import braindecode_network
+
+        return train_network(braindecode_network(name), train, validation, test, seed)
 
     return run
 
@@ -245,6 +260,7 @@ BASELINES: dict[str, Baseline] = {
     "tangent_space": _tangent_space,
     "eegnet": _network("eegnet"),
     "shallow": _network("shallow"),
+    **{name: _network(name) for name in FOREIGN},
 }
 QUICK: Sequence[str] = (
     "majority",
@@ -254,4 +270,4 @@ QUICK: Sequence[str] = (
     "slow_potentials",
     "tangent_space",
 )
-SEEDED = frozenset({"eegnet", "shallow"})
+SEEDED = frozenset({"eegnet", "shallow", *FOREIGN})

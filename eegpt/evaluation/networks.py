@@ -1,9 +1,10 @@
-"""EEGNet and ShallowConvNet, trained from scratch on one task: written here after their papers.
+"""Networks trained from scratch on one task; EEGNet and ShallowConvNet are written here after their papers.
 
 What enters: one task's trials. What leaves: class probabilities of the test trials. Signals are divided by their
 recording's robust SD, as for our model. EEGNet (Lawhern et al. 2018, table 2) is made for 128 Hz, so pairs of
 samples are averaged first; ShallowConvNet (Schirrmeister et al. 2017) runs at 256 Hz with its own lengths for
-250 Hz. Training stops where the validation loss was lowest.
+250 Hz. Training stops where the validation loss was lowest. Larger networks come from braindecode
+(`braindecode_networks.py`) and go through the same training.
 
 Shapes: N trials, E electrodes, S samples.
 """
@@ -11,6 +12,8 @@ Shapes: N trials, E electrodes, S samples.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,9 +22,30 @@ from torch.nn import functional as F
 
 from .task_data import TaskData
 
-__all__ = ["EEGNet", "ShallowConvNet", "train_network"]
+__all__ = ["OWN", "EEGNet", "Network", "ShallowConvNet", "in_sigma", "train_network"]
 
-_BATCH, _LR, _STEPS, _PATIENCE = 16, 1e-3, 1000, 300  # patience in steps
+_BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """How a network is made and trained.
+
+    Attributes
+    ----------
+    make : callable
+        (electrodes' names, samples, classes) to the module.
+    prepare : callable
+        Trials to its input, (N, E, S') float32 at its own rate and in its own unit.
+    lr, steps, patience
+        AdamW's rate; steps at most, and steps without a better validation loss.
+    """
+
+    make: Callable[[tuple[str, ...], int, int], nn.Module]
+    prepare: Callable[[TaskData], Tensor]
+    lr: float = 1e-3
+    steps: int = 1000
+    patience: int = 300
 
 
 class EEGNet(nn.Module):
@@ -76,27 +100,35 @@ class ShallowConvNet(nn.Module):
         return self.head(self.dropout(self.pool(x).clamp_min(1e-6).log().flatten(1)))
 
 
-def _input(name: str, data: TaskData) -> Tensor:
-    x = torch.from_numpy(data.signal_uv / data.sigma_uv[:, :, None]).clamp_(-15, 15)
-    if name == "eegnet" and len(x):
-        x = F.avg_pool1d(x, 2)
-    return x
+def in_sigma(data: TaskData) -> Tensor:
+    """Trials (N, E, S) in units of their recording's robust SD, cut at 15 of them."""
+    return torch.from_numpy(data.signal_uv / data.sigma_uv[:, :, None]).clamp_(-15, 15)
 
 
-def train_network(name: str, train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
+def _halved(data: TaskData) -> Tensor:
+    x = in_sigma(data)
+    return F.avg_pool1d(x, 2) if len(x) else x
+
+
+OWN = {
+    "eegnet": Network(make=lambda names, n, k: EEGNet(len(names), n, k), prepare=_halved),
+    "shallow": Network(make=lambda names, n, k: ShallowConvNet(len(names), n, k), prepare=in_sigma),
+}
+
+
+def train_network(network: Network, train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
     """Probabilities (N, K) of the test trials."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
-    x, v, t = (_input(name, d) for d in (train, validation, test))
-    make = EEGNet if name == "eegnet" else ShallowConvNet
-    model = make(x.shape[1], x.shape[2], train.n_classes)
+    x, v, t = (network.prepare(d) for d in (train, validation, test))
+    model = network.make(train.electrodes, x.shape[2], train.n_classes)
     label = torch.from_numpy(train.target.astype(np.int64))
     count = torch.bincount(label, minlength=train.n_classes).float()
     weight = torch.where(count > 0, len(label) / ((count > 0).sum() * count.clamp_min(1)), torch.ones(()))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=_LR, weight_decay=1e-2)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=network.lr, weight_decay=1e-2)
     best, best_state, best_step, step = float("inf"), copy.deepcopy(model.state_dict()), 0, 0
     batch = max(2, min(_BATCH, len(x)))
-    while step < _STEPS and step - best_step < _PATIENCE:
+    while step < network.steps and step - best_step < network.patience:
         model.train()
         order = random.permutation(len(x))
         for start in range(0, len(x) - 1, batch):
@@ -108,6 +140,8 @@ def train_network(name: str, train: TaskData, validation: TaskData, test: TaskDa
             loss.backward()
             optimiser.step()
             step += 1
+            if step % network.patience == 0:
+                break  # long epochs are judged in between, or patience would never be asked
         score = _loss(model, v, validation, weight) if len(v) else 0.0
         if score < best or not len(v):
             best, best_state, best_step = score, copy.deepcopy(model.state_dict()), step

@@ -24,6 +24,11 @@ SHORT = {
     "teg_band_power": "TEG on band power",
     "eegnet": "EEGNet",
     "shallow": "ShallowConvNet",
+    "eegconformer": "EEGConformer",
+    "labram": "LaBraM",
+    "biot": "BIOT",
+    "cbramod": "CBraMod",
+    "eegpt_wang": "EEGPT (Wang et al.)",
 }
 
 
