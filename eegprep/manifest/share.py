@@ -100,7 +100,7 @@ class _Remote:
         return UsageError(
             "no such data set repository or bucket to push to",
             where=self.address,
-            todo="make it first (`hf repo create OWNER/NAME --repo-type dataset`), and log in if it is private",
+            todo="make it first (a data set repository on the hub, a bucket of S3), and log in if it is private",
         )
 
     def get(self, name: str, target: Path) -> None:
