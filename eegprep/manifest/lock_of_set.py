@@ -1,8 +1,8 @@
 """A shard set's own lock, index and hashes, seen as the stages of a lock: to tell where two sets differ first.
 
 A set's `lock.yaml` says how it was cut; what it was made from stands in its index. Together they answer which stage's
-bytes differ first: the raw files (`ingest`, inputs), what was decoded from them before any step (`ingest`, outputs), or
-the set's files.
+bytes differ first: the steps (`ingest`, parameters), the raw files (`ingest`, inputs), what was decoded from
+them before any step (`ingest`, outputs), or the set's files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ def _of_shard_set(path: Path) -> Lock:
     if not isinstance(written, dict):
         raise InputError("not the lock of a shard set", where=path / LOCK_NAME)
     try:
-        table = pq.ParquetFile(path / "recordings.parquet").read(columns=["id", "source_sha256", "signal_sha256"])
+        table = pq.ParquetFile(path / "recordings.parquet").read(
+            columns=["id", "dataset", "steps", "source_sha256", "signal_sha256"]
+        )
         rows = table.to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError("the index of the shard set can't be read", where=path, found=error) from error
@@ -49,9 +51,13 @@ def _of_shard_set(path: Path) -> Lock:
         m.name: hashlib.sha256(dump_manifest(m).encode()).hexdigest() for m in load_manifests(path / "manifest.yaml")
     }
     parameters = {k: str(written[k]) for k in ("format_version", "block_samples", "max_shard_bytes") if k in written}
+    steps: dict[str, set[str]] = {}
+    for row in rows:
+        steps.setdefault(row["dataset"], set()).add(row["steps"] or "")
     ingest = Stage(
         stage="ingest",
         manifests=manifests,
+        parameters={f"steps of {name}": _told(sorted(texts)) for name, texts in steps.items()},
         inputs={row["id"]: row["source_sha256"] or _NO_HASH for row in rows},
         outputs={row["id"]: row["signal_sha256"] or _NO_HASH for row in rows},
         counts={"recordings": len(rows)},
@@ -63,3 +69,9 @@ def _of_shard_set(path: Path) -> Lock:
         counts={k: int(v) for k, v in counts.items() if str(v).isdigit()},
     )
     return Lock(lock=1, versions={"eegprep": str(written.get("eegprep", "unknown"))}, stages=[ingest, shard])
+
+
+def _told(texts: list[str]) -> str:
+    """The steps of a data set's recordings; by their hash where they are too long for a lock."""
+    text = " | ".join(texts)
+    return text if len(text) <= 4000 else hashlib.sha256(text.encode()).hexdigest()

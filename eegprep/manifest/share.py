@@ -84,11 +84,24 @@ class _Remote:
 
     def write(self, name: str, data: bytes) -> None:
         self._make_folder(name)
-        self.fs.pipe_file(self.path(name), data)
+        try:
+            self.fs.pipe_file(self.path(name), data)
+        except FileNotFoundError as error:
+            raise self._absent() from error
 
     def put(self, source: Path, name: str) -> None:
         self._make_folder(name)
-        self.fs.put_file(str(source), self.path(name))
+        try:
+            self.fs.put_file(str(source), self.path(name))
+        except FileNotFoundError as error:
+            raise self._absent() from error
+
+    def _absent(self) -> UsageError:
+        return UsageError(
+            "no such data set repository or bucket to push to",
+            where=self.address,
+            todo="make it first (a data set repository on the hub, a bucket of S3), and log in if it is private",
+        )
 
     def get(self, name: str, target: Path) -> None:
         with self.fs.open(self.path(name), "rb") as remote, target.open("wb") as out:

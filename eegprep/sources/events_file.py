@@ -23,9 +23,9 @@ def events_files(pattern: str, paths: Iterable[str]) -> dict[frozenset[tuple[str
     compiled = compile_pattern(pattern)
     found: dict[frozenset[tuple[str, str]], str] = {}
     for path in paths:
-        fit = compiled.fullmatch(path)
+        fit = compiled.entities(path)
         if fit is not None:
-            found[frozenset((k, v) for k, v in fit.groupdict().items() if v is not None)] = path
+            found[frozenset(fit.items())] = path
     return found
 
 

@@ -156,7 +156,7 @@ def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener:
         for line in lines:
             sha256, _, path = line.strip().partition(" ")
             path = path.strip().removeprefix("*").removeprefix("./")
-            if path in beside or any(p.fullmatch(path) for p in patterns):
+            if path in beside or match(patterns, path) is not None:
                 # Checked as a manifest's own paths are: a list from elsewhere may not lead out of the folder either.
                 try:
                     found.append(RemoteFile(path=path, sha256=sha256.lower()))

@@ -5,36 +5,133 @@
 What enters: patterns and relative paths with `/`. What leaves: the entities that a path names, or None.
 `{name}` stands for one or more characters other than `/`, as few as fit, `{name:2}` for exactly two; a name that
 stands twice must be the same text both times. Everything else stands for itself.
+
+A manifest is data from strangers, and a regular expression with many wildcards takes exponential time on a name that
+almost fits. Here no state (place in the pattern, place in the path) is entered twice, so the work is at most the
+product of the two lengths; only names that stand twice can cost more, and there a bound on the steps holds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from eegprep.errors import UsageError
 
-__all__ = ["FOLDER_FORMATS", "compile_pattern", "match", "walk"]
+__all__ = ["FOLDER_FORMATS", "MAX_STEPS", "MAX_WILDCARDS", "PathPattern", "compile_pattern", "match", "walk"]
 
 #: Folders that are one recording.
 FOLDER_FORMATS = frozenset({".mff", ".mefd"})
+#: More than any data set's naming needs.
+MAX_WILDCARDS = 16
+#: States that one path may cost: 33 parts on the longest path that systems allow (4096 bytes) stay below.
+MAX_STEPS = 300_000
 
 _ENTITIES = ("subject", "session", "run", "channel")
 _PART = re.compile(r"\{[^{}]*\}|\*\*/|\*|\?|[^{*?]+|\{")
 
 
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The regular expression of a pattern. Raises UsageError on an unknown `{name}`."""
-    out: list[str] = []
-    seen: set[str] = set()
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A piece of a pattern; `text` is a literal's text or an entity's name, `width` that of `{name:2}`, else 0."""
+
+    kind: str
+    text: str = ""
+    width: int = 0
+
+
+# Place in the pattern, place in the path, where an open `*`, `**/` or `{name}` began (-1 outside), and the texts of
+# the names so far.
+_State = tuple[int, int, int, tuple[tuple[str, str], ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathPattern:
+    """A compiled pattern. `repeated` are the names that stand in it more than once."""
+
+    pattern: str
+    parts: tuple[_Part, ...]
+    repeated: frozenset[str]
+
+    def entities(self, path: str) -> dict[str, str] | None:
+        """What the pattern names in a path, or None where it does not fit the whole of it.
+
+        Raises
+        ------
+        UsageError
+            The pattern costs more than `MAX_STEPS` on this path.
+        """
+        if not self.parts:
+            return None if path else {}
+        # Most files of a folder fall out here.
+        last = self.parts[-1]
+        if last.kind == "literal" and not path.endswith(last.text):
+            return None
+        stack: list[_State] = [(0, 0, -1, ())]
+        seen: set[tuple[int, int, int, tuple[str, ...]]] = set()
+        while stack:
+            at, place, begin, named = stack.pop()
+            if at == len(self.parts):
+                if place == len(path):
+                    return dict(named)
+                continue
+            # Where the texts so far can't matter again they don't tell states apart: that keeps their number linear.
+            held = tuple(text for name, text in named if name in self.repeated) if self.repeated else ()
+            matters = self.parts[at].text in self.repeated
+            key = (at, place, begin if matters else min(begin, 0), held)
+            if key in seen:
+                continue
+            seen.add(key)
+            if len(seen) > MAX_STEPS:
+                raise UsageError(
+                    f"file pattern {self.pattern!r} takes too long",
+                    where=path[:200],
+                    expected=f"at most {MAX_STEPS} steps",
+                    todo="use fewer names twice, or fewer wildcards, in `source: files:` of the manifest",
+                )
+            # The last one is tried first: the order of preference is a regular expression's.
+            stack.extend(self._next(path, at, place, begin, named))
+        return None
+
+    def _next(self, path: str, at: int, place: int, begin: int, named: tuple[tuple[str, str], ...]) -> Sequence[_State]:
+        """The states after one, the preferred one last."""
+        part, char = self.parts[at], path[place : place + 1]
+        inside = char not in ("", "/")
+        if part.kind == "literal":
+            return [(at + 1, place + len(part.text), -1, named)] if path.startswith(part.text, place) else []
+        if part.kind == "one":
+            return [(at + 1, place + 1, -1, named)] if inside else []
+        if part.kind == "star":
+            return [(at + 1, place, -1, named), *([(at, place + 1, -1, named)] if inside else [])]
+        if part.kind == "folders":
+            after = path.find("/", place)
+            return [(at + 1, place, -1, named), *([(at, after + 1, -1, named)] if after > place else [])]
+        before = dict(named).get(part.text)
+        if before is not None:
+            return [(at + 1, place + len(before), -1, named)] if path.startswith(before, place) else []
+        if part.width:
+            text = path[place : place + part.width]
+            fits = len(text) == part.width and "/" not in text
+            return [(at + 1, place + part.width, -1, (*named, (part.text, text)))] if fits else []
+        out: list[_State] = [(at, place + 1, place if begin < 0 else begin, named)] if inside else []
+        if begin >= 0:
+            out.append((at + 1, place, -1, (*named, (part.text, path[begin:place]))))
+        return out
+
+
+def compile_pattern(pattern: str) -> PathPattern:
+    """A pattern, ready to use. Raises UsageError on an unknown `{name}` or too many wildcards."""
+    parts: list[_Part] = []
     for part in _PART.findall(pattern):
         if part == "**/":
-            out.append(r"(?:[^/]+/)*")
+            parts.append(_Part(kind="folders"))
         elif part == "*":
-            out.append(r"[^/]*")
+            parts.append(_Part(kind="star"))
         elif part == "?":
-            out.append(r"[^/]")
+            parts.append(_Part(kind="one"))
         elif part.startswith("{"):
             name, _, width = part[1:-1].partition(":")
             if name not in _ENTITIES or not re.fullmatch(r"|[1-9][0-9]?", width):
@@ -43,19 +140,27 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
                     expected="{subject}, {session}, {run} or {channel}, or with a width as in {subject:2}",
                     todo="correct `source: files:` in the manifest",
                 )
-            times = "{" + width + "}" if width else "+?"
-            out.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]{times})")
-            seen.add(name)
+            parts.append(_Part(kind="entity", text=name, width=int(width or 0)))
         else:
-            out.append(re.escape(part))
-    return re.compile("".join(out))
+            parts.append(_Part(kind="literal", text=part))
+    wild = sum(part.kind in ("folders", "star", "entity") for part in parts)
+    if wild > MAX_WILDCARDS:
+        raise UsageError(
+            f"file pattern {pattern[:200]!r} has {wild} wildcards",
+            expected=f"at most {MAX_WILDCARDS} of `*`, `**/` and {{name}}",
+            todo="shorten `source: files:` in the manifest, or write several patterns",
+        )
+    times = Counter(part.text for part in parts if part.kind == "entity")
+    return PathPattern(
+        pattern=pattern, parts=tuple(parts), repeated=frozenset(name for name, n in times.items() if n > 1)
+    )
 
 
-def match(patterns: list[re.Pattern[str]], path: str) -> dict[str, str] | None:
+def match(patterns: Sequence[PathPattern], path: str) -> dict[str, str] | None:
     """The entities of the first pattern that fits the whole path, or None where none fits."""
     for pattern in patterns:
-        if (found := pattern.fullmatch(path)) is not None:
-            return {name: text for name, text in found.groupdict().items() if text is not None}
+        if (found := pattern.entities(path)) is not None:
+            return found
     return None
 
 

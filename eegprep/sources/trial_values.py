@@ -44,8 +44,8 @@ class ValuesOfTrials:
         self._read: dict[str, list[dict[str, str]]] = {}
         if self._table is not None:
             pattern = compile_pattern(self._table.file)
-            fits = [(p, pattern.fullmatch(p)) for p in paths]
-            self._paths = [(p, frozenset(fit.groupdict().items())) for p, fit in fits if fit is not None]
+            fits = [(p, pattern.entities(p)) for p in paths]
+            self._paths = [(p, frozenset(fit.items())) for p, fit in fits if fit is not None]
             if not self._paths:
                 raise UsageError(
                     f"the table of trials of {manifest.name} is not there",

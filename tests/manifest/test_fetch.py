@@ -20,7 +20,7 @@ import pytest
 
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.manifest import find_manifest, parse_manifest
-from eegprep.sources.download import download, open_https
+from eegprep.sources.download import _HttpsOnly, download, open_https
 from eegprep.sources.fetch import fetch
 from eegprep.sources.unpack import unpack
 from eegprep.sources.wheel import fetch_wheel
@@ -112,6 +112,15 @@ def test_only_https_is_spoken():
     for url in ("http://lab.org/x", "file:///etc/passwd", "ftp://lab.org/x"):
         with pytest.raises(OSError, match="only https"):
             open_https(url, 0)
+
+
+@pytest.mark.parametrize("elsewhere", ["http://lab.org/x", "file:///etc/passwd", "ftp://lab.org/x"])
+def test_no_server_sends_us_on_to_anything_but_https(elsewhere):
+    request = urllib.request.Request("https://lab.org/x")
+    with pytest.raises(OSError, match="is not https"):
+        _HttpsOnly().redirect_request(request, None, 302, "Found", {}, elsewhere)
+    followed = _HttpsOnly().redirect_request(request, None, 302, "Found", {}, "https://mirror.org/x")
+    assert followed.full_url == "https://mirror.org/x"
 
 
 def test_offline_it_fails_in_seconds_with_the_address_to_fetch_by_hand(tmp_path):

@@ -109,7 +109,18 @@ def test_all_mistakes_are_told_at_once():
     assert text.startswith("the manifest has 3 mistakes")
 
 
-HOSTILE_PATHS = ["/etc/passwd", "../../x", "a/../../x", "~/x", "C:\\x", "a\\..\\x", "", "file:///etc/passwd"]
+HOSTILE_PATHS = [
+    "/etc/passwd",
+    "../../x",
+    "a/../../x",
+    "~/x",
+    "C:\\x",
+    "a\\..\\x",
+    "\\\\server\\share\\x",
+    "//server/share/x",
+    "",
+    "file:///etc/passwd",
+]
 
 
 @pytest.mark.parametrize("path", HOSTILE_PATHS[:-1])

@@ -49,6 +49,7 @@ def test_every_value_knows_its_line():
         ("a: [1, 2\n", 2, "not valid YAML"),
         ("? [a, b]\n: 1\n", 1, "a key has to be one word"),
         ("a: \x07\n", None, "not valid YAML"),
+        ("a: x\x00y\n", None, "not valid YAML"),
     ],
 )
 def test_what_is_outside_the_subset_is_refused_with_its_line(text, line, message):
