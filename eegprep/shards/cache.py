@@ -83,7 +83,8 @@ class Cache:
                         out.truncate(n_bytes)
                 self._write(part, sha256, n_bytes, fetch, name)
                 self._touch(part)
-                part.replace(target)
+                with self.locked("all"):  # a file that gets its name while another lists the folder may be in no listing
+                    part.replace(target)
             finally:
                 part.unlink(missing_ok=True)
         return target
