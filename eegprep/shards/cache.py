@@ -83,7 +83,7 @@ class Cache:
                         out.truncate(n_bytes)
                 self._write(part, sha256, n_bytes, fetch, name)
                 self._touch(part)
-                with self.locked("all"):  # a file that gets its name while another lists the folder may be in no listing
+                with self.locked("all"):  # a listing made meanwhile could miss it
                     part.replace(target)
             finally:
                 part.unlink(missing_ok=True)
