@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from eegprep.manifest.schema import Manifest
 from eegprep.store import Store, key_of_id
 
 __all__ = ["StoreInUse", "alone", "check_store", "check_strangers", "tidy", "whole_or_nothing"]
+
+_ORPHANS_S = 2.0
 
 
 class StoreInUse(UsageError):
@@ -67,19 +70,32 @@ def whole_or_nothing(out: Path, *, existed: bool) -> Iterator[None]:
         raise
 
 
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def alone(out: Path) -> Iterator[None]:
-    """Hold the store for this process; the system lets go when it ends, however it ends."""
+    """Hold the store for this process and its workers; the system lets go when the last of them ends, however it ends.
+
+    Workers of a run that was killed end some tenths of a second later: so long a new run waits before it refuses.
+    """
     descriptor = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    os.set_inheritable(descriptor, True)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            raise StoreInUse(
-                "another ingest is writing into this store", where=out, todo="wait for it, or choose another --out"
-            ) from None
+        deadline = time.monotonic() + _ORPHANS_S
+        while not _locked(descriptor):
+            if time.monotonic() > deadline:
+                raise StoreInUse(
+                    "another ingest is writing into this store", where=out, todo="wait for it, or choose another --out"
+                )
+            time.sleep(0.05)
         yield
     finally:
         os.close(descriptor)

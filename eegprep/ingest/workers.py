@@ -92,6 +92,7 @@ def _start(setting: Setting) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        close_fds=False,  # the store's lock (`guard.alone`) is theirs too
     )
     _ask(process, {"setting": dataclasses.asdict(setting), "parent": os.getpid()})
     return process

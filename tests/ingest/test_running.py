@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ import pytest
 from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.errors import InputError, UsageError
 from eegprep.ingest import ingest
+from eegprep.ingest.guard import alone
 from eegprep.ingest.workers import run_in_processes
 from eegprep.manifest.schema import Manifest
 from eegprep.store import Store, StoredRecordingWriter
@@ -88,6 +90,23 @@ def test_a_kill_at_any_instant_loses_nothing(
             assert time.monotonic() < deadline
     assert summary.done_before >= len(finished)
     assert tree_bytes(out) == tree_bytes(tmp_path / "whole")
+
+
+def test_workers_hold_the_stores_lock_until_the_last_of_them_is_gone(tmp_path: Path) -> None:
+    """Else an orphan of a killed run could begin a file in a store that the next run has tidied."""
+    lock = tmp_path / ".lock"
+    with alone(tmp_path):
+        orphan = subprocess.Popen(["sleep", "0.6"], close_fds=False)
+    began = time.monotonic()
+    with alone(tmp_path):
+        assert orphan.poll() is not None
+    assert time.monotonic() - began < 2
+    with lock.open("rb") as other:  # and nothing but the workers takes it along
+        with alone(tmp_path):
+            stranger = subprocess.Popen(["sleep", "5"])
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    stranger.kill()
+    stranger.wait()
 
 
 def test_a_kill_before_any_step_that_touches_the_disk_loses_nothing(
