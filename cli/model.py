@@ -16,7 +16,7 @@ app = frame.new_app(
         "eegpt evaluate model --shards shards   # scores, baselines beside them",
     ],
 )
-GROUPS = ("train", "transfer", "embed", "stream", "export", "hub", "sizes", "demo", "doctor")
+GROUPS = ("train", "transfer", "claims", "embed", "stream", "export", "hub", "sizes", "demo", "doctor")
 
 
 def build() -> typer.Typer:

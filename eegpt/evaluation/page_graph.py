@@ -27,7 +27,7 @@ from eegpt.training.transfer_checkpoint import finished_fits, load_fit, read_run
 from eegpt.training.transfer_model import TransferModel
 from eegpt.training.transfer_setup import device, make_setup, open_trials
 
-__all__ = ["attention_received", "graph_sections"]
+__all__ = ["attention_received", "graph_sections", "trial_map"]
 
 MAX_TRIALS = 200
 
@@ -56,7 +56,7 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
         # One electrode has nothing but itself to attend to.
         drawings = [_head(task.key, {names[e]: v for e, v in received.items()})] if len(received) > 1 else []
         if task.kind == "classification" and len(order) > 2:
-            drawings.append(_map(task, pooled_ND, index.label[order]))
+            drawings.append(trial_map(task, pooled_ND, index.label[order]))
         if drawings:
             pairs.append(Row(parts=drawings))
     if not pairs:
@@ -135,7 +135,8 @@ def _head(key: str, received: dict[str, float]) -> Drawing:
     )
 
 
-def _map(task: Any, pooled_ND: np.ndarray, label_N: np.ndarray) -> Drawing:
+def trial_map(task: Any, pooled_ND: np.ndarray, label_N: np.ndarray) -> Drawing:
+    """Vectors of test trials (N, D) along their two directions of greatest variance, a colour for each label (N,)."""
     centred = pooled_ND - pooled_ND.mean(axis=0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
     # The sign of a direction is arbitrary; the largest entry is made positive, so that equal runs look equal.

@@ -24,7 +24,7 @@ from eegpt.model.config import with_settings
 from eegpt.training.config import PretrainConfig
 from eegpt.training.pretrain import pretrain
 
-__all__ = ["ABLATIONS", "ablation", "scaling", "run_study", "fit_power_law"]
+__all__ = ["ABLATIONS", "ablation", "scaling", "sized", "run_study", "fit_power_law"]
 
 # Settings of one question each; the first is what `PretrainConfig` does by itself.
 ABLATIONS: dict[str, tuple[str, ...]] = {
@@ -80,7 +80,7 @@ def scaling(
             if not 0 < fraction <= 1:
                 raise UsageError("a fraction of the data is above 0 and at most 1", found=fraction)
             windows = 0 if fraction == 1 else max(1, round(fraction * total))
-            shaped = _sized(common, size)
+            shaped = sized(common, size)
             variants[f"{size}-{fraction:g}"] = dataclasses.replace(shaped, max_windows=windows)
     rows = run_study(variants, shards=shards, out=out)
     whole = [r for r in rows if r["windows"] == max(x["windows"] for x in rows)]
@@ -94,7 +94,8 @@ def scaling(
     return result
 
 
-def _sized(common: PretrainConfig, size: str) -> PretrainConfig:
+def sized(common: PretrainConfig, size: str) -> PretrainConfig:
+    """The settings with a size's name, or with `LAYERSxWIDTHxHEADS`."""
     if "x" not in size:
         return dataclasses.replace(common, size=size)
     parts = size.split("x")

@@ -1,0 +1,76 @@
+"""`eegpt claims`: what the paper says of its model, asked again on the shard sets at hand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("claims")(claims)
+
+
+def claims(
+    shards: Annotated[list[Path], typer.Option("--shards", help="A shard set; further ones may follow it.")],
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the encoders, runs and the page.")] = Path("claims"),
+    names: Annotated[
+        str,
+        typer.Option(
+            "--claims",
+            help="joint, tuning, scratch, untrained, objective, sizes, fractions, labels, unseen; all where empty.",
+        ),
+    ] = "",
+    scheme: Annotated[str, typer.Option(help="split, kfold:5, loso, few-shot:5 or within:5.")] = "kfold:5",
+    seeds: Annotated[int, typer.Option(help="Seeds of the graphs.")] = 1,
+    sizes: Annotated[str, typer.Option(help="Sizes, or LAYERSxWIDTHxHEADS, with commas.")] = "base,large",
+    fractions: Annotated[str, typer.Option(help="Shares besides all, with commas.")] = "0.25,0.5",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting of pre-training.")
+    ] = None,
+    transfer_set: Annotated[
+        list[str] | None, typer.Option("--transfer-set", metavar="KEY=VALUE", help="One setting of transfer.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Repeat the paper's comparisons: train what they need, score every arm, print and draw; goes on where stopped.
+
+    Example: `eegpt claims --shards shards --out claims --claims objective,unseen --set steps=400`
+    """
+    from eegprep.errors import UsageError
+    from eegpt.evaluation.claims import ClaimsConfig, run_claims
+    from eegpt.evaluation.claims_page import claims_markdown, claims_table, write_claims_page
+    from eegpt.model.config import with_settings
+    from eegpt.training.config import PretrainConfig
+    from eegpt.training.transfer_config import TransferConfig
+
+    if seeds < 1:
+        raise UsageError("--seeds is a number of fits, 1 or more", found=seeds)
+    try:
+        shares = tuple(float(f) for f in fractions.split(",") if f)
+    except ValueError:
+        raise UsageError(f"--fractions {fractions!r} are no numbers", expected="e.g. 0.25,0.5") from None
+    transfer = TransferConfig(scheme=scheme, seeds=tuple(range(seeds)))
+    config = ClaimsConfig(
+        claims=tuple(n.strip() for n in names.split(",") if n.strip()),
+        sizes=tuple(s.strip() for s in sizes.split(",") if s.strip()),
+        fractions=shares,
+        pretrain=with_settings(PretrainConfig(), set_ or []),
+        transfer=with_settings(transfer, transfer_set or []),
+    )
+    paths = [*shards, *(more or [])]
+    result = run_claims(config, shards=paths, out=out, tell=lambda text: print(text, file=sys.stderr))
+    page = write_claims_page(result, shards=paths, out=out)
+    if as_json:
+        print(json.dumps(result))
+        return
+    print(claims_markdown(result) if markdown else claims_table(result))
+    print(f"the page: {page}", file=sys.stderr)
