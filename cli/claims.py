@@ -32,6 +32,10 @@ def claims(
     seeds: Annotated[int, typer.Option(help="Seeds of the graphs.")] = 1,
     sizes: Annotated[str, typer.Option(help="Sizes, or LAYERSxWIDTHxHEADS, with commas.")] = "base,large",
     fractions: Annotated[str, typer.Option(help="Shares besides all, with commas.")] = "0.25,0.5",
+    vary: Annotated[
+        list[str] | None,
+        typer.Option("--vary", metavar="KEY=VALUE", help="A setting of pre-training to hold against its common value."),
+    ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting of pre-training.")
     ] = None,
@@ -63,6 +67,7 @@ def claims(
         claims=tuple(n.strip() for n in names.split(",") if n.strip()),
         sizes=tuple(s.strip() for s in sizes.split(",") if s.strip()),
         fractions=shares,
+        vary=tuple(vary or ()),
         pretrain=with_settings(PretrainConfig(), set_ or []),
         transfer=with_settings(transfer, transfer_set or []),
     )

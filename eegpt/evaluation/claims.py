@@ -24,6 +24,7 @@ from eegprep.errors import UsageError, nearest
 from eegprep.files import write_json
 from eegprep.shards import ShardSet
 from eegpt.data import TrialIndex
+from eegpt.model.config import with_settings
 from eegpt.training.config import PretrainConfig
 from eegpt.training.pretrain import pretrain
 from eegpt.training.study import sized
@@ -68,6 +69,8 @@ class ClaimsConfig:
         Sizes of the claim `sizes`, names or `LAYERSxWIDTHxHEADS`; the first is what the others are held against.
     fractions : tuple of float
         Shares of the training windows (`fractions`) and of the labelled trials (`labels`), besides all.
+    vary : tuple of str
+        Further questions, `KEY=VALUE` each: a setting of pre-training against its value in `pretrain`, read as states.
     pretrain : PretrainConfig
         Settings that all encoders share.
     transfer : TransferConfig
@@ -77,6 +80,7 @@ class ClaimsConfig:
     claims: tuple[str, ...] = ()
     sizes: tuple[str, ...] = ("base", "large")
     fractions: tuple[float, ...] = (0.25, 0.5)
+    vary: tuple[str, ...] = ()
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
 
@@ -89,13 +93,16 @@ class ClaimsConfig:
         for share in self.fractions:
             if not 0 < share < 1:
                 raise UsageError("a fraction is above 0 and below 1", found=share)
-        if len(self.sizes) < 2 and (not self.claims or "sizes" in self.claims):
+        if len(self.sizes) < 2 and "sizes" in self.chosen:
             raise UsageError("comparing sizes takes two or more", found=", ".join(self.sizes))
+
+        for setting in self.vary:
+            with_settings(self.pretrain, [setting], where="--vary")
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The claims asked for, in the order of `CLAIMS`."""
-        return tuple(name for name in CLAIMS if not self.claims or name in self.claims)
+        """The claims asked for, in the order of `CLAIMS`; all where nothing is asked for."""
+        return tuple(n for n in CLAIMS if n in self.claims or not (self.claims or self.vary))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +161,13 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
             *(by_states(f"without {d}", f"without-{d}", datasets=(d,)) for d in datasets),
         ),
     }
-    return [Claim(name=n, question=CLAIMS[n], arms=arms[n]) for n in config.chosen]
+    claims = [Claim(name=n, question=CLAIMS[n], arms=arms[n]) for n in config.chosen]
+    for key in dict.fromkeys(setting.partition("=")[0].strip() for setting in config.vary):
+        own = [v for v in config.vary if v.partition("=")[0].strip() == key]
+        common = dataclasses.replace(read, name=f"{getattr(config.pretrain, key)}")
+        others = tuple(by_states(v.partition("=")[2], f"set-{v}") for v in own)
+        claims.append(Claim(name=key, question=f"Does `{key}` matter to the states?", arms=(common, *others)))
+    return claims
 
 
 def encoder_settings(name: str, common: PretrainConfig, *, datasets: Sequence[str], n_windows: int) -> PretrainConfig:
@@ -167,6 +180,8 @@ def encoder_settings(name: str, common: PretrainConfig, *, datasets: Sequence[st
             return sized(common, value)
         case "fraction":
             return dataclasses.replace(common, max_windows=max(1, round(float(value) * n_windows)))
+        case "set":
+            return with_settings(common, [value])
         case "untrained":
             return dataclasses.replace(common, steps=1, warmup_steps=0, lr=_NO_RATE)
         case "without":

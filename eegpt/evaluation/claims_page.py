@@ -45,7 +45,7 @@ def _lines(claim: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         error = arm["encoder_error"]
         whole = len(arm["tasks"]) == len(keys)
         lines.append([*cells, _percent(arm["mean"] if whole else None), "–" if error is None else f"{error:.3f}"])
-    return [claim["name"], *(k.split("/")[-1] for k in keys), "mean", "encoder's error"], lines
+    return [claim["name"], *(k.split("/")[-1] for k in keys), "mean", "error"], lines
 
 
 def _percent(value: float | None) -> str:
@@ -95,8 +95,8 @@ def _legend(result: Mapping[str, Any]) -> str:
     seeds = ", ".join(map(str, result["seeds"]))
     return (
         f"Balanced accuracy in percent (R² of regressions), scheme {result['scheme']}, graph's seeds {seeds}; *: a "
-        f"paired test against the first line gives p < {SIGNIFICANT:g}, uncorrected. The encoder's error is that on "
-        "new samples of test people, the mean over its folds."
+        f"paired test against the first line gives p < {SIGNIFICANT:g}, uncorrected. The error is the encoder's on new "
+        "samples of test people, the mean over its folds."
     )
 
 
@@ -105,13 +105,15 @@ def write_claims_page(result: Mapping[str, Any], *, shards: Sequence[Path], out:
     sections = []
     for claim in result["claims"]:
         header, lines = _lines(claim)
-        columns = [Column(label=h, numeric=i > 0) for i, h in enumerate(header)]
-        parts: list[Any] = [Table(caption=_legend(result), columns=columns, rows=lines)]
+        columns = [Column(label=h.replace("_", " "), numeric=i > 0) for i, h in enumerate(header)]
+        caption = "Balanced accuracy in percent on the same test trials"
+        parts: list[Any] = [Table(caption=caption, columns=columns, rows=lines, note=_legend(result))]
         parts += [Note(text=sentence) for sentence in verdict(claim)]
         if claim["name"] == "unseen":
             for arm in claim["arms"][1:]:
                 parts += [Row(parts=[d]) for d in unseen_maps(out / arm["run"], shards)]
-        sections.append(Section(anchor=claim["name"], heading=claim["question"], parts=parts))
+        name = claim["name"]
+        sections.append(Section(anchor=name, heading=name.capitalize(), opening=claim["question"], parts=parts))
     page = Page(
         title="The paper's claims",
         subtitle="Arms that differ in one thing, on the same trials",

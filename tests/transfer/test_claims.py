@@ -67,12 +67,25 @@ def test_encoders_are_the_common_one_but_for_what_they_are_named_after():
     assert changed("size-2x64x2") == {"n_layers": 2, "width": 64, "n_heads": 2}
     assert changed("fraction-0.25") == {"max_windows": 250}
     assert changed("without-b") == {"datasets": ("a", "c")}
+    assert changed("set-token_samples=128") == {"token_samples": 128}
     assert changed("untrained") == {"steps": 1, "warmup_steps": 0, "lr": 1e-9}
+
+
+def test_settings_to_vary_are_questions_of_their_own_and_then_nothing_else_is_asked():
+    config = ClaimsConfig(vary=("norm=pre", "token_samples=128", "token_samples=64"))
+    norm, tokens = plan(config, datasets=("a", "b"))
+    assert [a.name for a in norm.arms] == ["output", "pre"]
+    assert [(a.name, a.encoder) for a in tokens.arms] == [
+        ("256", "common"), ("128", "set-token_samples=128"), ("64", "set-token_samples=64"),
+    ]  # fmt: skip
+    both = plan(dataclasses.replace(config, claims=("labels",)), datasets=("a", "b"))
+    assert [c.name for c in both] == ["labels", "norm", "token_samples"]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"vary": ("token=1",)}, "token"),
         ({"claims": ("joints",)}, "no claim 'joints'"),
         ({"fractions": (1.0,)}, "a fraction is above 0 and below 1"),
         ({"sizes": ("base",)}, "takes two or more"),
