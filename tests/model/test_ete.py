@@ -36,6 +36,17 @@ def test_a_position_sees_only_earlier_tokens(norm, position):
     assert (before[:, 6:] - after[:, 6:]).abs().amax(dim=-1).min() > 1e-4
 
 
+def test_overlapping_tokens_are_copied_before_they_are_multiplied():
+    model = encoder()
+    signal = torch.randn(3, 48, generator=torch.Generator().manual_seed(2))
+    view, electrode = signal.unfold(-1, 16, 4), torch.tensor([4, 0, 9])
+    assert not view.is_contiguous()
+    given: list[bool] = []
+    model.token_in.register_forward_pre_hook(lambda module, args: given.append(args[0].is_contiguous()))
+    torch.testing.assert_close(model(view, electrode), model(view.clone(), electrode), rtol=0, atol=0)
+    assert given == [True, True]
+
+
 def test_gradient_flows_from_a_position_to_earlier_tokens_alone():
     model = encoder()
     x, electrode = tokens()
