@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from eegprep.errors import UsageError
 from eegprep.files import write_atomic
 from eegprep.manifest import yaml_strict
 from eegprep.manifest.fields import Name, RelativePath, Sha256, StrictModel, Text, WholeNumber, Word
@@ -27,6 +28,7 @@ __all__ = [
     "decisions",
     "versions",
     "read_lock",
+    "read_versions",
     "write_lock",
     "first_difference",
 ]
@@ -34,6 +36,7 @@ __all__ = [
 LOCK_NAME = "lock.yaml"
 # A lock names every input, output and decision of a large corpus.
 _MAX_BYTES = 512 << 20
+_HEAD_CHARACTERS = 1 << 14
 # What can change a stored byte. Python's patch level and the platform can't and are left out.
 _PACKAGES = ("eegpt", "mne", "numpy", "scipy", "pyarrow")
 
@@ -97,6 +100,20 @@ def read_lock(path: Path) -> Lock:
     path = Path(path)
     file = path / LOCK_NAME if path.is_dir() else path
     return validate_document(Lock, yaml_strict.read(file, max_bytes=_MAX_BYTES), "lock")
+
+
+def read_versions(folder: Path) -> dict[str, str]:
+    """The versions that a folder's lock names, without reading the rest of it; empty where there is no lock."""
+    path = Path(folder) / LOCK_NAME
+    if not path.is_file():
+        return {}
+    with path.open("r", encoding="utf-8", errors="replace") as file:
+        head, found, _ = file.read(_HEAD_CHARACTERS).partition("\nstages:")
+    if not found:
+        raise UsageError("the lock names no versions", where=path, expected="versions before stages, as ingest writes")
+    value = yaml_strict.parse(head, where=str(path)).value
+    versions = value.get("versions") if isinstance(value, dict) else None
+    return {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
 
 
 def first_difference(ours: Lock, theirs: Lock) -> str | None:

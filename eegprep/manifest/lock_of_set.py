@@ -68,7 +68,12 @@ def _of_shard_set(path: Path) -> Lock:
         outputs=outputs,
         counts={k: int(v) for k, v in counts.items() if str(v).isdigit()},
     )
-    return Lock(lock=1, versions={"eegprep": str(written.get("eegprep", "unknown"))}, stages=[ingest, shard])
+    made_with = written.get("made_with")
+    made_with = made_with if isinstance(made_with, dict) else {}
+    versions = {"eegprep": str(written.get("eegprep", "unknown"))}
+    for dataset, own in made_with.items():
+        versions |= {f"{dataset}: {k}": str(v) for k, v in (own.items() if isinstance(own, dict) else ())}
+    return Lock(lock=1, versions=versions, stages=[ingest, shard])
 
 
 def _told(texts: list[str]) -> str:

@@ -27,6 +27,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
 from eegprep.files import sha256_file, write_atomic, write_json
 from eegprep.manifest.croissant import card, croissant
+from eegprep.manifest.lock import read_versions
 from eegprep.shards.electrode import ElectrodeJob, ElectrodeResult, LeftOutStretch, write_electrode
 from eegprep.shards.electrodes_of import vocabulary_of
 from eegprep.shards.extend import Base
@@ -139,7 +140,7 @@ def build_shard_set(
             sync=sync,
         )
         results = _run(jobs, notes, workers, executor, progress)
-        write_sums(out, _write_index(out, plan, results, base))
+        write_sums(out, _write_index(out, plan, results, base, _made_with(stores, opened, base)))
     shutil.rmtree(notes)
     return _summary(out, results)
 
@@ -150,6 +151,17 @@ def _open(store: Path | RecordingStore) -> RecordingStore:
 
         return Store.open(Path(store))
     return store
+
+
+def _made_with(
+    stores: Sequence[Path | RecordingStore], opened: Sequence[RecordingStore], base: Base | None
+) -> dict[str, dict[str, str]]:
+    """What the stores' locks say of the versions that standardised each data set."""
+    found = dict(base.lock.get("made_with") or {}) if base else {}
+    for store, one in zip(stores, opened, strict=True):
+        if isinstance(store, (str, Path)) and (versions := read_versions(Path(store))):
+            found[one.manifest.name] = versions
+    return dict(sorted(found.items()))
 
 
 def _finished(out: Path, plan: Plan) -> ShardSummary:
@@ -223,7 +235,9 @@ def _run(
     return [done[job.electrode] for job in jobs]
 
 
-def _write_index(out: Path, plan: Plan, results: Sequence[ElectrodeResult], base: Base | None) -> dict[str, str]:
+def _write_index(
+    out: Path, plan: Plan, results: Sequence[ElectrodeResult], base: Base | None, made_with: dict[str, dict[str, str]]
+) -> dict[str, str]:
     """Write every index file; hashes of all files of the set."""
     written = {r.electrode: r.shards for r in results}
     shards: dict[str, tuple[WrittenShard, ...]] = {}
@@ -250,7 +264,7 @@ def _write_index(out: Path, plan: Plan, results: Sequence[ElectrodeResult], base
     electrodes = electrodes_table(plan.vocabulary, shards, blocks)
     write_table(out / ELECTRODES, electrodes)
     write_manifests(out / MANIFEST, manifests)
-    write_yaml(out / LOCK, _lock(plan, results, base, electrodes, recordings, blocks, trials))
+    write_yaml(out / LOCK, _lock(plan, results, base, made_with, electrodes, recordings, blocks, trials))
     hashes = {s.name: s.sha256 for some in shards.values() for s in some}
     hashes |= {name: sha256_file(out / name) for name in INDEX_FILES}
     write_json(out / CROISSANT, croissant(manifests, hashes))
@@ -262,6 +276,7 @@ def _lock(
     plan: Plan,
     results: Sequence[ElectrodeResult],
     base: Base | None,
+    made_with: dict[str, dict[str, str]],
     electrodes: pa.Table,
     recordings: pa.Table,
     blocks: pa.Table,
@@ -272,6 +287,7 @@ def _lock(
     return {
         "format_version": FORMAT_VERSION,
         "eegprep": eegprep.__version__,
+        **({"made_with": made_with} if made_with else {}),
         "plan_sha256": plan.sha256,
         "extends": base.sha256 if base else None,
         "block_samples": plan.options.block_samples,

@@ -11,12 +11,14 @@ import pytest
 
 from eegprep.electrodes import Electrode, Vocabulary
 from eegprep.electrodes.merge import merge
+from eegprep.errors import UsageError
 from eegprep.ingest import ingest
 from eegprep.manifest import load_manifest, load_manifests
-from eegprep.manifest.lock import first_difference, read_lock
+from eegprep.manifest.lock import first_difference, read_lock, read_versions, versions
 from eegprep.manifest.lock_of_set import lock_of
 from eegprep.manifest.share import pull, push
 from eegprep.shards import ShardSet, build_shard_set
+from eegprep.shards.rebuild import compare_rebuilt
 
 pytestmark = pytest.mark.slow
 
@@ -79,6 +81,31 @@ def test_manifest_and_raw_files_give_equal_bytes_elsewhere(first_lab, tmp_path):
     assert first_difference(read_lock(tmp_path / "mail"), read_lock(tmp_path / "store")) is None
     ours, theirs = (folder / "shards" / "SHA256SUMS" for folder in (first_lab, tmp_path))
     assert ours.read_bytes() == theirs.read_bytes()
+
+
+def test_a_set_names_the_versions_behind_it_and_a_rebuild_with_others_is_equal_where_the_bytes_are(first_lab, tmp_path):
+    shutil.copytree(first_lab / "store", tmp_path / "store")
+    lock = tmp_path / "store" / "lock.yaml"
+    told = lock_of(first_lab / "shards").versions
+    assert {k.removeprefix("ours: "): v for k, v in told.items() if k != "eegprep"} == versions()
+    lock.write_text(lock.read_text().replace(f"scipy: {versions()['scipy']}", "scipy: 0.1.2"))
+    compare_rebuilt(first_lab / "shards", [tmp_path / "store"], workers=2)
+    build_shard_set([tmp_path / "store"], tmp_path / "shards")
+    assert lock_of(tmp_path / "shards").versions["ours: scipy"] == "0.1.2"
+    grown = tmp_path / "grown"
+    record(tmp_path / "raw", ("C3", "Cz"), 3)
+    (tmp_path / "more.yaml").write_text(MANIFEST.replace("NAME", "more"))
+    ingest(load_manifest(tmp_path / "more.yaml"), tmp_path / "raw", tmp_path / "more")
+    build_shard_set([tmp_path / "more"], grown, extends=tmp_path / "shards")
+    told = lock_of(grown).versions
+    assert (told["ours: scipy"], told["more: scipy"]) == ("0.1.2", versions()["scipy"])
+
+
+def test_a_lock_without_versions_is_told(first_lab, tmp_path):
+    (tmp_path / "lock.yaml").write_text("lock: 1\n")
+    with pytest.raises(UsageError, match="names no versions"):
+        read_versions(tmp_path)
+    assert read_versions(first_lab / "raw") == {}
 
 
 def test_another_file_is_told_by_the_lock(first_lab, tmp_path):
