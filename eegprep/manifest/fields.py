@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 __all__ = [
     "Address",
     "FilePattern",
+    "MAX_WILDCARDS",
     "Hz",
     "Name",
     "PositiveSeconds",
@@ -23,6 +24,10 @@ __all__ = [
     "WholeNumber",
     "Word",
 ]
+
+
+#: More than any data set's naming needs.
+MAX_WILDCARDS = 16
 
 
 def _relative(path: str) -> str:
@@ -38,6 +43,13 @@ def _address(url: str) -> str:
     if not re.fullmatch(r"(https|s3|hf)://[^\s\x00-\x1f]+", url):
         raise ValueError("must be an https://, s3:// or hf:// address")
     return url
+
+
+def _few_wildcards(pattern: str) -> str:
+    found = len(re.findall(r"\*\*/|\*|\{[^{}]*\}", pattern))
+    if found > MAX_WILDCARDS:
+        raise ValueError(f"has {found} wildcards; at most {MAX_WILDCARDS} of `*`, `**/` and {{name}} may stand in one")
+    return pattern
 
 
 def _variable(path: str) -> str:
@@ -63,7 +75,7 @@ Text = Annotated[str, Field(max_length=4000)]
 Word = Annotated[str, Field(min_length=1, max_length=200)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,62}$")]
 RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(_relative)]
-FilePattern = Annotated[str, Field(max_length=500), AfterValidator(_relative)]
+FilePattern = Annotated[str, Field(max_length=500), AfterValidator(_relative), AfterValidator(_few_wildcards)]
 Address = Annotated[str, Field(max_length=2000), AfterValidator(_address)]
 VariablePath = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_variable)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eegprep.errors import UsageError
+from eegprep.manifest.fields import MAX_WILDCARDS
 
-__all__ = ["FOLDER_FORMATS", "MAX_STEPS", "MAX_WILDCARDS", "PathPattern", "compile_pattern", "match", "walk"]
+__all__ = ["FOLDER_FORMATS", "MAX_STEPS", "PathPattern", "compile_pattern", "match", "walk"]
 
 #: Folders that are one recording.
 FOLDER_FORMATS = frozenset({".mff", ".mefd"})
-#: More than any data set's naming needs.
-MAX_WILDCARDS = 16
 #: States that one path may cost: 33 parts on the longest path that systems allow (4096 bytes) stay below.
 MAX_STEPS = 300_000
 

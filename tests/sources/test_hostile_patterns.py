@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from eegprep.errors import UsageError
+from eegprep.manifest.fields import MAX_WILDCARDS
 from eegprep.sources import patterns
-from eegprep.sources.patterns import MAX_STEPS, MAX_WILDCARDS, compile_pattern
+from eegprep.sources.patterns import MAX_STEPS, compile_pattern
 
 
 @pytest.mark.parametrize(
