@@ -1,7 +1,8 @@
-"""Events that stand in a second file: hypnograms and scorings in EDF+ beside the recording.
+"""Events that stand in a second file: hypnograms and scorings in EDF+ beside the recording, or a patient's seizures.
 
 What enters: the manifest's pattern for such files, and a decoded recording. What leaves: the recording with those
-events added. A second file belongs to the recording whose entities (subject, session, run) it names.
+events added. A second file belongs to the recording whose entities (subject, session, run) it names; one that names
+fewer of them, such as a patient's summary of all his recordings, to each of those that have them.
 """
 
 from __future__ import annotations
@@ -30,19 +31,32 @@ def events_files(pattern: str, paths: Iterable[str]) -> dict[frozenset[tuple[str
 
 
 def belonging(found: Mapping[frozenset[tuple[str, str]], str], entities: Mapping[str, str]) -> str | None:
-    """The events file that names exactly these entities."""
-    return found.get(frozenset(entities.items()))
+    """The events file that names these entities, or as many of them as any does."""
+    own = frozenset(entities.items())
+    if own in found:
+        return found[own]
+    fitting = [named for named in found if named and named < own]
+    return found[max(fitting, key=lambda named: (len(named), sorted(named)))] if fitting else None
 
 
-def with_events(decoded: Decoded, path: Path) -> Decoded:
-    """`decoded` with the events of an EDF+ file of annotations; those that begin outside the recording stay out.
+def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
+    """`decoded` with the events of an EDF+ file of annotations, or of a summary of seizures (.txt).
+
+    Events that begin outside the recording stay out. `recording` is the recording's file name.
 
     Raises
     ------
     InputError
-        The file is no EDF+ file of annotations.
+        The file is neither.
     """
     from eegprep.sources.edf import read_annotations
+    from eegprep.sources.seizure_summary import seizure_events
+
+    if path.suffix.lower() == ".txt":
+        listed = seizure_events(path, recording, n_samples=decoded.signal.shape[1], sfreq_hz=decoded.sfreq_hz)
+        if listed is None:
+            return dataclasses.replace(decoded, notes=(*decoded.notes, f"{path.name} does not list this recording"))
+        return dataclasses.replace(decoded, events=tuple(sorted((*decoded.events, *listed))))
 
     annotations = read_annotations(path)
     if not annotations:

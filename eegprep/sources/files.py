@@ -82,7 +82,7 @@ class FilesSource:
         decoded = decode_file(paths[0], self.manifest, part=planned.part)
         pattern = self.manifest.source.events_file
         for path in events_files(pattern, planned.files[1:]).values() if pattern else ():
-            decoded = with_events(decoded, self.folder / path)
+            decoded = with_events(decoded, self.folder / path, paths[0].name)
         return decoded
 
     def _make_plan(self) -> list[PlannedRecording]:

@@ -259,6 +259,23 @@ def with_scoring(write: Callable[[Path], None], path: str, texts: Sequence[str])
     return both
 
 
+def with_summary(write: Callable[[Path], None], path: str) -> Callable[[Path], None]:
+    """The same, and the case's summary: another file without a seizure, then this one with two."""
+
+    def both(folder: Path) -> None:
+        write(folder)
+        (folder / path).write_text(
+            "Data Sampling Rate: 256 Hz\n*************************\n\nChannels in EDF Files:\nChannel 1: FP1-F7\n\n"
+            "File Name: chb17a_04.edf\nFile Start Time: 20:01:35\nFile End Time: 21:01:35\n"
+            "Number of Seizures in File: 0\n\n"
+            "File Name: chb17a_03.edf\nFile Start Time: 19:01:23\nNumber of Seizures in File: 2\n"
+            "Seizure 1 Start Time: 31 seconds\nSeizure 1 End Time: 45 seconds\n"
+            "Seizure 2 Start Time:  70 seconds\nSeizure 2 End Time:  81 seconds\n"
+        )
+
+    return both
+
+
 EEGMAT = [
     *("EEG " + n for n in re.findall(r"\S+", "Fp1 Fp2 F3 F4 F7 F8 T3 T4 C3 C4 T5 T6 P3 P4 O1 O2 Fz Cz Pz A2-A1")),
     "ECG ECG",
@@ -290,7 +307,11 @@ LAYOUTS: dict[str, Layout] = {
         recordings=2,
         trials={"bcic_iv_1_imagery": {"left": 2, "foot": 2}},
     ),
-    "chbmit": Layout(write=edf("chbmit", "chb17/chb17a_03.edf", 256, 30), identity=("17", "", "17a_03")),
+    "chbmit": Layout(
+        write=with_summary(edf("chbmit", "chb17/chb17a_03.edf", 256, 90), "chb17/chb17-summary.txt"),
+        identity=("17", "", "17a_03"),
+        trials={"chbmit_seizure": {"background": 5, "seizure": 2}},
+    ),
     "deap": Layout(
         write=deap,
         identity=("01", "", ""),

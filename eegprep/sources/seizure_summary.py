@@ -1,0 +1,108 @@
+"""Seizures that stand in a text file of a patient, recording by recording: the summaries of CHB-MIT.
+
+What enters: `chbNN-summary.txt` as PhysioNet's page of the data set describes it (a line `File Name:`, the number of
+seizures in that file, and a line for the start and one for the end of each, in seconds from the file's start), and the
+name of one recording. What leaves: that recording's seizures, and the rest of it as parts without one. Lines that are
+none of these (rate, channels, clock times) are passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eegprep.errors import InputError
+from eegprep.recording import seconds_to_samples
+from eegprep.sources.base import SourceEvent
+
+__all__ = ["SEIZURE", "NO_SEIZURE", "seizure_events"]
+
+SEIZURE, NO_SEIZURE = "seizure", "no seizure"
+_MAX_BYTES = 4 << 20
+_FILE = re.compile(r"File Name:\s*(\S{1,200})\s*")
+_COUNT = re.compile(r"Number of Seizures in File:\s*(\d{1,4})\s*")
+_BORDER = re.compile(r"Seizure\s*(?:\d{1,4}\s*)?(Start|End) Time:\s*(\d{1,7}(?:\.\d{1,6})?)\s*(?:seconds?|secs?)?\s*")
+
+
+@dataclass(kw_only=True)
+class _Listed:
+    """What the summary says of one file: how many seizures, and their borders in seconds."""
+
+    count: int | None = None
+    starts: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+
+
+def seizure_events(path: Path, recording: str, *, n_samples: int, sfreq_hz: float) -> tuple[SourceEvent, ...] | None:
+    """Seizures of one recording and what lies between them, in the order of time; None where it is not listed.
+
+    Parameters
+    ----------
+    path : Path
+        The summary.
+    recording : str
+        The recording's file name as the summary writes it, such as `chb01_03.edf`.
+    n_samples, sfreq_hz
+        Its length, and its rate.
+
+    Raises
+    ------
+    InputError
+        The text is no summary, or what it says of this recording contradicts itself or the recording's length.
+    """
+    if path.stat().st_size > _MAX_BYTES:
+        raise InputError(
+            f"{path.name} is too large for a summary of seizures", where=path, expected=f"{_MAX_BYTES} bytes"
+        )
+    listed = _read(path.read_text(encoding="utf-8", errors="replace"))
+    if not listed:
+        raise InputError(
+            f"{path.name} is no summary of seizures", where=path, expected="lines that begin with 'File Name:'"
+        )
+    own = listed.get(recording)
+    if own is None:
+        return None
+    borders = list(zip(own.starts, own.ends, strict=False))
+    times = [t for border in borders for t in border]
+    if own.count is None or not len(own.starts) == len(own.ends) == own.count or times != sorted(set(times)):
+        raise InputError(
+            f"{path.name} contradicts itself on {recording}",
+            where=path,
+            found=f"{own.count} seizures, starts {own.starts}, ends {own.ends}",
+            expected="as many starts and ends as seizures, in ascending order",
+        )
+    if times and times[-1] > n_samples / sfreq_hz:
+        raise InputError(
+            f"{path.name} names a seizure behind the end of {recording}",
+            where=path,
+            found=f"{times[-1]:g} s",
+            expected=f"at most {n_samples / sfreq_hz:g} s",
+        )
+    events, at = [], 0
+    for start_s, end_s in borders:
+        start, end = (seconds_to_samples(t, sfreq_hz) for t in (start_s, end_s))
+        events += [_event(at, start, NO_SEIZURE), _event(start, end, SEIZURE)]
+        at = end
+    events.append(_event(at, n_samples, NO_SEIZURE))
+    return tuple(e for e in events if e.n_samples > 0)
+
+
+def _event(start: int, stop: int, text: str) -> SourceEvent:
+    return SourceEvent(start_sample=start, n_samples=stop - start, text=text)
+
+
+def _read(text: str) -> dict[str, _Listed]:
+    found: dict[str, _Listed] = {}
+    current: _Listed | None = None
+    for line in text.splitlines():
+        line = line.strip()
+        if named := _FILE.fullmatch(line):
+            current = found.setdefault(named[1], _Listed())
+        elif current is None:
+            continue
+        elif counted := _COUNT.fullmatch(line):
+            current.count = int(counted[1])
+        elif border := _BORDER.fullmatch(line):
+            (current.starts if border[1] == "Start" else current.ends).append(float(border[2]))
+    return found
