@@ -129,8 +129,9 @@ class SourceSpec(StrictModel):
     `files` are patterns on paths relative to the data set's folder; `{subject}`, `{session}` and `{run}` stand
     for one or more characters other than `/` and name an entity (`{subject:2}`: exactly two), `*` matches within a
     folder, `?` one character, `**/` any folders. `events_file` is the same kind of pattern for a second file that holds
-    the events: of the same entities (hypnograms), or of some of them (a patient's summary of seizures). `index` is a list of the data set's files with their SHA-256, as
-    `sha256sum` writes it: `fetch` takes the files that fit the patterns from it.
+    the events: of the same entities (hypnograms), or of some of them (a patient's summary of seizures). `index` is a
+    list of the data set's files with their SHA-256, as `sha256sum` writes it: `fetch` takes the files that fit the
+    patterns from it.
     What a file's own header does not say (text formats) is stated by the other fields. `dimensions_step` states a
     damage of .ts files: their dimensions are not channels but windows of one series, this many samples apart (see
     `eegprep.sources.ts_series`). `only_subjects`, by the files' own names, leaves all others out.
