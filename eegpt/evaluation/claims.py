@@ -53,6 +53,8 @@ COMMON = "common"
 _BY_FOLD = ("kfold", "loso")
 # One step at this rate moves no weight by more than rounding does.
 _NO_RATE = 1e-9
+# An encoder that sees both ways foresees one token at a time: a pass for each position of a held-out window.
+_MASKED_WINDOWS = 1000
 
 Tell = Callable[[str], None]
 
@@ -175,7 +177,8 @@ def encoder_settings(name: str, common: PretrainConfig, *, datasets: Sequence[st
     kind, _, value = name.partition("-")
     match kind:
         case "objective":
-            return dataclasses.replace(common, objective=value)  # type: ignore[arg-type]
+            few = min(common.final_windows, _MASKED_WINDOWS) if value == "masked" else common.final_windows
+            return dataclasses.replace(common, objective=value, final_windows=few)  # type: ignore[arg-type]
         case "size":
             return sized(common, value)
         case "fraction":

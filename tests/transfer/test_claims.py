@@ -62,7 +62,8 @@ def test_encoders_are_the_common_one_but_for_what_they_are_named_after():
         return {k: v for k, v in vars(settings).items() if v != getattr(common, k)}
 
     assert changed("common") == {}
-    assert changed("objective-masked") == {"objective": "masked"}
+    assert changed("objective-token") == {"objective": "token"}
+    assert changed("objective-masked") == {"objective": "masked", "final_windows": 1000}
     assert changed("size-large") == {"size": "large"}
     assert changed("size-2x64x2") == {"n_layers": 2, "width": 64, "n_heads": 2}
     assert changed("fraction-0.25") == {"max_windows": 250}
