@@ -17,6 +17,7 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 def register(app: typer.Typer) -> None:
     """Add the group `manifest` to the app."""
     group = typer.Typer(name="manifest", help="Check, compare and share manifests.", no_args_is_help=True)
+    group.command()(new)
     group.command()(validate)
     group.command()(diff)
     group.command()(lock)
@@ -26,6 +27,45 @@ def register(app: typer.Typer) -> None:
     group.command()(push)
     group.command()(pull)
     app.add_typer(group)
+
+
+def new(
+    folder: Annotated[Path, typer.Argument(help="A folder of recordings, or a BIDS tree.")],
+    out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it.")] = None,
+    name: Annotated[str | None, typer.Option(help="The data set's name; by default the folder's.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: none beside this one.")] = 1,
+) -> None:
+    """Draft a manifest for a folder: what its files say is filled in, what only you know is asked for.
+
+    Example: `eegprep manifest new recordings --out ours.yaml`
+    """
+    import sys
+
+    from eegprep.errors import UsageError
+    from eegprep.files import write_atomic
+    from eegprep.ingest import inspect
+    from eegprep.ingest.draft import draft
+    from eegprep.sources.implicit import manifest_for_path
+
+    from .progress import bar
+
+    if not folder.is_dir():
+        raise UsageError("a manifest describes a folder of recordings", where=folder, todo="name the folder")
+    if out is not None and out.exists():
+        raise UsageError(
+            "there is a file of that name", where=out, todo="choose another --out; nothing is written over"
+        )
+    manifest = manifest_for_path(folder)
+    with bar("inspect") as report:
+        found = inspect(manifest, folder, workers=workers, progress=report)
+    if found.refused or not any(r.usable for r in found.recordings):
+        raise UsageError("there is no recording to describe", where=folder, todo=f"see why: eegprep inspect {folder}")
+    text = draft(found, manifest.name if name is None else name, bids=manifest.source.kind == "bids")
+    if out is None:
+        print(text, end="")
+        return
+    write_atomic(out, text)
+    print(f"{out}: {text.count(chr(10) + '#?')} lines ask for what the files do not say", file=sys.stderr)
 
 
 def validate(

@@ -1,0 +1,73 @@
+"""How a folder's files are named: patterns with `{subject}`, `{session}` and `{run}`, guessed from the paths.
+
+What enters: relative paths of recordings. What leaves: the patterns that fit all of them and give no two the same
+identity, or none. A guess: which part of a name is the person is for a person to say.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from eegprep.sources.patterns import compile_pattern, match
+
+__all__ = ["guess_patterns"]
+
+_ENTITIES = (("subject",), ("subject", "run"), ("subject", "session", "run"))
+_SEPARATORS = re.compile(r"([/_\-. ]+)")
+_LETTERS_OR_DIGITS = re.compile(r"\d+|\D+")
+_MAX_WILDCARDS = 6
+
+
+def guess_patterns(paths: Sequence[str]) -> tuple[str, ...]:
+    """Patterns for `source: files:`, one for each way in which the files are named; empty where none is found.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Relative, with '/'.
+    """
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for path in sorted(set(paths)):
+        stem, dot, ending = path.rpartition(".")
+        alike[(*_SEPARATORS.split(stem)[1::2], dot + ending)].append(path)
+    patterns = tuple(_of_group(group) for group in alike.values())
+    if not patterns or not all(patterns):
+        return ()
+    compiled = [compile_pattern(p) for p in patterns]
+    found = [match(compiled, path) for path in paths]
+    identities = {tuple(sorted(entities.items())) for entities in found if entities}
+    return patterns if None not in found and len(identities) == len(set(paths)) else ()
+
+
+def _of_group(paths: Sequence[str]) -> str:
+    """The pattern of files whose names have the same separators; empty where they differ in too many places."""
+    ending = "." + paths[0].rpartition(".")[2]
+    rows = [_pieces(path.removesuffix(ending)) for path in paths]
+    if len({len(row) for row in rows}) > 1 or len({tuple(row[1::2]) for row in rows}) > 1:
+        rows = [_SEPARATORS.split(path.removesuffix(ending)) for path in paths]
+    columns = list(zip(*rows, strict=True))
+    if len(paths) == 1:
+        return "/".join([*paths[0].split("/")[:-1], "{subject}" + ending])
+    varying = [c for c in dict.fromkeys(columns) if len(set(c)) > 1]
+    if not 1 <= len(varying) <= len(_ENTITIES):
+        return ""
+    name_of = dict(zip(varying, _ENTITIES[len(varying) - 1], strict=True))
+    pattern = "".join("{" + name_of[c] + "}" if c in name_of else c[0] for c in columns) + ending
+    adjacent = any(a in name_of and b in name_of for a, b in itertools.pairwise(columns))
+    return "" if adjacent or pattern.count("{") > _MAX_WILDCARDS or set("*?") & set(pattern) else pattern
+
+
+def _pieces(stem: str) -> list[str]:
+    """A path's fields and the separators between them; fields of letters and digits are taken apart as well."""
+    out: list[str] = []
+    for place, field in enumerate(_SEPARATORS.split(stem)):
+        if place % 2:
+            out.append(field)
+            continue
+        parts = _LETTERS_OR_DIGITS.findall(field) or [""]
+        for number, part in enumerate(parts):
+            out += ["", part] if number else [part]
+    return out

@@ -1,0 +1,99 @@
+"""A draft of a manifest: it asks for what files do not say, and with the answers ingest takes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from _eegpt_cli import manifest as command
+from eegprep.errors import UsageError
+from eegprep.ingest import ingest
+from eegprep.manifest import load_manifest, parse_manifest
+from eegprep.sources.naming import guess_patterns
+from eegprep.store import Store
+
+WriteEdf = Callable[[Path, np.ndarray], None]
+EegSignal = Callable[[int], np.ndarray]
+
+
+@pytest.mark.parametrize(
+    ("paths", "patterns"),
+    [
+        (["Subject00_1.edf", "Subject00_2.edf", "Subject01_1.edf"], ("Subject{subject}_{run}.edf",)),
+        (["S001/S001R03.edf", "S001/S001R04.edf", "S002/S002R03.edf"], ("S{subject}/S{subject}R{run}.edf",)),
+        (["a/one.edf", "b/one.edf"], ("{subject}/one.edf",)),
+        (["p1_s1_r1.bdf", "p1_s2_r2.bdf", "p2_s1_r2.bdf"], ("p{subject}_s{session}_r{run}.bdf",)),
+        (["x1.edf", "x2.edf", "y/3.bdf", "y/4.bdf"], ("x{subject}.edf", "y/{subject}.bdf")),
+        (["kim.edf"], ("{subject}.edf",)),
+        (["anna.edf", "ben.edf"], ("{subject}.edf",)),
+        (["a_b_c_d.edf", "e_f_g_h.edf"], ()),
+        (["x1.edf", "x2.edf", "1.bdf", "2.bdf"], ()),  # two recordings of one identity
+        ([], ()),
+    ],
+)
+def test_names_of_files_give_patterns_that_fit_all_and_tell_them_apart(paths, patterns):
+    assert guess_patterns(paths) == patterns
+
+
+def run(*words: object) -> object:
+    app = typer.Typer()
+    command.register(app)
+    return CliRunner().invoke(app, ["manifest", *map(str, words)])
+
+
+@pytest.fixture
+def lab(tmp_path: Path, write_edf: WriteEdf, eeg_signal: EegSignal) -> Path:
+    folder = tmp_path / "our lab"
+    folder.mkdir()
+    for person in range(2):
+        for session in (1, 2):
+            write_edf(folder / f"sub{person}_{session}.edf", eeg_signal(10 * person + session))
+    return folder
+
+
+def test_a_draft_asks_for_what_is_missing_and_with_the_answers_it_is_ingested(lab, tmp_path):
+    out = tmp_path / "ours.yaml"
+    assert run("new", lab, "--out", out, "--workers", 0).exit_code == 0
+    text = out.read_text(encoding="utf-8")
+    assert 'files: ["sub{subject}_{run}.edf"]  # 4 recordings of 2 people' in text
+    assert re.search(r"^expect: \{subjects: 2, recordings: 4, channels: \d+, sfreq_hz: \d+\}", text, re.MULTILINE)
+    with pytest.raises(UsageError) as missing:
+        load_manifest(out)
+    assert all(f"'{key}' is missing" in str(missing.value) for key in ("title", "citation", "licence"))
+    answered = re.sub(r"^#\? (title|citation|licence)", r"\1", text, flags=re.MULTILINE)
+    out.write_text(answered, encoding="utf-8")
+    summary = ingest(load_manifest(out), lab, tmp_path / "store", workers=0)
+    assert not summary.failed
+    assert len(Store(tmp_path / "store").ids()) == 4
+    assert "#?" not in "".join(line for line in answered.splitlines(keepends=True) if not line.startswith("#"))
+    asked = answered[answered.index("#? tasks") :]
+    tasks = "".join(line.removeprefix("#? ") for line in asked.splitlines(keepends=True) if line.startswith("#?"))
+    assert [t.name for t in parse_manifest(answered + tasks).tasks] == ["our_lab_state"]
+
+
+def test_channels_that_lead_nowhere_are_asked_for(tmp_path, write_edf, eeg_signal):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    write_edf(folder / "a.edf", eeg_signal(1))
+    data = (folder / "a.edf").read_bytes()
+    label = data[256:272]
+    (folder / "a.edf").write_bytes(data[:256] + b"Q77".ljust(16) + data[272:])
+    assert label != b"Q77".ljust(16)
+    text = run("new", folder, "--workers", 0).stdout
+    assert '#?   "Q77": {electrode: Cz}  # in 1 of 1 recordings' in text
+    assert 'files: ["{subject}.edf"]' in text
+
+
+def test_nothing_is_written_over_and_an_empty_folder_is_refused(lab, tmp_path):
+    (tmp_path / "there.yaml").write_text("mine")
+    assert isinstance(run("new", lab, "--out", tmp_path / "there.yaml").exception, UsageError)
+    assert (tmp_path / "there.yaml").read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    for wrong in (tmp_path / "empty", tmp_path / "nowhere", tmp_path / "there.yaml"):
+        assert isinstance(run("new", wrong, "--workers", 0).exception, UsageError), wrong
