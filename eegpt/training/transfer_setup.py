@@ -95,10 +95,12 @@ def heads_of(index: TrialIndex) -> tuple[tuple[HeadSpec, ...], np.ndarray]:
 def make_setup(sets: tuple[ShardSet, ...], index: TrialIndex, vocabulary: Vocabulary, config: TransferConfig) -> Setup:
     """Divide the trials and map electrodes and tasks."""
     heads, head_of_task = heads_of(index)
+    among = TrialIndex(sets) if config.tasks or config.datasets else index
+    divisions = divide(index, config.scheme, validation_share=config.validation_share, among=among)
     return Setup(
         sets=sets,
         index=index,
-        divisions=tuple(divide(index, config.scheme, validation_share=config.validation_share)),
+        divisions=tuple(divisions),
         electrodes=map_electrodes(
             index.vocabulary, vocabulary, used_electrodes(index), unknown=config.unknown_electrodes
         ),

@@ -38,7 +38,9 @@ class Division:
     test: np.ndarray
 
 
-def divide(index: Any, scheme: str, *, seed: int = 0, validation_share: float = 0.2) -> list[Division]:
+def divide(
+    index: Any, scheme: str, *, seed: int = 0, validation_share: float = 0.2, among: Any = None
+) -> list[Division]:
     """All divisions of a scheme, in a fixed order.
 
     Parameters
@@ -51,6 +53,9 @@ def divide(index: Any, scheme: str, *, seed: int = 0, validation_share: float = 
         people are not to be had there.
     seed : int
         Deals people out to folds, and chooses held-out and few-shot trials.
+    among : TrialIndex, optional
+        All tasks of the same sets, where `index` holds some: `kfold` deals out the people of all, so that a person is
+        in the same fold whatever tasks are asked for, and encoders of the folds fit.
 
     Raises
     ------
@@ -60,10 +65,11 @@ def divide(index: Any, scheme: str, *, seed: int = 0, validation_share: float = 
         A recording is in no split.
     """
     name, _, number = scheme.partition(":")
+    among = index if among is None else among
     makers: dict[str, Callable[[], list[tuple[str, np.ndarray]]]] = {
         "split": lambda: [("split", _own_split(index))],
         "kfold": lambda: _folds(
-            index, k_fold(_people(index), _count(scheme, number), seed=seed, strata=_strata(index))
+            index, k_fold(_people(among), _count(scheme, number), seed=seed, strata=_strata(among))
         ),
         "loso": lambda: _folds(index, leave_one_subject_out(_people(index), seed=seed), by_person=True),
         "lodo": lambda: _one_dataset_out(index, seed),

@@ -11,10 +11,12 @@ from eegpt.data import TrialIndex
 from eegpt.evaluation.evaluate import evaluate
 from eegpt.evaluation.tables import results_table
 from eegpt.model.ete import ETEConfig
+from eegpt.training.checkpoint import load_encoder
 from eegpt.training.config import PretrainConfig
 from eegpt.training.divided import divided
 from eegpt.training.transfer import transfer
 from eegpt.training.transfer_config import TransferConfig
+from eegpt.training.transfer_setup import make_setup, open_trials
 from eegpt.training.transfer_split import divide
 from eegpt.training.windows import open_windows
 
@@ -52,6 +54,23 @@ def test_a_divisions_people_are_the_test_split_and_pre_training_does_not_see_the
     assert len(everybody) == 8
     own = ShardSet.open(shards).recordings.split
     assert len(set(own)) == 3  # the set itself is as it was
+
+
+def test_a_person_is_in_the_same_fold_whatever_tasks_and_data_sets_are_asked_for(shards, other_shards, encoder):
+    vocabulary = load_encoder(encoder).vocabulary
+
+    def tested(**chosen):
+        config = TransferConfig(scheme="kfold:3", mode="scratch", **chosen)
+        sets, index = open_trials([shards, other_shards], config)
+        divisions = make_setup(sets, index, vocabulary, config).divisions
+        return [{index.subject[r] for r in d.test} for d in divisions]
+
+    everybody = tested()
+    assert tested(tasks=("hand",)) == everybody
+    for dataset in ("alpha", "beta"):
+        own = [{p for p in fold if p.startswith(dataset + "/")} for fold in everybody]
+        assert tested(datasets=(dataset,)) == own
+        assert tested(tasks=(f"{dataset}/load",)) == own
 
 
 @pytest.mark.parametrize(
