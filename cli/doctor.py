@@ -6,14 +6,11 @@ day when something does not work.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -107,6 +104,8 @@ def show(findings: list[Finding]) -> None:
 
 
 def _installation() -> Iterator[Finding]:
+    import platform
+
     group = "installation"
     yield Finding(group=group, name="python", value=f"{platform.python_version()}, {sys.executable}")
     yield Finding(group=group, name="eegpt", value=_version("eegpt") or "from a checkout, not installed")
@@ -133,6 +132,8 @@ def _installation() -> Iterator[Finding]:
 
 
 def _version(name: str) -> str | None:
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -143,6 +144,8 @@ def _version(name: str) -> str | None:
 
 
 def _machine() -> Iterator[Finding]:
+    import platform
+
     group = "machine"
     yield Finding(group=group, name="system", value=platform.platform())
     yield Finding(group=group, name="processors", value=f"{_n_processors()} for this process, {os.cpu_count()} in all")
@@ -193,6 +196,8 @@ def _memory() -> str:
 
 
 def _disk() -> Iterator[Finding]:
+    import tempfile
+
     from eegprep.files import cache_folder
 
     places = {"this folder": Path.cwd(), "cache": cache_folder(), "temporary": Path(tempfile.gettempdir())}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .frame import Commands
+
 if TYPE_CHECKING:
     from eegprep.electrodes import Vocabulary
 
@@ -18,7 +20,7 @@ Table = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the group `electrodes` to the app."""
-    group = typer.Typer(name="electrodes", help="The electrode vocabulary.", no_args_is_help=True)
+    group = typer.Typer(name="electrodes", cls=Commands, help="The electrode vocabulary.", no_args_is_help=True)
     group.command(name="list")(list_electrodes)
     group.command()(resolve)
     group.command()(merge)

@@ -8,23 +8,38 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from . import errors
 
 
+class Commands(TyperGroup):
+    """A group whose help gives the first sentence of every command whole, on as many lines as it needs."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands."""
+        named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, c.get_short_help_str(1000)) for name, c in named if c is not None and not c.hidden]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 def new_app(name: str, purpose: str, examples: Sequence[str]) -> typer.Typer:
     """An app without commands; `examples` are lines `command  # what it does` for the end of its help."""
-    lines = "\n".join(f"    {line}" for line in examples)
+    lines = "\n".join(f"  {line}" for line in examples)
     app = typer.Typer(
         name=name,
+        cls=Commands,
         help=purpose,
-        epilog=f"Examples:\n\n{lines}\n\nEvery command has its own `--help`. Something wrong? `eegpt doctor`.",
+        # \b: these lines are kept as they are.
+        epilog=f"\b\nExamples:\n{lines}\n\nEvery command has its own `--help`. Something wrong? `eegpt doctor`.",
         no_args_is_help=True,
         add_completion=True,
-        rich_markup_mode="markdown",
+        # rich doubles what it takes to start; tables load it when they are printed.
+        rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
 

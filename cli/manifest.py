@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .frame import Commands
+
 if TYPE_CHECKING:
     from eegprep.manifest.share import Shared
 
@@ -16,7 +18,9 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 def register(app: typer.Typer) -> None:
     """Add the group `manifest` to the app."""
-    group = typer.Typer(name="manifest", help="Check, compare and share manifests.", no_args_is_help=True)
+    group = typer.Typer(
+        name="manifest", cls=Commands, help="Draft, check, compare and share manifests.", no_args_is_help=True
+    )
     group.command()(new)
     group.command()(validate)
     group.command()(diff)

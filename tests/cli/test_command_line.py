@@ -55,6 +55,24 @@ def test_every_command_that_prints_a_table_prints_json_on_request(name: str, com
 
 
 @pytest.mark.parametrize("app", APPS)
+def test_help_loads_nothing_heavy_and_leaves_no_sentence_open(app: str) -> None:
+    """What makes `--help` slow is what it imports; benchmarks/startup.py has the seconds."""
+    module = APPS[app].__name__
+    code = (
+        f"import sys; sys.argv = ['{app}', '--help']\n"
+        f"from {module} import main\n"
+        "try: main()\n"
+        "except SystemExit: print('LOADED', *sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    text, _, modules = result.stdout.partition("LOADED")
+    assert not {"rich", "importlib.metadata", "numpy", "torch", "mne", "pyarrow", "pydantic"} & set(modules.split())
+    assert f"{app} " in text.partition("Examples:")[2]
+    assert "..." not in text.partition("Commands:")[2]
+    assert "\x1b[" not in text
+
+
+@pytest.mark.parametrize("app", APPS)
 def test_the_version_is_printed_alone(app: str) -> None:
     from eegprep import __version__
 
