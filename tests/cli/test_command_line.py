@@ -17,7 +17,7 @@ from _eegpt_cli import model, prep
 
 APPS = {"eegprep": prep, "eegpt": model}
 # A chain of commands that print their own tables, and two that write one document.
-NO_TABLE = {"eegpt demo", "eegprep manifest subset", "eegprep manifest export-croissant"}
+NO_TABLE = {"eegprep manifest new", "eegpt demo", "eegprep manifest subset", "eegprep manifest export-croissant"}
 
 
 def run(command: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
