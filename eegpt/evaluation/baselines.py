@@ -8,7 +8,7 @@ regression. `log_spectrum` is the log amplitude from 1 to 45 Hz of every electro
 recording's robust SD, and logistic regression. `slow_potentials` is each electrode's voltage in up to 16 slices of
 time and linear discriminant analysis with shrunk covariance (Blankertz et al. 2011): the one that knows what
 amplitude at DC says. `tangent_space` is Riemannian (Barachant et al. 2012): shrunk covariances, their tangent
-space, logistic regression. The networks are in `networks.py`.
+space, logistic regression. The networks are in `networks.py`, the graph without an encoder in `graph_baseline.py`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from eegprep.errors import UsageError, nearest
 
 from .task_data import TaskData
 
-__all__ = ["BASELINES", "QUICK", "chosen", "run_baseline"]
+__all__ = ["BASELINES", "GRAPH", "QUICK", "chosen", "run_baseline"]
 
 #: From braindecode, in an extra; `all` leaves them out, `braindecode` names them together.
 FOREIGN = ("eegconformer", "labram", "biot", "cbramod", "eegpt_wang")
+#: The graph without an encoder learns all tasks together, so it is no function of one task's trials (`graph_baseline`).
+GRAPH = "teg_band_power"
 
 _C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _BANDS_HZ = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 45.0))
@@ -51,14 +53,16 @@ def chosen(names: str) -> tuple[str, ...]:
     """
     if names in ("quick", "all", "none"):
         have_riemann = importlib.util.find_spec("pyriemann") is not None
-        group = {"quick": QUICK, "all": tuple(n for n in BASELINES if n not in FOREIGN), "none": ()}[names]
+        every = (*(n for n in BASELINES if n not in FOREIGN), GRAPH)
+        group = {"quick": QUICK, "all": every, "none": ()}[names]
         return tuple(n for n in group if n != "tangent_space" or have_riemann)
     found = tuple(n.strip() for n in names.split(",") if n.strip())
     found = tuple(m for n in found for m in (FOREIGN if n == "braindecode" else (n,)))
     for name in found:
-        if name not in BASELINES:
+        known = (*BASELINES, GRAPH)
+        if name not in known:
             raise UsageError(
-                f"there is no baseline {name!r}", expected=", ".join(BASELINES), todo=nearest(name, BASELINES) or None
+                f"there is no baseline {name!r}", expected=", ".join(known), todo=nearest(name, known) or None
             )
     if any(name in FOREIGN for name in found):
         from .braindecode_networks import load_models

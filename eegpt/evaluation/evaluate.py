@@ -28,7 +28,8 @@ from eegpt.training.transfer_rows import Encoded
 from eegpt.training.transfer_setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
 from eegpt.training.transfer_split import Division
 
-from .baselines import SEEDED, run_baseline
+from .baselines import GRAPH, SEEDED, run_baseline
+from .graph_baseline import run_graph_on_band_power
 from .predictions import MODEL, Predictions, TaskTrials
 from .summary import summarise
 from .task_data import task_data
@@ -204,6 +205,9 @@ def run_baselines(
 ) -> dict[str, list[str]]:
     """Put the baselines' outputs beside the model's; returns notes by task on what they could not see."""
     notes: dict[str, list[str]] = {}
+    if GRAPH in names:
+        run_graph_on_band_power(setup, predictions, seeds=seeds, tell=tell)
+    names = [n for n in names if n != GRAPH]
     for number, task in enumerate(setup.index.tasks):
         if not names or task.key not in predictions.trials:
             continue

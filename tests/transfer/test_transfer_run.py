@@ -322,3 +322,19 @@ def test_the_pre_training_table_has_the_predictors_beside_the_model():
     errors = {"n_windows": 7, "variance": 1.0, "model": {"new": 0.5}, "linear": {"new": 0.6}, "zero": {"new": 1.0}}
     text = pretraining_table({"splits": {"test": errors}})
     assert text.splitlines()[-1].split() == ["test", "7", "0.5000", "0.6000", "–", "1.0000", "1.0000"]
+
+
+@pytest.mark.slow
+def test_the_graph_on_band_power_is_a_baseline_of_all_tasks_together_and_depends_on_seed_and_trials_alone(shards):
+    names = ("majority", "teg_band_power")
+    predictions, results = score_baselines([shards], config(mode="scratch", seeds=(0, 1)), names)
+    scored = {key: task["baselines"]["teg_band_power"] for key, task in results["tasks"].items()}
+    assert set(scored) == {"alpha/hand", "alpha/load"}
+    assert scored["alpha/hand"]["scores"]["balanced_accuracy"]["mean"] > 0.8
+    assert scored["alpha/load"]["scores"]["r2"]["mean"] > 0.3
+    assert len(predictions.stacked("alpha/hand", "teg_band_power")) == 2
+    assert "TEG on band power" in results_table(results)
+    again, _ = score_baselines([shards], config(mode="scratch", seeds=(1,)), names[1:])
+    np.testing.assert_array_equal(
+        again.stacked("alpha/load", "teg_band_power")[0], predictions.stacked("alpha/load", "teg_band_power")[1]
+    )
