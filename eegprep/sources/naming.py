@@ -33,7 +33,9 @@ def guess_patterns(paths: Sequence[str]) -> tuple[str, ...]:
     for path in sorted(set(paths)):
         stem, dot, ending = path.rpartition(".")
         alike[(*_SEPARATORS.split(stem)[1::2], dot + ending)].append(path)
-    patterns = tuple(_of_group(group) for group in alike.values())
+    found_patterns = {_of_group(group) for group in alike.values()}
+    # The first that fits counts, and {subject} would take what another pattern tells apart.
+    patterns = tuple(sorted(found_patterns, key=lambda p: (-p.count("{"), p)))
     if not patterns or not all(patterns):
         return ()
     compiled = [compile_pattern(p) for p in patterns]

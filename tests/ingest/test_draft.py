@@ -34,6 +34,8 @@ EegSignal = Callable[[int], np.ndarray]
         (["anna.edf", "ben.edf"], ("{subject}.edf",)),
         (["a_b_c_d.edf", "e_f_g_h.edf"], ()),
         (["x1.edf", "x2.edf", "1.bdf", "2.bdf"], ()),  # two recordings of one identity
+        (["rest.edf", "a_1.edf", "a_2.edf", "b_1.edf"], ("{subject}_{run}.edf", "{subject}.edf")),
+        (["one.edf", "x y.edf"], ("{subject}.edf",)),
         ([], ()),
     ],
 )
