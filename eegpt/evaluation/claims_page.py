@@ -110,8 +110,8 @@ def write_claims_page(result: Mapping[str, Any], *, shards: Sequence[Path], out:
         parts: list[Any] = [Table(caption=caption, columns=columns, rows=lines, note=_legend(result))]
         parts += [Note(text=sentence) for sentence in verdict(claim)]
         if claim["name"] == "unseen":
-            for arm in claim["arms"][1:]:
-                parts += [Row(parts=[d]) for d in unseen_maps(out / arm["run"], shards)]
+            maps = [d for arm in claim["arms"][1:] for d in unseen_maps(out / arm["run"], shards)]
+            parts += [Row(parts=maps[i : i + 2]) for i in range(0, len(maps), 2)]
         name = claim["name"]
         sections.append(Section(anchor=name, heading=name.capitalize(), opening=claim["question"], parts=parts))
     page = Page(

@@ -125,6 +125,8 @@ def test_every_claim_is_answered_on_the_same_trials_and_goes_on_where_it_was_sto
     unseen = by_name["unseen"]["arms"]
     assert [a["name"] for a in unseen] == ["seen", "without alpha", "without beta"]
     assert [list(a["tasks"]) for a in unseen[1:]] == [["alpha/hand"], ["beta/hand"]]
+    assert [a["encoder_error"] is None for a in unseen] == [False, True, True]
+    assert [a["encoder_error"] is None for a in by_name["scratch"]["arms"]] == [False, True]
     for name in ("alpha", "beta"):
         seen = json.loads((out / "encoders" / f"without-{name}" / "0" / "seen.json").read_text())
         assert f'"{name}/' not in json.dumps(seen)
