@@ -288,7 +288,7 @@ def _answer(work: _Work, claim: Claim) -> dict[str, Any]:
     for arm in claim.arms:
         encoders = _encoders(work, arm.encoder)
         run = _score(work, arm, encoders)
-        # A graph from scratch has no use for the encoders' weights; one data set left out changes whom they are held to.
+        # A graph from scratch has no use for the weights; leaving a data set out changes whom they are held to.
         comparable = arm.transfer.mode != "scratch" and not arm.encoder.startswith("without-")
         summary = _summary(run, encoders if comparable else ())
         arms.append({"name": arm.name, "run": str(run.relative_to(work.out)), **summary})
