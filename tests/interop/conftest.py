@@ -35,6 +35,15 @@ def raw_of(seed: int, *, names: tuple[str, ...] = NAMES, seconds: int = 30, sfre
     return mne.io.RawArray(signal_v, mne.create_info(list(names), sfreq_hz, "eeg"), verbose="ERROR")
 
 
+def with_events(raw: mne.io.RawArray) -> mne.io.RawArray:
+    """The recording with twelve events of two kinds: at every second one a 10 Hz rhythm at C3."""
+    for k in range(12):
+        part = slice(int((2 + 2 * k) * 200), int((4 + 2 * k) * 200))
+        raw._data[1, part] += (k % 2) * 30e-6 * np.sin(2 * np.pi * 10 * np.arange(400) / 200)
+    raw.set_annotations(mne.Annotations(2.0 + 2 * np.arange(12), [2.0] * 12, ["T1", "T2"] * 6))
+    return raw
+
+
 LICENCE = {"id": "CC-BY-4.0", "share_shards": True}
 
 
@@ -99,14 +108,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     files = folder / "files"
     files.mkdir()
     for s in range(6):
-        raw = raw_of(100 + s)
-        signal = raw._data
-        for k in range(12):  # right: a 10 Hz rhythm at C3
-            part = slice(int((2 + 2 * k) * 200), int((4 + 2 * k) * 200))
-            signal[1, part] += (k % 2) * 30e-6 * np.sin(2 * np.pi * 10 * np.arange(400) / 200)
-        onsets = 2.0 + 2 * np.arange(12)
-        raw.set_annotations(mne.Annotations(onsets, [2.0] * 12, ["T1", "T2"] * 6))
-        raw.save(files / f"s{s}.fif", verbose="ERROR")
+        with_events(raw_of(100 + s)).save(files / f"s{s}.fif", verbose="ERROR")
     manifest = parse_manifest(MANIFEST)
     ingest(manifest, files, folder / "store")
     build_shard_set([folder / "store"], folder / "shards", sync=False)

@@ -14,12 +14,13 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = [DOCS / "start.md", *sorted((DOCS / "how-to").glob("*.md"))]
+PAGES = [DOCS.parent / "README.md", DOCS / "index.md", DOCS / "start.md", *sorted((DOCS / "how-to").glob("*.md"))]
 FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<kind>[^\n`]*)\n(?P<text>.*?)^(?P=ticks)\s*$", re.MULTILINE | re.DOTALL)
 PEOPLE = 5
 
@@ -97,7 +98,7 @@ def test_the_start_page_runs_from_top_to_bottom(recordings: Path, tmp_path: Path
     (tmp_path / "recordings").symlink_to(recordings)
     for block in runnable(DOCS / "start.md"):
         run(block, tmp_path)
-    for page in ("store.html", "run.html"):
+    for page in ("away.png", "store.html", "run.html"):
         assert (tmp_path / page).stat().st_size > 10_000
 
 
@@ -128,6 +129,30 @@ def test_pages_on_reading_shards_run(page: str, toy_shards: Path, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "index.md"])
+def test_ten_lines_run_on_one_recording(page: str, tmp_path: Path) -> None:
+    """Of the recording nothing but MNE is needed; its annotations are the classes."""
+    makers = interop_makers()
+    makers.write_encoder(tmp_path / "encoder")
+    makers.with_events(makers.raw_of(1)).save(tmp_path / "recording.fif", verbose="ERROR")
+    (where,) = [p for p in PAGES if p.name == page and p.parent.name != "how-to"]
+    for block in runnable(where):
+        run(block, tmp_path)
+    assert (tmp_path / "away.png").stat().st_size > 5_000
+
+
+def interop_makers() -> ModuleType:
+    """The makers of small models and recordings that the tests of eegpt.interop use."""
+    path = Path(__file__).parents[1] / "interop" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("interop_makers", path)
+    assert spec is not None
+    assert spec.loader is not None
+    makers = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(makers)
+    return makers
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", ["use-with-mne.md", "use-with-scikit-learn.md", "share-a-model.md", "live-signals.md", "export.md"]
 )
@@ -135,12 +160,7 @@ def test_pages_on_applying_a_model_run(page: str, toy_shards: Path, tmp_path: Pa
     """With a small encoder of random weights, and a recording of its own make."""
     needs = {"share-a-model.md": "huggingface_hub", "export.md": "onnxruntime", "use-with-scikit-learn.md": "sklearn"}
     pytest.importorskip(needs.get(page, "torch"))
-    path = Path(__file__).parents[1] / "interop" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("interop_makers", path)
-    assert spec is not None
-    assert spec.loader is not None
-    makers = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(makers)
+    makers = interop_makers()
     makers.write_encoder(tmp_path / "encoder")
     makers.raw_of(1).save(tmp_path / "recording.fif", verbose="ERROR")
     (tmp_path / "shards").symlink_to(toy_shards)
