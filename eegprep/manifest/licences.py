@@ -28,7 +28,7 @@ def merge_licences(licences: Sequence[Licence]) -> Licence:
             commercial = False
         elif licence.commercial_use is None:
             commercial = None
-    notes = [f"{licence.id}: {licence.note}" for licence in unique if licence.note]
+    notes = dict.fromkeys(f"{licence.id}: {licence.note}" for licence in unique if licence.note)
     return Licence(
         id=" AND ".join(dict.fromkeys(licence.id for licence in unique))[:200],
         share_shards=all(licence.share_shards for licence in unique),

@@ -42,14 +42,16 @@ def licences_of(model: Model) -> dict[str, Licence]:
 
 
 def refuse_passing_on(model: Model) -> dict[str, Licence]:
-    """The licences; RefusedError where one forbids to pass on what was derived, or none is known."""
+    """The licences; RefusedError where one forbids to pass on what was derived, or is not known."""
     licences = licences_of(model)
-    if not licences:
+    if (unknown := _unknown_origin(model, licences)) is not None:
         raise RefusedError(
-            "the run does not say what it has learned from, so nobody can say whether it may be passed on",
+            f"{unknown} does not say what it has learned from, so nobody can say whether it may be passed on",
             where=model.folder / "lock.yaml",
-            expected="`data:` with the data sets and their licences, as `eegpt train` writes it",
-            todo="train again with this version",
+            found="no data sets: runs of early versions have no such part"
+            + (f"; shard sets {', '.join(map(str, named))}" if (named := model.lock.get("shard_sets")) else ""),
+            expected="the data sets and their licences, as `eegpt train` and `eegpt transfer` write them now",
+            todo="train it again into a new folder from the same shard sets, which hold the licences, and push that",
         )
     for name, licence in licences.items():
         if licence.signed or not licence.share_shards:
@@ -60,6 +62,14 @@ def refuse_passing_on(model: Model) -> dict[str, Licence]:
                 todo="share the manifests, the configuration and the seed instead: another lab with the data trains it",
             )
     return licences
+
+
+def _unknown_origin(model: Model, licences: dict[str, Licence]) -> str | None:
+    """What has learned from data that the lock does not name: the run, or the encoder that it began with."""
+    if not licences:
+        return "the run"
+    began = model.kind == "transfer" and (model.config.get("transfer") or {}).get("mode") != "scratch"
+    return "the run's encoder" if began and not model.lock.get("encoder_data") else None
 
 
 def model_card(model: Model) -> str:

@@ -9,13 +9,14 @@ import pickle
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegpt.interop import open_model
-from eegpt.interop.card import model_card
+from eegpt.interop.card import model_card, refuse_passing_on
 
 hub_client = pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
 from eegpt.interop import hub as ours  # noqa: E402  after the skip
@@ -80,6 +81,17 @@ def test_a_licence_that_forbids_it_stops_the_push_before_a_byte_is_sent(hub, tmp
 def test_a_run_of_unknown_data_is_not_passed_on(hub, tmp_path, toy):
     with pytest.raises(RefusedError, match="does not say what it has learned from"):
         ours.push(toy.encoder(tmp_path / "old", data=[]), "lab/old", endpoint=hub.endpoint)
+
+
+def test_a_graph_whose_encoder_learned_from_unknown_data_is_not_passed_on(encoder, toy):
+    def graph(mode, encoder_data):
+        lock = {"data": [toy.origin()], "encoder": "ab", "encoder_data": encoder_data}
+        return replace(open_model(encoder), kind="transfer", lock=lock, config={"transfer": {"mode": mode}})
+
+    with pytest.raises(RefusedError, match="the run's encoder does not say what it has learned from"):
+        refuse_passing_on(graph("frozen", []))
+    assert list(refuse_passing_on(graph("frozen", [toy.origin(name="other")]))) == ["other", "toy"]
+    assert list(refuse_passing_on(graph("scratch", []))) == ["toy"]
 
 
 def test_a_repository_of_pickles_is_named_and_never_fetched(hub, tmp_path):
