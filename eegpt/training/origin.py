@@ -17,10 +17,23 @@ import yaml
 from eegprep.errors import InputError
 from eegprep.shards import ShardSet
 
-__all__ = ["LOCK", "entries_of", "origin_of", "read_lock", "read_origin"]
+__all__ = ["LOCK", "entries_of", "fingerprints", "origin_of", "read_lock", "read_origin"]
 
 LOCK = "lock.yaml"
 _MAX_BYTES = 16 << 20
+
+
+def fingerprints(sets: Sequence[ShardSet]) -> dict[str, str]:
+    """SHA-256 of each set by its folder's name; folders of one name are numbered."""
+    found: dict[str, str] = {}
+    for one in sets:
+        own = one.path.resolve().name
+        name, i = own, 1
+        while name in found:
+            i += 1
+            name = f"{own}-{i}"
+        found[name] = one.sha256
+    return found
 
 
 def origin_of(sets: Sequence[ShardSet], recordings: Collection[str] | None = None) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ from eegpt.model.sizes import ete_config
 from eegpt.model.teg import TEGConfig
 
 from . import checkpoint as ck
-from .origin import origin_of, read_origin
+from .origin import fingerprints, origin_of, read_origin
 from .transfer_checkpoint import FitRecord, finished_fits, save_record, save_weights
 from .transfer_config import TransferConfig
 from .transfer_fit import fit_model, graph_config
@@ -182,7 +182,7 @@ def _open_folder(
     """Begin the folder, or check that it is this run's."""
     start = starts[0]
     lock = {
-        "shard_sets": {s.path.name: s.sha256 for s in setup.sets},
+        "shard_sets": fingerprints(setup.sets),
         "encoder": start.sha256 if len(starts) == 1 else [s.sha256 for s in starts],
         "data": origin_of(setup.sets),
         "encoder_data": list({e["name"]: e for s in starts for e in s.data}.values()),

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import UsageError
-from eegprep.files import sha256_file
+from eegprep.errors import UsageError, nearest
 from eegprep.shards import ShardSet
 from eegprep.splits import Seen, SeenRecording
 from eegpt.data import SampleOrder, WindowIndex
@@ -24,7 +23,7 @@ from eegpt.data.spans import Spans
 from eegpt.model.tokens import n_tokens
 from eegpt.training.config import PretrainConfig
 from eegpt.training.divided import divided
-from eegpt.training.origin import origin_of
+from eegpt.training.origin import fingerprints, origin_of
 
 __all__ = ["PretrainData", "open_windows", "spread"]
 
@@ -72,6 +71,14 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
     if not shards:
         raise UsageError("no shard set to train on", todo="name one or more with --shards")
     sets = [ShardSet.open(Path(s)) for s in shards]
+    known = {d for s in sets for d in s.recordings.dataset}
+    for name in config.datasets:
+        if name not in known:
+            raise UsageError(
+                f"the shard sets have no data set {name!r}",
+                expected=", ".join(sorted(known)),
+                todo=nearest(name, known) or None,
+            )
     if config.division:
         sets = divided(sets, config.division)
     lengths = sorted(set(config.window_samples), reverse=True) or _fitting_lengths(sets, config)
@@ -102,7 +109,7 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
         reference=reference,
         vocabulary=first.vocabulary,
         recordings=tuple(first.recording_ids),
-        fingerprints=_fingerprints(shards),
+        fingerprints=fingerprints(sets),
         seen=(seen := _seen(sets, config)),
         origin=tuple(origin_of(sets, {r.id for r in seen.recordings})),
         others=tuple((index, heldout(index.n_samples)) for index, _ in train if index is not reference),
@@ -171,14 +178,3 @@ def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits:
         if error.what != "no window is left":
             raise
         return None
-
-
-def _fingerprints(shards: Sequence[Path]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for folder in map(Path, shards):
-        name, i = folder.resolve().name, 1
-        while name in found:
-            i += 1
-            name = f"{folder.resolve().name}-{i}"
-        found[name] = sha256_file(folder / "SHA256SUMS")
-    return found

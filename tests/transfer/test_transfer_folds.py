@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
 
 from eegprep.errors import RefusedError, UsageError
 from eegprep.shards import ShardSet
@@ -14,6 +15,7 @@ from eegpt.model.ete import ETEConfig
 from eegpt.training.checkpoint import load_encoder
 from eegpt.training.config import PretrainConfig
 from eegpt.training.divided import divided
+from eegpt.training.origin import fingerprints
 from eegpt.training.transfer import transfer
 from eegpt.training.transfer_config import TransferConfig
 from eegpt.training.transfer_setup import make_setup, open_trials
@@ -105,3 +107,21 @@ def test_encoders_that_do_not_fit_are_refused_in_words(shards, encoders, make_en
     with pytest.raises(UsageError, match="differ in shape"):
         transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=[*encoders[:3], other])
     assert not (tmp_path / "run").exists()
+
+
+def test_two_shard_sets_in_folders_of_one_name_both_stand_in_the_lock(shards, other_shards, encoder, tmp_path):
+    for name, source in (("a", shards), ("b", other_shards)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "shards").symlink_to(source)
+    sets = [ShardSet.open(tmp_path / name / "shards") for name in ("a", "b")]
+    named = fingerprints([*sets, sets[0]])
+    assert list(named.values()) == [sets[0].sha256, sets[1].sha256, sets[0].sha256]
+    transfer(QUICK, shards=[s.path for s in sets], out=tmp_path / "run", encoder=encoder)
+    locked = yaml.safe_load((tmp_path / "run" / "lock.yaml").read_text())["shard_sets"]
+    assert sorted(locked.values()) == sorted(s.sha256 for s in sets)
+
+
+def test_a_data_set_that_the_shards_do_not_have_is_named_with_a_near_miss(shards):
+    config = PretrainConfig(token_samples=64, window_samples=(192,), datasets=("alfa",))
+    with pytest.raises(UsageError, match=r"(?s)no data set 'alfa'.*alpha"):
+        open_windows([shards], config)
