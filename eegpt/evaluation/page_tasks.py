@@ -86,9 +86,9 @@ def scores(results: Mapping[str, Any]) -> Section:
         Column(label="task"),
         Column(label="trials, train / test", numeric=True),
         Column(label="chance", numeric=True),
-        *(Column(label=SHORT.get(m, m.replace("_", " ")), numeric=True) for m in methods),
         Column(label="our model", numeric=True),
         Column(label="95 % interval", numeric=True),
+        *(Column(label=SHORT.get(m, m.replace("_", " ")), numeric=True) for m in methods),
     ]
     rows = []
     for key, task in tasks.items():
@@ -98,9 +98,9 @@ def scores(results: Mapping[str, Any]) -> Section:
                 _task_name(key, task),
                 f"{format_number(task.get('n_train'))} / {format_number(task['n_test'])}",
                 _percent(task["chance"], task),
-                *(_cell(task["baselines"].get(m), task, best) for m in methods),
                 _cell(task.get("model"), task, best),
                 _interval(task.get("model"), task),
+                *(_cell(task["baselines"].get(m), task, best) for m in methods),
             ]
         )
     parts: list[Drawing | Table | Note | Row] = []
