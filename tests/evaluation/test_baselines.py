@@ -10,7 +10,9 @@ import torch
 
 from eegprep.errors import UsageError
 from eegpt.evaluation import networks
-from eegpt.evaluation.baselines import BASELINES, FOREIGN, QUICK, balanced_loss, chosen, power_spectrum, run_baseline
+from eegpt.evaluation.baselines import (
+    BASELINES, FOREIGN, GRAPH, QUICK, balanced_loss, chosen, power_spectrum, run_baseline,
+)  # fmt: skip
 from eegpt.evaluation.networks import EEGNet, ShallowConvNet
 from eegpt.evaluation.task_data import TaskData
 
@@ -177,7 +179,8 @@ def test_the_spectrum_is_power_per_hertz():
 def test_names_are_checked():
     assert chosen("none") == ()
     assert chosen("band_power, eegnet") == ("band_power", "eegnet")
-    assert set(chosen("all")) == set(OWN)
+    assert set(chosen("all")) == {*OWN, GRAPH}
+    assert chosen("teg_band_power") == (GRAPH,)
     with pytest.raises(UsageError, match="no baseline 'bandpower'"):
         chosen("bandpower")
 

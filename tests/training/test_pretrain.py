@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import resource
-import shutil
 import signal
 from pathlib import Path
 
@@ -144,18 +143,6 @@ def test_accumulation_changes_losses_by_rounding_alone(small, data, tmp_path):
         pretrain_on(data, PretrainConfig(**{**small, "micro_batch": micro}), out=tmp_path / str(micro))
     whole, parts = (np.array(losses(tmp_path / str(m))) for m in (16, 4))
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++: torch.compile builds its kernels with it")
-@pytest.mark.filterwarnings("ignore")  # tracing makes torch warn of what it does itself
-def test_a_compiled_model_learns_what_the_plain_one_does_and_its_weights_are_read_without_it(small, data, tmp_path):
-    for name, compiled in (("plain", False), ("compiled", True)):
-        pretrain_on(data, PretrainConfig(**{**small, "compile": compiled}), out=tmp_path / name)
-    plain, compiled = (np.array(losses(tmp_path / name)) for name in ("plain", "compiled"))
-    np.testing.assert_allclose(plain, compiled, rtol=2e-4)
-    weights = [load_encoder(tmp_path / name).model.state_dict() for name in ("plain", "compiled")]
-    assert weights[0].keys() == weights[1].keys()
 
 
 def test_a_batch_that_is_no_number_is_named_and_the_last_state_kept(small, data, tmp_path):
