@@ -11,8 +11,15 @@ import torch
 from eegprep.errors import UsageError
 from eegpt.evaluation import networks
 from eegpt.evaluation.baselines import (
-    BASELINES, FOREIGN, GRAPH, QUICK, balanced_loss, chosen, power_spectrum, run_baseline,
-)  # fmt: skip
+    BASELINES,
+    FOREIGN,
+    GRAPH,
+    QUICK,
+    balanced_loss,
+    chosen,
+    power_spectrum,
+    run_baseline,
+)
 from eegpt.evaluation.networks import EEGNet, ShallowConvNet
 from eegpt.evaluation.task_data import TaskData
 
