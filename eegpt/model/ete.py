@@ -109,9 +109,13 @@ class ETE(nn.Module):
         )
 
     def embed(self, x_BTC: Tensor, electrode_B: Tensor, hidden_BT: Tensor | None = None) -> Tensor:
-        """v_e and the tokens as (B, P, D); tokens where `hidden_BT` is true are replaced by the hidden token."""
-        # Overlapping views are multiplied row by row, with a barrier of all threads after each: a copy is far quicker.
-        x_BTD = self.token_in(x_BTC.contiguous())
+        """v_e and the tokens as (B, P, D); tokens where `hidden_BT` is true are replaced by the hidden token.
+
+        Tokens overlap in memory until here. The product of such a view with a fixed weight is one small product
+        for every row, with a wait for all threads after each: on a busy machine many times slower than a copy.
+        """
+        # Autocast makes a copy of its own, in the lower precision.
+        x_BTD = self.token_in(x_BTC if torch.is_autocast_enabled(x_BTC.device.type) else x_BTC.contiguous())
         if hidden_BT is not None:
             if self.hidden_token is None:
                 raise UsageError("tokens can be hidden from an encoder of the masked objective only")
@@ -216,7 +220,7 @@ class ETE(nn.Module):
             return x_BTC[..., -1:]
         # The weights of a fit cancel each other to a thousandth, which bfloat16 can't hold.
         with torch.autocast(x_BTC.device.type, enabled=False):
-            return F.linear(x_BTC.float(), self.skip.weight)
+            return F.linear(x_BTC.float().contiguous(), self.skip.weight)
 
     def spectrum(self, h_BPD: Tensor) -> Tensor:
         """Log power of the next token that shares no sample with what was seen, (B, P, n_spectrum)."""
