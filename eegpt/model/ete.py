@@ -76,21 +76,24 @@ class ETE(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights: variance 1 / inputs; what ends in a residual smaller, so that depth changes no scale."""
+        """Draw all weights, in the order of `named_parameters`."""
         for name, weight in self.named_parameters():
-            if name.endswith("norm.weight"):
-                nn.init.ones_(weight)
-            elif name.endswith(".bias"):
-                nn.init.zeros_(weight)
-            elif weight.dim() == 1 or name in ("electrode.weight", "position.weight"):
-                nn.init.normal_(weight, std=0.5)
-            else:
-                std = weight.shape[1] ** -0.5
-                if self.config.norm == "pre" and name.endswith(("attention.out.weight", "ffn.out.weight")):
-                    std /= math.sqrt(2 * self.config.n_layers)
-                if name in ("token_out.weight", "spectrum_out.weight", "skip.weight"):
-                    std *= 0.1  # start near the prediction "zero", which no untrained network beats
-                nn.init.normal_(weight, std=std)
+            self.draw(name, weight)
+
+    def draw(self, name: str, weight: Tensor) -> Tensor:
+        """Draw the weight of that name in place: variance 1 / inputs, less where it ends in a residual."""
+        if name.endswith("norm.weight"):
+            return nn.init.ones_(weight)
+        if name.endswith(".bias"):
+            return nn.init.zeros_(weight)
+        if weight.dim() == 1 or name in ("electrode.weight", "position.weight"):
+            return nn.init.normal_(weight, std=0.5)
+        std = weight.shape[1] ** -0.5
+        if self.config.norm == "pre" and name.endswith(("attention.out.weight", "ffn.out.weight")):
+            std /= math.sqrt(2 * self.config.n_layers)
+        if name in ("token_out.weight", "spectrum_out.weight", "skip.weight"):
+            std *= 0.1  # start near the prediction "zero", which no untrained network beats
+        return nn.init.normal_(weight, std=std)
 
     # ---- signal to tokens to positions
 

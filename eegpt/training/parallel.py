@@ -32,17 +32,33 @@ from eegpt.training.runtime import Runtime
 __all__ = ["Parallel", "parallelise"]
 
 
-def parallelise(module: Pretraining, here: Runtime, config: PretrainConfig) -> Parallel:
-    """Wrap the module for as many processes as there are, and compile it where that is asked for."""
+def parallelise(
+    module: Pretraining, here: Runtime, config: PretrainConfig, begin: Callable[[], None] | None = None
+) -> Parallel:
+    """Wrap the module for as many processes as there are, and compile it where that is asked for.
+
+    Parameters
+    ----------
+    module : Pretraining
+        May be on the meta device, with a `begin` that fills it.
+    here : Runtime
+    config : PretrainConfig
+    begin : callable, optional
+        Called when weights are divided, or before they are copied to other processes.
+    """
     if config.parallel == "fsdp" and here.world > 1:
-        return _Sharded(module, here, config)
-    return Parallel(module, here, config)
+        return _Sharded(module, here, config, begin)
+    return Parallel(module, here, config, begin)
 
 
 class Parallel:
     """One process, or a copy of the model in each."""
 
-    def __init__(self, module: Pretraining, here: Runtime, config: PretrainConfig) -> None:
+    def __init__(
+        self, module: Pretraining, here: Runtime, config: PretrainConfig, begin: Callable[[], None] | None = None
+    ) -> None:
+        if begin is not None:
+            begin()
         self.here = here
         self.module: Callable[..., dict[str, Tensor]] = module
         self._ddp: nn.parallel.DistributedDataParallel | None = None
@@ -74,7 +90,9 @@ class Parallel:
 class _Sharded(Parallel):
     """A part of every weight in each process; gathered layer by layer when needed."""
 
-    def __init__(self, module: Pretraining, here: Runtime, config: PretrainConfig) -> None:
+    def __init__(
+        self, module: Pretraining, here: Runtime, config: PretrainConfig, begin: Callable[[], None] | None = None
+    ) -> None:
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
         self.here = here
@@ -95,6 +113,8 @@ class _Sharded(Parallel):
         self._root = fully_shard(module.ete, mp_policy=policy, ignored_params=fixed)
         for method in ("predict", "spectrum"):  # they use the encoder's own weights outside of its forward pass
             register_fsdp_forward_method(module.ete, method)
+        if begin is not None:
+            begin()
         self.module = torch.compile(module) if config.compile else module
 
     def accumulate(self, last: bool) -> AbstractContextManager[Any]:
