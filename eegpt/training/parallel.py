@@ -11,6 +11,7 @@ number of processes. The plain export, model.safetensors, is written in every ca
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from eegprep.errors import UsageError
 from eegprep.files import sync_folder, write_json
 from eegpt.model.config import to_mapping
 from eegpt.model.ete import ETE
@@ -67,7 +69,7 @@ class Parallel:
             self._ddp = nn.parallel.DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
             self.module = self._ddp
         if config.compile:
-            self.module = torch.compile(self.module)
+            self.module = _compiled(self.module, here)
 
     def accumulate(self, last: bool) -> AbstractContextManager[Any]:
         """Around a micro batch: gradients are exchanged after the last one alone."""
@@ -115,7 +117,7 @@ class _Sharded(Parallel):
             register_fsdp_forward_method(module.ete, method)
         if begin is not None:
             begin()
-        self.module = torch.compile(module) if config.compile else module
+        self.module = _compiled(module, here) if config.compile else module
 
     def accumulate(self, last: bool) -> AbstractContextManager[Any]:
         self._root.set_requires_gradient_sync(last)
@@ -177,6 +179,20 @@ class _Sharded(Parallel):
             for entries in optimiser.state.values():
                 entries["step"].fill_(float(state.step))
         return state
+
+
+def _compiled(module: Callable[..., dict[str, Tensor]], here: Runtime) -> Callable[..., dict[str, Tensor]]:
+    """The module under torch.compile, which builds its kernels at the first step."""
+    variable, usual = ("CC", ("gcc", "clang")) if here.device.type == "cuda" else ("CXX", ("g++", "clang++"))
+    named = os.environ.get(variable)
+    if not any(map(shutil.which, (named,) if named else usual)):
+        raise UsageError(
+            "torch.compile can't build its kernels",
+            found=f"no {named or ' or '.join(usual)}",
+            expected=f"a compiler in PATH, or its name in {variable}",
+            todo="install one, or train without compile=true",
+        )
+    return torch.compile(module)
 
 
 def _step_device(parameter: Tensor) -> torch.device:
