@@ -134,24 +134,3 @@ def test_learning_rate_warms_up_and_falls_to_its_floor():
 def test_settings_that_cannot_be_are_refused(settings):
     with pytest.raises(UsageError):
         PretrainConfig(**settings)
-
-
-@pytest.mark.parametrize(
-    ("objective", "skip", "recompute"),
-    [("new+spectrum", "linear", False), ("token", "last", True), ("masked", "none", False)],
-)
-@pytest.mark.filterwarnings("ignore")  # tracing makes torch warn of what it does itself
-def test_a_step_is_one_graph_for_the_compiler_and_gives_the_same_loss_and_gradients(objective, skip, recompute):
-    """A step that writes into views, which no graph holds, would cut each layer into pieces that nobody fuses."""
-    torch.compiler.reset()
-    model, batch = module(objective, skip=skip).train(), windows()
-    model.ete.recompute = recompute
-    hidden = torch.arange(13).expand(5, 13) == 5 if objective == "masked" else None
-    found = []
-    # This backend traces and runs: no compiler is needed.
-    for step in (model, torch.compile(model, backend="aot_eager", fullgraph=True)):
-        model.zero_grad()
-        loss = step(*batch, hidden)["loss"]
-        loss.backward()
-        found.append((loss.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
