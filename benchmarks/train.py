@@ -2,8 +2,9 @@
 
 All three have the same width, layers, heads and number of parameters, see the same int16 windows, the same tokens
 and the same loss (new samples), and take a whole step: tokens, forward, backward, clipping, AdamW. They take turns
-in one run; each peer counts in the faster of float32 and bfloat16. Beside it: tokens/s and peak memory per size,
-the loader's share of a step of a real run over a shard set, and on a GPU the share of its measured matrix peak.
+in one run, ours also under torch.compile; each peer counts in the faster of float32 and bfloat16. Beside it: tokens/s
+and peak memory per size, the loader's share of a step of a real run over a shard set, and on a GPU the share of its
+measured matrix peak.
 
     python benchmarks/train.py --json train.json
 """
@@ -15,6 +16,7 @@ import contextlib
 import importlib.util
 import json
 import resource
+import shutil
 import statistics
 import sys
 import tempfile
@@ -34,6 +36,7 @@ from eegpt.training.objective import Pretraining
 from eegpt.training.runtime import measured_peak_flops, pick_precision
 
 WINDOW, TOKEN, STRIDE, ELECTRODES = 1024, 256, 32, 138
+COMPILED = "ours, compiled"
 TOKENS = n_tokens(WINDOW, token_samples=TOKEN, token_stride=STRIDE)
 
 
@@ -145,6 +148,11 @@ def against_peers(n: int, rounds: int, device: torch.device) -> dict[str, Any]:
     torch.manual_seed(0)
     ours = Pretraining(ETE(ete_config("base", objective="new")), spectrum_weight=0.0).to(device)
     contenders[f"ours, {precision}"] = stepper(lambda: ours(*rows)["loss"], ours, device, precision)
+    if shutil.which("g++") is not None:
+        compiled = torch.compile(ours)
+        contenders[COMPILED] = stepper(lambda: compiled(*rows)["loss"], ours, device, precision)
+    else:
+        print("g++ is not installed: our compiled step is left out", file=sys.stderr)
     parameters["ours"] = sum(p.numel() for p in ours.parameters())
     builders: dict[str, Callable[[], nn.Module]] = {"torch layer": lambda: TorchLayers(*shape)}
     if importlib.util.find_spec("transformers") is not None:
@@ -183,7 +191,11 @@ def against_peers(n: int, rounds: int, device: torch.device) -> dict[str, Any]:
         found = [r for name, r in ratios.items() if name.startswith(prefix)]
         return min(found) if found else None
 
-    return {"step_vs_torch_layer": fastest("torch layer"), "step_vs_gpt2": fastest("gpt2")}
+    return {
+        "step_vs_torch_layer": fastest("torch layer"),
+        "step_vs_gpt2": fastest("gpt2"),
+        "compiled_vs_eager": fastest(COMPILED),
+    }
 
 
 def per_size(names: list[str], n: int, device: torch.device) -> dict[str, Any]:

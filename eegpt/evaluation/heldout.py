@@ -42,7 +42,8 @@ def predict_new(model: ETE, x_BTC: Tensor, electrode_B: Tensor) -> tuple[Tensor,
     """
     K = model.config.token_stride
     if model.config.causal:
-        whole = model.predict(model(x_BTC[:, :-1], electrode_B)[:, 1:], x_BTC[:, :-1]).float()
+        seen_BTC = x_BTC[:, :-1].contiguous()  # one copy for both products
+        whole = model.predict(model(seen_BTC, electrode_B)[:, 1:], seen_BTC).float()
     else:
         token = torch.arange(x_BTC.shape[1], device=x_BTC.device)
         parts = []

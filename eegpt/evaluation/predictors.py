@@ -65,7 +65,8 @@ class LinearPredictor:
         C, K = self.token_samples, self.token_stride
         n_positions = (signal_NS.shape[1] - C) // K
         if not whole_context:
-            return signal_NS.unfold(1, C, K)[:, :n_positions] @ self.short_CK
+            # Copied first: the product of a view that overlaps itself is one small product for every window.
+            return signal_NS.unfold(1, C, K)[:, :n_positions].contiguous() @ self.short_CK
         if n_positions > len(self.long):
             raise UsageError(
                 "the linear predictor was fitted to shorter windows",

@@ -76,21 +76,24 @@ class ETE(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights: variance 1 / inputs; what ends in a residual smaller, so that depth changes no scale."""
+        """Draw all weights, in the order of `named_parameters`."""
         for name, weight in self.named_parameters():
-            if name.endswith("norm.weight"):
-                nn.init.ones_(weight)
-            elif name.endswith(".bias"):
-                nn.init.zeros_(weight)
-            elif weight.dim() == 1 or name in ("electrode.weight", "position.weight"):
-                nn.init.normal_(weight, std=0.5)
-            else:
-                std = weight.shape[1] ** -0.5
-                if self.config.norm == "pre" and name.endswith(("attention.out.weight", "ffn.out.weight")):
-                    std /= math.sqrt(2 * self.config.n_layers)
-                if name in ("token_out.weight", "spectrum_out.weight", "skip.weight"):
-                    std *= 0.1  # start near the prediction "zero", which no untrained network beats
-                nn.init.normal_(weight, std=std)
+            self.draw(name, weight)
+
+    def draw(self, name: str, weight: Tensor) -> Tensor:
+        """Draw the weight of that name in place: variance 1 / inputs, less where it ends in a residual."""
+        if name.endswith("norm.weight"):
+            return nn.init.ones_(weight)
+        if name.endswith(".bias"):
+            return nn.init.zeros_(weight)
+        if weight.dim() == 1 or name in ("electrode.weight", "position.weight"):
+            return nn.init.normal_(weight, std=0.5)
+        std = weight.shape[1] ** -0.5
+        if self.config.norm == "pre" and name.endswith(("attention.out.weight", "ffn.out.weight")):
+            std /= math.sqrt(2 * self.config.n_layers)
+        if name in ("token_out.weight", "spectrum_out.weight", "skip.weight"):
+            std *= 0.1  # start near the prediction "zero", which no untrained network beats
+        return nn.init.normal_(weight, std=std)
 
     # ---- signal to tokens to positions
 
@@ -109,9 +112,13 @@ class ETE(nn.Module):
         )
 
     def embed(self, x_BTC: Tensor, electrode_B: Tensor, hidden_BT: Tensor | None = None) -> Tensor:
-        """v_e and the tokens as (B, P, D); tokens where `hidden_BT` is true are replaced by the hidden token."""
-        # Overlapping views are multiplied row by row, with a barrier of all threads after each: a copy is far quicker.
-        x_BTD = self.token_in(x_BTC.contiguous())
+        """v_e and the tokens as (B, P, D); tokens where `hidden_BT` is true are replaced by the hidden token.
+
+        Tokens overlap in memory until here. The product of such a view with a fixed weight is one small product
+        for every row, with a wait for all threads after each: on a busy machine many times slower than a copy.
+        """
+        # Autocast makes a copy of its own, in the lower precision.
+        x_BTD = self.token_in(x_BTC if torch.is_autocast_enabled(x_BTC.device.type) else x_BTC.contiguous())
         if hidden_BT is not None:
             if self.hidden_token is None:
                 raise UsageError("tokens can be hidden from an encoder of the masked objective only")
@@ -216,7 +223,7 @@ class ETE(nn.Module):
             return x_BTC[..., -1:]
         # The weights of a fit cancel each other to a thousandth, which bfloat16 can't hold.
         with torch.autocast(x_BTC.device.type, enabled=False):
-            return F.linear(x_BTC.float(), self.skip.weight)
+            return F.linear(x_BTC.float().contiguous(), self.skip.weight)
 
     def spectrum(self, h_BPD: Tensor) -> Tensor:
         """Log power of the next token that shares no sample with what was seen, (B, P, n_spectrum)."""

@@ -4,6 +4,8 @@ What enters and leaves: tensors; the results are those of the plain formulas. On
 steps cost as much as its matrix products, because every one reads and writes the whole activation; these write
 into one output, keep less for the backward pass, and have no joining of halves there.
 
+`torch.compile` gets the plain formulas: it fuses them itself, and can't follow steps that write into a view.
+
 Shapes: (..., K) rotated in pairs (i, i + K/2); (..., 2 F) gate and up side by side.
 """
 
@@ -57,11 +59,18 @@ class _SwiGLU(torch.autograd.Function):
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn the pairs (i, i + K/2) of the last axis by angles whose cosine and sine broadcast over (..., K/2)."""
-    return _apply(_Rotate, x, cos.to(x.dtype), sin.to(x.dtype))
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    if torch.compiler.is_dynamo_compiling():
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+    return _apply(_Rotate, x, cos, sin)
 
 
 def swiglu(gate_up: Tensor) -> Tensor:
     """silu(gate) * up, of the two halves of the last axis."""
+    if torch.compiler.is_dynamo_compiling():
+        gate, up = gate_up.chunk(2, dim=-1)
+        return torch.nn.functional.silu(gate) * up
     return _apply(_SwiGLU, gate_up)
 
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from eegprep.errors import UsageError, nearest
+from eegpt.model.bare import without_memory
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec, TaskHeads
 from eegpt.model.teg import TEG, TEGConfig
@@ -75,7 +75,7 @@ def teg_config(name: str, **settings: Any) -> TEGConfig:
 
 def parameters(name: str) -> dict[str, int]:
     """Parameters of a size: `ete`, `teg`, `heads` and `total`; counted on the meta device, so that none is made."""
-    with torch.device("meta"):
+    with without_memory():
         parts: dict[str, nn.Module] = {
             "ete": ETE(ete_config(name, objective="token")),
             "teg": TEG(teg_config(name)),

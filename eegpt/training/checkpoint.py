@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.files import atomic_path, sync_folder, write_json
+from eegpt.model.bare import without_memory
 from eegpt.model.config import from_mapping, to_mapping
 from eegpt.model.ete import ETE, ETEConfig
 
@@ -89,7 +90,7 @@ def load_encoder(run: Path, *, device: torch.device | str = "cpu") -> Encoder:
             found=f"{len(vocabulary)} electrodes",
             expected=f"{encoder_config.n_electrodes}",
         )
-    with torch.device("meta"):
+    with without_memory():
         model = ETE(encoder_config)
     load_weights(model, run / WEIGHTS, device=device)
     return Encoder(model=model.eval(), vocabulary=vocabulary, config=config, folder=run)

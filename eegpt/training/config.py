@@ -68,7 +68,7 @@ class PretrainConfig:
     precision : {"auto", "float32", "bfloat16"}
         bfloat16 keeps float32 weights and sums. `auto`: bfloat16 where the device multiplies it in hardware.
     compile : bool
-        Use torch.compile.
+        Use torch.compile: steps get shorter, the first one takes up to a minute more. Needs a compiler (g++ on a CPU).
     recompute : {"auto", "yes", "no"}
         Activation checkpointing; `auto` for Huge and Giant.
     parallel : {"ddp", "fsdp"}

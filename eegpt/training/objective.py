@@ -114,11 +114,14 @@ class Pretraining(nn.Module):
             masked = error.sum() / unseen_samples(hidden_BT, config).sum().clamp_min(1)
             return {"loss": masked, "masked": masked.detach()}
         # The last token is only ever predicted; position p has seen p tokens and predicts token p.
-        h_BPD = ete(x_BTC[:, :-1], electrode_B)[:, 1:]
+        seen_BTC = x_BTC[:, :-1]
+        if ete.skip is not None:
+            seen_BTC = seen_BTC.contiguous()  # one copy for both products that need it
+        h_BPD = ete(seen_BTC, electrode_B)[:, 1:]
         if config.objective == "token":
-            token = (ete.predict(h_BPD, x_BTC[:, :-1]).float() - x_BTC[:, 1:]).square().mean()
+            token = (ete.predict(h_BPD, seen_BTC).float() - x_BTC[:, 1:]).square().mean()
             return {"loss": token, "token": token.detach()}
-        predicted = ete.predict(h_BPD, x_BTC[:, :-1], new_only=True).float()
+        predicted = ete.predict(h_BPD, seen_BTC, new_only=True).float()
         new = (predicted - x_BTC[:, 1:, -config.token_stride :]).square().mean()
         if config.objective == "new":
             return {"loss": new, "new": new.detach()}

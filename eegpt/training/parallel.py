@@ -11,6 +11,7 @@ number of processes. The plain export, model.safetensors, is written in every ca
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from eegprep.errors import UsageError
 from eegprep.files import sync_folder, write_json
 from eegpt.model.config import to_mapping
 from eegpt.model.ete import ETE
@@ -32,17 +34,33 @@ from eegpt.training.runtime import Runtime
 __all__ = ["Parallel", "parallelise"]
 
 
-def parallelise(module: Pretraining, here: Runtime, config: PretrainConfig) -> Parallel:
-    """Wrap the module for as many processes as there are, and compile it where that is asked for."""
+def parallelise(
+    module: Pretraining, here: Runtime, config: PretrainConfig, begin: Callable[[], None] | None = None
+) -> Parallel:
+    """Wrap the module for as many processes as there are, and compile it where that is asked for.
+
+    Parameters
+    ----------
+    module : Pretraining
+        May be on the meta device, with a `begin` that fills it.
+    here : Runtime
+    config : PretrainConfig
+    begin : callable, optional
+        Called when weights are divided, or before they are copied to other processes.
+    """
     if config.parallel == "fsdp" and here.world > 1:
-        return _Sharded(module, here, config)
-    return Parallel(module, here, config)
+        return _Sharded(module, here, config, begin)
+    return Parallel(module, here, config, begin)
 
 
 class Parallel:
     """One process, or a copy of the model in each."""
 
-    def __init__(self, module: Pretraining, here: Runtime, config: PretrainConfig) -> None:
+    def __init__(
+        self, module: Pretraining, here: Runtime, config: PretrainConfig, begin: Callable[[], None] | None = None
+    ) -> None:
+        if begin is not None:
+            begin()
         self.here = here
         self.module: Callable[..., dict[str, Tensor]] = module
         self._ddp: nn.parallel.DistributedDataParallel | None = None
@@ -51,7 +69,7 @@ class Parallel:
             self._ddp = nn.parallel.DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
             self.module = self._ddp
         if config.compile:
-            self.module = torch.compile(self.module)
+            self.module = _compiled(self.module, here)
 
     def accumulate(self, last: bool) -> AbstractContextManager[Any]:
         """Around a micro batch: gradients are exchanged after the last one alone."""
@@ -74,7 +92,9 @@ class Parallel:
 class _Sharded(Parallel):
     """A part of every weight in each process; gathered layer by layer when needed."""
 
-    def __init__(self, module: Pretraining, here: Runtime, config: PretrainConfig) -> None:
+    def __init__(
+        self, module: Pretraining, here: Runtime, config: PretrainConfig, begin: Callable[[], None] | None = None
+    ) -> None:
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
         self.here = here
@@ -95,7 +115,9 @@ class _Sharded(Parallel):
         self._root = fully_shard(module.ete, mp_policy=policy, ignored_params=fixed)
         for method in ("predict", "spectrum"):  # they use the encoder's own weights outside of its forward pass
             register_fsdp_forward_method(module.ete, method)
-        self.module = torch.compile(module) if config.compile else module
+        if begin is not None:
+            begin()
+        self.module = _compiled(module, here) if config.compile else module
 
     def accumulate(self, last: bool) -> AbstractContextManager[Any]:
         self._root.set_requires_gradient_sync(last)
@@ -157,6 +179,20 @@ class _Sharded(Parallel):
             for entries in optimiser.state.values():
                 entries["step"].fill_(float(state.step))
         return state
+
+
+def _compiled(module: Callable[..., dict[str, Tensor]], here: Runtime) -> Callable[..., dict[str, Tensor]]:
+    """The module under torch.compile, which builds its kernels at the first step."""
+    variable, usual = ("CC", ("gcc", "clang")) if here.device.type == "cuda" else ("CXX", ("g++", "clang++"))
+    named = os.environ.get(variable)
+    if not any(map(shutil.which, (named,) if named else usual)):
+        raise UsageError(
+            "torch.compile can't build its kernels",
+            found=f"no {named or ' or '.join(usual)}",
+            expected=f"a compiler in PATH, or its name in {variable}",
+            todo="install one, or train without compile=true",
+        )
+    return torch.compile(module)
 
 
 def _step_device(parameter: Tensor) -> torch.device:

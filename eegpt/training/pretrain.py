@@ -31,6 +31,7 @@ from eegpt.model.ete import ETE
 from eegpt.model.tokens import n_tokens
 from eegpt.training import checkpoint as ck
 from eegpt.training.batches import Batches, Rows
+from eegpt.training.building import bare_encoder, fill
 from eegpt.training.config import PretrainConfig
 from eegpt.training.log import RunLog, progress_line
 from eegpt.training.objective import Pretraining, cosine, hidden_spans
@@ -124,18 +125,21 @@ class _Trainer:
                 todo="start fewer processes, or set batch_size higher",
             )
         self.steps = config.steps or max(config.min_steps, round(config.epochs * self.batches.per_epoch))
-        torch.manual_seed(config.seed)
         self.encoder_config = config.encoder(len(data.vocabulary))
         self.lr = config.rate(self.encoder_config.width)
-        self.ete = ETE(self.encoder_config)
-        if self.ete.skip is not None and ck.latest_state(out) is None:
-            start_from_linear(self.ete, [index for index, _ in data.train], config.linear_windows)
+        self.ete = bare_encoder(self.encoder_config)
         recompute = config.recompute == "yes" or (config.recompute == "auto" and self.encoder_config.width >= 896)
         self.ete.recompute = recompute
-        self.module = Pretraining(self.ete, spectrum_weight=config.spectrum_weight).to(here.device).train()
-        self.parallel: Parallel = parallelise(self.module, here, config)
+        self.module = Pretraining(self.ete, spectrum_weight=config.spectrum_weight).train()
+        self.parallel: Parallel = parallelise(self.module, here, config, self._first_weights)
         self.optimiser = _optimiser(self.ete, config, here)
         self.state = ck.State(step=0, epoch=0, number=0, windows=0)
+
+    def _first_weights(self) -> None:
+        """Weights of step 0: drawn, and fitted where the predictions start from linear autoregression."""
+        fill(self.ete, self.here.device, seed=self.config.seed)
+        if self.ete.skip is not None and ck.latest_state(self.out) is None:
+            start_from_linear(self.ete, [index for index, _ in self.data.train], self.config.linear_windows)
 
     # ---- the folder
 

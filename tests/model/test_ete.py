@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from eegprep.errors import UsageError
 from eegpt.model.ete import ETE, ETEConfig
+from eegpt.training.objective import Pretraining
 
 POSITIONS = ("rotary", "learned", "none")
 NORMS = ("output", "pre")
@@ -128,6 +130,48 @@ def test_tokens_one_by_one_against_the_cache_equal_the_whole_pass(position):
     for t in range(3, 9):
         state, cache = model.extend(cache, x[:, t])
         torch.testing.assert_close(state, whole[:, t + 1])
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("way", ["states", "cached", "one by one", "masked", "objective"])
+def test_no_product_takes_tokens_that_overlap_in_memory(way, autocast, monkeypatch):
+    """Such a product with a fixed weight is one small product for every row: seconds instead of milliseconds."""
+    model = encoder(objective="masked" if way == "masked" else "new+spectrum", skip="linear", sfreq_hz=64.0)
+    model.requires_grad_(False)
+    stored = torch.randint(-300, 300, (3, 48), dtype=torch.int16, generator=torch.Generator().manual_seed(2))
+    scale, sigma, electrode = torch.full((3,), 0.1), torch.full((3,), 10.0), torch.tensor([4, 0, 9])
+    x = model.tokenise(stored, scale, sigma)
+    assert not x.is_contiguous()
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        if way == "states":
+            states = model(x[:, :-1], electrode)
+            return torch.cat((model.predict(states[:, 1:], x[:, :-1]), model.spectrum(states[:, 1:]).float()), dim=-1)
+        if way == "cached":
+            return model.prefill_states(x, electrode)[0]
+        if way == "one by one":
+            return model.extend(model.prefill(x[:, :-1], electrode), x[:, -1])[0]
+        if way == "masked":
+            return model(x, electrode, hidden_BT=torch.arange(x.shape[1]).expand(x.shape[:2]) == 4)
+        return Pretraining(model, spectrum_weight=0.5)(stored, scale, sigma, electrode)["loss"]
+
+    taken: list[torch.Tensor] = []
+    linear = F.linear
+
+    def watched(x, weight, bias=None):
+        if x.shape[-1] == model.config.token_samples:
+            # What reaches the product is what autocast makes of it.
+            cast = x.to(torch.bfloat16) if torch.is_autocast_enabled("cpu") else x
+            taken.append(cast)
+        return linear(x, weight, bias)
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        expected = run(x.clone(memory_format=torch.contiguous_format))
+        monkeypatch.setattr(F, "linear", watched)
+        found = run(x)
+    assert taken
+    assert all(t.is_contiguous() or t.dim() == 2 for t in taken)
+    assert torch.equal(found, expected)
 
 
 def test_recomputed_activations_give_the_same_gradients():

@@ -145,6 +145,15 @@ def test_accumulation_changes_losses_by_rounding_alone(small, data, tmp_path):
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
 
 
+def test_compile_without_a_compiler_is_one_clear_error(small, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(UsageError, match="can't build its kernels") as caught:
+        pretrain_on(data, PretrainConfig(**{**small, "compile": True}), out=tmp_path / "run")
+    assert "no-such-compiler" in str(caught.value.found)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_batch_that_is_no_number_is_named_and_the_last_state_kept(small, data, tmp_path):
     index = data.train[0][0]
     index.scale_uv[17] = np.nan
