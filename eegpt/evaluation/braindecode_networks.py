@@ -99,7 +99,14 @@ def braindecode_network(name: str) -> Network:
             warnings.simplefilter("ignore")  # about weights that are not loaded
             return _ByName(build, electrodes, settings) if name == "labram" else build(**settings)
 
-    return Network(make=make, prepare=lambda data: prepared(name, data), lr=_LR[name], steps=_STEPS, patience=_PATIENCE)
+    return Network(
+        make=make,
+        prepare=lambda data: prepared(name, data),
+        lr=_LR[name],
+        steps=_STEPS,
+        patience=_PATIENCE,
+        large=True,
+    )
 
 
 def prepared(name: str, data: TaskData) -> Tensor:

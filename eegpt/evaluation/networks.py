@@ -4,7 +4,8 @@ What enters: one task's trials. What leaves: class probabilities of the test tri
 recording's robust SD, as for our model. EEGNet (Lawhern et al. 2018, table 2) is made for 128 Hz, so pairs of
 samples are averaged first; ShallowConvNet (Schirrmeister et al. 2017) runs at 256 Hz with its own lengths for
 250 Hz. Training stops where the validation loss was lowest. Larger networks come from braindecode
-(`braindecode_networks.py`) and go through the same training.
+(`braindecode_networks.py`) and go through the same training: on a GPU where there is one, and, since they are large,
+with products in bfloat16 where the device multiplies it in hardware.
 
 Shapes: N trials, E electrodes, S samples.
 """
@@ -19,6 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from eegpt.training.runtime import pick_precision
 
 from .task_data import TaskData
 
@@ -39,6 +42,8 @@ class Network:
         Trials to its input, (N, E, S') float32 at its own rate and in its own unit.
     lr, steps, patience
         AdamW's rate; steps at most, and steps without a better validation loss.
+    large : bool
+        Products in bfloat16 where the device multiplies it in hardware; float32 otherwise.
     """
 
     make: Callable[[tuple[str, ...], int, int], nn.Module]
@@ -46,6 +51,7 @@ class Network:
     lr: float = 1e-3
     steps: int = 1000
     patience: int = 300
+    large: bool = False
 
 
 class EEGNet(nn.Module):
@@ -80,7 +86,11 @@ class EEGNet(nn.Module):
 
 
 class ShallowConvNet(nn.Module):
-    """Temporal and spatial filters, squared, pooled and logarithmised."""
+    """Temporal and spatial filters, squared, pooled and logarithmised.
+
+    Nothing stands between the two filters, so their weights are multiplied first and the signal is filtered once: the
+    same function, without 40 filtered copies of every electrode.
+    """
 
     def __init__(self, n_electrodes: int, n_samples: int, n_classes: int) -> None:
         super().__init__()
@@ -96,7 +106,10 @@ class ShallowConvNet(nn.Module):
         self.head = nn.Linear(40 * ((left - pool) // stride + 1), n_classes)
 
     def forward(self, x_NES: Tensor) -> Tensor:
-        x = self.norm(self.space(self.time(x_NES.unsqueeze(1)))).square()
+        # Filter (40, 1, 1, kernel) in time and (40, 40, E, 1) over electrodes, as one of (40, E, kernel).
+        weight = torch.einsum("oie,ik->oek", self.space.weight[..., 0], self.time.weight[:, 0, 0])
+        bias = self.space.weight.sum((2, 3)) @ self.time.bias if self.time.bias is not None else None
+        x = self.norm(F.conv1d(x_NES, weight, bias).unsqueeze(2)).square()
         return self.head(self.dropout(self.pool(x).clamp_min(1e-6).log().flatten(1)))
 
 
@@ -121,43 +134,48 @@ def train_network(network: Network, train: TaskData, validation: TaskData, test:
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     x, v, t = (network.prepare(d) for d in (train, validation, test))
-    model = network.make(train.electrodes, x.shape[2], train.n_classes)
-    label = torch.from_numpy(train.target.astype(np.int64))
+    label, v_label = (torch.from_numpy(d.target.astype(np.int64)) for d in (train, validation))
+    fit = _Fit(network, network.make(train.electrodes, x.shape[2], train.n_classes))
     count = torch.bincount(label, minlength=train.n_classes).float()
     weight = torch.where(count > 0, len(label) / ((count > 0).sum() * count.clamp_min(1)), torch.ones(()))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=network.lr, weight_decay=1e-2)
-    best, best_state, best_step, step = float("inf"), copy.deepcopy(model.state_dict()), 0, 0
+    optimiser = torch.optim.AdamW(fit.model.parameters(), lr=network.lr, weight_decay=1e-2)
+    best, best_state, best_step, step = float("inf"), copy.deepcopy(fit.model.state_dict()), 0, 0
     batch = max(2, min(_BATCH, len(x)))
     while step < network.steps and step - best_step < network.patience:
-        model.train()
+        fit.model.train()
         order = random.permutation(len(x))
         for start in range(0, len(x) - 1, batch):
             rows = torch.from_numpy(order[start : start + batch])
             if len(rows) < 2:  # batch norm can't take the statistics of one trial
                 continue
-            loss = F.cross_entropy(model(x[rows]), label[rows], weight=weight)
+            loss = F.cross_entropy(fit.logits(x[rows]), label[rows], weight=weight)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             step += 1
             if step % network.patience == 0:
                 break  # long epochs are judged in between, or patience would never be asked
-        score = _loss(model, v, validation, weight) if len(v) else 0.0
+        score = float(F.cross_entropy(fit.judge(v), v_label, weight=weight)) if len(v) else 0.0
         if score < best or not len(v):
-            best, best_state, best_step = score, copy.deepcopy(model.state_dict()), step
-    model.load_state_dict(best_state)
-    return _probabilities(model, t)
+            best, best_state, best_step = score, copy.deepcopy(fit.model.state_dict()), step
+    fit.model.load_state_dict(best_state)
+    return fit.judge(t).softmax(dim=1).numpy() if len(t) else np.zeros((0, 1), np.float32)
 
 
-@torch.no_grad()
-def _probabilities(model: nn.Module, x: Tensor) -> np.ndarray:
-    model.eval()
-    parts = [model(part).softmax(dim=1) for part in x.split(_BATCH) if len(part)]
-    return torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
+class _Fit:
+    """A network where it runs: trials and logits stay on the CPU, what is between them is on the device."""
 
+    def __init__(self, network: Network, model: nn.Module) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.low = network.large and pick_precision("auto", self.device) == "bfloat16"
+        self.model = model.to(self.device)
 
-@torch.no_grad()
-def _loss(model: nn.Module, x: Tensor, data: TaskData, weight: Tensor) -> float:
-    model.eval()
-    logits = torch.cat([model(part) for part in x.split(_BATCH)])
-    return float(F.cross_entropy(logits, torch.from_numpy(data.target.astype(np.int64)), weight=weight))
+    def logits(self, x: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low):
+            return self.model(x.to(self.device)).float().cpu()
+
+    @torch.no_grad()
+    def judge(self, x: Tensor) -> Tensor:
+        """Logits (N, K) as they are for the trials of others."""
+        self.model.eval()
+        return torch.cat([self.logits(part) for part in x.split(_BATCH)])

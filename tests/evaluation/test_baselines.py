@@ -206,3 +206,20 @@ def test_networks_take_the_lengths_of_our_tasks(network, n_samples):
     out = network(6, n_samples, 3)(torch.randn(5, 6, n_samples))
     assert out.shape == (5, 3)
     assert torch.isfinite(out).all()
+
+
+def test_shallow_filters_in_one_product_what_its_two_layers_filter_one_after_the_other():
+    torch.manual_seed(0)
+    network, x = ShallowConvNet(6, 256, 3).double().eval(), torch.randn(5, 6, 256, dtype=torch.float64)
+
+    def as_written(x_NES):
+        y = network.norm(network.space(network.time(x_NES.unsqueeze(1)))).square()
+        return network.head(network.pool(y).clamp_min(1e-6).log().flatten(1))
+
+    def gradients(forward):
+        network.zero_grad()
+        forward(x).square().sum().backward()
+        return [p.grad.clone() for p in network.parameters()]
+
+    torch.testing.assert_close(network(x), as_written(x))
+    torch.testing.assert_close(gradients(network), gradients(as_written))
