@@ -134,7 +134,7 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
     datasets : sequence of str
         Those that have people to test, for `unseen`.
     """
-    graph = dataclasses.replace(config.transfer, mode="frozen", views=(), graph=True)
+    graph = dataclasses.replace(config.transfer, mode="frozen", readout="special", views=(), graph=True)
     states = dataclasses.replace(config.transfer, mode="probe", seeds=config.transfer.seeds[:1])
 
     def by_graph(name: str, **settings: Any) -> Arm:

@@ -51,7 +51,7 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
         if task.key not in record.tasks or len(rows) < 2:
             continue
         rows = rows[spread(len(rows), MAX_TRIALS)]
-        received, pooled_ND, order = _look(model, bank, rows)
+        received, pooled_ND, order = _look(model, bank, rows, int(setup.head_of_task[number]))
         names = trained.vocabulary.names
         # One electrode has nothing but itself to attend to.
         drawings = [_head(task.key, {names[e]: v for e, v in received.items()})] if len(received) > 1 else []
@@ -86,7 +86,9 @@ def attention_received(module: GraphAttention, h_BED: Tensor, beta_BEE: Tensor) 
 
 
 @torch.no_grad()
-def _look(model: TransferModel, bank: TrialBank, rows: np.ndarray) -> tuple[dict[int, float], np.ndarray, np.ndarray]:
+def _look(
+    model: TransferModel, bank: TrialBank, rows: np.ndarray, task: int
+) -> tuple[dict[int, float], np.ndarray, np.ndarray]:
     """Mean attention by electrode id, pooled vectors (N, D), and the rows in their order."""
     seen: list[Tensor] = []
     hooks = [
@@ -101,7 +103,7 @@ def _look(model: TransferModel, bank: TrialBank, rows: np.ndarray) -> tuple[dict
     try:
         for own, encoded in bank.batches(model, rows):
             seen.clear()
-            z_NED, electrode_NE, mask_NE = model.nodes(encoded)
+            z_NED, electrode_NE, mask_NE = model.nodes(encoded, torch.full((len(own),), task, device=bank.device))
             pooled.append(model.teg(z_NED, electrode_NE, mask_NE).float().cpu())
             order.append(np.asarray(own))
             received_NE = torch.stack(seen).mean(dim=0).float().cpu()

@@ -201,7 +201,10 @@ def _outputs(
         out[name] = np.full((N, head.n_outputs), np.nan, np.float32)
         out[name][usable] = predict(model.transfer, bank, rows, targets)[:, : head.n_outputs]
         if "graph" not in out and model.transfer.graph:
-            pooled = [model.transfer.pool([encoded]) for _, encoded in bank.batches(model.transfer, rows)]
+            pooled = [
+                model.transfer.pool([encoded], torch.full((len(own),), number))
+                for own, encoded in bank.batches(model.transfer, rows)
+            ]
             out["graph"] = np.full((N, model.ete.config.width), np.nan, np.float32)
             out["graph"][usable] = torch.cat(pooled).float().numpy()
     return out

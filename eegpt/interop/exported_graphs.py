@@ -69,7 +69,7 @@ class TaskGraph(nn.Module):
     `forward(signal_uv (B, E, S), sigma_uv (B, E), electrode (B, E), mask (B, E))` gives probabilities (B, K), or the
     value (B, 1) of a regression in SDs of its training trials. Where the mask is false anything may stand.
 
-    A model with readouts at the electrodes also gives its views (B, E, F). Where it learned from views that were
+    A model that reads the electrodes' views also gives them (B, E, F). Where it learned from views that were
     centred by person, it takes two inputs more, `view_mean` and `view_sd` (B, E, F): the mean and standard deviation of
     the views over the person's windows, from a first pass with anything in their place.
     """
@@ -80,9 +80,9 @@ class TaskGraph(nn.Module):
         self.n_outputs = model.heads.tasks[head].n_outputs
         self.regression = model.heads.tasks[head].kind == "regression"
         self.readout: ExportedReadout | None = None
+        self.views = ExportedViews(model.ete.config, n_samples) if model.sees_views else None
         if model.electrode_heads is not None and model.reads_electrodes:
             self.readout = ExportedReadout(model.electrode_heads, head, self.n_outputs)
-            self.views = ExportedViews(model.ete.config, n_samples)
 
     def forward(
         self,
@@ -100,21 +100,35 @@ class TaskGraph(nn.Module):
         x_RS, tokens_RTC = self.tokens(signal_RS, sigma_R)
         h_RPD, cache = self.model.ete.prefill_states(tokens_RTC, id_BE.flatten())
         mean_RD = h_RPD[:, 1:].mean(dim=1)
-        if self.readout is None:
-            return self._answer(self._graph(mean_RD, h_RPD[:, -1], cache, electrode, mask))
+        if self.views is None:
+            return self._answer(self._graph(mean_RD, h_RPD[:, -1], cache, None, electrode, mask))
         views_BEF = self.views(mean_RD, tokens_RTC, x_RS, sigma_R).unflatten(0, (B, E))
         seen_BEF = views_BEF if view_mean is None or view_sd is None else centred(views_BEF, view_mean, view_sd)
-        logits_BK = self.readout(seen_BEF.masked_fill(~mask.unsqueeze(-1), 0.0), id_BE, mask)
-        if self.model.graph:
-            graph_BK = self._graph(mean_RD, h_RPD[:, -1], cache, electrode, mask)
-            logits_BK = logits_BK + self.readout.graph_share * graph_BK
+        seen_BEF = seen_BEF.masked_fill(~mask.unsqueeze(-1), 0.0)
+        if not self.model.graph and self.readout is not None:
+            return self._answer(self.readout(seen_BEF, id_BE, mask)), views_BEF
+        logits_BK = self._graph(mean_RD, h_RPD[:, -1], cache, seen_BEF, electrode, mask)
+        if self.readout is not None:
+            logits_BK = self.readout(seen_BEF, id_BE, mask) + self.readout.graph_share * logits_BK
         return self._answer(logits_BK), views_BEF
 
-    def _graph(self, mean_RD: Tensor, last_RD: Tensor, cache: Cache, electrode: Tensor, mask: Tensor) -> Tensor:
+    def _graph(
+        self,
+        mean_RD: Tensor,
+        last_RD: Tensor,
+        cache: Cache,
+        seen_BEF: Tensor | None,
+        electrode: Tensor,
+        mask: Tensor,
+    ) -> Tensor:
+        id_R = electrode.masked_fill(~mask, 0).flatten()
+        features_RF = torch.cat((mean_RD, last_RD), dim=1) if "states" in self.model.readout else None
+        if self.model.scale is not None and seen_BEF is not None:
+            features_RF = self.model.scale(seen_BEF.flatten(0, 1), id_R, torch.full_like(id_R, self.head))
         encoded = Encoded(
             cache=cache if self.model.special is not None else None,
-            features_RF=torch.cat((mean_RD, last_RD), dim=1) if "states" in self.model.readout else None,
-            electrode_R=electrode.masked_fill(~mask, 0).flatten(),
+            features_RF=features_RF,
+            electrode_R=id_R,
             mask_NE=mask,
         )
         z_BED = self.model.represent(encoded).unflatten(0, electrode.shape)

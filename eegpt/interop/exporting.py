@@ -71,12 +71,11 @@ def exportable(
     signal = 20 * torch.randn(2, 3, n, generator=random)
     electrode = torch.tensor([[0, 1, V - 1], [V - 1, 2, 0]])
     mask = torch.tensor([[True, True, True], [True, True, False]])
-    aligned = model.transfer.reads_electrodes and head in model.aligned_heads
+    aligned = model.transfer.sees_views and head in model.aligned_heads
     module = TaskGraph(model.transfer, n, head, aligned=aligned).eval()
     inputs = (signal, torch.full((2, 3), 15.0), electrode, mask)
-    if aligned and model.transfer.electrode_heads is not None:
-        F = model.transfer.electrode_heads.weight.shape[2]
-        mean, spread = (torch.randn(2, 3, F, generator=random) for _ in range(2))
+    if aligned:
+        mean, spread = (torch.randn(2, 3, model.transfer.n_views, generator=random) for _ in range(2))
         inputs = (*inputs, mean, 1 + spread.square())
     return module, inputs
 
@@ -136,7 +135,7 @@ def export(
     names = ("signal_uv", "sigma_uv", "electrode", "mask", "view_mean", "view_sd")[: len(inputs)]
     outputs: tuple[str, ...] = ("states", "features")
     if isinstance(module, TaskGraph):
-        outputs = ("output",) if module.readout is None else ("output", "views")
+        outputs = ("output",) if module.views is None else ("output", "views")
     with atomic_path(out) as part:
         if chosen == "pt2":
             # torch insists on the ending.

@@ -209,7 +209,7 @@ class LiveModel:
         model = self.model.transfer
         if model is None:
             return {}
-        if model.readout == "band_power" or model.reads_electrodes:
+        if model.readout == "band_power" or model.sees_views:
             encoded = self._whole_window(stop, sigma)
         else:
             encoded = Encoded(

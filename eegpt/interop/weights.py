@@ -18,7 +18,7 @@ from eegpt.model.config import from_mapping, to_mapping
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.teg import TEGConfig
-from eegpt.training.transfer_checkpoint import build_model
+from eegpt.training.transfer_checkpoint import as_saved, build_model
 from eegpt.training.transfer_config import TransferConfig
 from eegpt.training.transfer_lora import merge_lora
 from eegpt.training.transfer_model import TransferModel
@@ -56,9 +56,7 @@ def thaw(frozen: Frozen, *, device: torch.device) -> Any:
     ete = ETE(from_mapping(ETEConfig, plain["encoder"]))
     module: ETE | TransferModel = ete
     if "transfer" in plain:
-        config = from_mapping(TransferConfig, plain["transfer"])
-        if config.mode == "lora":
-            config = TransferConfig(**{**vars(config), "mode": "frozen"})
+        config = as_saved(from_mapping(TransferConfig, plain["transfer"]))
         heads = tuple(from_mapping(HeadSpec, h) for h in plain["heads"])
         module = build_model(ete, from_mapping(TEGConfig, plain["graph"]), heads, config)
     module.load_state_dict(load(frozen.weights))

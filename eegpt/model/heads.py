@@ -18,7 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["HeadSpec", "TaskHeads", "ElectrodeHeads"]
+__all__ = ["HeadSpec", "TaskHeads", "ElectrodeHeads", "ElectrodeScale"]
+
+#: An electrode that comes off in one trial must not outshout all others.
+MOST_SD = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,3 +120,31 @@ class ElectrodeHeads(nn.Module):
         own_RFK = self.weight[task_R, electrode_R]
         logit_RK = torch.einsum("rf,rfk->rk", x_RF.float(), own_RFK) + self.offset[task_R, electrode_R]
         return self.bias[task_B].index_add(0, sample_R, logit_RK)
+
+
+class ElectrodeScale(nn.Module):
+    """Takes the mean and SD that every feature has at an electrode, over a task's training trials, out of rows.
+
+    Until the numbers are known (`eegpt.training.transfer_scale`) rows stay as they are.
+
+    Parameters
+    ----------
+    n_features : int
+        F.
+    n_electrodes : int
+        V.
+    n_tasks : int
+        H.
+    """
+
+    def __init__(self, n_features: int, n_electrodes: int, n_tasks: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_tasks, n_electrodes, n_features))
+        self.register_buffer("sd", torch.ones(n_tasks, n_electrodes, n_features))
+        self.mean: Tensor
+        self.sd: Tensor
+
+    def forward(self, x_RF: Tensor, electrode_R: Tensor, task_R: Tensor) -> Tensor:
+        """The rows (R, F), no value further than `MOST_SD` from 0."""
+        x_RF = (x_RF.float() - self.mean[task_R, electrode_R]) / self.sd[task_R, electrode_R]
+        return x_RF.clamp(-MOST_SD, MOST_SD)

@@ -294,7 +294,7 @@ def _fit(
         n_train=len(division.train),
         seconds=round(time.monotonic() - began, 1),
         scales=tuple(scales),
-        aligned=tuple(index.tasks[t].key for t in fitted.aligned) if config.used_views else (),
+        aligned=tuple(index.tasks[t].key for t in fitted.aligned) if config.sees_views else (),
         shares=tuple((setup.heads[head].name, name, share) for head, name, share in fitted.shares),
     )
     save_weights(out, name, fitted.model)

@@ -81,6 +81,8 @@ class TrialBank:
         self._place[:] = -1
         if model.trains_encoder or not len(rows):
             return 0
+        if model.readout == "views":
+            return len(rows)  # views of all trials are held in any case
         held, n_kept = 0, 0
         tasks, counts = np.unique(self.index.task[rows], return_counts=True)
         for task in tasks[np.argsort(counts, kind="stable")]:
@@ -88,7 +90,7 @@ class TrialBank:
             parts: list[Encoded] = []
             for part in self._chunks(own):
                 # Keys are views of one matrix with queries and values: a copy lets the rest go.
-                parts.append(self._encode(model, part, train=False).compact())
+                parts.append(self._with_views(model, part, self._encode(model, part, train=False).compact()))
                 expected = held + sum(p.n_bytes for p in parts) * len(own) / sum(len(p.mask_NE) for p in parts)
                 if expected > self.budget_bytes:
                     parts = []
@@ -111,19 +113,30 @@ class TrialBank:
         out = []
         for task in np.unique(self.index.task[rows]):
             own = rows[self.index.task[rows] == task]
-            if not model.graph:
-                out.append((own, self.views(model, own)))
+            if not model.graph or model.readout == "views":
+                encoded = self.views(model, own)
+                if electrode_dropout:
+                    encoded = encoded.take(self._every(own), electrode_dropout=electrode_dropout)
+                out.append((own, encoded))
                 continue
             kept = self._kept.get(int(task))
             if kept is not None and (self._place[own] >= 0).all():
                 place = torch.from_numpy(self._place[own]).to(self.device)
                 encoded = kept.take(place, electrode_dropout=electrode_dropout)
+            elif model.scale is not None:
+                encoded = self._with_views(model, own, self._encode(model, own, train=model.training))
+                encoded = encoded.take(self._every(own), electrode_dropout=electrode_dropout)
             else:
                 encoded = self._encode(model, own, train=model.training, dropout=electrode_dropout)
-            if model.reads_electrodes:
-                encoded = dataclasses.replace(encoded, views_RF=self.views(model, own).views_RF)
+                encoded = self._with_views(model, own, encoded)
             out.append((own, encoded))
         return out
+
+    def _with_views(self, model: TransferModel, rows: np.ndarray, encoded: Encoded) -> Encoded:
+        """The same with what `views` gives, where the model sees it."""
+        if not model.sees_views:
+            return encoded
+        return dataclasses.replace(encoded, views_RF=self.views(model, rows).views_RF)
 
     def views(self, model: TransferModel, rows: np.ndarray) -> Encoded:
         """What the electrodes' own readouts see of trials of one task, aligned where the task is."""
@@ -142,6 +155,9 @@ class TrialBank:
         for task in np.unique(self.index.task[rows]):
             for part in self._chunks(rows[self.index.task[rows] == task]):
                 yield from self.groups(model, part)
+
+    def _every(self, rows: np.ndarray) -> torch.Tensor:
+        return torch.arange(len(rows), device=self.device)
 
     def _chunks(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         widest = max(1, int(self.index.n_electrodes[rows].max(initial=1)))

@@ -18,6 +18,7 @@ Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ from .transfer_model import TransferModel
 __all__ = [
     "FitRecord",
     "TransferRun",
+    "as_saved",
     "build_model",
     "save_weights",
     "save_record",
@@ -97,7 +99,7 @@ def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config:
         ete,
         graph,
         heads,
-        readout=config.readout,
+        readout=config.used_readout,
         dropout=config.dropout,
         electrode_heads=bool(config.used_views),
         graph=config.uses_graph,
@@ -133,10 +135,16 @@ def finished_fits(run: Path) -> dict[str, FitRecord]:
 
 def load_fit(run: TransferRun, record: FitRecord, *, device: torch.device) -> TransferModel:
     """The model of a fit, in evaluation mode."""
-    config = TransferConfig(**{**vars(run.config), "mode": "frozen"}) if run.config.mode == "lora" else run.config
-    model = build_model(ETE(run.encoder), run.graph, run.heads, config)
+    model = build_model(ETE(run.encoder), run.graph, run.heads, as_saved(run.config))
     ck.load_weights(model, run.folder / FITS / f"{record.name}.safetensors", device=device)
     return model.requires_grad_(False).to(device).eval()
+
+
+def as_saved(config: TransferConfig) -> TransferConfig:
+    """Settings that build a model for saved weights: low-rank additions are merged into them."""
+    if config.mode != "lora":
+        return config
+    return dataclasses.replace(config, mode="frozen", readout=config.used_readout)
 
 
 def read_run(folder: Path) -> TransferRun:

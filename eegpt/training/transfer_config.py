@@ -13,6 +13,7 @@ from .transfer_views import VIEWS
 __all__ = ["TransferConfig", "Mode"]
 
 Mode = Literal["frozen", "full", "scratch", "lora", "probe"]
+ReadoutChoice = Literal["auto", "special", "special+views", "views", "special+states", "states", "band_power"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,9 @@ class TransferConfig:
         `frozen`: the pre-trained encoder stays as it is and the special token, graph and heads learn (the paper).
         `full`: the encoder learns too. `scratch`: the same from random weights. `lora`: low-rank additions to the
         encoder's attention learn. `probe`: linear maps of the frozen encoder's states alone, without a graph.
-    readout : {"special", "special+states", "states", "band_power"}
-        What a graph's node starts from, see `eegpt.training.transfer_model`.
+    readout : {"auto", "special", "special+views", "views", "special+states", "states", "band_power"}
+        What a graph's node starts from, see `eegpt.training.transfer_model`. `auto`: `views` on a frozen encoder; where
+        the encoder learns, views change with every step and can't be centred by person, so `special`, as in the paper.
     views : tuple of {"states", "spectrum", "course", "level"}
         What the electrodes' own readouts beside the graph see, see `eegpt.training.transfer_views`; `probe` takes
         `states` alone. Empty: no such readouts, the paper's form.
@@ -83,7 +85,7 @@ class TransferConfig:
     """
 
     mode: Mode = "frozen"
-    readout: Readout = "special"
+    readout: ReadoutChoice = "auto"
     views: tuple[str, ...] = VIEWS
     graph: bool = True
     align: Literal["person", "none"] = "person"
@@ -139,6 +141,11 @@ class TransferConfig:
             raise UsageError("the readout 'band_power' has no encoder to train", expected="mode frozen")
         if strange := [v for v in self.views if v not in VIEWS]:
             raise UsageError(f"there is no view {strange[0]!r}", expected=", ".join(VIEWS))
+        if "views" in self.readout and self.mode not in ("frozen", "probe"):
+            raise UsageError(
+                f"nodes can't start from views in mode {self.mode!r}, in which they change with every step",
+                expected="mode frozen, or another readout",
+            )
         if not self.graph and (self.mode not in ("frozen", "probe") or not self.views):
             raise UsageError(
                 "without the graph nothing is left to learn",
@@ -147,9 +154,21 @@ class TransferConfig:
             )
 
     @property
+    def used_readout(self) -> Readout:
+        """What nodes start from in this mode."""
+        if self.readout != "auto":
+            return self.readout
+        return "views" if self.mode == "frozen" and self.graph else "special"
+
+    @property
     def used_views(self) -> tuple[str, ...]:
         """The views that this mode reads."""
         return ("states",) if self.mode == "probe" else self.views
+
+    @property
+    def sees_views(self) -> bool:
+        """Whether anything reads the electrodes' views: their own readouts, or the graph's nodes."""
+        return bool(self.used_views) or "views" in self.used_readout
 
     @property
     def uses_graph(self) -> bool:

@@ -28,6 +28,7 @@ from .transfer_loop import Fit, Targets, fit
 from .transfer_model import TransferModel
 from .transfer_readout import fit_readouts
 from .transfer_rows import Encoded
+from .transfer_scale import fit_scale
 from .transfer_split import Division
 
 __all__ = ["Fitted", "fit_model", "graph_config"]
@@ -103,6 +104,7 @@ def fit_model(
         views=views,
     )
     targets = Targets.of(index, head_of_task, division.train, class_weights=config.class_weights)
+    fit_scale(model, bank, division.train, targets)
     loop = fit(model, bank, division, targets, config, seed=seed, report=report)
     shares = tuple(fit_readouts(model, bank, division, targets, config.used_views))
     return Fitted(model=model, loop=loop, targets=targets, aligned=aligned, shares=shares)

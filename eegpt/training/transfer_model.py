@@ -5,8 +5,9 @@ own task. The special token is one vector shared by all electrodes, put at the E
 is the electrode's representation z (paper, section on the TEG). Because it comes last and attention looks back
 only, it runs against cached keys and values, and a frozen encoder's tokens are never differentiated.
 
-`readout` decides what a node starts from: z alone as in the paper, or z plus a linear map of the mean and last
-state of the same pass (`special+states`), the states alone, or band powers in the encoder's place (a baseline).
+`readout` decides what a node starts from: z alone as in the paper (`special`); z plus a linear map of what the
+electrode's own readouts see (`special+views`), centred by person where they are, or that map alone (`views`); the same
+of the mean and last state of the pass (`special+states`, `states`); band powers in the encoder's place (a baseline).
 
 Not in the paper: beside the graph, linear heads at every electrode (`ElectrodeHeads`), whose logits are added to a
 share of the graph's. Without views there are none, which is the paper's form.
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eegpt.model.ete import ETE, Norm
-from eegpt.model.heads import ElectrodeHeads, HeadSpec, TaskHeads
+from eegpt.model.heads import ElectrodeHeads, ElectrodeScale, HeadSpec, TaskHeads
 from eegpt.model.teg import TEG, TEGConfig
 
 from .transfer_rows import Encoded, Rows, encode
@@ -32,7 +33,7 @@ from .transfer_views import BANDS_HZ, view_slices
 
 __all__ = ["Readout", "TransferModel"]
 
-Readout = Literal["special", "special+states", "states", "band_power"]
+Readout = Literal["special", "special+views", "views", "special+states", "states", "band_power"]
 
 
 class TransferModel(nn.Module):
@@ -71,10 +72,18 @@ class TransferModel(nn.Module):
         self.readout = readout
         self.dropout = dropout
         self.graph = graph
-        n_views = max(s.stop for s in view_slices(ete.config).values())
-        self.electrode_heads = ElectrodeHeads(n_views, ete.config.n_electrodes, tasks) if electrode_heads else None
+        self.n_views = F_views = max(s.stop for s in view_slices(ete.config).values())
+        self.electrode_heads = ElectrodeHeads(F_views, ete.config.n_electrodes, tasks) if electrode_heads else None
         self.special = nn.Parameter(torch.randn(D) * 0.5) if "special" in readout else None
-        n_features = {"special": 0, "special+states": 2 * D, "states": 2 * D, "band_power": len(BANDS_HZ)}[readout]
+        self.scale = ElectrodeScale(F_views, ete.config.n_electrodes, len(tasks)) if "views" in readout else None
+        n_features = {
+            "special": 0,
+            "special+views": F_views,
+            "views": F_views,
+            "special+states": 2 * D,
+            "states": 2 * D,
+            "band_power": len(BANDS_HZ),
+        }[readout]
         self.features_in = nn.Linear(n_features, D) if n_features else None
         if self.features_in is not None:
             nn.init.normal_(self.features_in.weight, std=n_features**-0.5)
@@ -105,6 +114,11 @@ class TransferModel(nn.Module):
         """Whether the electrodes' own readouts are fitted and count."""
         return self.electrode_heads is not None and bool(self.electrode_heads.fitted)
 
+    @property
+    def sees_views(self) -> bool:
+        """Whether trials must come with their views: for the graph's nodes or for the electrodes' own readouts."""
+        return self.reads_electrodes or self.scale is not None
+
     def encode(self, rows: Rows, *, views_only: bool = False) -> Encoded:
         """What the graph needs of a group of trials; without gradient where the encoder is frozen.
 
@@ -118,39 +132,45 @@ class TransferModel(nn.Module):
                 rows,
                 special=self.special is not None,
                 states="states" in self.readout,
+                with_views=self.scale is not None,
                 band_power=self.readout == "band_power",
             )
 
-    def represent(self, encoded: Encoded) -> Tensor:
-        """z of every row, (R, D)."""
+    def represent(self, encoded: Encoded, task_N: Tensor | None = None) -> Tensor:
+        """z of every row, (R, D); `task_N` is needed where nodes start from views."""
         z_RD: Tensor | None = None
         if self.special is not None and encoded.cache is not None:
             z_RD = self.ete.summarise(encoded.cache, self.special)
-        if self.features_in is not None and encoded.features_RF is not None:
-            mapped_RD = self.features_in(encoded.features_RF)
+        features_RF = encoded.features_RF
+        if self.scale is not None and encoded.views_RF is not None and task_N is not None:
+            task_R = task_N.repeat_interleave(encoded.mask_NE.sum(dim=1))
+            features_RF = self.scale(encoded.views_RF, encoded.electrode_R, task_R)
+        if self.features_in is not None and features_RF is not None:
+            mapped_RD = self.features_in(features_RF)
             z_RD = mapped_RD if z_RD is None else z_RD + mapped_RD
         if z_RD is None:
             raise ValueError(f"the encoded trials hold nothing that the readout {self.readout!r} reads")
         return self.z_norm(z_RD)
 
-    def nodes(self, group: Encoded) -> tuple[Tensor, Tensor, Tensor]:
+    def nodes(self, group: Encoded, task_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """z (N, E, D), electrode ids (N, E) and mask (N, E) of a group's trials."""
         mask_NE = group.mask_NE
-        z_RD = self.represent(group)
+        z_RD = self.represent(group, task_N)
         place = mask_NE.flatten().nonzero().squeeze(1)
         z_NED = z_RD.new_zeros(mask_NE.numel(), z_RD.shape[1]).index_copy(0, place, z_RD).view(*mask_NE.shape, -1)
         electrode_NE = group.electrode_R.new_full((mask_NE.numel(),), -1).index_copy(0, place, group.electrode_R)
         return z_NED, electrode_NE.view(mask_NE.shape), mask_NE
 
-    def pool(self, groups: Sequence[Encoded]) -> Tensor:
+    def pool(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
         """The graph's vector of each trial, (N, D), in the groups' order: the embedding that a map of trials shows.
 
         Groups run one by one: trials do not see each other, and padding two electrodes to sixty-four costs more
         than it saves. The batch is mixed all the same, since its loss is one.
         """
-        pooled = []
+        pooled, start = [], 0
         for group in groups:
-            z_NED, electrode_NE, mask_NE = self.nodes(group)
+            z_NED, electrode_NE, mask_NE = self.nodes(group, task_N[start : start + len(group.mask_NE)])
+            start += len(group.mask_NE)
             pooled.append(self.teg(z_NED, electrode_NE, mask_NE))
         return torch.cat(pooled)
 
@@ -175,5 +195,5 @@ class TransferModel(nn.Module):
 
     def graph_logits(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
         """As `forward`, of the graph alone."""
-        pooled_ND = F.dropout(self.pool(groups), self.dropout, self.training)
+        pooled_ND = F.dropout(self.pool(groups, task_N), self.dropout, self.training)
         return self.heads(pooled_ND, task_N)

@@ -19,7 +19,9 @@ from eegpt.training.transfer_config import TransferConfig
 TOLERANCE = 1e-4
 
 
-@pytest.fixture(scope="module", params=["special", "special+states", "readouts", "readouts alone"])
+@pytest.fixture(
+    scope="module", params=["special", "special+states", "special+views", "views", "readouts", "readouts alone"]
+)
 def run(request, recorded, encoder, tmp_path_factory) -> Path:
     settings = {"steps": 4, "precision": "float32", "teg_layers": 1}
     if request.param.startswith("readouts"):

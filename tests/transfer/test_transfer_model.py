@@ -94,9 +94,11 @@ def test_the_special_token_against_the_cache_equals_the_whole_sequence_in_value_
     torch.testing.assert_close(gradient, naive_gradient, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("readout", ["special", "special+states", "states", "band_power"])
+@pytest.mark.parametrize("readout", ["special", "special+views", "views", "special+states", "states", "band_power"])
 def test_a_trial_gets_the_same_logits_alone_and_in_a_mixed_padded_batch(readout):
     m = model(readout)
+    if m.scale is not None:
+        torch.nn.init.normal_(m.scale.mean)
     both = batch([256, 160, 40], [3, 2, 5])
     together = m([m.encode(rows_of(both, m.ete.config))], torch.tensor([0, 1, 1]))
     for i, task in enumerate((0, 1, 1)):

@@ -58,8 +58,10 @@ def test_a_frozen_random_encoder_and_the_graph_learn_a_rhythm_of_new_people(run)
 
 
 def test_the_papers_form_has_no_heads_at_the_electrodes_and_learns_too(shards, encoder, tmp_path):
-    result = transfer(config(views=()), shards=[shards], out=tmp_path / "run", encoder=encoder)
-    assert not any("electrode_heads" in name for name in load_file(tmp_path / "run" / "model.safetensors"))
+    result = transfer(config(readout="special", views=()), shards=[shards], out=tmp_path / "run", encoder=encoder)
+    assert not any(
+        name.startswith(("electrode_heads", "scale")) for name in load_file(tmp_path / "run" / "model.safetensors")
+    )
     assert result.fits[0].shares == result.fits[0].aligned == ()
     hand = finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]
     assert hand["model"]["scores"]["balanced_accuracy"]["mean"] > 0.8
