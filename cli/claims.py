@@ -28,7 +28,9 @@ def claims(
             help="joint, tuning, scratch, untrained, objective, sizes, fractions, labels, unseen; all where empty.",
         ),
     ] = "",
-    scheme: Annotated[str, typer.Option(help="split, kfold:5, loso, few-shot:5 or within:5.")] = "kfold:5",
+    scheme: Annotated[
+        str, typer.Option(help="split, kfold:5, loso, few-shot:5, few-shot:5:5 or within:5.")
+    ] = "kfold:5",
     seeds: Annotated[int, typer.Option(help="Seeds of the graphs.")] = 1,
     sizes: Annotated[str, typer.Option(help="Sizes, or LAYERSxWIDTHxHEADS, with commas.")] = "base,large",
     fractions: Annotated[str, typer.Option(help="Shares besides all, with commas.")] = "0.25,0.5",

@@ -42,7 +42,9 @@ def transfer(
         typer.Option(help="A run of `eegpt train`; or one for each division of the scheme, in order."),
     ] = None,
     mode: Annotated[str | None, typer.Option(help="frozen, full, scratch, lora or probe.")] = None,
-    scheme: Annotated[str | None, typer.Option(help="split, kfold:5, loso, lodo, few-shot:5 or within:5.")] = None,
+    scheme: Annotated[
+        str | None, typer.Option(help="split, kfold:5, loso, lodo, few-shot:5, few-shot:5:5 or within:5.")
+    ] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of fits with different seeds.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Only these tasks, with commas.")] = None,
     separate: Annotated[
@@ -125,7 +127,7 @@ def baselines(
         str,
         typer.Option("--baselines", help="`quick`, `all`, `braindecode`, or names."),
     ] = "all",
-    scheme: Annotated[str, typer.Option(help="split, kfold:5, loso, few-shot:5 or within:5.")] = "split",
+    scheme: Annotated[str, typer.Option(help="split, kfold:5, loso, few-shot:5, few-shot:5:5 or within:5.")] = "split",
     seeds: Annotated[int, typer.Option(help="Seeds of the networks.")] = 1,
     tasks: Annotated[str, typer.Option(help="Only these tasks, with commas.")] = "",
     out: Annotated[Path | None, typer.Option("--out", help="Write results.json and predictions here.")] = None,

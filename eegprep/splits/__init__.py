@@ -3,7 +3,7 @@
 from .assign import SPLITS, assign, split_subjects, subject_strata, tied_subjects
 from .folds import k_fold, leave_one_dataset_out, leave_one_subject_out
 from .leakage import SEEN_FILE, Leak, Seen, SeenRecording, find_leaks, refuse_leaks
-from .trials import Windows, few_shot, hold_out, overlap_units
+from .trials import Windows, few_shot, hold_out, overlap_units, touching
 
 __all__ = [
     "SPLITS",
@@ -18,6 +18,7 @@ __all__ = [
     "overlap_units",
     "hold_out",
     "few_shot",
+    "touching",
     "SEEN_FILE",
     "Seen",
     "SeenRecording",

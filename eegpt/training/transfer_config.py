@@ -42,8 +42,9 @@ class TransferConfig:
     tasks, datasets : tuple of str
         Only these; empty for all.
     scheme : str
-        `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`,
-        `within:5` (folds over each person's own trials).
+        `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`
+        (five trials per class of each person tested), `few-shot:5:5` (the same in five folds of people), `within:5`
+        (folds over each person's own trials).
     seeds : tuple of int
         One fit for each.
     train_fraction : float

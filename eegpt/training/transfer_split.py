@@ -21,6 +21,7 @@ from eegprep.splits import (
     leave_one_dataset_out,
     leave_one_subject_out,
     overlap_units,
+    touching,
 )
 
 __all__ = ["Division", "divide", "SCHEMES"]
@@ -48,9 +49,10 @@ def divide(
     index : TrialIndex
         Holding all splits.
     scheme : str
-        `split`; `kfold:N`; `loso`; `lodo`; `few-shot:K`; `within:N` (N folds over each person's own trials). Data
-        sets whose split is within subjects keep their own split in `kfold`, `loso` and `few-shot`, since other
-        people are not to be had there.
+        `split`; `kfold:N`; `loso`; `lodo`; `few-shot:K` (the split, and K trials per class of each person tested
+        are learned from), `few-shot:K:N` (the same in the folds of `kfold:N`); `within:N` (N folds over each person's
+        own trials). Data sets whose split is within subjects keep their own split in `kfold`, `loso` and `few-shot`,
+        since other people are not to be had there.
     seed : int
         Deals people out to folds, and chooses held-out and few-shot trials.
     among : TrialIndex, optional
@@ -74,7 +76,7 @@ def divide(
         "loso": lambda: _folds(index, leave_one_subject_out(_people(index), seed=seed), by_person=True),
         "lodo": lambda: _one_dataset_out(index, seed),
         "within": lambda: _within_people(index, _count(scheme, number)),
-        "few-shot": lambda: [(f"few-shot-{number}", _few_shot(index, _count(scheme, number), seed))],
+        "few-shot": lambda: _few_shot_divisions(index, among, scheme, number, seed),
     }
     if name not in makers:
         raise UsageError(f"there is no scheme {scheme!r}", expected=", ".join(SCHEMES), todo=nearest(name, SCHEMES))
@@ -90,7 +92,9 @@ def divide(
 
 def _count(scheme: str, number: str) -> int:
     if not number.isdigit() or int(number) < 1:
-        raise UsageError(f"the scheme {scheme!r} lacks its number", expected="such as kfold:5 or few-shot:5")
+        raise UsageError(
+            f"the scheme {scheme!r} lacks its number", expected="such as kfold:5, few-shot:5 or few-shot:5:5"
+        )
     return int(number)
 
 
@@ -160,15 +164,31 @@ def _one_dataset_out(index: Any, seed: int) -> list[tuple[str, np.ndarray]]:
     return out
 
 
-def _few_shot(index: Any, k: int, seed: int) -> np.ndarray:
-    split_N = _own_split(index)
-    windows, within_N = _windows(index), _within(index)
+def _few_shot_divisions(index: Any, among: Any, scheme: str, numbers: str, seed: int) -> list[tuple[str, np.ndarray]]:
+    shots, colon, n_folds = numbers.partition(":")
+    k = _count(scheme, shots)
+    if not colon:
+        return [(f"few-shot-{k}", _few_shot(index, _own_split(index), k, seed))]
+    folds = k_fold(_people(among), _count(scheme, n_folds), seed=seed, strata=_strata(among))
+    return [(f"few-shot-{k}-{name}", _few_shot(index, split_N, k, seed)) for name, split_N in _folds(index, folds)]
+
+
+def _few_shot(index: Any, split_N: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """The split with k trials per class of each person tested in train.
+
+    In a task that asks who a person is, one trial of his would give the answer away, so none is taken there.
+    """
+    split_N, windows, within_N = split_N.copy(), _windows(index), _within(index)
     for person in sorted(
         {p for p, s, w in zip(index.subject, split_N, within_N, strict=True) if s == "test" and not w}
     ):
         rows = np.flatnonzero(np.array([p == person for p in index.subject]))
-        support, query = few_shot(windows.take(rows), k, seed=seed)
-        split_N[rows] = np.where(support, "train", np.where(query, "test", "unused"))
+        own = windows.take(rows)
+        tasks, answers = index.task[rows], np.asarray(index.target)[rows]
+        several = np.isin(tasks, [t for t in np.unique(tasks) if len(np.unique(answers[tasks == t])) > 1])
+        support = np.zeros(len(rows), bool)
+        support[several] = few_shot(own.take(np.flatnonzero(several)), k, seed=seed)[0]
+        split_N[rows] = np.where(support, "train", np.where(touching(own, support), "unused", "test"))
     return split_N
 
 

@@ -38,6 +38,7 @@ def make_index(*, datasets=("a", "b"), n_people=6, within=(), overlap=False, sam
         tasks=tuple(tasks),
         task=np.array(task),
         label=np.array(label),
+        target=np.array(label, np.float64),
         recording=np.array(recording),
         start_sample=np.array(start),
         n_samples=np.full(len(rows), 100),
@@ -146,6 +147,32 @@ def test_few_shot_moves_k_trials_per_class_of_each_new_person_to_train():
     check_disjoint(index, shot)
 
 
+def test_few_shot_in_folds_moves_k_trials_of_every_person_once():
+    index = make_index(overlap=False)
+    plain, shots = divide(index, "kfold:4"), divide(index, "few-shot:3:4")
+    assert [d.name for d in shots] == [f"few-shot-3-fold-{k}" for k in range(4)]
+    moved = [np.setdiff1d(s.train, p.train) for s, p in zip(shots, plain, strict=True)]
+    for few, before, after in zip(moved, plain, shots, strict=True):
+        assert people(index, few) == people(index, before.test)
+        assert set(after.test) == set(before.test) - set(few)
+        check_disjoint(index, after)
+    every = np.concatenate(moved)
+    assert len(every) == len(np.unique(every)) == 2 * 3 * len(set(index.subject))
+
+
+def test_no_trial_is_taken_from_a_person_who_has_one_answer_in_a_task():
+    index = make_index(overlap=False)
+    first = index.subject[0]
+    index.label = np.where(np.array(index.subject) == first, 0, index.label)
+    index.target = index.label.astype(np.float64)
+    moved = [
+        np.setdiff1d(shot.train, plain.train)
+        for shot, plain in zip(divide(index, "few-shot:3:4"), divide(index, "kfold:4"), strict=True)
+    ]
+    taken = people(index, np.concatenate(moved))
+    assert taken == set(index.subject) - {first}
+
+
 def test_folds_within_people_test_every_trial_once_and_straddle_nothing():
     index = make_index()
     divisions = divide(index, "within:4")
@@ -160,7 +187,7 @@ def test_recordings_whose_windows_all_overlap_can_not_be_divided_within_people()
         divide(make_index(overlap=True), "within:4")
 
 
-@pytest.mark.parametrize("scheme", ["folds", "kfold", "kfold:x", "kfold:1", "kfold:99", "few-shot:0"])
+@pytest.mark.parametrize("scheme", ["folds", "kfold", "kfold:x", "kfold:1", "kfold:99", "few-shot:0", "few-shot:3:x"])
 def test_schemes_that_there_are_not_are_refused(scheme):
     with pytest.raises(UsageError):
         divide(make_index(), scheme)
