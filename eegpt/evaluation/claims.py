@@ -5,7 +5,7 @@ What enters: shard sets and a `ClaimsConfig`. What leaves: a folder with the enc
 stopped, and claims that share an arm share its run. In a scheme of folds every fold has encoders of its own,
 pre-trained without the people whom it tests: nothing is overridden.
 
-Claims about the graph are made in the paper's form, the graph alone. Claims about the encoder are read by linear
+Claims about the graph are made in the paper's form, the graph alone, unless `readout` says otherwise. Claims about the encoder are read by linear
 maps of its frozen states, fitted in closed form, each person's trials centred: they differ by the encoder alone.
 """
 
@@ -134,7 +134,8 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
     datasets : sequence of str
         Those that have people to test, for `unseen`.
     """
-    graph = dataclasses.replace(config.transfer, mode="frozen", readout="special", views=(), graph=True)
+    readout = "special" if config.transfer.readout == "auto" else config.transfer.readout
+    graph = dataclasses.replace(config.transfer, mode="frozen", readout=readout, views=(), graph=True)
     states = dataclasses.replace(config.transfer, mode="probe", seeds=config.transfer.seeds[:1])
 
     def by_graph(name: str, **settings: Any) -> Arm:

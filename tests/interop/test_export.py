@@ -23,9 +23,9 @@ TOLERANCE = 1e-4
     scope="module", params=["special", "special+states", "special+views", "views", "readouts", "readouts alone"]
 )
 def run(request, recorded, encoder, tmp_path_factory) -> Path:
-    settings = {"steps": 4, "precision": "float32", "teg_layers": 1}
+    settings = {"steps": 4, "precision": "float32", "teg_layers": 1, "align": "none"}
     if request.param.startswith("readouts"):
-        settings |= {"align": "none", "graph": request.param == "readouts"}
+        settings |= {"graph": request.param == "readouts"}
     else:
         settings |= {"readout": request.param, "views": ()}
     out = tmp_path_factory.mktemp("run") / "model"

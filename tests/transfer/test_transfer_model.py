@@ -21,6 +21,7 @@ from eegpt.training.transfer_loop import Targets, trial_losses
 from eegpt.training.transfer_lora import add_lora, merge_lora
 from eegpt.training.transfer_model import TransferModel
 from eegpt.training.transfer_rows import Encoded, encode, flatten, join
+from eegpt.training.transfer_scale import fit_scale
 from eegpt.training.transfer_views import N_SLICES, view_slices
 
 CPU = torch.device("cpu")
@@ -378,6 +379,51 @@ def test_a_learning_encoder_is_never_kept():
     m = model()
     bank = TrialBank(_Index(), np.arange(6), device=CPU, budget_bytes=1 << 30)
     assert bank.keep(m, np.arange(9)) == 0
+
+
+@pytest.mark.parametrize("budget", [0, 1 << 30])
+def test_with_room_or_without_a_graph_on_views_drops_their_rows_with_the_electrodes(budget):
+    m = model("special+views")
+    m.requires_grad_(False)
+    bank = TrialBank(_Index(), np.arange(6), device=CPU, budget_bytes=budget)
+    bank.keep(m, np.arange(9))
+    views = {int(task): bank.views(m, np.flatnonzero(_Index().task == task)) for task in (0, 1)}
+    for order, group in bank.groups(m, np.array([8, 2, 6]), electrode_dropout=0.5):
+        whole = views[int(_Index().task[order[0]])]
+        assert len(group.views_RF) == len(group.electrode_R) == int(group.mask_NE.sum())
+        trial_R = order[group.mask_NE.nonzero()[:, 0].numpy()]
+        place = np.flatnonzero(_Index().task == _Index().task[order[0]])
+        owner_R = place[whole.mask_NE.nonzero()[:, 0].numpy()]
+        for trial, electrode, row in zip(trial_R, group.electrode_R, group.views_RF, strict=True):
+            same = (torch.from_numpy(owner_R) == int(trial)) & (whole.electrode_R == electrode)
+            torch.testing.assert_close(row, whole.views_RF[same][0])
+
+
+def test_the_scale_is_each_electrodes_over_training_trials_and_where_there_are_none_that_of_all():
+    m = model("views")
+    bank = TrialBank(_Index(), np.arange(6), device=CPU, budget_bytes=0)
+    t = SimpleNamespace(head_N=_Index().task)
+    fit_scale(m, bank, np.array([0, 1, 2, 5, 6]), t)
+    for head, rows in ((0, [0, 1, 2]), (1, [5, 6])):
+        seen = bank.views(m, np.array(rows))
+        for electrode in range(6):
+            own = seen.views_RF[seen.electrode_R == electrode]
+            own = own if len(own) else seen.views_RF
+            torch.testing.assert_close(m.scale.mean[head, electrode], own.mean(dim=0), rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(
+                m.scale.sd[head, electrode], own.std(dim=0, correction=0) + 1e-3, rtol=1e-3, atol=1e-3
+            )
+
+
+def test_nodes_start_from_views_where_the_encoder_is_frozen_and_not_where_it_learns():
+    from eegprep.errors import UsageError
+
+    assert TransferConfig().used_readout == "views"
+    assert [TransferConfig(mode=mode).used_readout for mode in ("full", "lora", "scratch")] == ["special"] * 3
+    assert TransferConfig(graph=False).used_readout == "special"
+    assert not TransferConfig(readout="special", views=()).sees_views
+    with pytest.raises(UsageError, match="can't start from views"):
+        TransferConfig(mode="lora", readout="views")
 
 
 def test_settings_that_make_no_sense_are_refused():
