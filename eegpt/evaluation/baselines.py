@@ -47,17 +47,21 @@ def run_baseline(name: str, train: TaskData, validation: TaskData, test: TaskDat
 
 
 def chosen(names: str) -> tuple[str, ...]:
-    """`quick`, `all`, `braindecode`, `none`, or names with commas.
+    """The baselines of `names`: names and the groups `quick`, `all`, `braindecode` and `none`, with commas.
 
-    Raises UsageError for one that there is not or that can't run here.
+    Raises UsageError for one that there is not or that can't run here; groups leave out what needs pyriemann without it.
     """
-    if names in ("quick", "all", "none"):
-        have_riemann = importlib.util.find_spec("pyriemann") is not None
-        every = (*(n for n in BASELINES if n not in FOREIGN), GRAPH)
-        group = {"quick": QUICK, "all": every, "none": ()}[names]
-        return tuple(n for n in group if n != "tangent_space" or have_riemann)
-    found = tuple(n.strip() for n in names.split(",") if n.strip())
-    found = tuple(m for n in found for m in (FOREIGN if n == "braindecode" else (n,)))
+    have_riemann = importlib.util.find_spec("pyriemann") is not None
+    groups = {
+        "quick": QUICK,
+        "all": (*(n for n in BASELINES if n not in FOREIGN), GRAPH),
+        "braindecode": tuple(FOREIGN),
+        "none": (),
+    }
+    if not have_riemann:
+        groups = {key: tuple(n for n in group if n != "tangent_space") for key, group in groups.items()}
+    asked = (n.strip() for n in names.split(",") if n.strip())
+    found = tuple(dict.fromkeys(m for n in asked for m in groups.get(n, (n,))))
     for name in found:
         known = (*BASELINES, GRAPH)
         if name not in known:
@@ -68,7 +72,7 @@ def chosen(names: str) -> tuple[str, ...]:
         from .braindecode_networks import load_models
 
         load_models()
-    if "tangent_space" in found and importlib.util.find_spec("pyriemann") is None:
+    if "tangent_space" in found and not have_riemann:
         raise UsageError("tangent_space needs pyriemann", todo="python -m pip install 'eegpt[baselines]'")
     return found
 

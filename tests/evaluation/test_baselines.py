@@ -188,6 +188,7 @@ def test_names_are_checked():
     assert chosen("band_power, eegnet") == ("band_power", "eegnet")
     assert set(chosen("all")) == {*OWN, GRAPH}
     assert chosen("teg_band_power") == (GRAPH,)
+    assert chosen("none,quick,teg_band_power,band_power") == (*chosen("quick"), GRAPH)
     with pytest.raises(UsageError, match="no baseline 'bandpower'"):
         chosen("bandpower")
 
