@@ -49,7 +49,7 @@ def run_baseline(name: str, train: TaskData, validation: TaskData, test: TaskDat
 def chosen(names: str) -> tuple[str, ...]:
     """The baselines of `names`: names and the groups `quick`, `all`, `braindecode` and `none`, with commas.
 
-    Raises UsageError for one that there is not or that can't run here; groups leave out what needs pyriemann without it.
+    Raises UsageError for one that there is not or that can't run here; groups leave out what is not installed.
     """
     have_riemann = importlib.util.find_spec("pyriemann") is not None
     groups = {

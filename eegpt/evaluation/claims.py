@@ -5,8 +5,9 @@ What enters: shard sets and a `ClaimsConfig`. What leaves: a folder with the enc
 stopped, and claims that share an arm share its run. In a scheme of folds every fold has encoders of its own,
 pre-trained without the people whom it tests: nothing is overridden.
 
-Claims about the graph are made in the paper's form, the graph alone, unless `readout` says otherwise. Claims about the encoder are read by linear
-maps of its frozen states, fitted in closed form, each person's trials centred: they differ by the encoder alone.
+Claims about the graph are made in the paper's form, the graph alone, unless `readout` says otherwise. Claims about the
+encoder are read by linear maps of its frozen states, fitted in closed form, each person's trials centred: they differ
+by the encoder alone.
 """
 
 from __future__ import annotations
