@@ -6,7 +6,9 @@ import functools
 import hashlib
 import http.server
 import io
+import signal
 import stat
+import subprocess
 import sys
 import tarfile
 import threading
@@ -30,9 +32,10 @@ SHA = hashlib.sha256(BODY).hexdigest()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves BODY with ranges; `/cut` breaks off half way, `/norange` ignores ranges."""
+    """Serves BODY with ranges; `/cut` breaks off half way, `/stall` waits there, `/norange` ignores ranges."""
 
     asked: list[tuple[str, str | None]] = []  # noqa: RUF012
+    go_on = threading.Event()
 
     def do_GET(self):
         wanted = self.headers.get("Range")
@@ -50,6 +53,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(BODY) - start))
         self.end_headers()
         body = BODY[start:]
+        if self.path.startswith("/stall") and not start:
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self.go_on.wait(60)
+            return
         self.wfile.write(body[: len(body) // 2] if self.path.startswith("/cut") and not start else body)
 
     def log_message(self, *arguments):
@@ -85,6 +93,33 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path):
     assert target.read_bytes() == BODY
     assert Handler.asked[-1] == ("/cut", f"bytes={len(BODY) // 2}-")
     assert not target.with_name("x.bin.part").exists()
+
+
+@pytest.mark.slow
+def test_a_download_whose_process_is_killed_goes_on_where_it_stopped(server, tmp_path):
+    target, port = tmp_path / "x.bin", server.args[0]
+    script = (
+        "import sys, urllib.request\n"
+        "from pathlib import Path\n"
+        "from eegprep.sources.download import download\n"
+        "def opener(url, offset):\n"
+        f"    return urllib.request.urlopen('http://127.0.0.1:{port}/stall', timeout=60)\n"
+        "download('https://lab.org/stall', Path(sys.argv[1]), opener=opener)\n"
+    )
+    part = tmp_path / "x.bin.part"
+    with subprocess.Popen([sys.executable, "-c", script, str(target)]) as process:
+        deadline = time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+        assert process.wait(10) == -signal.SIGKILL
+    Handler.go_on.set()
+    had = part.stat().st_size
+    assert 0 < had <= len(BODY) // 2
+    assert not target.exists()
+    download("https://lab.org/stall", target, sha256=SHA, opener=server)
+    assert target.read_bytes() == BODY
+    assert Handler.asked[-1] == ("/stall", f"bytes={had}-")
 
 
 def test_a_server_without_ranges_sends_all_again(server, tmp_path):
