@@ -44,7 +44,8 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
     if division is None:
         return []
     model = load_fit(trained, record, device=device())
-    bank = TrialBank(index, setup.electrodes.id_of, device=device(), budget_bytes=0)
+    aligned = [number for number, task in enumerate(index.tasks) if task.key in record.aligned]
+    bank = TrialBank(index, setup.electrodes.id_of, device=device(), budget_bytes=0, aligned_tasks=aligned)
     pairs = []
     for number, task in enumerate(index.tasks):
         rows = division.test[index.task[division.test] == number]

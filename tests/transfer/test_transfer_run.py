@@ -13,12 +13,13 @@ from safetensors.torch import load_file
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegprep.splits import Seen
+from eegpt.evaluation import page_graph
 from eegpt.evaluation.compare import compare_runs, comparison_csv, comparison_table
 from eegpt.evaluation.evaluate import evaluate, score_baselines, write_results
 from eegpt.evaluation.predictions import Predictions
 from eegpt.evaluation.tables import pretraining_table, results_csv, results_table
 from eegpt.training.transfer import UNKNOWN_HISTORY, transfer
-from eegpt.training.transfer_checkpoint import finished_fits
+from eegpt.training.transfer_checkpoint import finished_fits, load_fit, read_run
 from eegpt.training.transfer_config import TransferConfig
 from eegpt.training.transfer_setup import seen_recordings
 
@@ -65,6 +66,26 @@ def test_the_papers_form_has_no_heads_at_the_electrodes_and_learns_too(shards, e
     assert result.fits[0].shares == result.fits[0].aligned == ()
     hand = finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]
     assert hand["model"]["scores"]["balanced_accuracy"]["mean"] > 0.8
+
+
+def test_the_page_looks_at_the_vectors_from_which_the_graph_answers(shards, encoder, tmp_path, monkeypatch):
+    transfer(config(views=()), shards=[shards], out=tmp_path / "run", encoder=encoder)
+    predictions, _ = evaluate(tmp_path / "run", [shards])
+    drawn = {}
+    real = page_graph.trial_map
+    monkeypatch.setattr(
+        page_graph,
+        "trial_map",
+        lambda task, pooled, label: drawn.update({task.key: pooled}) or real(task, pooled, label),
+    )
+    assert page_graph.graph_sections(tmp_path / "run", [shards])
+    trained, (record,) = read_run(tmp_path / "run"), finished_fits(tmp_path / "run").values()
+    assert record.aligned == ("alpha/hand", "alpha/load")
+    heads = load_fit(trained, record, device=torch.device("cpu")).heads
+    pooled = torch.from_numpy(drawn["alpha/hand"])
+    task = torch.full((len(pooled),), trained.head_of_task["alpha/hand"])
+    answers = heads(pooled, task)[:, :2].softmax(dim=1).numpy()
+    np.testing.assert_allclose(answers, predictions.stacked("alpha/hand", "model")[0], atol=0.02)
 
 
 def test_what_decides_is_weighed_and_written_down(run):
