@@ -134,6 +134,15 @@ def test_nothing_is_found_where_there_is_nothing(name):
     assert 0.2 < accuracy(name, nothing) < 0.8
 
 
+@pytest.mark.parametrize("name", OWN)
+def test_one_trial_of_each_class_is_enough_or_there_is_no_answer(name):
+    output = run_baseline(name, data(2, rhythm), data(2, rhythm, seed=1).take(np.arange(0)), data(6, rhythm, seed=2), 0)
+    assert (output is None) == (name == "slow_potentials")
+    if output is not None:
+        assert output.shape == (6, 2)
+        assert np.isfinite(output).all()
+
+
 def test_three_classes_and_short_trials_pass():
     def level(signal, label, t, random):
         signal[0] += 20 * (label - 1)
