@@ -148,24 +148,27 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
 
     frozen, read = by_graph("frozen"), by_states("all", COMMON)
     objective = config.pretrain.objective
-    arms: dict[str, tuple[Arm, ...]] = {
-        "joint": (dataclasses.replace(frozen, name="joint"), by_graph("separate", joint=False)),
-        "tuning": (frozen, by_graph("lora", mode="lora"), by_graph("full", mode="full")),
-        "scratch": (dataclasses.replace(frozen, name="pre-trained"), by_graph("scratch", mode="scratch")),
-        "untrained": (dataclasses.replace(read, name="pre-trained"), by_states("untrained", "untrained")),
-        "objective": (
+    # Made when they are asked for: not every mode goes with every readout.
+    arms: dict[str, Callable[[], tuple[Arm, ...]]] = {
+        "joint": lambda: (dataclasses.replace(frozen, name="joint"), by_graph("separate", joint=False)),
+        "tuning": lambda: (frozen, by_graph("lora", mode="lora"), by_graph("full", mode="full")),
+        "scratch": lambda: (dataclasses.replace(frozen, name="pre-trained"), by_graph("scratch", mode="scratch")),
+        "untrained": lambda: (dataclasses.replace(read, name="pre-trained"), by_states("untrained", "untrained")),
+        "objective": lambda: (
             dataclasses.replace(read, name=objective),
             *(by_states(o, f"objective-{o}") for o in ("token", "new", "masked") if o != objective),
         ),
-        "sizes": tuple(by_states(s, COMMON if s == config.pretrain.size else f"size-{s}") for s in config.sizes),
-        "fractions": (read, *(by_states(f"{f:g}", f"fraction-{f:g}") for f in config.fractions)),
-        "labels": (read, *(by_states(f"{f:g}", COMMON, train_fraction=f) for f in config.fractions)),
-        "unseen": (
+        "sizes": lambda: tuple(
+            by_states(s, COMMON if s == config.pretrain.size else f"size-{s}") for s in config.sizes
+        ),
+        "fractions": lambda: (read, *(by_states(f"{f:g}", f"fraction-{f:g}") for f in config.fractions)),
+        "labels": lambda: (read, *(by_states(f"{f:g}", COMMON, train_fraction=f) for f in config.fractions)),
+        "unseen": lambda: (
             dataclasses.replace(read, name="seen"),
             *(by_states(f"without {d}", f"without-{d}", datasets=(d,)) for d in datasets),
         ),
     }
-    claims = [Claim(name=n, question=CLAIMS[n], arms=arms[n]) for n in config.chosen]
+    claims = [Claim(name=n, question=CLAIMS[n], arms=arms[n]()) for n in config.chosen]
     for key in dict.fromkeys(setting.partition("=")[0].strip() for setting in config.vary):
         own = [v for v in config.vary if v.partition("=")[0].strip() == key]
         common = dataclasses.replace(read, name=f"{getattr(config.pretrain, key)}")

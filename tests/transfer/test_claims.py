@@ -54,6 +54,16 @@ def test_arms_of_one_claim_differ_in_one_thing():
             assert dataclasses.replace(arm, name=runs[arm.run].name) == runs[arm.run]
 
 
+def test_the_graphs_claims_are_asked_of_the_papers_form_or_of_the_readout_that_is_named():
+    (joint,) = plan(ClaimsConfig(claims=("joint",)), datasets=())
+    assert {(a.transfer.readout, a.transfer.views) for a in joint.arms} == {("special", ())}
+    on_views = dataclasses.replace(TRANSFER, readout="views")
+    (joint,) = plan(ClaimsConfig(claims=("joint",), transfer=on_views), datasets=())
+    assert {(a.transfer.readout, a.transfer.views) for a in joint.arms} == {("views", ())}
+    with pytest.raises(UsageError, match="can't start from views"):
+        plan(ClaimsConfig(claims=("tuning",), transfer=on_views), datasets=())
+
+
 def test_encoders_are_the_common_one_but_for_what_they_are_named_after():
     common = PretrainConfig()
 
