@@ -247,7 +247,9 @@ class LiveModel:
         )  # fmt: skip
         rows = flatten(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
         encoded = self.model.transfer.encode(rows)
-        views_RF = self.model.transfer.encode(rows, views_only=True).views_RF
+        views_RF = encoded.views_RF
+        if views_RF is None:  # the graph sees none, the electrodes' readouts do
+            views_RF = self.model.transfer.encode(rows, views_only=True).views_RF
         if views_RF is not None:
             self._views = [*self._views[-(_VIEWS_KEPT - 1) :], views_RF]
         return dataclasses.replace(encoded, views_RF=views_RF)

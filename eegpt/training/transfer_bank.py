@@ -123,6 +123,8 @@ class TrialBank:
             if kept is not None and (self._place[own] >= 0).all():
                 place = torch.from_numpy(self._place[own]).to(self.device)
                 encoded = kept.take(place, electrode_dropout=electrode_dropout)
+                if encoded.views_RF is None:  # kept before the electrodes' readouts were fitted
+                    encoded = self._with_views(model, own, encoded)
             elif model.scale is not None:
                 encoded = self._with_views(model, own, self._encode(model, own, train=model.training))
                 encoded = encoded.take(self._every(own), electrode_dropout=electrode_dropout)
