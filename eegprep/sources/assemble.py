@@ -99,8 +99,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     Raises
     ------
     InputError
-        Where nothing is left to read, where unit and signal contradict each other, or where a file is not the one
-        whose hash the manifest states.
+        Where nothing is left to read, or where unit and signal contradict each other.
     """
     where = folder / planned.files[0] if planned.files else folder
     if not decoded.channels or not decoded.stretches or decoded.signal.shape[1] == 0:
@@ -139,7 +138,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         stretches=decoded.stretches,
         events=tuple(e for e in sorted(decoded.events) if e.text in names),
         format=decoded.format,
-        files=_hashes(folder, planned, manifest),
+        files=_hashes(folder, planned),
         trial_labels=tuple(_labels(decoded, manifest)),
         trial_values=_values(decoded, planned),
         reference=decoded.reference,
@@ -177,9 +176,7 @@ def _values(decoded: Decoded, planned: PlannedRecording) -> dict[str, dict[str, 
     return rows
 
 
-def _hashes(folder: Path, planned: PlannedRecording, manifest: Manifest) -> tuple[tuple[str, str], ...]:
-    """Public names and SHA-256 of the files; InputError where the manifest states another hash."""
-    stated = {g.path: g.sha256 for g in manifest.source.get if g.sha256 is not None and not g.unpack}
+def _hashes(folder: Path, planned: PlannedRecording) -> tuple[tuple[str, str], ...]:
     out: list[tuple[str, str]] = []
     for file, public in zip(planned.files, planned.public_files, strict=True):
         path = folder / file
@@ -187,14 +184,5 @@ def _hashes(folder: Path, planned: PlannedRecording, manifest: Manifest) -> tupl
             inside = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix in (".bin", ".xml")]
             out += [(f"{public}/{i}{p.suffix}", sha256_file(p)) for i, p in enumerate(inside)]
         elif path.is_file():
-            found = sha256_file(path)
-            if stated.get(file, found) != found:
-                raise InputError(
-                    "not the file that the manifest states",
-                    where=path,
-                    found=f"sha256 {found}",
-                    expected=f"sha256 {stated[file]}",
-                    todo="fetch it again, or correct `source: get:` if the data set was published anew",
-                )
-            out.append((public, found))
+            out.append((public, sha256_file(path)))
     return tuple(out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import tempfile
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
-from eegprep.manifest.schema import RemoteFile
 from eegprep.sources import aliases, manifest_for_path, open_source
 from eegprep.sources.decode import decode_file
 
@@ -134,19 +132,3 @@ def test_recordings_that_are_only_numbered_like_parts_are_recordings(made, names
     source = open_source(manifest_for_path(tmp_path), tmp_path)
     assert len(source.plan()) == 3
     assert {source.read(p).n_samples for p in source.plan()} == {800}
-
-
-def test_a_file_with_another_hash_than_the_manifest_states_is_not_read(made, tmp_path: Path) -> None:
-    path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 1600))
-    base = manifest_for_path(tmp_path)
-
-    def read_with(digest: str):
-        stated = base.source.model_copy(update={"get": [RemoteFile(path="a.edf", sha256=digest)]})
-        source = open_source(base.model_copy(update={"source": stated}), tmp_path)
-        return source.read(source.plan()[0])
-
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert read_with(digest).files[0][1] == digest
-    with pytest.raises(InputError, match="not the file that the manifest states") as caught:
-        read_with("0" * 64)
-    assert digest in str(caught.value)
