@@ -31,7 +31,7 @@ class TransferConfig:
         the encoder learns, views change with every step and can't be centred by person, so `special`, as in the paper.
     views : tuple of {"states", "spectrum", "course", "level"}
         What the electrodes' own readouts beside the graph see, see `eegpt.training.transfer_views`; `probe` takes
-        `states` alone. Empty: no such readouts, the paper's form.
+        `states` alone. Empty: no such readouts; with `readout` `special` the paper's form.
     graph : bool
         False: the electrodes' own readouts alone, without a graph (frozen encoder only).
     align : {"person", "none"}

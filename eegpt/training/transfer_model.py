@@ -10,7 +10,7 @@ electrode's own readouts see (`special+views`), centred by person where they are
 of the mean and last state of the pass (`special+states`, `states`); band powers in the encoder's place (a baseline).
 
 Not in the paper: beside the graph, linear heads at every electrode (`ElectrodeHeads`), whose logits are added to a
-share of the graph's. Without views there are none, which is the paper's form.
+share of the graph's. Without them and with `special` it is the paper's form.
 
 Shapes: N trials, E electrodes (padded), R rows (electrodes of all trials), D width, F features, K outputs.
 """
