@@ -25,6 +25,9 @@ from ours import Corpus, CorpusStore
 from eegprep.electrodes import Vocabulary
 from eegprep.files import sha256_file
 from eegprep.shards import ShardSet
+from eegprep.shards.build.index import electrodes_table, recordings_table, trials_table
+from eegprep.shards.build.plan import PlannedRecording
+from eegprep.shards.build.writer import WrittenShard
 from eegprep.shards.format import (
     BLOCK_SAMPLES,
     BLOCK_SCHEMA,
@@ -37,12 +40,9 @@ from eegprep.shards.format import (
     TRIALS,
     shard_name,
 )
-from eegprep.shards.index import electrodes_table, recordings_table, trials_table
 from eegprep.shards.manifests import write_manifests, write_yaml
-from eegprep.shards.plan import PlannedRecording
 from eegprep.shards.sums import write_sums
 from eegprep.shards.tables import write_table
-from eegprep.shards.writer import WrittenShard
 from eegpt.data import SampleOrder, WindowIndex
 
 BLOCK_BYTES = 2 * BLOCK_SAMPLES + 5 * 512
@@ -64,6 +64,7 @@ def write_index(n_windows: int, folder: Path) -> None:
         values = {
             "recording": row,
             "electrode": np.full(n_recordings, electrode),
+            "reference": np.full(n_recordings, "average"),
             "stretch": np.zeros(n_recordings),
             "shard": first + row // BLOCKS_PER_SHARD,
             "offset": inside * BLOCK_BYTES + 1024,

@@ -39,7 +39,7 @@ import pyarrow.parquet as pq
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError
 from eegprep.shards import ShardSet, build_shard_set
-from eegprep.shards.verify import verify_shard_set
+from eegprep.shards.verify.shard_set import verify_shard_set
 
 FILES = (
     "blocks.parquet", "recordings.parquet", "trials.parquet", "electrodes.parquet", "manifest.yaml", "lock.yaml",

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import Stretch
-from eegprep.shards.quantise import quantise, scale_for
-from eegprep.steps import lay_out, plan_chain, standardise
+from eegprep.shards.build.quantise import quantise, scale_for
+from eegprep.standardise import lay_out, plan_chain, standardise
 
 SFREQ_HZ = 512.0
 # What `--json` writes, and `peak_mib_24h`.

@@ -13,8 +13,8 @@ from corpus import BATCH, ELECTRODES, SCALE_UV, WINDOW, Corpus
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import RecordingInfo, Stretch, Trial
 from eegprep.shards import ShardSet
+from eegprep.shards.build.writer import ShardWriter
 from eegprep.shards.format import BLOCK_SAMPLES, Block
-from eegprep.shards.writer import ShardWriter
 from eegpt.data import SampleOrder, TrialIndex, WindowIndex, WindowLoader
 
 TRIAL_SAMPLES = 1024
@@ -83,6 +83,8 @@ def write_blocks(
                     block = Block(
                         recording=f"benchmark/{r:04d}/-/-",
                         electrode=electrode,
+                        reference="average",
+                        stretch=0,
                         start_sample=start,
                         n_samples=len(samples),
                         sfreq_hz=256.0,

@@ -58,8 +58,8 @@ def sha256_alone(corpus: Corpus, folder: Path) -> None:
 def write_without_hashes(corpus: Corpus, folder: Path) -> None:
     """Our writer with both hashes taken out, to show what they cost; a set needs them."""
     with (
-        mock.patch("eegprep.shards.writer._update", return_value=None),
-        mock.patch("eegprep.shards.writer.zlib.crc32", return_value=0),
+        mock.patch("eegprep.shards.build.writer._update", return_value=None),
+        mock.patch("eegprep.shards.build.writer.zlib.crc32", return_value=0),
     ):
         ours.write_blocks(corpus, folder)
 

@@ -144,7 +144,7 @@ def lock(
     import json
 
     from eegprep.manifest.lock import first_difference
-    from eegprep.manifest.lock_of_set import lock_of
+    from eegprep.shards.verify.lock_of_set import lock_of
 
     ours = lock_of(first)
     if second is None:

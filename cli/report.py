@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         import sys
 
         from eegprep.files import canonical_json
-        from eegprep.report import write_report
+        from eegprep.report.page import write_report
 
         # A shard set is immutable and hashed as a whole, so its page lies beside it, never in it.
         page = out or folder.resolve().with_name(folder.resolve().name + ".report.html")

@@ -74,7 +74,7 @@ def register(app: typer.Typer) -> None:
         Exit code 3 and the names of shard and member where anything is wrong. Example: `eegprep verify shards --deep`
         """
         from eegprep.shards import verify_shard_set
-        from eegprep.shards.rebuild import compare_rebuilt
+        from eegprep.shards.verify.rebuild import compare_rebuilt
 
         if "://" in shards:
             _verify_remote(shards, as_json)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from markupsafe import Markup
 
-from eegprep.figures.svg import element, group, picture, polyline, text
+from eegprep.report.figures.svg import element, group, picture, polyline, text
 
 __all__ = ["flow", "tokens"]
 

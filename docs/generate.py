@@ -19,8 +19,8 @@ __all__ = ["generate", "plain_docstring"]
 
 PACKAGES = {
     "eegprep": [
-        "errors", "files", "recording", "electrodes", "manifest", "sources", "steps", "prepare", "ingest", "store",
-        "shards", "splits", "contents", "figures", "report",
+        "errors", "files", "recording", "electrodes", "manifest", "sources", "standardise", "ingest", "store",
+        "shards", "splits", "report",
     ],
     "eegpt": ["data", "model", "training", "evaluation", "interop"],
 }  # fmt: skip
@@ -186,7 +186,7 @@ def plain_docstring(app: Any, what: str, name: str, obj: Any, options: Any, line
 
 def _vocabulary() -> str:
     from eegprep.electrodes import Vocabulary
-    from eegprep.figures import head
+    from eegprep.report.figures import head
 
     vocabulary = Vocabulary.base()
     places = {e.name: e.position_m for e in vocabulary if e.position_m is not None}

@@ -115,8 +115,8 @@ class RecordingInfo:
         The file's own name of each row.
     source_sha256, signal_sha256 : str
         Hash of the source file or files, and of the decoded samples before any step.
-    steps : tuple of str
-        The steps that were applied, in order, with their parameters.
+    steps : tuple of dict
+        The recipe's steps, in order, as its own JSON (`Recipe.steps_json`).
     units_evidence : str
         Why the signal is believed to be in microvolt.
     split : str
@@ -147,7 +147,7 @@ class RecordingInfo:
     signal_sha256: str = ""
     source_sfreq_hz: float = STANDARD_SFREQ_HZ
     source_format: str = ""
-    steps: tuple[str, ...] = ()
+    steps: tuple[Mapping[str, Any], ...] = ()
     units_evidence: str = ""
     split: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)

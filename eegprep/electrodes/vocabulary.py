@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Electrode", "Vocabulary", "FRAME"]
 
 FRAME = "MNE head frame, metres"
+KINDS = ("eeg", "eog", "emg", "ecg", "respiration", "other")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 _MAX_ROWS = 100_000
 _MAX_BYTES = 64 << 20
@@ -37,12 +38,16 @@ _MAX_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Electrode:
-    """One place on the scalp. `position_m` is in MNE's head frame, in metres; `source` says where it is from."""
+    """One place that a signal is measured at.
+
+    `position_m` is in MNE's head frame, in metres; `source` says where it is from; `kind` is one of `KINDS`.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
     position_m: tuple[float, float, float] | None = None
     source: str = ""
+    kind: str = "eeg"
 
 
 class Vocabulary:
@@ -191,7 +196,7 @@ class Vocabulary:
     # -- Parquet -----------------------------------------------------------------------------------------
 
     def to_table(self) -> pa.Table:
-        """An Arrow table: id, name, aliases, x_m, y_m, z_m, source."""
+        """An Arrow table: id, name, aliases, x_m, y_m, z_m, source, kind."""
         import pyarrow as pa
 
         def axis(i: int) -> pa.Array:
@@ -206,12 +211,16 @@ class Vocabulary:
                 "y_m": axis(1),
                 "z_m": axis(2),
                 "source": pa.array([r.source for r in self._rows], pa.string()),
+                "kind": pa.array([r.kind for r in self._rows], pa.string()),
             }
         ).replace_schema_metadata({"eegprep.vocabulary": json.dumps({"version": 1, "frame": FRAME})})
 
     @classmethod
     def from_table(cls, table: pa.Table, *, where: str = "table") -> Vocabulary:
-        """The inverse of `to_table`; further columns are ignored, everything else is checked."""
+        """The inverse of `to_table`; further columns are ignored, everything else is checked.
+
+        `source` and `kind` may be missing: a lab's own table then holds EEG electrodes.
+        """
         import pyarrow as pa
 
         wanted = {"id": pa.int32(), "name": pa.string(), "x_m": pa.float64(), "y_m": pa.float64(), "z_m": pa.float64()}
@@ -222,7 +231,9 @@ class Vocabulary:
         try:
             columns = {k: _cast(table[k], t).to_pylist() for k, t in wanted.items()}
             aliases = _cast(table["aliases"], pa.list_(pa.string())).to_pylist()
-            sources = _cast(table["source"], pa.string()).to_pylist() if "source" in table.column_names else None
+            optional = {"source": [""] * table.num_rows, "kind": ["eeg"] * table.num_rows}
+            for name in optional.keys() & set(table.column_names):
+                optional[name] = _cast(table[name], pa.string()).to_pylist()
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise InputError("a column of the vocabulary has the wrong type", where=where, found=error) from error
         if columns["id"] != list(range(table.num_rows)):
@@ -235,9 +246,19 @@ class Vocabulary:
                 raise InputError(f"the position of electrode {name!r} is no place on a head in metres", where=where)
             if name is None or any(a is None for a in aliases[i] or ()):
                 raise InputError(f"row {i} of the vocabulary has no name", where=where)
-            source = (sources[i] or "") if sources is not None else ""
+            kind = optional["kind"][i]
+            if kind not in KINDS:
+                raise InputError(
+                    f"electrode {name!r} has an unknown kind", where=where, found=kind, expected=", ".join(KINDS)
+                )
             rows.append(
-                Electrode(name=name, aliases=tuple(aliases[i] or ()), position_m=xyz if known else None, source=source)
+                Electrode(
+                    name=name,
+                    aliases=tuple(aliases[i] or ()),
+                    position_m=xyz if known else None,
+                    source=optional["source"][i] or "",
+                    kind=kind,
+                )
             )
         return cls(rows)
 

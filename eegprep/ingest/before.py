@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from eegprep.contents.signal import power_density, spread
 from eegprep.recording import Stretch
+from eegprep.report.contents.signal import power_density, spread
 
 __all__ = ["spectrum_before"]
 

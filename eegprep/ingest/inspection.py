@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from eegprep.ingest.outcome import Job, Outcome
-from eegprep.prepare.channels import Verdict
-from eegprep.prepare.decide import Decision, Plan
 from eegprep.recording import LeftOut, RecordingInfo
 from eegprep.sources.base import PlannedRecording
+from eegprep.standardise.channels import Verdict
+from eegprep.standardise.decide import Decision, Plan
 
 __all__ = ["Inspected", "InspectedChannel", "describe_decision", "describe_result", "gather"]
 
@@ -167,7 +167,7 @@ def describe_result(plan: Plan, info: RecordingInfo) -> dict[str, Any]:
         "signal_hash": info.signal_sha256,
         "channels": channels,
         "left_out": [dataclasses.asdict(x) for x in info.left_out],
-        "steps": list(info.steps),
+        "steps": [dict(step) for step in info.steps],
     }
 
 

@@ -100,7 +100,7 @@ def _do(
 ) -> None:
     from eegprep.ingest.inspection import describe_decision, describe_result
     from eegprep.ingest.process import carry_out, write
-    from eegprep.prepare import Nowhere, decide, make_plan
+    from eegprep.standardise import Nowhere, decide, make_plan
 
     recording = reader.read(planned)
     decision = decide(recording, manifest=setting.manifest(), recipe=setting.recipe(), vocabulary=setting.vocabulary())

@@ -16,11 +16,11 @@ from eegprep.ingest.before import spectrum_before
 from eegprep.ingest.trials import cut_trials
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
-from eegprep.prepare import Judged, Plan, Sink, decide, make_plan, run
-from eegprep.prepare.decide import identity
 from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo, Stretch, subtract
 from eegprep.sources.base import SourceRecording
-from eegprep.sources.hashing import signal_hash
+from eegprep.standardise import Judged, Plan, Sink, decide, make_plan, run
+from eegprep.standardise.decide import identity
+from eegprep.standardise.hashing import signal_hash
 from eegprep.store import Store
 
 __all__ = ["carry_out", "process", "write"]
@@ -92,7 +92,7 @@ def _describe(plan: Plan, judged: Judged) -> RecordingInfo:
         signal_sha256=signal_hash(plan.signal, recording.sfreq_hz),
         source_sfreq_hz=recording.sfreq_hz,
         source_format=recording.format,
-        steps=plan.chain.described,
+        steps=plan.decision.recipe.steps_json(),
         units_evidence=recording.units_evidence,
         attributes=attributes,
         spectrum_before_uv2_hz=spectrum,

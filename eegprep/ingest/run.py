@@ -24,7 +24,7 @@ from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegprep.sources.base import PlannedRecording, SkippedFile
-from eegprep.steps.chain import plan_chain
+from eegprep.standardise.chain import plan_chain
 from eegprep.store import Store, key_of_id
 
 __all__ = ["ingest", "nothing_planned", "outcomes_of", "planned_recordings", "Progress"]

@@ -17,7 +17,7 @@ from eegprep.ingest.trial_words import word_of_trial
 from eegprep.manifest.schema import Manifest, Task, TrialRule
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, Trial, seconds_to_samples
 from eegprep.sources.base import SourceEvent, SourceRecording
-from eegprep.steps.timeline import Timeline
+from eegprep.standardise.timeline import Timeline
 
 __all__ = ["cut_trials"]
 

@@ -1,4 +1,4 @@
-"""A recipe: ordered preprocessing steps as plain data. What they do is in `eegprep.steps`.
+"""A recipe: ordered preprocessing steps as plain data. What they do is in `eegprep.standardise`.
 
 Steps run in the order written. Every recording ends at 256 Hz in microvolt; `resample` may be left out
 where the data already have that rate.
@@ -6,11 +6,12 @@ where the data already have that rate.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-__all__ = ["RECIPE_VERSION", "Recipe", "Step", "RemoveOffset", "BandPass", "Notch", "Resample", "Reference", "Reject"]
+from eegprep.errors import InputError
 
 RECIPE_VERSION = 1
 
@@ -81,3 +82,52 @@ class Recipe(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,62}$")]
     description: Annotated[str, Field(max_length=4000)] = ""
     steps: Annotated[list[Step], Field(max_length=50)]
+
+    def steps_json(self) -> tuple[dict[str, Any], ...]:
+        """The steps as plain data: what a store and a shard set keep of how a recording was made."""
+        return tuple(step.model_dump(mode="json") for step in self.steps)
+
+
+def recipe_of_steps(steps: Iterable[Mapping[str, Any]], *, name: str = "from_steps") -> Recipe:
+    """The inverse of `Recipe.steps_json`.
+
+    Raises
+    ------
+    InputError
+        If a step is unknown or has invalid parameters.
+    """
+    try:
+        return Recipe.model_validate({"name": name, "steps": list(steps)})
+    except (ValidationError, TypeError) as error:
+        raise InputError(
+            "the preprocessing steps can't be read",
+            found=str(error),
+            todo="name a recipe, with recipe= or --recipe",
+        ) from None
+
+
+def describe_steps(
+    steps: Iterable[Mapping[str, Any]], *, sfreq_hz: float, line_freq_hz: float | None
+) -> tuple[str, ...]:
+    """One line of text a step, for people: its parameters at this rate and line frequency, or why it has no effect."""
+    lines = []
+    for step in recipe_of_steps(steps).steps:
+        if isinstance(step, RemoveOffset):
+            text = f"median over each {step.over}"
+        elif isinstance(step, BandPass):
+            beyond = step.high_hz is not None and step.high_hz >= sfreq_hz / 2
+            high = "open" if step.high_hz is None or beyond else f"{step.high_hz:g}"
+            text = f"{'open' if step.low_hz is None else f'{step.low_hz:g}'} to {high} Hz"
+            text += f" ({step.high_hz:g} Hz is beyond the Nyquist frequency)" if beyond else ""
+        elif isinstance(step, Notch):
+            freq_hz = line_freq_hz if step.freq_hz == "line" else step.freq_hz
+            text = "none (the line frequency is unknown)" if freq_hz is None else f"{freq_hz:g} Hz"
+            text += " and its harmonics" if freq_hz is not None and step.harmonics else ""
+        elif isinstance(step, Resample):
+            text = f"{sfreq_hz:g} to {step.sfreq_hz:g} Hz"
+        elif isinstance(step, Reference):
+            text = step.to
+        else:
+            text = ", ".join(f"{name}={value:g}" for name, value in step if name != "step" and value is not None)
+        lines.append(f"{step.step}: {text}")
+    return tuple(lines)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eegprep.contents import Contents, contents_of_shards, contents_of_store
-from eegprep.contents import sections as show
-from eegprep.contents import signal_sections as show_signal
 from eegprep.errors import UsageError
-from eegprep.figures import Page, Section, write_page
+from eegprep.report.contents import Contents, contents_of_shards, contents_of_store
+from eegprep.report.figures import Page, Section, write_page
+from eegprep.report.sections import contents as show
+from eegprep.report.sections import signal as show_signal
 
 __all__ = ["read_contents", "report_page", "write_report"]
 

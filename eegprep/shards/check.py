@@ -111,8 +111,10 @@ def _check_order(blocks: BlockTable, stop: NDArray[np.int64], every: Callable[[s
     every("recording", np.concatenate([[True], same | later]))
     step = blocks.stretch[1:] - blocks.stretch[:-1]
     every("stretch", np.concatenate([[True], np.where(same, (step == 0) | (step == 1), True)]))
-    every("start_sample", np.concatenate([[True], np.where(same, blocks.start_sample[1:] >= stop[:-1], True)]))
+    measured = same & (blocks.reference[1:] == blocks.reference[:-1])
+    every("start_sample", np.concatenate([[True], np.where(measured, blocks.start_sample[1:] >= stop[:-1], True)]))
     inside = same & (step == 0)
+    every("reference", np.concatenate([[True], np.where(inside, measured, True)]))
     every("start_sample", np.concatenate([[True], np.where(inside, blocks.start_sample[1:] == stop[:-1], True)]))
     every("scale_uv", np.concatenate([[True], np.where(inside, blocks.scale_uv[1:] == blocks.scale_uv[:-1], True)]))
     # Within a span only the last block may be shorter, and none longer than the first.

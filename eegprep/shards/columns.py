@@ -28,12 +28,14 @@ class ShardFile:
 class BlockTable:
     """Blocks, (n_blocks,) each, sorted by shard and offset.
 
-    `recording` and `electrode` are rows of the other tables, `stretch` numbers the contiguous stretches of one
-    electrode of one recording, `offset` is the byte of the first sample in its shard, `start_sample` its time.
+    `recording` and `electrode` are rows of the other tables. `reference` indexes `reference_names`: what the electrode
+    was measured against. `stretch` numbers the contiguous stretches of one electrode of one recording, counting on
+    from one reference to the next. `offset` is the byte of the first sample in its shard, `start_sample` its time.
     """
 
     recording: NDArray[np.int32]
     electrode: NDArray[np.int32]
+    reference: NDArray[np.int32]
     stretch: NDArray[np.int32]
     shard: NDArray[np.int32]
     offset: NDArray[np.int64]
@@ -42,6 +44,7 @@ class BlockTable:
     scale_uv: NDArray[np.float32]
     sigma_uv: NDArray[np.float32]
     crc32: NDArray[np.uint32]
+    reference_names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.recording)
@@ -102,7 +105,7 @@ class TrialTable:
 
 @dataclass(frozen=True, kw_only=True)
 class SpanTable:
-    """Contiguous stretches of one electrode of one recording: blocks put together, (n_spans,) each.
+    """Contiguous stretches of one electrode of one recording and reference: joined blocks, (n_spans,) each.
 
     All blocks of a span but the last have `block_samples` samples, so the block of sample i of a span is
     `first_block + i // block_samples`.

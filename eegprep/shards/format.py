@@ -63,6 +63,7 @@ BLOCK_SCHEMA = pa.schema(
     [
         ("recording", pa.int32()),
         ("electrode", pa.int32()),
+        ("reference", pa.string()),
         ("stretch", pa.int32()),
         ("shard", pa.int32()),
         ("offset", pa.int64()),
@@ -108,18 +109,26 @@ TRIAL_SCHEMA = pa.schema(
     ],
     metadata={"eegprep.trials": str(FORMAT_VERSION)},
 )
-# What a shard set adds to the vocabulary's own columns (eegprep.electrodes).
+# What a shard set requires or adds beside the names and positions of the vocabulary (eegprep.electrodes).
 ELECTRODE_COLUMNS = pa.schema(
-    [("n_blocks", pa.int64()), ("n_samples", pa.int64()), ("hours", pa.float64()), ("shards", pa.string())]
+    [
+        ("kind", pa.string()),
+        ("n_blocks", pa.int64()),
+        ("n_samples", pa.int64()),
+        ("hours", pa.float64()),
+        ("shards", pa.string()),
+    ]
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """What the frame of one block says; `recording` is the id, `electrode` the name."""
+    """What the frame of one block says: `recording` is the id, `electrode` and `reference` are names."""
 
     recording: str
     electrode: str
+    reference: str
+    stretch: int
     start_sample: int
     n_samples: int
     sfreq_hz: float
@@ -134,9 +143,12 @@ class Frame:
     tail: bytes
 
 
-def block_key(recording: str, electrode: str, start_sample: int) -> str:
-    """The block's name in the tar: no dot, no slash, and the way back is exact (`eegprep.store.keys`)."""
-    return key_of_id(f"{recording}/{electrode}/{start_sample}")
+def block_key(recording: str, electrode: str, stretch: int, start_sample: int) -> str:
+    """The block's name in the tar: no dot, no slash, and the way back is exact (`eegprep.store.keys`).
+
+    The number of the stretch tells apart what was recorded at one time against several references.
+    """
+    return key_of_id(f"{recording}/{electrode}/{stretch}/{start_sample}")
 
 
 def shard_name(electrode: str, number: int) -> str:
@@ -168,12 +180,13 @@ def _tar_header(name: str, n_bytes: int) -> bytes:
 
 def frame(block: Block) -> Frame:
     """All bytes of a block but its samples."""
-    key = block_key(block.recording, block.electrode, block.start_sample)
+    key = block_key(block.recording, block.electrode, block.stretch, block.start_sample)
     n_bytes = 2 * block.n_samples
     facts: dict[str, Any] = {
         "electrode": block.electrode,
         "n_samples": block.n_samples,
         "recording": block.recording,
+        "reference": block.reference,
         "scale_uv": block.scale_uv,
         "sfreq_hz": block.sfreq_hz,
         "start_sample": block.start_sample,

@@ -111,7 +111,7 @@ class ShardSet:
             return open_remote(f"{match[1]}://{str(path)[match.end() :]}", verify=verify)
         opened = cls(Path(path))
         if verify:
-            from eegprep.shards.verify import verify_shard_set
+            from eegprep.shards.verify.shard_set import verify_shard_set
 
             verify_shard_set(opened.path, deep=True)
         return opened
@@ -189,8 +189,17 @@ def _check_file(path: Path, sha256: str) -> None:
 
 
 def _blocks(path: Path) -> BlockTable:
-    table = read_table(path / BLOCKS, BLOCK_SCHEMA)
-    return BlockTable(**{name: numbers(table[name]) for name in BLOCK_SCHEMA.names})
+    table = read_table(path / BLOCKS, BLOCK_SCHEMA).unify_dictionaries()
+    reference, names = _codes(table["reference"])
+    plain = {name: numbers(table[name]) for name in BLOCK_SCHEMA.names if name != "reference"}
+    return BlockTable(**plain, reference=reference, reference_names=names)
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """A column with one dictionary as its codes and the words that they stand for."""
+    chunks = column.chunks
+    names = chunks[0].dictionary.to_pylist() if chunks else []
+    return numbers(pa.chunked_array([c.indices for c in chunks], pa.int32())), tuple(names)
 
 
 def _recordings(path: Path) -> RecordingTable:
@@ -213,14 +222,8 @@ def _recordings(path: Path) -> RecordingTable:
 
 def _trials(path: Path) -> TrialTable:
     table = read_table(path / TRIALS, TRIAL_SCHEMA).unify_dictionaries()
-
-    def codes(name: str) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-        chunks = table[name].chunks
-        names = chunks[0].dictionary.to_pylist() if chunks else []
-        return numbers(pa.chunked_array([c.indices for c in chunks], pa.int32())), tuple(names)
-
-    task, task_names = codes("task")
-    label, label_names = codes("label")
+    task, task_names = _codes(table["task"])
+    label, label_names = _codes(table["label"])
     return TrialTable(
         **{name: numbers(table[name]) for name in ("recording", "start_sample", "n_samples")},
         task=task,

@@ -27,7 +27,10 @@ __all__ = ["MAX_INDEX_BYTES", "write_table", "read_table", "read_electrodes", "n
 MAX_INDEX_BYTES = 4 << 30
 _MAX_VOCABULARY_BYTES = 64 << 20
 _BYTES_PER_ROW = 8
-_VOCABULARY_TEXTS = ["name", "source", "shards"]
+_VOCABULARY_TEXTS = ["name", "source", "kind", "shards"]
+# Columns that version 1 got before it was frozen.
+_SINCE_PRE_RELEASE = ({"reference"},)
+_PRE_RELEASE = "made by a pre-release version: rebuild from the store or the raw files"
 _MAX_TEXT = 1 << 28
 _TODO = "fetch or write the shard set again; `eegprep verify` names everything that is wrong with it"
 
@@ -54,9 +57,10 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     found = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in table.schema}
     expected = {f.name: f.type for f in schema}
     if found != expected or len(table.schema) != len(schema):
+        old = expected.keys() - found.keys() in _SINCE_PRE_RELEASE and not found.keys() - expected.keys()
         raise RefusedError(
-            "an index file has other columns than format version 1",
-            where=path, found=found, expected=expected, todo=_TODO,
+            _PRE_RELEASE if old else "an index file has other columns than format version 1",
+            where=path, found=", ".join(found), expected=", ".join(expected), todo=None if old else _TODO,
         )  # fmt: skip
     for key, version in (schema.metadata or {}).items():
         if (stated := (table.schema.metadata or {}).get(key)) != version:
@@ -83,7 +87,8 @@ def read_electrodes(path: Path) -> pa.Table:
             table = table.set_column(k, name, plain(table[name], where=path, most=_MAX_VOCABULARY_BYTES))
     found = {f.name: f.type for f in table.schema}
     if missing := [f.name for f in ELECTRODE_COLUMNS if found.get(f.name) != f.type or table[f.name].null_count]:
-        raise RefusedError("the vocabulary of a shard set lacks columns", where=path, found=", ".join(missing))
+        what = _PRE_RELEASE if missing == ["kind"] else "the vocabulary of a shard set lacks columns"
+        raise RefusedError(what, where=path, found=f"no {', '.join(missing)}")
     return table
 
 

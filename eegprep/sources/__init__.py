@@ -16,11 +16,9 @@ __all__ = [
     "SourceChannel",
     "SourceEvent",
     "SourceRecording",
-    "check_signal",
     "isolated_reader",
     "manifest_for_path",
     "open_source",
-    "signal_hash",
 ]
 
 _HOMES = {
@@ -30,11 +28,9 @@ _HOMES = {
     "SourceChannel": "base",
     "SourceEvent": "base",
     "SourceRecording": "base",
-    "check_signal": "checks",
     "isolated_reader": "isolated",
     "manifest_for_path": "implicit",
     "open_source": "registry",
-    "signal_hash": "hashing",
 }
 
 

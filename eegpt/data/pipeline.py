@@ -99,12 +99,14 @@ def windows_of(shard_set: ShardSet, row: int, n_samples: int, stride: int) -> It
     recording = shard_set.recordings.id[blocks.recording[row]]
     electrode = shard_set.vocabulary.name_of(int(blocks.electrode[row]))
     begin, samples = int(blocks.start_sample[row]), shard_set.signal_i16(row)
-    key = block_key(recording, electrode, begin)
+    reference = blocks.reference_names[blocks.reference[row]]
+    key = block_key(recording, electrode, int(blocks.stretch[row]), begin)
     for start in range(0, len(samples) - n_samples + 1, stride):
         yield {
             "__key__": f"{key}+{start}",
             "signal_uv": samples[start : start + n_samples] * blocks.scale_uv[row],
             "electrode": electrode,
+            "reference": reference,
             "recording": recording,
             "start_sample": begin + start,
         }

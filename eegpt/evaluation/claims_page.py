@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from eegprep.contents.signal import spread
-from eegprep.figures import Column, Drawing, Note, Page, Row, Section, Table, write_page
+from eegprep.report.contents.signal import spread
+from eegprep.report.figures import Column, Drawing, Note, Page, Row, Section, Table, write_page
 from eegpt.training.transfer_bank import TrialBank
 from eegpt.training.transfer_checkpoint import finished_fits, load_fit, read_run
 from eegpt.training.transfer_setup import device, make_setup, open_trials

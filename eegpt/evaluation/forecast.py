@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from eegprep.errors import UsageError
-from eegprep.figures import Drawing, Line, Mark, Page, Section, line_chart, write_page
+from eegprep.report.figures import Drawing, Line, Mark, Page, Section, line_chart, write_page
 from eegpt.model.ete import ETE
 from eegpt.training.batches import Rows
 

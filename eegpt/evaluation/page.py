@@ -1,7 +1,7 @@
 """The page of a run: scores, confusion matrices, pre-training, and what went in and what did not, in one HTML file.
 
 What enters: a transfer run with its results.json, the shard sets, and the pre-training run where it can be found.
-What leaves: one page that needs nothing else, loads nothing and runs no script (`eegprep.figures.page`).
+What leaves: one page that needs nothing else, loads nothing and runs no script (`eegprep.report.figures.page`).
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eegprep.contents import Contents, contents_of_shards
-from eegprep.contents import sections as show
-from eegprep.contents import signal_sections as show_signal
 from eegprep.errors import InputError
-from eegprep.figures import Page, Section, Tile, format_duration, format_number, write_page
 from eegprep.files import sha256_file
+from eegprep.report.contents import Contents, contents_of_shards
+from eegprep.report.figures import Page, Section, Tile, format_duration, format_number, write_page
+from eegprep.report.sections import contents as show
+from eegprep.report.sections import signal as show_signal
 from eegpt.evaluation.page_pretraining import pretraining_section, pretraining_tile, read_pretraining
 from eegpt.evaluation.page_tasks import confusions, learning, people, score_tiles, scores
 

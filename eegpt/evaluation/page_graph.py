@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eegprep.contents.sections import montage
-from eegprep.contents.signal import spread
-from eegprep.figures import Cloud, Drawing, Row, Section, format_percent, head, scatter
+from eegprep.report.contents.signal import spread
+from eegprep.report.figures import Cloud, Drawing, Row, Section, format_percent, head, scatter
+from eegprep.report.sections.contents import montage
 from eegpt.model.teg import GraphAttention, GraphLayer
 from eegpt.training.transfer_bank import TrialBank
 from eegpt.training.transfer_checkpoint import finished_fits, load_fit, read_run

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from eegprep.errors import InputError
-from eegprep.figures import (
+from eegprep.report.figures import (
     Bar,
     Column,
     Drawing,

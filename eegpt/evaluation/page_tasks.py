@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from eegprep.figures import (
+from eegprep.report.figures import (
     Bar,
     Column,
     Drawing,

@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.steps.chain import Chain
+from eegprep.standardise.chain import Chain
 
 __all__ = ["CausalChain", "Phase", "minimum_phase"]
 

@@ -18,8 +18,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.files import sha256_file
 from eegprep.manifest import load_recipe
-from eegprep.manifest.recipe import Recipe
-from eegprep.steps.described import recipe_of_steps
+from eegprep.manifest.recipe import Recipe, recipe_of_steps
 from eegpt.model.config import from_mapping
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.training import checkpoint as ck
@@ -78,11 +77,10 @@ class Model:
         for entry in entries_of(self.lock, "data", where=self.folder):
             for chain in entry.get("steps") or []:
                 try:
-                    steps, rate = [str(s) for s in chain["steps"]], float(chain["sfreq_hz"])
-                    line, weight = chain["line_freq_hz"], float(chain["hours"])
+                    steps, weight = chain["steps"], float(chain["hours"])
                 except (KeyError, TypeError, ValueError) as error:
                     raise InputError("the lock's steps can't be read", where=self.folder, found=repr(error)) from None
-                recipe = recipe_of_steps(steps, sfreq_hz=rate, line_freq_hz=None if line is None else float(line))
+                recipe = recipe_of_steps(steps)
                 same = next((i for i, (r, _) in enumerate(found) if r.steps == recipe.steps), None)
                 if same is None:
                     found.append((recipe, weight))

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eegprep.errors import UsageError
-from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
-from eegprep.steps.chain import plan_chain
+from eegprep.standardise.chain import plan_chain
 from eegpt.data.trials import TrialBatch
 from eegpt.interop.causal import CausalChain, Phase
 from eegpt.interop.checkpoint import Model, as_model
@@ -122,9 +122,10 @@ class LiveModel:
         self._rows, self._n_channels = np.array(list(found), np.int64), len(ch_names)
         self._ids = torch.tensor([self.model.vocabulary.id_of(e) for e in self.electrodes])
         self._factor = _UNITS_UV[unit]
-        chain = plan_chain(self.model.recipe(recipe), sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
+        recipe = self.model.recipe(recipe)
+        chain = plan_chain(recipe, sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
         self._chain = CausalChain(chain, len(found), phase=phase)
-        self.steps = chain.described
+        self.steps = describe_steps(recipe.steps_json(), sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
         C, stride = config.token_samples, config.token_stride
         usual = max(1, n_tokens(self.model.window_samples, token_samples=C, token_stride=stride))
         self.window_tokens = window_tokens or usual

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from eegprep.errors import UsageError, nearest
+from eegprep.manifest.recipe import describe_steps
 from eegprep.recording import Stretch
 from eegprep.shards import ShardSet
 
@@ -79,6 +81,8 @@ class ShardRecordings(Mapping[str, xr.Dataset]):
         trials, t = self.shards.trials, np.flatnonzero(self.shards.trials.recording == row)
         facts = table.facts(row)
         plain = {c: table.table[c][row].as_py() for c in ("reference", "source_sfreq_hz", "line_freq_hz", "steps")}
+        line_freq_hz = None if math.isnan(plain["line_freq_hz"]) else plain["line_freq_hz"]
+        steps = describe_steps(json.loads(plain["steps"]), sfreq_hz=plain["source_sfreq_hz"], line_freq_hz=line_freq_hz)
         return xr.Dataset(
             {
                 "signal_uv": (("electrode", "time"), indexing.LazilyIndexedArray(array), {"units": "uV"}),
@@ -102,7 +106,7 @@ class ShardRecordings(Mapping[str, xr.Dataset]):
                 "sfreq_hz": sfreq_hz,
                 "line_freq_hz": plain["line_freq_hz"],
                 "source_sfreq_hz": plain["source_sfreq_hz"],
-                "steps": json.loads(plain["steps"]),
+                "steps": list(steps),
                 "shard_set_sha256": self.shards.sha256,
             },
         )
@@ -196,7 +200,7 @@ def _gaps(
     signal: NDArray[np.float64], names: list[str], sfreq_hz: float
 ) -> tuple[list[float], list[float], list[str], list[list[str]]]:
     """Runs of NaN: for all electrodes where they are common, else electrode by electrode."""
-    from eegprep.steps.reject import runs_of
+    from eegprep.standardise.spans import runs_of
 
     missing = np.isnan(signal)
     common = np.asarray(missing.all(axis=0), bool)

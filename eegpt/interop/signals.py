@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import RefusedError, UsageError
-from eegprep.manifest.recipe import Recipe
+from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.manifest.schema import ChannelRule, Licence, Manifest, SourceSpec
-from eegprep.prepare import Plan, decide, make_plan, run
 from eegprep.recording import LeftOut, Stretch, subtract
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import Decoded, PlannedRecording, SourceChannel, SourceRecording
+from eegprep.standardise import Plan, decide, make_plan, run
 
 __all__ = ["Prepared", "Unknown", "prepare", "decoded_of"]
 
@@ -169,7 +169,7 @@ def prepare(
         rejected=judged.rejected,
         left_out=(*_left_out(plan), *judged.left_out),
         notes=(*notes, *recording.notes),
-        steps=plan.chain.described,
+        steps=describe_steps(recipe.steps_json(), sfreq_hz=recording.sfreq_hz, line_freq_hz=plan.line_freq_hz),
         labels=() if decoded is None else _labels(decoded, plan.timeline.source),
     )
 

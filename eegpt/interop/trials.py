@@ -19,9 +19,9 @@ from eegprep.electrodes.resolve import NamedChannel
 from eegprep.errors import UsageError
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import Stretch
-from eegprep.steps.chain import plan_chain
-from eegprep.steps.standardise import standardise
-from eegprep.steps.timeline import Timeline, lay_out
+from eegprep.standardise.chain import plan_chain
+from eegprep.standardise.signal import standardise
+from eegprep.standardise.timeline import Timeline, lay_out
 from eegpt.data.trials import TaskInfo, TrialBatch
 
 __all__ = ["TrialArrays", "Trials", "known_electrodes", "robust_sigma", "standard_trials"]

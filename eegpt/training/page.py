@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from eegprep.figures.head import head
-from eegprep.figures.lines import Line, line_chart
-from eegprep.figures.page import Column, Drawing, Note, Page, Row, Section, Table, Tile, write_page
+from eegprep.report.figures.head import head
+from eegprep.report.figures.lines import Line, line_chart
+from eegprep.report.figures.page import Column, Drawing, Note, Page, Row, Section, Table, Tile, write_page
 from eegpt.evaluation.heldout import BANDS_HZ
 from eegpt.training.checkpoint import Encoder, load_encoder
 from eegpt.training.log import read_log

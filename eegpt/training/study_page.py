@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eegprep.figures import Column, Drawing, Line, Page, Section, Table, line_chart, write_page
+from eegprep.report.figures import Column, Drawing, Line, Page, Section, Table, line_chart, write_page
 
 __all__ = ["write_scaling_page"]
 

@@ -11,8 +11,8 @@ from eegprep.ingest.trials import cut_trials
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import Stretch, Trial
 from eegprep.sources.base import SourceEvent, SourceRecording
-from eegprep.steps import lay_out
-from eegprep.steps.resample import ratio_of
+from eegprep.standardise import lay_out
+from eegprep.standardise.resample import ratio_of
 
 RATE = 128.0
 

@@ -14,7 +14,7 @@ import yaml
 from eegprep.electrodes import Vocabulary
 from eegprep.manifest import load_recipe, parse_manifest
 from eegprep.splits import Seen
-from eegprep.steps.chain import plan_chain
+from eegprep.standardise.chain import plan_chain
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.training import checkpoint as ck
 

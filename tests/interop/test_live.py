@@ -10,8 +10,8 @@ import torch
 
 from eegprep.errors import UsageError
 from eegprep.manifest import load_recipe
-from eegprep.steps import apply_recipe, as_signal
-from eegprep.steps.chain import plan_chain
+from eegprep.standardise import apply_recipe, as_signal
+from eegprep.standardise.chain import plan_chain
 from eegpt.interop import LiveModel, open_model
 from eegpt.interop.causal import CausalChain, minimum_phase
 from eegpt.model.ete import ETE

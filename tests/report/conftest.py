@@ -92,7 +92,7 @@ def recording(subject: str, run: str, *, split: str, sigma: tuple[float, ...], g
         source_sha256="0" * 64,
         signal_sha256=f"{subject}{run}".encode().hex().ljust(64, "0"),
         source_format="EDF",
-        steps=("remove_offset over=recording", "band_pass low_hz=0.5 high_hz=75", "notch 50 Hz"),
+        steps=({"step": "remove_offset"}, {"step": "band_pass", "low_hz": 0.5, "high_hz": 75}, {"step": "notch"}),
         units_evidence="the header says uV",
         split=split,
         left_out=tuple(left_out),

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eegprep.contents import contents_of_shards, contents_of_store
-from eegprep.contents.before import spectra_before
-from eegprep.contents.signal import ElectrodeSignal, look_at, spread
 from eegprep.ingest.before import spectrum_before
 from eegprep.recording import Stretch
+from eegprep.report.contents import contents_of_shards, contents_of_store
+from eegprep.report.contents.before import spectra_before
+from eegprep.report.contents.signal import ElectrodeSignal, look_at, spread
 from eegprep.store import Store
 
 MINUTE = 1 / 60

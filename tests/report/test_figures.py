@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from eegprep.electrodes.vocabulary import Vocabulary
-from eegprep.figures import Bar, Line, Mark, bar_chart, confusion_matrix, head, histogram, line_chart
-from eegprep.figures.head import project
-from eegprep.figures.numbers import format_bytes, format_duration, format_number, format_percent
-from eegprep.figures.scales import Scale, round_ticks
+from eegprep.report.figures import Bar, Line, Mark, bar_chart, confusion_matrix, head, histogram, line_chart
+from eegprep.report.figures.head import project
+from eegprep.report.figures.numbers import format_bytes, format_duration, format_number, format_percent
+from eegprep.report.figures.scales import Scale, round_ticks
 
 HOSTILE = '<script>alert("x")</script>&'
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from eegprep.contents import contents_of_shards
+from eegprep.report.contents import contents_of_shards
 from eegprep.shards import build_shard_set
 from eegprep.store import Store
 

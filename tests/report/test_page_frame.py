@@ -6,8 +6,8 @@ import itertools
 from html.parser import HTMLParser
 from pathlib import Path
 
-from eegprep.figures import Column, Drawing, Note, Page, Row, Section, Table, Tile, bar_chart, render, write_page
-from eegprep.figures.bars import Bar
+from eegprep.report.figures import Column, Drawing, Note, Page, Row, Section, Table, Tile, bar_chart, render, write_page
+from eegprep.report.figures.bars import Bar
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from eegprep.errors import UsageError
-from eegprep.report import write_report
+from eegprep.report.page import write_report
 
 Browse = Callable[[Path], tuple[str, list[str]]]
 
@@ -41,7 +41,7 @@ def test_a_store_shows_spectra_before_and_after_and_a_shard_set_says_where_they_
 
 
 def test_bars_in_several_columns_keep_their_size_on_a_narrow_screen() -> None:
-    from eegprep.figures import Bar, bar_chart
+    from eegprep.report.figures import Bar, bar_chart
 
     bars = [Bar(label=f"E{k}", value=float(k)) for k in range(64)]
     assert 'class="figure wide"' in bar_chart(bars, label="hours", columns=4)

@@ -11,8 +11,11 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "absent"),
     [
-        ("eegprep.figures", ("torch", "mne", "matplotlib", "pyarrow", "jinja2", "eegprep.store", "eegprep.shards")),
-        ("eegprep.contents.from_shards", ("torch", "mne", "matplotlib", "xarray", "eegprep.sources")),
+        (
+            "eegprep.report.figures",
+            ("torch", "mne", "matplotlib", "pyarrow", "jinja2", "eegprep.store", "eegprep.shards"),
+        ),
+        ("eegprep.report.contents.from_shards", ("torch", "mne", "matplotlib", "xarray", "eegprep.sources")),
         ("eegprep.report", ("torch", "mne", "matplotlib", "eegpt")),
         ("_eegpt_cli.report", ("numpy", "pyarrow", "jinja2", "eegprep.report")),
     ],

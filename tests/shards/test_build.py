@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import eegprep.shards.build as build_module
+import eegprep.shards.build.shard_set as build_module
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.recording import Stretch
 from eegprep.shards import ShardSet, build_shard_set, verify_shard_set
-from eegprep.shards.rebuild import compare_rebuilt
 from eegprep.shards.sums import read_sums
+from eegprep.shards.verify.rebuild import compare_rebuilt
 
 
 def tree(folder: Path) -> dict[str, str]:

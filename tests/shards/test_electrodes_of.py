@@ -11,7 +11,7 @@ import pytest
 from eegprep.electrodes import Vocabulary, dump_vocabulary, parse_vocabulary
 from eegprep.errors import UsageError
 from eegprep.shards import ShardSet, build_shard_set
-from eegprep.shards.electrodes_of import vocabulary_of
+from eegprep.shards.build.electrodes_of import vocabulary_of
 
 
 def with_site(name: str) -> Vocabulary:

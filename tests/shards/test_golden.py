@@ -74,8 +74,8 @@ def test_writing_it_again_gives_the_same_bytes(golden_store, tmp_path, monkeypat
 def test_the_columns_of_version_1_are_these():
     assert FORMAT_VERSION == 1
     assert BLOCK_SCHEMA.names == [
-        "recording", "electrode", "stretch", "shard", "offset", "n_samples", "start_sample", "scale_uv", "sigma_uv",
-        "crc32",
+        "recording", "electrode", "reference", "stretch", "shard", "offset", "n_samples", "start_sample", "scale_uv",
+        "sigma_uv", "crc32",
     ]  # fmt: skip
     assert TRIAL_SCHEMA.names == ["recording", "start_sample", "n_samples", "task", "label", "event"]
     assert RECORDING_SCHEMA.names[:7] == ["id", "dataset", "subject", "session", "run", "split", "within_subject"]
@@ -83,17 +83,24 @@ def test_the_columns_of_version_1_are_these():
 
 def test_the_frame_of_a_block_is_this():
     block = Block(
-        recording="d/s.1/-/r", electrode="Cz", start_sample=512, n_samples=300, sfreq_hz=256.0, scale_uv=0.03125
+        recording="d/s.1/-/r",
+        electrode="Cz",
+        reference="M1",
+        stretch=2,
+        start_sample=512,
+        n_samples=300,
+        sfreq_hz=256.0,
+        scale_uv=0.03125,
     )
     around = frame(block)
     assert len(around.head) == 1024
     assert len(around.tail) == 424 + 1024
-    assert around.head[:30].rstrip(b"\0") == b"d+s%2E1+-+r+Cz+512.npy"
+    assert around.head[:32].rstrip(b"\0") == b"d+s%2E1+-+r+Cz+2+512.npy"
     assert around.tail[424 + 512 :].rstrip(b"\0") == (
-        b'{"electrode":"Cz","n_samples":300,"recording":"d/s.1/-/r","scale_uv":0.03125,"sfreq_hz":256.0,'
+        b'{"electrode":"Cz","n_samples":300,"recording":"d/s.1/-/r","reference":"M1","scale_uv":0.03125,"sfreq_hz":256.0,'
         b'"start_sample":512}'
     )
     assert hashlib.sha256(around.head + around.tail).hexdigest() == FRAME_SHA256
 
 
-FRAME_SHA256 = "d5b62b8b6015b2d4bb1c0c668a4bda768441f55eac354e7e9d39ca7a11d8ec96"
+FRAME_SHA256 = "fb384370350c123626236363df325950e1c659e88d87b5924da847c14ec31f75"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eegprep.recording import Stretch
-from eegprep.shards.quantise import STEPS_PER_SIGMA, largest_usable, quantise, scale_for, usable
+from eegprep.shards.build.quantise import STEPS_PER_SIGMA, largest_usable, quantise, scale_for, usable
 
 
 @given(st.floats(min_value=0, max_value=1e12, allow_subnormal=False))

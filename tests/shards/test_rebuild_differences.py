@@ -12,8 +12,8 @@ import eegprep
 from eegprep.errors import RefusedError
 from eegprep.manifest.lock import Lock, versions, write_lock
 from eegprep.shards import ShardSet, build_shard_set
-from eegprep.shards.rebuild import compare_rebuilt
-from eegprep.shards.signal_difference import signal_difference
+from eegprep.shards.verify.rebuild import compare_rebuilt
+from eegprep.shards.verify.signal_difference import signal_difference
 from eegprep.store import Store
 
 
@@ -74,7 +74,7 @@ def test_a_sample_so_large_that_the_scale_grows_is_told_from_rounding(synthetic,
 
 
 def test_another_scale_alone_is_the_shards_stage(built, small, monkeypatch):
-    import eegprep.shards.electrode as electrode_module
+    import eegprep.shards.build.electrode as electrode_module
 
     scale_for = electrode_module.scale_for
     monkeypatch.setattr(electrode_module, "scale_for", lambda peak_uv: 64 * scale_for(peak_uv))
@@ -92,7 +92,10 @@ def test_blocks_cut_elsewhere_hold_equal_samples(built, small, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": ("band_pass: 1 to 40 Hz",)}, "stage ingest, parameters: 1 of 1 differ, first steps of synthetic"),
+        (
+            {"steps": ({"step": "band_pass", "low_hz": 1.0, "high_hz": 40.0},)},
+            "stage ingest, parameters: 1 of 1 differ, first steps of synthetic",
+        ),
         ({"source_sha256": "1" * 64}, "stage ingest, inputs: 1 of 4 differ, first synthetic/000"),
         ({"signal_sha256": "0" * 64}, "stage ingest, outputs: 1 of 4 differ, first synthetic/000"),
         ({"attributes": {"group": "c"}}, "stage shard, index: all shards are equal, recordings.parquet"),

@@ -67,7 +67,7 @@ def test_a_flipped_sample_is_named_by_its_member_also_where_the_shards_hash_was_
     opened = ShardSet.open(damaged)
     overwrite(first_shard(damaged), int(opened.blocks.offset[1]), b"\x55")
     hostile.reseal(damaged)
-    refuses(damaged, "member synthetic+000+-+1+Fp1+512.npy", "CRC-32", deep=True)
+    refuses(damaged, "member synthetic+000+-+1+Fp1+0+512.npy", "CRC-32", deep=True)
 
 
 def test_every_single_byte_of_a_shard_matters(damaged):

@@ -9,12 +9,12 @@ import pytest
 
 from eegprep.errors import InputError
 from eegprep.recording import Stretch
-from eegprep.sources import checks as checks_module
 from eegprep.sources.base import LazySignal, SourceChannel, whole
-from eegprep.sources.checks import check_signal
-from eegprep.sources.hashing import signal_hash
-from eegprep.sources.stretch_sets import merge
 from eegprep.sources.units import prove_units, sampled_density, summarise
+from eegprep.standardise import checks as checks_module
+from eegprep.standardise.checks import check_signal
+from eegprep.standardise.hashing import signal_hash
+from eegprep.standardise.stretch_sets import merge
 
 SFREQ_HZ = 200.0
 

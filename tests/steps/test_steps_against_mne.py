@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from eegprep.errors import InputError, UsageError
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import Stretch
-from eegprep.steps import apply_recipe, as_signal, lay_out, plan_chain, standardise
-from eegprep.steps.chain import Chain
-from eegprep.steps.fir import band_pass_taps, filter_zero_phase, notch_taps, odd_extension
-from eegprep.steps.fused import is_long
-from eegprep.steps.resample import padding, ratio_of, resample_fourier
+from eegprep.standardise import apply_recipe, as_signal, lay_out, plan_chain, standardise
+from eegprep.standardise.chain import Chain
+from eegprep.standardise.fir import band_pass_taps, filter_zero_phase, notch_taps, odd_extension
+from eegprep.standardise.long import is_long
+from eegprep.standardise.resample import padding, ratio_of, resample_fourier
 
 STEPS = [
     {"step": "remove_offset"},

@@ -6,6 +6,8 @@ readable, and equal recordings must go on giving equal shards.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -44,7 +46,7 @@ def golden_store():
             quality={"line_noise_ratio": tuple(0.25 for _ in electrodes)},
             source_sha256="0" * 64,
             signal_sha256=f"{k}" * 64,
-            steps=("resample(sfreq_hz=256)",),
+            steps=({"step": "resample", "sfreq_hz": 256.0},),
             split=("train", "test")[k],
             attributes={"group": "a"},
         )
@@ -61,6 +63,9 @@ def main() -> None:
     target = HERE / "set"
     shutil.rmtree(target, ignore_errors=True)
     build_shard_set([golden_store()], target, block_samples=512, max_shard_bytes=9000)
+    files = {p.relative_to(target).as_posix(): p for p in sorted(target.rglob("*")) if p.is_file()}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    (HERE / "hashes.json").write_text(json.dumps(hashes, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""What a store or a shard set holds, in numbers: for reports, run pages and whoever wants to know.
+
+What enters: a store (`eegprep.report.contents.from_store`) or shard sets (`eegprep.report.contents.from_shards`). What
+leaves: `Contents`, plain frozen data: data sets, recordings, hours by electrode, trials by class, what was
+left out and why, spectra and amplitudes; and `eegprep.report.sections.contents`, which shows them on a page. No
+reader is imported until it is asked for.
+"""
+
+from pathlib import Path
+
+from eegprep.report.contents.facts import (
+    Amplitudes,
+    Contents,
+    DatasetFacts,
+    ElectrodeFacts,
+    Failure,
+    LeftOutGroup,
+    RecordingFacts,
+    Spectrum,
+    TrialCount,
+)
+from eegprep.report.contents.left_out import group_left_out
+
+__all__ = [
+    "Amplitudes",
+    "Contents",
+    "DatasetFacts",
+    "ElectrodeFacts",
+    "Failure",
+    "LeftOutGroup",
+    "RecordingFacts",
+    "Spectrum",
+    "TrialCount",
+    "group_left_out",
+    "contents_of_shards",
+    "contents_of_store",
+]
+
+
+def contents_of_store(path: str | Path) -> Contents:
+    """`Contents` of the store in the folder `path`."""
+    from eegprep.report.contents.from_store import contents_of_store as read
+
+    return read(Path(path))
+
+
+def contents_of_shards(*paths: str | Path) -> Contents:
+    """`Contents` of the shard sets in the folders `paths`, taken together."""
+    from eegprep.report.contents.from_shards import contents_of_shards as read
+
+    return read([Path(p) for p in paths])

@@ -1,0 +1,261 @@
+"""`Contents` of one or more shard sets: the index for what is counted, a sample of the blocks for the rest."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.manifest.recipe import describe_steps
+from eegprep.recording import STANDARD_SFREQ_HZ, Stretch
+from eegprep.report.contents.datasets import dataset_facts
+from eegprep.report.contents.facts import (
+    Contents,
+    DatasetFacts,
+    ElectrodeFacts,
+    LeftOutGroup,
+    RecordingFacts,
+    TrialCount,
+)
+from eegprep.report.contents.signal import ElectrodeSignal, look_at
+from eegprep.shards import ShardSet
+from eegprep.shards.format import LOCK
+from eegprep.shards.manifests import read_yaml
+from eegprep.shards.tables import numbers, texts
+
+
+def contents_of_shards(paths: Sequence[Path]) -> Contents:
+    """Read the shard sets at `paths`, taken together.
+
+    Raises
+    ------
+    UsageError, RefusedError
+        Where one is no finished shard set, or its index is damaged.
+    """
+    sets = [ShardSet.open(path) for path in paths]
+    locks = [read_yaml(s.path / LOCK) for s in sets]
+    recordings = tuple(r for s in sets for r in _recordings(s))
+    signals = [signal for s in sets for signal in _signals(s)]
+    spectra, amplitudes, n_looked_at = look_at(signals)
+    return Contents(
+        kind="shard set" if len(sets) == 1 else "shard sets",
+        name=", ".join(sorted({m.name for s in sets for m in s.manifests})),
+        n_bytes=sum(shard.n_bytes for s in sets for shard in s.shards),
+        datasets=_datasets(sets, recordings),
+        recordings=tuple(sorted(recordings, key=lambda r: r.id)),
+        electrodes=_electrodes(sets),
+        trials=_trials(sets),
+        left_out=_left_out(sets, locks),
+        spectra=spectra,
+        amplitudes=amplitudes,
+        n_looked_at=n_looked_at,
+        steps=_common_steps(sets),
+        provenance=_provenance(sets, locks),
+    )
+
+
+def _common_steps(sets: Sequence[ShardSet]) -> tuple[str, ...]:
+    """The steps that most recordings went through, in order, as text."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for one in sets:
+        table = one.recordings.table
+        rates, lines = numbers(table["source_sfreq_hz"]).tolist(), numbers(table["line_freq_hz"]).tolist()
+        made = zip(texts(table["steps"]), rates, (None if math.isnan(x) else x for x in lines), strict=True)
+        for (steps, sfreq_hz, line_freq_hz), n in Counter(made).items():
+            counts[describe_steps(json.loads(steps), sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)] += n
+    return min(counts, key=lambda steps: (-counts[steps], steps)) if counts else ()
+
+
+def _recordings(shards: ShardSet) -> list[RecordingFacts]:
+    blocks, table = shards.blocks, shards.recordings
+    n = len(table)
+    kept = np.bincount(blocks.recording, blocks.n_samples, minlength=n)
+    per_electrode: dict[tuple[int, int], int] = defaultdict(int)
+    sigmas: dict[tuple[int, int], float] = {}
+    columns = (blocks.recording, blocks.electrode, blocks.n_samples, blocks.sigma_uv)
+    for recording, electrode, samples, sigma in zip(*(c.tolist() for c in columns), strict=True):
+        per_electrode[recording, electrode] += samples
+        sigmas[recording, electrode] = sigma
+    longest, spread = np.zeros(n), [[] for _ in range(n)]  # type: tuple[NDArray[np.float64], list[list[float]]]
+    for (recording, electrode), samples in per_electrode.items():
+        longest[recording] = max(longest[recording], samples)
+        spread[recording].append(sigmas[recording, electrode])
+    n_trials = np.bincount(shards.trials.recording, minlength=n)
+    out = []
+    for row in range(n):
+        per_hour = float(table.sfreq_hz[row]) * 3600
+        facts = table.facts(row)
+        low, median, high = np.percentile(spread[row], [0, 50, 100]).tolist() if spread[row] else (None, None, None)
+        whole = float(table.n_samples[row]) * len(facts)
+        out.append(
+            RecordingFacts(
+                id=table.id[row],
+                dataset=table.dataset[row],
+                subject=table.subject[row],
+                split=table.split[row],
+                hours=float(longest[row]) / per_hour,
+                n_electrodes=len(facts),
+                n_trials=int(n_trials[row]),
+                electrode_hours=float(kept[row]) / per_hour,
+                electrode_hours_lost=max(0.0, whole - float(kept[row])) / per_hour,
+                n_channels_left_out=None,
+                sigma_uv_low=low,
+                sigma_uv_median=median,
+                sigma_uv_high=high,
+                figures=_greatest(facts),
+            )
+        )
+    return out
+
+
+def _greatest(facts: Any) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for electrode in facts.values():
+        for name, value in electrode.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                figures[name] = max(figures.get(name, float(value)), float(value))
+    return dict(sorted(figures.items()))
+
+
+def _electrodes(sets: Sequence[ShardSet]) -> tuple[ElectrodeFacts, ...]:
+    n_samples: Counter[str] = Counter()
+    recordings: dict[str, set[str]] = defaultdict(set)
+    sigmas: dict[str, dict[str, float]] = defaultdict(dict)
+    places: dict[str, tuple[float, float, float] | None] = {}
+    for shards in sets:
+        blocks = shards.blocks
+        for electrode in shards.vocabulary:
+            places.setdefault(electrode.name, electrode.position_m)
+        columns = (blocks.electrode, blocks.recording, blocks.n_samples, blocks.sigma_uv)
+        for electrode_id, row, samples, sigma in zip(*(c.tolist() for c in columns), strict=True):
+            name, recording = shards.vocabulary.name_of(electrode_id), shards.recordings.id[row]
+            n_samples[name] += samples
+            recordings[name].add(recording)
+            sigmas[name][recording] = sigma
+    return tuple(
+        ElectrodeFacts(
+            name=name,
+            position_m=places[name],
+            hours=n_samples[name] / STANDARD_SFREQ_HZ / 3600,
+            n_recordings=len(recordings[name]),
+            sigma_uv=float(np.median(list(sigmas[name].values()))),
+        )
+        for name in places
+        if name in n_samples
+    )
+
+
+def _datasets(sets: Sequence[ShardSet], recordings: Sequence[RecordingFacts]) -> tuple[DatasetFacts, ...]:
+    manifests = {m.name: m for s in sets for m in s.manifests}
+    electrodes: dict[str, set[str]] = defaultdict(set)
+    for shards in sets:
+        for row in range(len(shards.recordings)):
+            electrodes[shards.recordings.dataset[row]] |= set(shards.recordings.facts(row))
+    return tuple(dataset_facts(manifests[name], recordings, electrodes[name]) for name in sorted(manifests))
+
+
+def _trials(sets: Sequence[ShardSet]) -> tuple[TrialCount, ...]:
+    counts: Counter[tuple[str, str, str, str]] = Counter()
+    for shards in sets:
+        trials, table = shards.trials, shards.recordings
+        for row, task, label in zip(
+            trials.recording.tolist(), trials.task.tolist(), trials.label.tolist(), strict=True
+        ):
+            key = (table.dataset[row], trials.task_names[task], trials.label_names[label], table.split[row])
+            counts[key] += 1
+    return tuple(TrialCount(dataset=d, task=t, label=c, split=s, count=n) for (d, t, c, s), n in sorted(counts.items()))
+
+
+def _signals(shards: ShardSet) -> list[ElectrodeSignal]:
+    """One signal per electrode of a recording; a stretch is a block, since windows are short."""
+    blocks, table = shards.blocks, shards.recordings
+    rows: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for block, key in enumerate(zip(blocks.recording.tolist(), blocks.electrode.tolist(), strict=True)):
+        rows[key].append(block)
+    return [
+        ElectrodeSignal(
+            dataset=table.dataset[recording],
+            recording=table.id[recording],
+            electrode=shards.vocabulary.name_of(electrode),
+            sfreq_hz=float(table.sfreq_hz[recording]),
+            stretches=tuple(
+                Stretch(start_sample=int(blocks.start_sample[b]), n_samples=int(blocks.n_samples[b])) for b in own
+            ),
+            read=functools.partial(_read, shards, {int(blocks.start_sample[b]): b for b in own}),
+        )
+        for (recording, electrode), own in sorted(rows.items())
+    ]
+
+
+def _read(shards: ShardSet, by_start: dict[int, int], start: int, n: int) -> NDArray[np.float32]:
+    first = max(s for s in by_start if s <= start)
+    block = by_start[first]
+    return shards.signal_i16(block)[start - first : start - first + n] * shards.blocks.scale_uv[block]
+
+
+def _left_out(sets: Sequence[ShardSet], locks: Sequence[dict[str, Any]]) -> tuple[LeftOutGroup, ...] | None:
+    """What the locks say: what ingest had left out, and what the shard stage itself left out."""
+    groups: list[LeftOutGroup] = []
+    for shards, lock in zip(sets, locks, strict=True):
+        if "left_out_by_ingest" not in lock:
+            return None
+        groups += [_group(entry) for entry in lock["left_out_by_ingest"]]
+        groups += _own_left_out(lock.get("left_out") or [], shards)
+    return tuple(sorted(groups, key=lambda g: (-g.count, g.dataset, g.kind, g.code)))
+
+
+def _group(entry: dict[str, Any]) -> LeftOutGroup:
+    return LeftOutGroup(
+        dataset=entry["dataset"],
+        kind=entry["kind"],
+        code=entry["code"],
+        reason="",
+        count=entry["count"],
+        n_recordings=entry["recordings"],
+        names=(),
+        hours=entry["samples"] / STANDARD_SFREQ_HZ / 3600 if entry["samples"] else None,
+    )
+
+
+def _own_left_out(entries: Sequence[dict[str, Any]], shards: ShardSet) -> list[LeftOutGroup]:
+    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    ids = {name: row for row, name in enumerate(shards.recordings.id)}
+    for entry in entries:
+        recording = entry["recording"]
+        name = recording if isinstance(recording, str) else shards.recordings.id[recording]
+        found[shards.recordings.dataset[ids[name]], entry["code"]].append({**entry, "recording": name})
+    return [
+        LeftOutGroup(
+            dataset=dataset,
+            kind="stretch",
+            code=code,
+            reason="left out when the shards were written",
+            count=len(some),
+            n_recordings=len({e["recording"] for e in some}),
+            names=tuple(name for name, _ in Counter(e["electrode"] for e in some).most_common()),
+            hours=sum(e["n_samples"] for e in some) / STANDARD_SFREQ_HZ / 3600,
+        )
+        for (dataset, code), some in sorted(found.items())
+    ]
+
+
+def _provenance(sets: Sequence[ShardSet], locks: Sequence[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    lines = []
+    for shards, lock in zip(sets, locks, strict=True):
+        lines += [
+            ("shard set", shards.sha256),
+            ("format version", str(lock.get("format_version", ""))),
+            ("written by", f"eegprep {lock.get('eegprep', '')}"),
+            ("shards", f"{len(shards.shards)} of {len({s.electrode for s in shards.shards})} electrodes"),
+            ("blocks", str(len(shards.blocks))),
+        ]
+    formats = Counter(v for s in sets for v in texts(s.recordings.table["source_format"]))
+    lines.append(("file formats", ", ".join(f"{k} ({n})" for k, n in sorted(formats.items(), key=lambda x: -x[1]))))
+    return tuple(lines)

@@ -1,0 +1,159 @@
+"""One self-contained HTML page: tiles, sections, drawings, tables; no script, nothing from outside.
+
+What enters: a `Page` of plain data and `Markup` drawings. What leaves: HTML text. All words are escaped (a
+stranger's manifest or channel name can put no markup on the page), and a Content-Security-Policy tells the
+browser to load and run nothing whatever the page holds. Equal inputs give equal bytes: no clock, no path.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from eegprep.files import write_atomic
+from eegprep.report.figures.numbers import format_number
+
+__all__ = ["Column", "Drawing", "Note", "Page", "Row", "Section", "Table", "Tile", "render", "write_page"]
+
+_HERE = Path(__file__).parent
+
+Cell = str | float | int | None | Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One figure in large type, with what it is and a remark."""
+
+    label: str
+    value: str
+    note: str = ""
+    tone: str = ""  # "", "good", "warn" or "bad"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A table's column; numbers are set right and in figures of one width."""
+
+    label: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of cells. Numbers are formatted here; `strong` are rows to set in bold, `folded` hides it until opened.
+
+    No more than `limit` rows are printed; how many there are beyond is said below the table.
+    """
+
+    caption: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+    folded: bool = False
+    limit: int = 1000
+    strong: frozenset[int] = frozenset()
+
+    kind = "table"
+
+    @property
+    def shown(self) -> list[list[str]]:
+        """The printed rows as text (or `Markup`)."""
+        return [[_cell(c) for c in row] for row in self.rows[: self.limit]]
+
+    @property
+    def n_hidden(self) -> int:
+        """Rows beyond the limit."""
+        return max(0, len(self.rows) - self.limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A figure with its caption, and the same numbers as a folded table for whoever can't see it."""
+
+    svg: Markup
+    caption: str
+    heading: str = ""
+    data: Table | None = None
+
+    kind = "drawing"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A paragraph; `tone` is "", "good", "warn" or "bad"."""
+
+    text: str
+    tone: str = ""
+
+    kind = "note"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Parts side by side where the page is wide enough."""
+
+    parts: Sequence[Drawing | Table | Note]
+
+    kind = "row"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A heading with an anchor, an opening sentence and parts."""
+
+    anchor: str
+    heading: str
+    opening: str = ""
+    parts: Sequence[Drawing | Table | Note | Row] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """A whole page."""
+
+    title: str
+    subtitle: str
+    kicker: str = ""
+    tiles: Sequence[Tile] = ()
+    sections: Sequence[Section] = ()
+    footer: str = ""
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return format_number(None)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return format_number(value)
+    return value
+
+
+def render(page: Page) -> str:
+    """The page as HTML text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    style = Markup((_HERE / "page.css").read_text(encoding="utf-8"))
+    return environment.get_template("page.html").render(page=page, style=style, version=_version())
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("eegpt")
+    except importlib.metadata.PackageNotFoundError:
+        return "from source"
+
+
+def write_page(page: Page, out: Path) -> Path:
+    """Write the page to `out` so that it is whole or absent; folders on the way are made."""
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(out, render(page))
+    return out

@@ -1,0 +1,195 @@
+"""What a shard set will hold, decided before a sample is read.
+
+What enters: stores, a vocabulary, options. What leaves: the recordings in their order with splits and row
+numbers, one job per electrode, and a hash of all of it, by which an interrupted build is taken up again and a
+finished one is known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import RefusedError, UsageError
+from eegprep.files import canonical_json
+from eegprep.manifest.schema import Manifest
+from eegprep.recording import RecordingInfo
+from eegprep.shards.build.electrode import ElectrodeJob, RecordingPart
+from eegprep.shards.format import FORMAT_VERSION, INT16_PEAK, MAX_BLOCK_SAMPLES
+from eegprep.shards.protocol import RecordingStore
+
+__all__ = ["Options", "Held", "PlannedRecording", "Plan", "make_plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How blocks and shards are cut."""
+
+    block_samples: int
+    max_shard_bytes: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.block_samples <= MAX_BLOCK_SAMPLES:
+            raise UsageError(
+                "a block can't have this length", found=self.block_samples, expected=f"1 to {MAX_BLOCK_SAMPLES}"
+            )
+        if self.max_shard_bytes < 1:
+            raise UsageError("a shard can't have this size", found=self.max_shard_bytes, expected="1 byte or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What a set that is extended holds: hash of the signal by recording id, split by (data set, subject)."""
+
+    sha256: str
+    signals: dict[str, str]
+    splits: dict[tuple[str, str], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRecording:
+    """A recording, the store it lies in, and its split."""
+
+    info: RecordingInfo
+    store: int
+    split: str
+    within_subject: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that decides the bytes; `sha256` is its name."""
+
+    stores: tuple[RecordingStore, ...]
+    manifests: tuple[Manifest, ...]
+    vocabulary: Vocabulary
+    recordings: tuple[PlannedRecording, ...]
+    options: Options
+    sha256: str
+
+    def jobs(
+        self, folder: Path, *, first_recording: int, first_numbers: dict[str, int], sync: bool
+    ) -> list[ElectrodeJob]:
+        """One job per electrode that some recording has, in the order of their ids."""
+        parts: dict[str, list[RecordingPart]] = {}
+        for row, planned in enumerate(self.recordings, first_recording):
+            for electrode in planned.info.electrodes:
+                part = RecordingPart.of(row, planned.store, planned.info, electrode)
+                parts.setdefault(electrode, []).append(part)
+        return [
+            ElectrodeJob(
+                folder=folder,
+                electrode=name,
+                stores=self.stores,
+                parts=tuple(parts[name]),
+                block_samples=self.options.block_samples,
+                max_shard_bytes=self.options.max_shard_bytes,
+                first_number=first_numbers.get(name, 0),
+                sync=sync,
+            )
+            for name in self.vocabulary.names
+            if name in parts
+        ]
+
+
+def make_plan(
+    stores: Sequence[RecordingStore],
+    vocabulary: Vocabulary,
+    options: Options,
+    *,
+    version: str,
+    base: Held | None = None,
+) -> Plan:
+    """Read what the stores say of their recordings, check that they fit together, and decide the splits.
+
+    Parameters
+    ----------
+    version : str
+        Of the program, since another version may decide otherwise.
+    base : Held, optional
+        What the set to be extended already holds.
+
+    Raises
+    ------
+    UsageError
+        Two stores hold the same recording, an electrode is not in the vocabulary, or there is nothing to write.
+    RefusedError
+        A recording that the set already holds has another signal now.
+    """
+    from eegprep.splits.assign import assign
+
+    manifests: dict[str, Manifest] = {}
+    planned: dict[str, PlannedRecording] = {}
+    for number, store in enumerate(stores):
+        manifest = store.manifest
+        if manifests.setdefault(manifest.name, manifest) != manifest:
+            raise UsageError(f"two stores have different manifests of the data set {manifest.name!r}")
+        infos = [_as_before(info, manifest, base) for info in store.infos()]
+        splits = assign(infos, manifest.split)
+        for info in infos:
+            _check(info, vocabulary)
+            if info.id in planned:
+                raise UsageError(f"two stores hold the recording {info.id!r}", todo="name each store once")
+            planned[info.id] = PlannedRecording(
+                info=info, store=number, split=splits[info.id], within_subject=manifest.within_subject
+            )
+    for known, signal_sha256 in (base.signals if base else {}).items():
+        again = planned.pop(known, None)
+        if again is not None and again.info.signal_sha256 != signal_sha256:
+            raise RefusedError(
+                f"recording {known!r} is in the shard set already, with another signal",
+                found=again.info.signal_sha256,
+                expected=signal_sha256,
+                todo="shard the stores into a new set instead of extending this one",
+            )
+    if not planned:
+        raise UsageError("there is no recording to shard", todo="ingest some recordings first")
+    recordings = tuple(planned[i] for i in sorted(planned))
+    decided = {
+        "format_version": FORMAT_VERSION,
+        "version": version,
+        "int16_peak": INT16_PEAK,
+        "block_samples": options.block_samples,
+        "max_shard_bytes": options.max_shard_bytes,
+        "vocabulary": [[e.name, list(e.aliases), e.position_m] for e in vocabulary],
+        "manifests": [m.model_dump(mode="json") for m in manifests.values()],
+        "recordings": [[p.info.to_json(), p.split] for p in recordings],
+        "extends": base.sha256 if base else None,
+    }
+    return Plan(
+        stores=tuple(stores),
+        manifests=tuple(manifests[name] for name in sorted(manifests)),
+        vocabulary=vocabulary,
+        recordings=recordings,
+        options=options,
+        sha256=hashlib.sha256(canonical_json(decided).encode()).hexdigest(),
+    )
+
+
+def _as_before(info: RecordingInfo, manifest: Manifest, base: Held | None) -> RecordingInfo:
+    """A person who is in the set already stays in the same split."""
+    if base is None or info.split or manifest.split.by != "subject":
+        return info
+    return dataclasses.replace(info, split=base.splits.get((info.dataset, info.subject), ""))
+
+
+def _check(info: RecordingInfo, vocabulary: Vocabulary) -> None:
+    names = set(vocabulary.names)
+    if strange := [e for e in info.electrodes if e not in names]:
+        raise UsageError(
+            f"recording {info.id!r} has electrodes that the vocabulary does not hold",
+            found=", ".join(strange),
+            todo="give the vocabulary that the ingest used (--vocabulary)",
+        )
+    for trial in info.trials:
+        if trial.start_sample < 0 or trial.n_samples < 1 or trial.start_sample + trial.n_samples > info.n_samples:
+            raise UsageError(
+                f"a trial of recording {info.id!r} lies outside it",
+                found=f"samples {trial.start_sample} to {trial.start_sample + trial.n_samples}",
+                expected=f"0 to {info.n_samples}",
+                todo="ingest it again",
+            )

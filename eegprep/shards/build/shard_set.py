@@ -1,0 +1,342 @@
+"""Stores of recordings to a shard set: `build_shard_set`.
+
+Electrodes are written in any order and anywhere (threads, or any `concurrent.futures` executor such as Dask's);
+the index is put together in the order of the plan, so the bytes are the same. After a kill the same call goes
+on: an electrode that has its note in `building/` is not written again. `SHA256SUMS` comes last.
+
+A set is never changed. To add recordings, name the old set as `extends`: the new set takes over its shards as
+they are (hard links where the file system has them) and writes the new recordings into shards of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import eegprep
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import UsageError
+from eegprep.files import sha256_file, write_atomic, write_json
+from eegprep.manifest.croissant import card, croissant
+from eegprep.manifest.lock import read_versions
+from eegprep.shards.build.electrode import ElectrodeJob, ElectrodeResult, LeftOutStretch, write_electrode
+from eegprep.shards.build.electrodes_of import vocabulary_of
+from eegprep.shards.build.extend import Base
+from eegprep.shards.build.index import blocks_table, electrodes_table, recordings_table, trials_table
+from eegprep.shards.build.origin import left_out_by_ingest
+from eegprep.shards.build.plan import Options, Plan, make_plan
+from eegprep.shards.build.writer import WrittenShard
+from eegprep.shards.format import (
+    BLOCK_SAMPLES,
+    BLOCKS,
+    CARD,
+    CROISSANT,
+    ELECTRODES,
+    FORMAT_VERSION,
+    INDEX_FILES,
+    LOCK,
+    MANIFEST,
+    MAX_SHARD_BYTES,
+    OPTIONAL_FILES,
+    RECORDINGS,
+    SUMS,
+    TRIALS,
+)  # fmt: skip
+from eegprep.shards.manifests import read_yaml, write_manifests, write_yaml
+from eegprep.shards.protocol import RecordingStore
+from eegprep.shards.sums import write_sums
+from eegprep.shards.tables import write_table
+
+__all__ = ["ShardSummary", "build_shard_set"]
+
+BUILDING = "building"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardSummary:
+    """What a shard set holds, and what could not get in."""
+
+    path: Path
+    n_recordings: int
+    n_electrodes: int
+    n_shards: int
+    n_blocks: int
+    n_samples: int
+    n_trials: int
+    n_bytes: int
+    hours: float
+    left_out: tuple[LeftOutStretch, ...]
+    already_done: bool = False
+
+
+def build_shard_set(
+    stores: Sequence[Path | RecordingStore],
+    out: Path,
+    *,
+    vocabulary: Vocabulary | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+    block_samples: int = BLOCK_SAMPLES,
+    workers: int = 1,
+    executor: Executor | None = None,
+    extends: Path | None = None,
+    sync: bool = True,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> ShardSummary:
+    """Write the recordings of some stores as one shard set.
+
+    Parameters
+    ----------
+    stores : sequence of Path or RecordingStore
+        Folders that `eegprep ingest` wrote, or objects like them. Their order does not matter.
+    out : Path
+        The set's folder. An unfinished build of the same plan is taken up again; one of another plan is cleared.
+    vocabulary : Vocabulary, optional
+        By default that of the set that is extended, else that of the stores (`vocabulary_of`).
+    max_shard_bytes, block_samples : int
+        Where shards and blocks are cut.
+    workers : int
+        Threads, each with one electrode.
+    executor : concurrent.futures.Executor, optional
+        Used instead of threads; its processes need to see the same files.
+    extends : Path, optional
+        A finished set to take over; its recordings are not written again.
+    sync : bool
+        Whether shards are synced to the disk one by one.
+    progress : callable, optional
+        Called with (electrode, electrodes done, electrodes in total).
+
+    Raises
+    ------
+    UsageError, RefusedError
+        See `make_plan`; and where `out` is a finished set of something else.
+    """
+    out = Path(out)
+    opened = tuple(_open(s) for s in stores)
+    base = Base.open(Path(extends)) if extends is not None else None
+    vocabulary = vocabulary or (base.vocabulary if base else vocabulary_of(opened))
+    if base is not None:
+        base.check(vocabulary, out)
+    options = Options(block_samples=block_samples, max_shard_bytes=max_shard_bytes)
+    plan = make_plan(opened, vocabulary, options, version=eegprep.__version__, base=base.held if base else None)
+    if (out / SUMS).exists():
+        return _finished(out, plan)
+    out.mkdir(parents=True, exist_ok=True)
+    with _notes(out, plan) as notes:
+        if base is not None:
+            base.link_shards(out)
+        jobs = plan.jobs(
+            out,
+            first_recording=base.n_recordings if base else 0,
+            first_numbers=base.n_shards if base else {},
+            sync=sync,
+        )
+        results = _run(jobs, notes, workers, executor, progress)
+        write_sums(out, _write_index(out, plan, results, base, _made_with(stores, opened, base)))
+    shutil.rmtree(notes)
+    return _summary(out, results)
+
+
+def _open(store: Path | RecordingStore) -> RecordingStore:
+    if isinstance(store, (str, Path)):
+        from eegprep.store import Store
+
+        return Store.open(Path(store))
+    return store
+
+
+def _made_with(
+    stores: Sequence[Path | RecordingStore], opened: Sequence[RecordingStore], base: Base | None
+) -> dict[str, dict[str, str]]:
+    """What the stores' locks say of the versions that standardised each data set."""
+    found = dict(base.lock.get("made_with") or {}) if base else {}
+    for store, one in zip(stores, opened, strict=True):
+        if isinstance(store, (str, Path)) and (versions := read_versions(Path(store))):
+            found[one.manifest.name] = versions
+    return dict(sorted(found.items()))
+
+
+def _finished(out: Path, plan: Plan) -> ShardSummary:
+    lock = read_yaml(out / LOCK)
+    if not isinstance(lock, dict) or lock.get("plan_sha256") != plan.sha256:
+        raise UsageError(
+            "the folder holds a finished shard set of something else",
+            where=out,
+            todo="choose another --out; a shard set is never changed (--extends makes a new one out of it)",
+        )
+    # A kill after the last file was written leaves the notes behind.
+    shutil.rmtree(out / BUILDING, ignore_errors=True)
+    return _counts(out, lock["counts"], (), already_done=True)
+
+
+@contextmanager
+def _notes(out: Path, plan: Plan) -> Iterator[Path]:
+    """The folder of notes on finished electrodes, kept for one process and one plan."""
+    notes = out / BUILDING
+    foreign = [p for p in out.iterdir() if p.name not in (BUILDING, "shards", *INDEX_FILES, *OPTIONAL_FILES)]
+    if foreign or (not notes.is_dir() and any(out.iterdir())):
+        raise UsageError(
+            "the folder is not empty and no unfinished shard set",
+            where=out,
+            found=", ".join(sorted(p.name for p in out.iterdir())[:5]),
+            todo="choose a new folder for --out",
+        )
+    notes.mkdir(exist_ok=True)
+    with (notes / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError("another process is writing this shard set", where=out) from None
+        stated = notes / "plan.json"
+        if not stated.exists() or json.loads(stated.read_text()) != plan.sha256:
+            shutil.rmtree(out / "shards", ignore_errors=True)
+            for note in notes.glob("*.json"):
+                note.unlink()
+            write_json(stated, plan.sha256)
+        yield notes
+
+
+def _run(
+    jobs: Sequence[ElectrodeJob],
+    notes: Path,
+    workers: int,
+    executor: Executor | None,
+    progress: Callable[[str, int, int], None] | None,
+) -> list[ElectrodeResult]:
+    done: dict[str, ElectrodeResult] = {}
+    for job in jobs:
+        note = notes / f"electrode-{job.electrode}.json"
+        if note.exists():
+            result = ElectrodeResult.from_json(json.loads(note.read_text(encoding="utf-8")))
+            if all((job.folder / s.name).is_file() for s in result.shards):
+                done[job.electrode] = result
+    pool = executor or ThreadPoolExecutor(max_workers=max(1, workers))
+    try:
+        # The largest electrodes first, so that no worker is left with one at the end.
+        todo = sorted((j for j in jobs if j.electrode not in done), key=lambda j: -len(j.parts))
+        futures = [pool.submit(write_electrode, job) for job in todo]
+        for future in as_completed(futures):
+            result = future.result()
+            write_json(notes / f"electrode-{result.electrode}.json", result.to_json())
+            done[result.electrode] = result
+            if progress is not None:
+                progress(result.electrode, len(done), len(jobs))
+    finally:
+        if executor is None:
+            pool.shutdown(cancel_futures=True)
+    return [done[job.electrode] for job in jobs]
+
+
+def _write_index(
+    out: Path, plan: Plan, results: Sequence[ElectrodeResult], base: Base | None, made_with: dict[str, dict[str, str]]
+) -> dict[str, str]:
+    """Write every index file; hashes of all files of the set."""
+    written = {r.electrode: r.shards for r in results}
+    shards: dict[str, tuple[WrittenShard, ...]] = {}
+    first_shard: dict[str, int] = {}
+    count = 0
+    for name in plan.vocabulary.names:
+        old = base.shards.get(name, ()) if base else ()
+        shards[name] = (*old, *written.get(name, ()))
+        first_shard[name] = count + len(old)
+        count += len(shards[name])
+    first_recording = base.n_recordings if base else 0
+    recordings = recordings_table(plan.recordings)
+    blocks = blocks_table(results, plan.vocabulary, first_shard)
+    trials = trials_table(plan.recordings, first_recording)
+    manifests = plan.manifests
+    if base is not None:
+        recordings = pa.concat_tables([base.recordings_table, recordings])
+        trials = pa.concat_tables([base.trials_table, trials])
+        blocks = base.merge_blocks(blocks, shards)
+        manifests = base.merge_manifests(manifests)
+    write_table(out / RECORDINGS, recordings)
+    write_table(out / BLOCKS, blocks)
+    write_table(out / TRIALS, trials)
+    electrodes = electrodes_table(plan.vocabulary, shards, blocks)
+    write_table(out / ELECTRODES, electrodes)
+    write_manifests(out / MANIFEST, manifests)
+    write_yaml(out / LOCK, _lock(plan, results, base, made_with, electrodes, recordings, blocks, trials))
+    hashes = {s.name: s.sha256 for some in shards.values() for s in some}
+    hashes |= {name: sha256_file(out / name) for name in INDEX_FILES}
+    write_json(out / CROISSANT, croissant(manifests, hashes))
+    write_atomic(out / CARD, card(manifests))
+    return hashes | {name: sha256_file(out / name) for name in OPTIONAL_FILES}
+
+
+def _lock(
+    plan: Plan,
+    results: Sequence[ElectrodeResult],
+    base: Base | None,
+    made_with: dict[str, dict[str, str]],
+    electrodes: pa.Table,
+    recordings: pa.Table,
+    blocks: pa.Table,
+    trials: pa.Table,
+) -> dict[str, Any]:
+    files = [s for text in electrodes["shards"].to_pylist() for s in json.loads(text)]
+    splits = recordings["split"].to_pylist()
+    return {
+        "format_version": FORMAT_VERSION,
+        "eegprep": eegprep.__version__,
+        **({"made_with": made_with} if made_with else {}),
+        "plan_sha256": plan.sha256,
+        "extends": base.sha256 if base else None,
+        "block_samples": plan.options.block_samples,
+        "max_shard_bytes": plan.options.max_shard_bytes,
+        "counts": {
+            "recordings": recordings.num_rows,
+            "electrodes": len(set(blocks["electrode"].to_pylist())),
+            "shards": len(files),
+            "blocks": blocks.num_rows,
+            "samples": sum(electrodes["n_samples"].to_pylist()),
+            "trials": trials.num_rows,
+            "shard_bytes": sum(n_bytes for _, n_bytes, _ in files),
+            "hours": sum(electrodes["hours"].to_pylist()),
+        },
+        "splits": {name: splits.count(name) for name in sorted(set(splits))},
+        "left_out_by_ingest": left_out_by_ingest(
+            (p.info for p in plan.recordings), (base.lock.get("left_out_by_ingest") or ()) if base else ()
+        ),
+        "left_out": [
+            {
+                "recording": x.recording,
+                "electrode": x.electrode,
+                "start_sample": x.start_sample,
+                "n_samples": x.n_samples,
+                "code": x.code,
+            }
+            for r in results
+            for x in r.left_out
+        ],
+    }
+
+
+def _summary(out: Path, results: Sequence[ElectrodeResult]) -> ShardSummary:
+    left_out = tuple(x for r in results for x in r.left_out)
+    return _counts(out, read_yaml(out / LOCK)["counts"], left_out)
+
+
+def _counts(out: Path, counts: dict[str, Any], left_out: tuple[LeftOutStretch, ...], **more: Any) -> ShardSummary:
+    index_bytes = sum((out / name).stat().st_size for name in (*INDEX_FILES, SUMS))
+    return ShardSummary(
+        path=out,
+        n_recordings=counts["recordings"],
+        n_electrodes=counts["electrodes"],
+        n_shards=counts["shards"],
+        n_blocks=counts["blocks"],
+        n_samples=counts["samples"],
+        n_trials=counts["trials"],
+        n_bytes=counts["shard_bytes"] + index_bytes,
+        hours=counts["hours"],
+        left_out=left_out,
+        **more,
+    )

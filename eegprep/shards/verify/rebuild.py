@@ -1,0 +1,122 @@
+"""Write a shard set anew from its stores and compare the two byte by byte: the proof of promise 6.
+
+Where bytes differ, the stages are compared in the order of the work: what the locks and the index say of manifests,
+steps, raw files and decoded signals, then the samples, then how they lie in the shards, then the index.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import eegprep
+from eegprep.errors import RefusedError, UsageError
+from eegprep.manifest.lock import LOCK_NAME, first_difference, read_lock, versions
+from eegprep.shards.build.shard_set import build_shard_set
+from eegprep.shards.format import CROISSANT, LOCK, OPTIONAL_FILES
+from eegprep.shards.manifests import read_yaml
+from eegprep.shards.protocol import RecordingStore
+from eegprep.shards.reader import ShardSet
+from eegprep.shards.sums import read_sums
+from eegprep.shards.verify.lock_of_set import lock_of
+from eegprep.shards.verify.signal_difference import SignalDifference, signal_difference
+
+__all__ = ["compare_rebuilt"]
+
+
+def compare_rebuilt(
+    path: Path,
+    stores: Sequence[Path | RecordingStore],
+    *,
+    workers: int = 1,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> None:
+    """Build the set again beside itself, with the options in its lock, and compare every file's hash.
+
+    Raises
+    ------
+    RefusedError
+        A file differs; the text names the first ones, the first stage that differs, by how much the samples do, and
+        which versions do.
+    UsageError
+        The set extends another one: rebuild that first, from its own stores.
+    """
+    path = Path(path)
+    opened = ShardSet.open(path)
+    lock = read_yaml(path / LOCK)
+    if lock.get("extends"):
+        raise UsageError("a set that extends another can't be rebuilt from stores alone", where=path)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.resolve().parent) as folder:
+        again = Path(folder) / path.name
+        build_shard_set(
+            stores,
+            again,
+            vocabulary=opened.vocabulary,
+            max_shard_bytes=int(lock["max_shard_bytes"]),
+            block_samples=int(lock["block_samples"]),
+            workers=workers,
+            sync=False,
+            progress=progress,
+        )
+        found, expected = read_sums(again), read_sums(path)
+        different = sorted(n for n in {*found, *expected} if found.get(n) != expected.get(n))
+        if not different or (
+            set(different) <= {LOCK, CROISSANT} and _but_for_versions(path) == _but_for_versions(again)
+        ):
+            return
+        samples = signal_difference(opened, ShardSet.open(again))
+        lines = [
+            f"{len(different)} files differ: {', '.join(different[:5])}",
+            f"first difference: {_first(path, again, samples, different)}",
+            samples.in_words(),
+            *_versions(lock, stores),
+        ]
+    raise RefusedError(
+        "the stores give other bytes than this shard set holds",
+        where=path,
+        found="\n    ".join(lines),
+        todo="begin with the first stage that differs: all later ones follow from it",
+    )
+
+
+def _but_for_versions(path: Path) -> dict[str, object]:
+    """The set's lock without the versions that the stores were made with: those may differ where no byte does."""
+    return {k: v for k, v in read_yaml(path / LOCK).items() if k != "made_with"}
+
+
+def _first(path: Path, again: Path, samples: SignalDifference, different: Sequence[str]) -> str:
+    """The first stage, in the order of the work, whose result is another one; "here" is the set."""
+    ours, theirs = lock_of(path), lock_of(again)
+    # The stage `shard` is told more closely below than by the hashes of its files.
+    before = first_difference(
+        ours.model_copy(update={"stages": ours.stages[:1]}), theirs.model_copy(update={"stages": theirs.stages[:1]})
+    )
+    if before is not None:
+        return before
+    if samples.n_beyond_rounding or samples.n_only_first or samples.n_only_second:
+        return "stage ingest, the store's signal: raw files, manifest and steps are equal, samples are not"
+    if samples:
+        return "stage shard, scale: the same signal, rounded in other steps"
+    if shards := [name for name in different if name.endswith(".tar")]:
+        return f"stage shard, frames: equal samples lie in other shards or under other headers, first in {shards[0]}"
+    # What follows from the other files comes last.
+    index = sorted(different, key=lambda name: (name in OPTIONAL_FILES, name == LOCK, name))
+    return f"stage shard, index: all shards are equal, {index[0]} is not"
+
+
+def _versions(lock: dict[str, object], stores: Sequence[Path | RecordingStore]) -> list[str]:
+    """What the set's and the stores' locks say of versions, where it is not what runs here."""
+    now = versions()
+    out = []
+    if (wrote := str(lock.get("eegprep"))) != eegprep.__version__:
+        out.append(f"versions: the set was written by eegprep {wrote}, here is {eegprep.__version__}")
+    for store in stores:
+        if isinstance(store, str | Path) and (Path(store) / LOCK_NAME).is_file():
+            then = read_lock(Path(store)).versions
+            for name in sorted(n for n in {*then, *now} if then.get(n) != now.get(n)):
+                out.append(
+                    f"versions: {Path(store).name} was ingested with {name} {then.get(name, 'unknown')}, "
+                    f"here is {now.get(name, 'none')}"
+                )
+    return out or ["versions: none differs"]

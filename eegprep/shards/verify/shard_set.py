@@ -1,0 +1,235 @@
+"""Prove a shard set: index against tars, hashes, counts, names, alignment, vocabulary.
+
+What enters: a folder. What leaves: a report, or a RefusedError that names every shard and member that is wrong.
+The frame around every block follows from the index (format.py), so a shard is checked by computing what must
+stand there and comparing bytes; nothing in a shard is ever parsed, so nothing in it can mislead the check. The
+cheap check reads the frames (about half a percent of the bytes), the deep one every byte: the SHA-256 of each
+shard and the CRC-32 of each block.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.errors import RefusedError
+from eegprep.files import sha256_file
+from eegprep.shards.columns import ShardFile
+from eegprep.shards.format import END_OF_TAR, OPTIONAL_FILES, SUMS, Block, block_key, frame
+from eegprep.shards.reader import ShardSet
+from eegprep.shards.sums import read_sums
+from eegprep.shards.verify.agreement import disagreements
+
+__all__ = ["VerifyReport", "verify_shard_set"]
+
+_CHUNK = 1 << 20
+_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """What was checked. `n_bytes` counts the shards' bytes that were read."""
+
+    path: Path
+    deep: bool
+    n_shards: int
+    n_blocks: int
+    n_trials: int
+    n_bytes: int
+
+
+def verify_shard_set(
+    path: Path,
+    *,
+    deep: bool = False,
+    workers: int = 2,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> VerifyReport:
+    """Check a shard set against its own index.
+
+    Parameters
+    ----------
+    path : Path
+        The set's folder.
+    deep : bool
+        Read every byte.
+    workers : int
+        Threads; hashing does not hold the interpreter.
+    progress : callable, optional
+        Called with (shard, bytes checked, bytes in total).
+
+    Raises
+    ------
+    RefusedError
+        Something is wrong; the text names up to 20 things, each with its shard and member.
+    UsageError
+        There is no finished shard set.
+    """
+    path = Path(path)
+    read_sums(path)
+    opened = ShardSet(path)
+    problems = [*_strange_files(opened), *disagreements(opened)]
+    total = sum(s.n_bytes for s in opened.shards)
+    checked = n_read = 0
+    rows = _rows_by_shard(opened)
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        futures = {
+            pool.submit(_check_shard, opened, shard, rows[k], deep): shard for k, shard in enumerate(opened.shards)
+        }
+        found: dict[str, list[str]] = {}
+        for future in as_completed(futures):
+            shard = futures[future]
+            found[shard.name], n = future.result()
+            n_read += n
+            checked += shard.n_bytes
+            if progress is not None:
+                progress(shard.name, checked, total)
+    problems += [text for name in sorted(found) for text in found[name]]
+    if problems:
+        shown = problems[:_SHOWN] + ([f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else [])
+        raise RefusedError(
+            f"the shard set is damaged: {problems[0]}",
+            where=path,
+            found=f"{len(problems)} problems\n    " + "\n    ".join(shown),
+            todo="fetch or write the shard set again; do not train on it",
+        )
+    return VerifyReport(
+        path=path,
+        deep=deep,
+        n_shards=len(opened.shards),
+        n_blocks=len(opened.blocks),
+        n_trials=len(opened.trials),
+        n_bytes=n_read,
+    )
+
+
+def _strange_files(opened: ShardSet) -> Iterator[str]:
+    """Files in the folder that SHA256SUMS does not list, and those for others' use that are not what it lists."""
+    known = {*opened.hashes, SUMS}
+    for name in OPTIONAL_FILES:
+        listed, path = opened.hashes.get(name), opened.path / name
+        if listed is not None and not path.is_file():
+            yield f"{name} is missing"
+        elif listed is not None and sha256_file(path) != listed:
+            yield f"{name} is not the file that {SUMS} names"
+    for folder, folders, files in os.walk(opened.path):
+        folders.sort()
+        for name in sorted(files):
+            relative = (Path(folder) / name).relative_to(opened.path).as_posix()
+            if relative not in known:
+                yield f"{relative} is in the folder but not in SHA256SUMS"
+
+
+def _rows_by_shard(opened: ShardSet) -> list[NDArray[np.int64]]:
+    """Rows of blocks.parquet of every shard, in the order of their offsets."""
+    borders = np.searchsorted(opened.blocks.shard, np.arange(len(opened.shards) + 1))
+    return [np.arange(a, b) for a, b in itertools.pairwise(borders)]
+
+
+def _check_shard(opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], deep: bool) -> tuple[list[str], int]:
+    """Everything that is wrong with one shard, and how many bytes were read."""
+    path = opened.path / shard.name
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe has no size
+    except OSError as error:
+        return [f"shard {shard.name}: {error.strerror}"], 0
+    try:
+        size = os.fstat(descriptor).st_size
+        if size != shard.n_bytes:
+            return [f"shard {shard.name} has {size} bytes, its index says {shard.n_bytes}"], 0
+        return _ShardCheck(opened, shard, descriptor, deep).run(rows)
+    finally:
+        os.close(descriptor)
+
+
+class _ShardCheck:
+    """One pass over a shard: what must stand there is compared, and with `deep` every byte hashed on the way."""
+
+    def __init__(self, opened: ShardSet, shard: ShardFile, descriptor: int, deep: bool) -> None:
+        self.opened, self.shard, self.descriptor, self.deep = opened, shard, descriptor, deep
+        self.digest = hashlib.sha256()
+        self.problems: list[str] = []
+        self.n_read = 0
+
+    def run(self, rows: NDArray[np.int64]) -> tuple[list[str], int]:
+        """Problems, and bytes read."""
+        shard, position = self.shard, 0
+        for row in rows:
+            after = self._member(int(row), position)
+            if after is None:
+                return self.problems, self.n_read
+            position = after
+        if position + len(END_OF_TAR) != shard.n_bytes:
+            self.problems.append(
+                f"shard {shard.name}: its blocks end at byte {position}, not at {shard.n_bytes - 1024}"
+            )
+        elif not self._stands(END_OF_TAR, position):
+            self.problems.append(f"shard {shard.name}: it does not end with two empty records")
+        elif self.deep and (found := self.digest.hexdigest()) != shard.sha256:
+            self.problems.append(f"shard {shard.name} has SHA-256 {found}, its index says {shard.sha256}")
+        return self.problems, self.n_read
+
+    def _member(self, row: int, position: int) -> int | None:
+        """Check one block that has to begin at `position`; the byte after it, or None where it is elsewhere."""
+        opened, blocks = self.opened, self.opened.blocks
+        block = Block(
+            recording=opened.recordings.id[blocks.recording[row]],
+            electrode=opened.vocabulary.name_of(int(blocks.electrode[row])),
+            reference=blocks.reference_names[blocks.reference[row]],
+            stretch=int(blocks.stretch[row]),
+            start_sample=int(blocks.start_sample[row]),
+            n_samples=int(blocks.n_samples[row]),
+            sfreq_hz=float(opened.recordings.sfreq_hz[blocks.recording[row]]),
+            scale_uv=float(blocks.scale_uv[row]),
+        )
+        key = block_key(block.recording, block.electrode, block.stretch, block.start_sample)
+        member = f"shard {self.shard.name}, member {key}"
+        expected = frame(block)
+        offset, n_bytes = int(blocks.offset[row]), 2 * block.n_samples
+        if offset != position + len(expected.head):
+            self.problems.append(f"{member}.npy: the index puts its samples at byte {offset}, where they can't be")
+            return None
+        if not self._stands(expected.head, position):
+            self.problems.append(f"{member}.npy: its header (byte {position}) is not what the index says")
+        if self.deep and (crc32 := self._crc32(offset, n_bytes)) != int(blocks.crc32[row]):
+            self.problems.append(f"{member}.npy: its samples have CRC-32 {crc32:08x}, not {int(blocks.crc32[row]):08x}")
+        if not self._stands(expected.tail, offset + n_bytes):
+            self.problems.append(f"{member}.json: it (byte {offset + n_bytes}) is not what the index says")
+        return offset + n_bytes + len(expected.tail)
+
+    def _stands(self, expected: bytes, position: int) -> bool:
+        found = os.pread(self.descriptor, len(expected), position)
+        self.n_read += len(found)
+        if self.deep:
+            self.digest.update(found)
+        return found == expected
+
+    def _crc32(self, start: int, n_bytes: int) -> int:
+        value = 0
+        for piece in _pieces(self.descriptor, start, n_bytes):
+            value = zlib.crc32(piece, value)
+            self.digest.update(piece)
+            self.n_read += len(piece)
+        return value
+
+
+def _pieces(descriptor: int, start: int, n_bytes: int) -> Iterator[memoryview]:
+    """A part of a file through one buffer; ends early where the file does."""
+    buffer = bytearray(min(_CHUNK, n_bytes))
+    while n_bytes > 0:
+        view = memoryview(buffer)[: min(len(buffer), n_bytes)]
+        n = os.preadv(descriptor, [view], start)
+        if n == 0:
+            return
+        yield view[:n]
+        start += n
+        n_bytes -= n

@@ -1,0 +1,99 @@
+"""Where the seconds of a recording went: every sample of every electrode is kept, or left out for one reason.
+
+What enters: the time line at the standard rate and what readers, checks and limits found. What leaves: `LeftOut`
+entries whose samples do not overlap, so that for each electrode
+
+    n_samples of the recording = samples kept + samples left out under its channel's name + those under `all`.
+
+Where several reasons hold for a sample, the first of them counts: missing, flat, clipped, too large, short rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from eegprep.recording import LeftOut, Stretch, subtract
+from eegprep.standardise.resample import n_resampled
+from eegprep.standardise.spans import merge
+from eegprep.standardise.timeline import Timeline
+
+__all__ = ["Found", "entries", "first_reason_counts", "gaps"]
+
+# A code, its reason in words, and the samples it is about.
+Found = tuple[str, str, Stretch]
+
+
+def gaps(timeline: Timeline, n_source_samples: int, named: Sequence[Found]) -> list[LeftOut]:
+    """What lies between the stretches of the time line, as entries under the name `all`.
+
+    Parameters
+    ----------
+    timeline : Timeline
+    n_source_samples : int
+        Length of the source's time line.
+    named : sequence of Found
+        What is known of the gaps, at the source's rate: marked as bad, too short for a filter.
+    """
+    found: list[Found] = []
+    rounded = 0
+    source_gaps = _between(timeline.source, n_source_samples)
+    for source, (start, stop) in zip(source_gaps, _between(timeline.stretches, timeline.n_samples), strict=True):
+        if source[0] == source[1]:  # touching stretches whose rounded lengths fall short of the rounded distance
+            rounded += stop - start
+            continue
+        known = [f for f in named if f[2].start_sample < source[1] and f[2].stop_sample > source[0]]
+        pieces = _reasons(Stretch(start_sample=source[0], n_samples=source[1] - source[0]), known)
+        for code, reason, piece in pieces:
+            end = stop if piece.stop_sample == source[1] else _at(piece.stop_sample, timeline.ratio, start, stop)
+            if end > start:
+                found.append((code, reason, Stretch(start_sample=start, n_samples=end - start)))
+            start = max(start, end)
+    out = entries("all", found)
+    if rounded:
+        reason = "less than a sample each, between stretches whose lengths are rounded to samples of 256 Hz"
+        out.append(LeftOut(kind="stretch", name="all", code="rounding", reason=reason, n_samples=rounded))
+    return out
+
+
+def first_reason_counts(found: Iterable[Found]) -> list[Found]:
+    """The same samples, each under the first of its reasons only, in order of time."""
+    taken: tuple[Stretch, ...] = ()
+    out: list[Found] = []
+    by_reason: dict[tuple[str, str], list[Stretch]] = {}
+    for code, reason, stretch in found:
+        by_reason.setdefault((code, reason), []).append(stretch)
+    for (code, reason), stretches in by_reason.items():
+        own = subtract(merge(stretches), taken)
+        out += [(code, reason, s) for s in own]
+        taken = merge((*taken, *own))
+    return sorted(out, key=lambda f: f[2])
+
+
+def entries(name: str, found: Iterable[Found]) -> list[LeftOut]:
+    """Entries for one channel, or for `all`."""
+    return [
+        LeftOut(kind="stretch", name=name, code=code, reason=reason, start_sample=s.start_sample, n_samples=s.n_samples)
+        for code, reason, s in found
+    ]
+
+
+def _between(stretches: Sequence[Stretch], n_samples: int) -> list[tuple[int, int]]:
+    """(start, stop) before the first stretch, between each two, and behind the last; empty ones included."""
+    starts = [0, *(s.stop_sample for s in stretches)]
+    stops = [*(s.start_sample for s in stretches), n_samples]
+    return list(zip(starts, stops, strict=True))
+
+
+def _reasons(gap: Stretch, known: Sequence[Found]) -> list[Found]:
+    """The gap in order of time, cut by reasons; where none is known it is a gap."""
+    inside = [
+        (code, reason, Stretch(start_sample=a, n_samples=min(s.stop_sample, gap.stop_sample) - a))
+        for code, reason, s in known
+        if (a := max(s.start_sample, gap.start_sample)) < gap.stop_sample
+    ]
+    return first_reason_counts([*inside, ("gap", "nothing was recorded here", gap)])
+
+
+def _at(source_sample: int, ratio: Fraction, start: int, stop: int) -> int:
+    return min(max(n_resampled(source_sample, ratio), start), stop)

@@ -1,0 +1,163 @@
+"""A recipe made concrete for one recording: its filters at the recording's rate, and its output rate.
+
+Filters, resampling and re-referencing are linear and commute as long as each filter acts at the source's rate, so a
+recipe whose filters come before its resampling is a single multiplication of spectra (`eegprep.standardise.long`). Any
+other order is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.errors import UsageError
+from eegprep.manifest.recipe import BandPass, Notch, Recipe, Reference, Reject, RemoveOffset, Resample
+from eegprep.recording import STANDARD_SFREQ_HZ
+from eegprep.standardise.fir import band_pass_taps, notch_stop_hz, notch_taps, upper_stop_hz
+from eegprep.standardise.resample import ratio_of
+
+# The low-pass has to end below this fraction of the Nyquist frequency, or the ends of a block ring.
+_GUARD = 0.96
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """What happens to a recording.
+
+    Attributes
+    ----------
+    sfreq_hz, to_sfreq_hz : float
+        Rate of the source and of the result.
+    offset : str
+        Over what the median is taken: `none`, `recording`, `stretch`.
+    filters : tuple of ndarray
+        Coefficients of each filter, in order, at the source's rate.
+    guarded : bool
+        Whether a low-pass keeps the signal clear of the lower of the two Nyquist frequencies.
+    average : bool
+        Whether to re-reference to the average.
+    reject : Reject or None
+        What becomes a gap.
+    """
+
+    sfreq_hz: float
+    to_sfreq_hz: float
+    offset: Literal["none", "recording", "stretch"] = "none"
+    filters: tuple[NDArray[np.float64], ...] = ()
+    guarded: bool = False
+    average: bool = False
+    reject: Reject | None = None
+
+    @property
+    def ratio(self) -> Fraction:
+        """Output samples per input sample."""
+        return ratio_of(self.sfreq_hz, self.to_sfreq_hz)
+
+    @property
+    def longest_filter(self) -> int:
+        """Samples of the longest filter: no shorter stretch can be filtered."""
+        return max((taps.size for taps in self.filters), default=1)
+
+    def joined(self) -> NDArray[np.float64]:
+        """All filters as one."""
+        taps = np.ones(1)
+        for one in self.filters:
+            taps = np.convolve(taps, one)
+        return taps
+
+
+def plan_chain(recipe: Recipe, *, sfreq_hz: float, line_freq_hz: float | None) -> Chain:
+    """The chain that `recipe` means for a recording at `sfreq_hz` with mains at `line_freq_hz`.
+
+    Raises
+    ------
+    UsageError
+        If a step occurs twice, a filter comes after the resampling, the offset is removed after a filter, or the
+        recipe does not end at 256 Hz.
+    """
+    offset: Literal["none", "recording", "stretch"] = "none"
+    filters: list[NDArray[np.float64]] = []
+    to_sfreq_hz, stop_hz = sfreq_hz, _stop_hz(recipe, sfreq_hz)
+    average, reject = False, None
+    seen: list[str] = []
+    for step in recipe.steps:
+        _check_order(recipe, step.step, seen)
+        seen.append(step.step)
+        if isinstance(step, RemoveOffset):
+            offset = step.over
+        elif isinstance(step, BandPass):
+            low, high = _usable_edges(step, sfreq_hz)
+            if low is not None or high is not None:
+                filters.append(band_pass_taps(low, high, sfreq_hz))
+        elif isinstance(step, Notch):
+            if freqs := _notch_freqs_hz(step, sfreq_hz, line_freq_hz=line_freq_hz, stop_hz=stop_hz):
+                filters.append(notch_taps(freqs, sfreq_hz))
+        elif isinstance(step, Resample):
+            to_sfreq_hz = step.sfreq_hz
+        elif isinstance(step, Reference):
+            average = step.to == "average"
+        else:
+            reject = step
+    if to_sfreq_hz != STANDARD_SFREQ_HZ:
+        raise UsageError(
+            f"recipe {recipe.name!r} does not end at the standard rate",
+            found=f"{to_sfreq_hz:g} Hz",
+            expected=f"{STANDARD_SFREQ_HZ:g} Hz",
+            todo="add `- step: resample` to the recipe",
+        )
+    return Chain(
+        sfreq_hz=sfreq_hz,
+        to_sfreq_hz=to_sfreq_hz,
+        offset=offset,
+        filters=tuple(filters),
+        guarded=stop_hz is not None and stop_hz <= _GUARD * min(sfreq_hz, to_sfreq_hz) / 2,
+        average=average,
+        reject=reject,
+    )
+
+
+def _stop_hz(recipe: Recipe, sfreq_hz: float) -> float | None:
+    """Where the recipe's low-pass has removed everything, if it has one."""
+    high_hz = next((s.high_hz for s in recipe.steps if isinstance(s, BandPass)), None)
+    return upper_stop_hz(high_hz, sfreq_hz) if high_hz is not None and high_hz < sfreq_hz / 2 else None
+
+
+def _usable_edges(step: BandPass, sfreq_hz: float) -> tuple[float | None, float | None]:
+    """The step's edges at this rate: nothing above the Nyquist frequency has to be filtered out."""
+    return step.low_hz, step.high_hz if step.high_hz is not None and step.high_hz < sfreq_hz / 2 else None
+
+
+def _notch_freqs_hz(
+    step: Notch, sfreq_hz: float, *, line_freq_hz: float | None, stop_hz: float | None
+) -> tuple[float, ...]:
+    """Where the notches are: below the Nyquist frequency, and below `stop_hz`, where a low-pass has removed all.
+
+    An empty tuple where the line frequency is unknown.
+    """
+    base = line_freq_hz if step.freq_hz == "line" else float(step.freq_hz)
+    if base is None:
+        return ()
+    limit = sfreq_hz / 2
+    multiples = range(1, int(limit / base) + 1) if step.harmonics else range(1, 2)
+    return tuple(
+        base * k for k in multiples if notch_stop_hz(base * k) < limit and (stop_hz is None or base * k < stop_hz)
+    )
+
+
+def _check_order(recipe: Recipe, name: str, seen: list[str]) -> None:
+    wrong = None
+    if name in seen:
+        wrong = "occurs twice"
+    elif name in ("band_pass", "notch") and "resample" in seen:
+        wrong = "comes after resample; filters act at the source's rate"
+    elif name == "remove_offset" and set(seen) - {"reject"}:
+        wrong = "comes after another step; an offset is removed first"
+    if wrong:
+        raise UsageError(
+            f"recipe {recipe.name!r}: step {name!r} {wrong}",
+            expected="remove_offset, then band_pass and notch, then resample; reference and reject anywhere",
+        )

@@ -1,0 +1,273 @@
+"""What is wrong with a signal: flat, clipped, missing, disconnected, full of line noise. Nothing is changed here.
+
+What enters: `check_signal(signal_uv, sfreq_hz, stretches)` with a signal in microvolt at the source's rate, read
+in chunks, so that a day-long recording needs no more memory than a minute. What leaves: `ChannelChecks`, per
+channel the stretches to reject (`rejected(row)`), figures of quality, and for channels that are no use at all a
+code and a reason (`verdicts[row]`).
+
+The rules, each with its limit as a parameter:
+
+- not finite: samples that are NaN or infinite; and, as much missing, stretches of 0.1 s and longer in which all
+  channels, three or more, hold their values at once: what a device fills in where a packet was lost.
+- flat: the same value for `flat_s` seconds or longer. Amplifiers never do this while an electrode is connected.
+- clipped: the channel's highest or lowest value for `clipped_s` seconds or longer, but shorter than flat.
+- disconnected: 4-30 Hz amplitude under 2 % or over 30 times of what the recording's channels have (median), the
+  latter only over 200 µV; or line noise that holds 1000 times the power of all of 4-30 Hz.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eegprep.recording import Stretch, seconds_to_samples
+from eegprep.sources.base import SignalLike
+from eegprep.sources.units import Sampled, sampled_density, summarise
+from eegprep.standardise.stretch_sets import held_by_all, merge
+
+__all__ = ["ChannelChecks", "check_signal", "line_noise"]
+
+_CHUNK = 1 << 16
+#: A run's value is at the channel's limit where it differs by less than this from it.
+_SAME_UV = 1e-5
+_LINE_HZ = (50.0, 60.0)
+_MOSTLY_BAD = 0.9
+#: All channels at once never hold a value for so long by chance.
+_HELD_S, _FEWEST_HELD = 0.1, 10
+#: µV²/Hz that line noise must have to be told from the floor of a filter.
+_LINE_FLOOR = 1e-2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelChecks:
+    """Per channel, in row order.
+
+    Attributes
+    ----------
+    flat, clipped, not_finite : tuple of tuple of Stretch
+        At the source's rate.
+    verdicts : tuple of (code, reason) or None
+        Channels that are bad as a whole: `flat`, `not_finite`, `clipped`, `disconnected`.
+    line_noise_ratio : tuple of float or None
+        Power density at the line frequency over that of its neighbours; 1 is none.
+    line_freq_hz : float or None
+        50 or 60: as given, else the one with the clearer peak; None where neither stands out.
+    amplitude_uv, slope : tuple of float or None
+        4-30 Hz root mean square, and how the spectrum falls; see `eegprep.sources.units`.
+    minimum_uv, maximum_uv : tuple of float or None
+    """
+
+    flat: tuple[tuple[Stretch, ...], ...]
+    clipped: tuple[tuple[Stretch, ...], ...]
+    not_finite: tuple[tuple[Stretch, ...], ...]
+    verdicts: tuple[tuple[str, str] | None, ...]
+    line_noise_ratio: tuple[float | None, ...]
+    line_freq_hz: float | None
+    amplitude_uv: tuple[float | None, ...]
+    slope: tuple[float | None, ...]
+    minimum_uv: tuple[float | None, ...]
+    maximum_uv: tuple[float | None, ...]
+
+    def rejected(self, row: int) -> tuple[Stretch, ...]:
+        """Everything to reject of one channel, sorted, overlaps merged."""
+        return merge((*self.flat[row], *self.clipped[row], *self.not_finite[row]))
+
+
+def _runs(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and lengths of the runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
+    return edges[::2], edges[1::2] - edges[::2]
+
+
+class _Scan:
+    """Runs of equal and of non-finite samples of every channel, gathered chunk by chunk."""
+
+    def __init__(self, n_channels: int, shortest: int) -> None:
+        self.shortest = shortest
+        self.equal: list[list[tuple[Stretch, float]]] = [[] for _ in range(n_channels)]
+        self.missing: list[list[Stretch]] = [[] for _ in range(n_channels)]
+        self.last_values = np.full(n_channels, np.nan)
+        self.low = np.full(n_channels, np.inf)
+        self.high = np.full(n_channels, -np.inf)
+
+    def scan(self, signal: SignalLike, stretch: Stretch) -> None:
+        """Scan one stretch; runs end at its borders."""
+        n_channels = signal.shape[0]
+        last: np.ndarray | None = None
+        carried = np.zeros(n_channels, dtype=np.int64)  # equal steps that reach into the chunk from before
+        for start in range(stretch.start_sample, stretch.stop_sample, _CHUNK):
+            stop = min(start + _CHUNK, stretch.stop_sample)
+            block = np.asarray(signal[:, start:stop], dtype=np.float64)
+            # same[:, i]: sample i equals the one before it; the first of a stretch has none before it
+            same = np.zeros(block.shape, dtype=bool)
+            for row, values in enumerate(block):  # a row at a time stays in the processor's cache
+                np.equal(values[1:], values[:-1], out=same[row][1:])
+                self._range(row, values, start)
+            if last is not None:
+                same[:, 0] = block[:, 0] == last
+                self.last_values = last
+            ends = stop == stretch.stop_sample
+            counts = np.count_nonzero(same, axis=1)
+            long_enough = counts + carried >= self.shortest - 1
+            for row, values in enumerate(block):
+                if long_enough[row]:
+                    self._equal_runs(row, same[row], values, start, int(carried[row]), ends)
+            whole = counts == stop - start
+            tails = np.where(same[:, -1] & ~whole, np.argmin(same[:, ::-1], axis=1), counts * whole)
+            carried = np.where(whole, carried + tails, tails)
+            last = np.array(block[:, -1])
+
+    def _range(self, row: int, values: np.ndarray, start: int) -> None:
+        low, high = values.min(), values.max()
+        if not (np.isfinite(low) and np.isfinite(high)):  # NaN spreads into both
+            finite = np.isfinite(values)
+            starts, lengths = _runs(~finite)
+            self.missing[row] += [
+                Stretch(start_sample=start + int(a), n_samples=int(n)) for a, n in zip(starts, lengths, strict=True)
+            ]
+            low = np.where(finite, values, np.inf).min()
+            high = np.where(finite, values, -np.inf).max()
+        self.low[row], self.high[row] = min(self.low[row], low), max(self.high[row], high)
+
+    def _equal_runs(
+        self, row: int, same: np.ndarray, values: np.ndarray, start: int, carried: int, is_last: bool
+    ) -> None:
+        """Keep the runs that end in this chunk; one that reaches its end is carried into the next."""
+        starts, lengths = _runs(same)
+        if carried and not same[0]:
+            # it ended with the chunk before: its value is not among these
+            starts, lengths = np.concatenate([[0], starts]), np.concatenate([[0], lengths])
+        for a, n in zip(starts.tolist(), lengths.tolist(), strict=True):
+            total = n + (carried if a == 0 else 0)
+            if total + 1 < self.shortest or (n and a + n == same.size and not is_last):
+                continue
+            first = start + a - 1 - (carried if a == 0 else 0)
+            value = float(values[a]) if n else float(self.last_values[row])
+            self.equal[row].append((Stretch(start_sample=first, n_samples=total + 1), value))
+
+
+def line_noise(freqs: np.ndarray, density: np.ndarray, line_freq_hz: float | None) -> tuple[np.ndarray, float | None]:
+    """Power density at the line frequency over that of 3 to 8 Hz beside it, per channel; and which frequency.
+
+    Where no frequency is given it is 50 or 60 Hz, whichever stands out more; None where neither does threefold.
+    """
+    ratios: dict[float, np.ndarray] = {}
+    for line in _LINE_HZ if line_freq_hz is None else (line_freq_hz,):
+        peak = np.abs(freqs - line) <= 1.0
+        beside = (np.abs(freqs - line) >= 3.0) & (np.abs(freqs - line) <= 8.0)
+        if freqs.size and freqs[-1] >= line + 3.0 and peak.any() and beside.any():
+            with np.errstate(invalid="ignore", divide="ignore"):
+                ratios[line] = density[:, peak].max(axis=1) / np.median(density[:, beside], axis=1)
+    if not ratios:
+        return np.full(density.shape[0], np.nan), line_freq_hz
+    best = max(ratios, key=lambda f: _median(ratios[f]))
+    # In a band that was filtered away any ripple stands out from nothing: the peak must be of some size itself.
+    strong = _median(density[:, np.abs(freqs - best) <= 1.0].max(axis=1)) > _LINE_FLOOR
+    stands_out = line_freq_hz is not None or (_median(ratios[best]) > 3.0 and strong)
+    return ratios[best], best if stands_out else None
+
+
+def _median(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else 0.0
+
+
+def check_signal(
+    signal_uv: SignalLike,
+    sfreq_hz: float,
+    stretches: Sequence[Stretch],
+    *,
+    line_freq_hz: float | None = None,
+    flat_s: float = 1.0,
+    clipped_s: float = 0.05,
+) -> ChannelChecks:
+    """Check every channel of a recording.
+
+    Parameters
+    ----------
+    signal_uv : array-like, (n_channels, n_samples)
+        Microvolt, before any filter; read in chunks.
+    sfreq_hz : float
+    stretches : sequence of Stretch
+        What is looked at.
+    line_freq_hz : float, optional
+        50 or 60 where it is known; else it is detected.
+    flat_s, clipped_s : float
+        The shortest run that counts, in seconds (clipped: and at least 4 samples).
+    """
+    n_channels = signal_uv.shape[0]
+    n_flat = max(4, seconds_to_samples(flat_s, sfreq_hz))
+    n_clipped = min(n_flat, max(4, seconds_to_samples(clipped_s, sfreq_hz)))
+    scan = _Scan(n_channels, n_clipped)
+    for stretch in stretches:
+        scan.scan(signal_uv, stretch)
+    flat: list[tuple[Stretch, ...]] = []
+    clipped: list[tuple[Stretch, ...]] = []
+    for row in range(n_channels):
+        rails = (scan.low[row], scan.high[row])
+        flat.append(merge([s for s, _ in scan.equal[row] if s.n_samples >= n_flat]))
+        short = [(s, v) for s, v in scan.equal[row] if s.n_samples < n_flat]
+        clipped.append(merge([s for s, v in short if any(abs(v - r) <= _SAME_UV for r in rails)]))
+    equal = [[s for s, _ in runs] for runs in scan.equal]
+    least = max(_FEWEST_HELD, seconds_to_samples(_HELD_S, sfreq_hz))
+    held = [s for s in held_by_all(equal, scan.missing, least) if s.n_samples < n_flat]
+    missing = [merge([*m, *held]) for m in scan.missing]
+    sampled = sampled_density(signal_uv, stretches, sfreq_hz)
+    figures = summarise(sampled)
+    ratios, line = line_noise(sampled.freqs_hz, sampled.density, line_freq_hz)
+    n_kept = sum(s.n_samples for s in stretches)
+    verdicts = [
+        _lost(n_kept, flat[row], clipped[row], missing[row]) or _disconnected(row, figures.amplitude, ratios, sampled)
+        for row in range(n_channels)
+    ]
+    return ChannelChecks(
+        flat=tuple(flat),
+        clipped=tuple(clipped),
+        not_finite=tuple(missing),
+        verdicts=tuple(verdicts),
+        line_noise_ratio=_plain(ratios),
+        line_freq_hz=line,
+        amplitude_uv=_plain(figures.amplitude),
+        slope=_plain(figures.slope),
+        minimum_uv=_plain(scan.low),
+        maximum_uv=_plain(scan.high),
+    )
+
+
+def _plain(values: np.ndarray) -> tuple[float | None, ...]:
+    return tuple(float(v) if np.isfinite(v) else None for v in values)
+
+
+def _lost(
+    n_kept: int, flat: Sequence[Stretch], clipped: Sequence[Stretch], missing: Sequence[Stretch]
+) -> tuple[str, str] | None:
+    """The code of a channel of which 90 % or more is bad, by its largest part."""
+    parts = {"flat": flat, "clipped": clipped, "not_finite": missing}
+    lengths = {code: sum(s.n_samples for s in one) for code, one in parts.items()}
+    if n_kept == 0 or sum(lengths.values()) < _MOSTLY_BAD * n_kept:
+        return None
+    code = max(lengths, key=lambda c: lengths[c])
+    share = 100 * sum(lengths.values()) / n_kept
+    return code, f"{share:.0f} % of its samples are flat, clipped or not finite, most of them {code.replace('_', ' ')}"
+
+
+def _disconnected(row: int, amplitude: np.ndarray, ratios: np.ndarray, sampled: Sampled) -> tuple[str, str] | None:
+    typical = _median(amplitude)
+    own = amplitude[row]
+    if typical <= 0 or not np.isfinite(own):
+        return None
+    compared = np.isfinite(amplitude).sum() >= 3
+    if compared and own < 0.02 * typical:
+        return "disconnected", f"its 4-30 Hz amplitude is {own:.3g} µV where the others have {typical:.3g} µV"
+    if compared and own > 30 * typical and own > 200:
+        return "disconnected", f"its 4-30 Hz amplitude is {own:.3g} µV where the others have {typical:.3g} µV"
+    for line in _LINE_HZ:
+        peak = np.abs(sampled.freqs_hz - line) <= 1.0
+        if peak.any():
+            step = sampled.freqs_hz[1] - sampled.freqs_hz[0]
+            power = float(np.sum(sampled.density[row, peak]) * step)
+            if power > 1000 * own**2:
+                return "disconnected", f"line noise holds {power / own**2:.0f} times the power of 4 to 30 Hz"
+    return None

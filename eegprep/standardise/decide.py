@@ -1,0 +1,215 @@
+"""All that is decided about a recording before its first sample is filtered: channels, filters, stretches.
+
+What enters: a `SourceRecording`, manifest, recipe and vocabulary. What leaves: a `Decision`, which also tells of a
+recording that is refused what is known of its channels, and from it a `Plan` to carry out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import InputError
+from eegprep.manifest.recipe import Recipe, Reject
+from eegprep.manifest.schema import Manifest
+from eegprep.recording import LeftOut, Stretch, seconds_to_samples
+from eegprep.sources.base import SourceRecording
+from eegprep.standardise.account import Found, gaps
+from eegprep.standardise.chain import Chain, plan_chain
+from eegprep.standardise.channels import Verdict, judge_names, judge_signal, left_out_channels, usable
+from eegprep.standardise.checks import ChannelChecks, check_signal
+from eegprep.standardise.mains import mains_hz
+from eegprep.standardise.rows import Rows, in_memory
+from eegprep.standardise.timeline import Timeline, lay_out
+
+__all__ = ["Decision", "Plan", "decide", "identity", "make_plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What is decided about the channels of one recording.
+
+    Attributes
+    ----------
+    verdicts : tuple of Verdict
+        One for each channel of the file.
+    checked : tuple of int
+        The channels whose signal was checked; `checks` and `signal` have their rows in this order.
+    refused : InputError or None
+        Why the recording cannot be used.
+    """
+
+    recording: SourceRecording
+    manifest: Manifest
+    recipe: Recipe
+    verdicts: tuple[Verdict, ...]
+    checked: tuple[int, ...] = ()
+    checks: ChannelChecks | None = None
+    signal: Any = dataclasses.field(default=None, compare=False)
+    line_freq_hz: float | None = None
+    refused: InputError | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What will be done to the channels that are kept.
+
+    `signal` has one row for each of `channels`; its row `i` is row `checked[i]` of `checks`.
+    """
+
+    decision: Decision
+    channels: tuple[Verdict, ...]
+    checks: ChannelChecks
+    checked: tuple[int, ...]
+    chain: Chain
+    timeline: Timeline
+    line_freq_hz: float | None
+    left_out: tuple[LeftOut, ...]
+    signal: Any = dataclasses.field(compare=False)
+
+    @property
+    def recording(self) -> SourceRecording:
+        """What the source gave."""
+        return self.decision.recording
+
+    @property
+    def manifest(self) -> Manifest:
+        """The data set's."""
+        return self.decision.manifest
+
+    @property
+    def electrodes(self) -> tuple[str, ...]:
+        """Vocabulary names, one per row."""
+        return tuple(str(c.electrode) for c in self.channels)
+
+
+def identity(recording: SourceRecording, manifest: Manifest) -> str:
+    """The recording's id: `dataset/subject/session/run`."""
+    parts = (manifest.name, recording.subject, recording.session, recording.run)
+    return "/".join(part or "-" for part in parts)
+
+
+def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vocabulary: Vocabulary) -> Decision:
+    """Judge every channel; nothing is filtered yet, and nothing is raised: `refused` holds it."""
+    decision = Decision(
+        recording=recording,
+        manifest=manifest,
+        recipe=recipe,
+        verdicts=judge_names(recording, manifest, vocabulary),
+    )
+    rows = tuple(v.row for v in decision.verdicts if v.electrode is not None)
+    refused = usable(decision.verdicts, recording) or _unexpected(recording, manifest, decision.verdicts)
+    if not rows:
+        return dataclasses.replace(decision, refused=refused)
+    signal = in_memory(recording.signal, rows)
+    reject = _reject(recipe)
+    stated = manifest.line_freq_hz or recording.line_freq_hz or mains_hz(manifest.country)
+    limits = {k: v for k in ("flat_s", "clipped_s") if reject is not None and (v := getattr(reject, k)) is not None}
+    checks = check_signal(
+        signal,
+        recording.sfreq_hz,
+        recording.stretches,
+        line_freq_hz=None if stated is None else float(stated),
+        **limits,
+    )
+    verdicts = judge_signal(decision.verdicts, recording, checks)
+    return dataclasses.replace(
+        decision,
+        verdicts=verdicts,
+        checked=rows,
+        checks=checks,
+        signal=signal,
+        line_freq_hz=float(stated) if stated is not None else checks.line_freq_hz,
+        refused=refused or usable(verdicts, recording),
+    )
+
+
+def make_plan(decision: Decision) -> Plan:
+    """Filters and stretches for what the decision lets in.
+
+    Raises
+    ------
+    InputError
+        The decision's own, or where no stretch is long enough.
+    """
+    recording, checks = decision.recording, decision.checks
+    if decision.refused is not None or checks is None:
+        raise decision.refused or InputError(f"{identity(recording, decision.manifest)} was not checked")
+    channels = tuple(v for v in decision.verdicts if v.electrode is not None)
+    places = {row: place for place, row in enumerate(decision.checked)}
+    checked = tuple(places[c.row] for c in channels)
+    chain = plan_chain(decision.recipe, sfreq_hz=recording.sfreq_hz, line_freq_hz=decision.line_freq_hz)
+    shortest = _shortest(chain, recording.sfreq_hz)
+    stretches = [s for s in recording.stretches if s.n_samples >= shortest]
+    if not stretches:
+        longest = max((s.n_samples for s in recording.stretches), default=0)
+        raise InputError(
+            f"{identity(recording, decision.manifest)} holds no stretch that is long enough",
+            found=f"{len(recording.stretches)} stretches, the longest {longest / recording.sfreq_hz:.2f} s",
+            expected=f"{shortest / recording.sfreq_hz:.2f} s or more (longest filter: {chain.longest_filter} samples)",
+            todo="use a recipe without high-pass and notch for short trials, e.g. --recipe epochs",
+        )
+    timeline = lay_out(stretches, recording.n_samples, chain.ratio)
+    short = [s for s in recording.stretches if s.n_samples < shortest]
+    return Plan(
+        decision=decision,
+        channels=channels,
+        checks=checks,
+        checked=checked,
+        chain=chain,
+        timeline=timeline,
+        line_freq_hz=decision.line_freq_hz,
+        left_out=(
+            *left_out_channels(decision.verdicts),
+            *(x for x in recording.left_out if x.kind != "stretch"),
+            *gaps(timeline, recording.n_samples, [*_short(short, shortest, chain), *_marked(recording.left_out)]),
+        ),
+        signal=decision.signal if len(checked) == len(decision.checked) else Rows(decision.signal, checked),
+    )
+
+
+def _reject(recipe: Recipe) -> Reject | None:
+    return next((s for s in recipe.steps if isinstance(s, Reject)), None)
+
+
+def _shortest(chain: Chain, sfreq_hz: float) -> int:
+    """Samples that a stretch must have: those of the longest filter, and what the recipe keeps at least."""
+    least = 0 if chain.reject is None else seconds_to_samples(chain.reject.shortest_kept_s, sfreq_hz)
+    return max(chain.longest_filter, least)
+
+
+def _short(stretches: Sequence[Stretch], shortest: int, chain: Chain) -> list[Found]:
+    limit_s = shortest / chain.sfreq_hz
+    reason = f"shorter than {limit_s:.2f} s, the longest filter or the least that is kept"
+    return [("short", reason, s) for s in stretches]
+
+
+def _marked(left_out: Sequence[LeftOut]) -> list[Found]:
+    """The stretches that the reader left out of all channels, at the source's rate."""
+    return [
+        (x.code, x.reason, Stretch(start_sample=x.start_sample, n_samples=x.n_samples))
+        for x in left_out
+        if x.kind == "stretch" and x.start_sample is not None and x.n_samples is not None
+    ]
+
+
+def _unexpected(recording: SourceRecording, manifest: Manifest, verdicts: Sequence[Verdict]) -> InputError | None:
+    """Where one recording contradicts the manifest's `expect`."""
+    expect, name = manifest.expect, identity(recording, manifest)
+    if expect.sfreq_hz is not None and abs(expect.sfreq_hz - recording.sfreq_hz) > 0.01:
+        return InputError(
+            f"{name} has another rate than the manifest expects",
+            found=f"{recording.sfreq_hz:g} Hz",
+            expected=f"{expect.sfreq_hz:g} Hz",
+        )
+    electrodes = [v.electrode for v in verdicts if v.electrode is not None]
+    if expect.channels is not None and len(electrodes) != expect.channels:
+        return InputError(
+            f"{name} has another number of electrodes than the manifest expects",
+            found=f"{len(electrodes)}: {', '.join(electrodes[:40])}",
+            expected=str(expect.channels),
+        )
+    return None

@@ -1,0 +1,71 @@
+"""Figures of the standardised signal, gathered while it streams past: robust amplitude, what is too large.
+
+The robust standard deviation of a day is taken over every k-th sample, at most 131072 per electrode, chosen by their
+place alone; so it depends neither on chunks nor on workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.recording import Stretch, seconds_to_samples
+from eegprep.standardise.spans import merge, runs_of
+
+__all__ = ["StreamMeasure", "MAX_SAMPLES"]
+
+MAX_SAMPLES = 131072
+# What stands beside a sample that is too large is likely to be part of the same event.
+_MARGIN_S = 0.25
+# Of a normal distribution: standard deviation over median absolute deviation.
+_MAD_TO_SD = 1.4826
+
+
+class StreamMeasure:
+    """Give it every chunk, then ask.
+
+    Parameters
+    ----------
+    n_rows, n_samples : int
+        Shape of the recording.
+    above_uv : float, optional
+        Limit of the amplitude.
+    """
+
+    def __init__(self, n_rows: int, n_samples: int, above_uv: float | None, sfreq_hz: float) -> None:
+        self._step = -(-n_samples // MAX_SAMPLES) if n_samples else 1
+        self._sample = np.full((n_rows, -(-n_samples // self._step)), np.nan, np.float32)
+        self._above_uv = above_uv
+        self._margin = seconds_to_samples(_MARGIN_S, sfreq_hz)
+        self._large: list[list[Stretch]] = [[] for _ in range(n_rows)]
+
+    def add(self, start: int, chunk: NDArray[np.float32]) -> None:
+        """(n_rows, n) float32 from sample `start` of the recording."""
+        first = -start % self._step
+        part = chunk[:, first :: self._step]
+        at = (start + first) // self._step
+        self._sample[:, at : at + part.shape[1]] = part
+        if self._above_uv is None:
+            return
+        large = ~(np.abs(chunk) <= self._above_uv)
+        for row in np.flatnonzero(large.any(axis=1)):
+            for run in runs_of(large[row]):
+                begin = max(start + run.start_sample - self._margin, 0)
+                stop = start + run.stop_sample + self._margin
+                self._large[row].append(Stretch(start_sample=begin, n_samples=stop - begin))
+
+    def too_large(self, row: int) -> tuple[Stretch, ...]:
+        """What is beyond the limit, with its margin, merged; it may reach over the borders of stretches."""
+        return merge(self._large[row])
+
+    def sigma_uv(self, row: int, rejected: Sequence[Stretch]) -> float:
+        """1.4826 x median absolute deviation of the row without its rejected parts; 0 where nothing is left."""
+        values = self._sample[row].copy()
+        for s in rejected:
+            values[-(-s.start_sample // self._step) : -(-s.stop_sample // self._step)] = np.nan
+        values = values[np.isfinite(values)].astype(np.float64)
+        if values.size == 0:
+            return 0.0
+        return float(_MAD_TO_SD * np.median(np.abs(values - np.median(values))))

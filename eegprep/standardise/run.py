@@ -1,0 +1,147 @@
+"""A plan carried out: the signal goes into a sink, and what can be said of it only then comes back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, seconds_to_samples, subtract
+from eegprep.standardise.account import Found, entries, first_reason_counts
+from eegprep.standardise.decide import Plan
+from eegprep.standardise.measure import StreamMeasure
+from eegprep.standardise.rows import Bridged
+from eegprep.standardise.signal import standardise
+from eegprep.standardise.spans import drop_short, merge
+
+__all__ = ["Sink", "Nowhere", "Judged", "run"]
+
+
+class Sink(Protocol):
+    """Who takes the signal."""
+
+    def append(self, signal_uv: NDArray[np.float32], /) -> None:
+        """(n_electrodes, n) float32, in order of time, NaN in gaps."""
+        ...
+
+
+class Nowhere:
+    """A sink for a dry run."""
+
+    def append(self, signal_uv: NDArray[np.float32], /) -> None:
+        """Nothing is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What the whole signal says of each electrode.
+
+    Attributes
+    ----------
+    rejected : dict of str to tuple of Stretch
+        By electrode, what is rejected on top of the plan's gaps; electrodes without any are absent.
+    sigma_uv : tuple of float
+        Robust standard deviation of the kept samples, in row order; 0 where nothing is left.
+    left_out : tuple of LeftOut
+        The rejected parts by reason, and channels that turned out to hold nothing.
+    """
+
+    rejected: dict[str, tuple[Stretch, ...]]
+    sigma_uv: tuple[float, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def run(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> Judged:
+    """Filter everything into `sink`, at 256 Hz in microvolt, and judge it; a pool changes the time alone."""
+    timeline, chain = plan.timeline, plan.chain
+    missing = [plan.checks.not_finite[row] for row in plan.checked]
+    signal = Bridged(plan.signal, missing, timeline.source) if any(missing) else plan.signal
+    n_rows = len(plan.channels)
+    above_uv = chain.reject.above_uv if chain.reject is not None else None
+    measure = StreamMeasure(n_rows, timeline.n_samples, above_uv, STANDARD_SFREQ_HZ)
+    position = 0
+    for start, chunk in standardise(signal, timeline, chain, rows=range(n_rows), pool=pool):
+        _fill_gap(sink, position, start, n_rows)
+        measure.add(start, chunk)
+        sink.append(chunk)
+        position = start + chunk.shape[1]
+    _fill_gap(sink, position, timeline.n_samples, n_rows)
+    return _judged(plan, measure)
+
+
+def _judged(plan: Plan, measure: StreamMeasure) -> Judged:
+    rejected: dict[str, tuple[Stretch, ...]] = {}
+    sigmas: list[float] = []
+    left_out: list[LeftOut] = []
+    for i, electrode in enumerate(plan.electrodes):
+        found = _rejected(i, plan, measure)
+        parts = merge([s for _, _, s in found])
+        sigma = measure.sigma_uv(i, parts)
+        if sigma == 0.0:
+            reason = _silent(plan.timeline.stretches, found)
+            parts = plan.timeline.stretches
+            left_out.append(LeftOut(kind="channel", name=plan.channels[i].name, code="silent", reason=reason))
+        else:
+            left_out += entries(plan.channels[i].name, found)
+        if parts:
+            rejected[electrode] = parts
+        sigmas.append(sigma)
+    return Judged(rejected=rejected, sigma_uv=tuple(sigmas), left_out=tuple(left_out))
+
+
+def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
+    """What is rejected of one electrode at the standard rate, each sample for one reason, in order of time."""
+    checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
+    sources = [
+        ("not_finite", "samples are missing (no numbers, or all channels hold still at once)", checks.not_finite[row])
+    ]
+    if reject is not None and reject.flat_s is not None:
+        sources.append(("flat", f"one value for {reject.flat_s:g} s or longer", checks.flat[row]))
+    if reject is not None and reject.clipped_s is not None:
+        sources.append(("clipped", f"at its limit for {reject.clipped_s:g} s or longer", checks.clipped[row]))
+    found: list[Found] = [
+        (code, reason, out) for code, reason, parts in sources for part in parts for out in plan.timeline.span(part)
+    ]
+    if reject is None:
+        return first_reason_counts(found)
+    if reject.above_uv is not None:
+        large = f"beyond {reject.above_uv:g} µV"
+        found += [("too_large", large, p) for part in measure.too_large(i) for p in _within(part, stretches)]
+    if found:
+        least = seconds_to_samples(reject.shortest_kept_s, STANDARD_SFREQ_HZ)
+        rest = drop_short(subtract(stretches, merge([s for _, _, s in found])), least)
+        found += [("short_rest", f"less than {reject.shortest_kept_s:g} s between rejected parts", s) for s in rest]
+    return first_reason_counts(found)
+
+
+def _silent(stretches: Sequence[Stretch], found: Sequence[Found]) -> str:
+    """Why an electrode has no amplitude: all of it is rejected, or what is left of it is one value."""
+    if subtract(stretches, [s for _, _, s in found]):
+        return "nothing but one value is left of it"
+    samples: Counter[str] = Counter()
+    for code, _, stretch in found:
+        samples[code] += stretch.n_samples
+    parts = [f"{code.replace('_', ' ')} {n / STANDARD_SFREQ_HZ:.1f} s" for code, n in samples.most_common()]
+    return "nothing is left of it: " + ", ".join(parts)
+
+
+def _within(part: Stretch, stretches: Sequence[Stretch]) -> list[Stretch]:
+    out = []
+    for s in stretches:
+        start, stop = max(part.start_sample, s.start_sample), min(part.stop_sample, s.stop_sample)
+        if start < stop:
+            out.append(Stretch(start_sample=start, n_samples=stop - start))
+    return out
+
+
+def _fill_gap(sink: Sink, position: int, start: int, n_rows: int) -> None:
+    """NaN for the samples that no stretch covers, so that nobody takes a gap for signal."""
+    while position < start:
+        n = min(start - position, 1 << 16)
+        sink.append(np.full((n_rows, n), np.nan, np.float32))
+        position += n

@@ -1,0 +1,71 @@
+"""From the source's samples to the store's: one rule for stretches, events and trials.
+
+Each stretch is resampled on its own, its first sample staying its first sample. A stretch of n samples gets the
+nearest whole number of output samples and begins at the nearest output sample to its place, or right behind the
+stretch before it where rounding would make the two overlap. An event is placed relative to the stretch it lies in.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from eegprep.recording import Stretch
+from eegprep.standardise.resample import n_resampled
+
+__all__ = ["Timeline", "lay_out"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """Pairs of stretches, in order.
+
+    Attributes
+    ----------
+    source, stretches : tuple of Stretch
+        The same stretches at the source's and at the output rate.
+    n_samples : int
+        Length of the output time line, gaps included.
+    ratio : Fraction
+        Output samples per input sample.
+    """
+
+    source: tuple[Stretch, ...]
+    stretches: tuple[Stretch, ...]
+    n_samples: int
+    ratio: Fraction
+
+    def at(self, source_sample: int) -> int | None:
+        """The output sample of a source sample; None where it lies in no stretch. An end maps to an end."""
+        k = bisect.bisect_right([s.start_sample for s in self.source], source_sample) - 1
+        if k < 0 or source_sample > self.source[k].stop_sample:
+            return None
+        inside = source_sample - self.source[k].start_sample
+        return self.stretches[k].start_sample + min(n_resampled(inside, self.ratio), self.stretches[k].n_samples)
+
+    def span(self, part: Stretch) -> tuple[Stretch, ...]:
+        """What a part of the source covers at the output rate, outwards: one stretch per stretch it touches."""
+        out = []
+        for source, target in zip(self.source, self.stretches, strict=True):
+            first, stop = max(part.start_sample, source.start_sample), min(part.stop_sample, source.stop_sample)
+            if first < stop:
+                a = int((first - source.start_sample) * self.ratio)
+                b = min(-int(-(stop - source.start_sample) * self.ratio // 1), target.n_samples)
+                if a < b:
+                    out.append(Stretch(start_sample=target.start_sample + a, n_samples=b - a))
+        return tuple(out)
+
+
+def lay_out(stretches: Sequence[Stretch], n_samples: int, ratio: Fraction) -> Timeline:
+    """Where each stretch of a source with `n_samples` comes to lie. Stretches must be in order and apart."""
+    out: list[Stretch] = []
+    stop = 0
+    for s in stretches:
+        start = max(n_resampled(s.start_sample, ratio), stop)
+        out.append(Stretch(start_sample=start, n_samples=n_resampled(s.n_samples, ratio)))
+        stop = out[-1].stop_sample
+    return Timeline(
+        source=tuple(stretches), stretches=tuple(out), n_samples=max(n_resampled(n_samples, ratio), stop), ratio=ratio
+    )
