@@ -74,7 +74,7 @@ def fetch(
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
     from eegprep.manifest import find_manifest
-    from eegprep.sources.fetch import fetch as bring
+    from eegprep.remote.fetch import fetch as bring
 
     console = Console(stderr=True)
     bar = Progress(

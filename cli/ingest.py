@@ -128,7 +128,7 @@ def _find(dataset: str, source: Path | None) -> tuple[Manifest, Path | None]:
 
 def _fetched(manifest: Manifest) -> Path:
     from eegprep.errors import UsageError
-    from eegprep.sources.fetch import fetch
+    from eegprep.remote.fetch import fetch
 
     if manifest.source.wheel is None and not manifest.source.get:
         raise UsageError(

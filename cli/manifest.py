@@ -11,7 +11,7 @@ import typer
 from .frame import Commands
 
 if TYPE_CHECKING:
-    from eegprep.manifest.share import Shared
+    from eegprep.remote.share import Shared
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -248,7 +248,7 @@ def push(
 
     Example: `eegprep manifest push shards s3://lab/eegmat`
     """
-    from eegprep.manifest.share import push as send
+    from eegprep.remote.share import push as send
 
     _told(_with_progress(lambda show: send(source, target, manifest_only=manifest_only, progress=show)), json_output)
 
@@ -262,7 +262,7 @@ def pull(
 
     Example: `eegprep manifest pull s3://lab/eegmat --out shards`
     """
-    from eegprep.manifest.share import pull as bring
+    from eegprep.remote.share import pull as bring
 
     _told(_with_progress(lambda show: bring(source, out, progress=show)), json_output)
 

@@ -10,23 +10,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "PART",
-    "cache_folder",
-    "atomic_path",
-    "write_atomic",
-    "write_json",
-    "canonical_json",
-    "sha256_file",
-    "sync_folder",
-]
-
 PART = ".part"
 _CHUNK = 1 << 20
+_SUM = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(?:\./)?(\S.{0,499})")
 
 
 def cache_folder() -> Path:
@@ -87,3 +78,12 @@ def sha256_file(path: Path) -> str:
         while chunk := handle.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def parse_sum(line: str) -> tuple[str, str] | None:
+    """Hash (lower case) and path of one line as `sha256sum` writes it; None if it is no such line.
+
+    The path is a stranger's: whoever uses it checks where it leads.
+    """
+    match = _SUM.fullmatch(line)
+    return (match[1].lower(), match[2]) if match else None

@@ -40,7 +40,7 @@ from eegprep.shards.sums import read_sums
 from eegprep.shards.tables import numbers, read_electrodes, read_table, texts
 
 if TYPE_CHECKING:
-    from eegprep.shards.remote import Remote
+    from eegprep.remote.shard_sets import Remote
 
 __all__ = ["ShardSet"]
 
@@ -93,7 +93,7 @@ class ShardSet:
         Parameters
         ----------
         path : Path or str
-            A folder, or an address that `eegprep.shards.remote` knows (`s3://`, `https://`, `hf://`).
+            A folder, or an address that `eegprep.remote.shard_sets` knows (`s3://`, `https://`, `hf://`).
         verify : bool
             Also check every byte of every shard (`verify_shard_set(deep=True)`).
 
@@ -105,7 +105,7 @@ class ShardSet:
             The index is damaged, of another version, or contradicts itself.
         """
         if match := _ADDRESS.match(str(path)):
-            from eegprep.shards.remote import open_remote
+            from eegprep.remote.shard_sets import open_remote
 
             # pathlib makes one slash of two.
             return open_remote(f"{match[1]}://{str(path)[match.end() :]}", verify=verify)

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eegprep.errors import RefusedError, UsageError
-from eegprep.files import write_atomic
+from eegprep.files import parse_sum, write_atomic
 from eegprep.shards.format import INDEX_FILES, OPTIONAL_FILES, SUMS
 
 __all__ = ["SHARD_PATH", "write_sums", "read_sums", "parse_sums"]
 
 ELECTRODE_NAME = r"[A-Za-z][A-Za-z0-9_]{0,31}"
 SHARD_PATH = re.compile(rf"shards/({ELECTRODE_NAME})/\1-(\d{{6}})\.tar")
-_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_./\-]{1,200})")
 _MAX_BYTES = 256 << 20
 
 
@@ -60,13 +59,13 @@ def parse_sums(data: bytes, *, where: str) -> dict[str, str]:
         raise RefusedError(f"{SUMS} is damaged", where=where, found=error) from error
     hashes: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        match = _LINE.fullmatch(line)
-        if match is None:
+        entry = parse_sum(line)
+        if entry is None or line != f"{entry[0]}  {entry[1]}":
             raise RefusedError(
                 f"a line of {SUMS} is damaged", where=f"{where}, line {number}", found=repr(line[:120]),
                 expected="a SHA-256, two blanks, a path inside the set",
             )  # fmt: skip
-        digest, name = match.groups()
+        digest, name = entry
         known = name in INDEX_FILES or name in OPTIONAL_FILES or SHARD_PATH.fullmatch(name)
         if not known or name in hashes:
             raise RefusedError(

@@ -57,7 +57,7 @@ def beside(path: Path, manifest: Manifest) -> Path | None:
 
 def data_folder(manifest: Manifest, source: Path | None = None) -> Path:
     """The folder of a data set's files: as given, else `$EEGPT_DATA/<name>`, `./<name>`, or where it was fetched to."""
-    from eegprep.sources.fetch import default_folder
+    from eegprep.remote.fetch import default_folder
 
     if manifest.source.kind in ("moabb", "mne"):
         # fetched by their own libraries when they are read; `mne` puts its files here

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from eegprep.errors import UsageError
-from eegprep.shards.cache import Cache
+from eegprep.remote.cache import Cache
+from eegprep.remote.shard_sets import Remote
 from eegprep.shards.columns import ShardFile
 from eegprep.shards.flatmap import FlatMap
-from eegprep.shards.remote import Remote
 
 PIECE = bytes(range(256)) * 64
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from eegprep.errors import RefusedError, UsageError
+from eegprep.remote import shard_sets as remote_module
+from eegprep.remote.cache import Cache
+from eegprep.remote.shard_sets import Remote, open_remote
 from eegprep.shards import ShardSet
-from eegprep.shards import remote as remote_module
-from eegprep.shards.cache import Cache
-from eegprep.shards.remote import Remote, open_remote
 from eegpt.data import SampleOrder, TwoLevelOrder, WindowIndex
 
 fsspec = pytest.importorskip("fsspec")

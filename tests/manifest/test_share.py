@@ -11,7 +11,7 @@ import pytest
 from eegprep.errors import RefusedError, UsageError
 from eegprep.manifest import dump_manifests, load_manifests, parse_manifest
 from eegprep.manifest.lock import Lock, write_lock
-from eegprep.manifest.share import pull, push
+from eegprep.remote.share import pull, push
 
 MANIFEST = """\
 manifest: 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eegprep.errors import RefusedError, UsageError
-from eegprep.manifest.share import pull, push
+from eegprep.remote.share import pull, push
 
 pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
 

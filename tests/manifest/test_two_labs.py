@@ -15,7 +15,7 @@ from eegprep.errors import UsageError
 from eegprep.ingest import ingest
 from eegprep.manifest import load_manifest, load_manifests
 from eegprep.manifest.lock import first_difference, read_lock, read_versions, versions
-from eegprep.manifest.share import pull, push
+from eegprep.remote.share import pull, push
 from eegprep.shards import ShardSet, build_shard_set
 from eegprep.shards.verify.lock_of_set import lock_of
 from eegprep.shards.verify.rebuild import compare_rebuilt

@@ -8,7 +8,7 @@ import pytest
 
 from eegprep.errors import UsageError
 from eegprep.manifest import dump_manifest, find_manifest
-from eegprep.sources.fetch import default_folder
+from eegprep.remote.fetch import default_folder
 from eegprep.sources.locate import data_folder, find_argument
 
 

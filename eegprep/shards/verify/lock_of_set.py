@@ -14,6 +14,7 @@ from eegprep.errors import InputError
 from eegprep.manifest import yaml_strict
 from eegprep.manifest.load import dump_manifest, load_manifests
 from eegprep.manifest.lock import LOCK_NAME, Lock, Stage, read_lock
+from eegprep.shards.sums import read_sums
 
 __all__ = ["lock_of"]
 
@@ -42,10 +43,7 @@ def _of_shard_set(path: Path) -> Lock:
         rows = table.to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError("the index of the shard set can't be read", where=path, found=error) from error
-    outputs = {}
-    for line in (path / "SHA256SUMS").read_text("utf-8").splitlines():
-        digest, _, name = line.partition("  ")
-        outputs[name] = digest
+    outputs = read_sums(path)
     counts = written.get("counts") or {}
     manifests = {
         m.name: hashlib.sha256(dump_manifest(m).encode()).hexdigest() for m in load_manifests(path / "manifest.yaml")

@@ -19,7 +19,7 @@ from typing import Any
 
 from eegprep.errors import RefusedError, UsageError
 from eegprep.files import write_atomic
-from eegprep.shards.cache import Cache
+from eegprep.remote.cache import Cache
 from eegprep.shards.columns import ShardFile
 from eegprep.shards.flatmap import FlatMap
 from eegprep.shards.format import INDEX_FILES, SUMS

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eegprep.errors import InputError, RefusedError, UsageError
-from eegprep.files import atomic_path, canonical_json, sha256_file, write_atomic
+from eegprep.files import atomic_path, canonical_json, parse_sum, sha256_file, write_atomic
 from eegprep.manifest.croissant import card, croissant
 from eegprep.manifest.licences import refuse_sharing
 from eegprep.manifest.load import load_manifests
@@ -26,7 +26,7 @@ __all__ = ["Shared", "push", "pull", "SET_SUMS", "MANIFEST_SUMS"]
 #: The lists of files: of a shard set, and of a manifest with its lock.
 SET_SUMS, MANIFEST_SUMS = "SHA256SUMS", "manifest.sha256"
 _MANIFEST, _LOCK, _CARD, _CROISSANT, _NOTE = "manifest.yaml", "lock.yaml", "README.md", "croissant.json", ".pushing"
-_LINE = re.compile(r"([0-9a-f]{64}) [ *]([A-Za-z0-9_./\-]{1,300})")
+_PATH = re.compile(r"[A-Za-z0-9_./\-]{1,300}")
 _MAX_LIST_BYTES = 256 << 20
 _CHUNK = 1 << 20
 
@@ -261,13 +261,13 @@ def _what_to_send(source: Path, manifest_only: bool) -> tuple[dict[str, tuple[st
 def _parse(listing: bytes, where: str) -> dict[str, str]:
     files: dict[str, str] = {}
     for number, line in enumerate(listing.decode("utf-8", "replace").splitlines(), start=1):
-        fit = _LINE.fullmatch(line)
-        path = PurePosixPath(fit[2]) if fit else None
-        if fit is None or path is None or path.is_absolute() or ".." in path.parts or fit[2] in files:
+        digest, name = parse_sum(line) or ("", "")
+        path = PurePosixPath(name)
+        if not _PATH.fullmatch(name) or path.is_absolute() or ".." in path.parts or name in files:
             raise RefusedError(
                 "a line of the list of files can't be trusted", where=f"{where}:{number}", found=line[:200]
             )
-        files[fit[2]] = fit[1]
+        files[name] = digest
     if _MANIFEST not in files:
         raise RefusedError("the list of files names no manifest", where=where, expected=_MANIFEST)
     return files

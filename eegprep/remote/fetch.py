@@ -14,12 +14,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
-from eegprep.files import cache_folder, sha256_file, write_json
+from eegprep.files import atomic_path, cache_folder, parse_sum, sha256_file, write_json
 from eegprep.manifest.schema import Manifest, RemoteFile
-from eegprep.sources.download import Opener, Progress, download, open_https
+from eegprep.remote.download import Opener, Progress, download, open_https
+from eegprep.remote.unpack import unpack
+from eegprep.remote.wheel import fetch_wheel
 from eegprep.sources.patterns import compile_pattern, match
-from eegprep.sources.unpack import unpack
-from eegprep.sources.wheel import fetch_wheel
 
 __all__ = ["fetch", "default_folder", "address_of", "MARKER"]
 
@@ -154,12 +154,11 @@ def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener:
     found = []
     with (folder / index.path).open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
-            sha256, _, path = line.strip().partition(" ")
-            path = path.strip().removeprefix("*").removeprefix("./")
+            sha256, path = parse_sum(line.strip()) or ("", "")
             if path in beside or match(patterns, path) is not None:
                 # Checked as a manifest's own paths are: a list from elsewhere may not lead out of the folder either.
                 try:
-                    found.append(RemoteFile(path=path, sha256=sha256.lower()))
+                    found.append(RemoteFile(path=path, sha256=sha256))
                 except ValidationError as error:
                     raise RefusedError(
                         f"{index.path} of {manifest.name} has a line that can't be trusted",
@@ -215,8 +214,6 @@ def _fetch_one(
 def _copy_remote(url: str, target: Path) -> None:
     """s3:// and hf:// through fsspec, where the extra is installed."""
     import fsspec
-
-    from eegprep.files import atomic_path
 
     options = {"anon": True} if url.startswith("s3://") else {}
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from eegprep.errors import InputError, RefusedError
 from eegprep.files import sha256_file
 from eegprep.manifest.schema import PyPIWheel
-from eegprep.sources.unpack import unpack
+from eegprep.remote.unpack import unpack
 
 __all__ = ["fetch_wheel", "wheel_page"]
 
