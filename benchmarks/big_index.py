@@ -23,7 +23,7 @@ import pyarrow as pa
 from ours import Corpus, CorpusStore
 
 from eegprep.electrodes import Vocabulary
-from eegprep.files import sha256_file
+from eegprep.files import sha256_file, write_atomic
 from eegprep.shards import ShardSet
 from eegprep.shards.build.index import electrodes_table, recordings_table, trials_table
 from eegprep.shards.build.plan import PlannedRecording
@@ -40,7 +40,7 @@ from eegprep.shards.format import (
     TRIALS,
     shard_name,
 )
-from eegprep.shards.manifests import write_manifests, write_yaml
+from eegprep.shards.manifests import write_manifests
 from eegprep.shards.sums import write_sums
 from eegprep.shards.tables import write_table
 from eegpt.data import SampleOrder, WindowIndex
@@ -95,7 +95,7 @@ def write_index(n_windows: int, folder: Path) -> None:
     write_table(folder / RECORDINGS, recordings_table(planned))
     write_table(folder / TRIALS, trials_table([], 0))
     write_manifests(folder / MANIFEST, [store.manifest])
-    write_yaml(folder / LOCK, {"format_version": 1})
+    write_atomic(folder / LOCK, "format_version: 1\n")
     hashes = {s.name: s.sha256 for some in shards.values() for s in some}
     write_sums(folder, hashes | {name: sha256_file(folder / name) for name in INDEX_FILES})
 

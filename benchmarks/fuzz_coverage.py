@@ -28,7 +28,8 @@ from eegprep.errors import EEGPTError
 from eegprep.shards.check import shard_files
 from eegprep.shards.footer import check_parquet
 from eegprep.shards.format import BLOCK_SCHEMA, RECORDING_SCHEMA, TRIAL_SCHEMA
-from eegprep.shards.manifests import read_manifests, read_yaml
+from eegprep.shards.lock import read_set_lock
+from eegprep.shards.manifests import read_manifests
 from eegprep.shards.sums import parse_sums
 from eegprep.shards.tables import numbers, read_electrodes, read_table
 
@@ -81,7 +82,7 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "trials": (whole.original("trials.parquet"), table(TRIAL_SCHEMA)),
         "electrodes": (whole.original("electrodes.parquet"), from_file(electrodes)),
         "manifest": (whole.original("manifest.yaml"), from_file(read_manifests)),
-        "lock": (whole.original("lock.yaml"), from_file(read_yaml)),
+        "lock": (whole.original("lock.yaml"), from_file(read_set_lock)),
         # Tar frame, NumPy header and JSON of every block, which are compared and never parsed.
         "shard": (whole.original("shard"), lambda data: whole.try_bytes("shard", data)),
     }

@@ -113,7 +113,7 @@ def recipe_of(manifest: Manifest) -> Recipe:
 
 def dump_model(model: BaseModel) -> str:
     """A model as YAML in the order of its schema, defaults left out; equal models give equal text."""
-    return _dump(model.model_dump(mode="json", exclude_defaults=True))
+    return dump_document(model.model_dump(mode="json", exclude_defaults=True))
 
 
 def dump_manifest(manifest: Manifest) -> str:
@@ -124,7 +124,7 @@ def dump_manifest(manifest: Manifest) -> str:
 def dump_manifests(manifests: Iterable[Manifest]) -> str:
     """Several manifests as one YAML list, sorted by name."""
     ordered = sorted(manifests, key=lambda m: m.name)
-    return _dump([m.model_dump(mode="json", exclude_defaults=True) for m in ordered])
+    return dump_document([m.model_dump(mode="json", exclude_defaults=True) for m in ordered])
 
 
 def validate_document(model: type[Model], document: yaml_strict.Document, what: str) -> Model:
@@ -196,7 +196,8 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
         return True
 
 
-def _dump(value: Any) -> str:
+def dump_document(value: Any) -> str:
+    """Plain data as YAML in the order given; the bytes depend on the value alone."""
     return str(
         yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     )

@@ -17,10 +17,10 @@ import yaml
 
 from eegprep.errors import UsageError
 
-__all__ = ["Document", "parse", "read", "MAX_BYTES", "MAX_DEPTH"]
-
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 24
+# A value takes some 500 bytes of memory with its line, however short it is.
+MAX_NODES = 2_000_000
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -85,7 +85,7 @@ class _Builder:
         self.where = where
         self.value: Any = None
         self.lines: dict[tuple[str | int, ...], int] = {}
-        self._documents = 0
+        self._documents = self._nodes = 0
         # One entry per open collection: (container, its path, the key that waits for its value).
         self._open: list[tuple[dict[str, Any] | list[Any], tuple[str | int, ...], str | None]] = []
 
@@ -98,6 +98,9 @@ class _Builder:
             if self._documents > 1:
                 raise self._fail(event, "more than one YAML document in the file", expected="one")
             return
+        self._nodes += isinstance(event, yaml.NodeEvent)
+        if self._nodes > MAX_NODES:
+            raise self._fail(event, "too many values in the file", expected=f"{MAX_NODES} at most")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise self._fail(
                 event, "anchors and aliases (& and *) are not allowed", todo="write the value out, or quote it"

@@ -147,7 +147,7 @@ def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(store, shard_fold
     assert tree(tmp_path / "set") == tree(shard_folder)
 
 
-@pytest.mark.parametrize("step", ["write_table", "write_manifests", "write_yaml", "write_sums", "shutil"])
+@pytest.mark.parametrize("step", ["write_table", "write_manifests", "write_set_lock", "write_sums", "shutil"])
 def test_a_build_that_is_killed_at_its_end_goes_on(store, shard_folder, tmp_path, monkeypatch, step):
     class Killed(BaseException):
         pass
@@ -170,7 +170,7 @@ def test_a_finished_build_is_not_done_again_and_another_plan_is_refused(store, s
     before = {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")}
     assert build(store, shard_folder).already_done
     assert {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")} == before
-    with pytest.raises(UsageError, match="something else"):
+    with pytest.raises(UsageError, match="another finished shard set"):
         build(synthetic.small_store(seed=1), shard_folder)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eegprep.errors import RefusedError
 from eegprep.manifest.recipe import describe_steps
 from eegprep.recording import STANDARD_SFREQ_HZ, Stretch
 from eegprep.report.contents.datasets import dataset_facts
@@ -26,8 +27,7 @@ from eegprep.report.contents.facts import (
 )
 from eegprep.report.contents.signal import ElectrodeSignal, look_at
 from eegprep.shards import ShardSet
-from eegprep.shards.format import LOCK
-from eegprep.shards.manifests import read_yaml
+from eegprep.shards.lock import LeftOutByIngest, LeftOutByShard, SetLock, read_set_lock
 from eegprep.shards.tables import numbers, texts
 
 
@@ -40,7 +40,7 @@ def contents_of_shards(paths: Sequence[Path]) -> Contents:
         Where one is no finished shard set, or its index is damaged.
     """
     sets = [ShardSet.open(path) for path in paths]
-    locks = [read_yaml(s.path / LOCK) for s in sets]
+    locks = [read_set_lock(s.path) for s in sets]
     recordings = tuple(r for s in sets for r in _recordings(s))
     signals = [signal for s in sets for signal in _signals(s)]
     spectra, amplitudes, n_looked_at = look_at(signals)
@@ -200,37 +200,37 @@ def _read(shards: ShardSet, by_start: dict[int, int], start: int, n: int) -> NDA
     return shards.signal_i16(block)[start - first : start - first + n] * shards.blocks.scale_uv[block]
 
 
-def _left_out(sets: Sequence[ShardSet], locks: Sequence[dict[str, Any]]) -> tuple[LeftOutGroup, ...] | None:
+def _left_out(sets: Sequence[ShardSet], locks: Sequence[SetLock]) -> tuple[LeftOutGroup, ...]:
     """What the locks say: what ingest had left out, and what the shard stage itself left out."""
     groups: list[LeftOutGroup] = []
     for shards, lock in zip(sets, locks, strict=True):
-        if "left_out_by_ingest" not in lock:
-            return None
-        groups += [_group(entry) for entry in lock["left_out_by_ingest"]]
-        groups += _own_left_out(lock.get("left_out") or [], shards)
+        groups += [_group(entry) for entry in lock.left_out_by_ingest]
+        groups += _own_left_out(lock.left_out, shards)
     return tuple(sorted(groups, key=lambda g: (-g.count, g.dataset, g.kind, g.code)))
 
 
-def _group(entry: dict[str, Any]) -> LeftOutGroup:
+def _group(entry: LeftOutByIngest) -> LeftOutGroup:
     return LeftOutGroup(
-        dataset=entry["dataset"],
-        kind=entry["kind"],
-        code=entry["code"],
+        dataset=entry.dataset,
+        kind=entry.kind,
+        code=entry.code,
         reason="",
-        count=entry["count"],
-        n_recordings=entry["recordings"],
+        count=entry.count,
+        n_recordings=entry.recordings,
         names=(),
-        hours=entry["samples"] / STANDARD_SFREQ_HZ / 3600 if entry["samples"] else None,
+        hours=entry.samples / STANDARD_SFREQ_HZ / 3600 if entry.samples else None,
     )
 
 
-def _own_left_out(entries: Sequence[dict[str, Any]], shards: ShardSet) -> list[LeftOutGroup]:
-    found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+def _own_left_out(entries: Sequence[LeftOutByShard], shards: ShardSet) -> list[LeftOutGroup]:
+    found: dict[tuple[str, str], list[LeftOutByShard]] = defaultdict(list)
     ids = {name: row for row, name in enumerate(shards.recordings.id)}
     for entry in entries:
-        recording = entry["recording"]
-        name = recording if isinstance(recording, str) else shards.recordings.id[recording]
-        found[shards.recordings.dataset[ids[name]], entry["code"]].append({**entry, "recording": name})
+        if entry.recording not in ids:
+            raise RefusedError(
+                "lock.yaml names a recording that the index does not have", where=shards.path, found=entry.recording
+            )
+        found[shards.recordings.dataset[ids[entry.recording]], entry.code].append(entry)
     return [
         LeftOutGroup(
             dataset=dataset,
@@ -238,21 +238,21 @@ def _own_left_out(entries: Sequence[dict[str, Any]], shards: ShardSet) -> list[L
             code=code,
             reason="left out when the shards were written",
             count=len(some),
-            n_recordings=len({e["recording"] for e in some}),
-            names=tuple(name for name, _ in Counter(e["electrode"] for e in some).most_common()),
-            hours=sum(e["n_samples"] for e in some) / STANDARD_SFREQ_HZ / 3600,
+            n_recordings=len({e.recording for e in some}),
+            names=tuple(name for name, _ in Counter(e.electrode for e in some).most_common()),
+            hours=sum(e.n_samples for e in some) / STANDARD_SFREQ_HZ / 3600,
         )
         for (dataset, code), some in sorted(found.items())
     ]
 
 
-def _provenance(sets: Sequence[ShardSet], locks: Sequence[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+def _provenance(sets: Sequence[ShardSet], locks: Sequence[SetLock]) -> tuple[tuple[str, str], ...]:
     lines = []
     for shards, lock in zip(sets, locks, strict=True):
         lines += [
             ("shard set", shards.sha256),
-            ("format version", str(lock.get("format_version", ""))),
-            ("written by", f"eegprep {lock.get('eegprep', '')}"),
+            ("format version", str(lock.format_version)),
+            ("written by", f"eegprep {lock.eegprep}"),
             ("shards", f"{len(shards.shards)} of {len({s.electrode for s in shards.shards})} electrodes"),
             ("blocks", str(len(shards.blocks))),
         ]

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +16,8 @@ from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.shards.build.plan import Held
 from eegprep.shards.build.writer import WrittenShard
-from eegprep.shards.format import BLOCK_SCHEMA, BLOCKS, LOCK, RECORDING_SCHEMA, RECORDINGS, TRIAL_SCHEMA, TRIALS
-from eegprep.shards.manifests import read_yaml
+from eegprep.shards.format import BLOCK_SCHEMA, BLOCKS, RECORDING_SCHEMA, RECORDINGS, TRIAL_SCHEMA, TRIALS
+from eegprep.shards.lock import SetLock, read_set_lock
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.tables import numbers, plain, read_table
 
@@ -42,10 +41,9 @@ class Base:
         return self.set.sha256
 
     @property
-    def lock(self) -> dict[str, Any]:
+    def lock(self) -> SetLock:
         """Its lock."""
-        found = read_yaml(self.set.path / LOCK)
-        return found if isinstance(found, dict) else {}
+        return read_set_lock(self.set.path)
 
     @property
     def vocabulary(self) -> Vocabulary:

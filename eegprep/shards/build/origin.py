@@ -9,28 +9,27 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from eegprep.recording import RecordingInfo
-
-__all__ = ["left_out_by_ingest"]
+from eegprep.shards.lock import LeftOutByIngest
 
 _Key = tuple[str, str, str]
 _COUNTED = ("count", "recordings", "samples")
 
 
-def left_out_by_ingest(infos: Iterable[RecordingInfo], earlier: Sequence[dict[str, Any]] = ()) -> list[dict[str, Any]]:
+def left_out_by_ingest(
+    infos: Iterable[RecordingInfo], earlier: Sequence[LeftOutByIngest] = ()
+) -> list[LeftOutByIngest]:
     """Count the `left_out` of all recordings, on top of the entries of the set that is extended.
 
     Returns
     -------
-    list of dict
-        `dataset`, `kind`, `code`, `count` (entries), `recordings` (that have one) and `samples` (of one electrode
-        at the stored rate; 0 for what has no length), sorted.
+    list of LeftOutByIngest
+        Sorted by data set, kind and code.
     """
     counts: dict[_Key, Counter[str]] = defaultdict(Counter)
     for entry in earlier:
-        counts[entry["dataset"], entry["kind"], entry["code"]].update({name: entry[name] for name in _COUNTED})
+        counts[entry.dataset, entry.kind, entry.code].update({name: getattr(entry, name) for name in _COUNTED})
     for info in infos:
         for x in info.left_out:
             # A gap of the whole recording is one of each electrode.
@@ -39,6 +38,6 @@ def left_out_by_ingest(infos: Iterable[RecordingInfo], earlier: Sequence[dict[st
         for kind, code in {(x.kind, x.code) for x in info.left_out}:
             counts[info.dataset, kind, code]["recordings"] += 1
     return [
-        {"dataset": dataset, "kind": kind, "code": code, **{name: found[name] for name in _COUNTED}}
+        LeftOutByIngest(dataset=dataset, kind=kind, code=code, **{name: found[name] for name in _COUNTED})
         for (dataset, kind, code), found in sorted(counts.items())
     ]

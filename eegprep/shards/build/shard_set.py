@@ -10,6 +10,7 @@ they are (hard links where the file system has them) and writes the new recordin
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import shutil
@@ -43,7 +44,6 @@ from eegprep.shards.format import (
     ELECTRODES,
     FORMAT_VERSION,
     INDEX_FILES,
-    LOCK,
     MANIFEST,
     MAX_SHARD_BYTES,
     OPTIONAL_FILES,
@@ -51,7 +51,8 @@ from eegprep.shards.format import (
     SUMS,
     TRIALS,
 )  # fmt: skip
-from eegprep.shards.manifests import read_yaml, write_manifests, write_yaml
+from eegprep.shards.lock import Counts, LeftOutByShard, SetLock, read_set_lock, write_set_lock
+from eegprep.shards.manifests import write_manifests
 from eegprep.shards.protocol import RecordingStore
 from eegprep.shards.sums import write_sums
 from eegprep.shards.tables import write_table
@@ -157,7 +158,7 @@ def _made_with(
     stores: Sequence[Path | RecordingStore], opened: Sequence[RecordingStore], base: Base | None
 ) -> dict[str, dict[str, str]]:
     """What the stores' locks say of the versions that standardised each data set."""
-    found = dict(base.lock.get("made_with") or {}) if base else {}
+    found = dict(base.lock.made_with) if base else {}
     for store, one in zip(stores, opened, strict=True):
         if isinstance(store, (str, Path)) and (versions := read_versions(Path(store))):
             found[one.manifest.name] = versions
@@ -165,16 +166,16 @@ def _made_with(
 
 
 def _finished(out: Path, plan: Plan) -> ShardSummary:
-    lock = read_yaml(out / LOCK)
-    if not isinstance(lock, dict) or lock.get("plan_sha256") != plan.sha256:
+    lock = read_set_lock(out)
+    if lock.plan_sha256 != plan.sha256:
         raise UsageError(
-            "the folder holds a finished shard set of something else",
+            "the folder contains another finished shard set",
             where=out,
-            todo="choose another --out; a shard set is never changed (--extends makes a new one out of it)",
+            todo="choose another --out; a shard set is never changed (--extends makes a new one from it)",
         )
     # A kill after the last file was written leaves the notes behind.
     shutil.rmtree(out / BUILDING, ignore_errors=True)
-    return _counts(out, lock["counts"], (), already_done=True)
+    return _counts(out, lock.counts, (), already_done=True)
 
 
 @contextmanager
@@ -264,7 +265,7 @@ def _write_index(
     electrodes = electrodes_table(plan.vocabulary, shards, blocks)
     write_table(out / ELECTRODES, electrodes)
     write_manifests(out / MANIFEST, manifests)
-    write_yaml(out / LOCK, _lock(plan, results, base, made_with, electrodes, recordings, blocks, trials))
+    write_set_lock(out, _lock(plan, results, base, made_with, electrodes, recordings, blocks, trials))
     hashes = {s.name: s.sha256 for some in shards.values() for s in some}
     hashes |= {name: sha256_file(out / name) for name in INDEX_FILES}
     write_json(out / CROISSANT, croissant(manifests, hashes))
@@ -281,62 +282,51 @@ def _lock(
     recordings: pa.Table,
     blocks: pa.Table,
     trials: pa.Table,
-) -> dict[str, Any]:
+) -> SetLock:
     files = [s for text in electrodes["shards"].to_pylist() for s in json.loads(text)]
     splits = recordings["split"].to_pylist()
-    return {
-        "format_version": FORMAT_VERSION,
-        "eegprep": eegprep.__version__,
-        **({"made_with": made_with} if made_with else {}),
-        "plan_sha256": plan.sha256,
-        "extends": base.sha256 if base else None,
-        "block_samples": plan.options.block_samples,
-        "max_shard_bytes": plan.options.max_shard_bytes,
-        "counts": {
-            "recordings": recordings.num_rows,
-            "electrodes": len(set(blocks["electrode"].to_pylist())),
-            "shards": len(files),
-            "blocks": blocks.num_rows,
-            "samples": sum(electrodes["n_samples"].to_pylist()),
-            "trials": trials.num_rows,
-            "shard_bytes": sum(n_bytes for _, n_bytes, _ in files),
-            "hours": sum(electrodes["hours"].to_pylist()),
-        },
-        "splits": {name: splits.count(name) for name in sorted(set(splits))},
-        "left_out_by_ingest": left_out_by_ingest(
-            (p.info for p in plan.recordings), (base.lock.get("left_out_by_ingest") or ()) if base else ()
+    earlier = base.lock.left_out_by_ingest if base else ()
+    return SetLock(
+        format_version=FORMAT_VERSION,
+        eegprep=eegprep.__version__,
+        made_with=made_with,
+        plan_sha256=plan.sha256,
+        extends=base.sha256 if base else None,
+        block_samples=plan.options.block_samples,
+        max_shard_bytes=plan.options.max_shard_bytes,
+        counts=Counts(
+            recordings=recordings.num_rows,
+            electrodes=len(set(blocks["electrode"].to_pylist())),
+            shards=len(files),
+            blocks=blocks.num_rows,
+            samples=sum(electrodes["n_samples"].to_pylist()),
+            trials=trials.num_rows,
+            shard_bytes=sum(n_bytes for _, n_bytes, _ in files),
+            hours=sum(electrodes["hours"].to_pylist()),
         ),
-        "left_out": [
-            {
-                "recording": x.recording,
-                "electrode": x.electrode,
-                "start_sample": x.start_sample,
-                "n_samples": x.n_samples,
-                "code": x.code,
-            }
-            for r in results
-            for x in r.left_out
-        ],
-    }
+        splits={name: splits.count(name) for name in sorted(set(splits))},
+        left_out_by_ingest=left_out_by_ingest((p.info for p in plan.recordings), earlier),
+        left_out=[LeftOutByShard(**dataclasses.asdict(x)) for r in results for x in r.left_out],
+    )
 
 
 def _summary(out: Path, results: Sequence[ElectrodeResult]) -> ShardSummary:
     left_out = tuple(x for r in results for x in r.left_out)
-    return _counts(out, read_yaml(out / LOCK)["counts"], left_out)
+    return _counts(out, read_set_lock(out).counts, left_out)
 
 
-def _counts(out: Path, counts: dict[str, Any], left_out: tuple[LeftOutStretch, ...], **more: Any) -> ShardSummary:
+def _counts(out: Path, counts: Counts, left_out: tuple[LeftOutStretch, ...], **more: Any) -> ShardSummary:
     index_bytes = sum((out / name).stat().st_size for name in (*INDEX_FILES, SUMS))
     return ShardSummary(
         path=out,
-        n_recordings=counts["recordings"],
-        n_electrodes=counts["electrodes"],
-        n_shards=counts["shards"],
-        n_blocks=counts["blocks"],
-        n_samples=counts["samples"],
-        n_trials=counts["trials"],
-        n_bytes=counts["shard_bytes"] + index_bytes,
-        hours=counts["hours"],
+        n_recordings=counts.recordings,
+        n_electrodes=counts.electrodes,
+        n_shards=counts.shards,
+        n_blocks=counts.blocks,
+        n_samples=counts.samples,
+        n_trials=counts.trials,
+        n_bytes=counts.shard_bytes + index_bytes,
+        hours=counts.hours,
         left_out=left_out,
         **more,
     )

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from eegprep.shards.format import ELECTRODES, FORMAT_VERSION, LOCK
-from eegprep.shards.manifests import read_yaml
+from eegprep.errors import RefusedError
+from eegprep.shards.format import ELECTRODES, FORMAT_VERSION
+from eegprep.shards.lock import read_set_lock
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.tables import read_electrodes
 
@@ -43,8 +44,12 @@ def _electrodes(opened: ShardSet) -> Iterator[str]:
 
 
 def _lock(opened: ShardSet) -> Iterator[str]:
-    lock = read_yaml(opened.path / LOCK)
-    if not isinstance(lock, dict) or lock.get("format_version") != FORMAT_VERSION:
+    try:
+        lock = read_set_lock(opened.path)
+    except RefusedError as error:
+        yield error.what
+        return
+    if lock.format_version != FORMAT_VERSION:
         yield f"lock.yaml is not of format version {FORMAT_VERSION}"
         return
     expected = {
@@ -55,10 +60,8 @@ def _lock(opened: ShardSet) -> Iterator[str]:
         "trials": len(opened.trials),
         "shard_bytes": sum(s.n_bytes for s in opened.shards),
     }
-    counts = lock.get("counts")
     for name, value in expected.items():
-        stated = counts.get(name) if isinstance(counts, dict) else None
-        if stated != value:
+        if (stated := getattr(lock.counts, name)) != value:
             yield f"lock.yaml counts {stated} {name}, the index {value}"
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from eegprep.errors import InputError
-from eegprep.manifest import yaml_strict
-from eegprep.manifest.load import dump_manifest, load_manifests
-from eegprep.manifest.lock import LOCK_NAME, Lock, Stage, read_lock
+from eegprep.manifest.load import dump_manifest
+from eegprep.manifest.lock import Lock, Stage, read_lock
+from eegprep.shards.format import MANIFEST, RECORDING_SCHEMA, RECORDINGS, SUMS
+from eegprep.shards.lock import read_set_lock
+from eegprep.shards.manifests import read_manifests
 from eegprep.shards.sums import read_sums
-
-__all__ = ["lock_of"]
+from eegprep.shards.tables import read_table, texts
 
 _NO_HASH = "0" * 64
 
@@ -24,53 +24,42 @@ _NO_HASH = "0" * 64
 def lock_of(path: Path) -> Lock:
     """The lock of a store, of a file, or of a shard set."""
     path = Path(path)
-    if not (path / "SHA256SUMS").is_file() or not (path / "recordings.parquet").is_file():
+    if not (path / SUMS).is_file() or not (path / RECORDINGS).is_file():
         return read_lock(path)
     return _of_shard_set(path)
 
 
 def _of_shard_set(path: Path) -> Lock:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    written = yaml_strict.read(path / LOCK_NAME, max_bytes=512 << 20).value
-    if not isinstance(written, dict):
-        raise InputError("not the lock of a shard set", where=path / LOCK_NAME)
-    try:
-        table = pq.ParquetFile(path / "recordings.parquet").read(
-            columns=["id", "dataset", "steps", "source_sha256", "signal_sha256"]
-        )
-        rows = table.to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError("the index of the shard set can't be read", where=path, found=error) from error
-    outputs = read_sums(path)
-    counts = written.get("counts") or {}
-    manifests = {
-        m.name: hashlib.sha256(dump_manifest(m).encode()).hexdigest() for m in load_manifests(path / "manifest.yaml")
-    }
-    parameters = {k: str(written[k]) for k in ("format_version", "block_samples", "max_shard_bytes") if k in written}
+    written = read_set_lock(path)
+    table = read_table(path / RECORDINGS, RECORDING_SCHEMA)
+    columns = {name: texts(table[name]) for name in ("id", "dataset", "steps", "source_sha256", "signal_sha256")}
     steps: dict[str, set[str]] = {}
-    for row in rows:
-        steps.setdefault(row["dataset"], set()).add(row["steps"] or "")
+    for name, text in zip(columns["dataset"], columns["steps"], strict=True):
+        steps.setdefault(name, set()).add(text)
+
+    def hashes(column: str) -> dict[str, str]:
+        return {name: digest or _NO_HASH for name, digest in zip(columns["id"], columns[column], strict=True)}
+
     ingest = Stage(
         stage="ingest",
-        manifests=manifests,
-        parameters={f"steps of {name}": _told(sorted(texts)) for name, texts in steps.items()},
-        inputs={row["id"]: row["source_sha256"] or _NO_HASH for row in rows},
-        outputs={row["id"]: row["signal_sha256"] or _NO_HASH for row in rows},
-        counts={"recordings": len(rows)},
+        manifests={
+            m.name: hashlib.sha256(dump_manifest(m).encode()).hexdigest() for m in read_manifests(path / MANIFEST)
+        },
+        parameters={f"steps of {name}": _told(sorted(found)) for name, found in steps.items()},
+        inputs=hashes("source_sha256"),
+        outputs=hashes("signal_sha256"),
+        counts={"recordings": table.num_rows},
     )
+    counts = written.counts.model_dump()
     shard = Stage(
         stage="shard",
-        parameters=parameters,
-        outputs=outputs,
-        counts={k: int(v) for k, v in counts.items() if str(v).isdigit()},
+        parameters={k: str(getattr(written, k)) for k in ("format_version", "block_samples", "max_shard_bytes")},
+        outputs=read_sums(path),
+        counts={name: value for name, value in counts.items() if isinstance(value, int)},
     )
-    made_with = written.get("made_with")
-    made_with = made_with if isinstance(made_with, dict) else {}
-    versions = {"eegprep": str(written.get("eegprep", "unknown"))}
-    for dataset, own in made_with.items():
-        versions |= {f"{dataset}: {k}": str(v) for k, v in (own.items() if isinstance(own, dict) else ())}
+    versions = {"eegprep": written.eegprep}
+    for dataset, own in written.made_with.items():
+        versions |= {f"{dataset}: {k}": v for k, v in own.items()}
     return Lock(lock=1, versions=versions, stages=[ingest, shard])
 
 

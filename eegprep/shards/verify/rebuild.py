@@ -15,7 +15,7 @@ from eegprep.errors import RefusedError, UsageError
 from eegprep.manifest.lock import LOCK_NAME, first_difference, read_lock, versions
 from eegprep.shards.build.shard_set import build_shard_set
 from eegprep.shards.format import CROISSANT, LOCK, OPTIONAL_FILES
-from eegprep.shards.manifests import read_yaml
+from eegprep.shards.lock import SetLock, read_set_lock
 from eegprep.shards.protocol import RecordingStore
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.sums import read_sums
@@ -44,8 +44,8 @@ def compare_rebuilt(
     """
     path = Path(path)
     opened = ShardSet.open(path)
-    lock = read_yaml(path / LOCK)
-    if lock.get("extends"):
+    lock = read_set_lock(path)
+    if lock.extends:
         raise UsageError("a set that extends another can't be rebuilt from stores alone", where=path)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.resolve().parent) as folder:
         again = Path(folder) / path.name
@@ -53,8 +53,8 @@ def compare_rebuilt(
             stores,
             again,
             vocabulary=opened.vocabulary,
-            max_shard_bytes=int(lock["max_shard_bytes"]),
-            block_samples=int(lock["block_samples"]),
+            max_shard_bytes=lock.max_shard_bytes,
+            block_samples=lock.block_samples,
             workers=workers,
             sync=False,
             progress=progress,
@@ -80,9 +80,9 @@ def compare_rebuilt(
     )
 
 
-def _but_for_versions(path: Path) -> dict[str, object]:
+def _but_for_versions(path: Path) -> SetLock:
     """The set's lock without the versions that the stores were made with: those may differ where no byte does."""
-    return {k: v for k, v in read_yaml(path / LOCK).items() if k != "made_with"}
+    return read_set_lock(path).model_copy(update={"made_with": {}})
 
 
 def _first(path: Path, again: Path, samples: SignalDifference, different: Sequence[str]) -> str:
@@ -105,11 +105,11 @@ def _first(path: Path, again: Path, samples: SignalDifference, different: Sequen
     return f"stage shard, index: all shards are equal, {index[0]} is not"
 
 
-def _versions(lock: dict[str, object], stores: Sequence[Path | RecordingStore]) -> list[str]:
+def _versions(lock: SetLock, stores: Sequence[Path | RecordingStore]) -> list[str]:
     """What the set's and the stores' locks say of versions, where it is not what runs here."""
     now = versions()
     out = []
-    if (wrote := str(lock.get("eegprep"))) != eegprep.__version__:
+    if (wrote := lock.eegprep) != eegprep.__version__:
         out.append(f"versions: the set was written by eegprep {wrote}, here is {eegprep.__version__}")
     for store in stores:
         if isinstance(store, str | Path) and (Path(store) / LOCK_NAME).is_file():

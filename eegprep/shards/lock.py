@@ -1,0 +1,93 @@
+"""`lock.yaml` of a shard set: how it was cut, what it holds, and what was left out, as types.
+
+A stranger may have written it, so it is read by the strict YAML reader and held against these models; in a shard set a
+damaged file is a matter of integrity, so it is refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from eegprep.errors import RefusedError, UsageError
+from eegprep.files import write_atomic
+from eegprep.manifest import yaml_strict
+from eegprep.manifest.fields import Sha256, StrictModel, Word
+from eegprep.manifest.load import dump_document, validate_document
+from eegprep.shards.format import LOCK
+
+_MAX_BYTES = 32 << 20
+
+
+class Counts(StrictModel):
+    """How much the set holds; `samples` and `hours` are of single electrodes."""
+
+    recordings: int
+    electrodes: int
+    shards: int
+    blocks: int
+    samples: int
+    trials: int
+    shard_bytes: int
+    hours: float
+
+
+class LeftOutByIngest(StrictModel):
+    """Entries of one kind and code: how many, of how many recordings, and samples of one electrode (0: no length)."""
+
+    dataset: str
+    kind: str
+    code: str
+    count: int
+    recordings: int
+    samples: int
+
+
+class LeftOutByShard(StrictModel):
+    """Samples of a recording's electrode that the shard stage could not store."""
+
+    recording: str
+    electrode: str
+    start_sample: int
+    n_samples: int
+    code: str
+
+
+class SetLock(StrictModel):
+    """The lock of a shard set. `made_with` has the versions that standardised each data set."""
+
+    format_version: int
+    eegprep: str
+    made_with: dict[str, dict[str, Word]] = Field(default_factory=dict)
+    plan_sha256: Sha256
+    extends: Sha256 | None = None
+    block_samples: int
+    max_shard_bytes: int
+    counts: Counts
+    splits: dict[str, int]
+    left_out_by_ingest: list[LeftOutByIngest]
+    left_out: list[LeftOutByShard]
+
+
+def write_set_lock(folder: Path, lock: SetLock) -> None:
+    """Write the lock, atomically; equal locks give equal bytes."""
+    plain = lock.model_dump(mode="json")
+    if not lock.made_with:
+        del plain["made_with"]
+    write_atomic(folder / LOCK, dump_document(plain))
+
+
+def read_set_lock(path: Path) -> SetLock:
+    """Read the lock of a shard set, from its folder or the file itself; RefusedError if it is damaged."""
+    file = path / LOCK if path.is_dir() else path
+    try:
+        return validate_document(SetLock, yaml_strict.read(file, max_bytes=_MAX_BYTES), "lock")
+    except UsageError as error:
+        raise RefusedError(
+            f"{LOCK} of a shard set is damaged: {error.what}",
+            where=error.where or file,
+            found=error.found,
+            expected=error.expected,
+            todo="fetch or write the shard set again",
+        ) from error
