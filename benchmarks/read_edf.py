@@ -59,7 +59,8 @@ def main() -> None:
 
     import mne
 
-    from eegprep.sources import isolated_reader, manifest_for_path, open_source
+    from eegprep.processes import isolated_reader
+    from eegprep.sources import manifest_for_path, open_source
     from eegprep.sources.edf import read_edf
 
     with tempfile.TemporaryDirectory() as folder:

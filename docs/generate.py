@@ -19,8 +19,8 @@ __all__ = ["generate", "plain_docstring"]
 
 PACKAGES = {
     "eegprep": [
-        "errors", "files", "recording", "electrodes", "manifest", "sources", "standardise", "ingest", "store",
-        "shards", "splits", "report",
+        "errors", "files", "recording", "electrodes", "manifest", "sources", "standardise", "processes", "ingest",
+        "store", "shards", "splits", "report", "remote",
     ],
     "eegpt": ["data", "model", "training", "evaluation", "interop"],
 }  # fmt: skip

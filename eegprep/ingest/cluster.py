@@ -68,7 +68,7 @@ def run_on_cluster(
 def _remote(job: Job, planned: PlannedRecording, setting: Setting) -> Outcome:
     from pathlib import Path
 
-    from eegprep.sources import isolated_reader
+    from eegprep.processes import isolated_reader
 
     with isolated_reader(setting.manifest(), Path(setting.folder)) as reader:
         return run_job(job, planned, reader, setting)

@@ -6,9 +6,9 @@ A dry run is the same job whose signal goes nowhere; so what `eegprep inspect` t
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import functools
-import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,11 @@ from eegprep.errors import EEGPTError, InputError, UsageError
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
+from eegprep.processes.messages import READY, planned_from_plain
+from eegprep.processes.shared import SharedBlock
+from eegprep.processes.worker import Handler, as_input_error
 from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.store import Store
-
-__all__ = ["Setting", "Reader", "run_job", "public_error"]
 
 # No other file will fit either, or none can be written at all.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
@@ -80,19 +81,30 @@ def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Settin
             todo="make room and run the same command again; what is finished stays finished",
         )
         return _failed(job, shown.as_dict(), inspected, fatal=error.errno in _FATAL, number=error.errno)
-    except MemoryError:
-        shown = InputError(
-            "the recording does not fit into memory", todo="use fewer workers, or a machine with more memory"
-        )
-        return _failed(job, shown.as_dict(), inspected)
-    except Exception as error:  # a surprise costs one recording, not the run; where it happened is kept
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if "eegprep" in f.filename]
-        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-        shown = InputError(
-            "ingest failed in a way that it should not", found=f"{type(error).__name__} at {place}", todo="report it"
-        )
-        return _failed(job, shown.as_dict(), inspected)
+    except Exception as error:  # a surprise costs one recording, not the run
+        return _failed(job, as_input_error(error).as_dict(), inspected)
     return Outcome(key=job.key, recording_id=job.recording_id, inspected=inspected)
+
+
+def handler(shared: SharedBlock | None) -> Handler:
+    """What a worker does: take the run's setting, then one job after another."""
+    setting: Setting | None = None
+    source: Reader | None = None
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        nonlocal setting, source
+        if "setting" in request:
+            from eegprep.sources import open_source
+
+            setting = Setting(**request["setting"])
+            source = open_source(setting.manifest(), Path(setting.folder))
+            return READY
+        if setting is None or source is None:
+            raise InputError("a job came before the setting")
+        job, planned = Job(**request["job"]), planned_from_plain(request["planned"])
+        return dataclasses.asdict(run_job(job, planned, source, setting))
+
+    return answer
 
 
 def _do(

@@ -16,7 +16,6 @@ __all__ = [
     "SourceChannel",
     "SourceEvent",
     "SourceRecording",
-    "isolated_reader",
     "manifest_for_path",
     "open_source",
 ]
@@ -28,7 +27,6 @@ _HOMES = {
     "SourceChannel": "base",
     "SourceEvent": "base",
     "SourceRecording": "base",
-    "isolated_reader": "isolated",
     "manifest_for_path": "implicit",
     "open_source": "registry",
 }

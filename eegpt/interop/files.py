@@ -32,7 +32,8 @@ def embed_files(
     options
         Of `eegpt.embed`.
     """
-    from eegprep.sources import isolated_reader, manifest_for_path, open_source
+    from eegprep.processes import isolated_reader
+    from eegprep.sources import manifest_for_path, open_source
     from eegpt.interop.embedding import embed
 
     found: dict[str, xr.Dataset] = {}

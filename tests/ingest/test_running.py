@@ -37,7 +37,7 @@ def test_a_process_that_dies_or_hangs_costs_one_recording(
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import sys\n"
-        "if 'eegprep.ingest.worker' in ' '.join(sys.orig_argv):\n"
+        "if 'eegprep.ingest.job:handler' in ' '.join(sys.orig_argv):\n"
         "    import os, signal, time\n"
         "    import eegprep.ingest.job as job\n"
         "    run = job.run_job\n"
@@ -184,7 +184,7 @@ def test_ending_the_iterator_ends_the_processes(manifest: Manifest, folder: Path
     assert next(outcomes).error is None
     outcomes.close()  # type: ignore[attr-defined]
     children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True).stdout
-    assert "eegprep.ingest.worker" not in children
+    assert "eegprep.processes.worker" not in children
 
 
 def test_a_worker_that_cannot_start_blames_no_file(
@@ -192,11 +192,11 @@ def test_a_worker_that_cannot_start_blames_no_file(
 ) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
-        "import sys\nif 'eegprep.ingest.worker' in ' '.join(sys.orig_argv):\n    import os\n    os._exit(7)\n",
+        "import sys\nif 'eegprep.ingest.job:handler' in ' '.join(sys.orig_argv):\n    import os\n    os._exit(7)\n",
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    with pytest.raises(RuntimeError, match="before its first recording \\(code 7\\)"):
+    with pytest.raises(RuntimeError, match="before its first recording \\(the process ended with code 7\\)"):
         ingest(manifest, folder, tmp_path / "store", workers=2)
     assert not (tmp_path / "store").exists()
 

@@ -18,8 +18,9 @@ import pytest
 import scipy.io
 
 from eegprep.manifest.schema import Manifest
+from eegprep.processes import isolated_reader
 from eegprep.recording import subtract
-from eegprep.sources import isolated_reader, manifest_for_path, open_source
+from eegprep.sources import manifest_for_path, open_source
 from eegprep.sources.base import Source, SourceRecording
 
 EVENT_TASK = {

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
-from eegprep.sources import isolated, isolated_reader, manifest_for_path, open_source
+from eegprep.processes import isolated_reader
+from eegprep.processes import reader as isolated
+from eegprep.sources import manifest_for_path, open_source
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def test_a_crash_costs_one_recording_and_the_next_one_is_read(three: Path) -> No
     plan = open_source(manifest, three).plan()
     with isolated_reader(manifest, three) as reader:
         reader.read(plan[0])
-        os.kill(reader._process.pid, signal.SIGSEGV)
+        os.kill(reader._worker.pid, signal.SIGSEGV)
         with pytest.raises(InputError, match="crashed the reader") as caught:
             reader.read(plan[1])
         assert "SIGSEGV" in str(caught.value)
@@ -75,13 +77,13 @@ def test_no_worker_is_left_behind(three: Path) -> None:
     manifest = manifest_for_path(three)
     with isolated_reader(manifest, three) as reader:
         reader.read(open_source(manifest, three).plan()[0])
-        process = reader._process
-    assert process.poll() is not None
+        pid = reader._worker.pid
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_importing_the_sources_loads_no_reader() -> None:
     code = (
-        "import sys, eegprep.sources, eegprep.sources.isolated;"
+        "import sys, eegprep.sources, eegprep.processes.reader;"
         "print([m for m in ('mne', 'pyarrow', 'scipy', 'torch') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -91,7 +93,7 @@ def test_importing_the_sources_loads_no_reader() -> None:
 def test_a_file_that_unfolds_beyond_the_memory_of_a_reader_costs_itself_alone(
     made, names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eegprep.sources.limits import MEMORY_VARIABLE
+    from eegprep.processes.limits import MEMORY_VARIABLE
 
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((6, 20_000_000)))
     np.savez_compressed(tmp_path / "good.npz", x=made["eeg_uv"](6, 1600))
@@ -110,7 +112,7 @@ def test_a_file_that_unfolds_beyond_the_memory_of_a_reader_costs_itself_alone(
 @pytest.mark.parametrize("text", ["much", "-1", "1000"])
 def test_a_bound_that_is_no_number_of_bytes_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     from eegprep.errors import UsageError
-    from eegprep.sources.limits import MEMORY_VARIABLE, memory_bytes
+    from eegprep.processes.limits import MEMORY_VARIABLE, memory_bytes
 
     monkeypatch.setenv(MEMORY_VARIABLE, text)
     with pytest.raises(UsageError, match="no number of bytes"):
@@ -118,7 +120,7 @@ def test_a_bound_that_is_no_number_of_bytes_is_wrong_usage(monkeypatch: pytest.M
 
 
 def test_a_reader_in_an_endless_loop_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
-    child = "from eegprep.sources.limits import stop_with_parent; import os; stop_with_parent(os.getppid());"
+    child = "from eegprep.processes.limits import stop_with_parent; import os; stop_with_parent(os.getppid());"
     child += "print(os.getpid(), flush=True)\nwhile True: pass"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True)

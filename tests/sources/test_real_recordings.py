@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from eegprep.errors import EEGPTError
-from eegprep.sources import isolated_reader, manifest_for_path, open_source
+from eegprep.processes import isolated_reader
+from eegprep.sources import manifest_for_path, open_source
 from eegprep.standardise.hashing import signal_hash
 
 pytestmark = pytest.mark.data

@@ -12,8 +12,6 @@ import tempfile
 
 import numpy as np
 
-__all__ = ["SharedBlock"]
-
 
 class SharedBlock:
     """Room for one block of float64; `descriptor` is that of the other side's, or None to make it."""

@@ -1,7 +1,4 @@
-"""Recordings over a pipe as lines of JSON. No pickle, so no code can travel.
-
-What enters and leaves: `SourceRecording` without its signal as plain data, and messages on binary streams.
-"""
+"""What parent and worker say to each other: one JSON object a line, and recordings as plain data."""
 
 from __future__ import annotations
 
@@ -12,9 +9,10 @@ from typing import IO, Any
 import numpy as np
 
 from eegprep.recording import LeftOut, Stretch
-from eegprep.sources.base import SignalLike, SourceChannel, SourceEvent, SourceRecording
+from eegprep.sources.base import PlannedRecording, SignalLike, SourceChannel, SourceEvent, SourceRecording
 
-__all__ = ["from_plain", "receive", "send", "to_plain"]
+# The first thing that a worker says.
+READY = {"ready": True}
 
 
 def send(stream: IO[bytes], message: dict[str, Any]) -> None:
@@ -24,12 +22,22 @@ def send(stream: IO[bytes], message: dict[str, Any]) -> None:
 
 
 def receive(stream: IO[bytes]) -> dict[str, Any] | None:
-    """Read one message; None where the other side is gone."""
+    """Read one message; None if the other side is gone, also in the middle of a line."""
     line = stream.readline()
     if not line.endswith(b"\n"):
         return None
     message: dict[str, Any] = json.loads(line)
     return message
+
+
+def planned_to_plain(planned: PlannedRecording) -> dict[str, Any]:
+    """A planned recording as plain data."""
+    return dataclasses.asdict(planned)
+
+
+def planned_from_plain(data: dict[str, Any]) -> PlannedRecording:
+    """The inverse of `planned_to_plain`."""
+    return PlannedRecording(**{name: tuple(v) if isinstance(v, list) else v for name, v in data.items()})
 
 
 def to_plain(recording: SourceRecording) -> dict[str, Any]:

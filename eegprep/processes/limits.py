@@ -15,8 +15,6 @@ from pathlib import Path
 
 from eegprep.errors import UsageError
 
-__all__ = ["MEMORY_VARIABLE", "limit_memory", "memory_bytes", "stop_with_parent"]
-
 MEMORY_VARIABLE = "EEGPREP_READER_MEMORY"
 _SHARE = 0.75
 #: Where a container's own limit stands (cgroup 2 and 1).
