@@ -24,7 +24,7 @@ PACKAGES = {
     ],
     "eegpt": ["data", "model", "training", "evaluation", "interop"],
 }  # fmt: skip
-SKIPPED = {"__main__", "base_table"}
+SKIPPED = {"__main__"}
 
 
 def generate(source: Path) -> None:

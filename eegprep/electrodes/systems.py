@@ -7,10 +7,10 @@ apply only where the manifest states the system; `numbered_like_biosemi` tells a
 from __future__ import annotations
 
 import functools
+import importlib.resources
 import re
 from collections.abc import Mapping, Sequence
 
-from eegprep.electrodes.system_tables import BBCI, NUMBERED
 from eegprep.errors import UsageError, nearest
 
 __all__ = [
@@ -24,7 +24,8 @@ __all__ = [
     "only_eyes",
 ]
 
-SYSTEMS = ("bbci", *sorted(NUMBERED))
+# The tables in caps/, whose README says where each is from.
+SYSTEMS = ("bbci", "biosemi128", "biosemi160", "biosemi256", "biosemi32", "biosemi64", "egi128", "egi256")
 
 _BIOSEMI = re.compile(r"[A-H]([1-9]|[12][0-9]|3[0-2])", re.IGNORECASE)
 _EGI = re.compile(r"E([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-8])", re.IGNORECASE)
@@ -33,18 +34,13 @@ _EGI = re.compile(r"E([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-8])", re.IGN
 @functools.cache
 def table(system: str) -> Mapping[str, tuple[str, str]]:
     """(electrode, how that is known) by a channel's name in lower case; UsageError for an unknown system."""
-    folded = system.casefold()
-    if folded == "bbci":
-        return {name.casefold(): (electrode, "the Berlin group's name") for name, electrode in BBCI.items()}
-    if folded not in NUMBERED:
+    if (folded := system.casefold()) not in SYSTEMS:
         raise UsageError(
             f"unknown electrode system {system!r}", expected=", ".join(SYSTEMS), todo=nearest(system, SYSTEMS) or None
         )
-    rows: dict[str, tuple[str, str]] = {}
-    for line in NUMBERED[folded].splitlines():
-        channel, electrode, *evidence = line.split()
-        rows[channel.casefold()] = (electrode, " ".join(evidence))
-    return rows
+    text = (importlib.resources.files("eegprep.electrodes") / "caps" / f"{folded}.tsv").read_text("utf-8")
+    rows = [line.split("\t") for line in text.splitlines()[1:]]
+    return {channel.casefold(): (electrode, evidence) for channel, electrode, evidence in rows}
 
 
 def evident(names: Sequence[str]) -> str | None:
