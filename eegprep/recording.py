@@ -27,6 +27,11 @@ def seconds_to_samples(seconds: float, sfreq_hz: float) -> int:
     return math.floor(seconds * sfreq_hz + 0.5)
 
 
+def recording_id(*parts: str) -> str:
+    """`dataset/subject/session/run`, with `-` for an empty part: a recording's name everywhere."""
+    return "/".join(part or "-" for part in parts)
+
+
 @dataclass(frozen=True, kw_only=True, order=True)
 class Stretch:
     """Contiguous samples `start_sample <= i < start_sample + n_samples` of a recording."""
@@ -158,7 +163,7 @@ class RecordingInfo:
     @property
     def id(self) -> str:
         """`dataset/subject/session/run`, with `-` for an empty part: the recording's name everywhere."""
-        return "/".join(part or "-" for part in (self.dataset, self.subject, self.session, self.run))
+        return recording_id(self.dataset, self.subject, self.session, self.run)
 
     def kept(self, electrode: str) -> tuple[Stretch, ...]:
         """The stretches of one electrode that go into blocks."""

@@ -19,6 +19,7 @@ from eegprep.manifest import dump_manifest
 from eegprep.manifest.load import dump_model
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
+from eegprep.recording import recording_id
 from eegprep.sources.base import PlannedRecording
 from eegprep.store import Store
 
@@ -90,7 +91,7 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
     """
     found: dict[str, PlannedRecording] = {}
     for one in sorted(planned, key=lambda p: p.key):
-        identity = "/".join(part or "-" for part in (manifest.name, one.subject, one.session, one.run))
+        identity = recording_id(manifest.name, one.subject, one.session, one.run)
         if identity in found:
             raise UsageError(
                 f"two recordings of {manifest.name} have the id {identity}",

@@ -37,7 +37,8 @@ def planned_to_plain(planned: PlannedRecording) -> dict[str, Any]:
 
 def planned_from_plain(data: dict[str, Any]) -> PlannedRecording:
     """The inverse of `planned_to_plain`."""
-    return PlannedRecording(**{name: tuple(v) if isinstance(v, list) else v for name, v in data.items()})
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}
+    return PlannedRecording(**fields)
 
 
 def to_plain(recording: SourceRecording) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import RefusedError
+from eegprep.recording import recording_id
 from eegprep.shards.columns import BlockTable, RecordingTable, ShardFile, TrialTable
 from eegprep.shards.format import BLOCKS, ELECTRODES, END_OF_TAR, MAX_BLOCK_SAMPLES, RECORD, RECORDINGS, TRIALS
 from eegprep.shards.sums import SHARD_PATH
@@ -61,7 +62,7 @@ def check_recordings(recordings: RecordingTable, path: Path) -> None:
         raise RefusedError("a recording stands twice in the index", where=where)
     rows = zip(recordings.id, recordings.dataset, recordings.subject, recordings.session, recordings.run, strict=True)
     for row, (name, *parts) in enumerate(rows):
-        if name != "/".join(p or "-" for p in parts):
+        if name != recording_id(*parts):
             raise RefusedError(f"row {row}: a recording's id does not fit its parts", where=where, found=name)
     if strange := sorted(set(recordings.split) - {"train", "validation", "test"}):
         raise RefusedError("an unknown split", where=where, found=strange[0], expected="train, validation or test")

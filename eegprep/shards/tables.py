@@ -29,7 +29,7 @@ _MAX_VOCABULARY_BYTES = 64 << 20
 _BYTES_PER_ROW = 8
 _VOCABULARY_TEXTS = ["name", "source", "kind", "shards"]
 # Columns that version 1 got before it was frozen.
-_SINCE_PRE_RELEASE = ({"reference"},)
+_SINCE_PRE_RELEASE = frozenset({"reference", "kind"})
 _PRE_RELEASE = "made by a pre-release version: rebuild from the store or the raw files"
 _MAX_TEXT = 1 << 28
 _TODO = "fetch or write the shard set again; `eegprep verify` names everything that is wrong with it"
@@ -57,10 +57,9 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     found = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in table.schema}
     expected = {f.name: f.type for f in schema}
     if found != expected or len(table.schema) != len(schema):
-        old = expected.keys() - found.keys() in _SINCE_PRE_RELEASE and not found.keys() - expected.keys()
         raise RefusedError(
-            _PRE_RELEASE if old else "an index file has other columns than format version 1",
-            where=path, found=", ".join(found), expected=", ".join(expected), todo=None if old else _TODO,
+            "an index file has other columns than format version 1",
+            where=path, found=", ".join(found), expected=", ".join(expected), todo=_TODO,
         )  # fmt: skip
     for key, version in (schema.metadata or {}).items():
         if (stated := (table.schema.metadata or {}).get(key)) != version:
@@ -87,8 +86,7 @@ def read_electrodes(path: Path) -> pa.Table:
             table = table.set_column(k, name, plain(table[name], where=path, most=_MAX_VOCABULARY_BYTES))
     found = {f.name: f.type for f in table.schema}
     if missing := [f.name for f in ELECTRODE_COLUMNS if found.get(f.name) != f.type or table[f.name].null_count]:
-        what = _PRE_RELEASE if missing == ["kind"] else "the vocabulary of a shard set lacks columns"
-        raise RefusedError(what, where=path, found=f"no {', '.join(missing)}")
+        raise RefusedError("the vocabulary of a shard set lacks columns", where=path, found=", ".join(missing))
     return table
 
 
@@ -145,6 +143,11 @@ def _read(path: Path, max_bytes: int, dictionaries: list[str]) -> pa.Table:
         with pq.ParquetFile(pa.BufferReader(data), read_dictionary=dictionaries) as file:
             table = file.read(use_threads=False)
             table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:  # KeyError: a column that has another name
+    except KeyError as error:  # a column of text is missing
+        name = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
+        old = name in _SINCE_PRE_RELEASE
+        what = _PRE_RELEASE if old else "an index file has other columns than format version 1"
+        raise RefusedError(what, where=path, found=f"no column {name!r}", todo=None if old else _TODO) from error
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise RefusedError("an index file is damaged", where=path, found=error, todo=_TODO) from error
     return table

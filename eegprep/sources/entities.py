@@ -12,6 +12,7 @@ from pathlib import Path
 
 from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
+from eegprep.recording import recording_id
 from eegprep.sources.base import PlannedRecording
 from eegprep.sources.privacy import clean_entity, has_date, pseudonym
 from eegprep.sources.side_table import named_columns
@@ -69,7 +70,7 @@ def plan_groups(manifest: Manifest, folder: Path, groups: Iterable[Group]) -> li
                 run = pseudonym(manifest.name, run, "r") if run else ""
             else:
                 session, run = clean_entity(manifest.name, session, "d"), clean_entity(manifest.name, run, "r")
-        key = "/".join(part or "-" for part in (subject, session, run))
+        key = recording_id(subject, session, run)
         if key in planned:
             raise UsageError(
                 f"two recordings of {manifest.name} have the same subject, session and run: {key}",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from eegprep.errors import InputError, UsageError, nearest
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import seconds_to_samples
+from eegprep.recording import recording_id, seconds_to_samples
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import PlannedRecording, SkippedFile, SourceEvent, SourceRecording
 from eegprep.sources.edf import read_annotations, read_edf
@@ -112,7 +112,7 @@ class FetchedSource:
         return [Path(p) for p in found]
 
     def _one(self, subject: str, session: str = "", run: str = "") -> PlannedRecording:
-        key = "/".join(part or "-" for part in (subject, session, run))
+        key = recording_id(subject, session, run)
         return PlannedRecording(subject=subject, session=session, run=run, key=key)
 
     def _plan_eegbci(self) -> list[PlannedRecording]:

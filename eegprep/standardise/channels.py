@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from eegprep.electrodes import Vocabulary, resolve_all
 from eegprep.errors import InputError
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import LeftOut
+from eegprep.recording import LeftOut, recording_id
 from eegprep.sources.base import SourceRecording
 from eegprep.standardise.checks import ChannelChecks
 
@@ -99,7 +99,7 @@ def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputErro
     if any(v.electrode is not None for v in verdicts):
         return None
     codes = sorted({v.code for v in verdicts})
-    name = "/".join(p or "-" for p in (recording.subject, recording.session, recording.run))
+    name = recording_id(recording.subject, recording.session, recording.run)
     return InputError(
         f"no channel of {name} can be used",
         found=f"{len(verdicts)} channels left out: {', '.join(codes)}" if codes else "it has no channels",

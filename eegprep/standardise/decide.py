@@ -15,7 +15,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.manifest.recipe import Recipe, Reject
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import LeftOut, Stretch, seconds_to_samples
+from eegprep.recording import LeftOut, Stretch, recording_id, seconds_to_samples
 from eegprep.sources.base import SourceRecording
 from eegprep.standardise.account import Found, gaps
 from eegprep.standardise.chain import Chain, plan_chain
@@ -88,8 +88,7 @@ class Plan:
 
 def identity(recording: SourceRecording, manifest: Manifest) -> str:
     """The recording's id: `dataset/subject/session/run`."""
-    parts = (manifest.name, recording.subject, recording.session, recording.run)
-    return "/".join(part or "-" for part in parts)
+    return recording_id(manifest.name, recording.subject, recording.session, recording.run)
 
 
 def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vocabulary: Vocabulary) -> Decision:

@@ -11,9 +11,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from eegprep.recording import RecordingInfo
-from eegprep.store.reader import RecordingFile
-
-__all__ = ["lazy_signal"]
+from eegprep.store.file import RecordingFile
 
 
 class _ArrowArray(BackendArray):

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from eegprep.errors import InputError, UsageError, nearest
 from eegprep.files import write_atomic
 from eegprep.recording import RecordingInfo, Stretch
+from eegprep.store.file import RecordingFile
 from eegprep.store.keys import id_of_key, key_of_id
-from eegprep.store.writer import FORMAT, MADE_FROM, StoredRecordingWriter
+from eegprep.store.writer import MADE_FROM, StoredRecordingWriter
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,68 +27,8 @@ if TYPE_CHECKING:
     from eegprep.electrodes import Vocabulary
     from eegprep.manifest import Manifest
 
-__all__ = ["Store", "RecordingFile"]
-
 # A lab's own vocabulary, as `eegprep ingest --vocabulary` was given it.
 VOCABULARY = "electrodes.parquet"
-
-
-class RecordingFile:
-    """The signal of one stored recording, memory-mapped.
-
-    Parameters
-    ----------
-    path : Path
-        An `.arrow` file of a store.
-    info : RecordingInfo
-        What its sidecar says; a file that says otherwise is refused.
-    """
-
-    def __init__(self, path: Path, info: RecordingInfo) -> None:
-        try:
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
-            metadata = reader.schema.metadata or {}
-            batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        except (OSError, pa.ArrowInvalid) as error:
-            raise InputError(
-                f"the stored signal of {info.id!r} cannot be read",
-                where=path,
-                found=str(error),
-                todo="ingest this recording again: delete its .json and run the same command",
-            ) from error
-        found = ({k: metadata.get(k) for k in FORMAT}, tuple(reader.schema.names), sum(b.num_rows for b in batches))
-        if found != (FORMAT, info.electrodes, info.n_samples):
-            raise InputError(
-                f"the stored signal of {info.id!r} is not what its sidecar says",
-                where=path,
-                found=f"format, electrodes, n_samples = {found}",
-                expected=str((FORMAT, info.electrodes, info.n_samples)),
-                todo="ingest this recording again: delete its .json and run the same command",
-            )
-        self.shape = (len(info.electrodes), info.n_samples)
-        self._batches = batches
-        self._starts = np.cumsum([0, *(b.num_rows for b in batches)])
-
-    def read(self, row: int, start_sample: int, n_samples: int) -> NDArray[np.float32]:
-        """(n_samples,) float32 microvolt of one row; a view into the map where it lies in one chunk."""
-        if not (0 <= row < self.shape[0] and start_sample >= 0 and 0 <= n_samples <= self.shape[1] - start_sample):
-            raise InputError(
-                "samples outside a recording",
-                found=f"row {row}, samples {start_sample} to {start_sample + n_samples}",
-                expected=f"inside {self.shape}",
-            )
-        stop = start_sample + n_samples
-        first = int(np.searchsorted(self._starts, start_sample, side="right")) - 1
-        pieces = []
-        for k in range(first, len(self._batches)):
-            chunk_start = int(self._starts[k])
-            if chunk_start >= stop:
-                break
-            column = self._batches[k].column(row).to_numpy(zero_copy_only=True)
-            pieces.append(column[max(start_sample - chunk_start, 0) : stop - chunk_start])
-        if len(pieces) == 1:
-            return pieces[0]
-        return np.concatenate(pieces) if pieces else np.empty(0, np.float32)
 
 
 class Store:
@@ -170,7 +111,12 @@ class Store:
         """
         path = self.recordings / f"{key_of_id(recording_id)}.json"
         try:
-            info = RecordingInfo.from_json(json.loads(path.read_text(encoding="utf-8")))
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(found, dict) and any(isinstance(step, str) for step in found.get("steps", ())):
+                raise UsageError(
+                    "made by a pre-release version: rebuild from the raw files", where=path, todo="choose another --out"
+                )
+            info = RecordingInfo.from_json(found)
         except FileNotFoundError:
             raise InputError(
                 f"the store holds no recording {recording_id!r}",
@@ -179,7 +125,7 @@ class Store:
             ) from None
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(
-                "the sidecar of a recording cannot be read",
+                "the sidecar of a recording can't be read",
                 where=path,
                 found=f"{type(error).__name__}: {error}",
                 todo="delete it and run the same ingest again",

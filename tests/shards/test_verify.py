@@ -334,3 +334,14 @@ def test_the_paths_of_shards_are_told_from_all_others():
     assert SHARD_PATH.fullmatch("shards/Fp1/Fp1-000000.tar")
     for bad in ("shards/Fp1/Fp2-000000.tar", "shards/./.-000000.tar", "shards/Fp1/Fp1-000000.tar\n"):
         assert SHARD_PATH.fullmatch(bad) is None
+
+
+def test_pre_release_set_is_refused(damaged, hostile):
+    """Blocks without a reference are from before version 1 was frozen: the error says to rebuild."""
+    import pyarrow.parquet as pq
+
+    table = pq.ParquetFile(damaged / "blocks.parquet").read()
+    pq.write_table(table.drop_columns(["reference"]), damaged / "blocks.parquet", compression="none")
+    hostile.reseal(damaged)
+    with pytest.raises(RefusedError, match="made by a pre-release version: rebuild"):
+        ShardSet.open(damaged)

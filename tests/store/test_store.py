@@ -258,3 +258,15 @@ def test_importing_the_store_brings_in_neither_mne_nor_xarray() -> None:
     script = "import sys, eegprep.store; print(sorted({'mne', 'xarray', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_pre_release_store_is_refused(tmp_path: Path) -> None:
+    """Steps as text are from before the first release: the error says to rebuild."""
+    store, info = a_store(tmp_path), an_info(100)
+    with store.writer(info.id, ELECTRODES) as writer:
+        writer.append(a_signal(100))
+        writer.finish(info)
+    sidecar = next(store.recordings.glob("*.json"))
+    sidecar.write_text(sidecar.read_text().replace('"steps": []', '"steps": ["notch: 50 Hz"]'))
+    with pytest.raises(UsageError, match="made by a pre-release version"):
+        store.infos()
