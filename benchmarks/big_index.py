@@ -24,7 +24,7 @@ from ours import Corpus, CorpusStore
 
 from eegprep.electrodes import Vocabulary
 from eegprep.files import sha256_file, write_atomic
-from eegprep.shards import ShardSet
+from eegprep.remote import open_shards
 from eegprep.shards.build.index import electrodes_table, recordings_table, trials_table
 from eegprep.shards.build.plan import PlannedRecording
 from eegprep.shards.build.writer import WrittenShard
@@ -126,7 +126,7 @@ def main() -> None:
     gc.collect()
     before = resident_mib()
     started, started_cpu = time.perf_counter(), time.process_time()
-    index = WindowIndex([ShardSet.open(folder)], n_samples=1024, stride=1024)
+    index = WindowIndex([open_shards(folder)], n_samples=1024, stride=1024)
     order = SampleOrder(len(index), 0)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
     index.locate(order.indices(0, 12_345_678, 1024))

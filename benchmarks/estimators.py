@@ -22,7 +22,7 @@ from sklearn.model_selection import GroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from eegprep.shards import ShardSet
+from eegprep.remote import open_shards
 from eegpt.data import TrialIndex
 from eegpt.interop import EEGPTClassifier, EEGPTFeatures
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    opened = ShardSet.open(arguments.shards)
+    opened = open_shards(arguments.shards)
     everything = TrialIndex([opened])
     wanted = [t for t in arguments.tasks.split(",") if t] or [t.key for t in everything.tasks]
     rows = []

@@ -38,7 +38,8 @@ import pyarrow.parquet as pq
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError
-from eegprep.shards import ShardSet, build_shard_set
+from eegprep.remote import open_shards
+from eegprep.shards import build_shard_set
 from eegprep.shards.verify.shard_set import verify_shard_set
 
 FILES = (
@@ -63,7 +64,7 @@ class Target:
         build_shard_set(
             [store], self.folder, vocabulary=vocabulary, block_samples=512, max_shard_bytes=8_000, sync=False
         )
-        opened = ShardSet.open(self.folder)
+        opened = open_shards(self.folder)
         self.shard = opened.shards[0].name
         self._originals = {name: (self.folder / self._path(name)).read_bytes() for name in FILES}
         self._sums = self._originals["SHA256SUMS"].decode()

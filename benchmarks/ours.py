@@ -12,7 +12,7 @@ from corpus import BATCH, ELECTRODES, SCALE_UV, WINDOW, Corpus
 
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import RecordingInfo, Stretch, Trial
-from eegprep.shards import ShardSet
+from eegprep.remote import open_shards
 from eegprep.shards.build.writer import ShardWriter
 from eegprep.shards.format import BLOCK_SAMPLES, Block
 from eegpt.data import SampleOrder, TrialIndex, WindowIndex, WindowLoader
@@ -96,7 +96,7 @@ def write_blocks(
 
 def loader(folder: Path, *, prefetch: int = 0, seed: int = 0) -> WindowLoader:
     """What training makes: open, index, order, loader."""
-    index = WindowIndex([ShardSet.open(folder)], n_samples=WINDOW, stride=WINDOW)
+    index = WindowIndex([open_shards(folder)], n_samples=WINDOW, stride=WINDOW)
     return WindowLoader(index, SampleOrder(len(index), seed), BATCH, prefetch=prefetch)
 
 
@@ -133,7 +133,7 @@ def sequential_limit(windows: np.ndarray) -> Iterator[torch.Tensor]:
 
 def trials(folder: Path, batch: int, seed: int = 0) -> Iterator[torch.Tensor]:
     """Random trials with all electrodes, float32 microvolt (batch, electrodes, samples)."""
-    index = TrialIndex([ShardSet.open(folder)])
+    index = TrialIndex([open_shards(folder)])
     rng = np.random.default_rng(seed)
     while True:
         order = rng.permutation(len(index))

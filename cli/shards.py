@@ -96,9 +96,9 @@ def register(app: typer.Typer) -> None:
 
 def _verify_remote(address: str, as_json: bool) -> None:
     """Fetch every shard into the cache: each is checked by its hash on the way, and the index at opening."""
-    from eegprep.shards import ShardSet
+    from eegprep.remote import open_shards
 
-    opened = ShardSet.open(address)
+    opened = open_shards(address)
     with _progress("fetching shards") as report:
         for k, shard in enumerate(opened.shards, 1):
             opened.shard_paths([k - 1])

@@ -124,7 +124,7 @@ def forecast(
     Example: `eegpt forecast encoder --shards shards --seconds 0.5`
     """
     from eegprep.recording import seconds_to_samples
-    from eegprep.shards import ShardSet
+    from eegprep.remote import open_shards
     from eegpt.data import WindowIndex
     from eegpt.evaluation.forecast import forecast_errors, write_forecast_page
     from eegpt.training.checkpoint import load_encoder
@@ -135,7 +135,7 @@ def forecast(
     encoder = load_encoder(run)
     sfreq_hz = encoder.model.config.sfreq_hz
     index = WindowIndex(
-        [ShardSet.open(s) for s in shards], n_samples=window_samples, stride=window_samples, splits=(split,)
+        [open_shards(s) for s in shards], n_samples=window_samples, stride=window_samples, splits=(split,)
     )
     rows = (
         with_vocabulary(r, index.vocabulary, encoder.vocabulary)

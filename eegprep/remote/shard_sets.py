@@ -25,8 +25,7 @@ from eegprep.shards.flatmap import FlatMap
 from eegprep.shards.format import INDEX_FILES, SUMS
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.sums import parse_sums
-
-__all__ = ["Remote", "open_remote"]
+from eegprep.shards.verify.shard_set import verify_shard_set
 
 _CHUNK = 4 << 20
 _ATTEMPTS = 5
@@ -38,6 +37,7 @@ _SILENCE_S = 60.0
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _MAX_SUMS_BYTES = 64 << 20
 _MAX_INDEX_BYTES = 4 << 30
+_SCHEME = re.compile(r"(s3|https?|hf):/{1,2}")
 _ADDRESS = re.compile(r"(s3|https|hf|http)://[^\s?#]+")
 _THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/.*)?")
 
@@ -63,6 +63,11 @@ class Remote:
         self.cache = cache
         self.options = options or {}
         self._fs: Any = None
+
+    @property
+    def max_bytes(self) -> int:
+        """How much the cache may hold."""
+        return self.cache.max_bytes
 
     def path(self, shard: ShardFile) -> Path:
         """A shard's file in the cache, fetched and checked where it is not there."""
@@ -184,18 +189,19 @@ def _patience(scheme: str) -> dict[str, Any]:
     return {"client_kwargs": {"timeout": aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=_SILENCE_S)}}
 
 
-def open_remote(
-    address: str, *, verify: bool = False, cache: Cache | None = None, options: dict[str, Any] | None = None
+def open_shards(
+    path: str | Path, *, verify: bool = False, cache: Cache | None = None, options: dict[str, Any] | None = None
 ) -> ShardSet:
-    """Open the shard set at an address.
+    """Open a shard set in a folder or at an address.
 
     Parameters
     ----------
-    address : str
-        Of the folder, e.g. `s3://bucket/shards`.
+    path : str or Path
+        A folder, or an address such as `s3://bucket/shards`, `https://...`, `hf://...`.
     verify : bool
-        Fetch and check every shard now.
+        Check every byte of every shard now.
     cache : Cache, optional
+        Of a remote set.
     options : dict, optional
         For fsspec's file system. `EEGPT_S3_ENDPOINT` names an S3 server that is not Amazon's.
 
@@ -206,6 +212,12 @@ def open_remote(
     RefusedError
         The index contradicts itself or its hashes.
     """
+    if (match := _SCHEME.match(str(path))) is None:
+        opened = ShardSet.open(path)
+        if verify:
+            verify_shard_set(opened.path, deep=True)
+        return opened
+    address = f"{match[1]}://{str(path)[match.end() :]}"  # pathlib makes one slash of two
     cache = cache or Cache()
     if options is None and address.startswith("s3://") and (endpoint := os.environ.get("EEGPT_S3_ENDPOINT")):
         options = {"endpoint_url": endpoint}

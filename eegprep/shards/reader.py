@@ -7,10 +7,9 @@ int16 views into mapped tar files. Opening reads and checks the index alone; not
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -39,12 +38,21 @@ from eegprep.shards.manifests import read_manifests
 from eegprep.shards.sums import read_sums
 from eegprep.shards.tables import numbers, read_electrodes, read_table, texts
 
-if TYPE_CHECKING:
-    from eegprep.remote.shard_sets import Remote
 
-__all__ = ["ShardSet"]
+class Remote(Protocol):
+    """Where the shards of a remote set come from; `eegprep.remote` has one."""
 
-_ADDRESS = re.compile(r"(s3|https?|hf):/{1,2}")
+    address: str
+
+    @property
+    def max_bytes(self) -> int:
+        """How much its cache may hold."""
+
+    def paths(self, shards: list[ShardFile]) -> list[Path]:
+        """Local files of some shards, fetched and checked where they are not here."""
+
+    def place(self, flat: FlatMap, number: int, shard: ShardFile) -> None:
+        """Map a shard into its place, fetched and checked where it is not here."""
 
 
 class ShardSet:
@@ -87,15 +95,8 @@ class ShardSet:
         check_trials(self.trials, self.recordings, path)
 
     @classmethod
-    def open(cls, path: Path | str, *, verify: bool = False) -> ShardSet:
-        """Open a shard set.
-
-        Parameters
-        ----------
-        path : Path or str
-            A folder, or an address that `eegprep.remote.shard_sets` knows (`s3://`, `https://`, `hf://`).
-        verify : bool
-            Also check every byte of every shard (`verify_shard_set(deep=True)`).
+    def open(cls, path: Path | str) -> ShardSet:
+        """Open the shard set in a folder; `eegprep.remote.open_shards` takes addresses as well.
 
         Raises
         ------
@@ -104,17 +105,7 @@ class ShardSet:
         RefusedError
             The index is damaged, of another version, or contradicts itself.
         """
-        if match := _ADDRESS.match(str(path)):
-            from eegprep.remote.shard_sets import open_remote
-
-            # pathlib makes one slash of two.
-            return open_remote(f"{match[1]}://{str(path)[match.end() :]}", verify=verify)
-        opened = cls(Path(path))
-        if verify:
-            from eegprep.shards.verify.shard_set import verify_shard_set
-
-            verify_shard_set(opened.path, deep=True)
-        return opened
+        return cls(Path(path))
 
     def __repr__(self) -> str:
         return (
@@ -148,10 +139,10 @@ class ShardSet:
         """Local files of some shards (all by default); a remote set fetches and checks them first."""
         chosen = [self.shards[r] for r in (range(len(self.shards)) if rows is None else rows)]
         if self.remote is not None:
-            if (n_bytes := sum(s.n_bytes for s in chosen)) > self.remote.cache.max_bytes:
+            if (n_bytes := sum(s.n_bytes for s in chosen)) > self.remote.max_bytes:
                 raise UsageError(
                     "the shards do not fit into the cache together", where=self.remote.address,
-                    found=f"{n_bytes} bytes", expected=f"at most {self.remote.cache.max_bytes} bytes",
+                    found=f"{n_bytes} bytes", expected=f"at most {self.remote.max_bytes} bytes",
                     todo="set EEGPT_CACHE_BYTES to more, or read through WindowIndex, which needs some at a time",
                 )  # fmt: skip
             return self.remote.paths(chosen)

@@ -34,7 +34,7 @@ class Nearby:
             (None if s.remote is not None else s.path / f.name, f.n_bytes) for s, f in self._shards
         ]
         self.map = FlatMap(files)
-        self.max_bytes = min(s.remote.cache.max_bytes for s in sets if s.remote is not None)
+        self.max_bytes = min(s.remote.max_bytes for s in sets if s.remote is not None)
         self._mapped: OrderedDict[int, int] = OrderedDict()
         self._lock = threading.Lock()
         self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch-ahead")
@@ -65,7 +65,7 @@ class Nearby:
         for k in shards:
             shard_set, shard = self._shards[int(k)]
             if shard_set.remote is not None and int(k) not in self._mapped:
-                self._ahead.submit(shard_set.remote.path, shard)
+                self._ahead.submit(shard_set.remote.paths, [shard])
 
     def _put(self, shards: Sequence[int]) -> None:
         with ThreadPoolExecutor(max_workers=4) as pool:

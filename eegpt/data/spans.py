@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
+from eegprep.remote import open_shards
 from eegprep.shards import FlatMap, ShardSet
 
 from .nearby import Nearby
@@ -29,7 +30,7 @@ Sets = Sequence[ShardSet | Path | str] | ShardSet | Path | str
 def opened(sets: Sets) -> tuple[ShardSet, ...]:
     """One or more shard sets; folders and addresses are opened."""
     several = (sets,) if isinstance(sets, (ShardSet, Path, str)) else sets
-    return tuple(s if isinstance(s, ShardSet) else ShardSet.open(s) for s in several)
+    return tuple(s if isinstance(s, ShardSet) else open_shards(s) for s in several)
 
 
 def merge_vocabularies(sets: Sequence[ShardSet]) -> tuple[Vocabulary, list[NDArray[np.int32]]]:

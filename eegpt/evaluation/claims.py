@@ -23,7 +23,7 @@ import numpy as np
 
 from eegprep.errors import UsageError, nearest
 from eegprep.files import write_json
-from eegprep.shards import ShardSet
+from eegprep.remote import open_shards
 from eegpt.data import TrialIndex
 from eegpt.model.config import with_settings
 from eegpt.training.config import PretrainConfig
@@ -214,7 +214,7 @@ def run_claims(
         The shard sets have no people to divide, or `out` holds claims with other settings.
     """
     shards, out = [Path(s) for s in shards], Path(out)
-    index = TrialIndex([ShardSet.open(s) for s in shards], tasks=config.transfer.tasks or None)
+    index = TrialIndex([open_shards(s) for s in shards], tasks=config.transfer.tasks or None)
     datasets = _datasets(index)
     work = _Work(config=config, shards=shards, out=out, datasets=datasets, folds=_folds(config, index), tell=tell)
     claims: list[dict[str, Any]] = []

@@ -23,6 +23,7 @@ from xarray.core import indexing
 from eegprep.errors import UsageError, nearest
 from eegprep.manifest.recipe import describe_steps
 from eegprep.recording import Stretch
+from eegprep.remote import open_shards as open_set
 from eegprep.shards import ShardSet
 
 __all__ = ["ShardRecordings", "open_shards", "to_raw"]
@@ -41,7 +42,7 @@ def open_shards(path: Path | str) -> ShardRecordings:
     >>> recordings = open_shards("shards")  # doctest: +SKIP
     >>> recordings["eegmat/Subject00/-/1"].signal_uv.sel(electrode="Cz")[:1024].values  # doctest: +SKIP
     """
-    return ShardRecordings(ShardSet.open(path))
+    return ShardRecordings(open_set(path))
 
 
 class ShardRecordings(Mapping[str, xr.Dataset]):

@@ -16,6 +16,7 @@ import torch
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, UsageError
+from eegprep.remote import open_shards
 from eegprep.shards import ShardSet
 from eegprep.splits import SEEN_FILE, Seen, SeenRecording, refuse_leaks
 from eegpt.data import TrialIndex
@@ -57,7 +58,7 @@ def device() -> torch.device:
 
 def open_trials(shards: Sequence[Path], config: TransferConfig) -> tuple[tuple[ShardSet, ...], TrialIndex]:
     """Open the shard sets and number their trials; UsageError where there is not one."""
-    sets = tuple(ShardSet.open(p) for p in shards)
+    sets = tuple(open_shards(p) for p in shards)
     index = TrialIndex(sets, tasks=config.tasks or None, datasets=config.datasets or None)
     if not len(index):
         raise UsageError(

@@ -16,6 +16,7 @@ import numpy as np
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError, nearest
+from eegprep.remote import open_shards
 from eegprep.shards import ShardSet
 from eegprep.splits import Seen, SeenRecording
 from eegpt.data import SampleOrder, WindowIndex
@@ -70,7 +71,7 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
     """Open shard sets for pre-training."""
     if not shards:
         raise UsageError("no shard set to train on", todo="name one or more with --shards")
-    sets = [ShardSet.open(Path(s)) for s in shards]
+    sets = [open_shards(Path(s)) for s in shards]
     known = {d for s in sets for d in s.recordings.dataset}
     for name in config.datasets:
         if name not in known:

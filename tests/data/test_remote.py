@@ -16,8 +16,7 @@ import pytest
 from eegprep.errors import RefusedError, UsageError
 from eegprep.remote import shard_sets as remote_module
 from eegprep.remote.cache import Cache
-from eegprep.remote.shard_sets import Remote, open_remote
-from eegprep.shards import ShardSet
+from eegprep.remote.shard_sets import Remote, open_shards
 from eegpt.data import SampleOrder, TwoLevelOrder, WindowIndex
 
 fsspec = pytest.importorskip("fsspec")
@@ -91,12 +90,12 @@ def cache_bytes(cache):
 def test_a_set_on_the_web_gives_the_same_windows(web, shard_set, tmp_path):
     address, handler, _ = web
     cache = Cache(tmp_path / "cache")
-    opened = open_remote(address, cache=cache)
+    opened = open_shards(address, cache=cache)
     assert not [p for p in handler.log if p.endswith(".tar")]
     same_windows(opened, shard_set, lambda i: SampleOrder(len(i), 0))
     fetched = [p for p in handler.log if p.endswith(".tar")]
     assert len(fetched) == len(set(fetched)) == len(shard_set.shards)
-    again = open_remote(address, cache=cache)
+    again = open_shards(address, cache=cache)
     same_windows(again, shard_set, lambda i: SampleOrder(len(i), 1), n=200)
     assert len([p for p in handler.log if p.endswith(".tar")]) == len(fetched)
 
@@ -105,7 +104,7 @@ def test_a_two_level_order_reads_a_set_larger_than_the_cache(web, shard_set, tmp
     address, handler, _ = web
     limit = sum(s.n_bytes for s in shard_set.shards) // 4
     cache = Cache(tmp_path / "cache", max_bytes=limit)
-    opened = open_remote(address, cache=cache)
+    opened = open_shards(address, cache=cache)
     index = same_windows(opened, shard_set, lambda i: TwoLevelOrder(i.shard_sizes, 3, 0))
     assert cache_bytes(cache) <= limit
     assert sum(index.spans.nearby._mapped.values()) <= limit
@@ -121,7 +120,7 @@ def test_the_loader_fetches_ahead_and_gives_the_local_batches(web, shard_set, tm
 
     address, _, _ = web
     batches = []
-    for one in (open_remote(address, cache=Cache(tmp_path / "cache")), shard_set):
+    for one in (open_shards(address, cache=Cache(tmp_path / "cache")), shard_set):
         index = WindowIndex([one], n_samples=128, stride=32, splits=None)
         loader = WindowLoader(index, TwoLevelOrder(index.shard_sizes, 4, 0), 256)
         batches.append([b.signal_i16 for b in loader])
@@ -131,7 +130,7 @@ def test_the_loader_fetches_ahead_and_gives_the_local_batches(web, shard_set, tm
 def test_a_cut_connection_is_tried_again(web, shard_set, tmp_path):
     address, handler, _ = web
     handler.cuts = 4
-    opened = open_remote(address, cache=Cache(tmp_path / "cache"))
+    opened = open_shards(address, cache=Cache(tmp_path / "cache"))
     same_windows(opened, shard_set, lambda i: SampleOrder(len(i), 0), n=300)
     assert handler.cuts == 0
 
@@ -139,7 +138,7 @@ def test_a_cut_connection_is_tried_again(web, shard_set, tmp_path):
 def test_a_connection_that_stays_cut_ends_with_what_to_do(web, tmp_path):
     address, handler, _ = web
     handler.cuts = 10**6
-    opened = open_remote(address, cache=Cache(tmp_path / "cache"))
+    opened = open_shards(address, cache=Cache(tmp_path / "cache"))
     with pytest.raises(UsageError, match=r"shards/.*can't be fetched"):
         opened.remote.path(opened.shards[0])
     assert not list((tmp_path / "cache" / "files").iterdir())
@@ -149,7 +148,7 @@ def test_a_connection_that_stays_cut_ends_with_what_to_do(web, tmp_path):
 def test_wrong_bytes_stop_with_the_shards_name_and_are_not_kept(web, tmp_path, spoil):
     address, handler, _ = web
     handler.spoil = spoil
-    opened = open_remote(address, cache=Cache(tmp_path / "cache"))
+    opened = open_shards(address, cache=Cache(tmp_path / "cache"))
     with pytest.raises(RefusedError, match=r"shard shards/Fp1/Fp1-000000\.tar"):
         opened.remote.path(opened.shards[0])
     assert len([p for p in handler.log if p.endswith(".tar")]) == 1
@@ -160,7 +159,7 @@ def test_an_address_without_a_set_says_so(web, tmp_path):
     address, _, folder = web
     (folder / "SHA256SUMS").unlink()
     with pytest.raises(UsageError, match="no finished shard set"):
-        open_remote(address, cache=Cache(tmp_path / "cache"))
+        open_shards(address, cache=Cache(tmp_path / "cache"))
 
 
 def test_a_damaged_index_is_refused_and_nothing_is_left_that_counts_as_fetched(web, tmp_path):
@@ -168,9 +167,9 @@ def test_a_damaged_index_is_refused_and_nothing_is_left_that_counts_as_fetched(w
     data = (folder / "blocks.parquet").read_bytes()
     (folder / "blocks.parquet").write_bytes(data[:-9] + b"x" + data[-8:])
     with pytest.raises(RefusedError, match=r"blocks\.parquet"):
-        open_remote(address, cache=Cache(tmp_path / "cache"))
+        open_shards(address, cache=Cache(tmp_path / "cache"))
     (folder / "blocks.parquet").write_bytes(data)
-    assert len(open_remote(address, cache=Cache(tmp_path / "cache")).blocks)
+    assert len(open_shards(address, cache=Cache(tmp_path / "cache")).blocks)
 
 
 @pytest.mark.parametrize("address", ["http://example.org/x", "file:///etc", "s3://", "https://a/b?c", "pipe:ls"])
@@ -181,14 +180,14 @@ def test_other_addresses_are_refused(address, tmp_path):
 
 def test_a_shard_larger_than_the_cache_is_refused(web, tmp_path):
     address, _, _ = web
-    opened = open_remote(address, cache=Cache(tmp_path / "cache", max_bytes=19_000))
+    opened = open_shards(address, cache=Cache(tmp_path / "cache", max_bytes=19_000))
     with pytest.raises(UsageError, match="does not fit into the cache"):
         opened.remote.path(max(opened.shards, key=lambda s: s.n_bytes))
 
 
 def _fetch_all(address: str, folder: str, max_bytes: int) -> int:
     cache = Cache(Path(folder), max_bytes=max_bytes)
-    opened = open_remote(address, cache=cache)
+    opened = open_shards(address, cache=cache)
     return sum(len(opened.remote.path(s).read_bytes()) for s in opened.shards)
 
 
@@ -225,16 +224,16 @@ def test_a_set_in_an_s3_bucket_gives_the_same_windows(s3, shard_set, tmp_path, m
     monkeypatch.setenv("EEGPT_S3_ENDPOINT", endpoint)
     monkeypatch.setenv("EEGPT_CACHE", str(tmp_path / "cache"))
     # What a command line makes of it: pathlib turns s3:// into s3:/.
-    opened = ShardSet.open(Path("s3://labs/set"))
+    opened = open_shards(Path("s3://labs/set"))
     same_windows(opened, shard_set, lambda i: SampleOrder(len(i), 0))
     assert opened.sha256 == shard_set.sha256
     with pytest.raises(UsageError, match="no finished shard set"):
-        ShardSet.open("s3://labs/nothing")
+        open_shards("s3://labs/nothing")
 
 
 def test_a_changed_object_in_a_bucket_stops_with_the_shards_name(s3, tmp_path):
     endpoint, system = s3
-    opened = open_remote("s3://labs/set", cache=Cache(tmp_path / "cache"), options={"endpoint_url": endpoint})
+    opened = open_shards("s3://labs/set", cache=Cache(tmp_path / "cache"), options={"endpoint_url": endpoint})
     shard = opened.shards[-1]
     data = system.cat_file(f"labs/set/{shard.name}")
     system.pipe_file(f"labs/set/{shard.name}", data[:-600] + b"!" + data[-599:])

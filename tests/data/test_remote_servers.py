@@ -13,8 +13,7 @@ import pytest
 from eegprep.errors import RefusedError, UsageError
 from eegprep.remote import shard_sets as remote_module
 from eegprep.remote.cache import Cache
-from eegprep.remote.shard_sets import open_remote
-from eegprep.shards import ShardSet
+from eegprep.remote.shard_sets import open_shards
 from eegpt.data import TwoLevelOrder, WindowIndex
 
 pytest.importorskip("aiohttp")
@@ -59,13 +58,13 @@ def tars(log):
 def test_a_set_comes_from_any_honest_server(servers, shard_folder, shard_set, tmp_path, monkeypatch, behaviour):
     monkeypatch.setattr(remote_module, "_SILENCE_S", 0.4)
     with servers.serving(servers.Web, shard_folder, **behaviour) as (address, left, _):
-        same(open_remote(address, cache=Cache(tmp_path)), shard_set)
+        same(open_shards(address, cache=Cache(tmp_path)), shard_set)
         assert not any(left.get(name) for name in ("errors", "cut", "silent"))
 
 
 def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(servers, shard_folder, tmp_path):
     with servers.serving(servers.Web, shard_folder, short=True) as (address, _, _):
-        opened = open_remote(address, cache=Cache(tmp_path))
+        opened = open_shards(address, cache=Cache(tmp_path))
         with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar can't be fetched[^$]*bytes came"):
             opened.remote.path(opened.shards[0])
         assert not list((tmp_path / "files").iterdir())
@@ -74,7 +73,7 @@ def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(servers, shard
 @pytest.mark.parametrize(("status", "text"), [(403, "may not be read"), (401, "may not be read"), (410, "there is no")])
 def test_a_server_that_refuses_is_not_asked_again(servers, shard_folder, tmp_path, status, text):
     with servers.serving(servers.Web, shard_folder, refuse=status) as (address, _, log):
-        opened = open_remote(address, cache=Cache(tmp_path))
+        opened = open_shards(address, cache=Cache(tmp_path))
         with pytest.raises((UsageError, RefusedError), match=text):
             opened.remote.path(opened.shards[0])
         assert len(tars(log)) == 1
@@ -85,7 +84,7 @@ def test_shards_are_fetched_in_reading_order(servers, shard_folder, tmp_path):
     from eegpt.data import WindowLoader
 
     with servers.serving(servers.Web, shard_folder) as (address, _, log):
-        index = WindowIndex(open_remote(address, cache=Cache(tmp_path)), n_samples=128, stride=128, splits=None)
+        index = WindowIndex(open_shards(address, cache=Cache(tmp_path)), n_samples=128, stride=128, splits=None)
         order = TwoLevelOrder(index.shard_sizes, 1, 0)
         list(WindowLoader(index, order, 1, prefetch=0))
         group = {int(c): k for k, (c,) in enumerate(order.groups(0))}
@@ -107,7 +106,7 @@ class TestHub:
             yield address, behaviour, log
 
     def open(self, hub, tmp_path):
-        return open_remote(
+        return open_shards(
             "hf://datasets/labs/eeg/set", cache=Cache(tmp_path / "cache"), options={"endpoint": hub[0], "token": False}
         )
 
@@ -138,7 +137,7 @@ class TestHub:
     def test_a_name_that_the_hub_does_not_know_says_so(self, hub, tmp_path):
         for name in ("hf://datasets/labs/eeg/nothing", "hf://datasets/labs/other/set"):
             with pytest.raises(UsageError, match="no finished shard set"):
-                open_remote(name, cache=Cache(tmp_path), options={"endpoint": hub[0], "token": False})
+                open_shards(name, cache=Cache(tmp_path), options={"endpoint": hub[0], "token": False})
 
     def test_the_command_verifies_a_set_on_the_hub_that_the_environment_names(self, hub, tmp_path):
         environment = os.environ | {
@@ -160,4 +159,4 @@ def test_a_path_that_pathlib_has_made_of_an_address_is_understood(
 ):
     monkeypatch.setenv("EEGPT_CACHE", str(tmp_path))
     with servers.serving(servers.Web, shard_folder) as (address, _, _):
-        assert len(ShardSet.open(Path(address)).blocks) == len(shard_set.blocks)
+        assert len(open_shards(Path(address)).blocks) == len(shard_set.blocks)
