@@ -6,7 +6,7 @@ DATA   ?= aeon
 OUT    ?= demo/$(DATA)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: baselines demo test lint types imports pytest docs bench clean help
+.PHONY: own baselines demo test lint types imports pytest docs bench clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -16,13 +16,21 @@ help:
 	@echo "make docs              the documentation, warnings are errors"
 	@echo "make bench             the benchmarks, tables on the terminal"
 
+# An editable install points at one checkout: another checkout's environment must not be pointed at this one.
+own:
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -c 'import importlib.metadata as m, json, pathlib, sys; \
+	  d = next(iter(m.distributions(name="eegpt")), None); text = d.read_text("direct_url.json") if d else None; \
+	  url = json.loads(text)["url"] if text else ""; \
+	  sys.exit(f"error: $(VENV) belongs to another checkout: {url}\n  to do: choose another VENV=" \
+	    if url not in ("", pathlib.Path.cwd().as_uri()) else 0)' || exit 2; fi
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(PYTHON) is older than 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
 # A stamp per extra, so that nothing is installed twice and a changed pyproject.toml installs again.
-$(VENV)/.installed-%: $(BIN)/python pyproject.toml constraints-cpu.txt constraints-dev.txt
+$(VENV)/.installed-%: $(BIN)/python pyproject.toml constraints-cpu.txt constraints-dev.txt | own
 	$(PIP) install --quiet --constraint constraints-cpu.txt --constraint constraints-dev.txt --editable ".[$*]"
 	@touch $@
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,24 @@ def test_a_command_that_needs_an_extra_names_it() -> None:
     assert result.returncode == 2, result.stderr
     assert 'pip install "eegpt[model]"' in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_foreign_venv_is_refused(tmp_path: Path) -> None:
+    """`make` in a second clone must not use or change the environment of another checkout."""
+    if shutil.which("make") is None:
+        pytest.skip("needs make")
+    root = Path(__file__).parents[2]
+    for name in ("Makefile", "pyproject.toml", "constraints-cpu.txt", "constraints-dev.txt"):
+        shutil.copy(root / name, tmp_path)
+    site = tmp_path / "other" / "site"
+    (site / "eegpt-0.dist-info").mkdir(parents=True)
+    (site / "eegpt-0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: eegpt\nVersion: 0\n")
+    (site / "eegpt-0.dist-info" / "direct_url.json").write_text('{"url": "file:///elsewhere", "dir_info": {}}')
+    (tmp_path / "other" / "bin").mkdir()
+    python = tmp_path / "other" / "bin" / "python"
+    run = f"import sys; sys.path.insert(0, '{site}'); exec(sys.argv[1])"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{run}" "$2"\n')
+    python.chmod(0o755)
+    done = subprocess.run(["make", "lint", "VENV=other"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "belongs to another checkout: file:///elsewhere" in done.stderr
