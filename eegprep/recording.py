@@ -120,6 +120,8 @@ class RecordingInfo:
         The file's own name of each row.
     source_sha256, signal_sha256 : str
         Hash of the source file or files, and of the decoded samples before any step.
+    fingerprint : str
+        What finds altered copies of the signal (`eegprep.splits.fingerprint`).
     steps : tuple of dict
         The recipe's steps, in order, as its own JSON (`Recipe.steps_json`).
     units_evidence : str
@@ -150,6 +152,7 @@ class RecordingInfo:
     source_files: tuple[str, ...] = ()
     source_sha256: str = ""
     signal_sha256: str = ""
+    fingerprint: str = ""
     source_sfreq_hz: float = STANDARD_SFREQ_HZ
     source_format: str = ""
     steps: tuple[Mapping[str, Any], ...] = ()

@@ -90,6 +90,7 @@ def _describe(plan: Plan, judged: Judged) -> RecordingInfo:
         source_files=tuple(name for name, _ in recording.files),
         source_sha256=_together(recording.files),
         signal_sha256=signal_hash(plan.signal, recording.sfreq_hz),
+        fingerprint=judged.fingerprint,
         source_sfreq_hz=recording.sfreq_hz,
         source_format=recording.format,
         steps=plan.decision.recipe.steps_json(),

@@ -21,6 +21,7 @@ from eegprep.recording import recording_id
 from eegprep.shards.columns import BlockTable, RecordingTable, ShardFile, TrialTable
 from eegprep.shards.format import BLOCKS, ELECTRODES, END_OF_TAR, MAX_BLOCK_SAMPLES, RECORD, RECORDINGS, TRIALS
 from eegprep.shards.sums import SHARD_PATH
+from eegprep.splits.fingerprint import Fingerprint
 
 __all__ = ["shard_files", "check_blocks", "check_recordings", "check_trials"]
 
@@ -66,6 +67,11 @@ def check_recordings(recordings: RecordingTable, path: Path) -> None:
             raise RefusedError(f"row {row}: a recording's id does not fit its parts", where=where, found=name)
     if strange := sorted(set(recordings.split) - {"train", "validation", "test"}):
         raise RefusedError("an unknown split", where=where, found=strange[0], expected="train, validation or test")
+    for name, text in zip(recordings.id, recordings.fingerprint, strict=True):
+        try:
+            Fingerprint.parse(text or "0:")
+        except ValueError as error:
+            raise RefusedError(f"the fingerprint of {name} is damaged", where=where, found=error, todo=_TODO) from None
     _all(where, "recording", "n_samples", (recordings.n_samples >= 1) & (recordings.n_samples < _MAX_SAMPLE))
     _all(where, "recording", "sfreq_hz", np.isfinite(recordings.sfreq_hz) & (recordings.sfreq_hz > 0))
 

@@ -68,6 +68,7 @@ class RecordingTable:
     n_samples: NDArray[np.int64]
     signal_sha256: tuple[str, ...]
     source_sha256: tuple[str, ...]
+    fingerprint: tuple[str, ...]
     table: pa.Table
 
     def __len__(self) -> int:

@@ -92,6 +92,7 @@ RECORDING_SCHEMA = pa.schema(
         ("source_sfreq_hz", pa.float64()),
         ("source_sha256", pa.string()),
         ("signal_sha256", pa.string()),
+        ("fingerprint", pa.string()),
         ("steps", pa.string()),
         ("attributes", pa.string()),
         ("electrodes", pa.string()),

@@ -207,6 +207,7 @@ def _recordings(path: Path) -> RecordingTable:
         n_samples=numbers(table["n_samples"]),
         signal_sha256=texts(table["signal_sha256"]),
         source_sha256=texts(table["source_sha256"]),
+        fingerprint=texts(table["fingerprint"]),
         table=table,
     )
 

@@ -1,12 +1,12 @@
 """The guard against leakage: was anything of the test seen before?
 
-What enters: what a model has seen (people and hashes of decoded signals, kept beside every checkpoint in
-`seen.json`) and what is about to be tested. What leaves: nothing where they are disjoint; a refusal (exit code
-3) where not, or, when the user insists, a sentence that goes on every table made from the run.
+What enters: what a model has seen (subjects, hashes of decoded signals and their fingerprints, kept beside every
+checkpoint in `seen.json`) and what is about to be tested. What leaves: nothing if they are disjoint; a refusal (exit
+code 3) if not, or, when the user insists, a sentence that goes on every table made from the run.
 
-Both people and hashes are compared. People alone miss the recording that stands under two subjects or in two
-data sets; hashes alone miss the other recordings of a person. Data sets whose split is within subjects are
-compared recording by recording, since their test people are in train by design.
+Subjects and signals are both compared. Subjects alone miss the recording that is there under two subjects or in two
+data sets; signals alone miss the other recordings of a subject. Data sets whose split is within subjects are compared
+recording by recording, since their test subjects are in train by design.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from eegprep.errors import InputError, RefusedError
 from eegprep.files import write_json
+from eegprep.splits.fingerprint import Copies
 
 __all__ = ["SeenRecording", "Seen", "Leak", "find_leaks", "refuse_leaks", "SEEN_FILE"]
 
@@ -27,11 +28,12 @@ _SHOWN = 8
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class SeenRecording:
-    """One recording as the guard knows it: its id `dataset/subject/session/run` and its signal's hash."""
+    """One recording as the guard knows it: its id `dataset/subject/session/run`, its signal's hash and fingerprint."""
 
     id: str
     signal_sha256: str = ""
     within_subject: bool = False
+    fingerprint: str = ""
 
     @property
     def person(self) -> str:
@@ -58,7 +60,12 @@ class Seen:
         return {
             "seen": 1,
             "recordings": [
-                {"id": r.id, "signal_sha256": r.signal_sha256, "within_subject": r.within_subject}
+                {
+                    "id": r.id,
+                    "signal_sha256": r.signal_sha256,
+                    "within_subject": r.within_subject,
+                    "fingerprint": r.fingerprint,
+                }
                 for r in sorted(self.recordings)
             ],
         }
@@ -74,6 +81,7 @@ class Seen:
                     id=str(r["id"]),
                     signal_sha256=str(r["signal_sha256"]),
                     within_subject=bool(r["within_subject"]),
+                    fingerprint=str(r["fingerprint"]),
                 )
                 for r in data["recordings"]
             )
@@ -89,7 +97,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Leak:
-    """One test recording that was seen, and how: `signal`, `recording` or `subject`."""
+    """One test recording that was seen, and how: `signal`, `altered copy`, `recording` or `subject`."""
 
     id: str
     how: str
@@ -97,7 +105,7 @@ class Leak:
 
 
 def find_leaks(seen: Seen, test: Iterable[SeenRecording]) -> list[Leak]:
-    """Test recordings whose signal, or whose subject, is among what was seen, sorted by id."""
+    """Test recordings whose signal, an altered copy of it, or whose subject is among what was seen, sorted by id."""
     by_hash: dict[str, str] = {}
     by_person: dict[str, str] = {}
     ids = set()
@@ -107,11 +115,14 @@ def find_leaks(seen: Seen, test: Iterable[SeenRecording]) -> list[Leak]:
         if r.signal_sha256:
             by_hash.setdefault(r.signal_sha256, r.id)
     leaks = []
+    copies = Copies((r.id, r.fingerprint) for r in seen.recordings)
     for r in sorted(set(test)):
         if r.signal_sha256 and r.signal_sha256 in by_hash:
             leaks.append(Leak(id=r.id, how="signal", seen_as=by_hash[r.signal_sha256]))
         elif r.id in ids:
             leaks.append(Leak(id=r.id, how="recording", seen_as=r.id))
+        elif known := copies.of(r.fingerprint):
+            leaks.append(Leak(id=r.id, how="altered copy", seen_as=known))
         elif not r.within_subject and r.person in by_person:
             leaks.append(Leak(id=r.id, how="subject", seen_as=by_person[r.person]))
     return leaks

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, seconds_to_samples, subtract
+from eegprep.splits.fingerprint import Fingerprinter
 from eegprep.standardise.account import Found, entries, first_reason_counts
 from eegprep.standardise.decide import Plan
 from eegprep.standardise.measure import StreamMeasure
@@ -47,12 +48,15 @@ class Judged:
         By electrode, what is rejected on top of the plan's gaps; electrodes without any are absent.
     sigma_uv : tuple of float
         Robust standard deviation of the kept samples, in row order; 0 where nothing is left.
+    fingerprint : str
+        What finds altered copies of the signal (`eegprep.splits.fingerprint`).
     left_out : tuple of LeftOut
         The rejected parts by reason, and channels that turned out to hold nothing.
     """
 
     rejected: dict[str, tuple[Stretch, ...]]
     sigma_uv: tuple[float, ...]
+    fingerprint: str
     left_out: tuple[LeftOut, ...]
 
 
@@ -64,17 +68,19 @@ def run(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> Judge
     n_rows = len(plan.channels)
     above_uv = chain.reject.above_uv if chain.reject is not None else None
     measure = StreamMeasure(n_rows, timeline.n_samples, above_uv, STANDARD_SFREQ_HZ)
+    fingerprinter = Fingerprinter(plan.electrodes)
     position = 0
     for start, chunk in standardise(signal, timeline, chain, rows=range(n_rows), pool=pool):
         _fill_gap(sink, position, start, n_rows)
         measure.add(start, chunk)
+        fingerprinter.add(start, chunk)
         sink.append(chunk)
         position = start + chunk.shape[1]
     _fill_gap(sink, position, timeline.n_samples, n_rows)
-    return _judged(plan, measure)
+    return _judged(plan, measure, str(fingerprinter.finish()))
 
 
-def _judged(plan: Plan, measure: StreamMeasure) -> Judged:
+def _judged(plan: Plan, measure: StreamMeasure, fingerprint: str) -> Judged:
     rejected: dict[str, tuple[Stretch, ...]] = {}
     sigmas: list[float] = []
     left_out: list[LeftOut] = []
@@ -91,7 +97,7 @@ def _judged(plan: Plan, measure: StreamMeasure) -> Judged:
         if parts:
             rejected[electrode] = parts
         sigmas.append(sigma)
-    return Judged(rejected=rejected, sigma_uv=tuple(sigmas), left_out=tuple(left_out))
+    return Judged(rejected=rejected, sigma_uv=tuple(sigmas), fingerprint=fingerprint, left_out=tuple(left_out))
 
 
 def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import io
@@ -304,3 +305,19 @@ def test_memory_does_not_grow_with_the_recording(synthetic, tmp_path):
 
     # At most: sixteen blocks of 128 KiB that wait for their hash, and a few that are being made.
     assert peak(1 << 23) < 5 << 20 < 2 * (1 << 23)
+
+
+def test_copies_stay_in_one_split(synthetic, tmp_path):
+    """A set whose test split holds a copy of a training recording is refused, whatever the copy is called."""
+    rng = np.random.default_rng(3)
+    hashes = np.sort(rng.choice(1 << 31, 40, replace=False)).astype("<u4")
+    text = f"0:{base64.b64encode(hashes.tobytes()).decode()}"
+    infos, signals = [], {}
+    for subject, split in (("a", "train"), ("b", "test"), ("c", "train")):
+        info, signal = synthetic.recording(rng, subject, split=split, fingerprint=text if subject != "c" else "")
+        infos.append(info)
+        signals[info.id] = signal
+    store = synthetic.MemoryStore(synthetic.manifest(), infos, signals)
+    with pytest.raises(RefusedError, match="copies of recordings in another split") as caught:
+        build_shard_set([store], tmp_path / "set")
+    assert "synthetic/b/-/1 (a copy of synthetic/a/-/1)" in caught.value.found

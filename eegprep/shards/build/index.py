@@ -49,6 +49,7 @@ def _recording_row(planned: PlannedRecording) -> dict[str, Any]:
         "source_sfreq_hz": info.source_sfreq_hz,
         "source_sha256": info.source_sha256,
         "signal_sha256": info.signal_sha256,
+        "fingerprint": info.fingerprint,
         "steps": compact(list(info.steps)),
         "attributes": compact(dict(info.attributes)),
         "electrodes": compact({e: _electrode_facts(info, row) for row, e in enumerate(info.electrodes)}),

@@ -21,6 +21,7 @@ from eegprep.recording import RecordingInfo
 from eegprep.shards.build.electrode import ElectrodeJob, RecordingPart
 from eegprep.shards.format import FORMAT_VERSION, INT16_PEAK, MAX_BLOCK_SAMPLES
 from eegprep.shards.protocol import RecordingStore
+from eegprep.splits.fingerprint import Copies
 
 __all__ = ["Options", "Held", "PlannedRecording", "Plan", "make_plan"]
 
@@ -149,6 +150,7 @@ def make_plan(
     if not planned:
         raise UsageError("there is no recording to shard", todo="ingest some recordings first")
     recordings = tuple(planned[i] for i in sorted(planned))
+    _check_copies(recordings)
     decided = {
         "format_version": FORMAT_VERSION,
         "version": version,
@@ -168,6 +170,23 @@ def make_plan(
         options=options,
         sha256=hashlib.sha256(canonical_json(decided).encode()).hexdigest(),
     )
+
+
+def _check_copies(recordings: Sequence[PlannedRecording]) -> None:
+    """Refuse a split that tests on an altered copy of what it trains on."""
+    known = [(p.info.id, p.info.fingerprint, p.split) for p in recordings if not p.within_subject]
+    found = []
+    for split in ("train", "validation"):
+        copies = Copies((name, text) for name, text, where in known if where == split)
+        later = ("validation", "test") if split == "train" else ("test",)
+        found += [(name, seen) for name, text, where in known if where in later and (seen := copies.of(text))]
+    if found:
+        raise RefusedError(
+            f"{len(found)} recordings are copies of recordings in another split",
+            found="; ".join(f"{name} (a copy of {seen})" for name, seen in found[:5]) + ("; ..." if found[5:] else ""),
+            expected="signals of the test split that no other split has",
+            todo="leave one of each pair out, or name both subjects under one split in the manifest",
+        )
 
 
 def _as_before(info: RecordingInfo, manifest: Manifest, base: Held | None) -> RecordingInfo:
