@@ -65,7 +65,8 @@ def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple
     holder = TemporaryFolder()
     folder = holder.path
     stem = path.name[: -len(path.suffix)] if path.suffix else path.name
-    target = folder / (stem.removesuffix(found.suffixes[0]) + found.suffixes[0])
+    suffix = path.suffix.lower() if path.suffix.lower() in found.suffixes else found.suffixes[0]
+    target = folder / (stem.removesuffix(suffix) + suffix)
     if packed:
         _unpack(path, target)
     else:

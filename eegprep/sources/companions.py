@@ -20,6 +20,11 @@ _LINES = {
     ".lay": re.compile(rb"^File\s*=\s*(.+?)\s*$", re.M),
 }
 
+_OF_CDT = frozenset(f".cdt.{ending}" for ending in ("dpa", "dpo", "cef", "ceo", "hpi"))
+_OF_DAP = frozenset({".dat", ".dap", ".rs3", ".cef", ".ceo"})
+#: By the suffix that is opened: how the files of a Curry recording end (version 8, version 7).
+_CURRY = {".cdt": _OF_CDT, ".dap": _OF_DAP, ".dat": _OF_DAP}
+
 
 def named_files(path: Path) -> list[str]:
     """The file names that a text header gives, as written, with BrainVision's `$b` for its own name."""
@@ -95,8 +100,12 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
         names += [path.stem + ".fdt"]
     elif suffix == ".lay":
         names += [path.stem + ".dat"]
-    elif suffix in (".cdt", ".dap"):
-        names += [p.name for p in path.parent.glob(glob.escape(path.stem) + ".*") if p != path and p.suffix != ".part"]
+    elif suffix in _CURRY:
+        names += [
+            p.name
+            for p in path.parent.glob(glob.escape(path.stem) + ".*")
+            if p.name[len(path.stem) :].lower() in _CURRY[suffix]
+        ]
     elif suffix == ".data":
         names += [path.stem + ".head"]
     elif suffix == ".fif":

@@ -38,6 +38,7 @@ _OWN = {
     "openbci": ("devices", "read_openbci"),
     "muse": ("devices", "read_muse"),
     "emotiv_csv": ("devices", "read_emotiv"),
+    "bci2000": ("bci2000", "read_bci2000"),
 }
 
 
@@ -73,6 +74,10 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
             found="its first bytes fit no known format",
             expected=f"the signature of {FORMATS[claimed].title}" if claimed else "a recording",
             todo="check that the file was copied whole and in binary mode",
+        )
+    if found.convert:
+        raise InputError(
+            f"{path.name} is {found.title}, which is recognised but not read", where=path, todo=found.convert
         )
     opened, holder = alias(
         path, found, unpacks=found.name in _PACKED, by_suffix=found.name in READERS and found.name not in _OWN

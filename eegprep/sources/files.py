@@ -23,7 +23,7 @@ from eegprep.sources.entities import Group, plan_groups
 from eegprep.sources.events_file import belonging, events_files, with_events
 from eegprep.sources.implicit import guess_entities
 from eegprep.sources.matlab import holds_structure
-from eegprep.sources.patterns import compile_pattern, match, walk
+from eegprep.sources.patterns import FOLDER_FORMATS, compile_pattern, match, walk
 from eegprep.sources.trial_values import ValuesOfTrials
 from eegprep.sources.uci import group_of
 
@@ -42,7 +42,7 @@ class FilesSource:
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         self.manifest = manifest
-        self._only = folder.name if folder.is_file() or folder.suffix.lower() == ".mff" else None
+        self._only = folder.name if folder.is_file() or folder.suffix.lower() in FOLDER_FORMATS else None
         self.folder = folder.parent if self._only is not None else folder
         if not folder.exists():
             raise UsageError(f"the folder of {manifest.name} is not there", where=folder)
@@ -181,6 +181,8 @@ class FilesSource:
             self._skip(path, "sidecar", f"a later part of {first.name}")
         elif format_name == "events":
             self._skip(path, "sidecar", "events of a FIF recording")
+        elif format_name == "curry" and full.suffix.lower() == ".dat" and self._only is None:
+            self._skip(path, "sidecar", "samples of a Curry recording")
         elif format_name == "matlab" and full.suffix.lower() in SIDECARS:
             self._skip(path, "sidecar", SIDECARS[full.suffix.lower()])
         elif format_name in ("numpy", "ts") or (format_name == "matlab" and not holds_structure(full)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import io
 import math
 import os
@@ -21,7 +22,7 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.recording import seconds_to_samples
 from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
-from eegprep.sources.detect import FORMATS
+from eegprep.sources.detect import FORMATS, Format
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import segment
 from eegprep.sources.unit_names import unit_of
@@ -44,9 +45,13 @@ READERS = {
     "curry": "read_raw_curry",
     "eximia": "read_raw_eximia",
     "mef": "read_raw_mef",
+    "nedf": "read_raw_nedf",
     "edf": "read_raw_edf",
     "bdf": "read_raw_bdf",
 }
+
+#: What a reader has to be told besides the path.
+_OPTIONS: dict[str, dict[str, Any]] = {"nicolet": {"ch_type": "eeg"}}
 
 _BY_FORMAT = {
     "fif": "FIF holds volts",
@@ -60,18 +65,19 @@ _KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "
 _VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"})
 
 
-def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
+def read_with_mne(path: Path, format_name: str) -> Decoded:
     """Open one file with MNE's reader of its format. Raises InputError with what the reader said."""
     import mne
 
     name = READERS[format_name]
+    _require_package(path, FORMATS[format_name])
     notes = check_whole(path, format_name)
     # Some readers print what they find in a header; nothing of it may reach our own output.
     silent = contextlib.redirect_stdout(io.StringIO())
     with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **options)
+            raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **_OPTIONS.get(format_name, {}))
         except FileNotFoundError as error:
             raise InputError(
                 f"the samples of {path.name} are not beside it",
@@ -86,8 +92,7 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
                 f"{path.name} can't be read as {title}",
                 where=path,
                 found=clean_message(error),
-                expected=f"a whole {title} recording",
-                todo="copy the file again, with its side-cars, or leave it out",
+                todo="if the vendor's software opens it, export it as EDF; else leave it out",
             ) from error
         _refuse_files_elsewhere(raw, path)
         notes = (*notes, *check_samples_file(raw, path))
@@ -95,6 +100,21 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
     if caught:
         notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
+
+
+def _require_package(path: Path, found: Format) -> None:
+    """Some readers import a module on demand; without it no file of their format is at fault."""
+    if not found.package:
+        return
+    try:
+        importlib.import_module(found.package)
+    except ImportError as error:
+        raise InputError(
+            f"reading {found.title} needs the Python package {found.package}",
+            where=path,
+            found="it is not installed, or can't be imported",
+            todo=f'install it: pip install "{found.install or found.package}"',
+        ) from error
 
 
 def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
@@ -148,8 +168,7 @@ def decode_raw(raw: Any, format_name: str, more_events: list[SourceEvent] | None
                 raise InputError(
                     f"samples {start} to {stop} can't be read",
                     found=clean_message(error),
-                    expected=f"a whole {format_name} recording",
-                    todo="copy the file again, or leave it out",
+                    todo="if other software reads them, export the recording as EDF; else leave it out",
                 ) from error
         return block
 
