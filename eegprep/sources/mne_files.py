@@ -14,6 +14,7 @@ import math
 import os
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ import numpy as np
 
 from eegprep.errors import InputError
 from eegprep.recording import seconds_to_samples
-from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
+from eegprep.sources.base import Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent
 from eegprep.sources.detect import FORMATS, Format
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import segment
 from eegprep.sources.unit_names import unit_of
-from eegprep.sources.wholeness import check_samples_file, check_whole
+from eegprep.sources.wholeness import check_samples_file, check_whole, end_at_stated
 
 __all__ = ["READERS", "channels_of", "decode_raw", "is_epoched", "read_with_mne"]
 
@@ -71,7 +72,7 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
 
     name = READERS[format_name]
     _require_package(path, FORMATS[format_name])
-    notes = check_whole(path, format_name)
+    notes, n_stated = check_whole(path, format_name)
     # Some readers print what they find in a header; nothing of it may reach our own output.
     silent = contextlib.redirect_stdout(io.StringIO())
     with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
@@ -96,10 +97,74 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
             ) from error
         _refuse_files_elsewhere(raw, path)
         notes = (*notes, *check_samples_file(raw, path))
-        decoded = decode_raw(raw, format_name, _events_beside(path, raw) if format_name == "fif" else None)
+        decoded = _decoded(raw, path, format_name)
+    if n_stated is not None:
+        decoded = end_at_stated(decoded, n_stated)
     if caught:
         notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
+
+
+def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
+    import mne
+
+    if isinstance(opened, mne.BaseEpochs):  # Curry files may hold either
+        from eegprep.sources.epochs import decode_epochs
+
+        return decode_epochs(opened, np.asarray(opened.get_data(copy=False), dtype=np.float64), format_name)
+    decoded = decode_raw(opened, format_name, _events_beside(path, opened) if format_name == "fif" else None)
+    if format_name == "gdf":
+        signal, note = _with_missing(decoded.signal, decoded.channels, opened._raw_extras[0])
+        decoded = dataclasses.replace(decoded, signal=signal, notes=(*decoded.notes, note) if note else decoded.notes)
+    return decoded
+
+
+def _with_missing(
+    signal: SignalLike, channels: Sequence[SourceChannel], header: Mapping[str, Any]
+) -> tuple[SignalLike, str]:
+    """A GDF file's signal with NaN where samples are missing, which integers write as the channel's digital minimum.
+
+    An amplifier at the end of its range gives the same number. It comes near the end first, a missing sample does not:
+    a run of minima whose neighbours lie in the lowest twentieth of the range is a signal that was clipped, and stays.
+    A channel that lies there most of the time is flat.
+    """
+    if np.issubdtype(header["dtype_np"], np.floating):
+        return signal, ""  # missing samples are NaN already
+    rows = [i for i, c in enumerate(channels) if c.kind in _VOLTS]
+    least, n_samples = header["digital_min"], signal.shape[1]
+    near = least + 0.05 * (header["digital_max"] - least)
+    low: dict[int, list[np.ndarray]] = {row: [] for row in rows}
+    ends: dict[int, list[np.ndarray]] = {row: [] for row in rows}
+    for start in range(0, n_samples, 1 << 18):
+        block = np.asarray(signal[:, start : start + (1 << 18)], dtype=np.float64)
+        for row in rows:
+            numbers = np.rint((block[row] / header["units"][row] - header["offsets"][row]) / header["cal"][row])
+            low[row].append(start + np.flatnonzero(numbers <= near[row]))
+            ends[row].append(start + np.flatnonzero(numbers <= least[row]))
+    missing: dict[int, np.ndarray] = {}
+    for row in rows:
+        at = np.concatenate(ends[row]) if ends[row] else np.zeros(0, dtype=np.intp)
+        if not 0 < 2 * at.size < n_samples:
+            continue
+        runs = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)
+        outer = np.array([[run[0] - 1, run[-1] + 1] for run in runs])
+        clipped = (np.isin(outer, np.concatenate(low[row])) | (outer < 0) | (outer >= n_samples)).all(axis=1)
+        found = [run for run, is_clipped in zip(runs, clipped, strict=True) if not is_clipped]
+        if found:
+            missing[row] = np.concatenate(found)
+    if not missing:
+        return signal, ""
+
+    def read(start: int, stop: int) -> np.ndarray:
+        block = np.array(signal[:, start:stop], dtype=np.float64)
+        for row, at in missing.items():
+            a, b = np.searchsorted(at, (start, stop))
+            block[row, at[a:b] - start] = np.nan
+        return block
+
+    n_missing = sum(at.size for at in missing.values())
+    note = f"{n_missing} samples of {len(missing)} channels hold the digital minimum, which stands for a missing sample"
+    return LazySignal(signal.shape[0], n_samples, read), note
 
 
 def _require_package(path: Path, found: Format) -> None:
