@@ -176,7 +176,7 @@ def _emotiv(head: bytes) -> bool:
     # EmotivPRO 1 and 2 and the older apps; EmotivPRO 3; a table of `EEG.` columns alone
     line = _first_line(head).casefold()
     titled = "title:" in line and ("sampling:" in line or "sampling rate:" in line)
-    return titled or ("eeg.counter" in line and "eeg.interpolated" in line)
+    return titled or ("timestamp" in line and "counter" in line and "interpolated" in line)
 
 
 def _neuroscan_epochs(head: bytes) -> bool:
