@@ -12,7 +12,7 @@ import re
 import warnings
 from pathlib import Path, PurePosixPath
 
-__all__ = ["companions", "fif_part_of", "named_files"]
+__all__ = ["companions", "fif_part_of", "named_files", "two_meanings"]
 
 _LINES = {
     ".vhdr": re.compile(rb"^(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", re.M),
@@ -34,6 +34,20 @@ def named_files(path: Path) -> list[str]:
     with path.open("rb") as handle:
         head = handle.read(1 << 16).replace(b"\r", b"")
     return [m.decode("utf-8", "replace").replace("$b", path.stem) for m in pattern.findall(head)]
+
+
+def two_meanings(path: Path) -> tuple[str, str] | None:
+    """A file that a text header names, and one of the header's own name beside it, where these are two files.
+
+    Headers that were copied or renamed keep the old name: which of the two is meant can't be told.
+    """
+    for name in named_files(path):
+        named = re.split(r"[\\/]", name)[-1]
+        own = path.stem + PurePosixPath(named).suffix
+        there = [path.parent / n for n in (named, own)]
+        if all(p.is_file() for p in there) and not there[0].samefile(there[1]):
+            return named, own
+    return None
 
 
 def fif_part_of(path: Path) -> Path | None:

@@ -12,9 +12,9 @@ import numpy as np
 
 from eegprep.errors import EEGPTError, InputError
 from eegprep.manifest.schema import Manifest
-from eegprep.sources.aliases import TemporaryFolder, alias
+from eegprep.sources.aliases import TemporaryFolder, alias, own_samples
 from eegprep.sources.base import Decoded, LazySignal, SignalLike
-from eegprep.sources.companions import named_files
+from eegprep.sources.companions import named_files, two_meanings
 from eegprep.sources.detect import FORMATS, Format, detect, looks_like_recording
 from eegprep.sources.mne_files import READERS, is_epoched, read_with_mne
 
@@ -79,9 +79,20 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
         raise InputError(
             f"{path.name} is {found.title}, which is recognised but not read", where=path, todo=found.convert
         )
+    if (files := two_meanings(path)) is not None:
+        raise InputError(
+            f"which files belong to {path.name} is not certain",
+            where=path,
+            found=f"the header names {files[0]}, and {files[1]} lies beside it too",
+            expected="one file of each kind",
+            todo=f"correct the name in the header, or move {files[0]} or {files[1]} to another folder",
+        )
     opened, holder = alias(
         path, found, unpacks=found.name in _PACKED, by_suffix=found.name in READERS and found.name not in _OWN
     )
+    notes: tuple[str, ...] = ()
+    if found.name == "eeglab" and holder is None and (other := own_samples(path)) is not None:
+        opened, holder, notes = other[0], other[1], (other[2],)
     if holder is None:
         return _decode_as(path, found, manifest)
     try:
@@ -90,6 +101,7 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
         # the user knows the file by its own name
         what, told = error.what.replace(opened.name, path.name), (error.found, error.expected, error.todo)
         raise type(error)(what, where=path, found=told[0], expected=told[1], todo=told[2]) from error
+    decoded = dataclasses.replace(decoded, notes=(*decoded.notes, *notes))
     if isinstance(decoded.signal, np.ndarray):
         return decoded
     return dataclasses.replace(decoded, signal=_Held(decoded.signal, holder))

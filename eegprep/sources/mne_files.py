@@ -206,9 +206,9 @@ def is_epoched(path: Path, format_name: str) -> bool:
         except (ValueError, OSError):
             return False
     if format_name == "eeglab":
-        from eegprep.sources.matlab import eeglab_trials
+        from eegprep.sources.matlab import eeglab_header
 
-        return eeglab_trials(path) > 1
+        return eeglab_header(path).trials > 1
     return False
 
 
