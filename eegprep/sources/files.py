@@ -22,7 +22,7 @@ from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
 from eegprep.sources.entities import Group, plan_groups
 from eegprep.sources.events_file import belonging, events_files, with_events
 from eegprep.sources.implicit import guess_entities
-from eegprep.sources.matlab import holds_structure
+from eegprep.sources.matlab import fieldtrip_variables
 from eegprep.sources.patterns import FOLDER_FORMATS, compile_pattern, match, walk
 from eegprep.sources.trial_values import ValuesOfTrials
 from eegprep.sources.uci import group_of
@@ -185,7 +185,7 @@ class FilesSource:
             self._skip(path, "sidecar", "samples of a Curry recording")
         elif format_name == "matlab" and full.suffix.lower() in SIDECARS:
             self._skip(path, "sidecar", SIDECARS[full.suffix.lower()])
-        elif format_name in ("numpy", "ts") or (format_name == "matlab" and not holds_structure(full)):
+        elif format_name in ("numpy", "ts") or (format_name == "matlab" and not fieldtrip_variables(full)):
             self._skip(path, "needs_manifest", "its rate and channels have to be stated in a manifest")
         elif format_name or looks_like_recording(full):
             return True

@@ -11,7 +11,7 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["EEGLABHeader", "eeglab_header", "holds_structure", "is_hdf5", "variable_names"]
+__all__ = ["EEGLABHeader", "eeglab_header", "fieldtrip_variables", "is_hdf5", "variable_names"]
 
 
 def is_hdf5(path: Path) -> bool:
@@ -76,18 +76,27 @@ def eeglab_header(path: Path) -> EEGLABHeader:
     return EEGLABHeader(trials=numbers["trials"], samples_file=re.split(r"[\\/]", data)[-1], n_bytes=n_bytes)
 
 
-def holds_structure(path: Path) -> bool:
-    """Whether a MATLAB file holds one structure, which may be FieldTrip's; told without reading it."""
+#: Variables that FieldTrip's users save beside the data.
+_BESIDE = frozenset({"cfg", "hdr", "event", "events", "trl", "ans"})
+
+
+def fieldtrip_variables(path: Path) -> list[str]:
+    """Variables that are, or may be, FieldTrip's structures of data; `""` where the file's variables are its fields.
+
+    Told without reading the samples: version 7.3 shows the fields, of older files only the one structure there is.
+    """
     try:
         if is_hdf5(path):
             import h5py
 
             with h5py.File(path, "r") as file:
-                groups = [k for k in file if not k.startswith("#")]
-                return len(groups) == 1 and isinstance(file[groups[0]], h5py.Group) and "trial" in file[groups[0]]
+                found = [k for k, v in file.items() if isinstance(v, h5py.Group) and {"trial", "label"} <= set(v)]
+                return found or ([""] if {"trial", "label"} <= set(file) else [])
         from scipy.io import whosmat
 
-        found = whosmat(path)
-        return len(found) == 1 and found[0][2] == "struct"
+        kinds = {name: kind for name, _, kind in whosmat(path) if name not in _BESIDE}
+        if {"trial", "label"} <= set(kinds):
+            return [""]
+        return list(kinds) if list(kinds.values()) == ["struct"] else []
     except Exception:  # a damaged file: its reader says what is wrong
-        return True
+        return [""]

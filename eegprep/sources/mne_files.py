@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.recording import seconds_to_samples
 from eegprep.sources.base import Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent
@@ -113,10 +114,29 @@ def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
 
         return decode_epochs(opened, np.asarray(opened.get_data(copy=False), dtype=np.float64), format_name)
     decoded = decode_raw(opened, format_name, _events_beside(path, opened) if format_name == "fif" else None)
+    if format_name == "mef":
+        decoded = _scalp_by_names(decoded)
     if format_name == "gdf":
         signal, note = _with_missing(decoded.signal, decoded.channels, opened._raw_extras[0])
         decoded = dataclasses.replace(decoded, signal=signal, notes=(*decoded.notes, note) if note else decoded.notes)
     return decoded
+
+
+def _scalp_by_names(decoded: Decoded) -> Decoded:
+    """MEF3 does not say where its channels lie, and MNE calls them all intracranial.
+
+    Contacts of depth electrodes bear a letter and a number too (A1, C3), so names count only where most of them are
+    of the 10-10 system and two at least are such as no contact has: on the midline, or of the frontal pole.
+    """
+    base = Vocabulary.base()
+    places = {c.name: base.resolve(c.name, kind="eeg").electrode for c in decoded.channels}
+    known = [place for place in places.values() if place is not None]
+    sure = {place for place in known if place.endswith("z") or place.startswith("Fp")}
+    if 2 * len(known) < len(places) or len(sure) < 2:
+        return decoded
+    note = f"{len(known)} of {len(places)} names are of the 10-10 system, {len(sure)} on the midline or frontal pole"
+    channels = tuple(dataclasses.replace(c, kind="eeg") if places[c.name] else c for c in decoded.channels)
+    return dataclasses.replace(decoded, channels=channels, notes=(*decoded.notes, f"taken as scalp EEG: {note}"))
 
 
 def _with_missing(
