@@ -17,6 +17,7 @@ from eegprep.sources.base import Decoded, LazySignal, SignalLike
 from eegprep.sources.companions import named_files, two_meanings
 from eegprep.sources.detect import FORMATS, Format, detect, looks_like_recording
 from eegprep.sources.mne_files import READERS, is_epoched, read_with_mne
+from eegprep.sources.suggest import Suggestion, suggest
 
 __all__ = ["decode_file"]
 
@@ -66,6 +67,8 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
         )
         return read(path, manifest)
     found = detect(path)
+    if found is None and (described := suggest(path)) is not None:
+        raise _undescribed(path, described)
     if found is None:
         claimed = looks_like_recording(path)
         raise InputError(
@@ -144,10 +147,16 @@ def _decode_as(path: Path, found: Format, manifest: Manifest) -> Decoded:
             return read_epochs(path, found.name)
         _refuse_names_elsewhere(path)
         return read_with_mne(path, found.name)
-    raise InputError(
-        f"{path.name} ({found.title}) needs a manifest that describes it",
+    raise _undescribed(path, suggest(path))
+
+
+def _undescribed(path: Path, found: Suggestion | None) -> InputError:
+    """The error for numbers of which only a person knows what they are, with what the file does show."""
+    return InputError(
+        f"{path.name} holds numbers that a manifest has to describe",
         where=path,
-        expected="`source: kind:` with channels and sfreq_hz",
+        expected=found.flow(path.name) if found is not None else "`source: kind:` with channels, sfreq_hz and unit",
+        todo="write a manifest (eegprep manifest new drafts one) and name it instead of the file",
     )
 
 
