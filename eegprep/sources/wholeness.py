@@ -24,6 +24,7 @@ __all__ = ["check_samples_file", "check_whole", "end_at_stated"]
 _BRAINVISION_BYTES = {b"INT_16": 2, b"INT_32": 4, b"UINT_16": 2, b"IEEE_FLOAT_32": 4, b"IEEE_FLOAT_64": 8}
 #: GDF's data types to bytes; 255 and more are integers of (type - 255) bits.
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8}
+_NEDF_HEADER = 10240
 
 
 def check_whole(path: Path, format_name: str) -> tuple[tuple[str, ...], int | None]:
@@ -31,9 +32,15 @@ def check_whole(path: Path, format_name: str) -> tuple[tuple[str, ...], int | No
 
     Raises InputError where the file is smaller than its header says.
     """
-    check = {"brainvision": _brainvision, "curry": _curry, "gdf": _gdf, "egi_raw": _egi_raw, "nicolet": _nicolet}.get(
-        format_name
-    )
+    check = {
+        "brainvision": _brainvision,
+        "curry": _curry,
+        "egi_raw": _egi_raw,
+        "eximia": _eximia,
+        "gdf": _gdf,
+        "nedf": _nedf,
+        "nicolet": _nicolet,
+    }.get(format_name)
     return check(path) if check is not None else ((), None)
 
 
@@ -151,6 +158,28 @@ def _nicolet(path: Path) -> tuple[tuple[str, ...], int | None]:
     expected, n_file = math.prod(int(v) for v in fields.values()), path.stat().st_size
     if n_file < expected:
         raise _cut(path, f"{n_file} bytes", f"{expected} bytes for {fields['num_samples']} samples")
+    return (), None
+
+
+def _eximia(path: Path) -> tuple[tuple[str, ...], int | None]:
+    return _remainder(path.stat().st_size % 128), None  # 64 channels of 16 bits, no header
+
+
+def _nedf(path: Path) -> tuple[tuple[str, ...], int | None]:
+    with path.open("rb") as handle:
+        head = handle.read(_NEDF_HEADER).split(b"\0", 1)[0]
+    found = {
+        name: int(m[1])
+        for name in (b"TotalNumberOfChannels", b"NumberOfRecordsOfEEG", b"NumberOfChannelsOfAccelerometer")
+        if (m := re.search(rb"<" + name + rb">\s*(\d+)\s*<", head)) is not None
+    }
+    n_channels, n_samples = found.get(b"TotalNumberOfChannels", 0), found.get(b"NumberOfRecordsOfEEG", 0)
+    stimulated = 3 if b"<STIMSettings" in head else 1
+    accelerometer = 2 * found.get(b"NumberOfChannelsOfAccelerometer", 0) * -(-n_samples // 5)
+    expected = _NEDF_HEADER + accelerometer + n_samples * (3 * n_channels * stimulated + 4)
+    n_file = path.stat().st_size
+    if n_file < expected:
+        raise _cut(path, f"{n_file} bytes", f"{expected} bytes for {n_samples} samples")
     return (), None
 
 
