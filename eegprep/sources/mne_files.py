@@ -61,6 +61,8 @@ _BY_FORMAT = {
     "gdf": "the header says uV",
     "egi_raw": "the header's range gives microvolt",
     "egi_mff": "the format holds microvolt",
+    "eximia": "the device's range gives microvolt",
+    "nedf": "the format's range gives volts",
 }
 _KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "resp": "misc", "exci": "misc"}
 #: Channel types whose samples MNE holds in volts.
@@ -288,6 +290,8 @@ def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name
         kind, scale = "eeg", header
     elif format_name == "egi_raw" and entry["cal"] != 1e-6:
         scale = "uV"  # MNE applies the header's range, which gives microvolt, and calls the result volts
+    elif format_name == "eximia":
+        scale = "uV"  # likewise: 2500 microvolt over 15 bits
     else:
         scale = "V"
     volts = kind in _VOLTS
