@@ -98,8 +98,9 @@ def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
             found=f"{array.ndim} dimensions of {array.dtype}",
             expected="2 (recording) or 3 (trials) dimensions of numbers",
         )
-    by_default = array.ndim == 3 and "orientation" not in spec.model_fields_set
-    if spec.orientation == "row_per_sample" and not (by_default and array.shape[1] == len(spec.channels)):
+    # unless the manifest says it, trials x channels x samples, and of two dimensions one row a sample
+    by_default = spec.orientation is None and (array.ndim == 2 or array.shape[1] != len(spec.channels))
+    if spec.orientation == "row_per_sample" or by_default:
         array = np.swapaxes(array, -1, -2)
     if array.shape[-2] != len(spec.channels):
         raise InputError(

@@ -67,8 +67,8 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
         )
         return read(path, manifest)
     found = detect(path)
-    if found is None and (described := suggest(path)) is not None:
-        raise _undescribed(path, described)
+    if found is None and (shown := suggest(path)) is not None:
+        raise _undescribed(path, shown)
     if found is None:
         claimed = looks_like_recording(path)
         raise InputError(
