@@ -36,8 +36,8 @@ def named_files(path: Path) -> list[str]:
     return [m.decode("utf-8", "replace").replace("$b", path.stem) for m in pattern.findall(head)]
 
 
-def two_meanings(path: Path) -> tuple[str, str] | None:
-    """A file that a text header names, and one of the header's own name beside it, where these are two files.
+def two_meanings(path: Path) -> str | None:
+    """The suffix of a file that a text header names, where another one of the header's own name lies beside it.
 
     Headers that were copied or renamed keep the old name: which of the two is meant can't be told.
     """
@@ -46,7 +46,7 @@ def two_meanings(path: Path) -> tuple[str, str] | None:
         own = path.stem + PurePosixPath(named).suffix
         there = [path.parent / n for n in (named, own)]
         if all(p.is_file() for p in there) and not there[0].samefile(there[1]):
-            return named, own
+            return PurePosixPath(named).suffix
     return None
 
 

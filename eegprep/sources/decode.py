@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError, InputError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.aliases import TemporaryFolder, alias, own_samples
@@ -82,13 +83,13 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
         raise InputError(
             f"{path.name} is {found.title}, which is recognised but not read", where=path, todo=found.convert
         )
-    if (files := two_meanings(path)) is not None:
+    if (ending := two_meanings(path)) is not None:
         raise InputError(
             f"which files belong to {path.name} is not certain",
             where=path,
-            found=f"the header names {files[0]}, and {files[1]} lies beside it too",
+            found=f"the header names a {ending} file of another name, and one of its own name lies beside it too",
             expected="one file of each kind",
-            todo=f"correct the name in the header, or move {files[0]} or {files[1]} to another folder",
+            todo="correct the name in the header, or move one of the two files to another folder",
         )
     opened, holder = alias(
         path, found, unpacks=found.name in _PACKED, by_suffix=found.name in READERS and found.name not in _OWN
@@ -151,7 +152,13 @@ def _decode_as(path: Path, found: Format, manifest: Manifest) -> Decoded:
 
 
 def _undescribed(path: Path, found: Suggestion | None) -> InputError:
-    """The error for numbers of which only a person knows what they are, with what the file does show."""
+    """The error for numbers of which only a person knows what they are, with what the file does show.
+
+    Of the columns only electrodes are named: an error is stored, and other names may be anything.
+    """
+    base = Vocabulary.base()
+    if found is not None and not all(base.resolve(n).electrode for n in found.channels):
+        found = dataclasses.replace(found, channels=(), n_channels=len(found.channels))
     return InputError(
         f"{path.name} holds numbers that a manifest has to describe",
         where=path,

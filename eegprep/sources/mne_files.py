@@ -170,9 +170,8 @@ def _with_missing(
             continue
         runs = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)
         outer = np.array([[run[0] - 1, run[-1] + 1] for run in runs])
-        clipped: np.ndarray = (np.isin(outer, np.concatenate(low[row])) | (outer < 0) | (outer >= n_samples)).all(
-            axis=1
-        )
+        near_or_outside = np.isin(outer, np.concatenate(low[row])) | (outer < 0) | (outer >= n_samples)
+        clipped = np.logical_and(near_or_outside[:, 0], near_or_outside[:, 1])
         found = [run for run, is_clipped in zip(runs, clipped, strict=True) if not is_clipped]
         if found:
             missing[row] = np.concatenate(found)

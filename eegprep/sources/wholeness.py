@@ -127,7 +127,7 @@ def _curry(path: Path) -> tuple[tuple[str, ...], int | None]:
         raise InputError(
             f"{path.name}: two headers of the same name lie beside it",
             where=path,
-            found=f"{headers[0].name} and {others[0].name}, of two versions of Curry",
+            found=f"a {headers[0].suffix} and a {others[0].suffix} file, of two versions of Curry",
             expected="one recording of this name in the folder",
             todo="move the files of one of the two into a folder of their own",
         )

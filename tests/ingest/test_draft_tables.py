@@ -138,3 +138,12 @@ def test_three_dimensions_are_trials_first(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read("b.npy"), expected)
     np.testing.assert_array_equal(read("b.npy", orientation="row_per_sample"), expected)
     np.testing.assert_array_equal(read("square.npy"), trials[:, :, :4].transpose(1, 0, 2).reshape(4, -1))
+
+
+def test_an_error_names_electrodes_alone(tmp_path: Path) -> None:
+    """Errors are stored: names of columns that are no electrodes may be anything."""
+    path = csv(tmp_path / "a.csv", names=["CANARYJohn", "CANARYDoe", "x", "y"])
+    with pytest.raises(InputError) as caught:
+        decode_file(path, manifest_for_path(path))
+    assert "CANARY" not in str(caught.value)
+    assert "the names of 4" in str(caught.value)

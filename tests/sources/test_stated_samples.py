@@ -337,3 +337,13 @@ def test_fieldtrip_is_read_however_it_is_saved(made, names, tmp_path: Path, kind
     np.testing.assert_allclose(np.asarray(decoded.signal), signal)
     assert [c.name for c in decoded.channels] == list(names)
     assert decoded.sfreq_hz == 200.0
+
+
+def test_such_a_refusal_names_no_other_file(made, names, tmp_path: Path) -> None:
+    """Errors are stored under public names, which are known for the recording's own files only."""
+    made["brainvision"](tmp_path, "CANARYOther", made["eeg_uv"](6, 1600), names)
+    path = made["brainvision"](tmp_path, "s2", made["eeg_uv"](6, 1600), names)
+    path.write_text(path.read_text(encoding="utf-8").replace("s2.eeg", "CANARYOther.eeg"), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert "CANARY" not in str(caught.value)
