@@ -83,12 +83,15 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         try:
             raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **_OPTIONS.get(format_name, {}))
         except FileNotFoundError as error:
+            renamed = any(path.with_suffix(ending).is_file() for ending in (".eeg", ".dat", ".fdt"))
             raise InputError(
                 f"the samples of {path.name} are not beside it",
                 where=path,
                 found="the file names another file that is not there",
                 expected="its side-car (.eeg, .fdt, .dat, signal1.bin) under the name that the header gives",
-                todo="copy the side-car too, under its original name",
+                todo="the files seem to have been renamed: correct the name in the header"
+                if renamed
+                else "copy the side-car too, under its original name",
             ) from error
         except Exception as error:  # readers raise anything on damaged files; all of it means the same here
             title = FORMATS[format_name].title
@@ -209,7 +212,7 @@ def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
     """What the header names must lie beside it: a stranger's header must not choose files of this machine."""
     beside = path.parent if path.is_file() else path
     # `..` is taken out by the text: a link inside the folder may lead to where a versioning tool keeps the samples
-    for file in (Path(os.path.abspath(f)) for f in raw.filenames if f is not None):  # noqa: PTH100
+    for file in (Path(os.path.abspath(f)) for f in getattr(raw, "filenames", ()) if f):  # noqa: PTH100
         if not file.is_relative_to(beside.absolute()) and not file.resolve().is_relative_to(beside.resolve()):
             raise InputError(
                 f"the header of {path.name} names a file in another folder",

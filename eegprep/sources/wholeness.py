@@ -40,6 +40,7 @@ def check_whole(path: Path, format_name: str) -> tuple[tuple[str, ...], int | No
         "gdf": _gdf,
         "nedf": _nedf,
         "nicolet": _nicolet,
+        "nihon_kohden": _nihon_kohden,
     }.get(format_name)
     return check(path) if check is not None else ((), None)
 
@@ -65,7 +66,7 @@ def end_at_stated(decoded: Decoded, n_stated: int) -> Decoded:
 def check_samples_file(raw: Any, path: Path) -> tuple[str, ...]:
     """Notes on the .fdt beside an EEGLAB header. Raises InputError where it does not hold every sample."""
     notes: list[str] = []
-    for file in (Path(f) for f in raw.filenames if f is not None and str(f).lower().endswith(".fdt")):
+    for file in (Path(f) for f in getattr(raw, "filenames", ()) if f and str(f).lower().endswith(".fdt")):
         expected = 4 * len(raw.ch_names) * int(raw.n_times)
         n_file = file.stat().st_size
         if n_file < expected:
@@ -180,6 +181,28 @@ def _nedf(path: Path) -> tuple[tuple[str, ...], int | None]:
     n_file = path.stat().st_size
     if n_file < expected:
         raise _cut(path, f"{n_file} bytes", f"{expected} bytes for {n_samples} samples")
+    return (), None
+
+
+def _nihon_kohden(path: Path) -> tuple[tuple[str, ...], int | None]:
+    """The blocks of data that the first control block names."""
+    n_file = path.stat().st_size
+    with path.open("rb") as handle:
+
+        def at(place: int, form: str) -> int:
+            handle.seek(place)
+            data = handle.read(struct.calcsize(form))
+            if len(data) < struct.calcsize(form):
+                raise _cut(path, f"{n_file} bytes", f"a header of {place} bytes and more")
+            return int(struct.unpack(form, data)[0])
+
+        control = at(0x92, "<I")
+        for block in range(at(control + 17, "<B")):
+            start = at(control + 18 + 20 * block, "<I")
+            n_channels, rate, tenths = at(start + 0x26, "<B"), at(start + 0x1A, "<H") & 0x3FFF, at(start + 0x1C, "<I")
+            expected = start + 0x27 + 10 * n_channels + 2 * (n_channels + 1) * (tenths * rate // 10)
+            if n_file < expected:
+                raise _cut(path, f"{n_file} bytes", f"{expected} bytes for {tenths / 10:g} s")
     return (), None
 
 

@@ -312,6 +312,21 @@ def test_curry_7_is_opened_by_either_file(made, names, tmp_path: Path) -> None:
     assert [p.files for p in source.plan()] == [("a.dap", "a.dat", "a.rs3")]
 
 
+def test_curry_epochs_keep_their_labels(made, names, tmp_path: Path) -> None:
+    signal = made["eeg_uv"](6, 1600)
+    path = curry_8(tmp_path, names, signal, made)
+    header = path.with_suffix(".cdt.dpa")
+    text = header.read_text().replace("NumTrials = 1", "NumTrials = 4").replace("NumSamples = 1600", "NumSamples = 400")
+    for what, rows in (("LABELS", "a b a b".split()), ("INFORMATION", [f"1 4 {i} 1 1 0 0" for i in (1, 2, 1, 2)])):
+        lines = "\n".join(rows)
+        text += f"\nEPOCH_{what} START\nEPOCH_{what} END\n\nEPOCH_{what} START_LIST\n{lines}\nEPOCH_{what} END_LIST\n"
+    header.write_text(text)
+    decoded = read(path)
+    assert [label for _, label in decoded.trial_labels] == ["a", "b", "a", "b"]
+    assert {s.n_samples for s in decoded.stretches} == {400}
+    np.testing.assert_allclose(in_uv(decoded), signal, atol=0.01)
+
+
 def test_two_versions_of_curry_are_not_mixed(made, names, tmp_path: Path) -> None:
     """The reader goes by the stem, and would take the other recording's header."""
     signal = made["eeg_uv"](6, 1600)
@@ -321,7 +336,7 @@ def test_two_versions_of_curry_are_not_mixed(made, names, tmp_path: Path) -> Non
             read(path)
 
 
-SIZED = {"curry": "a.cdt", "nicolet": "a.data", "nedf": "a.nedf"}
+SIZED = {"curry": "a.cdt", "nicolet": "a.data", "nedf": "a.nedf", "nihon_kohden": "a.eeg"}
 
 
 @pytest.mark.parametrize("name", sorted(SIZED))

@@ -289,6 +289,15 @@ def test_two_files_that_could_be_meant(made, names, tmp_path: Path, kind: str) -
     assert "move" in (caught.value.todo or "")
 
 
+def test_a_renamed_pair_of_brainvision_says_so(made, names, tmp_path: Path) -> None:
+    path = made["brainvision"](tmp_path, "old", made["eeg_uv"](6, 1600), names)
+    path = path.rename(tmp_path / "new.vhdr")
+    (tmp_path / "old.eeg").rename(tmp_path / "new.eeg")
+    with pytest.raises(InputError, match="not beside it") as caught:
+        read(path)
+    assert caught.value.todo == "the files seem to have been renamed: correct the name in the header"
+
+
 def test_headers_that_share_their_samples_are_read(made, names, tmp_path: Path) -> None:
     """Several headers of one data file are no doubt: no other file could be meant."""
     signal = made["eeg_uv"](6, 1600)
