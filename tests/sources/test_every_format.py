@@ -317,7 +317,7 @@ def test_curry_epochs_keep_their_labels(made, names, tmp_path: Path) -> None:
     path = curry_8(tmp_path, names, signal, made)
     header = path.with_suffix(".cdt.dpa")
     text = header.read_text().replace("NumTrials = 1", "NumTrials = 4").replace("NumSamples = 1600", "NumSamples = 400")
-    for what, rows in (("LABELS", "a b a b".split()), ("INFORMATION", [f"1 4 {i} 1 1 0 0" for i in (1, 2, 1, 2)])):
+    for what, rows in (("LABELS", ["a", "b", "a", "b"]), ("INFORMATION", [f"1 4 {i} 1 1 0 0" for i in (1, 2, 1, 2)])):
         lines = "\n".join(rows)
         text += f"\nEPOCH_{what} START\nEPOCH_{what} END\n\nEPOCH_{what} START_LIST\n{lines}\nEPOCH_{what} END_LIST\n"
     header.write_text(text)
