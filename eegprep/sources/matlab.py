@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,12 @@ class EEGLABHeader:
 
 def eeglab_header(path: Path) -> EEGLABHeader:
     """Of a .set file; one trial and no file of samples where that can't be told."""
+    status = path.stat()
+    return _eeglab_header(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
     names = ("trials", "data", "nbchan", "pnts")
     try:
         if is_hdf5(path):

@@ -6,11 +6,16 @@ it. Only the beginning of a text is looked at, and of an array its shape.
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
+import math
 import re
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +28,7 @@ __all__ = ["Suggestion", "suggest"]
 _TEXT = re.compile(r"\.(csv|tsv|txt|asc)(\.gz)?$", re.IGNORECASE)
 _HEAD_BYTES = 1 << 20
 _FEWEST_ROWS = 32
+_MOST_LOOKED_AT = 4096
 _TIME = re.compile(
     r"(time|timestamps?|seconds?|secs?|s|ms|msec|millis(econds)?|us|t)([ _(\[]*(s|sec|ms|us|µs)[)\]]*)?", re.I
 )
@@ -85,7 +91,7 @@ def suggest(path: Path) -> Suggestion | None:
         if path.suffix.lower() in (".npy", ".npz"):
             return _of_array(path)
         return _of_table(path) if _TEXT.search(path.name) else None
-    except (EEGPTError, OSError, EOFError, ValueError):
+    except (EEGPTError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
         return None
 
 
@@ -151,32 +157,44 @@ def _rate(times: np.ndarray, name: str) -> float | None:
 
 
 def _of_array(path: Path) -> Suggestion | None:
-    loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
-    if not isinstance(loaded, np.lib.npyio.NpzFile):
-        return _of_shape(loaded.shape, loaded.dtype)
-    with loaded:
-        arrays = {name: loaded[name] for name in loaded.files if loaded[name].dtype.kind in "fiuUS"}
-    signals = [n for n, a in arrays.items() if a.ndim in (2, 3) and a.dtype.kind in "fiu"]
-    if not signals:
+    """Of headers alone, since an array may unpack to any amount; small ones of an .npz file are looked at."""
+    if path.suffix.lower() == ".npy":
+        with path.open("rb") as handle:
+            return _of_shape(*_array_header(handle))
+    with zipfile.ZipFile(path) as packed:
+        headers = {}
+        for member in packed.namelist():
+            with packed.open(member) as handle:
+                headers[member.removesuffix(".npy")] = _array_header(handle)
+    found = {name: one for name, header in headers.items() if (one := _of_shape(*header)) is not None}
+    if not found:
         return None
-    variable = max(signals, key=lambda n: arrays[n].size)
-    found = _of_shape(arrays[variable].shape, arrays[variable].dtype)
-    if found is None:
-        return None
-    rate = next((float(arrays[n].ravel()[0]) for n in _RATE_NAMES if n in arrays and arrays[n].size == 1), None)
-    names = next((arrays[n] for n in _CHANNEL_NAMES if n in arrays and arrays[n].dtype.kind in "US"), np.zeros(0))
-    n_trials = arrays[variable].shape[0] if arrays[variable].ndim == 3 else 0
-    labels = next((n for n in _LABEL_NAMES if n in arrays and n_trials and arrays[n].size == n_trials), "")
-    channels = tuple(str(n) for n in names.ravel()) if names.size == found.n_channels else ()
-    return Suggestion(
-        kind="numpy",
-        channels=channels,
-        n_channels=found.n_channels,
-        sfreq_hz=rate,
-        event_column=labels,
-        orientation=found.orientation,
-        variable=variable if len(loaded.files) > 1 else "",
+    variable = max(found, key=lambda name: math.prod(headers[name][0]))
+    shape = headers[variable][0]
+    small = [n for n, (s, d) in headers.items() if math.prod(s) <= _MOST_LOOKED_AT and d.kind in "fiuUS"]
+    with np.load(path, allow_pickle=False) as loaded:
+        values = {name: np.ravel(loaded[name]) for name in (*_RATE_NAMES, *_CHANNEL_NAMES) if name in small}
+    rate = next(
+        (float(v[0]) for n, v in values.items() if n in _RATE_NAMES and v.size == 1 and v.dtype.kind != "U"), None
     )
+    n_channels = found[variable].n_channels
+    named = (v for n, v in values.items() if n in _CHANNEL_NAMES and v.dtype.kind == "U" and v.size == n_channels)
+    labels = (n for n in _LABEL_NAMES if n in headers and len(shape) == 3 and headers[n][0] == shape[:1])
+    return dataclasses.replace(
+        found[variable],
+        channels=tuple(map(str, next(named, ()))),
+        sfreq_hz=rate,
+        event_column=next(labels, ""),
+        variable=variable if len(headers) > 1 else "",
+    )
+
+
+def _array_header(handle: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of an array in NumPy's format, of which the values are not read."""
+    version = np.lib.format.read_magic(handle)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(handle)
+    return shape, dtype
 
 
 def _of_shape(shape: tuple[int, ...], dtype: np.dtype) -> Suggestion | None:

@@ -56,6 +56,18 @@ def test_electrodes_alone_are_enough(tmp_path: Path, sep: str) -> None:
     assert (found.channels, found.sfreq_hz, found.time_column) == (tuple(NAMES), None, "")
 
 
+def test_damaged_files_suggest_nothing(tmp_path: Path) -> None:
+    """Cut, empty, packed or of objects: planning goes on."""
+    np.savez_compressed(tmp_path / "a.npz", X=signal())
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
+    (tmp_path / "cut.npy").write_bytes(b"\x93NUMPY\x01\x00")
+    (tmp_path / "b.csv.gz").write_bytes(b"\x1f\x8b\x08\x00" + b"x" * 60)
+    (tmp_path / "empty.csv").write_bytes(b"")
+    np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object))
+    (tmp_path / "a.npz").unlink()
+    assert {suggest(path) for path in tmp_path.iterdir()} == {None}
+
+
 def test_a_list_of_subjects_is_no_signal(tmp_path: Path) -> None:
     (tmp_path / "people.csv").write_text("id,age,score\n" + "".join(f"{i},{20 + i},{i / 3}\n" for i in range(90)))
     (tmp_path / "notes.txt").write_text("time passed, and nothing was recorded\n" * 50)
