@@ -12,7 +12,7 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["EEGLABHeader", "eeglab_header", "fieldtrip_variables", "is_hdf5", "variable_names"]
+__all__ = ["EEGLABHeader", "eeglab_header", "fieldtrip_variables", "is_hdf5", "matrices", "variable_names"]
 
 
 def is_hdf5(path: Path) -> bool:
@@ -107,3 +107,15 @@ def fieldtrip_variables(path: Path) -> list[str]:
         return list(kinds) if list(kinds.values()) == ["struct"] else []
     except Exception:  # a damaged file: its reader says what is wrong
         return [""]
+
+
+def matrices(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes, as MATLAB has them, of the numeric variables of a file; raises what the libraries raise."""
+    if is_hdf5(path):
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            return {k: v.shape[::-1] for k, v in file.items() if isinstance(v, h5py.Dataset) and v.dtype.kind in "fiu"}
+    from scipy.io import whosmat
+
+    return {name: tuple(shape) for name, shape, kind in whosmat(path) if re.fullmatch(r"u?int\d+|single|double", kind)}

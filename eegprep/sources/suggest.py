@@ -1,4 +1,4 @@
-"""The lines of a manifest that would read a file of plain numbers: a table with a header line, or a NumPy array.
+"""The lines of a manifest that would read a file of plain numbers: a table with a header line, an array, a matrix.
 
 What enters: a path. What leaves: what the file itself shows of its channels, rate and events; the unit never stands in
 it. Only the beginning of a text is looked at, and of an array its shape.
@@ -12,7 +12,6 @@ import json
 import math
 import re
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import EEGPTError
+from eegprep.sources.matlab import matrices
 from eegprep.sources.text_table import TextTable, is_number, read_table
 
 __all__ = ["Suggestion", "suggest"]
@@ -90,8 +89,10 @@ def suggest(path: Path) -> Suggestion | None:
     try:
         if path.suffix.lower() in (".npy", ".npz"):
             return _of_array(path)
+        if path.suffix.lower() == ".mat":
+            return _of_matlab(path)
         return _of_table(path) if _TEXT.search(path.name) else None
-    except (EEGPTError, OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+    except Exception:  # what the libraries raise on damaged files is not limited to one class
         return None
 
 
@@ -187,6 +188,16 @@ def _of_array(path: Path) -> Suggestion | None:
         event_column=next(labels, ""),
         variable=variable if len(headers) > 1 else "",
     )
+
+
+def _of_matlab(path: Path) -> Suggestion | None:
+    """The largest matrix of a file. Of three dimensions nothing is said, since MATLAB has no usual order of them."""
+    shapes = matrices(path)
+    found = {n: one for n, s in shapes.items() if len(s) == 2 and min(s) > 1 and (one := _of_shape(s, np.dtype(float)))}
+    if not found or any(len(shape) > 2 for shape in shapes.values()):
+        return None
+    variable = max(found, key=lambda name: math.prod(shapes[name]))
+    return dataclasses.replace(found[variable], kind="matlab", variable=variable if len(shapes) > 1 else "")
 
 
 def _array_header(handle: Any) -> tuple[tuple[int, ...], np.dtype]:

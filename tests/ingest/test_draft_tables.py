@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import yaml
 
 from eegprep.errors import InputError
@@ -87,6 +88,22 @@ def test_arrays_show_shape_and_fields(tmp_path: Path) -> None:
     assert (three.n_channels, three.orientation) == (4, "row_per_channel")
     assert (two.n_channels, two.orientation) == (4, "row_per_sample")
     assert (z.variable, z.event_column, z.sfreq_hz, z.channels) == ("X", "y", 256.0, tuple(NAMES))
+
+
+def test_a_matrix_of_matlab_shows_its_shape(tmp_path: Path) -> None:
+    """One matrix, or the largest with its name; of three dimensions nothing is said."""
+    scipy.io.savemat(tmp_path / "a.mat", {"v1p": signal().T})
+    scipy.io.savemat(tmp_path / "b.mat", {"x": signal(), "fs": 256.0})
+    scipy.io.savemat(tmp_path / "c.mat", {"x": signal().reshape(4, 512, 4)})
+    one, named, three = (suggest(path) for path in sorted(tmp_path.iterdir()))
+    assert one is not None
+    assert named is not None
+    assert (one.kind, one.orientation, one.n_channels, one.variable) == ("matlab", "row_per_sample", 4, "")
+    assert (named.orientation, named.variable) == ("row_per_channel", "x")
+    assert three is None
+    source = open_source(manifest_for_path(tmp_path), tmp_path)
+    assert source.plan() == []
+    assert sum("kind: matlab" in s.reason for s in source.skipped()) == 2
 
 
 @pytest.mark.parametrize("kind", ["csv", "npy"])
