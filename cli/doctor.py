@@ -26,6 +26,7 @@ State = Literal["ok", "note", "problem"]
 BASE = ("numpy", "scipy", "pyarrow", "xarray", "mne", "mne-bids", "pydantic", "fsspec", "typer", "rich")
 EXTRAS = {
     "model": ("torch", "safetensors", "scikit-learn", "tensorboard", "webdataset"),
+    "mef": ("pymef",),
     "moabb": ("moabb",),
     "cloud": ("s3fs", "aiohttp", "requests"),
     "cluster": ("dask", "distributed", "dask-jobqueue"),

@@ -48,7 +48,7 @@ def new(
     from eegprep.errors import UsageError
     from eegprep.files import write_atomic
     from eegprep.ingest import inspect
-    from eegprep.ingest.draft import draft
+    from eegprep.ingest.draft import draft, draft_described
     from eegprep.sources.implicit import manifest_for_path
 
     from .progress import bar
@@ -62,9 +62,13 @@ def new(
     manifest = manifest_for_path(folder)
     with bar("inspect") as report:
         found = inspect(manifest, folder, workers=workers, progress=report)
-    if found.refused or not any(r.usable for r in found.recordings):
+    called = manifest.name if name is None else name
+    if not found.refused and any(r.usable for r in found.recordings):
+        text = draft(found, called, bids=manifest.source.kind == "bids")
+    elif (described := draft_described(found.skipped, folder, called)) is not None:
+        text = described
+    else:
         raise UsageError("there is no recording to describe", where=folder, todo=f"see why: eegprep inspect {folder}")
-    text = draft(found, manifest.name if name is None else name, bids=manifest.source.kind == "bids")
     if out is None:
         print(text, end="")
         return

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from eegprep.ingest.dry import Inspection
 from eegprep.ingest.inspection import Inspected
+from eegprep.sources.base import SkippedFile
 from eegprep.sources.naming import guess_patterns
 from eegprep.sources.patterns import compile_pattern, match
+from eegprep.sources.suggest import Suggestion, suggest
 
-__all__ = ["draft"]
+__all__ = ["draft", "draft_described"]
 
 _HEAD = """\
 # A draft: what the files say is filled in. Every line that begins with "#?" asks for what they do not say; answer it
@@ -69,6 +72,30 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
             _checked(found),
         ]
     )
+
+
+def draft_described(skipped: Sequence[SkippedFile], folder: Path, name: str) -> str | None:
+    """The text of a manifest for files of plain numbers (tables with a header line, arrays); None where there are none.
+
+    Files that differ from most are left to a second manifest.
+    """
+    found: dict[Suggestion, list[str]] = {}
+    for file in skipped:
+        if file.code == "needs_manifest" and (one := suggest(folder / file.path)) is not None:
+            found.setdefault(one, []).append(file.path)
+    if not found:
+        return None
+    described, paths = max(found.items(), key=lambda item: (len(item[1]), item[0].kind))
+    patterns = guess_patterns(paths)
+    source = described.lines(patterns[0] if patterns else "{subject}_{run}" + Path(paths[0]).suffix)
+    others = sum(len(p) for p in found.values()) - len(paths)
+    left = f"# {others} files of other columns or shapes need a manifest of their own\n" if others else ""
+    tasks = _TASKS.format(name=name.replace("-", "_"))
+    return "".join(
+        [_HEAD.format(name=name), _line_freq(()), _reference(()), source, left, tasks,
+         "split: {by: subject, ratio: [8, 1, 1]}  # nobody stands in two of train, validation and test\n",
+         f"expect: {{recordings: {len(paths)}}}  # ingest holds what it finds against it\n"]
+    )  # fmt: skip
 
 
 def _line_freq(usable: Sequence[Inspected]) -> str:

@@ -160,7 +160,7 @@ class SourceSpec(StrictModel):
     skip_rows: Annotated[int, Field(ge=0, le=100000)] = 0
     time_column: Word | None = None
     event_column: Word | None = None
-    orientation: Literal["row_per_sample", "row_per_channel"] = "row_per_sample"
+    orientation: Literal["row_per_sample", "row_per_channel"] | None = None
     variable: VariablePath | None = None
     parts: Annotated[int, Field(ge=1, le=10_000)] | None = None
     scale: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = 1.0

@@ -18,9 +18,10 @@ from pathlib import Path
 from eegprep.errors import InputError
 from eegprep.sources.companions import companions, named_files
 from eegprep.sources.detect import Format
+from eegprep.sources.matlab import eeglab_header
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["MAX_UNPACKED_BYTES", "TemporaryFolder", "alias"]
+__all__ = ["MAX_UNPACKED_BYTES", "TemporaryFolder", "alias", "own_samples"]
 
 #: A few packed bytes can claim to be any amount.
 MAX_UNPACKED_BYTES = 16 << 30
@@ -65,7 +66,8 @@ def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple
     holder = TemporaryFolder()
     folder = holder.path
     stem = path.name[: -len(path.suffix)] if path.suffix else path.name
-    target = folder / (stem.removesuffix(found.suffixes[0]) + found.suffixes[0])
+    suffix = path.suffix.lower() if path.suffix.lower() in found.suffixes else found.suffixes[0]
+    target = folder / (stem.removesuffix(suffix) + suffix)
     if packed:
         _unpack(path, target)
     else:
@@ -79,6 +81,25 @@ def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple
             if not (folder / link).exists():
                 (folder / link).symlink_to((path.parent / name).absolute())
     return target, holder
+
+
+def own_samples(path: Path) -> tuple[Path, TemporaryFolder, str] | None:
+    """An EEGLAB header under which its own .fdt lies, where the header still names that of another recording.
+
+    EEGLAB reads the .fdt of the header's own name. None where there is no doubt, or where only the other one has the
+    size that the header states.
+    """
+    header = eeglab_header(path)
+    named, own = path.parent / header.samples_file, path.with_suffix(".fdt")
+    if not (header.samples_file and named.is_file() and own.is_file()) or named.samefile(own):
+        return None
+    if own.stat().st_size != header.n_bytes and named.stat().st_size == header.n_bytes:
+        return None
+    holder = TemporaryFolder()
+    target = holder.path / path.name
+    target.symlink_to(path.absolute())
+    (holder.path / header.samples_file).symlink_to(own.absolute())
+    return target, holder, "the header names the samples of another recording; those of its own name are taken"
 
 
 def _unpack(path: Path, target: Path) -> None:

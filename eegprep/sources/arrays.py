@@ -2,7 +2,7 @@
 
 What enters: a path and the manifest's `source`: `sfreq_hz`, `channels`, `unit`; `orientation` says whether rows are
 samples or channels; `variable` names the array of an .npz file; `event_column` the array of its labels. Arrays of three
-dimensions are trials: (trials, channels, samples) where rows are channels, (trials, samples, channels) else; every
+dimensions are trials: (trials, channels, samples), unless `orientation: row_per_sample` is written out; every
 trial is a stretch of its own. What leaves: `Decoded`.
 """
 
@@ -98,7 +98,9 @@ def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
             found=f"{array.ndim} dimensions of {array.dtype}",
             expected="2 (recording) or 3 (trials) dimensions of numbers",
         )
-    if spec.orientation == "row_per_sample":
+    # unless the manifest says it, trials x channels x samples, and of two dimensions one row a sample
+    by_default = spec.orientation is None and (array.ndim == 2 or array.shape[1] != len(spec.channels))
+    if spec.orientation == "row_per_sample" or by_default:
         array = np.swapaxes(array, -1, -2)
     if array.shape[-2] != len(spec.channels):
         raise InputError(

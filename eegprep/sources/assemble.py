@@ -32,6 +32,8 @@ from eegprep.sources.units import UnitsProof, prove_units
 
 __all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
 
+#: The files of EGI MFF and MEF3 folders that hold signal and what is said of it.
+_IN_FOLDERS = frozenset({".bin", ".xml", ".tdat", ".tidx", ".tmet", ".rdat", ".ridx"})
 #: Below this not even the alpha band is sampled: a file of averages or of another kind of signal.
 MIN_SFREQ_HZ = 32.0
 
@@ -181,7 +183,7 @@ def _hashes(folder: Path, planned: PlannedRecording) -> tuple[tuple[str, str], .
     for file, public in zip(planned.files, planned.public_files, strict=True):
         path = folder / file
         if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix in (".bin", ".xml")]
+            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix in _IN_FOLDERS]
             out += [(f"{public}/{i}{p.suffix}", sha256_file(p)) for i, p in enumerate(inside)]
         elif path.is_file():
             out.append((public, sha256_file(path)))

@@ -12,13 +12,18 @@ import re
 import warnings
 from pathlib import Path, PurePosixPath
 
-__all__ = ["companions", "fif_part_of", "named_files"]
+__all__ = ["companions", "fif_part_of", "named_files", "two_meanings"]
 
 _LINES = {
     ".vhdr": re.compile(rb"^(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", re.M),
     ".ahdr": re.compile(rb"^(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", re.M),
     ".lay": re.compile(rb"^File\s*=\s*(.+?)\s*$", re.M),
 }
+
+_OF_CDT = frozenset(f".cdt.{ending}" for ending in ("dpa", "dpo", "cef", "ceo", "hpi"))
+_OF_DAP = frozenset({".dat", ".dap", ".rs3", ".cef", ".ceo"})
+#: By the suffix that is opened: how the files of a Curry recording end (version 8, version 7).
+_CURRY = {".cdt": _OF_CDT, ".dap": _OF_DAP, ".dat": _OF_DAP}
 
 
 def named_files(path: Path) -> list[str]:
@@ -29,6 +34,20 @@ def named_files(path: Path) -> list[str]:
     with path.open("rb") as handle:
         head = handle.read(1 << 16).replace(b"\r", b"")
     return [m.decode("utf-8", "replace").replace("$b", path.stem) for m in pattern.findall(head)]
+
+
+def two_meanings(path: Path) -> str | None:
+    """The suffix of a file that a text header names, where another one of the header's own name lies beside it.
+
+    Headers that were copied or renamed keep the old name: which of the two is meant can't be told.
+    """
+    for name in named_files(path):
+        named = re.split(r"[\\/]", name)[-1]
+        own = path.stem + PurePosixPath(named).suffix
+        there = [path.parent / n for n in (named, own)]
+        if all(p.is_file() for p in there) and not there[0].samefile(there[1]):
+            return PurePosixPath(named).suffix
+    return None
 
 
 def fif_part_of(path: Path) -> Path | None:
@@ -95,8 +114,12 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
         names += [path.stem + ".fdt"]
     elif suffix == ".lay":
         names += [path.stem + ".dat"]
-    elif suffix in (".cdt", ".dap"):
-        names += [p.name for p in path.parent.glob(glob.escape(path.stem) + ".*") if p != path and p.suffix != ".part"]
+    elif suffix in _CURRY:
+        names += [
+            p.name
+            for p in path.parent.glob(glob.escape(path.stem) + ".*")
+            if p.name[len(path.stem) :].lower() in _CURRY[suffix]
+        ]
     elif suffix == ".data":
         names += [path.stem + ".head"]
     elif suffix == ".fif":

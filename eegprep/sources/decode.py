@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError, InputError
 from eegprep.manifest.schema import Manifest
-from eegprep.sources.aliases import TemporaryFolder, alias
+from eegprep.sources.aliases import TemporaryFolder, alias, own_samples
 from eegprep.sources.base import Decoded, LazySignal, SignalLike
-from eegprep.sources.companions import named_files
+from eegprep.sources.companions import named_files, two_meanings
 from eegprep.sources.detect import FORMATS, Format, detect, looks_like_recording
 from eegprep.sources.mne_files import READERS, is_epoched, read_with_mne
+from eegprep.sources.suggest import Suggestion, suggest
 
 __all__ = ["decode_file"]
 
@@ -38,6 +40,7 @@ _OWN = {
     "openbci": ("devices", "read_openbci"),
     "muse": ("devices", "read_muse"),
     "emotiv_csv": ("devices", "read_emotiv"),
+    "bci2000": ("bci2000", "read_bci2000"),
 }
 
 
@@ -65,6 +68,8 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
         )
         return read(path, manifest)
     found = detect(path)
+    if found is None and (shown := suggest(path)) is not None:
+        raise _undescribed(path, shown)
     if found is None:
         claimed = looks_like_recording(path)
         raise InputError(
@@ -74,9 +79,24 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
             expected=f"the signature of {FORMATS[claimed].title}" if claimed else "a recording",
             todo="check that the file was copied whole and in binary mode",
         )
+    if found.convert:
+        raise InputError(
+            f"{path.name} is {found.title}, which is recognised but not read", where=path, todo=found.convert
+        )
+    if (ending := two_meanings(path)) is not None:
+        raise InputError(
+            f"which files belong to {path.name} is not certain",
+            where=path,
+            found=f"the header names a {ending} file of another name, and one of its own name lies beside it too",
+            expected="one file of each kind",
+            todo="correct the name in the header, or move one of the two files to another folder",
+        )
     opened, holder = alias(
         path, found, unpacks=found.name in _PACKED, by_suffix=found.name in READERS and found.name not in _OWN
     )
+    notes: tuple[str, ...] = ()
+    if found.name == "eeglab" and holder is None and (other := own_samples(path)) is not None:
+        opened, holder, notes = other[0], other[1], (other[2],)
     if holder is None:
         return _decode_as(path, found, manifest)
     try:
@@ -85,6 +105,7 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
         # the user knows the file by its own name
         what, told = error.what.replace(opened.name, path.name), (error.found, error.expected, error.todo)
         raise type(error)(what, where=path, found=told[0], expected=told[1], todo=told[2]) from error
+    decoded = dataclasses.replace(decoded, notes=(*decoded.notes, *notes))
     if isinstance(decoded.signal, np.ndarray):
         return decoded
     return dataclasses.replace(decoded, signal=_Held(decoded.signal, holder))
@@ -127,10 +148,22 @@ def _decode_as(path: Path, found: Format, manifest: Manifest) -> Decoded:
             return read_epochs(path, found.name)
         _refuse_names_elsewhere(path)
         return read_with_mne(path, found.name)
-    raise InputError(
-        f"{path.name} ({found.title}) needs a manifest that describes it",
+    raise _undescribed(path, suggest(path))
+
+
+def _undescribed(path: Path, found: Suggestion | None) -> InputError:
+    """The error for numbers of which only a person knows what they are, with what the file does show.
+
+    Of the columns only electrodes are named: an error is stored, and other names may be anything.
+    """
+    base = Vocabulary.base()
+    if found is not None and not all(base.resolve(n).electrode for n in found.channels):
+        found = dataclasses.replace(found, channels=(), n_channels=len(found.channels))
+    return InputError(
+        f"{path.name} holds numbers that a manifest has to describe",
         where=path,
-        expected="`source: kind:` with channels and sfreq_hz",
+        expected=found.flow(path.name) if found is not None else "`source: kind:` with channels, sfreq_hz and unit",
+        todo="write a manifest (eegprep manifest new drafts one) and name it instead of the file",
     )
 
 

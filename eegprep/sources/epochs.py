@@ -38,8 +38,7 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
                 f"{path.name} can't be read as epochs",
                 where=path,
                 found=clean_message(error),
-                expected="a whole file of epochs",
-                todo="copy the file again, with its side-cars, or leave it out",
+                todo="if EEGLAB or MNE opens it, save it there again; else leave it out",
             ) from error
     return decode_epochs(epochs, data, format_name)
 

@@ -22,8 +22,9 @@ from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
 from eegprep.sources.entities import Group, plan_groups
 from eegprep.sources.events_file import belonging, events_files, with_events
 from eegprep.sources.implicit import guess_entities
-from eegprep.sources.matlab import holds_structure
-from eegprep.sources.patterns import compile_pattern, match, walk
+from eegprep.sources.matlab import fieldtrip_variables
+from eegprep.sources.patterns import FOLDER_FORMATS, compile_pattern, match, walk
+from eegprep.sources.suggest import suggest
 from eegprep.sources.trial_values import ValuesOfTrials
 from eegprep.sources.uci import group_of
 
@@ -42,7 +43,7 @@ class FilesSource:
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         self.manifest = manifest
-        self._only = folder.name if folder.is_file() or folder.suffix.lower() == ".mff" else None
+        self._only = folder.name if folder.is_file() or folder.suffix.lower() in FOLDER_FORMATS else None
         self.folder = folder.parent if self._only is not None else folder
         if not folder.exists():
             raise UsageError(f"the folder of {manifest.name} is not there", where=folder)
@@ -181,12 +182,16 @@ class FilesSource:
             self._skip(path, "sidecar", f"a later part of {first.name}")
         elif format_name == "events":
             self._skip(path, "sidecar", "events of a FIF recording")
+        elif format_name == "curry" and full.suffix.lower() == ".dat" and self._only is None:
+            self._skip(path, "sidecar", "samples of a Curry recording")
         elif format_name == "matlab" and full.suffix.lower() in SIDECARS:
             self._skip(path, "sidecar", SIDECARS[full.suffix.lower()])
-        elif format_name in ("numpy", "ts") or (format_name == "matlab" and not holds_structure(full)):
-            self._skip(path, "needs_manifest", "its rate and channels have to be stated in a manifest")
+        elif format_name in ("numpy", "ts") or (format_name == "matlab" and not fieldtrip_variables(full)):
+            self._skip(path, "needs_manifest", _needs_manifest(full))
         elif format_name or looks_like_recording(full):
             return True
+        elif suggest(full) is not None:
+            self._skip(path, "needs_manifest", _needs_manifest(full))
         else:
             suffix = full.suffix.lower()
             reason = SIDECARS.get(suffix, "no format of a recording is recognised")
@@ -195,6 +200,17 @@ class FilesSource:
 
     def _skip(self, path: str, code: str, reason: str) -> None:
         self._skipped.append(SkippedFile(path=path, code=code, reason=reason))
+
+
+def _needs_manifest(path: Path) -> str:
+    """Why a file of plain numbers is not read, with the lines that would read it where they can be told."""
+    found = suggest(path)
+    if found is None:
+        return "its rate and channels have to be stated in a manifest"
+    ending = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:])
+    return (
+        f"a manifest has to describe it, such as {found.flow('{subject}' + ending)}; `eegprep manifest new` drafts one"
+    )
 
 
 def detect_quietly(path: Path) -> str:

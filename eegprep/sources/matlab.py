@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["eeglab_trials", "holds_structure", "is_hdf5", "variable_names"]
+__all__ = ["EEGLABHeader", "eeglab_header", "fieldtrip_variables", "is_hdf5", "matrices", "variable_names"]
 
 
 def is_hdf5(path: Path) -> bool:
@@ -35,40 +38,84 @@ def variable_names(path: Path) -> set[str]:
             f"{path.name} begins as a MATLAB file but can't be read",
             where=path,
             found=clean_message(error),
-            todo="copy the file again",
+            todo="if MATLAB opens it, save it there again; else leave it out",
         ) from error
 
 
-def eeglab_trials(path: Path) -> int:
-    """How many epochs an EEGLAB file has; 1 for a continuous recording or where that can't be told."""
+@dataclass(frozen=True, kw_only=True)
+class EEGLABHeader:
+    """What an EEGLAB file says of its samples: epochs, and the name and size of the file that holds them, if any."""
+
+    trials: int = 1
+    samples_file: str = ""
+    n_bytes: int = 0
+
+
+def eeglab_header(path: Path) -> EEGLABHeader:
+    """Of a .set file; one trial and no file of samples where that can't be told."""
+    status = path.stat()
+    return _eeglab_header(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
+    names = ("trials", "data", "nbchan", "pnts")
     try:
         if is_hdf5(path):
             import h5py
 
             with h5py.File(path, "r") as file:
                 holder = file.get("EEG", file)
-                return int(np.asarray(holder["trials"]).ravel()[0])
-        from scipy.io import loadmat
+                values = {name: holder[name] for name in names if name in holder}
+                is_text = values["data"].attrs.get("MATLAB_class") == b"char"
+                data = "".join(chr(int(c)) for c in np.ravel(values["data"])) if is_text else ""
+                numbers = {n: int(np.ravel(v)[0]) for n, v in values.items() if n != "data"}
+        else:
+            from scipy.io import loadmat
 
-        file = loadmat(path, variable_names=["EEG", "trials"], squeeze_me=True, struct_as_record=False)
-        trials = file["EEG"].trials if "EEG" in file else file["trials"]
-        return int(np.ravel(trials)[0])
+            content = loadmat(path, variable_names=["EEG", *names], squeeze_me=True, struct_as_record=False)
+            holder = vars(content["EEG"]) if "EEG" in content else content
+            data = holder["data"] if isinstance(holder["data"], str) else ""
+            numbers = {n: int(np.ravel(holder[n])[0]) for n in names if n != "data"}
     except Exception:  # the reader itself says what is wrong with a damaged file
-        return 1
+        return EEGLABHeader()
+    n_bytes = 4 * numbers["nbchan"] * numbers["pnts"] * numbers["trials"]
+    return EEGLABHeader(trials=numbers["trials"], samples_file=re.split(r"[\\/]", data)[-1], n_bytes=n_bytes)
 
 
-def holds_structure(path: Path) -> bool:
-    """Whether a MATLAB file holds one structure, which may be FieldTrip's; told without reading it."""
+#: Variables that FieldTrip's users save beside the data.
+_BESIDE = frozenset({"cfg", "hdr", "event", "events", "trl", "ans"})
+
+
+def fieldtrip_variables(path: Path) -> list[str]:
+    """Variables that are, or may be, FieldTrip's structures of data; `""` where the file's variables are its fields.
+
+    Told without reading the samples: version 7.3 shows the fields, of older files only the one structure there is.
+    """
     try:
         if is_hdf5(path):
             import h5py
 
             with h5py.File(path, "r") as file:
-                groups = [k for k in file if not k.startswith("#")]
-                return len(groups) == 1 and isinstance(file[groups[0]], h5py.Group) and "trial" in file[groups[0]]
+                found = [k for k, v in file.items() if isinstance(v, h5py.Group) and {"trial", "label"} <= set(v)]
+                return found or ([""] if {"trial", "label"} <= set(file) else [])
         from scipy.io import whosmat
 
-        found = whosmat(path)
-        return len(found) == 1 and found[0][2] == "struct"
+        kinds = {name: kind for name, _, kind in whosmat(path) if name not in _BESIDE}
+        if {"trial", "label"} <= set(kinds):
+            return [""]
+        return list(kinds) if list(kinds.values()) == ["struct"] else []
     except Exception:  # a damaged file: its reader says what is wrong
-        return True
+        return [""]
+
+
+def matrices(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes, as MATLAB has them, of the numeric variables of a file; raises what the libraries raise."""
+    if is_hdf5(path):
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            return {k: v.shape[::-1] for k, v in file.items() if isinstance(v, h5py.Dataset) and v.dtype.kind in "fiu"}
+    from scipy.io import whosmat
+
+    return {name: tuple(shape) for name, shape, kind in whosmat(path) if re.fullmatch(r"u?int\d+|single|double", kind)}

@@ -133,7 +133,10 @@ def _load(path: Path, name: str) -> Any:
         return read_mat(str(path), variable_names=[name])[name]
     except Exception as error:  # the library raises anything on damaged files; all of it means the same here
         raise InputError(
-            f"{path.name} can't be read as a MATLAB file", where=path, found=clean_message(error), todo="get it again"
+            f"{path.name} can't be read as a MATLAB file",
+            where=path,
+            found=clean_message(error),
+            todo="if MATLAB opens it, save it there again; else leave it out",
         ) from error
 
 

@@ -19,9 +19,9 @@ from eegprep.manifest.schema import Manifest
 from eegprep.recording import Stretch
 from eegprep.sources.arrays import described_array, described_trials
 from eegprep.sources.base import Decoded, SourceChannel
-from eegprep.sources.matlab import variable_names
+from eegprep.sources.matlab import fieldtrip_variables, variable_names
 from eegprep.sources.matlab_labels import variable_events, variable_values
-from eegprep.sources.matlab_paths import numbered_at
+from eegprep.sources.matlab_paths import numbered_at, value_at
 from eegprep.sources.unit_names import unit_of
 
 __all__ = ["read_matlab"]
@@ -38,7 +38,10 @@ def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "")
     names = sorted(n for n in variable_names(path) if not n.startswith(("#", "__")))
     spec = manifest.source if manifest is not None else None
     wanted = spec.variable if spec is not None else None
-    variable = wanted or (names[0] if len(names) == 1 else "")
+    structures = fieldtrip_variables(path) if wanted is None else []
+    if structures == [""] and {"trial", "label"} <= set(names):
+        return _fieldtrip({name: value_at(path, name) for name in names}, path)
+    variable = wanted or (names[0] if len(names) == 1 else structures[0] if len(structures) == 1 else "")
     found = numbered_at(path, variable, subject=part, parts=spec.parts if spec is not None else None)
     if not found:
         raise UsageError(

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import io
 import math
 import os
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.recording import seconds_to_samples
-from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
-from eegprep.sources.detect import FORMATS
+from eegprep.sources.base import Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent
+from eegprep.sources.detect import FORMATS, Format
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import segment
 from eegprep.sources.unit_names import unit_of
-from eegprep.sources.wholeness import check_samples_file, check_whole
+from eegprep.sources.wholeness import check_samples_file, check_whole, end_at_stated
 
 __all__ = ["READERS", "channels_of", "decode_raw", "is_epoched", "read_with_mne"]
 
@@ -44,9 +47,13 @@ READERS = {
     "curry": "read_raw_curry",
     "eximia": "read_raw_eximia",
     "mef": "read_raw_mef",
+    "nedf": "read_raw_nedf",
     "edf": "read_raw_edf",
     "bdf": "read_raw_bdf",
 }
+
+#: What a reader has to be told besides the path.
+_OPTIONS: dict[str, dict[str, Any]] = {"nicolet": {"ch_type": "eeg"}}
 
 _BY_FORMAT = {
     "fif": "FIF holds volts",
@@ -54,31 +61,37 @@ _BY_FORMAT = {
     "gdf": "the header says uV",
     "egi_raw": "the header's range gives microvolt",
     "egi_mff": "the format holds microvolt",
+    "eximia": "the device's range gives microvolt",
+    "nedf": "the format's range gives volts",
 }
 _KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "resp": "misc", "exci": "misc"}
 #: Channel types whose samples MNE holds in volts.
 _VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"})
 
 
-def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
+def read_with_mne(path: Path, format_name: str) -> Decoded:
     """Open one file with MNE's reader of its format. Raises InputError with what the reader said."""
     import mne
 
     name = READERS[format_name]
-    notes = check_whole(path, format_name)
+    _require_package(path, FORMATS[format_name])
+    notes, n_stated = check_whole(path, format_name)
     # Some readers print what they find in a header; nothing of it may reach our own output.
     silent = contextlib.redirect_stdout(io.StringIO())
     with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **options)
+            raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **_OPTIONS.get(format_name, {}))
         except FileNotFoundError as error:
+            renamed = any(path.with_suffix(ending).is_file() for ending in (".eeg", ".dat", ".fdt"))
             raise InputError(
                 f"the samples of {path.name} are not beside it",
                 where=path,
                 found="the file names another file that is not there",
                 expected="its side-car (.eeg, .fdt, .dat, signal1.bin) under the name that the header gives",
-                todo="copy the side-car too, under its original name",
+                todo="the files seem to have been renamed: correct the name in the header"
+                if renamed
+                else "copy the side-car too, under its original name",
             ) from error
         except Exception as error:  # readers raise anything on damaged files; all of it means the same here
             title = FORMATS[format_name].title
@@ -86,22 +99,120 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
                 f"{path.name} can't be read as {title}",
                 where=path,
                 found=clean_message(error),
-                expected=f"a whole {title} recording",
-                todo="copy the file again, with its side-cars, or leave it out",
+                todo="if the vendor's software opens it, export it as EDF; else leave it out",
             ) from error
         _refuse_files_elsewhere(raw, path)
         notes = (*notes, *check_samples_file(raw, path))
-        decoded = decode_raw(raw, format_name, _events_beside(path, raw) if format_name == "fif" else None)
+        decoded = _decoded(raw, path, format_name)
+    if n_stated is not None:
+        decoded = end_at_stated(decoded, n_stated)
     if caught:
         notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
+
+
+def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
+    import mne
+
+    if isinstance(opened, mne.BaseEpochs):  # Curry files may hold either
+        from eegprep.sources.epochs import decode_epochs
+
+        return decode_epochs(opened, np.asarray(opened.get_data(copy=False), dtype=np.float64), format_name)
+    decoded = decode_raw(opened, format_name, _events_beside(path, opened) if format_name == "fif" else None)
+    if format_name == "mef":
+        decoded = _scalp_by_names(decoded)
+    if format_name == "gdf":
+        signal, note = _with_missing(decoded.signal, decoded.channels, opened._raw_extras[0])
+        decoded = dataclasses.replace(decoded, signal=signal, notes=(*decoded.notes, note) if note else decoded.notes)
+    return decoded
+
+
+def _scalp_by_names(decoded: Decoded) -> Decoded:
+    """MEF3 does not say where its channels lie, and MNE calls them all intracranial.
+
+    Contacts of depth electrodes bear a letter and a number too (A1, C3), so names count only where most of them are
+    of the 10-10 system and two at least are such as no contact has: on the midline, or of the frontal pole.
+    """
+    base = Vocabulary.base()
+    places = {c.name: base.resolve(c.name, kind="eeg").electrode for c in decoded.channels}
+    known = [place for place in places.values() if place is not None]
+    sure = {place for place in known if place.endswith("z") or place.startswith("Fp")}
+    if 2 * len(known) < len(places) or len(sure) < 2:
+        return decoded
+    note = f"{len(known)} of {len(places)} names are of the 10-10 system, {len(sure)} on the midline or frontal pole"
+    channels = tuple(dataclasses.replace(c, kind="eeg") if places[c.name] else c for c in decoded.channels)
+    return dataclasses.replace(decoded, channels=channels, notes=(*decoded.notes, f"taken as scalp EEG: {note}"))
+
+
+def _with_missing(
+    signal: SignalLike, channels: Sequence[SourceChannel], header: Mapping[str, Any]
+) -> tuple[SignalLike, str]:
+    """A GDF file's signal with NaN where samples are missing, which integers write as the channel's digital minimum.
+
+    An amplifier at the end of its range gives the same number. It comes near the end first, a missing sample does not:
+    a run of minima whose neighbours lie in the lowest twentieth of the range is a signal that was clipped, and stays.
+    A channel that lies there most of the time is flat.
+    """
+    if np.issubdtype(header["dtype_np"], np.floating):
+        return signal, ""  # missing samples are NaN already
+    rows = [i for i, c in enumerate(channels) if c.kind in _VOLTS]
+    least, n_samples = header["digital_min"], signal.shape[1]
+    near = least + 0.05 * (header["digital_max"] - least)
+    low: dict[int, list[np.ndarray]] = {row: [] for row in rows}
+    ends: dict[int, list[np.ndarray]] = {row: [] for row in rows}
+    for start in range(0, n_samples, 1 << 18):
+        block = np.asarray(signal[:, start : start + (1 << 18)], dtype=np.float64)
+        for row in rows:
+            numbers = np.rint((block[row] / header["units"][row] - header["offsets"][row]) / header["cal"][row])
+            low[row].append(start + np.flatnonzero(numbers <= near[row]))
+            ends[row].append(start + np.flatnonzero(numbers <= least[row]))
+    missing: dict[int, np.ndarray] = {}
+    for row in rows:
+        at = np.concatenate(ends[row]) if ends[row] else np.zeros(0, dtype=np.intp)
+        if not 0 < 2 * at.size < n_samples:
+            continue
+        runs = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)
+        outer = np.array([[run[0] - 1, run[-1] + 1] for run in runs])
+        near_or_outside = np.isin(outer, np.concatenate(low[row])) | (outer < 0) | (outer >= n_samples)
+        clipped = np.logical_and(near_or_outside[:, 0], near_or_outside[:, 1])
+        found = [run for run, is_clipped in zip(runs, clipped, strict=True) if not is_clipped]
+        if found:
+            missing[row] = np.concatenate(found)
+    if not missing:
+        return signal, ""
+
+    def read(start: int, stop: int) -> np.ndarray:
+        block = np.array(signal[:, start:stop], dtype=np.float64)
+        for row, at in missing.items():
+            a, b = np.searchsorted(at, (start, stop))
+            block[row, at[a:b] - start] = np.nan
+        return block
+
+    n_missing = sum(at.size for at in missing.values())
+    note = f"{n_missing} samples of {len(missing)} channels hold the digital minimum, which stands for a missing sample"
+    return LazySignal(signal.shape[0], n_samples, read), note
+
+
+def _require_package(path: Path, found: Format) -> None:
+    """Some readers import a module on demand; without it no file of their format is at fault."""
+    if not found.package:
+        return
+    try:
+        importlib.import_module(found.package)
+    except ImportError as error:
+        raise InputError(
+            f"reading {found.title} needs the Python package {found.package}",
+            where=path,
+            found="it is not installed, or can't be imported",
+            todo=f'install it: pip install "{found.install or found.package}"',
+        ) from error
 
 
 def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
     """What the header names must lie beside it: a stranger's header must not choose files of this machine."""
     beside = path.parent if path.is_file() else path
     # `..` is taken out by the text: a link inside the folder may lead to where a versioning tool keeps the samples
-    for file in (Path(os.path.abspath(f)) for f in raw.filenames if f is not None):  # noqa: PTH100
+    for file in (Path(os.path.abspath(f)) for f in getattr(raw, "filenames", ()) if f):  # noqa: PTH100
         if not file.is_relative_to(beside.absolute()) and not file.resolve().is_relative_to(beside.resolve()):
             raise InputError(
                 f"the header of {path.name} names a file in another folder",
@@ -121,9 +232,9 @@ def is_epoched(path: Path, format_name: str) -> bool:
         except (ValueError, OSError):
             return False
     if format_name == "eeglab":
-        from eegprep.sources.matlab import eeglab_trials
+        from eegprep.sources.matlab import eeglab_header
 
-        return eeglab_trials(path) > 1
+        return eeglab_header(path).trials > 1
     return False
 
 
@@ -148,8 +259,7 @@ def decode_raw(raw: Any, format_name: str, more_events: list[SourceEvent] | None
                 raise InputError(
                     f"samples {start} to {stop} can't be read",
                     found=clean_message(error),
-                    expected=f"a whole {format_name} recording",
-                    todo="copy the file again, or leave it out",
+                    todo="if other software reads them, export the recording as EDF; else leave it out",
                 ) from error
         return block
 
@@ -184,6 +294,8 @@ def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name
         kind, scale = "eeg", header
     elif format_name == "egi_raw" and entry["cal"] != 1e-6:
         scale = "uV"  # MNE applies the header's range, which gives microvolt, and calls the result volts
+    elif format_name == "eximia":
+        scale = "uV"  # likewise: 2500 microvolt over 15 bits
     else:
         scale = "V"
     volts = kind in _VOLTS

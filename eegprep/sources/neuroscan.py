@@ -1,7 +1,8 @@
 """Neuroscan's continuous .cnt files, read by ourselves.
 
 Their headers often lie about the number of samples and never say whether a sample has 2 or 4 bytes, so the size
-of the data decides, and where that is not enough the smoothness of the signal under either reading. (MNE's
+of the data decides, and where that is not enough the smoothness of the signal under either reading. Where there is
+room for more samples than the header states, what follows them need not be signal and is left out. (MNE's
 general reader also hands such files to another vendor's library, which can end the process.) What enters: a
 path. What leaves: `Decoded` in microvolt. The patient's fields in the header are never decoded.
 """
@@ -16,6 +17,7 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
 from eegprep.sources.segments import segment
+from eegprep.sources.wholeness import end_at_stated
 
 __all__ = ["read_neuroscan"]
 
@@ -52,14 +54,18 @@ def read_neuroscan(path: Path) -> Decoded:
         raise _bad(
             path, "the file is cut short", f"{n_file} bytes", f"{events_at} bytes of {n_stated} samples and more"
         )
+    # the field has 32 bits: in longer files it lacks the upper ones
+    events_at += (n_file - events_at) // (1 << 32) * (1 << 32) if n_file > 1 << 32 and events_at else 0
     last = events_at if first < events_at <= n_file else n_file
     if last - first < 2 * n_channels:
         raise _bad(path, "it holds no samples", f"{last - first} bytes of samples", "samples after the header")
     names, baseline, gain = _electrodes(electrodes, n_channels)
     n_bytes, notes = _sample_bytes(path, first, last - first, n_channels, n_stated)
     n_samples = (last - first) // (n_channels * n_bytes)
-    if n_stated > 0 and n_stated != n_samples:
+    if n_stated > n_samples:
         notes = (*notes, f"the header states {n_stated} samples, the file holds {n_samples}")
+    if events_at > n_file:
+        notes = (*notes, "the table of events lies behind the end of the file: it may have been cut")
 
     def read(start: int, stop: int) -> np.ndarray:
         n = max(0, min(stop, n_samples) - start)
@@ -69,7 +75,7 @@ def read_neuroscan(path: Path) -> Decoded:
 
     events = _events(path, last, n_file, first, n_channels * n_bytes) if last < n_file else []
     stretches, left_out = segment(n_samples, events)
-    return Decoded(
+    decoded = Decoded(
         format="neuroscan",
         sfreq_hz=float(rate),
         channels=tuple(
@@ -81,6 +87,8 @@ def read_neuroscan(path: Path) -> Decoded:
         left_out=left_out,
         notes=notes,
     )
+    # a number below one second is none that was counted
+    return end_at_stated(decoded, n_stated) if n_stated >= rate else decoded
 
 
 def _electrodes(data: bytes, n: int) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -103,7 +111,7 @@ def _sample_bytes(path: Path, first: int, n_data: int, n_channels: int, n_stated
             return n_bytes, ()
     roughness = {}
     for n_bytes in (2, 4):
-        n = min(n_data // (n_channels * n_bytes), 4096)
+        n = min(n_data // (n_channels * n_bytes), 4096, n_stated if n_stated >= 16 else 4096)
         if n < 16:
             continue
         block = np.fromfile(path, dtype=f"<i{n_bytes}", count=n * n_channels, offset=first)

@@ -29,7 +29,7 @@ _MAX_HEADER_BYTES = 64 << 20
 
 
 def _bad(path: Path, what: str, found: object, expected: object) -> InputError:
-    return InputError(f"{path.name}: {what}", where=path, found=found, expected=expected, todo="copy the file again")
+    return InputError(f"{path.name}: {what}", where=path, found=found, expected=expected, todo="correct the header")
 
 
 def read_persyst(path: Path) -> Decoded:

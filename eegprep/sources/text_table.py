@@ -27,6 +27,7 @@ MAX_UNPACKED = 4 << 30
 _LINES_LOOKED_AT = 20
 #: How tables write that there is no value.
 _NOTHING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "None", "?", "-", "#N/A"]
+_CLOCK = re.compile(r"\d[\d/.-]*([ T]\d+)?:\d\d(:\d\d([.,:]\d+)?)?|\d{4}-\d\d-\d\d|\d\d?[./]\d\d?[./]\d{4}")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 
 
@@ -213,7 +214,8 @@ def is_number(text: str) -> bool:
 
 
 def _all_numbers(fields: Sequence[str]) -> bool:
-    return any(fields) and all(is_number(field) for field in fields if field)
+    """Whether a first line holds values and no names: numbers, and clock times or dates among them."""
+    return any(is_number(f) for f in fields) and all(is_number(f) or _CLOCK.fullmatch(f) for f in fields if f)
 
 
 def _fault(error: Exception) -> str:

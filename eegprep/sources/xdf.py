@@ -62,7 +62,7 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
         )
     except Exception as error:  # pyxdf raises anything on damaged files; all of it means the same here
         raise InputError(
-            f"{path.name} can't be read as XDF", where=path, found=clean_message(error), todo="get the file again"
+            f"{path.name} can't be read as XDF", where=path, found=clean_message(error), todo="leave it out"
         ) from error
     stream = _chosen(streams, stream_name, path)
     stamps = np.asarray(stream["time_stamps"], dtype=np.float64)

@@ -7,6 +7,7 @@ __all__ = ["meaning"]
 _MEANINGS = {
     "acquisition_skip": "recording was paused",
     "annotated_bad": "marked as bad in the file",
+    "beyond_header": "behind the number of samples that the header states",
     "boundary": "the file says that something was cut out here",
     "clipped": "at the end of the amplifier's range",
     "derivation": "measured between two electrodes, and the manifest leaves derivations out",
