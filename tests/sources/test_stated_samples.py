@@ -13,8 +13,8 @@ import scipy.io
 from eegprep.errors import InputError
 from eegprep.recording import Stretch
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.checks import check_signal
 from eegprep.sources.decode import decode_file
+from eegprep.standardise.checks import check_signal
 
 
 def read(path: Path):
