@@ -24,6 +24,7 @@ from eegprep.recording import seconds_to_samples
 from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
 from eegprep.sources.detect import FORMATS
 from eegprep.sources.events import trigger_events
+from eegprep.sources.mff import tolerant_events
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import segment
 from eegprep.sources.unit_names import unit_of
@@ -76,7 +77,9 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
     with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **options)
+            with tolerant_events() if format_name == "egi_mff" else contextlib.nullcontext([]) as more:
+                raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **options)
+            notes = (*notes, *more)
         except FileNotFoundError as error:
             raise InputError(
                 f"the samples of {path.name} are not beside it",

@@ -16,6 +16,7 @@ from eegprep.sources.companions import named_files
 
 __all__ = ["check_samples_file", "check_whole"]
 
+_MARKERS = (".vmrk", ".amrk")
 _BRAINVISION_BYTES = {b"INT_16": 2, b"INT_32": 4, b"UINT_16": 2, b"IEEE_FLOAT_32": 4, b"IEEE_FLOAT_64": 8}
 #: GDF's data types to bytes; 255 and more are integers of (type - 255) bits.
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8}
@@ -23,7 +24,7 @@ _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8}
 
 def check_whole(path: Path, format_name: str) -> tuple[str, ...]:
     """Notes on the size of a file. Raises InputError where it is smaller than its header says."""
-    check = {"brainvision": _brainvision, "gdf": _gdf, "egi_raw": _egi_raw}.get(format_name)
+    check = {"brainvision": _brainvision, "gdf": _gdf, "egi_raw": _egi_raw, "nihon_kohden": _nihon_kohden}.get(format_name)
     return check(path) if check is not None else ()
 
 
@@ -48,6 +49,7 @@ def _cut(path: Path, found: str, expected: str) -> InputError:
 
 def _brainvision(path: Path) -> tuple[str, ...]:
     head = path.read_bytes()[: 1 << 16]
+    markers = _markers(path)
 
     def field(name: bytes) -> bytes:
         found = re.search(rb"^" + name + rb"\s*=\s*(\S+)", head, re.MULTILINE | re.IGNORECASE)
@@ -56,18 +58,70 @@ def _brainvision(path: Path) -> tuple[str, ...]:
     n_bytes, channels = _BRAINVISION_BYTES.get(field(b"BinaryFormat").upper(), 0), field(b"NumberOfChannels")
     samples = [path.parent / n for n in named_files(path)[:1] if (path.parent / n).is_file()]
     if not samples or not n_bytes or not channels.isdigit() or field(b"DataFormat").upper() != b"BINARY":
-        return ()
+        return markers
     n_file, frame = samples[0].stat().st_size, n_bytes * max(1, int(channels))
     points = field(b"DataPoints")
     if points.isdigit() and int(points) * frame > n_file:
         raise _cut(path, f"{n_file} bytes of samples", f"{int(points) * frame} bytes for {int(points)} data points")
-    return _remainder(n_file % frame)
+    return (*markers, *_remainder(n_file % frame))
+
+
+def _markers(path: Path) -> tuple[str, ...]:
+    """Notes on the marker file of a BrainVision header.
+
+    Without it nothing says where the recording was interrupted, so one that is named has to be there.
+    """
+    found = re.search(rb"^MarkerFile[ \t]*=[ \t]*(\S.*?)\s*$", path.read_bytes()[: 1 << 16].replace(b"\r", b""), re.M | re.I)
+    if found is None:
+        return ("the header names no marker file, so nothing is known of events and interruptions",)
+    name = re.split(r"[\\/]", found[1].decode("utf-8", "replace").replace("$b", path.stem))[-1]
+    markers = path.parent / name
+    if not markers.is_file():
+        own = next((p for p in sorted(path.parent.glob("*")) if p.stem == path.stem and p.suffix.lower() in _MARKERS), None)
+        raise InputError(
+            f"the markers of {path.name} are not beside it",
+            where=path,
+            found="the header's `MarkerFile=` names a file that is not there",
+            expected="its .vmrk file, which says where events and interruptions are",
+            todo="copy the .vmrk file too, under its original name"
+            if own is None
+            else f"correct `MarkerFile=` if {own.name} is its marker file",
+        )
+    text = markers.read_bytes().replace(b"\r\n", b"\n").removeprefix(b"\xef\xbb\xbf")
+    if re.match(rb"\s*Brain ?Vision Data Exchange Marker File", text) is None:
+        raise InputError(
+            f"the marker file of {path.name} cannot be read",
+            where=markers,
+            found="a first line that is not that of a BrainVision marker file",
+            expected="`Brain Vision Data Exchange Marker File, Version 1.0` or 2.0",
+            todo="copy the .vmrk file again; without markers, delete the line `MarkerFile=` of the header",
+        )
+    lines = re.findall(rb"^Mk\d+=(.*)$", text, re.M)
+    if broken := sum(re.match(rb"[^,]*,[^,]*,\s*\d+\s*,\s*\d+\s*(,|$)", line) is None for line in lines):
+        raise InputError(
+            f"the marker file of {path.name} cannot be read",
+            where=markers,
+            found=f"{broken} of {len(lines)} markers without a position",
+            expected="lines such as `Mk2=Stimulus,S  1,345,1,0`",
+            todo="correct these lines, or copy the .vmrk file again",
+        )
+    other = re.search(rb"^DataFile\s*=\s*(.+?)\s*$", text, re.M | re.I)
+    samples = [n for n in named_files(path) if re.search(r"\.(eeg|dat|avg|seg)$", n, re.I)]
+    if other is not None and samples and other[1].decode("utf-8", "replace").replace("$b", path.stem) not in samples:
+        return ("the marker file names another data file than the header: it may be that of another recording",)
+    return ()
 
 
 def _remainder(n_bytes: int) -> tuple[str, ...]:
     if not n_bytes:
         return ()
     return (f"the samples end inside a frame: {n_bytes} bytes at the end are left out; the file may have been cut",)
+
+
+def _nihon_kohden(path: Path) -> tuple[str, ...]:
+    if any(p.stem == path.stem and p.suffix.lower() == ".log" for p in path.parent.iterdir()):
+        return ()
+    return ("no .LOG file lies beside it, so its events are not known",)
 
 
 def _gdf(path: Path) -> tuple[str, ...]:
