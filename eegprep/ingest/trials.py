@@ -109,7 +109,7 @@ def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeli
         return None
     if rule.lasts_s is not None:
         return at + seconds_to_samples(rule.lasts_s, STANDARD_SFREQ_HZ)
-    if event.n_samples == 0:
+    if event.n_samples <= 1:  # many formats give an instant the length of one sample
         return None
     end = timeline.at(event.start_sample + event.n_samples)
     return end if end is not None else timeline.n_samples

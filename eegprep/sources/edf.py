@@ -300,4 +300,5 @@ def _triggers(signal: EDFSignal, records: _Records, spr: int) -> tuple[list[Sour
         paused, _ = trigger_events((b & _NEW_EPOCH for b in digital()), "")
     events, more = trigger_events(blocks, signal.label)
     at = [dataclasses.replace(e, start_sample=nearest_sample(e.start_sample, spr, own)) for e in events]
-    return at, [nearest_sample(e.start_sample, spr, own) for e in paused], [*notes, *more]
+    parts = [nearest_sample(e.start_sample, spr, own) for e in paused if e.start_sample]
+    return at, parts, [*notes, *more]

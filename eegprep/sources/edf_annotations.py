@@ -121,9 +121,7 @@ def _unfinished(data: bytes, following: bytes) -> int:
     last, head = data[data.rfind(b"\0") + 1 :], following.split(b"\0", 1)[0]
     if not last or not head or head[:1] in b"+-":  # a signal that begins with a list of its own
         return 0
-    if last.endswith(b"\x14") and not any(_parse(head, [])):
-        return 0 if any(_parse(last + head, [])) else len(last)
-    return 0 if last.endswith(b"\x14") or any(_parse(last + head, [])) else len(last)
+    return 0 if any(_parse(last + head, [])) else len(last)
 
 
 def _parse(data: bytes, found: list[_List]) -> Iterator[int]:

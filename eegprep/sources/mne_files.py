@@ -14,6 +14,7 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,20 @@ def _annotations(raw: Any, sfreq_hz: float) -> list[SourceEvent]:
 
 def _events(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEvent], list[str]]:
     """The events of the annotations and of the trigger channels, and notes."""
-    annotations = _annotations(raw, float(raw.info["sfreq"]))
+    annotations, notes = _annotations(raw, float(raw.info["sfreq"])), list[str]()
+    stated_hz = raw._raw_extras[0].get("event_sfreq") if format_name == "gdf" else None
+    if stated_hz and math.isfinite(stated_hz) and abs(stated_hz - raw.info["sfreq"]) > 1e-4 * stated_hz:
+        # the table's positions count at a rate of its own, and MNE takes them for samples
+        ratio = Fraction(float(raw.info["sfreq"])) / Fraction(float(stated_hz))
+        annotations = [
+            dataclasses.replace(
+                e,
+                start_sample=math.floor(e.start_sample * ratio + Fraction(1, 2)),
+                n_samples=math.floor(e.n_samples * ratio + Fraction(1, 2)),
+            )
+            for e in annotations
+        ]
+        notes.append(f"the table of events counts at {stated_hz:g} Hz, and was brought to the recording's rate")
     channels = [(i, name) for i, (name, kind) in enumerate(zip(raw.ch_names, types, strict=True)) if kind == "stim"]
     if format_name == "egi_raw":
         # a channel for each event, named by it; the annotations have an entry for every sample of it
@@ -238,7 +252,7 @@ def _events(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEv
         channels = [(i, name) for i, name in channels if name not in told]
     if any(name in _COMBINED for _, name in channels):
         channels = [(i, name) for i, name in channels if name in _COMBINED or _LINE.fullmatch(name) is None]
-    events, notes = list(annotations), list[str]()
+    events = list(annotations)
     for index, name in channels:
         blocks = (raw[index, a : a + (1 << 20)][0][0] for a in range(0, int(raw.n_times), 1 << 20))
         found, more = trigger_events(blocks, name, text=name if format_name == "egi_raw" else None)
