@@ -160,9 +160,7 @@ def _contradictory(task: Task, recording: SourceRecording) -> list[LeftOut]:
         return []
     reason = "two witnesses of the events give this moment different classes"
     events = _once_a_moment(task, recording)[1]
-    return [
-        LeftOut(kind="trial", name=f"{task.name}: {e.text}", code="contradictory", reason=reason) for e in events
-    ]
+    return [LeftOut(kind="trial", name=f"{task.name}: {e.text}", code="contradictory", reason=reason) for e in events]
 
 
 def _unnumbered(task: Task, recording: SourceRecording) -> list[LeftOut]:

@@ -60,7 +60,8 @@ def read_edf(path: Path) -> Decoded:
             paused += parts
             notes += more
     if paused:
-        notes.append(f"the Status channel says that the recording was interrupted {len(paused)} times")
+        times = "1 time" if len(paused) == 1 else f"{len(paused)} times"
+        notes.append(f"the Status channel says that the recording was interrupted {times}")
     stretches, left_out = segment(n_samples, events)
     slack_s = max(0.5 / sfreq_hz, _rounding_s(starts, record_s))
     breaks = [k * spr for k in range(1, len(starts)) if abs(starts[k] - starts[k - 1] - record_s) > slack_s]

@@ -119,8 +119,12 @@ def one_truth(
     for event in sorted(once.values()):
         by_witness.setdefault(event.witness, []).append(event)
     kept: list[SourceEvent] = []
+    recorded = False
     for witness in sorted(by_witness, key=_rank):
-        kept, more = _add(kept, by_witness[witness], same_moment(sfreq_hz))
+        # two trigger channels were recorded together: what one has later than the other happened later
+        own_clock = not (recorded and witness.startswith(STIM))
+        kept, more = _add(kept, by_witness[witness], same_moment(sfreq_hz), own_clock)
+        recorded |= witness.startswith(STIM)
         notes += more
     return tuple(sorted(kept)), tuple(notes)
 
@@ -145,9 +149,9 @@ def _called(witness: str) -> str:
 
 
 def _add(
-    kept: list[SourceEvent], own: list[SourceEvent], tolerance: int
+    kept: list[SourceEvent], own: list[SourceEvent], tolerance: int, own_clock: bool
 ) -> tuple[list[SourceEvent], list[str]]:
-    """The events of one more witness put to those of the better ones."""
+    """The events of one more witness put to those of the better ones; `own_clock`: it may have been timed apart."""
     both = {event_label(e.text) for e in kept} & {event_label(e.text) for e in own}
     known = [e for e in kept if event_label(e.text) in both]
     told = [e for e in own if event_label(e.text) in both]
@@ -156,7 +160,7 @@ def _add(
     notes: list[str] = []
     out = {id(e): e for e in kept}
     left = {id(e): e for e in own}
-    if both and 2 * len(pairs) < min(len(known), len(told)):
+    if both and own_clock and 2 * len(pairs) < min(len(known), len(told)):
         shift = _shift(known, told, tolerance)
         if shift is not None:
             notes.append(

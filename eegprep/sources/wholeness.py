@@ -24,7 +24,9 @@ _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8}
 
 def check_whole(path: Path, format_name: str) -> tuple[str, ...]:
     """Notes on the size of a file. Raises InputError where it is smaller than its header says."""
-    check = {"brainvision": _brainvision, "gdf": _gdf, "egi_raw": _egi_raw, "nihon_kohden": _nihon_kohden}.get(format_name)
+    check = {"brainvision": _brainvision, "gdf": _gdf, "egi_raw": _egi_raw, "nihon_kohden": _nihon_kohden}.get(
+        format_name
+    )
     return check(path) if check is not None else ()
 
 
@@ -71,13 +73,17 @@ def _markers(path: Path) -> tuple[str, ...]:
 
     Without it nothing says where the recording was interrupted, so one that is named has to be there.
     """
-    found = re.search(rb"^MarkerFile[ \t]*=[ \t]*(\S.*?)\s*$", path.read_bytes()[: 1 << 16].replace(b"\r", b""), re.M | re.I)
+    found = re.search(
+        rb"^MarkerFile[ \t]*=[ \t]*(\S.*?)\s*$", path.read_bytes()[: 1 << 16].replace(b"\r", b""), re.M | re.I
+    )
     if found is None:
         return ("the header names no marker file, so nothing is known of events and interruptions",)
     name = re.split(r"[\\/]", found[1].decode("utf-8", "replace").replace("$b", path.stem))[-1]
     markers = path.parent / name
     if not markers.is_file():
-        own = next((p for p in sorted(path.parent.glob("*")) if p.stem == path.stem and p.suffix.lower() in _MARKERS), None)
+        own = next(
+            (p for p in sorted(path.parent.glob("*")) if p.stem == path.stem and p.suffix.lower() in _MARKERS), None
+        )
         raise InputError(
             f"the markers of {path.name} are not beside it",
             where=path,

@@ -167,7 +167,11 @@ def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
         out.append(
             SourceChannel(
                 name=_text(entry, "label") or str(i + 1),
-                kind="stim" if kind in _TRIGGERS else kind if kind in ("eeg", "eog", "ecg", "emg", "misc") else "unknown",
+                kind="stim"
+                if kind in _TRIGGERS
+                else kind
+                if kind in ("eeg", "eog", "ecg", "emg", "misc")
+                else "unknown",
                 unit=known,
                 unit_evidence=evidence,
             )
@@ -217,5 +221,7 @@ def _events(
     if n_outside:
         notes.append(f"{n_outside} markers lie where the EEG stream has no samples, and are left out")
     if passed_over:
-        notes.append(f"{passed_over} streams of numbers at no regular rate are not of a type of markers, and were not read")
+        notes.append(
+            f"{passed_over} streams of numbers at no regular rate are not of a type of markers, and were not read"
+        )
     return out, notes

@@ -75,7 +75,10 @@ def test_an_unreadable_duration_is_counted() -> None:
 def test_lists_without_nul_run_on() -> None:
     """Nihon Kohden: time stamp and events in one run; each event keeps its own onset and duration."""
     assert parsed(b"+1.000000\x14\x14+1.640000\x14a\x14\x14\x00") == ([(1.64, 0.0, "a")], 0)
-    assert parsed(b"+1.0\x14\x14+1.64\x14a\x14\x14+1.8\x150.5\x14b\x14\x14\x00") == ([(1.64, 0, "a"), (1.8, 0.5, "b")], 0)
+    assert parsed(b"+1.0\x14\x14+1.64\x14a\x14\x14+1.8\x150.5\x14b\x14\x14\x00") == (
+        [(1.64, 0, "a"), (1.8, 0.5, "b")],
+        0,
+    )
     assert parsed(b"+1\x14\x14+2\x14a\x14\x00") == ([(2.0, 0.0, "a")], 0)
     assert parsed(b"+1\x14\x14\x00+1.5\x14a\x14+1.75\x14b\x14\x00") == ([(1.5, 0.0, "a"), (1.75, 0.0, "b")], 0)
     assert parse_records([[b"+7.000000\x14\x14+7.64\x14a\x14\x14\x00"]]).starts == (7.0,)
@@ -137,9 +140,9 @@ NUMBERS = st.builds(
     st.sampled_from(".,"),
     st.sampled_from(["", "", "", "e0", "E-2", "e+1"]),
 )
-TEXTS = st.text(
-    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="+"), min_size=1, max_size=20
-).filter(lambda t: t == t.strip())
+TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="+"), min_size=1, max_size=20).filter(
+    lambda t: t == t.strip()
+)
 LISTS = st.builds(
     Written,
     st.builds(lambda sign, n: sign + n, st.sampled_from("+-"), NUMBERS),
@@ -148,7 +151,9 @@ LISTS = st.builds(
 )
 
 
-@given(st.lists(st.lists(st.lists(LISTS, max_size=3), min_size=1, max_size=3), min_size=1, max_size=4), st.integers(0, 5))
+@given(
+    st.lists(st.lists(st.lists(LISTS, max_size=3), min_size=1, max_size=3), min_size=1, max_size=4), st.integers(0, 5)
+)
 def test_what_was_written_is_read(records: list[list[list[Written]]], padding: int) -> None:
     """Records of several annotation signals: every list comes back, in order, and no byte is left."""
     data = []
