@@ -133,7 +133,7 @@ def _once_a_moment(task: Task, recording: SourceRecording) -> tuple[list[tuple[S
     moment two classes, nothing says who is right, and neither is taken.
     """
     rule = task.trials
-    named = {event_label(k): v for k, v in ({t: "" for t in rule.events} if rule.values else rule.labels).items()}
+    named = {event_label(k): v for k, v in (dict.fromkeys(rule.events, "") if rule.values else rule.labels).items()}
     near = same_moment(recording.sfreq_hz)
     marks: list[tuple[SourceEvent, str]] = []
     contradictory: set[SourceEvent] = set()

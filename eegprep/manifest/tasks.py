@@ -40,7 +40,7 @@ class Level(StrictModel):
 class TrialRule(StrictModel):
     """How trials come out of a recording.
 
-    `by: event` cuts one trial per event whose text is a key of `labels` (`1` and `"1.0"` are the same text); `by: run`, `by: session` and
+    `by: event` cuts one trial per event whose text is a key of `labels`; `by: run`, `by: session` and
     `by: attribute` label whole recordings by their entity or by an attribute of the subject table; `by: trial`
     takes the labels of an epoched file; `by: interval` takes the intervals given for the value of an attribute
     (or for `*`), where `session` and `run` count as attributes. A recording or interval that is longer than

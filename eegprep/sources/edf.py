@@ -33,7 +33,7 @@ _KINDS = {
     "resp": "misc", "temp": "misc", "sao2": "misc", "spo2": "misc", "event": "stim", "status": "stim",
     "trigger": "stim", "sti": "stim", "dig": "stim",
 }  # fmt: skip
-#: BioSemi's Status: the low 16 bits are triggers, the others say how the amplifier is; bit 16 is set where a part begins.
+#: BioSemi's Status: the low 16 bits are triggers, bit 16 is set where a part begins; others are the amplifier's own.
 _TRIGGER_BITS, _NEW_EPOCH = 0xFFFF, 1 << 16
 #: How far a code may be from a whole number, in steps of the channel: writers round to the nearest step.
 _CODE_STEPS = 0.75

@@ -16,7 +16,6 @@ from eegprep.sources.companions import named_files
 
 __all__ = ["check_samples_file", "check_whole"]
 
-_MARKERS = (".vmrk", ".amrk")
 _BRAINVISION_BYTES = {b"INT_16": 2, b"INT_32": 4, b"UINT_16": 2, b"IEEE_FLOAT_32": 4, b"IEEE_FLOAT_64": 8}
 #: GDF's data types to bytes; 255 and more are integers of (type - 255) bits.
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8}
@@ -73,17 +72,15 @@ def _markers(path: Path) -> tuple[str, ...]:
 
     Without it nothing says where the recording was interrupted, so one that is named has to be there.
     """
-    found = re.search(
-        rb"^MarkerFile[ \t]*=[ \t]*(\S.*?)\s*$", path.read_bytes()[: 1 << 16].replace(b"\r", b""), re.M | re.I
-    )
+    head = path.read_bytes()[: 1 << 16].replace(b"\r", b"")
+    found = re.search(rb"^MarkerFile[ \t]*=[ \t]*(\S.*?)[ \t]*$", head, re.M | re.I)
     if found is None:
         return ("the header names no marker file, so nothing is known of events and interruptions",)
     name = re.split(r"[\\/]", found[1].decode("utf-8", "replace").replace("$b", path.stem))[-1]
     markers = path.parent / name
     if not markers.is_file():
-        own = next(
-            (p for p in sorted(path.parent.glob("*")) if p.stem == path.stem and p.suffix.lower() in _MARKERS), None
-        )
+        beside = [p for p in sorted(path.parent.iterdir()) if p.stem == path.stem]
+        own = next((p for p in beside if p.suffix.lower() in (".vmrk", ".amrk")), None)
         raise InputError(
             f"the markers of {path.name} are not beside it",
             where=path,

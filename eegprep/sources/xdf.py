@@ -164,14 +164,12 @@ def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
         else:
             known, evidence = "uV", "the convention of XDF for EEG is microvolt"
         kind = _text(entry, "type").casefold()
+        if kind in _TRIGGERS:
+            kind = "stim"
         out.append(
             SourceChannel(
                 name=_text(entry, "label") or str(i + 1),
-                kind="stim"
-                if kind in _TRIGGERS
-                else kind
-                if kind in ("eeg", "eog", "ecg", "emg", "misc")
-                else "unknown",
+                kind=kind if kind in ("eeg", "eog", "ecg", "emg", "misc", "stim") else "unknown",
                 unit=known,
                 unit_evidence=evidence,
             )

@@ -43,7 +43,7 @@ def parsed(*signals: bytes) -> tuple[list[tuple[float, float, str]], int]:
     ],
 )
 def test_numbers_as_writers_write_them(written: bytes, onset_s: float, duration_s: float) -> None:
-    """Signed, empty and exponential durations, decimal commas, missing ends: event and onset are right, no byte is lost."""
+    """Signed, empty and exponential durations, decimal commas, missing ends: event and onset are right."""
     assert parsed(STAMP + written) == ([(onset_s, duration_s, "a")], 0)
 
 
@@ -99,7 +99,8 @@ def test_a_list_goes_on_in_the_next_signal() -> None:
     assert parsed(STAMP + b"+2.5\x14a\x14", b"+3\x14b\x14\x00") == ([(2.5, 0.0, "a"), (3.0, 0.0, "b")], 0)
     assert parsed(STAMP + b"+2.5\x14", b"5\x14\x00\x00") == ([(2.5, 0.0, "5")], 0)
     events, unread = parsed(STAMP + b"+2.5\x15", b"\x00\x00+3\x14b\x14\x00")
-    assert events == [(3.0, 0.0, "b")] and unread == 5
+    assert events == [(3.0, 0.0, "b")]
+    assert unread == 5
 
 
 def test_the_time_stamp_is_at_the_front() -> None:
@@ -175,7 +176,7 @@ def test_what_was_written_is_read(records: list[list[list[Written]]], padding: i
 
 @given(st.lists(LISTS, min_size=1, max_size=3), st.data())
 def test_a_split_list_is_read_whole(lists: list[Written], data: st.DataObject) -> None:
-    """Wherever the border of two annotation signals cuts the last list, its events are all there, or bytes are counted."""
+    """Wherever the border of two annotation signals cuts the last list, all is there or bytes are counted."""
     whole = b"+0\x14\x14\x00" + b"".join(map(bytes, lists))
     cut = data.draw(st.integers(len(whole) - len(bytes(lists[-1])) + 1, len(whole) - 1))
     found = parse_records([[whole[:cut], whole[cut:]]])

@@ -68,7 +68,8 @@ def test_shifted_and_some_missing() -> None:
     stim = [(2000 + 137 * k + k * k, "1") for k in range(60)]
     found, notes = truth(events("stim:T", *stim[3:]), events("annotations", *[(at + 500, t) for at, t in stim[:-2]]))
     assert [(at, text) for at, _, text in found] == stim[3:]
-    assert len(notes) == 1 and "500 samples later" in notes[0]
+    assert len(notes) == 1
+    assert "500 samples later" in notes[0]
 
 
 def test_unsteady_delay() -> None:
@@ -77,7 +78,8 @@ def test_unsteady_delay() -> None:
     delayed = [(at + 8 + k % 5, text) for k, (at, text) in enumerate(stim)]
     found, notes = truth(events("stim:T", *stim), events("events file", *delayed))
     assert [(at, text) for at, _, text in found] == delayed
-    assert len(notes) == 1 and "stim channel T has the events of events file 10 samples earlier" in notes[0]
+    assert len(notes) == 1
+    assert "stim channel T has the events of events file 10 samples earlier" in notes[0]
 
 
 def test_other_events_of_one_name_stay() -> None:
@@ -87,7 +89,8 @@ def test_other_events_of_one_name_stay() -> None:
         events("annotations", (1000, "1"), (1077, "1"), (5000, "1")),
     )
     assert len(found) == 6
-    assert len(notes) == 1 and "3 only in" in notes[0]
+    assert len(notes) == 1
+    assert "3 only in" in notes[0]
 
 
 def test_listed_twice_by_one_witness() -> None:
@@ -100,7 +103,8 @@ def test_listed_twice_by_one_witness() -> None:
 def test_only_named_texts_leave() -> None:
     """What no task names is neither returned nor spoken of."""
     found, notes = truth(events("annotations", (5, "Jane coughed"), (9, "1")), events("stim:T", (5, "7")))
-    assert found == [(9, 0, "1")] and notes == ()
+    assert found == [(9, 0, "1")]
+    assert notes == ()
 
 
 def test_a_code_of_one_channel() -> None:
@@ -131,7 +135,8 @@ def test_copies_add_nothing(marks: list[tuple[int, str]], copies: int) -> None:
     """However many witnesses tell the same, every event is there once, and nobody disagrees."""
     names = ["stim:T", "annotations", "events file", "events.tsv"][:copies]
     found, notes = truth(*[events(name, *marks) for name in names])
-    assert [(at, text) for at, _, text in found] == sorted(marks) and notes == ()
+    assert [(at, text) for at, _, text in found] == sorted(marks)
+    assert notes == ()
 
 
 def task(labels: dict[str, str]) -> dict:
@@ -166,7 +171,8 @@ def test_a_name_and_a_code_are_one_trial(made, tmp_path: Path, labels: dict[str,
     mne.write_events(tmp_path / "p-eve.fif", mne.find_events(raw, verbose="ERROR"), verbose="ERROR")
     trials, left_out, notes = trials_of(made, tmp_path, "{subject}_raw.fif", labels)
     assert trials == [(300, "a"), (1000, "b"), (1800, "a")]
-    assert left_out == () and notes == ()
+    assert left_out == ()
+    assert notes == ()
 
 
 def test_two_classes_at_one_moment(made, tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ def test_a_constant_channel_has_no_events(made, tmp_path: Path) -> None:
     """All zeros in a range that does not begin at zero: nothing, and no note."""
     path = edfio_file(tmp_path / "p.edf", made["eeg_uv"](4, 10 * RATE), np.zeros(10 * RATE), (0, 1))
     decoded = read_edf(path)
-    assert decoded.events == () and decoded.notes == ()
+    assert decoded.events == ()
+    assert decoded.notes == ()
 
 
 def test_a_faster_trigger_channel(made, tmp_path: Path) -> None:
@@ -151,7 +152,8 @@ def test_status_bits_are_no_events(made, tmp_path: Path) -> None:
     status[1792:1800] += 0xFFFF
     decoded = read_edf(biosemi(tmp_path / "p.bdf", made["eeg_uv"](4, 10 * RATE), status))
     assert found(decoded) == [(768, "1"), (1792, "65535")]
-    assert decoded.stretches == (Stretch(start_sample=0, n_samples=2560),) and decoded.notes == ()
+    assert decoded.stretches == (Stretch(start_sample=0, n_samples=2560),)
+    assert decoded.notes == ()
 
 
 def test_a_new_epoch_breaks_the_recording(made, tmp_path: Path) -> None:
