@@ -114,7 +114,7 @@ def one_truth(
             once[key] = dataclasses.replace(event, text=text)
     notes: list[str] = []
     if twice := n_named - len(once):
-        notes.append(f"{twice} events are listed twice at the same sample and are taken once")
+        notes.append(f"events that are listed again with the same label at the same sample are taken once: {twice}")
     by_witness: dict[str, list[SourceEvent]] = {}
     for event in sorted(once.values()):
         by_witness.setdefault(event.witness, []).append(event)

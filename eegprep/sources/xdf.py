@@ -217,9 +217,9 @@ def _events(
             elif text.strip() and text != "nan":
                 out.append(SourceEvent(start_sample=nearest, text=text, witness=witness))
     if n_outside:
-        notes.append(f"{n_outside} markers lie where the EEG stream has no samples, and are left out")
+        notes.append(f"markers where the EEG stream has no samples are left out: {n_outside}")
     if passed_over:
         notes.append(
-            f"{passed_over} streams of numbers at no regular rate are not of a type of markers, and were not read"
+            f"streams of numbers at no regular rate whose type is not that of markers were not read: {passed_over}"
         )
     return out, notes

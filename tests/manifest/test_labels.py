@@ -159,6 +159,7 @@ def test_labels_that_are_the_classes(tmp_path: Path) -> None:
 def test_labels_of_attributes(tmp_path: Path) -> None:
     """A subject table that was written with floats."""
     manifest = manifest_of(
-        table(tmp_path).model_dump()["source"], {"by": "attribute", "attribute": "group", "labels": {"1": "a", "0": "b"}}
+        table(tmp_path).model_dump()["source"],
+        {"by": "attribute", "attribute": "group", "labels": {"1": "a", "0": "b"}},
     )
     assert [label for _, label in trials(manifest, tmp_path)] == ["a"]

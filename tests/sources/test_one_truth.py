@@ -97,7 +97,7 @@ def test_listed_twice_by_one_witness() -> None:
     """Exactly the same event again is taken once and counted; one sample apart are two."""
     found, notes = truth(events("annotations", (100, "1"), (100, "1.0"), (101, "1"), (100, "2")))
     assert found == [(100, 0, "1"), (100, 0, "2"), (101, 0, "1")]
-    assert notes == ("1 events are listed twice at the same sample and are taken once",)
+    assert notes == ("events that are listed again with the same label at the same sample are taken once: 1",)
 
 
 def test_only_named_texts_leave() -> None:
