@@ -14,7 +14,6 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +145,7 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
     n_samples = int(raw.n_times)
     events, notes = _events(raw, format_name, types)
     if path is not None:
+        events += _at_first_sample(path, raw)
         beside, more = _events_beside(path, raw, events)
         events, notes = [*events, *beside], [*notes, *more]
     stretches, left_out = segment(n_samples, events)
@@ -229,19 +229,8 @@ def _annotations(raw: Any, sfreq_hz: float) -> list[SourceEvent]:
 def _events(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEvent], list[str]]:
     """The events of the annotations and of the trigger channels, and notes."""
     annotations, notes = _annotations(raw, float(raw.info["sfreq"])), list[str]()
-    stated_hz = raw._raw_extras[0].get("event_sfreq") if format_name == "gdf" else None
-    if stated_hz and math.isfinite(stated_hz) and abs(stated_hz - raw.info["sfreq"]) > 1e-4 * stated_hz:
-        # the table's positions count at a rate of its own, and MNE takes them for samples
-        ratio = Fraction(float(raw.info["sfreq"])) / Fraction(float(stated_hz))
-        annotations = [
-            dataclasses.replace(
-                e,
-                start_sample=math.floor(e.start_sample * ratio + Fraction(1, 2)),
-                n_samples=math.floor(e.n_samples * ratio + Fraction(1, 2)),
-            )
-            for e in annotations
-        ]
-        notes.append(f"the table of events counts at {stated_hz:g} Hz, and was brought to the recording's rate")
+    if format_name == "gdf":
+        annotations, notes = _at_own_rate(raw, annotations)
     channels = [(i, name) for i, (name, kind) in enumerate(zip(raw.ch_names, types, strict=True)) if kind == "stim"]
     if format_name == "egi_raw":
         # a channel for each event, named by it; the annotations have an entry for every sample of it
@@ -259,6 +248,43 @@ def _events(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEv
         events += found
         notes += more
     return events, notes
+
+
+def _at_own_rate(raw: Any, annotations: list[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
+    """The events of a GDF file, whose table may count at another rate than the recording's; MNE takes it for the same."""
+    stated_hz, table = raw._raw_extras[0].get("event_sfreq"), raw._raw_extras[0].get("events")
+    sfreq_hz = float(raw.info["sfreq"])
+    if not table or not stated_hz or not math.isfinite(stated_hz) or abs(stated_hz - sfreq_hz) <= 1e-4 * sfreq_hz:
+        return annotations, []
+    ratio = sfreq_hz / float(stated_hz)
+    events = [
+        SourceEvent(
+            start_sample=seconds_to_samples(float(at), ratio),
+            n_samples=seconds_to_samples(float(lasts), ratio),
+            text=str(int(code)),
+            witness="annotations",
+        )
+        for at, code, lasts in zip(table[1], table[2], table[4], strict=True)
+    ]
+    return events, [f"the table of events counts at {float(stated_hz):g} Hz, and was brought to the recording's rate"]
+
+
+def _at_first_sample(path: Path, raw: Any) -> list[SourceEvent]:
+    """Annotations of the first sample, which MNE loses: FIF rounds their onset, here to before the recording."""
+    import mne
+
+    try:
+        written = mne.read_annotations(path)
+    except Exception:  # what the reader of the recording could not read it has said
+        return []
+    sfreq_hz = float(raw.info["sfreq"])
+    return [
+        SourceEvent(
+            start_sample=0, n_samples=seconds_to_samples(lasts, sfreq_hz), text=str(text), witness="annotations"
+        )
+        for onset, lasts, text in zip(written.onset, written.duration, written.description, strict=True)
+        if onset < raw.first_time and seconds_to_samples(onset + lasts - raw.first_time, sfreq_hz) == 0
+    ]
 
 
 def _events_beside(path: Path, raw: Any, others: Sequence[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
