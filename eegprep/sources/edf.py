@@ -82,7 +82,7 @@ def read_edf(path: Path) -> Decoded:
         stretches=break_at(stretches, [*breaks, *paused]),
         events=tuple(sorted(events)),
         left_out=(*_other_rates(header, spr, record_s), *left_out),
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 

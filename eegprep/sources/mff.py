@@ -15,8 +15,11 @@ __all__ = ["tolerant_events"]
 
 
 @contextlib.contextmanager
-def tolerant_events() -> Iterator[list[str]]:
+def tolerant_events(format_name: str) -> Iterator[list[str]]:
     """While this lasts, mffpy leaves out what it cannot read of an event; the list then holds notes on it."""
+    if format_name != "egi_mff":
+        yield []
+        return
     from mffpy.xml_files import EventTrack
 
     notes: list[str] = []

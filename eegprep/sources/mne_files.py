@@ -77,7 +77,7 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
     with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with tolerant_events() if format_name == "egi_mff" else contextlib.nullcontext([]) as more:
+            with tolerant_events(format_name) as more:
                 raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **options)
             notes = (*notes, *more)
         except FileNotFoundError as error:
@@ -251,7 +251,7 @@ def _events(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEv
 
 
 def _at_own_rate(raw: Any, annotations: list[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
-    """The events of a GDF file, whose table may count at another rate than the recording's; MNE takes it for the same."""
+    """The events of a GDF file, whose table may count at another rate than the recording's; MNE takes them for one."""
     stated_hz, table = raw._raw_extras[0].get("event_sfreq"), raw._raw_extras[0].get("events")
     sfreq_hz = float(raw.info["sfreq"])
     if not table or not stated_hz or not math.isfinite(stated_hz) or abs(stated_hz - sfreq_hz) <= 1e-4 * sfreq_hz:
