@@ -14,7 +14,7 @@ import numpy as np
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.files import sha256_file
-from eegprep.manifest.labels import code_text, event_label
+from eegprep.manifest.labels import code_text, event_label, look_up
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import LeftOut, Stretch
 from eegprep.sources.base import (
@@ -83,6 +83,13 @@ def _stored(left_out: LeftOut, manifest: Manifest) -> LeftOut:
     return dataclasses.replace(left_out, name=_public(name, "unknown", manifest))
 
 
+def _meanings(manifest: Manifest) -> dict[str, tuple[str | None, ...]]:
+    """Each event text that tasks name, with its class in every task."""
+    rules = [task.trials for task in manifest.tasks if task.trials.by == "event"]
+    named = [dict.fromkeys(rule.events, "") if rule.values else rule.labels for rule in rules]
+    return {text: tuple(look_up(one, text) for one in named) for text in sorted(named_texts(manifest))}
+
+
 def _witnessed(decoded: Decoded, manifest: Manifest) -> list[SourceEvent]:
     """The events, their trigger channels under names that may be stored."""
     names: dict[str, str] = {"": ""}
@@ -140,7 +147,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     channels = tuple(_stated(_named(c, manifest), manifest) for c in decoded.channels)
     signal = _in_uv(decoded.signal, channels, manifest.source.scale)
     proof = prove_units(channels, signal, decoded.stretches, sfreq_hz=decoded.sfreq_hz, where=where)
-    events, disagreements = one_truth(_witnessed(decoded, manifest), named_texts(manifest), decoded.sfreq_hz)
+    events, disagreements = one_truth(_witnessed(decoded, manifest), _meanings(manifest), decoded.sfreq_hz)
     return SourceRecording(
         subject=planned.subject,
         session=planned.session,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,8 @@ __all__ = ["read_annotations", "read_edf"]
 _KINDS = {
     "eeg": "eeg", "eog": "eog", "ecg": "ecg", "ekg": "ecg", "emg": "emg", "seeg": "seeg", "ecog": "ecog",
     "resp": "misc", "temp": "misc", "sao2": "misc", "spo2": "misc", "event": "stim", "status": "stim",
-    "trigger": "stim", "sti": "stim", "dig": "stim",
+    "trigger": "stim", "triggers": "stim", "trig": "stim", "trg": "stim", "sti": "stim", "stim": "stim", "dig": "stim",
+    "stimulus": "stim", "marker": "stim", "markers": "stim", "ttl": "stim",
 }  # fmt: skip
 #: BioSemi's Status: the low 16 bits are triggers, bit 16 is set where a part begins; others are the amplifier's own.
 _TRIGGER_BITS, _NEW_EPOCH = 0xFFFF, 1 << 16
@@ -118,6 +120,8 @@ class _Records:
 
 def _kind(signal: EDFSignal) -> str:
     word = signal.label.replace("-", " ").replace("_", " ").split(" ")[0].casefold()
+    if re.fullmatch(r"sti\d+", word):
+        return "stim"
     if word in _KINDS:
         return _KINDS[word]
     return "misc" if is_other_quantity(signal.unit_text) else "unknown"

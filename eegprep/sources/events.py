@@ -8,8 +8,9 @@ says where the witnesses disagree.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -28,6 +29,8 @@ _ROUNDED_S = 0.0005
 #: So many of the rarer witness's events have to agree before one clock is called the other one, shifted.
 _AGREE = 0.8
 _MAX_COMPARED = 2000
+#: A channel that changes more often, and at more than half of its samples, is a signal.
+_MAX_CHANGES = 10_000
 
 
 def same_moment(sfreq_hz: float) -> int:
@@ -70,6 +73,8 @@ def trigger_events(
             starts.append(n + int(i))
             values.append(int(block[i]))
         n += block.size
+        if len(starts) > max(_MAX_CHANGES, n // 2):
+            return [], ["a trigger channel changes at most samples, so it holds no codes and was not read"]
     lasting = np.diff([*starts, n])
     notes: list[str] = []
     first = 0
@@ -87,7 +92,7 @@ def trigger_events(
 
 
 def one_truth(
-    events: Iterable[SourceEvent], names: Collection[str], sfreq_hz: float
+    events: Iterable[SourceEvent], names: Mapping[str, Hashable], sfreq_hz: float
 ) -> tuple[tuple[SourceEvent, ...], tuple[str, ...]]:
     """The events that tasks name, each once and as the manifest spells it; and where their witnesses disagree.
 
@@ -98,8 +103,9 @@ def one_truth(
 
     Parameters
     ----------
-    names : collection of str
-        The texts that the manifest's tasks name. `channel/code` names a code of one trigger channel alone.
+    names : mapping of str to hashable
+        The texts that the manifest's tasks name, each with what it means to them: texts of one meaning may be two names
+        of one event. `channel/code` names a code of one trigger channel alone.
     """
     spelled = {event_label(name): name for name in sorted(names, reverse=True)}
     once: dict[tuple[str, str, int], SourceEvent] = {}
@@ -126,10 +132,30 @@ def one_truth(
         kept, more = _add(kept, by_witness[witness], same_moment(sfreq_hz), own_clock)
         recorded |= witness.startswith(STIM)
         notes += more
+    notes += _of_two_names(kept, names, same_moment(sfreq_hz))
     return tuple(sorted(kept)), tuple(notes)
 
 
-def _name(event: SourceEvent, names: Collection[str], spelled: dict[str, str]) -> str | None:
+def _of_two_names(events: Sequence[SourceEvent], names: Mapping[str, Hashable], tolerance: int) -> list[str]:
+    """Where one witness has events by one name that another has by another name, and not the same ones."""
+    by_meaning: dict[Hashable, dict[tuple[str, str], list[SourceEvent]]] = {}
+    for event in events:
+        lists = by_meaning.setdefault(names[event.text], {})
+        lists.setdefault((event.witness, event.text), []).append(dataclasses.replace(event, text=""))
+    notes: list[str] = []
+    for lists in by_meaning.values():
+        for (one, first), (other, second) in itertools.combinations(sorted(lists), 2):
+            own, others = lists[one, first], lists[other, second]
+            n_pairs = len(_paired(own, others, tolerance))
+            if one != other and len(own) + len(others) > 2 * n_pairs >= min(len(own), len(others)):
+                notes.append(
+                    f"{_called(one)}: {len(own)} events {first!r}, {_called(other)}: {len(others)} events {second!r}; "
+                    f"{n_pairs} of them are the same"
+                )
+    return notes
+
+
+def _name(event: SourceEvent, names: Mapping[str, Hashable], spelled: dict[str, str]) -> str | None:
     """What the manifest calls an event; None where no task names it."""
     if event.witness.startswith(STIM):
         full = f"{event.witness.removeprefix(STIM)}/{code_text(event.text)}"

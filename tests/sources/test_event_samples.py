@@ -22,6 +22,8 @@ from eegprep.sources.base import Decoded, SourceEvent
 from eegprep.sources.decode import decode_file
 from eegprep.sources.edf import read_edf
 from eegprep.sources.mne_files import read_with_mne
+from eegprep.sources.neuroscan import read_neuroscan
+from eegprep.sources.wholeness import check_whole
 from eegprep.steps.timeline import lay_out
 
 #: 0-based samples of a recording of 1600; the first and the last are where off-by-one errors show.
@@ -259,3 +261,24 @@ def test_an_event_is_what_it_says() -> None:
     """The witness is not part of what an event is: two witnesses of one event are equal."""
     first = SourceEvent(start_sample=1, text="a", witness="annotations")
     assert first == SourceEvent(start_sample=1, text="a", witness="stim:STI 014")
+
+
+def test_a_lost_table_of_neuroscan(made, tmp_path: Path) -> None:
+    """The header points to a table that is not there, or is of an unknown kind: noted."""
+    path = neuroscan(made, tmp_path)
+    data = path.read_bytes()
+    (table,) = struct.unpack_from("<I", data, 886)
+    path.write_bytes(data[:table] + b"\x09" + data[table + 1 :])
+    assert "the table of events is of an unknown kind and was not read" in read_neuroscan(path).notes
+    path.write_bytes(data[: table - 120])
+    note = "the header points to a table of events that the file does not hold: no event is known"
+    assert note in read_neuroscan(path).notes
+
+
+def test_nihon_kohden_without_its_log(tmp_path: Path) -> None:
+    """The .LOG file holds the events; its suffix may be in small letters."""
+    path = tmp_path / "p.EEG"
+    path.write_bytes(b"EEG-1100A V01.00")
+    assert check_whole(path, "nihon_kohden") == ("no .LOG file lies beside it, so its events are not known",)
+    (tmp_path / "p.log").touch()
+    assert check_whole(path, "nihon_kohden") == ()

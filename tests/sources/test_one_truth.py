@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,8 +26,9 @@ def events(witness: str, *marks: tuple[int, str], n_samples: int = 0) -> list[So
     return [SourceEvent(start_sample=at, n_samples=n_samples, text=text, witness=witness) for at, text in marks]
 
 
-def truth(*witnesses: list[SourceEvent], names: tuple[str, ...] = ("1", "2"), rate: float = RATE):
-    found, notes = one_truth([e for one in witnesses for e in one], names, rate)
+def truth(*witnesses: list[SourceEvent], names: Sequence[str] | dict[str, str] = ("1", "2"), rate: float = RATE):
+    meanings = names if isinstance(names, dict) else {name: name for name in names}
+    found, notes = one_truth([e for one in witnesses for e in one], meanings, rate)
     return [(e.start_sample, e.n_samples, e.text) for e in found], notes
 
 
@@ -98,6 +100,16 @@ def test_listed_twice_by_one_witness() -> None:
     found, notes = truth(events("annotations", (100, "1"), (100, "1.0"), (101, "1"), (100, "2")))
     assert found == [(100, 0, "1"), (100, 0, "2"), (101, 0, "1")]
     assert notes == ("events that are listed again with the same label at the same sample are taken once: 1",)
+
+
+def test_two_names_that_disagree() -> None:
+    """Codes and names of one class: how many of each, and how many are the same events."""
+    stim = [(100 * k, "1") for k in range(1, 11)]
+    names = {"1": "a", "go": "a"}
+    _, notes = truth(events("stim:T", *stim), events("annotations", *[(at, "go") for at, _ in stim[:8]]), names=names)
+    assert notes == ("annotations: 8 events 'go', stim channel T: 10 events '1'; 8 of them are the same",)
+    assert not truth(events("stim:T", *stim), events("annotations", *[(at, "go") for at, _ in stim]), names=names)[1]
+    assert not truth(events("stim:T", *stim), events("annotations", (150, "go"), (250, "go")), names=names)[1]
 
 
 def test_only_named_texts_leave() -> None:

@@ -49,6 +49,13 @@ def test_changes_to_a_code_are_events(values: list[float], expected: list[tuple[
     assert bool(notes) == (len(values) > 0 and values[0] != 0 and expected[:1] != [(0, "4")])
 
 
+def test_a_signal_is_no_trigger_channel() -> None:
+    """A photodiode or a stimulation waveform under a trigger's name gives no events, and a note."""
+    events, notes = trigger_events([np.arange(30_000) % 1000], "Stim")
+    assert events == []
+    assert notes == ["a trigger channel changes at most samples, so it holds no codes and was not read"]
+
+
 def pulses(codes: dict[float, int], seconds: int = 10, rate: int = RATE) -> np.ndarray:
     """A trigger channel with pulses of 20 samples, by second."""
     out = np.zeros(seconds * rate)
@@ -69,7 +76,7 @@ def edfio_file(
 
 
 @pytest.mark.parametrize("physical", [(0, 2), (0, 255), (-1, 2), (0, 65535), (-32768, 32767), (-100, 100)])
-@pytest.mark.parametrize("name", ["STI 014", "Trigger", "Status", "Event"])
+@pytest.mark.parametrize("name", ["STI 014", "STI101", "Trigger", "TRIG", "Status", "Event", "Marker", "Stim"])
 def test_codes_are_physical_values(made, tmp_path: Path, physical: tuple[int, int], name: str) -> None:
     """Whatever range a writer stores the codes in, the events are those that MNE finds in the physical values."""
     codes = pulses({3.0: 1, 7.0: 2})
