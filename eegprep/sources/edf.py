@@ -298,12 +298,13 @@ def _triggers(signal: EDFSignal, records: _Records, spr: int) -> tuple[list[Sour
         notes.append("the physical values of a trigger channel are not whole numbers; its digital ones are taken")
     elif abs(step) > 1:
         notes.append(f"a trigger channel has steps of {abs(step):g}, so its codes are not exact")
-    blocks = ((np.rint(physical(b)).astype(np.int64) if whole else b) for b in digital())
-    paused: list[SourceEvent] = []
-    if n == 3 and signal.label.casefold() == "status":
-        blocks = (b & _TRIGGER_BITS for b in blocks)
-        paused, _ = trigger_events((b & _NEW_EPOCH for b in digital()), "")
-    events, more = trigger_events(blocks, signal.label)
+
+    def codes() -> Iterator[np.ndarray]:
+        return ((np.rint(physical(b)).astype(np.int64) if whole else b) for b in digital())
+
+    status = n == 3 and signal.label.casefold() == "status"
+    events, more = trigger_events((b & _TRIGGER_BITS if status else b for b in codes()), signal.label)
+    paused = trigger_events((b & _NEW_EPOCH for b in codes()), "")[0] if status else []
     at = [dataclasses.replace(e, start_sample=nearest_sample(e.start_sample, spr, own)) for e in events]
     parts = [nearest_sample(e.start_sample, spr, own) for e in paused if e.start_sample]
     return at, parts, [*notes, *more]

@@ -7,7 +7,7 @@ from pathlib import Path
 import mne
 import numpy as np
 import pytest
-from edfio import Edf, EdfSignal
+from edfio import Bdf, BdfSignal, Edf, EdfSignal
 
 from eegprep.recording import Stretch
 from eegprep.sources.base import Decoded
@@ -190,6 +190,18 @@ def test_another_bdf_channel_has_no_bits(made, tmp_path: Path) -> None:
     codes[300:310] = 70000
     decoded = read_edf(biosemi(tmp_path / "p.bdf", made["eeg_uv"](4, 4 * RATE), codes, label="Trigger"))
     assert found(decoded) == [(300, "70000")]
+    assert len(decoded.stretches) == 1
+
+
+def test_a_scaled_status_channel(made, tmp_path: Path) -> None:
+    """Status as edfio and MNE write it to BDF: small codes over the whole digital range set no bit of BioSemi's."""
+    eeg = [
+        BdfSignal(row, RATE, label=f"C{i}", physical_dimension="uV") for i, row in enumerate(made["eeg_uv"](3, 2560))
+    ]
+    codes = pulses({3.0: 1, 7.0: 200})
+    Bdf([*eeg, BdfSignal(codes, RATE, label="Status", physical_range=(0, 255))]).write(tmp_path / "p.bdf")
+    decoded = read_edf(tmp_path / "p.bdf")
+    assert found(decoded) == [(768, "1"), (1792, "200")]
     assert len(decoded.stretches) == 1
 
 
