@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping
 
+from eegprep.manifest.labels import code_text, look_up
 from eegprep.manifest.tasks import Level, TrialRule
 
 __all__ = ["word_of_trial"]
@@ -21,11 +22,11 @@ def word_of_trial(rule: TrialRule, values: Mapping[str, Mapping[str, str]], text
         The trial's number where the rule takes `values`, else the label that the file gives it.
     """
     if not rule.values:
-        return rule.labels.get(text, text)
-    row = values.get(text, {})
+        return look_up(rule.labels, text) or text
+    row = values.get(code_text(text), {})
     words = [_word(row.get(name, ""), rule.levels.get(name)) for name in rule.values]
     word = " ".join(words) if all(words) else ""
-    return rule.labels.get(word, word)
+    return look_up(rule.labels, word) or look_up(rule.labels, " ".join(map(code_text, words))) or word
 
 
 def _word(value: str, level: Level | None) -> str:

@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from eegprep.ingest.trial_words import word_of_trial
+from eegprep.manifest.labels import event_label, look_up
 from eegprep.manifest.schema import Manifest, Task, TrialRule
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, Trial, seconds_to_samples
 from eegprep.sources.base import SourceEvent, SourceRecording
+from eegprep.sources.events import same_moment
 from eegprep.standardise.timeline import Timeline
 
 __all__ = ["cut_trials"]
@@ -51,13 +53,14 @@ def cut_trials(
                             start_sample=part.start_sample,
                             n_samples=part.n_samples,
                             task=task.name,
-                            label=labelled.label,
+                            label=_as_class(task, labelled.label),
                             event=labelled.event,
                         )
                     )
                 else:
                     left_out.append(_out(task, part, *why))
         left_out += _without_place(task, recording, timeline) + _unnumbered(task, recording)
+        left_out += _contradictory(task, recording)
     return tuple(sorted(trials)), tuple(left_out)
 
 
@@ -88,13 +91,13 @@ def _labelled(
     elif rule.by == "interval":
         named = {"session": recording.session, "run": recording.run, **attributes}
         key = named.get(rule.attribute or "", "*")
-        for interval in rule.intervals.get(key, rule.intervals.get("*", [])):
+        for interval in look_up(rule.intervals, key) or rule.intervals.get("*", []):
             part = _bounded(everything, interval.from_s, interval.to_s)
             yield _Labelled(part=part, label=interval.label, event=key, whole=rule.length_s is None)
     else:
         entity = {"run": recording.run, "session": recording.session}.get(rule.by)
         word = attributes.get(rule.attribute or "", "") if entity is None else entity
-        label = rule.labels.get(word, "") if rule.labels else word
+        label = (look_up(rule.labels, word) or "") if rule.labels else word
         if label:
             part = _bounded(everything, rule.from_s, rule.to_s)
             yield _Labelled(part=part, label=label, event=word, whole=rule.length_s is None)
@@ -106,7 +109,7 @@ def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeli
         return None
     if rule.lasts_s is not None:
         return at + seconds_to_samples(rule.lasts_s, STANDARD_SFREQ_HZ)
-    if event.n_samples == 0:
+    if event.n_samples <= 1:  # many formats give an instant the length of one sample
         return None
     end = timeline.at(event.start_sample + event.n_samples)
     return end if end is not None else timeline.n_samples
@@ -115,18 +118,55 @@ def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeli
 def _labelled_events(task: Task, recording: SourceRecording) -> list[tuple[SourceEvent, str]]:
     """The events that mark trials, each with its label; empty where they can't be numbered (see `_unnumbered`)."""
     rule = task.trials
+    marks, _ = _once_a_moment(task, recording)
     if not rule.values:
-        return [(e, rule.labels[e.text]) for e in recording.events if e.text in rule.labels]
-    marks = [e for e in recording.events if e.text in rule.events]
+        return marks
     if len(marks) != len(recording.trial_values):
         return []
-    return [(e, word_of_trial(rule, recording.trial_values, str(n))) for n, e in enumerate(marks, start=1)]
+    return [(e, word_of_trial(rule, recording.trial_values, str(n))) for n, (e, _) in enumerate(marks, start=1)]
+
+
+def _once_a_moment(task: Task, recording: SourceRecording) -> tuple[list[tuple[SourceEvent, str]], list[SourceEvent]]:
+    """The events that a task names with their classes, and those that contradict each other.
+
+    Two names of one event (its name in one place, its code in another) make one trial. Where two witnesses give one
+    moment two classes, nothing says who is right, and neither is taken.
+    """
+    rule = task.trials
+    named = {event_label(k): v for k, v in (dict.fromkeys(rule.events, "") if rule.values else rule.labels).items()}
+    near = same_moment(recording.sfreq_hz)
+    marks: list[tuple[SourceEvent, str]] = []
+    contradictory: set[SourceEvent] = set()
+    for event in recording.events:
+        label = named.get(event_label(event.text))
+        if label is None:
+            continue
+        again = False
+        for other, known in reversed(marks):
+            if event.start_sample - other.start_sample > near:
+                break
+            if known == label:
+                again = True
+            elif other.witness != event.witness:
+                contradictory |= {other, event}
+        if not again:
+            marks.append((event, label))
+    return [m for m in marks if m[0] not in contradictory], sorted(contradictory)
+
+
+def _contradictory(task: Task, recording: SourceRecording) -> list[LeftOut]:
+    """Trials whose class two witnesses give differently."""
+    if task.trials.by != "event":
+        return []
+    reason = "two witnesses of the events give this moment different classes"
+    events = _once_a_moment(task, recording)[1]
+    return [LeftOut(kind="trial", name=f"{task.name}: {e.text}", code="contradictory", reason=reason) for e in events]
 
 
 def _unnumbered(task: Task, recording: SourceRecording) -> list[LeftOut]:
     """All trials of a recording whose marks are fewer or more than the trials that are known: no label is guessed."""
     rule = task.trials
-    n_marks = sum(e.text in rule.events for e in recording.events) if rule.by == "event" and rule.values else 0
+    n_marks = len(_once_a_moment(task, recording)[0]) if rule.by == "event" and rule.values else 0
     n_known = len(recording.trial_values)
     if not rule.values or rule.by != "event" or n_marks == n_known:
         return []
@@ -166,7 +206,7 @@ def _windows(task: Task, labelled: _Labelled, timeline: Timeline) -> Iterator[St
 def _refused(task: Task, label: str, part: Stretch, timeline: Timeline) -> tuple[str, str] | None:
     if not label:
         return "no_value", "nothing is known of this trial"
-    if task.kind == "classification" and label not in task.classes:
+    if task.kind == "classification" and _as_class(task, label) not in task.classes:
         return "unknown_label", f"label {label!r} is none of the task's classes"
     if task.kind == "regression" and not _is_number(label):
         return "unknown_label", f"label {label!r} is no number"
@@ -198,6 +238,13 @@ def _out(task: Task, part: Stretch, code: str, reason: str) -> LeftOut:
         start_sample=part.start_sample,
         n_samples=part.n_samples,
     )
+
+
+def _as_class(task: Task, label: str) -> str:
+    """A label as the task's classes spell it."""
+    if task.kind == "regression" or label in task.classes:
+        return label
+    return next((c for c in task.classes if event_label(c) == event_label(label)), label)
 
 
 def _is_number(text: str) -> bool:

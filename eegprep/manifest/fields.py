@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from eegprep.manifest.labels import code_text
+
 __all__ = [
     "Address",
     "FilePattern",
@@ -70,9 +72,14 @@ def whole_number(value: object) -> object:
     return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
 
 
+def _number_as_text(value: object) -> object:
+    """A code that a program wrote as a number, as the text that a person would write."""
+    return code_text(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 WholeNumber = BeforeValidator(whole_number)
 Text = Annotated[str, Field(max_length=4000)]
-Word = Annotated[str, Field(min_length=1, max_length=200)]
+Word = Annotated[str, BeforeValidator(_number_as_text), Field(min_length=1, max_length=200)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,62}$")]
 RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(_relative)]
 FilePattern = Annotated[str, Field(max_length=500), AfterValidator(_relative), AfterValidator(_few_wildcards)]

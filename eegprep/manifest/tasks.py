@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from eegprep.manifest.fields import Name, PositiveSeconds, Seconds, StrictModel, Text, Word
+from eegprep.manifest.labels import event_label
 
 __all__ = ["Interval", "Level", "Task", "TrialRule"]
 
@@ -76,6 +77,11 @@ class TrialRule(StrictModel):
             raise ValueError(f"`by: {self.by}` needs `labels`: the source's words to this task's classes")
         if self.by == "event" and self.length_s is None:
             raise ValueError("`by: event` needs `length_s`")
+        spelled: dict[str, str] = {}
+        for key in self.labels:
+            other = spelled.setdefault(event_label(key), key)
+            if self.labels[other] != self.labels[key]:
+                raise ValueError(f"{other!r} and {key!r} under `labels` are the same label, with two classes")
         return self
 
     @model_validator(mode="after")

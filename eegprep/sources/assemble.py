@@ -14,6 +14,7 @@ import numpy as np
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.files import sha256_file
+from eegprep.manifest.labels import code_text, event_label, look_up
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import LeftOut, Stretch
 from eegprep.sources.base import (
@@ -23,8 +24,10 @@ from eegprep.sources.base import (
     PlannedRecording,
     SignalLike,
     SourceChannel,
+    SourceEvent,
     SourceRecording,
 )
+from eegprep.sources.events import STIM, one_truth
 from eegprep.sources.line_rate import rate_notes
 from eegprep.sources.privacy import clean_channel, pseudonym
 from eegprep.sources.text_table import is_number
@@ -82,6 +85,23 @@ def _stored(left_out: LeftOut, manifest: Manifest) -> LeftOut:
     return dataclasses.replace(left_out, name=_public(name, "unknown", manifest))
 
 
+def _meanings(manifest: Manifest) -> dict[str, tuple[str | None, ...]]:
+    """Each event text that tasks name, with its class in every task."""
+    rules = [task.trials for task in manifest.tasks if task.trials.by == "event"]
+    named = [dict.fromkeys(rule.events, "") if rule.values else rule.labels for rule in rules]
+    return {text: tuple(look_up(one, text) for one in named) for text in sorted(named_texts(manifest))}
+
+
+def _witnessed(decoded: Decoded, manifest: Manifest) -> list[SourceEvent]:
+    """The events, their trigger channels under names that may be stored."""
+    names: dict[str, str] = {"": ""}
+    for witness in {e.witness for e in decoded.events}:
+        channel = witness.removeprefix(STIM)
+        public = _public(clean_channel(manifest.name, channel), "stim", manifest) if witness != channel else channel
+        names[witness] = (STIM if witness != channel else "") + public
+    return [dataclasses.replace(e, witness=names[e.witness]) for e in decoded.events]
+
+
 def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...], scale: float) -> SignalLike:
     factors = np.array([UNITS_TO_UV.get(c.unit, 1.0) * scale for c in channels])[:, None]
     if np.all(factors == 1.0):
@@ -129,7 +149,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     channels = tuple(_stated(_named(c, manifest), manifest) for c in decoded.channels)
     signal = _in_uv(decoded.signal, channels, manifest.source.scale)
     proof = prove_units(channels, signal, decoded.stretches, sfreq_hz=decoded.sfreq_hz, where=where)
-    names = named_texts(manifest)
+    events, disagreements = one_truth(_witnessed(decoded, manifest), _meanings(manifest), decoded.sfreq_hz)
     return SourceRecording(
         subject=planned.subject,
         session=planned.session,
@@ -138,7 +158,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         channels=proof.channels,
         signal=proof.signal,
         stretches=decoded.stretches,
-        events=tuple(e for e in sorted(decoded.events) if e.text in names),
+        events=events,
         format=decoded.format,
         files=_hashes(folder, planned),
         trial_labels=tuple(_labels(decoded, manifest)),
@@ -148,7 +168,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         line_freq_hz=decoded.line_freq_hz,
         attributes=planned.attributes,
         left_out=tuple(_stored(x, manifest) for x in decoded.left_out),
-        notes=(*decoded.notes, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
+        notes=(*decoded.notes, *disagreements, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
     )
 
 
@@ -160,13 +180,14 @@ def _rate_notes(proof: UnitsProof, sfreq_hz: float) -> tuple[str, ...]:
 
 def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:
     """Labels of epochs: those that tasks know (classes or keys of `labels`), numbers for regression or for values."""
-    known: set[str] = set()
+    known: dict[str, str] = {}
     numbers = any(task.trials.by == "trial" and task.trials.values for task in manifest.tasks)
     for task in manifest.tasks:
         if task.trials.by == "trial":
-            known |= set(task.classes) | set(task.trials.labels)
+            known |= {event_label(text): text for text in (*task.trials.labels, *task.classes)}
             numbers |= task.kind == "regression"
-    return [(s, text) for s, text in decoded.trial_labels if text in known or (numbers and is_number(text))]
+    spelled = [(s, known.get(event_label(text), code_text(text))) for s, text in decoded.trial_labels]
+    return [(s, text) for s, text in spelled if event_label(text) in known or (numbers and is_number(text))]
 
 
 def _values(decoded: Decoded, planned: PlannedRecording) -> dict[str, dict[str, str]]:

@@ -129,11 +129,16 @@ class SourceChannel:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class SourceEvent:
-    """Something that happened, at the source's rate; `n_samples` is 0 for an instant."""
+    """Something that happened, at the source's rate; `n_samples` is 0 for an instant.
+
+    `witness` is who says so: `annotations`, `stim:` and a channel, `events file`, `events.tsv`; empty where a format
+    has one list of events alone.
+    """
 
     start_sample: int
     n_samples: int = 0
     text: str
+    witness: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,7 +123,7 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
     elif suffix == ".data":
         names += [path.stem + ".head"]
     elif suffix == ".fif":
-        names += [re.sub(r"_(raw|eeg)$", "", path.stem) + "-eve.fif"]
+        names += [re.sub(r"_(raw|eeg)$", "", path.stem) + end for end in ("-eve.fif", "_eve.fif")]
         names += [p.name for p in _maybe_parts(path) if fif_part_of(p) == path]
     parent = PurePosixPath(relative).parent
     return tuple(str(parent / n) for n in sorted(set(names)) if n and n != path.name and (path.parent / n).is_file())

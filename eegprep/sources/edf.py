@@ -8,7 +8,9 @@ The rate of a recording is that of most of its voltage channels; channels of ano
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,8 +21,9 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.recording import LeftOut, seconds_to_samples
 from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
-from eegprep.sources.edf_annotations import Annotation, parse_records
+from eegprep.sources.edf_annotations import Annotation, AnnotationLists, parse_records
 from eegprep.sources.edf_header import EDFHeader, EDFSignal, read_header
+from eegprep.sources.events import nearest_sample, trigger_events
 from eegprep.sources.segments import break_at, segment
 from eegprep.sources.unit_names import is_other_quantity
 
@@ -29,10 +32,13 @@ __all__ = ["read_annotations", "read_edf"]
 _KINDS = {
     "eeg": "eeg", "eog": "eog", "ecg": "ecg", "ekg": "ecg", "emg": "emg", "seeg": "seeg", "ecog": "ecog",
     "resp": "misc", "temp": "misc", "sao2": "misc", "spo2": "misc", "event": "stim", "status": "stim",
-    "trigger": "stim", "sti": "stim", "dig": "stim",
+    "trigger": "stim", "triggers": "stim", "trig": "stim", "trg": "stim", "sti": "stim", "stim": "stim", "dig": "stim",
+    "stimulus": "stim", "marker": "stim", "markers": "stim", "ttl": "stim",
 }  # fmt: skip
-#: BioSemi's Status: the low 16 bits are triggers, the others say how the amplifier is.
-_TRIGGER_BITS = 0xFFFF
+#: BioSemi's Status: the low 16 bits are triggers, bit 16 is set where a part begins; others are the amplifier's own.
+_TRIGGER_BITS, _NEW_EPOCH = 0xFFFF, 1 << 16
+#: How far a code may be from a whole number, in steps of the channel: writers round to the nearest step.
+_CODE_STEPS = 0.75
 _MAX_RATE_ERROR = 0.01
 
 
@@ -41,15 +47,23 @@ def read_edf(path: Path) -> Decoded:
     header = read_header(path)
     records = _Records(path, header)
     spr = _main_rate(header)
-    starts, annotations = _times(records)
+    starts, lists = _times(records)
     record_s, notes = _record_s(starts, header)
     sfreq_hz = spr / record_s
     n_samples = spr * header.n_records
+    notes += lists.notes
     kept = [s for s in header.signals if not s.is_annotations and s.samples_per_record == spr]
-    events = [_event(a, starts, record_s, spr, sfreq_hz) for a in annotations]
+    events = [_event(a, starts, record_s, spr, sfreq_hz) for a in lists.annotations]
+    paused: list[int] = []
     for signal in header.signals:
-        if _kind(signal) == "stim" and not signal.is_annotations:
-            events += _triggers(signal, records, spr)
+        if _kind(signal) == "stim" and not signal.is_annotations and signal.samples_per_record:
+            triggers, parts, more = _triggers(signal, records, spr)
+            events += triggers
+            paused += parts
+            notes += more
+    if paused:
+        times = "1 time" if len(paused) == 1 else f"{len(paused)} times"
+        notes.append(f"the Status channel says that the recording was interrupted {times}")
     stretches, left_out = segment(n_samples, events)
     slack_s = max(0.5 / sfreq_hz, _rounding_s(starts, record_s))
     breaks = [k * spr for k in range(1, len(starts)) if abs(starts[k] - starts[k - 1] - record_s) > slack_s]
@@ -67,14 +81,14 @@ def read_edf(path: Path) -> Decoded:
         sfreq_hz=sfreq_hz,
         channels=tuple(_channel(s) for s in kept),
         signal=LazySignal(len(kept), n_samples, read),
-        stretches=break_at(stretches, breaks),
+        stretches=break_at(stretches, [*breaks, *paused]),
         events=tuple(sorted(events)),
         left_out=(*_other_rates(header, spr, record_s), *left_out),
-        notes=tuple(notes),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def read_annotations(path: Path) -> list[Annotation]:
+def read_annotations(path: Path) -> AnnotationLists:
     """The annotations of an EDF+ file that may hold nothing else (hypnograms)."""
     return _times(_Records(path, read_header(path, annotations_only=True)))[1]
 
@@ -106,6 +120,8 @@ class _Records:
 
 def _kind(signal: EDFSignal) -> str:
     word = signal.label.replace("-", " ").replace("_", " ").split(" ")[0].casefold()
+    if re.fullmatch(r"sti\d+", word):
+        return "stim"
     if word in _KINDS:
         return _KINDS[word]
     return "misc" if is_other_quantity(signal.unit_text) else "unknown"
@@ -222,17 +238,17 @@ def _physical(records: _Records, signals: Sequence[EDFSignal], start: int, stop:
     return out[:, start - r0 * spr : stop - r0 * spr]
 
 
-def _times(records: _Records) -> tuple[list[float], list[Annotation]]:
+def _times(records: _Records) -> tuple[list[float], AnnotationLists]:
     """Start of every record in seconds after the first one's, and the annotations on the same clock."""
     header, path = records.header, records.path
     annotation_signals = [s for s in header.signals if s.is_annotations]
     regular = [k * header.record_s for k in range(header.n_records)]
     if not annotation_signals:
-        return regular, []
-    stamps, annotations = parse_records(records.part(annotation_signals))
-    lost = [k for k, t in enumerate(stamps) if t is None]
-    if len(lost) == len(stamps) and not header.discontinuous:
-        return regular, annotations
+        return regular, AnnotationLists(starts=(), annotations=())
+    lists = parse_records(records.part(annotation_signals))
+    lost = [k for k, t in enumerate(lists.starts) if t is None]
+    if len(lost) == len(lists.starts) and not header.discontinuous:
+        return regular, lists
     if lost:
         raise InputError(
             f"{path.name}: the time stamp of record {lost[0]} is lost",
@@ -241,10 +257,10 @@ def _times(records: _Records) -> tuple[list[float], list[Annotation]]:
             expected="a time stamp at the start of every record of EDF+",
             todo="the file is damaged: get it again",
         )
-    times = [t for t in stamps if t is not None]
+    times = [t for t in lists.starts if t is not None]
     zero = times[0]
-    shifted = [Annotation(onset_s=a.onset_s - zero, duration_s=a.duration_s, text=a.text) for a in annotations]
-    return [t - zero for t in times], shifted
+    shifted = tuple(dataclasses.replace(a, onset_s=a.onset_s - zero) for a in lists.annotations)
+    return [t - zero for t in times], dataclasses.replace(lists, annotations=shifted)
 
 
 def _event(a: Annotation, starts: list[float], record_s: float, spr: int, sfreq_hz: float) -> SourceEvent:
@@ -255,21 +271,40 @@ def _event(a: Annotation, starts: list[float], record_s: float, spr: int, sfreq_
         start_sample=k * spr + seconds_to_samples(within, sfreq_hz),
         n_samples=seconds_to_samples(a.duration_s, sfreq_hz),
         text=a.text,
+        witness="annotations",
     )
 
 
-def _triggers(signal: EDFSignal, records: _Records, spr: int) -> list[SourceEvent]:
-    """Upward changes of a trigger channel, at the recording's rate."""
-    own = signal.samples_per_record
-    out: list[SourceEvent] = []
-    before: int | None = None
-    for k, (data,) in enumerate(records.part([signal])):
-        raw = np.frombuffer(data, dtype=np.uint8)[None]
-        values = _bytes_to_int(raw, records.header.sample_bytes)[0].astype(np.int64) & _TRIGGER_BITS
-        if values.size == 0:
-            return out
-        previous = np.concatenate([[values[0] if before is None else before], values[:-1]])
-        changed = np.flatnonzero((values != previous) & (values != 0))
-        out += [SourceEvent(start_sample=(k * own + int(i)) * spr // own, text=str(values[i])) for i in changed]
-        before = int(values[-1])
-    return out
+def _triggers(signal: EDFSignal, records: _Records, spr: int) -> tuple[list[SourceEvent], list[int], list[str]]:
+    """Events of a trigger channel, and where BioSemi's Status says that a new part begins, at the recording's rate.
+
+    Codes are physical values. Where these are no whole numbers the header's range means something else, and the digital
+    numbers are the codes; a note says so.
+    """
+    own, step, n = signal.samples_per_record, _gain(signal), records.header.sample_bytes
+    notes: list[str] = []
+
+    def digital() -> Iterator[np.ndarray]:
+        for (data,) in records.part([signal]):
+            yield _bytes_to_int(np.frombuffer(data, dtype=np.uint8), n).astype(np.int64)
+
+    def physical(values: np.ndarray) -> np.ndarray:
+        return signal.physical_min + step * (values - signal.digital_min)
+
+    seen = physical(np.unique(np.concatenate([np.unique(block) for block in digital()])))
+    near = np.abs(seen - np.rint(seen)) <= max(_CODE_STEPS * abs(step), 1e-6)
+    whole = bool(np.all(near)) and np.unique(np.rint(seen)).size == seen.size
+    if not whole:
+        notes.append("the physical values of a trigger channel are not whole numbers; its digital ones are taken")
+    elif abs(step) > 1:
+        notes.append(f"a trigger channel has steps of {abs(step):g}, so its codes are not exact")
+
+    def codes() -> Iterator[np.ndarray]:
+        return ((np.rint(physical(b)).astype(np.int64) if whole else b) for b in digital())
+
+    status = n == 3 and signal.label.casefold() == "status"
+    events, more = trigger_events((b & _TRIGGER_BITS if status else b for b in codes()), signal.label)
+    paused = trigger_events((b & _NEW_EPOCH for b in codes()), "")[0] if status else []
+    at = [dataclasses.replace(e, start_sample=nearest_sample(e.start_sample, spr, own)) for e in events]
+    parts = [nearest_sample(e.start_sample, spr, own) for e in paused if e.start_sample]
+    return at, parts, [*notes, *more]

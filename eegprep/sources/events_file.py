@@ -58,14 +58,24 @@ def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
             return dataclasses.replace(decoded, notes=(*decoded.notes, f"{path.name} does not list this recording"))
         return dataclasses.replace(decoded, events=tuple(sorted((*decoded.events, *listed))))
 
-    annotations = read_annotations(path)
-    if not annotations:
-        raise InputError(f"{path.name} holds no annotations", where=path, expected="EDF+ with annotations")
+    lists = read_annotations(path)
+    if not lists.annotations:
+        raise InputError(
+            f"{path.name} holds no annotations",
+            where=path,
+            found=" ".join(lists.notes) or None,
+            expected="EDF+ with annotations",
+        )
     n_samples = decoded.signal.shape[1]
     events = []
-    for a in annotations:
+    for a in lists.annotations:
         start = seconds_to_samples(a.onset_s, decoded.sfreq_hz)
         stop = min(seconds_to_samples(a.onset_s + a.duration_s, decoded.sfreq_hz), n_samples)
         if 0 <= start < n_samples:
-            events.append(SourceEvent(start_sample=start, n_samples=max(stop - start, 0), text=a.text))
-    return dataclasses.replace(decoded, events=tuple(sorted((*decoded.events, *events))))
+            events.append(
+                SourceEvent(start_sample=start, n_samples=max(stop - start, 0), text=a.text, witness="events file")
+            )
+    notes = [f"file of events: {note}" for note in lists.notes]
+    return dataclasses.replace(
+        decoded, events=tuple(sorted((*decoded.events, *events))), notes=(*decoded.notes, *notes)
+    )

@@ -79,7 +79,7 @@ class FetchedSource:
                     n_samples=seconds_to_samples(a.duration_s, decoded.sfreq_hz),
                     text=a.text,
                 )
-                for a in read_annotations(paths[1])
+                for a in read_annotations(paths[1]).annotations
             ]
             decoded = dataclasses.replace(decoded, events=(*decoded.events, *stages))
         root = self.folder.resolve()

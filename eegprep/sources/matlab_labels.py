@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eegprep.errors import InputError
+from eegprep.manifest.labels import look_up
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import SourceEvent
 from eegprep.sources.matlab_paths import entries_of, texts_of, value_at
@@ -39,7 +40,7 @@ def variable_events(path: Path, manifest: Manifest, n_samples: int) -> tuple[Sou
     if spec.names is not None:
         names = value_at(path, spec.names)
         meaning = dict(zip(spec.codes, [] if names is None else texts_of(names), strict=False))
-        texts = [meaning.get(text, text) for text in texts]
+        texts = [look_up(meaning, text) or text for text in texts]
     starts = np.rint(at).astype(np.int64) - spec.first
     if at.size and not (np.all(starts >= 0) and np.all(starts < n_samples)):
         raise InputError(

@@ -25,6 +25,8 @@ from eegprep.errors import InputError
 from eegprep.recording import seconds_to_samples
 from eegprep.sources.base import Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent
 from eegprep.sources.detect import FORMATS, Format
+from eegprep.sources.events import trigger_events
+from eegprep.sources.mff import tolerant_events
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import segment
 from eegprep.sources.unit_names import unit_of
@@ -64,6 +66,9 @@ _BY_FORMAT = {
     "eximia": "the device's range gives microvolt",
     "nedf": "the format's range gives volts",
 }
+#: Neuromag's trigger channels that hold the lines together, and the lines.
+_COMBINED = frozenset({"STI101", "STI201", "STI301", "STI 014", "STI014"})
+_LINE = re.compile(r"STI ?0(0[1-9]|1[0-356])")
 _KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "resp": "misc", "exci": "misc"}
 #: Channel types whose samples MNE holds in volts.
 _VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"})
@@ -81,7 +86,9 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
     with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **_OPTIONS.get(format_name, {}))
+            with tolerant_events(format_name) as more:
+                raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **_OPTIONS.get(format_name, {}))
+            notes = (*notes, *more)
         except FileNotFoundError as error:
             renamed = any(path.with_suffix(ending).is_file() for ending in (".eeg", ".dat", ".fdt"))
             raise InputError(
@@ -118,7 +125,7 @@ def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
         from eegprep.sources.epochs import decode_epochs
 
         return decode_epochs(opened, np.asarray(opened.get_data(copy=False), dtype=np.float64), format_name)
-    decoded = decode_raw(opened, format_name, _events_beside(path, opened) if format_name == "fif" else None)
+    decoded = decode_raw(opened, format_name, path if format_name == "fif" else None)
     if format_name == "mef":
         decoded = _scalp_by_names(decoded)
     if format_name == "gdf":
@@ -238,15 +245,19 @@ def is_epoched(path: Path, format_name: str) -> bool:
     return False
 
 
-def decode_raw(raw: Any, format_name: str, more_events: list[SourceEvent] | None = None) -> Decoded:
-    """`Decoded` of an open MNE Raw; `more_events` come from files beside it."""
+def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
+    """`Decoded` of an open MNE Raw; a file of events beside `path` is read too."""
     import mne
 
     sfreq_hz = float(raw.info["sfreq"])
     channels = channels_of(raw, format_name)
     types = raw.get_channel_types() if raw.ch_names else []
     n_samples = int(raw.n_times)
-    events = [*_annotations(raw, sfreq_hz), *_stim_events(raw, types), *(more_events or [])]
+    events, notes = _events(raw, format_name, types)
+    if path is not None:
+        events += _at_first_sample(path, raw)
+        beside, more = _events_beside(path, raw, events)
+        events, notes = [*events, *beside], [*notes, *more]
     stretches, left_out = segment(n_samples, events)
 
     def read(start: int, stop: int) -> np.ndarray:
@@ -272,6 +283,7 @@ def decode_raw(raw: Any, format_name: str, more_events: list[SourceEvent] | None
         events=tuple(sorted(events)),
         line_freq_hz=raw.info["line_freq"],
         left_out=left_out,
+        notes=tuple(notes),
     )
 
 
@@ -317,6 +329,7 @@ def _annotations(raw: Any, sfreq_hz: float) -> list[SourceEvent]:
             start_sample=seconds_to_samples(float(onset) - float(raw.first_time), sfreq_hz),
             n_samples=seconds_to_samples(float(duration), sfreq_hz),
             text=str(text),
+            witness="annotations",
         )
         for onset, duration, text in zip(
             raw.annotations.onset, raw.annotations.duration, raw.annotations.description, strict=True
@@ -324,31 +337,93 @@ def _annotations(raw: Any, sfreq_hz: float) -> list[SourceEvent]:
     ]
 
 
-def _stim_events(raw: Any, types: list[str]) -> list[SourceEvent]:
-    """Upward changes of the trigger channels, as the text of their value."""
-    out: list[SourceEvent] = []
-    for index, kind in enumerate(types):
-        if kind != "stim":
-            continue
-        previous = 0
-        for start in range(0, int(raw.n_times), 1 << 20):
-            values = np.rint(np.nan_to_num(raw[index, start : start + (1 << 20)][0][0])).astype(np.int64)
-            before = np.concatenate([[previous], values[:-1]])
-            changed = np.flatnonzero((values != before) & (values != 0))
-            out += [SourceEvent(start_sample=start + int(i), text=str(values[i])) for i in changed]
-            previous = int(values[-1])
-    return out
+def _events(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEvent], list[str]]:
+    """The events of the annotations and of the trigger channels, and notes."""
+    annotations, notes = _annotations(raw, float(raw.info["sfreq"])), list[str]()
+    if format_name == "gdf":
+        annotations, notes = _at_own_rate(raw, annotations)
+    channels = [(i, name) for i, (name, kind) in enumerate(zip(raw.ch_names, types, strict=True)) if kind == "stim"]
+    if format_name == "egi_raw":
+        # a channel for each event, named by it; the annotations have an entry for every sample of it
+        annotations = []
+    else:
+        # MNE made these channels out of the very events, or the events out of the channels
+        told = {event.text for event in annotations}
+        channels = [(i, name) for i, name in channels if name not in told]
+    if any(name in _COMBINED for _, name in channels):
+        channels = [(i, name) for i, name in channels if name in _COMBINED or _LINE.fullmatch(name) is None]
+    events = list(annotations)
+    for index, name in channels:
+        blocks = (raw[index, a : a + (1 << 20)][0][0] for a in range(0, int(raw.n_times), 1 << 20))
+        found, more = trigger_events(blocks, name, text=name if format_name == "egi_raw" else None)
+        events += found
+        notes += more
+    return events, notes
 
 
-def _events_beside(path: Path, raw: Any) -> list[SourceEvent]:
-    """Events of `name-eve.fif` beside `name_raw.fif`, as the text of their code."""
+def _at_own_rate(raw: Any, annotations: list[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
+    """The events of a GDF file, whose table may count at another rate than the recording's; MNE takes them for one."""
+    stated_hz, table = raw._raw_extras[0].get("event_sfreq"), raw._raw_extras[0].get("events")
+    sfreq_hz = float(raw.info["sfreq"])
+    if not table or not stated_hz or not math.isfinite(stated_hz) or abs(stated_hz - sfreq_hz) <= 1e-4 * sfreq_hz:
+        return annotations, []
+    ratio = sfreq_hz / float(stated_hz)
+    events = [
+        SourceEvent(
+            start_sample=seconds_to_samples(float(at), ratio),
+            n_samples=seconds_to_samples(float(lasts), ratio),
+            text=str(int(code)),
+            witness="annotations",
+        )
+        for at, code, lasts in zip(table[1], table[2], table[4], strict=True)
+    ]
+    return events, [f"the table of events counts at {float(stated_hz):g} Hz, and was brought to the recording's rate"]
+
+
+def _at_first_sample(path: Path, raw: Any) -> list[SourceEvent]:
+    """Annotations of the first sample, which MNE loses: FIF rounds their onset, here to before the recording."""
     import mne
 
-    beside = path.with_name(re.sub(r"_(raw|eeg)$", "", path.stem) + "-eve.fif")
-    if not beside.is_file():
+    try:
+        written = mne.read_annotations(path)
+    except Exception:  # what the reader of the recording could not read it has said
         return []
+    sfreq_hz = float(raw.info["sfreq"])
     return [
-        SourceEvent(start_sample=int(sample) - int(raw.first_samp), text=str(int(code)))
-        for sample, before, code in mne.read_events(beside, verbose="CRITICAL")
-        if code != 0 and code != before
+        SourceEvent(
+            start_sample=0, n_samples=seconds_to_samples(lasts, sfreq_hz), text=str(text), witness="annotations"
+        )
+        for onset, lasts, text in zip(written.onset, written.duration, written.description, strict=True)
+        if onset < raw.first_time and seconds_to_samples(onset + lasts - raw.first_time, sfreq_hz) == 0
     ]
+
+
+def _events_beside(path: Path, raw: Any, others: Sequence[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
+    """Events of `name-eve.fif` beside `name_raw.fif`, as the text of their code, and notes.
+
+    Their samples count from the start of the acquisition, as MNE writes them. Some programs count from the first sample
+    of the file instead; that is believed where it alone fits the recording or its other events.
+    """
+    import mne
+
+    stem = re.sub(r"_(raw|eeg)$", "", path.stem)
+    beside = next((p for end in ("-eve", "_eve") if (p := path.with_name(f"{stem}{end}.fif")).is_file()), None)
+    if beside is None:
+        return [], []
+    try:
+        rows = mne.read_events(beside, verbose="CRITICAL")
+    except Exception as error:  # it costs its own events alone
+        return [], [f"the file of events beside the recording cannot be read and was not used: {clean_message(error)}"]
+    rows = [(int(sample), str(int(code))) for sample, before, code in rows if code != 0 and code != before]
+    near = {(e.start_sample + d, e.text) for e in others for d in (-1, 0, 1)}
+
+    def fits(first: int) -> tuple[int, int]:
+        inside = [(sample - first, code) for sample, code in rows if 0 <= sample - first < raw.n_times]
+        return len(near & set(inside)), len(inside)
+
+    first, notes = int(raw.first_samp), list[str]()
+    if first and fits(0) > fits(first):
+        first = 0
+        notes.append("the file of events counts its samples from the first one of the recording")
+    events = [SourceEvent(start_sample=sample - first, text=code, witness="events file") for sample, code in rows]
+    return events, notes

@@ -21,7 +21,7 @@ from typing import Any
 from eegprep.errors import InputError, UsageError, nearest
 from eegprep.manifest.schema import Licence, Manifest, SourceSpec, Task, TrialRule
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import Decoded, PlannedRecording, SkippedFile, SourceEvent, SourceRecording
+from eegprep.sources.base import Decoded, PlannedRecording, SkippedFile, SourceRecording
 from eegprep.sources.privacy import clean_message
 
 __all__ = ["MOABBSource", "load_dataset", "manifest_for_moabb"]
@@ -162,10 +162,7 @@ class MOABBSource:
         decoded = decode_raw(raw, "moabb")
         names = {str(code): str(name) for name, code in self.dataset.event_id.items()}
         # Some sets hold events on a trigger channel, some as annotations, some both.
-        events = {
-            SourceEvent(start_sample=e.start_sample, n_samples=0, text=names.get(e.text, e.text))
-            for e in decoded.events
-        }
+        events = [dataclasses.replace(e, n_samples=0, text=names.get(e.text, e.text)) for e in decoded.events]
         return dataclasses.replace(decoded, events=tuple(sorted(events)))
 
     def _subject(self, subject: str) -> dict[str, dict[str, Any]]:

@@ -74,6 +74,10 @@ def read_neuroscan(path: Path) -> Decoded:
         return (block.reshape(n, n_channels).T.astype(np.float64) - baseline[:, None]) * gain[:, None]
 
     events = _events(path, last, n_file, first, n_channels * n_bytes) if last < n_file else []
+    if events is None:
+        events, notes = [], (*notes, "the table of events is of an unknown kind and was not read")
+    elif last == n_file and not first < events_at <= n_file and events_at:
+        notes = (*notes, "the header points to a table of events that the file does not hold: no event is known")
     stretches, left_out = segment(n_samples, events)
     decoded = Decoded(
         format="neuroscan",
@@ -128,7 +132,8 @@ def _sample_bytes(path: Path, first: int, n_data: int, n_channels: int, n_stated
     return best, (f"samples taken as {8 * best} bit, which gives the smoother signal",)
 
 
-def _events(path: Path, at: int, n_file: int, first: int, n_frame_bytes: int) -> list[SourceEvent]:
+def _events(path: Path, at: int, n_file: int, first: int, n_frame_bytes: int) -> list[SourceEvent] | None:
+    """The table's events; None where it is of an unknown kind."""
     with path.open("rb") as handle:
         handle.seek(at)
         table = handle.read(min(n_file - at, 1 << 26))
@@ -137,7 +142,7 @@ def _events(path: Path, at: int, n_file: int, first: int, n_frame_bytes: int) ->
     kind, size, offset = struct.unpack_from("<BII", table, 0)
     width = {1: 8, 2: 19, 3: 19}.get(kind)
     if width is None:
-        return []
+        return None
     start = 9 + (offset if 9 + offset + width <= len(table) else 0)
     out: list[SourceEvent] = []
     rejected_from: int | None = None

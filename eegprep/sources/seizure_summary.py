@@ -89,7 +89,7 @@ def seizure_events(path: Path, recording: str, *, n_samples: int, sfreq_hz: floa
 
 
 def _event(start: int, stop: int, text: str) -> SourceEvent:
-    return SourceEvent(start_sample=start, n_samples=stop - start, text=text)
+    return SourceEvent(start_sample=start, n_samples=stop - start, text=text, witness="events file")
 
 
 def _read(text: str) -> dict[str, _Listed]:

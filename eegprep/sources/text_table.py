@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from eegprep.errors import InputError
+from eegprep.manifest.labels import code_text
 from eegprep.sources.base import SourceEvent
 from eegprep.sources.privacy import clean_message
 
@@ -229,7 +230,7 @@ def column_events(values: Sequence[str]) -> list[SourceEvent]:
     out: list[SourceEvent] = []
     before = ""
     for i, text in enumerate(values):
-        short = text[:-2] if text.endswith(".0") else text
+        short = code_text(text)
         if short != before and short not in ("", "0"):
             out.append(SourceEvent(start_sample=i, text=short))
         before = short

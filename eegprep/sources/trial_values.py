@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from eegprep.errors import UsageError
+from eegprep.manifest.labels import code_text
 from eegprep.manifest.schema import Manifest
 from eegprep.manifest.trial_values import TrialTable
 from eegprep.sources.patterns import compile_pattern
@@ -106,5 +107,5 @@ def _columns(table: TrialTable) -> list[str]:
 
 def _plain(text: str) -> str:
     """Digits as a number is written: a file's `01` is a table's `1` or `1.0`."""
-    fit = re.fullmatch(r"0*([0-9]+)(?:\.0*)?", text)
+    fit = re.fullmatch(r"0*([0-9]+)(?:\.0*)?", code_text(text))
     return text if fit is None else fit[1]

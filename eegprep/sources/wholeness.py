@@ -84,6 +84,7 @@ def _cut(path: Path, found: str, expected: str) -> InputError:
 
 def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
     head = path.read_bytes()[: 1 << 16]
+    markers = _markers(path)
 
     def field(name: bytes) -> bytes:
         found = re.search(rb"^" + name + rb"[ \t]*=[ \t]*(\S+)", head, re.MULTILINE | re.IGNORECASE)
@@ -92,7 +93,7 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
     n_bytes, channels = _BRAINVISION_BYTES.get(field(b"BinaryFormat").upper(), 0), field(b"NumberOfChannels")
     samples = [path.parent / n for n in named_files(path)[:1] if (path.parent / n).is_file()]
     if not samples or not n_bytes or not channels.isdigit() or field(b"DataFormat").upper() != b"BINARY":
-        return (), None
+        return markers, None
     # a frame of V-Amp holds one value more than there are channels
     vamp = b"V-Amp" in head.split(b"\n", 1)[0]
     n_file, frame = samples[0].stat().st_size, n_bytes * (max(1, int(channels)) + vamp)
@@ -109,7 +110,55 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
             expected=f"{(n_stated or n_held) * frame} bytes for {n_stated or n_held} data points",
             todo="copy the samples again, or correct DataPoints in the header",
         )
-    return _remainder(rest), n_stated or None
+    return (*markers, *_remainder(rest)), n_stated or None
+
+
+def _markers(path: Path) -> tuple[str, ...]:
+    """Notes on the marker file of a BrainVision header.
+
+    Without it nothing says where the recording was interrupted, so one that is named has to be there.
+    """
+    head = path.read_bytes()[: 1 << 16].replace(b"\r", b"")
+    found = re.search(rb"^MarkerFile[ \t]*=[ \t]*(\S.*?)[ \t]*$", head, re.M | re.I)
+    if found is None:
+        return ("the header names no marker file, so nothing is known of events and interruptions",)
+    name = re.split(r"[\\/]", found[1].decode("utf-8", "replace").replace("$b", path.stem))[-1]
+    markers = path.parent / name
+    if not markers.is_file():
+        beside = [p for p in sorted(path.parent.iterdir()) if p.stem == path.stem]
+        own = next((p for p in beside if p.suffix.lower() in (".vmrk", ".amrk")), None)
+        raise InputError(
+            f"the markers of {path.name} are not beside it",
+            where=path,
+            found="the header's `MarkerFile=` names a file that is not there",
+            expected="its .vmrk file, which says where events and interruptions are",
+            todo="copy the .vmrk file too, under its original name"
+            if own is None
+            else f"correct `MarkerFile=` if {own.name} is its marker file",
+        )
+    text = markers.read_bytes().replace(b"\r\n", b"\n").removeprefix(b"\xef\xbb\xbf")
+    if re.match(rb"\s*Brain ?Vision Data Exchange Marker File", text) is None:
+        raise InputError(
+            f"the marker file of {path.name} cannot be read",
+            where=markers,
+            found="a first line that is not that of a BrainVision marker file",
+            expected="`Brain Vision Data Exchange Marker File, Version 1.0` or 2.0",
+            todo="copy the .vmrk file again; without markers, delete the line `MarkerFile=` of the header",
+        )
+    lines = re.findall(rb"^Mk\d+=(.*)$", text, re.M)
+    if broken := sum(re.match(rb"[^,]*,[^,]*,\s*\d+\s*,\s*\d+\s*(,|$)", line) is None for line in lines):
+        raise InputError(
+            f"the marker file of {path.name} cannot be read",
+            where=markers,
+            found=f"{broken} of {len(lines)} markers without a position",
+            expected="lines such as `Mk2=Stimulus,S  1,345,1,0`",
+            todo="correct these lines, or copy the .vmrk file again",
+        )
+    other = re.search(rb"^DataFile\s*=\s*(.+?)\s*$", text, re.M | re.I)
+    samples = [n for n in named_files(path) if re.search(r"\.(eeg|dat|avg|seg)$", n, re.I)]
+    if other is not None and samples and other[1].decode("utf-8", "replace").replace("$b", path.stem) not in samples:
+        return ("the marker file names another data file than the header: it may be that of another recording",)
+    return ()
 
 
 def _remainder(n_bytes: int) -> tuple[str, ...]:
@@ -203,7 +252,9 @@ def _nihon_kohden(path: Path) -> tuple[tuple[str, ...], int | None]:
             expected = start + 0x27 + 10 * n_channels + 2 * (n_channels + 1) * (tenths * rate // 10)
             if n_file < expected:
                 raise _cut(path, f"{n_file} bytes", f"{expected} bytes for {tenths / 10:g} s")
-    return (), None
+    if any(p.stem == path.stem and p.suffix.lower() == ".log" for p in path.parent.iterdir()):
+        return (), None
+    return ("no .LOG file lies beside it, so its events are not known",), None
 
 
 def _gdf(path: Path) -> tuple[tuple[str, ...], int | None]:

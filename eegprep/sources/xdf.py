@@ -1,4 +1,4 @@
-"""XDF: the EEG stream of a recording of the lab streaming layer, with its marker streams as events.
+"""XDF: the EEG stream of a recording of the lab streaming layer, with its marker and trigger streams as events.
 
 What enters: a path. What leaves: `Decoded`. Stream names, host names and free descriptions stay behind. Where a
 clock was reset or a quarter of a second is missing the stream is in segments, and no stretch crosses from one to the
@@ -17,6 +17,7 @@ import numpy as np
 
 from eegprep.errors import InputError
 from eegprep.sources.base import Decoded, SourceChannel, SourceEvent
+from eegprep.sources.events import trigger_events
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.segments import break_at, segment
 from eegprep.sources.unit_names import unit_of
@@ -28,6 +29,8 @@ _TYPES = frozenset({
     "eeg", "ecog", "meg", "nirs", "ecg", "emg", "eog", "gsr", "eda", "ppg", "markers", "stim", "gaze", "pupil", "mocap",
     "accelerometer", "gyroscope", "audio", "video", "control", "data", "quality", "signal", "misc", "mouse", "keyboard",
 })  # fmt: skip
+#: Types of streams, and of channels of the EEG stream, whose numbers are codes.
+_TRIGGERS = frozenset({"marker", "markers", "event", "events", "stim", "stimulus", "trigger", "triggers"})
 #: What pyxdf takes for a break by default is half a second and more: 500 samples.
 _LONGEST_JITTER_S = 0.25
 
@@ -69,7 +72,8 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
     signal = np.asarray(stream["time_series"], dtype=np.float64).T
     segments = [(int(a), int(b)) for a, b in stream["info"].get("segments", [])] or [(0, stamps.size - 1)]
     sfreq_hz, notes = _rate(stream, stamps, segments, path)
-    events = _markers(streams, stamps)
+    events, more = _events(stream, signal, streams, stamps)
+    notes += more
     stretches, left_out = segment(signal.shape[1], events)
     breaks = {a for a, _ in segments}
     if len(segments) == 1:  # segments are even inside; a stream without a stated rate has none
@@ -160,6 +164,8 @@ def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
         else:
             known, evidence = "uV", "the convention of XDF for EEG is microvolt"
         kind = _text(entry, "type").casefold()
+        if kind in _TRIGGERS:
+            kind = "stim"
         out.append(
             SourceChannel(
                 name=_text(entry, "label") or str(i + 1),
@@ -171,14 +177,49 @@ def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
     return tuple(out)
 
 
-def _markers(streams: list[Any], stamps: np.ndarray) -> list[SourceEvent]:
+def _events(
+    eeg: Any, signal: np.ndarray, streams: list[Any], stamps: np.ndarray
+) -> tuple[list[SourceEvent], list[str]]:
+    """Events of all streams but the EEG's signal, at the EEG's nearest samples, and what was not read.
+
+    A stream of text, or of numbers at no regular rate whose type is that of markers, has an event for each entry of
+    each channel. At a regular rate numbers are a trigger channel: they are events where they change.
+    """
     out: list[SourceEvent] = []
-    for stream in streams:
-        if _text(stream["info"], "channel_format") != "string":
+    notes: list[str] = []
+    for row, channel in enumerate(_channels(eeg, signal.shape[0])):
+        if channel.kind == "stim":
+            found, more = trigger_events([signal[row]], channel.name)
+            out, notes = out + found, notes + more
+    passed_over = n_outside = 0
+    for number, stream in enumerate((s for s in streams if s is not eeg), start=1):
+        times, rows = np.asarray(stream["time_stamps"], dtype=np.float64), stream["time_series"]
+        if not times.size:
             continue
-        for when, values in zip(stream["time_stamps"], stream["time_series"], strict=True):
-            if stamps[0] <= when <= stamps[-1]:
-                after = int(np.clip(np.searchsorted(stamps, when), 1, stamps.size - 1))
-                nearest = after if stamps[after] - when < when - stamps[after - 1] else after - 1
-                out.append(SourceEvent(start_sample=nearest, text=str(values[0])))
-    return out
+        is_text = _text(stream["info"], "channel_format") == "string"
+        if not is_text and _text(stream["info"], "type").casefold() not in _TRIGGERS:
+            passed_over += float(_text(stream["info"], "nominal_srate") or 0) == 0
+            continue
+        marks: list[tuple[float, str, str]] = []
+        if is_text or float(_text(stream["info"], "nominal_srate") or 0) == 0:
+            for when, values in zip(times, rows, strict=True):
+                marks += [(when, str(v), f"markers {number}") for v in np.ravel(np.array(values, dtype=object))]
+        else:
+            for i, column in enumerate(np.asarray(rows).reshape(times.size, -1).T, start=1):
+                found, more = trigger_events([column], f"{number}.{i}")
+                marks += [(times[e.start_sample], e.text, e.witness) for e in found]
+                notes += more
+        for when, text, witness in marks:
+            after = int(np.clip(np.searchsorted(stamps, when), 1, stamps.size - 1))
+            nearest = after if stamps[after] - when < when - stamps[after - 1] else after - 1
+            if not stamps[0] <= when <= stamps[-1] or abs(stamps[nearest] - when) > _LONGEST_JITTER_S:
+                n_outside += 1
+            elif text.strip() and text != "nan":
+                out.append(SourceEvent(start_sample=nearest, text=text, witness=witness))
+    if n_outside:
+        notes.append(f"markers where the EEG stream has no samples are left out: {n_outside}")
+    if passed_over:
+        notes.append(
+            f"streams of numbers at no regular rate whose type is not that of markers were not read: {passed_over}"
+        )
+    return out, notes

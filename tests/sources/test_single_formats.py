@@ -109,15 +109,15 @@ def test_neuroscan_is_read_as_mne_reads_it(data_dir: Path) -> None:
 
 
 def test_time_stamped_annotations_are_parsed_and_a_lost_stamp_is_seen() -> None:
-    starts, found = parse_records(
+    lists = parse_records(
         [
             [b"+0\x14\x14\x00+0.5\x151.25\x14one\x14two\x14\x00\x00\x00"],
             [b"+1\x14\x14\x00"],
             [b"\x00\x00+2\x14\x14\x00"],
         ]
     )
-    assert starts == [0.0, 1.0, None]
-    assert [(a.onset_s, a.duration_s, a.text) for a in found] == [(0.5, 1.25, "one"), (0.5, 1.25, "two")]
+    assert lists.starts == (0.0, 1.0, None)
+    assert [(a.onset_s, a.duration_s, a.text) for a in lists.annotations] == [(0.5, 1.25, "one"), (0.5, 1.25, "two")]
 
 
 def read_rows(made, tmp_path: Path, text: str, **source: object):

@@ -1,0 +1,44 @@
+"""How labels are compared: codes of triggers, texts of annotations, cells of tables and the keys of a manifest.
+
+Whatever wrote a code, `1`, `1.0`, `"1"`, `" 1"`, `"+1"` and `"1e0"` are one label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TypeVar
+
+__all__ = ["code_text", "event_label", "look_up"]
+
+_T = TypeVar("_T")
+
+#: Leading zeros are kept: "01" may be another code than "1".
+_NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
+#: A marker as BrainVision pads it: "Stimulus/S  1", "R 12".
+_PADDED = re.compile(r"((?:[^/]+/)?[A-Za-z]) {1,3}(\d{1,3})", re.ASCII)
+
+
+def code_text(value: object) -> str:
+    """A code or a name as text; all ways to write one number give the same text."""
+    text = str(value).strip()
+    if _NUMBER.fullmatch(text) is None:
+        return text
+    number = Decimal(text)
+    return f"{number.normalize():f}" if number else "0"
+
+
+def event_label(value: object) -> str:
+    """What two labels are compared by: `code_text` without BrainVision's padding (`S  1` is `S1`)."""
+    text = code_text(value)
+    padded = _PADDED.fullmatch(text)
+    return text if padded is None else padded[1] + padded[2]
+
+
+def look_up(labels: Mapping[str, _T], text: str) -> _T | None:
+    """The entry whose key is the same label as `text`; the exact key first, None where there is none."""
+    if text in labels:
+        return labels[text]
+    wanted = event_label(text)
+    return next((entry for key, entry in labels.items() if event_label(key) == wanted), None)

@@ -1,0 +1,61 @@
+"""EGI MFF: the events of a folder, read as far as they can be.
+
+The package mffpy gives up on the whole recording where one key of one event holds something else than its type says, as
+in folders that EEGLAB wrote. Nothing here uses these keys, so such a key costs itself alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+__all__ = ["tolerant_events"]
+
+
+@contextlib.contextmanager
+def tolerant_events(format_name: str) -> Iterator[list[str]]:
+    """While this lasts, mffpy leaves out what it cannot read of an event; the list then holds notes on it."""
+    if format_name != "egi_mff":
+        yield []
+        return
+    from mffpy.xml_files import EventTrack
+
+    notes: list[str] = []
+    n_parts = n_events = 0
+    strict_keys = EventTrack._parse_keys
+
+    def keys(track: Any, element: Any) -> dict[str, Any]:
+        nonlocal n_parts
+        found: dict[str, Any] = {}
+        for one in element:
+            try:
+                found.update(strict_keys(track, [one]))
+            except Exception:  # whatever a wrong type leads to
+                n_parts += 1
+        return found
+
+    def events(track: Any) -> list[dict[str, Any]]:
+        nonlocal n_parts, n_events
+        found: list[dict[str, Any]] = []
+        for element in track.findall("event"):
+            event: dict[str, Any] = {"duration": 0}
+            for part in element:
+                tag = track.nsstrip(part.tag)
+                try:
+                    event[tag] = track._event_type_converter[tag](part)
+                except Exception:  # whatever a wrong type leads to
+                    n_parts += 1
+            if event.keys() >= {"code", "beginTime"}:
+                found.append(event)
+            else:
+                n_events += 1
+        return found
+
+    with mock.patch.object(EventTrack, "_parse_keys", keys), mock.patch.object(EventTrack, "events", property(events)):
+        yield notes
+    if n_parts:
+        notes.append(f"{n_parts} entries of the events do not hold what their type says, and were not read")
+    if n_events:
+        notes.append(f"{n_events} events without a readable code or time are left out")
