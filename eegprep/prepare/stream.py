@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.prepare.account import Found, entries, first_reason_counts
-from eegprep.prepare.decide import Plan
+from eegprep.prepare.decide import Plan, marked
 from eegprep.prepare.measure import StreamMeasure
 from eegprep.prepare.rows import Bridged
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, seconds_to_samples, subtract
@@ -97,6 +97,7 @@ def _judged(plan: Plan, measure: StreamMeasure) -> Judged:
 def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
     """What is rejected of one electrode at the standard rate, each sample for one reason, in order of time."""
     checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
+    own = [(code, reason, (part,)) for code, reason, part in marked(plan.recording.left_out, plan.channels[i].name)]
     sources = [
         ("not_finite", "samples are missing (no numbers, or all channels hold still at once)", checks.not_finite[row])
     ]
@@ -105,7 +106,10 @@ def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
     if reject is not None and reject.clipped_s is not None:
         sources.append(("clipped", f"at its limit for {reject.clipped_s:g} s or longer", checks.clipped[row]))
     found: list[Found] = [
-        (code, reason, out) for code, reason, parts in sources for part in parts for out in plan.timeline.span(part)
+        (code, reason, out)
+        for code, reason, parts in (*own, *sources)
+        for part in parts
+        for out in plan.timeline.span(part)
     ]
     if reject is None:
         return first_reason_counts(found)

@@ -27,6 +27,7 @@ from eegprep.sources.base import (
 )
 from eegprep.sources.line_rate import rate_notes
 from eegprep.sources.privacy import clean_channel, pseudonym
+from eegprep.sources.segments import structured
 from eegprep.sources.text_table import is_number
 from eegprep.sources.units import UnitsProof, prove_units
 
@@ -60,8 +61,12 @@ def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
 
 def _named(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
     """The channel under a name that may leave, and the one that may be stored."""
-    name = channel.name if channel.name in manifest.channels else clean_channel(manifest.name, channel.name)
+    name = _clean(channel.name, manifest)
     return dataclasses.replace(channel, name=name, public_name=_public(name, channel.kind, manifest))
+
+
+def _clean(name: str, manifest: Manifest) -> str:
+    return name if name in manifest.channels else clean_channel(manifest.name, name)
 
 
 def _public(name: str, kind: str, manifest: Manifest) -> str:
@@ -73,7 +78,9 @@ def _public(name: str, kind: str, manifest: Manifest) -> str:
 
 
 def _stored(left_out: LeftOut, manifest: Manifest) -> LeftOut:
-    """What a reader left out, under a name that may be stored."""
+    """What a reader left out, under a name that may be stored; a part of a channel under the channel's own."""
+    if left_out.kind == "stretch" and left_out.name != "all":
+        return dataclasses.replace(left_out, name=_clean(left_out.name, manifest))
     if left_out.kind != "channel":
         return left_out
     name = clean_channel(manifest.name, left_out.name)
@@ -102,6 +109,8 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         Where nothing is left to read, or where unit and signal contradict each other.
     """
     where = folder / planned.files[0] if planned.files else folder
+    names = named_texts(manifest)
+    decoded = structured(decoded, names)
     if not decoded.channels or not decoded.stretches or decoded.signal.shape[1] == 0:
         raise InputError(
             f"{planned.files[0] if planned.files else planned.key} holds no signal",
@@ -127,7 +136,6 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     channels = tuple(_stated(_named(c, manifest), manifest) for c in decoded.channels)
     signal = _in_uv(decoded.signal, channels, manifest.source.scale)
     proof = prove_units(channels, signal, decoded.stretches, sfreq_hz=decoded.sfreq_hz, where=where)
-    names = named_texts(manifest)
     return SourceRecording(
         subject=planned.subject,
         session=planned.session,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -24,6 +24,7 @@ __all__ = [
     "Decoded",
     "LazySignal",
     "PlannedRecording",
+    "Role",
     "SignalLike",
     "SkippedFile",
     "Source",
@@ -32,6 +33,9 @@ __all__ = [
     "SourceRecording",
     "whole",
 ]
+
+#: What an event speaks of: what happened to the subject, a place where the recording was cut, or samples to leave out.
+Role = Literal["stimulus", "break", "gap"]
 
 #: Factor from a unit to microvolt.
 UNITS_TO_UV: Mapping[str, float] = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
@@ -129,11 +133,17 @@ class SourceChannel:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class SourceEvent:
-    """Something that happened, at the source's rate; `n_samples` is 0 for an instant."""
+    """Something that happened, at the source's rate; `n_samples` is 0 for an instant.
+
+    `role` is set by readers whose format says it; `eegprep.sources.segments` decides by the text of the others.
+    `channels` are the names of those that a gap is about; empty for all.
+    """
 
     start_sample: int
     n_samples: int = 0
     text: str
+    role: Role = "stimulus"
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

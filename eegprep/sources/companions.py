@@ -95,6 +95,8 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
         names += [path.stem + ".fdt"]
     elif suffix == ".lay":
         names += [path.stem + ".dat"]
+    elif suffix == ".cnt":
+        names += [path.stem + ".seg", path.stem + ".SEG"]
     elif suffix in (".cdt", ".dap"):
         names += [p.name for p in path.parent.glob(glob.escape(path.stem) + ".*") if p != path and p.suffix != ".part"]
     elif suffix == ".data":

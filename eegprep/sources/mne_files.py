@@ -20,10 +20,10 @@ import numpy as np
 
 from eegprep.errors import InputError
 from eegprep.recording import seconds_to_samples
-from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
+from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent, whole
 from eegprep.sources.detect import FORMATS
+from eegprep.sources.marker_files import with_marker_fields, with_parts
 from eegprep.sources.privacy import clean_message
-from eegprep.sources.segments import segment
 from eegprep.sources.unit_names import unit_of
 from eegprep.sources.wholeness import check_samples_file, check_whole
 
@@ -92,6 +92,10 @@ def read_with_mne(path: Path, format_name: str, **options: Any) -> Decoded:
         _refuse_files_elsewhere(raw, path)
         notes = (*notes, *check_samples_file(raw, path))
         decoded = decode_raw(raw, format_name, _events_beside(path, raw) if format_name == "fif" else None)
+    if format_name == "brainvision":
+        decoded = with_marker_fields(decoded, path)
+    elif format_name == "ant":
+        decoded = with_parts(decoded, path)
     if caught:
         notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
@@ -135,8 +139,7 @@ def decode_raw(raw: Any, format_name: str, more_events: list[SourceEvent] | None
     channels = channels_of(raw, format_name)
     types = raw.get_channel_types() if raw.ch_names else []
     n_samples = int(raw.n_times)
-    events = [*_annotations(raw, sfreq_hz), *_stim_events(raw, types), *(more_events or [])]
-    stretches, left_out = segment(n_samples, events)
+    events = [*_annotations(raw, sfreq_hz, format_name), *_stim_events(raw, types), *(more_events or [])]
 
     def read(start: int, stop: int) -> np.ndarray:
         silent = contextlib.redirect_stdout(io.StringIO())
@@ -158,10 +161,9 @@ def decode_raw(raw: Any, format_name: str, more_events: list[SourceEvent] | None
         sfreq_hz=sfreq_hz,
         channels=channels,
         signal=LazySignal(len(channels), n_samples, read),
-        stretches=stretches,
+        stretches=whole(n_samples),
         events=tuple(sorted(events)),
         line_freq_hz=raw.info["line_freq"],
-        left_out=left_out,
     )
 
 
@@ -198,17 +200,20 @@ def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name
     )
 
 
-def _annotations(raw: Any, sfreq_hz: float) -> list[SourceEvent]:
+def _annotations(raw: Any, sfreq_hz: float, format_name: str) -> list[SourceEvent]:
     # Onsets are in the time of the first sample of the acquisition, which FIF files may have cut off.
+    marks = raw.annotations
+    names = marks.ch_names if marks.ch_names is not None else [()] * len(marks)
     return [
         SourceEvent(
             start_sample=seconds_to_samples(float(onset) - float(raw.first_time), sfreq_hz),
-            n_samples=seconds_to_samples(float(duration), sfreq_hz),
+            n_samples=max(0, seconds_to_samples(float(duration), sfreq_hz)) if math.isfinite(duration) else 0,
             text=str(text),
+            role="break" if format_name == "eeglab" and text == "boundary" else "stimulus",
+            channels=tuple(str(c) for c in channels or ()),
         )
-        for onset, duration, text in zip(
-            raw.annotations.onset, raw.annotations.duration, raw.annotations.description, strict=True
-        )
+        for onset, duration, text, channels in zip(marks.onset, marks.duration, marks.description, names, strict=True)
+        if math.isfinite(onset)
     ]
 
 
