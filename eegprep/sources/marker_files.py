@@ -28,7 +28,7 @@ def with_marker_fields(decoded: Decoded, path: Path) -> Decoded:
     for file in (f for f in [*beside, path.with_suffix(".vmrk")][:1] if f.is_file()):
         for kind, text, position, _, channel in _MARKER.findall(file.read_bytes().decode("utf-8", "replace")):
             channels.setdefault((int(position) - 1, f"{kind}/{text}"), set()).add(int(channel))
-    events = []
+    events: list[SourceEvent] = []
     for event in decoded.events:
         kind = event.text.partition("/")[0].casefold()
         found = channels.get((event.start_sample, event.text), {0})

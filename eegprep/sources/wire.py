@@ -60,7 +60,7 @@ def from_plain(data: dict[str, Any], signal: SignalLike) -> SourceRecording:
         channels.append(SourceChannel(**entry, position_m=None if position is None else tuple(position)))
     values["channels"] = tuple(channels)
     values["stretches"] = tuple(Stretch(**s) for s in values["stretches"])
-    values["events"] = tuple(SourceEvent(**e) for e in values["events"])
+    values["events"] = tuple(SourceEvent(**{**e, "channels": tuple(e["channels"])}) for e in values["events"])
     values["files"] = tuple((str(a), str(b)) for a, b in values["files"])
     values["trial_labels"] = tuple((Stretch(**s), str(t)) for s, t in values["trial_labels"])
     values["left_out"] = tuple(LeftOut(**x) for x in values["left_out"])
