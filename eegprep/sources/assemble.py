@@ -148,6 +148,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         format=decoded.format,
         files=_hashes(folder, planned),
         trial_labels=tuple(_labels(decoded, manifest)),
+        origins=decoded.origins if len(decoded.origins) == len(decoded.stretches) else (),
         trial_values=_values(decoded, planned),
         reference=decoded.reference,
         units_evidence=proof.evidence,
@@ -165,14 +166,24 @@ def _rate_notes(proof: UnitsProof, sfreq_hz: float) -> tuple[str, ...]:
 
 
 def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:
-    """Labels of epochs: those that tasks know (classes or keys of `labels`), numbers for regression or for values."""
-    known: set[str] = set()
-    numbers = any(task.trials.by == "trial" and task.trials.values for task in manifest.tasks)
-    for task in manifest.tasks:
-        if task.trials.by == "trial":
-            known |= set(task.classes) | set(task.trials.labels)
-            numbers |= task.kind == "regression"
-    return [(s, text) for s, text in decoded.trial_labels if text in known or (numbers and is_number(text))]
+    """Labels of epochs: those that tasks know (classes or keys of `labels`), numbers for regression or for values.
+
+    Of several names joined by `/` it is the only one that tasks know. The others become empty: the epoch is counted
+    among what was left out, its text stays behind.
+    """
+    tasks = [task for task in manifest.tasks if task.trials.by == "trial"]
+    if not tasks:
+        return []
+    known = {text for task in tasks for text in (*task.classes, *task.trials.labels)}
+    numbers = any(task.trials.values or task.kind == "regression" for task in tasks)
+    return [(s, _known(text, known, numbers)) for s, text in decoded.trial_labels]
+
+
+def _known(text: str, known: set[str], numbers: bool) -> str:
+    if text in known or (numbers and is_number(text)):
+        return text
+    parts = [part for part in text.split("/") if part in known]
+    return parts[0] if len(parts) == 1 else ""
 
 
 def _values(decoded: Decoded, planned: PlannedRecording) -> dict[str, dict[str, str]]:

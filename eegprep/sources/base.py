@@ -197,7 +197,8 @@ class Decoded:
 
     `signal` is in each channel's own unit as `channels[i].unit` says (file's numbers where it is empty).
     `events` carry the file's full text; `trial_labels` label the stretches of epoched files; `trial_values` are
-    what the file itself says of trials.
+    what the file itself says of trials. `origins` are the samples of the recording at which the stretches of an epoched
+    file began, where they overlap in it.
     """
 
     format: str
@@ -208,6 +209,7 @@ class Decoded:
     events: tuple[SourceEvent, ...] = ()
     trial_labels: tuple[tuple[Stretch, str], ...] = ()
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    origins: tuple[int, ...] = ()
     reference: str = ""
     line_freq_hz: float | None = None
     left_out: tuple[LeftOut, ...] = ()
@@ -229,7 +231,9 @@ class SourceRecording:
     files : tuple of (str, str)
         Public name and SHA-256 of every file that was read.
     trial_labels : tuple of (Stretch, str)
-        Epoched files: the label of each stretch, or its number where values go by it.
+        Epoched files: the label of each stretch, or its number where values go by it; empty where no task knows it.
+    origins : tuple of int
+        Epoched files whose stretches overlap in the recording: the sample of the recording at which each one began.
     trial_values : mapping of str to mapping of str to str
         By trial number, from 1: the values that the manifest's `trial_values` name, and no others.
     units_evidence : str
@@ -252,6 +256,7 @@ class SourceRecording:
     files: tuple[tuple[str, str], ...]
     trial_labels: tuple[tuple[Stretch, str], ...] = ()
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    origins: tuple[int, ...] = ()
     reference: str = ""
     units_evidence: str = ""
     line_freq_hz: float | None = None

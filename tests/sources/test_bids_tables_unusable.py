@@ -59,12 +59,7 @@ def found(recording) -> list[tuple[int, str]]:
         "onset\tduration\ttrial_type\n500\t0\ta\n1100\t0\tb\n",
         "onset\tduration\ttrial_type\n2500\t0\ta\n5500\t0\tb\n",
     ],
-    ids=[
-        "tabs", "capitals", "commas", "quoted commas", "semicolons", "spaces", "decimal commas", "utf-16",
-        "utf-16 no mark", "utf-8 mark", "crlf", "cr", "unsorted", "quoted", "no duration", "column twice, equal", "samples with column",
-        "samples", "milliseconds",
-    ],
-)  # fmt: skip
+)
 def test_table_is_read_where_certain(made, tmp_path: Path, table) -> None:
     recording = read(made, tmp_path, table)
     assert found(recording) == OWN
