@@ -59,7 +59,7 @@ class Judged:
 def run(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> Judged:
     """Filter everything into `sink`, at 256 Hz in microvolt, and judge it; a pool changes the time alone."""
     timeline, chain = plan.timeline, plan.chain
-    missing = [plan.checks.not_finite[row] for row in plan.checked]
+    missing = [plan.checks.missing(row) for row in plan.checked]
     signal = Bridged(plan.signal, missing, timeline.source) if any(missing) else plan.signal
     n_rows = len(plan.channels)
     above_uv = chain.reject.above_uv if chain.reject is not None else None
@@ -99,7 +99,9 @@ def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
     checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
     own = [(code, reason, (part,)) for code, reason, part in marked(plan.recording.left_out, plan.channels[i].name)]
     sources = [
-        ("not_finite", "samples are missing (no numbers, or all channels hold still at once)", checks.not_finite[row])
+        ("not_finite", "samples are no finite numbers", checks.not_finite[row]),
+        ("zeros", "all channels are zero at once, as where a device fills in lost samples", checks.zeros),
+        ("held", "all channels hold their values at once, as where a device fills in lost samples", checks.held),
     ]
     if reject is not None and reject.flat_s is not None:
         sources.append(("flat", f"one value for {reject.flat_s:g} s or longer", checks.flat[row]))
