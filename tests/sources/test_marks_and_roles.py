@@ -15,7 +15,7 @@ from eegprep.sources.base import Decoded, SourceChannel, SourceEvent, whole
 from eegprep.sources.marker_files import with_parts
 from eegprep.sources.segments import role_of, segment, structured
 
-TASK = {"name": "t", "classes": ["x"], "trials": {"by": "event", "labels": {"BAD_seizure": "x"}, "length_s": 1}}
+TASK = {"name": "t", "classes": ["x", "y"], "trials": {"by": "event", "labels": {"BAD_seizure": "x"}, "length_s": 1}}
 
 
 def read(path: Path):
@@ -143,7 +143,7 @@ def test_marks_of_unknown_channels() -> None:
 
 def test_edf_marks_name_their_channel(made, tmp_path: Path) -> None:
     """EDF+ writes the channel behind `@@`; the text before it is the event's."""
-    task = {"name": "t", "classes": ["x"], "trials": {"by": "event", "labels": {"spike": "x"}, "length_s": 1}}
+    task = {"name": "t", "classes": ["x", "y"], "trials": {"by": "event", "labels": {"spike": "x"}, "length_s": 1}}
     made["edf"](
         tmp_path / "a.edf", made["eeg_uv"](6, 3200), annotations=[(2, 1, "BAD_loose@@Fp1"), (4, None, "spike@@C3")]
     )
