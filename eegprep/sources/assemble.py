@@ -136,6 +136,9 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     channels = tuple(_stated(_named(c, manifest), manifest) for c in decoded.channels)
     signal = _in_uv(decoded.signal, channels, manifest.source.scale)
     proof = prove_units(channels, signal, decoded.stretches, sfreq_hz=decoded.sfreq_hz, where=where)
+    labels = _labels(decoded, manifest)
+    unknown = sum(not text for _, text in labels)
+    nameless = (f"{unknown} of {len(labels)} epochs have a label that no task knows",) if unknown else ()
     return SourceRecording(
         subject=planned.subject,
         session=planned.session,
@@ -147,7 +150,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         events=tuple(e for e in sorted(decoded.events) if e.text in names),
         format=decoded.format,
         files=_hashes(folder, planned),
-        trial_labels=tuple(_labels(decoded, manifest)),
+        trial_labels=tuple(labels),
         origins=decoded.origins if len(decoded.origins) == len(decoded.stretches) else (),
         trial_values=_values(decoded, planned),
         reference=decoded.reference,
@@ -155,7 +158,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         line_freq_hz=decoded.line_freq_hz,
         attributes=planned.attributes,
         left_out=tuple(_stored(x, manifest) for x in decoded.left_out),
-        notes=(*decoded.notes, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
+        notes=(*decoded.notes, *nameless, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
     )
 
 

@@ -17,8 +17,9 @@ __all__ = ["with_marker_fields", "with_parts"]
 
 #: `Mk12=Bad Interval,Bad Min-Max,1234,500,3`: type, description, position from 1, samples, channel from 1 or 0 for all.
 _MARKER = re.compile(r"^Mk\d+=([^,]*),([^,]*),(\d+),(\d+),(\d+)", re.M)
-#: ANT's amplifiers measure impedances before they stop and again when they start, a few samples apart on the time line.
-_PAIR_S = 0.01
+#: ANT's amplifiers measure impedances before they stop and again when they start, a few samples apart on the time line;
+#: newer ones write the code of a discontinuity.
+_PAIR_S, _DISCONTINUITY = 0.01, "__"
 
 
 def with_marker_fields(decoded: Decoded, path: Path) -> Decoded:
@@ -52,7 +53,9 @@ def with_parts(decoded: Decoded, path: Path) -> Decoded:
     marks = sorted(e.start_sample for e in decoded.events if e.text.casefold() == "impedance")
     near = max(1, round(_PAIR_S * decoded.sfreq_hz))
     starts |= {b for a, b in itertools.pairwise(marks) if 0 < b - a <= near}
-    breaks = [SourceEvent(start_sample=s, text="", role="break") for s in sorted(starts) if 0 < s < n_samples]
+    breaks = [
+        SourceEvent(start_sample=s, text=_DISCONTINUITY, role="break") for s in sorted(starts) if 0 < s < n_samples
+    ]
     events = tuple(sorted((*decoded.events, *breaks)))
     return dataclasses.replace(decoded, events=events, notes=(*decoded.notes, *notes))
 
