@@ -18,7 +18,7 @@ The rules, each with its limit as a parameter:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +52,7 @@ class ChannelChecks:
     zeros, held : tuple of Stretch
         Of all channels at once.
     verdicts : tuple of (code, reason) or None
-        Channels that are bad as a whole: `flat`, `not_finite`, `clipped`, `disconnected`.
+        Channels that are bad as a whole: `flat`, `clipped`, `not_finite`, `zeros`, `held`, `disconnected`.
     line_noise_ratio : tuple of float or None
         Power density at the line frequency over that of its neighbours; 1 is none.
     line_freq_hz : float or None
@@ -230,8 +230,16 @@ def check_signal(
     figures = summarise(sampled)
     ratios, line = line_noise(sampled.freqs_hz, sampled.density, line_freq_hz)
     n_kept = sum(s.n_samples for s in stretches)
+    filled = {"zeros": zeros, "held": held}
     verdicts = [
-        _lost(n_kept, flat[row], clipped[row], missing[row]) or _disconnected(row, figures.amplitude, ratios, sampled)
+        _lost(
+            n_kept,
+            flat[row],
+            clipped[row],
+            missing[row],
+            {"not_finite": scan.missing[row], "zeros": zeros, "held": held},
+        )
+        or _disconnected(row, figures.amplitude, ratios, sampled)
         for row in range(n_channels)
     ]
     return ChannelChecks(
@@ -255,15 +263,19 @@ def _plain(values: np.ndarray) -> tuple[float | None, ...]:
 
 
 def _lost(
-    n_kept: int, flat: Sequence[Stretch], clipped: Sequence[Stretch], missing: Sequence[Stretch]
+    n_kept: int,
+    flat: Sequence[Stretch],
+    clipped: Sequence[Stretch],
+    missing: Sequence[Stretch],
+    kinds: Mapping[str, Sequence[Stretch]],
 ) -> tuple[str, str] | None:
-    """The code of a channel of which 90 % or more is bad, by its largest part."""
-    parts = {"flat": flat, "clipped": clipped, "not_finite": missing}
-    lengths = {code: sum(s.n_samples for s in one) for code, one in parts.items()}
-    if n_kept == 0 or sum(lengths.values()) < _MOSTLY_BAD * n_kept:
+    """The code of a channel of which 90 % or more is bad, by its largest part; `kinds` make up `missing`."""
+    n_bad = sum(s.n_samples for one in (flat, clipped, missing) for s in one)
+    if n_kept == 0 or n_bad < _MOSTLY_BAD * n_kept:
         return None
-    code = max(lengths, key=lambda c: lengths[c])
-    share = 100 * sum(lengths.values()) / n_kept
+    parts = {"flat": flat, "clipped": clipped, **kinds}
+    code = max(parts, key=lambda c: sum(s.n_samples for s in parts[c]))
+    share = min(100 * n_bad / n_kept, 100)
     return code, f"{share:.0f} % of its samples are flat, clipped or missing, most of them {code.replace('_', ' ')}"
 
 

@@ -113,6 +113,20 @@ def test_boundary_of_the_table_is_a_break(made, tmp_path: Path) -> None:
     assert [(s.start_sample, s.n_samples) for s in recording.stretches] == [(0, 1600), (1600, 2400)]
 
 
+def test_structure_of_the_file_stays(made, tmp_path: Path) -> None:
+    """The table says what the subject did; breaks and gaps that only the file knows are kept."""
+    (tmp_path / "dataset_description.json").write_text("{}")
+    eeg = tmp_path / "sub-01" / "eeg"
+    eeg.mkdir(parents=True)
+    marks = [(2.5, None, "b"), (8, None, "boundary"), (12, 2, "BAD_x")]
+    made["edf"](eeg / "sub-01_task-x_eeg.edf", made["eeg_uv"](6, 4000), annotations=marks)
+    (eeg / "sub-01_task-x_events.tsv").write_text("onset\tduration\ttrial_type\n2.5\t0\ta\n8\t0\tboundary\n")
+    source = open_source(made["manifest"](source={"kind": "bids"}, tasks=[TASK]), tmp_path)
+    recording = source.read(source.plan()[0])
+    assert found(recording) == [(500, "a")]
+    assert [(s.start_sample, s.stop_sample) for s in recording.stretches] == [(0, 1600), (1600, 2400), (2800, 4000)]
+
+
 def test_bad_acq_skip_of_the_table_is_a_gap(made, tmp_path: Path) -> None:
     recording = read(made, tmp_path, "onset\tduration\ttrial_type\n2.5\t0\ta\n8\t2\tBAD_ACQ_SKIP\n9\t0\ta\n")
     assert [(s.start_sample, s.stop_sample) for s in recording.stretches] == [(0, 1600), (2000, 4000)]
