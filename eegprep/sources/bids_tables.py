@@ -2,8 +2,8 @@
 
 What enters: a `Decoded` and the paths of `channels.tsv`, `electrodes.tsv` with its `coordsystem.json`, `events.tsv` and
 `eeg.json`. What leaves: the `Decoded` with their facts on top and notes on what in them can't be used. A table that is
-broken costs its own facts, never the recording; a rate that contradicts the file's is refused where the stated duration
-shows that the file is wrong.
+broken costs its own facts, never the recording nor the file's own events; a rate that contradicts the file's is refused
+where the stated duration shows that the file is wrong.
 """
 
 from __future__ import annotations

@@ -232,13 +232,7 @@ def check_signal(
     n_kept = sum(s.n_samples for s in stretches)
     filled = {"zeros": zeros, "held": held}
     verdicts = [
-        _lost(
-            n_kept,
-            flat[row],
-            clipped[row],
-            missing[row],
-            {"not_finite": scan.missing[row], "zeros": zeros, "held": held},
-        )
+        _lost(n_kept, flat[row], clipped[row], missing[row], {"not_finite": scan.missing[row], **filled})
         or _disconnected(row, figures.amplitude, ratios, sampled)
         for row in range(n_channels)
     ]
