@@ -31,6 +31,8 @@ _KNOWN = frozenset({"eeg", "eog", "ecg", "emg", "misc", "stim", "ref", "seeg", "
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 _LONGEST_S = 3.2e7
 _MAX_RATE_ERROR = 0.01
+#: So few onsets inside a recording may be there by chance, in another unit.
+_FEW = 5
 #: A table's event and a file's that lie closer are the same one.
 _SAME_S = 0.05
 
@@ -263,12 +265,14 @@ def _scale(
             return sum(abs(a - b) <= near for a, b in zip(placed, witnesses, strict=True))
         return _matched(placed, [e.start_sample for e in own], near)
 
-    outside = 2 * sum(not -lasts_s <= t <= lasts_s for t in onsets) > len(onsets)
+    n_inside = sum(-lasts_s <= t <= lasts_s for t in onsets)
+    outside = 2 * n_inside < len(onsets)
     if outside or (len(onsets) > 1 and agreeing(1.0) == 0):
         for factor, unit in ((1 / rate_hz, "samples"), (1e-3, "milliseconds")):
             if agreeing(factor) >= 0.9 * len(onsets) and all(abs(t * factor) <= lasts_s for t in onsets):
                 return factor, [f"the onsets in events.tsv are in {unit}, as other marks of the same events show"]
-    if outside:
+    # a recording may have been cut short: then several events lie inside, or agree with the file's
+    if outside and n_inside < _FEW and not 0 < n_inside <= 2 * agreeing(1.0):
         raise ValueError(f"most onsets lie outside the recording of {lasts_s:g} s; are they in seconds?")
     return 1.0, []
 

@@ -100,6 +100,16 @@ def test_broken_rows_are_counted(made, tmp_path: Path) -> None:
     assert "events.tsv was taken; 2 of the file's own 2 events are not in it" in recording.notes
 
 
+@pytest.mark.parametrize("first", ["2.5\t0\ta\n", "1\t0\ta\n2\t0\ta\n3\t0\ta\n4\t0\ta\n6\t0\ta\n"])
+def test_table_of_a_longer_recording(made, tmp_path: Path, first: str) -> None:
+    """A recording that was cut after its table was written keeps the events that it still holds."""
+    rest = "".join(f"{t}\t0\tb\n" for t in range(30, 60, 2))
+    recording = read(made, tmp_path, "onset\tduration\ttrial_type\n" + first + rest)
+    inside = [int(200 * float(line.split("\t")[0])) for line in first.splitlines()]
+    assert [s for s, _ in found(recording) if s < 4000] == inside
+    assert "events.tsv: 15 events lie outside the recording of 20 s" in recording.notes
+
+
 def test_table_of_breaks_keeps_own_events(made, tmp_path: Path) -> None:
     """A table that lists nothing but breaks must not take the file's stimuli away."""
     recording = read(made, tmp_path, "onset\tduration\ttrial_type\n8\t0\tboundary\n")
