@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,9 +56,12 @@ def subtract(kept: Sequence[Stretch], rejected: Sequence[Stretch]) -> tuple[Stre
     """The parts of `kept` that no stretch of `rejected` touches, in order; borders in `kept` stay borders."""
     out: list[Stretch] = []
     bad = sorted(r for r in rejected if r.n_samples > 0)
+    first = 0
     for stretch in sorted(kept):
         position = stretch.start_sample
-        for r in bad:
+        while first < len(bad) and bad[first].stop_sample <= position:
+            first += 1
+        for r in itertools.islice(bad, first, None):
             if r.stop_sample <= position:
                 continue
             if r.start_sample >= stretch.stop_sample:

@@ -8,6 +8,7 @@ text that a task of the manifest names. Nothing downstream filters or cuts a win
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 
@@ -155,6 +156,7 @@ def _cut(
 ) -> tuple[tuple[Stretch, ...], tuple[LeftOut, ...]]:
     """Stretches without the gaps and broken at the breaks, and one entry for each part of a gap."""
     kept = tuple(sorted(stretches))
+    starts, stops = [s.start_sample for s in kept], [s.stop_sample for s in kept]
     gaps: list[Stretch] = []
     left_out: list[LeftOut] = []
     marked: dict[str, int] = {}
@@ -169,7 +171,8 @@ def _cut(
             gap = Stretch(start_sample=start, n_samples=stop - start)
             if name == "all":
                 gaps.append(gap)
-            left_out += [_left_out(name, event, part) for part in both(kept, [gap])]
+            touched = kept[bisect.bisect_right(stops, start) : bisect.bisect_left(starts, stop)]
+            left_out += [_left_out(name, event, part) for part in both(touched, [gap])]
     breaks = [e.start_sample for e in events if e.role == "break"]
     return break_at(subtract(kept, gaps), breaks), tuple(left_out)
 
