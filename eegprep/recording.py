@@ -7,18 +7,30 @@ signal; it is plain data, goes to JSON and comes back, and holds no patient data
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["STANDARD_SFREQ_HZ", "Stretch", "Trial", "LeftOut", "RecordingInfo", "seconds_to_samples", "subtract"]
+__all__ = [
+    "STANDARD_SFREQ_HZ",
+    "Stretch",
+    "Trial",
+    "LeftOut",
+    "RecordingInfo",
+    "covered",
+    "seconds_to_samples",
+    "subtract",
+]
 
 STANDARD_SFREQ_HZ = 256.0
 # Fields of RecordingInfo that are tuples of plain values.
 _SEQUENCES = (
     "electrodes", "references", "sigma_uv", "source_channels", "source_files", "steps", "spectrum_before_uv2_hz",
+    "origins",
 )  # fmt: skip
 
 
@@ -49,9 +61,12 @@ def subtract(kept: Sequence[Stretch], rejected: Sequence[Stretch]) -> tuple[Stre
     """The parts of `kept` that no stretch of `rejected` touches, in order; borders in `kept` stay borders."""
     out: list[Stretch] = []
     bad = sorted(r for r in rejected if r.n_samples > 0)
+    first = 0
     for stretch in sorted(kept):
         position = stretch.start_sample
-        for r in bad:
+        while first < len(bad) and bad[first].stop_sample <= position:
+            first += 1
+        for r in itertools.islice(bad, first, None):
             if r.stop_sample <= position:
                 continue
             if r.start_sample >= stretch.stop_sample:
@@ -62,6 +77,30 @@ def subtract(kept: Sequence[Stretch], rejected: Sequence[Stretch]) -> tuple[Stre
         if position < stretch.stop_sample:
             out.append(Stretch(start_sample=position, n_samples=stretch.stop_sample - position))
     return tuple(out)
+
+
+def covered(parts: Sequence[Stretch], stretches: Sequence[Stretch], origins: Sequence[int]) -> int:
+    """How many samples of the recording `parts` show, each counted once however many epochs show it.
+
+    Parameters
+    ----------
+    parts : sequence of Stretch
+        Without overlap on the time line, each inside one of `stretches`.
+    stretches, origins : sequence of Stretch, of int
+        Sorted stretches, and the sample of the recording at which each began; without origins none show the same.
+    """
+    if len(origins) != len(stretches):
+        return sum(p.n_samples for p in parts)
+    starts = [s.start_sample for s in stretches]
+    shown = []
+    for part in parts:
+        at = max(bisect.bisect_right(starts, part.start_sample) - 1, 0)
+        shown.append((part.start_sample - starts[at] + origins[at], part.n_samples))
+    n, stop = 0, -(1 << 62)
+    for start, length in sorted(shown):
+        n += max(0, start + length - max(stop, start))
+        stop = max(stop, start + length)
+    return n
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -112,6 +151,8 @@ class RecordingInfo:
         also where one begins at the sample at which the other ends (epoched files).
     rejected : mapping of str to tuple of Stretch
         Per electrode, what was rejected on top of that.
+    origins : tuple of int
+        Where stretches are epochs that overlap in the recording: its sample at which each one began, else empty.
     sigma_uv : tuple of float
         Robust standard deviation (1.4826 x median absolute deviation) of each electrode's kept samples.
     quality : mapping of str to tuple of float or None
@@ -144,6 +185,7 @@ class RecordingInfo:
     references: tuple[str, ...]
     stretches: tuple[Stretch, ...]
     rejected: Mapping[str, tuple[Stretch, ...]] = field(default_factory=dict)
+    origins: tuple[int, ...] = ()
     trials: tuple[Trial, ...] = ()
     line_freq_hz: float | None = None
     sigma_uv: tuple[float, ...] = ()
@@ -172,9 +214,36 @@ class RecordingInfo:
         """The stretches of one electrode that go into blocks."""
         return subtract(self.stretches, self.rejected.get(electrode, ()))
 
+    def covered(self, parts: Sequence[Stretch]) -> int:
+        """How many samples of the recording parts of its stretches show, each counted once."""
+        return covered(parts, self.stretches, self.origins)
+
+    @property
+    def n_recorded(self) -> int:
+        """Samples of the recording, gaps included; of epochs that overlap, what they show together."""
+        return self.covered(self.stretches) if self.origins else self.n_samples
+
+    def left_out_samples(self, row: int) -> dict[str, int]:
+        """Samples of the recording that one electrode lacks, by code; with what it keeps they make up `n_recorded`."""
+        shown = list(self.kept(self.electrodes[row]))
+        out: dict[str, int] = {}
+        for x in self.left_out:
+            if x.kind != "stretch" or x.name not in ("all", self.source_channels[row]):
+                continue
+            n = x.n_samples or 0
+            if self.origins and x.start_sample is not None:
+                before = self.covered(shown)
+                shown.append(Stretch(start_sample=x.start_sample, n_samples=n))
+                n = self.covered(shown) - before
+            out[x.code] = out.get(x.code, 0) + n
+        return out
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, ready for `canonical_json`."""
-        return dataclasses.asdict(self)
+        data = dataclasses.asdict(self)
+        if not self.origins:
+            del data["origins"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RecordingInfo:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from eegprep.ingest.outcome import Job, Outcome
-from eegprep.recording import LeftOut, RecordingInfo
-from eegprep.sources.base import PlannedRecording
+from eegprep.recording import RecordingInfo, covered
+from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.standardise.channels import Verdict
 from eegprep.standardise.decide import Decision, Plan
 
@@ -123,12 +123,12 @@ def gather(
 def describe_decision(decision: Decision) -> dict[str, Any]:
     """What is known before anything is filtered: `Inspected`'s fields as plain data, nothing kept yet."""
     recording = decision.recording
-    whole_s = recording.n_samples / recording.sfreq_hz
+    whole_s = (_shown(recording) if recording.origins else recording.n_samples) / recording.sfreq_hz
     return {
         "format": recording.format,
         "sfreq_hz": recording.sfreq_hz,
         "hours": whole_s / _HOUR_S,
-        "hours_in_stretches": sum(s.n_samples for s in recording.stretches) / recording.sfreq_hz / _HOUR_S,
+        "hours_in_stretches": _shown(recording) / recording.sfreq_hz / _HOUR_S,
         "n_stretches": len(recording.stretches),
         "n_events": len(recording.events),
         "line_freq_hz": decision.line_freq_hz,
@@ -143,13 +143,14 @@ def describe_result(plan: Plan, info: RecordingInfo) -> dict[str, Any]:
     """What `describe_decision` could not know: what is kept, in hours, and every entry of `left_out`."""
     by_row = {c.row: i for i, c in enumerate(plan.channels)}
     silent = {x.name: x for x in info.left_out if x.kind == "channel" and x.code == "silent"}
-    whole_s = info.n_samples / info.sfreq_hz
+    whole_s = info.n_recorded / info.sfreq_hz
     channels: list[dict[str, Any]] = []
     for told in describe_decision(plan.decision)["channels"]:
         row = len(channels)
         if row in by_row:
             kept_s = info.quality["kept_s"][by_row[row]] or 0.0
-            told["left_out_s"] = _by_code(info.left_out, told["name"], info.sfreq_hz)
+            samples = info.left_out_samples(by_row[row])
+            told["left_out_s"] = {code: n / info.sfreq_hz for code, n in sorted(samples.items())}
             if told["name"] in silent:
                 out = silent[told["name"]]
                 told.update(electrode=None, code=out.code, reason=out.reason, left_out_s={out.code: whole_s})
@@ -161,7 +162,7 @@ def describe_result(plan: Plan, info: RecordingInfo) -> dict[str, Any]:
         channels.append(told)
     return {
         "hours": whole_s / _HOUR_S,
-        "hours_in_stretches": sum(s.n_samples for s in info.stretches) / info.sfreq_hz / _HOUR_S,
+        "hours_in_stretches": info.covered(info.stretches) / info.sfreq_hz / _HOUR_S,
         "n_stretches": len(info.stretches),
         "trials": dict(sorted(Counter(t.task for t in info.trials).items())),
         "signal_hash": info.signal_sha256,
@@ -194,9 +195,5 @@ def _judged(verdict: Verdict, decision: Decision, whole_s: float) -> dict[str, A
     return told
 
 
-def _by_code(left_out: Sequence[LeftOut], name: str, sfreq_hz: float) -> dict[str, float]:
-    samples: Counter[str] = Counter()
-    for x in left_out:
-        if x.kind == "stretch" and x.name in (name, "all"):
-            samples[x.code] += x.n_samples or 0
-    return {code: n / sfreq_hz for code, n in sorted(samples.items())}
+def _shown(recording: SourceRecording) -> int:
+    return covered(recording.stretches, recording.stretches, recording.origins)

@@ -16,11 +16,12 @@ from eegprep.ingest.before import spectrum_before
 from eegprep.ingest.trials import cut_trials
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo, Stretch, subtract
+from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo, Stretch, covered, subtract
 from eegprep.sources.base import SourceRecording
 from eegprep.standardise import Judged, Plan, Sink, decide, make_plan, run
 from eegprep.standardise.decide import identity
 from eegprep.standardise.hashing import signal_hash
+from eegprep.standardise.resample import n_resampled
 from eegprep.store import Store
 
 __all__ = ["carry_out", "process", "write"]
@@ -63,13 +64,14 @@ def _describe(plan: Plan, judged: Judged) -> RecordingInfo:
     attributes = dict(recording.attributes)
     trials, without = cut_trials(recording, plan.manifest, timeline, attributes)
     spectrum, step_hz = spectrum_before(plan.signal, recording.sfreq_hz, recording.stretches)
+    origins = _origins(plan)
     quality = {
         "line_noise_ratio": tuple(checks.line_noise_ratio[r] for r in plan.checked),
         "amplitude_uv": tuple(checks.amplitude_uv[r] for r in plan.checked),
         "slope": tuple(checks.slope[r] for r in plan.checked),
         "minimum_uv": tuple(checks.minimum_uv[r] for r in plan.checked),
         "maximum_uv": tuple(checks.maximum_uv[r] for r in plan.checked),
-        "kept_s": tuple(_kept_s(timeline.stretches, judged.rejected.get(e, ())) for e in electrodes),
+        "kept_s": tuple(_kept_s(timeline.stretches, judged.rejected.get(e, ()), origins) for e in electrodes),
     }
     references = tuple(c.reference for c in plan.channels)
     return RecordingInfo(
@@ -82,6 +84,7 @@ def _describe(plan: Plan, judged: Judged) -> RecordingInfo:
         references=("average",) * len(electrodes) if plan.chain.average else references,
         stretches=timeline.stretches,
         rejected=judged.rejected,
+        origins=origins,
         trials=trials,
         line_freq_hz=plan.line_freq_hz,
         sigma_uv=judged.sigma_uv,
@@ -102,8 +105,14 @@ def _describe(plan: Plan, judged: Judged) -> RecordingInfo:
     )
 
 
-def _kept_s(stretches: tuple[Stretch, ...], rejected: tuple[Stretch, ...]) -> float:
-    return sum(s.n_samples for s in subtract(stretches, rejected)) / STANDARD_SFREQ_HZ
+def _kept_s(stretches: tuple[Stretch, ...], rejected: tuple[Stretch, ...], origins: tuple[int, ...]) -> float:
+    return covered(subtract(stretches, rejected), stretches, origins) / STANDARD_SFREQ_HZ
+
+
+def _origins(plan: Plan) -> tuple[int, ...]:
+    """Where in the recording each stretch of the time line began, where the source says so."""
+    starts = dict(zip(plan.recording.stretches, plan.recording.origins, strict=False))
+    return tuple(n_resampled(starts[s], plan.timeline.ratio) for s in plan.timeline.source if s in starts)
 
 
 def _together(files: Sequence[tuple[str, str]]) -> str:

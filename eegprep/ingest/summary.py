@@ -184,7 +184,7 @@ def _stage(
 
 
 def _hours(infos: Sequence[RecordingInfo]) -> float:
-    return sum(s.n_samples for i in infos for s in i.stretches) / STANDARD_SFREQ_HZ / 3600
+    return sum(i.covered(i.stretches) for i in infos) / STANDARD_SFREQ_HZ / 3600
 
 
 def _left_out_hours(infos: Sequence[RecordingInfo]) -> dict[str, float]:
@@ -192,11 +192,8 @@ def _left_out_hours(infos: Sequence[RecordingInfo]) -> dict[str, float]:
     samples: Counter[str] = Counter()
     for info in infos:
         silent = {x.name for x in info.left_out if x.kind == "channel" and x.code == "silent"}
-        samples["silent"] += len(silent) * info.n_samples
-        for x in info.left_out:
-            if x.kind == "stretch":
-                n_electrodes = len(info.electrodes) - len(silent) if x.name == "all" else 1
-                samples[x.code] += n_electrodes * (x.n_samples or 0)
+        for row, name in enumerate(info.source_channels):
+            samples.update({"silent": info.n_recorded} if name in silent else info.left_out_samples(row))
     return {code: n / STANDARD_SFREQ_HZ / 3600 for code, n in sorted(samples.items()) if n}
 
 

@@ -204,6 +204,8 @@ def _windows(task: Task, labelled: _Labelled, timeline: Timeline) -> Iterator[St
 
 
 def _refused(task: Task, label: str, part: Stretch, timeline: Timeline) -> tuple[str, str] | None:
+    if not label and task.trials.by == "trial" and not task.trials.values:
+        return "unknown_label", "no task knows the label of this epoch"
     if not label:
         return "no_value", "nothing is known of this trial"
     if task.kind == "classification" and _as_class(task, label) not in task.classes:

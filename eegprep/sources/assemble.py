@@ -7,6 +7,7 @@ task of the manifest names them: any other text may hold what a technician typed
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from eegprep.sources.base import (
 from eegprep.sources.events import STIM, one_truth
 from eegprep.sources.line_rate import rate_notes
 from eegprep.sources.privacy import clean_channel, pseudonym
+from eegprep.sources.segments import structured
 from eegprep.sources.text_table import is_number
 from eegprep.sources.units import UnitsProof, prove_units
 
@@ -65,8 +67,12 @@ def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
 
 def _named(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
     """The channel under a name that may leave, and the one that may be stored."""
-    name = channel.name if channel.name in manifest.channels else clean_channel(manifest.name, channel.name)
+    name = _clean(channel.name, manifest)
     return dataclasses.replace(channel, name=name, public_name=_public(name, channel.kind, manifest))
+
+
+def _clean(name: str, manifest: Manifest) -> str:
+    return name if name in manifest.channels else clean_channel(manifest.name, name)
 
 
 def _public(name: str, kind: str, manifest: Manifest) -> str:
@@ -78,7 +84,9 @@ def _public(name: str, kind: str, manifest: Manifest) -> str:
 
 
 def _stored(left_out: LeftOut, manifest: Manifest) -> LeftOut:
-    """What a reader left out, under a name that may be stored."""
+    """What a reader left out, under a name that may be stored; a part of a channel under the channel's own."""
+    if left_out.kind == "stretch" and left_out.name != "all":
+        return dataclasses.replace(left_out, name=_clean(left_out.name, manifest))
     if left_out.kind != "channel":
         return left_out
     name = clean_channel(manifest.name, left_out.name)
@@ -99,7 +107,7 @@ def _witnessed(decoded: Decoded, manifest: Manifest) -> list[SourceEvent]:
         channel = witness.removeprefix(STIM)
         public = _public(clean_channel(manifest.name, channel), "stim", manifest) if witness != channel else channel
         names[witness] = (STIM if witness != channel else "") + public
-    return [dataclasses.replace(e, witness=names[e.witness]) for e in decoded.events]
+    return [dataclasses.replace(e, witness=names[e.witness]) for e in decoded.events if e.role == "stimulus"]
 
 
 def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...], scale: float) -> SignalLike:
@@ -124,6 +132,8 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         Where nothing is left to read, or where unit and signal contradict each other.
     """
     where = folder / planned.files[0] if planned.files else folder
+    names = named_texts(manifest)
+    decoded = structured(decoded, names)
     if not decoded.channels or not decoded.stretches or decoded.signal.shape[1] == 0:
         raise InputError(
             f"{planned.files[0] if planned.files else planned.key} holds no signal",
@@ -150,6 +160,9 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     signal = _in_uv(decoded.signal, channels, manifest.source.scale)
     proof = prove_units(channels, signal, decoded.stretches, sfreq_hz=decoded.sfreq_hz, where=where)
     events, disagreements = one_truth(_witnessed(decoded, manifest), _meanings(manifest), decoded.sfreq_hz)
+    labels = _labels(decoded, manifest)
+    unknown = sum(not text for _, text in labels)
+    nameless = (f"{unknown} of {len(labels)} epochs have a label that no task knows",) if unknown else ()
     return SourceRecording(
         subject=planned.subject,
         session=planned.session,
@@ -161,14 +174,15 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         events=events,
         format=decoded.format,
         files=_hashes(folder, planned),
-        trial_labels=tuple(_labels(decoded, manifest)),
+        trial_labels=tuple(labels),
+        origins=decoded.origins if len(decoded.origins) == len(decoded.stretches) else (),
         trial_values=_values(decoded, planned),
         reference=decoded.reference,
         units_evidence=proof.evidence,
         line_freq_hz=decoded.line_freq_hz,
         attributes=planned.attributes,
         left_out=tuple(_stored(x, manifest) for x in decoded.left_out),
-        notes=(*decoded.notes, *disagreements, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
+        notes=(*decoded.notes, *nameless, *disagreements, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
     )
 
 
@@ -179,15 +193,26 @@ def _rate_notes(proof: UnitsProof, sfreq_hz: float) -> tuple[str, ...]:
 
 
 def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:
-    """Labels of epochs: those that tasks know (classes or keys of `labels`), numbers for regression or for values."""
-    known: dict[str, str] = {}
-    numbers = any(task.trials.by == "trial" and task.trials.values for task in manifest.tasks)
-    for task in manifest.tasks:
-        if task.trials.by == "trial":
-            known |= {event_label(text): text for text in (*task.trials.labels, *task.classes)}
-            numbers |= task.kind == "regression"
-    spelled = [(s, known.get(event_label(text), code_text(text))) for s, text in decoded.trial_labels]
-    return [(s, text) for s, text in spelled if event_label(text) in known or (numbers and is_number(text))]
+    """Labels of epochs: those that tasks know (classes or keys of `labels`), numbers for regression or for values.
+
+    Of several names joined by `/` it is the only one that tasks know. The others become empty: the epoch is counted
+    among what was left out, its text stays behind.
+    """
+    tasks = [task for task in manifest.tasks if task.trials.by == "trial"]
+    if not tasks:
+        return []
+    known = {event_label(text): text for task in tasks for text in (*task.trials.labels, *task.classes)}
+    numbers = any(task.trials.values or task.kind == "regression" for task in tasks)
+    return [(s, _known(text, known, numbers)) for s, text in decoded.trial_labels]
+
+
+def _known(text: str, known: Mapping[str, str], numbers: bool) -> str:
+    if (label := event_label(text)) in known:
+        return known[label]
+    if numbers and is_number(text):
+        return code_text(text)
+    parts = [known[label] for part in text.split("/") if (label := event_label(part)) in known]
+    return parts[0] if len(parts) == 1 else ""
 
 
 def _values(decoded: Decoded, planned: PlannedRecording) -> dict[str, dict[str, str]]:

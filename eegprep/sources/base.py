@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -24,6 +24,7 @@ __all__ = [
     "Decoded",
     "LazySignal",
     "PlannedRecording",
+    "Role",
     "SignalLike",
     "SkippedFile",
     "Source",
@@ -32,6 +33,9 @@ __all__ = [
     "SourceRecording",
     "whole",
 ]
+
+#: What an event speaks of: what happened to the subject, a place where the recording was cut, or samples to leave out.
+Role = Literal["stimulus", "break", "gap"]
 
 #: Factor from a unit to microvolt.
 UNITS_TO_UV: Mapping[str, float] = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
@@ -131,13 +135,16 @@ class SourceChannel:
 class SourceEvent:
     """Something that happened, at the source's rate; `n_samples` is 0 for an instant.
 
-    `witness` is who says so: `annotations`, `stim:` and a channel, `events file`, `events.tsv`; empty where a format
-    has one list of events alone.
+    `role` is set by readers whose format says it; `eegprep.sources.segments` decides by the text of the others.
+    `channels` are the names of those that a gap is about; empty for all. `witness` is who says so: `annotations`,
+    `stim:` and a channel, `events file`, `events.tsv`; empty if a format has a single list of events.
     """
 
     start_sample: int
     n_samples: int = 0
     text: str
+    role: Role = "stimulus"
+    channels: tuple[str, ...] = ()
     witness: str = field(default="", compare=False)
 
 
@@ -192,7 +199,8 @@ class Decoded:
 
     `signal` is in each channel's own unit as `channels[i].unit` says (file's numbers where it is empty).
     `events` carry the file's full text; `trial_labels` label the stretches of epoched files; `trial_values` are
-    what the file itself says of trials.
+    what the file itself says of trials. `origins` are the samples of the recording at which the stretches of an epoched
+    file began, where they overlap in it.
     """
 
     format: str
@@ -203,6 +211,7 @@ class Decoded:
     events: tuple[SourceEvent, ...] = ()
     trial_labels: tuple[tuple[Stretch, str], ...] = ()
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    origins: tuple[int, ...] = ()
     reference: str = ""
     line_freq_hz: float | None = None
     left_out: tuple[LeftOut, ...] = ()
@@ -224,7 +233,9 @@ class SourceRecording:
     files : tuple of (str, str)
         Public name and SHA-256 of every file that was read.
     trial_labels : tuple of (Stretch, str)
-        Epoched files: the label of each stretch, or its number where values go by it.
+        Epoched files: the label of each stretch, or its number where values go by it; empty where no task knows it.
+    origins : tuple of int
+        Epoched files whose stretches overlap in the recording: the sample of the recording at which each one began.
     trial_values : mapping of str to mapping of str to str
         By trial number, from 1: the values that the manifest's `trial_values` name, and no others.
     units_evidence : str
@@ -247,6 +258,7 @@ class SourceRecording:
     files: tuple[tuple[str, str], ...]
     trial_labels: tuple[tuple[Stretch, str], ...] = ()
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    origins: tuple[int, ...] = ()
     reference: str = ""
     units_evidence: str = ""
     line_freq_hz: float | None = None

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
-from eegprep.sources.assemble import assemble
+from eegprep.sources.assemble import assemble, named_texts
 from eegprep.sources.base import PlannedRecording, SkippedFile, SourceRecording
 from eegprep.sources.bids_tables import with_channels, with_description, with_events, with_positions
 from eegprep.sources.companions import companions, fif_part_of
@@ -89,7 +89,7 @@ class BIDSSource:
         if "electrodes" in tables:
             decoded = with_positions(decoded, tables["electrodes"], self._beside(path, "coordsystem", "json"))
         if "events" in tables:
-            decoded = with_events(decoded, tables["events"])
+            decoded = with_events(decoded, tables["events"], named_texts(self.manifest))
         described = self._beside(path, "eeg", "json")
         if described is not None:
             decoded = with_description(decoded, described)

@@ -2,22 +2,26 @@
 
 What enters: a `Decoded` and the paths of `channels.tsv`, `electrodes.tsv` with its `coordsystem.json`, `events.tsv` and
 `eeg.json`. What leaves: the `Decoded` with their facts on top and notes on what in them can't be used. A table that is
-broken costs its own facts, never the recording; a rate that contradicts the file's is refused where the stated duration
-shows that the file is wrong.
+broken costs its own facts, never the recording nor the file's own events; a rate that contradicts the file's is refused
+where the stated duration shows that the file is wrong.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from eegprep.errors import InputError
 from eegprep.recording import seconds_to_samples
-from eegprep.sources.base import Decoded, SourceChannel, SourceEvent
+from eegprep.sources.base import Decoded, Role, SourceChannel, SourceEvent
+from eegprep.sources.segments import role_of
+from eegprep.sources.tsv import numbers, rows_of, text_of
 from eegprep.sources.unit_names import unit_of
 
 __all__ = ["with_channels", "with_description", "with_events", "with_positions"]
@@ -27,32 +31,35 @@ _KNOWN = frozenset({"eeg", "eog", "ecg", "emg", "misc", "stim", "ref", "seeg", "
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 _LONGEST_S = 3.2e7
 _MAX_RATE_ERROR = 0.01
+#: So few onsets inside a recording may be there by chance, in another unit.
+_FEW = 5
+#: A table's event and a file's that lie closer are the same one.
+_SAME_S = 0.05
 
 
 def _noted(decoded: Decoded, note: str) -> Decoded:
     return dataclasses.replace(decoded, notes=(*decoded.notes, note))
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
-        reader = csv.DictReader(handle, delimiter="\t")
-        return [
-            {k: (v or "").strip() for k, v in row.items() if k is not None and isinstance(v, str)} for row in reader
-        ]
-
-
 def _json(path: Path) -> dict[str, object] | None:
     """The facts of a JSON file; None where it is none."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError:
+        data = json.loads(text_of(path))
+    except (ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 
 
 def with_channels(decoded: Decoded, table: Path) -> Decoded:
     """Types, status, and units where the file states none."""
-    rows = {row.get("name", ""): row for row in _rows(table)}
+    try:
+        listed, broken = rows_of(table, ("name", "type", "units", "status"), "name")
+    except ValueError as error:
+        return _noted(decoded, f"channels.tsv was not used: {error}")
+    twice = {row["name"] for row in listed if any(r["name"] == row["name"] and r != row for r in listed)}
+    rows = {row["name"]: row for row in listed if row["name"] not in twice}
+    if lost := broken + len(twice):
+        decoded = _noted(decoded, f"channels.tsv: {lost} rows are broken or contradict another and were not used")
     folded = {name.strip().casefold(): row for name, row in rows.items()}
     used: set[str] = set()
     out: list[SourceChannel] = []
@@ -86,27 +93,54 @@ def with_channels(decoded: Decoded, table: Path) -> Decoded:
 
 def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> Decoded:
     """Positions in metres, x right, y front, z up; only from frames that say so."""
-    facts = (_json(coordinates) if coordinates is not None else None) or {}
+    facts = {} if coordinates is None else _json(coordinates)
+    if facts is None:
+        return _noted(decoded, "coordsystem.json is no JSON, so electrodes.tsv was not used")
     frame = str(facts.get("EEGCoordinateSystem", ""))
     scale = _METRES.get(str(facts.get("EEGCoordinateUnits", "")))
     if frame not in ("CapTrak", "EEGLAB") or scale is None:
         return decoded
+    try:
+        listed, broken = rows_of(table, ("name", "x", "y", "z"), "name")
+        places = [numbers([row.get(axis, "") for row in listed]) for axis in "xyz"]
+    except ValueError as error:
+        return _noted(decoded, f"electrodes.tsv was not used: {error}")
+    if broken:
+        decoded = _noted(decoded, f"electrodes.tsv: {broken} rows are broken and were not used")
     found: dict[str, tuple[float, float, float]] = {}
-    for row in _rows(table):
-        try:
-            x, y, z = (float(row[axis]) * scale for axis in ("x", "y", "z"))
-        except (KeyError, ValueError):
-            continue  # "n/a": a channel without a place
-        found[row.get("name", "")] = (x, y, z) if frame == "CapTrak" else (-y, x, z)
+    for row, *place in zip(listed, *places, strict=True):
+        x, y, z = (None if v is None else v * scale for v in place)
+        if x is not None and y is not None and z is not None:  # "n/a": a channel without a place
+            found[row["name"]] = (x, y, z) if frame == "CapTrak" else (-y, x, z)
     return dataclasses.replace(
         decoded,
         channels=tuple(dataclasses.replace(c, position_m=found.get(c.name, c.position_m)) for c in decoded.channels),
     )
 
 
-def with_events(decoded: Decoded, table: Path) -> Decoded:
-    """The events of the table instead of the file's."""
-    return dataclasses.replace(decoded, events=tuple(_events(table, decoded.sfreq_hz)))
+def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> Decoded:
+    """The events of the table instead of the file's, whose breaks and gaps stay; a table that can't be used is noted.
+
+    Parameters
+    ----------
+    named : collection of str
+        Texts that tasks name (see `eegprep.sources.segments.role_of`).
+    """
+    own = [e for e in decoded.events if e.role == "stimulus" and _role(e, decoded, named) == "stimulus"]
+    try:
+        events, notes = _events(table, decoded, own)
+    except ValueError as error:
+        stands = "; the file's own events stand" if own else ""
+        return _noted(decoded, f"events.tsv was not used: {error}{stands}")
+    listed = [e.start_sample for e in events]
+    near = max(1, seconds_to_samples(_SAME_S, decoded.sfreq_hz))
+    if all(_role(e, decoded, named) != "stimulus" for e in events):
+        events += own  # a table of breaks alone says nothing of what the subject did
+    elif missing := len(own) - _matched([e.start_sample for e in own], listed, near):
+        notes = [*notes, f"events.tsv was taken; {missing} of the file's own {len(own)} events are not in it"]
+    stimuli = set(own)
+    structure = [e for e in decoded.events if e not in stimuli]
+    return dataclasses.replace(decoded, events=tuple(sorted((*structure, *events))), notes=(*decoded.notes, *notes))
 
 
 def with_description(decoded: Decoded, path: Path) -> Decoded:
@@ -153,23 +187,107 @@ def _number(facts: dict[str, object], name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 < value < _LONGEST_S else None
 
 
-def _events(table: Path, sfreq_hz: float) -> Iterator[SourceEvent]:
-    for row in _rows(table):
-        text = next((t for t in (row.get("trial_type", ""), row.get("value", "")) if t not in ("", "n/a")), "")
-        onset_s, lasts_s = _seconds(row.get("onset", "")), _seconds(row.get("duration", ""))
-        if onset_s is None:
-            continue  # an event without an onset names no sample
-        yield SourceEvent(
-            start_sample=seconds_to_samples(onset_s, sfreq_hz),
-            n_samples=max(0, seconds_to_samples(lasts_s or 0.0, sfreq_hz)),
+def _role(event: SourceEvent, decoded: Decoded, named: Collection[str]) -> Role:
+    return role_of(event.text, event.n_samples, decoded.format, named)
+
+
+def _matched(samples: Sequence[int], others: Sequence[int], near: int) -> int:
+    """How many of `samples` lie near one of `others`."""
+    if not others:
+        return 0
+    sorted_others = np.sort(np.asarray(others))
+    at = np.searchsorted(sorted_others, samples)
+    before, after = sorted_others[np.maximum(at - 1, 0)], sorted_others[np.minimum(at, len(others) - 1)]
+    distance = np.minimum(np.abs(np.subtract(samples, before)), np.abs(np.subtract(after, samples)))
+    return int(np.count_nonzero(distance <= near))
+
+
+def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
+    """The events of a table, and notes. Raises ValueError with the reason why it can't be used."""
+    rows, broken = rows_of(table, ("onset", "duration", "trial_type", "value", "sample", "channel"), "onset")
+    if not rows:
+        raise ValueError("it lists no events")
+    lasts_s, n_rows = decoded.signal.shape[1] / decoded.sfreq_hz, len(rows) + broken
+    onsets = numbers([row["onset"] for row in rows], lasts_s)
+    lengths = _numbers_or_none([row.get("duration", "") for row in rows], lasts_s)
+    samples = _numbers_or_none([row.get("sample", "") for row in rows])
+    texts = [next((t for t in (r.get("trial_type", ""), r.get("value", "")) if t not in ("", "n/a")), "") for r in rows]
+    if not any(texts):
+        raise ValueError("it names no event (trial_type, value)")
+    usable = [
+        (onset, min(max(length or 0.0, 0.0), _LONGEST_S), text, sample, row.get("channel", ""))
+        for onset, length, text, sample, row in zip(onsets, lengths, texts, samples, rows, strict=True)
+        if onset is not None and abs(onset) < _LONGEST_S * decoded.sfreq_hz and text
+    ]
+    unreadable = broken + sum(t is None and r["onset"] not in ("", "n/a") for t, r in zip(onsets, rows, strict=True))
+    if 2 * unreadable > n_rows or not usable:
+        raise ValueError(f"{n_rows - len(usable)} of its {n_rows} rows have no onset, no name or can't be read")
+    scale, notes = _scale([u[0] for u in usable], [u[3] for u in usable], decoded, own)
+    if lost := n_rows - len(usable):
+        notes.append(f"events.tsv: {lost} of {n_rows} rows have no onset, no name or can't be read")
+    if outside := sum(not 0 <= u[0] * scale <= lasts_s for u in usable):
+        notes.append(f"events.tsv: {outside} events lie outside the recording of {lasts_s:g} s")
+    delimiter = _delimiter(table)
+    return [
+        SourceEvent(
+            start_sample=seconds_to_samples(onset * scale, decoded.sfreq_hz),
+            n_samples=seconds_to_samples(length * scale, decoded.sfreq_hz),
             text=text,
+            channels=_channels(channel, delimiter, decoded),
+            witness="events.tsv",
         )
+        for onset, length, text, _, channel in usable
+        if abs(onset * scale) < _LONGEST_S
+    ], notes
 
 
-def _seconds(text: str) -> float | None:
-    """A time of a table; None for `n/a`, for what is no number, and for more than a year."""
+def _numbers_or_none(cells: Sequence[str], longest: float = math.inf) -> list[float | None]:
     try:
-        value = float(text)
+        return numbers(cells, longest)
     except ValueError:
-        return None
-    return value if abs(value) < _LONGEST_S else None
+        return [None] * len(cells)
+
+
+def _scale(
+    onsets: Sequence[float], samples: Sequence[float | None], decoded: Decoded, own: Sequence[SourceEvent]
+) -> tuple[float, list[str]]:
+    """Factor from the onsets to seconds: 1, unless a witness shows that they are in samples or in milliseconds.
+
+    Witnesses are the table's own column `sample` and the file's events. Raises ValueError where the onsets can't be
+    seconds and no witness says what they are.
+    """
+    rate_hz, lasts_s = decoded.sfreq_hz, decoded.signal.shape[1] / decoded.sfreq_hz
+    witnesses = [s for s in samples if s is not None]
+    near = max(2, seconds_to_samples(0.002, rate_hz))
+
+    def agreeing(factor: float) -> int:
+        placed = [seconds_to_samples(t * factor, rate_hz) for t in onsets]
+        if len(witnesses) == len(onsets):
+            return sum(abs(a - b) <= near for a, b in zip(placed, witnesses, strict=True))
+        return _matched(placed, [e.start_sample for e in own], near)
+
+    n_inside = sum(-lasts_s <= t <= lasts_s for t in onsets)
+    outside = 2 * n_inside < len(onsets)
+    if outside or (len(onsets) > 1 and agreeing(1.0) == 0):
+        for factor, unit in ((1 / rate_hz, "samples"), (1e-3, "milliseconds")):
+            if agreeing(factor) >= 0.9 * len(onsets) and all(abs(t * factor) <= lasts_s for t in onsets):
+                return factor, [f"the onsets in events.tsv are in {unit}, as other marks of the same events show"]
+    # a recording may have been cut short: then several events lie inside, or agree with the file's
+    if outside and n_inside < _FEW and not 0 < n_inside <= 2 * agreeing(1.0):
+        raise ValueError(f"most onsets lie outside the recording of {lasts_s:g} s; are they in seconds?")
+    return 1.0, []
+
+
+def _delimiter(table: Path) -> str:
+    facts = _json(table.with_suffix(".json")) or {}
+    column = facts.get("channel")
+    return str(column.get("Delimiter", ",")) if isinstance(column, dict) else ","
+
+
+def _channels(cell: str, delimiter: str, decoded: Decoded) -> tuple[str, ...]:
+    """The channels that an event is about; empty for all."""
+    if cell.casefold() in ("", "n/a", "all"):
+        return ()
+    if any(c.name == cell for c in decoded.channels) or not delimiter:
+        return (cell,)
+    return tuple(part for part in (p.strip() for p in cell.split(delimiter)) if part)

@@ -114,6 +114,8 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
         names += [path.stem + ".fdt"]
     elif suffix == ".lay":
         names += [path.stem + ".dat"]
+    elif suffix == ".cnt":
+        names += [path.stem + ".seg", path.stem + ".SEG"]
     elif suffix in _CURRY:
         names += [
             p.name

@@ -19,6 +19,7 @@ from eegprep.manifest.schema import Manifest
 from eegprep.recording import Stretch
 from eegprep.sources.arrays import described_array, described_trials
 from eegprep.sources.base import Decoded, SourceChannel
+from eegprep.sources.epochs import overlapping
 from eegprep.sources.matlab import fieldtrip_variables, variable_names
 from eegprep.sources.matlab_labels import variable_events, variable_values
 from eegprep.sources.matlab_paths import numbered_at, value_at
@@ -98,8 +99,18 @@ def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
         signal=np.concatenate(blocks, axis=1),
         stretches=tuple(stretches),
         trial_labels=_labels(data, stretches),
+        origins=_origins(data, blocks),
         notes=notes,
     )
+
+
+def _origins(data: dict[str, Any], blocks: list[np.ndarray]) -> tuple[int, ...]:
+    """Where trials that overlap began in the recording: `sampleinfo` has first and last sample of each, from 1."""
+    try:
+        bounds = np.asarray(data.get("sampleinfo", ()), dtype=np.float64).reshape(len(blocks), 2)
+    except (TypeError, ValueError):
+        return ()
+    return overlapping([int(s) for s in bounds[:, 0] - 1], blocks) if np.isfinite(bounds).all() else ()
 
 
 def _rows(trial: Any, n_channels: int, path: Path) -> np.ndarray:

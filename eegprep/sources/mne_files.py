@@ -23,12 +23,12 @@ import numpy as np
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.recording import seconds_to_samples
-from eegprep.sources.base import Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent
+from eegprep.sources.base import Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent, whole
 from eegprep.sources.detect import FORMATS, Format
 from eegprep.sources.events import trigger_events
+from eegprep.sources.marker_files import with_marker_fields, with_parts
 from eegprep.sources.mff import tolerant_events
 from eegprep.sources.privacy import clean_message
-from eegprep.sources.segments import segment
 from eegprep.sources.unit_names import unit_of
 from eegprep.sources.wholeness import check_samples_file, check_whole, end_at_stated
 
@@ -113,6 +113,10 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         decoded = _decoded(raw, path, format_name)
     if n_stated is not None:
         decoded = end_at_stated(decoded, n_stated)
+    if format_name == "brainvision":
+        decoded = with_marker_fields(decoded, path)
+    elif format_name == "ant":
+        decoded = with_parts(decoded, path)
     if caught:
         notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
@@ -258,7 +262,6 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
         events += _at_first_sample(path, raw)
         beside, more = _events_beside(path, raw, events)
         events, notes = [*events, *beside], [*notes, *more]
-    stretches, left_out = segment(n_samples, events)
 
     def read(start: int, stop: int) -> np.ndarray:
         silent = contextlib.redirect_stdout(io.StringIO())
@@ -279,10 +282,9 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
         sfreq_hz=sfreq_hz,
         channels=channels,
         signal=LazySignal(len(channels), n_samples, read),
-        stretches=stretches,
+        stretches=whole(n_samples),
         events=tuple(sorted(events)),
         line_freq_hz=raw.info["line_freq"],
-        left_out=left_out,
         notes=tuple(notes),
     )
 
@@ -322,24 +324,27 @@ def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name
     )
 
 
-def _annotations(raw: Any, sfreq_hz: float) -> list[SourceEvent]:
+def _annotations(raw: Any, sfreq_hz: float, format_name: str) -> list[SourceEvent]:
     # Onsets are in the time of the first sample of the acquisition, which FIF files may have cut off.
+    marks = raw.annotations
+    names = marks.ch_names if marks.ch_names is not None else [()] * len(marks)
     return [
         SourceEvent(
             start_sample=seconds_to_samples(float(onset) - float(raw.first_time), sfreq_hz),
-            n_samples=seconds_to_samples(float(duration), sfreq_hz),
+            n_samples=max(0, seconds_to_samples(float(duration), sfreq_hz)) if math.isfinite(duration) else 0,
             text=str(text),
+            role="break" if format_name == "eeglab" and text == "boundary" else "stimulus",
+            channels=tuple(str(c) for c in channels or ()),
             witness="annotations",
         )
-        for onset, duration, text in zip(
-            raw.annotations.onset, raw.annotations.duration, raw.annotations.description, strict=True
-        )
+        for onset, duration, text, channels in zip(marks.onset, marks.duration, marks.description, names, strict=True)
+        if math.isfinite(onset)
     ]
 
 
 def _events(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEvent], list[str]]:
     """The events of the annotations and of the trigger channels, and notes."""
-    annotations, notes = _annotations(raw, float(raw.info["sfreq"])), list[str]()
+    annotations, notes = _annotations(raw, float(raw.info["sfreq"]), format_name), list[str]()
     if format_name == "gdf":
         annotations, notes = _at_own_rate(raw, annotations)
     channels = [(i, name) for i, (name, kind) in enumerate(zip(raw.ch_names, types, strict=True)) if kind == "stim"]

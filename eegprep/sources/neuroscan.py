@@ -153,7 +153,8 @@ def _events(path: Path, at: int, n_file: int, first: int, n_frame_bytes: int) ->
         if key >> 4 == 0xC and rejected_from is None:
             rejected_from = sample
         elif key >> 4 == 0xD and rejected_from is not None:
-            out.append(SourceEvent(start_sample=rejected_from, n_samples=sample - rejected_from, text="BAD_rejected"))
+            n_rejected = sample - rejected_from
+            out.append(SourceEvent(start_sample=rejected_from, n_samples=n_rejected, text="BAD_rejected", role="gap"))
             rejected_from = None
         elif key & 0x0F:
             out.append(SourceEvent(start_sample=sample, text=f"KeyPad Response {key & 0x0F}"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Collection
 from pathlib import Path
 
 from eegprep.errors import UsageError
+from eegprep.sources.tsv import text_of
 
 __all__ = ["named_columns"]
 
@@ -32,7 +34,11 @@ def named_columns(path: Path, separator: str, columns: Collection[str], what: st
     if size > _MAX_BYTES:
         raise UsageError(f"{what} is too large", where=path, found=f"{size} bytes", expected=f"{_MAX_BYTES} at most")
     wanted = sorted(set(columns))
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as handle:
+    try:
+        text = text_of(path)
+    except ValueError as error:
+        raise UsageError(f"{what} can't be read", where=path, found=error) from error
+    with io.StringIO(text, newline="") as handle:
         reader = csv.DictReader(handle, delimiter=separator)
         try:
             found = [c.strip() for c in reader.fieldnames or []]

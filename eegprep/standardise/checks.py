@@ -7,8 +7,9 @@ code and a reason (`verdicts[row]`).
 
 The rules, each with its limit as a parameter:
 
-- not finite: samples that are NaN or infinite; and, as much missing, stretches of 0.1 s and longer in which all
-  channels, three or more, hold their values at once: what a device fills in where a packet was lost.
+- not finite: samples that are NaN or infinite.
+- zeros, held: stretches of 0.1 s and longer in which all channels, three or more, are zero or hold their values
+  at once: what a device fills in where a packet was lost. Shorter than flat, and as much missing as what is not finite.
 - flat: the same value for `flat_s` seconds or longer. Amplifiers never do this while an electrode is connected.
 - clipped: the channel's highest or lowest value for `clipped_s` seconds or longer, but shorter than flat.
 - disconnected: 4-30 Hz amplitude under 2 % or over 30 times of what the recording's channels have (median), the
@@ -17,15 +18,15 @@ The rules, each with its limit as a parameter:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from eegprep.recording import Stretch, seconds_to_samples
+from eegprep.recording import Stretch, seconds_to_samples, subtract
 from eegprep.sources.base import SignalLike
 from eegprep.sources.units import Sampled, sampled_density, summarise
-from eegprep.standardise.stretch_sets import held_by_all, merge
+from eegprep.standardise.stretch_sets import both, held_by_all, merge
 
 __all__ = ["ChannelChecks", "check_signal", "line_noise"]
 
@@ -48,8 +49,10 @@ class ChannelChecks:
     ----------
     flat, clipped, not_finite : tuple of tuple of Stretch
         At the source's rate.
+    zeros, held : tuple of Stretch
+        Of all channels at once.
     verdicts : tuple of (code, reason) or None
-        Channels that are bad as a whole: `flat`, `not_finite`, `clipped`, `disconnected`.
+        Channels that are bad as a whole: `flat`, `clipped`, `not_finite`, `zeros`, `held`, `disconnected`.
     line_noise_ratio : tuple of float or None
         Power density at the line frequency over that of its neighbours; 1 is none.
     line_freq_hz : float or None
@@ -69,10 +72,16 @@ class ChannelChecks:
     slope: tuple[float | None, ...]
     minimum_uv: tuple[float | None, ...]
     maximum_uv: tuple[float | None, ...]
+    zeros: tuple[Stretch, ...] = ()
+    held: tuple[Stretch, ...] = ()
+
+    def missing(self, row: int) -> tuple[Stretch, ...]:
+        """Where one channel has no signal: not finite, or filled in by the device; sorted, overlaps merged."""
+        return merge((*self.not_finite[row], *self.zeros, *self.held))
 
     def rejected(self, row: int) -> tuple[Stretch, ...]:
         """Everything to reject of one channel, sorted, overlaps merged."""
-        return merge((*self.flat[row], *self.clipped[row], *self.not_finite[row]))
+        return merge((*self.flat[row], *self.clipped[row], *self.missing(row)))
 
 
 def _runs(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,19 +222,26 @@ def check_signal(
     equal = [[s for s, _ in runs] for runs in scan.equal]
     least = max(_FEWEST_HELD, seconds_to_samples(_HELD_S, sfreq_hz))
     held = [s for s in held_by_all(equal, scan.missing, least) if s.n_samples < n_flat]
-    missing = [merge([*m, *held]) for m in scan.missing]
+    silent = [[s for s, v in runs if v == 0.0] for runs in scan.equal]
+    zeros = both(held, held_by_all(silent, scan.missing, least))
+    held = [*subtract(held, zeros)]
+    missing = [merge([*m, *zeros, *held]) for m in scan.missing]
     sampled = sampled_density(signal_uv, stretches, sfreq_hz)
     figures = summarise(sampled)
     ratios, line = line_noise(sampled.freqs_hz, sampled.density, line_freq_hz)
     n_kept = sum(s.n_samples for s in stretches)
+    filled = {"zeros": zeros, "held": held}
     verdicts = [
-        _lost(n_kept, flat[row], clipped[row], missing[row]) or _disconnected(row, figures.amplitude, ratios, sampled)
+        _lost(n_kept, flat[row], clipped[row], missing[row], {"not_finite": scan.missing[row], **filled})
+        or _disconnected(row, figures.amplitude, ratios, sampled)
         for row in range(n_channels)
     ]
     return ChannelChecks(
         flat=tuple(flat),
         clipped=tuple(clipped),
-        not_finite=tuple(missing),
+        not_finite=tuple(merge(m) for m in scan.missing),
+        zeros=tuple(zeros),
+        held=tuple(held),
         verdicts=tuple(verdicts),
         line_noise_ratio=_plain(ratios),
         line_freq_hz=line,
@@ -241,16 +257,20 @@ def _plain(values: np.ndarray) -> tuple[float | None, ...]:
 
 
 def _lost(
-    n_kept: int, flat: Sequence[Stretch], clipped: Sequence[Stretch], missing: Sequence[Stretch]
+    n_kept: int,
+    flat: Sequence[Stretch],
+    clipped: Sequence[Stretch],
+    missing: Sequence[Stretch],
+    kinds: Mapping[str, Sequence[Stretch]],
 ) -> tuple[str, str] | None:
-    """The code of a channel of which 90 % or more is bad, by its largest part."""
-    parts = {"flat": flat, "clipped": clipped, "not_finite": missing}
-    lengths = {code: sum(s.n_samples for s in one) for code, one in parts.items()}
-    if n_kept == 0 or sum(lengths.values()) < _MOSTLY_BAD * n_kept:
+    """The code of a channel of which 90 % or more is bad, by its largest part; `kinds` make up `missing`."""
+    n_bad = sum(s.n_samples for one in (flat, clipped, missing) for s in one)
+    if n_kept == 0 or n_bad < _MOSTLY_BAD * n_kept:
         return None
-    code = max(lengths, key=lambda c: lengths[c])
-    share = 100 * sum(lengths.values()) / n_kept
-    return code, f"{share:.0f} % of its samples are flat, clipped or not finite, most of them {code.replace('_', ' ')}"
+    parts = {"flat": flat, "clipped": clipped, **kinds}
+    code = max(parts, key=lambda c: sum(s.n_samples for s in parts[c]))
+    share = min(100 * n_bad / n_kept, 100)
+    return code, f"{share:.0f} % of its samples are flat, clipped or missing, most of them {code.replace('_', ' ')}"
 
 
 def _disconnected(row: int, amplitude: np.ndarray, ratios: np.ndarray, sampled: Sampled) -> tuple[str, str] | None:

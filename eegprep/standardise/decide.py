@@ -25,7 +25,7 @@ from eegprep.standardise.mains import mains_hz
 from eegprep.standardise.rows import Rows, in_memory
 from eegprep.standardise.timeline import Timeline, lay_out
 
-__all__ = ["Decision", "Plan", "decide", "identity", "make_plan"]
+__all__ = ["Decision", "Plan", "decide", "identity", "make_plan", "marked"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +164,7 @@ def make_plan(decision: Decision) -> Plan:
         left_out=(
             *left_out_channels(decision.verdicts),
             *(x for x in recording.left_out if x.kind != "stretch"),
-            *gaps(timeline, recording.n_samples, [*_short(short, shortest, chain), *_marked(recording.left_out)]),
+            *gaps(timeline, recording.n_samples, [*_short(short, shortest, chain), *marked(recording.left_out, "all")]),
         ),
         signal=decision.signal if len(checked) == len(decision.checked) else Rows(decision.signal, checked),
     )
@@ -186,12 +186,12 @@ def _short(stretches: Sequence[Stretch], shortest: int, chain: Chain) -> list[Fo
     return [("short", reason, s) for s in stretches]
 
 
-def _marked(left_out: Sequence[LeftOut]) -> list[Found]:
-    """The stretches that the reader left out of all channels, at the source's rate."""
+def marked(left_out: Sequence[LeftOut], name: str) -> list[Found]:
+    """The stretches that the reader left out of one channel, or of `all`, at the source's rate."""
     return [
         (x.code, x.reason, Stretch(start_sample=x.start_sample, n_samples=x.n_samples))
         for x in left_out
-        if x.kind == "stretch" and x.start_sample is not None and x.n_samples is not None
+        if x.kind == "stretch" and x.name == name and x.start_sample is not None and x.n_samples is not None
     ]
 
 

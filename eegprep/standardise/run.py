@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, seconds_to_samples, subtract
 from eegprep.splits.fingerprint import Fingerprinter
 from eegprep.standardise.account import Found, entries, first_reason_counts
-from eegprep.standardise.decide import Plan
+from eegprep.standardise.decide import Plan, marked
 from eegprep.standardise.measure import StreamMeasure
 from eegprep.standardise.rows import Bridged
 from eegprep.standardise.signal import standardise
@@ -63,7 +63,7 @@ class Judged:
 def run(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> Judged:
     """Filter everything into `sink`, at 256 Hz in microvolt, and judge it; a pool changes the time alone."""
     timeline, chain = plan.timeline, plan.chain
-    missing = [plan.checks.not_finite[row] for row in plan.checked]
+    missing = [plan.checks.missing(row) for row in plan.checked]
     signal = Bridged(plan.signal, missing, timeline.source) if any(missing) else plan.signal
     n_rows = len(plan.channels)
     above_uv = chain.reject.above_uv if chain.reject is not None else None
@@ -103,15 +103,21 @@ def _judged(plan: Plan, measure: StreamMeasure, fingerprint: str) -> Judged:
 def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
     """What is rejected of one electrode at the standard rate, each sample for one reason, in order of time."""
     checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
+    own = [(code, reason, (part,)) for code, reason, part in marked(plan.recording.left_out, plan.channels[i].name)]
     sources = [
-        ("not_finite", "samples are missing (no numbers, or all channels hold still at once)", checks.not_finite[row])
+        ("not_finite", "samples are no finite numbers", checks.not_finite[row]),
+        ("zeros", "all channels are zero at once, as where a device fills in lost samples", checks.zeros),
+        ("held", "all channels hold their values at once, as where a device fills in lost samples", checks.held),
     ]
     if reject is not None and reject.flat_s is not None:
         sources.append(("flat", f"one value for {reject.flat_s:g} s or longer", checks.flat[row]))
     if reject is not None and reject.clipped_s is not None:
         sources.append(("clipped", f"at its limit for {reject.clipped_s:g} s or longer", checks.clipped[row]))
     found: list[Found] = [
-        (code, reason, out) for code, reason, parts in sources for part in parts for out in plan.timeline.span(part)
+        (code, reason, out)
+        for code, reason, parts in (*own, *sources)
+        for part in parts
+        for out in plan.timeline.span(part)
     ]
     if reject is None:
         return first_reason_counts(found)

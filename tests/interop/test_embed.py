@@ -159,3 +159,15 @@ def test_answers_of_a_transfer_run_are_those_of_its_own_prediction(recorded, enc
     said = [o.outputs["probability_hand"] for o in live.push(raw[:, :2000][0])]
     assert np.isfinite(said).all()
     np.testing.assert_allclose(np.sum(said, axis=1), 1, atol=1e-5)
+
+
+def test_a_bad_mark_of_one_channel_costs_that_channel_alone(encoder, toy):
+    raw = toy.raw(1)
+    raw.set_annotations(mne.Annotations([10.0], [4.0], ["BAD_loose"], ch_names=[("Fp1",)]))
+    ds = eegpt.embed(raw, model=encoder, window_s=1.0)
+    lost = {int(t) for t in ds.time.values[np.isnan(ds.features.sel(electrode="Fp1").values).any(axis=1)]}
+    assert lost == {10, 11, 12, 13}
+    assert ds.sizes["window"] == 30
+    assert not np.isnan(ds.features.sel(electrode=["C3", "Cz", "C4", "O2"]).values).any()
+    (entry,) = [x for x in json.loads(ds.attrs["left_out"]) if x["kind"] == "stretch"]
+    assert (entry["name"], entry["code"], entry["n_samples"]) == ("Fp1", "annotated_bad", 1024)

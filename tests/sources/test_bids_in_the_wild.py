@@ -66,7 +66,7 @@ def test_a_type_or_status_of_n_a_says_nothing_and_names_match_whatever_their_cas
     ("files", "note"),
     [
         ({"eeg": "{bad"}, "eeg.json is no JSON"),
-        ({"channels": "name,type\nFp1,EEG\n"}, "names no channel of the file"),
+        ({"channels": "name,type\nEEG1,EEG\n"}, "names no channel of the file"),
         ({"channels": "name\ttype\nFp1\tEEG\nF9\tEEG\nF10\tEEG\n"}, "names 2 channels that the file does not have"),
         ({"eeg": '{"SamplingFrequency": 500}'}, "states 500 Hz, the file 200 Hz"),
         ({"eeg": '{"SamplingFrequency": 500, "RecordingDuration": 20}'}, "states 500 Hz, the file 200 Hz"),

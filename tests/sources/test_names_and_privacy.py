@@ -13,12 +13,9 @@ import pytest
 import scipy.io
 
 from eegprep.errors import EEGPTError, UsageError
-from eegprep.recording import Stretch
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.base import SourceEvent
 from eegprep.sources.patterns import compile_pattern, match, walk
 from eegprep.sources.privacy import KEY_VARIABLE, clean_message, has_date, pseudonym
-from eegprep.sources.segments import segment
 
 
 @pytest.mark.parametrize(
@@ -107,25 +104,6 @@ def test_a_channels_name_leaves_printable_and_without_a_date(made, tmp_path: Pat
     assert found[:4] == list(names[:4])
     assert found[4] == pseudonym(source.manifest.name, "2012-07-06", "c")
     assert found[5] == "a\ufffd[31mb"
-
-
-def test_gaps_and_breaks_come_from_the_files_marks() -> None:
-    events = [
-        SourceEvent(start_sample=100, n_samples=50, text="BAD_ACQ_SKIP"),
-        SourceEvent(start_sample=300, n_samples=20, text="bad blink"),
-        SourceEvent(start_sample=500, text="boundary"),
-        SourceEvent(start_sample=700, text="New Segment/"),
-        SourceEvent(start_sample=600, n_samples=30, text="T1"),
-        SourceEvent(start_sample=990, n_samples=50, text="BAD_end"),
-    ]
-    stretches, left_out = segment(1000, events)
-    assert [(s.start_sample, s.stop_sample) for s in stretches] == [
-        (0, 100), (150, 300), (320, 500), (500, 700), (700, 990),
-    ]  # fmt: skip
-    assert [(x.code, x.start_sample, x.n_samples) for x in left_out] == [
-        ("acquisition_skip", 100, 50), ("annotated_bad", 300, 20), ("annotated_bad", 990, 10),
-    ]  # fmt: skip
-    assert segment(10, []) == ((Stretch(start_sample=0, n_samples=10),), ())
 
 
 def stuffed_folder(made, canary: str, folder: Path) -> None:

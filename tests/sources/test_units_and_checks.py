@@ -203,10 +203,12 @@ def test_a_lost_packet_that_was_filled_in_is_missing_in_all_channels(made) -> No
     signal[:, 4000:4015] = 0.0
     signal[0, 4010:4060] = np.nan
     signal[:3, 6000:6100] = 0.0
+    signal[:, 7000:7100] = 0.0
     checks = check_signal(signal, SFREQ_HZ, whole(8000))
-    for row in range(1, 6):
-        assert checks.not_finite[row] == (Stretch(start_sample=2000, n_samples=100),)
-    assert Stretch(start_sample=4010, n_samples=50) in checks.not_finite[0]
+    held, zeros = Stretch(start_sample=2000, n_samples=100), Stretch(start_sample=7000, n_samples=100)
+    assert (checks.held, checks.zeros) == ((held,), (zeros,))
+    assert checks.not_finite == ((Stretch(start_sample=4010, n_samples=50),), *[()] * 5)
+    assert all({held, zeros} <= set(checks.missing(row)) for row in range(6))
     assert checks.verdicts == (None,) * 6
 
 
@@ -214,13 +216,14 @@ def test_dropouts_of_a_second_and_longer_count_once_as_flat(made) -> None:
     signal = made["eeg_uv"](6, 8000)
     signal[:, 1000:5000] = 0.0
     checks = check_signal(signal, SFREQ_HZ, whole(8000))
-    assert checks.not_finite == ((),) * 6
+    assert (checks.zeros, checks.held) == ((), ())
     assert checks.verdicts == (None,) * 6, "half of it is left"
 
 
 def test_one_or_two_channels_that_hold_a_value_prove_no_lost_packet(made) -> None:
     signal = np.rint(made["eeg_uv"](2, 8000) / 50) * 50
-    assert check_signal(signal, SFREQ_HZ, whole(8000)).not_finite == ((), ())
+    checks = check_signal(signal, SFREQ_HZ, whole(8000))
+    assert (checks.zeros, checks.held) == ((), ())
 
 
 @pytest.mark.parametrize("step_uv", [1 / 32, 25 / 512, 0.1, 0.5, 0.1526])

@@ -71,8 +71,8 @@ def contents_of_store(path: Path) -> Contents:
 
 def _recording(info: RecordingInfo) -> RecordingFacts:
     per_hour = info.sfreq_hz * 3600
-    kept = [sum(s.n_samples for s in info.kept(e)) for e in info.electrodes]
-    whole = info.n_samples * len(info.electrodes)
+    kept = [info.covered(info.kept(e)) for e in info.electrodes]
+    whole = info.n_recorded * len(info.electrodes)
     sigmas = np.array(info.sigma_uv, dtype=np.float64)
     low, median, high = np.percentile(sigmas, [0, 50, 100]).tolist() if sigmas.size else (None, None, None)
     figures = {}
@@ -104,7 +104,7 @@ def _electrodes(infos: Sequence[RecordingInfo], vocabulary: Vocabulary) -> tuple
     sigmas: dict[str, list[float]] = defaultdict(list)
     for info in infos:
         for row, electrode in enumerate(info.electrodes):
-            hours[electrode] += sum(s.n_samples for s in info.kept(electrode)) / info.sfreq_hz / 3600
+            hours[electrode] += info.covered(info.kept(electrode)) / info.sfreq_hz / 3600
             n_recordings[electrode] += 1
             if row < len(info.sigma_uv):
                 sigmas[electrode].append(info.sigma_uv[row])

@@ -19,6 +19,7 @@ _MEANINGS = {
     "eog": "an eye channel",
     "flat": "does not change",
     "gap": "nothing was recorded",
+    "held": "all channels hold their values at once",
     "manifest_left_out": "the manifest leaves it out",
     "marked_bad": "the file or its side-car marks it as bad",
     "misc": "no EEG",
@@ -37,7 +38,9 @@ _MEANINGS = {
     "stim": "a trigger channel",
     "too_large": "larger than EEG can be",
     "unnamed": "the file gives it no name that says where it was",
+    "unknown_label": "no task knows its label",
     "unknown_name": "no electrode of the vocabulary has this name",
+    "zeros": "all channels are zero at once",
 }
 
 
