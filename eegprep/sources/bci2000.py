@@ -16,8 +16,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from eegprep.errors import InputError
-from eegprep.sources.base import UNITS_TO_UV, Decoded, LazySignal, SourceChannel, SourceEvent
-from eegprep.sources.segments import segment
+from eegprep.sources.base import UNITS_TO_UV, Decoded, LazySignal, SourceChannel, SourceEvent, whole
 from eegprep.sources.unit_names import unit_of
 
 __all__ = ["read_bci2000"]
@@ -80,7 +79,6 @@ def read_bci2000(path: Path) -> Decoded:
         changes = _changes(frames, n_samples, place, width)
         if len(changes) <= most:
             events += [SourceEvent(start_sample=at, text=f"{name}/{value}") for at, value in changes if value]
-    stretches, left_out = segment(n_samples, events)
     notes = []
     if rest:
         notes.append(
@@ -98,9 +96,8 @@ def read_bci2000(path: Path) -> Decoded:
             for n in names
         ),
         signal=LazySignal(n_channels, n_samples, read),
-        stretches=stretches,
+        stretches=whole(n_samples),
         events=tuple(sorted(events)),
-        left_out=left_out,
         notes=tuple(notes),
     )
 

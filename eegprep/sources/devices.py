@@ -12,6 +12,7 @@ What enters: a path. What leaves: `Decoded` in microvolt. Clocks and packet coun
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections import Counter
@@ -21,8 +22,8 @@ import numpy as np
 
 from eegprep.errors import InputError
 from eegprep.recording import LeftOut, Stretch, subtract
-from eegprep.sources.base import Decoded, SourceChannel, SourceEvent
-from eegprep.sources.segments import break_at, segment
+from eegprep.sources.base import Decoded, SourceChannel, SourceEvent, whole
+from eegprep.sources.segments import break_at
 from eegprep.sources.text_table import TextTable, column_events, is_number, open_text, read_table
 from eegprep.sources.time_column import time_breaks
 
@@ -60,29 +61,22 @@ def _decoded(
         rows, signal = signal, np.full((len(channels), int(places[-1]) + 1), np.nan)
         signal[:, places] = rows
         events = [
-            SourceEvent(
-                start_sample=int(places[min(e.start_sample, places.size - 1)]), n_samples=e.n_samples, text=e.text
-            )
-            for e in events
+            dataclasses.replace(e, start_sample=int(places[min(e.start_sample, places.size - 1)])) for e in events
         ]
-    stretches, left_out = segment(signal.shape[1], events)
     edges = [int(places[b]) for b in {*(breaks or []), *(lost or {})} if b < places.size]
     return Decoded(
         format=name,
         sfreq_hz=sfreq_hz,
         channels=tuple(SourceChannel(name=c, kind="eeg", unit="uV", unit_evidence=evidence) for c in channels),
         signal=signal,
-        stretches=break_at(subtract(stretches, gaps), edges),
+        stretches=break_at(subtract(whole(signal.shape[1]), gaps), edges),
         events=tuple(sorted(events)),
-        left_out=(
-            *left_out,
-            *(
-                LeftOut(
-                    kind="stretch", name="all", code="gap", reason="packets were lost",
-                    start_sample=gap.start_sample, n_samples=gap.n_samples,
-                )
-                for gap in gaps
-            ),
+        left_out=tuple(
+            LeftOut(
+                kind="stretch", name="all", code="gap", reason="packets were lost",
+                start_sample=gap.start_sample, n_samples=gap.n_samples,
+            )
+            for gap in gaps
         ),
         notes=tuple(notes or ()),
     )  # fmt: skip
@@ -210,7 +204,7 @@ def read_muse(path: Path) -> Decoded:
         edges = np.concatenate(([False], table.numbers("HeadBandOn")[is_sample] == 0, [False])).astype(np.int8)
         off = np.flatnonzero(np.diff(edges))
         events += [
-            SourceEvent(start_sample=int(a), n_samples=int(b - a), text="BAD_headband_off")
+            SourceEvent(start_sample=int(a), n_samples=int(b - a), text="BAD_headband_off", role="gap")
             for a, b in zip(off[::2], off[1::2], strict=True)
         ]
     return _decoded(

@@ -20,11 +20,11 @@ import numpy as np
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.recording import LeftOut, seconds_to_samples
-from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
+from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent, whole
 from eegprep.sources.edf_annotations import Annotation, AnnotationLists, parse_records
 from eegprep.sources.edf_header import EDFHeader, EDFSignal, read_header
 from eegprep.sources.events import nearest_sample, trigger_events
-from eegprep.sources.segments import break_at, segment
+from eegprep.sources.segments import break_at
 from eegprep.sources.unit_names import is_other_quantity
 
 __all__ = ["read_annotations", "read_edf"]
@@ -64,7 +64,6 @@ def read_edf(path: Path) -> Decoded:
     if paused:
         times = "1 time" if len(paused) == 1 else f"{len(paused)} times"
         notes.append(f"the Status channel says that the recording was interrupted {times}")
-    stretches, left_out = segment(n_samples, events)
     slack_s = max(0.5 / sfreq_hz, _rounding_s(starts, record_s))
     breaks = [k * spr for k in range(1, len(starts)) if abs(starts[k] - starts[k - 1] - record_s) > slack_s]
     if breaks:
@@ -81,9 +80,9 @@ def read_edf(path: Path) -> Decoded:
         sfreq_hz=sfreq_hz,
         channels=tuple(_channel(s) for s in kept),
         signal=LazySignal(len(kept), n_samples, read),
-        stretches=break_at(stretches, [*breaks, *paused]),
+        stretches=break_at(whole(n_samples), [*breaks, *paused]),
         events=tuple(sorted(events)),
-        left_out=(*_other_rates(header, spr, record_s), *left_out),
+        left_out=tuple(_other_rates(header, spr, record_s)),
         notes=tuple(dict.fromkeys(notes)),
     )
 

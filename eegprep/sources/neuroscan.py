@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from eegprep.errors import InputError
-from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
-from eegprep.sources.segments import segment
+from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent, whole
 from eegprep.sources.wholeness import end_at_stated
 
 __all__ = ["read_neuroscan"]
@@ -78,7 +77,6 @@ def read_neuroscan(path: Path) -> Decoded:
         events, notes = [], (*notes, "the table of events is of an unknown kind and was not read")
     elif last == n_file and not first < events_at <= n_file and events_at:
         notes = (*notes, "the header points to a table of events that the file does not hold: no event is known")
-    stretches, left_out = segment(n_samples, events)
     decoded = Decoded(
         format="neuroscan",
         sfreq_hz=float(rate),
@@ -86,9 +84,8 @@ def read_neuroscan(path: Path) -> Decoded:
             SourceChannel(name=n, unit="uV", unit_evidence="the format's own scale gives microvolt") for n in names
         ),
         signal=LazySignal(n_channels, n_samples, read),
-        stretches=stretches,
+        stretches=whole(n_samples),
         events=tuple(sorted(events)),
-        left_out=left_out,
         notes=notes,
     )
     # a number below one second is none that was counted

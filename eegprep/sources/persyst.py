@@ -18,8 +18,8 @@ import numpy as np
 
 from eegprep.errors import InputError
 from eegprep.recording import seconds_to_samples
-from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent
-from eegprep.sources.segments import break_at, segment
+from eegprep.sources.base import Decoded, LazySignal, SourceChannel, SourceEvent, whole
+from eegprep.sources.segments import break_at
 
 __all__ = ["read_persyst"]
 
@@ -63,7 +63,6 @@ def read_persyst(path: Path) -> Decoded:
     breaks, starts_s = _breaks(path, sections.get("sampletimes", []), sfreq_hz, n_samples)
     events = [_event(line, sfreq_hz, starts_s) for line, _ in sections.get("comments", [])]
     found = sorted(e for e in events if e is not None)
-    stretches, left_out = segment(n_samples, found)
     notes = [f"the time stamps jump at {len(breaks)} places"] if breaks else []
     if rest:
         notes.append(
@@ -76,9 +75,8 @@ def read_persyst(path: Path) -> Decoded:
             SourceChannel(name=n, unit="uV", unit_evidence="the header's calibration gives microvolt") for n in names
         ),
         signal=LazySignal(n_channels, n_samples, read),
-        stretches=break_at(stretches, breaks),
+        stretches=break_at(whole(n_samples), breaks),
         events=tuple(found),
-        left_out=left_out,
         notes=tuple(notes),
     )
 

@@ -13,10 +13,8 @@ import dataclasses
 from collections.abc import Collection, Iterable, Sequence
 
 from eegprep.recording import LeftOut, Stretch, subtract
-from eegprep.sources.base import Decoded, Role, SourceEvent, whole
+from eegprep.sources.base import Decoded, Role, SourceEvent
 from eegprep.standardise.stretch_sets import both
-
-__all__ = ["break_at", "is_structural", "role_of", "segment", "structured"]
 
 _BREAKS = frozenset({"boundary", "bad boundary", "edge boundary", "new segment"})
 #: EEGLAB's numeric boundary, ANT's discontinuity trigger, GDF's 0x7FFE (start of a new segment).
@@ -86,11 +84,6 @@ def break_at(stretches: Iterable[Stretch], breaks: Iterable[int]) -> tuple[Stret
     return tuple(out)
 
 
-def segment(n_samples: int, events: Sequence[SourceEvent]) -> tuple[tuple[Stretch, ...], tuple[LeftOut, ...]]:
-    """The contiguous stretches of `n_samples` samples, by the roles of `events`, and the gaps; see `structured`."""
-    return _cut(whole(n_samples), events)
-
-
 def structured(decoded: Decoded, named: Collection[str] = ()) -> Decoded:
     """`decoded` with the role of each event, and its stretches without gaps and broken where the events say so.
 
@@ -116,7 +109,7 @@ def structured(decoded: Decoded, named: Collection[str] = ()) -> Decoded:
             # a mark of channels that are not there is about nothing that is
             event = dataclasses.replace(event, channels=known, role=event.role if known else "stimulus")
         events.append(event)
-    stretches, left_out = _cut(decoded.stretches, events)
+    stretches, left_out = cut(decoded.stretches, events)
     here = {c.name for c in decoded.channels}
     return dataclasses.replace(
         decoded,
@@ -151,9 +144,7 @@ def _notes(events: Sequence[SourceEvent], unknown: set[str], named: Collection[s
     return notes
 
 
-def _cut(
-    stretches: Iterable[Stretch], events: Sequence[SourceEvent]
-) -> tuple[tuple[Stretch, ...], tuple[LeftOut, ...]]:
+def cut(stretches: Iterable[Stretch], events: Sequence[SourceEvent]) -> tuple[tuple[Stretch, ...], tuple[LeftOut, ...]]:
     """Stretches without the gaps and broken at the breaks, and one entry for each part of a gap."""
     kept = tuple(sorted(stretches))
     starts, stops = [s.start_sample for s in kept], [s.stop_sample for s in kept]

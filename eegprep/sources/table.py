@@ -13,8 +13,8 @@ import numpy as np
 
 from eegprep.errors import InputError, UsageError
 from eegprep.manifest.schema import Manifest
-from eegprep.sources.base import Decoded, SourceChannel
-from eegprep.sources.segments import break_at, segment
+from eegprep.sources.base import Decoded, SourceChannel, whole
+from eegprep.sources.segments import break_at
 from eegprep.sources.text_table import TextTable, column_events, is_number, read_table
 from eegprep.sources.time_column import time_breaks
 
@@ -50,16 +50,14 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
     if spec.time_column is not None:
         breaks, notes = time_breaks(table.numbers(spec.time_column), sfreq_hz, path)
     events = column_events(table.texts(spec.event_column)) if spec.event_column is not None else []
-    stretches, left_out = segment(signal.shape[1], events)
     return Decoded(
         format="table",
         sfreq_hz=sfreq_hz,
         channels=tuple(SourceChannel(name=n) for n in names),
         signal=signal,
-        stretches=break_at(stretches, breaks),
+        stretches=break_at(whole(signal.shape[1]), breaks),
         events=tuple(events),
         reference=manifest.reference,
-        left_out=left_out,
         notes=tuple(notes),
     )
 
@@ -77,13 +75,12 @@ def _transposed(table: TextTable, manifest: Manifest, sfreq_hz: float) -> Decode
             where=table.where,
             expected="one row per channel, named in the first column or in `source: channels:`",
         )
-    stretches, _ = segment(signal.shape[1], [])
     return Decoded(
         format="table",
         sfreq_hz=sfreq_hz,
         channels=tuple(SourceChannel(name=n) for n in names),
         signal=signal,
-        stretches=stretches,
+        stretches=whole(signal.shape[1]),
         reference=manifest.reference,
     )
 
@@ -103,12 +100,11 @@ def read_electrode_files(paths: Sequence[Path], channels: Sequence[str], manifes
             found=f"{lengths[0]} to {lengths[-1]} samples",
             expected="the same number of samples in each",
         )
-    stretches, _ = segment(lengths[0], [])
     return Decoded(
         format="table",
         sfreq_hz=sfreq_hz,
         channels=tuple(SourceChannel(name=n) for n in channels),
         signal=np.stack(rows),
-        stretches=stretches,
+        stretches=whole(lengths[0]),
         reference=manifest.reference,
     )

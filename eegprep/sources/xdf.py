@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from eegprep.errors import InputError
-from eegprep.sources.base import Decoded, SourceChannel, SourceEvent
+from eegprep.sources.base import Decoded, SourceChannel, SourceEvent, whole
 from eegprep.sources.events import trigger_events
 from eegprep.sources.privacy import clean_message
-from eegprep.sources.segments import break_at, segment
+from eegprep.sources.segments import break_at
 from eegprep.sources.unit_names import unit_of
 
 __all__ = ["read_xdf"]
@@ -74,7 +74,6 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
     sfreq_hz, notes = _rate(stream, stamps, segments, path)
     events, more = _events(stream, signal, streams, stamps)
     notes += more
-    stretches, left_out = segment(signal.shape[1], events)
     breaks = {a for a, _ in segments}
     if len(segments) == 1:  # segments are even inside; a stream without a stated rate has none
         uneven = np.abs(np.diff(stamps) - 1 / sfreq_hz) > max(1.5 / sfreq_hz, _LONGEST_JITTER_S)
@@ -88,9 +87,8 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
         sfreq_hz=sfreq_hz,
         channels=_channels(stream, signal.shape[0]),
         signal=signal,
-        stretches=tuple(s for s in break_at(stretches, breaks) if s.n_samples > 0),
+        stretches=tuple(s for s in break_at(whole(signal.shape[1]), breaks) if s.n_samples > 0),
         events=tuple(sorted(events)),
-        left_out=left_out,
         notes=tuple(notes),
     )
 

@@ -278,7 +278,9 @@ def test_a_lost_table_of_neuroscan(made, tmp_path: Path) -> None:
 def test_nihon_kohden_without_its_log(tmp_path: Path) -> None:
     """The .LOG file holds the events; its suffix may be in small letters."""
     path = tmp_path / "p.EEG"
-    path.write_bytes(b"EEG-1100A V01.00")
-    assert check_whole(path, "nihon_kohden") == ("no .LOG file lies beside it, so its events are not known",)
+    head = bytearray(b"EEG-1100A V01.00".ljust(2048, b"\0"))
+    struct.pack_into("<I", head, 0x92, 0x400)  # the control block, which names no block of data
+    path.write_bytes(head)
+    assert check_whole(path, "nihon_kohden")[0] == ("no .LOG file lies beside it, so its events are not known",)
     (tmp_path / "p.log").touch()
-    assert check_whole(path, "nihon_kohden") == ()
+    assert check_whole(path, "nihon_kohden")[0] == ()

@@ -11,6 +11,7 @@ from eegprep.errors import InputError
 from eegprep.sources import manifest_for_path
 from eegprep.sources.decode import decode_file
 from eegprep.sources.detect import detect
+from eegprep.sources.segments import structured
 
 
 def read(path: Path):
@@ -235,7 +236,7 @@ def test_muse_rows_of_events_are_no_samples(tmp_path: Path) -> None:
 
 
 def test_a_headband_that_is_off_leaves_out(tmp_path: Path) -> None:
-    decoded = read(muse(tmp_path / "a.csv", off=range(300, 400)))
+    decoded = structured(read(muse(tmp_path / "a.csv", off=range(300, 400))))
     assert [(s.start_sample, s.stop_sample) for s in decoded.stretches] == [(0, 300), (400, 1024)]
     assert [(x.start_sample, x.n_samples) for x in decoded.left_out] == [(300, 100)]
 

@@ -13,7 +13,7 @@ from eegprep.recording import Stretch
 from eegprep.sources import manifest_for_path, open_source
 from eegprep.sources.base import Decoded, SourceChannel, SourceEvent, whole
 from eegprep.sources.marker_files import with_parts
-from eegprep.sources.segments import role_of, segment, structured
+from eegprep.sources.segments import cut, role_of, structured
 
 TASK = {"name": "t", "classes": ["x", "y"], "trials": {"by": "event", "labels": {"BAD_seizure": "x"}, "length_s": 1}}
 
@@ -93,12 +93,12 @@ def test_segment_goes_by_roles() -> None:
         SourceEvent(start_sample=600, n_samples=30, text="boundary"),
         SourceEvent(start_sample=990, n_samples=50, text="x", role="gap"),
     ]
-    stretches, left_out = segment(1000, events)
+    stretches, left_out = cut(whole(1000), events)
     assert [(s.start_sample, s.stop_sample) for s in stretches] == [(0, 100), (150, 300), (320, 500), (500, 990)]
     assert [(x.code, x.start_sample, x.n_samples) for x in left_out] == [
         ("acquisition_skip", 100, 50), ("annotated_bad", 300, 20), ("annotated_bad", 990, 10),
     ]  # fmt: skip
-    assert segment(10, []) == ((Stretch(start_sample=0, n_samples=10),), ())
+    assert cut(whole(10), []) == ((Stretch(start_sample=0, n_samples=10),), ())
 
 
 def test_a_named_bad_mark_is_a_trial(made, names, tmp_path: Path) -> None:

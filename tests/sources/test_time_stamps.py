@@ -11,10 +11,10 @@ import scipy.io
 
 from eegprep.errors import InputError
 from eegprep.sources import manifest_for_path
-from eegprep.sources.base import SourceEvent
+from eegprep.sources.base import SourceEvent, whole
 from eegprep.sources.decode import decode_file
 from eegprep.sources.edf import read_edf
-from eegprep.sources.segments import segment
+from eegprep.sources.segments import cut
 from eegprep.sources.time_column import time_breaks
 from eegprep.sources.xdf import read_xdf
 
@@ -97,7 +97,7 @@ def test_the_rate_of_a_sleep_file_is_that_of_its_electrodes_though_other_sensors
 def test_two_marks_over_the_same_samples_leave_them_out_once() -> None:
     marks = [(100, 50, "BAD_ACQ_SKIP"), (100, 50, "BAD_ACQ_SKIP"), (120, 60, "bad blink"), (130, 5, "BAD_x")]
     events = [SourceEvent(start_sample=a, n_samples=n, text=t, role="gap") for a, n, t in marks]
-    stretches, left_out = segment(1000, events)
+    stretches, left_out = cut(whole(1000), events)
     assert sum(s.n_samples for s in stretches) + sum(x.n_samples or 0 for x in left_out) == 1000
     assert [(x.start_sample, x.n_samples) for x in left_out] == [(100, 50), (150, 30)]
 
