@@ -26,6 +26,7 @@ from eegprep.contents.signal import ElectrodeSignal, look_at
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.manifest.schema import Manifest
+from eegprep.prepare.montage_check import montage_warning
 from eegprep.recording import RecordingInfo
 from eegprep.store import Store
 
@@ -64,6 +65,7 @@ def contents_of_store(path: Path) -> Contents:
         amplitudes=amplitudes,
         n_looked_at=n_looked_at,
         steps=_common_steps(infos),
+        warnings=(low,) if (low := montage_warning([i.montage for i in infos if i.montage is not None])) else (),
         provenance=_provenance(manifest, infos),
     )
 
@@ -79,6 +81,8 @@ def _recording(info: RecordingInfo) -> RecordingFacts:
         numbers = [v for v in values if v is not None and np.isfinite(v)]
         if numbers:
             figures[name] = float(max(numbers))
+    if info.montage is not None:
+        figures["montage"] = info.montage.figure
     return RecordingFacts(
         id=info.id,
         dataset=info.dataset,

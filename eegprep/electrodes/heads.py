@@ -14,7 +14,7 @@ import numpy as np
 
 from eegprep.electrodes.vocabulary import Vocabulary
 
-__all__ = ["on_template"]
+__all__ = ["directions", "on_template"]
 
 _FEWEST = 16
 _RADIUS_M = (0.06, 0.13)
@@ -59,3 +59,13 @@ def _sphere(points: np.ndarray) -> tuple[np.ndarray, float] | None:
     if not _RADIUS_M[0] <= radius <= _RADIUS_M[1] or float(np.sqrt(np.mean(off**2))) > _ROUGHNESS_M:
         return None
     return centre, radius
+
+
+def directions(vocabulary: Vocabulary, electrodes: Sequence[str]) -> np.ndarray:
+    """Unit vectors from the centre of the vocabulary's head, (n_electrodes, 3); NaN where a row has no position."""
+    template = vocabulary.positions_m()
+    fitted = _sphere(template[np.isfinite(template[:, 0])])
+    centre = np.zeros(3) if fitted is None else fitted[0]
+    seen = template[[vocabulary.id_of(e) for e in electrodes]].reshape(-1, 3) - centre
+    unit: np.ndarray = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    return unit

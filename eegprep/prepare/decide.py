@@ -18,8 +18,9 @@ from eegprep.manifest.schema import Manifest
 from eegprep.prepare.account import Found, gaps
 from eegprep.prepare.channels import Verdict, judge_names, judge_signal, left_out_channels, usable
 from eegprep.prepare.mains import mains_hz
+from eegprep.prepare.montage_check import montage_fit
 from eegprep.prepare.rows import Rows, in_memory
-from eegprep.recording import LeftOut, Stretch, seconds_to_samples
+from eegprep.recording import LeftOut, MontageFit, Stretch, seconds_to_samples
 from eegprep.sources.base import SourceRecording
 from eegprep.sources.checks import ChannelChecks, check_signal
 from eegprep.steps.chain import Chain, plan_chain
@@ -38,6 +39,8 @@ class Decision:
         One for each channel of the file.
     checked : tuple of int
         The channels whose signal was checked; `checks` and `signal` have their rows in this order.
+    montage : MontageFit or None
+        How well the signal fits the places of the electrodes that got in.
     refused : InputError or None
         Why the recording cannot be used.
     """
@@ -50,6 +53,7 @@ class Decision:
     checks: ChannelChecks | None = None
     signal: Any = dataclasses.field(default=None, compare=False)
     line_freq_hz: float | None = None
+    montage: MontageFit | None = None
     refused: InputError | None = None
 
 
@@ -123,8 +127,21 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
         checks=checks,
         signal=signal,
         line_freq_hz=float(stated) if stated is not None else checks.line_freq_hz,
+        montage=_montage(verdicts, rows, checks, vocabulary),
         refused=refused or usable(verdicts, recording),
     )
+
+
+def _montage(
+    verdicts: Sequence[Verdict], rows: Sequence[int], checks: ChannelChecks, vocabulary: Vocabulary
+) -> MontageFit | None:
+    """The montage check of the channels that got in."""
+    if checks.covariance is None:
+        return None
+    kept = [(place, v.electrode, v.reference) for place, v in enumerate(verdicts[r] for r in rows) if v.electrode]
+    places = [place for place, _, _ in kept]
+    covariance = checks.covariance[:, places][:, :, places]
+    return montage_fit(covariance, [e for _, e, _ in kept], [r for _, _, r in kept], vocabulary)
 
 
 def make_plan(decision: Decision) -> Plan:
