@@ -167,6 +167,8 @@ def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequen
         parts = loose
     if parts is not None:
         return _derivation(vocabulary, channel, *parts)
+    if naming.is_ten_five(name):
+        return _outside(vocabulary, channel, name)
     if position_m is not None:
         return by_position(vocabulary, channel, name, position_m)
     if other is not None:
@@ -194,6 +196,8 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
         other = naming.not_eeg(active)
         if other is not None:
             return left_out(channel, *other)
+        if naming.is_ten_five(active):
+            return _outside(vocabulary, channel, active)
         hint = nearest(active, vocabulary.names, n=1)
         return left_out(
             channel,
@@ -208,6 +212,16 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
     if against == electrode:
         return left_out(channel, "unknown_reference", f"{electrode} against itself")
     return taken(channel, electrode, against, "derivation", f"{electrode} measured against {against}")
+
+
+def _outside(vocabulary: Vocabulary, channel: str, name: str) -> Resolution:
+    """A known place that is no row of the table; another one near it is no answer, nor a hint."""
+    return left_out(
+        channel,
+        "outside_vocabulary",
+        f"{name} is a position of the 10-05 system which is not among the vocabulary's {len(vocabulary)} electrodes; "
+        "extend it with --vocabulary",
+    )
 
 
 def by_position(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequence[float]) -> Resolution:

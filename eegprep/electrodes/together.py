@@ -54,7 +54,7 @@ def resolve_all(
     folded_rules = {name.strip().casefold(): rule for name, rule in (rules or {}).items()}
     names = [cleaned(vocabulary, c.name) for c in channels]
     system = system or systems.evident(names)
-    numbered = system is None and systems.numbered_like_biosemi(names)
+    inputs = systems.letters_of_inputs(names) if system is None else ""
     eyes = system is None and systems.only_eyes(names)
     positions, scaled = on_template(
         vocabulary, [None if c.kind.casefold() in naming.NOT_EEG_KINDS else c.position_m for c in channels]
@@ -66,7 +66,7 @@ def resolve_all(
             resolution = _by_rule(vocabulary, channel.name, rule)
         elif eyes and name.upper() in ("E1", "E2") and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
             resolution = left_out(channel.name, "eog", f"{name} is an eye channel: no other input of the file is an E")
-        elif numbered and systems.is_biosemi_label(name) and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
+        elif inputs and systems.is_input_label(name, inputs) and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
             resolution = _numbered(vocabulary, channel, name, position_m)
         else:
             resolution = resolve(vocabulary, channel.name, kind=channel.kind, position_m=position_m, system=system)
@@ -110,7 +110,8 @@ def _numbered(vocabulary: Vocabulary, channel: Channel, name: str, position_m: S
     return left_out(
         channel.name,
         "numbered",
-        f"the file numbers its inputs A1, A2, ..., B1, ...: {name} is no place; the manifest has to say which system",
+        f"the file numbers its inputs by letter (A1, A2, ..., B1, ...): {name} is no place; the manifest has to say "
+        "which system, or name the electrodes under `channels:`",
     )
 
 

@@ -203,7 +203,7 @@ def test_e1_and_e2_are_eyes_where_no_other_input_is_an_e():
 def test_the_berlin_groups_names_are_recognised_by_those_that_only_they_use():
     names = ["C3", "CFC1", "CCP1", "CCP7"]
     assert [r.electrode for r in resolve_all(BASE, [Chan(n) for n in names])] == ["C3", "FCC1h", "CCP1h", "TTP7h"]
-    assert resolve_all(BASE, [Chan("C3"), Chan("CCP1")])[1].code == "unknown_name"
+    assert resolve_all(BASE, [Chan("C3"), Chan("CCP1")])[1].code == "outside_vocabulary"
 
 
 def test_a_position_helps_only_a_name_that_means_nothing():
