@@ -55,7 +55,7 @@ def resolve_all(
     names = [cleaned(vocabulary, c.name) for c in channels]
     system = system or systems.evident(names)
     inputs = systems.letters_of_inputs(names) if system is None else ""
-    eyes = system is None and systems.only_eyes(names)
+    eyes = system is None and not inputs and systems.only_eyes(names)
     positions, scaled = on_template(
         vocabulary, [None if c.kind.casefold() in naming.NOT_EEG_KINDS else c.position_m for c in channels]
     )
