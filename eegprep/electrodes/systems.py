@@ -87,9 +87,7 @@ def letters_of_inputs(names: Sequence[str]) -> str:
     """
     labels = {(m[1].upper(), int(m[2])) for n in names if (m := _LABEL.fullmatch(n)) is not None}
     count = Counter(letter for letter, _ in labels)
-    foreign = [
-        (a, n) for a, n in labels if a not in _OTHERS and not is_ten_five(f"{a}{n}") and (a, n) not in _NO_INPUTS
-    ]
+    foreign = [a for a, n in labels - _NO_INPUTS if a not in _OTHERS and not is_ten_five(f"{a}{n}")]
     first = {("A", 1), ("B", 1), ("D", 1)} <= labels
     if not (count["A"] > 4 or count["B"] > 4 or len(foreign) > 4 or first):
         return ""
