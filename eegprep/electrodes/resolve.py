@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eegprep.electrodes import naming, systems
+from eegprep.electrodes.heads import POSITION_TOLERANCE_M
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import nearest
 
@@ -29,9 +30,6 @@ __all__ = [
     "resolve",
     "taken",
 ]
-
-# Neighbours of the base vocabulary are 15 to 30 mm apart, so half of the smallest gap keeps the answer unique.
-POSITION_TOLERANCE_M = 0.0075
 
 # Formats hold 8 to 80 characters; hints for more would only cost time.
 _LONGEST_NAME = 120

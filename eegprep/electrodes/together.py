@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from eegprep.electrodes import naming, systems
-from eegprep.electrodes.heads import on_template
+from eegprep.electrodes.heads import Position, on_template
 from eegprep.electrodes.resolve import Channel, Resolution, Rule, by_position, cleaned, left_out, resolve, taken
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import UsageError, nearest
@@ -56,11 +56,14 @@ def resolve_all(
     system = system or systems.evident(names)
     inputs = systems.letters_of_inputs(names) if system is None else ""
     eyes = system is None and not inputs and systems.only_eyes(names)
-    positions, scaled = on_template(
-        vocabulary, [None if c.kind.casefold() in naming.NOT_EEG_KINDS else c.position_m for c in channels]
-    )
+    measured = [None if c.kind.casefold() in naming.NOT_EEG_KINDS else c.position_m for c in channels]
+    positions: list[Position | None] = [None] * len(channels)
+    no_positions = ""
+    if any(p is not None and name not in vocabulary for p, name in zip(measured, names, strict=True)) or inputs:
+        from_landmarks = all(getattr(c, "from_landmarks", True) for c in channels if c.position_m is not None)
+        positions, no_positions = on_template(vocabulary, measured, from_landmarks=from_landmarks)
     found: list[Resolution] = []
-    for channel, name, position_m in zip(channels, names, positions, strict=True):
+    for channel, name, place_m, position_m in zip(channels, names, measured, positions, strict=True):
         rule = (rules or {}).get(channel.name) or folded_rules.get(channel.name.strip().casefold())
         if rule is not None and (rule.electrode is not None or rule.leave_out is not None):
             resolution = _by_rule(vocabulary, channel.name, rule)
@@ -72,8 +75,11 @@ def resolve_all(
             resolution = resolve(vocabulary, channel.name, kind=channel.kind, position_m=position_m, system=system)
             if rule is not None and rule.reference is not None and resolution.electrode is not None:
                 resolution = replace(resolution, reference=rule.reference)
-        if scaled and resolution.code in ("position", "no_near_electrode"):
+        if position_m is not None and resolution.code in ("position", "no_near_electrode"):
             resolution = replace(resolution, reason=f"{resolution.reason} (after scaling the head to the table's)")
+        elif place_m is not None and resolution.code in ("unnamed", "numbered", "unknown_name"):
+            reason = f"{resolution.reason}; its position is not used: {no_positions}"
+            resolution = left_out(channel.name, "no_near_electrode", reason)
         between_two = resolution.code == "derivation" and resolution.reference in vocabulary
         if derivations == "leave_out" and between_two:
             reason = f"{resolution.reason}; the manifest leaves derivations between two electrodes out"

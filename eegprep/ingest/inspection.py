@@ -141,7 +141,7 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
         "units_evidence": recording.units_evidence,
         "channels": [_judged(v, decision, whole_s) for v in decision.verdicts],
         "left_out": [dataclasses.asdict(x) for x in recording.left_out],
-        "notes": [*recording.notes, *([low] if (low := montage_warning(fits)) else [])],
+        "notes": [*recording.notes, *(text for text in (decision.contradiction, montage_warning(fits)) if text)],
         "montage": dataclasses.asdict(decision.montage) if decision.montage is not None else None,
     }
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.heads import contradiction
 from eegprep.errors import InputError
 from eegprep.manifest.recipe import Recipe, Reject
 from eegprep.manifest.schema import Manifest
@@ -41,6 +42,8 @@ class Decision:
         The channels whose signal was checked; `checks` and `signal` have their rows in this order.
     montage : MontageFit or None
         How well the signal fits the places of the electrodes that got in.
+    contradiction : str
+        Where the file's positions contradict its names.
     refused : InputError or None
         Why the recording cannot be used.
     """
@@ -54,6 +57,7 @@ class Decision:
     signal: Any = dataclasses.field(default=None, compare=False)
     line_freq_hz: float | None = None
     montage: MontageFit | None = None
+    contradiction: str = ""
     refused: InputError | None = None
 
 
@@ -104,6 +108,7 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
         recipe=recipe,
         verdicts=judge_names(recording, manifest, vocabulary),
     )
+    decision = dataclasses.replace(decision, contradiction=_contradiction(decision, vocabulary))
     rows = tuple(v.row for v in decision.verdicts if v.electrode is not None)
     refused = usable(decision.verdicts, recording) or _unexpected(recording, manifest, decision.verdicts)
     if not rows:
@@ -130,6 +135,12 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
         montage=_montage(verdicts, rows, checks, vocabulary),
         refused=refused or usable(verdicts, recording),
     )
+
+
+def _contradiction(decision: Decision, vocabulary: Vocabulary) -> str:
+    """Of the channels that got in by their names: whether their positions say the same."""
+    named = [v.electrode if v.code in ("matched", "alias", "derivation") else None for v in decision.verdicts]
+    return contradiction(vocabulary, named, [c.position_m for c in decision.recording.channels]) or ""
 
 
 def _montage(

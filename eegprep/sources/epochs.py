@@ -7,6 +7,7 @@ corrected, so nothing is joined across their borders.
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.recording import Stretch
 from eegprep.sources.base import Decoded
+from eegprep.sources.matlab import eeglab_nose
 from eegprep.sources.privacy import clean_message
 
 __all__ = ["decode_epochs", "read_epochs"]
@@ -24,6 +26,8 @@ __all__ = ["decode_epochs", "read_epochs"]
 def read_epochs(path: Path, format_name: str) -> Decoded:
     """Read an epoched file. Raises InputError where that fails."""
     import mne
+
+    from eegprep.sources.mne_files import facing
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -41,7 +45,10 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
                 expected="a whole file of epochs",
                 todo="copy the file again, with its side-cars, or leave it out",
             ) from error
-    return decode_epochs(epochs, data, format_name)
+    decoded = decode_epochs(epochs, data, format_name)
+    if format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
+        decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_nose(path)))
+    return decoded
 
 
 def decode_epochs(epochs: Any, data: np.ndarray, format_name: str) -> Decoded:

@@ -9,7 +9,7 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.sources.privacy import clean_message
 
-__all__ = ["eeglab_trials", "holds_structure", "is_hdf5", "variable_names"]
+__all__ = ["eeglab_nose", "eeglab_trials", "holds_structure", "is_hdf5", "variable_names"]
 
 
 def is_hdf5(path: Path) -> bool:
@@ -55,6 +55,27 @@ def eeglab_trials(path: Path) -> int:
         return int(np.ravel(trials)[0])
     except Exception:  # the reader itself says what is wrong with a damaged file
         return 1
+
+
+def eeglab_nose(path: Path) -> str:
+    """Where the nose is in an EEGLAB file's coordinates (+X, -X, +Y, -Y); +X, EEGLAB's own, where it does not say."""
+    try:
+        if is_hdf5(path):
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                info = file.get("EEG", file)["chaninfo"]
+                codes = np.asarray(info["nosedir"]).ravel() if isinstance(info, h5py.Group) else ()
+                found = "".join(chr(int(c)) for c in codes)
+        else:
+            from scipy.io import loadmat
+
+            file = loadmat(path, variable_names=["EEG", "chaninfo"], squeeze_me=True, struct_as_record=False)
+            info = file["EEG"].chaninfo if "EEG" in file else file["chaninfo"]
+            found = str(getattr(info, "nosedir", "") if np.size(getattr(info, "nosedir", "")) else "")
+    except Exception:  # no such field: EEGLAB's default
+        return "+X"
+    return found.strip().upper() or "+X"
 
 
 def holds_structure(path: Path) -> bool:
