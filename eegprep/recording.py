@@ -94,11 +94,14 @@ class MontageFit:
 
     `figure` is the rank correlation, over all pairs of electrodes, between how alike two signals are and how near
     their places are; 0.7 to 0.9 is usual, 0 is an order by chance. `swap` names the two electrodes whose exchange would
-    raise it most, by `gain`.
+    raise it most, by `gain`. `likeness` is the correlation of an electrode with the one most like it (median over
+    electrodes): channels that have nothing in common, as those of noise, have no order to tell.
     """
 
     figure: float
+    likeness: float
     n_electrodes: int
+    n_segments: int
     swap: tuple[str, str]
     gain: float
 

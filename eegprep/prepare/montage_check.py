@@ -30,14 +30,16 @@ __all__ = ["FEWEST", "montage_fit", "montage_warning", "similarity"]
 
 #: Fewer electrodes have too few pairs to tell an order from chance.
 FEWEST = 8
-#: Of a right order few electrodes give less certain figures than many; see docs/results/montage-check.md.
-_MANY = 12
-#: Below these a recording, or the median of a data set of at least `_SEVERAL`, is warned of: (few, many electrodes).
-_LOW_ONE = (0.3, 0.4)
-_LOW_SET = (0.45, 0.6)
-_SEVERAL = 3
-#: An exchange counts where it would raise the figure by more than this over the number of electrodes.
-_GAIN = 0.5
+#: Below these a recording, or the median of a data set of at least `_SEVERAL`, is warned of; by `_LESS` lower for each
+#: electrode short of `_MANY`, since few give less certain figures. Chosen in docs/results/montage-check.md.
+_LOW_ONE, _LOW_SET, _SEVERAL = 0.4, 0.6, 3
+_MANY, _LESS = 16, 0.02
+#: Recordings of fewer segments (of 4 s at most), or whose channels have nothing in common, are not warned of.
+_FEWEST_SEGMENTS = 4
+_LEAST_LIKENESS = 0.4
+#: An exchange counts where it would raise the figure by more than this over the number of electrodes, and is warned of
+#: where it is the best one in more than this share of the recordings.
+_GAIN = 0.75
 _MOST = 0.5
 
 
@@ -69,7 +71,7 @@ def montage_fit(
         return None
     common = Counter(references[i] for i in placed).most_common(1)[0][0]
     rows = [i for i in placed if references[i] == common]
-    alike, live = similarity(covariance[:, rows][:, :, rows])
+    alike, live, n_segments = similarity(covariance[:, rows][:, :, rows])
     rows = [row for row, one in zip(rows, live, strict=True) if one]
     if len(rows) < FEWEST:
         return None
@@ -84,29 +86,32 @@ def montage_fit(
     gains = product + product.T - own[:, None] - own[None, :] + 2 * unlike_ranks * far_ranks
     gains[np.tril_indices(len(rows))] = -np.inf
     i, j = np.unravel_index(int(np.argmax(gains)), gains.shape)
+    others = np.where(np.eye(len(rows), dtype=bool), -1.0, alike)
     return MontageFit(
         figure=round(figure, 4),
+        likeness=round(float(np.median(others.max(axis=1))), 4),
         n_electrodes=len(rows),
+        n_segments=n_segments,
         swap=(electrodes[rows[i]], electrodes[rows[j]]),
         gain=round(float(gains[i, j]), 4),
     )
 
 
-def similarity(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """How alike the live channels are, (n_live, n_live), and which ones are live, (n_channels,) of bool."""
+def similarity(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
+    """How alike live channels are, (n_live, n_live); which are live, (n_channels,) of bool; over how many segments."""
     variance = np.einsum("eii->ei", covariance)
     with np.errstate(invalid="ignore"):
         positive = variance > 0
     live = positive.mean(axis=0) > 0.5
     kept = positive[:, live].all(axis=1)
     if live.sum() < 2 or not kept.any():
-        return np.zeros((0, 0)), np.zeros(live.size, dtype=bool)
+        return np.zeros((0, 0)), np.zeros(live.size, dtype=bool), 0
     some = covariance[kept][:, live][:, :, live]
     scaled = _scaled(some)
     rows = scaled.mean(axis=2, keepdims=True)
     centred = scaled - rows - rows.transpose(0, 2, 1) + rows.mean(axis=1, keepdims=True)
     median: NDArray[np.float64] = np.median(_scaled(centred), axis=0)
-    return median, live
+    return median, live, int(kept.sum())
 
 
 def _scaled(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,12 +135,13 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
 def montage_warning(fits: Sequence[MontageFit]) -> str | None:
     """What is to be said of one recording's figure, or of all those of a data set; None where they are as usual."""
+    fits = [f for f in fits if f.n_segments >= _FEWEST_SEGMENTS and f.likeness >= _LEAST_LIKENESS]
     if not fits:
         return None
     figure = float(np.median([f.figure for f in fits]))
-    many = int(np.median([f.n_electrodes for f in fits]) >= _MANY)
     several = len(fits) >= _SEVERAL
-    if figure < (_LOW_SET if several else _LOW_ONE)[many]:
+    short = max(0.0, _MANY - float(np.median([f.n_electrodes for f in fits])))
+    if figure < (_LOW_SET if several else _LOW_ONE) - _LESS * short:
         what = f"the median over {len(fits)} recordings is {figure:.2f}" if several else f"it is {figure:.2f}"
         return (
             f"montage check: neighbouring channels are hardly more alike than distant ones ({what}; a right order "
