@@ -215,14 +215,12 @@ def main() -> None:
             wrong = some_electrodes(recordings, n, ORDERS["by chance"])
             table[f"{n} electrodes"] = {"right": right, "by chance": wrong}
             if right[1]:
-                print(
-                    f"    any {n} electrodes: warned of {right[0]} of {right[1]} right, {wrong[0]} of {wrong[1]} by chance"
-                )
+                counts = f"{right[0]} of {right[1]} right, {wrong[0]} of {wrong[1]} by chance"
+                print(f"    any {n} electrodes, warned of: {counts}")
         cost, whole = sum(r.check_s for r in recordings), sum(r.whole_s for r in recordings)
         table["cost"] = {"check_s": cost, "whole_s": whole}
-        print(
-            f"    cost: {1000 * cost / len(recordings):.1f} ms a recording, {100 * cost / whole:.1f} % of reading and preparing"
-        )
+        share = 100 * cost / whole
+        print(f"    cost: {1000 * cost / len(recordings):.1f} ms a recording, {share:.1f} % of reading and preparing")
         if name == "adhd_nasrabadi":
             figures = pooled(recordings, recordings[0].names), pooled(recordings, PUBLIC)
             print(
