@@ -45,7 +45,13 @@ def counted(names: list[str], places: np.ndarray, *, from_landmarks: bool = Fals
 
 @pytest.mark.parametrize(
     ("name", "share"),
-    [("colin27_1005", 0.95), ("fsaverage_1005", 0.9), ("fsaverage_1020", 0.8), ("biosemi64", 0.5), ("easycap-M1", 0.5)],
+    [
+        ("colin27_1005", 0.95),
+        ("fsaverage_1005", 0.9),
+        ("fsaverage_1020", 0.8),
+        ("biosemi64", 0.5),
+        ("brainproducts-RNP-BA-128", 0.5),
+    ],
 )
 @pytest.mark.parametrize("unit", [1.0, 100.0, 1000.0], ids=["m", "cm", "mm"])
 def test_frames_give_right_electrodes(name: str, share: float, unit: float) -> None:
