@@ -107,7 +107,7 @@ def test_bids_frames_and_units(tmp_path: Path, frame: str, unit: str) -> None:
         EdfSignal(
             generator.normal(0, 20, 2000), 200, label=f"Ch{i}", physical_dimension="uV", physical_range=(-300, 300)
         )
-        for i in range(len(CAP))
+        for i, row in enumerate(generator.normal(0, 20, (len(CAP), 2000)))
     ]
     Edf(signals).write(folder / "sub-01_task-x_eeg.edf")
     factor = {"m": 1.0, "cm": 100.0, "mm": 1000.0}[unit]
