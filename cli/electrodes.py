@@ -76,7 +76,7 @@ def resolve(
         width = max(len(n) for n in names) + 2
         for r in found:
             place = r.electrode or "-"
-            print(f"{r.channel:<{width}}{place:8s}{r.reference or '':8s}{r.code:18s}{r.reason}")
+            print(f"{r.channel:<{width}}{place:8s}{r.reference or '':8s}{r.code:19s}{r.reason}")
     if not any(r.electrode for r in found):
         raise typer.Exit(1)
 

@@ -152,6 +152,10 @@ def _print(summary: IngestSummary) -> None:
         whole = summary.electrode_hours + sum(hours for _, hours in lost)
         parts = ", ".join(f"{code.replace('_', ' ')} {hours:.3f}" for code, hours in lost)
         print(f"  of {whole:.2f} electrode hours recorded, left out: {parts}")
+    if summary.montage is not None:
+        print(f"  montage check: {summary.montage:.2f} (median of {summary.montage_recordings} recordings)")
+    if summary.montage_warning:
+        print(f"warning: {summary.montage_warning}", file=sys.stderr)
     for task, n in summary.trials.items():
         print(f"  task {task}: {n} trials")
     for kind, codes in summary.left_out.items():

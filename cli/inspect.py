@@ -92,6 +92,7 @@ def _plain(name: str, found: Inspection) -> dict[str, object]:
         "skipped": [dataclasses.asdict(s) for s in found.skipped],
         "refused": found.refused,
         "unmet": list(found.unmet),
+        "montage_warning": found.montage_warning,
         "totals": _totals(found.recordings),
     }
 
@@ -140,7 +141,7 @@ def _files(results: Sequence[Inspected]) -> Table:
     from . import tables
 
     table = tables.plain_table("recordings")
-    for column in ("file", "format", "Hz", "minutes", "parts", "channels", "line"):
+    for column in ("file", "format", "Hz", "minutes", "parts", "channels", "line", "montage"):
         table.add_column(
             column,
             overflow="fold",
@@ -149,7 +150,7 @@ def _files(results: Sequence[Inspected]) -> Table:
         )
     for r in results:
         if not r.channels:
-            table.add_row(escape(r.file), "-", "-", "-", "-", "refused", "-")
+            table.add_row(escape(r.file), "-", "-", "-", "-", "refused", "-", "-")
             continue
         kept = sum(c.electrode is not None for c in r.channels)
         table.add_row(
@@ -160,6 +161,7 @@ def _files(results: Sequence[Inspected]) -> Table:
             str(r.n_stretches),
             "a copy" if r.duplicate_of else "refused" if r.error else f"{kept} of {len(r.channels)}",
             f"{r.line_freq_hz:g} Hz" if r.line_freq_hz else "-",
+            f"{r.montage.figure:.2f}" if r.montage else "-",
         )
     return table
 
@@ -261,6 +263,7 @@ def _lines(found: Inspection) -> list[str]:
             f", expected {found.refused['expected']}"
         )
     lines += [f"not what the manifest expects: {text}" for text in found.unmet]
+    lines += [f"warning: {found.montage_warning}"] if found.montage_warning else []
     t = _totals(results)
     lines.append(
         f"{t['recordings']} recordings ({t['refused']} refused, {t['without_electrode']} of them without an electrode, "

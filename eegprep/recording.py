@@ -20,6 +20,7 @@ __all__ = [
     "Stretch",
     "Trial",
     "LeftOut",
+    "MontageFit",
     "RecordingInfo",
     "covered",
     "seconds_to_samples",
@@ -131,6 +132,24 @@ class LeftOut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MontageFit:
+    """How well a recording's signal fits the places that its electrodes are said to have.
+
+    `figure` is the rank correlation, over all pairs of electrodes, between how alike two signals are and how near
+    their places are; 0.7 to 0.9 is usual, 0 is an order by chance. `swap` names the two electrodes whose exchange would
+    raise it most, by `gain`. `likeness` is the correlation of an electrode with the one most like it (median over
+    electrodes): channels that have nothing in common, as those of noise, have no order to tell.
+    """
+
+    figure: float
+    likeness: float
+    n_electrodes: int
+    n_segments: int
+    swap: tuple[str, str]
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordingInfo:
     """A standardised recording without its signal, which is (n_electrodes, n_samples) float32 in microvolt.
 
@@ -173,6 +192,8 @@ class RecordingInfo:
         Power density before any step, the median over electrodes, at 1, 2, 3, ... times the step; for the report.
     attributes : mapping of str to str
         Facts on the subject or run that tasks may use (group, condition), from the manifest alone.
+    montage : MontageFit, optional
+        Absent where fewer than eight electrodes have one reference and a place.
     """
 
     dataset: str
@@ -204,6 +225,7 @@ class RecordingInfo:
     spectrum_before_uv2_hz: tuple[float, ...] = ()
     spectrum_step_hz: float = 0.0
     left_out: tuple[LeftOut, ...] = ()
+    montage: MontageFit | None = None
 
     @property
     def id(self) -> str:
@@ -254,6 +276,8 @@ class RecordingInfo:
         values["trials"] = tuple(Trial(**t) for t in values.get("trials", ()))
         values["left_out"] = tuple(LeftOut(**x) for x in values.get("left_out", ()))
         values["quality"] = {k: tuple(v) for k, v in values.get("quality", {}).items()}
+        if (montage := values.get("montage")) is not None:
+            values["montage"] = MontageFit(**{**montage, "swap": tuple(montage["swap"])})
         for name in _SEQUENCES:
             values[name] = tuple(values.get(name, ()))
         return cls(**values)

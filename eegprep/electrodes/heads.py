@@ -1,9 +1,16 @@
 """Measured positions of one head, laid on the head of the vocabulary.
 
-Heads differ by a centimetre and more in size, electrodes are 15 to 30 mm apart. So positions are compared after the
-sphere that fits the upper half of the measured ones has been moved and scaled onto the sphere that fits the
-vocabulary's. What enters: positions in MNE's head frame, in metres. What leaves: positions in the same frame on the
-vocabulary's head, or the measured ones where too few are known, or where they do not lie on a head.
+Heads differ by a centimetre and more in size, electrodes are 15 to 30 mm apart, and files state positions in many
+frames: measured from the head's landmarks, from a template brain (MNI), from an ideal sphere. All of these have x to
+the right, y to the front and z up, or are brought to that by their reader; they differ in their origin, their scale and
+in how far the head nods. So the sphere that fits the upper half of the positions is moved and scaled onto the
+vocabulary's, and turned about the axis through the ears to where most positions lie on electrodes.
+
+Where that is not clearly more than positions by chance would do, only positions that were measured from landmarks
+are used, as they were measured. Few positions fit any head: they are never used.
+
+What can't be told from positions alone: a head whose left and right, or front and back, are exchanged. `contradiction`
+tells it where channels have names as well.
 """
 
 from __future__ import annotations
@@ -11,51 +18,137 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eegprep.electrodes.vocabulary import Vocabulary
 
-__all__ = ["on_template"]
+__all__ = ["POSITION_TOLERANCE_M", "contradiction", "directions", "on_template"]
+
+# Neighbours of the base vocabulary are 15 to 30 mm apart, so half of the smallest gap keeps the answer unique.
+POSITION_TOLERANCE_M = 0.0075
 
 _FEWEST = 16
 _RADIUS_M = (0.06, 0.13)
-#: Root mean square distance from the sphere; heads are no spheres, 4 mm are ordinary.
-_ROUGHNESS_M = 0.012
+#: Root mean square distance from the sphere, over its radius; heads are no spheres, 0.04 is ordinary.
+_ROUGHNESS = 0.12
+#: Degrees; frames of templates differ by up to 10.
+_MOST_PITCH = 16
+#: Share of a sphere that caps cover.
+_COVERED = 0.6
 
 Position = tuple[float, float, float]
 
 
-def on_template(vocabulary: Vocabulary, positions_m: Sequence[Position | None]) -> tuple[list[Position | None], bool]:
-    """Positions on the vocabulary's head, and whether they were moved."""
-    known = np.array([p for p in positions_m if p is not None], dtype=np.float64).reshape(-1, 3)
+def on_template(
+    vocabulary: Vocabulary, positions_m: Sequence[Position | None], *, from_landmarks: bool = True
+) -> tuple[list[Position | None], str]:
+    """Positions on the vocabulary's head, and why there are none.
+
+    Parameters
+    ----------
+    positions_m : sequence of (3,) or None
+        x to the right, y to the front, z up, in metres; in any unit where they are not from landmarks.
+    from_landmarks : bool
+        Whether they are measured from the nasion and the ears.
+
+    Returns
+    -------
+    positions : list of (3,) or None
+        All None where they can't be compared.
+    reason : str
+        Why they can't; empty where they can.
+    """
+    known = [i for i, p in enumerate(positions_m) if p is not None]
+    none: list[Position | None] = [None] * len(positions_m)
+    points = np.array([positions_m[i] for i in known], dtype=np.float64).reshape(-1, 3)
+    if len(points) < _FEWEST:
+        return none, f"{len(known)} positions do not tell how the head lies; {_FEWEST} are needed"
     template = vocabulary.positions_m()
-    measured, wanted = _sphere(known), _sphere(template[np.isfinite(template[:, 0])])
-    if measured is None or wanted is None:
-        return list(positions_m), False
-    (centre, radius), (centre_v, radius_v) = measured, wanted
-    moved: list[Position | None] = []
-    for p in positions_m:
-        if p is None:
-            moved.append(None)
-        else:
-            x, y, z = centre_v + (np.asarray(p) - centre) * (radius_v / radius)
-            moved.append((float(x), float(y), float(z)))
-    return moved, True
+    template = template[np.isfinite(template[:, 0])]
+    spheres = [s for s in (_sphere(points[points[:, 2] > 0]), _sphere(points)) if s is not None]
+    wanted = _sphere(template[template[:, 2] > 0])
+    if not spheres or wanted is None:
+        return none, "the file's positions do not lie on a head"
+    centre_v, radius_v = wanted
+    scaled = [(points - centre) * (radius_v / radius) for centre, radius in spheres]
+    share, nodded = max((_best_pitch(p, template - centre_v) for p in scaled), key=lambda found: found[0])
+    upright, radius = scaled[0], spheres[0][1]
+    # Of positions by chance so many would lie near an electrode; three standard deviations more are no chance.
+    chance = min(0.9, len(template) * (POSITION_TOLERANCE_M / radius_v) ** 2 / (4 * _COVERED))
+    if share < chance + 3 * np.sqrt(chance * (1 - chance) / len(known)):
+        if not from_landmarks or not _RADIUS_M[0] <= radius <= _RADIUS_M[1]:
+            return none, "the file's positions do not fit the 10-05 system, and nothing says which frame they are in"
+        nodded = upright
+    for i, (x, y, z) in zip(known, nodded + centre_v, strict=True):
+        none[i] = (float(x), float(y), float(z))
+    return none, ""
+
+
+def _best_pitch(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    """The share of points near an electrode, and the points, nodded to where that share is greatest."""
+    best: tuple[float, float] = (-1.0, 0.0)
+    chosen = points
+    for degrees in range(-_MOST_PITCH, _MOST_PITCH + 1):
+        a = np.radians(degrees)
+        turn = np.array([[1.0, 0.0, 0.0], [0.0, np.cos(a), -np.sin(a)], [0.0, np.sin(a), np.cos(a)]])
+        turned = points @ turn.T
+        off = np.min(np.linalg.norm(turned[:, None] - template[None], axis=2), axis=1)
+        found = (float(np.mean(off <= POSITION_TOLERANCE_M)), -float(np.median(off)))
+        if found > best:
+            best, chosen = found, turned
+    return best[0], chosen
+
+
+def contradiction(
+    vocabulary: Vocabulary, electrodes: Sequence[str | None], positions_m: Sequence[Position | None]
+) -> str | None:
+    """What is wrong between the names and the positions of one file's channels; None where they agree."""
+    template = vocabulary.positions_m()
+    pairs = [
+        (template[vocabulary.id_of(e)], p) for e, p in zip(electrodes, positions_m, strict=True) if e and p is not None
+    ]
+    pairs = [pair for pair in pairs if np.isfinite(pair[0]).all()]
+    if len(pairs) < _FEWEST // 2:
+        return None
+    named, placed = (np.array(side, dtype=np.float64) for side in zip(*pairs, strict=True))
+    found = []
+    for axis, what in ((0, "left and right"), (1, "front and back")):
+        sd = named[:, axis].std() * placed[:, axis].std()
+        if named[:, axis].std() < 0.02 or sd == 0:
+            continue
+        agreement = float(np.cov(named[:, axis], placed[:, axis], bias=True)[0, 1]) / sd
+        if agreement < -0.5:
+            found.append(f"{what} are exchanged")
+        elif agreement < 0.5:
+            found.append(f"{what} do not agree")
+    if not found:
+        return None
+    return f"the channels' positions contradict their names ({', '.join(found)}); the names are taken: check them"
 
 
 def _sphere(points: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Centre and radius of the sphere that fits the points above the ears best; None where they lie on none."""
-    upper = points[points[:, 2] > 0] if points.size else points
-    if len(upper) < _FEWEST:
+    """Centre and radius of the sphere that fits points best; None where they lie on none."""
+    if len(points) < _FEWEST:
         return None
     # |p|² = 2 c·p + (r² - |c|²), linear in the centre c and the rest
-    equations = np.hstack([2 * upper, np.ones((len(upper), 1))])
-    solved, _, rank, _ = np.linalg.lstsq(equations, (upper**2).sum(axis=1), rcond=None)
+    equations = np.hstack([2 * points, np.ones((len(points), 1))])
+    solved, _, rank, _ = np.linalg.lstsq(equations, (points**2).sum(axis=1), rcond=None)
     centre = solved[:3]
     squared = float(solved[3] + centre @ centre)
     if rank < 4 or squared <= 0:
         return None
     radius = float(np.sqrt(squared))
-    off = np.linalg.norm(upper - centre, axis=1) - radius
-    if not _RADIUS_M[0] <= radius <= _RADIUS_M[1] or float(np.sqrt(np.mean(off**2))) > _ROUGHNESS_M:
+    off = np.linalg.norm(points - centre, axis=1) - radius
+    if float(np.sqrt(np.mean(off**2))) > _ROUGHNESS * radius:
         return None
     return centre, radius
+
+
+def directions(vocabulary: Vocabulary, electrodes: Sequence[str]) -> np.ndarray:
+    """Unit vectors from the centre of the vocabulary's head, (n_electrodes, 3); NaN where a row has no position."""
+    template = vocabulary.positions_m()
+    fitted = _sphere(template[template[:, 2] > 0])
+    centre = np.zeros(3) if fitted is None else fitted[0]
+    seen = template[[vocabulary.id_of(e) for e in electrodes]].reshape(-1, 3) - centre
+    unit: np.ndarray = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    return unit

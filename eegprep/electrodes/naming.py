@@ -14,6 +14,7 @@ __all__ = [
     "NOT_EEG_KINDS",
     "REFERENCE_WORDS",
     "clean",
+    "is_ten_five",
     "not_eeg",
     "reference_word",
     "split_derivation",
@@ -151,7 +152,8 @@ REFERENCE_WORDS: dict[str, str] = {
     "a1a2": "A1A2", "a2a1": "A1A2", "a12": "A1A2", "aa": "A1A2",
     "m1m2": "M1M2", "m2m1": "M1M2", "lm": "M1M2", "mastoids": "M1M2", "linkedmastoids": "M1M2",
     "avg": "AVG", "ave": "AVG", "av": "AVG", "ar": "AVG", "car": "AVG", "average": "AVG", "avgref": "AVG",
-    "averagereference": "AVG", "commonaverage": "AVG", "commonavg": "AVG", "nasion": "nasion", "nz": "nasion",
+    "averagereference": "AVG", "commonaverage": "AVG", "commonavg": "AVG", "mean": "AVG", "nasion": "nasion",
+    "nz": "nasion", "0v": "0V", "bn": "BN",
     "t1": "T1", "t2": "T2", "sp1": "Sp1", "sp2": "Sp2",
     "a1": "A1", "a2": "A2", "nose": "nose", "cms": "CMS", "lap": "Laplacian", "cle": "CLE",
 }  # fmt: skip
@@ -163,16 +165,30 @@ _LOOSE = re.compile(
 _EAR_OR_MASTOID = frozenset({"a1", "a2", "m1", "m2"})
 
 _QUOTED = re.compile(r"""(['"])(.*)\1""")
-_TRAILING_UNIT = re.compile(r"[ _/](uv|µv|μv|value)$", re.IGNORECASE)
+_TRAILING_UNIT = re.compile(r"(?<=\S)[ _/\-](uv|µv|μv|value|eeg|raw)$", re.IGNORECASE)
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_PREFIX = re.compile(r"^(eeg|pol|raw)[ _:.\-]+(?=\S)", re.IGNORECASE)
+# What stands before an electrode and says no more than who recorded it: devices, streams, inputs and their numbers.
+# Words that say that something was computed (alpha, impedance, CSD) are none of these, whatever follows them.
+_DEVICE = (
+    r"eeg|pol|raw|ch(?:an(?:nel)?)?|electrode|input|signal|stream|lsl|amp(?:lifier)?|device|headset|cap|brain ?vision"
+    r"|rda|brainamp|acti(?:champ|cap|view)|liveamp|easycap|obci|open ?bci|cyton|daisy|ganglion|bio ?semi|g\.?tec"
+    r"|(?:g\.?)?(?:usb|hi)amp|(?:g\.?)?nautilus|unicorn|enobio|starstim|eego|ant|muse|emotiv|epoc(?:x|flex)?|insight|dsi"
+    r"|cognionics|smarting|mbt|neuracle|neuroscan|neuroelectrics|synamps|egi|nicolet|natus|mitsar"
+)
+_PREFIX = re.compile(rf"^(?:(?:(?:{_DEVICE})\d{{0,3}}|\d{{1,3}})[ _:.\-]+)+(?=\S)", re.IGNORECASE)
+# Names of the 10-05 system, of which a vocabulary may hold a part; to number 12, since caps carry the rows on.
+_TEN_FIVE = re.compile(
+    r"(fp|af|afp|aff|f|ffc|fc|fcc|c|ccp|cp|cpp|p|ppo|po|poo|o|oi|i)z"
+    r"|(?:(?:af|afp|aff|f|p|ppo|po|poo)([1-9]|1[0-2])|(?:ffc|fc|fcc|c|ccp|cp|cpp)[1-6]"
+    r"|(?:fft|ft|ftt|t|ttp|tp|tpp)([7-9]|1[0-2])|(?:fp|o|oi|i)[12])h?"
+)
 _UNIT = re.compile(r"\s*[\(\[](uv|µv|μv|mv|v|nv|microvolts?|volts?|n/a|)[\)\]]$", re.IGNORECASE)
 _RUNNING_NUMBER = re.compile(r"(?<=[A-Za-z0-9])-\d$")
 _DASH = re.compile(r"\s*[-‐‑–—−:]\s*")
 
 
 def clean(channel: str) -> str:
-    """The name without what vendors put around it: `EEG Fp1`, `Fc5..`, `RAW_AF7`, `F3 (uV)`, `T8-P8-1`."""
+    """The name without what vendors put around it: `EEG Fp1`, `BrainVision RDA_Fp1`, `Fc5..`, `F3 (uV)`, `T8-P8-1`."""
     name = channel.replace("\0", " ").translate(_FULL_WIDTH)
     # what has no width (a mark of direction, a byte order mark) is no part of a name
     name = " ".join("".join(c for c in name if unicodedata.category(c) != "Cf").split())
@@ -189,7 +205,7 @@ def split_derivation(name: str) -> tuple[str, str] | None:
     parts = _DASH.split(name)
     if len(parts) != 2 or not all(parts):
         return None
-    return parts[0].rstrip("."), parts[1].rstrip(".")
+    return parts[0].rstrip("."), _PREFIX.sub("", parts[1].rstrip("."))
 
 
 def split_loosely(name: str) -> tuple[str, str] | None:
@@ -212,6 +228,11 @@ def split_loosely(name: str) -> tuple[str, str] | None:
 def reference_word(word: str) -> str | None:
     """How a reference that is no electrode of the vocabulary is written down, or None where the word is unknown."""
     return REFERENCE_WORDS.get(re.sub(r"[ ()+/_&.]", "", word.casefold()))
+
+
+def is_ten_five(name: str) -> bool:
+    """Whether a name is that of a position of the 10-05 system, in the vocabulary or not."""
+    return _TEN_FIVE.fullmatch(name.casefold()) is not None
 
 
 def not_eeg(name: str) -> tuple[str, str] | None:

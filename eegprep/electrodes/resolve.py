@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eegprep.electrodes import naming, systems
+from eegprep.electrodes.heads import POSITION_TOLERANCE_M
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import nearest
 
@@ -29,9 +30,6 @@ __all__ = [
     "resolve",
     "taken",
 ]
-
-# Neighbours of the base vocabulary are 15 to 30 mm apart, so half of the smallest gap keeps the answer unique.
-POSITION_TOLERANCE_M = 0.0075
 
 # Formats hold 8 to 80 characters; hints for more would only cost time.
 _LONGEST_NAME = 120
@@ -167,6 +165,8 @@ def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequen
         parts = loose
     if parts is not None:
         return _derivation(vocabulary, channel, *parts)
+    if naming.is_ten_five(name):
+        return _outside(vocabulary, channel, name)
     if position_m is not None:
         return by_position(vocabulary, channel, name, position_m)
     if other is not None:
@@ -194,6 +194,8 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
         other = naming.not_eeg(active)
         if other is not None:
             return left_out(channel, *other)
+        if naming.is_ten_five(active):
+            return _outside(vocabulary, channel, active)
         hint = nearest(active, vocabulary.names, n=1)
         return left_out(
             channel,
@@ -208,6 +210,16 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
     if against == electrode:
         return left_out(channel, "unknown_reference", f"{electrode} against itself")
     return taken(channel, electrode, against, "derivation", f"{electrode} measured against {against}")
+
+
+def _outside(vocabulary: Vocabulary, channel: str, name: str) -> Resolution:
+    """A known place that is no row of the table; another one near it is no answer, nor a hint."""
+    return left_out(
+        channel,
+        "outside_vocabulary",
+        f"{name} is a position of the 10-05 system which is not among the vocabulary's {len(vocabulary)} electrodes; "
+        "extend it with --vocabulary",
+    )
 
 
 def by_position(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequence[float]) -> Resolution:

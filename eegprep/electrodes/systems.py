@@ -1,7 +1,7 @@
 """Caps that number their inputs: what a number means is a table of the maker, never a likeness of names.
 
 On a BioSemi cap of 128, `C3` is the third input of the third ribbon, far from the 10-20 system's C3. So these tables
-apply only where the manifest states the system; `numbered_like_biosemi` tells a file whose names can't be trusted.
+apply only where the manifest states the system; `letters_of_inputs` tells a file whose names can't be trusted.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import re
+import string
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from eegprep.electrodes.naming import is_ten_five
 from eegprep.errors import UsageError, nearest
 
 __all__ = [
@@ -19,8 +22,8 @@ __all__ = [
     "evident",
     "is_numbered",
     "looks_numbered",
-    "is_biosemi_label",
-    "numbered_like_biosemi",
+    "is_input_label",
+    "letters_of_inputs",
     "only_eyes",
 ]
 
@@ -28,6 +31,11 @@ __all__ = [
 SYSTEMS = ("bbci", "biosemi128", "biosemi160", "biosemi256", "biosemi32", "biosemi64", "egi128", "egi256")
 
 _BIOSEMI = re.compile(r"[A-H]([1-9]|[12][0-9]|3[0-2])", re.IGNORECASE)
+_LABEL = re.compile(r"([A-Z])([1-9][0-9]{0,2})", re.IGNORECASE)
+#: Letters that clinical and EGI's files use beside or instead of 10-20 names.
+_OTHERS = frozenset("EX")
+#: Ear lobes, mastoids and old 10-20 names.
+_NO_INPUTS = frozenset({("A", 1), ("A", 2), ("M", 1), ("M", 2), *(("T", n) for n in range(1, 7))})
 _EGI = re.compile(r"E([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-8])", re.IGNORECASE)
 
 
@@ -55,14 +63,9 @@ def is_numbered(name: str, system: str) -> bool:
     return system.casefold().startswith("egi") and _EGI.fullmatch(name) is not None
 
 
-def is_biosemi_label(name: str) -> bool:
-    """Whether a name could be an input of a BioSemi box: A1 to H32."""
-    return _BIOSEMI.fullmatch(name) is not None
-
-
 def looks_numbered(name: str) -> bool:
     """Whether a name is of the form of BioSemi's or EGI's numbers."""
-    return is_biosemi_label(name) or _EGI.fullmatch(name) is not None
+    return _BIOSEMI.fullmatch(name) is not None or _EGI.fullmatch(name) is not None
 
 
 def only_eyes(names: Sequence[str]) -> bool:
@@ -71,9 +74,23 @@ def only_eyes(names: Sequence[str]) -> bool:
     return bool(inputs) and inputs <= {"E1", "E2"}
 
 
-def numbered_like_biosemi(names: Sequence[str]) -> bool:
-    """Whether a file's names run A1, A2, ...: more A's than the two ear lobes, or a B, which no 10-20 name has."""
-    labels = {n.upper() for n in names if is_biosemi_label(n)}
-    ribbon_a = {n for n in labels if n.startswith("A")}
-    ribbon_b = {n for n in labels if n.startswith("B")}
-    return len(ribbon_a) > 4 or len(ribbon_b) > 4
+def letters_of_inputs(names: Sequence[str]) -> str:
+    """The letters whose numbers are inputs in this file (A1, A2, ..., B1, ...), never places; empty for most files.
+
+    BioSemi's ribbons go from A to H, the contacts of grids and shafts bear any letter. What shows them: more A's than
+    the two ear lobes, or five B's, or five names that no position of the 10-05 system has (B3, C9, I5), or A1, B1 and
+    D1. Then no single letter with a number is a place, but for M1 and M2 where the letters do not run as far as L.
+    """
+    labels = {(m[1].upper(), int(m[2])) for n in names if (m := _LABEL.fullmatch(n)) is not None}
+    count = Counter(letter for letter, _ in labels)
+    foreign = [a for a, n in labels - _NO_INPUTS if a not in _OTHERS and not is_ten_five(f"{a}{n}")]
+    first = {("A", 1), ("B", 1), ("D", 1)} <= labels
+    if not (count["A"] > 4 or count["B"] > 4 or len(foreign) > 4 or first):
+        return ""
+    return "".join(a for a in string.ascii_uppercase if a != "M" or count["M"] > 2 or "L" in count)
+
+
+def is_input_label(name: str, letters: str) -> bool:
+    """Whether a name is one of these letters and a number."""
+    found = _LABEL.fullmatch(name)
+    return found is not None and found[1].upper() in letters

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from eegprep.electrodes import naming, systems
-from eegprep.electrodes.heads import on_template
+from eegprep.electrodes.heads import Position, on_template
 from eegprep.electrodes.resolve import Channel, Resolution, Rule, by_position, cleaned, left_out, resolve, taken
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import UsageError, nearest
@@ -54,26 +54,32 @@ def resolve_all(
     folded_rules = {name.strip().casefold(): rule for name, rule in (rules or {}).items()}
     names = [cleaned(vocabulary, c.name) for c in channels]
     system = system or systems.evident(names)
-    numbered = system is None and systems.numbered_like_biosemi(names)
-    eyes = system is None and systems.only_eyes(names)
-    positions, scaled = on_template(
-        vocabulary, [None if c.kind.casefold() in naming.NOT_EEG_KINDS else c.position_m for c in channels]
-    )
+    inputs = systems.letters_of_inputs(names) if system is None else ""
+    eyes = system is None and not inputs and systems.only_eyes(names)
+    measured = [None if c.kind.casefold() in naming.NOT_EEG_KINDS else c.position_m for c in channels]
+    positions: list[Position | None] = [None] * len(channels)
+    no_positions = ""
+    if any(p is not None and name not in vocabulary for p, name in zip(measured, names, strict=True)) or inputs:
+        from_landmarks = all(getattr(c, "from_landmarks", True) for c in channels if c.position_m is not None)
+        positions, no_positions = on_template(vocabulary, measured, from_landmarks=from_landmarks)
     found: list[Resolution] = []
-    for channel, name, position_m in zip(channels, names, positions, strict=True):
+    for channel, name, place_m, position_m in zip(channels, names, measured, positions, strict=True):
         rule = (rules or {}).get(channel.name) or folded_rules.get(channel.name.strip().casefold())
         if rule is not None and (rule.electrode is not None or rule.leave_out is not None):
             resolution = _by_rule(vocabulary, channel.name, rule)
         elif eyes and name.upper() in ("E1", "E2") and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
             resolution = left_out(channel.name, "eog", f"{name} is an eye channel: no other input of the file is an E")
-        elif numbered and systems.is_biosemi_label(name) and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
+        elif inputs and systems.is_input_label(name, inputs) and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
             resolution = _numbered(vocabulary, channel, name, position_m)
         else:
             resolution = resolve(vocabulary, channel.name, kind=channel.kind, position_m=position_m, system=system)
             if rule is not None and rule.reference is not None and resolution.electrode is not None:
                 resolution = replace(resolution, reference=rule.reference)
-        if scaled and resolution.code in ("position", "no_near_electrode"):
+        if position_m is not None and resolution.code in ("position", "no_near_electrode"):
             resolution = replace(resolution, reason=f"{resolution.reason} (after scaling the head to the table's)")
+        elif place_m is not None and resolution.code in ("unnamed", "numbered", "unknown_name"):
+            reason = f"{resolution.reason}; its position is not used: {no_positions}"
+            resolution = left_out(channel.name, "no_near_electrode", reason)
         between_two = resolution.code == "derivation" and resolution.reference in vocabulary
         if derivations == "leave_out" and between_two:
             reason = f"{resolution.reason}; the manifest leaves derivations between two electrodes out"
@@ -110,7 +116,8 @@ def _numbered(vocabulary: Vocabulary, channel: Channel, name: str, position_m: S
     return left_out(
         channel.name,
         "numbered",
-        f"the file numbers its inputs A1, A2, ..., B1, ...: {name} is no place; the manifest has to say which system",
+        f"the file numbers its inputs by letter (A1, A2, ..., B1, ...): {name} is no place; the manifest has to say "
+        "which system, or name the electrodes under `channels:`",
     )
 
 

@@ -24,6 +24,7 @@ from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import SkippedFile
+from eegprep.standardise.montage_check import montage_warning
 
 __all__ = ["Inspection", "inspect"]
 
@@ -48,6 +49,11 @@ class Inspection:
     skipped: tuple[SkippedFile, ...] = ()
     refused: Mapping[str, str | None] | None = None
     unmet: tuple[str, ...] = ()
+
+    @property
+    def montage_warning(self) -> str:
+        """What the montage check says of the data set as a whole; empty where that is as usual."""
+        return montage_warning([r.montage for r in self.recordings if r.usable and r.montage is not None]) or ""
 
     @property
     def exit_code(self) -> int:

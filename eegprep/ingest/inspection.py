@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from eegprep.ingest.outcome import Job, Outcome
-from eegprep.recording import RecordingInfo, covered
+from eegprep.recording import MontageFit, RecordingInfo, covered
 from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.standardise.channels import Verdict
 from eegprep.standardise.decide import Decision, Plan
+from eegprep.standardise.montage_check import montage_warning
 
 __all__ = ["Inspected", "InspectedChannel", "describe_decision", "describe_result", "gather"]
 
@@ -57,6 +58,7 @@ class Inspected:
     """One recording.
 
     `error` holds what refuses it; its channels are known where it could be read. `usable`: ingest would keep it.
+    `montage` says how well the signal fits the electrodes' places (`eegprep.standardise.montage_check`).
     """
 
     file: str
@@ -79,6 +81,7 @@ class Inspected:
     left_out: tuple[Mapping[str, Any], ...] = ()
     steps: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    montage: MontageFit | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Plain data, ready for JSON."""
@@ -104,6 +107,7 @@ def gather(
         # It may have come as JSON, which knows lists only.
         told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (outcome.inspected or {}).items()}
         channels = tuple(InspectedChannel(**c) for c in told.pop("channels", ()))
+        montage = told.pop("montage", None)
         copy = copies.get(job.recording_id)
         results.append(
             Inspected(
@@ -114,6 +118,7 @@ def gather(
                 error=outcome.error,
                 duplicate_of="" if copy is None else by_id[copy],
                 channels=channels,
+                montage=None if montage is None else MontageFit(**{**montage, "swap": tuple(montage["swap"])}),
                 **told,
             )
         )
@@ -124,6 +129,7 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
     """What is known before anything is filtered: `Inspected`'s fields as plain data, nothing kept yet."""
     recording = decision.recording
     whole_s = (_shown(recording) if recording.origins else recording.n_samples) / recording.sfreq_hz
+    fits = [decision.montage] if decision.montage is not None else []
     return {
         "format": recording.format,
         "sfreq_hz": recording.sfreq_hz,
@@ -135,7 +141,8 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
         "units_evidence": recording.units_evidence,
         "channels": [_judged(v, decision, whole_s) for v in decision.verdicts],
         "left_out": [dataclasses.asdict(x) for x in recording.left_out],
-        "notes": list(recording.notes),
+        "notes": [*recording.notes, *(text for text in (decision.contradiction, montage_warning(fits)) if text)],
+        "montage": dataclasses.asdict(decision.montage) if decision.montage is not None else None,
     }
 
 

@@ -102,6 +102,7 @@ def _describe(plan: Plan, judged: Judged) -> RecordingInfo:
         spectrum_before_uv2_hz=spectrum,
         spectrum_step_hz=step_hz,
         left_out=(*plan.left_out, *judged.left_out, *without),
+        montage=plan.decision.montage,
     )
 
 

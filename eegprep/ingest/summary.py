@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from eegprep.files import sha256_file, write_json
 from eegprep.manifest import dump_manifest
@@ -16,6 +17,7 @@ from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo
 from eegprep.sources.base import SkippedFile
+from eegprep.standardise.montage_check import montage_warning
 from eegprep.store import Store, key_of_id
 
 __all__ = ["IngestSummary", "summarise", "write_report", "unmet_expectations"]
@@ -46,6 +48,12 @@ class IngestSummary:
         Kind (`channel`, `stretch`, `trial`, `file`) to counts by code.
     unmet : tuple of str
         Where the result contradicts the manifest's `expect`.
+    montage : float or None
+        The median of the recordings' montage figures (`eegprep.recording.MontageFit`).
+    montage_recordings : int
+        How many recordings have one.
+    montage_warning : str
+        Empty where the figures are as usual.
     """
 
     out: Path
@@ -61,6 +69,9 @@ class IngestSummary:
     duplicates: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     unmet: tuple[str, ...] = ()
+    montage: float | None = None
+    montage_recordings: int = 0
+    montage_warning: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -101,6 +112,7 @@ def summarise(
             kinds.setdefault(one.kind, Counter())[one.code] += 1
     for file in skipped:
         kinds.setdefault("file", Counter())[file.code] += 1
+    fits = [i.montage for i in infos if i.montage is not None]
     return IngestSummary(
         out=store.path,
         recordings=len(infos),
@@ -115,6 +127,9 @@ def summarise(
         duplicates=dict(sorted(duplicates.items())),
         left_out={kind: dict(sorted(c.items())) for kind, c in sorted(kinds.items())},
         unmet=unmet_expectations(_hours(infos), _trials(infos), manifest, partial=partial),
+        montage=median(f.figure for f in fits) if fits else None,
+        montage_recordings=len(fits),
+        montage_warning=montage_warning(fits) or "",
     )
 
 
@@ -146,6 +161,11 @@ def write_report(
         "duplicates": dict(summary.duplicates),
         "left_out": {k: dict(v) for k, v in summary.left_out.items()},
         "unmet": list(summary.unmet),
+        "montage": {
+            "median": None if summary.montage is None else round(summary.montage, 4),
+            "recordings": summary.montage_recordings,
+            "warning": summary.montage_warning,
+        },
         "skipped_files": dict(sorted(Counter(f.code for f in skipped).items())),
     }
     write_json(store.path / "report.json", report)
@@ -164,6 +184,8 @@ def _stage(
         rows += [(info.id, x.name, f"{x.kind} left out: {x.code}", "") for x in info.left_out]
         rows += [(info.id, n, f"electrode {e}", "") for n, e in zip(info.source_channels, info.electrodes, strict=True)]
         rows.append((info.id, "unit", "microvolt", info.units_evidence))
+        if info.montage is not None:
+            rows.append((info.id, "montage", "checked against the signal", f"figure {info.montage.figure:.1f}"))
     rows += [
         (copy, "recording", "duplicate left out", f"the same signal as {of}") for copy, of in summary.duplicates.items()
     ]

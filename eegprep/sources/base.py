@@ -101,7 +101,10 @@ class SourceChannel:
         `V`, `mV`, `uV`, `nV`: the unit that the file or the manifest states, and the signal has been brought to
         microvolt. Empty: no unit is known, and the signal is in the file's numbers.
     position_m : tuple of float, optional
-        x, y, z in metres in the head's coordinates, where the file has them.
+        x (right), y (front), z (up) in metres, where the file has them.
+    from_landmarks : bool
+        Whether the position was measured from the nasion and the ears (MNE's head frame); else only its directions
+        are known.
     status : str
         `good` or `bad`, as the file or its BIDS side-car says.
     sfreq_hz : float, optional
@@ -120,6 +123,7 @@ class SourceChannel:
     kind: str = "unknown"
     unit: str = ""
     position_m: tuple[float, float, float] | None = None
+    from_landmarks: bool = False
     status: str = "good"
     sfreq_hz: float | None = None
     digital_min: float | None = None

@@ -114,7 +114,12 @@ def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> D
             found[row["name"]] = (x, y, z) if frame == "CapTrak" else (-y, x, z)
     return dataclasses.replace(
         decoded,
-        channels=tuple(dataclasses.replace(c, position_m=found.get(c.name, c.position_m)) for c in decoded.channels),
+        channels=tuple(
+            dataclasses.replace(c, position_m=found[c.name], from_landmarks=frame == "CapTrak")
+            if c.name in found
+            else c
+            for c in decoded.channels
+        ),
     )
 
 

@@ -8,6 +8,7 @@ joined across their borders; where it is known which parts of the recording they
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import warnings
@@ -53,6 +54,8 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
     """Read an epoched file. Raises InputError where that fails."""
     import mne
 
+    from eegprep.sources.mne_files import facing
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -71,7 +74,10 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
                 todo="if EEGLAB or MNE opens it, save it there again; else leave it out",
             ) from error
     said = _eeglab(path, data.shape) if format_name == "eeglab" else _fif(epochs)
-    return _decoded(epochs, data, format_name, said)
+    decoded = _decoded(epochs, data, format_name, said)
+    if format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
+        decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_header(path).nose))
+    return decoded
 
 
 def decode_epochs(epochs: Any, data: np.ndarray, format_name: str) -> Decoded:

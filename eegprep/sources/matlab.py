@@ -44,11 +44,16 @@ def variable_names(path: Path) -> set[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class EEGLABHeader:
-    """What an EEGLAB file says of its samples: epochs, and the name and size of the file that holds them, if any."""
+    """What an EEGLAB file says of itself.
+
+    `trials` are epochs; `samples_file` and `n_bytes` name the file that holds the samples, if any, and its size; `nose`
+    is the direction of the nose in its coordinates (+X, -X, +Y, -Y), EEGLAB's +X if the file does not say.
+    """
 
     trials: int = 1
     samples_file: str = ""
     n_bytes: int = 0
+    nose: str = "+X"
 
 
 def eeglab_header(path: Path) -> EEGLABHeader:
@@ -66,6 +71,9 @@ def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
 
             with h5py.File(path, "r") as file:
                 holder = file.get("EEG", file)
+                info = holder.get("chaninfo")
+                codes = info.get("nosedir", ()) if isinstance(info, h5py.Group) else ()
+                nose = "".join(chr(int(c)) for c in np.ravel(codes))
                 values = {name: holder[name] for name in names if name in holder}
                 is_text = values["data"].attrs.get("MATLAB_class") == b"char"
                 data = "".join(chr(int(c)) for c in np.ravel(values["data"])) if is_text else ""
@@ -73,14 +81,21 @@ def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
         else:
             from scipy.io import loadmat
 
-            content = loadmat(path, variable_names=["EEG", *names], squeeze_me=True, struct_as_record=False)
+            content = loadmat(path, variable_names=["EEG", "chaninfo", *names], squeeze_me=True, struct_as_record=False)
             holder = vars(content["EEG"]) if "EEG" in content else content
+            found = getattr(holder.get("chaninfo"), "nosedir", "")
+            nose = found if isinstance(found, str) else ""
             data = holder["data"] if isinstance(holder["data"], str) else ""
             numbers = {n: int(np.ravel(holder[n])[0]) for n in names if n != "data"}
     except Exception:  # the reader itself says what is wrong with a damaged file
         return EEGLABHeader()
     n_bytes = 4 * numbers["nbchan"] * numbers["pnts"] * numbers["trials"]
-    return EEGLABHeader(trials=numbers["trials"], samples_file=re.split(r"[\\/]", data)[-1], n_bytes=n_bytes)
+    return EEGLABHeader(
+        trials=numbers["trials"],
+        samples_file=re.split(r"[\\/]", data)[-1],
+        n_bytes=n_bytes,
+        nose=nose.strip().upper() or "+X",
+    )
 
 
 #: Variables that FieldTrip's users save beside the data.

@@ -27,12 +27,13 @@ from eegprep.sources.base import Decoded, LazySignal, SignalLike, SourceChannel,
 from eegprep.sources.detect import FORMATS, Format
 from eegprep.sources.events import trigger_events
 from eegprep.sources.marker_files import with_marker_fields, with_parts
+from eegprep.sources.matlab import eeglab_header
 from eegprep.sources.mff import tolerant_events
 from eegprep.sources.privacy import clean_message
 from eegprep.sources.unit_names import unit_of
 from eegprep.sources.wholeness import check_samples_file, check_whole, end_at_stated
 
-__all__ = ["READERS", "channels_of", "decode_raw", "is_epoched", "read_with_mne"]
+__all__ = ["READERS", "channels_of", "facing", "decode_raw", "is_epoched", "read_with_mne"]
 
 #: MNE's function for each format.
 READERS = {
@@ -70,6 +71,9 @@ _BY_FORMAT = {
 _COMBINED = frozenset({"STI101", "STI201", "STI301", "STI 014", "STI014"})
 _LINE = re.compile(r"STI ?0(0[1-9]|1[0-356])")
 _KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "resp": "misc", "exci": "misc"}
+#: How MNE's (x, y) of an EEGLAB file is turned so that the nose is in front, by where the file has it.
+_TURNS = {"+Y": ((0, 1), (-1, 0)), "-X": ((-1, 0), (0, -1)), "-Y": ((0, -1), (1, 0))}
+_HEAD_FRAME, _CARDINAL = 4, 1
 #: Channel types whose samples MNE holds in volts.
 _VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"})
 
@@ -117,6 +121,8 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         decoded = with_marker_fields(decoded, path)
     elif format_name == "ant":
         decoded = with_parts(decoded, path)
+    elif format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
+        decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_header(path).nose))
     if caught:
         notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
@@ -293,15 +299,53 @@ def channels_of(instance: Any, format_name: str) -> tuple[SourceChannel, ...]:
     """The channels of an MNE Raw or Epochs object."""
     types = instance.get_channel_types() if instance.ch_names else []
     units = getattr(instance, "_orig_units", None) or {}
+    measured = format_name != "eeglab" and _has_landmarks(instance.info)
     return tuple(
-        _channel(name, kind, entry, units.get(name, ""), name in instance.info["bads"], format_name)
+        _channel(name, kind, entry, units.get(name, ""), name in instance.info["bads"], format_name, measured)
         for name, kind, entry in zip(instance.ch_names, types, instance.info["chs"], strict=True)
     )
 
 
-def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name: str) -> SourceChannel:
+def _has_landmarks(info: Any) -> bool:
+    """Whether the head frame was measured from nasion and ears, rather than filled in by MNE (all equally far)."""
+    found = {int(d["ident"]): np.asarray(d["r"], dtype=float) for d in info["dig"] or () if int(d["kind"]) == _CARDINAL}
+    if not {1, 2, 3} <= set(found):
+        return False
+    far = [float(np.linalg.norm(found[i])) for i in (1, 2, 3)]
+    return max(far) - min(far) > 1e-4
+
+
+def facing(channels: tuple[SourceChannel, ...], nose: str) -> tuple[SourceChannel, ...]:
+    """Channels of an EEGLAB file whose positions MNE has taken for ones with the nose on +X.
+
+    Parameters
+    ----------
+    nose : str
+        `chaninfo.nosedir`: +X, -X, +Y or -Y. With any other, positions mean nothing and are taken away.
+    """
+    if nose == "+X":
+        return channels
+    turn = _TURNS.get(nose)
+    return tuple(
+        c
+        if c.position_m is None
+        else dataclasses.replace(
+            c, position_m=None if turn is None else (*_turned(c.position_m[0], c.position_m[1], turn), c.position_m[2])
+        )
+        for c in channels
+    )
+
+
+def _turned(x: float, y: float, turn: tuple[tuple[int, int], tuple[int, int]]) -> tuple[float, float]:
+    (a, b), (c, d) = turn
+    return a * x + b * y, c * x + d * y
+
+
+def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name: str, measured: bool) -> SourceChannel:
     position = tuple(float(v) for v in entry["loc"][:3])
+    # only the head frame has x to the right
     known = all(math.isfinite(v) for v in position) and any(v != 0.0 for v in position)
+    known = known and int(entry["coord_frame"]) == _HEAD_FRAME
     header = unit_of(unit)
     if format_name == "brainvision" and kind == "misc" and header:
         # MNE does not know this way to write the unit and left the numbers as they are
@@ -319,6 +363,7 @@ def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name
         kind=_KINDS.get(kind, kind),
         unit=scale if volts and unit != "n/a" else "",
         position_m=(position[0], position[1], position[2]) if known else None,
+        from_landmarks=known and measured,
         status="bad" if bad else "good",
         unit_evidence=evidence if volts else "",
     )

@@ -41,6 +41,9 @@ THINKABLE_UV = (0.05, 1000.0)
 EEG_SLOPE = (1.5, 1e4)
 NOISE_SLOPE = 1.5
 
+#: Hz: above slow drifts, below the mains and most of the muscles.
+AMPLITUDE_HZ = (4.0, 30.0)
+
 _FACTORS = (1e3, 1e6, 1e-3, 1e-6)
 _MAX_SEGMENTS = 40
 _MIN_AGREEING = 0.6
@@ -49,11 +52,16 @@ _MIN_CHANNELS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Sampled:
-    """Power densities: `freqs_hz` (n_freqs,), `density` (n_channels, n_freqs) in unit²/Hz; NaN in dead channels."""
+    """Power densities: `freqs_hz` (n_freqs,), `density` (n_channels, n_freqs) in unit²/Hz; NaN in dead channels.
+
+    `covariance`, where it was asked for, holds the channels' covariance between 4 and 30 Hz in some of the segments,
+    (n_some, n_channels, n_channels), in arbitrary units.
+    """
 
     freqs_hz: np.ndarray
     density: np.ndarray
     n_segments: int
+    covariance: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +85,9 @@ class UnitsProof:
     witnesses: np.ndarray | None = None
 
 
-def sampled_density(signal: SignalLike, stretches: Sequence[Stretch], sfreq_hz: float) -> Sampled:
+def sampled_density(
+    signal: SignalLike, stretches: Sequence[Stretch], sfreq_hz: float, *, n_covariances: int = 0
+) -> Sampled:
     """Power density of each channel from up to 40 segments of up to 4 s, spread over the recording.
 
     Parameters
@@ -86,6 +96,8 @@ def sampled_density(signal: SignalLike, stretches: Sequence[Stretch], sfreq_hz: 
     stretches : sequence of Stretch
         Segments lie inside these.
     sfreq_hz : float
+    n_covariances : int
+        Of so many of the segments, evenly spread, the covariance is taken too.
 
     Notes
     -----
@@ -103,19 +115,31 @@ def sampled_density(signal: SignalLike, stretches: Sequence[Stretch], sfreq_hz: 
         return Sampled(freqs_hz=freqs, density=np.zeros((signal.shape[0], 0)), n_segments=0)
     window = np.hanning(n)
     densities = np.empty((len(starts), signal.shape[0], freqs.size))
+    band = (freqs >= AMPLITUDE_HZ[0]) & (freqs <= AMPLITUDE_HZ[1])
+    chosen = set(np.linspace(0, len(starts) - 1, min(n_covariances, len(starts))).astype(int).tolist())
+    covariance: list[np.ndarray] = []
     for i, start in enumerate(starts):
         block = np.asarray(signal[:, start : start + n], dtype=np.float64)
         with np.errstate(invalid="ignore"):
             block = (block - block.mean(axis=1, keepdims=True)) * window
-            densities[i] = np.abs(np.fft.rfft(block, axis=1)) ** 2 * (2 / (sfreq_hz * np.sum(window**2)))
-    return Sampled(freqs_hz=freqs, density=_nanmedian(densities, axis=0), n_segments=len(starts))
+            spectrum = np.fft.rfft(block, axis=1)
+            densities[i] = np.abs(spectrum) ** 2 * (2 / (sfreq_hz * np.sum(window**2)))
+            if i in chosen:
+                parts = np.hstack([spectrum.real[:, band], spectrum.imag[:, band]])
+                covariance.append(parts @ parts.T)
+    return Sampled(
+        freqs_hz=freqs,
+        density=_nanmedian(densities, axis=0),
+        n_segments=len(starts),
+        covariance=np.array(covariance) if covariance and band.any() else None,
+    )
 
 
 def summarise(sampled: Sampled) -> Spectral:
     """Amplitude between 4 and 30 Hz, and power density at 2-6 Hz over that at 20-30 Hz, of each channel."""
     freqs, density = sampled.freqs_hz, sampled.density
     nan = np.full(density.shape[0], np.nan)
-    band = (freqs >= 4) & (freqs <= 30)
+    band = (freqs >= AMPLITUDE_HZ[0]) & (freqs <= AMPLITUDE_HZ[1])
     if band.sum() < 2:
         return Spectral(amplitude=nan, slope=nan, n_segments=sampled.n_segments)
     low, high = (freqs >= 2) & (freqs <= 6), (freqs >= 20) & (freqs <= 30)

@@ -19,7 +19,7 @@ The rules, each with its limit as a parameter:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,6 +39,8 @@ _MOSTLY_BAD = 0.9
 _HELD_S, _FEWEST_HELD = 0.1, 10
 #: µV²/Hz that line noise must have to be told from the floor of a filter.
 _LINE_FLOOR = 1e-2
+#: Segments of which the covariance is kept: enough that a few blinks do not decide.
+_N_COVARIANCES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,8 @@ class ChannelChecks:
     amplitude_uv, slope : tuple of float or None
         4-30 Hz root mean square, and how the spectrum falls; see `eegprep.sources.units`.
     minimum_uv, maximum_uv : tuple of float or None
+    covariance : (n_segments, n_channels, n_channels) ndarray or None
+        4-30 Hz, of segments that are spread over the recording; None where none is long enough.
     """
 
     flat: tuple[tuple[Stretch, ...], ...]
@@ -74,6 +78,7 @@ class ChannelChecks:
     maximum_uv: tuple[float | None, ...]
     zeros: tuple[Stretch, ...] = ()
     held: tuple[Stretch, ...] = ()
+    covariance: np.ndarray | None = field(default=None, compare=False)
 
     def missing(self, row: int) -> tuple[Stretch, ...]:
         """Where one channel has no signal: not finite, or filled in by the device; sorted, overlaps merged."""
@@ -226,7 +231,7 @@ def check_signal(
     zeros = both(held, held_by_all(silent, scan.missing, least))
     held = [*subtract(held, zeros)]
     missing = [merge([*m, *zeros, *held]) for m in scan.missing]
-    sampled = sampled_density(signal_uv, stretches, sfreq_hz)
+    sampled = sampled_density(signal_uv, stretches, sfreq_hz, n_covariances=_N_COVARIANCES)
     figures = summarise(sampled)
     ratios, line = line_noise(sampled.freqs_hz, sampled.density, line_freq_hz)
     n_kept = sum(s.n_samples for s in stretches)
@@ -249,6 +254,7 @@ def check_signal(
         slope=_plain(figures.slope),
         minimum_uv=_plain(scan.low),
         maximum_uv=_plain(scan.high),
+        covariance=sampled.covariance,
     )
 
 

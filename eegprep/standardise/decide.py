@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.heads import contradiction
 from eegprep.errors import InputError
 from eegprep.manifest.recipe import Recipe, Reject
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import LeftOut, Stretch, recording_id, seconds_to_samples
+from eegprep.recording import LeftOut, MontageFit, Stretch, recording_id, seconds_to_samples
 from eegprep.sources.base import SourceRecording
 from eegprep.standardise.account import Found, gaps
 from eegprep.standardise.chain import Chain, plan_chain
 from eegprep.standardise.channels import Verdict, judge_names, judge_signal, left_out_channels, usable
 from eegprep.standardise.checks import ChannelChecks, check_signal
 from eegprep.standardise.mains import mains_hz
+from eegprep.standardise.montage_check import montage_fit
 from eegprep.standardise.rows import Rows, in_memory
 from eegprep.standardise.timeline import Timeline, lay_out
 
@@ -38,6 +40,10 @@ class Decision:
         One for each channel of the file.
     checked : tuple of int
         The channels whose signal was checked; `checks` and `signal` have their rows in this order.
+    montage : MontageFit or None
+        How well the signal fits the places of the electrodes that got in.
+    contradiction : str
+        Where the file's positions contradict its names.
     refused : InputError or None
         Why the recording cannot be used.
     """
@@ -50,6 +56,8 @@ class Decision:
     checks: ChannelChecks | None = None
     signal: Any = dataclasses.field(default=None, compare=False)
     line_freq_hz: float | None = None
+    montage: MontageFit | None = None
+    contradiction: str = ""
     refused: InputError | None = None
 
 
@@ -99,6 +107,7 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
         recipe=recipe,
         verdicts=judge_names(recording, manifest, vocabulary),
     )
+    decision = dataclasses.replace(decision, contradiction=_contradiction(decision, vocabulary))
     rows = tuple(v.row for v in decision.verdicts if v.electrode is not None)
     refused = usable(decision.verdicts, recording) or _unexpected(recording, manifest, decision.verdicts)
     if not rows:
@@ -122,8 +131,27 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
         checks=checks,
         signal=signal,
         line_freq_hz=float(stated) if stated is not None else checks.line_freq_hz,
+        montage=_montage(verdicts, rows, checks, vocabulary),
         refused=refused or usable(verdicts, recording),
     )
+
+
+def _contradiction(decision: Decision, vocabulary: Vocabulary) -> str:
+    """Of the channels that got in by their names: whether their positions say the same."""
+    named = [v.electrode if v.code in ("matched", "alias", "derivation") else None for v in decision.verdicts]
+    return contradiction(vocabulary, named, [c.position_m for c in decision.recording.channels]) or ""
+
+
+def _montage(
+    verdicts: Sequence[Verdict], rows: Sequence[int], checks: ChannelChecks, vocabulary: Vocabulary
+) -> MontageFit | None:
+    """The montage check of the channels that got in."""
+    if checks.covariance is None:
+        return None
+    kept = [(place, v.electrode, v.reference) for place, v in enumerate(verdicts[r] for r in rows) if v.electrode]
+    places = [place for place, _, _ in kept]
+    covariance = checks.covariance[:, places][:, :, places]
+    return montage_fit(covariance, [e for _, e, _ in kept], [r for _, _, r in kept], vocabulary)
 
 
 def make_plan(decision: Decision) -> Plan:

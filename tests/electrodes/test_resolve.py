@@ -203,7 +203,7 @@ def test_e1_and_e2_are_eyes_where_no_other_input_is_an_e():
 def test_the_berlin_groups_names_are_recognised_by_those_that_only_they_use():
     names = ["C3", "CFC1", "CCP1", "CCP7"]
     assert [r.electrode for r in resolve_all(BASE, [Chan(n) for n in names])] == ["C3", "FCC1h", "CCP1h", "TTP7h"]
-    assert resolve_all(BASE, [Chan("C3"), Chan("CCP1")])[1].code == "unknown_name"
+    assert resolve_all(BASE, [Chan("C3"), Chan("CCP1")])[1].code == "outside_vocabulary"
 
 
 def test_a_position_helps_only_a_name_that_means_nothing():
@@ -233,13 +233,15 @@ def test_positions_that_lie_on_no_head_are_not_scaled_to_one():
     line = [Chan(f"S{i}", position_m=(0.0, 0.0, 0.01 + 0.002 * i)) for i in range(40)]
     assert all(r.electrode is None or "scaling" not in r.reason for r in resolve_all(BASE, line))
     few = [Chan("sensor", position_m=tuple(BASE.position_m("Pz")))]
-    assert resolve_all(BASE, few)[0].electrode == "Pz"
+    assert resolve_all(BASE, few)[0].code == "no_near_electrode"
 
 
 def test_of_two_inputs_near_one_electrode_the_nearer_one_is_kept():
     x, y, z = BASE.position_m("Pz")
-    found = resolve_all(BASE, [Chan("S1", position_m=(x, y, z + 0.006)), Chan("S2", position_m=(x, y, z + 0.001))])
-    assert [r.electrode for r in found] == [None, "Pz"]
+    cap = [Chan(f"C{e.name}", position_m=e.position_m) for e in BASE if e.name != "Pz"]
+    two = [Chan("S1", position_m=(x, y, z + 0.006)), Chan("S2", position_m=(x, y, z + 0.001))]
+    found = resolve_all(BASE, [*two, *cap])
+    assert [r.electrode for r in found[:2]] == [None, "Pz"]
     assert found[0].code == "duplicate"
 
 

@@ -124,6 +124,13 @@ def cells(items: Sequence[np.ndarray]) -> np.ndarray:
     return out
 
 
+def adhd_nasrabadi(folder: Path) -> None:
+    for group, child in (("ADHD", "v10p"), ("Control", "v107")):
+        path = folder / group / f"{child}.mat"
+        path.parent.mkdir()
+        savemat(path, {child: np.rint(noise(path, 19, 128 * 21).T)})
+
+
 def bcic_iv_1(folder: Path) -> None:
     path = folder / "BCICIV_calib_ds1a.mat"
     names = channels_of("bcic_iv_1")
@@ -301,6 +308,12 @@ def eegmmidb(folder: Path) -> None:
 
 
 LAYOUTS: dict[str, Layout] = {
+    "adhd_nasrabadi": Layout(
+        write=adhd_nasrabadi,
+        identity=("v107", "Control", ""),
+        recordings=2,
+        trials={"adhd_group": {"adhd": 5, "control": 5}},
+    ),
     "bcic_iv_1": Layout(
         write=bcic_iv_1,
         identity=("a", "", "calib"),

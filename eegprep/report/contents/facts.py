@@ -58,8 +58,8 @@ class RecordingFacts:
     """One recording.
 
     `electrode_hours_lost` is what gaps and rejected stretches took out of its time line, summed over its
-    electrodes; `figures` are the greatest of each quality figure over its electrodes, by name. A shard set does not
-    tell how many channels of one recording were left out.
+    electrodes; `figures` are the greatest of each quality figure over its electrodes, by name, and `montage`
+    (`eegprep.recording.MontageFit`). A shard set does not tell how many channels of one recording were left out.
     """
 
     id: str
@@ -155,7 +155,8 @@ class Contents:
     """What a store or shard set holds.
 
     `kind` is `store` or `shard set`; `provenance` are (what, value) lines such as versions and hashes;
-    `n_looked_at` is how many recordings the spectra and amplitudes were taken from.
+    `n_looked_at` is how many recordings the spectra and amplitudes were taken from; `warnings` are about the data
+    set as a whole.
     """
 
     kind: str
@@ -171,6 +172,7 @@ class Contents:
     amplitudes: Amplitudes | None = None
     n_looked_at: int = 0
     steps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     provenance: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -28,6 +28,7 @@ from eegprep.report.contents.facts import (
 )
 from eegprep.report.contents.left_out import group_left_out
 from eegprep.report.contents.signal import ElectrodeSignal, look_at
+from eegprep.standardise.montage_check import montage_warning
 from eegprep.store import Store
 
 __all__ = ["contents_of_store"]
@@ -65,6 +66,7 @@ def contents_of_store(path: Path) -> Contents:
         amplitudes=amplitudes,
         n_looked_at=n_looked_at,
         steps=_common_steps(infos),
+        warnings=(low,) if (low := montage_warning([i.montage for i in infos if i.montage is not None])) else (),
         provenance=_provenance(manifest, infos),
     )
 
@@ -80,6 +82,8 @@ def _recording(info: RecordingInfo) -> RecordingFacts:
         numbers = [v for v in values if v is not None and np.isfinite(v)]
         if numbers:
             figures[name] = float(max(numbers))
+    if info.montage is not None:
+        figures["montage"] = info.montage.figure
     return RecordingFacts(
         id=info.id,
         dataset=info.dataset,

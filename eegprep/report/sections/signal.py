@@ -30,7 +30,7 @@ __all__ = ["findings", "signal", "worst"]
 UNIT_FACTOR = 30.0
 LINE_PEAK = 3.0
 # What ingest measures of each electrode and a table of recordings can rank by, in words.
-FIGURES = {"line_noise_ratio": "line noise / 4–30 Hz", "amplitude_uv": "4–30 Hz, µV"}
+FIGURES = {"line_noise_ratio": "line noise / 4–30 Hz", "amplitude_uv": "4–30 Hz, µV", "montage": "montage check"}
 
 
 def findings(contents: Contents) -> list[Note]:
@@ -41,6 +41,7 @@ def findings(contents: Contents) -> list[Note]:
         notes.append(
             Note(text=f"{n} file{'s' if n > 1 else ''} failed and lie in quarantine, listed below.", tone="bad")
         )
+    notes += [Note(text=f"{text[:1].upper()}{text[1:]}.", tone="warn") for text in contents.warnings]
     suspects = _unit_suspects(contents)
     if suspects:
         named = ", ".join(suspects[:4]) + (f" and {len(suspects) - 4} more" if len(suspects) > 4 else "")
@@ -243,7 +244,8 @@ def worst(contents: Contents, limit: int = 50) -> Section | None:
         ]
         for r in ranked
     ]
-    note = "SD is robust, over electrodes; what stands right of it is the greatest of the recording's electrodes."
+    note = "SD is robust, over electrodes; what stands right of it is the greatest of the recording's electrodes. "
+    "The montage check is the rank correlation between how alike and how near electrodes are: 0.7 to 0.9 is usual."
     return Section(
         anchor="worst",
         heading="Recordings, worst first",

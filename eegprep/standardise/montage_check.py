@@ -1,0 +1,158 @@
+"""Whether a recording's channels are in the order that their names say, told from the signal.
+
+Neighbouring electrodes record much the same. So over all pairs of electrodes, the nearer two are supposed to be, the
+more alike their signals should be; a wrong order of channels breaks that. Nothing is corrected here: the figure is
+stored and shown, and a low one is a warning.
+
+- How alike: the correlation between 4 and 30 Hz, where neither blinks nor the mains decide, after each channel was
+  brought to unit variance and the average of the channels was taken away. That makes the figure independent of what
+  all of them were measured against; scaling first keeps one noisy channel from becoming the average. The median over
+  segments is taken.
+- How near: the angle between two places, seen from the centre of the vocabulary's head.
+
+Only channels with one and the same reference are compared, since derivations between neighbours (F7-T7, T7-P7) are
+alike for another reason. The figure can't tell left from right: a mirrored montage has the same distances.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.heads import directions
+from eegprep.recording import MontageFit
+
+__all__ = ["FEWEST", "montage_fit", "montage_warning", "similarity"]
+
+#: Fewer electrodes have too few pairs to tell an order from chance.
+FEWEST = 8
+#: Below these a recording, or the median of a data set of at least `_SEVERAL`, is warned of; by `_LESS` lower for each
+#: electrode short of `_MANY`, since few give less certain figures. Chosen in docs/results/montage-check.md.
+_LOW_ONE, _LOW_SET, _SEVERAL = 0.4, 0.6, 3
+_MANY, _LESS = 16, 0.02
+#: Recordings of fewer segments (of 4 s at most), or whose channels have nothing in common, are not warned of.
+_FEWEST_SEGMENTS = 4
+_LEAST_LIKENESS = 0.4
+#: An exchange counts where it would raise the figure by more than this over the number of electrodes, and is warned of
+#: where it is the best one in more than this share of the recordings.
+_GAIN = 0.75
+_MOST = 0.5
+
+
+def montage_fit(
+    covariance: NDArray[np.float64] | None,
+    electrodes: Sequence[str],
+    references: Sequence[str],
+    vocabulary: Vocabulary,
+) -> MontageFit | None:
+    """Hold the signal against the places of the electrodes.
+
+    Parameters
+    ----------
+    covariance : (n_segments, n_channels, n_channels) ndarray or None
+        See `eegprep.standardise.checks.ChannelChecks`.
+    electrodes, references : sequence of str
+        One of each per channel.
+
+    Returns
+    -------
+    MontageFit or None
+        None where fewer than `FEWEST` electrodes with a place and a signal share a reference.
+    """
+    if covariance is None:
+        return None
+    towards = directions(vocabulary, electrodes)
+    placed = [i for i in range(len(electrodes)) if np.isfinite(towards[i]).all()]
+    if not placed:
+        return None
+    common = Counter(references[i] for i in placed).most_common(1)[0][0]
+    rows = [i for i in placed if references[i] == common]
+    alike, live, n_segments = similarity(covariance[:, rows][:, :, rows])
+    rows = [row for row, one in zip(rows, live, strict=True) if one]
+    if len(rows) < FEWEST:
+        return None
+    angles = np.arccos(np.clip(towards[rows] @ towards[rows].T, -1.0, 1.0))
+    unlike_ranks, far_ranks = _ranks(-alike), _ranks(angles)
+    if unlike_ranks is None or far_ranks is None:
+        return None
+    figure = float(np.sum(unlike_ranks * far_ranks)) / 2
+    # By exchanging i and j all pairs of i with others become those of j; the pair of both stays.
+    product = unlike_ranks @ far_ranks
+    own = np.diag(product)
+    gains = product + product.T - own[:, None] - own[None, :] + 2 * unlike_ranks * far_ranks
+    gains[np.tril_indices(len(rows))] = -np.inf
+    i, j = np.unravel_index(int(np.argmax(gains)), gains.shape)
+    others = np.where(np.eye(len(rows), dtype=bool), -1.0, alike)
+    return MontageFit(
+        figure=round(figure, 4),
+        likeness=round(float(np.median(others.max(axis=1))), 4),
+        n_electrodes=len(rows),
+        n_segments=n_segments,
+        swap=(electrodes[rows[i]], electrodes[rows[j]]),
+        gain=round(float(gains[i, j]), 4),
+    )
+
+
+def similarity(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
+    """How alike live channels are, (n_live, n_live); which are live, (n_channels,) of bool; over how many segments."""
+    variance = np.einsum("eii->ei", covariance)
+    with np.errstate(invalid="ignore"):
+        positive = variance > 0
+    live = positive.mean(axis=0) > 0.5
+    kept = positive[:, live].all(axis=1)
+    if live.sum() < 2 or not kept.any():
+        return np.zeros((0, 0)), np.zeros(live.size, dtype=bool), 0
+    some = covariance[kept][:, live][:, :, live]
+    scaled = _scaled(some)
+    rows = scaled.mean(axis=2, keepdims=True)
+    centred = scaled - rows - rows.transpose(0, 2, 1) + rows.mean(axis=1, keepdims=True)
+    median: NDArray[np.float64] = np.median(_scaled(centred), axis=0)
+    return median, live, int(kept.sum())
+
+
+def _scaled(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    sd = np.sqrt(np.maximum(np.einsum("eii->ei", covariance), np.finfo(float).tiny))
+    return covariance / (sd[:, :, None] * sd[:, None, :])
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Ranks of the pairs as a symmetric matrix of mean 0 and length 1 over the pairs; None where all are equal."""
+    pairs = np.triu_indices(len(values), 1)
+    _, place, counts = np.unique(np.round(values[pairs], 9), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    ranks -= ranks.mean()
+    length = float(np.linalg.norm(ranks))
+    if length == 0.0:
+        return None
+    out = np.zeros(values.shape)
+    out[pairs] = ranks / length
+    return out + out.T
+
+
+def montage_warning(fits: Sequence[MontageFit]) -> str | None:
+    """What is to be said of one recording's figure, or of all those of a data set; None where they are as usual."""
+    fits = [f for f in fits if f.n_segments >= _FEWEST_SEGMENTS and f.likeness >= _LEAST_LIKENESS]
+    if not fits:
+        return None
+    figure = float(np.median([f.figure for f in fits]))
+    several = len(fits) >= _SEVERAL
+    short = max(0.0, _MANY - float(np.median([f.n_electrodes for f in fits])))
+    if figure < (_LOW_SET if several else _LOW_ONE) - _LESS * short:
+        what = f"the median over {len(fits)} recordings is {figure:.2f}" if several else f"it is {figure:.2f}"
+        return (
+            f"montage check: neighbouring channels are hardly more alike than distant ones ({what}; a right order "
+            "gives 0.7 to 0.9): the channels' order or names are likely wrong"
+        )
+    swaps = Counter(f.swap for f in fits if f.gain > _GAIN / f.n_electrodes)
+    if several and swaps:
+        (pair, n) = swaps.most_common(1)[0]
+        if n > _MOST * len(fits):
+            return (
+                f"montage check: in {n} of {len(fits)} recordings the signals would fit better with {pair[0]} and "
+                f"{pair[1]} exchanged: the two names may be swapped"
+            )
+    return None
