@@ -21,6 +21,7 @@ import numpy as np
 
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.heads import directions
+from eegprep.electrodes.montage_check import FEWEST, montage_fit, montage_warning
 from eegprep.errors import EEGPTError
 from eegprep.ingest.process import carry_out
 from eegprep.manifest import find_manifest, recipe_of
@@ -28,7 +29,6 @@ from eegprep.recording import MontageFit
 from eegprep.sources import open_source
 from eegprep.sources.units import sampled_density
 from eegprep.standardise import Nowhere, decide, make_plan
-from eegprep.standardise.montage_check import FEWEST, montage_fit, montage_warning
 
 SETS = ("eegmat", "eegmmidb", "ssvep_exo", "guinea_bissau", "uci_alcohol", "adhd_nasrabadi")
 PUBLIC_ORDER = "Fz Cz Pz C3 T7 C4 T8 Fp1 Fp2 F3 F4 F7 F8 P3 P4 P7 P8 O1 O2"

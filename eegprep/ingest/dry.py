@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eegprep.electrodes import Vocabulary, dump_vocabulary
+from eegprep.electrodes.montage_check import montage_warning
 from eegprep.errors import InputError
 from eegprep.ingest.duplicates import copies
 from eegprep.ingest.inspection import Inspected, gather
@@ -24,7 +25,6 @@ from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import SkippedFile
-from eegprep.standardise.montage_check import montage_warning
 
 __all__ = ["Inspection", "inspect"]
 

@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from eegprep.electrodes.montage_check import montage_warning
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.recording import MontageFit, RecordingInfo, covered
 from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.standardise.channels import Verdict
 from eegprep.standardise.decide import Decision, Plan
-from eegprep.standardise.montage_check import montage_warning
 
 __all__ = ["Inspected", "InspectedChannel", "describe_decision", "describe_result", "gather"]
 
@@ -58,7 +58,7 @@ class Inspected:
     """One recording.
 
     `error` holds what refuses it; its channels are known where it could be read. `usable`: ingest would keep it.
-    `montage` says how well the signal fits the electrodes' places (`eegprep.standardise.montage_check`).
+    `montage` says how well the signal fits the electrodes' places (`eegprep.electrodes.montage_check`).
     """
 
     file: str

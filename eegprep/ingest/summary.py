@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from eegprep.electrodes.montage_check import montage_warning
 from eegprep.files import sha256_file, write_json
 from eegprep.manifest import dump_manifest
 from eegprep.manifest.load import dump_model
@@ -17,7 +18,6 @@ from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo
 from eegprep.sources.base import SkippedFile
-from eegprep.standardise.montage_check import montage_warning
 from eegprep.store import Store, key_of_id
 
 __all__ = ["IngestSummary", "summarise", "write_report", "unmet_expectations"]

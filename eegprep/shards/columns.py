@@ -11,6 +11,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from eegprep.errors import RefusedError
+from eegprep.recording import MontageFit
+
 __all__ = ["ShardFile", "BlockTable", "RecordingTable", "TrialTable", "SpanTable", "spans_of"]
 
 
@@ -81,6 +84,16 @@ class RecordingTable:
     def attributes(self, row: int) -> Mapping[str, str]:
         """Facts on the subject or run, as the manifest names them."""
         return self._json("attributes", row)
+
+    def montage(self, row: int) -> MontageFit | None:
+        """How well the recording's signal fits the places of its electrodes; None if that was not told."""
+        if not (text := self.table["montage"][row].as_py()):
+            return None
+        try:
+            found = json.loads(text)
+            return MontageFit(**{**found, "swap": tuple(found["swap"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise RefusedError(f"the montage figures of {self.id[row]} are damaged", found=error) from None
 
     def _json(self, column: str, row: int) -> dict[str, Any]:
         value = json.loads(self.table[column][row].as_py())

@@ -96,6 +96,7 @@ RECORDING_SCHEMA = pa.schema(
         ("steps", pa.string()),
         ("attributes", pa.string()),
         ("electrodes", pa.string()),
+        ("montage", pa.string()),
     ],
     metadata={"eegprep.recordings": str(FORMAT_VERSION)},
 )

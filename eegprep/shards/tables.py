@@ -29,7 +29,7 @@ _MAX_VOCABULARY_BYTES = 64 << 20
 _BYTES_PER_ROW = 8
 _VOCABULARY_TEXTS = ["name", "source", "kind", "shards"]
 # Columns that version 1 got before it was frozen.
-_SINCE_PRE_RELEASE = frozenset({"reference", "kind", "fingerprint"})
+_SINCE_PRE_RELEASE = frozenset({"reference", "kind", "fingerprint", "montage"})
 _PRE_RELEASE = "made by a pre-release version: rebuild from the store or the raw files"
 _MAX_TEXT = 1 << 28
 _TODO = "fetch or write the shard set again; `eegprep verify` names everything that is wrong with it"

@@ -13,6 +13,7 @@ from typing import Any
 
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.heads import contradiction
+from eegprep.electrodes.montage_check import montage_fit
 from eegprep.errors import InputError
 from eegprep.manifest.recipe import Recipe, Reject
 from eegprep.manifest.schema import Manifest
@@ -23,7 +24,6 @@ from eegprep.standardise.chain import Chain, plan_chain
 from eegprep.standardise.channels import Verdict, judge_names, judge_signal, left_out_channels, usable
 from eegprep.standardise.checks import ChannelChecks, check_signal
 from eegprep.standardise.mains import mains_hz
-from eegprep.standardise.montage_check import montage_fit
 from eegprep.standardise.rows import Rows, in_memory
 from eegprep.standardise.timeline import Timeline, lay_out
 

@@ -14,13 +14,13 @@ from edfio import Edf, EdfSignal
 
 from eegprep.electrodes import Electrode, Vocabulary
 from eegprep.electrodes.heads import directions
+from eegprep.electrodes.montage_check import montage_fit, montage_warning
 from eegprep.ingest import ingest
 from eegprep.manifest import find_manifest
 from eegprep.recording import MontageFit, RecordingInfo, Stretch
 from eegprep.report import write_report
 from eegprep.sources.implicit import manifest_for_path
 from eegprep.standardise.checks import check_signal
-from eegprep.standardise.montage_check import montage_fit, montage_warning
 from eegprep.store import Store
 
 BASE = Vocabulary.base()

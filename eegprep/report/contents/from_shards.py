@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eegprep.electrodes.montage_check import montage_warning
 from eegprep.errors import RefusedError
 from eegprep.manifest.recipe import describe_steps
-from eegprep.recording import STANDARD_SFREQ_HZ, Stretch
+from eegprep.recording import STANDARD_SFREQ_HZ, MontageFit, Stretch
 from eegprep.report.contents.datasets import dataset_facts
 from eegprep.report.contents.facts import (
     Contents,
@@ -57,8 +58,19 @@ def contents_of_shards(paths: Sequence[Path]) -> Contents:
         amplitudes=amplitudes,
         n_looked_at=n_looked_at,
         steps=_common_steps(sets),
+        warnings=_warnings(sets),
         provenance=_provenance(sets, locks),
     )
+
+
+def _warnings(sets: Sequence[ShardSet]) -> tuple[str, ...]:
+    """What the montage check says of each data set."""
+    fits: dict[str, list[MontageFit]] = defaultdict(list)
+    for one in sets:
+        for row, name in enumerate(one.recordings.dataset):
+            if (fit := one.recordings.montage(row)) is not None:
+                fits[name].append(fit)
+    return tuple(f"{name}: {text}" for name, some in sorted(fits.items()) if (text := montage_warning(some)))
 
 
 def _common_steps(sets: Sequence[ShardSet]) -> tuple[str, ...]:
@@ -91,7 +103,7 @@ def _recordings(shards: ShardSet) -> list[RecordingFacts]:
     out = []
     for row in range(n):
         per_hour = float(table.sfreq_hz[row]) * 3600
-        facts = table.facts(row)
+        facts, fit = table.facts(row), table.montage(row)
         low, median, high = np.percentile(spread[row], [0, 50, 100]).tolist() if spread[row] else (None, None, None)
         whole = float(table.n_samples[row]) * len(facts)
         out.append(
@@ -109,7 +121,7 @@ def _recordings(shards: ShardSet) -> list[RecordingFacts]:
                 sigma_uv_low=low,
                 sigma_uv_median=median,
                 sigma_uv_high=high,
-                figures=_greatest(facts),
+                figures=_greatest(facts) | ({"montage": fit.figure} if fit is not None else {}),
             )
         )
     return out

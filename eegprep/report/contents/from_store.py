@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.montage_check import montage_warning
 from eegprep.errors import InputError
 from eegprep.manifest.recipe import describe_steps
 from eegprep.manifest.schema import Manifest
@@ -28,7 +29,6 @@ from eegprep.report.contents.facts import (
 )
 from eegprep.report.contents.left_out import group_left_out
 from eegprep.report.contents.signal import ElectrodeSignal, look_at
-from eegprep.standardise.montage_check import montage_warning
 from eegprep.store import Store
 
 __all__ = ["contents_of_store"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,6 +54,7 @@ def _recording_row(planned: PlannedRecording) -> dict[str, Any]:
         "steps": compact(list(info.steps)),
         "attributes": compact(dict(info.attributes)),
         "electrodes": compact({e: _electrode_facts(info, row) for row, e in enumerate(info.electrodes)}),
+        "montage": compact(dataclasses.asdict(info.montage)) if info.montage is not None else "",
     }
 
 
