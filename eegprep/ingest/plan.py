@@ -7,6 +7,7 @@ count: to read all of everything would take as long as the work.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +21,11 @@ from eegprep.manifest.load import dump_model
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import PlannedRecording
+from eegprep.sources.privacy import pseudonym
+from eegprep.splits.names import Names, resolve_split
 from eegprep.store import Store
 
-__all__ = ["IngestPlan", "check_expected", "identities", "make_plan"]
+__all__ = ["IngestPlan", "check_expected", "identities", "make_plan", "with_stored_names"]
 
 # Raise it where equal inputs lead to other bytes than before.
 PIPELINE_VERSION = 2
@@ -98,6 +101,22 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
             )
         found[identity] = one
     return list(found.items())
+
+
+def with_stored_names(
+    manifest: Manifest, planned: Sequence[PlannedRecording], *, partial: bool
+) -> tuple[Manifest, tuple[str, ...]]:
+    """The manifest with the subjects, sessions and runs of its split as they are stored; see `resolve_split`."""
+    known: dict[str, Names] = {}
+    hidden = [p for p in planned if p.names and p.names["subject"][0] != p.subject]
+    for kind in ("subject", "session", "run"):
+        own: dict[str, set[str]] = {}
+        for one in planned:
+            stored = str(getattr(one, kind))
+            own.setdefault(stored, set()).update(one.names.get(kind, (stored,)))
+        hide = functools.partial(pseudonym, manifest.name) if kind == "subject" and hidden else str
+        known[kind] = Names({s: sorted(names) for s, names in own.items()}, kind, hide)
+    return resolve_split(manifest, known, partial=partial)
 
 
 def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:

@@ -17,7 +17,7 @@ from eegprep.ingest import duplicates as doubled
 from eegprep.ingest.guard import alone, check_store, check_strangers, tidy, whole_or_nothing
 from eegprep.ingest.job import Setting, public_error
 from eegprep.ingest.outcome import Job, Outcome
-from eegprep.ingest.plan import IngestPlan, make_plan
+from eegprep.ingest.plan import IngestPlan, make_plan, with_stored_names
 from eegprep.ingest.summary import IngestSummary, summarise, write_report
 from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
@@ -91,6 +91,9 @@ def ingest(
     skipped = [s for s in skipped if not _is_ours(folder / s.path, out)]
     if not planned:
         raise nothing_planned(manifest, folder, skipped)
+    # Workers plan from the files' own names; all that is stored has those that mean nobody.
+    as_written = manifest
+    manifest, absent = with_stored_names(manifest, planned, partial=partial)
     check_store(out, manifest)
     existed = out.exists()
     words = dump_vocabulary(vocabulary)
@@ -109,7 +112,7 @@ def ingest(
         store = Store.create(out, manifest, vocabulary)
         tidy(store, plan)
         setting = Setting(
-            manifest_json=manifest.model_dump_json(),
+            manifest_json=as_written.model_dump_json(),
             recipe_json=recipe.model_dump_json(),
             vocabulary_json=words,
             folder=str(folder.absolute()),

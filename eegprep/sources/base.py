@@ -158,6 +158,9 @@ class PlannedRecording:
         Which person of a file that holds several, from 1; empty elsewhere.
     trial_values : mapping of str to mapping of str to str
         By trial number, from 1: the values that the manifest's `trial_values` list or take from a table.
+    names : mapping of str to tuple of str
+        `subject`, `session` and `run` to the names by which the owner of the files knows them, where these are not the
+        ones that may be stored. For this machine only.
     """
 
     subject: str
@@ -170,6 +173,7 @@ class PlannedRecording:
     public_files: tuple[str, ...] = ()
     part: str = ""
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

@@ -7,7 +7,7 @@ again; what a signed licence guards is never fetched.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
 from eegprep.files import cache_folder, sha256_file, write_json
 from eegprep.manifest.schema import Manifest, RemoteFile
 from eegprep.sources.download import Opener, Progress, download, open_https
+from eegprep.sources.entities import chosen_subjects
 from eegprep.sources.patterns import compile_pattern, match
 from eegprep.sources.unpack import unpack
 from eegprep.sources.wheel import fetch_wheel
@@ -101,7 +102,7 @@ def fetch(
             todo=f"get them by hand from {manifest.url or manifest.citation}, then give the folder with --source",
         )
     every = {f.path: f for f in (*listed, *source.get)}
-    wanted = [f for f in _of_chosen_subjects(manifest, every.values()) if not only or f.path.startswith(tuple(only))]
+    wanted = [f for f in _of_chosen_subjects(manifest, [*every.values()]) if not only or f.path.startswith(tuple(only))]
     if not wanted:
         raise UsageError(f"no file of {manifest.name} begins with {' or '.join(only)}", found=f"{len(every)} files")
     files = done.get("files")
@@ -128,16 +129,12 @@ def fetch(
     return folder
 
 
-def _of_chosen_subjects(manifest: Manifest, files: Iterable[RemoteFile]) -> list[RemoteFile]:
+def _of_chosen_subjects(manifest: Manifest, files: Sequence[RemoteFile]) -> list[RemoteFile]:
     """Without the recordings of subjects that a subset leaves out."""
-    chosen = manifest.source.only_subjects
     patterns = [compile_pattern(p) for p in manifest.source.files]
-    kept = []
-    for file in files:
-        entities = match(patterns, file.path) if chosen else None
-        if entities is None or entities.get("subject") in chosen:
-            kept.append(file)
-    return kept
+    subject_of = {file.path: (match(patterns, file.path) or {}).get("subject", "") for file in files}
+    chosen = chosen_subjects(manifest, filter(None, subject_of.values()))
+    return [file for file in files if subject_of[file.path] in {"", *chosen}]
 
 
 def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener: Opener) -> list[RemoteFile]:
