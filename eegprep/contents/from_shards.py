@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.contents.datasets import dataset_facts
+from eegprep.contents.datasets import dataset_facts, trial_counts
 from eegprep.contents.facts import Contents, DatasetFacts, ElectrodeFacts, LeftOutGroup, RecordingFacts, TrialCount
 from eegprep.contents.signal import ElectrodeSignal, look_at
 from eegprep.recording import STANDARD_SFREQ_HZ, Stretch
@@ -152,7 +152,7 @@ def _trials(sets: Sequence[ShardSet]) -> tuple[TrialCount, ...]:
         ):
             key = (table.dataset[row], trials.task_names[task], trials.label_names[label], table.split[row])
             counts[key] += 1
-    return tuple(TrialCount(dataset=d, task=t, label=c, split=s, count=n) for (d, t, c, s), n in sorted(counts.items()))
+    return trial_counts(counts, {m.name: m for s in sets for m in s.manifests}.values())
 
 
 def _signals(shards: ShardSet) -> list[ElectrodeSignal]:

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.contents.before import spectra_before
-from eegprep.contents.datasets import dataset_facts
+from eegprep.contents.datasets import dataset_facts, trial_counts
 from eegprep.contents.facts import (
     Contents,
     ElectrodeFacts,
     Failure,
     RecordingFacts,
-    TrialCount,
 )
 from eegprep.contents.left_out import group_left_out
 from eegprep.contents.signal import ElectrodeSignal, look_at
@@ -55,9 +54,7 @@ def contents_of_store(path: Path) -> Contents:
         datasets=(dataset_facts(manifest, recordings, {e for i in infos for e in i.electrodes}),) if infos else (),
         recordings=recordings,
         electrodes=_electrodes(infos, store.vocabulary),
-        trials=tuple(
-            TrialCount(dataset=d, task=t, label=c, split=s, count=n) for (d, t, c, s), n in sorted(trials.items())
-        ),
+        trials=trial_counts(trials, [manifest]),
         left_out=group_left_out(infos),
         failures=_failures(store.quarantine),
         spectra=spectra,

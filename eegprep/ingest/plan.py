@@ -53,7 +53,6 @@ def make_plan(
     folder: Path,
     store: Store,
     vocabulary_digest: str,
-    partial: bool = False,
     keep_duplicates: bool = False,
 ) -> IngestPlan:
     """Compare what the source has with what the store holds.
@@ -62,10 +61,7 @@ def make_plan(
     ------
     UsageError
         Where two planned recordings have one id.
-    InputError
-        Where the plan contradicts the manifest's `expect`.
     """
-    check_expected(planned, manifest, partial=partial)
     shared = hashlib.sha256()
     for text in (str(PIPELINE_VERSION), dump_manifest(manifest), dump_model(recipe), vocabulary_digest):
         shared.update(hashlib.sha256(text.encode("utf-8")).digest())
@@ -140,20 +136,34 @@ def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
     return digest.hexdigest()
 
 
-def check_expected(planned: Sequence[PlannedRecording], manifest: Manifest, *, partial: bool) -> None:
-    """Hold the plan against the manifest's `expect`; InputError where they differ."""
+def check_expected(
+    planned: Sequence[PlannedRecording], manifest: Manifest, *, partial: bool, folder: Path | None = None
+) -> None:
+    """Hold the plan against the manifest's `expect`; InputError where they differ.
+
+    `folder` tells whether files of the data set are missing, where the manifest or a list of hashes names them.
+    """
+    from eegprep.sources.fetch import is_fetchable, missing_files  # the network is loaded only to say what to fetch
+
     expect = manifest.expect
     for what, found, wanted in (
         ("subjects", len({p.subject for p in planned}), expect.subjects),
         ("recordings", len(planned), expect.recordings),
     ):
         if wanted is not None and (found > wanted if partial else found != wanted):
+            missing = missing_files(manifest, folder) if folder is not None and found < wanted else None
+            correct = f"correct `expect: {what}: {wanted}` in the manifest"
+            get = "fetch" if is_fetchable(manifest) else "add"
+            if found > wanted or missing == []:
+                todo = correct
+            elif missing:
+                todo = f"{get} what is missing ({len(missing)} files, the first {missing[0]}), or use --partial"
+            else:
+                todo = f"{get} what is missing, or use --partial; if the data set is complete, {correct}"
             raise InputError(
                 f"the folder holds another number of {what} than {manifest.name} expects",
                 where="the data set's folder",
                 found=str(found),
                 expected=str(wanted),
-                todo="fetch what is missing, or take what is there with --partial"
-                if found < wanted
-                else "correct the manifest",
+                todo=todo,
             )

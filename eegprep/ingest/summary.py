@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eegprep.files import sha256_file, write_json
+from eegprep.ingest.matches import Mismatch, counted, mismatches
 from eegprep.manifest import dump_manifest
 from eegprep.manifest.load import dump_model
 from eegprep.manifest.lock import Lock, Stage, decisions, versions, write_lock
@@ -46,6 +47,14 @@ class IngestSummary:
         Kind (`channel`, `stretch`, `trial`, `file`) to counts by code.
     unmet : tuple of str
         Where the result contradicts the manifest's `expect`.
+    unmatched : tuple of Mismatch
+        What of the manifest's tasks matches nothing, in any recording of the store.
+    classes : mapping of str to mapping of str to int
+        Trials per class of each classification task.
+    notes : tuple of str
+        What else the user should know; like `seen`, for this machine only.
+    seen : mapping
+        `events`, and `labels` of epochs, to the texts of the files that were read, with their counts.
     """
 
     out: Path
@@ -61,11 +70,15 @@ class IngestSummary:
     duplicates: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     unmet: tuple[str, ...] = ()
+    unmatched: tuple[Mismatch, ...] = ()
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    seen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
-        """1 where some input failed or an expectation is not met, else 0."""
-        return 1 if self.failed or self.unmet else 0
+        """1 where some input failed, an expectation is not met or a task matches nothing, else 0."""
+        return 1 if self.failed or self.unmet or any(m.fails for m in self.unmatched) else 0
 
 
 def unmet_expectations(
@@ -93,6 +106,8 @@ def summarise(
     duplicates: Mapping[str, str],
     skipped: Sequence[SkippedFile],
     partial: bool,
+    notes: Sequence[str] = (),
+    seen: Mapping[str, Mapping[str, int]] | None = None,
 ) -> IngestSummary:
     """Count what the store now holds."""
     kinds: dict[str, Counter[str]] = {}
@@ -101,6 +116,8 @@ def summarise(
             kinds.setdefault(one.kind, Counter())[one.code] += 1
     for file in skipped:
         kinds.setdefault("file", Counter())[file.code] += 1
+    trials = _trials(infos, manifest)
+    classes = Counter((t.task, t.label) for i in infos for t in i.trials)
     return IngestSummary(
         out=store.path,
         recordings=len(infos),
@@ -109,12 +126,16 @@ def summarise(
         hours=_hours(infos),
         electrode_hours=sum(sum(s or 0.0 for s in i.quality.get("kept_s", ())) for i in infos) / 3600,
         electrode_hours_left_out=_left_out_hours(infos),
-        trials=_trials(infos),
+        trials=trials,
         done_before=done_before,
         failed=dict(sorted(failed.items())),
         duplicates=dict(sorted(duplicates.items())),
         left_out={kind: dict(sorted(c.items())) for kind, c in sorted(kinds.items())},
-        unmet=unmet_expectations(_hours(infos), _trials(infos), manifest, partial=partial),
+        unmet=unmet_expectations(_hours(infos), trials, manifest, partial=partial),
+        unmatched=mismatches(manifest, counted(infos), partial=partial),
+        classes={t.name: {c: classes[t.name, c] for c in t.classes} for t in manifest.tasks},
+        notes=tuple(notes),
+        seen=seen or {},
     )
 
 
@@ -146,6 +167,7 @@ def write_report(
         "duplicates": dict(summary.duplicates),
         "left_out": {k: dict(v) for k, v in summary.left_out.items()},
         "unmet": list(summary.unmet),
+        "unmatched": list(map(str, summary.unmatched)),
         "skipped_files": dict(sorted(Counter(f.code for f in skipped).items())),
     }
     write_json(store.path / "report.json", report)
@@ -200,5 +222,6 @@ def _left_out_hours(infos: Sequence[RecordingInfo]) -> dict[str, float]:
     return {code: n / STANDARD_SFREQ_HZ / 3600 for code, n in sorted(samples.items()) if n}
 
 
-def _trials(infos: Sequence[RecordingInfo]) -> dict[str, int]:
-    return dict(sorted(Counter(t.task for i in infos for t in i.trials).items()))
+def _trials(infos: Sequence[RecordingInfo], manifest: Manifest) -> dict[str, int]:
+    found = Counter(t.task for i in infos for t in i.trials)
+    return {name: found[name] for name in sorted({*found, *(t.name for t in manifest.tasks)})}

@@ -7,6 +7,7 @@ task of the manifest names them: any other text may hold what a technician typed
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,8 @@ __all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
 
 #: Below this not even the alpha band is sampled: a file of averages or of another kind of signal.
 MIN_SFREQ_HZ = 32.0
+#: Different texts of one recording that are counted, the most frequent first.
+_MAX_TEXTS = 1000
 
 
 def named_texts(manifest: Manifest) -> frozenset[str]:
@@ -147,6 +150,8 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         attributes=planned.attributes,
         left_out=tuple(_stored(x, manifest) for x in decoded.left_out),
         notes=(*decoded.notes, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
+        event_counts=dict(Counter(e.text for e in decoded.events).most_common(_MAX_TEXTS)),
+        label_counts=dict(Counter(text for _, text in decoded.trial_labels).most_common(_MAX_TEXTS)),
     )
 
 

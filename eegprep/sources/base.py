@@ -232,6 +232,9 @@ class SourceRecording:
         What the reader itself left out (channels of another rate, damaged parts), at the source's rate.
     notes : tuple of str
         What is odd about the file, in our own words.
+    event_counts, label_counts : mapping of str to int
+        How often each text of an event, and each label of an epoch, stands in the file: the full texts, for messages
+        on this machine only. They are never stored.
     """
 
     subject: str
@@ -252,6 +255,8 @@ class SourceRecording:
     attributes: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    event_counts: Mapping[str, int] = field(default_factory=dict)
+    label_counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_samples(self) -> int:

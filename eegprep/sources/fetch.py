@@ -22,7 +22,7 @@ from eegprep.sources.patterns import compile_pattern, match
 from eegprep.sources.unpack import unpack
 from eegprep.sources.wheel import fetch_wheel
 
-__all__ = ["fetch", "default_folder", "address_of", "MARKER"]
+__all__ = ["fetch", "default_folder", "address_of", "MARKER", "is_fetchable", "missing_files"]
 
 #: Hidden, so that no source takes it for a recording: what was verified or unpacked, to be quick the next time.
 MARKER = ".eegprep-fetched.json"
@@ -31,6 +31,26 @@ MARKER = ".eegprep-fetched.json"
 def default_folder(manifest: Manifest) -> Path:
     """The folder of one data set's fetched files."""
     return cache_folder() / "datasets" / f"{manifest.name}-{manifest.version}"
+
+
+def is_fetchable(manifest: Manifest) -> bool:
+    """Whether `fetch` can get the data set: the manifest says where its files are, and no licence has to be signed."""
+    source = manifest.source
+    known = source.wheel is not None or source.index is not None or bool(source.get)
+    return not manifest.licence.signed and (known or source.kind in ("moabb", "mne"))
+
+
+def missing_files(manifest: Manifest, folder: Path) -> list[str] | None:
+    """The files that the manifest, or its list of hashes in the folder, names and the folder lacks; None: no list."""
+    source = manifest.source
+    try:
+        listed = _of_index(manifest, folder) if source.index is not None else []
+    except (EEGPTError, OSError):
+        return None
+    files = [f for f in (*listed, *source.get) if not f.unpack]
+    if not files:
+        return None
+    return [f.path for f in _of_chosen_subjects(manifest, files) if not (folder / f.path).is_file()]
 
 
 def address_of(manifest: Manifest, file: RemoteFile) -> str:
@@ -139,11 +159,17 @@ def _of_chosen_subjects(manifest: Manifest, files: Sequence[RemoteFile]) -> list
 
 def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener: Opener) -> list[RemoteFile]:
     """The files that the data set's own list of hashes names and the manifest's patterns want."""
-    source = manifest.source
-    index = source.index
+    if manifest.source.index is None:
+        return []
+    _fetch_one(manifest, manifest.source.index, folder, {}, progress, opener)
+    return _of_index(manifest, folder)
+
+
+def _of_index(manifest: Manifest, folder: Path) -> list[RemoteFile]:
+    """What the list of hashes in the folder names."""
+    source, index = manifest.source, manifest.source.index
     if index is None:
         return []
-    _fetch_one(manifest, index, folder, {}, progress, opener)
     table = manifest.trial_values.table if manifest.trial_values is not None else None
     also = [source.events_file, table.file if table is not None else None]
     patterns = [compile_pattern(p) for p in (*source.files, *filter(None, also))]

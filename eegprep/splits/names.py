@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from eegprep.errors import UsageError, nearest
 from eegprep.manifest.schema import Manifest, SplitRule
 
-__all__ = ["Names", "resolve_split"]
+__all__ = ["Names", "loosely", "resolve_split"]
 
 SPLITS = ("train", "validation", "test")
 _SHOWN = 10
@@ -45,7 +45,7 @@ class Names:
             for name in (stored, *own):
                 self._exact.setdefault(name, set()).add(stored)
                 self._alike.setdefault(_plain(name), set()).add(stored)
-                self._loose.setdefault(_loose(name), set()).add(stored)
+                self._loose.setdefault(loosely(name), set()).add(stored)
 
     def find(self, written: str, *, where: str = "") -> str | None:
         """The stored name of what `written` means; None where nothing has that name.
@@ -74,7 +74,7 @@ class Names:
 
     def resembles(self, written: str) -> bool:
         """Whether a name differs from `written` in nothing but case, blanks, punctuation and leading zeros."""
-        return _loose(written) in self._loose
+        return loosely(written) in self._loose
 
     def unknown(self, written: Sequence[str], where: str) -> UsageError:
         """The error for names that nothing has."""
@@ -181,8 +181,8 @@ def _plain(name: str) -> str:
     return name if number is None else number[1]
 
 
-def _loose(name: str) -> str:
-    """Letters and digits alone."""
+def loosely(name: str) -> str:
+    """Letters and digits alone, to see that two names are meant to be one."""
     letters = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", _plain(name)).casefold())
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", letters)
 
