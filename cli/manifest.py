@@ -63,7 +63,7 @@ def new(
     manifest = manifest_for_path(folder)
     with bar("inspect") as report:
         found = inspect(manifest, folder, workers=workers, progress=report)
-    if found.refused or not any(r.usable for r in found.recordings):
+    if found.refused or not any(r.channels for r in found.recordings):
         raise UsageError("there is no recording to describe", where=folder, todo=f"see why: eegprep inspect {folder}")
     text = draft(found, manifest.name if name is None else name, bids=manifest.source.kind == "bids")
     if out is None:

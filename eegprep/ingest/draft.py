@@ -59,7 +59,7 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
     bids : bool
         Whether the folder is a BIDS tree, which tells its own subjects, sessions and runs.
     """
-    usable = [r for r in found.recordings if r.usable]
+    usable = [r for r in found.recordings if r.usable] or [r for r in found.recordings if r.channels]
     patterns = () if bids else guess_patterns([r.file for r in usable])
     # what an ingest would plan: refused recordings and copies count, too
     compiled = [compile_pattern(p) for p in patterns]

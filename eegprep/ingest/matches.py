@@ -117,6 +117,7 @@ def _of_task(task: Task, recordings: Sequence[Counted], *, partial: bool) -> Ite
     there = {*sums["word"], *sums["lost_word"], *_entities(task, meant)}
     unmatched = [w for w in _words(task) if w not in there]
     led_to = {rule.labels[w] for w in unmatched if w in rule.labels}
+    led_to |= {i.label for w in unmatched for i in rule.intervals.get(w, ())}
     if unmatched:
         yield Mismatch(
             task=task.name,

@@ -21,7 +21,7 @@ from eegprep.manifest.load import dump_model
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import PlannedRecording
-from eegprep.sources.privacy import pseudonym
+from eegprep.sources.privacy import clean_entity, pseudonym
 from eegprep.splits.names import Names, resolve_split
 from eegprep.store import Store
 
@@ -104,13 +104,15 @@ def with_stored_names(
 ) -> tuple[Manifest, tuple[str, ...]]:
     """The manifest with the subjects, sessions and runs of its split as they are stored; see `resolve_split`."""
     known: dict[str, Names] = {}
-    hidden = [p for p in planned if p.names and p.names["subject"][0] != p.subject]
-    for kind in ("subject", "session", "run"):
+    hidden = not manifest.anonymous_subjects and any(p.names for p in planned)
+    for kind, prefix in (("subject", "s"), ("session", "d"), ("run", "r")):
         own: dict[str, set[str]] = {}
         for one in planned:
             stored = str(getattr(one, kind))
             own.setdefault(stored, set()).update(one.names.get(kind, (stored,)))
-        hide = functools.partial(pseudonym, manifest.name) if kind == "subject" and hidden else str
+        hide = functools.partial(clean_entity, manifest.name, prefix=prefix)
+        if kind == "subject" and hidden:
+            hide = functools.partial(pseudonym, manifest.name)
         known[kind] = Names({s: sorted(names) for s, names in own.items()}, kind, hide)
     return resolve_split(manifest, known, partial=partial)
 
