@@ -85,7 +85,6 @@ def register(app: typer.Typer) -> None:
             )
         if as_json:
             plain = {**dataclasses.asdict(summary), "exit_code": summary.exit_code}
-            del plain["seen"]
             print(json.dumps(plain, default=str, indent=1, ensure_ascii=False))
         else:
             _print(summary)
@@ -103,8 +102,6 @@ def _fetched(manifest: Manifest) -> Path:
 
 
 def _print(summary: IngestSummary) -> None:
-    from eegprep.ingest.matches import hint
-
     before = f" ({summary.done_before} of them before)" if summary.done_before else ""
     print(
         f"{summary.out}: {summary.recordings} recordings{before} of {summary.subjects} subjects, "
@@ -125,7 +122,7 @@ def _print(summary: IngestSummary) -> None:
     for text in summary.notes:
         print(f"note: {text}", file=sys.stderr)
     for one in summary.unmatched:
-        print(f"{'warning' if one.fails else 'note'}: {one}{hint(one, summary.seen, owner=False)}", file=sys.stderr)
+        print(f"{'warning' if one.fails else 'note'}: {one}{one.hint}", file=sys.stderr)
     for text in summary.unmet:
         print(f"error: {summary.out} is not what its manifest expects: {text}", file=sys.stderr)
     if summary.failed:

@@ -88,15 +88,13 @@ def register(app: typer.Typer) -> None:
 def _plain(name: str, found: Inspection) -> dict[str, object]:
     import dataclasses
 
-    from eegprep.ingest.matches import hint
-
     return {
         "dataset": name,
         "recordings": [r.to_plain() for r in found.recordings],
         "skipped": [dataclasses.asdict(s) for s in found.skipped],
         "refused": found.refused,
         "unmet": list(found.unmet),
-        "unmatched": [{**dataclasses.asdict(m), "hint": hint(m, found.seen, owner=True)} for m in found.unmatched],
+        "unmatched": [dataclasses.asdict(m) for m in found.unmatched],
         "totals": _totals(found.recordings) | found.seen,
     }
 
@@ -263,8 +261,6 @@ def _parts(channels: Sequence[InspectedChannel]) -> str:
 
 def _lines(found: Inspection) -> list[str]:
     """What no table has room for: errors, units, notes, files that are none, and the sums."""
-    from eegprep.ingest.matches import hint
-
     results = found.recordings
     lines = []
     for r in results:
@@ -295,9 +291,7 @@ def _lines(found: Inspection) -> list[str]:
         lines.append(f"refused as a whole: {found.refused['what']}{said_more}")
     if len(results) > _IN_FULL:
         lines += _events_by_file(results)
-    lines += [
-        f"{'matches nothing' if m.fails else 'note'}: {m}{hint(m, found.seen, owner=True)}" for m in found.unmatched
-    ]
+    lines += [f"{'matches nothing' if m.fails else 'note'}: {m}{m.hint}" for m in found.unmatched]
     lines += [f"not what the manifest expects: {text}" for text in found.unmet]
     t = _totals(results)
     lines.append(

@@ -129,7 +129,6 @@ def validate(
 def _held_against(manifest: Manifest, source: Path, *, partial: bool, workers: int) -> dict[str, object]:
     """What a dry run over the files says: errors of the manifest, files that fail, and notes."""
     from eegprep.ingest import inspect
-    from eegprep.ingest.matches import hint
 
     from .progress import bar
 
@@ -141,7 +140,7 @@ def _held_against(manifest: Manifest, source: Path, *, partial: bool, workers: i
         told = [f"{word}: {found.refused[part]}" for part, word in parts if found.refused.get(part)]
         errors.append("; ".join([str(found.refused["what"]), *told]))
     errors += [f"not what `expect` says: {text}" for text in found.unmet]
-    tasks = [(m.fails, f"{m}{hint(m, found.seen, owner=True)}") for m in found.unmatched]
+    tasks = [(m.fails, f"{m}{m.hint}") for m in found.unmatched]
     errors += [text for fails, text in tasks if fails]
     return {
         "valid": not errors,

@@ -72,7 +72,7 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
             _source(planned, patterns, bids=bids),
             _channels(usable),
             _tasks(usable, patterns, name.replace("-", "_")[:57] + "_state"),
-            "split: {by: subject, ratio: [8, 1, 1]}  # no subject is in two of train, validation and test\n",
+            _split(planned, patterns),
             _expect(planned, usable, patterns),
             _checked(found),
         ]
@@ -112,6 +112,14 @@ def _source(planned: Sequence[Inspected], patterns: Sequence[str], *, bids: bool
         said = f"{len(planned)} recordings"
     asked = "#?   subject: S1  # the files' names do not say who was recorded\n" if not n_subjects else ""
     return f"source:\n  kind: files\n  files: [{texts}]  # {said}\n{asked}"
+
+
+def _split(planned: Sequence[Inspected], patterns: Sequence[str]) -> str:
+    one = patterns and not _values(planned, patterns, "subject")
+    said = "no subject is in two of train, validation and test"
+    if one:
+        said = "one subject is trained on alone; `by: run`, with names under train and test, divides runs"
+    return f"split: {{by: subject, ratio: [8, 1, 1]}}  # {said}\n"
 
 
 def _tasks(usable: Sequence[Inspected], patterns: Sequence[str], name: str) -> str:

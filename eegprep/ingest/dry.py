@@ -6,6 +6,7 @@ The same plan, workers, decisions and errors as those of an ingest; nothing is w
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from eegprep.errors import InputError, UsageError
 from eegprep.ingest.duplicates import copies
 from eegprep.ingest.inspection import Inspected, gather
 from eegprep.ingest.job import Setting
-from eegprep.ingest.matches import Counted, Mismatch, mismatches
+from eegprep.ingest.matches import Counted, Mismatch, hinted, mismatches
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.ingest.plan import check_expected, identities, with_stored_names
 from eegprep.ingest.run import Progress, nothing_planned, outcomes_of, planned_recordings
@@ -133,13 +134,9 @@ def inspect(
         for p in planned
         if p.key in kept_keys
     ]
-    return Inspection(
-        recordings=recordings,
-        skipped=tuple(skipped),
-        refused=refused,
-        unmet=unmet,
-        unmatched=mismatches(manifest, cut, partial=partial),
-    )
+    inspection = Inspection(recordings=recordings, skipped=tuple(skipped), refused=refused, unmet=unmet)
+    unmatched = hinted(mismatches(manifest, cut, partial=partial), inspection.seen, owner=True)
+    return dataclasses.replace(inspection, unmatched=unmatched)
 
 
 def _signal(outcome: Outcome) -> str:

@@ -1,11 +1,12 @@
 """Does every task, class and label of a manifest match something in the files?
 
 What enters: the manifest, and of every recording what its trials were cut from. What leaves: what matches nothing. It
-is told in the manifest's own words, so that it may be stored; only `hint` shows texts of the files, to their owner.
+is told in the manifest's own words, so that it may be stored; only hints show texts of the files, to their owner.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from eegprep.recording import RecordingInfo
 from eegprep.sources.privacy import has_date
 from eegprep.splits.names import loosely
 
-__all__ = ["Counted", "Mismatch", "count_trials", "counted", "hint", "mismatches"]
+__all__ = ["Counted", "Mismatch", "count_trials", "counted", "hinted", "mismatches"]
 
 _SHOWN = 10
 #: A text that occurs more seldom may be a remark rather than a marker.
@@ -50,6 +51,8 @@ class Mismatch:
         What these are texts of: `events` or `labels`.
     fails : bool
         Whether it is an error, not a note.
+    hint : str
+        What the files have instead, to be printed after the sentence and never stored.
     """
 
     task: str
@@ -57,6 +60,7 @@ class Mismatch:
     wanted: tuple[str, ...] = ()
     of: str = ""
     fails: bool = True
+    hint: str = ""
 
     def __str__(self) -> str:
         return f"task {self.task}: {self.what}"
@@ -197,8 +201,8 @@ def _instead(task: Task, meant: Sequence[Counted]) -> str:
     return f"; there are {there}" + (f", and {nowhere} recordings without" if nowhere else "")
 
 
-def hint(mismatch: Mismatch, seen: Mapping[str, Mapping[str, int]], *, owner: bool) -> str:
-    """What the files have instead, to be put after a mismatch; empty where it is not known.
+def hinted(found: Iterable[Mismatch], seen: Mapping[str, Mapping[str, int]], *, owner: bool) -> tuple[Mismatch, ...]:
+    """The mismatches with their hints.
 
     Parameters
     ----------
@@ -208,6 +212,10 @@ def hint(mismatch: Mismatch, seen: Mapping[str, Mapping[str, int]], *, owner: bo
         Show all texts. Otherwise those that may be remarks of a person are counted alone, as what is printed may end
         in a log: a text is shown where it resembles a word of the manifest, is a code, or marks several moments.
     """
+    return tuple(dataclasses.replace(m, hint=_hint(m, seen, owner=owner)) for m in found)
+
+
+def _hint(mismatch: Mismatch, seen: Mapping[str, Mapping[str, int]], *, owner: bool) -> str:
     if not mismatch.of:
         return ""
     found = {t: n for t, n in seen.get(mismatch.of, {}).items() if t not in mismatch.wanted}

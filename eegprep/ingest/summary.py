@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eegprep.files import sha256_file, write_json
-from eegprep.ingest.matches import Mismatch, counted, mismatches
+from eegprep.ingest.matches import Mismatch, counted, hinted, mismatches
 from eegprep.manifest import dump_manifest
 from eegprep.manifest.load import dump_model
 from eegprep.manifest.lock import Lock, Stage, decisions, versions, write_lock
@@ -52,9 +52,7 @@ class IngestSummary:
     classes : mapping of str to mapping of str to int
         Trials per class of each classification task.
     notes : tuple of str
-        What else the user should know; like `seen`, for this machine only.
-    seen : mapping
-        `events`, and `labels` of epochs, to the texts of the files that were read, with their counts.
+        What else the user should know; for this machine only.
     """
 
     out: Path
@@ -73,7 +71,6 @@ class IngestSummary:
     unmatched: tuple[Mismatch, ...] = ()
     classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    seen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -109,7 +106,7 @@ def summarise(
     notes: Sequence[str] = (),
     seen: Mapping[str, Mapping[str, int]] | None = None,
 ) -> IngestSummary:
-    """Count what the store now holds."""
+    """Count what the store now holds; `seen` are the texts of the files that were read, see `hinted`."""
     kinds: dict[str, Counter[str]] = {}
     for info in infos:
         for one in info.left_out:
@@ -132,10 +129,9 @@ def summarise(
         duplicates=dict(sorted(duplicates.items())),
         left_out={kind: dict(sorted(c.items())) for kind, c in sorted(kinds.items())},
         unmet=unmet_expectations(_hours(infos), trials, manifest, partial=partial),
-        unmatched=mismatches(manifest, counted(infos), partial=partial),
+        unmatched=hinted(mismatches(manifest, counted(infos), partial=partial), seen or {}, owner=False),
         classes={t.name: {c: classes[t.name, c] for c in t.classes} for t in manifest.tasks},
         notes=tuple(notes),
-        seen=seen or {},
     )
 
 

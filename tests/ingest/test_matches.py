@@ -22,7 +22,7 @@ from eegprep.contents.from_shards import contents_of_shards
 from eegprep.contents.from_store import contents_of_store
 from eegprep.errors import UsageError
 from eegprep.ingest import ingest, inspect
-from eegprep.ingest.matches import Counted, hint, mismatches
+from eegprep.ingest.matches import Counted, hinted, mismatches
 from eegprep.manifest import dump_manifest
 from eegprep.manifest.schema import Manifest
 from eegprep.shards import build_shard_set
@@ -130,7 +130,7 @@ def test_one_class_without_trials_is_an_error(lab, tmp_path):
     summary = ingest(manifest, lab(s1_1=BOTH), tmp_path / "store", workers=0)
     assert summary.exit_code == 1
     assert [str(m) for m in summary.unmatched] == ["task hand: no event is called 'right '"]
-    assert "did you mean 'right' for 'right '" in hint(summary.unmatched[0], summary.seen, owner=False)
+    assert "did you mean 'right' for 'right '" in summary.unmatched[0].hint
     assert ingest(manifest, tmp_path / "data", tmp_path / "store", workers=0, partial=True).exit_code == 0
 
 
@@ -352,9 +352,9 @@ def recording(subject: str = "s", **trials: int) -> Counted:
 def test_hints_for_words_that_nearly_match():
     """Case, blanks, zeros, and what BrainVision puts first."""
     manifest = describe(hand({"S 1": "left", "Stimulus/S  2": "right"}))
-    (m,) = mismatches(manifest, [recording()])
-    told = hint(m, {"events": {"Stimulus/S  1": 3, "s02": 4}}, owner=False)
+    found = mismatches(manifest, [recording()])
+    told = hinted(found, {"events": {"Stimulus/S  1": 3, "s02": 4}}, owner=False)[0].hint
     assert "'Stimulus/S  1' for 'S 1'" in told
     assert "'s02' for 'Stimulus/S  2'" in told
-    assert hint(m, {"events": {}}, owner=False) == "; the files have no events"
-    assert "inspect" in hint(m, {}, owner=False)
+    assert hinted(found, {"events": {}}, owner=False)[0].hint == "; the files have no events"
+    assert "inspect" in hinted(found, {}, owner=False)[0].hint
