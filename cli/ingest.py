@@ -125,6 +125,8 @@ def _print(summary: IngestSummary) -> None:
         print(f"{'warning' if one.fails else 'note'}: {one}{one.hint}", file=sys.stderr)
     for text in summary.unmet:
         print(f"error: {summary.out} is not what its manifest expects: {text}", file=sys.stderr)
+    if summary.unmet:
+        print("  to do:    if the data set is complete, correct `expect:` in the manifest", file=sys.stderr)
     if summary.failed:
         print(f"{len(summary.failed)} recordings failed (their errors stay in quarantine/):", file=sys.stderr)
     for identity, error in summary.failed.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["Job", "Outcome"]
@@ -33,4 +33,4 @@ class Outcome:
     fatal: bool = False
     errno: int | None = None
     inspected: dict[str, Any] | None = None
-    seen: dict[str, dict[str, int]] | None = None
+    seen: dict[str, dict[str, int]] | None = field(default=None, repr=False)

@@ -173,7 +173,7 @@ class PlannedRecording:
     public_files: tuple[str, ...] = ()
     part: str = ""
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -255,8 +255,8 @@ class SourceRecording:
     attributes: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
-    event_counts: Mapping[str, int] = field(default_factory=dict)
-    label_counts: Mapping[str, int] = field(default_factory=dict)
+    event_counts: Mapping[str, int] = field(default_factory=dict, repr=False)
+    label_counts: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def n_samples(self) -> int:

@@ -81,7 +81,10 @@ class FilesSource:
             return read_electrode_files(paths, self._channels[planned.key], self.manifest)
         decoded = decode_file(paths[0], self.manifest, part=planned.part)
         pattern = self.manifest.source.events_file
-        for path in events_files(pattern, planned.files[1:]).values() if pattern else ():
+        found = events_files(pattern, planned.files[1:]) if pattern else {}
+        if pattern and not found:
+            decoded = dataclasses.replace(decoded, notes=(*decoded.notes, f"no file beside it fits {pattern!r}"))
+        for path in found.values():
             decoded = with_events(decoded, self.folder / path, paths[0].name)
         return decoded
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from eegprep.errors import UsageError, nearest
 from eegprep.manifest.schema import Manifest, SplitRule
 
-__all__ = ["Names", "loosely", "resolve_split"]
+__all__ = ["Names", "loosely", "plain", "resolve_split"]
 
 SPLITS = ("train", "validation", "test")
 _SHOWN = 10
@@ -44,7 +44,7 @@ class Names:
         for stored, own in self.known.items():
             for name in (stored, *own):
                 self._exact.setdefault(name, set()).add(stored)
-                self._alike.setdefault(_plain(name), set()).add(stored)
+                self._alike.setdefault(plain(name), set()).add(stored)
                 self._loose.setdefault(loosely(name), set()).add(stored)
 
     def find(self, written: str, *, where: str = "") -> str | None:
@@ -55,7 +55,7 @@ class Names:
         UsageError
             More than one has it.
         """
-        for index, name in ((self._exact, written), (self._alike, _plain(written))):
+        for index, name in ((self._exact, written), (self._alike, plain(written))):
             if found := index.get(name):
                 if len(found) > 1:
                     raise UsageError(
@@ -174,7 +174,7 @@ def _all_placed(rule: SplitRule, names: Names, placed: set[str], where: str) -> 
         )
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A name without what BIDS puts before it, and without leading zeros if it is a number."""
     name = re.sub(r"^(sub|ses|run)-(?=.)", "", unicodedata.normalize("NFC", name))
     number = re.fullmatch(r"0*([0-9]+)(?:\.0*)?", name)
@@ -183,7 +183,7 @@ def _plain(name: str) -> str:
 
 def loosely(name: str) -> str:
     """Letters and digits alone, to see that two names are meant to be one."""
-    letters = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", _plain(name)).casefold())
+    letters = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", plain(name)).casefold())
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", letters)
 
 

@@ -220,3 +220,39 @@ def test_shards_find_names_written_otherwise():
     assert [splits[info(s).id] for s in ("01", "02", "03")] == ["train", "validation", "test"]
     with pytest.raises(UsageError, match="in two splits"):
         assign([info("01"), info("02")], manifest(test=["1"], train=["01"]).split)
+
+
+@pytest.mark.parametrize(
+    ("listed", "pattern"),
+    [
+        (["01", "02"], "{subject}"),
+        (["1", "2"], "{subject}"),
+        (["1.0", "2.0"], "{subject}"),
+        (["sub-01", "sub-02"], "{subject}"),
+        (["sub-01", "sub-02"], "sub-{subject}"),
+        (["P1", "P2"], "P{subject}"),
+    ],
+)
+def test_subject_tables_by_the_same_names(tmp_path, listed, pattern):
+    """`01` of the files is `1`, `1.0` or `sub-01` of the table, and never another subject."""
+    rows = "".join(f"{name},{group}\n" for name, group in zip(listed, "ab", strict=True))
+    (tmp_path / "people.csv").write_text(f"id,Group\n{rows}", encoding="utf-8")
+    table = {"file": "people.csv", "id_column": "id", "id_pattern": pattern, "attributes": {"group": "Group"}}
+    said = Manifest.model_validate({**manifest(anonymous=True).model_dump(), "subjects": table})
+    groups = [Group(files=(f"{s}.edf",), entities={"subject": s}) for s in ("01", "02", "03")]
+    plan = plan_groups(said, tmp_path, groups)
+    assert {p.subject: p.attributes.get("group") for p in plan} == {"01": "a", "02": "b", "03": None}
+
+
+def test_two_rows_of_one_subject_must_agree(tmp_path):
+    table = {"file": "people.csv", "id_column": "id", "attributes": {"group": "Group"}}
+    said = Manifest.model_validate({**manifest(anonymous=True).model_dump(), "subjects": table})
+    groups = [Group(files=("s1.edf",), entities={"subject": "s1"})]
+    (tmp_path / "people.csv").write_text("id,Group\ns1,a\ns1,a\n", encoding="utf-8")
+    assert plan_groups(said, tmp_path, groups)[0].attributes == {"group": "a"}
+    (tmp_path / "people.csv").write_text("id,Group\ns1,a\ns1,b\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="two things of one subject"):
+        plan_groups(said, tmp_path, groups)
+    (tmp_path / "people.csv").write_text("id,Group\n1,a\n001,b\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="ambiguous"):
+        plan_groups(said, tmp_path, [Group(files=("01.edf",), entities={"subject": "01"})])
