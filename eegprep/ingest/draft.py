@@ -43,7 +43,7 @@ _NO_TASK = """\
 #?       length_s: 4
 """
 #: Events that tell of the recording, not of what was done in it.
-_TECHNICAL = re.compile(r"(?i)boundary|-99|new segment.*|edge .*|bad.*|impedance.*")
+_TECHNICAL = re.compile(r"(?i)boundary|-99|new segment.*|edge .*|bad.*|impedance.*|comment/.*")
 _MAX_LABELS = 20
 
 

@@ -118,8 +118,8 @@ def _of_task(task: Task, recordings: Sequence[Counted], *, partial: bool) -> Ite
         for key, counts in recording.tasks.get(task.name, {}).items():
             sums[key].update(counts)
     n_trials = sum(sums["label"].values())
-    there = {*sums["word"], *sums["lost_word"], *_entities(task, meant)}
-    unmatched = [w for w in _words(task) if w not in there]
+    there = {_code(w) for w in (*sums["word"], *sums["lost_word"], *_entities(task, meant))}
+    unmatched = [w for w in _words(task) if _code(w) not in there]
     led_to = {rule.labels[w] for w in unmatched if w in rule.labels}
     led_to |= {i.label for w in unmatched for i in rule.intervals.get(w, ())}
     if unmatched:
@@ -134,14 +134,15 @@ def _of_task(task: Task, recordings: Sequence[Counted], *, partial: bool) -> Ite
     lost = f"; left out: {why}" if why else ""
     if n_trials == 0:
         if not unmatched:
-            yield Mismatch(task=task.name, what=f"no trial was found{lost}" + _instead(task, meant), of=_texts(task))
+            what = f"no trial was found{lost}" + _instead(task, meant)
+            yield Mismatch(task=task.name, what=what, wanted=_labels(task, task.classes), of=_texts(task))
         return
     empty = [c for c in task.classes if task.kind == "classification" and not sums["label"][c] and c not in led_to]
     if empty:
         yield Mismatch(
             task=task.name,
             what=f"no trial is of the class {_listed(empty, ' or ')}{lost}" + _instead(task, meant),
-            wanted=tuple(empty) if rule.by == "trial" and not rule.values else (),
+            wanted=_labels(task, empty),
             of=_texts(task),
             fails=not partial,
         )
@@ -153,6 +154,11 @@ def _of_task(task: Task, recordings: Sequence[Counted], *, partial: bool) -> Ite
     if without:
         what = f"{len(without)} of {len(subjects)} subjects have no trial: {_listed(without)}"
         yield Mismatch(task=task.name, what=what, fails=False)
+
+
+def _code(word: str) -> str:
+    """A code is one word, whether a format has it as 1 or as 1.0."""
+    return re.sub(r"^([+-]?[0-9]+)\.0+$", r"\1", word)
 
 
 def _words(task: Task) -> list[str]:
@@ -172,6 +178,12 @@ def _nothing(task: Task) -> str:
     if rule.by in ("run", "session"):
         return f"no recording is of the {rule.by}"
     return f"no recording has {rule.attribute}"
+
+
+def _labels(task: Task, classes: Sequence[str]) -> tuple[str, ...]:
+    """Classes that stand in the files themselves, as labels of epochs."""
+    rule = task.trials
+    return tuple(classes) if rule.by == "trial" and not rule.values and not rule.labels else ()
 
 
 def _texts(task: Task) -> str:

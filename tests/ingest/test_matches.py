@@ -358,3 +358,38 @@ def test_hints_for_words_that_nearly_match():
     assert "'s02' for 'Stimulus/S  2'" in told
     assert hinted(found, {"events": {}}, owner=False)[0].hint == "; the files have no events"
     assert "inspect" in hinted(found, {}, owner=False)[0].hint
+
+
+@pytest.mark.parametrize("event", ["1", "1.0"])
+@pytest.mark.parametrize("label", ["1", "1.0"])
+def test_a_code_is_one_word_however_written(event, label):
+    """Whether trials were cut is told by the trials, not by how a format writes a number."""
+    manifest = describe(hand({label: "left", "2": "right"}))
+    cut = Counted(subject="s", tasks={"hand": {"label": {"left": 3, "right": 1}, "word": {event: 3, "2": 1}}})
+    assert mismatches(manifest, [cut]) == ()
+
+
+def test_epochs_with_other_labels(tmp_path, eeg_signal):
+    """An epoched file whose labels the task does not know: the labels that it has are told."""
+    import mne
+
+    (tmp_path / "data").mkdir()
+    raw = mne.io.RawArray(eeg_signal(1)[:3] * 1e-6, mne.create_info(["C3", "Cz", "C4"], 200.0, "eeg"), verbose="ERROR")
+    events = np.array([[200 * k, 0, 1 + k % 2] for k in range(1, 9)])
+    epochs = mne.Epochs(raw, events, {"go": 1, "stop": 2}, 0, 0.9, baseline=None, verbose="ERROR")
+    epochs.save(tmp_path / "data" / "s1_1-epo.fif", verbose="ERROR")
+
+    def told(*classes: str) -> tuple[int, list[str]]:
+        task = {"name": "k", "classes": list(classes), "trials": {"by": "trial"}}
+        found = inspect(
+            describe(task, source={"kind": "files", "files": ["{subject}_{run}-epo.fif"]}, recipe="epochs"),
+            tmp_path / "data",
+            workers=0,
+        )
+        return found.exit_code, [f"{m}{m.hint}" for m in found.unmatched]
+
+    assert told("go", "stop") == (0, [])
+    meant = "did you mean 'go' for 'Go', 'stop' for 'Stop'?"
+    assert told("Go", "Stop") == (1, [f"task k: no trial was found; the files have go (4), stop (4); {meant}"])
+    code, (text,) = told("go", "halt")
+    assert (code, text) == (1, "task k: no trial is of the class halt; the files have go (4), stop (4)")

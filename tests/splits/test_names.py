@@ -14,6 +14,7 @@ from eegprep.ingest.plan import with_stored_names
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import RecordingInfo, Stretch
 from eegprep.sources.entities import Group, chosen_subjects, plan_groups
+from eegprep.sources.fetched import FetchedSource
 from eegprep.splits import assign
 from eegprep.splits.names import Names
 
@@ -256,3 +257,15 @@ def test_two_rows_of_one_subject_must_agree(tmp_path):
     (tmp_path / "people.csv").write_text("id,Group\n1,a\n001,b\n", encoding="utf-8")
     with pytest.raises(UsageError, match="ambiguous"):
         plan_groups(said, tmp_path, [Group(files=("01.edf",), entities={"subject": "01"})])
+
+
+def test_data_sets_that_mne_fetches(tmp_path):
+    """Their subjects are numbers with zeros, which nobody writes."""
+    whole = manifest(anonymous=True, test=["3"], train=["sub-001"])
+    source = {"kind": "mne", "code": "eegbci", "subject": "1-4", "only_subjects": ["1", "3", "04"]}
+    said = Manifest.model_validate({**whole.model_dump(), "source": source})
+    plan = FetchedSource(said, tmp_path).plan()
+    assert {p.subject for p in plan} == {"001", "003", "004"}
+    stored, _ = with_stored_names(said, plan, partial=False)
+    assert (stored.split.test, stored.split.train) == (["003"], ["001"])
+    assert stored.source.only_subjects == ["001", "003", "004"]
