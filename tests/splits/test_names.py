@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
 from eegprep.ingest.plan import with_stored_names
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import RecordingInfo, Stretch
+from eegprep.shards.plan import Options, make_plan
 from eegprep.sources.entities import Group, chosen_subjects, plan_groups
 from eegprep.sources.fetched import FetchedSource
 from eegprep.splits import assign
@@ -269,3 +271,31 @@ def test_data_sets_that_mne_fetches(tmp_path):
     stored, _ = with_stored_names(said, plan, partial=False)
     assert (stored.split.test, stored.split.train) == (["003"], ["001"])
     assert stored.source.only_subjects == ["001", "003", "004"]
+
+
+@pytest.mark.parametrize("n_subjects", [5, 8, 12, 20])
+def test_two_stores_of_a_set_are_split_together(n_subjects):
+    """A subject with one session in each of two stores is not in two splits."""
+
+    class Held:
+        manifest = manifest(anonymous=True)
+
+        def __init__(self, *infos):
+            self.infos = lambda: list(infos)
+
+        def electrode_uv(self, *_):
+            raise NotImplementedError
+
+        def close(self):
+            pass
+
+    names = [f"{n:02d}" for n in range(n_subjects)]
+    first = Held(*(info(s, session="1") for s in names[: 2 * n_subjects // 3]))
+    second = Held(*(info(s, session="2") for s in names[n_subjects // 3 :]))
+    options = Options(block_samples=100, max_shard_bytes=1 << 20)
+    plan = make_plan([first, second], Vocabulary.base(), options, version="1")
+    found: dict[str, set[str]] = {}
+    for one in plan.recordings:
+        found.setdefault(one.info.subject, set()).add(one.split)
+    assert all(len(splits) == 1 for splits in found.values())
+    assert set().union(*found.values()) == set(SPLITS)
