@@ -393,3 +393,13 @@ def test_epochs_with_other_labels(tmp_path, eeg_signal):
     assert told("Go", "Stop") == (1, [f"task k: no trial was found; the files have go (4), stop (4); {meant}"])
     code, (text,) = told("go", "halt")
     assert (code, text) == (1, "task k: no trial is of the class halt; the files have go (4), stop (4)")
+
+
+def test_a_missing_events_file_is_said(lab):
+    """Where the events stand in a second file, a recording without one says so."""
+    files = {"kind": "files", "files": ["{subject}_{run}.edf"], "events_file": "{subject}_{run}-hypnogram.edf"}
+    found = inspect(describe(hand({"W": "left", "R": "right"}), source=files), lab(s1_1=()), workers=0)
+    assert "no file beside it fits '{subject}_{run}-hypnogram.edf'" in found.recordings[0].notes
+    assert [f"{m}{m.hint}" for m in found.unmatched] == [
+        "task hand: no event is called W or R; the files have no events"
+    ]
