@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -63,14 +62,13 @@ def register(app: typer.Typer) -> None:
         from eegprep.electrodes import load_vocabulary
         from eegprep.ingest import ingest as run
         from eegprep.manifest import load_recipe
+        from eegprep.sources.locate import find_argument
 
         from .progress import bar
 
         words = load_vocabulary(vocabulary)
-        manifest, folder = _find(dataset, source)
+        manifest, folder = find_argument(dataset, source, fetch=_fetched)
         chosen = None if recipe is None else load_recipe(recipe)
-        if folder is None:
-            folder = _fetched(manifest)
         with bar("ingest", plan=True) as report:
             summary = run(
                 manifest,
@@ -94,48 +92,9 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(summary.exit_code)
 
 
-def _find(dataset: str, source: Path | None) -> tuple[Manifest, Path | None]:
-    """The manifest, and the folder of its files where they are on this machine."""
-    from eegprep.errors import UsageError, nearest
-    from eegprep.manifest import catalogue, find_manifest
-    from eegprep.sources.locate import DATA_VARIABLE, beside, find_argument
-
-    names = [m.name for m in catalogue()]
-    path = Path(dataset)
-    is_manifest = path.suffix.lower() in (".yaml", ".yml") and not path.is_dir()
-    if is_manifest and not path.is_file():
-        raise UsageError("there is no such manifest", where=path)
-    if dataset.startswith("moabb:") or not (is_manifest or dataset in names):
-        if not dataset.startswith("moabb:") and not path.exists():
-            raise UsageError(
-                f"{dataset!r} is neither a data set of the catalogue nor a file or folder",
-                expected="a name of `eegprep datasets`, a manifest (.yaml), moabb:CODE, a folder or a file",
-                todo=nearest(dataset, names) or "check the path",
-            )
-        if source is not None and path.exists():
-            raise UsageError("--source goes with a data set's name or manifest", found=f"the plain path {dataset}")
-        return find_argument(dataset, source)
-    manifest = find_manifest(dataset)
-    if source is not None:
-        return manifest, source
-    if manifest.source.kind in ("moabb", "mne"):
-        return find_argument(dataset)
-    root = os.environ.get(DATA_VARIABLE)
-    if root and (Path(root) / manifest.name).is_dir():
-        return manifest, Path(root) / manifest.name
-    return manifest, beside(path, manifest) if is_manifest else None
-
-
 def _fetched(manifest: Manifest) -> Path:
-    from eegprep.errors import UsageError
     from eegprep.remote.fetch import fetch
 
-    if manifest.source.wheel is None and not manifest.source.get:
-        raise UsageError(
-            f"{manifest.name} says of no file where to get it",
-            found=manifest.source.how[:200] or None,
-            todo="get the files and name their folder with --source",
-        )
     from .progress import downloads
 
     with downloads() as report:
@@ -157,14 +116,21 @@ def _print(summary: IngestSummary) -> None:
     if summary.montage_warning:
         print(f"warning: {summary.montage_warning}", file=sys.stderr)
     for task, n in summary.trials.items():
-        print(f"  task {task}: {n} trials")
+        classes = [f"{label} {count}" for label, count in summary.classes.get(task, {}).items()]
+        print(f"  task {task}: {n} trials" + (f" ({', '.join(classes)})" if 0 < len(classes) <= 12 else ""))
     for kind, codes in summary.left_out.items():
         for code, n in codes.items():
             print(f"  left out, {kind}, {code}: {n}", file=sys.stderr)
     for copy, of in summary.duplicates.items():
         print(f"  duplicate left out: {copy} is the same signal as {of}", file=sys.stderr)
+    for text in summary.notes:
+        print(f"note: {text}", file=sys.stderr)
+    for one in summary.unmatched:
+        print(f"{'warning' if one.fails else 'note'}: {one}{one.hint}", file=sys.stderr)
     for text in summary.unmet:
         print(f"error: {summary.out} is not what its manifest expects: {text}", file=sys.stderr)
+    if summary.unmet:
+        print("  to do:    if the data set is complete, correct `expect:` in the manifest", file=sys.stderr)
     if summary.failed:
         print(f"{len(summary.failed)} recordings failed (their errors stay in quarantine/):", file=sys.stderr)
     for identity, error in summary.failed.items():

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _IN_FULL = 3
 #: Rows of the table of files, where not every channel is asked for.
 _MAX_ROWS = 100
+#: Texts of events that are shown, the most frequent first.
+_MAX_TEXTS = 40
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\w.])")
 
 
@@ -93,7 +95,8 @@ def _plain(name: str, found: Inspection) -> dict[str, object]:
         "refused": found.refused,
         "unmet": list(found.unmet),
         "montage_warning": found.montage_warning,
-        "totals": _totals(found.recordings),
+        "unmatched": [dataclasses.asdict(m) for m in found.unmatched],
+        "totals": _totals(found.recordings) | found.seen,
     }
 
 
@@ -131,6 +134,9 @@ def _print(found: Inspection, *, every_channel: bool) -> None:
                 console.print(_channel_table(r))
     else:
         console.print(_summary_table(results))
+    for kind, title in (("events", "events"), ("labels", "labels of epochs")):
+        if found.seen[kind]:
+            console.print(_text_table(results, kind, title, found.seen[kind], whole=every_channel))
     for line in _lines(found):
         console.print(line, markup=False, soft_wrap=True)
 
@@ -217,6 +223,30 @@ def _summary_table(results: Sequence[Inspected]) -> Table:
     return table
 
 
+def _text_table(results: Sequence[Inspected], kind: str, title: str, total: dict[str, int], *, whole: bool) -> Table:
+    """Each text with its count in every recording, where they are few, and in total."""
+    from rich.markup import escape
+
+    from . import tables
+
+    shown = list(total) if whole else list(total)[:_MAX_TEXTS]
+    more = f" ({len(total) - len(shown)} more: --json or --channels lists them all)" if len(shown) < len(total) else ""
+    counts: list[dict[str, int]] = [dict(getattr(r, kind)) for r in results]
+    own = counts if len(results) <= _IN_FULL else []
+    table = tables.plain_table(title + more)
+    table.add_column("text", overflow="fold")
+    for r in results[: len(own)]:
+        table.add_column(escape(r.file), justify="right", overflow="fold")
+    for column in ("in all", "recordings", "each"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for text in shown:
+        having = sorted(c[text] for c in counts if text in c)
+        each = str(having[0]) if having[0] == having[-1] else f"{having[0]} to {having[-1]}"
+        row = [str(c.get(text, 0)) for c in own]
+        table.add_row(escape(text), *row, str(total[text]), f"{len(having)} of {len(counts)}", each)
+    return table
+
+
 def _noise(channels: Sequence[InspectedChannel]) -> str:
     """The median ratio of line noise to what lies beside it."""
     noise = sorted(c.line_noise_ratio for c in channels if c.line_noise_ratio is not None)
@@ -258,10 +288,12 @@ def _lines(found: Inspection) -> list[str]:
         skipped["no recording", reason].append(s.path)
     lines += _grouped(skipped)
     if found.refused is not None:
-        lines.append(
-            f"refused as a whole: {found.refused['what']}; found {found.refused['found']}"
-            f", expected {found.refused['expected']}"
-        )
+        parts = (("found", "found"), ("expected", "expected"), ("todo", "to do:"))
+        said_more = "".join(f"; {word} {found.refused[part]}" for part, word in parts if found.refused.get(part))
+        lines.append(f"refused as a whole: {found.refused['what']}{said_more}")
+    if len(results) > _IN_FULL:
+        lines += _events_by_file(results)
+    lines += [f"{'matches nothing' if m.fails else 'note'}: {m}{m.hint}" for m in found.unmatched]
     lines += [f"not what the manifest expects: {text}" for text in found.unmet]
     lines += [f"warning: {found.montage_warning}"] if found.montage_warning else []
     t = _totals(results)
@@ -271,6 +303,23 @@ def _lines(found: Inspection) -> list[str]:
         f"{t['channels_kept']} of {t['channels']} channels, {t['electrode_hours_kept']:.4f} electrode-hours kept, "
         f"{t['electrode_hours_left_out']:.4f} left out"
     )
+    return lines
+
+
+def _events_by_file(results: Sequence[Inspected]) -> list[str]:
+    """The events of each recording, in one line for all that have the same."""
+    alike: defaultdict[tuple[tuple[str, int], ...], list[str]] = defaultdict(list)
+    for r in results:
+        if r.events or r.labels:
+            both = [*sorted(r.events.items()), *sorted(r.labels.items())]
+            alike[tuple(both)].append(r.file)
+    lines = []
+    for counts, files in list(alike.items())[:_MAX_ROWS]:
+        told = ", ".join(f"{text} {n}" for text, n in counts[:_MAX_TEXTS])
+        told += f" and {len(counts) - _MAX_TEXTS} more" if len(counts) > _MAX_TEXTS else ""
+        lines.append(f"events: {files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: {told}")
+    if len(alike) > _MAX_ROWS:
+        lines.append(f"events: {sum(map(len, alike.values()))} recordings in all; --json lists them")
     return lines
 
 

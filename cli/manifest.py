@@ -11,6 +11,7 @@ import typer
 from .frame import Commands
 
 if TYPE_CHECKING:
+    from eegprep.manifest import Manifest
     from eegprep.remote.share import Shared
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -63,7 +64,7 @@ def new(
     with bar("inspect") as report:
         found = inspect(manifest, folder, workers=workers, progress=report)
     called = manifest.name if name is None else name
-    if not found.refused and any(r.usable for r in found.recordings):
+    if not found.refused and any(r.channels for r in found.recordings):
         text = draft(found, called, bids=manifest.source.kind == "bids")
     elif (described := draft_described(found.skipped, folder, called)) is not None:
         text = described
@@ -78,39 +79,79 @@ def new(
 
 def validate(
     paths: Annotated[list[Path], typer.Argument(help="Manifests (.yaml); a shard set's list of them works, too.")],
+    source: Annotated[
+        Path | None, typer.Option(help="Folder of the data set's files: hold the manifest against them.")
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="The folder intentionally contains only part of the data set.")
+    ] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Worker processes with --source; 0: none.")] = 1,
     json_output: Json = False,
 ) -> None:
     """Check manifests; every mistake is told with its file and line. Exit code 2 where there is one.
 
-    Example: `eegprep manifest validate my_lab.yaml`
+    With --source, what a manifest says is held against the files: `expect`, the names in `split`, and whether every
+    task, class and label matches something. Exit code 1 where the manifest is right and a file cannot be used.
+
+    Example: `eegprep manifest validate my_lab.yaml --source recordings`
     """
     import json
     import sys
 
-    from eegprep.errors import EEGPTError
+    from eegprep.errors import EEGPTError, UsageError
     from eegprep.manifest.load import load_manifests, recipe_of
 
     results: list[dict[str, object]] = []
-    failed = 0
+    codes = {0}
     for path in paths:
         try:
             found = load_manifests(path)
             for manifest in found:
                 recipe_of(manifest)
-            results.append({"path": str(path), "valid": True, "names": [m.name for m in found]})
+            result: dict[str, object] = {"path": str(path), "valid": True, "names": [m.name for m in found]}
+            if source is not None:
+                if len(found) > 1 or len(paths) > 1:
+                    raise UsageError("--source goes with one manifest of one data set", found=f"{len(found)} data sets")
+                result |= _held_against(found[0], source, partial=partial, workers=workers)
         except EEGPTError as error:
-            failed += 1
-            results.append({"path": str(path), "valid": False, **error.as_dict()})
-            if not json_output:
-                print(f"{path}: {error}", file=sys.stderr)
+            result = {"path": str(path), "valid": False, "errors": [str(error)], **error.as_dict()}
+        results.append(result)
+        codes.add(2 if not result["valid"] else 1 if result.get("failed") else 0)
+        if json_output:
+            continue
+        for word in ("errors", "failed", "notes"):
+            for text in result.get(word, ()):  # type: ignore[attr-defined]
+                print(f"{path}: {text}", file=sys.stderr)
+        if result["valid"]:
+            print(f"{path}: valid ({', '.join(map(str, result['names']))})")  # type: ignore[call-overload]
     if json_output:
         print(json.dumps(results, indent=1, ensure_ascii=False))
-    else:
-        for result in results:
-            if result["valid"]:
-                print(f"{result['path']}: valid ({', '.join(map(str, result['names']))})")  # type: ignore[call-overload]
-    if failed:
-        raise typer.Exit(2)
+    if code := max(codes):
+        raise typer.Exit(code)
+
+
+def _held_against(manifest: Manifest, source: Path, *, partial: bool, workers: int) -> dict[str, object]:
+    """What a dry run over the files says: errors of the manifest, files that fail, and notes."""
+    from eegprep.ingest import inspect
+
+    from .progress import bar
+
+    with bar("inspect") as report:
+        found = inspect(manifest, source, partial=partial, workers=workers, progress=report)
+    errors = []
+    if found.refused is not None:
+        parts = (("where", "where"), ("found", "found"), ("expected", "expected"), ("todo", "to do"))
+        told = [f"{word}: {found.refused[part]}" for part, word in parts if found.refused.get(part)]
+        errors.append("; ".join([str(found.refused["what"]), *told]))
+    errors += [f"not what `expect` says: {text}" for text in found.unmet]
+    tasks = [(m.fails, f"{m}{m.hint}") for m in found.unmatched]
+    errors += [text for fails, text in tasks if fails]
+    return {
+        "valid": not errors,
+        "errors": errors,
+        "failed": [f"{r.file}: {r.error['what']}" for r in found.recordings if r.error is not None],
+        "notes": [text for fails, text in tasks if not fails],
+    }
 
 
 def diff(

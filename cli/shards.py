@@ -56,6 +56,11 @@ def register(app: typer.Typer) -> None:
             f"{summary.hours:.2f} electrode hours, {summary.n_trials} trials in {summary.n_shards} shards, "
             f"{summary.n_bytes / 1e6:.1f} MB{' (was complete already)' if summary.already_done else ''}"
         )
+        print(f"  split: {', '.join(f'{name} {n}' for name, n in summary.splits.items())} recordings")
+        for task, n in summary.trials.items():
+            print(f"  task {task}: {n} trials")
+            if not n:
+                print(f"warning: task {task} has no trial; `eegprep ingest` tells why", file=sys.stderr)
         for code, count, n_samples in _by_code(summary.left_out):
             print(f"left out, {code}: {count} stretches, {n_samples} samples (listed in lock.yaml)", file=sys.stderr)
 

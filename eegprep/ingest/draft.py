@@ -8,19 +8,21 @@ are not written: of the files' names only the pattern is.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from eegprep.ingest.dry import Inspection
 from eegprep.ingest.inspection import Inspected
 from eegprep.sources.base import SkippedFile
-from eegprep.sources.naming import guess_patterns
+from eegprep.sources.naming import guess_patterns, names_subjects
 from eegprep.sources.patterns import compile_pattern, match
 from eegprep.sources.suggest import Suggestion, suggest
 
 __all__ = ["draft", "draft_described"]
 
+_UNKNOWN = ("", "unknown", "n/a", "na", "none")
 _HEAD = """\
 # A draft: what the files say is filled in. Every line that begins with "#?" asks for what they do not say; answer it
 # and take the mark away, or take the line away. Then: eegprep manifest validate THIS_FILE
@@ -28,21 +30,24 @@ manifest: 1
 name: {name}
 version: "1"
 #? title: what the recordings are, in one line
-#? description: who did what, how many people, how long
+#? description: who did what, how many subjects, how long
 #? citation: the paper, or who recorded them
 #? licence: {{id: CC-BY-4.0, share_shards: true}}  # or {{id: unknown, share_shards: false}}: the shards stay with you
-anonymous_subjects: false  # true where the files' own names of people mean nothing elsewhere
+anonymous_subjects: false  # true where the files' own names of subjects mean nothing elsewhere
 """
 
-_TASKS = """\
-#? tasks:                  # what a model may learn from the recordings; leave it out to pre-train alone
-#?   - name: {name}_state
+_TASKS = "#? tasks:  # what a model may learn from the recordings; leave it out to pre-train alone\n"
+_NO_TASK = """\
+#?   - name: {name}
 #?     classes: [rest, task]
 #?     trials:
-#?       by: event         # or run, session, attribute, interval, trial
-#?       labels: {{T1: rest, T2: task}}
+#?       by: session       # or run, attribute, interval; the files hold no events that mark trials
+#?       labels: {{"1": rest, "2": task}}
 #?       length_s: 4
 """
+#: Events that tell of the recording, not of what was done in it.
+_TECHNICAL = re.compile(r"(?i)boundary|-99|new segment.*|edge .*|bad.*|impedance.*|comment/.*")
+_MAX_LABELS = 20
 
 
 def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
@@ -57,18 +62,21 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
     bids : bool
         Whether the folder is a BIDS tree, which tells its own subjects, sessions and runs.
     """
-    usable = [r for r in found.recordings if r.usable]
+    usable = [r for r in found.recordings if r.usable] or [r for r in found.recordings if r.channels]
     patterns = () if bids else guess_patterns([r.file for r in usable])
+    # what an ingest would plan: refused recordings and copies count, too
+    compiled = [compile_pattern(p) for p in patterns]
+    planned = [r for r in found.recordings if not compiled or match(compiled, r.file) is not None]
     return "".join(
         [
             _HEAD.format(name=name),
             _line_freq(usable),
             _reference(usable),
-            _source(usable, patterns, bids=bids),
+            _source(planned, patterns, bids=bids),
             _channels(usable),
-            _TASKS.format(name=name.replace("-", "_")),
-            "split: {by: subject, ratio: [8, 1, 1]}  # nobody stands in two of train, validation and test\n",
-            _expect(usable, patterns),
+            _tasks(usable, patterns, name.replace("-", "_")[:57] + "_state"),
+            _split(planned, patterns),
+            _expect(planned, usable, patterns),
             _checked(found),
         ]
     )
@@ -109,22 +117,82 @@ def _line_freq(usable: Sequence[Inspected]) -> str:
 
 def _reference(usable: Sequence[Inspected]) -> str:
     told = Counter(c.reference for r in usable for c in r.channels if c.electrode is not None)
-    unknown = told.pop("unknown", 0)
+    unknown = sum(told.pop(word, 0) for word in [*told] if word.strip().lower() in _UNKNOWN)
     if told and not unknown:
         return f"# reference: the channels say it themselves: {_listed(told)}\n"
     return "#? reference: A1A2  # against what was recorded; the files do not say it of every channel\n"
 
 
-def _source(usable: Sequence[Inspected], patterns: Sequence[str], *, bids: bool) -> str:
+def _source(planned: Sequence[Inspected], patterns: Sequence[str], *, bids: bool) -> str:
     if bids:
         return "source: {kind: bids}\n"
     if not patterns:
         question = '#?   files: ["{subject}_{run}.edf"]  # how the files are named; no pattern was found that fits all'
         return f"source:\n  kind: files\n{question}\n"
-    subjects = _count(usable, patterns, "subject")
     texts = ", ".join(json.dumps(p, ensure_ascii=False) for p in patterns)
-    said = f"{len(usable)} recordings of {subjects} people, if {{subject}} is the person"
-    return f"source:\n  kind: files\n  files: [{texts}]  # {said}\n"
+    n_subjects = len(_values(planned, patterns, "subject"))
+    if all(map(names_subjects, patterns)):
+        said = f"{len(planned)} recordings of {n_subjects} subjects"
+    elif n_subjects:
+        said = f"{len(planned)} recordings; {{subject}} has {n_subjects} values: is each of them one subject?"
+    else:
+        said = f"{len(planned)} recordings"
+    asked = "#?   subject: S1  # the files' names do not say who was recorded\n" if not n_subjects else ""
+    return f"source:\n  kind: files\n  files: [{texts}]  # {said}\n{asked}"
+
+
+def _split(planned: Sequence[Inspected], patterns: Sequence[str]) -> str:
+    one = patterns and not _values(planned, patterns, "subject")
+    said = "no subject is in two of train, validation and test"
+    if one:
+        said = "one subject is trained on alone; `by: run`, with names under train and test, divides runs"
+    return f"split: {{by: subject, ratio: [8, 1, 1]}}  # {said}\n"
+
+
+def _tasks(usable: Sequence[Inspected], patterns: Sequence[str], name: str) -> str:
+    """A task of the events that are really there; else of the labels of epochs, or of the runs."""
+    for by, kind in (("trial", "labels"), ("event", "events")):
+        counts = {t: n for t, n in _texts(usable, kind).items() if not _TECHNICAL.fullmatch(t) and len(t) <= 200}
+        having = {t: sum(t in getattr(r, kind) for r in usable) for t in counts}
+        # what stands once in a few recordings tells of them, and what has blanks there may be a remark of a person
+        words = [t for t, n in counts.items() if n > having[t] or 2 * having[t] >= len(usable)]
+        words = [t for t in words if counts[t] > 1 or not re.search(r"\s", t)]
+        if len(words) < 2:
+            continue
+        shown = sorted(words[:_MAX_LABELS])
+        told = {t: f"{counts[t]} in {having[t]} of {len(usable)} recordings" for t in shown}
+        more = len(counts) - len(shown)
+        return _task(name, by, told, f"{more} other texts: eegprep inspect" if more else "")
+    runs = Counter(entities.get("run", "") for entities in _entities(usable, patterns))
+    if 2 <= len(runs) <= _MAX_LABELS and "" not in runs:
+        return _task(name, "run", {run: f"{n} recordings" for run, n in sorted(runs.items())}, "")
+    return _TASKS + _NO_TASK.format(name=name)
+
+
+def _task(name: str, by: str, told: Mapping[str, str], more: str) -> str:
+    quoted = [json.dumps(text, ensure_ascii=False) for text in told]
+    labels = [f"#?         {text}: {text}  # {said}\n" for text, said in zip(quoted, told.values(), strict=True)]
+    seconds = "#?       length_s: 1    # from the event on\n" if by == "event" else ""
+    return "".join(
+        [
+            _TASKS,
+            f"#?   - name: {name}\n",
+            f"#?     classes: [{', '.join(quoted)}]\n",
+            f"#?     trials:\n#?       by: {by}\n",
+            "#?       labels:        # the files' words to this task's classes; keep those that belong to the task\n",
+            *labels,
+            f"# {more}\n" if more else "",
+            seconds or ("#?       length_s: 4\n" if by == "run" else ""),
+        ]
+    )
+
+
+def _texts(usable: Sequence[Inspected], kind: str) -> dict[str, int]:
+    """Texts of events or labels with their counts, the most frequent first."""
+    sums: Counter[str] = Counter()
+    for one in usable:
+        sums.update(getattr(one, kind))
+    return dict(sorted(sums.items(), key=lambda x: (-x[1], x[0])))
 
 
 def _channels(usable: Sequence[Inspected]) -> str:
@@ -139,11 +207,11 @@ def _channels(usable: Sequence[Inspected]) -> str:
     return "".join(lines)
 
 
-def _expect(usable: Sequence[Inspected], patterns: Sequence[str]) -> str:
+def _expect(planned: Sequence[Inspected], usable: Sequence[Inspected], patterns: Sequence[str]) -> str:
     told: dict[str, float | int] = {}
-    if patterns:
-        told["subjects"] = _count(usable, patterns, "subject")
-    told["recordings"] = len(usable)
+    if patterns and all(map(names_subjects, patterns)):
+        told["subjects"] = len(_values(planned, patterns, "subject"))
+    told["recordings"] = len(planned)
     facts: tuple[tuple[str, Callable[[Inspected], float]], ...] = (("channels", _n_electrodes), ("sfreq_hz", _rate))
     for name, value in facts:
         values = {value(r) for r in usable}
@@ -162,9 +230,13 @@ def _n_electrodes(recording: Inspected) -> int:
     return sum(c.electrode is not None for c in recording.channels)
 
 
-def _count(usable: Sequence[Inspected], patterns: Sequence[str], entity: str) -> int:
+def _entities(found: Sequence[Inspected], patterns: Sequence[str]) -> list[Mapping[str, str]]:
     compiled = [compile_pattern(p) for p in patterns]
-    return len({(match(compiled, r.file) or {}).get(entity) for r in usable})
+    return [match(compiled, r.file) or {} for r in found]
+
+
+def _values(found: Sequence[Inspected], patterns: Sequence[str], entity: str) -> set[str]:
+    return {entities[entity] for entities in _entities(found, patterns) if entity in entities}
 
 
 def _checked(found: Inspection) -> str:

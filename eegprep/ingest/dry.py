@@ -6,6 +6,7 @@ The same plan, workers, decisions and errors as those of an ingest; nothing is w
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from pathlib import Path
 
 from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.electrodes.montage_check import montage_warning
-from eegprep.errors import InputError
+from eegprep.errors import InputError, UsageError
 from eegprep.ingest.duplicates import copies
 from eegprep.ingest.inspection import Inspected, gather
 from eegprep.ingest.job import Setting
+from eegprep.ingest.matches import Counted, Mismatch, hinted, mismatches
 from eegprep.ingest.outcome import Job, Outcome
-from eegprep.ingest.plan import check_expected, identities
+from eegprep.ingest.plan import check_expected, identities, with_stored_names
 from eegprep.ingest.run import Progress, nothing_planned, outcomes_of, planned_recordings
 from eegprep.ingest.summary import unmet_expectations
 from eegprep.manifest import recipe_of
@@ -43,12 +45,15 @@ class Inspection:
         Why the data set as a whole would be refused: an error's parts.
     unmet : tuple of str
         Where the result would contradict the manifest's `expect`.
+    unmatched : tuple of Mismatch
+        What of the manifest's tasks matches nothing.
     """
 
     recordings: tuple[Inspected, ...]
     skipped: tuple[SkippedFile, ...] = ()
     refused: Mapping[str, str | None] | None = None
     unmet: tuple[str, ...] = ()
+    unmatched: tuple[Mismatch, ...] = ()
 
     @property
     def montage_warning(self) -> str:
@@ -57,8 +62,18 @@ class Inspection:
 
     @property
     def exit_code(self) -> int:
-        """What the ingest would end with: 1 where an input fails or an expectation is not met."""
-        return 1 if self.refused or self.unmet or any(r.error for r in self.recordings) else 0
+        """1 where an input fails, an expectation is not met, or a task matches nothing."""
+        wrong = self.refused or self.unmet or any(m.fails for m in self.unmatched)
+        return 1 if wrong or any(r.error for r in self.recordings) else 0
+
+    @property
+    def seen(self) -> dict[str, dict[str, int]]:
+        """The files' own texts with their counts over all recordings: `events`, and `labels` of epochs."""
+        sums: dict[str, Counter[str]] = {"events": Counter(), "labels": Counter()}
+        for one in self.recordings:
+            sums["events"].update(one.events)
+            sums["labels"].update(one.labels)
+        return {of: dict(sorted(found.items(), key=lambda x: (-x[1], x[0]))) for of, found in sums.items()}
 
 
 def inspect(
@@ -84,8 +99,9 @@ def inspect(
     try:
         if not planned:
             raise nothing_planned(manifest, folder, skipped)
-        check_expected(planned, manifest, partial=partial)
-    except InputError as error:
+        check_expected(planned, manifest, partial=partial, folder=folder)
+        with_stored_names(manifest, planned, partial=partial)
+    except (InputError, UsageError) as error:
         refused = error.as_dict()
     work = [
         (Job(key=one.key, recording_id=i, made_from="", n_bytes=one.n_bytes), one)
@@ -118,7 +134,15 @@ def inspect(
     for one in kept:
         trials.update(one.trials)
     unmet = unmet_expectations(sum(r.hours_in_stretches for r in kept), trials, manifest, partial=partial)
-    return Inspection(recordings=recordings, skipped=tuple(skipped), refused=refused, unmet=unmet)
+    kept_keys = {r.key: r.tasks for r in kept}
+    cut = [
+        Counted(subject=p.subject, session=p.session, run=p.run, attributes=p.attributes, tasks=kept_keys[p.key])
+        for p in planned
+        if p.key in kept_keys
+    ]
+    inspection = Inspection(recordings=recordings, skipped=tuple(skipped), refused=refused, unmet=unmet)
+    unmatched = hinted(mismatches(manifest, cut, partial=partial), inspection.seen, owner=True)
+    return dataclasses.replace(inspection, unmatched=unmatched)
 
 
 def _signal(outcome: Outcome) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eegprep.electrodes.montage_check import montage_warning
+from eegprep.ingest.matches import count_trials
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.recording import MontageFit, RecordingInfo, covered
 from eegprep.sources.base import PlannedRecording, SourceRecording
@@ -58,6 +59,8 @@ class Inspected:
     """One recording.
 
     `error` holds what refuses it; its channels are known where it could be read. `usable`: ingest would keep it.
+    `events` and `labels` (of epochs) are the file's own texts with their counts, which are never stored; `n_events` are
+    those that a task names. `tasks` are the trials as `eegprep.ingest.matches.count_trials` counts them.
     `montage` says how well the signal fits the electrodes' places (`eegprep.electrodes.montage_check`).
     """
 
@@ -72,7 +75,10 @@ class Inspected:
     hours_in_stretches: float = 0.0
     n_stretches: int = 0
     trials: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    tasks: Mapping[str, Mapping[str, Mapping[str, int]]] = dataclasses.field(default_factory=dict)
     n_events: int = 0
+    events: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    labels: Mapping[str, int] = dataclasses.field(default_factory=dict)
     line_freq_hz: float | None = None
     units_evidence: str = ""
     signal_hash: str = ""
@@ -137,6 +143,8 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
         "hours_in_stretches": _shown(recording) / recording.sfreq_hz / _HOUR_S,
         "n_stretches": len(recording.stretches),
         "n_events": len(recording.events),
+        "events": dict(recording.event_counts),
+        "labels": dict(recording.label_counts),
         "line_freq_hz": decision.line_freq_hz,
         "units_evidence": recording.units_evidence,
         "channels": [_judged(v, decision, whole_s) for v in decision.verdicts],
@@ -172,6 +180,7 @@ def describe_result(plan: Plan, info: RecordingInfo) -> dict[str, Any]:
         "hours_in_stretches": info.covered(info.stretches) / info.sfreq_hz / _HOUR_S,
         "n_stretches": len(info.stretches),
         "trials": dict(sorted(Counter(t.task for t in info.trials).items())),
+        "tasks": count_trials(info),
         "signal_hash": info.signal_sha256,
         "channels": channels,
         "left_out": [dataclasses.asdict(x) for x in info.left_out],

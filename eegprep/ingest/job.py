@@ -69,8 +69,9 @@ _vocabulary = functools.lru_cache(1)(parse_vocabulary)
 def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Setting) -> Outcome:
     """Ingest one recording. Every error becomes an outcome; only what kills the process gets past this."""
     inspected: dict[str, Any] | None = {} if setting.dry else None
+    seen: dict[str, dict[str, int]] = {}
     try:
-        _do(job, planned, reader, setting, inspected)
+        _do(job, planned, reader, setting, inspected, seen)
     except EEGPTError as error:
         return _failed(job, error.as_dict(), inspected, fatal=isinstance(error, UsageError))
     except OSError as error:
@@ -83,7 +84,7 @@ def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Settin
         return _failed(job, shown.as_dict(), inspected, fatal=error.errno in _FATAL, number=error.errno)
     except Exception as error:  # a surprise costs one recording, not the run
         return _failed(job, as_input_error(error).as_dict(), inspected)
-    return Outcome(key=job.key, recording_id=job.recording_id, inspected=inspected)
+    return Outcome(key=job.key, recording_id=job.recording_id, inspected=inspected, seen=seen)
 
 
 def handler(shared: SharedBlock | None) -> Handler:
@@ -108,13 +109,19 @@ def handler(shared: SharedBlock | None) -> Handler:
 
 
 def _do(
-    job: Job, planned: PlannedRecording, reader: Reader, setting: Setting, inspected: dict[str, Any] | None
+    job: Job,
+    planned: PlannedRecording,
+    reader: Reader,
+    setting: Setting,
+    inspected: dict[str, Any] | None,
+    seen: dict[str, dict[str, int]],
 ) -> None:
     from eegprep.ingest.inspection import describe_decision, describe_result
     from eegprep.ingest.process import carry_out, write
     from eegprep.standardise import Nowhere, decide, make_plan
 
     recording = reader.read(planned)
+    seen.update(events=dict(recording.event_counts), labels=dict(recording.label_counts))
     decision = decide(recording, manifest=setting.manifest(), recipe=setting.recipe(), vocabulary=setting.vocabulary())
     if inspected is not None:
         inspected.update(describe_decision(decision))

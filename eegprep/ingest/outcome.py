@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["Job", "Outcome"]
@@ -24,6 +24,7 @@ class Outcome:
 
     `error` holds the parts of an `EEGPTError` (`as_dict`), or is empty. `fatal` means that no other job can do better
     (full disk, wrong recipe): the run stops. `inspected` is what a dry run found, also of a recording that is refused.
+    `seen` are the file's own `events` and `labels` with their counts: for messages on this machine, never stored.
     """
 
     key: str
@@ -32,3 +33,4 @@ class Outcome:
     fatal: bool = False
     errno: int | None = None
     inspected: dict[str, Any] | None = None
+    seen: dict[str, dict[str, int]] | None = field(default=None, repr=False)

@@ -7,6 +7,7 @@ count: to read all of everything would take as long as the work.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import recording_id
 from eegprep.sources.base import PlannedRecording
+from eegprep.sources.privacy import clean_entity, pseudonym
+from eegprep.splits.names import Names, resolve_split
 from eegprep.store import Store
 
-__all__ = ["IngestPlan", "check_expected", "identities", "make_plan"]
+__all__ = ["IngestPlan", "check_expected", "identities", "make_plan", "with_stored_names"]
 
 # Raise it where equal inputs lead to other bytes than before.
 PIPELINE_VERSION = 2
@@ -51,7 +54,6 @@ def make_plan(
     folder: Path,
     store: Store,
     vocabulary_digest: str,
-    partial: bool = False,
     keep_duplicates: bool = False,
 ) -> IngestPlan:
     """Compare what the source has with what the store holds.
@@ -60,10 +62,7 @@ def make_plan(
     ------
     UsageError
         Where two planned recordings have one id.
-    InputError
-        Where the plan contradicts the manifest's `expect`.
     """
-    check_expected(planned, manifest, partial=partial)
     shared = hashlib.sha256()
     for text in (str(PIPELINE_VERSION), dump_manifest(manifest), dump_model(recipe), vocabulary_digest):
         shared.update(hashlib.sha256(text.encode("utf-8")).digest())
@@ -101,6 +100,24 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
     return list(found.items())
 
 
+def with_stored_names(
+    manifest: Manifest, planned: Sequence[PlannedRecording], *, partial: bool
+) -> tuple[Manifest, tuple[str, ...]]:
+    """The manifest with the subjects, sessions and runs of its split as they are stored; see `resolve_split`."""
+    known: dict[str, Names] = {}
+    hidden = not manifest.anonymous_subjects and any(p.names for p in planned)
+    for kind, prefix in (("subject", "s"), ("session", "d"), ("run", "r")):
+        own: dict[str, set[str]] = {}
+        for one in planned:
+            stored = str(getattr(one, kind))
+            own.setdefault(stored, set()).update(one.names.get(kind, (stored,)))
+        hide = functools.partial(clean_entity, manifest.name, prefix=prefix)
+        if kind == "subject" and hidden:
+            hide = functools.partial(pseudonym, manifest.name)
+        known[kind] = Names({s: sorted(names) for s, names in own.items()}, kind, hide)
+    return resolve_split(manifest, known, partial=partial)
+
+
 def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
     digest = hashlib.sha256(shared)
     digest.update(repr((sorted(planned.attributes.items()), planned.n_bytes)).encode())
@@ -122,20 +139,34 @@ def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
     return digest.hexdigest()
 
 
-def check_expected(planned: Sequence[PlannedRecording], manifest: Manifest, *, partial: bool) -> None:
-    """Hold the plan against the manifest's `expect`; InputError where they differ."""
+def check_expected(
+    planned: Sequence[PlannedRecording], manifest: Manifest, *, partial: bool, folder: Path | None = None
+) -> None:
+    """Hold the plan against the manifest's `expect`; InputError where they differ.
+
+    `folder` tells whether files of the data set are missing, where the manifest or a list of hashes names them.
+    """
+    from eegprep.remote.fetch import is_fetchable, missing_files  # the network is loaded only to say what to fetch
+
     expect = manifest.expect
     for what, found, wanted in (
         ("subjects", len({p.subject for p in planned}), expect.subjects),
         ("recordings", len(planned), expect.recordings),
     ):
         if wanted is not None and (found > wanted if partial else found != wanted):
+            missing = missing_files(manifest, folder) if folder is not None and found < wanted else None
+            correct = f"correct `expect: {what}: {wanted}` in the manifest"
+            get = "fetch" if is_fetchable(manifest) else "add"
+            if found > wanted or missing == []:
+                todo = correct
+            elif missing:
+                todo = f"{get} what is missing ({len(missing)} files, the first {missing[0]}), or use --partial"
+            else:
+                todo = f"{get} what is missing, or use --partial; if the data set is complete, {correct}"
             raise InputError(
                 f"the folder holds another number of {what} than {manifest.name} expects",
                 where="the data set's folder",
                 found=str(found),
                 expected=str(wanted),
-                todo="fetch what is missing, or take what is there with --partial"
-                if found < wanted
-                else "correct the manifest",
+                todo=todo,
             )

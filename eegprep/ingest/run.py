@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from eegprep.ingest import duplicates as doubled
 from eegprep.ingest.guard import alone, check_store, check_strangers, tidy, whole_or_nothing
 from eegprep.ingest.job import Setting, public_error
 from eegprep.ingest.outcome import Job, Outcome
-from eegprep.ingest.plan import IngestPlan, make_plan
+from eegprep.ingest.plan import IngestPlan, check_expected, make_plan, with_stored_names
 from eegprep.ingest.summary import IngestSummary, summarise, write_report
 from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
@@ -91,6 +92,10 @@ def ingest(
     skipped = [s for s in skipped if not _is_ours(folder / s.path, out)]
     if not planned:
         raise nothing_planned(manifest, folder, skipped)
+    check_expected(planned, manifest, partial=partial, folder=folder)
+    # Workers plan from the files' own names; all that is stored has those that mean nobody.
+    as_written = manifest
+    manifest, absent = with_stored_names(manifest, planned, partial=partial)
     check_store(out, manifest)
     existed = out.exists()
     words = dump_vocabulary(vocabulary)
@@ -102,20 +107,20 @@ def ingest(
             folder=folder,
             store=Store(out),
             vocabulary_digest=words,
-            partial=partial,
             keep_duplicates=keep_duplicates,
         )
         check_strangers(Store(out), plan, prune=prune)
         store = Store.create(out, manifest, vocabulary)
         tidy(store, plan)
         setting = Setting(
-            manifest_json=manifest.model_dump_json(),
+            manifest_json=as_written.model_dump_json(),
             recipe_json=recipe.model_dump_json(),
             vocabulary_json=words,
             folder=str(folder.absolute()),
             out=str(out.absolute()),
         )
-        failed = _run(plan, setting, store, workers=workers, cluster=cluster, progress=progress)
+        seen: dict[str, Counter[str]] = {}
+        failed = _run(plan, setting, store, seen, workers=workers, cluster=cluster, progress=progress)
         if not keep_duplicates:
             doubled.take_once(store, plan.jobs)
         copies = doubled.noted_duplicates(store, plan.jobs) if not keep_duplicates else {}
@@ -136,6 +141,8 @@ def ingest(
             duplicates=copies,
             skipped=skipped,
             partial=partial,
+            notes=_absent(manifest, absent),
+            seen=seen,
         )
         write_report(store, infos, summary, manifest=manifest, recipe=recipe, failed=public, skipped=skipped)
         if not infos:
@@ -186,16 +193,25 @@ def outcomes_of(
     return run_in_processes(work, dataclasses.replace(setting, threads=workers // n_processes), n_processes)
 
 
+def _absent(manifest: Manifest, names: Sequence[str]) -> tuple[str, ...]:
+    """That a split names what is not in this part of the data set."""
+    if not names:
+        return ()
+    listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return (f"the split names {len(names)} {manifest.split.by}s that are not here: {listed}",)
+
+
 def _run(
     plan: IngestPlan,
     setting: Setting,
     store: Store,
+    seen: dict[str, Counter[str]],
     *,
     workers: int,
     cluster: str | None,
     progress: Progress | None,
 ) -> dict[str, dict[str, str | None]]:
-    """Do the jobs; errors by recording id."""
+    """Do the jobs; errors by recording id. The texts that the files hold are counted in `seen`."""
     total, n_bytes = len(plan.jobs), sum(j.n_bytes for j in plan.jobs)
     done, done_bytes = len(plan.done), sum(j.n_bytes for j in plan.done)
     sizes = {j.recording_id: j.n_bytes for j in plan.jobs}
@@ -206,6 +222,8 @@ def _run(
     failed: dict[str, dict[str, str | None]] = {}
     with contextlib.closing(outcomes):  # type: ignore[type-var]
         for outcome in outcomes:
+            for of, counts in (outcome.seen or {}).items():
+                seen.setdefault(of, Counter()).update(counts)
             quarantined = store.quarantine / f"{key_of_id(outcome.recording_id)}.json"
             if outcome.error is not None:
                 if outcome.fatal:

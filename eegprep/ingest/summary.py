@@ -11,6 +11,7 @@ from statistics import median
 
 from eegprep.electrodes.montage_check import montage_warning
 from eegprep.files import sha256_file, write_json
+from eegprep.ingest.matches import Mismatch, counted, hinted, mismatches
 from eegprep.manifest import dump_manifest
 from eegprep.manifest.load import dump_model
 from eegprep.manifest.lock import Lock, Stage, decisions, versions, write_lock
@@ -54,6 +55,12 @@ class IngestSummary:
         How many recordings have one.
     montage_warning : str
         Empty where the figures are as usual.
+    unmatched : tuple of Mismatch
+        What of the manifest's tasks matches nothing, in any recording of the store.
+    classes : mapping of str to mapping of str to int
+        Trials per class of each classification task.
+    notes : tuple of str
+        What else the user should know; for this machine only.
     """
 
     out: Path
@@ -72,11 +79,14 @@ class IngestSummary:
     montage: float | None = None
     montage_recordings: int = 0
     montage_warning: str = ""
+    unmatched: tuple[Mismatch, ...] = ()
+    classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """1 where some input failed or an expectation is not met, else 0."""
-        return 1 if self.failed or self.unmet else 0
+        """1 where some input failed, an expectation is not met or a task matches nothing, else 0."""
+        return 1 if self.failed or self.unmet or any(m.fails for m in self.unmatched) else 0
 
 
 def unmet_expectations(
@@ -104,8 +114,10 @@ def summarise(
     duplicates: Mapping[str, str],
     skipped: Sequence[SkippedFile],
     partial: bool,
+    notes: Sequence[str] = (),
+    seen: Mapping[str, Mapping[str, int]] | None = None,
 ) -> IngestSummary:
-    """Count what the store now holds."""
+    """Count what the store now holds; `seen` are the texts of the files that were read, see `hinted`."""
     kinds: dict[str, Counter[str]] = {}
     for info in infos:
         for one in info.left_out:
@@ -113,6 +125,8 @@ def summarise(
     for file in skipped:
         kinds.setdefault("file", Counter())[file.code] += 1
     fits = [i.montage for i in infos if i.montage is not None]
+    trials = _trials(infos, manifest)
+    classes = Counter((t.task, t.label) for i in infos for t in i.trials)
     return IngestSummary(
         out=store.path,
         recordings=len(infos),
@@ -121,12 +135,15 @@ def summarise(
         hours=_hours(infos),
         electrode_hours=sum(sum(s or 0.0 for s in i.quality.get("kept_s", ())) for i in infos) / 3600,
         electrode_hours_left_out=_left_out_hours(infos),
-        trials=_trials(infos),
+        trials=trials,
         done_before=done_before,
         failed=dict(sorted(failed.items())),
         duplicates=dict(sorted(duplicates.items())),
         left_out={kind: dict(sorted(c.items())) for kind, c in sorted(kinds.items())},
-        unmet=unmet_expectations(_hours(infos), _trials(infos), manifest, partial=partial),
+        unmet=unmet_expectations(_hours(infos), trials, manifest, partial=partial),
+        unmatched=hinted(mismatches(manifest, counted(infos), partial=partial), seen or {}, owner=False),
+        classes={t.name: {c: classes[t.name, c] for c in t.classes} for t in manifest.tasks},
+        notes=tuple(notes),
         montage=median(f.figure for f in fits) if fits else None,
         montage_recordings=len(fits),
         montage_warning=montage_warning(fits) or "",
@@ -166,6 +183,7 @@ def write_report(
             "recordings": summary.montage_recordings,
             "warning": summary.montage_warning,
         },
+        "unmatched": list(map(str, summary.unmatched)),
         "skipped_files": dict(sorted(Counter(f.code for f in skipped).items())),
     }
     write_json(store.path / "report.json", report)
@@ -219,5 +237,6 @@ def _left_out_hours(infos: Sequence[RecordingInfo]) -> dict[str, float]:
     return {code: n / STANDARD_SFREQ_HZ / 3600 for code, n in sorted(samples.items()) if n}
 
 
-def _trials(infos: Sequence[RecordingInfo]) -> dict[str, int]:
-    return dict(sorted(Counter(t.task for i in infos for t in i.trials).items()))
+def _trials(infos: Sequence[RecordingInfo], manifest: Manifest) -> dict[str, int]:
+    found = Counter(t.task for i in infos for t in i.trials)
+    return {name: found[name] for name in sorted({*found, *(t.name for t in manifest.tasks)})}

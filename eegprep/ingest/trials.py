@@ -58,7 +58,7 @@ def cut_trials(
                         )
                     )
                 else:
-                    left_out.append(_out(task, part, *why))
+                    left_out.append(_out(task, labelled, part, *why))
         left_out += _without_place(task, recording, timeline) + _unnumbered(task, recording)
         left_out += _contradictory(task, recording)
     return tuple(sorted(trials)), tuple(left_out)
@@ -231,10 +231,10 @@ def _without_place(task: Task, recording: SourceRecording, timeline: Timeline) -
     ]
 
 
-def _out(task: Task, part: Stretch, code: str, reason: str) -> LeftOut:
+def _out(task: Task, labelled: _Labelled, part: Stretch, code: str, reason: str) -> LeftOut:
     return LeftOut(
         kind="trial",
-        name=task.name,
+        name=f"{task.name}: {labelled.event}" if task.trials.by == "event" else task.name,
         code=code,
         reason=reason,
         start_sample=part.start_sample,

@@ -20,8 +20,8 @@ class TrialTable(StrictModel):
 
     `file` is a pattern as in `source: files:`; where it names entities, each recording has a table of its own.
     `trial` is the column of the trial's number; without it rows count from 1. `match` says in which columns the
-    recording's subject, session or run stand, for a table of many recordings. Digits are compared as numbers there: the
-    file's `01` is the table's `1`.
+    recording's subject, session or run stand, for a table of many recordings. Digits are compared as numbers there, and
+    BIDS' prefixes don't count: the file's `01` is the table's `1` or `sub-01`.
     """
 
     file: FilePattern

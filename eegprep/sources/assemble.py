@@ -7,6 +7,7 @@ task of the manifest names them: any other text may hold what a technician typed
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -41,6 +42,8 @@ __all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
 _IN_FOLDERS = frozenset({".bin", ".xml", ".tdat", ".tidx", ".tmet", ".rdat", ".ridx"})
 #: Below this not even the alpha band is sampled: a file of averages or of another kind of signal.
 MIN_SFREQ_HZ = 32.0
+#: Different texts of one recording that are counted, the most frequent first.
+_MAX_TEXTS = 1000
 
 
 def named_texts(manifest: Manifest) -> frozenset[str]:
@@ -183,7 +186,16 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         attributes=planned.attributes,
         left_out=tuple(_stored(x, manifest) for x in decoded.left_out),
         notes=(*decoded.notes, *nameless, *disagreements, *proof.notes, *_rate_notes(proof, decoded.sfreq_hz)),
+        event_counts=_counts(decoded),
+        label_counts=dict(Counter(text for _, text in decoded.trial_labels).most_common(_MAX_TEXTS)),
     )
+
+
+def _counts(decoded: Decoded) -> dict[str, int]:
+    """The file's own event texts, each event once, the most frequent first."""
+    stimuli = [e for e in decoded.events if e.role == "stimulus"]
+    once, _ = one_truth(stimuli, {e.text: e.text for e in stimuli}, decoded.sfreq_hz)
+    return dict(Counter(e.text for e in once).most_common(_MAX_TEXTS))
 
 
 def _rate_notes(proof: UnitsProof, sfreq_hz: float) -> tuple[str, ...]:

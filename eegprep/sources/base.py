@@ -174,6 +174,9 @@ class PlannedRecording:
         Which person of a file that holds several, from 1; empty elsewhere.
     trial_values : mapping of str to mapping of str to str
         By trial number, from 1: the values that the manifest's `trial_values` list or take from a table.
+    names : mapping of str to tuple of str
+        `subject`, `session` and `run` to the names by which the owner of the files knows them, where these are not the
+        ones that may be stored. For this machine only.
     """
 
     subject: str
@@ -186,6 +189,7 @@ class PlannedRecording:
     public_files: tuple[str, ...] = ()
     part: str = ""
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -248,6 +252,9 @@ class SourceRecording:
         What the reader itself left out (channels of another rate, damaged parts), at the source's rate.
     notes : tuple of str
         What is odd about the file, in our own words.
+    event_counts, label_counts : mapping of str to int
+        How often each text of an event, and each label of an epoch, stands in the file: the full texts, for messages
+        on this machine only. They are never stored.
     """
 
     subject: str
@@ -269,6 +276,8 @@ class SourceRecording:
     attributes: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    event_counts: Mapping[str, int] = field(default_factory=dict, repr=False)
+    label_counts: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def n_samples(self) -> int:

@@ -22,7 +22,7 @@ from eegprep.sources.bids_tables import with_channels, with_description, with_ev
 from eegprep.sources.companions import companions, fif_part_of
 from eegprep.sources.decode import decode_file
 from eegprep.sources.detect import looks_like_recording
-from eegprep.sources.entities import Group, plan_groups
+from eegprep.sources.entities import Group, chosen_subjects, plan_groups
 from eegprep.sources.patterns import walk
 
 __all__ = ["BIDSSource"]
@@ -69,7 +69,12 @@ class BIDSSource:
                     self._skip(path, "sidecar", "a later part of a split recording")
                 else:
                     groups.append(self._group(path, found["stem"]))
-            self._planned = plan_groups(self.manifest, self.folder, groups)
+            chosen = chosen_subjects(self.manifest, (g.entities["subject"] for g in groups))
+            for group in groups:
+                if group.entities["subject"] not in chosen:
+                    self._skip(group.files[0], "not_in_subset", "the manifest chooses other subjects")
+            kept = (g for g in groups if g.entities["subject"] in chosen)
+            self._planned = plan_groups(self.manifest, self.folder, kept)
         return list(self._planned)
 
     def skipped(self) -> list[SkippedFile]:

@@ -162,6 +162,7 @@ def with_description(decoded: Decoded, path: Path) -> Decoded:
     line, reference = facts.get("PowerLineFrequency"), facts.get("EEGReference")
     # the reference is free text; only what reads as the name of an electrode or a scheme is kept
     named = isinstance(reference, str) and re.fullmatch(r"[A-Za-z0-9+,/ ]{1,24}", reference) is not None
+    named = named and str(reference).strip().lower() not in ("", "n/a", "na", "none", "unknown")
     decoded = dataclasses.replace(
         decoded,
         line_freq_hz=float(str(line)) if line in (50, 60) else decoded.line_freq_hz,

@@ -16,8 +16,9 @@ from eegprep.recording import recording_id
 from eegprep.sources.base import PlannedRecording
 from eegprep.sources.privacy import clean_entity, has_date, pseudonym
 from eegprep.sources.side_table import named_columns
+from eegprep.splits.names import Names
 
-__all__ = ["Group", "plan_groups", "subject_attributes"]
+__all__ = ["Group", "chosen_subjects", "plan_groups", "subject_attributes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,13 @@ class Group:
 
 
 def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, str]]:
-    """Per id of the manifest's subject table: its attributes. Only the columns that the manifest names are read."""
+    """What the manifest's subject table says, by subject. Only the columns that the manifest names are read.
+
+    Raises
+    ------
+    UsageError
+        The table is not there, lacks a column, or says two things of one subject.
+    """
     table = manifest.subjects
     if table is None:
         return {}
@@ -47,19 +54,65 @@ def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, 
         {table.id_column, *table.attributes.values()},
         f"the subject table of {manifest.name}",
     )
-    return {row[table.id_column]: {name: row[column] for name, column in table.attributes.items()} for row in rows}
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        said = {name: row[column] for name, column in table.attributes.items()}
+        subject = _subject_of(table.id_pattern, row[table.id_column])
+        if subject and found.setdefault(subject, said) != said:
+            raise UsageError(
+                f"the subject table of {manifest.name} says two things of one subject",
+                where=folder / table.file,
+                found=f"{row[table.id_column]!r} twice, with different {' or '.join(table.attributes)}",
+                expected="one row for each subject",
+                todo="correct the table",
+            )
+    return found
+
+
+def _subject_of(pattern: str, listed: str) -> str:
+    """The subject that an entry of the subject table names; empty where it does not fit the manifest's `id_pattern`."""
+    before, _, after = pattern.partition("{subject}")
+    fits = len(listed) > len(before) + len(after) and listed.startswith(before) and listed.endswith(after)
+    return listed[len(before) : len(listed) - len(after)] if fits else ""
+
+
+def chosen_subjects(manifest: Manifest, subjects: Iterable[str], *, implicit: bool = False) -> set[str]:
+    """Those of the files' own subject names that the manifest's `only_subjects` chooses; all where it names none.
+
+    Raises
+    ------
+    UsageError
+        A name fits several subjects, or no name fits any.
+    """
+    names = Names({s: (*_spellings(s, implicit=implicit), pseudonym(manifest.name, s)) for s in subjects})
+    wanted = manifest.source.only_subjects
+    if not wanted or not names.known:
+        return set(names.known)
+    where = f"`source: only_subjects:` of {manifest.name}"
+    chosen = {found for n in wanted if (found := names.find(n, where=where)) is not None}
+    if not chosen:
+        raise names.unknown(wanted, where)
+    return chosen
+
+
+def _spellings(subject: str, *, implicit: bool) -> tuple[str, ...]:
+    """What a subject may be called: a file that stands for one, with and without its ending."""
+    return (subject, Path(subject).stem) if implicit and "." in subject else (subject,)
 
 
 def plan_groups(manifest: Manifest, folder: Path, groups: Iterable[Group]) -> list[PlannedRecording]:
     """Planned recordings, sorted by key. Raises UsageError where two groups have one identity."""
     table = subject_attributes(manifest, folder)
+    ids = Names(dict.fromkeys(table, ()))
     planned: dict[str, PlannedRecording] = {}
     for group in groups:
         subject = group.entities.get("subject") or manifest.source.subject or "unknown"
         attributes = dict(group.extra)
         if manifest.subjects is not None:
-            attributes.update(table.get(manifest.subjects.id_pattern.replace("{subject}", subject), {}))
+            listed = ids.find(subject, where=f"`subjects:` of {manifest.name}")
+            attributes.update(table[listed] if listed is not None else {})
         session, run = group.entities.get("session", ""), group.entities.get("run", "")
+        names = {"subject": _spellings(subject, implicit=group.implicit), "session": (session,), "run": (run,)}
         if manifest.anonymous_subjects and not group.implicit:
             subject = clean_entity(manifest.name, subject, "s")
             session, run = clean_entity(manifest.name, session, "d"), clean_entity(manifest.name, run, "r")
@@ -88,6 +141,7 @@ def plan_groups(manifest: Manifest, folder: Path, groups: Iterable[Group]) -> li
             attributes=attributes,
             part=group.part,
             trial_values=group.trial_values,
+            names=names,
             public_files=tuple(_public(manifest, key, f, i, group.implicit) for i, f in enumerate(group.files)),
         )
     return [planned[key] for key in sorted(planned)]

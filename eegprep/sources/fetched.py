@@ -19,6 +19,7 @@ from eegprep.recording import recording_id, seconds_to_samples
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import PlannedRecording, SkippedFile, SourceEvent, SourceRecording
 from eegprep.sources.edf import read_annotations, read_edf
+from eegprep.sources.entities import chosen_subjects
 from eegprep.sources.privacy import clean_message
 
 __all__ = ["FetchedSource", "numbers"]
@@ -61,7 +62,9 @@ class FetchedSource:
 
     def plan(self) -> list[PlannedRecording]:
         """All recordings of the chosen subjects, sorted by key; nothing is fetched."""
-        return sorted(self._plan(), key=lambda p: p.key)
+        planned = self._plan()
+        chosen = chosen_subjects(self.manifest, (p.subject for p in planned))
+        return sorted((p for p in planned if p.subject in chosen), key=lambda p: p.key)
 
     def skipped(self) -> list[SkippedFile]:
         """Nothing: the data set's list says what there is."""

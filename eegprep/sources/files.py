@@ -19,7 +19,7 @@ from eegprep.sources.base import Decoded, PlannedRecording, SkippedFile, SourceR
 from eegprep.sources.companions import companions, fif_part_of
 from eegprep.sources.decode import decode_file
 from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
-from eegprep.sources.entities import Group, plan_groups
+from eegprep.sources.entities import Group, chosen_subjects, plan_groups
 from eegprep.sources.events_file import belonging, events_files, with_events
 from eegprep.sources.implicit import guess_entities
 from eegprep.sources.matlab import fieldtrip_variables
@@ -82,7 +82,10 @@ class FilesSource:
             return read_electrode_files(paths, self._channels[planned.key], self.manifest)
         decoded = decode_file(paths[0], self.manifest, part=planned.part)
         pattern = self.manifest.source.events_file
-        for path in events_files(pattern, planned.files[1:]).values() if pattern else ():
+        found = events_files(pattern, planned.files[1:]) if pattern else {}
+        if pattern and not found:
+            decoded = dataclasses.replace(decoded, notes=(*decoded.notes, f"no file beside it fits {pattern!r}"))
+        for path in found.values():
             decoded = with_events(decoded, self.folder / path, paths[0].name)
         return decoded
 
@@ -97,11 +100,7 @@ class FilesSource:
         for path in paths:
             if patterns:
                 entities = match(patterns, path)
-                chosen_subjects = self.manifest.source.only_subjects
-                known = entities is not None and self.manifest.source.parts is None
-                if known and chosen_subjects and (entities or {}).get("subject") not in chosen_subjects:
-                    self._skip(path, "not_in_subset", "the manifest chooses other subjects")
-                elif entities is not None:
+                if entities is not None:
                     if self.manifest.source.kind == "ts" and "run" in entities:
                         entities["run"] = entities["run"].lower()
                     chosen.append((path, entities, False))
@@ -116,6 +115,8 @@ class FilesSource:
                 expected=" or ".join(self.manifest.source.files),
                 todo="fetch the data set, or give its folder with --source",
             )
+        if self.manifest.source.only_subjects and self.manifest.source.parts is None:
+            chosen = self._of_chosen_subjects(chosen)
         events = events_files(self.manifest.source.events_file, paths) if self.manifest.source.events_file else {}
         groups = self._with_values(self._in_parts(self._groups(chosen, events)), paths)
         planned = plan_groups(self.manifest, self.folder, groups)
@@ -127,6 +128,19 @@ class FilesSource:
         by_file = {g.files: g.entities["channels"].split("\n") for g in groups if "channels" in g.entities}
         self._channels = {p.key: by_file[p.files] for p in planned if p.files in by_file}
         return planned
+
+    def _of_chosen_subjects(
+        self, found: list[tuple[str, dict[str, str], bool]]
+    ) -> list[tuple[str, dict[str, str], bool]]:
+        def named(entities: Mapping[str, str]) -> str:
+            return entities.get("subject") or self.manifest.source.subject or "unknown"
+
+        implicit = not self.manifest.source.files
+        chosen = chosen_subjects(self.manifest, (named(e) for _, e, _ in found), implicit=implicit)
+        for path, entities, _ in found:
+            if named(entities) not in chosen:
+                self._skip(path, "not_in_subset", "the manifest chooses other subjects")
+        return [one for one in found if named(one[1]) in chosen]
 
     def _groups(
         self, chosen: list[tuple[str, dict[str, str], bool]], events: Mapping[frozenset[tuple[str, str]], str]
@@ -156,7 +170,7 @@ class FilesSource:
         if parts is None:
             return groups
         numbers = [str(number) for number in range(1, parts + 1)]
-        chosen = self.manifest.source.only_subjects or numbers
+        chosen = chosen_subjects(self.manifest, numbers)
         return [
             dataclasses.replace(g, entities={**g.entities, "subject": number}, part=number)
             for g in groups

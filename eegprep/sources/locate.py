@@ -7,20 +7,28 @@ the catalogue goes before a folder of the same name, which is then taken as that
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from eegprep.errors import UsageError
+from eegprep.errors import UsageError, nearest
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.implicit import manifest_for_path
 
 __all__ = ["DATA_VARIABLE", "beside", "data_folder", "find_argument"]
 
+Fetch = Callable[[Manifest], Path]
+
 #: A folder with one folder per data set.
 DATA_VARIABLE = "EEGPT_DATA"
 
 
-def find_argument(word: str, source: Path | None = None) -> tuple[Manifest, Path]:
+def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None = None) -> tuple[Manifest, Path]:
     """The manifest and folder that a word names.
+
+    Parameters
+    ----------
+    fetch : callable, optional
+        Downloads the data set where its files are not on this machine.
 
     Raises
     ------
@@ -35,13 +43,24 @@ def find_argument(word: str, source: Path | None = None) -> tuple[Manifest, Path
         manifest = manifest_for_moabb(word.removeprefix("moabb:"))
         return manifest, data_folder(manifest, source)
     path = Path(word)
-    if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
+    if path.suffix.lower() in (".yaml", ".yml") and not path.is_dir():
+        if not path.is_file():
+            raise UsageError("there is no such manifest", where=path)
         manifest = load_manifest(path)
-        return manifest, data_folder(manifest, source or beside(path, manifest))
-    if path.exists() and word not in {m.name for m in catalogue()}:
-        return manifest_for_path(path), path
-    manifest = find_manifest(word)
-    return manifest, data_folder(manifest, source)
+        return manifest, data_folder(manifest, source, path=path, fetch=fetch)
+    names = [m.name for m in catalogue()]
+    if word in names:
+        manifest = find_manifest(word)
+        return manifest, data_folder(manifest, source, fetch=fetch)
+    if not path.exists():
+        raise UsageError(
+            f"{word!r} is neither a data set of the catalogue nor a file or folder",
+            expected="a name of `eegprep datasets`, a manifest (.yaml), moabb:CODE, a folder or a file",
+            todo=nearest(word, names) or "check the path",
+        )
+    if source is not None:
+        raise UsageError("--source goes with a data set's name or manifest", found=f"the plain path {word}")
+    return manifest_for_path(path), path
 
 
 def beside(path: Path, manifest: Manifest) -> Path | None:
@@ -55,24 +74,51 @@ def beside(path: Path, manifest: Manifest) -> Path | None:
     return path.parent if fits else None
 
 
-def data_folder(manifest: Manifest, source: Path | None = None) -> Path:
-    """The folder of a data set's files: as given, else `$EEGPT_DATA/<name>`, `./<name>`, or where it was fetched to."""
-    from eegprep.remote.fetch import default_folder
+def data_folder(
+    manifest: Manifest, source: Path | None = None, *, path: Path | None = None, fetch: Fetch | None = None
+) -> Path:
+    """The folder of a data set's files.
+
+    As given, else beside the manifest's own `path`, `$EEGPT_DATA/<name>`, `./<name>`, or where `eegprep fetch` puts
+    them; `fetch` completes them there.
+
+    Raises
+    ------
+    UsageError
+        The files are not on this machine, and they are not fetched.
+    """
+    from eegprep.remote.fetch import default_folder, is_fetchable
 
     if manifest.source.kind in ("moabb", "mne"):
         # fetched by their own libraries when they are read; `mne` puts its files here
         return source or default_folder(manifest)
     candidates = [source] if source is not None else []
     if source is None:
+        if path is not None and (own := beside(path, manifest)) is not None:
+            return own
         if os.environ.get(DATA_VARIABLE):
             candidates.append(Path(os.environ[DATA_VARIABLE]) / manifest.name)
-        candidates += [Path.cwd() / manifest.name, default_folder(manifest)]
+        candidates.append(Path.cwd() / manifest.name)
+        if fetch is None or not is_fetchable(manifest):
+            candidates.append(default_folder(manifest))
     for folder in candidates:
-        if folder is not None and folder.exists():
+        if folder.exists():
             return folder
+    if source is None and fetch is not None and is_fetchable(manifest):
+        return fetch(manifest)
     raise UsageError(
         f"the files of {manifest.name} are not here",
         found=", ".join(f"no {c}" for c in candidates),
         expected=f"--source DIR, or {DATA_VARIABLE} naming a folder that has {manifest.name}/",
-        todo=manifest.source.how.strip() or (f"get it from {manifest.url}" if manifest.url else None),
+        todo=_how_to_get(manifest),
     )
+
+
+def _how_to_get(manifest: Manifest) -> str | None:
+    from eegprep.remote.fetch import is_fetchable
+
+    if is_fetchable(manifest):
+        return f"eegprep fetch {manifest.name}"
+    if manifest.licence.signed and manifest.licence.apply_at:
+        return f"sign its licence at {manifest.licence.apply_at}, then give the folder with --source"
+    return manifest.source.how.strip() or (f"get it from {manifest.url}" if manifest.url else None)

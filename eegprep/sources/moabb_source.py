@@ -22,6 +22,7 @@ from eegprep.errors import InputError, UsageError, nearest
 from eegprep.manifest.schema import Licence, Manifest, SourceSpec, Task, TrialRule
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import Decoded, PlannedRecording, SkippedFile, SourceRecording
+from eegprep.sources.entities import chosen_subjects
 from eegprep.sources.privacy import clean_message
 
 __all__ = ["MOABBSource", "load_dataset", "manifest_for_moabb"]
@@ -130,7 +131,8 @@ class MOABBSource:
         """All recordings, sorted by key; fetches what MOABB does not have yet."""
         if self._planned is None:
             out: list[PlannedRecording] = []
-            for subject in self.dataset.subject_list:
+            chosen = chosen_subjects(self.manifest, map(str, self.dataset.subject_list))
+            for subject in (s for s in self.dataset.subject_list if str(s) in chosen):
                 for session, runs in self._subject(str(subject)).items():
                     for run, raw in runs.items():
                         key = f"{subject}/{session}/{run}"

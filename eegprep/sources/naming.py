@@ -13,9 +13,16 @@ from collections.abc import Sequence
 
 from eegprep.sources.patterns import compile_pattern, match
 
-__all__ = ["guess_patterns"]
+__all__ = ["guess_patterns", "names_subjects"]
 
 _ENTITIES = (("subject",), ("subject", "run"), ("subject", "session", "run"))
+#: Words before the part of a name that varies, which say what it is.
+_WORDS = {
+    "subject": "sub subj subject s p pat patient participant pp vp proband person id case",
+    "session": "ses sess session day visit night week",
+    "run": "run r block blk b trial task rec recording record part segment seg take epoch set",
+}
+_ENTITY_OF = {word: entity for entity, words in _WORDS.items() for word in words.split()}
 _SEPARATORS = re.compile(r"([/_\-. ]+)")
 _LETTERS_OR_DIGITS = re.compile(r"\d+|\D+")
 _MAX_WILDCARDS = 6
@@ -56,10 +63,34 @@ def _of_group(paths: Sequence[str]) -> str:
     varying = [c for c in dict.fromkeys(columns) if len(set(c)) > 1]
     if not 1 <= len(varying) <= len(_ENTITIES):
         return ""
-    name_of = dict(zip(varying, _ENTITIES[len(varying) - 1], strict=True))
+    name_of = _entities(varying, columns)
     pattern = "".join("{" + name_of[c] + "}" if c in name_of else c[0] for c in columns) + ending
     adjacent = any(a in name_of and b in name_of for a, b in itertools.pairwise(columns))
     return "" if adjacent or pattern.count("{") > _MAX_WILDCARDS or set("*?") & set(pattern) else pattern
+
+
+def _entities(varying: Sequence[tuple[str, ...]], columns: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """What each part that varies is: what the word before it says, else the subject comes first."""
+    name_of: dict[tuple[str, ...], str] = {}
+    for column in varying:
+        before = "".join(c[0] if len(set(c)) == 1 else "/" for c in columns[: columns.index(column)])
+        entity = _entity_before(before)
+        if entity and entity not in name_of.values():
+            name_of[column] = entity
+    left = [e for e in (*_ENTITIES[len(varying) - 1], *_ENTITIES[-1]) if e not in name_of.values()]
+    rest = [c for c in varying if c not in name_of]
+    return name_of | dict(zip(rest, dict.fromkeys(left), strict=False))
+
+
+def _entity_before(text: str) -> str:
+    word = re.search(r"([A-Za-z]+)[_\-. ]*$", text)
+    return _ENTITY_OF.get(word[1].lower(), "") if word is not None else ""
+
+
+def names_subjects(pattern: str) -> bool:
+    """Whether the word before `{subject}` says that it is one."""
+    before, found, _ = pattern.partition("{subject}")
+    return bool(found) and _entity_before(before) == "subject"
 
 
 def _pieces(stem: str) -> list[str]:

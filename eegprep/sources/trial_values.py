@@ -6,7 +6,6 @@ values by trial number, from 1, and the table's path, which is hashed with the r
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from eegprep.manifest.schema import Manifest
 from eegprep.manifest.trial_values import TrialTable
 from eegprep.sources.patterns import compile_pattern
 from eegprep.sources.side_table import named_columns
+from eegprep.splits.names import plain
 
 __all__ = ["ValuesOfTrials"]
 
@@ -86,10 +86,10 @@ class ValuesOfTrials:
         position = 0
         seen: set[str] = set()
         for row in self._read[path]:
-            if any(_plain(row[column]) != _plain(entities.get(e, "")) for e, column in table.match.items()):
+            if any(plain(code_text(row[column])) != plain(entities.get(e, "")) for e, column in table.match.items()):
                 continue
             position += 1
-            number = _plain(row[table.trial]) if table.trial is not None else str(position)
+            number = plain(code_text(row[table.trial])) if table.trial is not None else str(position)
             if number in seen:
                 raise UsageError(
                     f"the table of trials of {self.manifest.name} names one trial twice",
@@ -103,9 +103,3 @@ class ValuesOfTrials:
 
 def _columns(table: TrialTable) -> list[str]:
     return [*table.match.values(), *table.columns.values(), *([table.trial] if table.trial is not None else [])]
-
-
-def _plain(text: str) -> str:
-    """Digits as a number is written: a file's `01` is a table's `1` or `1.0`."""
-    fit = re.fullmatch(r"0*([0-9]+)(?:\.0*)?", code_text(text))
-    return text if fit is None else fit[1]

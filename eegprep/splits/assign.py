@@ -18,10 +18,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from eegprep.errors import RefusedError, UsageError
 from eegprep.manifest.schema import SplitRule
 from eegprep.recording import RecordingInfo
+from eegprep.splits.names import SPLITS, Names
 
 __all__ = ["SPLITS", "assign", "split_subjects", "rank_key", "subject_strata", "tied_subjects"]
-
-SPLITS = ("train", "validation", "test")
 
 
 def rank_key(*parts: str | int) -> str:
@@ -60,12 +59,24 @@ def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
     return dict(sorted(out.items()))
 
 
-def _named(rule: SplitRule) -> dict[str, str]:
-    return {name: split for split in SPLITS for name in getattr(rule, split)}
+def _named(rule: SplitRule, known: Iterable[str]) -> dict[str, str]:
+    """The splits that the rule states, by what is there; names of what is not here (any more) count for nothing."""
+    names = Names(dict.fromkeys(known, ()), rule.by)
+    out: dict[str, str] = {}
+    for split, written in ((s, n) for s in SPLITS for n in getattr(rule, s)):
+        found = names.find(written)
+        if found is not None and out.setdefault(found, split) != split:
+            raise UsageError(
+                f"{rule.by} {found!r} is named in two splits",
+                found=f"`{out[found]}` and, as {written!r}, `{split}`",
+                expected=f"each {rule.by} in one split",
+                todo="correct the split in the manifest",
+            )
+    return out
 
 
 def _by_name(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
-    named = _named(rule)
+    named = _named(rule, {i.run if rule.by == "run" else i.session for i in infos})
     out: dict[str, str] = {}
     for info in infos:
         name = info.run if rule.by == "run" else info.session
@@ -107,7 +118,7 @@ def _by_subject(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule) -
 
 def _fixed(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule, groups: Mapping[str, str]) -> dict[str, str]:
     """Splits that the manifest or the source state, by group; two for one group are refused."""
-    named = _named(rule)
+    named = _named(rule, groups)
     fixed: dict[str, str] = {}
     for info in infos:
         for split in {info.split, named.get(info.subject, "")} - {""}:

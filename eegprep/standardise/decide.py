@@ -231,6 +231,7 @@ def _unexpected(recording: SourceRecording, manifest: Manifest, verdicts: Sequen
             f"{name} has another rate than the manifest expects",
             found=f"{recording.sfreq_hz:g} Hz",
             expected=f"{expect.sfreq_hz:g} Hz",
+            todo="correct `expect: sfreq_hz:`, or leave the recording out",
         )
     electrodes = [v.electrode for v in verdicts if v.electrode is not None]
     if expect.channels is not None and len(electrodes) != expect.channels:
@@ -238,5 +239,6 @@ def _unexpected(recording: SourceRecording, manifest: Manifest, verdicts: Sequen
             f"{name} has another number of electrodes than the manifest expects",
             found=f"{len(electrodes)}: {', '.join(electrodes[:40])}",
             expected=str(expect.channels),
+            todo="correct `expect: channels:`, or say under `channels:` which channels belong",
         )
     return None

@@ -37,6 +37,12 @@ EegSignal = Callable[[int], np.ndarray]
         (["rest.edf", "a_1.edf", "a_2.edf", "b_1.edf"], ("{subject}_{run}.edf", "{subject}.edf")),
         (["one.edf", "x y.edf"], ("{subject}.edf",)),
         ([], ()),
+        (["block1.edf", "block2.edf"], ("block{run}.edf",)),
+        (["x_run-01.edf", "x_run-02.edf"], ("x_run-{run}.edf",)),
+        (["day1/a.edf", "day2/a.edf"], ("day{session}/a.edf",)),
+        (["run1_sub1.edf", "run2_sub1.edf", "run1_sub2.edf"], ("run{run}_sub{subject}.edf",)),
+        (["ses1_kim.edf", "ses2_kim.edf", "ses1_bo.edf"], ("ses{session}_{subject}.edf",)),
+        (["run1_block1.edf", "run2_block1.edf", "run1_block2.edf"], ("run{run}_block{subject}.edf",)),
     ],
 )
 def test_names_of_files_give_patterns_that_fit_all_and_tell_them_apart(paths, patterns):
@@ -63,7 +69,7 @@ def test_a_draft_asks_for_what_is_missing_and_with_the_answers_it_is_ingested(la
     out = tmp_path / "ours.yaml"
     assert run("new", lab, "--out", out, "--workers", 0).exit_code == 0
     text = out.read_text(encoding="utf-8")
-    assert 'files: ["sub{subject}_{run}.edf"]  # 4 recordings of 2 people' in text
+    assert 'files: ["sub{subject}_{run}.edf"]  # 4 recordings of 2 subjects' in text
     assert re.search(r"^expect: \{subjects: 2, recordings: 4, channels: \d+, sfreq_hz: \d+\}", text, re.MULTILINE)
     with pytest.raises(UsageError) as missing:
         load_manifest(out)
@@ -99,3 +105,61 @@ def test_nothing_is_written_over_and_an_empty_folder_is_refused(lab, tmp_path):
     (tmp_path / "empty").mkdir()
     for wrong in (tmp_path / "empty", tmp_path / "nowhere", tmp_path / "there.yaml"):
         assert isinstance(run("new", wrong, "--workers", 0).exception, UsageError), wrong
+
+
+def drafted(text: str) -> str:
+    """A draft with every question answered by its own suggestion."""
+    lines = (re.sub(r"^#\? ?", "", line) for line in text.splitlines())
+    return "\n".join(line for line in lines if not line.startswith("country")) + "\n"
+
+
+def test_tasks_come_from_the_events(lab, tmp_path):
+    """The events that are there, with their counts; the draft's own task finds every one of them."""
+    text = run("new", lab, "--workers", 0).stdout
+    assert '#?         "T1": "T1"  # 8 in 4 of 4 recordings' in text
+    assert '#?         "T2": "T2"  # 4 in 4 of 4 recordings' in text
+    manifest = parse_manifest(drafted(text))
+    assert manifest.tasks[0].classes == ["T1", "T2"]
+    summary = ingest(manifest, lab, tmp_path / "store", workers=0)
+    assert (summary.exit_code, summary.trials["our_lab_state"]) == (0, 8)  # the third event is too near the end
+
+
+def test_without_events_tasks_come_from_runs(tmp_path, write_edf, eeg_signal):
+    """Remarks are no events of a task, and block numbers are no subjects."""
+    (tmp_path / "lab").mkdir()
+    for block in (1, 2, 3):
+        path = tmp_path / "lab" / f"block{block}.edf"
+        write_edf(path, eeg_signal(block))
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"T1", b"  ").replace(b"T2", b"  "))
+    text = run("new", tmp_path / "lab", "--workers", 0).stdout
+    assert 'files: ["block{run}.edf"]  # 3 recordings' in text
+    assert "#?   subject: S1  # the files' names do not say who was recorded" in text
+    assert "expect: {subjects" not in text
+    assert '#?         "2": "2"  # 1 recordings' in text
+    manifest = parse_manifest(drafted(text))
+    assert manifest.tasks[0].trials.by == "run"
+    assert ingest(manifest, tmp_path / "lab", tmp_path / "store", workers=0).exit_code == 0
+
+
+def test_a_reference_of_n_a_is_unknown(tmp_path, write_edf, eeg_signal):
+    """What BIDS writes for `not stated` is no reference."""
+    folder = tmp_path / "tree" / "sub-01" / "eeg"
+    write_edf(folder / "sub-01_task-x_eeg.edf", eeg_signal(1), ("C3", "Cz", "C4", "F3", "F4"))
+    (tmp_path / "tree" / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.8.0"}')
+    facts = '{"EEGReference": "n/a", "SamplingFrequency": 200, "PowerLineFrequency": "n/a", "TaskName": "x"}'
+    (folder / "sub-01_task-x_eeg.json").write_text(facts)
+    text = run("new", tmp_path / "tree", "--workers", 0).stdout
+    assert "n/a" not in text
+    assert "#? reference: A1A2" in text
+
+
+def test_a_draft_counts_what_an_ingest_would(lab, tmp_path):
+    """Copies and files that are refused are planned, too: `expect` counts them."""
+    (lab / "sub3_1.edf").write_bytes((lab / "sub0_1.edf").read_bytes())
+    (lab / "sub4_1.edf").write_bytes((lab / "sub0_2.edf").read_bytes()[:500])
+    text = run("new", lab, "--workers", 0).stdout
+    assert "expect: {subjects: 4, recordings: 6," in text
+    summary = ingest(parse_manifest(drafted(text)), lab, tmp_path / "store", workers=0)
+    assert len(summary.failed) == 1
+    assert len(summary.duplicates) == 1

@@ -185,6 +185,32 @@ def test_what_the_manifest_expects_is_held_against_what_is_there(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize(
+    ("expect", "listed", "todo"),
+    [
+        ({"subjects": 2}, 6, "correct `expect: subjects: 2` in the manifest"),
+        ({"recordings": 7}, 6, "correct `expect: recordings: 7` in the manifest"),
+        ({"recordings": 7}, 8, "fetch what is missing (2 files, the first s9_0.edf), or use --partial"),
+        (
+            {"recordings": 7},
+            0,
+            "add what is missing, or use --partial; if the data set is complete, "
+            "correct `expect: recordings: 7` in the manifest",
+        ),
+    ],
+)
+def test_a_wrong_expectation_is_corrected(
+    manifest: Manifest, folder: Path, tmp_path: Path, expect: dict[str, int], listed: int, todo: str
+) -> None:
+    """Only where files are missing does it say to fetch them."""
+    names = [*(p.name for p in sorted(folder.glob("*.edf"))), "s9_0.edf", "s9_1.edf"][:listed]
+    source = {**manifest.source.model_dump(), "base": "https://x.org", "get": [{"path": n} for n in names]}
+    wrong = Manifest.model_validate({**manifest.model_dump(), "expect": expect, "source": source})
+    with pytest.raises(InputError) as caught:
+        ingest(wrong, folder, tmp_path / "store", workers=0)
+    assert caught.value.todo == todo
+
+
 def test_unmet_counts_of_trials_and_hours_end_with_exit_code_1(
     manifest: Manifest, folder: Path, tmp_path: Path
 ) -> None:

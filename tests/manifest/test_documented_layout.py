@@ -53,7 +53,10 @@ def test_files_of_the_documented_layout_give_what_the_manifest_promises(layouts,
 SOME_FILES = {
     "adhd_nasrabadi": (["ADHD/v10p.mat", "Control/v107.mat"], {"adhd_group": 65}),
     "eegmat": (["Subject03_1.edf", "Subject03_2.edf", "subject-info.csv"], {"mental_arithmetic": 30}),
-    "eegmmidb": (["S001R03.edf", "S001R04.edf"], {"moved_fist": 15, "imagined_fist": 15}),
+    "eegmmidb": (
+        ["S001R03.edf", "S001R04.edf"],
+        {"moved_fist": 15, "imagined_fist": 15, "imagined_fists_or_feet": 0},
+    ),
     "guinea_bissau": (["signal-4.csv.gz", "metadata_guineabissau.csv"], {"epilepsy": 74, "eyes_closed_open": 71}),
     "ssvep_exo": (["subject05"], {"ssvep_frequency": 64}),
     "uci_alcohol": (["co2a0000364"], {"alcoholism": 30, "picture": 30}),

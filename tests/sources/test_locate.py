@@ -8,7 +8,7 @@ import pytest
 
 from eegprep.errors import UsageError
 from eegprep.manifest import dump_manifest, find_manifest
-from eegprep.remote.fetch import default_folder
+from eegprep.remote.fetch import default_folder, missing_files
 from eegprep.sources.locate import data_folder, find_argument
 
 
@@ -67,3 +67,41 @@ def test_a_word_that_names_nothing_is_wrong_usage_with_a_hint(word: str, hint: s
     with pytest.raises(UsageError) as caught:
         find_argument(word)
     assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["chbmit", "hmc", "siena", "sleep_edf", "eegmmidb", "eegmat"])
+def test_what_fetch_gets_ingest_takes(name: str, tmp_path: Path) -> None:
+    """One look-up: a data set that its server lists is fetched where its files are not here."""
+    asked: list[str] = []
+
+    def fetch(manifest: object) -> Path:
+        asked.append(manifest.name)  # type: ignore[attr-defined]
+        return tmp_path
+
+    assert find_argument(name, fetch=fetch) == (find_manifest(name), tmp_path)
+    assert asked == [name]
+    with pytest.raises(UsageError, match=f"eegprep fetch {name}"):
+        find_argument(name)
+    (tmp_path / name).mkdir()
+    assert find_argument(name, fetch=fetch)[1] == tmp_path / name
+    assert asked == [name]
+
+
+@pytest.mark.parametrize("name", ["tuab", "deap"])
+def test_what_nobody_may_fetch_says_how(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"the files of {name} are not here"):
+        find_argument(name, fetch=lambda manifest: tmp_path)
+
+
+def test_files_of_a_list_that_are_missing(tmp_path: Path) -> None:
+    """The server's own list, where it is in the folder, says what is missing."""
+    manifest = find_manifest("chbmit")
+    assert missing_files(manifest, tmp_path) is None
+    lines = [f"{'0' * 64}  chb{n:02d}/chb{n:02d}_{r:02d}.edf" for n in (1, 2) for r in (1, 2)]
+    (tmp_path / "SHA256SUMS.txt").write_text("\n".join([*lines, f"{'0' * 64}  RECORDS"]) + "\n")
+    for name in ("chb01/chb01_01.edf", "chb01/chb01_02.edf", "chb02/chb02_01.edf"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert missing_files(manifest, tmp_path) == ["chb02/chb02_02.edf"]
+    (tmp_path / "chb02/chb02_02.edf").write_bytes(b"")
+    assert missing_files(manifest, tmp_path) == []

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from eegprep.manifest.schema import Manifest
-from eegprep.report.contents.facts import DatasetFacts, RecordingFacts
+from eegprep.report.contents.facts import DatasetFacts, RecordingFacts, TrialCount
 
-__all__ = ["dataset_facts"]
+__all__ = ["dataset_facts", "trial_counts"]
+
+
+def trial_counts(
+    counts: Mapping[tuple[str, str, str, str], int], manifests: Iterable[Manifest]
+) -> tuple[TrialCount, ...]:
+    """Trials by data set, task, class and split, sorted; tasks and classes of the manifests without any count zero."""
+    split = min((s for *_, s in counts), default="train")
+    there = {key[:3] for key in counts} | {key[:2] for key in counts}
+    whole = dict(counts)
+    for manifest in manifests:
+        for task in manifest.tasks:
+            for label in task.classes or ["any"]:
+                if (manifest.name, task.name, *((label,) if task.classes else ())) not in there:
+                    whole[manifest.name, task.name, label, split] = 0
+    return tuple(TrialCount(dataset=d, task=t, label=c, split=s, count=n) for (d, t, c, s), n in sorted(whole.items()))
 
 
 def dataset_facts(manifest: Manifest, recordings: Sequence[RecordingFacts], electrodes: Iterable[str]) -> DatasetFacts:

@@ -17,7 +17,7 @@ from eegprep.electrodes.montage_check import montage_warning
 from eegprep.errors import RefusedError
 from eegprep.manifest.recipe import describe_steps
 from eegprep.recording import STANDARD_SFREQ_HZ, MontageFit, Stretch
-from eegprep.report.contents.datasets import dataset_facts
+from eegprep.report.contents.datasets import dataset_facts, trial_counts
 from eegprep.report.contents.facts import (
     Contents,
     DatasetFacts,
@@ -182,7 +182,7 @@ def _trials(sets: Sequence[ShardSet]) -> tuple[TrialCount, ...]:
         ):
             key = (table.dataset[row], trials.task_names[task], trials.label_names[label], table.split[row])
             counts[key] += 1
-    return tuple(TrialCount(dataset=d, task=t, label=c, split=s, count=n) for (d, t, c, s), n in sorted(counts.items()))
+    return trial_counts(counts, {m.name: m for s in sets for m in s.manifests}.values())
 
 
 def _signals(shards: ShardSet) -> list[ElectrodeSignal]:

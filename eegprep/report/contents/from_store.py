@@ -19,13 +19,12 @@ from eegprep.manifest.recipe import describe_steps
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import RecordingInfo
 from eegprep.report.contents.before import spectra_before
-from eegprep.report.contents.datasets import dataset_facts
+from eegprep.report.contents.datasets import dataset_facts, trial_counts
 from eegprep.report.contents.facts import (
     Contents,
     ElectrodeFacts,
     Failure,
     RecordingFacts,
-    TrialCount,
 )
 from eegprep.report.contents.left_out import group_left_out
 from eegprep.report.contents.signal import ElectrodeSignal, look_at
@@ -57,9 +56,7 @@ def contents_of_store(path: Path) -> Contents:
         datasets=(dataset_facts(manifest, recordings, {e for i in infos for e in i.electrodes}),) if infos else (),
         recordings=recordings,
         electrodes=_electrodes(infos, store.vocabulary),
-        trials=tuple(
-            TrialCount(dataset=d, task=t, label=c, split=s, count=n) for (d, t, c, s), n in sorted(trials.items())
-        ),
+        trials=trial_counts(trials, [manifest]),
         left_out=group_left_out(infos),
         failures=_failures(store.quarantine),
         spectra=spectra,

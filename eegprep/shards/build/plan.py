@@ -124,20 +124,22 @@ def make_plan(
     from eegprep.splits.assign import assign
 
     manifests: dict[str, Manifest] = {}
-    planned: dict[str, PlannedRecording] = {}
+    held: dict[str, list[tuple[int, RecordingInfo]]] = {}
     for number, store in enumerate(stores):
         manifest = store.manifest
         if manifests.setdefault(manifest.name, manifest) != manifest:
             raise UsageError(f"two stores have different manifests of the data set {manifest.name!r}")
-        infos = [_as_before(info, manifest, base) for info in store.infos()]
-        splits = assign(infos, manifest.split)
-        for info in infos:
+        held.setdefault(manifest.name, []).extend((number, _as_before(i, manifest, base)) for i in store.infos())
+    planned: dict[str, PlannedRecording] = {}
+    for name, own in held.items():
+        # all stores of a data set together: a subject with recordings in two of them is in one split
+        splits = assign([info for _, info in own], manifests[name].split)
+        for number, info in own:
             _check(info, vocabulary)
             if info.id in planned:
                 raise UsageError(f"two stores hold the recording {info.id!r}", todo="name each store once")
-            planned[info.id] = PlannedRecording(
-                info=info, store=number, split=splits[info.id], within_subject=manifest.within_subject
-            )
+            within = manifests[name].within_subject
+            planned[info.id] = PlannedRecording(info=info, store=number, split=splits[info.id], within_subject=within)
     for known, signal_sha256 in (base.signals if base else {}).items():
         again = planned.pop(known, None)
         if again is not None and again.info.signal_sha256 != signal_sha256:

@@ -14,20 +14,23 @@ import dataclasses
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 import eegprep
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
 from eegprep.files import sha256_file, write_atomic, write_json
 from eegprep.manifest.croissant import card, croissant
+from eegprep.manifest.load import load_manifests
 from eegprep.manifest.lock import read_versions
 from eegprep.shards.build.electrode import ElectrodeJob, ElectrodeResult, LeftOutStretch, write_electrode
 from eegprep.shards.build.electrodes_of import vocabulary_of
@@ -56,6 +59,7 @@ from eegprep.shards.manifests import write_manifests
 from eegprep.shards.protocol import RecordingStore
 from eegprep.shards.sums import write_sums
 from eegprep.shards.tables import write_table
+from eegprep.splits import SPLITS
 
 __all__ = ["ShardSummary", "build_shard_set"]
 
@@ -64,7 +68,10 @@ BUILDING = "building"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSummary:
-    """What a shard set holds, and what could not get in."""
+    """What a shard set holds, and what could not get in.
+
+    `trials` are by task, also of tasks without any; `splits` are recordings by split.
+    """
 
     path: Path
     n_recordings: int
@@ -76,6 +83,8 @@ class ShardSummary:
     n_bytes: int
     hours: float
     left_out: tuple[LeftOutStretch, ...]
+    trials: Mapping[str, int] = field(default_factory=dict)
+    splits: Mapping[str, int] = field(default_factory=dict)
     already_done: bool = False
 
 
@@ -316,6 +325,9 @@ def _summary(out: Path, results: Sequence[ElectrodeResult]) -> ShardSummary:
 
 
 def _counts(out: Path, counts: Counts, left_out: tuple[LeftOutStretch, ...], **more: Any) -> ShardSummary:
+    found = Counter(pq.read_table(out / TRIALS, columns=["task"])["task"].to_pylist())
+    split = Counter(pq.read_table(out / RECORDINGS, columns=["split"])["split"].to_pylist())
+    tasks = {t.name for m in load_manifests(out / MANIFEST) for t in m.tasks}
     index_bytes = sum((out / name).stat().st_size for name in (*INDEX_FILES, SUMS))
     return ShardSummary(
         path=out,
@@ -328,5 +340,7 @@ def _counts(out: Path, counts: Counts, left_out: tuple[LeftOutStretch, ...], **m
         n_bytes=counts.shard_bytes + index_bytes,
         hours=counts.hours,
         left_out=left_out,
+        trials={name: found[name] for name in sorted({*found, *tasks})},
+        splits={name: split[name] for name in SPLITS},
         **more,
     )

@@ -1,0 +1,269 @@
+"""Does every task, class and label of a manifest match something in the files?
+
+What enters: the manifest, and of every recording what its trials were cut from. What leaves: what matches nothing. It
+is told in the manifest's own words, so that it may be stored; only hints show texts of the files, to their owner.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from eegprep.manifest.schema import Manifest, Task
+from eegprep.recording import RecordingInfo
+from eegprep.sources.privacy import has_date
+from eegprep.splits.names import loosely
+
+__all__ = ["Counted", "Mismatch", "count_trials", "counted", "hinted", "mismatches"]
+
+_SHOWN = 10
+#: A text that occurs more seldom may be a remark rather than a marker.
+_MARKERS = 3
+
+Tasks = Mapping[str, Mapping[str, Mapping[str, int]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """One recording: its identity as it is stored, and its trials as `count_trials` counts them."""
+
+    subject: str
+    session: str = ""
+    run: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    tasks: Tasks = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mismatch:
+    """What of a task matches nothing.
+
+    Attributes
+    ----------
+    what : str
+        A sentence, in the manifest's words and with names that may be stored.
+    wanted : tuple of str
+        Texts of events, or labels of epochs, that no file has.
+    of : str
+        What these are texts of: `events` or `labels`.
+    fails : bool
+        Whether it is an error, not a note.
+    hint : str
+        What the files have instead, to be printed after the sentence and never stored.
+    """
+
+    task: str
+    what: str
+    wanted: tuple[str, ...] = ()
+    of: str = ""
+    fails: bool = True
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"task {self.task}: {self.what}"
+
+
+def count_trials(info: RecordingInfo) -> dict[str, dict[str, dict[str, int]]]:
+    """By task: trials by `label` and `word` (event, run, ...); those left out by `lost_word` and `lost_code`."""
+    found: dict[str, dict[str, Counter[str]]] = {}
+
+    def of(task: str) -> dict[str, Counter[str]]:
+        return found.setdefault(task, {key: Counter() for key in ("label", "word", "lost_word", "lost_code")})
+
+    for trial in info.trials:
+        of(trial.task)["label"][trial.label] += 1
+        of(trial.task)["word"][trial.event] += 1
+    for out in info.left_out:
+        if out.kind == "trial":
+            task, _, word = out.name.partition(": ")
+            of(task)["lost_word"][word] += 1
+            of(task)["lost_code"][out.code] += 1
+    return {task: {key: dict(sorted(n.items())) for key, n in own.items()} for task, own in sorted(found.items())}
+
+
+def counted(infos: Iterable[RecordingInfo]) -> list[Counted]:
+    """What a store's recordings were cut into."""
+    return [
+        Counted(subject=i.subject, session=i.session, run=i.run, attributes=i.attributes, tasks=count_trials(i))
+        for i in infos
+    ]
+
+
+def mismatches(manifest: Manifest, recordings: Sequence[Counted], *, partial: bool = False) -> tuple[Mismatch, ...]:
+    """What matches nothing in any recording, and notes on subjects without a trial.
+
+    Parameters
+    ----------
+    partial : bool
+        The folder holds a part of the data set: a label or class that is absent is no error then; a task that finds
+        nothing at all in recordings that it is meant for still is.
+    """
+    return tuple(m for task in manifest.tasks for m in _of_task(task, recordings, partial=partial))
+
+
+def _of_task(task: Task, recordings: Sequence[Counted], *, partial: bool) -> Iterable[Mismatch]:
+    rule = task.trials
+    meant = [r for r in recordings if rule.runs is None or r.run in rule.runs]
+    if not meant:
+        if recordings:
+            found = _listed({r.run for r in recordings})
+            what = f"no recording is of a run in `runs`: {_listed(rule.runs or ())}; the runs are {found}"
+            yield Mismatch(task=task.name, what=what, fails=not partial)
+        return
+    sums: dict[str, Counter[str]] = {key: Counter() for key in ("label", "word", "lost_word", "lost_code")}
+    for recording in meant:
+        for key, counts in recording.tasks.get(task.name, {}).items():
+            sums[key].update(counts)
+    n_trials = sum(sums["label"].values())
+    there = {_code(w) for w in (*sums["word"], *sums["lost_word"], *_entities(task, meant))}
+    unmatched = [w for w in _words(task) if _code(w) not in there]
+    led_to = {rule.labels[w] for w in unmatched if w in rule.labels}
+    led_to |= {i.label for w in unmatched for i in rule.intervals.get(w, ())}
+    if unmatched:
+        yield Mismatch(
+            task=task.name,
+            what=f"{_nothing(task)} {_listed(unmatched, ' or ')}" + _instead(task, meant),
+            wanted=tuple(unmatched),
+            of={"event": "events", "trial": "labels"}.get(rule.by, ""),
+            fails=n_trials == 0 or not partial,
+        )
+    why = ", ".join(f"{code.replace('_', ' ')} {n}" for code, n in sorted(sums["lost_code"].items()))
+    lost = f"; left out: {why}" if why else ""
+    if n_trials == 0:
+        if not unmatched:
+            what = f"no trial was found{lost}" + _instead(task, meant)
+            yield Mismatch(task=task.name, what=what, wanted=_labels(task, task.classes), of=_texts(task))
+        return
+    empty = [c for c in task.classes if task.kind == "classification" and not sums["label"][c] and c not in led_to]
+    if empty:
+        yield Mismatch(
+            task=task.name,
+            what=f"no trial is of the class {_listed(empty, ' or ')}{lost}" + _instead(task, meant),
+            wanted=_labels(task, empty),
+            of=_texts(task),
+            fails=not partial,
+        )
+    absent = [run for run in rule.runs or () if run not in {r.run for r in meant}]
+    if absent and not partial:
+        yield Mismatch(task=task.name, what=f"no recording is of the run {_listed(absent, ' or ')}", fails=False)
+    subjects = {r.subject for r in meant}
+    without = subjects - {r.subject for r in meant if r.tasks.get(task.name, {}).get("label")}
+    if without:
+        what = f"{len(without)} of {len(subjects)} subjects have no trial: {_listed(without)}"
+        yield Mismatch(task=task.name, what=what, fails=False)
+
+
+def _code(word: str) -> str:
+    """A code is one word, whether a format has it as 1 or as 1.0."""
+    return re.sub(r"^([+-]?[0-9]+)\.0+$", r"\1", word)
+
+
+def _words(task: Task) -> list[str]:
+    """The words of the source that the task names."""
+    rule = task.trials
+    if rule.by == "interval":
+        return [key for key in rule.intervals if key != "*"]
+    if rule.values:
+        return list(rule.events)
+    return list(rule.labels)
+
+
+def _nothing(task: Task) -> str:
+    rule = task.trials
+    if rule.by in ("event", "trial"):
+        return {"event": "no event is called", "trial": "no epoch has the label"}[rule.by]
+    if rule.by in ("run", "session"):
+        return f"no recording is of the {rule.by}"
+    return f"no recording has {rule.attribute}"
+
+
+def _labels(task: Task, classes: Sequence[str]) -> tuple[str, ...]:
+    """Classes that stand in the files themselves, as labels of epochs."""
+    rule = task.trials
+    return tuple(classes) if rule.by == "trial" and not rule.values and not rule.labels else ()
+
+
+def _texts(task: Task) -> str:
+    return {"event": "events", "trial": "labels"}.get(task.trials.by, "") if not task.trials.values else ""
+
+
+def _entities(task: Task, meant: Sequence[Counted]) -> Counter[str]:
+    """Recordings by the run, session or attribute that the task goes by; empty for events and epochs."""
+    rule = task.trials
+    name = rule.by if rule.by in ("run", "session") else rule.attribute
+    if rule.by in ("event", "trial") or name is None:
+        return Counter()
+    return Counter({"session": r.session, "run": r.run, **r.attributes}.get(name, "") for r in meant)
+
+
+def _instead(task: Task, meant: Sequence[Counted]) -> str:
+    """What there is, where it is stored anyway: runs, sessions, attributes."""
+    rule = task.trials
+    if rule.by in ("event", "trial"):
+        return ""
+    name = rule.by if rule.by in ("run", "session") else rule.attribute or ""
+    found = _entities(task, meant)
+    nowhere = found.pop("", 0)
+    there = ", ".join(f"{_shown(word)} ({n})" for word, n in sorted(found.items())[:_SHOWN])
+    if not found:
+        return f"; none of the {len(meant)} recordings has {name}" if name else ""
+    return f"; there are {there}" + (f", and {nowhere} recordings without" if nowhere else "")
+
+
+def hinted(found: Iterable[Mismatch], seen: Mapping[str, Mapping[str, int]], *, owner: bool) -> tuple[Mismatch, ...]:
+    """The mismatches with their hints.
+
+    Parameters
+    ----------
+    seen : mapping
+        `events` and `labels` to their texts with counts.
+    owner : bool
+        Show all texts. Otherwise those that may be remarks of a person are counted alone, as what is printed may end
+        in a log: a text is shown where it resembles a word of the manifest, is a code, or marks several moments.
+    """
+    return tuple(dataclasses.replace(m, hint=_hint(m, seen, owner=owner)) for m in found)
+
+
+def _hint(mismatch: Mismatch, seen: Mapping[str, Mapping[str, int]], *, owner: bool) -> str:
+    if not mismatch.of:
+        return ""
+    found = {t: n for t, n in seen.get(mismatch.of, {}).items() if t not in mismatch.wanted}
+    if not found:
+        read = mismatch.of in seen
+        return f"; the files have no {mismatch.of}" if read else "; `eegprep inspect` lists what the files have"
+    close = [(w, t) for w in mismatch.wanted for t in found if _alike(w, t)]
+    shown = {t: n for t, n in found.items() if owner or _is_marker(t, n) or t in {c for _, c in close}}
+    listed = sorted(shown.items(), key=lambda x: (-x[1], x[0]))
+    there = ", ".join(f"{_shown(t)} ({n})" for t, n in listed[:_SHOWN])
+    more = len(found) - min(len(listed), _SHOWN)
+    if more:
+        there = f"{there} and {more} more" if there else f"{more} others"
+        there += "" if owner else " (`eegprep inspect` lists them)"
+    meant = ", ".join(f"{t!r} for {w!r}" for w, t in close[:3])
+    return f"; the files have {there}" + (f"; did you mean {meant}?" if meant else "")
+
+
+def _alike(wanted: str, text: str) -> bool:
+    """Whether texts differ in case, blanks, punctuation or zeros alone, or in what BrainVision puts before a `/`."""
+    own = {loosely(wanted), loosely(wanted.rpartition("/")[2])} - {""}
+    return bool(own & {loosely(text), loosely(text.rpartition("/")[2])})
+
+
+def _is_marker(text: str, count: int) -> bool:
+    if has_date(text) or len(text) > 32:
+        return False
+    code = re.fullmatch(r"(?:[A-Za-z]+/)?[A-Za-z_]{0,8} {0,3}-?\d{1,6}(?:\.\d+)?", text) is not None
+    return code or (count >= _MARKERS and re.search(r"\s", text) is None)
+
+
+def _shown(text: str) -> str:
+    return text if re.fullmatch(r"\S+", text) else repr(text)
+
+
+def _listed(words: Iterable[str], between: str = ", ") -> str:
+    names = sorted(words) if isinstance(words, set) else list(words)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return between.join(map(_shown, names[:_SHOWN])) + more

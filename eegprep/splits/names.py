@@ -1,0 +1,193 @@
+"""Which subject, session or run a written name means: in manifests, subject tables and subsets.
+
+What enters: names as a person wrote them, and what is really there, each with the names by which it is known. What
+leaves: the name under which it is stored. The exact name comes first; else `sub-01` is `01` and `1` is `01`, as long as
+only one subject fits. Nothing else is guessed: a name in the wrong split is a leak that no table shows.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from eegprep.errors import UsageError, nearest
+from eegprep.manifest.schema import Manifest, SplitRule
+
+__all__ = ["Names", "loosely", "plain", "resolve_split"]
+
+SPLITS = ("train", "validation", "test")
+_SHOWN = 10
+
+
+class Names:
+    """What is there, to be found by any of its names.
+
+    Parameters
+    ----------
+    known : mapping of str to iterable of str
+        The name under which each is stored, to the names by which its owner knows it.
+    kind : str
+        `subject`, `session` or `run`, for messages.
+    hide : callable, optional
+        The name under which something of this name would be stored if it were there; by default the name itself.
+    """
+
+    def __init__(
+        self, known: Mapping[str, Iterable[str]], kind: str = "subject", hide: Callable[[str], str] = str
+    ) -> None:
+        self.kind, self.hide = kind, hide
+        self.known = {stored: tuple(dict.fromkeys(own)) or (stored,) for stored, own in known.items()}
+        self._exact: dict[str, set[str]] = {}
+        self._alike: dict[str, set[str]] = {}
+        self._loose: dict[str, set[str]] = {}
+        for stored, own in self.known.items():
+            for name in (stored, *own):
+                self._exact.setdefault(name, set()).add(stored)
+                self._alike.setdefault(plain(name), set()).add(stored)
+                self._loose.setdefault(loosely(name), set()).add(stored)
+
+    def find(self, written: str, *, where: str = "") -> str | None:
+        """The stored name of what `written` means; None where nothing has that name.
+
+        Raises
+        ------
+        UsageError
+            More than one has it.
+        """
+        for index, name in ((self._exact, written), (self._alike, plain(written))):
+            if found := index.get(name):
+                if len(found) > 1:
+                    raise UsageError(
+                        f"{self.kind} {written!r} is ambiguous",
+                        where=where or None,
+                        found=", ".join(sorted(map(self.shown, found))[:_SHOWN]),
+                        expected=f"the name of one {self.kind}",
+                        todo="write the name exactly as the files have it",
+                    )
+                return next(iter(found))
+        return None
+
+    def shown(self, stored: str) -> str:
+        """The name by which its owner knows it."""
+        return self.known[stored][0]
+
+    def resembles(self, written: str) -> bool:
+        """Whether a name differs from `written` in nothing but case, blanks, punctuation and leading zeros."""
+        return loosely(written) in self._loose
+
+    def unknown(self, written: Sequence[str], where: str) -> UsageError:
+        """The error for names that nothing has."""
+        names = sorted(self.shown(s) for s in self.known)
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        return UsageError(
+            f"no {self.kind} is called {_listed(written)}",
+            where=where,
+            found=f"{self.kind}s: {', '.join(map(repr, names[:_SHOWN]))}{more}",
+            expected="names as the files have them",
+            todo=nearest(written[0], names, 1)
+            or "correct the names, or say with --partial that the folder holds only a part of the data set",
+        )
+
+
+def resolve_split(
+    manifest: Manifest, known: Mapping[str, Names], *, partial: bool = False
+) -> tuple[Manifest, tuple[str, ...]]:
+    """The manifest with the stored name of every subject, session or run that its split or subset names.
+
+    Parameters
+    ----------
+    known : mapping of str to Names
+        What the source holds: `subject`, `session` and `run`.
+    partial : bool
+        Names that nothing has may belong to the part that is not here, unless they resemble one that is.
+
+    Returns
+    -------
+    manifest : Manifest
+        Without names that mean people: safe to store.
+    absent : tuple of str
+        Names in the split that belong to nothing here (`partial` only).
+
+    Raises
+    ------
+    UsageError
+        A name belongs to nothing or to several, one subject is named in two splits, or one is in none.
+    """
+    rule, names = manifest.split, known[manifest.split.by]
+    where = f"`split:` of {manifest.name}"
+    # a subset's manifest still names the subjects that it leaves out
+    lenient = partial or bool(manifest.source.only_subjects)
+    out: dict[str, list[str]] = {split: [] for split in SPLITS}
+    owner: dict[str, tuple[str, str]] = {}
+    absent: list[str] = []
+    for split, written in ((s, n) for s in SPLITS for n in getattr(rule, s)):
+        stored = names.find(written, where=where)
+        if stored is None:
+            absent.append(written)
+            stored = names.hide(written)
+        before = owner.setdefault(stored, (split, written))
+        if before[0] != split:
+            raise UsageError(
+                f"{names.kind} {written!r} is named in two splits",
+                where=where,
+                found=f"{before[1]!r} under `{before[0]}` and {written!r} under `{split}`",
+                expected=f"each {names.kind} in one split",
+                todo="take one of the two out",
+            )
+        if stored not in out[split]:
+            out[split].append(stored)
+    if wrong := [n for n in absent if not lenient or names.resembles(n)]:
+        raise names.unknown(wrong, where)
+    _all_placed(rule, names, set(owner), where)
+    chosen = known["subject"]
+    where = f"`source: only_subjects:` of {manifest.name}"
+    missing = [n for n in manifest.source.only_subjects if chosen.find(n, where=where) is None]
+    if missing and not partial:
+        raise chosen.unknown(missing, where)
+    only = dict.fromkeys(chosen.find(n) or chosen.hide(n) for n in manifest.source.only_subjects)
+    return (
+        manifest.model_copy(
+            update={
+                "split": rule.model_copy(update=out),
+                "source": manifest.source.model_copy(update={"only_subjects": list(only)}),
+            }
+        ),
+        tuple(absent),
+    )
+
+
+def _all_placed(rule: SplitRule, names: Names, placed: set[str], where: str) -> None:
+    """Nothing is left over where every split names its own."""
+    left_over = sorted(names.shown(s) for s in names.known if s not in placed)
+    divided = rule.by == "subject" and any(
+        share > 0 and not getattr(rule, split) for split, share in zip(SPLITS, rule.ratio, strict=True)
+    )
+    if left_over and not divided:
+        raise UsageError(
+            f"{len(left_over)} {names.kind}s are in no split",
+            where=where,
+            found=", ".join(map(repr, left_over[:_SHOWN])),
+            expected=f"every {names.kind} under `train`, `validation` or `test`"
+            + (", or one of the three without names" if rule.by == "subject" else ""),
+            todo="name them in the manifest",
+        )
+
+
+def plain(name: str) -> str:
+    """A name without what BIDS puts before it, and without leading zeros if it is a number."""
+    name = re.sub(r"^(sub|ses|run)-(?=.)", "", unicodedata.normalize("NFC", name))
+    number = re.fullmatch(r"0*([0-9]+)(?:\.0*)?", name)
+    return name if number is None else number[1]
+
+
+def loosely(name: str) -> str:
+    """Letters and digits alone, to see that two names are meant to be one."""
+    letters = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", plain(name)).casefold())
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", letters)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(map(repr, names[:_SHOWN])) + (
+        f" (and {len(names) - _SHOWN} more)" if len(names) > _SHOWN else ""
+    )
