@@ -86,7 +86,8 @@ def register(app: typer.Typer) -> None:
                 progress=report,
             )
         if as_json:
-            plain = {**dataclasses.asdict(summary), "exit_code": summary.exit_code}
+            refused = [entry.to_plain() for entry in summary.refused]
+            plain = {**dataclasses.asdict(summary), "refused": refused, "exit_code": summary.exit_code}
             print(json.dumps(plain, default=str, indent=1, ensure_ascii=False))
         else:
             _print(summary)
@@ -106,7 +107,7 @@ def _find(dataset: str, source: Path | None) -> tuple[Manifest, Path | None]:
     if is_manifest and not path.is_file():
         raise UsageError("there is no such manifest", where=path)
     if dataset.startswith("moabb:") or not (is_manifest or dataset in names):
-        if not dataset.startswith("moabb:") and not path.exists():
+        if not dataset.startswith("moabb:") and not os.path.lexists(path):
             raise UsageError(
                 f"{dataset!r} is neither a data set of the catalogue nor a file or folder",
                 expected="a name of `eegprep datasets`, a manifest (.yaml), moabb:CODE, a folder or a file",
@@ -143,6 +144,10 @@ def _fetched(manifest: Manifest) -> Path:
 
 
 def _print(summary: IngestSummary) -> None:
+    from eegprep.errors import printable
+
+    from .entries import files_line, refused_lines
+
     before = f" ({summary.done_before} of them before)" if summary.done_before else ""
     print(
         f"{summary.out}: {summary.recordings} recordings{before} of {summary.subjects} subjects, "
@@ -152,6 +157,8 @@ def _print(summary: IngestSummary) -> None:
         whole = summary.electrode_hours + sum(hours for _, hours in lost)
         parts = ", ".join(f"{code.replace('_', ' ')} {hours:.3f}" for code, hours in lost)
         print(f"  of {whole:.2f} electrode hours recorded, left out: {parts}")
+    if summary.files:
+        print(f"  {files_line(summary.files)}")
     for task, n in summary.trials.items():
         print(f"  task {task}: {n} trials")
     for kind, codes in summary.left_out.items():
@@ -166,4 +173,6 @@ def _print(summary: IngestSummary) -> None:
     for identity, error in summary.failed.items():
         found = f"; found {error['found']}" if error.get("found") else ""
         where = f" ({error['where']})" if error.get("where") else ""
-        print(f"  {identity}{where}: {error['what']}{found}", file=sys.stderr)
+        print(printable(f"  {identity}{where}: {error['what']}{found}"), file=sys.stderr)
+    for line in refused_lines(summary.refused):
+        print(printable(line), file=sys.stderr)

@@ -45,7 +45,7 @@ def new(
     """
     import sys
 
-    from eegprep.errors import UsageError
+    from eegprep.errors import UsageError, printable
     from eegprep.files import write_atomic
     from eegprep.ingest import inspect
     from eegprep.ingest.draft import draft
@@ -64,12 +64,18 @@ def new(
         found = inspect(manifest, folder, workers=workers, progress=report)
     if found.refused or not any(r.usable for r in found.recordings):
         raise UsageError("there is no recording to describe", where=folder, todo=f"see why: eegprep inspect {folder}")
+    from .entries import refused_lines
+
+    for line in refused_lines(found.left_out):
+        print(printable(line), file=sys.stderr)
     text = draft(found, manifest.name if name is None else name, bids=manifest.source.kind == "bids")
     if out is None:
         print(text, end="")
-        return
-    write_atomic(out, text)
-    print(f"{out}: {text.count(chr(10) + '#?')} lines ask for what the files do not say", file=sys.stderr)
+    else:
+        write_atomic(out, text)
+        print(f"{out}: {text.count(chr(10) + '#?')} lines ask for what the files do not say", file=sys.stderr)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
 
 
 def validate(

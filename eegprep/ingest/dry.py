@@ -23,7 +23,7 @@ from eegprep.ingest.summary import unmet_expectations
 from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
-from eegprep.sources.base import SkippedFile
+from eegprep.sources.tree import Code, Entry, Kind, with_failed
 
 __all__ = ["Inspection", "inspect"]
 
@@ -35,9 +35,9 @@ class Inspection:
     Attributes
     ----------
     recordings : tuple of Inspected
-        In the order of the plan.
-    skipped : tuple of SkippedFile
-        Files that are no recordings.
+        By the names of their files.
+    entries : tuple of Entry
+        What each entry of the folder is, by path; a recording that fails is refused.
     refused : mapping or None
         Why the data set as a whole would be refused: an error's parts.
     unmet : tuple of str
@@ -45,14 +45,19 @@ class Inspection:
     """
 
     recordings: tuple[Inspected, ...]
-    skipped: tuple[SkippedFile, ...] = ()
+    entries: tuple[Entry, ...] = ()
     refused: Mapping[str, str | None] | None = None
     unmet: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
         """What the ingest would end with: 1 where an input fails or an expectation is not met."""
-        return 1 if self.refused or self.unmet or any(r.error for r in self.recordings) else 0
+        return 1 if self.refused or self.unmet or any(r.error for r in self.recordings) or self.left_out else 0
+
+    @property
+    def left_out(self) -> tuple[Entry, ...]:
+        """The entries that planning refused."""
+        return tuple(e for e in self.entries if e.kind is Kind.REFUSED and e.code is not Code.FAILED)
 
 
 def inspect(
@@ -73,12 +78,12 @@ def inspect(
         Wrong folder or recipe, or two recordings of one id.
     """
     recipe = recipe or recipe_of(manifest)
-    planned, skipped = planned_recordings(manifest, folder, recipe)
+    planned, entries = planned_recordings(manifest, folder, recipe)
     refused = None
     try:
         if not planned:
-            raise nothing_planned(manifest, folder, skipped)
-        check_expected(planned, manifest, partial=partial)
+            raise nothing_planned(manifest, folder, entries)
+        check_expected(planned, manifest, refused={e.key for e in entries if e.key}, partial=partial)
     except InputError as error:
         refused = error.as_dict()
     work = [
@@ -112,7 +117,13 @@ def inspect(
     for one in kept:
         trials.update(one.trials)
     unmet = unmet_expectations(sum(r.hours_in_stretches for r in kept), trials, manifest, partial=partial)
-    return Inspection(recordings=recordings, skipped=tuple(skipped), refused=refused, unmet=unmet)
+    why = {
+        file: outcome.error["what"] or ""
+        for job, one in work
+        for file in one.files
+        if (outcome := found[job.recording_id]).error is not None
+    }
+    return Inspection(recordings=recordings, entries=tuple(with_failed(entries, why)), refused=refused, unmet=unmet)
 
 
 def _signal(outcome: Outcome) -> str:

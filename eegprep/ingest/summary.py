@@ -15,7 +15,7 @@ from eegprep.manifest.lock import Lock, Stage, decisions, versions, write_lock
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo
-from eegprep.sources.base import SkippedFile
+from eegprep.sources.tree import Code, Entry, Kind, count_files
 from eegprep.store import Store, key_of_id
 
 __all__ = ["IngestSummary", "summarise", "write_report", "unmet_expectations"]
@@ -46,6 +46,10 @@ class IngestSummary:
         Kind (`channel`, `stretch`, `trial`, `file`) to counts by code.
     unmet : tuple of str
         Where the result contradicts the manifest's `expect`.
+    refused : tuple of Entry
+        What planning refused, with this machine's paths.
+    files : mapping of str to int
+        Files of the source's folder by what they are; recordings that failed are refused.
     """
 
     out: Path
@@ -61,11 +65,13 @@ class IngestSummary:
     duplicates: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     unmet: tuple[str, ...] = ()
+    refused: tuple[Entry, ...] = ()
+    files: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
-        """1 where some input failed or an expectation is not met, else 0."""
-        return 1 if self.failed or self.unmet else 0
+        """1 where some input failed or was refused or an expectation is not met, else 0."""
+        return 1 if self.failed or self.refused or self.unmet else 0
 
 
 def unmet_expectations(
@@ -91,7 +97,7 @@ def summarise(
     done_before: int,
     failed: Mapping[str, Mapping[str, str | None]],
     duplicates: Mapping[str, str],
-    skipped: Sequence[SkippedFile],
+    entries: Sequence[Entry],
     partial: bool,
 ) -> IngestSummary:
     """Count what the store now holds."""
@@ -99,8 +105,9 @@ def summarise(
     for info in infos:
         for one in info.left_out:
             kinds.setdefault(one.kind, Counter())[one.code] += 1
-    for file in skipped:
-        kinds.setdefault("file", Counter())[file.code] += 1
+    for entry in entries:
+        if entry.code not in (Code.RECORDING, Code.FAILED):
+            kinds.setdefault("file", Counter())[str(entry.code)] += 1
     return IngestSummary(
         out=store.path,
         recordings=len(infos),
@@ -115,6 +122,8 @@ def summarise(
         duplicates=dict(sorted(duplicates.items())),
         left_out={kind: dict(sorted(c.items())) for kind, c in sorted(kinds.items())},
         unmet=unmet_expectations(_hours(infos), _trials(infos), manifest, partial=partial),
+        refused=tuple(e for e in entries if e.kind is Kind.REFUSED and e.code is not Code.FAILED),
+        files=count_files(entries),
     )
 
 
@@ -126,7 +135,6 @@ def write_report(
     manifest: Manifest,
     recipe: Recipe,
     failed: Mapping[str, Mapping[str, str | None]],
-    skipped: Sequence[SkippedFile],
 ) -> None:
     """`report.json` and `lock.yaml`; equal stores get equal bytes.
 
@@ -146,7 +154,7 @@ def write_report(
         "duplicates": dict(summary.duplicates),
         "left_out": {k: dict(v) for k, v in summary.left_out.items()},
         "unmet": list(summary.unmet),
-        "skipped_files": dict(sorted(Counter(f.code for f in skipped).items())),
+        "files": dict(summary.files),
     }
     write_json(store.path / "report.json", report)
     write_lock(store.path, Lock(lock=1, versions=versions(), stages=[_stage(store, infos, summary, manifest, recipe)]))
@@ -178,6 +186,7 @@ def _stage(
             "recordings": summary.recordings,
             "trials": sum(summary.trials.values()),
             "failed": len(summary.failed),
+            "refused": len(summary.refused),
         },
         decisions=decisions(rows),
     )

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from eegprep.recording import LeftOut, Stretch
+from eegprep.sources.tree import Entry
 
 __all__ = [
     "UNITS_TO_UV",
@@ -25,7 +26,6 @@ __all__ = [
     "LazySignal",
     "PlannedRecording",
     "SignalLike",
-    "SkippedFile",
     "Source",
     "SourceChannel",
     "SourceEvent",
@@ -172,15 +172,6 @@ class PlannedRecording:
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
-class SkippedFile:
-    """A file of the folder that is no recording of this source, and why."""
-
-    path: str
-    code: str
-    reason: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
     """What a reader made of one recording, before identity, privacy and proof of the unit.
@@ -262,8 +253,8 @@ class Source(Protocol):
         """All recordings, sorted by key, without reading any signal."""
         ...
 
-    def skipped(self) -> list[SkippedFile]:
-        """The files of the folder that `plan` takes for no recording, each with its reason."""
+    def entries(self) -> list[Entry]:
+        """What every entry of the folder is, each exactly once, by path; empty where a list elsewhere says what is."""
         ...
 
     def read(self, planned: PlannedRecording) -> SourceRecording:

@@ -9,21 +9,25 @@ same recordings once more.
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
+import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import PlannedRecording, SkippedFile, SourceRecording
+from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.bids_tables import with_channels, with_description, with_events, with_positions
-from eegprep.sources.companions import companions, fif_part_of
+from eegprep.sources.companions import companions
 from eegprep.sources.decode import decode_file
-from eegprep.sources.detect import looks_like_recording
-from eegprep.sources.entities import Group, plan_groups
-from eegprep.sources.patterns import walk
+from eegprep.sources.detect import SIDECARS, looks_like_recording
+from eegprep.sources.entities import Group, key_of, plan_groups
+from eegprep.sources.files import detect_quietly
+from eegprep.sources.known import no_recording
+from eegprep.sources.tree import Code, Entry, Kind, Tree, scan, unreadable
 
 __all__ = ["BIDSSource"]
 
@@ -42,40 +46,97 @@ class BIDSSource:
     """
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
-        if not (folder / "dataset_description.json").is_file():
+        if not os.path.lexists(folder / "dataset_description.json"):
             raise UsageError(
                 f"{folder} is no BIDS data set", expected="dataset_description.json in it", todo="give the tree's root"
             )
         self.manifest, self.folder = manifest, folder
         self._planned: list[PlannedRecording] | None = None
         self._tables: dict[Path, list[Path]] = {}
-        self._skipped: list[SkippedFile] = []
+        self._entries: dict[str, Entry] = {}
 
     def plan(self) -> list[PlannedRecording]:
         """All recordings outside of derivatives, sorted by key."""
         if self._planned is None:
-            groups: list[Group] = []
-            ignored = _ignored(self.folder)
-            for path in walk(self.folder):
-                found = _DATA.fullmatch(path)
-                if found is None:
-                    if looks_like_recording(self.folder / path):
-                        self._skip(path, "no_bids_name", "its name is not that of an EEG recording in BIDS")
-                elif path.startswith(_ELSEWHERE):
-                    self._skip(path, "derivative", "derived from recordings of this data set")
-                elif _fits(path, ignored):
-                    self._skip(path, "ignored", ".bidsignore of the data set names it")
-                elif fif_part_of(self.folder / path) is not None:
-                    self._skip(path, "sidecar", "a later part of a split recording")
-                else:
-                    groups.append(self._group(path, found["stem"]))
-            self._planned = plan_groups(self.manifest, self.folder, groups)
+            self._planned = self._make_plan(scan(self.folder))
         return list(self._planned)
 
-    def skipped(self) -> list[SkippedFile]:
-        """Recordings among derivatives and source data."""
+    def entries(self) -> list[Entry]:
+        """What every entry of the tree is, each exactly once, by path."""
         self.plan()
-        return sorted(self._skipped)
+        return sorted(self._entries.values())
+
+    def _make_plan(self, tree: Tree) -> list[PlannedRecording]:
+        for path in tree.files:
+            if path.endswith((".tsv", ".json")):
+                full = self.folder / path
+                self._tables.setdefault(full.parent, []).append(full)
+        ignored = _ignored(self.folder)
+        for entry in tree.entries:
+            self._entries[entry.path] = self._keyed(entry, ignored)
+        groups: list[Group] = []
+        for path in tree.files:
+            found = _DATA.fullmatch(path)
+            try:
+                left_out = self._left_out(path, ignored) if found else self._no_data(path, ignored)
+            except OSError as error:
+                self._entries[path] = self._keyed(unreadable(path, error, "it can't be read"), ignored)
+                continue
+            if left_out is not None:
+                self._entries[path] = tree.entry(path, *left_out, key=self._key(path, left_out[0].kind))
+            elif found is not None:
+                group = self._group(path, found["stem"])
+                if (blocked := tree.blocked(group.files[1:])) is None:
+                    groups.append(group)
+                else:
+                    reason = f"{blocked.path}, which belongs to it: {blocked.reason}"
+                    self._refuse(tree, group, Code.SIDECAR_REFUSED, reason, blocked.todo)
+        planned, alike = plan_groups(self.manifest, self.folder, groups)
+        for one in planned:
+            self._entries[one.files[0]] = tree.entry(one.files[0], Code.RECORDING)
+            self._beside_of(tree, one.files, f"read with {one.files[0]}")
+        for _, same in alike:
+            names = " and ".join(g.files[0] for g in same)
+            for group in same:
+                reason = f"the same subject, session and entities: {names}"
+                self._refuse(tree, group, Code.SAME_IDENTITY, reason, _KEEP_ONE)
+        return planned
+
+    def _refuse(self, tree: Tree, group: Group, code: Code, reason: str, todo: str) -> None:
+        first = group.files[0]
+        self._entries[first] = tree.entry(first, code, reason, todo, key_of(self.manifest, group.entities))
+        self._beside_of(tree, group.files, f"belongs to {first}, which is refused")
+
+    def _beside_of(self, tree: Tree, files: Sequence[str], reason: str) -> None:
+        for file in files[1:]:
+            if file in tree.names:
+                self._entries[file] = tree.entry(file, Code.SIDECAR, reason)
+
+    def _left_out(self, path: str, ignored: Sequence[str]) -> tuple[Code, str] | tuple[Code, str, str] | None:
+        """Code, reason and what to do for a recording's name that is none to be read; None for one that is."""
+        full = self.folder / path
+        return _by_place(path, ignored) or no_recording(full, detect_quietly(full))
+
+    def _no_data(self, path: str, ignored: Sequence[str]) -> tuple[Code, str]:
+        """Code and reason for a file without the name of a recording."""
+        if looks_like_recording(self.folder / path):
+            return _by_place(path, ignored) or (Code.NO_BIDS_NAME, "its name is not that of an EEG recording in BIDS")
+        suffix = PurePosixPath(path).suffix.lower()
+        return (
+            (Code.SIDECAR, SIDECARS[suffix]) if suffix in SIDECARS else (Code.FOREIGN, "not part of an EEG recording")
+        )
+
+    def _keyed(self, entry: Entry, ignored: Sequence[str]) -> Entry:
+        """A refused entry with the key that its name gives it; or left out, where its place alone decides that."""
+        if entry.kind is not Kind.REFUSED:
+            return entry
+        if (place := _by_place(entry.path, ignored)) is not None:
+            return dataclasses.replace(entry, code=place[0], reason=f"{place[1]}; {entry.reason}", todo="")
+        return dataclasses.replace(entry, key=self._key(entry.path, entry.kind))
+
+    def _key(self, path: str, kind: Kind) -> str:
+        found = _DATA.fullmatch(path) if kind is Kind.REFUSED else None
+        return "" if found is None else key_of(self.manifest, _entities(found["stem"]))
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
         """Decode one recording and put its tables on top. Raises InputError where it can't be used."""
@@ -95,16 +156,7 @@ class BIDSSource:
             decoded = with_description(decoded, described)
         return assemble(decoded, planned, self.manifest, self.folder)
 
-    def _skip(self, path: str, code: str, reason: str) -> None:
-        self._skipped.append(SkippedFile(path=path, code=code, reason=reason))
-
     def _group(self, path: str, stem: str) -> Group:
-        parts = [p.split("-", 1) for p in stem.split("_") if "-" in p and not p.startswith("split-")]
-        entities = {"subject": dict(parts).get("sub", "")}
-        if "ses" in dict(parts):
-            entities["session"] = dict(parts)["ses"]
-        if rest := "_".join("-".join(p) for p in parts if p[0] not in ("sub", "ses")):
-            entities["run"] = rest
         full = self.folder / path
         tables = [
             self._beside(full, kind, suffix)
@@ -112,7 +164,7 @@ class BIDSSource:
         ]
         own = set(companions(self.folder, path))
         beside = {str(t.relative_to(self.folder).as_posix()) for t in tables if t is not None} | own
-        return Group(files=(path, *sorted(beside - {path})), entities=entities)
+        return Group(files=(path, *sorted(beside - {path})), entities=_entities(stem))
 
     def _beside(self, path: Path, kind: str, suffix: str) -> Path | None:
         """The table that applies to a recording: the one with the most of its entities, nearest above it."""
@@ -120,7 +172,7 @@ class BIDSSource:
         best: tuple[int, int, str] | None = None
         chosen: Path | None = None
         for depth, folder in enumerate(_levels(path.parent, self.folder)):
-            for table in self._listed(folder):
+            for table in self._tables.get(folder, ()):
                 if not table.name.endswith(f"{kind}.{suffix}"):
                     continue
                 own = set(table.stem.split("_")[:-1])
@@ -133,11 +185,26 @@ class BIDSSource:
                     best, chosen = rank, table
         return chosen
 
-    def _listed(self, folder: Path) -> list[Path]:
-        """The tables of a folder; listed once, since a root has as many entries as subjects."""
-        if folder not in self._tables:
-            self._tables[folder] = sorted(p for p in folder.iterdir() if p.suffix in (".tsv", ".json"))
-        return self._tables[folder]
+
+_KEEP_ONE = "keep one of them, or name the others in .bidsignore"
+
+
+def _entities(stem: str) -> dict[str, str]:
+    """Subject, session and the rest of a BIDS name; `split` tells no recordings apart."""
+    parts = [p.split("-", 1) for p in stem.split("_") if "-" in p and not p.startswith("split-")]
+    entities = {"subject": dict(parts).get("sub", "")}
+    if "ses" in dict(parts):
+        entities["session"] = dict(parts)["ses"]
+    if rest := "_".join("-".join(p) for p in parts if p[0] not in ("sub", "ses")):
+        entities["run"] = rest
+    return entities
+
+
+def _by_place(path: str, ignored: Sequence[str]) -> tuple[Code, str] | None:
+    """Code and reason where a file's place leaves it out, whatever it holds."""
+    if path.startswith(_ELSEWHERE):
+        return Code.DERIVATIVE, "derived from recordings of this data set"
+    return (Code.IGNORED, ".bidsignore of the data set names it") if _fits(path, ignored) else None
 
 
 def _levels(folder: Path, root: Path) -> Iterator[Path]:
@@ -151,7 +218,7 @@ def _levels(folder: Path, root: Path) -> Iterator[Path]:
 def _ignored(root: Path) -> tuple[str, ...]:
     """The patterns of `.bidsignore`, which are written as for git."""
     path = root / ".bidsignore"
-    if not path.is_file():
+    if not path.is_file() or not os.access(path, os.R_OK):
         return ()
     lines = (line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
     return tuple(line.removeprefix("/") for line in lines if line and not line.startswith(("#", "!")))

@@ -90,6 +90,11 @@ SIDECARS = {
     ".dpa": "parameters of a Curry recording",
     ".ceo": "markers of a Curry recording",
     ".study": "an EEGLAB study, which lists recordings",
+    ".21e": "names of the electrodes of a Nihon Kohden recording",
+    ".log": "a log beside the recordings",
+    ".pnt": "the patient's record of a Nihon Kohden recording",
+    ".cmt": "comments on a Nihon Kohden recording",
+    ".cn2": "a second control file of a Nihon Kohden recording",
 }
 
 
@@ -156,7 +161,7 @@ def detect(path: Path) -> Format | None:
     packed = suffix == ".gz"
     if packed:
         suffix = Path(path.stem).suffix.lower()
-    if path.is_dir():
+    if path.is_dir():  # FOLDER_FORMATS
         name = {".mff": "egi_mff", ".mefd": "mef"}.get(suffix)
         return None if name is None else FORMATS[name]
     head = _head(path)
@@ -166,7 +171,8 @@ def detect(path: Path) -> Format | None:
         return FORMATS[_matlab_kind(path)] if suffix in (".set", ".mat") and not packed else None
     for name, fits in _SIGNATURES:
         if fits(head):
-            return FORMATS[name]
+            # its side-cars begin as the recording does
+            return None if name == "nihon_kohden" and suffix in SIDECARS else FORMATS[name]
     if suffix == ".npz" and head.startswith(b"PK\x03\x04"):
         return FORMATS["numpy"]
     if suffix in (".cdt", ".nxe") or (suffix == ".dap"):

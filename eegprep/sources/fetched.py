@@ -17,9 +17,10 @@ from eegprep.errors import InputError, UsageError, nearest
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import seconds_to_samples
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import PlannedRecording, SkippedFile, SourceEvent, SourceRecording
+from eegprep.sources.base import PlannedRecording, SourceEvent, SourceRecording
 from eegprep.sources.edf import read_annotations, read_edf
 from eegprep.sources.privacy import clean_message
+from eegprep.sources.tree import Entry
 
 __all__ = ["FetchedSource", "numbers"]
 
@@ -63,7 +64,7 @@ class FetchedSource:
         """All recordings of the chosen subjects, sorted by key; nothing is fetched."""
         return sorted(self._plan(), key=lambda p: p.key)
 
-    def skipped(self) -> list[SkippedFile]:
+    def entries(self) -> list[Entry]:
         """Nothing: the data set's list says what there is."""
         return []
 

@@ -38,7 +38,7 @@ def find_argument(word: str, source: Path | None = None) -> tuple[Manifest, Path
     if path.suffix.lower() in (".yaml", ".yml") and path.is_file():
         manifest = load_manifest(path)
         return manifest, data_folder(manifest, source or beside(path, manifest))
-    if path.exists() and word not in {m.name for m in catalogue()}:
+    if os.path.lexists(path) and word not in {m.name for m in catalogue()}:
         return manifest_for_path(path), path
     manifest = find_manifest(word)
     return manifest, data_folder(manifest, source)
@@ -46,7 +46,8 @@ def find_argument(word: str, source: Path | None = None) -> tuple[Manifest, Path
 
 def beside(path: Path, manifest: Manifest) -> Path | None:
     """A manifest's own folder, where it holds files that the manifest's patterns fit."""
-    from eegprep.sources.patterns import compile_pattern, match, walk
+    from eegprep.sources.patterns import compile_pattern, match
+    from eegprep.sources.tree import walk
 
     if manifest.source.kind == "bids":
         return path.parent if (path.parent / "dataset_description.json").is_file() else None

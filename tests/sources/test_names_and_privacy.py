@@ -16,9 +16,10 @@ from eegprep.errors import EEGPTError, UsageError
 from eegprep.recording import Stretch
 from eegprep.sources import manifest_for_path, open_source
 from eegprep.sources.base import SourceEvent
-from eegprep.sources.patterns import compile_pattern, match, walk
+from eegprep.sources.patterns import compile_pattern, match
 from eegprep.sources.privacy import KEY_VARIABLE, clean_message, has_date, pseudonym
 from eegprep.sources.segments import segment
+from eegprep.sources.tree import walk
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,445 @@
+"""What lies in a folder: every file, link and special file of a tree ends as exactly one `Entry`.
+
+What enters: the path of a folder, or of one recording. What leaves: the paths that can be opened, for a source to
+classify, and entries for everything that the file system settles: hidden names, links that lead nowhere or out of the
+tree, content that git-annex or Git LFS did not fetch, entries without permission, named pipes, archives. Nothing that
+goes wrong with one entry ends the walk.
+
+Names stay as the operating system gives them: bytes that are not UTF-8 are surrogates (`os.fsdecode`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import functools
+import os
+import re
+import stat
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+__all__ = [
+    "FOLDER_FORMATS",
+    "Code",
+    "Entry",
+    "Kind",
+    "Tree",
+    "count_files",
+    "is_archive",
+    "place_of",
+    "scan",
+    "unreadable",
+    "walk",
+    "with_failed",
+]
+
+#: Folders that are one recording.
+FOLDER_FORMATS = frozenset({".mff", ".mefd"})
+_HEAD = 1024
+#: git-annex's own bound on the size of a pointer file.
+_MAX_POINTER = 1 << 15
+#: zip without members, 7z, rar, bzip2, xz, zstandard, tar.
+_ARCHIVE = re.compile(
+    rb"PK\x05\x06|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|BZh[1-9]1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|.{257}ustar", re.DOTALL
+)
+#: Documents and arrays are zip files too; the first member's name tells.
+_ZIPPED_DOCUMENT = re.compile(rb"\[Content_Types\]|_rels/|docProps/|word/|xl/|ppt/|mimetype|META-INF/|[^/]*\.npy")
+
+
+class Kind(StrEnum):
+    """What an entry of a tree is."""
+
+    RECORDING = "recording"
+    SIDECAR = "sidecar"
+    REFUSED = "refused"
+    NO_RECORDING = "no_recording"
+    FOREIGN = "foreign"
+
+
+class Code(StrEnum):
+    """Why an entry is of its kind."""
+
+    RECORDING = "recording"
+    SIDECAR = "sidecar"
+    # refused: the user can do something about it
+    NOT_FETCHED = "not_fetched"
+    LINK_NOWHERE = "link_nowhere"
+    LINK_LOOP = "link_loop"
+    LINK_OUTSIDE = "link_outside"
+    UNREADABLE = "unreadable"
+    NOT_A_FILE = "not_a_file"
+    SAME_IDENTITY = "same_identity"
+    PART_MISSING = "part_missing"
+    SIDECAR_REFUSED = "sidecar_refused"
+    TABLE_REFUSED = "table_refused"
+    FAILED = "failed"
+    # known not to be a recording of the data set
+    ARCHIVE = "archive"
+    AVERAGE = "average"
+    OTHER_CONTENT = "other_content"
+    DERIVATIVE = "derivative"
+    IGNORED = "ignored"
+    NO_BIDS_NAME = "no_bids_name"
+    NOT_IN_PATTERNS = "not_in_patterns"
+    NOT_IN_SUBSET = "not_in_subset"
+    # foreign
+    HIDDEN = "hidden"
+    LINKED_FOLDER = "linked_folder"
+    SPECIAL = "special"
+    NEEDS_MANIFEST = "needs_manifest"
+    FOREIGN = "foreign"
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of entries with this code."""
+        return _KIND_OF[self]
+
+
+_NO_RECORDING = (
+    Code.ARCHIVE, Code.AVERAGE, Code.OTHER_CONTENT, Code.DERIVATIVE, Code.IGNORED, Code.NO_BIDS_NAME,
+    Code.NOT_IN_PATTERNS, Code.NOT_IN_SUBSET,
+)  # fmt: skip
+_FOREIGN = (Code.HIDDEN, Code.LINKED_FOLDER, Code.SPECIAL, Code.NEEDS_MANIFEST, Code.FOREIGN)
+_KIND_OF = {
+    **dict.fromkeys(Code, Kind.REFUSED),
+    **dict.fromkeys(_NO_RECORDING, Kind.NO_RECORDING),
+    **dict.fromkeys(_FOREIGN, Kind.FOREIGN),
+    Code.RECORDING: Kind.RECORDING,
+    Code.SIDECAR: Kind.SIDECAR,
+}
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Entry:
+    """One entry of a tree, and what it is.
+
+    Attributes
+    ----------
+    path : str
+        Relative to the source's folder, with `/`. For messages on this machine only.
+    code : Code
+    reason : str
+        Why, in words; empty for a recording.
+    todo : str
+        What the user can do, for refused entries.
+    n_files : int
+        Files, links and special files that it stands for: those inside for a folder that is one recording and for a
+        hidden folder, 1 for a folder that cannot be listed.
+    key : str
+        `subject/session/run` of a recording that was refused, where its name tells.
+    """
+
+    path: str
+    code: Code
+    reason: str = ""
+    todo: str = ""
+    n_files: int = 1
+    key: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """What the entry is."""
+        return self.code.kind
+
+    def to_plain(self) -> dict[str, str | int]:
+        """Plain data, ready for JSON."""
+        plain = {"path": self.path, "kind": str(self.kind), "code": str(self.code), "reason": self.reason}
+        return {**plain, "todo": self.todo, "n_files": self.n_files}
+
+
+def with_failed(entries: Iterable[Entry], failed: Mapping[str, str]) -> list[Entry]:
+    """The entries, with recordings as refused whose file is in `failed`, which says why."""
+    return [
+        dataclasses.replace(e, code=Code.FAILED, reason=failed[e.path])
+        if e.code is Code.RECORDING and e.path in failed
+        else e
+        for e in entries
+    ]
+
+
+def count_files(entries: Iterable[Entry]) -> dict[str, int]:
+    """Files by kind, every kind named; the sum is what the file system holds."""
+    counts: Counter[Kind] = Counter()
+    for entry in entries:
+        counts[entry.kind] += entry.n_files
+    return {str(kind): counts[kind] for kind in Kind}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A folder's content.
+
+    Attributes
+    ----------
+    root : Path
+    files : tuple of str
+        Relative paths of what can be opened, in order; a folder that is one recording is one path.
+    entries : tuple of Entry
+        What the file system settles.
+    n_inside : mapping of str to int
+        Number of files in folders that are one recording.
+    """
+
+    root: Path
+    files: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    n_inside: Mapping[str, int] = field(default_factory=dict)
+
+    @functools.cached_property
+    def names(self) -> frozenset[str]:
+        """The paths of `files` as a set."""
+        return frozenset(self.files)
+
+    @functools.cached_property
+    def _settled(self) -> dict[str, Entry]:
+        return {e.path: e for e in self.entries}
+
+    def blocked(self, files: Iterable[str]) -> Entry | None:
+        """The first of a recording's side-cars that can't be opened; also of one that is hidden, or beside the tree."""
+        for name in files:
+            if name not in self.names:
+                entry = self._settled.get(name) or _Walker(self.root).settled(name)
+                if entry is not None and (entry.kind is Kind.REFUSED or entry.code is Code.SPECIAL):
+                    return entry
+        return None
+
+    def entry(self, path: str, code: Code, reason: str = "", todo: str = "", key: str = "") -> Entry:
+        """An entry for one of `files`."""
+        return Entry(path=path, code=code, reason=reason, todo=todo, n_files=self.n_inside.get(path, 1), key=key)
+
+
+def place_of(path: Path) -> tuple[Path, str]:
+    """The folder from which a source's relative paths go, and the recording named in it (empty: the whole folder)."""
+    if path.name in ("", ".."):
+        path = path.absolute()
+    single = path.suffix.lower() in FOLDER_FORMATS or not path.is_dir()
+    return (path.parent, path.name) if single and os.path.lexists(path) else (path, "")
+
+
+def scan(path: Path) -> Tree:
+    """Everything under a folder, or the one recording that `path` names.
+
+    Raises
+    ------
+    OSError
+        The folder itself cannot be listed.
+    """
+    root, only = place_of(Path(path))
+    walker = _Walker(root)
+    if only:
+        walker.take(only)
+    else:
+        walker.walk()
+    return Tree(root=root, files=tuple(walker.files), entries=tuple(walker.entries), n_inside=walker.n_inside)
+
+
+def walk(folder: Path) -> Iterator[str]:
+    """Relative paths of what can be opened under `folder`, sorted. See `scan`."""
+    yield from scan(folder).files
+
+
+class _Walker:
+    """Collects the entries of one tree. `root` is the folder without links in its path."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.realpath(root))
+        self.files: list[str] = []
+        self.entries: list[Entry] = []
+        self.n_inside: dict[str, int] = {}
+        self._stores: dict[str, tuple[str, ...]] = {}
+
+    def walk(self) -> None:
+        waiting = list(reversed(_listed(self.root)))
+        while waiting:
+            name = waiting.pop()
+            path = self.root / name
+            if path.name.startswith("."):
+                reason = "hidden; not looked into"
+                self.entries.append(Entry(path=name, code=Code.HIDDEN, reason=reason, n_files=_n_files(path)))
+            elif _is_folder(path) and path.suffix.lower() not in FOLDER_FORMATS:
+                try:
+                    waiting += [f"{name}/{inner}" for inner in reversed(_listed(path))]
+                except OSError as error:
+                    self.entries.append(unreadable(name, error, "the folder can't be listed"))
+            else:
+                self.take(name)
+
+    def take(self, name: str) -> None:
+        """File one entry that is no plain folder."""
+        if (settled := self.settled(name)) is not None:
+            self.entries.append(settled)
+        else:
+            self.files.append(name)
+
+    def settled(self, name: str, path: Path | None = None) -> Entry | None:
+        """The entry where the file system alone decides; None for what can be opened."""
+        path = self.root / name if path is None else path
+        try:
+            if path.is_symlink() and (problem := self._of_link(name, path)) is not None:
+                return problem
+            status = path.stat()
+            if stat.S_ISDIR(status.st_mode):
+                if path.suffix.lower() not in FOLDER_FORMATS:
+                    reason = "a link to a folder of the tree; its files are listed there"
+                    return Entry(path=name, code=Code.LINKED_FOLDER, reason=reason)
+                return self._of_folder(name, path)
+            if not stat.S_ISREG(status.st_mode):
+                return _special(name)
+            return _of_head(name, _head(path), status.st_size)
+        except OSError as error:
+            return unreadable(name, error, "it can't be read")
+
+    def _of_link(self, name: str, path: Path) -> Entry | None:
+        target = os.path.realpath(path)
+        try:
+            path.stat()
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                return Entry(path=name, code=Code.LINK_LOOP, reason="a link that leads back to itself", todo=_TAKE_OUT)
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+                raise
+            if "/annex/objects/" in Path(target).as_posix():
+                return _not_fetched(name)
+            todo = "restore the file that it names, or take the link out of the folder"
+            return Entry(path=name, code=Code.LINK_NOWHERE, reason="a link that leads nowhere", todo=todo)
+        if _is_inside(target, str(self.root)) or any(_is_inside(target, s) for s in self._annexes(path.parent)):
+            return None
+        todo = "copy the file into the folder, or name a folder that holds both"
+        reason = "a link that leads out of the folder; not followed"
+        return Entry(path=name, code=Code.LINK_OUTSIDE, reason=reason, todo=todo)
+
+    def _annexes(self, folder: Path) -> tuple[str, ...]:
+        """Where the git-annex clones that a folder lies in keep content.
+
+        The store has to lie under `.git` of the folder or of one above it (a DataLad subdataset keeps its own in the
+        superdataset): a stranger's tree can't choose another place by making `.git` a link.
+        """
+        if str(folder) not in self._stores:
+            above = [folder, *folder.parents]
+            found = []
+            for at, clone in enumerate(above):
+                store = clone / ".git" / "annex" / "objects"
+                if store.is_dir():
+                    real = os.path.realpath(store)
+                    if any(_is_inside(real, os.path.realpath(p) + "/.git") for p in above[at:]):
+                        found.append(real)
+            self._stores[str(folder)] = tuple(found)
+        return self._stores[str(folder)]
+
+    def _of_folder(self, name: str, path: Path) -> Entry | None:
+        """A folder that is one recording: refused for the first part that can't be read."""
+        n_files = 1 if path.is_symlink() else _n_files(path)
+        self.n_inside[name] = n_files
+        waiting = _listed(path)
+        while waiting:
+            inner = waiting.pop(0)
+            if inner.rsplit("/", 1)[-1].startswith("."):
+                continue
+            part = path / inner
+            if _is_folder(part):
+                waiting += [f"{inner}/{x}" for x in _listed(part)]
+                continue
+            settled = self.settled(inner, part)
+            if settled is not None and settled.kind in (Kind.REFUSED, Kind.FOREIGN):
+                code = Code.NOT_A_FILE if settled.code is Code.SPECIAL else settled.code
+                reason = f"{inner} in it: {settled.reason}"
+                return Entry(path=name, code=code, reason=reason, todo=settled.todo or _TAKE_OUT, n_files=n_files)
+        return None
+
+
+_TAKE_OUT = "take it out of the folder"
+
+
+def _listed(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))  # noqa: PTH208 - names, not paths
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder and no link to one."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _n_files(path: Path) -> int:
+    """Files, links and special files in a folder; 1 for a file, and for a folder that can't be listed."""
+    if not _is_folder(path):
+        return 1
+    total, waiting = 0, [str(path)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as found:
+                for one in found:
+                    if one.is_dir(follow_symlinks=False):
+                        waiting.append(one.path)
+                    else:
+                        total += 1
+        except OSError:
+            total += 1
+    return total
+
+
+def _head(path: Path) -> bytes:
+    # without O_NONBLOCK a pipe that took the file's place since would hang
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        return os.read(descriptor, _HEAD)
+    finally:
+        os.close(descriptor)
+
+
+def _of_head(name: str, head: bytes, n_bytes: int) -> Entry | None:
+    if n_bytes <= _MAX_POINTER and head.startswith(b"/annex/objects/"):
+        return _not_fetched(name)
+    if n_bytes <= _MAX_POINTER and head.startswith(b"version https://git-lfs.github.com/"):
+        reason = "content not fetched (a pointer of Git LFS)"
+        return Entry(path=name, code=Code.NOT_FETCHED, reason=reason, todo="run `git lfs pull`")
+    if is_archive(head) and not name.lower().endswith(".npz"):
+        todo = "unpack it and name the folder of its files"
+        return Entry(path=name, code=Code.ARCHIVE, reason="an archive: unpack it first", todo=todo)
+    return None
+
+
+def is_archive(head: bytes) -> bool:
+    """Whether these are the first bytes of an archive; a single file packed with gzip is none."""
+    if head.startswith(b"PK\x03\x04"):
+        return _ZIPPED_DOCUMENT.match(head[30:]) is None
+    if head.startswith(b"\x1f\x8b"):
+        try:
+            head = zlib.decompressobj(wbits=31).decompress(head, 512)
+        except zlib.error:
+            return False
+    return _ARCHIVE.match(head) is not None
+
+
+def _not_fetched(name: str) -> Entry:
+    todo = "run `datalad get` (or `git annex get`) on it"
+    return Entry(path=name, code=Code.NOT_FETCHED, reason="content not fetched (git-annex, DataLad)", todo=todo)
+
+
+def _special(name: str) -> Entry:
+    from eegprep.sources.detect import looks_like_recording
+
+    reason = "a pipe, socket or device, not a file; not opened"
+    if looks_like_recording(Path(name)):
+        return Entry(path=name, code=Code.NOT_A_FILE, reason=reason, todo=_TAKE_OUT)
+    return Entry(path=name, code=Code.SPECIAL, reason=reason)
+
+
+def unreadable(name: str, error: OSError, what: str) -> Entry:
+    """The entry of what the operating system does not let us read."""
+    todo = (
+        "ask for the right to read it" if error.errno in (errno.EACCES, errno.EPERM) else "check the disk and the path"
+    )
+    reason = f"{what}: {os.strerror(error.errno) if error.errno else type(error).__name__}"
+    return Entry(path=name, code=Code.UNREADABLE, reason=reason, todo=todo)
