@@ -92,7 +92,7 @@ def _plain(name: str, found: Inspection) -> dict[str, object]:
     return {
         "dataset": name,
         "recordings": [r.to_plain() for r in found.recordings],
-        "skipped": [e.to_plain() for e in found.entries if e.kind != "recording"],
+        "skipped": [e.to_plain() for e in found.entries if e.code not in ("recording", "failed")],
         "files": count_files(found.entries),
         "refused": found.refused,
         "unmet": list(found.unmet),
@@ -273,7 +273,7 @@ def _lines(found: Inspection) -> list[str]:
     if found.refused is not None:
         lines.append(
             f"refused as a whole: {found.refused['what']}; found {found.refused['found']}"
-            f", expected {found.refused['expected']}"
+            f", expected {found.refused['expected']}" + (f"; to do: {todo}" if (todo := found.refused["todo"]) else "")
         )
     lines += [f"not what the manifest expects: {text}" for text in found.unmet]
     if found.entries:

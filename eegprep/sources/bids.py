@@ -83,7 +83,8 @@ class BIDSSource:
                 self._entries[path] = self._keyed(unreadable(path, error, "it can't be read"), ignored)
                 continue
             if left_out is not None:
-                self._entries[path] = tree.entry(path, *left_out, key=self._key(path, left_out[0].kind))
+                code, reason, todo = (*left_out, "")[:3]
+                self._entries[path] = tree.entry(path, code, reason, todo, self._key(path, code.kind))
             elif found is not None:
                 group = self._group(path, found["stem"])
                 if (blocked := tree.blocked(group.files[1:])) is None:

@@ -12,7 +12,7 @@ import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 __all__ = ["FifContents", "fif_contents"]
 
@@ -75,7 +75,8 @@ def _contents(path: Path, n_bytes: int, changed_ns: int) -> FifContents:
     try:
         with path.open("rb") as plain:
             packed = plain.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if packed else path.open("rb") as handle:
+        opened: Any = gzip.open(path) if packed else path.open("rb")
+        with opened as handle:
             whole = _walk(handle, path.name, blocks, links, packed=packed)
     except (OSError, EOFError, struct.error):
         whole = False

@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from eegprep.sources.detect import looks_like_recording
+
 __all__ = [
     "FOLDER_FORMATS",
     "Code",
@@ -404,7 +406,8 @@ def _of_head(name: str, head: bytes, n_bytes: int) -> Entry | None:
     if n_bytes <= _MAX_POINTER and head.startswith(b"version https://git-lfs.github.com/"):
         reason = "content not fetched (a pointer of Git LFS)"
         return Entry(path=name, code=Code.NOT_FETCHED, reason=reason, todo="run `git lfs pull`")
-    if is_archive(head) and not name.lower().endswith(".npz"):
+    # an archive that bears a recording's name is for the reader of that name to refuse
+    if is_archive(head) and not name.lower().endswith(".npz") and not looks_like_recording(Path(name)):
         todo = "unpack it and name the folder of its files"
         return Entry(path=name, code=Code.ARCHIVE, reason="an archive: unpack it first", todo=todo)
     return None
@@ -428,8 +431,6 @@ def _not_fetched(name: str) -> Entry:
 
 
 def _special(name: str) -> Entry:
-    from eegprep.sources.detect import looks_like_recording
-
     reason = "a pipe, socket or device, not a file; not opened"
     if looks_like_recording(Path(name)):
         return Entry(path=name, code=Code.NOT_A_FILE, reason=reason, todo=_TAKE_OUT)
