@@ -53,10 +53,10 @@ def _part_before(path: Path) -> Path | None:
     return None
 
 
-def _later_parts(path: Path) -> list[str]:
-    """Names of the files in which a FIF file goes on; the last of them may be missing."""
+def _chain(path: Path, link: str) -> list[str]:
+    """Names of the files that a FIF file, and each of them, names as `next_file`, say; the last may be missing."""
     names: list[str] = []
-    while path.is_file() and (name := fif_contents(path).next_file) and name not in names:
+    while path.is_file() and (name := getattr(fif_contents(path), link)) and name not in names:
         names.append(name)
         path = path.with_name(name)
     return names
@@ -67,11 +67,9 @@ def fif_missing_part(path: Path) -> str:
 
     Asked are what the files say of the parts before and after them, and the numbers of BIDS' `split-` entity.
     """
-    contents = fif_contents(path)
-    if contents.previous_file and not path.with_name(contents.previous_file).is_file():
-        return contents.previous_file
-    if (later := _later_parts(path)) and not path.with_name(later[-1]).is_file():
-        return later[-1]
+    for link in ("previous_file", "next_file"):
+        if (others := _chain(path, link)) and not path.with_name(others[-1]).is_file():
+            return others[-1]
     if (split := _SPLIT.fullmatch(path.name)) is None:
         return ""
     alike = [_SPLIT.fullmatch(p.name) for p in path.parent.glob(glob.escape(split["stem"]) + "*.fif")]
@@ -114,7 +112,7 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
         names += [path.stem + other for other in (".21E", ".LOG", ".PNT", ".pnt")]
     elif suffix == ".fif":
         names += [re.sub(r"_(raw|eeg)$", "", path.stem) + "-eve.fif"]
-        names += _later_parts(path)
+        names += _chain(path, "next_file")
     parent = PurePosixPath(relative).parent
     beside = {n: path.parent / n for n in names if n and n != path.name}
     return tuple(str(parent / n) for n, full in sorted(beside.items()) if os.path.lexists(full) and not full.is_dir())

@@ -75,8 +75,8 @@ def _contents(path: Path, n_bytes: int, changed_ns: int) -> FifContents:
     try:
         with path.open("rb") as plain:
             packed = plain.read(2) == b"\x1f\x8b"
-        opened: Any = gzip.open(path) if packed else path.open("rb")
-        with opened as handle:
+            plain.seek(0)
+            handle: Any = gzip.GzipFile(fileobj=plain) if packed else plain
             whole = _walk(handle, path.name, blocks, links, packed=packed)
     except (OSError, EOFError, struct.error):
         whole = False

@@ -180,7 +180,8 @@ class FilesSource:
     def _usable(self, tree: Tree, groups: list[Group]) -> list[Group]:
         """The groups whose side-cars and tables can be used; the others are refused."""
         values = None if self.manifest.trial_values is None else ValuesOfTrials(self.manifest, self.folder, tree.files)
-        usable = []
+        usable: list[Group] = []
+        first_error: EEGPTError | None = None
         for group in groups:
             if (blocked := tree.blocked(group.files[1:])) is not None:
                 reason = f"{blocked.path}, which belongs to it: {blocked.reason}"
@@ -189,11 +190,15 @@ class FilesSource:
             if values is not None:
                 try:
                     rows, tables = values.of(group.entities)
-                except (EEGPTError, OSError) as error:
-                    self._refuse(tree, group, (), Code.TABLE_REFUSED, *_in_words(error))
+                except EEGPTError as error:
+                    first_error = first_error or error
+                    reason = error.what + (f" ({error.found})" if error.found else "")
+                    self._refuse(tree, group, (), Code.TABLE_REFUSED, reason, error.todo or "correct the table")
                     continue
                 group = dataclasses.replace(group, files=(*group.files, *tables), trial_values=rows)
             usable.append(group)
+        if first_error is not None and not usable:
+            raise first_error  # no recording's table can be used: the manifest is wrong
         return usable
 
     def _refuse(
@@ -266,13 +271,6 @@ _OTHER_SUBJECTS = "the manifest chooses other subjects"
 _NOT_IN_PATTERNS = "no pattern of the manifest fits it"
 _KEEP_ONE = "keep one of them in the folder"
 _TELL_APART = "tell them apart with {session} or {run} in `source: files:` of the manifest, or keep one of them"
-
-
-def _in_words(error: EEGPTError | OSError) -> tuple[str, str]:
-    """What an error says, and what to do."""
-    if isinstance(error, OSError):
-        return f"a table of the manifest can't be read: {error.strerror}", "ask for the right to read it"
-    return error.what + (f" ({error.found})" if error.found else ""), error.todo or "correct the table"
 
 
 def detect_quietly(path: Path) -> str:
