@@ -19,7 +19,7 @@ _MAX_HISTORY = 16 << 20
 
 def no_recording(path: Path, format_name: str) -> tuple[Code, str, str] | None:
     """Code, reason and what to do, or None for a file that is to be read as a recording."""
-    if format_name == "fif":
+    if format_name == "fif" or path.suffix.lower() == ".fif":
         contents = fif_contents(path)
         if not contents.is_recording:
             code = Code.AVERAGE if contents.words == "an average" else Code.OTHER_CONTENT
