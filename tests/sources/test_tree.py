@@ -184,12 +184,12 @@ def every_kind(made, names, tmp_path: Path, edf: bytes, locked: None) -> Iterato
         put(name, b"x", "")
         want.pop(name)
     want |= {".git": "hidden", ".datalad": "hidden", ".DS_Store": "hidden", "a/._good.edf": "hidden"}
-    want |= {k: v for k, v in write_fif_kinds(lab, raw_fif(made, names)).items()}
+    want |= write_fif_kinds(lab, raw_fif(made, names))
     raw_fif(made, names).save(lab / "r_raw.fif", verbose="CRITICAL")
     put("r-eve.fif", (lab / "other-eve.fif").read_bytes(), "sidecar")
     want["r_raw.fif"] = "recording"
-    raw_fif(made, names, 500_000).save(lab / "long_raw.fif", split_size="5MB", verbose="CRITICAL")
-    raw_fif(made, names, 500_000).save(lab / "lost_raw.fif", split_size="5MB", verbose="CRITICAL")
+    raw_fif(made, names, 240_000).save(lab / "long_raw.fif", split_size="2MB", verbose="CRITICAL")
+    raw_fif(made, names, 240_000).save(lab / "lost_raw.fif", split_size="2MB", verbose="CRITICAL")
     (lab / "lost_raw-1.fif").unlink()
     want |= {p.name: "sidecar" for p in lab.glob("long_raw-*.fif")}
     want |= {p.name: "part_missing" for p in lab.glob("lost_raw*.fif")}
@@ -439,7 +439,6 @@ def test_trial_tables_cost_their_own_recording(made, tmp_path: Path) -> None:
     manifest = made["manifest"](
         source={"files": ["{subject}.edf"]},
         trial_values={"table": table},
-        tasks=[{"name": "k", "kind": "regression", "classes": [], "trials": {"by": "trial", "values": "v"}}],
     )
     for subject, text in (("a", "v\n1\n"), ("b", "w\n1\n")):
         made["edf"](tmp_path / f"{subject}.edf", made["eeg_uv"](6, 400))
@@ -461,12 +460,8 @@ def test_two_files_of_events_are_both_refused(made, tmp_path: Path) -> None:
     opened = open_source(made["manifest"](source=source), tmp_path)
     assert {p.subject: p.files for p in opened.plan()} == {"a": ("a.edf",), "b": ("b.edf", "b.1.txt")}
     events = {k: v for k, v in codes(opened).items() if k.endswith(".txt")}
-    assert events == {
-        "a.1.txt": "same_identity",
-        "a.2.txt": "same_identity",
-        "b.1.txt": "sidecar",
-        "c.1.txt": "foreign",
-    }
+    twice = dict.fromkeys(("a.1.txt", "a.2.txt"), "same_identity")
+    assert events == {**twice, "b.1.txt": "sidecar", "c.1.txt": "foreign"}
 
 
 def test_nihon_kohden_files_belong_together(tmp_path: Path) -> None:
