@@ -142,7 +142,7 @@ def _count(usable: Sequence[Inspected], patterns: Sequence[str], entity: str) ->
 
 def _checked(found: Inspection) -> str:
     usable = sum(r.usable for r in found.recordings)
-    refused = sum(r.error is not None for r in found.recordings)
+    refused = sum(r.error is not None for r in found.recordings) + len(found.left_out)
     copies = sum(bool(r.duplicate_of) for r in found.recordings)
     said = f"{usable} recordings usable, {refused} refused, {copies} copies of others (eegprep inspect tells why)"
     return f"checked:\n  against_files: [names, rates and units of all channels]\n# {said}\n"

@@ -311,7 +311,7 @@ class _Walker:
             return Entry(path=name, code=Code.LINK_NOWHERE, reason="a link that leads nowhere", todo=todo)
         if _is_inside(target, str(self.root)) or any(_is_inside(target, s) for s in self._annexes(path.parent)):
             return None
-        todo = "copy the file into the folder, or name a folder that holds both"
+        todo = "copy the file into the folder, or name the file or a folder that holds both"
         reason = "a link that leads out of the folder; not followed"
         return Entry(path=name, code=Code.LINK_OUTSIDE, reason=reason, todo=todo)
 
