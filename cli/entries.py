@@ -29,6 +29,6 @@ def refused_lines(entries: Sequence[Entry]) -> list[str]:
 
 def files_line(counts: Mapping[str, int]) -> str:
     """What the files of the folder are, in one line; the parts add up to what the file system holds."""
-    words = {"sidecar": "side-cars", "no_recording": "known not to be recordings", "recording": "recordings"}
+    words = {"sidecar": "side-cars", "no_recording": "known not to be recordings", "recording": "of recordings"}
     parts = ", ".join(f"{n} {words.get(kind, kind)}" for kind, n in counts.items() if n)
     return f"{sum(counts.values())} files: {parts}"

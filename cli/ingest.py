@@ -157,7 +157,7 @@ def _print(summary: IngestSummary) -> None:
         whole = summary.electrode_hours + sum(hours for _, hours in lost)
         parts = ", ".join(f"{code.replace('_', ' ')} {hours:.3f}" for code, hours in lost)
         print(f"  of {whole:.2f} electrode hours recorded, left out: {parts}")
-    if summary.files:
+    if any(summary.files.values()):
         print(f"  {files_line(summary.files)}")
     for task, n in summary.trials.items():
         print(f"  task {task}: {n} trials")

@@ -9,6 +9,7 @@ signature or suffix is that of a recording is planned. `entries` tells of each f
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -101,12 +102,14 @@ class FilesSource:
             else:
                 self._file(tree, path, *left_out)
         if self._patterns and not chosen and not any(e.key for e in self._entries.values()):
+            closed = [f"; {e.path}: {e.reason}" for e in tree.entries if e.kind is Kind.REFUSED]
             raise UsageError(
                 f"no file of {self.manifest.name} is in {self.folder}",
-                found=f"{len(tree.files)} files, none fits",
+                found=f"{len(tree.files)} files, none fits{''.join(closed[:3])}",
                 expected=" or ".join(self.manifest.source.files),
                 todo="fetch the data set, or give its folder with --source",
             )
+        chosen = self._without_doubles(tree, chosen)
         groups = self._usable(tree, self._in_parts(self._groups(chosen, self._events(tree))))
         planned, alike = plan_groups(self.manifest, self.folder, groups)
         own = {path for path, _, _ in chosen}
@@ -160,6 +163,19 @@ class FilesSource:
         if self.manifest.source.kind == "ts" and "run" in entities:
             entities["run"] = entities["run"].lower()
         return no_recording(full, detect_quietly(full)) if self.manifest.source.kind == "files" else None
+
+    def _without_doubles(
+        self, tree: Tree, chosen: list[tuple[str, dict[str, str], bool]]
+    ) -> list[tuple[str, dict[str, str], bool]]:
+        """The chosen files; two of the same channel of one recording are both refused."""
+        times = Counter(frozenset(entities.items()) for _, entities, _ in chosen if "channel" in entities)
+        out = []
+        for path, entities, implicit in chosen:
+            if times[frozenset(entities.items())] > 1:
+                self._file(tree, path, Code.SAME_IDENTITY, "another file names the same channel", _KEEP_ONE)
+            else:
+                out.append((path, entities, implicit))
+        return out
 
     def _events(self, tree: Tree) -> dict[frozenset[tuple[str, str]], str]:
         """The files of events by the entities that they name; two that name the same are both refused."""

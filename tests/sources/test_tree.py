@@ -318,7 +318,7 @@ def test_ingest_goes_on_and_ends_with_1(made, tmp_path: Path, edf: bytes) -> Non
             assert line in text
         assert "datalad get" in text
     assert "M\\xfcller.edf" in shown.stdout
-    assert "6 files: 2 recordings, 3 refused, 1 foreign" in shown.stdout
+    assert "6 files: 2 of recordings, 3 refused, 1 foreign" in shown.stdout
     assert "source:" in drafted.stdout
     stored = "".join(p.read_text("latin-1") for p in (tmp_path / "store").rglob("*.json"))
     stored += (tmp_path / "store" / "lock.yaml").read_text()
@@ -462,6 +462,18 @@ def test_two_files_of_events_are_both_refused(made, tmp_path: Path) -> None:
     events = {k: v for k, v in codes(opened).items() if k.endswith(".txt")}
     twice = dict.fromkeys(("a.1.txt", "a.2.txt"), "same_identity")
     assert events == {**twice, "b.1.txt": "sidecar", "c.1.txt": "foreign"}
+
+
+def test_two_files_of_a_channel_are_both_refused(made, tmp_path: Path) -> None:
+    """The recording goes on without the channel."""
+    for name in ("a_C3.csv", "a_C4.csv", "a_C4.txt", "b_C4.csv"):
+        (tmp_path / name).write_text("1\n2\n")
+    patterns = ["{subject}_{channel}.csv", "{subject}_{channel}.txt"]
+    source = open_source(made["manifest"](source={"kind": "table", "files": patterns, "sfreq_hz": 128}), tmp_path)
+    assert {p.subject: p.files for p in source.plan()} == {"a": ("a_C3.csv",), "b": ("b_C4.csv",)}
+    assert {k: v for k, v in codes(source).items() if v != "recording"} == {
+        "a_C4.csv": "same_identity", "a_C4.txt": "same_identity",
+    }  # fmt: skip
 
 
 def test_nihon_kohden_files_belong_together(tmp_path: Path) -> None:
