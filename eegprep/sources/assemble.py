@@ -34,6 +34,8 @@ __all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
 
 #: Below this not even the alpha band is sampled: a file of averages or of another kind of signal.
 MIN_SFREQ_HZ = 32.0
+#: What holds signal and facts in folders that are one recording (MFF, MEF3).
+_INSIDE = frozenset({".bin", ".xml", ".tdat", ".tidx", ".tmet"})
 
 
 def named_texts(manifest: Manifest) -> frozenset[str]:
@@ -181,7 +183,7 @@ def _hashes(folder: Path, planned: PlannedRecording) -> tuple[tuple[str, str], .
     for file, public in zip(planned.files, planned.public_files, strict=True):
         path = folder / file
         if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix in (".bin", ".xml")]
+            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and p.suffix in _INSIDE]
             out += [(f"{public}/{i}{p.suffix}", sha256_file(p)) for i, p in enumerate(inside)]
         elif path.is_file():
             out.append((public, sha256_file(path)))

@@ -49,6 +49,8 @@ _MAX_POINTER = 1 << 15
 _ARCHIVE = re.compile(
     rb"PK\x05\x06|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|BZh[1-9]1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|.{257}ustar", re.DOTALL
 )
+#: Also parts of archives (`x.zip.002`), which begin with anything.
+_ARCHIVE_NAME = re.compile(r"\.(zip|7z|rar|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))(\.\d{3})?$")
 #: Documents and arrays are zip files too; the first member's name tells.
 _ZIPPED_DOCUMENT = re.compile(rb"\[Content_Types\]|_rels/|docProps/|word/|xl/|ppt/|mimetype|META-INF/|[^/]*\.npy")
 
@@ -407,7 +409,8 @@ def _of_head(name: str, head: bytes, n_bytes: int) -> Entry | None:
         reason = "content not fetched (a pointer of Git LFS)"
         return Entry(path=name, code=Code.NOT_FETCHED, reason=reason, todo="run `git lfs pull`")
     # an archive that bears a recording's name is for the reader of that name to refuse
-    if is_archive(head) and not name.lower().endswith(".npz") and not looks_like_recording(Path(name)):
+    packed = is_archive(head) or (head and _ARCHIVE_NAME.search(name.lower()))
+    if packed and not name.lower().endswith(".npz") and not looks_like_recording(Path(name)):
         todo = "unpack it and name the folder of its files"
         return Entry(path=name, code=Code.ARCHIVE, reason="an archive: unpack it first", todo=todo)
     return None

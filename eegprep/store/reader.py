@@ -6,6 +6,7 @@ Nothing is loaded until samples are asked for; then they are copied once, from t
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class RecordingFile:
 
     def __init__(self, path: Path, info: RecordingInfo) -> None:
         try:
-            reader = pa.ipc.open_file(pa.memory_map(str(path)))
+            reader = pa.ipc.open_file(pa.memory_map(os.fsencode(path)))
             metadata = reader.schema.metadata or {}
             batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
         except (OSError, pa.ArrowInvalid) as error:
@@ -223,7 +224,7 @@ class Store:
         if not path.with_suffix(".json").exists():
             return None
         try:
-            metadata = pa.ipc.open_file(pa.memory_map(str(path))).schema.metadata or {}
+            metadata = pa.ipc.open_file(pa.memory_map(os.fsencode(path))).schema.metadata or {}
         except (OSError, pa.ArrowInvalid):
             return None  # cut short or gone: the same as not finished, so it is made anew
         return str(metadata.get(MADE_FROM, b"").decode("utf-8"))

@@ -154,6 +154,8 @@ def every_kind(made, names, tmp_path: Path, edf: bytes, locked: None) -> Iterato
         put(f"archive{number}.bin", packed(kind, edf), "archive")
     put("archive5.bin", b"7z\xbc\xaf\x27\x1c\x00\x04", "archive")
     put("archive6.bin", b"Rar!\x1a\x07\x01\x00", "archive")
+    put("archive7.ZIP.002", b"the rest of an archive", "archive")
+    put("empty.zip", b"", "foreign")
     put("unlocked.edf", b"/annex/objects/MD5E-s1--y.edf\n", "not_fetched")
     put("pointer.edf", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "not_fetched")
     put("locked.edf", edf, "unreadable")
