@@ -193,13 +193,25 @@ class FilesSource:
                 self._file(tree, path, Code.SAME_IDENTITY, "another file of events names the same recording", _KEEP_ONE)
         return found
 
+    def _events_refused(self) -> list[tuple[frozenset[tuple[str, str]], Entry]]:
+        """The files of events that were refused, with the entities that they name."""
+        if self.manifest.source.events_file is None:
+            return []
+        pattern = compile_pattern(self.manifest.source.events_file)
+        refused = [(pattern.entities(e.path), e) for e in self._entries.values() if e.kind is Kind.REFUSED]
+        return [(frozenset(named.items()), e) for named, e in refused if named is not None]
+
     def _usable(self, tree: Tree, groups: list[Group]) -> list[Group]:
         """The groups whose side-cars and tables can be used; the others are refused."""
+        events_refused = self._events_refused()
         values = None if self.manifest.trial_values is None else ValuesOfTrials(self.manifest, self.folder, tree.files)
         usable: list[Group] = []
         first_error: EEGPTError | None = None
         for group in groups:
-            if (blocked := tree.blocked(group.files[1:])) is not None:
+            own = frozenset(group.entities.items())
+            # without its events every stretch would count as one in which nothing happened
+            blocked = next((e for named, e in events_refused if named <= own), None) or tree.blocked(group.files[1:])
+            if blocked is not None:
                 reason = f"{blocked.path}, which belongs to it: {blocked.reason}"
                 self._refuse(tree, group, (), Code.SIDECAR_REFUSED, reason, blocked.todo)
                 continue

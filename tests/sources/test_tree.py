@@ -454,16 +454,21 @@ def test_trial_tables_cost_their_own_recording(made, tmp_path: Path) -> None:
 
 
 def test_two_files_of_events_are_both_refused(made, tmp_path: Path) -> None:
+    """And their recording with them: without events, all of it would count as background."""
     source = {"files": ["{subject}.edf"], "events_file": "{subject}.*.txt"}
-    for name in ("a.edf", "b.edf"):
+    for name in ("a.edf", "b.edf", "d.edf"):
         made["edf"](tmp_path / name, made["eeg_uv"](6, 400))
+    (tmp_path / "d.1.txt").symlink_to(".git/annex/objects/x")
     for name in ("a.1.txt", "a.2.txt", "b.1.txt", "c.1.txt"):
         (tmp_path / name).write_text("x")
     opened = open_source(made["manifest"](source=source), tmp_path)
-    assert {p.subject: p.files for p in opened.plan()} == {"a": ("a.edf",), "b": ("b.edf", "b.1.txt")}
+    assert {p.subject: p.files for p in opened.plan()} == {"b": ("b.edf", "b.1.txt")}
     events = {k: v for k, v in codes(opened).items() if k.endswith(".txt")}
     twice = dict.fromkeys(("a.1.txt", "a.2.txt"), "same_identity")
-    assert events == {**twice, "b.1.txt": "sidecar", "c.1.txt": "foreign"}
+    assert events == {**twice, "b.1.txt": "sidecar", "c.1.txt": "foreign", "d.1.txt": "not_fetched"}
+    (lost,) = (e for e in opened.entries() if e.path == "d.edf")
+    assert (lost.code, lost.key) == (Code.SIDECAR_REFUSED, "d/-/-")
+    assert "d.1.txt, which belongs to it: content not fetched" in lost.reason
 
 
 def test_two_files_of_a_channel_are_both_refused(made, tmp_path: Path) -> None:
