@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from eegprep.sources.tree import Entry
+    from eegprep.sources.entry import Entry
 
 #: Entries of one reason that are named.
 _MAX_ALIKE = 20

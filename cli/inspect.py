@@ -87,7 +87,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _plain(name: str, found: Inspection) -> dict[str, object]:
-    from eegprep.sources.tree import count_files
+    from eegprep.sources.entry import count_files
 
     return {
         "dataset": name,
@@ -241,7 +241,7 @@ def _parts(channels: Sequence[InspectedChannel]) -> str:
 
 def _lines(found: Inspection) -> list[str]:
     """What no table has room for: errors, units, notes, files that are none, and the sums."""
-    from eegprep.sources.tree import count_files
+    from eegprep.sources.entry import count_files
 
     from .entries import files_line, refused_lines
 

@@ -23,7 +23,7 @@ from eegprep.ingest.summary import unmet_expectations
 from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
-from eegprep.sources.tree import Code, Entry, Kind, with_failed
+from eegprep.sources.entry import Code, Entry, Kind, with_failed
 
 __all__ = ["Inspection", "inspect"]
 

@@ -24,7 +24,8 @@ from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegprep.sources.base import PlannedRecording
-from eegprep.sources.tree import Entry, Kind, place_of, with_failed
+from eegprep.sources.entry import Entry, Kind, with_failed
+from eegprep.sources.tree import place_of
 from eegprep.steps.chain import plan_chain
 from eegprep.store import Store, key_of_id
 

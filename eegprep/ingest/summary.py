@@ -15,7 +15,7 @@ from eegprep.manifest.lock import Lock, Stage, decisions, versions, write_lock
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo
-from eegprep.sources.tree import Code, Entry, Kind, count_files
+from eegprep.sources.entry import Code, Entry, Kind, count_files
 from eegprep.store import Store, key_of_id
 
 __all__ = ["IngestSummary", "summarise", "write_report", "unmet_expectations"]

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Entry": "tree",
+    "Entry": "entry",
     "PlannedRecording": "base",
     "Source": "base",
     "SourceChannel": "base",

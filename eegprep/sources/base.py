@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from eegprep.recording import LeftOut, Stretch
-from eegprep.sources.tree import Entry
+from eegprep.sources.entry import Entry
 
 __all__ = [
     "UNITS_TO_UV",

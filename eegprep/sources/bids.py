@@ -25,9 +25,10 @@ from eegprep.sources.companions import companions
 from eegprep.sources.decode import decode_file
 from eegprep.sources.detect import SIDECARS, looks_like_recording
 from eegprep.sources.entities import Group, key_of, plan_groups
+from eegprep.sources.entry import Code, Entry, Kind
 from eegprep.sources.files import detect_quietly
 from eegprep.sources.known import no_recording
-from eegprep.sources.tree import Code, Entry, Kind, Tree, scan, unreadable
+from eegprep.sources.tree import Tree, scan, unreadable
 
 __all__ = ["BIDSSource"]
 

@@ -19,8 +19,8 @@ from eegprep.recording import seconds_to_samples
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import PlannedRecording, SourceEvent, SourceRecording
 from eegprep.sources.edf import read_annotations, read_edf
+from eegprep.sources.entry import Entry
 from eegprep.sources.privacy import clean_message
-from eegprep.sources.tree import Entry
 
 __all__ = ["FetchedSource", "numbers"]
 

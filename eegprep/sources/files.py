@@ -21,12 +21,13 @@ from eegprep.sources.companions import companions
 from eegprep.sources.decode import decode_file
 from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
 from eegprep.sources.entities import Group, key_of, plan_groups
+from eegprep.sources.entry import Code, Entry, Kind
 from eegprep.sources.events_file import belonging, events_files, with_events
 from eegprep.sources.implicit import guess_entities
 from eegprep.sources.known import no_recording
 from eegprep.sources.matlab import holds_structure
 from eegprep.sources.patterns import compile_pattern, match
-from eegprep.sources.tree import Code, Entry, Kind, Tree, place_of, scan, unreadable
+from eegprep.sources.tree import Tree, place_of, scan, unreadable
 from eegprep.sources.trial_values import ValuesOfTrials
 from eegprep.sources.uci import group_of
 

@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from eegprep.sources.companions import fif_missing_part, fif_part_of
+from eegprep.sources.entry import Code
 from eegprep.sources.fif_tags import fif_contents
-from eegprep.sources.tree import Code
 
 __all__ = ["no_recording"]
 

@@ -22,8 +22,8 @@ from eegprep.errors import InputError, UsageError, nearest
 from eegprep.manifest.schema import Licence, Manifest, SourceSpec, Task, TrialRule
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import Decoded, PlannedRecording, SourceEvent, SourceRecording
+from eegprep.sources.entry import Entry
 from eegprep.sources.privacy import clean_message
-from eegprep.sources.tree import Entry
 
 __all__ = ["MOABBSource", "load_dataset", "manifest_for_moabb"]
 

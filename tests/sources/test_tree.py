@@ -21,7 +21,8 @@ import pytest
 from eegprep.errors import UsageError, printable
 from eegprep.sources import manifest_for_path, open_source
 from eegprep.sources.base import Source
-from eegprep.sources.tree import Code, Kind, count_files, scan
+from eegprep.sources.entry import Code, Kind, count_files
+from eegprep.sources.tree import scan
 
 NIHON = b"EEG-1100C V01.00".ljust(1024, b"\0")
 
