@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -65,6 +66,9 @@ def run(app: Callable[[], object]) -> None:
 
     from eegprep.errors import EEGPTError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # names of files may hold bytes that are not UTF-8; in JSON this is their escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except EEGPTError as error:

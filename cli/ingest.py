@@ -84,7 +84,8 @@ def register(app: typer.Typer) -> None:
                 progress=report,
             )
         if as_json:
-            plain = {**dataclasses.asdict(summary), "exit_code": summary.exit_code}
+            refused = [entry.to_plain() for entry in summary.refused]
+            plain = {**dataclasses.asdict(summary), "refused": refused, "exit_code": summary.exit_code}
             print(json.dumps(plain, default=str, indent=1, ensure_ascii=False))
         else:
             _print(summary)
@@ -102,6 +103,10 @@ def _fetched(manifest: Manifest) -> Path:
 
 
 def _print(summary: IngestSummary) -> None:
+    from eegprep.errors import printable
+
+    from .entries import files_line, refused_lines
+
     before = f" ({summary.done_before} of them before)" if summary.done_before else ""
     print(
         f"{summary.out}: {summary.recordings} recordings{before} of {summary.subjects} subjects, "
@@ -115,6 +120,8 @@ def _print(summary: IngestSummary) -> None:
         print(f"  montage check: {summary.montage:.2f} (median of {summary.montage_recordings} recordings)")
     if summary.montage_warning:
         print(f"warning: {summary.montage_warning}", file=sys.stderr)
+    if any(summary.files.values()):
+        print(f"  {files_line(summary.files)}")
     for task, n in summary.trials.items():
         classes = [f"{label} {count}" for label, count in summary.classes.get(task, {}).items()]
         print(f"  task {task}: {n} trials" + (f" ({', '.join(classes)})" if 0 < len(classes) <= 12 else ""))
@@ -136,4 +143,6 @@ def _print(summary: IngestSummary) -> None:
     for identity, error in summary.failed.items():
         found = f"; found {error['found']}" if error.get("found") else ""
         where = f" ({error['where']})" if error.get("where") else ""
-        print(f"  {identity}{where}: {error['what']}{found}", file=sys.stderr)
+        print(printable(f"  {identity}{where}: {error['what']}{found}"), file=sys.stderr)
+    for line in refused_lines(summary.refused):
+        print(printable(line), file=sys.stderr)

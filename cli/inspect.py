@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -23,6 +24,9 @@ _IN_FULL = 3
 _MAX_ROWS = 100
 #: Texts of events that are shown, the most frequent first.
 _MAX_TEXTS = 40
+#: Reasons that name the recording to which a file belongs.
+_REASON = re.compile(r"(?<=^read with ).*|(?<=^belongs to ).*(?=, which)|(?<=^a later part of ).*")
+_WORDS = {"sidecar": "side-car", "no_recording": "no recording", "foreign": "foreign"}
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\w.])")
 
 
@@ -86,12 +90,13 @@ def register(app: typer.Typer) -> None:
 
 
 def _plain(name: str, found: Inspection) -> dict[str, object]:
-    import dataclasses
+    from eegprep.sources.entry import count_files
 
     return {
         "dataset": name,
         "recordings": [r.to_plain() for r in found.recordings],
-        "skipped": [dataclasses.asdict(s) for s in found.skipped],
+        "skipped": [e.to_plain() for e in found.entries if e.code not in ("recording", "failed")],
+        "files": count_files(found.entries),
         "refused": found.refused,
         "unmet": list(found.unmet),
         "montage_warning": found.montage_warning,
@@ -119,6 +124,8 @@ def _totals(results: Sequence[Inspected]) -> dict[str, float | int]:
 
 
 def _print(found: Inspection, *, every_channel: bool) -> None:
+    from eegprep.errors import printable
+
     from . import tables
 
     console = tables.console()
@@ -138,11 +145,13 @@ def _print(found: Inspection, *, every_channel: bool) -> None:
         if found.seen[kind]:
             console.print(_text_table(results, kind, title, found.seen[kind], whole=every_channel))
     for line in _lines(found):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(printable(line), markup=False, soft_wrap=True)
 
 
 def _files(results: Sequence[Inspected]) -> Table:
     from rich.markup import escape
+
+    from eegprep.errors import printable
 
     from . import tables
 
@@ -156,11 +165,11 @@ def _files(results: Sequence[Inspected]) -> Table:
         )
     for r in results:
         if not r.channels:
-            table.add_row(escape(r.file), "-", "-", "-", "-", "refused", "-", "-")
+            table.add_row(escape(printable(r.file)), "-", "-", "-", "-", "refused", "-", "-")
             continue
         kept = sum(c.electrode is not None for c in r.channels)
         table.add_row(
-            escape(r.file),
+            escape(printable(r.file)),
             r.format,
             f"{r.sfreq_hz:g}",
             f"{60 * r.hours:.2f}",
@@ -175,9 +184,11 @@ def _files(results: Sequence[Inspected]) -> Table:
 def _channel_table(result: Inspected) -> Table:
     from rich.markup import escape
 
+    from eegprep.errors import printable
+
     from . import tables
 
-    table = tables.plain_table(f"channels of {escape(result.file)}")
+    table = tables.plain_table(f"channels of {escape(printable(result.file))}")
     for column in ("channel", "electrode", "against", "unit", "noise", "minutes", "why, and what is left out"):
         number = column in ("noise", "minutes")
         table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
@@ -263,6 +274,10 @@ def _parts(channels: Sequence[InspectedChannel]) -> str:
 
 def _lines(found: Inspection) -> list[str]:
     """What no table has room for: errors, units, notes, files that are none, and the sums."""
+    from eegprep.sources.entry import count_files
+
+    from .entries import files_line, refused_lines
+
     results = found.recordings
     lines = []
     for r in results:
@@ -283,9 +298,10 @@ def _lines(found: Inspection) -> list[str]:
                 said["left out", f"{x['kind']} {x['name']}: {x['reason']}"].append(r.file)
     lines += _grouped(said)
     skipped: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for s in found.skipped:
-        reason = "files that are read with a recording" if s.reason.startswith("read with") else s.reason
-        skipped["no recording", reason].append(s.path)
+    for e in found.entries:
+        if e.kind in _WORDS:
+            skipped[_WORDS[e.kind], _REASON.sub("a recording", e.reason)].append(e.path)
+    lines += refused_lines(found.left_out)
     lines += _grouped(skipped)
     if found.refused is not None:
         parts = (("found", "found"), ("expected", "expected"), ("todo", "to do:"))
@@ -296,6 +312,8 @@ def _lines(found: Inspection) -> list[str]:
     lines += [f"{'matches nothing' if m.fails else 'note'}: {m}{m.hint}" for m in found.unmatched]
     lines += [f"not what the manifest expects: {text}" for text in found.unmet]
     lines += [f"warning: {found.montage_warning}"] if found.montage_warning else []
+    if found.entries:
+        lines.append(files_line(count_files(found.entries)))
     t = _totals(results)
     lines.append(
         f"{t['recordings']} recordings ({t['refused']} refused, {t['without_electrode']} of them without an electrode, "

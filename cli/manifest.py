@@ -46,7 +46,7 @@ def new(
     """
     import sys
 
-    from eegprep.errors import UsageError
+    from eegprep.errors import UsageError, printable
     from eegprep.files import write_atomic
     from eegprep.ingest import inspect
     from eegprep.ingest.draft import draft, draft_described
@@ -66,15 +66,21 @@ def new(
     called = manifest.name if name is None else name
     if not found.refused and any(r.channels for r in found.recordings):
         text = draft(found, called, bids=manifest.source.kind == "bids")
-    elif (described := draft_described(found.skipped, folder, called)) is not None:
+    elif (described := draft_described(found.entries, folder, called)) is not None:
         text = described
     else:
         raise UsageError("there is no recording to describe", where=folder, todo=f"see why: eegprep inspect {folder}")
+    from .entries import refused_lines
+
+    for line in refused_lines(found.left_out):
+        print(printable(line), file=sys.stderr)
     if out is None:
         print(text, end="")
-        return
-    write_atomic(out, text)
-    print(f"{out}: {text.count(chr(10) + '#?')} lines ask for what the files do not say", file=sys.stderr)
+    else:
+        write_atomic(out, text)
+        print(f"{out}: {text.count(chr(10) + '#?')} lines ask for what the files do not say", file=sys.stderr)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
 
 
 def validate(

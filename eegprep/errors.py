@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["EEGPTError", "InputError", "UsageError", "RefusedError", "nearest"]
+__all__ = ["EEGPTError", "InputError", "UsageError", "RefusedError", "nearest", "printable"]
 
 
 class EEGPTError(Exception):
@@ -49,12 +49,12 @@ class EEGPTError(Exception):
         super().__init__(what)
 
     def __str__(self) -> str:
-        lines = [self.what]
-        for name, text in (("where", self.where), ("found", self.found), ("expected", self.expected)):
+        lines = [printable(self.what, keep="\n")]
+        if self.where is not None:
+            lines.append(f"  {'where:':<10}{printable(self.where)}")
+        for name, text in (("found", self.found), ("expected", self.expected), ("to do", self.todo)):
             if text is not None:
-                lines.append(f"  {name + ':':<10}{text}")
-        if self.todo is not None:
-            lines.append(f"  {'to do:':<10}{self.todo}")
+                lines.append(f"  {name + ':':<10}{printable(text, keep=chr(10))}")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, str | None]:
@@ -94,6 +94,19 @@ class RefusedError(EEGPTError):
     """Refused on purpose: licence, leakage, or integrity of a shard set."""
 
     exit_code = 3
+
+
+def printable(text: str, *, keep: str = "") -> str:
+    """`text` for a terminal: control characters and bytes that are not UTF-8 (as in names of files) as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    # how Python holds a byte that is not UTF-8
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else char.encode("unicode_escape").decode()
 
 
 def nearest(name: str, known: Iterable[str], n: int = 3) -> str:

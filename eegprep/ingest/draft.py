@@ -15,7 +15,7 @@ from pathlib import Path
 
 from eegprep.ingest.dry import Inspection
 from eegprep.ingest.inspection import Inspected
-from eegprep.sources.base import SkippedFile
+from eegprep.sources.entry import Code, Entry
 from eegprep.sources.naming import guess_patterns, names_subjects
 from eegprep.sources.patterns import compile_pattern, match
 from eegprep.sources.suggest import Suggestion, suggest
@@ -82,14 +82,14 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
     )
 
 
-def draft_described(skipped: Sequence[SkippedFile], folder: Path, name: str) -> str | None:
+def draft_described(entries: Sequence[Entry], folder: Path, name: str) -> str | None:
     """The text of a manifest for files of plain numbers (tables with a header line, arrays); None where there are none.
 
     Files that differ from most are left to a second manifest.
     """
     found: dict[Suggestion, list[str]] = {}
-    for file in skipped:
-        if file.code == "needs_manifest" and (one := suggest(folder / file.path)) is not None:
+    for file in entries:
+        if file.code is Code.NEEDS_MANIFEST and (one := suggest(folder / file.path)) is not None:
             found.setdefault(one, []).append(file.path)
     if not found:
         return None
@@ -241,7 +241,7 @@ def _values(found: Sequence[Inspected], patterns: Sequence[str], entity: str) ->
 
 def _checked(found: Inspection) -> str:
     usable = sum(r.usable for r in found.recordings)
-    refused = sum(r.error is not None for r in found.recordings)
+    refused = sum(r.error is not None for r in found.recordings) + len(found.left_out)
     copies = sum(bool(r.duplicate_of) for r in found.recordings)
     said = f"{usable} recordings usable, {refused} refused, {copies} copies of others (eegprep inspect tells why)"
     return f"checked:\n  against_files: [names, rates and units of all channels]\n# {said}\n"

@@ -26,7 +26,7 @@ from eegprep.ingest.summary import unmet_expectations
 from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
-from eegprep.sources.base import SkippedFile
+from eegprep.sources.entry import Code, Entry, Kind, with_failed
 
 __all__ = ["Inspection", "inspect"]
 
@@ -38,9 +38,9 @@ class Inspection:
     Attributes
     ----------
     recordings : tuple of Inspected
-        In the order of the plan.
-    skipped : tuple of SkippedFile
-        Files that are no recordings.
+        By the names of their files.
+    entries : tuple of Entry
+        What each entry of the folder is, by path; a recording that fails is refused.
     refused : mapping or None
         Why the data set as a whole would be refused: an error's parts.
     unmet : tuple of str
@@ -50,7 +50,7 @@ class Inspection:
     """
 
     recordings: tuple[Inspected, ...]
-    skipped: tuple[SkippedFile, ...] = ()
+    entries: tuple[Entry, ...] = ()
     refused: Mapping[str, str | None] | None = None
     unmet: tuple[str, ...] = ()
     unmatched: tuple[Mismatch, ...] = ()
@@ -64,7 +64,7 @@ class Inspection:
     def exit_code(self) -> int:
         """1 where an input fails, an expectation is not met, or a task matches nothing."""
         wrong = self.refused or self.unmet or any(m.fails for m in self.unmatched)
-        return 1 if wrong or any(r.error for r in self.recordings) else 0
+        return 1 if wrong or self.left_out or any(r.error for r in self.recordings) else 0
 
     @property
     def seen(self) -> dict[str, dict[str, int]]:
@@ -74,6 +74,11 @@ class Inspection:
             sums["events"].update(one.events)
             sums["labels"].update(one.labels)
         return {of: dict(sorted(found.items(), key=lambda x: (-x[1], x[0]))) for of, found in sums.items()}
+
+    @property
+    def left_out(self) -> tuple[Entry, ...]:
+        """The entries that planning refused."""
+        return tuple(e for e in self.entries if e.kind is Kind.REFUSED and e.code is not Code.FAILED)
 
 
 def inspect(
@@ -94,12 +99,12 @@ def inspect(
         Wrong folder or recipe, or two recordings of one id.
     """
     recipe = recipe or recipe_of(manifest)
-    planned, skipped = planned_recordings(manifest, folder, recipe)
+    planned, entries = planned_recordings(manifest, folder, recipe)
     refused = None
     try:
         if not planned:
-            raise nothing_planned(manifest, folder, skipped)
-        check_expected(planned, manifest, partial=partial, folder=folder)
+            raise nothing_planned(manifest, folder, entries)
+        check_expected(planned, manifest, refused={e.key for e in entries if e.key}, partial=partial, folder=folder)
         with_stored_names(manifest, planned, partial=partial)
     except (InputError, UsageError) as error:
         refused = error.as_dict()
@@ -134,13 +139,21 @@ def inspect(
     for one in kept:
         trials.update(one.trials)
     unmet = unmet_expectations(sum(r.hours_in_stretches for r in kept), trials, manifest, partial=partial)
+    why = {
+        file: outcome.error["what"] or ""
+        for job, one in work
+        for file in one.files
+        if (outcome := found[job.recording_id]).error is not None
+    }
     kept_keys = {r.key: r.tasks for r in kept}
     cut = [
         Counted(subject=p.subject, session=p.session, run=p.run, attributes=p.attributes, tasks=kept_keys[p.key])
         for p in planned
         if p.key in kept_keys
     ]
-    inspection = Inspection(recordings=recordings, skipped=tuple(skipped), refused=refused, unmet=unmet)
+    inspection = Inspection(
+        recordings=recordings, entries=tuple(with_failed(entries, why)), refused=refused, unmet=unmet
+    )
     unmatched = hinted(mismatches(manifest, cut, partial=partial), inspection.seen, owner=True)
     return dataclasses.replace(inspection, unmatched=unmatched)
 

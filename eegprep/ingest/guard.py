@@ -12,7 +12,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from eegprep.errors import UsageError
@@ -101,9 +101,9 @@ def alone(out: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def check_strangers(store: Store, plan: IngestPlan, *, prune: bool) -> None:
-    """Nothing that was finished is taken away unasked."""
-    strangers = sorted({*store.ids()} - {j.recording_id for j in plan.jobs})
+def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *, prune: bool) -> None:
+    """Nothing that was finished is taken away unasked, except recordings (`refused`, by id) that can't be read now."""
+    strangers = sorted({*store.ids()} - {j.recording_id for j in plan.jobs} - set(refused))
     if strangers and not prune:
         raise UsageError(
             f"the store holds {len(strangers)} recordings that this source does not have",

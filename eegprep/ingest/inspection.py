@@ -97,7 +97,7 @@ class Inspected:
 def gather(
     work: Sequence[tuple[Job, PlannedRecording]], outcomes: Mapping[str, Outcome], copies: Mapping[str, str]
 ) -> list[Inspected]:
-    """The outcomes of a dry run, in the order of the plan.
+    """The outcomes of a dry run, by the names of their files.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def gather(
     """
     by_id = {job.recording_id: job.key for job, _ in work}
     results = []
-    for job, planned in sorted(work, key=lambda w: w[0].key):
+    for job, planned in work:
         outcome = outcomes[job.recording_id]
         # It may have come as JSON, which knows lists only.
         told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (outcome.inspected or {}).items()}
@@ -128,7 +128,7 @@ def gather(
                 **told,
             )
         )
-    return results
+    return sorted(results, key=lambda r: (r.file, r.key))
 
 
 def describe_decision(decision: Decision) -> dict[str, Any]:

@@ -79,7 +79,9 @@ def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Settin
             "the disk is full" if error.errno == errno.ENOSPC else "a file cannot be read or written",
             where=error.filename or (setting.out if error.errno in _FATAL else None),
             found=error.strerror or str(error),
-            todo="make room and run the same command again; what is finished stays finished",
+            todo="make room and run the same command again; what is finished stays finished"
+            if error.errno in _FATAL
+            else "check that you may read it and that its disk answers, or leave it out",
         )
         return _failed(job, shown.as_dict(), inspected, fatal=error.errno in _FATAL, number=error.errno)
     except Exception as error:  # a surprise costs one recording, not the run

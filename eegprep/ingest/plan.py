@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class IngestPlan:
 def make_plan(
     planned: Sequence[PlannedRecording],
     *,
+    refused: Collection[str] = (),
     manifest: Manifest,
     recipe: Recipe,
     folder: Path,
@@ -57,6 +58,8 @@ def make_plan(
     keep_duplicates: bool = False,
 ) -> IngestPlan:
     """Compare what the source has with what the store holds.
+
+    `folder` is where the paths of `planned` begin; `refused` are keys of recordings that planning refused.
 
     Raises
     ------
@@ -124,34 +127,45 @@ def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
     if planned.trial_values:
         digest.update(repr(sorted((n, sorted(v.items())) for n, v in planned.trial_values.items())).encode())
     for name in planned.files:
-        path = folder / name if folder.is_dir() else folder.parent / name
+        path = folder / name
         parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         for part in parts:
             if not part.is_file():
                 continue
             size = part.stat().st_size
-            digest.update(f"{name} {size} ".encode())
-            with part.open("rb") as handle:
-                digest.update(handle.read(_EDGE))
-                if size > _EDGE:
-                    handle.seek(max(size - _EDGE, _EDGE))
+            digest.update(f"{name} {size} ".encode(errors="surrogateescape"))
+            try:
+                with part.open("rb") as handle:
                     digest.update(handle.read(_EDGE))
+                    if size > _EDGE:
+                        handle.seek(max(size - _EDGE, _EDGE))
+                        digest.update(handle.read(_EDGE))
+            except OSError as error:  # its own job says so
+                digest.update(f"unreadable {error.errno}".encode())
     return digest.hexdigest()
 
 
 def check_expected(
-    planned: Sequence[PlannedRecording], manifest: Manifest, *, partial: bool, folder: Path | None = None
+    planned: Sequence[PlannedRecording],
+    manifest: Manifest,
+    *,
+    refused: Collection[str] = (),
+    partial: bool,
+    folder: Path | None = None,
 ) -> None:
     """Hold the plan against the manifest's `expect`; InputError where they differ.
 
-    `folder` tells whether files of the data set are missing, where the manifest or a list of hashes names them.
+    Recordings that were refused by themselves (`refused`, by key) are there all the same. `folder` tells whether files
+    of the data set are missing, where the manifest or a list of hashes names them.
     """
     from eegprep.remote.fetch import is_fetchable, missing_files  # the network is loaded only to say what to fetch
 
     expect = manifest.expect
+    keys = {p.key for p in planned} | set(refused)
+    subjects = {p.subject for p in planned} | {key.split("/")[0] for key in refused}
     for what, found, wanted in (
-        ("subjects", len({p.subject for p in planned}), expect.subjects),
-        ("recordings", len(planned), expect.recordings),
+        ("subjects", len(subjects), expect.subjects),
+        ("recordings", len(keys), expect.recordings),
     ):
         if wanted is not None and (found > wanted if partial else found != wanted):
             missing = missing_files(manifest, folder) if folder is not None and found < wanted else None

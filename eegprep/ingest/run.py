@@ -24,7 +24,9 @@ from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ
-from eegprep.sources.base import PlannedRecording, SkippedFile
+from eegprep.sources.base import PlannedRecording
+from eegprep.sources.entry import Entry, Kind, with_failed
+from eegprep.sources.tree import place_of
 from eegprep.standardise.chain import plan_chain
 from eegprep.store import Store, key_of_id
 
@@ -88,12 +90,14 @@ def ingest(
     """
     recipe = recipe or recipe_of(manifest)
     vocabulary = vocabulary or Vocabulary.base()
-    planned, skipped = planned_recordings(manifest, folder, recipe)
-    skipped = [s for s in skipped if not _is_ours(folder / s.path, out)]
+    planned, entries = planned_recordings(manifest, folder, recipe)
+    root = place_of(folder)[0]
+    entries = [e for e in entries if not _is_ours(root / e.path, out)]
     if not planned:
-        raise nothing_planned(manifest, folder, skipped)
-    check_expected(planned, manifest, partial=partial, folder=folder)
-    # Workers plan from the files' own names; all that is stored has those that mean nobody.
+        raise nothing_planned(manifest, folder, entries)
+    refused = {e.key for e in entries if e.key}
+    check_expected(planned, manifest, refused=refused, partial=partial, folder=folder)
+    # Workers read by the files' own names; all that is stored has those that mean nobody.
     as_written = manifest
     manifest, absent = with_stored_names(manifest, planned, partial=partial)
     check_store(out, manifest)
@@ -102,14 +106,15 @@ def ingest(
     with whole_or_nothing(out, existed=existed), alone(out):
         plan = make_plan(
             planned,
+            refused=refused,
             manifest=manifest,
             recipe=recipe,
-            folder=folder,
+            folder=root,
             store=Store(out),
             vocabulary_digest=words,
             keep_duplicates=keep_duplicates,
         )
-        check_strangers(Store(out), plan, prune=prune)
+        check_strangers(Store(out), plan, {f"{manifest.name}/{key}" for key in refused}, prune=prune)
         store = Store.create(out, manifest, vocabulary)
         tidy(store, plan)
         setting = Setting(
@@ -126,8 +131,8 @@ def ingest(
         copies = doubled.noted_duplicates(store, plan.jobs) if not keep_duplicates else {}
         by_key = {p.key: p for p in planned}
         by_id = {j.recording_id: by_key[j.key] for j in plan.jobs}
-        base = folder if folder.is_dir() else folder.parent
-        public = {i: public_error(e, by_id[i], base) for i, e in failed.items()}
+        public = {i: public_error(e, by_id[i], root) for i, e in failed.items()}
+        entries = with_failed(entries, {f: e.get("what") or "" for i, e in failed.items() for f in by_id[i].files})
         for identity, error in public.items():
             store.quarantine.mkdir(exist_ok=True)
             write_json(store.quarantine / f"{key_of_id(identity)}.json", {"recording": identity, "error": error})
@@ -136,29 +141,27 @@ def ingest(
             store,
             infos,
             manifest=manifest,
-            done_before=len(plan.done),
+            done_before=len({j.recording_id for j in plan.done} - copies.keys()),
             failed=failed,
             duplicates=copies,
-            skipped=skipped,
+            entries=entries,
             partial=partial,
             notes=_absent(manifest, absent),
             seen=seen,
         )
-        write_report(store, infos, summary, manifest=manifest, recipe=recipe, failed=public, skipped=skipped)
+        write_report(store, infos, summary, manifest=manifest, recipe=recipe, failed=public)
         if not infos:
             raise _nothing(summary)
         return summary
 
 
-def planned_recordings(
-    manifest: Manifest, folder: Path, recipe: Recipe
-) -> tuple[list[PlannedRecording], list[SkippedFile]]:
-    """What the folder holds: recordings, and files that are none. UsageError for a wrong folder or recipe."""
+def planned_recordings(manifest: Manifest, folder: Path, recipe: Recipe) -> tuple[list[PlannedRecording], list[Entry]]:
+    """What the folder holds: recordings, and what each entry of it is. UsageError for a wrong folder or recipe."""
     from eegprep.sources import open_source
 
     plan_chain(recipe, sfreq_hz=2 * STANDARD_SFREQ_HZ, line_freq_hz=manifest.line_freq_hz)
     source = open_source(manifest, folder)
-    return source.plan(), source.skipped()
+    return source.plan(), source.entries()
 
 
 def _is_ours(path: Path, out: Path) -> bool:
@@ -166,13 +169,18 @@ def _is_ours(path: Path, out: Path) -> bool:
     return path.absolute().is_relative_to(out.absolute())
 
 
-def nothing_planned(manifest: Manifest, folder: Path, skipped: Sequence[SkippedFile]) -> InputError:
+def nothing_planned(manifest: Manifest, folder: Path, entries: Sequence[Entry]) -> InputError:
     """The error that refuses a folder without a recording."""
+    # what the user can do something about goes first
+    ranked = sorted(entries, key=lambda e: (e.kind is not Kind.REFUSED, not e.todo, e.code))
+    reasons = list(dict.fromkeys(f"{e.code}: {e.reason}" for e in ranked))
+    todos = dict.fromkeys(e.todo for e in ranked if e.todo)
     return InputError(
         f"{manifest.name} holds no recording",
         where=folder,
-        found=", ".join(sorted({f"{f.code}: {f.reason}" for f in skipped})[:5]) or "no files",
+        found=", ".join(reasons[:5]) or "no files",
         expected="EEG files",
+        todo="; ".join(list(todos)[:3]) or None,
     )
 
 
@@ -243,16 +251,16 @@ def _with_place(error: dict[str, str | None], planned: PlannedRecording, setting
     """The error with the file it is about, where it does not say so itself."""
     if error.get("where") is not None or not planned.files:
         return error
-    folder = Path(setting.folder)
-    return {**error, "where": str((folder if folder.is_dir() else folder.parent) / planned.files[0])}
+    return {**error, "where": str(place_of(Path(setting.folder))[0] / planned.files[0])}
 
 
 def _nothing(summary: IngestSummary) -> EEGPTError:
     """Every recording failed: one error that names them all, or the error itself where there is but one."""
     errors = list(summary.failed.values())
-    if len(errors) == 1:
+    if len(errors) == 1 and not summary.refused:
         return _as_error(errors[0])
     listed = [f"{e.get('where') or i}: {e.get('what')}" for i, e in summary.failed.items()]
+    listed += [f"{e.path}: {e.reason}; to do: {e.todo}" for e in summary.refused]
     return InputError(
         "none of the recordings could be used:\n  " + "\n  ".join(listed),
         expected="EEG files of which at least one can be read",

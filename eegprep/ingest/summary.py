@@ -18,7 +18,7 @@ from eegprep.manifest.lock import Lock, Stage, decisions, versions, write_lock
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo
-from eegprep.sources.base import SkippedFile
+from eegprep.sources.entry import Code, Entry, Kind, count_files
 from eegprep.store import Store, key_of_id
 
 __all__ = ["IngestSummary", "summarise", "write_report", "unmet_expectations"]
@@ -61,6 +61,10 @@ class IngestSummary:
         Trials per class of each classification task.
     notes : tuple of str
         What else the user should know; for this machine only.
+    refused : tuple of Entry
+        What planning refused, with this machine's paths.
+    files : mapping of str to int
+        Files of the source's folder by what they are; recordings that failed are refused.
     """
 
     out: Path
@@ -83,10 +87,14 @@ class IngestSummary:
     classes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    refused: tuple[Entry, ...] = ()
+    files: Mapping[str, int] = field(default_factory=dict)
+
     @property
     def exit_code(self) -> int:
-        """1 where some input failed, an expectation is not met or a task matches nothing, else 0."""
-        return 1 if self.failed or self.unmet or any(m.fails for m in self.unmatched) else 0
+        """1 if some input failed or was refused, an expectation is not met or a task matches nothing, else 0."""
+        wrong = self.failed or self.refused or self.unmet or any(m.fails for m in self.unmatched)
+        return 1 if wrong else 0
 
 
 def unmet_expectations(
@@ -112,7 +120,7 @@ def summarise(
     done_before: int,
     failed: Mapping[str, Mapping[str, str | None]],
     duplicates: Mapping[str, str],
-    skipped: Sequence[SkippedFile],
+    entries: Sequence[Entry],
     partial: bool,
     notes: Sequence[str] = (),
     seen: Mapping[str, Mapping[str, int]] | None = None,
@@ -122,8 +130,9 @@ def summarise(
     for info in infos:
         for one in info.left_out:
             kinds.setdefault(one.kind, Counter())[one.code] += 1
-    for file in skipped:
-        kinds.setdefault("file", Counter())[file.code] += 1
+    for entry in entries:
+        if entry.code not in (Code.RECORDING, Code.FAILED):
+            kinds.setdefault("file", Counter())[str(entry.code)] += 1
     fits = [i.montage for i in infos if i.montage is not None]
     trials = _trials(infos, manifest)
     classes = Counter((t.task, t.label) for i in infos for t in i.trials)
@@ -147,6 +156,8 @@ def summarise(
         montage=median(f.figure for f in fits) if fits else None,
         montage_recordings=len(fits),
         montage_warning=montage_warning(fits) or "",
+        refused=tuple(e for e in entries if e.kind is Kind.REFUSED and e.code is not Code.FAILED),
+        files=count_files(entries),
     )
 
 
@@ -158,7 +169,6 @@ def write_report(
     manifest: Manifest,
     recipe: Recipe,
     failed: Mapping[str, Mapping[str, str | None]],
-    skipped: Sequence[SkippedFile],
 ) -> None:
     """`report.json` and `lock.yaml`; equal stores get equal bytes.
 
@@ -184,7 +194,7 @@ def write_report(
             "warning": summary.montage_warning,
         },
         "unmatched": list(map(str, summary.unmatched)),
-        "skipped_files": dict(sorted(Counter(f.code for f in skipped).items())),
+        "files": dict(summary.files),
     }
     write_json(store.path / "report.json", report)
     write_lock(store.path, Lock(lock=1, versions=versions(), stages=[_stage(store, infos, summary, manifest, recipe)]))
@@ -218,6 +228,7 @@ def _stage(
             "recordings": summary.recordings,
             "trials": sum(summary.trials.values()),
             "failed": len(summary.failed),
+            "refused": len(summary.refused),
         },
         decisions=decisions(rows),
     )

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "Entry",
     "PlannedRecording",
-    "SkippedFile",
     "Source",
     "SourceChannel",
     "SourceEvent",
@@ -21,8 +21,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Entry": "entry",
     "PlannedRecording": "base",
-    "SkippedFile": "base",
     "Source": "base",
     "SourceChannel": "base",
     "SourceEvent": "base",

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from eegprep.recording import LeftOut, Stretch
+from eegprep.sources.entry import Entry
 
 __all__ = [
     "UNITS_TO_UV",
@@ -26,7 +27,6 @@ __all__ = [
     "PlannedRecording",
     "Role",
     "SignalLike",
-    "SkippedFile",
     "Source",
     "SourceChannel",
     "SourceEvent",
@@ -192,15 +192,6 @@ class PlannedRecording:
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, kw_only=True, order=True)
-class SkippedFile:
-    """A file of the folder that is no recording of this source, and why."""
-
-    path: str
-    code: str
-    reason: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
     """What a reader made of one recording, before identity, privacy and proof of the unit.
@@ -292,8 +283,8 @@ class Source(Protocol):
         """All recordings, sorted by key, without reading any signal."""
         ...
 
-    def skipped(self) -> list[SkippedFile]:
-        """The files of the folder that `plan` takes for no recording, each with its reason."""
+    def entries(self) -> list[Entry]:
+        """What every entry of the folder is, each exactly once, by path; empty where a list elsewhere says what is."""
         ...
 
     def read(self, planned: PlannedRecording) -> SourceRecording:

@@ -9,21 +9,26 @@ same recordings once more.
 
 from __future__ import annotations
 
+import dataclasses
 import fnmatch
+import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.assemble import assemble, named_texts
-from eegprep.sources.base import PlannedRecording, SkippedFile, SourceRecording
+from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.bids_tables import with_channels, with_description, with_events, with_positions
-from eegprep.sources.companions import companions, fif_part_of
+from eegprep.sources.companions import companions
 from eegprep.sources.decode import decode_file
-from eegprep.sources.detect import looks_like_recording
-from eegprep.sources.entities import Group, chosen_subjects, plan_groups
-from eegprep.sources.patterns import walk
+from eegprep.sources.detect import SIDECARS, looks_like_recording
+from eegprep.sources.entities import Group, chosen_subjects, key_of, plan_groups
+from eegprep.sources.entry import Code, Entry, Kind
+from eegprep.sources.files import detect_quietly
+from eegprep.sources.known import no_recording
+from eegprep.sources.tree import Tree, scan, unreadable
 
 __all__ = ["BIDSSource"]
 
@@ -42,45 +47,114 @@ class BIDSSource:
     """
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
-        if not (folder / "dataset_description.json").is_file():
+        if not os.path.lexists(folder / "dataset_description.json"):
             raise UsageError(
                 f"{folder} is no BIDS data set", expected="dataset_description.json in it", todo="give the tree's root"
             )
         self.manifest, self.folder = manifest, folder
         self._planned: list[PlannedRecording] | None = None
         self._tables: dict[Path, list[Path]] = {}
-        self._skipped: list[SkippedFile] = []
+        self._entries: dict[str, Entry] = {}
+        self._ignored: tuple[str, ...] = ()
+        self._chosen: set[str] = set()
 
     def plan(self) -> list[PlannedRecording]:
         """All recordings outside of derivatives, sorted by key."""
         if self._planned is None:
-            groups: list[Group] = []
-            ignored = _ignored(self.folder)
-            for path in walk(self.folder):
-                found = _DATA.fullmatch(path)
-                if found is None:
-                    if looks_like_recording(self.folder / path):
-                        self._skip(path, "no_bids_name", "its name is not that of an EEG recording in BIDS")
-                elif path.startswith(_ELSEWHERE):
-                    self._skip(path, "derivative", "derived from recordings of this data set")
-                elif _fits(path, ignored):
-                    self._skip(path, "ignored", ".bidsignore of the data set names it")
-                elif fif_part_of(self.folder / path) is not None:
-                    self._skip(path, "sidecar", "a later part of a split recording")
-                else:
-                    groups.append(self._group(path, found["stem"]))
-            chosen = chosen_subjects(self.manifest, (g.entities["subject"] for g in groups))
-            for group in groups:
-                if group.entities["subject"] not in chosen:
-                    self._skip(group.files[0], "not_in_subset", "the manifest chooses other subjects")
-            kept = (g for g in groups if g.entities["subject"] in chosen)
-            self._planned = plan_groups(self.manifest, self.folder, kept)
+            self._planned = self._make_plan(scan(self.folder))
         return list(self._planned)
 
-    def skipped(self) -> list[SkippedFile]:
-        """Recordings among derivatives and source data."""
+    def entries(self) -> list[Entry]:
+        """What every entry of the tree is, each exactly once, by path."""
         self.plan()
-        return sorted(self._skipped)
+        return sorted(self._entries.values())
+
+    def _make_plan(self, tree: Tree) -> list[PlannedRecording]:
+        for path in tree.files:
+            if path.endswith((".tsv", ".json")):
+                full = self.folder / path
+                self._tables.setdefault(full.parent, []).append(full)
+        self._ignored = _ignored(self.folder)
+        named = [found["stem"] for e in tree.entries if e.kind is Kind.REFUSED and (found := _DATA.fullmatch(e.path))]
+        named += [found["stem"] for path in tree.files if (found := _DATA.fullmatch(path))]
+        self._chosen = chosen_subjects(self.manifest, (_entities(stem)["subject"] for stem in named))
+        for entry in tree.entries:
+            self._entries[entry.path] = self._keyed(entry)
+        groups: list[Group] = []
+        for path in tree.files:
+            found = _DATA.fullmatch(path)
+            try:
+                left_out = self._left_out(path) if found else self._no_data(path)
+            except OSError as error:
+                self._entries[path] = self._keyed(unreadable(path, error, "it can't be read"))
+                continue
+            if left_out is not None:
+                code, reason, todo = (*left_out, "")[:3]
+                self._entries[path] = tree.entry(path, code, reason, todo, self._key(path, code.kind))
+            elif found is not None:
+                group = self._group(path, found["stem"])
+                if (blocked := tree.blocked(group.files[1:])) is None:
+                    groups.append(group)
+                else:
+                    reason = f"{blocked.path}, which belongs to it: {blocked.reason}"
+                    self._refuse(tree, group, Code.SIDECAR_REFUSED, reason, blocked.todo)
+        planned, alike = plan_groups(self.manifest, self.folder, groups)
+        for one in planned:
+            self._entries[one.files[0]] = tree.entry(one.files[0], Code.RECORDING)
+            self._beside_of(tree, one.files, f"read with {one.files[0]}")
+        for _, same in alike:
+            names = " and ".join(g.files[0] for g in same)
+            for group in same:
+                reason = f"the same subject, session and entities: {names}"
+                self._refuse(tree, group, Code.SAME_IDENTITY, reason, _KEEP_ONE)
+        return planned
+
+    def _refuse(self, tree: Tree, group: Group, code: Code, reason: str, todo: str) -> None:
+        first = group.files[0]
+        self._entries[first] = tree.entry(first, code, reason, todo, key_of(self.manifest, group.entities))
+        self._beside_of(tree, group.files, f"belongs to {first}, which is refused")
+
+    def _beside_of(self, tree: Tree, files: Sequence[str], reason: str) -> None:
+        for file in files[1:]:
+            if file in tree.names:
+                self._entries[file] = tree.entry(file, Code.SIDECAR, reason)
+
+    def _left_out(self, path: str) -> tuple[Code, str] | tuple[Code, str, str] | None:
+        """Code, reason and what to do for a recording's name that is none to be read; None for one that is."""
+        full = self.folder / path
+        return self._by_place(path) or no_recording(full, detect_quietly(full))
+
+    def _no_data(self, path: str) -> tuple[Code, str]:
+        """Code and reason for a file without the name of a recording."""
+        if looks_like_recording(self.folder / path):
+            return self._by_place(path) or (Code.NO_BIDS_NAME, "its name is not that of an EEG recording in BIDS")
+        suffix = PurePosixPath(path).suffix.lower()
+        return (
+            (Code.SIDECAR, SIDECARS[suffix]) if suffix in SIDECARS else (Code.FOREIGN, "not part of an EEG recording")
+        )
+
+    def _keyed(self, entry: Entry) -> Entry:
+        """A refused entry with the key that its name gives it; or left out, where its place alone decides that."""
+        if entry.kind is not Kind.REFUSED:
+            return entry
+        if (place := self._by_place(entry.path)) is not None:
+            return dataclasses.replace(entry, code=place[0], reason=f"{place[1]}; {entry.reason}", todo="")
+        return dataclasses.replace(entry, key=self._key(entry.path, entry.kind))
+
+    def _by_place(self, path: str) -> tuple[Code, str] | None:
+        """Code and reason where a file's place or name leaves it out, whatever it holds."""
+        if path.startswith(_ELSEWHERE):
+            return Code.DERIVATIVE, "derived from recordings of this data set"
+        if _fits(path, self._ignored):
+            return Code.IGNORED, ".bidsignore of the data set names it"
+        found = _DATA.fullmatch(path)
+        if found is not None and _entities(found["stem"])["subject"] not in self._chosen:
+            return Code.NOT_IN_SUBSET, "the manifest chooses other subjects"
+        return None
+
+    def _key(self, path: str, kind: Kind) -> str:
+        found = _DATA.fullmatch(path) if kind is Kind.REFUSED else None
+        return "" if found is None else key_of(self.manifest, _entities(found["stem"]))
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
         """Decode one recording and put its tables on top. Raises InputError where it can't be used."""
@@ -100,16 +174,7 @@ class BIDSSource:
             decoded = with_description(decoded, described)
         return assemble(decoded, planned, self.manifest, self.folder)
 
-    def _skip(self, path: str, code: str, reason: str) -> None:
-        self._skipped.append(SkippedFile(path=path, code=code, reason=reason))
-
     def _group(self, path: str, stem: str) -> Group:
-        parts = [p.split("-", 1) for p in stem.split("_") if "-" in p and not p.startswith("split-")]
-        entities = {"subject": dict(parts).get("sub", "")}
-        if "ses" in dict(parts):
-            entities["session"] = dict(parts)["ses"]
-        if rest := "_".join("-".join(p) for p in parts if p[0] not in ("sub", "ses")):
-            entities["run"] = rest
         full = self.folder / path
         tables = [
             self._beside(full, kind, suffix)
@@ -117,7 +182,7 @@ class BIDSSource:
         ]
         own = set(companions(self.folder, path))
         beside = {str(t.relative_to(self.folder).as_posix()) for t in tables if t is not None} | own
-        return Group(files=(path, *sorted(beside - {path})), entities=entities)
+        return Group(files=(path, *sorted(beside - {path})), entities=_entities(stem))
 
     def _beside(self, path: Path, kind: str, suffix: str) -> Path | None:
         """The table that applies to a recording: the one with the most of its entities, nearest above it."""
@@ -125,7 +190,7 @@ class BIDSSource:
         best: tuple[int, int, str] | None = None
         chosen: Path | None = None
         for depth, folder in enumerate(_levels(path.parent, self.folder)):
-            for table in self._listed(folder):
+            for table in self._tables.get(folder, ()):
                 if not table.name.endswith(f"{kind}.{suffix}"):
                     continue
                 own = set(table.stem.split("_")[:-1])
@@ -138,11 +203,19 @@ class BIDSSource:
                     best, chosen = rank, table
         return chosen
 
-    def _listed(self, folder: Path) -> list[Path]:
-        """The tables of a folder; listed once, since a root has as many entries as subjects."""
-        if folder not in self._tables:
-            self._tables[folder] = sorted(p for p in folder.iterdir() if p.suffix in (".tsv", ".json"))
-        return self._tables[folder]
+
+_KEEP_ONE = "keep one of them, or name the others in .bidsignore"
+
+
+def _entities(stem: str) -> dict[str, str]:
+    """Subject, session and the rest of a BIDS name; `split` tells no recordings apart."""
+    parts = [p.split("-", 1) for p in stem.split("_") if "-" in p and not p.startswith("split-")]
+    entities = {"subject": dict(parts).get("sub", "")}
+    if "ses" in dict(parts):
+        entities["session"] = dict(parts)["ses"]
+    if rest := "_".join("-".join(p) for p in parts if p[0] not in ("sub", "ses")):
+        entities["run"] = rest
+    return entities
 
 
 def _levels(folder: Path, root: Path) -> Iterator[Path]:
@@ -156,7 +229,7 @@ def _levels(folder: Path, root: Path) -> Iterator[Path]:
 def _ignored(root: Path) -> tuple[str, ...]:
     """The patterns of `.bidsignore`, which are written as for git."""
     path = root / ".bidsignore"
-    if not path.is_file():
+    if not path.is_file() or not os.access(path, os.R_OK):
         return ()
     lines = (line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
     return tuple(line.removeprefix("/") for line in lines if line and not line.startswith(("#", "!")))

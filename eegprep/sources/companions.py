@@ -6,13 +6,14 @@ which files of this machine are read.
 
 from __future__ import annotations
 
-import functools
 import glob
+import os
 import re
-import warnings
 from pathlib import Path, PurePosixPath
 
-__all__ = ["companions", "fif_part_of", "named_files", "two_meanings"]
+from eegprep.sources.fif_tags import fif_contents
+
+__all__ = ["companions", "fif_missing_part", "fif_part_of", "named_files", "two_meanings"]
 
 _LINES = {
     ".vhdr": re.compile(rb"^(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", re.M),
@@ -56,16 +57,53 @@ def fif_part_of(path: Path) -> Path | None:
     MNE names them `x_raw.fif`, `x_raw-1.fif`, ..., or `..._split-01_eeg.fif`, `..._split-02_eeg.fif`. Names alone prove
     nothing (`rec-1.fif` and `rec-2.fif` may be two recordings), so the file before is asked which one it goes on in.
     """
-    before = path
-    while (earlier := _name_before(before)) is not None and before.name in _goes_on_in(earlier):
-        before = earlier
-    return None if before == path else before
+    parts = [path]
+    while (earlier := _part_before(parts[-1])) is not None and earlier not in parts:
+        parts.append(earlier)
+    return None if len(parts) == 1 else parts[-1]
+
+
+def _part_before(path: Path) -> Path | None:
+    """The file that goes on in `path`."""
+    named = fif_contents(path).previous_file
+    for before in (path.with_name(named) if named else None, _name_before(path)):
+        if before is not None and before.is_file() and fif_contents(before).next_file == path.name:
+            return before
+    return None
+
+
+def _chain(path: Path, link: str) -> list[str]:
+    """Names of the files that a FIF file, and each of them, names as `next_file`, say; the last may be missing."""
+    names: list[str] = []
+    while path.is_file() and (name := getattr(fif_contents(path), link)) and name not in names:
+        names.append(name)
+        path = path.with_name(name)
+    return names
+
+
+def fif_missing_part(path: Path) -> str:
+    """The name of a part that is missing, where `path` is a part of a split FIF recording; empty for a whole one.
+
+    Asked are what the files say of the parts before and after them, and the numbers of BIDS' `split-` entity.
+    """
+    for link in ("previous_file", "next_file"):
+        if (others := _chain(path, link)) and not path.with_name(others[-1]).is_file():
+            return others[-1]
+    if (split := _SPLIT.fullmatch(path.name)) is None:
+        return ""
+    alike = [_SPLIT.fullmatch(p.name) for p in path.parent.glob(glob.escape(split["stem"]) + "*.fif")]
+    numbers = {int(m["n"]) for m in alike if m is not None and m["rest"] == split["rest"]}
+    missing = next((n for n in range(1, max(numbers)) if n not in numbers), None)
+    return "" if missing is None else f"{split['stem']}{missing:0{len(split['n'])}d}{split['rest']}"
+
+
+_SPLIT = re.compile(r"(?P<stem>.+_split-)(?P<n>\d{1,4})(?P<rest>_.*\.fif)")
 
 
 def _name_before(path: Path) -> Path | None:
-    """The existing file whose name says that it is the part before `path`."""
+    """The file whose name would be that of the part before `path`."""
     numbered = re.fullmatch(r"(?P<stem>.+)-(?P<n>[1-9]\d{0,2})\.fif", path.name)
-    split = re.fullmatch(r"(?P<stem>.+_split-)(?P<n>\d+)(?P<rest>_.*\.fif)", path.name)
+    split = _SPLIT.fullmatch(path.name)
     if split is not None and int(split["n"]) > 1:
         name = f"{split['stem']}{int(split['n']) - 1:0{len(split['n'])}d}{split['rest']}"
     elif numbered is not None:
@@ -73,40 +111,11 @@ def _name_before(path: Path) -> Path | None:
         name = f"{numbered['stem']}-{n - 1}.fif" if n > 1 else f"{numbered['stem']}.fif"
     else:
         return None
-    before = path.with_name(name)
-    return before if before.is_file() else None
-
-
-def _goes_on_in(path: Path) -> frozenset[str]:
-    """Names of the files that a FIF file says are its later parts."""
-    status = path.stat()
-    return _later_parts(path, status.st_size, status.st_mtime_ns)
-
-
-@functools.cache
-def _later_parts(path: Path, n_bytes: int, changed_ns: int) -> frozenset[str]:
-    import mne
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            raw = mne.io.read_raw_fif(path, on_split_missing="ignore", verbose="CRITICAL")
-    except Exception:  # no recording, or a damaged one: its reader will say so
-        return frozenset()
-    return frozenset(Path(name).name for name in raw.filenames[1:] if name is not None)
-
-
-def _maybe_parts(path: Path) -> list[Path]:
-    """Files whose names could be those of later parts of a FIF file."""
-    stem = glob.escape(re.sub(r"-\d+$", "", path.stem))
-    found = set(path.parent.glob(f"{stem}-*.fif"))
-    if "_split-" in path.stem:
-        found |= set(path.parent.glob(re.sub(r"_split-\d+_", "_split-*_", glob.escape(path.name))))
-    return sorted(found - {path})
+    return path.with_name(name)
 
 
 def companions(folder: Path, relative: str) -> tuple[str, ...]:
-    """Relative paths of the existing files that belong to `relative`, sorted."""
+    """Relative paths of the files that belong to `relative`, sorted, whether or not they can be opened."""
     path = folder / relative
     suffix = path.suffix.lower()
     names = [re.split(r"[\\/]", n)[-1] for n in named_files(path)]
@@ -124,8 +133,11 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
         ]
     elif suffix == ".data":
         names += [path.stem + ".head"]
+    elif suffix == ".eeg":  # Nihon Kohden, whose reader wants these names exactly
+        names += [path.stem + other for other in (".21E", ".LOG", ".PNT", ".pnt")]
     elif suffix == ".fif":
         names += [re.sub(r"_(raw|eeg)$", "", path.stem) + end for end in ("-eve.fif", "_eve.fif")]
-        names += [p.name for p in _maybe_parts(path) if fif_part_of(p) == path]
+        names += _chain(path, "next_file")
     parent = PurePosixPath(relative).parent
-    return tuple(str(parent / n) for n in sorted(set(names)) if n and n != path.name and (path.parent / n).is_file())
+    beside = {n: path.parent / n for n in names if n and n != path.name}
+    return tuple(str(parent / n) for n, full in sorted(beside.items()) if os.path.lexists(full) and not full.is_dir())

@@ -19,6 +19,7 @@ from eegprep.sources.companions import named_files, two_meanings
 from eegprep.sources.detect import FORMATS, Format, detect, looks_like_recording
 from eegprep.sources.mne_files import READERS, is_epoched, read_with_mne
 from eegprep.sources.suggest import Suggestion, suggest
+from eegprep.sources.tree import is_archive
 
 __all__ = ["decode_file"]
 
@@ -71,13 +72,13 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
     if found is None and (shown := suggest(path)) is not None:
         raise _undescribed(path, shown)
     if found is None:
-        claimed = looks_like_recording(path)
+        claimed, packed = looks_like_recording(path), path.is_file() and is_archive(_first_bytes(path))
         raise InputError(
             f"{path.name} is not {FORMATS[claimed].title}" if claimed else f"{path.name} is no recording that we know",
             where=path,
-            found="its first bytes fit no known format",
+            found="an archive" if packed else "its first bytes fit no known format",
             expected=f"the signature of {FORMATS[claimed].title}" if claimed else "a recording",
-            todo="check that the file was copied whole and in binary mode",
+            todo="unpack it first" if packed else "check that the file was copied whole and in binary mode",
         )
     if found.convert:
         raise InputError(
@@ -109,6 +110,11 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
     if isinstance(decoded.signal, np.ndarray):
         return decoded
     return dataclasses.replace(decoded, signal=_Held(decoded.signal, holder))
+
+
+def _first_bytes(path: Path) -> bytes:
+    with path.open("rb") as handle:
+        return handle.read(1024)
 
 
 class _Held(LazySignal):

@@ -155,6 +155,11 @@ SIDECARS = {
     ".nev": "events beside a Blackrock or Neuralynx recording",
     ".sts": "events of a Stellate recording",
     ".study": "an EEGLAB study, which lists recordings",
+    ".21e": "names of the electrodes of a Nihon Kohden recording",
+    ".log": "a log beside the recordings",
+    ".pnt": "the patient's record of a Nihon Kohden recording",
+    ".cmt": "comments on a Nihon Kohden recording",
+    ".cn2": "a second control file of a Nihon Kohden recording",
 }
 
 
@@ -253,7 +258,7 @@ def detect(path: Path) -> Format | None:
     packed = suffix == ".gz"
     if packed:
         suffix = Path(path.stem).suffix.lower()
-    if path.is_dir():
+    if path.is_dir():  # FOLDER_FORMATS
         name = {".mff": "egi_mff", ".mefd": "mef"}.get(suffix)
         return None if name is None else FORMATS[name]
     head = _head(path)
@@ -265,6 +270,8 @@ def detect(path: Path) -> Format | None:
         return FORMATS["nwb"] if suffix == ".nwb" else FORMATS["gtec"] if _is_gtec(path, suffix) else None
     for name, fits in _SIGNATURES:
         if fits(head):
+            if name == "nihon_kohden" and suffix in SIDECARS:
+                return None  # its side-cars begin as the recording does
             # Neuroscan's epochs and averages begin as its continuous files do
             return FORMATS["neuroscan_epochs" if name == "neuroscan" and suffix in (".eeg", ".avg") else name]
     if suffix == ".npz" and head.startswith(b"PK\x03\x04"):

@@ -1,7 +1,7 @@
 """From the files of a folder to planned recordings: identity, pseudonyms, what the subject table says.
 
 What enters: groups of files with the entities that their paths name. What leaves: `PlannedRecording`s with
-unique keys, sorted. Two groups with the same entities are an error of the manifest, never a silent overwrite.
+unique keys, sorted. Groups with the same entities are refused, all of them, never silently overwritten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eegprep.sources.privacy import clean_entity, has_date, pseudonym
 from eegprep.sources.side_table import named_columns
 from eegprep.splits.names import Names
 
-__all__ = ["Group", "chosen_subjects", "plan_groups", "subject_attributes"]
+__all__ = ["Group", "chosen_subjects", "identity", "key_of", "plan_groups", "subject_attributes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,51 +100,68 @@ def _spellings(subject: str, *, implicit: bool) -> tuple[str, ...]:
     return (subject, Path(subject).stem) if implicit and "." in subject else (subject,)
 
 
-def plan_groups(manifest: Manifest, folder: Path, groups: Iterable[Group]) -> list[PlannedRecording]:
-    """Planned recordings, sorted by key. Raises UsageError where two groups have one identity."""
+def subject_of(manifest: Manifest, entities: Mapping[str, str]) -> str:
+    """The subject by the files' own name."""
+    return entities.get("subject") or manifest.source.subject or "unknown"
+
+
+def identity(manifest: Manifest, entities: Mapping[str, str], *, implicit: bool = False) -> tuple[str, str, str]:
+    """Subject, session and run as they may be stored."""
+    subject = subject_of(manifest, entities)
+    session, run = entities.get("session", ""), entities.get("run", "")
+    if implicit:
+        session = pseudonym(manifest.name, session, "d") if session else ""
+        run = pseudonym(manifest.name, run, "r") if run else ""
+    else:
+        session, run = clean_entity(manifest.name, session, "d"), clean_entity(manifest.name, run, "r")
+    if manifest.anonymous_subjects and not implicit:
+        return clean_entity(manifest.name, subject, "s"), session, run
+    return pseudonym(manifest.name, subject), session, run
+
+
+def key_of(manifest: Manifest, entities: Mapping[str, str], *, implicit: bool = False) -> str:
+    """`subject/session/run`, as they may be stored, with `-` for an empty one."""
+    return recording_id(*identity(manifest, entities, implicit=implicit))
+
+
+def plan_groups(
+    manifest: Manifest, folder: Path, groups: Iterable[Group]
+) -> tuple[list[PlannedRecording], list[tuple[str, list[Group]]]]:
+    """Planned recordings, sorted by key, and the groups that share one, with it."""
     table = subject_attributes(manifest, folder)
     ids = Names(dict.fromkeys(table, ()))
-    planned: dict[str, PlannedRecording] = {}
+    by_key: dict[str, list[Group]] = {}
     for group in groups:
-        subject = group.entities.get("subject") or manifest.source.subject or "unknown"
+        by_key.setdefault(key_of(manifest, group.entities, implicit=group.implicit), []).append(group)
+    planned: list[PlannedRecording] = []
+    for key, (group, *others) in sorted(by_key.items()):
+        if others:
+            continue
         attributes = dict(group.extra)
         if manifest.subjects is not None:
-            listed = ids.find(subject, where=f"`subjects:` of {manifest.name}")
+            listed = ids.find(subject_of(manifest, group.entities), where=f"`subjects:` of {manifest.name}")
             attributes.update(table[listed] if listed is not None else {})
-        session, run = group.entities.get("session", ""), group.entities.get("run", "")
-        names = {"subject": _spellings(subject, implicit=group.implicit), "session": (session,), "run": (run,)}
-        if manifest.anonymous_subjects and not group.implicit:
-            subject = clean_entity(manifest.name, subject, "s")
-            session, run = clean_entity(manifest.name, session, "d"), clean_entity(manifest.name, run, "r")
-        else:
-            subject = pseudonym(manifest.name, subject)
-            if group.implicit:
-                session = pseudonym(manifest.name, session, "d") if session else ""
-                run = pseudonym(manifest.name, run, "r") if run else ""
-            else:
-                session, run = clean_entity(manifest.name, session, "d"), clean_entity(manifest.name, run, "r")
-        key = recording_id(subject, session, run)
-        if key in planned:
-            raise UsageError(
-                f"two recordings of {manifest.name} have the same subject, session and run: {key}",
-                found=f"{planned[key].files[0]} and {group.files[0]}",
-                expected="patterns that tell them apart",
-                todo="name {session} or {run} in `source: files:`",
+        subject, session, run = identity(manifest, group.entities, implicit=group.implicit)
+        planned.append(
+            PlannedRecording(
+                subject=subject,
+                session=session,
+                run=run,
+                files=group.files,
+                n_bytes=sum(_size(folder / f) for f in group.files),
+                key=key,
+                attributes=attributes,
+                part=group.part,
+                trial_values=group.trial_values,
+                names={
+                    "subject": _spellings(subject_of(manifest, group.entities), implicit=group.implicit),
+                    "session": (group.entities.get("session", ""),),
+                    "run": (group.entities.get("run", ""),),
+                },
+                public_files=tuple(_public(manifest, key, f, i, group.implicit) for i, f in enumerate(group.files)),
             )
-        planned[key] = PlannedRecording(
-            subject=subject,
-            session=session,
-            run=run,
-            files=group.files,
-            n_bytes=sum(_size(folder / f) for f in group.files),
-            key=key,
-            attributes=attributes,
-            part=group.part,
-            trial_values=group.trial_values,
-            names=names,
-            public_files=tuple(_public(manifest, key, f, i, group.implicit) for i, f in enumerate(group.files)),
         )
-    return [planned[key] for key in sorted(planned)]
+    return planned, [(key, found) for key, found in sorted(by_key.items()) if len(found) > 1]
 
 
 def _size(path: Path) -> int:
@@ -155,7 +172,7 @@ def _size(path: Path) -> int:
 
 def _public(manifest: Manifest, key: str, file: str, number: int, implicit: bool) -> str:
     """A file's name as it may be stored: itself only where the data set's own names are anonymous."""
-    if manifest.anonymous_subjects and not implicit and not has_date(file):
+    if manifest.anonymous_subjects and not implicit and file.isprintable() and not has_date(file):
         return file
     suffix = "".join(s for s in Path(file).suffixes[-2:] if len(s) <= 6 and s[1:].isalpha())
     return f"{key.replace('/', '_')}.{number}{suffix}"

@@ -20,14 +20,14 @@ __all__ = ["belonging", "events_files", "with_events"]
 
 
 def events_files(pattern: str, paths: Iterable[str]) -> dict[frozenset[tuple[str, str]], str]:
-    """Relative path of the events file by the entities that it names."""
+    """Relative path of the events file by the entities that it names; files that name the same are left out."""
     compiled = compile_pattern(pattern)
-    found: dict[frozenset[tuple[str, str]], str] = {}
+    found: dict[frozenset[tuple[str, str]], list[str]] = {}
     for path in paths:
         fit = compiled.entities(path)
         if fit is not None:
-            found[frozenset(fit.items())] = path
-    return found
+            found.setdefault(frozenset(fit.items()), []).append(path)
+    return {named: alike[0] for named, alike in found.items() if len(alike) == 1}
 
 
 def belonging(found: Mapping[frozenset[tuple[str, str]], str], entities: Mapping[str, str]) -> str | None:

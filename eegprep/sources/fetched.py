@@ -17,9 +17,10 @@ from eegprep.errors import InputError, UsageError, nearest
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import recording_id, seconds_to_samples
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import PlannedRecording, SkippedFile, SourceEvent, SourceRecording
+from eegprep.sources.base import PlannedRecording, SourceEvent, SourceRecording
 from eegprep.sources.edf import read_annotations, read_edf
 from eegprep.sources.entities import chosen_subjects
+from eegprep.sources.entry import Entry
 from eegprep.sources.privacy import clean_message
 
 __all__ = ["FetchedSource", "numbers"]
@@ -66,7 +67,7 @@ class FetchedSource:
         chosen = chosen_subjects(self.manifest, (p.subject for p in planned))
         return sorted((p for p in planned if p.subject in chosen), key=lambda p: p.key)
 
-    def skipped(self) -> list[SkippedFile]:
+    def entries(self) -> list[Entry]:
         """Nothing: the data set's list says what there is."""
         return []
 

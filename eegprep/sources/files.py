@@ -3,28 +3,32 @@
 Files are told apart by the manifest's patterns and read by their signatures, or as the manifest describes them.
 
 What enters: a manifest and a folder, or a single file. Without patterns (an implicit manifest) every file whose
-signature or suffix is that of a recording is planned; what is not is listed by `skipped` with a reason.
+signature or suffix is that of a recording is planned. `entries` tells of each file what it is, and why.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from eegprep.errors import EEGPTError, InputError, UsageError
+from eegprep.errors import EEGPTError, UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import Decoded, PlannedRecording, SkippedFile, SourceRecording
-from eegprep.sources.companions import companions, fif_part_of
+from eegprep.sources.base import Decoded, PlannedRecording, SourceRecording
+from eegprep.sources.companions import companions
 from eegprep.sources.decode import decode_file
 from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
-from eegprep.sources.entities import Group, chosen_subjects, plan_groups
+from eegprep.sources.entities import Group, chosen_subjects, key_of, plan_groups, subject_of
+from eegprep.sources.entry import Code, Entry, Kind
 from eegprep.sources.events_file import belonging, events_files, with_events
 from eegprep.sources.implicit import guess_entities
+from eegprep.sources.known import no_recording
 from eegprep.sources.matlab import fieldtrip_variables
-from eegprep.sources.patterns import FOLDER_FORMATS, compile_pattern, match, walk
+from eegprep.sources.patterns import compile_pattern, match
 from eegprep.sources.suggest import suggest
+from eegprep.sources.tree import Tree, place_of, scan, unreadable
 from eegprep.sources.trial_values import ValuesOfTrials
 from eegprep.sources.uci import group_of
 
@@ -43,12 +47,14 @@ class FilesSource:
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         self.manifest = manifest
-        self._only = folder.name if folder.is_file() or folder.suffix.lower() in FOLDER_FORMATS else None
-        self.folder = folder.parent if self._only is not None else folder
-        if not folder.exists():
+        self.folder, self._only = place_of(folder)
+        if not folder.exists() and not self._only:
             raise UsageError(f"the folder of {manifest.name} is not there", where=folder)
+        self._path = folder
+        self._patterns = [] if self._only else [compile_pattern(p) for p in manifest.source.files]
         self._planned: list[PlannedRecording] | None = None
-        self._skipped: list[SkippedFile] = []
+        self._entries: dict[str, Entry] = {}
+        self._chosen: set[str] | None = None
         self._channels: dict[str, list[str]] = {}
 
     def plan(self) -> list[PlannedRecording]:
@@ -57,10 +63,10 @@ class FilesSource:
             self._planned = self._make_plan()
         return list(self._planned)
 
-    def skipped(self) -> list[SkippedFile]:
-        """Files that are no recordings, each with its reason."""
+    def entries(self) -> list[Entry]:
+        """What every entry of the folder is, each exactly once, by path."""
         self.plan()
-        return sorted(self._skipped)
+        return sorted(self._entries.values())
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
         """Decode one recording by its signature. Raises InputError where it can't be used."""
@@ -69,9 +75,6 @@ class FilesSource:
     def decode(self, planned: PlannedRecording) -> Decoded:
         """What the reader makes of the files, personal data included: never let it leave this package."""
         paths = [self.folder / f for f in planned.files]
-        for full in paths:
-            if not full.resolve().is_relative_to(self.folder.resolve()):
-                raise InputError("the file lies outside the data set's folder", where=full)
         if self.manifest.source.kind == "uci":
             from eegprep.sources.uci import read_uci
 
@@ -90,57 +93,171 @@ class FilesSource:
         return decoded
 
     def _make_plan(self) -> list[PlannedRecording]:
-        patterns = [compile_pattern(p) for p in self.manifest.source.files]
-        if self._only is not None:
-            paths = [self._only]
-            patterns = []
-        else:
-            paths = list(walk(self.folder))
+        tree = scan(self._path)
+        self._chosen = self._chosen_subjects(tree)
+        self._entries = {e.path: self._keyed(e) for e in tree.entries}
         chosen: list[tuple[str, dict[str, str], bool]] = []
-        for path in paths:
-            if patterns:
-                entities = match(patterns, path)
-                if entities is not None:
-                    if self.manifest.source.kind == "ts" and "run" in entities:
-                        entities["run"] = entities["run"].lower()
-                    chosen.append((path, entities, False))
-                elif detect_quietly(self.folder / path):
-                    self._skip(path, "not_in_patterns", "no pattern of the manifest fits it")
-            elif self._is_recording(path):
-                chosen.append((path, guess_entities(path), True))
-        if patterns and not chosen:
+        for path in tree.files:
+            entities = match(self._patterns, path) if self._patterns else guess_entities(path)
+            try:
+                left_out = self._left_out(path, entities)
+            except OSError as error:
+                self._entries[path] = self._keyed(unreadable(path, error, "it can't be read"))
+                continue
+            if left_out is None:
+                chosen.append((path, entities or {}, not self._patterns))
+            else:
+                self._file(tree, path, *left_out)
+        if self._patterns and not chosen and not any(e.key for e in self._entries.values()):
+            closed = [f"; {e.path}: {e.reason}" for e in tree.entries if e.kind is Kind.REFUSED]
             raise UsageError(
                 f"no file of {self.manifest.name} is in {self.folder}",
-                found=f"{len(paths)} files, none fits",
+                found=f"{len(tree.files)} files, none fits{''.join(closed[:3])}",
                 expected=" or ".join(self.manifest.source.files),
                 todo="fetch the data set, or give its folder with --source",
             )
-        if self.manifest.source.only_subjects and self.manifest.source.parts is None:
-            chosen = self._of_chosen_subjects(chosen)
-        events = events_files(self.manifest.source.events_file, paths) if self.manifest.source.events_file else {}
-        groups = self._with_values(self._in_parts(self._groups(chosen, events)), paths)
-        planned = plan_groups(self.manifest, self.folder, groups)
-        taken = {path for path, _, _ in chosen}
-        beside = {f: p.files[0] for p in planned for f in p.files[1:] if f in paths and f not in taken}
-        self._skipped = [s for s in self._skipped if s.path not in beside]
-        for file, owner in beside.items():
-            self._skip(file, "sidecar", f"read with {owner}")
+        chosen = self._without_doubles(tree, chosen)
+        groups = self._usable(tree, self._in_parts(self._groups(chosen, self._events(tree))))
+        planned, alike = plan_groups(self.manifest, self.folder, groups)
+        own = {path for path, _, _ in chosen}
+        for one in planned:
+            for file in one.files:
+                known = (Code.RECORDING, "") if file in own else (Code.SIDECAR, f"read with {one.files[0]}")
+                self._file(tree, file, *known)
+        for key, found in alike:
+            names = " and ".join(g.files[0] for g in found)
+            for group in found:
+                reason = f"the same subject, session and run: {names}"
+                self._refuse(tree, group, own, Code.SAME_IDENTITY, reason, _TELL_APART, key=key)
         by_file = {g.files: g.entities["channels"].split("\n") for g in groups if "channels" in g.entities}
         self._channels = {p.key: by_file[p.files] for p in planned if p.files in by_file}
         return planned
 
-    def _of_chosen_subjects(
-        self, found: list[tuple[str, dict[str, str], bool]]
-    ) -> list[tuple[str, dict[str, str], bool]]:
-        def named(entities: Mapping[str, str]) -> str:
-            return entities.get("subject") or self.manifest.source.subject or "unknown"
+    def _file(self, tree: Tree, path: str, code: Code, reason: str = "", todo: str = "", key: str = "") -> None:
+        """Set what an entry of the tree is; files beside a single recording are none of the tree."""
+        if path in self._entries or path in tree.names:
+            self._entries[path] = tree.entry(path, code, reason, todo, key)
 
-        implicit = not self.manifest.source.files
-        chosen = chosen_subjects(self.manifest, (named(e) for _, e, _ in found), implicit=implicit)
-        for path, entities, _ in found:
-            if named(entities) not in chosen:
-                self._skip(path, "not_in_subset", "the manifest chooses other subjects")
-        return [one for one in found if named(one[1]) in chosen]
+    def _keyed(self, entry: Entry) -> Entry:
+        """A refused entry with the key that its name gives it; or left out, where the name alone decides that."""
+        if entry.kind is not Kind.REFUSED:
+            return entry
+        if self._patterns:
+            entities = match(self._patterns, entry.path)
+            if entities is not None and not self._in_subset(entities):
+                return dataclasses.replace(entry, code=Code.NOT_IN_SUBSET, reason=_OTHER_SUBJECTS, todo="")
+        else:
+            entities = guess_entities(entry.path) if looks_like_recording(self.folder / entry.path) else None
+        if entities is None or self.manifest.source.parts is not None:
+            return entry
+        return dataclasses.replace(entry, key=key_of(self.manifest, entities, implicit=not self._patterns))
+
+    def _chosen_subjects(self, tree: Tree) -> set[str] | None:
+        """The subjects that the manifest chooses, by the files' own names; None where it chooses none."""
+        source = self.manifest.source
+        if not source.only_subjects or source.parts is not None:
+            return None
+        paths = [*tree.files, *(e.path for e in tree.entries if e.kind is Kind.REFUSED)]
+        found = [match(self._patterns, path) if self._patterns else guess_entities(path) for path in paths]
+        subjects = (subject_of(self.manifest, entities) for entities in found if entities is not None)
+        return chosen_subjects(self.manifest, subjects, implicit=not self._patterns)
+
+    def _in_subset(self, entities: Mapping[str, str]) -> bool:
+        return self._chosen is None or subject_of(self.manifest, entities) in self._chosen
+
+    def _left_out(self, path: str, entities: dict[str, str] | None) -> tuple[Code, str] | tuple[Code, str, str] | None:
+        """Code, reason and what to do for a file that is no recording of the data set; None for one that is."""
+        if not self._patterns:
+            known = self._no_recording(path)
+            return known if known or self._in_subset(entities or {}) else (Code.NOT_IN_SUBSET, _OTHER_SUBJECTS)
+        full = self.folder / path
+        if entities is None:
+            if self.manifest.subjects is not None and path == self.manifest.subjects.file:
+                return Code.SIDECAR, "the manifest's table of subjects"
+            return Code.NOT_IN_PATTERNS if detect_quietly(full) else Code.FOREIGN, _NOT_IN_PATTERNS
+        if not self._in_subset(entities):
+            return Code.NOT_IN_SUBSET, _OTHER_SUBJECTS
+        if self.manifest.source.kind == "ts" and "run" in entities:
+            entities["run"] = entities["run"].lower()
+        return no_recording(full, detect_quietly(full)) if self.manifest.source.kind == "files" else None
+
+    def _without_doubles(
+        self, tree: Tree, chosen: list[tuple[str, dict[str, str], bool]]
+    ) -> list[tuple[str, dict[str, str], bool]]:
+        """The chosen files; two of the same channel of one recording are both refused."""
+        times = Counter(frozenset(entities.items()) for _, entities, _ in chosen if "channel" in entities)
+        out = []
+        for path, entities, implicit in chosen:
+            if times[frozenset(entities.items())] > 1:
+                self._file(tree, path, Code.SAME_IDENTITY, "another file names the same channel", _KEEP_ONE)
+            else:
+                out.append((path, entities, implicit))
+        return out
+
+    def _events(self, tree: Tree) -> dict[frozenset[tuple[str, str]], str]:
+        """The files of events by the entities that they name; two that name the same are both refused."""
+        if self.manifest.source.events_file is None:
+            return {}
+        pattern = compile_pattern(self.manifest.source.events_file)
+        found = events_files(self.manifest.source.events_file, tree.files)
+        taken = set(found.values())
+        for path in tree.files:
+            if pattern.entities(path) is None:
+                continue
+            if path in taken:
+                self._file(tree, path, Code.FOREIGN, "events of a recording that is not here")
+            else:
+                self._file(tree, path, Code.SAME_IDENTITY, "another file of events names the same recording", _KEEP_ONE)
+        return found
+
+    def _events_refused(self) -> list[tuple[frozenset[tuple[str, str]], Entry]]:
+        """The files of events that were refused, with the entities that they name."""
+        if self.manifest.source.events_file is None:
+            return []
+        pattern = compile_pattern(self.manifest.source.events_file)
+        refused = [(pattern.entities(e.path), e) for e in self._entries.values() if e.kind is Kind.REFUSED]
+        return [(frozenset(named.items()), e) for named, e in refused if named is not None]
+
+    def _usable(self, tree: Tree, groups: list[Group]) -> list[Group]:
+        """The groups whose side-cars and tables can be used; the others are refused."""
+        events_refused = self._events_refused()
+        values = None if self.manifest.trial_values is None else ValuesOfTrials(self.manifest, self.folder, tree.files)
+        usable: list[Group] = []
+        first_error: EEGPTError | None = None
+        for group in groups:
+            own = frozenset(group.entities.items())
+            # without its events every stretch would count as one in which nothing happened
+            blocked = next((e for named, e in events_refused if named <= own), None) or tree.blocked(group.files[1:])
+            if blocked is not None:
+                reason = f"{blocked.path}, which belongs to it: {blocked.reason}"
+                self._refuse(tree, group, (), Code.SIDECAR_REFUSED, reason, blocked.todo)
+                continue
+            if values is not None:
+                try:
+                    rows, tables = values.of(group.entities)
+                except EEGPTError as error:
+                    first_error = first_error or error
+                    reason = error.what + (f" ({error.found})" if error.found else "")
+                    self._refuse(tree, group, (), Code.TABLE_REFUSED, reason, error.todo or "correct the table")
+                    continue
+                group = dataclasses.replace(group, files=(*group.files, *tables), trial_values=rows)
+            usable.append(group)
+        if first_error is not None and not usable:
+            raise first_error  # no recording's table can be used: the manifest is wrong
+        return usable
+
+    def _refuse(
+        self, tree: Tree, group: Group, own: Collection[str], code: Code, reason: str, todo: str, key: str = ""
+    ) -> None:
+        """Refuse the recording of a group; `own` are files that are recordings and no side-cars."""
+        first, *others = group.files
+        key = key or key_of(self.manifest, group.entities, implicit=group.implicit)
+        self._file(tree, first, code, reason, todo, key)
+        for file in others:
+            if file in own:
+                self._file(tree, file, code, reason, todo, key)
+            elif file in tree.names:
+                self._file(tree, file, Code.SIDECAR, f"belongs to {first}, which is refused")
 
     def _groups(
         self, chosen: list[tuple[str, dict[str, str], bool]], events: Mapping[frozenset[tuple[str, str]], str]
@@ -178,42 +295,31 @@ class FilesSource:
             if number in chosen
         ]
 
-    def _with_values(self, groups: list[Group], paths: list[str]) -> list[Group]:
-        """Every group with what is known of its trials, and the tables that say so among its files."""
-        if self.manifest.trial_values is None:
-            return groups
-        values = ValuesOfTrials(self.manifest, self.folder, paths)
-        out = []
-        for group in groups:
-            rows, tables = values.of(group.entities)
-            out.append(dataclasses.replace(group, files=(*group.files, *tables), trial_values=rows))
-        return out
-
-    def _is_recording(self, path: str) -> bool:
+    def _no_recording(self, path: str) -> tuple[Code, str] | tuple[Code, str, str] | None:
+        """Without patterns: what a file is by its content and its name, or None for a recording."""
         full = self.folder / path
-        format_name = detect_quietly(full)
-        if (first := fif_part_of(full)) is not None:
-            self._skip(path, "sidecar", f"a later part of {first.name}")
-        elif format_name == "events":
-            self._skip(path, "sidecar", "events of a FIF recording")
-        elif format_name == "curry" and full.suffix.lower() == ".dat" and self._only is None:
-            self._skip(path, "sidecar", "samples of a Curry recording")
-        elif format_name == "matlab" and full.suffix.lower() in SIDECARS:
-            self._skip(path, "sidecar", SIDECARS[full.suffix.lower()])
-        elif format_name in ("numpy", "ts") or (format_name == "matlab" and not fieldtrip_variables(full)):
-            self._skip(path, "needs_manifest", _needs_manifest(full))
-        elif format_name or looks_like_recording(full):
-            return True
-        elif suggest(full) is not None:
-            self._skip(path, "needs_manifest", _needs_manifest(full))
-        else:
-            suffix = full.suffix.lower()
-            reason = SIDECARS.get(suffix, "no format of a recording is recognised")
-            self._skip(path, "sidecar" if suffix in SIDECARS else "no_recording", reason)
-        return False
+        format_name, suffix = detect_quietly(full), full.suffix.lower()
+        if (known := no_recording(full, format_name)) is not None:
+            return known
+        if format_name == "curry" and suffix == ".dat" and self._only is None:
+            return Code.SIDECAR, "samples of a Curry recording"
+        if format_name == "matlab" and suffix in SIDECARS:
+            return Code.SIDECAR, SIDECARS[suffix]
+        if format_name in ("numpy", "ts") or (format_name == "matlab" and not fieldtrip_variables(full)):
+            return Code.NEEDS_MANIFEST, _needs_manifest(full)
+        if format_name or looks_like_recording(full):
+            return None
+        if suggest(full) is not None:
+            return Code.NEEDS_MANIFEST, _needs_manifest(full)
+        if suffix in SIDECARS:
+            return Code.SIDECAR, SIDECARS[suffix]
+        return Code.FOREIGN, "no format of a recording is recognised"
 
-    def _skip(self, path: str, code: str, reason: str) -> None:
-        self._skipped.append(SkippedFile(path=path, code=code, reason=reason))
+
+_OTHER_SUBJECTS = "the manifest chooses other subjects"
+_NOT_IN_PATTERNS = "no pattern of the manifest fits it"
+_KEEP_ONE = "keep one of them in the folder"
+_TELL_APART = "tell them apart with {session} or {run} in `source: files:` of the manifest, or keep one of them"
 
 
 def _needs_manifest(path: Path) -> str:
@@ -229,10 +335,10 @@ def _needs_manifest(path: Path) -> str:
 
 def detect_quietly(path: Path) -> str:
     """The format's name for planning, where a damaged file counts as what its suffix claims."""
-    if path.name.endswith(("-eve.fif", "_eve.fif")):
-        return "events"
     try:
         found = detect(path)
-    except EEGPTError:
+    except OSError:
+        raise
+    except Exception:  # readers of headers raise anything on damaged files; this one's own reader will say what
         return looks_like_recording(path)
-    return "" if found is None else found.name
+    return looks_like_recording(path) if found is None else found.name

@@ -7,6 +7,7 @@ a real manifest.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -24,12 +25,14 @@ _SESSION = re.compile(r"(?:^|[/_])ses-(?P<session>[^/_]+)")
 def manifest_for_path(path: Path) -> Manifest:
     """The manifest of a plain file, folder or BIDS tree. Raises UsageError where there is nothing."""
     path = Path(path)
-    if not path.exists():
+    if not os.path.lexists(path):
         raise UsageError(
             f"there is no file or folder {path}", todo="check the path, or name a data set of `eegprep datasets`"
         )
-    name = re.sub(r"[^a-z0-9_\-]+", "-", path.stem.lower() if path.is_file() else path.name.lower()).strip("-_")[:62]
-    bids = path.is_dir() and (path / "dataset_description.json").is_file()
+    named = path.name.lower() if path.is_dir() else path.stem.lower()
+    name = re.sub(r"[^a-z0-9_\-]+", "-", named).strip("-_")[:62]
+    # also where it is a link whose content was not fetched
+    bids = path.is_dir() and os.path.lexists(path / "dataset_description.json")
     return Manifest(
         manifest=1,
         name=name or "folder",

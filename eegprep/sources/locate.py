@@ -52,7 +52,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
     if word in names:
         manifest = find_manifest(word)
         return manifest, data_folder(manifest, source, fetch=fetch)
-    if not path.exists():
+    if not os.path.lexists(path):
         raise UsageError(
             f"{word!r} is neither a data set of the catalogue nor a file or folder",
             expected="a name of `eegprep datasets`, a manifest (.yaml), moabb:CODE, a folder or a file",
@@ -65,7 +65,8 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
 
 def beside(path: Path, manifest: Manifest) -> Path | None:
     """A manifest's own folder, where it holds files that the manifest's patterns fit."""
-    from eegprep.sources.patterns import compile_pattern, match, walk
+    from eegprep.sources.patterns import compile_pattern, match
+    from eegprep.sources.tree import walk
 
     if manifest.source.kind == "bids":
         return path.parent if (path.parent / "dataset_description.json").is_file() else None

@@ -21,8 +21,9 @@ from typing import Any
 from eegprep.errors import InputError, UsageError, nearest
 from eegprep.manifest.schema import Licence, Manifest, SourceSpec, Task, TrialRule
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import Decoded, PlannedRecording, SkippedFile, SourceRecording
+from eegprep.sources.base import Decoded, PlannedRecording, SourceRecording
 from eegprep.sources.entities import chosen_subjects
+from eegprep.sources.entry import Entry
 from eegprep.sources.privacy import clean_message
 
 __all__ = ["MOABBSource", "load_dataset", "manifest_for_moabb"]
@@ -145,7 +146,7 @@ class MOABBSource:
             self._planned = sorted(out, key=lambda p: p.key)
         return list(self._planned)
 
-    def skipped(self) -> list[SkippedFile]:
+    def entries(self) -> list[Entry]:
         """Nothing: MOABB's own list says what there is."""
         return []
 

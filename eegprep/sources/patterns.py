@@ -15,17 +15,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from eegprep.errors import UsageError
 from eegprep.manifest.fields import MAX_WILDCARDS
 
-__all__ = ["FOLDER_FORMATS", "MAX_STEPS", "PathPattern", "compile_pattern", "match", "walk"]
+__all__ = ["MAX_STEPS", "PathPattern", "compile_pattern", "match"]
 
-#: Folders that are one recording.
-FOLDER_FORMATS = frozenset({".mff", ".mefd"})
 #: States that one path may cost: 33 parts on the longest path that systems allow (4096 bytes) stay below.
 MAX_STEPS = 300_000
 
@@ -161,23 +158,3 @@ def match(patterns: Sequence[PathPattern], path: str) -> dict[str, str] | None:
         if (found := pattern.entities(path)) is not None:
             return found
     return None
-
-
-def walk(folder: Path) -> Iterator[str]:
-    """Relative paths of all files under `folder`, sorted, hidden ones left out.
-
-    A folder whose name ends in `.mff` is one recording of its own and comes as one path. Linked folders are
-    not entered and links that lead out of `folder` are not followed, so no tree can lead elsewhere or in circles.
-    """
-    root = folder.resolve()
-
-    def below(part: Path, prefix: str) -> Iterator[str]:
-        for path in sorted(part.iterdir()):
-            if path.name.startswith(".") or (path.is_symlink() and not path.resolve().is_relative_to(root)):
-                continue
-            if path.is_file() or path.suffix.lower() in FOLDER_FORMATS:
-                yield prefix + path.name
-            elif path.is_dir() and not path.is_symlink():
-                yield from below(path, f"{prefix}{path.name}/")
-
-    yield from below(folder, "")

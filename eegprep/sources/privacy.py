@@ -48,7 +48,7 @@ def clean_channel(dataset: str, name: str) -> str:
 def pseudonym(dataset: str, text: str, prefix: str = "s") -> str:
     """A stable name for `text` that does not tell it: `prefix` and 10 hexadecimal digits."""
     key = os.environ.get(KEY_VARIABLE, "")
-    digest = hmac.new(key.encode(), f"{dataset}\0{text}".encode(), hashlib.sha256).hexdigest()
+    digest = hmac.new(key.encode(), f"{dataset}\0{text}".encode(errors="surrogateescape"), hashlib.sha256).hexdigest()
     return prefix + digest[:10]
 
 
@@ -58,8 +58,8 @@ def has_date(text: str) -> bool:
 
 
 def clean_entity(dataset: str, text: str, prefix: str) -> str:
-    """A session's or run's name as it may be stored: itself, or a pseudonym where it holds a date."""
-    return pseudonym(dataset, text, prefix) if has_date(text) else text
+    """A name as it may be stored: itself, or a pseudonym where it holds a date or what can't be printed."""
+    return pseudonym(dataset, text, prefix) if has_date(text) or not text.isprintable() else text
 
 
 def clean_message(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -26,13 +27,15 @@ def named_columns(path: Path, separator: str, columns: Collection[str], what: st
     Raises
     ------
     UsageError
-        The table is absent, too large, or lacks a column.
+        The table is absent, unreadable, too large, or lacks a column.
     """
     if not path.is_file():
         raise UsageError(f"{what} is not there", where=path, todo="fetch it beside the recordings")
     size = path.stat().st_size
     if size > _MAX_BYTES:
         raise UsageError(f"{what} is too large", where=path, found=f"{size} bytes", expected=f"{_MAX_BYTES} at most")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"{what} can't be read", where=path, todo="ask for the right to read it")
     wanted = sorted(set(columns))
     try:
         text = text_of(path)

@@ -6,6 +6,7 @@ Nothing is loaded until samples are asked for; then they are copied once, from t
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,7 +170,7 @@ class Store:
         if not path.with_suffix(".json").exists():
             return None
         try:
-            metadata = pa.ipc.open_file(pa.memory_map(str(path))).schema.metadata or {}
+            metadata = pa.ipc.open_file(pa.memory_map(os.fsencode(path))).schema.metadata or {}
         except (OSError, pa.ArrowInvalid):
             return None  # cut short or gone: the same as not finished, so it is made anew
         return str(metadata.get(MADE_FROM, b"").decode("utf-8"))

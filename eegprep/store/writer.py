@@ -70,7 +70,7 @@ class StoredRecordingWriter:
         metadata = {**FORMAT, MADE_FROM: made_from.encode("utf-8")}
         schema = pa.schema([pa.field(e, pa.float32(), nullable=False) for e in self.electrodes], metadata=metadata)
         self._schema = schema
-        self._sink: pa.NativeFile | None = pa.OSFile(str(self._part), "wb")
+        self._sink: pa.NativeFile | None = pa.OSFile(os.fsencode(self._part), "wb")
         self._ipc = pa.ipc.new_file(self._sink, schema)
 
     def append(self, signal_uv: NDArray[np.float32]) -> None:

@@ -71,6 +71,7 @@ def main() -> None:
         summary = ingest(manifest, folder, out, workers=0)
         if tree(out) != whole:
             wrong.append(f"step {nth}: other bytes")
+        finished = [i for i in finished if i not in summary.duplicates]  # a copy that was stored counts as no recording
         if summary.done_before < len(finished):
             wrong.append(f"step {nth}: {len(finished)} were finished, {summary.done_before} were taken as done")
         for name, time_ns in times.items():

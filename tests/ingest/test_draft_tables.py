@@ -103,7 +103,7 @@ def test_a_matrix_of_matlab_shows_its_shape(tmp_path: Path) -> None:
     assert three is None
     source = open_source(manifest_for_path(tmp_path), tmp_path)
     assert source.plan() == []
-    assert sum("kind: matlab" in s.reason for s in source.skipped()) == 2
+    assert sum("kind: matlab" in s.reason for s in source.entries()) == 2
 
 
 @pytest.mark.parametrize("kind", ["csv", "npy"])
@@ -124,7 +124,7 @@ def test_the_message_shows_the_lines(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(np.asarray(decode_file(path, manifest).signal), signal(), atol=1e-3)
     source = open_source(manifest_for_path(tmp_path), tmp_path)
     assert source.plan() == []
-    assert [(s.code, f"kind: {fields['kind']}" in s.reason) for s in source.skipped()] == [("needs_manifest", True)]
+    assert [(s.code, f"kind: {fields['kind']}" in s.reason) for s in source.entries()] == [("needs_manifest", True)]
 
 
 def test_a_draft_of_tables_reads_them(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_draft_of_tables_reads_them(tmp_path: Path) -> None:
     for i in (1, 2):
         csv(tmp_path / f"p{i}.csv")
     found = inspect(manifest_for_path(tmp_path), tmp_path, workers=0)
-    text = draft_described(found.skipped, tmp_path, "ours")
+    text = draft_described(found.entries, tmp_path, "ours")
     assert text is not None
     lines = []
     for line in text.replace("#? title: ", "title: ").replace("#? citation: ", "citation: ").splitlines():

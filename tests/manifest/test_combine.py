@@ -37,7 +37,7 @@ def test_a_subset_keeps_some_subjects_and_is_planned_so(data_dir, tmp_path):
     assert (subset.expect.subjects, subset.expect.recordings, subset.expect.channels) == (2, None, 19)
     source = open_source(subset, data_dir / "eegmat")
     assert {p.subject for p in source.plan()} == {"Subject01", "Subject03"}
-    assert {s.code for s in source.skipped() if s.path.endswith(".edf")} == {"not_in_subset"}
+    assert {e.code for e in source.entries() if e.path.endswith(".edf")} == {"not_in_subset", "recording"}
 
 
 def test_a_subset_of_tasks_drops_what_belongs_to_the_others():

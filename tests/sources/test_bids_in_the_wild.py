@@ -109,7 +109,7 @@ def test_every_file_that_looks_like_a_recording_is_planned_or_named_with_its_rea
     (tmp_path / ".bidsignore").write_text("# not ours\nsub-099/\n*_task-broken_*\n")
     source = opened(made, tmp_path)
     assert sorted(p.run for p in source.plan()) == ["task-a", "task-b", "task-rest"]
-    assert {Path(s.path).name: s.code for s in source.skipped()} == {
+    assert {Path(e.path).name: e.code for e in source.entries() if e.kind == "no_recording"} == {
         "backup.edf": "no_bids_name",
         "sub-010_task-rest_ieeg.edf": "no_bids_name",
         "sub-010_task-rest_desc-clean_eeg.edf": "derivative",

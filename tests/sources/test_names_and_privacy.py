@@ -15,8 +15,9 @@ import scipy.io
 
 from eegprep.errors import EEGPTError, UsageError
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.patterns import compile_pattern, match, walk
+from eegprep.sources.patterns import compile_pattern, match
 from eegprep.sources.privacy import KEY_VARIABLE, clean_message, has_date, pseudonym
+from eegprep.sources.tree import walk
 
 
 @pytest.mark.parametrize(
@@ -237,11 +238,18 @@ def test_subject_ids_that_no_manifest_calls_anonymous_become_pseudonyms(made, tm
     assert "2012" not in anonymous.key + anonymous.public_files[0]
 
 
-def test_two_files_of_one_identity_are_wrong_usage_not_a_silent_overwrite(made, tmp_path: Path) -> None:
-    for run in ("1", "2"):
-        made["edf"](tmp_path / f"p_{run}.edf", made["eeg_uv"](6, 400))
-    with pytest.raises(UsageError, match="same subject, session and run"):
-        open_source(made["manifest"](source={"files": ["{subject}_*.edf"]}), tmp_path).plan()
+def test_files_of_one_identity_are_refused(made, tmp_path: Path) -> None:
+    """Neither overwrites the other; a recording of another identity goes on."""
+    for name in ("p_1", "p_2", "q_1"):
+        made["edf"](tmp_path / f"{name}.edf", made["eeg_uv"](6, 400))
+    source = open_source(made["manifest"](source={"files": ["{subject}_*.edf"]}), tmp_path)
+    assert [p.subject for p in source.plan()] == ["q"]
+    refused = [e for e in source.entries() if e.kind == "refused"]
+    assert [(e.path, e.code, e.key) for e in refused] == [
+        ("p_1.edf", "same_identity", "p/-/-"),
+        ("p_2.edf", "same_identity", "p/-/-"),
+    ]
+    assert all("p_1.edf and p_2.edf" in e.reason and "{run}" in e.todo for e in refused)
 
 
 def test_the_subject_table_gives_only_the_columns_that_the_manifest_names(made, tmp_path: Path) -> None:

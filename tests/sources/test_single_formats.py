@@ -271,7 +271,8 @@ def test_a_split_fif_recording_is_one_recording_with_all_its_files(made, tmp_pat
     source = open_source(manifest_for_path(tmp_path), tmp_path)
     (planned,) = source.plan()
     assert len(planned.files) >= 3
-    assert {s.code for s in source.skipped()} == {"sidecar"}
+    assert [e.path for e in source.entries() if e.kind == "recording"] == [planned.files[0]]
+    assert {e.path for e in source.entries() if e.kind == "sidecar"} == set(planned.files[1:])
     assert source.read(planned).signal.shape == (2, 700_000)
 
 

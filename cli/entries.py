@@ -1,0 +1,34 @@
+"""The account of a tree in words: what was refused, and what its files are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from eegprep.sources.entry import Entry
+
+#: Entries of one reason that are named.
+_MAX_ALIKE = 20
+
+
+def refused_lines(entries: Sequence[Entry]) -> list[str]:
+    """One line for each entry that planning refused, of each reason the first ones."""
+    alike: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for e in entries:
+        alike[e.reason, e.todo].append(e.path)
+    lines = []
+    for (reason, todo), paths in alike.items():
+        lines += [f"refused: {path}: {reason}; to do: {todo}" for path in paths[:_MAX_ALIKE]]
+        if len(paths) > _MAX_ALIKE:
+            lines.append(f"refused: {len(paths) - _MAX_ALIKE} more: {reason}; --json lists them all")
+    return lines
+
+
+def files_line(counts: Mapping[str, int]) -> str:
+    """What the files of the folder are, in one line; the parts add up to what the file system holds."""
+    words = {"sidecar": "side-cars", "no_recording": "known not to be recordings", "recording": "of recordings"}
+    parts = ", ".join(f"{n} {words.get(kind, kind)}" for kind, n in counts.items() if n)
+    return f"{sum(counts.values())} files: {parts}"

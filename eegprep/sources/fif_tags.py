@@ -1,0 +1,131 @@
+"""What a FIF file holds, by the tags of its blocks, without decoding any of them.
+
+What enters: a path. What leaves: whether the file holds a recording, else what it is, and the parts before and after it
+where it was split. MNE's own readers have to be tried one after the other and read whole matrices.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["FifContents", "fif_contents"]
+
+_BLOCK_START, _BLOCK_END = 104, 105
+_RAW = frozenset({102, 112, 119})
+_EPOCHS = 373
+_REF = 118
+_ROLE, _NUMBER, _NAME = 115, 117, 118
+#: In this order: an inverse operator holds a covariance, everything measured holds projections.
+_WORDS = {
+    104: "an average",
+    356: "an inverse operator",
+    352: "a forward solution",
+    374: "an ICA decomposition",
+    355: "a covariance",
+    351: "a source space",
+    310: "a head model",
+    3810: "annotations",
+    361: "events",
+    115: "events",
+    313: "projections",
+    107: "positions",
+}
+#: MNE's names for files that hold no recording.
+_NAMES = {
+    "ave": "an average", "evoked": "an average", "inv": "an inverse operator", "fwd": "a forward solution",
+    "ica": "an ICA decomposition", "cov": "a covariance", "src": "a source space", "bem": "a head model",
+    "sol": "a head model", "eve": "events", "annot": "annotations", "proj": "projections",
+    "trans": "a transformation", "dig": "positions",
+}  # fmt: skip
+_NAMED = re.compile(rf"[-_]({'|'.join(_NAMES)})\.fif(\.gz)?$")
+#: Of a packed file only so much is unfolded.
+_MAX_UNPACKED = 256 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class FifContents:
+    """Contents of a file.
+
+    `is_recording` also of a damaged file, whose reader says what is wrong; else `words` say what the file is.
+    `next_file` and `previous_file` are names of other parts, or empty.
+    """
+
+    is_recording: bool
+    words: str = ""
+    next_file: str = ""
+    previous_file: str = ""
+
+
+def fif_contents(path: Path) -> FifContents:
+    """What a FIF file holds; looked at once for each state of the file."""
+    status = path.stat()
+    return _contents(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(4096)
+def _contents(path: Path, n_bytes: int, changed_ns: int) -> FifContents:
+    blocks: set[int] = set()
+    links: dict[int, str] = {}
+    try:
+        with path.open("rb") as plain:
+            packed = plain.read(2) == b"\x1f\x8b"
+            plain.seek(0)
+            handle: Any = gzip.GzipFile(fileobj=plain) if packed else plain
+            whole = _walk(handle, path.name, blocks, links, packed=packed)
+    except (OSError, EOFError, struct.error):
+        whole = False
+    if blocks & {*_RAW, _EPOCHS}:
+        return FifContents(is_recording=True, next_file=links.get(2, ""), previous_file=links.get(1, ""))
+    # MNE's name goes first: it writes annotations into a block of events
+    words = _NAMES[named[1]] if (named := _NAMED.search(path.name)) else ""
+    if not words and whole:
+        words = next((w for block, w in _WORDS.items() if block in blocks), "no raw data and no epochs")
+    return FifContents(is_recording=not words, words=words)
+
+
+def _walk(handle: IO[bytes], name: str, blocks: set[int], links: dict[int, str], *, packed: bool) -> bool:
+    """Note blocks and the parts by role; whether the tags end as they should."""
+    place, role, in_ref = 0, 0, False
+    while not packed or place < _MAX_UNPACKED:
+        handle.seek(place)
+        head = handle.read(16)
+        if len(head) < 16:
+            return False
+        kind, _, size, after = struct.unpack(">iIii", head)
+        if size < 0:
+            return False
+        if kind in (_BLOCK_START, _BLOCK_END) and size == 4:
+            (block,) = struct.unpack(">i", handle.read(4))
+            in_ref = block == _REF and kind == _BLOCK_START
+            if kind == _BLOCK_START:
+                blocks.add(block)
+                if packed and (block in _RAW or block == _EPOCHS):
+                    return True  # what comes behind it would have to be unpacked
+        elif in_ref and size < 4096 and kind in (_ROLE, _NUMBER, _NAME):
+            data = handle.read(size)
+            if kind == _ROLE:
+                (role,) = struct.unpack(">i", data)
+            elif kind == _NAME:
+                links[role] = Path(data.decode("latin-1").rstrip("\0")).name
+            else:
+                links.setdefault(role, _numbered(name, struct.unpack(">i", data)[0]))
+        if after == -1:
+            return True
+        following = after if after > 0 else place + 16 + size
+        if following <= place:
+            return False
+        place = following
+    return False
+
+
+def _numbered(name: str, number: int) -> str:
+    """The name of a part of which only the number is told, as MNE has it: x.fif, x-1.fif, x-2.fif."""
+    stem, _, ending = name.partition(".")
+    stem = re.sub(r"-\d+$", "", stem)
+    return f"{stem}-{number}.{ending}" if number > 0 else f"{stem}.{ending}"

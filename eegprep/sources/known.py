@@ -1,0 +1,42 @@
+"""Files in a recording's format that are not a recording to be read: averages, covariances, parts of a split file.
+
+What enters: a file and its format. What leaves: its code in the account of the tree, with the reason and what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from eegprep.sources.companions import fif_missing_part, fif_part_of
+from eegprep.sources.entry import Code
+from eegprep.sources.fif_tags import fif_contents
+
+__all__ = ["no_recording"]
+
+_MAX_HISTORY = 16 << 20
+
+
+def no_recording(path: Path, format_name: str) -> tuple[Code, str, str] | None:
+    """Code, reason and what to do, or None for a file that is to be read as a recording."""
+    if format_name == "fif" or path.suffix.lower() == ".fif":
+        contents = fif_contents(path)
+        if not contents.is_recording:
+            code = Code.AVERAGE if contents.words == "an average" else Code.OTHER_CONTENT
+            return code, f"{contents.words}, not a recording", ""
+        if missing := fif_missing_part(path):
+            return Code.PART_MISSING, f"a part of a split recording whose part {missing} is missing", "fetch that part"
+        if (first := fif_part_of(path)) is not None:
+            return Code.SIDECAR, f"a later part of {first.name}", ""
+    if format_name == "egi_mff" and _is_averaged(path):
+        return Code.AVERAGE, "an average, not a recording", "name the .mff from which it was made"
+    return None
+
+
+def _is_averaged(path: Path) -> bool:
+    """Whether EGI's software wrote into the history of an MFF that it averaged."""
+    history = path / "history.xml"
+    if not history.is_file():
+        return False
+    with history.open("rb") as handle:
+        return re.search(rb"<method>\s*Averaging\s*</method>", handle.read(_MAX_HISTORY)) is not None
