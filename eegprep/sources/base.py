@@ -171,7 +171,9 @@ class PlannedRecording:
     public_files : tuple of str
         The names of `files` as they may be stored.
     part : str
-        Which person of a file that holds several, from 1; empty elsewhere.
+        Which subject of a file that holds several, from 1; empty elsewhere.
+    channels : tuple of str
+        The channel that each of `files` holds, where every electrode has a file of its own.
     trial_values : mapping of str to mapping of str to str
         By trial number, from 1: the values that the manifest's `trial_values` list or take from a table.
     names : mapping of str to tuple of str
@@ -188,6 +190,7 @@ class PlannedRecording:
     attributes: Mapping[str, str] = field(default_factory=dict)
     public_files: tuple[str, ...] = ()
     part: str = ""
+    channels: tuple[str, ...] = ()
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 

@@ -161,25 +161,24 @@ class BIDSSource:
         path = self.folder / planned.files[0]
         decoded = decode_file(path, self.manifest)
         tables = {
-            kind: table for kind in ("channels", "events", "electrodes") if (table := self._beside(path, kind, "tsv"))
+            kind: self.folder / file
+            for file in planned.files[1:]
+            for kind, suffix in _TABLES
+            if re.fullmatch(rf"(.*[_/])?{kind}\.{suffix}", file)
         }
         if "channels" in tables:
             decoded = with_channels(decoded, tables["channels"])
         if "electrodes" in tables:
-            decoded = with_positions(decoded, tables["electrodes"], self._beside(path, "coordsystem", "json"))
+            decoded = with_positions(decoded, tables["electrodes"], tables.get("coordsystem"))
         if "events" in tables:
             decoded = with_events(decoded, tables["events"], named_texts(self.manifest))
-        described = self._beside(path, "eeg", "json")
-        if described is not None:
-            decoded = with_description(decoded, described)
+        if "eeg" in tables:
+            decoded = with_description(decoded, tables["eeg"])
         return assemble(decoded, planned, self.manifest, self.folder)
 
     def _group(self, path: str, stem: str) -> Group:
         full = self.folder / path
-        tables = [
-            self._beside(full, kind, suffix)
-            for kind, suffix in (("channels", "tsv"), ("events", "tsv"), ("electrodes", "tsv"), ("eeg", "json"))
-        ]
+        tables = [self._beside(full, kind, suffix) for kind, suffix in _TABLES]
         own = set(companions(self.folder, path))
         beside = {str(t.relative_to(self.folder).as_posix()) for t in tables if t is not None} | own
         return Group(files=(path, *sorted(beside - {path})), entities=_entities(stem))
@@ -204,6 +203,8 @@ class BIDSSource:
         return chosen
 
 
+# The tables that say more of a recording.
+_TABLES = (("channels", "tsv"), ("events", "tsv"), ("electrodes", "tsv"), ("coordsystem", "json"), ("eeg", "json"))
 _KEEP_ONE = "keep one of them, or name the others in .bidsignore"
 
 

@@ -55,7 +55,6 @@ class FilesSource:
         self._planned: list[PlannedRecording] | None = None
         self._entries: dict[str, Entry] = {}
         self._chosen: set[str] | None = None
-        self._channels: dict[str, list[str]] = {}
 
     def plan(self) -> list[PlannedRecording]:
         """All recordings, sorted by key. Raises UsageError where patterns are given and none fits any file."""
@@ -79,10 +78,10 @@ class FilesSource:
             from eegprep.sources.uci import read_uci
 
             return read_uci(paths)
-        if planned.key in self._channels:
+        if planned.channels:
             from eegprep.sources.table import read_electrode_files
 
-            return read_electrode_files(paths, self._channels[planned.key], self.manifest)
+            return read_electrode_files(paths, planned.channels, self.manifest)
         decoded = decode_file(paths[0], self.manifest, part=planned.part)
         pattern = self.manifest.source.events_file
         found = events_files(pattern, planned.files[1:]) if pattern else {}
@@ -129,9 +128,8 @@ class FilesSource:
             for group in found:
                 reason = f"the same subject, session and run: {names}"
                 self._refuse(tree, group, own, Code.SAME_IDENTITY, reason, _TELL_APART, key=key)
-        by_file = {g.files: g.entities["channels"].split("\n") for g in groups if "channels" in g.entities}
-        self._channels = {p.key: by_file[p.files] for p in planned if p.files in by_file}
-        return planned
+        by_file = {g.files: tuple(g.entities["channels"].split("\n")) for g in groups if "channels" in g.entities}
+        return [dataclasses.replace(p, channels=by_file.get(p.files, ())) for p in planned]
 
     def _file(self, tree: Tree, path: str, code: Code, reason: str = "", todo: str = "", key: str = "") -> None:
         """Set what an entry of the tree is; files beside a single recording are none of the tree."""
@@ -301,7 +299,7 @@ class FilesSource:
         format_name, suffix = detect_quietly(full), full.suffix.lower()
         if (known := no_recording(full, format_name)) is not None:
             return known
-        if format_name == "curry" and suffix == ".dat" and self._only is None:
+        if format_name == "curry" and suffix == ".dat" and not self._only:
             return Code.SIDECAR, "samples of a Curry recording"
         if format_name == "matlab" and suffix in SIDECARS:
             return Code.SIDECAR, SIDECARS[suffix]

@@ -18,7 +18,7 @@ from eegprep.electrodes.montage_check import montage_fit, montage_warning
 from eegprep.ingest import ingest
 from eegprep.manifest import find_manifest
 from eegprep.recording import MontageFit, RecordingInfo, Stretch
-from eegprep.report import write_report
+from eegprep.report.page import write_report
 from eegprep.sources.implicit import manifest_for_path
 from eegprep.standardise.checks import check_signal
 from eegprep.store import Store

@@ -16,6 +16,7 @@ from eegprep.sources.detect import detect
 from eegprep.sources.edf_annotations import parse_records
 from eegprep.sources.fetched import FetchedSource, numbers
 from eegprep.sources.neuroscan import read_neuroscan
+from eegprep.sources.segments import structured
 from eegprep.sources.text_table import read_table
 from eegprep.sources.xdf import read_xdf
 
@@ -92,7 +93,7 @@ def test_a_header_can_not_name_files_of_other_folders(tmp_path: Path, name: str)
 @pytest.mark.parametrize("n_bytes", [2, 4])
 def test_neuroscan_samples_are_found_though_the_header_does_not_say_their_size(made, tmp_path, n_bytes: int) -> None:
     signal = np.rint(made["eeg_uv"](4, 3000) * 10) / 10
-    decoded = read_neuroscan(made["neuroscan"](tmp_path / "a.cnt", signal, n_bytes=n_bytes))
+    decoded = structured(read_neuroscan(made["neuroscan"](tmp_path / "a.cnt", signal, n_bytes=n_bytes)))
     np.testing.assert_allclose(np.asarray(decoded.signal), signal, atol=1e-6)
     assert [(e.start_sample, e.n_samples, e.text) for e in decoded.events] == [(100, 0, "7"), (200, 60, "BAD_rejected")]
     assert [(s.start_sample, s.stop_sample) for s in decoded.stretches] == [(0, 200), (260, 3000)]

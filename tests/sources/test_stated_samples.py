@@ -14,6 +14,7 @@ from eegprep.errors import InputError
 from eegprep.recording import Stretch
 from eegprep.sources import manifest_for_path, open_source
 from eegprep.sources.decode import decode_file
+from eegprep.sources.segments import structured
 from eegprep.standardise.checks import check_signal
 
 
@@ -135,7 +136,7 @@ def test_cnt_ends_at_the_stated_number(made, tmp_path: Path, n_bytes: int) -> No
 def test_cnt_is_whole_where_no_number_fits(made, tmp_path: Path, n_stated: int) -> None:
     """Zero, the right number, more than there is room for, and less than a second: all of it is read."""
     path = made["neuroscan"](tmp_path / "a.cnt", made["eeg_uv"](6, 1600), n_stated=n_stated)
-    decoded = read(path)
+    decoded = structured(read(path))
     assert decoded.signal.shape == (6, 1600)
     assert not any(x.code == "beyond_header" for x in decoded.left_out)
     assert sum(s.n_samples for s in decoded.stretches) == 1600 - 60  # the rejected span
