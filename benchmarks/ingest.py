@@ -136,7 +136,8 @@ from eegprep.ingest.process import process
 from eegprep.manifest import load_recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import Stretch
-from eegprep.sources.base import LazySignal, SourceChannel, SourceRecording
+from eegprep.formats.decoded import LazySignal, SourceChannel
+from eegprep.sources.base import SourceRecording
 from eegprep.store import Store
 
 hours, out = float(sys.argv[1]), Path(sys.argv[2])

@@ -59,9 +59,9 @@ def main() -> None:
 
     import mne
 
+    from eegprep.formats.edf.read import read_edf
     from eegprep.processes import isolated_reader
     from eegprep.sources import manifest_for_path, open_source
-    from eegprep.sources.edf import read_edf
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.edf"

@@ -11,21 +11,9 @@ import bisect
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-__all__ = [
-    "STANDARD_SFREQ_HZ",
-    "Stretch",
-    "Trial",
-    "LeftOut",
-    "MontageFit",
-    "RecordingInfo",
-    "covered",
-    "seconds_to_samples",
-    "subtract",
-]
 
 STANDARD_SFREQ_HZ = 256.0
 # Fields of RecordingInfo that are tuples of plain values.
@@ -102,6 +90,36 @@ def covered(parts: Sequence[Stretch], stretches: Sequence[Stretch], origins: Seq
         n += max(0, start + length - max(stop, start))
         stop = max(stop, start + length)
     return n
+
+
+def merge(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
+    """Sorted stretches without overlap; touching ones become one, empty ones are dropped."""
+    out: list[Stretch] = []
+    for s in sorted(stretches):
+        if s.n_samples <= 0:
+            continue
+        if out and s.start_sample <= out[-1].stop_sample:
+            stop = max(out[-1].stop_sample, s.stop_sample)
+            out[-1] = Stretch(start_sample=out[-1].start_sample, n_samples=stop - out[-1].start_sample)
+        else:
+            out.append(s)
+    return tuple(out)
+
+
+def both(first: Sequence[Stretch], second: Sequence[Stretch]) -> list[Stretch]:
+    """What two sorted lists of stretches have in common."""
+    out: list[Stretch] = []
+    i = j = 0
+    while i < len(first) and j < len(second):
+        start = max(first[i].start_sample, second[j].start_sample)
+        stop = min(first[i].stop_sample, second[j].stop_sample)
+        if start < stop:
+            out.append(Stretch(start_sample=start, n_samples=stop - start))
+        if first[i].stop_sample < second[j].stop_sample:
+            i += 1
+        else:
+            j += 1
+    return out
 
 
 @dataclass(frozen=True, kw_only=True, order=True)

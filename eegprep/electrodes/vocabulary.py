@@ -25,7 +25,6 @@ from eegprep.files import atomic_path
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from eegprep.electrodes.resolve import Resolution
 
 __all__ = ["Electrode", "Vocabulary", "FRAME"]
 
@@ -179,19 +178,6 @@ class Vocabulary:
     def extend(self, electrodes: Iterable[Electrode]) -> Vocabulary:
         """A new vocabulary with rows appended; no id moves."""
         return Vocabulary((*self._rows, *electrodes))
-
-    def resolve(
-        self,
-        channel: str,
-        *,
-        kind: str = "unknown",
-        position_m: Sequence[float] | None = None,
-        system: str | None = None,
-    ) -> Resolution:
-        """What a file's channel is: see `eegprep.electrodes.resolve.resolve`."""
-        from eegprep.electrodes.resolve import resolve
-
-        return resolve(self, channel, kind=kind, position_m=position_m, system=system)
 
     # -- Parquet -----------------------------------------------------------------------------------------
 

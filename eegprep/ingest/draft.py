@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from eegprep.formats.tables.suggest import Suggestion, suggest
 from eegprep.ingest.dry import Inspection
 from eegprep.ingest.inspection import Inspected
+from eegprep.manifest.patterns import compile_pattern, match
 from eegprep.sources.entry import Code, Entry
 from eegprep.sources.naming import guess_patterns, names_subjects
-from eegprep.sources.patterns import compile_pattern, match
-from eegprep.sources.suggest import Suggestion, suggest
 
 __all__ = ["draft", "draft_described"]
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eegprep.manifest.schema import Manifest, Task
+from eegprep.privacy import has_date
 from eegprep.recording import RecordingInfo
-from eegprep.sources.privacy import has_date
 from eegprep.splits.names import loosely
 
 __all__ = ["Counted", "Mismatch", "count_trials", "counted", "hinted", "mismatches"]

@@ -20,9 +20,9 @@ from eegprep.manifest import dump_manifest
 from eegprep.manifest.load import dump_model
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
+from eegprep.privacy import clean_entity, pseudonym
 from eegprep.recording import recording_id
 from eegprep.sources.base import PlannedRecording
-from eegprep.sources.privacy import clean_entity, pseudonym
 from eegprep.splits.names import Names, resolve_split
 from eegprep.store import Store
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from eegprep.formats.decoded import SourceEvent
+from eegprep.formats.events import same_moment
 from eegprep.ingest.trial_words import word_of_trial
 from eegprep.manifest.labels import event_label, look_up
 from eegprep.manifest.schema import Manifest, Task, TrialRule
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, Trial, seconds_to_samples
-from eegprep.sources.base import SourceEvent, SourceRecording
-from eegprep.sources.events import same_moment
+from eegprep.sources.base import SourceRecording
 from eegprep.standardise.timeline import Timeline
 
 __all__ = ["cut_trials"]

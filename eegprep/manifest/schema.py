@@ -134,7 +134,7 @@ class SourceSpec(StrictModel):
     patterns from it.
     What a file's own header does not say (text formats) is stated by the other fields. `dimensions_step` states a
     damage of .ts files: their dimensions are not channels but windows of one series, this many samples apart (see
-    `eegprep.sources.ts_series`). `only_subjects`, by the files' own names, leaves all others out.
+    `eegprep.formats.ts_series`). `only_subjects`, by the files' own names, leaves all others out.
 
     `variable` names an array of a MATLAB file by its path, such as `EEG.data`; digits count from 1. `{trial}` in it
     stands for every number that the file has there (`cz_eeg{trial}`, `EEG.stimuli.{trial}`), each a stretch of the

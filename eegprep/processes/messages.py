@@ -8,8 +8,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from eegprep.formats.decoded import SignalLike, SourceChannel, SourceEvent
 from eegprep.recording import LeftOut, Stretch
-from eegprep.sources.base import PlannedRecording, SignalLike, SourceChannel, SourceEvent, SourceRecording
+from eegprep.sources.base import PlannedRecording, SourceRecording
 
 # The first thing that a worker says.
 READY = {"ready": True}

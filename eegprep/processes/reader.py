@@ -19,12 +19,13 @@ import numpy as np
 
 from eegprep import errors
 from eegprep.errors import EEGPTError, InputError
+from eegprep.formats.decoded import LazySignal, SignalLike
 from eegprep.manifest.schema import Manifest
 from eegprep.processes.messages import from_plain, planned_from_plain, planned_to_plain, to_plain
 from eegprep.processes.process import Late, WorkerProcess
 from eegprep.processes.shared import SharedBlock
 from eegprep.processes.worker import Handler
-from eegprep.sources.base import LazySignal, PlannedRecording, SignalLike, Source, SourceRecording
+from eegprep.sources.base import PlannedRecording, Source, SourceRecording
 
 # A signal of up to this size is fetched at once; longer ones come in parts.
 WHOLE_BYTES = 64 << 20

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from eegprep.errors import EEGPTError, InputError
+from eegprep.privacy import clean_message
 from eegprep.processes.limits import MEMORY_VARIABLE, limit_memory, memory_bytes, stop_with_parent
 from eegprep.processes.messages import READY, receive, send
 from eegprep.processes.shared import SharedBlock
-from eegprep.sources.privacy import clean_message
 
 Handler = Callable[[dict[str, Any]], dict[str, Any]]
 

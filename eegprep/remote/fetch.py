@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
 from eegprep.files import atomic_path, cache_folder, parse_sum, sha256_file, write_json
+from eegprep.manifest.patterns import compile_pattern, match
 from eegprep.manifest.schema import Manifest, RemoteFile
 from eegprep.remote.download import Opener, Progress, download, open_https
 from eegprep.remote.unpack import unpack
 from eegprep.remote.wheel import fetch_wheel
-from eegprep.sources.entities import chosen_subjects
-from eegprep.sources.patterns import compile_pattern, match
+from eegprep.splits.names import chosen_subjects
 
 __all__ = ["fetch", "default_folder", "address_of", "MARKER", "is_fetchable", "missing_files"]
 
@@ -112,7 +112,7 @@ def fetch(
     if source.kind == "moabb":
         return _fetch_moabb(manifest, folder)
     if source.kind == "mne":
-        # MNE fetches each file when it is read (eegprep.sources.fetched); it only needs a place to put it.
+        # MNE fetches each file when it is read (eegprep.sources.mne); it only needs a place to put it.
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     listed = _listed(manifest, folder, progress, opener) if source.index is not None else []

@@ -14,26 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.resolve import resolve
 from eegprep.errors import InputError
 from eegprep.files import sha256_file
+from eegprep.formats.decoded import UNITS_TO_UV, Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent
+from eegprep.formats.events import STIM, one_truth
+from eegprep.formats.segments import structured
+from eegprep.formats.tables.text import is_number
 from eegprep.manifest.labels import code_text, event_label, look_up
 from eegprep.manifest.schema import Manifest
+from eegprep.privacy import clean_channel, pseudonym
 from eegprep.recording import LeftOut, Stretch
-from eegprep.sources.base import (
-    UNITS_TO_UV,
-    Decoded,
-    LazySignal,
-    PlannedRecording,
-    SignalLike,
-    SourceChannel,
-    SourceEvent,
-    SourceRecording,
-)
-from eegprep.sources.events import STIM, one_truth
+from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.line_rate import rate_notes
-from eegprep.sources.privacy import clean_channel, pseudonym
-from eegprep.sources.segments import structured
-from eegprep.sources.text_table import is_number
 from eegprep.sources.units import UnitsProof, prove_units
 
 __all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
@@ -81,7 +74,7 @@ def _clean(name: str, manifest: Manifest) -> str:
 def _public(name: str, kind: str, manifest: Manifest) -> str:
     """A channel's name for what is stored: its own where somebody knows what it means, or its data set is anonymous."""
     known = manifest.anonymous_subjects or name in manifest.channels or name in manifest.source.channels
-    if known or Vocabulary.base().resolve(name, kind=kind).code not in ("unknown_name", "unknown_reference"):
+    if known or resolve(Vocabulary.base(), name, kind=kind).code not in ("unknown_name", "unknown_reference"):
         return name
     return pseudonym(manifest.name, name, "c")
 

@@ -17,18 +17,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from eegprep.errors import UsageError
+from eegprep.formats.companions import companions
+from eegprep.formats.decode import decode_file
+from eegprep.formats.detect import SIDECARS, looks_like_recording
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.assemble import assemble, named_texts
 from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.bids_tables import with_channels, with_description, with_events, with_positions
-from eegprep.sources.companions import companions
-from eegprep.sources.decode import decode_file
-from eegprep.sources.detect import SIDECARS, looks_like_recording
-from eegprep.sources.entities import Group, chosen_subjects, key_of, plan_groups
+from eegprep.sources.entities import Group, key_of, plan_groups
 from eegprep.sources.entry import Code, Entry, Kind
 from eegprep.sources.files import detect_quietly
 from eegprep.sources.known import no_recording
 from eegprep.sources.tree import Tree, scan, unreadable
+from eegprep.splits.names import chosen_subjects
 
 __all__ = ["BIDSSource"]
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from eegprep.errors import InputError
+from eegprep.formats.decoded import Decoded, Role, SourceChannel, SourceEvent
+from eegprep.formats.segments import role_of
+from eegprep.formats.tables.tsv import numbers, rows_of, text_of
+from eegprep.formats.unit_names import unit_of
 from eegprep.recording import seconds_to_samples
-from eegprep.sources.base import Decoded, Role, SourceChannel, SourceEvent
-from eegprep.sources.segments import role_of
-from eegprep.sources.tsv import numbers, rows_of, text_of
-from eegprep.sources.unit_names import unit_of
 
 __all__ = ["with_channels", "with_description", "with_events", "with_positions"]
 
@@ -129,7 +129,7 @@ def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> D
     Parameters
     ----------
     named : collection of str
-        Texts that tasks name (see `eegprep.sources.segments.role_of`).
+        Texts that tasks name (see `eegprep.formats.segments.role_of`).
     """
     own = [e for e in decoded.events if e.role == "stimulus" and _role(e, decoded, named) == "stimulus"]
     try:

@@ -12,13 +12,11 @@ from pathlib import Path
 
 from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
+from eegprep.privacy import clean_entity, has_date, pseudonym
 from eegprep.recording import recording_id
 from eegprep.sources.base import PlannedRecording
-from eegprep.sources.privacy import clean_entity, has_date, pseudonym
 from eegprep.sources.side_table import named_columns
-from eegprep.splits.names import Names
-
-__all__ = ["Group", "chosen_subjects", "identity", "key_of", "plan_groups", "subject_attributes"]
+from eegprep.splits.names import Names, spellings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,30 +74,6 @@ def _subject_of(pattern: str, listed: str) -> str:
     return listed[len(before) : len(listed) - len(after)] if fits else ""
 
 
-def chosen_subjects(manifest: Manifest, subjects: Iterable[str], *, implicit: bool = False) -> set[str]:
-    """Those of the files' own subject names that the manifest's `only_subjects` chooses; all where it names none.
-
-    Raises
-    ------
-    UsageError
-        A name fits several subjects, or no name fits any.
-    """
-    names = Names({s: (*_spellings(s, implicit=implicit), pseudonym(manifest.name, s)) for s in subjects})
-    wanted = manifest.source.only_subjects
-    if not wanted or not names.known:
-        return set(names.known)
-    where = f"`source: only_subjects:` of {manifest.name}"
-    chosen = {found for n in wanted if (found := names.find(n, where=where)) is not None}
-    if not chosen:
-        raise names.unknown(wanted, where)
-    return chosen
-
-
-def _spellings(subject: str, *, implicit: bool) -> tuple[str, ...]:
-    """What a subject may be called: a file that stands for one, with and without its ending."""
-    return (subject, Path(subject).stem) if implicit and "." in subject else (subject,)
-
-
 def subject_of(manifest: Manifest, entities: Mapping[str, str]) -> str:
     """The subject by the files' own name."""
     return entities.get("subject") or manifest.source.subject or "unknown"
@@ -154,7 +128,7 @@ def plan_groups(
                 part=group.part,
                 trial_values=group.trial_values,
                 names={
-                    "subject": _spellings(subject_of(manifest, group.entities), implicit=group.implicit),
+                    "subject": spellings(subject_of(manifest, group.entities), implicit=group.implicit),
                     "session": (group.entities.get("session", ""),),
                     "run": (group.entities.get("run", ""),),
                 },

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from eegprep.errors import InputError
+from eegprep.formats.decoded import Decoded, SourceEvent
+from eegprep.manifest.patterns import compile_pattern
 from eegprep.recording import seconds_to_samples
-from eegprep.sources.base import Decoded, SourceEvent
-from eegprep.sources.patterns import compile_pattern
 
 __all__ = ["belonging", "events_files", "with_events"]
 
@@ -49,7 +49,7 @@ def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
     InputError
         The file is neither.
     """
-    from eegprep.sources.edf import read_annotations
+    from eegprep.formats.edf.read import read_annotations
     from eegprep.sources.seizure_summary import seizure_events
 
     if path.suffix.lower() == ".txt":

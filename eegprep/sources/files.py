@@ -14,23 +14,25 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from eegprep.errors import EEGPTError, UsageError
+from eegprep.formats.companions import companions
+from eegprep.formats.decode import decode_file
+from eegprep.formats.decoded import Decoded
+from eegprep.formats.detect import SIDECARS, detect, looks_like_recording
+from eegprep.formats.matlab.file import fieldtrip_variables
+from eegprep.formats.tables.suggest import suggest
+from eegprep.formats.uci import group_of
+from eegprep.manifest.patterns import compile_pattern, match
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import Decoded, PlannedRecording, SourceRecording
-from eegprep.sources.companions import companions
-from eegprep.sources.decode import decode_file
-from eegprep.sources.detect import SIDECARS, detect, looks_like_recording
-from eegprep.sources.entities import Group, chosen_subjects, key_of, plan_groups, subject_of
+from eegprep.sources.base import PlannedRecording, SourceRecording
+from eegprep.sources.entities import Group, key_of, plan_groups, subject_of
 from eegprep.sources.entry import Code, Entry, Kind
 from eegprep.sources.events_file import belonging, events_files, with_events
 from eegprep.sources.implicit import guess_entities
 from eegprep.sources.known import no_recording
-from eegprep.sources.matlab import fieldtrip_variables
-from eegprep.sources.patterns import compile_pattern, match
-from eegprep.sources.suggest import suggest
 from eegprep.sources.tree import Tree, place_of, scan, unreadable
 from eegprep.sources.trial_values import ValuesOfTrials
-from eegprep.sources.uci import group_of
+from eegprep.splits.names import chosen_subjects
 
 __all__ = ["FilesSource"]
 
@@ -75,11 +77,11 @@ class FilesSource:
         """What the reader makes of the files, personal data included: never let it leave this package."""
         paths = [self.folder / f for f in planned.files]
         if self.manifest.source.kind == "uci":
-            from eegprep.sources.uci import read_uci
+            from eegprep.formats.uci import read_uci
 
             return read_uci(paths)
         if planned.channels:
-            from eegprep.sources.table import read_electrode_files
+            from eegprep.formats.tables.described import read_electrode_files
 
             return read_electrode_files(paths, planned.channels, self.manifest)
         decoded = decode_file(paths[0], self.manifest, part=planned.part)

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from eegprep.sources.companions import fif_missing_part, fif_part_of
+from eegprep.formats.companions import fif_missing_part, fif_part_of
+from eegprep.formats.fif_tags import fif_contents
 from eegprep.sources.entry import Code
-from eegprep.sources.fif_tags import fif_contents
 
 __all__ = ["no_recording"]
 

@@ -38,7 +38,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
     from eegprep.manifest import catalogue, find_manifest, load_manifest
 
     if word.startswith("moabb:"):
-        from eegprep.sources.moabb_source import manifest_for_moabb
+        from eegprep.sources.moabb import manifest_for_moabb
 
         manifest = manifest_for_moabb(word.removeprefix("moabb:"))
         return manifest, data_folder(manifest, source)
@@ -65,7 +65,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
 
 def beside(path: Path, manifest: Manifest) -> Path | None:
     """A manifest's own folder, where it holds files that the manifest's patterns fit."""
-    from eegprep.sources.patterns import compile_pattern, match
+    from eegprep.manifest.patterns import compile_pattern, match
     from eegprep.sources.tree import walk
 
     if manifest.source.kind == "bids":

@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
-from eegprep.sources.patterns import compile_pattern, match
+from eegprep.manifest.patterns import compile_pattern, match
 
 __all__ = ["guess_patterns", "names_subjects"]
 

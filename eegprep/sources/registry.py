@@ -24,11 +24,11 @@ def open_source(manifest: Manifest, folder: Path) -> Source:
 
         return BIDSSource(manifest, folder)
     if kind == "moabb":
-        from eegprep.sources.moabb_source import MOABBSource
+        from eegprep.sources.moabb import MOABBSource
 
         return MOABBSource(manifest, folder)
     if kind == "mne":
-        from eegprep.sources.fetched import FetchedSource
+        from eegprep.sources.mne import FetchedSource
 
         return FetchedSource(manifest, folder)
     raise UsageError(f"source kind {kind!r} is not known")

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eegprep.errors import InputError
+from eegprep.formats.decoded import SourceEvent
 from eegprep.recording import seconds_to_samples
-from eegprep.sources.base import SourceEvent
 
 __all__ = ["SEIZURE", "NO_SEIZURE", "seizure_events"]
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from eegprep.errors import UsageError
-from eegprep.sources.tsv import text_of
+from eegprep.formats.tables.tsv import text_of
 
 __all__ = ["named_columns"]
 

@@ -15,12 +15,11 @@ import functools
 import os
 import re
 import stat
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eegprep.sources.detect import looks_like_recording
+from eegprep.formats.detect import is_archive, looks_like_recording
 from eegprep.sources.entry import Code, Entry, Kind
 
 __all__ = ["FOLDER_FORMATS", "Tree", "is_archive", "place_of", "scan", "unreadable", "walk"]
@@ -31,13 +30,9 @@ _HEAD = 1024
 #: git-annex's own bound on the size of a pointer file.
 _MAX_POINTER = 1 << 15
 #: zip without members, 7z, rar, bzip2, xz, zstandard, tar.
-_ARCHIVE = re.compile(
-    rb"PK\x05\x06|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|BZh[1-9]1AY&SY|\xfd7zXZ\x00|\x28\xb5\x2f\xfd|.{257}ustar", re.DOTALL
-)
 #: Also parts of archives (`x.zip.002`), which begin with anything.
 _ARCHIVE_NAME = re.compile(r"\.(zip|7z|rar|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))(\.\d{3})?$")
 #: Documents and arrays are zip files too; the first member's name tells.
-_ZIPPED_DOCUMENT = re.compile(rb"\[Content_Types\]|_rels/|docProps/|word/|xl/|ppt/|mimetype|META-INF/|[^/]*\.npy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,18 +275,6 @@ def _of_head(name: str, head: bytes, n_bytes: int) -> Entry | None:
         todo = "unpack it and name the folder of its files"
         return Entry(path=name, code=Code.ARCHIVE, reason="an archive: unpack it first", todo=todo)
     return None
-
-
-def is_archive(head: bytes) -> bool:
-    """Whether these are the first bytes of an archive; a single file packed with gzip is none."""
-    if head.startswith(b"PK\x03\x04"):
-        return _ZIPPED_DOCUMENT.match(head[30:]) is None
-    if head.startswith(b"\x1f\x8b"):
-        try:
-            head = zlib.decompressobj(wbits=31).decompress(head, 512)
-        except zlib.error:
-            return False
-    return _ARCHIVE.match(head) is not None
 
 
 def _not_fetched(name: str) -> Entry:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from eegprep.errors import UsageError
 from eegprep.manifest.labels import code_text
+from eegprep.manifest.patterns import compile_pattern
 from eegprep.manifest.schema import Manifest
 from eegprep.manifest.trial_values import TrialTable
-from eegprep.sources.patterns import compile_pattern
 from eegprep.sources.side_table import named_columns
 from eegprep.splits.names import plain
 

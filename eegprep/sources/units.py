@@ -28,9 +28,10 @@ import numpy as np
 
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.naming import clean, not_eeg
+from eegprep.electrodes.resolve import resolve
 from eegprep.errors import InputError
+from eegprep.formats.decoded import LazySignal, SignalLike, SourceChannel
 from eegprep.recording import Stretch
-from eegprep.sources.base import LazySignal, SignalLike, SourceChannel
 
 __all__ = ["Sampled", "Spectral", "UnitsProof", "prove_units", "sampled_density", "summarise"]
 
@@ -279,7 +280,7 @@ def _judged(channels: Sequence[SourceChannel]) -> tuple[np.ndarray, np.ndarray]:
     other = np.array([_is_other(c.name) for c in channels], dtype=bool)
     judged = volts & ~other if (volts & ~other).any() else volts
     base = Vocabulary.base()
-    named = np.array([j and base.resolve(c.name).electrode is not None for c, j in zip(channels, judged, strict=True)])
+    named = np.array([j and resolve(base, c.name).electrode is not None for c, j in zip(channels, judged, strict=True)])
     return judged, named.astype(bool) if named.any() else judged
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from eegprep.errors import UsageError, nearest
 from eegprep.manifest.schema import Manifest, SplitRule
-
-__all__ = ["Names", "loosely", "plain", "resolve_split"]
+from eegprep.privacy import pseudonym
 
 SPLITS = ("train", "validation", "test")
 _SHOWN = 10
@@ -191,3 +191,27 @@ def _listed(names: Sequence[str]) -> str:
     return " or ".join(map(repr, names[:_SHOWN])) + (
         f" (and {len(names) - _SHOWN} more)" if len(names) > _SHOWN else ""
     )
+
+
+def chosen_subjects(manifest: Manifest, subjects: Iterable[str], *, implicit: bool = False) -> set[str]:
+    """Those of the files' own subject names that the manifest's `only_subjects` chooses; all where it names none.
+
+    Raises
+    ------
+    UsageError
+        A name fits several subjects, or no name fits any.
+    """
+    names = Names({s: (*spellings(s, implicit=implicit), pseudonym(manifest.name, s)) for s in subjects})
+    wanted = manifest.source.only_subjects
+    if not wanted or not names.known:
+        return set(names.known)
+    where = f"`source: only_subjects:` of {manifest.name}"
+    chosen = {found for n in wanted if (found := names.find(n, where=where)) is not None}
+    if not chosen:
+        raise names.unknown(wanted, where)
+    return chosen
+
+
+def spellings(subject: str, *, implicit: bool) -> tuple[str, ...]:
+    """What a subject may be called: a file that stands for one, with and without its ending."""
+    return (subject, Path(subject).stem) if implicit and "." in subject else (subject,)

@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from eegprep.recording import LeftOut, Stretch, subtract
+from eegprep.recording import LeftOut, Stretch, merge, subtract
 from eegprep.standardise.resample import n_resampled
-from eegprep.standardise.spans import merge
 from eegprep.standardise.timeline import Timeline
 
 __all__ = ["Found", "entries", "first_reason_counts", "gaps"]

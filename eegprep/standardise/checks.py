@@ -23,10 +23,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eegprep.recording import Stretch, seconds_to_samples, subtract
-from eegprep.sources.base import SignalLike
+from eegprep.formats.decoded import SignalLike
+from eegprep.recording import Stretch, both, merge, seconds_to_samples, subtract
 from eegprep.sources.units import Sampled, sampled_density, summarise
-from eegprep.standardise.stretch_sets import both, held_by_all, merge
 
 __all__ = ["ChannelChecks", "check_signal", "line_noise"]
 
@@ -226,9 +225,9 @@ def check_signal(
         clipped.append(merge([s for s, v in short if any(abs(v - r) <= _SAME_UV for r in rails)]))
     equal = [[s for s, _ in runs] for runs in scan.equal]
     least = max(_FEWEST_HELD, seconds_to_samples(_HELD_S, sfreq_hz))
-    held = [s for s in held_by_all(equal, scan.missing, least) if s.n_samples < n_flat]
+    held = [s for s in _held_by_all(equal, scan.missing, least) if s.n_samples < n_flat]
     silent = [[s for s, v in runs if v == 0.0] for runs in scan.equal]
-    zeros = both(held, held_by_all(silent, scan.missing, least))
+    zeros = both(held, _held_by_all(silent, scan.missing, least))
     held = [*subtract(held, zeros)]
     missing = [merge([*m, *zeros, *held]) for m in scan.missing]
     sampled = sampled_density(signal_uv, stretches, sfreq_hz, n_covariances=_N_COVARIANCES)
@@ -297,3 +296,16 @@ def _disconnected(row: int, amplitude: np.ndarray, ratios: np.ndarray, sampled: 
             if power > 1000 * own**2:
                 return "disconnected", f"line noise holds {power / own**2:.0f} times the power of 4 to 30 Hz"
     return None
+
+
+def _held_by_all(equal: Sequence[Sequence[Stretch]], missing: Sequence[Sequence[Stretch]], least: int) -> list[Stretch]:
+    """Where every channel keeps its value (or has none) for `least` samples or longer; nothing of fewer than three."""
+    if len(equal) < 3:
+        return []
+    common: list[Stretch] | None = None
+    for held, lost in zip(equal, missing, strict=True):
+        own = merge([*held, *lost])
+        common = list(own) if common is None else both(common, own)
+        if not common:
+            return []
+    return [s for s in common or [] if s.n_samples >= least]

@@ -11,7 +11,7 @@ import hashlib
 
 import numpy as np
 
-from eegprep.sources.base import SignalLike
+from eegprep.formats.decoded import SignalLike
 
 __all__ = ["signal_hash"]
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.recording import Stretch, seconds_to_samples
-from eegprep.standardise.spans import merge, runs_of
+from eegprep.recording import Stretch, merge, seconds_to_samples
+from eegprep.standardise.spans import runs_of
 
 __all__ = ["StreamMeasure", "MAX_SAMPLES"]
 

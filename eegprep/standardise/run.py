@@ -11,14 +11,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, seconds_to_samples, subtract
+from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, merge, seconds_to_samples, subtract
 from eegprep.splits.fingerprint import Fingerprinter
 from eegprep.standardise.account import Found, entries, first_reason_counts
 from eegprep.standardise.decide import Plan, marked
 from eegprep.standardise.measure import StreamMeasure
 from eegprep.standardise.rows import Bridged
 from eegprep.standardise.signal import standardise
-from eegprep.standardise.spans import drop_short, merge
+from eegprep.standardise.spans import drop_short
 
 __all__ = ["Sink", "Nowhere", "Judged", "run"]
 

@@ -16,20 +16,6 @@ def runs_of(bad: NDArray[np.bool_]) -> list[Stretch]:
     return [Stretch(start_sample=int(a), n_samples=int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def merge(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
-    """Sorted, with what overlaps or touches joined."""
-    out: list[Stretch] = []
-    for s in sorted(stretches):
-        if s.n_samples <= 0:
-            continue
-        if out and s.start_sample <= out[-1].stop_sample:
-            stop = max(out[-1].stop_sample, s.stop_sample)
-            out[-1] = Stretch(start_sample=out[-1].start_sample, n_samples=stop - out[-1].start_sample)
-        else:
-            out.append(s)
-    return tuple(out)
-
-
 def drop_short(kept: Sequence[Stretch], n_samples: int) -> tuple[Stretch, ...]:
     """The stretches of `kept` that are shorter than `n_samples`: what has to be rejected as well."""
     return tuple(s for s in kept if s.n_samples < n_samples)

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import RefusedError, UsageError
+from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.manifest.schema import ChannelRule, Licence, Manifest, SourceSpec
 from eegprep.recording import LeftOut, Stretch, subtract
 from eegprep.sources.assemble import assemble
-from eegprep.sources.base import Decoded, PlannedRecording, SourceChannel, SourceRecording
+from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.standardise import Plan, decide, make_plan, run
 
 __all__ = ["Prepared", "Unknown", "prepare", "decoded_of"]
@@ -93,8 +94,8 @@ def decoded_of(signal: Any) -> Decoded:
     """
     import mne
 
-    from eegprep.sources.epochs import decode_epochs
-    from eegprep.sources.mne_files import decode_raw
+    from eegprep.formats.epochs import decode_epochs
+    from eegprep.formats.mne import decode_raw
 
     if isinstance(signal, mne.io.BaseRaw):
         return decode_raw(signal, "mne")

@@ -6,7 +6,7 @@ import pytest
 
 from eegprep.electrodes import Electrode, Vocabulary, resolve_all
 from eegprep.electrodes.naming import is_ten_five
-from eegprep.electrodes.resolve import NamedChannel
+from eegprep.electrodes.resolve import NamedChannel, resolve
 
 BASE = Vocabulary.base()
 CAP = "Fp1 Fp2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T3 T4 T5 T6 Fz Cz Pz"
@@ -42,7 +42,7 @@ CAP = "Fp1 Fp2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T3 T4 T5 T6 Fz Cz Pz"
     ],
 )
 def test_decorations_come_off(name: str, electrode: str, reference: str | None) -> None:
-    found = BASE.resolve(name)
+    found = resolve(BASE, name)
     assert (found.electrode, found.reference) == (electrode, reference)
 
 
@@ -64,7 +64,7 @@ def test_decorations_come_off(name: str, electrode: str, reference: str | None) 
 )
 def test_computed_channels_stay_out(name: str, code: str) -> None:
     """A word that says that something was computed is no decoration, and a number is no place behind one."""
-    found = BASE.resolve(name)
+    found = resolve(BASE, name)
     assert (found.electrode, found.code) == (None, code)
 
 
@@ -76,7 +76,7 @@ TPP7 AFF1 AFFz Fp1h"""
 def test_ten_five_outside_vocabulary(name: str) -> None:
     """A true reason, no hint at another place, whatever stands around the name and wherever it was measured."""
     near = tuple(BASE.position_m("AFp1"))
-    for found in (BASE.resolve(name), BASE.resolve(f"EEG {name}-REF"), BASE.resolve(name, position_m=near)):
+    for found in (resolve(BASE, name), resolve(BASE, f"EEG {name}-REF"), resolve(BASE, name, position_m=near)):
         assert (found.electrode, found.code) == (None, "outside_vocabulary")
         assert "did you mean" not in found.reason
         assert "138 electrodes; extend it with --vocabulary" in found.reason
@@ -84,8 +84,8 @@ def test_ten_five_outside_vocabulary(name: str) -> None:
 
 def test_extended_vocabulary_has_them() -> None:
     own = BASE.extend([Electrode(name="AF1")])
-    assert own.resolve("AF1").electrode == "AF1"
-    assert "139" in own.resolve("AF2").reason
+    assert resolve(own, "AF1").electrode == "AF1"
+    assert "139" in resolve(own, "AF2").reason
 
 
 def test_ten_five_names_are_mnes() -> None:

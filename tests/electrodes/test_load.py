@@ -14,7 +14,7 @@ from eegprep.electrodes import (
     parse_vocabulary,
     resolve_all,
 )
-from eegprep.electrodes.resolve import NamedChannel
+from eegprep.electrodes.resolve import NamedChannel, resolve
 from eegprep.errors import InputError, UsageError
 
 BASE = Vocabulary.base()
@@ -46,10 +46,10 @@ def test_channels_resolve_against_a_labs_names_before_the_words_for_other_signal
     channels = [NamedChannel(name=n) for n in ("aux3", "A1", "AUX4", "Cz-Ear")]
     found = resolve_all(vocabulary, channels)
     assert [(r.electrode, r.reference) for r in found] == [("AF1", None), ("Ear", None), (None, None), ("Cz", "Ear")]
-    assert vocabulary.resolve("RAW_1").electrode == "AF1"
-    assert vocabulary.resolve("sensor", position_m=(-0.018, 0.113, 0.068)).electrode == "AF1"
-    assert BASE.resolve("aux3").electrode is None
-    assert BASE.resolve("A1").code == "earlobe"
+    assert resolve(vocabulary, "RAW_1").electrode == "AF1"
+    assert resolve(vocabulary, "sensor", position_m=(-0.018, 0.113, 0.068)).electrode == "AF1"
+    assert resolve(BASE, "aux3").electrode is None
+    assert resolve(BASE, "A1").code == "earlobe"
 
 
 def test_a_numbered_cap_stays_a_numbered_cap_though_a_lab_has_an_a1(tmp_path: Path) -> None:

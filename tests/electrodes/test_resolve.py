@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eegprep.electrodes import Vocabulary, resolve_all
+from eegprep.electrodes.resolve import resolve
 from eegprep.electrodes.systems import SYSTEMS, table
 from eegprep.errors import UsageError
 from eegprep.manifest.schema import ChannelRule
@@ -72,7 +73,7 @@ class Chan:
     ],
 )
 def test_a_name_leads_to_its_electrode_and_reference(name, electrode, reference, code):
-    found = BASE.resolve(name)
+    found = resolve(BASE, name)
     assert (found.electrode, found.reference, found.code) == (electrode, reference, code)
     assert found.channel == name
 
@@ -100,7 +101,7 @@ def test_a_name_leads_to_its_electrode_and_reference(name, electrode, reference,
     ],
 )  # fmt: skip
 def test_what_is_no_electrode_has_its_reason(name, code):
-    found = BASE.resolve(name)
+    found = resolve(BASE, name)
     assert found.electrode is None
     assert found.code == code
     assert len(found.reason) > 10
@@ -110,29 +111,29 @@ def test_what_is_no_electrode_has_its_reason(name, code):
     ("kind", "code"), [("eog", "eog"), ("ECG", "ecg"), ("misc", "misc"), ("stim", "stim"), ("seeg", "intracranial")]
 )
 def test_what_the_file_says_a_channel_is_goes_before_its_name(kind, code):
-    assert BASE.resolve("Fp1", kind=kind).code == code
-    assert BASE.resolve("Fp1", kind="eeg").electrode == "Fp1"
+    assert resolve(BASE, "Fp1", kind=kind).code == code
+    assert resolve(BASE, "Fp1", kind="eeg").electrode == "Fp1"
 
 
 def test_an_unknown_name_gets_a_hint_and_never_an_electrode():
-    found = BASE.resolve("FCC3hh")
+    found = resolve(BASE, "FCC3hh")
     assert found.electrode is None
     assert "did you mean 'FCC3h'" in found.reason
 
 
 def test_numbered_caps_resolve_by_the_stated_system_alone():
-    assert BASE.resolve("C3").electrode == "C3"
-    assert BASE.resolve("C3", system="biosemi128").electrode == "FFC4h"
-    assert BASE.resolve("A19", system="biosemi128").electrode == "Pz"
-    assert BASE.resolve("D23", system="biosemi128").electrode == "T7"
-    assert BASE.resolve("A2", system="biosemi128").code == "no_near_electrode"
-    assert BASE.resolve("B16", system="biosemi64").electrode == "Cz"
-    assert BASE.resolve("E22", system="egi128").electrode == "Fp1"
-    assert BASE.resolve("E23", system="egi128").code == "no_near_electrode"
-    assert BASE.resolve("EXG1", system="biosemi128").code == "aux"
-    assert BASE.resolve("CCP1", system="bbci").electrode == "CCP1h"
+    assert resolve(BASE, "C3").electrode == "C3"
+    assert resolve(BASE, "C3", system="biosemi128").electrode == "FFC4h"
+    assert resolve(BASE, "A19", system="biosemi128").electrode == "Pz"
+    assert resolve(BASE, "D23", system="biosemi128").electrode == "T7"
+    assert resolve(BASE, "A2", system="biosemi128").code == "no_near_electrode"
+    assert resolve(BASE, "B16", system="biosemi64").electrode == "Cz"
+    assert resolve(BASE, "E22", system="egi128").electrode == "Fp1"
+    assert resolve(BASE, "E23", system="egi128").code == "no_near_electrode"
+    assert resolve(BASE, "EXG1", system="biosemi128").code == "aux"
+    assert resolve(BASE, "CCP1", system="bbci").electrode == "CCP1h"
     with pytest.raises(UsageError, match="unknown electrode system"):
-        BASE.resolve("A1", system="biosemi12")
+        resolve(BASE, "A1", system="biosemi12")
 
 
 def test_every_table_leads_into_the_base_vocabulary_and_names_each_electrode_once():
@@ -210,11 +211,11 @@ def test_a_position_helps_only_a_name_that_means_nothing():
     at_pz = tuple(BASE.position_m("Pz"))
     near = (at_pz[0] + 0.005, at_pz[1], at_pz[2])
     far = (at_pz[0], at_pz[1] - 0.0115, at_pz[2] + 0.02)
-    assert BASE.resolve("sensor left", position_m=near).electrode == "Pz"
-    assert "5.0 mm" in BASE.resolve("sensor left", position_m=near).reason
-    assert BASE.resolve("C3", position_m=near).electrode == "C3"
-    assert BASE.resolve("ECG", position_m=near).electrode is None
-    assert BASE.resolve("sensor left", position_m=far).code == "no_near_electrode"
+    assert resolve(BASE, "sensor left", position_m=near).electrode == "Pz"
+    assert "5.0 mm" in resolve(BASE, "sensor left", position_m=near).reason
+    assert resolve(BASE, "C3", position_m=near).electrode == "C3"
+    assert resolve(BASE, "ECG", position_m=near).electrode is None
+    assert resolve(BASE, "sensor left", position_m=far).code == "no_near_electrode"
 
 
 @pytest.mark.parametrize(("scale", "shift_mm"), [(1.0, 0), (0.88, 0), (1.12, 0), (0.95, 8)])
@@ -301,7 +302,7 @@ def test_derivations_between_two_electrodes_can_be_left_out_but_not_a_common_ref
     st.text(max_size=60) | st.from_regex(r"[A-Za-z0-9 .:_\-()]{0,40}"), st.sampled_from(["eeg", "unknown", "Misc", "x"])
 )
 def test_any_text_is_resolved_to_one_electrode_or_one_reason(name, kind):
-    found = BASE.resolve(name, kind=kind)
+    found = resolve(BASE, name, kind=kind)
     assert found.code
     assert found.reason
     assert found.electrode is None or found.electrode in BASE.names
@@ -316,6 +317,6 @@ def test_a_name_as_long_as_a_book_takes_no_time():
         "-" * 100_000,
         " " * 100_000 + "Cz",
     ):
-        BASE.resolve(name)
+        resolve(BASE, name)
     assert time.monotonic() - start < 2
-    assert BASE.resolve("A" * 200_000).code == "unknown_name"
+    assert resolve(BASE, "A" * 200_000).code == "unknown_name"

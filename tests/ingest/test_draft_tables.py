@@ -10,13 +10,13 @@ import scipy.io
 import yaml
 
 from eegprep.errors import InputError
+from eegprep.formats.decode import decode_file
+from eegprep.formats.tables.suggest import suggest
 from eegprep.ingest import inspect
 from eegprep.ingest.draft import draft_described
 from eegprep.manifest.load import load_manifests
 from eegprep.manifest.schema import Manifest
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.decode import decode_file
-from eegprep.sources.suggest import suggest
 
 NAMES = ["Fp1", "Cz", "O1", "O2"]
 

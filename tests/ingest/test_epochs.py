@@ -11,6 +11,8 @@ import pytest
 import scipy.io
 
 from eegprep.electrodes import Vocabulary
+from eegprep.formats.epochs import decode_epochs, overlapping, read_epochs
+from eegprep.formats.matlab.read import read_matlab
 from eegprep.ingest import ingest
 from eegprep.ingest.inspection import describe_result
 from eegprep.ingest.process import carry_out
@@ -20,8 +22,6 @@ from eegprep.recording import RecordingInfo, Stretch, covered
 from eegprep.sources import open_source
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import PlannedRecording
-from eegprep.sources.epochs import decode_epochs, overlapping, read_epochs
-from eegprep.sources.matlab_signal import read_matlab
 from eegprep.standardise import Nowhere, decide, make_plan
 from eegprep.store import Store
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eegprep.formats.decoded import SourceEvent
 from eegprep.ingest.trials import cut_trials
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import Stretch, Trial
-from eegprep.sources.base import SourceEvent, SourceRecording
+from eegprep.sources.base import SourceRecording
 from eegprep.standardise import lay_out
 from eegprep.standardise.resample import ratio_of
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eegprep.sources.edf import read_annotations, read_edf
-from eegprep.sources.edf_annotations import parse_records
+from eegprep.formats.edf.annotations import parse_records
+from eegprep.formats.edf.read import read_annotations, read_edf
 
 STAMP = b"+2\x14\x14\x00"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
+from eegprep.formats.decode import decode_file
 from eegprep.sources import manifest_for_path
-from eegprep.sources.decode import decode_file
 
 STATES = (
     "Running 1 0 0 0\r\nStimulusCode 8 0 0 4\r\nTargetCode 4 0 1 4\r\nSourceTime 16 0 2 0\r\nCursorPosX 16 0 4 0\r\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from eegprep.errors import UsageError
+from eegprep.formats.tables.tsv import numbers, rows_of
 from eegprep.sources import open_source
 from eegprep.sources.side_table import named_columns
-from eegprep.sources.tsv import numbers, rows_of
 
 TASK = {"name": "t", "classes": ["a", "b"], "trials": {"by": "event", "labels": {"a": "a", "b": "b"}, "length_s": 1}}
 OWN = [(500, "a"), (1100, "b")]

@@ -9,8 +9,8 @@ import pytest
 from pybv import write_brainvision
 
 from eegprep.errors import InputError
-from eegprep.sources.base import Decoded
-from eegprep.sources.decode import decode_file
+from eegprep.formats.decode import decode_file
+from eegprep.formats.decoded import Decoded
 
 
 @pytest.fixture

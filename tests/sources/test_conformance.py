@@ -312,7 +312,7 @@ def test_bids_tables_set_kinds_status_line_frequency_and_events(made, names, tmp
 
 def test_moabb_itself_gives_its_fake_data_set() -> None:
     pytest.importorskip("moabb", reason="the extra [moabb] is not installed")
-    from eegprep.sources.moabb_source import manifest_for_moabb
+    from eegprep.sources.moabb import manifest_for_moabb
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
+from eegprep.formats.decode import decode_file
+from eegprep.privacy import clean_message
 from eegprep.sources import manifest_for_path
-from eegprep.sources.decode import decode_file
-from eegprep.sources.privacy import clean_message
 
 
 def read(path: Path):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
+from eegprep.formats.edf.read import read_edf
 from eegprep.recording import Stretch
-from eegprep.sources.edf import read_edf
 
 
 @pytest.mark.parametrize("bdf", [False, True])

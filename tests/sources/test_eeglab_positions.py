@@ -9,7 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from eegprep.electrodes import Vocabulary, resolve_all
-from eegprep.sources.decode import decode_file
+from eegprep.formats.decode import decode_file
 from eegprep.sources.implicit import manifest_for_path
 
 NAMES = """Fp1 Fp2 F7 F3 Fz F4 F8 FC5 FC1 FC2 FC6 T7 C3 Cz C4 T8 CP5 CP1 CP2 CP6 P7 P3 Pz P4 P8 PO3 PO4 O1 Oz

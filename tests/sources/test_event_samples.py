@@ -13,17 +13,17 @@ import mne
 import numpy as np
 import pytest
 
+from eegprep.formats.decode import decode_file
+from eegprep.formats.decoded import Decoded, SourceEvent
+from eegprep.formats.edf.read import read_edf
+from eegprep.formats.mne import read_with_mne
+from eegprep.formats.neuroscan import read_neuroscan
+from eegprep.formats.wholeness import check_whole
 from eegprep.ingest.trials import cut_trials
 from eegprep.manifest.labels import event_label
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ, Stretch
 from eegprep.sources import open_source
-from eegprep.sources.base import Decoded, SourceEvent
-from eegprep.sources.decode import decode_file
-from eegprep.sources.edf import read_edf
-from eegprep.sources.mne_files import read_with_mne
-from eegprep.sources.neuroscan import read_neuroscan
-from eegprep.sources.wholeness import check_whole
 from eegprep.standardise.timeline import lay_out
 
 #: 0-based samples of a recording of 1600; the first and the last are where off-by-one errors show.

@@ -7,9 +7,9 @@ import pytest
 from edfio import Edf, EdfAnnotation, EdfSignal
 
 from eegprep.errors import InputError, UsageError
+from eegprep.manifest.patterns import compile_pattern, match
 from eegprep.manifest.schema import Manifest
 from eegprep.sources import open_source
-from eegprep.sources.patterns import compile_pattern, match
 
 
 def manifest(**source) -> Manifest:

@@ -14,10 +14,10 @@ import pytest
 import scipy.io
 
 from eegprep.errors import InputError
+from eegprep.formats.decode import decode_file
+from eegprep.formats.decoded import UNITS_TO_UV, Decoded
+from eegprep.formats.detect import FORMATS, detect
 from eegprep.sources import manifest_for_path
-from eegprep.sources.base import UNITS_TO_UV, Decoded
-from eegprep.sources.decode import decode_file
-from eegprep.sources.detect import FORMATS, detect
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "read-recordings.md"
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
+from eegprep.formats.decode import decode_file
+from eegprep.formats.detect import detect
+from eegprep.formats.segments import structured
 from eegprep.sources import manifest_for_path
-from eegprep.sources.decode import decode_file
-from eegprep.sources.detect import detect
-from eegprep.sources.segments import structured
 
 
 def read(path: Path):
@@ -90,7 +90,7 @@ def test_openbci_pauses_break_by_their_stamps(made, tmp_path: Path) -> None:
 
 def test_a_clock_in_the_first_row_is_no_header(made, tmp_path: Path) -> None:
     """A manifest that names the columns of such a table finds them."""
-    from eegprep.sources.text_table import read_table
+    from eegprep.formats.tables.text import read_table
 
     (tmp_path / "a.csv").write_text("".join(f"{i},1.5,16:43:47.{i:03d},2019-03-17\n" for i in range(30)))
     table = read_table(tmp_path / "a.csv", names=["idx", "Fp1", "clock", "day"])

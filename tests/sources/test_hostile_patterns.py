@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from eegprep.errors import UsageError
+from eegprep.manifest import patterns
 from eegprep.manifest.fields import MAX_WILDCARDS
-from eegprep.sources import patterns
-from eegprep.sources.patterns import MAX_STEPS, compile_pattern
+from eegprep.manifest.patterns import MAX_STEPS, compile_pattern
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eegprep.sources.base import whole
+from eegprep.formats.decoded import whole
 from eegprep.sources.line_rate import rate_notes
 from eegprep.sources.units import sampled_density
 

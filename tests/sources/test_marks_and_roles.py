@@ -9,11 +9,11 @@ import numpy as np
 import pybv
 import pytest
 
+from eegprep.formats.decoded import Decoded, SourceChannel, SourceEvent, whole
+from eegprep.formats.marker_files import with_parts
+from eegprep.formats.segments import cut, role_of, structured
 from eegprep.recording import Stretch
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.base import Decoded, SourceChannel, SourceEvent, whole
-from eegprep.sources.marker_files import with_parts
-from eegprep.sources.segments import cut, role_of, structured
 
 TASK = {"name": "t", "classes": ["x", "y"], "trials": {"by": "event", "labels": {"BAD_seizure": "x"}, "length_s": 1}}
 

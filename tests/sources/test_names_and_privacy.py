@@ -14,9 +14,9 @@ import pytest
 import scipy.io
 
 from eegprep.errors import EEGPTError, UsageError
+from eegprep.manifest.patterns import compile_pattern, match
+from eegprep.privacy import KEY_VARIABLE, clean_message, has_date, pseudonym
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.patterns import compile_pattern, match
-from eegprep.sources.privacy import KEY_VARIABLE, clean_message, has_date, pseudonym
 from eegprep.sources.tree import walk
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
-from eegprep.sources import aliases, manifest_for_path, open_source
-from eegprep.sources.decode import decode_file
+from eegprep.formats import aliases
+from eegprep.formats.decode import decode_file
+from eegprep.sources import manifest_for_path, open_source
 
 
 def raw_of(signal_uv: np.ndarray, names: tuple[str, ...]) -> mne.io.RawArray:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eegprep.formats.decoded import SourceEvent
+from eegprep.formats.events import one_truth, same_moment
 from eegprep.ingest.trials import cut_trials
 from eegprep.sources import open_source
-from eegprep.sources.base import SourceEvent
-from eegprep.sources.events import one_truth, same_moment
 from eegprep.standardise.timeline import lay_out
 
 RATE = 200.0

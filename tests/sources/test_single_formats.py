@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError, UsageError
+from eegprep.formats.decode import decode_file
+from eegprep.formats.detect import detect
+from eegprep.formats.edf.annotations import parse_records
+from eegprep.formats.neuroscan import read_neuroscan
+from eegprep.formats.segments import structured
+from eegprep.formats.tables.text import read_table
+from eegprep.formats.xdf import read_xdf
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.decode import decode_file
-from eegprep.sources.detect import detect
-from eegprep.sources.edf_annotations import parse_records
-from eegprep.sources.fetched import FetchedSource, numbers
-from eegprep.sources.neuroscan import read_neuroscan
-from eegprep.sources.segments import structured
-from eegprep.sources.text_table import read_table
-from eegprep.sources.xdf import read_xdf
+from eegprep.sources.mne import FetchedSource, numbers
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_lists_of_subjects_are_numbers_and_ranges_among_those_there_are() -> Non
 def test_moabb_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    from eegprep.sources.moabb_source import load_dataset
+    from eegprep.sources.moabb import load_dataset
 
     monkeypatch.setitem(sys.modules, "moabb", None)
     monkeypatch.setitem(sys.modules, "moabb.datasets", None)
@@ -281,7 +281,7 @@ def test_without_a_network_moabbs_mirror_is_not_asked_unless_a_lab_chose_it(monk
     import os
     import types
 
-    from eegprep.sources import moabb_source
+    from eegprep.sources import moabb as moabb_source
 
     monkeypatch.delenv(moabb_source._PROVIDER, raising=False)
     monkeypatch.setattr(moabb_source, "_mirrored", lambda dataset, mirror: False)

@@ -11,10 +11,10 @@ import pytest
 import scipy.io
 
 from eegprep.errors import InputError
+from eegprep.formats.decode import decode_file
+from eegprep.formats.segments import structured
 from eegprep.recording import Stretch
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.decode import decode_file
-from eegprep.sources.segments import structured
 from eegprep.standardise.checks import check_signal
 
 
@@ -246,7 +246,7 @@ def test_an_eeglab_file_of_hdf5_does_likewise(made, names, tmp_path: Path) -> No
             file[f"EEG/{name}"] = np.array([[value]])
         file["EEG/data"] = np.array([[ord(c)] for c in "raw.fdt"], dtype=np.uint16)
         file["EEG/data"].attrs["MATLAB_class"] = np.bytes_("char")
-    from eegprep.sources.aliases import own_samples
+    from eegprep.formats.aliases import own_samples
 
     found = own_samples(tmp_path / "clean.set")
     assert found is not None
@@ -312,8 +312,8 @@ def test_headers_that_share_their_samples_are_read(made, names, tmp_path: Path) 
 
 def test_depth_contacts_are_no_scalp_names() -> None:
     """C3 and F4 are contacts too; without Cz or Fp1 nothing says scalp."""
-    from eegprep.sources.base import Decoded, SourceChannel, whole
-    from eegprep.sources.mne_files import _scalp_by_names
+    from eegprep.formats.decoded import Decoded, SourceChannel, whole
+    from eegprep.formats.mne import _scalp_by_names
 
     def kinds(*names: str) -> set[str]:
         channels = tuple(SourceChannel(name=n, kind="seeg", unit="V") for n in names)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
+from eegprep.formats.tables.text import read_table
 from eegprep.sources import open_source
-from eegprep.sources.text_table import read_table
 
 
 def text_of(signal: np.ndarray, names, *, separator=",", comma=False, end="\n", header=True) -> str:

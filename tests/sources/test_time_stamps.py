@@ -10,13 +10,13 @@ import pytest
 import scipy.io
 
 from eegprep.errors import InputError
+from eegprep.formats.decode import decode_file
+from eegprep.formats.decoded import SourceEvent, whole
+from eegprep.formats.edf.read import read_edf
+from eegprep.formats.segments import cut
+from eegprep.formats.tables.time_column import time_breaks
+from eegprep.formats.xdf import read_xdf
 from eegprep.sources import manifest_for_path
-from eegprep.sources.base import SourceEvent, whole
-from eegprep.sources.decode import decode_file
-from eegprep.sources.edf import read_edf
-from eegprep.sources.segments import cut
-from eegprep.sources.time_column import time_breaks
-from eegprep.sources.xdf import read_xdf
 
 EVEN = np.arange(4000) / 200
 AFTER = np.arange(4000) >= 1500

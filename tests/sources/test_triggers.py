@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from edfio import Bdf, BdfSignal, Edf, EdfSignal
 
+from eegprep.formats.decoded import Decoded
+from eegprep.formats.edf.read import read_edf
+from eegprep.formats.events import nearest_sample, trigger_events
+from eegprep.formats.mne import read_with_mne
 from eegprep.recording import Stretch
-from eegprep.sources.base import Decoded
-from eegprep.sources.edf import read_edf
-from eegprep.sources.events import nearest_sample, trigger_events
-from eegprep.sources.mne_files import read_with_mne
 
 RATE = 256
 

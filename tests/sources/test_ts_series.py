@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
+from eegprep.formats.ts import read_ts
+from eegprep.formats.ts_series import evident_step, whole_channels
 from eegprep.manifest.schema import Manifest
-from eegprep.sources.ts import read_ts
-from eegprep.sources.ts_series import evident_step, whole_channels
 
 
 def manifest(step: int | None, channels: list[str]) -> Manifest:

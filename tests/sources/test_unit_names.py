@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from eegprep.formats.edf.read import read_edf
+from eegprep.formats.unit_names import is_other_quantity, unit_of
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.edf import read_edf
-from eegprep.sources.unit_names import is_other_quantity, unit_of
 
 
 @pytest.mark.parametrize(

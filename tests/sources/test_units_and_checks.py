@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from eegprep.errors import InputError
-from eegprep.recording import Stretch
-from eegprep.sources.base import LazySignal, SourceChannel, whole
+from eegprep.formats.decoded import LazySignal, SourceChannel, whole
+from eegprep.recording import Stretch, merge
 from eegprep.sources.units import prove_units, sampled_density, summarise
 from eegprep.standardise import checks as checks_module
 from eegprep.standardise.checks import check_signal
 from eegprep.standardise.hashing import signal_hash
-from eegprep.standardise.stretch_sets import merge
 
 SFREQ_HZ = 200.0
 

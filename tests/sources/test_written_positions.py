@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from eegprep.electrodes import Vocabulary, resolve_all
-from eegprep.sources.decode import decode_file
+from eegprep.formats.decode import decode_file
 from eegprep.sources.implicit import manifest_for_path
 
 BASE = Vocabulary.base()

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eegprep.formats.decoded import Decoded
+from eegprep.formats.xdf import read_xdf
 from eegprep.manifest.labels import event_label
-from eegprep.sources.base import Decoded
-from eegprep.sources.xdf import read_xdf
 
 RATE = 200
 FORMATS = {"int8": "<i1", "int16": "<i2", "int32": "<i4", "int64": "<i8", "float32": "<f4", "double64": "<f8"}

@@ -15,10 +15,10 @@ from eegprep.ingest.plan import with_stored_names
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import RecordingInfo, Stretch
 from eegprep.shards.build.plan import Options, make_plan
-from eegprep.sources.entities import Group, chosen_subjects, plan_groups
-from eegprep.sources.fetched import FetchedSource
+from eegprep.sources.entities import Group, plan_groups
+from eegprep.sources.mne import FetchedSource
 from eegprep.splits import assign
-from eegprep.splits.names import Names
+from eegprep.splits.names import Names, chosen_subjects
 
 SPLITS = ("train", "validation", "test")
 # What people call subjects: numbers with and without zeros, BIDS labels, names, dates, accents, blanks.

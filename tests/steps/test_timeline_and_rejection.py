@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eegprep.manifest.recipe import Reference, Reject, RemoveOffset
-from eegprep.recording import Stretch
+from eegprep.recording import Stretch, merge
 from eegprep.standardise import as_signal, lay_out, reference, reject_amplitude, remove_offset
 from eegprep.standardise.offsets import N_RUNS, RUN_SAMPLES, spread_runs
 from eegprep.standardise.resample import ratio_of
-from eegprep.standardise.spans import merge, runs_of
+from eegprep.standardise.spans import runs_of
 
 
 @given(

@@ -1,0 +1,122 @@
+"""A file under the name that its reader insists on.
+
+The signature says what a file is; many readers ask the suffix again, and only in lower case. So a recording that is
+named otherwise (`REC.VHDR`, `run1`, `x.gdf.gz`) is read through a temporary folder of links under the expected names,
+unpacked where it is packed with gzip. What enters: the path and its format. What leaves: the path to open, and the
+folder, which lives as long as something holds it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+from eegprep.errors import InputError
+from eegprep.formats.companions import companions, named_files
+from eegprep.formats.detect import Format
+from eegprep.formats.matlab.file import eeglab_header
+from eegprep.privacy import clean_message
+
+__all__ = ["MAX_UNPACKED_BYTES", "TemporaryFolder", "alias", "own_samples"]
+
+#: A few packed bytes can claim to be any amount.
+MAX_UNPACKED_BYTES = 16 << 30
+_KEEP_FREE_BYTES = 1 << 30
+
+
+class TemporaryFolder:
+    """A folder that is gone when nothing holds this any more."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="eegprep-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether a file is packed with gzip."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
+
+
+def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple[Path, TemporaryFolder | None]:
+    """The path to open instead of `path`, and the temporary folder in which it lies (None: `path` itself).
+
+    Parameters
+    ----------
+    unpacks : bool
+        Whether the format's reader unpacks gzip by itself.
+    by_suffix : bool
+        Whether the format's reader looks at the suffix.
+
+    Raises
+    ------
+    InputError
+        The packed file is damaged, or larger than the limit or the disk.
+    """
+    packed = _is_packed(path) and not unpacks
+    well_named = not by_suffix or path.name.endswith(found.suffixes)
+    if path.is_dir() or (well_named and not packed):
+        return path, None
+    holder = TemporaryFolder()
+    folder = holder.path
+    stem = path.name[: -len(path.suffix)] if path.suffix else path.name
+    suffix = path.suffix.lower() if path.suffix.lower() in found.suffixes else found.suffixes[0]
+    target = folder / (stem.removesuffix(suffix) + suffix)
+    if packed:
+        _unpack(path, target)
+    else:
+        target.symlink_to(path.absolute())
+    beside = {p.name for p in path.parent.iterdir() if p.stem == path.stem and p.is_file()}
+    named = {re.split(r"[\\/]", n)[-1] for n in named_files(target)}
+    existing = {n for n in named if n and (path.parent / n).is_file()}
+    for name in sorted({*beside, *existing, *companions(path.parent, path.name)} - {path.name}):
+        lower = Path(name).with_suffix(Path(name).suffix.lower()).name
+        for link in {name, lower}:
+            if not (folder / link).exists():
+                (folder / link).symlink_to((path.parent / name).absolute())
+    return target, holder
+
+
+def own_samples(path: Path) -> tuple[Path, TemporaryFolder, str] | None:
+    """An EEGLAB header under which its own .fdt lies, where the header still names that of another recording.
+
+    EEGLAB reads the .fdt of the header's own name. None where there is no doubt, or where only the other one has the
+    size that the header states.
+    """
+    header = eeglab_header(path)
+    named, own = path.parent / header.samples_file, path.with_suffix(".fdt")
+    if not (header.samples_file and named.is_file() and own.is_file()) or named.samefile(own):
+        return None
+    if own.stat().st_size != header.n_bytes and named.stat().st_size == header.n_bytes:
+        return None
+    holder = TemporaryFolder()
+    target = holder.path / path.name
+    target.symlink_to(path.absolute())
+    (holder.path / header.samples_file).symlink_to(own.absolute())
+    return target, holder, "the header names the samples of another recording; those of its own name are taken"
+
+
+def _unpack(path: Path, target: Path) -> None:
+    room = min(MAX_UNPACKED_BYTES, shutil.disk_usage(target.parent).free - _KEEP_FREE_BYTES)
+    try:
+        with gzip.open(path, "rb") as packed, target.open("wb") as out:
+            while part := packed.read(1 << 20):
+                room -= len(part)
+                if room < 0:
+                    raise InputError(
+                        f"{path.name} unpacks to more than there is room for",
+                        where=path,
+                        expected=f"at most {MAX_UNPACKED_BYTES >> 30} GiB, and room in {tempfile.gettempdir()}",
+                        todo="unpack it by hand (gunzip -k), or set TMPDIR to a larger disk",
+                    )
+                out.write(part)
+    except (OSError, EOFError) as error:
+        raise InputError(
+            f"{path.name} can't be unpacked", where=path, found=clean_message(error), todo="copy the file again"
+        ) from error

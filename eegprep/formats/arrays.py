@@ -1,0 +1,127 @@
+"""The source kind `numpy`: arrays in .npy and .npz files, described by the manifest. Nothing is unpickled.
+
+What enters: a path and the manifest's `source`: `sfreq_hz`, `channels`, `unit`; `orientation` says whether rows are
+samples or channels; `variable` names the array of an .npz file; `event_column` the array of its labels. Arrays of three
+dimensions are trials: (trials, channels, samples), unless `orientation: row_per_sample` is written out; every
+trial is a stretch of its own. What leaves: `Decoded`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.errors import InputError, UsageError
+from eegprep.formats.decoded import Decoded, SourceChannel, whole
+from eegprep.manifest.schema import Manifest
+from eegprep.privacy import clean_message
+from eegprep.recording import Stretch
+
+__all__ = ["described_array", "described_trials", "read_numpy"]
+
+
+def read_numpy(path: Path, manifest: Manifest) -> Decoded:
+    """Read one array. Raises InputError on damage or another shape, UsageError where the manifest says too little."""
+    spec = manifest.source
+    labels: list[str] | None = None
+    try:
+        # .npy files are mapped, so a long recording is read where it is asked for
+        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded:
+                name = spec.variable or (loaded.files[0] if len(loaded.files) == 1 else None)
+                if name is None or name not in loaded.files:
+                    raise UsageError(
+                        f"the manifest {manifest.name} has to name the array of {path.name}",
+                        found=", ".join(loaded.files),
+                        expected="`source: variable:`",
+                    )
+                array = loaded[name]
+                if spec.event_column is not None and spec.event_column in loaded.files:
+                    labels = [str(v) for v in np.ravel(loaded[spec.event_column])]
+        else:
+            array = loaded
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise InputError(
+            f"{path.name} can't be read as a NumPy array",
+            where=path,
+            found=clean_message(error),
+            expected="a whole .npy or .npz file of numbers",
+        ) from error
+    return described_array(array, manifest, path, format_name="numpy", labels=labels)
+
+
+def described_array(
+    array: np.ndarray, manifest: Manifest, path: Path, *, format_name: str, labels: list[str] | None = None
+) -> Decoded:
+    """An array of two or three dimensions as the manifest describes it."""
+    array = _oriented(array, manifest, path)
+    stretches = whole(array.shape[-1])
+    if array.ndim == 3:
+        n_trials, n_channels, n_samples = array.shape
+        stretches = tuple(Stretch(start_sample=i * n_samples, n_samples=n_samples) for i in range(n_trials))
+        if labels is not None and len(labels) != n_trials:
+            raise InputError(f"{path.name} has {len(labels)} labels for {n_trials} trials", where=path)
+        array = np.ascontiguousarray(array.transpose(1, 0, 2)).reshape(n_channels, n_trials * n_samples)
+    return _decoded(array, stretches, labels, manifest, format_name)
+
+
+def described_trials(
+    trials: Sequence[tuple[str, np.ndarray]], manifest: Manifest, path: Path, *, format_name: str
+) -> Decoded:
+    """Arrays of two dimensions, one a trial and of any length, each a stretch that is labelled with its number."""
+    arrays = [_oriented(array, manifest, path) for _, array in trials]
+    if any(array.ndim != 2 for array in arrays):
+        raise InputError(f"{path.name} has trials that are no signal", where=path, expected="2 dimensions a trial")
+    stretches: list[Stretch] = []
+    for array in arrays:
+        start = stretches[-1].stop_sample if stretches else 0
+        stretches.append(Stretch(start_sample=start, n_samples=array.shape[1]))
+    labels = [number for number, _ in trials]
+    return _decoded(np.concatenate(arrays, axis=1), tuple(stretches), labels, manifest, format_name)
+
+
+def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
+    """The array with its channels last but one, its samples last."""
+    spec = manifest.source
+    if spec.sfreq_hz is None or not spec.channels:
+        raise UsageError(
+            f"the manifest {manifest.name} has to say what an array does not",
+            expected="`source: sfreq_hz:` and `source: channels:`",
+        )
+    if array.ndim not in (2, 3) or array.dtype.kind not in "fiu":
+        raise InputError(
+            f"{path.name} is no signal",
+            where=path,
+            found=f"{array.ndim} dimensions of {array.dtype}",
+            expected="2 (recording) or 3 (trials) dimensions of numbers",
+        )
+    # unless the manifest says it, trials x channels x samples, and of two dimensions one row a sample
+    by_default = spec.orientation is None and (array.ndim == 2 or array.shape[1] != len(spec.channels))
+    if spec.orientation == "row_per_sample" or by_default:
+        array = np.swapaxes(array, -1, -2)
+    if array.shape[-2] != len(spec.channels):
+        raise InputError(
+            f"{path.name} has another number of channels than the manifest",
+            where=path,
+            found=f"{array.shape[-2]} channels, {array.shape[-1]} samples",
+            expected=f"{len(spec.channels)} channels",
+            todo="correct `source: channels:` or `source: orientation:`",
+        )
+    return array
+
+
+def _decoded(
+    signal: np.ndarray, stretches: tuple[Stretch, ...], labels: list[str] | None, manifest: Manifest, format_name: str
+) -> Decoded:
+    return Decoded(
+        format=format_name,
+        sfreq_hz=manifest.source.sfreq_hz or 0.0,
+        channels=tuple(SourceChannel(name=n) for n in manifest.source.channels),
+        signal=signal,
+        stretches=stretches,
+        trial_labels=tuple(zip(stretches, labels, strict=True)) if labels and len(labels) == len(stretches) else (),
+        reference=manifest.reference,
+    )

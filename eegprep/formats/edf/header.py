@@ -1,0 +1,208 @@
+"""The header of an EDF or BDF file, read strictly, without the fields that name people.
+
+What enters: a path. What leaves: `EDFHeader`, or an InputError that says what is wrong. Patient, recording
+identification, start date, transducer and prefilter texts are skipped, never decoded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from eegprep.errors import InputError
+from eegprep.formats.unit_names import unit_of
+
+__all__ = ["EDFHeader", "EDFSignal", "read_header"]
+
+_SCANNED = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class EDFSignal:
+    """One signal's part of the header; `first` is its offset in a record, in samples."""
+
+    label: str
+    unit: str
+    unit_text: str
+    physical_min: float
+    physical_max: float
+    digital_min: float
+    digital_max: float
+    samples_per_record: int
+    first: int
+
+    @property
+    def is_annotations(self) -> bool:
+        """Whether it holds annotations and no samples."""
+        return self.label in ("EDF Annotations", "BDF Annotations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EDFHeader:
+    """What is needed to find and scale every sample."""
+
+    sample_bytes: int
+    n_header_bytes: int
+    n_records: int
+    record_s: float
+    discontinuous: bool
+    signals: tuple[EDFSignal, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def samples_per_record(self) -> int:
+        """Of all signals together."""
+        return sum(s.samples_per_record for s in self.signals)
+
+
+def _bad(path: Path, what: str, found: object, expected: object, todo: str = "copy the file again") -> InputError:
+    return InputError(f"{path.name}: {what}", where=path, found=found, expected=expected, todo=todo)
+
+
+class _Fields:
+    """The fixed-width text fields, one after another."""
+
+    def __init__(self, data: bytes, path: Path) -> None:
+        self.data, self.path, self.at = data, path, 0
+
+    def skip(self, n: int) -> None:
+        self.at += n
+
+    def text(self, n: int) -> str:
+        field = self.data[self.at : self.at + n]
+        self.at += n
+        try:
+            text = field.decode("utf-8")  # ASCII by the standard; a micro sign is met in both encodings
+        except UnicodeDecodeError:
+            text = field.decode("latin-1")
+        return text.replace("\0", " ").strip()
+
+    def number(self, n: int, name: str) -> float:
+        start = self.at
+        text = self.text(n)
+        try:
+            value = float(text.replace(",", "."))
+            if not math.isfinite(value):
+                raise ValueError(text)
+            return value
+        except ValueError:
+            raise _bad(
+                self.path, "the header is damaged", f"no number in the field `{name}` at byte {start}", "a number"
+            ) from None
+
+
+def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
+    """Read and check a header against the file's size and bytes; `annotations_only` allows files without signal.
+
+    Raises
+    ------
+    InputError
+        Damaged header, a file cut short, a binary file whose line ends were turned.
+    """
+    n_file = path.stat().st_size
+    with path.open("rb") as handle:
+        head = handle.read(256)
+        if len(head) < 256:
+            raise _bad(path, "the file ends inside its header", f"{n_file} bytes", "at least 256")
+        bdf = head[0] == 0xFF
+        main = _Fields(head, path)
+        main.skip(8 + 80 + 80 + 8 + 8)
+        n_header = int(main.number(8, "bytes in header"))
+        kind = main.text(44)
+        n_records = int(main.number(8, "number of records"))
+        record_s = main.number(8, "duration of a record")
+        n_signals = int(main.number(4, "number of signals"))
+        if n_signals < 1 or n_header != 256 * (n_signals + 1):
+            raise _bad(
+                path, "the header is damaged", f"{n_header} bytes for {n_signals} signals", 256 * (n_signals + 1)
+            )
+        body = handle.read(n_header - 256)
+        scanned = handle.read(_SCANNED)
+    if len(body) < n_header - 256:
+        raise _bad(path, "the file ends inside its header", f"{n_file} bytes", f"{n_header} bytes of header")
+    signals = _signals(body, n_signals, path)
+    if not annotations_only and all(s.is_annotations for s in signals):
+        raise _bad(
+            path, "it holds annotations and no signal", f"{n_signals} signal(s), all annotations", "channels of signal",
+            "take it as events beside the recording that it belongs to",
+        )  # fmt: skip
+    if not (record_s > 0 or annotations_only):
+        raise _bad(path, "a record lasts no time", f"{record_s:g} s", "a positive duration")
+    _refuse_turned_line_ends(scanned, path)
+    sample_bytes = 3 if bdf else 2
+    n_record_bytes = sample_bytes * sum(s.samples_per_record for s in signals)
+    n_present = (n_file - n_header) // n_record_bytes
+    notes: list[str] = []
+    if bdf and not signals[-1].label:
+        # BioSemi's last signal is always Status; some recordings lost its name
+        signals = (*signals[:-1], dataclasses.replace(signals[-1], label="Status"))
+        notes.append("the last signal has no name and is taken for Status")
+    if n_records < 0:
+        n_records = n_present
+        notes.append("the header leaves the number of records open; counted from the file's size")
+        if rest := (n_file - n_header) % n_record_bytes:
+            notes.append(f"the file ends inside a record: {rest} bytes at its end are left out")
+    elif n_present < n_records:
+        raise _bad(
+            path, "the file is cut short", f"{n_file} bytes, {n_present} whole records",
+            f"{n_header + n_records * n_record_bytes} bytes, {n_records} records",
+        )  # fmt: skip
+    elif n_file > n_header + n_records * n_record_bytes:
+        notes.append(f"{n_file - n_header - n_records * n_record_bytes} bytes after the last record are left out")
+    if n_records < 1:
+        raise _bad(path, "it holds no record", f"{n_records} records", "at least one")
+    return EDFHeader(
+        sample_bytes=sample_bytes,
+        n_header_bytes=n_header,
+        n_records=n_records,
+        record_s=record_s,
+        discontinuous=kind[:5] in ("EDF+D", "BDF+D"),
+        signals=signals,
+        notes=tuple(notes),
+    )
+
+
+def _refuse_turned_line_ends(scanned: bytes, path: Path) -> None:
+    """In binary samples one line feed in 256 follows a carriage return by chance; never do all of them."""
+    n_feeds = scanned.count(b"\n")
+    if n_feeds >= 50 and scanned.count(b"\r\n") == n_feeds:
+        raise _bad(
+            path, "line ends were turned inside a binary file, so all samples after the first are shifted",
+            f"{n_feeds} line feeds, each after a carriage return", "line feeds of which 1 in 256 follows one",
+            "get the file again in binary mode (no text conversion, `* -text` in .gitattributes)",
+        )  # fmt: skip
+
+
+def _signals(body: bytes, n: int, path: Path) -> tuple[EDFSignal, ...]:
+    fields = _Fields(body, path)
+    labels = [fields.text(16) for _ in range(n)]
+    fields.skip(80 * n)
+    units = [fields.text(8) for _ in range(n)]
+    ranges = {
+        name: [fields.number(8, name) for _ in range(n)]
+        for name in ("physical minimum", "physical maximum", "digital minimum", "digital maximum")
+    }
+    fields.skip(80 * n)
+    counts = [int(fields.number(8, "samples in a record")) for _ in range(n)]
+    if min(counts) < 0 or sum(counts) == 0:
+        raise _bad(path, "the header is damaged", f"{min(counts)} samples in a record", "at least 1")
+    out: list[EDFSignal] = []
+    first = 0
+    for i in range(n):
+        out.append(
+            EDFSignal(
+                label=labels[i],
+                unit=unit_of(units[i]),
+                unit_text=units[i],
+                physical_min=ranges["physical minimum"][i],
+                physical_max=ranges["physical maximum"][i],
+                digital_min=ranges["digital minimum"][i],
+                digital_max=ranges["digital maximum"][i],
+                samples_per_record=counts[i],
+                first=first,
+            )
+        )
+        first += counts[i]
+    return tuple(out)

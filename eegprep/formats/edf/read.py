@@ -1,0 +1,310 @@
+"""EDF, EDF+, BDF and BDF+: read and scaled record by record when asked for.
+
+Own, because three things matter here that a general reader hides: the header's range and unit (evidence for
+microvolt), records that do not follow each other (EDF+D, and EDF+C that lies), and channels of other rates, which
+would otherwise be resampled to the highest. What enters: a path. What leaves: `Decoded`, in each channel's unit.
+The rate of a recording is that of most of its voltage channels; channels of another rate are left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.resolve import resolve
+from eegprep.errors import InputError
+from eegprep.formats.decoded import Decoded, LazySignal, SourceChannel, SourceEvent, whole
+from eegprep.formats.edf.annotations import Annotation, AnnotationLists, parse_records
+from eegprep.formats.edf.header import EDFHeader, EDFSignal, read_header
+from eegprep.formats.events import nearest_sample, trigger_events
+from eegprep.formats.segments import break_at
+from eegprep.formats.unit_names import is_other_quantity
+from eegprep.recording import LeftOut, seconds_to_samples
+
+__all__ = ["read_annotations", "read_edf"]
+
+_KINDS = {
+    "eeg": "eeg", "eog": "eog", "ecg": "ecg", "ekg": "ecg", "emg": "emg", "seeg": "seeg", "ecog": "ecog",
+    "resp": "misc", "temp": "misc", "sao2": "misc", "spo2": "misc", "event": "stim", "status": "stim",
+    "trigger": "stim", "triggers": "stim", "trig": "stim", "trg": "stim", "sti": "stim", "stim": "stim", "dig": "stim",
+    "stimulus": "stim", "marker": "stim", "markers": "stim", "ttl": "stim",
+}  # fmt: skip
+#: BioSemi's Status: the low 16 bits are triggers, bit 16 is set where a part begins; others are the amplifier's own.
+_TRIGGER_BITS, _NEW_EPOCH = 0xFFFF, 1 << 16
+#: How far a code may be from a whole number, in steps of the channel: writers round to the nearest step.
+_CODE_STEPS = 0.75
+_MAX_RATE_ERROR = 0.01
+
+
+def read_edf(path: Path) -> Decoded:
+    """Read an EDF or BDF file lazily. Raises InputError where `read_header` does, and on lost time stamps."""
+    header = read_header(path)
+    records = _Records(path, header)
+    spr = _main_rate(header)
+    starts, lists = _times(records)
+    record_s, notes = _record_s(starts, header)
+    sfreq_hz = spr / record_s
+    n_samples = spr * header.n_records
+    notes += lists.notes
+    kept = [s for s in header.signals if not s.is_annotations and s.samples_per_record == spr]
+    events = [_event(a, starts, record_s, spr, sfreq_hz) for a in lists.annotations]
+    paused: list[int] = []
+    for signal in header.signals:
+        if _kind(signal) == "stim" and not signal.is_annotations and signal.samples_per_record:
+            triggers, parts, more = _triggers(signal, records, spr)
+            events += triggers
+            paused += parts
+            notes += more
+    if paused:
+        times = "1 time" if len(paused) == 1 else f"{len(paused)} times"
+        notes.append(f"the Status channel says that the recording was interrupted {times}")
+    slack_s = max(0.5 / sfreq_hz, _rounding_s(starts, record_s))
+    breaks = [k * spr for k in range(1, len(starts)) if abs(starts[k] - starts[k - 1] - record_s) > slack_s]
+    if breaks:
+        notes.append(
+            f"the time stamps jump {len(breaks)} times between records"
+            + ("" if header.discontinuous else ", though the header calls the file continuous")
+        )
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return _physical(records, kept, start, stop, spr)
+
+    return Decoded(
+        format="bdf" if header.sample_bytes == 3 else "edf",
+        sfreq_hz=sfreq_hz,
+        channels=tuple(_channel(s) for s in kept),
+        signal=LazySignal(len(kept), n_samples, read),
+        stretches=break_at(whole(n_samples), [*breaks, *paused]),
+        events=tuple(sorted(events)),
+        left_out=tuple(_other_rates(header, spr, record_s)),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def read_annotations(path: Path) -> AnnotationLists:
+    """The annotations of an EDF+ file that may hold nothing else (hypnograms)."""
+    return _times(_Records(path, read_header(path, annotations_only=True)))[1]
+
+
+class _Records:
+    """The bytes behind the header. Read, not mapped: what was read once must not count as memory in use."""
+
+    def __init__(self, path: Path, header: EDFHeader) -> None:
+        self.path, self.header = path, header
+        self.width = header.samples_per_record * header.sample_bytes
+
+    def block(self, first: int, last: int) -> np.ndarray:
+        """Whole records `first` to `last`, `(n_records, n_bytes)` uint8."""
+        with self.path.open("rb") as handle:
+            handle.seek(self.header.n_header_bytes + first * self.width)
+            data = handle.read((last - first) * self.width)
+        if len(data) < (last - first) * self.width:
+            raise InputError(f"{self.path.name} was cut short while it was read", where=self.path)
+        return np.frombuffer(data, dtype=np.uint8).reshape(last - first, self.width)
+
+    def part(self, signals: Sequence[EDFSignal]) -> Iterator[list[bytes]]:
+        """Record by record, the bytes of a few signals alone."""
+        n = self.header.sample_bytes
+        with self.path.open("rb", buffering=0) as handle:
+            for k in range(self.header.n_records):
+                at = self.header.n_header_bytes + k * self.width
+                yield [os.pread(handle.fileno(), s.samples_per_record * n, at + s.first * n) for s in signals]
+
+
+def _kind(signal: EDFSignal) -> str:
+    word = signal.label.replace("-", " ").replace("_", " ").split(" ")[0].casefold()
+    if re.fullmatch(r"sti\d+", word):
+        return "stim"
+    if word in _KINDS:
+        return _KINDS[word]
+    return "misc" if is_other_quantity(signal.unit_text) else "unknown"
+
+
+def _channel(signal: EDFSignal) -> SourceChannel:
+    # the standard turns a signal round by its physical range; a digital range that is turned round is damage
+    usable = signal.digital_max > signal.digital_min and signal.physical_max != signal.physical_min
+    unit = signal.unit if usable else ""
+    return SourceChannel(
+        name=signal.label,
+        kind=_kind(signal),
+        unit=unit,
+        digital_min=signal.digital_min,
+        digital_max=signal.digital_max,
+        physical_min=signal.physical_min,
+        physical_max=signal.physical_max,
+        unit_evidence=f"the header says {unit}"
+        if unit
+        else ("" if usable else "the header's range is empty or turned round, so nothing says what a step is"),
+    )
+
+
+def _gain(signal: EDFSignal) -> float:
+    digital = signal.digital_max - signal.digital_min
+    return (signal.physical_max - signal.physical_min) / digital if digital else 1.0
+
+
+def _main_rate(header: EDFHeader) -> int:
+    """Samples per record of most electrodes (the higher of equals).
+
+    In a sleep laboratory's file belts, legs and eyes outnumber the electrodes, so names go first; where no name is an
+    electrode's, channels in volts do, then any.
+    """
+    signals = [s for s in header.signals if not s.is_annotations and s.samples_per_record]
+    volts = [s for s in signals if s.unit and _kind(s) in ("eeg", "unknown", "seeg", "ecog")]
+    named = [s for s in volts if resolve(Vocabulary.base(), s.label).electrode is not None]
+    counts = Counter(s.samples_per_record for s in named or volts or signals)
+    return max(counts, key=lambda n: (counts[n], n))
+
+
+def _record_s(starts: Sequence[float], header: EDFHeader) -> tuple[float, list[str]]:
+    """Seconds of a record, and notes. In a file that calls itself continuous time stamps go before the header.
+
+    A constant step other than the header's duration means that the duration, and with it the rate, is wrong. In EDF+D
+    the same stamps mean gaps of equal length, as of a logger that sleeps between two records.
+    """
+    notes = list(header.notes)
+    steps = np.diff(starts)
+    if header.discontinuous or steps.size < 3:
+        return header.record_s, notes
+    step_s = float(np.mean(steps))
+    tolerated_s, rounding_s = _MAX_RATE_ERROR * header.record_s, _rounding_s(starts, header.record_s)
+    agrees = abs(step_s - header.record_s) <= max(tolerated_s, 2 * rounding_s / steps.size)
+    even = np.mean(np.abs(steps - step_s) <= max(tolerated_s, rounding_s)) >= 0.9
+    if step_s <= 0 or agrees or not even:
+        return header.record_s, notes
+    notes.append(
+        f"the header says that a record lasts {header.record_s:g} s, the time stamps {step_s:g} s; the latter are taken"
+    )
+    return step_s, notes
+
+
+def _rounding_s(starts: Sequence[float], record_s: float) -> float:
+    """By how much two stamps can be off because they were written with few decimals; 0 where a record is a whole step.
+
+    Records of 1/3 s with stamps of 0.333, 0.667, 1 are continuous.
+    """
+    stamps = np.asarray(starts)
+    for decimals in range(7):
+        scaled = stamps * 10.0**decimals
+        if np.all(np.abs(scaled - np.rint(scaled)) < 1e-4):
+            whole = record_s * 10.0**decimals
+            return 0.0 if abs(whole - round(whole)) < 1e-6 else min(10.0**-decimals, record_s)
+    return 0.0
+
+
+def _other_rates(header: EDFHeader, spr: int, record_s: float) -> list[LeftOut]:
+    return [
+        LeftOut(
+            kind="channel",
+            name=s.label,
+            code="other_rate",
+            reason=f"it has {s.samples_per_record / record_s:g} Hz, the recording {spr / record_s:g} Hz",
+        )
+        for s in header.signals
+        if not s.is_annotations and s.samples_per_record != spr
+    ]
+
+
+def _bytes_to_int(block: np.ndarray, sample_bytes: int) -> np.ndarray:
+    """`(..., n_bytes)` uint8, little-endian 16 or 24 bit, to integers `(..., n_samples)`."""
+    if sample_bytes == 2:
+        return np.ascontiguousarray(block).view("<i2")
+    parts = block.reshape(*block.shape[:-1], -1, 3)
+    wide = np.zeros((*parts.shape[:-1], 4), dtype=np.uint8)
+    wide[..., 1:] = parts
+    return wide.view("<i4")[..., 0] >> 8
+
+
+def _physical(records: _Records, signals: Sequence[EDFSignal], start: int, stop: int, spr: int) -> np.ndarray:
+    """The given signals, all of `spr` samples a record, in their units, `(n_signals, stop - start)` float64."""
+    if stop <= start:
+        return np.zeros((len(signals), 0))
+    r0, r1 = start // spr, -(-stop // spr)
+    n = records.header.sample_bytes
+    block = records.block(r0, r1)
+    out = np.empty((len(signals), (r1 - r0) * spr))
+    for signal, row in zip(signals, out.reshape(len(signals), r1 - r0, spr), strict=True):
+        a, b = signal.first * n, (signal.first + spr) * n
+        gain = _gain(signal)
+        np.multiply(_bytes_to_int(block[:, a:b], n), gain, out=row)
+        row += signal.physical_min - gain * signal.digital_min
+    return out[:, start - r0 * spr : stop - r0 * spr]
+
+
+def _times(records: _Records) -> tuple[list[float], AnnotationLists]:
+    """Start of every record in seconds after the first one's, and the annotations on the same clock."""
+    header, path = records.header, records.path
+    annotation_signals = [s for s in header.signals if s.is_annotations]
+    regular = [k * header.record_s for k in range(header.n_records)]
+    if not annotation_signals:
+        return regular, AnnotationLists(starts=(), annotations=())
+    lists = parse_records(records.part(annotation_signals))
+    lost = [k for k, t in enumerate(lists.starts) if t is None]
+    if len(lost) == len(lists.starts) and not header.discontinuous:
+        return regular, lists
+    if lost:
+        raise InputError(
+            f"{path.name}: the time stamp of record {lost[0]} is lost",
+            where=path,
+            found=f"{len(lost)} of {header.n_records} records without one",
+            expected="a time stamp at the start of every record of EDF+",
+            todo="the file is damaged: get it again",
+        )
+    times = [t for t in lists.starts if t is not None]
+    zero = times[0]
+    shifted = tuple(dataclasses.replace(a, onset_s=a.onset_s - zero) for a in lists.annotations)
+    return [t - zero for t in times], dataclasses.replace(lists, annotations=shifted)
+
+
+def _event(a: Annotation, starts: list[float], record_s: float, spr: int, sfreq_hz: float) -> SourceEvent:
+    """The event on the time line of stored samples, where records follow each other without gaps."""
+    k = max(0, int(np.searchsorted(starts, a.onset_s + 1e-9, side="right")) - 1)
+    within = min(a.onset_s - starts[k], record_s) if k + 1 < len(starts) else a.onset_s - starts[k]
+    return SourceEvent(
+        start_sample=k * spr + seconds_to_samples(within, sfreq_hz),
+        n_samples=seconds_to_samples(a.duration_s, sfreq_hz),
+        text=a.text,
+        witness="annotations",
+    )
+
+
+def _triggers(signal: EDFSignal, records: _Records, spr: int) -> tuple[list[SourceEvent], list[int], list[str]]:
+    """Events of a trigger channel, and where BioSemi's Status says that a new part begins, at the recording's rate.
+
+    Codes are physical values. Where these are no whole numbers the header's range means something else, and the digital
+    numbers are the codes; a note says so.
+    """
+    own, step, n = signal.samples_per_record, _gain(signal), records.header.sample_bytes
+    notes: list[str] = []
+
+    def digital() -> Iterator[np.ndarray]:
+        for (data,) in records.part([signal]):
+            yield _bytes_to_int(np.frombuffer(data, dtype=np.uint8), n).astype(np.int64)
+
+    def physical(values: np.ndarray) -> np.ndarray:
+        return signal.physical_min + step * (values - signal.digital_min)
+
+    seen = physical(np.unique(np.concatenate([np.unique(block) for block in digital()])))
+    near = np.abs(seen - np.rint(seen)) <= max(_CODE_STEPS * abs(step), 1e-6)
+    whole = bool(np.all(near)) and np.unique(np.rint(seen)).size == seen.size
+    if not whole:
+        notes.append("the physical values of a trigger channel are not whole numbers; its digital ones are taken")
+    elif abs(step) > 1:
+        notes.append(f"a trigger channel has steps of {abs(step):g}, so its codes are not exact")
+
+    def codes() -> Iterator[np.ndarray]:
+        return ((np.rint(physical(b)).astype(np.int64) if whole else b) for b in digital())
+
+    status = n == 3 and signal.label.casefold() == "status"
+    events, more = trigger_events((b & _TRIGGER_BITS if status else b for b in codes()), signal.label)
+    paused = trigger_events((b & _NEW_EPOCH for b in codes()), "")[0] if status else []
+    at = [dataclasses.replace(e, start_sample=nearest_sample(e.start_sample, spr, own)) for e in events]
+    parts = [nearest_sample(e.start_sample, spr, own) for e in paused if e.start_sample]
+    return at, parts, [*notes, *more]

@@ -1,0 +1,235 @@
+"""Epoched EEGLAB and FIF files: every epoch becomes a stretch of its own with its label.
+
+What enters: a path. What leaves: `Decoded` with the epochs one after another. The label of an epoch is the name
+(or number) of the event that it was cut around; where several events lie there, their names joined by `/`, of which
+the manifest's tasks choose. Epochs were cut by someone else, often overlapping and baseline corrected, so nothing is
+joined across their borders; where it is known which parts of the recording they show, time counts once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegprep.errors import InputError
+from eegprep.formats.decoded import Decoded
+from eegprep.formats.matlab.file import eeglab_header, variable_names
+from eegprep.formats.matlab.paths import entries_of, texts_of, value_at
+from eegprep.privacy import clean_message
+from eegprep.recording import Stretch
+
+__all__ = ["decode_epochs", "overlapping", "read_epochs"]
+
+#: Overlapping epochs are compared in so many pairs, and show the same signal where they differ by less than this.
+_N_COMPARED, _MAX_DIFFERENCE = 16, 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Epochs:
+    """What EEGLAB's events say of each epoch: its label, and at which sample of the recording it began."""
+
+    labels: tuple[str, ...]
+    origins: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Event:
+    """An event of an epoch; `at` is in samples after the epoch's time zero, `number` EEGLAB's urevent."""
+
+    text: str
+    at: float
+    number: int | None = None
+
+
+def read_epochs(path: Path, format_name: str) -> Decoded:
+    """Read an epoched file. Raises InputError where that fails."""
+    import mne
+
+    from eegprep.formats.mne import facing
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            if format_name == "eeglab":
+                # MNE joins the names of all events of an epoch, so it is given none
+                numbered = np.array([(i, 0, 1) for i in range(eeglab_header(path).trials)])
+                epochs: Any = mne.io.read_epochs_eeglab(path, numbered, {"epoch": 1}, verbose="CRITICAL")
+            else:
+                epochs = mne.read_epochs(path, preload=True, verbose="CRITICAL")
+            data = np.asarray(epochs.get_data(copy=False), dtype=np.float64)
+        except Exception as error:  # readers raise anything on damaged files; all of it means the same here
+            raise InputError(
+                f"{path.name} can't be read as epochs",
+                where=path,
+                found=clean_message(error),
+                todo="if EEGLAB or MNE opens it, save it there again; else leave it out",
+            ) from error
+    said = _eeglab(path, data.shape) if format_name == "eeglab" else _fif(epochs)
+    decoded = _decoded(epochs, data, format_name, said)
+    if format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
+        decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_header(path).nose))
+    return decoded
+
+
+def decode_epochs(epochs: Any, data: np.ndarray, format_name: str) -> Decoded:
+    """`Decoded` of MNE's Epochs with their samples, (n_epochs, n_channels, n_samples)."""
+    return _decoded(epochs, data, format_name, _fif(epochs))
+
+
+def _decoded(epochs: Any, data: np.ndarray, format_name: str, said: _Epochs) -> Decoded:
+    from eegprep.formats.mne import channels_of
+
+    n_epochs, n_channels, n_samples = data.shape
+    sfreq_hz = float(epochs.info["sfreq"])
+    stretches = tuple(Stretch(start_sample=i * n_samples, n_samples=n_samples) for i in range(n_epochs))
+    origins = overlapping(said.origins, data)
+    notes = [f"{n_epochs} epochs of {n_samples / sfreq_hz:g} s", *said.notes]
+    if origins:
+        notes.append("they overlap; time that several of them show is counted once")
+    return Decoded(
+        format=f"{format_name}_epochs",
+        sfreq_hz=sfreq_hz,
+        channels=channels_of(epochs, format_name),
+        signal=data.transpose(1, 0, 2).reshape(n_channels, n_epochs * n_samples),
+        stretches=stretches,
+        trial_labels=tuple(zip(stretches, said.labels, strict=True)),
+        origins=origins,
+        line_freq_hz=epochs.info["line_freq"],
+        notes=tuple(notes),
+    )
+
+
+def _fif(epochs: Any) -> _Epochs:
+    names: dict[int, str] = {}
+    for name, code in epochs.event_id.items():
+        names[int(code)] = f"{names[int(code)]}/{name}" if int(code) in names else str(name)
+    # samples are counted at the rate of the recording, which the epochs may not have any more
+    rate = float(np.ravel(getattr(epochs, "_raw_sfreq", None) or epochs.info["sfreq"])[0])
+    ratio = float(epochs.info["sfreq"]) / rate
+    first = round(float(epochs.times[0]) * float(epochs.info["sfreq"]))
+    return _Epochs(
+        labels=tuple(names.get(int(code), str(int(code))) for code in epochs.events[:, 2]),
+        origins=tuple(round(int(sample) * ratio) + first for sample in epochs.events[:, 0]),
+    )
+
+
+def overlapping(origins: Sequence[int], data: Any) -> tuple[int, ...]:
+    """`origins` where epochs overlap in the recording and show the same signal there, else nothing.
+
+    Parameters
+    ----------
+    origins : sequence of int
+        The sample of the recording at which each epoch begins; may be made up (`mne.EpochsArray`).
+    data : sequence of ndarray, (n_channels, n_samples)
+    """
+    order = sorted(range(len(origins)), key=lambda i: origins[i])
+    shared = [
+        (i, j, n)
+        for i, j in itertools.pairwise(order)
+        if (n := min(origins[i] + data[i].shape[1] - origins[j], data[j].shape[1])) > 0
+    ]
+    if not shared:
+        return ()
+    equal = compared = 0
+    for i, j, n in sorted(shared, key=lambda s: -s[2])[:_N_COMPARED]:
+        first = origins[j] - origins[i]
+        a, b = data[i][:, first : first + n], data[j][:, :n]
+        if n < 4 and any(s[2] >= 4 for s in shared):
+            continue
+        # each epoch may have lost its own baseline
+        a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
+        compared += 1
+        equal += bool(np.linalg.norm(a - b) <= _MAX_DIFFERENCE * max(np.linalg.norm(a), np.linalg.norm(b)))
+    return tuple(int(o) for o in origins) if compared and equal >= 0.8 * compared else ()
+
+
+def _eeglab(path: Path, shape: tuple[int, ...]) -> _Epochs:
+    """Labels and places of the epochs of an EEGLAB file, (n_epochs, n_channels, n_samples)."""
+    n_epochs, _, n_samples = shape
+    names = ("srate", "xmin", "epoch", "event", "urevent")
+    whole: Any = value_at(path, "EEG") if "EEG" in variable_names(path) else None
+    facts: dict[str, Any] = whole if whole is not None else {name: value_at(path, name) for name in names}
+    rate = float(facts["srate"])
+    before = float(facts["xmin"]) * rate  # samples from time zero to the first one, negative
+    listed = _of_events(facts.get("event"), n_epochs, n_samples, before)
+    cut = _of_epochs(facts.get("epoch"), n_epochs, rate)
+    labels: list[str] = []
+    alone = 0
+    for own, other in zip(cut, listed, strict=True):
+        at_zero = [e.text for e in own if abs(e.at) <= 0.5] or [e.text for e in other if abs(e.at) <= 0.5]
+        texts = list(dict.fromkeys(at_zero)) or list(dict.fromkeys(e.text for e in own or other))
+        alone += not at_zero and len(texts) == 1
+        labels.append("/".join(texts) if at_zero or len(texts) == 1 else "")
+    notes = (f"{alone} epochs have no event at time zero, and their only event names them",) if alone else ()
+    return _Epochs(labels=tuple(labels), origins=_origins(listed, facts.get("urevent"), n_samples, before), notes=notes)
+
+
+def _columns(value: Any, *names: str) -> list[list[Any]]:
+    """Fields of an array of structures, of equal length; nothing where one is absent."""
+    if not isinstance(value, dict) or not set(names) <= set(value):
+        return []
+    columns = [[value[n]] if isinstance(value[n], str) else entries_of(value[n]) for n in names]
+    return columns if len({len(c) for c in columns}) == 1 else []
+
+
+def _of_epochs(value: Any, n_epochs: int, rate: float) -> list[list[_Event]]:
+    """The events of each epoch as `EEG.epoch` lists them, with latencies in milliseconds."""
+    columns = _columns(value, "eventtype", "eventlatency")
+    if not columns or len(columns[0]) != n_epochs:
+        return [[] for _ in range(n_epochs)]
+    return [
+        [_Event(text=t, at=at * rate / 1000) for t, at in zip(texts_of(types), _floats(latencies), strict=False)]
+        for types, latencies in zip(*columns, strict=True)
+    ]
+
+
+def _of_events(value: Any, n_epochs: int, n_samples: int, before: float) -> list[list[_Event]]:
+    """The same as `EEG.event` lists them, with latencies in samples from 1 over all epochs."""
+    out: list[list[_Event]] = [[] for _ in range(n_epochs)]
+    columns = _columns(value, "type", "latency", "urevent") or _columns(value, "type", "latency")
+    for kind, latency, *rest in zip(*columns, strict=True):
+        for at in _floats(latency)[:1]:
+            epoch = math.floor((at - 0.5) / n_samples) if math.isfinite(at) else -1
+            if 0 <= epoch < n_epochs:
+                number = next((int(n) for v in rest for n in _floats(v)[:1] if math.isfinite(n)), None)
+                text = "/".join(texts_of(kind))
+                out[epoch].append(_Event(text=text, at=at - 1 - epoch * n_samples + before, number=number))
+    return out
+
+
+def _floats(value: Any) -> list[float]:
+    try:
+        return [float(v) for v in np.ravel(np.array(entries_of(value), dtype=object))]
+    except (TypeError, ValueError):
+        return []
+
+
+def _origins(events: Sequence[Sequence[_Event]], recorded: Any, n_samples: int, before: float) -> tuple[int, ...]:
+    """Where each epoch began in the recording: by the events before epochs were cut, else by events that two share."""
+    columns = _columns(recorded, "latency")
+    latencies = [next(iter(_floats(v)), math.nan) for v in columns[0]] if columns else []
+    places = {n: at - 1 for n, at in enumerate(latencies, start=1) if math.isfinite(at)}
+    known = bool(places)
+    origins: list[int] = []
+    stop = 0
+    for own in events:
+        numbered = [
+            (e.number, e.at - before) for e in own if e.number is not None
+        ]  # in samples after the epoch's start
+        found = [round(places[n] - at) for n, at in numbered if n in places]
+        if known and not found:
+            return ()
+        origins.append(found[0] if found else stop)
+        stop = max(stop, origins[-1] + n_samples)
+        if not known:
+            places |= {n: origins[-1] + at for n, at in numbered if n not in places}
+    return tuple(origins)

@@ -1,0 +1,136 @@
+"""MATLAB files, version 5 to 7.3: which variables they hold."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.errors import InputError
+from eegprep.privacy import clean_message
+
+__all__ = ["EEGLABHeader", "eeglab_header", "fieldtrip_variables", "is_hdf5", "matrices", "variable_names"]
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a MATLAB file is of version 7.3, which is HDF5."""
+    with path.open("rb") as handle:
+        head = handle.read(520)
+    return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
+
+
+def variable_names(path: Path) -> set[str]:
+    """Names of the variables of a MATLAB file. Raises InputError where the file is damaged."""
+    try:
+        if is_hdf5(path):
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                return set(file.keys())
+        from scipy.io import whosmat
+
+        return {name for name, _, _ in whosmat(path)}
+    except Exception as error:  # what the libraries raise on damaged files is not limited to one class
+        raise InputError(
+            f"{path.name} begins as a MATLAB file but can't be read",
+            where=path,
+            found=clean_message(error),
+            todo="if MATLAB opens it, save it there again; else leave it out",
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class EEGLABHeader:
+    """What an EEGLAB file says of itself.
+
+    `trials` are epochs; `samples_file` and `n_bytes` name the file that holds the samples, if any, and its size; `nose`
+    is the direction of the nose in its coordinates (+X, -X, +Y, -Y), EEGLAB's +X if the file does not say.
+    """
+
+    trials: int = 1
+    samples_file: str = ""
+    n_bytes: int = 0
+    nose: str = "+X"
+
+
+def eeglab_header(path: Path) -> EEGLABHeader:
+    """Of a .set file; one trial and no file of samples where that can't be told."""
+    status = path.stat()
+    return _eeglab_header(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
+    names = ("trials", "data", "nbchan", "pnts")
+    try:
+        if is_hdf5(path):
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                holder = file.get("EEG", file)
+                info = holder.get("chaninfo")
+                codes = info.get("nosedir", ()) if isinstance(info, h5py.Group) else ()
+                nose = "".join(chr(int(c)) for c in np.ravel(codes))
+                values = {name: holder[name] for name in names if name in holder}
+                is_text = values["data"].attrs.get("MATLAB_class") == b"char"
+                data = "".join(chr(int(c)) for c in np.ravel(values["data"])) if is_text else ""
+                numbers = {n: int(np.ravel(v)[0]) for n, v in values.items() if n != "data"}
+        else:
+            from scipy.io import loadmat
+
+            content = loadmat(path, variable_names=["EEG", "chaninfo", *names], squeeze_me=True, struct_as_record=False)
+            holder = vars(content["EEG"]) if "EEG" in content else content
+            found = getattr(holder.get("chaninfo"), "nosedir", "")
+            nose = found if isinstance(found, str) else ""
+            data = holder["data"] if isinstance(holder["data"], str) else ""
+            numbers = {n: int(np.ravel(holder[n])[0]) for n in names if n != "data"}
+    except Exception:  # the reader itself says what is wrong with a damaged file
+        return EEGLABHeader()
+    n_bytes = 4 * numbers["nbchan"] * numbers["pnts"] * numbers["trials"]
+    return EEGLABHeader(
+        trials=numbers["trials"],
+        samples_file=re.split(r"[\\/]", data)[-1],
+        n_bytes=n_bytes,
+        nose=nose.strip().upper() or "+X",
+    )
+
+
+#: Variables that FieldTrip's users save beside the data.
+_BESIDE = frozenset({"cfg", "hdr", "event", "events", "trl", "ans"})
+
+
+def fieldtrip_variables(path: Path) -> list[str]:
+    """Variables that are, or may be, FieldTrip's structures of data; `""` where the file's variables are its fields.
+
+    Told without reading the samples: version 7.3 shows the fields, of older files only the one structure there is.
+    """
+    try:
+        if is_hdf5(path):
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                found = [k for k, v in file.items() if isinstance(v, h5py.Group) and {"trial", "label"} <= set(v)]
+                return found or ([""] if {"trial", "label"} <= set(file) else [])
+        from scipy.io import whosmat
+
+        kinds = {name: kind for name, _, kind in whosmat(path) if name not in _BESIDE}
+        if {"trial", "label"} <= set(kinds):
+            return [""]
+        return list(kinds) if list(kinds.values()) == ["struct"] else []
+    except Exception:  # a damaged file: its reader says what is wrong
+        return [""]
+
+
+def matrices(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes, as MATLAB has them, of the numeric variables of a file; raises what the libraries raise."""
+    if is_hdf5(path):
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            return {k: v.shape[::-1] for k, v in file.items() if isinstance(v, h5py.Dataset) and v.dtype.kind in "fiu"}
+    from scipy.io import whosmat
+
+    return {name: tuple(shape) for name, shape, kind in whosmat(path) if re.fullmatch(r"u?int\d+|single|double", kind)}

@@ -1,0 +1,197 @@
+"""The source kind `matlab`: FieldTrip's structures and plain arrays in .mat files of any version.
+
+What enters: a path and the manifest. A FieldTrip structure (fields `trial`, `label`, `fsample` or `time`) says itself
+what it is; each of its trials is a stretch, labelled with the first column of `trialinfo`. Anything else is an
+array that the manifest describes, named by `source: variable:` (`EEG.data` for a field), with the events and labels
+that stand in other variables of the same file. What leaves: `Decoded`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegprep.errors import InputError, UsageError
+from eegprep.formats.arrays import described_array, described_trials
+from eegprep.formats.decoded import Decoded, SourceChannel
+from eegprep.formats.epochs import overlapping
+from eegprep.formats.matlab.file import fieldtrip_variables, variable_names
+from eegprep.formats.matlab.labels import variable_events, variable_values
+from eegprep.formats.matlab.paths import numbered_at, value_at
+from eegprep.formats.unit_names import unit_of
+from eegprep.manifest.schema import Manifest
+from eegprep.recording import Stretch
+
+__all__ = ["read_matlab"]
+
+_MAX_RATE_ERROR = 0.01
+_METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
+
+
+def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "") -> Decoded:
+    """Read one file, or one person's part of it.
+
+    Raises UsageError where a plain array is not described, InputError on damage.
+    """
+    names = sorted(n for n in variable_names(path) if not n.startswith(("#", "__")))
+    spec = manifest.source if manifest is not None else None
+    wanted = spec.variable if spec is not None else None
+    structures = fieldtrip_variables(path) if wanted is None else []
+    if structures == [""] and {"trial", "label"} <= set(names):
+        return _fieldtrip({name: value_at(path, name) for name in names}, path)
+    variable = wanted or (names[0] if len(names) == 1 else structures[0] if len(structures) == 1 else "")
+    found = numbered_at(path, variable, subject=part, parts=spec.parts if spec is not None else None)
+    if not found:
+        raise UsageError(
+            f"the manifest has to name the variable of {path.name}",
+            found=", ".join(names[:20]),
+            expected="`source: variable:`" if wanted is None else f"a variable that fits {wanted!r}",
+        )
+    value = found[0][1]
+    if isinstance(value, dict) and {"trial", "label"} <= set(value):
+        return _fieldtrip(value, path)
+    if manifest is not None and isinstance(value, list) and value:
+        # a cell array of matrices: trials
+        found = [(str(number), np.asarray(v)) for number, v in enumerate(value, 1)]
+    if manifest is None or not all(isinstance(v, np.ndarray) for _, v in found):
+        raise InputError(
+            f"{path.name} holds no FieldTrip structure",
+            where=path,
+            found=f"{variable}: {type(value).__name__}",
+            expected="a structure with trial, label and fsample, or an array that a manifest describes",
+            todo="write a manifest with `source: kind: matlab` and `variable:`",
+        )
+    if "{trial}" in variable or isinstance(value, list):
+        decoded = described_trials(found, manifest, path, format_name="matlab")
+        if isinstance(value, list) and manifest.trial_values is None:
+            decoded = dataclasses.replace(decoded, trial_labels=())  # numbers mean something to a table only
+    else:
+        n_trials = len(value) if value.ndim == 3 and manifest.trial_values is not None else 0
+        labels = [str(number) for number in range(1, n_trials + 1)] or None
+        decoded = described_array(value, manifest, path, format_name="matlab", labels=labels)
+    return dataclasses.replace(
+        decoded,
+        events=variable_events(path, manifest, decoded.signal.shape[1]),
+        trial_values=variable_values(path, manifest, part),
+    )
+
+
+def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
+    trials = data["trial"]
+    trials = trials if isinstance(trials, list) else [trials]
+    labels = _texts(data["label"])
+    blocks = [_rows(t, len(labels), path) for t in trials if np.size(t)]
+    if not blocks:
+        raise InputError(f"{path.name}: the FieldTrip structure holds no trial", where=path)
+    stretches: list[Stretch] = []
+    start = 0
+    for block in blocks:
+        stretches.append(Stretch(start_sample=start, n_samples=block.shape[1]))
+        start += block.shape[1]
+    sfreq_hz, notes = _rate(data, path)
+    return Decoded(
+        format="fieldtrip",
+        sfreq_hz=sfreq_hz,
+        channels=_channels(data, labels),
+        signal=np.concatenate(blocks, axis=1),
+        stretches=tuple(stretches),
+        trial_labels=_labels(data, stretches),
+        origins=_origins(data, blocks),
+        notes=notes,
+    )
+
+
+def _origins(data: dict[str, Any], blocks: list[np.ndarray]) -> tuple[int, ...]:
+    """Where trials that overlap began in the recording: `sampleinfo` has first and last sample of each, from 1."""
+    try:
+        bounds = np.asarray(data.get("sampleinfo", ()), dtype=np.float64).reshape(len(blocks), 2)
+    except (TypeError, ValueError):
+        return ()
+    return overlapping([int(s) for s in bounds[:, 0] - 1], blocks) if np.isfinite(bounds).all() else ()
+
+
+def _rows(trial: Any, n_channels: int, path: Path) -> np.ndarray:
+    """One trial, (n_channels, n_samples); the library takes away dimensions of one, so those are given back."""
+    block = np.asarray(trial, dtype=np.float64)
+    if block.ndim == 1 and 1 in (n_channels, block.size // n_channels):
+        block = block.reshape(n_channels, -1)
+    if block.ndim != 2 or block.shape[0] != n_channels:
+        raise InputError(
+            f"{path.name}: a trial of the FieldTrip structure has another number of rows than `label` has names",
+            where=path,
+            found=f"a trial of shape {block.shape} for {n_channels} names",
+            expected="one row a name",
+        )
+    return block
+
+
+def _texts(cell: Any) -> list[str]:
+    """A cell array of text, which comes as a text, a list or an array of any shape."""
+    if isinstance(cell, str):
+        return [cell]
+    return [str(value) for value in np.ravel(np.array(cell, dtype=object))]
+
+
+def _rate(data: dict[str, Any], path: Path) -> tuple[float, tuple[str, ...]]:
+    """The rate and notes. FieldTrip itself goes by `time`; `fsample` may be left from before a resampling."""
+    stated = float(np.ravel(data["fsample"])[0]) if np.size(data.get("fsample", ())) else np.nan
+    times = data.get("time")
+    first = np.ravel(times[0] if isinstance(times, list) else times) if times is not None else np.zeros(0)
+    first = first if first.dtype.kind == "f" else np.zeros(0)
+    measured = (first.size - 1) / (first[-1] - first[0]) if first.size > 1 and first[-1] > first[0] else np.nan
+    if np.isfinite(stated) and not (np.isfinite(measured) and abs(measured - stated) > _MAX_RATE_ERROR * stated):
+        return stated, ()
+    if not np.isfinite(measured):
+        raise InputError(f"{path.name}: the FieldTrip structure states no rate", where=path, expected="fsample or time")
+    if not np.isfinite(stated):
+        return float(measured), ()
+    return float(measured), (f"`time` gives {measured:.4g} Hz, `fsample` {stated:g} Hz; the former is taken",)
+
+
+def _channels(data: dict[str, Any], labels: list[str]) -> tuple[SourceChannel, ...]:
+    header = data.get("hdr")
+    holder: dict[str, Any] = data if "chanunit" in data or not isinstance(header, dict) else header
+    units, unit_names = _texts(holder.get("chanunit", [])), _texts(holder.get("label", []))
+    stated = dict(zip(unit_names, units, strict=False)) if len(unit_names) == len(units) else {}
+    positions = _positions(data.get("elec"))
+    out = []
+    for name in labels:
+        known = unit_of(stated.get(name, ""))
+        out.append(
+            SourceChannel(
+                name=name,
+                unit=known,
+                unit_evidence=f"chanunit says {known}" if known else "",
+                position_m=positions.get(name),
+            )
+        )
+    return tuple(out)
+
+
+def _positions(elec: Any) -> dict[str, tuple[float, float, float]]:
+    """Positions in metres, only where the structure says that x is right (`neuromag`, `acpc`-like `ras` frames)."""
+    if not isinstance(elec, dict) or not {"label", "chanpos", "unit"} <= set(elec):
+        return {}
+    scale = _METRES.get(str(elec["unit"]))
+    if scale is None or str(elec.get("coordsys", "")) not in ("neuromag", "ras"):
+        return {}
+    places = np.asarray(elec["chanpos"], dtype=np.float64).reshape(-1, 3) * scale
+    names = _texts(elec["label"])
+    return {n: (float(x), float(y), float(z)) for n, (x, y, z) in zip(names, places, strict=False)}
+
+
+def _labels(data: dict[str, Any], stretches: list[Stretch]) -> tuple[tuple[Stretch, str], ...]:
+    info = data.get("trialinfo")
+    if info is None or np.size(info) == 0:
+        return ()
+    table = np.asarray(info)
+    if table.size % len(stretches):
+        return ()
+    first = table.reshape(len(stretches), -1)[:, 0]
+    return tuple(
+        (s, f"{v:g}" if isinstance(v, int | float | np.number) else str(v))
+        for s, v in zip(stretches, first, strict=False)
+    )

@@ -1,0 +1,161 @@
+"""Persyst's .lay header with its .dat samples, read by ourselves.
+
+MNE's reader needs the patient's birth date, sex and hand to be there, so it refuses headers that were made anonymous;
+and it passes over `[SampleTimes]`, which says where the recording was interrupted, and over `HeaderLength`. What
+enters: the path of the header. What leaves: `Decoded` in microvolt (`Calibration` is microvolt a step). The section
+`[Patient]` is never looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegprep.errors import InputError
+from eegprep.formats.decoded import Decoded, LazySignal, SourceChannel, SourceEvent, whole
+from eegprep.formats.segments import break_at
+from eegprep.recording import seconds_to_samples
+
+__all__ = ["read_persyst"]
+
+#: `DataType` to the type of a sample.
+_TYPES: dict[str, np.dtype[Any]] = {"0": np.dtype("<i2"), "7": np.dtype("<i4")}
+_MAX_HEADER_BYTES = 64 << 20
+
+
+def _bad(path: Path, what: str, found: object, expected: object) -> InputError:
+    return InputError(f"{path.name}: {what}", where=path, found=found, expected=expected, todo="correct the header")
+
+
+def read_persyst(path: Path) -> Decoded:
+    """Read a Persyst recording lazily. Raises InputError on a damaged header or where the samples are not beside it."""
+    sections = _sections(path)
+    info = {k.casefold(): v for k, v in sections.get("fileinfo", [])}
+    sfreq_hz, uv_a_step = _number(path, info, "samplingrate"), _number(path, info, "calibration")
+    n_channels = int(_number(path, info, "waveformcount"))
+    n_skipped = int(_number(path, info, "headerlength", default=0))
+    dtype = _TYPES.get(info.get("datatype", ""))
+    if dtype is None:
+        raise _bad(path, "the kind of its samples is not known", info.get("datatype", "no DataType"), "DataType 0 or 7")
+    names = _names(path, sections.get("channelmap", []), n_channels)
+    samples = path.parent / re.split(r"[\\/]", info.get("file", path.stem + ".dat"))[-1]
+    if not samples.is_file():
+        raise InputError(
+            f"the samples of {path.name} are not beside it",
+            where=path,
+            found="the header names another file that is not there",
+            expected="its .dat file under the name that the header gives",
+            todo="copy the .dat file too, under its original name",
+        )
+    frame = n_channels * dtype.itemsize
+    n_samples, rest = divmod(max(0, samples.stat().st_size - n_skipped), frame)
+
+    def read(start: int, stop: int) -> np.ndarray:
+        n = max(0, min(stop, n_samples) - start)
+        block = np.fromfile(samples, dtype=dtype, count=n * n_channels, offset=n_skipped + start * frame)
+        return block.reshape(n, n_channels).T.astype(np.float64) * uv_a_step
+
+    breaks, starts_s = _breaks(path, sections.get("sampletimes", []), sfreq_hz, n_samples)
+    events = [_event(line, sfreq_hz, starts_s) for line, _ in sections.get("comments", [])]
+    found = sorted(e for e in events if e is not None)
+    notes = [f"the time stamps jump at {len(breaks)} places"] if breaks else []
+    if rest:
+        notes.append(
+            f"the samples end inside a frame: {rest} bytes at the end are left out; the file may have been cut"
+        )
+    return Decoded(
+        format="persyst",
+        sfreq_hz=sfreq_hz,
+        channels=tuple(
+            SourceChannel(name=n, unit="uV", unit_evidence="the header's calibration gives microvolt") for n in names
+        ),
+        signal=LazySignal(n_channels, n_samples, read),
+        stretches=break_at(whole(n_samples), breaks),
+        events=tuple(found),
+        notes=tuple(notes),
+    )
+
+
+def _sections(path: Path) -> dict[str, list[tuple[str, str]]]:
+    """Key and value of each line by section in lower case; whole lines of comments. The patient's section stays out."""
+    if path.stat().st_size > _MAX_HEADER_BYTES:
+        raise _bad(path, "the header is too long", f"{path.stat().st_size} bytes", "a text of a few kilobytes")
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    out: dict[str, list[tuple[str, str]]] = {}
+    section = ""
+    for line in (part.strip() for part in re.split(r"[\r\n]+", text)):
+        if line.startswith("[") and line.endswith("]"):
+            section = line[1:-1].strip().casefold()
+        elif line and section == "comments":
+            out.setdefault(section, []).append((line, ""))
+        elif "=" in line and section not in ("", "patient"):
+            # a channel's name may hold the sign itself, the number behind the last one never does
+            key, value = line.rsplit("=", 1) if section == "channelmap" else line.split("=", 1)
+            out.setdefault(section, []).append((key.strip(), value.strip()))
+    return out
+
+
+def _number(path: Path, info: dict[str, str], name: str, default: float | None = None) -> float:
+    text = info.get(name, "" if default is None else str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and (value > 0 or value == default)):
+        raise _bad(path, "the header is damaged", f"no positive number in the field `{name}`", "a number")
+    return value
+
+
+def _names(path: Path, lines: list[tuple[str, str]], n_channels: int) -> list[str]:
+    """Names in the order of their numbers."""
+    numbered = {int(value): name for name, value in lines if value.isdigit()}
+    if sorted(numbered) != list(range(1, n_channels + 1)):
+        raise _bad(path, "the header is damaged", f"{len(numbered)} names for {n_channels} channels", "one name each")
+    return [numbered[i] for i in range(1, n_channels + 1)]
+
+
+def _breaks(
+    path: Path, lines: list[tuple[str, str]], sfreq_hz: float, n_samples: int
+) -> tuple[list[int], list[tuple[float, int]]]:
+    """Samples before which the clock jumps; and (seconds after the start, sample) where each part begins.
+
+    `[SampleTimes]` has one line a part: its first sample and the time of day in seconds.
+    """
+    try:
+        stamps = sorted((int(sample), float(clock)) for sample, clock in lines)
+    except ValueError:
+        raise _bad(path, "the header is damaged", "no number under [SampleTimes]", "sample=seconds") from None
+    if not stamps:
+        return [], [(0.0, 0)]
+    breaks = [
+        sample
+        for (before, then), (sample, now) in itertools.pairwise(stamps)
+        if 0 < sample < n_samples and abs((now - then) - (sample - before) / sfreq_hz) > 1.5 / sfreq_hz
+    ]
+    return breaks, [(clock - stamps[0][1], sample) for sample, clock in stamps]
+
+
+def _event(line: str, sfreq_hz: float, starts_s: list[tuple[float, int]]) -> SourceEvent | None:
+    """`onset,duration,state,type,text`, onset in seconds after the start of the recording."""
+    parts = line.split(",", 4)
+    try:
+        onset_s, lasts_s = float(parts[0]), float(parts[1])
+    except (ValueError, IndexError):
+        return None
+    if len(parts) < 5 or not (math.isfinite(onset_s) and math.isfinite(lasts_s)):
+        return None
+    part_s, first = max((s for s in starts_s if s[0] <= onset_s + 1e-9), default=starts_s[0])
+    return SourceEvent(
+        start_sample=first + seconds_to_samples(onset_s - part_s, sfreq_hz),
+        n_samples=max(0, seconds_to_samples(lasts_s, sfreq_hz)),
+        text=parts[4].strip(),
+    )

@@ -1,0 +1,110 @@
+"""The source kind `table`: CSV, TSV and text described by the manifest; also one file per electrode.
+
+What enters: the files of one recording and the manifest's `source`. What leaves: `Decoded` in the table's
+numbers; the manifest's `unit` says what they are. A pattern with `{channel}` gathers one file per electrode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.errors import InputError, UsageError
+from eegprep.formats.decoded import Decoded, SourceChannel, whole
+from eegprep.formats.segments import break_at
+from eegprep.formats.tables.text import TextTable, column_events, is_number, read_table
+from eegprep.formats.tables.time_column import time_breaks
+from eegprep.manifest.schema import Manifest
+
+__all__ = ["read_electrode_files", "read_described_table"]
+
+
+def _rate(manifest: Manifest) -> float:
+    if manifest.source.sfreq_hz is None:
+        raise UsageError(
+            f"the manifest {manifest.name} has to say the rate of its tables", expected="`source: sfreq_hz:`"
+        )
+    return manifest.source.sfreq_hz
+
+
+def read_described_table(path: Path, manifest: Manifest) -> Decoded:
+    """One table of all channels. Raises InputError on damage, UsageError where the manifest says too little."""
+    spec, sfreq_hz = manifest.source, _rate(manifest)
+    rows_are_channels = spec.orientation == "row_per_channel"
+    table = read_table(
+        path,
+        separator=spec.separator,
+        skip_rows=spec.skip_rows,
+        encoding=spec.encoding,
+        names=None if rows_are_channels else spec.channels or None,
+    )
+    if rows_are_channels:
+        return _transposed(table, manifest, sfreq_hz)
+    beside = {spec.time_column, spec.event_column}
+    names = list(spec.channels) or [n for n in table.names if n not in beside and n.strip()]
+    signal = np.stack([table.numbers(n) for n in names])
+    notes: list[str] = []
+    breaks: list[int] = []
+    if spec.time_column is not None:
+        breaks, notes = time_breaks(table.numbers(spec.time_column), sfreq_hz, path)
+    events = column_events(table.texts(spec.event_column)) if spec.event_column is not None else []
+    return Decoded(
+        format="table",
+        sfreq_hz=sfreq_hz,
+        channels=tuple(SourceChannel(name=n) for n in names),
+        signal=signal,
+        stretches=break_at(whole(signal.shape[1]), breaks),
+        events=tuple(events),
+        reference=manifest.reference,
+        notes=tuple(notes),
+    )
+
+
+def _transposed(table: TextTable, manifest: Manifest, sfreq_hz: float) -> Decoded:
+    """One row per channel; a first column of text names the channels, else the manifest does."""
+    first = table.texts(table.names[0])
+    named = any(not is_number(t) for t in first)
+    columns = table.names[1:] if named else table.names
+    signal = np.stack([table.numbers(n) for n in columns], axis=1)
+    names = first if named else list(manifest.source.channels)
+    if len(names) != signal.shape[0]:
+        raise InputError(
+            f"{table.where.name} has {signal.shape[0]} rows for {len(names)} channels",
+            where=table.where,
+            expected="one row per channel, named in the first column or in `source: channels:`",
+        )
+    return Decoded(
+        format="table",
+        sfreq_hz=sfreq_hz,
+        channels=tuple(SourceChannel(name=n) for n in names),
+        signal=signal,
+        stretches=whole(signal.shape[1]),
+        reference=manifest.reference,
+    )
+
+
+def read_electrode_files(paths: Sequence[Path], channels: Sequence[str], manifest: Manifest) -> Decoded:
+    """One file per electrode, one value a line (or in the first column)."""
+    spec, sfreq_hz = manifest.source, _rate(manifest)
+    rows: list[np.ndarray] = []
+    for path in paths:
+        table = read_table(path, separator=spec.separator, skip_rows=spec.skip_rows, encoding=spec.encoding)
+        rows.append(table.numbers(table.names[0]))
+    lengths = sorted({r.size for r in rows})
+    if len(lengths) > 1:
+        raise InputError(
+            "the electrodes' files differ in length",
+            where=paths[0].parent,
+            found=f"{lengths[0]} to {lengths[-1]} samples",
+            expected="the same number of samples in each",
+        )
+    return Decoded(
+        format="table",
+        sfreq_hz=sfreq_hz,
+        channels=tuple(SourceChannel(name=n) for n in channels),
+        signal=np.stack(rows),
+        stretches=whole(lengths[0]),
+        reference=manifest.reference,
+    )

@@ -1,0 +1,237 @@
+"""One row of numbers a line: reading text tables, plain or gzipped, and what a column of events says.
+
+What enters: a path and how it is written. What leaves: columns as float64, and events. Byte order marks, line ends of
+any kind and decimal commas are seen in the text itself; where a comma may be either, the manifest has to say.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.errors import InputError
+from eegprep.formats.decoded import SourceEvent
+from eegprep.manifest.labels import code_text
+from eegprep.privacy import clean_message
+
+__all__ = ["TextTable", "column_events", "is_number", "open_text", "read_table"]
+
+#: A few packed bytes can claim to be any amount of text.
+MAX_UNPACKED = 4 << 30
+_LINES_LOOKED_AT = 20
+#: How tables write that there is no value.
+_NOTHING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "None", "?", "-", "#N/A"]
+_CLOCK = re.compile(r"\d[\d/.-]*([ T]\d+)?:\d\d(:\d\d([.,:]\d+)?)?|\d{4}-\d\d-\d\d|\d\d?[./]\d\d?[./]\d{4}")
+_COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextTable:
+    """`names` of all columns; `read` gives one as numbers, `texts` as text."""
+
+    names: tuple[str, ...]
+    table: object
+    where: Path
+
+    def numbers(self, name: str) -> np.ndarray:
+        """A column as float64, empty fields as NaN. Raises InputError where it is no number."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self._column(name)
+        try:
+            if pa.types.is_string(column.type):
+                column = pc.utf8_trim_whitespace(column)
+            return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            row = next(i for i, text in enumerate(self.texts(name), 1) if text and not is_number(text))
+            raise InputError(
+                f"column {name!r} of {self.where.name} is not all numbers",
+                where=self.where,
+                found=f"text in a column of numbers, in row {row}",
+                expected="one number a row",
+            ) from error
+
+    def texts(self, name: str) -> list[str]:
+        """A column as text."""
+        return ["" if v is None else str(v).strip() for v in self._column(name).to_pylist()]
+
+    def _column(self, name: str):  # type: ignore[no-untyped-def]
+        if name not in self.names:
+            # the first line of a table that is no header may hold anything, so it is not repeated
+            raise InputError(
+                f"{self.where.name} has no column {name!r}",
+                where=self.where,
+                found=f"{len(self.names)} columns of other names",
+                todo="correct `source: channels:`, or `skip_rows:` where the header line comes later",
+            )
+        return self.table.column(self.names.index(name))  # type: ignore[attr-defined]
+
+
+def open_text(path: Path) -> bytes:
+    """A text file's bytes, unpacked where it is gzipped."""
+    with path.open("rb") as handle:
+        packed = handle.read(2) == b"\x1f\x8b"
+    try:
+        if packed:
+            with gzip.open(path, "rb") as handle:
+                data = handle.read(MAX_UNPACKED + 1)
+            if len(data) > MAX_UNPACKED:
+                raise InputError(
+                    f"{path.name} unpacks to more than {MAX_UNPACKED >> 30} GiB of text",
+                    where=path,
+                    todo="convert it to a format that is read in parts, such as EDF",
+                )
+            return data
+        return path.read_bytes()
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path.name} can't be unpacked", where=path, found=clean_message(error)) from error
+
+
+def read_table(
+    path: Path,
+    *,
+    separator: str | None = None,
+    skip_rows: int = 0,
+    encoding: str = "utf-8",
+    names: Sequence[str] | None = None,
+    ragged: bool = False,
+) -> TextTable:
+    """Read a text table.
+
+    Parameters
+    ----------
+    separator : str, optional
+        Found from the first line where it is not given: tab, semicolon, comma, else blanks.
+    skip_rows : int
+        Lines before the header (or before the numbers).
+    names : sequence of str, optional
+        Names of the columns of a table without a header line.
+    ragged : bool
+        Whether rows may lack their last fields, which then are empty.
+
+    Raises
+    ------
+    InputError
+        An empty file, rows of different lengths.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    data = _plain(open_text(path), encoding, path)
+    lines = data.split(b"\n", skip_rows + _LINES_LOOKED_AT)[skip_rows : skip_rows + _LINES_LOOKED_AT]
+    if not lines or not lines[0].strip():
+        raise InputError(f"{path.name} is empty", where=path, expected=f"rows after the first {skip_rows} lines")
+    sample = [line.decode("utf-8", "replace").strip() for line in lines]
+    first = sample[0]
+    separator = separator or _separator(sample, path)
+    decimal_comma = separator != "," and any(
+        _COMMA_NUMBER.fullmatch(field) for line in sample for field in _fields(line, separator)
+    )
+    if separator == " ":  # any number of blanks between two columns
+        rows = [b" ".join(line.split()) for line in data.split(b"\n")]
+        data = b"\n".join(rows)
+    columns = [c.strip('"') for c in _fields(first, separator)]
+    headless = _all_numbers([c.replace(",", ".") if decimal_comma else c for c in columns])
+    if headless:
+        columns = list(names) if names else [str(i + 1) for i in range(len(columns))]
+    if ragged:
+        data = b"\n".join(
+            line.rstrip(b"\r") + b"," * (len(columns) - 1 - line.count(b","))
+            for line in data.split(b"\n")
+            if line.strip()
+        )
+    try:
+        table = csv.read_csv(
+            io.BytesIO(data),
+            read_options=csv.ReadOptions(skip_rows=skip_rows if headless else skip_rows + 1, column_names=columns),
+            parse_options=csv.ParseOptions(delimiter=separator),
+            convert_options=csv.ConvertOptions(
+                strings_can_be_null=True, null_values=_NOTHING, decimal_point="," if decimal_comma else "."
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path.name} is no table of {len(columns)} columns",
+            where=path,
+            found=_fault(error),
+            expected=f"{len(columns)} values a row, parted by {separator!r}",
+        ) from error
+    return TextTable(names=tuple(columns), table=table, where=path)
+
+
+def _plain(data: bytes, encoding: str, path: Path) -> bytes:
+    """Text as UTF-8 without a byte order mark, its lines ended by line feeds."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+    try:
+        if codecs.lookup(encoding).name != "utf-8":
+            data = data.decode(encoding).encode("utf-8")
+    except (LookupError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path.name} is no text in the encoding {encoding!r}", where=path, todo="correct `source: encoding:`"
+        ) from error
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    # line ends of old Macintosh programs; a carriage return before a line feed is left to the parser
+    return data if b"\n" in data else data.replace(b"\r", b"\n")
+
+
+def _separator(lines: Sequence[str], path: Path) -> str:
+    """What parts the columns, by the first lines."""
+    for mark in ("\t", ";"):
+        if mark in lines[0]:
+            return mark
+    whole = [line for line in lines if line]
+    if all(_COMMA_NUMBER.fullmatch(line) for line in whole):
+        raise InputError(
+            f"the lines of {path.name} may be one number with a decimal comma or two numbers",
+            where=path,
+            expected="`source: separator:` in the manifest: `,` for two numbers a line, `;` for one",
+        )
+    last = whole[-1].split()
+    if "," in lines[0] and not (len(last) > 1 and all(_COMMA_NUMBER.fullmatch(f) for f in last)):
+        return ","
+    return " "
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return line.split() if separator == " " else [f.strip() for f in line.split(separator)]
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is one number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _all_numbers(fields: Sequence[str]) -> bool:
+    """Whether a first line holds values and no names: numbers, and clock times or dates among them."""
+    return any(is_number(f) for f in fields) and all(is_number(f) or _CLOCK.fullmatch(f) for f in fields if f)
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with a row, without the row's text."""
+    counts = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
+    return f"a row of {counts[2]} values" if counts else type(error).__name__
+
+
+def column_events(values: Sequence[str]) -> list[SourceEvent]:
+    """An event wherever a column's text changes to something that is neither empty nor zero."""
+    out: list[SourceEvent] = []
+    before = ""
+    for i, text in enumerate(values):
+        short = code_text(text)
+        if short != before and short not in ("", "0"):
+            out.append(SourceEvent(start_sample=i, text=short))
+        before = short
+    return out

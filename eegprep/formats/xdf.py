@@ -1,0 +1,223 @@
+"""XDF: the EEG stream of a recording of the lab streaming layer, with its marker and trigger streams as events.
+
+What enters: a path. What leaves: `Decoded`. Stream names, host names and free descriptions stay behind. Where a
+clock was reset or a quarter of a second is missing the stream is in segments, and no stretch crosses from one to the
+next; shorter jumps are taken for jitter and smoothed. The rate is measured from the time stamps inside the segments;
+where it differs from the stated one by more than 1 % the measured one holds. Of several EEG streams the manifest names
+one by `source: variable:`.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eegprep.errors import InputError
+from eegprep.formats.decoded import Decoded, SourceChannel, SourceEvent, whole
+from eegprep.formats.events import trigger_events
+from eegprep.formats.segments import break_at
+from eegprep.formats.unit_names import unit_of
+from eegprep.privacy import clean_message
+
+__all__ = ["read_xdf"]
+
+_MAX_RATE_ERROR = 0.01
+_TYPES = frozenset({
+    "eeg", "ecog", "meg", "nirs", "ecg", "emg", "eog", "gsr", "eda", "ppg", "markers", "stim", "gaze", "pupil", "mocap",
+    "accelerometer", "gyroscope", "audio", "video", "control", "data", "quality", "signal", "misc", "mouse", "keyboard",
+})  # fmt: skip
+#: Types of streams, and of channels of the EEG stream, whose numbers are codes.
+_TRIGGERS = frozenset({"marker", "markers", "event", "events", "stim", "stimulus", "trigger", "triggers"})
+#: What pyxdf takes for a break by default is half a second and more: 500 samples.
+_LONGEST_JITTER_S = 0.25
+
+
+def _text(entry: Any, *names: str) -> str:
+    """The text at a path of an XDF description, or an empty string; every level is a list of one."""
+    for name in names:
+        if isinstance(entry, list):
+            entry = entry[0] if entry else None
+        if not isinstance(entry, dict):
+            return ""
+        entry = entry.get(name)
+    while isinstance(entry, list):
+        entry = entry[0] if entry else None
+    return "" if entry is None else str(entry)
+
+
+def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
+    """Read the EEG stream of an XDF file, or the one of that name, whatever its type.
+
+    Raises
+    ------
+    InputError
+        There is no such stream with samples, or more than one.
+    """
+    import pyxdf
+
+    logging.getLogger("pyxdf").setLevel(logging.CRITICAL)  # its log names hosts and streams
+    try:
+        streams, _ = pyxdf.load_xdf(
+            str(path), jitter_break_threshold_seconds=_LONGEST_JITTER_S, jitter_break_threshold_samples=1
+        )
+    except Exception as error:  # pyxdf raises anything on damaged files; all of it means the same here
+        raise InputError(
+            f"{path.name} can't be read as XDF", where=path, found=clean_message(error), todo="leave it out"
+        ) from error
+    stream = _chosen(streams, stream_name, path)
+    stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
+    signal = np.asarray(stream["time_series"], dtype=np.float64).T
+    segments = [(int(a), int(b)) for a, b in stream["info"].get("segments", [])] or [(0, stamps.size - 1)]
+    sfreq_hz, notes = _rate(stream, stamps, segments, path)
+    events, more = _events(stream, signal, streams, stamps)
+    notes += more
+    breaks = {a for a, _ in segments}
+    if len(segments) == 1:  # segments are even inside; a stream without a stated rate has none
+        uneven = np.abs(np.diff(stamps) - 1 / sfreq_hz) > max(1.5 / sfreq_hz, _LONGEST_JITTER_S)
+        breaks |= {int(i) + 1 for i in np.flatnonzero(uneven)}
+    if (rest := _rest(path)) > 0:
+        notes.append(f"the file ends inside a part of {rest} bytes, which is left out: it was cut, or its writer died")
+    if len(breaks) > 1:
+        notes.append(f"the clock was reset or samples are missing at {len(breaks) - 1} places")
+    return Decoded(
+        format="xdf",
+        sfreq_hz=sfreq_hz,
+        channels=_channels(stream, signal.shape[0]),
+        signal=signal,
+        stretches=tuple(s for s in break_at(whole(signal.shape[1]), breaks) if s.n_samples > 0),
+        events=tuple(sorted(events)),
+        notes=tuple(notes),
+    )
+
+
+def _chosen(streams: list[Any], name: str | None, path: Path) -> Any:
+    signals = [s for s in streams if isinstance(s["time_series"], np.ndarray) and len(s["time_stamps"]) > 1]
+    if name is not None:
+        signals = [s for s in signals if _text(s["info"], "name") == name]
+    else:
+        signals = [s for s in signals if _text(s["info"], "type").casefold() == "eeg"]
+    if len(signals) == 1:
+        return signals[0]
+    # types are free text; only those that LSL's programs use are repeated
+    kinds = sorted({kind if (kind := _text(s["info"], "type").casefold()) in _TYPES else "?" for s in streams})
+    raise InputError(
+        f"{path.name} has {len(signals) or 'no'} streams of EEG with samples"
+        if name is None
+        else f"{path.name} has {len(signals) or 'no'} streams with samples of the name in `source: variable:`",
+        where=path,
+        found=f"{len(streams)} streams of the types {', '.join(kinds)}",
+        expected="one stream of the type EEG, or the name of one",
+        todo="name the stream in the manifest: `source: variable:`",
+    )
+
+
+def _rest(path: Path) -> int:
+    """Bytes of a last chunk that the file does not hold whole: each chunk says how long it is."""
+    n_file, at = path.stat().st_size, 4
+    with path.open("rb") as handle:
+        while at < n_file:
+            handle.seek(at)
+            head = handle.read(9)
+            width = head[0] if head and head[0] in (1, 4, 8) else 0
+            if not width or len(head) < 1 + width:
+                return n_file - at
+            end = at + 1 + width + int.from_bytes(head[1 : 1 + width], "little")
+            if end > n_file:
+                return n_file - at
+            at = end
+    return 0
+
+
+def _rate(stream: Any, stamps: np.ndarray, segments: list[tuple[int, int]], path: Path) -> tuple[float, list[str]]:
+    stated = float(_text(stream["info"], "nominal_srate") or 0)
+    longest = max(segments, key=lambda s: s[1] - s[0])
+    lasts = float(stamps[longest[1]] - stamps[longest[0]])
+    if lasts <= 0:
+        raise InputError(f"{path.name}: the time stamps do not advance", where=path)
+    measured = (longest[1] - longest[0]) / lasts
+    if stated > 0 and abs(measured - stated) <= _MAX_RATE_ERROR * stated:
+        return stated, []
+    return measured, [f"the time stamps give {measured:.4g} Hz, the header states {stated:g} Hz; the former is taken"]
+
+
+def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
+    description = stream["info"].get("desc") or [None]
+    entries: list[Any] = []
+    if isinstance(description[0], dict):
+        holder = description[0].get("channels") or [None]
+        if isinstance(holder[0], dict):
+            entries = holder[0].get("channel") or []
+    out: list[SourceChannel] = []
+    for i in range(n_channels):
+        entry = entries[i] if i < len(entries) else {}
+        unit = _text(entry, "unit")
+        known = unit_of(unit)
+        if unit and not known:
+            evidence = ""
+        elif known:
+            evidence = f"the stream says {known}"
+        else:
+            known, evidence = "uV", "the convention of XDF for EEG is microvolt"
+        kind = _text(entry, "type").casefold()
+        if kind in _TRIGGERS:
+            kind = "stim"
+        out.append(
+            SourceChannel(
+                name=_text(entry, "label") or str(i + 1),
+                kind=kind if kind in ("eeg", "eog", "ecg", "emg", "misc", "stim") else "unknown",
+                unit=known,
+                unit_evidence=evidence,
+            )
+        )
+    return tuple(out)
+
+
+def _events(
+    eeg: Any, signal: np.ndarray, streams: list[Any], stamps: np.ndarray
+) -> tuple[list[SourceEvent], list[str]]:
+    """Events of all streams but the EEG's signal, at the EEG's nearest samples, and what was not read.
+
+    A stream of text, or of numbers at no regular rate whose type is that of markers, has an event for each entry of
+    each channel. At a regular rate numbers are a trigger channel: they are events where they change.
+    """
+    out: list[SourceEvent] = []
+    notes: list[str] = []
+    for row, channel in enumerate(_channels(eeg, signal.shape[0])):
+        if channel.kind == "stim":
+            found, more = trigger_events([signal[row]], channel.name)
+            out, notes = out + found, notes + more
+    passed_over = n_outside = 0
+    for number, stream in enumerate((s for s in streams if s is not eeg), start=1):
+        times, rows = np.asarray(stream["time_stamps"], dtype=np.float64), stream["time_series"]
+        if not times.size:
+            continue
+        is_text = _text(stream["info"], "channel_format") == "string"
+        if not is_text and _text(stream["info"], "type").casefold() not in _TRIGGERS:
+            passed_over += float(_text(stream["info"], "nominal_srate") or 0) == 0
+            continue
+        marks: list[tuple[float, str, str]] = []
+        if is_text or float(_text(stream["info"], "nominal_srate") or 0) == 0:
+            for when, values in zip(times, rows, strict=True):
+                marks += [(when, str(v), f"markers {number}") for v in np.ravel(np.array(values, dtype=object))]
+        else:
+            for i, column in enumerate(np.asarray(rows).reshape(times.size, -1).T, start=1):
+                found, more = trigger_events([column], f"{number}.{i}")
+                marks += [(times[e.start_sample], e.text, e.witness) for e in found]
+                notes += more
+        for when, text, witness in marks:
+            after = int(np.clip(np.searchsorted(stamps, when), 1, stamps.size - 1))
+            nearest = after if stamps[after] - when < when - stamps[after - 1] else after - 1
+            if not stamps[0] <= when <= stamps[-1] or abs(stamps[nearest] - when) > _LONGEST_JITTER_S:
+                n_outside += 1
+            elif text.strip() and text != "nan":
+                out.append(SourceEvent(start_sample=nearest, text=text, witness=witness))
+    if n_outside:
+        notes.append(f"markers where the EEG stream has no samples are left out: {n_outside}")
+    if passed_over:
+        notes.append(
+            f"streams of numbers at no regular rate whose type is not that of markers were not read: {passed_over}"
+        )
+    return out, notes

@@ -1,0 +1,130 @@
+"""The source kind `mne`: data sets that MNE fetches by itself, `eegbci` and `sleep_physionet`.
+
+What enters: the manifest's `code`, and `subject` (`1-10,12`) for a part of the set. What leaves: their recordings,
+fetched into the folder when they are read, decoded by our own EDF reader. Nothing is fetched while planning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from eegprep.errors import InputError, UsageError, nearest
+from eegprep.formats.decoded import SourceEvent
+from eegprep.formats.edf.read import read_annotations, read_edf
+from eegprep.manifest.schema import Manifest
+from eegprep.privacy import clean_message
+from eegprep.recording import recording_id, seconds_to_samples
+from eegprep.sources.assemble import assemble
+from eegprep.sources.base import PlannedRecording, SourceRecording
+from eegprep.sources.entry import Entry
+from eegprep.splits.names import chosen_subjects
+
+__all__ = ["FetchedSource", "numbers"]
+
+_EEGBCI_SUBJECTS, _EEGBCI_RUNS = range(1, 110), range(1, 15)
+#: Subjects of the age study; 39, 68, 69, 78 and 79 were never recorded, 13, 36 and 52 lack one night.
+_SLEEP_SUBJECTS = tuple(n for n in range(83) if n not in (39, 68, 69, 78, 79))
+_SLEEP_MISSING = {(36, 1), (52, 1), (13, 2)}
+
+
+def numbers(text: str | None, allowed: tuple[int, ...]) -> tuple[int, ...]:
+    """`1-3,7` as numbers among `allowed`; all of them where nothing is given."""
+    if text is None:
+        return allowed
+    chosen: set[int] = set()
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
+        if found is None:
+            raise UsageError(f"`source: subject: {text}` is no list of subjects", expected="numbers such as 1-10,12")
+        chosen |= set(range(int(found[1]), int(found[2] or found[1]) + 1))
+    if strange := sorted(chosen - set(allowed)):
+        raise UsageError(f"the data set has no subject {strange[0]}", expected=f"{allowed[0]} to {allowed[-1]}")
+    return tuple(sorted(chosen))
+
+
+class FetchedSource:
+    """Recordings of a data set that MNE knows how to fetch."""
+
+    def __init__(self, manifest: Manifest, folder: Path) -> None:
+        plans = {"eegbci": self._plan_eegbci, "sleep_physionet": self._plan_sleep}
+        code = manifest.source.code or ""
+        if code not in plans:
+            raise UsageError(
+                f"MNE has no data set {code!r} that we know",
+                expected=" or ".join(plans),
+                todo=nearest(code, plans) or None,
+            )
+        self.manifest, self.folder = manifest, folder
+        self._plan: Callable[[], list[PlannedRecording]] = plans[code]
+
+    def plan(self) -> list[PlannedRecording]:
+        """All recordings of the chosen subjects, sorted by key; nothing is fetched."""
+        planned = self._plan()
+        chosen = chosen_subjects(self.manifest, (p.subject for p in planned))
+        return sorted((p for p in planned if p.subject in chosen), key=lambda p: p.key)
+
+    def entries(self) -> list[Entry]:
+        """Nothing: the data set's list says what there is."""
+        return []
+
+    def read(self, planned: PlannedRecording) -> SourceRecording:
+        """Fetch what is not here yet, and decode it. Raises InputError without a network."""
+        paths = self._fetch(planned)
+        decoded = read_edf(paths[0])
+        if len(paths) > 1:
+            # the hypnogram: one annotation a sleep stage, beside the signal
+            stages = [
+                SourceEvent(
+                    start_sample=seconds_to_samples(a.onset_s, decoded.sfreq_hz),
+                    n_samples=seconds_to_samples(a.duration_s, decoded.sfreq_hz),
+                    text=a.text,
+                )
+                for a in read_annotations(paths[1]).annotations
+            ]
+            decoded = dataclasses.replace(decoded, events=(*decoded.events, *stages))
+        root = self.folder.resolve()
+        files = tuple(p.resolve().relative_to(root).as_posix() for p in paths)
+        found = dataclasses.replace(planned, files=files, public_files=files)
+        return assemble(decoded, found, self.manifest, self.folder)
+
+    def _fetch(self, planned: PlannedRecording) -> list[Path]:
+        import mne
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        subject = int(planned.subject)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                if self.manifest.source.code == "eegbci":
+                    found = mne.datasets.eegbci.load_data(
+                        subject, [int(planned.run)], path=self.folder, update_path=False, verbose="CRITICAL"
+                    )
+                else:
+                    found = mne.datasets.sleep_physionet.age.fetch_data(
+                        [subject], [int(planned.session)], path=self.folder, on_missing="raise", verbose="CRITICAL"
+                    )[0]
+        except Exception as error:  # what a download raises is not limited to one class
+            raise InputError(
+                f"{self.manifest.name}: recording {planned.key} can't be fetched",
+                found=clean_message(error),
+                expected="a network that reaches physionet.org, or the files in the folder",
+                todo="fetch it on a machine with a network and give the folder with --source",
+            ) from error
+        return [Path(p) for p in found]
+
+    def _one(self, subject: str, session: str = "", run: str = "") -> PlannedRecording:
+        key = recording_id(subject, session, run)
+        return PlannedRecording(subject=subject, session=session, run=run, key=key)
+
+    def _plan_eegbci(self) -> list[PlannedRecording]:
+        subjects = numbers(self.manifest.source.subject, tuple(_EEGBCI_SUBJECTS))
+        return [self._one(f"{s:03d}", run=f"{r:02d}") for s in subjects for r in _EEGBCI_RUNS]
+
+    def _plan_sleep(self) -> list[PlannedRecording]:
+        subjects = numbers(self.manifest.source.subject, _SLEEP_SUBJECTS)
+        nights = [(s, n) for s in subjects for n in (1, 2) if (s, n) not in _SLEEP_MISSING]
+        return [self._one(f"{s:02d}", session=str(n)) for s, n in nights]

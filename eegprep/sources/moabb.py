@@ -1,0 +1,189 @@
+"""The source kind `moabb`: data sets of MOABB by code, with their subjects, sessions, runs and events.
+
+What enters: `moabb:CODE` or a manifest with `code`. What leaves: one recording per subject, session and run. MOABB is
+an extra (`pip install 'eegpt[moabb]'`), imported here alone; it fetches a subject's files when they are planned,
+since it does not know a subject's runs before. Signals are kept for one subject at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import re
+import socket
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eegprep.errors import InputError, UsageError, nearest
+from eegprep.formats.decoded import Decoded
+from eegprep.manifest.schema import Licence, Manifest, SourceSpec, Task, TrialRule
+from eegprep.privacy import clean_message
+from eegprep.sources.assemble import assemble
+from eegprep.sources.base import PlannedRecording, SourceRecording
+from eegprep.sources.entry import Entry
+from eegprep.splits.names import chosen_subjects
+
+__all__ = ["MOABBSource", "load_dataset", "manifest_for_moabb"]
+
+#: MOABB's own switch for where files come from, and the host of its mirror.
+_PROVIDER, _MIRROR_HOST = "MOABB_DOWNLOAD_PROVIDER", "data.nemar.org"
+
+
+def load_dataset(code: str) -> Any:
+    """The MOABB data set of a class name (`BNCI2014_001`) or code (`BNCI2014-001`).
+
+    Raises
+    ------
+    UsageError
+        MOABB is not installed, or has no such data set.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_\-]{1,80}", code):
+        raise UsageError(f"{code!r} is no code of MOABB", expected="letters, digits, - and _, e.g. moabb:BNCI2014_001")
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            datasets = importlib.import_module("moabb.datasets")
+            known = list(importlib.import_module("moabb.datasets.utils").dataset_list)
+            known.append(importlib.import_module("moabb.datasets.fake").FakeDataset)
+        except ImportError as error:
+            raise UsageError(
+                f"moabb:{code} needs MOABB, which is not installed",
+                found=f"no module {error.name}",
+                todo="pip install 'eegpt[moabb]'",
+            ) from error
+        wanted = code.replace("-", "_").casefold()
+        for kind in known:
+            if kind.__name__.replace("-", "_").casefold() == wanted:
+                return getattr(datasets, kind.__name__, kind)()
+    names = [k.__name__ for k in known]
+    raise UsageError(
+        f"MOABB has no data set {code!r}", expected="a class of moabb.datasets", todo=nearest(code, names) or None
+    )
+
+
+def manifest_for_moabb(code: str) -> Manifest:
+    """An implicit manifest whose one task are the data set's events, by MOABB's own names and interval."""
+    dataset = load_dataset(code)
+    classes = sorted(str(name) for name in dataset.event_id)
+    start, stop = (float(v) for v in dataset.interval)
+    tasks = []
+    if len(classes) >= 2 and stop > start:
+        rule = TrialRule(by="event", labels={c: c for c in classes}, offset_s=start, length_s=stop - start)
+        tasks.append(Task(name=str(dataset.paradigm).lower().replace("/", "-"), classes=classes, trials=rule))
+    return Manifest(
+        manifest=1,
+        name=re.sub(r"[^a-z0-9_\-]", "-", f"moabb-{code.lower()}")[:63],
+        version="0",
+        title=f"{code} through MOABB",
+        citation=f"MOABB's page of {code}",
+        doi=dataset.doi if isinstance(dataset.doi, str) and re.match(r"^10\.\S{3,}$", dataset.doi) else None,
+        licence=Licence(id="unknown", share_shards=False),
+        anonymous_subjects=True,  # MOABB numbers subjects 1, 2, ...
+        source=SourceSpec(kind="moabb", code=code),
+        tasks=tasks,
+    )
+
+
+@contextlib.contextmanager
+def _no_waiting(dataset: Any) -> Iterator[None]:
+    """Without a network, MOABB asks its mirror for half a minute per subject; then it is not asked at all.
+
+    What already lies in the mirror's folder on this machine is left to MOABB.
+    """
+    mirror = getattr(dataset, "nemar_id", None)
+    if mirror is None or os.environ.get(_PROVIDER) or _reachable(_MIRROR_HOST) or _mirrored(dataset, mirror):
+        yield
+        return
+    os.environ[_PROVIDER] = "upstream"
+    try:
+        yield
+    finally:
+        del os.environ[_PROVIDER]
+
+
+def _reachable(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        return False
+    return True
+
+
+def _mirrored(dataset: Any, mirror: str) -> bool:
+    store = getattr(importlib.import_module("moabb.datasets.download"), "nemar_store", None)
+    return store is not None and Path(store(dataset.code, mirror)).exists()
+
+
+class MOABBSource:
+    """Recordings of one MOABB data set; its files lie where MOABB keeps them."""
+
+    def __init__(self, manifest: Manifest, folder: Path) -> None:
+        if manifest.source.code is None:
+            raise UsageError(f"the manifest {manifest.name} has to name MOABB's data set", expected="`source: code:`")
+        self.manifest, self.folder = manifest, folder
+        self.dataset = load_dataset(manifest.source.code)
+        self._planned: list[PlannedRecording] | None = None
+        self._loaded: tuple[str, dict[str, dict[str, Any]]] | None = None
+
+    def plan(self) -> list[PlannedRecording]:
+        """All recordings, sorted by key; fetches what MOABB does not have yet."""
+        if self._planned is None:
+            out: list[PlannedRecording] = []
+            chosen = chosen_subjects(self.manifest, map(str, self.dataset.subject_list))
+            for subject in (s for s in self.dataset.subject_list if str(s) in chosen):
+                for session, runs in self._subject(str(subject)).items():
+                    for run, raw in runs.items():
+                        key = f"{subject}/{session}/{run}"
+                        size = 8 * len(raw.ch_names) * int(raw.n_times)
+                        out.append(
+                            PlannedRecording(
+                                subject=str(subject), session=str(session), run=str(run), key=key, n_bytes=size
+                            )
+                        )
+            self._planned = sorted(out, key=lambda p: p.key)
+        return list(self._planned)
+
+    def entries(self) -> list[Entry]:
+        """Nothing: MOABB's own list says what there is."""
+        return []
+
+    def read(self, planned: PlannedRecording) -> SourceRecording:
+        """One run, with the data set's own names for its events."""
+        runs = self._subject(planned.subject).get(planned.session, {})
+        if planned.run not in runs:
+            raise InputError(f"{self.manifest.name} no longer has the recording {planned.key}")
+        return assemble(self._decoded(runs[planned.run]), planned, self.manifest, self.folder)
+
+    def _decoded(self, raw: Any) -> Decoded:
+        import dataclasses
+
+        from eegprep.formats.mne import decode_raw
+
+        decoded = decode_raw(raw, "moabb")
+        names = {str(code): str(name) for name, code in self.dataset.event_id.items()}
+        # Some sets hold events on a trigger channel, some as annotations, some both.
+        events = [dataclasses.replace(e, n_samples=0, text=names.get(e.text, e.text)) for e in decoded.events]
+        return dataclasses.replace(decoded, events=tuple(sorted(events)))
+
+    def _subject(self, subject: str) -> dict[str, dict[str, Any]]:
+        if self._loaded is None or self._loaded[0] != subject:
+            number = next(s for s in self.dataset.subject_list if str(s) == subject)
+            try:
+                with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _no_waiting(self.dataset):
+                    warnings.simplefilter("ignore")
+                    # MOABB's default step would add a copy of every event, moved by the start of its interval
+                    as_read = importlib.import_module("moabb.datasets.preprocessing").FixedPipeline([])
+                    data = self.dataset.get_data(subjects=[number], process_pipeline=as_read)[number]
+            except Exception as error:  # what a download or a foreign reader raises is not limited to one class
+                raise InputError(
+                    f"MOABB can't give subject {subject} of {self.manifest.source.code}",
+                    found=clean_message(error),
+                    todo="check the network, or fetch the data set with MOABB itself",
+                ) from error
+            runs = {str(s): {str(r): raw for r, raw in runs.items()} for s, runs in data.items()}
+            self._loaded = (subject, runs)
+        return self._loaded[1]
