@@ -54,7 +54,7 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
     """Read an epoched file. Raises InputError where that fails."""
     import mne
 
-    from eegprep.formats.mne import facing
+    from eegprep.formats.mne_channels import facing
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -86,7 +86,7 @@ def decode_epochs(epochs: Any, data: np.ndarray, format_name: str) -> Decoded:
 
 
 def _decoded(epochs: Any, data: np.ndarray, format_name: str, said: _Epochs) -> Decoded:
-    from eegprep.formats.mne import channels_of
+    from eegprep.formats.mne_channels import channels_of
 
     n_epochs, n_channels, n_samples = data.shape
     sfreq_hz = float(epochs.info["sfreq"])

@@ -10,9 +10,7 @@ import contextlib
 import dataclasses
 import importlib
 import io
-import math
 import os
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,18 +21,15 @@ import numpy as np
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import resolve
 from eegprep.errors import InputError
-from eegprep.formats.decoded import Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent, whole
+from eegprep.formats.decoded import Decoded, LazySignal, SignalLike, SourceChannel, whole
 from eegprep.formats.detect import FORMATS, Format
-from eegprep.formats.events import trigger_events
 from eegprep.formats.marker_files import with_marker_fields, with_parts
 from eegprep.formats.matlab.file import eeglab_header
 from eegprep.formats.mff import tolerant_events
-from eegprep.formats.unit_names import unit_of
+from eegprep.formats.mne_channels import VOLTS, channels_of, facing
+from eegprep.formats.mne_events import at_first_sample, events_beside, events_of
 from eegprep.formats.wholeness import check_samples_file, check_whole, end_at_stated
 from eegprep.privacy import clean_message
-from eegprep.recording import seconds_to_samples
-
-__all__ = ["READERS", "channels_of", "facing", "decode_raw", "is_epoched", "read_with_mne"]
 
 #: MNE's function for each format.
 READERS = {
@@ -58,25 +53,6 @@ READERS = {
 
 #: What a reader has to be told besides the path.
 _OPTIONS: dict[str, dict[str, Any]] = {"nicolet": {"ch_type": "eeg"}}
-
-_BY_FORMAT = {
-    "fif": "FIF holds volts",
-    "eeglab": "EEGLAB's convention is microvolt",
-    "gdf": "the header says uV",
-    "egi_raw": "the header's range gives microvolt",
-    "egi_mff": "the format holds microvolt",
-    "eximia": "the device's range gives microvolt",
-    "nedf": "the format's range gives volts",
-}
-#: Neuromag's trigger channels that hold the lines together, and the lines.
-_COMBINED = frozenset({"STI101", "STI201", "STI301", "STI 014", "STI014"})
-_LINE = re.compile(r"STI ?0(0[1-9]|1[0-356])")
-_KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "resp": "misc", "exci": "misc"}
-#: How MNE's (x, y) of an EEGLAB file is turned so that the nose is in front, by where the file has it.
-_TURNS = {"+Y": ((0, 1), (-1, 0)), "-X": ((-1, 0), (0, -1)), "-Y": ((0, -1), (1, 0))}
-_HEAD_FRAME, _CARDINAL = 4, 1
-#: Channel types whose samples MNE holds in volts.
-_VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"})
 
 
 def read_with_mne(path: Path, format_name: str) -> Decoded:
@@ -173,7 +149,7 @@ def _with_missing(
     """
     if np.issubdtype(header["dtype_np"], np.floating):
         return signal, ""  # missing samples are NaN already
-    rows = [i for i, c in enumerate(channels) if c.kind in _VOLTS]
+    rows = [i for i, c in enumerate(channels) if c.kind in VOLTS]
     least, n_samples = header["digital_min"], signal.shape[1]
     near = least + 0.05 * (header["digital_max"] - least)
     low: dict[int, list[np.ndarray]] = {row: [] for row in rows}
@@ -264,10 +240,10 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
     channels = channels_of(raw, format_name)
     types = raw.get_channel_types() if raw.ch_names else []
     n_samples = int(raw.n_times)
-    events, notes = _events(raw, format_name, types)
+    events, notes = events_of(raw, format_name, types)
     if path is not None:
-        events += _at_first_sample(path, raw)
-        beside, more = _events_beside(path, raw, events)
+        events += at_first_sample(path, raw)
+        beside, more = events_beside(path, raw, events)
         events, notes = [*events, *beside], [*notes, *more]
 
     def read(start: int, stop: int) -> np.ndarray:
@@ -294,187 +270,3 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
         line_freq_hz=raw.info["line_freq"],
         notes=tuple(notes),
     )
-
-
-def channels_of(instance: Any, format_name: str) -> tuple[SourceChannel, ...]:
-    """The channels of an MNE Raw or Epochs object."""
-    types = instance.get_channel_types() if instance.ch_names else []
-    units = getattr(instance, "_orig_units", None) or {}
-    measured = format_name != "eeglab" and _has_landmarks(instance.info)
-    return tuple(
-        _channel(name, kind, entry, units.get(name, ""), name in instance.info["bads"], format_name, measured)
-        for name, kind, entry in zip(instance.ch_names, types, instance.info["chs"], strict=True)
-    )
-
-
-def _has_landmarks(info: Any) -> bool:
-    """Whether the head frame was measured from nasion and ears, rather than filled in by MNE (all equally far)."""
-    found = {int(d["ident"]): np.asarray(d["r"], dtype=float) for d in info["dig"] or () if int(d["kind"]) == _CARDINAL}
-    if not {1, 2, 3} <= set(found):
-        return False
-    far = [float(np.linalg.norm(found[i])) for i in (1, 2, 3)]
-    return max(far) - min(far) > 1e-4
-
-
-def facing(channels: tuple[SourceChannel, ...], nose: str) -> tuple[SourceChannel, ...]:
-    """Channels of an EEGLAB file whose positions MNE has taken for ones with the nose on +X.
-
-    Parameters
-    ----------
-    nose : str
-        `chaninfo.nosedir`: +X, -X, +Y or -Y. With any other, positions mean nothing and are taken away.
-    """
-    if nose == "+X":
-        return channels
-    turn = _TURNS.get(nose)
-    return tuple(
-        c
-        if c.position_m is None
-        else dataclasses.replace(
-            c, position_m=None if turn is None else (*_turned(c.position_m[0], c.position_m[1], turn), c.position_m[2])
-        )
-        for c in channels
-    )
-
-
-def _turned(x: float, y: float, turn: tuple[tuple[int, int], tuple[int, int]]) -> tuple[float, float]:
-    (a, b), (c, d) = turn
-    return a * x + b * y, c * x + d * y
-
-
-def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name: str, measured: bool) -> SourceChannel:
-    position = tuple(float(v) for v in entry["loc"][:3])
-    # only the head frame has x to the right
-    known = all(math.isfinite(v) for v in position) and any(v != 0.0 for v in position)
-    known = known and int(entry["coord_frame"]) == _HEAD_FRAME
-    header = unit_of(unit)
-    if format_name == "brainvision" and kind == "misc" and header:
-        # MNE does not know this way to write the unit and left the numbers as they are
-        kind, scale = "eeg", header
-    elif format_name == "egi_raw" and entry["cal"] != 1e-6:
-        scale = "uV"  # MNE applies the header's range, which gives microvolt, and calls the result volts
-    elif format_name == "eximia":
-        scale = "uV"  # likewise: 2500 microvolt over 15 bits
-    else:
-        scale = "V"
-    volts = kind in _VOLTS
-    evidence = f"the header says {header}" if header else _BY_FORMAT.get(format_name, "the format states its scale")
-    return SourceChannel(
-        name=name,
-        kind=_KINDS.get(kind, kind),
-        unit=scale if volts and unit != "n/a" else "",
-        position_m=(position[0], position[1], position[2]) if known else None,
-        from_landmarks=known and measured,
-        status="bad" if bad else "good",
-        unit_evidence=evidence if volts else "",
-    )
-
-
-def _annotations(raw: Any, sfreq_hz: float, format_name: str) -> list[SourceEvent]:
-    # Onsets are in the time of the first sample of the acquisition, which FIF files may have cut off.
-    marks = raw.annotations
-    names = marks.ch_names if marks.ch_names is not None else [()] * len(marks)
-    return [
-        SourceEvent(
-            start_sample=seconds_to_samples(float(onset) - float(raw.first_time), sfreq_hz),
-            n_samples=max(0, seconds_to_samples(float(duration), sfreq_hz)) if math.isfinite(duration) else 0,
-            text=str(text),
-            role="break" if format_name == "eeglab" and text == "boundary" else "stimulus",
-            channels=tuple(str(c) for c in channels or ()),
-            witness="annotations",
-        )
-        for onset, duration, text, channels in zip(marks.onset, marks.duration, marks.description, names, strict=True)
-        if math.isfinite(onset)
-    ]
-
-
-def _events(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEvent], list[str]]:
-    """The events of the annotations and of the trigger channels, and notes."""
-    annotations, notes = _annotations(raw, float(raw.info["sfreq"]), format_name), list[str]()
-    if format_name == "gdf":
-        annotations, notes = _at_own_rate(raw, annotations)
-    channels = [(i, name) for i, (name, kind) in enumerate(zip(raw.ch_names, types, strict=True)) if kind == "stim"]
-    if format_name == "egi_raw":
-        # a channel for each event, named by it; the annotations have an entry for every sample of it
-        annotations = []
-    else:
-        # MNE made these channels out of the very events, or the events out of the channels
-        told = {event.text for event in annotations}
-        channels = [(i, name) for i, name in channels if name not in told]
-    if any(name in _COMBINED for _, name in channels):
-        channels = [(i, name) for i, name in channels if name in _COMBINED or _LINE.fullmatch(name) is None]
-    events = list(annotations)
-    for index, name in channels:
-        blocks = (raw[index, a : a + (1 << 20)][0][0] for a in range(0, int(raw.n_times), 1 << 20))
-        found, more = trigger_events(blocks, name, text=name if format_name == "egi_raw" else None)
-        events += found
-        notes += more
-    return events, notes
-
-
-def _at_own_rate(raw: Any, annotations: list[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
-    """The events of a GDF file, whose table may count at another rate than the recording's; MNE takes them for one."""
-    stated_hz, table = raw._raw_extras[0].get("event_sfreq"), raw._raw_extras[0].get("events")
-    sfreq_hz = float(raw.info["sfreq"])
-    if not table or not stated_hz or not math.isfinite(stated_hz) or abs(stated_hz - sfreq_hz) <= 1e-4 * sfreq_hz:
-        return annotations, []
-    ratio = sfreq_hz / float(stated_hz)
-    events = [
-        SourceEvent(
-            start_sample=seconds_to_samples(float(at), ratio),
-            n_samples=seconds_to_samples(float(lasts), ratio),
-            text=str(int(code)),
-            witness="annotations",
-        )
-        for at, code, lasts in zip(table[1], table[2], table[4], strict=True)
-    ]
-    return events, [f"the table of events counts at {float(stated_hz):g} Hz, and was brought to the recording's rate"]
-
-
-def _at_first_sample(path: Path, raw: Any) -> list[SourceEvent]:
-    """Annotations of the first sample, which MNE loses: FIF rounds their onset, here to before the recording."""
-    import mne
-
-    try:
-        written = mne.read_annotations(path)
-    except Exception:  # what the reader of the recording could not read it has said
-        return []
-    sfreq_hz = float(raw.info["sfreq"])
-    return [
-        SourceEvent(
-            start_sample=0, n_samples=seconds_to_samples(lasts, sfreq_hz), text=str(text), witness="annotations"
-        )
-        for onset, lasts, text in zip(written.onset, written.duration, written.description, strict=True)
-        if onset < raw.first_time and seconds_to_samples(onset + lasts - raw.first_time, sfreq_hz) == 0
-    ]
-
-
-def _events_beside(path: Path, raw: Any, others: Sequence[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
-    """Events of `name-eve.fif` beside `name_raw.fif`, as the text of their code, and notes.
-
-    Their samples count from the start of the acquisition, as MNE writes them. Some programs count from the first sample
-    of the file instead; that is believed where it alone fits the recording or its other events.
-    """
-    import mne
-
-    stem = re.sub(r"_(raw|eeg)$", "", path.stem)
-    beside = next((p for end in ("-eve", "_eve") if (p := path.with_name(f"{stem}{end}.fif")).is_file()), None)
-    if beside is None:
-        return [], []
-    try:
-        rows = mne.read_events(beside, verbose="CRITICAL")
-    except Exception as error:  # it costs its own events alone
-        return [], [f"the file of events beside the recording cannot be read and was not used: {clean_message(error)}"]
-    rows = [(int(sample), str(int(code))) for sample, before, code in rows if code != 0 and code != before]
-    near = {(e.start_sample + d, e.text) for e in others for d in (-1, 0, 1)}
-
-    def fits(first: int) -> tuple[int, int]:
-        inside = [(sample - first, code) for sample, code in rows if 0 <= sample - first < raw.n_times]
-        return len(near & set(inside)), len(inside)
-
-    first, notes = int(raw.first_samp), list[str]()
-    if first and fits(0) > fits(first):
-        first = 0
-        notes.append("the file of events counts its samples from the first one of the recording")
-    events = [SourceEvent(start_sample=sample - first, text=code, witness="events file") for sample, code in rows]
-    return events, notes
