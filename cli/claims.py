@@ -54,7 +54,7 @@ def claims(
     from eegprep.errors import UsageError
     from eegpt.evaluation.claims import ClaimsConfig, run_claims
     from eegpt.evaluation.claims_page import claims_markdown, claims_table, write_claims_page
-    from eegpt.model.config import with_settings
+    from eegpt.runs.settings import with_settings
     from eegpt.training.config import PretrainConfig
     from eegpt.training.transfer_config import TransferConfig
 

@@ -25,7 +25,7 @@ from eegprep.errors import UsageError, nearest
 from eegprep.files import write_json
 from eegprep.shards import ShardSet
 from eegpt.data import TrialIndex
-from eegpt.model.config import with_settings
+from eegpt.runs.settings import with_settings
 from eegpt.training.config import PretrainConfig
 from eegpt.training.pretrain import pretrain
 from eegpt.training.study import sized

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from eegpt.training.runtime import pick_precision
+from eegpt.runs.runtime import pick_precision
 
 from .task_data import TaskData
 

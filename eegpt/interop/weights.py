@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from eegpt.model.config import from_mapping, to_mapping
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.teg import TEGConfig
+from eegpt.runs.settings import from_mapping, to_mapping
 from eegpt.training.transfer_checkpoint import as_saved, build_model
 from eegpt.training.transfer_config import TransferConfig
 from eegpt.training.transfer_lora import merge_lora

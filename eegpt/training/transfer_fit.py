@@ -18,8 +18,8 @@ from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.sizes import SIZES, size
 from eegpt.model.teg import TEGConfig
+from eegpt.runs.runtime import pick_precision
 
-from .runtime import pick_precision
 from .transfer_align import alignable_tasks
 from .transfer_bank import TrialBank
 from .transfer_checkpoint import build_model

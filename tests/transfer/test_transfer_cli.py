@@ -54,7 +54,7 @@ def test_options_become_settings(app, shards, tmp_path):
         app, "transfer", "--shards", shards, "--out", tmp_path / "run", "--mode", "scratch", "--tasks", "hand",
         "--seeds", 2, "--separate", "--set", "steps=2", "--set", "token_samples=64",
     )  # fmt: skip
-    settings = json.loads((tmp_path / "run" / "config.json").read_text())["transfer"]
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
     assert settings["mode"] == "scratch"
     assert settings["tasks"] == ["hand"]
     assert settings["seeds"] == [0, 1]

@@ -161,7 +161,7 @@ def test_a_folder_of_another_run_is_not_written_into(run, shards, encoder, tmp_p
         transfer(config(steps=61), shards=[shards], out=run, encoder=encoder)
     assert "steps" in caught.value.found
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="something else"):
+    with pytest.raises(UsageError, match="other files"):
         transfer(config(), shards=[shards], out=tmp_path, encoder=encoder)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -325,7 +325,7 @@ def test_damaged_weights_are_refused(run, shards, tmp_path):
 
 
 def test_what_is_no_run_is_named(encoder, shards, tmp_path):
-    with pytest.raises(UsageError, match="is no run"):
+    with pytest.raises(UsageError, match="is not a run"):
         evaluate(tmp_path, [shards])
     with pytest.raises(UsageError, match="another kind"):
         evaluate(encoder, [shards])
