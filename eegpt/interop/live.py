@@ -31,7 +31,6 @@ from eegpt.interop.checkpoint import Model, as_model
 from eegpt.interop.names import head_names
 from eegpt.interop.trials import known_electrodes, robust_sigma
 from eegpt.model.ete import Cache
-from eegpt.model.sliding import slide
 from eegpt.model.tokens import n_tokens, normalised
 from eegpt.training.transfer_align import SMALLEST_SD
 from eegpt.training.transfer_rows import Encoded, flatten
@@ -194,7 +193,7 @@ class LiveModel:
             state_ED = h_EPD[:, 1]
         else:
             if self._cache.n_positions > self.window_tokens:
-                self._cache = slide(ete, self._cache)
+                self._cache = ete.slide(self._cache)
             state_ED, self._cache = ete.extend(self._cache, x_EC)
         self._states = [*self._states[-(self.window_tokens - 1) :], state_ED] if self.window_tokens > 1 else [state_ED]
         mean_ED = torch.stack(self._states).mean(dim=0)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +26,101 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from eegprep.errors import UsageError
-from eegpt.model.ete_config import ETEConfig, Objective
-from eegpt.model.layers import Layer, Norm, SwiGLU
-from eegpt.model.tokens import tokenise
+from eegpt.model.layers import Layer, Norm, rotate
+from eegpt.model.tokens import Normalise, tokenise
 
-__all__ = ["ETE", "ETEConfig", "Cache", "Norm", "Objective", "SwiGLU"]
+Objective = Literal["token", "new", "new+spectrum", "masked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ETEConfig:
+    """Everything that decides the encoder's shape and what its numbers mean; goes to JSON and back.
+
+    Attributes
+    ----------
+    n_layers, width, n_heads : int
+        From the table of sizes.
+    n_electrodes : int
+        Rows of the vocabulary; electrode ids are 0 <= id < n_electrodes.
+    token_samples, token_stride : int
+        C, and the distance between two tokens' first samples.
+    objective : {"token", "new", "new+spectrum", "masked"}
+        Decides the heads and the direction of attention; `masked` looks both ways, all others back only.
+    norm : {"output", "pre"}
+        `x + Norm(Sublayer(x))` as in the paper, or `x + Sublayer(Norm(x))` and a norm after the last layer.
+    position : {"rotary", "learned", "none"}
+        Where the order of tokens comes from (causal attention alone carries some of it).
+    max_tokens : int
+        Longest sequence that learned positions know; the other two know no limit.
+    skip : {"last", "linear", "none"}
+        What the prediction of new samples starts from: the last value, the linear map of the last token that
+        least squares fits to the training windows, or nothing. The layers then learn what persistence or linear
+        autoregression does not foresee.
+    normalise, fixed_uv, clip
+        See `eegpt.model.tokens`.
+    sfreq_hz, spectrum_hz : float, (float, float)
+        Rate of the stored signal, and lowest and highest frequency that the spectrum head predicts.
+    ffn_ratio : float
+        F / D. Fitted to the paper's parameter counts: 3.5.
+    dropout : float
+        On the sublayers' outputs, in training only.
+    """
+
+    n_layers: int
+    width: int
+    n_heads: int
+    n_electrodes: int = 138
+    token_samples: int = 256
+    token_stride: int = 32
+    objective: Objective = "new+spectrum"
+    norm: Literal["output", "pre"] = "output"
+    position: Literal["rotary", "learned", "none"] = "rotary"
+    max_tokens: int = 128
+    skip: Literal["last", "linear", "none"] = "none"
+    normalise: Normalise = "recording"
+    fixed_uv: float = 20.0
+    clip: float = 15.0
+    sfreq_hz: float = 256.0
+    spectrum_hz: tuple[float, float] = (1.0, 45.0)
+    ffn_ratio: float = 3.5
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.width % self.n_heads or (self.width // self.n_heads) % 2:
+            raise UsageError(
+                "the width does not divide into heads of an even width",
+                found=f"width {self.width}, {self.n_heads} heads",
+                expected="width = heads x an even number",
+            )
+        if not 0 < self.token_stride <= self.token_samples:
+            raise UsageError(
+                "tokens must follow each other without a gap",
+                found=f"token_stride {self.token_stride}, token_samples {self.token_samples}",
+                expected="0 < token_stride <= token_samples",
+            )
+
+    @property
+    def causal(self) -> bool:
+        """Whether a position sees earlier positions only."""
+        return self.objective != "masked"
+
+    @property
+    def tokens_ahead(self) -> int:
+        """Distance to the first later token that shares no sample with this one (8 for 256 samples every 32)."""
+        return -(-self.token_samples // self.token_stride)
+
+    @property
+    def spectrum_bins(self) -> tuple[int, int]:
+        """First and one-past-last bin of a token's real Fourier transform that lie in `spectrum_hz`."""
+        step_hz = self.sfreq_hz / self.token_samples
+        first = max(1, math.ceil(self.spectrum_hz[0] / step_hz - 1e-9))
+        return first, max(first, min(self.token_samples // 2, math.floor(self.spectrum_hz[1] / step_hz + 1e-9)) + 1)
+
+    @property
+    def n_spectrum(self) -> int:
+        """Outputs of the spectrum head; 0 where the objective has none."""
+        first, stop = self.spectrum_bins
+        return stop - first if self.objective == "new+spectrum" else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +153,11 @@ class ETE(nn.Module):
         self.electrode = nn.Embedding(config.n_electrodes, D)
         self.token_in = nn.Linear(config.token_samples, D, bias=False)
         self.position = nn.Embedding(config.max_tokens + 2, D) if config.position == "learned" else None
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        inner, output_norm = int(config.ffn_ratio * D), config.norm == "output"
+        self.layers = nn.ModuleList(
+            Layer(D, config.n_heads, inner, output_norm=output_norm, dropout=config.dropout)
+            for _ in range(config.n_layers)
+        )
         self.last_norm = Norm(D) if config.norm == "pre" else nn.Identity()
         self.token_out = nn.Linear(D, config.token_samples, bias=False)
         self.skip: nn.Linear | None = None
@@ -284,6 +378,39 @@ class ETE(nn.Module):
             for held, own in ((cache.keys, keys), (cache.values, values))
         ]
         return h_B1D.squeeze(1), Cache(keys=grown[0], values=grown[1])
+
+    def slide(self, cache: Cache, n_tokens: int = 1) -> Cache:
+        """The cache without its oldest tokens, as if the newest ones had come first behind v_e: it never grows.
+
+        Rotary positions are relative, so the keys that stay are turned back by as many positions as went; each key is
+        turned a bounded number of times before it goes itself, so nothing adds up. What the states of kept tokens have
+        seen of the tokens that went stays in them: an endless stream looks further back than a window does, by a
+        window for each layer.
+
+        Raises
+        ------
+        UsageError
+            The encoder has learned positions, which cannot be turned, or the sequences are padded.
+        """
+        if self.config.position == "learned":
+            raise UsageError(
+                "an encoder with learned positions can't run on an endless stream",
+                found=f"{self.config.max_tokens} positions",
+                expected="rotary positions, or none",
+            )
+        if cache.n_positions_B is not None or not 0 < n_tokens < cache.n_positions:
+            raise UsageError(
+                "so many tokens can't go", found=n_tokens, expected=f"1 to {cache.n_positions - 1}, unpadded"
+            )
+        keys = cache.keys
+        if self.config.position == "rotary":
+            back = self._rotation(torch.tensor([-n_tokens], device=keys[0].device))
+            assert back is not None  # rotary positions have a rotation
+            keys = tuple(torch.cat((k[:, :, :1], rotate(k[:, :, 1 + n_tokens :], *back)), dim=2) for k in keys)
+        else:
+            keys = tuple(torch.cat((k[:, :, :1], k[:, :, 1 + n_tokens :]), dim=2) for k in keys)
+        values = tuple(torch.cat((v[:, :, :1], v[:, :, 1 + n_tokens :]), dim=2) for v in cache.values)
+        return Cache(keys=keys, values=values)
 
     def _step(self, cache: Cache, x_B1D: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The state of one more position, and its own key and value in every layer (B, H, 1, K)."""

@@ -18,8 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["HeadSpec", "TaskHeads", "ElectrodeHeads", "ElectrodeScale"]
-
 #: An electrode that comes off in one trial must not outshout all others.
 MOST_SD = 8.0
 

@@ -20,9 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from eegpt.model.ete import Norm, SwiGLU
-
-__all__ = ["TEG", "TEGConfig"]
+from eegpt.model.layers import Norm, SwiGLU
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,8 +78,8 @@ class HeldOutErrors(_Results):
 
     def gain(self, *names: str) -> float | None:
         """Share by which the model's error lies below the best of some predictors'; None where there is none."""
-        others = [self.predictors[n].new for n in names or ("linear",) if n in self.predictors]
-        return 1 - self.model.new / min(others) if others and min(others) else None
+        best = min((self.predictors[n].new for n in names or ("linear",) if n in self.predictors), default=0.0)
+        return 1 - self.model.new / best if best else None
 
     def figures(self) -> HeldOutErrors:
         """The same without curves and examples, for the log."""
