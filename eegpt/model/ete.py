@@ -38,10 +38,8 @@ class ETEConfig:
 
     Attributes
     ----------
-    n_layers, width, n_heads : int
-        From the table of sizes.
-    n_electrodes : int
-        Rows of the vocabulary; electrode ids are 0 <= id < n_electrodes.
+    n_layers, width, n_heads, n_electrodes : int
+        Electrode ids are 0 <= id < n_electrodes.
     token_samples, token_stride : int
         C, and the distance between two tokens' first samples.
     objective : {"token", "new", "new+spectrum", "masked"}
@@ -53,17 +51,14 @@ class ETEConfig:
     max_tokens : int
         Longest sequence that learned positions know; the other two know no limit.
     skip : {"last", "linear", "none"}
-        What the prediction of new samples starts from: the last value, the linear map of the last token that
-        least squares fits to the training windows, or nothing. The layers then learn what persistence or linear
-        autoregression does not foresee.
+        What the prediction of new samples starts from: the last value, the linear map of the last token that least
+        squares fits to the training windows, or nothing.
     normalise, fixed_uv, clip
         See `eegpt.model.tokens`.
     sfreq_hz, spectrum_hz : float, (float, float)
-        Rate of the stored signal, and lowest and highest frequency that the spectrum head predicts.
-    ffn_ratio : float
-        F / D. Fitted to the paper's parameter counts: 3.5.
-    dropout : float
-        On the sublayers' outputs, in training only.
+        Rate of the stored signal, and the range that the spectrum head predicts.
+    ffn_ratio, dropout : float
+        F / D, fitted to the paper's parameter counts; share of the sublayers' outputs that training drops.
     """
 
     n_layers: int
@@ -138,12 +133,7 @@ class Cache:
 
 
 class ETE(nn.Module):
-    """The encoder. `forward` gives the states, `predict` the next tokens, `spectrum` the later log spectrum.
-
-    Parameters
-    ----------
-    config : ETEConfig
-    """
+    """The encoder. `forward` gives the states, `predict` the next tokens, `spectrum` the later log spectrum."""
 
     def __init__(self, config: ETEConfig) -> None:
         super().__init__()
@@ -208,8 +198,8 @@ class ETE(nn.Module):
     def embed(self, x_BTC: Tensor, electrode_B: Tensor, hidden_BT: Tensor | None = None) -> Tensor:
         """v_e and the tokens as (B, P, D); tokens where `hidden_BT` is true are replaced by the hidden token.
 
-        Tokens overlap in memory until here. The product of such a view with a fixed weight is one small product
-        for every row, with a wait for all threads after each: on a busy machine many times slower than a copy.
+        Tokens overlap in memory until here: the product of such a view with a fixed weight is one small product for
+        every row, on a busy machine many times slower than a copy.
         """
         # Autocast makes a copy of its own, in the lower precision.
         x_BTD = self.token_in(x_BTC if torch.is_autocast_enabled(x_BTC.device.type) else x_BTC.contiguous())
@@ -250,7 +240,7 @@ class ETE(nn.Module):
     def forward(
         self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None, *, hidden_BT: Tensor | None = None
     ) -> Tensor:
-        """States of all positions.
+        """States (B, P, D): that of position p has seen v_e and the first p tokens, and predicts token p.
 
         Parameters
         ----------
@@ -259,15 +249,10 @@ class ETE(nn.Module):
         electrode_B : Tensor (B,) int
             Rows of the vocabulary.
         token_mask : Tensor (B, T) bool, optional
-            False where a token is padding; padding stands at the end. Causal attention never looks there, so
-            that only an encoder of the masked objective needs it.
+            False where a token is padding, which stands at the end. Causal attention never looks there, so that only an
+            encoder of the masked objective needs it.
         hidden_BT : Tensor (B, T) bool, optional
             Tokens to hide (masked objective).
-
-        Returns
-        -------
-        Tensor (B, P, D)
-            The state at position p has seen v_e and the first p tokens; it predicts token p (from 0).
         """
         return self.run(self.embed(x_BTC, electrode_B, hidden_BT), token_mask)
 
@@ -293,14 +278,10 @@ class ETE(nn.Module):
         return 6.0 * sum(p.numel() for name, p in self.named_parameters() if name not in tables)
 
     def predict(self, h_BTD: Tensor, x_BTC: Tensor, *, new_only: bool = False) -> Tensor:
-        """The next token after each token, (B, T, C), or its new samples alone, (B, T, stride).
+        """The next token after each of the tokens `x_BTC`, (B, T, C), or its new samples alone, (B, T, stride).
 
-        Parameters
-        ----------
-        h_BTD : Tensor (B, T, D)
-            States of the positions that have just seen `x_BTC`: `forward(...)[:, 1:]`.
-        x_BTC : Tensor (B, T, C)
-            Those tokens; the new samples start from what `skip` makes of them.
+        `h_BTD` are the states that have just seen them, `forward(...)[:, 1:]`; the new samples start from what `skip`
+        makes of the tokens.
         """
         K = self.config.token_stride
         if new_only:
@@ -351,19 +332,9 @@ class ETE(nn.Module):
         return self.last_norm(x_BPD), Cache(keys=tuple(keys), values=tuple(values), n_positions_B=n_positions_B)
 
     def summarise(self, cache: Cache, special: Tensor) -> Tensor:
-        """The state of the special token at the end of each cached sequence.
+        """z, the electrode's representation (B, D): the state of the special token at the end of each cached sequence.
 
-        Parameters
-        ----------
-        cache : Cache
-            From `prefill`; may have been computed without gradient.
-        special : Tensor (D,) or (B, D)
-            The token's vector, shared by all electrodes in the paper.
-
-        Returns
-        -------
-        Tensor (B, D)
-            z, the electrode's representation; equal to that of an uncached pass in value and gradient.
+        `special`, (D,) or (B, D), is the token's vector. Equal to an uncached pass in value and gradient.
         """
         B = cache.keys[0].shape[0]
         return self._step(cache, special.expand(B, -1).unsqueeze(1))[0].squeeze(1)
@@ -383,14 +354,9 @@ class ETE(nn.Module):
         """The cache without its oldest tokens, as if the newest ones had come first behind v_e: it never grows.
 
         Rotary positions are relative, so the keys that stay are turned back by as many positions as went; each key is
-        turned a bounded number of times before it goes itself, so nothing adds up. What the states of kept tokens have
-        seen of the tokens that went stays in them: an endless stream looks further back than a window does, by a
+        turned a bounded number of times before it goes itself, so nothing adds up. What the states of kept tokens
+        have seen of the tokens that went stays in them: an endless stream looks further back than a window does, by a
         window for each layer.
-
-        Raises
-        ------
-        UsageError
-            The encoder has learned positions, which cannot be turned, or the sequences are padded.
         """
         if self.config.position == "learned":
             raise UsageError(
