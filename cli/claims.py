@@ -52,11 +52,11 @@ def claims(
     Example: `eegpt claims --shards shards --out claims --claims objective,unseen --set steps=400`
     """
     from eegprep.errors import UsageError
-    from eegpt.evaluation.claims import ClaimsConfig, run_claims
-    from eegpt.evaluation.claims_page import claims_markdown, claims_table, write_claims_page
     from eegpt.model.config import with_settings
+    from eegpt.pages.claims import claims_markdown, claims_table, write_claims_page
+    from eegpt.studies.claims import ClaimsConfig, run_claims
     from eegpt.training.config import PretrainConfig
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.transfer.config import TransferConfig
 
     if seeds < 1:
         raise UsageError("--seeds is a number of fits, 1 or more", found=seeds)

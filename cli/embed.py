@@ -31,8 +31,8 @@ def embed(
     Example: `eegpt embed recording.edf --model encoder --out features.nc`
     """
     from eegprep.errors import UsageError
-    from eegpt.interop.checkpoint import open_model
     from eegpt.interop.files import embed_files, write_features
+    from eegpt.interop.model import open_model
 
     if out.suffix not in (".nc", ".zarr"):
         raise UsageError("the format is not known", found=out.name, expected="a name that ends in .nc or .zarr")

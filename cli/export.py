@@ -26,7 +26,7 @@ def export(
 
     Example: `eegpt export encoder --out encoder.onnx`
     """
-    from eegpt.interop.exporting import export as write
+    from eegpt.interop.exported.export import export as write
 
     done = write(model, out, task=task, n_samples=n_samples)
     checked = not math.isnan(done.largest_difference)

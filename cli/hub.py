@@ -30,7 +30,7 @@ def push(
     `HF_TOKEN` or `hf auth login` says who you are. Example: `eegpt push encoder lab/eegpt-base --private`
     """
     from eegpt.interop.card import model_card
-    from eegpt.interop.checkpoint import open_model
+    from eegpt.interop.model import open_model
 
     if card_only:
         print(model_card(open_model(run)))

@@ -34,8 +34,8 @@ def stream(
     Example: `eegpt stream model --lsl EEG --line-freq-hz 50`
     """
     from eegprep.errors import UsageError
-    from eegpt.interop.live import LiveModel
-    from eegpt.interop.sources import from_lsl, from_raw
+    from eegpt.interop.live.model import LiveModel
+    from eegpt.interop.live.sources import from_lsl, from_raw
 
     if (lsl is None) == (file is None):
         raise UsageError("a stream has one source", expected="--lsl NAME, or --file RECORDING")

@@ -245,8 +245,8 @@ def ablation(
 def probe_scores(run: Path, shards: list[Path]) -> dict[str, float]:
     """Mean balanced accuracy of a linear probe of a run's encoder over all classification tasks of held-out people."""
     from eegpt.evaluation.evaluate import evaluate
-    from eegpt.training.transfer import transfer
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.transfer.config import TransferConfig
+    from eegpt.transfer.run import transfer
 
     transfer(TransferConfig(mode="probe"), shards=shards, out=run / "probe", encoder=run)
     _, results = evaluate(run / "probe", shards)

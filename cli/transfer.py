@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.transfer.config import TransferConfig
 
 Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; further ones may follow it.")]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)]
@@ -65,7 +65,7 @@ def transfer(
     from eegpt.evaluation.evaluate import evaluate as score
     from eegpt.evaluation.evaluate import write_results
     from eegpt.evaluation.tables import results_table
-    from eegpt.training.transfer import transfer as run_transfer
+    from eegpt.transfer.run import transfer as run_transfer
 
     given = {
         "mode": mode,
@@ -184,7 +184,7 @@ def _settings(config: Path | None, given: dict[str, Any], settings: list[str]) -
     """Settings from a file, then the options, then every `--set` in order."""
     from eegprep.manifest import yaml_strict
     from eegpt.model.config import from_mapping, with_settings
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.transfer.config import TransferConfig
 
     plain: Any = {}
     if config is not None:
@@ -193,7 +193,7 @@ def _settings(config: Path | None, given: dict[str, Any], settings: list[str]) -
 
 
 def _write_page(page: Path, run: Path, shards: list[Path], title: str | None) -> None:
-    from eegpt.evaluation.page import write_run_page
+    from eegpt.pages.run import write_run_page
 
     write_run_page(page, run=run, shards=shards, title=title)
 

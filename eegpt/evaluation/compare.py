@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from eegprep.errors import InputError, UsageError, nearest
-
-from .intervals import paired_test
-from .metrics import main_score, scores_of
-from .predictions import Predictions
-from .tables import plain_table
+from eegpt.evaluation.intervals import paired_test
+from eegpt.evaluation.metrics import main_score, scores_of
+from eegpt.evaluation.predictions import Predictions
+from eegpt.evaluation.tables import plain_table
 
 __all__ = ["compare_runs", "comparison_table", "comparison_csv"]
 

@@ -18,21 +18,20 @@ import yaml
 
 from eegprep.errors import UsageError
 from eegprep.files import write_json
+from eegpt.evaluation.baselines import GRAPH, SEEDED, run_baseline
+from eegpt.evaluation.baselines.graph import run_graph_on_band_power
+from eegpt.evaluation.baselines.trials import task_data
+from eegpt.evaluation.predictions import MODEL, Predictions, TaskTrials
+from eegpt.evaluation.results import summarise
 from eegpt.training import checkpoint as ck
 from eegpt.training.runtime import pick_precision
-from eegpt.training.transfer_bank import TrialBank
-from eegpt.training.transfer_checkpoint import FitRecord, TransferRun, finished_fits, load_fit, read_run
-from eegpt.training.transfer_config import TransferConfig
-from eegpt.training.transfer_loop import Targets, predict
-from eegpt.training.transfer_rows import Encoded
-from eegpt.training.transfer_setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
-from eegpt.training.transfer_split import Division
-
-from .baselines import GRAPH, SEEDED, run_baseline
-from .graph_baseline import run_graph_on_band_power
-from .predictions import MODEL, Predictions, TaskTrials
-from .summary import summarise
-from .task_data import task_data
+from eegpt.transfer.bank import TrialBank
+from eegpt.transfer.checkpoint import FitRecord, TransferRun, finished_fits, load_fit, read_run
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.folds import Division
+from eegpt.transfer.loop import Targets, predict
+from eegpt.transfer.rows import Encoded
+from eegpt.transfer.setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
 
 __all__ = ["evaluate", "score_baselines", "run_baselines", "known_results", "write_results", "test_trials"]
 
@@ -264,8 +263,7 @@ def known_results(setup: Setup) -> dict[str, list[dict[str, Any]]]:
 def write_results(folder: Path, predictions: Predictions, results: Mapping[str, Any]) -> None:
     """Write predictions.parquet, results.csv, then results.json."""
     from eegprep.files import write_atomic
-
-    from .tables import results_csv
+    from eegpt.evaluation.tables import results_csv
 
     folder.mkdir(parents=True, exist_ok=True)
     predictions.write(folder / "predictions.parquet")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .metrics import main_score, scores_of
+from eegpt.evaluation.metrics import main_score, scores_of
 
 __all__ = ["Interval", "bootstrap_interval", "PairedTest", "paired_test", "units_of"]
 

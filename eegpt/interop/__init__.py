@@ -9,16 +9,16 @@ import importlib
 
 _WHERE = {
     "embed": "embedding",
-    "open_model": "checkpoint",
-    "Model": "checkpoint",
+    "open_model": "model",
+    "Model": "model",
     "prepare": "signals",
     "open_shards": "shards",
     "to_raw": "shards",
-    "EEGPTFeatures": "estimators",
-    "EEGPTClassifier": "estimators",
+    "EEGPTFeatures": "sklearn.estimators",
+    "EEGPTClassifier": "sklearn.estimators",
     "PretrainedModel": "hub",
-    "export": "exporting",
-    "LiveModel": "live",
+    "export": "exported.export",
+    "LiveModel": "live.model",
 }
 
 __all__ = list(_WHERE)

@@ -15,7 +15,7 @@ import eegpt
 from eegprep.errors import InputError, RefusedError
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Licence
-from eegpt.interop.checkpoint import Model
+from eegpt.interop.model import Model
 from eegpt.interop.names import class_names, head_names
 from eegpt.training.origin import entries_of
 

@@ -22,12 +22,12 @@ from eegprep.errors import InputError, UsageError
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegpt.data.trials import TrialBatch
-from eegpt.interop.checkpoint import Model, as_model
+from eegpt.interop.model import Model, as_model
 from eegpt.interop.names import class_names, head_names
 from eegpt.interop.signals import Prepared, Unknown, prepare
-from eegpt.training.transfer_bank import TrialBank
-from eegpt.training.transfer_loop import Targets, predict
-from eegpt.training.transfer_rows import Encoded, encode, flatten
+from eegpt.transfer.bank import TrialBank
+from eegpt.transfer.loop import Targets, predict
+from eegpt.transfer.rows import Encoded, encode, flatten
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from eegprep.errors import EEGPTError, UsageError
 from eegprep.files import PART, atomic_path
-from eegpt.interop.checkpoint import Model
+from eegpt.interop.model import Model
 
 if TYPE_CHECKING:
     import xarray as xr

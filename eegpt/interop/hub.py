@@ -16,7 +16,7 @@ from typing import Any
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.files import PART, write_atomic
 from eegpt.interop.card import model_card, refuse_passing_on
-from eegpt.interop.checkpoint import Model, as_model, open_model
+from eegpt.interop.model import Model, as_model, open_model
 
 try:
     from huggingface_hub import ModelHubMixin

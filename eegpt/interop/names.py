@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eegpt.interop.checkpoint import Model
+from eegpt.interop.model import Model
 from eegpt.model.heads import HeadSpec
 
 __all__ = ["class_names", "head_names"]

@@ -75,7 +75,7 @@ class ElectrodeHeads(nn.Module):
 
     What a rhythm means depends on where it is: a head that sees the mean over electrodes has to learn that through
     the graph, one at each electrode says it with one number. The weights are fitted in closed form
-    (`eegpt.training.transfer_readout`) and get no gradient; until then `fitted` is false and they are zero.
+    (`eegpt.transfer.readouts`) and get no gradient; until then `fitted` is false and they are zero.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class ElectrodeHeads(nn.Module):
 class ElectrodeScale(nn.Module):
     """Takes the mean and SD that every feature has at an electrode, over a task's training trials, out of rows.
 
-    Until the numbers are known (`eegpt.training.transfer_scale`) rows stay as they are.
+    Until the numbers are known (`eegpt.transfer.scale`) rows stay as they are.
 
     Parameters
     ----------

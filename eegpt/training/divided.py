@@ -17,8 +17,7 @@ import numpy as np
 from eegprep.errors import UsageError
 from eegprep.shards import ShardSet
 from eegpt.data import TrialIndex
-
-from .transfer_split import divide
+from eegpt.transfer.folds import divide
 
 __all__ = ["divided"]
 

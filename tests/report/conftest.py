@@ -143,8 +143,8 @@ def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from eegpt.evaluation.evaluate import evaluate, write_results
     from eegpt.training.config import PretrainConfig
     from eegpt.training.pretrain import pretrain
-    from eegpt.training.transfer import transfer
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.transfer.config import TransferConfig
+    from eegpt.transfer.run import transfer
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("report") / "runs"

@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from _eegpt_cli import claims as command
 from eegprep.errors import UsageError
-from eegpt.evaluation.claims import CLAIMS, ClaimsConfig, encoder_settings, plan, run_claims
-from eegpt.evaluation.claims_page import claims_markdown, claims_table, verdict, write_claims_page
+from eegpt.pages.claims import claims_markdown, claims_table, verdict, write_claims_page
+from eegpt.studies.claims import CLAIMS, ClaimsConfig, encoder_settings, plan, run_claims
 from eegpt.training.config import PretrainConfig
-from eegpt.training.transfer_config import TransferConfig
+from eegpt.transfer.config import TransferConfig
 
 PRETRAIN = PretrainConfig(
     n_layers=1, width=16, n_heads=2, token_samples=64, token_stride=32, window_samples=(192,), objective="new",

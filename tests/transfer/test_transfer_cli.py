@@ -12,7 +12,7 @@ from _eegpt_cli import transfer as commands
 from eegprep.errors import RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegprep.splits import Seen
-from eegpt.training.transfer_setup import seen_recordings
+from eegpt.transfer.setup import seen_recordings
 
 
 @pytest.fixture(scope="module")

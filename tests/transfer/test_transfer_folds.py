@@ -16,11 +16,11 @@ from eegpt.training.checkpoint import load_encoder
 from eegpt.training.config import PretrainConfig
 from eegpt.training.divided import divided
 from eegpt.training.origin import fingerprints
-from eegpt.training.transfer import transfer
-from eegpt.training.transfer_config import TransferConfig
-from eegpt.training.transfer_setup import make_setup, open_trials
-from eegpt.training.transfer_split import divide
 from eegpt.training.windows import open_windows
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.folds import divide
+from eegpt.transfer.run import transfer
+from eegpt.transfer.setup import make_setup, open_trials
 
 SCHEME = "kfold:4"
 QUICK = TransferConfig(scheme=SCHEME, graph=False, tasks=("hand",))

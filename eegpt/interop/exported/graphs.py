@@ -1,0 +1,139 @@
+"""The modules that are exported: an encoder, or a task of a transfer run, from microvolt to answers.
+
+What enters: microvolt at 256 Hz after the recipe's steps. What leaves: states and features, or probabilities (values)
+and what the electrodes' readouts see; equal to the model that `eegpt.embed` runs, in operations that exporters know.
+
+Shapes: B rows or windows, E electrodes, S samples, T tokens, C samples per token, D width, F features, K outputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from eegprep.errors import UsageError
+from eegpt.interop.exported.views import ExportedReadout, ExportedViews, centred
+from eegpt.model.ete import ETE, Cache
+from eegpt.model.tokens import n_tokens, normalised
+from eegpt.transfer.model import TransferModel
+from eegpt.transfer.rows import Encoded
+
+__all__ = ["EncoderGraph", "TaskGraph"]
+
+
+class _Tokens(nn.Module):
+    """Microvolt to tokens, with one gather instead of a view: every exporter knows it."""
+
+    def __init__(self, ete: ETE, n_samples: int) -> None:
+        super().__init__()
+        c = self.config = ete.config
+        n = n_tokens(n_samples, token_samples=c.token_samples, token_stride=c.token_stride)
+        if n < 1:
+            raise UsageError(
+                "the window is shorter than a token",
+                found=f"{n_samples} samples",
+                expected=f"{c.token_samples} or more",
+            )
+        place = torch.arange(n)[:, None] * c.token_stride + torch.arange(c.token_samples)
+        self.place: Tensor
+        self.register_buffer("place", place)
+
+    def forward(self, signal_BS: Tensor, sigma_B: Tensor) -> tuple[Tensor, Tensor]:
+        """The normalised signal (B, S), and its tokens (B, T, C)."""
+        c = self.config
+        x_BS = normalised(
+            signal_BS, torch.ones_like(sigma_B), sigma_B, normalise=c.normalise, fixed_uv=c.fixed_uv, clip=c.clip
+        )
+        return x_BS, x_BS[:, self.place]
+
+
+class EncoderGraph(nn.Module):
+    """Windows of single electrodes to states and features.
+
+    `forward(signal_uv (B, S), sigma_uv (B,), electrode (B,))` gives the states (B, T + 1, D) and the features (B, 2 D):
+    mean over tokens and last state.
+    """
+
+    def __init__(self, ete: ETE, n_samples: int) -> None:
+        super().__init__()
+        self.ete, self.tokens = ete, _Tokens(ete, n_samples)
+
+    def forward(self, signal_uv: Tensor, sigma_uv: Tensor, electrode: Tensor) -> tuple[Tensor, Tensor]:
+        h_BPD = self.ete(self.tokens(signal_uv, sigma_uv)[1], electrode)
+        return h_BPD, torch.cat((h_BPD[:, 1:].mean(dim=1), h_BPD[:, -1]), dim=1)
+
+
+class TaskGraph(nn.Module):
+    """Windows of many electrodes to one task's outputs.
+
+    `forward(signal_uv (B, E, S), sigma_uv (B, E), electrode (B, E), mask (B, E))` gives probabilities (B, K), or the
+    value (B, 1) of a regression in SDs of its training trials. Where the mask is false anything may stand.
+
+    A model that reads the electrodes' views also gives them (B, E, F). Where it learned from views that were
+    centred by person, it takes two inputs more, `view_mean` and `view_sd` (B, E, F): the mean and standard deviation of
+    the views over the person's windows, from a first pass with anything in their place.
+    """
+
+    def __init__(self, model: TransferModel, n_samples: int, head: int, *, aligned: bool = False) -> None:
+        super().__init__()
+        self.model, self.tokens, self.head, self.aligned = model, _Tokens(model.ete, n_samples), head, aligned
+        self.n_outputs = model.heads.tasks[head].n_outputs
+        self.regression = model.heads.tasks[head].kind == "regression"
+        self.readout: ExportedReadout | None = None
+        self.views = ExportedViews(model.ete.config, n_samples) if model.sees_views else None
+        if model.electrode_heads is not None and model.reads_electrodes:
+            self.readout = ExportedReadout(model.electrode_heads, head, self.n_outputs)
+
+    def forward(
+        self,
+        signal_uv: Tensor,
+        sigma_uv: Tensor,
+        electrode: Tensor,
+        mask: Tensor,
+        view_mean: Tensor | None = None,
+        view_sd: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        B, E = electrode.shape
+        id_BE = electrode.masked_fill(~mask, 0)
+        signal_RS = signal_uv.masked_fill(~mask.unsqueeze(-1), 0.0).flatten(0, 1)
+        sigma_R = sigma_uv.masked_fill(~mask, 1.0).flatten()
+        x_RS, tokens_RTC = self.tokens(signal_RS, sigma_R)
+        h_RPD, cache = self.model.ete.prefill_states(tokens_RTC, id_BE.flatten())
+        mean_RD = h_RPD[:, 1:].mean(dim=1)
+        if self.views is None:
+            return self._answer(self._graph(mean_RD, h_RPD[:, -1], cache, None, electrode, mask))
+        views_BEF = self.views(mean_RD, tokens_RTC, x_RS, sigma_R).unflatten(0, (B, E))
+        seen_BEF = views_BEF if view_mean is None or view_sd is None else centred(views_BEF, view_mean, view_sd)
+        seen_BEF = seen_BEF.masked_fill(~mask.unsqueeze(-1), 0.0)
+        if not self.model.graph and self.readout is not None:
+            return self._answer(self.readout(seen_BEF, id_BE, mask)), views_BEF
+        logits_BK = self._graph(mean_RD, h_RPD[:, -1], cache, seen_BEF, electrode, mask)
+        if self.readout is not None:
+            logits_BK = self.readout(seen_BEF, id_BE, mask) + self.readout.graph_share * logits_BK
+        return self._answer(logits_BK), views_BEF
+
+    def _graph(
+        self,
+        mean_RD: Tensor,
+        last_RD: Tensor,
+        cache: Cache,
+        seen_BEF: Tensor | None,
+        electrode: Tensor,
+        mask: Tensor,
+    ) -> Tensor:
+        id_R = electrode.masked_fill(~mask, 0).flatten()
+        features_RF = torch.cat((mean_RD, last_RD), dim=1) if "states" in self.model.readout else None
+        if self.model.scale is not None and seen_BEF is not None:
+            features_RF = self.model.scale(seen_BEF.flatten(0, 1), id_R, torch.full_like(id_R, self.head))
+        encoded = Encoded(
+            cache=cache if self.model.special is not None else None,
+            features_RF=features_RF,
+            electrode_R=id_R,
+            mask_NE=mask,
+        )
+        z_BED = self.model.represent(encoded).unflatten(0, electrode.shape)
+        task_B = torch.full_like(electrode[:, 0], self.head)
+        return self.model.heads(self.model.teg(z_BED, electrode, mask), task_B)[:, : self.n_outputs]
+
+    def _answer(self, logits_BK: Tensor) -> Tensor:
+        return logits_BK if self.regression else logits_BK.softmax(dim=1)
