@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from eegpt.model.ete import ETE
 from eegpt.model.sizes import SIZES, ete_config
 from eegpt.model.tokens import n_tokens
+from eegpt.runs.runtime import measured_peak_flops, pick_precision
 from eegpt.training.objective import Pretraining
-from eegpt.training.runtime import measured_peak_flops, pick_precision
 
 WINDOW, TOKEN, STRIDE, ELECTRODES = 1024, 256, 32, 138
 COMPILED = "ours, compiled"
@@ -233,8 +233,8 @@ def per_size(names: list[str], n: int, device: torch.device) -> dict[str, Any]:
 def loader_share(steps: int, micro: int) -> float:
     """Median share of a step that a Base run waits for its next batch, over a shard set on disk."""
     from eegprep.shards import build_shard_set
+    from eegpt.runs.log import read_log
     from eegpt.training.config import PretrainConfig
-    from eegpt.training.log import read_log
     from eegpt.training.pretrain import pretrain
 
     path = Path(__file__).parents[1] / "tests" / "shards" / "synthetic.py"

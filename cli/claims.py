@@ -52,8 +52,8 @@ def claims(
     Example: `eegpt claims --shards shards --out claims --claims objective,unseen --set steps=400`
     """
     from eegprep.errors import UsageError
-    from eegpt.model.config import with_settings
     from eegpt.pages.claims import claims_markdown, claims_table, write_claims_page
+    from eegpt.runs.settings import with_settings
     from eegpt.studies.claims import ClaimsConfig, run_claims
     from eegpt.training.config import PretrainConfig
     from eegpt.transfer.config import TransferConfig

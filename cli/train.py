@@ -70,7 +70,7 @@ def train(
 def read_settings(config: Path | None, size: str | None, settings: list[str]) -> PretrainConfig:
     """Settings from a file, then `--size`, then every `--set` in order."""
     from eegprep.manifest import yaml_strict
-    from eegpt.model.config import from_mapping, with_settings
+    from eegpt.runs.settings import from_mapping, with_settings
     from eegpt.training.config import PretrainConfig
 
     plain: Any = {}
@@ -127,9 +127,9 @@ def forecast(
     from eegprep.shards import ShardSet
     from eegpt.data import WindowIndex
     from eegpt.evaluation.forecast import forecast_errors, write_forecast_page
-    from eegpt.training.checkpoint import load_encoder
+    from eegpt.runs.checkpoint import load_encoder
+    from eegpt.runs.runtime import runtime
     from eegpt.training.report import rows_of
-    from eegpt.training.runtime import runtime
     from eegpt.training.windows import spread
 
     encoder = load_encoder(run)

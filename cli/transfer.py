@@ -183,7 +183,7 @@ def compare(
 def _settings(config: Path | None, given: dict[str, Any], settings: list[str]) -> TransferConfig:
     """Settings from a file, then the options, then every `--set` in order."""
     from eegprep.manifest import yaml_strict
-    from eegpt.model.config import from_mapping, with_settings
+    from eegpt.runs.settings import from_mapping, with_settings
     from eegpt.transfer.config import TransferConfig
 
     plain: Any = {}

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from eegprep.errors import UsageError
 from eegprep.files import write_json
@@ -23,15 +22,15 @@ from eegpt.evaluation.baselines.graph import run_graph_on_band_power
 from eegpt.evaluation.baselines.trials import task_data
 from eegpt.evaluation.predictions import MODEL, Predictions, TaskTrials
 from eegpt.evaluation.results import summarise
-from eegpt.training import checkpoint as ck
-from eegpt.training.runtime import pick_precision
+from eegpt.runs.folder import read_config, read_lock, read_seen
+from eegpt.runs.runtime import pick_precision
 from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.checkpoint import FitRecord, TransferRun, finished_fits, load_fit, read_run
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import Division
 from eegpt.transfer.loop import Targets, predict
 from eegpt.transfer.rows import Encoded
-from eegpt.transfer.setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
+from eegpt.transfer.setup import Setup, check_leakage, device, make_setup, open_trials
 
 __all__ = ["evaluate", "score_baselines", "run_baselines", "known_results", "write_results", "test_trials"]
 
@@ -84,7 +83,7 @@ def evaluate(
         "seeds": list(config.seeds),
         "leakage": leakage,
         "electrode_notes": list(trained.electrode_notes),
-        "pretraining": ck.read_config(run, kind="transfer").get("pretraining", {}),
+        "pretraining": read_config(run, kind="transfer").get("pretraining", {}),
         "tasks": summarise(
             predictions,
             index.tasks,
@@ -99,8 +98,7 @@ def evaluate(
 
 def _leakage(trained: TransferRun, setup: Setup, allow: bool) -> str:
     """On the shard sets that it was trained on, the run's own statement; on others the guard is asked anew."""
-    locked = yaml.safe_load((trained.folder / "lock.yaml").read_text(encoding="utf-8"))
-    if sorted(locked["shard_sets"].values()) == sorted(s.sha256 for s in setup.sets):
+    if sorted(read_lock(trained.folder).shard_sets.values()) == sorted(s.sha256 for s in setup.sets):
         return trained.leakage
     again = TransferConfig(**{**vars(trained.config), "allow_leakage": allow})
     return "; ".join(filter(None, (trained.leakage, check_leakage(setup, [read_seen(trained.folder)], again))))

@@ -28,7 +28,7 @@ from eegprep.figures import (
     line_chart,
 )
 from eegpt.evaluation.heldout import BANDS_HZ
-from eegpt.training.log import read_log
+from eegpt.runs.log import read_log
 
 __all__ = ["pretraining_section", "pretraining_tile", "read_pretraining"]
 

@@ -9,36 +9,21 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 import eegpt
 from eegprep.errors import InputError, RefusedError
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Licence
 from eegpt.interop.model import Model
 from eegpt.interop.names import class_names, head_names
-from eegpt.training.origin import entries_of
 
-__all__ = ["data_sets", "licences_of", "model_card", "refuse_passing_on"]
+__all__ = ["licences_of", "model_card", "refuse_passing_on"]
 
 _KNOWN = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by-nc-4.0", "ODC-By-1.0": "odc-by"}
 
 
-def data_sets(model: Model) -> list[dict[str, Any]]:
-    """The data sets that model and encoder have learned from, as the lock has them, by name."""
-    entries = [e for key in ("encoder_data", "data") for e in entries_of(model.lock, key, where=model.folder)]
-    named = {str(e["name"]): e for e in entries if e.get("name")}
-    return [named[n] for n in sorted(named)]
-
-
 def licences_of(model: Model) -> dict[str, Licence]:
     """The licence of each data set, by its name."""
-    try:
-        return {e["name"]: Licence.model_validate(e["licence"]) for e in data_sets(model)}
-    except (KeyError, ValidationError) as error:
-        raise InputError(
-            "the lock's licences can't be read", where=model.folder / "lock.yaml", found=str(error)[:300]
-        ) from None
+    return {d.name: d.licence for d in model.lock.all_data()}
 
 
 def refuse_passing_on(model: Model) -> dict[str, Licence]:
@@ -49,7 +34,7 @@ def refuse_passing_on(model: Model) -> dict[str, Licence]:
             f"{unknown} does not say what it has learned from, so nobody can say whether it may be passed on",
             where=model.folder / "lock.yaml",
             found="no data sets: runs of early versions have no such part"
-            + (f"; shard sets {', '.join(map(str, named))}" if (named := model.lock.get("shard_sets")) else ""),
+            + (f"; shard sets {', '.join(map(str, named))}" if (named := model.lock.shard_sets) else ""),
             expected="the data sets and their licences, as `eegpt train` and `eegpt transfer` write them now",
             todo="train it again into a new folder from the same shard sets, which hold the licences, and push that",
         )
@@ -68,13 +53,13 @@ def _unknown_origin(model: Model, licences: dict[str, Licence]) -> str | None:
     """What has learned from data that the lock does not name: the run, or the encoder that it began with."""
     if not licences:
         return "the run"
-    began = model.kind == "transfer" and (model.config.get("transfer") or {}).get("mode") != "scratch"
-    return "the run's encoder" if began and not model.lock.get("encoder_data") else None
+    began = model.kind == "transfer" and (model.config.get("settings") or {}).get("mode") != "scratch"
+    return "the run's encoder" if began and not model.lock.encoder_data else None
 
 
 def model_card(model: Model) -> str:
     """The README of a model."""
-    entries, licences = data_sets(model), licences_of(model)
+    entries, licences = model.lock.all_data(), licences_of(model)
     whole = merge_licences(list(licences.values())) if licences else None
     c = model.ete.config
     n_parameters = sum(p.numel() for p in (model.transfer or model.ete).parameters())
@@ -105,9 +90,8 @@ def model_card(model: Model) -> str:
     if entries:
         lines += ["| data set | version | licence | electrode-hours | cite |", "|---|---|---|---|---|"]
         for e in entries:
-            hours = sum(float(s.get("hours") or 0) for s in e.get("steps") or [])
-            cells = (e.get("title") or e["name"], e.get("version", ""), licences[e["name"]].id, f"{hours:.1f}",
-                     e.get("citation", ""))  # fmt: skip
+            hours = sum(chain.hours for chain in e.steps)
+            cells = (e.title or e.name, e.version, e.licence.id, f"{hours:.1f}", e.citation)
             lines.append("| " + " | ".join(_cell(x) for x in cells) + " |")
     else:
         lines.append("The run does not say what it has learned from.")

@@ -7,7 +7,6 @@ whatever else lies in the folder is never opened.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,14 @@ from eegprep.files import sha256_file
 from eegprep.manifest import load_recipe
 from eegprep.manifest.recipe import Recipe
 from eegprep.steps.described import recipe_of_steps
-from eegpt.model.config import from_mapping
 from eegpt.model.ete import ETE, ETEConfig
-from eegpt.training import checkpoint as ck
-from eegpt.training.origin import entries_of, read_lock
+from eegpt.runs import checkpoint as ck
+from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, Lock, read_config, read_json, read_lock
+from eegpt.runs.settings import from_mapping
 from eegpt.transfer.checkpoint import TransferRun, finished_fits, load_fit, read_run
 from eegpt.transfer.model import TransferModel
 
 __all__ = ["Model", "open_model", "as_model"]
-
-_MAX_CONFIG_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +44,9 @@ class Model:
         The electrodes that its ids mean.
     sha256 : str
         Hash of the weights: the model's identity.
-    config, lock : dict
-        The run's config.json and lock.yaml as plain data.
+    config : dict
+        The run's config.json as plain data.
+    lock : Lock
     transfer : TransferModel or None
     run : TransferRun or None
     aligned_heads : frozenset of int
@@ -61,7 +59,7 @@ class Model:
     vocabulary: Vocabulary
     sha256: str
     config: dict[str, Any]
-    lock: dict[str, Any]
+    lock: Lock
     transfer: TransferModel | None = None
     run: TransferRun | None = None
     aligned_heads: frozenset[int] = frozenset()
@@ -69,25 +67,19 @@ class Model:
     @property
     def window_samples(self) -> int:
         """The longest window that the encoder was trained on; 1024 (the paper's 4 s) where its run does not say."""
-        lengths = (self.config.get("training") or {}).get("window_samples") or [1024]
+        lengths = self.config.get("window_samples") or [1024]
         return max(int(n) for n in lengths)
 
     def recipes(self) -> list[tuple[Recipe, float]]:
         """Every recipe that the model's data were made with, and electrode-hours of each, most hours first."""
         found: list[tuple[Recipe, float]] = []
-        for entry in entries_of(self.lock, "data", where=self.folder):
-            for chain in entry.get("steps") or []:
-                try:
-                    steps, rate = [str(s) for s in chain["steps"]], float(chain["sfreq_hz"])
-                    line, weight = chain["line_freq_hz"], float(chain["hours"])
-                except (KeyError, TypeError, ValueError) as error:
-                    raise InputError("the lock's steps can't be read", where=self.folder, found=repr(error)) from None
-                recipe = recipe_of_steps(steps, sfreq_hz=rate, line_freq_hz=None if line is None else float(line))
-                same = next((i for i, (r, _) in enumerate(found) if r.steps == recipe.steps), None)
-                if same is None:
-                    found.append((recipe, weight))
-                else:
-                    found[same] = (found[same][0], found[same][1] + weight)
+        for chain in (chain for entry in self.lock.data for chain in entry.steps):
+            recipe = recipe_of_steps(chain.steps, sfreq_hz=chain.sfreq_hz, line_freq_hz=chain.line_freq_hz)
+            same = next((i for i, (r, _) in enumerate(found) if r.steps == recipe.steps), None)
+            if same is None:
+                found.append((recipe, chain.hours))
+            else:
+                found[same] = (found[same][0], found[same][1] + chain.hours)
         return sorted(((_named(r), h) for r, h in found), key=lambda rh: -rh[1])
 
     def recipe(self, name_or_path: str | Path | Recipe | None = None) -> Recipe:
@@ -152,17 +144,17 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     else:
         folder = Path(path)
     kind = _kind(folder)
-    config = ck.read_config(folder, kind=kind)
-    weights = folder / ck.WEIGHTS
+    config = read_config(folder, kind=kind)
+    weights = folder / WEIGHTS
     if not weights.is_file():
         others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt"))
         raise InputError(
             "the run has no weights that can be read",
             where=folder,
             found=", ".join(others) + " (such files can hold code and are never opened)" if others else "no such file",
-            expected=ck.WEIGHTS,
+            expected=WEIGHTS,
         )
-    _check_claims(config, weights, folder / ck.CONFIG)
+    _check_claims(config, weights, folder / CONFIG)
     sha256, lock = sha256_file(weights), read_lock(folder)
     if kind == "encoder":
         encoder = ck.load_encoder(folder, device=device)
@@ -175,7 +167,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     if len(run.vocabulary) != run.encoder.n_electrodes:
         raise InputError(
             "the model and its vocabulary do not fit together",
-            where=folder / ck.VOCABULARY,
+            where=folder / VOCABULARY,
             found=f"{len(run.vocabulary)} electrodes",
             expected=f"{run.encoder.n_electrodes}",
         )
@@ -200,15 +192,8 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
 
 
 def _kind(folder: Path) -> str:
-    path = folder / ck.CONFIG
-    if path.is_file() and path.stat().st_size > _MAX_CONFIG_BYTES:
-        raise RefusedError("config.json is too large", where=path, found=f"{path.stat().st_size} bytes")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError("config.json can't be read", where=path, found=str(error)[:200]) from None
-    if not isinstance(config, dict):
-        raise InputError("config.json can't be read", where=path, found=type(config).__name__, expected="a table")
+    path = folder / CONFIG
+    config = read_json(path) if path.is_file() else {}
     kind = config.get("kind")
     return kind if kind == "transfer" else "encoder"
 

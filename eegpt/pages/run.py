@@ -95,24 +95,20 @@ def _results(run: Path) -> dict[str, Any]:
 
 
 def _log(run: Path) -> list[dict[str, Any]]:
-    from eegpt.training.log import read_log
+    from eegpt.runs.log import read_log
 
     return read_log(run)
 
 
 def find_pretraining_run(run: Path) -> Path | None:
     """The folder beside `run` whose weights are those that the run's lock names; None where there is none."""
-    from eegprep.manifest import yaml_strict
+    from eegpt.runs.folder import read_lock
 
-    lock_path = Path(run) / "lock.yaml"
-    if not lock_path.is_file():
-        return None
-    lock = yaml_strict.read(lock_path).value
-    wanted = lock.get("encoder") if isinstance(lock, dict) else None
-    if not wanted:
+    wanted = read_lock(run).encoder
+    if len(wanted) != 1:
         return None
     for weights in sorted(Path(run).resolve().parent.glob("*/model.safetensors")):
-        if (weights.parent / "results.json").is_file() and sha256_file(weights) == wanted:
+        if (weights.parent / "results.json").is_file() and sha256_file(weights) == wanted[0]:
             return weights.parent
     return None
 

@@ -27,7 +27,7 @@ from eegprep.shards import ShardSet
 from eegpt.data import TrialIndex
 from eegpt.evaluation.compare import compare_runs
 from eegpt.evaluation.evaluate import evaluate, write_results
-from eegpt.model.config import with_settings
+from eegpt.runs.settings import with_settings
 from eegpt.training.config import PretrainConfig
 from eegpt.training.pretrain import pretrain
 from eegpt.training.study import sized

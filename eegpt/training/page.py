@@ -15,8 +15,8 @@ from eegprep.figures.head import head
 from eegprep.figures.lines import Line, line_chart
 from eegprep.figures.page import Column, Drawing, Note, Page, Row, Section, Table, Tile, write_page
 from eegpt.evaluation.heldout import BANDS_HZ
-from eegpt.training.checkpoint import Encoder, load_encoder
-from eegpt.training.log import read_log
+from eegpt.runs.checkpoint import Encoder, load_encoder
+from eegpt.runs.log import read_log
 
 __all__ = ["write_run_page"]
 
@@ -34,7 +34,7 @@ def write_run_page(run: Path) -> Path:
     encoder = load_encoder(run)
     log = read_log(run)
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))["pretraining"]
-    config = encoder.config["training"]
+    config = encoder.config["settings"]
     splits: dict[str, Any] = results["splits"]
     sections = [Section(anchor="training", heading="Training", parts=_curves(log))]
     for split, errors in splits.items():

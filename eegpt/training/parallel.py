@@ -23,13 +23,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from eegprep.errors import UsageError
-from eegprep.files import sync_folder, write_json
-from eegpt.model.config import to_mapping
 from eegpt.model.ete import ETE
-from eegpt.training import checkpoint as ck
+from eegpt.runs import checkpoint as ck
+from eegpt.runs.folder import WEIGHTS
+from eegpt.runs.runtime import Runtime
 from eegpt.training.config import PretrainConfig
 from eegpt.training.objective import Pretraining
-from eegpt.training.runtime import Runtime
 
 __all__ = ["Parallel", "parallelise"]
 
@@ -75,15 +74,15 @@ class Parallel:
         """Around a micro batch: gradients are exchanged after the last one alone."""
         return contextlib.nullcontext() if last or self._ddp is None else self._ddp.no_sync()
 
-    def save(self, run: Path, state: ck.State, ete: ETE, optimiser: torch.optim.Optimizer) -> None:
+    def save(self, run: Path, state: ck.Progress, ete: ETE, optimiser: torch.optim.Optimizer) -> None:
         """Write a state and the plain export; returns when both are whole."""
         if self.here.first:
-            ck.save_state(run, state, ete, optimiser)
+            ck.save_checkpoint(run, state, ete, optimiser)
         self.here.wait()
 
-    def load(self, folder: Path, ete: ETE, optimiser: torch.optim.Optimizer) -> ck.State:
+    def load(self, folder: Path, ete: ETE, optimiser: torch.optim.Optimizer) -> ck.Progress:
         """Put weights and optimiser of a state back."""
-        return ck.load_state(folder, ete, optimiser)
+        return ck.load_checkpoint(folder, ete, optimiser)
 
     def finish(self) -> None:
         """Wait for what is still being written."""
@@ -101,7 +100,7 @@ class _Sharded(Parallel):
         # A CPU group: states are written in the background, beside the GPU's own exchange. A study's next run
         # joins a new set of processes, so the group belongs to this run.
         self._group = dist.new_group(backend="gloo")
-        self._pending: tuple[Any, Path, ck.State] | None = None
+        self._pending: tuple[Any, Path, ck.Progress] | None = None
         policy = MixedPrecisionPolicy()
         if here.precision == "bfloat16":
             # Inputs stay float32: autocast rounds what enters a product, and nothing else (residuals, last values).
@@ -123,25 +122,23 @@ class _Sharded(Parallel):
         self._root.set_requires_gradient_sync(last)
         return contextlib.nullcontext()
 
-    def save(self, run: Path, state: ck.State, ete: ETE, optimiser: torch.optim.Optimizer) -> None:
+    def save(self, run: Path, state: ck.Progress, ete: ETE, optimiser: torch.optim.Optimizer) -> None:
         """Begin to write a state; it counts once `finish` or the next `save` has renamed it into place."""
         import torch.distributed.checkpoint as dcp
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
         self.finish()
-        part = run / ck.STATE / f".step-{state.step:08d}.part"
         if self.here.first:
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
+            ck.begin_checkpoint(run, state)
         whole: Any = get_model_state_dict(ete, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
         if self.here.first:
-            ck.save_tensors(run / ck.WEIGHTS, whole)
+            ck.save_tensors(run / WEIGHTS, whole)
         self.here.wait()
         tensors = _flat(ete, optimiser)
-        writer = HuggingFaceStorageWriter(path=str(part), save_distributed=True)
+        writer = HuggingFaceStorageWriter(path=str(ck.part_of(run, state)), save_distributed=True)
         future = dcp.async_save(tensors, storage_writer=writer, process_group=self._group)
-        self._pending = (future, part, state)
+        self._pending = (future, run, state)
         if state.finished:
             self.finish()
 
@@ -149,20 +146,15 @@ class _Sharded(Parallel):
         """Wait for the state that is being written, and give it its final name."""
         if self._pending is None:
             return
-        future, part, state = self._pending
+        future, run, state = self._pending
         self._pending = None
         future.result()
         self.here.wait()
         if self.here.first:
-            write_json(part / "state.json", to_mapping(state))
-            final = part.with_name(f"step-{state.step:08d}")
-            shutil.rmtree(final, ignore_errors=True)
-            part.replace(final)
-            sync_folder(final.parent)
-            ck.drop_old_states(final.parent.parent)
+            ck.finish_checkpoint(run, state)
         self.here.wait()
 
-    def load(self, folder: Path, ete: ETE, optimiser: torch.optim.Optimizer) -> ck.State:
+    def load(self, folder: Path, ete: ETE, optimiser: torch.optim.Optimizer) -> ck.Progress:
         import torch.distributed.checkpoint as dcp
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
@@ -174,7 +166,7 @@ class _Sharded(Parallel):
             }
         tensors = _flat(ete, optimiser)
         dcp.load(tensors, storage_reader=HuggingFaceStorageReader(path=str(folder)), process_group=self._group)
-        state = ck.read_state(folder)
+        state = ck.read_progress(folder)
         with torch.no_grad():
             for entries in optimiser.state.values():
                 entries["step"].fill_(float(state.step))

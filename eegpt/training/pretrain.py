@@ -9,7 +9,6 @@ The same command begins a run, goes on with it after a kill, and finds it finish
 from __future__ import annotations
 
 import json
-import platform
 import signal
 import time
 from collections.abc import Sequence
@@ -19,25 +18,23 @@ from types import FrameType
 from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
-import eegpt
-from eegprep.errors import InputError, RefusedError, UsageError
-from eegprep.files import PART, write_atomic, write_json
-from eegprep.splits import SEEN_FILE
-from eegpt.model.config import from_mapping, to_mapping
+from eegprep.errors import InputError, UsageError
+from eegprep.files import write_json
 from eegpt.model.ete import ETE
 from eegpt.model.tokens import n_tokens
-from eegpt.training import checkpoint as ck
+from eegpt.runs import checkpoint as ck
+from eegpt.runs.folder import Lock, open_folder, read_config, software
+from eegpt.runs.log import RunLog, progress_line
+from eegpt.runs.runtime import Runtime, measured_peak_flops, runtime
+from eegpt.runs.settings import from_mapping
 from eegpt.training.batches import Batches, Rows
 from eegpt.training.building import bare_encoder, fill
 from eegpt.training.config import PretrainConfig
-from eegpt.training.log import RunLog, progress_line
 from eegpt.training.objective import Pretraining, cosine, hidden_spans
 from eegpt.training.parallel import Parallel, parallelise
 from eegpt.training.report import final_report, heldout_report, start_from_linear
-from eegpt.training.runtime import Runtime, measured_peak_flops, runtime
 from eegpt.training.windows import PretrainData, open_windows
 
 __all__ = ["PretrainResult", "pretrain", "pretrain_on", "resumed_config"]
@@ -72,8 +69,8 @@ def pretrain(
 
 def resumed_config(run: Path) -> PretrainConfig:
     """The configuration that a run was begun with."""
-    config = ck.read_config(run, kind="encoder")
-    return from_mapping(PretrainConfig, config["training"], where=f"{run}/config.json: training")
+    config = read_config(run, kind="encoder")
+    return from_mapping(PretrainConfig, config["settings"], where=f"{run}/config.json: settings")
 
 
 def pretrain_on(data: PretrainData, config: PretrainConfig, *, out: Path, show_progress: bool = True) -> PretrainResult:
@@ -133,70 +130,36 @@ class _Trainer:
         self.module = Pretraining(self.ete, spectrum_weight=config.spectrum_weight).train()
         self.parallel: Parallel = parallelise(self.module, here, config, self._first_weights)
         self.optimiser = _optimiser(self.ete, config, here)
-        self.state = ck.State(step=0, epoch=0, number=0, windows=0)
+        self.state = ck.Progress()
 
     def _first_weights(self) -> None:
         """Weights of step 0: drawn, and fitted where the predictions start from linear autoregression."""
         fill(self.ete, self.here.device, seed=self.config.seed)
-        if self.ete.skip is not None and ck.latest_state(self.out) is None:
+        if self.ete.skip is not None and ck.latest_checkpoint(self.out) is None:
             start_from_linear(self.ete, [index for index, _ in self.data.train], self.config.linear_windows)
 
     # ---- the folder
 
     def open_folder(self) -> None:
-        """Begin the run's folder, or check that it is this run's and take up its newest state."""
-        lock = {
-            "shard_sets": dict(sorted(self.data.fingerprints.items())),
-            "data": list(self.data.origin),
-            "software": {
-                "eegpt": eegpt.__version__,
-                "torch": str(torch.__version__),
-                "python": platform.python_version(),
-            },
-        }
-        if (self.out / ck.CONFIG).is_file():
-            self._check_folder(lock)
-        else:
-            # A run that was killed at its very beginning has written these and no config.json yet.
-            begun = {ck.VOCABULARY, "lock.yaml", SEEN_FILE}
-            strange = [p for p in self.out.glob("*") if p.name.removesuffix(PART) not in begun]
-            if strange:
-                raise UsageError("the output folder holds something else", where=strange[0], todo="name a new one")
-            if self.here.first:
-                self.out.mkdir(parents=True, exist_ok=True)
-                self.data.vocabulary.to_parquet(self.out / ck.VOCABULARY)
-                write_atomic(self.out / "lock.yaml", yaml.safe_dump(lock, sort_keys=True))
-                self.data.seen.write(self.out)
-                ck.write_config(self.out, "encoder", encoder=self.encoder_config, training=self.config)
+        """Begin the run's folder, or check that it is this run's and take up its newest checkpoint."""
+        open_folder(
+            self.out,
+            kind="encoder",
+            settings=self.config,
+            lock=Lock(shard_sets=self.data.fingerprints, data=list(self.data.origin), software=software()),
+            vocabulary=self.data.vocabulary,
+            seen=self.data.seen,
+            write=self.here.first,
+            encoder=self.encoder_config,
+            window_samples=list(self.config.window_samples),
+        )
         self.here.wait()
-        if (folder := ck.latest_state(self.out)) is not None:
+        if (folder := ck.latest_checkpoint(self.out)) is not None:
             self.state = self.parallel.load(folder, self.ete, self.optimiser)
-
-    def _check_folder(self, lock: dict[str, Any]) -> None:
-        begun = ck.read_config(self.out, kind="encoder")["training"]
-        asked = to_mapping(self.config)
-        if begun != asked:
-            differing = [k for k in asked if begun.get(k) != asked[k]]
-            raise UsageError(
-                "the output folder holds a run of another configuration",
-                where=self.out,
-                found=", ".join(f"{k}={begun.get(k)}" for k in differing),
-                expected=", ".join(f"{k}={asked[k]}" for k in differing),
-                todo="name a new folder with --out, or go on with that run with --resume",
-            )
-        locked = yaml.safe_load((self.out / "lock.yaml").read_text(encoding="utf-8"))["shard_sets"]
-        if sorted(locked.values()) != sorted(lock["shard_sets"].values()):
-            raise RefusedError(
-                "the run was begun on other shard sets",
-                where=self.out / "lock.yaml",
-                found=", ".join(lock["shard_sets"]),
-                expected=", ".join(locked),
-                todo="give the same shard sets with --shards, or begin a new run",
-            )
 
     def save(self, *, finished: bool = False) -> None:
         """Write a state and the weights."""
-        state = ck.State(**{**vars(self.state), "finished": finished})
+        state = ck.Progress(**{**vars(self.state), "finished": finished})
         self.parallel.save(self.out, state, self.ete, self.optimiser)
 
     # ---- the loop
@@ -330,7 +293,7 @@ class _Trainer:
         n_windows, n_samples = self.batches.shape(epoch, number)
         tokens = n_windows * n_tokens(n_samples, token_samples=config.token_samples, token_stride=config.token_stride)
         step = self.state.step + 1
-        self.state = ck.State(step=step, epoch=epoch, number=number + 1, windows=self.state.windows + n_windows)
+        self.state = ck.Progress(step=step, epoch=epoch, number=number + 1, windows=self.state.windows + n_windows)
         flops = self.ete.flops_per_token() * tokens / seconds
         update(
             step,

@@ -20,7 +20,7 @@ import numpy as np
 
 from eegprep.errors import UsageError, nearest
 from eegprep.files import write_json
-from eegpt.model.config import with_settings
+from eegpt.runs.settings import with_settings
 from eegpt.training.config import PretrainConfig
 from eegpt.training.pretrain import pretrain
 

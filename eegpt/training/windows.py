@@ -21,9 +21,9 @@ from eegprep.splits import Seen, SeenRecording
 from eegpt.data import SampleOrder, WindowIndex
 from eegpt.data.spans import Spans
 from eegpt.model.tokens import n_tokens
+from eegpt.runs.folder import DataSet, data_sets_of, shard_set_hashes
 from eegpt.training.config import PretrainConfig
 from eegpt.training.divided import divided
-from eegpt.training.origin import fingerprints, origin_of
 
 __all__ = ["PretrainData", "open_windows", "spread"]
 
@@ -51,8 +51,8 @@ class PretrainData:
         SHA-256 of each shard set's SHA256SUMS, by the set's folder name.
     seen : Seen
         Every recording that may be trained on, for the guard against leakage (`seen.json` of the run).
-    origin : tuple of dict
-        Its data sets with licence and steps, see `eegpt.training.origin`.
+    origin : tuple of DataSet
+        Its data sets with licence and steps, see `eegpt.runs.folder`.
     """
 
     train: tuple[tuple[Any, Any], ...]
@@ -62,7 +62,7 @@ class PretrainData:
     recordings: tuple[str, ...]
     fingerprints: dict[str, str]
     seen: Seen = field(default_factory=Seen)
-    origin: tuple[dict[str, Any], ...] = ()
+    origin: tuple[DataSet, ...] = ()
     others: tuple[tuple[Any, dict[str, Any]], ...] = ()
 
 
@@ -109,9 +109,9 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
         reference=reference,
         vocabulary=first.vocabulary,
         recordings=tuple(first.recording_ids),
-        fingerprints=fingerprints(sets),
+        fingerprints=shard_set_hashes(sets),
         seen=(seen := _seen(sets, config)),
-        origin=tuple(origin_of(sets, {r.id for r in seen.recordings})),
+        origin=tuple(data_sets_of(sets, {r.id for r in seen.recordings})),
         others=tuple((index, heldout(index.n_samples)) for index, _ in train if index is not reference),
     )
 

@@ -29,12 +29,13 @@ import torch
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.files import write_json
-from eegpt.model.config import from_mapping, to_mapping
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.lora import add_lora, merge_lora
 from eegpt.model.teg import TEGConfig
-from eegpt.training import checkpoint as ck
+from eegpt.runs import checkpoint as ck
+from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, read_config
+from eegpt.runs.settings import from_mapping, to_mapping
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.model import TransferModel
 
@@ -111,8 +112,8 @@ def save_weights(run: Path, name: str, model: TransferModel) -> None:
     (run / FITS).mkdir(exist_ok=True)
     tensors = model.state_dict()
     ck.save_tensors(run / FITS / f"{name}.safetensors", tensors)
-    if not (run / ck.WEIGHTS).exists():
-        ck.save_tensors(run / ck.WEIGHTS, tensors)
+    if not (run / WEIGHTS).exists():
+        ck.save_tensors(run / WEIGHTS, tensors)
 
 
 def save_record(run: Path, record: FitRecord) -> None:
@@ -157,18 +158,18 @@ def read_run(folder: Path) -> TransferRun:
         Its files do not fit together.
     """
     folder = Path(folder)
-    plain: dict[str, Any] = ck.read_config(folder, kind="transfer")
-    where = str(folder / ck.CONFIG)
+    plain: dict[str, Any] = read_config(folder, kind="transfer")
+    where = str(folder / CONFIG)
     try:
         heads = tuple(from_mapping(HeadSpec, h, where=f"{where}: heads") for h in plain["heads"])
         return TransferRun(
             folder=folder,
-            config=from_mapping(TransferConfig, plain["transfer"], where=f"{where}: transfer"),
+            config=from_mapping(TransferConfig, plain["settings"], where=f"{where}: transfer"),
             encoder=from_mapping(ETEConfig, plain["encoder"], where=f"{where}: encoder"),
             graph=from_mapping(TEGConfig, plain["graph"], where=f"{where}: graph"),
             heads=heads,
             head_of_task={str(k): int(v) for k, v in plain["head_of_task"].items()},
-            vocabulary=Vocabulary.from_parquet(folder / ck.VOCABULARY),
+            vocabulary=Vocabulary.from_parquet(folder / VOCABULARY),
             electrode_notes=tuple(map(str, plain["electrode_notes"])),
             leakage=str(plain["leakage"]),
         )

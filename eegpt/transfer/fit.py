@@ -18,7 +18,7 @@ from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.sizes import SIZES, size
 from eegpt.model.teg import TEGConfig
-from eegpt.training.runtime import pick_precision
+from eegpt.runs.runtime import pick_precision
 from eegpt.transfer.align import alignable_tasks
 from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.checkpoint import build_model

@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import json
 import operator
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,27 +19,35 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
-import eegpt
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
-from eegprep.files import PART, sha256_file, write_atomic
+from eegprep.files import sha256_file
 from eegprep.splits import Seen
 from eegprep.splits.assign import rank_key
-from eegpt.model.config import to_mapping
 from eegpt.model.ete import ETEConfig
 from eegpt.model.sizes import ete_config
 from eegpt.model.teg import TEGConfig
-from eegpt.training import checkpoint as ck
-from eegpt.training.origin import fingerprints, origin_of, read_origin
+from eegpt.runs import checkpoint as ck
+from eegpt.runs.folder import (
+    WEIGHTS,
+    DataSet,
+    Lock,
+    data_sets_of,
+    open_folder,
+    read_lock,
+    read_seen,
+    shard_set_hashes,
+    software,
+)
+from eegpt.runs.settings import to_mapping
 from eegpt.transfer.checkpoint import FitRecord, finished_fits, save_record, save_weights
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
 from eegpt.transfer.folds import Division
 from eegpt.transfer.loop import regression_scale
 from eegpt.transfer.rows import Encoded
-from eegpt.transfer.setup import Setup, check_leakage, device, make_setup, open_trials, read_seen
+from eegpt.transfer.setup import Setup, check_leakage, device, make_setup, open_trials
 
 __all__ = ["transfer", "TransferResult"]
 
@@ -67,7 +74,7 @@ class _Start:
     seen: Seen | None
     sha256: str
     pretraining: dict[str, Any]
-    data: list[dict[str, Any]]
+    data: list[DataSet]
     windows: list[int]
 
 
@@ -168,10 +175,10 @@ def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> 
         weights=None if scratch else loaded.model.state_dict(),
         vocabulary=loaded.vocabulary,
         seen=Seen() if scratch else read_seen(Path(encoder)),
-        sha256=sha256_file(Path(encoder) / ck.WEIGHTS),
+        sha256=sha256_file(Path(encoder) / WEIGHTS),
         pretraining=pretraining,
-        data=[] if scratch else read_origin(Path(encoder)),
-        windows=list((loaded.config.get("training") or {}).get("window_samples") or []),
+        data=[] if scratch else read_lock(Path(encoder)).all_data(),
+        windows=list(loaded.config.get("window_samples") or []),
     )
 
 
@@ -180,47 +187,27 @@ def _open_folder(
 ) -> None:
     """Begin the folder, or check that it is this run's."""
     start = starts[0]
-    lock = {
-        "shard_sets": fingerprints(setup.sets),
-        "encoder": start.sha256 if len(starts) == 1 else [s.sha256 for s in starts],
-        "data": origin_of(setup.sets),
-        "encoder_data": list({e["name"]: e for s in starts for e in s.data}.values()),
-        "software": {"eegpt": eegpt.__version__, "torch": str(torch.__version__), "python": platform.python_version()},
-    }
-    if (out / ck.CONFIG).is_file():
-        begun = ck.read_config(out, kind="transfer")["transfer"]
-        asked = to_mapping(config)
-        locked = yaml.safe_load((out / "lock.yaml").read_text(encoding="utf-8"))
-        differing = [k for k in asked if begun.get(k) != asked[k]]
-        differing += [k for k in ("shard_sets", "encoder") if locked.get(k) != lock[k]]
-        if differing:
-            raise UsageError(
-                "the output folder holds a run of other settings or inputs",
-                where=out,
-                found=", ".join(differing),
-                todo="name a new folder with --out",
-            )
-        return
-    # A run that was killed at its very beginning has written these and no config.json yet.
-    strange = [p for p in out.glob("*") if p.name.removesuffix(PART) not in {ck.VOCABULARY, "lock.yaml"}]
-    if strange:
-        raise UsageError("the output folder holds something else", where=strange[0], todo="name a new one")
-    out.mkdir(parents=True, exist_ok=True)
-    start.vocabulary.to_parquet(out / ck.VOCABULARY)
-    write_atomic(out / "lock.yaml", yaml.safe_dump(lock, sort_keys=True))
-    ck.write_config(
+    open_folder(
         out,
-        "transfer",
+        kind="transfer",
+        settings=config,
+        lock=Lock(
+            shard_sets=shard_set_hashes(setup.sets),
+            encoder=[s.sha256 for s in starts],
+            data=data_sets_of(setup.sets),
+            encoder_data=list({d.name: d for s in starts for d in s.data}.values()),
+            software=software(),
+        ),
+        vocabulary=start.vocabulary,
         encoder=start.encoder,
         graph=graph,
-        transfer=config,
         heads=[to_mapping(h) for h in setup.heads],
         classes=[list(setup.index.tasks[int(t)].classes) for t in _first_task_of_head(setup)],
         head_of_task={t.key: int(h) for t, h in zip(setup.index.tasks, setup.head_of_task, strict=True)},
         electrode_notes=list(setup.electrodes.notes),
         leakage=leakage,
         pretraining=start.pretraining if len(starts) == 1 else {},
-        training={"window_samples": start.windows},
+        window_samples=start.windows,
     )
 
 

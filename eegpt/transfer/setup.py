@@ -6,7 +6,6 @@ predictions asked for. The same setup is built by `transfer` and by `evaluate`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ import numpy as np
 import torch
 
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import InputError, UsageError
+from eegprep.errors import UsageError
 from eegprep.shards import ShardSet
-from eegprep.splits import SEEN_FILE, Seen, SeenRecording, refuse_leaks
+from eegprep.splits import Seen, SeenRecording, refuse_leaks
 from eegpt.data import TrialIndex
 from eegpt.model.heads import HeadSpec
 from eegpt.transfer.config import TransferConfig
@@ -30,7 +29,6 @@ __all__ = [
     "used_electrodes",
     "heads_of",
     "seen_recordings",
-    "read_seen",
     "check_leakage",
     "device",
 ]
@@ -119,17 +117,6 @@ def seen_recordings(sets: Sequence[ShardSet]) -> tuple[SeenRecording, ...]:
         for s in sets
         for i, h, w in zip(s.recordings.id, s.recordings.signal_sha256, s.recordings.within_subject, strict=True)
     )
-
-
-def read_seen(run: Path) -> Seen | None:
-    """What a run has seen; None where it does not say."""
-    path = Path(run) / SEEN_FILE
-    if not path.is_file():
-        return None
-    try:
-        return Seen.from_json(json.loads(path.read_text(encoding="utf-8")), where=path)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError("the list of seen recordings can't be read", where=path, found=str(error)) from None
 
 
 def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: TransferConfig) -> str:

@@ -197,7 +197,7 @@ def test_names_are_checked():
     assert set(chosen("all")) == {*OWN, GRAPH}
     assert chosen("teg_band_power") == (GRAPH,)
     assert chosen("none,quick,teg_band_power,band_power") == (*chosen("quick"), GRAPH)
-    with pytest.raises(UsageError, match="no baseline 'bandpower'"):
+    with pytest.raises(UsageError, match="unknown baseline 'bandpower'"):
         chosen("bandpower")
 
 

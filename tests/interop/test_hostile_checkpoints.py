@@ -12,7 +12,7 @@ import torch
 
 from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
 from eegpt.interop import open_model
-from eegpt.training import checkpoint as ck
+from eegpt.runs import checkpoint as ck
 
 
 class Bomb:
@@ -126,7 +126,7 @@ def test_a_lock_that_can_not_be_read_is_one_error(run, text, toy):
 
 
 def test_what_is_no_run_is_said_so(tmp_path):
-    with pytest.raises(UsageError, match="is no run"):
+    with pytest.raises(UsageError, match="is not a run"):
         open_model(tmp_path)
-    with pytest.raises(UsageError, match="is no run"):
+    with pytest.raises(UsageError, match="is not a run"):
         open_model(tmp_path / "nothing")

@@ -17,6 +17,7 @@ import pytest
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegpt.interop import open_model
 from eegpt.interop.card import model_card, refuse_passing_on
+from eegpt.runs.folder import Lock
 
 hub_client = pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
 from eegpt.interop import hub as ours  # noqa: E402  after the skip
@@ -85,8 +86,8 @@ def test_a_run_of_unknown_data_is_not_passed_on(hub, tmp_path, toy):
 
 def test_a_graph_whose_encoder_learned_from_unknown_data_is_not_passed_on(encoder, toy):
     def graph(mode, encoder_data):
-        lock = {"data": [toy.origin()], "encoder": "ab", "encoder_data": encoder_data}
-        return replace(open_model(encoder), kind="transfer", lock=lock, config={"transfer": {"mode": mode}})
+        lock = Lock(data=[toy.origin()], encoder=["ab"], encoder_data=encoder_data)
+        return replace(open_model(encoder), kind="transfer", lock=lock, config={"settings": {"mode": mode}})
 
     with pytest.raises(RefusedError, match="the run's encoder does not say what it has learned from"):
         refuse_passing_on(graph("frozen", []))

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from eegprep.errors import UsageError
-from eegpt.model.config import from_mapping, to_mapping, with_settings
 from eegpt.model.ete import ETEConfig
+from eegpt.runs.settings import from_mapping, to_mapping, with_settings
 
 CONFIG = ETEConfig(n_layers=2, width=32, n_heads=4)
 

@@ -14,12 +14,12 @@ import torch.distributed as dist
 from torch import nn
 
 from eegpt.model.ete import ETEConfig
+from eegpt.runs.checkpoint import save_tensors
+from eegpt.runs.runtime import runtime
 from eegpt.training.building import bare_encoder, fill
-from eegpt.training.checkpoint import save_tensors
 from eegpt.training.config import PretrainConfig
 from eegpt.training.objective import Pretraining
 from eegpt.training.parallel import parallelise
-from eegpt.training.runtime import runtime
 
 torch.set_num_threads(1)
 out = Path(sys.argv[1])

@@ -13,8 +13,8 @@ import torch
 
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.sizes import ete_config
+from eegpt.runs.checkpoint import load_tensors
 from eegpt.training.building import bare_encoder, fill
-from eegpt.training.checkpoint import load_tensors
 
 SHAPE = {"n_layers": 2, "width": 24, "n_heads": 2, "token_samples": 32, "token_stride": 8, "sfreq_hz": 64.0}
 SETTINGS = [

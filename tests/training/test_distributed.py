@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eegpt.training.checkpoint import load_encoder
-from eegpt.training.log import read_log
+from eegpt.runs.checkpoint import load_encoder
+from eegpt.runs.log import read_log
 
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 

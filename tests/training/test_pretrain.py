@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from eegprep.errors import InputError, RefusedError, UsageError
-from eegpt.training.checkpoint import latest_state, load_encoder, load_tensors, save_tensors
+from eegpt.runs.checkpoint import latest_checkpoint, load_encoder, load_tensors, save_tensors
+from eegpt.runs.log import read_log
 from eegpt.training.config import PretrainConfig
-from eegpt.training.log import read_log
 from eegpt.training.pretrain import pretrain_on
 
 
@@ -89,7 +89,7 @@ def test_predictions_can_start_from_the_linear_map_that_least_squares_fits_and_t
     (tmp_path / "run" / "results.json").unlink()
     trained = load_encoder(tmp_path / "run").model
     assert not trained.skip.weight.requires_grad
-    start = load_tensors(tmp_path / "run" / "state" / "step-00000020" / "model.safetensors")["skip.weight"]
+    start = load_tensors(tmp_path / "run" / "checkpoints" / "step-00000020" / "model.safetensors")["skip.weight"]
     assert torch.equal(trained.skip.weight, start)
     errors = result.results["splits"]["validation"]
     assert errors["model"]["new"] < 1.05 * errors["linear"]["new"] < errors["persistence"]["new"]
@@ -120,10 +120,10 @@ def test_a_kill_between_checkpoints_repeats_the_steps_since_and_logs_each_once(s
     # What a kill -9 at step 11 leaves: the state of step 8, more lines in the log, half a line, half a state.
     for name in ("results.json", "index.html"):
         (run / name).unlink()
-    (run / "state" / "step-00000012" / "state.json").unlink()
+    (run / "checkpoints" / "step-00000012" / "progress.json").unlink()
     lines = (run / "log.jsonl").read_text().splitlines()
     (run / "log.jsonl").write_text("\n".join(lines[:11]) + "\n" + lines[11][:20])
-    assert latest_state(run).name == "step-00000008"
+    assert latest_checkpoint(run).name == "step-00000008"
     assert pretrain_on(data, config, out=run).finished
     assert losses(run) == losses(tmp_path / "whole")
     assert (run / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
@@ -167,7 +167,7 @@ def test_a_batch_that_is_no_number_is_named_and_the_last_state_kept(small, data,
 def test_a_folder_of_another_run_is_refused(small, data, tmp_path):
     config = PretrainConfig(**small)
     pretrain_on(data, config, out=tmp_path / "run")
-    with pytest.raises(UsageError, match="another configuration") as caught:
+    with pytest.raises(UsageError, match="other settings") as caught:
         pretrain_on(data, dataclasses.replace(config, lr=1e-4), out=tmp_path / "run")
     assert caught.value.found == "lr=0.003"
     other = dataclasses.replace(data, fingerprints={"set": "1" * 64})
@@ -175,7 +175,7 @@ def test_a_folder_of_another_run_is_refused(small, data, tmp_path):
         pretrain_on(other, config, out=tmp_path / "run")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")
-    with pytest.raises(UsageError, match="something else"):
+    with pytest.raises(UsageError, match="other files"):
         pretrain_on(data, config, out=tmp_path / "notes")
 
 
@@ -215,7 +215,7 @@ def test_a_disk_that_takes_no_more_is_the_systems_error_and_leaves_the_last_file
 
 
 def test_a_folder_that_is_no_run_is_named():
-    with pytest.raises(UsageError, match="is no run"):
+    with pytest.raises(UsageError, match="is not a run"):
         load_encoder(Path("nowhere"))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from eegpt.training.runtime import pick_precision
+from eegpt.runs.runtime import pick_precision
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_ablation_changes_one_setting_at_a_time(shards, tmp_path):
     rows = json.loads(run(*words, settings=(*SETTINGS, *TINY)))
     assert [r["name"] for r in rows] == ["common", "norm=pre", "skip=none", "skip=linear"]
     common, *others = (
-        json.loads((tmp_path / "runs" / r["name"].replace("=", "-") / "config.json").read_text())["training"]
+        json.loads((tmp_path / "runs" / r["name"].replace("=", "-") / "config.json").read_text())["settings"]
         for r in rows
     )
     for other in others:

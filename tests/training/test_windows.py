@@ -15,8 +15,8 @@ import pytest
 
 from eegprep.errors import UsageError
 from eegprep.shards import build_shard_set
+from eegpt.runs.log import read_log
 from eegpt.training.config import PretrainConfig
-from eegpt.training.log import read_log
 from eegpt.training.windows import open_windows, spread
 
 TOKENS = {"token_samples": 32, "token_stride": 16}
@@ -80,7 +80,7 @@ def test_the_command_killed_at_any_instant_goes_on_to_the_same_run(shards, tmp_p
 
     process = subprocess.Popen(command(shards, killed), env=environment(), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not list((killed / "state").glob("step-*/state.json")) and time.monotonic() < deadline:
+    while not list((killed / "checkpoints").glob("step-*/progress.json")) and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.communicate()

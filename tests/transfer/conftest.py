@@ -15,7 +15,8 @@ from eegprep.recording import RecordingInfo, Stretch, Trial
 from eegprep.shards import build_shard_set
 from eegprep.splits import Seen
 from eegpt.model.ete import ETE, ETEConfig
-from eegpt.training import checkpoint as ck
+from eegpt.runs import checkpoint as ck
+from eegpt.runs.folder import write_config
 
 N_TRIALS, LENGTH = 12, 192
 TINY = ETEConfig(n_layers=2, width=16, n_heads=2, token_samples=64, token_stride=32, objective="new")
@@ -89,7 +90,7 @@ def write_encoder(folder: Path, seen: Seen | None, config: ETEConfig = TINY) -> 
     folder.mkdir(parents=True)
     torch.manual_seed(5)
     Vocabulary.base().to_parquet(folder / "vocabulary.parquet")
-    ck.write_config(folder, "encoder", encoder=config, training={})
+    write_config(folder, "encoder", encoder=config, training={})
     ck.save_tensors(folder / "model.safetensors", ETE(config).state_dict())
     if seen is not None:
         seen.write(folder)

@@ -54,7 +54,7 @@ def test_options_become_settings(app, shards, tmp_path):
         app, "transfer", "--shards", shards, "--out", tmp_path / "run", "--mode", "scratch", "--tasks", "hand",
         "--seeds", 2, "--separate", "--set", "steps=2", "--set", "token_samples=64",
     )  # fmt: skip
-    settings = json.loads((tmp_path / "run" / "config.json").read_text())["transfer"]
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
     assert settings["mode"] == "scratch"
     assert settings["tasks"] == ["hand"]
     assert settings["seeds"] == [0, 1]
@@ -75,7 +75,7 @@ def test_wrong_settings_baselines_and_leaks_write_nothing(app, shards, make_enco
     out = tmp_path / "run"
     with pytest.raises(UsageError, match="no setting 'stepps'"):
         call(app, "transfer", "--shards", shards, "--out", out, "--mode", "scratch", "--set", "stepps=3")
-    with pytest.raises(UsageError, match="no baseline"):
+    with pytest.raises(UsageError, match="unknown baseline"):
         call(app, "baselines", "--shards", shards, "--baselines", "bandpower")
     everything = Seen.of(seen_recordings([ShardSet.open(shards)]))
     seen_all = make_encoder(tmp_path / "encoder", everything)

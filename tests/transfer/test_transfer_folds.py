@@ -12,10 +12,10 @@ from eegpt.data import TrialIndex
 from eegpt.evaluation.evaluate import evaluate
 from eegpt.evaluation.tables import results_table
 from eegpt.model.ete import ETEConfig
-from eegpt.training.checkpoint import load_encoder
+from eegpt.runs.checkpoint import load_encoder
+from eegpt.runs.folder import shard_set_hashes
 from eegpt.training.config import PretrainConfig
 from eegpt.training.divided import divided
-from eegpt.training.origin import fingerprints
 from eegpt.training.windows import open_windows
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import divide
@@ -114,7 +114,7 @@ def test_two_shard_sets_in_folders_of_one_name_both_stand_in_the_lock(shards, ot
         (tmp_path / name).mkdir()
         (tmp_path / name / "shards").symlink_to(source)
     sets = [ShardSet.open(tmp_path / name / "shards") for name in ("a", "b")]
-    named = fingerprints([*sets, sets[0]])
+    named = shard_set_hashes([*sets, sets[0]])
     assert list(named.values()) == [sets[0].sha256, sets[1].sha256, sets[0].sha256]
     transfer(QUICK, shards=[s.path for s in sets], out=tmp_path / "run", encoder=encoder)
     locked = yaml.safe_load((tmp_path / "run" / "lock.yaml").read_text())["shard_sets"]

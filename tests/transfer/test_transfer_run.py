@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegprep.splits import Seen
-from eegpt.pages import graph as page_graph
 from eegpt.evaluation.compare import compare_runs, comparison_csv, comparison_table
 from eegpt.evaluation.evaluate import evaluate, score_baselines, write_results
 from eegpt.evaluation.predictions import Predictions
 from eegpt.evaluation.tables import pretraining_table, results_csv, results_table
+from eegpt.pages import graph as page_graph
 from eegpt.transfer.checkpoint import finished_fits, load_fit, read_run
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.run import UNKNOWN_HISTORY, transfer
@@ -161,7 +161,7 @@ def test_a_folder_of_another_run_is_not_written_into(run, shards, encoder, tmp_p
         transfer(config(steps=61), shards=[shards], out=run, encoder=encoder)
     assert "steps" in caught.value.found
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="something else"):
+    with pytest.raises(UsageError, match="other files"):
         transfer(config(), shards=[shards], out=tmp_path, encoder=encoder)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -325,7 +325,7 @@ def test_damaged_weights_are_refused(run, shards, tmp_path):
 
 
 def test_what_is_no_run_is_named(encoder, shards, tmp_path):
-    with pytest.raises(UsageError, match="is no run"):
+    with pytest.raises(UsageError, match="is not a run"):
         evaluate(tmp_path, [shards])
     with pytest.raises(UsageError, match="another kind"):
         evaluate(encoder, [shards])

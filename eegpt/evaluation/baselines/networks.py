@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eegpt.evaluation.baselines.trials import TaskData
-from eegpt.training.runtime import pick_precision
+from eegpt.runs.runtime import pick_precision
 
 __all__ = ["OWN", "EEGNet", "Network", "ShallowConvNet", "in_sigma", "train_network"]
 

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from safetensors.torch import load, save
 
-from eegpt.model.config import from_mapping, to_mapping
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.lora import merge_lora
 from eegpt.model.teg import TEGConfig
+from eegpt.runs.settings import from_mapping, to_mapping
 from eegpt.transfer.checkpoint import as_saved, build_model
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.model import TransferModel

@@ -16,8 +16,6 @@ from typing import Any
 
 from eegprep.files import write_atomic
 
-__all__ = ["RunLog", "read_log", "progress_line"]
-
 LOG = "log.jsonl"
 
 

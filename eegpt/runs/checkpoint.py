@@ -1,23 +1,12 @@
-"""A run's folder: what is written, how it is made whole, how it is read back.
+"""Weights and checkpoints as safetensors: written whole or not at all, read back without unpickling anything.
 
-```
-RUN/
-  config.json          what the model is (encoder) and how it was trained (training); format and kind
-  vocabulary.parquet   the electrodes that its ids mean
-  lock.yaml            hashes of the shard sets, versions of the software
-  model.safetensors    the weights, written anew at every checkpoint
-  log.jsonl            one line per logged step and per held-out report
-  results.json         errors on held-out people, at the end
-  state/step-N/        all that going on exactly needs: weights, optimiser, place in the data
-```
-
-Every file appears whole or not at all; a state is a folder that is renamed into place last, and the newest
-whole one is taken. Nothing is ever unpickled: a stranger's run can hold wrong numbers, but no code.
+`checkpoints/step-N/` of a run's folder has all that resuming exactly needs: weights, optimiser, and the place in the
+data. It is a folder that is renamed into place last; the newest whole one is taken. `model.safetensors` beside it is
+written anew at every checkpoint.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -32,31 +21,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.errors import InputError, RefusedError
 from eegprep.files import atomic_path, sync_folder, write_json
 from eegpt.model.bare import without_memory
-from eegpt.model.config import from_mapping, to_mapping
 from eegpt.model.ete import ETE, ETEConfig
+from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, read_config, read_json
+from eegpt.runs.settings import from_mapping, to_mapping
 
-__all__ = [
-    "FORMAT",
-    "Encoder",
-    "load_encoder",
-    "read_config",
-    "write_config",
-    "save_tensors",
-    "load_tensors",
-    "load_weights",
-    "State",
-    "save_state",
-    "load_state",
-    "read_state",
-    "latest_state",
-    "drop_old_states",
-]
-
-FORMAT = 1
-CONFIG, WEIGHTS, VOCABULARY, STATE = "config.json", "model.safetensors", "vocabulary.parquet", "state"
+CHECKPOINTS = "checkpoints"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,33 +68,6 @@ def load_encoder(run: Path, *, device: torch.device | str = "cpu") -> Encoder:
     return Encoder(model=model.eval(), vocabulary=vocabulary, config=config, folder=run)
 
 
-def write_config(run: Path, kind: str, **tables: Any) -> None:
-    """Write config.json: dataclasses as plain data, under their names."""
-    plain = {name: to_mapping(t) if hasattr(t, "__dataclass_fields__") else t for name, t in tables.items()}
-    write_json(run / CONFIG, {"format": FORMAT, "kind": kind, **plain})
-
-
-def read_config(run: Path, *, kind: str) -> dict[str, Any]:
-    """config.json of a run of that kind (`encoder`, `transfer`)."""
-    path = Path(run) / CONFIG
-    if not path.is_file():
-        raise UsageError(
-            f"{run} is no run of `eegpt`",
-            where=path,
-            found="no config.json",
-            todo="name a folder that `eegpt train` or `eegpt transfer` wrote with --out",
-        )
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError("config.json can't be read", where=path, found=str(error)) from None
-    if config.get("format") != FORMAT:
-        raise InputError("unknown version of a run", where=path, found=config.get("format"), expected=FORMAT)
-    if config.get("kind") != kind:
-        raise UsageError("a run of another kind", where=path, found=config.get("kind"), expected=kind)
-    return config
-
-
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors as safetensors, in the order of their names, whole or not at all."""
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
@@ -141,11 +86,11 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Read safetensors; a damaged file raises RefusedError."""
     if not path.is_file():
-        raise InputError("a run without its tensors", where=path, found="no such file")
+        raise InputError("the weights are missing", where=path, found="no such file")
     try:
         return load_file(path)
     except (SafetensorError, ValueError) as error:
-        raise RefusedError("a damaged file of tensors", where=path, found=str(error)) from None
+        raise RefusedError("the weights are damaged", where=path, found=str(error)) from None
 
 
 def load_weights(model: nn.Module, path: Path, *, device: torch.device | str = "cpu") -> None:
@@ -171,62 +116,70 @@ def put_weights(
     model.load_state_dict({k: v.to(device) for k, v in tensors.items()}, assign=True)
 
 
-# ---- the state of a run that is under way
+# ---- checkpoints of a run under way
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class Progress:
     """Where a run stands: the next step, and the next batch as (epoch, number). All randomness follows from these."""
 
-    step: int
-    epoch: int
-    number: int
-    windows: int
+    step: int = 0
+    epoch: int = 0
+    number: int = 0
+    windows: int = 0
     finished: bool = False
 
 
-def save_state(run: Path, state: State, model: nn.Module, optimiser: torch.optim.Optimizer, *, keep: int = 2) -> None:
-    """Write a state as a folder that is renamed into place when whole; keep the newest `keep`."""
-    parent = run / STATE
-    parent.mkdir(exist_ok=True)
-    final = parent / f"step-{state.step:08d}"
-    part = parent / f".step-{state.step:08d}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+def save_checkpoint(run: Path, progress: Progress, model: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Write a checkpoint and the run's weights."""
+    part = begin_checkpoint(run, progress)
     save_tensors(part / WEIGHTS, model.state_dict())
     save_tensors(part / "optimizer.safetensors", _optimiser_tensors(model, optimiser))
-    write_json(part / "state.json", to_mapping(state))
+    finish_checkpoint(run, progress)
+    save_tensors(run / WEIGHTS, model.state_dict())
+
+
+def begin_checkpoint(run: Path, progress: Progress) -> Path:
+    """An empty folder for the files of a checkpoint, which does not count before `finish_checkpoint`."""
+    part = part_of(run, progress)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    return part
+
+
+def part_of(run: Path, progress: Progress) -> Path:
+    """Where a checkpoint is written before it is whole."""
+    return run / CHECKPOINTS / f".step-{progress.step:08d}.part"
+
+
+def finish_checkpoint(run: Path, progress: Progress, *, keep: int = 2) -> None:
+    """Rename a checkpoint's folder into place, and remove all but the newest `keep`."""
+    part, final = part_of(run, progress), run / CHECKPOINTS / f"step-{progress.step:08d}"
+    write_json(part / "progress.json", to_mapping(progress))
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
-    sync_folder(parent)
-    save_tensors(run / WEIGHTS, model.state_dict())
-    drop_old_states(run, keep=keep)
-
-
-def drop_old_states(run: Path, *, keep: int = 2) -> None:
-    """Remove all whole states but the newest `keep`."""
-    for old in _states(run)[:-keep]:
+    sync_folder(final.parent)
+    for old in _whole(run)[:-keep]:
         shutil.rmtree(old)
 
 
-def latest_state(run: Path) -> Path | None:
-    """Folder of the newest whole state, or None."""
-    found = _states(run)
-    return found[-1] if found else None
+def latest_checkpoint(run: Path) -> Path | None:
+    """Folder of the newest whole checkpoint, or None."""
+    return next(reversed(_whole(run)), None)
 
 
-def read_state(folder: Path) -> State:
-    """The place of a state's folder."""
-    return from_mapping(State, json.loads((folder / "state.json").read_text(encoding="utf-8")), where=str(folder))
+def read_progress(folder: Path) -> Progress:
+    """Where the run of a checkpoint's folder stood."""
+    return from_mapping(Progress, read_json(folder / "progress.json"), where=str(folder))
 
 
-def load_state(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> State:
-    """Put a state's weights and optimiser back."""
+def load_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
+    """Put a checkpoint's weights and optimiser back."""
     put = load_tensors(folder / WEIGHTS)
     with torch.no_grad():
         own = model.state_dict()
         if own.keys() != put.keys():
-            raise InputError("a state of another model", where=folder)
+            raise InputError("the checkpoint belongs to another model", where=folder)
         for name, tensor in own.items():
             tensor.copy_(put[name])
     saved = load_tensors(folder / "optimizer.safetensors")
@@ -236,7 +189,7 @@ def load_state(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer)
             prefix = names[parameter] + "/"
             entries = {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
             optimiser.state[parameter] = {k: v if k == "step" else v.to(parameter.device) for k, v in entries.items()}
-    return read_state(folder)
+    return read_progress(folder)
 
 
 def _optimiser_tensors(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -248,5 +201,5 @@ def _optimiser_tensors(model: nn.Module, optimiser: torch.optim.Optimizer) -> di
     }
 
 
-def _states(run: Path) -> list[Path]:
-    return sorted(p for p in (run / STATE).glob("step-*") if (p / "state.json").is_file())
+def _whole(run: Path) -> list[Path]:
+    return sorted(p for p in (run / CHECKPOINTS).glob("step-*") if (p / "progress.json").is_file())

@@ -17,8 +17,6 @@ from typing import Literal
 import torch
 import torch.distributed as dist
 
-__all__ = ["Runtime", "runtime", "pick_precision", "measured_peak_flops"]
-
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -73,16 +71,21 @@ def pick_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch
     return "bfloat16" if any(probe is not None and probe() for probe in probes) else "float32"
 
 
+def pick_device() -> torch.device:
+    """This process's accelerator where there is one, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
 @contextlib.contextmanager
 def runtime(precision: Literal["auto", "float32", "bfloat16"]) -> Iterator[Runtime]:
     """Join the processes that `torchrun` started, if it did, for the length of the context."""
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    device = pick_device()
+    if device.type == "cuda":
         torch.cuda.set_device(device)
         torch.backends.cuda.matmul.allow_tf32 = True
-    else:
-        device = torch.device("cpu")
     own_group = world > 1 and not dist.is_initialized()
     if own_group:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
