@@ -1,6 +1,6 @@
-"""Where people already work: MNE, xarray, scikit-learn, MOABB, the hub, ONNX, live signals.
+"""Models in other tools: MNE, xarray, scikit-learn, MOABB, the hub, ONNX, live signals.
 
-Each name is loaded when it is first used, so that a missing extra costs only what needs it.
+Each name is loaded when it is first used, so that a missing extra affects only what needs it.
 """
 
 from __future__ import annotations

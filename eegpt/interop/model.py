@@ -1,8 +1,7 @@
-"""A model to apply: an encoder's or a transfer run's folder, opened without trusting it.
+"""A model to apply: the folder of a run of `eegpt train` or `eegpt transfer`, opened without trusting it.
 
-What enters: a folder, or an address `hf://owner/name`. What leaves: `Model`. A stranger's folder may claim any size and
-hold any file: sizes are held against the weights' own before anything is built, weights are safetensors alone, and
-whatever else lies in the folder is never opened.
+A downloaded folder may claim any size and contain any file: sizes are compared with the weights' own before anything is
+built, weights are safetensors alone, and whatever else lies in the folder is never opened.
 """
 
 from __future__ import annotations
@@ -20,13 +19,28 @@ from eegprep.manifest import load_recipe
 from eegprep.manifest.recipe import Recipe
 from eegprep.steps.described import recipe_of_steps
 from eegpt.model.ete import ETE, ETEConfig
-from eegpt.runs import checkpoint as ck
-from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, Lock, read_config, read_json, read_lock
+from eegpt.runs.checkpoint import load_encoder
+from eegpt.runs.folder import CONFIG, LOCK, VOCABULARY, WEIGHTS, Lock, read_config, read_json, read_lock
 from eegpt.runs.settings import from_mapping
-from eegpt.transfer.checkpoint import TransferRun, finished_fits, load_fit, read_run
+from eegpt.transfer.checkpoint import FITS, TransferRun, finished_fits, load_fit, read_run
 from eegpt.transfer.model import TransferModel
 
-__all__ = ["Model", "open_model", "as_model"]
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An output of a transfer run: probabilities of `classes`, or a value where there are none.
+
+    `key` is what the output is called: `probability_<task>`, or `value_<task>` for a regression.
+    """
+
+    head: int
+    task: str
+    n_outputs: int
+    classes: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return f"{'probability' if self.classes else 'value'}_{self.task}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +58,15 @@ class Model:
         The electrodes that its ids mean.
     sha256 : str
         Hash of the weights: the model's identity.
-    config : dict
-        The run's config.json as plain data.
+    window_samples : int
+        The longest window that the encoder was trained on; 1024 (the paper's 4 s) where its run does not say.
     lock : Lock
     transfer : TransferModel or None
     run : TransferRun or None
+    answers : tuple of Answer
+        The outputs of a transfer run, one per head.
     aligned_heads : frozenset of int
-        Heads whose views were centred by person in training, and have to be for a new person.
+        Heads whose views were standardised by subject in training, and have to be for a new subject.
     """
 
     folder: Path
@@ -58,17 +74,12 @@ class Model:
     ete: ETE
     vocabulary: Vocabulary
     sha256: str
-    config: dict[str, Any]
+    window_samples: int
     lock: Lock
     transfer: TransferModel | None = None
     run: TransferRun | None = None
+    answers: tuple[Answer, ...] = ()
     aligned_heads: frozenset[int] = frozenset()
-
-    @property
-    def window_samples(self) -> int:
-        """The longest window that the encoder was trained on; 1024 (the paper's 4 s) where its run does not say."""
-        lengths = self.config.get("window_samples") or [1024]
-        return max(int(n) for n in lengths)
 
     def recipes(self) -> list[tuple[Recipe, float]]:
         """Every recipe that the model's data were made with, and electrode-hours of each, most hours first."""
@@ -97,9 +108,9 @@ class Model:
         own = self.recipes()
         if not own:
             raise UsageError(
-                "the model does not say how its data were prepared",
-                where=self.folder / "lock.yaml",
-                found="a run without `data:` in its lock, as versions before this one wrote it",
+                "the model does not say how its data were preprocessed",
+                where=self.folder / LOCK,
+                found="no data sets in its lock",
                 todo="name the recipe that its shards were made with, e.g. recipe='default' (--recipe default)",
             )
         return own[0][0]
@@ -124,7 +135,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     Parameters
     ----------
     path : str or Path
-        A folder, or `hf://owner/name` with `@revision` where wanted (fetched once into the hub's own cache).
+        A folder, or `hf://owner/name`, with `@revision` if needed (fetched once into the hub's own cache).
     device : torch.device or str
     fit : str, optional
         Which fit of a transfer run; the first by default.
@@ -134,16 +145,16 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     UsageError
         There is no run.
     InputError, RefusedError
-        Its files do not fit together, or claim what cannot be.
+        Its files do not fit together, or describe an impossible model.
     """
-    text = str(path)
-    if text.startswith(("hf://", "hf:/")):
+    if str(path).startswith(("hf://", "hf:/")):
         from eegpt.interop.hub import fetch
 
-        folder = fetch(text)
+        folder = fetch(str(path))
     else:
         folder = Path(path)
-    kind = _kind(folder)
+    where = folder / CONFIG
+    kind = "transfer" if where.is_file() and read_json(where).get("kind") == "transfer" else "encoder"
     config = read_config(folder, kind=kind)
     weights = folder / WEIGHTS
     if not weights.is_file():
@@ -151,19 +162,22 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
         raise InputError(
             "the run has no weights that can be read",
             where=folder,
-            found=", ".join(others) + " (such files can hold code and are never opened)" if others else "no such file",
+            found=", ".join(others) + " (they can contain code and are never opened)" if others else "no such file",
             expected=WEIGHTS,
         )
-    _check_claims(config, weights, folder / CONFIG)
-    sha256, lock = sha256_file(weights), read_lock(folder)
+    _check_size(config, weights, where)
+    common: dict[str, Any] = {
+        "folder": folder,
+        "kind": kind,
+        "window_samples": max(map(int, config.get("window_samples") or [1024])),
+        "lock": read_lock(folder),
+    }
     if kind == "encoder":
-        encoder = ck.load_encoder(folder, device=device)
+        encoder = load_encoder(folder, device=device)
         _check_finite(encoder.model, weights)
-        return Model(
-            folder=folder, kind=kind, ete=encoder.model.requires_grad_(False), vocabulary=encoder.vocabulary,
-            sha256=sha256, config=config, lock=lock,
-        )  # fmt: skip
-    run = read_run(folder)
+        ete = encoder.model.requires_grad_(False)
+        return Model(ete=ete, vocabulary=encoder.vocabulary, sha256=sha256_file(weights), **common)
+    run, fits = read_run(folder), finished_fits(folder)
     if len(run.vocabulary) != run.encoder.n_electrodes:
         raise InputError(
             "the model and its vocabulary do not fit together",
@@ -171,58 +185,69 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
             found=f"{len(run.vocabulary)} electrodes",
             expected=f"{run.encoder.n_electrodes}",
         )
-    fits = finished_fits(folder)
     name = fit or next(iter(fits), None)
     if name is None or name not in fits:
         raise UsageError(
             "the run has no such fit" if fits else "the run has no finished fit",
-            where=folder / "fits",
+            where=folder / FITS,
             found=name,
-            expected=", ".join(fits) or "fits/NAME.json",
-            todo="run the same `eegpt transfer` again: it goes on where it stopped",
+            expected=", ".join(fits) or f"{FITS}/NAME.json",
+            todo="run the same `eegpt transfer` again to resume it",
         )
+    weights = folder / FITS / f"{name}.safetensors"
     model = load_fit(run, fits[name], device=torch.device(device))
-    path_of_fit = folder / "fits" / f"{name}.safetensors"
-    _check_finite(model, path_of_fit)
+    _check_finite(model, weights)
     return Model(
-        folder=folder, kind=kind, ete=model.ete, vocabulary=run.vocabulary, sha256=sha256_file(path_of_fit),
-        config=config, lock=lock, transfer=model, run=run,
+        ete=model.ete,
+        vocabulary=run.vocabulary,
+        sha256=sha256_file(weights),
+        transfer=model,
+        run=run,
+        answers=_answers(run),
         aligned_heads=frozenset(run.head_of_task[k] for k in fits[name].aligned if k in run.head_of_task),
-    )  # fmt: skip
+        **common,
+    )
 
 
-def _kind(folder: Path) -> str:
-    path = folder / CONFIG
-    config = read_json(path) if path.is_file() else {}
-    kind = config.get("kind")
-    return kind if kind == "transfer" else "encoder"
+def _answers(run: TransferRun) -> tuple[Answer, ...]:
+    """A task's name that occurs twice gets its head's number; classes without names are numbered."""
+    names, out = [h.name for h in run.heads], []
+    for i, head in enumerate(run.heads):
+        task = head.name if names.count(head.name) == 1 else f"{head.name}_{i}"
+        classes = run.classes[i] if i < len(run.classes) else ()
+        if head.kind != "regression" and len(classes) != head.n_outputs:
+            classes = tuple(map(str, range(head.n_outputs)))
+        regression = head.kind == "regression"
+        out.append(Answer(head=i, task=task, n_outputs=head.n_outputs, classes=() if regression else classes))
+    return tuple(out)
 
 
-def _check_claims(config: dict[str, Any], weights: Path, where: Path) -> None:
-    """RefusedError where config.json claims more weights than the file has bytes: nothing of that size is built."""
+def _check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
+    """RefusedError where config.json describes more weights than the file has bytes: nothing of that size is built."""
     encoder = from_mapping(ETEConfig, config.get("encoder") or {}, where=f"{where}: encoder")
     graph, heads = config.get("graph") or {}, config.get("heads") or []
     try:
         D, layers = encoder.width, encoder.n_layers
         small = min(D, layers, encoder.n_heads, encoder.n_electrodes, encoder.token_samples)
-        claimed = layers * 4 * D * D + D * (encoder.n_electrodes + 2 * encoder.token_samples)
+        n_weights = layers * 4 * D * D + D * (encoder.n_electrodes + 2 * encoder.token_samples)
         if encoder.position == "learned":
-            claimed += encoder.max_tokens * D
+            n_weights += encoder.max_tokens * D
         if graph:
-            claimed += int(graph["n_layers"]) * int(graph["width"]) ** 2 + int(graph["n_electrodes"]) * D
-            claimed += sum(int(h["n_outputs"]) for h in heads) * D
-            small = min(small, int(graph["n_layers"]) + 1, int(graph["width"]), *(int(h["n_outputs"]) for h in heads))
+            outputs = [int(h["n_outputs"]) for h in heads]
+            n_weights += int(graph["n_layers"]) * int(graph["width"]) ** 2 + int(graph["n_electrodes"]) * D
+            n_weights += sum(outputs) * D
+            small = min(small, int(graph["n_layers"]) + 1, int(graph["width"]), *outputs)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError("config.json lacks a part of a run", where=where, found=repr(error)) from None
     if small < 1 or not 0 < encoder.ffn_ratio <= 64 or not 0 < encoder.sfreq_hz <= 1e5 or not encoder.clip >= 0:
         raise RefusedError(
-            "config.json claims a model that can't be", where=where, found="a size of nothing, or no number"
+            "config.json describes an impossible model", where=where, found="a size below 1, or a value out of range"
         )
-    if claimed > weights.stat().st_size:
+    if n_weights > weights.stat().st_size:
         raise RefusedError(
-            "config.json claims a larger model than its weights are",
+            "config.json describes a larger model than its weights",
             where=where,
-            found=f"{claimed:,} weights or more",
+            found=f"{n_weights:,} weights or more",
             expected=f"at most the {weights.stat().st_size:,} bytes of {weights.name}",
         )
 
@@ -230,4 +255,4 @@ def _check_claims(config: dict[str, Any], weights: Path, where: Path) -> None:
 def _check_finite(model: torch.nn.Module, where: Path) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise RefusedError("the weights hold values that are no numbers", where=where, found=name)
+            raise RefusedError("the weights contain values that are not finite", where=where, found=name)

@@ -1,8 +1,7 @@
 """Low-rank additions to the encoder's attention (Hu et al. 2021, arXiv 2106.09685), and their removal.
 
-What enters: an encoder. What leaves: the same encoder, frozen, whose attention matrices W act as W + B A with
-A (rank x inputs) drawn and B (outputs x rank) zero, so that it starts where it was. `merge_lora` adds B A to W and
-leaves an ordinary encoder: a checkpoint never knows that there was LoRA.
+The attention matrices W of a frozen encoder act as W + B A, with A (rank x inputs) random and B (outputs x rank) zero,
+so that it starts where it was. `merge_lora` adds B A to W: a checkpoint never contains the additions.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eegpt.model.ete import ETE
-
-__all__ = ["LoRALinear", "add_lora", "merge_lora"]
 
 
 class LoRALinear(nn.Module):

@@ -1,15 +1,12 @@
-"""What one electrode of one trial shows of itself: the views that its own readout sees.
-
-What enters: the encoder's mean state of a row, its tokens, the course of its signal. What leaves: one vector per
-row, four views side by side:
+"""The views of one electrode in one trial: what the electrode's own readout sees, side by side in one vector.
 
 - `states`: the mean of the encoder's last states;
 - `spectrum`: the log power spectrum of the tokens in the encoder's range (1 to 45 Hz);
-- `course`: the signal's mean in 16 slices of the trial, in which slow and evoked potentials live;
+- `course`: the signal's mean in 16 slices of the trial, which shows slow and evoked potentials;
 - `level`: the log of the recording's robust SD, which normalising takes out of the signal.
 
-The encoder's states alone hold less of a narrow rhythm and of slow potentials than the signal's own spectrum and
-course do (docs/decisions/0604-electrode-readouts.md has the figures), and none of them costs anything.
+The encoder's states alone contain less of a narrow rhythm and of slow potentials than the signal's own spectrum and
+course do (docs/decisions/0604-electrode-readouts.md has the figures), and the other views cost nothing.
 
 Shapes: R rows, T tokens, C samples per token, D width, F features.
 """
@@ -21,11 +18,9 @@ from torch import Tensor
 
 from eegpt.model.ete import ETEConfig
 
-__all__ = ["VIEWS", "N_SLICES", "BANDS_HZ", "view_slices", "views", "band_powers"]
-
 VIEWS = ("states", "spectrum", "course", "level")
 N_SLICES = 16
-BANDS_HZ = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 45.0))
+BANDS_HZ = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 45.0)}
 
 # Added under a logarithm, so that silence is a number.
 SMALLEST_POWER = 1e-6
@@ -75,7 +70,7 @@ def band_powers(tokens_RTC: Tensor, token_mask_RT: Tensor | None, config: ETECon
     power_RF = token_power(tokens_RTC, token_mask_RT, centred=False)
     frequency_F = torch.fft.rfftfreq(config.token_samples, 1.0 / config.sfreq_hz).to(power_RF.device)
     bands = []
-    for low, high in BANDS_HZ:
+    for low, high in BANDS_HZ.values():
         inside = (frequency_F >= low) & (frequency_F < high)
         if not bool(inside.any()):  # a short token resolves no such low band: its nearest bin stands in
             inside = torch.arange(len(frequency_F), device=inside.device) == (frequency_F - low).abs().argmin()

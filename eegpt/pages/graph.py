@@ -1,8 +1,7 @@
 """Inside the graph, as sections of a run's page: which electrodes it attends to, and where it puts the trials.
 
-What enters: a transfer run and its shard sets. What leaves: one head per task with the attention that each
-electrode receives, and one map per task of the pooled vectors of test trials. The first fit is looked at, on a
-fixed and evenly spread choice of test trials.
+One head per task with the attention that each electrode receives, and one map per task of the pooled vectors of test
+trials. Shown is the first fit, on a fixed and evenly spread choice of test trials.
 
 Shapes: N trials, E electrodes, D width.
 """
@@ -12,22 +11,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from eegprep.contents.sections import montage
-from eegprep.contents.signal import spread
 from eegprep.figures import Cloud, Drawing, Row, Section, format_percent, head, scatter
+from eegpt.data import TaskInfo
+from eegpt.data.order import spread
 from eegpt.model.teg import GraphAttention, GraphLayer
 from eegpt.transfer.bank import TrialBank
-from eegpt.transfer.checkpoint import finished_fits, load_fit, read_run
+from eegpt.transfer.checkpoint import finished_fits, open_fit, read_run
 from eegpt.transfer.model import TransferModel
-from eegpt.transfer.setup import device, make_setup, open_trials
-
-__all__ = ["attention_received", "graph_sections", "trial_map"]
+from eegpt.transfer.setup import make_setup, open_trials
 
 MAX_TRIALS = 200
 
@@ -38,14 +36,11 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
     record = next(iter(finished_fits(run).values()), None)
     if record is None or not trained.config.uses_graph or trained.config.readout == "band_power":
         return []
-    sets, index = open_trials(shards, trained.config)
-    setup = make_setup(sets, index, trained.vocabulary, trained.config)
+    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config)
     division = next((d for d in setup.divisions if d.name == record.division), None)
     if division is None:
         return []
-    model = load_fit(trained, record, device=device())
-    aligned = [number for number, task in enumerate(index.tasks) if task.key in record.aligned]
-    bank = TrialBank(index, setup.electrodes.id_of, device=device(), budget_bytes=0, aligned_tasks=aligned)
+    index, (model, bank) = setup.index, open_fit(trained, setup, record)
     pairs = []
     for number, task in enumerate(index.tasks):
         rows = division.test[index.task[division.test] == number]
@@ -54,7 +49,7 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
         rows = rows[spread(len(rows), MAX_TRIALS)]
         received, pooled_ND, order = _look(model, bank, rows, int(setup.head_of_task[number]))
         names = trained.vocabulary.names
-        # One electrode has nothing but itself to attend to.
+        # A single electrode attends to itself alone.
         drawings = [_head(task.key, {names[e]: v for e, v in received.items()})] if len(received) > 1 else []
         if task.kind == "classification" and len(order) > 2:
             drawings.append(trial_map(task, pooled_ND, index.label[order]))
@@ -66,7 +61,7 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
         anchor="graph",
         heading="Inside the graph",
         opening="On a head, the attention that an electrode receives from the electrodes of a trial, relative to an "
-        "even share (1 is what it would get if all were alike), as the mean over layers and test trials. As points, "
+        "even share (1: all electrodes alike), as the mean over layers and test trials. As points, "
         "the graph's vector of each test trial along its two directions of greatest variance.",
         parts=pairs,
     )
@@ -138,7 +133,7 @@ def _head(key: str, received: dict[str, float]) -> Drawing:
     )
 
 
-def trial_map(task: Any, pooled_ND: np.ndarray, label_N: np.ndarray) -> Drawing:
+def trial_map(task: TaskInfo, pooled_ND: np.ndarray, label_N: np.ndarray) -> Drawing:
     """Vectors of test trials (N, D) along their two directions of greatest variance, a colour for each label (N,)."""
     centred = pooled_ND - pooled_ND.mean(axis=0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)

@@ -1,56 +1,48 @@
-"""Views of a person's trials, centred and scaled over all his trials: people differ more than states of mind do.
+"""Views standardised by subject: subjects differ more than states of mind do.
 
-What enters: the views of all trials of a task. What leaves: the same with the mean and standard deviation of each
-person, electrode and feature taken out. No label is used, but **trials are not told apart by split**: the trials of a
-person to be tested are centred by their own mean, as one does once his recording is there. That is a usual step where
-a decoder meets a new person (He and Wu 2020 align covariances in this way, arXiv 1808.05464), it is a choice
-(`align=none` leaves it out), and every result says that it was made.
+The mean and standard deviation of each subject, electrode and feature are taken out over all of the subject's trials.
+No label is used, but **all splits enter**: the trials of a test subject are standardised by their own mean, as is
+possible once the recording exists. This is a usual step when a decoder meets a new subject (He and Wu 2020 align
+covariances in this way, arXiv 1808.05464); `align=none` leaves it out, and every result says whether it was done.
 
-A task that asks who a person is (a diagnosis) would lose its answer with his mean, so it is left as it is. Whether a
-task is of this kind is seen in the training trials: there each person has one label.
+A task with one label per subject (a diagnosis) would lose its answer, so it is left as it is. Such tasks are recognised
+by the training trials.
 
-Shapes: N trials, E electrodes, R rows (electrodes of all trials), G groups (person and electrode), F features.
+Shapes: N trials, E electrodes, R rows (electrodes of all trials), G groups (subject and electrode), F features.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 import torch
 
-from eegpt.transfer.rows import Encoded
-
-__all__ = ["aligned", "alignable_tasks"]
+from eegpt.transfer.rows import Encoded, Trials
 
 SMALLEST_SD = 1e-3
 
 
-def alignable_tasks(index: Any, train: np.ndarray) -> tuple[int, ...]:
-    """Tasks in which most people of the training trials have more than one label or value.
-
-    With one person there is nothing to align: his mean is everybody's.
-    """
+def alignable_tasks(index: Trials, train: np.ndarray) -> tuple[int, ...]:
+    """Tasks with two subjects or more, most of whom have more than one label or value in the training trials."""
     out = []
     for task in np.unique(index.task[train]):
-        rows = train[index.task[train] == task]
         own: dict[str, set[float]] = {}
-        for row in rows:
+        for row in train[index.task[train] == task]:
             own.setdefault(index.subject[row], set()).add(float(index.target[row]))
         if len(own) > 1 and 2 * sum(len(values) > 1 for values in own.values()) > len(own):
             out.append(int(task))
     return tuple(out)
 
 
-def aligned(index: Any, rows: np.ndarray, encoded: Encoded) -> Encoded:
-    """All trials of a task, at `rows`, with their views aligned by person."""
+def aligned(index: Trials, rows: np.ndarray, encoded: Encoded) -> Encoded:
+    """All trials of a task, at `rows`, with their views standardised by subject."""
     if encoded.views_RF is None:
         return encoded
     names = {name: i for i, name in enumerate(sorted(set(index.subject)))}
-    person_N = np.array([names[index.subject[r]] for r in rows], np.int64)
-    person_R = person_N[encoded.mask_NE.nonzero()[:, 0].cpu().numpy()]
-    key_R = (person_R << 20) | encoded.electrode_R.cpu().numpy()
+    subject_N = np.array([names[index.subject[r]] for r in rows], np.int64)
+    subject_R = subject_N[encoded.mask_NE.nonzero()[:, 0].cpu().numpy()]
+    key_R = (subject_R << 20) | encoded.electrode_R.cpu().numpy()
     x_RF = encoded.views_RF.double()
     group_R = torch.from_numpy(np.unique(key_R, return_inverse=True)[1]).to(x_RF.device)
     count_G1 = torch.bincount(group_R).unsqueeze(1)

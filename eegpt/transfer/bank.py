@@ -1,8 +1,8 @@
 """Encoded trials, computed once where that is possible.
 
-What enters: row numbers of a `TrialIndex`. What leaves: `Encoded` groups for the model, one per task, since trials
-of a task have one length or nearly. A frozen encoder's keys and values are computed once and kept up to a
-bound of memory; beyond it, and wherever the encoder learns, they are computed for each batch.
+Trials come out as `Encoded` groups, one per task, since trials of a task have one length or nearly. A frozen encoder's
+keys and values are computed once and kept up to a bound of memory; beyond it, and wherever the encoder learns, they
+are computed for each batch.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
 from eegpt.transfer.align import aligned
 from eegpt.transfer.model import TransferModel
-from eegpt.transfer.rows import Encoded, flatten, join
-
-__all__ = ["TrialBank"]
+from eegpt.transfer.rows import Encoded, Trials, flatten, join
 
 _ROWS_AT_ONCE = 512  # electrodes that the encoder runs at once where no gradient is needed
+
+
+def chunk_size(n_electrodes: int, n_samples: int, *, rows: int = _ROWS_AT_ONCE) -> int:
+    """How many trials of that size run at once; long trials have many tokens, so fewer of them."""
+    return max(1, int(rows * min(1.0, 2048 / max(1, n_samples))) // max(1, n_electrodes))
 
 
 class TrialBank:
@@ -30,7 +33,7 @@ class TrialBank:
 
     Parameters
     ----------
-    index : TrialIndex
+    index : Trials
     electrode_of : (V,) int array
         From `map_electrodes`.
     device : torch.device
@@ -39,14 +42,14 @@ class TrialBank:
     precision : {"float32", "bfloat16"}
         In which the encoder and the graph are computed; weights and losses are float32 in any case.
     aligned_tasks : iterable of int
-        Tasks in which the views of a person's trials are centred and scaled, see `transfer_align`.
+        Tasks whose views are standardised by subject, see `align`.
     views : dict, optional
         Views by task, filled here; banks whose models have the same frozen encoder may share one.
     """
 
     def __init__(
         self,
-        index: Any,
+        index: Trials,
         electrode_of: np.ndarray,
         *,
         device: torch.device,
@@ -73,9 +76,9 @@ class TrialBank:
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def keep(self, model: TransferModel, rows: np.ndarray) -> int:
-        """Encode trials once and for all where the encoder is frozen: as many whole tasks as fit, small ones first.
+        """Encode trials once where the encoder is frozen: as many whole tasks as fit, small ones first.
 
-        Returns how many of the trials are kept.
+        Returns the number of trials kept.
         """
         self._kept.clear()
         self._place[:] = -1
@@ -135,13 +138,13 @@ class TrialBank:
         return out
 
     def _with_views(self, model: TransferModel, rows: np.ndarray, encoded: Encoded) -> Encoded:
-        """The same with what `views` gives, where the model sees it."""
+        """The same with its views, where the model sees them."""
         if not model.sees_views:
             return encoded
         return dataclasses.replace(encoded, views_RF=self.views(model, rows).views_RF)
 
     def views(self, model: TransferModel, rows: np.ndarray) -> Encoded:
-        """What the electrodes' own readouts see of trials of one task, aligned where the task is."""
+        """The views of trials of one task, aligned where the task is."""
         task = int(self.index.task[rows[0]])
         everything = np.flatnonzero(self.index.task == task)
         if task not in self._views:
@@ -162,10 +165,8 @@ class TrialBank:
         return torch.arange(len(rows), device=self.device)
 
     def _chunks(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        widest = max(1, int(self.index.n_electrodes[rows].max(initial=1)))
-        # Long trials hold many tokens: fewer of them at once.
-        longest = max(1, int(self.index.n_samples[rows].max(initial=1)))
-        size = max(1, int(_ROWS_AT_ONCE * min(1.0, 2048 / longest)) // widest)
+        widest, longest = self.index.n_electrodes[rows].max(initial=1), self.index.n_samples[rows].max(initial=1)
+        size = chunk_size(int(widest), int(longest))
         for start in range(0, len(rows), size):
             yield rows[start : start + size]
 

@@ -1,65 +1,51 @@
-"""A transfer run's folder: what is written and how it is read back.
+"""A transfer run's own files: what `eegpt.runs.folder` does not write for every run.
 
 ```
 RUN/
-  config.json          format, kind "transfer", encoder, graph, settings, heads, tasks, electrode notes, leakage note
-  vocabulary.parquet   the electrodes that its ids mean
-  lock.yaml            hashes of the shard sets and of the encoder, versions of the software
-  seen.json            every recording that the encoder or the graph has learned from
+  config.json          also the graph, heads, tasks, classes, electrode notes and leakage note
   fits/NAME.safetensors, fits/NAME.json   one fit: weights, then its record; without the record it is unfinished
   model.safetensors    the weights of the first fit
-  log.jsonl            validation losses of every fit
-  predictions.parquet  what every method said about every test trial
-  results.json         scores (eegpt.evaluation.results)
+  predictions.parquet  every method's output for every test trial
+  results.json         scores (`eegpt.evaluation.results`)
 ```
-
-Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.files import write_json
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
-from eegpt.model.lora import add_lora, merge_lora
+from eegpt.model.lora import merge_lora
 from eegpt.model.teg import TEGConfig
-from eegpt.runs import checkpoint as ck
-from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, read_config
-from eegpt.runs.settings import from_mapping, to_mapping
+from eegpt.runs.checkpoint import load_weights, save_tensors
+from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, read_config, read_json
+from eegpt.runs.runtime import pick_device, pick_precision
+from eegpt.runs.settings import changed, from_mapping, to_mapping
+from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.fit import build_model
 from eegpt.transfer.model import TransferModel
-
-__all__ = [
-    "FitRecord",
-    "TransferRun",
-    "as_saved",
-    "build_model",
-    "save_weights",
-    "save_record",
-    "load_fit",
-    "finished_fits",
-    "read_run",
-]
+from eegpt.transfer.rows import Encoded
+from eegpt.transfer.setup import Setup
 
 FITS = "fits"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecord:
-    """One fit: which seed, division and tasks, the step that was kept, and each regression's (mean, SD).
+    """One fit: its seed, division and tasks, the step that was kept, and each regression's (task, mean, SD).
 
-    `aligned` names the tasks whose views were centred by person; `shares` (head, view or `graph`, weight) what decides;
-    `encoder` numbers the run's encoders.
+    `aligned` names the tasks whose views were standardised by subject; `shares` (head, view or `graph`, weight) what
+    decides; `encoder` numbers the run's encoders.
     """
 
     name: str
@@ -75,35 +61,33 @@ class FitRecord:
     encoder: int = 0
 
 
+class _Config(BaseModel):
+    """The parts of config.json that a transfer run adds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    head_of_task: dict[str, int]
+    classes: list[list[str]]
+    electrode_notes: tuple[str, ...]
+    leakage: str
+    pretraining: dict[str, object]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TransferRun:
-    """What config.json of a transfer run says."""
+    """What config.json and the vocabulary of a transfer run say."""
 
     folder: Path
     config: TransferConfig
     encoder: ETEConfig
     graph: TEGConfig
     heads: tuple[HeadSpec, ...]
-    head_of_task: dict[str, int]
     vocabulary: Vocabulary
+    head_of_task: dict[str, int]
+    classes: tuple[tuple[str, ...], ...]
     electrode_notes: tuple[str, ...]
     leakage: str
-
-
-def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config: TransferConfig) -> TransferModel:
-    """The model of a mode, with what learns wanting a gradient; `ete` becomes part of it."""
-    ete.requires_grad_(config.mode in ("full", "scratch"))
-    if config.mode == "lora":
-        add_lora(ete, config.lora_rank)
-    return TransferModel(
-        ete,
-        graph,
-        heads,
-        readout=config.used_readout,
-        dropout=config.dropout,
-        electrode_heads=bool(config.used_views),
-        graph=config.uses_graph,
-    )
+    pretraining: dict[str, object]
 
 
 def save_weights(run: Path, name: str, model: TransferModel) -> None:
@@ -111,40 +95,51 @@ def save_weights(run: Path, name: str, model: TransferModel) -> None:
     merge_lora(model.ete)
     (run / FITS).mkdir(exist_ok=True)
     tensors = model.state_dict()
-    ck.save_tensors(run / FITS / f"{name}.safetensors", tensors)
+    save_tensors(run / FITS / f"{name}.safetensors", tensors)
     if not (run / WEIGHTS).exists():
-        ck.save_tensors(run / WEIGHTS, tensors)
+        save_tensors(run / WEIGHTS, tensors)
 
 
 def save_record(run: Path, record: FitRecord) -> None:
-    """Write a fit's record, after its weights: it says that they are whole."""
+    """Write a fit's record, after its weights: it marks them as complete."""
     write_json(run / FITS / f"{record.name}.json", to_mapping(record))
 
 
 def finished_fits(run: Path) -> dict[str, FitRecord]:
     """Records of all finished fits by name."""
-    out = {}
-    for path in sorted((Path(run) / FITS).glob("*.json")):
-        try:
-            plain = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError("a fit's record can't be read", where=path, found=str(error)) from None
-        out[path.stem] = from_mapping(FitRecord, plain, where=str(path))
-    return out
+    paths = sorted((Path(run) / FITS).glob("*.json"))
+    return {path.stem: from_mapping(FitRecord, read_json(path), where=str(path)) for path in paths}
 
 
 def load_fit(run: TransferRun, record: FitRecord, *, device: torch.device) -> TransferModel:
     """The model of a fit, in evaluation mode."""
     model = build_model(ETE(run.encoder), run.graph, run.heads, as_saved(run.config))
-    ck.load_weights(model, run.folder / FITS / f"{record.name}.safetensors", device=device)
+    load_weights(model, run.folder / FITS / f"{record.name}.safetensors", device=device)
     return model.requires_grad_(False).to(device).eval()
+
+
+def open_fit(
+    run: TransferRun, setup: Setup, record: FitRecord, *, views: dict[int, Encoded] | None = None
+) -> tuple[TransferModel, TrialBank]:
+    """The model of a fit and a bank of the trials that it is to be applied to."""
+    here = pick_device()
+    bank = TrialBank(
+        setup.index,
+        setup.electrodes.id_of,
+        device=here,
+        budget_bytes=0,
+        precision=pick_precision(run.config.precision, here),
+        aligned_tasks=np.flatnonzero([task.key in record.aligned for task in setup.index.tasks]).tolist(),
+        views=views,
+    )
+    return load_fit(run, record, device=here), bank
 
 
 def as_saved(config: TransferConfig) -> TransferConfig:
     """Settings that build a model for saved weights: low-rank additions are merged into them."""
     if config.mode != "lora":
         return config
-    return dataclasses.replace(config, mode="frozen", readout=config.used_readout)
+    return changed(config, {"mode": "frozen", "model.readout": config.readout})
 
 
 def read_run(folder: Path) -> TransferRun:
@@ -158,20 +153,21 @@ def read_run(folder: Path) -> TransferRun:
         Its files do not fit together.
     """
     folder = Path(folder)
-    plain: dict[str, Any] = read_config(folder, kind="transfer")
-    where = str(folder / CONFIG)
+    plain, where = read_config(folder, kind="transfer"), folder / CONFIG
     try:
-        heads = tuple(from_mapping(HeadSpec, h, where=f"{where}: heads") for h in plain["heads"])
+        more = _Config.model_validate(plain)
         return TransferRun(
             folder=folder,
-            config=from_mapping(TransferConfig, plain["settings"], where=f"{where}: transfer"),
+            config=from_mapping(TransferConfig, plain["settings"], where=f"{where}: settings"),
             encoder=from_mapping(ETEConfig, plain["encoder"], where=f"{where}: encoder"),
             graph=from_mapping(TEGConfig, plain["graph"], where=f"{where}: graph"),
-            heads=heads,
-            head_of_task={str(k): int(v) for k, v in plain["head_of_task"].items()},
+            heads=tuple(from_mapping(HeadSpec, h, where=f"{where}: heads") for h in plain["heads"]),
             vocabulary=Vocabulary.from_parquet(folder / VOCABULARY),
-            electrode_notes=tuple(map(str, plain["electrode_notes"])),
-            leakage=str(plain["leakage"]),
+            head_of_task=more.head_of_task,
+            classes=tuple(map(tuple, more.classes)),
+            electrode_notes=more.electrode_notes,
+            leakage=more.leakage,
+            pretraining=more.pretraining,
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError("config.json lacks a part of a transfer run", where=where, found=repr(error)) from None
+    except (KeyError, TypeError, ValidationError) as error:
+        raise InputError("config.json lacks a part of a transfer run", where=where, found=str(error)[:300]) from None

@@ -1,14 +1,13 @@
-"""Which trials are learned from, selected on, and tested: one `Division` per fold.
+"""Which trials are learned from, selected on and tested: one `Division` per fold.
 
-What enters: a `TrialIndex` and a scheme. What leaves: row numbers of the index. The division is a function of
-these and a seed alone, so that `eegpt evaluate` and every baseline find the same test trials again.
+A division is a function of the trials, the scheme and a seed alone, so that `eegpt evaluate` and every baseline find
+the same test trials again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
 
 import numpy as np
 
@@ -23,10 +22,45 @@ from eegprep.splits import (
     overlap_units,
     touching,
 )
+from eegpt.data import TrialSource as Trials
 
-__all__ = ["Division", "divide", "SCHEMES"]
+_SPLITS = ("train", "validation", "test")
 
-SCHEMES = ("split", "kfold", "loso", "lodo", "few-shot", "within")
+
+class Kind(StrEnum):
+    """Kinds of schemes; see `eegpt.transfer.config.DataSettings`."""
+
+    SPLIT = "split"
+    KFOLD = "kfold"
+    LOSO = "loso"
+    LODO = "lodo"
+    FEW_SHOT = "few-shot"
+    WITHIN = "within"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """A scheme such as `kfold:5` (five folds) or `few-shot:5:3` (five trials per class, three folds)."""
+
+    kind: Kind
+    shots: int = 0
+    folds: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Scheme:
+        """Read a scheme; UsageError for an unknown one, or one that lacks its number."""
+        name, *numbers = text.split(":")
+        if name not in tuple(Kind):
+            raise UsageError(f"unknown scheme {text!r}", expected=", ".join(Kind), todo=nearest(name, tuple(Kind)))
+        kind = Kind(name)
+        few, folded = kind == Kind.FEW_SHOT, kind in (Kind.KFOLD, Kind.WITHIN)
+        wanted = numbers[: 2 if few else 1] if few or folded else []
+        if (few or folded) and not (wanted and all(n.isdigit() and int(n) > 0 for n in wanted)):
+            raise UsageError(
+                f"the scheme {text!r} lacks its number", expected="such as kfold:5, few-shot:5 or few-shot:5:5"
+            )
+        values = [int(n) for n in wanted]
+        return cls(kind=kind, shots=values.pop(0) if few else 0, folds=values[0] if values else 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,110 +74,110 @@ class Division:
 
 
 def divide(
-    index: Any, scheme: str, *, seed: int = 0, validation_share: float = 0.2, among: Any = None
+    index: Trials, scheme: str, *, seed: int = 0, validation_share: float = 0.2, among: Trials | None = None
 ) -> list[Division]:
     """All divisions of a scheme, in a fixed order.
 
     Parameters
     ----------
-    index : TrialIndex
-        Holding all splits.
+    index : Trials
+        Trials of all splits.
     scheme : str
-        `split`; `kfold:N`; `loso`; `lodo`; `few-shot:K` (the split, and K trials per class of each person tested
-        are learned from), `few-shot:K:N` (the same in the folds of `kfold:N`); `within:N` (N folds over each person's
-        own trials). Data sets whose split is within subjects keep their own split in `kfold`, `loso` and `few-shot`,
-        since other people are not to be had there.
+        See `eegpt.transfer.config.DataSettings`. Data sets that are split within subjects keep their own split in
+        `kfold`, `loso` and `few-shot`, since they have no other subjects.
     seed : int
-        Deals people out to folds, and chooses held-out and few-shot trials.
-    among : TrialIndex, optional
-        All tasks of the same sets, where `index` holds some: `kfold` deals out the people of all, so that a person is
-        in the same fold whatever tasks are asked for, and encoders of the folds fit.
+        Assigns subjects to folds, and chooses held-out and few-shot trials.
+    among : Trials, optional
+        All tasks of the same sets, where `index` has some: `kfold` assigns the subjects of all, so that a subject is
+        in the same fold whatever tasks are chosen, and the folds' encoders fit.
 
     Raises
     ------
     UsageError
-        No such scheme, or one that these data do not allow.
+        An unknown scheme, or one that these data do not allow.
     RefusedError
         A recording is in no split.
     """
-    name, _, number = scheme.partition(":")
-    among = index if among is None else among
-    makers: dict[str, Callable[[], list[tuple[str, np.ndarray]]]] = {
-        "split": lambda: [("split", _own_split(index))],
-        "kfold": lambda: _folds(
-            index, k_fold(_people(among), _count(scheme, number), seed=seed, strata=_strata(among))
-        ),
-        "loso": lambda: _folds(index, leave_one_subject_out(_people(index), seed=seed), by_person=True),
-        "lodo": lambda: _one_dataset_out(index, seed),
-        "within": lambda: _within_people(index, _count(scheme, number)),
-        "few-shot": lambda: _few_shot_divisions(index, among, scheme, number, seed),
-    }
-    if name not in makers:
-        raise UsageError(f"there is no scheme {scheme!r}", expected=", ".join(SCHEMES), todo=nearest(name, SCHEMES))
+    parsed = Scheme.parse(scheme)
     out = []
-    for division_name, split_N in makers[name]():
+    for name, split_N in _splits(index, index if among is None else among, parsed, seed):
         split_N = _with_validation(index, split_N, validation_share, seed)
-        rows = {s: np.flatnonzero(split_N == s) for s in ("train", "validation", "test")}
+        rows = {s: np.flatnonzero(split_N == s) for s in _SPLITS}
         if not len(rows["train"]):
-            raise UsageError(f"nothing to learn from in {division_name!r}", expected="trials in the train split")
-        out.append(Division(name=division_name, **rows))
+            raise UsageError(f"nothing to learn from in {name!r}", expected="trials in the train split")
+        out.append(Division(name=name, **rows))
     return out
 
 
-def _count(scheme: str, number: str) -> int:
-    if not number.isdigit() or int(number) < 1:
-        raise UsageError(
-            f"the scheme {scheme!r} lacks its number", expected="such as kfold:5, few-shot:5 or few-shot:5:5"
-        )
-    return int(number)
+def _splits(index: Trials, among: Trials, scheme: Scheme, seed: int) -> list[tuple[str, np.ndarray]]:
+    """Name and split of each trial (N,), for each division."""
+
+    def folds() -> list[tuple[str, np.ndarray]]:
+        return _folds(index, k_fold(_subjects(among), scheme.folds, seed=seed, strata=_strata(among)))
+
+    match scheme.kind:
+        case Kind.SPLIT:
+            return [("split", _own_split(index))]
+        case Kind.KFOLD:
+            return folds()
+        case Kind.LOSO:
+            return _folds(index, leave_one_subject_out(_subjects(index), seed=seed), by_subject=True)
+        case Kind.LODO:
+            return _one_dataset_out(index, seed)
+        case Kind.WITHIN:
+            return _within_subjects(index, scheme.folds)
+    k = scheme.shots
+    if not scheme.folds:
+        return [(f"few-shot-{k}", _few_shot(index, _own_split(index), k, seed))]
+    return [(f"few-shot-{k}-{name}", _few_shot(index, split_N, k, seed)) for name, split_N in folds()]
 
 
-def _own_split(index: Any) -> np.ndarray:
+def _own_split(index: Trials) -> np.ndarray:
     split_N = np.array(index.split, dtype="<U10")
-    if len(strange := np.flatnonzero(~np.isin(split_N, ("train", "validation", "test")))):
+    if len(unassigned := np.flatnonzero(~np.isin(split_N, _SPLITS))):
         raise RefusedError(
             "a labelled recording is in no split",
-            found=index.recording_ids[index.recording[strange[0]]],
+            found=index.recording_ids[index.recording[unassigned[0]]],
             todo="write the shard set again with a split in the manifest",
         )
     return split_N
 
 
-def _within(index: Any) -> np.ndarray:
+def _within(index: Trials) -> np.ndarray:
     """Whether each trial's data set is split within subjects, (N,) bool."""
     return np.array([t.within_subject for t in index.tasks], bool)[index.task]
 
 
-def _people(index: Any) -> list[str]:
+def _subjects(index: Trials) -> list[str]:
     within_N = _within(index)
-    people = sorted({p for p, w in zip(index.subject, within_N, strict=True) if not w})
-    if len(people) < 2:
-        raise UsageError("folds need two people or more in data sets that are split by subject", found=len(people))
-    return people
+    subjects = sorted({s for s, w in zip(index.subject, within_N, strict=True) if not w})
+    if len(subjects) < 2:
+        raise UsageError("folds need two subjects or more in data sets that are split by subject", found=len(subjects))
+    return subjects
 
 
-def _strata(index: Any) -> dict[str, str]:
-    """Data set and the labels that a person has in tasks that give him one only."""
+def _strata(index: Trials) -> dict[str, str]:
+    """Data set, and the subject's label in each task where he or she has only one."""
     seen: dict[str, dict[int, set[int]]] = {}
-    for person, task, label in zip(index.subject, index.task.tolist(), index.label.tolist(), strict=True):
-        seen.setdefault(person, {}).setdefault(task, set()).add(label)
+    for subject, task, label in zip(index.subject, index.task.tolist(), index.label.tolist(), strict=True):
+        seen.setdefault(subject, {}).setdefault(task, set()).add(label)
     return {
-        person: "/".join([person.split("/", 1)[0], *(f"{t}={min(x)}" for t, x in sorted(own.items()) if len(x) == 1)])
-        for person, own in seen.items()
+        subject: "/".join([subject.split("/", 1)[0], *(f"{t}={min(x)}" for t, x in sorted(own.items()) if len(x) == 1)])
+        for subject, own in seen.items()
     }
 
 
-def _folds(index: Any, folds: list[dict[str, str]], *, by_person: bool = False) -> list[tuple[str, np.ndarray]]:
+def _folds(index: Trials, folds: list[dict[str, str]], *, by_subject: bool = False) -> list[tuple[str, np.ndarray]]:
     own_N, within_N = _own_split(index), _within(index)
     out = []
     for number, fold in enumerate(folds):
-        split_N = np.array([fold.get(p, "") for p in index.subject], dtype="<U10")
-        tested = "-".join(p for p, s in fold.items() if s == "test") if by_person else str(number)
-        out.append((f"without-{tested}" if by_person else f"fold-{number}", np.where(within_N, own_N, split_N)))
+        split_N = np.array([fold.get(s, "") for s in index.subject], dtype="<U10")
+        tested = "-".join(s for s, split in fold.items() if split == "test")
+        out.append((f"without-{tested}" if by_subject else f"fold-{number}", np.where(within_N, own_N, split_N)))
     return out
 
 
-def _one_dataset_out(index: Any, seed: int) -> list[tuple[str, np.ndarray]]:
+def _one_dataset_out(index: Trials, seed: int) -> list[tuple[str, np.ndarray]]:
     """Test a whole data set with the heads of tasks of the same name and classes in the others."""
     kinds: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     for t in index.tasks:
@@ -151,12 +185,12 @@ def _one_dataset_out(index: Any, seed: int) -> list[tuple[str, np.ndarray]]:
     shared_N = np.array([len(kinds[t.name, tuple(t.classes)]) > 1 for t in index.tasks], bool)[index.task]
     if not shared_N.any():
         raise UsageError(
-            "leaving one data set out needs a task of the same name and classes in two",
+            "leaving one data set out needs a task with the same name and classes in two data sets",
             found=", ".join(sorted(f"{t.dataset}/{t.name}" for t in index.tasks)),
         )
     out = []
     for dataset, fold in leave_one_dataset_out(sorted(set(index.subject)), seed=seed).items():
-        split_N = np.array([fold[p] for p in index.subject], dtype="<U10")
+        split_N = np.array([fold[s] for s in index.subject], dtype="<U10")
         # Of the data set left out only shared tasks can be tested: the others' heads have never learned.
         split_N[(split_N == "test") & ~shared_N] = "unused"
         if (split_N == "test").any():
@@ -164,25 +198,15 @@ def _one_dataset_out(index: Any, seed: int) -> list[tuple[str, np.ndarray]]:
     return out
 
 
-def _few_shot_divisions(index: Any, among: Any, scheme: str, numbers: str, seed: int) -> list[tuple[str, np.ndarray]]:
-    shots, colon, n_folds = numbers.partition(":")
-    k = _count(scheme, shots)
-    if not colon:
-        return [(f"few-shot-{k}", _few_shot(index, _own_split(index), k, seed))]
-    folds = k_fold(_people(among), _count(scheme, n_folds), seed=seed, strata=_strata(among))
-    return [(f"few-shot-{k}-{name}", _few_shot(index, split_N, k, seed)) for name, split_N in _folds(index, folds)]
+def _few_shot(index: Trials, split_N: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """The split with k trials per class of each test subject in train.
 
-
-def _few_shot(index: Any, split_N: np.ndarray, k: int, seed: int) -> np.ndarray:
-    """The split with k trials per class of each person tested in train.
-
-    In a task that asks who a person is, one trial of his would give the answer away, so none is taken there.
+    In a task with one label per subject a single trial would give the answer away, so none is taken there.
     """
     split_N, windows, within_N = split_N.copy(), _windows(index), _within(index)
-    for person in sorted(
-        {p for p, s, w in zip(index.subject, split_N, within_N, strict=True) if s == "test" and not w}
-    ):
-        rows = np.flatnonzero(np.array([p == person for p in index.subject]))
+    tested = {s for s, split, w in zip(index.subject, split_N, within_N, strict=True) if split == "test" and not w}
+    for subject in sorted(tested):
+        rows = np.flatnonzero(np.array([s == subject for s in index.subject]))
         own = windows.take(rows)
         tasks, answers = index.task[rows], np.asarray(index.target)[rows]
         several = np.isin(tasks, [t for t in np.unique(tasks) if len(np.unique(answers[tasks == t])) > 1])
@@ -192,15 +216,15 @@ def _few_shot(index: Any, split_N: np.ndarray, k: int, seed: int) -> np.ndarray:
     return split_N
 
 
-def _within_people(index: Any, n_folds: int) -> list[tuple[str, np.ndarray]]:
-    """Folds over the trials of each person, label by label, blocks of time; overlapping windows stay together."""
+def _within_subjects(index: Trials, n_folds: int) -> list[tuple[str, np.ndarray]]:
+    """Folds over the trials of each subject, label by label, blocks of time; overlapping windows stay together."""
     windows = _windows(index)
     unit_N = overlap_units(windows)
     fold_N = np.zeros(len(windows), np.int64)
-    person_N = np.unique(np.array(index.subject), return_inverse=True)[1]
-    for person in np.unique(person_N):
-        for label in np.unique(windows.label[person_N == person]):
-            own = np.flatnonzero((person_N == person) & (windows.label == label))
+    subject_N = np.unique(np.array(index.subject), return_inverse=True)[1]
+    for subject in np.unique(subject_N):
+        for label in np.unique(windows.label[subject_N == subject]):
+            own = np.flatnonzero((subject_N == subject) & (windows.label == label))
             _, rank = np.unique(unit_N[own], return_inverse=True)
             fold_N[own] = rank * n_folds // (rank.max() + 1)
     # A group that overlaps across labels or tasks is tested as one: in the fold of its first window.
@@ -210,8 +234,8 @@ def _within_people(index: Any, n_folds: int) -> list[tuple[str, np.ndarray]]:
     return [(f"fold-{f}", split_N) for f, split_N in enumerate(folds) if (split_N == "test").any()]
 
 
-def _windows(index: Any) -> Windows:
-    """All trials as windows; a label of one task is another label than the same number of another task."""
+def _windows(index: Trials) -> Windows:
+    """All trials as windows; equal label numbers of different tasks are different labels."""
     return Windows(
         recording=np.asarray(index.recording, np.int64),
         start_sample=np.asarray(index.start_sample, np.int64),
@@ -220,9 +244,9 @@ def _windows(index: Any) -> Windows:
     )
 
 
-def _with_validation(index: Any, split_N: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Take validation trials out of train in tasks that have none; data set by data set, so that no sample that
-    one task validates on is learned from in another."""
+def _with_validation(index: Trials, split_N: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Take validation trials out of train in tasks that have none; data set by data set, so that no sample that one
+    task validates on is learned from in another."""
     split_N = split_N.astype("<U10")
     windows = _windows(index)
     dataset_T = np.array([t.dataset for t in index.tasks])

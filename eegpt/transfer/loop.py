@@ -1,11 +1,8 @@
 """The transfer loop: mixed batches of all tasks, selection on the validation trials, the best weights back.
 
-What enters: a model, a bank of trials, a division. What leaves: the model with the weights that did best on the
-validation trials, and a history of how it got there. The test trials are not in sight here.
-
-The score to select by is the mean over tasks of the validation loss in units of guessing (cross-entropy / ln K,
-squared error / variance), at most 1: a handful of validation trials rank losses more steadily than accuracies. What is
-validated and kept is a running mean of the weights, which is steadier again.
+The test trials are not in sight here. The score to select by is the mean over tasks of the validation loss in units of
+guessing (cross-entropy / ln K, squared error / variance), at most 1: a few validation trials rank losses more steadily
+than accuracies. What is validated and kept is a running mean of the weights, which is steadier again.
 """
 
 from __future__ import annotations
@@ -13,24 +10,26 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eegpt.data.order import spread
+from eegpt.model.heads import HeadSpec
 from eegpt.transfer.bank import TrialBank
-from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.config import OptimiserSettings, SelectionSettings, TransferConfig
 from eegpt.transfer.folds import Division
 from eegpt.transfer.model import TransferModel
+from eegpt.transfer.rows import Trials
 
-__all__ = ["Targets", "Fit", "fit", "predict", "trial_losses"]
+Report = Callable[[int, dict[str, float]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What each trial of the index is to become.
+    """The target of each trial of the index.
 
     Attributes
     ----------
@@ -55,7 +54,7 @@ class Targets:
     weight_N: np.ndarray
 
     @classmethod
-    def of(cls, index: Any, head_of_task: np.ndarray, train: np.ndarray, *, class_weights: bool) -> Targets:
+    def of(cls, index: Trials, head_of_task: np.ndarray, train: np.ndarray, *, class_weights: bool) -> Targets:
         """Targets of an index; class weights and the scale of regressions come from the training trials alone."""
         n_outputs_T = np.array([max(1, len(t.classes)) for t in index.tasks], np.int64)
         regression_T = np.array([t.kind == "regression" for t in index.tasks], bool)
@@ -80,39 +79,31 @@ class Targets:
             weight_N=weight_N,
         )
 
+    @classmethod
+    def unknown(cls, n: int, number: int, head: HeadSpec) -> Targets:
+        """Targets of `n` trials of one head whose answers are not known."""
+        return cls(
+            head_N=np.full(n, number, np.int64),
+            n_outputs_N=np.full(n, head.n_outputs, np.int64),
+            regression_N=np.full(n, head.kind == "regression"),
+            label_N=np.zeros(n, np.int64),
+            value_N=np.zeros(n, np.float32),
+            weight_N=np.ones(n, np.float32),
+        )
 
-def regression_scale(index: Any, train: np.ndarray, task: int) -> tuple[float, float]:
+
+def regression_scale(index: Trials, train: np.ndarray, task: int) -> tuple[float, float]:
     """Mean and standard deviation of a task's training targets; (0, 1) where there are none or they are all equal."""
     values = np.asarray(index.target, np.float64)[train[index.task[train] == task]]
-    sd = float(values.std()) if len(values) else 0.0
-    return (float(values.mean()), sd) if sd > 0 else (float(values.mean()) if len(values) else 0.0, 1.0)
+    return (float(values.mean()), float(values.std()) or 1.0) if len(values) else (0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """What the loop tells: the step whose weights were kept, a record per look at the validation trials, and how many
-    trials were encoded once for all."""
+    """The step whose weights were kept, and a record per evaluation on the validation trials."""
 
     best_step: int
     history: list[dict[str, float]]
-    n_cached: int
-
-
-def trial_losses(logits_NK: Tensor, targets: Targets, rows: np.ndarray, *, smoothing: float = 0.0) -> Tensor:
-    """Loss of each trial, (N,): cross-entropy, smoothed over the task's own classes, or squared error."""
-    device = logits_NK.device
-    label_N = torch.from_numpy(targets.label_N[rows]).to(device)
-    n_outputs_N = torch.from_numpy(targets.n_outputs_N[rows]).to(device)
-    log_p_NK = logits_NK.float().log_softmax(dim=1)
-    hit_N = -log_p_NK.gather(1, label_N.unsqueeze(1)).squeeze(1)
-    loss_N = hit_N
-    if smoothing:
-        inside_NK = torch.arange(logits_NK.shape[1], device=device) < n_outputs_N.unsqueeze(1)
-        spread_N = -log_p_NK.masked_fill(~inside_NK, 0.0).sum(dim=1) / n_outputs_N
-        loss_N = (1 - smoothing) * hit_N + smoothing * spread_N
-    value_N = torch.from_numpy(targets.value_N[rows]).to(device)
-    squared_N = (logits_NK[:, 0].float() - value_N).square()
-    return torch.where(torch.from_numpy(targets.regression_N[rows]).to(device), squared_N, loss_N)
 
 
 def fit(
@@ -123,56 +114,66 @@ def fit(
     config: TransferConfig,
     *,
     seed: int,
-    report: Callable[[int, dict[str, float]], None] | None = None,
+    report: Report | None = None,
 ) -> Fit:
     """Train the parameters that want a gradient; the model comes back with its best weights, in evaluation mode."""
     if not any(p.requires_grad for p in model.parameters()):
         model.eval()
-        return Fit(best_step=0, history=[], n_cached=0)
-    looked_at = _spread(bank.index, division.validation, config.validation_trials)
-    n_cached = bank.keep(model, np.union1d(division.train, looked_at))
-    optimiser = torch.optim.AdamW(_parameter_groups(model, config), lr=config.lr, betas=(0.9, 0.98))
-    base_rates = [group["lr"] for group in optimiser.param_groups]
-    average = _Average(model, config.average)
-    draw = _Draw(bank.index, division.train, config)
+        return Fit(best_step=0, history=[])
+    settings, learned = config.optimiser, [p for p in model.parameters() if p.requires_grad]
+    validation = _spread_rows(bank.index, division.validation, config.selection.validation_trials)
+    bank.keep(model, np.union1d(division.train, validation))
+    optimiser = torch.optim.AdamW(_parameter_groups(model, config), lr=settings.lr, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: _rate(done + 1, settings))
+    average = _Average(model, settings.average)
+    best = _Selection(config.selection, average, lambda: _validation_loss(model, bank, validation, targets), report)
+    draw = _Draw(bank.index, division.train, settings, seed)
     torch.manual_seed(seed)
-    best: tuple[float, int, dict[str, Tensor]] | None = None
-    history: list[dict[str, float]] = []
     running = 0.0
-    for step in range(1, config.steps + 1):
-        for group, base in zip(optimiser.param_groups, base_rates, strict=True):
-            group["lr"] = base * _rate(step, config)
+    for step in range(1, settings.steps + 1):
         model.train()
-        rows = draw.rows(seed, step)
-        order, encoded = zip(*bank.groups(model, rows, electrode_dropout=config.electrode_dropout), strict=True)
+        order, encoded = zip(
+            *bank.groups(model, draw.rows(step), electrode_dropout=config.model.electrode_dropout), strict=True
+        )
         rows = np.concatenate(order)
-        weight_N = torch.from_numpy(targets.weight_N[rows]).to(bank.device)
-        with bank.autocast():
-            logits_NK = model(encoded, torch.from_numpy(targets.head_N[rows]).to(bank.device))
-        losses_N = trial_losses(logits_NK, targets, rows, smoothing=config.label_smoothing)
-        loss = (losses_N * weight_N).mean()
+        logits_NK = _logits(model, bank, encoded, targets, rows)
+        losses_N = trial_losses(logits_NK, targets, rows, smoothing=settings.label_smoothing)
+        loss = (losses_N * torch.from_numpy(targets.weight_N[rows]).to(bank.device)).mean()
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], config.clip_norm)
+        nn.utils.clip_grad_norm_(learned, settings.clip_norm)
+        rate = optimiser.param_groups[0]["lr"]
         optimiser.step()
+        schedule.step()
         average.update(step)
         running += (float(loss.detach()) - running) / (1 if step == 1 else 20)
-        if step % config.evaluate_every == 0 or step == config.steps:
-            record = {"step": float(step), "train_loss": running, "lr": optimiser.param_groups[0]["lr"]}
-            with average.swapped_in():
-                score = _validation(model, bank, looked_at, targets)
-                if score is not None:
-                    record["validation_loss"] = score
-                if best is None or score is None or score < best[0]:
-                    best = (math.inf if score is None else score, step, average.weights())
-            history.append(record)
-            if report is not None:
-                report(step, record)
-            if config.patience and best is not None and step - best[1] >= config.patience:
+        if best.due(step, last=settings.steps):
+            best.evaluate({"step": float(step), "train_loss": running, "lr": rate})
+            if best.exhausted(step):
                 break
-    if best is not None:
-        average.put(best[2])
-    return Fit(best_step=best[1] if best else config.steps, history=history, n_cached=n_cached)
+    best.put_back()
+    return Fit(best_step=best.step, history=best.history)
+
+
+def _logits(model: TransferModel, bank: TrialBank, encoded: tuple, targets: Targets, rows: np.ndarray) -> Tensor:
+    with bank.autocast():
+        return model(encoded, torch.from_numpy(targets.head_N[rows]).to(bank.device))
+
+
+def trial_losses(logits_NK: Tensor, targets: Targets, rows: np.ndarray, *, smoothing: float = 0.0) -> Tensor:
+    """Loss of each trial, (N,): cross-entropy, smoothed over the task's own classes, or squared error."""
+    device = logits_NK.device
+    label_N = torch.from_numpy(targets.label_N[rows]).to(device)
+    n_outputs_N = torch.from_numpy(targets.n_outputs_N[rows]).to(device)
+    log_p_NK = logits_NK.float().log_softmax(dim=1)
+    loss_N = -log_p_NK.gather(1, label_N.unsqueeze(1)).squeeze(1)
+    if smoothing:
+        inside_NK = torch.arange(logits_NK.shape[1], device=device) < n_outputs_N.unsqueeze(1)
+        spread_N = -log_p_NK.masked_fill(~inside_NK, 0.0).sum(dim=1) / n_outputs_N
+        loss_N = (1 - smoothing) * loss_N + smoothing * spread_N
+    value_N = torch.from_numpy(targets.value_N[rows]).to(device)
+    squared_N = (logits_NK[:, 0].float() - value_N).square()
+    return torch.where(torch.from_numpy(targets.regression_N[rows]).to(device), squared_N, loss_N)
 
 
 @torch.no_grad()
@@ -182,8 +183,7 @@ def predict(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Ta
     out = np.zeros((len(rows), model.heads.column_of.shape[1]), np.float32)
     place = {int(r): i for i, r in enumerate(rows)}
     for own, encoded in bank.batches(model, rows):
-        with bank.autocast():
-            logits = model([encoded], torch.from_numpy(targets.head_N[own]).to(bank.device)).float()
+        logits = _logits(model, bank, (encoded,), targets, own).float()
         regression = torch.from_numpy(targets.regression_N[own]).to(logits.device).unsqueeze(1)
         value = torch.where(regression, logits.nan_to_num(neginf=0.0), logits.softmax(dim=1)).cpu().numpy()
         out[[place[int(r)] for r in own]] = value
@@ -191,49 +191,49 @@ def predict(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Ta
 
 
 @torch.no_grad()
-def _validation(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Targets) -> float | None:
+def _validation_loss(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Targets) -> float | None:
     """Mean over tasks of the validation loss in units of guessing; None without validation trials."""
     model.eval()
     if not len(rows):
         return None
     total: dict[int, list[float]] = {}
     for own, encoded in bank.batches(model, rows):
-        with bank.autocast():
-            logits = model([encoded], torch.from_numpy(targets.head_N[own]).to(bank.device))
-        losses = trial_losses(logits, targets, own).cpu().numpy() * targets.weight_N[own]
+        losses = trial_losses(_logits(model, bank, (encoded,), targets, own), targets, own).cpu().numpy()
         guess = 1.0 if targets.regression_N[own[0]] else math.log(max(2, int(targets.n_outputs_N[own[0]])))
-        total.setdefault(int(bank.index.task[own[0]]), []).extend((losses / guess).tolist())
+        weighted = losses * targets.weight_N[own] / guess
+        total.setdefault(int(bank.index.task[own[0]]), []).extend(weighted.tolist())
     # Worse than guessing counts as guessing: a task without signal must not stop the others early.
     return float(np.mean([min(1.0, float(np.mean(v))) for v in total.values()]))
 
 
-def _spread(index: Any, rows: np.ndarray, most: int) -> np.ndarray:
+def _spread_rows(index: Trials, rows: np.ndarray, most: int) -> np.ndarray:
     """At most so many rows of each task, evenly spread over its labels and over time."""
     kept = []
     for task in np.unique(index.task[rows]):
         own = rows[index.task[rows] == task]
         own = own[np.lexsort((own, index.label[own]))]
-        kept.append(own[np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(np.int64))])
+        kept.append(own[spread(len(own), most)])
     return np.sort(np.concatenate(kept)) if kept else rows
 
 
-def _rate(step: int, config: TransferConfig) -> float:
-    warm = min(1.0, step / max(1, config.warmup_steps))
-    return warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / config.steps))
+def _rate(step: int, settings: OptimiserSettings) -> float:
+    warm = min(1.0, step / max(1, settings.warmup_steps))
+    return warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / settings.steps))
 
 
-def _parameter_groups(model: TransferModel, config: TransferConfig) -> list[dict[str, Any]]:
+def _parameter_groups(model: TransferModel, config: TransferConfig) -> list[dict[str, object]]:
     """Matrices decay, vectors do not; the encoder's own weights learn more slowly than what is new."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
             slow = config.mode == "full" and name.startswith("ete.")
             groups.setdefault((slow, p.dim() >= 2), []).append(p)
+    settings = config.optimiser
     return [
         {
             "params": parameters,
-            "lr": config.lr * (config.encoder_lr_ratio if slow else 1.0),
-            "weight_decay": config.weight_decay if decays else 0.0,
+            "lr": settings.lr * (settings.encoder_lr_ratio if slow else 1.0),
+            "weight_decay": settings.weight_decay if decays else 0.0,
         }
         for (slow, decays), parameters in sorted(groups.items(), key=lambda g: g[0])
     ]
@@ -242,15 +242,14 @@ def _parameter_groups(model: TransferModel, config: TransferConfig) -> list[dict
 class _Draw:
     """Training trials of a step: tasks by their weight, trials of a task alike; a function of (seed, step)."""
 
-    def __init__(self, index: Any, train: np.ndarray, config: TransferConfig) -> None:
+    def __init__(self, index: Trials, train: np.ndarray, settings: OptimiserSettings, seed: int) -> None:
         task = index.task[train]
         self._of_task = [train[task == t] for t in np.unique(task)]
-        size = np.array([len(r) for r in self._of_task], np.float64)
-        self._share = size**config.task_exponent / (size**config.task_exponent).sum()
-        self._n = config.batch_size
+        weight = np.array([len(r) for r in self._of_task], np.float64) ** settings.task_exponent
+        self._share, self._n, self._seed = weight / weight.sum(), settings.batch_size, seed
 
-    def rows(self, seed: int, step: int) -> np.ndarray:
-        random = np.random.default_rng([seed, step])
+    def rows(self, step: int) -> np.ndarray:
+        random = np.random.default_rng([self._seed, step])
         count = random.multinomial(self._n, self._share)
         return np.concatenate([random.choice(r, size=n) for r, n in zip(self._of_task, count, strict=True) if n])
 
@@ -285,3 +284,39 @@ class _Average:
             yield
         finally:
             self.put(own)
+
+
+@dataclass
+class _Selection:
+    """The weights with the best validation loss so far; without validation trials the last ones."""
+
+    settings: SelectionSettings
+    average: _Average
+    loss: Callable[[], float | None]
+    report: Report | None
+    history: list[dict[str, float]] = field(default_factory=list)
+    step: int = 0
+    best: float = math.inf
+    weights: dict[str, Tensor] | None = None
+
+    def due(self, step: int, *, last: int) -> bool:
+        return step % self.settings.evaluate_every == 0 or step == last
+
+    def evaluate(self, record: dict[str, float]) -> None:
+        with self.average.swapped_in():
+            loss = self.loss()
+        if loss is not None:
+            record["validation_loss"] = loss
+        if self.weights is None or loss is None or loss < self.best:
+            self.best, self.step = math.inf if loss is None else loss, int(record["step"])
+            self.weights = self.average.weights()
+        self.history.append(record)
+        if self.report is not None:
+            self.report(int(record["step"]), record)
+
+    def exhausted(self, step: int) -> bool:
+        return self.settings.patience > 0 and step - self.step >= self.settings.patience
+
+    def put_back(self) -> None:
+        if self.weights is not None:
+            self.average.put(self.weights)

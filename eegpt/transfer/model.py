@@ -1,13 +1,12 @@
 """Stage II as one module: encoder, special token, graph, heads, and each electrode's own readout.
 
-What enters: groups of encoded trials (`Encoded`) and each trial's task. What leaves: logits of each trial's
-own task. The special token is one vector shared by all electrodes, put at the END of each sequence; its state
-is the electrode's representation z (paper, section on the TEG). Because it comes last and attention looks back
-only, it runs against cached keys and values, and a frozen encoder's tokens are never differentiated.
+The special token is one vector shared by all electrodes, put at the END of each sequence; its state is the electrode's
+representation z (paper, section on the TEG). Because it comes last and attention looks back only, it runs against
+cached keys and values, and a frozen encoder's tokens are never differentiated.
 
-`readout` decides what a node starts from: z alone as in the paper (`special`); z plus a linear map of what the
-electrode's own readouts see (`special+views`), centred by person where they are, or that map alone (`views`); the same
-of the mean and last state of the pass (`special+states`, `states`); band powers in the encoder's place (a baseline).
+`readout` decides what a node starts from: z alone as in the paper (`special`); z plus a linear map of the electrode's
+views (`special+views`), standardised by subject where they are, or that map alone (`views`); the same of the mean and
+last state of the pass (`special+states`, `states`); band powers instead of the encoder (a baseline).
 
 Not in the paper: beside the graph, linear heads at every electrode (`ElectrodeHeads`), whose logits are added to a
 share of the graph's. Without them and with `special` it is the paper's form.
@@ -17,7 +16,7 @@ Shapes: N trials, E electrodes (padded), R rows (electrodes of all trials), D wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -29,8 +28,6 @@ from eegpt.model.heads import ElectrodeHeads, ElectrodeScale, HeadSpec, TaskHead
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.model.views import BANDS_HZ, view_slices
 from eegpt.transfer.rows import Encoded, Rows, encode
-
-__all__ = ["Readout", "TransferModel"]
 
 Readout = Literal["special", "special+views", "views", "special+states", "states", "band_power"]
 
@@ -75,14 +72,8 @@ class TransferModel(nn.Module):
         self.electrode_heads = ElectrodeHeads(F_views, ete.config.n_electrodes, tasks) if electrode_heads else None
         self.special = nn.Parameter(torch.randn(D) * 0.5) if "special" in readout else None
         self.scale = ElectrodeScale(F_views, ete.config.n_electrodes, len(tasks)) if "views" in readout else None
-        n_features = {
-            "special": 0,
-            "special+views": F_views,
-            "views": F_views,
-            "special+states": 2 * D,
-            "states": 2 * D,
-            "band_power": len(BANDS_HZ),
-        }[readout]
+        sizes = {"views": F_views, "states": 2 * D, "band_power": len(BANDS_HZ)}
+        n_features = sizes.get(readout.removeprefix("special+"), 0)
         self.features_in = nn.Linear(n_features, D) if n_features else None
         if self.features_in is not None:
             nn.init.normal_(self.features_in.weight, std=n_features**-0.5)
@@ -121,18 +112,16 @@ class TransferModel(nn.Module):
     def encode(self, rows: Rows, *, views_only: bool = False) -> Encoded:
         """What the graph needs of a group of trials; without gradient where the encoder is frozen.
 
-        With `views_only` what the electrodes' own readouts see instead.
+        With `views_only` the views for the electrodes' own readouts instead.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_encoder):
-            if views_only:
-                return encode(self.ete, rows, special=False, with_views=True)
             return encode(
                 self.ete,
                 rows,
-                special=self.special is not None,
-                states="states" in self.readout,
-                with_views=self.scale is not None,
-                band_power=self.readout == "band_power",
+                special=not views_only and self.special is not None,
+                states=not views_only and "states" in self.readout,
+                with_views=views_only or self.scale is not None,
+                band_power=not views_only and self.readout == "band_power",
             )
 
     def represent(self, encoded: Encoded, task_N: Tensor | None = None) -> Tensor:
@@ -148,7 +137,7 @@ class TransferModel(nn.Module):
             mapped_RD = self.features_in(features_RF)
             z_RD = mapped_RD if z_RD is None else z_RD + mapped_RD
         if z_RD is None:
-            raise ValueError(f"the encoded trials hold nothing that the readout {self.readout!r} reads")
+            raise ValueError(f"the encoded trials lack what the readout {self.readout!r} reads")
         return self.z_norm(z_RD)
 
     def nodes(self, group: Encoded, task_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -166,24 +155,17 @@ class TransferModel(nn.Module):
         Groups run one by one: trials do not see each other, and padding two electrodes to sixty-four costs more
         than it saves. The batch is mixed all the same, since its loss is one.
         """
-        pooled, start = [], 0
-        for group in groups:
-            z_NED, electrode_NE, mask_NE = self.nodes(group, task_N[start : start + len(group.mask_NE)])
-            start += len(group.mask_NE)
-            pooled.append(self.teg(z_NED, electrode_NE, mask_NE))
-        return torch.cat(pooled)
+        return torch.cat([self.teg(*self.nodes(group, task)) for group, task in _with_tasks(groups, task_N)])
 
     def forward(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
         """Logits (N, K) of each trial's own task, -inf in columns that it does not have."""
         if not self.reads_electrodes or self.electrode_heads is None:
             return self.graph_logits(groups, task_N)
-        own, start = [], 0
-        for group in groups:
+        own = []
+        for group, task in _with_tasks(groups, task_N):
             if group.views_RF is None:
                 raise ValueError("the electrodes' readouts need the trials' views")
-            task = task_N[start : start + len(group.mask_NE)]
             own.append(self.electrode_heads(group.views_RF, group.electrode_R, group.mask_NE, task))
-            start += len(task)
         own_NK = torch.cat(own)
         if not self.graph:
             return own_NK.masked_fill(self.heads.column_of[task_N] < 0, float("-inf"))
@@ -196,3 +178,7 @@ class TransferModel(nn.Module):
         """As `forward`, of the graph alone."""
         pooled_ND = F.dropout(self.pool(groups, task_N), self.dropout, self.training)
         return self.heads(pooled_ND, task_N)
+
+
+def _with_tasks(groups: Sequence[Encoded], task_N: Tensor) -> Iterator[tuple[Encoded, Tensor]]:
+    return zip(groups, task_N.split([len(group.mask_NE) for group in groups]), strict=True)

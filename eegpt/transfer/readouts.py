@@ -1,12 +1,11 @@
 """The electrodes' own readouts, fitted in closed form, and how they and the graph are weighed against each other.
 
-What enters: a model whose graph has learned, a bank, a division. What leaves: the model with `ElectrodeHeads` fitted.
-
-Each view (`transfer_views`) gets a linear map of its own from all electrodes to a task's outputs: logistic regression
-with classes weighed alike, ridge regression for values, on features standardised over the training trials; the
-strength of the penalty is chosen on the validation trials. Views and graph are then averaged as logits. Each weighs as
-much as its validation loss is below guessing, and never nothing: one or two validation people are too few to
-silence anybody by. A weighted mean of linear maps is a linear map, so all views end in one matrix per electrode.
+Each view (`eegpt.model.views`) gets a linear map of its own from all electrodes to a task's outputs: logistic
+regression with balanced class weights, ridge regression for values, on features standardised over the training trials;
+the strength of the penalty is chosen on the validation trials. Views and graph are then averaged as logits, each with
+a weight proportional to how far its validation loss is below guessing, and at least a small one: one or two validation
+subjects are too few to silence a view by. A weighted mean of linear maps is a linear map, so all views end in one
+matrix per electrode.
 
 Shapes: N trials, V rows of the vocabulary, F features, K outputs.
 """
@@ -26,8 +25,6 @@ from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.folds import Division
 from eegpt.transfer.loop import Targets
 from eegpt.transfer.model import TransferModel
-
-__all__ = ["fit_readouts"]
 
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _LEAST_GAIN = 0.02

@@ -1,9 +1,8 @@
 """Trials to the encoder's rows, and what the encoder leaves of them.
 
-What enters: a padded batch of trials as stored (int16). What leaves: its electrodes as rows without padding
-(`Rows`), and after the encoder keys and values of all positions, a few vectors per row, or both
-(`Encoded`). Trials of one group share a length in tokens or are masked; groups of different length stay apart
-until the graph, so that half a second is never padded to a minute.
+A padded batch of trials becomes rows of tokens without padding (`Rows`); after the encoder, keys and values of all
+positions, a few vectors per row, or both (`Encoded`). Trials of one group share a length in tokens or are masked;
+groups of different length stay apart until the graph, so that half a second is never padded to a minute.
 
 Shapes: N trials, E electrodes of a trial (padded), S samples, R rows (electrodes of all trials), T tokens,
 C samples per token, P positions, D width, F readout features.
@@ -14,18 +13,46 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from eegpt.data import TaskInfo, TrialBatch
 from eegpt.model.ete import ETE, Cache, ETEConfig
 from eegpt.model.tokens import n_tokens, normalised, unfold_tokens
 from eegpt.model.views import N_SLICES, band_powers, views
 
-__all__ = ["Rows", "Encoded", "flatten", "encode", "join"]
+
+@dataclass(frozen=True, kw_only=True)
+class SignalBatch:
+    """N trials in memory, (N, E, S) float32 in microvolt; the other arrays are as in `TrialBatch`."""
+
+    signal_uv: NDArray[np.float32]
+    sigma_uv: NDArray[np.float32]
+    electrode: NDArray[np.integer]
+    electrode_mask: NDArray[np.bool_]
+    n_samples: NDArray[np.integer]
+
+
+class Trials(Protocol):
+    """What fitting and predicting ask of trials: those of shard sets (`TrialIndex`), or signals in memory."""
+
+    tasks: tuple[TaskInfo, ...]
+    task: NDArray[Any]
+    label: NDArray[Any]
+    target: NDArray[Any]
+    n_samples: NDArray[Any]
+    n_electrodes: NDArray[Any]
+    subject: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def gather(self, indices: NDArray[np.int64], /) -> TrialBatch | SignalBatch:
+        """The trials at these rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +90,7 @@ class Encoded:
     cache : Cache, or None where the special token is not used
     features_RF : Tensor, or None where nothing but the special token is used
     views_RF : Tensor, or None where no electrode has a readout of its own
-        See `transfer_views.py`.
+        See `eegpt.model.views`.
     electrode_R, mask_NE
         As in `Rows`.
     """
@@ -136,22 +163,21 @@ def to_the_left(mask_NE: Tensor) -> Tensor:
 
 
 def flatten(
-    batch: Any,
+    batch: TrialBatch | SignalBatch,
     config: ETEConfig,
     electrode_of: np.ndarray,
     device: torch.device,
     *,
     electrode_dropout: float = 0.0,
 ) -> Rows:
-    """A `TrialBatch` to rows of tokens on `device`.
+    """A batch to rows of tokens on `device`.
 
-    Samples behind the last whole token are not used, as in pre-training; a trial shorter than one token is
-    padded with zeros to one.
+    Samples after the last whole token are not used, as in pre-training; a trial shorter than one token is padded with
+    zeros to one.
 
     Parameters
     ----------
-    batch : TrialBatch
-        From `eegpt.data.TrialIndex.gather`.
+    batch : TrialBatch or SignalBatch
     electrode_of : (V,) int array
         Row of the encoder's vocabulary for each row of the index's; -1 where it is left out.
     electrode_dropout : float
@@ -163,11 +189,15 @@ def flatten(
     mask_NE &= mapped_NE >= 0
     if electrode_dropout:
         mask_NE = drop_electrodes(torch.from_numpy(mask_NE), electrode_dropout).numpy()
-    signal = torch.from_numpy(np.ascontiguousarray(np.asarray(batch.signal_i16)[mask_NE])).to(device)
-    scale, sigma = (
-        torch.from_numpy(np.ascontiguousarray(np.asarray(a, np.float32)[mask_NE])).to(device)
-        for a in (batch.scale_uv, batch.sigma_uv)
-    )
+
+    def rows(array: Any) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(np.asarray(array)[mask_NE])).to(device)
+
+    sigma = rows(np.asarray(batch.sigma_uv, np.float32))
+    if isinstance(batch, SignalBatch):
+        signal, scale = rows(batch.signal_uv), torch.ones_like(sigma)
+    else:
+        signal, scale = rows(batch.signal_i16), rows(np.asarray(batch.scale_uv, np.float32))
     n_samples_R = np.repeat(np.asarray(batch.n_samples, np.int64), mask_NE.sum(axis=1))
     x_RS = normalised(signal, scale, sigma, normalise=config.normalise, fixed_uv=config.fixed_uv, clip=config.clip)
     course_RF = _slice_means(x_RS, torch.from_numpy(n_samples_R).to(device))
@@ -220,9 +250,9 @@ def encode(
     states : bool
         Mean and last state of each row as `features_RF`.
     with_views : bool
-        What an electrode's own readout sees, as `views_RF`.
+        The views (`eegpt.model.views`), as `views_RF`.
     band_power : bool
-        Log power in the classical bands as `features_RF`: what the graph gets where the encoder is left out.
+        Log power in the classical bands as `features_RF`: the graph's input where the encoder is left out.
 
     Gradients flow if the caller lets them; a frozen encoder is run under `torch.no_grad`.
     """
@@ -265,30 +295,8 @@ def join(parts: Sequence[Encoded]) -> Encoded:
     if len(parts) == 1:
         return parts[0]
     E = max(p.mask_NE.shape[1] for p in parts)
-    caches = [p.cache for p in parts]
-    cache = None
-    if all(c is not None for c in caches):
-        held = [c for c in caches if c is not None]
-        n_positions = [
-            c.n_positions_B
-            if c.n_positions_B is not None
-            else torch.full((c.keys[0].shape[0],), c.n_positions, device=c.keys[0].device)
-            for c in held
-        ]
-        P = max(c.n_positions for c in held)
-        n_layers = len(held[0].keys)
-
-        def stack(of: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-            return tuple(
-                torch.cat([F.pad(t[layer], (0, 0, 0, P - t[layer].shape[2])) for t in of]) for layer in range(n_layers)
-            )
-
-        plain = all(c.n_positions_B is None and c.n_positions == P for c in held)
-        cache = Cache(
-            keys=stack([c.keys for c in held]),
-            values=stack([c.values for c in held]),
-            n_positions_B=None if plain else torch.cat(n_positions),
-        )
+    caches = [p.cache for p in parts if p.cache is not None]
+    cache = _join_caches(caches) if len(caches) == len(parts) else None
 
     def whole(vectors: list[Tensor | None]) -> Tensor | None:
         held = [v for v in vectors if v is not None]
@@ -300,4 +308,22 @@ def join(parts: Sequence[Encoded]) -> Encoded:
         views_RF=whole([p.views_RF for p in parts]),
         electrode_R=torch.cat([p.electrode_R for p in parts]),
         mask_NE=torch.cat([F.pad(p.mask_NE, (0, E - p.mask_NE.shape[1])) for p in parts]),
+    )
+
+
+def _join_caches(caches: Sequence[Cache]) -> Cache:
+    P = max(c.n_positions for c in caches)
+
+    def stack(of: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        return tuple(torch.cat([F.pad(t, (0, 0, 0, P - t.shape[2])) for t in layer]) for layer in zip(*of, strict=True))
+
+    n_positions = [
+        c.n_positions_B if c.n_positions_B is not None else c.keys[0].new_full((len(c.keys[0]),), c.n_positions).long()
+        for c in caches
+    ]
+    plain = all(c.n_positions_B is None and c.n_positions == P for c in caches)
+    return Cache(
+        keys=stack([c.keys for c in caches]),
+        values=stack([c.values for c in caches]),
+        n_positions_B=None if plain else torch.cat(n_positions),
     )

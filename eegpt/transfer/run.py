@@ -1,14 +1,13 @@
-"""Stage II: one graph for all tasks on top of a pre-trained encoder.
+"""A transfer run: one graph for all tasks on top of a pre-trained encoder, one fit per seed and division.
 
-What enters: an encoder's run, shard sets with trials, a `TransferConfig`. What leaves: a run's folder (see
-`transfer_checkpoint.py`) with one fit per seed and division (and per task where they are learned separately).
-A fit that is finished is not made again: the same command goes on where a kill stopped it.
+Finished fits are not made again: the same command resumes where a kill stopped it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import json
 import operator
 import time
@@ -28,32 +27,34 @@ from eegprep.splits.assign import rank_key
 from eegpt.model.ete import ETEConfig
 from eegpt.model.sizes import ete_config
 from eegpt.model.teg import TEGConfig
-from eegpt.runs import checkpoint as ck
+from eegpt.runs.checkpoint import load_encoder
 from eegpt.runs.folder import (
+    RESULTS,
     WEIGHTS,
     DataSet,
     Lock,
     data_sets_of,
     open_folder,
+    read_json,
     read_lock,
     read_seen,
     shard_set_hashes,
     software,
 )
+from eegpt.runs.log import LOG
+from eegpt.runs.runtime import pick_device
 from eegpt.runs.settings import to_mapping
 from eegpt.transfer.checkpoint import FitRecord, finished_fits, save_record, save_weights
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
 from eegpt.transfer.folds import Division
 from eegpt.transfer.loop import regression_scale
-from eegpt.transfer.rows import Encoded
-from eegpt.transfer.setup import Setup, check_leakage, device, make_setup, open_trials
-
-__all__ = ["transfer", "TransferResult"]
+from eegpt.transfer.rows import Encoded, Trials
+from eegpt.transfer.setup import Setup, check_leakage, make_setup, open_trials
 
 Report = Callable[[str, int, int, dict[str, float]], None]
 
-UNKNOWN_HISTORY = "what the encoder has seen is not known: its run has no seen.json"
+UNKNOWN_HISTORY = "unknown what the encoder has seen: its run has no seen.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,16 +67,26 @@ class TransferResult:
 
 @dataclass(frozen=True, kw_only=True)
 class _Start:
-    """Where every fit starts from."""
+    """The encoder that fits start from, and what its run says of it."""
 
     encoder: ETEConfig
-    weights: dict[str, torch.Tensor] | None
     vocabulary: Vocabulary
-    seen: Seen | None
-    sha256: str
-    pretraining: dict[str, Any]
-    data: list[DataSet]
-    windows: list[int]
+    weights: dict[str, torch.Tensor] | None = None
+    seen: Seen | None = dataclasses.field(default_factory=Seen)
+    sha256: str = ""
+    pretraining: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: tuple[DataSet, ...] = ()
+    windows: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Planned:
+    """One fit of a run that is to be made."""
+
+    name: str
+    seed: int
+    number: int  # of the division
+    tasks: tuple[int, ...]
 
 
 def transfer(
@@ -92,60 +103,70 @@ def transfer(
     ----------
     encoder : Path or sequence of Path, optional
         A run of `eegpt train`; may be left out in mode `scratch` alone. Several: one for each division of the scheme,
-        in order, so that no fold is tested on people whom its encoder has seen (`eegpt train --set division=...`).
+        in order, so that no fold is tested on subjects whom its encoder has seen (`eegpt train --set
+        data.division=...`).
     report : callable, optional
-        Called with (fit's name, step, steps, record) at every look at the validation trials.
+        Called with (fit's name, step, steps, record) after every evaluation on the validation trials.
 
     Raises
     ------
     UsageError
-        Nothing to learn from, an encoder is missing, or `out` holds another run.
+        Nothing to learn from, an encoder is missing, or `out` contains another run.
     RefusedError
         Test recordings were seen before, or electrodes are unknown to the encoder.
     """
     out = Path(out)
     sets, index = open_trials(shards, config)
     starts = _starts(config, encoder, index.vocabulary)
-    start = starts[0]
-    setup = make_setup(sets, index, start.vocabulary, config)
+    setup = make_setup(sets, index, starts[0].vocabulary, config)
     if len(starts) not in (1, len(setup.divisions)):
         raise UsageError(
-            "the encoders do not fit the divisions",
-            found=f"{len(starts)} encoders, {len(setup.divisions)} divisions of {config.scheme!r}",
+            "the number of encoders does not match the divisions",
+            found=f"{len(starts)} encoders, {len(setup.divisions)} divisions of {config.data.scheme!r}",
             expected="one for all, or one for each division in order",
         )
     leakage = check_leakage(setup, [s.seen for s in starts], config)
     if any(s.weights is not None and s.seen is None for s in starts):
         leakage = "; ".join(filter(None, (leakage, UNKNOWN_HISTORY)))
-    graph = graph_config(config, start.encoder)
+    graph = graph_config(config, starts[0].encoder)
     _open_folder(out, config, setup, starts, graph, leakage)
     done = finished_fits(out)
-    log: list[dict[str, Any]] = []
-    records = []
     views: list[dict[int, Encoded]] = [{} for _ in starts]
-    for name, seed, number, tasks in _fits(config, setup):
-        if name not in done:
-            at = number if len(starts) > 1 else 0
-            division, own = setup.divisions[number], views[at]
-            record, history = _fit(config, setup, starts[at], graph, out, name, seed, division, tasks, report, own)
-            record = dataclasses.replace(record, encoder=at)
-            save_record(out, record)
-            done[name] = record
-            log += [
-                {"step": int(h["step"]), "fit": name, **{k: v for k, v in h.items() if k != "step"}} for h in history
-            ]
-            _append_log(out, log)
-            log = []
-        records.append(done[name])
+    planned = list(_plan(config, setup))
+    for one in planned:
+        if one.name in done:
+            continue
+        at = one.number if len(starts) > 1 else 0
+        tell = functools.partial(report, one.name) if report is not None else None
+        record, history = _fit(config, setup, starts[at], graph, out, one, tell, views[at])
+        done[one.name] = record = dataclasses.replace(record, encoder=at)
+        save_record(out, record)
+        with (out / LOG).open("a", encoding="utf-8") as log:
+            log.writelines(
+                json.dumps({**h, "step": int(h["step"]), "fit": one.name}, allow_nan=False) + "\n" for h in history
+            )
     _write_seen(out, setup, starts)
-    return TransferResult(run=out, fits=tuple(records))
+    return TransferResult(run=out, fits=tuple(done[one.name] for one in planned))
 
 
 def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trials: Vocabulary) -> list[_Start]:
     """One start, or one for each encoder; several must be of one shape and one vocabulary."""
-    runs = [encoder] if encoder is None or isinstance(encoder, (str, Path)) else list(encoder)
-    starts = [_start(config, run, trials) for run in runs or [None]]
-    for run, other in zip(runs, starts, strict=False):
+    if encoder is None or (not isinstance(encoder, (str, Path)) and not encoder):
+        if config.mode != "scratch" and config.model.readout != "band_power":
+            raise UsageError(
+                f"mode {config.mode!r} needs a pre-trained encoder", todo="pass --encoder RUN, or --mode scratch"
+            )
+        own = config.encoder
+        shape = ete_config(
+            own.size,
+            n_electrodes=len(trials),
+            objective="new",
+            **{k: getattr(own, k) for k in ("token_samples", "token_stride", "normalise")},
+        )
+        return [_Start(encoder=shape, vocabulary=trials)]
+    runs = [Path(encoder)] if isinstance(encoder, (str, Path)) else [Path(e) for e in encoder]
+    starts = [_start(config, run) for run in runs]
+    for run, other in zip(runs, starts, strict=True):
         if other.encoder != starts[0].encoder or other.vocabulary.names != starts[0].vocabulary.names:
             raise UsageError(
                 "the encoders differ in shape, settings or electrodes",
@@ -155,38 +176,29 @@ def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trial
     return starts
 
 
-def _start(config: TransferConfig, encoder: Path | None, trials: Vocabulary) -> _Start:
-    if encoder is None:
-        if config.mode != "scratch" and config.readout != "band_power":
-            raise UsageError(
-                f"mode {config.mode!r} needs a pre-trained encoder", todo="pass --encoder RUN, or --mode scratch"
-            )
-        settings = {k: getattr(config, k) for k in ("token_samples", "token_stride", "normalise")}
-        shape = ete_config(config.size, n_electrodes=len(trials), objective="new", **settings)
-        return _Start(
-            encoder=shape, weights=None, vocabulary=trials, seen=Seen(), sha256="", pretraining={}, data=[], windows=[]
-        )
-    loaded = ck.load_encoder(Path(encoder))
-    results = Path(encoder) / "results.json"
-    pretraining = json.loads(results.read_text(encoding="utf-8")).get("pretraining", {}) if results.is_file() else {}
-    scratch = config.mode == "scratch"
-    return _Start(
+def _start(config: TransferConfig, run: Path) -> _Start:
+    loaded, scratch = load_encoder(run), config.mode == "scratch"
+    results = read_json(run / RESULTS) if (run / RESULTS).is_file() else {}
+    start = _Start(
         encoder=loaded.model.config,
-        weights=None if scratch else loaded.model.state_dict(),
         vocabulary=loaded.vocabulary,
-        seen=Seen() if scratch else read_seen(Path(encoder)),
-        sha256=sha256_file(Path(encoder) / WEIGHTS),
-        pretraining=pretraining,
-        data=[] if scratch else read_lock(Path(encoder)).all_data(),
-        windows=list(loaded.config.get("window_samples") or []),
+        sha256=sha256_file(run / WEIGHTS),
+        pretraining=results.get("pretraining", {}),
+        windows=tuple(loaded.config.get("window_samples") or ()),
+    )
+    if scratch:
+        return start
+    return dataclasses.replace(
+        start, weights=loaded.model.state_dict(), seen=read_seen(run), data=tuple(read_lock(run).all_data())
     )
 
 
 def _open_folder(
     out: Path, config: TransferConfig, setup: Setup, starts: Sequence[_Start], graph: TEGConfig, leakage: str
 ) -> None:
-    """Begin the folder, or check that it is this run's."""
-    start = starts[0]
+    """Begin the folder, or check that it belongs to this run."""
+    start, tasks = starts[0], setup.index.tasks
+    first_of_head = [int(np.flatnonzero(setup.head_of_task == head)[0]) for head in range(len(setup.heads))]
     open_folder(
         out,
         kind="transfer",
@@ -202,30 +214,23 @@ def _open_folder(
         encoder=start.encoder,
         graph=graph,
         heads=[to_mapping(h) for h in setup.heads],
-        classes=[list(setup.index.tasks[int(t)].classes) for t in _first_task_of_head(setup)],
-        head_of_task={t.key: int(h) for t, h in zip(setup.index.tasks, setup.head_of_task, strict=True)},
+        classes=[list(tasks[t].classes) for t in first_of_head],
+        head_of_task={t.key: int(h) for t, h in zip(tasks, setup.head_of_task, strict=True)},
         electrode_notes=list(setup.electrodes.notes),
         leakage=leakage,
         pretraining=start.pretraining if len(starts) == 1 else {},
-        window_samples=start.windows,
+        window_samples=list(start.windows),
     )
 
 
-def _first_task_of_head(setup: Setup) -> list[int]:
-    return [int(np.flatnonzero(setup.head_of_task == head)[0]) for head in range(len(setup.heads))]
-
-
-def _fits(config: TransferConfig, setup: Setup) -> Iterator[tuple[str, int, int, tuple[int, ...]]]:
-    """Name, seed, number of the division and tasks of every fit of the run, in order."""
+def _plan(config: TransferConfig, setup: Setup) -> Iterator[_Planned]:
+    """Every fit of the run, in order."""
     all_tasks = tuple(range(len(setup.index.tasks)))
     groups = [all_tasks] if config.joint else [(t,) for t in all_tasks]
-    for seed in config.seeds:
-        for number, division in enumerate(setup.divisions):
-            for group in groups:
-                trained = np.isin(setup.index.task[division.train], group).any()
-                if trained:
-                    name = f"seed-{seed}_division-{number}"
-                    yield name + ("" if config.joint else f"_task-{group[0]}"), seed, number, group
+    for seed, (number, division), group in itertools.product(config.seeds, enumerate(setup.divisions), groups):
+        if np.isin(setup.index.task[division.train], group).any():
+            name = f"seed-{seed}_division-{number}" + ("" if config.joint else f"_task-{group[0]}")
+            yield _Planned(name=name, seed=seed, number=number, tasks=group)
 
 
 def _fit(
@@ -234,23 +239,14 @@ def _fit(
     start: _Start,
     graph: TEGConfig,
     out: Path,
-    name: str,
-    seed: int,
-    division: Division,
-    tasks: tuple[int, ...],
-    report: Report | None,
+    planned: _Planned,
+    tell: Callable[[int, int, dict[str, float]], None] | None,
     views: dict[int, Encoded],
 ) -> tuple[FitRecord, list[dict[str, float]]]:
-    """One fit, written."""
-    began = time.monotonic()
-    index, here = setup.index, device()
-    division = _restricted(index, division, tasks, config.train_fraction, seed)
-    steps = config.steps
-
-    def tell(step: int, record: dict[str, float]) -> None:
-        if report is not None:
-            report(name, step, steps, record)
-
+    """One fit, its weights written."""
+    began, index, steps = time.monotonic(), setup.index, config.optimiser.steps
+    division = setup.divisions[planned.number]
+    division = _restricted(index, division, planned.tasks, config.data.train_fraction, planned.seed)
     fitted = fit_model(
         index,
         division,
@@ -261,33 +257,30 @@ def _fit(
         heads=setup.heads,
         head_of_task=setup.head_of_task,
         electrode_of=setup.electrodes.id_of,
-        seed=seed,
-        device=here,
-        views=views if config.mode in ("frozen", "probe") else None,
-        report=tell,
+        seed=planned.seed,
+        device=pick_device(),
+        views=views if config.keeps_encoder else None,
+        report=None if tell is None else lambda step, record: tell(step, steps, record),
     )
-    scales = [
-        (index.tasks[t].key, *regression_scale(index, division.train, t))
-        for t in tasks
-        if index.tasks[t].kind == "regression"
-    ]
+    tasks = [(t, index.tasks[t]) for t in planned.tasks]
+    scales = [(i.key, *regression_scale(index, division.train, t)) for t, i in tasks if i.kind == "regression"]
     record = FitRecord(
-        name=name,
-        seed=seed,
+        name=planned.name,
+        seed=planned.seed,
         division=division.name,
-        tasks=tuple(index.tasks[t].key for t in tasks),
+        tasks=tuple(info.key for _, info in tasks),
         best_step=fitted.loop.best_step,
         n_train=len(division.train),
         seconds=round(time.monotonic() - began, 1),
         scales=tuple(scales),
         aligned=tuple(index.tasks[t].key for t in fitted.aligned) if config.sees_views else (),
-        shares=tuple((setup.heads[head].name, name, share) for head, name, share in fitted.shares),
+        shares=tuple((setup.heads[head].name, view, share) for head, view, share in fitted.shares),
     )
-    save_weights(out, name, fitted.model)
+    save_weights(out, planned.name, fitted.model)
     return record, fitted.loop.history
 
 
-def _restricted(index: Any, division: Division, tasks: tuple[int, ...], fraction: float, seed: int) -> Division:
+def _restricted(index: Trials, division: Division, tasks: tuple[int, ...], fraction: float, seed: int) -> Division:
     """The division's trials of some tasks, and a share of those to learn from: of each class alike, by a hash."""
 
     def of(rows: np.ndarray) -> np.ndarray:
@@ -299,16 +292,10 @@ def _restricted(index: Any, division: Division, tasks: tuple[int, ...], fraction
         for task in tasks:
             own = train[index.task[train] == task]
             for label in np.unique(index.label[own]):
-                rows = own[index.label[own] == label]
-                order = sorted(rows.tolist(), key=lambda r: rank_key(seed, int(r)))
+                order = sorted(own[index.label[own] == label].tolist(), key=lambda r: rank_key(seed, int(r)))
                 kept += order[: max(1, round(fraction * len(order)))]
         train = np.array(sorted(kept), np.int64)
     return Division(name=division.name, train=train, validation=of(division.validation), test=of(division.test))
-
-
-def _append_log(out: Path, records: list[dict[str, Any]]) -> None:
-    with (out / "log.jsonl").open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(r, allow_nan=False) + "\n" for r in records)
 
 
 def _write_seen(out: Path, setup: Setup, starts: Sequence[_Start]) -> None:

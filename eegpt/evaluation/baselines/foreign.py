@@ -26,8 +26,6 @@ from eegprep.errors import UsageError
 from eegpt.evaluation.baselines.networks import Network, in_sigma
 from eegpt.evaluation.baselines.trials import TaskData
 
-__all__ = ["BRAINDECODE", "braindecode_network", "load_models"]
-
 #: Names here to classes of braindecode.models.
 BRAINDECODE = {
     "eegconformer": "EEGConformer",

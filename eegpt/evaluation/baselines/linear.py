@@ -16,9 +16,9 @@ from collections.abc import Callable
 import numpy as np
 
 from eegpt.evaluation.baselines.trials import TaskData
+from eegpt.model.views import BANDS_HZ
 
 _C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-_BANDS_HZ = ((1.0, 4.0), (4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 45.0))
 
 Baseline = Callable[[TaskData, TaskData, TaskData, int], np.ndarray]
 
@@ -43,7 +43,7 @@ def power_spectrum(signal_NES: np.ndarray, sfreq_hz: float) -> tuple[np.ndarray,
 def band_power(data: TaskData) -> np.ndarray:
     power, frequency_hz = power_spectrum(data.signal_uv, data.sfreq_hz)
     bands = []
-    for low, high in _BANDS_HZ:
+    for low, high in BANDS_HZ.values():
         inside = (frequency_hz >= low) & (frequency_hz < high)
         if not inside.any():
             inside[np.abs(frequency_hz - low).argmin()] = True
@@ -58,18 +58,18 @@ def log_spectrum(data: TaskData) -> np.ndarray:
 
 
 def log_spectrum_by_subject(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
-    """The log spectrum and the recording's level, each person's trials centred and scaled as our model's are.
+    """The log spectrum and the recording's level, standardised by subject as our model's views are.
 
-    As there (`eegpt.transfer.align`): by all trials of the person, the test's among them, without labels;
-    and not at all in a task that asks who he is.
+    As in `eegpt.transfer.align`: by all trials of the subject, including the test trials, without labels, and not at
+    all in a task with one label per subject.
     """
     parts = (train, validation, test)
     x = np.concatenate([np.concatenate((log_spectrum(d), np.log(d.sigma_uv)), axis=1) for d in parts])
-    people = np.concatenate([d.person for d in parts])
-    varied = [len(np.unique(train.target[train.person == p])) > 1 for p in np.unique(train.person)]
+    subjects = np.concatenate([d.subject for d in parts])
+    varied = [len(np.unique(train.target[train.subject == p])) > 1 for p in np.unique(train.subject)]
     if len(varied) > 1 and np.mean(varied) > 0.5:
-        for p in np.unique(people):
-            own = people == p
+        for p in np.unique(subjects):
+            own = subjects == p
             x[own] = (x[own] - x[own].mean(axis=0)) / (x[own].std(axis=0) + 1e-3)
     edges = np.cumsum([0, *(len(d.rows) for d in parts)])
     return fit_linear(train, validation, test, *(x[a:b] for a, b in itertools.pairwise(edges)))
@@ -155,7 +155,7 @@ def slow_potentials(train: TaskData, validation: TaskData, test: TaskData, seed:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     best: tuple[float, np.ndarray] | None = None
-    for remove_mean in (False, True):  # level or course: which of them tells is decided on validation
+    for remove_mean in (False, True):  # level or course: chosen on the validation trials
         x, v, t = (
             _slices(d) if not remove_mean else _centred(_slices(d), len(d.electrodes))
             for d in (train, validation, test)

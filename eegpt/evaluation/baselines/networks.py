@@ -1,11 +1,10 @@
 """Networks trained from scratch on one task; EEGNet and ShallowConvNet are written here after their papers.
 
-What enters: one task's trials. What leaves: class probabilities of the test trials. Signals are divided by their
-recording's robust SD, as for our model. EEGNet (Lawhern et al. 2018, table 2) is made for 128 Hz, so pairs of
-samples are averaged first; ShallowConvNet (Schirrmeister et al. 2017) runs at 256 Hz with its own lengths for
-250 Hz. Training stops where the validation loss was lowest. Larger networks come from braindecode
-(`braindecode_networks.py`) and go through the same training: on a GPU where there is one, and, since they are large,
-with products in bfloat16 where the device multiplies it in hardware.
+Signals are divided by their recording's robust SD, as for our model. EEGNet (Lawhern et al. 2018, table 2) is made for
+128 Hz, so pairs of samples are averaged first; ShallowConvNet (Schirrmeister et al. 2017) runs at 256 Hz with its own
+lengths for 250 Hz. Training keeps the weights with the lowest validation loss. The larger networks of braindecode
+(`foreign`) go through the same training: on a GPU where there is one, with products in bfloat16 where the device
+multiplies it in hardware.
 
 Shapes: N trials, E electrodes, S samples.
 """
@@ -23,8 +22,6 @@ from torch.nn import functional as F
 
 from eegpt.evaluation.baselines.trials import TaskData
 from eegpt.runs.runtime import pick_precision
-
-__all__ = ["OWN", "EEGNet", "Network", "ShallowConvNet", "in_sigma", "train_network"]
 
 _BATCH = 16
 

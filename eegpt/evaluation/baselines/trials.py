@@ -1,23 +1,21 @@
-"""One task's trials as one array, as the baselines want them.
+"""One task's trials as one array, as the baselines need them.
 
-What enters: a `TrialIndex`. What leaves: microvolt (N, E, S) at the standard rate. Baselines can't take trials
-of differing electrodes or lengths as our model does: they get the electrodes that at least half of the trials
-have, an electrode that a trial lacks (a rejected stretch) as the mean of its others, and the samples up to the
-shortest trial's end. Where that takes something away or puts something in, a note goes into the result.
+Baselines can't take trials with different electrodes or lengths as our model does: they get the electrodes that at
+least half of the trials have, an electrode that a trial lacks (a rejected stretch) as the mean of its others, and the
+samples up to the shortest trial's end. A note in the result says where this removes or adds something.
 
 Shapes: N trials, E electrodes, S samples.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from eegprep.recording import STANDARD_SFREQ_HZ
-
-__all__ = ["TaskData", "task_data"]
+from eegpt.data import TrialIndex
 
 _AT_ONCE = 256
 
@@ -35,8 +33,8 @@ class TaskData:
         Robust SD of the trial's recording, per electrode.
     target : (N,) float32
         Class number, or the value of a regression.
-    person : (N,) int64
-        Number of each trial's person.
+    subject : (N,) int64
+        Number of each trial's subject.
     kind, n_classes
         `classification` or `regression`; 1 class for the latter.
     """
@@ -45,7 +43,7 @@ class TaskData:
     signal_uv: np.ndarray
     sigma_uv: np.ndarray
     target: np.ndarray
-    person: np.ndarray
+    subject: np.ndarray
     electrodes: tuple[str, ...]
     kind: str
     n_classes: int
@@ -56,21 +54,11 @@ class TaskData:
         """The trials at these rows of the index that are this task's, in the order given."""
         place = {int(r): i for i, r in enumerate(self.rows)}
         at = np.array([place[int(r)] for r in rows if int(r) in place], np.int64)
-        return TaskData(
-            rows=self.rows[at],
-            signal_uv=self.signal_uv[at],
-            sigma_uv=self.sigma_uv[at],
-            target=self.target[at],
-            person=self.person[at],
-            electrodes=self.electrodes,
-            kind=self.kind,
-            n_classes=self.n_classes,
-            notes=self.notes,
-            sfreq_hz=self.sfreq_hz,
-        )
+        arrays = ("rows", "signal_uv", "sigma_uv", "target", "subject")
+        return dataclasses.replace(self, **{name: getattr(self, name)[at] for name in arrays})
 
 
-def task_data(index: Any, task: int) -> TaskData | None:
+def task_data(index: TrialIndex, task: int) -> TaskData | None:
     """All trials of a task; None where no electrode is in half of them, or a trial has none of those that are."""
     rows = np.flatnonzero(index.task == task)
     info = index.tasks[task]
@@ -110,7 +98,7 @@ def task_data(index: Any, task: int) -> TaskData | None:
         signal_uv=signal,
         sigma_uv=np.maximum(sigma, 0.01),
         target=np.asarray(index.target, np.float32)[rows],
-        person=np.unique([index.subject[r] for r in rows], return_inverse=True)[1],
+        subject=np.unique([index.subject[r] for r in rows], return_inverse=True)[1],
         electrodes=tuple(electrodes),
         kind=info.kind,
         n_classes=max(1, len(info.classes)),

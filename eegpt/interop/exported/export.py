@@ -1,10 +1,8 @@
-"""A model as one file that needs none of our code: torch.export or ONNX.
+"""A model as one file that needs none of our code: torch.export (`.pt2`, for `torch.export.load`) or ONNX (`.onnx`).
 
-What enters: an encoder's or a transfer run's folder. What leaves: `.pt2` (for `torch.export.load`) or `.onnx`, and
-beside it `.json` with what its inputs and outputs mean: electrode ids by name, classes, window, rate, recipe, hash.
-
-Inputs are microvolt at 256 Hz after the recipe's steps; batch, and for the graph the number of electrodes, are free;
-the window's length is fixed. Normalising and cutting into tokens are inside.
+A `.json` beside it documents inputs and outputs: electrode ids by name, classes, window, rate, recipe, hash. Inputs are
+microvolt at 256 Hz after the recipe's steps; batch, and for the graph the number of electrodes, are free; the window's
+length is fixed. Normalising and cutting into tokens are inside.
 """
 
 from __future__ import annotations
@@ -24,9 +22,6 @@ from eegprep.files import atomic_path, write_json
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegpt.interop.exported.graphs import EncoderGraph, TaskGraph
 from eegpt.interop.model import Model, as_model
-from eegpt.interop.names import class_names, head_names
-
-__all__ = ["EncoderGraph", "Exported", "TaskGraph", "export", "exportable"]
 
 Format = Literal["onnx", "pt2"]
 
@@ -56,14 +51,14 @@ def exportable(
     random = torch.Generator().manual_seed(0)
     V = model.ete.config.n_electrodes
     if not model.ete.config.causal:
-        raise UsageError("an encoder of the masked objective is not exported", expected="a causal encoder")
+        raise UsageError("an encoder with the masked objective cannot be exported", expected="a causal encoder")
     if model.transfer is None or task == "encoder":
         signal = 20 * torch.randn(3, n, generator=random)
         inputs: tuple[Any, ...] = (signal, torch.tensor([10.0, 20.0, 30.0]), torch.tensor([0, 1, V - 1]))
         return EncoderGraph(model.ete, n).eval(), inputs
     if model.transfer.readout == "band_power":
         raise UsageError(
-            "a graph on band power reads no encoder and is not exported",
+            "a graph on band power does not read the encoder and cannot be exported",
             found="readout 'band_power'",
             todo="export the encoder (task='encoder'), or transfer with another readout",
         )
@@ -81,7 +76,7 @@ def exportable(
 
 
 def _head(model: Model, task: str | None) -> int:
-    names = [n.partition("_")[2] for n in head_names(model)]
+    names = [answer.task for answer in model.answers]
     if task is None and len(names) == 1:
         return 0
     if task not in names:
@@ -110,7 +105,7 @@ def export(
     task: str | None = None,
     n_samples: int | None = None,
 ) -> Exported:
-    """Write a model as one file, and hold what the file says against the eager model.
+    """Write a model as one file, and compare its outputs with those of the eager model.
 
     Parameters
     ----------
@@ -122,12 +117,12 @@ def export(
     Raises
     ------
     UsageError
-        The format is not known, or what it needs is not installed.
+        Unknown format, or a missing extra.
     """
     out = Path(out)
     chosen = format or out.suffix.removeprefix(".")
     if chosen not in ("onnx", "pt2"):
-        raise UsageError("the format is not known", found=str(out.name), expected="a name that ends in .onnx or .pt2")
+        raise UsageError("unknown format", found=str(out.name), expected="a name that ends in .onnx or .pt2")
     opened = as_model(model)
     module, inputs = exportable(opened, task=task, n_samples=n_samples)
     with torch.no_grad():
@@ -157,7 +152,7 @@ def _write_onnx(program: Any, part: Path, names: tuple[str, ...], outputs: tuple
         raise UsageError("ONNX needs an extra", todo='python -m pip install "eegpt[export]"') from None
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
-    quiet.setLevel(logging.ERROR)  # it tells that torchvision is absent, which nobody needs here
+    quiet.setLevel(logging.ERROR)  # it reports that torchvision is absent, which is not needed
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of torch about itself
@@ -215,7 +210,6 @@ def _description(
         "recipe": recipes[0][0].model_dump(mode="json") if recipes else None,
     }
     if isinstance(module, TaskGraph):
-        out["task"] = list(head_names(model))[module.head]
-        out["centred_by_person"] = module.aligned
-        out["classes"] = [] if module.regression else list(class_names(model)[module.head])
+        answer = model.answers[module.head]
+        out |= {"task": answer.key, "standardised_by_subject": module.aligned, "classes": list(answer.classes)}
     return out

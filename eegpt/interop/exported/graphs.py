@@ -1,28 +1,33 @@
 """The modules that are exported: an encoder, or a task of a transfer run, from microvolt to answers.
 
-What enters: microvolt at 256 Hz after the recipe's steps. What leaves: states and features, or probabilities (values)
-and what the electrodes' readouts see; equal to the model that `eegpt.embed` runs, in operations that exporters know.
+They take microvolt at 256 Hz after the recipe's steps and give states and features, or probabilities (values) and the
+views that the electrodes' readouts see. They equal the model that `eegpt.embed` runs but for rounding, in operations
+that every exporter knows: spectra by a product with cosines and sines instead of a Fourier transform, slices by a
+product with an averaging matrix instead of a running sum.
 
-Shapes: B rows or windows, E electrodes, S samples, T tokens, C samples per token, D width, F features, K outputs.
+Shapes: B rows or windows, E electrodes, R rows (all electrodes), S samples, T tokens, C samples per token, D width,
+F features, K outputs.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor, nn
 
 from eegprep.errors import UsageError
-from eegpt.interop.exported.views import ExportedReadout, ExportedViews, centred
-from eegpt.model.ete import ETE, Cache
+from eegpt.model.ete import ETE, Cache, ETEConfig
+from eegpt.model.heads import ElectrodeHeads
 from eegpt.model.tokens import n_tokens, normalised
+from eegpt.model.views import N_SLICES, SMALLEST_POWER, SMALLEST_SD_UV
+from eegpt.transfer.align import SMALLEST_SD
 from eegpt.transfer.model import TransferModel
 from eegpt.transfer.rows import Encoded
 
-__all__ = ["EncoderGraph", "TaskGraph"]
-
 
 class _Tokens(nn.Module):
-    """Microvolt to tokens, with one gather instead of a view: every exporter knows it."""
+    """Microvolt to tokens, with a gather instead of a strided view, which not every exporter knows."""
 
     def __init__(self, ete: ETE, n_samples: int) -> None:
         super().__init__()
@@ -67,11 +72,11 @@ class TaskGraph(nn.Module):
     """Windows of many electrodes to one task's outputs.
 
     `forward(signal_uv (B, E, S), sigma_uv (B, E), electrode (B, E), mask (B, E))` gives probabilities (B, K), or the
-    value (B, 1) of a regression in SDs of its training trials. Where the mask is false anything may stand.
+    value (B, 1) of a regression in SDs of its training trials. Values where the mask is false are ignored.
 
-    A model that reads the electrodes' views also gives them (B, E, F). Where it learned from views that were
-    centred by person, it takes two inputs more, `view_mean` and `view_sd` (B, E, F): the mean and standard deviation of
-    the views over the person's windows, from a first pass with anything in their place.
+    A model that reads the electrodes' views also returns them (B, E, F). Where it learned from views standardised by
+    subject, it takes two more inputs, `view_mean` and `view_sd` (B, E, F): the mean and standard deviation of the views
+    over the subject's windows, from a first pass with any values in their place.
     """
 
     def __init__(self, model: TransferModel, n_samples: int, head: int, *, aligned: bool = False) -> None:
@@ -137,3 +142,59 @@ class TaskGraph(nn.Module):
 
     def _answer(self, logits_BK: Tensor) -> Tensor:
         return logits_BK if self.regression else logits_BK.softmax(dim=1)
+
+
+class ExportedViews(nn.Module):
+    """`forward(mean_RD, tokens_RTC, x_RS, sigma_R)` gives the views (R, F) of rows of one length, `n_samples`."""
+
+    def __init__(self, config: ETEConfig, n_samples: int) -> None:
+        super().__init__()
+        first, stop = config.spectrum_bins
+        C = config.token_samples
+        angle_CF = 2 * math.pi / C * torch.arange(C, dtype=torch.float64)[:, None] * torch.arange(first, stop)
+        window_C1 = torch.hann_window(C, dtype=torch.float64)[:, None]
+        edge = [k * n_samples // N_SLICES for k in range(N_SLICES + 1)]
+        slice_SN = torch.zeros(n_samples, N_SLICES, dtype=torch.float64)
+        for k, start in enumerate(edge[:-1]):
+            end = min(max(edge[k + 1], start + 1), n_samples)
+            slice_SN[start:end, k] = 1.0 / max(end - start, 1)
+        self.cosine: Tensor
+        self.sine: Tensor
+        self.slices: Tensor
+        self.register_buffer("cosine", (window_C1 * angle_CF.cos()).float())
+        self.register_buffer("sine", (window_C1 * angle_CF.sin()).float())
+        self.register_buffer("slices", slice_SN.float())
+
+    def forward(self, mean_RD: Tensor, tokens_RTC: Tensor, x_RS: Tensor, sigma_R: Tensor) -> Tensor:
+        centred_RTC = tokens_RTC - tokens_RTC.mean(dim=-1, keepdim=True)
+        power_RTF = (centred_RTC @ self.cosine).square() + (centred_RTC @ self.sine).square()
+        log_power_RF = (power_RTF.mean(dim=1) + SMALLEST_POWER).log()
+        level_R1 = sigma_R.clamp_min(SMALLEST_SD_UV).log().unsqueeze(1)
+        return torch.cat((mean_RD, log_power_RF, x_RS @ self.slices, level_R1), dim=1)
+
+
+class ExportedReadout(nn.Module):
+    """One head's readouts at every electrode.
+
+    `forward(views (B, E, F), electrode (B, E), mask (B, E))` gives their logits (B, K). `graph_share` is the weight of
+    the graph's logits in the sum with them.
+    """
+
+    def __init__(self, heads: ElectrodeHeads, head: int, n_outputs: int) -> None:
+        super().__init__()
+        self.graph_share = float(heads.graph_share[head])
+        self.weight: Tensor
+        self.offset: Tensor
+        self.bias: Tensor
+        self.register_buffer("weight", heads.weight[head, :, :, :n_outputs].clone())
+        self.register_buffer("offset", heads.offset[head, :, :n_outputs].clone())
+        self.register_buffer("bias", heads.bias[head, :n_outputs].clone())
+
+    def forward(self, views_BEF: Tensor, electrode_BE: Tensor, mask_BE: Tensor) -> Tensor:
+        own_BEK = (views_BEF.unsqueeze(2) @ self.weight[electrode_BE]).squeeze(2) + self.offset[electrode_BE]
+        return (own_BEK * mask_BE.unsqueeze(-1).to(own_BEK.dtype)).sum(dim=1) + self.bias
+
+
+def centred(views_BEF: Tensor, mean_BEF: Tensor, sd_BEF: Tensor) -> Tensor:
+    """Views standardised by the subject's mean and standard deviation of each electrode and feature."""
+    return (views_BEF - mean_BEF) / (sd_BEF + SMALLEST_SD)

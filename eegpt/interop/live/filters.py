@@ -1,15 +1,14 @@
-"""A recipe's filters on a signal that has no end yet.
+"""A recipe's filters on a live signal, for chunks of any length; samples at 256 Hz come out as soon as they are known.
 
-What enters: a `Chain`, chunks of any length at the source's rate. What leaves: samples at 256 Hz, as they can be known.
+The offline filters look as far ahead as back (zero phase). A live signal has no samples ahead, so there are two
+choices:
 
-The offline filters look as far ahead as back (zero phase). A live signal has no ahead, so one of two things is given:
-
-- `minimum`: the same attenuation at every frequency, all of the delay that can go taken out. A few milliseconds late in
-  the alpha band, but waves are shifted against each other near the edges of the band, most below 2 Hz.
+- `minimum`: the same attenuation at every frequency with the least delay: a few milliseconds in the alpha band, but
+  phases are shifted near the edges of the band, most below 2 Hz.
 - `linear`: the offline filter itself, late by half of its length (3.3 s for 0.5 Hz): same signal, later.
 
-The offset that the recipe takes from the whole recording is the median of the first chunk here; the high-pass takes the
-rest. Nothing is rejected: a live signal shows what it shows.
+The offset that the recipe removes over the whole recording is the median of the first chunk here; the high-pass removes
+the rest. Nothing is rejected.
 """
 
 from __future__ import annotations
@@ -21,8 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.steps.chain import Chain
-
-__all__ = ["CausalChain", "Phase", "minimum_phase"]
 
 Phase = Literal["minimum", "linear"]
 
@@ -100,7 +97,7 @@ class CausalChain:
         if self._ratio == 1:
             return 0
         low_hz = min(self._chain.sfreq_hz, self._chain.to_sfreq_hz)
-        # Where a low-pass went before, nothing lies near the Nyquist frequency and a short kernel is enough.
+        # After a low-pass nothing lies near the Nyquist frequency, so a short kernel is enough.
         edge = 0.36 if self._chain.guarded else 0.45
         width_hz = (1 - 2 * edge) * low_hz
         self._cutoff = low_hz / 2 / self._chain.sfreq_hz

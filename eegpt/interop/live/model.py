@@ -1,12 +1,12 @@
 """A model on a live signal: one token at a time, with keys and values of the tokens before kept.
 
-What enters: chunks of any length of a stream without end. What leaves, for each token as it becomes whole (every 32
-samples at 256 Hz by default, 1/8 s): features of every electrode, and a transfer run's answers. Memory is bounded: the
-oldest token goes when a new one comes (`eegpt.model.sliding`).
+For each token as it becomes complete (every 32 samples at 256 Hz by default, 1/8 s), `push` gives the features of every
+electrode and a transfer run's answers. Memory is bounded: the oldest token is dropped when a new one comes
+(`eegpt.model.sliding`).
 
-Until the window is full, the features are those that the offline encoder gives for the tokens so far. What differs from
-offline is documented in `eegpt.interop.live.filters` (the filters) and here: the amplitude by which a recording is divided
-is not known before its end, so it is that of the last minute, or one that is given.
+Until the window is full, the features are those that the offline encoder gives for the tokens so far. Differences to
+offline are the filters (`eegpt.interop.live.filters`) and the amplitude by which a recording is divided: it is unknown
+before the recording's end, so it is that of the last minute, or one that is given.
 """
 
 from __future__ import annotations
@@ -25,32 +25,27 @@ from eegprep.errors import UsageError
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegprep.steps.chain import plan_chain
-from eegpt.data.trials import TrialBatch
+from eegpt.interop.arrays import UNITS_UV, known_electrodes, robust_sigma
 from eegpt.interop.live.filters import CausalChain, Phase
 from eegpt.interop.model import Model, as_model
-from eegpt.interop.names import head_names
-from eegpt.interop.sklearn.trials import known_electrodes, robust_sigma
 from eegpt.model.ete import Cache
 from eegpt.model.sliding import slide
 from eegpt.model.tokens import n_tokens, normalised
 from eegpt.transfer.align import SMALLEST_SD
-from eegpt.transfer.rows import Encoded, flatten
+from eegpt.transfer.rows import Encoded, SignalBatch, flatten
 
-__all__ = ["LiveModel", "LiveOutput"]
-
-_UNITS_UV = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
-_VIEWS_KEPT = 480  # windows over which a person's views are centred: a minute of tokens
-_EVERY = 4  # of the samples that the amplitude is taken from, one in so many is kept
+_VIEWS_KEPT = 480  # windows over which a subject's views are standardised: a minute of tokens
+_EVERY = 4  # the amplitude is measured on one sample in so many
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOutput:
-    """What is known after one more token.
+    """The outputs after one more token.
 
     Attributes
     ----------
     time_s : float
-        End of the token on the signal's own time line, which begins with the first sample pushed.
+        End of the token, from the first sample pushed.
     features : (n_electrodes, 2 * width) float32
         Mean over the tokens of the window, and last state.
     outputs : dict of str to ndarray
@@ -69,21 +64,22 @@ class LiveModel:
     ----------
     model : Model, str or Path
     ch_names : sequence of str
-        Names of the stream's channels, in its order; those that the model does not know are left out (`left_out`).
+        Names of the stream's channels, in its order; unknown ones are left out (`left_out`).
     sfreq_hz : float
     unit : {"V", "mV", "uV", "nV"}
     recipe : str, Path or Recipe, optional
         Instead of the one that most of the model's data went through.
     line_freq_hz : float, optional
-        50 or 60, for the notch; without it there is none, since a spectrum needs a recording.
+        50 or 60, for the notch filter; by default there is none, since a live signal has no spectrum yet.
     phase : {"minimum", "linear"}
         See `eegpt.interop.live.filters`.
     window_tokens : int, optional
-        Tokens to look back on; as many as the windows that the encoder was trained on by default.
+        Tokens in the window; as in training by default.
     sigma_uv : (n_channels,) array, optional
-        Robust SD of each channel, from an earlier recording of the same person and cap.
+        Robust SD of each channel, from an earlier recording of the same subject and cap.
     sigma_s : float
-        Else it is taken from so many of the last seconds, once a second; nothing leaves in the first two seconds.
+        Otherwise it is measured on so many of the last seconds, once a second; there is no output in the first two
+        seconds.
     """
 
     def __init__(
@@ -104,24 +100,22 @@ class LiveModel:
         config = self.model.ete.config
         if not config.causal or config.position == "learned":
             raise UsageError(
-                "this encoder can't run on a live signal",
+                "this encoder cannot run on a live signal",
                 found=f"objective {config.objective!r}, {config.position} positions",
-                expected="an encoder that looks back only, with rotary positions or none",
+                expected="a causal encoder with rotary positions or none",
             )
         if config.normalise == "window":
-            raise UsageError(
-                "an encoder that normalises by window can't take tokens one by one", found="normalise=window"
-            )
-        if unit not in _UNITS_UV:
-            raise UsageError("the unit is not known", found=unit, expected=", ".join(_UNITS_UV))
+            raise UsageError("an encoder that normalises by window cannot run token by token", found="normalise=window")
+        if unit not in UNITS_UV:
+            raise UsageError("unknown unit", found=unit, expected=", ".join(UNITS_UV))
         if phase not in ("minimum", "linear"):
-            raise UsageError("the phase is not known", found=phase, expected="minimum or linear")
+            raise UsageError("unknown phase", found=phase, expected="minimum or linear")
         found = known_electrodes(ch_names, self.model.vocabulary)
         self.electrodes = tuple(found.values())
         self.left_out = tuple(str(n) for i, n in enumerate(ch_names) if i not in found)
         self._rows, self._n_channels = np.array(list(found), np.int64), len(ch_names)
         self._ids = torch.tensor([self.model.vocabulary.id_of(e) for e in self.electrodes])
-        self._factor = _UNITS_UV[unit]
+        self._factor = UNITS_UV[unit]
         chain = plan_chain(self.model.recipe(recipe), sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
         self._chain = CausalChain(chain, len(found), phase=phase)
         self.steps = chain.described
@@ -129,7 +123,7 @@ class LiveModel:
         usual = max(1, n_tokens(self.model.window_samples, token_samples=C, token_stride=stride))
         self.window_tokens = window_tokens or usual
         if self.window_tokens < 1:
-            raise UsageError("a window has one token or more", found=window_tokens)
+            raise UsageError("a window must have one token or more", found=window_tokens)
         self._signal = np.zeros((len(found), 0), np.float32)
         self._n_out = 0  # samples at 256 Hz so far
         self._amplitude = _Amplitude(
@@ -142,7 +136,7 @@ class LiveModel:
 
     @property
     def latency_s(self) -> float:
-        """Delay of the filters and the resampling; a token adds up to its stride, computing a few milliseconds."""
+        """Delay of the filters and the resampling; a token adds up to its stride, and computing a few milliseconds."""
         return self._chain.latency_s
 
     @property
@@ -157,15 +151,13 @@ class LiveModel:
         Raises
         ------
         UsageError
-            The chunk has another number of channels, or values that are no numbers.
+            The chunk has another number of channels, or values that are not finite.
         """
         chunk = np.asarray(chunk)
         if chunk.ndim != 2 or chunk.shape[0] != self._n_channels:
-            raise UsageError("a chunk of another shape", found=chunk.shape, expected=f"({self._n_channels}, n)")
+            raise UsageError("a chunk with the wrong shape", found=chunk.shape, expected=f"({self._n_channels}, n)")
         if not np.isfinite(chunk).all():
-            raise UsageError(
-                "a chunk holds values that are no numbers", todo="leave lost samples out or repeat the last"
-            )
+            raise UsageError("a chunk contains values that are not finite", todo="omit lost samples or repeat the last")
         out = self._chain.push(chunk[self._rows] * self._factor)
         self._amplitude.add(out)
         config = self.model.ete.config
@@ -219,14 +211,14 @@ class LiveModel:
                 mask_NE=torch.ones(1, len(self._ids), dtype=torch.bool),
             )
         out = {}
-        for number, (name, head) in enumerate(head_names(self.model).items()):
-            seen = self._aligned(encoded) if number in self.model.aligned_heads else encoded
-            logits = model([seen], torch.tensor([number])).float()[0, : head.n_outputs]
-            out[name] = (logits if head.kind == "regression" else logits.softmax(dim=0)).numpy()
+        for answer in self.model.answers:
+            seen = self._aligned(encoded) if answer.head in self.model.aligned_heads else encoded
+            logits = model([seen], torch.tensor([answer.head])).float()[0, : answer.n_outputs]
+            out[answer.key] = (logits.softmax(dim=0) if answer.classes else logits).numpy()
         return out
 
     def _aligned(self, encoded: Encoded) -> Encoded:
-        """What the electrodes' readouts see, centred and scaled over the windows so far, the last minute at most."""
+        """The views standardised over the windows so far, at most the last minute."""
         if encoded.views_RF is None:
             return encoded
         held = torch.stack(self._views)
@@ -239,16 +231,18 @@ class LiveModel:
         c = self.model.ete.config
         n = min(len(self._states), self.window_tokens)
         signal = self._signal[None, :, stop - c.token_samples - (n - 1) * c.token_stride : stop]
-        one, shape = np.zeros(1, np.int32), (1, len(sigma))
-        batch = TrialBatch(
-            signal_i16=np.ascontiguousarray(signal), scale_uv=np.ones(shape, np.float32), sigma_uv=sigma[None],
-            electrode=self._ids.numpy()[None], electrode_mask=np.ones(shape, bool),
-            n_samples=np.array([signal.shape[2]], np.int32), task=one, label=one, target=one, recording=one,
-        )  # fmt: skip
+        shape = (1, len(sigma))
+        batch = SignalBatch(
+            signal_uv=np.ascontiguousarray(signal),
+            sigma_uv=sigma[None],
+            electrode=self._ids.numpy()[None],
+            electrode_mask=np.ones(shape, bool),
+            n_samples=np.array([signal.shape[2]]),
+        )
         rows = flatten(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
         encoded = self.model.transfer.encode(rows)
         views_RF = encoded.views_RF
-        if views_RF is None:  # the graph sees none, the electrodes' readouts do
+        if views_RF is None:  # only the electrodes' readouts see them
             views_RF = self.model.transfer.encode(rows, views_only=True).views_RF
         if views_RF is not None:
             self._views = [*self._views[-(_VIEWS_KEPT - 1) :], views_RF]
@@ -256,12 +250,12 @@ class LiveModel:
 
 
 class _Amplitude:
-    """Robust SD of the last seconds, or the one that was given."""
+    """Robust SD of the last seconds, or a given one."""
 
     def __init__(self, n_electrodes: int, seconds: float, given: NDArray[np.floating] | None) -> None:
         self._given = None if given is None else np.asarray(given, np.float32)
         if self._given is not None and (self._given.shape != (n_electrodes,) or not (self._given > 0).all()):
-            raise UsageError("sigma_uv is one number above 0 for each channel", found=self._given.shape)
+            raise UsageError("sigma_uv must have one number above 0 for each channel", found=self._given.shape)
         self._n = max(2, seconds_to_samples(seconds, STANDARD_SFREQ_HZ) // _EVERY)
         self._kept = np.zeros((n_electrodes, 0), np.float32)
         self._seen = 0
@@ -274,7 +268,7 @@ class _Amplitude:
         self._seen += signal_uv.shape[1]
 
     def sigma_uv(self, position: int) -> NDArray[np.float32] | None:
-        """None in the first two seconds; taken anew once a second."""
+        """None in the first two seconds; measured once a second."""
         if self._given is not None:
             return self._given
         second = int(position // STANDARD_SFREQ_HZ)

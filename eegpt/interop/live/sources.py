@@ -1,8 +1,4 @@
-"""Live signals: Lab Streaming Layer, and a recording played back as one.
-
-What enters: the name or type of a stream on the network, or an MNE recording. What leaves: `LiveSource`, which has
-names, rate and unit, and gives chunks (n_channels, n).
-"""
+"""Live signals: Lab Streaming Layer, and a recording played back as one."""
 
 from __future__ import annotations
 
@@ -15,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import InputError, UsageError
-
-__all__ = ["LiveSource", "from_lsl", "from_raw"]
 
 _UNITS = {
     "microvolts": "uV", "microvolt": "uV", "uv": "uV", "µv": "uV", "μv": "uV",
@@ -64,9 +58,9 @@ def from_lsl(
     name, kind : str
         The stream's name, else its type.
     unit : str, optional
-        Where the stream's description does not say it: V, mV, uV or nV.
+        V, mV, uV or nV, where the stream's description lacks it.
     wait_s, silence_s : float
-        How long to look for the stream, and after how much silence it counts as ended.
+        How long to search for the stream, and after how much silence it counts as ended.
 
     Raises
     ------
@@ -87,7 +81,7 @@ def from_lsl(
     streams = pylsl.resolve_byprop(*which, minimum=1, timeout=wait_s)
     if not streams:
         raise InputError(
-            "there is no such stream on this network",
+            "no such stream on this network",
             found=f"nothing of {which[0]} {which[1]!r} within {wait_s:g} s",
             todo="start the amplifier's LSL program, or name another stream",
         )
@@ -96,7 +90,7 @@ def from_lsl(
     names, units = _described(info)
     if len(names) != info.channel_count() or info.nominal_srate() <= 0:
         raise UsageError(
-            "the stream does not say what its channels are",
+            "the stream does not name its channels",
             found=f"{info.channel_count()} channels, {len(names)} labels, {info.nominal_srate():g} Hz",
             expected="a label for each channel in its description, and a fixed rate",
         )

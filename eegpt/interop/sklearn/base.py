@@ -1,31 +1,39 @@
-"""What both scikit-learn estimators do with their input: arrays or Epochs to prepared trials, and back from a pickle.
+"""What both scikit-learn estimators share: their input as prepared trials, and modules that pickle as plain data.
 
-What enters: (trials, channels, samples) with names, rate and unit, or `mne.Epochs`, which know all three. What leaves:
-`Trials` of the electrodes that the model knows.
+Input are arrays (trials, channels, samples) with names, rate and unit, or `mne.Epochs`, which know all three.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from safetensors.torch import load, save
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from eegprep.errors import UsageError
 from eegprep.manifest import load_recipe
+from eegpt.interop.arrays import UNITS_UV, SignalTrials, known_electrodes, robust_sigma, standard_trials
 from eegpt.interop.model import Model, as_model
-from eegpt.interop.sklearn.trials import Trials, known_electrodes, robust_sigma, standard_trials
-from eegpt.interop.sklearn.weights import thaw
-from eegpt.transfer.setup import device
+from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.heads import HeadSpec
+from eegpt.model.lora import merge_lora
+from eegpt.model.teg import TEGConfig
+from eegpt.runs.runtime import pick_device
+from eegpt.runs.settings import from_mapping, to_mapping
+from eegpt.transfer.checkpoint import as_saved
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.fit import build_model
+from eegpt.transfer.model import TransferModel
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
-
-__all__ = ["ArrayError", "TrialEstimator", "epochs_of"]
-
-_UNITS_UV = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
 
 
 class ArrayError(UsageError, ValueError):
@@ -33,14 +41,24 @@ class ArrayError(UsageError, ValueError):
 
 
 class TrialEstimator(BaseEstimator):
-    """What both estimators do with their input."""
+    """Base of both estimators."""
 
-    model: Any
-    ch_names: Any
-    sfreq_hz: float
-    unit: str
-    recipe: str
-    sigma: str
+    def __init__(
+        self,
+        model: Any = None,
+        *,
+        ch_names: Any = None,
+        sfreq_hz: float = 256.0,
+        unit: Literal["uV", "V", "mV", "nV"] = "uV",
+        recipe: str = "epochs",
+        sigma: Literal["fit", "call", "trial"] = "fit",
+    ) -> None:
+        self.model = model
+        self.ch_names = ch_names
+        self.sfreq_hz = sfreq_hz
+        self.unit = unit
+        self.recipe = recipe
+        self.sigma = sigma
 
     def _data(self, X: Any, *, reset: bool) -> tuple[NDArray[np.float64], tuple[str, ...] | None, float]:
         """Trials in microvolt (N, E, S), their channels' names, and their rate."""
@@ -50,9 +68,9 @@ class TrialEstimator(BaseEstimator):
             data = np.concatenate([e.get_data(copy=False) for e in epochs])
             names, sfreq_hz, factor = tuple(epochs[0].ch_names), float(epochs[0].info["sfreq"]), 1e6
         else:
-            if self.unit not in _UNITS_UV:
-                raise ArrayError("the unit is not known", found=self.unit, expected=", ".join(_UNITS_UV))
-            data, sfreq_hz, factor = X, float(self.sfreq_hz), _UNITS_UV[self.unit]
+            if self.unit not in UNITS_UV:
+                raise ArrayError("unknown unit", found=self.unit, expected=", ".join(UNITS_UV))
+            data, sfreq_hz, factor = X, float(self.sfreq_hz), UNITS_UV[self.unit]
             names = None if self.ch_names is None else tuple(map(str, self.ch_names))
         if not reset:
             data = self._as_fitted(data, names)
@@ -61,14 +79,14 @@ class TrialEstimator(BaseEstimator):
             data = data[:, None, :]
         if data.ndim != 3:
             raise ArrayError(
-                "trials have another number of dimensions",
+                "trials must have 3 dimensions",
                 found=f"{data.ndim}",
                 expected="3 (trials, channels, samples), or 2 for trials of one channel",
             )
         return data * factor, names, sfreq_hz
 
-    def _fit_input(self, X: Any) -> tuple[Trials, Model]:
-        """Prepare what is learned from, and remember how."""
+    def _fit_input(self, X: Any) -> tuple[NDArray[np.float32], Model]:
+        """Prepare the trials to learn from, (N, E, n) at 256 Hz, and remember how."""
         data, names, sfreq_hz = self._data(X, reset=True)
         if self.model is None:
             raise ArrayError("an encoder is needed", todo="pass model=, a run of `eegpt train` or hf://owner/name")
@@ -86,14 +104,14 @@ class TrialEstimator(BaseEstimator):
         self.ids_ = np.array([model.vocabulary.id_of(e) for e in self.electrodes_], np.int64)
         self.left_out_ = tuple(n for i, n in enumerate(names) if i not in found)
         self.names_in_ = names
-        trials = self._standard(data, sfreq_hz)
-        self.sigma_uv_ = robust_sigma(trials.signal_uv, (0, 2))
-        return trials, model
+        signal_uv = self._standard(data, sfreq_hz)
+        self.sigma_uv_ = robust_sigma(signal_uv, (0, 2))
+        return signal_uv, model
 
-    def _new_input(self, X: Any) -> Trials:
+    def _new_input(self, X: Any) -> SignalTrials:
         check_is_fitted(self)
         data, _, sfreq_hz = self._data(X, reset=False)
-        return self._standard(data, sfreq_hz)
+        return self._trials(self._standard(data, sfreq_hz))
 
     def _as_fitted(self, data: Any, names: tuple[str, ...] | None) -> Any:
         """The channels of the fit, in its order, where names say which they are."""
@@ -101,35 +119,32 @@ class TrialEstimator(BaseEstimator):
             return data
         if not set(self.names_in_) <= set(names):
             raise ArrayError(
-                "the channels are not those of the fit",
+                "the channels differ from those of the fit",
                 found=", ".join(names),
                 expected=", ".join(self.names_in_),
             )
         return np.asarray(data)[:, [names.index(n) for n in self.names_in_]]
 
-    def _standard(self, data_uv: NDArray[np.float64], sfreq_hz: float) -> Trials:
-        signal = standard_trials(data_uv[:, self.columns_], sfreq_hz, load_recipe(self.recipe))
-        return Trials(signal_uv=signal, electrode=self.ids_)
+    def _standard(self, data_uv: NDArray[np.float64], sfreq_hz: float) -> NDArray[np.float32]:
+        return standard_trials(data_uv[:, self.columns_], sfreq_hz, load_recipe(self.recipe))
 
-    def _sigma(self, trials: Trials) -> NDArray[np.float32]:
-        """By what each trial and electrode is divided."""
-        if self.sigma == "trial":
-            return robust_sigma(trials.signal_uv, (2,))
-        if self.sigma == "call":
-            return robust_sigma(trials.signal_uv, (0, 2))
-        if self.sigma != "fit":
-            raise ArrayError("sigma can't be this", found=self.sigma, expected="fit, call or trial")
-        return self.sigma_uv_
+    def _trials(self, signal_uv: NDArray[np.float32], **more: Any) -> SignalTrials:
+        """The trials, and the robust SD that each trial and electrode is divided by."""
+        axes = {"trial": (2,), "call": (0, 2)}
+        if self.sigma != "fit" and self.sigma not in axes:
+            raise ArrayError("unknown sigma", found=self.sigma, expected="fit, call or trial")
+        sigma = self.sigma_uv_ if self.sigma == "fit" else robust_sigma(signal_uv, axes[self.sigma])
+        return SignalTrials(signal_uv, sigma, self.ids_, **more)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        # The modules are made again from the bytes: a pickle holds numbers of ours, no classes of torch.
+        # The modules are rebuilt from the bytes: a pickle contains plain data, no classes of torch.
         return {k: v for k, v in state.items() if k != "_module"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "frozen_"):
-            self._module = thaw(self.frozen_, device=device())
+            self._module = thaw(self.frozen_, device=pick_device())
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -143,3 +158,43 @@ def epochs_of(X: Any) -> list[Any] | None:
     if not any(c.__module__.startswith("mne.") and c.__name__ == "BaseEpochs" for c in kind.__mro__):
         return None
     return list(X) if isinstance(X, (list, tuple)) else [X]
+
+
+# ---- modules as plain data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """Weights as safetensors, configuration as JSON."""
+
+    weights: bytes
+    config: str
+
+
+def freeze(
+    module: ETE | TransferModel, *, config: TransferConfig | None = None, heads: Sequence[HeadSpec] = ()
+) -> Frozen:
+    """A module as plain data; LoRA's additions are merged into the weights."""
+    plain: dict[str, Any] = {}
+    if isinstance(module, TransferModel):
+        assert config is not None  # a transfer model cannot be rebuilt without its settings
+        merge_lora(module.ete)
+        plain = {"transfer": to_mapping(config), "graph": to_mapping(module.teg.config)}
+        plain["heads"] = [to_mapping(h) for h in heads]
+    ete = module.ete if isinstance(module, TransferModel) else module
+    plain["encoder"] = to_mapping(ete.config)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    return Frozen(weights=save(tensors), config=json.dumps(plain))
+
+
+def thaw(frozen: Frozen, *, device: torch.device) -> Any:
+    """The module again, in evaluation mode: an `ETE`, or a `TransferModel` where settings of one were frozen."""
+    plain = json.loads(frozen.config)
+    ete = ETE(from_mapping(ETEConfig, plain["encoder"]))
+    module: ETE | TransferModel = ete
+    if "transfer" in plain:
+        config = as_saved(from_mapping(TransferConfig, plain["transfer"]))
+        heads = tuple(from_mapping(HeadSpec, h) for h in plain["heads"])
+        module = build_model(ete, from_mapping(TEGConfig, plain["graph"]), heads, config)
+    module.load_state_dict(load(frozen.weights))
+    return module.requires_grad_(False).to(device).eval()

@@ -1,12 +1,12 @@
 """scikit-learn: frozen features as a transformer, and the electrode graph as a classifier.
 
-What enters: arrays (trials, channels, samples) with `ch_names`, `sfreq_hz` and `unit`, or `mne.Epochs`, which know all
-three. What leaves: a matrix of features, or classes. Both clone, pickle and work in pipelines, grid searches and
-MOABB's evaluations. A fitted estimator keeps its weights as the bytes of a safetensors file.
+Both take arrays (trials, channels, samples) with `ch_names`, `sfreq_hz` and `unit`, or `mne.Epochs`, which know all
+three; they clone, pickle and work in pipelines, grid searches and MOABB's evaluations. A fitted estimator keeps its
+weights as the bytes of a safetensors file.
 
-Trials are short and mostly filtered before they were cut, so each loses its own offset and goes to 256 Hz (the recipe
-`epochs`) unless `recipe` says otherwise. The filters that the model's own data went through belong before the cutting:
-`model.recipe()` tells them, for EEGPT's default 0.5 to 75 Hz and no mains.
+Trials are short and mostly filtered before they were cut, so each loses its own offset and is resampled to 256 Hz (the
+recipe `epochs`) unless `recipe` says otherwise. The filters that the model's own data went through belong before the
+cutting: see `model.recipe()`; EEGPT's default is 0.5 to 75 Hz and a notch at the line frequency.
 """
 
 from __future__ import annotations
@@ -18,26 +18,23 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, TransformerMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from eegpt.interop.sklearn.base import ArrayError, TrialEstimator, epochs_of
-from eegpt.interop.sklearn.trials import TrialArrays
-from eegpt.interop.sklearn.weights import freeze, thaw
+from eegpt.interop.arrays import states_of
+from eegpt.interop.sklearn.base import ArrayError, TrialEstimator, epochs_of, freeze, thaw
 from eegpt.model.heads import HeadSpec
+from eegpt.runs.runtime import pick_device
+from eegpt.runs.settings import changed
 from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
 from eegpt.transfer.folds import Division
 from eegpt.transfer.loop import Targets, predict
-from eegpt.transfer.rows import encode, flatten
-from eegpt.transfer.setup import device
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
-
-__all__ = ["EEGPTClassifier", "EEGPTFeatures"]
 
 _CACHE_BYTES = 256 << 20
 
@@ -58,56 +55,33 @@ class EEGPTFeatures(TransformerMixin, TrialEstimator):
     recipe : str
         Steps that each trial goes through.
     sigma : {"fit", "call", "trial"}
-        Where the robust SD comes from that the input is divided by: the trials that `fit` saw; the trials of this
-        call, which is what pre-training did where a call is one recording; or each trial's own. With `call` a result
-        depends on its neighbours.
+        Source of the robust SD that the input is divided by: the trials that `fit` saw; the trials of this call, as
+        in pre-training where a call is one recording; or each trial's own. With `call` a result depends on its
+        neighbours.
 
     Attributes
     ----------
     electrodes_, left_out_ : tuple of str
-        What the channels are, and the names of those that the model does not know.
+        Electrodes of the channels, and the names of channels unknown to the model.
     """
-
-    def __init__(
-        self,
-        model: Any = None,
-        *,
-        ch_names: Any = None,
-        sfreq_hz: float = 256.0,
-        unit: Literal["uV", "V", "mV", "nV"] = "uV",
-        recipe: str = "epochs",
-        sigma: Literal["fit", "call", "trial"] = "fit",
-    ) -> None:
-        self.model = model
-        self.ch_names = ch_names
-        self.sfreq_hz = sfreq_hz
-        self.unit = unit
-        self.recipe = recipe
-        self.sigma = sigma
 
     def fit(self, X: Any, y: Any = None) -> EEGPTFeatures:
         """Resolve the electrodes and measure their amplitude; nothing is learned from labels."""
         _, model = self._fit_input(X)
         self.frozen_ = freeze(model.ete)
-        self._module = thaw(self.frozen_, device=device())
+        self._module = thaw(self.frozen_, device=pick_device())
         self._n_features_out = len(self.ids_) * 2 * model.ete.config.width
         return self
 
     @torch.inference_mode()
     def transform(self, X: Any) -> NDArray[np.float32]:
         """(n_trials, n_electrodes * 2 * width) float32, electrode by electrode."""
-        trials = self._new_input(X)
-        ete, here = self._module, device()
-        arrays = TrialArrays(trials, self._sigma(trials), ("0", "1"))
-        identity = np.arange(ete.config.n_electrodes)
-        out = np.empty((len(arrays), self._n_features_out), np.float32)
+        trials, ete, here = self._new_input(X), self._module, pick_device()
+        out = np.empty((len(trials), self._n_features_out), np.float32)
         size = max(1, 256 // len(self.ids_))
-        for first in range(0, len(arrays), size):
-            part = np.arange(first, min(first + size, len(arrays)))
-            rows = flatten(arrays.gather(part), ete.config, identity, here)
-            features = encode(ete, rows, special=False, states=True).features_RF
-            assert features is not None  # states=True makes them
-            out[part] = features.float().cpu().numpy().reshape(len(part), -1)
+        for first in range(0, len(trials), size):
+            part = np.arange(first, min(first + size, len(trials)))
+            out[part] = states_of(ete, trials, part, here).cpu().numpy().reshape(len(part), -1)
         return out
 
     def __sklearn_tags__(self) -> Tags:
@@ -139,7 +113,7 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
     validation_share : float
         Share of the trials that selects the weights, of each class alike.
     settings : dict, optional
-        More fields of `TransferConfig`.
+        More settings of `TransferConfig`, by path: `{"optimiser.lr": 1e-4}`.
     random_state : int, RandomState or None
         Decides weights, order and the validation trials; None is 0, so equal fits give equal models.
 
@@ -164,12 +138,7 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
         settings: Any = None,
         random_state: Any = None,
     ) -> None:
-        self.model = model
-        self.ch_names = ch_names
-        self.sfreq_hz = sfreq_hz
-        self.unit = unit
-        self.recipe = recipe
-        self.sigma = sigma
+        super().__init__(model, ch_names=ch_names, sfreq_hz=sfreq_hz, unit=unit, recipe=recipe, sigma=sigma)
         self.mode = mode
         self.max_steps = max_steps
         self.validation_share = validation_share
@@ -183,8 +152,10 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
             y = np.concatenate([_event_names(e) for e in epochs])
         if y is None:
             raise ArrayError("This EEGPTClassifier estimator requires y to be passed, but the target y is None.")
-        trials, model = self._fit_input(X)
-        y = _checked_labels(y, len(trials.signal_uv))
+        signal_uv, model = self._fit_input(X)
+        check_classification_targets(y)
+        y = np.asarray(column_or_1d(y, warn=True))
+        check_consistent_length(y, signal_uv)
         self.classes_, label = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ArrayError(
@@ -192,10 +163,10 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
             )
         config = self._config()
         seed = 0 if self.random_state is None else int(check_random_state(self.random_state).randint(2**31 - 1))
-        arrays = TrialArrays(trials, self._sigma(trials), [str(c) for c in self.classes_], label)
+        trials = self._trials(signal_uv, classes=[str(c) for c in self.classes_], label=label)
         heads = (HeadSpec(name="y", n_outputs=len(self.classes_)),)
         fitted = fit_model(
-            arrays,
+            trials,
             self._division(label, seed),
             config,
             encoder=model.ete.config,
@@ -205,20 +176,24 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
             head_of_task=np.zeros(1, np.int64),
             electrode_of=np.arange(len(model.vocabulary)),
             seed=seed,
-            device=device(),
+            device=pick_device(),
         )
         self.frozen_ = freeze(fitted.model, config=config, heads=heads)
         self.n_iter_ = max(1, fitted.loop.best_step)
-        self._module = thaw(self.frozen_, device=device())
+        self._module = thaw(self.frozen_, device=pick_device())
         return self
 
     def _config(self) -> TransferConfig:
-        # Centring by person would let a trial's answer depend on the others of the call.
-        given: dict[str, Any] = {"align": "none", "precision": "float32"}
-        given |= {"mode": self.mode, "validation_share": self.validation_share}
+        # Aligning by subject would let a trial's answer depend on the others of the call.
+        given = {
+            "mode": self.mode,
+            "precision": "float32",
+            "model.align": "none",
+            "data.validation_share": self.validation_share,
+        }
         if self.max_steps is not None:
-            given["steps"] = self.max_steps
-        return TransferConfig(**{**given, **(self.settings or {})})
+            given["optimiser.steps"] = self.max_steps
+        return changed(TransferConfig(), given | (self.settings or {}))
 
     def _division(self, label: NDArray[np.int64], seed: int) -> Division:
         """All trials to learn from, but a share of each class to select on where every class can spare one."""
@@ -231,27 +206,16 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of `classes_`, (n_trials, n_classes)."""
-        trials = self._new_input(X)
-        n, K = len(trials.signal_uv), len(self.classes_)
-        arrays = TrialArrays(trials, self._sigma(trials), [str(c) for c in self.classes_])
-        model, here = self._module, device()
+        trials, model = self._new_input(X), self._module
         bank = TrialBank(
-            arrays,
+            trials,
             np.arange(model.ete.config.n_electrodes),
-            device=here,
+            device=pick_device(),
             budget_bytes=_CACHE_BYTES,
             precision="float32",
         )
-        zeros = np.zeros(n, np.int64)
-        targets = Targets(
-            head_N=zeros,
-            n_outputs_N=np.full(n, K, np.int64),
-            regression_N=np.zeros(n, bool),
-            label_N=zeros,
-            value_N=np.zeros(n, np.float32),
-            weight_N=np.ones(n, np.float32),
-        )
-        probability = predict(model, bank, np.arange(n), targets)[:, :K].astype(np.float64)
+        targets = Targets.unknown(len(trials), 0, model.heads.tasks[0])
+        probability = predict(model, bank, np.arange(len(trials)), targets)[:, : len(self.classes_)].astype(np.float64)
         return probability / probability.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -263,12 +227,3 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
 def _event_names(epochs: Any) -> NDArray[np.str_]:
     names = {code: name for name, code in epochs.event_id.items()}
     return np.array([names.get(int(code), str(int(code))) for code in epochs.events[:, 2]])
-
-
-def _checked_labels(y: Any, n: int) -> NDArray[Any]:
-    from sklearn.utils import check_consistent_length, column_or_1d
-
-    check_classification_targets(y)
-    y = column_or_1d(y, warn=True)
-    check_consistent_length(y, np.empty(n))
-    return np.asarray(y)
