@@ -16,8 +16,6 @@ from eegprep.errors import UsageError
 
 from .order import epoch_keys, permute
 
-__all__ = ["TwoLevelOrder", "MixedOrder", "temperature_weights"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from eegprep.errors import UsageError
 
-__all__ = ["Order", "SampleOrder", "permute"]
-
 # Four rounds make a pseudo-random permutation of a random round function; six leave a margin for a plain hash.
 _ROUNDS = 6
 
@@ -34,6 +32,11 @@ class Order(Protocol):
 
     def describe(self) -> dict[str, object]:
         """What decides the order, as plain data: kept in a loader's state and compared on resuming."""
+
+
+def spread(n: int, count: int) -> NDArray[np.int64]:
+    """At most `count` of the numbers 0 .. n-1, evenly spread, in order."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(np.int64))
 
 
 def permute(positions: NDArray[np.int64], n: int, keys: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -116,3 +119,32 @@ class SampleOrder:
     def describe(self) -> dict[str, object]:
         """Kind, number of samples, seed."""
         return {"kind": "permutation", "n": self.n, "seed": self.seed}
+
+
+class FixedPart:
+    """The first samples of epoch 0 of an order, in every epoch in another order: a fraction of the data.
+
+    Parameters
+    ----------
+    order : Order
+    n : int
+        How many samples.
+    seed : tuple of int
+        Decides the order inside an epoch, together with the epoch's number.
+    """
+
+    def __init__(self, order: Order, n: int, seed: tuple[int, int]) -> None:
+        self.order, self.n, self.seed = order, n, seed
+        self._chosen = order.at(0, np.arange(n, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return self.n
+
+    def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The samples at some positions, (N,) int64."""
+        seed, part = self.seed
+        return self._chosen[np.random.default_rng((seed, epoch, part)).permutation(self.n)[positions]]
+
+    def describe(self) -> dict[str, object]:
+        """Kind, number of samples, seed, and the order that they are from."""
+        return {"kind": "part", "n": self.n, "seed": list(self.seed), "of": self.order.describe()}

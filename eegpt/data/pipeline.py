@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from eegprep.shards import ShardSet
 from eegprep.shards.format import block_key
 
-__all__ = ["webdataset_pipeline", "interleave", "windows_of"]
-
 
 def webdataset_pipeline(
     shard_set: ShardSet,

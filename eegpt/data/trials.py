@@ -9,7 +9,6 @@ counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,71 +17,10 @@ from numpy.typing import NDArray
 from eegprep.errors import RefusedError, UsageError, nearest
 from eegprep.shards import ShardSet
 
+from .index import TaskInfo, TrialBatch
 from .spans import Sets, Spans
 
-__all__ = ["TaskInfo", "TrialBatch", "TrialIndex"]
-
 _CHECKED_AT_ONCE = 1 << 14
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskInfo:
-    """A task of one data set. `kind` is `classification` or `regression`; `classes` is empty for the latter."""
-
-    name: str
-    dataset: str
-    kind: str
-    classes: tuple[str, ...]
-    within_subject: bool
-
-    @property
-    def key(self) -> str:
-        """`dataset/name`, unique in an index."""
-        return f"{self.dataset}/{self.name}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialBatch:
-    """N trials with up to E electrodes and S samples; what is not there is zero and masked.
-
-    Attributes
-    ----------
-    signal_i16 : (N, E, S) int16
-    scale_uv, sigma_uv : (N, E) float32
-        Microvolt per step; robust standard deviation in microvolt. 1 where masked.
-    electrode : (N, E) int32
-        Id in the index's vocabulary, -1 where masked.
-    electrode_mask : (N, E) bool
-        True where there is signal.
-    n_samples : (N,) int32
-        Length of each trial.
-    task : (N,) int32
-        Row of the index's `tasks`.
-    label : (N,) int32
-        Class of a classification, -1 of a regression.
-    target : (N,) float32
-        Value of a regression, the class number of a classification.
-    recording : (N,) int32
-        Row of the index's `recording_ids`.
-    """
-
-    signal_i16: Any
-    scale_uv: Any
-    sigma_uv: Any
-    electrode: Any
-    electrode_mask: Any
-    n_samples: Any
-    task: Any
-    label: Any
-    target: Any
-    recording: Any
-
-    def __len__(self) -> int:
-        return len(self.task)
-
-    def signal_uv(self) -> Any:
-        """The signal in microvolt, (N, E, S) float32, zero where it is masked."""
-        return self.signal_i16 * self.scale_uv[:, :, None]
 
 
 class TrialIndex:

@@ -9,53 +9,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import UsageError, nearest
 
-from .search import Borders
+from .index import WindowBatch
 from .spans import Sets, Spans
 
-__all__ = ["WindowBatch", "WindowIndex"]
+_CELLS_PER_INTERVAL = 4
+_STEPS = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class WindowBatch:
-    """N windows of one electrode each; NumPy arrays, or torch tensors from a loader.
-
-    Attributes
-    ----------
-    signal_i16 : (N, n_samples) int16
-    scale_uv : (N,) float32
-        Microvolt per step: `signal_i16 * scale_uv[:, None]` is the signal.
-    sigma_uv : (N,) float32
-        Robust standard deviation of the recording's electrode, in microvolt.
-    electrode : (N,) int32
-        Id in the index's vocabulary.
-    recording : (N,) int32
-        Row of the index's `recording_ids`.
-    """
-
-    signal_i16: Any
-    scale_uv: Any
-    sigma_uv: Any
-    electrode: Any
-    recording: Any
-
-    def __len__(self) -> int:
-        return len(self.electrode)
-
-    def signal_uv(self, out: Any = None) -> Any:
-        """The signal in microvolt, (N, n_samples) float32; written into `out` where one is given, and returned."""
-        if out is None:
-            return self.signal_i16 * self.scale_uv[:, None]
-        out[...] = self.signal_i16
-        out *= self.scale_uv[:, None]
-        return out
+class NoWindowError(UsageError):
+    """No window passes the filters."""
 
 
 class WindowIndex:
@@ -91,8 +59,10 @@ class WindowIndex:
 
     Raises
     ------
+    NoWindowError
+        No window is left.
     UsageError
-        No window is left, or a filter names something that is not there.
+        A filter names something that is not there.
     """
 
     def __init__(
@@ -126,7 +96,7 @@ class WindowIndex:
             group, weights=counts[rows], minlength=len(self.group_names)
         ).astype(np.int64)
         if not len(self._rows):
-            raise UsageError(
+            raise NoWindowError(
                 "no window is left",
                 found=f"{len(self.spans)} stretches, the longest of {int(self.spans.n_samples.max(initial=0))} samples",
                 expected=f"stretches of {n_samples} samples or more that pass the filters",
@@ -271,3 +241,38 @@ class WindowIndex:
 def _among(values: Sequence[str], wanted: Iterable[str]) -> NDArray[np.bool_]:
     chosen = set(wanted)
     return np.array([v in chosen for v in values], dtype=bool)
+
+
+class Borders:
+    """In which of many intervals does a number lie? `searchsorted(ends, i, side="right")` by a table lookup.
+
+    A binary search of random numbers waits for memory at every step; here the range is cut into about four equal
+    cells an interval, a table says in which interval each cell begins, and the few numbers behind a border inside
+    their cell move on. Where very short intervals crowd into a cell, those numbers are searched for after all.
+
+    Parameters
+    ----------
+    ends : ndarray, (n,) int64
+        One past the last number of each interval, not decreasing.
+    """
+
+    def __init__(self, ends: NDArray[np.int64]) -> None:
+        self._ends = ends
+        total = int(ends[-1]) if len(ends) else 0
+        self._shift = max(0, (total // max(1, _CELLS_PER_INTERVAL * len(ends))).bit_length() - 1)
+        # The interval of a cell's first number is the count of ends at or before it.
+        cell = (ends + ((1 << self._shift) - 1)) >> self._shift
+        self._first = np.cumsum(np.bincount(cell, minlength=1), dtype=np.int32)
+
+    def __call__(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The interval of each number, 0 <= i < ends[-1]; (N,) int64 to (N,) int64."""
+        found = self._first[numbers >> self._shift].astype(np.int64)
+        for _ in range(_STEPS):
+            behind = self._ends[found] <= numbers
+            if not behind.any():
+                return found
+            found += behind
+        behind = self._ends[found] <= numbers
+        if behind.any():
+            found[behind] = np.searchsorted(self._ends, numbers[behind], side="right")
+        return found

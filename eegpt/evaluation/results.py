@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -20,6 +19,7 @@ from eegpt.evaluation.intervals import Interval, PairedTest, bootstrap_interval,
 from eegpt.evaluation.metrics import Score, Scores, confusion_matrix, main_score, mean_and_sd, mean_defined, scores_of
 from eegpt.evaluation.predictions import MODEL, Predictions
 from eegpt.runs.folder import RESULTS, read_json
+from eegpt.runs.results import PretrainingResults
 
 
 class _Part(BaseModel):
@@ -86,7 +86,7 @@ class Results(_Part):
     seeds: list[int] = []
     leakage: str = ""
     electrode_notes: list[str] = []
-    pretraining: dict[str, Any] = {}
+    pretraining: PretrainingResults | None = None
     tasks: dict[str, TaskResult]
 
 

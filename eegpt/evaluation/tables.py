@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eegpt.evaluation.results import MethodResult, Results, TaskResult
+from eegpt.runs.results import PretrainingResults
 
 _NAMES = {
     "model": "our model",
@@ -125,17 +126,17 @@ def qualifications(results: Results, *, known: bool = True) -> list[Qualificatio
     return out
 
 
-def pretraining_table(pretraining: Mapping[str, Any]) -> str:
+def pretraining_table(pretraining: PretrainingResults) -> str:
     """The encoder's error on the new samples of held-out windows beside the predictors that need no network."""
     names = ("model", "linear", "persistence", "zero")
     lines = [
         [
             split,
-            str(errors["n_windows"]),
-            *(f"{errors[name]['new']:.4f}" if name in errors else "–" for name in names),
-            f"{errors['variance']:.4f}",
+            str(errors.n_windows),
+            *(f"{errors.predictors[name].new:.4f}" if name in errors.predictors else "–" for name in names),
+            f"{errors.variance:.4f}",
         ]
-        for split, errors in pretraining.get("splits", {}).items()
+        for split, errors in pretraining.splits.items()
     ]
     return plain_table(["pre-training, new samples", "windows", *names, "variance"], lines)
 

@@ -6,12 +6,13 @@ import json
 from typing import Any
 
 import eegpt
-from eegprep.errors import InputError, RefusedError
+from eegprep.errors import RefusedError
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Licence
 from eegpt.evaluation.results import read_results
 from eegpt.interop.model import Model
-from eegpt.runs.folder import LOCK, RESULTS, read_json
+from eegpt.runs.folder import LOCK, RESULTS
+from eegpt.runs.results import read_pretraining_results
 
 _KNOWN = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by-nc-4.0", "ODC-By-1.0": "odc-by"}
 
@@ -116,21 +117,19 @@ def _scores(model: Model) -> list[str]:
     """Tables from results.json; a sentence where there is none."""
     if not (model.folder / RESULTS).is_file():
         return ["This run has no results.json: nothing is claimed."]
-    try:
-        return _pretraining(model) if model.kind == "encoder" else _tasks(model)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError("results.json can't be read", where=model.folder / RESULTS, found=repr(error)) from None
+    return _pretraining(model) if model.kind == "encoder" else _tasks(model)
 
 
 def _pretraining(model: Model) -> list[str]:
-    splits = read_json(model.folder / RESULTS).get("pretraining", {}).get("splits") or {}
+    splits = read_pretraining_results(model.folder).splits
     if not splits:
         return ["No held-out window: nothing can be said about unseen signals."]
     lines = ["Error on the new samples of windows of subjects who were not trained on.", ""]
     lines += ["| split | windows | variance | encoder | linear autoregression | persistence | zero |", "|---" * 7 + "|"]
     for split, e in splits.items():
-        cells = [f"{e[n]['new']:.4f}" if n in e else "" for n in ("model", "linear", "persistence", "zero")]
-        lines.append(f"| {_cell(split)} | {e['n_windows']:,} | {e['variance']:.4f} | " + " | ".join(cells) + " |")
+        named = ("model", "linear", "persistence", "zero")
+        cells = [f"{e.predictors[n].new:.4f}" if n in e.predictors else "" for n in named]
+        lines.append(f"| {_cell(split)} | {e.n_windows:,} | {e.variance:.4f} | " + " | ".join(cells) + " |")
     return lines
 
 

@@ -22,10 +22,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Normalise", "NORMALISE", "n_tokens", "normalised", "unfold_tokens", "tokenise"]
-
 Normalise = Literal["recording", "window", "fixed"]
 NORMALISE: tuple[Normalise, ...] = ("recording", "window", "fixed")
+
+# The classical bands, for errors and features by band.
+BANDS_HZ = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 45.0)}
 
 # A flat electrode has an SD of zero; a hundredth of a microvolt is below every amplifier's noise.
 _SMALLEST_SD_UV = 0.01
@@ -80,6 +81,11 @@ def normalised(
 def unfold_tokens(signal_NS: Tensor, *, token_samples: int, token_stride: int) -> Tensor:
     """(..., S) to its overlapping tokens (..., T, C): a view, no copy. The rest behind the last token is dropped."""
     return signal_NS.unfold(-1, token_samples, token_stride)
+
+
+def fold_tokens(x_BTC: Tensor, *, token_stride: int) -> Tensor:
+    """The signal (B, S) that overlapping tokens show: the inverse of `unfold_tokens`."""
+    return torch.cat((x_BTC[:, 0], x_BTC[:, 1:, -token_stride:].flatten(1)), dim=1)
 
 
 def tokenise(

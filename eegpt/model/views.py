@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from eegpt.model.ete import ETEConfig
+from eegpt.model.tokens import BANDS_HZ
 
 VIEWS = ("states", "spectrum", "course", "level")
 N_SLICES = 16
-BANDS_HZ = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 45.0)}
 
 # Added under a logarithm, so that silence is a number.
 SMALLEST_POWER = 1e-6

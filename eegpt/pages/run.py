@@ -5,21 +5,21 @@ The page needs nothing else, loads nothing and runs no script (`eegprep.figures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from eegprep.contents import Contents, contents_of_shards
 from eegprep.contents import sections as show
 from eegprep.contents import signal_sections as show_signal
 from eegprep.figures import Page, Tile, format_duration, format_number, write_page
 from eegprep.files import sha256_file
-from eegpt.evaluation.page_pretraining import pretraining_section, pretraining_tile, read_pretraining
 from eegpt.evaluation.results import Results, read_results
 from eegpt.pages.graph import graph_sections
+from eegpt.pages.pretraining import pretraining_section, pretraining_tile
 from eegpt.pages.tasks import confusions, learning, score_tiles, scores, subjects
 from eegpt.runs.folder import RESULTS, WEIGHTS, read_lock
 from eegpt.runs.log import read_log
+from eegpt.runs.results import PretrainingResults, read_pretraining_results
 from eegpt.transfer.checkpoint import FITS
 
 
@@ -54,13 +54,13 @@ def write_run_page(
     results = read_results(run) if results is None else results
     pretrain_run = find_pretraining_run(run) if pretrain_run is None else Path(pretrain_run)
     contents = contents_of_shards(*shards)
-    pretraining = read_pretraining(pretrain_run) if pretrain_run is not None else results.pretraining
+    pretraining = read_pretraining_results(pretrain_run) if pretrain_run is not None else results.pretraining
     sections = [
         scores(results),
         confusions(results),
         subjects(results),
         *(graph_sections(run, shards) if (run / FITS).is_dir() else []),  # a run may be kept without its weights
-        pretraining_section(pretraining, pretrain_run) if pretraining else None,
+        pretraining_section(pretraining, pretrain_run) if pretraining is not None else None,
         learning(read_log(run), results),
         show.datasets(contents),
         show.coverage(contents),
@@ -90,11 +90,10 @@ def find_pretraining_run(run: Path) -> Path | None:
     return None
 
 
-def _tiles(contents: Contents, results: Results, pretraining: Mapping[str, Any]) -> list[Tile]:
+def _tiles(contents: Contents, results: Results, pretraining: PretrainingResults | None) -> list[Tile]:
     tiles = score_tiles(results)
-    error = pretraining_tile(dict(pretraining))
-    if error is not None:
-        tiles.append(error)
+    error = pretraining_tile(pretraining) if pretraining is not None else None
+    tiles += [error] if error is not None else []
     within = sum(t.within_subject for t in results.tasks.values())
     tiles += [
         Tile(

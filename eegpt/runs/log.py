@@ -1,7 +1,6 @@
-"""What a run tells: JSON lines for machines, TensorBoard where it is installed, a progress line on a terminal.
+"""A run's log: JSON lines, TensorBoard where it is installed, a progress line on a terminal.
 
-What enters: plain records. What leaves: `log.jsonl`, in which every line is whole, and after a run was
-continued no line tells of a step that has been done again.
+Every line of `log.jsonl` is whole, and after a run was resumed no line tells of a step that has been done again.
 """
 
 from __future__ import annotations
@@ -15,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from eegprep.files import write_atomic
+from eegpt.runs.checkpoint import Progress
+from eegpt.runs.results import HeldOutErrors
+from eegpt.runs.runtime import Runtime, measured_peak_flops
 
 LOG = "log.jsonl"
 
@@ -104,3 +106,54 @@ def progress_line(total: int, start: int, *, shown: bool) -> Iterator[Callable[[
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=total, completed=start, text="")
         yield lambda step, text: progress.update(task, completed=step, text=text)
+
+
+class TrainingLog(contextlib.ExitStack):
+    """What a pre-training run logs of its steps; the first process writes, the others compute the same and do not.
+
+    Parameters
+    ----------
+    run : Path
+    here : Runtime
+    every : int
+        Steps between two records; the first and the last step always have one.
+    tensorboard : bool
+    steps, done : int
+        Of the whole run, and those done before.
+    flops_per_token : float
+        Of a training step, for the share of the measured peak.
+    shown : bool
+        Whether to show a progress line.
+    """
+
+    def __init__(
+        self, run: Path, here: Runtime, *, every: int, tensorboard: bool, steps: int, done: int,
+        flops_per_token: float, shown: bool,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self._every, self._steps, self._flops_per_token = every, steps, flops_per_token
+        self._peak = measured_peak_flops(here.device, here.precision) * here.world
+        self._log: RunLog | None = None
+        if here.first:
+            self._log = RunLog(run, from_step=done, tensorboard=tensorboard)
+            self.callback(self._log.close)
+        self._update = self.enter_context(progress_line(steps, done, shown=shown and here.first))
+
+    def step(
+        self, progress: Progress, record: Mapping[str, float], tokens: int, waited_s: float, total_s: float
+    ) -> None:
+        """One step: its losses, and how fast it was."""
+        step, tokens_per_s = progress.step, tokens / total_s
+        flops_share = self._flops_per_token * tokens_per_s / self._peak
+        self._update(
+            step,
+            f"loss {record['loss']:.4f}, {tokens_per_s:,.0f} tokens/s, {flops_share:.0%} of the measured peak",
+        )
+        if self._log is not None and (step % self._every == 0 or step in (1, self._steps)):
+            speed = {"tokens_per_s": tokens_per_s, "loader_share": waited_s / total_s, "flops_share": flops_share}
+            self._log.write({"step": step, "epoch": progress.epoch, **record, "windows": progress.windows, **speed})
+
+    def held_out(self, step: int, split: str, errors: HeldOutErrors) -> None:
+        """Errors on held-out windows."""
+        if self._log is not None:
+            self._log.write({"step": step, "heldout": {"split": split, **errors.figures().model_dump(mode="json")}})

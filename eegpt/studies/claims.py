@@ -25,12 +25,13 @@ from eegpt.evaluation.compare import Comparison, compare_runs
 from eegpt.evaluation.evaluate import evaluate, write_results
 from eegpt.evaluation.metrics import mean_defined
 from eegpt.evaluation.results import read_results
-from eegpt.runs.folder import RESULTS, read_json
+from eegpt.pretraining.config import PretrainConfig
+from eegpt.pretraining.data import open_windows
+from eegpt.pretraining.loop import pretrain
+from eegpt.runs.folder import RESULTS
+from eegpt.runs.results import read_pretraining_results
 from eegpt.runs.settings import changed, to_mapping, with_settings
-from eegpt.training.config import PretrainConfig
-from eegpt.training.pretrain import pretrain
-from eegpt.training.study import sized
-from eegpt.training.windows import open_windows
+from eegpt.studies.scaling import sized
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import Kind, Scheme, divide
 from eegpt.transfer.run import transfer
@@ -121,9 +122,9 @@ class Encoders:
         if self.size is not None:
             config = sized(config, self.size)
         if self.fraction is not None:
-            config = changed(config, {"max_windows": max(1, round(self.fraction * n_windows))})
+            config = changed(config, {"data.max_windows": max(1, round(self.fraction * n_windows))})
         if self.left_out is not None:
-            config = changed(config, {"datasets": [d for d in datasets if d != self.left_out]})
+            config = changed(config, {"data.datasets": [d for d in datasets if d != self.left_out]})
         return config
 
 
@@ -200,7 +201,7 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
     form = {"mode": "frozen", "model.readout": readout, "model.views": (), "model.graph": True}
     graph = changed(config.transfer, form)
     states = changed(config.transfer, {"mode": "probe", "seeds": config.transfer.seeds[:1]})
-    objective = str(config.pretrain.objective)
+    objective = str(config.pretrain.objective.kind)
 
     def by_graph(name: str, *, run: str | None = None, **settings: Any) -> Arm:
         return Arm(name=name, run=f"graph-{run or name}", encoders=Encoders(), transfer=changed(graph, settings))
@@ -215,16 +216,17 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
         return Arm(name=name, run=run, encoders=encoders, transfer=changed(states, changes))
 
     def of_objective(name: str) -> Arm:
-        changes: dict[str, Any] = {"objective": name}
+        changes: dict[str, Any] = {"objective.kind": name}
         if name == "masked":
-            changes["final_windows"] = min(config.pretrain.final_windows, _MASKED_WINDOWS)
+            changes["held_out.final_windows"] = min(config.pretrain.held_out.final_windows, _MASKED_WINDOWS)
         return by_states(name, Encoders(name=f"objective-{name}", changes=changes))
 
     def of_size(size: str) -> Arm:
-        common = size == config.pretrain.size
+        common = size == config.pretrain.encoder.size
         return by_states(size, Encoders() if common else Encoders(name=f"size-{size}", size=size))
 
-    untrained = Encoders(name="untrained", changes={"steps": 1, "warmup_steps": 0, "lr": _NO_RATE})
+    no_training = {"schedule.steps": 1, "schedule.warmup_steps": 0, "optimiser.learning_rate": _NO_RATE}
+    untrained = Encoders(name="untrained", changes=no_training)
     # Made when they are asked for: not every mode goes with every readout.
     arms: dict[str, Callable[[], list[Arm]]] = {
         "joint": lambda: [by_graph("joint", run="frozen"), by_graph("separate", joint=False)],
@@ -316,7 +318,7 @@ def _train(work: _Work, encoders: Encoders) -> list[Path]:
     folds = work.folds if encoders.left_out is None else ("",)
     found = []
     for number, division in enumerate(folds):
-        common = changed(work.config.pretrain, {"division": division})
+        common = changed(work.config.pretrain, {"data.division": division})
         n_windows = 0
         if encoders.fraction is not None:
             n_windows = sum(len(index) for index, _ in open_windows(work.shards, common).train)
@@ -357,5 +359,5 @@ def _answer(work: _Work, claim: Claim) -> Answer:
 
 
 def _error(encoders: Sequence[Path]) -> float | None:
-    splits = [read_json(encoder / RESULTS)["pretraining"]["splits"] for encoder in encoders]
-    return mean_defined([s["test"]["model"]["new"] for s in splits if "test" in s])
+    splits = [read_pretraining_results(encoder).splits for encoder in encoders]
+    return mean_defined([s["test"].model.new for s in splits if "test" in s])

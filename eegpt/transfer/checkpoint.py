@@ -28,6 +28,7 @@ from eegpt.model.lora import merge_lora
 from eegpt.model.teg import TEGConfig
 from eegpt.runs.checkpoint import load_weights, save_tensors
 from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, read_config, read_json
+from eegpt.runs.results import PretrainingResults
 from eegpt.runs.runtime import pick_device, pick_precision
 from eegpt.runs.settings import changed, from_mapping, to_mapping
 from eegpt.transfer.bank import TrialBank
@@ -70,7 +71,7 @@ class _Config(BaseModel):
     classes: list[list[str]]
     electrode_notes: tuple[str, ...]
     leakage: str
-    pretraining: dict[str, object]
+    pretraining: PretrainingResults | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ class TransferRun:
     classes: tuple[tuple[str, ...], ...]
     electrode_notes: tuple[str, ...]
     leakage: str
-    pretraining: dict[str, object]
+    pretraining: PretrainingResults | None
 
 
 def save_weights(run: Path, name: str, model: TransferModel) -> None:
@@ -128,7 +129,7 @@ def open_fit(
         setup.electrodes.id_of,
         device=here,
         budget_bytes=0,
-        precision=pick_precision(run.config.precision, here),
+        precision=pick_precision(run.config.compute.precision, here),
         aligned_tasks=np.flatnonzero([task.key in record.aligned for task in setup.index.tasks]).tolist(),
         views=views,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -85,33 +85,54 @@ class ModelSettings(Settings):
 
 
 class OptimiserSettings(Settings):
-    """AdamW with a linear warm-up and a cosine to zero; batches mix all tasks.
+    """AdamW.
 
     Attributes
     ----------
-    steps, batch_size, lr, warmup_steps, weight_decay, clip_norm
-    encoder_lr_ratio : float
-        Learning rate of the encoder's own parameters in mode `full`, relative to `lr`.
-    task_exponent : float
-        A task of n trials is drawn in proportion to n ** task_exponent: 1 by size, 0 all alike.
-    label_smoothing : float
-    class_weights : bool
-        Weigh classes by the inverse of their frequency in the training trials.
+    learning_rate : float
+        The highest one.
+    encoder_rate_ratio : float
+        Learning rate of the encoder's own parameters in mode `full`, relative to `learning_rate`.
+    weight_decay, clip_norm
     average : float
         Decay of the running mean of the weights, which is what is validated and kept; 0 for the last weights.
     """
 
-    steps: Positive = 250
-    batch_size: Positive = 32
-    lr: float = Field(1e-3, gt=0)
-    encoder_lr_ratio: float = 0.3
-    warmup_steps: int = 20
+    learning_rate: float = Field(1e-3, gt=0)
+    encoder_rate_ratio: float = 0.3
     weight_decay: float = 0.05
     clip_norm: float = 1.0
+    average: Share = 0.95
+
+
+class ScheduleSettings(Settings):
+    """How long is trained, in which batches: a linear warm-up and a cosine to zero; batches mix all tasks.
+
+    Attributes
+    ----------
+    steps, batch_size, warmup_steps
+    task_exponent : float
+        A task of n trials is drawn in proportion to n ** task_exponent: 1 by size, 0 all alike.
+    """
+
+    steps: Positive = 250
+    batch_size: Positive = 32
+    warmup_steps: int = 20
     task_exponent: float = 0.5
+
+
+class ObjectiveSettings(Settings):
+    """What is minimised: cross-entropy, and squared error of regressions in SDs.
+
+    Attributes
+    ----------
+    label_smoothing : float
+    class_weights : bool
+        Weigh classes by the inverse of their frequency in the training trials.
+    """
+
     label_smoothing: Share = 0.1
     class_weights: bool = True
-    average: Share = 0.95
 
 
 class SelectionSettings(Settings):
@@ -130,6 +151,21 @@ class SelectionSettings(Settings):
     evaluate_every: Positive = 20
     validation_trials: int = 200
     patience: int = 120
+
+
+class ComputeSettings(Settings):
+    """How it is computed.
+
+    Attributes
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+        `auto`: bfloat16 where the device multiplies it in hardware.
+    cache_mib : int
+        Keys and values of frozen tokens are kept in memory up to this size, beyond it computed for each batch.
+    """
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    cache_mib: int = 768
 
 
 class EncoderSettings(Settings):
@@ -156,24 +192,26 @@ class TransferConfig(Settings):
         One fit for each.
     allow_leakage : bool
         Continue although test recordings were seen before, and say so on every table.
-    precision : {"auto", "float32", "bfloat16"}
-        Of the computation; `auto` is bfloat16 where the device multiplies it in hardware.
-    cache_mib : int
-        Keys and values of frozen tokens are kept in memory up to this size, beyond it computed for each batch.
-    data, model, optimiser, selection, encoder
+    data, model, objective, optimiser, schedule, selection, compute, encoder
         Tables of settings.
     """
+
+    renamed: ClassVar[dict[str, str]] = {
+        "lr": "optimiser.learning_rate",
+        "encoder_lr_ratio": "optimiser.encoder_rate_ratio",
+    }
 
     mode: Mode = "frozen"
     joint: bool = True
     seeds: tuple[int, ...] = (0,)
     allow_leakage: bool = False
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    cache_mib: int = 768
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
     selection: SelectionSettings = SelectionSettings()
+    compute: ComputeSettings = ComputeSettings()
     encoder: EncoderSettings = EncoderSettings()
 
     @model_validator(mode="after")

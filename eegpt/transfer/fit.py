@@ -113,12 +113,12 @@ def fit_model(
         index,
         electrode_of,
         device=device,
-        budget_bytes=config.cache_mib << 20,
-        precision=pick_precision(config.precision, device),
+        budget_bytes=config.compute.cache_mib << 20,
+        precision=pick_precision(config.compute.precision, device),
         aligned_tasks=aligned,
         views=views,
     )
-    targets = Targets.of(index, head_of_task, division.train, class_weights=config.optimiser.class_weights)
+    targets = Targets.of(index, head_of_task, division.train, class_weights=config.objective.class_weights)
     fit_scale(model, bank, division.train, targets)
     loop = fit(model, bank, division, targets, config, seed=seed, report=report)
     shares = tuple(fit_readouts(model, bank, division, targets, config.views))

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from eegpt.data.order import spread
 from eegpt.model.heads import HeadSpec
+from eegpt.runs.runtime import cosine
 from eegpt.transfer.bank import TrialBank
-from eegpt.transfer.config import OptimiserSettings, SelectionSettings, TransferConfig
+from eegpt.transfer.config import ScheduleSettings, SelectionSettings, TransferConfig
 from eegpt.transfer.folds import Division
 from eegpt.transfer.model import TransferModel
 from eegpt.transfer.rows import Trials
@@ -120,37 +121,36 @@ def fit(
     if not any(p.requires_grad for p in model.parameters()):
         model.eval()
         return Fit(best_step=0, history=[])
-    settings, learned = config.optimiser, [p for p in model.parameters() if p.requires_grad]
+    learned = [p for p in model.parameters() if p.requires_grad]
     validation = _spread_rows(bank.index, division.validation, config.selection.validation_trials)
     bank.keep(model, np.union1d(division.train, validation))
-    optimiser = torch.optim.AdamW(_parameter_groups(model, config), lr=settings.lr, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: _rate(done + 1, settings))
-    average = _Average(model, settings.average)
+    optimiser = torch.optim.AdamW(_parameter_groups(model, config), betas=(0.9, 0.98))
+    rate = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: _rate(done, config.schedule))
+    average = _Average(model, config.optimiser.average)
     best = _Selection(config.selection, average, lambda: _validation_loss(model, bank, validation, targets), report)
-    draw = _Draw(bank.index, division.train, settings, seed)
+    draw = _Draw(bank.index, division.train, config.schedule, seed)
     torch.manual_seed(seed)
     running = 0.0
-    for step in range(1, settings.steps + 1):
+    for step in range(1, config.schedule.steps + 1):
         model.train()
         order, encoded = zip(
             *bank.groups(model, draw.rows(step), electrode_dropout=config.model.electrode_dropout), strict=True
         )
         rows = np.concatenate(order)
         logits_NK = _logits(model, bank, encoded, targets, rows)
-        losses_N = trial_losses(logits_NK, targets, rows, smoothing=settings.label_smoothing)
+        losses_N = trial_losses(logits_NK, targets, rows, smoothing=config.objective.label_smoothing)
         loss = (losses_N * torch.from_numpy(targets.weight_N[rows]).to(bank.device)).mean()
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(learned, settings.clip_norm)
-        rate = optimiser.param_groups[0]["lr"]
+        nn.utils.clip_grad_norm_(learned, config.optimiser.clip_norm)
         optimiser.step()
-        schedule.step()
         average.update(step)
         running += (float(loss.detach()) - running) / (1 if step == 1 else 20)
-        if best.due(step, last=settings.steps):
-            best.evaluate({"step": float(step), "train_loss": running, "lr": rate})
+        if best.due(step, last=config.schedule.steps):
+            best.evaluate({"step": float(step), "train_loss": running, "lr": optimiser.param_groups[0]["lr"]})
             if best.exhausted(step):
                 break
+        rate.step()
     best.put_back()
     return Fit(best_step=best.step, history=best.history)
 
@@ -216,9 +216,10 @@ def _spread_rows(index: Trials, rows: np.ndarray, most: int) -> np.ndarray:
     return np.sort(np.concatenate(kept)) if kept else rows
 
 
-def _rate(step: int, settings: OptimiserSettings) -> float:
-    warm = min(1.0, step / max(1, settings.warmup_steps))
-    return warm * 0.5 * (1 + math.cos(math.pi * (step - 1) / settings.steps))
+def _rate(done: int, schedule: ScheduleSettings) -> float:
+    """Factor of the learning rate after so many steps."""
+    warm = min(1.0, (done + 1) / max(1, schedule.warmup_steps))
+    return warm * cosine(done, steps=schedule.steps, warmup=0, floor=0.0)
 
 
 def _parameter_groups(model: TransferModel, config: TransferConfig) -> list[dict[str, object]]:
@@ -232,7 +233,7 @@ def _parameter_groups(model: TransferModel, config: TransferConfig) -> list[dict
     return [
         {
             "params": parameters,
-            "lr": settings.lr * (settings.encoder_lr_ratio if slow else 1.0),
+            "lr": settings.learning_rate * (settings.encoder_rate_ratio if slow else 1.0),
             "weight_decay": settings.weight_decay if decays else 0.0,
         }
         for (slow, decays), parameters in sorted(groups.items(), key=lambda g: g[0])
@@ -242,7 +243,7 @@ def _parameter_groups(model: TransferModel, config: TransferConfig) -> list[dict
 class _Draw:
     """Training trials of a step: tasks by their weight, trials of a task alike; a function of (seed, step)."""
 
-    def __init__(self, index: Trials, train: np.ndarray, settings: OptimiserSettings, seed: int) -> None:
+    def __init__(self, index: Trials, train: np.ndarray, settings: ScheduleSettings, seed: int) -> None:
         task = index.task[train]
         self._of_task = [train[task == t] for t in np.unique(task)]
         weight = np.array([len(r) for r in self._of_task], np.float64) ** settings.task_exponent

@@ -26,7 +26,8 @@ from torch.nn import functional as F
 from eegpt.model.ete import ETE, Norm
 from eegpt.model.heads import ElectrodeHeads, ElectrodeScale, HeadSpec, TaskHeads
 from eegpt.model.teg import TEG, TEGConfig
-from eegpt.model.views import BANDS_HZ, view_slices
+from eegpt.model.tokens import BANDS_HZ
+from eegpt.model.views import view_slices
 from eegpt.transfer.rows import Encoded, Rows, encode
 
 Readout = Literal["special", "special+views", "views", "special+states", "states", "band_power"]

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,13 +34,13 @@ from eegpt.runs.folder import (
     Lock,
     data_sets_of,
     open_folder,
-    read_json,
     read_lock,
     read_seen,
     shard_set_hashes,
     software,
 )
 from eegpt.runs.log import LOG
+from eegpt.runs.results import PretrainingResults, read_pretraining_results
 from eegpt.runs.runtime import pick_device
 from eegpt.runs.settings import to_mapping
 from eegpt.transfer.checkpoint import FitRecord, finished_fits, save_record, save_weights
@@ -74,7 +73,7 @@ class _Start:
     weights: dict[str, torch.Tensor] | None = None
     seen: Seen | None = dataclasses.field(default_factory=Seen)
     sha256: str = ""
-    pretraining: dict[str, Any] = dataclasses.field(default_factory=dict)
+    pretraining: PretrainingResults | None = None
     data: tuple[DataSet, ...] = ()
     windows: tuple[int, ...] = ()
 
@@ -178,12 +177,11 @@ def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trial
 
 def _start(config: TransferConfig, run: Path) -> _Start:
     loaded, scratch = load_encoder(run), config.mode == "scratch"
-    results = read_json(run / RESULTS) if (run / RESULTS).is_file() else {}
     start = _Start(
         encoder=loaded.model.config,
         vocabulary=loaded.vocabulary,
         sha256=sha256_file(run / WEIGHTS),
-        pretraining=results.get("pretraining", {}),
+        pretraining=read_pretraining_results(run) if (run / RESULTS).is_file() else None,
         windows=tuple(loaded.config.get("window_samples") or ()),
     )
     if scratch:
@@ -218,7 +216,7 @@ def _open_folder(
         head_of_task={t.key: int(h) for t, h in zip(tasks, setup.head_of_task, strict=True)},
         electrode_notes=list(setup.electrodes.notes),
         leakage=leakage,
-        pretraining=start.pretraining if len(starts) == 1 else {},
+        pretraining=start.pretraining if len(starts) == 1 else None,
         window_samples=list(start.windows),
     )
 
@@ -244,7 +242,7 @@ def _fit(
     views: dict[int, Encoded],
 ) -> tuple[FitRecord, list[dict[str, float]]]:
     """One fit, its weights written."""
-    began, index, steps = time.monotonic(), setup.index, config.optimiser.steps
+    began, index, steps = time.monotonic(), setup.index, config.schedule.steps
     division = setup.divisions[planned.number]
     division = _restricted(index, division, planned.tasks, config.data.train_fraction, planned.seed)
     fitted = fit_model(

@@ -14,7 +14,6 @@ from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegpt.data import WindowIndex
 from eegpt.interop import open_model
-from eegpt.training.batches import as_rows
 from eegpt.transfer.rows import Rows, encode
 
 
@@ -23,7 +22,7 @@ def through_shards(shards, model, n_samples: int, subject: str) -> dict[tuple[st
     opened = ShardSet.open(shards)
     index = WindowIndex([opened], n_samples=n_samples, stride=n_samples)
     names = index.recording_ids
-    rows = as_rows(index.gather(np.arange(len(index))))
+    rows = index.gather(np.arange(len(index))).tensors()
     tokens = model.ete.tokenise(rows.signal_i16, rows.scale_uv, rows.sigma_uv)
     mask = torch.ones(len(tokens), 1, dtype=torch.bool)
     kinds = dict.fromkeys(Rows.__dataclass_fields__)

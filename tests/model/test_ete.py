@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from eegprep.errors import UsageError
 from eegpt.model.ete import ETE, ETEConfig
-from eegpt.training.objective import Pretraining
+from eegpt.pretraining.objective import Pretraining
 
 POSITIONS = ("rotary", "learned", "none")
 NORMS = ("output", "pre")

@@ -11,16 +11,19 @@ from typer.testing import CliRunner
 
 from _eegpt_cli import claims as command
 from eegprep.errors import UsageError
+from eegpt.pretraining.config import PretrainConfig
+from eegpt.runs.settings import changed
 from eegpt.pages.claims import claims_markdown, claims_table, verdict, write_claims_page
 from eegpt.studies.claims import CLAIMS, ClaimsConfig, encoder_settings, plan, run_claims
-from eegpt.training.config import PretrainConfig
 from eegpt.transfer.config import TransferConfig
 
-PRETRAIN = PretrainConfig(
-    n_layers=1, width=16, n_heads=2, token_samples=64, token_stride=32, window_samples=(192,), objective="new",
-    batch_size=32, micro_batch=32, steps=3, evaluate_every=0, checkpoint_every=0, precision="float32",
-    tensorboard=False, linear_windows=40, final_windows=20,
-)  # fmt: skip
+PRETRAIN = changed(PretrainConfig(), {
+    "encoder.n_layers": 1, "encoder.width": 16, "encoder.n_heads": 2, "encoder.token_samples": 64,
+    "encoder.token_stride": 32, "data.window_samples": (192,), "objective.kind": "new",
+    "schedule.batch_size": 32, "schedule.micro_batch": 32, "schedule.steps": 3, "held_out.every": 0,
+    "run.checkpoint_every": 0, "compute.precision": "float32",
+    "run.tensorboard": False, "held_out.linear_windows": 40, "held_out.final_windows": 20,
+})  # fmt: skip
 TRANSFER = TransferConfig(scheme="kfold:3", tasks=("hand",), steps=4, evaluate_every=2, batch_size=8)
 TINY = ClaimsConfig(
     sizes=("base", "1x32x2"), fractions=(0.5,), pretrain=PRETRAIN,

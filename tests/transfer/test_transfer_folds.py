@@ -12,11 +12,12 @@ from eegpt.data import TrialIndex
 from eegpt.evaluation.evaluate import evaluate
 from eegpt.evaluation.tables import results_table
 from eegpt.model.ete import ETEConfig
+from eegpt.pretraining.config import PretrainConfig
+from eegpt.pretraining.data import open_windows
 from eegpt.runs.checkpoint import load_encoder
 from eegpt.runs.folder import shard_set_hashes
-from eegpt.training.config import PretrainConfig
-from eegpt.training.divided import divided
-from eegpt.training.windows import open_windows
+from eegpt.runs.settings import changed
+from eegpt.pretraining.data import divided
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import divide
 from eegpt.transfer.run import transfer
@@ -32,7 +33,10 @@ def people_of(shards, number):
 
 
 def seen_of(shards, number):
-    config = PretrainConfig(division=f"{SCHEME}/{number}", token_samples=64, window_samples=(192,))
+    config = changed(
+        PretrainConfig(),
+        {"data.division": f"{SCHEME}/{number}", "encoder.token_samples": 64, "data.window_samples": (192,)},
+    )
     return open_windows([shards], config).seen
 
 
@@ -122,6 +126,8 @@ def test_two_shard_sets_in_folders_of_one_name_both_stand_in_the_lock(shards, ot
 
 
 def test_a_data_set_that_the_shards_do_not_have_is_named_with_a_near_miss(shards):
-    config = PretrainConfig(token_samples=64, window_samples=(192,), datasets=("alfa",))
+    config = changed(
+        PretrainConfig(), {"encoder.token_samples": 64, "data.window_samples": (192,), "data.datasets": ("alfa",)}
+    )
     with pytest.raises(UsageError, match=r"(?s)no data set 'alfa'.*alpha"):
         open_windows([shards], config)

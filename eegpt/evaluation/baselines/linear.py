@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from eegpt.evaluation.baselines.trials import TaskData
-from eegpt.model.views import BANDS_HZ
+from eegpt.model.tokens import BANDS_HZ
 
 _C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 

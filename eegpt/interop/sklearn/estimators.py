@@ -113,7 +113,7 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
     validation_share : float
         Share of the trials that selects the weights, of each class alike.
     settings : dict, optional
-        More settings of `TransferConfig`, by path: `{"optimiser.lr": 1e-4}`.
+        More settings of `TransferConfig`, by path: `{"optimiser.learning_rate": 1e-4}`.
     random_state : int, RandomState or None
         Decides weights, order and the validation trials; None is 0, so equal fits give equal models.
 
@@ -187,12 +187,12 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
         # Aligning by subject would let a trial's answer depend on the others of the call.
         given = {
             "mode": self.mode,
-            "precision": "float32",
+            "compute.precision": "float32",
             "model.align": "none",
             "data.validation_share": self.validation_share,
         }
         if self.max_steps is not None:
-            given["optimiser.steps"] = self.max_steps
+            given["schedule.steps"] = self.max_steps
         return changed(TransferConfig(), given | (self.settings or {}))
 
     def _division(self, label: NDArray[np.int64], seed: int) -> Division:

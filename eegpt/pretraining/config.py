@@ -1,0 +1,287 @@
+"""Everything that can be set about pre-training, one table per owner.
+
+Defaults are the paper's where it states them and they fit any amount of data (cosine, 3 epochs, windows of 4 s,
+tokens of 1 s every 1/8 s); where the paper's numbers suit its 37.5 million windows alone (rate, batch), 0 stands for a
+rule that scales. docs/results/pretraining.md has the measurements.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from eegprep.errors import UsageError
+from eegpt.model.ete import ETEConfig, Objective
+from eegpt.model.sizes import ete_config, size
+from eegpt.model.tokens import Normalise, n_tokens
+from eegpt.runs.settings import Settings
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class EncoderSettings(Settings):
+    """The encoder's shape and its tokens.
+
+    Attributes
+    ----------
+    size : str
+        `base`, `large`, `huge` or `giant`.
+    n_layers, width, n_heads : int, optional
+        Replace the size's own, for scaling studies.
+    token_samples, token_stride, norm, position, skip, max_tokens, normalise, fixed_uv, clip, dropout
+        As in `ETEConfig`.
+    """
+
+    size: str = "base"
+    n_layers: int | None = None
+    width: int | None = None
+    n_heads: int | None = None
+    token_samples: int = 256
+    token_stride: int = 32
+    norm: Literal["output", "pre"] = "output"
+    position: Literal["rotary", "learned", "none"] = "rotary"
+    skip: Literal["last", "linear", "none"] = "last"
+    max_tokens: int = 128
+    normalise: Normalise = "recording"
+    fixed_uv: float = 20.0
+    clip: float = 15.0
+    dropout: float = 0.0
+
+    @model_validator(mode="after")
+    def _known_size(self) -> EncoderSettings:
+        size(self.size)
+        return self
+
+
+class ObjectiveSettings(Settings):
+    """What is minimised, see `eegpt.pretraining.objective`.
+
+    Attributes
+    ----------
+    kind : {"new+spectrum", "new", "token", "masked"}
+    spectrum_weight : float
+        Weight of the spectrum's error beside the new samples' error (`new+spectrum`).
+    hidden_share : float
+        Share of a window's tokens that one hidden span covers (`masked`).
+    """
+
+    kind: Objective = "new+spectrum"
+    spectrum_weight: float = 0.25
+    hidden_share: float = 0.6
+
+
+class DataSettings(Settings):
+    """What is trained on.
+
+    Attributes
+    ----------
+    window_samples : tuple of int
+        Window lengths; a batch holds windows of one length, and an epoch goes once through the windows of
+        every length. Empty: 1024, and for data sets whose stretches are all shorter, what fits them.
+    window_stride : int
+        Distance of two windows' first samples; 0 for windows side by side.
+    splits : tuple of str
+    datasets, electrodes : tuple of str
+        Use these alone; empty for all.
+    division : str
+        Splits of a scheme of `eegpt transfer` in place of the shard sets' own, such as `kfold:5/0` for the first of
+        five folds: no subject that the fold tests is trained on.
+    max_windows : int
+        Train on so many windows per epoch at most (a data fraction, for scaling studies); 0 for all.
+    """
+
+    window_samples: tuple[int, ...] = ()
+    window_stride: int = 0
+    splits: tuple[str, ...] = ("train",)
+    datasets: tuple[str, ...] = ()
+    electrodes: tuple[str, ...] = ()
+    division: str = ""
+    max_windows: int = 0
+
+
+class AugmentationSettings(Settings):
+    """How windows are varied.
+
+    Attributes
+    ----------
+    random_offset : bool
+        Start each window up to one stride later, differently in every epoch.
+    flip : bool
+        Turn the sign of half of the windows (the sign depends on the reference alone).
+    gain : float
+        Scale each window by 2 ** uniform(-gain, gain).
+    """
+
+    random_offset: bool = True
+    flip: bool = True
+    gain: float = 0.0
+
+
+class OptimiserSettings(Settings):
+    """AdamW.
+
+    Attributes
+    ----------
+    learning_rate : float
+        The highest one. 0 is 1e-3 at Base's width and falls with the square root of the width. (The paper's 1e-4 is
+        for batches of 4096 and 27,000 steps; a few hundred steps need more.)
+    betas, weight_decay
+    clip_norm : float
+        Largest norm of the gradient.
+    """
+
+    learning_rate: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.05
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+
+
+class ScheduleSettings(Settings):
+    """How long is trained, in which batches, at which rate.
+
+    Attributes
+    ----------
+    epochs, min_steps, steps : float, int, int
+        So many epochs, but `min_steps` at least (small data need more epochs); `steps` wins over both where it is
+        not 0.
+    batch_size, micro_batch : int
+        Windows per optimiser step over all processes, and windows per process and forward pass; the rest is
+        accumulated. A batch size of 0 is the largest power of two from 128 to 4096 that leaves 64 steps or more in
+        an epoch.
+    warmup_steps, min_rate_ratio : int, float
+        A linear warm-up, then a cosine from `learning_rate` to `min_rate_ratio * learning_rate`.
+    """
+
+    epochs: float = 3.0
+    min_steps: int = 400
+    steps: int = 0
+    batch_size: int = 0
+    micro_batch: Positive = 256
+    warmup_steps: int = 50
+    min_rate_ratio: float = 0.1
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> ScheduleSettings:
+        if self.batch_size % self.micro_batch and self.batch_size > self.micro_batch:
+            raise UsageError(
+                "batch_size must be a multiple of micro_batch",
+                found=f"batch_size {self.batch_size}, micro_batch {self.micro_batch}",
+            )
+        return self
+
+
+class HeldOutSettings(Settings):
+    """What is reported on and never trained on.
+
+    Attributes
+    ----------
+    splits : tuple of str
+    every : int
+        Steps between two reports during training; 0 for none before the end.
+    windows : int
+        Windows of each of these reports (a fixed, evenly spread choice).
+    final_windows, linear_windows : int
+        Windows of the last report, and training windows that the linear predictor is fitted to.
+    """
+
+    splits: tuple[str, ...] = ("validation", "test")
+    every: int = 200
+    windows: Positive = 2048
+    final_windows: int = 20000
+    linear_windows: int = 100000
+
+
+class ComputeSettings(Settings):
+    """How it is computed.
+
+    Attributes
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+        bfloat16 keeps float32 weights and sums. `auto`: bfloat16 where the device multiplies it in hardware.
+    compile : bool
+        Use torch.compile: steps get shorter, the first one takes up to a minute more. Needs a compiler (g++ on a CPU).
+    recompute : {"auto", "yes", "no"}
+        Activation checkpointing; `auto` for Huge and Giant.
+    parallel : {"ddp", "fsdp"}
+        What `torchrun` processes hold: a copy of the model each, or a part of it each.
+    """
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    recompute: Literal["auto", "yes", "no"] = "auto"
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+
+
+class RunSettings(Settings):
+    """What is written: steps between two lines of the log and two checkpoints (0: the last only), and TensorBoard."""
+
+    log_every: Positive = 10
+    checkpoint_every: int = 200
+    tensorboard: bool = True
+
+
+class PretrainConfig(Settings):
+    """Settings of a pre-training run; `seed` decides weights, order and augmentation."""
+
+    renamed: ClassVar[dict[str, str]] = {
+        "objective": "objective.kind",
+        "lr": "optimiser.learning_rate",
+        "min_lr_ratio": "schedule.min_rate_ratio",
+        "train_splits": "data.splits",
+        "heldout_splits": "held_out.splits",
+        "heldout_windows": "held_out.windows",
+        "evaluate_every": "held_out.every",
+    }
+
+    encoder: EncoderSettings = EncoderSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    data: DataSettings = DataSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    held_out: HeldOutSettings = HeldOutSettings()
+    compute: ComputeSettings = ComputeSettings()
+    run: RunSettings = RunSettings()
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PretrainConfig:
+        if both := set(self.data.splits) & set(self.held_out.splits):
+            raise UsageError("a split can't be both trained on and held out", found=", ".join(sorted(both)))
+        for n_samples in self.data.window_samples:
+            if self.n_tokens(n_samples) < self.tokens_needed:
+                raise UsageError(
+                    f"a window of {n_samples} samples is too short for the objective {self.objective.kind!r}",
+                    found=f"{self.n_tokens(n_samples)} tokens of {self.encoder.token_samples} samples every "
+                    f"{self.encoder.token_stride}",
+                    expected=f"at least {self.tokens_needed} tokens",
+                    todo="set shorter tokens (encoder.token_samples) or longer windows (data.window_samples)",
+                )
+        return self
+
+    def n_tokens(self, n_samples: int) -> int:
+        """Tokens of a window of so many samples."""
+        return n_tokens(n_samples, token_samples=self.encoder.token_samples, token_stride=self.encoder.token_stride)
+
+    @property
+    def tokens_needed(self) -> int:
+        """Tokens that a window must have for the objective to score anything."""
+        ahead = -(-self.encoder.token_samples // self.encoder.token_stride)
+        return {"new+spectrum": ahead + 1, "masked": ahead + 2}.get(self.objective.kind, 2)
+
+    def batch(self, n_windows: int) -> int:
+        """Windows per optimiser step for an epoch of so many windows."""
+        size = self.schedule.batch_size or 4096
+        while not self.schedule.batch_size and size > 128 and n_windows < 64 * size:
+            size //= 2
+        return size
+
+    def rate(self, width: int) -> float:
+        """The highest learning rate of a model of that width."""
+        return self.optimiser.learning_rate or 1e-3 * (128 / width) ** 0.5
+
+    def ete(self, n_electrodes: int) -> ETEConfig:
+        """The encoder's configuration for a vocabulary of so many electrodes."""
+        own = {k: v for k, v in self.encoder.model_dump(exclude={"size"}).items() if v is not None}
+        return ete_config(self.encoder.size, n_electrodes=n_electrodes, objective=self.objective.kind, **own)
