@@ -22,7 +22,7 @@ import torch
 from eegprep.electrodes import Vocabulary
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegpt.interop import LiveModel, open_model
-from eegpt.interop.checkpoint import Model
+from eegpt.interop.model import Model
 from eegpt.model.ete import ETE
 from eegpt.model.sizes import ete_config
 from eegpt.runs import checkpoint as ck

@@ -243,16 +243,13 @@ def ablation(
 def probe_scores(run: Path, shards: list[Path]) -> dict[str, float]:
     """Mean balanced accuracy of a linear probe of a run's encoder over all classification tasks."""
     from eegpt.evaluation.evaluate import evaluate
-    from eegpt.training.transfer import transfer
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.transfer.config import TransferConfig
+    from eegpt.transfer.run import transfer
 
     transfer(TransferConfig(mode="probe"), shards=shards, out=run / "probe", encoder=run)
     _, results = evaluate(run / "probe", shards)
-    scores = [
-        task["model"]["scores"]["balanced_accuracy"]["mean"]
-        for task in results["tasks"].values()
-        if task["kind"] == "classification"
-    ]
+    tasks = [task for task in results.tasks.values() if task.kind == "classification"]
+    scores = [mean for task in tasks if (mean := task.mean(task.model)) is not None]
     return {"probe": sum(scores) / len(scores)}
 
 

@@ -86,7 +86,7 @@ class ElectrodeHeads(nn.Module):
         self.fitted: Tensor
 
     def forward(self, x_RF: Tensor, electrode_R: Tensor, mask_BE: Tensor, task_B: Tensor) -> Tensor:
-        """Logits (B, K) of rows of features, in the order of the true entries of `mask_BE`; 0 beyond a task's outputs."""
+        """Logits (B, K) of rows of features, in the order of the true entries of `mask_BE`; 0 beyond a task's own."""
         sample_R = mask_BE.nonzero()[:, 0]
         task_R = task_B[sample_R]
         own_RFK = self.weight[task_R, electrode_R]

@@ -26,7 +26,7 @@ from eegpt.data.spans import Spans
 from eegpt.data.windows import NoWindowError
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.runs.folder import DataSet, data_sets_of, shard_set_hashes
-from eegpt.training.transfer_split import divide
+from eegpt.transfer.folds import divide
 
 USUAL_WINDOW = 1024  # samples: the paper's 4 s
 

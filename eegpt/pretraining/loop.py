@@ -32,7 +32,7 @@ from eegpt.runs.checkpoint import Progress, latest_checkpoint
 from eegpt.runs.folder import CONFIG, Lock, open_folder, read_config, software
 from eegpt.runs.log import TrainingLog
 from eegpt.runs.results import PretrainingResults, read_pretraining_results
-from eegpt.runs.runtime import Runtime, runtime
+from eegpt.runs.runtime import Runtime, cosine, runtime
 from eegpt.runs.settings import from_mapping
 
 
@@ -236,14 +236,6 @@ class _Stop:
     def __exit__(self, *error: object) -> None:
         for number, handler in self._old.items():
             signal.signal(number, handler)
-
-
-def cosine(step: int, *, steps: int, warmup: int, floor: float) -> float:
-    """Factor of the learning rate at `step` (from 0): linear warm-up, then a cosine from 1 to `floor`."""
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def make_optimiser(ete: ETE, settings: OptimiserSettings) -> torch.optim.AdamW:

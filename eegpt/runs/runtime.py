@@ -7,6 +7,7 @@ that the loop asks. One process without `torchrun` is the ordinary case and need
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -109,3 +110,11 @@ def measured_peak_flops(device: torch.device, precision: Precision, *, size: int
             torch.cuda.synchronize(device)
         best = max(best, 2 * n**3 / (time.perf_counter() - start))
     return best
+
+
+def cosine(step: int, *, steps: int, warmup: int, floor: float) -> float:
+    """Factor of the learning rate at `step` (from 0): linear warm-up, then a cosine from 1 to `floor`."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

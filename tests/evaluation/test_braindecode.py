@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from eegprep.errors import UsageError
-from eegpt.evaluation import braindecode_networks as bd
 from eegpt.evaluation.baselines import BASELINES, FOREIGN, QUICK, chosen
-from eegpt.evaluation.networks import train_network
-from eegpt.evaluation.task_data import TaskData
+from eegpt.evaluation.baselines import foreign as bd
+from eegpt.evaluation.baselines.networks import train_network
+from eegpt.evaluation.baselines.trials import TaskData
 
 ELECTRODES = ("C3", "Cz", "C4", "LabSite")
 

@@ -14,7 +14,7 @@ from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegpt.data import WindowIndex
 from eegpt.interop import open_model
-from eegpt.training.transfer_rows import Rows, encode
+from eegpt.transfer.rows import Rows, encode
 
 
 def through_shards(shards, model, n_samples: int, subject: str) -> dict[tuple[str, int], np.ndarray]:
@@ -131,11 +131,11 @@ def test_what_is_no_signal_is_said_so(encoder):
 def test_answers_of_a_transfer_run_are_those_of_its_own_prediction(recorded, encoder, tmp_path):
     """With the default readouts beside the graph, whose views are centred by person: the same trials, two ways."""
     from eegpt.interop import LiveModel
-    from eegpt.training.transfer import transfer
-    from eegpt.training.transfer_bank import TrialBank
-    from eegpt.training.transfer_config import TransferConfig
-    from eegpt.training.transfer_loop import Targets, predict
-    from eegpt.training.transfer_setup import make_setup, open_trials
+    from eegpt.transfer.bank import TrialBank
+    from eegpt.transfer.config import TransferConfig
+    from eegpt.transfer.loop import Targets, predict
+    from eegpt.transfer.run import transfer
+    from eegpt.transfer.setup import make_setup, open_trials
 
     config = TransferConfig(steps=4, precision="float32", teg_layers=1)
     transfer(config, shards=[recorded.shards], out=tmp_path / "run", encoder=encoder)

@@ -11,9 +11,9 @@ import torch
 
 from eegprep.errors import UsageError
 from eegpt.interop import export, open_model
-from eegpt.interop.exporting import EncoderGraph, exportable
-from eegpt.training.transfer import transfer
-from eegpt.training.transfer_config import TransferConfig
+from eegpt.interop.exported.export import EncoderGraph, exportable
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.run import transfer
 
 # float32 sums in another order; states are of size one.
 TOLERANCE = 1e-4

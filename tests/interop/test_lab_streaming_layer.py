@@ -10,7 +10,7 @@ import pytest
 
 from eegprep.errors import InputError, UsageError
 from eegpt.interop import LiveModel
-from eegpt.interop.sources import from_lsl, from_raw
+from eegpt.interop.live.sources import from_lsl, from_raw
 
 pylsl = pytest.importorskip("pylsl", reason="needs the extra [stream] and liblsl", exc_type=ImportError)
 

@@ -13,7 +13,7 @@ from eegprep.manifest import load_recipe
 from eegprep.steps import apply_recipe, as_signal
 from eegprep.steps.chain import plan_chain
 from eegpt.interop import LiveModel, open_model
-from eegpt.interop.causal import CausalChain, minimum_phase
+from eegpt.interop.live.filters import CausalChain, minimum_phase
 from eegpt.model.ete import ETE
 from eegpt.model.tokens import normalised, unfold_tokens
 

@@ -144,8 +144,8 @@ def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from eegpt.pretraining.config import PretrainConfig
     from eegpt.pretraining.loop import pretrain
     from eegpt.runs.settings import changed
-    from eegpt.training.transfer import transfer
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.transfer.config import TransferConfig
+    from eegpt.transfer.run import transfer
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("report") / "runs"

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from eegprep.errors import InputError
-from eegpt.evaluation.page import find_pretraining_run, write_run_page
-from eegpt.evaluation.page_graph import attention_received
-from eegpt.evaluation.page_tasks import score_tiles, scores
 from eegpt.model.teg import GraphAttention
+from eegpt.pages.graph import attention_received
+from eegpt.pages.run import find_pretraining_run, write_run_page
+from eegpt.pages.tasks import score_tiles, scores
 
 Browse = Callable[[Path], tuple[str, list[str]]]
 

@@ -11,11 +11,11 @@ from typer.testing import CliRunner
 
 from _eegpt_cli import claims as command
 from eegprep.errors import UsageError
-from eegpt.evaluation.claims import CLAIMS, ClaimsConfig, encoder_settings, plan, run_claims
-from eegpt.evaluation.claims_page import claims_markdown, claims_table, verdict, write_claims_page
+from eegpt.pages.claims import claims_markdown, claims_table, verdict, write_claims_page
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.runs.settings import changed
-from eegpt.training.transfer_config import TransferConfig
+from eegpt.studies.claims import CLAIMS, ClaimsConfig, encoder_settings, plan, run_claims
+from eegpt.transfer.config import TransferConfig
 
 PRETRAIN = changed(PretrainConfig(), {
     "encoder.n_layers": 1, "encoder.width": 16, "encoder.n_heads": 2, "encoder.token_samples": 64,

@@ -12,7 +12,7 @@ from _eegpt_cli import transfer as commands
 from eegprep.errors import RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegprep.splits import Seen
-from eegpt.training.transfer_setup import seen_recordings
+from eegpt.transfer.setup import seen_recordings
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_wrong_settings_baselines_and_leaks_write_nothing(app, shards, make_enco
     out = tmp_path / "run"
     with pytest.raises(UsageError, match="no setting 'stepps'"):
         call(app, "transfer", "--shards", shards, "--out", out, "--mode", "scratch", "--set", "stepps=3")
-    with pytest.raises(UsageError, match="no baseline"):
+    with pytest.raises(UsageError, match="unknown baseline"):
         call(app, "baselines", "--shards", shards, "--baselines", "bandpower")
     everything = Seen.of(seen_recordings([ShardSet.open(shards)]))
     seen_all = make_encoder(tmp_path / "encoder", everything)

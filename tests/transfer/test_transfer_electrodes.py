@@ -7,7 +7,7 @@ import pytest
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.vocabulary import Electrode
 from eegprep.errors import RefusedError
-from eegpt.training.transfer_electrodes import map_electrodes
+from eegpt.transfer.electrodes import map_electrodes
 
 ENCODER = Vocabulary(
     [

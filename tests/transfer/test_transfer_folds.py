@@ -13,15 +13,14 @@ from eegpt.evaluation.evaluate import evaluate
 from eegpt.evaluation.tables import results_table
 from eegpt.model.ete import ETEConfig
 from eegpt.pretraining.config import PretrainConfig
-from eegpt.pretraining.data import open_windows
+from eegpt.pretraining.data import divided, open_windows
 from eegpt.runs.checkpoint import load_encoder
 from eegpt.runs.folder import shard_set_hashes
 from eegpt.runs.settings import changed
-from eegpt.training.divided import divided
-from eegpt.training.transfer import transfer
-from eegpt.training.transfer_config import TransferConfig
-from eegpt.training.transfer_setup import make_setup, open_trials
-from eegpt.training.transfer_split import divide
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.folds import divide
+from eegpt.transfer.run import transfer
+from eegpt.transfer.setup import make_setup, open_trials
 
 SCHEME = "kfold:4"
 QUICK = TransferConfig(scheme=SCHEME, graph=False, tasks=("hand",))

@@ -13,16 +13,16 @@ from torch.nn import functional as F
 
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
+from eegpt.model.lora import add_lora, merge_lora
 from eegpt.model.teg import TEGConfig
-from eegpt.training.transfer_align import alignable_tasks, aligned
-from eegpt.training.transfer_bank import TrialBank
-from eegpt.training.transfer_config import TransferConfig
-from eegpt.training.transfer_loop import Targets, trial_losses
-from eegpt.training.transfer_lora import add_lora, merge_lora
-from eegpt.training.transfer_model import TransferModel
-from eegpt.training.transfer_rows import Encoded, encode, flatten, join
-from eegpt.training.transfer_scale import fit_scale
-from eegpt.training.transfer_views import N_SLICES, view_slices
+from eegpt.model.views import N_SLICES, view_slices
+from eegpt.transfer.align import alignable_tasks, aligned
+from eegpt.transfer.bank import TrialBank
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.loop import Targets, trial_losses
+from eegpt.transfer.model import TransferModel
+from eegpt.transfer.rows import Encoded, encode, flatten, join
+from eegpt.transfer.scale import fit_scale
 
 CPU = torch.device("cpu")
 HEADS = (HeadSpec(name="a", n_outputs=2), HeadSpec(name="b", n_outputs=3))

@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegprep.splits import Seen
-from eegpt.evaluation import page_graph
 from eegpt.evaluation.compare import compare_runs, comparison_csv, comparison_table
 from eegpt.evaluation.evaluate import evaluate, score_baselines, write_results
 from eegpt.evaluation.predictions import Predictions
 from eegpt.evaluation.tables import pretraining_table, results_csv, results_table
-from eegpt.training.transfer import UNKNOWN_HISTORY, transfer
-from eegpt.training.transfer_checkpoint import finished_fits, load_fit, read_run
-from eegpt.training.transfer_config import TransferConfig
-from eegpt.training.transfer_setup import seen_recordings
+from eegpt.pages import graph as page_graph
+from eegpt.transfer.checkpoint import finished_fits, load_fit, read_run
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.run import UNKNOWN_HISTORY, transfer
+from eegpt.transfer.setup import seen_recordings
 
 FAST = {"steps": 60, "batch_size": 24, "evaluate_every": 20, "lr": 3e-3, "dropout": 0.0, "electrode_dropout": 0.0}
 

@@ -10,7 +10,7 @@ import pytest
 from eegprep.errors import RefusedError, UsageError
 from eegprep.splits import Windows
 from eegprep.splits.trials import touching
-from eegpt.training.transfer_split import divide
+from eegpt.transfer.folds import divide
 
 
 def make_index(*, datasets=("a", "b"), n_people=6, within=(), overlap=False, same_task=True, validation=True):
