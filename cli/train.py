@@ -202,6 +202,7 @@ def scaling(
     common = read_settings(PretrainConfig, config, set_ or [])
     result = study(common, shards=[*shards, *(more or [])], out=out, sizes=sizes.split(","), fractions=parts)
     page = write_scaling_page(result, out / "index.html")
+    write_run_pages(out)
     if as_json:
         print(json.dumps(result))
         return
@@ -234,10 +235,20 @@ def ablation(
     sets = [*shards, *(more or [])]
     scores = None if not probe else lambda run: probe_scores(run, sets)
     rows = study(common, shards=sets, out=out, questions=[q for q in questions.split(",") if q], probe=scores)
+    write_run_pages(out)
     if as_json:
         print(json.dumps(rows))
         return
     print_rows(rows)
+
+
+def write_run_pages(study: Path) -> None:
+    """The page of every run of a study that has none yet."""
+    from eegpt.pages.pretraining import write_pretraining_page
+
+    for run in sorted((study / "runs").iterdir()):
+        if not (run / "index.html").is_file():
+            write_pretraining_page(run)
 
 
 def probe_scores(run: Path, shards: list[Path]) -> dict[str, float]:
