@@ -46,7 +46,7 @@ def data(n, effect, *, seed=0, n_samples=256, kind="classification", n_classes=2
         signal_uv=signal,
         sigma_uv=np.full((n, 4), 10.0, np.float32),
         target=label.astype(np.float32),
-        person=10 * seed + np.arange(n) // 10,
+        subject=10 * seed + np.arange(n) // 10,
         electrodes=("C3", "Cz", "C4", "Pz"),
         kind=kind,
         n_classes=n_classes if kind == "classification" else 1,
@@ -97,7 +97,7 @@ def test_by_person_sees_a_change_that_is_smaller_than_the_difference_between_peo
     parts = []
     for seed, n in enumerate((80, 30, 40)):
         part = data(n, lambda signal, label, t, random: None, seed=seed)
-        strength = 4.0 ** (1.5 + np.random.default_rng(9).permutation(100)[part.person] / 50)
+        strength = 4.0 ** (1.5 + np.random.default_rng(9).permutation(100)[part.subject] / 50)
         t = np.arange(256) / SFREQ_HZ
         part.signal_uv[:, 1] += (strength * (1 + part.target))[:, None] * np.sin(2 * np.pi * 10 * t)
         parts.append(part)
@@ -112,7 +112,7 @@ def test_by_person_sees_a_change_that_is_smaller_than_the_difference_between_peo
 def test_by_person_leaves_a_task_that_asks_who_he_is_as_it_is():
     def of_people(seed, n):
         part = data(n, lambda signal, label, t, random: None, seed=seed)
-        label = (part.person % 2).astype(np.float32)
+        label = (part.subject % 2).astype(np.float32)
         part.signal_uv[:, 1] += 20 * label[:, None] * np.sin(2 * np.pi * 10 * np.arange(256) / SFREQ_HZ)
         return dataclasses.replace(part, target=label)
 

@@ -27,7 +27,7 @@ def trials(n: int, n_samples: int, seed: int) -> TaskData:
     return TaskData(
         rows=np.arange(n), signal_uv=(noise + 30 * wave[:, None]).astype(np.float32),
         sigma_uv=np.full((n, len(ELECTRODES)), 20, np.float32), target=target.astype(np.float32),
-        person=np.zeros(n, np.int64), electrodes=ELECTRODES, kind="classification", n_classes=2, notes=(),
+        subject=np.zeros(n, np.int64), electrodes=ELECTRODES, kind="classification", n_classes=2, notes=(),
     )  # fmt: skip
 
 

@@ -64,6 +64,6 @@ def test_regression_scores_equal_those_of_scikit_learn(n, seed):
 
 def test_a_mean_over_seeds_leaves_out_what_is_undefined():
     out = mean_and_sd([{"auroc": 0.5}, {"auroc": None}, {"auroc": 0.7}])
-    assert out["auroc"]["mean"] == pytest.approx(0.6)
-    assert out["auroc"]["sd"] == pytest.approx(0.02**0.5)
-    assert out["auroc"]["n"] == 2
+    assert out["auroc"].mean == pytest.approx(0.6)
+    assert out["auroc"].sd == pytest.approx(0.02**0.5)
+    assert out["auroc"].n == 2

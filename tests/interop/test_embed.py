@@ -8,6 +8,7 @@ import mne
 import numpy as np
 import pytest
 import torch
+from support.transfer_runs import settings
 
 import eegpt
 from eegprep.errors import InputError, RefusedError, UsageError
@@ -74,7 +75,7 @@ def test_unknown_electrodes_are_mapped_or_refused_on_request(encoder, toy):
     assert list(eegpt.embed(raw, model=encoder).electrode.values) == ["Fp1", "Cz"]
     mapped = eegpt.embed(raw, model=encoder, unknown="nearest")
     assert list(mapped.electrode.values) == ["Fp1", "Cz", "Pz"]
-    assert "Foo9: taken for Pz, 9 mm away" in mapped.attrs["notes"]
+    assert "Foo9: mapped to Pz, 9 mm away" in mapped.attrs["notes"]
     with pytest.raises(RefusedError, match="no electrode that the model knows"):
         eegpt.embed(raw, model=encoder, unknown="refuse")
 
@@ -124,24 +125,23 @@ def test_the_signal_of_the_caller_is_not_changed(encoder, toy):
 
 
 def test_what_is_no_signal_is_said_so(encoder):
-    with pytest.raises(UsageError, match="no signal that can be embedded"):
+    with pytest.raises(UsageError, match="not a signal that can be embedded"):
         eegpt.embed(np.zeros((3, 1000)), model=encoder)
 
 
 def test_answers_of_a_transfer_run_are_those_of_its_own_prediction(recorded, encoder, tmp_path):
-    """With the default readouts beside the graph, whose views are centred by person: the same trials, two ways."""
+    """With the default readouts beside the graph, whose views are standardised by subject: the same trials, two ways."""
     from eegpt.interop import LiveModel
     from eegpt.transfer.bank import TrialBank
-    from eegpt.transfer.config import TransferConfig
     from eegpt.transfer.loop import Targets, predict
     from eegpt.transfer.run import transfer
     from eegpt.transfer.setup import make_setup, open_trials
 
-    config = TransferConfig(steps=4, precision="float32", teg_layers=1)
+    config = settings(steps=4, precision="float32", teg_layers=1)
     transfer(config, shards=[recorded.shards], out=tmp_path / "run", encoder=encoder)
     model = open_model(tmp_path / "run")
     assert model.aligned_heads == {0}
-    # The recording's twelve trials lie side by side from 2 s on, and are all that there is of this person.
+    # The recording's twelve trials lie side by side from 2 s on, and are all trials of this subject.
     raw = mne.io.read_raw_fif(recorded.files / "s4.fif", verbose="ERROR")
     ds = eegpt.embed(raw, model=model, window_s=2.0, line_freq_hz=50)
     assert ds.sizes["window"] == 15
@@ -152,7 +152,7 @@ def test_answers_of_a_transfer_run_are_those_of_its_own_prediction(recorded, enc
     targets = Targets.of(index, setup.head_of_task, rows, class_weights=True)
     expected = predict(model.transfer, bank, rows, targets)[:, :2]
     found = ds.probability_hand.values[1:13]
-    # Centring takes in three windows that are no trials, so they are close, not equal.
+    # Standardising includes three windows that are not trials, so they are close, not equal.
     assert np.corrcoef(found[:, 1], expected[:, 1])[0, 1] > 0.9
     live = LiveModel(model, raw.ch_names, raw.info["sfreq"], line_freq_hz=50)
     said = [o.outputs["probability_hand"] for o in live.push(raw[:, :2000][0])]

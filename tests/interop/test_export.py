@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.transfer_runs import settings
 
 from eegprep.errors import UsageError
 from eegpt.interop import export, open_model
 from eegpt.interop.exported.export import EncoderGraph, exportable
-from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.run import transfer
 
 # float32 sums in another order; states are of size one.
@@ -23,13 +23,13 @@ TOLERANCE = 1e-4
     scope="module", params=["special", "special+states", "special+views", "views", "readouts", "readouts alone"]
 )
 def run(request, recorded, encoder, tmp_path_factory) -> Path:
-    settings = {"steps": 4, "precision": "float32", "teg_layers": 1, "align": "none"}
+    chosen = {"steps": 4, "precision": "float32", "teg_layers": 1, "align": "none"}
     if request.param.startswith("readouts"):
-        settings |= {"graph": request.param == "readouts"}
+        chosen |= {"graph": request.param == "readouts"}
     else:
-        settings |= {"readout": request.param, "views": ()}
+        chosen |= {"readout": request.param, "views": ()}
     out = tmp_path_factory.mktemp("run") / "model"
-    transfer(TransferConfig(**settings), shards=[recorded.shards], out=out, encoder=encoder)
+    transfer(settings(**chosen), shards=[recorded.shards], out=out, encoder=encoder)
     return out
 
 
@@ -113,7 +113,7 @@ def test_the_exported_graph_is_the_model_of_the_embedding(run, recorded):
         assert ds.graph.sizes == {"window": 30, "dimension": 16}
 
 
-def test_views_centred_by_person_go_through_the_exported_file_in_two_passes(recorded, encoder, tmp_path):
+def test_views_standardised_by_subject_go_through_the_exported_file_in_two_passes(recorded, encoder, tmp_path):
     """The default run: a first pass gives the views, their mean and SD go into the second."""
     import mne
 
@@ -121,15 +121,13 @@ def test_views_centred_by_person_go_through_the_exported_file_in_two_passes(reco
     from eegpt.interop.signals import prepare
 
     out = tmp_path / "model"
-    transfer(
-        TransferConfig(steps=4, precision="float32", teg_layers=1), shards=[recorded.shards], out=out, encoder=encoder
-    )
+    transfer(settings(steps=4, precision="float32", teg_layers=1), shards=[recorded.shards], out=out, encoder=encoder)
     model = open_model(out)
     assert model.aligned_heads
     done = export(out, tmp_path / "model.pt2")
     assert done.largest_difference < TOLERANCE
     told = json.loads(done.description.read_text())
-    assert told["centred_by_person"]
+    assert told["standardised_by_subject"]
     assert list(told["inputs"])[-2:] == ["view_mean", "view_sd"]
 
     raw = mne.io.read_raw_fif(recorded.files / "s1.fif", verbose="ERROR")

@@ -149,7 +149,6 @@ def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("report") / "runs"
-    tokens = {"token_samples": 64, "token_stride": 32}
     small = changed(PretrainConfig(), {
         "encoder.token_samples": 64, "encoder.token_stride": 32, "encoder.n_layers": 1, "encoder.width": 32,
         "encoder.n_heads": 2, "schedule.steps": 6, "schedule.batch_size": 16, "schedule.micro_batch": 16,
@@ -158,7 +157,7 @@ def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "run.tensorboard": False,
     })  # fmt: skip
     pretrain(small, shards=[toy_shards], out=folder / "encoder", show_progress=False)
-    quick = TransferConfig(steps=6, batch_size=8, evaluate_every=2, **tokens)
+    quick = changed(TransferConfig(), {"schedule.steps": 6, "schedule.batch_size": 8, "selection.evaluate_every": 2})
     transfer(quick, shards=[toy_shards], out=folder / "model", encoder=folder / "encoder")
     predictions, results = evaluate(folder / "model", [toy_shards], baselines=["band_power"])
     write_results(folder / "model", predictions, results)

@@ -7,7 +7,7 @@ import pytest
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.vocabulary import Electrode
 from eegprep.errors import RefusedError
-from eegpt.transfer.electrodes import map_electrodes
+from eegpt.transfer.setup import map_electrodes
 
 ENCODER = Vocabulary(
     [
@@ -42,13 +42,13 @@ def test_an_unknown_electrode_is_refused_by_name():
 def test_an_unknown_electrode_is_taken_for_the_nearest_free_one_and_that_is_said():
     found = map_electrodes(TRIALS, ENCODER, ["Cz", "FCz"], unknown="nearest")
     assert found.id_of.tolist() == [-1, 0, 1, -1]  # Cz is nearer, but the recording has it already
-    assert found.notes == ("FCz: taken for Fz, 34 mm away",)
+    assert found.notes == ("FCz: mapped to Fz, 34 mm away",)
 
 
 def test_an_unknown_electrode_is_left_out_and_that_is_said():
     found = map_electrodes(TRIALS, ENCODER, ["Cz", "FCz"], unknown="leave_out")
     assert found.id_of.tolist() == [-1, 0, -1, -1]
-    assert found.notes == ("FCz: left out, the encoder does not know it",)
+    assert found.notes == ("FCz: left out, unknown to the encoder",)
 
 
 def test_an_electrode_without_a_position_has_no_nearest():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from support.transfer_runs import settings
 
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
@@ -16,18 +17,26 @@ from eegprep.splits import Seen
 from eegpt.evaluation.compare import compare_runs, comparison_csv, comparison_table
 from eegpt.evaluation.evaluate import evaluate, score_baselines, write_results
 from eegpt.evaluation.predictions import Predictions
+from eegpt.evaluation.results import read_results
 from eegpt.evaluation.tables import pretraining_table, results_csv, results_table
 from eegpt.pages import graph as page_graph
+from eegpt.runs.results import PretrainingResults
 from eegpt.transfer.checkpoint import finished_fits, load_fit, read_run
-from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.run import UNKNOWN_HISTORY, transfer
 from eegpt.transfer.setup import seen_recordings
 
-FAST = {"steps": 60, "batch_size": 24, "evaluate_every": 20, "lr": 3e-3, "dropout": 0.0, "electrode_dropout": 0.0}
+FAST = {
+    "steps": 60,
+    "batch_size": 24,
+    "evaluate_every": 20,
+    "learning_rate": 3e-3,
+    "dropout": 0.0,
+    "electrode_dropout": 0.0,
+}
 
 
 def config(**more):
-    return TransferConfig(**{**FAST, **more})
+    return settings(**{**FAST, **more})
 
 
 def finish(run, shards, **more):
@@ -44,18 +53,27 @@ def run(shards, encoder, tmp_path_factory):
     return folder
 
 
+def timeless(run):
+    """The results without the seconds that methods took."""
+    plain = read_results(run).model_dump()
+    for task in plain["tasks"].values():
+        for method in task["baselines"].values():
+            method.pop("seconds")
+    return plain
+
+
 def results_of(run):
-    return json.loads((run / "results.json").read_text())
+    return read_results(run)
 
 
 def test_a_frozen_random_encoder_and_the_graph_learn_a_rhythm_of_new_people(run):
-    hand = results_of(run)["tasks"]["alpha/hand"]
-    assert hand["model"]["scores"]["balanced_accuracy"]["mean"] > 0.8
-    assert hand["baselines"]["band_power"]["scores"]["balanced_accuracy"]["mean"] > 0.9
-    assert hand["baselines"]["majority"]["scores"]["balanced_accuracy"]["mean"] == 0.5
-    assert hand["chance"] == 0.5
-    assert hand["n_test_subjects"] == 1
-    assert sum(map(sum, hand["model"]["confusion"])) == hand["n_test"] == 12
+    hand = results_of(run).tasks["alpha/hand"]
+    assert hand.model.scores["balanced_accuracy"].mean > 0.8
+    assert hand.baselines["band_power"].scores["balanced_accuracy"].mean > 0.9
+    assert hand.baselines["majority"].scores["balanced_accuracy"].mean == 0.5
+    assert hand.chance == 0.5
+    assert hand.n_test_subjects == 1
+    assert sum(map(sum, hand.model.confusion)) == hand.n_test == 12
 
 
 def test_the_papers_form_has_no_heads_at_the_electrodes_and_learns_too(shards, encoder, tmp_path):
@@ -64,8 +82,8 @@ def test_the_papers_form_has_no_heads_at_the_electrodes_and_learns_too(shards, e
         name.startswith(("electrode_heads", "scale")) for name in load_file(tmp_path / "run" / "model.safetensors")
     )
     assert result.fits[0].shares == result.fits[0].aligned == ()
-    hand = finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]
-    assert hand["model"]["scores"]["balanced_accuracy"]["mean"] > 0.8
+    hand = finish(tmp_path / "run", [shards]).tasks["alpha/hand"]
+    assert hand.model.scores["balanced_accuracy"].mean > 0.8
 
 
 def test_the_page_looks_at_the_vectors_from_which_the_graph_answers(shards, encoder, tmp_path, monkeypatch):
@@ -98,26 +116,26 @@ def test_what_decides_is_weighed_and_written_down(run):
 
 
 def test_every_table_says_where_trials_of_the_test_were_used_without_their_labels(run, shards, encoder, tmp_path):
-    assert "align=person" in results_table(results_of(run))
+    assert "align=subject" in results_table(results_of(run))
     transfer(config(graph=False, align="none"), shards=[shards], out=tmp_path / "run", encoder=encoder)
     results = finish(tmp_path / "run", [shards])
     assert "align" not in results_table(results)
-    assert results["tasks"]["alpha/hand"]["model"]["scores"]["balanced_accuracy"]["mean"] > 0.9
+    assert results.tasks["alpha/hand"].model.scores["balanced_accuracy"].mean > 0.9
 
 
 def test_readouts_alone_need_no_training_and_no_seed(shards, encoder, tmp_path):
     result = transfer(config(graph=False, seeds=(0, 1)), shards=[shards], out=tmp_path / "run", encoder=encoder)
     assert [f.best_step for f in result.fits] == [0, 0]
-    hand = finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]["model"]["scores"]["balanced_accuracy"]
-    assert hand["mean"] > 0.9
-    assert hand["sd"] == 0
+    hand = finish(tmp_path / "run", [shards]).tasks["alpha/hand"].model.scores["balanced_accuracy"]
+    assert hand.mean > 0.9
+    assert hand.sd == 0
 
 
 def test_a_regression_is_scored_in_its_own_units(run):
-    load = results_of(run)["tasks"]["alpha/load"]
-    scores = load["model"]["scores"]
-    assert scores["r2"]["mean"] > 0.2
-    assert scores["mae"]["mean"] < 7.5  # guessing the mean of 0 to 3 and 15 to 18 is off by 7.5
+    load = results_of(run).tasks["alpha/load"]
+    scores = load.model.scores
+    assert scores["r2"].mean > 0.2
+    assert scores["mae"].mean < 7.5  # guessing the mean of 0 to 3 and 15 to 18 is off by 7.5
     table = Predictions.read(run / "predictions.parquet")
     assert 0 < table.stacked("alpha/load", "model").mean() < 20
 
@@ -127,33 +145,28 @@ def test_the_same_command_gives_the_same_weights_and_scores(run, shards, encoder
     finish(tmp_path / "again", [shards], baselines=("majority", "band_power"))
     for name in ("model.safetensors", "config.json", "seen.json", "predictions.parquet"):
         assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes(), name
-    first, second = results_of(run), results_of(tmp_path / "again")
-    for results in (first, second):
-        for task in results["tasks"].values():
-            for summary in task["baselines"].values():
-                summary.pop("seconds")
-    assert first == second
+    assert timeless(run) == timeless(tmp_path / "again")
 
 
 def test_a_killed_run_goes_on_and_finished_fits_are_not_made_again(shards, encoder, tmp_path):
-    settings = config(seeds=(0, 1), steps=20)
-    transfer(settings, shards=[shards], out=tmp_path / "whole", encoder=encoder)
+    chosen = config(seeds=(0, 1), steps=20)
+    transfer(chosen, shards=[shards], out=tmp_path / "whole", encoder=encoder)
 
     def killed(name, step, steps, record):
         if name.startswith("seed-1"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        transfer(settings, shards=[shards], out=tmp_path / "part", encoder=encoder, report=killed)
+        transfer(chosen, shards=[shards], out=tmp_path / "part", encoder=encoder, report=killed)
     assert list(finished_fits(tmp_path / "part")) == ["seed-0_division-0"]
     before = (tmp_path / "part" / "fits" / "seed-0_division-0.json").stat().st_mtime_ns
-    transfer(settings, shards=[shards], out=tmp_path / "part", encoder=encoder)
+    transfer(chosen, shards=[shards], out=tmp_path / "part", encoder=encoder)
     assert (tmp_path / "part" / "fits" / "seed-0_division-0.json").stat().st_mtime_ns == before
     for name in ("seed-0_division-0", "seed-1_division-0"):
         whole, part = (tmp_path / w / "fits" / f"{name}.safetensors" for w in ("whole", "part"))
         assert whole.read_bytes() == part.read_bytes()
     results = finish(tmp_path / "whole", [shards])
-    assert results["tasks"]["alpha/hand"]["model"]["scores"]["accuracy"]["n"] == 2
+    assert results.tasks["alpha/hand"].model.scores["accuracy"].n == 2
 
 
 def test_a_folder_of_another_run_is_not_written_into(run, shards, encoder, tmp_path):
@@ -201,24 +214,24 @@ def test_what_a_run_learned_from_is_kept_and_test_people_are_not_among_it(run, s
 
 def test_a_set_the_run_was_not_trained_on_is_scored_where_its_task_is_the_same(run, shards, other_shards):
     _, results = evaluate(run, [shards, other_shards])
-    assert "model" in results["tasks"]["alpha/hand"]
-    assert "model" not in results["tasks"]["beta/hand"]  # it has no head of that name and data set
+    assert results.tasks["alpha/hand"].model is not None
+    assert results.tasks["beta/hand"].model is None  # it has no head of that name and data set
 
 
 def test_tasks_of_the_same_name_share_a_head_and_each_data_set_is_scored(shards, other_shards, encoder, tmp_path):
     transfer(config(steps=10), shards=[shards, other_shards], out=tmp_path / "run", encoder=encoder)
     results = finish(tmp_path / "run", [shards, other_shards])
     assert len(json.loads((tmp_path / "run" / "config.json").read_text())["heads"]) == 2
-    assert set(results["tasks"]) == {"alpha/hand", "alpha/load", "beta/hand", "beta/load"}
-    for task in results["tasks"].values():
-        assert np.isfinite(task["model"]["interval"]["low"])
+    assert set(results.tasks) == {"alpha/hand", "alpha/load", "beta/hand", "beta/load"}
+    for task in results.tasks.values():
+        assert np.isfinite(task.model.interval.low)
 
 
 def test_a_data_set_never_learned_from_is_tested(shards, other_shards, encoder, tmp_path):
     transfer(config(scheme="lodo", steps=20), shards=[shards, other_shards], out=tmp_path / "run", encoder=encoder)
     results = finish(tmp_path / "run", [shards, other_shards])
-    assert results["tasks"]["beta/hand"]["n_test_subjects"] == 5
-    assert results["tasks"]["alpha/hand"]["n_test"] == 8 * 12
+    assert results.tasks["beta/hand"].n_test_subjects == 5
+    assert results.tasks["alpha/hand"].n_test == 8 * 12
 
 
 @pytest.mark.parametrize("mode", ["full", "lora", "scratch", "probe"])
@@ -227,7 +240,7 @@ def test_every_mode_runs_and_its_checkpoint_says_what_the_model_said(mode, shard
     first, _ = evaluate(tmp_path / "run", [shards])
     again, results = evaluate(tmp_path / "run", [shards])
     np.testing.assert_array_equal(first.stacked("alpha/hand", "model"), again.stacked("alpha/hand", "model"))
-    assert results["mode"] == mode
+    assert results.mode == mode
     from safetensors.torch import load_file
 
     tuned = load_file(tmp_path / "run" / "model.safetensors")
@@ -239,25 +252,25 @@ def test_every_mode_runs_and_its_checkpoint_says_what_the_model_said(mode, shard
 def test_scratch_needs_no_encoder_and_the_others_do(shards, tmp_path):
     with pytest.raises(UsageError, match="needs a pre-trained encoder"):
         transfer(config(), shards=[shards], out=tmp_path / "run")
-    settings = config(mode="scratch", steps=3, token_samples=64, tasks=("hand",))
-    transfer(settings, shards=[shards], out=tmp_path / "run")
-    assert "model" in finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]
+    chosen = config(mode="scratch", steps=3, token_samples=64, tasks=("hand",))
+    transfer(chosen, shards=[shards], out=tmp_path / "run")
+    assert finish(tmp_path / "run", [shards]).tasks["alpha/hand"].model is not None
 
 
 def test_separate_models_and_folds_answer_every_trial_once(shards, encoder, tmp_path):
-    settings = config(joint=False, scheme="kfold:4", steps=5)
-    result = transfer(settings, shards=[shards], out=tmp_path / "run", encoder=encoder)
+    chosen = config(joint=False, scheme="kfold:4", steps=5)
+    result = transfer(chosen, shards=[shards], out=tmp_path / "run", encoder=encoder)
     assert len(result.fits) == 2 * 4
-    hand = finish(tmp_path / "run", [shards])["tasks"]["alpha/hand"]
-    assert hand["n_test"] == 8 * 12
-    assert set(hand["model"]["by_fold"]) == {f"fold-{i}" for i in range(4)}
-    assert len(hand["model"]["by_subject"]) == 8
-    assert hand["model"]["interval"]["over"] == "subjects"
+    hand = finish(tmp_path / "run", [shards]).tasks["alpha/hand"]
+    assert hand.n_test == 8 * 12
+    assert set(hand.model.by_fold) == {f"fold-{i}" for i in range(4)}
+    assert len(hand.model.by_subject) == 8
+    assert hand.model.interval.over == "subjects"
 
 
 def test_a_fraction_of_the_training_trials_is_learned_from(shards, encoder, tmp_path):
-    settings = config(train_fraction=0.25, steps=3, tasks=("hand",))
-    (record,) = transfer(settings, shards=[shards], out=tmp_path / "run", encoder=encoder).fits
+    chosen = config(train_fraction=0.25, steps=3, tasks=("hand",))
+    (record,) = transfer(chosen, shards=[shards], out=tmp_path / "run", encoder=encoder).fits
     assert record.n_train == 18  # a quarter of 6 people's 12 trials
 
 
@@ -273,10 +286,10 @@ def test_unknown_electrodes_are_refused_and_what_was_done_instead_is_in_the_resu
     build_shard_set([store], tmp_path / "odd", vocabulary=strange, sync=False)
     with pytest.raises(RefusedError, match="not in the encoder's vocabulary"):
         transfer(config(steps=3), shards=[tmp_path / "odd"], out=tmp_path / "run", encoder=encoder)
-    settings = config(steps=3, unknown_electrodes="nearest")
-    transfer(settings, shards=[tmp_path / "odd"], out=tmp_path / "run", encoder=encoder)
+    chosen = config(steps=3, unknown_electrodes="nearest")
+    transfer(chosen, shards=[tmp_path / "odd"], out=tmp_path / "run", encoder=encoder)
     text = results_table(finish(tmp_path / "run", [tmp_path / "odd"]))
-    assert "X9: taken for" in text
+    assert "X9: mapped to" in text
 
 
 def _person(synthetic, random, subject):
@@ -301,12 +314,12 @@ def test_baselines_alone_take_the_same_trials_as_a_run(run, shards, tmp_path):
 
 def test_runs_are_compared_on_the_trials_that_they_share(run, shards, encoder, tmp_path):
     other = tmp_path / "untrained"
-    transfer(config(steps=1, lr=1e-9, views=()), shards=[shards], out=other, encoder=encoder)
+    transfer(config(steps=1, learning_rate=1e-9, views=()), shards=[shards], out=other, encoder=encoder)
     finish(other, [shards])
-    row = next(r for r in compare_runs([run, other]) if r["task"] == "alpha/hand")
-    assert row["n_trials"] == 12
-    assert row["mean"] > row["against_mean"]
-    assert row["difference"] > 0
+    row = next(r for r in compare_runs([run, other]) if r.task == "alpha/hand")
+    assert row.n_trials == 12
+    assert row.mean > row.against_mean
+    assert row.test.difference > 0
     assert comparison_csv([row]).count("\n") == 2
     with pytest.raises(UsageError, match="two runs or more"):
         compare_runs([run])
@@ -338,12 +351,15 @@ def test_the_table_names_split_chance_and_interval(run):
     text = results_table(results_of(run))
     assert "1 new subjects" in text
     assert "95 % interval" in text
-    assert "interval over trials of one person" in text
+    assert "interval over the trials of one subject" in text
 
 
 def test_the_pre_training_table_has_the_predictors_beside_the_model():
-    errors = {"n_windows": 7, "variance": 1.0, "model": {"new": 0.5}, "linear": {"new": 0.6}, "zero": {"new": 1.0}}
-    text = pretraining_table({"splits": {"test": errors}})
+    errors = {"all": 1.0, "horizon": [], "band": {}, "electrode": {}}
+    predictors = {name: {"new": new, **errors} for name, new in (("model", 0.5), ("linear", 0.6), ("zero", 1.0))}
+    held_out = {"n_windows": 7, "variance": 1.0, "predictors": predictors}
+    run = {"steps": 1, "windows_seen": 1, "windows_per_epoch": 1, "parameters": 1, "unit": "sigma"}
+    text = pretraining_table(PretrainingResults.model_validate({**run, "splits": {"test": held_out}}))
     assert text.splitlines()[-1].split() == ["test", "7", "0.5000", "0.6000", "–", "1.0000", "1.0000"]
 
 
@@ -351,10 +367,10 @@ def test_the_pre_training_table_has_the_predictors_beside_the_model():
 def test_the_graph_on_band_power_is_a_baseline_of_all_tasks_together_and_depends_on_seed_and_trials_alone(shards):
     names = ("majority", "teg_band_power")
     predictions, results = score_baselines([shards], config(mode="scratch", seeds=(0, 1)), names)
-    scored = {key: task["baselines"]["teg_band_power"] for key, task in results["tasks"].items()}
+    scored = {key: task.baselines["teg_band_power"] for key, task in results.tasks.items()}
     assert set(scored) == {"alpha/hand", "alpha/load"}
-    assert scored["alpha/hand"]["scores"]["balanced_accuracy"]["mean"] > 0.8
-    assert scored["alpha/load"]["scores"]["r2"]["mean"] > 0.3
+    assert scored["alpha/hand"].scores["balanced_accuracy"].mean > 0.8
+    assert scored["alpha/load"].scores["r2"].mean > 0.3
     assert len(predictions.stacked("alpha/hand", "teg_band_power")) == 2
     assert "TEG on band power" in results_table(results)
     again, _ = score_baselines([shards], config(mode="scratch", seeds=(1,)), names[1:])

@@ -34,7 +34,17 @@ def call(app, *arguments):
 def run(app, shards, encoder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "run"
     text = call(
-        app, "transfer", "--shards", shards, "--encoder", encoder, "--out", folder, "--set", "steps=8", "--json"
+        app,
+        "transfer",
+        "--shards",
+        shards,
+        "--encoder",
+        encoder,
+        "--out",
+        folder,
+        "--set",
+        "schedule.steps=8",
+        "--json",
     )
     assert set(json.loads(text)["tasks"]) == {"alpha/hand", "alpha/load"}
     return folder
@@ -52,11 +62,11 @@ def test_evaluate_prints_a_table_and_writes_json_csv_and_predictions(app, run, s
 def test_options_become_settings(app, shards, tmp_path):
     call(
         app, "transfer", "--shards", shards, "--out", tmp_path / "run", "--mode", "scratch", "--tasks", "hand",
-        "--seeds", 2, "--separate", "--set", "steps=2", "--set", "token_samples=64",
+        "--seeds", 2, "--separate", "--set", "schedule.steps=2", "--set", "encoder.token_samples=64",
     )  # fmt: skip
     settings = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]
     assert settings["mode"] == "scratch"
-    assert settings["tasks"] == ["hand"]
+    assert settings["data"]["tasks"] == ["hand"]
     assert settings["seeds"] == [0, 1]
     assert settings["joint"] is False
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from support.transfer_runs import settings
 from torch.nn import functional as F
 
 from eegpt.model.ete import ETE, ETEConfig
@@ -19,10 +20,10 @@ from eegpt.model.views import N_SLICES, view_slices
 from eegpt.transfer.align import alignable_tasks, aligned
 from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.fit import fit_scale
 from eegpt.transfer.loop import Targets, trial_losses
 from eegpt.transfer.model import TransferModel
 from eegpt.transfer.rows import Encoded, encode, flatten, join
-from eegpt.transfer.scale import fit_scale
 
 CPU = torch.device("cpu")
 HEADS = (HeadSpec(name="a", n_outputs=2), HeadSpec(name="b", n_outputs=3))
@@ -418,12 +419,12 @@ def test_the_scale_is_each_electrodes_over_training_trials_and_where_there_are_n
 def test_nodes_start_from_views_where_the_encoder_is_frozen_and_not_where_it_learns():
     from eegprep.errors import UsageError
 
-    assert TransferConfig().used_readout == "views"
-    assert [TransferConfig(mode=mode).used_readout for mode in ("full", "lora", "scratch")] == ["special"] * 3
-    assert TransferConfig(graph=False).used_readout == "special"
-    assert not TransferConfig(readout="special", views=()).sees_views
+    assert TransferConfig().readout == "views"
+    assert [TransferConfig(mode=mode).readout for mode in ("full", "lora", "scratch")] == ["special"] * 3
+    assert settings(graph=False).readout == "special"
+    assert not settings(readout="special", views=()).sees_views
     with pytest.raises(UsageError, match="can't start from views"):
-        TransferConfig(mode="lora", readout="views")
+        settings(mode="lora", readout="views")
 
 
 def test_settings_that_make_no_sense_are_refused():
@@ -431,4 +432,4 @@ def test_settings_that_make_no_sense_are_refused():
 
     for wrong in ({"steps": 0}, {"dropout": 1.0}, {"seeds": (1, 1)}, {"train_fraction": 0.0}):
         with pytest.raises(UsageError):
-            TransferConfig(**wrong)
+            settings(**wrong)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import yaml
+from support.transfer_runs import settings
 
 from eegprep.errors import RefusedError, UsageError
 from eegprep.shards import ShardSet
@@ -17,16 +18,15 @@ from eegpt.pretraining.data import divided, open_windows
 from eegpt.runs.checkpoint import load_encoder
 from eegpt.runs.folder import shard_set_hashes
 from eegpt.runs.settings import changed
-from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import divide
 from eegpt.transfer.run import transfer
 from eegpt.transfer.setup import make_setup, open_trials
 
 SCHEME = "kfold:4"
-QUICK = TransferConfig(scheme=SCHEME, graph=False, tasks=("hand",))
+QUICK = settings(scheme=SCHEME, graph=False, tasks=("hand",))
 
 
-def people_of(shards, number):
+def subjects_of(shards, number):
     index = TrialIndex([ShardSet.open(shards)])
     return {index.subject[r] for r in divide(index, SCHEME)[number].test}
 
@@ -51,7 +51,7 @@ def test_a_divisions_people_are_the_test_split_and_pre_training_does_not_see_the
         (s,) = divided([ShardSet.open(shards)], f"{SCHEME}/{number}")
         names = [f"{d}/{p}" for d, p in zip(s.recordings.dataset, s.recordings.subject, strict=True)]
         test = {n for n, split in zip(names, s.recordings.split, strict=True) if split == "test"}
-        assert test == people_of(shards, number)
+        assert test == subjects_of(shards, number)
         seen = {"/".join(r.id.split("/")[:2]) for r in seen_of(shards, number).recordings}
         assert seen
         assert seen.isdisjoint(test)
@@ -65,7 +65,7 @@ def test_a_person_is_in_the_same_fold_whatever_tasks_and_data_sets_are_asked_for
     vocabulary = load_encoder(encoder).vocabulary
 
     def tested(**chosen):
-        config = TransferConfig(scheme="kfold:3", mode="scratch", **chosen)
+        config = settings(scheme="kfold:3", mode="scratch", **chosen)
         sets, index = open_trials([shards, other_shards], config)
         divisions = make_setup(sets, index, vocabulary, config).divisions
         return [{index.subject[r] for r in d.test} for d in divisions]
@@ -79,7 +79,7 @@ def test_a_person_is_in_the_same_fold_whatever_tasks_and_data_sets_are_asked_for
 
 
 @pytest.mark.parametrize(
-    ("division", "message"), [("kfold:4", "names no division"), ("kfold:4/9", "no division 9"), ("x/0", "no scheme")]
+    ("division", "message"), [("kfold:4", "not a division"), ("kfold:4/9", "no division 9"), ("x/0", "unknown scheme")]
 )
 def test_a_division_that_there_is_not_is_refused(shards, division, message):
     with pytest.raises(UsageError, match=message):
@@ -90,9 +90,9 @@ def test_each_division_is_fitted_and_tested_with_its_own_encoder(shards, encoder
     result = transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=encoders)
     assert [f.encoder for f in result.fits] == [0, 1, 2, 3]
     predictions, results = evaluate(tmp_path / "run", [shards])
-    assert results["leakage"] == ""
+    assert results.leakage == ""
     assert "LEAKAGE" not in results_table(results)
-    assert results["tasks"]["alpha/hand"]["n_test_subjects"] == 8
+    assert results.tasks["alpha/hand"].n_test_subjects == 8
     assert np.isfinite(predictions.stacked("alpha/hand", "model")).all()
 
 
@@ -103,7 +103,7 @@ def test_an_encoder_in_another_divisions_place_is_refused(shards, encoders, tmp_
 
 
 def test_encoders_that_do_not_fit_are_refused_in_words(shards, encoders, make_encoder, tmp_path):
-    with pytest.raises(UsageError, match="do not fit the divisions"):
+    with pytest.raises(UsageError, match="does not match the divisions"):
         transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=encoders[:3])
     wide = ETEConfig(n_layers=2, width=32, n_heads=2, token_samples=64, token_stride=32, objective="new")
     other = make_encoder(tmp_path / "wide", seen_of(shards, 3), wide)
