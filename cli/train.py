@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; further ones may follow it.")]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)]
+Config = Annotated[Path | None, typer.Option(help="Settings, as YAML or JSON.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. schedule.steps=500; may be repeated."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -33,11 +38,8 @@ def train(
     more: More = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run's folder.")] = None,
     size: Annotated[str | None, typer.Option(help="base, large, huge or giant.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings, as YAML or JSON.")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. schedule.steps=500; may be repeated."),
-    ] = None,
+    config: Config = None,
+    set_: Set = None,
     resume: Annotated[Path | None, typer.Option(help="Resume this run with its own settings.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -179,8 +181,8 @@ def scaling(
     out: Annotated[Path, typer.Option("--out", help="Folder of the study.")] = Path("scaling"),
     sizes: Annotated[str, typer.Option(help="Sizes, or LAYERSxWIDTHxHEADS, with commas.")] = "2x64x2,base,large",
     fractions: Annotated[str, typer.Option(help="Fractions of the training windows, with commas.")] = "0.25,0.5,1",
-    config: Annotated[Path | None, typer.Option(help="Common settings, as YAML or JSON.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One common setting.")] = None,
+    config: Config = None,
+    set_: Set = None,
     as_json: Json = False,
 ) -> None:
     """Train sizes x fractions of the data, fit the laws, draw them; finished runs are not trained again.
@@ -200,6 +202,7 @@ def scaling(
     common = read_settings(PretrainConfig, config, set_ or [])
     result = study(common, shards=[*shards, *(more or [])], out=out, sizes=sizes.split(","), fractions=parts)
     page = write_scaling_page(result, out / "index.html")
+    write_run_pages(out)
     if as_json:
         print(json.dumps(result))
         return
@@ -216,8 +219,8 @@ def ablation(
     out: Annotated[Path, typer.Option("--out", help="Folder of the study.")] = Path("ablation"),
     questions: Annotated[str, typer.Option(help="Settings to vary, with commas; all where empty.")] = "",
     probe: Annotated[bool, typer.Option(help="Score a linear probe of every encoder on the labelled tasks.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Common settings, as YAML or JSON.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One common setting.")] = None,
+    config: Config = None,
+    set_: Set = None,
     as_json: Json = False,
 ) -> None:
     """Train variants that differ in one setting, and compare their errors on subjects who were not trained on.
@@ -232,10 +235,20 @@ def ablation(
     sets = [*shards, *(more or [])]
     scores = None if not probe else lambda run: probe_scores(run, sets)
     rows = study(common, shards=sets, out=out, questions=[q for q in questions.split(",") if q], probe=scores)
+    write_run_pages(out)
     if as_json:
         print(json.dumps(rows))
         return
     print_rows(rows)
+
+
+def write_run_pages(study: Path) -> None:
+    """The page of every run of a study that has none yet."""
+    from eegpt.pages.pretraining import write_pretraining_page
+
+    for run in sorted((study / "runs").iterdir()):
+        if not (run / "index.html").is_file():
+            write_pretraining_page(run)
 
 
 def probe_scores(run: Path, shards: list[Path]) -> dict[str, float]:

@@ -37,11 +37,9 @@ class TwoLevelOrder:
     Parameters
     ----------
     chunk_sizes : sequence of int
-        Samples of each chunk; chunk k follows chunk k-1 in the index. A chunk is what is fetched at once: the
-        windows of one shard (`WindowIndex.shard_sizes`).
+        Samples of each chunk, in the order of the index: the windows of one shard (`WindowIndex.shard_sizes`).
     chunks_per_group : int
-        How many chunks are mixed. Different electrodes lie in different shards, so this many electrodes (or
-        shards of them) meet in a batch.
+        How many chunks, and with them electrodes, are mixed.
     seed : int
     """
 
@@ -126,13 +124,12 @@ class MixedOrder:
     """Several parts of an index in given shares of every epoch.
 
     Part i gives `round(weight_i * epoch_size)` samples to each epoch, spread evenly at random over it. Each part is
-    gone through by permutations of its own, one after another: none of its samples comes a second time before all
-    have come once, however large its share is.
+    gone through by permutations of its own: none of its samples comes a second time before all have come once.
 
     Parameters
     ----------
     sizes : sequence of int
-        Samples of each part; part k follows part k-1 in the index (`WindowIndex.group_sizes`).
+        Samples of each part, in the order of the index (`WindowIndex.group_sizes`).
     weights : sequence of float
         Share of each part; scaled to sum to 1. See `temperature_weights`.
     seed : int

@@ -17,17 +17,9 @@ from numpy.typing import NDArray
 class WindowBatch:
     """N windows of one electrode each; NumPy arrays from an index, torch tensors from a loader.
 
-    Attributes
-    ----------
-    signal_i16 : (N, n_samples) int16
-    scale_uv : (N,) float32
-        Microvolt per step: `signal_i16 * scale_uv[:, None]` is the signal.
-    sigma_uv : (N,) float32
-        Robust standard deviation of the recording's electrode, in microvolt.
-    electrode : (N,) int32
-        Id in the index's vocabulary.
-    recording : (N,) int32
-        Row of the index's `recording_ids`.
+    `signal_i16` (N, n_samples) int16 times `scale_uv` (N,) is the signal in microvolt, `sigma_uv` (N,) the robust
+    standard deviation of the recording's electrode. `electrode` and `recording` (N,) are ids in the index's
+    `vocabulary` and rows of its `recording_ids`.
     """
 
     signal_i16: Any
@@ -105,20 +97,12 @@ class TrialBatch:
     signal_i16 : (N, E, S) int16
     scale_uv, sigma_uv : (N, E) float32
         Microvolt per step; robust standard deviation in microvolt. 1 where masked.
-    electrode : (N, E) int32
-        Id in the index's vocabulary, -1 where masked.
-    electrode_mask : (N, E) bool
-        True where there is signal.
-    n_samples : (N,) int32
-        Length of each trial.
-    task : (N,) int32
-        Row of the index's `tasks`.
-    label : (N,) int32
-        Class of a classification, -1 of a regression.
-    target : (N,) float32
-        Value of a regression, the class number of a classification.
-    recording : (N,) int32
-        Row of the index's `recording_ids`.
+    electrode, electrode_mask : (N, E) int32 and bool
+        Id in the index's vocabulary, -1 where masked; whether there is signal.
+    n_samples, task, recording : (N,) int32
+        Length of each trial, row of the index's `tasks` and of its `recording_ids`.
+    label, target : (N,) int32 and float32
+        Class of a classification, -1 of a regression; the class number, or a regression's value.
     """
 
     signal_i16: Any

@@ -1,12 +1,9 @@
 """Batches for training: gathered ahead in a thread, exactly resumable, the same samples for any number of ranks.
 
-`WindowLoader` reads windows of one length in an order: a step takes `step` positions of the epoch and every rank its
-share of them. The place is (epoch, position) of the batches handed out, not of those gathered ahead, so a run that
-stopped anywhere resumes with the next sample, also with another number of ranks. `Mixture` takes several loaders, one
-per window length, through every epoch in turns; this is what pre-training reads.
-
-A thread gathers while the model computes; NumPy's gather does not hold the interpreter. Every batch owns its memory,
-so a batch that is still in use is never overwritten.
+`WindowLoader` reads windows of one length in an order. The place is (epoch, position) of the batches handed out, not of
+those gathered ahead, so a run that stopped anywhere resumes with the next sample, also with another number of ranks.
+`Mixture` takes several loaders, one per window length, through every epoch in turns; pre-training reads this. Every
+batch owns its memory, so a batch that is still in use is never overwritten.
 """
 
 from __future__ import annotations
@@ -151,16 +148,8 @@ class WindowLoader:
 class Mixture:
     """Batches of several window lengths without end, each batch of one length.
 
-    An epoch goes once through every length's windows, and the lengths take turns in an order that the seed decides.
-    A batch is a function of (seed, epoch, number), whatever the number of processes.
-
-    Parameters
-    ----------
-    loaders : sequence of WindowLoader
-        One per length, with whole batches.
-    seed : int
-    counts : sequence of int
-        Batches of an epoch of each.
+    An epoch goes once through every loader's windows, `counts` batches of each, and they take turns in an order that
+    the seed decides: a batch is a function of (seed, epoch, number), whatever the number of processes.
     """
 
     def __init__(self, loaders: Sequence[WindowLoader], *, seed: int, counts: Sequence[int]) -> None:

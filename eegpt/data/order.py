@@ -1,9 +1,7 @@
 """The order of samples: one permutation per (seed, epoch), computable at any position without holding it.
 
-What enters: a number of samples and a seed. What leaves: the sample at any position of any epoch. A position is
-written as two digits (L, R) of mixed radix a x b, a*b just above n, and sent through a Feistel network: each round
-adds a hash of one digit to the other, which can be undone, so the whole is a permutation of 0 ... a*b-1. Numbers
-of n and above are sent through again until they fall below n (cycle walking; fewer than one in sqrt(n) is hit).
+A position is written as two digits (L, R) of mixed radix a x b, a*b just above n, and sent through a Feistel network,
+which permutes 0 ... a*b-1. Numbers of n and above are sent through again until they fall below n (cycle walking).
 Black & Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002, sections 3 and 4.
 """
 
@@ -90,15 +88,7 @@ def epoch_keys(seed: int, epoch: int, stream: int = 0) -> NDArray[np.uint32]:
 
 
 class SampleOrder:
-    """All samples once per epoch, in an order of its own for each epoch.
-
-    Parameters
-    ----------
-    n : int
-        Number of samples.
-    seed : int
-        Equal seeds give equal orders, on any machine.
-    """
+    """All samples once per epoch, in another order in each epoch; equal seeds give equal orders, on any machine."""
 
     def __init__(self, n: int, seed: int) -> None:
         if n < 1 or seed < 0:
@@ -122,16 +112,7 @@ class SampleOrder:
 
 
 class FixedPart:
-    """The first samples of epoch 0 of an order, in every epoch in another order: a fraction of the data.
-
-    Parameters
-    ----------
-    order : Order
-    n : int
-        How many samples.
-    seed : tuple of int
-        Decides the order inside an epoch, together with the epoch's number.
-    """
+    """The first `n` samples of epoch 0 of an order, in every epoch in another order: a fraction of the data."""
 
     def __init__(self, order: Order, n: int, seed: tuple[int, int]) -> None:
         self.order, self.n, self.seed = order, n, seed

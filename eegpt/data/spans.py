@@ -1,8 +1,8 @@
 """Spans of several shard sets as one: where every sample lies, and the gather that everything else is built on.
 
-A span is a contiguous stretch of one electrode of one recording (`ShardSet.spans`). What enters: shard sets.
-What leaves: int16 windows of any length from any sample of any span, gathered by NumPy out of one flat map of all
-shards. Ids are matched by electrode name: the first set's vocabulary counts, names that it lacks are appended.
+A span is a contiguous stretch of one electrode of one recording. Windows of any length from any sample of any span
+are gathered by NumPy out of one flat map of all shards. Ids are matched by electrode name: the first set's vocabulary
+counts, names that it lacks are appended.
 """
 
 from __future__ import annotations
@@ -55,13 +55,7 @@ def _whole_map(sets: Sequence[ShardSet]) -> FlatMap:
 
 
 class Nearby:
-    """The shards of some sets, numbered over all sets; remote ones are fetched when needed, within the cache's bytes.
-
-    Attributes
-    ----------
-    map : FlatMap
-        All shards; the places of remote ones are filled by `holding`.
-    """
+    """The shards of some sets in one flat `map`; remote ones are fetched when needed, within the cache's bytes."""
 
     def __init__(self, sets: Sequence[ShardSet]) -> None:
         self._shards: list[tuple[ShardSet, ShardFile]] = [(s, f) for s in sets for f in s.shards]
@@ -129,21 +123,16 @@ class _Table:
 
 
 class Spans:
-    """All spans of some shard sets.
-
-    A copy in another process opens the sets anew; threads may gather at once.
+    """All spans of some shard sets. Threads may gather at once; a copy in another process opens the sets anew.
 
     Attributes
     ----------
-    sets : tuple of ShardSet
-    vocabulary : Vocabulary
-        What `electrode` refers to.
-    recording_ids : tuple of str
-        What `recording` refers to.
+    vocabulary, recording_ids : Vocabulary, tuple of str
+        What `electrode` and `recording` refer to.
     set_of : ndarray, (n_spans,) int32
         Which of the sets a span is from.
     recording, electrode, start_sample, n_samples, scale_uv, sigma_uv : ndarray, (n_spans,)
-        Row in `recording_ids`, id in `vocabulary`, time of the first sample, length, µV per step, robust SD in µV.
+        Ids, time of the first sample, length, µV per step, robust SD in µV.
     """
 
     def __init__(self, sets: Sets) -> None:
@@ -205,19 +194,10 @@ class Spans:
         return sum(len(s.shards) for s in self.sets)
 
     def gather(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int16]:
-        """Windows of one length.
+        """Windows of one length, a new array (N, n_samples) int16.
 
-        Parameters
-        ----------
-        span : ndarray, (N,) int64
-            Rows.
-        offset : ndarray, (N,) int64
-            First sample of each window, counted from the span's first; the window has to end inside the span.
-
-        Returns
-        -------
-        ndarray, (N, n_samples) int16
-            A new array.
+        `offset` (N,) int64 is each window's first sample, counted from that of its `span` (N,) int64; the window has
+        to end inside the span.
         """
         if self.nearby is not None:
             with self.nearby.holding(self._shards_touched(span, offset, n_samples)):

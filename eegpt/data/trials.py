@@ -1,9 +1,7 @@
 """Trials for transfer: labelled windows with all their electrodes at once, from one or several shard sets.
 
-What enters: shard sets and filters. What leaves: batches (N trials, E electrodes, S samples) with masks for
-electrodes and ends, and targets by task. A trial of an electrode counts where it lies inside one contiguous
-stretch of that electrode; otherwise that electrode is masked, and a trial without any electrode is left out and
-counted.
+A trial of an electrode counts where it lies inside one contiguous stretch of that electrode; otherwise that electrode
+is masked, and a trial without any electrode is left out and counted.
 """
 
 from __future__ import annotations
@@ -37,13 +35,10 @@ class TrialIndex:
     Attributes
     ----------
     tasks : tuple of TaskInfo
-    task, label, recording, n_samples : ndarray, (n_trials,) int32
-    target : ndarray, (n_trials,) float32
-    start_sample : ndarray, (n_trials,) int64
-    n_electrodes : ndarray, (n_trials,) int32
-    subject : tuple of str
-        `dataset/subject` of each trial.
-    split : tuple of str
+    task, label, recording, n_samples, n_electrodes : ndarray, (n_trials,) int32
+    target, start_sample : ndarray, (n_trials,) float32 and int64
+    subject, split : tuple of str
+        `dataset/subject` and split of each trial.
     n_uncovered : int
         Trials left out because no electrode has them whole.
     """
@@ -176,11 +171,7 @@ class TrialIndex:
         return span, (group >= 0) & (self._span_key[row] >> 40 == group) & inside
 
     def _signal(
-        self,
-        span: NDArray[np.int64],
-        mask: NDArray[np.bool_],
-        start: NDArray[np.int64],
-        length: NDArray[np.int32],
+        self, span: NDArray[np.int64], mask: NDArray[np.bool_], start: NDArray[np.int64], length: NDArray[np.int32]
     ) -> NDArray[np.int16]:
         """The samples of a batch, (N, E, S) int16, zero where there are none."""
         shape = (*mask.shape, int(length.max(initial=0)))

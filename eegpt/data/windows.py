@@ -1,8 +1,7 @@
 """Samples for pre-training: every window of every electrode of some shard sets, numbered from 0.
 
-What enters: shard sets, a window's length and stride, filters. What leaves: batches of int16 windows with what is
-needed to turn them into microvolt and to normalise them. Windows are views made when reading: no list of them
-exists, a number is turned into (span, offset) by arithmetic, and changing length or stride costs nothing.
+Windows are views made when reading: no list of them exists, a number is turned into (span, offset) by arithmetic, and
+changing length or stride costs nothing.
 """
 
 from __future__ import annotations
@@ -36,26 +35,13 @@ class WindowIndex:
     ----------
     sets : ShardSet, path or address, or a sequence of them
         Read together; electrodes are matched by name.
-    n_samples, stride : int
-        Length of a window and distance of two starts, in samples.
-    splits : iterable of str, optional
-        Only recordings of these splits; all where None.
-    electrodes, datasets : iterable of str, optional
-        Only these electrodes (names or aliases), only these data sets.
+    splits, electrodes, datasets : iterable of str, optional
+        Only these; electrodes by name or alias; `splits=None` for all.
     quality : mapping of str to (float, float), optional
         Only electrodes of recordings whose figure of this name (see `RecordingTable.facts`) lies in the interval.
         An electrode without the figure is left out.
     group_by : {"set", "dataset"}
-        What `group_sizes` counts; windows of one group are numbered consecutively.
-
-    Attributes
-    ----------
-    vocabulary : Vocabulary
-        What `electrode` of a batch refers to.
-    recording_ids : tuple of str
-        What `recording` of a batch refers to.
-    group_names : tuple of str
-    group_sizes : ndarray, (n_groups,) int64
+        What `group_names` and `group_sizes` count; windows of one group are numbered consecutively.
 
     Raises
     ------
@@ -129,14 +115,9 @@ class WindowIndex:
         return self._rows[k], (indices - self._begins[k]) * self.stride
 
     def gather(self, indices: NDArray[np.int64], *, shift: NDArray[np.int64] | None = None) -> WindowBatch:
-        """A batch.
+        """A batch of the windows of these numbers, in any order, also repeated.
 
-        Parameters
-        ----------
-        indices : ndarray, (N,) int64
-            Numbers of windows, 0 <= i < len(self), in any order, also repeated.
-        shift : ndarray, (N,) int64, optional
-            Samples by which each window starts later; one that would leave its stretch ends at the stretch's end.
+        Each window starts `shift` samples later; one that would leave its stretch ends at the stretch's end.
         """
         indices = np.asarray(indices, dtype=np.int64)
         if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < len(self)):
@@ -170,10 +151,7 @@ class WindowIndex:
 
     @functools.cached_property
     def shard_sizes(self) -> NDArray[np.int64]:
-        """Windows that begin in each shard, (n_shards,) int64: the chunks of a `TwoLevelOrder`.
-
-        Only for windows grouped by set, which are numbered in the order of the shards.
-        """
+        """Windows that begin in each shard, (n_shards,): chunks of a `TwoLevelOrder`, for windows grouped by set."""
         n = self.spans.n_shards
         sizes = np.zeros(n, dtype=np.int64)
         first = self.spans.shard(self._rows, np.zeros(len(self._rows), dtype=np.int64))

@@ -18,8 +18,6 @@ from eegpt.model.heads import HeadSpec, TaskHeads
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.model.weights import without_memory
 
-__all__ = ["Size", "SIZES", "PAPER_TASKS", "size", "ete_config", "teg_config", "parameters"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Size:

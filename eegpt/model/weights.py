@@ -1,9 +1,8 @@
 """Modules without memory, and the first weights of an encoder, drawn once, where they are to live.
 
-A module made without memory has shapes alone: to count its weights, to load them from a file, or to divide it over
-processes before it is filled. `fill` gives an encoder exactly the weights that `ETE(config)` has after the same seed;
-the random numbers are drawn on the CPU, one weight at a time, and every process keeps its part. Beside what is kept,
-memory is needed for one weight: Giant's 4.4 GB are there once, and divided over 8 GPUs nowhere whole.
+A module made without memory has shapes alone: to count its weights, to load them, or to divide it over processes
+before it is filled. Random numbers are drawn on the CPU, one weight at a time, and every process keeps its part:
+Giant's 4.4 GB are there once, and divided over 8 GPUs nowhere whole.
 """
 
 from __future__ import annotations
@@ -33,11 +32,7 @@ class _NoDraws(TorchFunctionMode):
 
 @contextlib.contextmanager
 def without_memory() -> Iterator[None]:
-    """Modules that are made inside have shapes and no memory.
-
-    Their first weights are not drawn on the meta device: that draws nothing, yet takes seconds to load PyTorch's
-    formulas for it.
-    """
+    """Modules that are made inside have shapes and no memory; to draw on the meta device would only cost seconds."""
     with torch.device("meta"), _NoDraws():
         yield
 
@@ -50,16 +45,7 @@ def bare_encoder(config: ETEConfig) -> ETE:
 
 @torch.no_grad()
 def fill(ete: ETE, device: torch.device, *, seed: int) -> None:
-    """Give the encoder memory on `device` and the weights that the seed decides.
-
-    Parameters
-    ----------
-    ete : ETE
-        From `bare_encoder`; its weights may be divided over processes already.
-    device : torch.device
-    seed : int
-        As given to `torch.manual_seed` before `ETE(config)`.
-    """
+    """Give an encoder from `bare_encoder` memory, and the weights of `ETE(config)` after `torch.manual_seed(seed)`."""
     ete.to_empty(device=device)
     torch.manual_seed(seed)
     for module in ete.modules():

@@ -21,16 +21,10 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class EncoderSettings(Settings):
-    """The encoder's shape and its tokens.
+    """The encoder's shape and its tokens, as in `ETEConfig`.
 
-    Attributes
-    ----------
-    size : str
-        `base`, `large`, `huge` or `giant`.
-    n_layers, width, n_heads : int, optional
-        Replace the size's own, for scaling studies.
-    token_samples, token_stride, norm, position, skip, max_tokens, normalise, fixed_uv, clip, dropout
-        As in `ETEConfig`.
+    `size` is `base`, `large`, `huge` or `giant`; `n_layers`, `width` and `n_heads` replace the size's own, for scaling
+    studies.
     """
 
     size: str = "base"
@@ -57,13 +51,8 @@ class EncoderSettings(Settings):
 class ObjectiveSettings(Settings):
     """What is minimised, see `eegpt.pretraining.objective`.
 
-    Attributes
-    ----------
-    kind : {"new+spectrum", "new", "token", "masked"}
-    spectrum_weight : float
-        Weight of the spectrum's error beside the new samples' error (`new+spectrum`).
-    hidden_share : float
-        Share of a window's tokens that one hidden span covers (`masked`).
+    `spectrum_weight` is the weight of the spectrum's error beside the new samples' (`new+spectrum`), `hidden_share` the
+    share of a window's tokens that one hidden span covers (`masked`).
     """
 
     kind: Objective = "new+spectrum"
@@ -77,18 +66,17 @@ class DataSettings(Settings):
     Attributes
     ----------
     window_samples : tuple of int
-        Window lengths; a batch holds windows of one length, and an epoch goes once through the windows of
-        every length. Empty: 1024, and for data sets whose stretches are all shorter, what fits them.
+        An epoch goes once through the windows of every length. Empty: 1024, and for data sets whose stretches are all
+        shorter, what fits them.
     window_stride : int
         Distance of two windows' first samples; 0 for windows side by side.
-    splits : tuple of str
     datasets, electrodes : tuple of str
         Use these alone; empty for all.
     division : str
-        Splits of a scheme of `eegpt transfer` in place of the shard sets' own, such as `kfold:5/0` for the first of
-        five folds: no subject that the fold tests is trained on.
+        Splits of a scheme of `eegpt transfer` instead of the shard sets' own, such as `kfold:5/0` for the first of five
+        folds: no subject that the fold tests is trained on.
     max_windows : int
-        Train on so many windows per epoch at most (a data fraction, for scaling studies); 0 for all.
+        Windows per epoch at most, for scaling studies; 0 for all.
     """
 
     window_samples: tuple[int, ...] = ()
@@ -103,14 +91,8 @@ class DataSettings(Settings):
 class AugmentationSettings(Settings):
     """How windows are varied.
 
-    Attributes
-    ----------
-    random_offset : bool
-        Start each window up to one stride later, differently in every epoch.
-    flip : bool
-        Turn the sign of half of the windows (the sign depends on the reference alone).
-    gain : float
-        Scale each window by 2 ** uniform(-gain, gain).
+    `random_offset` starts each window up to one stride later, differently in every epoch; `flip` turns the sign of half
+    of the windows (the sign depends on the reference alone); `gain` scales each by 2 ** uniform(-gain, gain).
     """
 
     random_offset: bool = True
@@ -119,16 +101,10 @@ class AugmentationSettings(Settings):
 
 
 class OptimiserSettings(Settings):
-    """AdamW.
+    """AdamW, and the largest norm of the gradient.
 
-    Attributes
-    ----------
-    learning_rate : float
-        The highest one. 0 is 1e-3 at Base's width and falls with the square root of the width. (The paper's 1e-4 is
-        for batches of 4096 and 27,000 steps; a few hundred steps need more.)
-    betas, weight_decay
-    clip_norm : float
-        Largest norm of the gradient.
+    A `learning_rate` of 0 is 1e-3 at Base's width and falls with the square root of the width. (The paper's 1e-4 is for
+    batches of 4096 and 27,000 steps; a few hundred steps need more.)
     """
 
     learning_rate: float = 0.0
@@ -143,12 +119,10 @@ class ScheduleSettings(Settings):
     Attributes
     ----------
     epochs, min_steps, steps : float, int, int
-        So many epochs, but `min_steps` at least (small data need more epochs); `steps` wins over both where it is
-        not 0.
+        So many epochs, but `min_steps` at least; `steps` wins over both where it is not 0.
     batch_size, micro_batch : int
-        Windows per optimiser step over all processes, and windows per process and forward pass; the rest is
-        accumulated. A batch size of 0 is the largest power of two from 128 to 4096 that leaves 64 steps or more in
-        an epoch.
+        Windows per optimiser step over all processes, and per process and forward pass; the rest is accumulated. A
+        batch size of 0 is the largest power of two from 128 to 4096 that leaves 64 steps or more in an epoch.
     warmup_steps, min_rate_ratio : int, float
         A linear warm-up, then a cosine from `learning_rate` to `min_rate_ratio * learning_rate`.
     """
@@ -176,11 +150,8 @@ class HeldOutSettings(Settings):
 
     Attributes
     ----------
-    splits : tuple of str
-    every : int
-        Steps between two reports during training; 0 for none before the end.
-    windows : int
-        Windows of each of these reports (a fixed, evenly spread choice).
+    every, windows : int
+        Steps between two reports during training (0: none before the end), and windows of each, evenly spread.
     final_windows, linear_windows : int
         Windows of the last report, and training windows that the linear predictor is fitted to.
     """
@@ -204,7 +175,7 @@ class ComputeSettings(Settings):
     recompute : {"auto", "yes", "no"}
         Activation checkpointing; `auto` for Huge and Giant.
     parallel : {"ddp", "fsdp"}
-        What `torchrun` processes hold: a copy of the model each, or a part of it each.
+        Whether each process that `torchrun` starts holds a copy of the model or a part of it.
     """
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -1,8 +1,7 @@
 """Shard sets as what pre-training reads: windows to train on, windows held out, and what they mean.
 
-What enters: folders of shard sets and the configuration. What leaves: `PretrainData`. A split that has no
-windows of the wanted length is left out and said so; training without any held-out window is possible, and
-then the run reports no held-out error.
+A split that has no windows of the wanted length is left out; training without any held-out window is possible, and then
+the run reports no held-out error.
 """
 
 from __future__ import annotations
@@ -40,21 +39,18 @@ class PretrainData:
     ----------
     train : tuple of (index, order)
         One pair per window length that has windows, longest first.
-    heldout : dict of str to index
-        Held-out windows of one length, by split: the trained length with most tokens to predict.
-    reference : index
-        Windows of that length to train on, which the linear predictor is fitted to.
+    reference, heldout : index, dict of str to index
+        Windows of the trained length with most tokens to predict: those that the linear predictor is fitted to, and
+        held-out ones by split.
     others : tuple of (index, dict of str to index)
-        The same for every other trained length: windows to train on, held-out windows by split.
-    vocabulary : Vocabulary
-    recordings : tuple of str
-        Names that a batch's recording numbers mean.
+        The same for every other trained length.
+    vocabulary, recordings : Vocabulary, tuple of str
+        What a batch's electrodes and recordings mean.
     fingerprints : dict of str to str
-        SHA-256 of each shard set's SHA256SUMS, by the set's folder name.
+        SHA-256 of each shard set, by its folder's name.
     seen : Seen
-        Every recording that may be trained on, for the guard against leakage (`seen.json` of the run).
+        Every recording that may be trained on, for the guard against leakage.
     origin : tuple of DataSet
-        Its data sets with licence and steps, see `eegpt.runs.folder`.
     """
 
     train: tuple[tuple[WindowSource, Order], ...]

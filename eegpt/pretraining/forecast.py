@@ -1,8 +1,5 @@
 """Rolling the encoder forward: token by token, each from cached keys and values of all before it.
 
-What enters: windows whose first part is known. What leaves: the samples that follow, predicted from the model's
-own predictions, and errors by how far ahead they are beside zero and persistence.
-
 Shapes: B windows, T known tokens, C samples per token, K new samples per token, N forecast samples.
 """
 
@@ -61,13 +58,7 @@ def forecast_errors(
     n_examples: int = 4,
     autocast: Callable[[], Any],
 ) -> Forecast:
-    """Mean square errors of `model`, `persistence` and `zero` by samples ahead, and a few examples.
-
-    Parameters
-    ----------
-    batches : iterable of WindowBatch
-        Windows of which all but the last `n_forecast` samples are known.
-    """
+    """Mean square errors by samples ahead on windows of which all but the last `n_forecast` samples are known."""
     sums = {name: torch.zeros(n_forecast, dtype=torch.float64) for name in ("model", "persistence", "zero")}
     n_windows, n_known = 0, 0
     examples: list[Example] = []

@@ -22,13 +22,7 @@ from eegpt.model.ete import ETE
 from eegpt.model.tokens import BANDS_HZ, fold_tokens
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.data import PretrainData
-from eegpt.pretraining.predictors import (
-    LinearPredictor,
-    linear_for,
-    new_samples,
-    predict_persistence,
-    predict_zero,
-)
+from eegpt.pretraining.predictors import LinearPredictor, linear_for, new_samples, predict_persistence, predict_zero
 from eegpt.runs.results import Example, HeldOutErrors, PredictorErrors, PretrainingResults
 from eegpt.runs.runtime import Runtime
 
@@ -118,22 +112,10 @@ def heldout_errors(
     autocast: Callable[[], Any],
     device: torch.device,
 ) -> HeldOutErrors:
-    """Errors of the model and of the trivial predictors on the same held-out windows.
+    """Errors of the model and of the trivial predictors on the same held-out windows, all of one length.
 
-    Parameters
-    ----------
-    model : ETE
-        In evaluation mode or not: it is put into evaluation mode and back.
-    batches : iterable of WindowBatch
-        Held-out windows as tensors; all of one length.
-    linear : LinearPredictor or None
-        Fitted to the training split; None leaves `linear` and `linear_whole_context` out.
-    names : list of str
-        The vocabulary's names by id.
-    autocast : callable
-        Makes the context in which the model runs.
-    device : torch.device
-        Where the model is.
+    `linear` is fitted to the training split; None leaves `linear` and `linear_whole_context` out. `names` are the
+    vocabulary's by id; `autocast` makes the context in which the model runs, in evaluation mode.
     """
     config = model.config
     C, K = config.token_samples, config.token_stride

@@ -1,15 +1,11 @@
 """What pre-training minimises: the objectives, as one module from stored samples to a loss.
 
-What enters: a batch of windows as stored (int16, scale, SD, electrode). What leaves: the loss and its parts.
-All of it happens on the model's device, in one `forward`, so that the same module can be wrapped for several
-processes or compiled.
+All of it happens on the model's device, in one `forward`, so that the module can be wrapped or compiled.
 
-token         mean square error of the next token, as in the paper. With the paper's overlap seven eighths of
-              it were already seen, so copying earns most of the loss.
+token         mean square error of the next token, as in the paper; with the paper's overlap copying earns most of it.
 new           the error of the next token's new samples alone (the last `token_stride`).
 new+spectrum  that, plus the error of the log power spectrum of the next token that shares no sample with what
-              was seen (a second later for tokens of a second). A spectrum does not depend on phase, which
-              no model can know that far ahead.
+              was seen. A spectrum does not depend on phase, which no model can know that far ahead.
 masked        tokens of one span per window are hidden and the samples that no visible token shows are predicted;
               attention looks both ways.
 
@@ -58,14 +54,7 @@ def unseen_samples(hidden_BT: Tensor, config: ETEConfig) -> Tensor:
 
 
 class Pretraining(nn.Module):
-    """The encoder with its objective.
-
-    Parameters
-    ----------
-    ete : ETE
-    spectrum_weight : float
-        See `PretrainConfig`.
-    """
+    """The encoder with its objective; `spectrum_weight` as in `ObjectiveSettings`."""
 
     def __init__(self, ete: ETE, *, spectrum_weight: float) -> None:
         super().__init__()
@@ -81,22 +70,10 @@ class Pretraining(nn.Module):
         hidden_BT: Tensor | None = None,
         factor_B: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The loss of a batch.
+        """The loss of a batch as stored, and its parts by name (`token`, `new`, `spectrum`, `masked`), float32.
 
-        Parameters
-        ----------
-        signal_i16 : Tensor (B, S) int16
-        scale_uv, sigma_uv : Tensor (B,)
-        electrode_B : Tensor (B,)
-        hidden_BT : Tensor (B, T) bool, optional
-            For the masked objective.
-        factor_B : Tensor (B,), optional
-            Augmentation: what each window is multiplied by.
-
-        Returns
-        -------
-        dict of str to Tensor ()
-            `loss`, and its parts by name (`token`, `new`, `spectrum`, `masked`), float32.
+        `hidden_BT` (B, T) bool are the hidden tokens of the masked objective; `factor_B` (B,) is what augmentation
+        multiplies each window by.
         """
         ete, config = self.ete, self.ete.config
         x_BTC = ete.tokenise(signal_i16, scale_uv, sigma_uv)

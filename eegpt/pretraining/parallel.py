@@ -1,8 +1,5 @@
 """One process, a copy of the model in each of several (DDP), or a part of it in each (FSDP2).
 
-What enters: the module with its objective, and the runtime. What leaves: a `Parallel` that the loop treats
-alike in all three cases: which module to call, when gradients are exchanged, how a checkpoint is written and read.
-
 With FSDP every process writes its own part of weights and optimiser through torch.distributed.checkpoint, as
 safetensors (DCP's own format needs pickle to be read), while training goes on; a checkpoint can be read by another
 number of processes. The plain export, model.safetensors, is written in every case.
@@ -36,14 +33,7 @@ def parallelise(
 ) -> Parallel:
     """Wrap the module for as many processes as there are, and compile it where that is asked for.
 
-    Parameters
-    ----------
-    module : Pretraining
-        May be on the meta device, with a `begin` that fills it.
-    here : Runtime
-    compute : ComputeSettings
-    begin : callable, optional
-        Called when weights are divided, or before they are copied to other processes.
+    `begin` fills a module on the meta device: after weights are divided, or before they are copied to other processes.
     """
     if compute.parallel == "fsdp" and here.world > 1:
         return _Sharded(module, here, compute, begin)

@@ -1,8 +1,8 @@
 """Three predictors of the new samples that need no network: zero, persistence, linear autoregression.
 
 A model that does not beat the linear one has learned nothing useful: with overlapping tokens most of what a
-next-token loss shows is copying. What enters: normalised windows (N, S). What leaves: predictions of the new
-samples of tokens 1 .. T-1, each from the samples before them.
+next-token loss shows is copying. They predict the new samples of tokens 1 .. T-1 of normalised windows, each from the
+samples before.
 
 Shapes: N windows, S samples, T tokens, C samples per token, K new samples per token (the stride).
 """
@@ -50,15 +50,9 @@ def predict_persistence(signal_NS: Tensor, *, token_samples: int, token_stride: 
 class LinearPredictor:
     """Linear maps from the last samples to the new ones, by least squares.
 
-    Attributes
-    ----------
-    token_samples, token_stride : int
-        The tokens that it was fitted for.
-    short_CK : Tensor (C, K)
-        From the last token alone; one map for all positions.
-    long : tuple of Tensor (C + p K, K)
-        For position p (from 0) a map of its own from all samples since the window's start: exactly what a
-        model with the whole window as its context sees. Needs many windows to beat the short one.
+    `short_CK` maps the last token, the same at all positions. `long[p]`, (C + p K, K), maps all samples since the
+    window's start: what a model with the whole window as its context sees. It needs many windows to beat the short
+    one.
     """
 
     token_samples: int
@@ -83,16 +77,11 @@ class LinearPredictor:
 
 
 def fit_linear(batches: Iterable[Tensor], *, token_samples: int, token_stride: int) -> LinearPredictor:
-    """Fit both maps to windows in one pass.
+    """Fit both maps to normalised windows (N, S) of one length, in one pass.
 
-    All that least squares needs is the second moment of the whole window, (S, S), summed in float64: every
-    context and target is a block of it. The ridge is the one of `RIDGES` that does best on every tenth window,
-    which is kept apart for that; the maps are then fitted to all.
-
-    Parameters
-    ----------
-    batches : iterable of Tensor (N, S)
-        Normalised windows of one length, of the training split.
+    All that least squares needs is the second moment of the whole window, (S, S), summed in float64: every context
+    and target is a block of it. The ridge is the one of `RIDGES` that does best on every tenth window; the maps are
+    then fitted to all.
     """
     C, K = token_samples, token_stride
     fit, check = _moments(batches)

@@ -86,8 +86,7 @@ class Lock(_Locked):
     encoder : list of str
         SHA-256 of the weights of every encoder that a transfer run began with.
     data, encoder_data : list of DataSet
-        Data sets that the run, and its encoders, have learned from.
-    software : dict of str to str
+        What the run, and its encoders, have learned from.
     """
 
     shard_sets: dict[str, str] = {}
@@ -113,17 +112,12 @@ def open_folder(
     write: bool = True,
     **tables: Any,
 ) -> None:
-    """Begin a run's folder, or check that it belongs to this run.
+    """Begin a run's folder, or check that it belongs to this run: same settings, same inputs (`shard_sets`, `encoder`).
 
     Parameters
     ----------
     out : Path
     kind : {"encoder", "transfer"}
-    settings : Settings
-        A run is resumed with the same settings only.
-    lock : Lock
-        A run is resumed on the same inputs only (`shard_sets`, `encoder`).
-    vocabulary : Vocabulary
     seen : Seen, optional
         What the run learns from, where that is known before it begins.
     write : bool
@@ -266,13 +260,7 @@ def shard_set_hashes(sets: Sequence[ShardSet]) -> dict[str, str]:
 
 
 def data_sets_of(sets: Sequence[ShardSet], recordings: Collection[str] | None = None) -> list[DataSet]:
-    """The data sets of some shard sets by name, with every chain of steps that made their signal.
-
-    Parameters
-    ----------
-    recordings : collection of str, optional
-        Count these alone.
-    """
+    """The data sets of some shard sets (of these recordings alone), with every chain of steps behind their signal."""
     chains: dict[str, dict[tuple[str, float, float | None], float]] = {}
     manifests = {}
     for one in sets:

@@ -31,15 +31,7 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 
 
 class RunLog:
-    """Appends records to `log.jsonl` and to TensorBoard.
-
-    Parameters
-    ----------
-    run : Path
-    from_step : int
-        Records of this step and later ones are dropped from an earlier log: they are about to be made again.
-    tensorboard : bool
-    """
+    """Appends to `log.jsonl` and TensorBoard; earlier records after `from_step` are dropped."""
 
     def __init__(self, run: Path, *, from_step: int, tensorboard: bool) -> None:
         kept = [r for r in read_log(run) if r["step"] <= from_step]
@@ -111,19 +103,8 @@ def progress_line(total: int, start: int, *, shown: bool) -> Iterator[Callable[[
 class TrainingLog(contextlib.ExitStack):
     """What a pre-training run logs of its steps; the first process writes, the others compute the same and do not.
 
-    Parameters
-    ----------
-    run : Path
-    here : Runtime
-    every : int
-        Steps between two records; the first and the last step always have one.
-    tensorboard : bool
-    steps, done : int
-        Of the whole run, and those done before.
-    flops_per_token : float
-        Of a training step, for the share of the measured peak.
-    shown : bool
-        Whether to show a progress line.
+    `every` counts steps between two records; the first and the last step always have one. `steps` are those of the
+    whole run, `done` those before it was resumed.
     """
 
     def __init__(
@@ -146,8 +127,7 @@ class TrainingLog(contextlib.ExitStack):
         step, tokens_per_s = progress.step, tokens / total_s
         flops_share = self._flops_per_token * tokens_per_s / self._peak
         self._update(
-            step,
-            f"loss {record['loss']:.4f}, {tokens_per_s:,.0f} tokens/s, {flops_share:.0%} of the measured peak",
+            step, f"loss {record['loss']:.4f}, {tokens_per_s:,.0f} tokens/s, {flops_share:.0%} of the measured peak"
         )
         if self._log is not None and (step % self._every == 0 or step in (1, self._steps)):
             speed = {"tokens_per_s": tokens_per_s, "loader_share": waited_s / total_s, "flops_share": flops_share}

@@ -21,18 +21,9 @@ class _Results(BaseModel):
 class PredictorErrors(_Results):
     """Mean square errors of one predictor, in units of the normalisation squared.
 
-    Attributes
-    ----------
-    new : float
-        On the samples that no earlier token has shown.
-    all : float
-        On all values of the next token (a trivial predictor copies what it has seen, without error).
-    horizon : list of float
-        On the new samples by how far ahead they are.
-    band : dict of str to float or None
-        Power of the error of consecutive predictions by frequency band; None for a band without a frequency.
-    electrode : dict of str to float
-        `new` by electrode.
+    `new`: on the samples that no earlier token has shown; `all`: on all values of the next token (a trivial predictor
+    copies what it has seen, without error); `horizon`: `new` by samples ahead; `band`: power of the error of
+    consecutive predictions (None for a band without a frequency); `electrode`: `new` by electrode.
     """
 
     new: float
@@ -51,18 +42,9 @@ class Example(_Results):
 
 
 class HeldOutErrors(_Results):
-    """Errors on the windows of one split.
+    """Errors on the windows of one split, by the names of `PREDICTORS`, and the `variance` of the new samples.
 
-    Attributes
-    ----------
-    n_windows : int
-    variance : float
-        Of the new samples.
-    predictors : dict of str to PredictorErrors
-        By the names of `PREDICTORS`.
-    spectra : dict of str to list of float
-        `hz`, and power density of `signal` and of predictions.
-    examples : list of Example
+    `spectra` are power densities of `signal` and of predictions at `hz`.
     """
 
     n_windows: int
@@ -78,8 +60,8 @@ class HeldOutErrors(_Results):
 
     def gain(self, *names: str) -> float | None:
         """Share by which the model's error lies below the best of some predictors'; None where there is none."""
-        others = [self.predictors[n].new for n in names or ("linear",) if n in self.predictors]
-        return 1 - self.model.new / min(others) if others and min(others) else None
+        best = min((self.predictors[n].new for n in names or ("linear",) if n in self.predictors), default=0.0)
+        return 1 - self.model.new / best if best else None
 
     def figures(self) -> HeldOutErrors:
         """The same without curves and examples, for the log."""
@@ -87,18 +69,7 @@ class HeldOutErrors(_Results):
 
 
 class PretrainingResults(_Results):
-    """What a finished run reports.
-
-    Attributes
-    ----------
-    steps, windows_seen, windows_per_epoch, parameters : int
-    unit : str
-        What errors are in.
-    splits : dict of str to HeldOutErrors
-        Windows of one length, by held-out split.
-    other_lengths : dict of int to dict of str to HeldOutErrors
-        The same for every other trained length.
-    """
+    """What a finished run reports; `other_lengths` are errors by window length and split."""
 
     steps: int
     windows_seen: int

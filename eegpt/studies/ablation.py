@@ -12,7 +12,6 @@ from typing import Any
 
 from eegprep.errors import UsageError, nearest
 from eegprep.files import write_json
-from eegpt.pages.pretraining import write_pretraining_page
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.loop import pretrain
 from eegpt.runs.settings import with_settings
@@ -70,7 +69,6 @@ def run_study(
         result = pretrain(config, shards=shards, out=run)
         if result.results is None:
             raise UsageError(f"the study was stopped in {name!r}", where=run, todo="the same command resumes it")
-        write_pretraining_page(run)
         found, wanted = result.results.splits, config.held_out.splits
         if not found:
             raise UsageError("a study needs held-out windows", expected=", ".join(wanted))

@@ -88,11 +88,7 @@ def write_scaling_page(result: dict[str, Any], out: Path) -> Path:
         rows=[[row[n] for n in names] for row in rows],
     )
     sections = [
-        Section(
-            anchor=x,
-            heading=f"By {x}",
-            parts=[_law(rows, x, line_by, result[f"by_{x}"])],
-        )
+        Section(anchor=x, heading=f"By {x}", parts=[_law(rows, x, line_by, result[f"by_{x}"])])
         for x, line_by in (("parameters", "windows"), ("windows", "parameters"))
     ]
     sections.append(Section(anchor="runs", heading="Runs", parts=[table]))

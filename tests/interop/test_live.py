@@ -15,7 +15,6 @@ from eegprep.steps.chain import plan_chain
 from eegpt.interop import LiveModel, open_model
 from eegpt.interop.live.filters import CausalChain, minimum_phase
 from eegpt.model.ete import ETE
-from eegpt.model.sliding import slide
 from eegpt.model.tokens import normalised, unfold_tokens
 
 NAMES = ("C3", "Cz", "O2")
@@ -56,12 +55,12 @@ def test_a_slid_cache_is_that_of_the_newest_tokens(toy):
     with torch.no_grad():
         _, cache = ete.prefill_states(tokens[:, :5], ids)
         for t in range(5, 9):
-            cache = slide(ete, cache)
+            cache = ete.slide(cache)
             state, cache = ete.extend(cache, tokens[:, t])
             expected = ete(tokens[:, t - 4 : t + 1], ids)[:, -1]
             torch.testing.assert_close(state, expected, atol=1e-5, rtol=0)
     with pytest.raises(UsageError, match="so many tokens"):
-        slide(ete, cache, 6)
+        ete.slide(cache, 6)
 
 
 def test_an_endless_stream_needs_no_more_memory(encoder, toy):
@@ -86,7 +85,7 @@ def test_memory_is_the_same_after_any_number_of_tokens_and_states_do_not_drift(t
         _, cache = ete.prefill_states(token[:, None].expand(1, 6, 64), ids)
         states = []
         for _ in range(400):
-            cache = slide(ete, cache)
+            cache = ete.slide(cache)
             state, cache = ete.extend(cache, token)
             states.append(state)
     torch.testing.assert_close(states[100], states[-1], atol=1e-5, rtol=0)

@@ -2,7 +2,7 @@
 
 For each token as it becomes complete (every 32 samples at 256 Hz by default, 1/8 s), `push` gives the features of every
 electrode and a transfer run's answers. Memory is bounded: the oldest token is dropped when a new one comes
-(`eegpt.model.sliding`).
+(`ETE.slide`).
 
 Until the window is full, the features are those that the offline encoder gives for the tokens so far. Differences to
 offline are the filters (`eegpt.interop.live.filters`) and the amplitude by which a recording is divided: it is unknown
@@ -29,7 +29,6 @@ from eegpt.interop.arrays import UNITS_UV, known_electrodes, robust_sigma
 from eegpt.interop.live.filters import CausalChain, Phase
 from eegpt.interop.model import Model, as_model
 from eegpt.model.ete import Cache
-from eegpt.model.sliding import slide
 from eegpt.model.tokens import n_tokens, normalised
 from eegpt.transfer.align import SMALLEST_SD
 from eegpt.transfer.rows import Encoded, SignalBatch, flatten
@@ -186,7 +185,7 @@ class LiveModel:
             state_ED = h_EPD[:, 1]
         else:
             if self._cache.n_positions > self.window_tokens:
-                self._cache = slide(ete, self._cache)
+                self._cache = ete.slide(self._cache)
             state_ED, self._cache = ete.extend(self._cache, x_EC)
         self._states = [*self._states[-(self.window_tokens - 1) :], state_ED] if self.window_tokens > 1 else [state_ED]
         mean_ED = torch.stack(self._states).mean(dim=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from eegpt.model.fused import rotate, swiglu
+from eegpt.model.layers import rotate, swiglu
 
 
 def test_rotation_equals_the_plain_formula_and_its_gradient_is_exact():
