@@ -30,22 +30,10 @@ _MAD_TO_SD = 1.4826
 class SignalTrials:
     """Trials of one length, or windows of a longer signal.
 
-    Parameters
-    ----------
-    signal_uv : (n, n_electrodes, n_samples) float32
-        Microvolt at 256 Hz.
-    at : (n_trials,) int array, optional
-        Rows of `signal_uv` that are the trials; all by default. With a strided view of all windows of a longer signal,
-        nothing is copied before it is needed.
-    sigma_uv : (n_electrodes,) or (n_trials, n_electrodes) float32
-        Robust SD by which the encoder's input is scaled.
-    electrode : (n_electrodes,) int64
-        Rows of the encoder's vocabulary.
-    mask : (n_trials, n_electrodes) bool, optional
-        Which electrodes a trial has; all by default.
-    classes : sequence of str
-    label : (n_trials,) int array, optional
-        Class of each trial; zeros where it is unknown.
+    `signal_uv` (n, n_electrodes, n_samples) is microvolt at 256 Hz, of which the rows `at` are the trials (all by
+    default): with a strided view of all windows of a longer signal, nothing is copied before it is needed. `sigma_uv`,
+    by trial or not, scales the encoder's input; `electrode` has rows of its vocabulary, `mask` (n_trials, n_electrodes)
+    the electrodes that a trial has. `label` is the class of each trial, where it is known.
     """
 
     def __init__(

@@ -98,15 +98,9 @@ def map_electrodes(
     *,
     unknown: Literal["refuse", "nearest", "leave_out"] = "refuse",
 ) -> ElectrodeMap:
-    """Match electrodes by name or alias.
+    """Match the electrodes that some trial has by name or alias.
 
-    Parameters
-    ----------
-    trials, encoder : Vocabulary
-    used : list of str
-        Electrodes that some trial has; the others need no counterpart.
-    unknown : {"refuse", "nearest", "leave_out"}
-        `nearest` takes the encoder's nearest electrode that no trial uses yet; it needs positions of both.
+    With `unknown="nearest"` an unknown one is mapped to the encoder's nearest electrode that no trial uses yet.
 
     Raises
     ------
