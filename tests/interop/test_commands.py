@@ -63,7 +63,7 @@ def test_broken_files_are_listed(recorded, encoder, tmp_path):
         (["embed", "nothing.fif", "--model", "RUN", "--out", "x.nc"], 2, "no file or folder"),
         (["embed", "FILE", "--model", "nothing", "--out", "x.nc"], 2, "is not a run"),
         (["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--recipe", "defualt"], 2, "no recipe"),
-        (
+        (["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--unknown-electrodes", "x"], 2, "unknown --unknown"),
             ["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--unknown-electrodes", "x"],
             2,
             "unknown --unknown-electrodes",

@@ -132,7 +132,7 @@ def test_other_objects_are_not_signals(encoder):
 
 
 def test_answers_equal_the_runs_predictions(recorded, encoder, tmp_path):
-    """With the default readouts beside the graph, whose views are standardised by subject: the same trials, two ways."""
+    """With the default readouts, whose views are standardised by subject: the same trials, two ways."""
     from eegpt.interop import LiveModel
     from eegpt.transfer.bank import TrialBank
     from eegpt.transfer.loop import Targets, predict
