@@ -35,7 +35,7 @@ def random_encoder(size: str, folder: Path) -> Path:
     torch.manual_seed(0)
     config = ete_config(size, n_electrodes=len(Vocabulary.base()), objective="new")
     Vocabulary.base().to_parquet(folder / "vocabulary.parquet")
-    write_config(folder, "encoder", encoder=config, training={})
+    write_config(folder, "encoder", encoder=config)
     ck.save_tensors(folder / "model.safetensors", ETE(config).state_dict())
     return folder
 

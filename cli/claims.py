@@ -47,7 +47,7 @@ def claims(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Repeat the paper's comparisons: train what they need, score every arm, print and draw; resumes when stopped.
+    """Repeat the paper's comparisons: train what they need, score every arm, print and draw.
 
     Example: `eegpt claims --shards shards --out claims --claims objective,unseen --set schedule.steps=400`
     """

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import UsageError
+from eegprep.errors import UsageError, nearest
 from eegprep.shards import FlatMap, ShardFile, ShardSet
 
 Sets = Sequence[ShardSet | Path | str] | ShardSet | Path | str
@@ -183,6 +183,19 @@ class Spans:
             first_shard += len(s.shards)
             first_block += len(blocks)
         return _Table(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
+
+    def chosen(self, splits: Iterable[str] | None, datasets: Iterable[str] | None) -> NDArray[np.bool_]:
+        """Which recordings are of some splits and data sets (None: all); UsageError for an unknown data set."""
+        keep = np.ones(len(self.recording_ids), dtype=bool)
+        if splits is not None:
+            wanted = set(splits)
+            keep &= np.array([x in wanted for s in self.sets for x in s.recordings.split], dtype=bool)
+        if datasets is not None:
+            names, wanted = [x for s in self.sets for x in s.recordings.dataset], set(datasets)
+            if unknown := sorted(wanted - set(names)):
+                raise UsageError(f"no data set {unknown[0]!r} in these shard sets", todo=nearest(unknown[0], names))
+            keep &= np.array([x in wanted for x in names], dtype=bool)
+        return keep
 
     def shard(self, span: NDArray[np.int64], offset: NDArray[np.int64]) -> NDArray[np.int32]:
         """The shard in which a sample of each span lies, (N,) int32, counted over all sets."""

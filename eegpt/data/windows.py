@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.errors import UsageError, nearest
+from eegprep.errors import UsageError
 
 from .index import WindowBatch
 from .spans import Sets, Spans
@@ -145,10 +145,6 @@ class WindowIndex:
         span, offset = self.locate(np.asarray(indices, dtype=np.int64))
         return self.spans.start_sample[span] + offset
 
-    def shards_of(self, span: NDArray[np.int64], offset: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The shard in which windows begin, (N,) int32, counted over all sets."""
-        return self.spans.shard(span, offset)
-
     @functools.cached_property
     def shard_sizes(self) -> NDArray[np.int64]:
         """Windows that begin in each shard, (n_shards,): chunks of a `TwoLevelOrder`, for windows grouped by set."""
@@ -172,17 +168,7 @@ class WindowIndex:
         datasets: Iterable[str] | None,
         quality: Mapping[str, tuple[float, float]] | None,
     ) -> NDArray[np.bool_]:
-        sets = self.spans.sets
-        recording = np.ones(len(self.recording_ids), dtype=bool)
-        if splits is not None:
-            recording &= _among([x for s in sets for x in s.recordings.split], splits)
-        if datasets is not None:
-            names = [x for s in sets for x in s.recordings.dataset]
-            wanted = list(datasets)
-            if strange := sorted(set(wanted) - set(names)):
-                raise UsageError(f"no data set {strange[0]!r} in these shard sets", todo=nearest(strange[0], names))
-            recording &= _among(names, wanted)
-        keep = recording[self.spans.recording]
+        keep = self.spans.chosen(splits, datasets)[self.spans.recording]
         if electrodes is not None:
             allowed = np.zeros(len(self.vocabulary), dtype=bool)
             allowed[[self.vocabulary.id_of(e) for e in electrodes]] = True
@@ -214,11 +200,6 @@ class WindowIndex:
         used = sorted({names[r] for r in np.unique(self.spans.recording[rows])})
         code = np.array([used.index(n) if n in used else -1 for n in names], dtype=np.int64)
         return code[self.spans.recording[rows]], tuple(used)
-
-
-def _among(values: Sequence[str], wanted: Iterable[str]) -> NDArray[np.bool_]:
-    chosen = set(wanted)
-    return np.array([v in chosen for v in values], dtype=bool)
 
 
 class Borders:

@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -141,30 +140,24 @@ def _seen(sets: Sequence[ShardSet], config: PretrainConfig) -> Seen:
     """Recordings of the splits and data sets that are trained on."""
     chosen = set(config.data.datasets)
     return Seen.of(
-        SeenRecording(id=name, signal_sha256=sha256, within_subject=bool(within))
-        for s in sets
-        for name, sha256, within, split, dataset in zip(
-            s.recordings.id,
-            s.recordings.signal_sha256,
-            s.recordings.within_subject,
-            s.recordings.split,
-            s.recordings.dataset,
-            strict=True,
-        )
-        if split in config.data.splits and (not chosen or dataset in chosen)
+        SeenRecording(id=r.id[i], signal_sha256=r.signal_sha256[i], within_subject=bool(r.within_subject[i]))
+        for r in (s.recordings for s in sets)
+        for i in range(len(r))
+        if r.split[i] in config.data.splits and (not chosen or r.dataset[i] in chosen)
     )
 
 
 def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits: tuple[str, ...]) -> WindowIndex | None:
     """An index, or None where these splits have no window of this length."""
-    present = {split for s in sets for split in s.recordings.split}
-    longest = max((int(s.spans.n_samples.max(initial=0)) for s in sets), default=0)
-    if not present & set(splits) or longest < n_samples:
-        return None
-    filters: dict[str, Any] = {"electrodes": config.data.electrodes or None, "datasets": config.data.datasets or None}
+    data = config.data
     try:
         return WindowIndex(
-            sets, n_samples=n_samples, stride=config.data.window_stride or n_samples, splits=splits, **filters
+            sets,
+            n_samples=n_samples,
+            stride=data.window_stride or n_samples,
+            splits=splits,
+            electrodes=data.electrodes or None,
+            datasets=data.datasets or None,
         )
     except NoWindowError:
         return None

@@ -96,4 +96,4 @@ def test_the_chunks_of_an_index_are_its_shards(shard_set):
     order = TwoLevelOrder(index.shard_sizes, 8, seed=0)
     first = order.at(0, np.arange(sum(index.shard_sizes[c] for c in order.groups(0)[0])))
     span, offset = index.locate(first)
-    assert set(index.shards_of(span, offset).tolist()) == {int(c) for c in order.groups(0)[0] if index.shard_sizes[c]}
+    assert set(index.spans.shard(span, offset).tolist()) == {int(c) for c in order.groups(0)[0] if index.shard_sizes[c]}
