@@ -120,8 +120,8 @@ def summarise(
         for method in predictions.methods(info.key):
             test = None
             if method != MODEL and MODEL in methods:
-                both = (predictions.stacked(info.key, m) for m in (MODEL, method))
-                test = paired_test(info.kind, trials.target, *both, trials.subject)
+                ours, theirs = (predictions.stacked(info.key, m) for m in (MODEL, method))
+                test = paired_test(info.kind, trials.target, ours, theirs, trials.subject)
             methods[method] = _method(predictions, method, info, test, n_draws)
         out[info.key] = TaskResult(
             dataset=info.dataset,

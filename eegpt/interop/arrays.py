@@ -53,9 +53,8 @@ class SignalTrials:
         self._sigma_uv = np.broadcast_to(np.asarray(sigma_uv, np.float32), (N, E))
         self._mask = np.ones((N, E), bool) if mask is None else mask
         self._electrode = np.where(self._mask, electrode, -1)
-        self.tasks = (
-            TaskInfo(name="y", dataset="arrays", kind="classification", classes=tuple(classes), within_subject=True),
-        )
+        task = TaskInfo(name="y", dataset="arrays", kind="classification", classes=tuple(classes), within_subject=True)
+        self.tasks: tuple[TaskInfo, ...] = (task,)
         self.task = np.zeros(N, np.int32)
         self.label = np.zeros(N, np.int32) if label is None else np.asarray(label, np.int32)
         self.target = self.label.astype(np.float32)

@@ -28,7 +28,7 @@ class DataSettings(Settings):
     tasks: tuple[str, ...] = ()  # only these; empty for all
     datasets: tuple[str, ...] = ()
     scheme: str = "split"
-    train_fraction: float = Field(1.0, gt=0, le=1)  # of the training trials
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training trials
     validation_share: Share = 0.2  # of the training trials, where a task has no validation subjects
     unknown_electrodes: Literal["refuse", "nearest", "leave_out"] = "refuse"  # that the encoder's vocabulary lacks
 
@@ -78,7 +78,7 @@ class ObjectiveSettings(Settings):
 class OptimiserSettings(Settings):
     """AdamW."""
 
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     encoder_rate_ratio: float = 0.3  # rate of the encoder's own parameters in mode `full`, relative to learning_rate
     weight_decay: float = 0.05
     clip_norm: float = 1.0

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from eegpt.model.ete import ETE, Norm
+from eegpt.model.ete import ETE
 from eegpt.model.heads import ElectrodeHeads, ElectrodeScale, HeadSpec, TaskHeads
+from eegpt.model.layers import Norm
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.model.tokens import BANDS_HZ
 from eegpt.model.views import view_slices

@@ -139,7 +139,7 @@ def map_electrodes(
 
 
 def nearest_free(
-    vocabulary: Vocabulary, position_m: np.ndarray | None, taken: Collection[str]
+    vocabulary: Vocabulary, position_m: Sequence[float] | np.ndarray | None, taken: Collection[str]
 ) -> tuple[str, str] | None:
     """The nearest electrode that is not taken, and a note on the mapping; None without position or electrode."""
     free = [n for n in vocabulary.names if n not in taken]

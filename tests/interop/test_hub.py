@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,7 @@ from eegpt.interop import open_model
 from eegpt.interop.card import model_card, refuse_passing_on
 from eegpt.runs.folder import Lock
 from eegpt.runs.results import PretrainingResults
+from eegpt.transfer.config import TransferConfig
 
 hub_client = pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
 from eegpt.interop import hub as ours  # noqa: E402  after the skip
@@ -89,7 +91,8 @@ def test_unknown_data_are_not_pushed(hub, tmp_path, toy):
 def test_unknown_encoder_data_not_pushed(encoder, toy):
     def graph(mode, encoder_data):
         lock = Lock(data=[toy.origin()], encoder=["ab"], encoder_data=encoder_data)
-        return replace(open_model(encoder), kind="transfer", lock=lock, config={"settings": {"mode": mode}})
+        run = SimpleNamespace(config=TransferConfig(mode=mode))
+        return replace(open_model(encoder), kind="transfer", lock=lock, run=run)
 
     with pytest.raises(RefusedError, match="the run's encoder does not say what it has learned from"):
         refuse_passing_on(graph("frozen", []))
