@@ -140,7 +140,7 @@ def comparison_table(rows: Sequence[Comparison]) -> str:
             percent(r.mean),
             r.against,
             percent(r.against_mean),
-            percent(r.test and r.test.difference),
+            percent(r.test.difference if r.test else None),
             "–" if r.test is None else f"{r.test.p_value:.3f}",
         ]
         for r in rows

@@ -42,12 +42,7 @@ def confusion_matrix(label_N: np.ndarray, predicted_N: np.ndarray, n_classes: in
 def classification_scores(label_N: np.ndarray, probability_NK: np.ndarray) -> Scores:
     """All of `CLASSIFICATION_SCORES`; the two areas under a curve are None unless there are two classes.
 
-    Parameters
-    ----------
-    label_N : (N,) int
-        Class numbers below K.
-    probability_NK : (N, K) float
-        Larger means likelier; the class predicted is the first largest.
+    Labels are class numbers below K; larger outputs mean likelier, and the class predicted is the first largest.
     """
     if len(label_N) == 0:
         return dict.fromkeys(CLASSIFICATION_SCORES)

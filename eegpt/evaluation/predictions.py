@@ -56,22 +56,12 @@ class TaskTrials:
 
 
 class Predictions:
-    """Outputs by task and method.
-
-    Attributes
-    ----------
-    trials : dict of str to TaskTrials
-        Task key (`dataset/name`) to its test trials.
-    outputs : dict of (str, str) to dict of int to ndarray
-        (task key, method) to seed to (N, K) float32.
-    seconds : dict of (str, str) to float
-        Time spent on a method, where it was measured.
-    """
+    """Outputs by task and method."""
 
     def __init__(self) -> None:
-        self.trials: dict[str, TaskTrials] = {}
-        self.outputs: dict[tuple[str, str], dict[int, np.ndarray]] = {}
-        self.seconds: dict[tuple[str, str], float] = {}
+        self.trials: dict[str, TaskTrials] = {}  # by task key (`dataset/name`)
+        self.outputs: dict[tuple[str, str], dict[int, np.ndarray]] = {}  # (task, method) to seed to (N, K) float32
+        self.seconds: dict[tuple[str, str], float] = {}  # spent on (task, method), where it was measured
 
     def put(self, task: str, method: str, seed: int, rows: np.ndarray, output_NK: np.ndarray) -> None:
         """Set the outputs of the trials at `rows` (of the index); the others of the task are left as they are."""

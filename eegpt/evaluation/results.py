@@ -107,16 +107,9 @@ def summarise(
     within: bool = False,
     n_draws: int = 1000,
 ) -> dict[str, TaskResult]:
-    """The result of every task that has predictions.
+    """The result of every task that has predictions; `about` is by task key.
 
-    Parameters
-    ----------
-    tasks : sequence of TaskInfo
-        Of the index that was tested.
-    about : mapping of str to About
-        By task key.
-    within : bool
-        The scheme itself tests subjects that were learned from, whatever the data set's own split is.
+    `within`: the scheme itself tests subjects that were learned from, whatever the data set's own split is.
     """
     out = {}
     for info in tasks:
@@ -127,8 +120,8 @@ def summarise(
         for method in predictions.methods(info.key):
             test = None
             if method != MODEL and MODEL in methods:
-                both = (predictions.stacked(info.key, m) for m in (MODEL, method))
-                test = paired_test(info.kind, trials.target, *both, trials.subject)
+                ours, theirs = (predictions.stacked(info.key, m) for m in (MODEL, method))
+                test = paired_test(info.kind, trials.target, ours, theirs, trials.subject)
             methods[method] = _method(predictions, method, info, test, n_draws)
         out[info.key] = TaskResult(
             dataset=info.dataset,

@@ -30,22 +30,10 @@ _MAD_TO_SD = 1.4826
 class SignalTrials:
     """Trials of one length, or windows of a longer signal.
 
-    Parameters
-    ----------
-    signal_uv : (n, n_electrodes, n_samples) float32
-        Microvolt at 256 Hz.
-    at : (n_trials,) int array, optional
-        Rows of `signal_uv` that are the trials; all by default. With a strided view of all windows of a longer signal,
-        nothing is copied before it is needed.
-    sigma_uv : (n_electrodes,) or (n_trials, n_electrodes) float32
-        Robust SD by which the encoder's input is scaled.
-    electrode : (n_electrodes,) int64
-        Rows of the encoder's vocabulary.
-    mask : (n_trials, n_electrodes) bool, optional
-        Which electrodes a trial has; all by default.
-    classes : sequence of str
-    label : (n_trials,) int array, optional
-        Class of each trial; zeros where it is unknown.
+    `signal_uv` (n, n_electrodes, n_samples) is microvolt at 256 Hz, of which the rows `at` are the trials (all by
+    default): with a strided view of all windows of a longer signal, nothing is copied before it is needed. `sigma_uv`,
+    by trial or not, scales the encoder's input; `electrode` has rows of its vocabulary, `mask` (n_trials, n_electrodes)
+    the electrodes that a trial has. `label` is the class of each trial, where it is known.
     """
 
     def __init__(
@@ -65,9 +53,8 @@ class SignalTrials:
         self._sigma_uv = np.broadcast_to(np.asarray(sigma_uv, np.float32), (N, E))
         self._mask = np.ones((N, E), bool) if mask is None else mask
         self._electrode = np.where(self._mask, electrode, -1)
-        self.tasks = (
-            TaskInfo(name="y", dataset="arrays", kind="classification", classes=tuple(classes), within_subject=True),
-        )
+        task = TaskInfo(name="y", dataset="arrays", kind="classification", classes=tuple(classes), within_subject=True)
+        self.tasks: tuple[TaskInfo, ...] = (task,)
         self.task = np.zeros(N, np.int32)
         self.label = np.zeros(N, np.int32) if label is None else np.asarray(label, np.int32)
         self.target = self.label.astype(np.float32)

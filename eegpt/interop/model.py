@@ -45,41 +45,19 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model with all that applying it needs.
-
-    Attributes
-    ----------
-    folder : Path
-    kind : str
-        `encoder` or `transfer`.
-    ete : ETE
-        The encoder, in evaluation mode.
-    vocabulary : Vocabulary
-        The electrodes that its ids mean.
-    sha256 : str
-        Hash of the weights: the model's identity.
-    window_samples : int
-        The longest window that the encoder was trained on; 1024 (the paper's 4 s) where its run does not say.
-    lock : Lock
-    transfer : TransferModel or None
-    run : TransferRun or None
-    answers : tuple of Answer
-        The outputs of a transfer run, one per head.
-    aligned_heads : frozenset of int
-        Heads whose views were standardised by subject in training, and have to be for a new subject.
-    """
+    """A model with all that applying it needs; `kind` is `encoder` or `transfer`."""
 
     folder: Path
     kind: str
-    ete: ETE
-    vocabulary: Vocabulary
-    sha256: str
-    window_samples: int
+    ete: ETE  # in evaluation mode
+    vocabulary: Vocabulary  # the electrodes that its ids mean
+    sha256: str  # of the weights: the model's identity
+    window_samples: int  # the longest window in training; 1024 (the paper's 4 s) where the run does not say
     lock: Lock
     transfer: TransferModel | None = None
     run: TransferRun | None = None
-    answers: tuple[Answer, ...] = ()
-    aligned_heads: frozenset[int] = frozenset()
+    answers: tuple[Answer, ...] = ()  # the outputs of a transfer run, one per head
+    aligned_heads: frozenset[int] = frozenset()  # whose views were standardised by subject in training
 
     def recipes(self) -> list[tuple[Recipe, float]]:
         """Every recipe that the model's data were made with, and electrode-hours of each, most hours first."""
@@ -169,7 +147,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     common: dict[str, Any] = {
         "folder": folder,
         "kind": kind,
-        "window_samples": max(map(int, config.get("window_samples") or [1024])),
+        "window_samples": _longest_window(config, where),
         "lock": read_lock(folder),
     }
     if kind == "encoder":
@@ -207,6 +185,13 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
         aligned_heads=frozenset(run.head_of_task[k] for k in fits[name].aligned if k in run.head_of_task),
         **common,
     )
+
+
+def _longest_window(config: dict[str, Any], where: Path) -> int:
+    lengths = config.get("window_samples") or [1024]
+    if not isinstance(lengths, list) or not all(isinstance(n, int) and n > 0 for n in lengths):
+        raise InputError("config.json lacks a part of a run", where=where, found=f"window_samples: {lengths!r}"[:200])
+    return max(lengths)
 
 
 def _answers(run: TransferRun) -> tuple[Answer, ...]:

@@ -30,39 +30,18 @@ Unknown = Literal["leave_out", "nearest", "refuse"]
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A standardised signal.
+    """A standardised signal."""
 
-    Attributes
-    ----------
-    signal_uv : (n_electrodes, n_samples) float32
-        At 256 Hz; NaN in gaps.
-    electrodes, channels : tuple of str
-        Names of the vocabulary, and of the file.
-    sigma_uv : (n_electrodes,) float32
-        Robust SD over the whole recording.
-    stretches : tuple of Stretch
-        Contiguous parts common to all electrodes; one per epoch where epochs entered.
-    rejected : dict of str to tuple of Stretch
-        Per electrode, what is rejected on top.
-    left_out : tuple of LeftOut
-    notes : tuple of str
-        What was changed: electrodes mapped to others, corrected units.
-    steps : tuple of str
-        The steps that ran, with their parameters.
-    labels : tuple of str
-        One per epoch; empty for a continuous signal.
-    """
-
-    signal_uv: NDArray[np.float32]
-    electrodes: tuple[str, ...]
-    channels: tuple[str, ...]
-    sigma_uv: NDArray[np.float32]
-    stretches: tuple[Stretch, ...]
-    rejected: dict[str, tuple[Stretch, ...]]
+    signal_uv: NDArray[np.float32]  # (n_electrodes, n_samples) at 256 Hz, NaN in gaps
+    electrodes: tuple[str, ...]  # names of the vocabulary
+    channels: tuple[str, ...]  # names of the file
+    sigma_uv: NDArray[np.float32]  # (n_electrodes,) robust SD over the whole recording
+    stretches: tuple[Stretch, ...]  # contiguous parts common to all electrodes; one per epoch where epochs entered
+    rejected: dict[str, tuple[Stretch, ...]]  # per electrode, what is rejected in addition
     left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
-    steps: tuple[str, ...]
-    labels: tuple[str, ...] = ()
+    notes: tuple[str, ...]  # what was changed: electrodes mapped to others, corrected units
+    steps: tuple[str, ...]  # the steps that ran, with their parameters
+    labels: tuple[str, ...] = ()  # one per epoch; empty for a continuous signal
 
     def kept(self, row: int) -> tuple[Stretch, ...]:
         """The usable parts of one electrode."""

@@ -28,7 +28,6 @@ def write_run_page(
     *,
     run: Path,
     shards: Sequence[Path],
-    results: Results | None = None,
     pretrain_run: Path | None = None,
     title: str | None = None,
 ) -> Path:
@@ -37,11 +36,9 @@ def write_run_page(
     Parameters
     ----------
     run : Path
-        Folder with the run's results.json (as `eegpt evaluate` writes it) and log.
+        With results.json (as `eegpt evaluate` writes it) and log.
     shards : sequence of Path
         The shard sets that it was trained and tested on.
-    results : Results, optional
-        Instead of the run's results.json.
     pretrain_run : Path, optional
         The encoder's run; by default a folder beside `run` with the very weights that the run's lock names.
 
@@ -51,7 +48,7 @@ def write_run_page(
         The run has no results.
     """
     run = Path(run)
-    results = read_results(run) if results is None else results
+    results = read_results(run)
     pretrain_run = find_pretraining_run(run) if pretrain_run is None else Path(pretrain_run)
     contents = contents_of_shards(*shards)
     pretraining = read_pretraining_results(pretrain_run) if pretrain_run is not None else results.pretraining

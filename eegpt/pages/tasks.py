@@ -100,7 +100,7 @@ def scores(results: Results) -> Section:
         parts.append(Note(text=results.leakage, tone="bad"))
     caption = "Balanced accuracy in percent (R² of regressions)"
     parts.append(Table(caption=caption, columns=columns, rows=rows, note=_notes(results)))
-    known = [[key, k.metric, k.value, k.who] for key, t in tasks.items() for k in t.known_results]
+    known: list[list[Any]] = [[key, k.metric, k.value, k.who] for key, t in tasks.items() for k in t.known_results]
     if known:
         labels = [Column(label=x, numeric=x == "value") for x in ("task", "score", "value", "who")]
         parts.append(Table(caption="Published results", columns=labels, rows=known))

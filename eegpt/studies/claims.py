@@ -207,7 +207,7 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
         return Arm(name=name, run=f"graph-{run or name}", encoders=Encoders(), transfer=changed(graph, settings))
 
     def by_states(name: str, encoders: Encoders = Encoders(), *, fraction: float | None = None) -> Arm:
-        suffix, changes = "", {}
+        suffix, changes = "", dict[str, Any]()
         if fraction is not None:
             suffix, changes = f"-train_fraction-{fraction:g}", {"data.train_fraction": fraction}
         if encoders.left_out is not None:
@@ -353,8 +353,8 @@ def _answer(work: _Work, claim: Claim) -> Answer:
             )
         )
         if arm is not claim.arms[0]:
-            names = {"run": arm.name, "against": claim.arms[0].name}
-            comparisons += [dataclasses.replace(row, **names) for row in compare_runs([run, first])]
+            rows = compare_runs([run, first])
+            comparisons += [dataclasses.replace(r, run=arm.name, against=claim.arms[0].name) for r in rows]
     return Answer(claim=claim, arms=arms, comparisons=comparisons)
 
 

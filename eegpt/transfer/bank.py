@@ -29,14 +29,12 @@ def chunk_size(n_electrodes: int, n_samples: int, *, rows: int = _ROWS_AT_ONCE) 
 
 
 class TrialBank:
-    """Trials of an index as the model wants them.
+    """Trials of an index as the model needs them.
 
     Parameters
     ----------
-    index : Trials
     electrode_of : (V,) int array
         From `map_electrodes`.
-    device : torch.device
     budget_bytes : int
         What may be kept in memory.
     precision : {"float32", "bfloat16"}

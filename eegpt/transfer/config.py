@@ -20,28 +20,17 @@ Positive = Annotated[int, Field(gt=0)]
 class DataSettings(Settings):
     """Which trials are learned from, selected on and tested.
 
-    Attributes
-    ----------
-    tasks, datasets : tuple of str
-        Only these; empty for all.
-    scheme : str
-        `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`
-        (five trials per class of each test subject), `few-shot:5:5` (the same in five folds of subjects), `within:5`
-        (folds over each subject's own trials).
-    train_fraction : float
-        Share of the training trials to learn from.
-    validation_share : float
-        Share of the training trials that selects the model where a task has no validation subjects.
-    unknown_electrodes : {"refuse", "nearest", "leave_out"}
-        What to do with electrodes that the encoder's vocabulary lacks.
+    Schemes: `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`
+    (five trials per class of each test subject are learned from), `few-shot:5:5` (the same in five folds of subjects),
+    `within:5` (folds over each subject's own trials).
     """
 
-    tasks: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()  # only these; empty for all
     datasets: tuple[str, ...] = ()
     scheme: str = "split"
-    train_fraction: float = Field(1.0, gt=0, le=1)
-    validation_share: Share = 0.2
-    unknown_electrodes: Literal["refuse", "nearest", "leave_out"] = "refuse"
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training trials
+    validation_share: Share = 0.2  # of the training trials, where a task has no validation subjects
+    unknown_electrodes: Literal["refuse", "nearest", "leave_out"] = "refuse"  # that the encoder's vocabulary lacks
 
 
 class ModelSettings(Settings):
@@ -60,20 +49,15 @@ class ModelSettings(Settings):
     align : {"subject", "none"}
         `subject` standardises the views of each subject's trials, including the test trials but without their labels,
         in tasks that do not ask for the subject's identity; see `eegpt.transfer.align`. Results say so.
-    teg_layers : int, optional
-        Layers of the graph; by default those of the encoder's size.
-    dropout, electrode_dropout : float
-        Inside the graph and before the heads; share of a trial's electrodes that the graph does not see.
-    lora_rank : int
     """
 
     readout: Literal["auto", Readout] = "auto"
     views: tuple[str, ...] = VIEWS
     graph: bool = True
     align: Literal["subject", "none"] = "subject"
-    teg_layers: Positive | None = None
-    dropout: Share = 0.2
-    electrode_dropout: Share = 0.5
+    teg_layers: Positive | None = None  # by default those of the encoder's size
+    dropout: Share = 0.2  # inside the graph and before the heads
+    electrode_dropout: Share = 0.5  # share of a trial's electrodes that the graph does not see
     lora_rank: Positive = 8
 
     @field_validator("views")
@@ -84,88 +68,45 @@ class ModelSettings(Settings):
         return views
 
 
+class ObjectiveSettings(Settings):
+    """What is minimised: cross-entropy, and squared error of regressions in SDs."""
+
+    label_smoothing: Share = 0.1
+    class_weights: bool = True  # by the inverse of a class's frequency in the training trials
+
+
 class OptimiserSettings(Settings):
-    """AdamW.
+    """AdamW."""
 
-    Attributes
-    ----------
-    learning_rate : float
-        The highest one.
-    encoder_rate_ratio : float
-        Learning rate of the encoder's own parameters in mode `full`, relative to `learning_rate`.
-    weight_decay, clip_norm
-    average : float
-        Decay of the running mean of the weights, which is what is validated and kept; 0 for the last weights.
-    """
-
-    learning_rate: float = Field(1e-3, gt=0)
-    encoder_rate_ratio: float = 0.3
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    encoder_rate_ratio: float = 0.3  # rate of the encoder's own parameters in mode `full`, relative to learning_rate
     weight_decay: float = 0.05
     clip_norm: float = 1.0
-    average: Share = 0.95
+    average: Share = 0.95  # decay of the running mean of the weights, which is validated and kept; 0: the last weights
 
 
 class ScheduleSettings(Settings):
-    """How long is trained, in which batches: a linear warm-up and a cosine to zero; batches mix all tasks.
-
-    Attributes
-    ----------
-    steps, batch_size, warmup_steps
-    task_exponent : float
-        A task of n trials is drawn in proportion to n ** task_exponent: 1 by size, 0 all alike.
-    """
+    """How long is trained, in which batches: a linear warm-up and a cosine to zero; batches mix all tasks."""
 
     steps: Positive = 250
     batch_size: Positive = 32
     warmup_steps: int = 20
-    task_exponent: float = 0.5
-
-
-class ObjectiveSettings(Settings):
-    """What is minimised: cross-entropy, and squared error of regressions in SDs.
-
-    Attributes
-    ----------
-    label_smoothing : float
-    class_weights : bool
-        Weigh classes by the inverse of their frequency in the training trials.
-    """
-
-    label_smoothing: Share = 0.1
-    class_weights: bool = True
+    task_exponent: float = 0.5  # a task of n trials is drawn in proportion to n ** task_exponent
 
 
 class SelectionSettings(Settings):
-    """Which weights are kept: those with the best validation loss.
-
-    Attributes
-    ----------
-    evaluate_every : int
-        Steps between two evaluations on the validation trials.
-    validation_trials : int
-        Most trials of each task in an evaluation, evenly spread.
-    patience : int
-        Stop after so many steps without a better evaluation; 0 for never.
-    """
+    """Which weights are kept: those with the best validation loss."""
 
     evaluate_every: Positive = 20
-    validation_trials: int = 200
-    patience: int = 120
+    validation_trials: int = 200  # of each task in an evaluation at most, evenly spread
+    patience: int = 120  # steps without a better evaluation after which training stops; 0 for never
 
 
 class ComputeSettings(Settings):
-    """How it is computed.
-
-    Attributes
-    ----------
-    precision : {"auto", "float32", "bfloat16"}
-        `auto`: bfloat16 where the device multiplies it in hardware.
-    cache_mib : int
-        Keys and values of frozen tokens are kept in memory up to this size, beyond it computed for each batch.
-    """
+    """How it is computed; `auto` is bfloat16 where the device multiplies it in hardware."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    cache_mib: int = 768
+    cache_mib: int = 768  # memory for keys and values of frozen tokens; beyond it they are computed for each batch
 
 
 class EncoderSettings(Settings):
@@ -186,14 +127,6 @@ class TransferConfig(Settings):
         `frozen`: the pre-trained encoder stays as it is and the special token, graph and heads learn (the paper).
         `full`: the encoder learns too. `scratch`: the same from random weights. `lora`: low-rank additions to the
         encoder's attention learn. `probe`: linear maps of the frozen encoder's states alone, without a graph.
-    joint : bool
-        One model for all tasks, or one model for each.
-    seeds : tuple of int
-        One fit for each.
-    allow_leakage : bool
-        Continue although test recordings were seen before, and say so on every table.
-    data, model, objective, optimiser, schedule, selection, compute, encoder
-        Tables of settings.
     """
 
     renamed: ClassVar[dict[str, str]] = {
@@ -202,9 +135,9 @@ class TransferConfig(Settings):
     }
 
     mode: Mode = "frozen"
-    joint: bool = True
-    seeds: tuple[int, ...] = (0,)
-    allow_leakage: bool = False
+    joint: bool = True  # one model for all tasks, or one model for each
+    seeds: tuple[int, ...] = (0,)  # one fit for each
+    allow_leakage: bool = False  # continue although test recordings were seen before, and say so on every table
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
@@ -216,23 +149,32 @@ class TransferConfig(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> TransferConfig:
-        frozen, readout = self.mode in ("frozen", "probe"), self.model.readout
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise UsageError("seeds must be one or more different numbers", found=self.seeds)
-        if self.mode == "scratch" and readout == "band_power":
+        if self.mode == "scratch" and self.model.readout == "band_power":
             raise UsageError("the readout 'band_power' has no encoder to train", expected="mode frozen")
-        if "views" in readout and not frozen:
+        if "views" in self.model.readout and not self.keeps_encoder:
             raise UsageError(
                 f"nodes can't start from views in mode {self.mode!r}, in which they change with every step",
                 expected="mode frozen, or another readout",
             )
-        if not self.model.graph and not (frozen and self.model.views):
+        if not self.model.graph and not (self.keeps_encoder and self.model.views):
             raise UsageError(
                 "without the graph nothing is left to learn",
                 found=f"mode {self.mode!r}, views {list(self.model.views)}",
                 expected="mode frozen and one view or more",
             )
         return self
+
+    @property
+    def keeps_encoder(self) -> bool:
+        """Whether the encoder stays as it was pre-trained, so that fits may share its views."""
+        return self.mode in ("frozen", "probe")
+
+    @property
+    def uses_graph(self) -> bool:
+        """Whether there is a graph in this mode."""
+        return self.model.graph and self.mode != "probe"
 
     @property
     def readout(self) -> Readout:
@@ -250,13 +192,3 @@ class TransferConfig(Settings):
     def sees_views(self) -> bool:
         """Whether anything reads the electrodes' views: their own readouts, or the graph's nodes."""
         return bool(self.views) or "views" in self.readout
-
-    @property
-    def uses_graph(self) -> bool:
-        """Whether there is a graph in this mode."""
-        return self.model.graph and self.mode != "probe"
-
-    @property
-    def keeps_encoder(self) -> bool:
-        """Whether the encoder stays as it was pre-trained, so that fits may share its views."""
-        return self.mode in ("frozen", "probe")

@@ -86,22 +86,10 @@ def fit_model(
     views: dict[int, Encoded] | None = None,
     report: Report | None = None,
 ) -> Fitted:
-    """Train one model.
+    """Train one model on a division's trials.
 
-    Parameters
-    ----------
-    index : Trials
-    division : Division
-        Rows to learn from and to select on.
-    encoder, weights : ETEConfig, mapping of str to Tensor or None
-        The encoder; random weights where there are none.
-    graph, heads : TEGConfig, tuple of HeadSpec
-    head_of_task : (n_tasks,) int array
-        The head of each of the index's tasks.
-    electrode_of : (V,) int array
-        Row of the encoder's vocabulary for each row of the index's; -1 where it is left out.
-    views : dict, optional
-        A frozen encoder's views from an earlier fit of the same index, see `TrialBank`.
+    `weights` are the encoder's, random where None; `head_of_task` and `electrode_of` map the index's tasks and
+    electrodes to the model's (-1: left out); `views` are a frozen encoder's from an earlier fit of the same index.
     """
     torch.manual_seed(seed)
     ete = ETE(encoder)

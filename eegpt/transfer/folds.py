@@ -76,20 +76,12 @@ class Division:
 def divide(
     index: Trials, scheme: str, *, seed: int = 0, validation_share: float = 0.2, among: Trials | None = None
 ) -> list[Division]:
-    """All divisions of a scheme, in a fixed order.
+    """All divisions of a scheme (see `DataSettings`), in a fixed order.
 
-    Parameters
-    ----------
-    index : Trials
-        Trials of all splits.
-    scheme : str
-        See `eegpt.transfer.config.DataSettings`. Data sets that are split within subjects keep their own split in
-        `kfold`, `loso` and `few-shot`, since they have no other subjects.
-    seed : int
-        Assigns subjects to folds, and chooses held-out and few-shot trials.
-    among : Trials, optional
-        All tasks of the same sets, where `index` has some: `kfold` assigns the subjects of all, so that a subject is
-        in the same fold whatever tasks are chosen, and the folds' encoders fit.
+    Data sets that are split within subjects keep their own split in `kfold`, `loso` and `few-shot`, since they have no
+    other subjects. `seed` assigns subjects to folds, and chooses held-out and few-shot trials. `among` has all tasks of
+    the same sets where `index` has some: `kfold` assigns the subjects of all, so that a subject is in the same fold
+    whatever tasks are chosen, and the folds' encoders fit.
 
     Raises
     ------

@@ -30,29 +30,14 @@ Report = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """The target of each trial of the index.
+    """The target of each trial of the index."""
 
-    Attributes
-    ----------
-    head_N : (N,) int64
-        Head of each trial; data sets whose task has the same name and classes share one.
-    n_outputs_N : (N,) int64
-        Outputs of that head.
-    regression_N : (N,) bool
-    label_N : (N,) int64
-        Class, 0 for regressions.
-    value_N : (N,) float32
-        Regression target in standard deviations of the training trials.
-    weight_N : (N,) float32
-        Weight in the loss: 1 on average within a task.
-    """
-
-    head_N: np.ndarray
-    n_outputs_N: np.ndarray
-    regression_N: np.ndarray
-    label_N: np.ndarray
-    value_N: np.ndarray
-    weight_N: np.ndarray
+    head_N: np.ndarray  # int64; data sets whose task has the same name and classes share a head
+    n_outputs_N: np.ndarray  # int64, of that head
+    regression_N: np.ndarray  # bool
+    label_N: np.ndarray  # int64 class, 0 for regressions
+    value_N: np.ndarray  # float32, in standard deviations of the training trials
+    weight_N: np.ndarray  # float32 weight in the loss: 1 on average within a task
 
     @classmethod
     def of(cls, index: Trials, head_of_task: np.ndarray, train: np.ndarray, *, class_weights: bool) -> Targets:

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from eegpt.model.ete import ETE, Norm
+from eegpt.model.ete import ETE
 from eegpt.model.heads import ElectrodeHeads, ElectrodeScale, HeadSpec, TaskHeads
+from eegpt.model.layers import Norm
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.model.tokens import BANDS_HZ
 from eegpt.model.views import view_slices
@@ -36,20 +37,9 @@ Readout = Literal["special", "special+views", "views", "special+states", "states
 class TransferModel(nn.Module):
     """Encoder, special token, graph and heads, and the electrodes' own readouts.
 
-    Parameters
-    ----------
-    ete : ETE
-        The encoder; whether it is trained is its parameters' `requires_grad`.
-    teg : TEGConfig
-    tasks : sequence of HeadSpec
-        Their order is the tasks' numbering.
-    readout : Readout
-    dropout : float
-        Of the pooled vector before the heads, in training only.
-    electrode_heads : bool
-        Whether every electrode has readouts of its own beside the graph.
-    graph : bool
-        False leaves the graph out: the electrodes' own readouts alone decide.
+    Whether the encoder is trained is its parameters' `requires_grad`. `tasks` in their order are the tasks' numbering.
+    `dropout` acts on the pooled vector before the heads; `electrode_heads` gives every electrode readouts of its own;
+    without `graph` these alone decide.
     """
 
     def __init__(

@@ -57,49 +57,25 @@ class Trials(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Electrodes of N trials as rows, in the order of the trials.
+    """Electrodes of N trials as rows, in the order of the trials."""
 
-    Attributes
-    ----------
-    tokens_RTC : Tensor float32
-    token_mask_RT : Tensor bool, or None where no token is padding
-    electrode_R : Tensor int64
-        Rows of the encoder's vocabulary.
-    mask_NE : Tensor bool
-        Which electrodes a trial has; its true entries, read row by row, are the R rows.
-    course_RF : Tensor float32 (R, N_SLICES)
-        The signal's mean in equal slices of the trial, in the same unit as the tokens.
-    sigma_R : Tensor float32
-        Robust SD of the row's recording and electrode, in microvolt.
-    """
-
-    tokens_RTC: Tensor
-    token_mask_RT: Tensor | None
-    electrode_R: Tensor
-    mask_NE: Tensor
-    course_RF: Tensor
-    sigma_R: Tensor
+    tokens_RTC: Tensor  # float32
+    token_mask_RT: Tensor | None  # bool; None where no token is padding
+    electrode_R: Tensor  # int64 rows of the encoder's vocabulary
+    mask_NE: Tensor  # which electrodes a trial has; its true entries, read row by row, are the R rows
+    course_RF: Tensor  # float32 (R, N_SLICES): the signal's mean in equal slices of the trial, in the tokens' unit
+    sigma_R: Tensor  # float32 robust SD of the row's recording and electrode, in microvolt
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """N trials after the encoder.
+    """N trials after the encoder; what the model does not use is None."""
 
-    Attributes
-    ----------
-    cache : Cache, or None where the special token is not used
-    features_RF : Tensor, or None where nothing but the special token is used
-    views_RF : Tensor, or None where no electrode has a readout of its own
-        See `eegpt.model.views`.
-    electrode_R, mask_NE
-        As in `Rows`.
-    """
-
-    cache: Cache | None
+    cache: Cache | None  # for the special token
     features_RF: Tensor | None
-    electrode_R: Tensor
+    electrode_R: Tensor  # as in `Rows`
     mask_NE: Tensor
-    views_RF: Tensor | None = None
+    views_RF: Tensor | None = None  # see `eegpt.model.views`
 
     @property
     def n_bytes(self) -> int:
@@ -170,18 +146,10 @@ def flatten(
     *,
     electrode_dropout: float = 0.0,
 ) -> Rows:
-    """A batch to rows of tokens on `device`.
+    """A batch to rows of tokens on `device`, each trial without a random share of its electrodes if asked.
 
     Samples after the last whole token are not used, as in pre-training; a trial shorter than one token is padded with
-    zeros to one.
-
-    Parameters
-    ----------
-    batch : TrialBatch or SignalBatch
-    electrode_of : (V,) int array
-        Row of the encoder's vocabulary for each row of the index's; -1 where it is left out.
-    electrode_dropout : float
-        Leave out a random share of each trial's electrodes.
+    zeros to one. `electrode_of` (V,) has the row of the encoder's vocabulary for each row of the index's, -1 for none.
     """
     electrode_NE = np.asarray(batch.electrode, np.int64)
     mask_NE = np.asarray(batch.electrode_mask, bool).copy()
@@ -241,20 +209,10 @@ def encode(
     with_views: bool = False,
     band_power: bool = False,
 ) -> Encoded:
-    """Run the encoder's tokens: keys and values for the special token, and what else is asked for.
+    """Run the encoder's tokens; gradients flow if the caller lets them.
 
-    Parameters
-    ----------
-    special : bool
-        Keep keys and values.
-    states : bool
-        Mean and last state of each row as `features_RF`.
-    with_views : bool
-        The views (`eegpt.model.views`), as `views_RF`.
-    band_power : bool
-        Log power in the classical bands as `features_RF`: the graph's input where the encoder is left out.
-
-    Gradients flow if the caller lets them; a frozen encoder is run under `torch.no_grad`.
+    Kept are keys and values for the special token (`special`), mean and last state of each row as features (`states`),
+    the views (`with_views`), or log band powers as features where the encoder is left out (`band_power`).
     """
     mask = rows.token_mask_RT
     n_positions_R = None if mask is None else mask.sum(dim=1) + 1

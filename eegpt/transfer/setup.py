@@ -98,15 +98,9 @@ def map_electrodes(
     *,
     unknown: Literal["refuse", "nearest", "leave_out"] = "refuse",
 ) -> ElectrodeMap:
-    """Match electrodes by name or alias.
+    """Match the electrodes that some trial has by name or alias.
 
-    Parameters
-    ----------
-    trials, encoder : Vocabulary
-    used : list of str
-        Electrodes that some trial has; the others need no counterpart.
-    unknown : {"refuse", "nearest", "leave_out"}
-        `nearest` takes the encoder's nearest electrode that no trial uses yet; it needs positions of both.
+    With `unknown="nearest"` an unknown one is mapped to the encoder's nearest electrode that no trial uses yet.
 
     Raises
     ------
@@ -145,7 +139,7 @@ def map_electrodes(
 
 
 def nearest_free(
-    vocabulary: Vocabulary, position_m: np.ndarray | None, taken: Collection[str]
+    vocabulary: Vocabulary, position_m: Sequence[float] | np.ndarray | None, taken: Collection[str]
 ) -> tuple[str, str] | None:
     """The nearest electrode that is not taken, and a note on the mapping; None without position or electrode."""
     free = [n for n in vocabulary.names if n not in taken]

@@ -17,7 +17,8 @@ def trials(n_people, n_each, right, seed=0):
     return label, np.eye(2)[np.where(correct, label, 1 - label)][None], person
 
 
-def test_the_interval_over_people_is_wider_than_one_over_trials_when_people_differ():
+def test_subject_intervals_are_wider():
+    """Than intervals over trials where subjects differ."""
     right = np.where(np.arange(10) % 2, 0.95, 0.55)
     label, output, person = trials(10, 100, right)
     people = bootstrap_interval("classification", label, output, person)
@@ -27,7 +28,7 @@ def test_the_interval_over_people_is_wider_than_one_over_trials_when_people_diff
     assert people.low < 0.75 < people.high
 
 
-def test_an_interval_covers_the_truth_about_as_often_as_it_says():
+def test_intervals_have_their_coverage():
     inside = 0
     for seed in range(60):
         label, output, person = trials(1, 120, 0.7, seed)
@@ -36,13 +37,13 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says():
     assert 50 <= inside <= 60
 
 
-def test_the_same_seed_gives_the_same_interval():
+def test_equal_seeds_give_equal_intervals():
     label, output, person = trials(6, 20, 0.7)
     first = bootstrap_interval("classification", label, output, person, n_draws=50, seed=4)
     assert first == bootstrap_interval("classification", label, output, person, n_draws=50, seed=4)
 
 
-def test_three_people_prove_nothing():
+def test_three_subjects_prove_nothing():
     label, good, person = trials(3, 40, 1.0)
     _, bad, _ = trials(3, 40, 0.0)
     found = paired_test("classification", label, good, bad, person)
@@ -50,14 +51,15 @@ def test_three_people_prove_nothing():
     assert found.p_value == pytest.approx(0.25)
 
 
-def test_many_people_who_all_gain_are_significant_and_equal_methods_are_not():
+def test_consistent_gains_are_significant():
+    """Equal methods are not."""
     label, good, person = trials(20, 40, 0.9)
     _, bad, _ = trials(20, 40, 0.6, seed=1)
     assert paired_test("classification", label, good, bad, person).p_value < 0.001
     assert paired_test("classification", label, good, good, person).p_value == 1.0
 
 
-def test_p_values_are_uniform_when_two_methods_are_equally_good():
+def test_p_values_are_uniform_under_the_null():
     small = 0
     for seed in range(200):
         label, a, person = trials(8, 20, 0.7, seed)
@@ -66,7 +68,7 @@ def test_p_values_are_uniform_when_two_methods_are_equally_good():
     assert 4 <= small <= 36
 
 
-def test_regression_differences_are_of_absolute_errors():
+def test_regressions_compare_absolute_errors():
     target = np.arange(30.0)
     ours, theirs = (target + 0.5)[None, :, None], (target - 2.0)[None, :, None]
     found = paired_test("regression", target, ours, theirs, np.arange(30) // 5)

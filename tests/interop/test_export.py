@@ -34,7 +34,7 @@ def run(request, recorded, encoder, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["encoder.pt2", "encoder.onnx"])
-def test_the_file_of_an_encoder_equals_the_encoder(encoder, tmp_path, name):
+def test_exported_encoders_equal_eager(encoder, tmp_path, name):
     if name.endswith("onnx"):
         pytest.importorskip("onnxscript", reason="ONNX export needs the extra [export]")
         pytest.importorskip("onnxruntime", reason="ONNX is held against eager by onnxruntime")
@@ -46,7 +46,8 @@ def test_the_file_of_an_encoder_equals_the_encoder(encoder, tmp_path, name):
 
 
 @pytest.mark.slow
-def test_the_graph_takes_any_batch_and_any_number_of_electrodes(run, tmp_path):
+def test_exported_graph_sizes_are_free(run, tmp_path):
+    """Any batch and any number of electrodes."""
     model = open_model(run)
     module, _ = exportable(model)
     done = export(run, tmp_path / "model.pt2")
@@ -67,7 +68,8 @@ def test_the_graph_takes_any_batch_and_any_number_of_electrodes(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_onnx_of_the_graph_equals_eager_and_ignores_what_is_masked(run, tmp_path):
+def test_onnx_graph_equals_eager(run, tmp_path):
+    """Masked values are ignored."""
     pytest.importorskip("onnxscript", reason="ONNX export needs the extra [export]")
     runtime = pytest.importorskip("onnxruntime", reason="ONNX is held against eager by onnxruntime")
     done = export(run, tmp_path / "model.onnx")
@@ -88,7 +90,7 @@ def test_onnx_of_the_graph_equals_eager_and_ignores_what_is_masked(run, tmp_path
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_the_exported_graph_is_the_model_of_the_embedding(run, recorded):
+def test_exported_graph_equals_embedding(run, recorded):
     """The module that is exported gives the probabilities that `eegpt.embed` gives."""
     import mne
 
@@ -113,7 +115,7 @@ def test_the_exported_graph_is_the_model_of_the_embedding(run, recorded):
         assert ds.graph.sizes == {"window": 30, "dimension": 16}
 
 
-def test_views_standardised_by_subject_go_through_the_exported_file_in_two_passes(recorded, encoder, tmp_path):
+def test_aligned_views_take_two_passes(recorded, encoder, tmp_path):
     """The default run: a first pass gives the views, their mean and SD go into the second."""
     import mne
 
@@ -146,8 +148,8 @@ def test_views_standardised_by_subject_go_through_the_exported_file_in_two_passe
     np.testing.assert_allclose(ds.probability_hand.values, said.numpy(), atol=2e-3)
 
 
-def test_what_can_not_be_exported_is_said(run, encoder, tmp_path):
-    with pytest.raises(UsageError, match="format is not known"):
+def test_impossible_exports_are_refused(run, encoder, tmp_path):
+    with pytest.raises(UsageError, match="unknown format"):
         export(encoder, tmp_path / "model.bin")
     with pytest.raises(UsageError, match="no task 'hands'"):
         export(run, tmp_path / "model.onnx", task="hands")

@@ -50,7 +50,8 @@ def run(app, shards, encoder, tmp_path_factory):
     return folder
 
 
-def test_evaluate_prints_a_table_and_writes_json_csv_and_predictions(app, run, shards):
+def test_evaluate_prints_and_writes_results(app, run, shards):
+    """A table is printed; JSON, CSV and predictions are written."""
     text = call(app, "evaluate", run, "--shards", shards, "--baselines", "band_power")
     assert "band power + LR" in text
     assert "alpha/hand" in text
@@ -71,7 +72,7 @@ def test_options_become_settings(app, shards, tmp_path):
     assert settings["joint"] is False
 
 
-def test_baselines_and_compare_work_on_the_same_trials(app, run, shards, tmp_path):
+def test_baselines_and_compare_share_trials(app, run, shards, tmp_path):
     out = tmp_path / "baselines"
     call(app, "baselines", "--shards", shards, "--baselines", "majority,band_power", "--out", out)
     rows = json.loads(call(app, "compare", run, run, "--json", "--csv", tmp_path / "rows.csv"))
@@ -81,7 +82,8 @@ def test_baselines_and_compare_work_on_the_same_trials(app, run, shards, tmp_pat
         call(app, "compare", run, out)
 
 
-def test_wrong_settings_baselines_and_leaks_write_nothing(app, shards, make_encoder, tmp_path):
+def test_refused_commands_write_nothing(app, shards, make_encoder, tmp_path):
+    """Unknown settings, unknown baselines and leakage."""
     out = tmp_path / "run"
     with pytest.raises(UsageError, match="no setting 'stepps'"):
         call(app, "transfer", "--shards", shards, "--out", out, "--mode", "scratch", "--set", "stepps=3")

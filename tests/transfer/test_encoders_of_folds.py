@@ -45,7 +45,8 @@ def encoders(shards, make_encoder, tmp_path_factory):
     return [make_encoder(folder / str(k), seen_of(shards, k)) for k in range(4)]
 
 
-def test_a_divisions_people_are_the_test_split_and_pre_training_does_not_see_them(shards):
+def test_pretraining_skips_test_subjects(shards):
+    """A division's subjects are the test split, and pre-training does not see them."""
     everybody = set()
     for number in range(4):
         (s,) = divided([ShardSet.open(shards)], f"{SCHEME}/{number}")
@@ -61,7 +62,8 @@ def test_a_divisions_people_are_the_test_split_and_pre_training_does_not_see_the
     assert len(set(own)) == 3  # the set itself is as it was
 
 
-def test_a_person_is_in_the_same_fold_whatever_tasks_and_data_sets_are_asked_for(shards, other_shards, encoder):
+def test_folds_do_not_depend_on_the_tasks(shards, other_shards, encoder):
+    """A subject is in the same fold whatever tasks and data sets are chosen."""
     vocabulary = load_encoder(encoder).vocabulary
 
     def tested(**chosen):
@@ -81,12 +83,12 @@ def test_a_person_is_in_the_same_fold_whatever_tasks_and_data_sets_are_asked_for
 @pytest.mark.parametrize(
     ("division", "message"), [("kfold:4", "not a division"), ("kfold:4/9", "no division 9"), ("x/0", "unknown scheme")]
 )
-def test_a_division_that_there_is_not_is_refused(shards, division, message):
+def test_unknown_divisions_are_refused(shards, division, message):
     with pytest.raises(UsageError, match=message):
         divided([ShardSet.open(shards)], division)
 
 
-def test_each_division_is_fitted_and_tested_with_its_own_encoder(shards, encoders, tmp_path):
+def test_divisions_use_their_own_encoders(shards, encoders, tmp_path):
     result = transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=encoders)
     assert [f.encoder for f in result.fits] == [0, 1, 2, 3]
     predictions, results = evaluate(tmp_path / "run", [shards])
@@ -96,13 +98,14 @@ def test_each_division_is_fitted_and_tested_with_its_own_encoder(shards, encoder
     assert np.isfinite(predictions.stacked("alpha/hand", "model")).all()
 
 
-def test_an_encoder_in_another_divisions_place_is_refused(shards, encoders, tmp_path):
+def test_swapped_encoders_are_refused(shards, encoders, tmp_path):
     with pytest.raises(RefusedError) as caught:
         transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=encoders[::-1])
     assert caught.value.exit_code == 3
 
 
-def test_encoders_that_do_not_fit_are_refused_in_words(shards, encoders, make_encoder, tmp_path):
+def test_mismatched_encoders_are_refused(shards, encoders, make_encoder, tmp_path):
+    """Wrong number, or different shapes."""
     with pytest.raises(UsageError, match="does not match the divisions"):
         transfer(QUICK, shards=[shards], out=tmp_path / "run", encoder=encoders[:3])
     wide = ETEConfig(n_layers=2, width=32, n_heads=2, token_samples=64, token_stride=32, objective="new")
@@ -112,7 +115,8 @@ def test_encoders_that_do_not_fit_are_refused_in_words(shards, encoders, make_en
     assert not (tmp_path / "run").exists()
 
 
-def test_two_shard_sets_in_folders_of_one_name_both_stand_in_the_lock(shards, other_shards, encoder, tmp_path):
+def test_equal_folder_names_in_the_lock(shards, other_shards, encoder, tmp_path):
+    """Two shard sets in folders of the same name are both in the lock."""
     for name, source in (("a", shards), ("b", other_shards)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "shards").symlink_to(source)
@@ -124,7 +128,7 @@ def test_two_shard_sets_in_folders_of_one_name_both_stand_in_the_lock(shards, ot
     assert sorted(locked.values()) == sorted(s.sha256 for s in sets)
 
 
-def test_a_data_set_that_the_shards_do_not_have_is_named_with_a_near_miss(shards):
+def test_unknown_data_sets_get_a_hint(shards):
     config = changed(
         PretrainConfig(), {"encoder.token_samples": 64, "data.window_samples": (192,), "data.datasets": ("alfa",)}
     )

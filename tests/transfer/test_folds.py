@@ -71,7 +71,7 @@ def check_disjoint(index, division):
         assert (touching(w, inside) == inside).all()
 
 
-def test_the_shard_sets_own_split_is_taken_as_it_is():
+def test_the_own_split_is_kept():
     index = make_index()
     (division,) = divide(index, "split")
     check_disjoint(index, division)
@@ -80,7 +80,8 @@ def test_the_shard_sets_own_split_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize("overlap", [False, True])
-def test_without_validation_people_trials_of_train_are_held_out_and_none_overlaps(overlap):
+def test_validation_trials_are_held_out(overlap):
+    """Where a task has no validation subjects; none overlaps the training trials."""
     index = make_index(validation=False, overlap=overlap)
     (division,) = divide(index, "split", validation_share=0.2)
     check_disjoint(index, division)
@@ -89,7 +90,7 @@ def test_without_validation_people_trials_of_train_are_held_out_and_none_overlap
     assert set(index.label[division.validation].tolist()) == {0, 1}
 
 
-def test_tasks_that_share_recordings_share_their_held_out_time():
+def test_shared_recordings_share_validation():
     index = make_index(datasets=("a",), validation=False)
     second = SimpleNamespace(**{**vars(index.tasks[0]), "name": "other"})
     double = SimpleNamespace(
@@ -107,7 +108,7 @@ def test_tasks_that_share_recordings_share_their_held_out_time():
     check_disjoint(double, division)
 
 
-def test_every_person_is_tested_once_by_k_fold_and_never_learned_from_in_that_fold():
+def test_kfold_tests_every_subject_once():
     index = make_index()
     divisions = divide(index, "kfold:4")
     assert sorted(np.concatenate([d.test for d in divisions]).tolist()) == list(range(len(index.task)))
@@ -116,19 +117,19 @@ def test_every_person_is_tested_once_by_k_fold_and_never_learned_from_in_that_fo
         assert people(index, division.test).isdisjoint(people(index, np.union1d(division.train, division.validation)))
 
 
-def test_one_subject_out_names_whom_it_leaves_out():
+def test_loso_names_the_test_subject():
     index = make_index(datasets=("a",), n_people=4)
     assert [d.name for d in divide(index, "loso")] == [f"without-a/{p}" for p in range(4)]
 
 
-def test_sets_within_subjects_keep_their_split_in_every_fold():
+def test_within_sets_keep_their_split():
     index = make_index(within=("b",))
     for division in divide(index, "kfold:3"):
         own = division.test[index.task[division.test] == 1]
         assert people(index, own) == {"b/11"}
 
 
-def test_one_data_set_out_tests_shared_tasks_on_a_set_never_learned_from():
+def test_lodo_tests_shared_tasks():
     index = make_index()
     divisions = divide(index, "lodo")
     assert [d.name for d in divisions] == ["without-a", "without-b"]
@@ -138,7 +139,8 @@ def test_one_data_set_out_tests_shared_tasks_on_a_set_never_learned_from():
         divide(make_index(same_task=False), "lodo")
 
 
-def test_few_shot_moves_k_trials_per_class_of_each_new_person_to_train():
+def test_few_shot_moves_trials_to_train():
+    """k trials per class of each test subject."""
     index = make_index(overlap=False)
     (plain,), (shot,) = divide(index, "split"), divide(index, "few-shot:3")
     moved = np.setdiff1d(shot.train, plain.train)
@@ -147,7 +149,7 @@ def test_few_shot_moves_k_trials_per_class_of_each_new_person_to_train():
     check_disjoint(index, shot)
 
 
-def test_few_shot_in_folds_moves_k_trials_of_every_person_once():
+def test_few_shot_works_in_folds():
     index = make_index(overlap=False)
     plain, shots = divide(index, "kfold:4"), divide(index, "few-shot:3:4")
     assert [d.name for d in shots] == [f"few-shot-3-fold-{k}" for k in range(4)]
@@ -160,7 +162,8 @@ def test_few_shot_in_folds_moves_k_trials_of_every_person_once():
     assert len(every) == len(np.unique(every)) == 2 * 3 * len(set(index.subject))
 
 
-def test_no_trial_is_taken_from_a_person_who_has_one_answer_in_a_task():
+def test_few_shot_skips_identity_tasks():
+    """No trial of a subject who has one answer in a task is learned from."""
     index = make_index(overlap=False)
     first = index.subject[0]
     index.label = np.where(np.array(index.subject) == first, 0, index.label)
@@ -173,7 +176,8 @@ def test_no_trial_is_taken_from_a_person_who_has_one_answer_in_a_task():
     assert taken == set(index.subject) - {first}
 
 
-def test_folds_within_people_test_every_trial_once_and_straddle_nothing():
+def test_within_tests_every_trial_once():
+    """No window straddles two folds."""
     index = make_index()
     divisions = divide(index, "within:4")
     assert sorted(np.concatenate([d.test for d in divisions]).tolist()) == list(range(len(index.task)))
@@ -182,18 +186,19 @@ def test_folds_within_people_test_every_trial_once_and_straddle_nothing():
         assert people(index, division.test) == set(index.subject)
 
 
-def test_recordings_whose_windows_all_overlap_can_not_be_divided_within_people():
+def test_overlapping_windows_stay_together():
+    """Recordings whose windows all overlap cannot be divided."""
     with pytest.raises(UsageError, match="nothing to learn from"):
         divide(make_index(overlap=True), "within:4")
 
 
 @pytest.mark.parametrize("scheme", ["folds", "kfold", "kfold:x", "kfold:1", "kfold:99", "few-shot:0", "few-shot:3:x"])
-def test_schemes_that_there_are_not_are_refused(scheme):
+def test_unknown_schemes_are_refused(scheme):
     with pytest.raises(UsageError):
         divide(make_index(), scheme)
 
 
-def test_a_recording_without_a_split_is_refused():
+def test_missing_splits_are_refused():
     index = make_index()
     index.split = ("", *index.split[1:])
     with pytest.raises(RefusedError) as caught:

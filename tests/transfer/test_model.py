@@ -71,7 +71,8 @@ def model(readout="special", seed=3, electrode_heads=False, **more):
 
 @pytest.mark.parametrize("position", ["rotary", "learned", "none"])
 @pytest.mark.parametrize("norm", ["output", "pre"])
-def test_the_special_token_against_the_cache_equals_the_whole_sequence_in_value_and_gradient(position, norm):
+def test_cached_special_token_equals_naive(position, norm):
+    """In value and gradient, for every position and norm."""
     torch.manual_seed(0)
     ete = ETE(config(position=position, norm=norm)).double()
     special = torch.randn(16, dtype=torch.float64, requires_grad=True)
@@ -97,7 +98,8 @@ def test_the_special_token_against_the_cache_equals_the_whole_sequence_in_value_
 
 
 @pytest.mark.parametrize("readout", ["special", "special+views", "views", "special+states", "states", "band_power"])
-def test_a_trial_gets_the_same_logits_alone_and_in_a_mixed_padded_batch(readout):
+def test_padding_does_not_change_logits(readout):
+    """A trial gets the same logits alone and in a mixed, padded batch."""
     m = model(readout)
     if m.scale is not None:
         torch.nn.init.normal_(m.scale.mean)
@@ -114,7 +116,7 @@ def test_a_trial_gets_the_same_logits_alone_and_in_a_mixed_padded_batch(readout)
         torch.testing.assert_close(together[i : i + 1], logits, rtol=1e-4, atol=1e-5)
 
 
-def test_the_order_of_electrodes_does_not_matter():
+def test_electrode_order_does_not_matter():
     m = model("special+states")
     b = batch([192, 192], [4, 4])
     order = np.array([2, 0, 3, 1])
@@ -132,7 +134,7 @@ def test_the_order_of_electrodes_does_not_matter():
     )
 
 
-def test_joined_and_chosen_groups_equal_the_parts():
+def test_joined_groups_equal_their_parts():
     m = model("special+states")
     first, second = batch([160, 256], [2, 3]), batch([256, 64, 192], [4, 1, 2], seed=1)
     parts = [m.encode(rows_of(b, m.ete.config)) for b in (first, second)]
@@ -144,7 +146,7 @@ def test_joined_and_chosen_groups_equal_the_parts():
     torch.testing.assert_close(m([whole.take(order)], task[order]), apart[order], rtol=1e-5, atol=1e-5)
 
 
-def test_a_trial_shorter_than_a_token_is_one_token_with_zeros_behind_it():
+def test_short_trials_are_padded_to_a_token():
     b = batch([40], [2])
     rows = rows_of(b, config())
     assert rows.tokens_RTC.shape == (2, 1, 64)
@@ -152,21 +154,22 @@ def test_a_trial_shorter_than_a_token_is_one_token_with_zeros_behind_it():
     assert (rows.tokens_RTC[:, 0, :40] != 0).any()
 
 
-def test_electrodes_that_are_left_out_are_not_rows():
+def test_left_out_electrodes_are_not_rows():
     b = batch([64], [3])
     rows = flatten(b, config(), np.array([4, -1, 1, -1, -1, -1]), CPU)
     assert rows.electrode_R.tolist() == [4, 1]
     assert rows.mask_NE.tolist() == [[True, False, True]]
 
 
-def test_sixty_seconds_pass():
+def test_trials_of_sixty_seconds_run():
     m = model()
     encoded = m.encode(rows_of(batch([60 * 256], [1]), m.ete.config))
     assert encoded.cache.n_positions == (60 * 256 - 64) // 32 + 2
     assert torch.isfinite(m([encoded], torch.tensor([1]))).all()
 
 
-def test_a_frozen_encoder_gets_no_gradient_and_stays_in_evaluation_mode():
+def test_frozen_encoders_get_no_gradient():
+    """They also stay in evaluation mode."""
     m = model()
     m.ete.requires_grad_(False)
     m.train()
@@ -177,7 +180,7 @@ def test_a_frozen_encoder_gets_no_gradient_and_stays_in_evaluation_mode():
     assert all(p.grad is None for p in m.ete.parameters())
 
 
-def test_a_learning_encoder_gets_the_gradient_of_the_naive_pass():
+def test_trained_encoders_get_naive_gradient():
     m = model()
     rows = rows_of(batch([128, 128], [2, 2]), m.ete.config)
     z = m.ete.summarise(encode(m.ete, rows).cache, m.special)
@@ -190,7 +193,8 @@ def test_a_learning_encoder_gets_the_gradient_of_the_naive_pass():
 
 
 @pytest.mark.parametrize("share", [0.4, 0.999])
-def test_dropped_electrodes_are_not_computed_and_one_always_stays(share):
+def test_dropped_electrodes_are_not_computed(share):
+    """One electrode always stays, and the others' logits are unchanged."""
     m = model()
     rows = rows_of(batch([128] * 40, [4] * 40), m.ete.config)
     whole = m.encode(rows)
@@ -210,7 +214,7 @@ def test_dropped_electrodes_are_not_computed_and_one_always_stays(share):
     torch.testing.assert_close(m([part.take(torch.tensor([7]))], torch.tensor([1])), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_lora_starts_where_the_encoder_was_and_merges_into_it():
+def test_lora_starts_equal_and_merges():
     torch.manual_seed(0)
     ete = ETE(config())
     rows = rows_of(batch([128], [2]), ete.config)
@@ -230,7 +234,7 @@ def test_lora_starts_where_the_encoder_was_and_merges_into_it():
     assert set(ete.state_dict()) == set(ETE(config()).state_dict())
 
 
-def test_each_electrode_has_a_linear_head_of_its_own_and_the_graph_its_share():
+def test_electrode_heads_add_to_the_graph():
     torch.manual_seed(0)
     m = model(electrode_heads=True)
     own = m.electrode_heads
@@ -253,7 +257,8 @@ def test_each_electrode_has_a_linear_head_of_its_own_and_the_graph_its_share():
     torch.testing.assert_close(logits[1], second, rtol=1e-4, atol=1e-4)
 
 
-def test_views_are_the_states_the_spectrum_the_course_and_the_level_of_each_trials_own_samples():
+def test_views_equal_their_definition():
+    """States, spectrum, course and level of each trial's own samples."""
     m = model()
     b = batch([256, 160, 40], [1, 1, 1])
     c = m.ete.config
@@ -275,7 +280,7 @@ def test_views_are_the_states_the_spectrum_the_course_and_the_level_of_each_tria
     torch.testing.assert_close(together[:, where["level"]].flatten(), torch.full((3,), 15.0).log())
 
 
-def test_alignment_takes_a_persons_own_mean_and_spread_out_of_each_electrode():
+def test_alignment_standardises_by_subject():
     index = SimpleNamespace(subject=("x", "x", "y", "y", "y"))
     torch.manual_seed(0)
     mask = torch.tensor([[True, True], [True, False], [True, True], [True, True], [False, True]])
@@ -289,7 +294,8 @@ def test_alignment_takes_a_persons_own_mean_and_spread_out_of_each_electrode():
     assert out[1].abs().max() == 0  # the one trial of x with electrode 1 is its own mean
 
 
-def test_a_task_that_asks_who_a_person_is_is_not_aligned():
+def test_identity_tasks_are_not_aligned():
+    """Only training trials decide whether a task has one label per subject."""
     index = SimpleNamespace(
         task=np.array([0, 0, 0, 0, 1, 1, 1, 1]),
         subject=("x", "x", "y", "y") * 2,
@@ -312,21 +318,21 @@ def targets(n_outputs, label, *, regression=False, value=0.0):
     )
 
 
-def test_label_smoothing_stays_within_a_tasks_own_classes():
+def test_smoothing_stays_within_a_task():
     logits = torch.tensor([[1.0, -1.0, float("-inf")]])
     ours = trial_losses(logits, targets(2, [0]), np.array([0]), smoothing=0.2)
     expected = F.cross_entropy(logits[:, :2], torch.tensor([0]), label_smoothing=0.2)
     torch.testing.assert_close(ours[0], expected)
 
 
-def test_a_regression_is_scored_by_its_squared_error():
+def test_regression_loss_is_squared_error():
     logits = torch.tensor([[0.5, float("-inf")]])
     assert trial_losses(logits, targets(1, [0], regression=True, value=2.0), np.array([0])).item() == pytest.approx(
         2.25
     )
 
 
-def test_class_weights_make_all_classes_of_a_task_count_alike():
+def test_class_weights_balance_a_task():
     index = SimpleNamespace(
         task=np.zeros(10, np.int64),
         label=np.array([0] * 8 + [1] * 2),
@@ -363,7 +369,7 @@ class _Index:
 
 
 @pytest.mark.parametrize(("budget", "n_kept"), [(0, 0), (20_000, 4), (1 << 30, 9)])
-def test_the_bank_gives_the_same_with_and_without_room(budget, n_kept):
+def test_bank_is_equal_with_and_without_room(budget, n_kept):
     m = model()
     m.requires_grad_(False)
     bank = TrialBank(_Index(), np.arange(6), device=CPU, budget_bytes=budget)
@@ -376,14 +382,15 @@ def test_the_bank_gives_the_same_with_and_without_room(budget, n_kept):
     torch.testing.assert_close(logits[2:3], alone, rtol=1e-4, atol=1e-5)
 
 
-def test_a_learning_encoder_is_never_kept():
+def test_trained_encoders_are_not_cached():
     m = model()
     bank = TrialBank(_Index(), np.arange(6), device=CPU, budget_bytes=1 << 30)
     assert bank.keep(m, np.arange(9)) == 0
 
 
 @pytest.mark.parametrize("budget", [0, 1 << 30])
-def test_with_room_or_without_a_graph_on_views_drops_their_rows_with_the_electrodes(budget):
+def test_views_are_dropped_with_electrodes(budget):
+    """With and without room in the cache."""
     m = model("special+views")
     m.requires_grad_(False)
     bank = TrialBank(_Index(), np.arange(6), device=CPU, budget_bytes=budget)
@@ -400,7 +407,8 @@ def test_with_room_or_without_a_graph_on_views_drops_their_rows_with_the_electro
             torch.testing.assert_close(row, whole.views_RF[same][0])
 
 
-def test_the_scale_is_each_electrodes_over_training_trials_and_where_there_are_none_that_of_all():
+def test_scale_is_fitted_by_electrode():
+    """An electrode without training trials gets the scale over all electrodes."""
     m = model("views")
     bank = TrialBank(_Index(), np.arange(6), device=CPU, budget_bytes=0)
     t = SimpleNamespace(head_N=_Index().task)
@@ -416,7 +424,8 @@ def test_the_scale_is_each_electrodes_over_training_trials_and_where_there_are_n
             )
 
 
-def test_nodes_start_from_views_where_the_encoder_is_frozen_and_not_where_it_learns():
+def test_readout_depends_on_the_mode():
+    """Nodes start from views where the encoder is frozen, and not where it learns."""
     from eegprep.errors import UsageError
 
     assert TransferConfig().readout == "views"
@@ -427,7 +436,7 @@ def test_nodes_start_from_views_where_the_encoder_is_frozen_and_not_where_it_lea
         settings(mode="lora", readout="views")
 
 
-def test_settings_that_make_no_sense_are_refused():
+def test_invalid_settings_are_refused():
     from eegprep.errors import UsageError
 
     for wrong in ({"steps": 0}, {"dropout": 1.0}, {"seeds": (1, 1)}, {"train_fraction": 0.0}):

@@ -66,7 +66,8 @@ def results_of(run):
     return read_results(run)
 
 
-def test_a_frozen_random_encoder_and_the_graph_learn_a_rhythm_of_new_people(run):
+def test_a_random_encoder_learns_a_rhythm(run):
+    """A frozen random encoder and the graph recognise a rhythm of new subjects."""
     hand = results_of(run).tasks["alpha/hand"]
     assert hand.model.scores["balanced_accuracy"].mean > 0.8
     assert hand.baselines["band_power"].scores["balanced_accuracy"].mean > 0.9
@@ -76,7 +77,8 @@ def test_a_frozen_random_encoder_and_the_graph_learn_a_rhythm_of_new_people(run)
     assert sum(map(sum, hand.model.confusion)) == hand.n_test == 12
 
 
-def test_the_papers_form_has_no_heads_at_the_electrodes_and_learns_too(shards, encoder, tmp_path):
+def test_the_papers_form_learns_too(shards, encoder, tmp_path):
+    """It has no heads at the electrodes."""
     result = transfer(config(readout="special", views=()), shards=[shards], out=tmp_path / "run", encoder=encoder)
     assert not any(
         name.startswith(("electrode_heads", "scale")) for name in load_file(tmp_path / "run" / "model.safetensors")
@@ -86,7 +88,7 @@ def test_the_papers_form_has_no_heads_at_the_electrodes_and_learns_too(shards, e
     assert hand.model.scores["balanced_accuracy"].mean > 0.8
 
 
-def test_the_page_looks_at_the_vectors_from_which_the_graph_answers(shards, encoder, tmp_path, monkeypatch):
+def test_the_page_shows_the_graphs_vectors(shards, encoder, tmp_path, monkeypatch):
     transfer(config(views=()), shards=[shards], out=tmp_path / "run", encoder=encoder)
     predictions, _ = evaluate(tmp_path / "run", [shards])
     drawn = {}
@@ -106,7 +108,7 @@ def test_the_page_looks_at_the_vectors_from_which_the_graph_answers(shards, enco
     np.testing.assert_allclose(answers, predictions.stacked("alpha/hand", "model")[0], atol=0.02)
 
 
-def test_what_decides_is_weighed_and_written_down(run):
+def test_shares_are_recorded(run):
     (record,) = finished_fits(run).values()
     weight = {name: share for head, name, share in record.shares if head == "hand"}
     assert set(weight) == {"states", "spectrum", "course", "level", "graph"}
@@ -115,7 +117,7 @@ def test_what_decides_is_weighed_and_written_down(run):
     assert record.aligned == ("alpha/hand", "alpha/load")
 
 
-def test_every_table_says_where_trials_of_the_test_were_used_without_their_labels(run, shards, encoder, tmp_path):
+def test_tables_mention_the_alignment(run, shards, encoder, tmp_path):
     assert "align=subject" in results_table(results_of(run))
     transfer(config(graph=False, align="none"), shards=[shards], out=tmp_path / "run", encoder=encoder)
     results = finish(tmp_path / "run", [shards])
@@ -123,7 +125,7 @@ def test_every_table_says_where_trials_of_the_test_were_used_without_their_label
     assert results.tasks["alpha/hand"].model.scores["balanced_accuracy"].mean > 0.9
 
 
-def test_readouts_alone_need_no_training_and_no_seed(shards, encoder, tmp_path):
+def test_readouts_alone_need_no_training(shards, encoder, tmp_path):
     result = transfer(config(graph=False, seeds=(0, 1)), shards=[shards], out=tmp_path / "run", encoder=encoder)
     assert [f.best_step for f in result.fits] == [0, 0]
     hand = finish(tmp_path / "run", [shards]).tasks["alpha/hand"].model.scores["balanced_accuracy"]
@@ -131,7 +133,7 @@ def test_readouts_alone_need_no_training_and_no_seed(shards, encoder, tmp_path):
     assert hand.sd == 0
 
 
-def test_a_regression_is_scored_in_its_own_units(run):
+def test_regressions_keep_their_units(run):
     load = results_of(run).tasks["alpha/load"]
     scores = load.model.scores
     assert scores["r2"].mean > 0.2
@@ -140,7 +142,7 @@ def test_a_regression_is_scored_in_its_own_units(run):
     assert 0 < table.stacked("alpha/load", "model").mean() < 20
 
 
-def test_the_same_command_gives_the_same_weights_and_scores(run, shards, encoder, tmp_path):
+def test_equal_commands_give_equal_files(run, shards, encoder, tmp_path):
     transfer(config(), shards=[shards], out=tmp_path / "again", encoder=encoder)
     finish(tmp_path / "again", [shards], baselines=("majority", "band_power"))
     for name in ("model.safetensors", "config.json", "seen.json", "predictions.parquet"):
@@ -148,7 +150,8 @@ def test_the_same_command_gives_the_same_weights_and_scores(run, shards, encoder
     assert timeless(run) == timeless(tmp_path / "again")
 
 
-def test_a_killed_run_goes_on_and_finished_fits_are_not_made_again(shards, encoder, tmp_path):
+def test_a_killed_run_is_resumed(shards, encoder, tmp_path):
+    """Finished fits are not made again."""
     chosen = config(seeds=(0, 1), steps=20)
     transfer(chosen, shards=[shards], out=tmp_path / "whole", encoder=encoder)
 
@@ -169,7 +172,7 @@ def test_a_killed_run_goes_on_and_finished_fits_are_not_made_again(shards, encod
     assert results.tasks["alpha/hand"].model.scores["accuracy"].n == 2
 
 
-def test_a_folder_of_another_run_is_not_written_into(run, shards, encoder, tmp_path):
+def test_other_folders_are_not_overwritten(run, shards, encoder, tmp_path):
     with pytest.raises(UsageError, match="other settings") as caught:
         transfer(config(steps=61), shards=[shards], out=run, encoder=encoder)
     assert "steps" in caught.value.found
@@ -179,9 +182,8 @@ def test_a_folder_of_another_run_is_not_written_into(run, shards, encoder, tmp_p
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_people_seen_in_pre_training_stop_the_run_unless_allowed_and_then_every_table_says_so(
-    shards, make_encoder, tmp_path
-):
+def test_leakage_is_refused_or_printed(shards, make_encoder, tmp_path):
+    """Test subjects seen in pre-training stop the run unless allowed, and then every table says so."""
     everything = Seen.of(seen_recordings([ShardSet.open(shards)]))
     seen_all = make_encoder(tmp_path / "encoder", everything)
     with pytest.raises(RefusedError) as caught:
@@ -198,27 +200,30 @@ def test_people_seen_in_pre_training_stop_the_run_unless_allowed_and_then_every_
     assert "LEAKAGE ALLOWED" in comparison_table(rows)
 
 
-def test_an_encoder_that_does_not_say_what_it_saw_is_named_in_every_table(shards, make_encoder, tmp_path):
+def test_unknown_history_is_printed(shards, make_encoder, tmp_path):
     silent = make_encoder(tmp_path / "encoder", None)
     transfer(config(steps=10), shards=[shards], out=tmp_path / "run", encoder=silent)
     assert UNKNOWN_HISTORY in results_table(finish(tmp_path / "run", [shards]))
     assert not (tmp_path / "run" / "seen.json").exists()
 
 
-def test_what_a_run_learned_from_is_kept_and_test_people_are_not_among_it(run, shards):
+def test_seen_recordings_are_kept(run, shards):
+    """Test subjects are not among them."""
     seen = {r["id"] for r in json.loads((run / "seen.json").read_text())["recordings"]}
     tested = {t.split("/")[1] for t in Predictions.read(run / "predictions.parquet").trials["alpha/hand"].recording}
     assert len(seen) == 7
     assert tested.isdisjoint({s.split("/")[1] for s in seen})
 
 
-def test_a_set_the_run_was_not_trained_on_is_scored_where_its_task_is_the_same(run, shards, other_shards):
+def test_other_sets_have_no_model_score(run, shards, other_shards):
+    """Tasks of a shard set that the run was not trained on have no head."""
     _, results = evaluate(run, [shards, other_shards])
     assert results.tasks["alpha/hand"].model is not None
     assert results.tasks["beta/hand"].model is None  # it has no head of that name and data set
 
 
-def test_tasks_of_the_same_name_share_a_head_and_each_data_set_is_scored(shards, other_shards, encoder, tmp_path):
+def test_equal_tasks_share_a_head(shards, other_shards, encoder, tmp_path):
+    """Each data set is scored by itself."""
     transfer(config(steps=10), shards=[shards, other_shards], out=tmp_path / "run", encoder=encoder)
     results = finish(tmp_path / "run", [shards, other_shards])
     assert len(json.loads((tmp_path / "run" / "config.json").read_text())["heads"]) == 2
@@ -227,7 +232,7 @@ def test_tasks_of_the_same_name_share_a_head_and_each_data_set_is_scored(shards,
         assert np.isfinite(task.model.interval.low)
 
 
-def test_a_data_set_never_learned_from_is_tested(shards, other_shards, encoder, tmp_path):
+def test_lodo_tests_an_unseen_data_set(shards, other_shards, encoder, tmp_path):
     transfer(config(scheme="lodo", steps=20), shards=[shards, other_shards], out=tmp_path / "run", encoder=encoder)
     results = finish(tmp_path / "run", [shards, other_shards])
     assert results.tasks["beta/hand"].n_test_subjects == 5
@@ -235,7 +240,7 @@ def test_a_data_set_never_learned_from_is_tested(shards, other_shards, encoder, 
 
 
 @pytest.mark.parametrize("mode", ["full", "lora", "scratch", "probe"])
-def test_every_mode_runs_and_its_checkpoint_says_what_the_model_said(mode, shards, encoder, tmp_path):
+def test_every_mode_runs_and_reloads(mode, shards, encoder, tmp_path):
     transfer(config(mode=mode, steps=20, tasks=("hand",)), shards=[shards], out=tmp_path / "run", encoder=encoder)
     first, _ = evaluate(tmp_path / "run", [shards])
     again, results = evaluate(tmp_path / "run", [shards])
@@ -249,7 +254,7 @@ def test_every_mode_runs_and_its_checkpoint_says_what_the_model_said(mode, shard
     assert same == (mode == "probe")
 
 
-def test_scratch_needs_no_encoder_and_the_others_do(shards, tmp_path):
+def test_only_scratch_needs_no_encoder(shards, tmp_path):
     with pytest.raises(UsageError, match="needs a pre-trained encoder"):
         transfer(config(), shards=[shards], out=tmp_path / "run")
     chosen = config(mode="scratch", steps=3, token_samples=64, tasks=("hand",))
@@ -257,7 +262,8 @@ def test_scratch_needs_no_encoder_and_the_others_do(shards, tmp_path):
     assert finish(tmp_path / "run", [shards]).tasks["alpha/hand"].model is not None
 
 
-def test_separate_models_and_folds_answer_every_trial_once(shards, encoder, tmp_path):
+def test_folds_answer_every_trial_once(shards, encoder, tmp_path):
+    """With a separate model for each task."""
     chosen = config(joint=False, scheme="kfold:4", steps=5)
     result = transfer(chosen, shards=[shards], out=tmp_path / "run", encoder=encoder)
     assert len(result.fits) == 2 * 4
@@ -268,13 +274,13 @@ def test_separate_models_and_folds_answer_every_trial_once(shards, encoder, tmp_
     assert hand.model.interval.over == "subjects"
 
 
-def test_a_fraction_of_the_training_trials_is_learned_from(shards, encoder, tmp_path):
+def test_train_fraction_limits_the_trials(shards, encoder, tmp_path):
     chosen = config(train_fraction=0.25, steps=3, tasks=("hand",))
     (record,) = transfer(chosen, shards=[shards], out=tmp_path / "run", encoder=encoder).fits
     assert record.n_train == 18  # a quarter of 6 people's 12 trials
 
 
-def test_unknown_electrodes_are_refused_and_what_was_done_instead_is_in_the_result(synthetic, tmp_path, encoder):
+def test_mapped_electrodes_are_in_the_result(synthetic, tmp_path, encoder):
     from eegprep.electrodes import Vocabulary
     from eegprep.electrodes.vocabulary import Electrode
     from eegprep.shards import build_shard_set
@@ -301,7 +307,7 @@ def _person(synthetic, random, subject):
     return synthetic.recording(random, subject, dataset="odd", electrodes=("Cz", "X9"), n_samples=2000, trials=trials)
 
 
-def test_baselines_alone_take_the_same_trials_as_a_run(run, shards, tmp_path):
+def test_baselines_use_the_runs_trials(run, shards, tmp_path):
     predictions, results = score_baselines([shards], config(mode="scratch"), ("majority", "band_power"))
     ours = Predictions.read(run / "predictions.parquet")
     assert predictions.trials["alpha/hand"].keys() == ours.trials["alpha/hand"].keys()
@@ -312,7 +318,7 @@ def test_baselines_alone_take_the_same_trials_as_a_run(run, shards, tmp_path):
     assert (tmp_path / "results.json").is_file()
 
 
-def test_runs_are_compared_on_the_trials_that_they_share(run, shards, encoder, tmp_path):
+def test_runs_are_compared_on_shared_trials(run, shards, encoder, tmp_path):
     other = tmp_path / "untrained"
     transfer(config(steps=1, learning_rate=1e-9, views=()), shards=[shards], out=other, encoder=encoder)
     finish(other, [shards])
@@ -337,7 +343,7 @@ def test_damaged_weights_are_refused(run, shards, tmp_path):
         evaluate(tmp_path / "copy", [shards])
 
 
-def test_what_is_no_run_is_named(encoder, shards, tmp_path):
+def test_other_files_are_not_runs(encoder, shards, tmp_path):
     with pytest.raises(UsageError, match="is not a run"):
         evaluate(tmp_path, [shards])
     with pytest.raises(UsageError, match="another kind"):
@@ -347,14 +353,14 @@ def test_what_is_no_run_is_named(encoder, shards, tmp_path):
         Predictions.read(tmp_path / "predictions.parquet")
 
 
-def test_the_table_names_split_chance_and_interval(run):
+def test_the_table_has_split_and_interval(run):
     text = results_table(results_of(run))
     assert "1 new subjects" in text
     assert "95 % interval" in text
     assert "interval over the trials of one subject" in text
 
 
-def test_the_pre_training_table_has_the_predictors_beside_the_model():
+def test_pretraining_table_has_predictors():
     errors = {"all": 1.0, "horizon": [], "band": {}, "electrode": {}}
     predictors = {name: {"new": new, **errors} for name, new in (("model", 0.5), ("linear", 0.6), ("zero", 1.0))}
     held_out = {"n_windows": 7, "variance": 1.0, "predictors": predictors}
@@ -364,7 +370,8 @@ def test_the_pre_training_table_has_the_predictors_beside_the_model():
 
 
 @pytest.mark.slow
-def test_the_graph_on_band_power_is_a_baseline_of_all_tasks_together_and_depends_on_seed_and_trials_alone(shards):
+def test_the_graph_on_band_power_is_seeded(shards):
+    """It learns all tasks together and depends on seed and trials alone."""
     names = ("majority", "teg_band_power")
     predictions, results = score_baselines([shards], config(mode="scratch", seeds=(0, 1)), names)
     scored = {key: task.baselines["teg_band_power"] for key, task in results.tasks.items()}

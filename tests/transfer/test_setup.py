@@ -26,31 +26,32 @@ TRIALS = Vocabulary(
 )
 
 
-def test_ids_follow_names_and_aliases_not_numbers():
+def test_ids_follow_names_and_aliases():
     found = map_electrodes(TRIALS, ENCODER, ["Cz", "T3"])
     assert found.id_of.tolist() == [2, 0, -1, -1]
     assert found.notes == ()
 
 
-def test_an_unknown_electrode_is_refused_by_name():
+def test_unknown_electrodes_are_refused():
     with pytest.raises(RefusedError) as caught:
         map_electrodes(TRIALS, ENCODER, ["Cz", "FCz"])
     assert caught.value.exit_code == 3
     assert "FCz" in str(caught.value)
 
 
-def test_an_unknown_electrode_is_taken_for_the_nearest_free_one_and_that_is_said():
+def test_unknown_electrodes_map_to_nearest():
+    """The nearest free electrode is taken, and a note says so."""
     found = map_electrodes(TRIALS, ENCODER, ["Cz", "FCz"], unknown="nearest")
     assert found.id_of.tolist() == [-1, 0, 1, -1]  # Cz is nearer, but the recording has it already
     assert found.notes == ("FCz: mapped to Fz, 34 mm away",)
 
 
-def test_an_unknown_electrode_is_left_out_and_that_is_said():
+def test_unknown_electrodes_can_be_left_out():
     found = map_electrodes(TRIALS, ENCODER, ["Cz", "FCz"], unknown="leave_out")
     assert found.id_of.tolist() == [-1, 0, -1, -1]
     assert found.notes == ("FCz: left out, unknown to the encoder",)
 
 
-def test_an_electrode_without_a_position_has_no_nearest():
+def test_nearest_needs_a_position():
     with pytest.raises(RefusedError, match="Nowhere has no position"):
         map_electrodes(TRIALS, ENCODER, ["Nowhere"], unknown="nearest")

@@ -28,26 +28,14 @@ _BATCH = 16
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """How a network is made and trained.
+    """How a network is made and trained."""
 
-    Attributes
-    ----------
-    make : callable
-        (electrodes' names, samples, classes) to the module.
-    prepare : callable
-        Trials to its input, (N, E, S') float32 at its own rate and in its own unit.
-    lr, steps, patience
-        AdamW's rate; steps at most, and steps without a better validation loss.
-    large : bool
-        Products in bfloat16 where the device multiplies it in hardware; float32 otherwise.
-    """
-
-    make: Callable[[tuple[str, ...], int, int], nn.Module]
-    prepare: Callable[[TaskData], Tensor]
+    make: Callable[[tuple[str, ...], int, int], nn.Module]  # of the electrodes' names, samples, classes
+    prepare: Callable[[TaskData], Tensor]  # trials to its input, (N, E, S') float32 at its own rate and in its own unit
     lr: float = 1e-3
     steps: int = 1000
-    patience: int = 300
-    large: bool = False
+    patience: int = 300  # steps without a better validation loss
+    large: bool = False  # products in bfloat16 where the device multiplies it in hardware
 
 
 class EEGNet(nn.Module):

@@ -22,31 +22,16 @@ _AT_ONCE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """All trials of a task.
+    """All trials of a task."""
 
-    Attributes
-    ----------
-    rows : (N,) int64
-        Row numbers of the index.
-    signal_uv : (N, E, S) float32
-    sigma_uv : (N, E) float32
-        Robust SD of the trial's recording, per electrode.
-    target : (N,) float32
-        Class number, or the value of a regression.
-    subject : (N,) int64
-        Number of each trial's subject.
-    kind, n_classes
-        `classification` or `regression`; 1 class for the latter.
-    """
-
-    rows: np.ndarray
-    signal_uv: np.ndarray
-    sigma_uv: np.ndarray
-    target: np.ndarray
-    subject: np.ndarray
+    rows: np.ndarray  # (N,) int64, of the index
+    signal_uv: np.ndarray  # (N, E, S) float32
+    sigma_uv: np.ndarray  # (N, E) float32 robust SD of the trial's recording
+    target: np.ndarray  # (N,) float32: class number, or the value of a regression
+    subject: np.ndarray  # (N,) int64 number of the subject
     electrodes: tuple[str, ...]
     kind: str
-    n_classes: int
+    n_classes: int  # 1 for a regression
     notes: tuple[str, ...]
     sfreq_hz: float = STANDARD_SFREQ_HZ
 

@@ -42,20 +42,10 @@ def minimum_phase(taps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class CausalChain:
-    """Filters, resampling and reference, one chunk after another.
+    """Filters, resampling and reference, one chunk after another, for a `Chain` at the source's rate.
 
-    Parameters
-    ----------
-    chain : Chain
-        From `plan_chain` at the source's rate.
-    n_channels : int
-    phase : {"minimum", "linear"}
-
-    Attributes
-    ----------
-    latency_s : float
-        How much later a sample leaves than it entered: the filters' delay (at 10 Hz for `minimum`) and the look-ahead
-        of the resampling.
+    `latency_s` is how much later a sample leaves than it entered: the filters' delay (at 10 Hz for `minimum`) and the
+    look-ahead of the resampling.
     """
 
     def __init__(self, chain: Chain, n_channels: int, *, phase: Phase = "minimum") -> None:

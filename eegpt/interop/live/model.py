@@ -39,20 +39,11 @@ _EVERY = 4  # the amplitude is measured on one sample in so many
 
 @dataclass(frozen=True, kw_only=True)
 class LiveOutput:
-    """The outputs after one more token.
+    """The outputs after one more token."""
 
-    Attributes
-    ----------
-    time_s : float
-        End of the token, from the first sample pushed.
-    features : (n_electrodes, 2 * width) float32
-        Mean over the tokens of the window, and last state.
-    outputs : dict of str to ndarray
-        `probability_<task>` (n_classes,) and `value_<task>` (1,) of a transfer run; empty for an encoder.
-    """
-
-    time_s: float
-    features: NDArray[np.float32]
+    time_s: float  # end of the token, from the first sample pushed
+    features: NDArray[np.float32]  # (n_electrodes, 2 * width): mean over the tokens of the window, and last state
+    # `probability_<task>` (n_classes,) and `value_<task>` (1,) of a transfer run; empty for an encoder
     outputs: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
