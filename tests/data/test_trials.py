@@ -100,9 +100,9 @@ def test_tasks_splits_and_datasets_choose(shard_set):
     assert hand.tasks[0].classes == ("left", "right")
     parts = [TrialIndex([shard_set], splits=[s]) for s in ("train", "validation", "test")]
     assert sum(map(len, parts)) == len(everything)
-    people = [set(p.subject) for p in parts]
-    assert not people[0] & people[1]
-    assert not people[0] & people[2]
+    subjects = [set(p.subject) for p in parts]
+    assert not subjects[0] & subjects[1]
+    assert not subjects[0] & subjects[2]
     assert len(TrialIndex([shard_set], datasets=["synthetic"])) == len(everything)
     with pytest.raises(UsageError, match="no task 'feet'"):
         TrialIndex([shard_set], tasks=["feet"])

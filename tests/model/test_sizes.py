@@ -21,7 +21,7 @@ def test_parameters_match_published(name):
 
 
 def test_an_unknown_size_names_the_nearest():
-    with pytest.raises(UsageError, match="there is no size 'bsae'") as caught:
+    with pytest.raises(UsageError, match="unknown size 'bsae'") as caught:
         size("bsae")
     assert "base" in str(caught.value.todo)
 

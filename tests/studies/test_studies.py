@@ -91,6 +91,6 @@ def test_ablation_changes_one_setting(shards, tmp_path):
 
 def test_unknown_question_names_nearest(shards, tmp_path):
     """An unknown question names the nearest."""
-    with pytest.raises(UsageError, match="no ablation of 'nrom'") as caught:
+    with pytest.raises(UsageError, match="unknown question 'nrom'") as caught:
         run("ablation", "--shards", shards, "--out", tmp_path, "--questions", "nrom", settings=(*SETTINGS, *TINY))
     assert "norm" in str(caught.value.todo)
