@@ -35,7 +35,7 @@ def embed(
     Example: `eegpt embed recording.edf --model encoder --out features.nc`
     """
     from eegprep.errors import UsageError
-    from eegpt.interop.files import check_output, embed_files, write_features
+    from eegpt.interop.embedding import check_output, embed_files, write_features
     from eegpt.interop.model import open_model
 
     check_output(out)

@@ -92,7 +92,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Six people's recordings with events, as files, as a store and as a shard set."""
+    """Six subjects' recordings with events, as files, as a store and as a shard set."""
     from eegprep.ingest import ingest
     from eegprep.shards import build_shard_set
 

@@ -1,4 +1,4 @@
-"""Divisions of trials: by person, by data set, few-shot; nothing straddles."""
+"""Divisions of trials: by subject, by data set, few-shot; nothing straddles."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from eegprep.splits.trials import touching
 from eegpt.transfer.folds import divide
 
 
-def make_index(*, datasets=("a", "b"), n_people=6, within=(), overlap=False, same_task=True, validation=True):
-    """Per person one recording of twenty trials of one task per data set."""
+def make_index(*, datasets=("a", "b"), n_subjects=6, within=(), overlap=False, same_task=True, validation=True):
+    """Per subject one recording of twenty trials of one task per data set."""
     rows = []
     tasks = []
     for d, dataset in enumerate(datasets):
@@ -27,11 +27,11 @@ def make_index(*, datasets=("a", "b"), n_people=6, within=(), overlap=False, sam
                 within_subject=dataset in within,
             )
         )
-        splits = ["train"] * (n_people - 2) + ["validation" if validation else "train", "test"]
-        for p in range(n_people):
+        splits = ["train"] * (n_subjects - 2) + ["validation" if validation else "train", "test"]
+        for p in range(n_subjects):
             for t in range(20):
                 rows.append(
-                    (d, t % 2 if not overlap else t // 10, d * n_people + p, t * (50 if overlap else 100), splits[p])
+                    (d, t % 2 if not overlap else t // 10, d * n_subjects + p, t * (50 if overlap else 100), splits[p])
                 )
     task, label, recording, start, split = zip(*rows, strict=True)
     return SimpleNamespace(
@@ -44,11 +44,11 @@ def make_index(*, datasets=("a", "b"), n_people=6, within=(), overlap=False, sam
         n_samples=np.full(len(rows), 100),
         split=tuple(split),
         subject=tuple(f"{datasets[d]}/{r}" for d, r in zip(task, recording, strict=True)),
-        recording_ids=tuple(f"{datasets[r // n_people]}/{r}/-/1" for r in range(len(datasets) * n_people)),
+        recording_ids=tuple(f"{datasets[r // n_subjects]}/{r}/-/1" for r in range(len(datasets) * n_subjects)),
     )
 
 
-def people(index, rows):
+def subjects_of(index, rows):
     return {index.subject[r] for r in rows}
 
 
@@ -75,8 +75,8 @@ def test_the_own_split_is_kept():
     index = make_index()
     (division,) = divide(index, "split")
     check_disjoint(index, division)
-    assert people(index, division.test) == {"a/5", "b/11"}
-    assert people(index, division.validation) == {"a/4", "b/10"}
+    assert subjects_of(index, division.test) == {"a/5", "b/11"}
+    assert subjects_of(index, division.validation) == {"a/4", "b/10"}
 
 
 @pytest.mark.parametrize("overlap", [False, True])
@@ -85,7 +85,7 @@ def test_validation_trials_are_held_out(overlap):
     index = make_index(validation=False, overlap=overlap)
     (division,) = divide(index, "split", validation_share=0.2)
     check_disjoint(index, division)
-    assert people(index, division.validation) <= people(index, division.train) | people(index, division.validation)
+    assert len(division.validation)
     assert 0.05 < len(division.validation) / len(division.train) < 0.5
     assert set(index.label[division.validation].tolist()) == {0, 1}
 
@@ -114,11 +114,13 @@ def test_kfold_tests_every_subject_once():
     assert sorted(np.concatenate([d.test for d in divisions]).tolist()) == list(range(len(index.task)))
     for division in divisions:
         check_disjoint(index, division)
-        assert people(index, division.test).isdisjoint(people(index, np.union1d(division.train, division.validation)))
+        assert subjects_of(index, division.test).isdisjoint(
+            subjects_of(index, np.union1d(division.train, division.validation))
+        )
 
 
 def test_loso_names_the_test_subject():
-    index = make_index(datasets=("a",), n_people=4)
+    index = make_index(datasets=("a",), n_subjects=4)
     assert [d.name for d in divide(index, "loso")] == [f"without-a/{p}" for p in range(4)]
 
 
@@ -126,15 +128,15 @@ def test_within_sets_keep_their_split():
     index = make_index(within=("b",))
     for division in divide(index, "kfold:3"):
         own = division.test[index.task[division.test] == 1]
-        assert people(index, own) == {"b/11"}
+        assert subjects_of(index, own) == {"b/11"}
 
 
 def test_lodo_tests_shared_tasks():
     index = make_index()
     divisions = divide(index, "lodo")
     assert [d.name for d in divisions] == ["without-a", "without-b"]
-    assert {p.split("/")[0] for p in people(index, divisions[0].test)} == {"a"}
-    assert {p.split("/")[0] for p in people(index, divisions[0].train)} == {"b"}
+    assert {p.split("/")[0] for p in subjects_of(index, divisions[0].test)} == {"a"}
+    assert {p.split("/")[0] for p in subjects_of(index, divisions[0].train)} == {"b"}
     with pytest.raises(UsageError, match="same name and classes"):
         divide(make_index(same_task=False), "lodo")
 
@@ -145,7 +147,7 @@ def test_few_shot_moves_trials_to_train():
     (plain,), (shot,) = divide(index, "split"), divide(index, "few-shot:3")
     moved = np.setdiff1d(shot.train, plain.train)
     assert len(moved) == 2 * 2 * 3
-    assert people(index, moved) == people(index, plain.test)
+    assert subjects_of(index, moved) == subjects_of(index, plain.test)
     check_disjoint(index, shot)
 
 
@@ -155,7 +157,7 @@ def test_few_shot_works_in_folds():
     assert [d.name for d in shots] == [f"few-shot-3-fold-{k}" for k in range(4)]
     moved = [np.setdiff1d(s.train, p.train) for s, p in zip(shots, plain, strict=True)]
     for few, before, after in zip(moved, plain, shots, strict=True):
-        assert people(index, few) == people(index, before.test)
+        assert subjects_of(index, few) == subjects_of(index, before.test)
         assert set(after.test) == set(before.test) - set(few)
         check_disjoint(index, after)
     every = np.concatenate(moved)
@@ -172,7 +174,7 @@ def test_few_shot_skips_identity_tasks():
         np.setdiff1d(shot.train, plain.train)
         for shot, plain in zip(divide(index, "few-shot:3:4"), divide(index, "kfold:4"), strict=True)
     ]
-    taken = people(index, np.concatenate(moved))
+    taken = subjects_of(index, np.concatenate(moved))
     assert taken == set(index.subject) - {first}
 
 
@@ -183,7 +185,7 @@ def test_within_tests_every_trial_once():
     assert sorted(np.concatenate([d.test for d in divisions]).tolist()) == list(range(len(index.task)))
     for division in divisions:
         check_disjoint(index, division)
-        assert people(index, division.test) == set(index.subject)
+        assert subjects_of(index, division.test) == set(index.subject)
 
 
 def test_overlapping_windows_stay_together():

@@ -302,7 +302,7 @@ def test_identity_tasks_are_not_aligned():
         target=np.array([0, 1, 0, 1, 0, 0, 1, 1]),
     )
     assert alignable_tasks(index, np.arange(8)) == (0,)
-    assert alignable_tasks(index, np.array([0, 1, 4])) == ()  # one person alone
+    assert alignable_tasks(index, np.array([0, 1, 4])) == ()  # a single subject
     assert alignable_tasks(index, np.array([0, 2, 4])) == ()  # what the test trials would tell is not looked at
 
 

@@ -277,7 +277,7 @@ def test_folds_answer_every_trial_once(shards, encoder, tmp_path):
 def test_train_fraction_limits_the_trials(shards, encoder, tmp_path):
     chosen = config(train_fraction=0.25, steps=3, tasks=("hand",))
     (record,) = transfer(chosen, shards=[shards], out=tmp_path / "run", encoder=encoder).fits
-    assert record.n_train == 18  # a quarter of 6 people's 12 trials
+    assert record.n_train == 18  # a quarter of 6 subjects' 12 trials
 
 
 def test_mapped_electrodes_are_in_the_result(synthetic, tmp_path, encoder):
@@ -287,8 +287,8 @@ def test_mapped_electrodes_are_in_the_result(synthetic, tmp_path, encoder):
 
     strange = Vocabulary.base().extend([Electrode(name="X9", position_m=(0.0, 0.01, 0.1))])
     random = np.random.default_rng(0)
-    people = [_person(synthetic, random, f"{s:02d}") for s in range(5)]
-    store = synthetic.MemoryStore(synthetic.manifest("odd"), [i for i, _ in people], {i.id: x for i, x in people})
+    subjects = [_subject(synthetic, random, f"{s:02d}") for s in range(5)]
+    store = synthetic.MemoryStore(synthetic.manifest("odd"), [i for i, _ in subjects], {i.id: x for i, x in subjects})
     build_shard_set([store], tmp_path / "odd", vocabulary=strange, sync=False)
     with pytest.raises(RefusedError, match="not in the encoder's vocabulary"):
         transfer(config(steps=3), shards=[tmp_path / "odd"], out=tmp_path / "run", encoder=encoder)
@@ -298,7 +298,7 @@ def test_mapped_electrodes_are_in_the_result(synthetic, tmp_path, encoder):
     assert "X9: mapped to" in text
 
 
-def _person(synthetic, random, subject):
+def _subject(synthetic, random, subject):
     from eegprep.recording import Trial
 
     trials = [
