@@ -23,6 +23,7 @@ from eegpt.model.tokens import BANDS_HZ, fold_tokens
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.data import PretrainData
 from eegpt.pretraining.predictors import LinearPredictor, linear_for, new_samples, predict_persistence, predict_zero
+from eegpt.runs.checkpoint import Progress
 from eegpt.runs.results import Example, HeldOutErrors, PredictorErrors, PretrainingResults
 from eegpt.runs.runtime import Runtime
 
@@ -207,11 +208,11 @@ class HeldOut:
         split, index = next(iter(self.data.heldout.items()))
         return split, self._errors(index, self.config.held_out.windows, None)
 
-    def final(self, *, steps: int, windows_seen: int, windows_per_epoch: int) -> PretrainingResults:
+    def final(self, progress: Progress, *, windows_per_epoch: int) -> PretrainingResults:
         """Errors on every held-out split beside zero, persistence and linear autoregression."""
         return PretrainingResults(
-            steps=steps,
-            windows_seen=windows_seen,
+            steps=progress.step,
+            windows_seen=progress.windows,
             windows_per_epoch=windows_per_epoch,
             parameters=sum(p.numel() for p in self.ete.parameters()),
             unit=f"square of the normalised signal ({self.config.encoder.normalise})",

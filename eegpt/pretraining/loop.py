@@ -11,6 +11,7 @@ import math
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -76,123 +77,116 @@ def resumed_config(run: Path) -> PretrainConfig:
 def pretrain_on(data: PretrainData, config: PretrainConfig, *, out: Path, show_progress: bool = True) -> PretrainResult:
     """As `pretrain`, on windows that are open already."""
     with runtime(config.compute.precision) as here:
-        out, device = Path(out), here.device
-        batches = mixture(data, config, rank=here.rank, world=here.world)
-        schedule = config.schedule
-        steps = schedule.steps or max(schedule.min_steps, round(schedule.epochs * len(batches)))
-        shape = config.ete(len(data.vocabulary))
-        ete = bare_encoder(shape)
-        ete.recompute = config.compute.recompute == "yes" or (config.compute.recompute == "auto" and shape.width >= 896)
-        module = Pretraining(ete, spectrum_weight=config.objective.spectrum_weight).train()
+        return _pretrain(data, config, Path(out), here, show_progress)
 
-        def first_weights() -> None:
-            fill(ete, device, seed=config.seed)
-            if latest_checkpoint(out) is None:
-                start_from_linear(ete, [index for index, _ in data.train], config.held_out.linear_windows)
 
-        parallel = parallelise(module, here, config.compute, first_weights)
-        optimiser = make_optimiser(ete, config.optimiser)
-        open_folder(
-            out,
-            kind="encoder",
-            settings=config,
-            lock=Lock(shard_sets=data.fingerprints, data=list(data.origin), software=software()),
-            vocabulary=data.vocabulary,
-            seen=data.seen,
-            write=here.first,
-            encoder=shape,
-            window_samples=list(config.data.window_samples),
-        )
-        here.wait()
-        checkpoints = Checkpoints(out, parallel, ete, optimiser, every=config.run.checkpoint_every)
-        progress = checkpoints.resume()
-        if progress.finished:
-            return PretrainResult(run=out, steps=progress.step, results=read_pretraining_results(out))
-        heldout = HeldOut(ete, data, config, here)
-        log = TrainingLog(
-            out,
-            here,
-            every=config.run.log_every,
-            tensorboard=config.run.tensorboard,
-            steps=steps,
-            done=progress.step,
-            flops_per_token=ete.flops_per_token(),
-            shown=show_progress,
-        )
-        stream = batches.stream(progress.epoch, progress.number)
-        try:
-            with log, _Stop() as stop:
-                while progress.step < steps:
-                    started = time.perf_counter()
-                    epoch, number, windows = next(stream)
-                    waited = time.perf_counter() - started
+def _pretrain(
+    data: PretrainData, config: PretrainConfig, out: Path, here: Runtime, show_progress: bool
+) -> PretrainResult:
+    batches = mixture(data, config, rank=here.rank, world=here.world)
+    schedule, compute = config.schedule, config.compute
+    steps = schedule.steps or max(schedule.min_steps, round(schedule.epochs * len(batches)))
+    shape = config.ete(len(data.vocabulary))
+    ete = bare_encoder(shape)
+    ete.recompute = compute.recompute == "yes" or (compute.recompute == "auto" and shape.width >= 896)
+    module = Pretraining(ete, spectrum_weight=config.objective.spectrum_weight).train()
 
-                    step = progress.step
-                    rate = config.rate(shape.width) * cosine(
-                        step, steps=steps, warmup=schedule.warmup_steps, floor=schedule.min_rate_ratio
-                    )
-                    for group in optimiser.param_groups:
-                        group["lr"] = rate
-                    # Dropout, too, follows from the step alone.
-                    torch.manual_seed(config.seed * 1_000_003 + step * here.world + here.rank)
-                    n_windows = int(here.sum(torch.tensor(len(windows))).item())
-                    n_tokens = config.n_tokens(windows.signal_i16.shape[1])
-                    hidden, factor = draws(config, shape, step, n_windows, n_tokens, here)
+    def first_weights() -> None:
+        fill(ete, here.device, seed=config.seed)
+        if latest_checkpoint(out) is None:
+            start_from_linear(ete, [index for index, _ in data.train], config.held_out.linear_windows)
 
-                    totals: dict[str, Tensor] = {}
-                    for start in range(0, len(windows), schedule.micro_batch):
-                        part = windows.part(start, start + schedule.micro_batch).to(device)
-                        share = len(part) / n_windows
-                        at = slice(start, start + len(part))
-                        with parallel.accumulate(at.stop == len(windows)), here.autocast():
-                            losses = parallel.module(
-                                part.signal_i16,
-                                part.scale_uv,
-                                part.sigma_uv,
-                                part.electrode,
-                                None if hidden is None else hidden[at].to(device),
-                                None if factor is None else factor[at].to(device),
-                            )
-                            # Gradients are averaged over processes, so each counts its share of the global batch.
-                            (losses["loss"] * (share * here.world)).backward()
-                        for name, value in losses.items():
-                            totals[name] = totals.get(name, 0) + value.detach() * share
+    parallel = parallelise(module, here, compute, first_weights)
+    optimiser = make_optimiser(ete, config.optimiser)
+    open_folder(
+        out,
+        kind="encoder",
+        settings=config,
+        lock=Lock(shard_sets=data.fingerprints, data=list(data.origin), software=software()),
+        vocabulary=data.vocabulary,
+        seen=data.seen,
+        write=here.first,
+        encoder=shape,
+        window_samples=list(config.data.window_samples),
+    )
+    here.wait()
+    checkpoints = Checkpoints(out, parallel, ete, optimiser, every=config.run.checkpoint_every)
+    progress = checkpoints.resume()
+    if progress.finished:
+        return PretrainResult(run=out, steps=progress.step, results=read_pretraining_results(out))
+    heldout = HeldOut(ete, data, config, here)
+    log = TrainingLog(
+        out,
+        here,
+        every=config.run.log_every,
+        tensorboard=config.run.tensorboard,
+        steps=steps,
+        done=progress.step,
+        flops_per_token=ete.flops_per_token(),
+        shown=show_progress,
+    )
+    with closing(batches.stream(progress.epoch, progress.number)) as stream, parallel:
+        with log, _Stop() as stop:
+            while progress.step < steps:
+                started = time.perf_counter()
+                epoch, number, windows = next(stream)
+                waited = time.perf_counter() - started
 
-                    norm = nn.utils.clip_grad_norm_(ete.parameters(), config.optimiser.clip_norm)
-                    summed = here.sum(torch.stack(list(totals.values()))).tolist()
-                    record = dict(zip(totals, summed, strict=True))
-                    record |= {
-                        "grad_norm": float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm),
-                        "lr": rate,
-                    }
-                    if not math.isfinite(record["loss"]) or not math.isfinite(record["grad_norm"]):
-                        raise not_finite(data, step, epoch, number, windows, record)
-                    optimiser.step()
-                    optimiser.zero_grad(set_to_none=True)
+                # Everything random in a step follows from the seed and the step alone.
+                step, n_tokens = progress.step, config.n_tokens(windows.signal_i16.shape[1])
+                n_windows = int(here.sum(torch.tensor(len(windows))).item())
+                hidden, factor = draws(config, shape, step, n_windows, n_tokens, here)
+                torch.manual_seed(config.seed * 1_000_003 + step * here.world + here.rank)
+                rate = config.rate(shape.width) * cosine(
+                    step, steps=steps, warmup=schedule.warmup_steps, floor=schedule.min_rate_ratio
+                )
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
 
-                    progress = Progress(
-                        step=step + 1, epoch=epoch, number=number + 1, windows=progress.windows + n_windows
-                    )
-                    log.step(progress, record, n_windows * n_tokens, waited, time.perf_counter() - started)
-                    if progress.step == steps:
-                        break
-                    if heldout.due(progress.step):
-                        log.held_out(progress.step, *heldout.report())
-                    stopped = here.any(stop.asked)
-                    if stopped or checkpoints.due(progress.step):
-                        checkpoints.save(progress)
-                    if stopped:
-                        return PretrainResult(run=out, steps=progress.step, results=None)
-            results = heldout.final(
-                steps=progress.step, windows_seen=progress.windows, windows_per_epoch=batches.windows_per_epoch
-            )
-            if here.first:
-                results.write(out)
-            checkpoints.save(replace(progress, finished=True))
-        finally:
-            stream.close()
-            parallel.finish()
-        return PretrainResult(run=out, steps=progress.step, results=results)
+                totals: dict[str, Tensor] = {}
+                for start in range(0, len(windows), schedule.micro_batch):
+                    part = windows.part(start, start + schedule.micro_batch).to(here.device)
+                    share, at = len(part) / n_windows, slice(start, start + len(part))
+                    with parallel.accumulate(at.stop == len(windows)), here.autocast():
+                        losses = parallel.module(
+                            part.signal_i16,
+                            part.scale_uv,
+                            part.sigma_uv,
+                            part.electrode,
+                            None if hidden is None else hidden[at].to(here.device),
+                            None if factor is None else factor[at].to(here.device),
+                        )
+                        # Gradients are averaged over processes, so each counts its share of the global batch.
+                        (losses["loss"] * (share * here.world)).backward()
+                    for name, value in losses.items():
+                        totals[name] = totals.get(name, 0) + value.detach() * share
+
+                norm = nn.utils.clip_grad_norm_(ete.parameters(), config.optimiser.clip_norm)
+                norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+                summed = here.sum(torch.stack(list(totals.values()))).tolist()
+                record = {**dict(zip(totals, summed, strict=True)), "grad_norm": float(norm), "lr": rate}
+                if not math.isfinite(record["loss"]) or not math.isfinite(record["grad_norm"]):
+                    raise not_finite(data, step, epoch, number, windows, record)
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+
+                seen = progress.windows + n_windows
+                progress = Progress(step=step + 1, epoch=epoch, number=number + 1, windows=seen)
+                log.step(progress, record, n_windows * n_tokens, waited, time.perf_counter() - started)
+                if progress.step == steps:
+                    break
+                if heldout.due(progress.step):
+                    log.held_out(progress.step, *heldout.report())
+                stopped = here.any(stop.asked)
+                if stopped or checkpoints.due(progress.step):
+                    checkpoints.save(progress)
+                if stopped:
+                    return PretrainResult(run=out, steps=progress.step, results=None)
+        results = heldout.final(progress, windows_per_epoch=batches.windows_per_epoch)
+        if here.first:
+            results.write(out)
+        checkpoints.save(replace(progress, finished=True))
+    return PretrainResult(run=out, steps=progress.step, results=results)
 
 
 class Checkpoints:

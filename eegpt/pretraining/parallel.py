@@ -75,6 +75,12 @@ class Parallel:
     def finish(self) -> None:
         """Wait for what is still being written."""
 
+    def __enter__(self) -> Parallel:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.finish()
+
 
 class _Sharded(Parallel):
     """A part of every weight in each process; gathered layer by layer when needed."""
