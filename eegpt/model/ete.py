@@ -310,13 +310,12 @@ class ETE(nn.Module):
 
     def prefill(self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None) -> Cache:
         """Keys and values of all positions of all layers; padding (at the end) counts for nothing later."""
-        return self._prefill(x_BTC, electrode_B, token_mask)[1]
+        return self.prefill_states(x_BTC, electrode_B, token_mask)[1]
 
-    def prefill_states(self, x_BTC: Tensor, electrode_B: Tensor) -> tuple[Tensor, Cache]:
+    def prefill_states(
+        self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None
+    ) -> tuple[Tensor, Cache]:
         """The states (B, P, D) as from `forward`, and the cache as from `prefill`, in one pass."""
-        return self._prefill(x_BTC, electrode_B, None)
-
-    def _prefill(self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None) -> tuple[Tensor, Cache]:
         x_BPD = self.embed(x_BTC, electrode_B)
         rotation = self._rotation(torch.arange(x_BPD.shape[1], device=x_BPD.device))
         causal, mask, n_positions_B = self.config.causal, None, None

@@ -55,7 +55,7 @@ def size(name: str) -> Size:
     """The row called `name` (any case); UsageError with the nearest names otherwise."""
     found = SIZES.get(name.lower())
     if found is None:
-        raise UsageError(f"there is no size {name!r}", expected=", ".join(SIZES), todo=nearest(name, SIZES) or None)
+        raise UsageError(f"unknown size {name!r}", expected=", ".join(SIZES), todo=nearest(name, SIZES) or None)
     return found
 
 

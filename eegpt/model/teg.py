@@ -111,7 +111,7 @@ class TEG(nn.Module):
     def states(self, z_BED: Tensor, electrode_BE: Tensor, mask_BE: Tensor) -> Tensor:
         """The nodes' states (B, E, D) after the last layer; rows of padding hold nothing of meaning."""
         h_BED = z_BED + self.node(electrode_BE.masked_fill(~mask_BE, 0)).to(z_BED.dtype)
-        # A padded node sees itself, so that no row of the softmax is empty; nobody sees it.
+        # A padded node sees itself, so that no row of the softmax is empty; no other node sees it.
         itself_EE = torch.eye(mask_BE.shape[1], dtype=torch.bool, device=mask_BE.device)
         beta_BEE = (mask_BE.unsqueeze(2) & mask_BE.unsqueeze(1)) | itself_EE
         for layer in self.layers:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 Normalise = Literal["recording", "window", "fixed"]
-NORMALISE: tuple[Normalise, ...] = ("recording", "window", "fixed")
 
 # The classical bands, for errors and features by band.
 BANDS_HZ = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 45.0)}

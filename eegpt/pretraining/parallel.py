@@ -147,8 +147,9 @@ class _Sharded(Parallel):
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
 
         for parameter in (p for p in ete.parameters() if p.requires_grad):
+            # The fused optimiser counts steps on the parameter's own device.
             optimiser.state[parameter] = {
-                "step": torch.zeros((), dtype=torch.float32, device=_step_device(parameter)),
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
@@ -173,11 +174,6 @@ def _compiled(module: Callable[..., dict[str, Tensor]], here: Runtime) -> Callab
             todo="install one, or train without compute.compile=true",
         )
     return torch.compile(module)
-
-
-def _step_device(parameter: Tensor) -> torch.device:
-    # The fused optimiser counts steps on the parameter's own device.
-    return parameter.device
 
 
 def _flat(ete: ETE, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

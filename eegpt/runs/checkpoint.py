@@ -95,21 +95,15 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 def load_weights(model: nn.Module, path: Path, *, device: torch.device | str = "cpu") -> None:
     """Put a file's tensors into a model, which may be on the meta device; names and shapes must be equal."""
-    put_weights(model, load_tensors(path), where=path, device=device)
-
-
-def put_weights(
-    model: nn.Module, tensors: Mapping[str, Tensor], *, where: Path, device: torch.device | str = "cpu"
-) -> None:
-    """As `load_weights`, from tensors that are there already."""
+    tensors = load_tensors(path)
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if expected != found:
         differing = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
         first = differing[0]
         raise InputError(
-            f"weights that do not fit the model ({len(differing)} tensors differ)",
-            where=where,
+            f"the weights do not fit the model ({len(differing)} tensors differ)",
+            where=path,
             found=f"{first}: {found.get(first, 'absent')}",
             expected=f"{first}: {expected.get(first, 'absent')}",
         )

@@ -1,6 +1,6 @@
 """A run's log: JSON lines, TensorBoard where it is installed, a progress line on a terminal.
 
-Every line of `log.jsonl` is whole, and after a run was resumed no line tells of a step that has been done again.
+Every line of `log.jsonl` is whole, and after a run was resumed every step has one record.
 """
 
 from __future__ import annotations

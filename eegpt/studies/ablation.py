@@ -46,7 +46,7 @@ def ablation(
     for question in questions or tuple(ABLATIONS):
         if question not in ABLATIONS:
             raise UsageError(
-                f"there is no ablation of {question!r}",
+                f"unknown question {question!r}",
                 expected=", ".join(ABLATIONS),
                 todo=nearest(question, ABLATIONS) or None,
             )

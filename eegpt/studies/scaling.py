@@ -52,7 +52,7 @@ def sized(common: PretrainConfig, size: str) -> PretrainConfig:
         return changed(common, {"encoder.size": size})
     parts = size.split("x")
     if len(parts) != 3 or not all(p.isdigit() for p in parts):
-        raise UsageError(f"there is no size {size!r}", expected="a size's name, or LAYERSxWIDTHxHEADS, e.g. 2x64x2")
+        raise UsageError(f"unknown size {size!r}", expected="a size's name, or LAYERSxWIDTHxHEADS, e.g. 2x64x2")
     names = ("encoder.n_layers", "encoder.width", "encoder.n_heads")
     return changed(common, dict(zip(names, map(int, parts), strict=True)))
 

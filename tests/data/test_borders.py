@@ -12,7 +12,8 @@ lengths = st.lists(st.one_of(st.integers(0, 3), st.integers(0, 10**6), st.just(1
 
 
 @given(lengths.filter(sum), st.integers(0, 2**32 - 1))
-def test_every_number_is_found_in_its_interval(sizes, seed):
+def test_numbers_found_in_intervals(sizes, seed):
+    """Every number is found in its interval."""
     ends = np.cumsum(np.array(sizes, dtype=np.int64))
     rng = np.random.default_rng(seed)
     borders = np.concatenate([ends - 1, ends, ends - sizes])
@@ -20,7 +21,8 @@ def test_every_number_is_found_in_its_interval(sizes, seed):
     np.testing.assert_array_equal(Borders(ends)(numbers), np.searchsorted(ends, numbers, side="right"))
 
 
-def test_many_short_intervals_in_one_cell_are_found_too():
+def test_many_short_intervals_in_a_cell():
+    """Many short intervals in one cell are found too."""
     ends = np.cumsum(np.concatenate([np.ones(5000, np.int64), [10**9]]))
     numbers = np.concatenate([np.arange(5002), [10**9]])
     np.testing.assert_array_equal(Borders(ends)(numbers), np.searchsorted(ends, numbers, side="right"))

@@ -31,7 +31,8 @@ def made_in_memory(config: ETEConfig, seed: int) -> ETE:
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-def test_filled_weights_are_those_of_the_same_seed_to_the_last_bit(settings):
+def test_filled_weights_match_the_seed(settings):
+    """Filled weights are those of the same seed to the last bit."""
     config = ETEConfig(**{**SHAPE, **settings})
     expected = made_in_memory(config, 7)
     after = torch.rand(3)
@@ -46,7 +47,8 @@ def test_filled_weights_are_those_of_the_same_seed_to_the_last_bit(settings):
     assert [p.requires_grad for p in ete.parameters()] == [p.requires_grad for p in expected.parameters()]
 
 
-def test_base_begins_with_the_weights_that_it_always_had():
+def test_base_weights_never_change():
+    """Base begins with the weights that it always had."""
     ete = bare_encoder(ete_config("base"))
     fill(ete, torch.device("cpu"), seed=0)
     expected = made_in_memory(ete_config("base"), 0)
@@ -55,7 +57,8 @@ def test_base_begins_with_the_weights_that_it_always_had():
 
 
 @pytest.mark.slow
-def test_divided_first_and_filled_then_two_processes_hold_the_same_weights_in_halves(tmp_path):
+def test_filling_divided_weights(tmp_path):
+    """Divided first and filled then two processes hold the same weights in halves."""
     out = tmp_path / "weights.safetensors"
     script = Path(__file__).parents[1] / "support" / "filled_run.py"
     done = subprocess.run(

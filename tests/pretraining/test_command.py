@@ -62,7 +62,8 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def test_windows_of_the_usual_length_come_from_the_splits_asked_for(shards):
+def test_windows_of_the_asked_splits(shards):
+    """Windows of the usual length come from the splits asked for."""
     data = open_windows([shards], changed(PretrainConfig(), TOKENS))
     (index, order), *rest = data.train
     assert not rest
@@ -74,20 +75,23 @@ def test_windows_of_the_usual_length_come_from_the_splits_asked_for(shards):
         assert not trained & {data.recordings[r] for r in held.gather(spread(len(held), 1000)).recording}
 
 
-def test_lengths_that_no_stretch_has_are_refused_with_what_to_do(shards):
+def test_too_long_windows_are_refused(shards):
+    """Lengths that no stretch has are refused with what to do."""
     with pytest.raises(UsageError, match="no window to train on") as caught:
         open_windows([shards], changed(PretrainConfig(), {**TOKENS, "data.window_samples": [8192]}))
     assert "window_samples" in caught.value.todo
 
 
-def test_shards_without_the_split_are_refused(shards):
+def test_missing_split_is_refused(shards):
+    """Shards without the split are refused."""
     with pytest.raises(UsageError, match="no window to train on") as caught:
         open_windows([shards], changed(PretrainConfig(), {**TOKENS, "data.splits": ["training"]}))
     assert "'train'" in caught.value.found
 
 
 @pytest.mark.slow
-def test_the_command_killed_at_any_instant_goes_on_to_the_same_run(shards, tmp_path):
+def test_killed_command_resumes_exactly(shards, tmp_path):
+    """The command killed at any instant resumes to the same run."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     done = subprocess.run(command(shards, whole), env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -120,7 +124,8 @@ def test_the_command_killed_at_any_instant_goes_on_to_the_same_run(shards, tmp_p
         (["--set", "optimiser.learning_rate=fast"], "optimiser.learning_rate can't be 'fast'"),
     ],
 )
-def test_a_setting_that_is_wrong_is_named_and_nothing_begun(words, message, shards, tmp_path):
+def test_wrong_setting_is_named(words, message, shards, tmp_path):
+    """A setting that is wrong is named and nothing begun."""
     arguments = ["train", "--shards", str(shards), "--out", str(tmp_path / "run"), *words]
     done = subprocess.run(
         [sys.executable, "-m", "_eegpt_cli.model", *arguments],
@@ -134,6 +139,7 @@ def test_a_setting_that_is_wrong_is_named_and_nothing_begun(words, message, shar
     assert not (tmp_path / "run").exists()
 
 
-def test_an_evenly_spread_choice_has_both_ends():
+def test_spread_has_both_ends():
+    """An evenly spread choice has both ends."""
     assert spread(10, 4).tolist() == [0, 3, 6, 9]
     assert spread(3, 10).tolist() == [0, 1, 2]

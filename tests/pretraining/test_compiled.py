@@ -14,7 +14,7 @@ NO_COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=NO_COMPILER)])
-def test_a_step_is_one_graph_for_the_compiler_and_gives_the_same_loss_and_gradients(backend):
+def test_compiled_step_is_one_graph(backend):
     """A step that writes into views, which no graph holds, would cut each layer into pieces that nobody fuses."""
     script = Path(__file__).parents[1] / "support" / "compiled_step.py"
     done = subprocess.run(

@@ -45,7 +45,8 @@ def alone(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_give_the_losses_of_one(parallel, alone, tmp_path):
+def test_two_processes_equal_one(parallel, alone, tmp_path):
+    """Two processes give the losses of one."""
     run = tmp_path / "run"
     start(run, parallel, processes=2)
     np.testing.assert_allclose(losses(run), losses(alone), rtol=1e-4)
@@ -55,7 +56,8 @@ def test_two_processes_give_the_losses_of_one(parallel, alone, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_a_run_of_two_processes_that_one_of_them_stopped_goes_on(parallel, alone, tmp_path):
+def test_stopped_two_processes_resume(parallel, alone, tmp_path):
+    """A run of two processes that one of them stopped resumes."""
     run = tmp_path / "run"
     start(run, parallel, processes=2, stop=6)
     assert 0 < len(losses(run)) < 12
@@ -64,7 +66,8 @@ def test_a_run_of_two_processes_that_one_of_them_stopped_goes_on(parallel, alone
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_another_number_of_processes(alone, tmp_path):
+def test_resume_with_fewer_processes(alone, tmp_path):
+    """A run resumes with another number of processes."""
     run = tmp_path / "run"
     start(run, "ddp", processes=2, stop=6)
     start(run, "ddp", processes=1)

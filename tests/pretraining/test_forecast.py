@@ -24,7 +24,8 @@ def encoder(**settings) -> ETE:
 
 @pytest.mark.parametrize("position", ["rotary", "learned", "none"])
 @pytest.mark.parametrize("skip", ["none", "last", "linear"])
-def test_a_forecast_equals_recomputing_everything_at_each_token(position, skip):
+def test_forecast_equals_recomputing(position, skip):
+    """A forecast equals recomputing everything at each token."""
     model = encoder(position=position, skip=skip)
     x, electrode = torch.randn(3, 5, 32), torch.tensor([1, 7, 3])
     with torch.no_grad():
@@ -37,7 +38,8 @@ def test_a_forecast_equals_recomputing_everything_at_each_token(position, skip):
     torch.testing.assert_close(roll(model, x, electrode, 27), expected[:, :27])
 
 
-def test_errors_of_the_trivial_forecasts_are_what_they_must_be(data, tmp_path):
+def test_trivial_forecast_errors(data, tmp_path):
+    """Errors of the trivial forecasts are what they must be."""
     index = data.train[0][0]
     model = encoder(skip="last")
     with torch.no_grad():
@@ -56,12 +58,14 @@ def test_errors_of_the_trivial_forecasts_are_what_they_must_be(data, tmp_path):
     assert "everything right of the mark" in page.read_text(encoding="utf-8")
 
 
-def test_an_encoder_that_looks_both_ways_is_refused():
+def test_masked_encoder_cannot_forecast():
+    """An encoder that looks both ways is refused."""
     with pytest.raises(UsageError, match="looks both ways"):
         roll(encoder(objective="masked"), torch.randn(1, 3, 32), torch.tensor([0]), 8)
 
 
-def test_a_law_is_recovered_and_too_few_points_give_none():
+def test_power_law_is_recovered():
+    """A law is recovered and too few points give none."""
     x = [1e4, 1e5, 1e6, 1e7]
     law = fit_power_law(x, [0.5 + 3 * v**-0.3 for v in x])
     assert law["floor"] == pytest.approx(0.5, rel=0.01)

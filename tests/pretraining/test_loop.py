@@ -27,7 +27,8 @@ def losses(run: Path) -> list[tuple[int, float, float]]:
 
 
 @pytest.mark.parametrize(("objective", "steps"), [("token", 24), ("new", 24), ("new+spectrum", 24), ("masked", 8)])
-def test_each_objective_trains_reports_and_writes_a_run_that_loads(objective, steps, small, data, tmp_path):
+def test_objectives_train_and_load(objective, steps, small, data, tmp_path):
+    """Each objective trains reports and writes a run that loads."""
     config = small({"objective.kind": objective, "held_out.every": 4, "schedule.steps": steps})
     result = pretrain_on(data, config, out=tmp_path / "run")
     assert result.finished
@@ -69,7 +70,8 @@ class StopAt:
 
 
 @pytest.mark.parametrize("objective", ["new+spectrum", "masked"])
-def test_a_run_stopped_by_sigterm_goes_on_to_the_last_bit(objective, small, data, tmp_path):
+def test_sigterm_resumes_bit_exactly(objective, small, data, tmp_path):
+    """A run stopped by SIGTERM resumes to the last bit."""
     config = small({"objective.kind": objective, "encoder.dropout": 0.1, "augmentation.gain": 0.3})
     pretrain_on(data, config, out=tmp_path / "whole")
     (index, order), *_ = data.train
@@ -85,7 +87,8 @@ def test_a_run_stopped_by_sigterm_goes_on_to_the_last_bit(objective, small, data
     assert all(torch.equal(one[k], other[k]) for k in one)
 
 
-def test_predictions_can_start_from_the_linear_map_that_least_squares_fits_and_training_keeps_it(small, data, tmp_path):
+def test_linear_skip_is_fitted_and_kept(small, data, tmp_path):
+    """Predictions can start from the linear map that least squares fits and training keeps it."""
     config = small({"encoder.skip": "linear", "schedule.steps": 24})
     result = pretrain_on(data, config, out=tmp_path / "run")
     (tmp_path / "run" / "results.json").unlink()
@@ -98,7 +101,8 @@ def test_predictions_can_start_from_the_linear_map_that_least_squares_fits_and_t
     assert of["model"].new < 1.05 * of["linear"].new < of["persistence"].new
 
 
-def test_windows_of_every_trained_length_are_reported_on(small, make_data, tmp_path):
+def test_every_length_is_reported(small, make_data, tmp_path):
+    """Windows of every trained length are reported on."""
     data = make_data(lengths=(128, 96))
     other = data.train[1][0]
     data = dataclasses.replace(data, others=((other, {"validation": other}),))
@@ -109,7 +113,8 @@ def test_windows_of_every_trained_length_are_reported_on(small, make_data, tmp_p
     assert "windows of 96 samples" in write_pretraining_page(tmp_path / "run").read_text(encoding="utf-8")
 
 
-def test_a_kill_between_checkpoints_repeats_the_steps_since_and_logs_each_once(small, data, tmp_path):
+def test_kill_between_checkpoints(small, data, tmp_path):
+    """A kill between checkpoints repeats the steps since and logs each once."""
     config = small()
     pretrain_on(data, config, out=tmp_path / "whole")
     run = tmp_path / "killed"
@@ -125,7 +130,8 @@ def test_a_kill_between_checkpoints_repeats_the_steps_since_and_logs_each_once(s
     assert (run / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
 
 
-def test_the_same_command_on_a_finished_run_does_nothing(small, data, tmp_path):
+def test_finished_run_is_left_alone(small, data, tmp_path):
+    """The same command on a finished run does nothing."""
     config = small()
     first = pretrain_on(data, config, out=tmp_path / "run")
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
@@ -134,14 +140,16 @@ def test_the_same_command_on_a_finished_run_does_nothing(small, data, tmp_path):
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
 
 
-def test_accumulation_changes_losses_by_rounding_alone(small, data, tmp_path):
+def test_accumulation_only_rounds(small, data, tmp_path):
+    """Accumulation changes losses by rounding alone."""
     for micro in (16, 4):
         pretrain_on(data, small({"schedule.micro_batch": micro}), out=tmp_path / str(micro))
     whole, parts = (np.array(losses(tmp_path / str(m))) for m in (16, 4))
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
 
 
-def test_compile_without_a_compiler_is_one_clear_error(small, data, tmp_path, monkeypatch):
+def test_compile_needs_a_compiler(small, data, tmp_path, monkeypatch):
+    """Compile without a compiler is one clear error."""
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(UsageError, match="can't build its kernels") as caught:
@@ -150,7 +158,8 @@ def test_compile_without_a_compiler_is_one_clear_error(small, data, tmp_path, mo
     assert not (tmp_path / "run").exists()
 
 
-def test_a_batch_that_is_no_number_is_named_and_the_last_state_kept(small, data, tmp_path):
+def test_non_finite_batch_is_named(small, data, tmp_path):
+    """A batch that is not a number is named and the last checkpoint kept."""
     index = data.train[0][0]
     index.scale_uv[17] = np.nan
     with pytest.raises(InputError, match="not a number") as caught:
@@ -195,7 +204,8 @@ def test_damaged_weights_are_refused(damage, small, data, tmp_path):
         load_encoder(run)
 
 
-def test_a_disk_that_takes_no_more_is_the_systems_error_and_leaves_the_last_file_whole(tmp_path):
+def test_full_disk_keeps_the_last_file(tmp_path):
+    """A disk that takes no more is the systems error and leaves the last file whole."""
     path = tmp_path / "model.safetensors"
     save_tensors(path, {"a": torch.ones(10)})
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -215,13 +225,15 @@ def test_a_folder_that_is_no_run_is_named():
         load_encoder(Path("nowhere"))
 
 
-def test_a_run_without_held_out_windows_says_so(small, make_data, tmp_path):
+def test_run_without_held_out_windows(small, make_data, tmp_path):
+    """A run without held out windows says so."""
     result = pretrain_on(make_data(heldout=0), small({"schedule.steps": 2}), out=tmp_path / "run")
     assert result.finished
     assert result.results.splits == {}
 
 
-def test_tensorboard_gets_the_numbers_of_the_log(small, data, tmp_path):
+def test_tensorboard_equals_the_log(small, data, tmp_path):
+    """Tensorboard gets the numbers of the log."""
     pytest.importorskip("tensorboard")
     pretrain_on(data, small({"schedule.steps": 2, "run.tensorboard": True}), out=tmp_path / "run")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -40,20 +40,23 @@ def epoch_rows(source, epoch):
     return rows
 
 
-def test_an_epoch_holds_every_window_once_but_for_the_rest_of_a_batch(batches):
+def test_epoch_has_every_window_once(batches):
+    """An epoch holds every window once but for the rest of a batch."""
     source = batches()
     rows = torch.cat(epoch_rows(source, 0))
     assert len(rows) == source.windows_per_epoch == 48
     assert len({tuple(r.tolist()) for r in rows}) == 48
 
 
-def test_epochs_have_different_orders_and_equal_seeds_equal_ones(batches):
+def test_orders_follow_seed_and_epoch(batches):
+    """Epochs have different orders and equal seeds equal ones."""
     first, again = batches(), batches()
     assert torch.equal(torch.cat(epoch_rows(first, 1)), torch.cat(epoch_rows(again, 1)))
     assert not torch.equal(torch.cat(epoch_rows(first, 0)), torch.cat(epoch_rows(first, 1)))
 
 
-def test_processes_share_a_global_batch_row_by_row(batches):
+def test_ranks_share_a_batch_by_rows(batches):
+    """Processes share a global batch row by row."""
     source = batches()
     whole = fetch(source, 2, 3)
     parts = [fetch(batches(rank=r, world=3), 2, 3) for r in range(3)]
@@ -63,7 +66,8 @@ def test_processes_share_a_global_batch_row_by_row(batches):
         assert torch.equal(part.electrode, whole.electrode[r::3])
 
 
-def test_lengths_take_turns_and_each_goes_through_its_windows(batches):
+def test_lengths_take_turns(batches):
+    """Lengths take turns and each goes through its windows."""
     source = batches(lengths=(128, 96))
     lengths = [rows.shape[1] for rows in epoch_rows(source, 0)]
     assert sorted(lengths) == [96] * 4 + [128] * 6
@@ -72,14 +76,16 @@ def test_lengths_take_turns_and_each_goes_through_its_windows(batches):
     assert len(rows) == 96
 
 
-def test_batches_of_every_length_have_as_many_samples_to_predict(batches):
+def test_batches_predict_equally_much(batches):
+    """Batches of every length have as many samples to predict."""
     source = batches(lengths=(128, 96))
     shapes = {tuple(rows.shape) for rows in epoch_rows(source, 0)}
     assert shapes == {(8, 128), (12, 96)}
     assert {n * (length - 32) for n, length in shapes} == {768}
 
 
-def test_a_fraction_is_the_same_windows_in_every_epoch_in_another_order(batches):
+def test_fraction_keeps_its_windows(batches):
+    """A fraction is the same windows in every epoch in another order."""
     source = batches(max_windows=16)
     epochs = [torch.cat(epoch_rows(source, e)) for e in range(2)]
     assert [len(e) for e in epochs] == [16, 16]
@@ -88,7 +94,8 @@ def test_a_fraction_is_the_same_windows_in_every_epoch_in_another_order(batches)
     assert not torch.equal(*epochs)
 
 
-def test_a_stream_goes_on_from_any_place_and_over_the_end_of_an_epoch(batches):
+def test_stream_from_any_place(batches):
+    """A stream resumes from any place and over the end of an epoch."""
     source = batches()
     stream = source.stream(0, 4)
     places = []

@@ -29,7 +29,8 @@ def windows(n: int = 5) -> tuple[torch.Tensor, ...]:
 
 
 @pytest.mark.parametrize("skip", ["none", "last", "linear"])
-def test_new_is_the_error_of_the_last_samples_of_each_next_token(skip):
+def test_new_scores_last_samples(skip):
+    """New is the error of the last samples of each next token."""
     model, batch = module("new", skip=skip), windows()
     x = model.ete.tokenise(*batch[:3])
     states = model.ete(x, batch[3])[:, 1:-1]
@@ -37,14 +38,16 @@ def test_new_is_the_error_of_the_last_samples_of_each_next_token(skip):
     torch.testing.assert_close(model(*batch)["loss"], expected)
 
 
-def test_token_is_the_error_of_whole_next_tokens():
+def test_token_scores_whole_tokens():
+    """Token is the error of whole next tokens."""
     model, batch = module("token"), windows()
     x = model.ete.tokenise(*batch[:3])
     expected = (model.ete.predict(model.ete(x, batch[3])[:, 1:-1], x[:, :-1]) - x[:, 1:]).square().mean()
     torch.testing.assert_close(model(*batch)["loss"], expected)
 
 
-def test_spectrum_looks_at_a_token_that_shares_no_sample_with_what_was_seen():
+def test_spectrum_is_of_unseen_samples():
+    """Spectrum looks at a token that shares no sample with what was seen."""
     model, batch = module("new+spectrum", sfreq_hz=64.0), windows()
     losses = model(*batch)
     torch.testing.assert_close(losses["loss"], losses["new"] + 0.5 * losses["spectrum"])
@@ -56,7 +59,8 @@ def test_spectrum_looks_at_a_token_that_shares_no_sample_with_what_was_seen():
     torch.testing.assert_close(losses["spectrum"], expected)
 
 
-def test_log_spectrum_of_white_noise_is_flat_at_the_mean_of_a_log_chi_square():
+def test_white_noise_spectrum_is_flat():
+    """Log spectrum of white noise is flat at the mean of a log chi square."""
     config = ETEConfig(**{**CONFIG, "token_samples": 256, "token_stride": 32})
     x = torch.randn(2000, 1, 256, generator=torch.Generator().manual_seed(1))
     spectrum = log_spectrum(x, config)
@@ -65,13 +69,15 @@ def test_log_spectrum_of_white_noise_is_flat_at_the_mean_of_a_log_chi_square():
     torch.testing.assert_close(spectrum.mean(dim=(0, 1)), torch.full((45,), -0.5772), rtol=0, atol=0.12)
 
 
-def test_log_spectrum_finds_the_frequency_of_a_sine():
+def test_log_spectrum_finds_a_sine():
+    """Log spectrum finds the frequency of a sine."""
     config = ETEConfig(**{**CONFIG, "token_samples": 256, "token_stride": 32})
     sine = torch.sin(2 * torch.pi * 10 * torch.arange(256) / 256).view(1, 1, 256)
     assert config.spectrum_bins[0] + int(log_spectrum(sine, config).argmax()) == 10
 
 
-def test_masked_scores_only_samples_that_no_visible_token_shows():
+def test_masked_scores_hidden_samples():
+    """Masked scores only samples that no visible token shows."""
     model, batch = module("masked"), windows()
     config = model.ete.config
     hidden = hidden_spans(5, 13, config, share=0.6, generator=torch.Generator().manual_seed(2))
@@ -91,7 +97,8 @@ def test_masked_scores_only_samples_that_no_visible_token_shows():
     torch.testing.assert_close(first, (prediction - x)[unseen].square().mean())
 
 
-def test_masked_learns_to_fill_in_what_was_hidden_from_both_sides():
+def test_masked_learns_to_fill_gaps():
+    """Masked learns to fill in what was hidden from both sides."""
     model = module("masked")
     phase = torch.rand(16, 1, generator=torch.Generator().manual_seed(3)) * 6.28
     sine = (200 * torch.sin(torch.arange(128) * 0.3 + phase)).to(torch.int16)  # variance 0.5 after scaling
@@ -107,7 +114,8 @@ def test_masked_learns_to_fill_in_what_was_hidden_from_both_sides():
     assert loss.item() < 0.1
 
 
-def test_augmentation_factors_scale_signal_and_target_alike():
+def test_augmentation_scales_targets():
+    """Augmentation factors scale signal and target alike."""
     model, batch = module("new", skip="last"), windows()
     with torch.no_grad():
         model.ete.token_out.weight.zero_()  # persistence: its error scales with the square of the factor
@@ -115,7 +123,8 @@ def test_augmentation_factors_scale_signal_and_target_alike():
     torch.testing.assert_close(model(*batch, factor_B=torch.full((5,), -2.0))["loss"], 4 * plain)
 
 
-def test_learning_rate_warms_up_and_falls_to_its_floor():
+def test_learning_rate_schedule():
+    """Learning rate warms up and falls to its floor."""
     rate = [cosine(s, steps=100, warmup=10, floor=0.1) for s in range(100)]
     assert rate[0] == 0.1
     assert rate[9] == rate[10] == 1.0

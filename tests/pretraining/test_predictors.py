@@ -21,20 +21,23 @@ def autoregressive(n: int, samples: int, seed: int) -> torch.Tensor:
     return x[:, 100:]
 
 
-def test_new_samples_are_those_that_the_token_before_does_not_show():
+def test_new_samples_of_each_token():
+    """New samples are those that the token before does not show."""
     signal = torch.arange(32.0).expand(2, 32)
     new = new_samples(signal, **TOKENS)
     assert new.shape == (2, 4, 4)
     assert new[0].flatten().tolist() == list(range(16, 32))
 
 
-def test_persistence_repeats_the_last_value_before():
+def test_persistence_repeats_last_value():
+    """Persistence repeats the last value before."""
     signal = torch.arange(32.0).expand(2, 32)
     assert predict_persistence(signal, **TOKENS)[0, :, 0].tolist() == [15, 19, 23, 27]
     assert not predict_zero(signal, **TOKENS).any()
 
 
-def test_linear_predictor_reaches_the_noise_floor_of_an_autoregressive_process():
+def test_linear_reaches_noise_floor():
+    """Linear predictor reaches the noise floor of an autoregressive process."""
     linear = fit_linear(autoregressive(6000, 64, 1).split(512), **TOKENS)
     test = autoregressive(2000, 64, 2)
     truth = new_samples(test, **TOKENS)
@@ -48,7 +51,8 @@ def test_linear_predictor_reaches_the_noise_floor_of_an_autoregressive_process()
         torch.testing.assert_close(error, best, rtol=0.05, atol=0)
 
 
-def test_linear_predictor_uses_the_context_alone():
+def test_linear_uses_context_alone():
+    """Linear predictor uses the context alone."""
     linear = fit_linear([autoregressive(200, 64, 1)], **TOKENS)
     test = autoregressive(3, 64, 2)
     changed = test.clone()
@@ -60,14 +64,16 @@ def test_linear_predictor_uses_the_context_alone():
         assert (before[:, 4] - after[:, 4]).abs().max() > 0.1
 
 
-def test_too_few_or_too_short_windows_are_refused():
+def test_too_few_windows_are_refused():
+    """Too few or too short windows are refused."""
     with pytest.raises(UsageError, match="too few windows"):
         fit_linear([torch.randn(3, 64)], **TOKENS)
     with pytest.raises(UsageError, match="too short"):
         fit_linear([torch.randn(300, 17)], **TOKENS)
 
 
-def test_a_band_between_the_frequencies_of_a_short_string_is_nothing_and_not_zero():
+def test_band_without_bins_is_none():
+    """A band between the frequencies of a short string is nothing and not zero."""
     power = _band_power(torch.randn(4, 64), 256.0)  # frequencies every 4 Hz: none from 1 to below 4 Hz
     assert power["delta"] is None
     assert all(power[band] > 0 for band in ("theta", "alpha", "beta", "gamma"))

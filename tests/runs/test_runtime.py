@@ -11,7 +11,8 @@ from eegpt.runs.runtime import pick_precision
 @pytest.mark.parametrize(
     ("unit", "expected"), [("amx_tile", "bfloat16"), ("avx512_bf16", "bfloat16"), ("none", "float32")]
 )
-def test_auto_is_bfloat16_on_every_cpu_that_multiplies_it_in_hardware(unit, expected, monkeypatch):
+def test_auto_precision_on_cpus(unit, expected, monkeypatch):
+    """Auto is bfloat16 on every cpu that multiplies it in hardware."""
     for name in ("amx_tile", "avx512_bf16"):
         monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", lambda name=name: name == unit, raising=False)
     assert pick_precision("auto", torch.device("cpu")) == expected

@@ -13,11 +13,13 @@ from eegpt.runs.settings import from_mapping, to_mapping, with_settings
 CONFIG = ETEConfig(n_layers=2, width=32, n_heads=4)
 
 
-def test_a_configuration_comes_back_from_json_unchanged():
+def test_settings_round_trip_json():
+    """A configuration comes back from JSON unchanged."""
     assert from_mapping(ETEConfig, json.loads(json.dumps(to_mapping(CONFIG)))) == CONFIG
 
 
-def test_an_unknown_setting_names_the_nearest():
+def test_unknown_setting_names_nearest():
+    """An unknown setting names the nearest."""
     with pytest.raises(UsageError, match="no setting 'token_strid'") as caught:
         with_settings(CONFIG, ["token_strid=16"])
     assert "token_stride" in str(caught.value.todo)
@@ -26,7 +28,8 @@ def test_an_unknown_setting_names_the_nearest():
 @pytest.mark.parametrize(
     "text", ["width=wide", "width=1.5", "width=true", "norm=post", "clip=null", "spectrum_hz=[1]", "width", "a.b=1"]
 )
-def test_a_value_of_the_wrong_kind_is_refused(text):
+def test_wrong_kind_of_value_refused(text):
+    """A value of the wrong kind is refused."""
     with pytest.raises(UsageError):
         with_settings(CONFIG, [text])
 

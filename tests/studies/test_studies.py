@@ -47,7 +47,8 @@ def run(*words: object, settings: tuple[str, ...] = ()) -> str:
     return result.stdout
 
 
-def test_forecast_writes_errors_by_distance_and_a_page(shards, tmp_path):
+def test_forecast_writes_errors_and_page(shards, tmp_path):
+    """Forecast writes errors by distance and a page."""
     run("train", "--shards", shards, "--out", tmp_path / "run", settings=(*SETTINGS, *TINY))
     options = ("--split", "validation", "--window-samples", 256, "--windows", 6, "--seconds", 0.25, "--json")
     result = json.loads(run("forecast", tmp_path / "run", "--shards", shards, *options))
@@ -57,7 +58,8 @@ def test_forecast_writes_errors_by_distance_and_a_page(shards, tmp_path):
     assert (tmp_path / "run" / "forecast.html").is_file()
 
 
-def test_scaling_crosses_sizes_and_fractions_fits_and_goes_on(shards, tmp_path):
+def test_scaling_crosses_and_resumes(shards, tmp_path):
+    """Scaling crosses sizes and fractions fits and resumes."""
     words = ("scaling", "--shards", shards, "--out", tmp_path, "--sizes", "1x8x2,1x16x2,2x16x2", "--fractions", "0.5,1")
     result = json.loads(run(*words, "--json", settings=SETTINGS))
     assert [r["name"] for r in result["rows"]] == [
@@ -74,7 +76,8 @@ def test_scaling_crosses_sizes_and_fractions_fits_and_goes_on(shards, tmp_path):
     assert weights.stat().st_mtime_ns == before
 
 
-def test_ablation_changes_one_setting_at_a_time(shards, tmp_path):
+def test_ablation_changes_one_setting(shards, tmp_path):
+    """Ablation changes one setting at a time."""
     words = ("ablation", "--shards", shards, "--out", tmp_path, "--questions", "norm,skip", "--json")
     rows = json.loads(run(*words, settings=(*SETTINGS, *TINY)))
     assert [r["name"] for r in rows] == ["common", "norm=pre", "skip=none", "skip=linear"]
@@ -86,7 +89,8 @@ def test_ablation_changes_one_setting_at_a_time(shards, tmp_path):
         assert len(differences(common, other)) == 1
 
 
-def test_an_unknown_question_names_the_nearest(shards, tmp_path):
-    with pytest.raises(UsageError, match="no ablation of 'nrom'") as caught:
+def test_unknown_question_names_nearest(shards, tmp_path):
+    """An unknown question names the nearest."""
+    with pytest.raises(UsageError, match="unknown question 'nrom'") as caught:
         run("ablation", "--shards", shards, "--out", tmp_path, "--questions", "nrom", settings=(*SETTINGS, *TINY))
     assert "norm" in str(caught.value.todo)
