@@ -8,7 +8,6 @@ Shapes: M seeds, N test trials of a task, K outputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,34 +86,20 @@ class Predictions:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows = list(self._flat())
-        n_outputs = max((len(r["output"]) for r in rows), default=0)
-        columns: dict[str, Any] = (
-            {name: [r[name] for r in rows] for name in rows[0] if name != "output"} if rows else {}
-        )
-        for k in range(n_outputs):
-            columns[f"output_{k}"] = pa.array(
-                [float(r["output"][k]) if k < len(r["output"]) else None for r in rows], pa.float32()
-            )
-        with atomic_path(path) as part:
-            pq.write_table(pa.table(columns), part, compression="none")
-
-    def _flat(self) -> Iterator[dict[str, Any]]:
+        n_outputs = max((o.shape[1] for by_seed in self.outputs.values() for o in by_seed.values()), default=0)
+        blocks = []
         for (task, method), by_seed in sorted(self.outputs.items()):
             trials = self.trials[task]
+            same = {name: getattr(trials, name).astype(str) for name in ("fold", "subject", "recording")}
             for seed, output_NK in sorted(by_seed.items()):
-                for i, (recording, start) in enumerate(trials.keys()):
-                    yield {
-                        "task": task,
-                        "method": method,
-                        "seed": seed,
-                        "fold": str(trials.fold[i]),
-                        "subject": str(trials.subject[i]),
-                        "recording": recording,
-                        "start_sample": start,
-                        "target": float(trials.target[i]),
-                        "output": output_NK[i],
-                    }
+                N, K = output_NK.shape
+                columns: dict[str, Any] = {"task": [task] * N, "method": [method] * N, "seed": [seed] * N, **same}
+                columns |= {"start_sample": trials.start_sample, "target": trials.target.astype(np.float64)}
+                for k in range(n_outputs):
+                    columns[f"output_{k}"] = output_NK[:, k] if k < K else pa.nulls(N, pa.float32())
+                blocks.append(pa.table(columns))
+        with atomic_path(path) as part:
+            pq.write_table(pa.concat_tables(blocks) if blocks else pa.table({}), part, compression="none")
 
     @classmethod
     def read(cls, path: Path) -> Predictions:
