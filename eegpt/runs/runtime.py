@@ -1,7 +1,6 @@
-"""Where a run computes: device, processes, precision.
+"""Where a run computes: device, processes, precision; and the learning rate's schedule.
 
-What enters: the environment that `torchrun` or Slurm sets, and the configuration. What leaves: a `Runtime`
-that the loop asks. One process without `torchrun` is the ordinary case and needs no process group.
+One process without `torchrun` is the ordinary case and needs no process group.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ import torch
 from eegprep.errors import UsageError
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.pretraining.config import PretrainConfig
-from eegpt.pretraining.loop import cosine
 from eegpt.pretraining.objective import Pretraining, hidden_spans, log_spectrum, unseen_samples
+from eegpt.runs.runtime import cosine
 from eegpt.runs.settings import changed
 
 CONFIG = {"n_layers": 2, "width": 16, "n_heads": 2, "token_samples": 32, "token_stride": 8}
