@@ -82,6 +82,14 @@ def test_invalid_configs_are_refused(run, claim):
         open_model(run)
 
 
+@pytest.mark.parametrize("lengths", ["long", 3, [0], ["x"], [{}]])
+def test_invalid_window_lengths_are_refused(run, lengths):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"window_samples": lengths}))
+    with pytest.raises(InputError, match="lacks a part"):
+        open_model(run)
+
+
 def test_wrong_tensors_are_named(run):
     tensors = ck.load_tensors(run / "model.safetensors")
     name = sorted(tensors)[3]

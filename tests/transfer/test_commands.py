@@ -87,6 +87,9 @@ def test_refused_commands_write_nothing(app, shards, make_encoder, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(UsageError, match="no setting 'stepps'"):
         call(app, "transfer", "--shards", shards, "--out", out, "--mode", "scratch", "--set", "stepps=3")
+    for flat, path in (("steps", "schedule.steps"), ("lr", "optimiser.learning_rate"), ("graph", "model.graph")):
+        with pytest.raises(UsageError, match=f"{flat} is now {path}"):
+            call(app, "transfer", "--shards", shards, "--out", out, "--mode", "scratch", "--set", f"{flat}=1")
     with pytest.raises(UsageError, match="unknown baseline"):
         call(app, "baselines", "--shards", shards, "--baselines", "bandpower")
     everything = Seen.of(seen_recordings([ShardSet.open(shards)]))

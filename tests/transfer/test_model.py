@@ -23,7 +23,7 @@ from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_scale
 from eegpt.transfer.loop import Targets, trial_losses
 from eegpt.transfer.model import TransferModel
-from eegpt.transfer.rows import Encoded, encode, flatten, join
+from eegpt.transfer.rows import Encoded, SignalBatch, encode, flatten, join
 
 CPU = torch.device("cpu")
 HEADS = (HeadSpec(name="a", n_outputs=2), HeadSpec(name="b", n_outputs=3))
@@ -114,6 +114,18 @@ def test_padding_does_not_change_logits(readout):
         )
         logits = m([m.encode(rows_of(alone, m.ete.config))], torch.tensor([task]))
         torch.testing.assert_close(together[i : i + 1], logits, rtol=1e-4, atol=1e-5)
+
+
+def test_signals_in_memory_equal_stored_ones():
+    """Microvolt as float32 gives the rows that int16 and its scale give, up to rounding."""
+    b = batch([192, 160], [3, 2])
+    signal_uv = b.signal_i16 * b.scale_uv[:, :, None]
+    names = ("sigma_uv", "electrode", "electrode_mask", "n_samples")
+    memory = SignalBatch(signal_uv=signal_uv, **{name: getattr(b, name) for name in names})
+    stored, ours = rows_of(b, config()), rows_of(memory, config())
+    assert ours.electrode_R.tolist() == stored.electrode_R.tolist()
+    torch.testing.assert_close(ours.tokens_RTC, stored.tokens_RTC, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(ours.course_RF, stored.course_RF, rtol=1e-5, atol=1e-5)
 
 
 def test_electrode_order_does_not_matter():
