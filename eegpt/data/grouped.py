@@ -32,15 +32,8 @@ class TwoLevelOrder:
     """Chunks of neighbouring samples in a random order, and samples in a random order inside groups of chunks.
 
     Reading goes through one group at a time, so only a group's chunks have to be near (in memory, or fetched); an
-    epoch still has every sample once.
-
-    Parameters
-    ----------
-    chunk_sizes : sequence of int
-        Samples of each chunk, in the order of the index: the windows of one shard (`WindowIndex.shard_sizes`).
-    chunks_per_group : int
-        How many chunks, and with them electrodes, are mixed.
-    seed : int
+    epoch still has every sample once. A chunk is what is fetched at once: the windows of one shard
+    (`WindowIndex.shard_sizes`). `chunks_per_group` of them, and with them about as many electrodes, are mixed.
     """
 
     def __init__(self, chunk_sizes: Sequence[int], chunks_per_group: int, seed: int) -> None:

@@ -34,51 +34,28 @@ Objective = Literal["token", "new", "new+spectrum", "masked"]
 
 @dataclass(frozen=True, kw_only=True)
 class ETEConfig:
-    """Everything that decides the encoder's shape and what its numbers mean; goes to JSON and back.
-
-    Attributes
-    ----------
-    n_layers, width, n_heads, n_electrodes : int
-        Electrode ids are 0 <= id < n_electrodes.
-    token_samples, token_stride : int
-        C, and the distance between two tokens' first samples.
-    objective : {"token", "new", "new+spectrum", "masked"}
-        Decides the heads and the direction of attention; `masked` looks both ways, all others back only.
-    norm : {"output", "pre"}
-        `x + Norm(Sublayer(x))` as in the paper, or `x + Sublayer(Norm(x))` and a norm after the last layer.
-    position : {"rotary", "learned", "none"}
-        Where the order of tokens comes from (causal attention alone carries some of it).
-    max_tokens : int
-        Longest sequence that learned positions know; the other two know no limit.
-    skip : {"last", "linear", "none"}
-        What the prediction of new samples starts from: the last value, the linear map of the last token that least
-        squares fits to the training windows, or nothing.
-    normalise, fixed_uv, clip
-        See `eegpt.model.tokens`.
-    sfreq_hz, spectrum_hz : float, (float, float)
-        Rate of the stored signal, and the range that the spectrum head predicts.
-    ffn_ratio, dropout : float
-        F / D, fitted to the paper's parameter counts; share of the sublayers' outputs that training drops.
-    """
+    """Everything that decides the encoder's shape and what its numbers mean; goes to JSON and back."""
 
     n_layers: int
     width: int
     n_heads: int
-    n_electrodes: int = 138
-    token_samples: int = 256
-    token_stride: int = 32
-    objective: Objective = "new+spectrum"
-    norm: Literal["output", "pre"] = "output"
-    position: Literal["rotary", "learned", "none"] = "rotary"
-    max_tokens: int = 128
+    n_electrodes: int = 138  #: ids are 0 <= id < n_electrodes
+    token_samples: int = 256  #: C
+    token_stride: int = 32  #: distance of two tokens' first samples
+    objective: Objective = "new+spectrum"  #: decides the heads; `masked` attends both ways, all others back only
+    norm: Literal["output", "pre"] = "output"  #: `x + Norm(Sublayer(x))` as in the paper, or `x + Sublayer(Norm(x))`
+    position: Literal["rotary", "learned", "none"] = "rotary"  #: where the order of tokens comes from
+    max_tokens: int = 128  #: longest sequence that learned positions know; the other two know no limit
+    #: What the prediction of new samples starts from: the last value, the linear map of the last token that least
+    #: squares fits to the training windows, or nothing.
     skip: Literal["last", "linear", "none"] = "none"
-    normalise: Normalise = "recording"
+    normalise: Normalise = "recording"  #: this and the next two: see `eegpt.model.tokens`
     fixed_uv: float = 20.0
     clip: float = 15.0
     sfreq_hz: float = 256.0
-    spectrum_hz: tuple[float, float] = (1.0, 45.0)
-    ffn_ratio: float = 3.5
-    dropout: float = 0.0
+    spectrum_hz: tuple[float, float] = (1.0, 45.0)  #: range that the spectrum head predicts
+    ffn_ratio: float = 3.5  #: F / D, fitted to the paper's parameter counts
+    dropout: float = 0.0  #: on the sublayers' outputs, in training only
 
     def __post_init__(self) -> None:
         if self.width % self.n_heads or (self.width // self.n_heads) % 2:

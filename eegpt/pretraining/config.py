@@ -61,31 +61,19 @@ class ObjectiveSettings(Settings):
 
 
 class DataSettings(Settings):
-    """What is trained on.
+    """What is trained on; an epoch goes once through the windows of every length.
 
-    Attributes
-    ----------
-    window_samples : tuple of int
-        An epoch goes once through the windows of every length. Empty: 1024, and for data sets whose stretches are all
-        shorter, what fits them.
-    window_stride : int
-        Distance of two windows' first samples; 0 for windows side by side.
-    datasets, electrodes : tuple of str
-        Use these alone; empty for all.
-    division : str
-        Splits of a scheme of `eegpt transfer` instead of the shard sets' own, such as `kfold:5/0` for the first of five
-        folds: no subject that the fold tests is trained on.
-    max_windows : int
-        Windows per epoch at most, for scaling studies; 0 for all.
+    `division` takes the splits of a scheme of `eegpt transfer` instead of the shard sets' own, such as `kfold:5/0`
+    for the first of five folds: no subject that the fold tests is trained on.
     """
 
-    window_samples: tuple[int, ...] = ()
-    window_stride: int = 0
+    window_samples: tuple[int, ...] = ()  #: empty: 1024, or what fits data sets whose stretches are all shorter
+    window_stride: int = 0  #: distance of two windows' first samples; 0: side by side
     splits: tuple[str, ...] = ("train",)
-    datasets: tuple[str, ...] = ()
-    electrodes: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()  #: empty: all
+    electrodes: tuple[str, ...] = ()  #: empty: all
     division: str = ""
-    max_windows: int = 0
+    max_windows: int = 0  #: windows per epoch at most, for scaling studies; 0: all
 
 
 class AugmentationSettings(Settings):
@@ -114,26 +102,19 @@ class OptimiserSettings(Settings):
 
 
 class ScheduleSettings(Settings):
-    """How long is trained, in which batches, at which rate.
+    """How long is trained, in which batches, at which rate: a linear warm-up, then a cosine.
 
-    Attributes
-    ----------
-    epochs, min_steps, steps : float, int, int
-        So many epochs, but `min_steps` at least; `steps` wins over both where it is not 0.
-    batch_size, micro_batch : int
-        Windows per optimiser step over all processes, and per process and forward pass; the rest is accumulated. A
-        batch size of 0 is the largest power of two from 128 to 4096 that leaves 64 steps or more in an epoch.
-    warmup_steps, min_rate_ratio : int, float
-        A linear warm-up, then a cosine from `learning_rate` to `min_rate_ratio * learning_rate`.
+    Training takes so many epochs, but `min_steps` at least; `steps` wins over both where it is not 0. A `batch_size`
+    of 0 is the largest power of two from 128 to 4096 that leaves 64 steps or more in an epoch.
     """
 
     epochs: float = 3.0
     min_steps: int = 400
     steps: int = 0
-    batch_size: int = 0
-    micro_batch: Positive = 256
+    batch_size: int = 0  #: windows per optimiser step over all processes
+    micro_batch: Positive = 256  #: windows per process and forward pass; the rest is accumulated
     warmup_steps: int = 50
-    min_rate_ratio: float = 0.1
+    min_rate_ratio: float = 0.1  #: the last learning rate relative to the highest
 
     @model_validator(mode="after")
     def _whole_batches(self) -> ScheduleSettings:
@@ -146,42 +127,26 @@ class ScheduleSettings(Settings):
 
 
 class HeldOutSettings(Settings):
-    """What is reported on and never trained on.
-
-    Attributes
-    ----------
-    every, windows : int
-        Steps between two reports during training (0: none before the end), and windows of each, evenly spread.
-    final_windows, linear_windows : int
-        Windows of the last report, and training windows that the linear predictor is fitted to.
-    """
+    """What is reported on and never trained on."""
 
     splits: tuple[str, ...] = ("validation", "test")
-    every: int = 200
-    windows: Positive = 2048
-    final_windows: int = 20000
-    linear_windows: int = 100000
+    every: int = 200  #: steps between two reports during training; 0: none before the end
+    windows: Positive = 2048  #: windows of each of these reports, evenly spread
+    final_windows: int = 20000  #: windows of the last report
+    linear_windows: int = 100000  #: training windows that the linear predictor is fitted to
 
 
 class ComputeSettings(Settings):
     """How it is computed.
 
-    Attributes
-    ----------
-    precision : {"auto", "float32", "bfloat16"}
-        bfloat16 keeps float32 weights and sums. `auto`: bfloat16 where the device multiplies it in hardware.
-    compile : bool
-        Use torch.compile: steps get shorter, the first one takes up to a minute more. Needs a compiler (g++ on a CPU).
-    recompute : {"auto", "yes", "no"}
-        Activation checkpointing; `auto` for Huge and Giant.
-    parallel : {"ddp", "fsdp"}
-        Whether each process that `torchrun` starts holds a copy of the model or a part of it.
+    bfloat16 keeps float32 weights and sums; `auto` takes it where the device multiplies it in hardware. torch.compile
+    makes steps shorter and the first one up to a minute longer, and needs a compiler (g++ on a CPU).
     """
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
-    recompute: Literal["auto", "yes", "no"] = "auto"
-    parallel: Literal["ddp", "fsdp"] = "ddp"
+    recompute: Literal["auto", "yes", "no"] = "auto"  #: activation checkpointing; auto: for Huge and Giant
+    parallel: Literal["ddp", "fsdp"] = "ddp"  #: a copy of the model in each process, or a part of it
 
 
 class RunSettings(Settings):

@@ -32,35 +32,17 @@ USUAL_WINDOW = 1024  # samples: the paper's 4 s
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainData:
-    """What a run reads.
+    """What a run reads, and what its numbers mean."""
 
-    Attributes
-    ----------
-    train : tuple of (index, order)
-        One pair per window length that has windows, longest first.
-    reference, heldout : index, dict of str to index
-        Windows of the trained length with most tokens to predict: those that the linear predictor is fitted to, and
-        held-out ones by split.
-    others : tuple of (index, dict of str to index)
-        The same for every other trained length.
-    vocabulary, recordings : Vocabulary, tuple of str
-        What a batch's electrodes and recordings mean.
-    fingerprints : dict of str to str
-        SHA-256 of each shard set, by its folder's name.
-    seen : Seen
-        Every recording that may be trained on, for the guard against leakage.
-    origin : tuple of DataSet
-    """
-
-    train: tuple[tuple[WindowSource, Order], ...]
-    heldout: dict[str, WindowSource]
-    reference: WindowSource
+    train: tuple[tuple[WindowSource, Order], ...]  #: one pair per window length that has windows, longest first
+    heldout: dict[str, WindowSource]  #: by split, of the trained length with most tokens to predict
+    reference: WindowSource  #: training windows of that length, which the linear predictor is fitted to
     vocabulary: Vocabulary
-    recordings: tuple[str, ...]
-    fingerprints: dict[str, str]
-    seen: Seen = field(default_factory=Seen)
+    recordings: tuple[str, ...]  #: what a batch's recording numbers mean
+    fingerprints: dict[str, str]  #: SHA-256 of each shard set, by its folder's name
+    seen: Seen = field(default_factory=Seen)  #: every recording that may be trained on
     origin: tuple[DataSet, ...] = ()
-    others: tuple[tuple[WindowSource, dict[str, WindowSource]], ...] = ()
+    others: tuple[tuple[WindowSource, dict[str, WindowSource]], ...] = ()  #: `reference`, `heldout` of other lengths
 
 
 def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData:

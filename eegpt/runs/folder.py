@@ -79,14 +79,8 @@ class DataSet(_Locked):
 class Lock(_Locked):
     """What a run rests on.
 
-    Attributes
-    ----------
-    shard_sets : dict of str to str
-        SHA-256 of each shard set, by its folder's name.
-    encoder : list of str
-        SHA-256 of the weights of every encoder that a transfer run began with.
-    data, encoder_data : list of DataSet
-        What the run, and its encoders, have learned from.
+    SHA-256 of each shard set by its folder's name, and of every encoder that a transfer run began with; the data sets
+    that the run (`data`) and its encoders have learned from; versions of the software.
     """
 
     shard_sets: dict[str, str] = {}
@@ -116,7 +110,6 @@ def open_folder(
 
     Parameters
     ----------
-    out : Path
     kind : {"encoder", "transfer"}
     seen : Seen, optional
         What the run learns from, where that is known before it begins.
