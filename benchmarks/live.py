@@ -22,10 +22,11 @@ import torch
 from eegprep.electrodes import Vocabulary
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegpt.interop import LiveModel, open_model
-from eegpt.interop.checkpoint import Model
+from eegpt.interop.model import Model
 from eegpt.model.ete import ETE
 from eegpt.model.sizes import ete_config
-from eegpt.training import checkpoint as ck
+from eegpt.runs import checkpoint as ck
+from eegpt.runs.folder import write_config
 
 COUNTS = (1, 8, 19, 64)
 
@@ -34,7 +35,7 @@ def random_encoder(size: str, folder: Path) -> Path:
     torch.manual_seed(0)
     config = ete_config(size, n_electrodes=len(Vocabulary.base()), objective="new")
     Vocabulary.base().to_parquet(folder / "vocabulary.parquet")
-    ck.write_config(folder, "encoder", encoder=config, training={})
+    write_config(folder, "encoder", encoder=config)
     ck.save_tensors(folder / "model.safetensors", ETE(config).state_dict())
     return folder
 

@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from eegpt.model.ete import ETE
 from eegpt.model.sizes import SIZES, ete_config
 from eegpt.model.tokens import n_tokens
-from eegpt.training.objective import Pretraining
-from eegpt.training.runtime import measured_peak_flops, pick_precision
+from eegpt.pretraining.objective import Pretraining
+from eegpt.runs.runtime import measured_peak_flops, pick_precision
 
 WINDOW, TOKEN, STRIDE, ELECTRODES = 1024, 256, 32, 138
 COMPILED = "ours, compiled"
@@ -233,9 +233,10 @@ def per_size(names: list[str], n: int, device: torch.device) -> dict[str, Any]:
 def loader_share(steps: int, micro: int) -> float:
     """Median share of a step that a Base run waits for its next batch, over a shard set on disk."""
     from eegprep.shards import build_shard_set
-    from eegpt.training.config import PretrainConfig
-    from eegpt.training.log import read_log
-    from eegpt.training.pretrain import pretrain
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.pretraining.loop import pretrain
+    from eegpt.runs.log import read_log
+    from eegpt.runs.settings import changed
 
     path = Path(__file__).parents[1] / "tests" / "shards" / "synthetic.py"
     spec = importlib.util.spec_from_file_location("synthetic_store", path)
@@ -246,10 +247,12 @@ def loader_share(steps: int, micro: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         shards = Path(folder) / "shards"
         build_shard_set([synthetic.small_store(n_subjects=12, n_samples=200_000)], shards)
-        config = PretrainConfig(
-            batch_size=micro, micro_batch=micro, steps=steps, log_every=1, evaluate_every=0, checkpoint_every=0,
-            heldout_windows=64, final_windows=64, linear_windows=100, tensorboard=False,
-        )  # fmt: skip
+        config = changed(PretrainConfig(), {
+            "schedule.batch_size": micro, "schedule.micro_batch": micro, "schedule.steps": steps,
+            "run.log_every": 1, "held_out.every": 0, "run.checkpoint_every": 0,
+            "held_out.windows": 64, "held_out.final_windows": 64, "held_out.linear_windows": 100,
+            "run.tensorboard": False,
+        })  # fmt: skip
         pretrain(config, shards=[shards], out=Path(folder) / "run", show_progress=False)
         shares = [r["loader_share"] for r in read_log(Path(folder) / "run") if "loader_share" in r]
     return statistics.median(shares[2:])

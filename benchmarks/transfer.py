@@ -30,9 +30,9 @@ from torch import Tensor
 from eegpt.model.ete import ETE
 from eegpt.model.heads import HeadSpec
 from eegpt.model.sizes import ete_config, teg_config
-from eegpt.training.transfer_model import TransferModel
-from eegpt.training.transfer_rows import Encoded, Rows, encode
-from eegpt.training.transfer_views import N_SLICES
+from eegpt.model.views import N_SLICES
+from eegpt.transfer.model import TransferModel
+from eegpt.transfer.rows import Encoded, Rows, encode
 
 STEP_AT_LEAST, MEMORY_AT_LEAST, DIFFERENCE_AT_MOST = 2.5, 5.0, 1e-4
 
@@ -121,7 +121,7 @@ def only(kind: str, options: argparse.Namespace) -> None:
 
 def encode_in_parts(model: TransferModel, rows: Rows) -> Encoded:
     """Encode trial by trial and join."""
-    from eegpt.training.transfer_rows import join
+    from eegpt.transfer.rows import join
 
     E = rows.mask_NE.shape[1]
     parts = []

@@ -1,4 +1,4 @@
-"""`eegpt claims`: what the paper says of its model, asked again on the shard sets at hand."""
+"""`eegpt claims`: the paper's comparisons, repeated on your shard sets."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def claims(
         str,
         typer.Option(
             "--claims",
-            help="joint, tuning, scratch, untrained, objective, sizes, fractions, labels, unseen; all where empty.",
+            help="joint, tuning, scratch, untrained, objective, sizes, fractions, labels, unseen; all by default.",
         ),
     ] = "",
     scheme: Annotated[
         str, typer.Option(help="split, kfold:5, loso, few-shot:5, few-shot:5:5 or within:5.")
     ] = "kfold:5",
     seeds: Annotated[int, typer.Option(help="Seeds of the graphs.")] = 1,
-    sizes: Annotated[str, typer.Option(help="Sizes, or LAYERSxWIDTHxHEADS, with commas.")] = "base,large",
-    fractions: Annotated[str, typer.Option(help="Shares besides all, with commas.")] = "0.25,0.5",
+    sizes: Annotated[str, typer.Option(help="Sizes, or LAYERSxWIDTHxHEADS, separated by commas.")] = "base,large",
+    fractions: Annotated[str, typer.Option(help="Shares besides all, separated by commas.")] = "0.25,0.5",
     vary: Annotated[
         list[str] | None,
-        typer.Option("--vary", metavar="KEY=VALUE", help="A setting of pre-training to hold against its common value."),
+        typer.Option("--vary", metavar="KEY=VALUE", help="A setting of pre-training to compare with its common value."),
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting of pre-training.")
@@ -47,24 +47,24 @@ def claims(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Repeat the paper's comparisons: train what they need, score every arm, print and draw; goes on where stopped.
+    """Repeat the paper's comparisons: train what they need, score every arm, print and draw.
 
-    Example: `eegpt claims --shards shards --out claims --claims objective,unseen --set steps=400`
+    Example: `eegpt claims --shards shards --out claims --claims objective,unseen --set schedule.steps=400`
     """
     from eegprep.errors import UsageError
-    from eegpt.evaluation.claims import ClaimsConfig, run_claims
-    from eegpt.evaluation.claims_page import claims_markdown, claims_table, write_claims_page
-    from eegpt.model.config import with_settings
-    from eegpt.training.config import PretrainConfig
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.pages.claims import claims_markdown, claims_table, write_claims_page
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.runs.settings import changed, with_settings
+    from eegpt.studies.claims import ClaimsConfig, run_claims
+    from eegpt.transfer.config import TransferConfig
 
     if seeds < 1:
-        raise UsageError("--seeds is a number of fits, 1 or more", found=seeds)
+        raise UsageError("--seeds must be 1 or more", found=seeds)
     try:
         shares = tuple(float(f) for f in fractions.split(",") if f)
     except ValueError:
-        raise UsageError(f"--fractions {fractions!r} are no numbers", expected="e.g. 0.25,0.5") from None
-    transfer = TransferConfig(scheme=scheme, seeds=tuple(range(seeds)))
+        raise UsageError(f"--fractions {fractions!r} are not numbers", expected="e.g. 0.25,0.5") from None
+    transfer = changed(TransferConfig(), {"data.scheme": scheme, "seeds": list(range(seeds))})
     config = ClaimsConfig(
         claims=tuple(n.strip() for n in names.split(",") if n.strip()),
         sizes=tuple(s.strip() for s in sizes.split(",") if s.strip()),
@@ -77,7 +77,7 @@ def claims(
     result = run_claims(config, shards=paths, out=out, tell=lambda text: print(text, file=sys.stderr))
     page = write_claims_page(result, shards=paths, out=out)
     if as_json:
-        print(json.dumps(result))
+        print(json.dumps(result.as_json()))
         return
     print(claims_markdown(result) if markdown else claims_table(result))
-    print(f"the page: {page}", file=sys.stderr)
+    print(f"page: {page}", file=sys.stderr)

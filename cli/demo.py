@@ -34,7 +34,13 @@ class Demo:
 
 
 # A few hundred steps of small batches, at a higher rate than the paper's three epochs of batches of 4096.
-_FEW_STEPS = ("batch_size=128", "micro_batch=128", "lr=1e-3", "warmup_steps=40", "evaluate_every=100")
+_FEW_STEPS = (
+    "schedule.batch_size=128",
+    "schedule.micro_batch=128",
+    "optimiser.learning_rate=1e-3",
+    "schedule.warmup_steps=40",
+    "held_out.every=100",
+)
 
 DEMOS = {
     # Tokens of 64 samples with stride 32 (a quarter and an eighth of a second): the finger trials last half a second.
@@ -42,14 +48,20 @@ DEMOS = {
     "aeon": Demo(
         title="EEGPT demo: four open data sets, within subject",
         datasets=("selfregulationscp1", "selfregulationscp2", "fingermovements", "eyesopenshut"),
-        train=(*_FEW_STEPS, "token_samples=64", "token_stride=32", "window_samples=[896,256,128]", "steps=400"),
+        train=(
+            *_FEW_STEPS,
+            "encoder.token_samples=64",
+            "encoder.token_stride=32",
+            "data.window_samples=[896,256,128]",
+            "schedule.steps=400",
+        ),
         transfer=("seeds=[0,1,2]",),
     ),
     # The paper's tokens: one second, eight of them a second, in windows of four seconds.
     "eegmat": Demo(
         title="EEGPT demo: mental arithmetic (PhysioNet EEGMAT), split by subject",
         datasets=("eegmat",),
-        train=(*_FEW_STEPS, "steps=400"),
+        train=(*_FEW_STEPS, "schedule.steps=400"),
         transfer=("seeds=[0,1,2]",),
         local_folders={"eegmat": "eegmat"},
     ),

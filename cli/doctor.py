@@ -165,7 +165,7 @@ def _devices(group: str) -> Iterator[Finding]:
     try:
         import torch
 
-        from eegpt.training.runtime import pick_precision
+        from eegpt.runs.runtime import pick_precision
     except (ImportError, OSError) as error:
         todo = "reinstall torch for this machine, see https://pytorch.org/get-started/locally"
         yield Finding(group=group, name="torch", value=f"can't be loaded: {error}", state="problem", todo=todo)

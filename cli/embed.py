@@ -20,28 +20,31 @@ def embed(
     model: Annotated[str, typer.Option("--model", help="A run of train or transfer, or hf://owner/name.")],
     out: Annotated[Path, typer.Option("--out", help="x.nc (NetCDF) or x.zarr; a group for each of several files.")],
     window_s: Annotated[float | None, typer.Option(help="Length of a window; as in training by default.")] = None,
-    stride_s: Annotated[float | None, typer.Option(help="Distance of two windows; side by side by default.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Steps, instead of those that the run's lock names.")] = None,
+    stride_s: Annotated[
+        float | None, typer.Option(help="Distance between two windows; side by side by default.")
+    ] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe, instead of the steps in the run's lock.")] = None,
     unknown_electrodes: Annotated[str, typer.Option(help="leave_out, nearest or refuse.")] = "leave_out",
-    line_freq_hz: Annotated[float | None, typer.Option(help="50 or 60; else the file or its spectrum says.")] = None,
+    line_freq_hz: Annotated[
+        float | None, typer.Option(help="50 or 60; by default from the file or its spectrum.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Write what the encoder makes of every window of every electrode, prepared as the model's own data were.
+    """Write the encoder's features of every window of every electrode, preprocessed as the model's own data were.
 
     Example: `eegpt embed recording.edf --model encoder --out features.nc`
     """
     from eegprep.errors import UsageError
-    from eegpt.interop.checkpoint import open_model
-    from eegpt.interop.files import embed_files, write_features
+    from eegpt.interop.embedding import check_output, embed_files, write_features
+    from eegpt.interop.model import open_model
 
-    if out.suffix not in (".nc", ".zarr"):
-        raise UsageError("the format is not known", found=out.name, expected="a name that ends in .nc or .zarr")
-    if out.exists():
-        raise UsageError("the output is there already", where=out, todo="name another, or remove it")
+    check_output(out)
     if unknown_electrodes not in ("leave_out", "nearest", "refuse"):
-        raise UsageError("there is no such choice", found=unknown_electrodes, expected="leave_out, nearest or refuse")
+        raise UsageError(
+            "unknown --unknown-electrodes", found=unknown_electrodes, expected="leave_out, nearest or refuse"
+        )
     opened = open_model(model)
-    opened.recipe(recipe)  # a wrong name is said before any file is read
+    opened.recipe(recipe)  # a wrong name is reported before any file is read
     found, failed = embed_files(
         files,
         opened,

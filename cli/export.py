@@ -22,11 +22,11 @@ def export(
     n_samples: Annotated[int | None, typer.Option("--samples", help="Window at 256 Hz; as trained by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Write a model as ONNX or torch.export, and check that the file says what the model says.
+    """Write a model as ONNX or torch.export, and check that its outputs equal the model's.
 
     Example: `eegpt export encoder --out encoder.onnx`
     """
-    from eegpt.interop.exporting import export as write
+    from eegpt.interop.exported.export import export as write
 
     done = write(model, out, task=task, n_samples=n_samples)
     checked = not math.isnan(done.largest_difference)
@@ -45,4 +45,4 @@ def export(
     if checked:
         print(f"largest difference to the model on random input: {done.largest_difference:.2g}")
     else:
-        print('not held against the model: onnxruntime is not installed (python -m pip install "eegpt[export]")')
+        print('not compared with the model: onnxruntime is not installed (python -m pip install "eegpt[export]")')

@@ -22,7 +22,7 @@ def push(
     run: Annotated[Path, typer.Argument(help="A run of `eegpt train` or `eegpt transfer`.")],
     repository: Annotated[str, typer.Argument(help="owner/name on the hub.")],
     private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
-    card_only: Annotated[bool, typer.Option("--card", help="Print the model card and send nothing.")] = False,
+    card_only: Annotated[bool, typer.Option("--card", help="Print the model card without uploading.")] = False,
     as_json: Json = False,
 ) -> None:
     """Upload a model with its card; refused (exit code 3) where a licence of its data forbids it.
@@ -30,7 +30,7 @@ def push(
     `HF_TOKEN` or `hf auth login` says who you are. Example: `eegpt push encoder lab/eegpt-base --private`
     """
     from eegpt.interop.card import model_card
-    from eegpt.interop.checkpoint import open_model
+    from eegpt.interop.model import open_model
 
     if card_only:
         print(model_card(open_model(run)))
@@ -47,7 +47,7 @@ def pull(
     out: Annotated[Path, typer.Option("--out", help="The folder of the run.")],
     as_json: Json = False,
 ) -> None:
-    """Fetch a model; it is opened and checked before it takes its place, and no pickle is ever fetched.
+    """Download a model; it is opened and checked before it is put in place, and no pickle is ever downloaded.
 
     Example: `eegpt pull lab/eegpt-base --out encoder`
     """

@@ -21,7 +21,12 @@ def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
             print(f"plan: {total} recordings, {n_bytes / 1e6:.1f} MB{before}", file=sys.stderr)
 
     if not sys.stderr.isatty():
-        yield lambda done, total, done_bytes, n_bytes, last: last or planned(done, total, done_bytes, n_bytes)
+
+        def first_only(done: int, total: int, done_bytes: int, n_bytes: int, last: str) -> None:
+            if not last:
+                planned(done, total, done_bytes, n_bytes)
+
+        yield first_only
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn

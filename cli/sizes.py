@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +20,7 @@ def sizes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inste
     """
     from eegpt.model.sizes import SIZES, parameters
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for size in SIZES.values():
         counts = parameters(size.name)
         rows.append(

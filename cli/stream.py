@@ -21,24 +21,26 @@ def stream(
     lsl: Annotated[str | None, typer.Option("--lsl", help="Name of a Lab Streaming Layer stream, or `EEG`.")] = None,
     file: Annotated[Path | None, typer.Option("--file", help="Play this recording instead (any file of MNE).")] = None,
     speed: Annotated[float, typer.Option(help="Of a file: 1 is real time, 0 as fast as it goes.")] = 1.0,
-    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, where the stream does not say.")] = None,
+    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, where the stream does not state it.")] = None,
     phase: Annotated[str, typer.Option(help="minimum (early) or linear (seconds later).")] = "minimum",
-    recipe: Annotated[str | None, typer.Option(help="Steps, instead of those that the run's lock names.")] = None,
-    line_freq_hz: Annotated[float | None, typer.Option(help="50 or 60: what the notch takes out.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe, instead of the steps in the run's lock.")] = None,
+    line_freq_hz: Annotated[
+        float | None, typer.Option(help="50 or 60: the line frequency that the notch filter removes.")
+    ] = None,
     features: Annotated[bool, typer.Option("--features", help="Print every electrode's features too.")] = False,
     seconds: Annotated[float, typer.Option(help="Stop after so many seconds of signal; 0 for never.")] = 0.0,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON lines, which is what a pipe gets anyway.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines (the output is always JSON lines).")] = False,
 ) -> None:
     """Run a model on a live signal; a line for every token, 8 a second with the usual settings.
 
     Example: `eegpt stream model --lsl EEG --line-freq-hz 50`
     """
     from eegprep.errors import UsageError
-    from eegpt.interop.live import LiveModel
-    from eegpt.interop.sources import from_lsl, from_raw
+    from eegpt.interop.live.model import LiveModel
+    from eegpt.interop.live.sources import from_lsl, from_raw
 
     if (lsl is None) == (file is None):
-        raise UsageError("a stream has one source", expected="--lsl NAME, or --file RECORDING")
+        raise UsageError("a stream must have one source", expected="--lsl NAME, or --file RECORDING")
     if file is not None:
         source = from_raw(_read(file), speed=speed)
     elif lsl == "EEG":
@@ -81,8 +83,8 @@ def _read(file: Path) -> Any:
     from eegprep.errors import InputError, UsageError
 
     if not file.exists():
-        raise UsageError("there is no such file", where=file)
+        raise UsageError("file not found", where=file)
     try:
         return mne.io.read_raw(file, verbose="ERROR")
-    except Exception as error:  # readers raise anything on damaged files; all of it means the same here
+    except Exception as error:  # readers raise anything on damaged files
         raise InputError(f"{file.name} can't be read", where=file, found=str(error).splitlines()[0][:300]) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,10 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from eegpt.training.config import PretrainConfig
+    from eegpt.pretraining.forecast import Forecast
+    from eegpt.runs.results import PretrainingResults
 
 Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; further ones may follow it.")]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)]
+Config = Annotated[Path | None, typer.Option(help="Settings, as YAML or JSON.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. schedule.steps=500; may be repeated."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -30,24 +38,25 @@ def train(
     more: More = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run's folder.")] = None,
     size: Annotated[str | None, typer.Option(help="base, large, huge or giant.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings, as YAML or JSON.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
-    ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with this run, as it was begun.")] = None,
+    config: Config = None,
+    set_: Set = None,
+    resume: Annotated[Path | None, typer.Option(help="Resume this run with its own settings.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Pre-train the encoder on shard sets; the same command goes on where it was stopped.
+    """Pre-train the encoder on shard sets; the same command resumes a stopped run.
 
-    Example: `eegpt train --shards shards --out encoder --size base --set steps=500`
+    Example: `eegpt train --shards shards --out encoder --size base --set schedule.steps=500`
     """
     from eegprep.errors import UsageError
-    from eegpt.training.pretrain import pretrain, resumed_config
+    from eegpt.pages.pretraining import write_pretraining_page
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.pretraining.loop import pretrain, resumed_config
+    from eegpt.runs.settings import read_settings
 
     if resume is not None:
         if out is not None or size is not None or config is not None or set_:
             raise UsageError(
-                "a run that goes on keeps the settings that it was begun with",
+                "a resumed run keeps the settings that it was begun with",
                 expected="--shards and --resume alone",
                 todo="leave out --out, --size, --config and --set, or begin a new run with --out",
             )
@@ -55,56 +64,42 @@ def train(
     elif out is None:
         raise UsageError("the run needs a folder", todo="name one with --out, or an earlier run with --resume")
     else:
-        folder, settings = out, read_settings(config, size, set_ or [])
+        folder, settings = out, read_settings(PretrainConfig, config, set_ or [], {"encoder.size": size})
     result = pretrain(settings, shards=[*shards, *(more or [])], out=folder)
-    if not result.finished:
-        print(f"stopped at step {result.steps}; the same command goes on from there", file=sys.stderr)
+    results = result.results
+    page = None if results is None or int(os.environ.get("RANK", "0")) else write_pretraining_page(result.run)
+    if results is None:
+        print(f"stopped at step {result.steps}; the same command resumes the run", file=sys.stderr)
     if as_json:
         summary = {"run": str(result.run), "steps": result.steps, "finished": result.finished}
-        print(json.dumps({**summary, "pretraining": result.results}))
-    elif result.finished:
-        print_errors(result.results)
-        print(f"the run's page: {result.run / 'index.html'}", file=sys.stderr)
+        print(json.dumps({**summary, "pretraining": {} if results is None else results.model_dump(mode="json")}))
+    elif page is not None and results is not None:
+        print_errors(results)
+        print(f"the run's page: {page}", file=sys.stderr)
 
 
-def read_settings(config: Path | None, size: str | None, settings: list[str]) -> PretrainConfig:
-    """Settings from a file, then `--size`, then every `--set` in order."""
-    from eegprep.manifest import yaml_strict
-    from eegpt.model.config import from_mapping, with_settings
-    from eegpt.training.config import PretrainConfig
-
-    plain: Any = {}
-    if config is not None:
-        plain = yaml_strict.read(config).value or {}
-    if size is not None:
-        plain = {**plain, "size": size}
-    return with_settings(from_mapping(PretrainConfig, plain, where=str(config or "settings")), settings)
-
-
-def print_errors(results: dict[str, Any]) -> None:
+def print_errors(results: PretrainingResults) -> None:
     """The errors on held-out windows, one table per split."""
-    from eegpt.evaluation.heldout import BANDS_HZ
+    from eegpt.model.tokens import BANDS_HZ
+    from eegpt.runs.results import PREDICTORS
 
     from .tables import console, plain_table
 
-    if not results.get("splits"):
-        print("no held-out window: nothing can be said about signals that were not seen", file=sys.stderr)
+    if not results.splits:
+        print("no held-out window: errors on unseen signals are unknown", file=sys.stderr)
         return
     screen = console()
-    reports = list(results["splits"].items())
-    for n_samples, splits in results.get("other_lengths", {}).items():
+    reports = list(results.splits.items())
+    for n_samples, splits in results.other_lengths.items():
         reports += [(f"{split}, windows of {n_samples} samples", errors) for split, errors in splits.items()]
     for split, errors in reports:
-        table = plain_table(f"{split}: {errors['n_windows']:,} windows, variance {errors['variance']:.3f}")
-        bands = list(BANDS_HZ)
-        for name in ("predictor", "new samples", "share of variance", "all values", *bands):
+        table = plain_table(f"{split}: {errors.n_windows:,} windows, variance {errors.variance:.3f}")
+        for name in ("predictor", "new samples", "share of variance", "all values", *BANDS_HZ):
             table.add_column(name, justify="left" if name == "predictor" else "right", min_width=6)
-        for name in ("model", "linear", "linear_whole_context", "persistence", "zero"):
-            if name not in errors:
-                continue
-            e = errors[name]
-            cells = [e["new"], e["new"] / errors["variance"], e["all"], *(e["band"][b] for b in bands)]
-            table.add_row(name.replace("_", " "), *("–" if v is None else f"{v:.4f}" for v in cells))
+        for name in PREDICTORS:
+            if (e := errors.predictors.get(name)) is not None:
+                cells = [e.new, e.new / errors.variance, e.all, *(e.band[b] for b in BANDS_HZ)]
+                table.add_row(name.replace("_", " "), *("–" if v is None else f"{v:.4f}" for v in cells))
         screen.print(table)
         screen.print()
 
@@ -126,57 +121,56 @@ def forecast(
     from eegprep.recording import seconds_to_samples
     from eegprep.remote import open_shards
     from eegpt.data import WindowIndex
-    from eegpt.evaluation.forecast import forecast_errors, write_forecast_page
-    from eegpt.training.checkpoint import load_encoder
-    from eegpt.training.report import rows_of
-    from eegpt.training.runtime import runtime
-    from eegpt.training.windows import spread
+    from eegpt.data.loader import in_batches
+    from eegpt.data.order import spread
+    from eegpt.pages.pretraining import write_forecast_page
+    from eegpt.pretraining.forecast import forecast_errors
+    from eegpt.runs.checkpoint import load_encoder
+    from eegpt.runs.runtime import runtime
 
     encoder = load_encoder(run)
     sfreq_hz = encoder.model.config.sfreq_hz
     index = WindowIndex(
         [open_shards(s) for s in shards], n_samples=window_samples, stride=window_samples, splits=(split,)
     )
-    rows = (
-        with_vocabulary(r, index.vocabulary, encoder.vocabulary)
-        for r in rows_of(index, spread(len(index), n_windows), 256)
+    windows = (
+        with_vocabulary(w, index.vocabulary, encoder.vocabulary)
+        for w in in_batches(index, spread(len(index), n_windows), 256)
     )
     with runtime("auto") as here:
         result = forecast_errors(
             encoder.model,
-            rows,
+            windows,
             n_forecast=seconds_to_samples(seconds, sfreq_hz),
             names=list(encoder.vocabulary.names),
             autocast=here.autocast,
         )
     page = write_forecast_page(result, sfreq_hz=sfreq_hz, out=out or run / "forecast.html")
     if as_json:
-        print(json.dumps(result))
+        print(json.dumps(dataclasses.asdict(result), default=lambda example: example.model_dump()))
         return
     print_horizons(result, sfreq_hz)
     print(f"the page: {page}", file=sys.stderr)
 
 
-def with_vocabulary(rows: Any, own: Any, target: Any) -> Any:
-    """Rows whose electrode ids mean another vocabulary; UsageError where that lacks one."""
-    import dataclasses
-
+def with_vocabulary(windows: Any, own: Any, target: Any) -> Any:
+    """Windows whose electrode ids mean another vocabulary; UsageError where that lacks one."""
     import torch
 
-    ids = {e: target.id_of(own.name_of(e)) for e in set(rows.electrode.tolist())}
-    return dataclasses.replace(rows, electrode=torch.tensor([ids[e] for e in rows.electrode.tolist()]))
+    ids = {e: target.id_of(own.name_of(e)) for e in set(windows.electrode.tolist())}
+    return dataclasses.replace(windows, electrode=torch.tensor([ids[e] for e in windows.electrode.tolist()]))
 
 
-def print_horizons(result: dict[str, Any], sfreq_hz: float) -> None:
+def print_horizons(result: Forecast, sfreq_hz: float) -> None:
     """Errors at a few distances as a table."""
     from .tables import console, plain_table
 
-    table = plain_table(f"{result['n_windows']:,} windows, {result['n_known']} samples known")
-    for name in ("ms ahead", "model", "persistence", "zero"):
+    table = plain_table(f"{result.n_windows:,} windows, {result.n_known} samples known")
+    for name in ("ms ahead", *result.errors):
         table.add_column(name, justify="right")
-    n = len(result["model"])
+    n = len(result.errors["model"])
     for i in sorted({0, *(min(n, 2**k) - 1 for k in range(2, 12))}):
-        cells = (f"{result[name][i]:.4f}" for name in ("model", "persistence", "zero"))
+        cells = (f"{of[i]:.4f}" for of in result.errors.values())
         table.add_row(f"{1000 * (i + 1) / sfreq_hz:.0f}", *cells)
     console().print(table)
 
@@ -187,25 +181,28 @@ def scaling(
     out: Annotated[Path, typer.Option("--out", help="Folder of the study.")] = Path("scaling"),
     sizes: Annotated[str, typer.Option(help="Sizes, or LAYERSxWIDTHxHEADS, with commas.")] = "2x64x2,base,large",
     fractions: Annotated[str, typer.Option(help="Fractions of the training windows, with commas.")] = "0.25,0.5,1",
-    config: Annotated[Path | None, typer.Option(help="Common settings, as YAML or JSON.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One common setting.")] = None,
+    config: Config = None,
+    set_: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Train sizes x fractions of the data, fit the laws, draw them; finished runs are read, not trained again.
+    """Train sizes x fractions of the data, fit the laws, draw them; finished runs are not trained again.
 
-    Example: `eegpt scaling --shards shards --out scaling --set steps=400`
+    Example: `eegpt scaling --shards shards --out scaling --set schedule.steps=400`
     """
     from eegprep.errors import UsageError
-    from eegpt.training.study import scaling as study
-    from eegpt.training.study_page import write_scaling_page
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.runs.settings import read_settings
+    from eegpt.studies.scaling import scaling as study
+    from eegpt.studies.scaling import write_scaling_page
 
     try:
         parts = [float(f) for f in fractions.split(",")]
     except ValueError:
-        raise UsageError(f"--fractions {fractions!r} are no numbers", expected="e.g. 0.25,0.5,1") from None
-    common = read_settings(config, None, set_ or [])
+        raise UsageError(f"--fractions {fractions!r} must be numbers", expected="e.g. 0.25,0.5,1") from None
+    common = read_settings(PretrainConfig, config, set_ or [])
     result = study(common, shards=[*shards, *(more or [])], out=out, sizes=sizes.split(","), fractions=parts)
     page = write_scaling_page(result, out / "index.html")
+    write_run_pages(out)
     if as_json:
         print(json.dumps(result))
         return
@@ -222,39 +219,48 @@ def ablation(
     out: Annotated[Path, typer.Option("--out", help="Folder of the study.")] = Path("ablation"),
     questions: Annotated[str, typer.Option(help="Settings to vary, with commas; all where empty.")] = "",
     probe: Annotated[bool, typer.Option(help="Score a linear probe of every encoder on the labelled tasks.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Common settings, as YAML or JSON.")] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One common setting.")] = None,
+    config: Config = None,
+    set_: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Train variants that differ in one setting, and compare their errors on people who were not trained on.
+    """Train variants that differ in one setting, and compare their errors on subjects who were not trained on.
 
-    Example: `eegpt ablation --shards shards --questions objective,norm --set steps=300`
+    Example: `eegpt ablation --shards shards --questions objective,norm --set schedule.steps=300`
     """
-    from eegpt.training.study import ablation as study
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.runs.settings import read_settings
+    from eegpt.studies.ablation import ablation as study
 
-    common = read_settings(config, None, set_ or [])
+    common = read_settings(PretrainConfig, config, set_ or [])
     sets = [*shards, *(more or [])]
     scores = None if not probe else lambda run: probe_scores(run, sets)
     rows = study(common, shards=sets, out=out, questions=[q for q in questions.split(",") if q], probe=scores)
+    write_run_pages(out)
     if as_json:
         print(json.dumps(rows))
         return
     print_rows(rows)
 
 
+def write_run_pages(study: Path) -> None:
+    """The page of every run of a study that has none yet."""
+    from eegpt.pages.pretraining import write_pretraining_page
+
+    for run in sorted((study / "runs").iterdir()):
+        if not (run / "index.html").is_file():
+            write_pretraining_page(run)
+
+
 def probe_scores(run: Path, shards: list[Path]) -> dict[str, float]:
-    """Mean balanced accuracy of a linear probe of a run's encoder over all classification tasks of held-out people."""
+    """Mean balanced accuracy of a linear probe of a run's encoder over all classification tasks."""
     from eegpt.evaluation.evaluate import evaluate
-    from eegpt.training.transfer import transfer
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.transfer.config import TransferConfig
+    from eegpt.transfer.run import transfer
 
     transfer(TransferConfig(mode="probe"), shards=shards, out=run / "probe", encoder=run)
     _, results = evaluate(run / "probe", shards)
-    scores = [
-        task["model"]["scores"]["balanced_accuracy"]["mean"]
-        for task in results["tasks"].values()
-        if task["kind"] == "classification"
-    ]
+    tasks = [task for task in results.tasks.values() if task.kind == "classification"]
+    scores = [mean for task in tasks if (mean := task.mean(task.model)) is not None]
     return {"probe": sum(scores) / len(scores)}
 
 

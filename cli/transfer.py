@@ -1,4 +1,4 @@
-"""`eegpt transfer`, `evaluate`, `baselines`, `compare`: one graph for all tasks, and scores that can be trusted."""
+"""`eegpt transfer`, `evaluate`, `baselines`, `compare`: one graph for all tasks, and its scores beside baselines."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from eegpt.training.transfer_config import TransferConfig
 
 Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; further ones may follow it.")]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)]
@@ -21,7 +18,7 @@ Baselines = Annotated[
     str, typer.Option(help="`quick`, `all`, `braindecode`, `none`, or names: band_power, log_spectrum, eegnet, ...")
 ]
 AllowLeakage = Annotated[
-    bool, typer.Option("--allow-leakage", help="Go on although test recordings were seen; printed on every table.")
+    bool, typer.Option("--allow-leakage", help="Continue although test recordings were seen; printed on every table.")
 ]
 
 
@@ -46,7 +43,7 @@ def transfer(
         str | None, typer.Option(help="split, kfold:5, loso, lodo, few-shot:5, few-shot:5:5 or within:5.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of fits with different seeds.")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Only these tasks, with commas.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
     separate: Annotated[
         bool, typer.Option("--separate", help="One model for each task instead of one for all.")
     ] = False,
@@ -54,35 +51,38 @@ def transfer(
     allow_leakage: AllowLeakage = False,
     config: Annotated[Path | None, typer.Option(help="Settings, as YAML or JSON.")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. schedule.steps=500; may be repeated."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train the electrode graph on all labelled tasks at once; the same command goes on where it was stopped.
+    """Train the electrode graph on all labelled tasks at once; the same command resumes a stopped run.
 
     Example: `eegpt transfer --encoder encoder --shards shards --out model`
     """
     from eegpt.evaluation.evaluate import evaluate as score
     from eegpt.evaluation.evaluate import write_results
     from eegpt.evaluation.tables import results_table
-    from eegpt.training.transfer import transfer as run_transfer
+    from eegpt.runs.settings import read_settings
+    from eegpt.transfer.config import TransferConfig
+    from eegpt.transfer.run import transfer as run_transfer
 
-    given = {
+    options = {
         "mode": mode,
-        "scheme": scheme,
+        "data.scheme": scheme,
         "seeds": None if seeds is None else list(range(seeds)),
-        "tasks": None if tasks is None else [t.strip() for t in tasks.split(",") if t.strip()],
+        "data.tasks": None if tasks is None else _names(tasks),
         "joint": False if separate else None,
-        "unknown_electrodes": unknown_electrodes,
+        "data.unknown_electrodes": unknown_electrodes,
         "allow_leakage": True if allow_leakage else None,
     }
-    settings = _settings(config, {k: v for k, v in given.items() if v is not None}, set_ or [])
+    settings = read_settings(TransferConfig, config, set_ or [], options)
     paths = [*shards, *(more or [])]
     with _progress() as (report, _):
         run_transfer(settings, shards=paths, out=out, encoder=encoder, report=report)
     predictions, results = score(out, paths)
     write_results(out, predictions, results)
-    print(json.dumps(results) if as_json else results_table(results))
+    print(results.model_dump_json() if as_json else results_table(results))
 
 
 def evaluate(
@@ -111,13 +111,15 @@ def evaluate(
         predictions, results = score(run, paths, baselines=names, allow_leakage=allow_leakage, tell=tell)
     write_results(out or run, predictions, results)
     if page is not None:
-        _write_page(page, out or run, paths, title)
+        from eegpt.pages.run import write_run_page
+
+        write_run_page(page, run=out or run, shards=paths, title=title)
     if as_json:
-        print(json.dumps(results))
+        print(results.model_dump_json())
         return
     print(results_table(results))
-    if results["pretraining"]:
-        print("\n" + pretraining_table(results["pretraining"]))
+    if results.pretraining is not None:
+        print("\n" + pretraining_table(results.pretraining))
 
 
 def baselines(
@@ -129,7 +131,7 @@ def baselines(
     ] = "all",
     scheme: Annotated[str, typer.Option(help="split, kfold:5, loso, few-shot:5, few-shot:5:5 or within:5.")] = "split",
     seeds: Annotated[int, typer.Option(help="Seeds of the networks.")] = 1,
-    tasks: Annotated[str, typer.Option(help="Only these tasks, with commas.")] = "",
+    tasks: Annotated[str, typer.Option(help="Only these tasks, separated by commas.")] = "",
     out: Annotated[Path | None, typer.Option("--out", help="Write results.json and predictions here.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -140,28 +142,22 @@ def baselines(
     from eegpt.evaluation.baselines import chosen
     from eegpt.evaluation.evaluate import score_baselines, write_results
     from eegpt.evaluation.tables import results_table
+    from eegpt.runs.settings import changed
+    from eegpt.transfer.config import TransferConfig
 
-    settings = _settings(
-        None,
-        {
-            "mode": "scratch",
-            "scheme": scheme,
-            "seeds": list(range(seeds)),
-            "tasks": [t.strip() for t in tasks.split(",") if t.strip()],
-        },
-        [],
-    )
+    options = {"mode": "scratch", "data.scheme": scheme, "seeds": list(range(seeds)), "data.tasks": _names(tasks)}
+    settings = changed(TransferConfig(), options)
     with _progress() as (_, tell):
         predictions, results = score_baselines([*shards, *(more or [])], settings, chosen(names), tell=tell)
     if out is not None:
         write_results(out, predictions, results)
-    print(json.dumps(results) if as_json else results_table(results))
+    print(results.model_dump_json() if as_json else results_table(results))
 
 
 def compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="Two or more folders with predictions.parquet; the first is held against the others."),
+        typer.Argument(help="Two or more folders with predictions.parquet; the first is compared with the others."),
     ],
     method: Annotated[str, typer.Option(help="Whose predictions to compare.")] = "model",
     csv: Annotated[Path | None, typer.Option(help="Write the comparison as CSV.")] = None,
@@ -177,25 +173,11 @@ def compare(
     rows = compare_runs(runs, method=method)
     if csv is not None:
         write_atomic(csv, comparison_csv(rows))
-    print(json.dumps(rows) if as_json else comparison_table(rows))
+    print(json.dumps([r.as_row() for r in rows]) if as_json else comparison_table(rows))
 
 
-def _settings(config: Path | None, given: dict[str, Any], settings: list[str]) -> TransferConfig:
-    """Settings from a file, then the options, then every `--set` in order."""
-    from eegprep.manifest import yaml_strict
-    from eegpt.model.config import from_mapping, with_settings
-    from eegpt.training.transfer_config import TransferConfig
-
-    plain: Any = {}
-    if config is not None:
-        plain = yaml_strict.read(config).value or {}
-    return with_settings(from_mapping(TransferConfig, {**plain, **given}, where=str(config or "settings")), settings)
-
-
-def _write_page(page: Path, run: Path, shards: list[Path], title: str | None) -> None:
-    from eegpt.evaluation.page import write_run_page
-
-    write_run_page(page, run=run, shards=shards, title=title)
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 @contextlib.contextmanager

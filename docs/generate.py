@@ -22,7 +22,7 @@ PACKAGES = {
         "errors", "files", "recording", "electrodes", "manifest", "sources", "standardise", "processes", "ingest",
         "store", "shards", "splits", "report", "remote",
     ],
-    "eegpt": ["data", "model", "training", "evaluation", "interop"],
+    "eegpt": ["data", "model", "runs", "transfer", "pretraining", "evaluation", "interop", "studies", "pages"],
 }  # fmt: skip
 SKIPPED = {"__main__"}
 
@@ -122,7 +122,7 @@ def _api() -> dict[str, str]:
 
 
 def _modules(name: str) -> list[str]:
-    """Modules of a package that say what is public (`__all__`), the package itself left out."""
+    """Modules of a package, itself left out; of `eegprep` those that say what is public (`__all__`)."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         return []
@@ -134,7 +134,7 @@ def _modules(name: str) -> list[str]:
         parts = path.relative_to(folder).with_suffix("").parts
         if path.name == "__init__.py" or any(p.startswith("_") or p in SKIPPED for p in parts):
             continue
-        if _has_all(path):
+        if name.startswith("eegpt.") or _has_all(path):
             found.append(".".join((name, *parts)))
     return found
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError
 from eegprep.recording import MontageFit
+from eegprep.splits import SeenRecording
 
 __all__ = ["ShardFile", "BlockTable", "RecordingTable", "TrialTable", "SpanTable", "spans_of"]
 
@@ -76,6 +77,15 @@ class RecordingTable:
 
     def __len__(self) -> int:
         return len(self.id)
+
+    def seen(self) -> tuple[SeenRecording, ...]:
+        """Every recording as the guard against leakage knows it, in the order of the rows."""
+        return tuple(
+            SeenRecording(id=i, signal_sha256=sha256, fingerprint=fingerprint, within_subject=bool(within))
+            for i, sha256, fingerprint, within in zip(
+                self.id, self.signal_sha256, self.fingerprint, self.within_subject, strict=True
+            )
+        )
 
     def facts(self, row: int) -> Mapping[str, Mapping[str, Any]]:
         """Electrode name to its reference and quality figures in this recording."""

@@ -1,10 +1,12 @@
 """Samples (`WindowIndex`, `WindowLoader`) and trials (`TrialIndex`) out of shard sets."""
 
 from .grouped import MixedOrder, TwoLevelOrder, temperature_weights
+from .index import TaskInfo, TrialBatch, TrialSource, WindowBatch, WindowSource
+from .loader import WindowLoader
 from .order import Order, SampleOrder
 from .pipeline import webdataset_pipeline
-from .trials import TaskInfo, TrialBatch, TrialIndex
-from .windows import WindowBatch, WindowIndex
+from .trials import TrialIndex
+from .windows import WindowIndex
 
 __all__ = [
     "Order",
@@ -15,17 +17,10 @@ __all__ = [
     "WindowIndex",
     "WindowBatch",
     "WindowLoader",
+    "WindowSource",
     "TrialIndex",
+    "TrialSource",
     "TrialBatch",
     "TaskInfo",
     "webdataset_pipeline",
 ]
-
-
-def __getattr__(name: str) -> object:
-    # Only the loader needs torch: indices and trials can be used, and tested, without it.
-    if name == "WindowLoader":
-        from .loader import WindowLoader
-
-        return WindowLoader
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,8 +16,6 @@ from eegprep.errors import UsageError
 
 from .order import epoch_keys, permute
 
-__all__ = ["TwoLevelOrder", "MixedOrder", "temperature_weights"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
@@ -34,17 +32,8 @@ class TwoLevelOrder:
     """Chunks of neighbouring samples in a random order, and samples in a random order inside groups of chunks.
 
     Reading goes through one group at a time, so only a group's chunks have to be near (in memory, or fetched); an
-    epoch still has every sample once.
-
-    Parameters
-    ----------
-    chunk_sizes : sequence of int
-        Samples of each chunk; chunk k follows chunk k-1 in the index. A chunk is what is fetched at once: the
-        windows of one shard (`WindowIndex.shard_sizes`).
-    chunks_per_group : int
-        How many chunks are mixed. Different electrodes lie in different shards, so this many electrodes (or
-        shards of them) meet in a batch.
-    seed : int
+    epoch still has every sample once. A chunk is what is fetched at once: the windows of one shard
+    (`WindowIndex.shard_sizes`). `chunks_per_group` of them, and with them about as many electrodes, are mixed.
     """
 
     def __init__(self, chunk_sizes: Sequence[int], chunks_per_group: int, seed: int) -> None:
@@ -128,13 +117,12 @@ class MixedOrder:
     """Several parts of an index in given shares of every epoch.
 
     Part i gives `round(weight_i * epoch_size)` samples to each epoch, spread evenly at random over it. Each part is
-    gone through by permutations of its own, one after another: none of its samples comes a second time before all
-    have come once, however large its share is.
+    gone through by permutations of its own: none of its samples comes a second time before all have come once.
 
     Parameters
     ----------
     sizes : sequence of int
-        Samples of each part; part k follows part k-1 in the index (`WindowIndex.group_sizes`).
+        Samples of each part, in the order of the index (`WindowIndex.group_sizes`).
     weights : sequence of float
         Share of each part; scaled to sum to 1. See `temperature_weights`.
     seed : int

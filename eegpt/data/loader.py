@@ -1,36 +1,30 @@
 """Batches for training: gathered ahead in a thread, exactly resumable, the same samples for any number of ranks.
 
-What enters: an index, an order, a batch size, this process's rank. What leaves: batches as torch tensors. Position
-p of an epoch belongs to rank p mod world; a step takes `batch_size * world` positions. The state is (epoch,
-position) of the batches handed out, not of those gathered ahead, so a run that stopped anywhere goes on with the
-next sample, also with another number of ranks: the global order is the same.
-
-A thread gathers while the model computes; NumPy's gather does not hold the interpreter. Every batch owns its
-memory, so a batch that is still in use is never overwritten.
+`WindowLoader` reads windows of one length in an order. The place is (epoch, position) of the batches handed out, not of
+those gathered ahead, so a run that stopped anywhere resumes with the next sample, also with another number of ranks.
+`Mixture` takes several loaders, one per window length, through every epoch in turns; pre-training reads this. Every
+batch owns its memory, so a batch that is still in use is never overwritten.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from eegprep.errors import UsageError
 
+from .index import WindowBatch, WindowSource
 from .order import Order, epoch_keys, permute
-from .windows import WindowBatch, WindowIndex
-
-__all__ = ["WindowLoader", "gather_ahead"]
 
 # Orders are computed for this many samples at once: many small NumPy calls would cost more than the gather.
 _ORDER_CHUNK = 1 << 15
 _SHIFT_STREAM = 1 << 20
+_TURNS = 0x7475726E
 
 
 class WindowLoader:
@@ -38,11 +32,12 @@ class WindowLoader:
 
     Parameters
     ----------
-    index : WindowIndex
+    index : WindowSource
+        A `WindowIndex`, or anything that gathers windows.
     order : Order
         `SampleOrder(len(index), seed)`, or a two-level or mixed one.
     batch_size : int
-        Windows per batch of this rank.
+        Windows per batch of this rank; with `split_batches` windows of a step over all ranks.
     rank, world : int
         Which of how many processes this is.
     drop_last : bool
@@ -52,11 +47,15 @@ class WindowLoader:
         Batches gathered ahead; 0 gathers in the calling thread.
     random_offset : bool
         Start every window up to one stride later, by an amount that (offset_seed, epoch, sample) decide.
+    split_batches : bool
+        Divide batches of `batch_size` windows among the ranks.
+    offset_stream : int
+        Tells the offsets of several loaders with one seed apart.
     """
 
     def __init__(
         self,
-        index: WindowIndex,
+        index: WindowSource,
         order: Order,
         batch_size: int,
         *,
@@ -66,6 +65,8 @@ class WindowLoader:
         prefetch: int = 2,
         random_offset: bool = False,
         offset_seed: int = 0,
+        split_batches: bool = False,
+        offset_stream: int = 0,
     ) -> None:
         if batch_size < 1 or not 0 <= rank < world:
             raise UsageError(
@@ -74,14 +75,14 @@ class WindowLoader:
             )
         self.index, self.order, self.batch_size = index, order, batch_size
         self.rank, self.world, self.drop_last, self.prefetch = rank, world, drop_last, prefetch
-        self.random_offset, self.offset_seed = random_offset, offset_seed
+        self.random_offset, self.offset_seed, self.offset_stream = random_offset, offset_seed, offset_stream
+        self.step = batch_size if split_batches else batch_size * world
         self.epoch = 0
         self.position = 0
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
-        step = self.batch_size * self.world
-        whole, rest = divmod(len(self.order), step)
+        whole, rest = divmod(len(self.order), self.step)
         return whole if self.drop_last or rest <= self.rank else whole + 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -89,7 +90,7 @@ class WindowLoader:
         return {"epoch": self.epoch, "position": self.position, "order": self.order.describe()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state, also one of another number of ranks; UsageError where the order is another one."""
+        """Resume from a state, also one of another number of ranks; UsageError where the order is another one."""
         if state["order"] != self.order.describe():
             raise UsageError(
                 "this state belongs to another order of samples",
@@ -100,13 +101,13 @@ class WindowLoader:
         self.epoch, self.position = int(state["epoch"]), int(state["position"])
 
     def __iter__(self) -> Iterator[WindowBatch]:
-        epoch, step = self.epoch, self.batch_size * self.world
+        epoch = self.epoch
         left = len(self.order) - self.position
-        stop = self.position + (left // step * step if self.drop_last else left)
-        source = gather_ahead(self._batches(epoch, self.position, stop), self.prefetch)
+        stop = self.position + (left // self.step * self.step if self.drop_last else left)
+        source = gather_ahead(self.batches(epoch, self.position, stop), self.prefetch)
         try:
             for position, batch in source:
-                after = position + step
+                after = position + self.step
                 self.epoch, self.position = (epoch, after) if after < stop else (epoch + 1, 0)
                 if batch is not None:
                     yield batch
@@ -114,13 +115,15 @@ class WindowLoader:
             source.close()
         self.epoch, self.position = epoch + 1, 0
 
-    def _batches(self, epoch: int, position: int, stop: int) -> Iterator[tuple[int, WindowBatch | None]]:
-        """Every batch from a position on, with the position that it begins at; None where this rank has nothing."""
-        step = self.batch_size * self.world
-        chunk = max(1, _ORDER_CHUNK // self.batch_size) * step
+    def batches(self, epoch: int, position: int, stop: int) -> Iterator[tuple[int, WindowBatch | None]]:
+        """Every batch between two positions, with the position that it begins at; None where this rank has nothing."""
+        step, own = self.step, len(range(self.rank, self.step, self.world))
+        chunk = max(1, _ORDER_CHUNK // max(1, own)) * step
 
         def mine(begin: int) -> NDArray[np.int64]:
-            positions = np.arange(begin + self.rank, min(begin + chunk, stop), self.world, dtype=np.int64)
+            positions = np.arange(begin, min(begin + chunk, stop), dtype=np.int64)
+            if self.world > 1:
+                positions = positions[(positions - begin) % step % self.world == self.rank]
             return self.order.at(epoch, positions)
 
         upcoming = mine(position)
@@ -129,19 +132,72 @@ class WindowLoader:
             indices, upcoming = upcoming, mine(end)
             if len(upcoming):
                 self.index.fetch_ahead(upcoming)
-            for first in range(0, max(len(indices), 1), self.batch_size):
-                part = indices[first : first + self.batch_size]
-                yield position + first * self.world, self._gather(epoch, part) if len(part) else None
+            for number, begin in enumerate(range(position, end, step)):
+                part = indices[number * own : (number + 1) * own]
+                yield begin, self._gather(epoch, part) if len(part) else None
             position = end
 
     def _gather(self, epoch: int, indices: NDArray[np.int64]) -> WindowBatch:
         shift = None
         if self.random_offset:
-            keys = epoch_keys(self.offset_seed, epoch, _SHIFT_STREAM)
+            keys = epoch_keys(self.offset_seed, epoch, _SHIFT_STREAM + self.offset_stream)
             shift = permute(indices, len(self.index), keys) % self.index.stride
-        batch = self.index.gather(indices, shift=shift)
-        fields = {f.name: torch.from_numpy(getattr(batch, f.name)) for f in dataclasses.fields(batch)}
-        return WindowBatch(**fields)
+        return self.index.gather(indices, shift=shift).tensors()
+
+
+class Mixture:
+    """Batches of several window lengths without end, each batch of one length.
+
+    An epoch goes once through every loader's windows, `counts` batches of each, and they take turns in an order that
+    the seed decides: a batch is a function of (seed, epoch, number), whatever the number of processes.
+    """
+
+    def __init__(self, loaders: Sequence[WindowLoader], *, seed: int, counts: Sequence[int]) -> None:
+        self.loaders, self.counts, self._seed = loaders, list(counts), seed
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return sum(self.counts)
+
+    @property
+    def windows_per_epoch(self) -> int:
+        """Windows of an epoch, over all ranks."""
+        return sum(c * loader.step for c, loader in zip(self.counts, self.loaders, strict=True))
+
+    def turns(self, epoch: int) -> NDArray[np.int64]:
+        """Which loader serves each batch of an epoch."""
+        turns = np.repeat(np.arange(len(self.counts)), self.counts)
+        if len(self.counts) > 1:
+            np.random.default_rng((self._seed, epoch, _TURNS)).shuffle(turns)
+        return turns
+
+    def stream(self, epoch: int = 0, number: int = 0) -> Generator[tuple[int, int, WindowBatch], None, None]:
+        """(epoch, number, batch) from there on; the next ones are gathered while one is used."""
+        return gather_ahead(self._endless(epoch, number), 2)
+
+    def _endless(self, epoch: int, number: int) -> Iterator[tuple[int, int, WindowBatch]]:
+        epoch, number = (epoch + 1, 0) if number >= len(self) else (epoch, number)
+        while True:
+            turns = self.turns(epoch)
+            done = np.bincount(turns[:number], minlength=len(self.counts)).tolist()
+            sources = [
+                loader.batches(epoch, before * loader.step, count * loader.step)
+                for loader, before, count in zip(self.loaders, done, self.counts, strict=True)
+            ]
+            for which in turns[number:]:
+                _, batch = next(sources[which])
+                yield epoch, number, batch if batch is not None else self._empty(int(which))
+                number += 1
+            epoch, number = epoch + 1, 0
+
+    def _empty(self, which: int) -> WindowBatch:
+        return self.loaders[which].index.gather(np.empty(0, np.int64)).tensors()
+
+
+def in_batches(index: WindowSource, indices: NDArray[np.int64], batch_size: int) -> Iterator[WindowBatch]:
+    """Some windows as tensors, in batches and in order."""
+    for start in range(0, len(indices), batch_size):
+        yield index.gather(indices[start : start + batch_size]).tensors()
 
 
 def gather_ahead(items: Iterator[Any], n: int) -> Generator[Any, None, None]:

@@ -1,9 +1,7 @@
 """The order of samples: one permutation per (seed, epoch), computable at any position without holding it.
 
-What enters: a number of samples and a seed. What leaves: the sample at any position of any epoch. A position is
-written as two digits (L, R) of mixed radix a x b, a*b just above n, and sent through a Feistel network: each round
-adds a hash of one digit to the other, which can be undone, so the whole is a permutation of 0 ... a*b-1. Numbers
-of n and above are sent through again until they fall below n (cycle walking; fewer than one in sqrt(n) is hit).
+A position is written as two digits (L, R) of mixed radix a x b, a*b just above n, and sent through a Feistel network,
+which permutes 0 ... a*b-1. Numbers of n and above are sent through again until they fall below n (cycle walking).
 Black & Rogaway, Ciphers with Arbitrary Finite Domains, CT-RSA 2002, sections 3 and 4.
 """
 
@@ -16,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import UsageError
-
-__all__ = ["Order", "SampleOrder", "permute"]
 
 # Four rounds make a pseudo-random permutation of a random round function; six leave a margin for a plain hash.
 _ROUNDS = 6
@@ -34,6 +30,11 @@ class Order(Protocol):
 
     def describe(self) -> dict[str, object]:
         """What decides the order, as plain data: kept in a loader's state and compared on resuming."""
+
+
+def spread(n: int, count: int) -> NDArray[np.int64]:
+    """At most `count` of the numbers 0 .. n-1, evenly spread, in order."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(np.int64))
 
 
 def permute(positions: NDArray[np.int64], n: int, keys: NDArray[np.uint32]) -> NDArray[np.int64]:
@@ -87,15 +88,7 @@ def epoch_keys(seed: int, epoch: int, stream: int = 0) -> NDArray[np.uint32]:
 
 
 class SampleOrder:
-    """All samples once per epoch, in an order of its own for each epoch.
-
-    Parameters
-    ----------
-    n : int
-        Number of samples.
-    seed : int
-        Equal seeds give equal orders, on any machine.
-    """
+    """All samples once per epoch, in another order in each epoch; equal seeds give equal orders, on any machine."""
 
     def __init__(self, n: int, seed: int) -> None:
         if n < 1 or seed < 0:
@@ -116,3 +109,23 @@ class SampleOrder:
     def describe(self) -> dict[str, object]:
         """Kind, number of samples, seed."""
         return {"kind": "permutation", "n": self.n, "seed": self.seed}
+
+
+class FixedPart:
+    """The first `n` samples of epoch 0 of an order, in every epoch in another order: a fraction of the data."""
+
+    def __init__(self, order: Order, n: int, seed: tuple[int, int]) -> None:
+        self.order, self.n, self.seed = order, n, seed
+        self._chosen = order.at(0, np.arange(n, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return self.n
+
+    def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The samples at some positions, (N,) int64."""
+        seed, part = self.seed
+        return self._chosen[np.random.default_rng((seed, epoch, part)).permutation(self.n)[positions]]
+
+    def describe(self) -> dict[str, object]:
+        """Kind, number of samples, seed, and the order that they are from."""
+        return {"kind": "part", "n": self.n, "seed": list(self.seed), "of": self.order.describe()}

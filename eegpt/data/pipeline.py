@@ -1,10 +1,9 @@
 """A pipeline of the `webdataset` library on our shards, with a shuffle that mixes electrodes.
 
-What enters: a shard set and a window. What leaves: a `webdataset.DataPipeline` of windows, for training code that is
-built on that library. Per-electrode shards read one after another give batches of two or three electrodes; here
-blocks are drawn from many shards at random, and windows are shuffled in a buffer. Samples are found through the
-index, as everywhere else: no tar is parsed and nothing is unpickled, which the library's own decoding does by
-default. `WindowLoader` is several times faster and resumes exactly.
+Per-electrode shards read one after another give batches of two or three electrodes; here blocks are drawn from many
+shards at random, and windows are shuffled in a buffer. Samples are found through the index: no tar is parsed and
+nothing is unpickled, which the library's own decoding does by default. `WindowLoader` is several times faster and
+resumes exactly.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ from numpy.typing import NDArray
 
 from eegprep.shards import ShardSet
 from eegprep.shards.format import block_key
-
-__all__ = ["webdataset_pipeline", "interleave", "windows_of"]
 
 
 def webdataset_pipeline(

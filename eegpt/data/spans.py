@@ -1,13 +1,17 @@
 """Spans of several shard sets as one: where every sample lies, and the gather that everything else is built on.
 
-A span is a contiguous stretch of one electrode of one recording (`ShardSet.spans`). What enters: shard sets.
-What leaves: int16 windows of any length from any sample of any span, gathered by NumPy out of one flat map of all
-shards. Ids are matched by electrode name: the first set's vocabulary counts, names that it lacks are appended.
+A span is a contiguous stretch of one electrode of one recording. Windows of any length from any sample of any span
+are gathered by NumPy out of one flat map of all shards. Ids are matched by electrode name: the first set's vocabulary
+counts, names that it lacks are appended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import UsageError
+from eegprep.errors import UsageError, nearest
 from eegprep.remote import open_shards
-from eegprep.shards import FlatMap, ShardSet
-
-from .nearby import Nearby
-
-__all__ = ["Sets", "Spans", "opened", "merge_vocabularies"]
+from eegprep.shards import FlatMap, ShardFile, ShardSet
 
 Sets = Sequence[ShardSet | Path | str] | ShardSet | Path | str
 
@@ -55,6 +55,60 @@ def _whole_map(sets: Sequence[ShardSet]) -> FlatMap:
     return FlatMap([(p, f.n_bytes) for s in sets for p, f in zip(s.shard_paths(), s.shards, strict=True)])
 
 
+class Nearby:
+    """The shards of some sets in one flat `map`; remote ones are fetched when needed, within the cache's bytes."""
+
+    def __init__(self, sets: Sequence[ShardSet]) -> None:
+        self._shards: list[tuple[ShardSet, ShardFile]] = [(s, f) for s in sets for f in s.shards]
+        files: list[tuple[Path | None, int]] = [
+            (None if s.remote is not None else s.path / f.name, f.n_bytes) for s, f in self._shards
+        ]
+        self.map = FlatMap(files)
+        self.max_bytes = min(s.remote.max_bytes for s in sets if s.remote is not None)
+        self._mapped: OrderedDict[int, int] = OrderedDict()
+        self._lock = threading.Lock()
+        self._ahead = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fetch-ahead")
+
+    @contextlib.contextmanager
+    def holding(self, shards: Iterable[int]) -> Iterator[None]:
+        """Have some shards in place until the block ends; UsageError where they are more than the cache may hold."""
+        needed = [int(k) for k in shards if self._shards[int(k)][0].remote is not None]
+        n_bytes = sum(self._shards[k][1].n_bytes for k in needed)
+        if n_bytes > self.max_bytes:
+            raise UsageError(
+                "a batch needs more shards at once than the cache may hold",
+                found=f"{len(needed)} shards of {n_bytes} bytes",
+                expected=f"at most {self.max_bytes} bytes",
+                todo="read in two levels (TwoLevelOrder with fewer chunks per group), or set EEGPT_CACHE_BYTES to more",
+            )
+        with self._lock:
+            self._put([k for k in needed if k not in self._mapped])
+            for k in needed:
+                self._mapped.move_to_end(k)
+            while sum(self._mapped.values()) > self.max_bytes:
+                oldest, _ = self._mapped.popitem(last=False)
+                self.map.drop(oldest)
+            yield
+
+    def fetch_ahead(self, shards: Iterable[int]) -> None:
+        """Begin to bring some shards into the cache, in this order; an error shows when they are needed."""
+        for k in shards:
+            shard_set, shard = self._shards[int(k)]
+            if shard_set.remote is not None and int(k) not in self._mapped:
+                self._ahead.submit(shard_set.remote.paths, [shard])
+
+    def _put(self, shards: Sequence[int]) -> None:
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            list(pool.map(self._place, shards))
+        for k in shards:
+            self._mapped[k] = self._shards[k][1].n_bytes
+
+    def _place(self, number: int) -> None:
+        shard_set, shard = self._shards[number]
+        if shard_set.remote is not None:
+            shard_set.remote.place(self.map, number, shard)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Table:
     recording: NDArray[np.int32]
@@ -70,21 +124,16 @@ class _Table:
 
 
 class Spans:
-    """All spans of some shard sets.
-
-    A copy in another process opens the sets anew; threads may gather at once.
+    """All spans of some shard sets. Threads may gather at once; a copy in another process opens the sets anew.
 
     Attributes
     ----------
-    sets : tuple of ShardSet
-    vocabulary : Vocabulary
-        What `electrode` refers to.
-    recording_ids : tuple of str
-        What `recording` refers to.
+    vocabulary, recording_ids : Vocabulary, tuple of str
+        What `electrode` and `recording` refer to.
     set_of : ndarray, (n_spans,) int32
         Which of the sets a span is from.
     recording, electrode, start_sample, n_samples, scale_uv, sigma_uv : ndarray, (n_spans,)
-        Row in `recording_ids`, id in `vocabulary`, time of the first sample, length, µV per step, robust SD in µV.
+        Ids, time of the first sample, length, µV per step, robust SD in µV.
     """
 
     def __init__(self, sets: Sets) -> None:
@@ -136,6 +185,19 @@ class Spans:
             first_block += len(blocks)
         return _Table(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
+    def chosen(self, splits: Iterable[str] | None, datasets: Iterable[str] | None) -> NDArray[np.bool_]:
+        """Which recordings are of some splits and data sets (None: all); UsageError for an unknown data set."""
+        keep = np.ones(len(self.recording_ids), dtype=bool)
+        if splits is not None:
+            wanted = set(splits)
+            keep &= np.array([x in wanted for s in self.sets for x in s.recordings.split], dtype=bool)
+        if datasets is not None:
+            names, wanted = [x for s in self.sets for x in s.recordings.dataset], set(datasets)
+            if unknown := sorted(wanted - set(names)):
+                raise UsageError(f"no data set {unknown[0]!r} in these shard sets", todo=nearest(unknown[0], names))
+            keep &= np.array([x in wanted for x in names], dtype=bool)
+        return keep
+
     def shard(self, span: NDArray[np.int64], offset: NDArray[np.int64]) -> NDArray[np.int32]:
         """The shard in which a sample of each span lies, (N,) int32, counted over all sets."""
         return self._block_shard[self._first_block[span] + offset // self._block_samples[span]]
@@ -146,19 +208,10 @@ class Spans:
         return sum(len(s.shards) for s in self.sets)
 
     def gather(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int16]:
-        """Windows of one length.
+        """Windows of one length, a new array (N, n_samples) int16.
 
-        Parameters
-        ----------
-        span : ndarray, (N,) int64
-            Rows.
-        offset : ndarray, (N,) int64
-            First sample of each window, counted from the span's first; the window has to end inside the span.
-
-        Returns
-        -------
-        ndarray, (N, n_samples) int16
-            A new array.
+        `offset` (N,) int64 is each window's first sample, counted from that of its `span` (N,) int64; the window has
+        to end inside the span.
         """
         if self.nearby is not None:
             with self.nearby.holding(self._shards_touched(span, offset, n_samples)):

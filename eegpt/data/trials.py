@@ -1,16 +1,12 @@
 """Trials for transfer: labelled windows with all their electrodes at once, from one or several shard sets.
 
-What enters: shard sets and filters. What leaves: batches (N trials, E electrodes, S samples) with masks for
-electrodes and ends, and targets by task. A trial of an electrode counts where it lies inside one contiguous
-stretch of that electrode; otherwise that electrode is masked, and a trial without any electrode is left out and
-counted.
+A trial of an electrode counts where it lies inside one contiguous stretch of that electrode; otherwise that electrode
+is masked, and a trial without any electrode is left out and counted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,71 +14,10 @@ from numpy.typing import NDArray
 from eegprep.errors import RefusedError, UsageError, nearest
 from eegprep.shards import ShardSet
 
+from .index import TaskInfo, TrialBatch
 from .spans import Sets, Spans
 
-__all__ = ["TaskInfo", "TrialBatch", "TrialIndex"]
-
 _CHECKED_AT_ONCE = 1 << 14
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskInfo:
-    """A task of one data set. `kind` is `classification` or `regression`; `classes` is empty for the latter."""
-
-    name: str
-    dataset: str
-    kind: str
-    classes: tuple[str, ...]
-    within_subject: bool
-
-    @property
-    def key(self) -> str:
-        """`dataset/name`, unique in an index."""
-        return f"{self.dataset}/{self.name}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrialBatch:
-    """N trials with up to E electrodes and S samples; what is not there is zero and masked.
-
-    Attributes
-    ----------
-    signal_i16 : (N, E, S) int16
-    scale_uv, sigma_uv : (N, E) float32
-        Microvolt per step; robust standard deviation in microvolt. 1 where masked.
-    electrode : (N, E) int32
-        Id in the index's vocabulary, -1 where masked.
-    electrode_mask : (N, E) bool
-        True where there is signal.
-    n_samples : (N,) int32
-        Length of each trial.
-    task : (N,) int32
-        Row of the index's `tasks`.
-    label : (N,) int32
-        Class of a classification, -1 of a regression.
-    target : (N,) float32
-        Value of a regression, the class number of a classification.
-    recording : (N,) int32
-        Row of the index's `recording_ids`.
-    """
-
-    signal_i16: Any
-    scale_uv: Any
-    sigma_uv: Any
-    electrode: Any
-    electrode_mask: Any
-    n_samples: Any
-    task: Any
-    label: Any
-    target: Any
-    recording: Any
-
-    def __len__(self) -> int:
-        return len(self.task)
-
-    def signal_uv(self) -> Any:
-        """The signal in microvolt, (N, E, S) float32, zero where it is masked."""
-        return self.signal_i16 * self.scale_uv[:, :, None]
 
 
 class TrialIndex:
@@ -99,13 +34,10 @@ class TrialIndex:
     Attributes
     ----------
     tasks : tuple of TaskInfo
-    task, label, recording, n_samples : ndarray, (n_trials,) int32
-    target : ndarray, (n_trials,) float32
-    start_sample : ndarray, (n_trials,) int64
-    n_electrodes : ndarray, (n_trials,) int32
-    subject : tuple of str
-        `dataset/subject` of each trial.
-    split : tuple of str
+    task, label, recording, n_samples, n_electrodes : ndarray, (n_trials,) int32
+    target, start_sample : ndarray, (n_trials,) float32 and int64
+    subject, split : tuple of str
+        `dataset/subject` and split of each trial.
     n_uncovered : int
         Trials left out because no electrode has them whole.
     """
@@ -123,18 +55,7 @@ class TrialIndex:
         self.vocabulary, self.recording_ids = self.spans.vocabulary, self.spans.recording_ids
         self._rows_by_recording()
         self.tasks = _chosen_tasks(sets, None if tasks is None else list(tasks))
-        names = [x for s in sets for x in s.recordings.dataset]
-        split = [x for s in sets for x in s.recordings.split]
-        if datasets is not None and (strange := sorted(set(datasets := list(datasets)) - set(names))):
-            raise UsageError(f"no data set {strange[0]!r} in these shard sets", todo=nearest(strange[0], names))
-        allowed_splits, allowed_datasets = _set(splits), _set(datasets)
-        good = np.array(
-            [
-                (allowed_splits is None or x in allowed_splits) and (allowed_datasets is None or d in allowed_datasets)
-                for x, d in zip(split, names, strict=True)
-            ],
-            dtype=bool,
-        )
+        good = self.spans.chosen(splits, datasets)
         self._read(sets, good)
         covered = self._covered()
         self.n_uncovered = int((covered == 0).sum())
@@ -144,6 +65,7 @@ class TrialIndex:
         self.n_electrodes = covered[keep]
         subjects = [f"{d}/{x}" for s in sets for d, x in zip(s.recordings.dataset, s.recordings.subject, strict=True)]
         self.subject = tuple(subjects[r] for r in self.recording)
+        split = [x for s in sets for x in s.recordings.split]
         self.split = tuple(split[r] for r in self.recording)
 
     def __len__(self) -> int:
@@ -238,27 +160,19 @@ class TrialIndex:
         return span, (group >= 0) & (self._span_key[row] >> 40 == group) & inside
 
     def _signal(
-        self,
-        span: NDArray[np.int64],
-        mask: NDArray[np.bool_],
-        start: NDArray[np.int64],
-        length: NDArray[np.int32],
+        self, span: NDArray[np.int64], mask: NDArray[np.bool_], start: NDArray[np.int64], length: NDArray[np.int32]
     ) -> NDArray[np.int16]:
         """The samples of a batch, (N, E, S) int16, zero where there are none."""
         shape = (*mask.shape, int(length.max(initial=0)))
         lengths = np.unique(length)
-        if len(lengths) == 1 and mask.all():
-            offset = (start[:, None] - self.spans.start_sample[span]).ravel()
-            return self.spans.gather(span.ravel(), offset, shape[2]).reshape(shape)
         if len(lengths) == 1 and mask.any():
             # One gather makes the whole array: masked places read some trial that is there, and are cleared after.
-            trial, slot = np.unravel_index(
-                np.where(mask, np.arange(mask.size).reshape(mask.shape), mask.argmax()), shape[:2]
-            )
-            rows = span[trial, slot].ravel()
-            offset = start[trial].ravel() - self.spans.start_sample[rows]
-            signal = self.spans.gather(rows, offset, shape[2]).reshape(shape)
-            signal[~mask] = 0
+            place = np.arange(mask.size).reshape(mask.shape)
+            trial, slot = np.unravel_index(np.where(mask, place, mask.argmax()).ravel(), mask.shape)
+            rows = span[trial, slot]
+            signal = self.spans.gather(rows, start[trial] - self.spans.start_sample[rows], shape[2]).reshape(shape)
+            if not mask.all():
+                signal[~mask] = 0
             return signal
         signal = np.zeros(shape, dtype=np.int16)
         for n in lengths:
@@ -282,31 +196,19 @@ class TrialIndex:
     def _read(self, sets: Sequence[ShardSet], good: NDArray[np.bool_]) -> None:
         """Trials of the chosen tasks and recordings out of the sets' tables."""
         number = {t.key: i for i, t in enumerate(self.tasks)}
-        columns: dict[str, list[NDArray[Any]]] = {
-            n: [] for n in ("task", "label", "target", "recording", "start_sample", "n_samples")
-        }
+        parts = []
         for k, s in enumerate(sets):
             t = s.trials
             recording = t.recording + np.int32(self.spans.first_recording[k])
-            dataset_names = sorted(set(s.recordings.dataset))
-            code = {d: i for i, d in enumerate(dataset_names)}
-            dataset = np.array([code[d] for d in s.recordings.dataset], dtype=np.int64)
-            table = np.full((len(dataset_names), max(len(t.task_names), 1)), -1, dtype=np.int32)
-            for i, d in enumerate(dataset_names):
-                for j, name in enumerate(t.task_names):
-                    table[i, j] = number.get(f"{d}/{name}", -1)
+            datasets, dataset = np.unique(np.array(s.recordings.dataset, dtype=object), return_inverse=True)
+            table = np.array([[number.get(f"{d}/{n}", -1) for n in (*t.task_names, "")] for d in datasets], np.int32)
             task = table[dataset[t.recording], t.task] if len(t) else np.empty(0, np.int32)
             keep = (task >= 0) & good[recording]
             label, target = self._targets(s, task[keep], t.label[keep])
-            values = (task[keep], label, target, recording[keep], t.start_sample[keep], t.n_samples[keep])
-            for name, value in zip(columns, values, strict=True):
-                columns[name].append(value)
-        self.task = np.concatenate(columns["task"])
-        self.label = np.concatenate(columns["label"])
-        self.target = np.concatenate(columns["target"])
-        self.recording = np.concatenate(columns["recording"])
-        self.start_sample = np.concatenate(columns["start_sample"])
-        self.n_samples = np.concatenate(columns["n_samples"]).astype(np.int32)
+            parts.append((task[keep], label, target, recording[keep], t.start_sample[keep], t.n_samples[keep]))
+        columns = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        self.task, self.label, self.target, self.recording, self.start_sample, n_samples = columns
+        self.n_samples = n_samples.astype(np.int32)
 
     def _targets(
         self, s: ShardSet, task: NDArray[np.int32], label: NDArray[np.int32]
@@ -350,13 +252,9 @@ def _chosen_tasks(sets: Sequence[ShardSet], names: list[str] | None) -> tuple[Ta
         return tuple(found[k] for k in sorted(found))
     chosen = {i.key for i in found.values() if i.name in names or i.key in names}
     known = {i.name for i in found.values()} | set(found)
-    if strange := [n for n in names if n not in known]:
-        raise UsageError(f"no task {strange[0]!r} in these shard sets", todo=nearest(strange[0], known))
+    if unknown := [n for n in names if n not in known]:
+        raise UsageError(f"no task {unknown[0]!r} in these shard sets", todo=nearest(unknown[0], known))
     return tuple(found[k] for k in sorted(chosen))
-
-
-def _set(values: Iterable[str] | None) -> set[str] | None:
-    return None if values is None else set(values)
 
 
 def _to_the_left(span: NDArray[np.int64], mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -1,61 +1,28 @@
 """Samples for pre-training: every window of every electrode of some shard sets, numbered from 0.
 
-What enters: shard sets, a window's length and stride, filters. What leaves: batches of int16 windows with what is
-needed to turn them into microvolt and to normalise them. Windows are views made when reading: no list of them
-exists, a number is turned into (span, offset) by arithmetic, and changing length or stride costs nothing.
+Windows are views made when reading: no list of them exists, a number is turned into (span, offset) by arithmetic, and
+changing length or stride costs nothing.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.errors import UsageError, nearest
+from eegprep.errors import UsageError
 
-from .search import Borders
+from .index import WindowBatch
 from .spans import Sets, Spans
 
-__all__ = ["WindowBatch", "WindowIndex"]
+_CELLS_PER_INTERVAL = 4
+_STEPS = 3
 
 
-@dataclass(frozen=True, kw_only=True)
-class WindowBatch:
-    """N windows of one electrode each; NumPy arrays, or torch tensors from a loader.
-
-    Attributes
-    ----------
-    signal_i16 : (N, n_samples) int16
-    scale_uv : (N,) float32
-        Microvolt per step: `signal_i16 * scale_uv[:, None]` is the signal.
-    sigma_uv : (N,) float32
-        Robust standard deviation of the recording's electrode, in microvolt.
-    electrode : (N,) int32
-        Id in the index's vocabulary.
-    recording : (N,) int32
-        Row of the index's `recording_ids`.
-    """
-
-    signal_i16: Any
-    scale_uv: Any
-    sigma_uv: Any
-    electrode: Any
-    recording: Any
-
-    def __len__(self) -> int:
-        return len(self.electrode)
-
-    def signal_uv(self, out: Any = None) -> Any:
-        """The signal in microvolt, (N, n_samples) float32; written into `out` where one is given, and returned."""
-        if out is None:
-            return self.signal_i16 * self.scale_uv[:, None]
-        out[...] = self.signal_i16
-        out *= self.scale_uv[:, None]
-        return out
+class NoWindowError(UsageError):
+    """No window passes the filters."""
 
 
 class WindowIndex:
@@ -68,31 +35,20 @@ class WindowIndex:
     ----------
     sets : ShardSet, path or address, or a sequence of them
         Read together; electrodes are matched by name.
-    n_samples, stride : int
-        Length of a window and distance of two starts, in samples.
-    splits : iterable of str, optional
-        Only recordings of these splits; all where None.
-    electrodes, datasets : iterable of str, optional
-        Only these electrodes (names or aliases), only these data sets.
+    splits, electrodes, datasets : iterable of str, optional
+        Only these; electrodes by name or alias; `splits=None` for all.
     quality : mapping of str to (float, float), optional
         Only electrodes of recordings whose figure of this name (see `RecordingTable.facts`) lies in the interval.
         An electrode without the figure is left out.
     group_by : {"set", "dataset"}
-        What `group_sizes` counts; windows of one group are numbered consecutively.
-
-    Attributes
-    ----------
-    vocabulary : Vocabulary
-        What `electrode` of a batch refers to.
-    recording_ids : tuple of str
-        What `recording` of a batch refers to.
-    group_names : tuple of str
-    group_sizes : ndarray, (n_groups,) int64
+        What `group_names` and `group_sizes` count; windows of one group are numbered consecutively.
 
     Raises
     ------
+    NoWindowError
+        No window is left.
     UsageError
-        No window is left, or a filter names something that is not there.
+        A filter names something that is not there.
     """
 
     def __init__(
@@ -126,7 +82,7 @@ class WindowIndex:
             group, weights=counts[rows], minlength=len(self.group_names)
         ).astype(np.int64)
         if not len(self._rows):
-            raise UsageError(
+            raise NoWindowError(
                 "no window is left",
                 found=f"{len(self.spans)} stretches, the longest of {int(self.spans.n_samples.max(initial=0))} samples",
                 expected=f"stretches of {n_samples} samples or more that pass the filters",
@@ -159,14 +115,9 @@ class WindowIndex:
         return self._rows[k], (indices - self._begins[k]) * self.stride
 
     def gather(self, indices: NDArray[np.int64], *, shift: NDArray[np.int64] | None = None) -> WindowBatch:
-        """A batch.
+        """A batch of the windows of these numbers, in any order, also repeated.
 
-        Parameters
-        ----------
-        indices : ndarray, (N,) int64
-            Numbers of windows, 0 <= i < len(self), in any order, also repeated.
-        shift : ndarray, (N,) int64, optional
-            Samples by which each window starts later; one that would leave its stretch ends at the stretch's end.
+        Each window starts `shift` samples later; one that would leave its stretch ends at the stretch's end.
         """
         indices = np.asarray(indices, dtype=np.int64)
         if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < len(self)):
@@ -194,16 +145,9 @@ class WindowIndex:
         span, offset = self.locate(np.asarray(indices, dtype=np.int64))
         return self.spans.start_sample[span] + offset
 
-    def shards_of(self, span: NDArray[np.int64], offset: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The shard in which windows begin, (N,) int32, counted over all sets."""
-        return self.spans.shard(span, offset)
-
     @functools.cached_property
     def shard_sizes(self) -> NDArray[np.int64]:
-        """Windows that begin in each shard, (n_shards,) int64: the chunks of a `TwoLevelOrder`.
-
-        Only for windows grouped by set, which are numbered in the order of the shards.
-        """
+        """Windows that begin in each shard, (n_shards,): chunks of a `TwoLevelOrder`, for windows grouped by set."""
         n = self.spans.n_shards
         sizes = np.zeros(n, dtype=np.int64)
         first = self.spans.shard(self._rows, np.zeros(len(self._rows), dtype=np.int64))
@@ -224,17 +168,7 @@ class WindowIndex:
         datasets: Iterable[str] | None,
         quality: Mapping[str, tuple[float, float]] | None,
     ) -> NDArray[np.bool_]:
-        sets = self.spans.sets
-        recording = np.ones(len(self.recording_ids), dtype=bool)
-        if splits is not None:
-            recording &= _among([x for s in sets for x in s.recordings.split], splits)
-        if datasets is not None:
-            names = [x for s in sets for x in s.recordings.dataset]
-            wanted = list(datasets)
-            if strange := sorted(set(wanted) - set(names)):
-                raise UsageError(f"no data set {strange[0]!r} in these shard sets", todo=nearest(strange[0], names))
-            recording &= _among(names, wanted)
-        keep = recording[self.spans.recording]
+        keep = self.spans.chosen(splits, datasets)[self.spans.recording]
         if electrodes is not None:
             allowed = np.zeros(len(self.vocabulary), dtype=bool)
             allowed[[self.vocabulary.id_of(e) for e in electrodes]] = True
@@ -268,6 +202,36 @@ class WindowIndex:
         return code[self.spans.recording[rows]], tuple(used)
 
 
-def _among(values: Sequence[str], wanted: Iterable[str]) -> NDArray[np.bool_]:
-    chosen = set(wanted)
-    return np.array([v in chosen for v in values], dtype=bool)
+class Borders:
+    """In which of many intervals does a number lie? `searchsorted(ends, i, side="right")` by a table lookup.
+
+    A binary search of random numbers waits for memory at every step; here the range is cut into about four equal
+    cells an interval, a table says in which interval each cell begins, and the few numbers behind a border inside
+    their cell move on. Where very short intervals crowd into a cell, those numbers are searched for after all.
+
+    Parameters
+    ----------
+    ends : ndarray, (n,) int64
+        One past the last number of each interval, not decreasing.
+    """
+
+    def __init__(self, ends: NDArray[np.int64]) -> None:
+        self._ends = ends
+        total = int(ends[-1]) if len(ends) else 0
+        self._shift = max(0, (total // max(1, _CELLS_PER_INTERVAL * len(ends))).bit_length() - 1)
+        # The interval of a cell's first number is the count of ends at or before it.
+        cell = (ends + ((1 << self._shift) - 1)) >> self._shift
+        self._first = np.cumsum(np.bincount(cell, minlength=1), dtype=np.int32)
+
+    def __call__(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The interval of each number, 0 <= i < ends[-1]; (N,) int64 to (N,) int64."""
+        found = self._first[numbers >> self._shift].astype(np.int64)
+        for _ in range(_STEPS):
+            behind = self._ends[found] <= numbers
+            if not behind.any():
+                return found
+            found += behind
+        behind = self._ends[found] <= numbers
+        if behind.any():
+            found[behind] = np.searchsorted(self._ends, numbers[behind], side="right")
+        return found

@@ -1,0 +1,1 @@
+"""Scores of transfer runs and of baselines on the same trials."""

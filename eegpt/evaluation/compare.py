@@ -1,152 +1,158 @@
-"""Runs held against each other on the trials that they share.
+"""Runs compared on the trials that they share: scores, their difference, and a paired test over subjects.
 
-What enters: folders with predictions.parquet (runs of `eegpt transfer`, results of `eegpt baselines`). What leaves:
-one row per task and pair of runs: both scores on the shared trials, their difference, a paired test over people.
-So joint and separate training, pre-trained and scratch, frozen and tuned are compared by what they said of the
-very same trials, not by two means with two spreads.
+So joint and separate training, pre-trained and scratch, frozen and tuned are compared by their outputs for the very
+same trials, not by two means with two spreads.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eegprep.errors import InputError, UsageError, nearest
-
-from .intervals import paired_test
-from .metrics import main_score, scores_of
-from .predictions import Predictions
-from .tables import plain_table
-
-__all__ = ["compare_runs", "comparison_table", "comparison_csv"]
+from eegpt.evaluation.intervals import PairedTest, paired_test
+from eegpt.evaluation.metrics import main_score, mean_defined, scores_of
+from eegpt.evaluation.predictions import MODEL, PREDICTIONS, Predictions
+from eegpt.evaluation.results import Results, read_results
+from eegpt.evaluation.tables import csv_table, percent, plain_table
 
 
-def compare_runs(runs: Sequence[Path], *, method: str = "model") -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two runs on one task: mean scores over seeds, and the paired test (None where no subject has a score)."""
+
+    task: str
+    score: str
+    within_subject: bool
+    run: str
+    against: str
+    n_trials: int
+    n_subjects: int
+    mean: float | None
+    against_mean: float | None
+    test: PairedTest | None
+    leakage: str
+
+    def as_row(self) -> dict[str, Any]:
+        """Flat plain data, for JSON and CSV."""
+        test = self.test
+        return asdict(self) | {
+            "difference": test and test.difference,
+            "p_value": test and test.p_value,
+            "test": test and test.test,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    name: str
+    predictions: Predictions
+    results: Results
+
+
+def compare_runs(runs: Sequence[Path], *, method: str = MODEL) -> list[Comparison]:
     """The first run against each of the others, task by task.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Folders with predictions.parquet: runs of `eegpt transfer`, results of `eegpt baselines`.
 
     Raises
     ------
     UsageError
         Fewer than two runs, no such method, or nothing in common.
     InputError
-        A folder without whole results.
+        A folder without complete results.
     """
     if len(runs) < 2:
         raise UsageError("comparing takes two runs or more", found=len(runs))
-    loaded = [(_name(r, runs), *_read(r)) for r in runs]
+    first, *others = (_read(run, runs) for run in runs)
     rows = []
-    for name, predictions, results in loaded[1:]:
-        pair = (loaded[0], (name, predictions, results))
-        shared = [k for k in loaded[0][1].trials if k in predictions.trials]
+    for other in others:
+        shared = [key for key in first.predictions.trials if key in other.predictions.trials]
         if not shared:
-            raise UsageError("the runs have no task in common", found=f"{loaded[0][0]} and {name}")
-        for key in shared:
-            rows.append(_row(pair, key, method))
+            raise UsageError("the runs have no task in common", found=f"{first.name} and {other.name}")
+        rows += [_compare(first, other, key, method) for key in shared]
     return rows
 
 
-def _name(run: Path, runs: Sequence[Path]) -> str:
-    """A run's folder name; its whole path where two have the same."""
-    same = [r for r in runs if r.name == run.name]
-    return run.name if len(same) == 1 else str(run)
+def _read(run: Path, runs: Sequence[Path]) -> _Run:
+    if not (run / PREDICTIONS).is_file():
+        raise InputError("a run without results", where=run / PREDICTIONS, todo=f"eegpt evaluate {run} --shards S")
+    unique = sum(r.name == run.name for r in runs) == 1
+    return _Run(
+        name=run.name if unique else str(run),
+        results=read_results(run),
+        predictions=Predictions.read(run / PREDICTIONS),
+    )
 
 
-def _read(run: Path) -> tuple[Predictions, dict[str, Any]]:
-    for file in ("predictions.parquet", "results.json"):
-        if not (run / file).is_file():
-            raise InputError("a run without results", where=run / file, todo=f"eegpt evaluate {run} --shards S")
-    try:
-        results: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError("results.json can't be read", where=run, found=str(error)) from None
-    return Predictions.read(run / "predictions.parquet"), results
-
-
-def _row(pair: Sequence[tuple[str, Predictions, dict[str, Any]]], key: str, method: str) -> dict[str, Any]:
-    outputs, trials = [], []
-    for name, predictions, _ in pair:
-        methods = predictions.methods(key)
+def _compare(first: _Run, other: _Run, key: str, method: str) -> Comparison:
+    for one in (first, other):
+        methods = one.predictions.methods(key)
         if method not in methods:
             raise UsageError(
-                f"{name} has no predictions of {method!r} for {key}",
+                f"{one.name} has no predictions of {method!r} for {key}",
                 expected=", ".join(methods),
                 todo=nearest(method, methods) or None,
             )
-        outputs.append(predictions.stacked(key, method))
-        trials.append(predictions.trials[key])
-    first, second = (dict(zip(t.keys(), range(len(t.rows)), strict=True)) for t in trials)
-    common = sorted(first.keys() & second.keys())
-    a, b = (outputs[i][:, [place[k] for k in common]] for i, place in enumerate((first, second)))
-    own = [first[k] for k in common]
-    target, person = trials[0].target[own], trials[0].person[own]
-    if not np.array_equal(target, trials[1].target[[second[k] for k in common]]):
+    trials = [one.predictions.trials[key] for one in (first, other)]
+    places = [{k: i for i, k in enumerate(t.keys())} for t in trials]
+    common = sorted(places[0].keys() & places[1].keys())
+    own, theirs = ([place[k] for k in common] for place in places)
+    a, b = first.predictions.stacked(key, method)[:, own], other.predictions.stacked(key, method)[:, theirs]
+    target, subject = trials[0].target[own], trials[0].subject[own]
+    if not np.array_equal(target, trials[1].target[theirs]):
         raise InputError(f"the runs disagree on the labels of {key}: they were made from different shard sets")
-    entry = pair[0][2]["tasks"][key]
-    kind = entry["kind"]
-    test = paired_test(kind, target, a, b, person)
-    means = [_mean([scores_of(kind, target, o)[main_score(kind)] for o in x]) for x in (a, b)]
-    return {
-        "task": key,
-        "score": main_score(kind),
-        "within_subject": entry["within_subject"],
-        "run": pair[0][0],
-        "against": pair[1][0],
-        "n_trials": len(common),
-        "n_subjects": len(set(person.tolist())),
-        "mean": means[0],
-        "against_mean": means[1],
-        "difference": None if test is None else test.difference,
-        "p_value": None if test is None else test.p_value,
-        "test": None if test is None else test.test,
-        "leakage": "; ".join(filter(None, dict.fromkeys(p[2].get("leakage", "") for p in pair))),
-    }
+    entry = first.results.tasks[key]
+    main = main_score(entry.kind)
+    mean, against_mean = (mean_defined([scores_of(entry.kind, target, o)[main] for o in x]) for x in (a, b))
+    return Comparison(
+        task=key,
+        score=main,
+        within_subject=entry.within_subject,
+        run=first.name,
+        against=other.name,
+        n_trials=len(common),
+        n_subjects=len(set(subject.tolist())),
+        mean=mean,
+        against_mean=against_mean,
+        test=paired_test(entry.kind, target, a, b, subject),
+        leakage="; ".join(filter(None, dict.fromkeys(one.results.leakage for one in (first, other)))),
+    )
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    defined = [v for v in values if v is not None]
-    return float(np.mean(defined)) if defined else None
-
-
-def comparison_table(rows: Sequence[dict[str, Any]]) -> str:
+def comparison_table(rows: Sequence[Comparison]) -> str:
     """The rows as text, percentages with one decimal."""
-
-    def percent(value: float | None) -> str:
-        return "–" if value is None else f"{100 * value:.1f}"
-
-    header = ["task", "split", "trials", "people", "run", "its score", "against", "its score", "difference", "p"]
+    header = ["task", "split", "trials", "subjects", "run", "its score", "against", "its score", "difference", "p"]
     lines = [
         [
-            r["task"],
-            "within subject" if r["within_subject"] else "by subject",
-            str(r["n_trials"]),
-            str(r["n_subjects"]),
-            r["run"],
-            percent(r["mean"]),
-            r["against"],
-            percent(r["against_mean"]),
-            percent(r["difference"]),
-            "–" if r["p_value"] is None else f"{r['p_value']:.3f}",
+            r.task,
+            "within subject" if r.within_subject else "by subject",
+            str(r.n_trials),
+            str(r.n_subjects),
+            r.run,
+            percent(r.mean),
+            r.against,
+            percent(r.against_mean),
+            percent(r.test.difference if r.test else None),
+            "–" if r.test is None else f"{r.test.p_value:.3f}",
         ]
         for r in rows
     ]
     notes = [
-        "score: balanced accuracy in percent (R² of regressions) on shared trials; difference: mean over people, "
-        "or over trials of one person; p: sign flips, two-sided, not corrected",
-        *dict.fromkeys(r["leakage"] for r in rows if r["leakage"]),
+        "score: balanced accuracy in percent (R² of regressions) on shared trials; difference: mean over subjects, "
+        "or over the trials of a single subject; p: sign flips, two-sided, not corrected",
+        *dict.fromkeys(r.leakage for r in rows if r.leakage),
     ]
     return "\n".join([plain_table(header, lines), *notes])
 
 
-def comparison_csv(rows: Sequence[dict[str, Any]]) -> str:
+def comparison_csv(rows: Sequence[Comparison]) -> str:
     """The rows as CSV."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    return csv_table([row.as_row() for row in rows])

@@ -1,9 +1,8 @@
-"""How sure a score is: bootstrap intervals over people, and paired tests against another method.
+"""How certain a score is: bootstrap intervals over subjects, and paired tests against another method.
 
-What enters: labels, outputs of one or several seeds and the unit each trial belongs to. The unit is the person,
-since trials of one person are not independent; in a data set of one person it is the trial, and the interval then
-speaks of that person only. What leaves: an interval or a p-value of the mean over seeds. Every draw comes from the
-seed given.
+The unit is the subject, since trials of one subject are not independent; in a data set of one subject it is the trial,
+and the interval then applies to that subject only. Intervals and p-values are of the mean over seeds. Every draw comes
+from the seed given.
 
 Shapes: M seeds of a method, N trials, K outputs.
 """
@@ -14,11 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .metrics import main_score, scores_of
+from eegpt.evaluation.metrics import main_score, mean_defined, scores_of
 
-__all__ = ["Interval", "bootstrap_interval", "PairedTest", "paired_test", "units_of"]
-
-_EXACT_UP_TO = 14  # sign flips of up to this many people are enumerated: 16,384 of them
+_EXACT_UP_TO = 14  # sign flips of up to this many subjects are enumerated: 16,384 of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,26 +29,26 @@ class Interval:
     n_units: int
 
 
-def units_of(person_N: np.ndarray) -> tuple[np.ndarray, str]:
-    """The unit to draw and its name: people where there are two or more, else trials."""
-    _, unit_N = np.unique(person_N, return_inverse=True)
+def units_of(subject_N: np.ndarray) -> tuple[np.ndarray, str]:
+    """The unit to draw and its name: subjects where there are two or more, else trials."""
+    _, unit_N = np.unique(subject_N, return_inverse=True)
     if unit_N.size and unit_N.max() >= 1:
         return unit_N, "subjects"
-    return np.arange(len(person_N)), "trials"
+    return np.arange(len(subject_N)), "trials"
 
 
 def bootstrap_interval(
     kind: str,
     target_N: np.ndarray,
     output_MNK: np.ndarray,
-    person_N: np.ndarray,
+    subject_N: np.ndarray,
     *,
     n_draws: int = 1000,
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval | None:
-    """Interval of the main score by drawing people with replacement; None where the score is undefined throughout."""
-    unit_N, over = units_of(person_N)
+    """Interval of the main score by drawing subjects with replacement; None where the score is undefined throughout."""
+    unit_N, over = units_of(subject_N)
     n_units = int(unit_N.max()) + 1 if unit_N.size else 0
     rows_of = np.split(np.argsort(unit_N, kind="stable"), np.cumsum(np.bincount(unit_N))[:-1]) if n_units else []
     random = np.random.default_rng(seed)
@@ -67,9 +64,7 @@ def bootstrap_interval(
 
 
 def _mean_score(kind: str, target_N: np.ndarray, output_MNK: np.ndarray) -> float | None:
-    values = [scores_of(kind, target_N, output_NK)[main_score(kind)] for output_NK in output_MNK]
-    defined = [v for v in values if v is not None]
-    return float(np.mean(defined)) if defined else None
+    return mean_defined([scores_of(kind, target_N, output_NK)[main_score(kind)] for output_NK in output_MNK])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,17 +82,17 @@ def paired_test(
     target_N: np.ndarray,
     ours_MNK: np.ndarray,
     theirs_MNK: np.ndarray,
-    person_N: np.ndarray,
+    subject_N: np.ndarray,
     *,
     seed: int = 0,
     n_draws: int = 10_000,
 ) -> PairedTest | None:
-    """Sign-flip test on each person's difference of scores; of one person, on each trial's.
+    """Sign-flip test on each subject's difference of scores; of one subject, on each trial's.
 
-    For up to 14 people all sign patterns are enumerated, so that p can't be smaller than 2 / 2^n: three people
-    prove nothing, and the table shows that. Returns None where no person has a defined score.
+    For up to 14 subjects all sign patterns are enumerated, so that p can't be smaller than 2 / 2^n: three subjects
+    prove nothing, and the table shows that. Returns None where no subject has a defined score.
     """
-    unit_N, over = units_of(person_N)
+    unit_N, over = units_of(subject_N)
     if over == "subjects":
         differences = _per_unit(kind, target_N, ours_MNK, theirs_MNK, unit_N)
     elif kind == "classification":
@@ -119,7 +114,7 @@ def paired_test(
 def _per_unit(
     kind: str, target_N: np.ndarray, ours_MNK: np.ndarray, theirs_MNK: np.ndarray, unit_N: np.ndarray
 ) -> np.ndarray:
-    # R² of one person may be undefined where the targets hardly vary; the mean error never is.
+    # R² of one subject may be undefined where the targets hardly vary; the mean error never is.
     def score(target: np.ndarray, output: np.ndarray) -> float | None:
         if kind == "classification":
             return _mean_score(kind, target, output)

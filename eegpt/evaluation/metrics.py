@@ -1,30 +1,19 @@
 """Scores of a classifier or a regression, from labels and probabilities alone.
 
-What enters: labels (N,) and probabilities (N, K), or targets and predictions (N,). What leaves: a dict of
-floats. Undefined scores (AUROC with one class present, kappa without variation) are None, never a number and
-never a warning: a mean over people must not take a missing value for a bad one.
+Undefined scores (AUROC with one class present, kappa without variation) are None, never a number and never a warning: a
+mean over subjects must not mistake a missing value for a bad one.
 
-Balanced accuracy is the mean recall over the classes present among the labels; weighted F1 weighs each class's
-F1 by its share of the labels; AUC-PR is the average precision (step-wise, ties taken together), class 1 being
-the positive one. All agree with scikit-learn, against which they are tested.
+Balanced accuracy is the mean recall over the classes present among the labels; weighted F1 weighs each class's F1 by
+its share of the labels; AUC-PR is the average precision (step-wise, ties taken together), class 1 being the positive
+one. All agree with scikit-learn, against which they are tested.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-
-__all__ = [
-    "CLASSIFICATION_SCORES",
-    "REGRESSION_SCORES",
-    "confusion_matrix",
-    "classification_scores",
-    "regression_scores",
-    "scores_of",
-    "main_score",
-    "mean_and_sd",
-]
 
 CLASSIFICATION_SCORES = ("balanced_accuracy", "accuracy", "kappa", "weighted_f1", "auroc", "auc_pr")
 REGRESSION_SCORES = ("r2", "mae", "rmse", "pearson")
@@ -53,12 +42,7 @@ def confusion_matrix(label_N: np.ndarray, predicted_N: np.ndarray, n_classes: in
 def classification_scores(label_N: np.ndarray, probability_NK: np.ndarray) -> Scores:
     """All of `CLASSIFICATION_SCORES`; the two areas under a curve are None unless there are two classes.
 
-    Parameters
-    ----------
-    label_N : (N,) int
-        Class numbers below K.
-    probability_NK : (N, K) float
-        Larger means likelier; the class predicted is the first largest.
+    Labels are class numbers below K; larger outputs mean likelier, and the class predicted is the first largest.
     """
     if len(label_N) == 0:
         return dict.fromkeys(CLASSIFICATION_SCORES)
@@ -120,14 +104,27 @@ def regression_scores(target_N: np.ndarray, predicted_N: np.ndarray) -> Scores:
     }
 
 
-def mean_and_sd(rows: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, float | int | None]]:
-    """Mean and standard deviation (n - 1) of each score over rows, leaving out None; `n` says how many were in."""
-    out: dict[str, dict[str, float | int | None]] = {}
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Mean and standard deviation (n - 1) of a score over the `n` seeds where it is defined."""
+
+    mean: float | None
+    sd: float | None
+    n: int
+
+
+def mean_and_sd(rows: Sequence[Scores]) -> dict[str, Score]:
+    """Each score over rows, leaving out None."""
+    out = {}
     for name in rows[0] if rows else ():
         values = [v for row in rows if (v := row[name]) is not None]
-        out[name] = {
-            "mean": float(np.mean(values)) if values else None,
-            "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-            "n": len(values),
-        }
+        out[name] = Score(
+            mean=mean_defined(values), sd=float(np.std(values, ddof=1)) if len(values) > 1 else None, n=len(values)
+        )
     return out
+
+
+def mean_defined(values: Sequence[float | None]) -> float | None:
+    """The mean of the values that are defined; None where none is."""
+    defined = [v for v in values if v is not None]
+    return float(np.mean(defined)) if defined else None

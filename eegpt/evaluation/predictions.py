@@ -1,15 +1,13 @@
-"""What every method said about every test trial: the one thing that scores, intervals and tests are made from.
+"""Every method's output for every test trial: what scores, intervals and tests are made from.
 
-What enters and leaves: outputs by task and method, for several seeds, in memory or as one flat Parquet file
-(`predictions.parquet`) that another run can be compared with. Folds of one seed are put together: each test
-trial has one output of each seed.
+Outputs by task and method, for several seeds, in memory or as one flat Parquet file (`predictions.parquet`) that
+another run can be compared with. Folds of one seed are put together: each test trial has one output of each seed.
 
 Shapes: M seeds, N test trials of a task, K outputs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,57 +16,51 @@ import numpy as np
 
 from eegprep.errors import InputError
 from eegprep.files import atomic_path
-
-__all__ = ["MODEL", "TaskTrials", "Predictions"]
+from eegpt.data import TrialSource
+from eegpt.transfer.bank import TrialBank
+from eegpt.transfer.folds import Division
+from eegpt.transfer.loop import Targets, predict, regression_scale
+from eegpt.transfer.model import TransferModel
 
 MODEL = "model"  # the name of our own model among the methods
+PREDICTIONS = "predictions.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskTrials:
-    """The test trials of a task: what they are, (N,) each, and to which fold they belong."""
+    """The test trials of a task and their folds, (N,) each."""
 
     rows: np.ndarray
     target: np.ndarray
-    person: np.ndarray
+    subject: np.ndarray
     recording: np.ndarray
     start_sample: np.ndarray
     fold: np.ndarray
 
     @classmethod
-    def of(cls, index: Any, rows: np.ndarray, fold: np.ndarray) -> TaskTrials:
+    def of(cls, index: TrialSource, rows: np.ndarray, fold: np.ndarray) -> TaskTrials:
         """Test trials at these rows of an index."""
         return cls(
             rows=rows,
             target=np.asarray(index.target, np.float32)[rows],
-            person=np.array([index.subject[r] for r in rows]),
+            subject=np.array([index.subject[r] for r in rows]),
             recording=np.array([index.recording_ids[index.recording[r]] for r in rows]),
             start_sample=np.asarray(index.start_sample, np.int64)[rows],
             fold=fold,
         )
 
     def keys(self) -> list[tuple[str, int]]:
-        """What a trial is called in any run: recording and first sample."""
+        """What identifies a trial in any run: recording and first sample."""
         return list(zip(self.recording.tolist(), self.start_sample.tolist(), strict=True))
 
 
 class Predictions:
-    """Outputs by task and method.
-
-    Attributes
-    ----------
-    trials : dict of str to TaskTrials
-        Task key (`dataset/name`) to its test trials.
-    outputs : dict of (str, str) to dict of int to ndarray
-        (task key, method) to seed to (N, K) float32.
-    seconds : dict of (str, str) to float
-        Time spent on a method, where it was measured.
-    """
+    """Outputs by task and method."""
 
     def __init__(self) -> None:
-        self.trials: dict[str, TaskTrials] = {}
-        self.outputs: dict[tuple[str, str], dict[int, np.ndarray]] = {}
-        self.seconds: dict[tuple[str, str], float] = {}
+        self.trials: dict[str, TaskTrials] = {}  # by task key (`dataset/name`)
+        self.outputs: dict[tuple[str, str], dict[int, np.ndarray]] = {}  # (task, method) to seed to (N, K) float32
+        self.seconds: dict[tuple[str, str], float] = {}  # spent on (task, method), where it was measured
 
     def put(self, task: str, method: str, seed: int, rows: np.ndarray, output_NK: np.ndarray) -> None:
         """Set the outputs of the trials at `rows` (of the index); the others of the task are left as they are."""
@@ -94,38 +86,24 @@ class Predictions:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        rows = list(self._flat())
-        n_outputs = max((len(r["output"]) for r in rows), default=0)
-        columns: dict[str, Any] = (
-            {name: [r[name] for r in rows] for name in rows[0] if name != "output"} if rows else {}
-        )
-        for k in range(n_outputs):
-            columns[f"output_{k}"] = pa.array(
-                [float(r["output"][k]) if k < len(r["output"]) else None for r in rows], pa.float32()
-            )
-        with atomic_path(path) as part:
-            pq.write_table(pa.table(columns), part, compression="none")
-
-    def _flat(self) -> Iterator[dict[str, Any]]:
+        n_outputs = max((o.shape[1] for by_seed in self.outputs.values() for o in by_seed.values()), default=0)
+        blocks = []
         for (task, method), by_seed in sorted(self.outputs.items()):
             trials = self.trials[task]
+            same = {name: getattr(trials, name).astype(str) for name in ("fold", "subject", "recording")}
             for seed, output_NK in sorted(by_seed.items()):
-                for i, (recording, start) in enumerate(trials.keys()):
-                    yield {
-                        "task": task,
-                        "method": method,
-                        "seed": seed,
-                        "fold": str(trials.fold[i]),
-                        "person": str(trials.person[i]),
-                        "recording": recording,
-                        "start_sample": start,
-                        "target": float(trials.target[i]),
-                        "output": output_NK[i],
-                    }
+                N, K = output_NK.shape
+                columns: dict[str, Any] = {"task": [task] * N, "method": [method] * N, "seed": [seed] * N, **same}
+                columns |= {"start_sample": trials.start_sample, "target": trials.target.astype(np.float64)}
+                for k in range(n_outputs):
+                    columns[f"output_{k}"] = output_NK[:, k] if k < K else pa.nulls(N, pa.float32())
+                blocks.append(pa.table(columns))
+        with atomic_path(path) as part:
+            pq.write_table(pa.concat_tables(blocks) if blocks else pa.table({}), part, compression="none")
 
     @classmethod
     def read(cls, path: Path) -> Predictions:
-        """The inverse of `write`; InputError where the file is no such table."""
+        """The inverse of `write`; InputError where the file is not such a table."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -141,7 +119,7 @@ class Predictions:
                     out.trials[task] = TaskTrials(
                         rows=np.arange(len(at)),
                         target=np.array([table["target"][i] for i in at], np.float32),
-                        person=np.array([table["person"][i] for i in at]),
+                        subject=np.array([table["subject"][i] for i in at]),
                         recording=np.array([table["recording"][i] for i in at]),
                         start_sample=np.array([table["start_sample"][i] for i in at], np.int64),
                         fold=np.array([table["fold"][i] for i in at]),
@@ -151,5 +129,35 @@ class Predictions:
                 output_NK = np.array([v[:width] for v in values], np.float32)
                 out.put(task, method, seed, np.arange(len(at)), output_NK)
         except (pa.ArrowException, OSError, KeyError, IndexError, TypeError, ValueError) as error:
-            raise InputError("no table of predictions", where=path, found=f"{type(error).__name__}: {error}") from error
+            raise InputError(
+                "not a table of predictions", where=path, found=f"{type(error).__name__}: {error}"
+            ) from error
         return out
+
+
+def put_predictions(
+    predictions: Predictions,
+    method: str,
+    seed: int,
+    model: TransferModel,
+    bank: TrialBank,
+    division: Division,
+    targets: Targets,
+    head_of_task: np.ndarray,
+    scales: dict[str, tuple[float, float]] | None = None,
+) -> None:
+    """A model's outputs for a division's test trials of every task whose head has learned from a trial of it.
+
+    `scales` has each regression's mean and SD; those of the division's training trials by default.
+    """
+    index = bank.index
+    learned = set(head_of_task[index.task[division.train]].tolist()) - {-1}
+    for number, task in enumerate(index.tasks):
+        rows = division.test[index.task[division.test] == number]
+        if not len(rows) or head_of_task[number] not in learned:
+            continue
+        output_NK = predict(model, bank, rows, targets)[:, : max(1, len(task.classes))]
+        if task.kind == "regression":
+            mean, sd = scales[task.key] if scales is not None else regression_scale(index, division.train, number)
+            output_NK = output_NK * sd + mean
+        predictions.put(task.key, method, seed, rows, output_NK)

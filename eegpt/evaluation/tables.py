@@ -1,8 +1,8 @@
 """`results.json` as a table: on a terminal, as plain text, as CSV.
 
-What enters: the data that `summary.py` makes. What leaves: text. Percentages have one decimal; an asterisk on
-a baseline says that our model differs from it at p < 0.05 (paired, not corrected for the number of tests). What
-qualifies a table stands on it: within subject, leakage allowed, electrodes taken for others.
+Percentages have one decimal; an asterisk on a baseline means that our model differs from it at p < 0.05 (paired, not
+corrected for the number of tests). What qualifies a table is printed under it: within subject, leakage allowed,
+electrodes mapped to others.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["result_rows", "plain_table", "results_table", "pretraining_table", "results_csv", "qualifications"]
+from eegpt.evaluation.results import MethodResult, Results, TaskResult
+from eegpt.runs.results import PretrainingResults
 
-SHORT = {
-    "majority": "majority",
+_NAMES = {
+    "model": "our model",
     "band_power": "band power + LR",
     "log_spectrum": "log spectrum + LR",
-    "log_spectrum_by_person": "the same, by person",
+    "log_spectrum_by_subject": "the same, by subject",
     "slow_potentials": "slow potentials + LDA",
     "tangent_space": "tangent space + LR",
     "teg_band_power": "TEG on band power",
@@ -30,113 +32,113 @@ SHORT = {
     "cbramod": "CBraMod",
     "eegpt_wang": "EEGPT (Wang et al.)",
 }
+SIGNIFICANT = 0.05
 
 
-def result_rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One flat row per task and method, our model first: what the CSV and other tools read."""
-    rows = []
-    for key, task in results["tasks"].items():
-        methods = {"model": task["model"]} if "model" in task else {}
-        methods |= task["baselines"]
-        for method, summary in methods.items():
-            test = summary.get("model_against_it") or {}
-            rows.append(
-                {
-                    "task": key,
-                    "method": method,
-                    "within_subject": task["within_subject"],
-                    "n_train": task.get("n_train"),
-                    "n_test": task["n_test"],
-                    "n_test_subjects": task["n_test_subjects"],
-                    "chance": task["chance"],
-                    **{f"{name}_{part}": v[part] for name, v in summary["scores"].items() for part in ("mean", "sd")},
-                    "interval_low": (summary["interval"] or {}).get("low"),
-                    "interval_high": (summary["interval"] or {}).get("high"),
-                    "interval_over": (summary["interval"] or {}).get("over"),
-                    "model_minus_method": test.get("difference"),
-                    "p_value": test.get("p_value"),
-                    "leakage": results.get("leakage", ""),
-                }
-            )
-    return rows
+@dataclass(frozen=True, kw_only=True)
+class Qualification:
+    """A sentence that belongs under a table, and the task that it is about."""
+
+    text: str
+    task: str | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.task is None else f"{self.task}: {self.text}"
 
 
-def results_csv(results: Mapping[str, Any]) -> str:
-    """The rows as CSV; columns that a task does not have are empty."""
-    rows = result_rows(results)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    out = io.StringIO()
-    writer = csv.DictWriter(out, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+def name_of(method: str) -> str:
+    """A method's name in tables."""
+    return _NAMES.get(method, method.replace("_", " "))
 
 
-def results_table(results: Mapping[str, Any]) -> str:
+def shown_baselines(results: Results) -> list[str]:
+    """The baselines that get a column."""
+    return list(dict.fromkeys(m for task in results.tasks.values() for m in task.baselines if m != "majority"))
+
+
+def results_csv(results: Results) -> str:
+    """One flat row per task and method, our model first; columns that a task does not have are empty."""
+    return csv_table(
+        [
+            {
+                "task": key,
+                "method": name,
+                "within_subject": task.within_subject,
+                "n_train": task.n_train,
+                "n_test": task.n_test,
+                "n_test_subjects": task.n_test_subjects,
+                "chance": task.chance,
+                **{f"{s}_{part}": getattr(v, part) for s, v in method.scores.items() for part in ("mean", "sd")},
+                "interval_low": method.interval and method.interval.low,
+                "interval_high": method.interval and method.interval.high,
+                "interval_over": method.interval and method.interval.over,
+                "model_minus_method": method.model_against_it and method.model_against_it.difference,
+                "p_value": method.model_against_it and method.model_against_it.p_value,
+                "leakage": results.leakage,
+            }
+            for key, task in results.tasks.items()
+            for name, method in task.methods().items()
+        ]
+    )
+
+
+def results_table(results: Results) -> str:
     """The table of a run: a line per task; balanced accuracy in percent (R² of regressions)."""
-    tasks = results["tasks"]
-    methods = list(dict.fromkeys(m for task in tasks.values() for m in task["baselines"] if m != "majority"))
-    header = [
-        "task",
-        "split",
-        "train/test",
-        "chance",
-        *(SHORT.get(m, m) for m in methods),
-        "our model",
-        "95 % interval",
-    ]
+    methods = shown_baselines(results)
+    header = ["task", "split", "train/test", "chance", *map(name_of, methods), "our model", "95 % interval"]
     lines = []
-    for key, task in tasks.items():
-        split = "within subject" if task["within_subject"] else f"{task['n_test_subjects']} new subjects"
-        cells = [key, split, f"{task.get('n_train', '?')}/{task['n_test']}", _percent(task["chance"])]
-        for method in methods:
-            summary = task["baselines"].get(method)
-            p = ((summary or {}).get("model_against_it") or {}).get("p_value")
-            cells.append(
-                "–" if summary is None else _score(summary, task["score"]) + ("*" if p is not None and p < 0.05 else "")
-            )
-        model = task.get("model")
-        interval = (model or {}).get("interval")
-        cells.append("–" if model is None else _score(model, task["score"]))
-        cells.append("–" if interval is None else f"{_percent(interval['low'])} to {_percent(interval['high'])}")
-        lines.append(cells)
-    text = plain_table(header, lines)
-    return "\n".join([text, *qualifications(results)])
+    for key, task in results.tasks.items():
+        split = "within subject" if task.within_subject else f"{task.n_test_subjects} new subjects"
+        n_train = "?" if task.n_train is None else task.n_train
+        interval = task.model.interval if task.model is not None else None
+        lines.append(
+            [
+                key,
+                split,
+                f"{n_train}/{task.n_test}",
+                percent(task.chance),
+                *(_score(task.baselines.get(m), task) for m in methods),
+                _score(task.model, task),
+                "–" if interval is None else f"{percent(interval.low)} to {percent(interval.high)}",
+            ]
+        )
+    return "\n".join([plain_table(header, lines), LEGEND, *map(str, qualifications(results))])
 
 
-def pretraining_table(pretraining: Mapping[str, Any]) -> str:
+LEGEND = "balanced accuracy in percent (R² of regressions); * our model differs, p < 0.05, paired, uncorrected"
+
+
+def qualifications(results: Results, *, known: bool = True) -> list[Qualification]:
+    """What has to be said under every table of these results; with published results if `known`."""
+    seeds = ", ".join(map(str, results.seeds))
+    out = [Qualification(text=f"split: {results.scheme}; seeds: {seeds}")] if seeds else []
+    if results.leakage:
+        out.append(Qualification(text=results.leakage))
+    out += [Qualification(text=f"electrodes: {note}") for note in results.electrode_notes]
+    for key, task in results.tasks.items():
+        out += [Qualification(task=key, text=note) for note in task.notes]
+        if known:
+            published = (f"published: {k.metric} {k.value:g} ({k.who})" for k in task.known_results)
+            out += [Qualification(task=key, text=text) for text in published]
+        if task.model is not None and task.model.interval is not None and task.model.interval.over == "trials":
+            text = "interval over the trials of one subject: it does not apply to other subjects"
+            out.append(Qualification(task=key, text=text))
+    return out
+
+
+def pretraining_table(pretraining: PretrainingResults) -> str:
     """The encoder's error on the new samples of held-out windows beside the predictors that need no network."""
-    header = ["pre-training, new samples", "windows", "model", "linear", "persistence", "zero", "variance"]
+    names = ("model", "linear", "persistence", "zero")
     lines = [
         [
             split,
-            str(errors["n_windows"]),
-            *(
-                f"{errors[name]['new']:.4f}" if name in errors else "–"
-                for name in ("model", "linear", "persistence", "zero")
-            ),
-            f"{errors['variance']:.4f}",
+            str(errors.n_windows),
+            *(f"{errors.predictors[name].new:.4f}" if name in errors.predictors else "–" for name in names),
+            f"{errors.variance:.4f}",
         ]
-        for split, errors in pretraining.get("splits", {}).items()
+        for split, errors in pretraining.splits.items()
     ]
-    return plain_table(header, lines)
-
-
-def qualifications(results: Mapping[str, Any]) -> list[str]:
-    """The sentences that belong under every table of these results."""
-    out = ["balanced accuracy in percent (R² of regressions); * our model differs, p < 0.05, paired, uncorrected"]
-    seeds = results.get("seeds", [])
-    out.append(f"split: {results.get('scheme', 'split')}; seeds: {', '.join(map(str, seeds))}" if seeds else "")
-    if results.get("leakage"):
-        out.append(results["leakage"])
-    out += [f"electrodes: {note}" for note in results.get("electrode_notes", ())]
-    for key, task in results["tasks"].items():
-        out += [f"{key}: {note}" for note in task.get("notes", ())]
-        out += [f"{key}: known: {k['metric']} {k['value']:g} ({k['who']})" for k in task.get("known_results", ())]
-        intervals = (task.get("model") or {}).get("interval")
-        if intervals and intervals["over"] == "trials":
-            out.append(f"{key}: interval over trials of one person: it says nothing about other people")
-    return [line for line in out if line]
+    return plain_table(["pre-training, new samples", "windows", *names, "variance"], lines)
 
 
 def plain_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
@@ -144,20 +146,29 @@ def plain_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     widths = [max(len(str(row[i])) for row in [header, *lines]) for i in range(len(header))]
 
     def row(cells: Sequence[str]) -> str:
-        return "  ".join(
-            str(c).ljust(w) if i == 0 else str(c).rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))
-        ).rstrip()
+        padded = (str(c).rjust(w) if i else str(c).ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
+        return "  ".join(padded).rstrip()
 
     return "\n".join([row(header), "  ".join("-" * w for w in widths), *(row(line) for line in lines)])
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def csv_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV; the columns of all rows."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
 
 
-def _score(summary: Mapping[str, Any], name: str) -> str:
-    score = summary["scores"][name]
-    if score["mean"] is None:
+def percent(value: float | None) -> str:
+    """One decimal, or a dash."""
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def _score(method: MethodResult | None, task: TaskResult) -> str:
+    if method is None or (score := method.scores[task.score]).mean is None:
         return "–"
-    sd = score["sd"]
-    return _percent(score["mean"]) + (f" ± {_percent(sd)}" if sd is not None else "")
+    test = method.model_against_it
+    star = "*" if test is not None and test.p_value < SIGNIFICANT else ""
+    return percent(score.mean) + (f" ± {percent(score.sd)}" if score.sd is not None else "") + star

@@ -1,6 +1,6 @@
-"""Where people already work: MNE, xarray, scikit-learn, MOABB, the hub, ONNX, live signals.
+"""Models in other tools: MNE, xarray, scikit-learn, MOABB, the hub, ONNX, live signals.
 
-Each name is loaded when it is first used, so that a missing extra costs only what needs it.
+Each name is loaded when it is first used, so that a missing extra affects only what needs it.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import importlib
 
 _WHERE = {
     "embed": "embedding",
-    "open_model": "checkpoint",
-    "Model": "checkpoint",
+    "open_model": "model",
+    "Model": "model",
     "prepare": "signals",
     "open_shards": "shards",
     "to_raw": "shards",
-    "EEGPTFeatures": "estimators",
-    "EEGPTClassifier": "estimators",
+    "EEGPTFeatures": "sklearn.estimators",
+    "EEGPTClassifier": "sklearn.estimators",
     "PretrainedModel": "hub",
-    "export": "exporting",
-    "LiveModel": "live",
+    "export": "exported.export",
+    "LiveModel": "live.model",
 }
 
 __all__ = list(_WHERE)

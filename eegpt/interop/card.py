@@ -1,81 +1,57 @@
-"""A model card made of what a run's own files say: data and licences, scores, limits. Nothing is written by hand.
-
-What enters: an open model. What leaves: Markdown with the header that the hub reads.
-"""
+"""A model card made of what a run's own files say: data and licences, scores, limits, with the header the hub reads."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
 import eegpt
-from eegprep.errors import InputError, RefusedError
+from eegprep.errors import RefusedError
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Licence
-from eegpt.interop.checkpoint import Model
-from eegpt.interop.names import class_names, head_names
-from eegpt.training.origin import entries_of
-
-__all__ = ["data_sets", "licences_of", "model_card", "refuse_passing_on"]
+from eegpt.evaluation.results import read_results
+from eegpt.interop.model import Model
+from eegpt.runs.folder import LOCK, RESULTS
+from eegpt.runs.results import read_pretraining_results
 
 _KNOWN = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by-nc-4.0", "ODC-By-1.0": "odc-by"}
 
 
-def data_sets(model: Model) -> list[dict[str, Any]]:
-    """The data sets that model and encoder have learned from, as the lock has them, by name."""
-    entries = [e for key in ("encoder_data", "data") for e in entries_of(model.lock, key, where=model.folder)]
-    named = {str(e["name"]): e for e in entries if e.get("name")}
-    return [named[n] for n in sorted(named)]
-
-
-def licences_of(model: Model) -> dict[str, Licence]:
-    """The licence of each data set, by its name."""
-    try:
-        return {e["name"]: Licence.model_validate(e["licence"]) for e in data_sets(model)}
-    except (KeyError, ValidationError) as error:
-        raise InputError(
-            "the lock's licences can't be read", where=model.folder / "lock.yaml", found=str(error)[:300]
-        ) from None
-
-
 def refuse_passing_on(model: Model) -> dict[str, Licence]:
-    """The licences; RefusedError where one forbids to pass on what was derived, or is not known."""
-    licences = licences_of(model)
-    if (unknown := _unknown_origin(model, licences)) is not None:
+    """The licence of each data set by its name; RefusedError where one forbids sharing, or is unknown."""
+    licences = {d.name: d.licence for d in model.lock.all_data()}
+    if (unknown := _unknown_origin(model)) is not None:
+        named = ", ".join(model.lock.shard_sets)
         raise RefusedError(
-            f"{unknown} does not say what it has learned from, so nobody can say whether it may be passed on",
-            where=model.folder / "lock.yaml",
-            found="no data sets: runs of early versions have no such part"
-            + (f"; shard sets {', '.join(map(str, named))}" if (named := model.lock.get("shard_sets")) else ""),
-            expected="the data sets and their licences, as `eegpt train` and `eegpt transfer` write them now",
-            todo="train it again into a new folder from the same shard sets, which hold the licences, and push that",
+            f"{unknown} does not say what it has learned from, so it is unknown whether it may be shared",
+            where=model.folder / LOCK,
+            found="no data sets" + (f"; shard sets {named}" if named else ""),
+            expected="the data sets and their licences, as `eegpt train` and `eegpt transfer` write them",
+            todo="train it again into a new folder from the same shard sets, which contain the licences, and push that",
         )
     for name, licence in licences.items():
         if licence.signed or not licence.share_shards:
-            why = "is signed by each lab for itself" if licence.signed else "does not let what is derived be passed on"
+            why = "each lab must sign" if licence.signed else "does not allow sharing what is derived"
             raise RefusedError(
-                f"a model that has learned from {name} is not to be passed on",
+                f"a model that has learned from {name} cannot be shared",
                 found=f"licence {licence.id}, which {why}",
                 todo="share the manifests, the configuration and the seed instead: another lab with the data trains it",
             )
     return licences
 
 
-def _unknown_origin(model: Model, licences: dict[str, Licence]) -> str | None:
-    """What has learned from data that the lock does not name: the run, or the encoder that it began with."""
-    if not licences:
+def _unknown_origin(model: Model) -> str | None:
+    """What has learned from data that the lock does not name: the run, or the encoder that it started from."""
+    if not model.lock.all_data():
         return "the run"
-    began = model.kind == "transfer" and (model.config.get("transfer") or {}).get("mode") != "scratch"
-    return "the run's encoder" if began and not model.lock.get("encoder_data") else None
+    pretrained = model.run is not None and model.run.config.mode != "scratch"
+    return "the run's encoder" if pretrained and not model.lock.encoder_data else None
 
 
 def model_card(model: Model) -> str:
     """The README of a model."""
-    entries, licences = data_sets(model), licences_of(model)
-    whole = merge_licences(list(licences.values())) if licences else None
+    entries = model.lock.all_data()
+    whole = merge_licences([e.licence for e in entries]) if entries else None
     c = model.ete.config
     n_parameters = sum(p.numel() for p in (model.transfer or model.ete).parameters())
     lines = [
@@ -105,9 +81,8 @@ def model_card(model: Model) -> str:
     if entries:
         lines += ["| data set | version | licence | electrode-hours | cite |", "|---|---|---|---|---|"]
         for e in entries:
-            hours = sum(float(s.get("hours") or 0) for s in e.get("steps") or [])
-            cells = (e.get("title") or e["name"], e.get("version", ""), licences[e["name"]].id, f"{hours:.1f}",
-                     e.get("citation", ""))  # fmt: skip
+            hours = sum(chain.hours for chain in e.steps)
+            cells = (e.title or e.name, e.version, e.licence.id, f"{hours:.1f}", e.citation)
             lines.append("| " + " | ".join(_cell(x) for x in cells) + " |")
     else:
         lines.append("The run does not say what it has learned from.")
@@ -115,7 +90,7 @@ def model_card(model: Model) -> str:
         lines += ["", f"Licence of the whole: {_cell(whole.id)}. Commercial use: {_told(whole.commercial_use)}."]
         if whole.note:
             lines += ["", _cell(whole.note)]
-    lines += ["", "## Preparation", ""]
+    lines += ["", "## Preprocessing", ""]
     lines += [
         f"- {hours:.1f} electrode-hours with the recipe `{recipe.name}`: "
         + "; ".join(_step(s.model_dump(exclude_none=True)) for s in recipe.steps)
@@ -139,40 +114,35 @@ def _step(step: dict[str, Any]) -> str:
 
 
 def _scores(model: Model) -> list[str]:
-    """Tables out of results.json; a sentence where there is none."""
-    path = model.folder / "results.json"
-    if not path.is_file():
+    """Tables from results.json; a sentence where there is none."""
+    if not (model.folder / RESULTS).is_file():
         return ["This run has no results.json: nothing is claimed."]
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        return _pretraining(results) if model.kind == "encoder" else _tasks(results)
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError("results.json can't be read", where=path, found=repr(error)) from None
+    return _pretraining(model) if model.kind == "encoder" else _tasks(model)
 
 
-def _pretraining(results: dict[str, Any]) -> list[str]:
-    lines = ["Error on the new samples of windows of people who were not trained on.", ""]
-    splits = results.get("splits") or {}
+def _pretraining(model: Model) -> list[str]:
+    splits = read_pretraining_results(model.folder).splits
     if not splits:
-        return ["No held-out window: nothing can be said about signals that were not seen."]
+        return ["No held-out window: nothing can be said about unseen signals."]
+    lines = ["Error on the new samples of windows of subjects who were not trained on.", ""]
     lines += ["| split | windows | variance | encoder | linear autoregression | persistence | zero |", "|---" * 7 + "|"]
     for split, e in splits.items():
-        cells = [f"{e[n]['new']:.4f}" if n in e else "" for n in ("model", "linear", "persistence", "zero")]
-        lines.append(f"| {_cell(split)} | {e['n_windows']:,} | {e['variance']:.4f} | " + " | ".join(cells) + " |")
+        named = ("model", "linear", "persistence", "zero")
+        cells = [f"{e.predictors[n].new:.4f}" if n in e.predictors else "" for n in named]
+        lines.append(f"| {_cell(split)} | {e.n_windows:,} | {e.variance:.4f} | " + " | ".join(cells) + " |")
     return lines
 
 
-def _tasks(results: dict[str, Any]) -> list[str]:
+def _tasks(model: Model) -> list[str]:
     lines = ["On the test trials, baselines beside the model.", ""]
     lines += ["| task | method | score | mean | SD over fits |", "|---" * 5 + "|"]
-    for task, entry in (results.get("tasks") or {}).items():
-        rows = {"model": entry.get("model"), **(entry.get("baselines") or {})}
-        for method, row in rows.items():
-            for score, value in ((row or {}).get("scores") or {}).items():
-                mean, sd = (value.get("mean"), value.get("sd")) if isinstance(value, dict) else (value, None)
-                shown = "" if sd is None else f"{sd:.3f}"
-                if isinstance(mean, (int, float)):
-                    lines.append(f"| {_cell(task)} | {_cell(method)} | {_cell(score)} | {mean:.3f} | {shown} |")
+    for task, entry in read_results(model.folder).tasks.items():
+        for method, row in entry.methods().items():
+            for name, score in row.scores.items():
+                if score.mean is not None:
+                    sd = "" if score.sd is None else f"{score.sd:.3f}"
+                    cells = (_cell(task), _cell(method), _cell(name), f"{score.mean:.3f}", sd)
+                    lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
@@ -180,17 +150,14 @@ def _limits(model: Model) -> list[str]:
     lines = [
         "- Not a medical device; not tested for diagnosis.",
         f"- It knows {len(model.vocabulary)} electrodes by name; others are left out, or mapped on request.",
-        f"- Signal is brought to {model.ete.config.sfreq_hz:g} Hz; what lies above half of that is not seen.",
-        "- Amplitudes are divided by each recording's own: differences of amplitude between people are not seen."
+        f"- Signals are resampled to {model.ete.config.sfreq_hz:g} Hz; what lies above half of that is not seen.",
+        "- Amplitudes are divided by each recording's own: differences of amplitude between subjects are not seen."
         if model.ete.config.normalise == "recording"
         else f"- Normalisation: {model.ete.config.normalise}.",
     ]
-    if model.transfer is not None:
-        pairs = zip(head_names(model), class_names(model), strict=True)
-        tasks = [f"{n.partition('_')[2]} ({', '.join(c)})" if n.startswith("p") else n[6:] for n, c in pairs]
-        lines.append("- It answers nothing but: " + "; ".join(_cell(t) for t in tasks) + ".")
-    leakage: Sequence[str] = [str(model.config.get("leakage") or "")]
-    lines += [f"- Leakage: {_cell(text)}" for text in leakage if text]
-    notes = model.config.get("electrode_notes") or []
-    lines += [f"- Electrodes: {_cell(n)}" for n in notes[:20]]
+    if model.run is not None:
+        tasks = [a.task + (f" ({', '.join(a.classes)})" if a.classes else "") for a in model.answers]
+        lines.append("- It predicts only: " + "; ".join(map(_cell, tasks)) + ".")
+        lines += [f"- Leakage: {_cell(model.run.leakage)}"] if model.run.leakage else []
+        lines += [f"- Electrodes: {_cell(n)}" for n in model.run.electrode_notes[:20]]
     return lines

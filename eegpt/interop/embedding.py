@@ -1,40 +1,39 @@
-"""A signal to features: what the encoder makes of every window of every electrode, as an xarray.Dataset.
+"""A signal to features: the encoder's states of every window of every electrode, as an xarray.Dataset.
 
-What enters: `mne.io.Raw` or `mne.Epochs`, and a model. What leaves: (window, electrode, feature) with times, names and
-the model's identity. The signal is prepared as the model's own data were (its lock says how), by the same code, and
-normalised by its own robust SD as training did; a window gives what the same window of a shard set gives, up to the
-rounding of int16.
+`mne.io.Raw` or `mne.Epochs` and a model give (window, electrode, feature) with times, names and the model's identity.
+The signal is preprocessed as the model's own data were (its lock says how), by the same code, and normalised by its
+own robust SD as in training; a window gives what the same window of a shard set gives, up to the rounding of int16.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import importlib.util
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 import eegpt
-from eegprep.errors import InputError, UsageError
+from eegprep.errors import EEGPTError, InputError, UsageError
+from eegprep.files import PART, atomic_path
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
-from eegpt.data.trials import TrialBatch
-from eegpt.interop.checkpoint import Model, as_model
-from eegpt.interop.names import class_names, head_names
+from eegpt.interop.arrays import SignalTrials, states_of
+from eegpt.interop.model import Model, as_model
 from eegpt.interop.signals import Prepared, Unknown, prepare
-from eegpt.training.transfer_bank import TrialBank
-from eegpt.training.transfer_loop import Targets, predict
-from eegpt.training.transfer_rows import Encoded, encode, flatten
+from eegpt.transfer.bank import TrialBank, chunk_size
+from eegpt.transfer.loop import Targets, predict
+from eegpt.transfer.rows import Encoded
 
 if TYPE_CHECKING:
     import xarray as xr
-
-__all__ = ["embed", "batch_of", "features_of"]
-
-_ROWS_AT_ONCE = 512
 
 
 def embed(
@@ -72,8 +71,8 @@ def embed(
         `features` (window, electrode, feature) float32, NaN where an electrode has no signal for the whole window:
         mean and last state of the encoder, side by side. For a transfer run also `graph` (window, dimension), the
         graph's vector of the window, and `probability_<task>` (window, <task>_class) or `value_<task>`. Coordinates:
-        `time` (window's begin in seconds), `electrode`, `channel`, and `label` for epochs. Attributes: model's SHA-256,
-        software, recipe, steps, `left_out` (JSON) and `notes`.
+        `time` (start of the window in seconds), `electrode`, `channel`, and `label` for epochs. Attributes: the
+        model's SHA-256, software, recipe, steps, `left_out` (JSON) and `notes`.
 
     Raises
     ------
@@ -97,18 +96,18 @@ def _windows(
     """First samples of all windows, and their length."""
     if ready.labels:
         if window_s is not None or stride_s is not None:
-            raise UsageError("epochs are windows already", todo="leave window_s and stride_s out")
+            raise UsageError("epochs are already windows", todo="omit window_s and stride_s")
         return np.array([s.start_sample for s in ready.stretches], np.int64), ready.stretches[0].n_samples
     n = model.window_samples if window_s is None else seconds_to_samples(window_s, STANDARD_SFREQ_HZ)
     stride = n if stride_s is None else seconds_to_samples(stride_s, STANDARD_SFREQ_HZ)
     if n < 1 or stride < 1:
-        raise UsageError("a window and its stride are longer than nothing", found=f"{window_s} s, {stride_s} s")
+        raise UsageError("a window and its stride must be longer than 0", found=f"{window_s} s, {stride_s} s")
     starts = [np.arange(s.start_sample, s.stop_sample - n + 1, stride, dtype=np.int64) for s in ready.stretches]
     flat = np.concatenate(starts)
     if not len(flat):
         raise InputError(
-            "the signal holds no whole window",
-            found=f"{max(s.n_samples for s in ready.stretches) / STANDARD_SFREQ_HZ:.2f} s at most in one piece",
+            "the signal is shorter than one window",
+            found=f"{max(s.n_samples for s in ready.stretches) / STANDARD_SFREQ_HZ:.2f} s without a gap",
             expected=f"{n / STANDARD_SFREQ_HZ:.2f} s",
             todo="set window_s to less",
         )
@@ -124,125 +123,54 @@ def _covered(ready: Prepared, starts: NDArray[np.int64], n_samples: int) -> NDAr
     return out
 
 
-def batch_of(
-    ready: Prepared, ids: NDArray[np.int64], starts: NDArray[np.int64], n_samples: int, mask_NE: NDArray[np.bool_]
-) -> TrialBatch:
-    """Some windows as the model side's batch, in microvolt with a step of 1."""
-    place = starts[:, None] + np.arange(n_samples)
-    signal = np.ascontiguousarray(ready.signal_uv[:, place].transpose(1, 0, 2))
-    n = len(starts)
-    return TrialBatch(
-        signal_i16=signal,
-        scale_uv=np.ones(mask_NE.shape, np.float32),
-        sigma_uv=np.broadcast_to(ready.sigma_uv, mask_NE.shape),
-        electrode=np.where(mask_NE, ids, -1),
-        electrode_mask=mask_NE,
-        n_samples=np.full(n, n_samples, np.int32),
-        task=np.zeros(n, np.int32),
-        label=np.zeros(n, np.int32),
-        target=np.zeros(n, np.float32),
-        recording=np.zeros(n, np.int32),
-    )
-
-
 @torch.inference_mode()
 def features_of(
     model: Model, ready: Prepared, starts: NDArray[np.int64], n_samples: int, mask_NE: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float32]]:
-    """`features` (N, E, F) with NaN where masked, and of a transfer run `graph` and one array of outputs per head."""
+    """`features` (N, E, F) with NaN where masked, and of a transfer run `graph` and each answer."""
     ids = np.array([model.vocabulary.id_of(e) for e in ready.electrodes], np.int64)
-    identity = np.arange(len(model.vocabulary))
+    windows_NES = sliding_window_view(ready.signal_uv, n_samples, axis=1).swapaxes(0, 1)
+    usable = np.flatnonzero(mask_NE.any(axis=1))
+    trials = SignalTrials(windows_NES, ready.sigma_uv, ids, at=starts[usable], mask=mask_NE[usable])
     N, E = mask_NE.shape
-    out = {"features": np.full((N, E, 2 * model.ete.config.width), np.nan, np.float32)}
-    for part in _parts(mask_NE, n_samples):
-        batch = batch_of(ready, ids, starts[part], n_samples, mask_NE[part])
-        rows = flatten(batch, model.ete.config, identity, torch.device("cpu"))
-        features_RF = encode(model.ete, rows, special=False, states=True).features_RF
-        assert features_RF is not None  # states=True makes them
-        window, electrode = np.nonzero(mask_NE[part])
-        out["features"][part[window], electrode] = features_RF.float().numpy()
-    if model.transfer is not None:
-        out |= _outputs(model, ready, ids, starts, n_samples, mask_NE)
+    features_NEF = np.full((N, E, 2 * model.ete.config.width), np.nan, np.float32)
+    size = chunk_size(E, n_samples)
+    for first in range(0, len(usable), size):
+        rows = np.arange(first, min(first + size, len(usable)))
+        window, electrode = np.nonzero(mask_NE[usable[rows]])
+        features_NEF[usable[rows][window], electrode] = states_of(model.ete, trials, rows, torch.device("cpu")).numpy()
+    out = {"features": features_NEF}
+    for name, values in (_outputs(model, trials) if model.transfer is not None else {}).items():
+        out[name] = np.full((N, values.shape[1]), np.nan, np.float32)
+        out[name][usable] = values
     return out
 
 
-def _outputs(
-    model: Model,
-    ready: Prepared,
-    ids: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    n_samples: int,
-    mask_NE: NDArray[np.bool_],
-) -> dict[str, NDArray[np.float32]]:
-    """The graph's vector and every head's output of each window."""
+def _outputs(model: Model, trials: SignalTrials) -> dict[str, NDArray[np.float32]]:
+    """The graph's vector and every answer for each window."""
     assert model.transfer is not None
-    N, usable = len(starts), np.flatnonzero(mask_NE.any(axis=1))
-    windows = _Windows(ready, ids, starts[usable], n_samples, mask_NE[usable])
-    rows = np.arange(len(usable))
+    assert model.run is not None
+    rows = np.arange(len(trials))
     views: dict[int, Encoded] = {}
     out: dict[str, NDArray[np.float32]] = {}
-    for number, (name, head) in enumerate(head_names(model).items()):
+    for answer in model.answers:
         bank = TrialBank(
-            windows,
+            trials,
             np.arange(len(model.vocabulary)),
             device=torch.device("cpu"),
             budget_bytes=0,
-            aligned_tasks=(0,) if number in model.aligned_heads else (),
+            aligned_tasks=(0,) if answer.head in model.aligned_heads else (),
             views=views,
         )
-        targets = Targets(
-            head_N=np.full(len(rows), number, np.int64),
-            n_outputs_N=np.full(len(rows), head.n_outputs, np.int64),
-            regression_N=np.full(len(rows), head.kind == "regression"),
-            label_N=np.zeros(len(rows), np.int64),
-            value_N=np.zeros(len(rows), np.float32),
-            weight_N=np.ones(len(rows), np.float32),
-        )
-        out[name] = np.full((N, head.n_outputs), np.nan, np.float32)
-        out[name][usable] = predict(model.transfer, bank, rows, targets)[:, : head.n_outputs]
+        targets = Targets.unknown(len(rows), answer.head, model.run.heads[answer.head])
+        out[answer.key] = predict(model.transfer, bank, rows, targets)[:, : answer.n_outputs]
         if "graph" not in out and model.transfer.graph:
             pooled = [
-                model.transfer.pool([encoded], torch.full((len(own),), number))
+                model.transfer.pool([encoded], torch.full((len(own),), answer.head))
                 for own, encoded in bank.batches(model.transfer, rows)
             ]
-            out["graph"] = np.full((N, model.ete.config.width), np.nan, np.float32)
-            out["graph"][usable] = torch.cat(pooled).float().numpy()
+            out["graph"] = torch.cat(pooled).float().numpy()
     return out
-
-
-class _Windows:
-    """Windows of one recording with the columns of a `TrialIndex`: one person, one task."""
-
-    def __init__(
-        self,
-        ready: Prepared,
-        ids: NDArray[np.int64],
-        starts: NDArray[np.int64],
-        n_samples: int,
-        mask_NE: NDArray[np.bool_],
-    ) -> None:
-        self._ready, self._ids, self._starts, self._n, self._mask = ready, ids, starts, n_samples, mask_NE
-        n = len(starts)
-        self.task = self.label = self.recording = np.zeros(n, np.int32)
-        self.target = np.zeros(n, np.float32)
-        self.n_samples = np.full(n, n_samples, np.int32)
-        self.n_electrodes = np.full(n, len(ids), np.int32)
-        self.subject = ("signal/signal",) * n
-
-    def __len__(self) -> int:
-        return len(self.task)
-
-    def gather(self, indices: NDArray[np.int64], **_: Any) -> TrialBatch:
-        """A batch."""
-        return batch_of(self._ready, self._ids, self._starts[indices], self._n, self._mask[indices])
-
-
-def _parts(mask_NE: NDArray[np.bool_], n_samples: int) -> Iterator[NDArray[np.int64]]:
-    """Windows that have an electrode, in groups small enough to run at once."""
-    usable = np.flatnonzero(mask_NE.any(axis=1))
-    size = max(1, int(_ROWS_AT_ONCE * min(1.0, 2048 / n_samples)) // max(1, mask_NE.shape[1]))
-    for first in range(0, len(usable), size):
-        yield usable[first : first + size]
 
 
 def _dataset(
@@ -255,11 +183,10 @@ def _dataset(
 ) -> xr.Dataset:
     import xarray as xr
 
-    classes = dict(zip(head_names(model), class_names(model), strict=True))
     variables: dict[str, Any] = {"features": (("window", "electrode", "feature"), found["features"])}
     D = model.ete.config.width
     coordinates: dict[str, Any] = {
-        "time": ("window", starts / STANDARD_SFREQ_HZ, {"units": "s", "long_name": "begin of the window"}),
+        "time": ("window", starts / STANDARD_SFREQ_HZ, {"units": "s", "long_name": "start of the window"}),
         "electrode": list(ready.electrodes),
         "channel": ("electrode", list(ready.channels)),
         "sigma_uv": ("electrode", ready.sigma_uv, {"units": "uV"}),
@@ -267,20 +194,16 @@ def _dataset(
     }
     if ready.labels:
         coordinates["label"] = ("window", list(ready.labels))
-    for name, values in found.items():
-        if name == "graph":
-            variables[name] = (("window", "dimension"), values)
-        elif name.startswith("value_"):
-            variables[name] = ("window", values[:, 0])
-        elif name != "features":
-            axis = name.removeprefix("probability_") + "_class"
-            variables[name] = (("window", axis), values)
-            coordinates[axis] = list(classes[name])
-    left_out = [
-        {"kind": x.kind, "name": x.name, "code": x.code, "reason": x.reason,
-         "start_sample": x.start_sample, "n_samples": x.n_samples}
-        for x in ready.left_out
-    ]  # fmt: skip
+    if "graph" in found:
+        variables["graph"] = (("window", "dimension"), found["graph"])
+    for answer in model.answers:
+        if answer.classes:
+            axis = f"{answer.task}_class"
+            variables[answer.key] = (("window", axis), found[answer.key])
+            coordinates[axis] = list(answer.classes)
+        else:
+            variables[answer.key] = ("window", found[answer.key][:, 0])
+    left_out = [dataclasses.asdict(x) for x in ready.left_out]
     attributes = {
         "model_sha256": model.sha256,
         "model_kind": model.kind,
@@ -294,3 +217,77 @@ def _dataset(
         "notes": json.dumps(list(ready.notes), ensure_ascii=False),
     }
     return xr.Dataset(variables, coords=coordinates, attrs=attributes)
+
+
+# ---- files of any format, what `eegpt embed` does
+
+
+def embed_files(
+    paths: Sequence[Path], model: Model, *, tell: Callable[[str], None] = lambda text: None, **options: Any
+) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
+    """Features of every recording by name, and the errors of the others.
+
+    Parameters
+    ----------
+    options
+        Of `eegpt.embed`.
+    """
+    from eegprep.sources import isolated_reader, manifest_for_path, open_source
+
+    found: dict[str, xr.Dataset] = {}
+    failed: dict[str, EEGPTError] = {}
+    for path in paths:
+        manifest = manifest_for_path(path)
+        planned = open_source(manifest, path).plan()
+        if not planned:
+            failed[str(path)] = UsageError("no recording found", where=path)
+        with isolated_reader(manifest, path) as reader:
+            for one in planned:
+                name = one.files[0] if path.is_dir() else path.name
+                tell(name)
+                try:
+                    found[_free(name, found)] = embed(reader.read(one), model=model, **options)
+                except EEGPTError as error:
+                    failed[name] = error
+    return found, failed
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    """A group's name: without slashes, and unique."""
+    name = name.replace("/", "+")
+    number = 1
+    out = name
+    while out in taken:
+        number += 1
+        out = f"{name}~{number}"
+    return out
+
+
+def check_output(out: Path) -> None:
+    """UsageError where features cannot be written there."""
+    needed = {".nc": "h5netcdf", ".zarr": "zarr"}.get(out.suffix)
+    if needed is None:
+        raise UsageError("unknown format", found=out.name, expected="a name that ends in .nc or .zarr")
+    if importlib.util.find_spec(needed) is None:
+        raise UsageError(f"{out.suffix} needs {needed}", todo='python -m pip install "eegpt[model]"')
+    if out.exists():
+        raise UsageError("the output already exists", where=out, todo="choose another, or remove it")
+
+
+def write_features(found: Mapping[str, xr.Dataset], out: Path) -> None:
+    """Write `.nc` or `.zarr`; UsageError for another suffix, a missing library, or an output that exists."""
+    check_output(out)
+    import xarray as xr
+
+    one = next(iter(found.values())) if len(found) == 1 else None
+    whole: Any = one if one is not None else xr.DataTree.from_dict(dict(found))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".nc":
+        with atomic_path(out) as part:
+            whole.to_netcdf(part, engine="h5netcdf")
+        return
+    part = out.with_name(out.name + PART)
+    shutil.rmtree(part, ignore_errors=True)
+    # Strings of variable length are not part of Zarr's third format yet; the second has them.
+    whole.to_zarr(part, zarr_format=2, consolidated=True)
+    part.rename(out)

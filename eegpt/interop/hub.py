@@ -1,31 +1,30 @@
 """Models to and from the Hugging Face hub, by its own client: `from_pretrained`, `save_pretrained`, `push_to_hub`.
 
-What enters: a run's folder, or `hf://owner/name[@revision]`. What leaves: a repository with config.json,
-model.safetensors, the vocabulary, the lock, what was seen, results, and a card. Of a repository these files alone are
-fetched; a pickle that lies beside them is never downloaded, let alone opened.
+A repository contains config.json, model.safetensors, the vocabulary, the lock, the list of seen recordings, results,
+and a card. Of a repository these files alone are fetched; a pickle beside them is never downloaded, let alone opened.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
 from eegprep.files import PART, write_atomic
 from eegpt.interop.card import model_card, refuse_passing_on
-from eegpt.interop.checkpoint import Model, as_model, open_model
+from eegpt.interop.model import Model, as_model, open_model
 
 try:
     from huggingface_hub import ModelHubMixin
 except ModuleNotFoundError:
     raise UsageError("the hub needs an extra", todo='python -m pip install "eegpt[hub]"') from None
 
-__all__ = ["FILES", "PretrainedModel", "fetch", "pull", "push"]
-
-#: What a repository of ours holds, as the client's patterns.
+#: The files of a repository, as the client's patterns.
 FILES = (
     "config.json", "model.safetensors", "vocabulary.parquet", "lock.yaml", "seen.json", "results.json", "README.md",
     "fits/*.safetensors", "fits/*.json",
@@ -82,14 +81,17 @@ class PretrainedModel(ModelHubMixin, library_name="eegpt", repo_url="https://arx
 
 def copy_run(model: Model, folder: Path) -> None:
     """A run's own files into a folder, and its card."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for pattern in FILES:
-        for source in sorted(model.folder.glob(pattern)):
-            if source.is_file() and source.name != "README.md":
-                target = folder / source.relative_to(model.folder)
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(source, target)
+    _copy(model.folder, folder)
     write_atomic(folder / "README.md", model_card(model))
+
+
+def _copy(source: Path, target: Path) -> None:
+    for pattern in FILES:
+        for file in sorted(source.glob(pattern)):
+            if file.is_file():
+                copy = target / file.relative_to(source)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, copy)
 
 
 def push(run: Path | str | Model, repository: str, *, private: bool = False, endpoint: str | None = None) -> str:
@@ -98,14 +100,14 @@ def push(run: Path | str | Model, repository: str, *, private: bool = False, end
     Raises
     ------
     RefusedError
-        A licence of its data does not let it be passed on.
+        A licence of its data forbids sharing it.
     """
     from huggingface_hub import HfApi
 
     name, revision = _repository(repository)
     model = as_model(run)
     refuse_passing_on(model)
-    with tempfile.TemporaryDirectory() as folder, _wire(repository):
+    with tempfile.TemporaryDirectory() as folder, _client_errors(repository):
         copy_run(model, Path(folder))
         api = HfApi(endpoint=endpoint)
         api.create_repo(name, private=private, exist_ok=True)
@@ -119,7 +121,7 @@ def push(run: Path | str | Model, repository: str, *, private: bool = False, end
 
 
 def fetch(address: str, *, endpoint: str | None = None) -> Path:
-    """The folder of a repository in the hub's own cache; what is there already is not fetched again."""
+    """The folder of a repository in the hub's own cache; cached files are not fetched again."""
     name, revision = _repository(address)
     return _snapshot(name, revision, endpoint=endpoint)
 
@@ -132,20 +134,16 @@ def pull(address: str, out: Path, *, endpoint: str | None = None) -> Model:
     UsageError
         The folder exists, or there is no such repository.
     InputError, RefusedError
-        What is there is no model of ours.
+        The repository does not contain a model of eegpt.
     """
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("the folder is there already", where=out, todo="name a new one with --out")
+        raise UsageError("the folder already exists", where=out, todo="choose another --out")
     source = fetch(address, endpoint=endpoint)
     part = out.with_name(out.name + PART)
     shutil.rmtree(part, ignore_errors=True)
     try:
-        for pattern in FILES:
-            for file in sorted(source.glob(pattern)):
-                target = part / file.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, target)
+        _copy(source, part)
         open_model(part)
         if out.is_dir():
             out.rmdir()
@@ -159,7 +157,7 @@ def _repository(address: str) -> tuple[str, str | None]:
     text = address if address.startswith("hf:") else f"hf://{address}"
     fit = _ADDRESS.fullmatch(text)
     if fit is None:
-        raise UsageError("this is no repository", found=address, expected="owner/name or hf://owner/name[@revision]")
+        raise UsageError("not a repository", found=address, expected="owner/name or hf://owner/name[@revision]")
     return fit[1], fit[2]
 
 
@@ -167,7 +165,7 @@ def _snapshot(name: str, revision: str | None, **options: Any) -> Path:
     from huggingface_hub import HfApi, snapshot_download
 
     endpoint = options.get("endpoint")
-    with _wire(name):
+    with _client_errors(name):
         if not options.get("local_files_only"):
             about = HfApi(endpoint=endpoint, token=options.get("token")).model_info(
                 name, revision=revision, files_metadata=True
@@ -177,8 +175,8 @@ def _snapshot(name: str, revision: str | None, **options: Any) -> Path:
             if "config.json" not in files or "model.safetensors" not in files:
                 pickles = sorted(f for f in files if f.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt")))
                 raise InputError(
-                    f"{name} holds no model of eegpt",
-                    found=", ".join(pickles) + " (files that can hold code are never fetched)"
+                    f"{name} does not contain a model of eegpt",
+                    found=", ".join(pickles) + " (files that can contain code are never fetched)"
                     if pickles
                     else ", ".join(sorted(files)[:12]) or "nothing",
                     expected="config.json and model.safetensors",
@@ -188,35 +186,30 @@ def _snapshot(name: str, revision: str | None, **options: Any) -> Path:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES), **options))
 
 
-class _wire:
+@contextlib.contextmanager
+def _client_errors(name: str) -> Iterator[None]:
     """Errors of the hub's client as ours, without its traceback."""
+    from huggingface_hub import errors
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        from huggingface_hub import errors
-
-        if error is None or isinstance(error, (InputError, UsageError, RefusedError)):
-            return
-        if isinstance(error, errors.HFValidationError):
-            raise UsageError("this is no repository", found=str(error)[:300], expected="owner/name") from None
-        missing = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError)
-        if isinstance(error, missing):
-            raise UsageError(
-                "there is no such repository, or it is closed to you",
-                where=self.name,
-                todo="check owner, name and revision; `hf auth login` for closed ones",
-            ) from None
-        if isinstance(
-            error, (errors.HfHubHTTPError, errors.LocalTokenNotFoundError, ConnectionError, TimeoutError)
-        ) or (type(error).__module__.startswith(("httpx", "httpcore", "requests"))):
-            raise InputError(
-                "the hub does not answer as it should",
-                where=self.name,
-                found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-                todo="check the network, and `hf auth login` for writing; then run the same command again",
-            ) from None
+    try:
+        yield
+    except EEGPTError:
+        raise
+    except errors.HFValidationError as error:
+        raise UsageError("not a repository", found=str(error)[:300], expected="owner/name") from None
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError):
+        raise UsageError(
+            "unknown or private repository",
+            where=name,
+            todo="check owner, name and revision; `hf auth login` for private ones",
+        ) from None
+    except Exception as error:
+        ours = (errors.HfHubHTTPError, errors.LocalTokenNotFoundError, ConnectionError, TimeoutError)
+        if not isinstance(error, ours) and not type(error).__module__.startswith(("httpx", "httpcore", "requests")):
+            raise
+        raise InputError(
+            "the hub returned an error",
+            where=name,
+            found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            todo="check the network, and `hf auth login` for writing; then run the same command again",
+        ) from None

@@ -1,8 +1,8 @@
-"""A shard set as xarray, read when it is looked at, and back to MNE.
+"""A shard set as xarray, read lazily, and back to MNE.
 
-What enters: a shard set's folder or address. What leaves: a mapping of recording ids to `xarray.Dataset` with
-`signal_uv` (electrode, time) in microvolt, NaN where nothing was kept, and the trials beside it; from such a data set
-an `mne.io.RawArray` in volts with its gaps and trials as annotations.
+A shard set is a mapping of recording ids to `xarray.Dataset` with `signal_uv` (electrode, time) in microvolt, NaN in
+gaps, and the trials beside it; such a data set becomes an `mne.io.RawArray` in volts with gaps and trials as
+annotations.
 """
 
 from __future__ import annotations
@@ -26,11 +26,9 @@ from eegprep.recording import Stretch
 from eegprep.remote import open_shards as open_set
 from eegprep.shards import ShardSet
 
-__all__ = ["ShardRecordings", "open_shards", "to_raw"]
-
 
 def open_shards(path: Path | str) -> ShardRecordings:
-    """Open a shard set as xarray; nothing but its index is read.
+    """Open a shard set as xarray; only its index is read.
 
     Parameters
     ----------
@@ -149,12 +147,12 @@ def to_raw(recording: xr.Dataset) -> Any:
     """A recording as `mne.io.RawArray`: volts, positions where the base vocabulary has them, annotations.
 
     Time that some electrode lacks is marked `BAD_gap` for that electrode (for all of them, where all lack it) and
-    holds zeros, since MNE's filters take no NaN. Trials become annotations `task/label`.
+    holds zeros, since MNE's filters do not accept NaN. Trials become annotations `task/label`.
 
     Parameters
     ----------
     recording : xarray.Dataset
-        One of `open_shards`, or a part of one.
+        From `open_shards`, whole or a part.
     """
     import mne
 
@@ -162,7 +160,7 @@ def to_raw(recording: xr.Dataset) -> Any:
 
     if "signal_uv" not in recording or recording["signal_uv"].dims != ("electrode", "time"):
         raise UsageError(
-            "this is no recording of a shard set",
+            "not a recording of a shard set",
             found=", ".join(map(str, recording.data_vars)),
             expected="signal_uv (electrode, time), from eegpt.interop.open_shards",
         )

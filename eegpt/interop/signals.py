@@ -1,13 +1,12 @@
 """A signal in memory made ready for a model, by the code that ingest runs.
 
-What enters: `mne.io.Raw` or `mne.Epochs` (volts, as MNE has them) or what `eegprep.sources` read, a recipe, a
-vocabulary. What leaves: `Prepared`: microvolt at 256 Hz, which parts of it are usable, each electrode's robust SD, and
-every channel and stretch that was left out with its reason.
+`mne.io.Raw` or `mne.Epochs` (volts, as in MNE), or what `eegprep.sources` read, becomes `Prepared`: microvolt at 256
+Hz, which parts of it are usable, each electrode's robust SD, and every channel and stretch that was left out with its
+reason.
 """
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.electrodes import Vocabulary
+from eegprep.electrodes import Vocabulary, resolve_all
 from eegprep.errors import RefusedError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.manifest.recipe import Recipe, describe_steps
@@ -25,49 +24,25 @@ from eegprep.recording import LeftOut, Stretch, subtract
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.standardise import Plan, decide, make_plan, run
-
-__all__ = ["Prepared", "Unknown", "prepare", "decoded_of"]
+from eegpt.transfer.setup import nearest_free
 
 Unknown = Literal["leave_out", "nearest", "refuse"]
-
-_MM = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A standardised signal.
+    """A standardised signal."""
 
-    Attributes
-    ----------
-    signal_uv : (n_electrodes, n_samples) float32
-        At 256 Hz; NaN in gaps.
-    electrodes, channels : tuple of str
-        Names of the vocabulary, and of the file.
-    sigma_uv : (n_electrodes,) float32
-        Robust SD over the whole recording.
-    stretches : tuple of Stretch
-        Contiguous parts common to all electrodes; one per epoch where epochs entered.
-    rejected : dict of str to tuple of Stretch
-        Per electrode, what is rejected on top.
-    left_out : tuple of LeftOut
-    notes : tuple of str
-        What was done that one should know: electrodes taken for others, corrected units.
-    steps : tuple of str
-        The steps that ran, with their numbers.
-    labels : tuple of str
-        One per epoch; empty for a continuous signal.
-    """
-
-    signal_uv: NDArray[np.float32]
-    electrodes: tuple[str, ...]
-    channels: tuple[str, ...]
-    sigma_uv: NDArray[np.float32]
-    stretches: tuple[Stretch, ...]
-    rejected: dict[str, tuple[Stretch, ...]]
+    signal_uv: NDArray[np.float32]  # (n_electrodes, n_samples) at 256 Hz, NaN in gaps
+    electrodes: tuple[str, ...]  # names of the vocabulary
+    channels: tuple[str, ...]  # names of the file
+    sigma_uv: NDArray[np.float32]  # (n_electrodes,) robust SD over the whole recording
+    stretches: tuple[Stretch, ...]  # contiguous parts common to all electrodes; one per epoch where epochs entered
+    rejected: dict[str, tuple[Stretch, ...]]  # per electrode, what is rejected in addition
     left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
-    steps: tuple[str, ...]
-    labels: tuple[str, ...] = ()
+    notes: tuple[str, ...]  # what was changed: electrodes mapped to others, corrected units
+    steps: tuple[str, ...]  # the steps that ran, with their parameters
+    labels: tuple[str, ...] = ()  # one per epoch; empty for a continuous signal
 
     def kept(self, row: int) -> tuple[Stretch, ...]:
         """The usable parts of one electrode."""
@@ -85,13 +60,7 @@ class _Memory:
 
 
 def decoded_of(signal: Any) -> Decoded:
-    """What the sources would have decoded, from an open MNE object.
-
-    Raises
-    ------
-    UsageError
-        It is neither Raw nor Epochs.
-    """
+    """What the sources would have decoded, from an open MNE object; UsageError for anything but Raw and Epochs."""
     import mne
 
     from eegprep.formats.epochs import decode_epochs
@@ -105,7 +74,7 @@ def decoded_of(signal: Any) -> Decoded:
             data = np.asarray(signal.get_data(copy=False), dtype=np.float64)
         return decode_epochs(signal, data, "mne")
     raise UsageError(
-        "this is no signal that can be embedded",
+        "not a signal that can be embedded",
         found=f"{type(signal).__module__}.{type(signal).__name__}",
         expected="mne.io.Raw or mne.Epochs",
         todo="mne.io.RawArray(signal_v, mne.create_info(names, sfreq, 'eeg')) makes one of an array in volts",
@@ -125,10 +94,9 @@ def prepare(
     Parameters
     ----------
     signal : mne.io.Raw, mne.Epochs or SourceRecording
-        Channels that MNE calls EEG and that are no electrode of the vocabulary are named in `left_out`.
+        EEG channels that are not electrodes of the vocabulary are named in `left_out`.
     unknown : {"leave_out", "nearest", "refuse"}
-        What becomes of such channels: left out; taken for the nearest electrode that is free, by their position; or
-        refused.
+        What to do with such channels: leave them out; map them to the nearest free electrode, by position; or refuse.
     line_freq_hz : float, optional
         50 or 60; else what the signal says, by `info["line_freq"]` or by its spectrum.
 
@@ -139,11 +107,13 @@ def prepare(
     RefusedError
         Where an electrode is not known and `unknown` is `refuse`.
     """
+    import mne
+
     decoded = None if isinstance(signal, SourceRecording) else decoded_of(signal)
     channels = signal.channels if decoded is None else decoded.channels
     nearest, notes = _unknown(channels, vocabulary, unknown)
     if line_freq_hz not in (None, 50, 60):
-        raise UsageError("the mains have another frequency", found=line_freq_hz, expected="50 or 60 Hz")
+        raise UsageError("unknown line frequency", found=line_freq_hz, expected="50 or 60 Hz")
     manifest = Manifest(
         manifest=1,
         name="signal",
@@ -156,7 +126,7 @@ def prepare(
         channels=nearest,
     )
     planned = PlannedRecording(subject="signal", key="signal/-/-")
-    with _quiet():
+    with mne.utils.use_log_level("CRITICAL"):
         recording = signal if decoded is None else assemble(decoded, planned, manifest, Path())
         plan = make_plan(decide(recording, manifest=manifest, recipe=recipe, vocabulary=vocabulary))
         sink = _Memory()
@@ -176,19 +146,11 @@ def prepare(
 
 
 def _left_out(plan: Plan) -> list[LeftOut]:
-    """As the plan has it, with the channels' own names, which a store must not tell and the signal's owner knows."""
+    """As in the plan, with the channels' own names, which a store must not contain and the signal's owner knows."""
     verdicts = [v for v in plan.decision.verdicts if v.electrode is None]
     stored = {v.stored_as for v in verdicts}
     own = [LeftOut(kind="channel", name=v.name, code=v.code, reason=v.reason) for v in verdicts]
     return own + [x for x in plan.left_out if x.kind != "channel" or x.name not in stored]
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    import mne
-
-    with mne.utils.use_log_level("CRITICAL"):
-        yield
 
 
 def _labels(decoded: Decoded, kept: Sequence[Stretch]) -> tuple[str, ...]:
@@ -199,9 +161,7 @@ def _labels(decoded: Decoded, kept: Sequence[Stretch]) -> tuple[str, ...]:
 def _unknown(
     channels: Sequence[SourceChannel], vocabulary: Vocabulary, unknown: Unknown
 ) -> tuple[dict[str, ChannelRule], list[str]]:
-    """Rules for EEG channels that mean no electrode of the vocabulary, and in words what they do."""
-    from eegprep.electrodes import resolve_all
-
+    """Rules for EEG channels that are not electrodes of the vocabulary, and notes on what they do."""
     resolved = resolve_all(vocabulary, channels)
     missing = [
         c for c, r in zip(channels, resolved, strict=True)
@@ -211,22 +171,20 @@ def _unknown(
         return {}, []
     if unknown == "refuse":
         raise RefusedError(
-            f"{len(missing)} channels are no electrode that the model knows",
+            f"{len(missing)} channels are not electrodes that the model knows",
             found=", ".join(c.name for c in missing[:12]),
             expected=f"electrodes among its {len(vocabulary)}",
-            todo="unknown='nearest' takes each for the nearest one, 'leave_out' does without",
+            todo="unknown='nearest' maps each to the nearest one, 'leave_out' omits them",
         )
     taken = {r.electrode for r in resolved if r.electrode is not None}
     rules: dict[str, ChannelRule] = {}
     notes = []
     for channel in missing:
-        free = [n for n in vocabulary.names if n not in taken]
-        near = [] if channel.position_m is None else vocabulary.nearest(channel.position_m, 1, among=free)
-        if not near:
+        near = nearest_free(vocabulary, channel.position_m, taken)
+        if near is None:
             notes.append(f"{channel.name}: left out, it has no position to be mapped by")
             continue
-        name, distance_m = near[0]
-        taken.add(name)
-        rules[channel.name] = ChannelRule(electrode=name)
-        notes.append(f"{channel.name}: taken for {name}, {distance_m * _MM:.0f} mm away")
+        taken.add(near[0])
+        rules[channel.name] = ChannelRule(electrode=near[0])
+        notes.append(f"{channel.name}: {near[1]}")
     return rules, notes

@@ -1,5 +1,4 @@
-"""The model: tokens, the Electrode Temporal Encoder (ETE), the Task-shared Electrode Graph (TEG), task heads, sizes.
+"""The model: tokens and layers, the Electrode Temporal Encoder (`ete`), the Task-shared Electrode Graph (`teg`), heads.
 
-Read in this order: `tokens.py`, `ete_config.py`, `layers.py`, `ete.py`, `teg.py`, `heads.py`, `sizes.py`.
 Nothing here reads a file.
 """

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,11 +26,73 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from eegprep.errors import UsageError
-from eegpt.model.ete_config import ETEConfig, Objective
-from eegpt.model.layers import Layer, Norm, SwiGLU
-from eegpt.model.tokens import tokenise
+from eegpt.model.layers import Layer, Norm, rotate
+from eegpt.model.tokens import Normalise, tokenise
 
-__all__ = ["ETE", "ETEConfig", "Cache", "Norm", "Objective", "SwiGLU"]
+Objective = Literal["token", "new", "new+spectrum", "masked"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ETEConfig:
+    """Everything that decides the encoder's shape and what its numbers mean; goes to JSON and back."""
+
+    n_layers: int
+    width: int
+    n_heads: int
+    n_electrodes: int = 138  #: ids are 0 <= id < n_electrodes
+    token_samples: int = 256  #: C
+    token_stride: int = 32  #: distance of two tokens' first samples
+    objective: Objective = "new+spectrum"  #: decides the heads; `masked` attends both ways, all others back only
+    norm: Literal["output", "pre"] = "output"  #: `x + Norm(Sublayer(x))` as in the paper, or `x + Sublayer(Norm(x))`
+    position: Literal["rotary", "learned", "none"] = "rotary"  #: where the order of tokens comes from
+    max_tokens: int = 128  #: longest sequence that learned positions know; the other two know no limit
+    #: What the prediction of new samples starts from: the last value, the linear map of the last token that least
+    #: squares fits to the training windows, or nothing.
+    skip: Literal["last", "linear", "none"] = "none"
+    normalise: Normalise = "recording"  #: this and the next two: see `eegpt.model.tokens`
+    fixed_uv: float = 20.0
+    clip: float = 15.0
+    sfreq_hz: float = 256.0
+    spectrum_hz: tuple[float, float] = (1.0, 45.0)  #: range that the spectrum head predicts
+    ffn_ratio: float = 3.5  #: F / D, fitted to the paper's parameter counts
+    dropout: float = 0.0  #: on the sublayers' outputs, in training only
+
+    def __post_init__(self) -> None:
+        if self.width % self.n_heads or (self.width // self.n_heads) % 2:
+            raise UsageError(
+                "the width does not divide into heads of an even width",
+                found=f"width {self.width}, {self.n_heads} heads",
+                expected="width = heads x an even number",
+            )
+        if not 0 < self.token_stride <= self.token_samples:
+            raise UsageError(
+                "tokens must follow each other without a gap",
+                found=f"token_stride {self.token_stride}, token_samples {self.token_samples}",
+                expected="0 < token_stride <= token_samples",
+            )
+
+    @property
+    def causal(self) -> bool:
+        """Whether a position sees earlier positions only."""
+        return self.objective != "masked"
+
+    @property
+    def tokens_ahead(self) -> int:
+        """Distance to the first later token that shares no sample with this one (8 for 256 samples every 32)."""
+        return -(-self.token_samples // self.token_stride)
+
+    @property
+    def spectrum_bins(self) -> tuple[int, int]:
+        """First and one-past-last bin of a token's real Fourier transform that lie in `spectrum_hz`."""
+        step_hz = self.sfreq_hz / self.token_samples
+        first = max(1, math.ceil(self.spectrum_hz[0] / step_hz - 1e-9))
+        return first, max(first, min(self.token_samples // 2, math.floor(self.spectrum_hz[1] / step_hz + 1e-9)) + 1)
+
+    @property
+    def n_spectrum(self) -> int:
+        """Outputs of the spectrum head; 0 where the objective has none."""
+        first, stop = self.spectrum_bins
+        return stop - first if self.objective == "new+spectrum" else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +110,7 @@ class Cache:
 
 
 class ETE(nn.Module):
-    """The encoder. `forward` gives the states, `predict` the next tokens, `spectrum` the later log spectrum.
-
-    Parameters
-    ----------
-    config : ETEConfig
-    """
+    """The encoder. `forward` gives the states, `predict` the next tokens, `spectrum` the later log spectrum."""
 
     def __init__(self, config: ETEConfig) -> None:
         super().__init__()
@@ -63,7 +120,11 @@ class ETE(nn.Module):
         self.electrode = nn.Embedding(config.n_electrodes, D)
         self.token_in = nn.Linear(config.token_samples, D, bias=False)
         self.position = nn.Embedding(config.max_tokens + 2, D) if config.position == "learned" else None
-        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        inner, output_norm = int(config.ffn_ratio * D), config.norm == "output"
+        self.layers = nn.ModuleList(
+            Layer(D, config.n_heads, inner, output_norm=output_norm, dropout=config.dropout)
+            for _ in range(config.n_layers)
+        )
         self.last_norm = Norm(D) if config.norm == "pre" else nn.Identity()
         self.token_out = nn.Linear(D, config.token_samples, bias=False)
         self.skip: nn.Linear | None = None
@@ -114,8 +175,8 @@ class ETE(nn.Module):
     def embed(self, x_BTC: Tensor, electrode_B: Tensor, hidden_BT: Tensor | None = None) -> Tensor:
         """v_e and the tokens as (B, P, D); tokens where `hidden_BT` is true are replaced by the hidden token.
 
-        Tokens overlap in memory until here. The product of such a view with a fixed weight is one small product
-        for every row, with a wait for all threads after each: on a busy machine many times slower than a copy.
+        Tokens overlap in memory until here: the product of such a view with a fixed weight is one small product for
+        every row, on a busy machine many times slower than a copy.
         """
         # Autocast makes a copy of its own, in the lower precision.
         x_BTD = self.token_in(x_BTC if torch.is_autocast_enabled(x_BTC.device.type) else x_BTC.contiguous())
@@ -156,7 +217,7 @@ class ETE(nn.Module):
     def forward(
         self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None, *, hidden_BT: Tensor | None = None
     ) -> Tensor:
-        """States of all positions.
+        """States (B, P, D): that of position p has seen v_e and the first p tokens, and predicts token p.
 
         Parameters
         ----------
@@ -165,15 +226,10 @@ class ETE(nn.Module):
         electrode_B : Tensor (B,) int
             Rows of the vocabulary.
         token_mask : Tensor (B, T) bool, optional
-            False where a token is padding; padding stands at the end. Causal attention never looks there, so
-            that only an encoder of the masked objective needs it.
+            False where a token is padding, which stands at the end. Causal attention never looks there, so that only an
+            encoder of the masked objective needs it.
         hidden_BT : Tensor (B, T) bool, optional
             Tokens to hide (masked objective).
-
-        Returns
-        -------
-        Tensor (B, P, D)
-            The state at position p has seen v_e and the first p tokens; it predicts token p (from 0).
         """
         return self.run(self.embed(x_BTC, electrode_B, hidden_BT), token_mask)
 
@@ -199,14 +255,10 @@ class ETE(nn.Module):
         return 6.0 * sum(p.numel() for name, p in self.named_parameters() if name not in tables)
 
     def predict(self, h_BTD: Tensor, x_BTC: Tensor, *, new_only: bool = False) -> Tensor:
-        """The next token after each token, (B, T, C), or its new samples alone, (B, T, stride).
+        """The next token after each of the tokens `x_BTC`, (B, T, C), or its new samples alone, (B, T, stride).
 
-        Parameters
-        ----------
-        h_BTD : Tensor (B, T, D)
-            States of the positions that have just seen `x_BTC`: `forward(...)[:, 1:]`.
-        x_BTC : Tensor (B, T, C)
-            Those tokens; the new samples start from what `skip` makes of them.
+        `h_BTD` are the states that have just seen them, `forward(...)[:, 1:]`; the new samples start from what `skip`
+        makes of the tokens.
         """
         K = self.config.token_stride
         if new_only:
@@ -235,13 +287,12 @@ class ETE(nn.Module):
 
     def prefill(self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None) -> Cache:
         """Keys and values of all positions of all layers; padding (at the end) counts for nothing later."""
-        return self._prefill(x_BTC, electrode_B, token_mask)[1]
+        return self.prefill_states(x_BTC, electrode_B, token_mask)[1]
 
-    def prefill_states(self, x_BTC: Tensor, electrode_B: Tensor) -> tuple[Tensor, Cache]:
+    def prefill_states(
+        self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None
+    ) -> tuple[Tensor, Cache]:
         """The states (B, P, D) as from `forward`, and the cache as from `prefill`, in one pass."""
-        return self._prefill(x_BTC, electrode_B, None)
-
-    def _prefill(self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None) -> tuple[Tensor, Cache]:
         x_BPD = self.embed(x_BTC, electrode_B)
         rotation = self._rotation(torch.arange(x_BPD.shape[1], device=x_BPD.device))
         causal, mask, n_positions_B = self.config.causal, None, None
@@ -257,19 +308,9 @@ class ETE(nn.Module):
         return self.last_norm(x_BPD), Cache(keys=tuple(keys), values=tuple(values), n_positions_B=n_positions_B)
 
     def summarise(self, cache: Cache, special: Tensor) -> Tensor:
-        """The state of the special token at the end of each cached sequence.
+        """z, the electrode's representation (B, D): the state of the special token at the end of each cached sequence.
 
-        Parameters
-        ----------
-        cache : Cache
-            From `prefill`; may have been computed without gradient.
-        special : Tensor (D,) or (B, D)
-            The token's vector, shared by all electrodes in the paper.
-
-        Returns
-        -------
-        Tensor (B, D)
-            z, the electrode's representation; equal to that of an uncached pass in value and gradient.
+        `special`, (D,) or (B, D), is the token's vector. Equal to an uncached pass in value and gradient.
         """
         B = cache.keys[0].shape[0]
         return self._step(cache, special.expand(B, -1).unsqueeze(1))[0].squeeze(1)
@@ -284,6 +325,34 @@ class ETE(nn.Module):
             for held, own in ((cache.keys, keys), (cache.values, values))
         ]
         return h_B1D.squeeze(1), Cache(keys=grown[0], values=grown[1])
+
+    def slide(self, cache: Cache, n_tokens: int = 1) -> Cache:
+        """The cache without its oldest tokens, as if the newest ones had come first behind v_e: it never grows.
+
+        Rotary positions are relative, so the keys that stay are turned back by as many positions as went; each key is
+        turned a bounded number of times before it goes itself, so nothing adds up. What the states of kept tokens
+        have seen of the tokens that went stays in them: an endless stream looks further back than a window does, by a
+        window for each layer.
+        """
+        if self.config.position == "learned":
+            raise UsageError(
+                "an encoder with learned positions can't run on an endless stream",
+                found=f"{self.config.max_tokens} positions",
+                expected="rotary positions, or none",
+            )
+        if cache.n_positions_B is not None or not 0 < n_tokens < cache.n_positions:
+            raise UsageError(
+                "so many tokens can't go", found=n_tokens, expected=f"1 to {cache.n_positions - 1}, unpadded"
+            )
+        keys = cache.keys
+        if self.config.position == "rotary":
+            back = self._rotation(torch.tensor([-n_tokens], device=keys[0].device))
+            assert back is not None  # rotary positions have a rotation
+            keys = tuple(torch.cat((k[:, :, :1], rotate(k[:, :, 1 + n_tokens :], *back)), dim=2) for k in keys)
+        else:
+            keys = tuple(torch.cat((k[:, :, :1], k[:, :, 1 + n_tokens :]), dim=2) for k in keys)
+        values = tuple(torch.cat((v[:, :, :1], v[:, :, 1 + n_tokens :]), dim=2) for v in cache.values)
+        return Cache(keys=keys, values=values)
 
     def _step(self, cache: Cache, x_B1D: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The state of one more position, and its own key and value in every layer (B, H, 1, K)."""

@@ -1,8 +1,7 @@
 """Linear heads per task: one on the graph's pooled vector, and one at every electrode.
 
-What enters: pooled vectors (B, D), or vectors of electrodes, and each sample's task; a batch may mix tasks. What
-leaves: logits (B, K) where K is the largest number of outputs of a task; columns beyond a task's own are -inf, so
-that softmax and argmax ignore them. A regression task has one output and its value stands in column 0.
+A batch may mix tasks. Logits are (B, K) where K is the largest number of outputs of a task; columns beyond a task's own
+are -inf, so that softmax and argmax ignore them. A regression task has one output and its value stands in column 0.
 
 Shapes: B samples, E electrodes (padded), R electrodes of all samples as rows, D width, F features of a row,
 K outputs of a task at most, A outputs of all tasks together, V rows of the vocabulary, H heads.
@@ -18,8 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["HeadSpec", "TaskHeads", "ElectrodeHeads", "ElectrodeScale"]
-
 #: An electrode that comes off in one trial must not outshout all others.
 MOST_SD = 8.0
 
@@ -34,15 +31,7 @@ class HeadSpec:
 
 
 class TaskHeads(nn.Module):
-    """Linear heads of all tasks.
-
-    Parameters
-    ----------
-    width : int
-        D.
-    tasks : sequence of HeadSpec
-        Their order is the tasks' numbering in `forward`.
-    """
+    """Linear heads of all tasks, numbered in their order."""
 
     def __init__(self, width: int, tasks: Sequence[HeadSpec]) -> None:
         super().__init__()
@@ -75,16 +64,7 @@ class ElectrodeHeads(nn.Module):
 
     What a rhythm means depends on where it is: a head that sees the mean over electrodes has to learn that through
     the graph, one at each electrode says it with one number. The weights are fitted in closed form
-    (`eegpt.training.transfer_readout`) and get no gradient; until then `fitted` is false and they are zero.
-
-    Parameters
-    ----------
-    n_features : int
-        F.
-    n_electrodes : int
-        V.
-    tasks : sequence of HeadSpec
-        Their order is the tasks' numbering in `forward`.
+    (`eegpt.transfer.readouts`) and get no gradient; until then `fitted` is false and they are zero.
     """
 
     def __init__(self, n_features: int, n_electrodes: int, tasks: Sequence[HeadSpec]) -> None:
@@ -106,15 +86,7 @@ class ElectrodeHeads(nn.Module):
         self.fitted: Tensor
 
     def forward(self, x_RF: Tensor, electrode_R: Tensor, mask_BE: Tensor, task_B: Tensor) -> Tensor:
-        """Logits (B, K); columns that a task does not have are 0.
-
-        Parameters
-        ----------
-        x_RF : Tensor (R, F)
-            Rows in the order of the true entries of `mask_BE`.
-        electrode_R : Tensor (R,) int
-            Rows of the vocabulary.
-        """
+        """Logits (B, K) of rows of features, in the order of the true entries of `mask_BE`; 0 beyond a task's own."""
         sample_R = mask_BE.nonzero()[:, 0]
         task_R = task_B[sample_R]
         own_RFK = self.weight[task_R, electrode_R]
@@ -123,19 +95,7 @@ class ElectrodeHeads(nn.Module):
 
 
 class ElectrodeScale(nn.Module):
-    """Takes the mean and SD that every feature has at an electrode, over a task's training trials, out of rows.
-
-    Until the numbers are known (`eegpt.training.transfer_scale`) rows stay as they are.
-
-    Parameters
-    ----------
-    n_features : int
-        F.
-    n_electrodes : int
-        V.
-    n_tasks : int
-        H.
-    """
+    """Takes the mean and SD that every feature has at an electrode, over a task's training trials, out of rows."""
 
     def __init__(self, n_features: int, n_electrodes: int, n_tasks: int) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
 """The encoder's layers: causal attention with rotary positions, SwiGLU, and where the norm stands.
 
-What enters: positions (B, P, D). What leaves: the same shape. Queries, keys and values are available apart,
-so that the encoder can keep keys and values of earlier positions.
+Queries, keys and values are available apart, so that the encoder can keep keys and values of earlier positions. The two
+element-wise steps, `rotate` and `swiglu`, have hand-written gradients (at the end of the file): on a CPU such steps
+cost as much as the matrix products, because every one reads and writes the whole activation.
 
 Shapes: B batch, P positions, D width, H heads, K width of a head (D / H), F inner width of the feed-forward
 network.
@@ -9,14 +10,11 @@ network.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from eegpt.model.ete_config import ETEConfig
-from eegpt.model.fused import rotate, swiglu
-
-__all__ = ["Attention", "Layer", "Norm", "SwiGLU"]
 
 
 class Norm(nn.LayerNorm):
@@ -41,11 +39,11 @@ class SwiGLU(nn.Module):
 class Attention(nn.Module):
     """Multi-head attention with one matrix for queries, keys and values."""
 
-    def __init__(self, config: ETEConfig) -> None:
+    def __init__(self, width: int, n_heads: int) -> None:
         super().__init__()
-        self.n_heads = config.n_heads
-        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
-        self.out = nn.Linear(config.width, config.width, bias=False)
+        self.n_heads = n_heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
 
     def project(self, x_BPD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, H, P, K), rotated where positions are rotary."""
@@ -104,16 +102,16 @@ def _attention_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None,
 
 
 class Layer(nn.Module):
-    """Attention, then SwiGLU, each with its residual and its norm where the configuration wants it."""
+    """Attention, then SwiGLU, each with its residual: `x + Norm(Sublayer(x))`, or `x + Sublayer(Norm(x))`."""
 
-    def __init__(self, config: ETEConfig) -> None:
+    def __init__(self, width: int, n_heads: int, inner: int, *, output_norm: bool, dropout: float) -> None:
         super().__init__()
-        self.output_norm = config.norm == "output"
-        self.attention = Attention(config)
-        self.ffn = SwiGLU(config.width, int(config.ffn_ratio * config.width))
-        self.attention_norm = Norm(config.width)
-        self.ffn_norm = Norm(config.width)
-        self.dropout = nn.Dropout(config.dropout) if config.dropout else nn.Identity()
+        self.output_norm = output_norm
+        self.attention = Attention(width, n_heads)
+        self.ffn = SwiGLU(width, inner)
+        self.attention_norm = Norm(width)
+        self.ffn_norm = Norm(width)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
 
     def qkv(self, x_BPD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values of the layer's input."""
@@ -132,3 +130,66 @@ class Layer(nn.Module):
     ) -> Tensor:
         q, k, v = self.qkv(x_BPD, rotation)
         return self.rest(x_BPD, self.attention.attend(q, k, v, mask=mask, causal=causal))
+
+
+# ---- element-wise steps with hand-written gradients; `torch.compile` gets the plain formulas and fuses them itself
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn the pairs (i, i + K/2) of the last axis by angles whose cosine and sine broadcast over (..., K/2)."""
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    if torch.compiler.is_dynamo_compiling():
+        a, b = x.chunk(2, dim=-1)
+        return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+    return _apply(_Rotate, x, cos, sin)
+
+
+def swiglu(gate_up: Tensor) -> Tensor:
+    """silu(gate) * up, of the two halves of the last axis."""
+    if torch.compiler.is_dynamo_compiling():
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate) * up
+    return _apply(_SwiGLU, gate_up)
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turned(grads[0], cos, sin, -1), None, None  # a rotation's transpose turns back
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor, direction: int) -> Tensor:
+    out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    (a, b), (out_a, out_b) = x.chunk(2, dim=-1), out.chunk(2, dim=-1)
+    torch.mul(a, cos, out=out_a).addcmul_(b, sin, value=-direction)
+    torch.mul(b, cos, out=out_b).addcmul_(a, sin, value=direction)
+    return out
+
+
+class _SwiGLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate_up: Tensor) -> Tensor:
+        ctx.save_for_backward(gate_up)
+        gate, up = gate_up.chunk(2, dim=-1)
+        return F.silu(gate).mul_(up)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (gate_up,) = ctx.saved_tensors
+        (grad,) = grads
+        out = torch.empty_like(gate_up)
+        (gate, up), (out_gate, out_up) = gate_up.chunk(2, dim=-1), out.chunk(2, dim=-1)
+        torch.mul(grad, F.silu(gate), out=out_up)
+        torch.ops.aten.silu_backward.grad_input(grad * up, gate, grad_input=out_gate)
+        return out
+
+
+def _apply(function: Any, *tensors: Tensor) -> Tensor:
+    out: Tensor = function.apply(*tensors)
+    return out

@@ -13,12 +13,10 @@ from typing import Any
 from torch import nn
 
 from eegprep.errors import UsageError, nearest
-from eegpt.model.bare import without_memory
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec, TaskHeads
 from eegpt.model.teg import TEG, TEGConfig
-
-__all__ = ["Size", "SIZES", "PAPER_TASKS", "size", "ete_config", "teg_config", "parameters"]
+from eegpt.model.weights import without_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +55,14 @@ def size(name: str) -> Size:
     """The row called `name` (any case); UsageError with the nearest names otherwise."""
     found = SIZES.get(name.lower())
     if found is None:
-        raise UsageError(f"there is no size {name!r}", expected=", ".join(SIZES), todo=nearest(name, SIZES) or None)
+        raise UsageError(f"unknown size {name!r}", expected=", ".join(SIZES), todo=nearest(name, SIZES) or None)
     return found
 
 
 def ete_config(name: str, **settings: Any) -> ETEConfig:
     """The encoder's configuration of a size; `settings` are further fields of `ETEConfig`."""
     s = size(name)
-    return ETEConfig(n_layers=s.ete_layers, width=s.width, n_heads=s.n_heads, **settings)
+    return ETEConfig(**{"n_layers": s.ete_layers, "width": s.width, "n_heads": s.n_heads, **settings})
 
 
 def teg_config(name: str, **settings: Any) -> TEGConfig:

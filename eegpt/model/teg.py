@@ -20,25 +20,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from eegpt.model.ete import Norm, SwiGLU
-
-__all__ = ["TEG", "TEGConfig"]
+from eegpt.model.layers import Norm, SwiGLU
 
 
 @dataclass(frozen=True, kw_only=True)
 class TEGConfig:
-    """The graph's shape.
+    """The graph's shape: `n_electrodes` nodes, the rows of the encoder's vocabulary or more.
 
-    Attributes
-    ----------
-    n_layers, width : int
-        From the table of sizes.
-    n_electrodes : int
-        Nodes: the rows of the vocabulary that the encoder was pre-trained with, or more.
-    ffn_ratio : float
-        Inner width of the gated network / D. Fitted to the paper's parameter counts: 4.
-    dropout : float
-        On the layers' outputs, in training only.
+    `ffn_ratio` is the inner width of the gated network / D, fitted to the paper's parameter counts; `dropout` is on the
+    layers' outputs, in training only.
     """
 
     n_layers: int
@@ -82,12 +72,7 @@ class GraphLayer(nn.Module):
 
 
 class TEG(nn.Module):
-    """The graph. `forward` gives one pooled vector per sample.
-
-    Parameters
-    ----------
-    config : TEGConfig
-    """
+    """The graph. `forward` gives one pooled vector per sample."""
 
     def __init__(self, config: TEGConfig) -> None:
         super().__init__()
@@ -110,21 +95,14 @@ class TEG(nn.Module):
                 nn.init.normal_(weight, std=std)
 
     def forward(self, z_BED: Tensor, electrode_BE: Tensor, mask_BE: Tensor) -> Tensor:
-        """Pooled state of each sample's graph.
+        """Pooled state of each sample's graph, (B, D): the mean over its electrodes, whatever their order.
 
         Parameters
         ----------
         z_BED : Tensor (B, E, D)
             The electrodes' representations, from `ETE.summarise`.
-        electrode_BE : Tensor (B, E) int
-            Rows of the vocabulary; anything (such as -1) where `mask_BE` is false.
-        mask_BE : Tensor (B, E) bool
-            True for the electrodes that the sample has.
-
-        Returns
-        -------
-        Tensor (B, D)
-            The mean over the sample's electrodes; it does not depend on their order.
+        electrode_BE, mask_BE : Tensor (B, E) int and bool
+            Rows of the vocabulary, and which of them count.
         """
         h_BED = self.states(z_BED, electrode_BE, mask_BE)
         keep_BE1 = mask_BE.unsqueeze(-1).to(h_BED.dtype)
@@ -133,7 +111,7 @@ class TEG(nn.Module):
     def states(self, z_BED: Tensor, electrode_BE: Tensor, mask_BE: Tensor) -> Tensor:
         """The nodes' states (B, E, D) after the last layer; rows of padding hold nothing of meaning."""
         h_BED = z_BED + self.node(electrode_BE.masked_fill(~mask_BE, 0)).to(z_BED.dtype)
-        # A padded node sees itself, so that no row of the softmax is empty; nobody sees it.
+        # A padded node sees itself, so that no row of the softmax is empty; no other node sees it.
         itself_EE = torch.eye(mask_BE.shape[1], dtype=torch.bool, device=mask_BE.device)
         beta_BEE = (mask_BE.unsqueeze(2) & mask_BE.unsqueeze(1)) | itself_EE
         for layer in self.layers:

@@ -1,16 +1,10 @@
 """int16 windows to tokens: scaled, normalised and unfolded on the device that the model is on.
 
-What enters: stored samples (int16), each block's scale in microvolt and the recording's robust SD of that
-electrode. What leaves: float32 tokens, in units of the chosen normalisation. The signal crosses to the
-device once, as int16; a token is a view's copy made there, so the 6.25-fold overlap of the paper's tokens
-(256 samples every 32) costs no bandwidth before it.
-
-Normalisation
--------------
-`recording` divides by the recording's SD of the electrode: amplitude changes inside a recording and a
-trial's own mean (slow potentials live there) are kept. `window` removes each window's mean and SD, so every
-window looks alike. `fixed` divides by one number of microvolt for everybody, so amplitude differences
-between people and electrodes are kept as well. None looks at another window: nothing leaks between splits.
+The signal crosses to the device once, as int16; a token is a view made there, so the overlap of the paper's tokens
+(256 samples every 32) costs no bandwidth. `recording` divides by the recording's robust SD of the electrode:
+amplitude changes inside a recording and a trial's own mean (slow potentials live there) are kept. `window` removes
+each window's mean and SD. `fixed` divides by one number of microvolt for everybody, so amplitude differences between
+subjects and electrodes are kept as well. None looks at another window: nothing leaks between splits.
 
 Shapes: N windows (any leading shape), S samples, T tokens, C samples per token.
 """
@@ -22,10 +16,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Normalise", "NORMALISE", "n_tokens", "normalised", "unfold_tokens", "tokenise"]
-
 Normalise = Literal["recording", "window", "fixed"]
-NORMALISE: tuple[Normalise, ...] = ("recording", "window", "fixed")
+
+# The classical bands, for errors and features by band.
+BANDS_HZ = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 45.0)}
 
 # A flat electrode has an SD of zero; a hundredth of a microvolt is below every amplifier's noise.
 _SMALLEST_SD_UV = 0.01
@@ -45,24 +39,16 @@ def normalised(
     fixed_uv: float = 20.0,
     clip: float = 15.0,
 ) -> Tensor:
-    """Stored samples as float32 in units of the normalisation.
+    """Stored samples (..., S) as float32 in units of the normalisation.
 
     Parameters
     ----------
-    signal_i16 : Tensor (..., S) int16
-        Stored samples.
     scale_uv, sigma_uv : Tensor (...)
         Microvolt per step of the block, and the recording's robust SD of the electrode in microvolt.
-    normalise : {"recording", "window", "fixed"}
-        See the module's text.
-    fixed_uv : float
-        The unit of `fixed`.
+    normalise, fixed_uv
+        See the module's text; the unit of `fixed`.
     clip : float
         Values beyond +-clip are cut there, so that one loose electrode can't own a batch's error; 0 for never.
-
-    Returns
-    -------
-    Tensor (..., S) float32
     """
     scale = scale_uv.to(torch.float32)
     if normalise == "recording":
@@ -80,6 +66,11 @@ def normalised(
 def unfold_tokens(signal_NS: Tensor, *, token_samples: int, token_stride: int) -> Tensor:
     """(..., S) to its overlapping tokens (..., T, C): a view, no copy. The rest behind the last token is dropped."""
     return signal_NS.unfold(-1, token_samples, token_stride)
+
+
+def fold_tokens(x_BTC: Tensor, *, token_stride: int) -> Tensor:
+    """The signal (B, S) that overlapping tokens show: the inverse of `unfold_tokens`."""
+    return torch.cat((x_BTC[:, 0], x_BTC[:, 1:, -token_stride:].flatten(1)), dim=1)
 
 
 def tokenise(

@@ -17,14 +17,16 @@ def windows(shard_folder):
     return WindowIndex(shard_folder, n_samples=256, stride=128, splits=None)
 
 
-def test_a_folder_a_text_or_a_list_of_them_is_opened(shard_folder, shard_set, windows):
+def test_opens_folder_text_or_list(shard_folder, shard_set, windows):
+    """A folder a text or a list of them is opened."""
     for sets in (str(shard_folder), [shard_folder], shard_set, [shard_set]):
         again = WindowIndex(sets, n_samples=256, stride=128, splits=None)
         np.testing.assert_array_equal(again[7], windows[7])
     assert len(TrialIndex(shard_folder)) == len(TrialIndex([shard_set])) > 0
 
 
-def test_one_window_is_its_signal_in_microvolt(windows):
+def test_window_item_is_microvolt(windows):
+    """One window is its signal in microvolt."""
     batch = windows.gather(np.array([0, 5, len(windows) - 1]))
     expected = batch.signal_i16 * batch.scale_uv[:, None]
     for row, number in enumerate((0, 5, -1)):
@@ -38,7 +40,8 @@ def test_one_window_is_its_signal_in_microvolt(windows):
             windows[bad]
 
 
-def test_one_trial_is_its_electrodes_in_microvolt_and_its_target(shard_set):
+def test_trial_item_is_signal_and_target(shard_set):
+    """One trial is its electrodes in microvolt and its target."""
     trials = TrialIndex(shard_set, tasks=["hand"])
     signal_uv, target = trials[3]
     batch = trials.gather(np.array([3]))
@@ -49,14 +52,16 @@ def test_one_trial_is_its_electrodes_in_microvolt_and_its_target(shard_set):
         trials[len(trials)]
 
 
-def test_the_text_of_an_index_says_what_is_in_it(windows, shard_set):
+def test_repr_says_what_is_inside(windows, shard_set):
+    """The text of an index says what is in it."""
     assert f"{len(windows):,} windows of 256 samples, stride 128" in repr(windows)
     assert "4 electrodes, 10 recordings, 1 sets" in repr(windows)
     trials = TrialIndex(shard_set, tasks=["hand"])
     assert f"{len(trials)} trials of 10 subjects; tasks synthetic/hand" in repr(trials)
 
 
-def test_a_copy_through_pickle_gives_the_same_windows_and_carries_no_signal(windows, shard_set):
+def test_pickled_index_carries_no_signal(windows, shard_set):
+    """A copy through pickle gives the same windows and carries no signal."""
     data = pickle.dumps(windows)
     assert len(data) < 200_000
     numbers = np.arange(0, len(windows), 3)
@@ -69,7 +74,8 @@ def test_a_copy_through_pickle_gives_the_same_windows_and_carries_no_signal(wind
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["spawn", "fork"])
-def test_the_workers_of_a_data_loader_give_the_same_windows(windows, method):
+def test_data_loader_workers_agree(windows, method):
+    """The workers of a data loader give the same windows."""
     torch = pytest.importorskip("torch")
     part = torch.utils.data.Subset(windows, range(0, len(windows), 5))
     made = torch.utils.data.DataLoader(part, batch_size=32, num_workers=2, multiprocessing_context=method)
@@ -93,7 +99,7 @@ def test_threads_may_read_at_once(windows):
         assert all(pool.map(read, range(64)))
 
 
-def test_opening_does_not_import_pandas_or_arrows_compute_functions(shard_folder):
+def test_opening_imports_no_pandas(shard_folder):
     """They take four times as long to import as a large set takes to open."""
     import subprocess
     import sys
@@ -106,7 +112,8 @@ def test_opening_does_not_import_pandas_or_arrows_compute_functions(shard_folder
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_a_set_is_opened_by_its_copy_from_the_same_place(shard_folder):
+def test_copied_set_reopens_same_place(shard_folder):
+    """A set is opened by its copy from the same place."""
     again = pickle.loads(pickle.dumps(ShardSet.open(shard_folder)))
     assert again.path == shard_folder
     assert len(again.blocks) > 0

@@ -14,7 +14,8 @@ sizes = st.lists(st.integers(0, 60), min_size=1, max_size=12).filter(sum)
 
 
 @given(sizes, st.integers(1, 14), st.integers(0, 1000), st.integers(0, 9))
-def test_a_two_level_epoch_has_every_sample_once_and_stays_in_its_group(chunks, per_group, seed, epoch):
+def test_two_level_epoch_is_complete(chunks, per_group, seed, epoch):
+    """A two level epoch has every sample once and stays in its group."""
     order = TwoLevelOrder(chunks, per_group, seed)
     got = order.at(epoch, np.arange(len(order)))
     np.testing.assert_array_equal(np.sort(got), np.arange(sum(chunks)))
@@ -27,7 +28,8 @@ def test_a_two_level_epoch_has_every_sample_once_and_stays_in_its_group(chunks, 
 
 
 @given(sizes, st.integers(1, 14), st.integers(0, 1000), st.data())
-def test_a_two_level_order_is_the_same_from_anywhere(chunks, per_group, seed, data):
+def test_two_level_order_from_anywhere(chunks, per_group, seed, data):
+    """A two level order is the same from anywhere."""
     order = TwoLevelOrder(chunks, per_group, seed)
     whole = order.at(2, np.arange(len(order)))
     order.at(3, np.arange(1))
@@ -36,7 +38,8 @@ def test_a_two_level_order_is_the_same_from_anywhere(chunks, per_group, seed, da
     np.testing.assert_array_equal(order.at(2, positions), whole[positions])
 
 
-def test_two_level_groups_change_with_the_epoch():
+def test_two_level_groups_change():
+    """Two level groups change with the epoch."""
     order = TwoLevelOrder([10] * 40, 8, 0)
     assert [g.tolist() for g in order.groups(0)] != [g.tolist() for g in order.groups(1)]
 
@@ -46,7 +49,8 @@ parts = st.lists(st.tuples(st.integers(1, 50), st.floats(0.01, 10)), min_size=1,
 
 @settings(max_examples=50)
 @given(parts, st.integers(0, 1000), st.integers(1, 300))
-def test_a_mixture_keeps_its_shares_and_repeats_nothing_before_all_has_come(parts, seed, epoch_size):
+def test_mixture_keeps_shares(parts, seed, epoch_size):
+    """A mixture keeps its shares and repeats nothing before all has come."""
     n, weights = zip(*parts, strict=True)
     order = MixedOrder(n, weights, seed, epoch_size=epoch_size)
     epochs = [order.at(e, np.arange(len(order))) for e in range(4)]
@@ -71,13 +75,15 @@ def test_a_mixture_is_the_same_from_anywhere(parts, seed, data):
     np.testing.assert_array_equal(MixedOrder(n, weights, seed).at(5, positions), whole[positions])
 
 
-def test_temperature_goes_from_the_sizes_to_equal_shares():
+def test_temperature_flattens_shares():
+    """Temperature goes from the sizes to equal shares."""
     assert temperature_weights([100, 300], 1) == pytest.approx([0.25, 0.75])
     assert temperature_weights([100, 300], float("inf")) == pytest.approx([0.5, 0.5])
     assert temperature_weights([100, 400], 2) == pytest.approx([1 / 3, 2 / 3])
 
 
-def test_senseless_mixtures_and_groups_are_refused():
+def test_invalid_mixtures_are_refused():
+    """Senseless mixtures and groups are refused."""
     for make in (
         lambda: MixedOrder([10], [1, 2], 0),
         lambda: MixedOrder([10, 10], [-1, 2], 0),
@@ -90,10 +96,11 @@ def test_senseless_mixtures_and_groups_are_refused():
             make()
 
 
-def test_the_chunks_of_an_index_are_its_shards(shard_set):
+def test_index_chunks_are_shards(shard_set):
+    """The chunks of an index are its shards."""
     index = WindowIndex([shard_set], n_samples=256, stride=64, splits=None)
     assert index.shard_sizes.sum() == len(index)
     order = TwoLevelOrder(index.shard_sizes, 8, seed=0)
     first = order.at(0, np.arange(sum(index.shard_sizes[c] for c in order.groups(0)[0])))
     span, offset = index.locate(first)
-    assert set(index.shards_of(span, offset).tolist()) == {int(c) for c in order.groups(0)[0] if index.shard_sizes[c]}
+    assert set(index.spans.shard(span, offset).tolist()) == {int(c) for c in order.groups(0)[0] if index.shard_sizes[c]}

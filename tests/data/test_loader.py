@@ -82,7 +82,8 @@ def run(group, steps=None):
 
 @settings(max_examples=60)
 @given(st.integers(1, 400), st.integers(0, 99), st.integers(1, 40), st.integers(1, 5))
-def test_an_epoch_is_the_order_whatever_the_number_of_ranks(n, seed, batch, world):
+def test_epoch_order_for_any_world(n, seed, batch, world):
+    """An epoch is the order whatever the number of ranks."""
     order, state = run(loaders(n, seed, batch, world, drop_last=False))
     assert order == SampleOrder(n, seed).indices(0, 0, n).tolist()
     assert state["epoch"] == 1
@@ -92,7 +93,8 @@ def test_an_epoch_is_the_order_whatever_the_number_of_ranks(n, seed, batch, worl
 
 @settings(max_examples=60)
 @given(st.integers(50, 400), st.integers(0, 99), st.data())
-def test_a_run_that_stops_and_goes_on_with_other_ranks_sees_the_same_order(n, seed, data):
+def test_resume_with_other_ranks(n, seed, data):
+    """A run that stops and resumes with other ranks sees the same order."""
     seen, state = [], None
     for _ in range(data.draw(st.integers(1, 4))):
         world, batch = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 9))
@@ -106,14 +108,16 @@ def test_a_run_that_stops_and_goes_on_with_other_ranks_sees_the_same_order(n, se
     assert seen == SampleOrder(n, seed).indices(0, 0, n).tolist()
 
 
-def test_epochs_follow_each_other_with_orders_of_their_own():
+def test_epochs_have_own_orders():
+    """Epochs follow each other with orders of their own."""
     (loader,) = loaders(100, 0, 10, 1)
     epochs = [[x for b in loader for x in b.signal_i16[:, 0].tolist()] for _ in range(3)]
     assert epochs == [SampleOrder(100, 0).indices(e, 0, 100).tolist() for e in range(3)]
     assert len(loader) == 10
 
 
-def test_what_was_gathered_ahead_does_not_count_as_seen(index):
+def test_prefetched_is_not_seen(index):
+    """What was gathered ahead does not count as seen."""
     loader = WindowLoader(index, SampleOrder(len(index), 0), 16, prefetch=4)
     iterator = iter(loader)
     next(iterator)
@@ -126,13 +130,16 @@ def test_what_was_gathered_ahead_does_not_count_as_seen(index):
     assert torch.equal(next(iter(resumed)).signal_i16, torch.from_numpy(expected.signal_i16))
 
 
-def test_the_state_of_another_order_is_refused():
+def test_other_orders_state_refused():
+    """The state of another order is refused."""
     (loader,) = loaders(100, 0, 10, 1)
     with pytest.raises(UsageError, match="another order"):
         loaders(100, 1, 10, 1, loader.state_dict())
 
 
-def test_prefetching_gives_the_same_batches_and_its_thread_ends(index):
+def test_prefetch_same_batches(index):
+    """Prefetching gives the same batches and its thread ends."""
+
     def batches(prefetch, n=6):
         loader = WindowLoader(index, SampleOrder(len(index), 3), 32, prefetch=prefetch)
         iterator = iter(loader)
@@ -155,7 +162,9 @@ def test_a_batch_in_use_is_never_overwritten(index):
         np.testing.assert_array_equal(batch.signal_i16.numpy(), again.signal_i16)
 
 
-def test_an_error_in_the_thread_reaches_the_caller(index):
+def test_thread_error_reaches_caller(index):
+    """An error in the thread reaches the caller."""
+
     class Broken(SampleOrder):
         def at(self, epoch, positions):
             raise OSError("the disk is gone")
@@ -164,7 +173,9 @@ def test_an_error_in_the_thread_reaches_the_caller(index):
         next(iter(WindowLoader(index, Broken(len(index), 0), 8)))
 
 
-def test_random_offsets_repeat_exactly_and_change_with_the_epoch():
+def test_random_offsets_repeat():
+    """Random offsets repeat exactly and change with the epoch."""
+
     def shifts(seed):
         (loader,) = loaders(4000, 0, 4000, 1, random_offset=True, offset_seed=seed)
         return [next(iter(loader)).recording.tolist() for _ in range(2)]

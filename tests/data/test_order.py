@@ -18,7 +18,8 @@ def test_an_epoch_has_every_sample_once(n, seed, epoch):
 
 
 @given(st.integers(1, 2**50), st.integers(0, 2**31), st.data())
-def test_any_part_of_an_epoch_is_what_the_whole_would_have_there(n, seed, data):
+def test_part_of_epoch_equals_whole(n, seed, data):
+    """Any part of an epoch is what the whole would have there."""
     start = data.draw(st.integers(0, n - 1))
     order = SampleOrder(n, seed)
     count = min(40, n - start)
@@ -30,7 +31,8 @@ def test_any_part_of_an_epoch_is_what_the_whole_would_have_there(n, seed, data):
     assert order.indices(3, start + k, 1)[0] == part[k]
 
 
-def test_epochs_and_seeds_have_orders_of_their_own_and_equal_ones_agree():
+def test_seeds_decide_the_order():
+    """Epochs and seeds have orders of their own and equal ones agree."""
     n = 10_000
     a = SampleOrder(n, 1).indices(0, 0, n)
     assert (a == SampleOrder(n, 1).indices(0, 0, n)).all()

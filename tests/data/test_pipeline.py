@@ -33,7 +33,8 @@ def test_the_plain_library_reads_every_shard(store, shard_folder, shard_set):
     assert seen == len(shard_set.blocks)
 
 
-def test_the_pipeline_gives_every_window_of_every_block_once(store, shard_set):
+def test_pipeline_every_window_once(store, shard_set):
+    """The pipeline gives every window of every block once."""
     infos = {i.id: i for i in store.infos()}
     pipeline = webdataset_pipeline(shard_set, n_samples=200, stride=100, splits=None, buffer_windows=500)
     found = []
@@ -46,7 +47,9 @@ def test_the_pipeline_gives_every_window_of_every_block_once(store, shard_set):
     assert len(found) == len(set(found)) == expected_count
 
 
-def test_the_pipeline_keeps_to_its_split_and_repeats_exactly(shard_set):
+def test_pipeline_split_and_repeat(shard_set):
+    """The pipeline keeps to its split and repeats exactly."""
+
     def run(seed):
         made = webdataset_pipeline(shard_set, n_samples=200, stride=200, seed=seed, buffer_windows=100)
         return [(s["recording"], s["electrode"], s["start_sample"]) for s in made]
@@ -58,7 +61,8 @@ def test_the_pipeline_keeps_to_its_split_and_repeats_exactly(shard_set):
     assert sorted(run(0)) == sorted(run(1))
 
 
-def test_a_batch_of_the_pipeline_mixes_electrodes_where_the_plain_library_does_not(synthetic, tmp_path):
+def test_pipeline_mixes_electrodes(synthetic, tmp_path):
+    """A batch of the pipeline mixes electrodes where the plain library does not."""
     names = ("Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "Cz", "Pz")
     infos, signals = [], {}
     for k in range(6):
@@ -84,7 +88,7 @@ def test_a_batch_of_the_pipeline_mixes_electrodes_where_the_plain_library_does_n
     assert electrodes_in_batches(ours) > 8
 
 
-def test_a_hostile_tar_is_not_parsed_and_its_objects_are_not_unpickled(shard_folder, hostile, tmp_path):
+def test_hostile_tar_is_not_unpickled(shard_folder, hostile, tmp_path):
     """Samples are found through the index, so whatever stands around them has nothing to act on."""
 
     class Evil:

@@ -60,7 +60,8 @@ def check(index, store, indices, electrodes=None):
     return batch
 
 
-def test_every_trial_that_some_electrode_has_whole_is_there_and_exact(store, shard_set):
+def test_every_covered_trial_is_exact(store, shard_set):
+    """Every trial that some electrode has whole is there and exact."""
     index = TrialIndex([shard_set])
     trials = [(i, t) for i in store.infos() for t in i.trials]
     whole = [(i, t) for i, t in trials if any(covers(i, e, t) for e in i.electrodes)]
@@ -74,14 +75,15 @@ def test_every_trial_that_some_electrode_has_whole_is_there_and_exact(store, sha
 
 @settings(max_examples=30)
 @given(st.data())
-def test_electrodes_come_in_the_order_asked_for(store, shard_set, data):
+def test_electrodes_in_order_asked_for(store, shard_set, data):
+    """Electrodes come in the order asked for."""
     index = TrialIndex([shard_set])
     names = data.draw(st.lists(st.sampled_from(["Fp1", "Cz", "O2", "Pz", "F3"]), min_size=1, max_size=5, unique=True))
     indices = data.draw(st.lists(st.integers(0, len(index) - 1), min_size=1, max_size=12))
     check(index, store, np.array(indices), electrodes=names)
 
 
-def test_a_trial_over_the_border_of_blocks_is_whole(store, shard_set):
+def test_trial_across_blocks_is_whole(store, shard_set):
     """Blocks have 512 samples here."""
     index = TrialIndex([shard_set], tasks=["load"])
     # Trials at 2500 lie in the stretch that begins at 2100, whose first block ends at 2612.
@@ -98,9 +100,9 @@ def test_tasks_splits_and_datasets_choose(shard_set):
     assert hand.tasks[0].classes == ("left", "right")
     parts = [TrialIndex([shard_set], splits=[s]) for s in ("train", "validation", "test")]
     assert sum(map(len, parts)) == len(everything)
-    people = [set(p.subject) for p in parts]
-    assert not people[0] & people[1]
-    assert not people[0] & people[2]
+    subjects = [set(p.subject) for p in parts]
+    assert not subjects[0] & subjects[1]
+    assert not subjects[0] & subjects[2]
     assert len(TrialIndex([shard_set], datasets=["synthetic"])) == len(everything)
     with pytest.raises(UsageError, match="no task 'feet'"):
         TrialIndex([shard_set], tasks=["feet"])
@@ -108,7 +110,8 @@ def test_tasks_splits_and_datasets_choose(shard_set):
         TrialIndex([shard_set], datasets=["x"])
 
 
-def test_a_label_that_the_task_does_not_know_is_refused(synthetic, tmp_path):
+def test_unknown_label_is_refused(synthetic, tmp_path):
+    """A label that the task does not know is refused."""
     trials = [Trial(start_sample=0, n_samples=100, task="load", label="much")]
     info, signal = synthetic.recording(np.random.default_rng(0), "1", trials=trials)
     store = synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal})
@@ -117,7 +120,8 @@ def test_a_label_that_the_task_does_not_know_is_refused(synthetic, tmp_path):
         TrialIndex([ShardSet.open(tmp_path / "set")])
 
 
-def test_a_set_without_trials_gives_an_empty_index(synthetic, tmp_path):
+def test_set_without_trials_is_empty(synthetic, tmp_path):
+    """A set without trials gives an empty index."""
     info, signal = synthetic.recording(np.random.default_rng(0), "1")
     store = synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal})
     build_shard_set([store], tmp_path / "set", sync=False)

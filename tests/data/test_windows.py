@@ -48,7 +48,8 @@ def check(index, store, indices, shift=None):
 
 @settings(max_examples=25)
 @given(st.integers(1, 2300), st.integers(1, 2000), st.integers(0, 2**32 - 1))
-def test_every_window_is_there_once_and_exact_for_any_length_and_stride(store, shard_set, n_samples, stride, seed):
+def test_every_window_once_and_exact(store, shard_set, n_samples, stride, seed):
+    """Every window is there once and exact for any length and stride."""
     expected = expected_windows(store, n_samples, stride)
     index = WindowIndex([shard_set], n_samples=n_samples, stride=stride, splits=None)
     assert len(index) == len(expected)
@@ -59,26 +60,30 @@ def test_every_window_is_there_once_and_exact_for_any_length_and_stride(store, s
         assert sorted(found) == sorted(expected)
 
 
-def test_windows_that_cross_blocks_and_shards_are_exact(store, shard_set):
+def test_windows_across_shards_exact(store, shard_set):
     """Blocks have 512 samples here and lie in different shards: every window of 1300 crosses two borders or more."""
     index = WindowIndex([shard_set], n_samples=1300, stride=111, splits=None)
     assert sorted(check(index, store, np.arange(len(index)))) == sorted(expected_windows(store, 1300, 111))
 
 
-def test_a_window_as_long_as_its_stretch_is_one_sample(store, shard_set):
+def test_window_as_long_as_stretch(store, shard_set):
+    """A window as long as its stretch is one sample."""
     index = WindowIndex([shard_set], n_samples=2900, stride=1, splits=None)
     assert len(index) == len(expected_windows(store, 2900, 1)) > 0
     check(index, store, np.arange(len(index)))
 
 
-def test_random_offsets_stay_inside_the_stretch(store, shard_set):
+def test_offsets_stay_inside_stretch(store, shard_set):
+    """Random offsets stay inside the stretch."""
     index = WindowIndex([shard_set], n_samples=256, stride=128, splits=None)
     rng = np.random.default_rng(0)
     indices = rng.integers(0, len(index), 400)
     check(index, store, indices, shift=rng.integers(0, 128, 400))
 
 
-def test_splits_electrodes_datasets_and_quality_choose(store, shard_set):
+def test_filters_choose_windows(store, shard_set):
+    """Splits electrodes datasets and quality choose."""
+
     def windows(**filters):
         return WindowIndex([shard_set], n_samples=256, stride=256, **filters)
 
@@ -103,7 +108,8 @@ def test_splits_electrodes_datasets_and_quality_choose(store, shard_set):
         WindowIndex([shard_set], n_samples=10**6, stride=1)
 
 
-def test_a_number_outside_the_index_is_an_error(shard_set):
+def test_number_outside_index_fails(shard_set):
+    """A number outside the index is an error."""
     index = WindowIndex([shard_set], n_samples=256, stride=256)
     for bad in (-1, len(index)):
         with pytest.raises(IndexError):
@@ -128,7 +134,8 @@ def other(synthetic, tmp_path_factory):
     return store, folder
 
 
-def test_sets_are_read_together_by_electrode_name(store, shard_set, other):
+def test_sets_joined_by_electrode_name(store, shard_set, other):
+    """Sets are read together by electrode name."""
     other_store, folder = other
     second = ShardSet.open(folder)
     index = WindowIndex([shard_set, second], n_samples=500, stride=500, splits=None)
@@ -156,6 +163,7 @@ def test_sets_are_read_together_by_electrode_name(store, shard_set, other):
     assert {by_dataset.recording_ids[r].split("/")[0] for r in first.recording} == {"other"}
 
 
-def test_the_same_recording_in_two_sets_is_refused(shard_set):
+def test_recording_in_two_sets_refused(shard_set):
+    """The same recording in two sets is refused."""
     with pytest.raises(UsageError, match="two shard sets hold the same recording"):
         WindowIndex([shard_set, shard_set], n_samples=256, stride=256)

@@ -9,19 +9,18 @@ import pytest
 import torch
 
 from eegprep.errors import UsageError
-from eegpt.evaluation import networks
 from eegpt.evaluation.baselines import (
     BASELINES,
     FOREIGN,
     GRAPH,
     QUICK,
-    balanced_loss,
     chosen,
-    power_spectrum,
+    networks,
     run_baseline,
 )
-from eegpt.evaluation.networks import EEGNet, ShallowConvNet
-from eegpt.evaluation.task_data import TaskData
+from eegpt.evaluation.baselines.linear import balanced_loss, power_spectrum
+from eegpt.evaluation.baselines.networks import EEGNet, ShallowConvNet
+from eegpt.evaluation.baselines.trials import TaskData
 
 SFREQ_HZ = 256
 # What this project brings itself; braindecode's networks have their own tests.
@@ -47,7 +46,7 @@ def data(n, effect, *, seed=0, n_samples=256, kind="classification", n_classes=2
         signal_uv=signal,
         sigma_uv=np.full((n, 4), 10.0, np.float32),
         target=label.astype(np.float32),
-        person=10 * seed + np.arange(n) // 10,
+        subject=10 * seed + np.arange(n) // 10,
         electrodes=("C3", "Cz", "C4", "Pz"),
         kind=kind,
         n_classes=n_classes if kind == "classification" else 1,
@@ -83,51 +82,53 @@ def accuracy(name, effect, **more):
     [
         ("band_power", rhythm),
         ("log_spectrum", rhythm),
-        ("log_spectrum_by_person", rhythm),
+        ("log_spectrum_by_subject", rhythm),
         ("slow_potentials", drift),
         ("tangent_space", mixing),
         ("eegnet", rhythm),
         ("shallow", rhythm),
     ],
 )
-def test_a_baseline_finds_what_it_is_made_for(name, effect):
+def test_baselines_find_their_effect(name, effect):
     assert accuracy(name, effect) > 0.8
 
 
-def test_by_person_sees_a_change_that_is_smaller_than_the_difference_between_people():
+def test_by_subject_finds_small_changes():
+    """Changes that are smaller than the differences between subjects."""
     parts = []
     for seed, n in enumerate((80, 30, 40)):
         part = data(n, lambda signal, label, t, random: None, seed=seed)
-        strength = 4.0 ** (1.5 + np.random.default_rng(9).permutation(100)[part.person] / 50)
+        strength = 4.0 ** (1.5 + np.random.default_rng(9).permutation(100)[part.subject] / 50)
         t = np.arange(256) / SFREQ_HZ
         part.signal_uv[:, 1] += (strength * (1 + part.target))[:, None] * np.sin(2 * np.pi * 10 * t)
         parts.append(part)
     score = {
         name: (run_baseline(name, *parts, 0).argmax(1) == parts[2].target).mean()
-        for name in ("log_spectrum", "log_spectrum_by_person")
+        for name in ("log_spectrum", "log_spectrum_by_subject")
     }
-    assert score["log_spectrum_by_person"] > 0.95
+    assert score["log_spectrum_by_subject"] > 0.95
     assert score["log_spectrum"] < 0.8
 
 
-def test_by_person_leaves_a_task_that_asks_who_he_is_as_it_is():
+def test_by_subject_keeps_identity_tasks():
     def of_people(seed, n):
         part = data(n, lambda signal, label, t, random: None, seed=seed)
-        label = (part.person % 2).astype(np.float32)
+        label = (part.subject % 2).astype(np.float32)
         part.signal_uv[:, 1] += 20 * label[:, None] * np.sin(2 * np.pi * 10 * np.arange(256) / SFREQ_HZ)
         return dataclasses.replace(part, target=label)
 
     parts = [of_people(seed, n) for seed, n in enumerate((80, 40, 40))]
-    output = run_baseline("log_spectrum_by_person", *parts, 0)
+    output = run_baseline("log_spectrum_by_subject", *parts, 0)
     assert (output.argmax(1) == parts[2].target).mean() > 0.9
 
 
-def test_power_cannot_see_a_correlation_and_the_tangent_space_can():
+def test_tangent_space_finds_correlations():
+    """Power alone does not."""
     assert accuracy("band_power", mixing) < 0.75
 
 
 @pytest.mark.parametrize("name", [n for n in OWN if n != "majority"])
-def test_nothing_is_found_where_there_is_nothing(name):
+def test_baselines_stay_at_chance_on_noise(name):
     def nothing(signal, label, t, random):
         pass
 
@@ -135,7 +136,8 @@ def test_nothing_is_found_where_there_is_nothing(name):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_one_trial_of_each_class_is_enough_or_there_is_no_answer(name):
+def test_one_trial_per_class_runs(name):
+    """Or the baseline does not apply."""
     output = run_baseline(name, data(2, rhythm), data(2, rhythm, seed=1).take(np.arange(0)), data(6, rhythm, seed=2), 0)
     assert (output is None) == (name == "slow_potentials")
     if output is not None:
@@ -143,7 +145,7 @@ def test_one_trial_of_each_class_is_enough_or_there_is_no_answer(name):
         assert np.isfinite(output).all()
 
 
-def test_three_classes_and_short_trials_pass():
+def test_three_classes_and_short_trials():
     def level(signal, label, t, random):
         signal[0] += 20 * (label - 1)
 
@@ -153,19 +155,19 @@ def test_three_classes_and_short_trials_pass():
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_the_same_seed_gives_the_same_outputs(name):
+def test_equal_seeds_give_equal_outputs(name):
     parts = [data(n, rhythm, seed=s) for s, n in enumerate((20, 8, 10))]
     np.testing.assert_array_equal(run_baseline(name, *parts, 3), run_baseline(name, *parts, 3))
 
 
-def test_without_validation_trials_every_baseline_still_answers():
+def test_baselines_run_without_validation():
     train, test = data(30, rhythm), data(10, rhythm, seed=2)
     empty = train.take(np.zeros(0, np.int64))
     for name in QUICK:
         assert np.isfinite(run_baseline(name, train, empty, test, 0)).all()
 
 
-def test_values_are_predicted_by_ridge_and_networks_stay_out():
+def test_regressions_are_left_to_ridge():
     def amplitude(signal, label, t, random):
         signal[1] += 3 * label * np.sin(2 * np.pi * 10 * t)
 
@@ -178,7 +180,7 @@ def test_values_are_predicted_by_ridge_and_networks_stay_out():
     assert run_baseline("eegnet", train, validation, test, 0) is None
 
 
-def test_one_class_in_train_is_nothing_to_learn_from():
+def test_one_class_has_no_baseline():
     train = data(20, rhythm)
     one = train.take(train.rows[train.target == 0])
     assert run_baseline("band_power", one, train, train, 0) is None
@@ -192,17 +194,17 @@ def test_the_spectrum_is_power_per_hertz():
     assert power.sum() * (frequency_hz[1] - frequency_hz[0]) == pytest.approx(3**2 / 4, rel=0.02)  # one side of two
 
 
-def test_names_are_checked():
+def test_baseline_names_are_checked():
     assert chosen("none") == ()
     assert chosen("band_power, eegnet") == ("band_power", "eegnet")
     assert set(chosen("all")) == {*OWN, GRAPH}
     assert chosen("teg_band_power") == (GRAPH,)
     assert chosen("none,quick,teg_band_power,band_power") == (*chosen("quick"), GRAPH)
-    with pytest.raises(UsageError, match="no baseline 'bandpower'"):
+    with pytest.raises(UsageError, match="unknown baseline 'bandpower'"):
         chosen("bandpower")
 
 
-def test_a_balanced_loss_counts_classes_alike():
+def test_balanced_loss_weighs_classes():
     probability = np.array([[0.9, 0.1]] * 9 + [[0.9, 0.1]])
     label = np.array([0] * 9 + [1])
     assert balanced_loss(probability, label) == pytest.approx((-np.log(0.9) - np.log(0.1)) / 2)
@@ -211,14 +213,15 @@ def test_a_balanced_loss_counts_classes_alike():
 @pytest.mark.parametrize(
     ("network", "n_samples"), [(EEGNet, 448), (EEGNet, 64), (ShallowConvNet, 1024), (ShallowConvNet, 128)]
 )
-def test_networks_take_the_lengths_of_our_tasks(network, n_samples):
+def test_networks_accept_all_lengths(network, n_samples):
     torch.manual_seed(0)
     out = network(6, n_samples, 3)(torch.randn(5, 6, n_samples))
     assert out.shape == (5, 3)
     assert torch.isfinite(out).all()
 
 
-def test_shallow_filters_in_one_product_what_its_two_layers_filter_one_after_the_other():
+def test_shallow_merges_its_two_filters():
+    """One product equals the two layers one after the other."""
     torch.manual_seed(0)
     network, x = ShallowConvNet(6, 256, 3).double().eval(), torch.randn(5, 6, 256, dtype=torch.float64)
 

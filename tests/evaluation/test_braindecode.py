@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from eegprep.errors import UsageError
-from eegpt.evaluation import braindecode_networks as bd
 from eegpt.evaluation.baselines import BASELINES, FOREIGN, QUICK, chosen
-from eegpt.evaluation.networks import train_network
-from eegpt.evaluation.task_data import TaskData
+from eegpt.evaluation.baselines import foreign as bd
+from eegpt.evaluation.baselines.networks import train_network
+from eegpt.evaluation.baselines.trials import TaskData
 
 ELECTRODES = ("C3", "Cz", "C4", "LabSite")
 
@@ -27,11 +27,12 @@ def trials(n: int, n_samples: int, seed: int) -> TaskData:
     return TaskData(
         rows=np.arange(n), signal_uv=(noise + 30 * wave[:, None]).astype(np.float32),
         sigma_uv=np.full((n, len(ELECTRODES)), 20, np.float32), target=target.astype(np.float32),
-        person=np.zeros(n, np.int64), electrodes=ELECTRODES, kind="classification", n_classes=2, notes=(),
+        subject=np.zeros(n, np.int64), electrodes=ELECTRODES, kind="classification", n_classes=2, notes=(),
     )  # fmt: skip
 
 
-def test_all_leaves_the_foreign_networks_out_and_their_own_word_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_excludes_braindecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The group `braindecode` selects its networks."""
     monkeypatch.setattr(bd, "load_models", lambda: None)
     assert set(FOREIGN) == set(bd.BRAINDECODE) <= set(BASELINES)
     assert not set(chosen("all")) & set(FOREIGN)
@@ -47,9 +48,7 @@ def test_all_leaves_the_foreign_networks_out_and_their_own_word_names_them(monke
         (OSError("libtorch_cuda.so: cannot open shared object file"), "libtorch_cuda.so"),
     ],
 )
-def test_a_braindecode_that_can_not_be_used_stops_with_one_error(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
-) -> None:
+def test_a_broken_braindecode_is_one_error(monkeypatch: pytest.MonkeyPatch, error: Exception, told: str) -> None:
     def refuse(name: str, *more: Any) -> Any:
         raise error
 
@@ -70,7 +69,7 @@ def test_a_braindecode_that_can_not_be_used_stops_with_one_error(
         ("eegpt_wang", 300, 256),
     ],
 )
-def test_each_network_gets_its_own_rate_and_whole_patches(name: str, n_samples: int, expected: int) -> None:
+def test_networks_get_rate_and_whole_patches(name: str, n_samples: int, expected: int) -> None:
     x = bd.prepared(name, trials(4, n_samples, 0))
     assert x.shape == (4, len(ELECTRODES), expected)
     if name == "labram":  # units of 0.1 mV
@@ -81,7 +80,7 @@ def test_each_network_gets_its_own_rate_and_whole_patches(name: str, n_samples: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in FOREIGN if n != "eegpt_wang"])
-def test_each_network_learns_to_tell_two_rhythms(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_learn_two_rhythms(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("braindecode") is None:
         pytest.skip("braindecode is not installed (extra [baselines]): make baselines")
     monkeypatch.setattr(bd, "_STEPS", 40)

@@ -16,7 +16,8 @@ from eegprep.manifest import load_recipe, parse_manifest
 from eegprep.splits import Seen
 from eegprep.standardise.chain import plan_chain
 from eegpt.model.ete import ETE, ETEConfig
-from eegpt.training import checkpoint as ck
+from eegpt.runs import checkpoint as ck
+from eegpt.runs.folder import write_config
 
 TINY = ETEConfig(n_layers=2, width=16, n_heads=2, token_samples=64, token_stride=32, objective="new")
 NAMES = ("Fp1", "C3", "Cz", "C4", "O2")
@@ -53,7 +54,7 @@ def write_encoder(folder: Path, *, config: ETEConfig = TINY, data: list[dict] | 
     folder.mkdir(parents=True)
     torch.manual_seed(seed)
     Vocabulary.base().to_parquet(folder / "vocabulary.parquet")
-    ck.write_config(folder, "encoder", encoder=config, training={"window_samples": [256]})
+    write_config(folder, "encoder", encoder=config, window_samples=[256])
     ck.save_tensors(folder / "model.safetensors", ETE(config).state_dict())
     Seen().write(folder)
     lock = {"shard_sets": {}, "data": [origin()] if data is None else data, "software": {}}
@@ -91,7 +92,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Six people's recordings with events, as files, as a store and as a shard set."""
+    """Six subjects' recordings with events, as files, as a store and as a shard set."""
     from eegprep.ingest import ingest
     from eegprep.shards import build_shard_set
 

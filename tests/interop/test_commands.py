@@ -43,7 +43,8 @@ def test_files_become_features_on_disk(recorded, encoder, tmp_path, ending):
     assert [p.name for p in tmp_path.iterdir()] == [out.name]
 
 
-def test_one_broken_file_is_listed_and_the_others_are_written(recorded, encoder, tmp_path):
+def test_broken_files_are_listed(recorded, encoder, tmp_path):
+    """The others are written."""
     broken = tmp_path / "broken.fif"
     broken.write_bytes((recorded.files / "s0.fif").read_bytes()[:3000])
     out = tmp_path / "features.nc"
@@ -58,15 +59,15 @@ def test_one_broken_file_is_listed_and_the_others_are_written(recorded, encoder,
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["embed", "FILE", "--model", "RUN", "--out", "x.csv"], 2, "format is not known"),
+        (["embed", "FILE", "--model", "RUN", "--out", "x.csv"], 2, "unknown format"),
         (["embed", "nothing.fif", "--model", "RUN", "--out", "x.nc"], 2, "no file or folder"),
-        (["embed", "FILE", "--model", "nothing", "--out", "x.nc"], 2, "is no run"),
+        (["embed", "FILE", "--model", "nothing", "--out", "x.nc"], 2, "is not a run"),
         (["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--recipe", "defualt"], 2, "no recipe"),
-        (["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--unknown-electrodes", "x"], 2, "no such choice"),
-        (["export", "RUN", "--out", "model.bin"], 2, "format is not known"),
+        (["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--unknown-electrodes", "x"], 2, "unknown --unknown"),
+        (["export", "RUN", "--out", "model.bin"], 2, "unknown format"),
         (["stream", "RUN"], 2, "one source"),
-        (["stream", "RUN", "--file", "nothing.fif"], 2, "no such file"),
-        (["stream", "RUN", "--file", "FILE", "--phase", "odd", "--speed", "0"], 2, "phase is not known"),
+        (["stream", "RUN", "--file", "nothing.fif"], 2, "file not found"),
+        (["stream", "RUN", "--file", "FILE", "--phase", "odd", "--speed", "0"], 2, "unknown phase"),
     ],
 )
 def test_mistakes_are_one_message(recorded, encoder, tmp_path, monkeypatch, arguments, code, message):
@@ -78,7 +79,7 @@ def test_mistakes_are_one_message(recorded, encoder, tmp_path, monkeypatch, argu
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_recording_played_as_a_stream_prints_a_line_for_each_token(recorded, encoder):
+def test_stream_prints_a_line_per_token(recorded, encoder):
     code, text, _ = run(
         "stream", encoder, "--file", recorded.files / "s0.fif", "--speed", "0", "--seconds", "6",
         "--line-freq-hz", "50", "--features",
@@ -90,7 +91,7 @@ def test_a_recording_played_as_a_stream_prints_a_line_for_each_token(recorded, e
     assert list(lines[0]["features"]) == ["Fp1", "C3", "Cz", "C4", "O2"]
 
 
-def test_help_and_the_package_import_nothing_heavy():
+def test_help_imports_nothing_heavy():
     code = (
         "import sys, eegpt\n"
         "from _eegpt_cli import model\n"

@@ -8,14 +8,14 @@ import mne
 import numpy as np
 import pytest
 import torch
+from support.transfer_runs import settings
 
 import eegpt
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegpt.data import WindowIndex
 from eegpt.interop import open_model
-from eegpt.training.batches import as_rows
-from eegpt.training.transfer_rows import Rows, encode
+from eegpt.transfer.rows import Rows, encode
 
 
 def through_shards(shards, model, n_samples: int, subject: str) -> dict[tuple[str, int], np.ndarray]:
@@ -23,7 +23,7 @@ def through_shards(shards, model, n_samples: int, subject: str) -> dict[tuple[st
     opened = ShardSet.open(shards)
     index = WindowIndex([opened], n_samples=n_samples, stride=n_samples)
     names = index.recording_ids
-    rows = as_rows(index.gather(np.arange(len(index))))
+    rows = index.gather(np.arange(len(index))).tensors()
     tokens = model.ete.tokenise(rows.signal_i16, rows.scale_uv, rows.sigma_uv)
     mask = torch.ones(len(tokens), 1, dtype=torch.bool)
     kinds = dict.fromkeys(Rows.__dataclass_fields__)
@@ -38,7 +38,8 @@ def through_shards(shards, model, n_samples: int, subject: str) -> dict[tuple[st
     }
 
 
-def test_embedding_equals_ingest_then_shards_then_encoder(recorded, encoder):
+def test_embedding_equals_the_shard_path(recorded, encoder):
+    """Ingest, shards, then encoder."""
     model = open_model(encoder)
     raw = mne.io.read_raw_fif(recorded.files / "s2.fif", verbose="ERROR")
     ds = eegpt.embed(raw, model=model, line_freq_hz=50)
@@ -54,7 +55,7 @@ def test_embedding_equals_ingest_then_shards_then_encoder(recorded, encoder):
     assert ds.attrs["steps"] == json.loads(ShardSet.open(recorded.shards).recordings.table["steps"][0].as_py())
 
 
-def test_an_embedding_names_model_electrodes_and_times(encoder, toy):
+def test_embedding_has_coordinates(encoder, toy):
     raw = toy.raw(1, names=("fp1", "EEG C3-A1", "T3", "Foo9", "Cz"))
     ds = eegpt.embed(raw, model=encoder, window_s=2.0, stride_s=1.0)
     assert list(ds.electrode.values) == ["Fp1", "C3", "T7", "Cz"]
@@ -64,7 +65,7 @@ def test_an_embedding_names_model_electrodes_and_times(encoder, toy):
     assert [x["name"] for x in json.loads(ds.attrs["left_out"]) if x["kind"] == "channel"] == ["Foo9"]
 
 
-def test_unknown_electrodes_are_mapped_or_refused_on_request(encoder, toy):
+def test_unknown_channels_mapped_or_refused(encoder, toy):
     raw = toy.raw(1, names=("Fp1", "Cz", "Foo9"))
     from eegprep.electrodes import Vocabulary
 
@@ -75,12 +76,13 @@ def test_unknown_electrodes_are_mapped_or_refused_on_request(encoder, toy):
     assert list(eegpt.embed(raw, model=encoder).electrode.values) == ["Fp1", "Cz"]
     mapped = eegpt.embed(raw, model=encoder, unknown="nearest")
     assert list(mapped.electrode.values) == ["Fp1", "Cz", "Pz"]
-    assert "Foo9: taken for Pz, 9 mm away" in mapped.attrs["notes"]
-    with pytest.raises(RefusedError, match="no electrode that the model knows"):
+    assert "Foo9: mapped to Pz, 9 mm away" in mapped.attrs["notes"]
+    with pytest.raises(RefusedError, match="not electrodes that the model knows"):
         eegpt.embed(raw, model=encoder, unknown="refuse")
 
 
-def test_a_rejected_stretch_is_missing_for_its_electrode_alone(encoder, toy):
+def test_rejected_stretches_are_missing(encoder, toy):
+    """For their own electrode alone."""
     raw = toy.raw(3)
     raw._data[2, 2000:3000] = raw._data[2, 2000]  # flat from 10 to 15 s
     ds = eegpt.embed(raw, model=encoder, window_s=1.0)
@@ -89,7 +91,7 @@ def test_a_rejected_stretch_is_missing_for_its_electrode_alone(encoder, toy):
     assert not missing[:, [0, 1, 3, 4]].any()
 
 
-def test_epochs_become_windows_with_their_labels(encoder, toy):
+def test_epochs_become_labelled_windows(encoder, toy):
     raw = toy.raw(4)
     events = np.array([[400, 0, 1], [1000, 0, 2], [1600, 0, 1]])
     epochs = mne.Epochs(
@@ -103,9 +105,9 @@ def test_epochs_become_windows_with_their_labels(encoder, toy):
     assert np.isfinite(ds.features.values).all()
 
 
-def test_a_run_that_does_not_say_how_its_data_were_made_is_not_guessed_for(tmp_path, toy):
+def test_unknown_preprocessing_is_refused(tmp_path, toy):
     run = toy.encoder(tmp_path / "old", data=[])
-    with pytest.raises(UsageError, match="does not say how its data were prepared"):
+    with pytest.raises(UsageError, match="does not say how its data were preprocessed"):
         eegpt.embed(toy.raw(1), model=run)
     assert eegpt.embed(toy.raw(1), model=run, recipe="default").attrs["recipe"] == "default"
 
@@ -117,32 +119,31 @@ def test_the_recipe_comes_from_the_lock(tmp_path, toy):
     assert "reference: average" in ds.attrs["steps"]
 
 
-def test_the_signal_of_the_caller_is_not_changed(encoder, toy):
+def test_the_callers_signal_is_unchanged(encoder, toy):
     raw = toy.raw(5)
     before = raw.get_data().copy()
     eegpt.embed(raw, model=encoder)
     np.testing.assert_array_equal(raw.get_data(), before)
 
 
-def test_what_is_no_signal_is_said_so(encoder):
-    with pytest.raises(UsageError, match="no signal that can be embedded"):
+def test_other_objects_are_not_signals(encoder):
+    with pytest.raises(UsageError, match="not a signal that can be embedded"):
         eegpt.embed(np.zeros((3, 1000)), model=encoder)
 
 
-def test_answers_of_a_transfer_run_are_those_of_its_own_prediction(recorded, encoder, tmp_path):
-    """With the default readouts beside the graph, whose views are centred by person: the same trials, two ways."""
+def test_answers_equal_the_runs_predictions(recorded, encoder, tmp_path):
+    """With the default readouts, whose views are standardised by subject: the same trials, two ways."""
     from eegpt.interop import LiveModel
-    from eegpt.training.transfer import transfer
-    from eegpt.training.transfer_bank import TrialBank
-    from eegpt.training.transfer_config import TransferConfig
-    from eegpt.training.transfer_loop import Targets, predict
-    from eegpt.training.transfer_setup import make_setup, open_trials
+    from eegpt.transfer.bank import TrialBank
+    from eegpt.transfer.loop import Targets, predict
+    from eegpt.transfer.run import transfer
+    from eegpt.transfer.setup import make_setup, open_trials
 
-    config = TransferConfig(steps=4, precision="float32", teg_layers=1)
+    config = settings(steps=4, precision="float32", teg_layers=1)
     transfer(config, shards=[recorded.shards], out=tmp_path / "run", encoder=encoder)
     model = open_model(tmp_path / "run")
     assert model.aligned_heads == {0}
-    # The recording's twelve trials lie side by side from 2 s on, and are all that there is of this person.
+    # The recording's twelve trials lie side by side from 2 s on, and are all trials of this subject.
     raw = mne.io.read_raw_fif(recorded.files / "s4.fif", verbose="ERROR")
     ds = eegpt.embed(raw, model=model, window_s=2.0, line_freq_hz=50)
     assert ds.sizes["window"] == 15
@@ -153,7 +154,7 @@ def test_answers_of_a_transfer_run_are_those_of_its_own_prediction(recorded, enc
     targets = Targets.of(index, setup.head_of_task, rows, class_weights=True)
     expected = predict(model.transfer, bank, rows, targets)[:, :2]
     found = ds.probability_hand.values[1:13]
-    # Centring takes in three windows that are no trials, so they are close, not equal.
+    # Standardising includes three windows that are not trials, so they are close, not equal.
     assert np.corrcoef(found[:, 1], expected[:, 1])[0, 1] > 0.9
     live = LiveModel(model, raw.ch_names, raw.info["sfreq"], line_freq_hz=50)
     said = [o.outputs["probability_hand"] for o in live.push(raw[:, :2000][0])]

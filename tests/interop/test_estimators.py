@@ -36,7 +36,7 @@ def trials(toy, n: int = 60, *, seconds: float = 1.0, sfreq_hz: float = 200.0) -
 
 
 @pytest.mark.parametrize("which", ["features", "classifier"])
-def test_scikit_learns_own_checks_pass_where_they_can_apply(encoder, which):
+def test_scikit_learn_checks_pass(encoder, which):
     if which == "features":
         estimator = EEGPTFeatures(str(encoder), ch_names=("Cz",))
         excepted = {"check_methods_subset_invariance": ROUNDING}
@@ -51,7 +51,7 @@ def test_scikit_learns_own_checks_pass_where_they_can_apply(encoder, which):
     assert sum(r["status"] == "passed" for r in results) > 40
 
 
-def test_the_classifier_learns_and_its_pickle_says_the_same(encoder, toy):
+def test_the_classifier_learns_and_pickles(encoder, toy):
     x, y = trials(toy, 120)
     fitted = EEGPTClassifier(str(encoder), ch_names=NAMES, sfreq_hz=200.0, max_steps=120).fit(x[:80], y[:80])
     assert fitted.score(x[80:], y[80:]) >= 0.8
@@ -60,7 +60,7 @@ def test_the_classifier_learns_and_its_pickle_says_the_same(encoder, toy):
     assert list(fitted.classes_) == ["left", "right"]
 
 
-def test_a_pickle_holds_numbers_and_names_and_no_class_of_torch(encoder, toy):
+def test_pickles_contain_no_torch_class(encoder, toy):
     import pickletools
 
     x, y = trials(toy, 20)
@@ -70,7 +70,8 @@ def test_a_pickle_holds_numbers_and_names_and_no_class_of_torch(encoder, toy):
     assert any(m.startswith("eegpt.interop") for m in modules)
 
 
-def test_equal_fits_are_equal_and_a_clone_is_unfitted(encoder, toy):
+def test_equal_fits_are_equal(encoder, toy):
+    """A clone is unfitted."""
     x, y = trials(toy, 24)
     one = EEGPTClassifier(str(encoder), ch_names=NAMES, sfreq_hz=200.0, max_steps=5, random_state=3)
     other = clone(one)
@@ -78,7 +79,7 @@ def test_equal_fits_are_equal_and_a_clone_is_unfitted(encoder, toy):
     np.testing.assert_array_equal(one.fit(x, y).predict_proba(x), other.fit(x, y).predict_proba(x))
 
 
-def test_frozen_features_work_in_a_pipeline_and_a_grid_search(encoder, toy):
+def test_features_work_in_a_grid_search(encoder, toy):
     x, y = trials(toy, 60)
     features = EEGPTFeatures(str(encoder), ch_names=NAMES, sfreq_hz=200.0)
     pipeline = make_pipeline(features, StandardScaler(), LogisticRegression(max_iter=500))
@@ -89,7 +90,7 @@ def test_frozen_features_work_in_a_pipeline_and_a_grid_search(encoder, toy):
     assert (len(names), names[0]) == (3 * 2 * 16, "C3_mean_0")
 
 
-def test_a_grid_search_over_the_classifier(encoder, toy):
+def test_the_classifier_in_a_grid_search(encoder, toy):
     x, y = trials(toy, 24)
     search = GridSearchCV(
         EEGPTClassifier(str(encoder), ch_names=NAMES, sfreq_hz=200.0), {"max_steps": [2, 4]}, cv=2, error_score="raise"
@@ -104,7 +105,8 @@ def epochs_of(toy, n: int = 24) -> mne.Epochs:
     return mne.EpochsArray(x * 1e-6, info, events, event_id={"left": 1, "right": 2}, verbose="ERROR")
 
 
-def test_epochs_bring_their_own_names_rate_unit_and_labels(encoder, toy):
+def test_epochs_need_no_parameters(encoder, toy):
+    """They have names, rate, unit and labels."""
     epochs = epochs_of(toy)
     x, y = trials(toy, 24)
     by_epochs = EEGPTFeatures(str(encoder)).fit(epochs).transform(epochs)
@@ -120,11 +122,11 @@ def test_channels_are_matched_by_name(encoder, toy):
     fitted = EEGPTFeatures(str(encoder)).fit(epochs)
     turned = epochs.copy().reorder_channels(["C4", "C3", "Cz"])
     np.testing.assert_allclose(fitted.transform(turned), fitted.transform(epochs), atol=1e-5)
-    with pytest.raises(ValueError, match="not those of the fit"):
+    with pytest.raises(ValueError, match="differ from those of the fit"):
         fitted.transform(epochs.copy().drop_channels(["Cz"]))
 
 
-def test_unknown_channels_are_left_out_and_named(encoder, toy):
+def test_unknown_channels_are_left_out(encoder, toy):
     x, _ = trials(toy, 8)
     fitted = EEGPTFeatures(str(encoder), ch_names=("C3", "Foo9", "C4"), sfreq_hz=200.0).fit(x)
     assert (fitted.electrodes_, fitted.left_out_) == (("C3", "C4"), ("Foo9",))
@@ -132,7 +134,7 @@ def test_unknown_channels_are_left_out_and_named(encoder, toy):
         EEGPTFeatures(str(encoder), ch_names=("a1x", "b2x", "c3x"), sfreq_hz=200.0).fit(x)
 
 
-def test_units_make_no_difference_once_stated(encoder, toy):
+def test_units_make_no_difference(encoder, toy):
     x, _ = trials(toy, 8)
     here = EEGPTFeatures(str(encoder), ch_names=NAMES, sfreq_hz=200.0, unit="uV").fit(x).transform(x)
     volts = EEGPTFeatures(str(encoder), ch_names=NAMES, sfreq_hz=200.0, unit="V").fit(x * 1e-6).transform(x * 1e-6)

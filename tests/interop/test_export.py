@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.transfer_runs import settings
 
 from eegprep.errors import UsageError
 from eegpt.interop import export, open_model
-from eegpt.interop.exporting import EncoderGraph, exportable
-from eegpt.training.transfer import transfer
-from eegpt.training.transfer_config import TransferConfig
+from eegpt.interop.exported.export import EncoderGraph, exportable
+from eegpt.transfer.run import transfer
 
 # float32 sums in another order; states are of size one.
 TOLERANCE = 1e-4
@@ -23,18 +23,18 @@ TOLERANCE = 1e-4
     scope="module", params=["special", "special+states", "special+views", "views", "readouts", "readouts alone"]
 )
 def run(request, recorded, encoder, tmp_path_factory) -> Path:
-    settings = {"steps": 4, "precision": "float32", "teg_layers": 1, "align": "none"}
+    chosen = {"steps": 4, "precision": "float32", "teg_layers": 1, "align": "none"}
     if request.param.startswith("readouts"):
-        settings |= {"graph": request.param == "readouts"}
+        chosen |= {"graph": request.param == "readouts"}
     else:
-        settings |= {"readout": request.param, "views": ()}
+        chosen |= {"readout": request.param, "views": ()}
     out = tmp_path_factory.mktemp("run") / "model"
-    transfer(TransferConfig(**settings), shards=[recorded.shards], out=out, encoder=encoder)
+    transfer(settings(**chosen), shards=[recorded.shards], out=out, encoder=encoder)
     return out
 
 
 @pytest.mark.parametrize("name", ["encoder.pt2", "encoder.onnx"])
-def test_the_file_of_an_encoder_equals_the_encoder(encoder, tmp_path, name):
+def test_exported_encoders_equal_eager(encoder, tmp_path, name):
     if name.endswith("onnx"):
         pytest.importorskip("onnxscript", reason="ONNX export needs the extra [export]")
         pytest.importorskip("onnxruntime", reason="ONNX is held against eager by onnxruntime")
@@ -46,7 +46,8 @@ def test_the_file_of_an_encoder_equals_the_encoder(encoder, tmp_path, name):
 
 
 @pytest.mark.slow
-def test_the_graph_takes_any_batch_and_any_number_of_electrodes(run, tmp_path):
+def test_exported_graph_sizes_are_free(run, tmp_path):
+    """Any batch and any number of electrodes."""
     model = open_model(run)
     module, _ = exportable(model)
     done = export(run, tmp_path / "model.pt2")
@@ -67,7 +68,8 @@ def test_the_graph_takes_any_batch_and_any_number_of_electrodes(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_onnx_of_the_graph_equals_eager_and_ignores_what_is_masked(run, tmp_path):
+def test_onnx_graph_equals_eager(run, tmp_path):
+    """Masked values are ignored."""
     pytest.importorskip("onnxscript", reason="ONNX export needs the extra [export]")
     runtime = pytest.importorskip("onnxruntime", reason="ONNX is held against eager by onnxruntime")
     done = export(run, tmp_path / "model.onnx")
@@ -88,7 +90,7 @@ def test_onnx_of_the_graph_equals_eager_and_ignores_what_is_masked(run, tmp_path
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_the_exported_graph_is_the_model_of_the_embedding(run, recorded):
+def test_exported_graph_equals_embedding(run, recorded):
     """The module that is exported gives the probabilities that `eegpt.embed` gives."""
     import mne
 
@@ -113,7 +115,7 @@ def test_the_exported_graph_is_the_model_of_the_embedding(run, recorded):
         assert ds.graph.sizes == {"window": 30, "dimension": 16}
 
 
-def test_views_centred_by_person_go_through_the_exported_file_in_two_passes(recorded, encoder, tmp_path):
+def test_aligned_views_take_two_passes(recorded, encoder, tmp_path):
     """The default run: a first pass gives the views, their mean and SD go into the second."""
     import mne
 
@@ -121,15 +123,13 @@ def test_views_centred_by_person_go_through_the_exported_file_in_two_passes(reco
     from eegpt.interop.signals import prepare
 
     out = tmp_path / "model"
-    transfer(
-        TransferConfig(steps=4, precision="float32", teg_layers=1), shards=[recorded.shards], out=out, encoder=encoder
-    )
+    transfer(settings(steps=4, precision="float32", teg_layers=1), shards=[recorded.shards], out=out, encoder=encoder)
     model = open_model(out)
     assert model.aligned_heads
     done = export(out, tmp_path / "model.pt2")
     assert done.largest_difference < TOLERANCE
     told = json.loads(done.description.read_text())
-    assert told["centred_by_person"]
+    assert told["standardised_by_subject"]
     assert list(told["inputs"])[-2:] == ["view_mean", "view_sd"]
 
     raw = mne.io.read_raw_fif(recorded.files / "s1.fif", verbose="ERROR")
@@ -148,8 +148,8 @@ def test_views_centred_by_person_go_through_the_exported_file_in_two_passes(reco
     np.testing.assert_allclose(ds.probability_hand.values, said.numpy(), atol=2e-3)
 
 
-def test_what_can_not_be_exported_is_said(run, encoder, tmp_path):
-    with pytest.raises(UsageError, match="format is not known"):
+def test_impossible_exports_are_refused(run, encoder, tmp_path):
+    with pytest.raises(UsageError, match="unknown format"):
         export(encoder, tmp_path / "model.bin")
     with pytest.raises(UsageError, match="no task 'hands'"):
         export(run, tmp_path / "model.onnx", task="hands")

@@ -12,7 +12,7 @@ import torch
 
 from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
 from eegpt.interop import open_model
-from eegpt.training import checkpoint as ck
+from eegpt.runs import checkpoint as ck
 
 
 class Bomb:
@@ -68,20 +68,29 @@ def test_pickles_are_not_opened(run, tmp_path):
     ],
     ids=lambda c: ",".join(f"{k}={v}" for k, v in c.items()),
 )
-def test_absurd_sizes_are_refused_before_anything_is_built(run, claim):
+def test_absurd_sizes_are_refused(run, claim):
+    """Before anything is built."""
     change(run, **claim)
-    with pytest.raises(RefusedError, match=r"claims a (larger )?model"):
+    with pytest.raises(RefusedError, match=r"describes (an impossible|a larger) model"):
         open_model(run)
 
 
 @pytest.mark.parametrize("claim", [{"width": "wide"}, {"norm": "none"}, {"unknown": 1}, {"width": 7}])
-def test_a_config_that_makes_no_sense_is_said_so(run, claim):
+def test_invalid_configs_are_refused(run, claim):
     change(run, **claim)
     with pytest.raises(UsageError):
         open_model(run)
 
 
-def test_wrong_shapes_and_missing_tensors_are_named(run):
+@pytest.mark.parametrize("lengths", ["long", 3, [0], ["x"], [{}]])
+def test_invalid_window_lengths_are_refused(run, lengths):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"window_samples": lengths}))
+    with pytest.raises(InputError, match="lacks a part"):
+        open_model(run)
+
+
+def test_wrong_tensors_are_named(run):
     tensors = ck.load_tensors(run / "model.safetensors")
     name = sorted(tensors)[3]
     ck.save_tensors(run / "model.safetensors", {**tensors, name: torch.zeros(3, 3)})
@@ -92,19 +101,19 @@ def test_wrong_shapes_and_missing_tensors_are_named(run):
         open_model(run)
 
 
-def test_weights_that_are_no_numbers_are_refused(run):
+def test_weights_must_be_finite(run):
     tensors = ck.load_tensors(run / "model.safetensors")
     name = next(n for n in sorted(tensors) if tensors[n].is_floating_point())
     tensors[name] = torch.full_like(tensors[name], float("nan"))
     ck.save_tensors(run / "model.safetensors", tensors)
-    with pytest.raises(RefusedError, match="no numbers"):
+    with pytest.raises(RefusedError, match="not finite"):
         open_model(run)
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "{", '{"format": 1}', '{"format": 1, "kind": "encoder"}', "[" * 100_000, '{"kind": "transfer"}']
 )
-def test_a_config_that_can_not_be_read_is_one_error(run, text):
+def test_unreadable_config_is_one_error(run, text):
     (run / "config.json").write_text(text)
     with pytest.raises(EEGPTError):
         open_model(run)
@@ -119,14 +128,14 @@ def test_a_config_that_can_not_be_read_is_one_error(run, text):
         "!!python/object/apply:os.system ['true']",
     ],
 )  # fmt: skip
-def test_a_lock_that_can_not_be_read_is_one_error(run, text, toy):
+def test_unreadable_lock_is_one_error(run, text, toy):
     (run / "lock.yaml").write_text(text)
     with pytest.raises(EEGPTError):
         open_model(run).recipe()
 
 
-def test_what_is_no_run_is_said_so(tmp_path):
-    with pytest.raises(UsageError, match="is no run"):
+def test_other_folders_are_not_runs(tmp_path):
+    with pytest.raises(UsageError, match="is not a run"):
         open_model(tmp_path)
-    with pytest.raises(UsageError, match="is no run"):
+    with pytest.raises(UsageError, match="is not a run"):
         open_model(tmp_path / "nothing")

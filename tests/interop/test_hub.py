@@ -11,12 +11,16 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegpt.interop import open_model
 from eegpt.interop.card import model_card, refuse_passing_on
+from eegpt.runs.folder import Lock
+from eegpt.runs.results import PretrainingResults
+from eegpt.transfer.config import TransferConfig
 
 hub_client = pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
 from eegpt.interop import hub as ours  # noqa: E402  after the skip
@@ -39,7 +43,7 @@ def hub(tmp_path, monkeypatch):
         yield server
 
 
-def test_a_pushed_model_comes_back_byte_for_byte(hub, encoder, tmp_path):
+def test_a_pushed_model_is_unchanged(hub, encoder, tmp_path):
     ours.push(encoder, "lab/tiny", endpoint=hub.endpoint)
     stored = hub.files["models/lab/tiny"]
     assert set(stored) == {
@@ -51,7 +55,7 @@ def test_a_pushed_model_comes_back_byte_for_byte(hub, encoder, tmp_path):
         assert (tmp_path / "got" / name).read_bytes() == (encoder / name).read_bytes()
 
 
-def test_what_is_here_is_not_fetched_again(hub, encoder, tmp_path):
+def test_cached_files_are_not_fetched(hub, encoder, tmp_path):
     ours.push(encoder, "lab/tiny", endpoint=hub.endpoint)
     ours.fetch("lab/tiny", endpoint=hub.endpoint)
     hub.requests.clear()
@@ -59,7 +63,7 @@ def test_what_is_here_is_not_fetched_again(hub, encoder, tmp_path):
     assert not [r for r in hub.requests if r[0] == "GET" and "/resolve/" in r[1]]
 
 
-def test_the_hubs_conventions_save_and_load_locally(encoder, tmp_path, toy):
+def test_save_and_load_pretrained(encoder, tmp_path, toy):
     ours.PretrainedModel(encoder).save_pretrained(tmp_path / "saved")
     assert {"config.json", "model.safetensors", "README.md"} <= {p.name for p in (tmp_path / "saved").iterdir()}
     again = ours.PretrainedModel.from_pretrained(str(tmp_path / "saved"))
@@ -68,9 +72,10 @@ def test_the_hubs_conventions_save_and_load_locally(encoder, tmp_path, toy):
 
 
 @pytest.mark.parametrize("licence", [{"id": "CC-BY-ND-4.0", "share_shards": False}, {"id": "DUA", "signed": True}])
-def test_a_licence_that_forbids_it_stops_the_push_before_a_byte_is_sent(hub, tmp_path, toy, licence):
+def test_licences_can_forbid_a_push(hub, tmp_path, toy, licence):
+    """Before a byte is sent."""
     run = toy.encoder(tmp_path / "nd", data=[toy.origin(), toy.origin(licence=licence, name="closed")])
-    with pytest.raises(RefusedError, match="learned from closed is not to be passed on") as caught:
+    with pytest.raises(RefusedError, match="learned from closed cannot be shared") as caught:
         ours.push(run, "lab/closed", endpoint=hub.endpoint)
     assert caught.value.exit_code == 3
     with pytest.raises(RefusedError):
@@ -78,15 +83,16 @@ def test_a_licence_that_forbids_it_stops_the_push_before_a_byte_is_sent(hub, tmp
     assert hub.requests == []
 
 
-def test_a_run_of_unknown_data_is_not_passed_on(hub, tmp_path, toy):
+def test_unknown_data_are_not_pushed(hub, tmp_path, toy):
     with pytest.raises(RefusedError, match="does not say what it has learned from"):
         ours.push(toy.encoder(tmp_path / "old", data=[]), "lab/old", endpoint=hub.endpoint)
 
 
-def test_a_graph_whose_encoder_learned_from_unknown_data_is_not_passed_on(encoder, toy):
+def test_unknown_encoder_data_not_pushed(encoder, toy):
     def graph(mode, encoder_data):
-        lock = {"data": [toy.origin()], "encoder": "ab", "encoder_data": encoder_data}
-        return replace(open_model(encoder), kind="transfer", lock=lock, config={"transfer": {"mode": mode}})
+        lock = Lock(data=[toy.origin()], encoder=["ab"], encoder_data=encoder_data)
+        run = SimpleNamespace(config=TransferConfig(mode=mode))
+        return replace(open_model(encoder), kind="transfer", lock=lock, run=run)
 
     with pytest.raises(RefusedError, match="the run's encoder does not say what it has learned from"):
         refuse_passing_on(graph("frozen", []))
@@ -94,23 +100,23 @@ def test_a_graph_whose_encoder_learned_from_unknown_data_is_not_passed_on(encode
     assert list(refuse_passing_on(graph("scratch", []))) == ["toy"]
 
 
-def test_a_repository_of_pickles_is_named_and_never_fetched(hub, tmp_path):
+def test_pickles_are_never_fetched(hub, tmp_path):
     bomb = pickle.dumps({"weights": 1})
     hub.put("models/evil/model", {"config.json": b"{}", "pytorch_model.bin": bomb})
-    with pytest.raises(InputError, match="holds no model of eegpt") as caught:
+    with pytest.raises(InputError, match="does not contain a model of eegpt") as caught:
         ours.fetch("evil/model", endpoint=hub.endpoint)
     assert "pytorch_model.bin" in str(caught.value)
     assert not [r for r in hub.requests if "/resolve/" in r[1]]
 
 
-def test_a_pickle_beside_a_good_model_stays_where_it_is(hub, encoder, tmp_path):
+def test_extra_pickles_are_not_fetched(hub, encoder, tmp_path):
     ours.push(encoder, "lab/tiny", endpoint=hub.endpoint)
     hub.put("models/lab/tiny", {"extra.pkl": pickle.dumps(1), "code.py": b"print('run me')"})
     ours.pull("lab/tiny", tmp_path / "got", endpoint=hub.endpoint)
     assert not {"extra.pkl", "code.py"} & {p.name for p in (tmp_path / "got").iterdir()}
 
 
-def test_a_damaged_model_does_not_take_its_place(hub, encoder, tmp_path):
+def test_damaged_models_are_not_pulled(hub, encoder, tmp_path):
     ours.push(encoder, "lab/tiny", endpoint=hub.endpoint)
     hub.put("models/lab/tiny", {"model.safetensors": b"no tensors"})
     with pytest.raises(RefusedError):
@@ -118,25 +124,30 @@ def test_a_damaged_model_does_not_take_its_place(hub, encoder, tmp_path):
     assert not [p for p in tmp_path.iterdir() if p.name.startswith("got")]
 
 
-def test_what_is_not_there_is_one_clear_error(hub, tmp_path):
-    with pytest.raises(UsageError, match="no such repository"):
+def test_missing_repositories_are_one_error(hub, tmp_path):
+    with pytest.raises(UsageError, match="unknown or private repository"):
         ours.fetch("lab/nothing", endpoint=hub.endpoint)
-    with pytest.raises(UsageError, match="this is no repository"):
+    with pytest.raises(UsageError, match="not a repository"):
         ours.fetch("hf://no", endpoint=hub.endpoint)
-    with pytest.raises(InputError, match="does not answer"):
+    with pytest.raises(InputError, match="the hub returned an error"):
         ours.fetch("lab/tiny", endpoint="http://127.0.0.1:9")
 
 
-def test_the_card_says_data_licences_scores_and_limits(encoder, tmp_path):
+def test_the_card_has_all_sections(encoder, tmp_path):
+    """Data, licences, scores and limits."""
     run = tmp_path / "scored"
     shutil.copytree(encoder, run)
-    errors = {name: {"new": value} for name, value in (("model", 0.4), ("linear", 0.5), ("persistence", 0.8))}
-    (run / "results.json").write_text(json.dumps({"splits": {"test": {"n_windows": 12, "variance": 1.1, **errors}}}))
+    errors = {"all": 1.0, "horizon": [], "band": {}, "electrode": {}}
+    predictors = {k: {"new": new, **errors} for k, new in (("model", 0.4), ("linear", 0.5), ("persistence", 0.8))}
+    held_out = {"n_windows": 12, "variance": 1.1, "predictors": predictors}
+    counts = {"steps": 1, "windows_seen": 1, "windows_per_epoch": 1, "parameters": 1, "unit": "sigma"}
+    results = PretrainingResults.model_validate({**counts, "splits": {"test": held_out}})
+    results.write(run)
     card = model_card(open_model(run))
     assert card.startswith("---\nlicense: cc-by-4.0\nlibrary_name: eegpt\n")
     assert "| Toy | 1 | CC-BY-4.0 | 1.0 | Nobody: Nothing, 2026 |" in card
     assert "| test | 12 | 1.1000 | 0.4000 | 0.5000 | 0.8000 |  |" in card
-    for heading in ("## Data", "## Preparation", "## Scores", "## Limits"):
+    for heading in ("## Data", "## Preprocessing", "## Scores", "## Limits"):
         assert heading in card
     assert "This run has no results.json: nothing is claimed." in model_card(open_model(encoder))
 

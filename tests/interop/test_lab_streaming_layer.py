@@ -10,7 +10,7 @@ import pytest
 
 from eegprep.errors import InputError, UsageError
 from eegpt.interop import LiveModel
-from eegpt.interop.sources import from_lsl, from_raw
+from eegpt.interop.live.sources import from_lsl, from_raw
 
 pylsl = pytest.importorskip("pylsl", reason="needs the extra [stream] and liblsl", exc_type=ImportError)
 
@@ -28,7 +28,7 @@ def outlet(name: str, *, unit: str = "microvolts", labels: bool = True):
 
 
 @pytest.mark.slow
-def test_a_stream_on_loopback_gives_features(encoder, toy):
+def test_a_loopback_stream_gives_features(encoder, toy):
     name = "eegpt-test-stream"
     out = outlet(name)
     stop = threading.Event()
@@ -62,7 +62,7 @@ def test_a_stream_on_loopback_gives_features(encoder, toy):
             thread.join()
 
 
-def test_a_stream_that_does_not_say_what_it_is_is_refused():
+def test_undescribed_streams_are_refused():
     class Info:
         def channel_count(self):
             return 2
@@ -76,7 +76,7 @@ def test_a_stream_that_does_not_say_what_it_is_is_refused():
         del out
 
 
-def test_a_stream_that_is_not_there_is_said_so():
+def test_missing_streams_are_one_error():
     with pytest.raises(InputError, match="no such stream"):
         from_lsl(name="eegpt-test-absent", wait_s=0.2)
 

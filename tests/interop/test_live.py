@@ -13,9 +13,8 @@ from eegprep.manifest import load_recipe
 from eegprep.standardise import apply_recipe, as_signal
 from eegprep.standardise.chain import plan_chain
 from eegpt.interop import LiveModel, open_model
-from eegpt.interop.causal import CausalChain, minimum_phase
+from eegpt.interop.live.filters import CausalChain, minimum_phase
 from eegpt.model.ete import ETE
-from eegpt.model.sliding import slide
 from eegpt.model.tokens import normalised, unfold_tokens
 
 NAMES = ("C3", "Cz", "O2")
@@ -31,7 +30,8 @@ def chunks(signal: np.ndarray, seed: int = 0) -> list[np.ndarray]:
     return out
 
 
-def test_until_the_window_is_full_features_equal_the_offline_encoders(encoder, toy):
+def test_live_features_equal_offline(encoder, toy):
+    """Until the window is full."""
     model = open_model(encoder)
     signal = toy.eeg(1, 3, 2 * 256, 256.0)
     live = LiveModel(model, NAMES, 256.0, unit="uV", recipe="as_recorded", sigma_uv=np.full(3, 20.0), window_tokens=20)
@@ -48,7 +48,7 @@ def test_until_the_window_is_full_features_equal_the_offline_encoders(encoder, t
         assert one.time_s == pytest.approx((64 + 32 * t) / 256)
 
 
-def test_a_slid_cache_is_that_of_the_newest_tokens(toy):
+def test_a_slid_cache_has_the_newest_tokens(toy):
     torch.manual_seed(0)
     # With one layer a token's key and value have seen nothing but the token: sliding is exact.
     ete = ETE(dataclasses.replace(toy.config, n_layers=1)).eval()
@@ -56,15 +56,15 @@ def test_a_slid_cache_is_that_of_the_newest_tokens(toy):
     with torch.no_grad():
         _, cache = ete.prefill_states(tokens[:, :5], ids)
         for t in range(5, 9):
-            cache = slide(ete, cache)
+            cache = ete.slide(cache)
             state, cache = ete.extend(cache, tokens[:, t])
             expected = ete(tokens[:, t - 4 : t + 1], ids)[:, -1]
             torch.testing.assert_close(state, expected, atol=1e-5, rtol=0)
     with pytest.raises(UsageError, match="so many tokens"):
-        slide(ete, cache, 6)
+        ete.slide(cache, 6)
 
 
-def test_an_endless_stream_needs_no_more_memory(encoder, toy):
+def test_endless_streams_have_bounded_memory(encoder, toy):
     live = LiveModel(encoder, NAMES, 200.0, unit="uV", window_tokens=6, sigma_s=5.0)
     signal = toy.eeg(2, 3, 200 * 60, 200.0)
     sizes = set()
@@ -77,7 +77,7 @@ def test_an_endless_stream_needs_no_more_memory(encoder, toy):
     assert np.isfinite(outputs[-1].features).all()
 
 
-def test_memory_is_the_same_after_any_number_of_tokens_and_states_do_not_drift(toy):
+def test_states_do_not_drift(toy):
     """Keys are turned back a bounded number of times each: a constant signal ends in a constant state."""
     torch.manual_seed(0)
     ete = ETE(toy.config).eval()
@@ -86,14 +86,14 @@ def test_memory_is_the_same_after_any_number_of_tokens_and_states_do_not_drift(t
         _, cache = ete.prefill_states(token[:, None].expand(1, 6, 64), ids)
         states = []
         for _ in range(400):
-            cache = slide(ete, cache)
+            cache = ete.slide(cache)
             state, cache = ete.extend(cache, token)
             states.append(state)
     torch.testing.assert_close(states[100], states[-1], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("sfreq_hz", [160.0, 256.0, 500.0])
-def test_linear_phase_is_the_offline_filter_later(toy, sfreq_hz):
+def test_linear_phase_is_offline_but_later(toy, sfreq_hz):
     signal = toy.eeg(3, 2, int(sfreq_hz * 40), sfreq_hz)
     recipe = load_recipe("default")
     chain = plan_chain(recipe, sfreq_hz=sfreq_hz, line_freq_hz=50.0)
@@ -111,7 +111,8 @@ def test_linear_phase_is_the_offline_filter_later(toy, sfreq_hz):
     assert error < (0.02 if abs(exact - delay) < 1e-6 and sfreq_hz == 256.0 else 0.2)
 
 
-def test_minimum_phase_attenuates_alike_and_is_early():
+def test_minimum_phase_attenuates_alike():
+    """It is early."""
     chain = plan_chain(load_recipe("default"), sfreq_hz=256.0, line_freq_hz=50.0)
     taps = chain.joined()
     early = minimum_phase(taps)
@@ -124,7 +125,7 @@ def test_minimum_phase_attenuates_alike_and_is_early():
     assert CausalChain(chain, 1, phase="linear").latency_s > 3
 
 
-def test_chunks_of_any_length_give_the_same_samples(toy):
+def test_chunk_length_does_not_matter(toy):
     signal = toy.eeg(4, 2, 4000, 500.0)
     chain = plan_chain(load_recipe("default"), sfreq_hz=500.0, line_freq_hz=50.0)
     one, other = CausalChain(chain, 2), CausalChain(chain, 2)
@@ -135,7 +136,7 @@ def test_chunks_of_any_length_give_the_same_samples(toy):
     np.testing.assert_allclose(a, b, atol=1e-3)
 
 
-def test_a_sine_comes_out_at_the_stated_delay():
+def test_a_sine_has_the_stated_delay():
     """Minimum phase, 500 Hz: a 10 Hz wave leaves as much later as `filter_delay_s` says, resampling adds no shift."""
     n, sfreq_hz = 500 * 30, 500.0
     wave = 50 * np.sin(2 * np.pi * 10 * np.arange(n) / sfreq_hz)[None]
@@ -148,12 +149,12 @@ def test_a_sine_comes_out_at_the_stated_delay():
     assert abs(phase) < 2 * np.pi * 0.1
 
 
-def test_what_a_stream_can_not_take_is_said(encoder, toy):
+def test_invalid_chunks_are_refused(encoder, toy):
     live = LiveModel(encoder, ("C3", "Foo9", "Cz"), 200.0)
     assert (live.electrodes, live.left_out) == (("C3", "Cz"), ("Foo9",))
-    with pytest.raises(UsageError, match="another shape"):
+    with pytest.raises(UsageError, match="wrong shape"):
         live.push(np.zeros((2, 10)))
-    with pytest.raises(UsageError, match="no numbers"):
+    with pytest.raises(UsageError, match="not finite"):
         live.push(np.full((3, 10), np.nan))
-    with pytest.raises(UsageError, match="unit is not known"):
+    with pytest.raises(UsageError, match="unknown unit"):
         LiveModel(encoder, NAMES, 200.0, unit="bogus")

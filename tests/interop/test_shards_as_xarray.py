@@ -12,7 +12,7 @@ from eegprep.store import Store
 from eegpt.interop import open_shards, to_raw
 
 
-def test_recordings_hold_what_the_shards_hold(recorded):
+def test_recordings_equal_the_shards(recorded):
     recordings = open_shards(recorded.shards)
     assert list(recordings) == list(ShardSet.open(recorded.shards).recordings.id)
     ds = recordings["toy/s2/-/-"]
@@ -30,7 +30,7 @@ def test_recordings_hold_what_the_shards_hold(recorded):
     assert ds.attrs["steps"][1] == "band_pass: 0.5 to 75 Hz"
 
 
-def test_nothing_is_read_before_it_is_looked_at(recorded, monkeypatch):
+def test_signals_are_read_lazily(recorded, monkeypatch):
     read = []
     original = ShardSet.signal_i16
     monkeypatch.setattr(ShardSet, "signal_i16", lambda self, block: read.append(block) or original(self, block))
@@ -44,12 +44,12 @@ def test_nothing_is_read_before_it_is_looked_at(recorded, monkeypatch):
 @pytest.mark.parametrize(
     "key", [(slice(None), slice(5, 50, 3)), (1, slice(50, 5, -2)), ([2, 0], 7), (slice(None, None, -1), slice(0, 4))]
 )
-def test_any_index_gives_what_numpy_gives(recorded, key):
+def test_indexing_equals_numpy(recorded, key):
     signal = open_shards(recorded.shards)["toy/s0/-/-"].signal_uv
     np.testing.assert_array_equal(signal[key].values, signal.values[key])
 
 
-def test_gaps_are_missing_and_come_back_as_annotations(synthetic_gap):
+def test_gaps_become_annotations(synthetic_gap):
     ds = open_shards(synthetic_gap)["gap/01/-/1"]
     assert np.isnan(ds.signal_uv.sel(electrode="Cz").values[1000:1200]).all()
     raw = to_raw(ds)
@@ -58,7 +58,8 @@ def test_gaps_are_missing_and_come_back_as_annotations(synthetic_gap):
     assert gaps == [(1000, 200, ("Cz",))]
 
 
-def test_a_recording_goes_back_to_mne_in_volts_with_its_trials(recorded):
+def test_recordings_go_back_to_mne(recorded):
+    """In volts, with their trials."""
     ds = open_shards(recorded.shards)["toy/s3/-/-"]
     raw = to_raw(ds)
     assert isinstance(raw, mne.io.BaseRaw)
@@ -68,7 +69,7 @@ def test_a_recording_goes_back_to_mne_in_volts_with_its_trials(recorded):
     assert len(events) == 12
     assert set(names) == {"hand/left", "hand/right"}
     assert raw.get_montage() is not None
-    with pytest.raises(UsageError, match="no recording of a shard set"):
+    with pytest.raises(UsageError, match="not a recording of a shard set"):
         to_raw(ds.drop_vars("signal_uv"))
 
 

@@ -124,8 +124,9 @@ def test_another_file_is_told_by_the_lock(first_lab, tmp_path):
 
 
 def test_a_set_with_more_electrodes_trains_one_model_with_the_first(first_lab, tmp_path):
-    from eegpt.training.config import PretrainConfig
-    from eegpt.training.pretrain import pretrain
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.pretraining.loop import pretrain
+    from eegpt.runs.settings import changed
 
     record(tmp_path / "raw", ("Fp1", "Fp2", "C3", "Cz", "C4", "O1"), 2)
     (tmp_path / "theirs.yaml").write_text(MANIFEST.replace("NAME", "theirs"))
@@ -135,11 +136,13 @@ def test_a_set_with_more_electrodes_trains_one_model_with_the_first(first_lab, t
     both = merge(ShardSet.open(first_lab / "shards").vocabulary, ShardSet.open(tmp_path / "shards").vocabulary)
     assert both.added == ("LabQ",)
     assert not both.conflicts
-    config = PretrainConfig(
-        n_layers=1, width=32, n_heads=2, token_samples=64, token_stride=32, window_samples=(256,), steps=3,
-        batch_size=32, micro_batch=32, evaluate_every=0, checkpoint_every=0, heldout_windows=64, final_windows=64,
-        linear_windows=200, tensorboard=False,
-    )  # fmt: skip
+    config = changed(PretrainConfig(), {
+        "encoder.n_layers": 1, "encoder.width": 32, "encoder.n_heads": 2, "encoder.token_samples": 64,
+        "encoder.token_stride": 32, "data.window_samples": (256,), "schedule.steps": 3,
+        "schedule.batch_size": 32, "schedule.micro_batch": 32, "held_out.every": 0, "run.checkpoint_every": 0,
+        "held_out.windows": 64, "held_out.final_windows": 64,
+        "held_out.linear_windows": 200, "run.tensorboard": False,
+    })  # fmt: skip
     shards = [first_lab / "shards", tmp_path / "shards"]
     pretrain(config, shards=shards, out=tmp_path / "run", show_progress=False)
     trained = Vocabulary.from_parquet(tmp_path / "run" / "vocabulary.parquet")

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from eegprep.errors import UsageError
 from eegpt.model.ete import ETE, ETEConfig
-from eegpt.training.objective import Pretraining
+from eegpt.pretraining.objective import Pretraining
 
 POSITIONS = ("rotary", "learned", "none")
 NORMS = ("output", "pre")
@@ -38,7 +38,8 @@ def test_a_position_sees_only_earlier_tokens(norm, position):
     assert (before[:, 6:] - after[:, 6:]).abs().amax(dim=-1).min() > 1e-4
 
 
-def test_overlapping_tokens_are_copied_before_they_are_multiplied():
+def test_overlapping_tokens_are_copied():
+    """Overlapping tokens are copied before they are multiplied."""
     model = encoder()
     signal = torch.randn(3, 48, generator=torch.Generator().manual_seed(2))
     view, electrode = signal.unfold(-1, 16, 4), torch.tensor([4, 0, 9])
@@ -49,7 +50,8 @@ def test_overlapping_tokens_are_copied_before_they_are_multiplied():
     assert given == [True, True]
 
 
-def test_gradient_flows_from_a_position_to_earlier_tokens_alone():
+def test_gradient_flows_backwards_only():
+    """Gradient flows from a position to earlier tokens alone."""
     model = encoder()
     x, electrode = tokens()
     x.requires_grad_()
@@ -58,7 +60,8 @@ def test_gradient_flows_from_a_position_to_earlier_tokens_alone():
     assert (x.grad[:, :4].abs().sum(dim=-1) > 0).all()
 
 
-def test_masked_encoder_sees_both_ways_and_no_hidden_token():
+def test_masked_encoder_sees_both_ways():
+    """Masked encoder sees both ways and no hidden token."""
     model = encoder(objective="masked")
     x, electrode = tokens()
     hidden = torch.zeros(3, 9, dtype=torch.bool)
@@ -69,14 +72,16 @@ def test_masked_encoder_sees_both_ways_and_no_hidden_token():
     assert (model(x, electrode)[:, 1] - model(changed, electrode)[:, 1]).abs().max() > 1e-4
 
 
-def test_the_electrode_changes_every_position():
+def test_electrode_changes_positions():
+    """The electrode changes every position."""
     model = encoder()
     x, electrode = tokens()
     assert ((model(x, electrode) - model(x, electrode.roll(1))).abs().amax(dim=-1) > 1e-4).all()
 
 
 @pytest.mark.parametrize("objective", ["new", "masked"])
-def test_padding_at_the_end_changes_no_earlier_state(objective):
+def test_padding_changes_no_state(objective):
+    """Padding at the end changes no earlier state."""
     model = encoder(objective=objective)
     x, electrode = tokens()
     padded = torch.cat((x, torch.full((3, 4, 16), 7.0)), dim=1)
@@ -86,7 +91,8 @@ def test_padding_at_the_end_changes_no_earlier_state(objective):
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("position", POSITIONS)
-def test_special_token_against_cache_equals_the_whole_pass_in_value_and_gradient(norm, position):
+def test_cached_special_token_is_exact(norm, position):
+    """Special token against cache equals the whole pass in value and gradient."""
     model = encoder(norm=norm, position=position)
     x, electrode = tokens()
     special = nn.Parameter(torch.randn(32))
@@ -109,7 +115,8 @@ def test_special_token_against_cache_equals_the_whole_pass_in_value_and_gradient
 
 @pytest.mark.parametrize("position", POSITIONS)
 @pytest.mark.parametrize("objective", ["new", "masked"])
-def test_padded_sequences_have_the_summary_of_their_unpadded_selves(position, objective):
+def test_padded_summary_is_unpadded(position, objective):
+    """Padded sequences have the summary of their unpadded selves."""
     model = encoder(position=position, objective=objective)
     x, electrode = tokens()
     special, lengths = torch.randn(32), (9, 4, 6)
@@ -121,7 +128,8 @@ def test_padded_sequences_have_the_summary_of_their_unpadded_selves(position, ob
 
 
 @pytest.mark.parametrize("position", POSITIONS)
-def test_tokens_one_by_one_against_the_cache_equal_the_whole_pass(position):
+def test_cached_tokens_equal_whole_pass(position):
+    """Tokens one by one against the cache equal the whole pass."""
     model = encoder(position=position)
     x, electrode = tokens()
     whole = model(x, electrode)
@@ -134,7 +142,7 @@ def test_tokens_one_by_one_against_the_cache_equal_the_whole_pass(position):
 
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("way", ["states", "cached", "one by one", "masked", "objective"])
-def test_no_product_takes_tokens_that_overlap_in_memory(way, autocast, monkeypatch):
+def test_no_product_of_overlapping_views(way, autocast, monkeypatch):
     """Such a product with a fixed weight is one small product for every row: seconds instead of milliseconds."""
     model = encoder(objective="masked" if way == "masked" else "new+spectrum", skip="linear", sfreq_hz=64.0)
     model.requires_grad_(False)
@@ -174,7 +182,8 @@ def test_no_product_takes_tokens_that_overlap_in_memory(way, autocast, monkeypat
     assert torch.equal(found, expected)
 
 
-def test_recomputed_activations_give_the_same_gradients():
+def test_recompute_keeps_gradients():
+    """Recomputed activations give the same gradients."""
     model = encoder().train()
     x, electrode = tokens()
     gradients = []
@@ -201,14 +210,16 @@ def test_one_batch_can_be_learned_by_heart(norm):
 
 
 @pytest.mark.parametrize("skip", ["none", "last", "linear"])
-def test_new_samples_are_the_tail_of_the_predicted_token(skip):
+def test_new_samples_are_the_tail(skip):
+    """New samples are the tail of the predicted token."""
     model = encoder(skip=skip)
     x, electrode = tokens()
     h = model(x, electrode)[:, 1:]
     torch.testing.assert_close(model.predict(h, x, new_only=True), model.predict(h, x)[..., -4:])
 
 
-def test_without_states_a_prediction_is_what_the_skip_starts_from():
+def test_zero_states_predict_the_skip():
+    """Without states a prediction is what the skip starts from."""
     x, _ = tokens()
     nothing = torch.zeros(3, 9, 32)
     assert not encoder(skip="none").predict(nothing, x, new_only=True).any()
@@ -217,7 +228,8 @@ def test_without_states_a_prediction_is_what_the_skip_starts_from():
     torch.testing.assert_close(model.predict(nothing, x)[..., -4:], x @ model.skip.weight.T)
 
 
-def test_spectrum_bins_cover_the_band_and_no_more():
+def test_spectrum_bins_cover_the_band():
+    """Spectrum bins cover the band and no more."""
     assert ETEConfig(n_layers=1, width=8, n_heads=2).spectrum_bins == (1, 46)
     short = ETEConfig(n_layers=1, width=8, n_heads=2, token_samples=64)
     assert short.spectrum_bins == (1, 12)  # 4 Hz to 44 Hz
@@ -230,7 +242,8 @@ def test_shapes_that_cannot_be_are_refused(settings):
         encoder(**settings)
 
 
-def test_learned_positions_refuse_longer_sequences():
+def test_learned_positions_have_an_end():
+    """Learned positions refuse longer sequences."""
     model = encoder(position="learned", max_tokens=6)
     with pytest.raises(UsageError, match="longer than the learned positions"):
         model(*tokens())

@@ -12,7 +12,8 @@ from eegpt.model.sizes import SIZES, parameters, size
 
 
 @pytest.mark.parametrize("name", ["base", "large", "huge", "giant"])
-def test_parameters_are_within_one_percent_of_the_published(name):
+def test_parameters_match_published(name):
+    """Parameters are within one percent of the published."""
     published = {"base": 1.46e6, "large": 11.29e6, "huge": 183.8e6, "giant": 1.09e9}[name]
     counts = parameters(name)
     assert counts["total"] == counts["ete"] + counts["teg"] + counts["heads"]
@@ -20,12 +21,13 @@ def test_parameters_are_within_one_percent_of_the_published(name):
 
 
 def test_an_unknown_size_names_the_nearest():
-    with pytest.raises(UsageError, match="there is no size 'bsae'") as caught:
+    with pytest.raises(UsageError, match="unknown size 'bsae'") as caught:
         size("bsae")
     assert "base" in str(caught.value.todo)
 
 
-def test_sizes_command_prints_the_same_numbers_as_json():
+def test_sizes_command_prints_json():
+    """Sizes command prints the same numbers as JSON."""
     import typer
 
     from _eegpt_cli import sizes as command

@@ -21,7 +21,8 @@ def sample() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return z, electrode.masked_fill(~mask, -1), mask
 
 
-def test_pooled_vector_does_not_depend_on_the_order_of_electrodes():
+def test_pooling_ignores_the_order():
+    """Pooled vector does not depend on the order of electrodes."""
     model, (z, electrode, mask) = graph(), sample()
     order = torch.tensor([3, 0, 4, 1, 2])
     torch.testing.assert_close(
@@ -29,7 +30,8 @@ def test_pooled_vector_does_not_depend_on_the_order_of_electrodes():
     )
 
 
-def test_node_states_follow_their_electrodes_when_the_order_changes():
+def test_node_states_follow_electrodes():
+    """Node states follow their electrodes when the order changes."""
     model, (z, electrode, mask) = graph(), sample()
     order = torch.tensor([3, 0, 4, 1, 2])
     there = model.states(z[:, order], electrode[:, order], mask[:, order])[mask[:, order]]
@@ -48,7 +50,8 @@ def test_padding_changes_nothing():
     torch.testing.assert_close(model(dirty, electrode, mask), together)
 
 
-def test_a_sample_without_electrodes_is_finite_and_gives_finite_gradients():
+def test_empty_sample_stays_finite():
+    """A sample without electrodes is finite and gives finite gradients."""
     model, (z, electrode, _) = graph(), sample()
     pooled = model(z, electrode, torch.zeros(3, 5, dtype=torch.bool))
     pooled.sum().backward()
@@ -56,7 +59,8 @@ def test_a_sample_without_electrodes_is_finite_and_gives_finite_gradients():
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_attention_is_the_formula_of_the_paper():
+def test_attention_is_the_papers_formula():
+    """Attention is the formula of the paper."""
     torch.manual_seed(2)
     layer, h = GraphAttention(8), torch.randn(1, 4, 8)
     beta = torch.tensor([[1, 1, 0, 1], [1, 1, 0, 1], [0, 0, 1, 0], [1, 1, 0, 1]], dtype=torch.bool).unsqueeze(0)
@@ -70,7 +74,8 @@ def test_attention_is_the_formula_of_the_paper():
     torch.testing.assert_close(layer(h, beta)[0], expected)
 
 
-def test_every_electrode_of_a_sample_reaches_every_other():
+def test_every_electrode_reaches_others():
+    """Every electrode of a sample reaches every other."""
     model, (z, electrode, mask) = graph(), sample()
     z.requires_grad_()
     model.states(z, electrode, mask)[0, 2, 0].backward()
@@ -78,7 +83,8 @@ def test_every_electrode_of_a_sample_reaches_every_other():
     assert (z.grad[1:] == 0).all()
 
 
-def test_graph_and_heads_learn_one_mixed_batch_by_heart():
+def test_graph_overfits_mixed_batch():
+    """Graph and heads learn one mixed batch by heart."""
     model, (z, electrode, mask) = graph(), sample()
     heads = TaskHeads(16, [HeadSpec(name="a", n_outputs=2), HeadSpec(name="b", n_outputs=4)])
     task, label = torch.tensor([0, 1, 1]), torch.tensor([1, 3, 0])
@@ -91,7 +97,8 @@ def test_graph_and_heads_learn_one_mixed_batch_by_heart():
     assert loss.item() < 0.02
 
 
-def test_a_head_gives_no_chance_to_classes_of_other_tasks():
+def test_heads_mask_other_tasks():
+    """A head gives no chance to classes of other tasks."""
     heads = TaskHeads(16, [HeadSpec(name="a", n_outputs=2), HeadSpec(name="b", n_outputs=3)])
     pooled = torch.randn(4, 16)
     logits = heads(pooled, torch.tensor([0, 1, 0, 1]))

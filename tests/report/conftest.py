@@ -141,20 +141,23 @@ def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from eegpt.evaluation.evaluate import evaluate, write_results
-    from eegpt.training.config import PretrainConfig
-    from eegpt.training.pretrain import pretrain
-    from eegpt.training.transfer import transfer
-    from eegpt.training.transfer_config import TransferConfig
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.pretraining.loop import pretrain
+    from eegpt.runs.settings import changed
+    from eegpt.transfer.config import TransferConfig
+    from eegpt.transfer.run import transfer
 
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("report") / "runs"
-    tokens = {"token_samples": 64, "token_stride": 32}
-    small = PretrainConfig(
-        **tokens, n_layers=1, width=32, n_heads=2, steps=6, batch_size=16, micro_batch=16, warmup_steps=2, log_every=1,
-        heldout_windows=16, final_windows=16, linear_windows=400, evaluate_every=3, tensorboard=False,
-    )  # fmt: skip
+    small = changed(PretrainConfig(), {
+        "encoder.token_samples": 64, "encoder.token_stride": 32, "encoder.n_layers": 1, "encoder.width": 32,
+        "encoder.n_heads": 2, "schedule.steps": 6, "schedule.batch_size": 16, "schedule.micro_batch": 16,
+        "schedule.warmup_steps": 2, "run.log_every": 1,
+        "held_out.windows": 16, "held_out.final_windows": 16, "held_out.linear_windows": 400, "held_out.every": 3,
+        "run.tensorboard": False,
+    })  # fmt: skip
     pretrain(small, shards=[toy_shards], out=folder / "encoder", show_progress=False)
-    quick = TransferConfig(steps=6, batch_size=8, evaluate_every=2, **tokens)
+    quick = changed(TransferConfig(), {"schedule.steps": 6, "schedule.batch_size": 8, "selection.evaluate_every": 2})
     transfer(quick, shards=[toy_shards], out=folder / "model", encoder=folder / "encoder")
     predictions, results = evaluate(folder / "model", [toy_shards], baselines=["band_power"])
     write_results(folder / "model", predictions, results)

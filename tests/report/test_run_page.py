@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -12,10 +11,11 @@ import pytest
 import torch
 
 from eegprep.errors import InputError
-from eegpt.evaluation.page import find_pretraining_run, write_run_page
-from eegpt.evaluation.page_graph import attention_received
-from eegpt.evaluation.page_tasks import score_tiles, scores
+from eegpt.evaluation.results import Results, read_results
 from eegpt.model.teg import GraphAttention
+from eegpt.pages.graph import attention_received
+from eegpt.pages.run import find_pretraining_run, write_run_page
+from eegpt.pages.tasks import score_tiles, scores
 
 Browse = Callable[[Path], tuple[str, list[str]]]
 
@@ -30,8 +30,9 @@ def test_the_page_shows_the_scores_the_encoder_s_errors_and_what_went_in(
     page = write_run_page(tmp_path / "run.html", run=toy_run, shards=[toy_shards], title="A small run")
     html = page.read_text(encoding="utf-8")
     said = plain(html)
-    results = json.loads((toy_run / "results.json").read_text(encoding="utf-8"))
-    model = results["tasks"]["toy/state"]["model"]["scores"]["balanced_accuracy"]["mean"]
+    task = read_results(toy_run).tasks["toy/state"]
+    model = task.mean(task.model)
+    assert model is not None
     assert f"{100 * model:.1f}" in said
     assert "band power + LR" in said
     for anchor in ("scores", "confusion", "graph", "pretraining", "transfer", "data", "coverage", "left-out", "trials"):
@@ -73,16 +74,18 @@ def test_a_run_without_its_encoder_still_has_a_page(toy_run: Path, toy_shards: P
 
 
 def test_a_folder_without_results_is_refused_and_leaves_no_page(toy_shards: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no results"):
+    with pytest.raises(InputError, match="without results"):
         write_run_page(tmp_path / "run.html", run=tmp_path, shards=[toy_shards])
     assert list(tmp_path.iterdir()) == []
 
 
-def result(model: float, baseline: float, low: float) -> dict[str, object]:
+def result(model: float, baseline: float, low: float) -> Results:
     def summary(value: float) -> dict[str, object]:
         return {
-            "scores": {"balanced_accuracy": {"mean": value, "sd": None}},
-            "interval": {"low": low, "high": value + 0.1, "over": "subjects"},
+            "scores": {"balanced_accuracy": {"mean": value, "sd": None, "n": 1}},
+            "by_seed": {},
+            "by_subject": {},
+            "interval": {"low": low, "high": value + 0.1, "level": 0.95, "over": "subjects", "n_units": 2},
         }
 
     task = {
@@ -90,7 +93,7 @@ def result(model: float, baseline: float, low: float) -> dict[str, object]:
         "n_train": 10, "n_test": 4, "n_test_subjects": 2, "score": "balanced_accuracy", "chance": 0.5,
         "model": summary(model), "baselines": {"band_power": summary(baseline)}, "known_results": [], "notes": [],
     }  # fmt: skip
-    return {"tasks": {"d/t": task}, "leakage": "", "seeds": [0]}
+    return Results.model_validate({"kind": "transfer", "tasks": {"d/t": task}, "seeds": [0]})
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_the_best_of_a_row_is_bold_also_where_it_is_a_baseline() -> None:
 
 
 def test_leakage_that_was_allowed_stands_on_the_page() -> None:
-    results = result(0.8, 0.7, 0.6) | {"leakage": "test recordings were seen"}
+    results = result(0.8, 0.7, 0.6).model_copy(update={"leakage": "test recordings were seen"})
     first = scores(results).parts[0]
     assert (first.kind, first.text, first.tone) == ("note", "test recordings were seen", "bad")  # type: ignore[union-attr]
 

@@ -1,0 +1,145 @@
+"""What an index of windows or of trials offers: its batches, and the protocols that training code asks for.
+
+`WindowIndex` and `TrialIndex` read shard sets; whoever has signal in memory writes a class with the same methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowBatch:
+    """N windows of one electrode each; NumPy arrays from an index, torch tensors from a loader.
+
+    `signal_i16` (N, n_samples) int16 times `scale_uv` (N,) is the signal in microvolt, `sigma_uv` (N,) the robust
+    standard deviation of the recording's electrode. `electrode` and `recording` (N,) are ids in the index's
+    `vocabulary` and rows of its `recording_ids`.
+    """
+
+    signal_i16: Any
+    scale_uv: Any
+    sigma_uv: Any
+    electrode: Any
+    recording: Any
+
+    def __len__(self) -> int:
+        return len(self.electrode)
+
+    def signal_uv(self, out: Any = None) -> Any:
+        """The signal in microvolt, (N, n_samples) float32; written into `out` where one is given, and returned."""
+        if out is None:
+            return self.signal_i16 * self.scale_uv[:, None]
+        out[...] = self.signal_i16
+        out *= self.scale_uv[:, None]
+        return out
+
+    def tensors(self) -> WindowBatch:
+        """The same as torch tensors; arrays are not copied."""
+        import torch
+
+        return WindowBatch(**{f.name: torch.as_tensor(getattr(self, f.name)) for f in fields(self)})
+
+    def to(self, device: Any) -> WindowBatch:
+        """Tensors on a torch device; a copy to a GPU goes through pinned memory, so that it does not wait."""
+        moved = {f.name: getattr(self, f.name) for f in fields(self)}
+        if device.type == "cuda":
+            moved = {name: value.contiguous().pin_memory() for name, value in moved.items()}
+        return WindowBatch(**{name: value.to(device, non_blocking=True) for name, value in moved.items()})
+
+    def part(self, start: int, stop: int) -> WindowBatch:
+        """Rows start <= i < stop, as views."""
+        return WindowBatch(**{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
+
+
+class WindowSource(Protocol):
+    """Windows of one length, numbered from 0. Threads may gather at once."""
+
+    n_samples: int
+    stride: int
+
+    def __len__(self) -> int: ...
+
+    def gather(self, indices: NDArray[np.int64], *, shift: NDArray[np.int64] | None = None) -> WindowBatch:
+        """Some windows; each starts `shift` samples later, at most where its stretch still holds it."""
+
+    def fetch_ahead(self, indices: NDArray[np.int64]) -> None:
+        """Announce the windows that are needed next, in their order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInfo:
+    """A task of one data set. `kind` is `classification` or `regression`; `classes` is empty for the latter."""
+
+    name: str
+    dataset: str
+    kind: str
+    classes: tuple[str, ...]
+    within_subject: bool
+
+    @property
+    def key(self) -> str:
+        """`dataset/name`, unique in an index."""
+        return f"{self.dataset}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialBatch:
+    """N trials with up to E electrodes and S samples; what is not there is zero and masked.
+
+    Attributes
+    ----------
+    signal_i16 : (N, E, S) int16
+    scale_uv, sigma_uv : (N, E) float32
+        Microvolt per step; robust standard deviation in microvolt. 1 where masked.
+    electrode, electrode_mask : (N, E) int32 and bool
+        Id in the index's vocabulary, -1 where masked; whether there is signal.
+    n_samples, task, recording : (N,) int32
+        Length of each trial, row of the index's `tasks` and of its `recording_ids`.
+    label, target : (N,) int32 and float32
+        Class of a classification, -1 of a regression; the class number, or a regression's value.
+    """
+
+    signal_i16: Any
+    scale_uv: Any
+    sigma_uv: Any
+    electrode: Any
+    electrode_mask: Any
+    n_samples: Any
+    task: Any
+    label: Any
+    target: Any
+    recording: Any
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def signal_uv(self) -> Any:
+        """The signal in microvolt, (N, E, S) float32, zero where it is masked."""
+        return self.signal_i16 * self.scale_uv[:, :, None]
+
+
+class TrialSource(Protocol):
+    """Trials numbered from 0, with what is known of each; see `TrialIndex` for the columns."""
+
+    tasks: tuple[TaskInfo, ...]
+    task: NDArray[np.int32]
+    label: NDArray[np.int32]
+    target: NDArray[np.float32]
+    recording: NDArray[np.int32]
+    start_sample: NDArray[np.int64]
+    n_samples: NDArray[np.int32]
+    n_electrodes: NDArray[np.int32]
+    recording_ids: tuple[str, ...]
+    subject: tuple[str, ...]
+    split: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def gather(self, indices: NDArray[np.int64], *, electrodes: Sequence[str] | None = None) -> TrialBatch:
+        """Some trials, each with its own electrodes, or with those asked for."""

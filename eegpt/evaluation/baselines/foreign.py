@@ -1,0 +1,116 @@
+"""Networks of other groups, as braindecode builds them, trained from scratch on our trials (extra `[baselines]`).
+
+What enters: a name. What leaves: a `Network` for `networks.train_network`: each at the rate, in the unit and in patches
+of the length that its authors use. LaBraM (Jiang et al. 2024) and CBraMod (Wang et al. 2025) take 200 Hz, patches of a
+second and units of 0.1 mV; BIOT (Yang et al. 2023) takes 200 Hz and divides every trial's channel by the 95th
+percentile of its absolute values; EEGConformer (Song et al. 2023) takes 250 Hz; the EEGPT of Wang et al. (2024), which
+shares our name and nothing else, takes 256 Hz and patches of 64. The last two get robust SDs, as our own networks do.
+No weights are loaded. A trial shorter than a patch is padded with zeros; what is left over behind the last patch goes.
+LaBraM has places for the electrodes that it knows by name; others are left out of its input.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eegprep.errors import UsageError
+from eegpt.evaluation.baselines.networks import Network, in_sigma
+from eegpt.evaluation.baselines.trials import TaskData
+
+#: Names here to classes of braindecode.models.
+BRAINDECODE = {
+    "eegconformer": "EEGConformer",
+    "labram": "Labram",
+    "biot": "BIOT",
+    "cbramod": "CBraMod",
+    "eegpt_wang": "EEGPT",
+}
+_RATE_HZ = {"eegconformer": 250, "labram": 200, "biot": 200, "cbramod": 200, "eegpt_wang": 256}
+_PATCH = {"labram": 200, "cbramod": 200, "biot": 200, "eegpt_wang": 64}
+_LR = {"eegconformer": 2e-4, "labram": 5e-4, "biot": 1e-3, "cbramod": 1e-4, "eegpt_wang": 4e-4}
+_STEPS, _PATIENCE = 400, 100
+
+
+def load_models() -> ModuleType:
+    """`braindecode.models`; UsageError where it is not installed or does not load beside this torch."""
+    try:
+        return importlib.import_module("braindecode.models")
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"these baselines need braindecode, and {error.name} is not installed",
+            todo="make baselines, or: python -m pip install 'eegpt[baselines]'",
+        ) from None
+    except (ImportError, OSError) as error:
+        raise UsageError(
+            "braindecode is installed but does not load",
+            found=str(error).splitlines()[0][:200],
+            expected="a torchaudio that fits this torch",
+            todo="make baselines: it takes the compiled part of torchaudio away, which then runs on its Python paths",
+        ) from None
+
+
+class _ByName(nn.Module):
+    """LaBraM, told which electrodes it gets."""
+
+    def __init__(self, build: Callable[..., nn.Module], electrodes: tuple[str, ...], settings: dict[str, Any]) -> None:
+        super().__init__()
+        order = sys.modules[build.__module__].LABRAM_CHANNEL_ORDER
+        known = {name.upper() for name in order}
+        self.at = [i for i, name in enumerate(electrodes) if name.upper() in known]
+        if not self.at:
+            raise UsageError("LaBraM knows none of these electrodes", found=", ".join(electrodes))
+        self.names = [electrodes[i] for i in self.at]
+        self.body = build(**settings | {"n_chans": len(self.at)})
+
+    def forward(self, x_NES: Tensor) -> Tensor:
+        return self.body(x_NES[:, self.at], ch_names=self.names)
+
+
+def braindecode_network(name: str) -> Network:
+    """The network of one of `BRAINDECODE`'s names."""
+    build = getattr(load_models(), BRAINDECODE[name])
+
+    def make(electrodes: tuple[str, ...], n_samples: int, n_classes: int) -> nn.Module:
+        settings: dict[str, Any] = {
+            "n_outputs": n_classes,
+            "n_chans": len(electrodes),
+            "n_times": n_samples,
+            "sfreq": _RATE_HZ[name],
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about weights that are not loaded
+            return _ByName(build, electrodes, settings) if name == "labram" else build(**settings)
+
+    return Network(
+        make=make,
+        prepare=lambda data: prepared(name, data),
+        lr=_LR[name],
+        steps=_STEPS,
+        patience=_PATIENCE,
+        large=True,
+    )
+
+
+def prepared(name: str, data: TaskData) -> Tensor:
+    """Trials (N, E, S') float32 at the network's rate, in its unit, whole patches long."""
+    x = in_sigma(data) if name in ("eegconformer", "eegpt_wang") else torch.from_numpy(data.signal_uv / 100)
+    n = round(x.shape[2] * _RATE_HZ[name] / data.sfreq_hz)
+    if n != x.shape[2] and len(x):
+        from scipy.signal import resample
+
+        x = torch.from_numpy(np.ascontiguousarray(resample(x.numpy(), n, axis=2), dtype=np.float32))
+    patch = _PATCH.get(name, 1)
+    whole = max(patch, x.shape[2] // patch * patch)
+    x = nn.functional.pad(x, (0, whole - x.shape[2])) if whole > x.shape[2] else x[:, :, :whole]
+    if name == "biot" and len(x):
+        x = x / x.abs().quantile(0.95, dim=2, keepdim=True).clamp_min(1e-6)
+    return x.float()

@@ -1,0 +1,192 @@
+"""Linear baselines: features of a task's trials, and the readouts that choose their strength on validation trials.
+
+The log band power, the log spectrum (1 to 45 Hz, each electrode divided by its recording's robust SD; plain or
+standardised by subject), voltages in up to 16 slices of time with shrunk linear discriminant analysis (Blankertz et
+al. 2011), and the tangent space of covariances (Barachant et al. 2012).
+
+Shapes: N trials, E electrodes, S samples, F features, K classes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from eegpt.evaluation.baselines.trials import TaskData
+from eegpt.model.tokens import BANDS_HZ
+
+_C_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+
+Baseline = Callable[[TaskData, TaskData, TaskData, int], np.ndarray]
+
+
+# ---- features
+
+
+def power_spectrum(signal_NES: np.ndarray, sfreq_hz: float) -> tuple[np.ndarray, np.ndarray]:
+    """Welch's power (N, E, F) over windows of 1 s (or the trial) with half overlap, and the frequencies (F,)."""
+    S = signal_NES.shape[2]
+    length = min(S, int(sfreq_hz))
+    starts = range(0, S - length + 1, max(1, length // 2))
+    window = np.hanning(length + 2)[1:-1].astype(np.float32)
+    power = np.zeros((*signal_NES.shape[:2], length // 2 + 1), np.float32)
+    for start in starts:
+        part = signal_NES[:, :, start : start + length]
+        part = part - part.mean(axis=2, keepdims=True)
+        power += np.abs(np.fft.rfft(part * window, axis=2)).astype(np.float32) ** 2
+    return power / len(starts) / (window**2).sum() / sfreq_hz, np.fft.rfftfreq(length, 1 / sfreq_hz)
+
+
+def band_power(data: TaskData) -> np.ndarray:
+    power, frequency_hz = power_spectrum(data.signal_uv, data.sfreq_hz)
+    bands = []
+    for low, high in BANDS_HZ.values():
+        inside = (frequency_hz >= low) & (frequency_hz < high)
+        if not inside.any():
+            inside[np.abs(frequency_hz - low).argmin()] = True
+        bands.append(power[:, :, inside].mean(axis=2))
+    return _flat(np.log(np.stack(bands, axis=2) + 1e-6))
+
+
+def log_spectrum(data: TaskData) -> np.ndarray:
+    power, frequency_hz = power_spectrum(data.signal_uv / data.sigma_uv[:, :, None], data.sfreq_hz)
+    inside = (frequency_hz >= 1) & (frequency_hz <= 45)
+    return _flat(np.log(power[:, :, inside] + 1e-8))
+
+
+def log_spectrum_by_subject(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
+    """The log spectrum and the recording's level, standardised by subject as our model's views are.
+
+    As in `eegpt.transfer.align`: by all trials of the subject, including the test trials, without labels, and not at
+    all in a task with one label per subject.
+    """
+    parts = (train, validation, test)
+    x = np.concatenate([np.concatenate((log_spectrum(d), np.log(d.sigma_uv)), axis=1) for d in parts])
+    subjects = np.concatenate([d.subject for d in parts])
+    varied = [len(np.unique(train.target[train.subject == p])) > 1 for p in np.unique(train.subject)]
+    if len(varied) > 1 and np.mean(varied) > 0.5:
+        for p in np.unique(subjects):
+            own = subjects == p
+            x[own] = (x[own] - x[own].mean(axis=0)) / (x[own].std(axis=0) + 1e-3)
+    edges = np.cumsum([0, *(len(d.rows) for d in parts)])
+    return fit_linear(train, validation, test, *(x[a:b] for a, b in itertools.pairwise(edges)))
+
+
+def _slices(data: TaskData) -> np.ndarray:
+    S = data.signal_uv.shape[2]
+    edges = np.linspace(0, S, min(16, S) + 1).astype(int)
+    parts = [data.signal_uv[:, :, a:b].mean(axis=2) for a, b in itertools.pairwise(edges)]
+    return _flat(np.stack(parts, axis=2))
+
+
+def _flat(x_NEF: np.ndarray) -> np.ndarray:
+    """(N, E x F); also of no trials."""
+    return x_NEF.reshape(len(x_NEF), x_NEF.shape[1] * x_NEF.shape[2])
+
+
+# ---- readouts
+
+
+def _expand(probability: np.ndarray, classes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Columns for classes that train does not have."""
+    out = np.zeros((len(probability), n_classes))
+    out[:, classes.astype(int)] = probability
+    return out
+
+
+def linear(features: Callable[[TaskData], np.ndarray]) -> Baseline:
+    """Standardise, then logistic regression (ridge for values) with the strength that validates best."""
+
+    def run(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
+        return fit_linear(train, validation, test, *(features(d) for d in (train, validation, test)))
+
+    return run
+
+
+def fit_linear(
+    train: TaskData, validation: TaskData, test: TaskData, x: np.ndarray, x_validation: np.ndarray, x_test: np.ndarray
+) -> np.ndarray:
+    """The readout of all linear baselines; without validation trials the strength is 0.01."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(x)
+    x_validation = scaler.transform(x_validation) if len(x_validation) else x[:0]
+    x, x_test = scaler.transform(x), scaler.transform(x_test)
+    best: tuple[float, np.ndarray] | None = None
+    for strength in _C_GRID if len(x_validation) else (1e-2,):
+        if train.kind == "regression":
+            model = Ridge(alpha=1 / strength).fit(x, train.target)
+            loss = float(((model.predict(x_validation) - validation.target) ** 2).mean()) if len(x_validation) else 0.0
+            output = model.predict(x_test)[:, None]
+        else:
+            model = LogisticRegression(C=strength, max_iter=1000, class_weight="balanced", tol=1e-3)
+            with warnings.catch_warnings():
+                # Stopping at the iteration limit is one more form of regularisation here, judged on validation.
+                warnings.simplefilter("ignore")
+                model.fit(x, train.target)
+            output = _expand(model.predict_proba(x_test), model.classes_, train.n_classes)
+            loss = 0.0
+            if len(x_validation):
+                p = _expand(model.predict_proba(x_validation), model.classes_, train.n_classes)
+                loss = balanced_loss(p, validation.target.astype(int))
+        if best is None or loss < best[0]:
+            best = (loss, output)
+    return best[1] if best is not None else np.zeros((len(x_test), train.n_classes))
+
+
+def balanced_loss(probability_NK: np.ndarray, label_N: np.ndarray) -> float:
+    """Mean over the classes present of their mean cross-entropy."""
+    hit = -np.log(np.clip(probability_NK[np.arange(len(label_N)), label_N], 1e-6, 1))
+    return float(np.mean([hit[label_N == k].mean() for k in np.unique(label_N)]))
+
+
+def majority(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
+    if train.kind == "regression":
+        return np.full((len(test.rows), 1), train.target.mean())
+    count = np.bincount(train.target.astype(int), minlength=train.n_classes)
+    return np.tile(count / count.sum(), (len(test.rows), 1))
+
+
+def slow_potentials(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    best: tuple[float, np.ndarray] | None = None
+    for remove_mean in (False, True):  # level or course: chosen on the validation trials
+        x, v, t = (
+            _slices(d) if not remove_mean else _centred(_slices(d), len(d.electrodes))
+            for d in (train, validation, test)
+        )
+        scale = x.std(axis=0) + 1e-9
+        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x / scale, train.target)
+        loss = 0.0
+        if len(v):
+            p = _expand(model.predict_proba(v / scale), model.classes_, train.n_classes)
+            loss = balanced_loss(p, validation.target.astype(int))
+        if best is None or loss < best[0]:
+            best = (loss, _expand(model.predict_proba(t / scale), model.classes_, train.n_classes))
+    return best[1] if best is not None else majority(train, validation, test, seed)
+
+
+def _centred(slices: np.ndarray, n_electrodes: int) -> np.ndarray:
+    by_electrode = slices.reshape(len(slices), n_electrodes, slices.shape[1] // n_electrodes)
+    return _flat(by_electrode - by_electrode.mean(axis=2, keepdims=True))
+
+
+def tangent_space(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
+    from pyriemann.estimation import Covariances
+    from pyriemann.tangentspace import TangentSpace
+
+    def covariances(data: TaskData) -> np.ndarray:
+        if not len(data.rows):
+            return np.zeros((0, len(data.electrodes), len(data.electrodes)))
+        scaled = (data.signal_uv / data.sigma_uv[:, :, None]).astype(np.float64)
+        return Covariances(estimator="oas").transform(scaled - scaled.mean(axis=2, keepdims=True))
+
+    c, v, t = (covariances(d) for d in (train, validation, test))
+    space = TangentSpace(metric="riemann").fit(c)
+    x_validation = space.transform(v) if len(v) else np.zeros((0, 1))
+    return fit_linear(train, validation, test, space.transform(c), x_validation, space.transform(t))

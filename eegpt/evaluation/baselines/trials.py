@@ -1,0 +1,91 @@
+"""One task's trials as one array, as the baselines need them.
+
+Baselines can't take trials with different electrodes or lengths as our model does: they get the electrodes that at
+least half of the trials have, an electrode that a trial lacks (a rejected stretch) as the mean of its others, and the
+samples up to the shortest trial's end. A note in the result says where this removes or adds something.
+
+Shapes: N trials, E electrodes, S samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from eegprep.recording import STANDARD_SFREQ_HZ
+from eegpt.data import TrialIndex
+
+_AT_ONCE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """All trials of a task."""
+
+    rows: np.ndarray  # (N,) int64, of the index
+    signal_uv: np.ndarray  # (N, E, S) float32
+    sigma_uv: np.ndarray  # (N, E) float32 robust SD of the trial's recording
+    target: np.ndarray  # (N,) float32: class number, or the value of a regression
+    subject: np.ndarray  # (N,) int64 number of the subject
+    electrodes: tuple[str, ...]
+    kind: str
+    n_classes: int  # 1 for a regression
+    notes: tuple[str, ...]
+    sfreq_hz: float = STANDARD_SFREQ_HZ
+
+    def take(self, rows: np.ndarray) -> TaskData:
+        """The trials at these rows of the index that are this task's, in the order given."""
+        place = {int(r): i for i, r in enumerate(self.rows)}
+        at = np.array([place[int(r)] for r in rows if int(r) in place], np.int64)
+        arrays = ("rows", "signal_uv", "sigma_uv", "target", "subject")
+        return dataclasses.replace(self, **{name: getattr(self, name)[at] for name in arrays})
+
+
+def task_data(index: TrialIndex, task: int) -> TaskData | None:
+    """All trials of a task; None where no electrode is in half of them, or a trial has none of those that are."""
+    rows = np.flatnonzero(index.task == task)
+    info = index.tasks[task]
+    count = np.zeros(len(index.vocabulary), np.int64)
+    for start in range(0, len(rows), _AT_ONCE):
+        batch = index.gather(rows[start : start + _AT_ONCE])
+        count += np.bincount(np.asarray(batch.electrode)[np.asarray(batch.electrode_mask)], minlength=len(count))
+    common = np.flatnonzero(2 * count >= max(1, len(rows)))
+    if not len(common) or not len(rows):
+        return None
+    electrodes = [index.vocabulary.name_of(int(i)) for i in common]
+    n_samples = int(index.n_samples[rows].min())
+    signal = np.empty((len(rows), len(electrodes), n_samples), np.float32)
+    sigma = np.empty(signal.shape[:2], np.float32)
+    present = np.empty(signal.shape[:2], bool)
+    for start in range(0, len(rows), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        batch = index.gather(rows[part], electrodes=electrodes)
+        signal[part] = np.asarray(batch.signal_i16)[:, :, :n_samples]
+        signal[part] *= np.asarray(batch.scale_uv)[:, :, None]
+        sigma[part] = batch.sigma_uv
+        present[part] = batch.electrode_mask
+    if not present.any(axis=1).all():
+        return None
+    for i in np.flatnonzero(~present.all(axis=1)):
+        signal[i, ~present[i]] = signal[i, present[i]].mean(axis=0)
+        sigma[i, ~present[i]] = sigma[i, present[i]].mean()
+    notes = []
+    if n_filled := int((~present.all(axis=1)).sum()):
+        notes.append(f"baselines see the mean of the other electrodes where a trial lacks one ({n_filled} trials)")
+    if (lost := int((count > 0).sum()) - len(common)) > 0:
+        notes.append(f"baselines see {len(common)} electrodes; {lost} others are in few trials")
+    if n_samples < int(index.n_samples[rows].max()):
+        notes.append(f"baselines see the first {n_samples} samples of each trial; some are longer")
+    return TaskData(
+        rows=rows,
+        signal_uv=signal,
+        sigma_uv=np.maximum(sigma, 0.01),
+        target=np.asarray(index.target, np.float32)[rows],
+        subject=np.unique([index.subject[r] for r in rows], return_inverse=True)[1],
+        electrodes=tuple(electrodes),
+        kind=info.kind,
+        n_classes=max(1, len(info.classes)),
+        notes=tuple(notes),
+    )

@@ -1,0 +1,124 @@
+"""Signals in memory as the trials that fitting and predicting ask for (`eegpt.transfer.rows.Trials`): one data set, one
+task, one subject."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eegprep.electrodes import Vocabulary, resolve_all
+from eegprep.electrodes.resolve import NamedChannel
+from eegprep.errors import UsageError
+from eegprep.manifest.recipe import Recipe
+from eegprep.recording import Stretch
+from eegprep.standardise.chain import plan_chain
+from eegprep.standardise.signal import standardise
+from eegprep.standardise.timeline import lay_out
+from eegpt.data import TaskInfo
+from eegpt.model.ete import ETE
+from eegpt.transfer.rows import SignalBatch, encode, flatten
+
+UNITS_UV = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
+_MAD_TO_SD = 1.4826
+
+
+class SignalTrials:
+    """Trials of one length, or windows of a longer signal.
+
+    `signal_uv` (n, n_electrodes, n_samples) is microvolt at 256 Hz, of which the rows `at` are the trials (all by
+    default): with a strided view of all windows of a longer signal, nothing is copied before it is needed. `sigma_uv`,
+    by trial or not, scales the encoder's input; `electrode` has rows of its vocabulary, `mask` (n_trials, n_electrodes)
+    the electrodes that a trial has. `label` is the class of each trial, where it is known.
+    """
+
+    def __init__(
+        self,
+        signal_uv: NDArray[np.float32],
+        sigma_uv: NDArray[np.float32],
+        electrode: NDArray[np.int64],
+        *,
+        at: NDArray[np.int64] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        classes: Sequence[str] = (),
+        label: NDArray[np.integer] | None = None,
+    ) -> None:
+        self._at = np.arange(len(signal_uv)) if at is None else at
+        N, E, S = len(self._at), *signal_uv.shape[1:]
+        self._signal_uv = signal_uv
+        self._sigma_uv = np.broadcast_to(np.asarray(sigma_uv, np.float32), (N, E))
+        self._mask = np.ones((N, E), bool) if mask is None else mask
+        self._electrode = np.where(self._mask, electrode, -1)
+        task = TaskInfo(name="y", dataset="arrays", kind="classification", classes=tuple(classes), within_subject=True)
+        self.tasks: tuple[TaskInfo, ...] = (task,)
+        self.task = np.zeros(N, np.int32)
+        self.label = np.zeros(N, np.int32) if label is None else np.asarray(label, np.int32)
+        self.target = self.label.astype(np.float32)
+        self.n_samples, self.n_electrodes = np.full(N, S, np.int32), np.full(N, E, np.int32)
+        self.subject = ("arrays/-",) * N
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def gather(self, indices: NDArray[np.int64], /) -> SignalBatch:
+        """Some trials."""
+        return SignalBatch(
+            signal_uv=np.ascontiguousarray(self._signal_uv[self._at[indices]]),
+            sigma_uv=self._sigma_uv[indices],
+            electrode=self._electrode[indices],
+            electrode_mask=self._mask[indices],
+            n_samples=self.n_samples[indices],
+        )
+
+
+def states_of(ete: ETE, trials: SignalTrials, rows: NDArray[np.int64], device: torch.device) -> Tensor:
+    """Mean and last state of every electrode of some trials, side by side, (n, 2 D) in the order of their mask."""
+    flat = flatten(trials.gather(rows), ete.config, np.arange(ete.config.n_electrodes), device)
+    features_RF = encode(ete, flat, special=False, states=True).features_RF
+    assert features_RF is not None  # states=True makes them
+    return features_RF.float()
+
+
+def known_electrodes(names: Sequence[str], vocabulary: Vocabulary) -> dict[int, str]:
+    """Column of `names` to electrode, for those that the vocabulary has; UsageError where it has none of them."""
+    resolved = resolve_all(vocabulary, [NamedChannel(name=str(n), kind="eeg") for n in names])
+    found = {i: r.electrode for i, r in enumerate(resolved) if r.electrode is not None}
+    if not found:
+        raise UsageError(
+            "no channel is an electrode that the model knows",
+            found=", ".join(map(str, names[:12])),
+            expected="names such as Fp1, C3, Cz; `eegprep electrodes list` prints them",
+        )
+    return found
+
+
+def standard_trials(trials_uv: NDArray[np.floating], sfreq_hz: float, recipe: Recipe) -> NDArray[np.float32]:
+    """Trials (N, E, S) through a recipe's steps, each by itself: (N, E, n) float32 at 256 Hz.
+
+    Raises
+    ------
+    InputError
+        Where the trials are shorter than the recipe's filters.
+    """
+    chain = plan_chain(recipe, sfreq_hz=sfreq_hz, line_freq_hz=None)
+    N, E, S = trials_uv.shape
+    timeline = lay_out([Stretch(start_sample=i * S, n_samples=S) for i in range(N)], N * S, Fraction(chain.ratio))
+    line = np.ascontiguousarray(np.swapaxes(trials_uv, 0, 1)).reshape(E, N * S)
+    out = np.empty((N, E, max(s.n_samples for s in timeline.stretches)), np.float32)
+    # Stretches come in order and whole where they are trials; a long one comes in parts.
+    starts = np.array([s.start_sample for s in timeline.stretches])
+    for start, chunk in standardise(line, timeline, chain, rows=range(E)):
+        trial = int(np.searchsorted(starts, start, side="right")) - 1
+        first = start - int(starts[trial])
+        out[trial, :, first : first + chunk.shape[1]] = chunk
+    return out
+
+
+def robust_sigma(signal_uv: NDArray[np.floating], axis: tuple[int, ...]) -> NDArray[np.float32]:
+    """1.4826 x median absolute deviation over `axis`."""
+    middle = np.median(signal_uv, axis=axis, keepdims=True)
+    return (_MAD_TO_SD * np.median(np.abs(signal_uv - middle), axis=axis)).astype(np.float32)

@@ -1,0 +1,270 @@
+"""A model on a live signal: one token at a time, with keys and values of the tokens before kept.
+
+For each token as it becomes complete (every 32 samples at 256 Hz by default, 1/8 s), `push` gives the features of every
+electrode and a transfer run's answers. Memory is bounded: the oldest token is dropped when a new one comes
+(`ETE.slide`).
+
+Until the window is full, the features are those that the offline encoder gives for the tokens so far. Differences to
+offline are the filters (`eegpt.interop.live.filters`) and the amplitude by which a recording is divided: it is unknown
+before the recording's end, so it is that of the last minute, or one that is given.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eegprep.errors import UsageError
+from eegprep.manifest.recipe import Recipe, describe_steps
+from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
+from eegprep.standardise.chain import plan_chain
+from eegpt.interop.arrays import UNITS_UV, known_electrodes, robust_sigma
+from eegpt.interop.live.filters import CausalChain, Phase
+from eegpt.interop.model import Model, as_model
+from eegpt.model.ete import Cache
+from eegpt.model.tokens import n_tokens, normalised
+from eegpt.transfer.align import SMALLEST_SD
+from eegpt.transfer.rows import Encoded, SignalBatch, flatten
+
+_VIEWS_KEPT = 480  # windows over which a subject's views are standardised: a minute of tokens
+_EVERY = 4  # the amplitude is measured on one sample in so many
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOutput:
+    """The outputs after one more token."""
+
+    time_s: float  # end of the token, from the first sample pushed
+    features: NDArray[np.float32]  # (n_electrodes, 2 * width): mean over the tokens of the window, and last state
+    # `probability_<task>` (n_classes,) and `value_<task>` (1,) of a transfer run; empty for an encoder
+    outputs: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+
+class LiveModel:
+    """Push chunks, get outputs.
+
+    Parameters
+    ----------
+    model : Model, str or Path
+    ch_names : sequence of str
+        Names of the stream's channels, in its order; unknown ones are left out (`left_out`).
+    sfreq_hz : float
+    unit : {"V", "mV", "uV", "nV"}
+    recipe : str, Path or Recipe, optional
+        Instead of the one that most of the model's data went through.
+    line_freq_hz : float, optional
+        50 or 60, for the notch filter; by default there is none, since a live signal has no spectrum yet.
+    phase : {"minimum", "linear"}
+        See `eegpt.interop.live.filters`.
+    window_tokens : int, optional
+        Tokens in the window; as in training by default.
+    sigma_uv : (n_channels,) array, optional
+        Robust SD of each channel, from an earlier recording of the same subject and cap.
+    sigma_s : float
+        Otherwise it is measured on so many of the last seconds, once a second; there is no output in the first two
+        seconds.
+    """
+
+    def __init__(
+        self,
+        model: Model | str | Path,
+        ch_names: Sequence[str],
+        sfreq_hz: float,
+        *,
+        unit: str = "V",
+        recipe: str | Path | Recipe | None = None,
+        line_freq_hz: float | None = None,
+        phase: Phase = "minimum",
+        window_tokens: int | None = None,
+        sigma_uv: NDArray[np.floating] | None = None,
+        sigma_s: float = 60.0,
+    ) -> None:
+        self.model = as_model(model)
+        config = self.model.ete.config
+        if not config.causal or config.position == "learned":
+            raise UsageError(
+                "this encoder cannot run on a live signal",
+                found=f"objective {config.objective!r}, {config.position} positions",
+                expected="a causal encoder with rotary positions or none",
+            )
+        if config.normalise == "window":
+            raise UsageError("an encoder that normalises by window cannot run token by token", found="normalise=window")
+        if unit not in UNITS_UV:
+            raise UsageError("unknown unit", found=unit, expected=", ".join(UNITS_UV))
+        if phase not in ("minimum", "linear"):
+            raise UsageError("unknown phase", found=phase, expected="minimum or linear")
+        found = known_electrodes(ch_names, self.model.vocabulary)
+        self.electrodes = tuple(found.values())
+        self.left_out = tuple(str(n) for i, n in enumerate(ch_names) if i not in found)
+        self._rows, self._n_channels = np.array(list(found), np.int64), len(ch_names)
+        self._ids = torch.tensor([self.model.vocabulary.id_of(e) for e in self.electrodes])
+        self._factor = UNITS_UV[unit]
+        recipe = self.model.recipe(recipe)
+        chain = plan_chain(recipe, sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
+        self._chain = CausalChain(chain, len(found), phase=phase)
+        self.steps = describe_steps(recipe.steps_json(), sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
+        C, stride = config.token_samples, config.token_stride
+        usual = max(1, n_tokens(self.model.window_samples, token_samples=C, token_stride=stride))
+        self.window_tokens = window_tokens or usual
+        if self.window_tokens < 1:
+            raise UsageError("a window must have one token or more", found=window_tokens)
+        self._signal = np.zeros((len(found), 0), np.float32)
+        self._n_out = 0  # samples at 256 Hz so far
+        self._amplitude = _Amplitude(
+            len(found), sigma_s, None if sigma_uv is None else np.asarray(sigma_uv)[self._rows]
+        )
+        self._cache: Cache | None = None
+        self._states: list[Tensor] = []
+        self._views: list[Tensor] = []
+        self._next_token = C
+
+    @property
+    def latency_s(self) -> float:
+        """Delay of the filters and the resampling; a token adds up to its stride, and computing a few milliseconds."""
+        return self._chain.latency_s
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory of keys and values."""
+        held = () if self._cache is None else (*self._cache.keys, *self._cache.values)
+        return sum(t.numel() * t.element_size() for t in held)
+
+    def push(self, chunk: NDArray[np.floating]) -> list[LiveOutput]:
+        """Outputs of all tokens that the chunk (n_channels, n) completes, in order.
+
+        Raises
+        ------
+        UsageError
+            The chunk has another number of channels, or values that are not finite.
+        """
+        chunk = np.asarray(chunk)
+        if chunk.ndim != 2 or chunk.shape[0] != self._n_channels:
+            raise UsageError("a chunk with the wrong shape", found=chunk.shape, expected=f"({self._n_channels}, n)")
+        if not np.isfinite(chunk).all():
+            raise UsageError("a chunk contains values that are not finite", todo="omit lost samples or repeat the last")
+        out = self._chain.push(chunk[self._rows] * self._factor)
+        self._amplitude.add(out)
+        config = self.model.ete.config
+        self._signal = np.concatenate((self._signal, out), axis=1)
+        self._n_out += out.shape[1]
+        found = []
+        while self._next_token <= self._n_out:
+            stop = self._signal.shape[1] - (self._n_out - self._next_token)
+            sigma = self._amplitude.sigma_uv(self._next_token)
+            if sigma is not None:
+                found.append(self._token(self._signal[:, stop - config.token_samples : stop], stop, sigma))
+            self._next_token += config.token_stride
+        span = config.token_samples + (self.window_tokens - 1) * config.token_stride
+        self._signal = self._signal[:, -(span + config.token_stride) :]
+        return found
+
+    @torch.inference_mode()
+    def _token(self, signal_uv: NDArray[np.float32], stop: int, sigma: NDArray[np.float32]) -> LiveOutput:
+        ete, c = self.model.ete, self.model.ete.config
+        x_EC = normalised(
+            torch.from_numpy(np.ascontiguousarray(signal_uv)), torch.ones(len(sigma)), torch.from_numpy(sigma),
+            normalise=c.normalise, fixed_uv=c.fixed_uv, clip=c.clip,
+        )  # fmt: skip
+        if self._cache is None:
+            h_EPD, self._cache = ete.prefill_states(x_EC.unsqueeze(1), self._ids)
+            state_ED = h_EPD[:, 1]
+        else:
+            if self._cache.n_positions > self.window_tokens:
+                self._cache = ete.slide(self._cache)
+            state_ED, self._cache = ete.extend(self._cache, x_EC)
+        self._states = [*self._states[-(self.window_tokens - 1) :], state_ED] if self.window_tokens > 1 else [state_ED]
+        mean_ED = torch.stack(self._states).mean(dim=0)
+        features = torch.cat((mean_ED, state_ED), dim=1)
+        return LiveOutput(
+            time_s=self._next_token / STANDARD_SFREQ_HZ - self._chain.filter_delay_s,
+            features=features.numpy(),
+            outputs=self._outputs(features, stop, sigma),
+        )
+
+    def _outputs(self, features_EF: Tensor, stop: int, sigma: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        model = self.model.transfer
+        if model is None:
+            return {}
+        if model.readout == "band_power" or model.sees_views:
+            encoded = self._whole_window(stop, sigma)
+        else:
+            encoded = Encoded(
+                cache=self._cache if model.special is not None else None,
+                features_RF=features_EF if "states" in model.readout else None,
+                electrode_R=self._ids,
+                mask_NE=torch.ones(1, len(self._ids), dtype=torch.bool),
+            )
+        out = {}
+        for answer in self.model.answers:
+            seen = self._aligned(encoded) if answer.head in self.model.aligned_heads else encoded
+            logits = model([seen], torch.tensor([answer.head])).float()[0, : answer.n_outputs]
+            out[answer.key] = (logits.softmax(dim=0) if answer.classes else logits).numpy()
+        return out
+
+    def _aligned(self, encoded: Encoded) -> Encoded:
+        """The views standardised over the windows so far, at most the last minute."""
+        if encoded.views_RF is None:
+            return encoded
+        held = torch.stack(self._views)
+        views_RF = (encoded.views_RF - held.mean(dim=0)) / (held.std(dim=0, correction=0) + SMALLEST_SD)
+        return dataclasses.replace(encoded, views_RF=views_RF)
+
+    def _whole_window(self, stop: int, sigma: NDArray[np.float32]) -> Encoded:
+        """The window from its signal: for answers that need more of it than the encoder's states."""
+        assert self.model.transfer is not None
+        c = self.model.ete.config
+        n = min(len(self._states), self.window_tokens)
+        signal = self._signal[None, :, stop - c.token_samples - (n - 1) * c.token_stride : stop]
+        shape = (1, len(sigma))
+        batch = SignalBatch(
+            signal_uv=np.ascontiguousarray(signal),
+            sigma_uv=sigma[None],
+            electrode=self._ids.numpy()[None],
+            electrode_mask=np.ones(shape, bool),
+            n_samples=np.array([signal.shape[2]]),
+        )
+        rows = flatten(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
+        encoded = self.model.transfer.encode(rows)
+        views_RF = encoded.views_RF
+        if views_RF is None:  # only the electrodes' readouts see them
+            views_RF = self.model.transfer.encode(rows, views_only=True).views_RF
+        if views_RF is not None:
+            self._views = [*self._views[-(_VIEWS_KEPT - 1) :], views_RF]
+        return dataclasses.replace(encoded, views_RF=views_RF)
+
+
+class _Amplitude:
+    """Robust SD of the last seconds, or a given one."""
+
+    def __init__(self, n_electrodes: int, seconds: float, given: NDArray[np.floating] | None) -> None:
+        self._given = None if given is None else np.asarray(given, np.float32)
+        if self._given is not None and (self._given.shape != (n_electrodes,) or not (self._given > 0).all()):
+            raise UsageError("sigma_uv must have one number above 0 for each channel", found=self._given.shape)
+        self._n = max(2, seconds_to_samples(seconds, STANDARD_SFREQ_HZ) // _EVERY)
+        self._kept = np.zeros((n_electrodes, 0), np.float32)
+        self._seen = 0
+        self._value: NDArray[np.float32] | None = None
+        self._of = -1
+
+    def add(self, signal_uv: NDArray[np.float32]) -> None:
+        first = -self._seen % _EVERY
+        self._kept = np.concatenate((self._kept, signal_uv[:, first::_EVERY]), axis=1)[:, -self._n :]
+        self._seen += signal_uv.shape[1]
+
+    def sigma_uv(self, position: int) -> NDArray[np.float32] | None:
+        """None in the first two seconds; measured once a second."""
+        if self._given is not None:
+            return self._given
+        second = int(position // STANDARD_SFREQ_HZ)
+        if position < 2 * STANDARD_SFREQ_HZ:
+            return None
+        if self._value is None or second != self._of:
+            self._value, self._of = robust_sigma(self._kept, (1,)), second
+        return self._value

@@ -1,0 +1,242 @@
+"""A model to apply: the folder of a run of `eegpt train` or `eegpt transfer`, opened without trusting it.
+
+A downloaded folder may claim any size and contain any file: sizes are compared with the weights' own before anything is
+built, weights are safetensors alone, and whatever else lies in the folder is never opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.files import sha256_file
+from eegprep.manifest import load_recipe
+from eegprep.manifest.recipe import Recipe, recipe_of_steps
+from eegpt.model.ete import ETE, ETEConfig
+from eegpt.runs.checkpoint import load_encoder
+from eegpt.runs.folder import CONFIG, LOCK, VOCABULARY, WEIGHTS, Lock, read_config, read_json, read_lock
+from eegpt.runs.settings import from_mapping
+from eegpt.transfer.checkpoint import FITS, TransferRun, finished_fits, load_fit, read_run
+from eegpt.transfer.model import TransferModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An output of a transfer run: probabilities of `classes`, or a value where there are none.
+
+    `key` is what the output is called: `probability_<task>`, or `value_<task>` for a regression.
+    """
+
+    head: int
+    task: str
+    n_outputs: int
+    classes: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return f"{'probability' if self.classes else 'value'}_{self.task}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model with all that applying it needs; `kind` is `encoder` or `transfer`."""
+
+    folder: Path
+    kind: str
+    ete: ETE  # in evaluation mode
+    vocabulary: Vocabulary  # the electrodes that its ids mean
+    sha256: str  # of the weights: the model's identity
+    window_samples: int  # the longest window in training; 1024 (the paper's 4 s) where the run does not say
+    lock: Lock
+    transfer: TransferModel | None = None
+    run: TransferRun | None = None
+    answers: tuple[Answer, ...] = ()  # the outputs of a transfer run, one per head
+    aligned_heads: frozenset[int] = frozenset()  # whose views were standardised by subject in training
+
+    def recipes(self) -> list[tuple[Recipe, float]]:
+        """Every recipe that the model's data were made with, and electrode-hours of each, most hours first."""
+        found: list[tuple[Recipe, float]] = []
+        for chain in (chain for entry in self.lock.data for chain in entry.steps):
+            recipe = recipe_of_steps(chain.steps)
+            same = next((i for i, (r, _) in enumerate(found) if r.steps == recipe.steps), None)
+            if same is None:
+                found.append((recipe, chain.hours))
+            else:
+                found[same] = (found[same][0], found[same][1] + chain.hours)
+        return sorted(((_named(r), h) for r, h in found), key=lambda rh: -rh[1])
+
+    def recipe(self, name_or_path: str | Path | Recipe | None = None) -> Recipe:
+        """The recipe for a new signal: the one asked for, else that of most of the model's own data.
+
+        Raises
+        ------
+        UsageError
+            None is asked for, and the run does not say how its data were made.
+        """
+        if isinstance(name_or_path, Recipe):
+            return name_or_path
+        if name_or_path is not None:
+            return load_recipe(name_or_path)
+        own = self.recipes()
+        if not own:
+            raise UsageError(
+                "the model does not say how its data were preprocessed",
+                where=self.folder / LOCK,
+                found="no data sets in its lock",
+                todo="name the recipe that its shards were made with, e.g. recipe='default' (--recipe default)",
+            )
+        return own[0][0]
+
+
+def _named(recipe: Recipe) -> Recipe:
+    """The shipped recipe of the same steps, so that it has its name; else the recipe itself."""
+    for name in ("default", "default_average", "epochs", "epochs_average", "slow_potentials", "as_recorded"):
+        if (shipped := load_recipe(name)).steps == recipe.steps:
+            return shipped
+    return recipe
+
+
+def as_model(model: Model | str | Path, **options: Any) -> Model:
+    """`model` itself, or the model of a folder or address."""
+    return model if isinstance(model, Model) else open_model(model, **options)
+
+
+def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str | None = None) -> Model:
+    """Open a run of `eegpt train` or `eegpt transfer`.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder, or `hf://owner/name`, with `@revision` if needed (fetched once into the hub's own cache).
+    device : torch.device or str
+    fit : str, optional
+        Which fit of a transfer run; the first by default.
+
+    Raises
+    ------
+    UsageError
+        There is no run.
+    InputError, RefusedError
+        Its files do not fit together, or describe an impossible model.
+    """
+    if str(path).startswith(("hf://", "hf:/")):
+        from eegpt.interop.hub import fetch
+
+        folder = fetch(str(path))
+    else:
+        folder = Path(path)
+    where = folder / CONFIG
+    kind = "transfer" if where.is_file() and read_json(where).get("kind") == "transfer" else "encoder"
+    config = read_config(folder, kind=kind)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt"))
+        raise InputError(
+            "the run has no weights that can be read",
+            where=folder,
+            found=", ".join(others) + " (they can contain code and are never opened)" if others else "no such file",
+            expected=WEIGHTS,
+        )
+    _check_size(config, weights, where)
+    common: dict[str, Any] = {
+        "folder": folder,
+        "kind": kind,
+        "window_samples": _longest_window(config, where),
+        "lock": read_lock(folder),
+    }
+    if kind == "encoder":
+        encoder = load_encoder(folder, device=device)
+        _check_finite(encoder.model, weights)
+        ete = encoder.model.requires_grad_(False)
+        return Model(ete=ete, vocabulary=encoder.vocabulary, sha256=sha256_file(weights), **common)
+    run, fits = read_run(folder), finished_fits(folder)
+    if len(run.vocabulary) != run.encoder.n_electrodes:
+        raise InputError(
+            "the model and its vocabulary do not fit together",
+            where=folder / VOCABULARY,
+            found=f"{len(run.vocabulary)} electrodes",
+            expected=f"{run.encoder.n_electrodes}",
+        )
+    name = fit or next(iter(fits), None)
+    if name is None or name not in fits:
+        raise UsageError(
+            "the run has no such fit" if fits else "the run has no finished fit",
+            where=folder / FITS,
+            found=name,
+            expected=", ".join(fits) or f"{FITS}/NAME.json",
+            todo="run the same `eegpt transfer` again to resume it",
+        )
+    weights = folder / FITS / f"{name}.safetensors"
+    model = load_fit(run, fits[name], device=torch.device(device))
+    _check_finite(model, weights)
+    return Model(
+        ete=model.ete,
+        vocabulary=run.vocabulary,
+        sha256=sha256_file(weights),
+        transfer=model,
+        run=run,
+        answers=_answers(run),
+        aligned_heads=frozenset(run.head_of_task[k] for k in fits[name].aligned if k in run.head_of_task),
+        **common,
+    )
+
+
+def _longest_window(config: dict[str, Any], where: Path) -> int:
+    lengths = config.get("window_samples") or [1024]
+    if not isinstance(lengths, list) or not all(isinstance(n, int) and n > 0 for n in lengths):
+        raise InputError("config.json lacks a part of a run", where=where, found=f"window_samples: {lengths!r}"[:200])
+    return max(lengths)
+
+
+def _answers(run: TransferRun) -> tuple[Answer, ...]:
+    """A task's name that occurs twice gets its head's number; classes without names are numbered."""
+    names, out = [h.name for h in run.heads], []
+    for i, head in enumerate(run.heads):
+        task = head.name if names.count(head.name) == 1 else f"{head.name}_{i}"
+        classes = run.classes[i] if i < len(run.classes) else ()
+        if head.kind != "regression" and len(classes) != head.n_outputs:
+            classes = tuple(map(str, range(head.n_outputs)))
+        regression = head.kind == "regression"
+        out.append(Answer(head=i, task=task, n_outputs=head.n_outputs, classes=() if regression else classes))
+    return tuple(out)
+
+
+def _check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
+    """RefusedError where config.json describes more weights than the file has bytes: nothing of that size is built."""
+    encoder = from_mapping(ETEConfig, config.get("encoder") or {}, where=f"{where}: encoder")
+    graph, heads = config.get("graph") or {}, config.get("heads") or []
+    try:
+        D, layers = encoder.width, encoder.n_layers
+        small = min(D, layers, encoder.n_heads, encoder.n_electrodes, encoder.token_samples)
+        n_weights = layers * 4 * D * D + D * (encoder.n_electrodes + 2 * encoder.token_samples)
+        if encoder.position == "learned":
+            n_weights += encoder.max_tokens * D
+        if graph:
+            outputs = [int(h["n_outputs"]) for h in heads]
+            n_weights += int(graph["n_layers"]) * int(graph["width"]) ** 2 + int(graph["n_electrodes"]) * D
+            n_weights += sum(outputs) * D
+            small = min(small, int(graph["n_layers"]) + 1, int(graph["width"]), *outputs)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError("config.json lacks a part of a run", where=where, found=repr(error)) from None
+    if small < 1 or not 0 < encoder.ffn_ratio <= 64 or not 0 < encoder.sfreq_hz <= 1e5 or not encoder.clip >= 0:
+        raise RefusedError(
+            "config.json describes an impossible model", where=where, found="a size below 1, or a value out of range"
+        )
+    if n_weights > weights.stat().st_size:
+        raise RefusedError(
+            "config.json describes a larger model than its weights",
+            where=where,
+            found=f"{n_weights:,} weights or more",
+            expected=f"at most the {weights.stat().st_size:,} bytes of {weights.name}",
+        )
+
+
+def _check_finite(model: torch.nn.Module, where: Path) -> None:
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise RefusedError("the weights contain values that are not finite", where=where, found=name)

@@ -1,0 +1,200 @@
+"""What both scikit-learn estimators share: their input as prepared trials, and modules that pickle as plain data.
+
+Input are arrays (trials, channels, samples) with names, rate and unit, or `mne.Epochs`, which know all three.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load, save
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from eegprep.errors import UsageError
+from eegprep.manifest import load_recipe
+from eegpt.interop.arrays import UNITS_UV, SignalTrials, known_electrodes, robust_sigma, standard_trials
+from eegpt.interop.model import Model, as_model
+from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.heads import HeadSpec
+from eegpt.model.lora import merge_lora
+from eegpt.model.teg import TEGConfig
+from eegpt.runs.runtime import pick_device
+from eegpt.runs.settings import from_mapping, to_mapping
+from eegpt.transfer.checkpoint import as_saved
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.fit import build_model
+from eegpt.transfer.model import TransferModel
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+
+class ArrayError(UsageError, ValueError):
+    """An array or parameter that an estimator can't take; a ValueError too, as scikit-learn's rules want."""
+
+
+class TrialEstimator(BaseEstimator):
+    """Base of both estimators."""
+
+    def __init__(
+        self,
+        model: Any = None,
+        *,
+        ch_names: Any = None,
+        sfreq_hz: float = 256.0,
+        unit: Literal["uV", "V", "mV", "nV"] = "uV",
+        recipe: str = "epochs",
+        sigma: Literal["fit", "call", "trial"] = "fit",
+    ) -> None:
+        self.model = model
+        self.ch_names = ch_names
+        self.sfreq_hz = sfreq_hz
+        self.unit = unit
+        self.recipe = recipe
+        self.sigma = sigma
+
+    def _data(self, X: Any, *, reset: bool) -> tuple[NDArray[np.float64], tuple[str, ...] | None, float]:
+        """Trials in microvolt (N, E, S), their channels' names, and their rate."""
+        epochs = epochs_of(X)
+        names: tuple[str, ...] | None
+        if epochs is not None:
+            data = np.concatenate([e.get_data(copy=False) for e in epochs])
+            names, sfreq_hz, factor = tuple(epochs[0].ch_names), float(epochs[0].info["sfreq"]), 1e6
+        else:
+            if self.unit not in UNITS_UV:
+                raise ArrayError("unknown unit", found=self.unit, expected=", ".join(UNITS_UV))
+            data, sfreq_hz, factor = X, float(self.sfreq_hz), UNITS_UV[self.unit]
+            names = None if self.ch_names is None else tuple(map(str, self.ch_names))
+        if not reset:
+            data = self._as_fitted(data, names)
+        data = validate_data(self, data, reset=reset, allow_nd=True, dtype=np.float64, ensure_all_finite=True)
+        if data.ndim == 2:
+            data = data[:, None, :]
+        if data.ndim != 3:
+            raise ArrayError(
+                "trials must have 3 dimensions",
+                found=f"{data.ndim}",
+                expected="3 (trials, channels, samples), or 2 for trials of one channel",
+            )
+        return data * factor, names, sfreq_hz
+
+    def _fit_input(self, X: Any) -> tuple[NDArray[np.float32], Model]:
+        """Prepare the trials to learn from, (N, E, n) at 256 Hz, and remember how."""
+        data, names, sfreq_hz = self._data(X, reset=True)
+        if self.model is None:
+            raise ArrayError("an encoder is needed", todo="pass model=, a run of `eegpt train` or hf://owner/name")
+        if names is None or len(names) != data.shape[1]:
+            raise ArrayError(
+                "the channels of the array have no names",
+                found=f"{data.shape[1]} channels, {0 if names is None else len(names)} names",
+                expected="one name for each channel",
+                todo="pass ch_names=[...], in the array's order",
+            )
+        model = as_model(self.model)
+        found = known_electrodes(names, model.vocabulary)
+        self.columns_ = np.array(list(found), np.int64)
+        self.electrodes_ = tuple(found.values())
+        self.ids_ = np.array([model.vocabulary.id_of(e) for e in self.electrodes_], np.int64)
+        self.left_out_ = tuple(n for i, n in enumerate(names) if i not in found)
+        self.names_in_ = names
+        signal_uv = self._standard(data, sfreq_hz)
+        self.sigma_uv_ = robust_sigma(signal_uv, (0, 2))
+        return signal_uv, model
+
+    def _new_input(self, X: Any) -> SignalTrials:
+        check_is_fitted(self)
+        data, _, sfreq_hz = self._data(X, reset=False)
+        return self._trials(self._standard(data, sfreq_hz))
+
+    def _as_fitted(self, data: Any, names: tuple[str, ...] | None) -> Any:
+        """The channels of the fit, in its order, where names say which they are."""
+        if names is None or names == self.names_in_:
+            return data
+        if not set(self.names_in_) <= set(names):
+            raise ArrayError(
+                "the channels differ from those of the fit",
+                found=", ".join(names),
+                expected=", ".join(self.names_in_),
+            )
+        return np.asarray(data)[:, [names.index(n) for n in self.names_in_]]
+
+    def _standard(self, data_uv: NDArray[np.float64], sfreq_hz: float) -> NDArray[np.float32]:
+        return standard_trials(data_uv[:, self.columns_], sfreq_hz, load_recipe(self.recipe))
+
+    def _trials(self, signal_uv: NDArray[np.float32], **more: Any) -> SignalTrials:
+        """The trials, and the robust SD that each trial and electrode is divided by."""
+        axes = {"trial": (2,), "call": (0, 2)}
+        if self.sigma != "fit" and self.sigma not in axes:
+            raise ArrayError("unknown sigma", found=self.sigma, expected="fit, call or trial")
+        sigma = self.sigma_uv_ if self.sigma == "fit" else robust_sigma(signal_uv, axes[self.sigma])
+        return SignalTrials(signal_uv, sigma, self.ids_, **more)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        # The modules are rebuilt from the bytes: a pickle contains plain data, no classes of torch.
+        return {k: v for k, v in state.items() if k != "_module"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "frozen_"):
+            self._module = thaw(self.frozen_, device=pick_device())
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def epochs_of(X: Any) -> list[Any] | None:
+    """`X` as a list of mne.Epochs where it is one or (as scikit-learn's splitters make it) a list of them."""
+    kind = type(X[0]) if isinstance(X, (list, tuple)) and len(X) else type(X)
+    if not any(c.__module__.startswith("mne.") and c.__name__ == "BaseEpochs" for c in kind.__mro__):
+        return None
+    return list(X) if isinstance(X, (list, tuple)) else [X]
+
+
+# ---- modules as plain data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """Weights as safetensors, configuration as JSON."""
+
+    weights: bytes
+    config: str
+
+
+def freeze(
+    module: ETE | TransferModel, *, config: TransferConfig | None = None, heads: Sequence[HeadSpec] = ()
+) -> Frozen:
+    """A module as plain data; LoRA's additions are merged into the weights."""
+    plain: dict[str, Any] = {}
+    if isinstance(module, TransferModel):
+        assert config is not None  # a transfer model cannot be rebuilt without its settings
+        merge_lora(module.ete)
+        plain = {"transfer": to_mapping(config), "graph": to_mapping(module.teg.config)}
+        plain["heads"] = [to_mapping(h) for h in heads]
+    ete = module.ete if isinstance(module, TransferModel) else module
+    plain["encoder"] = to_mapping(ete.config)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in module.state_dict().items()}
+    return Frozen(weights=save(tensors), config=json.dumps(plain))
+
+
+def thaw(frozen: Frozen, *, device: torch.device) -> Any:
+    """The module again, in evaluation mode: an `ETE`, or a `TransferModel` where settings of one were frozen."""
+    plain = json.loads(frozen.config)
+    ete = ETE(from_mapping(ETEConfig, plain["encoder"]))
+    module: ETE | TransferModel = ete
+    if "transfer" in plain:
+        config = as_saved(from_mapping(TransferConfig, plain["transfer"]))
+        heads = tuple(from_mapping(HeadSpec, h) for h in plain["heads"])
+        module = build_model(ete, from_mapping(TEGConfig, plain["graph"]), heads, config)
+    module.load_state_dict(load(frozen.weights))
+    return module.requires_grad_(False).to(device).eval()

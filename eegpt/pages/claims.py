@@ -1,0 +1,132 @@
+"""Claims as text and as a page: a table for each question, and maps of the data sets that pre-training never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from eegprep.report.figures import Column, Drawing, Note, Page, Row, Section, Table, write_page
+from eegpt.data.order import spread
+from eegpt.evaluation.tables import SIGNIFICANT, percent, plain_table
+from eegpt.model.views import view_slices
+from eegpt.pages.graph import trial_map
+from eegpt.studies.claims import Answer, ClaimsResult
+from eegpt.transfer.checkpoint import finished_fits, open_fit, read_run
+from eegpt.transfer.setup import make_setup, open_trials
+
+MAX_TRIALS = 300
+
+
+def _lines(answer: Answer) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: an arm each, its score on every task; an asterisk where it differs from the first."""
+    keys = list(dict.fromkeys(key for arm in answer.arms for key in arm.tasks))
+    significant = {(c.run, c.task) for c in answer.comparisons if c.test is not None and c.test.p_value < SIGNIFICANT}
+    lines = []
+    for arm in answer.arms:
+        cells = [percent(arm.tasks.get(key)) + ("*" if (arm.name, key) in significant else "") for key in keys]
+        whole = len(arm.tasks) == len(keys)
+        error = "–" if arm.encoder_error is None else f"{arm.encoder_error:.3f}"
+        lines.append([arm.name, *cells, percent(arm.mean if whole else None), error])
+    return [answer.claim.name, *(k.split("/")[-1] for k in keys), "mean", "error"], lines
+
+
+def verdict(answer: Answer) -> list[str]:
+    """One sentence for each arm beside the first: on how many tasks it is ahead, by how much, and how certainly."""
+    said = []
+    for arm in answer.arms[1:]:
+        rows = [
+            (c, c.mean - c.against_mean)
+            for c in answer.comparisons
+            if c.run == arm.name and c.mean is not None and c.against_mean is not None
+        ]
+        if not rows:
+            continue
+        certain = [d for c, d in rows if c.test is not None and c.test.p_value < SIGNIFICANT]
+        better = sum(d > 0 for d in certain)
+        said.append(
+            f"{arm.name} against {rows[0][0].against}: ahead on {sum(d > 0 for _, d in rows)} of {len(rows)} tasks, on "
+            f"average {100 * float(np.mean([d for _, d in rows])):+.1f} points; p < {SIGNIFICANT:g} for it on "
+            f"{better}, against it on {len(certain) - better}."
+        )
+    return said
+
+
+def claims_table(result: ClaimsResult) -> str:
+    """All claims as text."""
+    blocks = ["\n".join([a.claim.question, plain_table(*_lines(a)), *verdict(a)]) for a in result.answers]
+    return "\n\n".join([*blocks, _legend(result)])
+
+
+def claims_markdown(result: ClaimsResult) -> str:
+    """All claims as Markdown tables, for a page of results."""
+    blocks = []
+    for answer in result.answers:
+        header, lines = _lines(answer)
+        rows = ["| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *lines)]
+        said = "\n".join(f"- {sentence}" for sentence in verdict(answer))
+        blocks.append(f"### {answer.claim.question}\n\n" + "\n".join(rows) + f"\n\n{said}")
+    return "\n\n".join([*blocks, _legend(result)]) + "\n"
+
+
+def _legend(result: ClaimsResult) -> str:
+    seeds = ", ".join(map(str, result.seeds))
+    return (
+        f"Balanced accuracy in percent (R² of regressions), scheme {result.scheme}, graph's seeds {seeds}; *: a "
+        f"paired test against the first line gives p < {SIGNIFICANT:g}, uncorrected. The error is the encoder's on new "
+        "samples of test subjects, the mean over its folds."
+    )
+
+
+def write_claims_page(result: ClaimsResult, *, shards: Sequence[Path], out: Path) -> Path:
+    """Write `index.html` into the claims' folder; returns its path."""
+    sections = []
+    for answer in result.answers:
+        header, lines = _lines(answer)
+        columns = [Column(label=h.replace("_", " "), numeric=i > 0) for i, h in enumerate(header)]
+        caption = "Balanced accuracy in percent on the same test trials"
+        parts: list[Any] = [Table(caption=caption, columns=columns, rows=lines, note=_legend(result))]
+        parts += [Note(text=sentence) for sentence in verdict(answer)]
+        name = answer.claim.name
+        if name == "unseen":
+            maps = [d for arm in answer.arms[1:] for d in unseen_maps(out / arm.run, shards)]
+            parts += [Row(parts=maps[i : i + 2]) for i in range(0, len(maps), 2)]
+        sections.append(Section(anchor=name, heading=name.capitalize(), opening=answer.claim.question, parts=parts))
+    page = Page(
+        title="The paper's claims",
+        subtitle="Arms that differ in one thing, on the same trials",
+        kicker="EEGPT",
+        sections=sections,
+    )
+    return write_page(page, out / "index.html")
+
+
+@torch.no_grad()
+def unseen_maps(run: Path, shards: Sequence[Path]) -> list[Drawing]:
+    """Where an encoder puts the trials of a data set that it has never seen: the mean over each trial's electrodes.
+
+    Trials of subjects whom the run's readouts have not learned from either, all divisions together.
+    """
+    trained = read_run(run)
+    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config)
+    record = next(iter(finished_fits(run).values()))
+    index, (model, bank) = setup.index, open_fit(trained, setup, record)
+    tested = np.unique(np.concatenate([d.test for d in setup.divisions]))
+    drawings = []
+    for number, task in enumerate(index.tasks):
+        rows = tested[index.task[tested] == number]
+        if task.kind != "classification" or len(rows) < 3:
+            continue
+        rows = rows[spread(len(rows), MAX_TRIALS)]
+        encoded = bank.views(model, rows)
+        if encoded.views_RF is None:
+            continue
+        states_RD = encoded.views_RF[:, view_slices(model.ete.config)["states"]].float()
+        trial_R = encoded.mask_NE.nonzero()[:, 0]
+        sum_ND = torch.zeros(len(rows), states_RD.shape[1], device=states_RD.device).index_add_(0, trial_R, states_RD)
+        mean_ND = sum_ND / encoded.mask_NE.sum(dim=1, keepdim=True)
+        drawings.append(trial_map(task, mean_ND.cpu().numpy(), index.label[rows]))
+    return drawings

@@ -1,0 +1,152 @@
+"""Inside the graph, as sections of a run's page: which electrodes it attends to, and where it puts the trials.
+
+One head per task with the attention that each electrode receives, and one map per task of the pooled vectors of test
+trials. Shown is the first fit, on a fixed and evenly spread choice of test trials.
+
+Shapes: N trials, E electrodes, D width.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eegprep.report.contents.signal import spread
+from eegprep.report.figures import Cloud, Drawing, Row, Section, format_percent, head, scatter
+from eegprep.report.sections.contents import montage
+from eegpt.data import TaskInfo
+from eegpt.model.teg import GraphAttention, GraphLayer
+from eegpt.transfer.bank import TrialBank
+from eegpt.transfer.checkpoint import finished_fits, open_fit, read_run
+from eegpt.transfer.model import TransferModel
+from eegpt.transfer.setup import make_setup, open_trials
+
+MAX_TRIALS = 200
+
+
+def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
+    """Attention and embedding map of every task that the run's first fit has learned."""
+    trained = read_run(run)
+    record = next(iter(finished_fits(run).values()), None)
+    if record is None or not trained.config.uses_graph or trained.config.readout == "band_power":
+        return []
+    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config)
+    division = next((d for d in setup.divisions if d.name == record.division), None)
+    if division is None:
+        return []
+    index, (model, bank) = setup.index, open_fit(trained, setup, record)
+    pairs = []
+    for number, task in enumerate(index.tasks):
+        rows = division.test[index.task[division.test] == number]
+        if task.key not in record.tasks or len(rows) < 2:
+            continue
+        rows = rows[spread(len(rows), MAX_TRIALS)]
+        received, pooled_ND, order = _look(model, bank, rows, int(setup.head_of_task[number]))
+        names = trained.vocabulary.names
+        # A single electrode attends to itself alone.
+        drawings = [_head(task.key, {names[e]: v for e, v in received.items()})] if len(received) > 1 else []
+        if task.kind == "classification" and len(order) > 2:
+            drawings.append(trial_map(task, pooled_ND, index.label[order]))
+        if drawings:
+            pairs.append(Row(parts=drawings))
+    if not pairs:
+        return []
+    section = Section(
+        anchor="graph",
+        heading="Inside the graph",
+        opening="On a head, the attention that an electrode receives from the electrodes of a trial, relative to an "
+        "even share (1: all electrodes alike), as the mean over layers and test trials. As points, "
+        "the graph's vector of each test trial along its two directions of greatest variance.",
+        parts=pairs,
+    )
+    return [section]
+
+
+def attention_received(module: GraphAttention, h_BED: Tensor, beta_BEE: Tensor) -> Tensor:
+    """(B, E) attention that each node receives, relative to an even share over the sample's own electrodes.
+
+    A padded node attends to itself alone and is told by a zero off its diagonal; its entry is not to be read.
+    """
+    w_BED = module.project(h_BED)
+    node_BE, neighbour_BE = module.score(w_BED).unbind(-1)
+    score_BEE = torch.relu(node_BE.unsqueeze(2) + neighbour_BE.unsqueeze(1))
+    alpha_BEE = score_BEE.masked_fill(~beta_BEE, float("-inf")).softmax(dim=-1)
+    # A padded node's row is one 1 on its diagonal, which no other column sees; the rest sums over real nodes.
+    return alpha_BEE.sum(dim=1)
+
+
+@torch.no_grad()
+def _look(
+    model: TransferModel, bank: TrialBank, rows: np.ndarray, task: int
+) -> tuple[dict[int, float], np.ndarray, np.ndarray]:
+    """Mean attention by electrode id, pooled vectors (N, D), and the rows in their order."""
+    seen: list[Tensor] = []
+    hooks = [
+        cast(GraphLayer, layer).attention.register_forward_hook(
+            lambda module, args, out: seen.append(attention_received(module, *args))
+        )
+        for layer in model.teg.layers
+    ]
+    total: dict[int, float] = defaultdict(float)
+    count: dict[int, int] = defaultdict(int)
+    pooled, order = [], []
+    try:
+        for own, encoded in bank.batches(model, rows):
+            seen.clear()
+            z_NED, electrode_NE, mask_NE = model.nodes(encoded, torch.full((len(own),), task, device=bank.device))
+            pooled.append(model.teg(z_NED, electrode_NE, mask_NE).float().cpu())
+            order.append(np.asarray(own))
+            received_NE = torch.stack(seen).mean(dim=0).float().cpu()
+            mask = mask_NE.cpu()
+            for electrode, value in zip(electrode_NE.cpu()[mask].tolist(), received_NE[mask].tolist(), strict=True):
+                total[electrode] += value
+                count[electrode] += 1
+    finally:
+        for hook in hooks:
+            hook.remove()
+    means = {e: total[e] / count[e] for e in sorted(total)}
+    return means, torch.cat(pooled).numpy(), np.concatenate(order)
+
+
+def _head(key: str, received: dict[str, float]) -> Drawing:
+    places = montage()
+    low, high = min(received.values()), max(received.values())
+    return Drawing(
+        heading=f"{key}: attention",
+        svg=head(
+            received,
+            places,
+            every=places,
+            low=low,
+            high=high,
+            label=f"Attention that each electrode receives, {key}",
+            unit="times an even share",
+            size=440.0,
+        ),
+        caption=f"From {low:.2f} to {high:.2f} times an even share.",
+    )
+
+
+def trial_map(task: TaskInfo, pooled_ND: np.ndarray, label_N: np.ndarray) -> Drawing:
+    """Vectors of test trials (N, D) along their two directions of greatest variance, a colour for each label (N,)."""
+    centred = pooled_ND - pooled_ND.mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    # The sign of a direction is arbitrary; the largest entry is made positive, so that equal runs look equal.
+    plane = u[:, :2] * s[:2]
+    plane *= np.sign(plane[np.abs(plane).argmax(axis=0), np.arange(plane.shape[1])])
+    clouds = [
+        Cloud(label=name, x=plane[label_N == k, 0].tolist(), y=plane[label_N == k, 1].tolist())
+        for k, name in enumerate(task.classes)
+    ]
+    share = float((s[:2] ** 2).sum() / (s**2).sum()) if s.sum() > 0 else 0.0
+    return Drawing(
+        heading=f"{task.key}: test trials",
+        svg=scatter(clouds, label=f"Map of {len(label_N)} test trials, {task.key}", width=440.0, height=330.0),
+        caption=f"{len(label_N)} test trials; the two directions hold {format_percent(share)} of the variance.",
+    )

@@ -1,0 +1,223 @@
+"""Everything that can be set about pre-training, one table per owner.
+
+Defaults are the paper's where it states them and they fit any amount of data (cosine, 3 epochs, windows of 4 s,
+tokens of 1 s every 1/8 s); where the paper's numbers suit its 37.5 million windows alone (rate, batch), 0 stands for a
+rule that scales. docs/results/pretraining.md has the measurements.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from eegprep.errors import UsageError
+from eegpt.model.ete import ETEConfig, Objective
+from eegpt.model.sizes import ete_config, size
+from eegpt.model.tokens import Normalise, n_tokens
+from eegpt.runs.settings import Settings
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class EncoderSettings(Settings):
+    """The encoder's shape and its tokens, as in `ETEConfig`.
+
+    `size` is `base`, `large`, `huge` or `giant`; `n_layers`, `width` and `n_heads` replace the size's own, for scaling
+    studies.
+    """
+
+    size: str = "base"
+    n_layers: int | None = None
+    width: int | None = None
+    n_heads: int | None = None
+    token_samples: int = 256
+    token_stride: int = 32
+    norm: Literal["output", "pre"] = "output"
+    position: Literal["rotary", "learned", "none"] = "rotary"
+    skip: Literal["last", "linear", "none"] = "last"
+    max_tokens: int = 128
+    normalise: Normalise = "recording"
+    fixed_uv: float = 20.0
+    clip: float = 15.0
+    dropout: float = 0.0
+
+    @model_validator(mode="after")
+    def _known_size(self) -> EncoderSettings:
+        size(self.size)
+        return self
+
+
+class ObjectiveSettings(Settings):
+    """What is minimised, see `eegpt.pretraining.objective`.
+
+    `spectrum_weight` is the weight of the spectrum's error beside the new samples' (`new+spectrum`), `hidden_share` the
+    share of a window's tokens that one hidden span covers (`masked`).
+    """
+
+    kind: Objective = "new+spectrum"
+    spectrum_weight: float = 0.25
+    hidden_share: float = 0.6
+
+
+class DataSettings(Settings):
+    """What is trained on; an epoch goes once through the windows of every length.
+
+    `division` takes the splits of a scheme of `eegpt transfer` instead of the shard sets' own, such as `kfold:5/0`
+    for the first of five folds: no subject that the fold tests is trained on.
+    """
+
+    window_samples: tuple[int, ...] = ()  #: empty: 1024, or what fits data sets whose stretches are all shorter
+    window_stride: int = 0  #: distance of two windows' first samples; 0: side by side
+    splits: tuple[str, ...] = ("train",)
+    datasets: tuple[str, ...] = ()  #: empty: all
+    electrodes: tuple[str, ...] = ()  #: empty: all
+    division: str = ""
+    max_windows: int = 0  #: windows per epoch at most, for scaling studies; 0: all
+
+
+class AugmentationSettings(Settings):
+    """How windows are varied.
+
+    `random_offset` starts each window up to one stride later, differently in every epoch; `flip` turns the sign of half
+    of the windows (the sign depends on the reference alone); `gain` scales each by 2 ** uniform(-gain, gain).
+    """
+
+    random_offset: bool = True
+    flip: bool = True
+    gain: float = 0.0
+
+
+class OptimiserSettings(Settings):
+    """AdamW, and the largest norm of the gradient.
+
+    A `learning_rate` of 0 is 1e-3 at Base's width and falls with the square root of the width. (The paper's 1e-4 is for
+    batches of 4096 and 27,000 steps; a few hundred steps need more.)
+    """
+
+    learning_rate: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.05
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+
+
+class ScheduleSettings(Settings):
+    """How long is trained, in which batches, at which rate: a linear warm-up, then a cosine.
+
+    Training takes so many epochs, but `min_steps` at least; `steps` wins over both where it is not 0. A `batch_size`
+    of 0 is the largest power of two from 128 to 4096 that leaves 64 steps or more in an epoch.
+    """
+
+    epochs: float = 3.0
+    min_steps: int = 400
+    steps: int = 0
+    batch_size: int = 0  #: windows per optimiser step over all processes
+    micro_batch: Positive = 256  #: windows per process and forward pass; the rest is accumulated
+    warmup_steps: int = 50
+    min_rate_ratio: float = 0.1  #: the last learning rate relative to the highest
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> ScheduleSettings:
+        if self.batch_size % self.micro_batch and self.batch_size > self.micro_batch:
+            raise UsageError(
+                "batch_size must be a multiple of micro_batch",
+                found=f"batch_size {self.batch_size}, micro_batch {self.micro_batch}",
+            )
+        return self
+
+
+class HeldOutSettings(Settings):
+    """What is reported on and never trained on."""
+
+    splits: tuple[str, ...] = ("validation", "test")
+    every: int = 200  #: steps between two reports during training; 0: none before the end
+    windows: Positive = 2048  #: windows of each of these reports, evenly spread
+    final_windows: int = 20000  #: windows of the last report
+    linear_windows: int = 100000  #: training windows that the linear predictor is fitted to
+
+
+class ComputeSettings(Settings):
+    """How it is computed.
+
+    bfloat16 keeps float32 weights and sums; `auto` takes it where the device multiplies it in hardware. torch.compile
+    makes steps shorter and the first one up to a minute longer, and needs a compiler (g++ on a CPU).
+    """
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    recompute: Literal["auto", "yes", "no"] = "auto"  #: activation checkpointing; auto: for Huge and Giant
+    parallel: Literal["ddp", "fsdp"] = "ddp"  #: a copy of the model in each process, or a part of it
+
+
+class RunSettings(Settings):
+    """What is written: steps between two lines of the log and two checkpoints (0: the last only), and TensorBoard."""
+
+    log_every: Positive = 10
+    checkpoint_every: int = 200
+    tensorboard: bool = True
+
+
+class PretrainConfig(Settings):
+    """Settings of a pre-training run; `seed` decides weights, order and augmentation."""
+
+    renamed: ClassVar[dict[str, str]] = {
+        "objective": "objective.kind",
+        "lr": "optimiser.learning_rate",
+        "min_lr_ratio": "schedule.min_rate_ratio",
+        "train_splits": "data.splits",
+        "heldout_splits": "held_out.splits",
+        "heldout_windows": "held_out.windows",
+        "evaluate_every": "held_out.every",
+    }
+
+    encoder: EncoderSettings = EncoderSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    data: DataSettings = DataSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    held_out: HeldOutSettings = HeldOutSettings()
+    compute: ComputeSettings = ComputeSettings()
+    run: RunSettings = RunSettings()
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PretrainConfig:
+        if both := set(self.data.splits) & set(self.held_out.splits):
+            raise UsageError("a split can't be both trained on and held out", found=", ".join(sorted(both)))
+        for n_samples in self.data.window_samples:
+            if self.n_tokens(n_samples) < self.tokens_needed:
+                raise UsageError(
+                    f"a window of {n_samples} samples is too short for the objective {self.objective.kind!r}",
+                    found=f"{self.n_tokens(n_samples)} tokens of {self.encoder.token_samples} samples every "
+                    f"{self.encoder.token_stride}",
+                    expected=f"at least {self.tokens_needed} tokens",
+                    todo="set shorter tokens (encoder.token_samples) or longer windows (data.window_samples)",
+                )
+        return self
+
+    def n_tokens(self, n_samples: int) -> int:
+        """Tokens of a window of so many samples."""
+        return n_tokens(n_samples, token_samples=self.encoder.token_samples, token_stride=self.encoder.token_stride)
+
+    @property
+    def tokens_needed(self) -> int:
+        """Tokens that a window must have for the objective to score anything."""
+        ahead = -(-self.encoder.token_samples // self.encoder.token_stride)
+        return {"new+spectrum": ahead + 1, "masked": ahead + 2}.get(self.objective.kind, 2)
+
+    def batch(self, n_windows: int) -> int:
+        """Windows per optimiser step for an epoch of so many windows."""
+        size = self.schedule.batch_size or 4096
+        while not self.schedule.batch_size and size > 128 and n_windows < 64 * size:
+            size //= 2
+        return size
+
+    def rate(self, width: int) -> float:
+        """The highest learning rate of a model of that width."""
+        return self.optimiser.learning_rate or 1e-3 * (128 / width) ** 0.5
+
+    def ete(self, n_electrodes: int) -> ETEConfig:
+        """The encoder's configuration for a vocabulary of so many electrodes."""
+        own = {k: v for k, v in self.encoder.model_dump(exclude={"size"}).items() if v is not None}
+        return ete_config(self.encoder.size, n_electrodes=n_electrodes, objective=self.objective.kind, **own)

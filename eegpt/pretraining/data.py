@@ -1,0 +1,234 @@
+"""Shard sets as what pre-training reads: windows to train on, windows held out, and what they mean.
+
+A split that has no windows of the wanted length is left out; training without any held-out window is possible, and then
+the run reports no held-out error.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import UsageError, nearest
+from eegprep.remote import open_shards
+from eegprep.shards import ShardSet
+from eegprep.splits import Seen
+from eegpt.data import Order, SampleOrder, TrialIndex, WindowIndex, WindowLoader, WindowSource
+from eegpt.data.loader import Mixture
+from eegpt.data.order import FixedPart
+from eegpt.data.spans import Spans
+from eegpt.data.windows import NoWindowError
+from eegpt.pretraining.config import PretrainConfig
+from eegpt.runs.folder import DataSet, data_sets_of, shard_set_hashes
+from eegpt.transfer.folds import divide
+
+USUAL_WINDOW = 1024  # samples: the paper's 4 s
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainData:
+    """What a run reads, and what its numbers mean."""
+
+    train: tuple[tuple[WindowSource, Order], ...]  #: one pair per window length that has windows, longest first
+    heldout: dict[str, WindowSource]  #: by split, of the trained length with most tokens to predict
+    reference: WindowSource  #: training windows of that length, which the linear predictor is fitted to
+    vocabulary: Vocabulary
+    recordings: tuple[str, ...]  #: what a batch's recording numbers mean
+    set_sha256: dict[str, str]  #: SHA-256 of each shard set, by its folder's name
+    seen: Seen = field(default_factory=Seen)  #: every recording that may be trained on
+    origin: tuple[DataSet, ...] = ()
+    others: tuple[tuple[WindowSource, dict[str, WindowSource]], ...] = ()  #: `reference`, `heldout` of other lengths
+
+
+def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData:
+    """Open shard sets for pre-training."""
+    if not shards:
+        raise UsageError("no shard set to train on", todo="name one or more with --shards")
+    sets = [open_shards(Path(s)) for s in shards]
+    known = {d for s in sets for d in s.recordings.dataset}
+    for name in config.data.datasets:
+        if name not in known:
+            raise UsageError(
+                f"the shard sets have no data set {name!r}",
+                expected=", ".join(sorted(known)),
+                todo=nearest(name, known) or None,
+            )
+    if config.data.division:
+        sets = divided(sets, config.data.division)
+    lengths = sorted(set(config.data.window_samples), reverse=True) or _fitting_lengths(sets, config)
+    train = [
+        (index, SampleOrder(len(index), config.seed))
+        for n_samples in lengths
+        if (index := _index(sets, config, n_samples, config.data.splits)) is not None
+    ]
+    if not train:
+        present = sorted({split for s in sets for split in s.recordings.split})
+        raise UsageError(
+            "there is no window to train on",
+            found=f"splits {', '.join(map(repr, present))} in the shard sets",
+            expected=f"stretches of {(lengths or [_shortest(config)])[-1]} samples or more in "
+            f"{', '.join(config.data.splits)}",
+            todo="set data.window_samples to shorter lengths, or data.splits to what the shard sets have",
+        )
+    first = train[0][0]
+    reference = max((index for index, _ in train), key=lambda i: _n_predicted(i, config))
+
+    def heldout(n_samples: int) -> dict[str, WindowSource]:
+        found = {split: _index(sets, config, n_samples, (split,)) for split in config.held_out.splits}
+        return {split: index for split, index in found.items() if index is not None}
+
+    return PretrainData(
+        train=tuple(train),
+        heldout=heldout(reference.n_samples),
+        reference=reference,
+        vocabulary=first.vocabulary,
+        recordings=tuple(first.recording_ids),
+        set_sha256=shard_set_hashes(sets),
+        seen=(seen := _seen(sets, config)),
+        origin=tuple(data_sets_of(sets, {r.id for r in seen.recordings})),
+        others=tuple((index, heldout(index.n_samples)) for index, _ in train if index is not reference),
+    )
+
+
+def _shortest(config: PretrainConfig) -> int:
+    return config.encoder.token_samples + (config.tokens_needed - 1) * config.encoder.token_stride
+
+
+def _n_predicted(index: WindowSource, config: PretrainConfig) -> int:
+    """Tokens to predict in all windows of an index."""
+    return len(index) * (config.n_tokens(index.n_samples) - 1)
+
+
+def _fitting_lengths(sets: list[ShardSet], config: PretrainConfig) -> list[int]:
+    """For each data set the length of its longest stretch, cut to whole tokens and to the usual length."""
+    spans = Spans(sets)
+    names = [name for s in sets for name in s.recordings.dataset]
+    longest: dict[str, int] = {}
+    for recording, n_samples in zip(spans.recording.tolist(), spans.n_samples.tolist(), strict=True):
+        if not config.data.datasets or names[recording] in config.data.datasets:
+            longest[names[recording]] = max(longest.get(names[recording], 0), n_samples)
+    C, K = config.encoder.token_samples, config.encoder.token_stride
+    usual = max(USUAL_WINDOW, _shortest(config))
+    whole = {C + (min(n, usual) - C) // K * K for n in longest.values() if n >= _shortest(config)}
+    return sorted(whole, reverse=True)
+
+
+def _seen(sets: Sequence[ShardSet], config: PretrainConfig) -> Seen:
+    """Recordings of the splits and data sets that are trained on."""
+    chosen = set(config.data.datasets)
+    return Seen.of(
+        one
+        for r in (s.recordings for s in sets)
+        for i, one in enumerate(r.seen())
+        if r.split[i] in config.data.splits and (not chosen or r.dataset[i] in chosen)
+    )
+
+
+def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits: tuple[str, ...]) -> WindowIndex | None:
+    """An index, or None where these splits have no window of this length."""
+    data = config.data
+    try:
+        return WindowIndex(
+            sets,
+            n_samples=n_samples,
+            stride=data.window_stride or n_samples,
+            splits=splits,
+            electrodes=data.electrodes or None,
+            datasets=data.datasets or None,
+        )
+    except NoWindowError:
+        return None
+
+
+def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world: int = 1) -> Mixture:
+    """The batches of a run, as process `rank` of `world` gets them.
+
+    Every batch has about as many samples to predict, so that a step costs the same and a sample counts the same
+    whatever its window's length: `batch_size` is that of the length with most samples to predict; shorter windows come
+    in larger batches and longer ones in smaller. An index with fewer windows gives one batch of what it has.
+    """
+    usable = [(index, order) for index, order in data.train if len(index)]
+    if not usable:
+        raise UsageError(
+            "there is no window to train on",
+            expected="blocks at least as long as the shortest of data.window_samples, in the splits to train on",
+            todo="set data.window_samples to a shorter length, or data.splits to what the shard set has",
+        )
+    total, most = sum(len(index) for index, _ in usable), config.data.max_windows
+    predicted = [index.n_samples - config.encoder.token_samples for index, _ in usable]
+    usual = max(zip(usable, predicted, strict=True), key=lambda pair: len(pair[0][0]) * pair[1])[1]
+    loaders, counts = [], []
+    for which, ((index, order), n) in enumerate(zip(usable, predicted, strict=True)):
+        size = min(len(index), max(1, round(config.batch(total) * usual / n)))
+        if size < world:
+            raise UsageError(
+                "a batch has fewer windows than there are processes",
+                found=f"{size} windows, {world} processes",
+                todo="start fewer processes, or set schedule.batch_size higher",
+            )
+        count = len(index) // size
+        if most:
+            # A fraction of the data is the same windows in every epoch.
+            count = max(1, min(count, round(count * most / total)))
+            order = FixedPart(order, count * size, (config.seed, which))
+        loaders.append(
+            WindowLoader(
+                index,
+                order,
+                size,
+                rank=rank,
+                world=world,
+                split_batches=True,
+                random_offset=config.augmentation.random_offset,
+                offset_seed=config.seed,
+                offset_stream=which,
+            )
+        )
+        counts.append(count)
+    return Mixture(loaders, seed=config.seed, counts=counts)
+
+
+def divided(sets: Sequence[ShardSet], division: str) -> list[ShardSet]:
+    """The sets with the splits of one division of a scheme, such as `kfold:5/0`, instead of their own.
+
+    The subjects whom the division tests become `test`, those it selects on `validation`, and all others `train`: k
+    folds can be scored without leakage by k encoders. Data sets that are divided within subjects keep their splits.
+
+    Raises
+    ------
+    UsageError
+        There is no such scheme or division.
+    """
+    scheme, _, number = division.rpartition("/")
+    if not number.isdigit() or not scheme:
+        raise UsageError(f"{division!r} is not a division", expected="a scheme and a number, such as kfold:5/0")
+    index = TrialIndex(sets)
+    divisions = divide(index, scheme)
+    if int(number) >= len(divisions):
+        raise UsageError(
+            f"there is no division {number} of {scheme!r}", expected=f"0 to {len(divisions) - 1}", found=number
+        )
+    chosen = divisions[int(number)]
+    subjects = np.array(index.subject)
+    tested, selected = set(subjects[chosen.test]), set(subjects[chosen.validation])
+
+    def split_of(subject: str, within: bool, own: str) -> str:
+        if within:
+            return own
+        return "test" if subject in tested else "validation" if subject in selected else "train"
+
+    out = []
+    for s in sets:
+        r = s.recordings
+        names = (f"{d}/{p}" for d, p in zip(r.dataset, r.subject, strict=True))
+        split = tuple(map(split_of, names, r.within_subject.tolist(), r.split))
+        again = copy.copy(s)
+        again.recordings = dataclasses.replace(r, split=split)
+        out.append(again)
+    return out

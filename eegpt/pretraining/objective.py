@@ -1,0 +1,106 @@
+"""What pre-training minimises: the objectives, as one module from stored samples to a loss.
+
+All of it happens on the model's device, in one `forward`, so that the module can be wrapped or compiled.
+
+token         mean square error of the next token, as in the paper; with the paper's overlap copying earns most of it.
+new           the error of the next token's new samples alone (the last `token_stride`).
+new+spectrum  that, plus the error of the log power spectrum of the next token that shares no sample with what
+              was seen. A spectrum does not depend on phase, which no model can know that far ahead.
+masked        tokens of one span per window are hidden and the samples that no visible token shows are predicted;
+              attention looks both ways.
+
+The state before the first token (it has seen the electrode alone) takes no part in any of them.
+
+Shapes: B windows, S samples, T tokens, P positions (T + 1), C samples per token, N new samples (the stride).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from eegpt.model.ete import ETE, ETEConfig
+
+_FLOOR = 1e-5  # of the white-noise level; far below amplifier noise in normalised EEG
+
+
+def log_spectrum(x_BTC: Tensor, config: ETEConfig) -> Tensor:
+    """Natural log of each token's power in the bins of `config.spectrum_bins`, (B, T, n_spectrum) float32.
+
+    Hann window; white noise of variance 1 has a power of 1 in every bin.
+    """
+    first, stop = config.spectrum_bins
+    x_BTC = x_BTC.float()
+    taper = torch.hann_window(x_BTC.shape[-1], device=x_BTC.device)
+    line = torch.fft.rfft(x_BTC * taper, dim=-1)[..., first:stop]
+    return torch.log((line.real.square() + line.imag.square()) / taper.square().sum() + _FLOOR)
+
+
+def hidden_spans(n: int, n_tokens: int, config: ETEConfig, *, share: float, generator: torch.Generator) -> Tensor:
+    """Which tokens are hidden, (n, T) bool: one span per window, long enough to hide samples from all other tokens."""
+    length = min(n_tokens - 1, max(config.tokens_ahead + 1, round(share * n_tokens)))
+    start = torch.randint(0, n_tokens - length + 1, (n, 1), generator=generator)
+    token = torch.arange(n_tokens)
+    return (token >= start) & (token < start + length)
+
+
+def unseen_samples(hidden_BT: Tensor, config: ETEConfig) -> Tensor:
+    """Which samples of which tokens no visible token shows, (B, T, C) bool; for one span of hidden tokens per row."""
+    T, C, stride = hidden_BT.shape[1], config.token_samples, config.token_stride
+    seen_BS = torch.zeros(hidden_BT.shape[0], (T - 1) * stride + C, dtype=torch.bool, device=hidden_BT.device)
+    for t in range(T):
+        seen_BS[:, t * stride : t * stride + C] |= ~hidden_BT[:, t : t + 1]
+    return (~seen_BS).unfold(1, C, stride) & hidden_BT.unsqueeze(-1)
+
+
+class Pretraining(nn.Module):
+    """The encoder with its objective; `spectrum_weight` as in `ObjectiveSettings`."""
+
+    def __init__(self, ete: ETE, *, spectrum_weight: float) -> None:
+        super().__init__()
+        self.ete = ete
+        self.spectrum_weight = spectrum_weight
+
+    def forward(
+        self,
+        signal_i16: Tensor,
+        scale_uv: Tensor,
+        sigma_uv: Tensor,
+        electrode_B: Tensor,
+        hidden_BT: Tensor | None = None,
+        factor_B: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The loss of a batch as stored, and its parts by name (`token`, `new`, `spectrum`, `masked`), float32.
+
+        `hidden_BT` (B, T) bool are the hidden tokens of the masked objective; `factor_B` (B,) is what augmentation
+        multiplies each window by.
+        """
+        ete, config = self.ete, self.ete.config
+        x_BTC = ete.tokenise(signal_i16, scale_uv, sigma_uv)
+        if factor_B is not None:
+            x_BTC = x_BTC * factor_B[:, None, None]
+        if config.objective == "masked":
+            if hidden_BT is None:
+                raise ValueError("the masked objective needs to be told what is hidden")
+            prediction = ete.token_out(ete(x_BTC, electrode_B, hidden_BT=hidden_BT)[:, 1:]).float()
+            error = (prediction - x_BTC).square() * unseen_samples(hidden_BT, config)
+            masked = error.sum() / unseen_samples(hidden_BT, config).sum().clamp_min(1)
+            return {"loss": masked, "masked": masked.detach()}
+        # The last token is only ever predicted; position p has seen p tokens and predicts token p.
+        seen_BTC = x_BTC[:, :-1]
+        if ete.skip is not None:
+            seen_BTC = seen_BTC.contiguous()  # one copy for both products that need it
+        h_BPD = ete(seen_BTC, electrode_B)[:, 1:]
+        if config.objective == "token":
+            token = (ete.predict(h_BPD, seen_BTC).float() - x_BTC[:, 1:]).square().mean()
+            return {"loss": token, "token": token.detach()}
+        predicted = ete.predict(h_BPD, seen_BTC, new_only=True).float()
+        new = (predicted - x_BTC[:, 1:, -config.token_stride :]).square().mean()
+        if config.objective == "new":
+            return {"loss": new, "new": new.detach()}
+        # Position p has seen token p - 1 last; the first that shares no sample with it is p - 1 + tokens_ahead.
+        ahead = config.tokens_ahead
+        truth = log_spectrum(x_BTC[:, ahead:], config)
+        spectrum = (ete.spectrum(h_BPD[:, : truth.shape[1]]).float() - truth).square().mean()
+        loss = new + self.spectrum_weight * spectrum
+        return {"loss": loss, "new": new.detach(), "spectrum": spectrum.detach()}

@@ -1,0 +1,92 @@
+"""Ablations: pre-training runs that differ in one setting, compared on held-out windows.
+
+A study is a folder with one run per variant and `study.json`. A finished run is not trained again, so the same command
+resumes a study. Variants share seed and order, so that differences come from what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from eegprep.errors import UsageError, nearest
+from eegprep.files import write_json
+from eegpt.pretraining.config import PretrainConfig
+from eegpt.pretraining.loop import pretrain
+from eegpt.runs.settings import with_settings
+
+# By question: a setting and its values, of which the first is the default.
+ABLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "objective": ("objective.kind", ("new+spectrum", "token", "new", "masked")),
+    "norm": ("encoder.norm", ("output", "pre")),
+    "position": ("encoder.position", ("rotary", "learned", "none")),
+    "normalise": ("encoder.normalise", ("recording", "window", "fixed")),
+    "skip": ("encoder.skip", ("last", "none", "linear")),
+    "token_samples": ("encoder.token_samples", ("256", "128", "64")),
+    "token_stride": ("encoder.token_stride", ("32", "16", "64")),
+    "random_offset": ("augmentation.random_offset", ("true", "false")),
+    "flip": ("augmentation.flip", ("true", "false")),
+    "dropout": ("encoder.dropout", ("0", "0.1")),
+}
+
+Probe = Callable[[Path], dict[str, float]]
+
+
+def ablation(
+    common: PretrainConfig,
+    *,
+    shards: Sequence[Path],
+    out: Path,
+    questions: Sequence[str] = (),
+    probe: Probe | None = None,
+) -> list[dict[str, Any]]:
+    """Train the common settings and every variant of the chosen questions (names of `ABLATIONS`; all by default)."""
+    variants = {"common": common}
+    for question in questions or tuple(ABLATIONS):
+        if question not in ABLATIONS:
+            raise UsageError(
+                f"unknown question {question!r}",
+                expected=", ".join(ABLATIONS),
+                todo=nearest(question, ABLATIONS) or None,
+            )
+        path, values = ABLATIONS[question]
+        for value in values[1:]:
+            variants[f"{question}={value}"] = with_settings(common, [f"{path}={value}"])
+    return run_study(variants, shards=shards, out=out, probe=probe)
+
+
+def run_study(
+    variants: dict[str, PretrainConfig], *, shards: Sequence[Path], out: Path, probe: Probe | None = None
+) -> list[dict[str, Any]]:
+    """Train every variant in `out`/<its name> and collect held-out errors; a row per variant.
+
+    The split of the errors is the first held-out one that has windows. `probe` adds scores of a run's encoder.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, config in variants.items():
+        run = out / "runs" / name.replace("=", "-").replace("/", "-")
+        result = pretrain(config, shards=shards, out=run)
+        if result.results is None:
+            raise UsageError(f"the study was stopped in {name!r}", where=run, todo="the same command resumes it")
+        found, wanted = result.results.splits, config.held_out.splits
+        if not found:
+            raise UsageError("a study needs held-out windows", expected=", ".join(wanted))
+        split = next(s for s in wanted if s in found)
+        errors = found[split]
+        rows.append(
+            {
+                "name": name,
+                "split": split,
+                "parameters": result.results.parameters,
+                "windows": result.results.windows_per_epoch,
+                "steps": result.steps,
+                "new": errors.model.new,
+                "share_of_variance": errors.model.new / errors.variance,
+                "below_linear": errors.gain(),
+                **(probe(run) if probe is not None else {}),
+            }
+        )
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "study.json", {"rows": rows})
+    return rows

@@ -1,0 +1,194 @@
+"""Settings of a transfer run; defaults were chosen on validation trials, see docs/results/transfer.md."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from eegprep.errors import UsageError
+from eegpt.model.tokens import Normalise
+from eegpt.model.views import VIEWS
+from eegpt.runs.settings import Settings
+from eegpt.transfer.model import Readout
+
+Mode = Literal["frozen", "full", "scratch", "lora", "probe"]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class DataSettings(Settings):
+    """Which trials are learned from, selected on and tested.
+
+    Schemes: `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`
+    (five trials per class of each test subject are learned from), `few-shot:5:5` (the same in five folds of subjects),
+    `within:5` (folds over each subject's own trials).
+    """
+
+    tasks: tuple[str, ...] = ()  # only these; empty for all
+    datasets: tuple[str, ...] = ()
+    scheme: str = "split"
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training trials
+    validation_share: Share = 0.2  # of the training trials, where a task has no validation subjects
+    unknown_electrodes: Literal["refuse", "nearest", "leave_out"] = "refuse"  # that the encoder's vocabulary lacks
+
+
+class ModelSettings(Settings):
+    """The electrode graph and the readouts beside it.
+
+    Attributes
+    ----------
+    readout : {"auto", "special", "special+views", "views", "special+states", "states", "band_power"}
+        What a graph's node starts from, see `eegpt.transfer.model`. `auto`: `views` on a frozen encoder; where the
+        encoder learns, views change with every step and cannot be aligned by subject, so `special`, as in the paper.
+    views : tuple of {"states", "spectrum", "course", "level"}
+        What the electrodes' own readouts beside the graph see, see `eegpt.model.views`; `probe` takes `states` alone.
+        Empty: no such readouts; with `readout` `special` the paper's form.
+    graph : bool
+        False: the electrodes' own readouts alone, without a graph (frozen encoder only).
+    align : {"subject", "none"}
+        `subject` standardises the views of each subject's trials, including the test trials but without their labels,
+        in tasks that do not ask for the subject's identity; see `eegpt.transfer.align`. Results say so.
+    """
+
+    readout: Literal["auto", Readout] = "auto"
+    views: tuple[str, ...] = VIEWS
+    graph: bool = True
+    align: Literal["subject", "none"] = "subject"
+    teg_layers: Positive | None = None  # by default those of the encoder's size
+    dropout: Share = 0.2  # inside the graph and before the heads
+    electrode_dropout: Share = 0.5  # share of a trial's electrodes that the graph does not see
+    lora_rank: Positive = 8
+
+    @field_validator("views")
+    @classmethod
+    def _known(cls, views: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [v for v in views if v not in VIEWS]:
+            raise UsageError(f"unknown view {unknown[0]!r}", expected=", ".join(VIEWS))
+        return views
+
+
+class ObjectiveSettings(Settings):
+    """What is minimised: cross-entropy, and squared error of regressions in SDs."""
+
+    label_smoothing: Share = 0.1
+    class_weights: bool = True  # by the inverse of a class's frequency in the training trials
+
+
+class OptimiserSettings(Settings):
+    """AdamW."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    encoder_rate_ratio: float = 0.3  # rate of the encoder's own parameters in mode `full`, relative to learning_rate
+    weight_decay: float = 0.05
+    clip_norm: float = 1.0
+    average: Share = 0.95  # decay of the running mean of the weights, which is validated and kept; 0: the last weights
+
+
+class ScheduleSettings(Settings):
+    """How long is trained, in which batches: a linear warm-up and a cosine to zero; batches mix all tasks."""
+
+    steps: Positive = 250
+    batch_size: Positive = 32
+    warmup_steps: int = 20
+    task_exponent: float = 0.5  # a task of n trials is drawn in proportion to n ** task_exponent
+
+
+class SelectionSettings(Settings):
+    """Which weights are kept: those with the best validation loss."""
+
+    evaluate_every: Positive = 20
+    validation_trials: int = 200  # of each task in an evaluation at most, evenly spread
+    patience: int = 120  # steps without a better evaluation after which training stops; 0 for never
+
+
+class ComputeSettings(Settings):
+    """How it is computed; `auto` is bfloat16 where the device multiplies it in hardware."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    cache_mib: int = 768  # memory for keys and values of frozen tokens; beyond it they are computed for each batch
+
+
+class EncoderSettings(Settings):
+    """The encoder of mode `scratch`; a pre-trained encoder has its own."""
+
+    size: str = "base"
+    normalise: Normalise = "recording"
+    token_samples: int = 256
+    token_stride: int = 32
+
+
+class TransferConfig(Settings):
+    """Settings of a transfer run.
+
+    Attributes
+    ----------
+    mode : {"frozen", "full", "scratch", "lora", "probe"}
+        `frozen`: the pre-trained encoder stays as it is and the special token, graph and heads learn (the paper).
+        `full`: the encoder learns too. `scratch`: the same from random weights. `lora`: low-rank additions to the
+        encoder's attention learn. `probe`: linear maps of the frozen encoder's states alone, without a graph.
+    """
+
+    renamed: ClassVar[dict[str, str]] = {
+        "lr": "optimiser.learning_rate",
+        "encoder_lr_ratio": "optimiser.encoder_rate_ratio",
+    }
+
+    mode: Mode = "frozen"
+    joint: bool = True  # one model for all tasks, or one model for each
+    seeds: tuple[int, ...] = (0,)  # one fit for each
+    allow_leakage: bool = False  # continue although test recordings were seen before, and say so on every table
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    selection: SelectionSettings = SelectionSettings()
+    compute: ComputeSettings = ComputeSettings()
+    encoder: EncoderSettings = EncoderSettings()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TransferConfig:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise UsageError("seeds must be one or more different numbers", found=self.seeds)
+        if self.mode == "scratch" and self.model.readout == "band_power":
+            raise UsageError("the readout 'band_power' has no encoder to train", expected="mode frozen")
+        if "views" in self.model.readout and not self.keeps_encoder:
+            raise UsageError(
+                f"nodes can't start from views in mode {self.mode!r}, in which they change with every step",
+                expected="mode frozen, or another readout",
+            )
+        if not self.model.graph and not (self.keeps_encoder and self.model.views):
+            raise UsageError(
+                "without the graph nothing is left to learn",
+                found=f"mode {self.mode!r}, views {list(self.model.views)}",
+                expected="mode frozen and one view or more",
+            )
+        return self
+
+    @property
+    def keeps_encoder(self) -> bool:
+        """Whether the encoder stays as it was pre-trained, so that fits may share its views."""
+        return self.mode in ("frozen", "probe")
+
+    @property
+    def uses_graph(self) -> bool:
+        """Whether there is a graph in this mode."""
+        return self.model.graph and self.mode != "probe"
+
+    @property
+    def readout(self) -> Readout:
+        """What nodes start from in this mode."""
+        if self.model.readout != "auto":
+            return self.model.readout
+        return "views" if self.mode == "frozen" and self.model.graph else "special"
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views that this mode reads."""
+        return ("states",) if self.mode == "probe" else self.model.views
+
+    @property
+    def sees_views(self) -> bool:
+        """Whether anything reads the electrodes' views: their own readouts, or the graph's nodes."""
+        return bool(self.views) or "views" in self.readout

@@ -1,0 +1,135 @@
+"""One fit: a graph on an encoder, from trials of any kind, with the weights that did best on validation trials.
+
+Nothing is read or written: `eegpt.transfer.run` keeps the fits of shard sets in a run's folder, `eegpt.interop` fits
+arrays and epochs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.heads import HeadSpec
+from eegpt.model.lora import add_lora
+from eegpt.model.sizes import SIZES, size
+from eegpt.model.teg import TEGConfig
+from eegpt.runs.runtime import pick_precision
+from eegpt.transfer.align import alignable_tasks
+from eegpt.transfer.bank import TrialBank
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.folds import Division
+from eegpt.transfer.loop import Fit, Report, Targets, fit
+from eegpt.transfer.model import TransferModel
+from eegpt.transfer.readouts import fit_readouts
+from eegpt.transfer.rows import Encoded, Trials
+
+_SMALLEST_SD = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A fitted model, the loop's record, and the trials' targets in the model's numbering.
+
+    `aligned` are the tasks whose views were standardised by subject; `shares` (head, view or `graph`, weight) what
+    decides.
+    """
+
+    model: TransferModel
+    loop: Fit
+    targets: Targets
+    aligned: tuple[int, ...]
+    shares: tuple[tuple[int, str, float], ...]
+
+
+def graph_config(config: TransferConfig, encoder: ETEConfig) -> TEGConfig:
+    """The graph that belongs to an encoder: as deep as its size says, unless the settings say otherwise."""
+    of_width = {s.width: s.teg_layers for s in SIZES.values()}
+    layers = config.model.teg_layers or of_width.get(encoder.width, size("base").teg_layers)
+    return TEGConfig(
+        n_layers=layers, width=encoder.width, n_electrodes=encoder.n_electrodes, dropout=config.model.dropout
+    )
+
+
+def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config: TransferConfig) -> TransferModel:
+    """The model of a mode, with what learns wanting a gradient; `ete` becomes part of it."""
+    ete.requires_grad_(config.mode in ("full", "scratch"))
+    if config.mode == "lora":
+        add_lora(ete, config.model.lora_rank)
+    return TransferModel(
+        ete,
+        graph,
+        heads,
+        readout=config.readout,
+        dropout=config.model.dropout,
+        electrode_heads=bool(config.views),
+        graph=config.uses_graph,
+    )
+
+
+def fit_model(
+    index: Trials,
+    division: Division,
+    config: TransferConfig,
+    *,
+    encoder: ETEConfig,
+    weights: Mapping[str, torch.Tensor] | None,
+    graph: TEGConfig,
+    heads: tuple[HeadSpec, ...],
+    head_of_task: np.ndarray,
+    electrode_of: np.ndarray,
+    seed: int,
+    device: torch.device,
+    views: dict[int, Encoded] | None = None,
+    report: Report | None = None,
+) -> Fitted:
+    """Train one model on a division's trials.
+
+    `weights` are the encoder's, random where None; `head_of_task` and `electrode_of` map the index's tasks and
+    electrodes to the model's (-1: left out); `views` are a frozen encoder's from an earlier fit of the same index.
+    """
+    torch.manual_seed(seed)
+    ete = ETE(encoder)
+    if weights is not None:
+        ete.load_state_dict(dict(weights))
+    model = build_model(ete, graph, heads, config).to(device)
+    aligned = alignable_tasks(index, division.train) if config.model.align == "subject" else ()
+    bank = TrialBank(
+        index,
+        electrode_of,
+        device=device,
+        budget_bytes=config.compute.cache_mib << 20,
+        precision=pick_precision(config.compute.precision, device),
+        aligned_tasks=aligned,
+        views=views,
+    )
+    targets = Targets.of(index, head_of_task, division.train, class_weights=config.objective.class_weights)
+    fit_scale(model, bank, division.train, targets)
+    loop = fit(model, bank, division, targets, config, seed=seed, report=report)
+    shares = tuple(fit_readouts(model, bank, division, targets, config.views))
+    return Fitted(model=model, loop=loop, targets=targets, aligned=aligned, shares=shares)
+
+
+def fit_scale(model: TransferModel, bank: TrialBank, train: np.ndarray, targets: Targets) -> None:
+    """Measure the mean and SD of each head's views at each electrode over its training trials, in place.
+
+    An electrode that a task's training trials lack gets those over all electrodes. A model whose nodes do not start
+    from views is left as it is.
+    """
+    scale = model.scale
+    if scale is None:
+        return
+    for head in np.unique(targets.head_N[train]).tolist():
+        of_head = train[targets.head_N[train] == head]
+        tasks = np.unique(bank.index.task[of_head])
+        seen = [bank.views(model, of_head[bank.index.task[of_head] == task]) for task in tasks]
+        x_RF = torch.cat([s.views_RF for s in seen if s.views_RF is not None]).double()
+        electrode_R = torch.cat([s.electrode_R for s in seen])
+        at: list[slice | int] = [slice(None), *electrode_R.unique().tolist()]
+        for place in at:
+            own_RF = x_RF if isinstance(place, slice) else x_RF[electrode_R == place]
+            scale.mean[head, place] = own_RF.mean(dim=0).to(scale.mean)
+            scale.sd[head, place] = (own_RF.std(dim=0, correction=0) + _SMALLEST_SD).to(scale.sd)

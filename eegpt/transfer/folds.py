@@ -1,0 +1,253 @@
+"""Which trials are learned from, selected on and tested: one `Division` per fold.
+
+A division is a function of the trials, the scheme and a seed alone, so that `eegpt evaluate` and every baseline find
+the same test trials again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from eegprep.errors import RefusedError, UsageError, nearest
+from eegprep.splits import (
+    Windows,
+    few_shot,
+    hold_out,
+    k_fold,
+    leave_one_dataset_out,
+    leave_one_subject_out,
+    overlap_units,
+    touching,
+)
+from eegpt.data import TrialSource as Trials
+
+_SPLITS = ("train", "validation", "test")
+
+
+class Kind(StrEnum):
+    """Kinds of schemes; see `eegpt.transfer.config.DataSettings`."""
+
+    SPLIT = "split"
+    KFOLD = "kfold"
+    LOSO = "loso"
+    LODO = "lodo"
+    FEW_SHOT = "few-shot"
+    WITHIN = "within"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """A scheme such as `kfold:5` (five folds) or `few-shot:5:3` (five trials per class, three folds)."""
+
+    kind: Kind
+    shots: int = 0
+    folds: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Scheme:
+        """Read a scheme; UsageError for an unknown one, or one that lacks its number."""
+        name, *numbers = text.split(":")
+        if name not in tuple(Kind):
+            raise UsageError(f"unknown scheme {text!r}", expected=", ".join(Kind), todo=nearest(name, tuple(Kind)))
+        kind = Kind(name)
+        few, folded = kind == Kind.FEW_SHOT, kind in (Kind.KFOLD, Kind.WITHIN)
+        wanted = numbers[: 2 if few else 1] if few or folded else []
+        if (few or folded) and not (wanted and all(n.isdigit() and int(n) > 0 for n in wanted)):
+            raise UsageError(
+                f"the scheme {text!r} lacks its number", expected="such as kfold:5, few-shot:5 or few-shot:5:5"
+            )
+        values = [int(n) for n in wanted]
+        return cls(kind=kind, shots=values.pop(0) if few else 0, folds=values[0] if values else 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Division:
+    """Rows of the index, (n,) int64 sorted: to learn from, to select on, to test. They share no sample."""
+
+    name: str
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def divide(
+    index: Trials, scheme: str, *, seed: int = 0, validation_share: float = 0.2, among: Trials | None = None
+) -> list[Division]:
+    """All divisions of a scheme (see `DataSettings`), in a fixed order.
+
+    Data sets that are split within subjects keep their own split in `kfold`, `loso` and `few-shot`, since they have no
+    other subjects. `seed` assigns subjects to folds, and chooses held-out and few-shot trials. `among` has all tasks of
+    the same sets where `index` has some: `kfold` assigns the subjects of all, so that a subject is in the same fold
+    whatever tasks are chosen, and the folds' encoders fit.
+
+    Raises
+    ------
+    UsageError
+        An unknown scheme, or one that these data do not allow.
+    RefusedError
+        A recording is in no split.
+    """
+    parsed = Scheme.parse(scheme)
+    out = []
+    for name, split_N in _splits(index, index if among is None else among, parsed, seed):
+        split_N = _with_validation(index, split_N, validation_share, seed)
+        rows = {s: np.flatnonzero(split_N == s) for s in _SPLITS}
+        if not len(rows["train"]):
+            raise UsageError(f"nothing to learn from in {name!r}", expected="trials in the train split")
+        out.append(Division(name=name, **rows))
+    return out
+
+
+def _splits(index: Trials, among: Trials, scheme: Scheme, seed: int) -> list[tuple[str, np.ndarray]]:
+    """Name and split of each trial (N,), for each division."""
+
+    def folds() -> list[tuple[str, np.ndarray]]:
+        return _folds(index, k_fold(_subjects(among), scheme.folds, seed=seed, strata=_strata(among)))
+
+    match scheme.kind:
+        case Kind.SPLIT:
+            return [("split", _own_split(index))]
+        case Kind.KFOLD:
+            return folds()
+        case Kind.LOSO:
+            return _folds(index, leave_one_subject_out(_subjects(index), seed=seed), by_subject=True)
+        case Kind.LODO:
+            return _one_dataset_out(index, seed)
+        case Kind.WITHIN:
+            return _within_subjects(index, scheme.folds)
+    k = scheme.shots
+    if not scheme.folds:
+        return [(f"few-shot-{k}", _few_shot(index, _own_split(index), k, seed))]
+    return [(f"few-shot-{k}-{name}", _few_shot(index, split_N, k, seed)) for name, split_N in folds()]
+
+
+def _own_split(index: Trials) -> np.ndarray:
+    split_N = np.array(index.split, dtype="<U10")
+    if len(unassigned := np.flatnonzero(~np.isin(split_N, _SPLITS))):
+        raise RefusedError(
+            "a labelled recording is in no split",
+            found=index.recording_ids[index.recording[unassigned[0]]],
+            todo="write the shard set again with a split in the manifest",
+        )
+    return split_N
+
+
+def _within(index: Trials) -> np.ndarray:
+    """Whether each trial's data set is split within subjects, (N,) bool."""
+    return np.array([t.within_subject for t in index.tasks], bool)[index.task]
+
+
+def _subjects(index: Trials) -> list[str]:
+    within_N = _within(index)
+    subjects = sorted({s for s, w in zip(index.subject, within_N, strict=True) if not w})
+    if len(subjects) < 2:
+        raise UsageError("folds need two subjects or more in data sets that are split by subject", found=len(subjects))
+    return subjects
+
+
+def _strata(index: Trials) -> dict[str, str]:
+    """Data set, and the subject's label in each task where he or she has only one."""
+    seen: dict[str, dict[int, set[int]]] = {}
+    for subject, task, label in zip(index.subject, index.task.tolist(), index.label.tolist(), strict=True):
+        seen.setdefault(subject, {}).setdefault(task, set()).add(label)
+    return {
+        subject: "/".join([subject.split("/", 1)[0], *(f"{t}={min(x)}" for t, x in sorted(own.items()) if len(x) == 1)])
+        for subject, own in seen.items()
+    }
+
+
+def _folds(index: Trials, folds: list[dict[str, str]], *, by_subject: bool = False) -> list[tuple[str, np.ndarray]]:
+    own_N, within_N = _own_split(index), _within(index)
+    out = []
+    for number, fold in enumerate(folds):
+        split_N = np.array([fold.get(s, "") for s in index.subject], dtype="<U10")
+        tested = "-".join(s for s, split in fold.items() if split == "test")
+        out.append((f"without-{tested}" if by_subject else f"fold-{number}", np.where(within_N, own_N, split_N)))
+    return out
+
+
+def _one_dataset_out(index: Trials, seed: int) -> list[tuple[str, np.ndarray]]:
+    """Test a whole data set with the heads of tasks of the same name and classes in the others."""
+    kinds: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+    for t in index.tasks:
+        kinds.setdefault((t.name, tuple(t.classes)), set()).add(t.dataset)
+    shared_N = np.array([len(kinds[t.name, tuple(t.classes)]) > 1 for t in index.tasks], bool)[index.task]
+    if not shared_N.any():
+        raise UsageError(
+            "leaving one data set out needs a task with the same name and classes in two data sets",
+            found=", ".join(sorted(f"{t.dataset}/{t.name}" for t in index.tasks)),
+        )
+    out = []
+    for dataset, fold in leave_one_dataset_out(sorted(set(index.subject)), seed=seed).items():
+        split_N = np.array([fold[s] for s in index.subject], dtype="<U10")
+        # Of the data set left out only shared tasks can be tested: the others' heads have never learned.
+        split_N[(split_N == "test") & ~shared_N] = "unused"
+        if (split_N == "test").any():
+            out.append((f"without-{dataset}", split_N))
+    return out
+
+
+def _few_shot(index: Trials, split_N: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """The split with k trials per class of each test subject in train.
+
+    In a task with one label per subject a single trial would give the answer away, so none is taken there.
+    """
+    split_N, windows, within_N = split_N.copy(), _windows(index), _within(index)
+    tested = {s for s, split, w in zip(index.subject, split_N, within_N, strict=True) if split == "test" and not w}
+    for subject in sorted(tested):
+        rows = np.flatnonzero(np.array([s == subject for s in index.subject]))
+        own = windows.take(rows)
+        tasks, answers = index.task[rows], np.asarray(index.target)[rows]
+        several = np.isin(tasks, [t for t in np.unique(tasks) if len(np.unique(answers[tasks == t])) > 1])
+        support = np.zeros(len(rows), bool)
+        support[several] = few_shot(own.take(np.flatnonzero(several)), k, seed=seed)[0]
+        split_N[rows] = np.where(support, "train", np.where(touching(own, support), "unused", "test"))
+    return split_N
+
+
+def _within_subjects(index: Trials, n_folds: int) -> list[tuple[str, np.ndarray]]:
+    """Folds over the trials of each subject, label by label, blocks of time; overlapping windows stay together."""
+    windows = _windows(index)
+    unit_N = overlap_units(windows)
+    fold_N = np.zeros(len(windows), np.int64)
+    subject_N = np.unique(np.array(index.subject), return_inverse=True)[1]
+    for subject in np.unique(subject_N):
+        for label in np.unique(windows.label[subject_N == subject]):
+            own = np.flatnonzero((subject_N == subject) & (windows.label == label))
+            _, rank = np.unique(unit_N[own], return_inverse=True)
+            fold_N[own] = rank * n_folds // (rank.max() + 1)
+    # A group that overlaps across labels or tasks is tested as one: in the fold of its first window.
+    _, first, group = np.unique(unit_N, return_index=True, return_inverse=True)
+    fold_N = fold_N[first][group]
+    folds = [np.where(fold_N == f, "test", "train") for f in range(n_folds)]
+    return [(f"fold-{f}", split_N) for f, split_N in enumerate(folds) if (split_N == "test").any()]
+
+
+def _windows(index: Trials) -> Windows:
+    """All trials as windows; equal label numbers of different tasks are different labels."""
+    return Windows(
+        recording=np.asarray(index.recording, np.int64),
+        start_sample=np.asarray(index.start_sample, np.int64),
+        n_samples=np.asarray(index.n_samples, np.int64),
+        label=np.asarray(index.task, np.int64) * 10_000 + np.asarray(index.label, np.int64) + 1,
+    )
+
+
+def _with_validation(index: Trials, split_N: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Take validation trials out of train in tasks that have none; data set by data set, so that no sample that one
+    task validates on is learned from in another."""
+    split_N = split_N.astype("<U10")
+    windows = _windows(index)
+    dataset_T = np.array([t.dataset for t in index.tasks])
+    for dataset in sorted(set(dataset_T)):
+        of_dataset_N = dataset_T[index.task] == dataset
+        rows = np.flatnonzero(of_dataset_N & (split_N == "train"))
+        if share == 0 or not len(rows) or (of_dataset_N & (split_N == "validation")).any():
+            continue
+        held, dropped = hold_out(windows.take(rows), share, seed=seed)
+        split_N[rows[held]] = "validation"
+        split_N[rows[dropped]] = "unused"
+    return split_N

@@ -1,0 +1,175 @@
+"""Stage II as one module: encoder, special token, graph, heads, and each electrode's own readout.
+
+The special token is one vector shared by all electrodes, put at the END of each sequence; its state is the electrode's
+representation z (paper, section on the TEG). Because it comes last and attention looks back only, it runs against
+cached keys and values, and a frozen encoder's tokens are never differentiated.
+
+`readout` decides what a node starts from: z alone as in the paper (`special`); z plus a linear map of the electrode's
+views (`special+views`), standardised by subject where they are, or that map alone (`views`); the same of the mean and
+last state of the pass (`special+states`, `states`); band powers instead of the encoder (a baseline).
+
+Not in the paper: beside the graph, linear heads at every electrode (`ElectrodeHeads`), whose logits are added to a
+share of the graph's. Without them and with `special` it is the paper's form.
+
+Shapes: N trials, E electrodes (padded), R rows (electrodes of all trials), D width, F features, K outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from eegpt.model.ete import ETE
+from eegpt.model.heads import ElectrodeHeads, ElectrodeScale, HeadSpec, TaskHeads
+from eegpt.model.layers import Norm
+from eegpt.model.teg import TEG, TEGConfig
+from eegpt.model.tokens import BANDS_HZ
+from eegpt.model.views import view_slices
+from eegpt.transfer.rows import Encoded, Rows, encode
+
+Readout = Literal["special", "special+views", "views", "special+states", "states", "band_power"]
+
+
+class TransferModel(nn.Module):
+    """Encoder, special token, graph and heads, and the electrodes' own readouts.
+
+    Whether the encoder is trained is its parameters' `requires_grad`. `tasks` in their order are the tasks' numbering.
+    `dropout` acts on the pooled vector before the heads; `electrode_heads` gives every electrode readouts of its own;
+    without `graph` these alone decide.
+    """
+
+    def __init__(
+        self,
+        ete: ETE,
+        teg: TEGConfig,
+        tasks: Sequence[HeadSpec],
+        *,
+        readout: Readout = "special+states",
+        dropout: float = 0.0,
+        electrode_heads: bool = False,
+        graph: bool = True,
+    ) -> None:
+        super().__init__()
+        D = ete.config.width
+        self.ete = ete
+        self.readout = readout
+        self.dropout = dropout
+        self.graph = graph
+        self.n_views = F_views = max(s.stop for s in view_slices(ete.config).values())
+        self.electrode_heads = ElectrodeHeads(F_views, ete.config.n_electrodes, tasks) if electrode_heads else None
+        self.special = nn.Parameter(torch.randn(D) * 0.5) if "special" in readout else None
+        self.scale = ElectrodeScale(F_views, ete.config.n_electrodes, len(tasks)) if "views" in readout else None
+        sizes = {"views": F_views, "states": 2 * D, "band_power": len(BANDS_HZ)}
+        n_features = sizes.get(readout.removeprefix("special+"), 0)
+        self.features_in = nn.Linear(n_features, D) if n_features else None
+        if self.features_in is not None:
+            nn.init.normal_(self.features_in.weight, std=n_features**-0.5)
+            nn.init.zeros_(self.features_in.bias)
+        self.z_norm = Norm(D)
+        self.teg = TEG(teg)
+        self.heads = TaskHeads(D, tasks)
+        if not graph:
+            # Without gradient the optimiser leaves them out.
+            for part in (self.teg, self.heads, self.z_norm, self.features_in, self.special):
+                if part is not None:
+                    part.requires_grad_(False)
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether any parameter of the encoder gets a gradient."""
+        return any(p.requires_grad for p in self.ete.parameters())
+
+    def train(self, mode: bool = True) -> TransferModel:
+        """As in torch, except that a frozen encoder stays in evaluation mode: its dropout would spoil the cache."""
+        super().train(mode)
+        if not self.trains_encoder:
+            self.ete.eval()
+        return self
+
+    @property
+    def reads_electrodes(self) -> bool:
+        """Whether the electrodes' own readouts are fitted and count."""
+        return self.electrode_heads is not None and bool(self.electrode_heads.fitted)
+
+    @property
+    def sees_views(self) -> bool:
+        """Whether trials must come with their views: for the graph's nodes or for the electrodes' own readouts."""
+        return self.reads_electrodes or self.scale is not None
+
+    def encode(self, rows: Rows, *, views_only: bool = False) -> Encoded:
+        """What the graph needs of a group of trials; without gradient where the encoder is frozen.
+
+        With `views_only` the views for the electrodes' own readouts instead.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_encoder):
+            return encode(
+                self.ete,
+                rows,
+                special=not views_only and self.special is not None,
+                states=not views_only and "states" in self.readout,
+                with_views=views_only or self.scale is not None,
+                band_power=not views_only and self.readout == "band_power",
+            )
+
+    def represent(self, encoded: Encoded, task_N: Tensor | None = None) -> Tensor:
+        """z of every row, (R, D); `task_N` is needed where nodes start from views."""
+        z_RD: Tensor | None = None
+        if self.special is not None and encoded.cache is not None:
+            z_RD = self.ete.summarise(encoded.cache, self.special)
+        features_RF = encoded.features_RF
+        if self.scale is not None and encoded.views_RF is not None and task_N is not None:
+            task_R = task_N.repeat_interleave(encoded.mask_NE.sum(dim=1))
+            features_RF = self.scale(encoded.views_RF, encoded.electrode_R, task_R)
+        if self.features_in is not None and features_RF is not None:
+            mapped_RD = self.features_in(features_RF)
+            z_RD = mapped_RD if z_RD is None else z_RD + mapped_RD
+        if z_RD is None:
+            raise ValueError(f"the encoded trials lack what the readout {self.readout!r} reads")
+        return self.z_norm(z_RD)
+
+    def nodes(self, group: Encoded, task_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """z (N, E, D), electrode ids (N, E) and mask (N, E) of a group's trials."""
+        mask_NE = group.mask_NE
+        z_RD = self.represent(group, task_N)
+        place = mask_NE.flatten().nonzero().squeeze(1)
+        z_NED = z_RD.new_zeros(mask_NE.numel(), z_RD.shape[1]).index_copy(0, place, z_RD).view(*mask_NE.shape, -1)
+        electrode_NE = group.electrode_R.new_full((mask_NE.numel(),), -1).index_copy(0, place, group.electrode_R)
+        return z_NED, electrode_NE.view(mask_NE.shape), mask_NE
+
+    def pool(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
+        """The graph's vector of each trial, (N, D), in the groups' order: the embedding that a map of trials shows.
+
+        Groups run one by one: trials do not see each other, and padding two electrodes to sixty-four costs more
+        than it saves. The batch is mixed all the same, since its loss is one.
+        """
+        return torch.cat([self.teg(*self.nodes(group, task)) for group, task in _with_tasks(groups, task_N)])
+
+    def forward(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
+        """Logits (N, K) of each trial's own task, -inf in columns that it does not have."""
+        if not self.reads_electrodes or self.electrode_heads is None:
+            return self.graph_logits(groups, task_N)
+        own = []
+        for group, task in _with_tasks(groups, task_N):
+            if group.views_RF is None:
+                raise ValueError("the electrodes' readouts need the trials' views")
+            own.append(self.electrode_heads(group.views_RF, group.electrode_R, group.mask_NE, task))
+        own_NK = torch.cat(own)
+        if not self.graph:
+            return own_NK.masked_fill(self.heads.column_of[task_N] < 0, float("-inf"))
+        share_N1 = self.electrode_heads.graph_share[task_N].unsqueeze(1)
+        graph_NK = self.graph_logits(groups, task_N).float()
+        # Where the graph has no share its -inf columns must stay, and 0 times -inf is not a number.
+        return torch.where(graph_NK == float("-inf"), graph_NK, share_N1 * graph_NK + own_NK)
+
+    def graph_logits(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
+        """As `forward`, of the graph alone."""
+        pooled_ND = F.dropout(self.pool(groups, task_N), self.dropout, self.training)
+        return self.heads(pooled_ND, task_N)
+
+
+def _with_tasks(groups: Sequence[Encoded], task_N: Tensor) -> Iterator[tuple[Encoded, Tensor]]:
+    return zip(groups, task_N.split([len(group.mask_NE) for group in groups]), strict=True)

@@ -1,0 +1,287 @@
+"""Trials to the encoder's rows, and what the encoder leaves of them.
+
+A padded batch of trials becomes rows of tokens without padding (`Rows`); after the encoder, keys and values of all
+positions, a few vectors per row, or both (`Encoded`). Trials of one group share a length in tokens or are masked;
+groups of different length stay apart until the graph, so that half a second is never padded to a minute.
+
+Shapes: N trials, E electrodes of a trial (padded), S samples, R rows (electrodes of all trials), T tokens,
+C samples per token, P positions, D width, F readout features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from eegpt.data import TaskInfo, TrialBatch
+from eegpt.model.ete import ETE, Cache, ETEConfig
+from eegpt.model.tokens import n_tokens, normalised, unfold_tokens
+from eegpt.model.views import N_SLICES, band_powers, views
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalBatch:
+    """N trials in memory, (N, E, S) float32 in microvolt; the other arrays are as in `TrialBatch`."""
+
+    signal_uv: NDArray[np.float32]
+    sigma_uv: NDArray[np.float32]
+    electrode: NDArray[np.integer]
+    electrode_mask: NDArray[np.bool_]
+    n_samples: NDArray[np.integer]
+
+
+class Trials(Protocol):
+    """What fitting and predicting ask of trials: those of shard sets (`TrialIndex`), or signals in memory."""
+
+    tasks: tuple[TaskInfo, ...]
+    task: NDArray[Any]
+    label: NDArray[Any]
+    target: NDArray[Any]
+    n_samples: NDArray[Any]
+    n_electrodes: NDArray[Any]
+    subject: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def gather(self, indices: NDArray[np.int64], /) -> TrialBatch | SignalBatch:
+        """The trials at these rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Electrodes of N trials as rows, in the order of the trials."""
+
+    tokens_RTC: Tensor  # float32
+    token_mask_RT: Tensor | None  # bool; None where no token is padding
+    electrode_R: Tensor  # int64 rows of the encoder's vocabulary
+    mask_NE: Tensor  # which electrodes a trial has; its true entries, read row by row, are the R rows
+    course_RF: Tensor  # float32 (R, N_SLICES): the signal's mean in equal slices of the trial, in the tokens' unit
+    sigma_R: Tensor  # float32 robust SD of the row's recording and electrode, in microvolt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """N trials after the encoder; what the model does not use is None."""
+
+    cache: Cache | None  # for the special token
+    features_RF: Tensor | None
+    electrode_R: Tensor  # as in `Rows`
+    mask_NE: Tensor
+    views_RF: Tensor | None = None  # see `eegpt.model.views`
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory held by keys, values and features."""
+        held = [] if self.cache is None else [*self.cache.keys, *self.cache.values]
+        held += [t for t in (self.features_RF, self.views_RF) if t is not None]
+        return sum(t.numel() * t.element_size() for t in held)
+
+    def compact(self) -> Encoded:
+        """The same with keys and values in memory of their own."""
+        if self.cache is None:
+            return self
+        cache = Cache(
+            keys=tuple(k.contiguous() for k in self.cache.keys),
+            values=tuple(v.contiguous() for v in self.cache.values),
+            n_positions_B=self.cache.n_positions_B,
+        )
+        return dataclasses.replace(self, cache=cache)
+
+    def take(self, index: Tensor, *, electrode_dropout: float = 0.0) -> Encoded:
+        """The trials at `index` (int64), in that order; each without a random share of its electrodes, if asked."""
+        n_rows_N = self.mask_NE.sum(dim=1)
+        first_N = n_rows_N.cumsum(0) - n_rows_N
+        count = n_rows_N[index]
+        # Rows of the chosen trials: each trial's first row, and the steps from there.
+        step = torch.arange(int(count.sum()), device=index.device) - (count.cumsum(0) - count).repeat_interleave(count)
+        row = first_N[index].repeat_interleave(count) + step
+        mask_NE = self.mask_NE[index]
+        if electrode_dropout:
+            kept_NE = drop_electrodes(mask_NE, electrode_dropout)
+            row = row[kept_NE[mask_NE]]
+            mask_NE = to_the_left(kept_NE)
+        cache = self.cache
+        if cache is not None:
+            cache = Cache(
+                keys=tuple(k[row] for k in cache.keys),
+                values=tuple(v[row] for v in cache.values),
+                n_positions_B=None if cache.n_positions_B is None else cache.n_positions_B[row],
+            )
+        return Encoded(
+            cache=cache,
+            features_RF=None if self.features_RF is None else self.features_RF[row],
+            views_RF=None if self.views_RF is None else self.views_RF[row],
+            electrode_R=self.electrode_R[row],
+            mask_NE=mask_NE,
+        )
+
+
+def drop_electrodes(mask_NE: Tensor, share: float) -> Tensor:
+    """The mask without a random share of each trial's electrodes; one always stays."""
+    score_NE = torch.rand(mask_NE.shape, device=mask_NE.device).masked_fill(~mask_NE, -1.0)
+    kept_NE = score_NE > share
+    # The electrode of the largest draw stays, so that no trial is left without one.
+    return kept_NE.scatter(1, score_NE.argmax(dim=1, keepdim=True), True)
+
+
+def to_the_left(mask_NE: Tensor) -> Tensor:
+    """A mask of as many electrodes per trial without gaps: rows carry their electrode, so slots are free to move."""
+    count_N = mask_NE.sum(dim=1)
+    return torch.arange(int(count_N.max()), device=mask_NE.device) < count_N.unsqueeze(1)
+
+
+def flatten(
+    batch: TrialBatch | SignalBatch,
+    config: ETEConfig,
+    electrode_of: np.ndarray,
+    device: torch.device,
+    *,
+    electrode_dropout: float = 0.0,
+) -> Rows:
+    """A batch to rows of tokens on `device`, each trial without a random share of its electrodes if asked.
+
+    Samples after the last whole token are not used, as in pre-training; a trial shorter than one token is padded with
+    zeros to one. `electrode_of` (V,) has the row of the encoder's vocabulary for each row of the index's, -1 for none.
+    """
+    electrode_NE = np.asarray(batch.electrode, np.int64)
+    mask_NE = np.asarray(batch.electrode_mask, bool).copy()
+    mapped_NE = np.where(mask_NE, electrode_of[np.where(mask_NE, electrode_NE, 0)], -1)
+    mask_NE &= mapped_NE >= 0
+    if electrode_dropout:
+        mask_NE = drop_electrodes(torch.from_numpy(mask_NE), electrode_dropout).numpy()
+
+    def rows(array: Any) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(np.asarray(array)[mask_NE])).to(device)
+
+    sigma = rows(np.asarray(batch.sigma_uv, np.float32))
+    if isinstance(batch, SignalBatch):
+        signal, scale = rows(batch.signal_uv), torch.ones_like(sigma)
+    else:
+        signal, scale = rows(batch.signal_i16), rows(np.asarray(batch.scale_uv, np.float32))
+    n_samples_R = np.repeat(np.asarray(batch.n_samples, np.int64), mask_NE.sum(axis=1))
+    x_RS = normalised(signal, scale, sigma, normalise=config.normalise, fixed_uv=config.fixed_uv, clip=config.clip)
+    course_RF = _slice_means(x_RS, torch.from_numpy(n_samples_R).to(device))
+    C, stride = config.token_samples, config.token_stride
+    if x_RS.shape[1] < C:
+        x_RS = F.pad(x_RS, (0, C - x_RS.shape[1]))
+    tokens_RTC = unfold_tokens(x_RS, token_samples=C, token_stride=stride)
+    count = {int(n): max(1, n_tokens(int(n), token_samples=C, token_stride=stride)) for n in np.unique(n_samples_R)}
+    n_tokens_R = torch.tensor([count[int(n)] for n in n_samples_R], device=device)
+    T = max(count.values(), default=1)
+    tokens_RTC = tokens_RTC[:, :T]
+    token_mask_RT = None
+    if len(set(count.values())) > 1:
+        token_mask_RT = torch.arange(T, device=device) < n_tokens_R.unsqueeze(1)
+    return Rows(
+        tokens_RTC=tokens_RTC,
+        token_mask_RT=token_mask_RT,
+        electrode_R=torch.from_numpy(mapped_NE[mask_NE]).to(device),
+        mask_NE=torch.from_numpy(mask_NE).to(device),
+        course_RF=course_RF,
+        sigma_R=sigma,
+    )
+
+
+def _slice_means(x_RS: Tensor, n_samples_R: Tensor) -> Tensor:
+    """Means of N_SLICES slices of nearly equal length of each row's own samples, (R, N_SLICES)."""
+    total = F.pad(x_RS.double().cumsum(dim=1), (1, 0))
+    share = torch.arange(N_SLICES + 1, device=x_RS.device, dtype=torch.float64) / N_SLICES
+    edge = (share * n_samples_R.unsqueeze(1)).floor().long()
+    # A trial of fewer samples than slices repeats some of them.
+    start, stop = edge[:, :-1], torch.maximum(edge[:, 1:], edge[:, :-1] + 1).clamp_max(x_RS.shape[1])
+    return ((total.gather(1, stop) - total.gather(1, start)) / (stop - start).clamp_min(1)).float()
+
+
+def encode(
+    ete: ETE,
+    rows: Rows,
+    *,
+    special: bool = True,
+    states: bool = False,
+    with_views: bool = False,
+    band_power: bool = False,
+) -> Encoded:
+    """Run the encoder's tokens; gradients flow if the caller lets them.
+
+    Kept are keys and values for the special token (`special`), mean and last state of each row as features (`states`),
+    the views (`with_views`), or log band powers as features where the encoder is left out (`band_power`).
+    """
+    mask = rows.token_mask_RT
+    n_positions_R = None if mask is None else mask.sum(dim=1) + 1
+    features = band_powers(rows.tokens_RTC, mask, ete.config) if band_power else None
+    cache, mean_RD = None, None
+    if states or with_views:
+        if mask is not None and not ete.config.causal:
+            h_RPD = ete(rows.tokens_RTC, rows.electrode_R, mask)
+            cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask) if special else None
+        else:
+            # Padding stands at the end, where causal attention does not look.
+            h_RPD, bare = ete.prefill_states(rows.tokens_RTC, rows.electrode_R)
+            cache = Cache(keys=bare.keys, values=bare.values, n_positions_B=n_positions_R) if special else None
+        pooled_RF = _pool(h_RPD, n_positions_R)
+        mean_RD = pooled_RF[:, : h_RPD.shape[2]]
+        features = pooled_RF if states else features
+    elif special:
+        cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask)
+    seen = None
+    if with_views and mean_RD is not None:
+        seen = views(mean_RD, rows.tokens_RTC, mask, rows.course_RF, rows.sigma_R, ete.config)
+    return Encoded(cache=cache, features_RF=features, views_RF=seen, electrode_R=rows.electrode_R, mask_NE=rows.mask_NE)
+
+
+def _pool(h_RPD: Tensor, n_positions_R: Tensor | None) -> Tensor:
+    """Mean over the tokens' positions (v_e's left out) and the last state, side by side (R, 2D)."""
+    if n_positions_R is None:
+        return torch.cat((h_RPD[:, 1:].mean(dim=1), h_RPD[:, -1]), dim=1)
+    position_P = torch.arange(h_RPD.shape[1], device=h_RPD.device)
+    inside_RP1 = ((position_P > 0) & (position_P < n_positions_R.unsqueeze(1))).unsqueeze(-1).to(h_RPD.dtype)
+    mean_RD = (h_RPD * inside_RP1).sum(dim=1) / inside_RP1.sum(dim=1)
+    last_RD = h_RPD[torch.arange(len(h_RPD), device=h_RPD.device), n_positions_R - 1]
+    return torch.cat((mean_RD, last_RD), dim=1)
+
+
+def join(parts: Sequence[Encoded]) -> Encoded:
+    """Groups of trials of the same number of positions as one group; electrodes are padded to the widest."""
+    if len(parts) == 1:
+        return parts[0]
+    E = max(p.mask_NE.shape[1] for p in parts)
+    caches = [p.cache for p in parts if p.cache is not None]
+    cache = _join_caches(caches) if len(caches) == len(parts) else None
+
+    def whole(vectors: list[Tensor | None]) -> Tensor | None:
+        held = [v for v in vectors if v is not None]
+        return torch.cat(held) if held else None
+
+    return Encoded(
+        cache=cache,
+        features_RF=whole([p.features_RF for p in parts]),
+        views_RF=whole([p.views_RF for p in parts]),
+        electrode_R=torch.cat([p.electrode_R for p in parts]),
+        mask_NE=torch.cat([F.pad(p.mask_NE, (0, E - p.mask_NE.shape[1])) for p in parts]),
+    )
+
+
+def _join_caches(caches: Sequence[Cache]) -> Cache:
+    P = max(c.n_positions for c in caches)
+
+    def stack(of: Sequence[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        return tuple(torch.cat([F.pad(t, (0, 0, 0, P - t.shape[2])) for t in layer]) for layer in zip(*of, strict=True))
+
+    n_positions = [
+        c.n_positions_B if c.n_positions_B is not None else c.keys[0].new_full((len(c.keys[0]),), c.n_positions).long()
+        for c in caches
+    ]
+    plain = all(c.n_positions_B is None and c.n_positions == P for c in caches)
+    return Cache(
+        keys=stack([c.keys for c in caches]),
+        values=stack([c.values for c in caches]),
+        n_positions_B=None if plain else torch.cat(n_positions),
+    )

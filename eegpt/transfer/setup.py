@@ -1,0 +1,182 @@
+"""The parts of a transfer run before it begins: trials, divisions, electrodes, heads, the guard against leakage.
+
+`transfer` and `evaluate` make the same `Setup` from shard sets, the encoder's vocabulary and the settings. Electrodes
+are matched by name, never by number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import RefusedError, UsageError
+from eegprep.remote import open_shards
+from eegprep.shards import ShardSet
+from eegprep.splits import Seen, SeenRecording, refuse_leaks
+from eegpt.data import TrialIndex
+from eegpt.model.heads import HeadSpec
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.folds import Division, Kind, Scheme, divide
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElectrodeMap:
+    """`id_of`: row of the encoder's vocabulary by row of the trials', -1 for none; `notes`: what was changed."""
+
+    id_of: np.ndarray
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """Trials, their divisions, and how their electrodes and tasks map to the model's."""
+
+    sets: tuple[ShardSet, ...]
+    index: TrialIndex
+    divisions: tuple[Division, ...]
+    electrodes: ElectrodeMap
+    heads: tuple[HeadSpec, ...]
+    head_of_task: np.ndarray
+    recordings: tuple[SeenRecording, ...]
+
+
+def open_trials(shards: Sequence[Path], config: TransferConfig) -> tuple[tuple[ShardSet, ...], TrialIndex]:
+    """Open the shard sets and number their trials; UsageError where there are none."""
+    sets = tuple(open_shards(p) for p in shards)
+    index = TrialIndex(sets, tasks=config.data.tasks or None, datasets=config.data.datasets or None)
+    if not len(index):
+        raise UsageError(
+            "no labelled trial in these shard sets",
+            where=", ".join(map(str, shards)),
+            expected="a manifest with tasks, and recordings with trials",
+            todo="`eegprep verify` lists the contents of a shard set",
+        )
+    return sets, index
+
+
+def make_setup(sets: tuple[ShardSet, ...], index: TrialIndex, vocabulary: Vocabulary, config: TransferConfig) -> Setup:
+    """Divide the trials and map electrodes and tasks."""
+    heads, head_of_task = heads_of(index)
+    data = config.data
+    among = TrialIndex(sets) if data.tasks or data.datasets else index
+    divisions = divide(index, data.scheme, validation_share=data.validation_share, among=among)
+    used = np.unique(index.spans.electrode[np.isin(index.spans.recording, np.unique(index.recording))])
+    names = [index.vocabulary.name_of(int(i)) for i in used]
+    return Setup(
+        sets=sets,
+        index=index,
+        divisions=tuple(divisions),
+        electrodes=map_electrodes(index.vocabulary, vocabulary, names, unknown=data.unknown_electrodes),
+        heads=heads,
+        head_of_task=head_of_task,
+        recordings=tuple(one for s in sets for one in s.recordings.seen()),
+    )
+
+
+def heads_of(index: TrialIndex) -> tuple[tuple[HeadSpec, ...], np.ndarray]:
+    """Heads, and the head of each task: tasks of the same name, kind and classes in several data sets share one."""
+    keys = [(t.name, t.kind, tuple(t.classes)) for t in index.tasks]
+    number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    specs = (
+        HeadSpec(name=name, n_outputs=max(1, len(classes)), kind="classification" if classes else "regression")
+        for name, _, classes in number
+    )
+    return tuple(specs), np.array([number[key] for key in keys], np.int64)
+
+
+# ---- electrodes
+
+
+def map_electrodes(
+    trials: Vocabulary,
+    encoder: Vocabulary,
+    used: list[str],
+    *,
+    unknown: Literal["refuse", "nearest", "leave_out"] = "refuse",
+) -> ElectrodeMap:
+    """Match the electrodes that some trial has by name or alias.
+
+    With `unknown="nearest"` an unknown one is mapped to the encoder's nearest electrode that no trial uses yet.
+
+    Raises
+    ------
+    RefusedError
+        An electrode is unknown and `unknown` is `refuse`, or it has no position to be mapped by.
+    """
+    id_of = np.full(len(trials), -1, np.int64)
+    known = {name: _counterpart(trials, encoder, name) for name in sorted(used)}
+    missing = [name for name, own in known.items() if own is None]
+    if missing and unknown == "refuse":
+        raise RefusedError(
+            f"{len(missing)} electrodes are not in the encoder's vocabulary",
+            found=", ".join(missing[:12]),
+            expected=f"electrodes among its {len(encoder)}",
+            todo="pass --unknown-electrodes nearest to map them to the nearest known ones, or leave_out",
+        )
+    taken = {own for own in known.values() if own is not None}
+    notes: list[str] = []
+    for name in missing:
+        if unknown == "leave_out":
+            notes.append(f"{name}: left out, unknown to the encoder")
+            continue
+        near = nearest_free(encoder, trials.position_m(name), taken)
+        if near is None:
+            raise RefusedError(
+                f"electrode {name} has no position, or no free electrode is left to map it to",
+                todo="give it a position in the shard set's vocabulary, or pass --unknown-electrodes leave_out",
+            )
+        known[name] = near[0]
+        taken.add(near[0])
+        notes.append(f"{name}: {near[1]}")
+    for name, own in known.items():
+        if own is not None:
+            id_of[trials.id_of(name)] = encoder.id_of(own)
+    return ElectrodeMap(id_of=id_of, notes=tuple(notes))
+
+
+def nearest_free(
+    vocabulary: Vocabulary, position_m: Sequence[float] | np.ndarray | None, taken: Collection[str]
+) -> tuple[str, str] | None:
+    """The nearest electrode that is not taken, and a note on the mapping; None without position or electrode."""
+    free = [n for n in vocabulary.names if n not in taken]
+    near = [] if position_m is None else vocabulary.nearest(position_m, 1, among=free)
+    return (near[0][0], f"mapped to {near[0][0]}, {near[0][1] * 1000:.0f} mm away") if near else None
+
+
+def _counterpart(trials: Vocabulary, encoder: Vocabulary, name: str) -> str | None:
+    row = trials[trials.id_of(name)]
+    return next((encoder.canonical(n) for n in (row.name, *row.aliases) if n in encoder), None)
+
+
+# ---- leakage
+
+
+def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: TransferConfig) -> str:
+    """Refuse where a test recording was seen; with `allow_leakage` the sentence to print, else an empty one.
+
+    `pretrained` is what the encoder has seen, or each division's own encoder. Within a division, the recordings
+    learned from are compared with those tested: the splits are disjoint by name, but one signal can have two names.
+    """
+    kind, found, of_row = Scheme.parse(config.data.scheme).kind, [], setup.index.recording
+    for number, division in enumerate(setup.divisions):
+        before = pretrained[number if len(pretrained) > 1 else 0]
+        tested_ids = np.unique(of_row[division.test])
+        tested = [setup.recordings[r] for r in tested_ids]
+        if before is not None:
+            found.append(refuse_leaks(before, tested, allow=config.allow_leakage, stage="pre-training"))
+        if kind == Kind.WITHIN:
+            continue  # the same subjects and recordings by design, which every table says
+        learned_ids = np.unique(of_row[np.union1d(division.train, division.validation)])
+        if kind == Kind.FEW_SHOT:
+            # A few trials of the test subjects are learned from: that is what the scheme is.
+            learned_ids = np.setdiff1d(learned_ids, tested_ids)
+            tested = [dataclasses.replace(r, within_subject=True) for r in tested]
+        learned = Seen.of(setup.recordings[r] for r in learned_ids)
+        found.append(refuse_leaks(learned, tested, allow=config.allow_leakage, stage="training"))
+    return "; ".join(dict.fromkeys(f for f in found if f))

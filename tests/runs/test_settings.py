@@ -1,0 +1,108 @@
+"""Configurations as plain data: strict, with hints."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import ClassVar
+
+import pytest
+
+from eegprep.errors import UsageError
+from eegpt.model.ete import ETEConfig
+from eegpt.runs.settings import Settings, from_mapping, read_settings, to_mapping, with_settings
+
+CONFIG = ETEConfig(n_layers=2, width=32, n_heads=4)
+
+
+def test_settings_round_trip_json():
+    """A configuration comes back from JSON unchanged."""
+    assert from_mapping(ETEConfig, json.loads(json.dumps(to_mapping(CONFIG)))) == CONFIG
+
+
+def test_unknown_setting_names_nearest():
+    """An unknown setting names the nearest."""
+    with pytest.raises(UsageError, match="no setting 'token_strid'") as caught:
+        with_settings(CONFIG, ["token_strid=16"])
+    assert "token_stride" in str(caught.value.todo)
+
+
+@pytest.mark.parametrize(
+    "text", ["width=wide", "width=1.5", "width=true", "norm=post", "clip=null", "spectrum_hz=[1]", "width", "a.b=1"]
+)
+def test_wrong_kind_of_value_refused(text):
+    """A value of the wrong kind is refused."""
+    with pytest.raises(UsageError):
+        with_settings(CONFIG, [text])
+
+
+def test_settings_are_read_as_their_type():
+    changed = with_settings(CONFIG, ["width=64", "norm=pre", "clip=10", "spectrum_hz=[2, 40]"])
+    assert (changed.width, changed.norm, changed.clip, changed.spectrum_hz) == (64, "pre", 10.0, (2.0, 40.0))
+
+
+def test_a_missing_setting_is_named():
+    with pytest.raises(UsageError, match="lacks the setting 'n_layers'"):
+        from_mapping(ETEConfig, {"width": 8, "n_heads": 2})
+
+
+class Rate(Settings):
+    value: float = 0.0
+    compile: bool = False
+
+
+class Nested(Settings):
+    renamed: ClassVar = {"lr": "rate.value"}
+
+    rate: Rate = Rate()
+    names: tuple[str, ...] = ()
+    width: int | None = None
+    seed: int = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "todo"),
+    [
+        ("lr=1", "lr is now rate.value"),
+        ("value=1", "value is now rate.value"),
+        ("rate.valu=1", "did you mean 'rate.value'?"),
+        ("seeed=1", "did you mean 'seed'?"),
+    ],
+)
+def test_old_and_misspelt_names_get_a_hint(text, todo):
+    """A former flat name, a name of a nested table, and near misses."""
+    with pytest.raises(UsageError, match="has no setting") as caught:
+        with_settings(Nested(), [text])
+    assert caught.value.todo == todo
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rate=3", "rate can't be '3'"),
+        ("seed.x=1", "'seed' is a setting"),
+        ("seed=true", "seed can't be 'true'"),
+        ("rate.value=.nan", "rate.value can't be '.nan'"),
+        ("rate.value=nan", "rate.value can't be 'nan'"),
+        ("names=a", "names can't be 'a'"),
+        ("seed", "has no '='"),
+        ("seed=&a 1", "anchors"),
+    ],
+)
+def test_wrong_nested_values_are_refused(text, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        with_settings(Nested(), [text])
+
+
+def test_nested_values_are_read_as_yaml():
+    found = with_settings(
+        Nested(width=8), ["rate.value=1e-3", "rate.compile=true", "names=[a, 010]", "width=null", "seed=1e2"]
+    )
+    assert found == Nested(rate=Rate(value=1e-3, compile=True), names=("a", "010"), seed=100)
+
+
+def test_settings_come_from_a_yaml_file(tmp_path):
+    """The file first, then options of the command line, then every `--set`."""
+    (tmp_path / "a.yaml").write_text("rate: {value: 2e-3, compile: true}\nseed: 7\n")
+    found = read_settings(Nested, tmp_path / "a.yaml", ["seed=9"], {"rate.value": None, "width": 4})
+    assert found == Nested(rate=Rate(value=2e-3, compile=True), seed=9, width=4)
