@@ -4,7 +4,7 @@
 of Yue et al., arXiv 2410.19779. It reads shard sets and knows no vendor format.
 """
 
-__version__ = "0.1.0"
+from eegpt.version import __version__ as __version__
 
 
 def __getattr__(name: str) -> object:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import eegpt
 from eegprep.errors import RefusedError
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Licence
@@ -13,6 +12,7 @@ from eegpt.evaluation.results import read_results
 from eegpt.interop.model import Model
 from eegpt.runs.folder import LOCK, RESULTS
 from eegpt.runs.results import read_pretraining_results
+from eegpt.version import __version__
 
 _KNOWN = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by-nc-4.0", "ODC-By-1.0": "odc-by"}
 
@@ -64,7 +64,7 @@ def model_card(model: Model) -> str:
         "",
         "# EEGPT " + ("encoder" if model.kind == "encoder" else "graph on a pre-trained encoder"),
         "",
-        f"An open implementation of EEGPT (Yue et al., arXiv 2410.19779), version {eegpt.__version__}: "
+        f"An open implementation of EEGPT (Yue et al., arXiv 2410.19779), version {__version__}: "
         f"{n_parameters:,} parameters, {c.n_layers} layers of width {c.width}, tokens of {c.token_samples} samples "
         f"every {c.token_stride} at {c.sfreq_hz:g} Hz, {len(model.vocabulary)} electrodes. SHA-256 of the weights: "
         f"`{model.sha256}`.",

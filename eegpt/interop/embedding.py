@@ -20,7 +20,6 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-import eegpt
 from eegprep.errors import EEGPTError, InputError, UsageError
 from eegprep.files import PART, atomic_path
 from eegprep.manifest.recipe import Recipe
@@ -31,6 +30,7 @@ from eegpt.interop.signals import Prepared, Unknown, prepare
 from eegpt.transfer.bank import TrialBank, chunk_size
 from eegpt.transfer.loop import Targets, predict
 from eegpt.transfer.rows import Encoded
+from eegpt.version import __version__
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -207,7 +207,7 @@ def _dataset(
     attributes = {
         "model_sha256": model.sha256,
         "model_kind": model.kind,
-        "eegpt": eegpt.__version__,
+        "eegpt": __version__,
         "recipe": recipe.name,
         "steps": list(ready.steps),
         "sfreq_hz": STANDARD_SFREQ_HZ,
@@ -232,7 +232,8 @@ def embed_files(
     options
         Of `eegpt.embed`.
     """
-    from eegprep.sources import isolated_reader, manifest_for_path, open_source
+    from eegprep.processes import isolated_reader
+    from eegprep.sources import manifest_for_path, open_source
 
     found: dict[str, xr.Dataset] = {}
     failed: dict[str, EEGPTError] = {}

@@ -1,37 +1,24 @@
 """Models to and from the Hugging Face hub, by its own client: `from_pretrained`, `save_pretrained`, `push_to_hub`.
 
 A repository contains config.json, model.safetensors, the vocabulary, the lock, the list of seen recordings, results,
-and a card. Of a repository these files alone are fetched; a pickle beside them is never downloaded, let alone opened.
+and a card. `eegpt.interop.repository` fetches them.
 """
 
 from __future__ import annotations
 
-import contextlib
-import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
+from eegprep.errors import UsageError
 from eegprep.files import PART, write_atomic
 from eegpt.interop.card import model_card, refuse_passing_on
 from eegpt.interop.model import Model, as_model, open_model
+from eegpt.interop.repository import FILES, client_errors, fetch, parse_address, snapshot  # first: names the extra
 
-try:
-    from huggingface_hub import ModelHubMixin
-except ModuleNotFoundError:
-    raise UsageError("the hub needs an extra", todo='python -m pip install "eegpt[hub]"') from None
-
-#: The files of a repository, as the client's patterns.
-FILES = (
-    "config.json", "model.safetensors", "vocabulary.parquet", "lock.yaml", "seen.json", "results.json", "README.md",
-    "fits/*.safetensors", "fits/*.json",
-)  # fmt: skip
-_ADDRESS = re.compile(r"hf:/{1,2}(?:models/)?([A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*)(?:@([\w.\-/]+))?/?")
-# Weights of our largest size are 4.4 GB; a repository may not fill the disk.
-_MAX_BYTES = 16 << 30
+# isort: split
+from huggingface_hub import ModelHubMixin
 
 
 class PretrainedModel(ModelHubMixin, library_name="eegpt", repo_url="https://arxiv.org/abs/2410.19779"):
@@ -76,7 +63,7 @@ class PretrainedModel(ModelHubMixin, library_name="eegpt", repo_url="https://arx
         if Path(model_id).is_dir():
             return cls(open_model(Path(model_id)))
         allowed = ("cache_dir", "force_download", "local_files_only", "token")
-        return cls(open_model(_snapshot(model_id, revision, **{k: options[k] for k in allowed if k in options})))
+        return cls(open_model(snapshot(model_id, revision, **{k: options[k] for k in allowed if k in options})))
 
 
 def copy_run(model: Model, folder: Path) -> None:
@@ -104,10 +91,10 @@ def push(run: Path | str | Model, repository: str, *, private: bool = False, end
     """
     from huggingface_hub import HfApi
 
-    name, revision = _repository(repository)
+    name, revision = parse_address(repository)
     model = as_model(run)
     refuse_passing_on(model)
-    with tempfile.TemporaryDirectory() as folder, _client_errors(repository):
+    with tempfile.TemporaryDirectory() as folder, client_errors(repository):
         copy_run(model, Path(folder))
         api = HfApi(endpoint=endpoint)
         api.create_repo(name, private=private, exist_ok=True)
@@ -118,12 +105,6 @@ def push(run: Path | str | Model, repository: str, *, private: bool = False, end
             commit_message=f"eegpt {model.kind} {model.sha256[:12]}",
         )
     return str(done)
-
-
-def fetch(address: str, *, endpoint: str | None = None) -> Path:
-    """The folder of a repository in the hub's own cache; cached files are not fetched again."""
-    name, revision = _repository(address)
-    return _snapshot(name, revision, endpoint=endpoint)
 
 
 def pull(address: str, out: Path, *, endpoint: str | None = None) -> Model:
@@ -151,65 +132,3 @@ def pull(address: str, out: Path, *, endpoint: str | None = None) -> Model:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return open_model(out)
-
-
-def _repository(address: str) -> tuple[str, str | None]:
-    text = address if address.startswith("hf:") else f"hf://{address}"
-    fit = _ADDRESS.fullmatch(text)
-    if fit is None:
-        raise UsageError("not a repository", found=address, expected="owner/name or hf://owner/name[@revision]")
-    return fit[1], fit[2]
-
-
-def _snapshot(name: str, revision: str | None, **options: Any) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
-
-    endpoint = options.get("endpoint")
-    with _client_errors(name):
-        if not options.get("local_files_only"):
-            about = HfApi(endpoint=endpoint, token=options.get("token")).model_info(
-                name, revision=revision, files_metadata=True
-            )
-            files = {s.rfilename: int(s.size or 0) for s in about.siblings or []}
-            total = sum(files.values())
-            if "config.json" not in files or "model.safetensors" not in files:
-                pickles = sorted(f for f in files if f.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt")))
-                raise InputError(
-                    f"{name} does not contain a model of eegpt",
-                    found=", ".join(pickles) + " (files that can contain code are never fetched)"
-                    if pickles
-                    else ", ".join(sorted(files)[:12]) or "nothing",
-                    expected="config.json and model.safetensors",
-                )
-            if total > _MAX_BYTES:
-                raise RefusedError(f"{name} is too large", found=f"{total:,} bytes", expected=f"at most {_MAX_BYTES:,}")
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES), **options))
-
-
-@contextlib.contextmanager
-def _client_errors(name: str) -> Iterator[None]:
-    """Errors of the hub's client as ours, without its traceback."""
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except EEGPTError:
-        raise
-    except errors.HFValidationError as error:
-        raise UsageError("not a repository", found=str(error)[:300], expected="owner/name") from None
-    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError):
-        raise UsageError(
-            "unknown or private repository",
-            where=name,
-            todo="check owner, name and revision; `hf auth login` for private ones",
-        ) from None
-    except Exception as error:
-        ours = (errors.HfHubHTTPError, errors.LocalTokenNotFoundError, ConnectionError, TimeoutError)
-        if not isinstance(error, ours) and not type(error).__module__.startswith(("httpx", "httpcore", "requests")):
-            raise
-        raise InputError(
-            "the hub returned an error",
-            where=name,
-            found=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            todo="check the network, and `hf auth login` for writing; then run the same command again",
-        ) from None

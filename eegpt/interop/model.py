@@ -125,7 +125,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
         Its files do not fit together, or describe an impossible model.
     """
     if str(path).startswith(("hf://", "hf:/")):
-        from eegpt.interop.hub import fetch
+        from eegpt.interop.repository import fetch
 
         folder = fetch(str(path))
     else:

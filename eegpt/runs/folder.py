@@ -30,7 +30,6 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-import eegpt
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.files import PART, write_atomic, write_json
@@ -39,6 +38,7 @@ from eegprep.manifest.schema import Licence
 from eegprep.shards import ShardSet
 from eegprep.splits import SEEN_FILE, Seen
 from eegpt.runs.settings import Settings, differences, to_mapping
+from eegpt.version import __version__
 
 FORMAT = 2
 CONFIG, WEIGHTS, VOCABULARY, LOCK, RESULTS = (
@@ -168,7 +168,7 @@ def _check_same(out: Path, kind: str, settings: Settings, lock: Lock) -> None:
 def software() -> dict[str, str]:
     """Versions that a lock records."""
     return {
-        "eegpt": eegpt.__version__,
+        "eegpt": __version__,
         "torch": importlib.metadata.version("torch"),
         "python": platform.python_version(),
     }

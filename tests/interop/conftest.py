@@ -14,7 +14,6 @@ import yaml
 from eegprep.electrodes import Vocabulary
 from eegprep.manifest import load_recipe, parse_manifest
 from eegprep.splits import Seen
-from eegprep.standardise.chain import plan_chain
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.runs import checkpoint as ck
 from eegpt.runs.folder import write_config
@@ -41,11 +40,11 @@ LICENCE = {"id": "CC-BY-4.0", "share_shards": True}
 
 def origin(recipe: str = "default", licence: dict | None = None, name: str = "toy") -> dict:
     """What a run's lock says of one data set."""
-    steps = list(plan_chain(load_recipe(recipe), sfreq_hz=200.0, line_freq_hz=50.0).described)
+    steps = load_recipe(recipe).steps_json()
     return {
         "name": name, "version": "1", "title": "Toy", "citation": "Nobody: Nothing, 2026", "tasks": [],
         "licence": licence or LICENCE,
-        "steps": [{"steps": steps, "sfreq_hz": 200.0, "line_freq_hz": 50.0, "hours": 1.0}],
+        "steps": [{"steps": steps, "hours": 1.0}],
     }  # fmt: skip
 
 

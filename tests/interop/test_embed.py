@@ -15,6 +15,7 @@ from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegpt.data import WindowIndex
 from eegpt.interop import open_model
+from eegpt.interop.shards import open_shards
 from eegpt.transfer.rows import Rows, encode
 
 
@@ -52,7 +53,7 @@ def test_embedding_equals_the_shard_path(recorded, encoder):
         # The shards' int16 is all that differs: a few thousandths of the features' own spread.
         np.testing.assert_allclose(own, features, atol=0.01 * spread)
     assert ds.attrs["recipe"] == "default"
-    assert ds.attrs["steps"] == json.loads(ShardSet.open(recorded.shards).recordings.table["steps"][0].as_py())
+    assert ds.attrs["steps"] == next(iter(open_shards(recorded.shards).values())).attrs["steps"]
 
 
 def test_embedding_has_coordinates(encoder, toy):

@@ -123,8 +123,8 @@ def test_unreadable_config_is_one_error(run, text):
     "text",
     [
         "data: 3", "data: [3]", "a: [", "- 1",
-        "data: [{name: x, steps: [{steps: [band_pass: 1], sfreq_hz: many, line_freq_hz: 1, hours: 1}]}]",
-        "data: [{name: x, steps: [{steps: ['os.system: ls'], sfreq_hz: 200, line_freq_hz: null, hours: 1}]}]",
+        "data: [{name: x, steps: [{steps: [{step: band_pass, low_hz: many}], hours: 1}]}]",
+        "data: [{name: x, steps: [{steps: [{step: 'os.system', cmd: ls}], hours: 1}]}]",
         "!!python/object/apply:os.system ['true']",
     ],
 )  # fmt: skip

@@ -53,7 +53,7 @@ def planned(said: Manifest, subjects, *, implicit=False, session="", run=""):
         Group(files=(f"{s}.edf",), entities={"subject": s, "session": session, "run": run}, implicit=implicit)
         for s in subjects
     ]
-    return plan_groups(said, Path("/nowhere"), groups)
+    return plan_groups(said, Path("/nowhere"), groups)[0]
 
 
 def info(subject, session="", run=""):
@@ -243,7 +243,7 @@ def test_subject_tables_by_the_same_names(tmp_path, listed, pattern):
     table = {"file": "people.csv", "id_column": "id", "id_pattern": pattern, "attributes": {"group": "Group"}}
     said = Manifest.model_validate({**manifest(anonymous=True).model_dump(), "subjects": table})
     groups = [Group(files=(f"{s}.edf",), entities={"subject": s}) for s in ("01", "02", "03")]
-    plan = plan_groups(said, tmp_path, groups)
+    plan, _ = plan_groups(said, tmp_path, groups)
     assert {p.subject: p.attributes.get("group") for p in plan} == {"01": "a", "02": "b", "03": None}
 
 
@@ -252,7 +252,7 @@ def test_two_rows_of_one_subject_must_agree(tmp_path):
     said = Manifest.model_validate({**manifest(anonymous=True).model_dump(), "subjects": table})
     groups = [Group(files=("s1.edf",), entities={"subject": "s1"})]
     (tmp_path / "people.csv").write_text("id,Group\ns1,a\ns1,a\n", encoding="utf-8")
-    assert plan_groups(said, tmp_path, groups)[0].attributes == {"group": "a"}
+    assert plan_groups(said, tmp_path, groups)[0][0].attributes == {"group": "a"}
     (tmp_path / "people.csv").write_text("id,Group\ns1,a\ns1,b\n", encoding="utf-8")
     with pytest.raises(UsageError, match="two things of one subject"):
         plan_groups(said, tmp_path, groups)

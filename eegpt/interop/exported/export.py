@@ -16,12 +16,12 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-import eegpt
 from eegprep.errors import UsageError, nearest
 from eegprep.files import atomic_path, write_json
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegpt.interop.exported.graphs import EncoderGraph, TaskGraph
 from eegpt.interop.model import Model, as_model
+from eegpt.version import __version__
 
 Format = Literal["onnx", "pt2"]
 
@@ -199,7 +199,7 @@ def _description(
     recipes = model.recipes()
     out: dict[str, Any] = {
         "model_sha256": model.sha256,
-        "eegpt": eegpt.__version__,
+        "eegpt": __version__,
         "sfreq_hz": STANDARD_SFREQ_HZ,
         "window_samples": int(inputs[0].shape[-1]),
         "inputs": {
