@@ -11,8 +11,6 @@ from markupsafe import Markup
 
 from eegprep.report.figures.svg import element, group, picture, polyline, text
 
-__all__ = ["flow", "tokens"]
-
 # What a box holds: a heading, two lines below it; and the command that leads to it.
 BOXES = (
     ("recordings", "EDF, BDF, FIF, CNT,", "BIDS, MOABB, text", ""),

@@ -15,11 +15,10 @@ from typing import Any
 
 import drawings
 
-__all__ = ["generate", "plain_docstring"]
-
 PACKAGES = {
     "eegprep": [
-        "errors", "files", "recording", "electrodes", "manifest", "sources", "standardise", "processes", "ingest",
+        "errors", "files", "recording", "privacy", "electrodes", "manifest", "formats", "sources", "standardise",
+        "processes", "ingest",
         "store", "shards", "splits", "report", "remote",
     ],
     "eegpt": ["data", "model", "runs", "transfer", "pretraining", "evaluation", "interop", "studies", "pages"],
@@ -122,7 +121,7 @@ def _api() -> dict[str, str]:
 
 
 def _modules(name: str) -> list[str]:
-    """Modules of a package, itself left out; of `eegprep` those that say what is public (`__all__`)."""
+    """Modules of a package, itself left out."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         return []
@@ -134,17 +133,8 @@ def _modules(name: str) -> list[str]:
         parts = path.relative_to(folder).with_suffix("").parts
         if path.name == "__init__.py" or any(p.startswith("_") or p in SKIPPED for p in parts):
             continue
-        if name.startswith("eegpt.") or _has_all(path):
-            found.append(".".join((name, *parts)))
+        found.append(".".join((name, *parts)))
     return found
-
-
-def _has_all(path: Path) -> bool:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return any(
-        isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
-        for node in tree.body
-    )
 
 
 def _api_page(package: str, modules: list[str]) -> str:

@@ -12,8 +12,6 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["EEGPTError", "InputError", "UsageError", "RefusedError", "nearest", "printable"]
-
 
 class EEGPTError(Exception):
     """An error that the user can put right.

@@ -13,8 +13,6 @@ import hmac
 import os
 import re
 
-__all__ = ["KEY_VARIABLE", "clean_channel", "clean_entity", "clean_message", "has_date", "pseudonym"]
-
 KEY_VARIABLE = "EEGPREP_PSEUDONYM_KEY"
 
 # 2012.07.06, 2012-07-06, 20120706, 06.07.2012, with sensible months and days, and times of day after them.

@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes.vocabulary import Vocabulary
 
-__all__ = ["POSITION_TOLERANCE_M", "contradiction", "directions", "on_template"]
-
 # Neighbours of the base vocabulary are 15 to 30 mm apart, so half of the smallest gap keeps the answer unique.
 POSITION_TOLERANCE_M = 0.0075
 

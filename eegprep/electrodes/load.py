@@ -21,8 +21,6 @@ from eegprep.electrodes.merge import merge
 from eegprep.electrodes.vocabulary import Electrode, Vocabulary
 from eegprep.errors import InputError, UsageError
 
-__all__ = ["dump_vocabulary", "load_vocabulary", "parse_vocabulary"]
-
 _SEPARATORS = {".tsv": "\t", ".csv": ",", ".txt": "\t"}
 _COLUMNS = ("name", "aliases", "x_m", "y_m", "z_m", "source")
 _MAX_TEXT_BYTES = 16 << 20

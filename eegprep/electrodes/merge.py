@@ -12,8 +12,6 @@ import numpy as np
 
 from eegprep.electrodes.vocabulary import Electrode, Vocabulary
 
-__all__ = ["Conflict", "Merged", "merge", "SAME_NAME_TOLERANCE_M", "SAME_PLACE_TOLERANCE_M"]
-
 # Templates of one head differ by less than this for one name; neighbours of the 10-5 system are further apart.
 SAME_NAME_TOLERANCE_M = 0.010
 # Two names are one place only where the tables agree to rounding.

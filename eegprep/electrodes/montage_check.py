@@ -26,8 +26,6 @@ from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.heads import directions
 from eegprep.recording import MontageFit
 
-__all__ = ["FEWEST", "montage_fit", "montage_warning", "similarity"]
-
 #: Fewer electrodes have too few pairs to tell an order from chance.
 FEWEST = 8
 #: Below these a recording, or the median of a data set of at least `_SEVERAL`, is warned of; by `_LESS` lower for each

@@ -9,18 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = [
-    "KNOWN_SITES",
-    "NOT_EEG_KINDS",
-    "REFERENCE_WORDS",
-    "clean",
-    "is_ten_five",
-    "not_eeg",
-    "reference_word",
-    "split_derivation",
-    "split_loosely",
-]
-
 # What a file itself says a channel is (BIDS types, MNE kinds), and why that is left out. `unknown` and `eeg` are
 # the only kinds whose names are looked at.
 NOT_EEG_KINDS: dict[str, tuple[str, str]] = {

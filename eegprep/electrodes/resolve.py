@@ -18,19 +18,6 @@ from eegprep.electrodes.heads import POSITION_TOLERANCE_M
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import nearest
 
-__all__ = [
-    "POSITION_TOLERANCE_M",
-    "Channel",
-    "NamedChannel",
-    "Resolution",
-    "Rule",
-    "by_position",
-    "cleaned",
-    "left_out",
-    "resolve",
-    "taken",
-]
-
 # Formats hold 8 to 80 characters; hints for more would only cost time.
 _LONGEST_NAME = 120
 

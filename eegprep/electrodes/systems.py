@@ -16,17 +16,6 @@ from collections.abc import Mapping, Sequence
 from eegprep.electrodes.naming import is_ten_five
 from eegprep.errors import UsageError, nearest
 
-__all__ = [
-    "SYSTEMS",
-    "table",
-    "evident",
-    "is_numbered",
-    "looks_numbered",
-    "is_input_label",
-    "letters_of_inputs",
-    "only_eyes",
-]
-
 # The tables in caps/, whose README says where each is from.
 SYSTEMS = ("bbci", "biosemi128", "biosemi160", "biosemi256", "biosemi32", "biosemi64", "egi128", "egi256")
 

@@ -19,8 +19,6 @@ from eegprep.electrodes.resolve import Channel, Resolution, Rule, by_position, c
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import UsageError, nearest
 
-__all__ = ["resolve_all"]
-
 # Codes of a channel that got in, from the strongest evidence to the weakest: the order of the duplicate rule.
 MATCHED = ("manifest", "system", "matched", "alias", "derivation", "position")
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-__all__ = ["Electrode", "Vocabulary", "FRAME"]
-
 FRAME = "MNE head frame, metres"
 KINDS = ("eeg", "eog", "emg", "ecg", "respiration", "other")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")

@@ -21,8 +21,6 @@ from eegprep.formats.detect import Format
 from eegprep.formats.matlab.file import eeglab_header
 from eegprep.privacy import clean_message
 
-__all__ = ["MAX_UNPACKED_BYTES", "TemporaryFolder", "alias", "own_samples"]
-
 #: A few packed bytes can claim to be any amount.
 MAX_UNPACKED_BYTES = 16 << 30
 _KEEP_FREE_BYTES = 1 << 30

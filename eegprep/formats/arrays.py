@@ -19,8 +19,6 @@ from eegprep.manifest.schema import Manifest
 from eegprep.privacy import clean_message
 from eegprep.recording import Stretch
 
-__all__ = ["described_array", "described_trials", "read_numpy"]
-
 
 def read_numpy(path: Path, manifest: Manifest) -> Decoded:
     """Read one array. Raises InputError on damage or another shape, UsageError where the manifest says too little."""

@@ -19,8 +19,6 @@ from eegprep.errors import InputError
 from eegprep.formats.decoded import UNITS_TO_UV, Decoded, LazySignal, SourceChannel, SourceEvent, whole
 from eegprep.formats.unit_names import unit_of
 
-__all__ = ["read_bci2000"]
-
 _TYPES = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}
 _MAX_HEADER_BYTES = 16 << 20
 #: States that are clocks, or say what the program does and not what the subject saw or did.

@@ -13,8 +13,6 @@ from pathlib import Path, PurePosixPath
 
 from eegprep.formats.fif_tags import fif_contents
 
-__all__ = ["companions", "fif_missing_part", "fif_part_of", "named_files", "two_meanings"]
-
 _LINES = {
     ".vhdr": re.compile(rb"^(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", re.M),
     ".ahdr": re.compile(rb"^(?:DataFile|MarkerFile)\s*=\s*(.+?)\s*$", re.M),

@@ -21,8 +21,6 @@ from eegprep.formats.mne import READERS, is_epoched, read_with_mne
 from eegprep.formats.tables.suggest import Suggestion, suggest
 from eegprep.manifest.schema import Manifest
 
-__all__ = ["decode_file"]
-
 #: Source kinds whose files only the manifest explains.
 _DESCRIBED = {
     "ts": ("ts", "read_ts"),

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FORMATS", "SIDECARS", "Format", "detect", "looks_like_recording"]
-
 _HEAD = 8192
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 

@@ -27,9 +27,6 @@ from eegprep.formats.tables.text import TextTable, column_events, is_number, ope
 from eegprep.formats.tables.time_column import time_breaks
 from eegprep.recording import LeftOut, Stretch, subtract
 
-__all__ = ["read_emotiv", "read_muse", "read_openbci"]
-
-
 #: A counter begins again behind the last number below one of these; EPOC's own counts from 0 to 128.
 _PERIODS = (128, 129, 256, 1 << 16, 1 << 32)
 #: A longer pause breaks the recording, and its length is not kept.

@@ -26,8 +26,6 @@ from eegprep.formats.matlab.paths import entries_of, texts_of, value_at
 from eegprep.privacy import clean_message
 from eegprep.recording import Stretch
 
-__all__ = ["decode_epochs", "overlapping", "read_epochs"]
-
 #: Overlapping epochs are compared in so many pairs, and show the same signal where they differ by less than this.
 _N_COMPARED, _MAX_DIFFERENCE = 16, 0.2
 

@@ -17,8 +17,6 @@ import numpy as np
 from eegprep.formats.decoded import SourceEvent
 from eegprep.manifest.labels import code_text, event_label
 
-__all__ = ["STIM", "nearest_sample", "one_truth", "same_moment", "trigger_events"]
-
 #: What the witness of a trigger channel's events begins with; the channel's name follows.
 STIM = "stim:"
 #: Whose clock is believed where witnesses name the same events at other times: what somebody chose as the recording's

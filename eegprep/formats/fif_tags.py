@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["FifContents", "fif_contents"]
-
 _BLOCK_START, _BLOCK_END = 104, 105
 _RAW = frozenset({102, 112, 119})
 _EPOCHS = 373

@@ -13,8 +13,6 @@ from pathlib import Path
 from eegprep.formats.companions import named_files
 from eegprep.formats.decoded import Decoded, SourceEvent
 
-__all__ = ["with_marker_fields", "with_parts"]
-
 #: `Mk12=Bad Interval,Bad Min-Max,1234,500,3`: type, description, position from 1, samples, channel from 1 or 0 for all.
 _MARKER = re.compile(r"^Mk\d+=([^,]*),([^,]*),(\d+),(\d+),(\d+)", re.M)
 #: ANT's amplifiers measure impedances before they stop and again when they start, a few samples apart on the time line;

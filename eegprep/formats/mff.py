@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
-__all__ = ["tolerant_events"]
-
 
 @contextlib.contextmanager
 def tolerant_events(format_name: str) -> Iterator[list[str]]:

@@ -18,8 +18,6 @@ from eegprep.errors import InputError
 from eegprep.formats.decoded import Decoded, LazySignal, SourceChannel, SourceEvent, whole
 from eegprep.formats.wholeness import end_at_stated
 
-__all__ = ["read_neuroscan"]
-
 _N_HEADER = 900
 _N_ELECTRODE = 75
 #: By the format: microvolt = (sample - baseline) * sensitivity * calibration / 204.8

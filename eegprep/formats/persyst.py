@@ -21,8 +21,6 @@ from eegprep.formats.decoded import Decoded, LazySignal, SourceChannel, SourceEv
 from eegprep.formats.segments import break_at
 from eegprep.recording import seconds_to_samples
 
-__all__ = ["read_persyst"]
-
 #: `DataType` to the type of a sample.
 _TYPES: dict[str, np.dtype[Any]] = {"0": np.dtype("<i2"), "7": np.dtype("<i4")}
 _MAX_HEADER_BYTES = 64 << 20

@@ -17,8 +17,6 @@ from eegprep.formats.ts_series import evident_step, whole_channels
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import LeftOut, Stretch
 
-__all__ = ["read_ts"]
-
 
 def _case(line: str, n_channels: int, where: str) -> tuple[np.ndarray, str]:
     *dimensions, label = line.split(":")

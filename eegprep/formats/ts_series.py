@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["evident_step", "whole_channels"]
-
 
 def evident_step(case_CS: np.ndarray) -> int | None:
     """The step by which every dimension is its forerunner moved, or None where the dimensions are no such windows.

@@ -18,8 +18,6 @@ from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.formats.tables.text import open_text
 from eegprep.recording import Stretch
 
-__all__ = ["group_of", "read_uci"]
-
 _GROUPS = {"a": "alcoholic", "c": "control"}
 _RATE = re.compile(r"#\s*([\d.]+)\s*msecs\s*uV")
 _CONDITION = re.compile(r"#\s*(S[12] [a-z]+(?: err)?)\s*,\s*trial")

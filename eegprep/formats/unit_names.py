@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["is_other_quantity", "unit_of"]
-
 _WORDS = {
     "v": "V", "volt": "V", "volts": "V",
     "mv": "mV", "millivolt": "mV", "millivolts": "mV", "milliv": "mV",

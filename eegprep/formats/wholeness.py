@@ -19,8 +19,6 @@ from eegprep.formats.companions import named_files
 from eegprep.formats.decoded import Decoded
 from eegprep.recording import LeftOut, Stretch, subtract
 
-__all__ = ["check_samples_file", "check_whole", "end_at_stated"]
-
 _BRAINVISION_BYTES = {b"INT_16": 2, b"INT_32": 4, b"UINT_16": 2, b"IEEE_FLOAT_32": 4, b"IEEE_FLOAT_64": 8}
 #: GDF's data types to bytes; 255 and more are integers of (type - 255) bits.
 _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 8: 8, 16: 4, 17: 8}

@@ -22,8 +22,6 @@ from eegprep.formats.segments import break_at
 from eegprep.formats.unit_names import unit_of
 from eegprep.privacy import clean_message
 
-__all__ = ["read_xdf"]
-
 _MAX_RATE_ERROR = 0.01
 _TYPES = frozenset({
     "eeg", "ecog", "meg", "nirs", "ecg", "emg", "eog", "gsr", "eda", "ppg", "markers", "stim", "gaze", "pupil", "mocap",

@@ -14,8 +14,6 @@ import numpy as np
 from eegprep.recording import Stretch
 from eegprep.report.contents.signal import power_density, spread
 
-__all__ = ["spectrum_before"]
-
 MAX_WINDOWS = 6
 WINDOW_S = 2.0
 HIGHEST_HZ = 128.0

@@ -15,8 +15,6 @@ from eegprep.ingest.job import Setting, run_job
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.sources.base import PlannedRecording
 
-__all__ = ["run_on_cluster"]
-
 _MISSING = "python -m pip install 'eegpt[cluster]'"
 
 

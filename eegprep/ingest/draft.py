@@ -20,8 +20,6 @@ from eegprep.manifest.patterns import compile_pattern, match
 from eegprep.sources.entry import Code, Entry
 from eegprep.sources.naming import guess_patterns, names_subjects
 
-__all__ = ["draft", "draft_described"]
-
 _UNKNOWN = ("", "unknown", "n/a", "na", "none")
 _HEAD = """\
 # A draft: what the files say is filled in. Every line that begins with "#?" asks for what they do not say; answer it

@@ -28,8 +28,6 @@ from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.entry import Code, Entry, Kind, with_failed
 
-__all__ = ["Inspection", "inspect"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:

@@ -15,8 +15,6 @@ from eegprep.files import write_json
 from eegprep.ingest.outcome import Job
 from eegprep.store import Store, key_of_id
 
-__all__ = ["copies", "find_duplicates", "take_once", "taken_as_duplicate", "noted_duplicates"]
-
 
 def taken_as_duplicate(store: Store, job: Job, finished: Collection[str]) -> bool:
     """Whether an earlier run found this recording to be a copy of one of `finished`, which need not be made again."""

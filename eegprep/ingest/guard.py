@@ -21,8 +21,6 @@ from eegprep.ingest.plan import IngestPlan
 from eegprep.manifest.schema import Manifest
 from eegprep.store import Store, key_of_id
 
-__all__ = ["StoreInUse", "alone", "check_store", "check_strangers", "tidy", "whole_or_nothing"]
-
 _ORPHANS_S = 2.0
 
 

@@ -21,8 +21,6 @@ from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.standardise.channels import Verdict
 from eegprep.standardise.decide import Decision, Plan
 
-__all__ = ["Inspected", "InspectedChannel", "describe_decision", "describe_result", "gather"]
-
 _HOUR_S = 3600.0
 
 

@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from eegprep.manifest.schema import Manifest, Task
+from eegprep.manifest.schema import Manifest
+from eegprep.manifest.tasks import Task
 from eegprep.privacy import has_date
 from eegprep.recording import RecordingInfo
 from eegprep.splits.names import loosely
-
-__all__ = ["Counted", "Mismatch", "count_trials", "counted", "hinted", "mismatches"]
 
 _SHOWN = 10
 #: A text that occurs more seldom may be a remark rather than a marker.

@@ -26,8 +26,6 @@ from eegprep.sources.base import PlannedRecording
 from eegprep.splits.names import Names, resolve_split
 from eegprep.store import Store
 
-__all__ = ["IngestPlan", "check_expected", "identities", "make_plan", "with_stored_names"]
-
 # Raise it where equal inputs lead to other bytes than before.
 PIPELINE_VERSION = 2
 _EDGE = 1 << 16

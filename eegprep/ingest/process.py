@@ -24,8 +24,6 @@ from eegprep.standardise.hashing import signal_hash
 from eegprep.standardise.resample import n_resampled
 from eegprep.store import Store
 
-__all__ = ["carry_out", "process", "write"]
-
 
 def process(
     recording: SourceRecording,

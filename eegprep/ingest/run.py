@@ -30,8 +30,6 @@ from eegprep.sources.tree import place_of
 from eegprep.standardise.chain import plan_chain
 from eegprep.store import Store, key_of_id
 
-__all__ = ["ingest", "nothing_planned", "outcomes_of", "planned_recordings", "Progress"]
-
 # done, total, bytes done, bytes in total, id of the recording that was finished last
 Progress = Callable[[int, int, int, int, str], None]
 

@@ -21,8 +21,6 @@ from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo
 from eegprep.sources.entry import Code, Entry, Kind, count_files
 from eegprep.store import Store, key_of_id
 
-__all__ = ["IngestSummary", "summarise", "write_report", "unmet_expectations"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class IngestSummary:

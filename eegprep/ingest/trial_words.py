@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from eegprep.manifest.labels import code_text, look_up
 from eegprep.manifest.tasks import Level, TrialRule
 
-__all__ = ["word_of_trial"]
-
 
 def word_of_trial(rule: TrialRule, values: Mapping[str, Mapping[str, str]], text: str) -> str:
     """The label of one trial, as the task's classes have it; empty where a value is not known.

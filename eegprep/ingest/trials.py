@@ -17,12 +17,11 @@ from eegprep.formats.decoded import SourceEvent
 from eegprep.formats.events import same_moment
 from eegprep.ingest.trial_words import word_of_trial
 from eegprep.manifest.labels import event_label, look_up
-from eegprep.manifest.schema import Manifest, Task, TrialRule
+from eegprep.manifest.schema import Manifest
+from eegprep.manifest.tasks import Task, TrialRule
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, Trial, seconds_to_samples
 from eegprep.sources.base import SourceRecording
 from eegprep.standardise.timeline import Timeline
-
-__all__ = ["cut_trials"]
 
 
 @dataclass(frozen=True, kw_only=True)

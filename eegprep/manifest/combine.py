@@ -8,8 +8,6 @@ from eegprep.errors import UsageError, nearest
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Expectation, Licence, Manifest
 
-__all__ = ["merge_manifests", "subset_manifest"]
-
 
 def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Licence]:
     """All data sets, sorted by name and each once, and the licence of the whole: the most restrictive wins.

@@ -12,8 +12,6 @@ from typing import Any
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Licence, Manifest
 
-__all__ = ["croissant", "card"]
-
 _CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",

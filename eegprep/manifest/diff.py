@@ -6,8 +6,6 @@ from typing import Any
 
 from eegprep.manifest.schema import Manifest
 
-__all__ = ["differences"]
-
 _LONGEST = 100
 
 

@@ -10,24 +10,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from eegprep.manifest.labels import code_text
 
-__all__ = [
-    "Address",
-    "FilePattern",
-    "MAX_WILDCARDS",
-    "Hz",
-    "Name",
-    "PositiveSeconds",
-    "RelativePath",
-    "Seconds",
-    "Sha256",
-    "StrictModel",
-    "Text",
-    "VariablePath",
-    "WholeNumber",
-    "Word",
-]
-
-
 #: More than any data set's naming needs.
 MAX_WILDCARDS = 16
 

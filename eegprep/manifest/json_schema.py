@@ -15,8 +15,6 @@ from eegprep.manifest.lock import Lock
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 
-__all__ = ["SCHEMAS", "schema_text"]
-
 SCHEMAS: dict[str, type[BaseModel]] = {"manifest-1.json": Manifest, "recipe-1.json": Recipe, "lock-1.json": Lock}
 
 

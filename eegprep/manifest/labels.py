@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TypeVar
 
-__all__ = ["code_text", "event_label", "look_up"]
-
 _T = TypeVar("_T")
 
 #: Leading zeros are kept: "01" may be another code than "1".

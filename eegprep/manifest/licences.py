@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from eegprep.errors import RefusedError, UsageError
 from eegprep.manifest.schema import Licence, Manifest
 
-__all__ = ["merge_licences", "refuse_sharing"]
-
 
 def merge_licences(licences: Sequence[Licence]) -> Licence:
     """One licence that permits no more than any of these does.

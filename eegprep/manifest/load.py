@@ -23,20 +23,6 @@ from eegprep.manifest import yaml_strict
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 
-__all__ = [
-    "load_manifest",
-    "load_manifests",
-    "parse_manifest",
-    "find_manifest",
-    "catalogue",
-    "load_recipe",
-    "recipe_of",
-    "dump_manifest",
-    "dump_manifests",
-    "dump_model",
-    "validate_document",
-]
-
 _SHIPPED = "_eegpt_manifests"
 _MAX_LISTED = 20
 Model = TypeVar("Model", bound=BaseModel)

@@ -20,19 +20,6 @@ from eegprep.manifest import yaml_strict
 from eegprep.manifest.fields import Name, RelativePath, Sha256, StrictModel, Text, WholeNumber, Word
 from eegprep.manifest.load import dump_model, validate_document
 
-__all__ = [
-    "Decision",
-    "Lock",
-    "Stage",
-    "LOCK_NAME",
-    "decisions",
-    "versions",
-    "read_lock",
-    "read_versions",
-    "write_lock",
-    "first_difference",
-]
-
 LOCK_NAME = "lock.yaml"
 # A lock names every input, output and decision of a large corpus.
 _MAX_BYTES = 512 << 20

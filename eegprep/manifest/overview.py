@@ -11,8 +11,6 @@ from typing import Any
 
 from eegprep.manifest.schema import Manifest
 
-__all__ = ["Overview", "overview", "how_to_get", "markdown_table", "page"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:

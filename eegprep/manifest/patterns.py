@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from eegprep.errors import UsageError
 from eegprep.manifest.fields import MAX_WILDCARDS
 
-__all__ = ["MAX_STEPS", "PathPattern", "compile_pattern", "match"]
-
 #: States that one path may cost: 33 parts on the longest path that systems allow (4096 bytes) stay below.
 MAX_STEPS = 300_000
 

@@ -25,28 +25,8 @@ from eegprep.manifest.fields import (
     Word,
 )
 from eegprep.manifest.recipe import Recipe
-from eegprep.manifest.tasks import Interval, Task, TrialRule
+from eegprep.manifest.tasks import Task
 from eegprep.manifest.trial_values import TrialValues
-
-__all__ = [
-    "SCHEMA_VERSION",
-    "Manifest",
-    "Licence",
-    "SourceSpec",
-    "RemoteFile",
-    "PyPIWheel",
-    "ChannelRule",
-    "SubjectTable",
-    "Task",
-    "TrialRule",
-    "Interval",
-    "TrialValues",
-    "EventVariables",
-    "SplitRule",
-    "Expectation",
-    "Checked",
-    "KnownResult",
-]
 
 SCHEMA_VERSION = 1
 

@@ -9,8 +9,6 @@ from pydantic import Field, model_validator
 from eegprep.manifest.fields import Name, PositiveSeconds, Seconds, StrictModel, Text, Word
 from eegprep.manifest.labels import event_label
 
-__all__ = ["Interval", "Level", "Task", "TrialRule"]
-
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 

@@ -12,8 +12,6 @@ from pydantic import Field, model_validator
 
 from eegprep.manifest.fields import FilePattern, StrictModel, VariablePath, Word
 
-__all__ = ["ListedValues", "TrialTable", "TrialValues", "TrialVariable"]
-
 
 class TrialTable(StrictModel):
     """A CSV or TSV with one row a trial; no column is read but those named here.

@@ -18,8 +18,6 @@ from pathlib import Path
 from eegprep.errors import RefusedError, UsageError
 from eegprep.files import PART, cache_folder
 
-__all__ = ["Cache", "DEFAULT_BYTES"]
-
 DEFAULT_BYTES = 50 << 30
 _CHUNK = 4 << 20
 

@@ -21,8 +21,6 @@ from typing import Protocol
 from eegprep.errors import InputError, RefusedError
 from eegprep.files import PART, sha256_file, sync_folder
 
-__all__ = ["Opener", "Progress", "download", "open_https"]
-
 #: Called with the file's name, the bytes that are here, and the bytes in total where that is known.
 Progress = Callable[[str, int, int | None], None]
 

@@ -22,8 +22,6 @@ from eegprep.remote.unpack import unpack
 from eegprep.remote.wheel import fetch_wheel
 from eegprep.splits.names import chosen_subjects
 
-__all__ = ["fetch", "default_folder", "address_of", "MARKER", "is_fetchable", "missing_files"]
-
 #: Hidden, so that no source takes it for a recording: what was verified or unpacked, to be quick the next time.
 MARKER = ".eegprep-fetched.json"
 

@@ -21,8 +21,6 @@ from eegprep.manifest.croissant import card, croissant
 from eegprep.manifest.licences import refuse_sharing
 from eegprep.manifest.load import load_manifests
 
-__all__ = ["Shared", "push", "pull", "SET_SUMS", "MANIFEST_SUMS"]
-
 #: The lists of files: of a shard set, and of a manifest with its lock.
 SET_SUMS, MANIFEST_SUMS = "SHA256SUMS", "manifest.sha256"
 _MANIFEST, _LOCK, _CARD, _CROISSANT, _NOTE = "manifest.yaml", "lock.yaml", "README.md", "croissant.json", ".pushing"

@@ -18,8 +18,6 @@ from typing import IO
 from eegprep.errors import InputError, RefusedError
 from eegprep.files import atomic_path
 
-__all__ = ["unpack"]
-
 _KEEP_FREE_BYTES = 1 << 30
 _MAX_MEMBERS = 1_000_000
 

@@ -18,8 +18,6 @@ from eegprep.files import sha256_file
 from eegprep.manifest.schema import PyPIWheel
 from eegprep.remote.unpack import unpack
 
-__all__ = ["fetch_wheel", "wheel_page"]
-
 _PIP_TIMEOUT_S = 1800
 
 

@@ -13,8 +13,7 @@ from eegprep.report.contents import Contents, contents_of_shards, contents_of_st
 from eegprep.report.figures import Page, Section, write_page
 from eegprep.report.sections import contents as show
 from eegprep.report.sections import signal as show_signal
-
-__all__ = ["read_contents", "report_page", "write_report"]
+from eegprep.report.sections.left_out import left_out
 
 
 def write_report(folder: Path, out: Path) -> Contents:
@@ -57,7 +56,7 @@ def report_page(contents: Contents) -> Page:
         show.datasets(contents),
         show.coverage(contents),
         show_signal.signal(contents),
-        show.left_out(contents),
+        left_out(contents),
         show.failures(contents),
         show_signal.worst(contents),
         show.trials(contents),

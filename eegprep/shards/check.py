@@ -23,8 +23,6 @@ from eegprep.shards.format import BLOCKS, ELECTRODES, END_OF_TAR, MAX_BLOCK_SAMP
 from eegprep.shards.sums import SHARD_PATH
 from eegprep.splits.fingerprint import Fingerprint
 
-__all__ = ["shard_files", "check_blocks", "check_recordings", "check_trials"]
-
 _TODO = "fetch or write the shard set again"
 _MAX_SAMPLE = 1 << 60
 

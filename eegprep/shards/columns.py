@@ -15,8 +15,6 @@ from eegprep.errors import RefusedError
 from eegprep.recording import MontageFit
 from eegprep.splits import SeenRecording
 
-__all__ = ["ShardFile", "BlockTable", "RecordingTable", "TrialTable", "SpanTable", "spans_of"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ShardFile:

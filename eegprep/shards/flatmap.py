@@ -24,8 +24,6 @@ from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError
 
-__all__ = ["FlatMap"]
-
 _PROT_NONE = 0
 _MAP_FIXED = 0x10
 _FAILED = ctypes.c_void_p(-1).value

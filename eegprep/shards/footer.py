@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-__all__ = ["read_struct", "check_parquet"]
-
 _MAGIC = b"PAR1"
 _MAX_DEPTH = 24
 _UNCOMPRESSED = 0

@@ -24,14 +24,6 @@ import pyarrow as pa
 
 from eegprep.store.keys import key_of_id
 
-__all__ = [
-    "FORMAT_VERSION", "RECORD", "NPY_HEADER", "BLOCK_SAMPLES", "MAX_SHARD_BYTES", "MAX_BLOCK_SAMPLES", "INT16_PEAK",
-    "END_OF_TAR", "SHARDS", "ELECTRODES", "RECORDINGS", "BLOCKS", "TRIALS", "MANIFEST", "LOCK", "SUMS", "CROISSANT",
-    "CARD", "OPTIONAL_FILES", "INDEX_FILES", "Block", "Frame", "block_key", "frame", "npy_header", "padded",
-    "shard_name",
-    "ELECTRODE_COLUMNS", "RECORDING_SCHEMA", "BLOCK_SCHEMA", "TRIAL_SCHEMA",
-]  # fmt: skip
-
 FORMAT_VERSION = 1
 RECORD = 512
 NPY_HEADER = RECORD

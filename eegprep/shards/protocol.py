@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import RecordingInfo, Stretch
 
-__all__ = ["RecordingStore"]
-
 
 @runtime_checkable
 class RecordingStore(Protocol):

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError, RefusedError, UsageError
 from eegprep.files import sha256_file
-from eegprep.manifest.schema import Manifest, Task
+from eegprep.manifest.schema import Manifest
+from eegprep.manifest.tasks import Task
 from eegprep.shards.check import check_blocks, check_recordings, check_trials, shard_files
 from eegprep.shards.columns import BlockTable, RecordingTable, ShardFile, SpanTable, TrialTable, spans_of
 from eegprep.shards.flatmap import FlatMap

@@ -14,8 +14,6 @@ from eegprep.errors import RefusedError, UsageError
 from eegprep.files import parse_sum, write_atomic
 from eegprep.shards.format import INDEX_FILES, OPTIONAL_FILES, SUMS
 
-__all__ = ["SHARD_PATH", "write_sums", "read_sums", "parse_sums"]
-
 ELECTRODE_NAME = r"[A-Za-z][A-Za-z0-9_]{0,31}"
 SHARD_PATH = re.compile(rf"shards/({ELECTRODE_NAME})/\1-(\d{{6}})\.tar")
 _MAX_BYTES = 256 << 20

@@ -22,8 +22,6 @@ from eegprep.files import atomic_path
 from eegprep.shards.footer import check_parquet
 from eegprep.shards.format import ELECTRODE_COLUMNS
 
-__all__ = ["MAX_INDEX_BYTES", "write_table", "read_table", "read_electrodes", "numbers", "texts", "plain"]
-
 MAX_INDEX_BYTES = 4 << 30
 _MAX_VOCABULARY_BYTES = 64 << 20
 _BYTES_PER_ROW = 8

@@ -29,8 +29,6 @@ from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.line_rate import rate_notes
 from eegprep.sources.units import UnitsProof, prove_units
 
-__all__ = ["MIN_SFREQ_HZ", "assemble", "named_texts"]
-
 #: The files of EGI MFF and MEF3 folders that hold signal and what is said of it.
 _IN_FOLDERS = frozenset({".bin", ".xml", ".tdat", ".tidx", ".tmet", ".rdat", ".ridx"})
 #: Below this not even the alpha band is sampled: a file of averages or of another kind of signal.

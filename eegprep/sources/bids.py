@@ -31,8 +31,6 @@ from eegprep.sources.known import no_recording
 from eegprep.sources.tree import Tree, scan, unreadable
 from eegprep.splits.names import chosen_subjects
 
-__all__ = ["BIDSSource"]
-
 _DATA = re.compile(r"(?:.*/)?(?P<stem>sub-[^/]+)_eeg\.(?P<suffix>(?i:edf|bdf|vhdr|set|fif|cnt|mff|gdf)(?i:\.gz)?)$")
 _ELSEWHERE = ("derivatives/", "sourcedata/", "code/", "stimuli/")
 

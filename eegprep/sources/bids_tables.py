@@ -24,8 +24,6 @@ from eegprep.formats.tables.tsv import numbers, rows_of, text_of
 from eegprep.formats.unit_names import unit_of
 from eegprep.recording import seconds_to_samples
 
-__all__ = ["with_channels", "with_description", "with_events", "with_positions"]
-
 _KINDS = {"heog": "eog", "veog": "eog", "trig": "stim", "pupil": "misc", "eyegaze": "misc", "audio": "misc"}
 _KNOWN = frozenset({"eeg", "eog", "ecg", "emg", "misc", "stim", "ref", "seeg", "ecog", "dbs"})
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}

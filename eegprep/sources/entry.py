@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Code", "Entry", "Kind", "count_files", "with_failed"]
-
 
 class Kind(StrEnum):
     """What an entry of a tree is."""

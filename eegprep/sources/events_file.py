@@ -16,8 +16,6 @@ from eegprep.formats.decoded import Decoded, SourceEvent
 from eegprep.manifest.patterns import compile_pattern
 from eegprep.recording import seconds_to_samples
 
-__all__ = ["belonging", "events_files", "with_events"]
-
 
 def events_files(pattern: str, paths: Iterable[str]) -> dict[frozenset[tuple[str, str]], str]:
     """Relative path of the events file by the entities that it names; files that name the same are left out."""

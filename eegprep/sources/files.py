@@ -34,8 +34,6 @@ from eegprep.sources.tree import Tree, place_of, scan, unreadable
 from eegprep.sources.trial_values import ValuesOfTrials
 from eegprep.splits.names import chosen_subjects
 
-__all__ = ["FilesSource"]
-
 
 class FilesSource:
     """Recordings that are one file each (with side-cars), of any format.

@@ -14,8 +14,6 @@ from pathlib import Path
 from eegprep.errors import UsageError
 from eegprep.manifest.schema import Licence, Manifest, SourceSpec
 
-__all__ = ["IMPLICIT_CITATION", "guess_entities", "manifest_for_path"]
-
 IMPLICIT_CITATION = "not stated: made for a plain folder"
 
 _BIDS = re.compile(r"(?:^|/)sub-(?P<subject>[^/_]+)")

@@ -12,8 +12,6 @@ from eegprep.formats.companions import fif_missing_part, fif_part_of
 from eegprep.formats.fif_tags import fif_contents
 from eegprep.sources.entry import Code
 
-__all__ = ["no_recording"]
-
 _MAX_HISTORY = 16 << 20
 
 

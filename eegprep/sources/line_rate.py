@@ -14,8 +14,6 @@ import numpy as np
 
 from eegprep.sources.units import Sampled
 
-__all__ = ["rate_notes"]
-
 _MAINS_HZ = (50.0, 60.0)
 _USUAL_HZ = (
     100.0, 125.0, 128.0, 160.0, 200.0, 220.0, 240.0, 250.0, 256.0, 300.0, 400.0, 500.0, 512.0, 600.0, 1000.0, 1024.0,

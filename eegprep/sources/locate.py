@@ -14,8 +14,6 @@ from eegprep.errors import UsageError, nearest
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.implicit import manifest_for_path
 
-__all__ = ["DATA_VARIABLE", "beside", "data_folder", "find_argument"]
-
 Fetch = Callable[[Manifest], Path]
 
 #: A folder with one folder per data set.

@@ -24,8 +24,6 @@ from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.entry import Entry
 from eegprep.splits.names import chosen_subjects
 
-__all__ = ["FetchedSource", "numbers"]
-
 _EEGBCI_SUBJECTS, _EEGBCI_RUNS = range(1, 110), range(1, 15)
 #: Subjects of the age study; 39, 68, 69, 78 and 79 were never recorded, 13, 36 and 52 lack one night.
 _SLEEP_SUBJECTS = tuple(n for n in range(83) if n not in (39, 68, 69, 78, 79))

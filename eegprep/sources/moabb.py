@@ -20,14 +20,13 @@ from typing import Any
 
 from eegprep.errors import InputError, UsageError, nearest
 from eegprep.formats.decoded import Decoded
-from eegprep.manifest.schema import Licence, Manifest, SourceSpec, Task, TrialRule
+from eegprep.manifest.schema import Licence, Manifest, SourceSpec
+from eegprep.manifest.tasks import Task, TrialRule
 from eegprep.privacy import clean_message
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.entry import Entry
 from eegprep.splits.names import chosen_subjects
-
-__all__ = ["MOABBSource", "load_dataset", "manifest_for_moabb"]
 
 #: MOABB's own switch for where files come from, and the host of its mirror.
 _PROVIDER, _MIRROR_HOST = "MOABB_DOWNLOAD_PROVIDER", "data.nemar.org"

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 
 from eegprep.manifest.patterns import compile_pattern, match
 
-__all__ = ["guess_patterns", "names_subjects"]
-
 _ENTITIES = (("subject",), ("subject", "run"), ("subject", "session", "run"))
 #: Words before the part of a name that varies, which say what it is.
 _WORDS = {

@@ -8,8 +8,6 @@ from eegprep.errors import UsageError
 from eegprep.manifest.schema import Manifest
 from eegprep.sources.base import Source
 
-__all__ = ["open_source"]
-
 
 def open_source(manifest: Manifest, folder: Path) -> Source:
     """The source that a manifest describes, over its folder (or one file). Raises UsageError where it can't be."""

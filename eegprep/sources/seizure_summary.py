@@ -16,8 +16,6 @@ from eegprep.errors import InputError
 from eegprep.formats.decoded import SourceEvent
 from eegprep.recording import seconds_to_samples
 
-__all__ = ["SEIZURE", "NO_SEIZURE", "seizure_events"]
-
 SEIZURE, NO_SEIZURE = "seizure", "no seizure"
 _MAX_BYTES = 4 << 20
 _FILE = re.compile(r"File Name:\s*(\S{1,200})\s*")

@@ -11,8 +11,6 @@ from pathlib import Path
 from eegprep.errors import UsageError
 from eegprep.formats.tables.tsv import text_of
 
-__all__ = ["named_columns"]
-
 _MAX_BYTES = 256 << 20
 
 

@@ -22,8 +22,6 @@ from pathlib import Path
 from eegprep.formats.detect import is_archive, looks_like_recording
 from eegprep.sources.entry import Code, Entry, Kind
 
-__all__ = ["FOLDER_FORMATS", "Tree", "is_archive", "place_of", "scan", "unreadable", "walk"]
-
 #: Folders that are one recording.
 FOLDER_FORMATS = frozenset({".mff", ".mefd"})
 _HEAD = 1024

@@ -17,8 +17,6 @@ from eegprep.manifest.trial_values import TrialTable
 from eegprep.sources.side_table import named_columns
 from eegprep.splits.names import plain
 
-__all__ = ["ValuesOfTrials"]
-
 Rows = dict[str, dict[str, str]]
 
 

@@ -33,8 +33,6 @@ from eegprep.errors import InputError
 from eegprep.formats.decoded import LazySignal, SignalLike, SourceChannel
 from eegprep.recording import Stretch
 
-__all__ = ["Sampled", "Spectral", "UnitsProof", "prove_units", "sampled_density", "summarise"]
-
 #: 4-30 Hz root mean square in µV: what scalp EEG has (typical), and what is at least thinkable.
 TYPICAL_UV = (1.0, 100.0)
 THINKABLE_UV = (0.05, 1000.0)

@@ -20,8 +20,6 @@ from eegprep.manifest.schema import SplitRule
 from eegprep.recording import RecordingInfo
 from eegprep.splits.names import SPLITS, Names
 
-__all__ = ["SPLITS", "assign", "split_subjects", "rank_key", "subject_strata", "tied_subjects"]
-
 
 def rank_key(*parts: str | int) -> str:
     """A hash to sort by: the same on every machine, unlike `hash`, and unrelated between seeds."""

@@ -12,8 +12,6 @@ from eegprep.errors import UsageError
 
 from .assign import rank_key, split_subjects
 
-__all__ = ["k_fold", "leave_one_subject_out", "leave_one_dataset_out"]
-
 
 def k_fold(
     people: Sequence[str],

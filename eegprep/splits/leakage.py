@@ -20,8 +20,6 @@ from eegprep.errors import InputError, RefusedError
 from eegprep.files import write_json
 from eegprep.splits.fingerprint import Copies
 
-__all__ = ["SeenRecording", "Seen", "Leak", "find_leaks", "refuse_leaks", "SEEN_FILE"]
-
 SEEN_FILE = "seen.json"
 _SHOWN = 8
 

@@ -13,8 +13,6 @@ import numpy as np
 
 from .assign import rank_key
 
-__all__ = ["Windows", "overlap_units", "hold_out", "few_shot"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:

@@ -17,8 +17,6 @@ from eegprep.recording import LeftOut, Stretch, merge, subtract
 from eegprep.standardise.resample import n_resampled
 from eegprep.standardise.timeline import Timeline
 
-__all__ = ["Found", "entries", "first_reason_counts", "gaps"]
-
 # A code, its reason in words, and the samples it is about.
 Found = tuple[str, str, Stretch]
 

@@ -22,8 +22,6 @@ from eegprep.recording import Stretch
 from eegprep.standardise.fir import zero_phase_response
 from eegprep.standardise.resample import MAX_PERIOD, change_rate
 
-__all__ = ["Blocks", "plan_blocks"]
-
 # Input samples per transform, where the filter is not longer than that.
 TARGET = 65536
 # With no filter the block's own ends ring with 1 / distance; this many samples are thrown away.

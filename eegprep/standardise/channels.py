@@ -18,8 +18,6 @@ from eegprep.recording import LeftOut, recording_id
 from eegprep.sources.base import SourceRecording
 from eegprep.standardise.checks import ChannelChecks
 
-__all__ = ["Verdict", "judge_names", "judge_signal", "left_out_channels", "usable"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:

@@ -27,8 +27,6 @@ from eegprep.formats.decoded import SignalLike
 from eegprep.recording import Stretch, both, merge, seconds_to_samples, subtract
 from eegprep.sources.units import Sampled, sampled_density, summarise
 
-__all__ = ["ChannelChecks", "check_signal", "line_noise"]
-
 _CHUNK = 1 << 16
 #: A run's value is at the channel's limit where it differs by less than this from it.
 _SAME_UV = 1e-5

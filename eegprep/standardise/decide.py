@@ -27,8 +27,6 @@ from eegprep.standardise.mains import mains_hz
 from eegprep.standardise.rows import Rows, in_memory
 from eegprep.standardise.timeline import Timeline, lay_out
 
-__all__ = ["Decision", "Plan", "decide", "identity", "make_plan", "marked"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:

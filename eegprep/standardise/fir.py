@@ -19,16 +19,6 @@ from numpy.typing import NDArray
 
 from eegprep.errors import InputError, UsageError
 
-__all__ = [
-    "band_pass_taps",
-    "filter_zero_phase",
-    "notch_stop_hz",
-    "notch_taps",
-    "odd_extension",
-    "upper_stop_hz",
-    "zero_phase_response",
-]
-
 _HAMMING_FACTOR = 3.3
 _NOTCH_TRANSITION_HZ = 0.5
 

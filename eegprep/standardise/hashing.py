@@ -13,8 +13,6 @@ import numpy as np
 
 from eegprep.formats.decoded import SignalLike
 
-__all__ = ["signal_hash"]
-
 _CHUNK = 1 << 16
 _STEPS_PER_UV = 1e3
 #: Amplifiers step by binary fractions of a microvolt (1/32, 25/512), so many samples lie exactly between two steps and

@@ -22,8 +22,6 @@ from eegprep.standardise.chain import Chain
 from eegprep.standardise.resample import MAX_PERIOD, n_resampled, padding
 from eegprep.standardise.seam import Seam, strip_outputs, width
 
-__all__ = ["is_long", "stream_long"]
-
 
 def is_long(n_samples: int, chain: Chain) -> bool:
     """Whether a stretch is long enough for one continuation to serve all filters and the resampling."""

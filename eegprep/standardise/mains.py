@@ -6,8 +6,6 @@ gets none from here; then the spectrum decides.
 
 from __future__ import annotations
 
-__all__ = ["mains_hz"]
-
 # fmt: off
 _SIXTY = frozenset({
     "AG", "AI", "AS", "AW", "BM", "BO", "BR", "BS", "BZ", "CA", "CO", "CR", "CU", "DO", "EC", "FM", "GT", "GU", "GY",

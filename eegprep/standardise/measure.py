@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from eegprep.recording import Stretch, merge, seconds_to_samples
 from eegprep.standardise.spans import runs_of
 
-__all__ = ["StreamMeasure", "MAX_SAMPLES"]
-
 MAX_SAMPLES = 131072
 # What stands beside a sample that is too large is likely to be part of the same event.
 _MARGIN_S = 0.25

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from eegprep.recording import Stretch
 
-__all__ = ["Rows", "Bridged", "in_memory"]
-
 # A signal of up to this size is read once and kept; a larger one is read block by block, as often as needed.
 IN_MEMORY_BYTES = 512 << 20
 _BLOCK = 1 << 16

@@ -20,8 +20,6 @@ from eegprep.standardise.rows import Bridged
 from eegprep.standardise.signal import standardise
 from eegprep.standardise.spans import drop_short
 
-__all__ = ["Sink", "Nowhere", "Judged", "run"]
-
 
 class Sink(Protocol):
     """Who takes the signal."""

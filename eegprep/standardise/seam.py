@@ -27,8 +27,6 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Seam", "strip_outputs", "width"]
-
 # Half width of the bump w, input samples: a Kaiser ramp this long has its spectrum within 2 % of the rate.
 _WIDTH = 288
 # From this ratio downwards 2 % of the rate are too much beside the new Nyquist frequency, and the ramp grows.

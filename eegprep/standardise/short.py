@@ -21,8 +21,6 @@ from eegprep.standardise.chain import Chain
 from eegprep.standardise.fir import filter_zero_phase
 from eegprep.standardise.resample import n_resampled, resample_fourier
 
-__all__ = ["batches", "run_batch", "WHOLE_SAMPLES"]
-
 # The longest stretch that is taken whole (input samples), 57 minutes at 150 Hz.
 WHOLE_SAMPLES = 2**19
 # Samples of all channels of one batch.

@@ -17,8 +17,6 @@ from eegprep.standardise.offsets import median_offsets
 from eegprep.standardise.short import WHOLE_SAMPLES, batches, run_batch
 from eegprep.standardise.timeline import Timeline
 
-__all__ = ["standardise", "too_short"]
-
 
 def too_short(stretches: Sequence[Stretch], chain: Chain) -> tuple[Stretch, ...]:
     """The stretches that are shorter than the chain's longest filter: they cannot be filtered."""

@@ -15,8 +15,6 @@ from fractions import Fraction
 from eegprep.recording import Stretch
 from eegprep.standardise.resample import n_resampled
 
-__all__ = ["Timeline", "lay_out"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Timeline:

@@ -11,8 +11,6 @@ import re
 
 from eegprep.errors import InputError
 
-__all__ = ["key_of_id", "id_of_key", "MAX_KEY_BYTES"]
-
 # File systems take names of 255 bytes; `.arrow.0123abcd.part` needs 20 of them.
 MAX_KEY_BYTES = 230
 

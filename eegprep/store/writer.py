@@ -25,8 +25,6 @@ from eegprep.files import PART, sync_folder, write_json
 from eegprep.recording import RecordingInfo
 from eegprep.store.keys import key_of_id
 
-__all__ = ["CHUNK_SAMPLES", "FORMAT", "MADE_FROM", "StoredRecordingWriter"]
-
 # 256 s at 256 Hz: a column of one chunk is 256 KiB, long enough for a disk, short enough for a random window.
 # A multiple of 16 samples keeps the columns of a chunk (padded to 64 bytes each) back to back.
 CHUNK_SAMPLES = 65536

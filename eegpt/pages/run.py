@@ -13,6 +13,7 @@ from eegprep.report.contents import Contents, contents_of_shards
 from eegprep.report.figures import Page, Tile, format_duration, format_number, write_page
 from eegprep.report.sections import contents as show
 from eegprep.report.sections import signal as show_signal
+from eegprep.report.sections.left_out import left_out
 from eegpt.evaluation.results import Results, read_results
 from eegpt.pages.graph import graph_sections
 from eegpt.pages.pretraining import pretraining_section, pretraining_tile
@@ -62,7 +63,7 @@ def write_run_page(
         show.datasets(contents),
         show.coverage(contents),
         show_signal.signal(contents),
-        show.left_out(contents),
+        left_out(contents),
         show.trials(contents),
         show.provenance(contents),
     ]

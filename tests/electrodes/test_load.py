@@ -12,6 +12,7 @@ from eegprep.electrodes import (
     dump_vocabulary,
     load_vocabulary,
     parse_vocabulary,
+    resolve,
     resolve_all,
 )
 from eegprep.electrodes.resolve import NamedChannel, resolve
@@ -62,7 +63,7 @@ def test_a_whole_vocabulary_is_taken_as_it_is(tmp_path: Path) -> None:
     small = Vocabulary([Electrode(name="Left", aliases=("C3",)), Electrode(name="Right")])
     small.to_parquet(tmp_path / "v.parquet")
     assert load_vocabulary(tmp_path / "v.parquet") == small
-    assert load_vocabulary(tmp_path / "v.parquet").resolve("c3").electrode == "Left"
+    assert resolve(load_vocabulary(tmp_path / "v.parquet"), "c3").electrode == "Left"
 
 
 @pytest.mark.parametrize(

@@ -43,13 +43,13 @@ def test_every_command_has_its_heading_options_and_words(pages: Path) -> None:
     assert "Write one self-contained HTML page" in text
 
 
-def test_every_module_that_names_what_is_public_is_on_a_page(pages: Path) -> None:
+def test_every_public_module_is_on_a_page(pages: Path) -> None:
     listed = "".join(p.read_text(encoding="utf-8") for p in pages.glob("*.md"))
     for package in ("eegprep", "eegpt"):
         for path in sorted((DOCS.parent / package).rglob("*.py")):
             parts = path.relative_to(DOCS.parent).with_suffix("").parts
             hidden = path.name == "__init__.py" or any(p.startswith("_") for p in parts)
-            if hidden or "\n__all__" not in path.read_text(encoding="utf-8"):
+            if hidden or path.name == "__main__.py" or parts == ("eegpt", "version"):
                 continue
             assert f".. automodule:: {'.'.join(parts)}\n" in listed, path
 

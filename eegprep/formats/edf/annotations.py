@@ -15,8 +15,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Annotation", "AnnotationLists", "parse_records"]
-
 _NUMBER = re.compile(rb"\s*[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?\s*")
 #: The onset of a list that begins where the one before should have ended; a sign alone would fit a text such as "-1".
 _ONSET = re.compile(rb"\+\d+(?:[.,]\d*)?")

@@ -14,8 +14,6 @@ from pathlib import Path
 from eegprep.errors import InputError
 from eegprep.formats.unit_names import unit_of
 
-__all__ = ["EDFHeader", "EDFSignal", "read_header"]
-
 _SCANNED = 1 << 22
 
 

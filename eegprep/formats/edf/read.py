@@ -28,8 +28,6 @@ from eegprep.formats.segments import break_at
 from eegprep.formats.unit_names import is_other_quantity
 from eegprep.recording import LeftOut, seconds_to_samples
 
-__all__ = ["read_annotations", "read_edf"]
-
 _KINDS = {
     "eeg": "eeg", "eog": "eog", "ecg": "ecg", "ekg": "ecg", "emg": "emg", "seeg": "seeg", "ecog": "ecog",
     "resp": "misc", "temp": "misc", "sao2": "misc", "spo2": "misc", "event": "stim", "status": "stim",

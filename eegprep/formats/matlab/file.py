@@ -12,8 +12,6 @@ import numpy as np
 from eegprep.errors import InputError
 from eegprep.privacy import clean_message
 
-__all__ = ["EEGLABHeader", "eeglab_header", "fieldtrip_variables", "is_hdf5", "matrices", "variable_names"]
-
 
 def is_hdf5(path: Path) -> bool:
     """Whether a MATLAB file is of version 7.3, which is HDF5."""

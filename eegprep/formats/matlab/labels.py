@@ -13,8 +13,6 @@ from eegprep.formats.matlab.paths import entries_of, texts_of, value_at
 from eegprep.manifest.labels import look_up
 from eegprep.manifest.schema import Manifest
 
-__all__ = ["variable_events", "variable_values"]
-
 
 def variable_events(path: Path, manifest: Manifest, n_samples: int) -> tuple[SourceEvent, ...]:
     """The events that the manifest's `event_variables` name, sorted; none where the file has no positions.

@@ -17,8 +17,6 @@ from eegprep.errors import InputError, UsageError
 from eegprep.formats.matlab.file import variable_names
 from eegprep.privacy import clean_message
 
-__all__ = ["entries_of", "numbered_at", "texts_of", "value_at"]
-
 
 def value_at(path: Path, variable: str, *, subject: str = "", parts: int | None = None) -> Any | None:
     """The value at a path without `{trial}`; None where the file has no such variable or field.

@@ -25,8 +25,6 @@ from eegprep.formats.unit_names import unit_of
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import Stretch
 
-__all__ = ["read_matlab"]
-
 _MAX_RATE_ERROR = 0.01
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 

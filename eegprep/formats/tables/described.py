@@ -18,8 +18,6 @@ from eegprep.formats.tables.text import TextTable, column_events, is_number, rea
 from eegprep.formats.tables.time_column import time_breaks
 from eegprep.manifest.schema import Manifest
 
-__all__ = ["read_electrode_files", "read_described_table"]
-
 
 def _rate(manifest: Manifest) -> float:
     if manifest.source.sfreq_hz is None:

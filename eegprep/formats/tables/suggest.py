@@ -23,8 +23,6 @@ from eegprep.electrodes.resolve import resolve
 from eegprep.formats.matlab.file import matrices
 from eegprep.formats.tables.text import TextTable, is_number, read_table
 
-__all__ = ["Suggestion", "suggest"]
-
 _TEXT = re.compile(r"\.(csv|tsv|txt|asc)(\.gz)?$", re.IGNORECASE)
 _HEAD_BYTES = 1 << 20
 _FEWEST_ROWS = 32

@@ -21,8 +21,6 @@ from eegprep.formats.decoded import SourceEvent
 from eegprep.manifest.labels import code_text
 from eegprep.privacy import clean_message
 
-__all__ = ["TextTable", "column_events", "is_number", "open_text", "read_table"]
-
 #: A few packed bytes can claim to be any amount of text.
 MAX_UNPACKED = 4 << 30
 _LINES_LOOKED_AT = 20

@@ -13,8 +13,6 @@ import numpy as np
 
 from eegprep.errors import InputError
 
-__all__ = ["time_breaks"]
-
 #: Which part of a second a column counts is found by its steps.
 _FACTORS = (1.0, 1e3, 1e6, 1e9)
 #: A clock may be off by this much and is noted; by more it is another rate.

@@ -13,8 +13,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["numbers", "rows_of", "text_of"]
-
 _MAX_BYTES = 256 << 20
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _WITH_COMMA = re.compile(r"([+-]?\d*),(\d+)")

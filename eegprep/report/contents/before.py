@@ -10,8 +10,6 @@ import numpy as np
 from eegprep.recording import RecordingInfo
 from eegprep.report.contents.facts import Spectrum
 
-__all__ = ["spectra_before"]
-
 # Products of floats: the last frequency of a grid is the last one, also where it comes out a little above.
 _ROUNDING = 1e-9
 

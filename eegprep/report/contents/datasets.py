@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from eegprep.manifest.schema import Manifest
 from eegprep.report.contents.facts import DatasetFacts, RecordingFacts, TrialCount
 
-__all__ = ["dataset_facts", "trial_counts"]
-
 
 def trial_counts(
     counts: Mapping[tuple[str, str, str, str], int], manifests: Iterable[Manifest]

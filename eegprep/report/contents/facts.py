@@ -9,18 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = [
-    "Amplitudes",
-    "Contents",
-    "DatasetFacts",
-    "ElectrodeFacts",
-    "Failure",
-    "LeftOutGroup",
-    "RecordingFacts",
-    "Spectrum",
-    "TrialCount",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:

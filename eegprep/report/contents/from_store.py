@@ -30,8 +30,6 @@ from eegprep.report.contents.left_out import group_left_out
 from eegprep.report.contents.signal import ElectrodeSignal, look_at
 from eegprep.store import Store
 
-__all__ = ["contents_of_store"]
-
 
 def contents_of_store(path: Path) -> Contents:
     """Read the store at `path`.

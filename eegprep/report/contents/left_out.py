@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from eegprep.recording import RecordingInfo
 from eegprep.report.contents.facts import LeftOutGroup
 
-__all__ = ["group_left_out"]
-
 
 def group_left_out(infos: Iterable[RecordingInfo]) -> tuple[LeftOutGroup, ...]:
     """Group the `left_out` of all recordings by data set, kind and code, most frequent first."""

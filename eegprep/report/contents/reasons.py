@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["meaning"]
-
 _MEANINGS = {
     "acquisition_skip": "recording was paused",
     "annotated_bad": "marked as bad in the file",

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from eegprep.recording import Stretch
 from eegprep.report.contents.facts import Amplitudes, Spectrum
 
-__all__ = ["MAX_RECORDINGS", "MAX_WINDOWS", "ElectrodeSignal", "look_at", "power_density", "spread"]
-
 MAX_RECORDINGS = 120
 MAX_WINDOWS = 6
 WINDOW_SAMPLES = 512

@@ -15,8 +15,6 @@ from eegprep.report.figures.numbers import format_number
 from eegprep.report.figures.scales import Scale
 from eegprep.report.figures.svg import element, group, picture, text, text_width
 
-__all__ = ["Bar", "bar_chart", "histogram"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:

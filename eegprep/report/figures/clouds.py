@@ -13,8 +13,6 @@ from markupsafe import Markup
 from eegprep.report.figures.scales import finite
 from eegprep.report.figures.svg import element, group, picture, polyline, text, text_width
 
-__all__ = ["Cloud", "scatter"]
-
 N_COLOURS = 8
 
 

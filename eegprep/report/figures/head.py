@@ -18,8 +18,6 @@ from eegprep.report.figures.numbers import format_number
 from eegprep.report.figures.scales import finite
 from eegprep.report.figures.svg import element, group, picture, polyline, text
 
-__all__ = ["head", "project"]
-
 N_STEPS = 10
 N_DIVERGING = 9
 _OUTLINE = ("Fpz", "T7", "T8", "Oz")

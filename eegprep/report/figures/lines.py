@@ -18,8 +18,6 @@ from markupsafe import Markup
 from eegprep.report.figures.scales import Scale
 from eegprep.report.figures.svg import element, group, picture, polyline, text, text_width
 
-__all__ = ["Line", "Mark", "line_chart"]
-
 MAX_POINTS = 600
 N_COLOURS = 8
 

@@ -13,8 +13,6 @@ from markupsafe import Markup
 from eegprep.report.figures.numbers import format_number
 from eegprep.report.figures.svg import element, group, picture, text, text_width
 
-__all__ = ["confusion_matrix"]
-
 N_STEPS = 10
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["NOTHING", "format_bytes", "format_duration", "format_number", "format_percent", "format_tick"]
-
 NOTHING = "–"
 _THIN = "\u202f"
 

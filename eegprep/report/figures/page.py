@@ -17,8 +17,6 @@ from markupsafe import Markup
 from eegprep.files import write_atomic
 from eegprep.report.figures.numbers import format_number
 
-__all__ = ["Column", "Drawing", "Note", "Page", "Row", "Section", "Table", "Tile", "render", "write_page"]
-
 _HERE = Path(__file__).parent
 
 Cell = str | float | int | None | Markup

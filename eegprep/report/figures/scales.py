@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from eegprep.report.figures.numbers import format_tick
 
-__all__ = ["Scale", "finite", "round_ticks"]
-
 
 def finite(values: Iterable[float | None]) -> list[float]:
     """The values that are numbers and finite."""

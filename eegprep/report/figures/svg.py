@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
-__all__ = ["element", "group", "picture", "polyline", "text", "text_width"]
-
 
 def element(name: str, content: object = "", /, **attributes: object) -> Markup:
     """One element. `_` in attribute names stands for `-`, a trailing `_` is dropped; None leaves one out.

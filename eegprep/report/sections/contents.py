@@ -27,9 +27,6 @@ from eegprep.report.figures import (
     format_percent,
     head,
 )
-from eegprep.report.sections.left_out import left_out
-
-__all__ = ["coverage", "datasets", "failures", "left_out", "montage", "provenance", "tiles", "trials"]
 
 
 def tiles(contents: Contents) -> list[Tile]:

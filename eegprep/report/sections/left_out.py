@@ -19,8 +19,6 @@ from eegprep.report.figures import (
     format_number,
 )
 
-__all__ = ["left_out"]
-
 
 def left_out(contents: Contents) -> Section | None:
     """What was left out, by reason, with counts and names."""

@@ -24,8 +24,6 @@ from eegprep.report.figures import (
 )
 from eegprep.report.sections.contents import montage
 
-__all__ = ["findings", "signal", "worst"]
-
 # A robust SD this many times above or below its data set's median is more likely a unit than a brain.
 UNIT_FACTOR = 30.0
 LINE_PEAK = 3.0

@@ -24,8 +24,6 @@ from eegprep.shards.build.writer import ShardWriter, WrittenShard
 from eegprep.shards.format import Block
 from eegprep.shards.protocol import RecordingStore
 
-__all__ = ["RecordingPart", "ElectrodeJob", "BlockRow", "LeftOutStretch", "ElectrodeResult", "write_electrode"]
-
 # A store keeps a file open per recording; this many at once, far under the usual limit of 1024.
 _OPEN_RECORDINGS = 64
 _LEAST_SIGMA_UV = 2.0**-30

@@ -12,8 +12,6 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
 from eegprep.shards.protocol import RecordingStore
 
-__all__ = ["vocabulary_of"]
-
 
 def vocabulary_of(stores: Sequence[RecordingStore]) -> Vocabulary:
     """The largest of the stores' vocabularies; the shipped one where a store has none of its own.

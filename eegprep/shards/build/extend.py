@@ -21,8 +21,6 @@ from eegprep.shards.lock import SetLock, read_set_lock
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.tables import numbers, plain, read_table
 
-__all__ = ["Base"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Base:

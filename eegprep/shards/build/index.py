@@ -17,8 +17,6 @@ from eegprep.shards.build.plan import PlannedRecording
 from eegprep.shards.build.writer import WrittenShard
 from eegprep.shards.format import BLOCK_SCHEMA, ELECTRODE_COLUMNS, RECORDING_SCHEMA, TRIAL_SCHEMA
 
-__all__ = ["electrodes_table", "recordings_table", "blocks_table", "trials_table", "compact"]
-
 
 def compact(value: Any) -> str:
     """JSON in one line whose bytes depend on the value alone."""

@@ -23,8 +23,6 @@ from eegprep.shards.format import FORMAT_VERSION, INT16_PEAK, MAX_BLOCK_SAMPLES
 from eegprep.shards.protocol import RecordingStore
 from eegprep.splits.fingerprint import Copies
 
-__all__ = ["Options", "Held", "PlannedRecording", "Plan", "make_plan"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:

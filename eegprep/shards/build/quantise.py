@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from eegprep.recording import Stretch
 from eegprep.shards.format import INT16_PEAK
 
-__all__ = ["STEPS_PER_SIGMA", "scale_for", "quantise", "largest_usable", "usable"]
-
 # At least this many int16 steps per robust standard deviation. Rounding then adds at most
 # 1 / (sqrt(12) * 8) = 3.6 % of sigma as noise, 0.13 % of its variance.
 STEPS_PER_SIGMA = 8

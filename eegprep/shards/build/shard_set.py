@@ -61,8 +61,6 @@ from eegprep.shards.sums import write_sums
 from eegprep.shards.tables import write_table
 from eegprep.splits import SPLITS
 
-__all__ = ["ShardSummary", "build_shard_set"]
-
 BUILDING = "building"
 
 

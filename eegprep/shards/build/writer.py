@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 from eegprep.files import PART, sync_folder
 from eegprep.shards.format import END_OF_TAR, Block, Frame, frame, shard_name
 
-__all__ = ["Placed", "WrittenShard", "ShardWriter"]
-
 # Written blocks wait here for their hash: 8 MiB of samples at most, so that neither thread waits for the other.
 _MAX_WAITING = 16
 

@@ -16,8 +16,6 @@ from eegprep.shards.lock import read_set_lock
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.tables import read_electrodes
 
-__all__ = ["disagreements"]
-
 
 def disagreements(opened: ShardSet) -> Iterator[str]:
     """Everything in which the files of the index contradict each other."""

@@ -22,8 +22,6 @@ from eegprep.shards.sums import read_sums
 from eegprep.shards.verify.lock_of_set import lock_of
 from eegprep.shards.verify.signal_difference import SignalDifference, signal_difference
 
-__all__ = ["compare_rebuilt"]
-
 
 def compare_rebuilt(
     path: Path,

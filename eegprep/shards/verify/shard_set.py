@@ -29,8 +29,6 @@ from eegprep.shards.reader import ShardSet
 from eegprep.shards.sums import read_sums
 from eegprep.shards.verify.agreement import disagreements
 
-__all__ = ["VerifyReport", "verify_shard_set"]
-
 _CHUNK = 1 << 20
 _SHOWN = 20
 

@@ -13,8 +13,6 @@ import numpy as np
 
 from eegprep.shards.reader import ShardSet
 
-__all__ = ["SignalDifference", "signal_difference"]
-
 _Key = tuple[str, str]
 
 
