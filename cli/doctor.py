@@ -23,7 +23,7 @@ from . import errors
 State = Literal["ok", "note", "problem"]
 
 # Distribution names, as importlib.metadata knows them; the first group comes with every install.
-BASE = ("numpy", "scipy", "pyarrow", "xarray", "mne", "mne-bids", "pydantic", "fsspec", "typer", "rich")
+BASE = ("numpy", "scipy", "pyarrow", "xarray", "mne", "pydantic", "fsspec", "typer", "rich")
 EXTRAS = {
     "model": ("torch", "safetensors", "scikit-learn", "tensorboard", "webdataset"),
     "mef": ("pymef",),

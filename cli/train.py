@@ -190,10 +190,10 @@ def scaling(
     Example: `eegpt scaling --shards shards --out scaling --set schedule.steps=400`
     """
     from eegprep.errors import UsageError
+    from eegpt.pages.scaling import write_scaling_page
     from eegpt.pretraining.config import PretrainConfig
     from eegpt.runs.settings import read_settings
     from eegpt.studies.scaling import scaling as study
-    from eegpt.studies.scaling import write_scaling_page
 
     try:
         parts = [float(f) for f in fractions.split(",")]

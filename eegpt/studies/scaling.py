@@ -1,4 +1,4 @@
-"""Scaling studies: sizes x fractions of the data, the laws fitted to their errors, and one page.
+"""Scaling studies: sizes x fractions of the data, and the laws fitted to their errors.
 
 error = floor + a * parameters ** -alpha, and error = floor + b * windows ** -beta.
 """
@@ -14,7 +14,6 @@ import numpy as np
 
 from eegprep.errors import UsageError
 from eegprep.files import write_json
-from eegprep.report.figures import Column, Drawing, Line, Page, Section, Table, line_chart, write_page
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.data import open_windows
 from eegpt.runs.settings import changed
@@ -76,40 +75,3 @@ def fit_power_law(x: Sequence[float], y: Sequence[float]) -> dict[str, float] | 
             factor, exponent = math.exp(intercept), -float(slope)
             best = {"floor": float(floor), "factor": factor, "exponent": exponent, "residual": residual}
     return best
-
-
-def write_scaling_page(result: dict[str, Any], out: Path) -> Path:
-    """Write the page and return its path."""
-    rows = result["rows"]
-    names = ("name", "parameters", "windows", "steps", "new", "share_of_variance", "below_linear")
-    table = Table(
-        caption=f"Errors on new samples, {rows[0]['split']}",
-        columns=[Column(label=n.replace("_", " "), numeric=n != "name") for n in names],
-        rows=[[row[n] for n in names] for row in rows],
-    )
-    sections = [
-        Section(anchor=x, heading=f"By {x}", parts=[_law(rows, x, line_by, result[f"by_{x}"])])
-        for x, line_by in (("parameters", "windows"), ("windows", "parameters"))
-    ]
-    sections.append(Section(anchor="runs", heading="Runs", parts=[table]))
-    page = Page(title="Scaling", subtitle="Held-out error by size and by data", kicker="EEGPT", sections=sections)
-    return write_page(page, out)
-
-
-def _law(rows: list[dict[str, Any]], x: str, line_by: str, law: dict[str, float] | None) -> Drawing:
-    lines = []
-    for value in sorted({r[line_by] for r in rows}):
-        part = sorted((r for r in rows if r[line_by] == value), key=lambda r: r[x])
-        lines.append(Line(label=f"{value:,} {line_by}", x=[r[x] for r in part], y=[r["new"] for r in part]))
-    caption = f"Error on new samples by {x}; too few runs to fit a law."
-    if law is not None:
-        ends = [r[x] for r in rows]
-        grid = np.geomspace(min(ends), max(ends), 60)
-        fitted = law["floor"] + law["factor"] * grid ** -law["exponent"]
-        lines.append(Line(label="law", x=grid.tolist(), y=fitted.tolist(), dashed=True))
-        caption = (
-            f"Error on new samples by {x}; law: {law['floor']:.3f} + {law['factor']:.3g} x {x} to the power of "
-            f"{-law['exponent']:.3f}, residual {law['residual']:.2g}."
-        )
-    svg = line_chart(lines, label=f"Error by {x}", x_label=x, y_label="error on new samples", x_log=True)
-    return Drawing(svg=svg, caption=caption)
