@@ -118,11 +118,10 @@ def forecast(
 
     Example: `eegpt forecast encoder --shards shards --seconds 0.5`
     """
-    from eegprep.recording import seconds_to_samples
+    from eegprep.recording import seconds_to_samples, spread
     from eegprep.remote import open_shards
     from eegpt.data import WindowIndex
     from eegpt.data.loader import in_batches
-    from eegpt.data.order import spread
     from eegpt.pages.pretraining import write_forecast_page
     from eegpt.pretraining.forecast import forecast_errors
     from eegpt.runs.checkpoint import load_encoder

@@ -92,6 +92,13 @@ def covered(parts: Sequence[Stretch], stretches: Sequence[Stretch], origins: Seq
     return n
 
 
+def spread(n: int, count: int) -> list[int]:
+    """At most `count` of the indices 0 ... n-1, evenly spread from the first to the last, in order."""
+    count = min(n, count)
+    step = (n - 1) / max(count - 1, 1)
+    return sorted({round(i * step) for i in range(count)})
+
+
 def merge(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
     """Sorted stretches without overlap; touching ones become one, empty ones are dropped."""
     out: list[Stretch] = []

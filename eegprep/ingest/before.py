@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from eegprep.recording import Stretch
-from eegprep.report.contents.signal import power_density, spread
+from eegprep.recording import Stretch, spread
+from eegprep.report.contents.signal import power_density
 
 MAX_WINDOWS = 6
 WINDOW_S = 2.0

@@ -21,6 +21,12 @@ _MARGIN_S = 0.25
 _MAD_TO_SD = 1.4826
 
 
+def robust_sd(x: NDArray[np.floating], axis: int | tuple[int, ...] | None = None) -> NDArray[np.floating]:
+    """1.4826 x median absolute deviation over `axis`."""
+    middle = np.median(x, axis=axis, keepdims=True)
+    return np.asarray(_MAD_TO_SD * np.median(np.abs(x - middle), axis=axis))
+
+
 class StreamMeasure:
     """Give it every chunk, then ask.
 
@@ -66,4 +72,4 @@ class StreamMeasure:
         values = values[np.isfinite(values)].astype(np.float64)
         if values.size == 0:
             return 0.0
-        return float(_MAD_TO_SD * np.median(np.abs(values - np.median(values))))
+        return float(robust_sd(values))

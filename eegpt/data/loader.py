@@ -194,10 +194,10 @@ class Mixture:
         return self.loaders[which].index.gather(np.empty(0, np.int64)).tensors()
 
 
-def in_batches(index: WindowSource, indices: NDArray[np.int64], batch_size: int) -> Iterator[WindowBatch]:
+def in_batches(index: WindowSource, indices: Sequence[int], batch_size: int) -> Iterator[WindowBatch]:
     """Some windows as tensors, in batches and in order."""
     for start in range(0, len(indices), batch_size):
-        yield index.gather(indices[start : start + batch_size]).tensors()
+        yield index.gather(np.asarray(indices[start : start + batch_size], np.int64)).tensors()
 
 
 def gather_ahead(items: Iterator[Any], n: int) -> Generator[Any, None, None]:

@@ -32,11 +32,6 @@ class Order(Protocol):
         """What decides the order, as plain data: kept in a loader's state and compared on resuming."""
 
 
-def spread(n: int, count: int) -> NDArray[np.int64]:
-    """At most `count` of the numbers 0 .. n-1, evenly spread, in order."""
-    return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(np.int64))
-
-
 def permute(positions: NDArray[np.int64], n: int, keys: NDArray[np.uint32]) -> NDArray[np.int64]:
     """Where a permutation of 0 ... n-1, named by `keys`, sends some positions, (N,) int64."""
     a = max(1, math.isqrt(n - 1) + 1)

@@ -24,7 +24,6 @@ from eegpt.model.ete import ETE
 from eegpt.transfer.rows import SignalBatch, encode, flatten
 
 UNITS_UV = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
-_MAD_TO_SD = 1.4826
 
 
 class SignalTrials:
@@ -116,9 +115,3 @@ def standard_trials(trials_uv: NDArray[np.floating], sfreq_hz: float, recipe: Re
         first = start - int(starts[trial])
         out[trial, :, first : first + chunk.shape[1]] = chunk
     return out
-
-
-def robust_sigma(signal_uv: NDArray[np.floating], axis: tuple[int, ...]) -> NDArray[np.float32]:
-    """1.4826 x median absolute deviation over `axis`."""
-    middle = np.median(signal_uv, axis=axis, keepdims=True)
-    return (_MAD_TO_SD * np.median(np.abs(signal_uv - middle), axis=axis)).astype(np.float32)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from eegprep.recording import spread
 from eegprep.report.figures import Column, Drawing, Note, Page, Row, Section, Table, write_page
-from eegpt.data.order import spread
 from eegpt.evaluation.tables import SIGNIFICANT, percent, plain_table
 from eegpt.model.views import view_slices
 from eegpt.pages.graph import trial_map

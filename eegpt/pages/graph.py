@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eegprep.report.contents.signal import spread
+from eegprep.recording import spread
 from eegprep.report.figures import Cloud, Drawing, Row, Section, format_percent, head, scatter
 from eegprep.report.sections.contents import montage
 from eegpt.data import TaskInfo

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eegprep.recording import spread
 from eegpt.data import WindowBatch, WindowSource
 from eegpt.data.loader import in_batches
-from eegpt.data.order import spread
 from eegpt.model.ete import ETE
 from eegpt.model.tokens import BANDS_HZ, fold_tokens
 from eegpt.pretraining.config import PretrainConfig

@@ -13,15 +13,13 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from eegprep.errors import UsageError
+from eegprep.recording import spread
 from eegpt.data import WindowSource
 from eegpt.data.loader import in_batches
-from eegpt.data.order import spread
 from eegpt.model.ete import ETE
 from eegpt.model.tokens import fold_tokens
 
@@ -161,7 +159,7 @@ def start_from_linear(ete: ETE, indexes: Sequence[WindowSource], n_windows: int)
         ete.skip.weight.copy_(linear.short_CK.T)
 
 
-def _signals(ete: ETE, index: WindowSource, indices: NDArray[np.int64]) -> Iterator[Tensor]:
+def _signals(ete: ETE, index: WindowSource, indices: Sequence[int]) -> Iterator[Tensor]:
     """Normalised windows (N, S) of an index, cut to whole tokens."""
     for windows in in_batches(index, indices, _BATCH):
         x_BTC = ete.tokenise(windows.signal_i16, windows.scale_uv, windows.sigma_uv)

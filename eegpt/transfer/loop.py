@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eegpt.data.order import spread
+from eegprep.recording import spread
 from eegpt.model.heads import HeadSpec
 from eegpt.runs.runtime import cosine
 from eegpt.transfer.bank import TrialBank

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from eegprep.errors import UsageError
+from eegprep.recording import spread
 from eegprep.shards import build_shard_set
-from eegpt.data.order import spread
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.data import open_windows
 from eegpt.runs.log import read_log

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from eegprep.ingest.before import spectrum_before
-from eegprep.recording import Stretch
+from eegprep.recording import Stretch, spread
 from eegprep.report.contents import contents_of_shards, contents_of_store
 from eegprep.report.contents.before import spectra_before
-from eegprep.report.contents.signal import ElectrodeSignal, look_at, spread
+from eegprep.report.contents.signal import ElectrodeSignal, look_at
 from eegprep.store import Store
 
 MINUTE = 1 / 60

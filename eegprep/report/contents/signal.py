@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.recording import Stretch
+from eegprep.recording import Stretch, spread
 from eegprep.report.contents.facts import Amplitudes, Spectrum
 
 MAX_RECORDINGS = 120
@@ -35,13 +35,6 @@ class ElectrodeSignal:
     sfreq_hz: float
     stretches: tuple[Stretch, ...]
     read: Callable[[int, int], NDArray[np.floating]]
-
-
-def spread(n: int, k: int) -> list[int]:
-    """`k` indices of `range(n)` (all where there are fewer), evenly spread from the first to the last."""
-    if n <= k:
-        return list(range(n))
-    return sorted({round(i * (n - 1) / max(k - 1, 1)) for i in range(k)})
 
 
 def look_at(signals: Sequence[ElectrodeSignal]) -> tuple[tuple[Spectrum, ...], Amplitudes | None, int]:

@@ -25,7 +25,8 @@ from eegprep.errors import UsageError
 from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegprep.standardise.chain import plan_chain
-from eegpt.interop.arrays import UNITS_UV, known_electrodes, robust_sigma
+from eegprep.standardise.measure import robust_sd
+from eegpt.interop.arrays import UNITS_UV, known_electrodes
 from eegpt.interop.live.filters import CausalChain, Phase
 from eegpt.interop.model import Model, as_model
 from eegpt.model.ete import Cache
@@ -266,5 +267,5 @@ class _Amplitude:
         if position < 2 * STANDARD_SFREQ_HZ:
             return None
         if self._value is None or second != self._of:
-            self._value, self._of = robust_sigma(self._kept, (1,)), second
+            self._value, self._of = robust_sd(self._kept, (1,)), second
         return self._value

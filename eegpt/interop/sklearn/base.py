@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from eegprep.errors import UsageError
 from eegprep.manifest import load_recipe
-from eegpt.interop.arrays import UNITS_UV, SignalTrials, known_electrodes, robust_sigma, standard_trials
+from eegprep.standardise.measure import robust_sd
+from eegpt.interop.arrays import UNITS_UV, SignalTrials, known_electrodes, standard_trials
 from eegpt.interop.model import Model, as_model
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
@@ -105,7 +106,7 @@ class TrialEstimator(BaseEstimator):
         self.left_out_ = tuple(n for i, n in enumerate(names) if i not in found)
         self.names_in_ = names
         signal_uv = self._standard(data, sfreq_hz)
-        self.sigma_uv_ = robust_sigma(signal_uv, (0, 2))
+        self.sigma_uv_ = robust_sd(signal_uv, (0, 2))
         return signal_uv, model
 
     def _new_input(self, X: Any) -> SignalTrials:
@@ -133,7 +134,7 @@ class TrialEstimator(BaseEstimator):
         axes = {"trial": (2,), "call": (0, 2)}
         if self.sigma != "fit" and self.sigma not in axes:
             raise ArrayError("unknown sigma", found=self.sigma, expected="fit, call or trial")
-        sigma = self.sigma_uv_ if self.sigma == "fit" else robust_sigma(signal_uv, axes[self.sigma])
+        sigma = self.sigma_uv_ if self.sigma == "fit" else robust_sd(signal_uv, axes[self.sigma])
         return SignalTrials(signal_uv, sigma, self.ids_, **more)
 
     def __getstate__(self) -> dict[str, Any]:
