@@ -7,17 +7,16 @@ run, but their syntax, commands and options are checked.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
+from support import small_models
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = [DOCS.parent / "README.md", DOCS / "index.md", DOCS / "start.md", *sorted((DOCS / "how-to").glob("*.md"))]
@@ -128,17 +127,6 @@ def test_pages_on_reading_shards_run(page: str, toy_shards: Path, tmp_path: Path
         run(block, tmp_path)
 
 
-def interop_makers() -> ModuleType:
-    """What makes the small encoder and the recording of the tests of `eegpt.interop`."""
-    path = Path(__file__).parents[1] / "interop" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("interop_makers", path)
-    assert spec is not None
-    assert spec.loader is not None
-    makers = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(makers)
-    return makers
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page", ["use-with-mne.md", "use-with-scikit-learn.md", "share-a-model.md", "live-signals.md", "export.md"]
@@ -147,9 +135,8 @@ def test_pages_on_applying_a_model_run(page: str, toy_shards: Path, tmp_path: Pa
     """With a small encoder of random weights, and a recording of its own make."""
     needs = {"share-a-model.md": "huggingface_hub", "export.md": "onnxruntime", "use-with-scikit-learn.md": "sklearn"}
     pytest.importorskip(needs.get(page, "torch"))
-    makers = interop_makers()
-    makers.write_encoder(tmp_path / "encoder")
-    makers.raw_of(1).save(tmp_path / "recording.fif", verbose="ERROR")
+    small_models.write_encoder(tmp_path / "encoder")
+    small_models.raw_of(1).save(tmp_path / "recording.fif", verbose="ERROR")
     (tmp_path / "shards").symlink_to(toy_shards)
     for block in runnable(DOCS / "how-to" / page):
         run(block, tmp_path)
@@ -160,9 +147,8 @@ def test_the_ten_lines_of_the_first_page_run_and_are_those_of_the_readme(tmp_pat
     """On a recording with two annotations, with an encoder of random weights."""
     (block,) = runnable(DOCS / "index.md")
     assert [b.text for b in runnable(DOCS.parent / "README.md")] == [block.text]
-    makers = interop_makers()
-    makers.write_encoder(tmp_path / "encoder")
-    raw = makers.raw_of(1, seconds=80)
+    small_models.write_encoder(tmp_path / "encoder")
+    raw = small_models.raw_of(1, seconds=80)
     raw.annotations.append([2.5 * k for k in range(31)], 2.0, [("rest", "task")[k % 2] for k in range(31)])
     raw.save(tmp_path / "recording.fif", verbose="ERROR")
     run(block, tmp_path)

@@ -12,7 +12,6 @@ from eegprep.electrodes import (
     dump_vocabulary,
     load_vocabulary,
     parse_vocabulary,
-    resolve,
     resolve_all,
 )
 from eegprep.electrodes.resolve import NamedChannel, resolve

@@ -117,7 +117,7 @@ def test_a_kill_before_any_step_that_touches_the_disk_loses_nothing(
         path.unlink()
     write_edf(folder / "s2_1.edf", eeg_signal(1))  # a copy of s0_1
     (tmp_path / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
-    script = Path(__file__).with_name("kill_points.py")
+    script = Path(__file__).parents[1] / "support" / "kill_points.py"
     arguments = [tmp_path / "manifest.json", folder, tmp_path, "2"]
     done = subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from support import layouts
 
 from eegprep.electrodes import Vocabulary, resolve_all
 from eegprep.electrodes.resolve import NamedChannel
@@ -18,7 +19,7 @@ FILES = [m.name for m in ALL if m.source.kind != "moabb"]
 DESCRIBED = [m for m in ALL if m.source.channels and m.source.kind != "ts"]
 
 
-def test_every_data_set_has_a_layout(layouts):
+def test_every_data_set_has_a_layout():
     assert sorted(layouts.LAYOUTS) == FILES
 
 
@@ -32,7 +33,7 @@ def test_the_described_channels_give_the_expected_number_of_electrodes(manifest)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_files_of_the_documented_layout_give_what_the_manifest_promises(layouts, name, tmp_path):
+def test_files_of_the_documented_layout_give_what_the_manifest_promises(name, tmp_path):
     layout, manifest = layouts.LAYOUTS[name], find_manifest(name)
     (tmp_path / "raw").mkdir()
     layout.write(tmp_path / "raw")

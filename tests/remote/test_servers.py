@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import web_servers as servers
 
 from eegprep.errors import RefusedError, UsageError
 from eegprep.remote import shard_sets as remote_module
@@ -17,11 +18,6 @@ from eegprep.remote.shard_sets import open_shards
 from eegpt.data import TwoLevelOrder, WindowIndex
 
 pytest.importorskip("aiohttp")
-
-
-@pytest.fixture(scope="module")
-def servers(load_file):
-    return load_file(Path(__file__).with_name("servers.py"))
 
 
 @pytest.fixture(autouse=True)
@@ -55,14 +51,14 @@ def tars(log):
     ],
     ids=["ranges", "no ranges", "redirects", "busy", "cut, ranges", "cut, no ranges", "silent", "slow"],
 )
-def test_a_set_comes_from_any_honest_server(servers, shard_folder, shard_set, tmp_path, monkeypatch, behaviour):
+def test_a_set_comes_from_any_honest_server(shard_folder, shard_set, tmp_path, monkeypatch, behaviour):
     monkeypatch.setattr(remote_module, "_SILENCE_S", 0.4)
     with servers.serving(servers.Web, shard_folder, **behaviour) as (address, left, _):
         same(open_shards(address, cache=Cache(tmp_path)), shard_set)
         assert not any(left.get(name) for name in ("errors", "cut", "silent"))
 
 
-def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(servers, shard_folder, tmp_path):
+def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(shard_folder, tmp_path):
     with servers.serving(servers.Web, shard_folder, short=True) as (address, _, _):
         opened = open_shards(address, cache=Cache(tmp_path))
         with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar can't be fetched[^$]*bytes came"):
@@ -71,7 +67,7 @@ def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(servers, shard
 
 
 @pytest.mark.parametrize(("status", "text"), [(403, "may not be read"), (401, "may not be read"), (410, "there is no")])
-def test_a_server_that_refuses_is_not_asked_again(servers, shard_folder, tmp_path, status, text):
+def test_a_server_that_refuses_is_not_asked_again(shard_folder, tmp_path, status, text):
     with servers.serving(servers.Web, shard_folder, refuse=status) as (address, _, log):
         opened = open_shards(address, cache=Cache(tmp_path))
         with pytest.raises((UsageError, RefusedError), match=text):
@@ -79,7 +75,7 @@ def test_a_server_that_refuses_is_not_asked_again(servers, shard_folder, tmp_pat
         assert len(tars(log)) == 1
 
 
-def test_shards_are_fetched_in_reading_order(servers, shard_folder, tmp_path):
+def test_shards_are_fetched_in_reading_order(shard_folder, tmp_path):
     pytest.importorskip("torch")
     from eegpt.data import WindowLoader
 
@@ -100,7 +96,7 @@ class TestHub:
     """`hf://` against a server that answers as the hub does."""
 
     @pytest.fixture
-    def hub(self, servers, shard_folder):
+    def hub(self, shard_folder):
         pytest.importorskip("huggingface_hub")
         with servers.serving(servers.Hub, shard_folder.parent, ranges=True) as (address, behaviour, log):
             yield address, behaviour, log
@@ -124,7 +120,7 @@ class TestHub:
         same(self.open(hub, tmp_path), shard_set)
         assert hub[1]["cut"] == 0
 
-    def test_a_wrong_hash_on_the_hub_stops_with_the_shards_name(self, servers, hostile, shard_folder, tmp_path):
+    def test_a_wrong_hash_on_the_hub_stops_with_the_shards_name(self, hostile, shard_folder, tmp_path):
         folder = hostile.copy_of(shard_folder, tmp_path / "hub" / "set")
         shard = folder / "shards" / "Fp1" / "Fp1-000000.tar"
         data = shard.read_bytes()
@@ -154,9 +150,7 @@ class TestHub:
         assert "every hash as the index says" in done.stdout
 
 
-def test_a_path_that_pathlib_has_made_of_an_address_is_understood(
-    servers, shard_folder, shard_set, tmp_path, monkeypatch
-):
+def test_a_path_that_pathlib_has_made_of_an_address_is_understood(shard_folder, shard_set, tmp_path, monkeypatch):
     monkeypatch.setenv("EEGPT_CACHE", str(tmp_path))
     with servers.serving(servers.Web, shard_folder) as (address, _, _):
         assert len(open_shards(Path(address)).blocks) == len(shard_set.blocks)

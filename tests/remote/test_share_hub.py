@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+from support.hub_server import HubServer
+from support.sent_sets import same, shard_set
 
 from eegprep.errors import RefusedError, UsageError
 from eegprep.remote.share import pull, push
@@ -15,19 +14,9 @@ pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
 ADDRESS = "hf://datasets/lab/eeg/one"
 
 
-def _module(path: Path):
-    spec = importlib.util.spec_from_file_location(f"share_hub_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-share = _module(Path(__file__).parent / "test_share.py")
-
-
 @pytest.fixture
 def hub():
-    with _module(Path(__file__).parents[1] / "hub_server.py").HubServer() as server:
+    with HubServer() as server:
         server.put("datasets/lab/eeg", {})
         yield server
 
@@ -42,7 +31,7 @@ def commits(hub) -> int:
 
 
 def test_a_set_goes_through_the_hub_and_a_second_push_or_pull_moves_nothing(hub, options, tmp_path):
-    source = share.shard_set(tmp_path / "set")
+    source = shard_set(tmp_path / "set")
     assert push(source, ADDRESS, options=options).n_moved == 5
     stored = hub.files["datasets/lab/eeg"]
     assert {"one/SHA256SUMS", "one/README.md", "one/croissant.json", "one/shards/Cz/Cz-000001.tar"} <= set(stored)
@@ -51,12 +40,12 @@ def test_a_set_goes_through_the_hub_and_a_second_push_or_pull_moves_nothing(hub,
     assert push(source, ADDRESS, options=options).n_moved == 0
     assert (commits(hub), hub.heads["datasets/lab/eeg"]) == (before, head)
     assert pull(ADDRESS, tmp_path / "got", options=options).n_moved == 5
-    assert share.same(source, tmp_path / "got")
+    assert same(source, tmp_path / "got")
     assert pull(ADDRESS, tmp_path / "got", options=options).n_moved == 0
 
 
 def test_an_interrupted_push_to_the_hub_is_no_set_and_sends_only_the_rest(hub, options, tmp_path):
-    source = share.shard_set(tmp_path / "set")
+    source = shard_set(tmp_path / "set")
 
     def stop(name, done, total):
         if done == 3:
@@ -68,11 +57,11 @@ def test_an_interrupted_push_to_the_hub_is_no_set_and_sends_only_the_rest(hub, o
         pull(ADDRESS, tmp_path / "got", options=options)
     assert push(source, ADDRESS, options=options).n_moved == 2
     pull(ADDRESS, tmp_path / "got", options=options)
-    assert share.same(source, tmp_path / "got")
+    assert same(source, tmp_path / "got")
 
 
 def test_a_wrong_byte_on_the_hub_is_refused(hub, options, tmp_path):
-    push(share.shard_set(tmp_path / "set"), ADDRESS, options=options)
+    push(shard_set(tmp_path / "set"), ADDRESS, options=options)
     name = "one/shards/Cz/Cz-000001.tar"
     data = bytearray(hub.files["datasets/lab/eeg"][name])
     data[100] ^= 1
@@ -85,7 +74,7 @@ def test_a_wrong_byte_on_the_hub_is_refused(hub, options, tmp_path):
 
 
 def test_of_a_no_derivatives_set_manifest_and_lock_alone_reach_the_hub(hub, options, tmp_path):
-    source = share.shard_set(tmp_path / "set", licence="CC-BY-ND-4.0, share_shards: no")
+    source = shard_set(tmp_path / "set", licence="CC-BY-ND-4.0, share_shards: no")
     with pytest.raises(RefusedError, match="not to be shared") as caught:
         push(source, ADDRESS, options=options)
     assert caught.value.exit_code == 3
@@ -98,6 +87,6 @@ def test_of_a_no_derivatives_set_manifest_and_lock_alone_reach_the_hub(hub, opti
 
 def test_a_repository_that_is_not_there_is_one_clear_error(options, tmp_path):
     with pytest.raises(UsageError, match="no such data set repository"):
-        push(share.shard_set(tmp_path / "set"), "hf://datasets/lab/nothing/one", options=options)
+        push(shard_set(tmp_path / "set"), "hf://datasets/lab/nothing/one", options=options)
     with pytest.raises(UsageError, match="nothing finished is there"):
         pull("hf://datasets/lab/nothing/one", tmp_path / "got", options=options)

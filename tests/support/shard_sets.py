@@ -1,4 +1,4 @@
-"""The synthetic store as a fixture."""
+"""The synthetic store, shard sets of it, and what damages them, as fixtures."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support import hostile as hostile_sets
+from support import synthetic as synthetic_store
 
 from eegprep.shards import ShardSet, build_shard_set
 
-HERE = Path(__file__).parent
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def load(path: Path) -> ModuleType:
-    """A file beside the tests as a module; tests are no package."""
-    name = f"shards_{path.stem}"
+    """A file outside `tests/support` as a module."""
+    name = f"loaded_{path.stem}"
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None
@@ -35,17 +37,17 @@ def load_file() -> Callable[[Path], ModuleType]:
 
 @pytest.fixture(scope="session")
 def synthetic() -> ModuleType:
-    return load(HERE.parent / "shards" / "synthetic.py")
+    return synthetic_store
 
 
 @pytest.fixture(scope="session")
 def hostile() -> ModuleType:
-    return load(HERE.parent / "shards" / "hostile.py")
+    return hostile_sets
 
 
 @pytest.fixture(scope="session")
 def fuzz() -> ModuleType:
-    return load(HERE.parents[1] / "benchmarks" / "fuzz.py")
+    return load(BENCHMARKS / "fuzz.py")
 
 
 @pytest.fixture(scope="session")
