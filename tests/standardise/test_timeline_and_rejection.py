@@ -9,12 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eegprep.manifest.recipe import Reference, Reject, RemoveOffset
+from eegprep.manifest.recipe import Recipe
 from eegprep.recording import Stretch, merge
-from eegprep.standardise import as_signal, lay_out, reference, reject_amplitude, remove_offset
+from eegprep.standardise import apply_recipe, as_signal, lay_out
+from eegprep.standardise.measure import StreamMeasure
 from eegprep.standardise.offsets import N_RUNS, RUN_SAMPLES, spread_runs
 from eegprep.standardise.resample import ratio_of
 from eegprep.standardise.spans import runs_of
+
+
+def recipe(*steps: dict[str, object]) -> Recipe:
+    """`steps`, then a resampling to 256 Hz, which changes nothing in signals of that rate."""
+    return Recipe.model_validate({"name": "small", "steps": [*steps, {"step": "resample"}]})
 
 
 @given(
@@ -62,12 +68,24 @@ def test_a_rejected_part_covers_every_output_sample_that_it_touches() -> None:
     assert timeline.span(Stretch(start_sample=0, n_samples=10)) == ()
 
 
-def test_amplitudes_beyond_the_limit_become_stretches_with_a_margin() -> None:
+@pytest.mark.parametrize("chunk", [1000, 505, 64, 1])
+def test_large_amplitudes_have_a_margin(chunk: int) -> None:
+    """Samples beyond the limit and missing ones become one stretch with a margin, whatever the size of chunks."""
     values = np.zeros((2, 1000), np.float32)
     values[1, 500] = 900.0
     values[1, 510] = np.nan
-    rejected = reject_amplitude(as_signal(values, ["a", "b"], 256.0), Reject(step="reject", above_uv=800.0))
-    assert rejected == {"b": (Stretch(start_sample=436, n_samples=139),)}
+    measure = StreamMeasure(2, 1000, 800.0, 256.0)
+    for start in range(0, 1000, chunk):
+        measure.add(start, values[:, start : start + chunk])
+    assert measure.too_large(0) == ()
+    assert measure.too_large(1) == (Stretch(start_sample=436, n_samples=139),)
+
+
+def test_reject_removes_nothing_in_memory() -> None:
+    """`apply_recipe` gives the whole signal: what `reject` finds is for who has a place to write it."""
+    signal = as_signal(np.array([[0.0, 900.0, 0.0]]), ["a"], 256.0)
+    out = apply_recipe(signal, recipe({"step": "reject", "above_uv": 800.0}))
+    np.testing.assert_array_equal(out.values, signal.values)
 
 
 def test_runs_and_their_union() -> None:
@@ -83,8 +101,8 @@ def test_runs_and_their_union() -> None:
 @pytest.mark.parametrize("over", ["recording", "stretch"])
 def test_an_offset_is_a_median(over: str) -> None:
     values = np.random.default_rng(0).normal(4300, 10, (3, 999))
-    found = remove_offset(as_signal(values, ["a", "b", "c"], 256.0), RemoveOffset(step="remove_offset", over=over))
-    np.testing.assert_allclose(found.values, values - np.median(values, axis=1, keepdims=True))
+    found = apply_recipe(as_signal(values, ["a", "b", "c"], 256.0), recipe({"step": "remove_offset", "over": over}))
+    np.testing.assert_allclose(found.values, values - np.median(values, axis=1, keepdims=True), rtol=0, atol=1e-5)
 
 
 @given(st.lists(st.integers(1, 60000), min_size=1, max_size=12))
@@ -100,8 +118,10 @@ def test_runs_for_an_offset_lie_inside_the_stretches(lengths: list[int]) -> None
         assert any(s.start_sample <= run.start_sample and run.stop_sample <= s.stop_sample for s in stretches)
 
 
-def test_a_bad_electrode_does_not_reach_the_average() -> None:
+def test_bad_electrode_is_not_averaged() -> None:
+    """The average reference leaves a bad electrode out and is subtracted from it all the same."""
     signal = as_signal(np.array([[1.0], [3.0], [1000.0]]), ["a", "b", "c"], 256.0)
-    out = reference(signal, Reference(step="reference", to="average"), bad={"c"})
+    out = apply_recipe(signal, recipe({"step": "reference", "to": "average"}), bad={"c"})
     np.testing.assert_array_equal(out.values, [[-1.0], [1.0], [998.0]])
-    assert reference(signal, Reference(step="reference", to="keep")) is signal
+    kept = apply_recipe(signal, recipe({"step": "reference", "to": "keep"}), bad={"c"})
+    np.testing.assert_array_equal(kept.values, signal.values)
