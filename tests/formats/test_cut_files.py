@@ -28,7 +28,7 @@ def egi(path: Path, signal_uv: np.ndarray, *, version: int = 2, bits: int = 0, v
     return path
 
 
-def test_whole_files_of_these_writers_are_read(made, names, tmp_path: Path) -> None:
+def test_whole_files_of_writers_are_read(made, names, tmp_path: Path) -> None:
     signal = made["eeg_uv"](6, 1600)
     paths = [made["gdf"](tmp_path / "a.gdf", signal, names), made["persyst"](tmp_path, signal, names)]
     paths += [egi(tmp_path / f"{v}.raw", signal, version=v) for v in (2, 4, 6)]
@@ -38,7 +38,8 @@ def test_whole_files_of_these_writers_are_read(made, names, tmp_path: Path) -> N
         np.testing.assert_allclose(np.asarray(decoded.signal) * factor, signal, atol=0.51)
 
 
-def test_an_egi_files_range_makes_microvolt_whatever_its_reader_calls_it(made, tmp_path: Path) -> None:
+def test_egi_range_makes_microvolts(made, tmp_path: Path) -> None:
+    """The range of an EGI file makes microvolts, whatever its reader calls the unit."""
     signal = made["eeg_uv"](6, 1600)
     decoded = read(egi(tmp_path / "a.raw", signal, bits=16, value_range=20000))
     assert {c.unit for c in decoded.channels} == {"uV"}
@@ -46,7 +47,8 @@ def test_an_egi_files_range_makes_microvolt_whatever_its_reader_calls_it(made, t
 
 
 @pytest.mark.parametrize("kind", ["gdf", "egi", "brainvision", "fdt", "neuroscan"])
-def test_a_file_cut_in_the_middle_is_refused_as_cut(made, names, tmp_path: Path, kind: str) -> None:
+def test_file_cut_in_the_middle_is_refused(made, names, tmp_path: Path, kind: str) -> None:
+    """A file that was cut in the middle is refused as cut."""
     signal = made["eeg_uv"](6, 1600)
     if kind == "gdf":
         path = cut = made["gdf"](tmp_path / "a.gdf", signal, names)
@@ -67,7 +69,8 @@ def test_a_file_cut_in_the_middle_is_refused_as_cut(made, names, tmp_path: Path,
         read(path)
 
 
-def test_samples_that_end_inside_a_frame_are_noted_where_no_length_is_stated(made, names, tmp_path: Path) -> None:
+def test_partial_last_frame_is_noted(made, names, tmp_path: Path) -> None:
+    """Samples that end inside a frame are noted where no length is stated."""
     signal = made["eeg_uv"](6, 1600)
     paths = {
         made["brainvision"](tmp_path, "a", signal, names): "a.eeg",
@@ -81,7 +84,8 @@ def test_samples_that_end_inside_a_frame_are_noted_where_no_length_is_stated(mad
         assert any("end inside a frame: 7 bytes" in n for n in decoded.notes)
 
 
-def test_bytes_after_the_samples_that_an_eeglab_header_states_are_noted(made, names, tmp_path: Path) -> None:
+def test_bytes_after_eeglab_data_are_noted(made, names, tmp_path: Path) -> None:
+    """Bytes after the samples that an EEGLAB header states are noted."""
     signal = made["eeg_uv"](6, 1600)
     (tmp_path / "a.fdt").write_bytes(np.ascontiguousarray(signal.T).astype("<f4").tobytes() + bytes(100))
     made["eeglab"](tmp_path / "a.set", names, "a.fdt", 1600)
@@ -90,11 +94,13 @@ def test_bytes_after_the_samples_that_an_eeglab_header_states_are_noted(made, na
     assert any("100 bytes after the samples" in n for n in decoded.notes)
 
 
-def test_a_reader_that_fails_without_a_word_is_put_into_words() -> None:
+def test_wordless_reader_error_is_explained() -> None:
+    """A reader that fails without a message is given one."""
     assert clean_message(AssertionError()) == "parts of the header contradict each other"
 
 
-def test_a_persyst_clock_that_jumps_breaks_the_recording_and_events_keep_their_sample(made, names, tmp_path) -> None:
+def test_persyst_clock_jump_breaks_recording(made, names, tmp_path) -> None:
+    """A Persyst clock that jumps breaks the recording, and events keep their sample."""
     times = "[SampleTimes]\n0=36000.0\n600=36003.0\n1000=36105.0\n[Comments]\n106.0,0.5,0,100,T1\n1.5,0,0,100,a,b=c\n"
     decoded = read(made["persyst"](tmp_path, made["eeg_uv"](6, 1600), names, extra=times, kind=7, skipped=24))
     assert [(s.start_sample, s.n_samples) for s in decoded.stretches] == [(0, 1000), (1000, 600)]
@@ -112,7 +118,8 @@ def test_a_persyst_clock_that_jumps_breaks_the_recording_and_events_keep_their_s
         ("[ChannelMap]", "[SampleTimes]\n0=noon\n[ChannelMap]", "no number under [SampleTimes]"),
     ],
 )
-def test_a_damaged_persyst_header_is_refused_with_its_reason(made, names, tmp_path: Path, old, new, reason) -> None:
+def test_damaged_persyst_header_is_refused(made, names, tmp_path: Path, old, new, reason) -> None:
+    """A damaged Persyst header is refused with its reason."""
     path = made["persyst"](tmp_path, made["eeg_uv"](6, 400), names)
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(InputError) as caught:

@@ -14,7 +14,8 @@ from eegprep.recording import Stretch
 
 
 @pytest.mark.parametrize("bdf", [False, True])
-def test_samples_and_events_are_those_that_mne_reads(made, tmp_path: Path, bdf: bool) -> None:
+def test_samples_and_events_equal_mne(made, tmp_path: Path, bdf: bool) -> None:
+    """Samples and events are those that MNE reads."""
     path = tmp_path / ("a.bdf" if bdf else "a.edf")
     marks = [(1.0, 0.5, "T1"), (3.25, None, "T2")]
     made["edf"](path, made["eeg_uv"](6, 2000), bdf=bdf, annotations=marks)
@@ -31,7 +32,8 @@ def test_samples_and_events_are_those_that_mne_reads(made, tmp_path: Path, bdf: 
     )
 
 
-def test_a_part_is_read_as_the_same_samples_as_the_whole(made, tmp_path: Path) -> None:
+def test_a_part_equals_the_whole(made, tmp_path: Path) -> None:
+    """A part is read as the same samples as the whole."""
     signal = read_edf(made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 1600))).signal
     whole = np.asarray(signal)
     for start, stop in ((0, 1), (199, 201), (137, 1203), (1600, 1600), (1599, 5000)):
@@ -39,7 +41,8 @@ def test_a_part_is_read_as_the_same_samples_as_the_whole(made, tmp_path: Path) -
     np.testing.assert_array_equal(signal[[2, 0], 10:20], whole[[2, 0], 10:20])
 
 
-def test_records_that_do_not_follow_each_other_break_the_stretch_and_events_keep_their_sample(made, tmp_path) -> None:
+def test_gap_between_records_breaks_stretch(made, tmp_path) -> None:
+    """Records that do not follow each other break the stretch, and events keep their sample."""
     starts = [0.0, 1.0, 2.0, 7.0, 8.0]
     path = made["edf"](
         tmp_path / "d.edf", made["eeg_uv"](6, 1000), kind="EDF+D", record_starts=starts, annotations=[(7.5, None, "T1")]
@@ -52,14 +55,16 @@ def test_records_that_do_not_follow_each_other_break_the_stretch_and_events_keep
     assert [e.start_sample for e in decoded.events] == [700]
 
 
-def test_a_file_that_calls_itself_continuous_but_jumps_is_broken_too_and_says_so(made, tmp_path: Path) -> None:
+def test_false_continuous_file_is_broken_too(made, tmp_path: Path) -> None:
+    """A file that calls itself continuous but jumps is broken as well and says so."""
     path = made["edf"](tmp_path / "c.edf", made["eeg_uv"](6, 600), record_starts=[0.0, 1.0, 4.0])
     decoded = read_edf(path)
     assert len(decoded.stretches) == 2
     assert any("though the header calls the file continuous" in n for n in decoded.notes)
 
 
-def test_channels_of_another_rate_are_left_out_with_both_rates_and_do_not_change_the_others(made, tmp_path) -> None:
+def test_channels_of_other_rate_are_left_out(made, tmp_path) -> None:
+    """Channels of another rate are left out with both rates and do not change the others."""
     signal = made["eeg_uv"](6, 1000)
     plain = read_edf(made["edf"](tmp_path / "a.edf", signal))
     slow = read_edf(made["edf"](tmp_path / "b.edf", signal, extra=[("Resp", 25, np.arange(125))]))
@@ -69,7 +74,8 @@ def test_channels_of_another_rate_are_left_out_with_both_rates_and_do_not_change
     np.testing.assert_array_equal(np.asarray(slow.signal), np.asarray(plain.signal))
 
 
-def test_the_header_range_and_unit_are_kept_as_evidence(made, tmp_path: Path) -> None:
+def test_header_range_and_unit_are_evidence(made, tmp_path: Path) -> None:
+    """The range and unit of the header are kept as evidence."""
     channel = read_edf(made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 400), unit="mV")).channels[0]
     assert (channel.unit, channel.digital_max, channel.physical_max) == ("mV", 32767, 3276.7)
     assert channel.unit_evidence == "the header says mV"
@@ -111,7 +117,8 @@ def damaged(data: bytes, how: str) -> bytes:
         ("time stamp", "time stamp of record 0 is lost"),
     ],
 )
-def test_damage_is_refused_with_its_own_reason(made, tmp_path: Path, how: str, reason: str) -> None:
+def test_each_damage_has_its_own_reason(made, tmp_path: Path, how: str, reason: str) -> None:
+    """Each kind of damage is refused with its own reason."""
     path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 4000))
     path.write_bytes(damaged(path.read_bytes(), how))
     with pytest.raises(InputError, match=r".") as caught:
@@ -119,7 +126,8 @@ def test_damage_is_refused_with_its_own_reason(made, tmp_path: Path, how: str, r
     assert reason in str(caught.value)
 
 
-def test_a_file_that_was_never_closed_is_read_to_its_last_whole_record_and_says_so(made, tmp_path: Path) -> None:
+def test_unclosed_file_is_read_with_a_note(made, tmp_path: Path) -> None:
+    """A file that was never closed is read to its last whole record and says so."""
     path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 4000))
     data = path.read_bytes()
     path.write_bytes((data[:236] + b"-1      " + data[244:])[:-777])
@@ -128,13 +136,15 @@ def test_a_file_that_was_never_closed_is_read_to_its_last_whole_record_and_says_
     assert any("ends inside a record" in n for n in decoded.notes)
 
 
-def test_an_edf_of_annotations_alone_is_refused_as_such(made, tmp_path: Path) -> None:
+def test_edf_of_annotations_alone_is_refused(made, tmp_path: Path) -> None:
+    """An EDF file of annotations alone is refused as such."""
     path = made["edf"](tmp_path / "a.edf", np.zeros((0, 400)), names=())
     with pytest.raises(InputError, match="annotations and no signal"):
         read_edf(path)
 
 
-def test_real_recordings_are_read_as_mne_reads_them(data_dir: Path) -> None:
+def test_real_recordings_equal_mne(data_dir: Path) -> None:
+    """Real recordings are read as MNE reads them."""
     for relative in (
         "eegmat/Subject00_2.edf",
         "eegmmidb/S001R03.edf",
@@ -152,7 +162,8 @@ def test_real_recordings_are_read_as_mne_reads_them(data_dir: Path) -> None:
                 np.testing.assert_allclose(ours.signal[[row], :][0] * scale[channel.unit], volts * 1e6, atol=1e-6)
 
 
-def test_random_bytes_in_a_header_are_read_or_refused_never_a_crash(made, tmp_path: Path) -> None:
+def test_random_header_bytes_never_crash(made, tmp_path: Path) -> None:
+    """Random bytes in a header are read or refused and never crash."""
     plain = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 600), annotations=[(1.0, None, "T1")]).read_bytes()
     generator = np.random.default_rng(0)
     refused = 0

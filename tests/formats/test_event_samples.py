@@ -144,7 +144,7 @@ def test_events_are_at_their_samples(made, tmp_path: Path, write: Callable[..., 
     assert [(e.start_sample, names[event_label(e.text)]) for e in own] == [(at, at) for at in AT]
 
 
-def test_edf_with_gaps(made, tmp_path: Path) -> None:
+def test_events_of_edf_with_gaps(made, tmp_path: Path) -> None:
     """Records that do not follow each other: an event keeps its place within its own record."""
     starts = [0.0, 1.0, 5.0, 6.0, 100.0, 101.0, 102.0, 103.0]
     marks = [(0.5, None, "a"), (5.25, None, "b"), (100.0, None, "c"), (103.995, None, "d")]

@@ -340,7 +340,8 @@ SIZED = {"curry": "a.cdt", "nicolet": "a.data", "nedf": "a.nedf", "nihon_kohden"
 
 
 @pytest.mark.parametrize("name", sorted(SIZED))
-def test_a_cut_file_of_known_size_is_called_cut(made, names, tmp_path: Path, name: str) -> None:
+def test_cut_file_of_known_size_is_cut(made, names, tmp_path: Path, name: str) -> None:
+    """A cut file of known size is called cut."""
     path = WRITERS[name](tmp_path, names, made["eeg_uv"](6, 1600), made)
     cut = tmp_path / SIZED[name]
     cut.write_bytes(cut.read_bytes()[:-2000])
@@ -433,7 +434,7 @@ def test_a_format_not_read_is_named(tmp_path: Path, name: str) -> None:
     assert len(caught.value.todo) > 10
 
 
-def test_a_small_file_of_such_a_suffix_is_none(tmp_path: Path) -> None:
+def test_small_file_of_such_suffix_is_none(tmp_path: Path) -> None:
     """A signature of a download is called .sig too."""
     (tmp_path / "SHA256SUMS.sig").write_bytes(b"\x89\x01" * 100)
     assert detect(tmp_path / "SHA256SUMS.sig") is None
@@ -468,7 +469,7 @@ def rows_of(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
 
 
-def test_the_docs_list_each_format_that_is_read() -> None:
+def test_docs_list_each_format_that_is_read() -> None:
     """One row a format, by its title and its suffixes, and no others."""
     listed = {(row[0], row[1]) for row in rows_of("What is read")}
     assert listed == {(f.title, " ".join(f.suffixes)) for f in FORMATS.values() if not f.convert}

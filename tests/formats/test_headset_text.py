@@ -73,14 +73,15 @@ def test_openbci_index_shows_lost_packets(made, tmp_path: Path) -> None:
     assert [(s.start_sample, s.n_samples) for s in decoded.stretches] == [(0, 300), (340, 300)]
 
 
-def test_an_index_that_counts_unevenly_is_not_used(made, tmp_path: Path) -> None:
+def test_uneven_index_is_not_used(made, tmp_path: Path) -> None:
     """Ganglion gives two rows one number."""
     index = [i // 2 % 101 for i in range(600)]
     decoded = read(openbci(tmp_path / "a.txt", made["eeg_uv"](4, 600), index=index))
     assert [s.n_samples for s in decoded.stretches] == [600]
 
 
-def test_openbci_pauses_break_by_their_stamps(made, tmp_path: Path) -> None:
+def test_openbci_stamps_show_pauses(made, tmp_path: Path) -> None:
+    """Pauses of an OpenBCI recording are found by their time stamps."""
     path = openbci(tmp_path / "a.txt", made["eeg_uv"](4, 600), index=[i // 2 % 101 for i in range(600)])
     rows = path.read_text().splitlines()
     late = [r.rsplit(",", 1) for r in rows[303:]]
@@ -88,7 +89,7 @@ def test_openbci_pauses_break_by_their_stamps(made, tmp_path: Path) -> None:
     assert [s.n_samples for s in read(path).stretches] == [300, 300]
 
 
-def test_a_clock_in_the_first_row_is_no_header(made, tmp_path: Path) -> None:
+def test_clock_in_first_row_is_no_header(made, tmp_path: Path) -> None:
     """A manifest that names the columns of such a table finds them."""
     from eegprep.formats.tables.text import read_table
 
@@ -150,7 +151,8 @@ def test_an_even_counter_breaks_nothing(tmp_path: Path) -> None:
     assert decoded.notes == ()
 
 
-def test_a_repeated_packet_breaks_without_a_gap(tmp_path: Path) -> None:
+def test_repeated_packet_breaks_without_gap(tmp_path: Path) -> None:
+    """A repeated packet breaks the stretch without a gap."""
     counter = counter_of(500, 128, {})
     decoded = read(emotiv(tmp_path / "a.csv", [*counter[:300], counter[299], *counter[300:]]))
     assert decoded.signal.shape[1] == 501
@@ -198,12 +200,14 @@ def test_stamps_count_whole_rounds_of_losses(tmp_path: Path) -> None:
     assert events(decoded) == [(100, "7"), (1020, "7")]
 
 
-def test_a_marker_index_serves_without_values(tmp_path: Path) -> None:
+def test_marker_index_serves_without_values(tmp_path: Path) -> None:
+    """A marker index serves where there are no marker values."""
     decoded = read(emotiv_3(tmp_path / "a.csv", marks="MarkerIndex,MarkerType"))
     assert events(decoded) == [(100, "1"), (700, "2")]
 
 
-def test_emotiv_columns_without_a_rate_ask_for_it(tmp_path: Path) -> None:
+def test_emotiv_without_rate_asks_for_it(tmp_path: Path) -> None:
+    """Emotiv columns without a sampling rate ask for it."""
     rows = ["Timestamp,COUNTER,INTERPOLATED,AF3,F7", *(f"{i},{i},0,4200.0,4201.0" for i in range(100))]
     (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
     with pytest.raises(InputError, match="does not state its rate"):
@@ -241,6 +245,7 @@ def test_a_headband_that_is_off_leaves_out(tmp_path: Path) -> None:
     assert [(x.start_sample, x.n_samples) for x in decoded.left_out] == [(300, 100)]
 
 
-def test_muse_through_midnight_is_one_stretch(tmp_path: Path) -> None:
+def test_muse_past_midnight_is_one_stretch(tmp_path: Path) -> None:
+    """A Muse recording that runs past midnight is one stretch."""
     decoded = read(muse(tmp_path / "a.csv", start_s=86398.0))
     assert [s.n_samples for s in decoded.stretches] == [1024]

@@ -45,7 +45,8 @@ def write(kind: str, folder: Path, signal: np.ndarray, made, names) -> Path:
 
 @pytest.mark.parametrize("kind", ["fif", "eeglab", "fdt", "brainvision", "neuroscan", "edf"])
 @pytest.mark.parametrize("name", ["upper", "none", "other"])
-def test_a_reader_that_insists_on_a_suffix_gets_it(made, names, tmp_path: Path, kind: str, name: str) -> None:
+def test_reader_gets_the_suffix_it_needs(made, names, tmp_path: Path, kind: str, name: str) -> None:
+    """A reader that insists on a suffix gets it."""
     path = write(kind, tmp_path, made["eeg_uv"](6, 1600), made, names)
     expected = np.asarray(read(path).signal)
     renamed = {
@@ -61,9 +62,10 @@ def test_a_reader_that_insists_on_a_suffix_gets_it(made, names, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("kind", ["fif", "eeglab", "neuroscan", "edf"])
-def test_a_recording_packed_with_gzip_is_read_and_nothing_of_it_stays_on_the_disk(
+def test_gzip_is_read_and_leaves_no_file(
     made, names, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A recording packed with gzip is read, and nothing of it stays on the disk."""
     own = tmp_path / "temporary"
     own.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(own))
@@ -77,7 +79,8 @@ def test_a_recording_packed_with_gzip_is_read_and_nothing_of_it_stays_on_the_dis
     assert list(own.iterdir()) == []
 
 
-def test_a_packed_file_that_unfolds_to_more_than_the_limit_is_refused(made, tmp_path: Path, monkeypatch) -> None:
+def test_gzip_beyond_the_limit_is_refused(made, tmp_path: Path, monkeypatch) -> None:
+    """A packed file that unpacks to more than the limit is refused."""
     plain = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 400))
     (tmp_path / "b.edf.gz").write_bytes(gzip.compress(plain.read_bytes()))
     monkeypatch.setattr(aliases, "MAX_UNPACKED_BYTES", 1000)
@@ -85,7 +88,8 @@ def test_a_packed_file_that_unfolds_to_more_than_the_limit_is_refused(made, tmp_
         read(tmp_path / "b.edf.gz")
 
 
-def test_a_packed_file_that_was_cut_is_refused_by_its_own_name(made, tmp_path: Path) -> None:
+def test_cut_gzip_is_refused_by_its_own_name(made, tmp_path: Path) -> None:
+    """A packed file that was cut is refused by its own name."""
     plain = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 400))
     packed = gzip.compress(plain.read_bytes())
     (tmp_path / "b.edf.gz").write_bytes(packed[: len(packed) // 2])
@@ -93,7 +97,8 @@ def test_a_packed_file_that_was_cut_is_refused_by_its_own_name(made, tmp_path: P
         read(tmp_path / "b.edf.gz")
 
 
-def test_an_error_names_the_file_as_the_user_knows_it(tmp_path: Path) -> None:
+def test_error_names_the_users_file(tmp_path: Path) -> None:
+    """An error names the file as the user knows it."""
     (tmp_path / "run").write_bytes(b"GDF 2.20" + b"\x07" * 400)
     with pytest.raises(InputError) as caught:
         read(tmp_path / "run")
@@ -101,7 +106,8 @@ def test_an_error_names_the_file_as_the_user_knows_it(tmp_path: Path) -> None:
     assert caught.value.where == str(tmp_path / "run")
 
 
-def test_an_eeglab_header_can_not_name_samples_of_another_folder(made, names, tmp_path: Path) -> None:
+def test_eeglab_samples_stay_in_their_folder(made, names, tmp_path: Path) -> None:
+    """An EEGLAB header cannot name samples in another folder."""
     folder = tmp_path / "lab"
     folder.mkdir()
     np.ascontiguousarray(made["eeg_uv"](6, 1600).T).astype("<f4").tofile(tmp_path / "secret.fdt")
@@ -111,9 +117,8 @@ def test_an_eeglab_header_can_not_name_samples_of_another_folder(made, names, tm
 
 
 @pytest.mark.parametrize("naming", ["neuromag", "bids"])
-def test_later_parts_of_a_split_fif_file_are_no_recordings_even_where_the_first_is_lost(
-    made, names, tmp_path: Path, naming: str
-) -> None:
+def test_later_fif_parts_are_no_recordings(made, names, tmp_path: Path, naming: str) -> None:
+    """Later parts of a split FIF file are no recordings, even where the first is missing."""
     name = "p_raw.fif" if naming == "neuromag" else "sub-1_task-x_eeg.fif"
     long = raw_of(np.tile(made["eeg_uv"](6, 4000), (1, 40)), names)
     long.save(tmp_path / name, split_size="2MB", split_naming=naming, verbose="CRITICAL")
@@ -128,7 +133,8 @@ def test_later_parts_of_a_split_fif_file_are_no_recordings_even_where_the_first_
     assert {e.path: e.code for e in source.entries()} == dict.fromkeys(sorted({*files} - {first}), "part_missing")
 
 
-def test_recordings_that_are_only_numbered_like_parts_are_recordings(made, names, tmp_path: Path) -> None:
+def test_names_like_fif_parts_are_recordings(made, names, tmp_path: Path) -> None:
+    """Recordings that are only numbered like parts of a FIF file are recordings."""
     for i, name in enumerate(("rec.fif", "rec-1.fif", "rec-2.fif")):
         raw_of(made["eeg_uv"](6, 800, seed=i), names).save(tmp_path / name, verbose="CRITICAL")
     source = open_source(manifest_for_path(tmp_path), tmp_path)

@@ -74,7 +74,7 @@ def test_shifted_and_some_missing() -> None:
     assert "500 samples later" in notes[0]
 
 
-def test_unsteady_delay() -> None:
+def test_unsteady_delay_is_reported() -> None:
     """A photodiode's events and the triggers of the same stimuli: the chosen file of events holds."""
     stim = [(1000 * k, "1") for k in range(1, 30)]
     delayed = [(at + 8 + k % 5, text) for k, (at, text) in enumerate(stim)]
@@ -137,7 +137,7 @@ def test_two_trigger_channels_have_one_clock() -> None:
     )
 
 
-def test_tolerance_is_one_sample_and_a_half_ms() -> None:
+def test_tolerance_is_a_sample_and_half_a_ms() -> None:
     """Written times have milliseconds, which are two samples at 2048 Hz and none at 256 Hz."""
     assert [same_moment(rate) for rate in (128, 256, 500, 1000, 2048, 5000)] == [1, 1, 1, 2, 2, 4]
 

@@ -51,7 +51,8 @@ def test_the_first_bytes_say_what_a_file_is(tmp_path: Path, head: bytes, name: s
     assert (None if found is None else found.name) == expected
 
 
-def test_a_file_whose_suffix_lies_is_read_by_its_signature(made, tmp_path: Path) -> None:
+def test_signature_wins_over_suffix(made, tmp_path: Path) -> None:
+    """A file with a wrong suffix is read by its signature."""
     path = made["edf"](tmp_path / "a.cnt", made["eeg_uv"](6, 400))
     assert decode_file(path, manifest_for_path(path)).format == "edf"
 
@@ -68,7 +69,8 @@ def test_a_file_whose_suffix_lies_is_read_by_its_signature(made, tmp_path: Path)
         ("a.xdf", b"XDF:\x01\xff\xff", "XDF"),
     ],
 )
-def test_what_is_no_recording_is_refused_by_name(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
+def test_no_recording_is_refused_by_name(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
+    """What is no recording is refused by name."""
     (tmp_path / name).write_bytes(data)
     source = open_source(manifest_for_path(tmp_path), tmp_path)
     (planned,) = source.plan()
@@ -78,7 +80,8 @@ def test_what_is_no_recording_is_refused_by_name(tmp_path: Path, name: str, data
 
 
 @pytest.mark.parametrize("name", ["../secret.eeg", "..\\secret.eeg", "/etc/passwd"])
-def test_a_header_can_not_name_files_of_other_folders(tmp_path: Path, name: str) -> None:
+def test_header_names_no_file_elsewhere(tmp_path: Path, name: str) -> None:
+    """A header cannot name files in other folders."""
     folder = tmp_path / "lab"
     folder.mkdir()
     (tmp_path / "secret.eeg").write_bytes(b"\0" * 4000)
@@ -91,7 +94,8 @@ def test_a_header_can_not_name_files_of_other_folders(tmp_path: Path, name: str)
 
 
 @pytest.mark.parametrize("n_bytes", [2, 4])
-def test_neuroscan_samples_are_found_though_the_header_does_not_say_their_size(made, tmp_path, n_bytes: int) -> None:
+def test_neuroscan_sample_size_is_found(made, tmp_path, n_bytes: int) -> None:
+    """Neuroscan samples are found although the header does not state their size."""
     signal = np.rint(made["eeg_uv"](4, 3000) * 10) / 10
     decoded = structured(read_neuroscan(made["neuroscan"](tmp_path / "a.cnt", signal, n_bytes=n_bytes)))
     np.testing.assert_allclose(np.asarray(decoded.signal), signal, atol=1e-6)
@@ -109,7 +113,8 @@ def test_neuroscan_is_read_as_mne_reads_it(data_dir: Path) -> None:
     assert [e.start_sample / 400 for e in ours.events] == pytest.approx(list(theirs.annotations.onset))
 
 
-def test_time_stamped_annotations_are_parsed_and_a_lost_stamp_is_seen() -> None:
+def test_annotation_lists_are_parsed() -> None:
+    """Time-stamped annotations are parsed, and a missing time stamp is noticed."""
     lists = parse_records(
         [
             [b"+0\x14\x14\x00+0.5\x151.25\x14one\x14two\x14\x00\x00\x00"],
@@ -133,13 +138,15 @@ def rows(n: int = 200, *, rate: float = 100.0, gap_at: int = -1) -> list[str]:
     return [f"{i / rate + shift[i]:.4f},{np.sin(i):.3f},{np.cos(i):.3f}" for i in range(n)]
 
 
-def test_a_tables_time_column_breaks_the_stretch_where_it_jumps(made, tmp_path: Path) -> None:
+def test_time_column_jump_breaks_stretch(made, tmp_path: Path) -> None:
+    """A table's time column breaks the stretch where it jumps."""
     text = "\n".join(["t,C3,C4", *rows(gap_at=120)])
     decoded = read_rows(made, tmp_path, text, time_column="t", channels=["C3", "C4"])
     assert [(s.start_sample, s.n_samples) for s in decoded.stretches] == [(0, 120), (120, 80)]
 
 
-def test_a_tables_time_column_that_contradicts_the_rate_is_refused(made, tmp_path: Path) -> None:
+def test_time_column_against_rate_is_refused(made, tmp_path: Path) -> None:
+    """A table's time column that contradicts the sampling rate is refused."""
     with pytest.raises(InputError, match="another rate than the one stated"):
         read_rows(made, tmp_path, "\n".join(["t,C3,C4", *rows(rate=250)]), time_column="t", channels=["C3", "C4"])
 
@@ -153,26 +160,30 @@ def test_a_tables_time_column_that_contradicts_the_rate_is_refused(made, tmp_pat
         ("C3,C5\n1,2\n", "has no column 'C4'"),
     ],
 )
-def test_a_damaged_table_is_refused_and_its_text_is_not_repeated(made, tmp_path: Path, text: str, reason: str) -> None:
+def test_damaged_table_text_is_not_repeated(made, tmp_path: Path, text: str, reason: str) -> None:
+    """A damaged table is refused, and its text is not repeated."""
     with pytest.raises(InputError) as caught:
         read_rows(made, tmp_path, text, channels=["C3", "C4"])
     assert reason in str(caught.value)
     assert "John" not in str(caught.value)
 
 
-def test_a_table_with_one_row_per_channel_is_turned(made, tmp_path: Path) -> None:
+def test_table_of_channel_rows_is_transposed(made, tmp_path: Path) -> None:
+    """A table with one row per channel is transposed."""
     decoded = read_rows(made, tmp_path, "name,1,2,3\nC3,1,2,3\nC4,4,5,6\n", orientation="row_per_channel")
     assert [c.name for c in decoded.channels] == ["C3", "C4"]
     np.testing.assert_array_equal(np.asarray(decoded.signal), [[1, 2, 3], [4, 5, 6]])
 
 
-def test_a_table_without_header_takes_the_manifests_names(tmp_path: Path) -> None:
+def test_headerless_table_takes_stated_names(tmp_path: Path) -> None:
+    """A table without a header takes the manifest's names."""
     (tmp_path / "a.txt").write_text("  1.5   2\n 3  4e0\n")
     table = read_table(tmp_path / "a.txt", names=["C3", "C4"])
     np.testing.assert_array_equal(table.numbers("C4"), [2.0, 4.0])
 
 
-def test_files_of_one_recordings_electrodes_must_have_one_length(made, tmp_path: Path) -> None:
+def test_electrode_files_have_one_length(made, tmp_path: Path) -> None:
+    """The files of one recording's electrodes must have one length."""
     (tmp_path / "p_C3.txt").write_text("1\n2\n3\n")
     (tmp_path / "p_C4.txt").write_text("1\n2\n")
     source = {"kind": "table", "files": ["{subject}_{channel}.txt"], "sfreq_hz": 100, "unit": "uV"}
@@ -181,13 +192,15 @@ def test_files_of_one_recordings_electrodes_must_have_one_length(made, tmp_path:
         opened.read(opened.plan()[0])
 
 
-def test_openbci_text_without_a_rate_is_refused(tmp_path: Path) -> None:
+def test_openbci_without_rate_is_refused(tmp_path: Path) -> None:
+    """OpenBCI text without a sampling rate is refused."""
     (tmp_path / "a.txt").write_text("%OpenBCI Raw EXG Data\nSample Index, EXG Channel 0\n0, 1.0\n")
     with pytest.raises(InputError, match="does not state its rate"):
         decode_file(tmp_path / "a.txt", manifest_for_path(tmp_path))
 
 
-def test_muse_rows_of_one_a_second_are_no_signal_and_constant_ones_are(tmp_path: Path) -> None:
+def test_muse_rows_need_a_constant_rate(tmp_path: Path) -> None:
+    """Muse rows at one per second are no signal; rows at a constant rate are."""
     for step, accepted in ((1 / 256, True), (1.0, False)):
         lines = ["TimeStamp,RAW_TP9,RAW_AF7,Elements"]
         for i in range(600):
@@ -213,7 +226,8 @@ def test_numpy_files_are_never_unpickled(made, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(5, 100), (4,), (2, 2, 2, 100)])
-def test_an_array_of_another_shape_than_the_manifest_says_is_refused(made, tmp_path: Path, shape) -> None:
+def test_array_of_other_shape_is_refused(made, tmp_path: Path, shape) -> None:
+    """An array of another shape than the manifest says is refused."""
     np.save(tmp_path / "p.npy", np.zeros(shape))
     source = {"kind": "numpy", "files": ["{subject}.npy"], "sfreq_hz": 100, "unit": "uV", "channels": ["C3", "C4"]}
     opened = open_source(made["manifest"](source={**source, "orientation": "row_per_channel"}), tmp_path)
@@ -221,14 +235,16 @@ def test_an_array_of_another_shape_than_the_manifest_says_is_refused(made, tmp_p
         opened.read(opened.plan()[0])
 
 
-def test_a_rate_that_contradicts_the_manifest_is_refused(made, tmp_path: Path) -> None:
+def test_rate_against_manifest_is_refused(made, tmp_path: Path) -> None:
+    """A sampling rate that contradicts the manifest is refused."""
     made["edf"](tmp_path / "p.edf", made["eeg_uv"](6, 400))
     opened = open_source(made["manifest"](source={"files": ["{subject}.edf"], "sfreq_hz": 256}), tmp_path)
     with pytest.raises(InputError, match="the file's rate is not the one that the manifest states"):
         opened.read(opened.plan()[0])
 
 
-def test_xdf_clock_resets_break_the_stretch_and_the_measured_rate_holds(data_dir: Path) -> None:
+def test_xdf_clock_reset_breaks_stretch(data_dir: Path) -> None:
+    """A clock reset in XDF breaks the stretch, and the measured rate holds."""
     decoded = read_xdf(data_dir / "formats" / "xdf" / "clock_resets.xdf")
     assert len(decoded.stretches) == 2
     assert decoded.sfreq_hz == pytest.approx(92.67, abs=0.01)
@@ -236,7 +252,8 @@ def test_xdf_clock_resets_break_the_stretch_and_the_measured_rate_holds(data_dir
     assert len(decoded.events) == 175
 
 
-def test_what_mne_fetches_is_planned_without_a_network(made, tmp_path: Path) -> None:
+def test_mne_sets_are_planned_offline(made, tmp_path: Path) -> None:
+    """What MNE fetches is planned without a network."""
     source = FetchedSource(made["manifest"](source={"kind": "mne", "code": "eegbci", "subject": "1-2"}), tmp_path)
     assert len(source.plan()) == 28
     assert source.plan()[13].key == "001/-/14"
@@ -246,7 +263,8 @@ def test_what_mne_fetches_is_planned_without_a_network(made, tmp_path: Path) -> 
         FetchedSource(made["manifest"](source={"kind": "mne", "code": "eegbc"}), tmp_path)
 
 
-def test_lists_of_subjects_are_numbers_and_ranges_among_those_there_are() -> None:
+def test_subject_lists_take_ranges() -> None:
+    """Lists of subjects are numbers and ranges among those that exist."""
     assert numbers("1-3,7", tuple(range(10))) == (1, 2, 3, 7)
     assert numbers(None, (1, 2)) == (1, 2)
     for wrong in ("1-", "x", "3,,4", "12"):
@@ -254,7 +272,8 @@ def test_lists_of_subjects_are_numbers_and_ranges_among_those_there_are() -> Non
             numbers(wrong, tuple(range(10)))
 
 
-def test_moabb_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_moabb_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where MOABB is not installed, the error names the extra."""
     import sys
 
     from eegprep.sources.moabb import load_dataset
@@ -265,7 +284,8 @@ def test_moabb_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest
         load_dataset("BNCI2014_001")
 
 
-def test_a_split_fif_recording_is_one_recording_with_all_its_files(made, tmp_path: Path) -> None:
+def test_split_fif_is_one_recording(made, tmp_path: Path) -> None:
+    """A split FIF recording is one recording with all its files."""
     info = mne.create_info(["C3", "C4"], 500.0, "eeg")
     raw = mne.io.RawArray(made["eeg_uv"](2, 700_000) * 1e-6, info, verbose="CRITICAL")
     raw.save(tmp_path / "p_raw.fif", split_size="2MB", verbose="CRITICAL")
@@ -277,7 +297,8 @@ def test_a_split_fif_recording_is_one_recording_with_all_its_files(made, tmp_pat
     assert source.read(planned).signal.shape == (2, 700_000)
 
 
-def test_without_a_network_moabbs_mirror_is_not_asked_unless_a_lab_chose_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moabb_mirror_needs_to_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network MOABB's mirror is not asked unless a lab chose it."""
     import os
     import types
 

@@ -142,7 +142,8 @@ def test_cnt_is_whole_where_no_number_fits(made, tmp_path: Path, n_stated: int) 
     assert sum(s.n_samples for s in decoded.stretches) == 1600 - 60  # the rejected span
 
 
-def test_cnt_without_its_events_table_is_noted(made, tmp_path: Path) -> None:
+def test_cnt_without_event_table_is_noted(made, tmp_path: Path) -> None:
+    """A CNT file without its event table is noted."""
     path = made["neuroscan"](tmp_path / "a.cnt", made["eeg_uv"](6, 1600))
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, 886, len(data) + 1000)
@@ -177,7 +178,8 @@ def test_vamp_frames_hold_one_value_more(made, names, tmp_path: Path, points: in
     np.testing.assert_allclose(np.asarray(decoded.signal) * 1e6, signal, atol=1e-3)
 
 
-def test_a_cut_vamp_file_is_noted_by_its_frame(made, names, tmp_path: Path) -> None:
+def test_cut_vamp_file_is_noted_by_its_frame(made, names, tmp_path: Path) -> None:
+    """A cut V-Amp file is noted by its frame."""
     path = vamp(tmp_path, made["eeg_uv"](6, 1600), names)
     samples = tmp_path / "a.eeg"
     samples.write_bytes(samples.read_bytes()[:-8])
@@ -191,7 +193,8 @@ def test_brainvision_ends_at_its_data_points(made, names, tmp_path: Path) -> Non
     assert [x.n_samples for x in decoded.left_out] == [400]
 
 
-def test_brainvision_32_bit_is_held_to_its_size(made, names, tmp_path: Path) -> None:
+def test_brainvision_32_bit_size_is_checked(made, names, tmp_path: Path) -> None:
+    """The size of a 32-bit BrainVision file is checked."""
     signal = made["eeg_uv"](6, 1600)
     path = made["brainvision"](tmp_path, "a", signal, names, header="DataPoints=1600")
     path.write_text(path.read_text(encoding="utf-8").replace("INT_16", "INT_32"), encoding="utf-8")
@@ -202,7 +205,7 @@ def test_brainvision_32_bit_is_held_to_its_size(made, names, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("points", "cut"), [("", 0), ("DataPoints=1600", 0), ("DataPoints=1200", 0), ("", 10)])
-def test_vectorized_samples_need_an_exact_size(made, names, tmp_path: Path, points: str, cut: int) -> None:
+def test_vectorized_samples_need_exact_size(made, names, tmp_path: Path, points: str, cut: int) -> None:
     """Where channels follow one another, a wrong length shifts all but the first: it is refused."""
     signal = made["eeg_uv"](6, 1600)
     path = made["brainvision"](tmp_path, "a", signal, names, header=points)
@@ -237,7 +240,8 @@ def test_an_eeglab_header_takes_its_own_fdt(made, names, tmp_path: Path) -> None
     assert not read(tmp_path / "raw.set").notes
 
 
-def test_an_eeglab_file_of_hdf5_does_likewise(made, names, tmp_path: Path) -> None:
+def test_eeglab_hdf5_does_likewise(made, names, tmp_path: Path) -> None:
+    """An EEGLAB file in HDF5 does likewise."""
     h5py = pytest.importorskip("h5py")
     made["eeg_uv"](6, 1600).T.astype("<f4").tofile(tmp_path / "raw.fdt")
     made["eeg_uv"](6, 1600, seed=1).T.astype("<f4").tofile(tmp_path / "clean.fdt")
@@ -253,7 +257,7 @@ def test_an_eeglab_file_of_hdf5_does_likewise(made, names, tmp_path: Path) -> No
     assert (found[0].parent / "raw.fdt").resolve() == (tmp_path / "clean.fdt").resolve()
 
 
-def test_an_fdt_of_the_wrong_size_is_not_taken(made, names, tmp_path: Path) -> None:
+def test_fdt_of_the_wrong_size_is_not_taken(made, names, tmp_path: Path) -> None:
     """Where only the named file has the stated size, it is meant."""
     raw = made["eeg_uv"](6, 1600)
     set_and_fdt(tmp_path, "raw", raw, names, made, named="raw.fdt")
@@ -290,7 +294,8 @@ def test_two_files_that_could_be_meant(made, names, tmp_path: Path, kind: str) -
     assert "move" in (caught.value.todo or "")
 
 
-def test_a_renamed_pair_of_brainvision_says_so(made, names, tmp_path: Path) -> None:
+def test_renamed_brainvision_pair_says_so(made, names, tmp_path: Path) -> None:
+    """A renamed pair of BrainVision files says so."""
     path = made["brainvision"](tmp_path, "old", made["eeg_uv"](6, 1600), names)
     path = path.rename(tmp_path / "new.vhdr")
     (tmp_path / "old.eeg").rename(tmp_path / "new.eeg")
@@ -299,7 +304,7 @@ def test_a_renamed_pair_of_brainvision_says_so(made, names, tmp_path: Path) -> N
     assert caught.value.todo == "the files seem to have been renamed: correct the name in the header"
 
 
-def test_headers_that_share_their_samples_are_read(made, names, tmp_path: Path) -> None:
+def test_headers_may_share_their_samples(made, names, tmp_path: Path) -> None:
     """Several headers of one data file are no doubt: no other file could be meant."""
     signal = made["eeg_uv"](6, 1600)
     first = made["brainvision"](tmp_path, "s1", signal, names)
@@ -329,7 +334,7 @@ def test_depth_contacts_are_no_scalp_names() -> None:
 
 
 @pytest.mark.parametrize("kind", ["alone", "cfg", "fields"])
-def test_fieldtrip_is_read_however_it_is_saved(made, names, tmp_path: Path, kind: str) -> None:
+def test_fieldtrip_is_read_however_saved(made, names, tmp_path: Path, kind: str) -> None:
     """One structure; the structure beside cfg and hdr; its fields as the file's variables."""
     signal = made["eeg_uv"](6, 1600)
     cell = np.empty((1, 1), object)

@@ -26,9 +26,10 @@ def text_of(signal: np.ndarray, names, *, separator=",", comma=False, end="\n", 
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_separators_decimal_commas_line_ends_and_byte_order_marks_make_no_difference(
+def test_table_dialects_make_no_difference(
     made, names, tmp_path: Path, separator: str, comma: bool, end: str, encoding: str
 ) -> None:
+    """Separators, decimal commas, line ends and byte order marks make no difference."""
     signal = made["eeg_uv"](6, 60)
     path = tmp_path / "a.csv"
     path.write_bytes(text_of(signal, names, separator=separator, comma=comma, end=end).encode(encoding))
@@ -37,7 +38,8 @@ def test_separators_decimal_commas_line_ends_and_byte_order_marks_make_no_differ
     np.testing.assert_allclose([table.numbers(n) for n in names], signal, atol=1e-4)
 
 
-def test_a_table_without_a_header_whose_numbers_have_decimal_commas_keeps_its_first_row(made, names, tmp_path) -> None:
+def test_decimal_commas_keep_the_first_row(made, names, tmp_path) -> None:
+    """A table without a header whose numbers have decimal commas keeps its first row."""
     signal = made["eeg_uv"](6, 60)
     for separator in (";", " "):
         path = tmp_path / "a.csv"
@@ -46,7 +48,8 @@ def test_a_table_without_a_header_whose_numbers_have_decimal_commas_keeps_its_fi
         np.testing.assert_allclose(table.numbers("C3"), signal[2], atol=1e-4)
 
 
-def test_a_number_with_a_comma_alone_on_its_line_is_asked_about_and_never_cut(made, names, tmp_path: Path) -> None:
+def test_lone_comma_number_is_asked_about(made, names, tmp_path: Path) -> None:
+    """A number with a comma alone on its line is asked about and never cut."""
     signal = made["eeg_uv"](6, 1600)
     for name, row in zip(names, signal, strict=True):
         text = "\n".join(f"{v:.4f}" for v in row).replace(".", ",")
@@ -62,19 +65,22 @@ def test_a_number_with_a_comma_alone_on_its_line_is_asked_about_and_never_cut(ma
 
 
 @pytest.mark.parametrize("nothing", ["", "NaN", "NA", "N/A", "NULL", "-", "#N/A", "None"])
-def test_a_cell_without_a_value_is_missing_and_not_an_error(tmp_path: Path, nothing: str) -> None:
+def test_empty_cell_is_a_missing_value(tmp_path: Path, nothing: str) -> None:
+    """A cell without a value is missing and not an error."""
     (tmp_path / "a.csv").write_text(f"C3,C4\n1.5,2\n{nothing},3\n2.5,4\n")
     np.testing.assert_array_equal(read_table(tmp_path / "a.csv").numbers("C3"), [1.5, np.nan, 2.5])
 
 
-def test_text_among_numbers_is_refused_with_its_row_and_without_its_words(tmp_path: Path) -> None:
+def test_text_among_numbers_is_not_repeated(tmp_path: Path) -> None:
+    """Text among numbers is refused with its row and without its words."""
     (tmp_path / "a.csv").write_text("C3,C4\n1,2\n3,4\nJohn,5\n")
     with pytest.raises(InputError, match="in row 3") as caught:
         read_table(tmp_path / "a.csv").numbers("C3")
     assert "John" not in str(caught.value)
 
 
-def test_an_encoding_that_does_not_exist_or_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_wrong_encoding_is_refused(tmp_path: Path) -> None:
+    """An encoding that does not exist or does not fit is refused."""
     (tmp_path / "a.csv").write_bytes(b"C3,C4\n1,2\n\xff\xfe\n")
     for encoding in ("klingon", "ascii"):
         with pytest.raises(InputError, match="no text in the encoding"):

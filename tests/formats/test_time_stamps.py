@@ -40,12 +40,14 @@ AFTER = np.arange(4000) >= 1500
     ],
     ids=["even", "ms", "one", "0.1s", "3s", "back", "jitter", "jitter+gap", "packets", "lost packets", "late", "nan"],
 )
-def test_a_time_column_shows_missing_rows_and_not_late_ones(times, breaks) -> None:
+def test_time_column_shows_missing_rows(times, breaks) -> None:
+    """A time column shows missing rows and not late ones."""
     assert time_breaks(times, 200.0, Path("x")) == (breaks, [])
 
 
 @pytest.mark.parametrize(("factor", "refused"), [(1.02, False), (1.08, True), (0.5, True)])
-def test_a_time_column_of_another_rate_is_noted_or_refused(factor: float, refused: bool) -> None:
+def test_time_column_of_other_rate_is_told(factor: float, refused: bool) -> None:
+    """A time column of another rate is noted or refused."""
     if refused:
         with pytest.raises(InputError, match="another rate"):
             time_breaks(EVEN * factor, 200.0, Path("x"))
@@ -59,7 +61,8 @@ def with_duration(path: Path, seconds: str) -> Path:
     return path
 
 
-def test_a_continuous_edf_file_whose_stamps_contradict_the_duration_takes_the_stamps(made, tmp_path: Path) -> None:
+def test_edf_stamps_win_over_the_duration(made, tmp_path: Path) -> None:
+    """A continuous EDF file whose time stamps contradict the duration takes the stamps."""
     path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 2000), annotations=[(4.5, None, "T1")])
     decoded = read_edf(with_duration(path, "0.5"))
     assert (decoded.sfreq_hz, len(decoded.stretches)) == (200.0, 1)
@@ -67,7 +70,8 @@ def test_a_continuous_edf_file_whose_stamps_contradict_the_duration_takes_the_st
     assert [e.start_sample for e in decoded.events] == [900]
 
 
-def test_equal_gaps_in_edf_d_are_gaps_and_not_another_rate(made, tmp_path: Path) -> None:
+def test_equal_gaps_in_edf_d_stay_gaps(made, tmp_path: Path) -> None:
+    """Equal gaps in EDF+D are gaps and not another rate."""
     starts = [2.0 * k for k in range(10)]
     path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 2000), kind="EDF+D", record_starts=starts)
     decoded = read_edf(path)
@@ -83,7 +87,8 @@ def test_stamps_of_few_decimals_are_no_gaps(made, tmp_path: Path) -> None:
     assert decoded.sfreq_hz == pytest.approx(3000, rel=1e-3)
 
 
-def test_the_rate_of_a_sleep_file_is_that_of_its_electrodes_though_other_sensors_are_more(made, tmp_path) -> None:
+def test_electrodes_decide_the_rate(made, tmp_path) -> None:
+    """The rate of a sleep file is that of its electrodes, although other sensors outnumber them."""
     others = [
         (name, 50, np.arange(50 * 8)) for name in ("Chest", "Abdo", "Leg L", "Leg R", "Flow", "Snore", "Body", "X")
     ]
@@ -94,7 +99,8 @@ def test_the_rate_of_a_sleep_file_is_that_of_its_electrodes_though_other_sensors
     assert len(decoded.left_out) == 8
 
 
-def test_two_marks_over_the_same_samples_leave_them_out_once() -> None:
+def test_overlapping_marks_count_once() -> None:
+    """Two marks over the same samples leave them out once."""
     marks = [(100, 50, "BAD_ACQ_SKIP"), (100, 50, "BAD_ACQ_SKIP"), (120, 60, "bad blink"), (130, 5, "BAD_x")]
     events = [SourceEvent(start_sample=a, n_samples=n, text=t, role="gap") for a, n, t in marks]
     stretches, left_out = cut(whole(1000), events)
@@ -102,7 +108,8 @@ def test_two_marks_over_the_same_samples_leave_them_out_once() -> None:
     assert [(x.start_sample, x.n_samples) for x in left_out] == [(100, 50), (150, 30)]
 
 
-def test_an_xdf_stream_that_lacks_a_second_is_broken_there(made, names, tmp_path: Path) -> None:
+def test_xdf_stream_breaks_at_a_lost_second(made, names, tmp_path: Path) -> None:
+    """An XDF stream that lacks a second is broken there."""
     times = 1000 + EVEN + AFTER * 1.0
     decoded = read_xdf(made["xdf"](tmp_path / "a.xdf", [("amp", "EEG", names, made["eeg_uv"](6, 4000), times)]))
     assert [s.n_samples for s in decoded.stretches] == [1500, 2500]
@@ -110,7 +117,8 @@ def test_an_xdf_stream_that_lacks_a_second_is_broken_there(made, names, tmp_path
     assert {c.unit for c in decoded.channels} == {"uV"}
 
 
-def test_of_two_eeg_streams_the_manifest_names_one(made, names, tmp_path: Path) -> None:
+def test_manifest_names_one_of_two_streams(made, names, tmp_path: Path) -> None:
+    """Of two EEG streams the manifest names one."""
     streams = [(n, "EEG", names, made["eeg_uv"](6, 4000, seed=i), 1000 + EVEN) for i, n in enumerate("AB")]
     path = made["xdf"](tmp_path / "a.xdf", streams)
     with pytest.raises(InputError, match="2 streams of EEG") as caught:
@@ -120,7 +128,8 @@ def test_of_two_eeg_streams_the_manifest_names_one(made, names, tmp_path: Path) 
     np.testing.assert_allclose(np.asarray(decode_file(path, manifest).signal), streams[1][3], atol=1e-4)
 
 
-def test_an_xdf_file_that_ends_inside_a_part_says_so(made, names, tmp_path: Path) -> None:
+def test_cut_xdf_file_says_so(made, names, tmp_path: Path) -> None:
+    """An XDF file that ends inside a chunk says so."""
     path = made["xdf"](tmp_path / "a.xdf", [("amp", "EEG", names, made["eeg_uv"](6, 4000), 1000 + EVEN)], cut=100)
     decoded = read_xdf(path)
     assert decoded.signal.shape == (6, 3000)
@@ -137,7 +146,8 @@ def fieldtrip(path: Path, trial: np.ndarray, labels, **fields: object) -> Path:
     return path
 
 
-def test_fieldtrips_time_goes_before_a_stale_fsample(made, names, tmp_path: Path) -> None:
+def test_fieldtrip_time_wins_over_fsample(made, names, tmp_path: Path) -> None:
+    """FieldTrip's time goes before a stale fsample."""
     times = np.empty((1, 1), dtype=object)
     times[0, 0] = EVEN[None, :1600]
     path = fieldtrip(tmp_path / "a.mat", made["eeg_uv"](6, 1600), names, time=times, fsample=512.0)
@@ -146,7 +156,8 @@ def test_fieldtrips_time_goes_before_a_stale_fsample(made, names, tmp_path: Path
     assert any("`fsample` 512 Hz" in n for n in decoded.notes)
 
 
-def test_fieldtrip_trials_of_another_height_than_their_labels_are_refused(made, names, tmp_path: Path) -> None:
+def test_fieldtrip_labels_must_fit_trials(made, names, tmp_path: Path) -> None:
+    """FieldTrip trials with another number of rows than labels are refused."""
     path = fieldtrip(tmp_path / "a.mat", made["eeg_uv"](6, 1600), names[:4])
     with pytest.raises(InputError, match="another number of rows"):
         decode_file(path, manifest_for_path(path))

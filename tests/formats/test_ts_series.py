@@ -49,19 +49,22 @@ def test_whole_channels_come_back_exactly():
     np.testing.assert_array_equal(whole_channels(case, 28), cases[0, :16])
 
 
-def test_true_channels_and_constant_ones_prove_no_damage():
+def test_constant_channels_prove_no_damage():
+    """True channels and constant ones prove no damage."""
     assert evident_step(true_cases(1, 6, 100)[0]) is None
     assert evident_step(np.ones((6, 100))) is None
 
 
-def test_a_damaged_file_is_refused_with_what_to_state(tmp_path):
+def test_damaged_file_says_what_to_state(tmp_path):
+    """A damaged file is refused with what to state."""
     write(tmp_path / "x.ts", damaged(true_cases(3, 6, 100)))
     with pytest.raises(InputError) as caught:
         read_ts(tmp_path / "x.ts", manifest(None, [f"C{i}" for i in range(6)]))
     assert "dimensions_step: 6" in str(caught.value)
 
 
-def test_a_stated_damage_is_undone_and_lost_channels_are_listed(tmp_path):
+def test_stated_damage_is_undone(tmp_path):
+    """Damage that is stated is undone, and lost channels are listed."""
     cases = true_cases(3, 28, 50)
     write(tmp_path / "x.ts", damaged(cases))
     names = [f"Q{i}" for i in range(28)]
@@ -72,7 +75,8 @@ def test_a_stated_damage_is_undone_and_lost_channels_are_listed(tmp_path):
     assert {x.code for x in decoded.left_out} == {"not_whole"}
 
 
-def test_a_damage_that_is_stated_but_not_there_is_an_error(tmp_path):
+def test_stated_damage_must_be_there(tmp_path):
+    """Damage that is stated but not found is an error."""
     write(tmp_path / "x.ts", true_cases(3, 6, 100))
     with pytest.raises(InputError, match="not windows 6 samples apart"):
         read_ts(tmp_path / "x.ts", manifest(6, [f"C{i}" for i in range(6)]))

@@ -24,19 +24,22 @@ def test_spellings_of_units(text: str, unit: str) -> None:
     assert unit_of(text) == unit
 
 
-def test_quantities_that_are_no_voltage_are_told_from_units_that_are_only_unknown() -> None:
+def test_other_quantities_are_told_apart() -> None:
+    """Quantities that are no voltage are told from units that are only unknown."""
     assert all(is_other_quantity(t) for t in ("%", "degC", "°C", "bpm", "Hz", "mmHg", "Bool", "uS", "l/min", "g"))
     assert not any(is_other_quantity(t) for t in ("uV", "mV", "", "n/a", "counts", "?"))
 
 
 @pytest.mark.parametrize("text", ["µV", "μV"])
-def test_a_micro_sign_in_utf_8_leaves_an_edf_channel_eeg(made, tmp_path: Path, text: str) -> None:
+def test_utf_8_micro_sign_in_edf_is_read(made, tmp_path: Path, text: str) -> None:
+    """A micro sign in UTF-8 leaves an EDF channel EEG."""
     path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 1600))
     path.write_bytes(path.read_bytes().replace(b"uV      ", text.encode().ljust(8)))
     assert {(c.kind, c.unit) for c in read_edf(path).channels} == {("unknown", "uV")}
 
 
-def test_a_greek_mu_in_a_brainvision_header_is_microvolt_as_the_other_micro_sign(made, tmp_path: Path) -> None:
+def test_greek_mu_is_a_micro_sign(made, tmp_path: Path) -> None:
+    """A Greek mu in a BrainVision header means micro, as the other micro sign does."""
     signal = made["eeg_uv"](6, 1600)
     made["brainvision"](tmp_path, "a", signal, unit="μV")
     made["brainvision"](tmp_path, "b", signal, unit="µV")
@@ -46,7 +49,8 @@ def test_a_greek_mu_in_a_brainvision_header_is_microvolt_as_the_other_micro_sign
     assert abs(greek.signal[:, :100] - plain.signal[:, :100]).max() < 1e-9
 
 
-def test_a_digital_range_that_is_turned_round_says_nothing_of_a_step(made, tmp_path: Path) -> None:
+def test_reversed_digital_range_has_no_step(made, tmp_path: Path) -> None:
+    """A reversed digital range says nothing of the size of a step."""
     path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 1600))
     data = bytearray(path.read_bytes())
     at = 256 + 7 * (16 + 80 + 8 + 8 + 8)
