@@ -93,7 +93,8 @@ def first_minute(edf: bytes) -> bytes:
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_the_start_page_runs_from_top_to_bottom(recordings: Path, tmp_path: Path) -> None:
+def test_start_page_runs_top_to_bottom(recordings: Path, tmp_path: Path) -> None:
+    """The start page runs from top to bottom."""
     (tmp_path / "recordings").symlink_to(recordings)
     for block in runnable(DOCS / "start.md"):
         run(block, tmp_path)
@@ -143,7 +144,7 @@ def test_pages_on_applying_a_model_run(page: str, toy_shards: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_ten_lines_of_the_first_page_run_and_are_those_of_the_readme(tmp_path: Path) -> None:
+def test_first_page_runs_and_equals_readme(tmp_path: Path) -> None:
     """On a recording with two annotations, with an encoder of random weights."""
     (block,) = runnable(DOCS / "index.md")
     assert [b.text for b in runnable(DOCS.parent / "README.md")] == [block.text]
@@ -167,12 +168,13 @@ def test_every_block_is_run_or_checked(page: Path) -> None:
             assert done.returncode == 0, f"{where}: {done.stderr}"
 
 
-def test_every_page_with_blocks_to_run_has_a_test_that_runs_it() -> None:
+def test_every_page_with_blocks_is_run() -> None:
+    """Every page with blocks to run has a test that runs it."""
     named = set(re.findall(r"[\w-]+\.md", Path(__file__).read_text(encoding="utf-8")))
     assert {p.name for p in PAGES if runnable(p)} <= named
 
 
-def test_commands_and_options_in_the_pages_exist() -> None:
+def test_commands_in_the_pages_exist() -> None:
     """Blocks that are not run must still name commands and options that there are."""
     import typer.main
 

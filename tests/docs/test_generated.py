@@ -30,7 +30,8 @@ def pages(generate: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return source / "reference" / "generated"
 
 
-def test_every_command_has_its_heading_options_and_words(pages: Path) -> None:
+def test_every_command_is_described(pages: Path) -> None:
+    """Every command has its heading, options and text."""
     from _eegpt_cli import model, prep
 
     text = (pages / "command-line.md").read_text(encoding="utf-8")
@@ -54,7 +55,8 @@ def test_every_public_module_is_on_a_page(pages: Path) -> None:
             assert f".. automodule:: {'.'.join(parts)}\n" in listed, path
 
 
-def test_the_vocabulary_s_page_draws_and_lists_every_electrode(pages: Path) -> None:
+def test_page_lists_every_electrode(pages: Path) -> None:
+    """The vocabulary's page draws and lists every electrode."""
     from eegprep.electrodes import Vocabulary
 
     text = (pages / "vocabulary.md").read_text(encoding="utf-8")
@@ -63,20 +65,23 @@ def test_the_vocabulary_s_page_draws_and_lists_every_electrode(pages: Path) -> N
         assert f">{name}</text>" in text
 
 
-def test_a_second_run_writes_nothing_and_takes_away_what_is_no_longer_made(generate: ModuleType, pages: Path) -> None:
+def test_second_run_only_removes_old_pages(generate: ModuleType, pages: Path) -> None:
+    """A second run writes nothing and removes pages that are no longer made."""
     (pages / "old.md").write_text("gone", encoding="utf-8")
     before = {p.name: p.stat().st_mtime_ns for p in pages.glob("*.md") if p.name != "old.md"}
     generate.generate(pages.parent.parent)
     assert {p.name: p.stat().st_mtime_ns for p in pages.glob("*.md")} == before
 
 
-def test_fences_in_docstrings_become_literal_blocks(generate: ModuleType) -> None:
+def test_fences_become_literal_blocks(generate: ModuleType) -> None:
+    """Fences in docstrings become literal blocks."""
     lines = ["Before", "```", "a|b", "```", "after"]
     generate.plain_docstring(None, "function", "f", None, None, lines)
     assert lines == ["Before", "", "::", "", "    a|b", "", "after"]
 
 
-def test_the_drawing_of_tokens_has_the_paper_s_25(pages: Path) -> None:
+def test_token_drawing_has_the_papers_25(pages: Path) -> None:
+    """The drawing of tokens has the paper's 25."""
     drawn = (pages / "tokens.html").read_text(encoding="utf-8")
     assert drawn.count('class="token"') == 25
     assert "token 25 of 25: samples 768 to 1023" in drawn
