@@ -41,7 +41,8 @@ def lab(made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_json_accounts_for_every_file_channel_and_second(lab: Path) -> None:
+def test_json_accounts_for_everything(lab: Path) -> None:
+    """JSON accounts for every file, channel and second."""
     before = sorted(lab.rglob("*"))
     result = inspect(lab, "--json")
     assert result.returncode == 1, result.stderr
@@ -68,7 +69,8 @@ def test_json_accounts_for_every_file_channel_and_second(lab: Path) -> None:
     assert told["totals"]["refused"] == told["totals"]["duplicates"] == 1
 
 
-def test_the_table_shows_reasons_and_the_exit_code_is_0_for_a_good_file(lab: Path) -> None:
+def test_good_file_exits_0_with_reasons(lab: Path) -> None:
+    """The table shows reasons, and the exit code is 0 for a good file."""
     result = inspect(lab / "a" / "1.edf")
     assert result.returncode == 0, result.stderr
     for word in (
@@ -83,12 +85,14 @@ def test_the_table_shows_reasons_and_the_exit_code_is_0_for_a_good_file(lab: Pat
     assert result.stderr == ""
 
 
-def test_a_tree_is_summed_up_by_channel_and_channels_shows_all(lab: Path) -> None:
+def test_tree_is_summed_up_by_channel(lab: Path) -> None:
+    """A tree is summed up by channel, and `--channels` shows all."""
     assert inspect(lab).stdout.count("channels of a/") == 0
     assert inspect(lab, "--channels").stdout.count("channels of a/") == 2
 
 
-def test_a_missing_path_and_an_empty_folder_say_so(tmp_path: Path) -> None:
+def test_missing_or_empty_path_is_told(tmp_path: Path) -> None:
+    """A missing path and an empty folder say so."""
     missing = inspect(tmp_path / "nowhere")
     assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
     empty = inspect(tmp_path)
@@ -96,7 +100,8 @@ def test_a_missing_path_and_an_empty_folder_say_so(tmp_path: Path) -> None:
     assert "holds no recording" in empty.stdout
 
 
-def test_a_manifest_beside_its_files_is_inspected_with_its_rules(made, tmp_path: Path) -> None:
+def test_manifest_rules_hold_in_inspect(made, tmp_path: Path) -> None:
+    """A manifest beside its files is inspected with its rules."""
     made["edf"](tmp_path / "s1.edf", made["eeg_uv"](6, 2000), unit="")
     manifest = made["manifest"](
         source={"files": ["{subject}.edf"], "unit": "uV"}, channels={"C3": {"leave_out": "a broken lead"}}
@@ -113,7 +118,8 @@ def test_a_manifest_beside_its_files_is_inspected_with_its_rules(made, tmp_path:
     assert "the manifest states uV" in recording["units_evidence"]
 
 
-def test_a_file_without_a_unit_keeps_no_channel_and_says_why(made, tmp_path: Path) -> None:
+def test_file_without_unit_keeps_no_channel(made, tmp_path: Path) -> None:
+    """A file without a unit keeps no channel and says why."""
     generator = np.random.default_rng(0)
     made["edf"](tmp_path / "s1.edf", generator.standard_normal((6, 2000)), unit="")
     result = inspect(tmp_path, "--json")
@@ -124,7 +130,8 @@ def test_a_file_without_a_unit_keeps_no_channel_and_says_why(made, tmp_path: Pat
     assert (recording["usable"], told["totals"]["without_electrode"]) == (False, 1)
 
 
-def test_a_data_set_of_the_catalogue_is_found_under_the_data_variable(data_dir: Path, monkeypatch, tmp_path) -> None:
+def test_catalogue_set_is_found_in_data_dir(data_dir: Path, monkeypatch, tmp_path) -> None:
+    """A data set of the catalogue is found under `EEGPT_DATA`."""
     monkeypatch.setenv("EEGPT_DATA", str(data_dir))
     result = inspect("eegmmidb", "--partial", "--json", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -133,7 +140,8 @@ def test_a_data_set_of_the_catalogue_is_found_under_the_data_variable(data_dir: 
     assert (totals["recordings"], totals["channels_kept"], totals["duplicates"]) == (n_files, 64 * n_files, 0)
 
 
-def test_a_part_of_a_data_set_is_refused_as_a_whole_as_by_ingest(data_dir: Path) -> None:
+def test_part_of_a_set_is_refused_as_a_whole(data_dir: Path) -> None:
+    """A part of a data set is refused as a whole, as by ingest."""
     result = inspect("eegmmidb", "--source", data_dir / "eegmmidb")
     assert result.returncode == 1
     assert "refused as a whole: the folder holds another number of subjects" in result.stdout
@@ -141,7 +149,8 @@ def test_a_part_of_a_data_set_is_refused_as_a_whole_as_by_ingest(data_dir: Path)
     assert f"{n_channels} of {n_channels} channels" in result.stdout
 
 
-def test_many_files_of_which_the_same_is_said_get_one_line_with_the_range_of_its_numbers(made, tmp_path: Path) -> None:
+def test_files_with_equal_notes_get_one_line(made, tmp_path: Path) -> None:
+    """Many files with the same note get one line with the range of its numbers."""
     for k in range(5):
         made["edf"](tmp_path / f"s{k}.edf", made["eeg_uv"](6, 4000, seed=k))
     out = inspect(tmp_path).stdout

@@ -124,7 +124,7 @@ def test_a_whole_match_has_nothing_to_say(lab, tmp_path):
     assert (summary.exit_code, summary.unmatched, summary.trials) == (0, (), {"hand": 6})
 
 
-def test_one_class_without_trials_is_an_error(lab, tmp_path):
+def test_class_without_trials_is_an_error(lab, tmp_path):
     """Of two labels one matches nothing: the trials of the other hide nothing."""
     manifest = describe(hand({"left": "left", "Right": "right"}))
     summary = ingest(manifest, lab(s1_1=BOTH), tmp_path / "store", workers=0)
@@ -134,7 +134,7 @@ def test_one_class_without_trials_is_an_error(lab, tmp_path):
     assert ingest(manifest, tmp_path / "data", tmp_path / "store", workers=0, partial=True).exit_code == 0
 
 
-def test_a_second_word_of_a_class_is_an_error(lab, tmp_path):
+def test_second_word_of_a_class_is_an_error(lab, tmp_path):
     """A label that no file has is an error even where its class has trials by another."""
     manifest = describe(hand({"left": "left", "links": "left", "right": "right"}))
     found = inspect(manifest, lab(s1_1=BOTH), workers=0)
@@ -148,7 +148,7 @@ def test_a_class_that_no_label_leads_to(lab):
     assert [m.what for m in found.unmatched] == ["no trial is of the class right"]
 
 
-def test_one_subject_without_trials_is_counted(lab, tmp_path):
+def test_subject_without_trials_is_counted(lab, tmp_path):
     """A subject, or a recording, that has none is a note: people miss conditions."""
     manifest = describe(hand({"left": "left", "right": "right"}), anonymous_subjects=True)
     summary = ingest(manifest, lab(s1_1=BOTH, s1_2=(), s2_1=(), s3_1=BOTH), tmp_path / "store", workers=0)
@@ -156,7 +156,7 @@ def test_one_subject_without_trials_is_counted(lab, tmp_path):
     assert [str(m) for m in summary.unmatched] == ["task hand: 1 of 3 subjects have no trial: s2"]
 
 
-def test_events_that_were_all_left_out_are_told(lab, tmp_path):
+def test_events_all_left_out_are_told(lab, tmp_path):
     """The label is right, and no window fits: another reason than a wrong label."""
     manifest = describe(hand({"left": "left", "right": "right"}, length_s=60))
     summary = ingest(manifest, lab(s1_1=BOTH), tmp_path / "store", workers=0)
