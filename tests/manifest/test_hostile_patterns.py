@@ -20,23 +20,24 @@ from eegprep.manifest.patterns import MAX_STEPS, compile_pattern
         ("*" * 16 + "b", "a" * 4000 + "/b"),
     ],
 )
-def test_a_name_that_almost_fits_costs_at_most_the_product_of_the_lengths(
-    monkeypatch: pytest.MonkeyPatch, pattern: str, path: str
-) -> None:
+def test_near_fit_costs_at_most_the_product(monkeypatch: pytest.MonkeyPatch, pattern: str, path: str) -> None:
+    """A name that almost fits costs at most the product of the lengths."""
     compiled = compile_pattern(pattern)
     # entities have a state before and one inside
     monkeypatch.setattr(patterns, "MAX_STEPS", 2 * (len(compiled.parts) + 1) * (len(path) + 1))
     assert compiled.entities(path) is None
 
 
-def test_names_that_stand_twice_stop_at_the_bound() -> None:
+def test_repeated_names_stop_at_the_bound() -> None:
+    """Names that stand twice stop at the bound."""
     pattern = "{subject}{run}{session}{channel}{subject}{run}{session}{channel}"
     with pytest.raises(UsageError, match="takes too long") as caught:
         compile_pattern(pattern + "*b").entities("a" * 60 + "c" + "a" * 60 + "d/b")
     assert str(MAX_STEPS) in str(caught.value)
 
 
-def test_many_wildcards_are_wrong_usage_and_as_many_as_are_allowed_fit() -> None:
+def test_too_many_wildcards_are_wrong_usage() -> None:
+    """Too many wildcards are wrong usage, and as many as are allowed fit."""
     with pytest.raises(UsageError, match="17 wildcards"):
         compile_pattern("*" * (MAX_WILDCARDS + 1))
     assert compile_pattern("*" * MAX_WILDCARDS).entities("abc") == {}
@@ -55,5 +56,6 @@ def test_many_wildcards_are_wrong_usage_and_as_many_as_are_allowed_fit() -> None
         ("", "a", None),
     ],
 )
-def test_of_several_ways_to_fit_the_first_in_order_counts(pattern: str, path: str, entities: dict | None) -> None:
+def test_first_way_to_fit_counts(pattern: str, path: str, entities: dict | None) -> None:
+    """Of several ways to fit the first in order counts."""
     assert compile_pattern(pattern).entities(path) == entities
