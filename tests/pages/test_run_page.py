@@ -24,9 +24,8 @@ def plain(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
-def test_the_page_shows_the_scores_the_encoder_s_errors_and_what_went_in(
-    toy_run: Path, toy_shards: Path, tmp_path: Path
-) -> None:
+def test_page_shows_scores_and_errors(toy_run: Path, toy_shards: Path, tmp_path: Path) -> None:
+    """The page shows the scores, the encoder's errors and what went in."""
     page = write_run_page(tmp_path / "run.html", run=toy_run, shards=[toy_shards], title="A small run")
     html = page.read_text(encoding="utf-8")
     said = plain(html)
@@ -56,7 +55,8 @@ def test_the_page_renders_without_errors(toy_run: Path, toy_shards: Path, tmp_pa
     assert dom.count("<svg") >= 8
 
 
-def test_the_encoder_s_run_is_found_by_its_weights_not_by_its_name(toy_run: Path, tmp_path: Path) -> None:
+def test_encoder_run_is_found_by_its_weights(toy_run: Path, tmp_path: Path) -> None:
+    """The encoder's run is found by its weights, not by its name."""
     assert find_pretraining_run(toy_run) == toy_run.parent / "encoder"
     shutil.copytree(toy_run.parent, tmp_path / "runs")
     (tmp_path / "runs" / "encoder").rename(tmp_path / "runs" / "renamed")
@@ -65,7 +65,8 @@ def test_the_encoder_s_run_is_found_by_its_weights_not_by_its_name(toy_run: Path
     assert find_pretraining_run(tmp_path / "runs" / "model") is None
 
 
-def test_a_run_without_its_encoder_still_has_a_page(toy_run: Path, toy_shards: Path, tmp_path: Path) -> None:
+def test_run_without_encoder_has_a_page(toy_run: Path, toy_shards: Path, tmp_path: Path) -> None:
+    """A run without its encoder still has a page."""
     shutil.copytree(toy_run, tmp_path / "model")
     page = write_run_page(tmp_path / "run.html", run=tmp_path / "model", shards=[toy_shards])
     said = plain(page.read_text(encoding="utf-8"))
@@ -73,7 +74,8 @@ def test_a_run_without_its_encoder_still_has_a_page(toy_run: Path, toy_shards: P
     assert "Training loss and held-out error" not in page.read_text(encoding="utf-8")
 
 
-def test_a_folder_without_results_is_refused_and_leaves_no_page(toy_shards: Path, tmp_path: Path) -> None:
+def test_folder_without_results_is_refused(toy_shards: Path, tmp_path: Path) -> None:
+    """A folder without results is refused and leaves no page."""
     with pytest.raises(InputError, match="without results"):
         write_run_page(tmp_path / "run.html", run=tmp_path, shards=[toy_shards])
     assert list(tmp_path.iterdir()) == []
@@ -99,26 +101,28 @@ def result(model: float, baseline: float, low: float) -> Results:
 @pytest.mark.parametrize(
     ("model", "baseline", "low", "above", "ahead"), [(0.8, 0.7, 0.6, 1, 1), (0.6, 0.7, 0.45, 0, 0)]
 )
-def test_the_tiles_count_tasks_above_chance_and_ahead_of_baselines(
-    model: float, baseline: float, low: float, above: int, ahead: int
-) -> None:
+def test_tiles_count_tasks_above_chance(model: float, baseline: float, low: float, above: int, ahead: int) -> None:
+    """The tiles count tasks above chance and ahead of baselines."""
     assert [t.value for t in score_tiles(result(model, baseline, low))] == [f"{above} of 1", f"{ahead} of 1"]
 
 
-def test_the_best_of_a_row_is_bold_also_where_it_is_a_baseline() -> None:
+def test_best_of_a_row_is_bold() -> None:
+    """The best of a row is bold, also where it is a baseline."""
     table = next(p for p in scores(result(0.6, 0.7, 0.45)).parts if getattr(p, "kind", "") == "table")
     bold = [str(cell) for cell in table.rows[0] if "<strong>" in str(cell)]  # type: ignore[union-attr]
     assert bold == ["<strong>70.0</strong>"]
 
 
-def test_leakage_that_was_allowed_stands_on_the_page() -> None:
+def test_allowed_leakage_is_on_the_page() -> None:
+    """Leakage that was allowed stands on the page."""
     results = result(0.8, 0.7, 0.6).model_copy(update={"leakage": "test recordings were seen"})
     first = scores(results).parts[0]
     assert (first.kind, first.text, first.tone) == ("note", "test recordings were seen", "bad")  # type: ignore[union-attr]
 
 
 @torch.no_grad()
-def test_attention_received_is_one_on_average_and_padding_takes_none() -> None:
+def test_attention_received_averages_one() -> None:
+    """Attention received is one on average, and padding takes none."""
     torch.manual_seed(0)
     module = GraphAttention(8)
     mask = torch.tensor([[True, True, True, False], [True, True, True, True]])
