@@ -25,7 +25,8 @@ def three(made, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_crash_costs_one_recording_and_the_next_one_is_read(three: Path) -> None:
+def test_a_crash_costs_one_recording(three: Path) -> None:
+    """A crash costs one recording, and the next one is read."""
     manifest = manifest_for_path(three)
     plan = open_source(manifest, three).plan()
     with isolated_reader(manifest, three) as reader:
@@ -37,7 +38,8 @@ def test_a_crash_costs_one_recording_and_the_next_one_is_read(three: Path) -> No
         assert reader.read(plan[2]).signal.shape == (6, 1600)
 
 
-def test_a_reader_that_hangs_is_ended_after_its_time(three: Path) -> None:
+def test_hanging_reader_is_ended_in_time(three: Path) -> None:
+    """A reader that hangs is ended after its time."""
     manifest = manifest_for_path(three)
     plan = open_source(manifest, three).plan()
     with isolated_reader(manifest, three, timeout_s=0.01) as reader:
@@ -46,7 +48,8 @@ def test_a_reader_that_hangs_is_ended_after_its_time(three: Path) -> None:
         assert "no answer within 0.01 s" in str(caught.value)
 
 
-def test_long_signals_are_fetched_in_parts_until_the_next_recording(three: Path, monkeypatch) -> None:
+def test_long_signals_are_fetched_in_parts(three: Path, monkeypatch) -> None:
+    """Long signals are fetched in parts until the next recording."""
     monkeypatch.setattr(isolated, "WHOLE_BYTES", 0)
     manifest = manifest_for_path(three)
     source = open_source(manifest, three)
@@ -61,7 +64,8 @@ def test_long_signals_are_fetched_in_parts_until_the_next_recording(three: Path,
             first.signal[:, 0:5]
 
 
-def test_errors_keep_their_class_and_parts_across_the_process(three: Path) -> None:
+def test_errors_keep_class_and_parts(three: Path) -> None:
+    """Errors keep their class and parts across the process."""
     (three / "bad.edf").write_bytes(b"")
     manifest = manifest_for_path(three)
     source = open_source(manifest, three)
@@ -81,7 +85,8 @@ def test_no_worker_is_left_behind(three: Path) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_importing_the_sources_loads_no_reader() -> None:
+def test_importing_sources_loads_no_reader() -> None:
+    """Importing the sources loads no reader."""
     code = (
         "import sys, eegprep.sources, eegprep.processes.reader;"
         "print([m for m in ('mne', 'pyarrow', 'scipy', 'torch') if m in sys.modules])"
@@ -90,9 +95,8 @@ def test_importing_the_sources_loads_no_reader() -> None:
     assert found.stdout.strip() == "[]"
 
 
-def test_a_file_that_unfolds_beyond_the_memory_of_a_reader_costs_itself_alone(
-    made, names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_beyond_memory_costs_itself(made, names, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that unpacks beyond the memory of a reader costs itself alone."""
     from eegprep.processes.limits import MEMORY_VARIABLE
 
     np.savez_compressed(tmp_path / "bomb.npz", x=np.zeros((6, 20_000_000)))
@@ -110,7 +114,8 @@ def test_a_file_that_unfolds_beyond_the_memory_of_a_reader_costs_itself_alone(
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "1000"])
-def test_a_bound_that_is_no_number_of_bytes_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_memory_limit_must_be_a_size(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """A limit that is no number of bytes is wrong usage."""
     from eegprep.errors import UsageError
     from eegprep.processes.limits import MEMORY_VARIABLE, memory_bytes
 
@@ -119,7 +124,8 @@ def test_a_bound_that_is_no_number_of_bytes_is_wrong_usage(monkeypatch: pytest.M
         memory_bytes()
 
 
-def test_a_reader_in_an_endless_loop_ends_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+def test_endless_reader_ends_with_its_parent(tmp_path: Path) -> None:
+    """A reader in an endless loop ends with a parent that was killed."""
     child = "from eegprep.processes.limits import stop_with_parent; import os; stop_with_parent(os.getppid());"
     child += "print(os.getpid(), flush=True)\nwhile True: pass"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
