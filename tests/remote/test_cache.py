@@ -46,7 +46,8 @@ def slow_fetch(folder: str, started) -> None:
     Cache(Path(folder)).get(name_of(data), len(data), pieces, name="x")
 
 
-def test_a_fetch_that_is_killed_leaves_nothing_that_counts_and_the_next_one_is_not_held_up(tmp_path):
+def test_killed_fetch_blocks_nothing(tmp_path):
+    """A fetch that is killed leaves nothing that counts, and the next one is not held up."""
     context = multiprocessing.get_context("spawn")
     started = context.Event()
     process = context.Process(target=slow_fetch, args=(str(tmp_path), started))
@@ -63,7 +64,8 @@ def test_a_fetch_that_is_killed_leaves_nothing_that_counts_and_the_next_one_is_n
     assert [p.name for p in (tmp_path / "files").iterdir()] == [name_of(data)]
 
 
-def test_a_part_that_a_killed_process_left_makes_room_for_others(tmp_path):
+def test_part_of_a_killed_fetch_makes_room(tmp_path):
+    """A part that a killed process left makes room for others."""
     data = content(1)
     cache = Cache(tmp_path, max_bytes=len(data) + 100)
     cache.files.mkdir(parents=True)
@@ -88,7 +90,8 @@ def fill(folder: str, first: int, limit: int, over) -> None:
             over.value = sum(sizes.values())
 
 
-def test_processes_together_stay_within_the_limit(tmp_path):
+def test_processes_share_one_limit(tmp_path):
+    """Processes together stay within the limit."""
     limit = 5 * len(content(0))
     context = multiprocessing.get_context("spawn")
     over = context.Value("q", 0)
@@ -101,7 +104,8 @@ def test_processes_together_stay_within_the_limit(tmp_path):
     assert over.value == 0
 
 
-def test_a_full_disk_ends_at_once_with_what_to_do_and_leaves_no_part(tmp_path, monkeypatch):
+def test_full_disk_ends_and_leaves_no_part(tmp_path, monkeypatch):
+    """A full disk ends the fetch at once with what to do and leaves no part."""
     data = content(3)
     remote = Remote("https://example.org/set", Cache(tmp_path))
     asked = []
@@ -119,7 +123,8 @@ def test_a_full_disk_ends_at_once_with_what_to_do_and_leaves_no_part(tmp_path, m
     assert not list((tmp_path / "files").iterdir())
 
 
-def test_a_shard_that_others_push_out_before_it_is_mapped_is_fetched_again(tmp_path, monkeypatch):
+def test_evicted_shard_is_fetched_again(tmp_path, monkeypatch):
+    """A shard that others evict before it is mapped is fetched again."""
     data = content(4)
     remote = Remote("https://example.org/set", Cache(tmp_path))
     shard = ShardFile(name="shards/Cz/Cz-000000.tar", electrode=0, n_bytes=len(data), sha256=name_of(data))
@@ -139,7 +144,8 @@ def test_a_shard_that_others_push_out_before_it_is_mapped_is_fetched_again(tmp_p
     np.testing.assert_array_equal(flat.samples[: len(data) // 2], np.frombuffer(data, "<i2"))
 
 
-def test_what_was_used_last_stays_also_within_one_tick_of_the_clock(tmp_path):
+def test_last_used_stays_within_one_tick(tmp_path):
+    """What was used last stays, also within one tick of the clock."""
     cache = Cache(tmp_path, max_bytes=3 * len(content(0)))
     for k in range(60):
         files = [content(k % 50), content((k + 1) % 50)]

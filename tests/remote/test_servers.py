@@ -58,7 +58,8 @@ def test_a_set_comes_from_any_honest_server(shard_folder, shard_set, tmp_path, m
         assert not any(left.get(name) for name in ("errors", "cut", "silent"))
 
 
-def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(shard_folder, tmp_path):
+def test_short_shard_is_not_taken(shard_folder, tmp_path):
+    """A shard that is shorter than its index says is not taken."""
     with servers.serving(servers.Web, shard_folder, short=True) as (address, _, _):
         opened = open_shards(address, cache=Cache(tmp_path))
         with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar can't be fetched[^$]*bytes came"):
@@ -67,7 +68,8 @@ def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(shard_folder, 
 
 
 @pytest.mark.parametrize(("status", "text"), [(403, "may not be read"), (401, "may not be read"), (410, "there is no")])
-def test_a_server_that_refuses_is_not_asked_again(shard_folder, tmp_path, status, text):
+def test_refusing_server_is_asked_once(shard_folder, tmp_path, status, text):
+    """A server that refuses is not asked again."""
     with servers.serving(servers.Web, shard_folder, refuse=status) as (address, _, log):
         opened = open_shards(address, cache=Cache(tmp_path))
         with pytest.raises((UsageError, RefusedError), match=text):
@@ -106,7 +108,8 @@ class TestHub:
             "hf://datasets/labs/eeg/set", cache=Cache(tmp_path / "cache"), options={"endpoint": hub[0], "token": False}
         )
 
-    def test_a_set_on_the_hub_gives_the_same_windows_and_stays_in_the_cache(self, hub, shard_set, tmp_path):
+    def test_hub_set_gives_the_same_windows(self, hub, shard_set, tmp_path):
+        """A set on the hub gives the same windows and stays in the cache."""
         opened = self.open(hub, tmp_path)
         assert opened.sha256 == shard_set.sha256
         same(opened, shard_set)
@@ -115,12 +118,14 @@ class TestHub:
         same(self.open(hub, tmp_path), shard_set)
         assert tars(hub[2]) == fetched
 
-    def test_a_cut_connection_to_the_hub_is_tried_again(self, hub, shard_set, tmp_path):
+    def test_cut_hub_connection_is_retried(self, hub, shard_set, tmp_path):
+        """A cut connection to the hub is tried again."""
         hub[1]["cut"] = 3
         same(self.open(hub, tmp_path), shard_set)
         assert hub[1]["cut"] == 0
 
-    def test_a_wrong_hash_on_the_hub_stops_with_the_shards_name(self, hostile, shard_folder, tmp_path):
+    def test_wrong_hub_hash_names_the_shard(self, hostile, shard_folder, tmp_path):
+        """A wrong hash on the hub stops with the shard's name."""
         folder = hostile.copy_of(shard_folder, tmp_path / "hub" / "set")
         shard = folder / "shards" / "Fp1" / "Fp1-000000.tar"
         data = shard.read_bytes()
@@ -130,12 +135,14 @@ class TestHub:
             with pytest.raises(RefusedError, match=r"shard shards/Fp1/Fp1-000000\.tar has another hash"):
                 opened.remote.path(opened.shards[0])
 
-    def test_a_name_that_the_hub_does_not_know_says_so(self, hub, tmp_path):
+    def test_unknown_hub_name_says_so(self, hub, tmp_path):
+        """A name that the hub does not know says so."""
         for name in ("hf://datasets/labs/eeg/nothing", "hf://datasets/labs/other/set"):
             with pytest.raises(UsageError, match="no finished shard set"):
                 open_shards(name, cache=Cache(tmp_path), options={"endpoint": hub[0], "token": False})
 
-    def test_the_command_verifies_a_set_on_the_hub_that_the_environment_names(self, hub, tmp_path):
+    def test_command_verifies_a_set_on_the_hub(self, hub, tmp_path):
+        """The command verifies a set on the hub that the environment names."""
         environment = os.environ | {
             "HF_ENDPOINT": hub[0],
             "EEGPT_CACHE": str(tmp_path),
@@ -150,7 +157,8 @@ class TestHub:
         assert "every hash as the index says" in done.stdout
 
 
-def test_a_path_that_pathlib_has_made_of_an_address_is_understood(shard_folder, shard_set, tmp_path, monkeypatch):
+def test_address_as_a_path_is_understood(shard_folder, shard_set, tmp_path, monkeypatch):
+    """A path that pathlib has made of an address is understood."""
     monkeypatch.setenv("EEGPT_CACHE", str(tmp_path))
     with servers.serving(servers.Web, shard_folder) as (address, _, _):
         assert len(open_shards(Path(address)).blocks) == len(shard_set.blocks)

@@ -87,7 +87,8 @@ def cache_bytes(cache):
     return sum(p.stat().st_size for p in cache.files.iterdir())
 
 
-def test_a_set_on_the_web_gives_the_same_windows(web, shard_set, tmp_path):
+def test_web_set_gives_the_same_windows(web, shard_set, tmp_path):
+    """A set on the web gives the same windows."""
     address, handler, _ = web
     cache = Cache(tmp_path / "cache")
     opened = open_shards(address, cache=cache)
@@ -100,7 +101,8 @@ def test_a_set_on_the_web_gives_the_same_windows(web, shard_set, tmp_path):
     assert len([p for p in handler.log if p.endswith(".tar")]) == len(fetched)
 
 
-def test_a_two_level_order_reads_a_set_larger_than_the_cache(web, shard_set, tmp_path):
+def test_two_level_order_outgrows_the_cache(web, shard_set, tmp_path):
+    """A two-level order reads a set larger than the cache."""
     address, handler, _ = web
     limit = sum(s.n_bytes for s in shard_set.shards) // 4
     cache = Cache(tmp_path / "cache", max_bytes=limit)
@@ -114,7 +116,8 @@ def test_a_two_level_order_reads_a_set_larger_than_the_cache(web, shard_set, tmp
         same_windows(opened, shard_set, lambda i: SampleOrder(len(i), 0))
 
 
-def test_the_loader_fetches_ahead_and_gives_the_local_batches(web, shard_set, tmp_path):
+def test_loader_prefetches_the_local_batches(web, shard_set, tmp_path):
+    """The loader fetches ahead and gives the local batches."""
     torch = pytest.importorskip("torch")
     from eegpt.data import WindowLoader
 
@@ -135,7 +138,8 @@ def test_a_cut_connection_is_tried_again(web, shard_set, tmp_path):
     assert handler.cuts == 0
 
 
-def test_a_connection_that_stays_cut_ends_with_what_to_do(web, tmp_path):
+def test_connection_that_stays_cut_ends(web, tmp_path):
+    """A connection that stays cut ends with what to do."""
     address, handler, _ = web
     handler.cuts = 10**6
     opened = open_shards(address, cache=Cache(tmp_path / "cache"))
@@ -145,7 +149,8 @@ def test_a_connection_that_stays_cut_ends_with_what_to_do(web, tmp_path):
 
 
 @pytest.mark.parametrize("spoil", ["flip", "endless"])
-def test_wrong_bytes_stop_with_the_shards_name_and_are_not_kept(web, tmp_path, spoil):
+def test_wrong_bytes_name_the_shard(web, tmp_path, spoil):
+    """Wrong bytes stop with the shard's name and are not kept."""
     address, handler, _ = web
     handler.spoil = spoil
     opened = open_shards(address, cache=Cache(tmp_path / "cache"))
@@ -162,7 +167,8 @@ def test_an_address_without_a_set_says_so(web, tmp_path):
         open_shards(address, cache=Cache(tmp_path / "cache"))
 
 
-def test_a_damaged_index_is_refused_and_nothing_is_left_that_counts_as_fetched(web, tmp_path):
+def test_damaged_index_leaves_nothing(web, tmp_path):
+    """A damaged index is refused, and nothing is left that counts as fetched."""
     address, _, folder = web
     data = (folder / "blocks.parquet").read_bytes()
     (folder / "blocks.parquet").write_bytes(data[:-9] + b"x" + data[-8:])
@@ -178,7 +184,8 @@ def test_other_addresses_are_refused(address, tmp_path):
         Remote(address, Cache(tmp_path))
 
 
-def test_a_shard_larger_than_the_cache_is_refused(web, tmp_path):
+def test_shard_beyond_the_cache_is_refused(web, tmp_path):
+    """A shard larger than the cache is refused."""
     address, _, _ = web
     opened = open_shards(address, cache=Cache(tmp_path / "cache", max_bytes=19_000))
     with pytest.raises(UsageError, match="does not fit into the cache"):
@@ -191,7 +198,8 @@ def _fetch_all(address: str, folder: str, max_bytes: int) -> int:
     return sum(len(opened.remote.path(s).read_bytes()) for s in opened.shards)
 
 
-def test_processes_share_the_cache_and_fetch_every_shard_once(web, shard_set, tmp_path):
+def test_processes_fetch_every_shard_once(web, shard_set, tmp_path):
+    """Processes share the cache and fetch every shard once."""
     address, handler, _ = web
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         sizes = pool.starmap(_fetch_all, [(address, str(tmp_path / "cache"), 1 << 30)] * 3)
@@ -219,7 +227,8 @@ def s3(shard_folder):
         os.environ.pop(key, None) if value is None else os.environ.__setitem__(key, value)
 
 
-def test_a_set_in_an_s3_bucket_gives_the_same_windows(s3, shard_set, tmp_path, monkeypatch):
+def test_s3_set_gives_the_same_windows(s3, shard_set, tmp_path, monkeypatch):
+    """A set in an S3 bucket gives the same windows."""
     endpoint, _ = s3
     monkeypatch.setenv("EEGPT_S3_ENDPOINT", endpoint)
     monkeypatch.setenv("EEGPT_CACHE", str(tmp_path / "cache"))
@@ -231,7 +240,8 @@ def test_a_set_in_an_s3_bucket_gives_the_same_windows(s3, shard_set, tmp_path, m
         open_shards("s3://labs/nothing")
 
 
-def test_a_changed_object_in_a_bucket_stops_with_the_shards_name(s3, tmp_path):
+def test_changed_s3_object_names_the_shard(s3, tmp_path):
+    """A changed object in a bucket stops with the shard's name."""
     endpoint, system = s3
     opened = open_shards("s3://labs/set", cache=Cache(tmp_path / "cache"), options={"endpoint_url": endpoint})
     shard = opened.shards[-1]

@@ -14,7 +14,8 @@ from eegprep.manifest import load_manifests
 from eegprep.remote.share import pull, push
 
 
-def test_a_set_arrives_byte_for_byte_and_nothing_is_moved_twice(tmp_path):
+def test_set_arrives_byte_for_byte(tmp_path):
+    """A set arrives byte for byte, and nothing is moved twice."""
     source = shard_set(tmp_path / "set")
     first = push(source, str(tmp_path / "target"))
     assert (first.n_files, first.n_moved) == (5, 5)
@@ -27,7 +28,8 @@ def test_a_set_arrives_byte_for_byte_and_nothing_is_moved_twice(tmp_path):
     assert "# EEG shards: lab" in (tmp_path / "target" / "README.md").read_text()
 
 
-def test_an_interrupted_push_is_no_set_and_goes_on(tmp_path):
+def test_interrupted_push_resumes(tmp_path):
+    """An interrupted push is not a set yet and resumes."""
     source = shard_set(tmp_path / "set")
 
     def stop(name, done, total):
@@ -79,7 +81,8 @@ def test_two_sets_never_mix(tmp_path):
         pull(str(tmp_path / "target3"), tmp_path / "got")
 
 
-def test_a_byte_that_changed_on_the_way_is_found(tmp_path):
+def test_byte_changed_on_the_way_is_found(tmp_path):
+    """A byte that changed on the way is found."""
     push(shard_set(tmp_path / "set"), str(tmp_path / "target"))
     shard = tmp_path / "target" / "shards" / "Cz" / "Cz-000001.tar"
     data = bytearray(shard.read_bytes())
@@ -93,7 +96,8 @@ def test_a_byte_that_changed_on_the_way_is_found(tmp_path):
         pull(str(tmp_path / "target"), tmp_path / "got")
 
 
-def test_a_byte_that_changed_before_is_never_sent(tmp_path):
+def test_byte_changed_before_is_never_sent(tmp_path):
+    """A byte that changed before is never sent."""
     source = shard_set(tmp_path / "set")
     (source / "recordings.parquet").write_bytes(b"q" * 3000)
     with pytest.raises(RefusedError, match=r"recordings\.parquet is not what SHA256SUMS says"):
@@ -102,7 +106,8 @@ def test_a_byte_that_changed_before_is_never_sent(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["../x", "/etc/passwd", "a/../../x", "x y", "manifest.yaml"])
-def test_a_list_that_leads_out_of_the_folder_is_refused(tmp_path, line):
+def test_list_leading_outside_is_refused(tmp_path, line):
+    """A list that leads out of the folder is refused."""
     push(shard_set(tmp_path / "set"), str(tmp_path / "target"))
     with (tmp_path / "target" / "SHA256SUMS").open("a") as handle:
         handle.write(f"{'0' * 64}  {line}\n")
@@ -112,7 +117,8 @@ def test_a_list_that_leads_out_of_the_folder_is_refused(tmp_path, line):
 
 
 @pytest.mark.parametrize("licence", ["CC-BY-ND-4.0, share_shards: no", "LicenseRef-X, share_shards: yes, signed: yes"])
-def test_shards_stay_where_the_licence_wants_them_but_the_manifest_may_go(tmp_path, licence):
+def test_licence_keeps_shards_at_home(tmp_path, licence):
+    """Shards stay where the licence wants them, but the manifest may go."""
     source = shard_set(tmp_path / "set", licence=licence)
     with pytest.raises(RefusedError, match="not to be shared") as caught:
         push(source, str(tmp_path / "target"))
@@ -131,7 +137,8 @@ def test_one_manifest_can_go_alone(tmp_path):
     assert (tmp_path / "got" / "manifest.yaml").read_text() == MANIFEST
 
 
-def test_what_is_nothing_to_push_or_pull_is_one_clear_error(tmp_path):
+def test_nothing_to_push_is_one_clear_error(tmp_path):
+    """What cannot be pushed or pulled is one clear error."""
     with pytest.raises(UsageError, match="nothing to push"):
         push(tmp_path, str(tmp_path / "target"))
     with pytest.raises(UsageError, match="unknown kind of target"):

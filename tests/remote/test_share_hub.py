@@ -30,7 +30,8 @@ def commits(hub) -> int:
     return sum("/commit/" in path for _, path in hub.requests)
 
 
-def test_a_set_goes_through_the_hub_and_a_second_push_or_pull_moves_nothing(hub, options, tmp_path):
+def test_second_hub_push_moves_nothing(hub, options, tmp_path):
+    """A set goes through the hub, and a second push or pull moves nothing."""
     source = shard_set(tmp_path / "set")
     assert push(source, ADDRESS, options=options).n_moved == 5
     stored = hub.files["datasets/lab/eeg"]
@@ -44,7 +45,8 @@ def test_a_set_goes_through_the_hub_and_a_second_push_or_pull_moves_nothing(hub,
     assert pull(ADDRESS, tmp_path / "got", options=options).n_moved == 0
 
 
-def test_an_interrupted_push_to_the_hub_is_no_set_and_sends_only_the_rest(hub, options, tmp_path):
+def test_interrupted_hub_push_sends_the_rest(hub, options, tmp_path):
+    """An interrupted push to the hub is not a set yet and later sends only the rest."""
     source = shard_set(tmp_path / "set")
 
     def stop(name, done, total):
@@ -73,7 +75,8 @@ def test_a_wrong_byte_on_the_hub_is_refused(hub, options, tmp_path):
     assert not (tmp_path / "got" / "SHA256SUMS").exists()
 
 
-def test_of_a_no_derivatives_set_manifest_and_lock_alone_reach_the_hub(hub, options, tmp_path):
+def test_no_derivatives_set_sends_no_shards(hub, options, tmp_path):
+    """Of a no-derivatives set the manifest and lock alone reach the hub."""
     source = shard_set(tmp_path / "set", licence="CC-BY-ND-4.0, share_shards: no")
     with pytest.raises(RefusedError, match="not to be shared") as caught:
         push(source, ADDRESS, options=options)
@@ -85,7 +88,8 @@ def test_of_a_no_derivatives_set_manifest_and_lock_alone_reach_the_hub(hub, opti
     assert (tmp_path / "got" / "lock.yaml").read_bytes() == (source / "lock.yaml").read_bytes()
 
 
-def test_a_repository_that_is_not_there_is_one_clear_error(options, tmp_path):
+def test_missing_repository_is_one_error(options, tmp_path):
+    """A repository that does not exist is one clear error."""
     with pytest.raises(UsageError, match="no such data set repository"):
         push(shard_set(tmp_path / "set"), "hf://datasets/lab/nothing/one", options=options)
     with pytest.raises(UsageError, match="nothing finished is there"):

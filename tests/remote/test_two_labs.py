@@ -71,7 +71,8 @@ def first_lab(tmp_path_factory):
     return lab
 
 
-def test_manifest_and_raw_files_give_equal_bytes_elsewhere(first_lab, tmp_path):
+def test_equal_bytes_in_another_lab(first_lab, tmp_path):
+    """Manifest and raw files give equal bytes elsewhere."""
     push(first_lab / "store", str(tmp_path / "post"))
     pull(str(tmp_path / "post"), tmp_path / "mail")
     shutil.copytree(first_lab / "raw", tmp_path / "copied elsewhere")
@@ -83,7 +84,8 @@ def test_manifest_and_raw_files_give_equal_bytes_elsewhere(first_lab, tmp_path):
     assert ours.read_bytes() == theirs.read_bytes()
 
 
-def test_a_set_names_the_versions_behind_it_and_a_rebuild_with_others_is_equal_where_the_bytes_are(first_lab, tmp_path):
+def test_rebuild_with_other_versions(first_lab, tmp_path):
+    """A set names the versions behind it, and a rebuild with others is equal where the bytes are."""
     shutil.copytree(first_lab / "store", tmp_path / "store")
     lock = tmp_path / "store" / "lock.yaml"
     told = lock_of(first_lab / "shards").versions
@@ -123,7 +125,8 @@ def test_another_file_is_told_by_the_lock(first_lab, tmp_path):
     assert "stage ingest, inputs: 1 of 6 differ, first ours/02/-/1" in first_difference(ours, theirs)
 
 
-def test_a_set_with_more_electrodes_trains_one_model_with_the_first(first_lab, tmp_path):
+def test_sets_of_two_labs_train_one_model(first_lab, tmp_path):
+    """A set with more electrodes trains one model with the first."""
     from eegpt.pretraining.config import PretrainConfig
     from eegpt.pretraining.loop import pretrain
     from eegpt.runs.settings import changed
