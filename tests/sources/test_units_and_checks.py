@@ -32,7 +32,8 @@ def test_eeg_in_microvolt_is_taken_as_it_is(made) -> None:
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1e-3, 1e3, 1e6])
-def test_a_factor_of_a_thousand_or_a_million_is_corrected_and_said(made, factor: float) -> None:
+def test_factor_of_a_thousand_is_corrected(made, factor: float) -> None:
+    """A factor of a thousand or a million is corrected and reported."""
     signal = made["eeg_uv"](6, 8000)
     proof = prove(signal * factor)
     np.testing.assert_allclose(np.asarray(proof.signal), signal, rtol=1e-12)
@@ -41,35 +42,41 @@ def test_a_factor_of_a_thousand_or_a_million_is_corrected_and_said(made, factor:
     assert all(c.unit_evidence == proof.evidence for c in proof.channels)
 
 
-def test_a_lazy_signal_stays_lazy_when_it_is_corrected(made) -> None:
+def test_corrected_signal_stays_lazy(made) -> None:
+    """A lazy signal stays lazy when it is corrected."""
     signal = made["eeg_uv"](4, 8000) * 1e3
     proof = prove(LazySignal(4, 8000, lambda a, b: signal[:, a:b]), n=4)  # type: ignore[arg-type]
     assert isinstance(proof.signal, LazySignal)
     np.testing.assert_allclose(proof.signal[:, 10:20], signal[:, 10:20] / 1e3)
 
 
-def test_a_unit_that_the_manifest_states_wrongly_is_refused_not_corrected(made) -> None:
+def test_wrong_stated_unit_is_refused(made) -> None:
+    """A unit that the manifest states wrongly is refused, not corrected."""
     with pytest.raises(InputError, match="the unit that the manifest states is wrong by a factor of 1000"):
         prove(made["eeg_uv"](6, 8000) * 1e3, evidence="the manifest states mV")
 
 
-def test_white_noise_of_millivolts_is_refused_as_noise() -> None:
+def test_white_millivolt_noise_is_refused() -> None:
+    """White noise of millivolts is refused as noise."""
     with pytest.raises(InputError, match="the samples are noise"):
         prove(np.random.default_rng(0).standard_normal((6, 8000)) * 9000)
 
 
-def test_white_noise_of_a_plausible_size_is_taken_with_a_note() -> None:
+def test_plausible_white_noise_is_noted() -> None:
+    """White noise of a plausible size is taken with a note."""
     proof = prove(np.random.default_rng(0).standard_normal((6, 8000)) * 20)
     assert any("noise" in n for n in proof.notes)
 
 
-def test_one_wrong_channel_does_not_decide_for_the_others(made) -> None:
+def test_one_wrong_channel_decides_nothing(made) -> None:
+    """One wrong channel does not decide for the others."""
     signal = made["eeg_uv"](6, 8000)
     signal[2] *= 1e3
     assert prove(signal).signal is signal
 
 
-def test_belts_and_hearts_in_volts_do_not_decide_for_the_electrodes(made) -> None:
+def test_other_sensors_do_not_decide_units(made) -> None:
+    """Belts and hearts in volts do not decide for the electrodes."""
     names = ("C3-A2", "C4-A1", "Thorax", "Abdomen", "ECG", "EMG Chin", "Flow", "Leg L")
     signal = made["eeg_uv"](len(names), 8000)
     signal[2:] *= 1e3
@@ -79,7 +86,8 @@ def test_belts_and_hearts_in_volts_do_not_decide_for_the_electrodes(made) -> Non
     assert "as in EEG" in proof.evidence
 
 
-def test_a_corrected_file_is_corrected_in_channels_of_any_name_that_may_be_an_electrode(made) -> None:
+def test_correction_reaches_unknown_names(made) -> None:
+    """A corrected file is corrected in channels of any name that may be an electrode."""
     names = ("C3", "C4", "Cz", "our 7", "ECG")
     signal = made["eeg_uv"](len(names), 8000) * 1e3
     channels = tuple(SourceChannel(name=n, unit="uV", unit_evidence="the header says uV") for n in names)
@@ -88,14 +96,16 @@ def test_a_corrected_file_is_corrected_in_channels_of_any_name_that_may_be_an_el
     np.testing.assert_allclose(factors, [1e-3, 1e-3, 1e-3, 1e-3, 1.0])
 
 
-def test_amplitude_and_slope_are_those_of_the_definition() -> None:
+def test_amplitude_and_slope_are_as_defined() -> None:
+    """Amplitude and slope are those of the definition."""
     times = np.arange(8000) / SFREQ_HZ
     signal = 10 * np.sqrt(2) * np.sin(2 * np.pi * 10 * times)[None]
     figures = summarise(sampled_density(signal, whole(8000), SFREQ_HZ))
     assert figures.amplitude[0] == pytest.approx(10.0, rel=0.01)
 
 
-def test_flat_clipped_and_missing_parts_are_found_to_the_sample_also_across_chunks(made) -> None:
+def test_bad_parts_are_found_to_the_sample(made) -> None:
+    """Flat, clipped and missing parts are found to the sample, also across chunks."""
     n = 200_000
     signal = made["eeg_uv"](4, n)
     signal[0, 65_400:65_900] = signal[0, 65_400]  # 2.5 s across the border of a chunk
@@ -112,7 +122,8 @@ def test_flat_clipped_and_missing_parts_are_found_to_the_sample_also_across_chun
     assert checks.rejected(2) == checks.not_finite[2]
 
 
-def test_a_run_does_not_reach_over_the_border_of_a_stretch(made) -> None:
+def test_run_ends_at_the_border_of_a_stretch(made) -> None:
+    """A run does not reach over the border of a stretch."""
     signal = made["eeg_uv"](3, 2000)
     signal[0, 900:1100] = 3.0
     stretches = (Stretch(start_sample=0, n_samples=1000), Stretch(start_sample=1000, n_samples=1000))
@@ -140,7 +151,8 @@ def runs_by_hand(row: np.ndarray, stretches, n_flat: int, n_clipped: int) -> tup
     return flat, clipped
 
 
-def test_runs_are_those_that_the_rules_give_sample_by_sample_whatever_the_size_of_chunks(monkeypatch) -> None:
+def test_runs_do_not_depend_on_chunks(monkeypatch) -> None:
+    """Runs are those that the rules give sample by sample, whatever the size of chunks."""
     generator = np.random.default_rng(0)
     for case in range(100):
         monkeypatch.setattr(checks_module, "_CHUNK", int(generator.integers(1, 40)))
@@ -159,7 +171,8 @@ def test_runs_are_those_that_the_rules_give_sample_by_sample_whatever_the_size_o
             assert (found.flat[row], found.clipped[row]) == (merge(flat), merge(clipped))
 
 
-def test_a_channel_that_is_dead_or_wild_gets_a_verdict_with_its_figures(made) -> None:
+def test_dead_or_wild_channel_gets_a_verdict(made) -> None:
+    """A channel that is dead or wild gets a verdict with its figures."""
     signal = made["eeg_uv"](7, 8000)
     signal[1] = 5.0
     signal[2] *= 1e-3
@@ -173,7 +186,8 @@ def test_a_channel_that_is_dead_or_wild_gets_a_verdict_with_its_figures(made) ->
 
 
 @pytest.mark.parametrize("line", [50.0, 60.0])
-def test_line_noise_is_measured_and_its_frequency_found(made, line: float) -> None:
+def test_line_noise_is_measured(made, line: float) -> None:
+    """Line noise is measured, and its frequency is found."""
     times = np.arange(16000) / SFREQ_HZ
     clean = made["eeg_uv"](4, 16000)
     checks = check_signal(clean + 5 * np.sin(2 * np.pi * line * times), SFREQ_HZ, whole(16000))
@@ -196,7 +210,8 @@ def test_checks_read_a_long_signal_in_chunks(made) -> None:
     assert longest <= 65_536
 
 
-def test_a_lost_packet_that_was_filled_in_is_missing_in_all_channels(made) -> None:
+def test_filled_packet_is_missing_everywhere(made) -> None:
+    """A lost packet that was filled in is missing in all channels."""
     signal = made["eeg_uv"](6, 8000)
     signal[:, 2000:2100] = signal[:, [2000]]
     signal[:, 4000:4015] = 0.0
@@ -211,7 +226,8 @@ def test_a_lost_packet_that_was_filled_in_is_missing_in_all_channels(made) -> No
     assert checks.verdicts == (None,) * 6
 
 
-def test_dropouts_of_a_second_and_longer_count_once_as_flat(made) -> None:
+def test_long_dropouts_count_once_as_flat(made) -> None:
+    """Dropouts of a second and longer count once, as flat."""
     signal = made["eeg_uv"](6, 8000)
     signal[:, 1000:5000] = 0.0
     checks = check_signal(signal, SFREQ_HZ, whole(8000))
@@ -219,14 +235,16 @@ def test_dropouts_of_a_second_and_longer_count_once_as_flat(made) -> None:
     assert checks.verdicts == (None,) * 6, "half of it is left"
 
 
-def test_one_or_two_channels_that_hold_a_value_prove_no_lost_packet(made) -> None:
+def test_held_channels_prove_no_lost_packet(made) -> None:
+    """One or two channels that hold a value prove no lost packet."""
     signal = np.rint(made["eeg_uv"](2, 8000) / 50) * 50
     checks = check_signal(signal, SFREQ_HZ, whole(8000))
     assert (checks.zeros, checks.held) == ((), ())
 
 
 @pytest.mark.parametrize("step_uv", [1 / 32, 25 / 512, 0.1, 0.5, 0.1526])
-def test_a_signal_hashes_alike_whatever_conversions_its_samples_went_through(made, step_uv: float) -> None:
+def test_hash_ignores_conversions(made, step_uv: float) -> None:
+    """A signal hashes alike whatever conversions its samples went through."""
     whole_steps = np.rint(made["eeg_uv"](4, 20_000) / step_uv)
     plain = whole_steps * step_uv
     through_volts = (whole_steps * (step_uv * 1e-6)) * 1e6
@@ -236,7 +254,8 @@ def test_a_signal_hashes_alike_whatever_conversions_its_samples_went_through(mad
     assert len(digests) == 1
 
 
-def test_the_same_signal_hashes_alike_whatever_the_order_of_channels_and_not_otherwise(made) -> None:
+def test_hash_ignores_the_channel_order(made) -> None:
+    """The same signal hashes alike whatever the order of channels, and another one does not."""
     signal = made["eeg_uv"](4, 70_000)
     digest = signal_hash(signal, SFREQ_HZ)
     assert digest == signal_hash(signal[::-1], SFREQ_HZ)
