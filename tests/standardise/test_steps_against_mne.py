@@ -81,7 +81,8 @@ def test_notch_is_mnes_default_notch(sfreq_hz: float, freqs: list[float]) -> Non
 
 
 @pytest.mark.parametrize("n_samples", [500, 1000, 30000])
-def test_a_filtered_stretch_is_mnes_up_to_its_ends(n_samples: int) -> None:
+def test_filtered_stretch_equals_mne(n_samples: int) -> None:
+    """A filtered stretch is MNE's, ends included."""
     signal = eeg(3, n_samples, 256.0)
     expected = mne.filter.filter_data(signal, 256.0, 4.0, 30.0, verbose="ERROR")
     np.testing.assert_allclose(filter_zero_phase(signal, band_pass_taps(4.0, 30.0, 256.0)), expected, atol=1e-9)
@@ -90,7 +91,8 @@ def test_a_filtered_stretch_is_mnes_up_to_its_ends(n_samples: int) -> None:
 @pytest.mark.parametrize(
     ("sfreq_hz", "n_samples"), [(100, 50), (128, 128), (512, 5000), (160, 20000), (100, 75), (512, 44)]
 )
-def test_resampling_is_mnes_also_for_trials_of_half_a_second(sfreq_hz: float, n_samples: int) -> None:
+def test_resampling_equals_mne(sfreq_hz: float, n_samples: int) -> None:
+    """Resampling is MNE's, also for trials of half a second."""
     signal = eeg(2, n_samples, sfreq_hz) + 20.0
     expected = mne.filter.resample(signal, 256.0, sfreq_hz, verbose="ERROR")
     found = resample_fourier(signal, ratio_of(sfreq_hz, 256.0), expected.shape[1])
@@ -99,7 +101,8 @@ def test_resampling_is_mnes_also_for_trials_of_half_a_second(sfreq_hz: float, n_
 
 
 @pytest.mark.parametrize("sfreq_hz", [500.0, 250.0, 173.61, 499.8713])
-def test_resampled_samples_lie_where_they_should(sfreq_hz: float) -> None:
+def test_resampled_samples_are_in_place(sfreq_hz: float) -> None:
+    """Resampled samples lie where they should."""
     n = 6007
     t = np.arange(n) / sfreq_hz
     n_out = int(n * 256 / sfreq_hz)
@@ -113,7 +116,8 @@ def test_resampled_samples_lie_where_they_should(sfreq_hz: float) -> None:
     [(512.0, 90), (512.0, 333), (1000.0, 120), (500.0, 200), (250.0, 150), (200.0, 150), (160.0, 124), (128.0, 60),
      (100.0, 60), (256.0, 100), (2048.0, 60)],
 )  # fmt: skip
-def test_the_fused_path_gives_what_mnes_chain_gives(sfreq_hz: float, seconds: int) -> None:
+def test_standardise_equals_the_mne_chain(sfreq_hz: float, seconds: int) -> None:
+    """The fused path gives what MNE's chain gives."""
     signal = eeg(5, int(sfreq_hz * seconds), sfreq_hz)
     chain = plan_chain(RECIPE, sfreq_hz=sfreq_hz, line_freq_hz=50.0)
     found = fused(signal, chain, [Stretch(start_sample=0, n_samples=signal.shape[1])])
@@ -132,7 +136,8 @@ def test_offsets_cost_no_precision() -> None:
     assert np.abs(fused(shifted, chain, stretches) - fused(signal, chain, stretches)).max() < 0.001
 
 
-def test_the_readable_steps_and_the_fused_path_agree() -> None:
+def test_apply_recipe_equals_standardise() -> None:
+    """`apply_recipe` and the path that ingest runs agree."""
     signal = eeg(4, 50000, 512.0)
     chain = plan_chain(RECIPE, sfreq_hz=512.0, line_freq_hz=50.0)
     expected = apply_recipe(as_signal(signal, list("abcd"), 512.0), RECIPE, line_freq_hz=50.0)
@@ -153,7 +158,8 @@ def test_no_filter_crosses_a_border() -> None:
     assert np.abs(before[:, 10000:] - after[:, 10000:]).max() > 100
 
 
-def test_hundreds_of_short_trials_equal_one_at_a_time() -> None:
+def test_short_trials_equal_one_at_a_time() -> None:
+    """Hundreds of short trials equal one at a time."""
     recipe = Recipe.model_validate({"name": "trials", "steps": [{"step": "resample"}]})
     signal = eeg(6, 50 * 300, 100.0)
     chain = plan_chain(recipe, sfreq_hz=100.0, line_freq_hz=None)
@@ -165,7 +171,8 @@ def test_hundreds_of_short_trials_equal_one_at_a_time() -> None:
         np.testing.assert_allclose(found[:, 128 * k : 128 * k + 128], expected, atol=1e-4)
 
 
-def test_a_filter_longer_than_the_stretch_is_refused() -> None:
+def test_filter_beyond_stretch_is_refused() -> None:
+    """A filter longer than the stretch is refused."""
     chain = plan_chain(RECIPE, sfreq_hz=256.0, line_freq_hz=50.0)
     timeline = lay_out([Stretch(start_sample=0, n_samples=896)], 896, chain.ratio)
     with pytest.raises(InputError, match="shorter than the filter"):
@@ -184,19 +191,22 @@ def test_a_filter_longer_than_the_stretch_is_refused() -> None:
         [{"step": "band_pass", "low_hz": 30.0, "high_hz": 10.0}, {"step": "resample"}],
     ],
 )
-def test_a_recipe_that_cannot_run_is_refused_before_anything_is_read(steps: list[dict[str, object]]) -> None:
+def test_impossible_recipe_is_refused_first(steps: list[dict[str, object]]) -> None:
+    """A recipe that cannot run is refused before anything is read."""
     recipe = Recipe.model_validate({"name": "wrong", "steps": steps})
     with pytest.raises(UsageError):
         plan_chain(recipe, sfreq_hz=512.0, line_freq_hz=50.0)
 
 
-def test_an_upper_edge_beyond_the_nyquist_frequency_is_left_open_and_said() -> None:
+def test_edge_beyond_nyquist_is_left_open() -> None:
+    """An upper edge beyond the Nyquist frequency is left open, and the result says so."""
     chain = plan_chain(RECIPE, sfreq_hz=128.0, line_freq_hz=50.0)
     assert "band_pass: 0.3 to open Hz (75 Hz is beyond the Nyquist frequency)" in chain.described
     assert not plan_chain(RECIPE, sfreq_hz=100.0, line_freq_hz=50.0).filters[1:]
 
 
-def test_the_result_does_not_depend_on_threads() -> None:
+def test_result_does_not_depend_on_threads() -> None:
+    """The result does not depend on threads."""
     from concurrent.futures import ThreadPoolExecutor
 
     signal = eeg(20, 120000, 512.0)
@@ -208,7 +218,7 @@ def test_the_result_does_not_depend_on_threads() -> None:
     np.testing.assert_array_equal(alone, beside)
 
 
-def test_a_long_recording_is_read_in_blocks_of_bounded_size() -> None:
+def test_long_recording_is_read_in_blocks() -> None:
     """A day at 512 Hz may not be asked for in one piece."""
     largest = 0
 
@@ -229,7 +239,8 @@ def test_a_long_recording_is_read_in_blocks_of_bounded_size() -> None:
     assert largest < 100_000
 
 
-def test_odd_extension_is_mnes_reflect_limited() -> None:
+def test_odd_extension_equals_mne() -> None:
+    """The odd extension is MNE's reflect_limited."""
     from mne.cuda import _smart_pad
 
     for n in (1, 2, 5, 50):
@@ -241,7 +252,7 @@ def test_odd_extension_is_mnes_reflect_limited() -> None:
 @pytest.mark.parametrize(
     ("seconds", "low_hz", "offset_uv", "mains_hz"), [(34.3, 0.5, 0.0, 50.0), (61.7, 0.5, 2e4, 60.0)]
 )
-def test_every_rate_and_odd_lengths_give_mnes_signal_up_to_the_last_sample(
+def test_every_rate_and_length_equals_mne(
     sfreq_hz: float, seconds: float, low_hz: float, offset_uv: float, mains_hz: float
 ) -> None:
     """MNE filters; the resampling is MNE's too wherever its padding can be divided, which others tests show."""

@@ -42,7 +42,8 @@ def test_stretches_stay_apart_and_in_order(lengths: list[tuple[int, int]], sfreq
     assert timeline.n_samples >= stop
 
 
-def test_equal_trials_stay_equal_when_the_rate_does_not_divide() -> None:
+def test_equal_trials_stay_equal_in_length() -> None:
+    """Equal trials stay equal when the rate does not divide."""
     stretches = [Stretch(start_sample=375 * k, n_samples=375) for k in range(10)]
     timeline = lay_out(stretches, 3750, ratio_of(250.0, 256.0))
     assert {s.n_samples for s in timeline.stretches} == {384}
@@ -61,7 +62,8 @@ def test_an_event_in_a_gap_has_no_place() -> None:
     assert timeline.at(301) is None
 
 
-def test_a_rejected_part_covers_every_output_sample_that_it_touches() -> None:
+def test_rejected_part_covers_all_it_touches() -> None:
+    """A rejected part covers every output sample that it touches."""
     timeline = lay_out([Stretch(start_sample=10, n_samples=1000)], 1010, Fraction(1, 2))
     assert timeline.span(Stretch(start_sample=13, n_samples=2)) == (Stretch(start_sample=6, n_samples=2),)
     assert timeline.span(Stretch(start_sample=0, n_samples=5000)) == timeline.stretches
@@ -106,7 +108,8 @@ def test_an_offset_is_a_median(over: str) -> None:
 
 
 @given(st.lists(st.integers(1, 60000), min_size=1, max_size=12))
-def test_runs_for_an_offset_lie_inside_the_stretches(lengths: list[int]) -> None:
+def test_offset_runs_lie_inside_stretches(lengths: list[int]) -> None:
+    """Runs for an offset lie inside the stretches."""
     stretches, position = [], 0
     for n in lengths:
         stretches.append(Stretch(start_sample=position, n_samples=n))
