@@ -9,7 +9,7 @@ import mne
 import numpy as np
 import pytest
 
-from eegprep.errors import InputError, UsageError
+from eegprep.errors import InputError
 from eegprep.formats.decode import decode_file
 from eegprep.formats.detect import detect
 from eegprep.formats.edf.annotations import parse_records
@@ -18,7 +18,6 @@ from eegprep.formats.segments import structured
 from eegprep.formats.tables.text import read_table
 from eegprep.formats.xdf import read_xdf
 from eegprep.sources import manifest_for_path, open_source
-from eegprep.sources.mne import FetchedSource, numbers
 
 
 @pytest.mark.parametrize(
@@ -252,38 +251,6 @@ def test_xdf_clock_reset_breaks_stretch(data_dir: Path) -> None:
     assert len(decoded.events) == 175
 
 
-def test_mne_sets_are_planned_offline(made, tmp_path: Path) -> None:
-    """What MNE fetches is planned without a network."""
-    source = FetchedSource(made["manifest"](source={"kind": "mne", "code": "eegbci", "subject": "1-2"}), tmp_path)
-    assert len(source.plan()) == 28
-    assert source.plan()[13].key == "001/-/14"
-    sleep = FetchedSource(made["manifest"](source={"kind": "mne", "code": "sleep_physionet"}), tmp_path)
-    assert len(sleep.plan()) == 153
-    with pytest.raises(UsageError, match="did you mean 'eegbci'"):
-        FetchedSource(made["manifest"](source={"kind": "mne", "code": "eegbc"}), tmp_path)
-
-
-def test_subject_lists_take_ranges() -> None:
-    """Lists of subjects are numbers and ranges among those that exist."""
-    assert numbers("1-3,7", tuple(range(10))) == (1, 2, 3, 7)
-    assert numbers(None, (1, 2)) == (1, 2)
-    for wrong in ("1-", "x", "3,,4", "12"):
-        with pytest.raises(UsageError):
-            numbers(wrong, tuple(range(10)))
-
-
-def test_missing_moabb_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where MOABB is not installed, the error names the extra."""
-    import sys
-
-    from eegprep.sources.moabb import load_dataset
-
-    monkeypatch.setitem(sys.modules, "moabb", None)
-    monkeypatch.setitem(sys.modules, "moabb.datasets", None)
-    with pytest.raises(UsageError, match=r"pip install 'eegpt\[moabb\]'"):
-        load_dataset("BNCI2014_001")
-
-
 def test_split_fif_is_one_recording(made, tmp_path: Path) -> None:
     """A split FIF recording is one recording with all its files."""
     info = mne.create_info(["C3", "C4"], 500.0, "eeg")
@@ -295,24 +262,3 @@ def test_split_fif_is_one_recording(made, tmp_path: Path) -> None:
     assert [e.path for e in source.entries() if e.kind == "recording"] == [planned.files[0]]
     assert {e.path for e in source.entries() if e.kind == "sidecar"} == set(planned.files[1:])
     assert source.read(planned).signal.shape == (2, 700_000)
-
-
-def test_moabb_mirror_needs_to_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a network MOABB's mirror is not asked unless a lab chose it."""
-    import os
-    import types
-
-    from eegprep.sources import moabb as moabb_source
-
-    monkeypatch.delenv(moabb_source._PROVIDER, raising=False)
-    monkeypatch.setattr(moabb_source, "_mirrored", lambda dataset, mirror: False)
-    dataset = types.SimpleNamespace(nemar_id="on000001", code="X")
-    for reachable, expected in ((False, "upstream"), (True, None)):
-        monkeypatch.setattr(moabb_source, "_reachable", lambda host, answer=reachable: answer)
-        with moabb_source._no_waiting(dataset):
-            assert os.environ.get(moabb_source._PROVIDER) == expected
-        assert moabb_source._PROVIDER not in os.environ
-    monkeypatch.setenv(moabb_source._PROVIDER, "nemar")
-    monkeypatch.setattr(moabb_source, "_reachable", lambda host: False)
-    with moabb_source._no_waiting(dataset):
-        assert os.environ[moabb_source._PROVIDER] == "nemar"
