@@ -109,7 +109,7 @@ def test_equal_vocabularies_give_equal_bytes(tmp_path):
         (lambda t: t.set_column(1, "name", pa.array([None] * 138, pa.string())), "has no name"),
     ],
 )
-def test_a_strangers_table_is_checked(tmp_path, change, message):
+def test_foreign_table_is_checked(tmp_path, change, message):
     pq.write_table(change(BASE.to_table()), tmp_path / "v.parquet")
     with pytest.raises(InputError) as caught:
         Vocabulary.from_parquet(tmp_path / "v.parquet")

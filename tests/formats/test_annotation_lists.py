@@ -91,7 +91,7 @@ def test_texts_that_look_like_onsets_stay() -> None:
     assert parsed(b"+0\x14\x14\x00+3\x14+2.5\x14\x00") == ([(3.0, 0.0, "+2.5")], 0)
 
 
-def test_a_list_goes_on_in_the_next_signal() -> None:
+def test_list_continues_in_the_next_signal() -> None:
     """A list that fills its signal is continued by the next one; one that is cut for good is counted."""
     assert parsed(STAMP + b"+2.5\x14long te", b"xt\x14\x00\x00") == ([(2.5, 0.0, "long text")], 0)
     assert parsed(STAMP + b"+2.", b"5\x14a\x14\x00\x00") == ([(2.5, 0.0, "a")], 0)

@@ -40,7 +40,7 @@ def openbci(
 @pytest.mark.parametrize("n", [4, 8, 16])
 @pytest.mark.parametrize("clocks", [0, 1, 2])
 @pytest.mark.parametrize("stated", [True, False])
-def test_boards_are_told_by_their_columns(made, tmp_path: Path, n: int, clocks: int, stated: bool) -> None:
+def test_boards_are_known_by_their_columns(made, tmp_path: Path, n: int, clocks: int, stated: bool) -> None:
     """Ganglion, Cyton and Daisy, with and without clocks, with and without the number of channels."""
     signal = made["eeg_uv"](n, 600)
     head = (f"%Number of channels = {n}",) if stated else ()

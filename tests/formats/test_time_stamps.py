@@ -46,7 +46,7 @@ def test_time_column_shows_missing_rows(times, breaks) -> None:
 
 
 @pytest.mark.parametrize(("factor", "refused"), [(1.02, False), (1.08, True), (0.5, True)])
-def test_time_column_of_other_rate_is_told(factor: float, refused: bool) -> None:
+def test_time_column_of_other_rate_is_noted(factor: float, refused: bool) -> None:
     """A time column of another rate is noted or refused."""
     if refused:
         with pytest.raises(InputError, match="another rate"):

@@ -91,7 +91,7 @@ def test_tree_is_summed_up_by_channel(lab: Path) -> None:
     assert inspect(lab, "--channels").stdout.count("channels of a/") == 2
 
 
-def test_missing_or_empty_path_is_told(tmp_path: Path) -> None:
+def test_missing_or_empty_path_is_reported(tmp_path: Path) -> None:
     """A missing path and an empty folder say so."""
     missing = inspect(tmp_path / "nowhere")
     assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)

@@ -150,7 +150,7 @@ def test_full_disk_leaves_the_old_store(
     assert ingest(manifest, folder, tmp_path / "store", workers=0).done_before == 2
 
 
-def test_writer_tells_of_a_full_disk(tmp_path: Path) -> None:
+def test_writer_reports_a_full_disk(tmp_path: Path) -> None:
     """The writer tells of a full disk as such."""
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")

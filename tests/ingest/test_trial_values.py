@@ -113,7 +113,7 @@ def test_changed_table_remakes_the_recording(raw, tmp_path):
     ("rows", "words"),
     [("1,1,1,1,x\n1,1,2,2,x\n", "names one trial twice"), (None, "table of trials of made is not there")],
 )
-def test_table_that_is_no_use_is_refused(raw, rows, words):
+def test_unusable_table_is_refused(raw, rows, words):
     """A table that is missing or contradicts itself is refused."""
     epochs(raw / "s1.mat")
     if rows is not None:

@@ -99,12 +99,12 @@ def mistakes(text: str) -> str:
         ("by: subject,", "by: run, seed: 1.5,", "lab.yaml:16: split.seed"),
     ],
 )
-def test_each_mistake_is_told_with_its_line(old, new, expected):
+def test_mistakes_are_listed_with_lines(old, new, expected):
     assert old in GOOD
     assert expected in mistakes(GOOD.replace(old, new))
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_listed_at_once():
     text = mistakes(GOOD.replace("title:", "titel:").replace("country: NO", "country: Norway"))
     assert "unknown key 'titel'; did you mean 'title'?" in text
     assert "the key 'title' is missing" in text

@@ -122,7 +122,7 @@ def test_no_derivatives_exits_with_3():
     refuse_sharing([parse_manifest(MANIFEST.replace("share_shards: no", "share_shards: yes"))])
 
 
-def test_a_diff_tells_what_differs_by_name():
+def test_diff_names_what_differs():
     ours = parse_manifest(MANIFEST)
     assert differences(ours, ours) == []
     theirs = parse_manifest(

@@ -191,7 +191,7 @@ source:
 
 
 def test_fetches_what_it_can(server, tmp_path):
-    """All that can be fetched is, and the rest is told."""
+    """All that can be fetched is, and the rest is reported."""
     manifest = parse_manifest(MANIFEST)
     with pytest.raises(InputError, match=r"absent\.edf could not be fetched"):
         fetch(manifest, tmp_path, opener=server)

@@ -46,7 +46,7 @@ def test_interrupted_push_resumes(tmp_path):
     assert same(source, tmp_path / "got")
 
 
-def test_an_interrupted_pull_goes_on(tmp_path):
+def test_interrupted_pull_resumes(tmp_path):
     source = shard_set(tmp_path / "set")
     push(source, str(tmp_path / "target"))
 

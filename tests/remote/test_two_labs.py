@@ -103,14 +103,14 @@ def test_rebuild_with_other_versions(first_lab, tmp_path):
     assert (told["ours: scipy"], told["more: scipy"]) == ("0.1.2", versions()["scipy"])
 
 
-def test_a_lock_without_versions_is_told(first_lab, tmp_path):
+def test_lock_without_versions_is_noted(first_lab, tmp_path):
     (tmp_path / "lock.yaml").write_text("lock: 1\n")
     with pytest.raises(UsageError, match="names no versions"):
         read_versions(tmp_path)
     assert read_versions(first_lab / "raw") == {}
 
 
-def test_another_file_is_told_by_the_lock(first_lab, tmp_path):
+def test_lock_shows_another_file(first_lab, tmp_path):
     shutil.copytree(first_lab / "raw", tmp_path / "raw")
     data = bytearray((tmp_path / "raw" / "02_1.edf").read_bytes())
     data[-7] ^= 1

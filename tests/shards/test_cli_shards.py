@@ -106,7 +106,7 @@ def test_rebuild_from_others_exits_with_3(run, store_folder, tmp_path):
 @pytest.mark.parametrize(
     ("text", "n_bytes"), [("512M", 512 << 20), ("1G", 1 << 30), ("3k", 3 << 10), ("7", 7), ("2GiB", 2 << 30)]
 )
-def test_sizes_are_read_as_people_write_them(text, n_bytes):
+def test_sizes_are_read_as_commonly_written(text, n_bytes):
     assert shards._n_bytes(text) == n_bytes
 
 

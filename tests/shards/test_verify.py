@@ -212,7 +212,7 @@ def test_a_moved_electrode_id_is_refused(damaged, hostile):
         ShardSet.open(damaged)
 
 
-def test_one_person_in_two_splits_is_named(damaged, hostile):
+def test_subject_in_two_splits_is_named(damaged, hostile):
     def change(columns):
         columns["subject"][1] = columns["subject"][0]
         columns["id"][1] = columns["id"][0].replace("/1", "/2")

@@ -53,7 +53,7 @@ def test_seizures_and_the_time_between_them(tmp_path):
         ("File Name:", "Name:", "is no summary of seizures"),
     ],
 )
-def test_summary_beyond_belief_is_refused(tmp_path, old, new, message):
+def test_implausible_summary_is_refused(tmp_path, old, new, message):
     """A summary that cannot be believed is refused."""
     with pytest.raises(InputError, match=message):
         events(tmp_path, TEXT.replace(old, new))

@@ -237,7 +237,7 @@ def test_every_entry_of_a_tree_is_named_once(every_kind: tuple[Path, dict[str, s
 
 
 @pytest.mark.parametrize("kind", ["files", "ts", "table", "uci", "numpy", "matlab"])
-def test_each_kind_of_source_goes_on(every_kind: tuple[Path, dict[str, str]], made, kind: str) -> None:
+def test_every_kind_of_source_continues(every_kind: tuple[Path, dict[str, str]], made, kind: str) -> None:
     """With patterns, too: what the file system settles is the same, and every file is named."""
     lab, want = every_kind
     source = open_source(made["manifest"](source={"kind": kind, "files": ["a/{subject}.edf", "{subject}.edf"]}), lab)
@@ -290,7 +290,7 @@ def test_bids_tree_survives_broken_entries(made, tmp_path: Path, edf: bytes, loc
     assert sum(count_files(source.entries()).values()) == n_in(root) + 1  # and the folder that can't be listed
 
 
-def test_ingest_goes_on_and_ends_with_1(made, tmp_path: Path, edf: bytes) -> None:
+def test_ingest_continues_and_exits_with_1(made, tmp_path: Path, edf: bytes) -> None:
     """Refused entries are listed with what to do, in the summary and in the store, there without their names."""
     lab = tmp_path / "lab"
     lab.mkdir()

@@ -145,7 +145,7 @@ def test_subjects_without_a_split_are_named():
     assert caught.value.found == "d"
 
 
-def test_one_person_in_two_splits_is_refused():
+def test_subject_in_two_splits_is_refused():
     with pytest.raises(RefusedError, match="subject 1 of d would be in two splits"):
         assign([info("1", run="a", split="train"), info("1", run="b", split="test")], SplitRule())
 

@@ -116,7 +116,7 @@ def test_a_name_of_nobody_is_an_error(subjects, other, anonymous):
         (["Jos\u00e9", "Ana"], "Jose\u0301", "Jos\u00e9"),
     ],
 )
-def test_names_as_people_write_them(subjects, written, tested, anonymous):
+def test_names_as_commonly_written(subjects, written, tested, anonymous):
     got = split_of(manifest(anonymous=anonymous, test=[written]), subjects)
     assert [s for s, split in got.items() if split == "test"] == [tested]
 
