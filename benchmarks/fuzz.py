@@ -159,7 +159,7 @@ def mutate(rng: np.random.Generator, data: bytes) -> bytes:
 
 def synthetic_store() -> Any:
     """The store of the tests: arithmetic alone, made the same on every machine."""
-    path = Path(__file__).resolve().parent.parent / "tests" / "shards" / "synthetic.py"
+    path = Path(__file__).resolve().parent.parent / "tests" / "support" / "synthetic.py"
     return runpy.run_path(str(path))["small_store"](n_subjects=2, n_samples=4200)
 
 

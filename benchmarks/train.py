@@ -238,7 +238,7 @@ def loader_share(steps: int, micro: int) -> float:
     from eegpt.runs.log import read_log
     from eegpt.runs.settings import changed
 
-    path = Path(__file__).parents[1] / "tests" / "shards" / "synthetic.py"
+    path = Path(__file__).parents[1] / "tests" / "support" / "synthetic.py"
     spec = importlib.util.spec_from_file_location("synthetic_store", path)
     assert spec is not None and spec.loader is not None  # noqa: PT018
     synthetic = importlib.util.module_from_spec(spec)

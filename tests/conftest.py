@@ -17,6 +17,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("eegpt", deadline=None, derandomize=True)
 settings.load_profile("eegpt")
 
+# Fixtures of several folders.
+pytest_plugins = ["support.recordings", "support.reports", "support.shard_sets"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -57,7 +57,8 @@ def shard_set(edf_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "shards"
 
 
-def test_a_folder_of_edf_files_becomes_a_verified_shard_set(shard_set: Path) -> None:
+def test_edf_folder_becomes_a_shard_set(shard_set: Path) -> None:
+    """A folder of EDF files becomes a verified shard set."""
     result = run("prep", "verify", shard_set, "--deep")
     assert result.returncode == 0, result.stderr
     assert sorted(p.name for p in (shard_set / "shards").iterdir()) == sorted(ELECTRODES)
@@ -68,19 +69,22 @@ def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
     assert not (tmp_path / "store").exists()
 
 
-def test_an_unknown_dataset_is_wrong_usage_and_names_the_nearest(tmp_path: Path) -> None:
+def test_unknown_dataset_names_the_nearest(tmp_path: Path) -> None:
+    """An unknown data set is wrong usage, and the error names the nearest."""
     refused(run("prep", "ingest", "eegmatt", "--out", tmp_path / "store"), 2, "eegmatt", "eegmat")
     assert not (tmp_path / "store").exists()
 
 
-def test_a_file_that_is_no_eeg_fails_alone_and_leaves_no_recording(tmp_path: Path) -> None:
+def test_file_that_is_no_eeg_fails_alone(tmp_path: Path) -> None:
+    """A file that is no EEG fails alone and leaves no recording."""
     (tmp_path / "notes.edf").write_text("this is no recording\n" * 100, encoding="utf-8")
     result = run("prep", "ingest", tmp_path / "notes.edf", "--out", tmp_path / "store")
     refused(result, 1, "notes.edf")
     assert not list((tmp_path / "store").glob("recordings/*"))
 
 
-def test_one_broken_file_does_not_end_the_run(edf_folder: Path, tmp_path: Path) -> None:
+def test_a_broken_file_does_not_end_the_run(edf_folder: Path, tmp_path: Path) -> None:
+    """One broken file does not end the run."""
     mixed = tmp_path / "mixed"
     shutil.copytree(edf_folder, mixed)
     (mixed / "s99.edf").write_bytes((edf_folder / "s00.edf").read_bytes()[:200])
@@ -96,7 +100,8 @@ def damaged(shard_set: Path, tmp_path: Path) -> tuple[Path, Path]:
     return copy, sorted(copy.glob("shards/*/*.tar"))[0]
 
 
-def test_a_shard_cut_short_is_refused_by_name(shard_set: Path, tmp_path: Path) -> None:
+def test_truncated_shard_is_refused_by_name(shard_set: Path, tmp_path: Path) -> None:
+    """A truncated shard is refused by name."""
     copy, shard = damaged(shard_set, tmp_path)
     shard.write_bytes(shard.read_bytes()[:-5000])
     refused(run("prep", "verify", copy), 3, shard.name)
@@ -110,20 +115,23 @@ def test_one_flipped_byte_is_refused_by_name(shard_set: Path, tmp_path: Path) ->
     refused(run("prep", "verify", copy, "--deep"), 3, shard.name)
 
 
-def test_an_unfinished_shard_set_is_no_shard_set_yet(shard_set: Path, tmp_path: Path) -> None:
+def test_unfinished_shard_set_is_refused(shard_set: Path, tmp_path: Path) -> None:
+    """A shard set that is not complete is refused."""
     copy, _ = damaged(shard_set, tmp_path)
     (copy / "SHA256SUMS").unlink()
     refused(run("prep", "verify", copy), 2, "SHA256SUMS", "goes on where it stopped")
 
 
-def test_training_refuses_what_is_no_shard_set(tmp_path: Path) -> None:
+def test_training_refuses_other_folders(tmp_path: Path) -> None:
+    """Training refuses a folder that is not a shard set."""
     result = run("model", "train", "--shards", tmp_path, "--out", tmp_path / "run", "--size", "base")
     assert result.returncode in (2, 3)
     refused(result, result.returncode, str(tmp_path))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_misspelt_key_of_a_manifest_is_named_with_its_line(tmp_path: Path) -> None:
+def test_misspelt_manifest_key_has_its_line(tmp_path: Path) -> None:
+    """A misspelt key of a manifest is named with its line."""
     manifest = tmp_path / "mine.yaml"
     manifest.write_text(
         "manifest: 1\nname: mine\nversion: 1.0.0\ntitle: Mine\ncitation: nobody\nlicense: {id: CC0-1.0}\n"

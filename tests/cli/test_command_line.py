@@ -43,19 +43,21 @@ ALL = [pair for name, module in APPS.items() for pair in commands(typer.main.get
 
 
 @pytest.mark.parametrize(("name", "command"), ALL, ids=[name for name, _ in ALL])
-def test_every_command_shows_an_example_of_itself(name: str, command: Any) -> None:
+def test_every_command_shows_an_example(name: str, command: Any) -> None:
+    """Every command shows an example of itself."""
     assert "Example" in command.help
     assert name in command.help.partition("Example")[2]
 
 
 @pytest.mark.parametrize(("name", "command"), ALL, ids=[name for name, _ in ALL])
-def test_every_command_that_prints_a_table_prints_json_on_request(name: str, command: Any) -> None:
+def test_every_table_comes_as_json_too(name: str, command: Any) -> None:
+    """Every command that prints a table prints JSON on request."""
     options = {option for parameter in command.params for option in parameter.opts}
     assert ("--json" in options) != (name in NO_TABLE)
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_help_loads_nothing_heavy_and_leaves_no_sentence_open(app: str) -> None:
+def test_help_is_light_and_complete(app: str) -> None:
     """What makes `--help` slow is what it imports; benchmarks/startup.py has the seconds."""
     module = APPS[app].__name__
     code = (
@@ -101,7 +103,8 @@ def test_completion_can_be_shown_for_a_shell() -> None:
     assert "complete" in result.stdout
 
 
-def test_doctor_tells_versions_devices_disk_and_data(tmp_path: Path) -> None:
+def test_doctor_lists_versions_and_devices(tmp_path: Path) -> None:
+    """`doctor` tells versions, devices, disk space and data."""
     (tmp_path / "eegmat").mkdir()
     result = run("eegpt", "doctor", "--json", EEGPT_DATA=str(tmp_path), EEGPT_CACHE=str(tmp_path / "cache"))
     assert result.returncode == 0, result.stdout + result.stderr
@@ -113,14 +116,16 @@ def test_doctor_tells_versions_devices_disk_and_data(tmp_path: Path) -> None:
     assert found["data at hand", "eegmat"]["value"] == str(tmp_path / "eegmat")
 
 
-def test_doctor_ends_with_1_and_says_what_to_do_where_data_are_promised_and_missing(tmp_path: Path) -> None:
+def test_doctor_fails_where_data_are_missing(tmp_path: Path) -> None:
+    """`doctor` exits with 1 and says what to do where data are promised and missing."""
     result = run("eegpt", "doctor", EEGPT_DATA=str(tmp_path / "nowhere"))
     assert result.returncode == 1
     assert "EEGPT_DATA" in result.stdout
     assert "to do:" in result.stdout
 
 
-def test_doctor_reports_the_other_eegprep_where_every_other_command_stops(tmp_path: Path) -> None:
+def test_doctor_reports_the_other_eegprep(tmp_path: Path) -> None:
+    """`doctor` reports another distribution called eegprep, where every other command stops."""
     info = tmp_path / "eegprep-9.9.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: eegprep\nVersion: 9.9\n")

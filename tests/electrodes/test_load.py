@@ -26,11 +26,13 @@ def written(tmp_path: Path, text: str, name: str = "lab.csv") -> Path:
     return path
 
 
-def test_without_a_file_the_shipped_vocabulary_holds() -> None:
+def test_shipped_vocabulary_is_the_default() -> None:
+    """Without a file the shipped vocabulary holds."""
     assert load_vocabulary() is BASE
 
 
-def test_a_labs_rows_are_appended_and_its_names_of_known_electrodes_become_aliases(tmp_path: Path) -> None:
+def test_rows_of_a_lab_are_appended(tmp_path: Path) -> None:
+    """A lab's rows are appended, and its names for known electrodes become aliases."""
     text = "name,aliases,x_m,y_m,z_m,source\nAF1,LabAF1 X7,-0.018,0.113,0.067,our cap\nM1,LeftMastoid,,,,\n"
     vocabulary = load_vocabulary(written(tmp_path, text))
     assert vocabulary.names == (*BASE.names, "AF1")
@@ -40,7 +42,8 @@ def test_a_labs_rows_are_appended_and_its_names_of_known_electrodes_become_alias
     assert load_vocabulary(written(tmp_path, text.replace(",", "\t"), "lab.tsv")) == vocabulary
 
 
-def test_channels_resolve_against_a_labs_names_before_the_words_for_other_signals(tmp_path: Path) -> None:
+def test_names_of_a_lab_go_first(tmp_path: Path) -> None:
+    """Channels resolve against a lab's names before the words for other signals."""
     text = "name,aliases,x_m,y_m,z_m\nAF1,AUX3 RAW_1,-0.018,0.113,0.067\nEar,A1,,,\n"
     vocabulary = load_vocabulary(written(tmp_path, text))
     channels = [NamedChannel(name=n) for n in ("aux3", "A1", "AUX4", "Cz-Ear")]
@@ -52,13 +55,15 @@ def test_channels_resolve_against_a_labs_names_before_the_words_for_other_signal
     assert resolve(BASE, "A1").code == "earlobe"
 
 
-def test_a_numbered_cap_stays_a_numbered_cap_though_a_lab_has_an_a1(tmp_path: Path) -> None:
+def test_numbered_cap_stays_numbered(tmp_path: Path) -> None:
+    """A numbered cap stays a numbered cap although a lab has an A1."""
     vocabulary = load_vocabulary(written(tmp_path, "name\nA1\n"))
     found = resolve_all(vocabulary, [NamedChannel(name=f"A{i}") for i in range(1, 33)])
     assert {r.code for r in found} == {"numbered"}
 
 
-def test_a_whole_vocabulary_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_whole_vocabulary_is_taken_as_is(tmp_path: Path) -> None:
+    """A whole vocabulary is taken as it is."""
     small = Vocabulary([Electrode(name="Left", aliases=("C3",)), Electrode(name="Right")])
     small.to_parquet(tmp_path / "v.parquet")
     assert load_vocabulary(tmp_path / "v.parquet") == small
@@ -84,19 +89,22 @@ def test_a_whole_vocabulary_is_taken_as_it_is(tmp_path: Path) -> None:
         ("name\nZ1\n", "v.parquet", InputError, "not a Parquet file"),
     ],
 )
-def test_what_is_no_vocabulary_is_refused_with_its_reason(tmp_path: Path, text, name, error, says) -> None:
+def test_invalid_vocabulary_is_refused(tmp_path: Path, text, name, error, says) -> None:
+    """What is no vocabulary is refused with its reason."""
     with pytest.raises(error) as caught:
         load_vocabulary(written(tmp_path, text, name))
     assert says in str(caught.value)
 
 
-def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+def test_missing_file_is_wrong_usage(tmp_path: Path) -> None:
+    """A missing file is wrong usage."""
     for name in ("v.csv", "v.parquet"):
         with pytest.raises(UsageError, match="no such vocabulary"):
             load_vocabulary(tmp_path / name)
 
 
-def test_a_vocabulary_travels_as_text_and_equal_ones_as_equal_text() -> None:
+def test_vocabulary_round_trips_as_text() -> None:
+    """A vocabulary survives as text, and equal ones give equal text."""
     larger = BASE.extend([Electrode(name="AF1", aliases=("X7",), position_m=(-0.018, 0.113, 0.067), source="§")])
     for vocabulary in (BASE, larger, Vocabulary([Electrode(name="Left")])):
         assert parse_vocabulary(dump_vocabulary(vocabulary)) == vocabulary

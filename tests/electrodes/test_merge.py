@@ -13,7 +13,8 @@ def moved(name: str, mm: float) -> tuple[float, float, float]:
     return (float(x) + mm / 1000, float(y), float(z))
 
 
-def test_ids_of_the_first_stay_and_new_rows_are_appended_in_order():
+def test_ids_stay_and_new_rows_are_appended():
+    """Ids of the first stay, and new rows are appended in order."""
     one = BASE.extend([Electrode(name="LabA", position_m=(0.0, 0.15, 0.0))])
     two = BASE.extend([Electrode(name="LabB", position_m=(0.0, 0.16, 0.0)), Electrode(name="LabC")])
     merged = merge(one, two)
@@ -23,27 +24,31 @@ def test_ids_of_the_first_stay_and_new_rows_are_appended_in_order():
     assert not merged.conflicts
 
 
-def test_a_new_name_at_a_known_place_is_the_same_row():
+def test_new_name_at_a_place_is_the_same_row():
+    """A new name at a known place is the same row."""
     merged = merge(BASE, Vocabulary([Electrode(name="Vertex", position_m=moved("Cz", 0.2))]))
     assert len(merged.vocabulary) == 138
     assert merged.vocabulary.canonical("Vertex") == "Cz"
     assert merged.aliases == (("Vertex", "Cz"),)
 
 
-def test_the_same_name_at_two_places_is_a_conflict_and_changes_nothing():
+def test_name_at_two_places_is_a_conflict():
+    """The same name at two places is a conflict and changes nothing."""
     merged = merge(BASE, Vocabulary([Electrode(name="cz", position_m=moved("Cz", 25))]))
     assert [c.code for c in merged.conflicts] == ["two_places"]
     assert "25.0 mm" in merged.conflicts[0].reason
     assert merged.vocabulary == BASE
 
 
-def test_a_name_that_leads_to_two_rows_is_a_conflict():
+def test_name_of_two_rows_is_a_conflict():
+    """A name that leads to two rows is a conflict."""
     merged = merge(BASE, Vocabulary([Electrode(name="Vertex", aliases=("Cz", "Pz"))]))
     assert [(c.code, c.rows) for c in merged.conflicts] == [("two_rows", ("Pz", "Cz"))]
     assert merged.vocabulary == BASE
 
 
-def test_a_row_without_position_takes_the_others_and_gains_its_names():
+def test_missing_position_is_taken_over():
+    """A row without a position takes the other's and gains its names."""
     one = Vocabulary([Electrode(name="Q1")])
     two = Vocabulary([Electrode(name="q1", aliases=("Q9",), position_m=(0.01, 0.02, 0.03), source="lab 2")])
     merged = merge(one, two).vocabulary

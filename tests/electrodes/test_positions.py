@@ -99,7 +99,7 @@ def test_exchanged_axes_give_no_wrong(name: str, axes: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["spherical_1005", "spherical_1020"])
-def test_strange_sphere_gives_none(name: str) -> None:
+def test_wrong_sphere_gives_none(name: str) -> None:
     """A sphere whose rows lie elsewhere than on any head is refused as a whole."""
     names, places = montage(name)
     assert counted(names, places) == (0, 0)

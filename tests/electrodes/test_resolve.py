@@ -72,7 +72,8 @@ class Chan:
         ("CB1", "CB1", None, "matched"),
     ],
 )
-def test_a_name_leads_to_its_electrode_and_reference(name, electrode, reference, code):
+def test_name_gives_electrode_and_reference(name, electrode, reference, code):
+    """A name leads to its electrode and reference."""
     found = resolve(BASE, name)
     assert (found.electrode, found.reference, found.code) == (electrode, reference, code)
     assert found.channel == name
@@ -110,18 +111,21 @@ def test_what_is_no_electrode_has_its_reason(name, code):
 @pytest.mark.parametrize(
     ("kind", "code"), [("eog", "eog"), ("ECG", "ecg"), ("misc", "misc"), ("stim", "stim"), ("seeg", "intracranial")]
 )
-def test_what_the_file_says_a_channel_is_goes_before_its_name(kind, code):
+def test_stated_kind_goes_before_the_name(kind, code):
+    """What the file says a channel is goes before its name."""
     assert resolve(BASE, "Fp1", kind=kind).code == code
     assert resolve(BASE, "Fp1", kind="eeg").electrode == "Fp1"
 
 
-def test_an_unknown_name_gets_a_hint_and_never_an_electrode():
+def test_unknown_name_gets_only_a_hint():
+    """An unknown name gets a hint and never an electrode."""
     found = resolve(BASE, "FCC3hh")
     assert found.electrode is None
     assert "did you mean 'FCC3h'" in found.reason
 
 
-def test_numbered_caps_resolve_by_the_stated_system_alone():
+def test_numbered_caps_need_a_stated_system():
+    """Numbered caps resolve by the stated system alone."""
     assert resolve(BASE, "C3").electrode == "C3"
     assert resolve(BASE, "C3", system="biosemi128").electrode == "FFC4h"
     assert resolve(BASE, "A19", system="biosemi128").electrode == "Pz"
@@ -136,14 +140,16 @@ def test_numbered_caps_resolve_by_the_stated_system_alone():
         resolve(BASE, "A1", system="biosemi12")
 
 
-def test_every_table_leads_into_the_base_vocabulary_and_names_each_electrode_once():
+def test_cap_tables_name_electrodes_once():
+    """Every table leads into the base vocabulary and names each electrode once."""
     for system in SYSTEMS:
         electrodes = [electrode for electrode, _ in table(system).values()]
         assert all(e in BASE for e in electrodes), system
         assert len(set(electrodes)) == len(electrodes), system
 
 
-def test_biosemi_tables_agree_with_the_makers_sphere():
+def test_biosemi_tables_fit_the_sphere():
+    """The BioSemi tables agree with the maker's sphere."""
     import numpy as np
     from mne.channels import make_standard_montage
 
@@ -156,7 +162,8 @@ def test_biosemi_tables_agree_with_the_makers_sphere():
             assert np.degrees(np.arccos(np.clip(by_label[label] @ other, -1, 1))) < 6.05, (n, label)
 
 
-def test_a_file_numbered_like_biosemi_gives_no_10_20_names_by_likeness():
+def test_biosemi_numbers_are_no_10_20_names():
+    """A file numbered like BioSemi's gives no 10-20 names by likeness."""
     names = [f"{ribbon}{i}" for ribbon in "ABCD" for i in range(1, 33)] + ["Status"]
     found = resolve_all(BASE, [Chan(n) for n in names])
     assert {r.electrode for r in found} == {None}
@@ -167,7 +174,8 @@ def test_a_file_numbered_like_biosemi_gives_no_10_20_names_by_likeness():
     assert [r.electrode for r in ten_twenty] == [None, None, "C1", "C3", "C4", "Fp1"]
 
 
-def test_the_256_nets_table_is_what_its_template_says():
+def test_256_net_table_fits_its_template():
+    """The table of the 256-channel net is what its template says."""
     import mne
     import numpy as np
 
@@ -193,7 +201,8 @@ def test_the_256_nets_table_is_what_its_template_says():
     assert len(rows) == 95
 
 
-def test_e1_and_e2_are_eyes_where_no_other_input_is_an_e():
+def test_lone_e1_and_e2_are_eyes():
+    """E1 and E2 are eyes where no other input is an E."""
     found = resolve_all(BASE, [Chan(n) for n in ("C3-M2", "E1", "E2")])
     assert [r.code for r in found] == ["derivation", "eog", "eog"]
     net = resolve_all(BASE, [Chan(f"E{i}") for i in range(1, 129)])
@@ -201,13 +210,15 @@ def test_e1_and_e2_are_eyes_where_no_other_input_is_an_e():
     assert resolve_all(BASE, [Chan("E2")], system="egi256")[0].electrode == "F8"
 
 
-def test_the_berlin_groups_names_are_recognised_by_those_that_only_they_use():
+def test_berlin_names_are_recognised():
+    """The Berlin group's names are recognised by those that only they use."""
     names = ["C3", "CFC1", "CCP1", "CCP7"]
     assert [r.electrode for r in resolve_all(BASE, [Chan(n) for n in names])] == ["C3", "FCC1h", "CCP1h", "TTP7h"]
     assert resolve_all(BASE, [Chan("C3"), Chan("CCP1")])[1].code == "outside_vocabulary"
 
 
-def test_a_position_helps_only_a_name_that_means_nothing():
+def test_position_helps_meaningless_names():
+    """A position helps only a name that means nothing."""
     at_pz = tuple(BASE.position_m("Pz"))
     near = (at_pz[0] + 0.005, at_pz[1], at_pz[2])
     far = (at_pz[0], at_pz[1] - 0.0115, at_pz[2] + 0.02)
@@ -219,7 +230,8 @@ def test_a_position_helps_only_a_name_that_means_nothing():
 
 
 @pytest.mark.parametrize(("scale", "shift_mm"), [(1.0, 0), (0.88, 0), (1.12, 0), (0.95, 8)])
-def test_positions_of_a_larger_or_smaller_head_lead_to_the_same_electrodes(scale: float, shift_mm: float):
+def test_head_size_does_not_matter(scale: float, shift_mm: float):
+    """Positions of a larger or smaller head lead to the same electrodes."""
     places = {e.name: e.position_m for e in BASE if e.position_m is not None}
     channels = [
         Chan(f"E{i}", position_m=(x * scale, y * scale + shift_mm / 1000, z * scale))
@@ -230,14 +242,16 @@ def test_positions_of_a_larger_or_smaller_head_lead_to_the_same_electrodes(scale
     assert "scaling the head" in found[0].reason
 
 
-def test_positions_that_lie_on_no_head_are_not_scaled_to_one():
+def test_positions_on_no_head_are_not_scaled():
+    """Positions that lie on no head are not scaled to one."""
     line = [Chan(f"S{i}", position_m=(0.0, 0.0, 0.01 + 0.002 * i)) for i in range(40)]
     assert all(r.electrode is None or "scaling" not in r.reason for r in resolve_all(BASE, line))
     few = [Chan("sensor", position_m=tuple(BASE.position_m("Pz")))]
     assert resolve_all(BASE, few)[0].code == "no_near_electrode"
 
 
-def test_of_two_inputs_near_one_electrode_the_nearer_one_is_kept():
+def test_nearer_of_two_inputs_is_kept():
+    """Of two inputs near one electrode the nearer one is kept."""
     x, y, z = BASE.position_m("Pz")
     cap = [Chan(f"C{e.name}", position_m=e.position_m) for e in BASE if e.name != "Pz"]
     two = [Chan("S1", position_m=(x, y, z + 0.006)), Chan("S2", position_m=(x, y, z + 0.001))]
@@ -246,7 +260,8 @@ def test_of_two_inputs_near_one_electrode_the_nearer_one_is_kept():
     assert found[0].code == "duplicate"
 
 
-def test_a_real_nets_positions_and_its_table_agree(data_dir):
+def test_real_net_fits_its_table(data_dir):
+    """A real net's positions and its table agree."""
     import mne
 
     raw = mne.io.read_raw_egi(data_dir / "formats" / "egi" / "test_egi_multiepoch_eprime.mff", verbose="CRITICAL")
@@ -262,7 +277,8 @@ def test_a_real_nets_positions_and_its_table_agree(data_dir):
     assert {k: by_position[k] for k in both} == {k: by_table[k] for k in both}
 
 
-def test_of_two_channels_on_one_electrode_the_stated_rule_keeps_one():
+def test_rule_keeps_one_of_two_channels():
+    """Of two channels on one electrode the stated rule keeps one."""
     found = resolve_all(
         BASE, [Chan("FP1-F7"), Chan("FP1-F3"), Chan("T3"), Chan("T7"), Chan("O1", status="bad"), Chan("o1")]
     )
@@ -292,7 +308,8 @@ def test_the_manifest_goes_before_everything():
         resolve_all(BASE, [Chan("x")], rules={"x": ChannelRule(electrode="Fp11")})
 
 
-def test_derivations_between_two_electrodes_can_be_left_out_but_not_a_common_reference():
+def test_derivations_can_be_left_out():
+    """Derivations between two electrodes can be left out, but not a common reference."""
     found = resolve_all(BASE, [Chan("F3-C3"), Chan("F4-REF"), Chan("P3-A2")], derivations="leave_out")
     assert [r.code for r in found] == ["derivation_left_out", "derivation", "derivation"]
 
@@ -301,14 +318,16 @@ def test_derivations_between_two_electrodes_can_be_left_out_but_not_a_common_ref
 @given(
     st.text(max_size=60) | st.from_regex(r"[A-Za-z0-9 .:_\-()]{0,40}"), st.sampled_from(["eeg", "unknown", "Misc", "x"])
 )
-def test_any_text_is_resolved_to_one_electrode_or_one_reason(name, kind):
+def test_any_text_gets_electrode_or_reason(name, kind):
+    """Any text is resolved to one electrode or one reason."""
     found = resolve(BASE, name, kind=kind)
     assert found.code
     assert found.reason
     assert found.electrode is None or found.electrode in BASE.names
 
 
-def test_a_name_as_long_as_a_book_takes_no_time():
+def test_very_long_name_takes_no_time():
+    """A name as long as a book takes no time."""
     start = time.monotonic()
     for name in (
         "A" * 200_000,

@@ -17,7 +17,8 @@ from eegprep.errors import InputError, UsageError
 BASE = Vocabulary.base()
 
 
-def test_the_shipped_file_is_what_the_table_says(tmp_path):
+def test_shipped_file_is_that_of_the_table(tmp_path):
+    """The shipped file is what the table says."""
     assert vocabulary_from_base_table() == BASE
     shipped = importlib.resources.files("eegprep.electrodes") / "base.parquet"
     with importlib.resources.as_file(shipped) as path:
@@ -28,7 +29,8 @@ def test_the_shipped_file_is_what_the_table_says(tmp_path):
             assert path.read_bytes() == (tmp_path / "again.parquet").read_bytes()
 
 
-def test_no_id_of_the_base_vocabulary_ever_moves():
+def test_no_id_of_the_base_ever_moves():
+    """No id of the base vocabulary ever moves."""
     text = "\n".join(f"{i} {name}" for i, name in enumerate(BASE.names))
     assert len(BASE) == 138
     assert hashlib.sha256(text.encode()).hexdigest() == IDS
@@ -38,7 +40,8 @@ def test_no_id_of_the_base_vocabulary_ever_moves():
 IDS = "4db44791d3fbcff1bc74afbb544599e588a37568967a13755646e4bef056be05"
 
 
-def test_base_positions_and_order_are_those_of_mne():
+def test_base_positions_are_those_of_mne():
+    """Base positions and their order are those of MNE."""
     from mne.channels import get_builtin_montages, make_standard_montage
     from mne.channels.montage import transform_to_head
 
@@ -54,7 +57,8 @@ def test_base_positions_and_order_are_those_of_mne():
     np.testing.assert_allclose(BASE.position_m("CB1"), between, atol=0.0001)
 
 
-def test_old_names_and_case_lead_to_the_same_row():
+def test_old_names_and_case_give_one_row():
+    """Old names and other case lead to the same row."""
     for old, new in {"T3": "T7", "t4": "T8", "T5": "P7", "T6": "P8", "FPZ": "Fpz", "cfc3": "FCC3h"}.items():
         assert BASE.canonical(old) == new
         assert old in BASE
@@ -62,7 +66,8 @@ def test_old_names_and_case_lead_to_the_same_row():
         BASE.id_of("POzz")
 
 
-def test_nearest_is_by_distance_in_metres_and_can_be_restricted():
+def test_nearest_is_by_distance_in_metres():
+    """Nearest is by distance in metres and can be restricted."""
     (first, distance_m), second = BASE.nearest("C3", 2)
     expected = np.linalg.norm(BASE.position_m("C3") - BASE.position_m(first))
     assert distance_m == pytest.approx(expected)
@@ -82,7 +87,8 @@ def test_a_lab_adds_rows_and_no_id_moves(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "a.b", "", "x" * 40, "Fp1-REF", "1a", "Cz\n"])
-def test_a_name_that_could_leave_its_folder_is_refused(name):
+def test_name_that_leaves_folder_is_refused(name):
+    """A name that could leave its folder is refused."""
     with pytest.raises(UsageError, match="can't be used"):
         BASE.extend([Electrode(name=name)])
 
@@ -103,14 +109,15 @@ def test_equal_vocabularies_give_equal_bytes(tmp_path):
         (lambda t: t.set_column(1, "name", pa.array([None] * 138, pa.string())), "has no name"),
     ],
 )
-def test_a_strangers_table_is_checked(tmp_path, change, message):
+def test_foreign_table_is_checked(tmp_path, change, message):
     pq.write_table(change(BASE.to_table()), tmp_path / "v.parquet")
     with pytest.raises(InputError) as caught:
         Vocabulary.from_parquet(tmp_path / "v.parquet")
     assert message in str(caught.value)
 
 
-def test_a_file_that_is_no_parquet_is_one_clear_error(tmp_path):
+def test_file_that_is_no_parquet_is_an_error(tmp_path):
+    """A file that is not Parquet is one clear error."""
     (tmp_path / "v.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(InputError, match="not a Parquet file"):
         Vocabulary.from_parquet(tmp_path / "v.parquet")

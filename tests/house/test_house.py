@@ -28,7 +28,8 @@ def modules_of_the_data_side() -> list[str]:
     return sorted(m.name for m in pkgutil.walk_packages(eegprep.__path__, "eegprep.") if "__main__" not in m.name)
 
 
-def test_no_module_of_the_data_side_imports_torch_webdataset_or_the_model_side() -> None:
+def test_data_side_imports_no_model() -> None:
+    """No module of the data side imports torch, webdataset or the model side."""
     names = modules_of_the_data_side()
     assert len(names) > 20
     code = "\n".join(
@@ -50,7 +51,8 @@ def test_the_shard_reader_does_not_need_mne() -> None:
 
 
 @pytest.mark.parametrize("command", ["prep", "model"])
-def test_another_distribution_called_eegprep_stops_every_command(command: str, tmp_path: Path) -> None:
+def test_another_eegprep_stops_commands(command: str, tmp_path: Path) -> None:
+    """Another distribution called eegprep stops every command."""
     info = tmp_path / "eegprep-9.9.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: eegprep\nVersion: 9.9\n")
@@ -79,7 +81,8 @@ def test_help_brings_in_nothing_heavy(command: str) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_no_module_is_installed_under_the_name_cli() -> None:
+def test_no_module_is_installed_as_cli() -> None:
+    """No module is installed under the name cli."""
     result = run_python(
         "import importlib.util, sys, os; os.chdir('/'); sys.path[:] = [p for p in sys.path if p]\n"
         "sys.exit(importlib.util.find_spec('cli') is not None)"
@@ -87,7 +90,8 @@ def test_no_module_is_installed_under_the_name_cli() -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_a_command_that_needs_an_extra_names_it() -> None:
+def test_command_names_its_missing_extra() -> None:
+    """A command that needs an extra names it."""
     code = "\n".join(
         [
             "import sys",

@@ -45,7 +45,8 @@ EegSignal = Callable[[int], np.ndarray]
         (["run1_block1.edf", "run2_block1.edf", "run1_block2.edf"], ("run{run}_block{subject}.edf",)),
     ],
 )
-def test_names_of_files_give_patterns_that_fit_all_and_tell_them_apart(paths, patterns):
+def test_file_names_give_patterns(paths, patterns):
+    """Names of files give patterns that fit all and tell them apart."""
     assert guess_patterns(paths) == patterns
 
 
@@ -65,7 +66,8 @@ def lab(tmp_path: Path, write_edf: WriteEdf, eeg_signal: EegSignal) -> Path:
     return folder
 
 
-def test_a_draft_asks_for_what_is_missing_and_with_the_answers_it_is_ingested(lab, tmp_path):
+def test_answered_draft_is_ingested(lab, tmp_path):
+    """A draft asks for what is missing, and with the answers it is ingested."""
     out = tmp_path / "ours.yaml"
     assert run("new", lab, "--out", out, "--workers", 0).exit_code == 0
     text = out.read_text(encoding="utf-8")
@@ -85,7 +87,8 @@ def test_a_draft_asks_for_what_is_missing_and_with_the_answers_it_is_ingested(la
     assert [t.name for t in parse_manifest(answered + tasks).tasks] == ["our_lab_state"]
 
 
-def test_channels_that_lead_nowhere_are_asked_for(tmp_path, write_edf, eeg_signal):
+def test_unknown_channels_are_asked_for(tmp_path, write_edf, eeg_signal):
+    """Channels that lead to no electrode are asked for."""
     folder = tmp_path / "odd"
     folder.mkdir()
     write_edf(folder / "a.edf", eeg_signal(1))
@@ -98,7 +101,8 @@ def test_channels_that_lead_nowhere_are_asked_for(tmp_path, write_edf, eeg_signa
     assert 'files: ["{subject}.edf"]' in text
 
 
-def test_nothing_is_written_over_and_an_empty_folder_is_refused(lab, tmp_path):
+def test_draft_overwrites_nothing(lab, tmp_path):
+    """Nothing is overwritten, and an empty folder is refused."""
     (tmp_path / "there.yaml").write_text("mine")
     assert isinstance(run("new", lab, "--out", tmp_path / "there.yaml").exception, UsageError)
     assert (tmp_path / "there.yaml").read_text() == "mine"

@@ -155,7 +155,7 @@ def test_overlapping_fif_epochs_count_once(eeg_signal, tmp_path: Path) -> None:
     assert RecordingInfo.from_json(info.to_json()) == info
 
 
-def test_rejected_part_of_an_epoch_may_be_in_another(eeg_signal) -> None:
+def test_rejected_part_may_be_in_other_epoch(eeg_signal) -> None:
     """What one epoch lacks and its neighbour shows is not lost; kept and left out make up the recording."""
     epochs = overlapping_epochs(eeg_signal)
     decoded = decode_epochs(epochs, epochs.get_data(copy=True), "mne")
@@ -229,7 +229,8 @@ def test_eeglab_epochs_by_their_urevents(eeg_signal, tmp_path: Path) -> None:
     assert decoded.origins == tuple(range(0, 20 * 256, 256))
 
 
-def test_fieldtrip_trials_by_their_sampleinfo(eeg_signal, tmp_path: Path) -> None:
+def test_fieldtrip_sampleinfo_places_trials(eeg_signal, tmp_path: Path) -> None:
+    """FieldTrip trials lie where their sampleinfo says."""
     signal = eeg_signal(6, len(NAMES), 30 * SFREQ_HZ)
     trials, times = np.empty(20, object), np.empty(20, object)
     for s in range(20):

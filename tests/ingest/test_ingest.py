@@ -22,7 +22,8 @@ WriteEdf = Callable[[Path, np.ndarray], None]
 SECONDS = 24
 
 
-def test_every_channel_second_and_trial_is_accounted_for(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+def test_everything_is_accounted_for(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+    """Every channel, second and trial is accounted for."""
     summary = ingest(manifest, folder, tmp_path / "store", workers=0)
     assert summary.exit_code == 0
     assert (summary.recordings, summary.subjects, summary.electrodes) == (6, 3, 3)
@@ -53,9 +54,10 @@ def test_every_channel_second_and_trial_is_accounted_for(manifest: Manifest, fol
         assert info.sigma_uv[row] == pytest.approx(1.4826 * np.median(np.abs(found - np.median(found))), rel=1e-3)
 
 
-def test_bytes_depend_neither_on_workers_nor_on_interruptions(
+def test_bytes_do_not_depend_on_workers(
     manifest: Manifest, folder: Path, tmp_path: Path, tree_bytes: TreeBytes
 ) -> None:
+    """The bytes depend neither on workers nor on interruptions."""
     ingest(manifest, folder, tmp_path / "a", workers=0)
     ingest(manifest, folder, tmp_path / "b", workers=2)
     expected = tree_bytes(tmp_path / "a")
@@ -69,9 +71,10 @@ def test_bytes_depend_neither_on_workers_nor_on_interruptions(
     assert str(folder) not in "".join(b.decode("latin-1") for b in expected.values())
 
 
-def test_workers_without_a_recording_help_with_the_one_there_is(
+def test_idle_workers_help_with_the_last(
     manifest: Manifest, folder: Path, tmp_path: Path, tree_bytes: TreeBytes
 ) -> None:
+    """Workers without a recording help with the one there is."""
     for path in folder.glob("s*_*.edf"):
         if path.name != "s1_1.edf":
             path.unlink()
@@ -80,7 +83,8 @@ def test_workers_without_a_recording_help_with_the_one_there_is(
     assert tree_bytes(tmp_path / "alone") == tree_bytes(tmp_path / "helped")
 
 
-def test_finished_recordings_are_not_made_again(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+def test_finished_recordings_are_not_remade(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+    """Finished recordings are not made again."""
     ingest(manifest, folder, tmp_path / "store", workers=0)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "store" / "recordings").iterdir()}
     assert ingest(manifest, folder, tmp_path / "store", workers=0).done_before == 6
@@ -104,9 +108,8 @@ def test_what_has_changed_is_made_again(
     assert ingest(manifest, folder, tmp_path / "store", recipe=recipe, workers=0).done_before == expected
 
 
-def test_a_recording_that_the_source_no_longer_has_is_taken_out_only_on_request(
-    manifest: Manifest, folder: Path, tmp_path: Path
-) -> None:
+def test_lost_recording_goes_only_on_request(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+    """A recording that the source no longer has is removed only on request."""
     ingest(manifest, folder, tmp_path / "store", workers=0)
     (folder / "s2_2.edf").unlink()
     with pytest.raises(UsageError, match="1 recordings that this source does not have"):
@@ -116,9 +119,10 @@ def test_a_recording_that_the_source_no_longer_has_is_taken_out_only_on_request(
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_broken_file_is_set_aside_with_its_error(
+def test_broken_file_is_set_aside(
     manifest: Manifest, folder: Path, tmp_path: Path, workers: int, write_edf: WriteEdf, eeg_signal: EegSignal
 ) -> None:
+    """A broken file is set aside with its error."""
     broken = folder / "s1_1.edf"
     broken.write_bytes(broken.read_bytes()[:700])
     summary = ingest(manifest, folder, tmp_path / "store", workers=workers)
@@ -134,9 +138,10 @@ def test_a_broken_file_is_set_aside_with_its_error(
     assert not list((tmp_path / "store" / "quarantine").iterdir())
 
 
-def test_the_same_signal_under_two_subjects_is_taken_once(
+def test_same_signal_is_taken_once(
     manifest: Manifest, folder: Path, tmp_path: Path, tree_bytes: TreeBytes, write_edf: WriteEdf, eeg_signal: EegSignal
 ) -> None:
+    """The same signal under two subjects is taken once."""
     write_edf(folder / "s2_2.edf", eeg_signal(1))
     summary = ingest(manifest, folder, tmp_path / "store", workers=0)
     assert summary.duplicates == {"toy/s2/-/2": "toy/s0/-/1"}
@@ -153,7 +158,8 @@ def test_the_same_signal_under_two_subjects_is_taken_once(
     ]
 
 
-def test_two_ingests_never_write_into_one_store(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+def test_two_ingests_never_share_a_store(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+    """Two ingests never write into one store."""
     seen = []
 
     def intrude(*_: object) -> None:
@@ -175,9 +181,10 @@ def test_two_ingests_never_write_into_one_store(manifest: Manifest, folder: Path
         ({"sfreq_hz": 256}, "another rate"),
     ],
 )
-def test_what_the_manifest_expects_is_held_against_what_is_there(
+def test_expected_counts_are_checked(
     manifest: Manifest, folder: Path, tmp_path: Path, expect: dict[str, float], match: str
 ) -> None:
+    """What the manifest expects is compared with what is there."""
     data = manifest.model_dump()
     wrong = Manifest.model_validate({**data, "expect": expect})
     with pytest.raises(InputError, match=match):
@@ -211,9 +218,8 @@ def test_a_wrong_expectation_is_corrected(
     assert caught.value.todo == todo
 
 
-def test_unmet_counts_of_trials_and_hours_end_with_exit_code_1(
-    manifest: Manifest, folder: Path, tmp_path: Path
-) -> None:
+def test_unmet_counts_exit_with_1(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+    """Counts of trials or hours that are not met end with exit code 1."""
     data = manifest.model_dump()
     wrong = Manifest.model_validate({**data, "expect": {"hours": 2.0, "trials": {"hand": 13}}})
     summary = ingest(wrong, folder, tmp_path / "store", workers=0)
@@ -222,9 +228,10 @@ def test_unmet_counts_of_trials_and_hours_end_with_exit_code_1(
     assert ingest(wrong, folder, tmp_path / "store", workers=0, partial=True).exit_code == 0
 
 
-def test_bad_channels_and_missing_samples_are_rejected_with_their_reason(
+def test_bad_channels_have_their_reason(
     manifest: Manifest, folder: Path, tmp_path: Path, write_edf: WriteEdf, eeg_signal: EegSignal
 ) -> None:
+    """Bad channels and missing samples are rejected with their reason."""
     for subject in (0, 1, 2):
         for run in (1, 2):
             (folder / f"s{subject}_{run}.edf").unlink()
@@ -255,9 +262,8 @@ def test_nothing_usable_leaves_no_store(manifest: Manifest, tmp_path: Path) -> N
     assert not (tmp_path / "store").exists()
 
 
-def test_a_store_of_another_data_set_or_a_full_folder_is_not_touched(
-    manifest: Manifest, folder: Path, tmp_path: Path
-) -> None:
+def test_other_store_or_folder_is_untouched(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+    """A store of another data set, or a folder with other files, is not touched."""
     ingest(manifest, folder, tmp_path / "store", workers=0)
     other = manifest.model_copy(update={"name": "other"})
     with pytest.raises(UsageError, match="another data set"):

@@ -53,7 +53,8 @@ def manifest_file(manifest: Manifest, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_manifest_with_its_folder_becomes_a_store(run: Run, manifest_file: Path, folder: Path) -> None:
+def test_manifest_and_folder_make_a_store(run: Run, manifest_file: Path, folder: Path) -> None:
+    """A manifest with its folder becomes a store."""
     code, out, err = run(manifest_file, "--source", folder, "--workers", "0")
     assert code == 0, err
     assert out.startswith("stores/toy: 6 recordings of 3 subjects, 3 electrodes, 0.04 h")
@@ -64,13 +65,15 @@ def test_a_manifest_with_its_folder_becomes_a_store(run: Run, manifest_file: Pat
     assert (Path("stores/toy") / "lock.yaml").is_file()
 
 
-def test_json_is_all_that_goes_to_standard_output(run: Run, manifest_file: Path, folder: Path) -> None:
+def test_stdout_holds_json_alone(run: Run, manifest_file: Path, folder: Path) -> None:
+    """JSON is all that goes to standard output."""
     code, out, _ = run(manifest_file, "--source", folder, "--workers", "0", "--json")
     assert code == 0
     assert json.loads(out)["trials"] == {"hand": 12, "state": 30, "who": 6}
 
 
-def test_failed_recordings_are_listed_and_the_exit_code_is_1(run: Run, manifest_file: Path, folder: Path) -> None:
+def test_failed_recordings_exit_with_1(run: Run, manifest_file: Path, folder: Path) -> None:
+    """Failed recordings are listed, and the exit code is 1."""
     (folder / "s1_2.edf").write_bytes(b"not EEG at all")
     code, out, err = run(manifest_file, "--source", folder, "--workers", "0")
     assert code == 1
@@ -103,7 +106,8 @@ def test_a_missing_source_folder_is_named(run: Run, manifest_file: Path, tmp_pat
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(5000), b"0       half a header"])
-def test_a_file_that_is_no_eeg_leaves_no_store(run: Run, tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_no_eeg_leaves_no_store(run: Run, tmp_path: Path, content: bytes) -> None:
+    """A file that is no EEG leaves no store."""
     path = tmp_path / "picture.edf"
     path.write_bytes(content)
     code, _, err = run(path, "--workers", "0")
@@ -113,7 +117,8 @@ def test_a_file_that_is_no_eeg_leaves_no_store(run: Run, tmp_path: Path, content
     assert not list(Path("stores").glob("*"))
 
 
-def test_a_manifest_with_a_misspelt_key_is_refused(run: Run, manifest_file: Path, folder: Path) -> None:
+def test_misspelt_manifest_key_is_refused(run: Run, manifest_file: Path, folder: Path) -> None:
+    """A manifest with a misspelt key is refused."""
     data = yaml.safe_load(manifest_file.read_text(encoding="utf-8"))
     data["licens"] = data.pop("licence")
     manifest_file.write_text(yaml.safe_dump(data), encoding="utf-8")
@@ -123,9 +128,8 @@ def test_a_manifest_with_a_misspelt_key_is_refused(run: Run, manifest_file: Path
     assert not Path("stores").exists()
 
 
-def test_a_recipe_that_does_not_exist_is_refused_before_anything_begins(
-    run: Run, manifest_file: Path, folder: Path
-) -> None:
+def test_unknown_recipe_is_refused_first(run: Run, manifest_file: Path, folder: Path) -> None:
+    """A recipe that does not exist is refused before anything begins."""
     code, _, err = run(manifest_file, "--source", folder, "--recipe", "defualt")
     assert code == 2
     assert "did you mean 'default'" in err
@@ -138,9 +142,10 @@ def test_a_plain_folder_needs_no_manifest(run: Run, folder: Path) -> None:
     assert "6 recordings" in out
 
 
-def test_a_data_set_is_fetched_where_no_source_is_given(
+def test_set_without_source_is_fetched(
     run: Run, manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A data set is fetched where no source is given."""
     import eegprep.remote.fetch
 
     path = tmp_path / "remote.yaml"
@@ -162,15 +167,17 @@ def test_a_data_set_is_fetched_where_no_source_is_given(
     assert asked == ["toy"]
 
 
-def test_a_data_set_that_nobody_says_how_to_get_names_the_way_out(run: Run, manifest_file: Path) -> None:
+def test_unfetchable_set_says_what_to_do(run: Run, manifest_file: Path) -> None:
+    """A data set that cannot be downloaded says what to do."""
     code, _, err = run(manifest_file)
     assert code == 2
     assert "--source" in err
 
 
-def test_a_labs_own_vocabulary_lets_its_electrodes_in_and_stays_with_the_store(
+def test_own_vocabulary_stays_with_the_store(
     run: Run, tmp_path: Path, eeg_signal: Callable[[int], np.ndarray], write_edf: Callable[..., None]
 ) -> None:
+    """A lab's own vocabulary admits its electrodes and stays with the store."""
     names = ("EEG C3", "Cz", "C4", "LabSite", "Vertex2")
     write_edf(tmp_path / "data" / "s1.edf", eeg_signal(4), names)
     table = tmp_path / "lab.tsv"
@@ -193,7 +200,8 @@ def test_a_labs_own_vocabulary_lets_its_electrodes_in_and_stays_with_the_store(
     assert "LabSite" not in Store.open("own0").vocabulary
 
 
-def test_a_wrong_vocabulary_is_refused_before_anything_is_begun(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_wrong_vocabulary_is_refused_first(run: Run, folder: Path, tmp_path: Path) -> None:
+    """An invalid vocabulary is refused before anything begins."""
     (tmp_path / "lab.tsv").write_text("electrode\nX1\n", encoding="utf-8")
     code, _, err = run(folder, "--vocabulary", tmp_path / "lab.tsv")
     assert code == 1
@@ -203,9 +211,8 @@ def test_a_wrong_vocabulary_is_refused_before_anything_is_begun(run: Run, folder
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_an_interruption_says_so_and_leaves_whole_recordings_only(
-    manifest_file: Path, folder: Path, tmp_path: Path, workers: str
-) -> None:
+def test_interruption_leaves_whole_files(manifest_file: Path, folder: Path, tmp_path: Path, workers: str) -> None:
+    """An interruption says so and leaves whole recordings only."""
     out = tmp_path / "store"
     command = [sys.executable, "-m", "_eegpt_cli.prep", "ingest", str(manifest_file), "--source", str(folder)]
     process = subprocess.Popen(
@@ -224,7 +231,8 @@ def test_an_interruption_says_so_and_leaves_whole_recordings_only(
     assert not list(out.rglob("*.part"))
 
 
-def test_a_store_inside_the_source_is_no_input(run: Run, folder: Path, tree_bytes: Callable[..., dict]) -> None:
+def test_store_inside_the_source_is_no_input(run: Run, folder: Path, tree_bytes: Callable[..., dict]) -> None:
+    """A store inside the source is no input."""
     first = run(folder, "--out", folder / "store", "--workers", "0")
     assert first[0] == 0
     before = tree_bytes(folder / "store")
@@ -234,9 +242,7 @@ def test_a_store_inside_the_source_is_no_input(run: Run, folder: Path, tree_byte
     assert "6 of them before" in again[1]
 
 
-def test_a_disk_that_is_full_ends_the_run_with_one_error_and_no_half_file(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_ends_with_one_error(run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The size that a file may have stands in for the size of a disk; the system then says EFBIG instead of ENOSPC."""
     import resource
 

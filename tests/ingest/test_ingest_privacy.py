@@ -41,13 +41,14 @@ def stuffed(path: Path, signal: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("implicit", [True, False])
-def test_no_marked_string_of_a_header_gets_out(
+def test_no_marked_header_string_gets_out(
     manifest: Manifest,
     eeg_signal: Callable[..., np.ndarray],
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
     implicit: bool,
 ) -> None:
+    """No marked string of a header gets out."""
     data = tmp_path / "data"
     data.mkdir()
     for run in (1, 2):
@@ -68,9 +69,8 @@ def test_no_marked_string_of_a_header_gets_out(
 
 
 @pytest.mark.parametrize("anonymous", [True, False])
-def test_a_channel_named_after_a_person_is_stored_under_a_pseudonym_unless_the_set_is_anonymous(
-    eeg_signal: Callable[..., np.ndarray], tmp_path: Path, anonymous: bool
-) -> None:
+def test_channel_with_a_name_is_hidden(eeg_signal: Callable[..., np.ndarray], tmp_path: Path, anonymous: bool) -> None:
+    """A channel named after a person is stored under a pseudonym unless the set is anonymous."""
     data = tmp_path / "data"
     data.mkdir()
     names = ("C3", "Cz", "C4", "Zanzibar", "EEG Xylophon", "EOG left")

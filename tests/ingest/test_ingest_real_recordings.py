@@ -29,9 +29,8 @@ def one_file(folder: Path, tmp_path: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize(("dataset", "file"), [("eegmat", "Subject00_2.edf"), ("eegmmidb", "S001R04.edf")])
-def test_the_store_holds_what_mne_makes_of_the_same_file(
-    data_dir: Path, tmp_path: Path, dataset: str, file: str
-) -> None:
+def test_store_holds_what_mne_computes(data_dir: Path, tmp_path: Path, dataset: str, file: str) -> None:
+    """The store holds what MNE makes of the same file."""
     folder = one_file(data_dir / dataset, tmp_path, file)
     if (data_dir / dataset / "subject-info.csv").exists():
         (folder / "subject-info.csv").write_bytes((data_dir / dataset / "subject-info.csv").read_bytes())
@@ -59,7 +58,8 @@ def test_the_store_holds_what_mne_makes_of_the_same_file(
     assert info.n_samples == round(signal.shape[1] * 256 / rate)
 
 
-def test_every_malformed_file_is_refused_with_its_own_reason(data_dir: Path, tmp_path: Path) -> None:
+def test_malformed_files_have_own_reasons(data_dir: Path, tmp_path: Path) -> None:
+    """Every malformed file is refused with its own reason."""
     folder = data_dir / "malformed"
     if not folder.is_dir():
         pytest.skip("needs malformed recordings")

@@ -137,12 +137,14 @@ def real(request: pytest.FixtureRequest, data_dir: Path, tmp_path_factory: pytes
     return run_both(manifest, folder, out, recipe=recipe, workers=1 if plain else 0)
 
 
-def test_inspect_tells_of_real_recordings_what_ingest_does(real: Both) -> None:
+def test_inspect_equals_ingest_on_real_files(real: Both) -> None:
+    """`inspect` tells of real recordings what ingest does."""
     assert real.told.recordings
     check_told(real)
 
 
-def test_every_second_of_real_recordings_is_kept_or_left_out_for_one_reason(real: Both) -> None:
+def test_every_real_second_is_accounted_for(real: Both) -> None:
+    """Every second of real recordings is kept or left out for one reason."""
     for info in real.infos.values():
         check_account(info)
     assert real.recorded_h == pytest.approx(
@@ -193,12 +195,13 @@ KINDS = (
 )
 
 
-def test_inspect_tells_of_damaged_recordings_what_ingest_does(
+def test_inspect_equals_ingest_on_damaged(
     manifest: Manifest,
     tmp_path: Path,
     eeg_signal: Callable[[int], np.ndarray],
     write_edf: Callable[..., None],
 ) -> None:
+    """`inspect` tells of damaged recordings what ingest does."""
     folder = tmp_path / "data"
     for seed in range(3 * len(KINDS)):
         kind, rng = KINDS[seed % len(KINDS)], np.random.default_rng(seed)

@@ -91,7 +91,7 @@ def saved(manifest: Manifest, path: Path) -> Path:
 BOTH = ((1.0, "left"), (3.0, "right"), (5.0, "left"))
 
 
-def test_labels_in_another_case_are_said(lab, tmp_path):
+def test_labels_in_other_case_are_noted(lab, tmp_path):
     """The files have `left`, the manifest says `Left`: exit code 1, and a hint."""
     source = lab(s1_1=BOTH)
     path = saved(describe(hand({"Left": "left", "Right": "right"})), tmp_path / "m.yaml")
@@ -118,13 +118,13 @@ def test_the_rest_of_the_chain_says_zero(lab, tmp_path):
         assert [(t.task, t.label, t.count) for t in contents.trials] == [("hand", "left", 0), ("hand", "right", 0)]
 
 
-def test_a_whole_match_has_nothing_to_say(lab, tmp_path):
+def test_whole_match_has_no_note(lab, tmp_path):
     manifest = describe(hand({"left": "left", "right": "right"}))
     summary = ingest(manifest, lab(s1_1=BOTH, s2_1=BOTH), tmp_path / "store", workers=0)
     assert (summary.exit_code, summary.unmatched, summary.trials) == (0, (), {"hand": 6})
 
 
-def test_one_class_without_trials_is_an_error(lab, tmp_path):
+def test_class_without_trials_is_an_error(lab, tmp_path):
     """Of two labels one matches nothing: the trials of the other hide nothing."""
     manifest = describe(hand({"left": "left", "Right": "right"}))
     summary = ingest(manifest, lab(s1_1=BOTH), tmp_path / "store", workers=0)
@@ -134,7 +134,7 @@ def test_one_class_without_trials_is_an_error(lab, tmp_path):
     assert ingest(manifest, tmp_path / "data", tmp_path / "store", workers=0, partial=True).exit_code == 0
 
 
-def test_a_second_word_of_a_class_is_an_error(lab, tmp_path):
+def test_second_word_of_a_class_is_an_error(lab, tmp_path):
     """A label that no file has is an error even where its class has trials by another."""
     manifest = describe(hand({"left": "left", "links": "left", "right": "right"}))
     found = inspect(manifest, lab(s1_1=BOTH), workers=0)
@@ -148,7 +148,7 @@ def test_a_class_that_no_label_leads_to(lab):
     assert [m.what for m in found.unmatched] == ["no trial is of the class right"]
 
 
-def test_one_subject_without_trials_is_counted(lab, tmp_path):
+def test_subject_without_trials_is_counted(lab, tmp_path):
     """A subject, or a recording, that has none is a note: people miss conditions."""
     manifest = describe(hand({"left": "left", "right": "right"}), anonymous_subjects=True)
     summary = ingest(manifest, lab(s1_1=BOTH, s1_2=(), s2_1=(), s3_1=BOTH), tmp_path / "store", workers=0)
@@ -156,7 +156,7 @@ def test_one_subject_without_trials_is_counted(lab, tmp_path):
     assert [str(m) for m in summary.unmatched] == ["task hand: 1 of 3 subjects have no trial: s2"]
 
 
-def test_events_that_were_all_left_out_are_told(lab, tmp_path):
+def test_events_all_left_out_are_reported(lab, tmp_path):
     """The label is right, and no window fits: another reason than a wrong label."""
     manifest = describe(hand({"left": "left", "right": "right"}, length_s=60))
     summary = ingest(manifest, lab(s1_1=BOTH), tmp_path / "store", workers=0)
@@ -260,7 +260,7 @@ def test_inspect_counts_events_by_recording(lab, tmp_path):
     assert re.search(r"events: s\d_1.edf and 3 more: left 2, right 1", many)
 
 
-def test_remarks_of_people_stay_here(lab, tmp_path):
+def test_free_text_remarks_stay_here(lab, tmp_path):
     """Texts that may be remarks are counted at ingest and never stored; `inspect` shows them to their owner."""
     marks = (*((float(i), "T1") for i in range(1, 6)), (7.0, "Mr. Smith coughs"), (8.0, "SMITHSON"))
     source = lab(s1_1=marks)
@@ -397,7 +397,7 @@ def test_epochs_with_other_labels(tmp_path, eeg_signal):
     assert text == f"task k: no trial is of the class halt; left out: unknown label 4; {had}"
 
 
-def test_a_missing_events_file_is_said(lab):
+def test_missing_events_file_is_reported(lab):
     """Where the events stand in a second file, a recording without one says so."""
     files = {"kind": "files", "files": ["{subject}_{run}.edf"], "events_file": "{subject}_{run}-hypnogram.edf"}
     found = inspect(describe(hand({"W": "left", "R": "right"}), source=files), lab(s1_1=()), workers=0)

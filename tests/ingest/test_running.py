@@ -31,9 +31,10 @@ WriteEdf = Callable[[Path, np.ndarray], None]
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_or_hangs_costs_one_recording(
+def test_dead_process_costs_one_recording(
     manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A process that dies or hangs costs one recording."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import sys\n"
@@ -92,7 +93,7 @@ def test_a_kill_at_any_instant_loses_nothing(
     assert tree_bytes(out) == tree_bytes(tmp_path / "whole")
 
 
-def test_workers_hold_the_stores_lock_until_the_last_of_them_is_gone(tmp_path: Path) -> None:
+def test_workers_hold_the_lock_to_the_last(tmp_path: Path) -> None:
     """Else an orphan of a killed run could begin a file in a store that the next run has tidied."""
     lock = tmp_path / ".lock"
     with alone(tmp_path):
@@ -109,7 +110,7 @@ def test_workers_hold_the_stores_lock_until_the_last_of_them_is_gone(tmp_path: P
     stranger.wait()
 
 
-def test_a_kill_before_any_step_that_touches_the_disk_loses_nothing(
+def test_kill_before_any_disk_step_is_safe(
     manifest: Manifest, folder: Path, tmp_path: Path, write_edf: WriteEdf, eeg_signal: EegSignal
 ) -> None:
     """Also between the parts of taking a copy out, of replacing an older store, and of writing the report."""
@@ -117,7 +118,7 @@ def test_a_kill_before_any_step_that_touches_the_disk_loses_nothing(
         path.unlink()
     write_edf(folder / "s2_1.edf", eeg_signal(1))  # a copy of s0_1
     (tmp_path / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
-    script = Path(__file__).with_name("kill_points.py")
+    script = Path(__file__).parents[1] / "support" / "kill_points.py"
     arguments = [tmp_path / "manifest.json", folder, tmp_path, "2"]
     done = subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -126,9 +127,10 @@ def test_a_kill_before_any_step_that_touches_the_disk_loses_nothing(
     assert found["kills"] > 20
 
 
-def test_a_full_disk_stops_the_run_and_leaves_the_store_as_it_was(
+def test_full_disk_leaves_the_old_store(
     manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A full disk stops the run and leaves the store as it was."""
     append, calls = StoredRecordingWriter.append, 0
 
     def full(self: StoredRecordingWriter, signal_uv: np.ndarray) -> None:
@@ -148,7 +150,8 @@ def test_a_full_disk_stops_the_run_and_leaves_the_store_as_it_was(
     assert ingest(manifest, folder, tmp_path / "store", workers=0).done_before == 2
 
 
-def test_a_full_disk_is_told_by_the_writer_as_such(tmp_path: Path) -> None:
+def test_writer_reports_a_full_disk(tmp_path: Path) -> None:
+    """The writer tells of a full disk as such."""
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     import pyarrow as pa
@@ -158,7 +161,8 @@ def test_a_full_disk_is_told_by_the_writer_as_such(tmp_path: Path) -> None:
     assert caught.value.errno == errno.ENOSPC
 
 
-def test_ending_the_iterator_ends_the_processes(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+def test_closed_iterator_ends_the_processes(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+    """Closing the iterator ends the processes."""
     from eegprep.ingest.job import Setting
     from eegprep.ingest.plan import make_plan
     from eegprep.manifest import recipe_of
@@ -187,9 +191,10 @@ def test_ending_the_iterator_ends_the_processes(manifest: Manifest, folder: Path
     assert "eegprep.processes.worker" not in children
 
 
-def test_a_worker_that_cannot_start_blames_no_file(
+def test_failed_worker_start_blames_no_file(
     manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A worker that cannot start blames no file."""
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import sys\nif 'eegprep.ingest.job:handler' in ' '.join(sys.orig_argv):\n    import os\n    os._exit(7)\n",
@@ -213,9 +218,10 @@ def test_a_dask_cluster_gives_the_same_bytes(
     assert tree_bytes(tmp_path / "there") == tree_bytes(tmp_path / "here")
 
 
-def test_slurm_asks_for_as_many_jobs_as_workers(
+def test_slurm_asks_for_one_job_a_worker(
     manifest: Manifest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Slurm is asked for as many jobs as workers."""
     distributed = pytest.importorskip("distributed")
     asked: list[int | str] = []
 

@@ -81,7 +81,8 @@ def raw(tmp_path):
     return folder
 
 
-def test_a_table_gives_labels_by_person_and_trial_whatever_the_order_of_rows(raw, tmp_path):
+def test_table_labels_by_subject_and_trial(raw, tmp_path):
+    """A table gives labels by subject and trial, whatever the order of rows."""
     for number in ("01", "02"):
         epochs(raw / f"s{number}.mat")
     rows = ["1,2,6,1,secret", "1,1,1,1,secret", "2,1,9,9,secret", "1,3,4.9,5,secret", "2,2,5,4,secret"]
@@ -94,7 +95,8 @@ def test_a_table_gives_labels_by_person_and_trial_whatever_the_order_of_rows(raw
     assert b"secret" not in every
 
 
-def test_a_changed_table_makes_the_recording_anew_and_is_hashed_with_it(raw, tmp_path):
+def test_changed_table_remakes_the_recording(raw, tmp_path):
+    """A changed table makes the recording again and is hashed with it."""
     epochs(raw / "s1.mat")
     ratings(raw, "1,1,1,1,x\n1,2,1,1,x\n1,3,1,1,x\n1,4,1,1,x\n")
     text = ARRAY + TABLE + QUADRANT
@@ -111,7 +113,8 @@ def test_a_changed_table_makes_the_recording_anew_and_is_hashed_with_it(raw, tmp
     ("rows", "words"),
     [("1,1,1,1,x\n1,1,2,2,x\n", "names one trial twice"), (None, "table of trials of made is not there")],
 )
-def test_a_table_that_is_absent_or_says_two_things_is_refused(raw, rows, words):
+def test_unusable_table_is_refused(raw, rows, words):
+    """A table that is missing or contradicts itself is refused."""
     epochs(raw / "s1.mat")
     if rows is not None:
         ratings(raw, rows)
@@ -127,7 +130,8 @@ def test_a_table_without_a_column_is_refused(raw):
         open_source(parse_manifest(HEAD + ARRAY + TABLE + QUADRANT), raw).plan()
 
 
-def test_rows_of_a_variable_give_labels_by_column(raw, tmp_path):
+def test_variable_rows_label_by_column(raw, tmp_path):
+    """Rows of a variable give labels by column."""
     epochs(raw / "s1.mat", labels=np.array([[1.0, 9, 0], [9, 1, 0], [5, 5, 0], [np.nan, 1, 0]]))
     values = (
         "trial_values: {variables: {valence: {variable: labels, column: 1}, arousal: {variable: labels, column: 2}}}\n"
@@ -155,7 +159,8 @@ tasks:
     assert found == {"1": ["a", "b", "a"], "2": ["b", "b", "b", "a"]}
 
 
-def test_clips_of_any_length_and_number_are_trials_by_their_number(raw, tmp_path):
+def test_clips_are_trials_by_their_number(raw, tmp_path):
+    """Clips of any length and number are trials by their number."""
     clips = {f"cz_eeg{k}": np.random.default_rng(k).normal(0, 20, (3, 256 + 10 * k)) for k in (2, 10, 1)}
     savemat(raw / "s1.mat", {**clips, "note": np.zeros(3)})
     source = ARRAY.replace("variable: data", 'variable: "*_eeg{trial}"')
@@ -175,7 +180,8 @@ tasks:
     ]
 
 
-def test_marks_that_do_not_fit_the_trials_give_no_label_at_all(raw, tmp_path):
+def test_marks_that_do_not_fit_label_nothing(raw, tmp_path):
+    """Marks that do not fit the trials give no label at all."""
     positions = np.array([[1, 300, 600]])
     events = {"pos": positions, "what": np.array([[4, 4, 4]])}
     savemat(raw / "s1.mat", {"data": np.random.default_rng(0).normal(0, 20, (3, 1280)), "mrk": events})
@@ -193,7 +199,8 @@ tasks:
         assert ("not_numbered" in (store / "report.json").read_text()) == (not expected)
 
 
-def test_events_outside_the_recording_fail_that_file(raw, tmp_path):
+def test_events_outside_the_file_fail_it(raw, tmp_path):
+    """Events outside the recording fail that file."""
     savemat(raw / "s1.mat", {"data": np.ones((3, 1280)), "pos": np.array([[5, 9999]]), "y": np.array([[1, 2]])})
     source = ARRAY + "  event_variables: {position: pos, text: y}\n"
     source_of = open_source(parse_manifest(HEAD + source), raw)
@@ -227,7 +234,8 @@ tasks:
 """
 
 
-def test_people_of_one_file_are_recordings_of_their_own_also_with_workers(raw, tmp_path):
+def test_subjects_of_one_file_are_recordings(raw, tmp_path):
+    """Subjects of one file are recordings of their own, also with workers."""
     people(raw / "set.mat", 3)
     ingest(parse_manifest(HEAD + PARTS), raw, tmp_path / "store", workers=2)
     found = {i.subject: [t.label for t in i.trials] for i in Store.open(tmp_path / "store").infos()}
@@ -236,7 +244,8 @@ def test_people_of_one_file_are_recordings_of_their_own_also_with_workers(raw, t
     assert labels(chosen, raw, tmp_path / "one") == {"2": ["b", "a"]}
 
 
-def test_another_number_of_people_than_stated_is_an_error(raw):
+def test_wrong_subject_count_is_an_error(raw):
+    """Another number of subjects than stated is an error."""
     people(raw / "set.mat", 4)
     source = open_source(parse_manifest(HEAD + PARTS), raw)
     with pytest.raises(InputError, match="another number of people") as caught:
@@ -258,7 +267,8 @@ def test_another_number_of_people_than_stated_is_an_error(raw):
         (("  unit: uV", "  scale: 0.1"), "`scale` goes with `unit`"),
     ],
 )
-def test_what_contradicts_itself_is_refused_with_its_line(change, words):
+def test_contradiction_is_refused_with_line(change, words):
+    """What contradicts itself is refused with its line."""
     text = HEAD + ARRAY + TABLE + QUADRANT
     assert change[0] in text
     with pytest.raises(UsageError, match=words):

@@ -61,27 +61,31 @@ def cut(
     return [(t.start_sample, t.n_samples, t.label) for t in trials], [x.code for x in left_out]
 
 
-def test_an_event_starts_a_window_after_its_offset() -> None:
+def test_event_starts_window_after_offset() -> None:
+    """An event starts a window after its offset."""
     events = tuple(SourceEvent(start_sample=s, text=t) for s, t in ((128, "T1"), (640, "T2"), (300, "other")))
     rule = {"by": "event", "labels": {"T1": "a", "T2": "b"}, "offset_s": -0.5, "length_s": 2.0}
     assert cut(rule, events=events) == ([(128, 512, "a"), (1152, 512, "b")], [])
 
 
-def test_a_window_that_leaves_its_stretch_or_lies_in_a_gap_is_left_out() -> None:
+def test_window_outside_stretch_is_left_out() -> None:
+    """A window that leaves its stretch or lies in a gap is left out."""
     events = tuple(SourceEvent(start_sample=s, text="T1") for s in (10, 600, 700, 1270))
     rule = {"by": "event", "labels": {"T1": "a"}, "length_s": 1.0}
     found = cut(rule, events=events, stretches=[(0, 640), (768, 512)])
     assert found == ([(20, 256, "a")], ["outside_stretch", "outside_stretch", "in_gap"])
 
 
-def test_a_long_event_is_cut_into_windows_where_a_stride_is_given() -> None:
+def test_stride_cuts_a_long_event() -> None:
+    """A long event is cut into windows where a stride is given."""
     events = (SourceEvent(start_sample=128, n_samples=640, text="Sleep stage 2"),)
     rule = {"by": "event", "labels": {"Sleep stage 2": "b"}, "length_s": 2.0, "stride_s": 1.0}
     assert cut(rule, events=events)[0] == [(256, 512, "b"), (512, 512, "b"), (768, 512, "b"), (1024, 512, "b")]
 
 
 @pytest.mark.parametrize("by", ["run", "session"])
-def test_an_entity_labels_windows_of_the_recording(by: str) -> None:
+def test_entity_labels_windows(by: str) -> None:
+    """An entity labels windows of the recording."""
     rule = {"by": by, "labels": {"1": "a", "x": "a"}, "length_s": 3.0, "from_s": 1.0, "to_s": 8.0}
     assert cut(rule)[0] == [(256, 768, "a"), (1024, 768, "a")]
     assert cut({**rule, "runs": ["2"]})[0] == []
@@ -91,13 +95,15 @@ def test_an_unlabelled_run_has_no_trials() -> None:
     assert cut({"by": "run", "labels": {"7": "a"}, "length_s": 1.0}) == ([], [])
 
 
-def test_a_recording_is_one_trial_per_stretch_where_no_length_is_given() -> None:
+def test_no_length_gives_a_trial_per_stretch() -> None:
+    """A recording is one trial per stretch where no length is given."""
     rule = {"by": "attribute", "attribute": "group"}
     found = cut(rule, stretches=[(0, 300), (400, 100)], attributes={"group": "b"})
     assert found == ([(0, 600, "b"), (800, 200, "b")], [])
 
 
-def test_an_attribute_goes_through_the_rules_labels_or_must_be_a_class() -> None:
+def test_attribute_goes_through_the_labels() -> None:
+    """An attribute goes through the rule's labels or must be a class."""
     assert cut({"by": "attribute", "attribute": "g", "labels": {"0": "a"}}, attributes={"g": "0"})[0][0][2] == "a"
     assert cut({"by": "attribute", "attribute": "g"}, attributes={"g": "zzz"}) == ([], ["unknown_label"])
     assert cut({"by": "attribute", "attribute": "g"}) == ([], [])
@@ -110,7 +116,8 @@ def test_numbers_label_a_regression() -> None:
     assert cut(rule, attributes={"age": "old"}, task=task)[1] == ["unknown_label", "unknown_label"]
 
 
-def test_labelled_epochs_are_trials_and_a_lost_one_is_counted() -> None:
+def test_labelled_epochs_are_trials() -> None:
+    """Labelled epochs are trials, and a lost one is counted."""
     stretches = [(0, 64), (64, 64), (192, 64)]
     labels = tuple((Stretch(start_sample=s, n_samples=64), x) for s, x in ((0, "a"), (64, "b"), (128, "a"), (192, "c")))
     found = cut({"by": "trial"}, stretches=stretches, labels=labels)
@@ -123,7 +130,8 @@ def test_a_part_of_each_epoch_may_be_taken() -> None:
     assert cut(rule, stretches=[(0, 640)], labels=labels)[0] == [(256, 256, "a"), (512, 256, "a"), (768, 256, "a")]
 
 
-def test_intervals_depend_on_an_attribute_or_hold_for_all() -> None:
+def test_intervals_may_depend_on_attributes() -> None:
+    """Intervals depend on an attribute or hold for all."""
     intervals = {
         "closed": [{"label": "a", "from_s": 0.0, "to_s": 4.0}, {"label": "b", "from_s": 4.0}],
         "*": [{"label": "b", "to_s": 2.0}],

@@ -163,7 +163,8 @@ def test_answers_equal_the_runs_predictions(recorded, encoder, tmp_path):
     np.testing.assert_allclose(np.sum(said, axis=1), 1, atol=1e-5)
 
 
-def test_a_bad_mark_of_one_channel_costs_that_channel_alone(encoder, toy):
+def test_bad_mark_costs_its_channel_alone(encoder, toy):
+    """A bad mark of one channel costs that channel alone."""
     raw = toy.raw(1)
     raw.set_annotations(mne.Annotations([10.0], [4.0], ["BAD_loose"], ch_names=[("Fp1",)]))
     ds = eegpt.embed(raw, model=encoder, window_s=1.0)

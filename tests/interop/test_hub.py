@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import pickle
@@ -10,10 +9,10 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from support.hub_server import HubServer
 
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegpt.interop import open_model
@@ -26,20 +25,12 @@ hub_client = pytest.importorskip("huggingface_hub", reason="needs the extra [hub
 from eegpt.interop import hub as ours  # noqa: E402  after the skip
 
 
-def _server_module():
-    path = Path(__file__).parents[1] / "hub_server.py"
-    spec = importlib.util.spec_from_file_location("hub_server", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     monkeypatch.setattr(hub_client.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_TOKEN", "a-token")
     hub_client.utils.disable_progress_bars()
-    with _server_module().HubServer() as server:
+    with HubServer() as server:
         yield server
 
 
@@ -154,7 +145,7 @@ def test_the_card_has_all_sections(encoder, tmp_path):
 
 @pytest.mark.slow
 def test_the_commands_push_and_pull(encoder, tmp_path, toy):
-    with _server_module().HubServer() as server:
+    with HubServer() as server:
         environment = {
             **os.environ, "HF_ENDPOINT": server.endpoint, "HF_TOKEN": "a-token", "HF_HOME": str(tmp_path / "hf"),
         }  # fmt: skip

@@ -76,16 +76,11 @@ def test_recordings_go_back_to_mne(recorded):
 @pytest.fixture
 def synthetic_gap(tmp_path):
     """One recording of two electrodes; of one, 200 samples are rejected."""
-    import importlib.util
-    from pathlib import Path
+    from support import synthetic
 
     from eegprep.recording import RecordingInfo, Stretch
     from eegprep.shards import build_shard_set
 
-    path = Path(__file__).parents[1] / "shards" / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("interop_synthetic", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     signal = np.random.default_rng(0).normal(0, 10, (2, 3000)).astype(np.float32)
     info = RecordingInfo(
         dataset="gap", subject="01", run="1", n_samples=3000, electrodes=("Fp1", "Cz"), references=("M1", "M1"),
@@ -93,6 +88,6 @@ def synthetic_gap(tmp_path):
         rejected={"Cz": (Stretch(start_sample=1000, n_samples=200),)},
         sigma_uv=(10.0, 10.0), signal_sha256="1" * 64,
     )  # fmt: skip
-    store = module.MemoryStore(module.manifest("gap"), [info], {info.id: signal})
+    store = synthetic.MemoryStore(synthetic.manifest("gap"), [info], {info.id: signal})
     build_shard_set([store], tmp_path / "set", sync=False)
     return tmp_path / "set"

@@ -29,7 +29,8 @@ def test_a_shipped_manifest_is_whole(manifest):
 
 
 @pytest.mark.parametrize("manifest", ALL, ids=NAMES)
-def test_what_a_licence_forbids_is_never_fetched_or_shared(manifest):
+def test_licence_limits_fetch_and_share(manifest):
+    """What a licence forbids is never fetched or shared."""
     if manifest.licence.signed:
         assert manifest.licence.apply_at or manifest.url
         assert not manifest.licence.share_shards
@@ -38,14 +39,16 @@ def test_what_a_licence_forbids_is_never_fetched_or_shared(manifest):
         assert manifest.source.kind not in ("moabb", "mne")
 
 
-def test_expected_trials_and_known_results_name_tasks_that_exist():
+def test_expectations_name_existing_tasks():
+    """Expected trials and known results name tasks that exist."""
     for manifest in ALL:
         tasks = {t.name for t in manifest.tasks}
         assert set(manifest.expect.trials) <= tasks, manifest.name
         assert {k.task for k in manifest.known_results} <= tasks, manifest.name
 
 
-def test_tasks_have_different_names_over_the_whole_catalogue():
+def test_task_names_are_unique():
+    """Tasks have different names over the whole catalogue."""
     names = [t.name for m in ALL for t in m.tasks]
     assert len(set(names)) == len(names)
 
@@ -65,14 +68,16 @@ def test_slow_potentials_keep_a_trials_mean():
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
-def test_the_schema_files_are_those_of_the_models(name):
+def test_schema_files_fit_the_models(name):
+    """The schema files are those of the models."""
     shipped = importlib.resources.files("_eegpt_manifests") / "schema" / name
     text = shipped.read_text("utf-8")
     assert text == schema_text(SCHEMAS[name]), "run `python -m eegprep.manifest.json_schema`"
     assert json.loads(text)["additionalProperties"] is False
 
 
-def test_the_overview_has_one_row_per_data_set():
+def test_overview_has_one_row_per_data_set():
+    """The overview has one row per data set."""
     table = markdown_table(ALL).splitlines()
     assert len(table) == len(ALL) + 2
     assert all(line.count("|") - line.count("\\|") == 10 for line in table)
@@ -80,13 +85,15 @@ def test_the_overview_has_one_row_per_data_set():
     assert (eegmat.subjects, eegmat.electrodes, eegmat.tasks) == (36, 19, (("mental_arithmetic", 2),))
 
 
-def test_the_page_of_the_catalogue_is_that_of_the_manifests(repository):
+def test_catalogue_page_fits_the_manifests(repository):
+    """The page of the catalogue is that of the manifests."""
     text = (repository / "docs" / "reference" / "datasets.md").read_text("utf-8")
     assert text == page(ALL), "run `python -m eegprep.manifest.overview`"
     assert len(ALL) >= 28
 
 
-def test_eegmat_channels_of_real_files_are_what_the_manifest_expects(data_dir):
+def test_eegmat_channels_are_as_expected(data_dir):
+    """Channels of the real EEGMAT files are what the manifest expects."""
     import mne
 
     from eegprep.electrodes import resolve_all
@@ -102,7 +109,8 @@ def test_eegmat_channels_of_real_files_are_what_the_manifest_expects(data_dir):
     }
 
 
-def test_eegmat_hashes_are_those_of_the_real_files(data_dir):
+def test_eegmat_hashes_fit_the_real_files(data_dir):
+    """The EEGMAT hashes are those of the real files."""
     from eegprep.files import sha256_file
 
     manifest = next(m for m in ALL if m.name == "eegmat")

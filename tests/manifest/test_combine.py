@@ -14,7 +14,8 @@ from eegprep.manifest.croissant import card, croissant
 from eegprep.sources import open_source
 
 
-def test_merged_manifests_are_sorted_and_carry_the_narrowest_licence():
+def test_merge_keeps_the_narrowest_licence():
+    """Merged manifests are sorted and carry the narrowest licence."""
     eegmat, bnci = find_manifest("eegmat"), find_manifest("bnci2014_001")
     merged, licence = merge_manifests([eegmat, bnci, eegmat])
     assert [m.name for m in merged] == ["bnci2014_001", "eegmat"]
@@ -22,7 +23,8 @@ def test_merged_manifests_are_sorted_and_carry_the_narrowest_licence():
     assert not licence.share_shards
 
 
-def test_two_data_sets_of_one_name_or_one_task_are_not_merged():
+def test_equal_names_are_not_merged():
+    """Two data sets with the same name or the same task are not merged."""
     eegmat = find_manifest("eegmat")
     other = eegmat.model_copy(update={"title": "Another"})
     with pytest.raises(UsageError, match="two different manifests"):
@@ -31,7 +33,8 @@ def test_two_data_sets_of_one_name_or_one_task_are_not_merged():
         merge_manifests([eegmat, eegmat.model_copy(update={"name": "copy"})])
 
 
-def test_a_subset_keeps_some_subjects_and_is_planned_so(data_dir, tmp_path):
+def test_subset_keeps_some_subjects(data_dir, tmp_path):
+    """A subset keeps some subjects and is planned so."""
     subset = subset_manifest(find_manifest("eegmat"), name="two", subjects=["Subject03", "Subject01"])
     assert parse_manifest(json.dumps(subset.model_dump(mode="json", exclude_defaults=True))) == subset
     assert (subset.expect.subjects, subset.expect.recordings, subset.expect.channels) == (2, None, 19)
@@ -40,7 +43,8 @@ def test_a_subset_keeps_some_subjects_and_is_planned_so(data_dir, tmp_path):
     assert {e.code for e in source.entries() if e.path.endswith(".edf")} == {"not_in_subset", "recording"}
 
 
-def test_a_subset_of_tasks_drops_what_belongs_to_the_others():
+def test_subset_of_tasks_drops_the_others():
+    """A subset of tasks drops what belongs to the others."""
     subset = subset_manifest(find_manifest("uci_alcohol"), tasks=["picture"])
     assert [t.name for t in subset.tasks] == ["picture"]
     assert subset.expect.subjects == 20
@@ -53,7 +57,8 @@ def test_a_subset_of_tasks_drops_what_belongs_to_the_others():
 HASHES = {f"{t}.parquet": "a" * 64 for t in ("electrodes", "recordings", "blocks", "trials")}
 
 
-def test_croissant_depends_on_its_input_alone():
+def test_croissant_depends_on_input_alone():
+    """Croissant metadata depends on its input alone."""
     manifests = [find_manifest("eegmat"), find_manifest("bnci2014_001")]
     assert croissant(manifests, HASHES) == croissant(manifests[::-1], HASHES)
     found = croissant(manifests, HASHES)
@@ -61,7 +66,8 @@ def test_croissant_depends_on_its_input_alone():
     assert {f["sha256"] for f in found["distribution"]} == {"a" * 64}
 
 
-def test_croissant_names_columns_that_the_index_has():
+def test_croissant_names_existing_columns():
+    """Croissant metadata names columns that the index has."""
     from eegprep.shards.format import BLOCK_SCHEMA, ELECTRODE_COLUMNS, RECORDING_SCHEMA, TRIAL_SCHEMA
 
     columns = {
@@ -89,7 +95,8 @@ def test_croissant_is_valid_by_mlcroissant(tmp_path):
         mlcroissant.Dataset(jsonld=path)
 
 
-def test_the_card_has_a_header_that_the_hub_reads():
+def test_card_header_is_read_by_the_hub():
+    """The card has a header that the hub reads."""
     text = card([find_manifest("eegmat")])
     assert text.startswith("---\nlicense: odc-by\n")
     assert "EEG during mental arithmetic tasks" in text

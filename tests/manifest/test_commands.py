@@ -39,7 +39,8 @@ def test_datasets_lists_the_whole_catalogue():
     assert "did you mean 'eegmat'" in text
 
 
-def test_validate_tells_all_files_and_ends_with_2(tmp_path):
+def test_validate_lists_all_and_exits_with_2(tmp_path):
+    """`validate` tells of all files and exits with 2."""
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text(dump_manifest(find_manifest("eegmat")))
     bad.write_text(good.read_text().replace("licence:", "licnce:"))
@@ -51,7 +52,8 @@ def test_validate_tells_all_files_and_ends_with_2(tmp_path):
     assert "did you mean 'licence'" in rows[0]["what"]
 
 
-def test_diff_ends_with_1_where_something_differs(tmp_path):
+def test_diff_exits_with_1_on_differences(tmp_path):
+    """`diff` exits with 1 where something differs."""
     other = tmp_path / "other.yaml"
     other.write_text(dump_manifest(find_manifest("eegmat")).replace("length_s: 4.0", "length_s: 2.0"))
     assert run("manifest", "diff", "eegmat", "eegmat") == (0, "equal\n")
@@ -60,7 +62,8 @@ def test_diff_ends_with_1_where_something_differs(tmp_path):
     assert text.strip() == "tasks.mental_arithmetic.trials.length_s: 4.0 in the first, 2.0 in the second"
 
 
-def test_merge_and_subset_write_manifests_that_validate(tmp_path):
+def test_merge_and_subset_write_valid_files(tmp_path):
+    """`merge` and `subset` write manifests that validate."""
     both, two = tmp_path / "both.yaml", tmp_path / "two.yaml"
     code, text = run("manifest", "merge", "eegmat", "bnci2014_001", "--out", str(both))
     assert code == 0
@@ -69,7 +72,8 @@ def test_merge_and_subset_write_manifests_that_validate(tmp_path):
     assert run("manifest", "validate", str(both), str(two))[0] == 0
 
 
-def test_resolve_prints_where_names_lead_and_ends_with_1_where_none_does():
+def test_resolve_exits_with_1_for_no_name():
+    """`resolve` prints where names lead and exits with 1 where none does."""
     code, text = run("electrodes", "resolve", "EEG Fp1-REF", "vEOG", "--json")
     assert code == 0
     assert [(r["electrode"], r["code"]) for r in json.loads(text)] == [("Fp1", "derivation"), (None, "eog")]
@@ -85,7 +89,8 @@ def test_list_prints_every_electrode_once():
 
 
 @pytest.mark.parametrize("clash", [False, True])
-def test_merged_vocabularies_are_written_only_without_conflicts(tmp_path, clash):
+def test_conflicting_merge_is_not_written(tmp_path, clash):
+    """Merged vocabularies are written only without conflicts."""
     ours, theirs, out = (tmp_path / f"{n}.parquet" for n in ("ours", "theirs", "out"))
     Vocabulary.base().to_parquet(ours)
     place = (0.0, 0.0, 0.0) if clash else None

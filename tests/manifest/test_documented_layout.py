@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from support import layouts
 
 from eegprep.electrodes import Vocabulary, resolve_all
 from eegprep.electrodes.resolve import NamedChannel
@@ -18,12 +19,13 @@ FILES = [m.name for m in ALL if m.source.kind != "moabb"]
 DESCRIBED = [m for m in ALL if m.source.channels and m.source.kind != "ts"]
 
 
-def test_every_data_set_has_a_layout(layouts):
+def test_every_data_set_has_a_layout():
     assert sorted(layouts.LAYOUTS) == FILES
 
 
 @pytest.mark.parametrize("manifest", DESCRIBED, ids=[m.name for m in DESCRIBED])
-def test_the_described_channels_give_the_expected_number_of_electrodes(manifest):
+def test_described_channels_are_as_expected(manifest):
+    """The described channels give the expected number of electrodes."""
     channels = [NamedChannel(name=n) for n in manifest.source.channels]
     found = resolve_all(Vocabulary.base(), channels, rules=manifest.channels, system=manifest.electrode_system)
     electrodes = [r.electrode for r in found if r.electrode is not None]
@@ -32,7 +34,8 @@ def test_the_described_channels_give_the_expected_number_of_electrodes(manifest)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_files_of_the_documented_layout_give_what_the_manifest_promises(layouts, name, tmp_path):
+def test_documented_layout_keeps_the_promise(name, tmp_path):
+    """Files of the documented layout give what the manifest promises."""
     layout, manifest = layouts.LAYOUTS[name], find_manifest(name)
     (tmp_path / "raw").mkdir()
     layout.write(tmp_path / "raw")
@@ -65,7 +68,8 @@ SOME_FILES = {
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", sorted(SOME_FILES))
-def test_real_files_give_what_the_manifest_promises(name, tmp_path, data_dir):
+def test_real_files_keep_the_promise(name, tmp_path, data_dir):
+    """Real files give what the manifest promises."""
     manifest, (files, trials) = find_manifest(name), SOME_FILES[name]
     for file in files:
         source, target = data_dir / name / file, tmp_path / "raw" / file

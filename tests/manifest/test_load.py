@@ -39,7 +39,8 @@ split: {by: subject, train: [007, 010], test: ["08"]}
 """
 
 
-def test_strings_stay_strings_and_numbers_become_numbers():
+def test_strings_stay_strings():
+    """Strings stay strings, and numbers become numbers."""
     manifest = parse_manifest(GOOD)
     assert manifest.source.subject == "010"
     assert manifest.split.train == ["007", "010"]
@@ -49,7 +50,8 @@ def test_strings_stay_strings_and_numbers_become_numbers():
     assert manifest.tasks[0].trials.length_s == 4.0
 
 
-def test_a_manifest_comes_back_from_yaml_as_it_went():
+def test_manifest_round_trips_through_yaml():
+    """A manifest comes back from YAML unchanged."""
     manifest = parse_manifest(GOOD)
     text = dump_manifest(manifest)
     assert parse_manifest(text) == manifest
@@ -97,12 +99,12 @@ def mistakes(text: str) -> str:
         ("by: subject,", "by: run, seed: 1.5,", "lab.yaml:16: split.seed"),
     ],
 )
-def test_each_mistake_is_told_with_its_line(old, new, expected):
+def test_mistakes_are_listed_with_lines(old, new, expected):
     assert old in GOOD
     assert expected in mistakes(GOOD.replace(old, new))
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_listed_at_once():
     text = mistakes(GOOD.replace("title:", "titel:").replace("country: NO", "country: Norway"))
     assert "unknown key 'titel'; did you mean 'title'?" in text
     assert "the key 'title' is missing" in text
@@ -133,7 +135,8 @@ HOSTILE_PATHS = [
         "wheel: {{distribution: d, version: '1', sha256: " + "0" * 64 + ", folder: {}}}",
     ],
 )
-def test_no_path_of_a_manifest_leads_out_of_its_folder(path, place):
+def test_manifest_paths_stay_in_the_folder(path, place):
+    """No path of a manifest leads out of its folder."""
     quoted = '"' + path.replace("\\", "\\\\") + '"'
     text = GOOD.replace('files: ["{subject}/{run}.edf"]', place.format(quoted))
     assert "must be a relative path inside" in mistakes(text)
@@ -142,7 +145,8 @@ def test_no_path_of_a_manifest_leads_out_of_its_folder(path, place):
 @pytest.mark.parametrize(
     "url", ["http://x.org/a", "file:///etc/passwd", "ftp://x/y", "https://a b", "pipe:ls", "https://", "ssh://h"]
 )
-def test_only_https_s3_and_hf_addresses_are_taken(url):
+def test_only_https_s3_and_hf_are_taken(url):
+    """Only https, s3 and hf addresses are accepted."""
     assert "must be an https://, s3:// or hf:// address" in mistakes(GOOD + f'url: "{url}"\n')
 
 
@@ -151,7 +155,8 @@ def test_a_library_code_is_one_plain_name(code):
     assert "source.code" in mistakes(GOOD.replace("  subject: 010\n", f'  code: "{code}"\n'))
 
 
-def test_a_recipe_is_a_name_or_steps_never_a_path():
+def test_recipe_is_never_a_path():
+    """A recipe is a name or steps, never a path."""
     for name in ("../x", "/etc/x", "a.yaml", "no_such_recipe"):
         with pytest.raises(UsageError):
             recipe_of(parse_manifest(GOOD + f"recipe: {name}\n"))
@@ -160,7 +165,8 @@ def test_a_recipe_is_a_name_or_steps_never_a_path():
     assert "lab.yaml:17: recipe" in mistakes(GOOD + "recipe: {name: ours, steps: [{step: resample, sfreq: 256}]}\n")
 
 
-def test_a_list_of_manifests_is_read_whole_and_told_by_line(tmp_path):
+def test_manifest_list_errors_have_lines(tmp_path):
+    """A list of manifests is read whole, and errors name the line."""
     one, two = parse_manifest(GOOD), parse_manifest(GOOD.replace("name: lab", "name: other"))
     path = tmp_path / "manifest.yaml"
     path.write_text(dump_manifests([two, one]), encoding="utf-8")
@@ -176,7 +182,8 @@ def test_a_list_of_manifests_is_read_whole_and_told_by_line(tmp_path):
     assert f"manifest.yaml:{line}: unknown key 'nmae'; did you mean 'name'?" in str(caught.value)
 
 
-def test_a_document_that_is_no_mapping_is_no_manifest(tmp_path):
+def test_manifest_must_be_a_mapping(tmp_path):
+    """A document that is no mapping is no manifest."""
     for text in ("", "just text", "[]", "- a\n- b\n"):
         with pytest.raises(UsageError, match="not a manifest"):
             parse_manifest(text)
@@ -193,12 +200,14 @@ def test_data_sets_are_found_by_name_or_path(tmp_path):
         find_manifest(tmp_path / "absent.yaml")
 
 
-def test_recipes_are_found_by_name_with_a_hint():
+def test_recipes_are_found_by_name():
+    """Recipes are found by name, with a hint for a near miss."""
     assert load_recipe("slow_potentials").steps[0].step == "remove_offset"
     with pytest.raises(UsageError, match="did you mean 'default'"):
         load_recipe("defualt")
 
 
-def test_a_manifest_in_code_is_refused_in_the_same_way():
+def test_manifest_in_code_is_refused_too():
+    """An invalid manifest in code is refused in the same way."""
     with pytest.raises(ValueError, match="Extra inputs"):
         Manifest.model_validate({**parse_manifest(GOOD).model_dump(), "more": 1})

@@ -27,7 +27,8 @@ def lock(**changes) -> Lock:
     return Lock(lock=1, versions={"python": "3.11", "numpy": "2.1"}, stages=[Stage(**{**ingest, **changes})])
 
 
-def test_a_lock_comes_back_and_equal_work_gives_equal_bytes(tmp_path):
+def test_equal_work_gives_equal_lock_bytes(tmp_path):
+    """A lock comes back unchanged, and equal work gives equal bytes."""
     write_lock(tmp_path, lock())
     first = (tmp_path / "lock.yaml").read_bytes()
     assert first_difference(read_lock(tmp_path), lock()) is None
@@ -35,7 +36,8 @@ def test_a_lock_comes_back_and_equal_work_gives_equal_bytes(tmp_path):
     assert (tmp_path / "lock.yaml").read_bytes() == first
 
 
-def test_equal_decisions_of_many_recordings_are_one_entry():
+def test_equal_decisions_are_one_entry():
+    """Equal decisions of many recordings are one entry."""
     found = lock().stages[0].decisions
     assert [(d.about, d.decision, d.recordings) for d in found] == [("ECG", "ecg", ["lab/1/-/-", "lab/2/-/-"])]
 
@@ -52,11 +54,13 @@ def test_equal_decisions_of_many_recordings_are_one_entry():
         ({"decisions": []}, "stage ingest, decisions: 1 differ, first ECG ecg"),
     ],
 )
-def test_the_first_difference_is_told_in_words(changes, message):
+def test_first_difference_is_in_words(changes, message):
+    """The first difference is told in words."""
     assert message in first_difference(lock(), lock(**changes))
 
 
-def test_versions_alone_are_no_difference_but_are_named_as_the_cause_of_one():
+def test_versions_alone_are_no_difference():
+    """Versions alone are no difference, but are named as the cause of one."""
     other = lock().model_copy(update={"versions": {"python": "3.11", "numpy": "2.2"}})
     assert first_difference(lock(), other) is None
     changed = other.model_copy(update={"stages": lock(outputs={"recordings/1.arrow": HASH["a"]}).stages})
@@ -110,14 +114,15 @@ tasks:
 """
 
 
-def test_shards_of_no_derivatives_sets_are_refused_with_exit_code_3():
+def test_no_derivatives_exits_with_3():
+    """Shards of no-derivatives data sets are refused with exit code 3."""
     with pytest.raises(RefusedError, match="not to be shared") as caught:
         refuse_sharing([parse_manifest(MANIFEST)])
     assert caught.value.exit_code == 3
     refuse_sharing([parse_manifest(MANIFEST.replace("share_shards: no", "share_shards: yes"))])
 
 
-def test_a_diff_tells_what_differs_by_name():
+def test_diff_names_what_differs():
     ours = parse_manifest(MANIFEST)
     assert differences(ours, ours) == []
     theirs = parse_manifest(

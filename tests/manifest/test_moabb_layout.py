@@ -66,7 +66,8 @@ def small(monkeypatch):
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=[m.name for m in MANIFESTS])
 @pytest.mark.filterwarnings("ignore")
-def test_runs_of_the_documented_montage_give_what_the_manifest_promises(manifest, small, tmp_path):
+def test_moabb_montage_keeps_the_promise(manifest, small, tmp_path):
+    """Runs with the documented montage give what the manifest promises."""
     event_id = small(manifest)
     (tmp_path / "raw").mkdir()
     summary = ingest(manifest, tmp_path / "raw", tmp_path / "store", workers=0, partial=True)

@@ -12,14 +12,16 @@ from eegprep.errors import UsageError
 from eegprep.manifest import yaml_strict
 
 
-def test_scalars_stay_the_text_that_was_written():
+def test_scalars_stay_the_written_text():
+    """Scalars stay the text that was written."""
     text = "a: 010\nb: no\nc: 1e3\nd: 2020-01-01\ne: 0x1F\nf: 12:30:45\ng: 'null'\nh: .inf\n"
     assert yaml_strict.parse(text).value == {
         "a": "010", "b": "no", "c": "1e3", "d": "2020-01-01", "e": "0x1F", "f": "12:30:45", "g": "null", "h": ".inf",
     }  # fmt: skip
 
 
-def test_only_null_tilde_and_nothing_are_none():
+def test_null_tilde_and_nothing_are_none():
+    """Only null, a tilde and nothing are None."""
     assert yaml_strict.parse("a: null\nb: ~\nc:\nd: ''\ne: None\n").value == {
         "a": None, "b": None, "c": None, "d": "", "e": "None",
     }  # fmt: skip
@@ -52,7 +54,8 @@ def test_every_value_knows_its_line():
         ("a: x\x00y\n", None, "not valid YAML"),
     ],
 )
-def test_what_is_outside_the_subset_is_refused_with_its_line(text, line, message):
+def test_yaml_outside_the_subset_is_refused(text, line, message):
+    """What is outside the subset of YAML is refused with its line."""
     with pytest.raises(UsageError) as caught:
         yaml_strict.parse(text, where="lab.yaml")
     assert message in str(caught.value)
@@ -90,7 +93,8 @@ def test_size_is_bounded(tmp_path):
         yaml_strict.parse("x" * 1000, max_bytes=500)
 
 
-def test_a_file_that_is_no_text_is_one_clear_error(tmp_path):
+def test_file_that_is_no_text_is_one_error(tmp_path):
+    """A file that is no text is one clear error."""
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(UsageError, match="not UTF-8"):
         yaml_strict.read(tmp_path / "x.yaml")
@@ -102,7 +106,9 @@ def test_a_file_that_is_no_text_is_one_clear_error(tmp_path):
 
 @settings(max_examples=300)
 @given(st.text(max_size=200) | st.text(alphabet="ab:-?[]{},&*!|>%@`#'\"\n ~", max_size=60))
-def test_any_text_is_parsed_to_plain_data_or_refused(text):
+def test_any_text_is_plain_data_or_refused(text):
+    """Any text is parsed to plain data or refused."""
+
     def plain(value):
         if isinstance(value, dict):
             return all(isinstance(k, str) and plain(v) for k, v in value.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -12,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support import synthetic
 
 from eegprep.errors import UsageError
 from eegprep.recording import spread
@@ -42,11 +42,6 @@ RUN = (
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory) -> Path:
-    path = Path(__file__).parents[1] / "shards" / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("shards_synthetic_for_training", path)
-    synthetic = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = synthetic
-    spec.loader.exec_module(synthetic)
     folder = tmp_path_factory.mktemp("shards") / "set"
     build_shard_set([synthetic.small_store()], folder, sync=False)
     return folder

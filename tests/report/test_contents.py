@@ -18,7 +18,8 @@ from eegprep.store import Store
 MINUTE = 1 / 60
 
 
-def test_hours_and_losses_of_a_store_are_those_of_its_sidecars(toy_store: Path) -> None:
+def test_hours_are_those_of_the_sidecars(toy_store: Path) -> None:
+    """Hours and losses of a store are those of its sidecars."""
     contents = contents_of_store(toy_store)
     assert len(contents.recordings) == 8
     assert contents.n_subjects == 4
@@ -28,7 +29,8 @@ def test_hours_and_losses_of_a_store_are_those_of_its_sidecars(toy_store: Path) 
     assert lost == {"toy/s3/-/2": pytest.approx(0.1)}
 
 
-def test_every_left_out_entry_is_counted_once_under_its_reason(toy_store: Path) -> None:
+def test_every_loss_is_counted_once(toy_store: Path) -> None:
+    """Every entry that was left out is counted once under its reason."""
     groups = {(g.kind, g.code): g for g in contents_of_store(toy_store).left_out or ()}
     assert {k: g.count for k, g in groups.items()} == {
         ("channel", "eog"): 8,
@@ -46,12 +48,14 @@ def test_the_worst_recording_comes_first(toy_store: Path) -> None:
     assert worst.figures == {"line_noise_ratio": pytest.approx(0.6)}
 
 
-def test_a_file_in_quarantine_is_listed_with_its_error(toy_store: Path) -> None:
+def test_quarantined_file_is_listed(toy_store: Path) -> None:
+    """A file in quarantine is listed with its error."""
     (failure,) = contents_of_store(toy_store).failures
     assert (failure.name, failure.what, failure.found) == ("toy/s9/-/1", "the header is cut short", "100 bytes")
 
 
-def test_a_shard_set_tells_the_same_as_the_store_that_it_was_made_from(toy_store: Path, toy_shards: Path) -> None:
+def test_shard_set_tells_what_its_store_does(toy_store: Path, toy_shards: Path) -> None:
+    """A shard set tells the same as the store that it was made from."""
     store, shards = contents_of_store(toy_store), contents_of_shards(toy_shards)
     assert shards.datasets == store.datasets
     assert shards.trials == store.trials
@@ -68,12 +72,14 @@ def test_a_shard_set_tells_the_same_as_the_store_that_it_was_made_from(toy_store
         assert y == pytest.approx(x, rel=0.02)
 
 
-def test_a_shard_set_carries_no_name_of_a_header_s_channel(toy_shards: Path) -> None:
+def test_shard_set_has_no_header_names(toy_shards: Path) -> None:
+    """A shard set carries no channel name of a header."""
     assert all(not g.names and not g.reason for g in contents_of_shards(toy_shards).left_out or ())
     assert b"X1" not in (toy_shards / "lock.yaml").read_bytes()
 
 
-def test_the_spectrum_has_the_power_of_the_signal_and_its_rhythm(toy_store: Path) -> None:
+def test_spectrum_has_power_and_rhythm(toy_store: Path) -> None:
+    """The spectrum has the power of the signal and its rhythm."""
     (spectrum,) = contents_of_store(toy_store).spectra
     median = np.array(spectrum.median)
     freq_hz = np.array(spectrum.freq_hz)
@@ -84,7 +90,8 @@ def test_the_spectrum_has_the_power_of_the_signal_and_its_rhythm(toy_store: Path
     assert (median <= np.array(spectrum.high)).all()
 
 
-def test_white_noise_has_a_flat_density_of_its_variance() -> None:
+def test_white_noise_has_a_flat_density() -> None:
+    """White noise has a flat density of its variance."""
     noise = np.random.default_rng(3).normal(0, 4.0, 100_000)
     signal = ElectrodeSignal(
         dataset="d",
@@ -101,7 +108,8 @@ def test_white_noise_has_a_flat_density_of_its_variance() -> None:
     assert sum(amplitudes.counts) + amplitudes.n_beyond == amplitudes.n_samples
 
 
-def test_no_window_of_the_spectrum_spans_a_border() -> None:
+def test_no_spectrum_window_spans_a_border() -> None:
+    """No window of the spectrum spans a border."""
     reads: list[tuple[int, int]] = []
 
     def read(start: int, n: int) -> np.ndarray:
@@ -115,13 +123,15 @@ def test_no_window_of_the_spectrum_spans_a_border() -> None:
     assert all(any(s.start_sample <= a and b <= s.stop_sample for s in stretches) for a, b in reads)
 
 
-def test_a_sample_of_a_list_is_spread_from_its_first_to_its_last() -> None:
+def test_sample_of_a_list_spans_all_of_it() -> None:
+    """A sample of a list is spread from its first to its last."""
     assert spread(3, 5) == [0, 1, 2]
     assert spread(100, 3) == [0, 50, 99]
     assert spread(0, 3) == []
 
 
-def test_spectra_of_recordings_of_different_rates_share_one_grid_without_a_hole(toy_store: Path) -> None:
+def test_spectra_of_rates_share_one_grid(toy_store: Path) -> None:
+    """Spectra of recordings of different rates share one grid without a hole."""
     infos = Store.open(toy_store).infos()
     low = dataclasses.replace(infos[0], spectrum_before_uv2_hz=(4.0,) * 100, spectrum_step_hz=0.64)
     high = dataclasses.replace(infos[1], spectrum_before_uv2_hz=(2.0,) * 256, spectrum_step_hz=0.5)
@@ -136,7 +146,8 @@ def test_spectra_of_recordings_of_different_rates_share_one_grid_without_a_hole(
     assert np.isfinite(reversed_roles[0].median).all()
 
 
-def test_the_spectrum_before_is_that_of_the_signal_in_its_own_rate_and_skips_missing_samples() -> None:
+def test_spectrum_before_is_at_its_own_rate() -> None:
+    """The spectrum before is that of the signal at its own rate and skips missing samples."""
     rate, n = 500.0, 20_000
     signal = np.random.default_rng(5).normal(0, 3.0, (2, n)) + 8 * np.sin(2 * np.pi * 50 * np.arange(n) / rate)
     signal[:, :900] = np.nan

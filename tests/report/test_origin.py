@@ -10,9 +10,8 @@ from eegprep.shards import build_shard_set
 from eegprep.store import Store
 
 
-def test_a_set_that_extends_another_counts_what_both_left_out(
-    toy_store: Path, toy_shards: Path, tmp_path: Path
-) -> None:
+def test_extended_set_counts_both_losses(toy_store: Path, toy_shards: Path, tmp_path: Path) -> None:
+    """A set that extends another counts what both left out."""
     shutil.copytree(toy_store, tmp_path / "half")
     half = Store.open(tmp_path / "half")
     for recording in [i for i in half.ids() if i.startswith(("toy/s3", "toy/s4"))]:

@@ -69,7 +69,8 @@ def page(word: str = "plain") -> Page:
     )
 
 
-def test_a_page_is_well_formed_and_names_no_address_and_no_script() -> None:
+def test_page_is_well_formed_without_script() -> None:
+    """A page is well formed and names no address and no script."""
     found = outline(render(page()))
     assert found.unbalanced == []
     assert found.still_open == []
@@ -79,17 +80,20 @@ def test_a_page_is_well_formed_and_names_no_address_and_no_script() -> None:
     assert ("meta", "http-equiv", "Content-Security-Policy") in found.attributes
 
 
-def test_words_of_strangers_put_no_markup_on_the_page() -> None:
+def test_words_put_no_markup_on_the_page() -> None:
+    """Words of strangers put no markup on the page."""
     html = render(page("<img src=x onerror=alert(1)>\"'&"))
     assert "<img" not in html
     assert outline(html).unbalanced == []
 
 
-def test_rows_beyond_the_limit_are_counted_not_dropped_silently() -> None:
+def test_rows_beyond_the_limit_are_counted() -> None:
+    """Rows beyond the limit are counted, not dropped silently."""
     assert "and 1 more row, not printed here" in render(page())
 
 
-def test_headings_go_down_one_level_at_a_time_and_every_section_can_be_reached() -> None:
+def test_headings_go_down_level_by_level() -> None:
+    """Headings go down one level at a time, and every section can be reached."""
     found = outline(render(page()))
     levels = [int(t[1]) for t in found.tags if t in ("h1", "h2", "h3", "h4")]
     assert levels[0] == 1
@@ -100,7 +104,8 @@ def test_headings_go_down_one_level_at_a_time_and_every_section_can_be_reached()
     assert anchors <= ids
 
 
-def test_equal_pages_have_equal_bytes_and_are_written_whole(tmp_path: Path) -> None:
+def test_equal_pages_have_equal_bytes(tmp_path: Path) -> None:
+    """Equal pages have equal bytes and are written whole."""
     first = write_page(page(), tmp_path / "a" / "one.html")
     second = write_page(page(), tmp_path / "b" / "two.html")
     assert first.read_bytes() == second.read_bytes()

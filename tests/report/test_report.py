@@ -21,7 +21,8 @@ def plain(html: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
 
 
-def test_the_page_of_a_store_names_every_recording_reason_and_failure(toy_store: Path, tmp_path: Path) -> None:
+def test_store_page_names_everything(toy_store: Path, tmp_path: Path) -> None:
+    """The page of a store names every recording, reason and failure."""
     contents = write_report(toy_store, tmp_path / "page.html")
     said = plain((tmp_path / "page.html").read_text(encoding="utf-8"))
     for recording in contents.recordings:
@@ -31,16 +32,16 @@ def test_the_page_of_a_store_names_every_recording_reason_and_failure(toy_store:
     assert said.index("toy/s3/-/2") < said.index("toy/s1/-/1")
 
 
-def test_a_store_shows_spectra_before_and_after_and_a_shard_set_says_where_they_are(
-    toy_store: Path, toy_shards: Path, tmp_path: Path
-) -> None:
+def test_store_page_has_both_spectra(toy_store: Path, toy_shards: Path, tmp_path: Path) -> None:
+    """A store shows spectra before and after, and a shard set says where they are."""
     write_report(toy_store, tmp_path / "store.html")
     write_report(toy_shards, tmp_path / "shards.html")
     assert "the reports of its stores show them" not in plain((tmp_path / "store.html").read_text(encoding="utf-8"))
     assert "the reports of its stores show them" in plain((tmp_path / "shards.html").read_text(encoding="utf-8"))
 
 
-def test_bars_in_several_columns_keep_their_size_on_a_narrow_screen() -> None:
+def test_bars_keep_size_on_narrow_screens() -> None:
+    """Bars in several columns keep their size on a narrow screen."""
     from eegprep.report.figures import Bar, bar_chart
 
     bars = [Bar(label=f"E{k}", value=float(k)) for k in range(64)]
@@ -48,7 +49,8 @@ def test_bars_in_several_columns_keep_their_size_on_a_narrow_screen() -> None:
     assert 'class="figure wide"' not in bar_chart(bars, label="hours")
 
 
-def test_words_of_a_manifest_or_header_stay_words(toy_store: Path, tmp_path: Path) -> None:
+def test_words_of_a_manifest_stay_words(toy_store: Path, tmp_path: Path) -> None:
+    """Words of a manifest or header stay words."""
     write_report(toy_store, tmp_path / "page.html")
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<b>toy</b>" not in html
@@ -56,7 +58,8 @@ def test_words_of_a_manifest_or_header_stay_words(toy_store: Path, tmp_path: Pat
     assert "&lt;i&gt;X1&lt;/i&gt;" in html
 
 
-def test_the_page_is_small_and_has_equal_bytes_and_no_path(toy_store: Path, tmp_path: Path) -> None:
+def test_page_is_small_and_names_no_path(toy_store: Path, tmp_path: Path) -> None:
+    """The page is small and has equal bytes and no path."""
     write_report(toy_store, tmp_path / "a.html")
     write_report(toy_store, tmp_path / "b.html")
     first = (tmp_path / "a.html").read_bytes()
@@ -65,14 +68,16 @@ def test_the_page_is_small_and_has_equal_bytes_and_no_path(toy_store: Path, tmp_
     assert str(toy_store.parent).encode() not in first
 
 
-def test_a_store_without_recordings_still_has_a_page(tmp_path: Path, toy_store: Path) -> None:
+def test_empty_store_still_has_a_page(tmp_path: Path, toy_store: Path) -> None:
+    """A store without recordings still has a page."""
     (tmp_path / "store" / "recordings").mkdir(parents=True)
     (tmp_path / "store" / "manifest.yaml").write_bytes((toy_store / "manifest.yaml").read_bytes())
     write_report(tmp_path / "store", tmp_path / "page.html")
     assert "It holds no recording" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_what_is_neither_store_nor_shard_set_is_refused(tmp_path: Path) -> None:
+def test_other_folders_are_refused(tmp_path: Path) -> None:
+    """What is neither a store nor a shard set is refused."""
     with pytest.raises(UsageError, match="neither a store nor a shard set"):
         write_report(tmp_path, tmp_path / "page.html")
     with pytest.raises(UsageError, match="one file"):
@@ -80,7 +85,8 @@ def test_what_is_neither_store_nor_shard_set_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "page.html").exists()
 
 
-def test_the_command_writes_the_page_and_prints_what_it_shows(toy_shards: Path, tmp_path: Path) -> None:
+def test_command_writes_and_prints_the_page(toy_shards: Path, tmp_path: Path) -> None:
+    """The command writes the page and prints what it shows."""
     out = tmp_path / "page.html"
     code = "import typer; from _eegpt_cli import report; app = typer.Typer(); report.register(app); app()"
     command = [sys.executable, "-c", code, str(toy_shards), "--out", str(out), "--json"]
@@ -103,9 +109,8 @@ def test_the_page_renders_without_errors(
     assert 'id="coverage"' in dom
 
 
-def test_the_page_is_painted_with_its_figures(
-    toy_store: Path, tmp_path: Path, photograph: Callable[[Path], Path]
-) -> None:
+def test_page_is_painted_with_figures(toy_store: Path, tmp_path: Path, photograph: Callable[[Path], Path]) -> None:
+    """The page is painted with its figures."""
     import matplotlib.image
     import numpy as np
 
@@ -117,7 +122,8 @@ def test_the_page_is_painted_with_its_figures(
         assert (painted == colour).any(), name
 
 
-def test_the_browser_would_report_what_a_page_must_not_do(tmp_path: Path, browse: Browse) -> None:
+def test_browser_reports_what_is_forbidden(tmp_path: Path, browse: Browse) -> None:
+    """The browser would report what a page must not do."""
     page = tmp_path / "bad.html"
     page.write_text("<!doctype html><title>x</title><script>throw new Error('on purpose')</script>", encoding="utf-8")
     _, console = browse(page)

@@ -20,7 +20,8 @@ import pytest
         ("_eegpt_cli.report", ("numpy", "pyarrow", "jinja2", "eegprep.report")),
     ],
 )
-def test_importing_it_brings_in_nothing_heavy(module: str, absent: tuple[str, ...]) -> None:
+def test_report_import_is_light(module: str, absent: tuple[str, ...]) -> None:
+    """Importing the report brings in nothing heavy."""
     code = f"import sys, {module}; print([m for m in {absent!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

@@ -80,7 +80,7 @@ def test_folder_with_other_files_is_refused(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_folder_of_a_killed_beginning_is_used(tmp_path):
+def test_folder_of_a_killed_start_is_used(tmp_path):
     """A run that was killed before config.json was written has not begun."""
     begin(tmp_path)
     (tmp_path / "config.json").unlink()
@@ -104,7 +104,8 @@ def test_other_kind_of_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["data: 3", "data: [3]", "a: [", "- 1", "data: &x []", "!!python/object:os.system {}"])
-def test_lock_that_cannot_be_read_is_one_error(text, tmp_path):
+def test_unreadable_lock_is_one_error(text, tmp_path):
+    """A lock that cannot be read is one error."""
     (tmp_path / "lock.yaml").write_text(text)
     with pytest.raises(InputError, match="lock can't be read"):
         read_lock(tmp_path)

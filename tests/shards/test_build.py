@@ -32,7 +32,8 @@ def build(store, out, **more):
     return build_shard_set([store], out, **{"block_samples": 512, "max_shard_bytes": 20_000, "sync": False} | more)
 
 
-def test_every_kept_sample_comes_back_exactly_and_nothing_else_does(store, shard_set):
+def test_kept_samples_come_back_exactly(store, shard_set):
+    """Every kept sample comes back exactly, and nothing else does."""
     infos = {i.id: i for i in store.infos()}
     seen = {}
     for b in range(len(shard_set.blocks)):
@@ -69,11 +70,13 @@ def test_stretches_that_touch_stay_apart(synthetic, tmp_path):
     assert sorted(set(ShardSet.open(tmp_path / "set").spans.n_samples.tolist())) == [300, 700]
 
 
-def test_every_token_is_aligned_to_a_tar_record(shard_set):
+def test_tokens_are_aligned_to_tar_records(shard_set):
+    """Every token is aligned to a tar record."""
     assert (shard_set.blocks.offset % 512 == 0).all()
 
 
-def test_the_bytes_do_not_depend_on_workers_threads_or_processes(store, shard_folder, tmp_path):
+def test_bytes_do_not_depend_on_workers(store, shard_folder, tmp_path):
+    """The bytes do not depend on workers, threads or processes."""
     expected = tree(shard_folder)
     build(store, tmp_path / "four", workers=4)
     assert tree(tmp_path / "four") == expected
@@ -108,13 +111,15 @@ def test_the_bytes_do_not_depend_on_dask(synthetic, tmp_path):
     assert tree(tmp_path / "dask") == tree(tmp_path / "one")
 
 
-def test_a_shard_stays_below_the_limit_unless_one_block_is_larger(shard_folder, shard_set):
+def test_shards_stay_below_the_limit(shard_folder, shard_set):
+    """A shard stays below the limit unless one block is larger."""
     sizes = [(shard_folder / s.name).stat().st_size for s in shard_set.shards]
     assert max(sizes) <= 20_000
     assert len(sizes) > len({s.electrode for s in shard_set.shards})
 
 
-def test_every_shard_is_a_plain_tar_with_numpy_and_json_members(shard_folder, shard_set):
+def test_shard_is_a_tar_of_numpy_and_json(shard_folder, shard_set):
+    """Every shard is a plain tar with NumPy and JSON members."""
     for row, shard in enumerate(shard_set.shards):
         with tarfile.open(shard_folder / shard.name) as tar:
             names = tar.getnames()
@@ -126,7 +131,8 @@ def test_every_shard_is_a_plain_tar_with_numpy_and_json_members(shard_folder, sh
                     assert samples.dtype == np.dtype("<i2")
 
 
-def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(store, shard_folder, tmp_path, monkeypatch):
+def test_interrupted_build_gives_same_bytes(store, shard_folder, tmp_path, monkeypatch):
+    """An interrupted build resumes and gives the same bytes."""
     written = []
     real = build_module.write_electrode
 
@@ -149,7 +155,9 @@ def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(store, shard_fold
 
 
 @pytest.mark.parametrize("step", ["write_table", "write_manifests", "write_set_lock", "write_sums", "shutil"])
-def test_a_build_that_is_killed_at_its_end_goes_on(store, shard_folder, tmp_path, monkeypatch, step):
+def test_build_killed_at_its_end_resumes(store, shard_folder, tmp_path, monkeypatch, step):
+    """A build that is killed at its end resumes."""
+
     class Killed(BaseException):
         pass
 
@@ -167,7 +175,8 @@ def test_a_build_that_is_killed_at_its_end_goes_on(store, shard_folder, tmp_path
     assert tree(tmp_path / "set") == tree(shard_folder)
 
 
-def test_a_finished_build_is_not_done_again_and_another_plan_is_refused(store, synthetic, shard_folder):
+def test_finished_build_is_not_done_again(store, synthetic, shard_folder):
+    """A finished build is not done again, and another plan is refused."""
     before = {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")}
     assert build(store, shard_folder).already_done
     assert {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")} == before
@@ -175,14 +184,16 @@ def test_a_finished_build_is_not_done_again_and_another_plan_is_refused(store, s
         build(synthetic.small_store(seed=1), shard_folder)
 
 
-def test_a_folder_with_other_things_is_left_alone(store, tmp_path):
+def test_folder_with_other_files_is_kept(store, tmp_path):
+    """A folder with other files is left alone."""
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(UsageError, match="not empty"):
         build(store, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_adding_recordings_leaves_old_shards_alone_and_keeps_people_in_their_split(synthetic, tmp_path):
+def test_added_recordings_keep_old_shards(synthetic, tmp_path):
+    """Adding recordings leaves old shards alone and keeps subjects in their split."""
     whole = synthetic.small_store(n_subjects=12)
     old_ids = {i.id for i in whole.infos()[:8]}
     first = synthetic.MemoryStore(whole.manifest, [i for i in whole.infos() if i.id in old_ids], whole.signals)
@@ -205,7 +216,8 @@ def test_adding_recordings_leaves_old_shards_alone_and_keeps_people_in_their_spl
     assert split[twin.id] == split[whole.infos()[0].id]
 
 
-def test_extending_with_a_changed_recording_is_refused(synthetic, tmp_path):
+def test_changed_recording_cannot_be_added(synthetic, tmp_path):
+    """Extending a set with a changed recording is refused."""
     store = synthetic.small_store(n_subjects=4)
     build(store, tmp_path / "old")
     infos = [dataclasses.replace(store.infos()[0], signal_sha256="0" * 64), *store.infos()[1:]]
@@ -214,18 +226,21 @@ def test_extending_with_a_changed_recording_is_refused(synthetic, tmp_path):
         build(changed, tmp_path / "new", extends=tmp_path / "old")
 
 
-def test_rebuilding_gives_the_same_bytes_and_tells_where_not(store, synthetic, shard_folder):
+def test_rebuild_gives_the_same_bytes(store, synthetic, shard_folder):
+    """Rebuilding gives the same bytes and tells where it does not."""
     compare_rebuilt(shard_folder, [store])
     with pytest.raises(RefusedError, match="other bytes"):
         compare_rebuilt(shard_folder, [synthetic.small_store(seed=5)])
 
 
-def test_two_stores_with_the_same_recording_are_refused(store, tmp_path):
+def test_stores_with_one_recording_clash(store, tmp_path):
+    """Two stores with the same recording are refused."""
     with pytest.raises(UsageError, match="two stores hold the recording"):
         build_shard_set([store, store], tmp_path / "set")
 
 
-def test_an_electrode_outside_the_vocabulary_is_refused_by_name(synthetic, tmp_path):
+def test_unknown_electrode_is_refused(synthetic, tmp_path):
+    """An electrode outside the vocabulary is refused by name."""
     info, signal = synthetic.recording(np.random.default_rng(0), "1", electrodes=("Cz", "Nowhere"))
     store = synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal})
     with pytest.raises(UsageError, match="vocabulary does not hold") as error:
@@ -233,18 +248,21 @@ def test_an_electrode_outside_the_vocabulary_is_refused_by_name(synthetic, tmp_p
     assert error.value.found == "Nowhere"
 
 
-def test_an_unreadable_store_leaves_no_half_set(tmp_path):
+def test_unreadable_store_leaves_no_half_set(tmp_path):
+    """An unreadable store leaves no half set."""
     with pytest.raises(UsageError, match="no store"):
         build_shard_set([tmp_path / "nothing"], tmp_path / "set")
     assert not (tmp_path / "set").exists()
 
 
-def test_every_finished_set_lists_every_file_with_its_hash(shard_folder):
+def test_finished_set_lists_all_hashes(shard_folder):
+    """Every finished set lists every file with its hash."""
     hashes = read_sums(shard_folder)
     assert {n: h for n, h in tree(shard_folder).items() if n != "SHA256SUMS"} == hashes
 
 
-def test_names_with_dots_slashes_and_letters_of_any_alphabet_come_back(synthetic, tmp_path):
+def test_names_of_any_alphabet_come_back(synthetic, tmp_path):
+    """Names with dots, slashes and letters of any alphabet come back."""
     infos, signals = [], {}
     for subject in ("sub.01/á", "a" * 120, "脳 {1..3}"):
         info, signal = synthetic.recording(np.random.default_rng(1), subject, n_samples=2000)
@@ -259,7 +277,8 @@ def test_names_with_dots_slashes_and_letters_of_any_alphabet_come_back(synthetic
         assert all("/" not in n and n.count(".") == 1 for n in tar.getnames())
 
 
-def test_samples_beyond_int16_break_the_stretch_and_are_reported(synthetic, tmp_path):
+def test_samples_beyond_int16_are_reported(synthetic, tmp_path):
+    """Samples beyond int16 break the stretch and are reported."""
     info, signal = synthetic.recording(np.random.default_rng(0), "1", n_samples=3000, electrodes=("Cz", "Pz"))
     signal = signal.copy()
     signal[0, 1000:1010] = 1e9
@@ -273,7 +292,8 @@ def test_samples_beyond_int16_break_the_stretch_and_are_reported(synthetic, tmp_
     assert float(np.abs(opened.map.samples).max()) <= 32767
 
 
-def test_an_electrode_without_variation_is_left_out_and_reported(synthetic, tmp_path):
+def test_constant_electrode_is_left_out(synthetic, tmp_path):
+    """An electrode without variation is left out and reported."""
     info, signal = synthetic.recording(np.random.default_rng(0), "1", electrodes=("Cz", "Pz"))
     info = dataclasses.replace(info, sigma_uv=(0.0, info.sigma_uv[1]))
     summary = build(synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal}), tmp_path / "set")
@@ -281,7 +301,9 @@ def test_an_electrode_without_variation_is_left_out_and_reported(synthetic, tmp_
     assert {s.name.split("/")[1] for s in ShardSet.open(tmp_path / "set").shards} == {"Pz"}
 
 
-def test_memory_does_not_grow_with_the_recording(synthetic, tmp_path):
+def test_memory_is_bounded_for_any_length(synthetic, tmp_path):
+    """Memory does not grow with the recording."""
+
     class Endless(synthetic.MemoryStore):
         """Samples made when they are asked for."""
 

@@ -44,7 +44,8 @@ def run(monkeypatch, capsys):
     return call
 
 
-def test_a_store_becomes_a_shard_set_that_is_whole(run, store_folder, tmp_path):
+def test_store_becomes_a_whole_shard_set(run, store_folder, tmp_path):
+    """A store becomes a shard set that is whole."""
     code, out, err = run("shard", store_folder, "--out", tmp_path / "set")
     assert (code, err) == (0, "")
     assert "4 recordings" in out
@@ -64,7 +65,8 @@ def test_json_is_one_document_on_stdout(run, store_folder, tmp_path):
     assert json.loads(run("verify", tmp_path / "set", "--json")[1])["n_blocks"] > 0
 
 
-def test_a_flipped_byte_exits_with_3_and_names_the_shard(run, store_folder, tmp_path):
+def test_flipped_byte_exits_with_3(run, store_folder, tmp_path):
+    """A flipped byte exits with 3 and names the shard."""
     run("shard", store_folder, "--out", tmp_path / "set")
     shard = tmp_path / "set" / ShardSet.open(tmp_path / "set").shards[0].name
     data = bytearray(shard.read_bytes())
@@ -76,7 +78,8 @@ def test_a_flipped_byte_exits_with_3_and_names_the_shard(run, store_folder, tmp_
     assert "Traceback" not in err
 
 
-def test_no_store_exits_with_2_and_leaves_nothing(run, tmp_path):
+def test_missing_store_exits_with_2(run, tmp_path):
+    """A missing store exits with 2 and leaves nothing."""
     code, _, err = run("shard", tmp_path / "nothing", "--out", tmp_path / "set")
     assert code == 2
     assert "no store" in err
@@ -86,7 +89,8 @@ def test_no_store_exits_with_2_and_leaves_nothing(run, tmp_path):
     assert "no such shard set" in err
 
 
-def test_a_rebuild_from_other_recordings_exits_with_3(run, store_folder, tmp_path):
+def test_rebuild_from_others_exits_with_3(run, store_folder, tmp_path):
+    """A rebuild from other recordings exits with 3."""
     run("shard", store_folder, "--out", tmp_path / "set")
     other = tmp_path / "store"
     shutil.copytree(store_folder, other)
@@ -102,7 +106,7 @@ def test_a_rebuild_from_other_recordings_exits_with_3(run, store_folder, tmp_pat
 @pytest.mark.parametrize(
     ("text", "n_bytes"), [("512M", 512 << 20), ("1G", 1 << 30), ("3k", 3 << 10), ("7", 7), ("2GiB", 2 << 30)]
 )
-def test_sizes_are_read_as_people_write_them(text, n_bytes):
+def test_sizes_are_read_as_commonly_written(text, n_bytes):
     assert shards._n_bytes(text) == n_bytes
 
 

@@ -29,19 +29,22 @@ class Store:
         self.path = Path("store")
 
 
-def test_the_largest_vocabulary_that_holds_the_others_is_taken() -> None:
+def test_largest_vocabulary_is_taken() -> None:
+    """The largest vocabulary that holds the others is taken."""
     own = with_site("LabSite")
     assert vocabulary_of([Store(None), Store(own), Store(Vocabulary.base())]) == own
     assert vocabulary_of([Store(None)]) == Vocabulary.base()
 
 
-def test_vocabularies_that_do_not_agree_are_refused_with_the_way_out() -> None:
+def test_conflicting_vocabulary_is_refused() -> None:
+    """Vocabularies that do not agree are refused with what to do."""
     with pytest.raises(UsageError, match="don't agree") as caught:
         vocabulary_of([Store(with_site("LabSite")), Store(with_site("OtherSite"))])
     assert "eegprep electrodes merge" in str(caught.value)
 
 
-def test_a_store_with_its_own_electrodes_is_sharded_without_naming_them(store, tmp_path: Path) -> None:
+def test_own_electrodes_need_no_naming(store, tmp_path: Path) -> None:
+    """A store with its own electrodes is sharded without naming them."""
     own = with_site("LabSite")
     renamed = []
     for info in store.infos():

@@ -36,7 +36,8 @@ def target(synthetic, fuzz, tmp_path_factory):
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(number=st.integers(0, 7), places=cuts)
-def test_no_mutation_does_more_than_be_refused(target, fuzz, number, places):
+def test_mutations_are_read_or_refused(target, fuzz, number, places):
+    """No mutation does more than be refused."""
     name = fuzz.FILES[number]
     before = target.listing()
     target.try_bytes(name, mutated(target.original(name), places))
@@ -54,7 +55,8 @@ def readers(load_file, fuzz, tmp_path_factory):
 
 @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(number=st.integers(0, 7), places=cuts, alone=st.binary(max_size=200))
-def test_no_reader_of_the_index_does_more_than_refuse(readers, number, places, alone):
+def test_index_readers_only_refuse(readers, number, places, alone):
+    """No reader of the index does more than refuse."""
     honest, read = list(readers.values())[number]
     for data in (mutated(honest, places), alone):
         try:
@@ -68,7 +70,8 @@ def test_every_reader_takes_its_honest_file(readers):
         read(honest)
 
 
-def test_a_fuzzer_that_follows_the_branches_finds_nothing_in_a_moment():
+def test_coverage_fuzzer_finds_nothing():
+    """A fuzzer that follows the branches finds nothing in a moment."""
     pytest.importorskip("atheris", reason="atheris is not installed: the coverage-guided fuzzer did not run")
     program = [sys.executable, str(BENCHMARKS / "fuzz_coverage.py"), "--seconds", "2", "--target", "footer"]
     done = subprocess.run([*program, "--target", "sums"], capture_output=True, text=True, check=False, timeout=120)
@@ -76,7 +79,7 @@ def test_a_fuzzer_that_follows_the_branches_finds_nothing_in_a_moment():
     assert done.stdout.count("| none |") == 2
 
 
-def test_an_input_that_hangs_grows_or_ends_its_process_is_counted_as_a_bug(tmp_path):
+def test_input_that_hangs_counts_as_a_bug(tmp_path):
     """The fuzzer itself: what it is there to find is found, and the rest of the inputs is tried all the same."""
     program = (
         "import os, sys, time; sys.path.insert(0, sys.argv[1]); import fuzz\n"

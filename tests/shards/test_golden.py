@@ -25,7 +25,8 @@ def golden_store(load_file):
     return load_file(Path(__file__).parent / "golden" / "make.py").golden_store()
 
 
-def test_the_golden_files_are_the_ones_that_were_committed():
+def test_golden_files_are_the_committed_ones():
+    """The golden files are the ones that were committed."""
     found = {
         p.relative_to(GOLDEN).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in sorted(GOLDEN.rglob("*"))
@@ -34,7 +35,8 @@ def test_the_golden_files_are_the_ones_that_were_committed():
     assert found == HASHES
 
 
-def test_the_golden_set_is_whole_and_holds_what_was_put_in(golden_store):
+def test_golden_set_holds_what_was_put_in(golden_store):
+    """The golden set is whole and holds what was put in."""
     verify_shard_set(GOLDEN, deep=True)
     opened = ShardSet.open(GOLDEN)
     infos = {i.id: i for i in golden_store.infos()}
@@ -56,7 +58,8 @@ def test_the_golden_set_is_whole_and_holds_what_was_put_in(golden_store):
     assert trials.events.to_pylist() == ["T1", "", "T1", ""]
 
 
-def test_writing_it_again_gives_the_same_bytes(golden_store, tmp_path, monkeypatch):
+def test_golden_set_is_written_the_same(golden_store, tmp_path, monkeypatch):
+    """Writing it again gives the same bytes."""
     monkeypatch.setattr(eegprep, "__version__", "golden")
     build_shard_set([golden_store], tmp_path / "set", block_samples=512, max_shard_bytes=9000)
     for name in HASHES:

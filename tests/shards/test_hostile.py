@@ -60,7 +60,7 @@ def bomb(path: Path, column: str, *, n_rows: int = 20_000, n_characters: int = 1
         ("trials.parquet", "event"),
     ],
 )
-def test_a_text_that_stands_once_and_is_meant_in_every_row_takes_no_memory(damaged, hostile, name, column):
+def test_repeated_text_takes_no_memory(damaged, hostile, name, column):
     """20 GB, said in a megabyte."""
     bomb(damaged / name, column)
     hostile.edit_sums(damaged, lambda lines: lines.update({name: hostile._sha256(damaged / name)}))
@@ -70,7 +70,8 @@ def test_a_text_that_stands_once_and_is_meant_in_every_row_takes_no_memory(damag
     assert peak_mib() - before < 200
 
 
-def test_a_text_that_is_stored_as_the_difference_to_the_one_before_is_refused(damaged, hostile):
+def test_delta_encoded_text_is_refused(damaged, hostile):
+    """A text that is stored as the difference from the one before is refused."""
     path = damaged / "trials.parquet"
     table = pq.ParquetFile(path).read()
     pq.write_table(
@@ -91,7 +92,9 @@ def test_nested_columns_are_refused(damaged, hostile):
         ShardSet.open(damaged)
 
 
-def test_a_text_that_a_set_to_extend_says_too_often_is_refused(damaged, hostile, synthetic, tmp_path):
+def test_text_repeated_too_often_is_refused(damaged, hostile, synthetic, tmp_path):
+    """A text that a set to extend repeats too often is refused."""
+
     def change(columns):
         columns["attributes"] = ["{}" + " " * 30_000_000] * len(columns["id"])
 
@@ -102,7 +105,9 @@ def test_a_text_that_a_set_to_extend_says_too_often_is_refused(damaged, hostile,
         )  # fmt: skip
 
 
-def test_a_recording_that_stands_twice_is_refused(damaged, hostile):
+def test_duplicate_recording_is_refused(damaged, hostile):
+    """A recording that stands twice is refused."""
+
     def change(columns):
         for name in ("id", "subject", "session", "run"):
             columns[name][1] = columns[name][0]
@@ -112,14 +117,17 @@ def test_a_recording_that_stands_twice_is_refused(damaged, hostile):
         ShardSet.open(damaged)
 
 
-def test_blocks_that_overlap_in_the_shard_are_refused(damaged, hostile):
+def test_overlapping_blocks_are_refused(damaged, hostile):
+    """Blocks that overlap in the shard are refused."""
     hostile.edit_table(damaged, "blocks.parquet", lambda c: c["offset"].__setitem__(1, c["offset"][0] + 512))
     with pytest.raises(RefusedError, match="column 'offset'"):
         ShardSet.open(damaged)
 
 
 @pytest.mark.parametrize("by", [-100, 100])
-def test_a_block_that_overlaps_the_one_before_or_leaves_a_gap_inside_its_stretch_is_refused(damaged, hostile, by):
+def test_blocks_must_follow_each_other(damaged, hostile, by):
+    """A block that overlaps the one before or leaves a gap inside its stretch is refused."""
+
     def change(columns):
         row = next(k for k, n in enumerate(columns["stretch"]) if k and columns["start_sample"][k] == 512)
         columns["start_sample"][row] += by
@@ -130,7 +138,8 @@ def test_a_block_that_overlaps_the_one_before_or_leaves_a_gap_inside_its_stretch
 
 
 @pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
-def test_a_member_that_is_a_link_or_a_device_is_named(damaged, hostile, kind):
+def test_link_or_device_member_is_named(damaged, hostile, kind):
+    """A member that is a link or a device is named."""
     shard = damaged / ShardSet.open(damaged).shards[0].name
     data = shard.read_bytes()
     head = tarfile.TarInfo.frombuf(data[:512], "utf-8", "strict")
@@ -141,7 +150,8 @@ def test_a_member_that_is_a_link_or_a_device_is_named(damaged, hostile, kind):
         verify_shard_set(damaged)
 
 
-def test_a_pipe_in_the_place_of_a_shard_does_not_wait_for_a_writer(damaged):
+def test_pipe_as_a_shard_does_not_block(damaged):
+    """A pipe in the place of a shard does not wait for a writer."""
     shard = damaged / ShardSet.open(damaged).shards[0].name
     shard.unlink()
     os.mkfifo(shard)
@@ -152,14 +162,15 @@ def test_a_pipe_in_the_place_of_a_shard_does_not_wait_for_a_writer(damaged):
 
 
 @pytest.mark.parametrize("name", ["SHA256SUMS", "blocks.parquet", "lock.yaml"])
-def test_a_pipe_in_the_place_of_an_index_file_does_not_wait_for_a_writer(damaged, name):
+def test_pipe_as_an_index_does_not_block(damaged, name):
+    """A pipe in the place of an index file does not wait for a writer."""
     (damaged / name).unlink()
     os.mkfifo(damaged / name)
     with pytest.raises(EEGPTError):
         ShardSet.open(damaged)
 
 
-def test_a_link_is_followed_and_what_it_leads_to_is_held_against_the_index(damaged, tmp_path):
+def test_target_of_a_link_is_verified(damaged, tmp_path):
     """Caches of the hub are made of links; a link shows nothing that its hash and frames do not say already."""
     shard = damaged / ShardSet.open(damaged).shards[0].name
     elsewhere = tmp_path / "elsewhere.tar"
@@ -173,7 +184,8 @@ def test_a_link_is_followed_and_what_it_leads_to_is_held_against_the_index(damag
         verify_shard_set(damaged, deep=True)
 
 
-def test_yaml_of_any_size_or_depth_is_refused_in_little_memory(damaged, hostile):
+def test_hostile_yaml_takes_little_memory(damaged, hostile):
+    """YAML of any size or depth is refused in little memory."""
     before = peak_mib()
     texts = (
         "a: " + "x" * (33 << 20),

@@ -48,7 +48,8 @@ def with_infos(synthetic, small, **changes):
     return synthetic.MemoryStore(small.manifest, infos, small.signals)
 
 
-def test_one_other_sample_is_found_and_measured(synthetic, small, built):
+def test_one_changed_sample_is_measured(synthetic, small, built):
+    """One changed sample is found and measured."""
     changed, info = with_sample(synthetic, small, add_uv=20.0)
     before = float(small.signals[info.id][info.electrodes.index("Cz"), 1234])
     opened = ShardSet.open(built)
@@ -61,7 +62,8 @@ def test_one_other_sample_is_found_and_measured(synthetic, small, built):
     assert "versions: none differs" in found
 
 
-def test_a_sample_so_large_that_the_scale_grows_is_told_from_rounding(synthetic, small, built, tmp_path):
+def test_grown_scale_is_told_from_rounding(synthetic, small, built, tmp_path):
+    """A sample so large that the scale grows is told from rounding."""
     changed, _ = with_sample(synthetic, small, add_uv=200.0)
     found = told(built, [changed])
     assert "the store's signal" in found
@@ -73,7 +75,8 @@ def test_a_sample_so_large_that_the_scale_grows_is_told_from_rounding(synthetic,
     assert apart.n_scales > 1
 
 
-def test_another_scale_alone_is_the_shards_stage(built, small, monkeypatch):
+def test_other_scale_is_the_shards_stage(built, small, monkeypatch):
+    """Another scale alone is a difference of the shards stage."""
     import eegprep.shards.build.electrode as electrode_module
 
     scale_for = electrode_module.scale_for
@@ -82,7 +85,8 @@ def test_another_scale_alone_is_the_shards_stage(built, small, monkeypatch):
     assert "first difference: stage shard, scale: the same signal, rounded in other steps" in found
 
 
-def test_blocks_cut_elsewhere_hold_equal_samples(built, small, tmp_path):
+def test_blocks_cut_elsewhere_are_equal(built, small, tmp_path):
+    """Blocks that are cut elsewhere hold equal samples."""
     build_shard_set([small], tmp_path / "other", block_samples=300, sync=False)
     apart = signal_difference(ShardSet.open(built), ShardSet.open(tmp_path / "other"))
     assert not apart
@@ -101,19 +105,22 @@ def test_blocks_cut_elsewhere_hold_equal_samples(built, small, tmp_path):
         ({"attributes": {"group": "c"}}, "stage shard, index: all shards are equal, recordings.parquet"),
     ],
 )
-def test_the_first_stage_that_differs_is_named(synthetic, small, built, changes, message):
+def test_first_differing_stage_is_named(synthetic, small, built, changes, message):
+    """The first stage that differs is named."""
     found = told(built, [with_infos(synthetic, small, **changes)])
     assert f"first difference: {message}" in found
     assert "samples: all equal" in found
 
 
-def test_another_manifest_comes_before_all_else(synthetic, small, built):
+def test_other_manifest_is_named_first(synthetic, small, built):
+    """Another manifest comes before all else."""
     changed = copy.copy(small)
     changed.manifest = synthetic.manifest(title="Another title")
     assert "first difference: stage ingest, manifests: 1 of 1 differ, first synthetic" in told(built, [changed])
 
 
-def test_samples_that_only_one_set_keeps_are_counted(synthetic, small, built):
+def test_samples_of_one_set_are_counted(synthetic, small, built):
+    """Samples that only one set keeps are counted."""
     info = small.infos()[0]
     shorter = (dataclasses.replace(info.stretches[0], n_samples=1990), *info.stretches[1:])
     found = told(built, [with_infos(synthetic, small, stretches=shorter)])
@@ -121,7 +128,8 @@ def test_samples_that_only_one_set_keeps_are_counted(synthetic, small, built):
     assert f"{10 * len(info.electrodes)} samples are only in the set, 0 only in the rebuilt one" in found
 
 
-def test_versions_that_differ_are_named_for_the_set_and_for_its_stores(small, tmp_path, monkeypatch):
+def test_differing_versions_are_named(small, tmp_path, monkeypatch):
+    """Versions that differ are named for the set and for its stores."""
     store = Store.create(tmp_path / "store", small.manifest)
     for info in small.infos():
         with store.writer(info.id, info.electrodes) as writer:

@@ -40,14 +40,16 @@ def overwrite(path: Path, at: int, data: bytes) -> None:
         handle.write(data)
 
 
-def test_a_whole_set_passes_both_checks_and_the_cheap_one_reads_little(shard_folder):
+def test_whole_set_passes_both_checks(shard_folder):
+    """A whole set passes both checks, and the cheap one reads little."""
     cheap, deep = verify_shard_set(shard_folder), verify_shard_set(shard_folder, deep=True)
     assert cheap.n_blocks == deep.n_blocks > 0
     assert deep.n_bytes > cheap.n_bytes
 
 
 @pytest.mark.parametrize("where", ["header", "samples", "json", "end"])
-def test_one_flipped_bit_in_a_shard_is_found_and_named(damaged, where):
+def test_flipped_bit_in_a_shard_is_named(damaged, where):
+    """One flipped bit in a shard is found and named."""
     shard, opened = first_shard(damaged), ShardSet.open(damaged)
     size, offset = shard.stat().st_size, int(opened.blocks.offset[0])
     at = {
@@ -63,14 +65,16 @@ def test_one_flipped_bit_in_a_shard_is_found_and_named(damaged, where):
         refuses(damaged, "shards/Fp1/Fp1-000000.tar")
 
 
-def test_a_flipped_sample_is_named_by_its_member_also_where_the_shards_hash_was_made_to_agree(damaged, hostile):
+def test_flipped_sample_is_named_by_member(damaged, hostile):
+    """A flipped sample is named by its member, also where the shard's hash was made to agree."""
     opened = ShardSet.open(damaged)
     overwrite(first_shard(damaged), int(opened.blocks.offset[1]), b"\x55")
     hostile.reseal(damaged)
     refuses(damaged, "member synthetic+000+-+1+Fp1+0+512.npy", "CRC-32", deep=True)
 
 
-def test_every_single_byte_of_a_shard_matters(damaged):
+def test_every_byte_of_a_shard_matters(damaged):
+    """Every single byte of a shard matters."""
     shard = first_shard(damaged)
     data = shard.read_bytes()
     for at in np.random.default_rng(0).integers(0, len(data), 60):
@@ -80,7 +84,8 @@ def test_every_single_byte_of_a_shard_matters(damaged):
     verify_shard_set(damaged, deep=True)
 
 
-def test_a_shard_cut_short_is_refused_before_it_is_mapped(damaged):
+def test_truncated_shard_is_never_mapped(damaged):
+    """A truncated shard is refused before it is mapped."""
     shard = first_shard(damaged)
     os.truncate(shard, shard.stat().st_size - 512)
     refuses(damaged, "Fp1-000000.tar", "bytes")
@@ -88,7 +93,8 @@ def test_a_shard_cut_short_is_refused_before_it_is_mapped(damaged):
         ShardSet.open(damaged).signal_i16(0)
 
 
-def test_a_shard_cut_short_is_found_also_where_all_hashes_agree(damaged, hostile):
+def test_truncated_shard_with_good_hashes(damaged, hostile):
+    """A truncated shard is found, also where all hashes agree."""
     shard = first_shard(damaged)
     os.truncate(shard, shard.stat().st_size - 512)
     hostile.reseal(damaged)
@@ -112,7 +118,8 @@ def test_two_swapped_shards_are_named(damaged, hostile):
     refuses(damaged, a.name)
 
 
-def test_a_doubled_or_missing_member_is_found_also_where_all_hashes_agree(damaged, hostile):
+def test_doubled_or_missing_member_is_found(damaged, hostile):
+    """A doubled or missing member is found, also where all hashes agree."""
     shard, opened = first_shard(damaged), ShardSet.open(damaged)
     data, second = shard.read_bytes(), int(opened.blocks.offset[1]) - 1024
     shard.write_bytes(data[:second] + data[:second] + data[second:])
@@ -123,7 +130,8 @@ def test_a_doubled_or_missing_member_is_found_also_where_all_hashes_agree(damage
     refuses(damaged)
 
 
-def test_a_file_that_the_set_does_not_list_is_named(damaged):
+def test_unlisted_file_is_named(damaged):
+    """A file that the set does not list is named."""
     (damaged / "shards" / "Fp1" / "notes.txt").write_text("x")
     refuses(damaged, "shards/Fp1/notes.txt")
 
@@ -152,7 +160,9 @@ def test_a_file_that_the_set_does_not_list_is_named(damaged):
         ("sigma_uv", -1.0),
     ],
 )
-def test_a_wrong_number_in_the_index_is_refused_at_opening(damaged, hostile, column, value):
+def test_wrong_index_number_is_refused(damaged, hostile, column, value):
+    """A wrong number in the index is refused on opening."""
+
     def change(columns):
         columns[column][3] = value
 
@@ -161,7 +171,9 @@ def test_a_wrong_number_in_the_index_is_refused_at_opening(damaged, hostile, col
         ShardSet.open(damaged)
 
 
-def test_samples_that_the_index_puts_into_another_block_are_found(damaged, hostile):
+def test_samples_of_other_blocks_are_found(damaged, hostile):
+    """Samples that the index puts into another block are found."""
+
     def change(columns):
         columns["start_sample"][2] += 512 - 512 // 2
         columns["scale_uv"][0] *= 2
@@ -171,14 +183,16 @@ def test_samples_that_the_index_puts_into_another_block_are_found(damaged, hosti
 
 
 @pytest.mark.parametrize(("column", "value"), [("start_sample", 10**9), ("n_samples", 0), ("recording", 77)])
-def test_a_trial_outside_its_recording_is_refused(damaged, hostile, column, value):
+def test_trial_outside_recording_is_refused(damaged, hostile, column, value):
+    """A trial outside its recording is refused."""
     hostile.edit_table(damaged, "trials.parquet", lambda c: c[column].__setitem__(0, value))
     with pytest.raises(RefusedError, match="trial 0"):
         ShardSet.open(damaged)
 
 
 @pytest.mark.parametrize(("column", "value"), [("task", "feet"), ("label", "up")])
-def test_a_trial_of_an_unknown_task_or_label_is_named(damaged, hostile, column, value):
+def test_trial_of_unknown_task_is_named(damaged, hostile, column, value):
+    """A trial of an unknown task or label is named."""
     hostile.edit_table(damaged, "trials.parquet", lambda c: c[column].__setitem__(0, value))
     refuses(damaged, value)
 
@@ -198,7 +212,7 @@ def test_a_moved_electrode_id_is_refused(damaged, hostile):
         ShardSet.open(damaged)
 
 
-def test_one_person_in_two_splits_is_named(damaged, hostile):
+def test_subject_in_two_splits_is_named(damaged, hostile):
     def change(columns):
         columns["subject"][1] = columns["subject"][0]
         columns["id"][1] = columns["id"][0].replace("/1", "/2")
@@ -227,7 +241,9 @@ def test_other_columns_are_refused(damaged, hostile):
 
 
 @pytest.mark.parametrize("options", [{"compression": "zstd"}, {"row_group_size": 10**6, "use_dictionary": True}])
-def test_tables_that_could_outgrow_their_file_are_refused(damaged, hostile, options):
+def test_table_beyond_its_file_is_refused(damaged, hostile, options):
+    """Tables that could outgrow their file are refused."""
+
     def many(columns):
         for name in columns:
             columns[name] = [columns[name][0]] * 2_000_000
@@ -249,13 +265,16 @@ def test_tables_that_could_outgrow_their_file_are_refused(damaged, hostile, opti
         "x",
     ],
 )
-def test_a_path_that_leads_elsewhere_is_refused(damaged, hostile, name):
+def test_path_that_leads_out_is_refused(damaged, hostile, name):
+    """A path that leads elsewhere is refused."""
     hostile.edit_sums(damaged, lambda lines: lines.update({name: "0" * 64}))
     with pytest.raises(RefusedError, match="SHA256SUMS"):
         ShardSet.open(damaged)
 
 
-def test_a_shard_listed_under_a_foreign_path_is_refused(damaged, hostile):
+def test_shard_under_other_path_is_refused(damaged, hostile):
+    """A shard listed under a foreign path is refused."""
+
     def change(columns):
         rows = json.loads(columns["shards"][0])
         rows[0][0] = "../" + rows[0][0]
@@ -267,7 +286,7 @@ def test_a_shard_listed_under_a_foreign_path_is_refused(damaged, hostile):
         ShardSet.open(damaged)
 
 
-def test_a_member_with_a_path_or_an_object_header_is_never_opened_only_named(damaged, hostile, tmp_path):
+def test_hostile_member_is_never_opened(damaged, hostile, tmp_path):
     """The samples are read by offset and the frame is compared, so a hostile tar has nothing to act on."""
     shard = first_shard(damaged)
     buffer = io.BytesIO()
@@ -284,7 +303,8 @@ def test_a_member_with_a_path_or_an_object_header_is_never_opened_only_named(dam
     assert not (tmp_path.parent / "escaped.npy").exists()
 
 
-def test_yaml_that_grows_or_names_objects_is_refused(damaged, hostile):
+def test_yaml_with_objects_is_refused(damaged, hostile):
+    """YAML that grows or names objects is refused."""
     bombs = [
         "- &a [x, x]\n- &b [*a, *a]\n- [*b, *b]\n",
         "!!python/object/apply:os.system ['touch /tmp/eegpt-was-here']\n",
@@ -307,7 +327,8 @@ def test_an_unfinished_set_says_what_to_do(damaged):
         ShardSet.open(damaged / "nothing")
 
 
-def test_every_truncation_of_every_index_file_is_refused(damaged, hostile):
+def test_every_truncated_index_is_refused(damaged, hostile):
+    """Every truncation of every index file is refused."""
     names = {p.name for p in damaged.iterdir() if p.is_file()} - {"SHA256SUMS", "croissant.json", "README.md"}
     assert len(names) == 6
     for name in names:
@@ -320,7 +341,8 @@ def test_every_truncation_of_every_index_file_is_refused(damaged, hostile):
 
 
 @pytest.mark.parametrize("name", ["croissant.json", "README.md"])
-def test_damaged_metadata_for_search_engines_is_found(damaged, name):
+def test_damaged_croissant_is_found(damaged, name):
+    """Damaged metadata for search engines is found."""
     data = (damaged / name).read_bytes()
     (damaged / name).write_bytes(data[:-9])
     with pytest.raises(RefusedError, match=f"{name} is not the file"):
@@ -330,7 +352,8 @@ def test_damaged_metadata_for_search_engines_is_found(damaged, name):
         verify_shard_set(damaged)
 
 
-def test_the_paths_of_shards_are_told_from_all_others():
+def test_shard_paths_are_told_from_others():
+    """The paths of shards are told from all others."""
     assert SHARD_PATH.fullmatch("shards/Fp1/Fp1-000000.tar")
     for bad in ("shards/Fp1/Fp2-000000.tar", "shards/./.-000000.tar", "shards/Fp1/Fp1-000000.tar\n"):
         assert SHARD_PATH.fullmatch(bad) is None

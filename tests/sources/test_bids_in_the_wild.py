@@ -37,7 +37,8 @@ def read(made, root: Path):
     return source.read(planned)
 
 
-def test_times_that_are_no_times_cost_their_event_or_its_duration_alone(made, tmp_path: Path) -> None:
+def test_invalid_time_costs_its_event_alone(made, tmp_path: Path) -> None:
+    """Invalid times cost their event or its duration alone."""
     rows = [
         "1\tn/a\tT1",
         "n/a\t1\tT2",
@@ -53,7 +54,8 @@ def test_times_that_are_no_times_cost_their_event_or_its_duration_alone(made, tm
     assert found == [(200, 0, "T1"), (400, 0, "T1"), (600, 0, "T2"), (1000, 0, "T1")]
 
 
-def test_a_type_or_status_of_n_a_says_nothing_and_names_match_whatever_their_case(made, tmp_path: Path) -> None:
+def test_type_of_n_a_says_nothing(made, tmp_path: Path) -> None:
+    """A type or status of n/a says nothing, and names match whatever their case."""
     rows = ["FP1\tEEG\tuV\tbad", "Fp2\tn/a\tn/a\tn/a", "C3\tMISC\tn/a\tgood", "C4\t\t\t"]
     tree(made, tmp_path, channels="name\ttype\tunits\tstatus\n" + "\n".join(rows) + "\n")
     by_name = {c.name: c for c in read(made, tmp_path).channels}
@@ -72,7 +74,8 @@ def test_a_type_or_status_of_n_a_says_nothing_and_names_match_whatever_their_cas
         ({"eeg": '{"SamplingFrequency": 500, "RecordingDuration": 20}'}, "states 500 Hz, the file 200 Hz"),
     ],
 )
-def test_a_table_that_is_broken_or_contradicts_is_noted_and_the_recording_is_read(made, tmp_path, files, note) -> None:
+def test_broken_table_is_noted(made, tmp_path, files, note) -> None:
+    """A table that is broken or contradicts is noted, and the recording is read."""
     tree(made, tmp_path, **files)
     recording = read(made, tmp_path)
     assert recording.n_samples == 4000
@@ -81,18 +84,21 @@ def test_a_table_that_is_broken_or_contradicts_is_noted_and_the_recording_is_rea
 
 
 @pytest.mark.parametrize("files", [{}, {"channels": ""}, {"events": ""}, {"eeg": "[]"}, {"channels": "name\n"}])
-def test_a_table_that_is_absent_or_empty_costs_nothing(made, tmp_path: Path, files) -> None:
+def test_missing_table_costs_nothing(made, tmp_path: Path, files) -> None:
+    """A table that is missing or empty costs nothing."""
     tree(made, tmp_path, **files)
     assert len(read(made, tmp_path).channels) == 6
 
 
-def test_a_rate_that_the_stated_duration_shows_to_be_wrong_is_refused(made, tmp_path: Path) -> None:
+def test_rate_against_duration_is_refused(made, tmp_path: Path) -> None:
+    """A sampling rate that the stated duration shows to be wrong is refused."""
     tree(made, tmp_path, eeg='{"SamplingFrequency": 500, "RecordingDuration": 8}')
     with pytest.raises(InputError, match="contradicts the one that its data set states"):
         read(made, tmp_path)
 
 
-def test_every_file_that_looks_like_a_recording_is_planned_or_named_with_its_reason(made, tmp_path: Path) -> None:
+def test_every_file_is_planned_or_named(made, tmp_path: Path) -> None:
+    """Every file that looks like a recording is planned or named with its reason."""
     data = tree(made, tmp_path).read_bytes()
     others = {
         "sub-010/eeg/sub-010_task-a_eeg.EDF": data,

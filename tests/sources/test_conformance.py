@@ -285,13 +285,15 @@ def check(source: Source, manifest: Manifest, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
-def test_source_keeps_what_all_sources_promise(kind, made, names, tmp_path: Path, stand_in_moabb) -> None:
+def test_source_keeps_the_common_promise(kind, made, names, tmp_path: Path, stand_in_moabb) -> None:
+    """A source keeps what all sources promise."""
     manifest = kind(made, names, tmp_path)
     check(open_source(manifest, tmp_path), manifest, tmp_path)
 
 
 @pytest.mark.parametrize("kind", [plain_folder, brainvision, uci, bids, fieldtrip], ids=lambda k: k.__name__)
-def test_a_worker_process_gives_the_same_recordings(kind, made, names, tmp_path: Path) -> None:
+def test_worker_gives_the_same_recordings(kind, made, names, tmp_path: Path) -> None:
+    """A worker process gives the same recordings."""
     manifest = kind(made, names, tmp_path)
     source = open_source(manifest, tmp_path)
     with isolated_reader(manifest, tmp_path) as reader:
@@ -299,7 +301,8 @@ def test_a_worker_process_gives_the_same_recordings(kind, made, names, tmp_path:
             assert same(reader.read(planned), source.read(planned))
 
 
-def test_bids_tables_set_kinds_status_line_frequency_and_events(made, names, tmp_path: Path) -> None:
+def test_bids_tables_set_kinds_and_events(made, names, tmp_path: Path) -> None:
+    """BIDS tables set kinds, status, line frequency and events."""
     source = open_source(bids(made, names, tmp_path), tmp_path)
     recording = source.read(source.plan()[0])
     by_name = {c.name: c for c in recording.channels}
@@ -310,7 +313,8 @@ def test_bids_tables_set_kinds_status_line_frequency_and_events(made, names, tmp
     assert [(e.start_sample, e.n_samples, e.text) for e in recording.events] == [(200, 0, "T1"), (400, 100, "T2")]
 
 
-def test_moabb_itself_gives_its_fake_data_set() -> None:
+def test_moabb_gives_its_fake_data_set() -> None:
+    """MOABB itself gives its fake data set."""
     pytest.importorskip("moabb", reason="the extra [moabb] is not installed")
     from eegprep.sources.moabb import manifest_for_moabb
 

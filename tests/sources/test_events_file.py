@@ -51,7 +51,8 @@ def write(folder, subject: str, night: str, onset_s: float) -> None:
     Edf([], annotations=annotations).write(folder / f"SC4{subject}{night}EC-Hypnogram.edf")
 
 
-def test_each_recording_gets_the_events_of_its_own_second_file(tmp_path):
+def test_recordings_get_their_own_events(tmp_path):
+    """Each recording gets the events of its own second file."""
     write(tmp_path, "00", "1", 30)
     write(tmp_path, "01", "2", 45)
     source = open_source(manifest(**PATTERN), tmp_path)
@@ -66,7 +67,8 @@ def test_each_recording_gets_the_events_of_its_own_second_file(tmp_path):
     assert len(source.read(planned[0]).files) == 2
 
 
-def test_without_a_pattern_or_a_file_there_are_no_events(tmp_path):
+def test_no_pattern_or_file_gives_no_events(tmp_path):
+    """Without a pattern or a file there are no events."""
     write(tmp_path, "00", "1", 30)
     without = open_source(manifest(), tmp_path)
     assert without.read(without.plan()[0]).events == ()
@@ -75,7 +77,8 @@ def test_without_a_pattern_or_a_file_there_are_no_events(tmp_path):
     assert absent.read(absent.plan()[0]).events == ()
 
 
-def test_a_second_file_without_annotations_is_one_clear_error(tmp_path):
+def test_event_file_must_have_annotations(tmp_path):
+    """A second file without annotations is one clear error."""
     write(tmp_path, "00", "1", 30)
     (tmp_path / "SC4001EC-Hypnogram.edf").write_bytes((tmp_path / "SC4001E0-PSG.edf").read_bytes())
     source = open_source(manifest(**PATTERN), tmp_path)
@@ -83,7 +86,8 @@ def test_a_second_file_without_annotations_is_one_clear_error(tmp_path):
         source.read(source.plan()[0])
 
 
-def test_a_width_in_a_pattern_is_kept_exactly():
+def test_width_in_a_pattern_is_exact():
+    """A width in a pattern is kept exactly."""
     pattern = compile_pattern("SC4{subject:2}{session:1}E0.edf")
     assert match([pattern], "SC4012E0.edf") == {"subject": "01", "session": "2"}
     assert match([pattern], "SC40123E0.edf") is None

@@ -24,9 +24,10 @@ def notes(made, lines, *, stated_hz: float, rate_hz: float, rows: int = 6) -> tu
     ("rate_hz", "stated_hz", "mains_hz", "shown_hz"),
     [(250, 256, 50, 51.2), (256, 250, 50, 48.8), (250, 256, 60, 61.4), (500, 512, 50, 51.2), (256, 220, 60, 51.6)],
 )
-def test_mains_at_a_place_where_another_usual_rate_would_put_them_are_noted(
+def test_mains_at_a_wrong_place_are_noted(
     made, rate_hz: float, stated_hz: float, mains_hz: float, shown_hz: float
 ) -> None:
+    """Mains where another usual sampling rate would put them are noted."""
     found = notes(made, [(mains_hz, 3.0), (2 * mains_hz, 1.0)], stated_hz=stated_hz, rate_hz=rate_hz)
     if shown_hz > 60:
         assert found == (), "too near to screens and stimuli to be told"
@@ -58,7 +59,8 @@ def test_a_correct_file_gets_no_note(made, lines, rows: int) -> None:
     assert notes(made, lines, stated_hz=256, rate_hz=256, rows=rows) == ()
 
 
-def test_what_is_too_short_or_too_slow_for_mains_is_not_judged(made) -> None:
+def test_too_short_for_mains_is_not_judged(made) -> None:
+    """What is too short or too slow for mains is not judged."""
     for rate_hz, seconds in ((64, 60), (256, 5)):
         signal = made["eeg_uv"](6, rate_hz * seconds)
         sampled = sampled_density(signal, whole(signal.shape[1]), rate_hz)

@@ -19,13 +19,15 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EEGPT_DATA", raising=False)
 
 
-def test_a_name_of_the_catalogue_goes_before_a_folder_of_that_name_which_holds_its_files(tmp_path: Path) -> None:
+def test_catalogue_name_goes_before_a_folder(tmp_path: Path) -> None:
+    """A name of the catalogue goes before a folder of that name, which holds its files."""
     (tmp_path / "eegmat").mkdir()
     manifest, folder = find_argument("eegmat")
     assert (manifest.name, manifest.doi is not None, folder) == ("eegmat", True, tmp_path / "eegmat")
 
 
-def test_the_given_folder_goes_first_then_the_data_variable_then_what_was_fetched(tmp_path, monkeypatch) -> None:
+def test_given_folder_goes_first(tmp_path, monkeypatch) -> None:
+    """The given folder goes first, then `EEGPT_DATA`, then what was fetched."""
     manifest = find_manifest("eegmat")
     with pytest.raises(UsageError, match="the files of eegmat are not here"):
         data_folder(manifest)
@@ -40,7 +42,8 @@ def test_the_given_folder_goes_first_then_the_data_variable_then_what_was_fetche
         data_folder(manifest, tmp_path / "missing")
 
 
-def test_a_manifest_is_taken_with_the_files_that_lie_beside_it(made, tmp_path: Path) -> None:
+def test_manifest_takes_files_beside_it(made, tmp_path: Path) -> None:
+    """A manifest is taken with the files that lie beside it."""
     lab = tmp_path / "lab"
     lab.mkdir()
     made["edf"](lab / "s1.edf", made["eeg_uv"](6, 400))
@@ -49,21 +52,24 @@ def test_a_manifest_is_taken_with_the_files_that_lie_beside_it(made, tmp_path: P
     assert (manifest.name, folder) == ("made", lab)
 
 
-def test_a_plain_path_gets_a_manifest_that_shares_nothing_and_hides_subjects(made, tmp_path: Path) -> None:
+def test_plain_path_gets_a_private_manifest(made, tmp_path: Path) -> None:
+    """A plain path gets a manifest that shares nothing and hides subjects."""
     made["edf"](tmp_path / "John Doe.edf", made["eeg_uv"](6, 400))
     manifest, folder = find_argument("John Doe.edf")
     assert folder == Path("John Doe.edf")
     assert (manifest.licence.share_shards, manifest.anonymous_subjects, manifest.tasks) == (False, False, [])
 
 
-def test_data_sets_that_others_fetch_need_no_folder() -> None:
+def test_sets_of_mne_need_no_folder() -> None:
+    """Data sets that others fetch need no folder."""
     manifest = find_manifest("eegmat")
     fetched = manifest.model_copy(update={"source": manifest.source.model_copy(update={"kind": "mne"})})
     assert data_folder(fetched) == default_folder(fetched)
 
 
 @pytest.mark.parametrize(("word", "hint"), [("eegmatt", "eegmat"), ("moabb:../x", "is no code of MOABB")])
-def test_a_word_that_names_nothing_is_wrong_usage_with_a_hint(word: str, hint: str) -> None:
+def test_word_for_nothing_is_wrong_usage(word: str, hint: str) -> None:
+    """A word that names nothing is wrong usage, with a hint."""
     with pytest.raises(UsageError) as caught:
         find_argument(word)
     assert hint in str(caught.value)

@@ -33,16 +33,19 @@ from eegprep.sources.tree import walk
         ("{subject}.edf", "a.edf.part", None),
     ],
 )
-def test_patterns_name_entities_and_fit_whole_paths_only(pattern: str, path: str, entities: dict | None) -> None:
+def test_patterns_fit_whole_paths_only(pattern: str, path: str, entities: dict | None) -> None:
+    """Patterns name entities and fit whole paths only."""
     assert match([compile_pattern(pattern)], path) == entities
 
 
-def test_an_unknown_entity_in_a_pattern_is_wrong_usage() -> None:
+def test_unknown_entity_is_wrong_usage() -> None:
+    """An unknown entity in a pattern is wrong usage."""
     with pytest.raises(UsageError, match=r"names .\{patient\}"):
         compile_pattern("{patient}.edf")
 
 
-def test_walking_a_tree_follows_no_link_out_of_it_and_no_circle(tmp_path: Path) -> None:
+def test_walk_follows_no_link_out_of_a_tree(tmp_path: Path) -> None:
+    """Walking a tree follows no link out of it and no circle."""
     inside, outside = tmp_path / "in", tmp_path / "out"
     (inside / "b").mkdir(parents=True)
     outside.mkdir()
@@ -55,7 +58,8 @@ def test_walking_a_tree_follows_no_link_out_of_it_and_no_circle(tmp_path: Path) 
     assert list(walk(inside)) == ["b/1.edf", "same.edf"]
 
 
-def test_pseudonyms_are_stable_differ_by_data_set_and_depend_on_a_labs_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pseudonyms_are_stable_per_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pseudonyms are stable, differ by data set and depend on a lab's key."""
     monkeypatch.delenv(KEY_VARIABLE, raising=False)
     plain = pseudonym("a", "John")
     assert plain == pseudonym("a", "John") == "s09b65197cd"
@@ -74,7 +78,8 @@ def test_numbers_that_are_no_dates_stay(text: str) -> None:
     assert not has_date(text)
 
 
-def test_a_readers_exception_loses_what_it_quotes() -> None:
+def test_reader_errors_lose_their_quotes() -> None:
+    """A reader's exception loses what it quotes."""
     error = ValueError("could not convert string to float: 'John Doe' at /home/john/x.edf on 2012-07-06\nJohn")
     cleaned = clean_message(error)
     assert cleaned.startswith("ValueError: could not convert string to float")
@@ -94,11 +99,13 @@ def test_a_readers_exception_loses_what_it_quotes() -> None:
         ("index 0 is out of bounds for axis 0 with size 0", "index 0 is out of bounds for axis 0 with size 0"),
     ],
 )
-def test_words_of_a_readers_exception_that_may_be_a_name_or_a_number_of_a_person_go(said: str, kept: str) -> None:
+def test_reader_errors_lose_names(said: str, kept: str) -> None:
+    """Words of a reader's exception that may name or number a subject are removed."""
     assert clean_message(ValueError(said)) == f"ValueError: {kept}"
 
 
-def test_a_channels_name_leaves_printable_and_without_a_date(made, tmp_path: Path) -> None:
+def test_channel_names_leave_without_dates(made, tmp_path: Path) -> None:
+    """A channel's name leaves printable and without a date."""
     names = ("Fp1", "Fp2", "C3", "C4", "2012-07-06", "a\x1b[31mb")
     made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 1600), names=names)
     source = open_source(manifest_for_path(tmp_path), tmp_path)
@@ -185,7 +192,8 @@ def stuffed_folder(made, canary: str, folder: Path) -> None:
     )
 
 
-def test_nothing_personal_leaves_any_reader_nor_its_errors(made, canary: str, tmp_path: Path) -> None:
+def test_nothing_personal_leaves_a_reader(made, canary: str, tmp_path: Path) -> None:
+    """Nothing personal leaves any reader or its errors."""
     stuffed_folder(made, canary, tmp_path)
     source = open_source(manifest_for_path(tmp_path), tmp_path)
     plan = source.plan()
@@ -225,7 +233,8 @@ def test_readers_print_nothing(made, canary: str, tmp_path: Path, capfd: pytest.
     assert capfd.readouterr() == ("", "")
 
 
-def test_subject_ids_that_no_manifest_calls_anonymous_become_pseudonyms(made, tmp_path: Path) -> None:
+def test_subject_ids_become_pseudonyms(made, tmp_path: Path) -> None:
+    """Subject ids that no manifest calls anonymous become pseudonyms."""
     made["edf"](tmp_path / "JohnDoe_2012-07-06.edf", made["eeg_uv"](6, 400))
     pattern = {"files": ["{subject}_{session}.edf"]}
     named = made["manifest"](source=pattern, anonymous_subjects=False)
@@ -252,7 +261,8 @@ def test_files_of_one_identity_are_refused(made, tmp_path: Path) -> None:
     assert all("p_1.edf and p_2.edf" in e.reason and "{run}" in e.todo for e in refused)
 
 
-def test_the_subject_table_gives_only_the_columns_that_the_manifest_names(made, tmp_path: Path) -> None:
+def test_subject_table_gives_named_columns(made, tmp_path: Path) -> None:
+    """The subject table gives only the columns that the manifest names."""
     made["edf"](tmp_path / "7_1.edf", made["eeg_uv"](6, 400))
     (tmp_path / "people.csv").write_text("id, name ,group\np7,JohnDoe,control\n")
     table = {"file": "people.csv", "id_column": "id", "id_pattern": "p{subject}", "attributes": {"arm": "group"}}
@@ -265,5 +275,6 @@ def test_the_subject_table_gives_only_the_columns_that_the_manifest_names(made, 
         open_source(wrong, tmp_path).plan()
 
 
-def test_environment_of_the_tests_has_no_pseudonym_key() -> None:
+def test_environment_has_no_pseudonym_key() -> None:
+    """The environment of the tests has no pseudonym key."""
     assert KEY_VARIABLE not in os.environ, "unset it: the expected pseudonyms are those without a key"

@@ -24,7 +24,8 @@ pytestmark = pytest.mark.data
         ("no_signal.mff", "holds no signal"),
     ],
 )
-def test_each_damaged_file_is_refused_for_its_own_reason(data_dir: Path, file: str, reason: str) -> None:
+def test_damaged_files_have_own_reasons(data_dir: Path, file: str, reason: str) -> None:
+    """Each damaged file is refused for its own reason."""
     path = data_dir / "malformed" / file
     source = open_source(manifest_for_path(path), path)
     with pytest.raises(EEGPTError) as caught:
@@ -71,7 +72,8 @@ def test_one_file_of_every_vendor_is_read(data_dir: Path) -> None:
             assert found == (name, sfreq_hz, n_channels, n_samples, n_stretches), file
 
 
-def test_fif_and_gdf_of_one_run_agree_after_their_units_are_corrected(data_dir: Path) -> None:
+def test_fif_and_gdf_of_one_run_agree(data_dir: Path) -> None:
+    """FIF and GDF of one run agree after their units are corrected."""
     folder = data_dir / "ssvep_exo" / "subject01"
     signals = []
     for suffix in ("_raw.fif", ".gdf"):
@@ -84,7 +86,8 @@ def test_fif_and_gdf_of_one_run_agree_after_their_units_are_corrected(data_dir: 
     assert 5 < np.median(np.std(signals[0], axis=1)) < 100
 
 
-def test_the_same_signal_under_two_subjects_is_found_by_its_hash(data_dir: Path) -> None:
+def test_copied_signal_is_found_by_its_hash(data_dir: Path) -> None:
+    """The same signal under two subjects is found by its hash."""
     digests = []
     for subject in ("subject03", "subject07"):
         path = data_dir / "ssvep_exo" / subject / "record-[2012.07.11-15.33.08]_raw.fif"
@@ -94,7 +97,8 @@ def test_the_same_signal_under_two_subjects_is_found_by_its_hash(data_dir: Path)
     assert digests[0] == digests[1]
 
 
-def test_bids_positions_and_kinds_are_those_that_mne_bids_reads(data_dir: Path) -> None:
+def test_bids_positions_equal_mne_bids(data_dir: Path) -> None:
+    """BIDS positions and kinds are those that MNE-BIDS reads."""
     import warnings
 
     import mne_bids

@@ -33,7 +33,8 @@ def events(folder, text: str = TEXT, recording: str = "chb01_03.edf", seconds: i
     return None if found is None else [(e.start_sample, e.n_samples, e.text) for e in found]
 
 
-def test_a_recording_is_its_seizures_and_what_lies_between_them(tmp_path):
+def test_seizures_and_the_time_between_them(tmp_path):
+    """A recording is its seizures and what lies between them."""
     assert events(tmp_path) == [
         (0, 1000, "no seizure"), (1000, 450, "seizure"), (1450, 550, "no seizure"), (2000, 1000, "seizure"),
     ]  # fmt: skip
@@ -52,17 +53,20 @@ def test_a_recording_is_its_seizures_and_what_lies_between_them(tmp_path):
         ("File Name:", "Name:", "is no summary of seizures"),
     ],
 )
-def test_a_summary_that_cannot_be_believed_is_refused(tmp_path, old, new, message):
+def test_implausible_summary_is_refused(tmp_path, old, new, message):
+    """A summary that cannot be believed is refused."""
     with pytest.raises(InputError, match=message):
         events(tmp_path, TEXT.replace(old, new))
 
 
-def test_a_text_that_is_too_large_is_not_read(tmp_path):
+def test_text_that_is_too_large_is_not_read(tmp_path):
+    """A text that is too large is not read."""
     with pytest.raises(InputError, match="too large"):
         events(tmp_path, TEXT + " " * (5 << 20))
 
 
-def test_a_file_of_one_patient_belongs_to_all_his_recordings_and_a_closer_one_goes_before_it():
+def test_nearest_summary_of_a_subject_counts():
+    """A file of one subject belongs to all its recordings, and a closer one goes before it."""
     paths = ["chb01/chb01-summary.txt", "chb02/chb02-summary.txt", "chb01/chb01_03.edf"]
     by_patient = events_files("**/chb{subject}-summary.txt", paths)
     assert belonging(by_patient, {"subject": "01", "run": "01_03"}) == "chb01/chb01-summary.txt"

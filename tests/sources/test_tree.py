@@ -237,7 +237,7 @@ def test_every_entry_of_a_tree_is_named_once(every_kind: tuple[Path, dict[str, s
 
 
 @pytest.mark.parametrize("kind", ["files", "ts", "table", "uci", "numpy", "matlab"])
-def test_each_kind_of_source_goes_on(every_kind: tuple[Path, dict[str, str]], made, kind: str) -> None:
+def test_every_kind_of_source_continues(every_kind: tuple[Path, dict[str, str]], made, kind: str) -> None:
     """With patterns, too: what the file system settles is the same, and every file is named."""
     lab, want = every_kind
     source = open_source(made["manifest"](source={"kind": kind, "files": ["a/{subject}.edf", "{subject}.edf"]}), lab)
@@ -252,7 +252,8 @@ def test_each_kind_of_source_goes_on(every_kind: tuple[Path, dict[str, str]], ma
     assert (keys["locked.edf"], keys["self"]) == ("locked/-/-", "")
 
 
-def test_a_bids_tree_goes_on_around_broken_entries(made, tmp_path: Path, edf: bytes, locked: None) -> None:
+def test_bids_tree_survives_broken_entries(made, tmp_path: Path, edf: bytes, locked: None) -> None:
+    """A BIDS tree goes on around broken entries."""
     root = tmp_path / "set"
     for subject in ("01", "02", "03", "04", "05", "06"):
         (root / f"sub-{subject}" / "eeg").mkdir(parents=True)
@@ -289,7 +290,7 @@ def test_a_bids_tree_goes_on_around_broken_entries(made, tmp_path: Path, edf: by
     assert sum(count_files(source.entries()).values()) == n_in(root) + 1  # and the folder that can't be listed
 
 
-def test_ingest_goes_on_and_ends_with_1(made, tmp_path: Path, edf: bytes) -> None:
+def test_ingest_continues_and_exits_with_1(made, tmp_path: Path, edf: bytes) -> None:
     """Refused entries are listed with what to do, in the summary and in the store, there without their names."""
     lab = tmp_path / "lab"
     lab.mkdir()
@@ -330,7 +331,7 @@ def test_ingest_goes_on_and_ends_with_1(made, tmp_path: Path, edf: bytes) -> Non
     assert "ller" not in stored
 
 
-def test_a_recording_that_is_lost_leaves_the_store(made, tmp_path: Path) -> None:
+def test_lost_recording_leaves_the_store(made, tmp_path: Path) -> None:
     """As one that fails: the rest goes on, and what can't be read any more doesn't stand in the store."""
     from eegprep.ingest import ingest
 
@@ -362,14 +363,15 @@ def annexed(root: Path, edf: bytes) -> Path:
 
 
 @pytest.mark.parametrize("inside", [".", "sub-01", "sub-01/eeg", "sub-01/eeg/sub-01_task-x_eeg.edf"])
-def test_parts_of_a_datalad_clone_are_readable(tmp_path: Path, edf: bytes, inside: str) -> None:
+def test_parts_of_a_datalad_clone_are_read(tmp_path: Path, edf: bytes, inside: str) -> None:
+    """Parts of a DataLad clone are readable."""
     clone = annexed(tmp_path / "clone", edf)
     source = implicit(clone / inside)
     (planned,) = source.plan()
     assert source.read(planned).n_samples == 400
 
 
-def test_a_subdataset_keeps_content_in_its_superdataset(tmp_path: Path, edf: bytes) -> None:
+def test_subdataset_content_in_superdataset(tmp_path: Path, edf: bytes) -> None:
     """A subdataset's `.git` is a link into `.git/modules` of the superdataset."""
     above = tmp_path / "super"
     annexed(above / "sub", edf)
@@ -380,7 +382,8 @@ def test_a_subdataset_keeps_content_in_its_superdataset(tmp_path: Path, edf: byt
 
 
 @pytest.mark.parametrize("at", ["sub-02", "sub-02/eeg/sub-02_task-x_eeg.edf"])
-def test_content_that_was_not_fetched_says_so(tmp_path: Path, edf: bytes, at: str) -> None:
+def test_content_not_fetched_says_so(tmp_path: Path, edf: bytes, at: str) -> None:
+    """Content that was not fetched says so."""
     clone = annexed(tmp_path / "clone", edf)
     for arguments in (["inspect", clone / at], ["ingest", clone / at, "--out", tmp_path / "store"]):
         result = command(*arguments)
@@ -390,7 +393,7 @@ def test_content_that_was_not_fetched_says_so(tmp_path: Path, edf: bytes, at: st
         assert "datalad get" in result.stdout + result.stderr
 
 
-def test_a_made_up_annex_opens_no_other_folder(tmp_path: Path, edf: bytes) -> None:
+def test_false_annex_opens_no_other_folder(tmp_path: Path, edf: bytes) -> None:
     """A stranger's tree may hold a `.git/annex/objects` that is a link to any folder of the machine."""
     secret, tree = tmp_path / "home/annex/objects", tmp_path / "tree"
     secret.mkdir(parents=True)
@@ -405,7 +408,8 @@ def test_a_made_up_annex_opens_no_other_folder(tmp_path: Path, edf: bytes) -> No
     assert {e.path: e.code for e in scan(tree / "sub").entries} == {"x.edf": Code.LINK_OUTSIDE}
 
 
-def test_a_side_car_outside_refuses_its_recording(made, tmp_path: Path) -> None:
+def test_sidecar_outside_refuses_recording(made, tmp_path: Path) -> None:
+    """A sidecar outside the tree refuses its recording."""
     lab = tmp_path / "lab"
     lab.mkdir()
     made["brainvision"](lab, "a", made["eeg_uv"](6, 400))
@@ -436,7 +440,7 @@ def test_very_deep_folders_are_walked(tmp_path: Path) -> None:
     subprocess.run(["rm", "-rf", tmp_path / "deep"], check=True)
 
 
-def test_trial_tables_cost_their_own_recording(made, tmp_path: Path) -> None:
+def test_trial_table_costs_its_recording(made, tmp_path: Path) -> None:
     """One subject's table lacks a column; the other subject's recording is planned."""
     table = {"file": "{subject}.csv", "columns": {"v": "v"}}
     manifest = made["manifest"](
@@ -454,7 +458,7 @@ def test_trial_tables_cost_their_own_recording(made, tmp_path: Path) -> None:
         open_source(manifest, tmp_path).plan()
 
 
-def test_two_files_of_events_are_both_refused(made, tmp_path: Path) -> None:
+def test_two_files_of_events_are_refused(made, tmp_path: Path) -> None:
     """And their recording with them: without events, all of it would count as background."""
     source = {"files": ["{subject}.edf"], "events_file": "{subject}.*.txt"}
     for name in ("a.edf", "b.edf", "d.edf"):
@@ -472,7 +476,7 @@ def test_two_files_of_events_are_both_refused(made, tmp_path: Path) -> None:
     assert "d.1.txt, which belongs to it: content not fetched" in lost.reason
 
 
-def test_two_files_of_a_channel_are_both_refused(made, tmp_path: Path) -> None:
+def test_two_files_of_a_channel_are_refused(made, tmp_path: Path) -> None:
     """The recording goes on without the channel."""
     for name in ("a_C3.csv", "a_C4.csv", "a_C4.txt", "b_C4.csv"):
         (tmp_path / name).write_text("1\n2\n")
@@ -496,7 +500,7 @@ def test_nihon_kohden_files_belong_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["net.mff", "rec.mefd"])
-def test_a_folder_that_is_a_recording_is_named_once(tmp_path: Path, name: str) -> None:
+def test_recording_folder_is_named_once(tmp_path: Path, name: str) -> None:
     """Named itself it is one recording, also from inside; messages give its path once."""
     (tmp_path / name).mkdir()
     (tmp_path / name / "info.xml").write_text("x")
@@ -545,7 +549,8 @@ def test_an_archive_alone_says_what_to_do(tmp_path: Path, edf: bytes) -> None:
     ("text", "shown"),
     [("plain é 漢.edf", "plain é 漢.edf"), ("a\nb\x1b", "a\\nb\\x1b"), (os.fsdecode(b"M\xfcller"), "M\\xfcller")],
 )
-def test_names_are_shown_without_control_codes(text: str, shown: str) -> None:
+def test_names_show_no_control_codes(text: str, shown: str) -> None:
+    """Names are shown without control codes."""
     assert printable(text) == shown
 
 

@@ -37,7 +37,8 @@ def people(split, infos, assigned):
 
 
 @given(st.integers(3, 60), st.integers(0, 5))
-def test_every_split_has_a_subject_from_three_on_and_no_subject_is_in_two(n, seed):
+def test_no_subject_is_in_two_splits(n, seed):
+    """Every split has a subject from three on, and no subject is in two."""
     infos = [info(f"{s:03d}", run=r) for s in range(n) for r in ("1", "2")]
     assigned = assign(infos, SplitRule(seed=seed))
     train, validation, test = (people(s, infos, assigned) for s in ("train", "validation", "test"))
@@ -50,7 +51,8 @@ def test_every_split_has_a_subject_from_three_on_and_no_subject_is_in_two(n, see
     assert abs(len(test) - n / 10) <= 1
 
 
-def test_ten_subjects_are_split_eight_one_one():
+def test_ten_subjects_split_eight_one_one():
+    """Ten subjects are split eight, one, one."""
     counts = Counter(split_subjects([str(i) for i in range(10)]).values())
     assert counts == {"train": 8, "validation": 1, "test": 1}
 
@@ -58,11 +60,13 @@ def test_ten_subjects_are_split_eight_one_one():
 @pytest.mark.parametrize(
     ("n", "expected"), [(1, {"train": 1}), (2, {"train": 1, "test": 1}), (3, {"train": 1, "validation": 1, "test": 1})]
 )
-def test_of_very_few_subjects_train_comes_first_and_test_second(n, expected):
+def test_few_subjects_go_to_train_then_test(n, expected):
+    """Of very few subjects train comes first and test second."""
     assert Counter(split_subjects([str(i) for i in range(n)]).values()) == expected
 
 
-def test_the_order_of_the_recordings_does_not_matter():
+def test_order_of_recordings_does_not_matter():
+    """The order of the recordings does not matter."""
     infos = [info(str(s), run=str(r), label="ab"[s % 2]) for s in range(21) for r in range(2)]
     expected = assign(infos, SplitRule())
     shuffled = list(infos)
@@ -71,7 +75,7 @@ def test_the_order_of_the_recordings_does_not_matter():
     assert list(assign(shuffled, SplitRule())) == sorted(expected)
 
 
-def test_the_split_is_the_same_in_every_version():
+def test_split_is_the_same_in_every_version():
     """These values may not change: a set that is split anew would test on people that were trained on."""
     assigned = split_subjects([f"{i:02d}" for i in range(10)], salt="eegmat", seed=0)
     assert [s for s, split in assigned.items() if split == "test"] == TEST_OF_EEGMAT
@@ -82,26 +86,30 @@ TEST_OF_EEGMAT = ["07"]
 VALIDATION_OF_EEGMAT = ["04"]
 
 
-def test_seeds_and_data_sets_give_other_people():
+def test_seeds_and_sets_give_other_subjects():
+    """Other seeds and other data sets give other subjects."""
     names = [str(i) for i in range(40)]
     first = split_subjects(names, salt="a", seed=0)
     assert first != split_subjects(names, salt="a", seed=1)
     assert first != split_subjects(names, salt="b", seed=0)
 
 
-def test_each_label_on_people_is_tested_and_validated():
+def test_each_subject_label_is_tested():
+    """Each label on subjects is tested and validated."""
     infos = [info(str(s), label="patient" if s < 6 else "control") for s in range(12)]
     assigned = assign(infos, SplitRule())
     for split in ("test", "validation", "train"):
         assert {i.trials[0].label for i in infos if assigned[i.id] == split} == {"patient", "control"}
 
 
-def test_labels_that_change_within_a_subject_do_not_stratify():
+def test_changing_labels_do_not_stratify():
+    """Labels that change within a subject do not stratify."""
     infos = [info(str(s), run=r, label=r) for s in range(10) for r in ("rest", "task")]
     assert Counter(assign(infos, SplitRule()).values()) == {"train": 16, "validation": 2, "test": 2}
 
 
-def test_people_who_share_a_signal_stay_together():
+def test_subjects_sharing_a_signal_stay():
+    """Subjects who share a signal stay together."""
     infos = [info(str(s), sha=f"{s:064d}") for s in range(20)]
     infos += [info("twin", sha=f"{3:064d}"), info("twin", run="2", sha=f"{7:064d}")]
     for seed in range(30):
@@ -109,7 +117,8 @@ def test_people_who_share_a_signal_stay_together():
         assert len({assigned[i.id] for i in infos if i.subject in ("3", "7", "twin")}) == 1
 
 
-def test_runs_named_in_the_manifest_go_where_it_says():
+def test_named_runs_go_where_stated():
+    """Runs named in the manifest go where it says."""
     infos = [info("1", run="train"), info("1", run="test")]
     rule = SplitRule(by="run", train=["train"], test=["test"])
     assert assign(infos, rule) == {"d/1/-/test": "test", "d/1/-/train": "train"}
@@ -121,25 +130,28 @@ def test_a_run_in_no_list_is_named():
         assign([info("1", run="extra")], rule)
 
 
-def test_named_subjects_keep_their_split_and_the_rest_is_divided_among_the_others():
+def test_named_subjects_keep_their_split():
+    """Named subjects keep their split, and the rest is divided among the others."""
     infos = [info(str(s)) for s in range(12)]
     assigned = assign(infos, SplitRule(test=["4", "5", "6"]))
     assert people("test", infos, assigned) == {"4", "5", "6"}
     assert Counter(assigned.values()) == {"test": 3, "train": 8, "validation": 1}
 
 
-def test_subjects_that_can_go_nowhere_are_named():
+def test_subjects_without_a_split_are_named():
+    """Subjects that can go nowhere are named."""
     with pytest.raises(UsageError) as caught:
         assign([info(s) for s in "abcd"], SplitRule(train=["a"], validation=["b"], test=["c"]))
     assert caught.value.found == "d"
 
 
-def test_one_person_in_two_splits_is_refused():
+def test_subject_in_two_splits_is_refused():
     with pytest.raises(RefusedError, match="subject 1 of d would be in two splits"):
         assign([info("1", run="a", split="train"), info("1", run="b", split="test")], SplitRule())
 
 
-def test_a_shared_signal_across_named_splits_is_refused():
+def test_signal_across_splits_is_refused():
+    """A shared signal across named splits is refused."""
     with pytest.raises(RefusedError, match="two splits"):
         assign([info("1", sha="a" * 64), info("2", sha="a" * 64)], SplitRule(train=["1"], test=["2"]))
 

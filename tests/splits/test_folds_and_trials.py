@@ -23,7 +23,8 @@ def windows(recording, start, length, label):
 
 
 @given(st.integers(2, 30), st.integers(2, 30), st.integers(0, 3))
-def test_every_person_is_tested_in_exactly_one_fold(n_people, n_folds, seed):
+def test_every_subject_is_tested_once(n_people, n_folds, seed):
+    """Every subject is tested in exactly one fold."""
     names = [f"d/{i}" for i in range(n_people)]
     if n_folds > n_people:
         with pytest.raises(UsageError):
@@ -44,13 +45,15 @@ def test_folds_deal_out_each_stratum_evenly():
         assert sorted(strata[p] for p, s in fold.items() if s == "test") == ["a", "b"]
 
 
-def test_one_subject_out_tests_one_person_a_fold_and_validates_on_another():
+def test_leave_one_subject_out():
+    """Each fold tests on one subject and validates on another."""
     folds = leave_one_subject_out([f"d/{i}" for i in range(5)])
     assert [[p for p, s in fold.items() if s == "test"] for fold in folds] == [[f"d/{i}"] for i in range(5)]
     assert all("validation" in fold.values() for fold in folds)
 
 
-def test_one_data_set_out_trains_on_nobody_of_it():
+def test_leave_one_data_set_out():
+    """Leaving one data set out trains on none of its subjects."""
     folds = leave_one_dataset_out(["a/1", "a/2", "a/3", "b/1", "b/2", "b/3"])
     assert {p for p, s in folds["a"].items() if s == "test"} == {"a/1", "a/2", "a/3"}
     assert {p.split("/")[0] for p, s in folds["b"].items() if s != "test"} == {"a"}
@@ -64,7 +67,8 @@ window_sets = st.lists(
 
 
 @given(window_sets, st.integers(0, 3))
-def test_held_out_windows_share_no_sample_with_the_rest(rows, seed):
+def test_held_out_windows_share_no_sample(rows, seed):
+    """Held-out windows share no sample with the rest."""
     w = windows(*(np.array(c) for c in zip(*rows, strict=True)))
     held, dropped = hold_out(w, 0.2, seed=seed)
     assert not (held & dropped).any()
@@ -73,7 +77,8 @@ def test_held_out_windows_share_no_sample_with_the_rest(rows, seed):
 
 
 @given(window_sets, st.integers(1, 4))
-def test_few_shot_queries_share_no_sample_with_the_support(rows, k):
+def test_few_shot_queries_share_no_sample(rows, k):
+    """Few-shot queries share no sample with the support."""
     w = windows(*(np.array(c) for c in zip(*rows, strict=True)))
     support, query = few_shot(w, k)
     assert not (touching(w, support) & query).any()
@@ -81,7 +86,8 @@ def test_few_shot_queries_share_no_sample_with_the_support(rows, k):
         assert support[w.label == label].sum() == min(k, (w.label == label).sum())
 
 
-def test_separate_trials_are_held_out_in_equal_shares_of_each_label():
+def test_held_out_shares_are_equal_by_label():
+    """Separate trials are held out in equal shares of each label."""
     w = windows(0, np.arange(200) * 10, 10, np.arange(200) % 2)
     held, dropped = hold_out(w, 0.2)
     assert not dropped.any()
@@ -90,21 +96,24 @@ def test_separate_trials_are_held_out_in_equal_shares_of_each_label():
     assert (hold_out(w, 0.2, seed=1)[0] != held).any()
 
 
-def test_one_long_overlapping_stretch_is_cut_in_time():
+def test_overlapping_stretch_is_cut_in_time():
+    """One long overlapping stretch is cut in time."""
     w = windows(0, np.arange(20) * 5, 10, np.zeros(20))
     held, dropped = hold_out(w, 0.2)
     assert np.flatnonzero(held).tolist() == [16, 17, 18, 19]
     assert np.flatnonzero(dropped).tolist() == [15]
 
 
-def test_a_label_with_a_single_window_stays_in_train():
+def test_single_window_stays_in_train():
+    """A label with a single window stays in train."""
     held, dropped = hold_out(windows(0, [0, 100, 200], 10, [0, 1, 1]), 0.5)
     assert not held[0]
     assert not dropped.any()
     assert held.sum() == 1
 
 
-def test_units_are_connected_groups_of_one_recording():
+def test_units_are_connected_groups():
+    """Units are connected groups of one recording."""
     w = windows([0, 0, 0, 1], [0, 5, 10, 5], [10, 5, 3, 10], [0, 0, 0, 0])
     unit = overlap_units(w)
     assert unit[0] == unit[1]

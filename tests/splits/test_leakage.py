@@ -12,7 +12,8 @@ from eegprep.splits import SEEN_FILE, Seen, SeenRecording, find_leaks, refuse_le
 SEEN = Seen.of([SeenRecording(id="d/1/-/1", signal_sha256="aa"), SeenRecording(id="d/2/-/1", signal_sha256="bb")])
 
 
-def test_other_people_with_other_signals_pass():
+def test_other_subjects_and_signals_pass():
+    """Other subjects with other signals pass."""
     assert refuse_leaks(SEEN, [SeenRecording(id="d/3/-/1", signal_sha256="cc")]) == ""
 
 
@@ -24,7 +25,8 @@ def test_other_people_with_other_signals_pass():
         (SeenRecording(id="other/9/-/1", signal_sha256="bb"), "signal"),
     ],
 )
-def test_a_seen_person_recording_or_signal_is_refused_with_exit_code_3(recording, how):
+def test_seen_data_is_refused_with_3(recording, how):
+    """A seen subject, recording or signal is refused with exit code 3."""
     assert [leak.how for leak in find_leaks(SEEN, [recording])] == [how]
     with pytest.raises(RefusedError) as caught:
         refuse_leaks(SEEN, [recording], stage="pre-training")
@@ -39,7 +41,8 @@ def test_an_override_says_what_it_allowed():
     assert "d/1/-/2" in text
 
 
-def test_within_a_subject_only_recordings_and_signals_count():
+def test_within_subject_leaks_are_by_signal():
+    """Within a subject only recordings and signals count."""
     same_person = SeenRecording(id="d/1/-/2", signal_sha256="cc", within_subject=True)
     assert find_leaks(SEEN, [same_person]) == []
     same_signal = SeenRecording(id="d/1/-/2", signal_sha256="aa", within_subject=True)
@@ -51,7 +54,8 @@ def test_an_empty_hash_matches_nothing():
     assert find_leaks(seen, [SeenRecording(id="e/1/-/1")]) == []
 
 
-def test_the_list_goes_to_a_file_and_comes_back(tmp_path):
+def test_seen_list_round_trips(tmp_path):
+    """The list goes to a file and comes back."""
     SEEN.write(tmp_path)
     assert Seen.from_json(json.loads((tmp_path / SEEN_FILE).read_text())) == SEEN
 

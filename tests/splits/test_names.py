@@ -116,7 +116,7 @@ def test_a_name_of_nobody_is_an_error(subjects, other, anonymous):
         (["Jos\u00e9", "Ana"], "Jose\u0301", "Jos\u00e9"),
     ],
 )
-def test_names_as_people_write_them(subjects, written, tested, anonymous):
+def test_names_as_commonly_written(subjects, written, tested, anonymous):
     got = split_of(manifest(anonymous=anonymous, test=[written]), subjects)
     assert [s for s, split in got.items() if split == "test"] == [tested]
 
@@ -210,7 +210,7 @@ def test_a_subset_chooses_by_the_same_names():
         with_stored_names(said, planned(said, ["01"]), partial=False)
 
 
-def test_a_subset_keeps_the_splits_of_the_whole():
+def test_subset_keeps_splits_of_the_whole():
     """Subjects that a subset leaves out may still stand in its split."""
     got = split_of(manifest(only=["a", "b"], train=["a"], test=["c"]), ["a", "b"])
     assert got["a"] == "train"
@@ -274,7 +274,7 @@ def test_data_sets_that_mne_fetches(tmp_path):
 
 
 @pytest.mark.parametrize("n_subjects", [5, 8, 12, 20])
-def test_two_stores_of_a_set_are_split_together(n_subjects):
+def test_stores_of_a_set_split_together(n_subjects):
     """A subject with one session in each of two stores is not in two splits."""
 
     class Held:

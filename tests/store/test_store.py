@@ -64,7 +64,8 @@ def test_every_sample_and_fact_comes_back(tmp_path: Path, n_samples: int) -> Non
     np.testing.assert_array_equal(store.electrode_uv(info, "Cz", stretch), signal[1, n_samples // 3 :])
 
 
-def test_bytes_do_not_depend_on_how_the_signal_was_delivered(tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_the_chunks(tmp_path: Path) -> None:
+    """Bytes do not depend on how the signal was delivered."""
     n = CHUNK_SAMPLES + 5000
     signal, info = a_signal(n), an_info(n)
     written = []
@@ -78,7 +79,8 @@ def test_bytes_do_not_depend_on_how_the_signal_was_delivered(tmp_path: Path) -> 
     assert written[0] == written[1]
 
 
-def test_the_caller_may_reuse_its_buffer_after_append(tmp_path: Path) -> None:
+def test_buffer_may_be_reused_after_append(tmp_path: Path) -> None:
+    """The caller may reuse its buffer after `append`."""
     store, signal, info = a_store(tmp_path), a_signal(100), an_info(100)
     buffer = np.empty((3, 50), np.float32)
     with store.writer(info.id, ELECTRODES) as writer:
@@ -89,7 +91,8 @@ def test_the_caller_may_reuse_its_buffer_after_append(tmp_path: Path) -> None:
     np.testing.assert_array_equal(store.signal(info).values, signal)
 
 
-def test_the_signal_is_lazy_and_indexes_like_an_array(tmp_path: Path) -> None:
+def test_signal_is_lazy_and_array_like(tmp_path: Path) -> None:
+    """The signal is lazy and indexes like an array."""
     n = CHUNK_SAMPLES + 300
     store, signal, info = a_store(tmp_path), a_signal(n), an_info(n)
     with store.writer(info.id, ELECTRODES) as writer:
@@ -122,7 +125,8 @@ def test_an_abandoned_writer_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", ["append", "fsync", "replace", "sidecar"])
-def test_a_kill_at_any_instant_leaves_no_half_recording_and_the_next_try_succeeds(tmp_path: Path, moment: str) -> None:
+def test_kill_leaves_no_half_recording(tmp_path: Path, moment: str) -> None:
+    """A kill at any instant leaves no half recording, and the next try succeeds."""
     store = a_store(tmp_path)
     script = textwrap.dedent("""
         import os, signal, sys
@@ -159,7 +163,8 @@ def test_a_kill_at_any_instant_leaves_no_half_recording_and_the_next_try_succeed
     assert store.ids() == [info.id]
 
 
-def test_an_older_sidecar_never_vouches_for_a_newer_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_sidecar_vouches_for_no_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An older sidecar never vouches for a newer signal."""
     store = a_store(tmp_path)
     with store.writer(an_info(100).id, ELECTRODES) as writer:
         writer.append(a_signal(100))
@@ -176,7 +181,8 @@ def test_an_older_sidecar_never_vouches_for_a_newer_signal(tmp_path: Path, monke
     assert store.ids() == []
 
 
-def test_a_description_that_does_not_fit_the_signal_is_refused(tmp_path: Path) -> None:
+def test_description_must_fit_the_signal(tmp_path: Path) -> None:
+    """A description that does not fit the signal is refused."""
     store = a_store(tmp_path)
     with store.writer(an_info(100).id, ELECTRODES) as writer:
         writer.append(a_signal(90))
@@ -188,7 +194,8 @@ def test_a_description_that_does_not_fit_the_signal_is_refused(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("damage", ["cut", "swapped"])
-def test_a_damaged_file_is_refused_with_its_name(tmp_path: Path, damage: str) -> None:
+def test_damaged_file_is_refused_by_name(tmp_path: Path, damage: str) -> None:
+    """A damaged file is refused with its name."""
     store = a_store(tmp_path)
     for info in (an_info(100), an_info(80, subject="other")):
         with store.writer(info.id, ELECTRODES) as writer:
@@ -203,7 +210,8 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path: Path, damage: str) ->
     assert str(victim) in str(caught.value)
 
 
-def test_samples_outside_the_recording_are_refused(tmp_path: Path) -> None:
+def test_samples_outside_are_refused(tmp_path: Path) -> None:
+    """Samples outside the recording are refused."""
     store, info = a_store(tmp_path), an_info(100)
     with store.writer(info.id, ELECTRODES) as writer:
         writer.append(a_signal(100))
@@ -214,14 +222,16 @@ def test_samples_outside_the_recording_are_refused(tmp_path: Path) -> None:
         store.electrode_uv(info, "C5")
 
 
-def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
+def test_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    """A folder that is no store is refused."""
     with pytest.raises(UsageError, match="no store"):
         Store.open(tmp_path)
     with pytest.raises(UsageError, match="no such folder"):
         Store.open(tmp_path / "nowhere")
 
 
-def test_a_store_survives_pickling_into_a_worker(tmp_path: Path) -> None:
+def test_store_survives_pickling(tmp_path: Path) -> None:
+    """A store survives pickling into a worker."""
     store, info = a_store(tmp_path), an_info(100)
     with store.writer(info.id, ELECTRODES) as writer:
         writer.append(a_signal(100))
@@ -231,7 +241,8 @@ def test_a_store_survives_pickling_into_a_worker(tmp_path: Path) -> None:
 
 
 @given(st.text(min_size=1, max_size=40))
-def test_keys_are_reversible_and_safe_as_file_names(recording_id: str) -> None:
+def test_keys_are_reversible_and_safe(recording_id: str) -> None:
+    """Keys are reversible and safe as file names."""
     try:
         recording_id.encode("utf-8")
     except UnicodeEncodeError:
@@ -244,17 +255,20 @@ def test_keys_are_reversible_and_safe_as_file_names(recording_id: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a.b", "a/b", "%41", "%C3", "a%2f", "../x"])
-def test_a_file_name_that_is_no_key_is_refused(key: str) -> None:
+def test_file_name_must_be_a_key(key: str) -> None:
+    """A file name that is no key is refused."""
     with pytest.raises(InputError, match="not the file name of a recording"):
         id_of_key(key)
 
 
-def test_an_id_that_is_too_long_for_a_file_name_is_refused() -> None:
+def test_id_beyond_a_file_name_is_refused() -> None:
+    """An id that is too long for a file name is refused."""
     with pytest.raises(InputError, match="cannot be a file name"):
         key_of_id("x" * (MAX_KEY_BYTES + 1))
 
 
-def test_importing_the_store_brings_in_neither_mne_nor_xarray() -> None:
+def test_store_import_is_light() -> None:
+    """Importing the store brings in neither MNE nor xarray."""
     script = "import sys, eegprep.store; print(sorted({'mne', 'xarray', 'torch'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,3 +1,3 @@
 """Shard sets for studies."""
 
-from support.transfer_runs import other_shards, shards, synthetic  # noqa: F401  fixtures
+from support.transfer_runs import other_shards, shards  # noqa: F401  fixtures

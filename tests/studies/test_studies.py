@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import typer
+from support import synthetic
 from typer.testing import CliRunner
 
 from _eegpt_cli import train as command
@@ -28,11 +27,6 @@ TINY = ("encoder.n_layers=1", "encoder.width=16", "encoder.n_heads=2")
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory) -> Path:
-    path = Path(__file__).parents[1] / "shards" / "synthetic.py"
-    spec = importlib.util.spec_from_file_location("shards_synthetic_for_studies", path)
-    synthetic = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = synthetic
-    spec.loader.exec_module(synthetic)
     folder = tmp_path_factory.mktemp("shards") / "set"
     build_shard_set([synthetic.small_store()], folder, sync=False)
     return folder

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from support import synthetic
 
 from eegprep.electrodes import Vocabulary
 from eegprep.recording import RecordingInfo, Stretch, Trial
@@ -34,15 +33,6 @@ _PATHS = {
 def settings(**values: object) -> TransferConfig:
     """Settings by their own names, without the table that they are in."""
     return changed(TransferConfig(), {_PATHS.get(name, name): value for name, value in values.items()})
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"transfer_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def subject_of(random: np.random.Generator, dataset: str, subject: str, electrodes: tuple[str, ...], length: int):
@@ -72,14 +62,7 @@ def subject_of(random: np.random.Generator, dataset: str, subject: str, electrod
     return info, signal.astype(np.float32)
 
 
-@pytest.fixture(scope="session")
-def synthetic() -> ModuleType:
-    return _module(Path(__file__).parent.parent / "shards" / "synthetic.py")
-
-
-def build(
-    synthetic: ModuleType, folder: Path, name: str, electrodes: tuple[str, ...], *, length: int = LENGTH, n: int = 8
-):
+def build(folder: Path, name: str, electrodes: tuple[str, ...], *, length: int = LENGTH, n: int = 8):
     random = np.random.default_rng(sum(map(ord, name)))
     subjects = [subject_of(random, name, f"{s:02d}", electrodes, length) for s in range(n)]
     store = synthetic.MemoryStore(synthetic.manifest(name), [i for i, _ in subjects], {i.id: x for i, x in subjects})
@@ -88,15 +71,15 @@ def build(
 
 
 @pytest.fixture(scope="session")
-def shards(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight subjects, three electrodes, trials of 0.75 s."""
-    return build(synthetic, tmp_path_factory.mktemp("transfer") / "alpha", "alpha", ("Fp1", "Cz", "O2"))
+    return build(tmp_path_factory.mktemp("transfer") / "alpha", "alpha", ("Fp1", "Cz", "O2"))
 
 
 @pytest.fixture(scope="session")
-def other_shards(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another data set of the same tasks: two other electrodes, longer trials."""
-    return build(synthetic, tmp_path_factory.mktemp("transfer") / "beta", "beta", ("C3", "C4"), length=256, n=5)
+    return build(tmp_path_factory.mktemp("transfer") / "beta", "beta", ("C3", "C4"), length=256, n=5)
 
 
 def write_encoder(folder: Path, seen: Seen | None, config: ETEConfig = TINY) -> Path:

@@ -1,3 +1,3 @@
 """Shard sets and encoders for transfer runs."""
 
-from support.transfer_runs import encoder, make_encoder, other_shards, shards, synthetic  # noqa: F401  fixtures
+from support.transfer_runs import encoder, make_encoder, other_shards, shards  # noqa: F401  fixtures

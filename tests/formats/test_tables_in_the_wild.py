@@ -1,0 +1,87 @@
+"""Tables as programs of many countries write them: the same numbers, or a question, never other numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eegprep.errors import InputError
+from eegprep.formats.tables.text import read_table
+from eegprep.sources import open_source
+
+
+def text_of(signal: np.ndarray, names, *, separator=",", comma=False, end="\n", header=True) -> str:
+    lines = [separator.join(names)] if header else []
+    for column in signal.T:
+        line = separator.join(f"{v:.4f}" for v in column)
+        lines.append(line.replace(".", ",") if comma else line)
+    return end.join(lines) + end
+
+
+@pytest.mark.parametrize(
+    ("separator", "comma"),
+    [(",", False), (";", False), ("\t", False), ("  ", False), (";", True), ("\t", True), ("  ", True)],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_table_dialects_make_no_difference(
+    made, names, tmp_path: Path, separator: str, comma: bool, end: str, encoding: str
+) -> None:
+    """Separators, decimal commas, line ends and byte order marks make no difference."""
+    signal = made["eeg_uv"](6, 60)
+    path = tmp_path / "a.csv"
+    path.write_bytes(text_of(signal, names, separator=separator, comma=comma, end=end).encode(encoding))
+    table = read_table(path)
+    assert table.names == names
+    np.testing.assert_allclose([table.numbers(n) for n in names], signal, atol=1e-4)
+
+
+def test_decimal_commas_keep_the_first_row(made, names, tmp_path) -> None:
+    """A table without a header whose numbers have decimal commas keeps its first row."""
+    signal = made["eeg_uv"](6, 60)
+    for separator in (";", " "):
+        path = tmp_path / "a.csv"
+        path.write_text(text_of(signal, names, separator=separator, comma=True, header=False))
+        table = read_table(path, names=names)
+        np.testing.assert_allclose(table.numbers("C3"), signal[2], atol=1e-4)
+
+
+def test_lone_comma_number_is_asked_about(made, names, tmp_path: Path) -> None:
+    """A number with a comma alone on its line is asked about and never cut."""
+    signal = made["eeg_uv"](6, 1600)
+    for name, row in zip(names, signal, strict=True):
+        text = "\n".join(f"{v:.4f}" for v in row).replace(".", ",")
+        (tmp_path / f"p_{name}.txt").write_text(text)
+    source = {"kind": "table", "files": ["{subject}_{channel}.txt"], "sfreq_hz": 200, "unit": "uV"}
+    opened = open_source(made["manifest"](source=source), tmp_path)
+    with pytest.raises(InputError, match="decimal comma or two numbers"):
+        opened.read(opened.plan()[0])
+    opened = open_source(made["manifest"](source={**source, "separator": ";"}), tmp_path)
+    recording = opened.read(opened.plan()[0])
+    order = [names.index(c.name) for c in recording.channels]
+    np.testing.assert_allclose(np.asarray(recording.signal), signal[order], atol=1e-4)
+
+
+@pytest.mark.parametrize("nothing", ["", "NaN", "NA", "N/A", "NULL", "-", "#N/A", "None"])
+def test_empty_cell_is_a_missing_value(tmp_path: Path, nothing: str) -> None:
+    """A cell without a value is missing and not an error."""
+    (tmp_path / "a.csv").write_text(f"C3,C4\n1.5,2\n{nothing},3\n2.5,4\n")
+    np.testing.assert_array_equal(read_table(tmp_path / "a.csv").numbers("C3"), [1.5, np.nan, 2.5])
+
+
+def test_text_among_numbers_is_not_repeated(tmp_path: Path) -> None:
+    """Text among numbers is refused with its row and without its words."""
+    (tmp_path / "a.csv").write_text("C3,C4\n1,2\n3,4\nJohn,5\n")
+    with pytest.raises(InputError, match="in row 3") as caught:
+        read_table(tmp_path / "a.csv").numbers("C3")
+    assert "John" not in str(caught.value)
+
+
+def test_wrong_encoding_is_refused(tmp_path: Path) -> None:
+    """An encoding that does not exist or does not fit is refused."""
+    (tmp_path / "a.csv").write_bytes(b"C3,C4\n1,2\n\xff\xfe\n")
+    for encoding in ("klingon", "ascii"):
+        with pytest.raises(InputError, match="no text in the encoding"):
+            read_table(tmp_path / "a.csv", encoding=encoding)
