@@ -1,7 +1,7 @@
 """Sphinx configuration: MyST pages, numpydoc docstrings, the pydata theme, no network.
 
 `make docs` builds with warnings as errors. The command line's reference, the API pages and the figures are made
-from the code by `generate.py` at every build, so that they can't say anything else than the code does.
+from the code by `generate.py` at every build, so that they always agree with the code.
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ def _command_line() -> str:
 
     parts = [
         "# Command line\n\nBoth commands take `--help` everywhere, print results to stdout and progress to stderr, "
-        "and end with\n0 done, 1 some inputs failed (listed), 2 wrong usage, 3 refused (licence, leakage, integrity).\n"
-        "This page is made from the code.\n"
+        "and exit\nwith 0 for success, 1 if some inputs failed (listed), 2 for wrong usage, 3 if refused "
+        "(licence, leakage, integrity).\nThis page is generated from the code.\n"
     ]
     for name, module in (("eegprep", prep), ("eegpt", model)):
         root = typer.main.get_group(module.build())
@@ -115,7 +115,10 @@ def _api() -> dict[str, str]:
                 pages[f"{top}-{package}.md"] = _api_page(f"{top}.{package}", modules)
     names = [name.removesuffix(".md") for name in pages]
     toc = "\n".join(names)
-    opening = "# Python API\n\nWhat is listed here is public; the text is that of the docstrings.\n\n"
+    opening = (
+        "# Python API\n\nAll modules of both packages, with their docstrings. What a package lists in `__all__` "
+        "is meant for users;\nother modules are documented for contributors.\n\n"
+    )
     pages["api.md"] = f"{opening}```{{toctree}}\n:maxdepth: 1\n\n{toc}\n```\n"
     return pages
 
@@ -189,7 +192,7 @@ def _vocabulary() -> str:
         rows.append(f"| {i} | {e.name} | {', '.join(e.aliases)} | {place} |")
     return (
         f"# The shipped vocabulary\n\n{len(vocabulary)} electrodes, seen from above, nose up. "
-        "Ids never move; a lab appends rows.\n\n"
+        "Ids never change; a lab may append rows.\n\n"
         f"```{{raw}} html\n{_framed(str(drawing), 'vocabulary')}\n```\n\n"
         "| id | name | also called | x, y, z in mm |\n|---:|---|---|---|\n" + "\n".join(rows) + "\n"
     )
