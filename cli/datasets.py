@@ -1,4 +1,4 @@
-"""`eegprep datasets` and `eegprep fetch`: the catalogue as a table or as JSON, and bringing its files here."""
+"""`eegprep datasets` and `eegprep fetch`: list the catalogue and download data sets."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""`eegpt demo`: the whole chain on real EEG, as the commands that one would type oneself.
+"""`eegpt demo`: the whole pipeline on real EEG, run as the commands that a user would type.
 
-Every stage is one of our own commands, printed before it runs and run in a process of its own, so that what
-the demo shows is what a lab's own data would go through. Downloads are kept; everything else under the
-output folder is made anew.
+Each stage is one `eegprep` or `eegpt` command, printed and run in its own process, so the demo exercises what a lab's
+own data would go through. Downloads are kept; everything else in the output folder is made anew.
 """
 
 from __future__ import annotations

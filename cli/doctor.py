@@ -1,7 +1,6 @@
-"""`eegpt doctor`: what this machine has, what it lacks, and what to do about it.
+"""`eegpt doctor`: check the installation, report what is missing and how to fix it.
 
-Nothing heavy is imported before the command runs, and nothing that may be missing is needed: the command is for the
-day when something does not work.
+Nothing heavy is imported before the command runs, and no optional package is required.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`eegprep electrodes ...`: the vocabulary, what channel names lead to, and merging two labs' tables."""
+"""`eegprep electrodes ...`: list the vocabulary, resolve channel names, merge the tables of two labs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eegpt embed`: recordings of any format to features on disk."""
+"""`eegpt embed`: write the features of recordings in any format to disk."""
 
 from __future__ import annotations
 

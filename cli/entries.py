@@ -1,4 +1,4 @@
-"""The account of a tree in words: what was refused, and what its files are."""
+"""Text output for the entries of a folder: refused recordings, and what each file is."""
 
 from __future__ import annotations
 

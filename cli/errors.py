@@ -1,4 +1,4 @@
-"""How both command lines end: one clear error on stderr, its exit code, and no traceback for a user's mistake."""
+"""Error handling of both command lines: one clear message on stderr, an exit code, no traceback for user errors."""
 
 from __future__ import annotations
 

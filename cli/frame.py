@@ -1,7 +1,6 @@
-"""What both command lines have in common: how the app is made, filled and run.
+"""Create and run the typer app of a command line.
 
-What enters: a name, what the command is for, examples, and the modules of its command groups, each of which has
-`register(app)` and imports heavy things inside its commands. What leaves: the app.
+Each command group is a module with `register(app)`, which imports heavy packages inside its commands only.
 """
 
 from __future__ import annotations

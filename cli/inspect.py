@@ -1,4 +1,4 @@
-"""`eegprep inspect`: a dry run over a file, a tree or a data set; nothing is written."""
+"""`eegprep inspect`: a dry run over a file, a folder or a data set; nothing is written."""
 
 from __future__ import annotations
 

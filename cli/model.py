@@ -1,4 +1,4 @@
-"""`eegpt`: shards in, an encoder and an electrode graph out."""
+"""The `eegpt` command line: from shard sets to an encoder and an electrode graph."""
 
 from __future__ import annotations
 

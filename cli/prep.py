@@ -1,4 +1,4 @@
-"""`eegprep` and `eegpt-prep`: recordings in, shards out."""
+"""The `eegprep` command line (also `eegpt-prep`): from recordings to shard sets."""
 
 from __future__ import annotations
 

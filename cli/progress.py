@@ -1,4 +1,4 @@
-"""Bars for long work, on a terminal only: recordings that are worked on, files that are fetched."""
+"""Progress bars for recordings and downloads, shown on terminals only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`eegprep shard` and `eegprep verify`: stores to a shard set, and the proof that a shard set is whole."""
+"""`eegprep shard` and `eegprep verify`: build a shard set from stores, and verify a shard set."""
 
 from __future__ import annotations
 

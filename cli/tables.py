@@ -1,4 +1,4 @@
-"""How every table reaches a reader: a terminal gets its own width, a pipe gets whole lines."""
+"""Print tables: fitted to the terminal's width, or with full lines when the output is piped."""
 
 from __future__ import annotations
 

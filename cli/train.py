@@ -1,4 +1,4 @@
-"""`eegpt train`, `eegpt forecast`, `eegpt scaling`: pre-training the encoder, and looking at what it learned."""
+"""`eegpt train`, `eegpt forecast`, `eegpt scaling`: pre-train the encoder and examine it."""
 
 from __future__ import annotations
 

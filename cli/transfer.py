@@ -1,4 +1,4 @@
-"""`eegpt transfer`, `evaluate`, `baselines`, `compare`: one graph for all tasks, and its scores beside baselines."""
+"""`eegpt transfer`, `evaluate`, `baselines`, `compare`: one graph for all tasks, scored beside baselines."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""One kind of error for everything that a user can put right.
+"""Errors that a user can fix; the class carries the exit code of the command line.
 
-What enters: what went wrong, where, what was found, what was expected, what to do. What leaves: an
-exception whose text says these in that order and whose class carries the exit code of the command line:
-1 an input failed, 2 wrong usage, 3 refused (licence, leakage, integrity). Anything else that is raised is
-a bug of ours and shows its traceback.
+The message says what went wrong, where, what was found, what was expected and what to do. Exit codes: 1 an input
+failed, 2 wrong usage, 3 refused (licence, leakage, integrity). Any other exception is a bug and shows its traceback.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Files that are whole or absent: written as `.part`, synced, then renamed; and their hashes.
+"""Atomic file writing (`.part`, fsync, rename), and file hashes.
 
-What enters: bytes or text and a target path. What leaves: the file under its final name, or nothing. A
-kill at any instant leaves at most a `.part` file, which no reader takes for a whole one.
+A process killed at any time leaves at most a `.part` file, which no reader accepts.
 """
 
 from __future__ import annotations

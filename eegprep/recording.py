@@ -1,8 +1,8 @@
-"""The words of the data side as types: a recording, its stretches, its trials, what was left out.
+"""Basic types: recordings, stretches, trials, and what was left out.
 
-Time inside is integer samples at a stated rate; seconds pass through `seconds_to_samples`, the only
-rounding rule there is. `RecordingInfo` is everything that is known of a standardised recording except its
-signal; it is plain data, goes to JSON and comes back, and holds no patient data.
+Time is stored as integer samples at a stated rate; `seconds_to_samples` is the only rounding rule. `RecordingInfo` is
+everything about a standardised recording except its signal; it is plain data, converts to JSON and back, and contains
+no personal data.
 """
 
 from __future__ import annotations

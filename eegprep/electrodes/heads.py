@@ -1,16 +1,16 @@
-"""Measured positions of one head, laid on the head of the vocabulary.
+"""Fit the measured electrode positions of one head to the head of the vocabulary.
 
-Heads differ by a centimetre and more in size, electrodes are 15 to 30 mm apart, and files state positions in many
-frames: measured from the head's landmarks, from a template brain (MNI), from an ideal sphere. All of these have x to
-the right, y to the front and z up, or are brought to that by their reader; they differ in their origin, their scale and
-in how far the head nods. So the sphere that fits the upper half of the positions is moved and scaled onto the
-vocabulary's, and turned about the axis through the ears to where most positions lie on electrodes.
+Heads differ by a centimetre and more in size, electrodes are 15 to 30 mm apart, and files state positions in different
+frames: measured from anatomical landmarks, from a template brain (MNI), from an ideal sphere. All of these have x to
+the right, y to the front and z up, or are converted by their reader; they differ in origin, scale and pitch. So the
+sphere fitted to the upper half of the positions is moved and scaled onto the vocabulary's, and rotated about the axis
+through the ears so that most positions match electrodes.
 
-Where that is not clearly more than positions by chance would do, only positions that were measured from landmarks
-are used, as they were measured. Few positions fit any head: they are never used.
+If the match is not clearly better than chance, only positions measured from landmarks are used, without fitting. Few
+positions fit any head, so they are never used.
 
-What can't be told from positions alone: a head whose left and right, or front and back, are exchanged. `contradiction`
-tells it where channels have names as well.
+A head with left and right or front and back exchanged cannot be recognised from positions alone; `contradiction`
+detects it if channels also have names.
 """
 
 from __future__ import annotations

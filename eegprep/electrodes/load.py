@@ -1,12 +1,11 @@
-"""The vocabulary of one run: the shipped one, a lab's whole table, or a lab's rows on top of the shipped ones.
+"""Load the vocabulary of a run: the shipped one, a whole table, or rows added to the shipped ones.
 
-What enters: a path, or nothing. What leaves: a `Vocabulary`. A Parquet file (also the `electrodes.parquet` of a shard
-set) is a whole vocabulary and is taken as it is. A text table, which a person writes by hand, holds only what the
-lab adds: further names of known electrodes, and electrodes that the shipped table lacks; these are appended, so no id
-moves and shard sets of two labs still agree on everything shipped.
+A Parquet file (such as the `electrodes.parquet` of a shard set) is a complete vocabulary. A text table contains only
+additions: aliases of known electrodes, and new electrodes, which are appended, so ids do not change and shard sets of
+two labs agree on all shipped electrodes.
 
-`dump_vocabulary` and `parse_vocabulary` carry a vocabulary to worker processes as text. The text is also what a run
-hashes: another alias or position resolves other channels.
+`dump_vocabulary` and `parse_vocabulary` pass a vocabulary to worker processes as text. A run also hashes this text,
+because a different alias or position resolves channels differently.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Two labs' vocabularies into one: the same place is the same row, no id of the first moves, nothing is guessed.
+"""Merge the vocabularies of two labs: the same position is the same row, and no id of the first changes.
 
-Rows are matched by name (or further name), then by position. What contradicts itself is listed as a conflict and is
-not merged: the same name at two places, two rows for one place, a name that leads to two rows.
+Rows are matched by name (or alias), then by position. Contradictions are listed as conflicts and not merged: one name
+at two positions, two rows for one position, a name that matches two rows.
 """
 
 from __future__ import annotations

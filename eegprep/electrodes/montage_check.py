@@ -1,17 +1,15 @@
-"""Whether a recording's channels are in the order that their names say, told from the signal.
+"""Check from the signal whether the channels of a recording are in the order that their names imply.
 
-Neighbouring electrodes record much the same. So over all pairs of electrodes, the nearer two are supposed to be, the
-more alike their signals should be; a wrong order of channels breaks that. Nothing is corrected here: the figure is
-stored and shown, and a low one is a warning.
+Neighbouring electrodes record similar signals. So over all pairs of electrodes, similarity should fall with distance;
+a wrong channel order breaks this. Nothing is corrected: the value is stored and shown, and a low one gives a warning.
 
-- How alike: the correlation between 4 and 30 Hz, where neither blinks nor the mains decide, after each channel was
-  brought to unit variance and the average of the channels was taken away. That makes the figure independent of what
-  all of them were measured against; scaling first keeps one noisy channel from becoming the average. The median over
-  segments is taken.
-- How near: the angle between two places, seen from the centre of the vocabulary's head.
+- Similarity: the correlation between 4 and 30 Hz, where neither blinks nor line noise dominate, after scaling each
+  channel to unit variance and subtracting the average. This makes the value independent of the common reference, and
+  scaling first prevents one noisy channel from dominating the average. The median over segments is used.
+- Distance: the angle between two electrodes, seen from the centre of the vocabulary's head.
 
-Only channels with one and the same reference are compared, since derivations between neighbours (F7-T7, T7-P7) are
-alike for another reason. The figure can't tell left from right: a mirrored montage has the same distances.
+Only channels with the same reference are compared, since bipolar derivations of neighbours (F7-T7, T7-P7) are similar
+for another reason. Left and right cannot be distinguished: a mirrored montage has the same distances.
 """
 
 from __future__ import annotations

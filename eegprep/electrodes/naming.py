@@ -1,7 +1,6 @@
-"""What the words in channel names mean: the decorations that vendors add, references, and signals that are no EEG.
+"""The parts of channel names: vendors' decorations, references, and names of signals that are not EEG.
 
-Everything here is a table or one function on strings; the vocabulary itself is not known here. `resolve` uses these
-in a fixed order.
+Only tables and functions on strings; `resolve` applies them in a fixed order and looks names up in the vocabulary.
 """
 
 from __future__ import annotations

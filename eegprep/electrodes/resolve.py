@@ -1,10 +1,10 @@
-"""From what a file calls a channel to an electrode and its reference, or to the reason why it is left out.
+"""Resolve a channel name to an electrode and its reference, or to the reason why the channel is left out.
 
-Order of evidence, strongest first: what the manifest says of this channel; what the file says it is (EOG, trigger);
-the numbering of a stated system (BioSemi, EGI); the name; for a name that means nothing, its measured position.
-Nothing is guessed from a likeness: an unknown name gets a hint, never an electrode.
+Evidence is used in this order: the manifest's rule for the channel; its type in the file (EOG, trigger); the numbering
+of a stated cap system (BioSemi, EGI); the name; for an uninformative name, its measured position. Unknown names are
+never matched by similarity: they get a hint, not an electrode.
 
-How the channels of one file are resolved together stands in `eegprep.electrodes.together`.
+`eegprep.electrodes.together` resolves all channels of a file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Caps that number their inputs: what a number means is a table of the maker, never a likeness of names.
+"""Caps with numbered inputs, resolved by the manufacturer's table.
 
-On a BioSemi cap of 128, `C3` is the third input of the third ribbon, far from the 10-20 system's C3. So these tables
-apply only where the manifest states the system; `letters_of_inputs` tells a file whose names can't be trusted.
+On a 128-channel BioSemi cap, `C3` is the third input of the third ribbon, far from the 10-20 system's C3. So these
+tables apply only if the manifest states the system; `letters_of_inputs` recognises files with ambiguous names.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""All channels of one file: the manifest's rules, numbered caps, one head's positions, and each electrode at most once.
+"""Resolve all channels of a file, with each electrode used at most once.
 
-Of several channels that land on the same electrode one is kept, by a stated rule: a rule of the manifest before a name,
-a plain name before an older name, that before a derivation, that before a position; then a channel that the file does
-not mark bad; then of two positions the nearer one; then the one that stands first. The others are left out with the
-code `duplicate`.
+If several channels resolve to the same electrode, one is kept, in this order of preference: a rule of the manifest, a
+plain name, an older name, a derivation, a position; then a channel that the file does not mark bad; then the nearer of
+two positions; then the first in the file. The others are left out with the code `duplicate`.
 """
 
 from __future__ import annotations

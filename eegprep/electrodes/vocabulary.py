@@ -1,9 +1,7 @@
-"""The vocabulary: a table of electrodes whose ids never move, as a frozen value.
+"""The vocabulary: an immutable table of electrodes (name, aliases, position) whose ids never change.
 
-What enters: rows (name, further names, position), from the shipped table, a lab's Parquet file, or a shard set.
-What leaves: ids by name, names by id, positions, neighbours. Names are what everything carries between files; an id
-means something inside one vocabulary only. Names are matched whatever their case, and become folder names in a shard
-set, so they are letters, digits and `_` alone.
+Files refer to electrodes by name; an id is only valid within one vocabulary. Names are matched regardless of case.
+They become folder names in a shard set, so they consist of letters, digits and `_`.
 """
 
 from __future__ import annotations

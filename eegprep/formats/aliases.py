@@ -1,9 +1,8 @@
-"""A file under the name that its reader insists on.
+"""Open a file under the name that its reader expects.
 
-The signature says what a file is; many readers ask the suffix again, and only in lower case. So a recording that is
-named otherwise (`REC.VHDR`, `run1`, `x.gdf.gz`) is read through a temporary folder of links under the expected names,
-unpacked where it is packed with gzip. What enters: the path and its format. What leaves: the path to open, and the
-folder, which lives as long as something holds it.
+Formats are detected by signature, but many readers also check the suffix, in lower case. A recording with another name
+(`REC.VHDR`, `run1`, `x.gdf.gz`) is read through a temporary folder of links with the expected names, decompressed if
+it is gzipped. The folder is deleted with the last object that uses it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The source kind `numpy`: arrays in .npy and .npz files, described by the manifest. Nothing is unpickled.
 
-What enters: a path and the manifest's `source`: `sfreq_hz`, `channels`, `unit`; `orientation` says whether rows are
-samples or channels; `variable` names the array of an .npz file; `event_column` the array of its labels. Arrays of three
-dimensions are trials: (trials, channels, samples), unless `orientation: row_per_sample` is written out; every
-trial is a stretch of its own. What leaves: `Decoded`.
+The manifest's `source` gives `sfreq_hz`, `channels` and `unit`; `orientation` says whether rows are samples or
+channels; `variable` names the array of an .npz file, `event_column` the array of its labels. Three-dimensional arrays
+are trials: (trials, channels, samples), unless `orientation: row_per_sample` is given. Each trial is a separate
+stretch.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""BCI2000's .dat files, read by ourselves: MNE's reader takes neither the names nor the gains.
+"""Read BCI2000 .dat files; MNE's reader ignores the channel names and gains.
 
-A text header says how many channels there are, how wide a sample is and where in the state vector each state lies; then
-every sample of all channels is followed by the bytes of that vector. What enters: a path. What leaves: `Decoded` in
-microvolt, with the changes of states as events, such as `StimulusCode/3`. Parameters that name the subject or the
-experimenter are never looked at.
+A text header gives the number of channels, the sample width and the layout of the state vector; each sample of all
+channels is followed by the bytes of that vector. The signal is in microvolt, and changes of states become events, such
+as `StimulusCode/3`. Parameters that name the subject or the experimenter are never read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The files that belong to a recording's first file, by the format's own rule; they must lie in the same folder.
+"""The files that belong to a recording's main file; they must be in the same folder.
 
-A header that names a data file elsewhere (`DataFile=../../x`) is refused: a stranger's header must not choose
-which files of this machine are read.
+A header that names a data file elsewhere (`DataFile=../../x`) is refused: an untrusted header must not choose which
+files of this machine are read.
 """
 
 from __future__ import annotations

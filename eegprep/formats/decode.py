@@ -1,4 +1,4 @@
-"""One file to `Decoded`: the signature chooses the reader."""
+"""Decode one file with the reader that matches its signature."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a reader makes of one file: the signal as the file has it, its channels, its events with their full text.
+"""What a reader returns for one file: the signal, its channels, and its events with their full text.
 
-Signals are array-like: `signal[:, start:stop]` reads those samples alone, so that a day-long recording never has to lie
-in memory as a whole; `numpy.asarray(signal)` reads all of it. Nothing of this leaves the machine:
-`eegprep.sources.assemble` proves the unit and removes what is personal.
+Signals are array-like: `signal[:, start:stop]` reads only those samples, so a day-long recording need not fit in
+memory; `numpy.asarray(signal)` reads everything. These objects are not anonymised: `eegprep.sources.assemble` checks
+the unit and removes personal data.
 """
 
 from __future__ import annotations

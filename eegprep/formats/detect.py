@@ -1,8 +1,8 @@
-"""What a file is, by its first bytes; the suffix decides only where a format has no signature.
+"""Detect the format of a file by its first bytes; the suffix is used only for formats without a signature.
 
-`.raw`, `.cnt`, `.dat`, `.set`, `.csv` and `.txt` are each several formats, and a wrong guess is not harmless: one
-reader of .cnt files ends the whole process on the other kind. What enters: a path. What leaves: a `Format`
-or None, after reading at most a few kilobytes (the names of variables of a MATLAB file take more).
+`.raw`, `.cnt`, `.dat`, `.set`, `.csv` and `.txt` are each used by several formats, and a wrong guess is harmful: one
+reader of .cnt files crashes the process on the other kind. At most a few kilobytes are read (slightly more for the
+variable names of a MATLAB file).
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""Text files of consumer headsets whose format says what the columns are: OpenBCI, Muse, Emotiv.
+"""Text files of consumer headsets with known columns: OpenBCI, Muse, Emotiv. Signals are in microvolt.
 
-What enters: a path. What leaves: `Decoded` in microvolt. Clocks and packet counters are used for gaps and dropped.
+Clocks and packet counters are used to find gaps and then dropped.
 
 - OpenBCI's GUI writes `%` lines (board, rate) and `EXG Channel n` in microvolt; before version 5 no line names the
-  columns. Electrodes are the wearer's choice, so a manifest has to name them.
+  columns. Electrode positions depend on the user, so a manifest has to name them.
 - Mind Monitor writes Muse's `RAW_...` in microvolt with an offset near 800, and blinks, jaw clenches and markers as
-  rows of their own. Its default is one row a second, which is no signal; only files with constant recording hold one.
-- Emotiv's apps write a title line with `sampling:` (EmotivPRO 3: `sampling rate:`) and name the columns in it or in the
-  line that follows. COUNTER counts packets and begins again; where it jumps, packets were lost.
+  separate rows. Its default is one row per second, which is not a signal; only files with constant recording are.
+- Emotiv's apps write a title line with `sampling:` (EmotivPRO 3: `sampling rate:`) and name the columns in it or in
+  the next line. COUNTER counts packets and wraps around; a jump means that packets were lost.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Epoched EEGLAB and FIF files: every epoch becomes a stretch of its own with its label.
+"""Epoched EEGLAB and FIF files: each epoch becomes a stretch with its label.
 
-What enters: a path. What leaves: `Decoded` with the epochs one after another. The label of an epoch is the name
-(or number) of the event that it was cut around; where several events lie there, their names joined by `/`, of which
-the manifest's tasks choose. Epochs were cut by someone else, often overlapping and baseline corrected, so nothing is
-joined across their borders; where it is known which parts of the recording they show, time counts once.
+The label of an epoch is the name (or number) of its time-locking event; if there are several at that sample, their
+names joined by `/`, from which the manifest's tasks select. Epochs often overlap and are baseline-corrected, so they
+are never joined; if their position in the recording is known, overlapping samples are counted once.
 """
 
 from __future__ import annotations

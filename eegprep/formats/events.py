@@ -1,8 +1,7 @@
-"""Events, whoever tells of them: what a trigger channel says, and one event out of many witnesses.
+"""Combine events from different sources, and decode trigger channels.
 
-A recording's events stand in up to four places: on trigger channels, in an annotation list, in a file of events and in
-a table beside the recording. Each reader returns what it found with its witness; `one_truth` makes one list of it, and
-says where the witnesses disagree.
+Events come from up to four sources: trigger channels, an annotation list, an event file and a table beside the
+recording. Readers return what they found in each; `one_truth` merges them into one list and reports contradictions.
 """
 
 from __future__ import annotations

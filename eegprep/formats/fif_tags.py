@@ -1,7 +1,7 @@
-"""What a FIF file holds, by the tags of its blocks, without decoding any of them.
+"""Determine what a FIF file contains from its block tags, without decoding any data.
 
-What enters: a path. What leaves: whether the file holds a recording, else what it is, and the parts before and after it
-where it was split. MNE's own readers have to be tried one after the other and read whole matrices.
+Reports whether the file is a recording, else what it is, and the previous and next parts of a split file. MNE's
+readers would have to be tried one after another, and read whole matrices.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What MNE does not take from the files beside a recording: fields of BrainVision's markers, and the parts of ANT's.
-
-What enters: a `Decoded` that MNE read and its path. What leaves: the same with roles and channels of its events set.
-"""
+"""Complete what MNE ignores in companion files: fields of BrainVision markers and the parts of ANT files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""EGI MFF: the events of a folder, read as far as they can be.
+"""EGI MFF: read the events of a folder, as far as possible.
 
-The package mffpy gives up on the whole recording where one key of one event holds something else than its type says, as
-in folders that EEGLAB wrote. Nothing here uses these keys, so such a key costs itself alone.
+The package mffpy rejects the whole recording if one key of one event has a value of the wrong type, as in folders
+written by EEGLAB. These keys are not needed, so here only such a key is ignored.
 """
 
 from __future__ import annotations

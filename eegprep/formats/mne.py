@@ -1,7 +1,7 @@
-"""Continuous files that MNE reads, taken over without their personal data.
+"""Continuous files that MNE reads, without their personal data.
 
-What enters: a path and its format. What leaves: `Decoded`, in volts as MNE scales them, read lazily. MNE's log is
-silenced; its warnings may quote a header, so they are not passed on, only counted.
+The signal is read lazily, in volts as MNE scales it. MNE's log is silenced; its warnings may quote a header, so they
+are only counted.
 """
 
 from __future__ import annotations

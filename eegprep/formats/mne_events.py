@@ -1,4 +1,4 @@
-"""The events of MNE's objects: annotations, trigger channels, and files of events beside a FIF recording."""
+"""The events of MNE objects: annotations, trigger channels, and event files beside a FIF recording."""
 
 from __future__ import annotations
 

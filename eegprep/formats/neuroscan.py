@@ -1,10 +1,9 @@
-"""Neuroscan's continuous .cnt files, read by ourselves.
+"""Read Neuroscan's continuous .cnt files.
 
-Their headers often lie about the number of samples and never say whether a sample has 2 or 4 bytes, so the size
-of the data decides, and where that is not enough the smoothness of the signal under either reading. Where there is
-room for more samples than the header states, what follows them need not be signal and is left out. (MNE's
-general reader also hands such files to another vendor's library, which can end the process.) What enters: a
-path. What leaves: `Decoded` in microvolt. The patient's fields in the header are never decoded.
+Their headers often state a wrong number of samples and never the sample width (2 or 4 bytes), so the size of the data
+decides, or else the smoothness of the signal under either reading. Data beyond the stated number of samples may not be
+signal and are left out. (MNE's general reader also passes such files to another vendor's library, which can crash the
+process.) The signal is in microvolt. The header's patient fields are never decoded.
 """
 
 from __future__ import annotations

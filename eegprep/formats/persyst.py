@@ -1,9 +1,8 @@
-"""Persyst's .lay header with its .dat samples, read by ourselves.
+"""Read Persyst's .lay header with its .dat samples.
 
-MNE's reader needs the patient's birth date, sex and hand to be there, so it refuses headers that were made anonymous;
-and it passes over `[SampleTimes]`, which says where the recording was interrupted, and over `HeaderLength`. What
-enters: the path of the header. What leaves: `Decoded` in microvolt (`Calibration` is microvolt a step). The section
-`[Patient]` is never looked at.
+MNE's reader requires the patient's birth date, sex and handedness, so it rejects anonymised headers; it also ignores
+`[SampleTimes]`, which gives interruptions of the recording, and `HeaderLength`. The signal is in microvolt
+(`Calibration` is microvolt per step). The section `[Patient]` is never read.
 """
 
 from __future__ import annotations

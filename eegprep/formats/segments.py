@@ -1,9 +1,9 @@
-"""Gaps and breaks: which parts of a recording are contiguous, from what its events say of the recording itself.
+"""Find the contiguous parts of a recording from its break and gap events.
 
-An event has a role: stimulus, break or gap (`SourceEvent.role`). Readers set it where the format has a field for it.
-Everything else is decided here, by the whole text of an event: EEGLAB's `boundary`, MNE's `BAD_...`, `EDGE boundary`,
-BrainVision's marker type `New Segment`. A text that merely begins or ends with such a word is a stimulus, and so is any
-text that a task of the manifest names. Nothing downstream filters or cuts a window across a break.
+An event has a role: stimulus, break or gap (`SourceEvent.role`). Readers set it if the format has a field for it;
+otherwise the full text decides: EEGLAB's `boundary`, MNE's `BAD_...`, `EDGE boundary`, BrainVision's marker type `New
+Segment`. A text that only begins or ends with such a word is a stimulus, and so is any text named by a task of the
+manifest. No filter or window crosses a break.
 """
 
 from __future__ import annotations

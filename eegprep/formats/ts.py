@@ -1,8 +1,8 @@
-"""`.ts` files of the time series archives: text, one labelled case a line, dimensions parted by colons.
+"""`.ts` files of the time series archives: text, one labelled case per line, dimensions separated by colons.
 
-What enters: a file and a manifest that gives channel names, rate and unit, which the format does not have.
-What leaves: the cases one after another as one signal, each case a stretch of its own with its label, so that
-no filter and no window crosses from one case into the next. Text is Latin-1 unless the manifest says otherwise.
+The manifest gives channel names, rate and unit, which the format lacks. Cases are concatenated to one signal, each a
+stretch with its label, so no filter or window crosses from one case into the next. Text is Latin-1 unless the manifest
+says otherwise.
 """
 
 from __future__ import annotations

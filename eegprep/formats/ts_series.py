@@ -1,10 +1,10 @@
-"""Undo a known damage of `.ts` files: dimensions that are windows of one series instead of channels.
+"""Repair a known damage of `.ts` files: dimensions that are windows of one series instead of channels.
 
 Some conversions wrote a case's channels one after another as one series and then cut it every `n_channels` samples
-instead of every `n_samples`. Dimension c is then the series from `c * step` on: dimension 1 is dimension 0 moved by a
-few samples, and what stands there as the second channel is the first. The overlap is exact to the last digit, so the
-damage can be proven, and the series put together again: its first `(step * (n - 1) + n_samples) // n_samples` channels
-are whole, the others are lost.
+instead of every `n_samples`. Dimension c is then the series from `c * step` on: dimension 1 is dimension 0 shifted by
+a few samples, and the apparent second channel is the first. The overlap is exact to the last digit, so the damage can
+be proven and the series rebuilt: its first `(step * (n - 1) + n_samples) // n_samples` channels are complete, the
+others are lost.
 """
 
 from __future__ import annotations

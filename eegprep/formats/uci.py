@@ -1,8 +1,8 @@
-"""The source kind `uci`: the text trials of the UCI EEG Database, one gzipped file a trial.
+"""The source kind `uci`: the text trials of the UCI EEG Database, one gzipped file per trial.
 
-What enters: all files of one subject. What leaves: the trials one after another, each a stretch of its own of one
-second, labelled with its stimulus (`S1 obj`, `S2 match`, `S2 nomatch`). The fourth letter of a subject's id says
-whether the person was alcoholic (`a`) or a control (`c`): it becomes the attribute `group`.
+The trials of a subject become one recording, each a one-second stretch labelled with its stimulus (`S1 obj`, `S2
+match`, `S2 nomatch`). The fourth letter of a subject's id says whether the subject was alcoholic (`a`) or a control
+(`c`): it becomes the attribute `group`.
 """
 
 from __future__ import annotations

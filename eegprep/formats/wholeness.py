@@ -1,8 +1,8 @@
-"""What a header promises against what the file holds, for formats whose general reader does not look.
+"""Compare the size that a header states with the file's, for formats whose general reader does not check.
 
-What enters: the path that is opened first, and its format. What leaves: notes, and the number of samples that the
-header states; or an InputError that says that the file was cut short. A reader that fills up or silently ends earlier
-turns a bad copy into a short recording, and one that reads on takes for signal what is none.
+A truncated file raises an InputError; otherwise notes and the header's number of samples are returned. A reader that
+pads or silently stops turns a bad copy into a short recording, and one that reads on returns bytes that are not
+signal.
 """
 
 from __future__ import annotations

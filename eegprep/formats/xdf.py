@@ -1,10 +1,9 @@
-"""XDF: the EEG stream of a recording of the lab streaming layer, with its marker and trigger streams as events.
+"""XDF: the EEG stream of a Lab Streaming Layer recording, with its marker and trigger streams as events.
 
-What enters: a path. What leaves: `Decoded`. Stream names, host names and free descriptions stay behind. Where a
-clock was reset or a quarter of a second is missing the stream is in segments, and no stretch crosses from one to the
-next; shorter jumps are taken for jitter and smoothed. The rate is measured from the time stamps inside the segments;
-where it differs from the stated one by more than 1 % the measured one holds. Of several EEG streams the manifest names
-one by `source: variable:`.
+Stream names, host names and free descriptions are dropped. The stream is split into segments at clock resets and gaps
+of a quarter of a second or more; shorter jumps are treated as jitter and smoothed. The rate is measured from the time
+stamps inside the segments and replaces the stated one if they differ by more than 1 %. With several EEG streams the
+manifest selects one by `source: variable:`.
 """
 
 from __future__ import annotations

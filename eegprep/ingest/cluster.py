@@ -1,7 +1,7 @@
-"""Jobs on a Dask cluster: an address of a running scheduler, or Slurm through dask-jobqueue.
+"""Run jobs on a Dask cluster: a running scheduler's address, or Slurm through dask-jobqueue.
 
-Workers have to see the source's folder and the store under the same paths (a shared file system). Each job reads its
-file in a process of its own there, so that a reader that crashes does not take the worker with it.
+Workers must see the source's folder and the store under the same paths (a shared file system). Each job reads its file
+in a separate process, so a crashing reader does not end the worker.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""A draft of a manifest for a plain folder: what the files say is filled in, what only a person knows is asked for.
+"""Draft a manifest for a plain folder: known facts are filled in, the rest is asked for.
 
-What enters: what a dry run found. What leaves: YAML text. Lines that begin with `#?` are questions; without an answer
-to those that every manifest needs (title, citation, licence) `eegprep manifest validate` refuses it. Names of people
-are not written: of the files' names only the pattern is.
+Lines that begin with `#?` are questions; without the answers that every manifest needs (title, citation, licence)
+`eegprep manifest validate` refuses the draft. Only patterns of file names are written, so no names of people.
 """
 
 from __future__ import annotations

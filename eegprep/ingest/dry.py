@@ -1,7 +1,4 @@
-"""A dry run: an ingest whose signal goes nowhere. What `eegprep inspect` tells.
-
-The same plan, workers, decisions and errors as those of an ingest; nothing is written.
-"""
+"""The dry run behind `eegprep inspect`: the plan, workers, decisions and errors of an ingest, nothing written."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What keeps a store whole around a run: it is the right one, nobody else writes into it, nothing half is left behind.
+"""Protect a store during a run: check that it is the right one, lock it, and remove partial files.
 
-Two ingests never write into one store at a time: the second is told so. Nothing that was finished is taken away
-unasked.
+A second ingest into the same store is refused. Finished recordings are never deleted without being asked to.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What a dry run tells of each recording and each of its channels: plain data, for a table or JSON.
+"""What a dry run reports about each recording and channel, as plain data for a table or JSON.
 
-What enters: the very decision, plan and description that an ingest makes of the recording. What leaves: `Inspected`:
-per channel its electrode or the reason why not, the unit with its evidence, quality, and the hours that are kept and
-left out, by reason. Nothing is judged here.
+`Inspected` has, per channel, its electrode or the reason why it is left out, the unit with its evidence and the
+quality, and the hours kept and left out by reason. It is made from the decision and plan that an ingest uses.
 """
 
 from __future__ import annotations

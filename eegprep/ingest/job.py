@@ -1,6 +1,6 @@
-"""One job in whatever process it runs: read, standardise, store, and say how it ended.
+"""One job of an ingest, in any process: read, standardise, store, report the outcome.
 
-A dry run is the same job whose signal goes nowhere; so what `eegprep inspect` tells is what `eegprep ingest` does.
+A dry run is the same job with its signal discarded, so `eegprep inspect` reports what `eegprep ingest` does.
 """
 
 from __future__ import annotations

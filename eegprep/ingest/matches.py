@@ -1,7 +1,7 @@
-"""Does every task, class and label of a manifest match something in the files?
+"""Check that every task, class and label of a manifest matches something in the files.
 
-What enters: the manifest, and of every recording what its trials were cut from. What leaves: what matches nothing. It
-is told in the manifest's own words, so that it may be stored; only hints show texts of the files, to their owner.
+What matches nothing is reported in the manifest's own words, so that it can be stored; only hints, shown to the owner
+of the files, quote the files' texts.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What an ingest will do, before it does anything: jobs, what each is made from, what the store already has.
+"""Plan an ingest: its jobs, their inputs, and what the store already contains.
 
-A recording is made from its files, the manifest, the recipe, the vocabulary and our own version. Their hash stands in
-the stored file; where it is the same, the recording is not made again. Of a file, size and the first and last 64 KiB
-count: to read all of everything would take as long as the work.
+A recording depends on its files, the manifest, the recipe, the vocabulary and the version of eegprep. Their hash is
+kept in the stored file; if it is unchanged, the recording is not processed again. Files are hashed by size and the
+first and last 64 KiB, since reading all bytes would take as long as the ingest.
 """
 
 from __future__ import annotations

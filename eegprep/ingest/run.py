@@ -1,6 +1,6 @@
-"""An ingest from plan to report: what is done stays done, what fails is set aside, the rest goes on.
+"""An ingest from plan to report: finished recordings are kept, failures are quarantined, the rest continues.
 
-A kill at any instant leaves whole recordings and perhaps a `.part` file, which the next run takes away.
+A process killed at any time leaves complete recordings and at most a `.part` file, which the next run removes.
 """
 
 from __future__ import annotations

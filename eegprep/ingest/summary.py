@@ -1,4 +1,4 @@
-"""What an ingest led to: a summary to print, `report.json` and `lock.yaml` in the store. No clock, no path, no host."""
+"""The result of an ingest: a printed summary, `report.json` and `lock.yaml`. No clock, path or host name."""
 
 from __future__ import annotations
 

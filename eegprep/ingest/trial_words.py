@@ -1,4 +1,4 @@
-"""The word of a trial: its values, numbers made words by levels, joined, and translated by the task's labels."""
+"""The label text of a trial: its values, binned by levels, joined, and translated by the task's labels."""
 
 from __future__ import annotations
 

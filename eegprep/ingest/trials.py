@@ -1,11 +1,11 @@
-"""Trials: where a manifest's tasks say that a window has a label.
+"""Cut trials: the windows that a manifest's tasks give a label.
 
-What enters: a task's rule, the events, labels and attributes of one recording, and the timeline that places source
-samples in the store. What leaves: trials at the standard rate, and those that could not be cut, each with its reason.
+Inputs are a task's rule, the events, labels and attributes of one recording, and the timeline from source samples to
+stored ones; trials that cannot be cut are returned with their reason.
 
-Seconds become samples by `seconds_to_samples` alone. Where a rule gives `length_s`, what it labels (a run, an
-interval, a long event) is cut into windows `stride_s` apart, or back to back. A window that does not lie in one stretch
-is left out: no trial crosses a gap.
+All times are converted by `seconds_to_samples`. If a rule gives `length_s`, what it labels (a run, an interval, a long
+event) is cut into windows `stride_s` apart, or back to back. A window must be inside one stretch: no trial crosses a
+gap.
 """
 
 from __future__ import annotations

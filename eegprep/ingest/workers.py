@@ -1,7 +1,7 @@
-"""Jobs on this machine: N processes, each with one job at a time. A process that dies costs its file, not the run.
+"""Run jobs on this machine in N processes. A process that crashes costs its file, not the run.
 
-A job that gives no answer for far longer than its size can explain is ended. Workers watch their parent: when it is
-killed they stop, so that no orphan goes on writing into a store that the next run has taken over.
+A job that takes far longer than its size explains is killed. Workers exit when their parent dies, so that no orphan
+writes into a store that the next run uses.
 """
 
 from __future__ import annotations

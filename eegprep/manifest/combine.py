@@ -1,4 +1,4 @@
-"""Merge manifests into one list, and cut a manifest down to some subjects or tasks."""
+"""Merge manifests into one list, and restrict a manifest to some subjects or tasks."""
 
 from __future__ import annotations
 

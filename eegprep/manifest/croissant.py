@@ -1,7 +1,7 @@
-"""Croissant metadata and a README card of a shard set, so that search engines and the Hugging Face hub show it.
+"""Croissant metadata and a README card of a shard set, for search engines and the Hugging Face hub.
 
-What enters: the manifests of the set's data sets, and the hash of each index file. What leaves: JSON-LD after
-MLCommons' Croissant 1.0, and Markdown with the hub's YAML header. Both depend on their input alone: no clock, no host.
+Writes JSON-LD after MLCommons' Croissant 1.0 and Markdown with the hub's YAML header, from the manifests and the hash
+of each index file. No clock, no host name.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What differs between two manifests, in words: one line a difference, by the path of the key."""
+"""The differences between two manifests as text: one line per difference, with the path of its key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of values that stand in manifests, recipes and locks, each checked and bounded."""
+"""Types of the values in manifests, recipes and locks, validated and bounded."""
 
 from __future__ import annotations
 

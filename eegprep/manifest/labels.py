@@ -1,6 +1,6 @@
-"""How labels are compared: codes of triggers, texts of annotations, cells of tables and the keys of a manifest.
+"""Comparison of labels: trigger codes, annotation texts, table cells and manifest keys.
 
-Whatever wrote a code, `1`, `1.0`, `"1"`, `" 1"`, `"+1"` and `"1e0"` are one label.
+`1`, `1.0`, `"1"`, `" 1"`, `"+1"` and `"1e0"` are the same label, whatever wrote them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What may be done with data of several licences at once: the most restrictive wins."""
+"""The terms of use of data with several licences: the most restrictive apply."""
 
 from __future__ import annotations
 

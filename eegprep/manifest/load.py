@@ -1,7 +1,7 @@
-"""Manifests and recipes from YAML, and back: every mistake with its file and line, unknown keys with a hint.
+"""Load and dump manifests and recipes; errors name file and line, unknown keys get a suggestion.
 
-What enters: a path, or the name of a shipped data set or recipe. What leaves: the frozen models of `schema` and
-`recipe`. `dump_manifest` is the inverse: equal manifests give equal text.
+A path or the name of a shipped data set or recipe gives the frozen models of `schema` and `recipe`. `dump_manifest` is
+the inverse: equal manifests give equal text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The lock: what a manifest led to. Hashes of inputs and outputs, versions, decisions, counts; no clock, no host.
+"""The lock of a manifest: hashes of inputs and outputs, versions, decisions, counts; no clock, no host name.
 
-One stage of work (`ingest`, `shard`) adds one entry. Two labs that did the same work have equal locks; where they
-differ, `first_difference` says in which stage bytes differ first.
+Each stage of work (`ingest`, `shard`) adds one entry. Two labs that did the same work have equal locks; otherwise
+`first_difference` names the first stage that differs.
 """
 
 from __future__ import annotations

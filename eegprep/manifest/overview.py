@@ -1,6 +1,6 @@
 """One line of the catalogue per manifest, for the command line and for docs/reference/datasets.md.
 
-`python -m eegprep.manifest.overview` writes that page; a test keeps it equal to the manifests.
+`python -m eegprep.manifest.overview` writes that page; a test keeps it up to date.
 """
 
 from __future__ import annotations

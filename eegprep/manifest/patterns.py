@@ -1,14 +1,14 @@
-"""Patterns on file names: `{subject}`, `{session}`, `{run}`, `*` within a folder, `**/` any folders.
+"""Patterns for file names: `{subject}`, `{session}`, `{run}`, `*` within a folder, `**/` for any folders.
 
-`{channel}` is for data sets with one file per electrode: files that differ in it alone are one recording.
+`{channel}` is for data sets with one file per electrode: files that differ only in it are one recording.
 
-What enters: patterns and relative paths with `/`. What leaves: the entities that a path names, or None.
-`{name}` stands for one or more characters other than `/`, as few as fit, `{name:2}` for exactly two; a name that
-stands twice must be the same text both times. Everything else stands for itself.
+A pattern is matched against a relative path with `/` and gives the path's entities, or None. `{name}` matches one or
+more characters other than `/`, as few as possible, `{name:2}` exactly two; a repeated name must match the same text.
+Everything else is literal.
 
-A manifest is data from strangers, and a regular expression with many wildcards takes exponential time on a name that
-almost fits. Here no state (place in the pattern, place in the path) is entered twice, so the work is at most the
-product of the two lengths; only names that stand twice can cost more, and there a bound on the steps holds.
+Manifests are untrusted, and a regular expression with many wildcards takes exponential time on a near match. Here no
+state (position in the pattern, position in the path) is visited twice, so the work is at most the product of the two
+lengths; only repeated names can cost more, and then the number of steps is limited.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A recipe: ordered preprocessing steps as plain data. What they do is in `eegprep.standardise`.
+"""A recipe: ordered preprocessing steps as plain data, carried out by `eegprep.standardise`.
 
-Steps run in the order written. Every recording ends at 256 Hz in microvolt; `resample` may be left out
-where the data already have that rate.
+Steps run in the order written. Every recording ends at 256 Hz in microvolt; `resample` may be omitted if the data
+already have that rate.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Schema version 1 of a manifest: all that one lab sends another about a data set, as plain data.
+"""Version 1 of the manifest schema: everything that describes a data set, as plain data.
 
-A manifest says who made the data, what its licence permits, where its files are, what its channels, events
-and subjects mean, and how it is to be split and standardised. It is read from YAML by `load` and checked
-here; it names no Python object, runs no command, and every path in it stays inside the data set's folder.
+A manifest gives the authors, the licence, the location of the files, the meaning of channels, events and subjects, and
+the splits and recipe. It is read from YAML by `load` and validated here; it cannot name Python objects or run
+commands, and every path in it stays inside the data set's folder.
 """
 
 from __future__ import annotations

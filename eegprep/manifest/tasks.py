@@ -1,4 +1,4 @@
-"""Tasks: a name and its classes, and the rule that says which windows of which recordings are its trials."""
+"""Tasks: a name, classes, and the rule that selects the windows that are its trials."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is known of every trial apart from the signal: ratings, stimuli, classes, by the trial's number.
+"""Values of trials that are not in the signal (ratings, stimuli, classes), by trial number.
 
-Many data sets keep their labels in a table beside the recordings, in an array of the recording's own file, or in their
-documentation alone. A manifest names the place; tasks then take a trial's label from there by its number, from 1.
+Many data sets keep labels in a table beside the recordings, in an array of the recording's own file, or only in their
+documentation. A manifest names the source; tasks then look up a trial's label by its number, counted from 1.
 """
 
 from __future__ import annotations

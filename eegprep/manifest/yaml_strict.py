@@ -1,9 +1,8 @@
-"""YAML from strangers: text in, plain dicts, lists, strings and None out, with the line of every value.
+"""A strict YAML reader for untrusted files: plain dicts, lists, strings and None, with the line of every value.
 
-A subset of YAML that can do no harm and hold no surprise: one document, no tags (so no Python objects), no anchors and
-aliases (so nothing that unfolds to gigabytes), no repeated keys, bounded size and depth. Every scalar stays the string
-that was written (subject `010` is not 8, country `NO` is not false); only `null`, `~` and nothing at all are None.
-Types are the business of the schema.
+A safe subset of YAML: one document, no tags (so no Python objects), no anchors and aliases (so no expansion to
+gigabytes), no duplicate keys, bounded size and depth. Scalars stay strings as written (subject `010` is not 8, country
+`NO` is not false); only `null`, `~` and empty values are None. The schema converts types.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parent's side of a worker: start it, ask it, end it when it is late, and say how it ended."""
+"""The parent's side of a worker: start it, send requests, kill it on timeout, report how it ended."""
 
 from __future__ import annotations
 

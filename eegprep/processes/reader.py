@@ -1,8 +1,8 @@
-"""Reading in a process of its own: a reader that crashes, hangs or eats all memory costs one file, not the run.
+"""Read recordings in a separate process: a crash, a hang or running out of memory costs one file, not the run.
 
-What enters: a manifest, its folder and planned recordings. What leaves: the same `SourceRecording`s that the source
-itself gives. One worker serves many recordings and is started anew after a crash. Signals of up to 64 MiB come whole;
-longer ones are fetched from the worker as they are indexed, until the next recording is read.
+The `SourceRecording`s are those that the source itself returns. One worker reads many recordings and is restarted
+after a crash. Signals of up to 64 MiB are transferred whole; longer ones are fetched from the worker when they are
+indexed, until the next recording is read.
 
     with isolated_reader(manifest, folder) as reader:
         for planned in source.plan():

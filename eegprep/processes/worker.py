@@ -1,8 +1,8 @@
 """A worker process: `python -m eegprep.processes.worker MODULE:FUNCTION PARENT [DESCRIPTOR]`.
 
-FUNCTION takes the `SharedBlock` behind DESCRIPTOR (or None) and returns the handler of requests: a dict in, a dict out.
-The worker announces itself with READY and answers until the other side is gone. Standard output belongs to the protocol
-alone: what readers print, in Python or below, is discarded.
+FUNCTION takes the `SharedBlock` behind DESCRIPTOR (or None) and returns the request handler, from dict to dict. The
+worker sends READY and answers until its parent exits. Standard output is reserved for the protocol: anything that
+readers print, in Python or below, is discarded.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Files by their hash in a folder of bounded size, shared safely by processes.
+"""A cache of files by hash, in a folder of bounded size, shared safely between processes.
 
-What enters: a hash, a size, and how to fetch the bytes. What leaves: the path of a file whose hash was checked before
-it got its name. The least recently used files are unlinked when the folder would grow past its limit; a file that some
-process has mapped stays readable to it. Two processes that want the same file fetch it once.
+A file gets its name only after its hash was checked. The least recently used files are deleted when the folder would
+exceed its limit; a file mapped by a process stays readable to it. If two processes need the same file, it is fetched
+once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""One file from the network: resumable, bounded, verified, whole or absent.
+"""Download one file over https: resumable, bounded in size, verified, complete or absent.
 
-What enters: an address and what is known of the file. What leaves: the file under its final name. An interrupted
-download leaves `<name>.part`, from which the next call goes on. Only https is spoken here; an answer that leads
-anywhere else is refused.
+An interrupted download leaves `<name>.part`, from which the next call resumes. Redirects to anything but https are
+refused.
 """
 
 from __future__ import annotations

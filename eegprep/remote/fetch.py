@@ -1,7 +1,6 @@
-"""Bring a data set's files here, as far as its licence lets us: resumable, verified, several at once.
+"""Download a data set's files, if its licence permits: resumable, verified, several at once.
 
-What enters: a manifest and a folder. What leaves: the folder with its files. What is here and whole is not fetched
-again; what a signed licence guards is never fetched.
+Files that are already complete are not fetched again; data that need a signed licence are never fetched.
 """
 
 from __future__ import annotations

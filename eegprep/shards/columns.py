@@ -1,4 +1,4 @@
-"""The index of a shard set as typed columns: what the reader and the model side compute with."""
+"""The index of a shard set as typed columns, used by the reader and the model side."""
 
 from __future__ import annotations
 

@@ -1,13 +1,11 @@
-"""Many files mapped back to back into one range of addresses, seen as one flat int16 array.
+"""Map many files back to back into memory as one flat, read-only int16 array.
 
-What enters: paths and their sizes. What leaves: a read-only (n,) int16 array over all of them and the byte at
-which each file begins in it. One flat array turns "row i of shard k" into one index, so that a batch is one
-gather by NumPy without a Python loop over shards.
+One flat array turns "row i of shard k" into one index, so that a batch is one NumPy gather without a Python loop over
+shards. The byte at which each file begins is returned too.
 
-Python's own `mmap` can't choose an address, so this calls the C library's: reserve the range, then map each
-file over its part of it. The operating system pages data in when they are touched and drops them when memory
-is short; nothing is read here. A file that shrinks while it is mapped kills the process at the next touch (as
-with every mapping): shard sets are immutable.
+Python's `mmap` cannot choose an address, so this calls the C library: reserve the range, then map each file into its
+part of it. The operating system loads pages on access and drops them when memory is short. Truncating a mapped file
+kills the process at the next access (as with every mapping): shard sets are immutable.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What a Parquet file claims, read from its bytes before Arrow is asked: sizes, counts, encodings, page by page.
+"""Validate the claims of a Parquet file (sizes, counts, encodings, pages) before Arrow reads it.
 
-What enters: a whole file. What leaves: its row count and a promise that reading it takes no more memory than a
-small multiple of its size, or a ValueError. Arrow's own metadata accessors can't be asked for this: some of
-them end the process on a malformed footer instead of raising. The footer and the page headers are Thrift structs
-in the compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), with
-the field numbers of parquet.thrift.
+Returns the row count if reading the file takes at most a small multiple of its size, else raises a ValueError. Arrow's
+own metadata accessors cannot be used: some crash the process on a malformed footer. The footer and page headers are
+Thrift structs in the compact protocol
+(https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), with the field numbers of
+parquet.thrift.
 """
 
 from __future__ import annotations

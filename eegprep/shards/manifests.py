@@ -1,4 +1,4 @@
-"""`manifest.yaml` of a shard set: the manifests of all its data sets, which a stranger may have written."""
+"""`manifest.yaml` of a shard set: the manifests of all its data sets, read as untrusted input."""
 
 from __future__ import annotations
 

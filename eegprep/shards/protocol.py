@@ -1,4 +1,4 @@
-"""What the writer asks of a store: any object with these members can be sharded."""
+"""The store protocol of the shard writer: any object with these members can be sharded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""`ShardSet`: open a shard set, look at its index, and reach every block's samples without copying.
+"""`ShardSet`: open a shard set, read its index, and access the samples of every block without copying.
 
-What enters: the folder that `eegprep shard` wrote, or a remote address. What leaves: typed columns and read-only
-int16 views into mapped tar files. Opening reads and checks the index alone; nothing is unpickled, no tar is parsed.
+The index is typed columns, samples are read-only int16 views into mapped tar files. Opening reads and checks the index
+only; nothing is unpickled, no tar is parsed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`SHA256SUMS`: every file of a shard set with its hash, written last; `sha256sum -c` reads it too.
+"""`SHA256SUMS`: every file of a shard set with its hash, written last; readable by `sha256sum -c`.
 
-A set without it is unfinished. Only the names that format version 1 knows are taken, so no line can lead out of
-the folder.
+A set without it is incomplete. Only file names of format version 1 are accepted, so no line can point outside the
+folder.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Parquet tables that a stranger may have written, read with the memory that their own size allows.
+"""Read untrusted Parquet tables with bounded memory.
 
-What enters: a file and the schema it must have. What leaves: an Arrow table of exactly this schema without nulls,
-strings dictionary-encoded. A Parquet file can claim any number of rows, compress gigabytes into a page, or nest
-lists of any length, so this reader takes flat columns, no compression, and at most one row per eight bytes of
-file: our own files store one 64-bit column plain and so always meet that. A table's size in memory is then
-bounded by a small multiple of its file's.
+Returns an Arrow table with exactly the given schema, without nulls, strings dictionary-encoded. A Parquet file can
+claim any number of rows, compress gigabytes into a page, or nest lists of any length, so this reader accepts only
+flat, uncompressed columns, and at most one row per eight bytes of file, which our own files always meet (one 64-bit
+column is plain). A table's memory is then bounded by a small multiple of its file's size.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""From what a reader decoded to what leaves: units, privacy, hashes. Every source ends here.
+"""Turn `Decoded` into `SourceRecording`: units, privacy, hashes. The last step of every source.
 
-What enters: `Decoded`, the plan, the manifest. What leaves: `SourceRecording`. Event texts leave only where a
-task of the manifest names them: any other text may hold what a technician typed.
+Event texts are kept only if a task of the manifest names them: any other text may have been typed by a technician.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The words of the sources: what is planned, and what leaves.
+"""The types of the sources: planned recordings and `SourceRecording`.
 
-A source goes in three steps. `plan` looks at names and the first bytes of files only. A reader of `eegprep.formats`
-turns one planned recording into a `Decoded`. `eegprep.sources.assemble` then proves the unit, removes what is personal
-and makes the `SourceRecording`, the only thing that leaves this package.
+A source has three steps. `plan` looks at names and the first bytes of files only. A reader of `eegprep.formats` turns
+a planned recording into a `Decoded`. `eegprep.sources.assemble` checks the unit, removes personal data and makes the
+`SourceRecording`, the only output of this package.
 """
 
 from __future__ import annotations

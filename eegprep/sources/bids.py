@@ -1,10 +1,9 @@
-"""BIDS trees: entities from names, and what the tables beside a recording say of its channels and events.
+"""BIDS trees: entities from file names, channels and events from the tables beside a recording.
 
-What enters: the root of a tree. What leaves: the recordings of `sub-*/[ses-*/]eeg/*_eeg.*`, read by their
-signatures, with `channels.tsv` (types, units, status), `events.tsv`, `electrodes.tsv` (positions in CapTrak's or
-EEGLAB's frame) and `eeg.json` (line frequency, reference) put on top; tables may lie on any level above, as BIDS
-has it. The run of a recording is the rest of its entities (`task-rest_run-01`). Derivatives are left out: they are the
-same recordings once more.
+Recordings are `sub-*/[ses-*/]eeg/*_eeg.*`, read by signature. `channels.tsv` (types, units, status), `events.tsv`,
+`electrodes.tsv` (positions in CapTrak's or EEGLAB's frame) and `eeg.json` (line frequency, reference) take precedence
+and are inherited from higher folders as in BIDS. The run of a recording is the rest of its entities
+(`task-rest_run-01`). Derivatives are skipped, since they are copies of the same recordings.
 """
 
 from __future__ import annotations

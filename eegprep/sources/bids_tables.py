@@ -1,9 +1,8 @@
-"""The tables beside a BIDS recording: what they add to its channels and events, and where they contradict the file.
+"""The tables beside a BIDS recording: what they add to it, and where they contradict the file.
 
-What enters: a `Decoded` and the paths of `channels.tsv`, `electrodes.tsv` with its `coordsystem.json`, `events.tsv` and
-`eeg.json`. What leaves: the `Decoded` with their facts on top and notes on what in them can't be used. A table that is
-broken costs its own facts, never the recording nor the file's own events; a rate that contradicts the file's is refused
-where the stated duration shows that the file is wrong.
+The tables are `channels.tsv`, `electrodes.tsv` with `coordsystem.json`, `events.tsv` and `eeg.json`; problems in them
+become notes. An invalid table only loses its own information, never the recording or the events in the file; a
+sampling rate that contradicts the file is an error if the stated duration shows that the file is wrong.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""From the files of a folder to planned recordings: identity, pseudonyms, what the subject table says.
+"""Turn the files of a folder into planned recordings: identity, pseudonyms, subject table.
 
-What enters: groups of files with the entities that their paths name. What leaves: `PlannedRecording`s with
-unique keys, sorted. Groups with the same entities are refused, all of them, never silently overwritten.
+`PlannedRecording`s have unique keys and are sorted. Files with the same entities are all refused, never overwritten.
 """
 
 from __future__ import annotations

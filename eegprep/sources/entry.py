@@ -1,6 +1,6 @@
-"""What an entry of a data set's folder is: one type for planning, `inspect`, the summary of an ingest and its report.
+"""The entries of a data set's folder: one type for planning, `inspect`, ingest summaries and reports.
 
-Every file, link and special file of a folder ends as exactly one `Entry`. Its code says why it is of its kind.
+Every file, link and special file of a folder becomes exactly one `Entry`, whose code says why it has its kind.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""The source kinds whose recordings are files: `files`, `ts`, `table`, `uci`, `numpy`, `matlab`.
+"""The file-based source kinds: `files`, `ts`, `table`, `uci`, `numpy`, `matlab`.
 
-Files are told apart by the manifest's patterns and read by their signatures, or as the manifest describes them.
-
-What enters: a manifest and a folder, or a single file. Without patterns (an implicit manifest) every file whose
-signature or suffix is that of a recording is planned. `entries` tells of each file what it is, and why.
+Files are matched with the manifest's patterns and read by signature, or as the manifest describes. Without patterns
+(an implicit manifest) every file with the signature or suffix of a recording is planned. `entries` reports what each
+file is, and why.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""An implicit manifest for a plain file or folder: nothing is known but what the files themselves say.
+"""An implicit manifest for a plain file or folder, from what the files themselves say.
 
-What enters: a path. What leaves: a manifest that names no task, no unit and no licence to share; subjects are
-guessed from the tree and become pseudonyms. `eegprep inspect` shows what came of it, so that a person can write
-a real manifest.
+It has no task, unit or licence to share; subjects are guessed from the paths and become pseudonyms. `eegprep inspect`
+shows the result, as a basis for a real manifest.
 """
 
 from __future__ import annotations

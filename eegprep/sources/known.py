@@ -1,6 +1,6 @@
-"""Files in a recording's format that are not a recording to be read: averages, covariances, parts of a split file.
+"""Files in a recording's format that are not recordings (averages, covariances) or parts of a split file.
 
-What enters: a file and its format. What leaves: its code in the account of the tree, with the reason and what to do.
+Gives such a file its code, reason and remedy.
 """
 
 from __future__ import annotations

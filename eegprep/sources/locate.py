@@ -1,7 +1,7 @@
-"""What a word on the command line means: a path, a data set of the catalogue, or `moabb:CODE`.
+"""Resolve a command-line argument: a path, a data set of the catalogue, or `moabb:CODE`.
 
-What enters: the word and, where given, `--source`. What leaves: the manifest and the folder of its files. A name of
-the catalogue goes before a folder of the same name, which is then taken as that data set's files.
+Returns the manifest and the folder of its files, optionally set by `--source`. A catalogue name takes precedence over
+a folder of that name, which is then used as the data set's files.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The source kind `mne`: data sets that MNE fetches by itself, `eegbci` and `sleep_physionet`.
+"""The source kind `mne`: data sets that MNE downloads, `eegbci` and `sleep_physionet`.
 
-What enters: the manifest's `code`, and `subject` (`1-10,12`) for a part of the set. What leaves: their recordings,
-fetched into the folder when they are read, decoded by our own EDF reader. Nothing is fetched while planning.
+The manifest's `code` names the set and `subject` (`1-10,12`) a part of it. Recordings are downloaded into the folder
+when they are read, not while planning, and decoded by our EDF reader.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The source kind `moabb`: data sets of MOABB by code, with their subjects, sessions, runs and events.
+"""The source kind `moabb`: MOABB data sets by code, with their subjects, sessions, runs and events.
 
-What enters: `moabb:CODE` or a manifest with `code`. What leaves: one recording per subject, session and run. MOABB is
-an extra (`pip install 'eegpt[moabb]'`), imported here alone; it fetches a subject's files when they are planned,
-since it does not know a subject's runs before. Signals are kept for one subject at a time.
+One recording per subject, session and run. MOABB is an extra (`pip install 'eegpt[moabb]'`), imported only here; it
+downloads a subject's files during planning, since it does not know the runs before. Signals are cached for one subject
+at a time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How a folder's files are named: patterns with `{subject}`, `{session}` and `{run}`, guessed from the paths.
+"""Guess the file name patterns of a folder, with `{subject}`, `{session}` and `{run}`.
 
-What enters: relative paths of recordings. What leaves: the patterns that fit all of them and give no two the same
-identity, or none. A guess: which part of a name is the person is for a person to say.
+The patterns fit all paths and give no two recordings the same identity. Which part of a name is the subject remains a
+guess that the user must check.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which class serves which `source: kind:`; everything is imported on demand."""
+"""The source class of each `source: kind:`, imported on demand."""
 
 from __future__ import annotations
 

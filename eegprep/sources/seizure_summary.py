@@ -1,9 +1,8 @@
-"""Seizures that stand in a text file of a patient, recording by recording: the summaries of CHB-MIT.
+"""Seizures listed in a patient's text file, as in the summaries of CHB-MIT.
 
-What enters: `chbNN-summary.txt` as PhysioNet's page of the data set describes it (a line `File Name:`, the number of
-seizures in that file, and a line for the start and one for the end of each, in seconds from the file's start), and the
-name of one recording. What leaves: that recording's seizures, and the rest of it as parts without one. Lines that are
-none of these (rate, channels, clock times) are passed over.
+`chbNN-summary.txt`, as documented by PhysioNet, has a line `File Name:`, the number of seizures in that file, and a
+line each for the start and end of a seizure, in seconds from the file's start. A recording gets its seizures, and the
+rest of it as parts without one. Other lines (rate, channels, clock times) are ignored.
 """
 
 from __future__ import annotations

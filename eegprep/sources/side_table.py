@@ -1,4 +1,4 @@
-"""Tables beside the recordings (CSV, TSV): only the columns that the manifest names are ever read."""
+"""Tables beside the recordings (CSV, TSV); only columns named by the manifest are read."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""What lies in a folder: every file, link and special file of a tree ends as exactly one `Entry`.
+"""Walk a folder: every file, link and special file becomes exactly one `Entry`.
 
-What enters: the path of a folder, or of one recording. What leaves: the paths that can be opened, for a source to
-classify, and entries for everything that the file system settles: hidden names, links that lead nowhere or out of the
-tree, content that git-annex or Git LFS did not fetch, entries without permission, named pipes, archives. Nothing that
-goes wrong with one entry ends the walk.
+Returns the readable paths, for a source to classify, and entries for what the file system decides: hidden names, links
+that are broken or point outside the tree, content that git-annex or Git LFS did not fetch, missing permissions, named
+pipes, archives. Problems with one entry never end the walk.
 
-Names stay as the operating system gives them: bytes that are not UTF-8 are surrogates (`os.fsdecode`).
+Names are kept as given by the operating system: bytes that are not UTF-8 are surrogates (`os.fsdecode`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What a table beside the recordings, or the manifest itself, says of every trial of a recording.
+"""Trial values from a table beside the recordings, or from the manifest itself.
 
-What enters: the manifest, the folder with its paths, and the entities that a recording's path names. What leaves: the
-values by trial number, from 1, and the table's path, which is hashed with the recording's own files.
+Returns the values by trial number, from 1, and the table's path, which is hashed with the recording's own files.
 """
 
 from __future__ import annotations

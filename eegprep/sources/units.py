@@ -1,19 +1,18 @@
-"""Microvolt, proven: what the header states is held against what the signal can be.
+"""Check that a signal is in microvolt: compare the stated unit with the amplitude and the spectrum.
 
-Files that are a thousand or a million times off are common: exporters that write volts and call them microvolt,
-readers that take a number for another unit. Three independent facts are compared.
+Files that are wrong by a factor of a thousand or a million are common: exporters that write volts as microvolt,
+readers that assume another unit. Three independent facts are compared.
 
 1. The unit that the header or the manifest states, or that the format fixes.
-2. The amplitude: the spectrum between 4 and 30 Hz, where scalp EEG holds 1 to 100 µV (root mean square) and where
-   neither drift nor line noise reach. The median over segments and over channels is taken, so that a few
-   blinks or dead channels do not decide; channels that are electrodes by their names speak for the others.
-3. The shape of the spectrum: EEG falls with frequency. Wrong bytes read as numbers give white noise, for which 2 to
-   6 Hz hold as much per hertz as 20 to 30 Hz.
+2. The amplitude: the spectrum between 4 and 30 Hz, where scalp EEG has 1 to 100 µV (root mean square) with little
+   drift or line noise. The median over segments and channels limits the effect of blinks and dead channels;
+   channels with electrode names are used if there are any.
+3. The shape of the spectrum: EEG falls with frequency. Bytes decoded wrongly give white noise, for which 2 to 6 Hz
+   have as much power per hertz as 20 to 30 Hz.
 
-An amplitude that only a factor of 1000 or a million brings into the range of EEG, with the spectrum of EEG and the
-same in most of at least three channels, is corrected by that factor and the evidence is kept. Where the manifest
-itself stated the unit it is refused, since then a person is wrong. An amplitude far off with another spectrum is
-refused.
+An amplitude that only a factor of 1000 or a million brings into the range of EEG, with an EEG spectrum and the same
+factor in most of at least three channels, is corrected by that factor and the evidence is kept. If the manifest stated
+the unit, the recording is refused instead. An amplitude far off with another spectrum is refused.
 """
 
 from __future__ import annotations

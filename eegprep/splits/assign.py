@@ -1,13 +1,11 @@
-"""Subjects, or for sets of one subject runs, to train, validation and test.
+"""Assign subjects, or the runs of single-subject data sets, to train, validation and test.
 
-What enters: the recordings of a data set and its manifest's split rule. What leaves: one split per recording
-id. Nothing but these two decides: not the order of the recordings, not a clock, not another data set.
+The split of each recording id depends only on the recordings of the data set and its manifest's split rule: not on the
+order of the recordings, a clock, or another data set.
 
-Subjects are ranked by a hash of (data set, subject, seed) and the ranks are cut in the ratio asked for. Cutting
-ranks rather than hash values keeps the ratio exact where there are few subjects, which in EEG is the rule.
-People who share a recording (the same signal filed under two subjects happens in public data) stay together.
-Where a task labels people rather than moments (patient or control), the cut is made so that every split has its
-share of each label.
+Subjects are ranked by a hash of (data set, subject, seed) and the ranks are cut in the requested ratio, which keeps
+the ratio exact for few subjects. Subjects that share a recording (public data sometimes contain a signal under two
+subjects) stay together. If a task has one label per subject (patient or control), the split is stratified by it.
 """
 
 from __future__ import annotations

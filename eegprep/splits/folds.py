@@ -1,7 +1,7 @@
-"""Other divisions than one split: k folds, one subject out, one data set out.
+"""Cross-validation folds: k folds, leave one subject out, leave one data set out.
 
-What enters: people as `dataset/subject` (one name for a person everywhere here). What leaves: for each fold a
-mapping of person to `train`, `validation` or `test`. Every person is tested in exactly one fold.
+Subjects are named `dataset/subject`. Each fold maps every subject to `train`, `validation` or `test`; every subject is
+tested in exactly one fold.
 """
 
 from __future__ import annotations

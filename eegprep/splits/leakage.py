@@ -1,12 +1,12 @@
-"""The guard against leakage: was anything of the test seen before?
+"""The check against leakage: was anything in the test set seen during training?
 
-What enters: what a model has seen (subjects, hashes of decoded signals and their fingerprints, kept beside every
-checkpoint in `seen.json`) and what is about to be tested. What leaves: nothing if they are disjoint; a refusal (exit
-code 3) if not, or, when the user insists, a sentence that goes on every table made from the run.
+Compares what a model has seen (subjects, hashes of decoded signals and fingerprints, kept in `seen.json` beside every
+checkpoint) with the test set. Any overlap is refused (exit code 3), or, if the user overrides it, returned as a
+sentence that is printed with every table of the run.
 
-Subjects and signals are both compared. Subjects alone miss the recording that is there under two subjects or in two
-data sets; signals alone miss the other recordings of a subject. Data sets whose split is within subjects are compared
-recording by recording, since their test subjects are in train by design.
+Both subjects and signals are compared. Subjects alone miss a recording that exists under two subjects or in two data
+sets; signals alone miss the other recordings of a subject. Data sets split within subjects are compared recording by
+recording, since their test subjects are in train by design.
 """
 
 from __future__ import annotations

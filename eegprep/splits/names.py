@@ -1,8 +1,7 @@
-"""Which subject, session or run a written name means: in manifests, subject tables and subsets.
+"""Match the names of subjects, sessions or runs written in manifests, subject tables and subsets.
 
-What enters: names as a person wrote them, and what is really there, each with the names by which it is known. What
-leaves: the name under which it is stored. The exact name comes first; else `sub-01` is `01` and `1` is `01`, as long as
-only one subject fits. Nothing else is guessed: a name in the wrong split is a leak that no table shows.
+The exact name has precedence; else `sub-01` is `01` and `1` is `01`, if only one subject matches. Nothing else is
+guessed, since a subject in the wrong split would be an unnoticed leak.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A recipe applied to signal in memory: a thin entry to what ingest runs on a whole recording."""
+"""Apply a recipe to a signal in memory, with the code that ingest uses."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A recipe made concrete for one recording: its filters at the recording's rate, and its output rate.
+"""A recipe for one recording: its filters at the recording's rate, and its output rate.
 
-Filters, resampling and re-referencing are linear and commute as long as each filter acts at the source's rate, so a
-recipe whose filters come before its resampling is a single multiplication of spectra (`eegprep.standardise.long`). Any
-other order is refused.
+Filters, resampling and re-referencing are linear and commute if each filter acts at the source's rate, so a recipe
+whose filters come before its resampling is a single multiplication of spectra (`eegprep.standardise.long`). Any other
+order is refused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Which channels of a recording go into the store, under which electrode, and why the others do not.
+"""Select the channels of a recording and their electrodes.
 
-A channel gets in if its name resolves to an electrode, its unit is known, the file does not call it bad, and its
-signal is alive. Of all others the reason is kept. `eegprep inspect` and `eegprep ingest` both ask here, and nowhere
-else.
+A channel is kept if its name resolves to an electrode, its unit is known, the file does not mark it bad, and its
+signal is not flat. The reason is kept for all others. Used by both `eegprep inspect` and `eegprep ingest`.
 """
 
 from __future__ import annotations

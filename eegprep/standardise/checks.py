@@ -1,19 +1,18 @@
-"""What is wrong with a signal: flat, clipped, missing, disconnected, full of line noise. Nothing is changed here.
+"""Detect flat, clipped, missing, disconnected and noisy signals. Nothing is changed here.
 
-What enters: `check_signal(signal_uv, sfreq_hz, stretches)` with a signal in microvolt at the source's rate, read
-in chunks, so that a day-long recording needs no more memory than a minute. What leaves: `ChannelChecks`, per
-channel the stretches to reject (`rejected(row)`), figures of quality, and for channels that are no use at all a
-code and a reason (`verdicts[row]`).
+`check_signal(signal_uv, sfreq_hz, stretches)` reads a signal in microvolt at the source's rate in chunks, so memory
+does not grow with its length. It returns `ChannelChecks`: per channel the stretches to reject (`rejected(row)`),
+quality figures, and for unusable channels a code and a reason (`verdicts[row]`).
 
 The rules, each with its limit as a parameter:
 
 - not finite: samples that are NaN or infinite.
-- zeros, held: stretches of 0.1 s and longer in which all channels, three or more, are zero or hold their values
-  at once: what a device fills in where a packet was lost. Shorter than flat, and as much missing as what is not finite.
-- flat: the same value for `flat_s` seconds or longer. Amplifiers never do this while an electrode is connected.
-- clipped: the channel's highest or lowest value for `clipped_s` seconds or longer, but shorter than flat.
-- disconnected: 4-30 Hz amplitude under 2 % or over 30 times of what the recording's channels have (median), the
-  latter only over 200 µV; or line noise that holds 1000 times the power of all of 4-30 Hz.
+- zeros, held: at least 0.1 s in which all channels (three or more) are zero or constant at once, as devices fill in
+  lost packets. Treated as missing, like samples that are not finite.
+- flat: the same value for at least `flat_s` seconds, which a connected electrode never gives.
+- clipped: the channel's highest or lowest value for at least `clipped_s` seconds, but shorter than flat.
+- disconnected: 4-30 Hz amplitude under 2 % or over 30 times the median of the recording's channels (the latter only
+  over 200 µV); or line noise with 1000 times the power of all of 4-30 Hz.
 """
 
 from __future__ import annotations

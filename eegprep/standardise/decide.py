@@ -1,7 +1,6 @@
-"""All that is decided about a recording before its first sample is filtered: channels, filters, stretches.
+"""Decide everything about a recording before filtering: channels, filters, stretches.
 
-What enters: a `SourceRecording`, manifest, recipe and vocabulary. What leaves: a `Decision`, which also tells of a
-recording that is refused what is known of its channels, and from it a `Plan` to carry out.
+A `Decision` also describes the channels of a recording that is refused; otherwise it gives a `Plan` to run.
 """
 
 from __future__ import annotations

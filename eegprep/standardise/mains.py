@@ -1,7 +1,7 @@
-"""Which mains frequency a country has: what the notch is set to where neither manifest nor file says it.
+"""The line frequency of a country, used for the notch if neither the manifest nor the file gives it.
 
-60 Hz by IEC's list of world plugs (https://www.iec.ch/world-plugs); all other countries have 50 Hz. Japan has both and
-gets none from here; then the spectrum decides.
+60 Hz by IEC's list of world plugs (https://www.iec.ch/world-plugs); all other countries have 50 Hz. Japan has both, so
+there the spectrum decides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A plan carried out: the signal goes into a sink, and what can be said of it only then comes back."""
+"""Run a plan: write the signal to a sink and return what is only known afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recipe's chain over a whole recording, as a stream of chunks in order of time, in bounded memory."""
+"""Run a recipe over a whole recording, as a stream of chunks in order of time, in bounded memory."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""From the source's samples to the store's: one rule for stretches, events and trials.
+"""Map source samples to stored samples, with one rule for stretches, events and trials.
 
-Each stretch is resampled on its own, its first sample staying its first sample. A stretch of n samples gets the
-nearest whole number of output samples and begins at the nearest output sample to its place, or right behind the
-stretch before it where rounding would make the two overlap. An event is placed relative to the stretch it lies in.
+Each stretch is resampled separately and keeps its first sample. A stretch of n samples gets the nearest whole number
+of output samples and begins at the nearest output sample, or directly after the previous stretch if rounding would
+make them overlap. An event is placed relative to its stretch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The signal of one stored recording, out of a memory-mapped Arrow file: nothing is loaded until it is asked for."""
+"""The signal of one stored recording, from a memory-mapped Arrow file, loaded on demand."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Recording ids as file names and back.
+"""Convert recording ids to file names and back.
 
-An id such as `eegmat/Subject00/-/1` becomes `eegmat+Subject00+-+1`: letters, digits, `-` and `_` stand for
-themselves, `/` becomes `+`, and every other byte of the id's UTF-8 becomes `%XX`. Nothing that a file name
-could misunderstand remains (no dot, no slash, no colon), and the way back is exact.
+An id such as `eegmat/Subject00/-/1` becomes `eegmat+Subject00+-+1`: letters, digits, `-` and `_` are kept, `/` becomes
+`+`, and every other byte of the id's UTF-8 becomes `%XX`. The result is a valid file name on every system (no dot,
+slash or colon), and the conversion is exactly reversible.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Read a store: what recordings it holds, and their signal out of memory-mapped Arrow files.
+"""Read a store: list its recordings and read their signal from memory-mapped Arrow files.
 
-Nothing is loaded until samples are asked for; then they are copied once, from the page cache.
+Samples are loaded on request and copied once, from the page cache.
 """
 
 from __future__ import annotations

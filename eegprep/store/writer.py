@@ -1,11 +1,10 @@
-"""One recording into the store, time chunk by time chunk, whole or absent.
+"""Write one recording to the store in chunks, complete or not at all.
 
-What enters: (n_electrodes, n) float32 microvolt, as many pieces as the caller likes. What leaves:
-`<key>.arrow` and then `<key>.json`. The pieces are cut anew into record batches of `CHUNK_SAMPLES`, so the
-file's bytes depend on the signal alone and never on how a streaming step happened to deliver it.
+Chunks are (n_electrodes, n) float32 microvolt of any length. They are regrouped into record batches of
+`CHUNK_SAMPLES`, so the file's bytes depend on the signal only, not on how it was streamed.
 
-A kill at any instant leaves a `.part` file, or an `.arrow` without its sidecar; no reader takes either for a
-recording, and the next attempt replaces it.
+A process killed at any time leaves a `.part` file, or an `.arrow` without its sidecar; no reader accepts either, and
+the next attempt replaces it.
 """
 
 from __future__ import annotations

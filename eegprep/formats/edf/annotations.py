@@ -1,12 +1,9 @@
-"""Time-stamped annotation lists (TAL) of EDF+ and BDF+: events, and when each record began.
+"""Time-stamped annotation lists (TAL) of EDF+ and BDF+: events, and the start time of each record.
 
-What enters: the bytes of each record's annotation signals. What leaves: the start of every record, in seconds from the
-file's start, the events with onset, duration and text, and how many bytes could not be read.
-
-A list is `onset [0x15 duration] 0x14 (text 0x14)* 0x00`. The parser reads it from the front and never looks for
-something that fits further on; what does not fit is counted up to the next 0x00. Beyond the standard it takes what
-writers are known to do: numbers with an exponent or a decimal comma, an empty or signed duration, a last text that ends
-with 0x00 alone, lists that go on in the next annotation signal, and lists without 0x00 between them (Nihon Kohden).
+A list is `onset [0x15 duration] 0x14 (text 0x14)* 0x00`. The parser reads it from the front and does not search
+further for a match; invalid bytes up to the next 0x00 are counted. Beyond the standard it accepts known deviations:
+exponents or decimal commas in numbers, an empty or signed duration, a last text terminated by 0x00 only, lists that
+continue in the next annotation signal, and lists without 0x00 between them (Nihon Kohden).
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The header of an EDF or BDF file, read strictly, without the fields that name people.
+"""Read the header of an EDF or BDF file strictly, without the fields that identify people.
 
-What enters: a path. What leaves: `EDFHeader`, or an InputError that says what is wrong. Patient, recording
-identification, start date, transducer and prefilter texts are skipped, never decoded.
+Patient and recording identification, start date, transducer and prefilter texts are skipped, never decoded.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""EDF, EDF+, BDF and BDF+: read and scaled record by record when asked for.
+"""Read EDF, EDF+, BDF and BDF+, record by record on demand.
 
-Own, because three things matter here that a general reader hides: the header's range and unit (evidence for
-microvolt), records that do not follow each other (EDF+D, and EDF+C that lies), and channels of other rates, which
-would otherwise be resampled to the highest. What enters: a path. What leaves: `Decoded`, in each channel's unit.
-The rate of a recording is that of most of its voltage channels; channels of another rate are left out.
+A reader of our own, because general readers hide three things: the header's range and unit (evidence for microvolt),
+discontinuous records (EDF+D, and EDF+C with gaps), and channels with other rates, which would otherwise be resampled
+to the highest. Each channel is in its own unit. The rate of a recording is that of most of its voltage channels;
+channels with another rate are left out.
 """
 
 from __future__ import annotations

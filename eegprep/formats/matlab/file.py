@@ -1,4 +1,4 @@
-"""MATLAB files, version 5 to 7.3: which variables they hold."""
+"""MATLAB files, version 5 to 7.3, and their variables."""
 
 from __future__ import annotations
 

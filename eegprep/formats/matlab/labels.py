@@ -1,4 +1,4 @@
-"""Events and values of trials that stand in variables of the recording's own MATLAB file."""
+"""Events and trial values from variables of the recording's own MATLAB file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Values inside MATLAB files by their path: `EEG.data`, `cz_eeg{trial}`, `DREAMER.Data.{subject}.EEG.stimuli.{trial}`.
+"""Read values in MATLAB files by path: `EEG.data`, `cz_eeg{trial}`, `DREAMER.Data.{subject}.EEG.stimuli.{trial}`.
 
-What enters: a file of any version and a path as the manifest writes it (names joined by dots, digits count from 1).
-What leaves: what stands there, one value or one a trial, each trial with its number.
+Names are joined by dots, and indices count from 1. A path gives one value, or one per trial with its number.
 """
 
 from __future__ import annotations

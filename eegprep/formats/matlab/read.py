@@ -1,9 +1,8 @@
-"""The source kind `matlab`: FieldTrip's structures and plain arrays in .mat files of any version.
+"""The source kind `matlab`: FieldTrip structures and plain arrays in .mat files of any version.
 
-What enters: a path and the manifest. A FieldTrip structure (fields `trial`, `label`, `fsample` or `time`) says itself
-what it is; each of its trials is a stretch, labelled with the first column of `trialinfo`. Anything else is an
-array that the manifest describes, named by `source: variable:` (`EEG.data` for a field), with the events and labels
-that stand in other variables of the same file. What leaves: `Decoded`.
+A FieldTrip structure (fields `trial`, `label`, `fsample` or `time`) describes itself; each of its trials is a stretch,
+labelled with the first column of `trialinfo`. Anything else is an array described by the manifest, named by `source:
+variable:` (`EEG.data` for a field), with events and labels from other variables of the same file.
 """
 
 from __future__ import annotations

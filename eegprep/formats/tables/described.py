@@ -1,7 +1,7 @@
 """The source kind `table`: CSV, TSV and text described by the manifest; also one file per electrode.
 
-What enters: the files of one recording and the manifest's `source`. What leaves: `Decoded` in the table's
-numbers; the manifest's `unit` says what they are. A pattern with `{channel}` gathers one file per electrode.
+Values are kept as in the table; the manifest's `unit` gives their unit. A pattern with `{channel}` groups one file per
+electrode.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The lines of a manifest that would read a file of plain numbers: a table with a header line, an array, a matrix.
+"""Suggest manifest lines for a file of plain numbers: a table with a header line, an array, a matrix.
 
-What enters: a path. What leaves: what the file itself shows of its channels, rate and events; the unit never stands in
-it. Only the beginning of a text is looked at, and of an array its shape.
+Channels, rate and events are suggested from the file, never the unit. Only the beginning of a text and the shape of an
+array are read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""One row of numbers a line: reading text tables, plain or gzipped, and what a column of events says.
+"""Read text tables, plain or gzipped, one row of numbers per line, and their event columns.
 
-What enters: a path and how it is written. What leaves: columns as float64, and events. Byte order marks, line ends of
-any kind and decimal commas are seen in the text itself; where a comma may be either, the manifest has to say.
+Columns are returned as float64. Byte order marks, line endings and decimal commas are detected; if a comma is
+ambiguous, the manifest has to say what it means.
 """
 
 from __future__ import annotations

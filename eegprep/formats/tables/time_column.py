@@ -1,8 +1,7 @@
-"""What a column of times says of a table: its rate, and where rows are missing.
+"""The sampling rate of a table from its time column, and where rows are missing.
 
-What enters: the times as they stand, in seconds or thousandths, millionths, billionths of them. What leaves: the
-samples before which time jumps, and notes. Times may jitter, and rows may come in packets that bear one time each; so
-what counts as a jump is told by how even the column is.
+Times are in seconds, milliseconds, microseconds or nanoseconds. They may jitter, and rows may come in packets with one
+time each, so the threshold for a gap depends on how regular the column is.
 """
 
 from __future__ import annotations

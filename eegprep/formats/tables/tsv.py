@@ -1,8 +1,7 @@
-"""Tables of BIDS as they are found: read where their meaning is certain, refused with the reason where it is not.
+"""Read BIDS tables leniently: if the meaning is unambiguous they are read, else refused with a reason.
 
-What enters: a file's path and the columns that somebody asks for. What leaves: its rows by these names. Tolerated are
-UTF-16, byte order marks, any line ends, capitals in names of columns, decimal commas, and commas, semicolons or spaces
-instead of tabs where every row has as many fields as the first.
+Accepted are UTF-16, byte order marks, any line endings, capitals in column names, decimal commas, and commas,
+semicolons or spaces instead of tabs if every row has as many fields as the first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`Contents` of one or more shard sets: the index for what is counted, a sample of the blocks for the rest."""
+"""`Contents` of shard sets: counts from the index, spectra and amplitudes from a sample of the blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Contents` of a store: sidecars for what is counted, a sample of the signal for spectra and amplitudes."""
+"""`Contents` of a store: counts from the sidecars, spectra and amplitudes from a sample of the signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the codes of left-out channels, stretches and trials mean, for where no recording's own reason is at hand."""
+"""Descriptions of the codes for left-out channels, stretches and trials, if no recording's own reason is known."""
 
 from __future__ import annotations
 

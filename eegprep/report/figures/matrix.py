@@ -1,7 +1,7 @@
 """Confusion matrices: true classes in rows, predicted ones in columns.
 
-What enters: counts. What leaves: one SVG whose colour is the share of the row, so that a rare class is read
-as easily as a frequent one, and whose text is share and count.
+The colour is the share of the row, so that rare classes are as readable as frequent ones; the text gives share and
+count.
 """
 
 from __future__ import annotations

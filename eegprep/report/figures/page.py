@@ -1,8 +1,7 @@
-"""One self-contained HTML page: tiles, sections, drawings, tables; no script, nothing from outside.
+"""One self-contained HTML page: tiles, sections, drawings, tables; no scripts, no external resources.
 
-What enters: a `Page` of plain data and `Markup` drawings. What leaves: HTML text. All words are escaped (a
-stranger's manifest or channel name can put no markup on the page), and a Content-Security-Policy tells the
-browser to load and run nothing whatever the page holds. Equal inputs give equal bytes: no clock, no path.
+All text is escaped, so an untrusted manifest or channel name cannot inject markup, and a Content-Security-Policy
+forbids the browser to load or run anything. Equal inputs give equal bytes: no clock, no path.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""`Contents` as sections of a page: what went in, what was left out and why, how the signal looks.
+"""`Contents` as sections of a page: what was included, what was left out and why, and the signal.
 
-What enters: `Contents`. What leaves: `eegprep.report.figures` sections, each None where there is nothing to show.
-The quality report and the page of a training run are both made of these.
+Each section is None if there is nothing to show. Used by the quality report and the page of a training run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was left out and why, as a section of a page: bars by reason, and every reason with counts and names."""
+"""What was left out, as a section of a page: bars by reason, and a table of reasons with counts."""
 
 from __future__ import annotations
 

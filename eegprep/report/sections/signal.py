@@ -1,4 +1,4 @@
-"""`Contents` as sections of a page: spectra, amplitudes, noise on the head, and the worst recordings first."""
+"""`Contents` as sections of a page: spectra, amplitudes, noise per electrode, and the worst recordings."""
 
 from __future__ import annotations
 

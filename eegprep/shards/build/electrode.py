@@ -1,8 +1,7 @@
-"""All blocks of one electrode: the unit of work when a shard set is written.
+"""Write all blocks of one electrode, the unit of work of a build.
 
-What enters: stores and, of every recording that has the electrode, its description. What leaves: the electrode's
-shards on disk and one row per block. One electrode is read recording by recording and block by block, so memory
-does not grow with the data; electrodes share nothing, so they can be written in any order, anywhere.
+Gives the electrode's shards on disk and one row per block. It is read recording by recording and block by block, so
+memory does not grow with the data; electrodes are independent, so they can be written in any order and on any machine.
 """
 
 from __future__ import annotations

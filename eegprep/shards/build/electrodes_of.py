@@ -1,7 +1,6 @@
-"""The vocabulary of a new shard set, where nobody names one: that of its stores.
+"""The default vocabulary of a new shard set: the one vocabulary of its stores that contains all others.
 
-What enters: the stores. What leaves: the one vocabulary that holds all others, or an error that says what to do. Ids
-never move, so only a vocabulary that begins with another one's rows holds it.
+Ids never change, so a vocabulary contains another only if it begins with its rows. Otherwise an error says what to do.
 """
 
 from __future__ import annotations

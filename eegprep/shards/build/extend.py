@@ -1,4 +1,4 @@
-"""A finished shard set that a new one takes over: its shards as they are, its rows first in every table."""
+"""Extend a complete shard set: its shards are reused unchanged, its rows come first in every table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index of a shard set as Arrow tables, out of what was planned and what was written."""
+"""The index of a shard set as Arrow tables, from the plan and the written blocks."""
 
 from __future__ import annotations
 

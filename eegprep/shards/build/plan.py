@@ -1,8 +1,7 @@
-"""What a shard set will hold, decided before a sample is read.
+"""Plan a shard set before reading any sample.
 
-What enters: stores, a vocabulary, options. What leaves: the recordings in their order with splits and row
-numbers, one job per electrode, and a hash of all of it, by which an interrupted build is taken up again and a
-finished one is known.
+From stores, a vocabulary and options: the ordered recordings with splits and row numbers, one job per electrode, and a
+hash of the plan, which identifies an interrupted or finished build.
 """
 
 from __future__ import annotations

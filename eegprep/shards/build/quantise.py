@@ -1,9 +1,8 @@
-"""Microvolt to int16 and back: one scale per stretch, a power of two, so that nothing clips.
+"""Convert microvolt to int16 and back: one power-of-two scale per stretch, without clipping.
 
-The scale is the smallest power of two at which the stretch's largest sample fits. A power of two makes
-`int16 * scale` exact in float32 on every machine, and one scale for a whole stretch lets a window cross the
-border between two of its blocks. The step has to stay far under the electrode's noise: where a sample is so
-large that it would not, that sample is no EEG, and the stretch is broken there.
+The scale is the smallest power of two at which the stretch's largest sample fits. A power of two makes `int16 * scale`
+exact in float32 on every machine, and one scale per stretch lets windows cross the border between blocks. The step
+must stay far below the electrode's noise; a sample too large for that is not EEG, and the stretch is broken there.
 """
 
 from __future__ import annotations

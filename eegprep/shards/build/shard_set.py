@@ -1,11 +1,11 @@
-"""Stores of recordings to a shard set: `build_shard_set`.
+"""Build a shard set from stores: `build_shard_set`.
 
-Electrodes are written in any order and anywhere (threads, or any `concurrent.futures` executor such as Dask's);
-the index is put together in the order of the plan, so the bytes are the same. After a kill the same call goes
-on: an electrode that has its note in `building/` is not written again. `SHA256SUMS` comes last.
+Electrodes are written in any order and anywhere (threads, or any `concurrent.futures` executor such as Dask's); the
+index follows the order of the plan, so the bytes are the same. After an interruption the same call resumes: an
+electrode with a note in `building/` is not written again. `SHA256SUMS` is written last.
 
-A set is never changed. To add recordings, name the old set as `extends`: the new set takes over its shards as
-they are (hard links where the file system has them) and writes the new recordings into shards of their own.
+A set is never changed. To add recordings, pass the old set as `extends`: the new set reuses its shards (hard links if
+the file system supports them) and writes the new recordings to new shards.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Do the files of an index agree with each other? What opening does not need, but `verify` promises.
+"""Check that the files of an index agree with each other, beyond what opening checks.
 
-What enters: an opened shard set. What leaves: a sentence per disagreement: counts in the vocabulary and in the
-lock, tasks and labels of trials against the manifests, splits of one person.
+Returns one sentence per contradiction: counts in the vocabulary and in the lock, tasks and labels of trials against
+the manifests, splits of a subject.
 """
 
 from __future__ import annotations

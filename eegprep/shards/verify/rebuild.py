@@ -1,7 +1,7 @@
-"""Write a shard set anew from its stores and compare the two byte by byte: the proof of promise 6.
+"""Rebuild a shard set from its stores and compare the two byte by byte.
 
-Where bytes differ, the stages are compared in the order of the work: what the locks and the index say of manifests,
-steps, raw files and decoded signals, then the samples, then how they lie in the shards, then the index.
+If bytes differ, the stages are compared in the order of the work: manifests, steps, raw files and decoded signals by
+locks and index, then the samples, then their layout in the shards, then the index.
 """
 
 from __future__ import annotations

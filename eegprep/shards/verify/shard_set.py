@@ -1,10 +1,9 @@
-"""Prove a shard set: index against tars, hashes, counts, names, alignment, vocabulary.
+"""Verify a shard set: index against tars, hashes, counts, names, alignment, vocabulary.
 
-What enters: a folder. What leaves: a report, or a RefusedError that names every shard and member that is wrong.
-The frame around every block follows from the index (format.py), so a shard is checked by computing what must
-stand there and comparing bytes; nothing in a shard is ever parsed, so nothing in it can mislead the check. The
-cheap check reads the frames (about half a percent of the bytes), the deep one every byte: the SHA-256 of each
-shard and the CRC-32 of each block.
+Returns a report, or raises a RefusedError that names every damaged shard and member. The frame around every block
+follows from the index (format.py), so the expected bytes are computed and compared; no shard is parsed, so a
+manipulated one cannot mislead the check. The quick check reads the frames (about half a percent of the bytes), the
+deep one every byte: the SHA-256 of each shard and the CRC-32 of each block.
 """
 
 from __future__ import annotations

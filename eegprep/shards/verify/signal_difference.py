@@ -1,7 +1,7 @@
-"""By how much the samples of two shard sets differ: matched by recording, electrode and time, not by file.
+"""Compare the samples of two shard sets, matched by recording, electrode and time, not by file.
 
-What enters: two opened sets. What leaves: counts and the largest difference, in microvolt and in int16 steps.
-Shards that are the same file in both sets hold the same samples and are not read.
+Returns counts and the largest difference, in microvolt and in int16 steps. Shards that are the same file in both sets
+are not read.
 """
 
 from __future__ import annotations
