@@ -75,7 +75,7 @@ def _rebuild(cls: type[EEGPTError], what: str, *rest: str | None) -> EEGPTError:
 
 
 class InputError(EEGPTError):
-    """One input (file, recording, block) can't be used; other inputs can."""
+    """One input (file, recording, block) cannot be used; other inputs can."""
 
     exit_code = 1
 

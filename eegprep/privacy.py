@@ -56,7 +56,7 @@ def has_date(text: str) -> bool:
 
 
 def clean_entity(dataset: str, text: str, prefix: str) -> str:
-    """A name as it may be stored: itself, or a pseudonym where it holds a date or what can't be printed."""
+    """A name as it may be stored: itself, or a pseudonym where it holds a date or what cannot be printed."""
     return pseudonym(dataset, text, prefix) if has_date(text) or not text.isprintable() else text
 
 

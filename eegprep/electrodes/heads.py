@@ -52,9 +52,9 @@ def on_template(
     Returns
     -------
     positions : list of (3,) or None
-        All None where they can't be compared.
+        All None where they cannot be compared.
     reason : str
-        Why they can't; empty where they can.
+        Why they cannot; empty where they can.
     """
     known = [i for i, p in enumerate(positions_m) if p is not None]
     none: list[Position | None] = [None] * len(positions_m)

@@ -66,13 +66,13 @@ class Vocabulary:
             for name in (row.name, *row.aliases):
                 if not _NAME.fullmatch(name):
                     raise UsageError(
-                        f"electrode name {name!r} can't be used",
+                        f"invalid electrode name {name!r}",
                         expected="a letter, then letters, digits or '_', 32 characters at most",
                     )
                 other = self._ids.setdefault(name.casefold(), electrode_id)
                 if other != electrode_id:
                     raise UsageError(
-                        f"the name {name!r} stands twice in the vocabulary",
+                        f"duplicate name {name!r} in the vocabulary",
                         found=f"rows {other} ({self._rows[other].name}) and {electrode_id} ({row.name})",
                     )
         self._names = tuple(row.name for row in self._rows)
@@ -209,7 +209,7 @@ class Vocabulary:
         if missing := sorted({*wanted, "aliases"} - set(table.column_names)):
             raise InputError("not a vocabulary", where=where, found=f"no column {', '.join(missing)}")
         if table.num_rows > _MAX_ROWS:
-            raise InputError("the vocabulary is too long", where=where, found=table.num_rows, expected=_MAX_ROWS)
+            raise InputError("the vocabulary has too many rows", where=where, found=table.num_rows, expected=_MAX_ROWS)
         try:
             columns = {k: _cast(table[k], t).to_pylist() for k, t in wanted.items()}
             aliases = _cast(table["aliases"], pa.list_(pa.string())).to_pylist()
@@ -225,7 +225,7 @@ class Vocabulary:
             xyz = (columns["x_m"][i], columns["y_m"][i], columns["z_m"][i])
             known = all(v is not None and np.isfinite(v) and abs(v) < 1 for v in xyz)
             if not known and any(v is not None for v in xyz):
-                raise InputError(f"the position of electrode {name!r} is no place on a head in metres", where=where)
+                raise InputError(f"the position of electrode {name!r} is not on a head, in metres", where=where)
             if name is None or any(a is None for a in aliases[i] or ()):
                 raise InputError(f"row {i} of the vocabulary has no name", where=where)
             kind = optional["kind"][i]
@@ -259,9 +259,9 @@ class Vocabulary:
 
         path = Path(path)
         if not path.is_file():
-            raise UsageError("no such vocabulary", where=path)
+            raise UsageError("vocabulary not found", where=path)
         if path.stat().st_size > _MAX_BYTES:
-            raise InputError("the vocabulary's file is too large", where=path, expected=f"{_MAX_BYTES} bytes at most")
+            raise InputError("the vocabulary file is too large", where=path, expected=f"{_MAX_BYTES} bytes at most")
         try:
             table = pq.ParquetFile(path).read()
         except (pa.ArrowInvalid, OSError) as error:

@@ -107,13 +107,13 @@ def _unpack(path: Path, target: Path) -> None:
                 room -= len(part)
                 if room < 0:
                     raise InputError(
-                        f"{path.name} unpacks to more than there is room for",
+                        f"{path.name} is too large to decompress",
                         where=path,
-                        expected=f"at most {MAX_UNPACKED_BYTES >> 30} GiB, and room in {tempfile.gettempdir()}",
-                        todo="unpack it by hand (gunzip -k), or set TMPDIR to a larger disk",
+                        expected=f"at most {MAX_UNPACKED_BYTES >> 30} GiB, and free space in {tempfile.gettempdir()}",
+                        todo="decompress it (gunzip -k), or set TMPDIR to a larger disk",
                     )
                 out.write(part)
     except (OSError, EOFError) as error:
         raise InputError(
-            f"{path.name} can't be unpacked", where=path, found=clean_message(error), todo="copy the file again"
+            f"{path.name} cannot be decompressed", where=path, found=clean_message(error), todo="copy the file again"
         ) from error

@@ -32,7 +32,7 @@ def read_numpy(path: Path, manifest: Manifest) -> Decoded:
                 name = spec.variable or (loaded.files[0] if len(loaded.files) == 1 else None)
                 if name is None or name not in loaded.files:
                     raise UsageError(
-                        f"the manifest {manifest.name} has to name the array of {path.name}",
+                        f"the manifest {manifest.name} must name the array in {path.name}",
                         found=", ".join(loaded.files),
                         expected="`source: variable:`",
                     )
@@ -43,10 +43,10 @@ def read_numpy(path: Path, manifest: Manifest) -> Decoded:
             array = loaded
     except (ValueError, OSError, EOFError, KeyError) as error:
         raise InputError(
-            f"{path.name} can't be read as a NumPy array",
+            f"{path.name} cannot be read as a NumPy array",
             where=path,
             found=clean_message(error),
-            expected="a whole .npy or .npz file of numbers",
+            expected="a complete .npy or .npz file of numbers",
         ) from error
     return described_array(array, manifest, path, format_name="numpy", labels=labels)
 
@@ -72,7 +72,7 @@ def described_trials(
     """Arrays of two dimensions, one a trial and of any length, each a stretch that is labelled with its number."""
     arrays = [_oriented(array, manifest, path) for _, array in trials]
     if any(array.ndim != 2 for array in arrays):
-        raise InputError(f"{path.name} has trials that are no signal", where=path, expected="2 dimensions a trial")
+        raise InputError(f"{path.name} has trials with the wrong shape", where=path, expected="2 dimensions per trial")
     stretches: list[Stretch] = []
     for array in arrays:
         start = stretches[-1].stop_sample if stretches else 0
@@ -86,12 +86,12 @@ def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
     spec = manifest.source
     if spec.sfreq_hz is None or not spec.channels:
         raise UsageError(
-            f"the manifest {manifest.name} has to say what an array does not",
+            f"the manifest {manifest.name} must describe the array",
             expected="`source: sfreq_hz:` and `source: channels:`",
         )
     if array.ndim not in (2, 3) or array.dtype.kind not in "fiu":
         raise InputError(
-            f"{path.name} is no signal",
+            f"{path.name} does not have the shape of a signal",
             where=path,
             found=f"{array.ndim} dimensions of {array.dtype}",
             expected="2 (recording) or 3 (trials) dimensions of numbers",
@@ -102,7 +102,7 @@ def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
         array = np.swapaxes(array, -1, -2)
     if array.shape[-2] != len(spec.channels):
         raise InputError(
-            f"{path.name} has another number of channels than the manifest",
+            f"the number of channels in {path.name} does not match the manifest",
             where=path,
             found=f"{array.shape[-2]} channels, {array.shape[-1]} samples",
             expected=f"{len(spec.channels)} channels",

@@ -55,10 +55,10 @@ class LazySignal:
     def __getitem__(self, key: Any) -> np.ndarray:
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         if not isinstance(columns, slice):
-            raise TypeError("a lazy signal is indexed by rows and a slice of samples: signal[rows, start:stop]")
+            raise TypeError("a lazy signal must be indexed by rows and a slice of samples: signal[rows, start:stop]")
         start, stop, step = columns.indices(self.shape[1])
         if step < 1:
-            raise TypeError("a lazy signal is read forwards: the step of a slice must be positive")
+            raise TypeError("the step of a slice of a lazy signal must be positive")
         block = self._read(start, max(start, stop))
         return block[rows, ::step] if step > 1 else block[rows]
 

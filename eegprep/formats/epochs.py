@@ -65,7 +65,7 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
             data = np.asarray(epochs.get_data(copy=False), dtype=np.float64)
         except Exception as error:  # readers raise anything on damaged files; all of it means the same here
             raise InputError(
-                f"{path.name} can't be read as epochs",
+                f"{path.name} cannot be read as epochs",
                 where=path,
                 found=clean_message(error),
                 todo="if EEGLAB or MNE opens it, save it there again; else leave it out",

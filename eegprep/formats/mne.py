@@ -73,18 +73,18 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         except FileNotFoundError as error:
             renamed = any(path.with_suffix(ending).is_file() for ending in (".eeg", ".dat", ".fdt"))
             raise InputError(
-                f"the samples of {path.name} are not beside it",
+                f"the data file of {path.name} is missing",
                 where=path,
-                found="the file names another file that is not there",
-                expected="its side-car (.eeg, .fdt, .dat, signal1.bin) under the name that the header gives",
+                found="the file names another file that does not exist",
+                expected="its data file (.eeg, .fdt, .dat, signal1.bin) under the name in the header",
                 todo="the files seem to have been renamed: correct the name in the header"
                 if renamed
-                else "copy the side-car too, under its original name",
+                else "copy the data file too, under its original name",
             ) from error
         except Exception as error:  # readers raise anything on damaged files; all of it means the same here
             title = FORMATS[format_name].title
             raise InputError(
-                f"{path.name} can't be read as {title}",
+                f"{path.name} cannot be read as {title}",
                 where=path,
                 found=clean_message(error),
                 todo="if the vendor's software opens it, export it as EDF; else leave it out",
@@ -197,7 +197,7 @@ def _require_package(path: Path, found: Format) -> None:
         raise InputError(
             f"reading {found.title} needs the Python package {found.package}",
             where=path,
-            found="it is not installed, or can't be imported",
+            found="not installed, or cannot be imported",
             todo=f'install it: pip install "{found.install or found.package}"',
         ) from error
 
@@ -212,12 +212,12 @@ def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
                 f"the header of {path.name} names a file in another folder",
                 where=path,
                 expected="a file beside the header",
-                todo="a recording's files lie in one folder: correct the header",
+                todo="the files of a recording must be in one folder: correct the header",
             )
 
 
 def is_epoched(path: Path, format_name: str) -> bool:
-    """Whether a FIF or EEGLAB file holds epochs. Anything that can't be told counts as continuous."""
+    """Whether a FIF or EEGLAB file holds epochs. Anything that cannot be told counts as continuous."""
     if format_name == "fif":
         import mne
 
@@ -254,7 +254,7 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
                 block: np.ndarray = raw[:, start:stop][0]
             except Exception as error:  # a file may be damaged far behind its header
                 raise InputError(
-                    f"samples {start} to {stop} can't be read",
+                    f"samples {start} to {stop} cannot be read",
                     found=clean_message(error),
                     todo="if other software reads them, export the recording as EDF; else leave it out",
                 ) from error

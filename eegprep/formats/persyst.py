@@ -43,10 +43,10 @@ def read_persyst(path: Path) -> Decoded:
     samples = path.parent / re.split(r"[\\/]", info.get("file", path.stem + ".dat"))[-1]
     if not samples.is_file():
         raise InputError(
-            f"the samples of {path.name} are not beside it",
+            f"the data file of {path.name} is missing",
             where=path,
-            found="the header names another file that is not there",
-            expected="its .dat file under the name that the header gives",
+            found="the header names a file that does not exist",
+            expected="its .dat file under the name in the header",
             todo="copy the .dat file too, under its original name",
         )
     frame = n_channels * dtype.itemsize

@@ -22,7 +22,7 @@ def _case(line: str, n_channels: int, where: str) -> tuple[np.ndarray, str]:
     *dimensions, label = line.split(":")
     if len(dimensions) != n_channels:
         raise InputError(
-            "a case has another number of dimensions than the manifest has channels",
+            "the dimensions of a case do not match the channels of the manifest",
             where=where,
             found=len(dimensions),
             expected=n_channels,
@@ -30,7 +30,7 @@ def _case(line: str, n_channels: int, where: str) -> tuple[np.ndarray, str]:
     try:
         rows = [np.array(["nan" if v == "?" else v for v in d.split(",")], dtype=np.float64) for d in dimensions]
     except ValueError:
-        raise InputError("a value is no number", where=where, expected="numbers with commas between") from None
+        raise InputError("a value is not a number", where=where, expected="numbers separated by commas") from None
     if len({r.size for r in rows}) != 1:
         raise InputError("the dimensions of a case differ in length", where=where, found=sorted({r.size for r in rows}))
     return np.stack(rows), label.strip()
@@ -42,10 +42,10 @@ def _put_together(cases: list[np.ndarray], step: int | None, path: Path) -> list
         steps = {evident_step(case) for case in cases}
         if len(steps) == 1 and (evident := steps.pop()) is not None:
             raise InputError(
-                f"the dimensions of {path.name} are no channels: each is the one before, {evident} samples later",
+                f"the dimensions of {path.name} are not channels: each is the previous one, {evident} samples later",
                 where=path,
-                expected="one channel a dimension",
-                todo=f"state `source: dimensions_step: {evident}`, which keeps the channels that are whole",
+                expected="one channel per dimension",
+                todo=f"state `source: dimensions_step: {evident}`, which keeps the channels that are complete",
             )
         return cases
     whole = [whole_channels(case, step) for case in cases]
@@ -53,7 +53,7 @@ def _put_together(cases: list[np.ndarray], step: int | None, path: Path) -> list
         raise InputError(
             f"the dimensions of {path.name} are not windows {step} samples apart, as the manifest says",
             where=path,
-            todo="leave `source: dimensions_step:` out if each dimension is a channel",
+            todo="omit `source: dimensions_step:` if each dimension is a channel",
         )
     return [w for w in whole if w is not None]
 
@@ -63,7 +63,7 @@ def read_ts(path: Path, manifest: Manifest) -> Decoded:
     spec = manifest.source
     if spec.sfreq_hz is None or not spec.channels:
         raise UsageError(
-            f"the manifest {manifest.name} has to say what a .ts file does not",
+            f"the manifest {manifest.name} must describe the .ts file",
             expected="`source: sfreq_hz:` and `source: channels:`",
         )
     encoding = "latin-1" if spec.encoding == "utf-8" else spec.encoding
@@ -82,7 +82,7 @@ def read_ts(path: Path, manifest: Manifest) -> Decoded:
             cases.append(signal)
             labels.append(label)
     if not cases:
-        raise InputError(f"{path.name} holds no cases", where=path, expected="lines of numbers after @data")
+        raise InputError(f"{path.name} contains no cases", where=path, expected="lines of numbers after @data")
     cases = _put_together(cases, spec.dimensions_step, path)
     kept, lost = spec.channels[: cases[0].shape[0]], spec.channels[cases[0].shape[0] :]
     stretches: list[Stretch] = []

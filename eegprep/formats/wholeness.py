@@ -76,7 +76,7 @@ def check_samples_file(raw: Any, path: Path) -> tuple[str, ...]:
 
 def _cut(path: Path, found: str, expected: str) -> InputError:
     return InputError(
-        f"{path.name}: the file is cut short", where=path, found=found, expected=expected, todo="copy the file again"
+        f"{path.name}: the file is truncated", where=path, found=found, expected=expected, todo="copy the file again"
     )
 
 
@@ -102,9 +102,9 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
     n_held, rest = divmod(n_file, frame)
     if field(b"DataOrientation").upper() == b"VECTORIZED" and (rest or n_stated not in (0, n_held)):
         raise InputError(
-            f"{path.name}: where each channel's samples begin is not certain",
+            f"{path.name}: the layout of the samples is ambiguous",
             where=path,
-            found=f"{n_file} bytes of samples, one channel after the other: {n_held} data points, {rest} bytes",
+            found=f"{n_file} bytes of samples, channel after channel: {n_held} data points, {rest} bytes",
             expected=f"{(n_stated or n_held) * frame} bytes for {n_stated or n_held} data points",
             todo="copy the samples again, or correct DataPoints in the header",
         )
@@ -126,10 +126,10 @@ def _markers(path: Path) -> tuple[str, ...]:
         beside = [p for p in sorted(path.parent.iterdir()) if p.stem == path.stem]
         own = next((p for p in beside if p.suffix.lower() in (".vmrk", ".amrk")), None)
         raise InputError(
-            f"the markers of {path.name} are not beside it",
+            f"the marker file of {path.name} is missing",
             where=path,
-            found="the header's `MarkerFile=` names a file that is not there",
-            expected="its .vmrk file, which says where events and interruptions are",
+            found="the header's `MarkerFile=` names a file that does not exist",
+            expected="its .vmrk file with events and interruptions",
             todo="copy the .vmrk file too, under its original name"
             if own is None
             else f"correct `MarkerFile=` if {own.name} is its marker file",
@@ -139,7 +139,7 @@ def _markers(path: Path) -> tuple[str, ...]:
         raise InputError(
             f"the marker file of {path.name} cannot be read",
             where=markers,
-            found="a first line that is not that of a BrainVision marker file",
+            found="not the first line of a BrainVision marker file",
             expected="`Brain Vision Data Exchange Marker File, Version 1.0` or 2.0",
             todo="copy the .vmrk file again; without markers, delete the line `MarkerFile=` of the header",
         )
@@ -173,11 +173,11 @@ def _curry(path: Path) -> tuple[tuple[str, ...], int | None]:
     others = [h for h in (path.with_suffix(e) for e in ((".dap",) if cdt else (".cdt.dpa", ".cdt.dpo"))) if h.is_file()]
     if headers and others:
         raise InputError(
-            f"{path.name}: two headers of the same name lie beside it",
+            f"{path.name}: there are two headers of the same name",
             where=path,
-            found=f"a {headers[0].suffix} and a {others[0].suffix} file, of two versions of Curry",
+            found=f"a {headers[0].suffix} and a {others[0].suffix} file, from two versions of Curry",
             expected="one recording of this name in the folder",
-            todo="move the files of one of the two into a folder of their own",
+            todo="move the files of one of the two to a separate folder",
         )
     samples = path.with_suffix(".cdt" if cdt else ".dat")
     if not headers or not samples.is_file():

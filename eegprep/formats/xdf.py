@@ -62,7 +62,7 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
         )
     except Exception as error:  # pyxdf raises anything on damaged files; all of it means the same here
         raise InputError(
-            f"{path.name} can't be read as XDF", where=path, found=clean_message(error), todo="leave it out"
+            f"{path.name} cannot be read as XDF", where=path, found=clean_message(error), todo="leave it out"
         ) from error
     stream = _chosen(streams, stream_name, path)
     stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
@@ -101,9 +101,9 @@ def _chosen(streams: list[Any], name: str | None, path: Path) -> Any:
     # types are free text; only those that LSL's programs use are repeated
     kinds = sorted({kind if (kind := _text(s["info"], "type").casefold()) in _TYPES else "?" for s in streams})
     raise InputError(
-        f"{path.name} has {len(signals) or 'no'} streams of EEG with samples"
+        f"{path.name} has {len(signals) or 'no'} EEG streams with samples"
         if name is None
-        else f"{path.name} has {len(signals) or 'no'} streams with samples of the name in `source: variable:`",
+        else f"{path.name} has {len(signals) or 'no'} streams with samples and the name in `source: variable:`",
         where=path,
         found=f"{len(streams)} streams of the types {', '.join(kinds)}",
         expected="one stream of the type EEG, or the name of one",
@@ -133,7 +133,7 @@ def _rate(stream: Any, stamps: np.ndarray, segments: list[tuple[int, int]], path
     longest = max(segments, key=lambda s: s[1] - s[0])
     lasts = float(stamps[longest[1]] - stamps[longest[0]])
     if lasts <= 0:
-        raise InputError(f"{path.name}: the time stamps do not advance", where=path)
+        raise InputError(f"{path.name}: the time stamps do not increase", where=path)
     measured = (longest[1] - longest[0]) / lasts
     if stated > 0 and abs(measured - stated) <= _MAX_RATE_ERROR * stated:
         return stated, []

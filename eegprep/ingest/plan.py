@@ -94,8 +94,8 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
         identity = recording_id(manifest.name, one.subject, one.session, one.run)
         if identity in found:
             raise UsageError(
-                f"two recordings of {manifest.name} have the id {identity}",
-                todo="tell them apart with {subject}, {session} or {run} in `source: files:`",
+                f"two recordings of {manifest.name} have the same id {identity}",
+                todo="distinguish them with {subject}, {session} or {run} in `source: files:`",
             )
         found[identity] = one
     return list(found.items())
@@ -176,7 +176,7 @@ def check_expected(
             else:
                 todo = f"{get} what is missing, or use --partial; if the data set is complete, {correct}"
             raise InputError(
-                f"the folder holds another number of {what} than {manifest.name} expects",
+                f"the number of {what} in the folder does not match `expect:` of {manifest.name}",
                 where="the data set's folder",
                 found=str(found),
                 expected=str(wanted),

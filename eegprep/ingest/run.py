@@ -174,7 +174,7 @@ def nothing_planned(manifest: Manifest, folder: Path, entries: Sequence[Entry]) 
     reasons = list(dict.fromkeys(f"{e.code}: {e.reason}" for e in ranked))
     todos = dict.fromkeys(e.todo for e in ranked if e.todo)
     return InputError(
-        f"{manifest.name} holds no recording",
+        f"{manifest.name} contains no recordings",
         where=folder,
         found=", ".join(reasons[:5]) or "no files",
         expected="EEG files",
@@ -260,8 +260,8 @@ def _nothing(summary: IngestSummary) -> EEGPTError:
     listed = [f"{e.get('where') or i}: {e.get('what')}" for i, e in summary.failed.items()]
     listed += [f"{e.path}: {e.reason}; to do: {e.todo}" for e in summary.refused]
     return InputError(
-        "none of the recordings could be used:\n  " + "\n  ".join(listed),
-        expected="EEG files of which at least one can be read",
+        "no recording could be read:\n  " + "\n  ".join(listed),
+        expected="at least one readable EEG file",
     )
 
 

@@ -116,7 +116,7 @@ def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeli
 
 
 def _labelled_events(task: Task, recording: SourceRecording) -> list[tuple[SourceEvent, str]]:
-    """The events that mark trials, each with its label; empty where they can't be numbered (see `_unnumbered`)."""
+    """The events that mark trials, each with its label; empty where they cannot be numbered (see `_unnumbered`)."""
     rule = task.trials
     marks, _ = _once_a_moment(task, recording)
     if not rule.values:

@@ -103,9 +103,9 @@ def _patience_s(work: Work) -> float:
 def _crashed(work: Work, found: str) -> Outcome:
     job, planned = work
     error = InputError(
-        f"reading or standardising {planned.files[0] if planned.files else job.key} ended its process",
+        f"reading or standardising {planned.files[0] if planned.files else job.key} crashed its process",
         found=found,
-        expected="a file that the reader of its format can take, and memory enough for it",
+        expected="a valid file, and enough memory to read it",
         todo="leave the file out, or try it alone: eegprep inspect",
     )
     return Outcome(key=job.key, recording_id=job.recording_id, error=error.as_dict())

@@ -23,7 +23,7 @@ def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Lice
         if other != manifest:
             raise UsageError(
                 f"two different manifests are called {manifest.name!r}",
-                todo="`eegprep manifest diff` tells what differs; rename one of them",
+                todo="rename one of them; `eegprep manifest diff` shows the differences",
             )
     merged = [by_name[name] for name in sorted(by_name)]
     owners: dict[str, str] = {}
@@ -32,8 +32,8 @@ def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Lice
             owner = owners.setdefault(task.name, manifest.name)
             if owner != manifest.name:
                 raise UsageError(
-                    f"the task {task.name!r} stands in {owner} and in {manifest.name}",
-                    todo="rename it in one of them: what is trained together has one head a name",
+                    f"the task {task.name!r} is in both {owner} and {manifest.name}",
+                    todo="rename it in one of them: a model has one head per task name",
                 )
     return merged, merge_licences([m.licence for m in merged])
 
@@ -49,7 +49,7 @@ def subset_manifest(
         A task is not known, or nothing was chosen.
     """
     if not subjects and not tasks:
-        raise UsageError("a subset of what?", expected="subjects or tasks")
+        raise UsageError("no subset given", expected="subjects or tasks")
     known = {t.name: t for t in manifest.tasks}
     for task in tasks:
         if task not in known:

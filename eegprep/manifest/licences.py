@@ -16,7 +16,7 @@ def merge_licences(licences: Sequence[Licence]) -> Licence:
     as SPDX expressions do.
     """
     if not licences:
-        raise UsageError("no licence to merge")
+        raise UsageError("no licences to merge")
     unique = sorted(set(licences), key=lambda licence: (licence.id, licence.model_dump_json()))
     if len(unique) == 1:
         return unique[0]
@@ -43,7 +43,7 @@ def refuse_sharing(manifests: Sequence[Manifest]) -> None:
         if not licence.share_shards or licence.signed:
             why = "is signed by each lab for itself" if licence.signed else "does not let derived signal be passed on"
             raise RefusedError(
-                f"shards of {manifest.name} are not to be shared",
+                f"shards of {manifest.name} must not be shared",
                 found=f"licence {licence.id}, which {why}",
-                todo="share the manifest and the lock instead: whoever has the raw files makes the same shards",
+                todo="share the manifest and the lock instead: the same shards can be built from the raw files",
             )

@@ -46,7 +46,7 @@ def load_manifests(path: Path | str) -> list[Manifest]:
     found = [validate_document(Manifest, _part(document, i), "manifest") for i in range(len(document.value))]
     names = [m.name for m in found]
     if repeated := sorted({n for n in names if names.count(n) > 1}):
-        raise UsageError(f"the data set {repeated[0]!r} stands twice", where=document.where)
+        raise UsageError(f"duplicate data set {repeated[0]!r}", where=document.where)
     return found
 
 
@@ -78,7 +78,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     names = _shipped("recipes")
     if text not in names:
         raise UsageError(
-            f"no recipe {text!r}",
+            f"unknown recipe {text!r}",
             expected="one of " + ", ".join(names) + ", or the path of a recipe (.yaml)",
             todo=nearest(text, names) or None,
         )
@@ -93,7 +93,7 @@ def recipe_of(manifest: Manifest) -> Recipe:
     if isinstance(manifest.recipe, Recipe):
         return manifest.recipe
     if not re.fullmatch(r"[a-z0-9][a-z0-9_\-]*", manifest.recipe):
-        raise UsageError(f"manifest {manifest.name}: `recipe` is no recipe's name", found=manifest.recipe)
+        raise UsageError(f"manifest {manifest.name}: unknown `recipe`", found=manifest.recipe)
     return load_recipe(manifest.recipe)
 
 
@@ -117,7 +117,9 @@ def validate_document(model: type[Model], document: yaml_strict.Document, what: 
     """Check plain data against a model; UsageError names every mistake with its line, the first 20 at least."""
     if not isinstance(document.value, dict):
         raise UsageError(
-            f"not a {what}", where=f"{document.where}:{document.line(())}", expected="keys with values (a YAML mapping)"
+            f"not a valid {what}",
+            where=f"{document.where}:{document.line(())}",
+            expected="keys with values (a YAML mapping)",
         )
     try:
         return model.model_validate(document.value)
@@ -210,5 +212,7 @@ Named = TypeVar("Named", Manifest, Recipe)
 
 def _named_as(model: Named, name: str, where: str) -> Named:
     if model.name != name:
-        raise UsageError("a shipped file and its `name` differ", where=where, found=model.name, expected=name)
+        raise UsageError(
+            "the file name and `name` of a shipped file differ", where=where, found=model.name, expected=name
+        )
     return model

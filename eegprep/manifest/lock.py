@@ -24,7 +24,7 @@ LOCK_NAME = "lock.yaml"
 # A lock names every input, output and decision of a large corpus.
 _MAX_BYTES = 512 << 20
 _HEAD_CHARACTERS = 1 << 14
-# What can change a stored byte. Python's patch level and the platform can't and are left out.
+# What can change a stored byte. Python's patch level and the platform cannot and are left out.
 _PACKAGES = ("eegpt", "mne", "numpy", "scipy", "pyarrow")
 
 
@@ -97,7 +97,9 @@ def read_versions(folder: Path) -> dict[str, str]:
     with path.open("r", encoding="utf-8", errors="replace") as file:
         head, found, _ = file.read(_HEAD_CHARACTERS).partition("\nstages:")
     if not found:
-        raise UsageError("the lock names no versions", where=path, expected="versions before stages, as ingest writes")
+        raise UsageError(
+            "the lock contains no versions", where=path, expected="versions before stages, as written by ingest"
+        )
     value = yaml_strict.parse(head, where=str(path)).value
     versions = value.get("versions") if isinstance(value, dict) else None
     return {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}

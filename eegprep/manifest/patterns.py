@@ -72,7 +72,7 @@ class PathPattern:
                 if place == len(path):
                     return dict(named)
                 continue
-            # Where the texts so far can't matter again they don't tell states apart: that keeps their number linear.
+            # Where the texts so far cannot matter again they don't tell states apart: that keeps their number linear.
             held = tuple(text for name, text in named if name in self.repeated) if self.repeated else ()
             matters = self.parts[at].text in self.repeated
             key = (at, place, begin if matters else min(begin, 0), held)
@@ -81,10 +81,10 @@ class PathPattern:
             seen.add(key)
             if len(seen) > MAX_STEPS:
                 raise UsageError(
-                    f"file pattern {self.pattern!r} takes too long",
+                    f"file pattern {self.pattern!r} takes too long to match",
                     where=path[:200],
                     expected=f"at most {MAX_STEPS} steps",
-                    todo="use fewer names twice, or fewer wildcards, in `source: files:` of the manifest",
+                    todo="use fewer repeated names or wildcards in `source: files:` of the manifest",
                 )
             # The last one is tried first: the order of preference is a regular expression's.
             stack.extend(self._next(path, at, place, begin, named))
@@ -130,7 +130,7 @@ def compile_pattern(pattern: str) -> PathPattern:
             name, _, width = part[1:-1].partition(":")
             if name not in _ENTITIES or not re.fullmatch(r"|[1-9][0-9]?", width):
                 raise UsageError(
-                    f"file pattern {pattern!r} names {part!r}",
+                    f"invalid placeholder {part!r} in file pattern {pattern!r}",
                     expected="{subject}, {session}, {run} or {channel}, or with a width as in {subject:2}",
                     todo="correct `source: files:` in the manifest",
                 )

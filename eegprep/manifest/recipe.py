@@ -100,9 +100,9 @@ def recipe_of_steps(steps: Iterable[Mapping[str, Any]], *, name: str = "from_ste
         return Recipe.model_validate({"name": name, "steps": list(steps)})
     except (ValidationError, TypeError) as error:
         raise InputError(
-            "the preprocessing steps can't be read",
+            "the preprocessing steps are invalid",
             found=str(error),
-            todo="name a recipe, with recipe= or --recipe",
+            todo="choose a recipe with recipe= or --recipe",
         ) from None
 
 

@@ -99,7 +99,7 @@ class EventVariables(StrictModel):
     @model_validator(mode="after")
     def _named(self) -> EventVariables:
         if (self.names is None) != (not self.codes):
-            raise ValueError("`names` and `codes` go together")
+            raise ValueError("`names` and `codes` must be given together")
         return self
 
 
@@ -152,11 +152,11 @@ class SourceSpec(StrictModel):
     @model_validator(mode="after")
     def _parts_are_named(self) -> SourceSpec:
         if (self.parts is not None) != ("{subject}" in (self.variable or "").split(".")):
-            raise ValueError("`parts` says how many {subject} of `variable` there are: both or neither")
+            raise ValueError("`parts` is the number of {subject} in `variable`: give both or neither")
         if self.kind != "matlab" and (self.event_variables or "{" in (self.variable or "")):
-            raise ValueError("`event_variables`, {trial} and {subject} go with `kind: matlab`")
+            raise ValueError("`event_variables`, {trial} and {subject} require `kind: matlab`")
         if self.scale != 1 and (self.unit is None or self.kind not in ("matlab", "numpy", "table")):
-            raise ValueError("`scale` goes with `unit`, for kinds matlab, numpy and table")
+            raise ValueError("`scale` requires `unit` and kind matlab, numpy or table")
         return self
 
 
@@ -184,10 +184,10 @@ class SplitRule(StrictModel):
     @model_validator(mode="after")
     def _sensible(self) -> SplitRule:
         if min(self.ratio) < 0 or sum(self.ratio) <= 0:
-            raise ValueError("`ratio` takes three numbers that are not negative, e.g. [8, 1, 1]")
+            raise ValueError("`ratio` must be three non-negative numbers, e.g. [8, 1, 1]")
         named = [*self.train, *self.validation, *self.test]
         if len(set(named)) != len(named):
-            raise ValueError("one name stands in two splits")
+            raise ValueError("a name is in two splits")
         if self.by != "subject" and not named:
             raise ValueError(f"`by: {self.by}` needs the names under `train`, `validation` and `test`")
         return self
@@ -271,13 +271,13 @@ class Manifest(StrictModel):
     @model_validator(mode="after")
     def _values_exist(self) -> Manifest:
         if self.trial_values is not None and self.source.kind in ("bids", "moabb", "mne", "uci"):
-            raise ValueError(f"`trial_values` do not go with `kind: {self.source.kind}`, which has its own events")
+            raise ValueError(f"`trial_values` cannot be used with `kind: {self.source.kind}`, which has its own events")
         if self.trial_values is not None and self.trial_values.variables and self.source.kind != "matlab":
-            raise ValueError("`trial_values: variables` go with `kind: matlab`")
+            raise ValueError("`trial_values: variables` requires `kind: matlab`")
         known = set(self.trial_values.names) if self.trial_values is not None else set()
         for task in self.tasks:
             if strange := sorted(set(task.trials.values) - known):
-                raise ValueError(f"the task {task.name} takes {strange}, which `trial_values` does not have")
+                raise ValueError(f"the task {task.name} uses {strange}, missing in `trial_values`")
         return self
 
     @property

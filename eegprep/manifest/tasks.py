@@ -29,7 +29,7 @@ class Level(StrictModel):
     @model_validator(mode="after")
     def _ordered(self) -> Level:
         if self.at != sorted(set(self.at)):
-            raise ValueError("`at` takes borders in ascending order")
+            raise ValueError("`at` must be in ascending order")
         if len(self.words) != len(self.at) + 1:
             raise ValueError(f"{len(self.at)} borders need {len(self.at) + 1} `words`")
         return self
@@ -72,26 +72,26 @@ class TrialRule(StrictModel):
         if self.by == "interval" and not self.intervals:
             raise ValueError("`by: interval` needs `intervals`")
         if self.by in ("event", "run", "session") and not self.labels and not self.values:
-            raise ValueError(f"`by: {self.by}` needs `labels`: the source's words to this task's classes")
+            raise ValueError(f"`by: {self.by}` needs `labels`, a map from the source's texts to this task's classes")
         if self.by == "event" and self.length_s is None:
             raise ValueError("`by: event` needs `length_s`")
         spelled: dict[str, str] = {}
         for key in self.labels:
             other = spelled.setdefault(event_label(key), key)
             if self.labels[other] != self.labels[key]:
-                raise ValueError(f"{other!r} and {key!r} under `labels` are the same label, with two classes")
+                raise ValueError(f"{other!r} and {key!r} under `labels` are the same label with two classes")
         return self
 
     @model_validator(mode="after")
     def _values_fit(self) -> TrialRule:
         if self.values and self.by not in ("event", "trial"):
-            raise ValueError(f"`values` go with `by: event` and `by: trial`, not with `by: {self.by}`")
+            raise ValueError(f"`values` requires `by: event` or `by: trial`, not `by: {self.by}`")
         if bool(self.events) != (self.by == "event" and bool(self.values)):
-            raise ValueError("`events`, the texts that mark a trial, go with `by: event` and `values`")
+            raise ValueError("`events`, the texts that mark a trial, requires `by: event` and `values`")
         if self.lasts_s is not None and (self.by != "event" or self.stride_s is None):
-            raise ValueError("`lasts_s` goes with `by: event` and `stride_s`")
+            raise ValueError("`lasts_s` requires `by: event` and `stride_s`")
         if strange := sorted(set(self.levels) - set(self.values)):
-            raise ValueError(f"`levels` are given for {strange}, which `values` does not name")
+            raise ValueError(f"`levels` are given for {strange}, missing in `values`")
         return self
 
 

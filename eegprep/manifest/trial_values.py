@@ -45,7 +45,7 @@ class ListedValues(StrictModel):
     @model_validator(mode="after")
     def _keyed(self) -> ListedValues:
         if self.by is None and set(self.of) != {"*"}:
-            raise ValueError("without `by`, values are listed for `*`")
+            raise ValueError("without `by`, values must be listed under `*`")
         return self
 
 
@@ -60,7 +60,7 @@ class TrialValues(StrictModel):
     def _named_once(self) -> TrialValues:
         names = self.names
         if len(set(names)) != len(names):
-            raise ValueError("two values have the same name")
+            raise ValueError("duplicate names of values")
         if not names:
             raise ValueError("needs `table`, `variables` or `listed`")
         return self

@@ -45,7 +45,7 @@ def read(path: Path, *, max_bytes: int = MAX_BYTES) -> Document:
     """Read a file; UsageError where it is absent, too large, not UTF-8, or not in the subset."""
     path = Path(path)
     if not path.is_file():
-        raise UsageError("no such file", where=path)
+        raise UsageError("file not found", where=path)
     size = path.stat().st_size
     if size > max_bytes:
         raise UsageError("the file is too large", where=path, found=f"{size} bytes", expected=f"{max_bytes} at most")

@@ -27,7 +27,7 @@ def memory_bytes() -> int:
     if text:
         if not text.isdigit() or int(text) < 1 << 28:
             raise UsageError(
-                f"{MEMORY_VARIABLE} is no number of bytes", found=text, expected=f"{1 << 28} or more, or unset"
+                f"{MEMORY_VARIABLE} is not a valid number of bytes", found=text, expected=f"{1 << 28} or more, or unset"
             )
         return int(text)
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

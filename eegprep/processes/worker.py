@@ -31,7 +31,7 @@ def as_input_error(error: Exception) -> EEGPTError:
         return error
     if isinstance(error, MemoryError):
         return InputError(
-            "reading the file takes more memory than a reader may have",
+            "reading the file exceeds the memory limit",
             found=f"more than {memory_bytes() >> 20} MiB",
             todo=f"leave the file out; if it is valid and the machine is larger, set {MEMORY_VARIABLE} (bytes)",
         )
@@ -40,7 +40,7 @@ def as_input_error(error: Exception) -> EEGPTError:
     return InputError(
         "the reader failed unexpectedly",
         found=f"{clean_message(error)} at {place}",
-        todo="report it, with the kind of file but not the file",
+        todo="report this with the format of the file, but without the file",
     )
 
 

@@ -23,11 +23,13 @@ def write_report(folder: Path, out: Path) -> Contents:
     UsageError
         Where `folder` is neither a store nor a shard set, or `out` names a folder.
     InputError, RefusedError
-        Where something in it can't be read.
+        Where something in it cannot be read.
     """
     out = Path(out)
     if out.is_dir():
-        raise UsageError("the report is one file", where=out, found="a folder", todo="name a file such as report.html")
+        raise UsageError(
+            "the report must be a file", where=out, found="a folder", todo="choose a file such as report.html"
+        )
     contents = read_contents(Path(folder))
     write_page(report_page(contents), out)
     return contents
@@ -40,10 +42,10 @@ def read_contents(folder: Path) -> Contents:
     if (folder / "shards").is_dir() or (folder / "blocks.parquet").is_file():
         return contents_of_shards(folder)
     raise UsageError(
-        "this is neither a store nor a shard set",
+        "neither a store nor a shard set",
         where=folder,
         found="a folder without recordings/ and without shards/" if folder.is_dir() else "no such folder",
-        todo="name the folder that `eegprep ingest` or `eegprep shard` wrote",
+        todo="pass a folder written by `eegprep ingest` or `eegprep shard`",
     )
 
 

@@ -35,21 +35,21 @@ def shard_files(table: pa.Table, vocabulary: Vocabulary, hashes: dict[str, str],
             entries = [(str(n), int(b), str(h)) for n, b, h in json.loads(text)]
         except (ValueError, TypeError, RecursionError) as error:
             raise RefusedError(
-                f"the shards of electrode {vocabulary.name_of(electrode)} can't be read", where=where, found=error
+                f"invalid shards of electrode {vocabulary.name_of(electrode)}", where=where, found=error
             ) from error
         for number, (name, n_bytes, sha256) in enumerate(entries):
             match = SHARD_PATH.fullmatch(name)
             fits = match is not None and match[1] == vocabulary.name_of(electrode) and int(match[2]) == number
             if not fits or n_bytes % RECORD or not len(END_OF_TAR) < n_bytes < _MAX_SAMPLE:
                 raise RefusedError(
-                    "a shard is listed under a wrong name or size", where=where, found=f"{name}, {n_bytes} bytes",
+                    "a shard is listed with the wrong name or size", where=where, found=f"{name}, {n_bytes} bytes",
                     expected=f"shard {number} of {vocabulary.name_of(electrode)}", todo=_TODO,
                 )  # fmt: skip
             if hashes.get(name) != sha256:
-                raise RefusedError(f"shard {name} has another hash in SHA256SUMS", where=where, todo=_TODO)
+                raise RefusedError(f"the hash of shard {name} does not match SHA256SUMS", where=where, todo=_TODO)
             files.append(ShardFile(name=name, electrode=electrode, n_bytes=n_bytes, sha256=sha256))
     if strange := sorted({n for n in hashes if SHARD_PATH.fullmatch(n)} - {f.name for f in files}):
-        raise RefusedError("SHA256SUMS lists a shard that the index does not", where=where, found=strange[0])
+        raise RefusedError("SHA256SUMS lists a shard that is not in the index", where=where, found=strange[0])
     return tuple(files)
 
 
@@ -57,13 +57,13 @@ def check_recordings(recordings: RecordingTable, path: Path) -> None:
     """Ids are unique and made of their parts; lengths and rates are sensible."""
     where = path / RECORDINGS
     if len(set(recordings.id)) != len(recordings):
-        raise RefusedError("a recording stands twice in the index", where=where)
+        raise RefusedError("duplicate recording in the index", where=where)
     rows = zip(recordings.id, recordings.dataset, recordings.subject, recordings.session, recordings.run, strict=True)
     for row, (name, *parts) in enumerate(rows):
         if name != recording_id(*parts):
-            raise RefusedError(f"row {row}: a recording's id does not fit its parts", where=where, found=name)
+            raise RefusedError(f"row {row}: a recording's id does not match its parts", where=where, found=name)
     if strange := sorted(set(recordings.split) - {"train", "validation", "test"}):
-        raise RefusedError("an unknown split", where=where, found=strange[0], expected="train, validation or test")
+        raise RefusedError("unknown split", where=where, found=strange[0], expected="train, validation or test")
     for name, text in zip(recordings.id, recordings.fingerprint, strict=True):
         try:
             Fingerprint.parse(text or "0:")
@@ -143,7 +143,7 @@ def check_trials(trials: TrialTable, recordings: RecordingTable, path: Path) -> 
 def _all(where: Path, thing: str, column: str, good: NDArray[np.bool_]) -> None:
     if not good.all():
         raise RefusedError(
-            f"the index is wrong: {thing} {int(np.argmin(good))}, column {column!r}",
+            f"the index is invalid: {thing} {int(np.argmin(good))}, column {column!r}",
             where=where,
             found=f"{int((~good).sum())} such rows",
             todo=_TODO,

@@ -121,13 +121,13 @@ class FlatMap:
             # Without O_NONBLOCK a pipe in a file's place would wait for somebody to write.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
-            raise RefusedError("a shard is missing", where=path, todo="fetch or write the shard set again") from None
+            raise RefusedError("a shard is missing", where=path, todo="download or build the shard set again") from None
         try:
             found = os.fstat(descriptor).st_size
             if found != n_bytes:
                 raise RefusedError(
-                    f"shard {path.name} has another size than its index says", where=path, found=f"{found} bytes",
-                    expected=f"{n_bytes} bytes", todo="fetch or write the shard set again",
+                    f"the size of shard {path.name} does not match the index", where=path, found=f"{found} bytes",
+                    expected=f"{n_bytes} bytes", todo="download or build the shard set again",
                 )  # fmt: skip
             if n_bytes:
                 region.place(start, n_bytes, descriptor)

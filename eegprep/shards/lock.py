@@ -89,5 +89,5 @@ def read_set_lock(path: Path) -> SetLock:
             where=error.where or file,
             found=error.found,
             expected=error.expected,
-            todo="fetch or write the shard set again",
+            todo="download or build the shard set again",
         ) from error

@@ -26,5 +26,5 @@ def read_manifests(path: Path) -> tuple[Manifest, ...]:
             where=error.where or path,
             found=error.found,
             expected=error.expected,
-            todo="fetch or write the shard set again",
+            todo="download or build the shard set again",
         ) from error

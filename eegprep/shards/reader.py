@@ -142,9 +142,9 @@ class ShardSet:
         if self.remote is not None:
             if (n_bytes := sum(s.n_bytes for s in chosen)) > self.remote.max_bytes:
                 raise UsageError(
-                    "the shards do not fit into the cache together", where=self.remote.address,
+                    "the shards do not fit into the cache", where=self.remote.address,
                     found=f"{n_bytes} bytes", expected=f"at most {self.remote.max_bytes} bytes",
-                    todo="set EEGPT_CACHE_BYTES to more, or read through WindowIndex, which needs some at a time",
+                    todo="increase EEGPT_CACHE_BYTES, or read with WindowIndex, which needs only some at a time",
                 )  # fmt: skip
             return self.remote.paths(chosen)
         return [self.path / s.name for s in chosen]
@@ -172,11 +172,11 @@ class ShardSet:
 
 def _check_file(path: Path, sha256: str) -> None:
     if not path.is_file():
-        raise RefusedError("an index file is missing", where=path, todo="fetch or write the shard set again")
+        raise RefusedError("an index file is missing", where=path, todo="download or build the shard set again")
     if (found := sha256_file(path)) != sha256:
         raise RefusedError(
-            f"{path.name} is not the file that {SUMS} names", where=path, found=found, expected=sha256,
-            todo="fetch or write the shard set again",
+            f"the hash of {path.name} does not match {SUMS}", where=path, found=found, expected=sha256,
+            todo="download or build the shard set again",
         )  # fmt: skip
 
 

@@ -55,15 +55,15 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     expected = {f.name: f.type for f in schema}
     if found != expected or len(table.schema) != len(schema):
         raise RefusedError(
-            "an index file has other columns than format version 1",
+            "the columns of an index file do not match format version 1",
             where=path, found=", ".join(found), expected=", ".join(expected), todo=_TODO,
         )  # fmt: skip
     for key, version in (schema.metadata or {}).items():
         if (stated := (table.schema.metadata or {}).get(key)) != version:
-            raise RefusedError("an index file has another version", where=path, found=stated, expected=version)
+            raise RefusedError("unsupported version of an index file", where=path, found=stated, expected=version)
     for name in table.column_names:
         if table[name].null_count:
-            raise RefusedError(f"column {name!r} of an index file has empty fields", where=path, todo=_TODO)
+            raise RefusedError(f"column {name!r} of an index file has missing values", where=path, todo=_TODO)
     return table.replace_schema_metadata(None)
 
 
@@ -79,7 +79,7 @@ def read_electrodes(path: Path) -> pa.Table:
     for k, name in enumerate(table.column_names):
         if pa.types.is_dictionary(table[name].type):
             if table[name].null_count:
-                raise RefusedError(f"column {name!r} of an index file has empty fields", where=path, todo=_TODO)
+                raise RefusedError(f"column {name!r} of an index file has missing values", where=path, todo=_TODO)
             table = table.set_column(k, name, plain(table[name], where=path, most=_MAX_VOCABULARY_BYTES))
     found = {f.name: f.type for f in table.schema}
     if missing := [f.name for f in ELECTRODE_COLUMNS if found.get(f.name) != f.type or table[f.name].null_count]:
@@ -101,7 +101,7 @@ def plain(column: pa.ChunkedArray, *, where: Path, most: int = _MAX_TEXT) -> pa.
     values = texts(column)
     if (n_bytes := sum(map(len, values))) > most:
         raise RefusedError(
-            "a column of an index file is far longer than the file", where=where, found=f"{n_bytes} characters",
+            "a column of an index file is far larger than the file", where=where, found=f"{n_bytes} characters",
             expected=f"at most {most}", todo=_TODO,
         )  # fmt: skip
     encoded = [text.encode() for text in values]
@@ -143,7 +143,7 @@ def _read(path: Path, max_bytes: int, dictionaries: list[str]) -> pa.Table:
     except KeyError as error:  # a column of text is missing
         name = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
         old = name in _SINCE_PRE_RELEASE
-        what = _PRE_RELEASE if old else "an index file has other columns than format version 1"
+        what = _PRE_RELEASE if old else "the columns of an index file do not match format version 1"
         raise RefusedError(what, where=path, found=f"no column {name!r}", todo=None if old else _TODO) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RefusedError("an index file is damaged", where=path, found=error, todo=_TODO) from error

@@ -129,21 +129,21 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     decoded = structured(decoded, names)
     if not decoded.channels or not decoded.stretches or decoded.signal.shape[1] == 0:
         raise InputError(
-            f"{planned.files[0] if planned.files else planned.key} holds no signal",
+            f"{planned.files[0] if planned.files else planned.key} contains no signal",
             where=where,
             found=f"{len(decoded.channels)} channels, {decoded.signal.shape[1]} samples",
             expected="at least one channel with samples",
         )
     if not (np.isfinite(decoded.sfreq_hz) and MIN_SFREQ_HZ <= decoded.sfreq_hz <= 1e6):
         raise InputError(
-            "the sampling rate is not that of EEG",
+            "implausible sampling rate",
             where=where,
             found=f"{decoded.sfreq_hz:g} Hz",
             expected=f"{MIN_SFREQ_HZ:g} Hz to 1 MHz",
         )
     if manifest.source.sfreq_hz is not None and abs(manifest.source.sfreq_hz - decoded.sfreq_hz) > 0.01:
         raise InputError(
-            "the file's rate is not the one that the manifest states",
+            "the sampling rate does not match the manifest",
             where=where,
             found=f"{decoded.sfreq_hz:g} Hz",
             expected=f"{manifest.source.sfreq_hz:g} Hz",

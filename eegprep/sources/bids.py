@@ -47,7 +47,9 @@ class BIDSSource:
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         if not os.path.lexists(folder / "dataset_description.json"):
             raise UsageError(
-                f"{folder} is no BIDS data set", expected="dataset_description.json in it", todo="give the tree's root"
+                f"{folder} is not a BIDS data set",
+                expected="dataset_description.json in it",
+                todo="pass the root folder of the data set",
             )
         self.manifest, self.folder = manifest, folder
         self._planned: list[PlannedRecording] | None = None
@@ -84,7 +86,7 @@ class BIDSSource:
             try:
                 left_out = self._left_out(path) if found else self._no_data(path)
             except OSError as error:
-                self._entries[path] = self._keyed(unreadable(path, error, "it can't be read"))
+                self._entries[path] = self._keyed(unreadable(path, error, "it cannot be read"))
                 continue
             if left_out is not None:
                 code, reason, todo = (*left_out, "")[:3]
@@ -155,7 +157,7 @@ class BIDSSource:
         return "" if found is None else key_of(self.manifest, _entities(found["stem"]))
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Decode one recording and put its tables on top. Raises InputError where it can't be used."""
+        """Decode one recording and put its tables on top. Raises InputError where it cannot be used."""
         path = self.folder / planned.files[0]
         decoded = decode_file(path, self.manifest)
         tables = {

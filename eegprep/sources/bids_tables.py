@@ -121,7 +121,7 @@ def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> D
 
 
 def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> Decoded:
-    """The events of the table instead of the file's, whose breaks and gaps stay; a table that can't be used is noted.
+    """The events of the table instead of the file's, whose breaks and gaps stay; a table that cannot be used is noted.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def with_description(decoded: Decoded, path: Path) -> Decoded:
     n_samples = decoded.signal.shape[1]
     if lasts_s is not None and abs(n_samples / rate_hz - lasts_s) <= max(1.0, _MAX_RATE_ERROR * lasts_s):
         raise InputError(
-            "the file's rate contradicts the one that its data set states",
+            "the sampling rate of the file contradicts its description",
             where=path,
             found=f"{decoded.sfreq_hz:g} Hz, so {n_samples / decoded.sfreq_hz:g} s",
             expected=f"{rate_hz:g} Hz and {lasts_s:g} s (SamplingFrequency, RecordingDuration)",
@@ -206,10 +206,10 @@ def _matched(samples: Sequence[int], others: Sequence[int], near: int) -> int:
 
 
 def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
-    """The events of a table, and notes. Raises ValueError with the reason why it can't be used."""
+    """The events of a table, and notes. Raises ValueError with the reason why it cannot be used."""
     rows, broken = rows_of(table, ("onset", "duration", "trial_type", "value", "sample", "channel"), "onset")
     if not rows:
-        raise ValueError("it lists no events")
+        raise ValueError("it contains no events")
     lasts_s, n_rows = decoded.signal.shape[1] / decoded.sfreq_hz, len(rows) + broken
     onsets = numbers([row["onset"] for row in rows], lasts_s)
     lengths = _numbers_or_none([row.get("duration", "") for row in rows], lasts_s)
@@ -224,10 +224,10 @@ def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[
     ]
     unreadable = broken + sum(t is None and r["onset"] not in ("", "n/a") for t, r in zip(onsets, rows, strict=True))
     if 2 * unreadable > n_rows or not usable:
-        raise ValueError(f"{n_rows - len(usable)} of its {n_rows} rows have no onset, no name or can't be read")
+        raise ValueError(f"{n_rows - len(usable)} of its {n_rows} rows have no onset, no name or cannot be read")
     scale, notes = _scale([u[0] for u in usable], [u[3] for u in usable], decoded, own)
     if lost := n_rows - len(usable):
-        notes.append(f"events.tsv: {lost} of {n_rows} rows have no onset, no name or can't be read")
+        notes.append(f"events.tsv: {lost} of {n_rows} rows have no onset, no name or cannot be read")
     if outside := sum(not 0 <= u[0] * scale <= lasts_s for u in usable):
         notes.append(f"events.tsv: {outside} events lie outside the recording of {lasts_s:g} s")
     delimiter = _delimiter(table)
@@ -256,7 +256,7 @@ def _scale(
 ) -> tuple[float, list[str]]:
     """Factor from the onsets to seconds: 1, unless a witness shows that they are in samples or in milliseconds.
 
-    Witnesses are the table's own column `sample` and the file's events. Raises ValueError where the onsets can't be
+    Witnesses are the table's own column `sample` and the file's events. Raises ValueError where the onsets cannot be
     seconds and no witness says what they are.
     """
     rate_hz, lasts_s = decoded.sfreq_hz, decoded.signal.shape[1] / decoded.sfreq_hz

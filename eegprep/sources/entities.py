@@ -57,7 +57,7 @@ def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, 
         subject = _subject_of(table.id_pattern, row[table.id_column])
         if subject and found.setdefault(subject, said) != said:
             raise UsageError(
-                f"the subject table of {manifest.name} says two things of one subject",
+                f"the subject table of {manifest.name} contradicts itself",
                 where=folder / table.file,
                 found=f"{row[table.id_column]!r} twice, with different {' or '.join(table.attributes)}",
                 expected="one row for each subject",

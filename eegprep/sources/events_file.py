@@ -58,7 +58,7 @@ def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
     lists = read_annotations(path)
     if not lists.annotations:
         raise InputError(
-            f"{path.name} holds no annotations",
+            f"{path.name} contains no annotations",
             where=path,
             found=" ".join(lists.notes) or None,
             expected="EDF+ with annotations",

@@ -48,7 +48,7 @@ class FilesSource:
         self.manifest = manifest
         self.folder, self._only = place_of(folder)
         if not folder.exists() and not self._only:
-            raise UsageError(f"the folder of {manifest.name} is not there", where=folder)
+            raise UsageError(f"the folder of {manifest.name} does not exist", where=folder)
         self._path = folder
         self._patterns = [] if self._only else [compile_pattern(p) for p in manifest.source.files]
         self._planned: list[PlannedRecording] | None = None
@@ -67,7 +67,7 @@ class FilesSource:
         return sorted(self._entries.values())
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Decode one recording by its signature. Raises InputError where it can't be used."""
+        """Decode one recording by its signature. Raises InputError where it cannot be used."""
         return assemble(self.decode(planned), planned, self.manifest, self.folder)
 
     def decode(self, planned: PlannedRecording) -> Decoded:
@@ -100,7 +100,7 @@ class FilesSource:
             try:
                 left_out = self._left_out(path, entities)
             except OSError as error:
-                self._entries[path] = self._keyed(unreadable(path, error, "it can't be read"))
+                self._entries[path] = self._keyed(unreadable(path, error, "it cannot be read"))
                 continue
             if left_out is None:
                 chosen.append((path, entities or {}, not self._patterns))
@@ -109,10 +109,10 @@ class FilesSource:
         if self._patterns and not chosen and not any(e.key for e in self._entries.values()):
             closed = [f"; {e.path}: {e.reason}" for e in tree.entries if e.kind is Kind.REFUSED]
             raise UsageError(
-                f"no file of {self.manifest.name} is in {self.folder}",
-                found=f"{len(tree.files)} files, none fits{''.join(closed[:3])}",
+                f"no files of {self.manifest.name} in {self.folder}",
+                found=f"{len(tree.files)} files, no match{''.join(closed[:3])}",
                 expected=" or ".join(self.manifest.source.files),
-                todo="fetch the data set, or give its folder with --source",
+                todo="download the data set, or pass its folder with --source",
             )
         chosen = self._without_doubles(tree, chosen)
         groups = self._usable(tree, self._in_parts(self._groups(chosen, self._events(tree))))

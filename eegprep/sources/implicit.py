@@ -24,7 +24,7 @@ def manifest_for_path(path: Path) -> Manifest:
     path = Path(path)
     if not os.path.lexists(path):
         raise UsageError(
-            f"there is no file or folder {path}", todo="check the path, or name a data set of `eegprep datasets`"
+            f"file or folder not found: {path}", todo="check the path, or use a name from `eegprep datasets`"
         )
     named = path.name.lower() if path.is_dir() else path.stem.lower()
     name = re.sub(r"[^a-z0-9_\-]+", "-", named).strip("-_")[:62]

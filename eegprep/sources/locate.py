@@ -43,7 +43,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
     path = Path(word)
     if path.suffix.lower() in (".yaml", ".yml") and not path.is_dir():
         if not path.is_file():
-            raise UsageError("there is no such manifest", where=path)
+            raise UsageError("manifest not found", where=path)
         manifest = load_manifest(path)
         return manifest, data_folder(manifest, source, path=path, fetch=fetch)
     names = [m.name for m in catalogue()]
@@ -57,7 +57,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
             todo=nearest(word, names) or "check the path",
         )
     if source is not None:
-        raise UsageError("--source goes with a data set's name or manifest", found=f"the plain path {word}")
+        raise UsageError("--source requires the name or manifest of a data set", found=f"the path {word}")
     return manifest_for_path(path), path
 
 
@@ -106,9 +106,9 @@ def data_folder(
     if source is None and fetch is not None and is_fetchable(manifest):
         return fetch(manifest)
     raise UsageError(
-        f"the files of {manifest.name} are not here",
+        f"the files of {manifest.name} were not found",
         found=", ".join(f"no {c}" for c in candidates),
-        expected=f"--source DIR, or {DATA_VARIABLE} naming a folder that has {manifest.name}/",
+        expected=f"--source DIR, or {DATA_VARIABLE} set to a folder with {manifest.name}/",
         todo=_how_to_get(manifest),
     )
 

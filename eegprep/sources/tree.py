@@ -62,7 +62,7 @@ class Tree:
         return {e.path: e for e in self.entries}
 
     def blocked(self, files: Iterable[str]) -> Entry | None:
-        """The first of a recording's side-cars that can't be opened; also of one that is hidden, or beside the tree."""
+        """The first of a recording's side-cars that cannot be opened; also of one that is hidden, or beside the tree."""
         for name in files:
             if name not in self.names:
                 entry = self._settled.get(name) or _Walker(self.root).settled(name)
@@ -127,7 +127,7 @@ class _Walker:
                 try:
                     waiting += [f"{name}/{inner}" for inner in reversed(_listed(path))]
                 except OSError as error:
-                    self.entries.append(unreadable(name, error, "the folder can't be listed"))
+                    self.entries.append(unreadable(name, error, "the folder cannot be listed"))
             else:
                 self.take(name)
 
@@ -154,7 +154,7 @@ class _Walker:
                 return _special(name)
             return _of_head(name, _head(path), status.st_size)
         except OSError as error:
-            return unreadable(name, error, "it can't be read")
+            return unreadable(name, error, "it cannot be read")
 
     def _of_link(self, name: str, path: Path) -> Entry | None:
         target = os.path.realpath(path)
@@ -179,7 +179,7 @@ class _Walker:
         """Where the git-annex clones that a folder lies in keep content.
 
         The store has to lie under `.git` of the folder or of one above it (a DataLad subdataset keeps its own in the
-        superdataset): a stranger's tree can't choose another place by making `.git` a link.
+        superdataset): a stranger's tree cannot choose another place by making `.git` a link.
         """
         if str(folder) not in self._stores:
             above = [folder, *folder.parents]
@@ -194,7 +194,7 @@ class _Walker:
         return self._stores[str(folder)]
 
     def _of_folder(self, name: str, path: Path) -> Entry | None:
-        """A folder that is one recording: refused for the first part that can't be read."""
+        """A folder that is one recording: refused for the first part that cannot be read."""
         n_files = 1 if path.is_symlink() else _n_files(path)
         self.n_inside[name] = n_files
         waiting = _listed(path)
@@ -234,7 +234,7 @@ def _is_inside(path: str, folder: str) -> bool:
 
 
 def _n_files(path: Path) -> int:
-    """Files, links and special files in a folder; 1 for a file, and for a folder that can't be listed."""
+    """Files, links and special files in a folder; 1 for a file, and for a folder that cannot be listed."""
     if not _is_folder(path):
         return 1
     total, waiting = 0, [str(path)]

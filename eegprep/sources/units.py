@@ -230,15 +230,15 @@ def _prove(
     if factor is None or not like_eeg or agreeing < _MIN_AGREEING or live.sum() < _MIN_CHANNELS:
         noise = np.isfinite(slope) and slope < NOISE_SLOPE
         raise InputError(
-            "this is not EEG in microvolt: " + ("the samples are noise" if noise else "the amplitude is impossible"),
+            "not EEG in microvolt: " + ("the samples are noise" if noise else "the amplitude is impossible"),
             where=where,
             found=f"{facts} ({stated})",
             expected=f"{TYPICAL_UV[0]:g} to {TYPICAL_UV[1]:g} µV between 4 and 30 Hz, falling with frequency",
-            todo="the file is damaged or its unit is wrong: get it again, or state the unit in the manifest",
+            todo="the file is damaged or its unit is wrong: download it again, or state the unit in the manifest",
         )
     if any(c.unit_evidence.startswith("the manifest") for c, j in zip(channels, judged, strict=True) if j):
         raise InputError(
-            f"the unit that the manifest states is wrong by a factor of {1 / factor:g}",
+            f"the unit in the manifest is wrong by a factor of {1 / factor:g}",
             where=where,
             found=f"{facts} ({stated})",
             expected=f"{amplitude * factor:.3g} µV after multiplying by {factor:g}",

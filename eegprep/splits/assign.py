@@ -63,7 +63,7 @@ def _named(rule: SplitRule, known: Iterable[str]) -> dict[str, str]:
         found = names.find(written)
         if found is not None and out.setdefault(found, split) != split:
             raise UsageError(
-                f"{rule.by} {found!r} is named in two splits",
+                f"{rule.by} {found!r} is listed in two splits",
                 found=f"`{out[found]}` and, as {written!r}, `{split}`",
                 expected=f"each {rule.by} in one split",
                 todo="correct the split in the manifest",
@@ -82,7 +82,7 @@ def _by_name(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule) -> d
                 f"recording {info.id} is in no split",
                 found=f"{rule.by} {name!r}",
                 expected=f"one of {sorted(named)}",
-                todo=f"name this {rule.by} under `train`, `validation` or `test` in the manifest of {dataset}",
+                todo=f"list this {rule.by} under `train`, `validation` or `test` in the manifest of {dataset}",
             )
         out[info.id] = split
     return out
@@ -99,8 +99,8 @@ def _by_subject(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule) -
             raise UsageError(
                 f"subjects of {dataset} are in no split",
                 found=", ".join(sorted(free)[:10]),
-                expected="every subject named, or one of the three splits without names",
-                todo="name them in the manifest, or leave one split's list empty",
+                expected="every subject listed, or one of the three splits without names",
+                todo="list them in the manifest, or leave one split's list empty",
             )
         fixed = fixed | split_subjects(
             sorted(set(free.values())),
@@ -123,7 +123,7 @@ def _fixed(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule, groups
                 raise RefusedError(
                     f"subject {info.subject} of {dataset} would be in two splits",
                     found=f"{split} and {fixed[groups[info.subject]]} for {', '.join(together)}",
-                    expected="one split for a person, and for people who share a recording",
+                    expected="one split per subject, and for subjects that share a recording",
                     todo="correct the split in the manifest",
                 )
     return fixed

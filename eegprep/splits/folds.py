@@ -42,7 +42,7 @@ def k_fold(
     names = sorted(set(people))
     if not 2 <= n_folds <= len(names):
         raise UsageError(
-            "the number of folds does not fit the people", found=n_folds, expected=f"from 2 to {len(names)}"
+            "invalid number of folds for these subjects", found=n_folds, expected=f"from 2 to {len(names)}"
         )
     strata = strata or {}
     dealt = sorted(names, key=lambda p: (strata.get(p, ""), rank_key(p, seed), p))
@@ -75,7 +75,7 @@ def leave_one_dataset_out(
     """
     datasets = sorted({p.split("/", 1)[0] for p in people})
     if len(datasets) < 2:
-        raise UsageError("leaving one data set out needs two", found=", ".join(datasets) or "none")
+        raise UsageError("leaving one data set out needs at least two", found=", ".join(datasets) or "none")
     out = {}
     for dataset in datasets:
         rest = [p for p in people if p.split("/", 1)[0] != dataset]

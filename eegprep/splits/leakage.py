@@ -85,7 +85,7 @@ class Seen:
             )
         except (KeyError, TypeError) as error:
             raise InputError(
-                "the list of seen recordings can't be read", where=where, found=f"{type(error).__name__}: {error}"
+                "invalid list of seen recordings", where=where, found=f"{type(error).__name__}: {error}"
             ) from error
 
     def write(self, folder: Path) -> None:
@@ -146,9 +146,9 @@ def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = Fal
     more = f"; and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
     if not allow:
         raise RefusedError(
-            f"{len(leaks)} test recordings were already seen in {stage}",
+            f"{len(leaks)} test recordings were seen in {stage}",
             found=shown + more,
-            expected="subjects and signals of the test split that no stage has learned from",
+            expected="no subjects or signals of the test split in any training stage",
             todo="pre-train on the train split of the same shard sets (for folds, once for each: eegpt train "
             "--set division=kfold:5/0 and so on), or pass --allow-leakage, "
             "which is then printed on every table",

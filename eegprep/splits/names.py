@@ -62,7 +62,7 @@ class Names:
                         where=where or None,
                         found=", ".join(sorted(map(self.shown, found))[:_SHOWN]),
                         expected=f"the name of one {self.kind}",
-                        todo="write the name exactly as the files have it",
+                        todo="write the name exactly as in the files",
                     )
                 return next(iter(found))
         return None
@@ -80,12 +80,12 @@ class Names:
         names = sorted(self.shown(s) for s in self.known)
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         return UsageError(
-            f"no {self.kind} is called {_listed(written)}",
+            f"unknown {self.kind} {_listed(written)}",
             where=where,
             found=f"{self.kind}s: {', '.join(map(repr, names[:_SHOWN]))}{more}",
-            expected="names as the files have them",
+            expected="names as in the files",
             todo=nearest(written[0], names, 1)
-            or "correct the names, or say with --partial that the folder holds only a part of the data set",
+            or "correct the names, or pass --partial if the folder contains only part of the data set",
         )
 
 
@@ -128,11 +128,11 @@ def resolve_split(
         before = owner.setdefault(stored, (split, written))
         if before[0] != split:
             raise UsageError(
-                f"{names.kind} {written!r} is named in two splits",
+                f"{names.kind} {written!r} is listed in two splits",
                 where=where,
                 found=f"{before[1]!r} under `{before[0]}` and {written!r} under `{split}`",
                 expected=f"each {names.kind} in one split",
-                todo="take one of the two out",
+                todo="remove one of the two",
             )
         if stored not in out[split]:
             out[split].append(stored)
@@ -169,7 +169,7 @@ def _all_placed(rule: SplitRule, names: Names, placed: set[str], where: str) -> 
             found=", ".join(map(repr, left_over[:_SHOWN])),
             expected=f"every {names.kind} under `train`, `validation` or `test`"
             + (", or one of the three without names" if rule.by == "subject" else ""),
-            todo="name them in the manifest",
+            todo="list them in the manifest",
         )
 
 

@@ -53,7 +53,7 @@ def apply_recipe(
     Raises
     ------
     UsageError
-        If the array has other dimensions or no rate, or the recipe can't be run (see `plan_chain`).
+        If the array has other dimensions or no rate, or the recipe cannot be run (see `plan_chain`).
     InputError
         If the signal is shorter than a filter.
     """

@@ -98,12 +98,12 @@ def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputErro
     codes = sorted({v.code for v in verdicts})
     name = recording_id(recording.subject, recording.session, recording.run)
     return InputError(
-        f"no channel of {name} can be used",
-        found=f"{len(verdicts)} channels left out: {', '.join(codes)}" if codes else "it has no channels",
-        expected="at least one channel that is an electrode, with a known unit and a living signal",
+        f"no usable channel in {name}",
+        found=f"{len(verdicts)} channels left out: {', '.join(codes)}" if codes else "no channels",
+        expected="at least one EEG channel with a known unit and a non-flat signal",
         todo="state `unit:` of the source in the manifest"
         if "no_unit" in codes
-        else "name the electrodes under `channels:` of a manifest; `eegprep inspect` shows the reason of each channel",
+        else "name the electrodes under `channels:` of a manifest; `eegprep inspect` shows the reason for each channel",
     )
 
 

@@ -171,7 +171,7 @@ def make_plan(decision: Decision) -> Plan:
     if not stretches:
         longest = max((s.n_samples for s in recording.stretches), default=0)
         raise InputError(
-            f"{identity(recording, decision.manifest)} holds no stretch that is long enough",
+            f"{identity(recording, decision.manifest)} has no stretch that is long enough",
             found=f"{len(recording.stretches)} stretches, the longest {longest / recording.sfreq_hz:.2f} s",
             expected=f"{shortest / recording.sfreq_hz:.2f} s or more (longest filter: {chain.longest_filter} samples)",
             todo="use a recipe without high-pass and notch for short trials, e.g. --recipe epochs",
@@ -225,7 +225,7 @@ def _unexpected(recording: SourceRecording, manifest: Manifest, verdicts: Sequen
     expect, name = manifest.expect, identity(recording, manifest)
     if expect.sfreq_hz is not None and abs(expect.sfreq_hz - recording.sfreq_hz) > 0.01:
         return InputError(
-            f"{name} has another rate than the manifest expects",
+            f"the sampling rate of {name} does not match `expect:`",
             found=f"{recording.sfreq_hz:g} Hz",
             expected=f"{expect.sfreq_hz:g} Hz",
             todo="correct `expect: sfreq_hz:`, or leave the recording out",
@@ -233,9 +233,9 @@ def _unexpected(recording: SourceRecording, manifest: Manifest, verdicts: Sequen
     electrodes = [v.electrode for v in verdicts if v.electrode is not None]
     if expect.channels is not None and len(electrodes) != expect.channels:
         return InputError(
-            f"{name} has another number of electrodes than the manifest expects",
+            f"the number of electrodes of {name} does not match `expect:`",
             found=f"{len(electrodes)}: {', '.join(electrodes[:40])}",
             expected=str(expect.channels),
-            todo="correct `expect: channels:`, or say under `channels:` which channels belong",
+            todo="correct `expect: channels:`, or select the electrodes under `channels:`",
         )
     return None

@@ -45,7 +45,7 @@ def band_pass_taps(low_hz: float | None, high_hz: float | None, sfreq_hz: float)
     edges = [f for f in (low_hz, high_hz) if f is not None]
     if not edges or not all(0 < f < nyquist for f in edges) or edges != sorted(set(edges)):
         raise UsageError(
-            "a band-pass has impossible edges",
+            "invalid band-pass edges",
             found=f"{low_hz} to {high_hz} Hz at {sfreq_hz:g} Hz",
             expected=f"0 < low < high < {nyquist:g} Hz",
         )
@@ -71,9 +71,9 @@ def notch_taps(freqs_hz: Sequence[float], sfreq_hz: float) -> NDArray[np.float64
         half, width = freq / 400, _NOTCH_TRANSITION_HZ
         if freq - half - width <= below or notch_stop_hz(freq) >= sfreq_hz / 2:
             raise UsageError(
-                f"a notch at {freq:g} Hz is impossible",
+                f"invalid notch at {freq:g} Hz",
                 found=f"notches at {sorted(freqs_hz)} Hz, {sfreq_hz:g} Hz sampling",
-                expected=f"apart from each other, and below {sfreq_hz / 2:g} Hz",
+                expected=f"separate notches below {sfreq_hz / 2:g} Hz",
             )
         below = notch_stop_hz(freq)
         parts.append((freq - half - width, freq - half, 1.0))

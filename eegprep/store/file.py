@@ -40,7 +40,7 @@ class RecordingFile:
         found = ({k: metadata.get(k) for k in FORMAT}, tuple(reader.schema.names), sum(b.num_rows for b in batches))
         if found != (FORMAT, info.electrodes, info.n_samples):
             raise InputError(
-                f"the stored signal of {info.id!r} is not what its sidecar says",
+                f"the stored signal of {info.id!r} does not match its sidecar",
                 where=path,
                 found=f"format, electrodes, n_samples = {found}",
                 expected=str((FORMAT, info.electrodes, info.n_samples)),

@@ -53,10 +53,10 @@ class Store:
         path = Path(path)
         if not (path / "manifest.yaml").is_file() or not (path / "recordings").is_dir():
             raise UsageError(
-                "this is no store",
+                "not a store",
                 where=path,
                 found="a folder without manifest.yaml and recordings/" if path.is_dir() else "no such folder",
-                todo="name the folder that `eegprep ingest --out` wrote",
+                todo="pass a folder written by `eegprep ingest --out`",
             )
         return cls(path)
 
@@ -120,13 +120,13 @@ class Store:
             info = RecordingInfo.from_json(found)
         except FileNotFoundError:
             raise InputError(
-                f"the store holds no recording {recording_id!r}",
+                f"no recording {recording_id!r} in the store",
                 where=self.path,
                 found=nearest(recording_id, self.ids()) or f"{len(self.ids())} recordings",
             ) from None
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(
-                "the sidecar of a recording can't be read",
+                "invalid sidecar of a recording",
                 where=path,
                 found=f"{type(error).__name__}: {error}",
                 todo="delete it and run the same ingest again",

@@ -80,7 +80,7 @@ class StoredRecordingWriter:
         """
         if signal_uv.ndim != 2 or signal_uv.shape[0] != len(self.electrodes) or signal_uv.dtype != np.float32:
             raise InputError(
-                f"recording {self.recording_id!r}: a chunk does not fit",
+                f"recording {self.recording_id!r}: a chunk has the wrong shape or type",
                 found=f"shape {signal_uv.shape}, {signal_uv.dtype}",
                 expected=f"shape ({len(self.electrodes)}, n), float32",
             )
@@ -102,7 +102,7 @@ class StoredRecordingWriter:
         expected = (self.recording_id, self.electrodes, self.n_samples)
         if (found := (info.id, info.electrodes, info.n_samples)) != expected:
             raise InputError(
-                f"recording {self.recording_id!r}: its description does not fit its signal",
+                f"recording {self.recording_id!r}: the description does not match the signal",
                 found=f"id, electrodes, n_samples = {found}",
                 expected=str(expected),
             )

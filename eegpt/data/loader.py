@@ -70,7 +70,7 @@ class WindowLoader:
     ) -> None:
         if batch_size < 1 or not 0 <= rank < world:
             raise UsageError(
-                "a loader needs a batch of one or more and a rank below the world's size",
+                "batch_size must be at least 1 and rank below world",
                 found=f"batch_size={batch_size}, rank={rank}, world={world}",
             )
         self.index, self.order, self.batch_size = index, order, batch_size
@@ -93,7 +93,7 @@ class WindowLoader:
         """Resume from a state, also one of another number of ranks; UsageError where the order is another one."""
         if state["order"] != self.order.describe():
             raise UsageError(
-                "this state belongs to another order of samples",
+                "the state belongs to another order of samples",
                 found=state["order"],
                 expected=self.order.describe(),
                 todo="resume with the same shard sets, windows, filters and seed",

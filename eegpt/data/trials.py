@@ -227,7 +227,7 @@ class TrialIndex:
                     values[t, x] = np.float32(name)
             except ValueError:
                 raise RefusedError(
-                    f"a trial of task {info.key!r} has a label that the task does not know",
+                    f"a trial of task {info.key!r} has an unknown label",
                     where=s.path,
                     found=repr(name),
                     expected=", ".join(info.classes) or "a number",

@@ -89,7 +89,7 @@ def paired_test(
 ) -> PairedTest | None:
     """Sign-flip test on each subject's difference of scores; of one subject, on each trial's.
 
-    For up to 14 subjects all sign patterns are enumerated, so that p can't be smaller than 2 / 2^n: three subjects
+    For up to 14 subjects all sign patterns are enumerated, so that p cannot be smaller than 2 / 2^n: three subjects
     prove nothing, and the table shows that. Returns None where no subject has a defined score.
     """
     unit_N, over = units_of(subject_N)

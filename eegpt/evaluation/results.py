@@ -184,4 +184,4 @@ def read_results(run: Path) -> Results:
     try:
         return Results.model_validate(read_json(path))
     except ValidationError as error:
-        raise InputError("results.json can't be read", where=path, found=str(error)[:300]) from None
+        raise InputError("results.json cannot be read", where=path, found=str(error)[:300]) from None

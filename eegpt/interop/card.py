@@ -23,7 +23,7 @@ def refuse_passing_on(model: Model) -> dict[str, Licence]:
     if (unknown := _unknown_origin(model)) is not None:
         named = ", ".join(model.lock.shard_sets)
         raise RefusedError(
-            f"{unknown} does not say what it has learned from, so it is unknown whether it may be shared",
+            f"the training data of {unknown} are unknown, so it cannot be shared",
             where=model.folder / LOCK,
             found="no data sets" + (f"; shard sets {named}" if named else ""),
             expected="the data sets and their licences, as `eegpt train` and `eegpt transfer` write them",
@@ -33,7 +33,7 @@ def refuse_passing_on(model: Model) -> dict[str, Licence]:
         if licence.signed or not licence.share_shards:
             why = "each lab must sign" if licence.signed else "does not allow sharing what is derived"
             raise RefusedError(
-                f"a model that has learned from {name} cannot be shared",
+                f"a model trained on {name} cannot be shared",
                 found=f"licence {licence.id}, which {why}",
                 todo="share the manifests, the configuration and the seed instead: another lab with the data trains it",
             )

@@ -48,7 +48,7 @@ def normalised(
     normalise, fixed_uv
         See the module's text; the unit of `fixed`.
     clip : float
-        Values beyond +-clip are cut there, so that one loose electrode can't own a batch's error; 0 for never.
+        Values beyond +-clip are cut there, so that one loose electrode cannot own a batch's error; 0 for never.
     """
     scale = scale_uv.to(torch.float32)
     if normalise == "recording":

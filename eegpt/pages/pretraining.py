@@ -216,7 +216,7 @@ def _spectra(errors: HeldOutErrors) -> Drawing:
     return Drawing(
         heading="Spectra of signal and predictions",
         svg=_chart(lines, "Spectra", "frequency, Hz", "power per Hz", y_log=True),
-        caption="What can't be foreseen is missing from the predictions.",
+        caption="What cannot be foreseen is missing from the predictions.",
     )
 
 

@@ -273,6 +273,6 @@ def not_finite(
         f"training stopped: the loss or its gradient is not a number at step {step}",
         where=f"epoch {epoch}, batch {number}; largest values in {where}",
         found=", ".join(f"{k}={v:g}" for k, v in record.items()),
-        todo="look at those recordings with `eegprep report`; lower optimiser.learning_rate, or set encoder.clip and "
-        "optimiser.clip_norm lower. The last checkpoint is kept: the same command resumes from it",
+        todo="check those recordings with `eegprep report`; lower optimiser.learning_rate, or set encoder.clip and "
+        "optimiser.clip_norm lower. The same command resumes from the last checkpoint",
     )

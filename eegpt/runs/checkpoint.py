@@ -57,7 +57,7 @@ def load_encoder(run: Path, *, device: torch.device | str = "cpu") -> Encoder:
     vocabulary = Vocabulary.from_parquet(run / VOCABULARY)
     if len(vocabulary) != encoder_config.n_electrodes:
         raise InputError(
-            "the encoder and its vocabulary do not fit together",
+            "the encoder and its vocabulary do not match",
             where=run / VOCABULARY,
             found=f"{len(vocabulary)} electrodes",
             expected=f"{encoder_config.n_electrodes}",
@@ -102,7 +102,7 @@ def load_weights(model: nn.Module, path: Path, *, device: torch.device | str = "
         differing = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
         first = differing[0]
         raise InputError(
-            f"the weights do not fit the model ({len(differing)} tensors differ)",
+            f"the weights do not match the model ({len(differing)} tensors differ)",
             where=path,
             found=f"{first}: {found.get(first, 'absent')}",
             expected=f"{first}: {expected.get(first, 'absent')}",

@@ -148,7 +148,7 @@ def _check_same(out: Path, kind: str, settings: Settings, lock: Lock) -> None:
             where=out,
             found=", ".join(f"{path}={old}" for path, (old, _) in differing.items()),
             expected=", ".join(f"{path}={new}" for path, (_, new) in differing.items()),
-            todo="choose another --out, or use the settings that the run was begun with (`eegpt train --resume`)",
+            todo="choose another --out, or use the original settings (`eegpt train --resume`)",
         )
     begun = read_lock(out)
     for name, old, new in (
@@ -157,11 +157,11 @@ def _check_same(out: Path, kind: str, settings: Settings, lock: Lock) -> None:
     ):
         if sorted(old.values()) != sorted(new.values()):
             raise RefusedError(
-                f"the run was begun with other {name}",
+                f"the run was started with other {name}",
                 where=out / LOCK,
                 found=", ".join(map(str, new if name == "shard sets" else new.values())),
                 expected=", ".join(map(str, old if name == "shard sets" else old.values())),
-                todo=f"give the same {name}, or choose another --out",
+                todo=f"pass the same {name}, or choose another --out",
             )
 
 
@@ -191,7 +191,7 @@ def read_config(run: Path, *, kind: str) -> dict[str, Any]:
             f"{run} is not a run of `eegpt`",
             where=path,
             found="no config.json",
-            todo="name a folder that `eegpt train` or `eegpt transfer` wrote with --out",
+            todo="pass a folder written by `eegpt train` or `eegpt transfer`",
         )
     config = read_json(path)
     if config.get("format") != FORMAT:
@@ -214,9 +214,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name} can't be read", where=path, found=str(error)[:300]) from None
+        raise InputError(f"{path.name} cannot be read", where=path, found=str(error)[:300]) from None
     if not isinstance(plain, dict):
-        raise InputError(f"{path.name} can't be read", where=path, found=type(plain).__name__, expected="a table")
+        raise InputError(f"{path.name} cannot be read", where=path, found=type(plain).__name__, expected="a table")
     return plain
 
 
@@ -228,7 +228,7 @@ def read_lock(run: Path) -> Lock:
     try:
         return Lock.model_validate(yaml_strict.read(path, max_bytes=_MAX_BYTES).value)
     except (ValidationError, UsageError) as error:
-        raise InputError("the lock can't be read", where=path, found=str(error)[:300]) from None
+        raise InputError("the lock cannot be read", where=path, found=str(error)[:300]) from None
 
 
 def read_seen(run: Path) -> Seen | None:

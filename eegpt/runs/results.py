@@ -94,5 +94,5 @@ def read_pretraining_results(run: Path) -> PretrainingResults:
             "the pre-training run has no results",
             where=path,
             found=f"{type(error).__name__}: {error}"[:300],
-            todo="let `eegpt train` finish: the same command resumes it",
+            todo="run the same `eegpt train` command again to resume it",
         ) from error

@@ -92,7 +92,7 @@ class ClaimsConfig:
             if not 0 < share < 1:
                 raise UsageError("a fraction must be above 0 and below 1", found=share)
         if len(self.sizes) < 2 and "sizes" in self.chosen:
-            raise UsageError("comparing sizes takes two or more", found=", ".join(self.sizes))
+            raise UsageError("at least two sizes are required", found=", ".join(self.sizes))
         for setting in self.vary:
             with_settings(self.pretrain, [setting], where="--vary")
 

@@ -104,7 +104,7 @@ class _Records:
             handle.seek(self.header.n_header_bytes + first * self.width)
             data = handle.read((last - first) * self.width)
         if len(data) < (last - first) * self.width:
-            raise InputError(f"{self.path.name} was cut short while it was read", where=self.path)
+            raise InputError(f"{self.path.name} was truncated while it was read", where=self.path)
         return np.frombuffer(data, dtype=np.uint8).reshape(last - first, self.width)
 
     def part(self, signals: Sequence[EDFSignal]) -> Iterator[list[bytes]]:
@@ -249,10 +249,10 @@ def _times(records: _Records) -> tuple[list[float], AnnotationLists]:
         return regular, lists
     if lost:
         raise InputError(
-            f"{path.name}: the time stamp of record {lost[0]} is lost",
+            f"{path.name}: the time stamp of record {lost[0]} is missing",
             where=path,
             found=f"{len(lost)} of {header.n_records} records without one",
-            expected="a time stamp at the start of every record of EDF+",
+            expected="a time stamp at the start of every EDF+ record",
             todo="the file is damaged: get it again",
         )
     times = [t for t in lists.starts if t is not None]

@@ -71,7 +71,7 @@ def variable_values(path: Path, manifest: Manifest, part: str) -> Mapping[str, M
                     f"{path.name}: {spec.variable} has no column {spec.column}",
                     where=path,
                     found=f"shape {array.shape}",
-                    expected="one row a trial",
+                    expected="one row per trial",
                 )
             array = array[:, spec.column - 1]
         for number, text in enumerate(texts_of(list(array)), start=1):

@@ -53,9 +53,9 @@ def numbered_at(path: Path, variable: str, *, subject: str = "", parts: int | No
     numbers = [number for number, _ in found]
     if repeated := sorted({n for n in numbers if numbers.count(n) > 1}):
         raise UsageError(
-            f"{path.name} has several variables that fit {variable!r} with the number {repeated[0]}",
+            f"several variables of {path.name} match {variable!r} with the number {repeated[0]}",
             where=path,
-            todo="write `source: variable:` so that it fits one a trial",
+            todo="change `source: variable:` so that it matches one per trial",
         )
     return sorted(found, key=lambda pair: int(pair[0] or 0))
 
@@ -87,7 +87,7 @@ def _walk(
             n_found = max((_length(value) for _, value in found), default=0)
             if n_found != parts:
                 raise InputError(
-                    f"{path.name} holds another number of people than the manifest says",
+                    f"the number of subjects in {path.name} does not match the manifest",
                     where=path,
                     found=str(n_found),
                     expected=str(parts),
@@ -130,7 +130,7 @@ def _load(path: Path, name: str) -> Any:
         return read_mat(str(path), variable_names=[name])[name]
     except Exception as error:  # the library raises anything on damaged files; all of it means the same here
         raise InputError(
-            f"{path.name} can't be read as a MATLAB file",
+            f"{path.name} cannot be read as a MATLAB file",
             where=path,
             found=clean_message(error),
             todo="if MATLAB opens it, save it there again; else leave it out",

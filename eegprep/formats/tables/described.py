@@ -22,7 +22,7 @@ from eegprep.manifest.schema import Manifest
 def _rate(manifest: Manifest) -> float:
     if manifest.source.sfreq_hz is None:
         raise UsageError(
-            f"the manifest {manifest.name} has to say the rate of its tables", expected="`source: sfreq_hz:`"
+            f"the manifest {manifest.name} must state the sampling rate of its tables", expected="`source: sfreq_hz:`"
         )
     return manifest.source.sfreq_hz
 
@@ -93,7 +93,7 @@ def read_electrode_files(paths: Sequence[Path], channels: Sequence[str], manifes
     lengths = sorted({r.size for r in rows})
     if len(lengths) > 1:
         raise InputError(
-            "the electrodes' files differ in length",
+            "the files of the electrodes differ in length",
             where=paths[0].parent,
             found=f"{lengths[0]} to {lengths[-1]} samples",
             expected="the same number of samples in each",

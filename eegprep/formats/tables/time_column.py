@@ -44,7 +44,7 @@ def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[i
     measured = factor / mean
     if abs(measured - sfreq_hz) > _REFUSED * sfreq_hz:
         raise InputError(
-            "the time column gives another rate than the one stated",
+            "the time column contradicts the stated sampling rate",
             where=where,
             found=f"{measured:.4g} Hz",
             expected=f"{sfreq_hz:g} Hz",

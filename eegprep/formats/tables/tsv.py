@@ -24,7 +24,7 @@ def text_of(path: Path) -> str:
             raise ValueError("it is too large")
         data = path.read_bytes()
     except OSError:
-        raise ValueError("it can't be opened") from None
+        raise ValueError("it cannot be opened") from None
     try:
         if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
             return data.decode("utf-16")
@@ -44,7 +44,7 @@ def rows_of(path: Path, columns: Sequence[str], needed: str) -> tuple[list[dict[
     Raises
     ------
     ValueError
-        With the reason why the table can't be used.
+        With the reason why the table cannot be used.
     """
     lines = [line for line in re.split(r"\r\n|\r|\n", text_of(path)) if line.strip()]
     if not lines:
@@ -92,7 +92,7 @@ def _place(name: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> int
 
 
 def numbers(cells: Sequence[str], longest: float = math.inf) -> list[float | None]:
-    """The numbers of a column; None for what is none. A comma is decimal where it can't separate thousands.
+    """The numbers of a column; None for what is none. A comma is decimal where it cannot separate thousands.
 
     Parameters
     ----------

@@ -240,7 +240,7 @@ def _own_left_out(entries: Sequence[LeftOutByShard], shards: ShardSet) -> list[L
     for entry in entries:
         if entry.recording not in ids:
             raise RefusedError(
-                "lock.yaml names a recording that the index does not have", where=shards.path, found=entry.recording
+                "lock.yaml names a recording that is missing in the index", where=shards.path, found=entry.recording
             )
         found[shards.recordings.dataset[ids[entry.recording]], entry.code].append(entry)
     return [

@@ -37,7 +37,7 @@ def contents_of_store(path: Path) -> Contents:
     Raises
     ------
     UsageError, InputError
-        Where it is no store, or a sidecar or signal can't be read.
+        Where it is no store, or a sidecar or signal cannot be read.
     """
     store = Store.open(path)
     infos = store.infos()
@@ -150,7 +150,7 @@ def _failures(quarantine: Path) -> tuple[Failure, ...]:
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError("a quarantine record can't be read", where=path, found=error) from error
+            raise InputError("invalid quarantine record", where=path, found=error) from error
         error_part = record.get("error")
         parts: dict[str, Any] = error_part if isinstance(error_part, dict) else record
         out.append(

@@ -69,7 +69,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A figure with its caption, and the same numbers as a folded table for whoever can't see it."""
+    """A figure with its caption, and the same numbers as a folded table for whoever cannot see it."""
 
     svg: Markup
     caption: str

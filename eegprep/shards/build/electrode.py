@@ -83,7 +83,7 @@ class BlockRow:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOutStretch:
-    """Samples of a recording's electrode that int16 can't hold, and why."""
+    """Samples of a recording's electrode that int16 cannot hold, and why."""
 
     recording: str
     electrode: str
@@ -204,7 +204,7 @@ def _sigma_uv(info: RecordingInfo, electrode: str) -> float:
     """The electrode's robust standard deviation as float32 stores it; zero where there is none."""
     if len(info.sigma_uv) != len(info.electrodes):
         raise InputError(
-            f"recording {info.id!r} has no standard deviation for each electrode",
+            f"recording {info.id!r} lacks the standard deviation of some electrodes",
             found=f"{len(info.sigma_uv)} values",
             expected=f"{len(info.electrodes)}",
             todo="ingest it again",

@@ -25,10 +25,10 @@ def vocabulary_of(stores: Sequence[RecordingStore]) -> Vocabulary:
     for store, vocabulary in zip(stores, found, strict=True):
         if tuple(vocabulary) != tuple(largest)[: len(vocabulary)]:
             raise UsageError(
-                "the stores were ingested with vocabularies that don't agree",
+                "the stores were ingested with incompatible vocabularies",
                 where=getattr(store, "path", None),
-                found=f"its {len(vocabulary)} rows are not the first of the largest vocabulary's {len(largest)}",
-                expected="one vocabulary, or one that continues the other",
-                todo="unite them (`eegprep electrodes merge`) and name the result: --vocabulary FILE",
+                found=f"{len(vocabulary)} rows that are not the first of the largest vocabulary's {len(largest)}",
+                expected="one vocabulary, or one that extends the other",
+                todo="merge them (`eegprep electrodes merge`) and pass the result with --vocabulary",
             )
     return largest

@@ -93,10 +93,10 @@ class Base:
             raise UsageError(
                 "the vocabulary does not begin with that of the set to extend",
                 where=self.set.path,
-                todo="append rows to the set's own vocabulary: ids never move",
+                todo="append rows to the set's own vocabulary: ids must not change",
             )
         if out.resolve() == self.set.path.resolve():
-            raise UsageError("a shard set is never changed", where=out, todo="choose a new folder for --out")
+            raise UsageError("a shard set cannot be changed", where=out, todo="choose another --out")
 
     def link_shards(self, out: Path) -> None:
         """Every shard into the new folder, as a hard link or else a copy; shards already there are left alone."""
@@ -124,12 +124,12 @@ class Base:
         return pa.concat_tables([old, blocks]).sort_by([("shard", "ascending"), ("offset", "ascending")])
 
     def merge_manifests(self, manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
-        """The manifests of both; one data set can't have two."""
+        """The manifests of both; one data set cannot have two."""
         known = {m.name: m for m in self.set.manifests}
         for manifest in manifests:
             if known.setdefault(manifest.name, manifest) != manifest:
                 raise UsageError(
-                    f"the set to extend has another manifest of the data set {manifest.name!r}",
+                    f"the set to extend has a different manifest of the data set {manifest.name!r}",
                     where=self.set.path,
                     todo="shard the stores into a new set instead",
                 )

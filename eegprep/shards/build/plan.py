@@ -32,11 +32,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 1 <= self.block_samples <= MAX_BLOCK_SAMPLES:
-            raise UsageError(
-                "a block can't have this length", found=self.block_samples, expected=f"1 to {MAX_BLOCK_SAMPLES}"
-            )
+            raise UsageError("invalid block length", found=self.block_samples, expected=f"1 to {MAX_BLOCK_SAMPLES}")
         if self.max_shard_bytes < 1:
-            raise UsageError("a shard can't have this size", found=self.max_shard_bytes, expected="1 byte or more")
+            raise UsageError("invalid shard size", found=self.max_shard_bytes, expected="1 byte or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,20 +132,20 @@ def make_plan(
         for number, info in own:
             _check(info, vocabulary)
             if info.id in planned:
-                raise UsageError(f"two stores hold the recording {info.id!r}", todo="name each store once")
+                raise UsageError(f"two stores contain the recording {info.id!r}", todo="pass each store once")
             within = manifests[name].within_subject
             planned[info.id] = PlannedRecording(info=info, store=number, split=splits[info.id], within_subject=within)
     for known, signal_sha256 in (base.signals if base else {}).items():
         again = planned.pop(known, None)
         if again is not None and again.info.signal_sha256 != signal_sha256:
             raise RefusedError(
-                f"recording {known!r} is in the shard set already, with another signal",
+                f"recording {known!r} is already in the shard set, with another signal",
                 found=again.info.signal_sha256,
                 expected=signal_sha256,
                 todo="shard the stores into a new set instead of extending this one",
             )
     if not planned:
-        raise UsageError("there is no recording to shard", todo="ingest some recordings first")
+        raise UsageError("no recordings to shard", todo="ingest some recordings first")
     recordings = tuple(planned[i] for i in sorted(planned))
     _check_copies(recordings)
     decided = {
@@ -181,10 +179,11 @@ def _check_copies(recordings: Sequence[PlannedRecording]) -> None:
         found += [(name, seen) for name, text, where in known if where in later and (seen := copies.of(text))]
     if found:
         raise RefusedError(
-            f"{len(found)} recordings are copies of recordings in another split",
-            found="; ".join(f"{name} (a copy of {seen})" for name, seen in found[:5]) + ("; ..." if found[5:] else ""),
-            expected="signals of the test split that no other split has",
-            todo="leave one of each pair out, or name both subjects under one split in the manifest",
+            f"{len(found)} recordings are duplicates of recordings in another split",
+            found="; ".join(f"{name} (duplicate of {seen})" for name, seen in found[:5])
+            + ("; ..." if found[5:] else ""),
+            expected="no signal in more than one split",
+            todo="leave out one of each pair, or assign both subjects to one split in the manifest",
         )
 
 
@@ -199,14 +198,14 @@ def _check(info: RecordingInfo, vocabulary: Vocabulary) -> None:
     names = set(vocabulary.names)
     if strange := [e for e in info.electrodes if e not in names]:
         raise UsageError(
-            f"recording {info.id!r} has electrodes that the vocabulary does not hold",
+            f"recording {info.id!r} has electrodes that are not in the vocabulary",
             found=", ".join(strange),
-            todo="give the vocabulary that the ingest used (--vocabulary)",
+            todo="pass the vocabulary used by the ingest (--vocabulary)",
         )
     for trial in info.trials:
         if trial.start_sample < 0 or trial.n_samples < 1 or trial.start_sample + trial.n_samples > info.n_samples:
             raise UsageError(
-                f"a trial of recording {info.id!r} lies outside it",
+                f"a trial of recording {info.id!r} is outside the recording",
                 found=f"samples {trial.start_sample} to {trial.start_sample + trial.n_samples}",
                 expected=f"0 to {info.n_samples}",
                 todo="ingest it again",

@@ -24,7 +24,7 @@ STEPS_PER_SIGMA = 8
 def scale_for(peak_uv: float) -> float:
     """The smallest power of two (µV per step) at which `peak_uv` fits into int16; 2^-40 for silence."""
     if not math.isfinite(peak_uv):
-        raise ValueError(f"peak of {peak_uv} µV")
+        raise ValueError(f"invalid peak of {peak_uv} µV")
     least = 2.0**-40
     if peak_uv <= least * INT16_PEAK:
         return least

@@ -176,9 +176,9 @@ def _finished(out: Path, plan: Plan) -> ShardSummary:
     lock = read_set_lock(out)
     if lock.plan_sha256 != plan.sha256:
         raise UsageError(
-            "the folder contains another finished shard set",
+            "the folder contains another complete shard set",
             where=out,
-            todo="choose another --out; a shard set is never changed (--extends makes a new one from it)",
+            todo="choose another --out; to add recordings to a set, build a new one with --extends",
         )
     # A kill after the last file was written leaves the notes behind.
     shutil.rmtree(out / BUILDING, ignore_errors=True)
@@ -192,10 +192,10 @@ def _notes(out: Path, plan: Plan) -> Iterator[Path]:
     foreign = [p for p in out.iterdir() if p.name not in (BUILDING, "shards", *INDEX_FILES, *OPTIONAL_FILES)]
     if foreign or (not notes.is_dir() and any(out.iterdir())):
         raise UsageError(
-            "the folder is not empty and no unfinished shard set",
+            "the folder contains other files",
             where=out,
             found=", ".join(sorted(p.name for p in out.iterdir())[:5]),
-            todo="choose a new folder for --out",
+            todo="choose another --out",
         )
     notes.mkdir(exist_ok=True)
     with (notes / "lock").open("w") as handle:

@@ -44,7 +44,7 @@ def compare_rebuilt(
     opened = ShardSet.open(path)
     lock = read_set_lock(path)
     if lock.extends:
-        raise UsageError("a set that extends another can't be rebuilt from stores alone", where=path)
+        raise UsageError("a set that extends another cannot be rebuilt from stores", where=path)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.resolve().parent) as folder:
         again = Path(folder) / path.name
         build_shard_set(
@@ -71,10 +71,10 @@ def compare_rebuilt(
             *_versions(lock, stores),
         ]
     raise RefusedError(
-        "the stores give other bytes than this shard set holds",
+        "the shard set rebuilt from the stores differs",
         where=path,
         found="\n    ".join(lines),
-        todo="begin with the first stage that differs: all later ones follow from it",
+        todo="start with the first stage that differs: later differences follow from it",
     )
 
 

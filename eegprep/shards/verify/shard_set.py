@@ -97,7 +97,7 @@ def verify_shard_set(
             f"the shard set is damaged: {problems[0]}",
             where=path,
             found=f"{len(problems)} problems\n    " + "\n    ".join(shown),
-            todo="fetch or write the shard set again; do not train on it",
+            todo="download or build the shard set again; do not train on it",
         )
     return VerifyReport(
         path=path,
@@ -193,7 +193,7 @@ class _ShardCheck:
         expected = frame(block)
         offset, n_bytes = int(blocks.offset[row]), 2 * block.n_samples
         if offset != position + len(expected.head):
-            self.problems.append(f"{member}.npy: the index puts its samples at byte {offset}, where they can't be")
+            self.problems.append(f"{member}.npy: the index puts its samples at byte {offset}, where they cannot be")
             return None
         if not self._stands(expected.head, position):
             self.problems.append(f"{member}.npy: its header (byte {position}) is not what the index says")

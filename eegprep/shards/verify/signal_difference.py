@@ -25,7 +25,7 @@ class SignalDifference:
     n_different : int
         Samples with another value in microvolt.
     n_beyond_rounding : int
-        Those among them that two scales can't explain: the store's signal differs there.
+        Those among them that two scales cannot explain: the store's signal differs there.
     largest_uv, largest_steps : float
         The largest difference, in microvolt and in int16 steps of the first set there.
     recording, electrode, sample : str, str, int

@@ -51,10 +51,10 @@ def load_models() -> ModuleType:
         ) from None
     except (ImportError, OSError) as error:
         raise UsageError(
-            "braindecode is installed but does not load",
+            "braindecode is installed but cannot be imported",
             found=str(error).splitlines()[0][:200],
             expected="a torchaudio that fits this torch",
-            todo="make baselines: it takes the compiled part of torchaudio away, which then runs on its Python paths",
+            todo="run `make baselines`, which removes the compiled part of torchaudio",
         ) from None
 
 

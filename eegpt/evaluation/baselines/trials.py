@@ -1,6 +1,6 @@
 """One task's trials as one array, as the baselines need them.
 
-Baselines can't take trials with different electrodes or lengths as our model does: they get the electrodes that at
+Baselines cannot take trials with different electrodes or lengths as our model does: they get the electrodes that at
 least half of the trials have, an electrode that a trial lacks (a rejected stretch) as the mean of its others, and the
 samples up to the shortest trial's end. A note in the result says where this removes or adds something.
 
