@@ -94,7 +94,8 @@ def register(app: typer.Typer) -> None:
             return
         print(
             f"{checked.path}: complete; {checked.n_shards} shards, {checked.n_blocks} blocks, "
-            f"{checked.n_trials} trials ({'every byte' if deep else 'index and frames'}: {checked.n_bytes / 1e6:.1f} MB read"
+            f"{checked.n_trials} trials ({'every byte' if deep else 'index and frames'}: "
+            f"{checked.n_bytes / 1e6:.1f} MB read"
             f"{', rebuilt byte by byte' if rebuild else ''})"
         )
 

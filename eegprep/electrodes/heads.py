@@ -60,13 +60,13 @@ def on_template(
     none: list[Position | None] = [None] * len(positions_m)
     points = np.array([positions_m[i] for i in known], dtype=np.float64).reshape(-1, 3)
     if len(points) < _FEWEST:
-        return none, f"{len(known)} positions do not tell how the head lies; {_FEWEST} are needed"
+        return none, f"{len(known)} positions are too few to fit a head; {_FEWEST} are needed"
     template = vocabulary.positions_m()
     template = template[np.isfinite(template[:, 0])]
     spheres = [s for s in (_sphere(points[points[:, 2] > 0]), _sphere(points)) if s is not None]
     wanted = _sphere(template[template[:, 2] > 0])
     if not spheres or wanted is None:
-        return none, "the file's positions do not lie on a head"
+        return none, "the file's positions are not on a head"
     centre_v, radius_v = wanted
     scaled = [(points - centre) * (radius_v / radius) for centre, radius in spheres]
     share, nodded = max((_best_pitch(p, template - centre_v) for p in scaled), key=lambda found: found[0])
@@ -75,7 +75,7 @@ def on_template(
     chance = min(0.9, len(template) * (POSITION_TOLERANCE_M / radius_v) ** 2 / (4 * _COVERED))
     if share < chance + 3 * np.sqrt(chance * (1 - chance) / len(known)):
         if not from_landmarks or not _RADIUS_M[0] <= radius <= _RADIUS_M[1]:
-            return none, "the file's positions do not fit the 10-05 system, and nothing says which frame they are in"
+            return none, "the file's positions do not match the 10-05 system, and their frame is unknown"
         nodded = upright
     for i, (x, y, z) in zip(known, nodded + centre_v, strict=True):
         none[i] = (float(x), float(y), float(z))
@@ -116,12 +116,12 @@ def contradiction(
             continue
         agreement = float(np.cov(named[:, axis], placed[:, axis], bias=True)[0, 1]) / sd
         if agreement < -0.5:
-            found.append(f"{what} are exchanged")
+            found.append(f"{what} are swapped")
         elif agreement < 0.5:
             found.append(f"{what} do not agree")
     if not found:
         return None
-    return f"the channels' positions contradict their names ({', '.join(found)}); the names are taken: check them"
+    return f"the channels' positions contradict their names ({', '.join(found)}); the names are used: check them"
 
 
 def _sphere(points: np.ndarray) -> tuple[np.ndarray, float] | None:

@@ -58,14 +58,14 @@ def merge(first: Vocabulary, second: Vocabulary) -> Merged:
         known = {ids[n.casefold()] for n in (row.name, *row.aliases) if n.casefold() in ids}
         if len(known) > 1:
             names = tuple(rows[i].name for i in sorted(known))
-            reason = f"its names lead to {len(known)} rows: {', '.join(names)}"
+            reason = f"its names match {len(known)} rows: {', '.join(names)}"
             conflicts.append(Conflict(name=row.name, code="two_rows", reason=reason, rows=names))
             continue
         if known:
             target = known.pop()
             apart_m = _apart_m(rows[target], row)
             if apart_m is not None and apart_m > SAME_NAME_TOLERANCE_M:
-                reason = f"{rows[target].name} lies {apart_m * 1000:.1f} mm away in the other vocabulary"
+                reason = f"{rows[target].name} is {apart_m * 1000:.1f} mm away in the other vocabulary"
                 conflicts.append(Conflict(name=row.name, code="two_places", reason=reason, rows=(rows[target].name,)))
                 continue
             if row.name.casefold() == rows[target].name.casefold():
@@ -78,7 +78,7 @@ def merge(first: Vocabulary, second: Vocabulary) -> Merged:
             ]
             if len(here) > 1:
                 names = tuple(rows[i].name for i in here)
-                reason = f"its place is that of {len(here)} rows: {', '.join(names)}"
+                reason = f"its position matches {len(here)} rows: {', '.join(names)}"
                 conflicts.append(Conflict(name=row.name, code="two_rows", reason=reason, rows=names))
                 continue
             if here:

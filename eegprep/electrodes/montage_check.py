@@ -140,15 +140,15 @@ def montage_warning(fits: Sequence[MontageFit]) -> str | None:
     if figure < (_LOW_SET if several else _LOW_ONE) - _LESS * short:
         what = f"the median over {len(fits)} recordings is {figure:.2f}" if several else f"it is {figure:.2f}"
         return (
-            f"montage check: neighbouring channels are hardly more alike than distant ones ({what}; a right order "
-            "gives 0.7 to 0.9): the channels' order or names are likely wrong"
+            f"montage check: neighbouring channels are hardly more similar than distant ones ({what}; a correct order "
+            "gives 0.7 to 0.9): the order or names of the channels are probably wrong"
         )
     swaps = Counter(f.swap for f in fits if f.gain > _GAIN / f.n_electrodes)
     if several and swaps:
         (pair, n) = swaps.most_common(1)[0]
         if n > _MOST * len(fits):
             return (
-                f"montage check: in {n} of {len(fits)} recordings the signals would fit better with {pair[0]} and "
-                f"{pair[1]} exchanged: the two names may be swapped"
+                f"montage check: in {n} of {len(fits)} recordings the signals would match better with {pair[0]} and "
+                f"{pair[1]} swapped: check the two names"
             )
     return None

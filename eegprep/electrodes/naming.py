@@ -11,40 +11,40 @@ import unicodedata
 # What a file itself says a channel is (BIDS types, MNE kinds), and why that is left out. `unknown` and `eeg` are
 # the only kinds whose names are looked at.
 NOT_EEG_KINDS: dict[str, tuple[str, str]] = {
-    "eog": ("eog", "the file says that it is an eye channel"),
-    "veog": ("eog", "the file says that it is an eye channel"),
-    "heog": ("eog", "the file says that it is an eye channel"),
-    "ecg": ("ecg", "the file says that it is a heart channel"),
-    "ekg": ("ecg", "the file says that it is a heart channel"),
-    "emg": ("emg", "the file says that it is a muscle channel"),
-    "stim": ("stim", "the file says that it is a trigger channel"),
-    "trig": ("stim", "the file says that it is a trigger channel"),
-    "misc": ("misc", "the file says that it is no EEG but something else (misc)"),
-    "ref": ("reference", "the file says that it is a reference channel"),
-    "ref_meg": ("reference", "the file says that it is a reference channel"),
-    "gnd": ("reference", "the file says that it is the ground"),
-    "seeg": ("intracranial", "the file says that it lies inside the head (SEEG)"),
-    "ecog": ("intracranial", "the file says that it lies inside the head (ECoG)"),
-    "dbs": ("intracranial", "the file says that it lies inside the head (DBS)"),
-    "resp": ("respiration", "the file says that it is a breathing channel"),
-    "gsr": ("gsr", "the file says that it is skin conductance"),
-    "temp": ("temperature", "the file says that it is a temperature"),
-    "temperature": ("temperature", "the file says that it is a temperature"),
-    "bio": ("aux", "the file says that it is another body signal"),
-    "audio": ("aux", "the file says that it is sound"),
-    "eyegaze": ("eog", "the file says that it is an eye tracker's channel"),
-    "pupil": ("eog", "the file says that it is an eye tracker's channel"),
-    "ppg": ("oxygen", "the file says that it is a pulse channel"),
-    "meg": ("meg", "the file says that it is MEG"),
-    "mag": ("meg", "the file says that it is MEG"),
-    "grad": ("meg", "the file says that it is MEG"),
-    "fnirs": ("fnirs", "the file says that it is fNIRS"),
-    "nirs": ("fnirs", "the file says that it is fNIRS"),
-    "accel": ("motion", "the file says that it measures movement"),
-    "gyro": ("motion", "the file says that it measures movement"),
-    "magn": ("motion", "the file says that it measures movement"),
-    "syst": ("stim", "the file says that it is a system's clock or counter"),
-    "sysclock": ("stim", "the file says that it is a system's clock or counter"),
+    "eog": ("eog", "an eye channel according to the file"),
+    "veog": ("eog", "an eye channel according to the file"),
+    "heog": ("eog", "an eye channel according to the file"),
+    "ecg": ("ecg", "a heart channel according to the file"),
+    "ekg": ("ecg", "a heart channel according to the file"),
+    "emg": ("emg", "a muscle channel according to the file"),
+    "stim": ("stim", "a trigger channel according to the file"),
+    "trig": ("stim", "a trigger channel according to the file"),
+    "misc": ("misc", "not EEG (misc) according to the file"),
+    "ref": ("reference", "a reference channel according to the file"),
+    "ref_meg": ("reference", "a reference channel according to the file"),
+    "gnd": ("reference", "the ground according to the file"),
+    "seeg": ("intracranial", "an intracranial channel (SEEG) according to the file"),
+    "ecog": ("intracranial", "an intracranial channel (ECoG) according to the file"),
+    "dbs": ("intracranial", "an intracranial channel (DBS) according to the file"),
+    "resp": ("respiration", "a respiration channel according to the file"),
+    "gsr": ("gsr", "skin conductance according to the file"),
+    "temp": ("temperature", "a temperature according to the file"),
+    "temperature": ("temperature", "a temperature according to the file"),
+    "bio": ("aux", "another physiological signal according to the file"),
+    "audio": ("aux", "audio according to the file"),
+    "eyegaze": ("eog", "an eye tracker channel according to the file"),
+    "pupil": ("eog", "an eye tracker channel according to the file"),
+    "ppg": ("oxygen", "a pulse channel according to the file"),
+    "meg": ("meg", "MEG according to the file"),
+    "mag": ("meg", "MEG according to the file"),
+    "grad": ("meg", "MEG according to the file"),
+    "fnirs": ("fnirs", "fNIRS according to the file"),
+    "nirs": ("fnirs", "fNIRS according to the file"),
+    "accel": ("motion", "a movement channel according to the file"),
+    "gyro": ("motion", "a movement channel according to the file"),
+    "magn": ("motion", "a movement channel according to the file"),
+    "syst": ("stim", "a system clock or counter according to the file"),
+    "sysclock": ("stim", "a system clock or counter according to the file"),
 }
 
 # Names of signals that are no EEG, tried in this order on the cleaned name (whole name, case does not count).
@@ -98,7 +98,7 @@ _NOT_EEG: tuple[tuple[str, str, str], ...] = (
         r"(delta|theta|alpha|beta|gamma|low_?(alpha|beta|gamma)|high_?(alpha|beta|gamma))[ _\-].*"
         r"|p(ow|m)\..*",
         "derived",
-        "figure that the device computed, not signal",
+        "value computed by the device, not a signal",
     ),
     (
         r"((left|right|[lr])[ _]?)?aux.*|exg? ?\d+|exg|bip ?\d+|ext\d*|misc.*|other.*|audio.*|mic.*|position.*|pos"
@@ -119,17 +119,17 @@ _NUMBERED = re.compile(r"(eeg|ch(an(nel)?)?|exg channel|input|e?lec(trode)?|x|po
 
 # Sites that exist but are not on the scalp's map, so that a manifest has to say what they were.
 KNOWN_SITES: dict[str, tuple[str, str]] = {
-    "a1": ("earlobe", "A1 is the left ear lobe, no row of the vocabulary; a manifest may say that it was M1"),
-    "a2": ("earlobe", "A2 is the right ear lobe, no row of the vocabulary; a manifest may say that it was M2"),
+    "a1": ("earlobe", "A1 is the left ear lobe, not in the vocabulary; a manifest may map it to M1"),
+    "a2": ("earlobe", "A2 is the right ear lobe, not in the vocabulary; a manifest may map it to M2"),
     "t1": ("unknown_name", "T1 is an anterior temporal site outside the 10-10 system; a manifest may map it"),
     "t2": ("unknown_name", "T2 is an anterior temporal site outside the 10-10 system; a manifest may map it"),
     "sp1": ("intracranial", "Sp1 is a sphenoidal electrode, not on the scalp"),
     "sp2": ("intracranial", "Sp2 is a sphenoidal electrode, not on the scalp"),
     "pg1": ("intracranial", "Pg1 is a nasopharyngeal electrode, not on the scalp"),
     "pg2": ("intracranial", "Pg2 is a nasopharyngeal electrode, not on the scalp"),
-    "nz": ("unknown_name", "Nz is the nasion, a landmark; no row of the vocabulary"),
-    "lpa": ("unknown_name", "LPA is a landmark, no electrode"),
-    "rpa": ("unknown_name", "RPA is a landmark, no electrode"),
+    "nz": ("unknown_name", "Nz is the nasion, a landmark, not in the vocabulary"),
+    "lpa": ("unknown_name", "LPA is a landmark, not an electrode"),
+    "rpa": ("unknown_name", "RPA is a landmark, not an electrode"),
 }
 
 # What may stand after the dash of a derivation beside an electrode, and how it is written down.
@@ -227,7 +227,7 @@ def not_eeg(name: str) -> tuple[str, str] | None:
     folded = name.casefold()
     for pattern, code, what in _NOT_EEG_COMPILED:
         if pattern.fullmatch(folded):
-            return code, f"its name {name!r} is that of a channel that is no EEG: {what}"
+            return code, f"the name {name!r} is that of a non-EEG channel: {what}"
     if _NUMBERED.fullmatch(folded):
-        return "unnamed", f"its name {name!r} is a number and says no place; a manifest has to name the electrodes"
+        return "unnamed", f"the name {name!r} is a number without a position; a manifest must name the electrodes"
     return None

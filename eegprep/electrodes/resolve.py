@@ -124,22 +124,22 @@ def _by_system(vocabulary: Vocabulary, channel: str, name: str, system: str) -> 
         electrode, note = table[name.casefold()]
         if electrode in vocabulary:
             return taken(channel, vocabulary.canonical(electrode), None, "system", f"{system} {name}: {note}")
-        return left_out(channel, "not_in_vocabulary", f"{system} {name} is {electrode}, which the vocabulary lacks")
+        return left_out(channel, "not_in_vocabulary", f"{system} {name} is {electrode}, which is not in the vocabulary")
     if systems.is_numbered(name, system):
-        return left_out(channel, "no_near_electrode", f"{system} {name} has no electrode of the vocabulary close by")
+        return left_out(channel, "no_near_electrode", f"no electrode of the vocabulary is near {system} {name}")
     return None
 
 
 def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequence[float] | None) -> Resolution:
     if not name:
-        return left_out(channel, "unnamed", "it has no name")
+        return left_out(channel, "unnamed", "the channel has no name")
     if len(name) > _LONGEST_NAME:
-        return left_out(channel, "unknown_name", f"a name of {len(name)} characters is no name of the vocabulary")
+        return left_out(channel, "unknown_name", f"a name of {len(name)} characters is not in the vocabulary")
     if name in vocabulary:
         electrode = vocabulary.canonical(name)
         if electrode.casefold() == name.casefold():
-            return taken(channel, electrode, None, "matched", f"its name is {electrode}")
-        return taken(channel, electrode, None, "alias", f"{name} is another name of {electrode}")
+            return taken(channel, electrode, None, "matched", f"named {electrode}")
+        return taken(channel, electrode, None, "alias", f"{name} is an alias of {electrode}")
     folded = name.casefold()
     if folded in naming.KNOWN_SITES:
         code, reason = naming.KNOWN_SITES[folded]
@@ -162,10 +162,10 @@ def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequen
         return left_out(
             channel,
             "numbered",
-            f"{name} is an input's number in a numbered system (BioSemi, EGI); the manifest has to say which system",
+            f"{name} is an input's number in a numbered system (BioSemi, EGI); the manifest must state the system",
         )
     hint = nearest(name, vocabulary.names, n=1)
-    reason = f"{name!r} is no name of the vocabulary" + (f"; {hint}" if hint else "")
+    reason = f"{name!r} is not in the vocabulary" + (f"; {hint}" if hint else "")
     return left_out(channel, "unknown_name", reason)
 
 
@@ -177,7 +177,7 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
     if active not in vocabulary:
         if active.casefold() in naming.KNOWN_SITES:
             code, reason = naming.KNOWN_SITES[active.casefold()]
-            return left_out(channel, code, f"derivation whose active part is {active}: {reason}")
+            return left_out(channel, code, f"derivation with active part {active}: {reason}")
         other = naming.not_eeg(active)
         if other is not None:
             return left_out(channel, *other)
@@ -187,13 +187,11 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
         return left_out(
             channel,
             "unknown_name",
-            f"derivation whose active part {active!r} is no name of the vocabulary" + (f"; {hint}" if hint else ""),
+            f"derivation with active part {active!r}, which is not in the vocabulary" + (f"; {hint}" if hint else ""),
         )
     electrode = vocabulary.canonical(active)
     if against is None:
-        return left_out(
-            channel, "unknown_reference", f"{electrode} against {reference!r}, a reference that is not known"
-        )
+        return left_out(channel, "unknown_reference", f"{electrode} against {reference!r}, an unknown reference")
     if against == electrode:
         return left_out(channel, "unknown_reference", f"{electrode} against itself")
     return taken(channel, electrode, against, "derivation", f"{electrode} measured against {against}")
@@ -204,7 +202,7 @@ def _outside(vocabulary: Vocabulary, channel: str, name: str) -> Resolution:
     return left_out(
         channel,
         "outside_vocabulary",
-        f"{name} is a position of the 10-05 system which is not among the vocabulary's {len(vocabulary)} electrodes; "
+        f"{name} is a position of the 10-05 system that is not among the vocabulary's {len(vocabulary)} electrodes; "
         "extend it with --vocabulary",
     )
 
@@ -213,13 +211,13 @@ def by_position(vocabulary: Vocabulary, channel: str, name: str, position_m: Seq
     """The electrode at a position, or why there is none."""
     found = vocabulary.nearest(position_m, 1)
     if not found:
-        return left_out(channel, "unknown_name", f"{name!r} is no name of the vocabulary, which has no positions")
+        return left_out(channel, "unknown_name", f"{name!r} is not in the vocabulary, which has no positions")
     electrode, distance_m = found[0]
-    place = f"nearest electrode {electrode}, {distance_m * 1000:.1f} mm off"
+    place = f"nearest electrode {electrode}, {distance_m * 1000:.1f} mm away"
     if distance_m <= POSITION_TOLERANCE_M:
         return taken(channel, electrode, None, "position", f"by its measured position: {place}")
     limit = f"{POSITION_TOLERANCE_M * 1000:g} mm are allowed"
-    return left_out(channel, "no_near_electrode", f"{name!r} is no name of the vocabulary; {place}, {limit}")
+    return left_out(channel, "no_near_electrode", f"{name!r} is not in the vocabulary; {place}, {limit}")
 
 
 def taken(channel: str, electrode: str, reference: str | None, code: str, reason: str) -> Resolution:

@@ -75,11 +75,11 @@ def resolve_all(
         if position_m is not None and resolution.code in ("position", "no_near_electrode"):
             resolution = replace(resolution, reason=f"{resolution.reason} (after scaling the head to the table's)")
         elif place_m is not None and resolution.code in ("unnamed", "numbered", "unknown_name"):
-            reason = f"{resolution.reason}; its position is not used: {no_positions}"
+            reason = f"{resolution.reason}; position not used: {no_positions}"
             resolution = left_out(channel.name, "no_near_electrode", reason)
         between_two = resolution.code == "derivation" and resolution.reference in vocabulary
         if derivations == "leave_out" and between_two:
-            reason = f"{resolution.reason}; the manifest leaves derivations between two electrodes out"
+            reason = f"{resolution.reason}; the manifest leaves out derivations between two electrodes"
             resolution = left_out(channel.name, "derivation_left_out", reason)
         found.append(resolution)
     return _once(channels, found, [_off_m(vocabulary, r, p) for r, p in zip(found, positions, strict=True)])
@@ -95,7 +95,7 @@ def _off_m(vocabulary: Vocabulary, resolution: Resolution, position_m: Sequence[
 
 def _by_rule(vocabulary: Vocabulary, channel: str, rule: Rule) -> Resolution:
     if rule.leave_out is not None:
-        return left_out(channel, "manifest_left_out", f"the manifest leaves it out: {rule.leave_out}")
+        return left_out(channel, "manifest_left_out", f"left out by the manifest: {rule.leave_out}")
     electrode = rule.electrode or ""
     if electrode not in vocabulary:
         raise UsageError(
@@ -103,7 +103,7 @@ def _by_rule(vocabulary: Vocabulary, channel: str, rule: Rule) -> Resolution:
             todo=nearest(electrode, vocabulary.names) or "use a name of `eegprep electrodes list`, or extend the table",
         )
     name = vocabulary.canonical(electrode)
-    reason = f"the manifest says that it is {name}" + (f" ({rule.note})" if rule.note else "")
+    reason = f"{name} according to the manifest" + (f" ({rule.note})" if rule.note else "")
     return taken(channel, name, rule.reference, "manifest", reason)
 
 
@@ -113,8 +113,8 @@ def _numbered(vocabulary: Vocabulary, channel: Channel, name: str, position_m: S
     return left_out(
         channel.name,
         "numbered",
-        f"the file numbers its inputs by letter (A1, A2, ..., B1, ...): {name} is no place; the manifest has to say "
-        "which system, or name the electrodes under `channels:`",
+        f"the file numbers its inputs by letter (A1, A2, ..., B1, ...), so {name} is not a position; the manifest must "
+        "state the system, or name the electrodes under `channels:`",
     )
 
 
@@ -137,8 +137,8 @@ def _once(channels: Sequence[Channel], found: list[Resolution], off_m: Sequence[
             resolution = left_out(
                 resolution.channel,
                 "duplicate",
-                f"{electrode} as well as channel {winner!r}, which is kept (manifest before name before derivation "
-                "before position, good before bad, nearer before farther, first before later)",
+                f"the same electrode {electrode} as channel {winner!r}, which is kept (manifest before name before "
+                "derivation before position, good before bad, nearer before farther, first before later)",
             )
         out.append(resolution)
     return out

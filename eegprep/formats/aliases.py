@@ -96,7 +96,7 @@ def own_samples(path: Path) -> tuple[Path, TemporaryFolder, str] | None:
     target = holder.path / path.name
     target.symlink_to(path.absolute())
     (holder.path / header.samples_file).symlink_to(own.absolute())
-    return target, holder, "the header names the samples of another recording; those of its own name are taken"
+    return target, holder, "the header names the data file of another recording; the one with its own name is used"
 
 
 def _unpack(path: Path, target: Path) -> None:

@@ -38,7 +38,7 @@ def read_bci2000(path: Path) -> Decoded:
         try:
             n_head, n_channels, n_state = (int(head[k]) for k in ("HeaderLen", "SourceCh", "StatevectorLen"))
         except (KeyError, ValueError):
-            raise _bad(path, "a first line without these", "HeaderLen, SourceCh and StatevectorLen") from None
+            raise _bad(path, "a first line without them", "HeaderLen, SourceCh and StatevectorLen") from None
         kind = _TYPES.get(head.get("DataFormat", "int16"))
         if kind is None:
             raise _bad(path, f"DataFormat {head['DataFormat']}", " or ".join(_TYPES))
@@ -78,11 +78,9 @@ def read_bci2000(path: Path) -> Decoded:
             events += [SourceEvent(start_sample=at, text=f"{name}/{value}") for at, value in changes if value]
     notes = []
     if rest:
-        notes.append(
-            f"the samples end inside a frame: {rest} bytes at the end are left out; the file may have been cut"
-        )
+        notes.append(f"the last frame is incomplete: {rest} bytes at the end are left out; the file may be truncated")
     if not known:
-        notes.append("the header gives no gain (SourceChGain) for its channels")
+        notes.append("the header has no gain (SourceChGain) for its channels")
     return Decoded(
         format="bci2000",
         sfreq_hz=sfreq_hz,

@@ -86,7 +86,7 @@ class SourceChannel:
         Whether the position was measured from the nasion and the ears (MNE's head frame); else only its directions
         are known.
     status : str
-        `good` or `bad`, as the file or its BIDS side-car says.
+        `good` or `bad`, as the file or its BIDS sidecar says.
     sfreq_hz : float, optional
         The channel's own rate where that differs from the recording's (files of mixed rates).
     digital_min, digital_max, physical_min, physical_max : float, optional

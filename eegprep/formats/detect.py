@@ -92,7 +92,7 @@ FORMATS: dict[str, Format] = {
             "tmsi", "TMSi Poly5", (".poly5", ".s00"), _BY_VENDOR.format("TMSi Polybench or TMSi's Python library")
         ),
         _not_read("gtec", "g.tec HDF5", (".hdf5",), _BY_VENDOR.format("g.Recorder")),
-        _not_read("easy", "Neuroelectrics .easy", (".easy",), "take the .nedf or .edf file that NIC writes beside it"),
+        _not_read("easy", "Neuroelectrics .easy", (".easy",), "use the .nedf or .edf file that NIC writes beside it"),
         _not_read("nwb", "NWB", (".nwb",), "convert it to EDF or FIF with pynwb and MNE-Python"),
         _not_read("wfdb", "WFDB (PhysioNet)", (".hea",), "convert it to EDF with wfdb (wfdb.io.convert.wfdb_to_edf)"),
         _not_read("spm", "SPM", (".mat",), "convert it to FieldTrip or EDF with SPM (spm2fieldtrip)"),
@@ -153,9 +153,9 @@ SIDECARS = {
     ".nev": "events beside a Blackrock or Neuralynx recording",
     ".sts": "events of a Stellate recording",
     ".study": "an EEGLAB study, which lists recordings",
-    ".21e": "names of the electrodes of a Nihon Kohden recording",
+    ".21e": "electrode names of a Nihon Kohden recording",
     ".log": "a log beside the recordings",
-    ".pnt": "the patient's record of a Nihon Kohden recording",
+    ".pnt": "the patient record of a Nihon Kohden recording",
     ".cmt": "comments on a Nihon Kohden recording",
     ".cn2": "a second control file of a Nihon Kohden recording",
 }
@@ -269,7 +269,7 @@ def detect(path: Path) -> Format | None:
     for name, fits in _SIGNATURES:
         if fits(head):
             if name == "nihon_kohden" and suffix in SIDECARS:
-                return None  # its side-cars begin as the recording does
+                return None  # its sidecars begin as the recording does
             # Neuroscan's epochs and averages begin as its continuous files do
             return FORMATS["neuroscan_epochs" if name == "neuroscan" and suffix in (".eeg", ".avg") else name]
     if suffix == ".npz" and head.startswith(b"PK\x03\x04"):

@@ -113,7 +113,7 @@ def _lost_packets(counter: np.ndarray, times_s: np.ndarray | None, sfreq_hz: flo
 def _packet_notes(lost: dict[int, int]) -> list[str]:
     if not lost:
         return []
-    return [f"the packet counter jumps at {len(lost)} places: {sum(lost.values())} samples were lost"]
+    return [f"the packet counter jumps {len(lost)} times: {sum(lost.values())} samples were lost"]
 
 
 def read_openbci(path: Path) -> Decoded:
@@ -244,7 +244,7 @@ def read_emotiv(path: Path) -> Decoded:
     notes = _packet_notes(lost)
     if "interpolated" in plain and (made := np.nan_to_num(table.numbers(plain["interpolated"])) != 0).any():
         channels = {name: np.where(made, np.nan, values) for name, values in channels.items()}
-        notes.append(f"{int(made.sum())} samples are marked as interpolated and count as missing")
+        notes.append(f"{int(made.sum())} samples are marked as interpolated and treated as missing")
     events: list[SourceEvent] = []
     for columns in (("markervalueint", "marker", "markerindex"), ("marker_hardware", "markerhardware")):
         marks = (column_events(table.texts(plain[c])) for c in columns if c in plain)

@@ -91,7 +91,7 @@ def _decoded(epochs: Any, data: np.ndarray, format_name: str, said: _Epochs) -> 
     origins = overlapping(said.origins, data)
     notes = [f"{n_epochs} epochs of {n_samples / sfreq_hz:g} s", *said.notes]
     if origins:
-        notes.append("they overlap; time that several of them show is counted once")
+        notes.append("they overlap; overlapping samples are counted once")
     return Decoded(
         format=f"{format_name}_epochs",
         sfreq_hz=sfreq_hz,
@@ -166,7 +166,7 @@ def _eeglab(path: Path, shape: tuple[int, ...]) -> _Epochs:
         texts = list(dict.fromkeys(at_zero)) or list(dict.fromkeys(e.text for e in own or other))
         alone += not at_zero and len(texts) == 1
         labels.append("/".join(texts) if at_zero or len(texts) == 1 else "")
-    notes = (f"{alone} epochs have no event at time zero, and their only event names them",) if alone else ()
+    notes = (f"{alone} epochs have no event at time zero and are labelled by their only event",) if alone else ()
     return _Epochs(labels=tuple(labels), origins=_origins(listed, facts.get("urevent"), n_samples, before), notes=notes)
 
 

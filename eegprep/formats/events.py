@@ -71,7 +71,7 @@ def trigger_events(
             values.append(int(block[i]))
         n += block.size
         if len(starts) > max(_MAX_CHANGES, n // 2):
-            return [], ["a trigger channel changes at most samples, so it holds no codes and was not read"]
+            return [], ["a trigger channel changes at most samples, so it contains no codes and was ignored"]
     lasting = np.diff([*starts, n])
     notes: list[str] = []
     first = 0
@@ -80,7 +80,7 @@ def trigger_events(
         pulse = values[1:2] == [0] and (lasting[0] == 1 or (others.size and others.min() <= lasting[0] <= others.max()))
         if not pulse:
             first = 1
-            notes.append(f"a trigger channel begins with the value {values[0]}, which is not taken for an event")
+            notes.append(f"a trigger channel begins with the value {values[0]}, which is not an event")
     return [
         SourceEvent(start_sample=start, text=text or str(value), witness=STIM + channel)
         for start, value in zip(starts[first:], values[first:], strict=True)
@@ -117,7 +117,7 @@ def one_truth(
             once[key] = dataclasses.replace(event, text=text)
     notes: list[str] = []
     if twice := n_named - len(once):
-        notes.append(f"events that are listed again with the same label at the same sample are taken once: {twice}")
+        notes.append(f"duplicate events (same label and sample) are kept once: {twice}")
     by_witness: dict[str, list[SourceEvent]] = {}
     for event in sorted(once.values()):
         by_witness.setdefault(event.witness, []).append(event)
@@ -188,7 +188,7 @@ def _add(
         if shift is not None:
             notes.append(
                 f"{second} has the events of {' and '.join(first)} {abs(shift)} samples "
-                f"{'later' if shift > 0 else 'earlier'} ({len(told)} and {len(known)}); the latter are taken"
+                f"{'later' if shift > 0 else 'earlier'} ({len(told)} and {len(known)}); the latter are used"
             )
             pairs, left = [], {id(e): e for e in own if event_label(e.text) not in both}
             return [*kept, *left.values()], notes
@@ -202,7 +202,7 @@ def _add(
     if n_first or n_second:
         only = [f"{n} only in {who}" for n, who in ((n_first, " and ".join(first)), (n_second, second)) if n]
         notes.append(
-            f"{' and '.join(first)}: {len(known)} events, {second}: {len(told)}; {', '.join(only)}; all are taken"
+            f"{' and '.join(first)}: {len(known)} events, {second}: {len(told)}; {', '.join(only)}; all are used"
         )
     return [*out.values(), *left.values()], notes
 

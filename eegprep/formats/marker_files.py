@@ -72,5 +72,5 @@ def _listed(path: Path, n_samples: int) -> tuple[set[int], list[str]]:
     if len(lengths) == n_parts - 1:
         lengths.insert(0, n_samples - sum(lengths))
     if len(lengths) != n_parts or sum(lengths) != n_samples or min(lengths) < 0:
-        return set(), ["the .seg file beside the recording does not fit its length and was not used"]
+        return set(), ["the .seg file does not match the length of the recording and was ignored"]
     return {sum(lengths[:k]) for k in range(1, n_parts)}, []

@@ -54,6 +54,6 @@ def tolerant_events(format_name: str) -> Iterator[list[str]]:
     with mock.patch.object(EventTrack, "_parse_keys", keys), mock.patch.object(EventTrack, "events", property(events)):
         yield notes
     if n_parts:
-        notes.append(f"{n_parts} entries of the events do not hold what their type says, and were not read")
+        notes.append(f"{n_parts} entries of the events have values of the wrong type and were ignored")
     if n_events:
         notes.append(f"{n_events} events without a readable code or time are left out")

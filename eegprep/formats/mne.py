@@ -101,7 +101,7 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
     elif format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
         decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_header(path).nose))
     if caught:
-        notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")
+        notes = (*notes, f"the reader issued {len(caught)} warning{'s' if len(caught) > 1 else ''}")
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
 
 
@@ -133,9 +133,9 @@ def _scalp_by_names(decoded: Decoded) -> Decoded:
     sure = {place for place in known if place.endswith("z") or place.startswith("Fp")}
     if 2 * len(known) < len(places) or len(sure) < 2:
         return decoded
-    note = f"{len(known)} of {len(places)} names are of the 10-10 system, {len(sure)} on the midline or frontal pole"
+    note = f"{len(known)} of {len(places)} names belong to the 10-10 system, {len(sure)} on the midline or frontal pole"
     channels = tuple(dataclasses.replace(c, kind="eeg") if places[c.name] else c for c in decoded.channels)
-    return dataclasses.replace(decoded, channels=channels, notes=(*decoded.notes, f"taken as scalp EEG: {note}"))
+    return dataclasses.replace(decoded, channels=channels, notes=(*decoded.notes, f"treated as scalp EEG: {note}"))
 
 
 def _with_missing(
@@ -183,7 +183,7 @@ def _with_missing(
         return block
 
     n_missing = sum(at.size for at in missing.values())
-    note = f"{n_missing} samples of {len(missing)} channels hold the digital minimum, which stands for a missing sample"
+    note = f"{n_missing} samples of {len(missing)} channels have the digital minimum, which marks missing samples"
     return LazySignal(signal.shape[0], n_samples, read), note
 
 

@@ -38,7 +38,7 @@ def read_persyst(path: Path) -> Decoded:
     n_skipped = int(_number(path, info, "headerlength", default=0))
     dtype = _TYPES.get(info.get("datatype", ""))
     if dtype is None:
-        raise _bad(path, "the kind of its samples is not known", info.get("datatype", "no DataType"), "DataType 0 or 7")
+        raise _bad(path, "unknown sample type", info.get("datatype", "no DataType"), "DataType 0 or 7")
     names = _names(path, sections.get("channelmap", []), n_channels)
     samples = path.parent / re.split(r"[\\/]", info.get("file", path.stem + ".dat"))[-1]
     if not samples.is_file():
@@ -62,9 +62,7 @@ def read_persyst(path: Path) -> Decoded:
     found = sorted(e for e in events if e is not None)
     notes = [f"the time stamps jump at {len(breaks)} places"] if breaks else []
     if rest:
-        notes.append(
-            f"the samples end inside a frame: {rest} bytes at the end are left out; the file may have been cut"
-        )
+        notes.append(f"the last frame is incomplete: {rest} bytes at the end are left out; the file may be truncated")
     return Decoded(
         format="persyst",
         sfreq_hz=sfreq_hz,
@@ -116,7 +114,9 @@ def _names(path: Path, lines: list[tuple[str, str]], n_channels: int) -> list[st
     """Names in the order of their numbers."""
     numbered = {int(value): name for name, value in lines if value.isdigit()}
     if sorted(numbered) != list(range(1, n_channels + 1)):
-        raise _bad(path, "the header is damaged", f"{len(numbered)} names for {n_channels} channels", "one name each")
+        raise _bad(
+            path, "the header is damaged", f"{len(numbered)} names for {n_channels} channels", "one name per channel"
+        )
     return [numbered[i] for i in range(1, n_channels + 1)]
 
 

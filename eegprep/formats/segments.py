@@ -134,10 +134,10 @@ def _notes(events: Sequence[SourceEvent], unknown: set[str], named: Collection[s
     """What the marks say that could not be used, without their texts."""
     notes = []
     if unknown:
-        notes.append(f"marks name {len(unknown)} channels that the recording does not have")
+        notes.append(f"bad-segment marks name {len(unknown)} unknown channels")
     bad = [e for e in events if e.role == "stimulus" and e.text.casefold().startswith("bad") and e.text not in named]
     if n := sum(e.n_samples > 1 and not _is_bad(e.text.casefold()) for e in bad):
-        notes.append(f"{n} events begin with the word bad but are no known mark of bad signal; nothing was left out")
+        notes.append(f"{n} events begin with the word bad but are not known marks of bad signal; nothing was left out")
     if n := sum(e.n_samples == 0 and _is_bad(e.text.casefold()) for e in bad):
         notes.append(f"{n} BAD marks have no duration; nothing was left out")
     return notes
@@ -173,7 +173,7 @@ def _left_out(name: str, event: SourceEvent, part: Stretch) -> LeftOut:
         kind="stretch",
         name=name,
         code="acquisition_skip" if skip else "annotated_bad",
-        reason="the file marks that nothing was recorded here" if skip else "marked as bad in the file",
+        reason="marked as not recorded in the file" if skip else "marked as bad in the file",
         start_sample=part.start_sample,
         n_samples=part.n_samples,
     )

@@ -103,7 +103,7 @@ def read_ts(path: Path, manifest: Manifest) -> Decoded:
                 kind="channel",
                 name=name,
                 code="not_whole",
-                reason="the file holds this channel in part or not at all: its dimensions are windows of one series",
+                reason="the channel is incomplete or missing in the file: its dimensions are windows of one series",
             )
             for name in lost
         ),

@@ -49,7 +49,7 @@ def end_at_stated(decoded: Decoded, n_stated: int) -> Decoded:
     if not 0 < n_stated < n_samples:
         return decoded
     rest = Stretch(start_sample=n_stated, n_samples=n_samples - n_stated)
-    reason = f"the header states {n_stated} samples, the file has room for {n_samples}; what follows is left out"
+    reason = f"the header states {n_stated} samples, the file has {n_samples}; the rest is left out"
     left_out = LeftOut(
         kind="stretch", name="all", code="beyond_header", reason=reason, start_sample=n_stated, n_samples=rest.n_samples
     )
@@ -68,9 +68,9 @@ def check_samples_file(raw: Any, path: Path) -> tuple[str, ...]:
         expected = 4 * len(raw.ch_names) * int(raw.n_times)
         n_file = file.stat().st_size
         if n_file < expected:
-            raise _cut(path, f"{n_file} bytes of samples beside it", f"{expected} bytes")
+            raise _cut(path, f"{n_file} bytes in the data file", f"{expected} bytes")
         if n_file > expected:
-            notes.append(f"{n_file - expected} bytes after the samples that the header states are left out")
+            notes.append(f"{n_file - expected} bytes after the stated number of samples are left out")
     return tuple(notes)
 
 
@@ -119,7 +119,7 @@ def _markers(path: Path) -> tuple[str, ...]:
     head = path.read_bytes()[: 1 << 16].replace(b"\r", b"")
     found = re.search(rb"^MarkerFile[ \t]*=[ \t]*(\S.*?)[ \t]*$", head, re.M | re.I)
     if found is None:
-        return ("the header names no marker file, so nothing is known of events and interruptions",)
+        return ("the header names no marker file, so events and interruptions are unknown",)
     name = re.split(r"[\\/]", found[1].decode("utf-8", "replace").replace("$b", path.stem))[-1]
     markers = path.parent / name
     if not markers.is_file():
@@ -155,14 +155,14 @@ def _markers(path: Path) -> tuple[str, ...]:
     other = re.search(rb"^DataFile\s*=\s*(.+?)\s*$", text, re.M | re.I)
     samples = [n for n in named_files(path) if re.search(r"\.(eeg|dat|avg|seg)$", n, re.I)]
     if other is not None and samples and other[1].decode("utf-8", "replace").replace("$b", path.stem) not in samples:
-        return ("the marker file names another data file than the header: it may be that of another recording",)
+        return ("the marker file names another data file than the header: it may belong to another recording",)
     return ()
 
 
 def _remainder(n_bytes: int) -> tuple[str, ...]:
     if not n_bytes:
         return ()
-    return (f"the samples end inside a frame: {n_bytes} bytes at the end are left out; the file may have been cut",)
+    return (f"the last frame is incomplete: {n_bytes} bytes at the end are left out; the file may be truncated",)
 
 
 def _curry(path: Path) -> tuple[tuple[str, ...], int | None]:
@@ -240,7 +240,7 @@ def _nihon_kohden(path: Path) -> tuple[tuple[str, ...], int | None]:
             handle.seek(place)
             data = handle.read(struct.calcsize(form))
             if len(data) < struct.calcsize(form):
-                raise _cut(path, f"{n_file} bytes", f"a header of {place} bytes and more")
+                raise _cut(path, f"{n_file} bytes", f"a header of at least {place} bytes")
             return int(struct.unpack(form, data)[0])
 
         control = at(0x92, "<I")
@@ -252,7 +252,7 @@ def _nihon_kohden(path: Path) -> tuple[tuple[str, ...], int | None]:
                 raise _cut(path, f"{n_file} bytes", f"{expected} bytes for {tenths / 10:g} s")
     if any(p.stem == path.stem and p.suffix.lower() == ".log" for p in path.parent.iterdir()):
         return (), None
-    return ("no .LOG file lies beside it, so its events are not known",), None
+    return ("there is no .LOG file, so its events are unknown",), None
 
 
 def _gdf(path: Path) -> tuple[tuple[str, ...], int | None]:
@@ -260,7 +260,7 @@ def _gdf(path: Path) -> tuple[tuple[str, ...], int | None]:
     with path.open("rb") as handle:
         head = handle.read(256)
         if len(head) < 256:
-            raise _cut(path, f"{n_file} bytes", "a header of 256 bytes and more")
+            raise _cut(path, f"{n_file} bytes", "a header of at least 256 bytes")
         old = head[4:6] < b"2."
         (n_header,) = struct.unpack_from("<q", head, 184) if old else (256 * struct.unpack_from("<H", head, 184)[0],)
         (n_records,) = struct.unpack_from("<q", head, 236)

@@ -76,9 +76,11 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
         uneven = np.abs(np.diff(stamps) - 1 / sfreq_hz) > max(1.5 / sfreq_hz, _LONGEST_JITTER_S)
         breaks |= {int(i) + 1 for i in np.flatnonzero(uneven)}
     if (rest := _rest(path)) > 0:
-        notes.append(f"the file ends inside a part of {rest} bytes, which is left out: it was cut, or its writer died")
+        notes.append(
+            f"the last part of {rest} bytes is incomplete and left out: the file is truncated or its writer crashed"
+        )
     if len(breaks) > 1:
-        notes.append(f"the clock was reset or samples are missing at {len(breaks) - 1} places")
+        notes.append(f"the clock was reset or samples are missing {len(breaks) - 1} times")
     return Decoded(
         format="xdf",
         sfreq_hz=sfreq_hz,
@@ -137,7 +139,7 @@ def _rate(stream: Any, stamps: np.ndarray, segments: list[tuple[int, int]], path
     measured = (longest[1] - longest[0]) / lasts
     if stated > 0 and abs(measured - stated) <= _MAX_RATE_ERROR * stated:
         return stated, []
-    return measured, [f"the time stamps give {measured:.4g} Hz, the header states {stated:g} Hz; the former is taken"]
+    return measured, [f"the time stamps give {measured:.4g} Hz, the header states {stated:g} Hz; the former is used"]
 
 
 def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
@@ -212,9 +214,7 @@ def _events(
             elif text.strip() and text != "nan":
                 out.append(SourceEvent(start_sample=nearest, text=text, witness=witness))
     if n_outside:
-        notes.append(f"markers where the EEG stream has no samples are left out: {n_outside}")
+        notes.append(f"markers at times without EEG samples are left out: {n_outside}")
     if passed_over:
-        notes.append(
-            f"streams of numbers at no regular rate whose type is not that of markers were not read: {passed_over}"
-        )
+        notes.append(f"irregular numeric streams that are not marker streams were ignored: {passed_over}")
     return out, notes

@@ -172,9 +172,9 @@ def check_expected(
             if found > wanted or missing == []:
                 todo = correct
             elif missing:
-                todo = f"{get} what is missing ({len(missing)} files, the first {missing[0]}), or use --partial"
+                todo = f"{get} the missing files ({len(missing)} files, the first {missing[0]}), or use --partial"
             else:
-                todo = f"{get} what is missing, or use --partial; if the data set is complete, {correct}"
+                todo = f"{get} the missing files, or use --partial; if the data set is complete, {correct}"
             raise InputError(
                 f"the number of {what} in the folder does not match `expect:` of {manifest.name}",
                 where="the data set's folder",

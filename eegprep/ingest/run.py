@@ -204,7 +204,7 @@ def _absent(manifest: Manifest, names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    return (f"the split names {len(names)} {manifest.split.by}s that are not here: {listed}",)
+    return (f"the split lists {len(names)} {manifest.split.by}s that are missing: {listed}",)
 
 
 def _run(

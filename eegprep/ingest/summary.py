@@ -102,11 +102,11 @@ def unmet_expectations(
     found = []
     expect = manifest.expect
     if expect.hours is not None and (hours > 1.01 * expect.hours or (not partial and hours < 0.99 * expect.hours)):
-        found.append(f"{hours:.2f} hours where {expect.hours:g} are expected")
+        found.append(f"{hours:.2f} hours instead of {expect.hours:g}")
     for task, wanted in sorted(expect.trials.items()):
         n = trials.get(task, 0)
         if n > wanted or (not partial and n < wanted):
-            found.append(f"{n} trials of {task} where {wanted} are expected")
+            found.append(f"{n} trials of {task} instead of {wanted}")
     return tuple(found)
 
 

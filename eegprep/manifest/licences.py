@@ -41,7 +41,7 @@ def refuse_sharing(manifests: Sequence[Manifest]) -> None:
     for manifest in manifests:
         licence = manifest.licence
         if not licence.share_shards or licence.signed:
-            why = "is signed by each lab for itself" if licence.signed else "does not let derived signal be passed on"
+            why = "each lab must sign" if licence.signed else "does not permit sharing derived signals"
             raise RefusedError(
                 f"shards of {manifest.name} must not be shared",
                 found=f"licence {licence.id}, which {why}",

@@ -118,7 +118,7 @@ def describe_steps(
             beyond = step.high_hz is not None and step.high_hz >= sfreq_hz / 2
             high = "open" if step.high_hz is None or beyond else f"{step.high_hz:g}"
             text = f"{'open' if step.low_hz is None else f'{step.low_hz:g}'} to {high} Hz"
-            text += f" ({step.high_hz:g} Hz is beyond the Nyquist frequency)" if beyond else ""
+            text += f" ({step.high_hz:g} Hz is above the Nyquist frequency)" if beyond else ""
         elif isinstance(step, Notch):
             freq_hz = line_freq_hz if step.freq_hz == "line" else step.freq_hz
             text = "none (the line frequency is unknown)" if freq_hz is None else f"{freq_hz:g} Hz"

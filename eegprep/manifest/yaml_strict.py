@@ -102,10 +102,10 @@ class _Builder:
             raise self._fail(event, "too many values in the file", expected=f"{MAX_NODES} at most")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise self._fail(
-                event, "anchors and aliases (& and *) are not allowed", todo="write the value out, or quote it"
+                event, "anchors and aliases (& and *) are not allowed", todo="write out the value, or quote it"
             )
         if isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent) and event.tag is not None:
-            raise self._fail(event, f"tags are not allowed: {event.tag!r}", todo="write plain values, or quote it")
+            raise self._fail(event, f"tags are not allowed: {event.tag!r}", todo="write a plain or quoted value")
         if isinstance(event, yaml.ScalarEvent):
             plain = not event.style
             if self._awaits_key():
@@ -114,9 +114,9 @@ class _Builder:
                 self._put(event, None if plain and event.value in _NULLS else event.value)
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             if self._awaits_key():
-                raise self._fail(event, "a key has to be one word or text")
+                raise self._fail(event, "a key must be a single scalar")
             if len(self._open) >= MAX_DEPTH:
-                raise self._fail(event, "nested too deep", expected=f"{MAX_DEPTH} levels at most")
+                raise self._fail(event, "nested too deeply", expected=f"{MAX_DEPTH} levels at most")
             container: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
             path = self._put(event, container)
             self._open.append((container, path, None))
@@ -130,7 +130,7 @@ class _Builder:
         container, path, _ = self._open[-1]
         if key in container:
             first = self.lines[(*path, key)]
-            raise self._fail(event, f"the key {key!r} stands twice", found=f"first in line {first}")
+            raise self._fail(event, f"duplicate key {key!r}", found=f"first in line {first}")
         self.lines[(*path, key)] = _line(event)
         self._open[-1] = (container, path, key)
 

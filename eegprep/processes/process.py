@@ -123,7 +123,9 @@ class WorkerProcess:
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):  # a request that a dead worker did not take
                     stream.close()
-        return f"the process was ended by {_signal_name(-code)}" if code < 0 else f"the process ended with code {code}"
+        return (
+            f"the process was killed by {_signal_name(-code)}" if code < 0 else f"the process exited with code {code}"
+        )
 
 
 def _signal_name(number: int) -> str:

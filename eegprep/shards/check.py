@@ -22,7 +22,7 @@ from eegprep.shards.format import BLOCKS, ELECTRODES, END_OF_TAR, MAX_BLOCK_SAMP
 from eegprep.shards.sums import SHARD_PATH
 from eegprep.splits.fingerprint import Fingerprint
 
-_TODO = "fetch or write the shard set again"
+_TODO = "download or build the shard set again"
 _MAX_SAMPLE = 1 << 60
 
 

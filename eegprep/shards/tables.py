@@ -29,7 +29,7 @@ _VOCABULARY_TEXTS = ["name", "source", "kind", "shards"]
 _SINCE_PRE_RELEASE = frozenset({"reference", "kind", "fingerprint", "montage"})
 _PRE_RELEASE = "made by a pre-release version: rebuild from the store or the raw files"
 _MAX_TEXT = 1 << 28
-_TODO = "fetch or write the shard set again; `eegprep verify` names everything that is wrong with it"
+_TODO = "download or build the shard set again; `eegprep verify` lists all damage"
 
 
 def _strings(schema: pa.Schema) -> list[str]:

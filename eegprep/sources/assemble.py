@@ -155,7 +155,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     events, disagreements = one_truth(_witnessed(decoded, manifest), _meanings(manifest), decoded.sfreq_hz)
     labels = _labels(decoded, manifest)
     unknown = sum(not text for _, text in labels)
-    nameless = (f"{unknown} of {len(labels)} epochs have a label that no task knows",) if unknown else ()
+    nameless = (f"{unknown} of {len(labels)} epochs have a label that is unknown to all tasks",) if unknown else ()
     return SourceRecording(
         subject=planned.subject,
         session=planned.session,

@@ -127,7 +127,7 @@ class BIDSSource:
     def _no_data(self, path: str) -> tuple[Code, str]:
         """Code and reason for a file without the name of a recording."""
         if looks_like_recording(self.folder / path):
-            return self._by_place(path) or (Code.NO_BIDS_NAME, "its name is not that of an EEG recording in BIDS")
+            return self._by_place(path) or (Code.NO_BIDS_NAME, "not the name of a BIDS EEG recording")
         suffix = PurePosixPath(path).suffix.lower()
         return (
             (Code.SIDECAR, SIDECARS[suffix]) if suffix in SIDECARS else (Code.FOREIGN, "not part of an EEG recording")
@@ -146,10 +146,10 @@ class BIDSSource:
         if path.startswith(_ELSEWHERE):
             return Code.DERIVATIVE, "derived from recordings of this data set"
         if _fits(path, self._ignored):
-            return Code.IGNORED, ".bidsignore of the data set names it"
+            return Code.IGNORED, "listed in .bidsignore of the data set"
         found = _DATA.fullmatch(path)
         if found is not None and _entities(found["stem"])["subject"] not in self._chosen:
-            return Code.NOT_IN_SUBSET, "the manifest chooses other subjects"
+            return Code.NOT_IN_SUBSET, "subject not selected by the manifest"
         return None
 
     def _key(self, path: str, kind: Kind) -> str:
@@ -205,7 +205,7 @@ class BIDSSource:
 
 # The tables that say more of a recording.
 _TABLES = (("channels", "tsv"), ("events", "tsv"), ("electrodes", "tsv"), ("coordsystem", "json"), ("eeg", "json"))
-_KEEP_ONE = "keep one of them, or name the others in .bidsignore"
+_KEEP_ONE = "keep one of them, or list the others in .bidsignore"
 
 
 def _entities(stem: str) -> dict[str, str]:

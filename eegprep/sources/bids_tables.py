@@ -52,11 +52,11 @@ def with_channels(decoded: Decoded, table: Path) -> Decoded:
     try:
         listed, broken = rows_of(table, ("name", "type", "units", "status"), "name")
     except ValueError as error:
-        return _noted(decoded, f"channels.tsv was not used: {error}")
+        return _noted(decoded, f"channels.tsv was ignored: {error}")
     twice = {row["name"] for row in listed if any(r["name"] == row["name"] and r != row for r in listed)}
     rows = {row["name"]: row for row in listed if row["name"] not in twice}
     if lost := broken + len(twice):
-        decoded = _noted(decoded, f"channels.tsv: {lost} rows are broken or contradict another and were not used")
+        decoded = _noted(decoded, f"channels.tsv: {lost} rows are invalid or contradictory and were ignored")
     folded = {name.strip().casefold(): row for name, row in rows.items()}
     used: set[str] = set()
     out: list[SourceChannel] = []
@@ -81,18 +81,18 @@ def with_channels(decoded: Decoded, table: Path) -> Decoded:
         )
     decoded = dataclasses.replace(decoded, channels=tuple(out))
     if rows and not used:
-        return _noted(decoded, "channels.tsv names no channel of the file and was not used")
+        return _noted(decoded, "channels.tsv names no channel of the file and was ignored")
     # channels of another rate were left out by the reader, so they are known too
     known = used | {x.name for x in decoded.left_out if x.kind == "channel"}
     strange = sum(bool(name) and name not in known for name in rows)
-    return _noted(decoded, f"channels.tsv names {strange} channels that the file does not have") if strange else decoded
+    return _noted(decoded, f"channels.tsv names {strange} channels that are not in the file") if strange else decoded
 
 
 def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> Decoded:
     """Positions in metres, x right, y front, z up; only from frames that say so."""
     facts = {} if coordinates is None else _json(coordinates)
     if facts is None:
-        return _noted(decoded, "coordsystem.json is no JSON, so electrodes.tsv was not used")
+        return _noted(decoded, "coordsystem.json is not valid JSON, so electrodes.tsv was ignored")
     frame = str(facts.get("EEGCoordinateSystem", ""))
     scale = _METRES.get(str(facts.get("EEGCoordinateUnits", "")))
     if frame not in ("CapTrak", "EEGLAB") or scale is None:
@@ -101,9 +101,9 @@ def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> D
         listed, broken = rows_of(table, ("name", "x", "y", "z"), "name")
         places = [numbers([row.get(axis, "") for row in listed]) for axis in "xyz"]
     except ValueError as error:
-        return _noted(decoded, f"electrodes.tsv was not used: {error}")
+        return _noted(decoded, f"electrodes.tsv was ignored: {error}")
     if broken:
-        decoded = _noted(decoded, f"electrodes.tsv: {broken} rows are broken and were not used")
+        decoded = _noted(decoded, f"electrodes.tsv: {broken} rows are invalid and were ignored")
     found: dict[str, tuple[float, float, float]] = {}
     for row, *place in zip(listed, *places, strict=True):
         x, y, z = (None if v is None else v * scale for v in place)
@@ -132,14 +132,14 @@ def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> D
     try:
         events, notes = _events(table, decoded, own)
     except ValueError as error:
-        stands = "; the file's own events stand" if own else ""
-        return _noted(decoded, f"events.tsv was not used: {error}{stands}")
+        stands = "; the events in the file are kept" if own else ""
+        return _noted(decoded, f"events.tsv was ignored: {error}{stands}")
     listed = [e.start_sample for e in events]
     near = max(1, seconds_to_samples(_SAME_S, decoded.sfreq_hz))
     if all(_role(e, decoded, named) != "stimulus" for e in events):
         events += own  # a table of breaks alone says nothing of what the subject did
     elif missing := len(own) - _matched([e.start_sample for e in own], listed, near):
-        notes = [*notes, f"events.tsv was taken; {missing} of the file's own {len(own)} events are not in it"]
+        notes = [*notes, f"events.tsv is used; {missing} of the {len(own)} events in the file are missing in it"]
     stimuli = set(own)
     structure = [e for e in decoded.events if e not in stimuli]
     return dataclasses.replace(decoded, events=tuple(sorted((*structure, *events))), notes=(*decoded.notes, *notes))
@@ -155,7 +155,7 @@ def with_description(decoded: Decoded, path: Path) -> Decoded:
     """
     facts = _json(path)
     if facts is None:
-        return _noted(decoded, f"{_kind(path)} is no JSON and was not used")
+        return _noted(decoded, f"{_kind(path)} is not valid JSON and was ignored")
     line, reference = facts.get("PowerLineFrequency"), facts.get("EEGReference")
     # the reference is free text; only what reads as the name of an electrode or a scheme is kept
     named = isinstance(reference, str) and re.fullmatch(r"[A-Za-z0-9+,/ ]{1,24}", reference) is not None
@@ -177,7 +177,7 @@ def with_description(decoded: Decoded, path: Path) -> Decoded:
             expected=f"{rate_hz:g} Hz and {lasts_s:g} s (SamplingFrequency, RecordingDuration)",
             todo="find out which one is right; correct the description, or leave the file out",
         )
-    return _noted(decoded, f"the description states {rate_hz:g} Hz, the file {decoded.sfreq_hz:g} Hz, which is taken")
+    return _noted(decoded, f"the description states {rate_hz:g} Hz, the file {decoded.sfreq_hz:g} Hz, which is used")
 
 
 def _kind(path: Path) -> str:
@@ -229,7 +229,7 @@ def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[
     if lost := n_rows - len(usable):
         notes.append(f"events.tsv: {lost} of {n_rows} rows have no onset, no name or cannot be read")
     if outside := sum(not 0 <= u[0] * scale <= lasts_s for u in usable):
-        notes.append(f"events.tsv: {outside} events lie outside the recording of {lasts_s:g} s")
+        notes.append(f"events.tsv: {outside} events are outside the recording of {lasts_s:g} s")
     delimiter = _delimiter(table)
     return [
         SourceEvent(
@@ -274,10 +274,10 @@ def _scale(
     if outside or (len(onsets) > 1 and agreeing(1.0) == 0):
         for factor, unit in ((1 / rate_hz, "samples"), (1e-3, "milliseconds")):
             if agreeing(factor) >= 0.9 * len(onsets) and all(abs(t * factor) <= lasts_s for t in onsets):
-                return factor, [f"the onsets in events.tsv are in {unit}, as other marks of the same events show"]
+                return factor, [f"the onsets in events.tsv are in {unit}, judging by other marks of the same events"]
     # a recording may have been cut short: then several events lie inside, or agree with the file's
     if outside and n_inside < _FEW and not 0 < n_inside <= 2 * agreeing(1.0):
-        raise ValueError(f"most onsets lie outside the recording of {lasts_s:g} s; are they in seconds?")
+        raise ValueError(f"most onsets are outside the recording of {lasts_s:g} s; are they in seconds?")
     return 1.0, []
 
 

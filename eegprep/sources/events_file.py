@@ -72,7 +72,7 @@ def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
             events.append(
                 SourceEvent(start_sample=start, n_samples=max(stop - start, 0), text=a.text, witness="events file")
             )
-    notes = [f"file of events: {note}" for note in lists.notes]
+    notes = [f"event file: {note}" for note in lists.notes]
     return dataclasses.replace(
         decoded, events=tuple(sorted((*decoded.events, *events))), notes=(*decoded.notes, *notes)
     )

@@ -35,7 +35,7 @@ from eegprep.splits.names import chosen_subjects
 
 
 class FilesSource:
-    """Recordings that are one file each (with side-cars), of any format.
+    """Recordings that are one file each (with sidecars), of any format.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class FilesSource:
         pattern = self.manifest.source.events_file
         found = events_files(pattern, planned.files[1:]) if pattern else {}
         if pattern and not found:
-            decoded = dataclasses.replace(decoded, notes=(*decoded.notes, f"no file beside it fits {pattern!r}"))
+            decoded = dataclasses.replace(decoded, notes=(*decoded.notes, f"no file beside it matches {pattern!r}"))
         for path in found.values():
             decoded = with_events(decoded, self.folder / path, paths[0].name)
         return decoded
@@ -202,9 +202,9 @@ class FilesSource:
             if pattern.entities(path) is None:
                 continue
             if path in taken:
-                self._file(tree, path, Code.FOREIGN, "events of a recording that is not here")
+                self._file(tree, path, Code.FOREIGN, "events of a missing recording")
             else:
-                self._file(tree, path, Code.SAME_IDENTITY, "another file of events names the same recording", _KEEP_ONE)
+                self._file(tree, path, Code.SAME_IDENTITY, "another event file names the same recording", _KEEP_ONE)
         return found
 
     def _events_refused(self) -> list[tuple[frozenset[tuple[str, str]], Entry]]:
@@ -216,7 +216,7 @@ class FilesSource:
         return [(frozenset(named.items()), e) for named, e in refused if named is not None]
 
     def _usable(self, tree: Tree, groups: list[Group]) -> list[Group]:
-        """The groups whose side-cars and tables can be used; the others are refused."""
+        """The groups whose sidecars and tables can be used; the others are refused."""
         events_refused = self._events_refused()
         values = None if self.manifest.trial_values is None else ValuesOfTrials(self.manifest, self.folder, tree.files)
         usable: list[Group] = []
@@ -246,7 +246,7 @@ class FilesSource:
     def _refuse(
         self, tree: Tree, group: Group, own: Collection[str], code: Code, reason: str, todo: str, key: str = ""
     ) -> None:
-        """Refuse the recording of a group; `own` are files that are recordings and no side-cars."""
+        """Refuse the recording of a group; `own` are files that are recordings and no sidecars."""
         first, *others = group.files
         key = key or key_of(self.manifest, group.entities, implicit=group.implicit)
         self._file(tree, first, code, reason, todo, key)
@@ -259,7 +259,7 @@ class FilesSource:
     def _groups(
         self, chosen: list[tuple[str, dict[str, str], bool]], events: Mapping[frozenset[tuple[str, str]], str]
     ) -> list[Group]:
-        """One group a recording: a file with its side-cars, or files that belong together."""
+        """One group a recording: a file with its sidecars, or files that belong together."""
         groups: dict[tuple[object, ...], Group] = {}
         for path, entities, implicit in chosen:
             channel = entities.pop("channel", None)
@@ -299,7 +299,7 @@ class FilesSource:
         if (known := no_recording(full, format_name)) is not None:
             return known
         if format_name == "curry" and suffix == ".dat" and not self._only:
-            return Code.SIDECAR, "samples of a Curry recording"
+            return Code.SIDECAR, "data file of a Curry recording"
         if format_name == "matlab" and suffix in SIDECARS:
             return Code.SIDECAR, SIDECARS[suffix]
         if format_name in ("numpy", "ts") or (format_name == "matlab" and not fieldtrip_variables(full)):
@@ -310,24 +310,22 @@ class FilesSource:
             return Code.NEEDS_MANIFEST, _needs_manifest(full)
         if suffix in SIDECARS:
             return Code.SIDECAR, SIDECARS[suffix]
-        return Code.FOREIGN, "no format of a recording is recognised"
+        return Code.FOREIGN, "not a known recording format"
 
 
-_OTHER_SUBJECTS = "the manifest chooses other subjects"
-_NOT_IN_PATTERNS = "no pattern of the manifest fits it"
+_OTHER_SUBJECTS = "subject not selected by the manifest"
+_NOT_IN_PATTERNS = "matches no pattern of the manifest"
 _KEEP_ONE = "keep one of them in the folder"
-_TELL_APART = "tell them apart with {session} or {run} in `source: files:` of the manifest, or keep one of them"
+_TELL_APART = "distinguish them with {session} or {run} in `source: files:` of the manifest, or keep one of them"
 
 
 def _needs_manifest(path: Path) -> str:
     """Why a file of plain numbers is not read, with the lines that would read it where they can be told."""
     found = suggest(path)
     if found is None:
-        return "its rate and channels have to be stated in a manifest"
+        return "a manifest must state its rate and channels"
     ending = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:])
-    return (
-        f"a manifest has to describe it, such as {found.flow('{subject}' + ending)}; `eegprep manifest new` drafts one"
-    )
+    return f"a manifest must describe it, such as {found.flow('{subject}' + ending)}; `eegprep manifest new` drafts one"
 
 
 def detect_quietly(path: Path) -> str:

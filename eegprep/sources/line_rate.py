@@ -64,8 +64,8 @@ def rate_notes(sampled: Sampled, rows: np.ndarray, sfreq_hz: float) -> tuple[str
         return ()
     _, rate, mains = min(others)
     return (
-        f"a line with its harmonic stands at {line_hz:.1f} Hz and none at 50 or 60 Hz: "
-        f"if it is the mains of {mains:g} Hz, the rate is {rate:g} Hz and not {sfreq_hz:g} Hz",
+        f"there is line noise with a harmonic at {line_hz:.1f} Hz and none at 50 or 60 Hz: "
+        f"if it is the {mains:g} Hz mains, the sampling rate is {rate:g} Hz, not {sfreq_hz:g} Hz",
     )
 
 

@@ -119,5 +119,5 @@ def _how_to_get(manifest: Manifest) -> str | None:
     if is_fetchable(manifest):
         return f"eegprep fetch {manifest.name}"
     if manifest.licence.signed and manifest.licence.apply_at:
-        return f"sign its licence at {manifest.licence.apply_at}, then give the folder with --source"
-    return manifest.source.how.strip() or (f"get it from {manifest.url}" if manifest.url else None)
+        return f"sign its licence at {manifest.licence.apply_at}, then pass the folder with --source"
+    return manifest.source.how.strip() or (f"download it from {manifest.url}" if manifest.url else None)

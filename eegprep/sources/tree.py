@@ -62,7 +62,7 @@ class Tree:
         return {e.path: e for e in self.entries}
 
     def blocked(self, files: Iterable[str]) -> Entry | None:
-        """The first of a recording's side-cars that cannot be opened; also of one that is hidden, or beside the tree."""
+        """The first of a recording's sidecars that cannot be opened; also of one that is hidden, or beside the tree."""
         for name in files:
             if name not in self.names:
                 entry = self._settled.get(name) or _Walker(self.root).settled(name)
@@ -121,7 +121,7 @@ class _Walker:
             name = waiting.pop()
             path = self.root / name
             if path.name.startswith("."):
-                reason = "hidden; not looked into"
+                reason = "hidden; ignored"
                 self.entries.append(Entry(path=name, code=Code.HIDDEN, reason=reason, n_files=_n_files(path)))
             elif _is_folder(path) and path.suffix.lower() not in FOLDER_FORMATS:
                 try:
@@ -147,7 +147,7 @@ class _Walker:
             status = path.stat()
             if stat.S_ISDIR(status.st_mode):
                 if path.suffix.lower() not in FOLDER_FORMATS:
-                    reason = "a link to a folder of the tree; its files are listed there"
+                    reason = "a link to a folder inside the tree, whose files are listed there"
                     return Entry(path=name, code=Code.LINKED_FOLDER, reason=reason)
                 return self._of_folder(name, path)
             if not stat.S_ISREG(status.st_mode):
@@ -162,17 +162,17 @@ class _Walker:
             path.stat()
         except OSError as error:
             if error.errno == errno.ELOOP:
-                return Entry(path=name, code=Code.LINK_LOOP, reason="a link that leads back to itself", todo=_TAKE_OUT)
+                return Entry(path=name, code=Code.LINK_LOOP, reason="a circular link", todo=_TAKE_OUT)
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 raise
             if "/annex/objects/" in Path(target).as_posix():
                 return _not_fetched(name)
-            todo = "restore the file that it names, or take the link out of the folder"
-            return Entry(path=name, code=Code.LINK_NOWHERE, reason="a link that leads nowhere", todo=todo)
+            todo = "restore its target, or remove the link"
+            return Entry(path=name, code=Code.LINK_NOWHERE, reason="a broken link", todo=todo)
         if _is_inside(target, str(self.root)) or any(_is_inside(target, s) for s in self._annexes(path.parent)):
             return None
-        todo = "copy the file into the folder, or name the file or a folder that holds both"
-        reason = "a link that leads out of the folder; not followed"
+        todo = "copy the file into the folder, or pass the file or a folder that contains both"
+        reason = "a link to outside the folder; not followed"
         return Entry(path=name, code=Code.LINK_OUTSIDE, reason=reason, todo=todo)
 
     def _annexes(self, folder: Path) -> tuple[str, ...]:
@@ -214,7 +214,7 @@ class _Walker:
         return None
 
 
-_TAKE_OUT = "take it out of the folder"
+_TAKE_OUT = "remove it from the folder"
 
 
 def _listed(folder: Path) -> list[str]:
@@ -269,7 +269,7 @@ def _of_head(name: str, head: bytes, n_bytes: int) -> Entry | None:
     # an archive that bears a recording's name is for the reader of that name to refuse
     packed = is_archive(head) or (head and _ARCHIVE_NAME.search(name.lower()))
     if packed and not name.lower().endswith(".npz") and not looks_like_recording(Path(name)):
-        todo = "unpack it and name the folder of its files"
+        todo = "unpack it and pass the folder of its files"
         return Entry(path=name, code=Code.ARCHIVE, reason="an archive: unpack it first", todo=todo)
     return None
 
@@ -288,8 +288,6 @@ def _special(name: str) -> Entry:
 
 def unreadable(name: str, error: OSError, what: str) -> Entry:
     """The entry of what the operating system does not let us read."""
-    todo = (
-        "ask for the right to read it" if error.errno in (errno.EACCES, errno.EPERM) else "check the disk and the path"
-    )
+    todo = "check its permissions" if error.errno in (errno.EACCES, errno.EPERM) else "check the disk and the path"
     reason = f"{what}: {os.strerror(error.errno) if error.errno else type(error).__name__}"
     return Entry(path=name, code=Code.UNREADABLE, reason=reason, todo=todo)

@@ -78,7 +78,7 @@ class ValuesOfTrials:
             return
         if path not in self._read:
             self._read[path] = named_columns(
-                self.folder / path, table.separator, _columns(table), f"the table of trials of {self.manifest.name}"
+                self.folder / path, table.separator, _columns(table), f"the trial table of {self.manifest.name}"
             )
         position = 0
         seen: set[str] = set()

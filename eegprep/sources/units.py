@@ -199,7 +199,7 @@ def _prove(
     stated = _stated(channels, witnesses)
     if not live.any():
         return UnitsProof(
-            channels=channels, signal=signal, evidence=f"{stated}; too short or too flat to hold against the signal"
+            channels=channels, signal=signal, evidence=f"{stated}; too short or too flat to check against the signal"
         )
     amplitude = float(np.median(figures.amplitude[live]))
     slopes = figures.slope[live]
@@ -209,11 +209,11 @@ def _prove(
         facts += f", spectrum falls by {slope:.3g}"
     if TYPICAL_UV[0] <= amplitude <= TYPICAL_UV[1]:
         if np.isfinite(slope) and slope < NOISE_SLOPE:
-            odd = "the spectrum does not fall with frequency, as that of noise"
+            odd = "the spectrum does not fall with frequency, as for noise"
             return UnitsProof(
-                channels=channels, signal=signal, evidence=f"{stated}; {facts}: the amplitude of EEG", notes=(odd,)
+                channels=channels, signal=signal, evidence=f"{stated}; {facts}: typical for EEG", notes=(odd,)
             )
-        return UnitsProof(channels=channels, signal=signal, evidence=f"{stated}; {facts}: as in EEG")
+        return UnitsProof(channels=channels, signal=signal, evidence=f"{stated}; {facts}: typical for EEG")
     factor = next((f for f in _FACTORS if TYPICAL_UV[0] <= amplitude * f <= TYPICAL_UV[1]), None)
     thinkable = THINKABLE_UV[0] <= amplitude <= THINKABLE_UV[1]
     if thinkable:
@@ -221,7 +221,7 @@ def _prove(
         return UnitsProof(
             channels=channels,
             signal=signal,
-            evidence=f"{stated}; {facts}: unusually {odd}, yet possible",
+            evidence=f"{stated}; {facts}: unusually {odd}, but possible",
             notes=(f"amplitudes are unusually {odd} for EEG ({amplitude:.3g} µV between 4 and 30 Hz)",),
         )
     shifted = figures.amplitude[live] * (factor or 0.0)

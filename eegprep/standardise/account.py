@@ -47,7 +47,7 @@ def gaps(timeline: Timeline, n_source_samples: int, named: Sequence[Found]) -> l
             start = max(start, end)
     out = entries("all", found)
     if rounded:
-        reason = "less than a sample each, between stretches whose lengths are rounded to samples of 256 Hz"
+        reason = "less than a sample, between stretches with lengths rounded to samples at 256 Hz"
         out.append(LeftOut(kind="stretch", name="all", code="rounding", reason=reason, n_samples=rounded))
     return out
 

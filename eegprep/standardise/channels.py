@@ -60,9 +60,7 @@ def judge_names(recording: SourceRecording, manifest: Manifest, vocabulary: Voca
             reason=resolution.reason,
         )
         if resolution.electrode is not None and channel.unit == "":
-            verdict = verdict.out(
-                "no_unit", channel.unit_evidence or "neither the file nor the manifest states its unit"
-            )
+            verdict = verdict.out("no_unit", channel.unit_evidence or "unit not stated by the file or the manifest")
         verdicts.append(verdict)
     return tuple(verdicts)
 
@@ -83,7 +81,7 @@ def judge_signal(verdicts: Sequence[Verdict], recording: SourceRecording, checks
         dead = checks.verdicts[place]
         place += 1
         if recording.channels[verdict.row].status.casefold() == "bad":
-            out.append(verdict.out("marked_bad", "the file or its side-car marks it as bad"))
+            out.append(verdict.out("marked_bad", "marked as bad by the file or its sidecar"))
         elif dead is not None:
             out.append(verdict.out(*dead))
         else:
@@ -110,7 +108,7 @@ def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputErro
 def left_out_channels(verdicts: Sequence[Verdict]) -> list[LeftOut]:
     """The channels that did not get in, as the store may tell of them, each with its reason."""
     # A reason quotes the name, so it goes where the name goes.
-    hidden = "its name is not known; `eegprep inspect` shows it"
+    hidden = "unknown name; see `eegprep inspect`"
     return [
         LeftOut(kind="channel", name=v.stored_as, code=v.code, reason=v.reason if v.stored_as == v.name else hidden)
         for v in verdicts

@@ -282,16 +282,16 @@ def _disconnected(row: int, amplitude: np.ndarray, ratios: np.ndarray, sampled: 
         return None
     compared = np.isfinite(amplitude).sum() >= 3
     if compared and own < 0.02 * typical:
-        return "disconnected", f"its 4-30 Hz amplitude is {own:.3g} µV where the others have {typical:.3g} µV"
+        return "disconnected", f"4-30 Hz amplitude of {own:.3g} µV, the others have {typical:.3g} µV"
     if compared and own > 30 * typical and own > 200:
-        return "disconnected", f"its 4-30 Hz amplitude is {own:.3g} µV where the others have {typical:.3g} µV"
+        return "disconnected", f"4-30 Hz amplitude of {own:.3g} µV, the others have {typical:.3g} µV"
     for line in _LINE_HZ:
         peak = np.abs(sampled.freqs_hz - line) <= 1.0
         if peak.any():
             step = sampled.freqs_hz[1] - sampled.freqs_hz[0]
             power = float(np.sum(sampled.density[row, peak]) * step)
             if power > 1000 * own**2:
-                return "disconnected", f"line noise holds {power / own**2:.0f} times the power of 4 to 30 Hz"
+                return "disconnected", f"line noise has {power / own**2:.0f} times the power of 4 to 30 Hz"
     return None
 
 

@@ -207,7 +207,7 @@ def _shortest(chain: Chain, sfreq_hz: float) -> int:
 
 def _short(stretches: Sequence[Stretch], shortest: int, chain: Chain) -> list[Found]:
     limit_s = shortest / chain.sfreq_hz
-    reason = f"shorter than {limit_s:.2f} s, the longest filter or the least that is kept"
+    reason = f"shorter than {limit_s:.2f} s, the longest filter or the minimum length"
     return [("short", reason, s) for s in stretches]
 
 

@@ -103,12 +103,12 @@ def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
     checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
     own = [(code, reason, (part,)) for code, reason, part in marked(plan.recording.left_out, plan.channels[i].name)]
     sources = [
-        ("not_finite", "samples are no finite numbers", checks.not_finite[row]),
-        ("zeros", "all channels are zero at once, as where a device fills in lost samples", checks.zeros),
-        ("held", "all channels hold their values at once, as where a device fills in lost samples", checks.held),
+        ("not_finite", "samples are not finite", checks.not_finite[row]),
+        ("zeros", "all channels are zero at once, as if lost samples were filled in", checks.zeros),
+        ("held", "all channels are constant at once, as if lost samples were filled in", checks.held),
     ]
     if reject is not None and reject.flat_s is not None:
-        sources.append(("flat", f"one value for {reject.flat_s:g} s or longer", checks.flat[row]))
+        sources.append(("flat", f"constant for {reject.flat_s:g} s or longer", checks.flat[row]))
     if reject is not None and reject.clipped_s is not None:
         sources.append(("clipped", f"at its limit for {reject.clipped_s:g} s or longer", checks.clipped[row]))
     found: list[Found] = [
@@ -132,12 +132,12 @@ def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
 def _silent(stretches: Sequence[Stretch], found: Sequence[Found]) -> str:
     """Why an electrode has no amplitude: all of it is rejected, or what is left of it is one value."""
     if subtract(stretches, [s for _, _, s in found]):
-        return "nothing but one value is left of it"
+        return "only a constant signal is left"
     samples: Counter[str] = Counter()
     for code, _, stretch in found:
         samples[code] += stretch.n_samples
     parts = [f"{code.replace('_', ' ')} {n / STANDARD_SFREQ_HZ:.1f} s" for code, n in samples.most_common()]
-    return "nothing is left of it: " + ", ".join(parts)
+    return "nothing is left: " + ", ".join(parts)
 
 
 def _within(part: Stretch, stretches: Sequence[Stretch]) -> list[Stretch]:

@@ -32,7 +32,7 @@ from eegpt.transfer.setup import Setup, check_leakage, make_setup, open_trials
 Tell = Callable[[str], None]
 
 ALIGNED = (
-    "our model standardises each subject's trials by all of them, including those of the test, without labels "
+    "our model standardises each subject's trials by all of them, including test trials, without labels "
     "(align=subject); of the baselines only the one `by subject` does"
 )
 
@@ -180,7 +180,7 @@ def run_baselines(
             continue
         data = task_data(setup.index, number)
         if data is None:
-            notes[task.key] = ["no baseline: the trials have no electrode in common"]
+            notes[task.key] = ["no baselines: the trials have no electrode in common"]
             continue
         notes[task.key] = list(data.notes)
         for name in names:

@@ -182,7 +182,7 @@ def _unknown(
     for channel in missing:
         near = nearest_free(vocabulary, channel.position_m, taken)
         if near is None:
-            notes.append(f"{channel.name}: left out, it has no position to be mapped by")
+            notes.append(f"{channel.name}: left out, no position to map it by")
             continue
         taken.add(near[0])
         rules[channel.name] = ChannelRule(electrode=near[0])

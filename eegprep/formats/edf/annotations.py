@@ -52,7 +52,7 @@ class AnnotationLists:
         if not self.n_unread_bytes:
             return ()
         return (
-            f"{self.n_unread_bytes} bytes of the annotation lists, in {self.n_unread_records} of {len(self.starts)} "
+            f"{self.n_unread_bytes} bytes of annotations, in {self.n_unread_records} of {len(self.starts)} "
             "records, cannot be read: events may be missing",
         )
 

@@ -139,7 +139,7 @@ def _channel(signal: EDFSignal) -> SourceChannel:
         physical_max=signal.physical_max,
         unit_evidence=f"the header says {unit}"
         if unit
-        else ("" if usable else "the header's range is empty or turned round, so nothing says what a step is"),
+        else ("" if usable else "the header's range is empty or inverted, so the scale is unknown"),
     )
 
 
@@ -178,7 +178,7 @@ def _record_s(starts: Sequence[float], header: EDFHeader) -> tuple[float, list[s
     if step_s <= 0 or agrees or not even:
         return header.record_s, notes
     notes.append(
-        f"the header says that a record lasts {header.record_s:g} s, the time stamps {step_s:g} s; the latter are taken"
+        f"the header says that a record lasts {header.record_s:g} s, the time stamps {step_s:g} s; the latter are used"
     )
     return step_s, notes
 
@@ -203,7 +203,7 @@ def _other_rates(header: EDFHeader, spr: int, record_s: float) -> list[LeftOut]:
             kind="channel",
             name=s.label,
             code="other_rate",
-            reason=f"it has {s.samples_per_record / record_s:g} Hz, the recording {spr / record_s:g} Hz",
+            reason=f"sampled at {s.samples_per_record / record_s:g} Hz, the recording at {spr / record_s:g} Hz",
         )
         for s in header.signals
         if not s.is_annotations and s.samples_per_record != spr
@@ -293,9 +293,9 @@ def _triggers(signal: EDFSignal, records: _Records, spr: int) -> tuple[list[Sour
     near = np.abs(seen - np.rint(seen)) <= max(_CODE_STEPS * abs(step), 1e-6)
     whole = bool(np.all(near)) and np.unique(np.rint(seen)).size == seen.size
     if not whole:
-        notes.append("the physical values of a trigger channel are not whole numbers; its digital ones are taken")
+        notes.append("the physical values of a trigger channel are not whole numbers; the digital ones are used")
     elif abs(step) > 1:
-        notes.append(f"a trigger channel has steps of {abs(step):g}, so its codes are not exact")
+        notes.append(f"a trigger channel has steps of {abs(step):g}, so its codes are inexact")
 
     def codes() -> Iterator[np.ndarray]:
         return ((np.rint(physical(b)).astype(np.int64) if whole else b) for b in digital())

@@ -147,7 +147,7 @@ def _rate(data: dict[str, Any], path: Path) -> tuple[float, tuple[str, ...]]:
         )
     if not np.isfinite(stated):
         return float(measured), ()
-    return float(measured), (f"`time` gives {measured:.4g} Hz, `fsample` {stated:g} Hz; the former is taken",)
+    return float(measured), (f"`time` gives {measured:.4g} Hz, `fsample` {stated:g} Hz; the former is used",)
 
 
 def _channels(data: dict[str, Any], labels: list[str]) -> tuple[SourceChannel, ...]:

@@ -64,7 +64,7 @@ class Suggestion:
         known = self._known(files)
         asked = {
             "sfreq_hz": "250  # the sampling rate",
-            "unit": "uV  # of the numbers: V, mV, uV or nV",
+            "unit": "uV  # unit of the numbers: V, mV, uV or nV",
             "channels": f"[Fp1, Fp2]  # the names of the {self.n_channels} channels, in their order",
         }
         out = [f"  {name}: {value}" for name, value in known.items()]

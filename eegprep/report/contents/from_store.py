@@ -176,9 +176,9 @@ def _provenance(manifest: Manifest, infos: Sequence[RecordingInfo]) -> tuple[tup
     lines = [("manifest", f"{manifest.name}, version {manifest.version}")]
     for what, counts in (
         ("file formats", Counter(i.source_format for i in infos)),
-        ("rates of the files", Counter(f"{i.source_sfreq_hz:g} Hz" for i in infos)),
+        ("sampling rates of the files", Counter(f"{i.source_sfreq_hz:g} Hz" for i in infos)),
         ("references", Counter(r for i in infos for r in set(i.references))),
-        ("why it is microvolt", Counter(i.units_evidence.split(";")[0] for i in infos)),
+        ("evidence for the unit", Counter(i.units_evidence.split(";")[0] for i in infos)),
         ("line frequency", Counter(f"{i.line_freq_hz:g} Hz" if i.line_freq_hz else "not known" for i in infos)),
     ):
         shown = [f"{name} ({n})" for name, n in sorted(counts.items(), key=lambda x: (-x[1], x[0])) if name]

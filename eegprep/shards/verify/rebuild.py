@@ -93,14 +93,14 @@ def _first(path: Path, again: Path, samples: SignalDifference, different: Sequen
     if before is not None:
         return before
     if samples.n_beyond_rounding or samples.n_only_first or samples.n_only_second:
-        return "stage ingest, the store's signal: raw files, manifest and steps are equal, samples are not"
+        return "stage ingest, the store's signal: raw files, manifest and steps are equal, samples differ"
     if samples:
-        return "stage shard, scale: the same signal, rounded in other steps"
+        return "stage shard, scale: the same signal, rounded differently"
     if shards := [name for name in different if name.endswith(".tar")]:
-        return f"stage shard, frames: equal samples lie in other shards or under other headers, first in {shards[0]}"
+        return f"stage shard, frames: equal samples are in other shards or have other headers, first in {shards[0]}"
     # What follows from the other files comes last.
     index = sorted(different, key=lambda name: (name in OPTIONAL_FILES, name == LOCK, name))
-    return f"stage shard, index: all shards are equal, {index[0]} is not"
+    return f"stage shard, index: all shards are equal, {index[0]} differs"
 
 
 def _versions(lock: SetLock, stores: Sequence[Path | RecordingStore]) -> list[str]:
@@ -108,13 +108,13 @@ def _versions(lock: SetLock, stores: Sequence[Path | RecordingStore]) -> list[st
     now = versions()
     out = []
     if (wrote := lock.eegprep) != eegprep.__version__:
-        out.append(f"versions: the set was written by eegprep {wrote}, here is {eegprep.__version__}")
+        out.append(f"versions: the set was written by eegprep {wrote}, this is {eegprep.__version__}")
     for store in stores:
         if isinstance(store, str | Path) and (Path(store) / LOCK_NAME).is_file():
             then = read_lock(Path(store)).versions
             for name in sorted(n for n in {*then, *now} if then.get(n) != now.get(n)):
                 out.append(
                     f"versions: {Path(store).name} was ingested with {name} {then.get(name, 'unknown')}, "
-                    f"here is {now.get(name, 'none')}"
+                    f"this is {now.get(name, 'none')}"
                 )
-    return out or ["versions: none differs"]
+    return out or ["versions: no difference"]

@@ -117,7 +117,7 @@ def _strange_files(opened: ShardSet) -> Iterator[str]:
         if listed is not None and not path.is_file():
             yield f"{name} is missing"
         elif listed is not None and sha256_file(path) != listed:
-            yield f"{name} is not the file that {SUMS} names"
+            yield f"the hash of {name} does not match {SUMS}"
     for folder, folders, files in os.walk(opened.path):
         folders.sort()
         for name in sorted(files):
@@ -142,7 +142,7 @@ def _check_shard(opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], de
     try:
         size = os.fstat(descriptor).st_size
         if size != shard.n_bytes:
-            return [f"shard {shard.name} has {size} bytes, its index says {shard.n_bytes}"], 0
+            return [f"shard {shard.name} has {size} bytes, but {shard.n_bytes} in the index"], 0
         return _ShardCheck(opened, shard, descriptor, deep).run(rows)
     finally:
         os.close(descriptor)
@@ -167,12 +167,12 @@ class _ShardCheck:
             position = after
         if position + len(END_OF_TAR) != shard.n_bytes:
             self.problems.append(
-                f"shard {shard.name}: its blocks end at byte {position}, not at {shard.n_bytes - 1024}"
+                f"shard {shard.name}: the blocks end at byte {position},  not at {shard.n_bytes - 1024}"
             )
         elif not self._stands(END_OF_TAR, position):
-            self.problems.append(f"shard {shard.name}: it does not end with two empty records")
+            self.problems.append(f"shard {shard.name} does not end with two empty records")
         elif self.deep and (found := self.digest.hexdigest()) != shard.sha256:
-            self.problems.append(f"shard {shard.name} has SHA-256 {found}, its index says {shard.sha256}")
+            self.problems.append(f"shard {shard.name} has SHA-256 {found}, but {shard.sha256} in the index")
         return self.problems, self.n_read
 
     def _member(self, row: int, position: int) -> int | None:
@@ -193,14 +193,14 @@ class _ShardCheck:
         expected = frame(block)
         offset, n_bytes = int(blocks.offset[row]), 2 * block.n_samples
         if offset != position + len(expected.head):
-            self.problems.append(f"{member}.npy: the index puts its samples at byte {offset}, where they cannot be")
+            self.problems.append(f"{member}.npy: the index states an impossible offset, byte {offset}")
             return None
         if not self._stands(expected.head, position):
-            self.problems.append(f"{member}.npy: its header (byte {position}) is not what the index says")
+            self.problems.append(f"{member}.npy: the header (byte {position}) does not match the index")
         if self.deep and (crc32 := self._crc32(offset, n_bytes)) != int(blocks.crc32[row]):
-            self.problems.append(f"{member}.npy: its samples have CRC-32 {crc32:08x}, not {int(blocks.crc32[row]):08x}")
+            self.problems.append(f"{member}.npy: the samples have CRC-32 {crc32:08x}, not {int(blocks.crc32[row]):08x}")
         if not self._stands(expected.tail, offset + n_bytes):
-            self.problems.append(f"{member}.json: it (byte {offset + n_bytes}) is not what the index says")
+            self.problems.append(f"{member}.json (byte {offset + n_bytes}) does not match the index")
         return offset + n_bytes + len(expected.tail)
 
     def _stands(self, expected: bytes, position: int) -> bool:

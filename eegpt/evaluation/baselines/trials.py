@@ -73,11 +73,11 @@ def task_data(index: TrialIndex, task: int) -> TaskData | None:
         sigma[i, ~present[i]] = sigma[i, present[i]].mean()
     notes = []
     if n_filled := int((~present.all(axis=1)).sum()):
-        notes.append(f"baselines see the mean of the other electrodes where a trial lacks one ({n_filled} trials)")
+        notes.append(f"for baselines, missing electrodes are the mean of the others ({n_filled} trials)")
     if (lost := int((count > 0).sum()) - len(common)) > 0:
-        notes.append(f"baselines see {len(common)} electrodes; {lost} others are in few trials")
+        notes.append(f"baselines use {len(common)} electrodes; {lost} others are in too few trials")
     if n_samples < int(index.n_samples[rows].max()):
-        notes.append(f"baselines see the first {n_samples} samples of each trial; some are longer")
+        notes.append(f"baselines use the first {n_samples} samples of each trial; some are longer")
     return TaskData(
         rows=rows,
         signal_uv=signal,
