@@ -12,18 +12,18 @@ from pathlib import Path
 
 
 class EEGPTError(Exception):
-    """An error that the user can put right.
+    """An error that the user can fix.
 
     Parameters
     ----------
     what : str
-        What went wrong, naming the thing (id, file).
+        What went wrong, with the id or file.
     where : str or Path, optional
-        File, and line or member where known.
+        File, and line or member if known.
     found, expected : object, optional
-        What was there, and what should have been.
+        The actual and the expected value.
     todo : str, optional
-        What to do now, as an instruction.
+        What to do, as an instruction.
     """
 
     exit_code = 1
@@ -81,7 +81,7 @@ class InputError(EEGPTError):
 
 
 class UsageError(EEGPTError):
-    """The command or the manifest is wrong: nothing was begun."""
+    """The command or the manifest is invalid; nothing was started."""
 
     exit_code = 2
 
@@ -101,7 +101,7 @@ def printable(text: str, *, keep: str = "") -> str:
 
 def _escaped(char: str) -> str:
     code = ord(char)
-    # how Python holds a byte that is not UTF-8
+    # how Python represents a byte that is not UTF-8
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else char.encode("unicode_escape").decode()
 
 

@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 
 def vocabulary_from_base_table() -> Vocabulary:
-    """The base vocabulary as its table in text says; millimetres become metres."""
+    """The base vocabulary from its text table, with millimetres converted to metres."""
     rows = []
     for expected, line in enumerate((_HERE / "base.tsv").read_text("utf-8").splitlines()[1:]):
         electrode_id, name, *millimetres, aliases, source = line.split("\t")

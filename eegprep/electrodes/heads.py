@@ -27,7 +27,7 @@ POSITION_TOLERANCE_M = 0.0075
 
 _FEWEST = 16
 _RADIUS_M = (0.06, 0.13)
-#: Root mean square distance from the sphere, over its radius; heads are no spheres, 0.04 is ordinary.
+#: Root mean square distance from the sphere, over its radius; heads are not spheres, 0.04 is typical.
 _ROUGHNESS = 0.12
 #: Degrees; frames of templates differ by up to 10.
 _MOST_PITCH = 16
@@ -40,21 +40,21 @@ Position = tuple[float, float, float]
 def on_template(
     vocabulary: Vocabulary, positions_m: Sequence[Position | None], *, from_landmarks: bool = True
 ) -> tuple[list[Position | None], str]:
-    """Positions on the vocabulary's head, and why there are none.
+    """Fit positions to the vocabulary's head.
 
     Parameters
     ----------
     positions_m : sequence of (3,) or None
-        x to the right, y to the front, z up, in metres; in any unit where they are not from landmarks.
+        x to the right, y to the front, z up, in metres; in any unit if they are not from landmarks.
     from_landmarks : bool
-        Whether they are measured from the nasion and the ears.
+        Whether they were measured from the nasion and the ears.
 
     Returns
     -------
     positions : list of (3,) or None
-        All None where they cannot be compared.
+        All None if they cannot be compared.
     reason : str
-        Why they cannot; empty where they can.
+        Why they cannot be compared; empty if they can.
     """
     known = [i for i, p in enumerate(positions_m) if p is not None]
     none: list[Position | None] = [None] * len(positions_m)
@@ -71,7 +71,7 @@ def on_template(
     scaled = [(points - centre) * (radius_v / radius) for centre, radius in spheres]
     share, nodded = max((_best_pitch(p, template - centre_v) for p in scaled), key=lambda found: found[0])
     upright, radius = scaled[0], spheres[0][1]
-    # Of positions by chance so many would lie near an electrode; three standard deviations more are no chance.
+    # The number of positions near an electrode by chance, plus three standard deviations.
     chance = min(0.9, len(template) * (POSITION_TOLERANCE_M / radius_v) ** 2 / (4 * _COVERED))
     if share < chance + 3 * np.sqrt(chance * (1 - chance) / len(known)):
         if not from_landmarks or not _RADIUS_M[0] <= radius <= _RADIUS_M[1]:
@@ -83,7 +83,7 @@ def on_template(
 
 
 def _best_pitch(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """The share of points near an electrode, and the points, nodded to where that share is greatest."""
+    """Rotate points about the ear axis so that most are near electrodes; their share and the points."""
     best: tuple[float, float] = (-1.0, 0.0)
     chosen = points
     for degrees in range(-_MOST_PITCH, _MOST_PITCH + 1):
@@ -100,7 +100,7 @@ def _best_pitch(points: NDArray[np.float64], template: NDArray[np.float64]) -> t
 def contradiction(
     vocabulary: Vocabulary, electrodes: Sequence[str | None], positions_m: Sequence[Position | None]
 ) -> str | None:
-    """What is wrong between the names and the positions of one file's channels; None where they agree."""
+    """Contradictions between names and positions of a file's channels; None if they agree."""
     template = vocabulary.positions_m()
     pairs = [
         (template[vocabulary.id_of(e)], p) for e, p in zip(electrodes, positions_m, strict=True) if e and p is not None
@@ -125,7 +125,7 @@ def contradiction(
 
 
 def _sphere(points: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Centre and radius of the sphere that fits points best; None where they lie on none."""
+    """Centre and radius of the best-fitting sphere; None if the points are not on a sphere."""
     if len(points) < _FEWEST:
         return None
     # |p|² = 2 c·p + (r² - |c|²), linear in the centre c and the rest
@@ -143,7 +143,7 @@ def _sphere(points: np.ndarray) -> tuple[np.ndarray, float] | None:
 
 
 def directions(vocabulary: Vocabulary, electrodes: Sequence[str]) -> np.ndarray:
-    """Unit vectors from the centre of the vocabulary's head, (n_electrodes, 3); NaN where a row has no position."""
+    """Unit vectors from the centre of the vocabulary's head, (n_electrodes, 3); NaN if a row has no position."""
     template = vocabulary.positions_m()
     fitted = _sphere(template[template[:, 2] > 0])
     centre = np.zeros(3) if fitted is None else fitted[0]

@@ -26,21 +26,21 @@ _MAX_TEXT_BYTES = 16 << 20
 
 
 def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
-    """The vocabulary that `--vocabulary` names; the shipped one where nothing is named.
+    """Load the vocabulary given by `--vocabulary`; the shipped one by default.
 
     Parameters
     ----------
     path : path, optional
-        `.parquet`: a whole vocabulary. `.tsv` or `.csv`: a table with a header line and the columns `name`, and as
-        needed `aliases` (parted by blanks), `x_m`, `y_m`, `z_m` (MNE's head frame, metres) and `source`. A row whose
-        name or alias the shipped vocabulary has gives that electrode further names; any other row is a new electrode.
+        `.parquet`: a complete vocabulary. `.tsv` or `.csv`: a table with a header line, the column `name` and optional
+        columns `aliases` (separated by spaces), `x_m`, `y_m`, `z_m` (MNE's head frame, metres) and `source`. A row
+        whose name or alias is in the shipped vocabulary adds aliases; any other row is a new electrode.
 
     Raises
     ------
     UsageError
-        There is no such file, its suffix is another one, or a row contradicts the shipped vocabulary or another row.
+        The file is missing or has another suffix, or a row contradicts the shipped vocabulary or another row.
     InputError
-        The file is damaged or no vocabulary.
+        The file is damaged or not a vocabulary.
     """
     if path is None:
         return Vocabulary.base()

@@ -14,7 +14,7 @@ from eegprep.electrodes.vocabulary import Electrode, Vocabulary
 
 # Templates of one head differ by less than this for one name; neighbours of the 10-5 system are further apart.
 SAME_NAME_TOLERANCE_M = 0.010
-# Two names are one place only where the tables agree to rounding.
+# Two names are the same position only if the tables agree up to rounding.
 SAME_PLACE_TOLERANCE_M = 0.0005
 
 
@@ -40,13 +40,13 @@ class Merged:
 
 
 def merge(first: Vocabulary, second: Vocabulary) -> Merged:
-    """Unite two vocabularies; ids of `first` stay, new rows are appended in the order of `second`.
+    """Merge two vocabularies; ids of `first` are kept, new rows are appended in the order of `second`.
 
     Returns
     -------
     Merged
-        `aliases` lists (new name, row of `first`) where a name was new but its place was not. Rows in `conflicts`
-        are in the merged vocabulary only as `first` has them.
+        `aliases` lists (new name, row of `first`) for new names of known positions. Rows in `conflicts` are kept as
+        in `first`.
     """
     rows: list[Electrode] = list(first)
     ids = {name.casefold(): i for i, row in enumerate(rows) for name in (row.name, *row.aliases)}

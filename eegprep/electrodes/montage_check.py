@@ -24,7 +24,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.heads import directions
 from eegprep.recording import MontageFit
 
-#: Fewer electrodes have too few pairs to tell an order from chance.
+#: With fewer electrodes there are too few pairs to distinguish an order from chance.
 FEWEST = 8
 #: Below these a recording, or the median of a data set of at least `_SEVERAL`, is warned of; by `_LESS` lower for each
 #: electrode short of `_MANY`, since few give less certain figures. Chosen in docs/results/montage-check.md.
@@ -45,19 +45,19 @@ def montage_fit(
     references: Sequence[str],
     vocabulary: Vocabulary,
 ) -> MontageFit | None:
-    """Hold the signal against the places of the electrodes.
+    """Compare the similarity of signals with the distances of electrodes.
 
     Parameters
     ----------
     covariance : (n_segments, n_channels, n_channels) ndarray or None
         See `eegprep.standardise.checks.ChannelChecks`.
     electrodes, references : sequence of str
-        One of each per channel.
+        One per channel.
 
     Returns
     -------
     MontageFit or None
-        None where fewer than `FEWEST` electrodes with a place and a signal share a reference.
+        None if fewer than `FEWEST` electrodes with a position and a signal share a reference.
     """
     if covariance is None:
         return None
@@ -94,7 +94,7 @@ def montage_fit(
 
 
 def similarity(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
-    """How alike live channels are, (n_live, n_live); which are live, (n_channels,) of bool; over how many segments."""
+    """Similarity of live channels, (n_live, n_live); which are live, (n_channels,) of bool; number of segments."""
     variance = np.einsum("eii->ei", covariance)
     with np.errstate(invalid="ignore"):
         positive = variance > 0
@@ -116,7 +116,7 @@ def _scaled(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Ranks of the pairs as a symmetric matrix of mean 0 and length 1 over the pairs; None where all are equal."""
+    """Ranks of the pairs as a symmetric matrix of mean 0 and length 1 over the pairs; None if all are equal."""
     pairs = np.triu_indices(len(values), 1)
     _, place, counts = np.unique(np.round(values[pairs], 9), return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
@@ -130,7 +130,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
 
 def montage_warning(fits: Sequence[MontageFit]) -> str | None:
-    """What is to be said of one recording's figure, or of all those of a data set; None where they are as usual."""
+    """A warning about one recording's value, or about those of a data set; None if they are normal."""
     fits = [f for f in fits if f.n_segments >= _FEWEST_SEGMENTS and f.likeness >= _LEAST_LIKENESS]
     if not fits:
         return None

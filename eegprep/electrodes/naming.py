@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# What a file itself says a channel is (BIDS types, MNE kinds), and why that is left out. `unknown` and `eeg` are
-# the only kinds whose names are looked at.
+# Channel types of files (BIDS types, MNE kinds) that are left out, with code and reason. Names are only used for
+# `unknown` and `eeg`.
 NOT_EEG_KINDS: dict[str, tuple[str, str]] = {
     "eog": ("eog", "an eye channel according to the file"),
     "veog": ("eog", "an eye channel according to the file"),
@@ -47,7 +47,7 @@ NOT_EEG_KINDS: dict[str, tuple[str, str]] = {
     "sysclock": ("stim", "a system clock or counter according to the file"),
 }
 
-# Names of signals that are no EEG, tried in this order on the cleaned name (whole name, case does not count).
+# Names of non-EEG signals, tried in this order on the complete cleaned name, ignoring case.
 _NOT_EEG: tuple[tuple[str, str, str], ...] = (
     (
         r"[hv]?eog([ _\-].*|\d*|[lrudhv]|left|right)|[vh]eo[a-z]?\d?|[lr]oc|[hv]eog\S*|eye.*"
@@ -114,10 +114,10 @@ _NOT_EEG: tuple[tuple[str, str, str], ...] = (
 )
 _NOT_EEG_COMPILED = tuple((re.compile(p), code, what) for p, code, what in _NOT_EEG)
 
-# Names that mean no place: numbered inputs.
+# Names without a position: numbered inputs.
 _NUMBERED = re.compile(r"(eeg|ch(an(nel)?)?|exg channel|input|e?lec(trode)?|x|pol x)?[ _\-.#]*\d{1,4}")
 
-# Sites that exist but are not on the scalp's map, so that a manifest has to say what they were.
+# Sites outside the vocabulary, which only a manifest can map.
 KNOWN_SITES: dict[str, tuple[str, str]] = {
     "a1": ("earlobe", "A1 is the left ear lobe, not in the vocabulary; a manifest may map it to M1"),
     "a2": ("earlobe", "A2 is the right ear lobe, not in the vocabulary; a manifest may map it to M2"),
@@ -132,7 +132,7 @@ KNOWN_SITES: dict[str, tuple[str, str]] = {
     "rpa": ("unknown_name", "RPA is a landmark, not an electrode"),
 }
 
-# What may stand after the dash of a derivation beside an electrode, and how it is written down.
+# References after the dash of a derivation that are not electrodes, and their canonical form.
 REFERENCE_WORDS: dict[str, str] = {
     "ref": "REF", "ref1": "REF", "ref2": "REF", "reference": "REF", "vref": "REF", "org": "REF",
     "le": "LE", "linked": "LE", "linkedears": "LE", "linkedear": "LE", "ears": "LE",
@@ -145,7 +145,7 @@ REFERENCE_WORDS: dict[str, str] = {
     "a1": "A1", "a2": "A2", "nose": "nose", "cms": "CMS", "lap": "Laplacian", "cle": "CLE",
 }  # fmt: skip
 
-# References that may stand behind a blank, an underscore or nothing: no electrode's name ends in one of them.
+# References that may follow a space, an underscore or nothing: no electrode name ends in one of them.
 _LOOSE = re.compile(
     r"(?P<active>.+?)(?:[ _]+(?P<apart>\S+|linked ears)|(?P<fused>A1A2|M1M2|A1|A2|M1|M2|REF))", re.IGNORECASE
 )
@@ -154,8 +154,8 @@ _EAR_OR_MASTOID = frozenset({"a1", "a2", "m1", "m2"})
 _QUOTED = re.compile(r"""(['"])(.*)\1""")
 _TRAILING_UNIT = re.compile(r"(?<=\S)[ _/\-](uv|µv|μv|value|eeg|raw)$", re.IGNORECASE)
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-# What stands before an electrode and says no more than who recorded it: devices, streams, inputs and their numbers.
-# Words that say that something was computed (alpha, impedance, CSD) are none of these, whatever follows them.
+# Prefixes without meaning: devices, streams, inputs and their numbers. Words for computed values (alpha, impedance,
+# CSD) are not among them.
 _DEVICE = (
     r"eeg|pol|raw|ch(?:an(?:nel)?)?|electrode|input|signal|stream|lsl|amp(?:lifier)?|device|headset|cap|brain ?vision"
     r"|rda|brainamp|acti(?:champ|cap|view)|liveamp|easycap|obci|open ?bci|cyton|daisy|ganglion|bio ?semi|g\.?tec"
@@ -177,7 +177,7 @@ _DASH = re.compile(r"\s*[-‐‑–—−:]\s*")
 def clean(channel: str) -> str:
     """The name without what vendors put around it: `EEG Fp1`, `BrainVision RDA_Fp1`, `Fc5..`, `F3 (uV)`, `T8-P8-1`."""
     name = channel.replace("\0", " ").translate(_FULL_WIDTH)
-    # what has no width (a mark of direction, a byte order mark) is no part of a name
+    # zero-width characters (direction marks, byte order marks) are not part of a name
     name = " ".join("".join(c for c in name if unicodedata.category(c) != "Cf").split())
     if (quoted := _QUOTED.fullmatch(name)) is not None:
         name = quoted[2].strip()
@@ -188,7 +188,7 @@ def clean(channel: str) -> str:
 
 
 def split_derivation(name: str) -> tuple[str, str] | None:
-    """`F3-C3` -> (`F3`, `C3`); None where the cleaned name has not exactly one dash between two words."""
+    """`F3-C3` -> (`F3`, `C3`); None unless the cleaned name has exactly one dash between two words."""
     parts = _DASH.split(name)
     if len(parts) != 2 or not all(parts):
         return None
@@ -196,9 +196,9 @@ def split_derivation(name: str) -> tuple[str, str] | None:
 
 
 def split_loosely(name: str) -> tuple[str, str] | None:
-    """`F3/A2`, `Fp1_REF`, `Fp1 LE`, `C3A2` -> the part before and the reference; None where that is no known one.
+    """`F3/A2`, `Fp1_REF`, `Fp1 LE`, `C3A2` -> the active part and the reference; None if that is unknown.
 
-    It is a derivation only where the part before is an electrode's name, which is not known here.
+    It is a derivation only if the active part is an electrode, which the caller has to check.
     """
     active, slash, reference = name.partition("/")
     if slash and active and reference and "/" not in reference:
@@ -213,7 +213,7 @@ def split_loosely(name: str) -> tuple[str, str] | None:
 
 
 def reference_word(word: str) -> str | None:
-    """How a reference that is no electrode of the vocabulary is written down, or None where the word is unknown."""
+    """Canonical form of a reference that is not an electrode of the vocabulary, or None if it is unknown."""
     return REFERENCE_WORDS.get(re.sub(r"[ ()+/_&.]", "", word.casefold()))
 
 
@@ -223,7 +223,7 @@ def is_ten_five(name: str) -> bool:
 
 
 def not_eeg(name: str) -> tuple[str, str] | None:
-    """(code, reason) where a cleaned name is the name of something other than EEG, else None."""
+    """(code, reason) if a cleaned name is that of a non-EEG signal, else None."""
     folded = name.casefold()
     for pattern, code, what in _NOT_EEG_COMPILED:
         if pattern.fullmatch(folded):

@@ -18,18 +18,18 @@ from eegprep.electrodes.heads import POSITION_TOLERANCE_M
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import nearest
 
-# Formats hold 8 to 80 characters; hints for more would only cost time.
+# Formats allow 8 to 80 characters; hints for longer names would be slow.
 _LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """What one channel is.
+    """The resolution of one channel.
 
-    `electrode` is a vocabulary name, or None where the channel is left out. `reference` is what the channel was
-    measured against where its name says so (`None`: as the recording's). `code` is a short stable word to count by:
-    `manifest`, `system`, `matched`, `alias`, `derivation`, `position` where it got in, else why not (`eog`, `ecg`,
-    `stim`, `unknown_name`, `duplicate`, ...). `reason` says the same for people.
+    `electrode` is a vocabulary name, or None if the channel is left out. `reference` is the reference given by the
+    channel's name (`None`: that of the recording). `code` is a short stable identifier:
+    `manifest`, `system`, `matched`, `alias`, `derivation`, `position` if it is kept, else why not (`eog`, `ecg`,
+    `stim`, `unknown_name`, `duplicate`, ...). `reason` says the same as text.
     """
 
     channel: str
@@ -54,7 +54,7 @@ class Channel(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class NamedChannel:
-    """A channel of which only the name is known."""
+    """A channel with only a name."""
 
     name: str
     kind: str = "unknown"
@@ -83,23 +83,23 @@ def resolve(
     position_m: Sequence[float] | None = None,
     system: str | None = None,
 ) -> Resolution:
-    """What one channel is, by its own name, kind and position.
+    """Resolve one channel by its name, kind and position.
 
     Parameters
     ----------
     channel : str
-        As the file has it.
+        Name in the file.
     kind : str
-        What the file says it is; `eeg` and `unknown` leave the answer to the name.
+        Type in the file; for `eeg` and `unknown` the name decides.
     position_m : (3,) sequence of float, optional
-        Measured position in MNE's head frame, in metres. Used only for a name that means nothing.
+        Measured position in MNE's head frame, in metres. Used only for uninformative names.
     system : str, optional
-        A numbering that is known to apply (`biosemi128`, `egi128`, `bbci`, ...); it goes before the name.
+        Cap system (`biosemi128`, `egi128`, `bbci`, ...); takes precedence over the name.
 
     Raises
     ------
     UsageError
-        The system is not known.
+        The system is unknown.
     """
     by_kind = naming.NOT_EEG_KINDS.get(kind.casefold())
     if by_kind is not None:
@@ -198,7 +198,7 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
 
 
 def _outside(vocabulary: Vocabulary, channel: str, name: str) -> Resolution:
-    """A known place that is no row of the table; another one near it is no answer, nor a hint."""
+    """A known position outside the vocabulary; a nearby electrode is not suggested."""
     return left_out(
         channel,
         "outside_vocabulary",
@@ -208,7 +208,7 @@ def _outside(vocabulary: Vocabulary, channel: str, name: str) -> Resolution:
 
 
 def by_position(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequence[float]) -> Resolution:
-    """The electrode at a position, or why there is none."""
+    """The electrode at a position, or the reason why there is none."""
     found = vocabulary.nearest(position_m, 1)
     if not found:
         return left_out(channel, "unknown_name", f"{name!r} is not in the vocabulary, which has no positions")
@@ -226,5 +226,5 @@ def taken(channel: str, electrode: str, reference: str | None, code: str, reason
 
 
 def left_out(channel: str, code: str, reason: str) -> Resolution:
-    """A channel that is none, and why."""
+    """A channel that is left out, with code and reason."""
     return Resolution(channel=channel, electrode=None, code=code, reason=reason)

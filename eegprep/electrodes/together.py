@@ -30,23 +30,23 @@ def resolve_all(
     derivations: str = "active",
     system: str | None = None,
 ) -> list[Resolution]:
-    """What every channel of one file is, in the order of the file; each electrode at most once.
+    """Resolve all channels of one file, in the order of the file, with each electrode at most once.
 
     Parameters
     ----------
     rules : mapping of str to Rule, optional
-        The manifest's `channels`, by the file's own name (exact, else whatever the case, without blanks around it).
+        The manifest's `channels`, by name in the file (exact, else ignoring case and surrounding spaces).
     derivations : {'active', 'leave_out'}
         Whether `F3-C3` is F3 against C3, or left out with the code `derivation_left_out`. A common reference
-        (`Fp1-REF`, `Fp1-LE`) is never left out for that.
+        (`Fp1-REF`, `Fp1-LE`) is always kept.
     system : str, optional
-        A numbering stated by the manifest. Where none is stated, names such as A5, B12 show that a file is numbered
-        BioSemi's way; then C3 or P1 mean no 10-20 place either, and no bare name is taken from such a file.
+        Cap system stated by the manifest. Without it, names such as A5, B12 show that a file uses BioSemi's numbers;
+        then C3 or P1 are not 10-20 positions either, and no such name is used.
 
     Raises
     ------
     UsageError
-        A rule names an electrode that the vocabulary lacks, or the system is not known.
+        A rule names an electrode that is not in the vocabulary, or the system is unknown.
     """
     folded_rules = {name.strip().casefold(): rule for name, rule in (rules or {}).items()}
     names = [cleaned(vocabulary, c.name) for c in channels]

@@ -10,12 +10,12 @@ from eegprep.manifest.schema import Expectation, Licence, Manifest
 
 
 def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Licence]:
-    """All data sets, sorted by name and each once, and the licence of the whole: the most restrictive wins.
+    """Merge data sets, sorted by name without duplicates; the most restrictive licence applies.
 
     Raises
     ------
     UsageError
-        Two different manifests have one name, or two data sets have a task of one name.
+        Two different manifests have the same name, or two data sets have a task of the same name.
     """
     by_name: dict[str, Manifest] = {}
     for manifest in manifests:
@@ -41,12 +41,12 @@ def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Lice
 def subset_manifest(
     manifest: Manifest, *, name: str | None = None, subjects: Sequence[str] = (), tasks: Sequence[str] = ()
 ) -> Manifest:
-    """A manifest of some subjects and tasks of a data set; what was expected of the whole is dropped.
+    """Restrict a manifest to some subjects and tasks; `expect` is dropped.
 
     Raises
     ------
     UsageError
-        A task is not known, or nothing was chosen.
+        A task is unknown, or nothing was selected.
     """
     if not subjects and not tasks:
         raise UsageError("no subset given", expected="subjects or tasks")
@@ -72,7 +72,7 @@ def subset_manifest(
         "expect": expect,
         "known_results": [k for k in manifest.known_results if k.task in names],
     }
-    # Validated again: a copy with `update` alone would let a wrong name through.
+    # Validated again: `update` does not validate the name.
     return Manifest.model_validate({**manifest.model_dump(), **{k: _plain(v) for k, v in changed.items()}})
 
 

@@ -51,7 +51,7 @@ _CONTEXT: dict[str, Any] = {
     "transform": "cr:transform",
 }
 
-# Table, what a row is, and the columns that people look for: name, type, meaning.
+# Table, meaning of a row, and the main columns: name, type, meaning.
 _TABLES: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "electrodes",

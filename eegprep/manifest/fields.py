@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from eegprep.manifest.labels import code_text
 
-#: More than any data set's naming needs.
+#: More than any data set needs.
 MAX_WILDCARDS = 16
 
 
@@ -55,7 +55,7 @@ def whole_number(value: object) -> object:
 
 
 def _number_as_text(value: object) -> object:
-    """A code that a program wrote as a number, as the text that a person would write."""
+    """A code written as a number, as text."""
     return code_text(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 

@@ -9,11 +9,10 @@ from eegprep.manifest.schema import Licence, Manifest
 
 
 def merge_licences(licences: Sequence[Licence]) -> Licence:
-    """One licence that permits no more than any of these does.
+    """Combine licences to one that permits only what all of them permit.
 
-    Shards may be shared where all permit it; commercial use is permitted where all permit it, forbidden where one
-    forbids it, unknown else; one signed licence makes the whole signed. The id joins the different ids with `AND`,
-    as SPDX expressions do.
+    Shards may be shared if all permit it; commercial use is permitted if all permit it, forbidden if one forbids it,
+    otherwise unknown; the result is signed if any licence is. The ids are joined with `AND`, as in SPDX expressions.
     """
     if not licences:
         raise UsageError("no licences to merge")
@@ -37,7 +36,7 @@ def merge_licences(licences: Sequence[Licence]) -> Licence:
 
 
 def refuse_sharing(manifests: Sequence[Manifest]) -> None:
-    """RefusedError where the licence of one data set forbids to pass its shards on."""
+    """Raise RefusedError if the licence of a data set forbids sharing its shards."""
     for manifest in manifests:
         licence = manifest.licence
         if not licence.share_shards or licence.signed:

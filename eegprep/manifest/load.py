@@ -39,7 +39,7 @@ def parse_manifest(text: str, *, where: str = "text") -> Manifest:
 
 
 def load_manifests(path: Path | str) -> list[Manifest]:
-    """All manifests of a file that holds one, or a list of them as a shard set's `manifest.yaml` does."""
+    """Load a file with one manifest, or a list of manifests as in a shard set's `manifest.yaml`."""
     document = yaml_strict.read(Path(path))
     if not isinstance(document.value, list):
         return [validate_document(Manifest, document, "manifest")]
@@ -98,7 +98,7 @@ def recipe_of(manifest: Manifest) -> Recipe:
 
 
 def dump_model(model: BaseModel) -> str:
-    """A model as YAML in the order of its schema, defaults left out; equal models give equal text."""
+    """A model as YAML in the order of its schema, without defaults; equal models give equal text."""
     return dump_document(model.model_dump(mode="json", exclude_defaults=True))
 
 
@@ -158,7 +158,7 @@ def _within(path: Sequence[str | int]) -> str:
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
-    """The keys that may stand at `path`: parts that are no field (list indices, names, union tags) are passed over."""
+    """The keys allowed at `path`; parts that are not fields (list indices, names, union tags) are skipped."""
     at = {model}
     for part in path:
         deeper = {
@@ -185,7 +185,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 
 
 def dump_document(value: Any) -> str:
-    """Plain data as YAML in the order given; the bytes depend on the value alone."""
+    """Plain data as YAML in the order given; equal values give equal bytes."""
     return str(
         yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     )

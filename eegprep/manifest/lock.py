@@ -29,7 +29,7 @@ _PACKAGES = ("eegpt", "mne", "numpy", "scipy", "pyarrow")
 
 
 class Decision(StrictModel):
-    """One decision, and on which recordings it fell: a channel mapped or left out, a unit believed, time rejected."""
+    """One decision (a channel mapped or left out, a unit accepted, time rejected) and its recordings."""
 
     about: Word
     decision: Word
@@ -50,7 +50,7 @@ class Stage(StrictModel):
 
 
 class Lock(StrictModel):
-    """All stages in the order of the work, and the versions that did the last of them."""
+    """All stages in order, and the versions of the last one."""
 
     lock: Annotated[Literal[1], WholeNumber]
     versions: dict[Word, Word]
@@ -58,7 +58,7 @@ class Lock(StrictModel):
 
 
 def versions() -> dict[str, str]:
-    """Versions of what makes bytes: Python's minor version, ours, and the packages that compute or write."""
+    """Versions that can affect the output: Python's minor version, eegpt, and the packages that compute or write."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for package in _PACKAGES:
         found[package] = importlib.metadata.version(package)
@@ -83,14 +83,14 @@ def write_lock(folder: Path, lock: Lock) -> None:
 
 
 def read_lock(path: Path) -> Lock:
-    """Read a lock from a file, or from the folder that holds `lock.yaml`."""
+    """Read a lock from a file, or from a folder with `lock.yaml`."""
     path = Path(path)
     file = path / LOCK_NAME if path.is_dir() else path
     return validate_document(Lock, yaml_strict.read(file, max_bytes=_MAX_BYTES), "lock")
 
 
 def read_versions(folder: Path) -> dict[str, str]:
-    """The versions that a folder's lock names, without reading the rest of it; empty where there is no lock."""
+    """Read only the versions of a folder's lock; empty if there is no lock."""
     path = Path(folder) / LOCK_NAME
     if not path.is_file():
         return {}
@@ -106,9 +106,9 @@ def read_versions(folder: Path) -> dict[str, str]:
 
 
 def first_difference(ours: Lock, theirs: Lock) -> str | None:
-    """In words, where two locks differ first, in the order of the work; None where they are equal in all that counts.
+    """Describe the first difference between two locks, in the order of the stages; None if there is none.
 
-    Versions alone make no difference: they are named only as the likely cause of one.
+    Versions do not count as a difference: they are only named as its likely cause.
     """
     for position, (a, b) in enumerate(zip(ours.stages, theirs.stages, strict=False)):
         if a.stage != b.stage:

@@ -53,7 +53,7 @@ def overview(manifest: Manifest) -> Overview:
 
 
 def how_to_get(manifest: Manifest) -> str:
-    """How the files come here, in a few words: `fetch`, `apply` where a licence is to be signed, else by hand."""
+    """How to get the files: `fetch`, `apply` if a licence must be signed, else manually."""
     if manifest.licence.signed:
         return f"apply at {manifest.licence.apply_at or manifest.url or 'the authors'}"
     source = manifest.source
@@ -101,8 +101,8 @@ def page(manifests: list[Manifest]) -> str:
     return (
         "# The catalogue\n\n"
         f"{len(manifests)} data sets, made from `manifests/datasets/` by `python -m eegprep.manifest.overview`. "
-        f"{from_files} were checked\nagainst real files, the others are based on documentation; `checked:` in each manifest "
-        "has the details.\nElectrodes are those in the shipped vocabulary. `eegprep datasets NAME` "
+        f"{from_files} were checked\nagainst real files, the others are based on documents; `checked:` in each "
+        "manifest has the details.\nElectrodes are those in the shipped vocabulary. `eegprep datasets NAME` "
         "prints one manifest,\n`eegprep fetch NAME` downloads its files.\n\n" + markdown_table(manifests)
     )
 

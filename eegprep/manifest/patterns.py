@@ -44,23 +44,23 @@ _State = tuple[int, int, int, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class PathPattern:
-    """A compiled pattern. `repeated` are the names that stand in it more than once."""
+    """A compiled pattern. `repeated` are the names that occur more than once."""
 
     pattern: str
     parts: tuple[_Part, ...]
     repeated: frozenset[str]
 
     def entities(self, path: str) -> dict[str, str] | None:
-        """What the pattern names in a path, or None where it does not fit the whole of it.
+        """Match a complete path; its entities, or None.
 
         Raises
         ------
         UsageError
-            The pattern costs more than `MAX_STEPS` on this path.
+            The pattern needs more than `MAX_STEPS` steps on this path.
         """
         if not self.parts:
             return None if path else {}
-        # Most files of a folder fall out here.
+        # Most files of a folder are rejected here.
         last = self.parts[-1]
         if last.kind == "literal" and not path.endswith(last.text):
             return None
@@ -151,7 +151,7 @@ def compile_pattern(pattern: str) -> PathPattern:
 
 
 def match(patterns: Sequence[PathPattern], path: str) -> dict[str, str] | None:
-    """The entities of the first pattern that fits the whole path, or None where none fits."""
+    """The entities of the first pattern that matches the path, or None."""
     for pattern in patterns:
         if (found := pattern.entities(path)) is not None:
             return found

@@ -84,7 +84,7 @@ class Recipe(BaseModel):
     steps: Annotated[list[Step], Field(max_length=50)]
 
     def steps_json(self) -> tuple[dict[str, Any], ...]:
-        """The steps as plain data: what a store and a shard set keep of how a recording was made."""
+        """The steps as plain data, as kept in stores and shard sets."""
         return tuple(step.model_dump(mode="json") for step in self.steps)
 
 
@@ -109,7 +109,7 @@ def recipe_of_steps(steps: Iterable[Mapping[str, Any]], *, name: str = "from_ste
 def describe_steps(
     steps: Iterable[Mapping[str, Any]], *, sfreq_hz: float, line_freq_hz: float | None
 ) -> tuple[str, ...]:
-    """One line of text a step, for people: its parameters at this rate and line frequency, or why it has no effect."""
+    """One line of text per step: its parameters at this rate and line frequency, or why it has no effect."""
     lines = []
     for step in recipe_of_steps(steps).steps:
         if isinstance(step, RemoveOffset):

