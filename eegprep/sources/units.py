@@ -211,7 +211,10 @@ def _prove(
         if np.isfinite(slope) and slope < NOISE_SLOPE:
             odd = "the spectrum does not fall with frequency, as for noise"
             return UnitsProof(
-                channels=channels, signal=signal, evidence=f"{stated}; {facts}: typical for EEG", notes=(odd,)
+                channels=channels,
+                signal=signal,
+                evidence=f"{stated}; {facts}: an amplitude typical of EEG",
+                notes=(odd,),
             )
         return UnitsProof(channels=channels, signal=signal, evidence=f"{stated}; {facts}: typical for EEG")
     factor = next((f for f in _FACTORS if TYPICAL_UV[0] <= amplitude * f <= TYPICAL_UV[1]), None)

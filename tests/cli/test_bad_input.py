@@ -113,7 +113,7 @@ def test_one_flipped_byte_is_refused_by_name(shard_set: Path, tmp_path: Path) ->
 def test_an_unfinished_shard_set_is_no_shard_set_yet(shard_set: Path, tmp_path: Path) -> None:
     copy, _ = damaged(shard_set, tmp_path)
     (copy / "SHA256SUMS").unlink()
-    refused(run("prep", "verify", copy), 2, "SHA256SUMS", "goes on where it stopped")
+    refused(run("prep", "verify", copy), 2, "SHA256SUMS", "again to resume")
 
 
 def test_training_refuses_what_is_no_shard_set(tmp_path: Path) -> None:

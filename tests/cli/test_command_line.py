@@ -110,7 +110,7 @@ def test_doctor_tells_versions_devices_disk_and_data(tmp_path: Path) -> None:
     assert "torch" in found["installation", "extra [model]"]["value"]
     assert found["machine", "cpu"]["value"]
     assert str(tmp_path / "cache") in found["free disk", "cache"]["value"]
-    assert found["data at hand", "eegmat"]["value"] == str(tmp_path / "eegmat")
+    assert found["available data", "eegmat"]["value"] == str(tmp_path / "eegmat")
 
 
 def test_doctor_ends_with_1_and_says_what_to_do_where_data_are_promised_and_missing(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_whole_vocabulary_is_taken_as_it_is(tmp_path: Path) -> None:
     [
         ("name,x_m,y_m,z_m\nC3,0.07,0,0.1\n", "v.csv", UsageError, "C3 lies"),
         ("name,aliases\nZ1,C3 C4\n", "v.csv", UsageError, "lead to 2 rows"),
-        ("name\nmy electrode\n", "v.csv", UsageError, "can't be used"),
+        ("name\nmy electrode\n", "v.csv", UsageError, "cannot be used"),
         ("name\nZ1\nz1\n", "v.csv", UsageError, "stands twice"),
         ("name,x_m,y_m,z_m\nZ1,70,0,100\n", "v.csv", InputError, "between -0.3 and 0.3"),
         ("name,x_m,y_m,z_m\nZ1,0.1,,\n", "v.csv", InputError, "three numbers"),
@@ -93,7 +93,7 @@ def test_what_is_no_vocabulary_is_refused_with_its_reason(tmp_path: Path, text, 
 
 def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     for name in ("v.csv", "v.parquet"):
-        with pytest.raises(UsageError, match="no such vocabulary"):
+        with pytest.raises(UsageError, match="vocabulary not found"):
             load_vocabulary(tmp_path / name)
 
 

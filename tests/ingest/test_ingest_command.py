@@ -197,7 +197,7 @@ def test_a_wrong_vocabulary_is_refused_before_anything_is_begun(run: Run, folder
     (tmp_path / "lab.tsv").write_text("electrode\nX1\n", encoding="utf-8")
     code, _, err = run(folder, "--vocabulary", tmp_path / "lab.tsv")
     assert code == 1
-    assert "other columns than a vocabulary" in err
+    assert "does not have the columns of a vocabulary" in err
     assert run(folder, "--vocabulary", tmp_path / "none.tsv")[0] == 2
     assert not Path("stores").exists()
 
@@ -220,7 +220,7 @@ def test_an_interruption_says_so_and_leaves_whole_recordings_only(
     os.killpg(process.pid, signal.SIGINT)
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert told.strip() == "interrupted; the same command goes on where this one stopped"
+    assert told.strip() == "interrupted; run the same command again to resume"
     assert not list(out.rglob("*.part"))
 
 

@@ -109,7 +109,7 @@ def test_a_changed_table_makes_the_recording_anew_and_is_hashed_with_it(raw, tmp
 
 @pytest.mark.parametrize(
     ("rows", "words"),
-    [("1,1,1,1,x\n1,1,2,2,x\n", "names one trial twice"), (None, "table of trials of made is not there")],
+    [("1,1,1,1,x\n1,1,2,2,x\n", "duplicate trial"), (None, "table of trials of made is not there")],
 )
 def test_a_table_that_is_absent_or_says_two_things_is_refused(raw, rows, words):
     epochs(raw / "s1.mat")
@@ -247,15 +247,15 @@ def test_another_number_of_people_than_stated_is_an_error(raw):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("columns: {valence: V, arousal: A}", "columns: {valence: V}"), "which `trial_values` does not have"),
+        (("columns: {valence: V, arousal: A}", "columns: {valence: V}"), "missing in `trial_values`"),
         (("at: [5], words: [low, high]", "at: [5], words: [low]"), "1 borders need 2"),
         (("at: [5], words: [low, high]", "at: [5, 4], words: [a, b, c]"), "ascending"),
-        (("by: trial", "by: run"), "`values` go with"),
+        (("by: trial", "by: run"), "`values` requires"),
         (("kind: matlab", "kind: bids"), "do not go with `kind: bids`"),
-        (("variable: data", 'variable: "d*"'), r"goes with \{trial\}"),
-        (("variable: data", 'variable: "a.{subject}"'), "`parts` says how many"),
+        (("variable: data", 'variable: "d*"'), r"requires \{trial\}"),
+        (("variable: data", 'variable: "a.{subject}"'), "`parts` is the number"),
         (("variable: data", "variable: ../data"), "must be names of variables|must begin"),
-        (("  unit: uV", "  scale: 0.1"), "`scale` goes with `unit`"),
+        (("  unit: uV", "  scale: 0.1"), "`scale` requires `unit`"),
     ],
 )
 def test_what_contradicts_itself_is_refused_with_its_line(change, words):

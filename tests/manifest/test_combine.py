@@ -46,7 +46,7 @@ def test_a_subset_of_tasks_drops_what_belongs_to_the_others():
     assert subset.expect.subjects == 20
     with pytest.raises(UsageError, match="did you mean 'picture'"):
         subset_manifest(find_manifest("uci_alcohol"), tasks=["pictures"])
-    with pytest.raises(UsageError, match="a subset of what"):
+    with pytest.raises(UsageError, match="no subset given"):
         subset_manifest(find_manifest("uci_alcohol"))
 
 

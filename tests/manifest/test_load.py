@@ -92,7 +92,7 @@ def mistakes(text: str) -> str:
         ("length_s: 4", "length_s: four", "lab.yaml:15: tasks.0.trials.length_s: input should be a valid number"),
         ('"2": count', '"2": cuont', "labels ['cuont'] are not among `classes`"),
         ("classes: [rest, count]", "classes: [rest, rest]", "two or more different `classes`"),
-        ('test: ["08"]', "test: [007]", "one name stands in two splits"),
+        ('test: ["08"]', "test: [007]", "a name is in two splits"),
         ("{subject}/{run}.edf", "**/" * 17 + "a.edf", "has 17 wildcards; at most 16 of"),
         ("by: subject,", "by: run, seed: 1.5,", "lab.yaml:16: split.seed"),
     ],

@@ -111,7 +111,7 @@ tasks:
 
 
 def test_shards_of_no_derivatives_sets_are_refused_with_exit_code_3():
-    with pytest.raises(RefusedError, match="not to be shared") as caught:
+    with pytest.raises(RefusedError, match="must not be shared") as caught:
         refuse_sharing([parse_manifest(MANIFEST)])
     assert caught.value.exit_code == 3
     refuse_sharing([parse_manifest(MANIFEST.replace("share_shards: no", "share_shards: yes"))])

@@ -64,7 +64,7 @@ def test_an_interrupted_push_to_the_hub_is_no_set_and_sends_only_the_rest(hub, o
 
     with pytest.raises(KeyboardInterrupt):
         push(source, ADDRESS, options=options, progress=stop)
-    with pytest.raises(UsageError, match="nothing finished is there"):
+    with pytest.raises(UsageError, match="no complete shard set or manifest"):
         pull(ADDRESS, tmp_path / "got", options=options)
     assert push(source, ADDRESS, options=options).n_moved == 2
     pull(ADDRESS, tmp_path / "got", options=options)
@@ -86,7 +86,7 @@ def test_a_wrong_byte_on_the_hub_is_refused(hub, options, tmp_path):
 
 def test_of_a_no_derivatives_set_manifest_and_lock_alone_reach_the_hub(hub, options, tmp_path):
     source = share.shard_set(tmp_path / "set", licence="CC-BY-ND-4.0, share_shards: no")
-    with pytest.raises(RefusedError, match="not to be shared") as caught:
+    with pytest.raises(RefusedError, match="must not be shared") as caught:
         push(source, ADDRESS, options=options)
     assert caught.value.exit_code == 3
     assert hub.files["datasets/lab/eeg"] == {}
@@ -99,5 +99,5 @@ def test_of_a_no_derivatives_set_manifest_and_lock_alone_reach_the_hub(hub, opti
 def test_a_repository_that_is_not_there_is_one_clear_error(options, tmp_path):
     with pytest.raises(UsageError, match="no such data set repository"):
         push(share.shard_set(tmp_path / "set"), "hf://datasets/lab/nothing/one", options=options)
-    with pytest.raises(UsageError, match="nothing finished is there"):
+    with pytest.raises(UsageError, match="no complete shard set or manifest"):
         pull("hf://datasets/lab/nothing/one", tmp_path / "got", options=options)

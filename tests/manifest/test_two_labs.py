@@ -103,7 +103,7 @@ def test_a_set_names_the_versions_behind_it_and_a_rebuild_with_others_is_equal_w
 
 def test_a_lock_without_versions_is_told(first_lab, tmp_path):
     (tmp_path / "lock.yaml").write_text("lock: 1\n")
-    with pytest.raises(UsageError, match="names no versions"):
+    with pytest.raises(UsageError, match="contains no versions"):
         read_versions(tmp_path)
     assert read_versions(first_lab / "raw") == {}
 

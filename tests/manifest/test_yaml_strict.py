@@ -47,7 +47,7 @@ def test_every_value_knows_its_line():
         ("a: 1\n---\nb: 1\n", 2, "more than one YAML document"),
         ("a: 1\n  b: 2\n", 2, "not valid YAML"),
         ("a: [1, 2\n", 2, "not valid YAML"),
-        ("? [a, b]\n: 1\n", 1, "a key has to be one word"),
+        ("? [a, b]\n: 1\n", 1, "a key must be a single scalar"),
         ("a: \x07\n", None, "not valid YAML"),
         ("a: x\x00y\n", None, "not valid YAML"),
     ],

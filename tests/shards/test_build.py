@@ -171,7 +171,7 @@ def test_a_finished_build_is_not_done_again_and_another_plan_is_refused(store, s
     before = {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")}
     assert build(store, shard_folder).already_done
     assert {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")} == before
-    with pytest.raises(UsageError, match="another finished shard set"):
+    with pytest.raises(UsageError, match="another complete shard set"):
         build(synthetic.small_store(seed=1), shard_folder)
 
 
@@ -221,14 +221,14 @@ def test_rebuilding_gives_the_same_bytes_and_tells_where_not(store, synthetic, s
 
 
 def test_two_stores_with_the_same_recording_are_refused(store, tmp_path):
-    with pytest.raises(UsageError, match="two stores hold the recording"):
+    with pytest.raises(UsageError, match="two stores contain the recording"):
         build_shard_set([store, store], tmp_path / "set")
 
 
 def test_an_electrode_outside_the_vocabulary_is_refused_by_name(synthetic, tmp_path):
     info, signal = synthetic.recording(np.random.default_rng(0), "1", electrodes=("Cz", "Nowhere"))
     store = synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal})
-    with pytest.raises(UsageError, match="vocabulary does not hold") as error:
+    with pytest.raises(UsageError, match="not in the vocabulary") as error:
         build(store, tmp_path / "set")
     assert error.value.found == "Nowhere"
 
@@ -318,6 +318,6 @@ def test_copies_stay_in_one_split(synthetic, tmp_path):
         infos.append(info)
         signals[info.id] = signal
     store = synthetic.MemoryStore(synthetic.manifest(), infos, signals)
-    with pytest.raises(RefusedError, match="copies of recordings in another split") as caught:
+    with pytest.raises(RefusedError, match="duplicates of recordings in another split") as caught:
         build_shard_set([store], tmp_path / "set")
     assert "synthetic/b/-/1 (a copy of synthetic/a/-/1)" in caught.value.found

@@ -54,7 +54,7 @@ def test_a_store_becomes_a_shard_set_that_is_whole(run, store_folder, tmp_path):
     assert "rebuilt byte by byte" in out
     code, out, _ = run("shard", store_folder, "--out", tmp_path / "set")
     assert code == 0
-    assert "complete already" in out
+    assert "already complete" in out
 
 
 def test_json_is_one_document_on_stdout(run, store_folder, tmp_path):
@@ -83,7 +83,7 @@ def test_no_store_exits_with_2_and_leaves_nothing(run, tmp_path):
     assert not (tmp_path / "set").exists()
     code, _, err = run("verify", tmp_path / "nothing")
     assert code == 2
-    assert "no such shard set" in err
+    assert "shard set not found" in err
 
 
 def test_a_rebuild_from_other_recordings_exits_with_3(run, store_folder, tmp_path):
@@ -110,4 +110,4 @@ def test_sizes_are_read_as_people_write_them(text, n_bytes):
 def test_a_senseless_size_is_refused(run, store_folder, tmp_path, text):
     code, _, err = run("shard", store_folder, "--out", tmp_path / "set", f"--max-shard-size={text}")
     assert code == 2
-    assert "not a size" in err
+    assert "invalid size" in err

@@ -36,7 +36,7 @@ def test_the_largest_vocabulary_that_holds_the_others_is_taken() -> None:
 
 
 def test_vocabularies_that_do_not_agree_are_refused_with_the_way_out() -> None:
-    with pytest.raises(UsageError, match="don't agree") as caught:
+    with pytest.raises(UsageError, match="incompatible vocabularies") as caught:
         vocabulary_of([Store(with_site("LabSite")), Store(with_site("OtherSite"))])
     assert "eegprep electrodes merge" in str(caught.value)
 

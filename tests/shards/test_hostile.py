@@ -96,7 +96,7 @@ def test_a_text_that_a_set_to_extend_says_too_often_is_refused(damaged, hostile,
         columns["attributes"] = ["{}" + " " * 30_000_000] * len(columns["id"])
 
     hostile.edit_table(damaged, "recordings.parquet", change, dictionary_pagesize_limit=1 << 28)
-    with pytest.raises(RefusedError, match="far longer than the file"):
+    with pytest.raises(RefusedError, match="far larger than the file"):
         build_shard_set(
             [synthetic.small_store(seed=3, dataset="more")], tmp_path / "new", extends=damaged, sync=False
         )  # fmt: skip

@@ -58,7 +58,7 @@ def test_one_other_sample_is_found_and_measured(synthetic, small, built):
     assert "first difference: stage ingest, the store's signal" in found
     assert f"1 samples differ, by at most {apart:g} µV ({apart / step_uv:g} int16 steps)" in found
     assert f"sample 1234 of Cz in {info.id}" in found
-    assert "versions: none differs" in found
+    assert "versions: no difference" in found
 
 
 def test_a_sample_so_large_that_the_scale_grows_is_told_from_rounding(synthetic, small, built, tmp_path):

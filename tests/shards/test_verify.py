@@ -303,7 +303,7 @@ def test_an_unfinished_set_says_what_to_do(damaged):
     (damaged / "SHA256SUMS").unlink()
     with pytest.raises(UsageError, match="no finished shard set"):
         verify_shard_set(damaged)
-    with pytest.raises(UsageError, match="no such shard set"):
+    with pytest.raises(UsageError, match="shard set not found"):
         ShardSet.open(damaged / "nothing")
 
 

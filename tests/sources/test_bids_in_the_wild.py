@@ -88,7 +88,7 @@ def test_a_table_that_is_absent_or_empty_costs_nothing(made, tmp_path: Path, fil
 
 def test_a_rate_that_the_stated_duration_shows_to_be_wrong_is_refused(made, tmp_path: Path) -> None:
     tree(made, tmp_path, eeg='{"SamplingFrequency": 500, "RecordingDuration": 8}')
-    with pytest.raises(InputError, match="contradicts the one that its data set states"):
+    with pytest.raises(InputError, match="contradicts its description"):
         read(made, tmp_path)
 
 

@@ -69,8 +69,8 @@ def test_table_is_read_where_certain(made, tmp_path: Path, table) -> None:
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ("", "it lists no events"),
-        ("onset\tduration\ttrial_type\n", "it lists no events"),
+        ("", "it contains no events"),
+        ("onset\tduration\ttrial_type\n", "it contains no events"),
         ("time\tduration\ttrial_type\n1\t0\ta\n", "no column `onset`"),
         ("onset\tonset\ttrial_type\n1\t7\ta\n", "several columns `onset`"),
         ("onset\tduration\n1\t0\n2\t0\n", "names no event"),
@@ -88,14 +88,14 @@ def test_table_that_is_not_costs_itself(made, tmp_path: Path, table, reason) -> 
     """The file's own events stand, and a note says why the table does not."""
     recording = read(made, tmp_path, table)
     assert found(recording) == OWN
-    assert reason is None or any("events.tsv was not used" in n and reason in n for n in recording.notes)
+    assert reason is None or any("events.tsv was ignored" in n and reason in n for n in recording.notes)
 
 
 def test_broken_rows_are_counted(made, tmp_path: Path) -> None:
     rows = "1\t0\ta\nn/a\t0\tb\n2\t0\tn/a\n1_0\t0\ta\n3\t0\tb\n-1\t0\ta\n99\t0\ta\n"
     recording = read(made, tmp_path, "onset\tduration\ttrial_type\n" + rows)
     assert found(recording) == [(-200, "a"), (200, "a"), (600, "b"), (19800, "a")]
-    assert "events.tsv: 3 of 7 rows have no onset, no name or can't be read" in recording.notes
+    assert "events.tsv: 3 of 7 rows have no onset, no name or cannot be read" in recording.notes
     assert "events.tsv: 2 events lie outside the recording of 20 s" in recording.notes
     assert "events.tsv was taken; 2 of the file's own 2 events are not in it" in recording.notes
 
@@ -176,10 +176,10 @@ def test_channels_in_latin_1_with_commas(made, tmp_path: Path) -> None:
     ("tables", "note"),
     [
         ({"channels": "label\ttype\nFp1\tEEG\n"}, "channels.tsv was not used: it has no column `name`"),
-        ({"channels": b"\xff\xfen\x00a"}, "channels.tsv was not used"),
+        ({"channels": b"\xff\xfen\x00a"}, "channels.tsv was ignored"),
         ({"eeg": b"\xff\xfe{"}, "eeg.json is no JSON and was not used"),
         ({"eeg": "[" * 100_000}, "eeg.json is no JSON and was not used"),
-        ({"electrodes": "name\tx\ty\tz\n", "coordsystem": "{"}, "coordsystem.json is no JSON"),
+        ({"electrodes": "name\tx\ty\tz\n", "coordsystem": "{"}, "coordsystem.json is not valid JSON"),
         (
             {
                 "electrodes": "x\ty\tz\n1\t2\t3\n",
@@ -233,5 +233,5 @@ def test_a_stated_table_in_utf_16(tmp_path: Path) -> None:
     (tmp_path / "p.tsv").write_bytes("id\tgroup\ns1\tx\n".encode("utf-16"))
     assert named_columns(tmp_path / "p.tsv", "\t", ["id", "group"], "the table") == [{"id": "s1", "group": "x"}]
     (tmp_path / "p.tsv").write_bytes(b"\xff\xfei")
-    with pytest.raises(UsageError, match="can't be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         named_columns(tmp_path / "p.tsv", "\t", ["id"], "the table")

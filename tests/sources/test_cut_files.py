@@ -63,7 +63,7 @@ def test_a_file_cut_in_the_middle_is_refused_as_cut(made, names, tmp_path: Path,
         path = cut = made["neuroscan"](tmp_path / "a.cnt", signal, n_stated=1600)
     assert read(path).signal.shape == (6, 1600)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-    with pytest.raises(InputError, match="the file is cut short"):
+    with pytest.raises(InputError, match="the file is truncated"):
         read(path)
 
 
@@ -106,7 +106,7 @@ def test_a_persyst_clock_that_jumps_breaks_the_recording_and_events_keep_their_s
     ("old", "new", "reason"),
     [
         ("SamplingRate=200", "SamplingRate=0", "no positive number in the field `samplingrate`"),
-        ("DataType=0", "DataType=3", "the kind of its samples is not known"),
+        ("DataType=0", "DataType=3", "unknown sample type"),
         ("C3-Ref=3", "C3-Ref=9", "names for 6 channels"),
         ("File=g.dat", "File=other.dat", "the samples of g.lay are not beside it"),
         ("[ChannelMap]", "[SampleTimes]\n0=noon\n[ChannelMap]", "no number under [SampleTimes]"),

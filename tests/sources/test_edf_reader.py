@@ -101,13 +101,13 @@ def damaged(data: bytes, how: str) -> bytes:
     ("how", "reason"),
     [
         ("cut", "cut short"),
-        ("cut in header", "ends inside its header"),
+        ("cut in header", "the header is truncated"),
         ("line ends", "line ends were turned"),
         ("no number", "no number in the field `number of records`"),
         ("nan", "no number in the field `duration of a record`"),
         ("signals", "bytes for 3 signals"),
-        ("no records", "holds no record"),
-        ("no duration", "lasts no time"),
+        ("no records", "contains no record"),
+        ("no duration", "records have no duration"),
         ("time stamp", "time stamp of record 0 is lost"),
     ],
 )
@@ -125,12 +125,12 @@ def test_a_file_that_was_never_closed_is_read_to_its_last_whole_record_and_says_
     path.write_bytes((data[:236] + b"-1      " + data[244:])[:-777])
     decoded = read_edf(path)
     assert decoded.signal.shape == (6, 3800)
-    assert any("ends inside a record" in n for n in decoded.notes)
+    assert any("the last record is incomplete" in n for n in decoded.notes)
 
 
 def test_an_edf_of_annotations_alone_is_refused_as_such(made, tmp_path: Path) -> None:
     path = made["edf"](tmp_path / "a.edf", np.zeros((0, 400)), names=())
-    with pytest.raises(InputError, match="annotations and no signal"):
+    with pytest.raises(InputError, match="only annotations, no signal"):
         read_edf(path)
 
 

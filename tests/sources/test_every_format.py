@@ -374,7 +374,7 @@ def test_a_readers_own_error_blames_no_copy(made, names, tmp_path: Path) -> None
     """Nothing proves that a file which its reader does not take was damaged."""
     path = WRITERS["brainvision"](tmp_path, names, made["eeg_uv"](6, 1600), made)
     path.write_text(path.read_text(encoding="utf-8").replace("INT_16", "UINT_16"), encoding="utf-8")
-    with pytest.raises(InputError, match="can't be read as BrainVision") as caught:
+    with pytest.raises(InputError, match="cannot be read as BrainVision") as caught:
         read(path)
     assert "again" not in str(caught.value)
 

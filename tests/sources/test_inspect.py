@@ -61,7 +61,7 @@ def test_json_accounts_for_every_file_channel_and_second(lab: Path) -> None:
     for channel in channels.values():
         assert channel["hours_kept"] + channel["hours_left_out"] == pytest.approx(20 / 3600)
     assert channels["C4"]["hours_left_out"] == pytest.approx(2 / 3600)
-    assert "as in EEG" in by_file["a/1.edf"]["units_evidence"]
+    assert "typical for EEG" in by_file["a/1.edf"]["units_evidence"]
     duplicates = {by_file[f]["duplicate_of"] for f in ("a/1.edf", "b/1.edf")}
     assert len(duplicates) == 2
     assert "" in duplicates
@@ -93,7 +93,7 @@ def test_a_missing_path_and_an_empty_folder_say_so(tmp_path: Path) -> None:
     assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
     empty = inspect(tmp_path)
     assert empty.returncode == 1
-    assert "holds no recording" in empty.stdout
+    assert "contains no recordings" in empty.stdout
 
 
 def test_a_manifest_beside_its_files_is_inspected_with_its_rules(made, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_many_files_of_which_the_same_is_said_get_one_line_with_the_range_of_its
     (line,) = [x for x in out.splitlines() if x.startswith("unit: ")]
     assert "and 4 more" in line
     assert " to " in line
-    assert "as in EEG" in line
+    assert "typical for EEG" in line
 
 
 @pytest.mark.parametrize("columns", [80, 120])

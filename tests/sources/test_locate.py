@@ -62,7 +62,7 @@ def test_data_sets_that_others_fetch_need_no_folder() -> None:
     assert data_folder(fetched) == default_folder(fetched)
 
 
-@pytest.mark.parametrize(("word", "hint"), [("eegmatt", "eegmat"), ("moabb:../x", "is no code of MOABB")])
+@pytest.mark.parametrize(("word", "hint"), [("eegmatt", "eegmat"), ("moabb:../x", "is not a MOABB code")])
 def test_a_word_that_names_nothing_is_wrong_usage_with_a_hint(word: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         find_argument(word)

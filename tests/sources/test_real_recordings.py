@@ -18,9 +18,9 @@ pytestmark = pytest.mark.data
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
-        ("annotations_only.edf", "it holds annotations and no signal"),
-        ("crlf_S001R04.edf", "line ends were turned inside a binary file"),
-        ("truncated_S001R01.edf", "line ends were turned inside a binary file"),
+        ("annotations_only.edf", "it contains only annotations, no signal"),
+        ("crlf_S001R04.edf", "line endings were converted in a binary file"),
+        ("truncated_S001R01.edf", "line endings were converted in a binary file"),
         ("no_signal.mff", "holds no signal"),
     ],
 )

@@ -49,7 +49,7 @@ def test_a_recording_is_its_seizures_and_what_lies_between_them(tmp_path):
         ("Seizure 2 End Time: 30 seconds\n", "", "contradicts itself"),
         ("Number of Seizures in File: 2\n", "", "contradicts itself"),
         ("End Time: 30 seconds", "End Time: 31 seconds", "behind the end of chb01_03.edf"),
-        ("File Name:", "Name:", "is no summary of seizures"),
+        ("File Name:", "Name:", "is not a seizure summary"),
     ],
 )
 def test_a_summary_that_cannot_be_believed_is_refused(tmp_path, old, new, message):

@@ -62,9 +62,9 @@ def test_a_file_whose_suffix_lies_is_read_by_its_signature(made, tmp_path: Path)
         ("a.edf", b"", "a.edf is empty"),
         ("a.edf", b"PK\x03\x04 a zip file", "a.edf is not EDF"),
         ("a.cnt", b"nothing of the sort", "a.cnt is not Neuroscan CNT"),
-        ("a.set", b"MATLAB 5.0 MAT-file" + b"\x01" * 300, "can't be read"),
-        ("a.vhdr", b"Brain Vision Data Exchange Header File Version 1.0\n[Common", "can't be read as BrainVision"),
-        ("a_raw.fif", b"\x00\x00\x00\x64\x00\x00\x00\x1f\x00\x00\x00\x14" + b"\x07" * 40, "can't be read as FIF"),
+        ("a.set", b"MATLAB 5.0 MAT-file" + b"\x01" * 300, "cannot be read"),
+        ("a.vhdr", b"Brain Vision Data Exchange Header File Version 1.0\n[Common", "cannot be read as BrainVision"),
+        ("a_raw.fif", b"\x00\x00\x00\x64\x00\x00\x00\x1f\x00\x00\x00\x14" + b"\x07" * 40, "cannot be read as FIF"),
         ("a.xdf", b"XDF:\x01\xff\xff", "XDF"),
     ],
 )
@@ -140,7 +140,7 @@ def test_a_tables_time_column_breaks_the_stretch_where_it_jumps(made, tmp_path: 
 
 
 def test_a_tables_time_column_that_contradicts_the_rate_is_refused(made, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="another rate than the one stated"):
+    with pytest.raises(InputError, match="contradicts the stated sampling rate"):
         read_rows(made, tmp_path, "\n".join(["t,C3,C4", *rows(rate=250)]), time_column="t", channels=["C3", "C4"])
 
 
@@ -183,7 +183,7 @@ def test_files_of_one_recordings_electrodes_must_have_one_length(made, tmp_path:
 
 def test_openbci_text_without_a_rate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("%OpenBCI Raw EXG Data\nSample Index, EXG Channel 0\n0, 1.0\n")
-    with pytest.raises(InputError, match="does not state its rate"):
+    with pytest.raises(InputError, match="does not state its sampling rate"):
         decode_file(tmp_path / "a.txt", manifest_for_path(tmp_path))
 
 
@@ -200,7 +200,7 @@ def test_muse_rows_of_one_a_second_are_no_signal_and_constant_ones_are(tmp_path:
             decoded = decode_file(path, manifest_for_path(path))
             assert (decoded.sfreq_hz, [c.name for c in decoded.channels]) == (256.0, ["TP9", "AF7"])
         else:
-            with pytest.raises(InputError, match="rows a second"):
+            with pytest.raises(InputError, match="rows per second"):
                 decode_file(path, manifest_for_path(path))
 
 
@@ -208,7 +208,7 @@ def test_numpy_files_are_never_unpickled(made, tmp_path: Path) -> None:
     np.save(tmp_path / "p.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     source = {"kind": "numpy", "files": ["{subject}.npy"], "sfreq_hz": 100, "unit": "uV", "channels": ["C3"]}
     opened = open_source(made["manifest"](source=source), tmp_path)
-    with pytest.raises(InputError, match="can't be read as a NumPy array"):
+    with pytest.raises(InputError, match="cannot be read as a NumPy array"):
         opened.read(opened.plan()[0])
 
 
@@ -224,7 +224,7 @@ def test_an_array_of_another_shape_than_the_manifest_says_is_refused(made, tmp_p
 def test_a_rate_that_contradicts_the_manifest_is_refused(made, tmp_path: Path) -> None:
     made["edf"](tmp_path / "p.edf", made["eeg_uv"](6, 400))
     opened = open_source(made["manifest"](source={"files": ["{subject}.edf"], "sfreq_hz": 256}), tmp_path)
-    with pytest.raises(InputError, match="the file's rate is not the one that the manifest states"):
+    with pytest.raises(InputError, match="the sampling rate does not match the manifest"):
         opened.read(opened.plan()[0])
 
 

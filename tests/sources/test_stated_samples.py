@@ -147,7 +147,7 @@ def test_cnt_without_its_events_table_is_noted(made, tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, 886, len(data) + 1000)
     path.write_bytes(bytes(data))
-    assert any("table of events lies behind the end" in note for note in read(path).notes)
+    assert any("event table is beyond the end" in note for note in read(path).notes)
 
 
 # -- BrainVision: frames ------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_vamp_frames_hold_one_value_more(made, names, tmp_path: Path, points: in
     """1,601 frames of 7 values: no rest is left, with or without a stated number."""
     signal = made["eeg_uv"](6, 1601)
     decoded = read(vamp(tmp_path, signal, names, points=points))
-    assert not any("inside a frame" in note for note in decoded.notes)
+    assert not any("last frame is incomplete" in note for note in decoded.notes)
     assert decoded.left_out == ()
     np.testing.assert_allclose(np.asarray(decoded.signal) * 1e6, signal, atol=1e-3)
 
@@ -210,7 +210,7 @@ def test_vectorized_samples_need_an_exact_size(made, names, tmp_path: Path, poin
     data = np.rint(signal * 10).astype("<i2").tobytes()
     (tmp_path / "a.eeg").write_bytes(data[: len(data) - cut])
     if cut or "1200" in points:
-        with pytest.raises(InputError, match="where each channel's samples begin is not certain"):
+        with pytest.raises(InputError, match="the layout of the samples is ambiguous"):
             read(path)
     else:
         np.testing.assert_allclose(np.asarray(read(path).signal) * 1e6, signal, atol=0.051)
@@ -232,7 +232,7 @@ def test_an_eeglab_header_takes_its_own_fdt(made, names, tmp_path: Path) -> None
     path = set_and_fdt(tmp_path, "clean", clean, names, made, named="raw.fdt")
     decoded = read(path)
     np.testing.assert_allclose(np.asarray(decoded.signal) * 1e6, clean, atol=1e-3)
-    assert any("names the samples of another recording" in note for note in decoded.notes)
+    assert any("names the data file of another recording" in note for note in decoded.notes)
     np.testing.assert_allclose(np.asarray(read(tmp_path / "raw.set").signal) * 1e6, raw, atol=1e-3)
     assert not read(tmp_path / "raw.set").notes
 

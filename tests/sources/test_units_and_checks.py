@@ -27,7 +27,7 @@ def test_eeg_in_microvolt_is_taken_as_it_is(made) -> None:
     signal = made["eeg_uv"](6, 8000)
     proof = prove(signal)
     assert proof.signal is signal
-    assert "as in EEG" in proof.evidence
+    assert "typical for EEG" in proof.evidence
     assert proof.notes == ()
 
 
@@ -76,7 +76,7 @@ def test_belts_and_hearts_in_volts_do_not_decide_for_the_electrodes(made) -> Non
     channels = tuple(SourceChannel(name=n, unit="uV", unit_evidence="the header says uV") for n in names)
     proof = prove_units(channels, signal, whole(8000), sfreq_hz=SFREQ_HZ, where=Path("x"))
     assert proof.signal is signal
-    assert "as in EEG" in proof.evidence
+    assert "typical for EEG" in proof.evidence
 
 
 def test_a_corrected_file_is_corrected_in_channels_of_any_name_that_may_be_an_electrode(made) -> None:
@@ -169,7 +169,7 @@ def test_a_channel_that_is_dead_or_wild_gets_a_verdict_with_its_figures(made) ->
     assert [None if v is None else v[0] for v in verdicts] == [
         None, "flat", "disconnected", "disconnected", "not_finite", None, None,
     ]  # fmt: skip
-    assert "µV where the others have" in verdicts[2][1]
+    assert "µV, the others have" in verdicts[2][1]
 
 
 @pytest.mark.parametrize("line", [50.0, 60.0])

@@ -180,9 +180,9 @@ def test_a_description_that_does_not_fit_the_signal_is_refused(tmp_path: Path) -
     store = a_store(tmp_path)
     with store.writer(an_info(100).id, ELECTRODES) as writer:
         writer.append(a_signal(90))
-        with pytest.raises(InputError, match="does not fit its signal"):
+        with pytest.raises(InputError, match="does not match the signal"):
             writer.finish(an_info(100))
-        with pytest.raises(InputError, match="a chunk does not fit"):
+        with pytest.raises(InputError, match="a chunk has the wrong shape"):
             writer.append(np.zeros((3, 4)))
     assert store.ids() == []
 
