@@ -133,7 +133,7 @@ class TestHub:
         shard.write_bytes(data[:700] + bytes([data[700] ^ 1]) + data[701:])
         with servers.serving(servers.Hub, tmp_path / "hub", ranges=True) as hub:
             opened = self.open(hub, tmp_path)
-            with pytest.raises(RefusedError, match=r"shard shards/Fp1/Fp1-000000\.tar has another hash"):
+            with pytest.raises(RefusedError, match=r"the hash of shard shards/Fp1/Fp1-000000\.tar does not match"):
                 opened.remote.path(opened.shards[0])
 
     def test_a_name_that_the_hub_does_not_know_says_so(self, hub, tmp_path):

@@ -109,7 +109,7 @@ def test_a_recording_that_the_source_no_longer_has_is_taken_out_only_on_request(
 ) -> None:
     ingest(manifest, folder, tmp_path / "store", workers=0)
     (folder / "s2_2.edf").unlink()
-    with pytest.raises(UsageError, match="1 recordings that this source does not have"):
+    with pytest.raises(UsageError, match="1 recordings that are not in this source"):
         ingest(manifest, folder, tmp_path / "store", workers=0)
     assert len(Store(tmp_path / "store").ids()) == 6
     assert ingest(manifest, folder, tmp_path / "store", workers=0, prune=True).recordings == 5
@@ -194,7 +194,7 @@ def test_what_the_manifest_expects_is_held_against_what_is_there(
         (
             {"recordings": 7},
             0,
-            "add what is missing, or use --partial; if the data set is complete, "
+            "add the missing files, or use --partial; if the data set is complete, "
             "correct `expect: recordings: 7` in the manifest",
         ),
     ],
@@ -218,7 +218,7 @@ def test_unmet_counts_of_trials_and_hours_end_with_exit_code_1(
     wrong = Manifest.model_validate({**data, "expect": {"hours": 2.0, "trials": {"hand": 13}}})
     summary = ingest(wrong, folder, tmp_path / "store", workers=0)
     assert summary.exit_code == 1
-    assert summary.unmet == ("0.04 hours where 2 are expected", "12 trials of hand where 13 are expected")
+    assert summary.unmet == ("0.04 hours instead of 2", "12 trials of hand instead of 13")
     assert ingest(wrong, folder, tmp_path / "store", workers=0, partial=True).exit_code == 0
 
 

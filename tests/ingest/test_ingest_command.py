@@ -60,7 +60,7 @@ def test_a_manifest_with_its_folder_becomes_a_store(run: Run, manifest_file: Pat
     assert "task state: 30 trials" in out
     assert "left out, channel, ecg: 6" in err
     assert err.startswith("plan: 6 recordings, 0.")
-    assert "6 of them done before" in run(manifest_file, "--source", folder, "--workers", "0")[2]
+    assert "6 of them already done" in run(manifest_file, "--source", folder, "--workers", "0")[2]
     assert (Path("stores/toy") / "lock.yaml").is_file()
 
 
@@ -231,7 +231,7 @@ def test_a_store_inside_the_source_is_no_input(run: Run, folder: Path, tree_byte
     again = run(folder, "--out", folder / "store", "--workers", "0")
     assert again[0] == 0
     assert tree_bytes(folder / "store") == before
-    assert "6 of them before" in again[1]
+    assert "6 from earlier runs" in again[1]
 
 
 def test_a_disk_that_is_full_ends_the_run_with_one_error_and_no_half_file(

@@ -109,7 +109,7 @@ def test_a_changed_table_makes_the_recording_anew_and_is_hashed_with_it(raw, tmp
 
 @pytest.mark.parametrize(
     ("rows", "words"),
-    [("1,1,1,1,x\n1,1,2,2,x\n", "duplicate trial"), (None, "table of trials of made is not there")],
+    [("1,1,1,1,x\n1,1,2,2,x\n", "duplicate trial"), (None, "trial table of made is missing")],
 )
 def test_a_table_that_is_absent_or_says_two_things_is_refused(raw, rows, words):
     epochs(raw / "s1.mat")
@@ -251,7 +251,7 @@ def test_another_number_of_people_than_stated_is_an_error(raw):
         (("at: [5], words: [low, high]", "at: [5], words: [low]"), "1 borders need 2"),
         (("at: [5], words: [low, high]", "at: [5, 4], words: [a, b, c]"), "ascending"),
         (("by: trial", "by: run"), "`values` requires"),
-        (("kind: matlab", "kind: bids"), "do not go with `kind: bids`"),
+        (("kind: matlab", "kind: bids"), "cannot be used with `kind: bids`"),
         (("variable: data", 'variable: "d*"'), r"requires \{trial\}"),
         (("variable: data", 'variable: "a.{subject}"'), "`parts` is the number"),
         (("variable: data", "variable: ../data"), "must be names of variables|must begin"),

@@ -94,7 +94,7 @@ def test_unknown_encoder_data_not_pushed(encoder, toy):
         run = SimpleNamespace(config=TransferConfig(mode=mode))
         return replace(open_model(encoder), kind="transfer", lock=lock, run=run)
 
-    with pytest.raises(RefusedError, match="the run's encoder does not say what it has learned from"):
+    with pytest.raises(RefusedError, match="the training data of the run's encoder are unknown"):
         refuse_passing_on(graph("frozen", []))
     assert list(refuse_passing_on(graph("frozen", [toy.origin(name="other")]))) == ["other", "toy"]
     assert list(refuse_passing_on(graph("scratch", []))) == ["toy"]

@@ -27,7 +27,7 @@ def test_two_data_sets_of_one_name_or_one_task_are_not_merged():
     other = eegmat.model_copy(update={"title": "Another"})
     with pytest.raises(UsageError, match="two different manifests"):
         merge_manifests([eegmat, other])
-    with pytest.raises(UsageError, match="the task 'mental_arithmetic' stands in"):
+    with pytest.raises(UsageError, match="the task 'mental_arithmetic' is in both"):
         merge_manifests([eegmat, eegmat.model_copy(update={"name": "copy"})])
 
 

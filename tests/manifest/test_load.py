@@ -166,7 +166,7 @@ def test_a_list_of_manifests_is_read_whole_and_told_by_line(tmp_path):
     path.write_text(dump_manifests([two, one]), encoding="utf-8")
     assert load_manifests(path) == [one, two]
     path.write_text(dump_manifests([one, one]), encoding="utf-8")
-    with pytest.raises(UsageError, match="stands twice"):
+    with pytest.raises(UsageError, match="duplicate data set"):
         load_manifests(path)
     text = dump_manifests([one, two]).replace("name: other", "name: other\n  nmae: x")
     path.write_text(text, encoding="utf-8")
@@ -178,7 +178,7 @@ def test_a_list_of_manifests_is_read_whole_and_told_by_line(tmp_path):
 
 def test_a_document_that_is_no_mapping_is_no_manifest(tmp_path):
     for text in ("", "just text", "[]", "- a\n- b\n"):
-        with pytest.raises(UsageError, match="not a manifest"):
+        with pytest.raises(UsageError, match="not a valid manifest"):
             parse_manifest(text)
 
 
@@ -189,7 +189,7 @@ def test_data_sets_are_found_by_name_or_path(tmp_path):
     path = tmp_path / "lab.yaml"
     path.write_text(GOOD, encoding="utf-8")
     assert find_manifest(path) == find_manifest(str(path)) == load_manifest(path)
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(UsageError, match="file not found"):
         find_manifest(tmp_path / "absent.yaml")
 
 

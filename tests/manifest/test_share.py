@@ -109,7 +109,7 @@ def test_two_sets_never_mix(tmp_path):
     push(two, str(tmp_path / "target2"))
     pull(str(tmp_path / "target2"), tmp_path / "got")
     push(one, str(tmp_path / "target3"))
-    with pytest.raises(RefusedError, match="holds something else"):
+    with pytest.raises(RefusedError, match="contains other files"):
         pull(str(tmp_path / "target3"), tmp_path / "got")
 
 
@@ -119,7 +119,7 @@ def test_a_byte_that_changed_on_the_way_is_found(tmp_path):
     data = bytearray(shard.read_bytes())
     data[100] ^= 1
     shard.write_bytes(bytes(data))
-    with pytest.raises(RefusedError, match=r"Cz-000001\.tar is not what SHA256SUMS says"):
+    with pytest.raises(RefusedError, match=r"hash of \S*Cz-000001\.tar does not match"):
         pull(str(tmp_path / "target"), tmp_path / "got")
     assert not (tmp_path / "got" / "shards" / "Cz" / "Cz-000001.tar").exists()
     shard.unlink()
@@ -130,7 +130,7 @@ def test_a_byte_that_changed_on_the_way_is_found(tmp_path):
 def test_a_byte_that_changed_before_is_never_sent(tmp_path):
     source = shard_set(tmp_path / "set")
     (source / "recordings.parquet").write_bytes(b"q" * 3000)
-    with pytest.raises(RefusedError, match=r"recordings\.parquet is not what SHA256SUMS says"):
+    with pytest.raises(RefusedError, match=r"recordings\.parquet does not match"):
         push(source, str(tmp_path / "target"))
     assert not (tmp_path / "target" / "SHA256SUMS").exists()
 
@@ -140,7 +140,7 @@ def test_a_list_that_leads_out_of_the_folder_is_refused(tmp_path, line):
     push(shard_set(tmp_path / "set"), str(tmp_path / "target"))
     with (tmp_path / "target" / "SHA256SUMS").open("a") as handle:
         handle.write(f"{'0' * 64}  {line}\n")
-    with pytest.raises(RefusedError, match="cannot be trusted"):
+    with pytest.raises(RefusedError, match="invalid line in the list"):
         pull(str(tmp_path / "target"), tmp_path / "got")
     assert not (tmp_path / "got").exists()
 

@@ -48,7 +48,7 @@ def test_the_worst_recording_comes_first(toy_store: Path) -> None:
 
 def test_a_file_in_quarantine_is_listed_with_its_error(toy_store: Path) -> None:
     (failure,) = contents_of_store(toy_store).failures
-    assert (failure.name, failure.what, failure.found) == ("toy/s9/-/1", "the header is cut short", "100 bytes")
+    assert (failure.name, failure.what, failure.found) == ("toy/s9/-/1", "the header is truncated", "100 bytes")
 
 
 def test_a_shard_set_tells_the_same_as_the_store_that_it_was_made_from(toy_store: Path, toy_shards: Path) -> None:

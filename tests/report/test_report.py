@@ -26,7 +26,7 @@ def test_the_page_of_a_store_names_every_recording_reason_and_failure(toy_store:
     said = plain((tmp_path / "page.html").read_text(encoding="utf-8"))
     for recording in contents.recordings:
         assert recording.id in said
-    for words in ("unknown_name", "no change for 6 s", "the header is cut short", "CC-BY-4.0", "band_pass"):
+    for words in ("unknown_name", "no change for 6 s", "the header is truncated", "CC-BY-4.0", "band_pass"):
         assert words in said
     assert said.index("toy/s3/-/2") < said.index("toy/s1/-/1")
 

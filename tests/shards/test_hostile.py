@@ -137,7 +137,7 @@ def test_a_member_that_is_a_link_or_a_device_is_named(damaged, hostile, kind):
     head.type, head.linkname = kind, "/etc/passwd"
     shard.write_bytes(head.tobuf(tarfile.USTAR_FORMAT) + data[512:])
     hostile.reseal(damaged)
-    with pytest.raises(RefusedError, match=r"member synthetic\+000.*Fp1\+0\+0\.npy: its header"):
+    with pytest.raises(RefusedError, match=r"member synthetic\+000.*Fp1\+0\+0\.npy: the header"):
         verify_shard_set(damaged)
 
 

@@ -79,7 +79,7 @@ def test_another_scale_alone_is_the_shards_stage(built, small, monkeypatch):
     scale_for = electrode_module.scale_for
     monkeypatch.setattr(electrode_module, "scale_for", lambda peak_uv: 64 * scale_for(peak_uv))
     found = told(built, [small])
-    assert "first difference: stage shard, scale: the same signal, rounded in other steps" in found
+    assert "first difference: stage shard, scale: the same signal, rounded differently" in found
 
 
 def test_blocks_cut_elsewhere_hold_equal_samples(built, small, tmp_path):

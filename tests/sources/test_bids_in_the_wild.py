@@ -65,9 +65,9 @@ def test_a_type_or_status_of_n_a_says_nothing_and_names_match_whatever_their_cas
 @pytest.mark.parametrize(
     ("files", "note"),
     [
-        ({"eeg": "{bad"}, "eeg.json is no JSON"),
+        ({"eeg": "{bad"}, "eeg.json is not valid JSON"),
         ({"channels": "name,type\nEEG1,EEG\n"}, "names no channel of the file"),
-        ({"channels": "name\ttype\nFp1\tEEG\nF9\tEEG\nF10\tEEG\n"}, "names 2 channels that the file does not have"),
+        ({"channels": "name\ttype\nFp1\tEEG\nF9\tEEG\nF10\tEEG\n"}, "names 2 channels that are not in the file"),
         ({"eeg": '{"SamplingFrequency": 500}'}, "states 500 Hz, the file 200 Hz"),
         ({"eeg": '{"SamplingFrequency": 500, "RecordingDuration": 20}'}, "states 500 Hz, the file 200 Hz"),
     ],

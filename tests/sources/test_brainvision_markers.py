@@ -44,7 +44,7 @@ def test_a_missing_marker_file_is_refused(made, header: Path) -> None:
     """Without it nothing says where the recording was interrupted."""
     header.with_suffix(".vmrk").unlink()
     error = refused(made, header)
-    assert error.what == "the markers of p.vhdr are not beside it"
+    assert error.what == "the marker file of p.vhdr is missing"
     assert error.todo == "copy the .vmrk file too, under its original name"
 
 

@@ -78,7 +78,7 @@ def test_samples_that_end_inside_a_frame_are_noted_where_no_length_is_stated(mad
         (tmp_path / samples).write_bytes(data[:-5])
         decoded = read(path)
         assert decoded.signal.shape == (6, 1599)
-        assert any("end inside a frame: 7 bytes" in n for n in decoded.notes)
+        assert any("the last frame is incomplete: 7 bytes" in n for n in decoded.notes)
 
 
 def test_bytes_after_the_samples_that_an_eeglab_header_states_are_noted(made, names, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_bytes_after_the_samples_that_an_eeglab_header_states_are_noted(made, na
     made["eeglab"](tmp_path / "a.set", names, "a.fdt", 1600)
     decoded = read(tmp_path / "a.set")
     assert decoded.signal.shape == (6, 1600)
-    assert any("100 bytes after the samples" in n for n in decoded.notes)
+    assert any("100 bytes after the stated number" in n for n in decoded.notes)
 
 
 def test_a_reader_that_fails_without_a_word_is_put_into_words() -> None:

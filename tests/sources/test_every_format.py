@@ -428,7 +428,7 @@ def test_a_format_not_read_is_named(tmp_path: Path, name: str) -> None:
         path.write_bytes(head.ljust(8192, b"\x01"))
     with pytest.raises(InputError) as caught:
         read(path)
-    assert caught.value.what == f"{file} is {FORMATS[name].title}, which is recognised but not read"
+    assert caught.value.what == f"{file} is {FORMATS[name].title}, which is recognised but not supported"
     assert caught.value.todo == FORMATS[name].convert
     assert len(caught.value.todo) > 10
 

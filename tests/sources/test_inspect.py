@@ -74,10 +74,10 @@ def test_the_table_shows_reasons_and_the_exit_code_is_0_for_a_good_file(lab: Pat
     for word in (
         "T7",
         "ECG",
-        "T3 is another name of T7",
+        "T3 is an alias of T7",
         "4 of 6",
         "2.0 s",
-        "1 recordings (0 refused, 0 of them without an electrode, 0 duplicates); stored would be 1",
+        "1 recordings (0 refused, 0 of them without an electrode, 0 duplicates); to be stored: 1",
     ):
         assert word in result.stdout
     assert result.stderr == ""
@@ -136,7 +136,7 @@ def test_a_data_set_of_the_catalogue_is_found_under_the_data_variable(data_dir: 
 def test_a_part_of_a_data_set_is_refused_as_a_whole_as_by_ingest(data_dir: Path) -> None:
     result = inspect("eegmmidb", "--source", data_dir / "eegmmidb")
     assert result.returncode == 1
-    assert "refused as a whole: the folder holds another number of subjects" in result.stdout
+    assert "data set refused: the number of subjects in the folder does not match" in result.stdout
     n_channels = 64 * len([*(data_dir / "eegmmidb").glob("*.edf")])
     assert f"{n_channels} of {n_channels} channels" in result.stdout
 

@@ -181,7 +181,7 @@ def test_a_cut_vamp_file_is_noted_by_its_frame(made, names, tmp_path: Path) -> N
     path = vamp(tmp_path, made["eeg_uv"](6, 1600), names)
     samples = tmp_path / "a.eeg"
     samples.write_bytes(samples.read_bytes()[:-8])
-    assert any("inside a frame: 20 bytes" in note for note in read(path).notes)
+    assert any("frame is incomplete: 20 bytes" in note for note in read(path).notes)
 
 
 def test_brainvision_ends_at_its_data_points(made, names, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_two_files_that_could_be_meant(made, names, tmp_path: Path, kind: str) -
         text = path.read_text(encoding="utf-8").replace("DataFormat", "MarkerFile=s2.vmrk\nDataFormat")
         ending = {"DataFile": "eeg", "MarkerFile": "vmrk"}[kind]
         path.write_text(text.replace(f"{kind}=s2.{ending}", f"{kind}=s1.{ending}"), encoding="utf-8")
-    with pytest.raises(InputError, match="which files belong to s2") as caught:
+    with pytest.raises(InputError, match="the files that belong to s2") as caught:
         read(path)
     assert "move" in (caught.value.todo or "")
 

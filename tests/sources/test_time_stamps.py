@@ -113,7 +113,7 @@ def test_an_xdf_stream_that_lacks_a_second_is_broken_there(made, names, tmp_path
 def test_of_two_eeg_streams_the_manifest_names_one(made, names, tmp_path: Path) -> None:
     streams = [(n, "EEG", names, made["eeg_uv"](6, 4000, seed=i), 1000 + EVEN) for i, n in enumerate("AB")]
     path = made["xdf"](tmp_path / "a.xdf", streams)
-    with pytest.raises(InputError, match="2 streams of EEG") as caught:
+    with pytest.raises(InputError, match="2 EEG streams") as caught:
         decode_file(path, manifest_for_path(path))
     assert "source: variable:" in str(caught.value)
     manifest = made["manifest"](source={"files": ["{subject}.xdf"], "variable": "B"})

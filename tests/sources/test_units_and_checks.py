@@ -49,7 +49,7 @@ def test_a_lazy_signal_stays_lazy_when_it_is_corrected(made) -> None:
 
 
 def test_a_unit_that_the_manifest_states_wrongly_is_refused_not_corrected(made) -> None:
-    with pytest.raises(InputError, match="the unit that the manifest states is wrong by a factor of 1000"):
+    with pytest.raises(InputError, match="the unit in the manifest is wrong by a factor of 1000"):
         prove(made["eeg_uv"](6, 8000) * 1e3, evidence="the manifest states mV")
 
 

@@ -192,7 +192,7 @@ def test_a_recipe_that_cannot_run_is_refused_before_anything_is_read(steps: list
 
 def test_an_upper_edge_beyond_the_nyquist_frequency_is_left_open_and_said() -> None:
     chain = plan_chain(RECIPE, sfreq_hz=128.0, line_freq_hz=50.0)
-    assert "band_pass: 0.3 to open Hz (75 Hz is beyond the Nyquist frequency)" in chain.described
+    assert "band_pass: 0.3 to open Hz (75 Hz is above the Nyquist frequency)" in chain.described
     assert not plan_chain(RECIPE, sfreq_hz=100.0, line_freq_hz=50.0).filters[1:]
 
 
