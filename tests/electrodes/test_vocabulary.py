@@ -77,7 +77,7 @@ def test_a_lab_adds_rows_and_no_id_moves(tmp_path):
     assert bigger.id_of("AF1") == 138
     bigger.to_parquet(tmp_path / "v.parquet")
     assert Vocabulary.from_parquet(tmp_path / "v.parquet") == bigger
-    with pytest.raises(UsageError, match="stands twice"):
+    with pytest.raises(UsageError, match="duplicate name"):
         BASE.extend([Electrode(name="t3")])
 
 

@@ -239,7 +239,7 @@ def test_people_of_one_file_are_recordings_of_their_own_also_with_workers(raw, t
 def test_another_number_of_people_than_stated_is_an_error(raw):
     people(raw / "set.mat", 4)
     source = open_source(parse_manifest(HEAD + PARTS), raw)
-    with pytest.raises(InputError, match="another number of people") as caught:
+    with pytest.raises(InputError, match="number of subjects") as caught:
         source.read(source.plan()[0])
     assert caught.value.found == "4"
 

@@ -94,9 +94,9 @@ def test_a_file_that_is_no_text_is_one_clear_error(tmp_path):
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(UsageError, match="not UTF-8"):
         yaml_strict.read(tmp_path / "x.yaml")
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(UsageError, match="file not found"):
         yaml_strict.read(tmp_path / "absent.yaml")
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(UsageError, match="file not found"):
         yaml_strict.read(tmp_path)
 
 

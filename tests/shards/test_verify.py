@@ -84,7 +84,7 @@ def test_a_shard_cut_short_is_refused_before_it_is_mapped(damaged):
     shard = first_shard(damaged)
     os.truncate(shard, shard.stat().st_size - 512)
     refuses(damaged, "Fp1-000000.tar", "bytes")
-    with pytest.raises(RefusedError, match="another size"):
+    with pytest.raises(RefusedError, match="the size of shard"):
         ShardSet.open(damaged).signal_i16(0)
 
 
