@@ -1,7 +1,7 @@
 """`eegpt demo`: the whole pipeline on real EEG, run as the commands that a user would type.
 
 Each stage is one `eegprep` or `eegpt` command, printed and run in its own process, so the demo exercises what a lab's
-own data would go through. Downloads are kept; everything else in the output folder is made anew.
+own data would go through. Downloads are kept; everything else in the output folder is replaced.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple
 def own_samples(path: Path) -> tuple[Path, TemporaryFolder, str] | None:
     """An EEGLAB header under which its own .fdt lies, where the header still names that of another recording.
 
-    EEGLAB reads the .fdt of the header's own name. None where there is no doubt, or where only the other one has the
+    EEGLAB reads the .fdt of the header's own name. None if there is no doubt, or where only the other one has the
     size that the header states.
     """
     header = eeglab_header(path)

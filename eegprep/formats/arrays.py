@@ -21,7 +21,7 @@ from eegprep.recording import Stretch
 
 
 def read_numpy(path: Path, manifest: Manifest) -> Decoded:
-    """Read one array. Raises InputError on damage or another shape, UsageError where the manifest says too little."""
+    """Read one array. Raises InputError on damage or another shape, UsageError if the manifest says too little."""
     spec = manifest.source
     labels: list[str] | None = None
     try:
@@ -96,7 +96,7 @@ def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
             found=f"{array.ndim} dimensions of {array.dtype}",
             expected="2 (recording) or 3 (trials) dimensions of numbers",
         )
-    # unless the manifest says it, trials x channels x samples, and of two dimensions one row a sample
+    # unless the manifest says it, trials x channels x samples, and of two dimensions one row per sample
     by_default = spec.orientation is None and (array.ndim == 2 or array.shape[1] != len(spec.channels))
     if spec.orientation == "row_per_sample" or by_default:
         array = np.swapaxes(array, -1, -2)

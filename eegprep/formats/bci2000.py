@@ -31,7 +31,7 @@ def _bad(path: Path, found: object, expected: object) -> InputError:
 
 
 def read_bci2000(path: Path) -> Decoded:
-    """Read a BCI2000 file lazily. Raises InputError where the header does not say what is needed."""
+    """Read a BCI2000 file lazily. Raises InputError if the header does not say what is needed."""
     with path.open("rb") as handle:
         first = handle.readline(4096).decode("latin-1")
         head = dict(re.findall(r"(\w+)\s*=\s*(\S+)", first))

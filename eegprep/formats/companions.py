@@ -38,7 +38,7 @@ def named_files(path: Path) -> list[str]:
 def two_meanings(path: Path) -> str | None:
     """The suffix of a file that a text header names, where another one of the header's own name lies beside it.
 
-    Headers that were copied or renamed keep the old name: which of the two is meant cannot be told.
+    Copied or renamed headers keep the old name, so it is unknown which of the two is meant.
     """
     for name in named_files(path):
         named = re.split(r"[\\/]", name)[-1]

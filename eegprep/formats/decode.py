@@ -44,12 +44,12 @@ _OWN = {
 
 
 def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
-    """Read one file by the reader that its first bytes call for, or one person's `part` of it.
+    """Read one file by the reader that its first bytes call for, or one subject's `part` of it.
 
     Raises
     ------
     InputError
-        Where the file is absent, empty, of no known format, or damaged.
+        If the file is absent, empty, of no known format, or damaged.
     """
     if not path.exists():
         raise InputError(f"{path.name} does not exist", where=path)

@@ -251,7 +251,7 @@ def _head(path: Path) -> bytes:
 
 
 def detect(path: Path) -> Format | None:
-    """The format of a file or of a folder that is one recording; None where no signature fits."""
+    """The format of a file or of a folder that is one recording; None if no signature fits."""
     suffix = path.suffix.lower()
     packed = suffix == ".gz"
     if packed:

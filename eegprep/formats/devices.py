@@ -117,7 +117,7 @@ def _packet_notes(lost: dict[int, int]) -> list[str]:
 
 
 def read_openbci(path: Path) -> Decoded:
-    """OpenBCI's raw text. Raises InputError where the rate is missing or the channels cannot be told."""
+    """OpenBCI's raw text. Raises InputError if the rate is missing or the channels cannot be determined."""
     head = open_text(path)[:65536].decode("latin-1").splitlines()
     comments = list(itertools.takewhile(lambda line: line.startswith("%"), head))
     rate = next((m for line in comments if (m := re.search(r"Sample Rate\s*=\s*([\d.]+)", line))), None)

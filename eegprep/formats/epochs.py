@@ -48,7 +48,7 @@ class _Event:
 
 
 def read_epochs(path: Path, format_name: str) -> Decoded:
-    """Read an epoched file. Raises InputError where that fails."""
+    """Read an epoched file. Raises InputError if that fails."""
     import mne
 
     from eegprep.formats.mne_channels import facing
@@ -171,7 +171,7 @@ def _eeglab(path: Path, shape: tuple[int, ...]) -> _Epochs:
 
 
 def _columns(value: Any, *names: str) -> list[list[Any]]:
-    """Fields of an array of structures, of equal length; nothing where one is absent."""
+    """Fields of an array of structures, of equal length; nothing if one is absent."""
     if not isinstance(value, dict) or not set(names) <= set(value):
         return []
     columns = [[value[n]] if isinstance(value[n], str) else entries_of(value[n]) for n in names]

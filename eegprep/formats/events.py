@@ -93,7 +93,7 @@ def one_truth(
 ) -> tuple[tuple[SourceEvent, ...], tuple[str, ...]]:
     """The events that tasks name, each once and as the manifest spells it; and where their witnesses disagree.
 
-    Two events of two witnesses are one where they have the same label and are not further apart than `same_moment`;
+    Two events of two witnesses are one if they have the same label and are not further apart than `same_moment`;
     the trigger channel's sample is kept, and the longer duration. Where the events of one witness are those of another
     at other times, the times of only one are taken: those of a file or table of events before those of a trigger
     channel, and those before an annotation list's.
@@ -153,7 +153,7 @@ def _of_two_names(events: Sequence[SourceEvent], names: Mapping[str, Hashable], 
 
 
 def _name(event: SourceEvent, names: Mapping[str, Hashable], spelled: dict[str, str]) -> str | None:
-    """What the manifest calls an event; None where no task names it."""
+    """What the manifest calls an event; None if no task names it."""
     if event.witness.startswith(STIM):
         full = f"{event.witness.removeprefix(STIM)}/{code_text(event.text)}"
         if (text := spelled.get(event_label(full))) is not None:

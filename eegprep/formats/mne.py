@@ -51,7 +51,7 @@ READERS = {
     "bdf": "read_raw_bdf",
 }
 
-#: What a reader has to be told besides the path.
+#: Arguments of the readers besides the path.
 _OPTIONS: dict[str, dict[str, Any]] = {"nicolet": {"ch_type": "eeg"}}
 
 
@@ -203,7 +203,7 @@ def _require_package(path: Path, found: Format) -> None:
 
 
 def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
-    """What the header names must lie beside it: a stranger's header must not choose files of this machine."""
+    """What the header names must lie beside it: an untrusted header must not choose files of this machine."""
     beside = path.parent if path.is_file() else path
     # `..` is taken out by the text: a link inside the folder may lead to where a versioning tool keeps the samples
     for file in (Path(os.path.abspath(f)) for f in getattr(raw, "filenames", ()) if f):  # noqa: PTH100
@@ -217,7 +217,7 @@ def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
 
 
 def is_epoched(path: Path, format_name: str) -> bool:
-    """Whether a FIF or EEGLAB file holds epochs. Anything that cannot be told counts as continuous."""
+    """Whether a FIF or EEGLAB file holds epochs. Anything that cannot be determined counts as continuous."""
     if format_name == "fif":
         import mne
 

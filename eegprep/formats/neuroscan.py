@@ -130,7 +130,7 @@ def _sample_bytes(path: Path, first: int, n_data: int, n_channels: int, n_stated
 
 
 def _events(path: Path, at: int, n_file: int, first: int, n_frame_bytes: int) -> list[SourceEvent] | None:
-    """The table's events; None where it is of an unknown kind."""
+    """The table's events; None if it is of an unknown kind."""
     with path.open("rb") as handle:
         handle.seek(at)
         table = handle.read(min(n_file - at, 1 << 26))

@@ -125,7 +125,7 @@ def _breaks(
 ) -> tuple[list[int], list[tuple[float, int]]]:
     """Samples before which the clock jumps; and (seconds after the start, sample) where each part begins.
 
-    `[SampleTimes]` has one line a part: its first sample and the time of day in seconds.
+    `[SampleTimes]` has one line per part: its first sample and the time of day in seconds.
     """
     try:
         stamps = sorted((int(sample), float(clock)) for sample, clock in lines)

@@ -37,7 +37,7 @@ def _case(line: str, n_channels: int, where: str) -> tuple[np.ndarray, str]:
 
 
 def _put_together(cases: list[np.ndarray], step: int | None, path: Path) -> list[np.ndarray]:
-    """The cases, with a stated damage undone; InputError where an unstated one shows, or a stated one does not."""
+    """The cases, with a stated damage undone; InputError if an unstated one shows, or a stated one does not."""
     if step is None:
         steps = {evident_step(case) for case in cases}
         if len(steps) == 1 and (evident := steps.pop()) is not None:
@@ -59,7 +59,7 @@ def _put_together(cases: list[np.ndarray], step: int | None, path: Path) -> list
 
 
 def read_ts(path: Path, manifest: Manifest) -> Decoded:
-    """Read one file. Raises UsageError where the manifest lacks rate or channels, InputError on damage."""
+    """Read one file. Raises UsageError if the manifest lacks rate or channels, InputError on damage."""
     spec = manifest.source
     if spec.sfreq_hz is None or not spec.channels:
         raise UsageError(

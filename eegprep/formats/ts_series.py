@@ -13,7 +13,7 @@ import numpy as np
 
 
 def evident_step(case_CS: np.ndarray) -> int | None:
-    """The step by which every dimension is its forerunner moved, or None where the dimensions are no such windows.
+    """The step by which every dimension is its forerunner moved, or None if the dimensions are no such windows.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def evident_step(case_CS: np.ndarray) -> int | None:
 
 
 def whole_channels(case_CS: np.ndarray, step: int) -> np.ndarray | None:
-    """The channels that lie whole in the series, (n_whole, n_samples) float64; None where the overlaps disagree."""
+    """The channels that lie whole in the series, (n_whole, n_samples) float64; None if the overlaps disagree."""
     n_dimensions, n_samples = case_CS.shape
     if not np.array_equal(case_CS[:-1, step:], case_CS[1:, : n_samples - step]):
         return None

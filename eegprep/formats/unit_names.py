@@ -35,5 +35,5 @@ def unit_of(text: str) -> str:
 
 
 def is_other_quantity(text: str) -> bool:
-    """Whether the text names a quantity that is no voltage (`%`, `degC`, `bpm`): such a channel is no EEG."""
+    """Whether the text names a quantity that is no voltage (`%`, `degC`, `bpm`): such a channel is not EEG."""
     return not unit_of(text) and _OTHER.fullmatch(text.strip()) is not None

@@ -28,7 +28,7 @@ _NEDF_HEADER = 10240
 def check_whole(path: Path, format_name: str) -> tuple[tuple[str, ...], int | None]:
     """Notes on the size of a file, and how many samples its header states where its reader may go on behind them.
 
-    Raises InputError where the file is smaller than its header says.
+    Raises InputError if the file is smaller than its header says.
     """
     check = {
         "brainvision": _brainvision,
@@ -62,7 +62,7 @@ def end_at_stated(decoded: Decoded, n_stated: int) -> Decoded:
 
 
 def check_samples_file(raw: Any, path: Path) -> tuple[str, ...]:
-    """Notes on the .fdt beside an EEGLAB header. Raises InputError where it does not hold every sample."""
+    """Notes on the .fdt beside an EEGLAB header. Raises InputError if it does not hold every sample."""
     notes: list[str] = []
     for file in (Path(f) for f in getattr(raw, "filenames", ()) if f and str(f).lower().endswith(".fdt")):
         expected = 4 * len(raw.ch_names) * int(raw.n_times)

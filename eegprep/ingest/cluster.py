@@ -32,7 +32,7 @@ def run_on_cluster(
     Raises
     ------
     UsageError
-        Where Dask is not installed or the scheduler cannot be reached.
+        If Dask is not installed or the scheduler cannot be reached.
     """
     client, cluster = _connect(address, n_workers)
     from distributed import as_completed

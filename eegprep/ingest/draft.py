@@ -80,7 +80,7 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
 
 
 def draft_described(entries: Sequence[Entry], folder: Path, name: str) -> str | None:
-    """The text of a manifest for files of plain numbers (tables with a header line, arrays); None where there are none.
+    """The text of a manifest for files of plain numbers (tables with a header line, arrays); None if there are none.
 
     Files that differ from most are left to a second manifest.
     """

@@ -25,7 +25,7 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class InspectedChannel:
-    """One channel; `electrode` is None where it is left out, and `code` and `reason` say why.
+    """One channel; `electrode` is None if it is left out, and `code` and `reason` say why.
 
     `stored_as` is the name that the store gives it, a pseudonym where the file's own may be a person's.
 

@@ -62,7 +62,7 @@ def make_plan(
     Raises
     ------
     UsageError
-        Where two planned recordings have one id.
+        If two planned recordings have one id.
     """
     shared = hashlib.sha256()
     for text in (str(PIPELINE_VERSION), dump_manifest(manifest), dump_model(recipe), vocabulary_digest):
@@ -87,7 +87,7 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
     Raises
     ------
     UsageError
-        Where two have one id.
+        If two have one id.
     """
     found: dict[str, PlannedRecording] = {}
     for one in sorted(planned, key=lambda p: p.key):
@@ -151,7 +151,7 @@ def check_expected(
     partial: bool,
     folder: Path | None = None,
 ) -> None:
-    """Hold the plan against the manifest's `expect`; InputError where they differ.
+    """Hold the plan against the manifest's `expect`; InputError if they differ.
 
     Recordings that were refused by themselves (`refused`, by key) are there all the same. `folder` tells whether files
     of the data set are missing, where the manifest or a list of hashes names them.

@@ -38,7 +38,7 @@ def process(
     Raises
     ------
     InputError
-        Where it cannot be used; the store is then as it was.
+        If it cannot be used; the store is then as it was.
     """
     decision = decide(recording, manifest=manifest, recipe=recipe, vocabulary=vocabulary)
     return write(make_plan(decision), store, made_from)

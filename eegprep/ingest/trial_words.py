@@ -10,7 +10,7 @@ from eegprep.manifest.tasks import Level, TrialRule
 
 
 def word_of_trial(rule: TrialRule, values: Mapping[str, Mapping[str, str]], text: str) -> str:
-    """The label of one trial, as the task's classes have it; empty where a value is not known.
+    """The label of one trial, as the task's classes have it; empty if a value is not known.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ def _labelled(
 
 
 def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeline) -> int | None:
-    """Where the windows of an event that lasts end; None where it is an instant, with one window of its own."""
+    """Where the windows of an event that lasts end; None if it is an instant, with one window of its own."""
     if rule.stride_s is None:
         return None
     if rule.lasts_s is not None:
@@ -116,7 +116,7 @@ def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeli
 
 
 def _labelled_events(task: Task, recording: SourceRecording) -> list[tuple[SourceEvent, str]]:
-    """The events that mark trials, each with its label; empty where they cannot be numbered (see `_unnumbered`)."""
+    """The events that mark trials, each with its label; empty if they cannot be numbered (see `_unnumbered`)."""
     rule = task.trials
     marks, _ = _once_a_moment(task, recording)
     if not rule.values:

@@ -22,7 +22,7 @@ _CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_i
 
 
 def memory_bytes() -> int:
-    """What a reading process may take. Raises UsageError where the variable is no number of bytes."""
+    """What a reading process may take. Raises UsageError if the variable is no number of bytes."""
     text = os.environ.get(MEMORY_VARIABLE, "").strip()
     if text:
         if not text.isdigit() or int(text) < 1 << 28:

@@ -42,7 +42,7 @@ class Cache:
         self.files = self.folder / "files"
 
     def get(self, sha256: str, n_bytes: int, fetch: Callable[[], Iterator[bytes]], *, name: str) -> Path:
-        """The file of this hash, fetched where it is not there yet.
+        """The file of this hash, fetched if it is missing.
 
         Parameters
         ----------

@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int | None], None]
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 10.0
-# What stays free on the disk, whatever a stranger's manifest asks for.
+# What stays free on the disk, whatever an untrusted manifest asks for.
 _KEEP_FREE_BYTES = 1 << 30
 
 
@@ -68,7 +68,7 @@ def download(
     Raises
     ------
     InputError
-        The address cannot be reached, or the connection broke: the text says what to fetch by hand, and where to.
+        The address cannot be reached, or the connection broke: the text says what to fetch manually, and where to.
     RefusedError
         The bytes are not those that the manifest states, or the disk would be filled.
     """

@@ -95,7 +95,7 @@ class Remote:
             return list(pool.map(self.path, shards))
 
     def read(self, name: str, max_bytes: int) -> bytes:
-        """A whole small file; RefusedError where it is larger."""
+        """A whole small file; RefusedError if it is larger."""
 
         def attempt() -> bytes:
             pieces, total = [], 0

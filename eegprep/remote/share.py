@@ -194,7 +194,7 @@ def pull(
     UsageError
         Nothing finished is at the address.
     RefusedError
-        The list is malformed or leads out of the folder, or a file is not what it says.
+        The list is malformed or points outside the folder, or a file is not what it says.
     """
     remote = _Remote(source, options)
     out = Path(out)

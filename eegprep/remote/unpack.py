@@ -35,7 +35,7 @@ def unpack(archive: Path, folder: Path, *, only_below: str = "") -> list[str]:
     InputError
         The file is no archive, is damaged, or has nothing below `only_below`.
     RefusedError
-        A member would leave the folder, is a link or a device, stands twice, or would fill the disk.
+        A member would leave the folder, is a link or a device, is a duplicate, or would fill the disk.
     """
     prefix = PurePosixPath(only_below).parts
     written: list[str] = []

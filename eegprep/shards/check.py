@@ -27,7 +27,7 @@ _MAX_SAMPLE = 1 << 60
 
 
 def shard_files(table: pa.Table, vocabulary: Vocabulary, hashes: dict[str, str], path: Path) -> tuple[ShardFile, ...]:
-    """The list of shards out of electrodes.parquet, held against SHA256SUMS."""
+    """The list of shards out of electrodes.parquet, checked against SHA256SUMS."""
     where = path / ELECTRODES
     files: list[ShardFile] = []
     for electrode, text in enumerate(table["shards"].to_pylist()):

@@ -97,7 +97,7 @@ class _Reader:
 
 
 def read_struct(data: bytes | memoryview, position: int = 0) -> tuple[dict[int, Any], int]:
-    """One Thrift struct as {field number: value}, and the byte after it; ValueError where it is none."""
+    """One Thrift struct as {field number: value}, and the byte after it; ValueError if it is none."""
     reader = _Reader(memoryview(data), position)
     return reader.struct(), reader.position
 

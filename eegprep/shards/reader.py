@@ -57,7 +57,7 @@ class Remote(Protocol):
 
 
 class ShardSet:
-    """A finished shard set, opened for reading. Use `open`.
+    """A complete shard set, opened for reading. Use `open`.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class ShardSet:
     sha256 : str
         Hash of SHA256SUMS, which names the whole content.
     remote : Remote or None
-        Where the shards of a remote set come from.
+        Source of the shards of a remote set.
     """
 
     def __init__(self, path: Path, *, remote: Remote | None = None) -> None:
@@ -102,7 +102,7 @@ class ShardSet:
         Raises
         ------
         UsageError
-            There is no finished shard set.
+            The folder is not a complete shard set.
         RefusedError
             The index is damaged, of another version, or contradicts itself.
         """
@@ -115,7 +115,7 @@ class ShardSet:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # Worker processes open it anew: maps and tables don't travel.
+        # Worker processes open it again: maps and tables don't travel.
         return {"path": self.path, "remote": self.remote}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

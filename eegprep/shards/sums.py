@@ -30,7 +30,7 @@ def read_sums(folder: Path) -> dict[str, str]:
     Raises
     ------
     UsageError
-        The folder is no finished shard set.
+        The folder is not a complete shard set.
     RefusedError
         A line is malformed, doubled, or names a file that no shard set has; or an index file is not listed.
     """

@@ -97,7 +97,7 @@ def texts(column: pa.ChunkedArray) -> tuple[str, ...]:
 
 
 def plain(column: pa.ChunkedArray, *, where: Path, most: int = _MAX_TEXT) -> pa.ChunkedArray:
-    """Dictionary-encoded text in full; RefusedError where a short file would become a long table."""
+    """Dictionary-encoded text in full; RefusedError if a short file would become a long table."""
     values = texts(column)
     if (n_bytes := sum(map(len, values))) > most:
         raise RefusedError(

@@ -122,7 +122,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     Raises
     ------
     InputError
-        Where nothing is left to read, or where unit and signal contradict each other.
+        If nothing is left to read, or where unit and signal contradict each other.
     """
     where = folder / planned.files[0] if planned.files else folder
     names = named_texts(manifest)

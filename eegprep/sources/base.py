@@ -74,7 +74,7 @@ class SourceRecording:
     files : tuple of (str, str)
         Public name and SHA-256 of every file that was read.
     trial_labels : tuple of (Stretch, str)
-        Epoched files: the label of each stretch, or its number where values go by it; empty where no task knows it.
+        Epoched files: the label of each stretch, or its number where values go by it; empty if no task knows it.
     origins : tuple of int
         Epoched files whose stretches overlap in the recording: the sample of the recording at which each one began.
     trial_values : mapping of str to mapping of str to str
@@ -126,9 +126,9 @@ class Source(Protocol):
         ...
 
     def entries(self) -> list[Entry]:
-        """What every entry of the folder is, each exactly once, by path; empty where a list elsewhere says what is."""
+        """What every entry of the folder is, each exactly once, by path; empty if a list elsewhere says what is."""
         ...
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Read one recording. Raises InputError where it cannot be used."""
+        """Read one recording. Raises InputError if it cannot be used."""
         ...

@@ -157,7 +157,7 @@ class BIDSSource:
         return "" if found is None else key_of(self.manifest, _entities(found["stem"]))
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Decode one recording and put its tables on top. Raises InputError where it cannot be used."""
+        """Decode one recording and put its tables on top. Raises InputError if it cannot be used."""
         path = self.folder / planned.files[0]
         decoded = decode_file(path, self.manifest)
         tables = {

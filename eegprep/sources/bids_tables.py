@@ -39,7 +39,7 @@ def _noted(decoded: Decoded, note: str) -> Decoded:
 
 
 def _json(path: Path) -> dict[str, object] | None:
-    """The facts of a JSON file; None where it is none."""
+    """The facts of a JSON file; None if it is none."""
     try:
         data = json.loads(text_of(path))
     except (ValueError, RecursionError):
@@ -146,7 +146,7 @@ def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> D
 
 
 def with_description(decoded: Decoded, path: Path) -> Decoded:
-    """Line frequency and reference of `eeg.json`; its rate held against the file's.
+    """Line frequency and reference of `eeg.json`; its rate checked against the file's.
 
     Raises
     ------
@@ -256,7 +256,7 @@ def _scale(
 ) -> tuple[float, list[str]]:
     """Factor from the onsets to seconds: 1, unless a witness shows that they are in samples or in milliseconds.
 
-    Witnesses are the table's own column `sample` and the file's events. Raises ValueError where the onsets cannot be
+    Witnesses are the table's own column `sample` and the file's events. Raises ValueError if the onsets cannot be
     seconds and no witness says what they are.
     """
     rate_hz, lasts_s = decoded.sfreq_hz, decoded.signal.shape[1] / decoded.sfreq_hz
@@ -275,7 +275,7 @@ def _scale(
         for factor, unit in ((1 / rate_hz, "samples"), (1e-3, "milliseconds")):
             if agreeing(factor) >= 0.9 * len(onsets) and all(abs(t * factor) <= lasts_s for t in onsets):
                 return factor, [f"the onsets in events.tsv are in {unit}, judging by other marks of the same events"]
-    # a recording may have been cut short: then several events lie inside, or agree with the file's
+    # a recording may have been truncated: then several events lie inside, or agree with the file's
     if outside and n_inside < _FEW and not 0 < n_inside <= 2 * agreeing(1.0):
         raise ValueError(f"most onsets are outside the recording of {lasts_s:g} s; are they in seconds?")
     return 1.0, []

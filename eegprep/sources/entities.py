@@ -23,7 +23,7 @@ class Group:
     """The files of one recording, the one to open first, and what their paths name.
 
     `implicit` marks entities that were guessed from paths: they may be anything, so all become pseudonyms. `part` is
-    one person of a file that holds several.
+    one subject of a file that holds several.
     """
 
     files: tuple[str, ...]
@@ -67,7 +67,7 @@ def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, 
 
 
 def _subject_of(pattern: str, listed: str) -> str:
-    """The subject that an entry of the subject table names; empty where it does not fit the manifest's `id_pattern`."""
+    """The subject that an entry of the subject table names; empty if it does not fit the manifest's `id_pattern`."""
     before, _, after = pattern.partition("{subject}")
     fits = len(listed) > len(before) + len(after) and listed.startswith(before) and listed.endswith(after)
     return listed[len(before) : len(listed) - len(after)] if fits else ""

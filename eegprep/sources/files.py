@@ -56,7 +56,7 @@ class FilesSource:
         self._chosen: set[str] | None = None
 
     def plan(self) -> list[PlannedRecording]:
-        """All recordings, sorted by key. Raises UsageError where patterns are given and none fits any file."""
+        """All recordings, sorted by key. Raises UsageError if patterns are given and none fits any file."""
         if self._planned is None:
             self._planned = self._make_plan()
         return list(self._planned)
@@ -67,7 +67,7 @@ class FilesSource:
         return sorted(self._entries.values())
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Decode one recording by its signature. Raises InputError where it cannot be used."""
+        """Decode one recording by its signature. Raises InputError if it cannot be used."""
         return assemble(self.decode(planned), planned, self.manifest, self.folder)
 
     def decode(self, planned: PlannedRecording) -> Decoded:
@@ -150,7 +150,7 @@ class FilesSource:
         return dataclasses.replace(entry, key=key_of(self.manifest, entities, implicit=not self._patterns))
 
     def _chosen_subjects(self, tree: Tree) -> set[str] | None:
-        """The subjects that the manifest chooses, by the files' own names; None where it chooses none."""
+        """The subjects that the manifest chooses, by the files' own names; None if it chooses none."""
         source = self.manifest.source
         if not source.only_subjects or source.parts is not None:
             return None

@@ -20,7 +20,7 @@ _SESSION = re.compile(r"(?:^|[/_])ses-(?P<session>[^/_]+)")
 
 
 def manifest_for_path(path: Path) -> Manifest:
-    """The manifest of a plain file, folder or BIDS tree. Raises UsageError where there is nothing."""
+    """The manifest of a plain file, folder or BIDS tree. Raises UsageError if there is nothing."""
     path = Path(path)
     if not os.path.lexists(path):
         raise UsageError(

@@ -31,7 +31,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
     Raises
     ------
     UsageError
-        Where it names nothing, or the data set's files are not on this machine.
+        If it names nothing, or the data set's files are not on this machine.
     """
     from eegprep.manifest import catalogue, find_manifest, load_manifest
 

@@ -32,7 +32,7 @@ class _Listed:
 
 
 def seizure_events(path: Path, recording: str, *, n_samples: int, sfreq_hz: float) -> tuple[SourceEvent, ...] | None:
-    """Seizures of one recording and what lies between them, in the order of time; None where it is not listed.
+    """Seizures of one recording and what lies between them, in the order of time; None if it is not listed.
 
     Parameters
     ----------

@@ -179,7 +179,7 @@ class _Walker:
         """Where the git-annex clones that a folder lies in keep content.
 
         The store has to lie under `.git` of the folder or of one above it (a DataLad subdataset keeps its own in the
-        superdataset): a stranger's tree cannot choose another place by making `.git` a link.
+        superdataset): an untrusted tree cannot choose another place by making `.git` a link.
         """
         if str(folder) not in self._stores:
             above = [folder, *folder.parents]

@@ -166,12 +166,12 @@ def prove_units(
     sfreq_hz: float,
     where: Path,
 ) -> UnitsProof:
-    """Hold the stated units against the signal; correct with evidence, or refuse.
+    """Check the stated units against the signal; correct with evidence, or refuse.
 
     Raises
     ------
     InputError
-        Where the amplitude contradicts the stated unit and no factor explains it, or the signal is noise.
+        If the amplitude contradicts the stated unit and no factor explains it, or the signal is noise.
     """
     judged, witnesses = _judged(channels)
     sampled = sampled_density(signal, stretches, sfreq_hz) if judged.any() else None

@@ -46,7 +46,7 @@ def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
     UsageError
         A run or session is in no list, or a subject can go nowhere because all three splits name theirs.
     RefusedError
-        People that have to stay together were put into two splits.
+        Subjects that have to stay together were put into two splits.
     """
     out: dict[str, str] = {}
     for dataset in sorted({i.dataset for i in infos}):
@@ -179,7 +179,7 @@ def split_subjects(
 
     From three subjects on, every split whose share is not zero gets one; of two, one is tested. A stratum of
     three or more gives one subject to test and to validation too, as long as half of the subjects stay in
-    train: without both labels among the people tested nothing could be said of a task on people.
+    train: without both labels among the tested subjects nothing could be said of a task with one label per subject.
 
     Parameters
     ----------

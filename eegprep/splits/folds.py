@@ -21,23 +21,23 @@ def k_fold(
     strata: Mapping[str, str] | None = None,
     validation: float = 0.1,
 ) -> list[dict[str, str]]:
-    """Divide people into `n_folds` test sets of nearly equal size, each stratum dealt out evenly.
+    """Divide subjects into `n_folds` test sets of nearly equal size, each stratum dealt out evenly.
 
     Parameters
     ----------
     people : sequence of str
         `dataset/subject`; their order does not matter.
     n_folds : int
-        From two to the number of people.
+        From two to the number of subjects.
     strata : mapping of str to str, optional
-        Person to stratum, e.g. the group a task on people asks for.
+        Subject to stratum, e.g. the group a task with one label per subject asks for.
     validation : float
-        Share of the people who are not tested that goes to validation, at least one where three are left.
+        Share of the subjects that are not tested that goes to validation, at least one if three are left.
 
     Raises
     ------
     UsageError
-        More folds than people, or fewer than two.
+        More folds than subjects, or fewer than two.
     """
     names = sorted(set(people))
     if not 2 <= n_folds <= len(names):
@@ -58,7 +58,7 @@ def k_fold(
 
 
 def leave_one_subject_out(people: Sequence[str], *, seed: int = 0, validation: float = 0.1) -> list[dict[str, str]]:
-    """As many folds as people, in the order of their names; each is tested once."""
+    """As many folds as subjects, in the order of their names; each is tested once."""
     folds = k_fold(people, len(set(people)), seed=seed, validation=validation)
     return sorted(folds, key=lambda fold: min(p for p, split in fold.items() if split == "test"))
 
@@ -66,12 +66,12 @@ def leave_one_subject_out(people: Sequence[str], *, seed: int = 0, validation: f
 def leave_one_dataset_out(
     people: Sequence[str], *, seed: int = 0, validation: float = 0.1
 ) -> dict[str, dict[str, str]]:
-    """For every data set a division that tests on all its people and trains on all others'.
+    """For every data set a division that tests on all its subjects and trains on all others'.
 
     Raises
     ------
     UsageError
-        All people are of one data set.
+        All subjects are of one data set.
     """
     datasets = sorted({p.split("/", 1)[0] for p in people})
     if len(datasets) < 2:

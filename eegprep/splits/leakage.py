@@ -132,7 +132,7 @@ def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = Fal
     Returns
     -------
     str
-        Empty where nothing leaks.
+        Empty if nothing leaks.
 
     Raises
     ------

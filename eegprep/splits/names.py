@@ -47,7 +47,7 @@ class Names:
                 self._loose.setdefault(loosely(name), set()).add(stored)
 
     def find(self, written: str, *, where: str = "") -> str | None:
-        """The stored name of what `written` means; None where nothing has that name.
+        """The stored name of what `written` means; None if nothing has that name.
 
         Raises
         ------

@@ -90,7 +90,7 @@ def judge_signal(verdicts: Sequence[Verdict], recording: SourceRecording, checks
 
 
 def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputError | None:
-    """The error that refuses a recording of which no channel got in; None where one did."""
+    """The error that refuses a recording of which no channel got in; None if one did."""
     if any(v.electrode is not None for v in verdicts):
         return None
     codes = sorted({v.code for v in verdicts})

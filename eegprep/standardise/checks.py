@@ -33,7 +33,7 @@ _LINE_HZ = (50.0, 60.0)
 _MOSTLY_BAD = 0.9
 #: All channels at once never hold a value for so long by chance.
 _HELD_S, _FEWEST_HELD = 0.1, 10
-#: µV²/Hz that line noise must have to be told from the floor of a filter.
+#: µV²/Hz that line noise must have to be distinguished from the floor of a filter.
 _LINE_FLOOR = 1e-2
 #: Segments of which the covariance is kept: enough that a few blinks do not decide.
 _N_COVARIANCES = 20
@@ -54,12 +54,12 @@ class ChannelChecks:
     line_noise_ratio : tuple of float or None
         Power density at the line frequency over that of its neighbours; 1 is none.
     line_freq_hz : float or None
-        50 or 60: as given, else the one with the clearer peak; None where neither stands out.
+        50 or 60: as given, else the one with the clearer peak; None if neither stands out.
     amplitude_uv, slope : tuple of float or None
         4-30 Hz root mean square, and how the spectrum falls; see `eegprep.sources.units`.
     minimum_uv, maximum_uv : tuple of float or None
     covariance : (n_segments, n_channels, n_channels) ndarray or None
-        4-30 Hz, of segments that are spread over the recording; None where none is long enough.
+        4-30 Hz, of segments that are spread over the recording; None if none is long enough.
     """
 
     flat: tuple[tuple[Stretch, ...], ...]
@@ -161,7 +161,7 @@ class _Scan:
 def line_noise(freqs: np.ndarray, density: np.ndarray, line_freq_hz: float | None) -> tuple[np.ndarray, float | None]:
     """Power density at the line frequency over that of 3 to 8 Hz beside it, per channel; and which frequency.
 
-    Where no frequency is given it is 50 or 60 Hz, whichever stands out more; None where neither does threefold.
+    If no frequency is given it is 50 or 60 Hz, whichever stands out more; None if neither does threefold.
     """
     ratios: dict[float, np.ndarray] = {}
     for line in _LINE_HZ if line_freq_hz is None else (line_freq_hz,):

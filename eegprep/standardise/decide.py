@@ -40,7 +40,7 @@ class Decision:
     montage : MontageFit or None
         How well the signal fits the places of the electrodes that got in.
     contradiction : str
-        Where the file's positions contradict its names.
+        Contradictions between the file's positions and names.
     refused : InputError or None
         Why the recording cannot be used.
     """

@@ -39,7 +39,7 @@ def band_pass_taps(low_hz: float | None, high_hz: float | None, sfreq_hz: float)
     Raises
     ------
     UsageError
-        Where an edge is not between 0 and the Nyquist frequency, or the lower is not below the upper.
+        If an edge is not between 0 and the Nyquist frequency, or the lower is not below the upper.
     """
     nyquist = sfreq_hz / 2
     edges = [f for f in (low_hz, high_hz) if f is not None]
@@ -63,7 +63,7 @@ def notch_taps(freqs_hz: Sequence[float], sfreq_hz: float) -> NDArray[np.float64
     Raises
     ------
     UsageError
-        Where a notch would reach the Nyquist frequency or two notches would touch.
+        If a notch would reach the Nyquist frequency or two notches would touch.
     """
     parts: list[tuple[float, float, float]] = []
     below = 0.0
@@ -132,7 +132,7 @@ def filter_zero_phase(signal: NDArray[np.float64], taps: NDArray[np.float64]) ->
     Raises
     ------
     InputError
-        Where the filter is longer than the signal: most of what comes out would be the reflected ends.
+        If the filter is longer than the signal: most of what comes out would be the reflected ends.
     """
     from scipy.fft import irfft, next_fast_len, rfft
 

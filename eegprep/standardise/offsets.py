@@ -35,7 +35,7 @@ def spread_runs(stretches: Sequence[Stretch], n_runs: int, run_samples: int) -> 
 
 
 def median_offsets(signal: Any, stretches: Sequence[Stretch]) -> NDArray[np.float64]:
-    """Each channel's median over (a sample of) the stretches, (n_channels,); 0 where it has no finite sample.
+    """Each channel's median over (a sample of) the stretches, (n_channels,); 0 if it has no finite sample.
 
     Parameters
     ----------

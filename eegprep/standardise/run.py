@@ -45,7 +45,7 @@ class Judged:
     rejected : dict of str to tuple of Stretch
         By electrode, what is rejected on top of the plan's gaps; electrodes without any are absent.
     sigma_uv : tuple of float
-        Robust standard deviation of the kept samples, in row order; 0 where nothing is left.
+        Robust standard deviation of the kept samples, in row order; 0 if nothing is left.
     fingerprint : str
         What finds altered copies of the signal (`eegprep.splits.fingerprint`).
     left_out : tuple of LeftOut

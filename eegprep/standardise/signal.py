@@ -50,7 +50,7 @@ def standardise(
     Raises
     ------
     InputError
-        Where a stretch is shorter than a filter.
+        If a stretch is shorter than a filter.
     """
     if short := too_short(timeline.source, chain):
         raise InputError(

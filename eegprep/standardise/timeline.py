@@ -36,7 +36,7 @@ class Timeline:
     ratio: Fraction
 
     def at(self, source_sample: int) -> int | None:
-        """The output sample of a source sample; None where it lies in no stretch. An end maps to an end."""
+        """The output sample of a source sample; None if it lies in no stretch. An end maps to an end."""
         k = bisect.bisect_right([s.start_sample for s in self.source], source_sample) - 1
         if k < 0 or source_sample > self.source[k].stop_sample:
             return None

@@ -24,7 +24,7 @@ def key_of_id(recording_id: str) -> str:
     Raises
     ------
     InputError
-        Where the id is empty or its key would be longer than a file name may be.
+        If the id is empty or its key would be longer than a file name may be.
     """
     parts = []
     for byte in recording_id.encode("utf-8"):
@@ -51,7 +51,7 @@ def id_of_key(key: str) -> str:
     Raises
     ------
     InputError
-        Where no id leads to this key.
+        If no id leads to this key.
     """
     if _KEY.fullmatch(key):
         raw = re.sub(rb"%([0-9A-F]{2})", lambda m: bytes([int(m[1], 16)]), key.replace("+", "/").encode("ascii"))

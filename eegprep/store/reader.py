@@ -48,7 +48,7 @@ class Store:
         Raises
         ------
         UsageError
-            Where `path` is no store.
+            If `path` is not a store.
         """
         path = Path(path)
         if not (path / "manifest.yaml").is_file() or not (path / "recordings").is_dir():
@@ -84,7 +84,7 @@ class Store:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The electrodes that the recordings' names were held against."""
+        """The electrodes that the recordings' names were checked against."""
         from eegprep.electrodes import Vocabulary
 
         table = self.path / VOCABULARY
@@ -108,7 +108,7 @@ class Store:
         Raises
         ------
         InputError
-            Where the store does not hold it, or its sidecar cannot be read.
+            If the store does not hold it, or its sidecar cannot be read.
         """
         path = self.recordings / f"{key_of_id(recording_id)}.json"
         try:
@@ -165,7 +165,7 @@ class Store:
         return lazy_signal(self._file(info), info)
 
     def made_from(self, recording_id: str) -> str | None:
-        """What a finished recording was made from, as its writer was told; None where it is not finished."""
+        """What a finished recording was made from, as its writer was told; None if it is not finished."""
         path = self.recordings / f"{key_of_id(recording_id)}.arrow"
         if not path.with_suffix(".json").exists():
             return None
@@ -176,13 +176,13 @@ class Store:
         return str(metadata.get(MADE_FROM, b"").decode("utf-8"))
 
     def writer(self, recording_id: str, electrodes: Sequence[str], made_from: str = "") -> StoredRecordingWriter:
-        """A writer for one more recording; an unfinished or older one of this id is replaced at its finish."""
+        """A writer for one more recording; an incomplete or older one of this id is replaced at its finish."""
         self.recordings.mkdir(parents=True, exist_ok=True)
         self._files.pop(recording_id, None)
         return StoredRecordingWriter(self.recordings, recording_id, electrodes, made_from)
 
     def remove(self, recording_id: str) -> None:
-        """Take a recording out: the sidecar first, so that a kill leaves it unfinished, never wrong."""
+        """Take a recording out: the sidecar first, so that a kill leaves it incomplete, never wrong."""
         key = key_of_id(recording_id)
         self._files.pop(recording_id, None)
         (self.recordings / f"{key}.json").unlink(missing_ok=True)

@@ -44,7 +44,7 @@ class StoredRecordingWriter:
     electrodes : sequence of str
         Vocabulary names, one per row of every chunk.
     made_from : str
-        What the recording was made from and how (a hash), so that a later run knows whether to make it anew.
+        What the recording was made from and how (a hash), so that a later run knows whether to make it again.
     """
 
     def __init__(self, folder: Path, recording_id: str, electrodes: Sequence[str], made_from: str = "") -> None:

@@ -90,7 +90,7 @@ class WindowLoader:
         return {"epoch": self.epoch, "position": self.position, "order": self.order.describe()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a state, also one of another number of ranks; UsageError where the order is another one."""
+        """Resume from a state, also one of another number of ranks; UsageError if the order is another one."""
         if state["order"] != self.order.describe():
             raise UsageError(
                 "the state belongs to another order of samples",
@@ -116,7 +116,7 @@ class WindowLoader:
         self.epoch, self.position = epoch + 1, 0
 
     def batches(self, epoch: int, position: int, stop: int) -> Iterator[tuple[int, WindowBatch | None]]:
-        """Every batch between two positions, with the position that it begins at; None where this rank has nothing."""
+        """Every batch between two positions, with the position that it begins at; None if this rank has nothing."""
         step, own = self.step, len(range(self.rank, self.step, self.world))
         chunk = max(1, _ORDER_CHUNK // max(1, own)) * step
 

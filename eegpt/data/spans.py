@@ -71,7 +71,7 @@ class Nearby:
 
     @contextlib.contextmanager
     def holding(self, shards: Iterable[int]) -> Iterator[None]:
-        """Have some shards in place until the block ends; UsageError where they are more than the cache may hold."""
+        """Have some shards in place until the block ends; UsageError if they are more than the cache may hold."""
         needed = [int(k) for k in shards if self._shards[int(k)][0].remote is not None]
         n_bytes = sum(self._shards[k][1].n_bytes for k in needed)
         if n_bytes > self.max_bytes:
@@ -124,7 +124,7 @@ class _Table:
 
 
 class Spans:
-    """All spans of some shard sets. Threads may gather at once; a copy in another process opens the sets anew.
+    """All spans of some shard sets. Threads may gather at once; a copy in another process opens the sets again.
 
     Attributes
     ----------

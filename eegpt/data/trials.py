@@ -213,7 +213,7 @@ class TrialIndex:
     def _targets(
         self, s: ShardSet, task: NDArray[np.int32], label: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Class number and target value of every trial; RefusedError where a label does not fit its task."""
+        """Class number and target value of every trial; RefusedError if a label does not fit its task."""
         classes = np.full((len(self.tasks), max(len(s.trials.label_names), 1)), -1, dtype=np.int32)
         values = np.full(classes.shape, np.nan, dtype=np.float32)
         used = np.unique(np.stack([task, label]), axis=1).T if len(task) else np.empty((0, 2), np.int32)

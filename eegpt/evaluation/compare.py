@@ -23,7 +23,7 @@ from eegpt.evaluation.tables import csv_table, percent, plain_table
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two runs on one task: mean scores over seeds, and the paired test (None where no subject has a score)."""
+    """Two runs on one task: mean scores over seeds, and the paired test (None if no subject has a score)."""
 
     task: str
     score: str

@@ -177,7 +177,7 @@ def _method(
 
 
 def read_results(run: Path) -> Results:
-    """The results of a run; InputError where it has none, or they are damaged."""
+    """The results of a run; InputError if it has none, or they are damaged."""
     path = Path(run) / RESULTS
     if not path.is_file():
         raise InputError("a run without results", where=path, todo=f"eegpt evaluate {run} --shards S")

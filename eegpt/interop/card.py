@@ -18,7 +18,7 @@ _KNOWN = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by
 
 
 def refuse_passing_on(model: Model) -> dict[str, Licence]:
-    """The licence of each data set by its name; RefusedError where one forbids sharing, or is unknown."""
+    """The licence of each data set by its name; RefusedError if one forbids sharing, or is unknown."""
     licences = {d.name: d.licence for d in model.lock.all_data()}
     if (unknown := _unknown_origin(model)) is not None:
         named = ", ".join(model.lock.shard_sets)

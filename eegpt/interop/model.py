@@ -207,7 +207,7 @@ def _answers(run: TransferRun) -> tuple[Answer, ...]:
 
 
 def _check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
-    """RefusedError where config.json describes more weights than the file has bytes: nothing of that size is built."""
+    """RefusedError if config.json describes more weights than the file has bytes: nothing of that size is built."""
     encoder = from_mapping(ETEConfig, config.get("encoder") or {}, where=f"{where}: encoder")
     graph, heads = config.get("graph") or {}, config.get("heads") or []
     try:

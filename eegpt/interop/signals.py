@@ -103,9 +103,9 @@ def prepare(
     Raises
     ------
     InputError
-        Where the signal cannot be used.
+        If the signal cannot be used.
     RefusedError
-        Where an electrode is not known and `unknown` is `refuse`.
+        If an electrode is not known and `unknown` is `refuse`.
     """
     import mne
 

@@ -90,7 +90,7 @@ class ETEConfig:
 
     @property
     def n_spectrum(self) -> int:
-        """Outputs of the spectrum head; 0 where the objective has none."""
+        """Outputs of the spectrum head; 0 if the objective has none."""
         first, stop = self.spectrum_bins
         return stop - first if self.objective == "new+spectrum" else 0
 
@@ -226,7 +226,7 @@ class ETE(nn.Module):
         electrode_B : Tensor (B,) int
             Rows of the vocabulary.
         token_mask : Tensor (B, T) bool, optional
-            False where a token is padding, which stands at the end. Causal attention never looks there, so that only an
+            False where a token is padding, which is at the end. Causal attention never looks there, so that only an
             encoder of the masked objective needs it.
         hidden_BT : Tensor (B, T) bool, optional
             Tokens to hide (masked objective).

@@ -26,7 +26,7 @@ _SMALLEST_SD_UV = 0.01
 
 
 def n_tokens(n_samples: int, *, token_samples: int, token_stride: int) -> int:
-    """How many whole tokens `n_samples` hold: 0 where they hold none (1024, 256, 32 give 25)."""
+    """How many whole tokens `n_samples` hold: 0 if they hold none (1024, 256, 32 give 25)."""
     return 0 if n_samples < token_samples else (n_samples - token_samples) // token_stride + 1
 
 

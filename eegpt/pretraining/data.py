@@ -131,7 +131,7 @@ def _seen(sets: Sequence[ShardSet], config: PretrainConfig) -> Seen:
 
 
 def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits: tuple[str, ...]) -> WindowIndex | None:
-    """An index, or None where these splits have no window of this length."""
+    """An index, or None if these splits have no window of this length."""
     data = config.data
     try:
         return WindowIndex(

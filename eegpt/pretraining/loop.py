@@ -39,7 +39,7 @@ from eegpt.runs.settings import from_mapping
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainResult:
-    """A run's folder, the steps done, and its errors on held-out windows; None where it is not finished."""
+    """A run's folder, the steps done, and its errors on held-out windows; None if it is not finished."""
 
     run: Path
     steps: int
@@ -54,7 +54,7 @@ class PretrainResult:
 def pretrain(
     config: PretrainConfig, *, shards: Sequence[Path], out: Path, show_progress: bool = True
 ) -> PretrainResult:
-    """Pre-train an encoder on shard sets; resume where `out` contains an unfinished run with the same settings.
+    """Pre-train an encoder on shard sets; resume where `out` contains an incomplete run with the same settings.
 
     Raises
     ------

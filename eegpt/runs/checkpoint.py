@@ -1,8 +1,8 @@
-"""Weights and checkpoints as safetensors: written whole or not at all, read back without unpickling anything.
+"""Weights and checkpoints as safetensors: written completely or not at all, read back without unpickling anything.
 
 `checkpoints/step-N/` of a run's folder has all that resuming exactly needs: weights, optimiser, and the place in the
 data. It is a folder that is renamed into place last; the newest whole one is taken. `model.safetensors` beside it is
-written anew at every checkpoint.
+written again at every checkpoint.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def load_encoder(run: Path, *, device: torch.device | str = "cpu") -> Encoder:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, in the order of their names, whole or not at all."""
+    """Write tensors as safetensors, in the order of their names, completely or not at all."""
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     with atomic_path(path) as part:
         try:

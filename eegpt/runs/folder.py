@@ -13,8 +13,8 @@ RUN/
   fits/                the fits of a transfer run
 ```
 
-Every file appears whole or not at all, and nothing is ever unpickled. config.json comes last: without it the run has
-not begun.
+Every file is written completely or not at all, and nothing is ever unpickled. config.json is written last: without it
+the run has not begun.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def read_config(run: Path, *, kind: str) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that contains one table; InputError where it does not."""
+    """A JSON file that contains one table; InputError if it does not."""
     if path.stat().st_size > _MAX_BYTES:
         raise RefusedError(f"{path.name} is too large", where=path, found=f"{path.stat().st_size} bytes")
     try:
@@ -221,7 +221,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_lock(run: Path) -> Lock:
-    """The lock of a run; an empty one where there is none."""
+    """The lock of a run; an empty one if there is none."""
     path = Path(run) / LOCK
     if not path.is_file():
         return Lock()
@@ -232,7 +232,7 @@ def read_lock(run: Path) -> Lock:
 
 
 def read_seen(run: Path) -> Seen | None:
-    """What a run has seen; None where it does not say."""
+    """What a run has seen; None if it does not say."""
     path = Path(run) / SEEN_FILE
     return Seen.from_json(read_json(path), where=path) if path.is_file() else None
 

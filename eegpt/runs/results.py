@@ -59,7 +59,7 @@ class HeldOutErrors(_Results):
         return self.predictors["model"]
 
     def gain(self, *names: str) -> float | None:
-        """Share by which the model's error lies below the best of some predictors'; None where there is none."""
+        """Share by which the model's error lies below the best of some predictors'; None if there is none."""
         best = min((self.predictors[n].new for n in names or ("linear",) if n in self.predictors), default=0.0)
         return 1 - self.model.new / best if best else None
 
@@ -85,7 +85,7 @@ class PretrainingResults(_Results):
 
 
 def read_pretraining_results(run: Path) -> PretrainingResults:
-    """results.json of a pre-training run; InputError where the run is not finished."""
+    """results.json of a pre-training run; InputError if the run is not finished."""
     path = Path(run) / RESULTS
     try:
         return PretrainingResults.model_validate(read_json(path)["pretraining"])

@@ -47,7 +47,7 @@ class Setup:
 
 
 def open_trials(shards: Sequence[Path], config: TransferConfig) -> tuple[tuple[ShardSet, ...], TrialIndex]:
-    """Open the shard sets and number their trials; UsageError where there are none."""
+    """Open the shard sets and number their trials; UsageError if there are none."""
     sets = tuple(open_shards(p) for p in shards)
     index = TrialIndex(sets, tasks=config.data.tasks or None, datasets=config.data.datasets or None)
     if not len(index):

@@ -35,7 +35,7 @@ class AnnotationLists:
     Attributes
     ----------
     starts : tuple of float or None
-        Start of each record; None where its time stamp is lost.
+        Start of each record; None if its time stamp is lost.
     annotations : tuple of Annotation
     n_unread_bytes, n_unread_records : int
         Bytes that fit no list, and in how many records they lie.
@@ -48,7 +48,7 @@ class AnnotationLists:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What could not be read, for people; empty where everything was."""
+        """A note on what could not be read; empty if everything was."""
         if not self.n_unread_bytes:
             return ()
         return (
@@ -105,14 +105,14 @@ def parse_records(records: Iterable[Sequence[bytes]]) -> AnnotationLists:
 
 
 def _time_stamp(data: bytes) -> float | None:
-    """The onset of the list at the very front, whose first text is empty; None where there is none."""
+    """The onset of the list at the very front, whose first text is empty; None if there is none."""
     lists: list[_List] = []
     fits = not any(_parse(data.split(b"\0", 1)[0], lists))
     return lists[0].onset_s if fits and lists and lists[0].texts[:1] == (b"",) else None
 
 
 def _unfinished(data: bytes, following: bytes) -> int:
-    """Length of a last list that fills its signal to the end and goes on in the next one; 0 where there is none."""
+    """Length of a last list that fills its signal to the end and continues in the next one; 0 if there is none."""
     last, head = data[data.rfind(b"\0") + 1 :], following.split(b"\0", 1)[0]
     if not last or not head or head[:1] in b"+-":  # a signal that begins with a list of its own
         return 0

@@ -96,7 +96,7 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
     Raises
     ------
     InputError
-        Damaged header, a file cut short, a binary file whose line ends were turned.
+        Damaged header, truncated file, or binary file with converted line endings.
     """
     n_file = path.stat().st_size
     with path.open("rb") as handle:

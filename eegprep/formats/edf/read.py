@@ -42,7 +42,7 @@ _MAX_RATE_ERROR = 0.01
 
 
 def read_edf(path: Path) -> Decoded:
-    """Read an EDF or BDF file lazily. Raises InputError where `read_header` does, and on lost time stamps."""
+    """Read an EDF or BDF file lazily. Raises InputError if `read_header` does, and on lost time stamps."""
     header = read_header(path)
     records = _Records(path, header)
     spr = _main_rate(header)
@@ -184,7 +184,7 @@ def _record_s(starts: Sequence[float], header: EDFHeader) -> tuple[float, list[s
 
 
 def _rounding_s(starts: Sequence[float], record_s: float) -> float:
-    """By how much two stamps can be off because they were written with few decimals; 0 where a record is a whole step.
+    """By how much two stamps can be off because they were written with few decimals; 0 if a record is a whole step.
 
     Records of 1/3 s with stamps of 0.333, 0.667, 1 are continuous.
     """

@@ -21,7 +21,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def variable_names(path: Path) -> set[str]:
-    """Names of the variables of a MATLAB file. Raises InputError where the file is damaged."""
+    """Names of the variables of a MATLAB file. Raises InputError if the file is damaged."""
     try:
         if is_hdf5(path):
             import h5py
@@ -55,7 +55,7 @@ class EEGLABHeader:
 
 
 def eeglab_header(path: Path) -> EEGLABHeader:
-    """Of a .set file; one trial and no file of samples where that cannot be told."""
+    """Of a .set file; one trial and no file of samples where that cannot be determined."""
     status = path.stat()
     return _eeglab_header(path, status.st_size, status.st_mtime_ns)
 

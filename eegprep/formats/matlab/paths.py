@@ -18,7 +18,7 @@ from eegprep.privacy import clean_message
 
 
 def value_at(path: Path, variable: str, *, subject: str = "", parts: int | None = None) -> Any | None:
-    """The value at a path without `{trial}`; None where the file has no such variable or field.
+    """The value at a path without `{trial}`; None if the file has no such variable or field.
 
     Parameters
     ----------
@@ -32,12 +32,12 @@ def value_at(path: Path, variable: str, *, subject: str = "", parts: int | None 
 
 
 def numbered_at(path: Path, variable: str, *, subject: str = "", parts: int | None = None) -> list[tuple[str, Any]]:
-    """All values at a path, with what `{trial}` stands for (empty where the path has no `{trial}`), in its order.
+    """All values at a path, with what `{trial}` stands for (empty if the path has no `{trial}`), in its order.
 
     Raises
     ------
     InputError
-        The file is damaged, or holds another number of people than `parts`.
+        The file is damaged, or holds another number of subjects than `parts`.
     """
     first, *fields = variable.split(".")
     before, _, after = first.partition("{trial}")
@@ -143,6 +143,6 @@ def _loaded(path: Path, name: str, _size: int, _time_ns: int) -> Any:
 
 
 def _load_kept(path: Path, name: str) -> Any:
-    """The same, kept for the next person in the file, since each one needs all of it read."""
+    """The same, kept for the next subject in the file, since each one needs all of it read."""
     stat = path.stat()
     return _loaded(path, name, stat.st_size, stat.st_mtime_ns)

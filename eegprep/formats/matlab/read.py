@@ -29,9 +29,9 @@ _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 
 
 def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "") -> Decoded:
-    """Read one file, or one person's part of it.
+    """Read one file, or one subject's part of it.
 
-    Raises UsageError where a plain array is not described, InputError on damage.
+    Raises UsageError if a plain array is not described, InputError on damage.
     """
     names = sorted(n for n in variable_names(path) if not n.startswith(("#", "__")))
     spec = manifest.source if manifest is not None else None

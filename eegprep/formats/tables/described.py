@@ -28,7 +28,7 @@ def _rate(manifest: Manifest) -> float:
 
 
 def read_described_table(path: Path, manifest: Manifest) -> Decoded:
-    """One table of all channels. Raises InputError on damage, UsageError where the manifest says too little."""
+    """One table of all channels. Raises InputError on damage, UsageError if the manifest says too little."""
     spec, sfreq_hz = manifest.source, _rate(manifest)
     rows_are_channels = spec.orientation == "row_per_channel"
     table = read_table(

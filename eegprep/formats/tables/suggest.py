@@ -84,7 +84,7 @@ class Suggestion:
 
 
 def suggest(path: Path) -> Suggestion | None:
-    """What would read a file; None where it holds no signal that a manifest could describe."""
+    """What would read a file; None if it holds no signal that a manifest could describe."""
     try:
         if path.suffix.lower() in (".npy", ".npz"):
             return _of_array(path)

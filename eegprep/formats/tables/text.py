@@ -39,7 +39,7 @@ class TextTable:
     where: Path
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column as float64, empty fields as NaN. Raises InputError where it is no number."""
+        """A column as float64, empty fields as NaN. Raises InputError if it is no number."""
         import pyarrow as pa
         import pyarrow.compute as pc
 

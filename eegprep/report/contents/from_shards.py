@@ -38,7 +38,7 @@ def contents_of_shards(paths: Sequence[Path]) -> Contents:
     Raises
     ------
     UsageError, RefusedError
-        Where one is no finished shard set, or its index is damaged.
+        If one is not a complete shard set, or its index is damaged.
     """
     sets = [ShardSet.open(path) for path in paths]
     locks = [read_set_lock(s.path) for s in sets]

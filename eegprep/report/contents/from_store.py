@@ -37,7 +37,7 @@ def contents_of_store(path: Path) -> Contents:
     Raises
     ------
     UsageError, InputError
-        Where it is no store, or a sidecar or signal cannot be read.
+        If it is not a store, or a sidecar or signal cannot be read.
     """
     store = Store.open(path)
     infos = store.infos()

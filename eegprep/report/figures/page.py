@@ -149,7 +149,7 @@ def _version() -> str:
 
 
 def write_page(page: Page, out: Path) -> Path:
-    """Write the page to `out` so that it is whole or absent; folders on the way are made."""
+    """Write the page to `out` so that it is complete or absent; folders on the way are made."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(out, render(page))

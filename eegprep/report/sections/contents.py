@@ -174,7 +174,7 @@ def montage() -> dict[str, tuple[float, ...]]:
 
 
 def failures(contents: Contents) -> Section | None:
-    """The files that failed, with their errors; None where there are none."""
+    """The files that failed, with their errors; None if there are none."""
     if not contents.failures:
         return None
     columns = [Column(label=x) for x in ("file or recording", "what went wrong", "found", "what to do")]

@@ -13,12 +13,12 @@ from eegprep.shards.protocol import RecordingStore
 
 
 def vocabulary_of(stores: Sequence[RecordingStore]) -> Vocabulary:
-    """The largest of the stores' vocabularies; the shipped one where a store has none of its own.
+    """The largest of the stores' vocabularies; the shipped one if a store has none of its own.
 
     Raises
     ------
     UsageError
-        Where one store's vocabulary does not begin with another one's rows.
+        If one store's vocabulary does not begin with another one's rows.
     """
     found = [getattr(store, "vocabulary", None) or Vocabulary.base() for store in stores]
     largest = max(found, key=len, default=Vocabulary.base())

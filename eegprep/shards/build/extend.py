@@ -114,7 +114,7 @@ class Base:
             part.replace(target)
 
     def merge_blocks(self, blocks: pa.Table, shards: Mapping[str, Sequence[WrittenShard]]) -> pa.Table:
-        """Old and new blocks in the order of the shards, with shards numbered anew."""
+        """Old and new blocks in the order of the shards, renumbered."""
         number = {s.name: i for i, s in enumerate(s for name in shards for s in shards[name])}
         moved = np.array([number[s.name] for s in self.set.shards], dtype=np.int32)
         old = _in_full(self.set.path / BLOCKS, BLOCK_SCHEMA)
@@ -137,7 +137,7 @@ class Base:
 
 
 def _in_full(path: Path, schema: pa.Schema) -> pa.Table:
-    """A table of the set with its texts as they are written anew."""
+    """A table of the set with its texts for rewriting."""
     table = read_table(path, schema)
     columns = [plain(table[f.name], where=path) if pa.types.is_string(f.type) else table[f.name] for f in schema]
     return pa.table(columns, schema=schema)

@@ -57,7 +57,7 @@ def _recording_row(planned: PlannedRecording) -> dict[str, Any]:
 
 
 def _electrode_facts(info: RecordingInfo, row: int) -> dict[str, Any]:
-    """Reference and quality figures of one electrode; a figure that is no finite number is null."""
+    """Reference and quality figures of one electrode; a figure that is not finite is null."""
     facts: dict[str, Any] = {"reference": info.references[row]}
     for name, values in info.quality.items():
         value = values[row]

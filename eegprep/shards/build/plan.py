@@ -188,7 +188,7 @@ def _check_copies(recordings: Sequence[PlannedRecording]) -> None:
 
 
 def _as_before(info: RecordingInfo, manifest: Manifest, base: Held | None) -> RecordingInfo:
-    """A person who is in the set already stays in the same split."""
+    """A subject that is in the set already stays in the same split."""
     if base is None or info.split or manifest.split.by != "subject":
         return info
     return dataclasses.replace(info, split=base.splits.get((info.dataset, info.subject), ""))

@@ -106,7 +106,7 @@ def build_shard_set(
     stores : sequence of Path or RecordingStore
         Folders that `eegprep ingest` wrote, or objects like them. Their order does not matter.
     out : Path
-        The set's folder. An unfinished build of the same plan is taken up again; one of another plan is cleared.
+        The set's folder. An incomplete build of the same plan is taken up again; one of another plan is cleared.
     vocabulary : Vocabulary, optional
         By default that of the set that is extended, else that of the stores (`vocabulary_of`).
     max_shard_bytes, block_samples : int

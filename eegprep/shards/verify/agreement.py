@@ -88,7 +88,7 @@ def _manifests(opened: ShardSet) -> Iterator[str]:
 
 
 def _splits(opened: ShardSet) -> Iterator[str]:
-    """A person is in one split, except where the manifest splits within the subject and says so."""
+    """A subject is in one split, except where the manifest splits within the subject and says so."""
     r = opened.recordings
     first: dict[tuple[str, str], str] = {}
     for row, (dataset, subject, split) in enumerate(zip(r.dataset, r.subject, r.split, strict=True)):

@@ -69,7 +69,7 @@ def verify_shard_set(
     RefusedError
         Something is wrong; the text names up to 20 things, each with its shard and member.
     UsageError
-        There is no finished shard set.
+        The folder is not a complete shard set.
     """
     path = Path(path)
     read_sums(path)
@@ -176,7 +176,7 @@ class _ShardCheck:
         return self.problems, self.n_read
 
     def _member(self, row: int, position: int) -> int | None:
-        """Check one block that has to begin at `position`; the byte after it, or None where it is elsewhere."""
+        """Check one block that has to begin at `position`; the byte after it, or None if it is elsewhere."""
         opened, blocks = self.opened, self.opened.blocks
         block = Block(
             recording=opened.recordings.id[blocks.recording[row]],

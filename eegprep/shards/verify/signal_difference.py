@@ -29,7 +29,7 @@ class SignalDifference:
     largest_uv, largest_steps : float
         The largest difference, in microvolt and in int16 steps of the first set there.
     recording, electrode, sample : str, str, int
-        Where it is; empty and -1 where nothing differs.
+        Its position; empty and -1 if nothing differs.
     n_scales : int
         Pairs of overlapping blocks with another scale.
     n_only_first, n_only_second : int

@@ -41,7 +41,7 @@ _STEPS, _PATIENCE = 400, 100
 
 
 def load_models() -> ModuleType:
-    """`braindecode.models`; UsageError where it is not installed or does not load beside this torch."""
+    """`braindecode.models`; UsageError if it is not installed or does not load beside this torch."""
     try:
         return importlib.import_module("braindecode.models")
     except ModuleNotFoundError as error:

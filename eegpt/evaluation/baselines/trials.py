@@ -44,7 +44,7 @@ class TaskData:
 
 
 def task_data(index: TrialIndex, task: int) -> TaskData | None:
-    """All trials of a task; None where no electrode is in half of them, or a trial has none of those that are."""
+    """All trials of a task; None if no electrode is in half of them, or a trial has none of those that are."""
     rows = np.flatnonzero(index.task == task)
     info = index.tasks[task]
     count = np.zeros(len(index.vocabulary), np.int64)
