@@ -71,25 +71,25 @@ def fetch(
     progress: Progress | None = None,
     opener: Opener = open_https,
 ) -> Path:
-    """Fetch a data set; the folder with its files.
+    """Download a data set and return its folder.
 
     Parameters
     ----------
     folder : Path, optional
-        By default `default_folder(manifest)`.
+        Default: `default_folder(manifest)`.
     only : sequence of str
-        Fetch files whose path begins with one of these alone (`Subject00`).
+        Only files whose path begins with one of these (`Subject00`).
     workers : int
-        How many files at once.
+        Number of parallel downloads.
 
     Raises
     ------
     RefusedError
-        The licence has to be signed first, or a file is not the one that the manifest states.
+        The licence must be signed first, or a file does not match the manifest.
     InputError
-        Something cannot be reached; what was fetched stays, and the same command goes on.
+        A file cannot be downloaded; finished files are kept, and the same command resumes.
     UsageError
-        The manifest does not say how to get the files.
+        The manifest does not contain download addresses.
     """
     folder = default_folder(manifest) if folder is None else Path(folder)
     if manifest.licence.signed:

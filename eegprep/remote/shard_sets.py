@@ -42,7 +42,7 @@ _THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/.*)
 
 
 class Remote:
-    """Where a set's files come from.
+    """The files of a remote set.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class Remote:
 
     @property
     def max_bytes(self) -> int:
-        """How much the cache may hold."""
+        """Size limit of the cache."""
         return self.cache.max_bytes
 
     def path(self, shard: ShardFile) -> Path:
@@ -207,7 +207,7 @@ def open_shards(
     Raises
     ------
     UsageError
-        Not an address, nothing there, no connection, or a package is missing.
+        Invalid address, nothing found, no connection, or a missing package.
     RefusedError
         The index contradicts itself or its hashes.
     """

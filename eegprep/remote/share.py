@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What a push or pull did: files and bytes that went over the wire, and files that were there already."""
+    """Summary of a push or pull: files and bytes transferred, and files that already existed."""
 
     target: str
     n_files: int
@@ -43,7 +43,7 @@ class Shared:
 
 
 class _Remote:
-    """A folder anywhere, by fsspec; errors of the wire become ours."""
+    """A remote folder through fsspec, with errors converted to ours."""
 
     def __init__(self, address: str, options: Mapping[str, Any] | None) -> None:
         import fsspec
@@ -121,22 +121,22 @@ def push(
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Shared:
-    """Bring a shard set, or a manifest with its lock, to a folder, s3:// or hf://.
+    """Upload a shard set, or a manifest with its lock, to a folder, s3:// or hf://.
 
     Parameters
     ----------
     source : Path
-        A shard set; a store (of which only manifest and lock go); or one manifest.
+        A shard set, a store (only manifest and lock are sent), or a manifest.
     manifest_only : bool
-        Send manifest and lock alone, also of a shard set: what every licence lets one do.
+        Send only manifest and lock, which every licence permits.
     options : mapping, optional
         For fsspec's file system, e.g. `endpoint_url` of an S3 server.
 
     Raises
     ------
     RefusedError
-        The licence of a data set does not let its shards be passed on; a file is not what the set's list says; or the
-        target holds something else.
+        The licence of a data set forbids sharing, a file does not match the set's list, or the target contains other
+        files.
     """
     source = Path(source)
     files, sums_name, extras = _what_to_send(source, manifest_only)
@@ -187,14 +187,14 @@ def push(
 def pull(
     source: str, out: Path, *, options: Mapping[str, Any] | None = None, progress: Progress | None = None
 ) -> Shared:
-    """Fetch what `push` sent, verify every byte, and finish with the list; what is here and right is not fetched again.
+    """Download what `push` sent and verify every byte; files that are already correct are skipped.
 
     Raises
     ------
     UsageError
-        Nothing finished is at the address.
+        There is no complete shard set or manifest at the address.
     RefusedError
-        The list is malformed or points outside the folder, or a file is not what it says.
+        The list is invalid or points outside the folder, or a file does not match it.
     """
     remote = _Remote(source, options)
     out = Path(out)

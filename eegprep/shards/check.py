@@ -76,7 +76,7 @@ def check_recordings(recordings: RecordingTable, path: Path) -> None:
 def check_blocks(
     blocks: BlockTable, shards: tuple[ShardFile, ...], recordings: RecordingTable, n_electrodes: int, path: Path
 ) -> None:
-    """Rows point at rows, samples lie inside their shard in order, spans are contiguous with one scale."""
+    """Check that row numbers are valid, samples are in order inside their shard, and spans contiguous with one scale."""
     where = path / BLOCKS
 
     def every(column: str, good: NDArray[np.bool_]) -> None:
@@ -130,7 +130,7 @@ def _check_order(blocks: BlockTable, stop: NDArray[np.int64], every: Callable[[s
 
 
 def check_trials(trials: TrialTable, recordings: RecordingTable, path: Path) -> None:
-    """Every trial lies inside a recording."""
+    """Check that every trial is inside its recording."""
     where = path / TRIALS
     _all(where, "trial", "recording", (trials.recording >= 0) & (trials.recording < len(recordings)))
     _all(where, "trial", "n_samples", (trials.n_samples >= 1) & (trials.n_samples < _MAX_SAMPLE))

@@ -94,7 +94,7 @@ class RecordingTable:
         return self._json("attributes", row)
 
     def montage(self, row: int) -> MontageFit | None:
-        """How well the recording's signal fits the places of its electrodes; None if that was not told."""
+        """How well the recording's signal matches the positions of its electrodes; None if unknown."""
         if not (text := self.table["montage"][row].as_py()):
             return None
         try:

@@ -70,14 +70,14 @@ class FlatMap:
     Parameters
     ----------
     files : sequence of (Path or None, int)
-        Files and the sizes in bytes that they must have. The place of a file that is None is kept free for `put`.
+        Files and their expected sizes in bytes. The range of a file that is None is reserved for `put`.
     tail_bytes : int
         Readable zeros after the last file, so that a gather may run past its end.
 
     Attributes
     ----------
     samples : ndarray, (n,) int16
-        Everything, file after file, each beginning on a page.
+        All files in order, each beginning on a page.
     starts : ndarray, (n_files,) int64
         The byte at which each file begins.
 
@@ -106,11 +106,11 @@ class FlatMap:
         self.samples: NDArray[np.int16] = np.asarray(region)
 
     def put(self, number: int, path: Path) -> None:
-        """Map a file into its place."""
+        """Map a file into its reserved range."""
         self._place(self._region, path, self._sizes[number], int(self.starts[number]))
 
     def drop(self, number: int) -> None:
-        """Take a file out; its place reads as zeros until it is put again. No view into it may be in use."""
+        """Unmap a file; its range reads as zeros until `put`. No view into it may be in use."""
         n_bytes = -(-self._sizes[number] // mmap.PAGESIZE) * mmap.PAGESIZE
         if n_bytes:
             self._region.place(int(self.starts[number]), n_bytes, -1)

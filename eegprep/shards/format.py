@@ -44,7 +44,7 @@ TRIALS = "trials.parquet"
 MANIFEST = "manifest.yaml"
 LOCK = "lock.yaml"
 SUMS = "SHA256SUMS"
-# For search engines, and for people and the hub. Nothing here reads them, and a set without them is whole.
+# For search engines, people and the hub. Nothing here reads them, and a set is complete without them.
 CROISSANT, CARD = "croissant.json", "README.md"
 OPTIONAL_FILES = (CROISSANT, CARD)
 INDEX_FILES = (ELECTRODES, RECORDINGS, BLOCKS, TRIALS, MANIFEST, LOCK)
@@ -138,9 +138,9 @@ class Frame:
 
 
 def block_key(recording: str, electrode: str, stretch: int, start_sample: int) -> str:
-    """The block's name in the tar: no dot, no slash, and the way back is exact (`eegprep.store.keys`).
+    """The block's name in the tar: no dot, no slash, exactly reversible (`eegprep.store.keys`).
 
-    The number of the stretch tells apart what was recorded at one time against several references.
+    The stretch number distinguishes signals recorded at the same time with several references.
     """
     return key_of_id(f"{recording}/{electrode}/{stretch}/{start_sample}")
 

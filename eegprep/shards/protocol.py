@@ -31,4 +31,4 @@ class RecordingStore(Protocol):
         """One electrode's samples of one stretch, (stretch.n_samples,) float32 in microvolt."""
 
     def close(self) -> None:
-        """Let go of open files; reading may go on and opens them again."""
+        """Close open files; further reading opens them again."""

@@ -41,19 +41,19 @@ from eegprep.shards.tables import numbers, read_electrodes, read_table, texts
 
 
 class Remote(Protocol):
-    """Where the shards of a remote set come from; `eegprep.remote` has one."""
+    """Source of the shards of a remote set; implemented in `eegprep.remote`."""
 
     address: str
 
     @property
     def max_bytes(self) -> int:
-        """How much its cache may hold."""
+        """Size limit of its cache."""
 
     def paths(self, shards: list[ShardFile]) -> list[Path]:
-        """Local files of some shards, fetched and checked where they are not here."""
+        """Local files of some shards, downloaded and checked if missing."""
 
     def place(self, flat: FlatMap, number: int, shard: ShardFile) -> None:
-        """Map a shard into its place, fetched and checked where it is not here."""
+        """Map a shard, downloaded and checked if missing."""
 
 
 class ShardSet:
@@ -62,7 +62,7 @@ class ShardSet:
     Attributes
     ----------
     path : Path
-        Its folder (of a remote set: its folder in the cache).
+        Folder of the set (in the cache if it is remote).
     vocabulary : Vocabulary
         Electrode names by the ids of this set.
     shards : tuple of ShardFile
@@ -70,7 +70,7 @@ class ShardSet:
     recordings, blocks, trials : RecordingTable, BlockTable, TrialTable
         The index.
     sha256 : str
-        Hash of SHA256SUMS, which names the whole content.
+        Hash of SHA256SUMS, which identifies the contents.
     remote : Remote or None
         Source of the shards of a remote set.
     """
@@ -133,7 +133,7 @@ class ShardSet:
 
     @property
     def tasks(self) -> tuple[tuple[Manifest, Task], ...]:
-        """Every task with the manifest that it stands in, by data set and in the manifest's order."""
+        """Every task with its manifest, by data set and in the manifest's order."""
         return tuple((m, t) for m in sorted(self.manifests, key=lambda m: m.name) for t in m.tasks)
 
     def shard_paths(self, rows: Sequence[int] | None = None) -> list[Path]:

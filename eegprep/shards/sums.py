@@ -20,7 +20,7 @@ _MAX_BYTES = 256 << 20
 
 
 def write_sums(folder: Path, hashes: Mapping[str, str]) -> None:
-    """Write the file that makes the set finished."""
+    """Write the file that marks the set as complete."""
     write_atomic(folder / SUMS, "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)))
 
 
@@ -32,7 +32,7 @@ def read_sums(folder: Path) -> dict[str, str]:
     UsageError
         The folder is not a complete shard set.
     RefusedError
-        A line is malformed, doubled, or names a file that no shard set has; or an index file is not listed.
+        A line is invalid, a duplicate, or names an unexpected file; or an index file is not listed.
     """
     path = folder / SUMS
     if not folder.is_dir():

@@ -48,7 +48,7 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     Raises
     ------
     RefusedError
-        The file is no Parquet, has other columns, types or nulls, or could take more memory than its size allows.
+        The file is not Parquet, has other columns, types or nulls, or could need too much memory for its size.
     """
     table = _read(path, MAX_INDEX_BYTES, _strings(schema))
     found = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in table.schema}

@@ -69,7 +69,7 @@ def _clean(name: str, manifest: Manifest) -> str:
 
 
 def _public(name: str, kind: str, manifest: Manifest) -> str:
-    """A channel's name for what is stored: its own where somebody knows what it means, or its data set is anonymous."""
+    """A channel's name as stored: unchanged if its meaning is known or the data set is anonymous."""
     known = manifest.anonymous_subjects or name in manifest.channels or name in manifest.source.channels
     if known or resolve(Vocabulary.base(), name, kind=kind).code not in ("unknown_name", "unknown_reference"):
         return name
@@ -117,12 +117,12 @@ def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...], scale: float
 
 
 def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, folder: Path) -> SourceRecording:
-    """Prove the unit, take away what is personal, and hash the files.
+    """Check the unit, remove personal data, and hash the files.
 
     Raises
     ------
     InputError
-        If nothing is left to read, or where unit and signal contradict each other.
+        If there is nothing to read, or unit and signal contradict each other.
     """
     where = folder / planned.files[0] if planned.files else folder
     names = named_texts(manifest)
@@ -218,7 +218,7 @@ def _known(text: str, known: Mapping[str, str], numbers: bool) -> str:
 
 
 def _values(decoded: Decoded, planned: PlannedRecording) -> dict[str, dict[str, str]]:
-    """By trial number: what the file itself, a table beside it and the manifest say."""
+    """Values by trial number from the file, a table beside it and the manifest."""
     rows: dict[str, dict[str, str]] = {}
     for found in (decoded.trial_values, planned.trial_values):
         for number, row in found.items():

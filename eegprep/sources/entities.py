@@ -35,12 +35,12 @@ class Group:
 
 
 def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, str]]:
-    """What the manifest's subject table says, by subject. Only the columns that the manifest names are read.
+    """Read the manifest's subject table. Only the columns that the manifest names are read.
 
     Raises
     ------
     UsageError
-        The table is not there, lacks a column, or says two things of one subject.
+        The table is missing, lacks a column, or contradicts itself.
     """
     table = manifest.subjects
     if table is None:
@@ -144,7 +144,7 @@ def _size(path: Path) -> int:
 
 
 def _public(manifest: Manifest, key: str, file: str, number: int, implicit: bool) -> str:
-    """A file's name as it may be stored: itself only where the data set's own names are anonymous."""
+    """A file's name as stored: unchanged only if the data set's names are anonymous."""
     if manifest.anonymous_subjects and not implicit and file.isprintable() and not has_date(file):
         return file
     suffix = "".join(s for s in Path(file).suffixes[-2:] if len(s) <= 6 and s[1:].isalpha())

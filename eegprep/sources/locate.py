@@ -21,17 +21,17 @@ DATA_VARIABLE = "EEGPT_DATA"
 
 
 def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None = None) -> tuple[Manifest, Path]:
-    """The manifest and folder that a word names.
+    """Resolve an argument to a manifest and a folder.
 
     Parameters
     ----------
     fetch : callable, optional
-        Downloads the data set where its files are not on this machine.
+        Downloads the data set if its files are not on this machine.
 
     Raises
     ------
     UsageError
-        If it names nothing, or the data set's files are not on this machine.
+        If it cannot be resolved, or the data set's files are not on this machine.
     """
     from eegprep.manifest import catalogue, find_manifest, load_manifest
 
@@ -78,13 +78,13 @@ def data_folder(
 ) -> Path:
     """The folder of a data set's files.
 
-    As given, else beside the manifest's own `path`, `$EEGPT_DATA/<name>`, `./<name>`, or where `eegprep fetch` puts
-    them; `fetch` completes them there.
+    As given, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, or the download folder of
+    `eegprep fetch`; `fetch` completes them there.
 
     Raises
     ------
     UsageError
-        The files are not on this machine, and they are not fetched.
+        The files are not on this machine and not downloaded.
     """
     from eegprep.remote.fetch import default_folder, is_fetchable
 

@@ -84,7 +84,7 @@ def place_of(path: Path) -> tuple[Path, str]:
 
 
 def scan(path: Path) -> Tree:
-    """Everything under a folder, or the one recording that `path` names.
+    """Walk a folder, or the single recording `path`.
 
     Raises
     ------
@@ -287,7 +287,7 @@ def _special(name: str) -> Entry:
 
 
 def unreadable(name: str, error: OSError, what: str) -> Entry:
-    """The entry of what the operating system does not let us read."""
+    """The entry of an unreadable file."""
     todo = "check its permissions" if error.errno in (errno.EACCES, errno.EPERM) else "check the disk and the path"
     reason = f"{what}: {os.strerror(error.errno) if error.errno else type(error).__name__}"
     return Entry(path=name, code=Code.UNREADABLE, reason=reason, todo=todo)

@@ -274,7 +274,7 @@ def _judged(channels: Sequence[SourceChannel]) -> tuple[np.ndarray, np.ndarray]:
     """Which channels a wrong unit would be corrected in, and which ones say whether it is wrong.
 
     Belts, legs and hearts are in volts too and often outnumber the electrodes, so channels that are electrodes by their
-    names speak for the file; where none is, all that are not something else by their names do.
+    names are used; without any, all that are not something else by their names.
     """
     volts = np.array([c.unit != "" and c.kind in ("eeg", "unknown") for c in channels], dtype=bool)
     other = np.array([_is_other(c.name) for c in channels], dtype=bool)

@@ -25,13 +25,13 @@ def rank_key(*parts: str | int) -> str:
 
 
 def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
-    """Give every recording a split.
+    """Assign every recording to a split.
 
     Parameters
     ----------
     infos : sequence of RecordingInfo
-        Recordings of one or several data sets; each data set is split on its own. A recording whose `split` is
-        already set keeps it, and under `by: subject` so do all recordings of its subject.
+        Recordings of one or several data sets, each split separately. A recording whose `split` is already set keeps
+        it, and with `by: subject` so do all recordings of its subject.
     rule : SplitRule
         From the manifest. Names under `train`, `validation` and `test` are subjects, runs or sessions, by `by`.
         Subjects that are not named are divided, in the rule's ratio, among the splits that name nobody.
@@ -44,7 +44,7 @@ def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
     Raises
     ------
     UsageError
-        A run or session is in no list, or a subject can go nowhere because all three splits name theirs.
+        A run or session is not listed, or a subject is not listed and all three splits have lists.
     RefusedError
         Subjects that have to stay together were put into two splits.
     """
@@ -130,7 +130,7 @@ def _fixed(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule, groups
 
 
 def tied_subjects(infos: Iterable[RecordingInfo]) -> dict[str, str]:
-    """Subject to the first of the subjects it has to stay with: itself, or those who share a signal."""
+    """Map each subject to the first of the subjects that share a signal with it."""
     parent: dict[str, str] = {}
 
     def root(subject: str) -> str:
@@ -148,7 +148,7 @@ def tied_subjects(infos: Iterable[RecordingInfo]) -> dict[str, str]:
 
 
 def subject_strata(infos: Iterable[RecordingInfo]) -> dict[str, str]:
-    """What a subject's label is in every task that gives him one label only, as one word to stratify by."""
+    """A subject's labels in the tasks with one label per subject, as one word to stratify by."""
     labels: dict[str, dict[str, set[str]]] = {}
     for info in infos:
         own = labels.setdefault(info.subject, {})
@@ -175,7 +175,7 @@ def split_subjects(
     salt: str = "",
     strata: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Divide subjects in a ratio, each stratum alike.
+    """Split subjects in a ratio, stratified.
 
     From three subjects on, every split whose share is not zero gets one; of two, one is tested. A stratum of
     three or more gives one subject to test and to validation too, as long as half of the subjects stay in
@@ -188,7 +188,7 @@ def split_subjects(
     ratio : tuple of float
         Train, validation, test.
     salt : str
-        Goes into the hash, so that subject `01` of two data sets has two fates.
+        Part of the hash, so that subject `01` of two data sets is assigned independently.
     strata : mapping of str to str, optional
         Subject to stratum; subjects that are absent form one of their own.
     """

@@ -21,16 +21,16 @@ def k_fold(
     strata: Mapping[str, str] | None = None,
     validation: float = 0.1,
 ) -> list[dict[str, str]]:
-    """Divide subjects into `n_folds` test sets of nearly equal size, each stratum dealt out evenly.
+    """Divide subjects into `n_folds` test sets of nearly equal size, stratified.
 
     Parameters
     ----------
     people : sequence of str
-        `dataset/subject`; their order does not matter.
+        `dataset/subject`, in any order.
     n_folds : int
         From two to the number of subjects.
     strata : mapping of str to str, optional
-        Subject to stratum, e.g. the group a task with one label per subject asks for.
+        Subject to stratum, e.g. the group in a task with one label per subject.
     validation : float
         Share of the subjects that are not tested that goes to validation, at least one if three are left.
 
@@ -66,7 +66,7 @@ def leave_one_subject_out(people: Sequence[str], *, seed: int = 0, validation: f
 def leave_one_dataset_out(
     people: Sequence[str], *, seed: int = 0, validation: float = 0.1
 ) -> dict[str, dict[str, str]]:
-    """For every data set a division that tests on all its subjects and trains on all others'.
+    """One fold per data set, which tests on its subjects and trains on all others.
 
     Raises
     ------

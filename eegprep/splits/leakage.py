@@ -103,7 +103,7 @@ class Leak:
 
 
 def find_leaks(seen: Seen, test: Iterable[SeenRecording]) -> list[Leak]:
-    """Test recordings whose signal, an altered copy of it, or whose subject is among what was seen, sorted by id."""
+    """Test recordings whose signal (or an altered copy) or subject was seen, sorted by id."""
     by_hash: dict[str, str] = {}
     by_person: dict[str, str] = {}
     ids = set()
@@ -127,17 +127,17 @@ def find_leaks(seen: Seen, test: Iterable[SeenRecording]) -> list[Leak]:
 
 
 def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = False, stage: str = "training") -> str:
-    """Refuse a test on what was seen; with `allow`, return the sentence to print on every table instead.
+    """Refuse to test on seen data; with `allow`, return a sentence to print on every table instead.
 
     Returns
     -------
     str
-        Empty if nothing leaks.
+        Empty without leakage.
 
     Raises
     ------
     RefusedError
-        Something leaks and `allow` is not set.
+        There is leakage and `allow` is not set.
     """
     leaks = find_leaks(seen, test)
     if not leaks:

@@ -20,16 +20,16 @@ _SHOWN = 10
 
 
 class Names:
-    """What is there, to be found by any of its names.
+    """Look up subjects, sessions or runs by any of their names.
 
     Parameters
     ----------
     known : mapping of str to iterable of str
-        The name under which each is stored, to the names by which its owner knows it.
+        Stored name of each to its names in the files.
     kind : str
         `subject`, `session` or `run`, for messages.
     hide : callable, optional
-        The name under which something of this name would be stored if it were there; by default the name itself.
+        Converts an unknown name to its stored form; by default unchanged.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Names:
         return loosely(written) in self._loose
 
     def unknown(self, written: Sequence[str], where: str) -> UsageError:
-        """The error for names that nothing has."""
+        """The error for unknown names."""
         names = sorted(self.shown(s) for s in self.known)
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         return UsageError(
@@ -92,26 +92,26 @@ class Names:
 def resolve_split(
     manifest: Manifest, known: Mapping[str, Names], *, partial: bool = False
 ) -> tuple[Manifest, tuple[str, ...]]:
-    """The manifest with the stored name of every subject, session or run that its split or subset names.
+    """Replace the subjects, sessions or runs in a manifest's split and subset by their stored names.
 
     Parameters
     ----------
     known : mapping of str to Names
-        What the source holds: `subject`, `session` and `run`.
+        Names in the source: `subject`, `session` and `run`.
     partial : bool
-        Names that nothing has may belong to the part that is not here, unless they resemble one that is.
+        Unknown names may belong to the missing part of the data set, unless they resemble a known one.
 
     Returns
     -------
     manifest : Manifest
-        Without names that mean people: safe to store.
+        Without names of people: safe to store.
     absent : tuple of str
-        Names in the split that belong to nothing here (`partial` only).
+        Unknown names in the split (`partial` only).
 
     Raises
     ------
     UsageError
-        A name belongs to nothing or to several, one subject is named in two splits, or one is in none.
+        A name is unknown or ambiguous, or a subject is in two splits or in none.
     """
     rule, names = manifest.split, known[manifest.split.by]
     where = f"`split:` of {manifest.name}"
@@ -181,7 +181,7 @@ def plain(name: str) -> str:
 
 
 def loosely(name: str) -> str:
-    """Letters and digits alone, to see that two names are meant to be one."""
+    """Only letters and digits, to compare names."""
     letters = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", plain(name)).casefold())
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", letters)
 

@@ -108,7 +108,7 @@ def _cut_in_time(
 
 
 def few_shot(windows: Windows, k: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Choose `k` windows of each label of one new subject to learn from; the rest is the test.
+    """Choose `k` training windows of each label of one new subject; the rest is tested.
 
     Returns
     -------

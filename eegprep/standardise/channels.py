@@ -20,9 +20,9 @@ from eegprep.standardise.checks import ChannelChecks
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What becomes of one channel of a file: an electrode, or None; `code` and `reason` say why.
+    """The decision about one channel: an electrode, or None with `code` and `reason`.
 
-    `stored_as` is the name under which the store may speak of it: a name that nobody knows may be a person's.
+    `stored_as` is its name in the store; an unknown name may be a person's and becomes a pseudonym.
     """
 
     row: int
@@ -39,7 +39,7 @@ class Verdict:
 
 
 def judge_names(recording: SourceRecording, manifest: Manifest, vocabulary: Vocabulary) -> tuple[Verdict, ...]:
-    """What names and units say of each channel, in the file's order."""
+    """Decide by the name and unit of each channel, in the file's order."""
     resolved = resolve_all(
         vocabulary,
         recording.channels,
@@ -66,12 +66,12 @@ def judge_names(recording: SourceRecording, manifest: Manifest, vocabulary: Voca
 
 
 def judge_signal(verdicts: Sequence[Verdict], recording: SourceRecording, checks: ChannelChecks) -> tuple[Verdict, ...]:
-    """`verdicts` without what the file calls bad or whose signal is dead.
+    """`verdicts` without channels that are bad in the file or have no signal.
 
     Parameters
     ----------
     checks : ChannelChecks
-        Of the channels that `verdicts` let in, in their order.
+        Checks of the channels kept in `verdicts`, in their order.
     """
     out, place = [], 0
     for verdict in verdicts:
@@ -90,7 +90,7 @@ def judge_signal(verdicts: Sequence[Verdict], recording: SourceRecording, checks
 
 
 def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputError | None:
-    """The error that refuses a recording of which no channel got in; None if one did."""
+    """The error for a recording without any kept channel; None if there is one."""
     if any(v.electrode is not None for v in verdicts):
         return None
     codes = sorted({v.code for v in verdicts})
@@ -106,7 +106,7 @@ def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputErro
 
 
 def left_out_channels(verdicts: Sequence[Verdict]) -> list[LeftOut]:
-    """The channels that did not get in, as the store may tell of them, each with its reason."""
+    """The channels that are left out, under their names in the store, with reasons."""
     # A reason quotes the name, so it goes where the name goes.
     hidden = "unknown name; see `eegprep inspect`"
     return [

@@ -50,7 +50,7 @@ class ChannelChecks:
     zeros, held : tuple of Stretch
         Of all channels at once.
     verdicts : tuple of (code, reason) or None
-        Channels that are bad as a whole: `flat`, `clipped`, `not_finite`, `zeros`, `held`, `disconnected`.
+        Channels that are bad completely:  `flat`, `clipped`, `not_finite`, `zeros`, `held`, `disconnected`.
     line_noise_ratio : tuple of float or None
         Power density at the line frequency over that of its neighbours; 1 is none.
     line_freq_hz : float or None
@@ -77,7 +77,7 @@ class ChannelChecks:
     covariance: np.ndarray | None = field(default=None, compare=False)
 
     def missing(self, row: int) -> tuple[Stretch, ...]:
-        """Where one channel has no signal: not finite, or filled in by the device; sorted, overlaps merged."""
+        """Stretches of a channel without signal (not finite, or filled in by the device), sorted and merged."""
         return merge((*self.not_finite[row], *self.zeros, *self.held))
 
     def rejected(self, row: int) -> tuple[Stretch, ...]:
@@ -201,9 +201,9 @@ def check_signal(
         Microvolt, before any filter; read in chunks.
     sfreq_hz : float
     stretches : sequence of Stretch
-        What is looked at.
+        Parts to check.
     line_freq_hz : float, optional
-        50 or 60 where it is known; else it is detected.
+        50 or 60 if known; else it is detected.
     flat_s, clipped_s : float
         The shortest run that counts, in seconds (clipped: and at least 4 samples).
     """

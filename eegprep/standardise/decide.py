@@ -29,7 +29,7 @@ from eegprep.standardise.timeline import Timeline, lay_out
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What is decided about the channels of one recording.
+    """Decisions about the channels of one recording.
 
     Attributes
     ----------
@@ -38,11 +38,11 @@ class Decision:
     checked : tuple of int
         The channels whose signal was checked; `checks` and `signal` have their rows in this order.
     montage : MontageFit or None
-        How well the signal fits the places of the electrodes that got in.
+        How well the signal matches the positions of the kept electrodes.
     contradiction : str
         Contradictions between the file's positions and names.
     refused : InputError or None
-        Why the recording cannot be used.
+        Why the recording is refused.
     """
 
     recording: SourceRecording
@@ -60,7 +60,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What will be done to the channels that are kept.
+    """The processing of the kept channels.
 
     `signal` has one row for each of `channels`; its row `i` is row `checked[i]` of `checks`.
     """
@@ -97,7 +97,7 @@ def identity(recording: SourceRecording, manifest: Manifest) -> str:
 
 
 def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vocabulary: Vocabulary) -> Decision:
-    """Judge every channel; nothing is filtered yet, and nothing is raised: `refused` holds it."""
+    """Decide about every channel, without filtering. Errors are not raised but returned as `refused`."""
     decision = Decision(
         recording=recording,
         manifest=manifest,
@@ -152,7 +152,7 @@ def _montage(
 
 
 def make_plan(decision: Decision) -> Plan:
-    """Filters and stretches for what the decision lets in.
+    """Filters and stretches for the kept channels.
 
     Raises
     ------

@@ -22,7 +22,7 @@ from eegprep.standardise.spans import drop_short
 
 
 class Sink(Protocol):
-    """Who takes the signal."""
+    """A sink for the signal."""
 
     def append(self, signal_uv: NDArray[np.float32], /) -> None:
         """(n_electrodes, n) float32, in order of time, NaN in gaps."""
@@ -33,23 +33,23 @@ class Nowhere:
     """A sink for a dry run."""
 
     def append(self, signal_uv: NDArray[np.float32], /) -> None:
-        """Nothing is kept."""
+        """Discards the signal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What the whole signal says of each electrode.
+    """Results per electrode that need the whole signal.
 
     Attributes
     ----------
     rejected : dict of str to tuple of Stretch
-        By electrode, what is rejected on top of the plan's gaps; electrodes without any are absent.
+        Stretches rejected in addition to the plan's gaps, by electrode; electrodes without any are absent.
     sigma_uv : tuple of float
         Robust standard deviation of the kept samples, in row order; 0 if nothing is left.
     fingerprint : str
-        What finds altered copies of the signal (`eegprep.splits.fingerprint`).
+        Fingerprint that finds altered copies of the signal (`eegprep.splits.fingerprint`).
     left_out : tuple of LeftOut
-        The rejected parts by reason, and channels that turned out to hold nothing.
+        Rejected parts by reason, and channels without remaining signal.
     """
 
     rejected: dict[str, tuple[Stretch, ...]]
@@ -59,7 +59,7 @@ class Judged:
 
 
 def run(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> Judged:
-    """Filter everything into `sink`, at 256 Hz in microvolt, and judge it; a pool changes the time alone."""
+    """Filter everything into `sink`, at 256 Hz in microvolt, and check it; a pool only changes the speed."""
     timeline, chain = plan.timeline, plan.chain
     missing = [plan.checks.missing(row) for row in plan.checked]
     signal = Bridged(plan.signal, missing, timeline.source) if any(missing) else plan.signal
@@ -150,7 +150,7 @@ def _within(part: Stretch, stretches: Sequence[Stretch]) -> list[Stretch]:
 
 
 def _fill_gap(sink: Sink, position: int, start: int, n_rows: int) -> None:
-    """NaN for the samples that no stretch covers, so that nobody takes a gap for signal."""
+    """Set samples outside all stretches to NaN."""
     while position < start:
         n = min(start - position, 1 << 16)
         sink.append(np.full((n_rows, n), np.nan, np.float32))

@@ -22,7 +22,7 @@ class RecordingFile:
     path : Path
         An `.arrow` file of a store.
     info : RecordingInfo
-        What its sidecar says; a file that says otherwise is refused.
+        Its sidecar; a contradicting file is refused.
     """
 
     def __init__(self, path: Path, info: RecordingInfo) -> None:

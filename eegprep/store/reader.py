@@ -62,9 +62,9 @@ class Store:
 
     @classmethod
     def create(cls, path: Path | str, manifest: Manifest, vocabulary: Vocabulary | None = None) -> Store:
-        """A new store, or the one that an earlier run of the same ingest began.
+        """Create a store, or open that of an earlier run of the same ingest.
 
-        `vocabulary` is kept beside the manifest where it is not the shipped one.
+        `vocabulary` is kept beside the manifest if it is not the shipped one.
         """
         from eegprep.electrodes import Vocabulary, dump_vocabulary
         from eegprep.manifest import dump_manifest
@@ -103,12 +103,12 @@ class Store:
         return sorted(id_of_key(k) for k in keys if (self.recordings / f"{k}.arrow").exists())
 
     def info(self, recording_id: str) -> RecordingInfo:
-        """What is known of one recording.
+        """The description of one recording.
 
         Raises
         ------
         InputError
-            If the store does not hold it, or its sidecar cannot be read.
+            If it is not in the store, or its sidecar cannot be read.
         """
         path = self.recordings / f"{key_of_id(recording_id)}.json"
         try:
@@ -165,7 +165,7 @@ class Store:
         return lazy_signal(self._file(info), info)
 
     def made_from(self, recording_id: str) -> str | None:
-        """What a finished recording was made from, as its writer was told; None if it is not finished."""
+        """The input hash of a finished recording, as given to its writer; None if it is not finished."""
         path = self.recordings / f"{key_of_id(recording_id)}.arrow"
         if not path.with_suffix(".json").exists():
             return None

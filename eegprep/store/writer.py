@@ -33,7 +33,7 @@ FORMAT = {b"format": b"eegprep-store", b"version": b"1", b"unit": b"uV"}
 
 
 class StoredRecordingWriter:
-    """Append time chunks, then `finish`. As a context manager it takes its `.part` file away on an error.
+    """Append time chunks, then `finish`. As a context manager it deletes its `.part` file on an error.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class StoredRecordingWriter:
     electrodes : sequence of str
         Vocabulary names, one per row of every chunk.
     made_from : str
-        What the recording was made from and how (a hash), so that a later run knows whether to make it again.
+        Hash of the inputs, with which a later run decides whether to process the recording again.
     """
 
     def __init__(self, folder: Path, recording_id: str, electrodes: Sequence[str], made_from: str = "") -> None:
@@ -98,7 +98,7 @@ class StoredRecordingWriter:
                 self._pending.append(piece.copy())
 
     def finish(self, info: RecordingInfo) -> RecordingInfo:
-        """Write the rest, sync, rename, and only then write the sidecar that makes the recording count."""
+        """Write the rest, sync, rename, and write the sidecar last."""
         expected = (self.recording_id, self.electrodes, self.n_samples)
         if (found := (info.id, info.electrodes, info.n_samples)) != expected:
             raise InputError(

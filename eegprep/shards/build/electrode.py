@@ -38,7 +38,7 @@ class RecordingPart:
 
     @classmethod
     def of(cls, recording: int, store: int, info: RecordingInfo, electrode: str) -> RecordingPart:
-        """Leave out of `info` what other electrodes and later stages need, so that it travels light."""
+        """Reduce `info` to what this electrode needs."""
         slim = dataclasses.replace(
             info,
             rejected={electrode: info.rejected.get(electrode, ())},
@@ -102,7 +102,7 @@ class ElectrodeResult:
     left_out: tuple[LeftOutStretch, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, for the note that lets an interrupted build go on."""
+        """Plain data, for the note with which an interrupted build resumes."""
         return dataclasses.asdict(self)
 
     @classmethod

@@ -39,7 +39,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What a set that is extended holds: hash of the signal by recording id, split by (data set, subject)."""
+    """Contents of a set to extend: hash of the signal by recording id, split by (data set, subject)."""
 
     sha256: str
     signals: dict[str, str]
@@ -48,7 +48,7 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRecording:
-    """A recording, the store it lies in, and its split."""
+    """A recording with its store and its split."""
 
     info: RecordingInfo
     store: int
@@ -100,21 +100,21 @@ def make_plan(
     version: str,
     base: Held | None = None,
 ) -> Plan:
-    """Read what the stores say of their recordings, check that they fit together, and decide the splits.
+    """Read the descriptions of the stores' recordings, check that they are compatible, and assign splits.
 
     Parameters
     ----------
     version : str
-        Of the program, since another version may decide otherwise.
+        Version of the program, since another one may decide differently.
     base : Held, optional
-        What the set to be extended already holds.
+        Contents of the set to extend.
 
     Raises
     ------
     UsageError
-        Two stores hold the same recording, an electrode is not in the vocabulary, or there is nothing to write.
+        Two stores contain the same recording, an electrode is not in the vocabulary, or there is nothing to write.
     RefusedError
-        A recording that the set already holds has another signal now.
+        A recording of the set to extend has a different signal now.
     """
     from eegprep.splits.assign import assign
 

@@ -56,14 +56,14 @@ def largest_usable(sigma_uv: float) -> float:
 def usable(
     read: Callable[[Stretch], NDArray[np.float32]], stretch: Stretch, sigma_uv: float, chunk_samples: int
 ) -> Iterator[tuple[Stretch, float]]:
-    """The parts of a stretch that int16 can hold, each with its largest magnitude (µV), in order.
+    """The parts of a stretch that fit into int16, each with its largest magnitude (µV), in order.
 
     Parameters
     ----------
     read : callable
         Gives the float32 samples of a stretch; called with at most `chunk_samples` at a time.
     stretch : Stretch
-        What the recording keeps.
+        A kept stretch of the recording.
     sigma_uv : float
         Robust standard deviation of the electrode, above zero.
     chunk_samples : int
@@ -71,7 +71,7 @@ def usable(
 
     Notes
     -----
-    Samples that are not finite, or beyond `largest_usable`, fall between the parts.
+    Samples that are not finite, or beyond `largest_usable`, are in no part.
     """
     limit = largest_usable(sigma_uv)
     begin, peak = stretch.start_sample, 0.0

@@ -66,9 +66,9 @@ BUILDING = "building"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSummary:
-    """What a shard set holds, and what could not get in.
+    """Summary of a shard set, and of what was left out.
 
-    `trials` are by task, also of tasks without any; `splits` are recordings by split.
+    `trials` are counted by task, including tasks without any, `splits` are recordings by split.
     """
 
     path: Path
@@ -99,26 +99,26 @@ def build_shard_set(
     sync: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ShardSummary:
-    """Write the recordings of some stores as one shard set.
+    """Build one shard set from the recordings of stores.
 
     Parameters
     ----------
     stores : sequence of Path or RecordingStore
-        Folders that `eegprep ingest` wrote, or objects like them. Their order does not matter.
+        Folders written by `eegprep ingest`, or objects like them, in any order.
     out : Path
         The set's folder. An incomplete build of the same plan is taken up again; one of another plan is cleared.
     vocabulary : Vocabulary, optional
-        By default that of the set that is extended, else that of the stores (`vocabulary_of`).
+        Default: that of the set to extend, else that of the stores (`vocabulary_of`).
     max_shard_bytes, block_samples : int
-        Where shards and blocks are cut.
+        Maximum sizes of shards and blocks.
     workers : int
-        Threads, each with one electrode.
+        Number of threads, each writing one electrode.
     executor : concurrent.futures.Executor, optional
-        Used instead of threads; its processes need to see the same files.
+        Used instead of threads; its processes must see the same files.
     extends : Path, optional
         A finished set to take over; its recordings are not written again.
     sync : bool
-        Whether shards are synced to the disk one by one.
+        Whether to sync each shard to disk.
     progress : callable, optional
         Called with (electrode, electrodes done, electrodes in total).
 
@@ -164,7 +164,7 @@ def _open(store: Path | RecordingStore) -> RecordingStore:
 def _made_with(
     stores: Sequence[Path | RecordingStore], opened: Sequence[RecordingStore], base: Base | None
 ) -> dict[str, dict[str, str]]:
-    """What the stores' locks say of the versions that standardised each data set."""
+    """Versions that standardised each data set, from the stores' locks."""
     found = dict(base.lock.made_with) if base else {}
     for store, one in zip(stores, opened, strict=True):
         if isinstance(store, (str, Path)) and (versions := read_versions(Path(store))):
@@ -228,7 +228,7 @@ def _run(
                 done[job.electrode] = result
     pool = executor or ThreadPoolExecutor(max_workers=max(1, workers))
     try:
-        # The largest electrodes first, so that no worker is left with one at the end.
+        # The largest electrodes first, so that no worker ends with one.
         todo = sorted((j for j in jobs if j.electrode not in done), key=lambda j: -len(j.parts))
         futures = [pool.submit(write_electrode, job) for job in todo]
         for future in as_completed(futures):

@@ -30,7 +30,7 @@ def compare_rebuilt(
     workers: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> None:
-    """Build the set again beside itself, with the options in its lock, and compare every file's hash.
+    """Rebuild the set in a temporary folder with the options in its lock, and compare every file's hash.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def compare_rebuilt(
         A file differs; the text names the first ones, the first stage that differs, by how much the samples do, and
         which versions do.
     UsageError
-        The set extends another one: rebuild that first, from its own stores.
+        The set extends another one, which must be rebuilt from its own stores.
     """
     path = Path(path)
     opened = ShardSet.open(path)

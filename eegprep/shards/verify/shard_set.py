@@ -60,14 +60,14 @@ def verify_shard_set(
     deep : bool
         Read every byte.
     workers : int
-        Threads; hashing does not hold the interpreter.
+        Number of threads; hashing releases the GIL.
     progress : callable, optional
         Called with (shard, bytes checked, bytes in total).
 
     Raises
     ------
     RefusedError
-        Something is wrong; the text names up to 20 things, each with its shard and member.
+        The set is damaged; the message lists up to 20 problems, each with its shard and member.
     UsageError
         The folder is not a complete shard set.
     """

@@ -18,14 +18,14 @@ _Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class SignalDifference:
-    """Samples that two sets both hold and that differ, and samples that only one of them holds.
+    """Samples that differ between two sets, and samples that are in only one of them.
 
     Attributes
     ----------
     n_different : int
         Samples with another value in microvolt.
     n_beyond_rounding : int
-        Those among them that two scales cannot explain: the store's signal differs there.
+        Those that two scales cannot explain: the store's signal differs.
     largest_uv, largest_steps : float
         The largest difference, in microvolt and in int16 steps of the first set there.
     recording, electrode, sample : str, str, int
@@ -33,7 +33,7 @@ class SignalDifference:
     n_scales : int
         Pairs of overlapping blocks with another scale.
     n_only_first, n_only_second : int
-        Samples that one set keeps and the other doesn't.
+        Samples that are in only one of the sets.
     """
 
     n_different: int
