@@ -76,7 +76,7 @@ def check_recordings(recordings: RecordingTable, path: Path) -> None:
 def check_blocks(
     blocks: BlockTable, shards: tuple[ShardFile, ...], recordings: RecordingTable, n_electrodes: int, path: Path
 ) -> None:
-    """Check that row numbers are valid, samples are in order inside their shard, and spans contiguous with one scale."""
+    """Check that row numbers are valid, samples in order inside their shard, and spans contiguous with one scale."""
     where = path / BLOCKS
 
     def every(column: str, good: NDArray[np.bool_]) -> None:

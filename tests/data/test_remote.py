@@ -158,7 +158,7 @@ def test_wrong_bytes_stop_with_the_shards_name_and_are_not_kept(web, tmp_path, s
 def test_an_address_without_a_set_says_so(web, tmp_path):
     address, _, folder = web
     (folder / "SHA256SUMS").unlink()
-    with pytest.raises(UsageError, match="no finished shard set"):
+    with pytest.raises(UsageError, match="no complete shard set"):
         open_shards(address, cache=Cache(tmp_path / "cache"))
 
 
@@ -227,7 +227,7 @@ def test_a_set_in_an_s3_bucket_gives_the_same_windows(s3, shard_set, tmp_path, m
     opened = open_shards(Path("s3://labs/set"))
     same_windows(opened, shard_set, lambda i: SampleOrder(len(i), 0))
     assert opened.sha256 == shard_set.sha256
-    with pytest.raises(UsageError, match="no finished shard set"):
+    with pytest.raises(UsageError, match="no complete shard set"):
         open_shards("s3://labs/nothing")
 
 

@@ -71,7 +71,7 @@ def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(servers, shard
 
 
 @pytest.mark.parametrize(
-    ("status", "text"), [(403, "no permission to read"), (401, "no permission to read"), (410, "there is no")]
+    ("status", "text"), [(403, "no permission to read"), (401, "no permission to read"), (410, "is missing at")]
 )
 def test_a_server_that_refuses_is_not_asked_again(servers, shard_folder, tmp_path, status, text):
     with servers.serving(servers.Web, shard_folder, refuse=status) as (address, _, log):
@@ -138,7 +138,7 @@ class TestHub:
 
     def test_a_name_that_the_hub_does_not_know_says_so(self, hub, tmp_path):
         for name in ("hf://datasets/labs/eeg/nothing", "hf://datasets/labs/other/set"):
-            with pytest.raises(UsageError, match="no finished shard set"):
+            with pytest.raises(UsageError, match="complete shard set"):
                 open_shards(name, cache=Cache(tmp_path), options={"endpoint": hub[0], "token": False})
 
     def test_the_command_verifies_a_set_on_the_hub_that_the_environment_names(self, hub, tmp_path):

@@ -172,7 +172,7 @@ def test_two_ingests_never_write_into_one_store(manifest: Manifest, folder: Path
         ({"subjects": 4}, "number of subjects"),
         ({"recordings": 5}, "number of recordings"),
         ({"channels": 4}, "number of electrodes"),
-        ({"sfreq_hz": 256}, "another rate"),
+        ({"sfreq_hz": 256}, "the sampling rate of"),
     ],
 )
 def test_what_the_manifest_expects_is_held_against_what_is_there(

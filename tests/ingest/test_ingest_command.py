@@ -188,7 +188,7 @@ def test_a_labs_own_vocabulary_lets_its_electrodes_in_and_stays_with_the_store(
     assert "LabSite" in store.vocabulary
     assert Path("own0/electrodes.parquet").read_bytes() == Path("own1/electrodes.parquet").read_bytes()
     # Another table resolves other channels: what was made with this one is made anew.
-    assert "done before" not in run(tmp_path / "data", "--out", "own0", "--workers", "0")[2]
+    assert "already done" not in run(tmp_path / "data", "--out", "own0", "--workers", "0")[2]
     assert set(Store.open("own0").infos()[0].electrodes) == {"C3", "Cz", "C4"}
     assert "LabSite" not in Store.open("own0").vocabulary
 

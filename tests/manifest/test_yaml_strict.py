@@ -38,7 +38,7 @@ def test_every_value_knows_its_line():
     ("text", "line", "message"),
     [
         ("a: 1\nb: 2\na: 3\n", 3, "'a' stands twice"),
-        ("x:\n  a: 1\n  a: 1\n", 3, "stands twice"),
+        ("x:\n  a: 1\n  a: 1\n", 3, "duplicate key"),
         ("a: &here 1\nb: *here\n", 1, "anchors and aliases"),
         ("a:\n  b: *nowhere\n", 2, "anchors and aliases"),
         ("a: !!python/object/apply:os.system ['true']\n", 1, "tags are not allowed"),

@@ -75,7 +75,7 @@ def test_a_store_without_recordings_still_has_a_page(tmp_path: Path, toy_store: 
 def test_what_is_neither_store_nor_shard_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="neither a store nor a shard set"):
         write_report(tmp_path, tmp_path / "page.html")
-    with pytest.raises(UsageError, match="one file"):
+    with pytest.raises(UsageError, match="must be a file"):
         write_report(tmp_path, tmp_path)
     assert not (tmp_path / "page.html").exists()
 

@@ -139,7 +139,7 @@ def test_an_interrupted_build_goes_on_and_gives_the_same_bytes(store, shard_fold
     monkeypatch.setattr(build_module, "write_electrode", fails_at_the_third)
     with pytest.raises(InputError, match="disk is full"):
         build(store, tmp_path / "set")
-    with pytest.raises(UsageError, match="no finished shard set"):
+    with pytest.raises(UsageError, match="not a complete shard set"):
         ShardSet.open(tmp_path / "set")
     again = []
     monkeypatch.setattr(build_module, "write_electrode", lambda job: (again.append(job.electrode), real(job))[1])
@@ -177,7 +177,7 @@ def test_a_finished_build_is_not_done_again_and_another_plan_is_refused(store, s
 
 def test_a_folder_with_other_things_is_left_alone(store, tmp_path):
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match="contains other files"):
         build(store, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -216,7 +216,7 @@ def test_extending_with_a_changed_recording_is_refused(synthetic, tmp_path):
 
 def test_rebuilding_gives_the_same_bytes_and_tells_where_not(store, synthetic, shard_folder):
     compare_rebuilt(shard_folder, [store])
-    with pytest.raises(RefusedError, match="other bytes"):
+    with pytest.raises(RefusedError, match="rebuilt from the stores differs"):
         compare_rebuilt(shard_folder, [synthetic.small_store(seed=5)])
 
 
@@ -234,7 +234,7 @@ def test_an_electrode_outside_the_vocabulary_is_refused_by_name(synthetic, tmp_p
 
 
 def test_an_unreadable_store_leaves_no_half_set(tmp_path):
-    with pytest.raises(UsageError, match="no store"):
+    with pytest.raises(UsageError, match="not a store"):
         build_shard_set([tmp_path / "nothing"], tmp_path / "set")
     assert not (tmp_path / "set").exists()
 

@@ -79,7 +79,7 @@ def test_a_flipped_byte_exits_with_3_and_names_the_shard(run, store_folder, tmp_
 def test_no_store_exits_with_2_and_leaves_nothing(run, tmp_path):
     code, _, err = run("shard", tmp_path / "nothing", "--out", tmp_path / "set")
     assert code == 2
-    assert "no store" in err
+    assert "not a store" in err
     assert not (tmp_path / "set").exists()
     code, _, err = run("verify", tmp_path / "nothing")
     assert code == 2
@@ -95,7 +95,7 @@ def test_a_rebuild_from_other_recordings_exits_with_3(run, store_folder, tmp_pat
     victim.unlink()
     code, _, err = run("verify", tmp_path / "set", "--rebuild", other)
     assert code == 3
-    assert "other bytes" in err
+    assert "rebuilt from the stores differs" in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["set", "store"]
 
 

@@ -29,7 +29,7 @@ def built(small, tmp_path):
 
 
 def told(path, stores) -> str:
-    with pytest.raises(RefusedError, match="other bytes") as caught:
+    with pytest.raises(RefusedError, match="rebuilt from the stores differs") as caught:
         compare_rebuilt(path, stores)
     assert sorted(p.name for p in path.parent.iterdir() if p.name.startswith(".")) == []
     return str(caught.value.found)

@@ -100,9 +100,9 @@ def damaged(data: bytes, how: str) -> bytes:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("cut", "cut short"),
+        ("cut", "truncated"),
         ("cut in header", "the header is truncated"),
-        ("line ends", "line ends were turned"),
+        ("line ends", "line endings were converted"),
         ("no number", "no number in the field `number of records`"),
         ("nan", "no number in the field `duration of a record`"),
         ("signals", "bytes for 3 signals"),

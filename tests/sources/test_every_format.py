@@ -344,7 +344,7 @@ def test_a_cut_file_of_known_size_is_called_cut(made, names, tmp_path: Path, nam
     path = WRITERS[name](tmp_path, names, made["eeg_uv"](6, 1600), made)
     cut = tmp_path / SIZED[name]
     cut.write_bytes(cut.read_bytes()[:-2000])
-    with pytest.raises(InputError, match="cut short"):
+    with pytest.raises(InputError, match="truncated"):
         read(path)
 
 

@@ -49,7 +49,7 @@ def test_json_accounts_for_every_file_channel_and_second(lab: Path) -> None:
     assert sorted(lab.rglob("*")) == before
     by_file = {r["file"]: r for r in told["recordings"]}
     assert sorted(by_file) == ["a/1.edf", "a/2.edf", "b/1.edf", "b/cut.edf"]
-    assert "cut short" in by_file["b/cut.edf"]["error"]["what"]
+    assert "truncated" in by_file["b/cut.edf"]["error"]["what"]
     assert [(s["path"], s["code"]) for s in told["skipped"]] == [("README", "foreign")]
     assert told["files"] == {"recording": 3, "sidecar": 0, "refused": 1, "no_recording": 0, "foreign": 1}
     channels = {c["name"]: c for c in by_file["a/1.edf"]["channels"]}

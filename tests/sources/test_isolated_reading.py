@@ -115,7 +115,7 @@ def test_a_bound_that_is_no_number_of_bytes_is_wrong_usage(monkeypatch: pytest.M
     from eegprep.processes.limits import MEMORY_VARIABLE, memory_bytes
 
     monkeypatch.setenv(MEMORY_VARIABLE, text)
-    with pytest.raises(UsageError, match="no number of bytes"):
+    with pytest.raises(UsageError, match="not a valid number of bytes"):
         memory_bytes()
 
 

@@ -89,7 +89,7 @@ def test_what_fetch_gets_ingest_takes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tuab", "deap"])
 def test_what_nobody_may_fetch_says_how(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"the files of {name} are not here"):
+    with pytest.raises(UsageError, match=f"the files of {name} were not found"):
         find_argument(name, fetch=lambda manifest: tmp_path)
 
 

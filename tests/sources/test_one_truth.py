@@ -214,7 +214,7 @@ def test_an_unreadable_file_of_events(made, tmp_path: Path, end: str) -> None:
     (tmp_path / f"p{end}").write_bytes(b"no events")
     trials, _, notes = trials_of(made, tmp_path, "{subject}_raw.fif", {"go": "a"})
     assert trials == [(300, "a")]
-    assert any("file of events" in note for note in notes)
+    assert any("event file" in note for note in notes)
 
 
 def test_egi_events_come_by_their_name(made, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.data
         ("annotations_only.edf", "it contains only annotations, no signal"),
         ("crlf_S001R04.edf", "line endings were converted in a binary file"),
         ("truncated_S001R01.edf", "line endings were converted in a binary file"),
-        ("no_signal.mff", "holds no signal"),
+        ("no_signal.mff", "contains no signal"),
     ],
 )
 def test_each_damaged_file_is_refused_for_its_own_reason(data_dir: Path, file: str, reason: str) -> None:

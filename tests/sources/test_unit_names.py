@@ -54,4 +54,4 @@ def test_a_digital_range_that_is_turned_round_says_nothing_of_a_step(made, tmp_p
     path.write_bytes(bytes(data))
     first, second = read_edf(path).channels[:2]
     assert (first.unit, second.unit) == ("", "uV")
-    assert "turned round" in first.unit_evidence
+    assert "inverted" in first.unit_evidence

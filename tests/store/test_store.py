@@ -215,7 +215,7 @@ def test_samples_outside_the_recording_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no store"):
+    with pytest.raises(UsageError, match="not a store"):
         Store.open(tmp_path)
     with pytest.raises(UsageError, match="no such folder"):
         Store.open(tmp_path / "nowhere")
