@@ -108,7 +108,7 @@ def test_a_persyst_clock_that_jumps_breaks_the_recording_and_events_keep_their_s
         ("SamplingRate=200", "SamplingRate=0", "no positive number in the field `samplingrate`"),
         ("DataType=0", "DataType=3", "unknown sample type"),
         ("C3-Ref=3", "C3-Ref=9", "names for 6 channels"),
-        ("File=g.dat", "File=other.dat", "the samples of g.lay are not beside it"),
+        ("File=g.dat", "File=other.dat", "the data file of g.lay is missing"),
         ("[ChannelMap]", "[SampleTimes]\n0=noon\n[ChannelMap]", "no number under [SampleTimes]"),
     ],
 )

@@ -108,7 +108,7 @@ def damaged(data: bytes, how: str) -> bytes:
         ("signals", "bytes for 3 signals"),
         ("no records", "contains no record"),
         ("no duration", "records have no duration"),
-        ("time stamp", "time stamp of record 0 is lost"),
+        ("time stamp", "time stamp of record 0 is missing"),
     ],
 )
 def test_damage_is_refused_with_its_own_reason(made, tmp_path: Path, how: str, reason: str) -> None:
