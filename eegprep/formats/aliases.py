@@ -26,7 +26,7 @@ _KEEP_FREE_BYTES = 1 << 30
 
 
 class TemporaryFolder:
-    """A folder that is gone when nothing holds this any more."""
+    """A temporary folder, deleted with the last reference to this object."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="eegprep-"))
@@ -42,19 +42,19 @@ def _is_packed(path: Path) -> bool:
 
 
 def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple[Path, TemporaryFolder | None]:
-    """The path to open instead of `path`, and the temporary folder in which it lies (None: `path` itself).
+    """The path to open instead of `path`, and its temporary folder (None: `path` itself).
 
     Parameters
     ----------
     unpacks : bool
-        Whether the format's reader unpacks gzip by itself.
+        Whether the format's reader decompresses gzip.
     by_suffix : bool
-        Whether the format's reader looks at the suffix.
+        Whether the format's reader checks the suffix.
 
     Raises
     ------
     InputError
-        The packed file is damaged, or larger than the limit or the disk.
+        The compressed file is damaged, or too large for the limit or the disk.
     """
     packed = _is_packed(path) and not unpacks
     well_named = not by_suffix or path.name.endswith(found.suffixes)

@@ -21,11 +21,11 @@ from eegprep.recording import Stretch
 
 
 def read_numpy(path: Path, manifest: Manifest) -> Decoded:
-    """Read one array. Raises InputError on damage or another shape, UsageError if the manifest says too little."""
+    """Read one array. Raises InputError if its data or shape is wrong, UsageError if the manifest is incomplete."""
     spec = manifest.source
     labels: list[str] | None = None
     try:
-        # .npy files are mapped, so a long recording is read where it is asked for
+        # .npy files are memory-mapped, so a long recording is read on demand
         loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:

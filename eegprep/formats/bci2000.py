@@ -20,7 +20,7 @@ from eegprep.formats.unit_names import unit_of
 
 _TYPES = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}
 _MAX_HEADER_BYTES = 16 << 20
-#: States that are clocks, or say what the program does and not what the subject saw or did.
+#: States that are clocks or describe the program, not the subject.
 _NO_EVENTS = frozenset({"SourceTime", "StimulusTime", "Running", "Recording", "AppStartTime"})
 #: A state that changes more often is a position or a clock.
 _MOST_CHANGES_PER_S = 10.0
@@ -31,7 +31,7 @@ def _bad(path: Path, found: object, expected: object) -> InputError:
 
 
 def read_bci2000(path: Path) -> Decoded:
-    """Read a BCI2000 file lazily. Raises InputError if the header does not say what is needed."""
+    """Read a BCI2000 file lazily. Raises InputError if the header is incomplete."""
     with path.open("rb") as handle:
         first = handle.readline(4096).decode("latin-1")
         head = dict(re.findall(r"(\w+)\s*=\s*(\S+)", first))
@@ -98,7 +98,7 @@ def read_bci2000(path: Path) -> Decoded:
 
 
 def _sections(text: str) -> tuple[list[tuple[str, int, int]], dict[str, str]]:
-    """States as (name, first bit, width), and what stands behind `Name=` of each parameter."""
+    """States as (name, first bit, width), and the value of each parameter."""
     states: list[tuple[str, int, int]] = []
     parameters: dict[str, str] = {}
     section = ""
@@ -141,7 +141,7 @@ def _gain(text: str) -> float:
 def _changes(
     frames: Callable[[int, int], np.ndarray], n_samples: int, place: int, width: int
 ) -> Sequence[tuple[int, int]]:
-    """Samples at which a state takes another value, with that value; the lowest bit stands first."""
+    """Samples at which a state changes, with the new value; the lowest bit comes first."""
     out: list[tuple[int, int]] = []
     previous = 0
     first, last = place // 8, (place + width - 1) // 8

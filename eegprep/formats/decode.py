@@ -21,16 +21,16 @@ from eegprep.formats.mne import READERS, is_epoched, read_with_mne
 from eegprep.formats.tables.suggest import Suggestion, suggest
 from eegprep.manifest.schema import Manifest
 
-#: Source kinds whose files only the manifest explains.
+#: Source kinds whose files are described by the manifest only.
 _DESCRIBED = {
     "ts": ("ts", "read_ts"),
     "table": ("tables.described", "read_described_table"),
     "numpy": ("arrays", "read_numpy"),
 }
 
-#: Formats whose readers unpack gzip by themselves.
+#: Formats whose readers decompress gzip.
 _PACKED = frozenset({"fif", "openbci", "muse", "emotiv_csv"})
-#: Formats that have a reader of our own: module and function.
+#: Formats with our own reader: module and function.
 _OWN = {
     "edf": ("edf.read", "read_edf"),
     "bdf": ("edf.read", "read_edf"),
@@ -44,12 +44,12 @@ _OWN = {
 
 
 def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
-    """Read one file by the reader that its first bytes call for, or one subject's `part` of it.
+    """Read one file, or one subject's `part` of it, with the reader of its format.
 
     Raises
     ------
     InputError
-        If the file is absent, empty, of no known format, or damaged.
+        If the file is missing, empty, damaged or in an unknown format.
     """
     if not path.exists():
         raise InputError(f"{path.name} does not exist", where=path)
@@ -118,7 +118,7 @@ def _first_bytes(path: Path) -> bytes:
 
 
 class _Held(LazySignal):
-    """A lazy signal that keeps the temporary folder of its file."""
+    """A lazy signal that keeps the temporary folder of its file alive."""
 
     def __init__(self, signal: SignalLike, holder: TemporaryFolder) -> None:
         super().__init__(signal.shape[0], signal.shape[1], lambda start, stop: signal[:, start:stop])

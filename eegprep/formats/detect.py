@@ -22,8 +22,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 class Format:
     """A file format: its name in records, in messages, and the suffixes that claim it.
 
-    `convert` is empty for formats that are read; else it says what to do with a file that is recognised but not read.
-    `package` is a module that the format's reader imports on demand, `install` what pip has to be given for it.
+    `convert` is empty for supported formats; else it says how to convert a recognised file.
+    `package` is a module that the format's reader imports on demand, `install` its name for pip.
     """
 
     name: str
@@ -125,7 +125,7 @@ _CLAIMED = {
     ".nedf": "nedf",
     ".cnt": "neuroscan",
 }
-#: Formats that are not read and have no signature that we know: the suffix alone tells them.
+#: Unsupported formats without a known signature, recognised by their suffix.
 _BY_SUFFIX = {
     suffix: name
     for name in ("deltamed", "compumedics", "stellate", "natus", "nicolet_e", "cadwell", "easy", "nwb")
@@ -251,7 +251,7 @@ def _head(path: Path) -> bytes:
 
 
 def detect(path: Path) -> Format | None:
-    """The format of a file or of a folder that is one recording; None if no signature fits."""
+    """The format of a file, or of a folder that is one recording; None if no signature matches."""
     suffix = path.suffix.lower()
     packed = suffix == ".gz"
     if packed:
@@ -262,7 +262,7 @@ def detect(path: Path) -> Format | None:
     head = _head(path)
     if head.startswith((b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")):
         return FORMATS["eeglab" if suffix == ".set" else "matlab" if packed else _matlab_kind(path)]
-    if head.startswith(_HDF5) or head[512:520] == _HDF5:  # HDF5 holds anything
+    if head.startswith(_HDF5) or head[512:520] == _HDF5:  # HDF5 can contain anything
         if suffix in (".set", ".mat") and not packed:
             return FORMATS[_matlab_kind(path)]
         return FORMATS["nwb"] if suffix == ".nwb" else FORMATS["gtec"] if _is_gtec(path, suffix) else None
@@ -303,7 +303,7 @@ def _is_gtec(path: Path, suffix: str) -> bool:
 
 
 def looks_like_recording(path: Path) -> str:
-    """The format that a file's suffix claims, or an empty string where the suffix claims none."""
+    """The format claimed by a file's suffix, or an empty string."""
     name = path.name.lower()
     if name.endswith(".fif.gz"):
         return "fif"
@@ -317,7 +317,7 @@ _ZIPPED_DOCUMENT = re.compile(rb"\[Content_Types\]|_rels/|docProps/|word/|xl/|pp
 
 
 def is_archive(head: bytes) -> bool:
-    """Whether these are the first bytes of an archive; a single file packed with gzip is none."""
+    """Whether these are the first bytes of an archive; a single gzipped file is not one."""
     if head.startswith(b"PK\x03\x04"):
         return _ZIPPED_DOCUMENT.match(head[30:]) is None
     if head.startswith(b"\x1f\x8b"):

@@ -49,8 +49,8 @@ def trigger_events(
 ) -> tuple[list[SourceEvent], list[str]]:
     """The events of a trigger channel, and notes: the one rule for all formats.
 
-    A change to a value other than zero is an event at the first sample of the new value, also without a zero between
-    two codes; a change to zero is none. The value with which a recording begins may have begun before it, so it is an
+    A change to a nonzero value is an event at the first sample of the new value, even without a zero between
+    codes; a change to zero is not. The value with which a recording begins may have begun before it, so it is an
     event only where it lasts as long as another pulse of the channel, or one sample.
 
     Parameters
@@ -58,7 +58,7 @@ def trigger_events(
     blocks : iterable of (n_samples,) array
         The channel's values, one block after another; they are rounded to whole numbers.
     text : str, optional
-        What the channel's events are called; without it, each by its value.
+        Label of the channel's events; by default their values.
     """
     starts: list[int] = []
     values: list[int] = []
@@ -91,7 +91,7 @@ def trigger_events(
 def one_truth(
     events: Iterable[SourceEvent], names: Mapping[str, Hashable], sfreq_hz: float
 ) -> tuple[tuple[SourceEvent, ...], tuple[str, ...]]:
-    """The events that tasks name, each once and as the manifest spells it; and where their witnesses disagree.
+    """The events named by tasks, without duplicates and spelled as in the manifest; and notes on contradictions.
 
     Two events of two witnesses are one if they have the same label and are not further apart than `same_moment`;
     the trigger channel's sample is kept, and the longer duration. Where the events of one witness are those of another
@@ -153,7 +153,7 @@ def _of_two_names(events: Sequence[SourceEvent], names: Mapping[str, Hashable], 
 
 
 def _name(event: SourceEvent, names: Mapping[str, Hashable], spelled: dict[str, str]) -> str | None:
-    """What the manifest calls an event; None if no task names it."""
+    """The manifest's name of an event; None if no task names it."""
     if event.witness.startswith(STIM):
         full = f"{event.witness.removeprefix(STIM)}/{code_text(event.text)}"
         if (text := spelled.get(event_label(full))) is not None:

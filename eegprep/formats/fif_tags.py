@@ -34,7 +34,7 @@ _WORDS = {
     313: "projections",
     107: "positions",
 }
-#: MNE's names for files that hold no recording.
+#: MNE's names for files that are not recordings.
 _NAMES = {
     "ave": "an average", "evoked": "an average", "inv": "an inverse operator", "fwd": "a forward solution",
     "ica": "an ICA decomposition", "cov": "a covariance", "src": "a source space", "bem": "a head model",
@@ -61,7 +61,7 @@ class FifContents:
 
 
 def fif_contents(path: Path) -> FifContents:
-    """What a FIF file holds; looked at once for each state of the file."""
+    """The contents of a FIF file, cached per state of the file."""
     status = path.stat()
     return _contents(path, status.st_size, status.st_mtime_ns)
 

@@ -56,13 +56,13 @@ _OPTIONS: dict[str, dict[str, Any]] = {"nicolet": {"ch_type": "eeg"}}
 
 
 def read_with_mne(path: Path, format_name: str) -> Decoded:
-    """Open one file with MNE's reader of its format. Raises InputError with what the reader said."""
+    """Open one file with MNE's reader. Raises InputError with the reader's message."""
     import mne
 
     name = READERS[format_name]
     _require_package(path, FORMATS[format_name])
     notes, n_stated = check_whole(path, format_name)
-    # Some readers print what they find in a header; nothing of it may reach our own output.
+    # Some readers print header contents, which must not reach our output.
     silent = contextlib.redirect_stdout(io.StringIO())
     with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -81,7 +81,7 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
                 if renamed
                 else "copy the data file too, under its original name",
             ) from error
-        except Exception as error:  # readers raise anything on damaged files; all of it means the same here
+        except Exception as error:  # readers raise any exception on damaged files
             title = FORMATS[format_name].title
             raise InputError(
                 f"{path.name} cannot be read as {title}",
@@ -108,7 +108,7 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
 def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
     import mne
 
-    if isinstance(opened, mne.BaseEpochs):  # Curry files may hold either
+    if isinstance(opened, mne.BaseEpochs):  # Curry files may contain either
         from eegprep.formats.epochs import decode_epochs
 
         return decode_epochs(opened, np.asarray(opened.get_data(copy=False), dtype=np.float64), format_name)
@@ -188,7 +188,7 @@ def _with_missing(
 
 
 def _require_package(path: Path, found: Format) -> None:
-    """Some readers import a module on demand; without it no file of their format is at fault."""
+    """The error for a missing module that a reader imports on demand."""
     if not found.package:
         return
     try:
@@ -203,7 +203,7 @@ def _require_package(path: Path, found: Format) -> None:
 
 
 def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
-    """What the header names must lie beside it: an untrusted header must not choose files of this machine."""
+    """Check that the files named in an untrusted header are beside it."""
     beside = path.parent if path.is_file() else path
     # `..` is taken out by the text: a link inside the folder may lead to where a versioning tool keeps the samples
     for file in (Path(os.path.abspath(f)) for f in getattr(raw, "filenames", ()) if f):  # noqa: PTH100
@@ -217,7 +217,7 @@ def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
 
 
 def is_epoched(path: Path, format_name: str) -> bool:
-    """Whether a FIF or EEGLAB file holds epochs. Anything that cannot be determined counts as continuous."""
+    """Whether a FIF or EEGLAB file contains epochs; if unknown it is treated as continuous."""
     if format_name == "fif":
         import mne
 
@@ -233,7 +233,7 @@ def is_epoched(path: Path, format_name: str) -> bool:
 
 
 def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
-    """`Decoded` of an open MNE Raw; a file of events beside `path` is read too."""
+    """`Decoded` from an MNE Raw; an event file beside `path` is read too."""
     import mne
 
     sfreq_hz = float(raw.info["sfreq"])

@@ -31,14 +31,14 @@ _BAD_WORDS = frozenset({
 
 
 def role_of(text: str, n_samples: int, format_name: str = "", named: Collection[str] = ()) -> Role:
-    """The role of an event whose reader knows nothing but its text.
+    """The role of an event from its text.
 
     Parameters
     ----------
     n_samples : int
-        How long it lasts; a `BAD` mark without a length says nothing of any sample.
+        Its duration; a `BAD` mark without a duration is ignored.
     format_name : str
-        As in `Decoded.format`; some texts mean a break in one format only.
+        As in `Decoded.format`; some texts are breaks in one format only.
     named : collection of str
         Texts that tasks name: those are stimuli.
     """
@@ -70,7 +70,7 @@ def is_structural(text: str) -> bool:
 
 
 def break_at(stretches: Iterable[Stretch], breaks: Iterable[int]) -> tuple[Stretch, ...]:
-    """Split stretches at the given samples; a break at a border changes nothing."""
+    """Split stretches at the given samples; a break at a border has no effect."""
     out: list[Stretch] = []
     at = sorted(set(breaks))
     for stretch in sorted(stretches):

@@ -51,7 +51,7 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
     Raises
     ------
     InputError
-        There is no such stream with samples, or more than one.
+        No such stream with samples, or more than one.
     """
     import pyxdf
 

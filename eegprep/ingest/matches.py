@@ -38,20 +38,20 @@ class Counted:
 
 @dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """What of a task matches nothing.
+    """A part of a task that matches nothing.
 
     Attributes
     ----------
     what : str
-        A sentence, in the manifest's words and with names that may be stored.
+        A sentence in the manifest's words, safe to store.
     wanted : tuple of str
-        Texts of events, or labels of epochs, that no file has.
+        Event texts or epoch labels that are in no file.
     of : str
-        What these are texts of: `events` or `labels`.
+        Kind of these texts: `events` or `labels`.
     fails : bool
-        Whether it is an error, not a note.
+        Whether it is an error or a note.
     hint : str
-        What the files have instead, to be printed after the sentence and never stored.
+        What the files contain instead, printed after the sentence and never stored.
     """
 
     task: str
@@ -92,7 +92,7 @@ def counted(infos: Iterable[RecordingInfo]) -> list[Counted]:
 
 
 def mismatches(manifest: Manifest, recordings: Sequence[Counted], *, partial: bool = False) -> tuple[Mismatch, ...]:
-    """What matches nothing in any recording, and notes on subjects without a trial.
+    """Find what matches nothing in any recording, and subjects without trials.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ from eegprep.sources.base import PlannedRecording
 from eegprep.splits.names import Names, resolve_split
 from eegprep.store import Store
 
-# Raise it where equal inputs lead to other bytes than before.
+# Increase it if equal inputs give different bytes than before.
 PIPELINE_VERSION = 2
 _EDGE = 1 << 16
 
@@ -55,14 +55,14 @@ def make_plan(
     vocabulary_digest: str,
     keep_duplicates: bool = False,
 ) -> IngestPlan:
-    """Compare what the source has with what the store holds.
+    """Compare the source with the contents of the store.
 
     `folder` is where the paths of `planned` begin; `refused` are keys of recordings that planning refused.
 
     Raises
     ------
     UsageError
-        If two planned recordings have one id.
+        If two planned recordings have the same id.
     """
     shared = hashlib.sha256()
     for text in (str(PIPELINE_VERSION), dump_manifest(manifest), dump_model(recipe), vocabulary_digest):
@@ -87,7 +87,7 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
     Raises
     ------
     UsageError
-        If two have one id.
+        If two have the same id.
     """
     found: dict[str, PlannedRecording] = {}
     for one in sorted(planned, key=lambda p: p.key):
@@ -151,12 +151,12 @@ def check_expected(
     partial: bool,
     folder: Path | None = None,
 ) -> None:
-    """Hold the plan against the manifest's `expect`; InputError if they differ.
+    """Check the plan against the manifest's `expect`; InputError if they differ.
 
     Recordings that were refused by themselves (`refused`, by key) are there all the same. `folder` tells whether files
     of the data set are missing, where the manifest or a list of hashes names them.
     """
-    from eegprep.remote.fetch import is_fetchable, missing_files  # the network is loaded only to say what to fetch
+    from eegprep.remote.fetch import is_fetchable, missing_files  # imported only to list the missing files
 
     expect = manifest.expect
     keys = {p.key for p in planned} | set(refused)

@@ -30,15 +30,15 @@ class Annotation:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotationLists:
-    """What the annotation signals of a file say.
+    """The contents of a file's annotation signals.
 
     Attributes
     ----------
     starts : tuple of float or None
-        Start of each record; None if its time stamp is lost.
+        Start of each record; None if its time stamp is missing.
     annotations : tuple of Annotation
     n_unread_bytes, n_unread_records : int
-        Bytes that fit no list, and in how many records they lie.
+        Bytes that are not part of a valid list, and the number of records with such bytes.
     """
 
     starts: tuple[float | None, ...]

@@ -32,7 +32,7 @@ class EDFSignal:
 
     @property
     def is_annotations(self) -> bool:
-        """Whether it holds annotations and no samples."""
+        """Whether it contains annotations instead of samples."""
         return self.label in ("EDF Annotations", "BDF Annotations")
 
 

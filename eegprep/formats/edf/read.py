@@ -87,7 +87,7 @@ def read_edf(path: Path) -> Decoded:
 
 
 def read_annotations(path: Path) -> AnnotationLists:
-    """The annotations of an EDF+ file that may hold nothing else (hypnograms)."""
+    """The annotations of an EDF+ file, which may contain nothing else (hypnograms)."""
     return _times(_Records(path, read_header(path, annotations_only=True)))[1]
 
 
@@ -108,7 +108,7 @@ class _Records:
         return np.frombuffer(data, dtype=np.uint8).reshape(last - first, self.width)
 
     def part(self, signals: Sequence[EDFSignal]) -> Iterator[list[bytes]]:
-        """Record by record, the bytes of a few signals alone."""
+        """The bytes of some signals, record by record."""
         n = self.header.sample_bytes
         with self.path.open("rb", buffering=0) as handle:
             for k in range(self.header.n_records):

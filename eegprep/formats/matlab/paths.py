@@ -23,7 +23,7 @@ def value_at(path: Path, variable: str, *, subject: str = "", parts: int | None 
     Parameters
     ----------
     subject : str
-        What `{subject}` stands for: a number from 1.
+        Value of `{subject}`: a number from 1.
     parts : int, optional
         How many people the manifest says there are.
     """
@@ -37,7 +37,7 @@ def numbered_at(path: Path, variable: str, *, subject: str = "", parts: int | No
     Raises
     ------
     InputError
-        The file is damaged, or holds another number of subjects than `parts`.
+        The file is damaged, or its number of subjects differs from `parts`.
     """
     first, *fields = variable.split(".")
     before, _, after = first.partition("{trial}")
@@ -128,7 +128,7 @@ def _load(path: Path, name: str) -> Any:
 
     try:
         return read_mat(str(path), variable_names=[name])[name]
-    except Exception as error:  # the library raises anything on damaged files; all of it means the same here
+    except Exception as error:  # the library raises any exception on damaged files
         raise InputError(
             f"{path.name} cannot be read as a MATLAB file",
             where=path,

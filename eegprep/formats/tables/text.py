@@ -24,7 +24,7 @@ from eegprep.privacy import clean_message
 #: A few packed bytes can claim to be any amount of text.
 MAX_UNPACKED = 4 << 30
 _LINES_LOOKED_AT = 20
-#: How tables write that there is no value.
+#: Missing values in tables.
 _NOTHING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "None", "?", "-", "#N/A"]
 _CLOCK = re.compile(r"\d[\d/.-]*([ T]\d+)?:\d\d(:\d\d([.,:]\d+)?)?|\d{4}-\d\d-\d\d|\d\d?[./]\d\d?[./]\d{4}")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
@@ -74,7 +74,7 @@ class TextTable:
 
 
 def open_text(path: Path) -> bytes:
-    """A text file's bytes, unpacked where it is gzipped."""
+    """A text file's bytes, decompressed if it is gzipped."""
     with path.open("rb") as handle:
         packed = handle.read(2) == b"\x1f\x8b"
     try:
@@ -107,13 +107,13 @@ def read_table(
     Parameters
     ----------
     separator : str, optional
-        Found from the first line where it is not given: tab, semicolon, comma, else blanks.
+        Default: detected in the first line (tab, semicolon, comma, else spaces).
     skip_rows : int
         Lines before the header (or before the numbers).
     names : sequence of str, optional
         Names of the columns of a table without a header line.
     ragged : bool
-        Whether rows may lack their last fields, which then are empty.
+        Whether the last fields of rows may be missing and are then empty.
 
     Raises
     ------
