@@ -16,9 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def claims(
-    shards: Annotated[list[Path], typer.Option("--shards", help="A shard set; further ones may follow it.")],
+    shards: Annotated[list[Path], typer.Option("--shards", help="A shard set; more may follow.")],
     more: Annotated[
-        list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)
+        list[Path] | None, typer.Argument(metavar="[S...]", help="More shard sets.", show_default=False)
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the encoders, runs and the page.")] = Path("claims"),
     names: Annotated[
@@ -33,21 +33,23 @@ def claims(
     ] = "kfold:5",
     seeds: Annotated[int, typer.Option(help="Seeds of the graphs.")] = 1,
     sizes: Annotated[str, typer.Option(help="Sizes, or LAYERSxWIDTHxHEADS, separated by commas.")] = "base,large",
-    fractions: Annotated[str, typer.Option(help="Shares besides all, separated by commas.")] = "0.25,0.5",
+    fractions: Annotated[
+        str, typer.Option(help="Fractions of the training windows besides 1, separated by commas.")
+    ] = "0.25,0.5",
     vary: Annotated[
         list[str] | None,
-        typer.Option("--vary", metavar="KEY=VALUE", help="A setting of pre-training to compare with its common value."),
+        typer.Option("--vary", metavar="KEY=VALUE", help="A pre-training setting to compare with its default."),
     ] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting of pre-training.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A pre-training setting.")
     ] = None,
     transfer_set: Annotated[
-        list[str] | None, typer.Option("--transfer-set", metavar="KEY=VALUE", help="One setting of transfer.")
+        list[str] | None, typer.Option("--transfer-set", metavar="KEY=VALUE", help="A transfer setting.")
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Repeat the paper's comparisons: train what they need, score every arm, print and draw.
+    """Repeat the paper's comparisons: train the models, score every arm, write tables and a page.
 
     Example: `eegpt claims --shards shards --out claims --claims objective,unseen --set schedule.steps=400`
     """
@@ -63,7 +65,7 @@ def claims(
     try:
         shares = tuple(float(f) for f in fractions.split(",") if f)
     except ValueError:
-        raise UsageError(f"--fractions {fractions!r} are not numbers", expected="e.g. 0.25,0.5") from None
+        raise UsageError(f"--fractions {fractions!r} must be numbers", expected="e.g. 0.25,0.5") from None
     transfer = changed(TransferConfig(), {"data.scheme": scheme, "seeds": list(range(seeds))})
     config = ClaimsConfig(
         claims=tuple(n.strip() for n in names.split(",") if n.strip()),

@@ -1,4 +1,4 @@
-"""`eegprep datasets` and `eegprep fetch`: the catalogue as a table or as JSON, and bringing its files here."""
+"""`eegprep datasets` and `eegprep fetch`: list the catalogue and download data sets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def datasets(
-        name: Annotated[str | None, typer.Argument(help="Tell everything about one data set.")] = None,
+        name: Annotated[str | None, typer.Argument(help="Show the manifest of this data set.")] = None,
         json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
-        """List the catalogue: name, tasks, subjects, electrodes, licence, how to get it.
+        """List the data sets of the catalogue, with tasks, subjects, electrodes, licence and how to get them.
 
         Example: `eegprep datasets eegmat`
         """
@@ -57,13 +57,15 @@ def register(app: typer.Typer) -> None:
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="A name of the catalogue, or the path of a manifest.")],
-    out: Annotated[Path | None, typer.Option(help="Where to put the files; by default the user's cache.")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="Only files whose path begins so; may be repeated.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=32, help="How many files at once.")] = 4,
+    name: Annotated[str, typer.Argument(help="Name of a catalogue data set, or path of a manifest.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the files; default: the user's cache.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only files whose path begins with this; may be repeated.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=32, help="Number of parallel downloads.")] = 4,
     json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
 ) -> None:
-    """Download a data set as far as its licence lets us: resumable, verified, never more than once.
+    """Download a data set, if its licence permits: resumable, verified.
 
     Example: `eegprep fetch eegmat --only Subject00`
     """

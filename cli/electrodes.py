@@ -1,4 +1,4 @@
-"""`eegprep electrodes ...`: the vocabulary, what channel names lead to, and merging two labs' tables."""
+"""`eegprep electrodes ...`: list the vocabulary, resolve channel names, merge the tables of two labs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _vocabulary(path: Path | None) -> Vocabulary:
 
 
 def list_electrodes(vocabulary: Table = None, json_output: Json = False) -> None:
-    """Print the vocabulary: id, name, further names, position (mm, MNE head frame).
+    """Print the vocabulary: id, name, position (mm, MNE head frame), aliases.
 
     Example: `eegprep electrodes list --json`
     """
@@ -54,12 +54,12 @@ def list_electrodes(vocabulary: Table = None, json_output: Json = False) -> None
 
 
 def resolve(
-    names: Annotated[list[str], typer.Argument(help="Channel names as the files have them.")],
+    names: Annotated[list[str], typer.Argument(help="Channel names as in the files.")],
     vocabulary: Table = None,
-    system: Annotated[str | None, typer.Option(help="Whose numbering it is: biosemi128, egi128, bbci, ...")] = None,
+    system: Annotated[str | None, typer.Option(help="Cap system: biosemi128, egi128, bbci, ...")] = None,
     json_output: Json = False,
 ) -> None:
-    """Tell what channel names lead to, as one file's channels. Exit code 1 where none leads anywhere.
+    """Resolve channel names to electrodes, as the channels of one file. Exit code 1 if none is an electrode.
 
     Example: `eegprep electrodes resolve "EEG Fp1-REF" T3 vEOG`
     """
@@ -82,14 +82,14 @@ def resolve(
 
 
 def merge(
-    first: Annotated[Path, typer.Argument(help="The vocabulary whose ids stay (Parquet).")],
-    second: Annotated[Path, typer.Argument(help="The vocabulary to unite it with (Parquet).")],
-    out: Annotated[Path, typer.Option(help="Where to write the result.")],
+    first: Annotated[Path, typer.Argument(help="The vocabulary whose ids are kept (Parquet).")],
+    second: Annotated[Path, typer.Argument(help="The vocabulary to add (Parquet).")],
+    out: Annotated[Path, typer.Option(help="Output file.")],
     json_output: Json = False,
 ) -> None:
-    """Unite two labs' vocabularies: same place, same row; no id of the first moves.
+    """Merge the vocabularies of two labs: same position, same row; ids of the first are kept.
 
-    Conflicts are listed and nothing is written then: exit code 1.
+    If there are conflicts they are listed and nothing is written (exit code 1).
 
     Example: `eegprep electrodes merge ours.parquet theirs.parquet --out both.parquet`
     """
@@ -115,11 +115,11 @@ def merge(
         print(json.dumps(report, indent=1, ensure_ascii=False))
     else:
         print(
-            f"{len(merged.same)} the same, {len(merged.added)} added, {len(merged.aliases)} new names of known places, "
+            f"{len(merged.same)} the same, {len(merged.added)} added, {len(merged.aliases)} new aliases, "
             f"{len(merged.conflicts)} conflicts"
         )
         for conflict in merged.conflicts:
             print(f"conflict: {conflict.name}: {conflict.reason}", file=sys.stderr)
     if merged.conflicts:
-        print("nothing was written: rename or drop these rows in one of the two tables", file=sys.stderr)
+        print("nothing was written: rename or remove these rows in one of the two tables", file=sys.stderr)
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`eegpt embed`: recordings of any format to features on disk."""
+"""`eegpt embed`: write the features of recordings in any format to disk."""
 
 from __future__ import annotations
 
@@ -18,19 +18,17 @@ def register(app: typer.Typer) -> None:
 def embed(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format, or folders.")],
     model: Annotated[str, typer.Option("--model", help="A run of train or transfer, or hf://owner/name.")],
-    out: Annotated[Path, typer.Option("--out", help="x.nc (NetCDF) or x.zarr; a group for each of several files.")],
-    window_s: Annotated[float | None, typer.Option(help="Length of a window; as in training by default.")] = None,
-    stride_s: Annotated[
-        float | None, typer.Option(help="Distance between two windows; side by side by default.")
-    ] = None,
-    recipe: Annotated[str | None, typer.Option(help="Recipe, instead of the steps in the run's lock.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="x.nc (NetCDF) or x.zarr; one group per file.")],
+    window_s: Annotated[float | None, typer.Option(help="Window length; default: as in training.")] = None,
+    stride_s: Annotated[float | None, typer.Option(help="Distance between windows; default: back to back.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe to use instead of the steps in the run's lock.")] = None,
     unknown_electrodes: Annotated[str, typer.Option(help="leave_out, nearest or refuse.")] = "leave_out",
     line_freq_hz: Annotated[
-        float | None, typer.Option(help="50 or 60; by default from the file or its spectrum.")
+        float | None, typer.Option(help="50 or 60; default: from the file or its spectrum.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Write the encoder's features of every window of every electrode, preprocessed as the model's own data were.
+    """Write the encoder's features of every window of every electrode, preprocessed like the training data.
 
     Example: `eegpt embed recording.edf --model encoder --out features.nc`
     """
@@ -41,7 +39,7 @@ def embed(
     check_output(out)
     if unknown_electrodes not in ("leave_out", "nearest", "refuse"):
         raise UsageError(
-            "unknown --unknown-electrodes", found=unknown_electrodes, expected="leave_out, nearest or refuse"
+            "invalid --unknown-electrodes", found=unknown_electrodes, expected="leave_out, nearest or refuse"
         )
     opened = open_model(model)
     opened.recipe(recipe)  # a wrong name is reported before any file is read

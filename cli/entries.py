@@ -1,4 +1,4 @@
-"""The account of a tree in words: what was refused, and what its files are."""
+"""Text output for the entries of a folder: refused recordings, and what each file is."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
     from eegprep.sources.entry import Entry
 
-#: Entries of one reason that are named.
+#: Entries listed per reason.
 _MAX_ALIKE = 20
 
 
 def refused_lines(entries: Sequence[Entry]) -> list[str]:
-    """One line for each entry that planning refused, of each reason the first ones."""
+    """One line for each entry that planning refused, limited per reason."""
     alike: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for e in entries:
         alike[e.reason, e.todo].append(e.path)
@@ -28,7 +28,7 @@ def refused_lines(entries: Sequence[Entry]) -> list[str]:
 
 
 def files_line(counts: Mapping[str, int]) -> str:
-    """What the files of the folder are, in one line; the parts add up to what the file system holds."""
-    words = {"sidecar": "side-cars", "no_recording": "known not to be recordings", "recording": "of recordings"}
+    """Summarise the files of a folder by kind, in one line."""
+    words = {"sidecar": "sidecars", "no_recording": "not recordings", "recording": "of recordings"}
     parts = ", ".join(f"{n} {words.get(kind, kind)}" for kind, n in counts.items() if n)
     return f"{sum(counts.values())} files: {parts}"

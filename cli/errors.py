@@ -1,4 +1,4 @@
-"""How both command lines end: one clear error on stderr, its exit code, and no traceback for a user's mistake."""
+"""Error handling of both command lines: one clear message on stderr, an exit code, no traceback for user errors."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from collections.abc import Callable
 
 OTHER_EEGPREP = """\
 another distribution called 'eegprep' (version {version}) is installed in this environment
-  found:    its import package has the same name as ours, so one hides the other
-  expected: an environment with 'eegpt' alone
-  to do:    make a new virtual environment for eegpt, or:
+  found:    it has the same import name as eegpt's package, so one hides the other
+  expected: an environment with only 'eegpt'
+  to do:    create a new virtual environment for eegpt, or:
             python -m pip uninstall eegprep; python -m pip install --force-reinstall --no-deps eegpt"""
 
-# What only an extra installs, by the name that is imported.
+# Extras by the import names of what they install.
 EXTRAS = {
     "torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines",
     "huggingface_hub": "hub", "moabb": "moabb", "onnxscript": "export", "pylsl": "stream",
 }  # fmt: skip
 
-# 128 and the number of SIGINT, as shells have it.
+# 128 + SIGINT, as in shells.
 INTERRUPTED = 130
 
-# What the operating system refuses and a user can put right; any other OSError is ours and shows its traceback.
+# Errors of the operating system that a user can fix; any other OSError is a bug and shows its traceback.
 TO_DO = {
-    errno.ENOSPC: "free some space and run the same command again; finished work is kept",
+    errno.ENOSPC: "free some disk space and run the same command again; finished work is kept",
     errno.EDQUOT: "free some of your quota and run the same command again; finished work is kept",
-    errno.EACCES: "ask for the right to read or write there, or name another folder",
-    errno.EPERM: "ask for the right to read or write there, or name another folder",
-    errno.EROFS: "name a folder on a file system that can be written to",
+    errno.EACCES: "check the permissions, or choose another folder",
+    errno.EPERM: "check the permissions, or choose another folder",
+    errno.EROFS: "choose a folder on a writable file system",
 }
 
 
 def other_eegprep() -> str | None:
-    """Version of the unrelated PyPI distribution `eegprep`, or None where it is not installed.
+    """Version of the unrelated PyPI distribution `eegprep`, or None if it is not installed.
 
-    importlib.metadata takes a quarter of the time in which a command starts; it is asked only where a name in an
-    installation folder says that there is something to ask about.
+    Importing importlib.metadata takes a quarter of a command's start-up time, so file names are checked first.
     """
     if not any(name.startswith("eegprep-") for folder in sys.path for name in _names(folder)):
         return None
@@ -53,13 +52,13 @@ def other_eegprep() -> str | None:
 def _names(folder: str) -> list[str]:
     try:
         return os.listdir(folder or ".")  # noqa: PTH208 - a Path for each of thousands of names costs more
-    except OSError:  # an entry that is not there, or an archive
+    except OSError:  # missing, or an archive
         return []
 
 
 def run(app: Callable[[], object]) -> None:
-    """Run a typer app; print what a user can put right without a traceback and exit with its code."""
-    # `doctor` is for such days: it reports the other one instead of stopping.
+    """Run a typer app; print user errors without a traceback and exit with their code."""
+    # `doctor` reports the other distribution instead of stopping.
     if (version := other_eegprep()) is not None and sys.argv[1:2] != ["doctor"]:
         print("error: " + OTHER_EEGPREP.format(version=version), file=sys.stderr)
         raise SystemExit(2)
@@ -67,7 +66,7 @@ def run(app: Callable[[], object]) -> None:
     from eegprep.errors import EEGPTError
 
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # names of files may hold bytes that are not UTF-8; in JSON this is their escape
+        # file names may contain bytes that are not UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
@@ -79,10 +78,10 @@ def run(app: Callable[[], object]) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
     except (KeyboardInterrupt, SystemExit) as ended:
-        # typer turns Ctrl-C into an exit of its own, without a word
+        # typer turns Ctrl-C into a silent exit
         if isinstance(ended, SystemExit) and ended.code != INTERRUPTED:
             raise
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        print("interrupted; run the same command again to resume", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
@@ -91,7 +90,7 @@ def run(app: Callable[[], object]) -> None:
         if extra is None:
             raise
         print(
-            f"error: this command needs {error.name}, which the base install does not have\n"
+            f"error: this command needs {error.name}, which is not part of the base install\n"
             f'  to do:    python -m pip install "eegpt[{extra}]"',
             file=sys.stderr,
         )

@@ -17,12 +17,14 @@ def register(app: typer.Typer) -> None:
 
 def export(
     model: Annotated[str, typer.Argument(help="A run of train or transfer, or hf://owner/name.")],
-    out: Annotated[Path, typer.Option("--out", help="model.onnx, or model.pt2 for torch.export.load.")],
-    task: Annotated[str | None, typer.Option(help="Of a transfer run: whose answers, or `encoder`.")] = None,
-    n_samples: Annotated[int | None, typer.Option("--samples", help="Window at 256 Hz; as trained by default.")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Output file: model.onnx, or model.pt2 for torch.export.")],
+    task: Annotated[str | None, typer.Option(help="Task of a transfer run to export, or `encoder`.")] = None,
+    n_samples: Annotated[
+        int | None, typer.Option("--samples", help="Window length at 256 Hz; default: as in training.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
-    """Write a model as ONNX or torch.export, and check that its outputs equal the model's.
+    """Export a model as ONNX or torch.export, and check that the outputs match.
 
     Example: `eegpt export encoder --out encoder.onnx`
     """

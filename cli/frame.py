@@ -1,7 +1,6 @@
-"""What both command lines have in common: how the app is made, filled and run.
+"""Create and run the typer app of a command line.
 
-What enters: a name, what the command is for, examples, and the modules of its command groups, each of which has
-`register(app)` and imports heavy things inside its commands. What leaves: the app.
+Each command group is a module with `register(app)`, which imports heavy packages inside its commands only.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from . import errors
 
 
 class Commands(TyperGroup):
-    """A group whose help gives the first sentence of every command whole, on as many lines as it needs."""
+    """A group whose help shows the first sentence of every command in full."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the list of commands."""
@@ -28,17 +27,17 @@ class Commands(TyperGroup):
 
 
 def new_app(name: str, purpose: str, examples: Sequence[str]) -> typer.Typer:
-    """An app without commands; `examples` are lines `command  # what it does` for the end of its help."""
+    """Create an app without commands; `examples` are lines `command  # what it does` shown at the end of its help."""
     lines = "\n".join(f"  {line}" for line in examples)
     app = typer.Typer(
         name=name,
         cls=Commands,
         help=purpose,
-        # \b: these lines are kept as they are.
-        epilog=f"\b\nExamples:\n{lines}\n\nEvery command has its own `--help`. Something wrong? `eegpt doctor`.",
+        # \b: keep the line breaks.
+        epilog=f"\b\nExamples:\n{lines}\n\nEvery command has its own `--help`. Problems? Run `eegpt doctor`.",
         no_args_is_help=True,
         add_completion=True,
-        # rich doubles what it takes to start; tables load it when they are printed.
+        # importing rich doubles the start-up time; only printing tables imports it.
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
@@ -62,7 +61,7 @@ def fill(app: typer.Typer, groups: Sequence[str]) -> typer.Typer:
 
 
 def run(app: typer.Typer, groups: Sequence[str]) -> None:
-    """Entry point of a command: its errors end as `errors.run` has it."""
+    """Entry point of a command, with the error handling of `errors.run`."""
     errors.run(fill(app, groups))
 
 

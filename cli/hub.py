@@ -25,9 +25,9 @@ def push(
     card_only: Annotated[bool, typer.Option("--card", help="Print the model card without uploading.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Upload a model with its card; refused (exit code 3) where a licence of its data forbids it.
+    """Upload a model with its card; refused (exit code 3) if a licence of its data forbids it.
 
-    `HF_TOKEN` or `hf auth login` says who you are. Example: `eegpt push encoder lab/eegpt-base --private`
+    Log in with `HF_TOKEN` or `hf auth login`. Example: `eegpt push encoder lab/eegpt-base --private`
     """
     from eegpt.interop.card import model_card
     from eegpt.interop.model import open_model
@@ -44,10 +44,10 @@ def push(
 
 def pull(
     repository: Annotated[str, typer.Argument(help="owner/name, or hf://owner/name@revision.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder of the run.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
     as_json: Json = False,
 ) -> None:
-    """Download a model; it is opened and checked before it is put in place, and no pickle is ever downloaded.
+    """Download a model and check it before it is put in place; pickles are never downloaded.
 
     Example: `eegpt pull lab/eegpt-base --out encoder`
     """
@@ -60,7 +60,7 @@ def pull(
 
 
 def _quiet() -> None:
-    """The client's progress bars belong on a terminal."""
+    """Disable the client's progress bars if stderr is not a terminal."""
     if not sys.stderr.isatty():
         from huggingface_hub.utils import disable_progress_bars
 

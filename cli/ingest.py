@@ -22,42 +22,46 @@ def register(app: typer.Typer) -> None:
     def ingest(
         dataset: Annotated[
             str,
-            typer.Argument(help="Name of the catalogue, manifest (.yaml), folder or file.", show_default=False),
+            typer.Argument(help="Data set of the catalogue, manifest (.yaml), folder or file.", show_default=False),
         ],
         source: Annotated[
             Path | None,
-            typer.Option(help="Folder of the data set's files; default: EEGPT_DATA/NAME, else it is fetched."),
+            typer.Option(help="Folder of the data set's files; default: EEGPT_DATA/NAME, else downloaded."),
         ] = None,
-        out: Annotated[Path | None, typer.Option(help="The store to write; default: stores/NAME.")] = None,
+        out: Annotated[Path | None, typer.Option(help="Output store; default: stores/NAME.")] = None,
         recipe: Annotated[
-            str | None, typer.Option(help="Recipe by name or path (.yaml), instead of the manifest's.")
+            str | None, typer.Option(help="Recipe (name or .yaml path) to use instead of the manifest's.")
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="A lab's own electrodes and names (.tsv, .csv), or a whole vocabulary (.parquet)."),
+            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
         ] = None,
         workers: Annotated[
-            int, typer.Option(min=0, help="Processes; with --cluster slurm, jobs; 0: none beside this one.")
+            int,
+            typer.Option(
+                min=0,
+                help="Number of worker processes (Slurm jobs with --cluster slurm); 0 runs everything in this process.",
+            ),
         ] = 1,
         cluster: Annotated[
             str | None, typer.Option(help="Dask scheduler (tcp://host:port), or slurm.", show_default=False)
         ] = None,
         keep_duplicates: Annotated[
-            bool, typer.Option("--keep-duplicates", help="Keep recordings whose signal is there already.")
+            bool, typer.Option("--keep-duplicates", help="Keep recordings with duplicate signals.")
         ] = False,
         partial: Annotated[
-            bool, typer.Option("--partial", help="The folder holds a part of the data set, and that is meant.")
+            bool, typer.Option("--partial", help="The folder intentionally contains only part of the data set.")
         ] = False,
         prune: Annotated[
-            bool, typer.Option("--prune", help="Take recordings out of the store that the source no longer has.")
+            bool, typer.Option("--prune", help="Delete recordings from the store that are no longer in the source.")
         ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Standardise recordings: 256 Hz, microvolt, electrodes by name.
 
-        After an interruption the same command goes on; finished recordings are not made again.
+        Run the same command again to resume after an interruption; finished recordings are skipped.
 
-        Exit code 1 where some recordings failed (they are listed). Example: `eegprep ingest eegmat --out stores/eegmat`
+        Exit code 1 if some recordings failed (they are listed). Example: `eegprep ingest eegmat --out stores/eegmat`
         """
         from eegprep.electrodes import load_vocabulary
         from eegprep.ingest import ingest as run
@@ -107,7 +111,7 @@ def _print(summary: IngestSummary) -> None:
 
     from .entries import files_line, refused_lines
 
-    before = f" ({summary.done_before} of them before)" if summary.done_before else ""
+    before = f" ({summary.done_before} from earlier runs)" if summary.done_before else ""
     print(
         f"{summary.out}: {summary.recordings} recordings{before} of {summary.subjects} subjects, "
         f"{summary.electrodes} electrodes, {summary.hours:.2f} h, {summary.electrode_hours:.2f} electrode hours"
@@ -129,17 +133,17 @@ def _print(summary: IngestSummary) -> None:
         for code, n in codes.items():
             print(f"  left out, {kind}, {code}: {n}", file=sys.stderr)
     for copy, of in summary.duplicates.items():
-        print(f"  duplicate left out: {copy} is the same signal as {of}", file=sys.stderr)
+        print(f"  duplicate left out: {copy} has the same signal as {of}", file=sys.stderr)
     for text in summary.notes:
         print(f"note: {text}", file=sys.stderr)
     for one in summary.unmatched:
         print(f"{'warning' if one.fails else 'note'}: {one}{one.hint}", file=sys.stderr)
     for text in summary.unmet:
-        print(f"error: {summary.out} is not what its manifest expects: {text}", file=sys.stderr)
+        print(f"error: {summary.out} does not match its manifest's `expect:`: {text}", file=sys.stderr)
     if summary.unmet:
         print("  to do:    if the data set is complete, correct `expect:` in the manifest", file=sys.stderr)
     if summary.failed:
-        print(f"{len(summary.failed)} recordings failed (their errors stay in quarantine/):", file=sys.stderr)
+        print(f"{len(summary.failed)} recordings failed (errors are kept in quarantine/):", file=sys.stderr)
     for identity, error in summary.failed.items():
         found = f"; found {error['found']}" if error.get("found") else ""
         where = f" ({error['where']})" if error.get("where") else ""

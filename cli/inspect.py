@@ -1,4 +1,4 @@
-"""`eegprep inspect`: a dry run over a file, a tree or a data set; nothing is written."""
+"""`eegprep inspect`: a dry run over a file, a folder or a data set; nothing is written."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 #: More files than this are shown as one table of files and one of channels.
 _IN_FULL = 3
-#: Rows of the table of files, where not every channel is asked for.
+#: Rows of the table of files without --channels.
 _MAX_ROWS = 100
-#: Texts of events that are shown, the most frequent first.
+#: Event texts shown, the most frequent first.
 _MAX_TEXTS = 40
 #: Reasons that name the recording to which a file belongs.
 _REASON = re.compile(r"(?<=^read with ).*|(?<=^belongs to ).*(?=, which)|(?<=^a later part of ).*")
-_WORDS = {"sidecar": "side-car", "no_recording": "no recording", "foreign": "foreign"}
+_WORDS = {"sidecar": "sidecar", "no_recording": "not a recording", "foreign": "foreign"}
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\w.])")
 
 
@@ -40,23 +40,25 @@ def register(app: typer.Typer) -> None:
         ],
         source: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
         recipe: Annotated[
-            str | None, typer.Option(help="Recipe by name or path (.yaml), instead of the manifest's.")
+            str | None, typer.Option(help="Recipe (name or .yaml path) to use instead of the manifest's.")
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="A lab's own electrodes and names (.tsv, .csv), or a whole vocabulary (.parquet)."),
+            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
         ] = None,
-        workers: Annotated[int, typer.Option(min=0, help="Processes; 0: none beside this one.")] = 1,
+        workers: Annotated[
+            int, typer.Option(min=0, help="Number of worker processes; 0 runs everything in this process.")
+        ] = 1,
         partial: Annotated[
-            bool, typer.Option("--partial", help="The folder holds a part of the data set, and that is meant.")
+            bool, typer.Option("--partial", help="The folder intentionally contains only part of the data set.")
         ] = False,
-        channels: Annotated[bool, typer.Option("--channels", help="Every channel of every file.")] = False,
+        channels: Annotated[bool, typer.Option("--channels", help="Show every channel of every file.")] = False,
         json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
-        """Dry run: what `eegprep ingest` would make of every file and channel, or why it would leave it out.
+        """Dry run of `eegprep ingest`: show what would be stored of each file and channel, and why others are left out.
 
-        Shows electrode or reason, unit with its evidence, rate, line noise, hours kept and left out with the reason.
-        Exit code 1 where a file can't be used.
+        Shows electrodes, units with their evidence, rates, line noise, and hours kept and left out by reason.
+        Exit code 1 if a file cannot be read.
 
         Example: `eegprep inspect recordings/ --json`
         """
@@ -174,7 +176,7 @@ def _files(results: Sequence[Inspected]) -> Table:
             f"{r.sfreq_hz:g}",
             f"{60 * r.hours:.2f}",
             str(r.n_stretches),
-            "a copy" if r.duplicate_of else "refused" if r.error else f"{kept} of {len(r.channels)}",
+            "duplicate" if r.duplicate_of else "refused" if r.error else f"{kept} of {len(r.channels)}",
             f"{r.line_freq_hz:g} Hz" if r.line_freq_hz else "-",
             f"{r.montage.figure:.2f}" if r.montage else "-",
         )
@@ -189,7 +191,7 @@ def _channel_table(result: Inspected) -> Table:
     from . import tables
 
     table = tables.plain_table(f"channels of {escape(printable(result.file))}")
-    for column in ("channel", "electrode", "against", "unit", "noise", "minutes", "why, and what is left out"):
+    for column in ("channel", "electrode", "against", "unit", "noise", "minutes", "reason, seconds left out"):
         number = column in ("noise", "minutes")
         table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for c in result.channels:
@@ -207,7 +209,7 @@ def _channel_table(result: Inspected) -> Table:
 
 
 def _summary_table(results: Sequence[Inspected]) -> Table:
-    """Channels of all files by name and what becomes of them."""
+    """Channels of all files, grouped by name and outcome."""
     from rich.markup import escape
 
     from . import tables
@@ -216,8 +218,8 @@ def _summary_table(results: Sequence[Inspected]) -> Table:
     for r in results:
         for c in r.channels:
             groups[(c.name, c.electrode or "-", c.code if c.electrode is None else "", c.unit)].append(c)
-    table = tables.plain_table("channels of all recordings (--channels shows each file)")
-    for column in ("channel", "electrode", "unit", "files", "noise", "hours", "why, and what is left out"):
+    table = tables.plain_table("channels of all recordings (--channels lists each file)")
+    for column in ("channel", "electrode", "unit", "files", "noise", "hours", "reason, seconds left out"):
         number = column in ("files", "noise", "hours")
         table.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=number)
     for (name, electrode, code, unit), found in sorted(groups.items(), key=lambda g: (g[0][1] == "-", g[0])):
@@ -235,7 +237,7 @@ def _summary_table(results: Sequence[Inspected]) -> Table:
 
 
 def _text_table(results: Sequence[Inspected], kind: str, title: str, total: dict[str, int], *, whole: bool) -> Table:
-    """Each text with its count in every recording, where they are few, and in total."""
+    """Each text with its total count, and its count per recording if these are few."""
     from rich.markup import escape
 
     from . import tables
@@ -248,7 +250,7 @@ def _text_table(results: Sequence[Inspected], kind: str, title: str, total: dict
     table.add_column("text", overflow="fold")
     for r in results[: len(own)]:
         table.add_column(escape(r.file), justify="right", overflow="fold")
-    for column in ("in all", "recordings", "each"):
+    for column in ("total", "recordings", "each"):
         table.add_column(column, justify="right", no_wrap=True)
     for text in shown:
         having = sorted(c[text] for c in counts if text in c)
@@ -259,13 +261,13 @@ def _text_table(results: Sequence[Inspected], kind: str, title: str, total: dict
 
 
 def _noise(channels: Sequence[InspectedChannel]) -> str:
-    """The median ratio of line noise to what lies beside it."""
+    """The median ratio of line noise to neighbouring frequencies."""
     noise = sorted(c.line_noise_ratio for c in channels if c.line_noise_ratio is not None)
     return f"{noise[len(noise) // 2]:.1f}" if noise else "-"
 
 
 def _parts(channels: Sequence[InspectedChannel]) -> str:
-    """What is left out of channels that are kept, in seconds by reason."""
+    """Seconds left out of kept channels, by reason."""
     seconds: Counter[str] = Counter()
     for c in channels:
         seconds.update(c.left_out_s)
@@ -273,7 +275,7 @@ def _parts(channels: Sequence[InspectedChannel]) -> str:
 
 
 def _lines(found: Inspection) -> list[str]:
-    """What no table has room for: errors, units, notes, files that are none, and the sums."""
+    """Everything outside the tables: errors, units, notes, skipped files and totals."""
     from eegprep.sources.entry import count_files
 
     from .entries import files_line, refused_lines
@@ -286,7 +288,7 @@ def _lines(found: Inspection) -> list[str]:
             todo = f"; to do: {r.error['todo']}" if r.error.get("todo") else ""
             lines.append(f"refused: {r.file}: {r.error['what']}{detail}{todo}")
     files = {r.key: r.file for r in results}
-    lines += [f"a copy: {r.file} holds the same signal as {files[r.duplicate_of]}" for r in results if r.duplicate_of]
+    lines += [f"duplicate: {r.file} has the same signal as {files[r.duplicate_of]}" for r in results if r.duplicate_of]
     said: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for r in results:
         if r.units_evidence:
@@ -306,18 +308,18 @@ def _lines(found: Inspection) -> list[str]:
     if found.refused is not None:
         parts = (("found", "found"), ("expected", "expected"), ("todo", "to do:"))
         said_more = "".join(f"; {word} {found.refused[part]}" for part, word in parts if found.refused.get(part))
-        lines.append(f"refused as a whole: {found.refused['what']}{said_more}")
+        lines.append(f"data set refused:  {found.refused['what']}{said_more}")
     if len(results) > _IN_FULL:
         lines += _events_by_file(results)
     lines += [f"{'matches nothing' if m.fails else 'note'}: {m}{m.hint}" for m in found.unmatched]
-    lines += [f"not what the manifest expects: {text}" for text in found.unmet]
+    lines += [f"does not match the manifest's `expect:`: {text}" for text in found.unmet]
     lines += [f"warning: {found.montage_warning}"] if found.montage_warning else []
     if found.entries:
         lines.append(files_line(count_files(found.entries)))
     t = _totals(results)
     lines.append(
         f"{t['recordings']} recordings ({t['refused']} refused, {t['without_electrode']} of them without an electrode, "
-        f"{t['duplicates']} duplicates); stored would be {t['stored']}: {t['hours']:.4f} h, "
+        f"{t['duplicates']} duplicates); to be stored: {t['stored']}, {t['hours']:.4f} h, "
         f"{t['channels_kept']} of {t['channels']} channels, {t['electrode_hours_kept']:.4f} electrode-hours kept, "
         f"{t['electrode_hours_left_out']:.4f} left out"
     )
@@ -325,7 +327,7 @@ def _lines(found: Inspection) -> list[str]:
 
 
 def _events_by_file(results: Sequence[Inspected]) -> list[str]:
-    """The events of each recording, in one line for all that have the same."""
+    """The events of each recording; recordings with the same events share a line."""
     alike: defaultdict[tuple[tuple[str, int], ...], list[str]] = defaultdict(list)
     for r in results:
         if r.events or r.labels:
@@ -337,12 +339,12 @@ def _events_by_file(results: Sequence[Inspected]) -> list[str]:
         told += f" and {len(counts) - _MAX_TEXTS} more" if len(counts) > _MAX_TEXTS else ""
         lines.append(f"events: {files[0]}{f' and {len(files) - 1} more' if len(files) > 1 else ''}: {told}")
     if len(alike) > _MAX_ROWS:
-        lines.append(f"events: {sum(map(len, alike.values()))} recordings in all; --json lists them")
+        lines.append(f"events: {sum(map(len, alike.values()))} recordings in total; --json lists them")
     return lines
 
 
 def _grouped(said: dict[tuple[str, str], list[str]]) -> list[str]:
-    """One line for all files of which the same is said, whatever the numbers in it: those become ranges."""
+    """One line for all files with the same text; numbers that differ become ranges."""
     alike: defaultdict[tuple[str, str], list[tuple[str, list[str]]]] = defaultdict(list)
     for (word, text), files in said.items():
         alike[word, _NUMBER.sub("#", text)].append((text, files))
@@ -355,7 +357,7 @@ def _grouped(said: dict[tuple[str, str], list[str]]) -> list[str]:
 
 
 def _ranges(texts: Sequence[str]) -> str:
-    """Texts that differ in their numbers alone, as one text with `3.5 to 7.8` where they do."""
+    """Merge texts that differ only in numbers into one, with ranges such as `3.5 to 7.8`."""
     words = _NUMBER.split(texts[0])
     columns = [sorted(set(found), key=float) for found in zip(*(_NUMBER.findall(t) for t in texts), strict=True)]
     shown = [c[0] if len(c) == 1 else f"{c[0]} to {c[-1]}" for c in columns]

@@ -36,11 +36,13 @@ def register(app: typer.Typer) -> None:
 
 def new(
     folder: Annotated[Path, typer.Argument(help="A folder of recordings, or a BIDS tree.")],
-    out: Annotated[Path | None, typer.Option(help="Write it here instead of printing it.")] = None,
-    name: Annotated[str | None, typer.Option(help="The data set's name; by default the folder's.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: none beside this one.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Output file; default: print the manifest.")] = None,
+    name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Number of worker processes; 0 runs everything in this process.")
+    ] = 1,
 ) -> None:
-    """Draft a manifest for a folder: what its files say is filled in, what only you know is asked for.
+    """Draft a manifest for a folder, with questions for what its files do not say.
 
     Example: `eegprep manifest new recordings --out ours.yaml`
     """
@@ -55,11 +57,9 @@ def new(
     from .progress import bar
 
     if not folder.is_dir():
-        raise UsageError("a manifest describes a folder of recordings", where=folder, todo="name the folder")
+        raise UsageError("not a folder", where=folder, expected="a folder of recordings")
     if out is not None and out.exists():
-        raise UsageError(
-            "there is a file of that name", where=out, todo="choose another --out; nothing is written over"
-        )
+        raise UsageError("the file already exists", where=out, todo="choose another --out")
     manifest = manifest_for_path(folder)
     with bar("inspect") as report:
         found = inspect(manifest, folder, workers=workers, progress=report)
@@ -69,7 +69,7 @@ def new(
     elif (described := draft_described(found.entries, folder, called)) is not None:
         text = described
     else:
-        raise UsageError("there is no recording to describe", where=folder, todo=f"see why: eegprep inspect {folder}")
+        raise UsageError("no readable recording found", where=folder, todo=f"see why: eegprep inspect {folder}")
     from .entries import refused_lines
 
     for line in refused_lines(found.left_out):
@@ -78,26 +78,28 @@ def new(
         print(text, end="")
     else:
         write_atomic(out, text)
-        print(f"{out}: {text.count(chr(10) + '#?')} lines ask for what the files do not say", file=sys.stderr)
+        print(f"{out}: {text.count(chr(10) + '#?')} questions to answer (lines with #?)", file=sys.stderr)
     if found.exit_code:
         raise typer.Exit(found.exit_code)
 
 
 def validate(
-    paths: Annotated[list[Path], typer.Argument(help="Manifests (.yaml); a shard set's list of them works, too.")],
+    paths: Annotated[list[Path], typer.Argument(help="Manifests (.yaml), or a shard set's list of manifests.")],
     source: Annotated[
-        Path | None, typer.Option(help="Folder of the data set's files: hold the manifest against them.")
+        Path | None, typer.Option(help="Folder of the data set's files to check the manifest against.")
     ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="The folder intentionally contains only part of the data set.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Worker processes with --source; 0: none.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Number of worker processes with --source; 0 runs everything in this process.")
+    ] = 1,
     json_output: Json = False,
 ) -> None:
-    """Check manifests; every mistake is told with its file and line. Exit code 2 where there is one.
+    """Check manifests; errors are listed with file and line. Exit code 2 if there are any.
 
-    With --source, what a manifest says is held against the files: `expect`, the names in `split`, and whether every
-    task, class and label matches something. Exit code 1 where the manifest is right and a file cannot be used.
+    With --source, the manifest is also checked against the files: `expect`, the names in `split`, and whether every
+    task, class and label matches something. Exit code 1 if the manifest is valid but a file cannot be read.
 
     Example: `eegprep manifest validate my_lab.yaml --source recordings`
     """
@@ -117,7 +119,7 @@ def validate(
             result: dict[str, object] = {"path": str(path), "valid": True, "names": [m.name for m in found]}
             if source is not None:
                 if len(found) > 1 or len(paths) > 1:
-                    raise UsageError("--source goes with one manifest of one data set", found=f"{len(found)} data sets")
+                    raise UsageError("--source requires one manifest of one data set", found=f"{len(found)} data sets")
                 result |= _held_against(found[0], source, partial=partial, workers=workers)
         except EEGPTError as error:
             result = {"path": str(path), "valid": False, "errors": [str(error)], **error.as_dict()}
@@ -137,7 +139,7 @@ def validate(
 
 
 def _held_against(manifest: Manifest, source: Path, *, partial: bool, workers: int) -> dict[str, object]:
-    """What a dry run over the files says: errors of the manifest, files that fail, and notes."""
+    """Check a manifest in a dry run over the files: errors of the manifest, failed files, and notes."""
     from eegprep.ingest import inspect
 
     from .progress import bar
@@ -149,7 +151,7 @@ def _held_against(manifest: Manifest, source: Path, *, partial: bool, workers: i
         parts = (("where", "where"), ("found", "found"), ("expected", "expected"), ("todo", "to do"))
         told = [f"{word}: {found.refused[part]}" for part, word in parts if found.refused.get(part)]
         errors.append("; ".join([str(found.refused["what"]), *told]))
-    errors += [f"not what `expect` says: {text}" for text in found.unmet]
+    errors += [f"`expect` does not match: {text}" for text in found.unmet]
     tasks = [(m.fails, f"{m}{m.hint}") for m in found.unmatched]
     errors += [text for fails, text in tasks if fails]
     return {
@@ -161,11 +163,11 @@ def _held_against(manifest: Manifest, source: Path, *, partial: bool, workers: i
 
 
 def diff(
-    first: Annotated[str, typer.Argument(help="A manifest's path, or a name of the catalogue.")],
-    second: Annotated[str, typer.Argument(help="The one to compare with.")],
+    first: Annotated[str, typer.Argument(help="Path of a manifest, or name of a catalogue data set.")],
+    second: Annotated[str, typer.Argument(help="The manifest to compare with.")],
     json_output: Json = False,
 ) -> None:
-    """Tell in words what differs between two manifests. Exit code 1 where something does.
+    """Show the differences between two manifests. Exit code 1 if there are any.
 
     Example: `eegprep manifest diff eegmat ours.yaml`
     """
@@ -185,10 +187,12 @@ def diff(
 
 def lock(
     first: Annotated[Path, typer.Argument(help="A lock, a store or a shard set.")],
-    second: Annotated[Path | None, typer.Argument(help="Another lab's, to compare with.")] = None,
+    second: Annotated[
+        Path | None, typer.Argument(help="Another lab's lock, store or shard set, to compare with.")
+    ] = None,
     json_output: Json = False,
 ) -> None:
-    """Sum up a lock, or tell where two labs' work differs first. Exit code 1 where it does.
+    """Summarise a lock, or find where the work of two labs first differs. Exit code 1 if it differs.
 
     Example: `eegprep manifest lock stores/eegmat theirs/lock.yaml`
     """
@@ -219,11 +223,11 @@ def lock(
 
 
 def merge(
-    manifests: Annotated[list[str], typer.Argument(help="Names of the catalogue, or paths; lists of them, too.")],
-    out: Annotated[Path, typer.Option(help="Where to write the list of manifests.")],
+    manifests: Annotated[list[str], typer.Argument(help="Catalogue names or paths of manifests (or lists of them).")],
+    out: Annotated[Path, typer.Option(help="Output file.")],
     json_output: Json = False,
 ) -> None:
-    """Put several data sets' manifests into one list; the most restrictive licence is that of the whole.
+    """Merge manifests into one list; the most restrictive licence applies to the whole.
 
     Example: `eegprep manifest merge eegmat ours.yaml --out both.yaml`
     """
@@ -245,13 +249,13 @@ def merge(
 
 
 def subset(
-    manifest: Annotated[str, typer.Argument(help="A name of the catalogue, or a path.")],
-    out: Annotated[Path, typer.Option(help="Where to write the smaller manifest.")],
+    manifest: Annotated[str, typer.Argument(help="Name of a catalogue data set, or path of a manifest.")],
+    out: Annotated[Path, typer.Option(help="Output file.")],
     subject: Annotated[list[str] | None, typer.Option(help="Keep this subject; may be repeated.")] = None,
     task: Annotated[list[str] | None, typer.Option(help="Keep this task; may be repeated.")] = None,
-    name: Annotated[str | None, typer.Option(help="The smaller data set's name.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the new data set.")] = None,
 ) -> None:
-    """Cut a manifest down to some subjects or tasks.
+    """Restrict a manifest to some subjects or tasks.
 
     Example: `eegprep manifest subset eegmat --subject Subject00 --subject Subject01 --name eegmat-two --out two.yaml`
     """
@@ -265,10 +269,10 @@ def subset(
 
 
 def export_croissant(
-    shards: Annotated[Path, typer.Argument(help="A finished shard set.")],
-    out: Annotated[Path | None, typer.Option(help="Where to write it; by default it is printed.")] = None,
+    shards: Annotated[Path, typer.Argument(help="A complete shard set.")],
+    out: Annotated[Path | None, typer.Option(help="Output file; default: print the metadata.")] = None,
 ) -> None:
-    """Write a shard set's Croissant metadata (JSON-LD), which data set search engines read.
+    """Write a shard set's Croissant metadata (JSON-LD), for data set search engines.
 
     Example: `eegprep manifest export-croissant shards --out croissant.json`
     """
@@ -286,16 +290,16 @@ def export_croissant(
 
 
 def push(
-    source: Annotated[Path, typer.Argument(help="A shard set, a store (its manifest and lock), or a manifest.")],
+    source: Annotated[Path, typer.Argument(help="A shard set, a store (manifest and lock only), or a manifest.")],
     target: Annotated[str, typer.Argument(help="A folder, s3://bucket/folder, or hf://datasets/user/name.")],
     manifest_only: Annotated[
-        bool, typer.Option("--manifest-only", help="Manifest and lock alone, which every licence permits.")
+        bool, typer.Option("--manifest-only", help="Push only manifest and lock, which every licence permits.")
     ] = False,
     json_output: Json = False,
 ) -> None:
-    """Bring a shard set, or a manifest with its lock, to another place: resumable, verified.
+    """Upload a shard set, or a manifest with its lock: resumable and verified.
 
-    Exit code 3 where a licence does not let shards be passed on.
+    Exit code 3 if a licence forbids sharing the shards.
 
     Example: `eegprep manifest push shards s3://lab/eegmat`
     """
@@ -305,11 +309,11 @@ def push(
 
 
 def pull(
-    source: Annotated[str, typer.Argument(help="What `push` was given as target.")],
-    out: Annotated[Path, typer.Option(help="The folder to fetch into.")],
+    source: Annotated[str, typer.Argument(help="The target of a `push`.")],
+    out: Annotated[Path, typer.Option(help="Output folder.")],
     json_output: Json = False,
 ) -> None:
-    """Fetch what another lab pushed and verify every byte: resumable.
+    """Download what another lab pushed and verify every byte: resumable.
 
     Example: `eegprep manifest pull s3://lab/eegmat --out shards`
     """
@@ -336,4 +340,4 @@ def _told(shared: Shared, json_output: bool) -> None:
     if json_output:
         print(json.dumps(dataclasses.asdict(shared)))
     else:
-        print(f"{shared.target}: {shared.n_files} files, {shared.n_moved} moved now ({shared.n_bytes} bytes)")
+        print(f"{shared.target}: {shared.n_files} files, {shared.n_moved} transferred ({shared.n_bytes} bytes)")

@@ -1,4 +1,4 @@
-"""`eegpt`: shards in, an encoder and an electrode graph out."""
+"""The `eegpt` command line: from shard sets to an encoder and an electrode graph."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from . import frame
 
 app = frame.new_app(
     "eegpt",
-    "Pre-train on per-electrode shards and transfer to all tasks at once.",
+    "Pre-train an encoder on per-electrode shards and transfer it to all tasks at once.",
     [
-        "eegpt demo                             # the whole chain on real EEG",
+        "eegpt demo                             # the whole pipeline on real EEG",
         "eegpt train --shards shards --out encoder",
         "eegpt transfer --encoder encoder --shards shards --out model",
-        "eegpt evaluate model --shards shards   # scores, baselines beside them",
+        "eegpt evaluate model --shards shards   # scores, with baselines",
     ],
 )
 GROUPS = ("train", "transfer", "claims", "embed", "stream", "export", "hub", "sizes", "demo", "doctor")

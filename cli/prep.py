@@ -1,4 +1,4 @@
-"""`eegprep` and `eegpt-prep`: recordings in, shards out."""
+"""The `eegprep` command line (also `eegpt-prep`): from recordings to shard sets."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from . import frame
 
 app = frame.new_app(
     "eegprep",
-    "Turn EEG recordings of any kind into per-electrode shards.",
+    "Turn EEG recordings of any format into per-electrode shards.",
     [
         "eegprep inspect recordings            # a dry run of every channel",
-        "eegprep ingest recordings --out store # microvolt, 256 Hz, one set of names",
-        "eegprep shard store --out shards      # what models read",
-        "eegprep verify shards --deep          # every hash",
+        "eegprep ingest recordings --out store # to 256 Hz, microvolt, standard names",
+        "eegprep shard store --out shards      # the format that models read",
+        "eegprep verify shards --deep          # check every hash",
     ],
 )
 GROUPS = ("inspect", "ingest", "shards", "report", "datasets", "manifest", "electrodes")

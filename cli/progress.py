@@ -1,4 +1,4 @@
-"""Bars for long work, on a terminal only: recordings that are worked on, files that are fetched."""
+"""Progress bars for recordings and downloads, shown on terminals only."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 @contextlib.contextmanager
 def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
-    """What `eegprep.ingest` calls after each recording: a bar with rate and time left.
+    """A progress bar with rate and remaining time, for `eegprep.ingest` to call after each recording.
 
-    With `plan` the plan stands before it in one line, also where there is no terminal.
+    With `plan`, one line with the plan is printed first, even without a terminal.
     """
 
     def planned(done: int, total: int, done_bytes: int, n_bytes: int) -> None:
-        before = f", {done} of them done before" if done else ""
+        before = f", {done} of them already done" if done else ""
         if plan:
             print(f"plan: {total} recordings, {n_bytes / 1e6:.1f} MB{before}", file=sys.stderr)
 
@@ -46,7 +46,7 @@ def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
         def report(done: int, total: int, done_bytes: int, n_bytes: int, last: str) -> None:
             if not last:
                 planned(done, total, done_bytes, n_bytes)
-                # What was done before says nothing on the rate of this run.
+                # Recordings done before do not count for the rate of this run.
                 shown.reset(task, total=n_bytes, completed=done_bytes)
             shown.update(task, completed=done_bytes, total=n_bytes, count=f"{done}/{total}", last=last)
 
@@ -55,7 +55,7 @@ def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def downloads() -> Iterator[Any]:
-    """One bar per file that is being fetched."""
+    """One progress bar per file that is being downloaded."""
     if not sys.stderr.isatty():
         yield None
         return

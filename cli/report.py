@@ -15,11 +15,11 @@ def register(app: typer.Typer) -> None:
     def report(
         folder: Annotated[Path, typer.Argument(help="A store or a shard set.", show_default=False)],
         out: Annotated[
-            Path | None, typer.Option(help="The page to write; default: FOLDER.report.html, beside the folder.")
+            Path | None, typer.Option(help="Output page; default: FOLDER.report.html, beside the folder.")
         ] = None,
-        json_: Annotated[bool, typer.Option("--json", help="Print what the page shows as JSON.")] = False,
+        json_: Annotated[bool, typer.Option("--json", help="Print the page's contents as JSON.")] = False,
     ) -> None:
-        """Write one self-contained HTML page: coverage, spectra, what was left out and why, worst recordings first.
+        """Write one self-contained HTML page: coverage, spectra, what was left out and why, worst recordings.
 
         Example: `eegprep report stores/eegmat --out eegmat.html`
         """
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
         from eegprep.files import canonical_json
         from eegprep.report.page import write_report
 
-        # A shard set is immutable and hashed as a whole, so its page lies beside it, never in it.
+        # A shard set is immutable and hashed as a whole, so its page is written beside it.
         page = out or folder.resolve().with_name(folder.resolve().name + ".report.html")
         contents = write_report(folder, page)
         if json_:

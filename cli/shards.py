@@ -1,4 +1,4 @@
-"""`eegprep shard` and `eegprep verify`: stores to a shard set, and the proof that a shard set is whole."""
+"""`eegprep shard` and `eegprep verify`: build a shard set from stores, and verify a shard set."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def shard(
-        stores: Annotated[list[Path], typer.Argument(help="Folders that `eegprep ingest` wrote.", show_default=False)],
-        out: Annotated[Path, typer.Option(help="Folder of the new shard set.", show_default=False)],
+        stores: Annotated[list[Path], typer.Argument(help="Stores written by `eegprep ingest`.", show_default=False)],
+        out: Annotated[Path, typer.Option(help="Output folder of the shard set.", show_default=False)],
         extends: Annotated[
-            Path | None, typer.Option(help="A finished shard set to take over; only what it lacks is written.")
+            Path | None, typer.Option(help="A complete shard set to extend; only new recordings are written.")
         ] = None,
         vocabulary: Annotated[
-            Path | None, typer.Option(help="Electrodes (.parquet, .tsv, .csv); default: those of the stores.")
+            Path | None, typer.Option(help="Vocabulary (.parquet, .tsv, .csv); default: that of the stores.")
         ] = None,
-        max_shard_size: Annotated[str, typer.Option(help="Close a shard before it grows larger: 512M, 1G.")] = "1G",
-        workers: Annotated[int, typer.Option(min=1, help="Electrodes written at once.")] = 2,
+        max_shard_size: Annotated[str, typer.Option(help="Maximum size of a shard, e.g. 512M or 1G.")] = "1G",
+        workers: Annotated[int, typer.Option(min=1, help="Number of electrodes written in parallel.")] = 2,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Write standardised recordings as per-electrode shards.
 
-        After an interruption the same command goes on. Example: `eegprep shard stores/eegmat --out shards`
+        Run the same command again to resume after an interruption. Example: `eegprep shard stores/eegmat --out shards`
         """
         from eegprep.shards import build_shard_set
 
@@ -54,29 +54,29 @@ def register(app: typer.Typer) -> None:
         print(
             f"{summary.path}: {summary.n_recordings} recordings, {summary.n_electrodes} electrodes, "
             f"{summary.hours:.2f} electrode hours, {summary.n_trials} trials in {summary.n_shards} shards, "
-            f"{summary.n_bytes / 1e6:.1f} MB{' (was complete already)' if summary.already_done else ''}"
+            f"{summary.n_bytes / 1e6:.1f} MB{' (already complete)' if summary.already_done else ''}"
         )
         print(f"  split: {', '.join(f'{name} {n}' for name, n in summary.splits.items())} recordings")
         for task, n in summary.trials.items():
             print(f"  task {task}: {n} trials")
             if not n:
-                print(f"warning: task {task} has no trial; `eegprep ingest` tells why", file=sys.stderr)
+                print(f"warning: task {task} has no trials; see the output of `eegprep ingest`", file=sys.stderr)
         for code, count, n_samples in _by_code(summary.left_out):
             print(f"left out, {code}: {count} stretches, {n_samples} samples (listed in lock.yaml)", file=sys.stderr)
 
     @app.command()
     def verify(
         shards: Annotated[str, typer.Argument(help="A shard set: a folder or an address.", show_default=False)],
-        deep: Annotated[bool, typer.Option(help="Read every byte: all hashes.")] = False,
+        deep: Annotated[bool, typer.Option(help="Read every byte and check all hashes.")] = False,
         rebuild: Annotated[
-            list[Path] | None, typer.Option(help="A store to write the set anew from, and compare byte by byte.")
+            list[Path] | None, typer.Option(help="A store to rebuild the set from, to compare byte by byte.")
         ] = None,
-        workers: Annotated[int, typer.Option(min=1, help="Shards checked at once.")] = 2,
+        workers: Annotated[int, typer.Option(min=1, help="Number of shards checked in parallel.")] = 2,
         as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     ) -> None:
-        """Prove a shard set: index against shards, hashes, counts, names, alignment, vocabulary.
+        """Verify a shard set: index against shards, hashes, counts, names, alignment, vocabulary.
 
-        Exit code 3 and the names of shard and member where anything is wrong. Example: `eegprep verify shards --deep`
+        Exit code 3 if anything is damaged, with the names of shard and member. Example: `eegprep verify shards --deep`
         """
         from eegprep.shards import verify_shard_set
         from eegprep.shards.verify.rebuild import compare_rebuilt
@@ -87,20 +87,21 @@ def register(app: typer.Typer) -> None:
         with _progress("checking shards") as report:
             checked = verify_shard_set(Path(shards), deep=deep, workers=workers, progress=report)
         if rebuild:
-            with _progress("writing anew") as report:
+            with _progress("rebuilding") as report:
                 compare_rebuilt(Path(shards), rebuild, workers=workers, progress=report)
         if as_json:
             print(json.dumps(dataclasses.asdict(checked) | {"rebuilt": bool(rebuild)}, default=str, indent=1))
             return
         print(
-            f"{checked.path}: whole; {checked.n_shards} shards, {checked.n_blocks} blocks, {checked.n_trials} trials "
-            f"({'every byte' if deep else 'index and frames'}: {checked.n_bytes / 1e6:.1f} MB read"
+            f"{checked.path}: complete; {checked.n_shards} shards, {checked.n_blocks} blocks, "
+            f"{checked.n_trials} trials ({'every byte' if deep else 'index and frames'}: "
+            f"{checked.n_bytes / 1e6:.1f} MB read"
             f"{', rebuilt byte by byte' if rebuild else ''})"
         )
 
 
 def _verify_remote(address: str, as_json: bool) -> None:
-    """Fetch every shard into the cache: each is checked by its hash on the way, and the index at opening."""
+    """Fetch every shard into the cache, which checks its hash; opening checks the index."""
     from eegprep.remote import open_shards
 
     opened = open_shards(address)
@@ -113,7 +114,7 @@ def _verify_remote(address: str, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"path": address, "n_shards": len(opened.shards), "n_bytes": n_bytes}, indent=1))
     else:
-        print(f"{address}: whole; {len(opened.shards)} shards, {n_bytes / 1e6:.1f} MB, every hash as the index says")
+        print(f"{address}: complete; {len(opened.shards)} shards, {n_bytes / 1e6:.1f} MB, every hash matches the index")
 
 
 def _vocabulary(path: Path | None) -> Any:
@@ -132,7 +133,7 @@ def _n_bytes(text: str) -> int:
     if number[-1:] in _UNITS:
         number, unit = number[:-1], number[-1:]
     if not number.isdigit() or int(number) < 1:
-        raise UsageError("not a size", found=repr(text), expected="a whole number with K, M or G, e.g. 512M")
+        raise UsageError("invalid size", found=repr(text), expected="a whole number with K, M or G, e.g. 512M")
     return int(number) * _UNITS[unit]
 
 
@@ -143,7 +144,7 @@ def _by_code(left_out: Any) -> list[tuple[str, int, int]]:
 
 @contextmanager
 def _progress(title: str) -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar on stderr where that is a terminal, else nothing."""
+    """A progress bar on stderr if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def sizes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
-    """The four sizes: layers, width, heads, parameters counted and published.
+    """List the four model sizes: layers, width, heads, counted and published parameters.
 
     Example: `eegpt sizes --json`
     """

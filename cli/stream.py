@@ -19,19 +19,23 @@ def register(app: typer.Typer) -> None:
 def stream(
     model: Annotated[str, typer.Argument(help="A run of train or transfer, or hf://owner/name.")],
     lsl: Annotated[str | None, typer.Option("--lsl", help="Name of a Lab Streaming Layer stream, or `EEG`.")] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="Play this recording instead (any file of MNE).")] = None,
-    speed: Annotated[float, typer.Option(help="Of a file: 1 is real time, 0 as fast as it goes.")] = 1.0,
-    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, where the stream does not state it.")] = None,
-    phase: Annotated[str, typer.Option(help="minimum (early) or linear (seconds later).")] = "minimum",
-    recipe: Annotated[str | None, typer.Option(help="Recipe, instead of the steps in the run's lock.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Replay this recording instead (any file that MNE reads).")
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Replay speed: 1 is real time, 0 as fast as possible.")] = 1.0,
+    unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, if the stream does not state it.")] = None,
+    phase: Annotated[
+        str, typer.Option(help="Filter phase: minimum (low latency) or linear (seconds later).")
+    ] = "minimum",
+    recipe: Annotated[str | None, typer.Option(help="Recipe to use instead of the steps in the run's lock.")] = None,
     line_freq_hz: Annotated[
         float | None, typer.Option(help="50 or 60: the line frequency that the notch filter removes.")
     ] = None,
-    features: Annotated[bool, typer.Option("--features", help="Print every electrode's features too.")] = False,
-    seconds: Annotated[float, typer.Option(help="Stop after so many seconds of signal; 0 for never.")] = 0.0,
+    features: Annotated[bool, typer.Option("--features", help="Also print every electrode's features.")] = False,
+    seconds: Annotated[float, typer.Option(help="Stop after this many seconds of signal; 0: never.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines (the output is always JSON lines).")] = False,
 ) -> None:
-    """Run a model on a live signal; a line for every token, 8 a second with the usual settings.
+    """Run a model on a live signal; one line per token, 8 per second by default.
 
     Example: `eegpt stream model --lsl EEG --line-freq-hz 50`
     """
@@ -40,7 +44,7 @@ def stream(
     from eegpt.interop.live.sources import from_lsl, from_raw
 
     if (lsl is None) == (file is None):
-        raise UsageError("a stream must have one source", expected="--lsl NAME, or --file RECORDING")
+        raise UsageError("exactly one source is required", expected="--lsl NAME, or --file RECORDING")
     if file is not None:
         source = from_raw(_read(file), speed=speed)
     elif lsl == "EEG":
@@ -49,11 +53,11 @@ def stream(
         source = from_lsl(name=lsl, unit=unit)
     live = LiveModel(
         model, source.ch_names, source.sfreq_hz, unit=source.unit, recipe=recipe, line_freq_hz=line_freq_hz,
-        phase=phase,  # type: ignore[arg-type]  # LiveModel says what it can be
+        phase=phase,  # type: ignore[arg-type]  # validated by LiveModel
     )  # fmt: skip
     left_out = f", left out: {', '.join(live.left_out)}" if live.left_out else ""
     print(
-        f"{len(live.electrodes)} electrodes at {source.sfreq_hz:g} Hz, {live.latency_s:.2f} s late{left_out}",
+        f"{len(live.electrodes)} electrodes at {source.sfreq_hz:g} Hz, latency {live.latency_s:.2f} s{left_out}",
         file=sys.stderr,
     )
     n_seen = 0
@@ -87,4 +91,4 @@ def _read(file: Path) -> Any:
     try:
         return mne.io.read_raw(file, verbose="ERROR")
     except Exception as error:  # readers raise anything on damaged files
-        raise InputError(f"{file.name} can't be read", where=file, found=str(error).splitlines()[0][:300]) from None
+        raise InputError(f"{file.name} cannot be read", where=file, found=str(error).splitlines()[0][:300]) from None

@@ -1,4 +1,4 @@
-"""How every table reaches a reader: a terminal gets its own width, a pipe gets whole lines."""
+"""Print tables: fitted to the terminal's width, or with full lines when the output is piped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# Wide enough for our widest table: without a terminal rich would cut every number at 80 columns.
+# Wide enough for the widest table: without a terminal rich would cut lines at 80 columns.
 PIPE_COLUMNS = 180
 
 

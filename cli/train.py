@@ -1,4 +1,4 @@
-"""`eegpt train`, `eegpt forecast`, `eegpt scaling`: pre-training the encoder, and looking at what it learned."""
+"""`eegpt train`, `eegpt forecast`, `eegpt scaling`: pre-train the encoder and examine it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from eegpt.pretraining.forecast import Forecast
     from eegpt.runs.results import PretrainingResults
 
-Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; further ones may follow it.")]
-More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)]
-Config = Annotated[Path | None, typer.Option(help="Settings, as YAML or JSON.")]
+Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; more may follow.")]
+More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="More shard sets.", show_default=False)]
+Config = Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON).")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. schedule.steps=500; may be repeated."),
+    typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. schedule.steps=500; may be repeated."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -56,13 +56,13 @@ def train(
     if resume is not None:
         if out is not None or size is not None or config is not None or set_:
             raise UsageError(
-                "a resumed run keeps the settings that it was begun with",
-                expected="--shards and --resume alone",
-                todo="leave out --out, --size, --config and --set, or begin a new run with --out",
+                "the settings of a resumed run cannot be changed",
+                expected="only --shards and --resume",
+                todo="leave out --out, --size, --config and --set, or start a new run with --out",
             )
         folder, settings = resume, resumed_config(resume)
     elif out is None:
-        raise UsageError("the run needs a folder", todo="name one with --out, or an earlier run with --resume")
+        raise UsageError("missing --out", todo="name the run's folder with --out, or a run to resume with --resume")
     else:
         folder, settings = out, read_settings(PretrainConfig, config, set_ or [], {"encoder.size": size})
     result = pretrain(settings, shards=[*shards, *(more or [])], out=folder)
@@ -79,14 +79,14 @@ def train(
 
 
 def print_errors(results: PretrainingResults) -> None:
-    """The errors on held-out windows, one table per split."""
+    """Print the errors on held-out windows, one table per split."""
     from eegpt.model.tokens import BANDS_HZ
     from eegpt.runs.results import PREDICTORS
 
     from .tables import console, plain_table
 
     if not results.splits:
-        print("no held-out window: errors on unseen signals are unknown", file=sys.stderr)
+        print("no held-out windows: errors on unseen signals are unknown", file=sys.stderr)
         return
     screen = console()
     reports = list(results.splits.items())
@@ -107,14 +107,14 @@ def print_errors(results: PretrainingResults) -> None:
 def forecast(
     run: Annotated[Path, typer.Argument(help="A run of `eegpt train`.")],
     shards: Shards,
-    seconds: Annotated[float, typer.Option(help="How far ahead.")] = 1.0,
-    split: Annotated[str, typer.Option(help="Whose windows.")] = "test",
-    window_samples: Annotated[int, typer.Option(help="Length of a window, the forecast part included.")] = 1024,
-    n_windows: Annotated[int, typer.Option("--windows", help="Windows, evenly spread.")] = 512,
-    out: Annotated[Path | None, typer.Option("--out", help="The page; default RUN/forecast.html.")] = None,
+    seconds: Annotated[float, typer.Option(help="Length of the forecast.")] = 1.0,
+    split: Annotated[str, typer.Option(help="Split to forecast.")] = "test",
+    window_samples: Annotated[int, typer.Option(help="Window length, including the forecast.")] = 1024,
+    n_windows: Annotated[int, typer.Option("--windows", help="Number of windows, evenly spread.")] = 512,
+    out: Annotated[Path | None, typer.Option("--out", help="Output page; default: RUN/forecast.html.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Roll the encoder forward with cached keys and values, and draw signal against forecast.
+    """Forecast signals with the encoder, token by token, and plot them against the real ones.
 
     Example: `eegpt forecast encoder --shards shards --seconds 0.5`
     """
@@ -153,7 +153,7 @@ def forecast(
 
 
 def with_vocabulary(windows: Any, own: Any, target: Any) -> Any:
-    """Windows whose electrode ids mean another vocabulary; UsageError where that lacks one."""
+    """Map the electrode ids of windows to another vocabulary; UsageError if it lacks one."""
     import torch
 
     ids = {e: target.id_of(own.name_of(e)) for e in set(windows.electrode.tolist())}
@@ -161,7 +161,7 @@ def with_vocabulary(windows: Any, own: Any, target: Any) -> Any:
 
 
 def print_horizons(result: Forecast, sfreq_hz: float) -> None:
-    """Errors at a few distances as a table."""
+    """Print errors at a few horizons as a table."""
     from .tables import console, plain_table
 
     table = plain_table(f"{result.n_windows:,} windows, {result.n_known} samples known")
@@ -178,13 +178,15 @@ def scaling(
     shards: Shards,
     more: More = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the study.")] = Path("scaling"),
-    sizes: Annotated[str, typer.Option(help="Sizes, or LAYERSxWIDTHxHEADS, with commas.")] = "2x64x2,base,large",
-    fractions: Annotated[str, typer.Option(help="Fractions of the training windows, with commas.")] = "0.25,0.5,1",
+    sizes: Annotated[str, typer.Option(help="Sizes or LAYERSxWIDTHxHEADS, separated by commas.")] = "2x64x2,base,large",
+    fractions: Annotated[
+        str, typer.Option(help="Fractions of the training windows, separated by commas.")
+    ] = "0.25,0.5,1",
     config: Config = None,
     set_: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Train sizes x fractions of the data, fit the laws, draw them; finished runs are not trained again.
+    """Train all sizes on all fractions of the data and fit scaling laws; finished runs are skipped.
 
     Example: `eegpt scaling --shards shards --out scaling --set schedule.steps=400`
     """
@@ -216,13 +218,13 @@ def ablation(
     shards: Shards,
     more: More = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the study.")] = Path("ablation"),
-    questions: Annotated[str, typer.Option(help="Settings to vary, with commas; all where empty.")] = "",
+    questions: Annotated[str, typer.Option(help="Settings to vary, separated by commas; default: all.")] = "",
     probe: Annotated[bool, typer.Option(help="Score a linear probe of every encoder on the labelled tasks.")] = False,
     config: Config = None,
     set_: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Train variants that differ in one setting, and compare their errors on subjects who were not trained on.
+    """Train variants that differ in one setting, and compare their errors on held-out subjects.
 
     Example: `eegpt ablation --shards shards --questions objective,norm --set schedule.steps=300`
     """
@@ -242,7 +244,7 @@ def ablation(
 
 
 def write_run_pages(study: Path) -> None:
-    """The page of every run of a study that has none yet."""
+    """Write the missing pages of a study's runs."""
     from eegpt.pages.pretraining import write_pretraining_page
 
     for run in sorted((study / "runs").iterdir()):
@@ -264,7 +266,7 @@ def probe_scores(run: Path, shards: list[Path]) -> dict[str, float]:
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
-    """A study's rows as a table."""
+    """Print a study's rows as a table."""
     from .tables import console, plain_table
 
     names = ["name", "parameters", "windows", "steps", "new", "share_of_variance", "below_linear"]

@@ -1,4 +1,4 @@
-"""`eegpt transfer`, `evaluate`, `baselines`, `compare`: one graph for all tasks, and its scores beside baselines."""
+"""`eegpt transfer`, `evaluate`, `baselines`, `compare`: one graph for all tasks, scored beside baselines."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from typing import Annotated
 
 import typer
 
-Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; further ones may follow it.")]
-More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="Further shard sets.", show_default=False)]
+Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; more may follow.")]
+More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="More shard sets.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Baselines = Annotated[
     str, typer.Option(help="`quick`, `all`, `braindecode`, `none`, or names: band_power, log_spectrum, eegnet, ...")
 ]
 AllowLeakage = Annotated[
-    bool, typer.Option("--allow-leakage", help="Continue although test recordings were seen; printed on every table.")
+    bool,
+    typer.Option(
+        "--allow-leakage", help="Continue even if test recordings were seen in training; noted on every table."
+    ),
 ]
 
 
@@ -36,7 +39,7 @@ def transfer(
     more: More = None,
     encoder: Annotated[
         list[Path] | None,
-        typer.Option(help="A run of `eegpt train`; or one for each division of the scheme, in order."),
+        typer.Option(help="A run of `eegpt train`, or one per fold of the scheme, in order."),
     ] = None,
     mode: Annotated[str | None, typer.Option(help="frozen, full, scratch, lora or probe.")] = None,
     scheme: Annotated[
@@ -49,10 +52,10 @@ def transfer(
     ] = False,
     unknown_electrodes: Annotated[str | None, typer.Option(help="refuse, nearest or leave_out.")] = None,
     allow_leakage: AllowLeakage = False,
-    config: Annotated[Path | None, typer.Option(help="Settings, as YAML or JSON.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON).")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. schedule.steps=500; may be repeated."),
+        typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. schedule.steps=500; may be repeated."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -90,13 +93,13 @@ def evaluate(
     shards: Shards,
     more: More = None,
     baselines: Baselines = "quick",
-    out: Annotated[Path | None, typer.Option("--out", help="Write the results here instead of into the run.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the results; default: the run's.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write an HTML page of the run.")] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
     allow_leakage: AllowLeakage = False,
     as_json: Json = False,
 ) -> None:
-    """Score a run from its weights on the test split, with baselines on the same trials beside it.
+    """Score a run on the test split, with baselines on the same trials.
 
     Example: `eegpt evaluate model --shards shards --baselines all`
     """
@@ -130,12 +133,12 @@ def baselines(
         typer.Option("--baselines", help="`quick`, `all`, `braindecode`, or names."),
     ] = "all",
     scheme: Annotated[str, typer.Option(help="split, kfold:5, loso, few-shot:5, few-shot:5:5 or within:5.")] = "split",
-    seeds: Annotated[int, typer.Option(help="Seeds of the networks.")] = 1,
+    seeds: Annotated[int, typer.Option(help="Number of seeds of the networks.")] = 1,
     tasks: Annotated[str, typer.Option(help="Only these tasks, separated by commas.")] = "",
-    out: Annotated[Path | None, typer.Option("--out", help="Write results.json and predictions here.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for results.json and the predictions.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Score the baselines alone, on the trials and splits that our model would get.
+    """Score the baselines only, on the same trials and splits as the model.
 
     Example: `eegpt baselines --shards shards --scheme kfold:6 --baselines band_power,log_spectrum`
     """
@@ -159,7 +162,7 @@ def compare(
         list[Path],
         typer.Argument(help="Two or more folders with predictions.parquet; the first is compared with the others."),
     ],
-    method: Annotated[str, typer.Option(help="Whose predictions to compare.")] = "model",
+    method: Annotated[str, typer.Option(help="Method whose predictions are compared.")] = "model",
     csv: Annotated[Path | None, typer.Option(help="Write the comparison as CSV.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -182,7 +185,7 @@ def _names(text: str) -> list[str]:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[tuple[Callable[[str, int, int, dict[str, float]], None], Callable[[str], None]]]:
-    """A progress line on stderr where that is a terminal: (for fits, for anything else)."""
+    """A progress line on stderr if that is a terminal: (for fits, for anything else)."""
     if not sys.stderr.isatty():
         yield (lambda name, step, steps, record: None), (lambda text: None)
         return

@@ -1,9 +1,7 @@
-"""One kind of error for everything that a user can put right.
+"""Errors that a user can fix; the class carries the exit code of the command line.
 
-What enters: what went wrong, where, what was found, what was expected, what to do. What leaves: an
-exception whose text says these in that order and whose class carries the exit code of the command line:
-1 an input failed, 2 wrong usage, 3 refused (licence, leakage, integrity). Anything else that is raised is
-a bug of ours and shows its traceback.
+The message says what went wrong, where, what was found, what was expected and what to do. Exit codes: 1 an input
+failed, 2 wrong usage, 3 refused (licence, leakage, integrity). Any other exception is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -14,18 +12,18 @@ from pathlib import Path
 
 
 class EEGPTError(Exception):
-    """An error that the user can put right.
+    """An error that the user can fix.
 
     Parameters
     ----------
     what : str
-        What went wrong, naming the thing (id, file).
+        What went wrong, with the id or file.
     where : str or Path, optional
-        File, and line or member where known.
+        File, and line or member if known.
     found, expected : object, optional
-        What was there, and what should have been.
+        The actual and the expected value.
     todo : str, optional
-        What to do now, as an instruction.
+        What to do, as an instruction.
     """
 
     exit_code = 1
@@ -77,13 +75,13 @@ def _rebuild(cls: type[EEGPTError], what: str, *rest: str | None) -> EEGPTError:
 
 
 class InputError(EEGPTError):
-    """One input (file, recording, block) can't be used; other inputs can."""
+    """One input (file, recording, block) cannot be used; other inputs can."""
 
     exit_code = 1
 
 
 class UsageError(EEGPTError):
-    """The command or the manifest is wrong: nothing was begun."""
+    """The command or the manifest is invalid; nothing was started."""
 
     exit_code = 2
 
@@ -103,7 +101,7 @@ def printable(text: str, *, keep: str = "") -> str:
 
 def _escaped(char: str) -> str:
     code = ord(char)
-    # how Python holds a byte that is not UTF-8
+    # how Python represents a byte that is not UTF-8
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else char.encode("unicode_escape").decode()
 
 

@@ -1,7 +1,6 @@
-"""Files that are whole or absent: written as `.part`, synced, then renamed; and their hashes.
+"""Atomic file writing (`.part`, fsync, rename), and file hashes.
 
-What enters: bytes or text and a target path. What leaves: the file under its final name, or nothing. A
-kill at any instant leaves at most a `.part` file, which no reader takes for a whole one.
+A process killed at any time leaves at most a `.part` file, which no reader accepts.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _SUM = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(?:\./)?(\S.{0,499})")
 
 
 def cache_folder() -> Path:
-    """Where fetched data and remote shards lie: `EEGPT_CACHE`, else `eegpt` in the user's cache folder."""
+    """The folder for downloads and remote shards: `EEGPT_CACHE`, else `eegpt` in the user's cache folder."""
     if own := os.environ.get("EEGPT_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eegpt"
@@ -56,13 +55,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomic(target: Path, data: bytes | str) -> None:
-    """Write `data` (text as UTF-8) so that `target` is either whole or absent."""
+    """Write `data` (text as UTF-8) atomically: `target` is either complete or absent."""
     with atomic_path(target) as part:
         part.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
 
 
 def canonical_json(value: Any) -> str:
-    """JSON whose bytes depend on the value alone: sorted keys, no clock, no NaN, a newline at the end."""
+    """Deterministic JSON: sorted keys, no NaN, a newline at the end."""
     return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -81,9 +80,9 @@ def sha256_file(path: Path) -> str:
 
 
 def parse_sum(line: str) -> tuple[str, str] | None:
-    """Hash (lower case) and path of one line as `sha256sum` writes it; None if it is no such line.
+    """Parse hash (lower case) and path of one `sha256sum` line; None if it is invalid.
 
-    The path is a stranger's: whoever uses it checks where it leads.
+    The path is untrusted: the caller must check it.
     """
     match = _SUM.fullmatch(line)
     return (match[1].lower(), match[2]) if match else None

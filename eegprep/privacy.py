@@ -1,9 +1,9 @@
-"""What is personal stays behind: pseudonyms, dates in names, free text of readers.
+"""Removal of personal data: pseudonyms, dates in names, free text from readers.
 
-Subjects of a data set whose ids its manifest calls anonymous keep them. All others get a pseudonym: the
-first 10 hexadecimal digits of a keyed hash of the data set's name and the id, so the same person gets the same
-pseudonym on every machine and in every run. Without a key a short list of names can be tried against the
-hash; a lab that fears this sets `EEGPREP_PSEUDONYM_KEY` to a secret of its own and keeps it.
+Subjects keep their ids if the manifest calls these anonymous. Otherwise the pseudonym is the first 10 hexadecimal
+digits of a keyed hash of the data set's name and the id, so a subject gets the same pseudonym on every machine and in
+every run. Without a key a short list of names could be tried against the hash; to prevent this, a lab sets
+`EEGPREP_PSEUDONYM_KEY` to a secret and keeps it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def has_date(text: str) -> bool:
 
 
 def clean_entity(dataset: str, text: str, prefix: str) -> str:
-    """A name as it may be stored: itself, or a pseudonym where it holds a date or what can't be printed."""
+    """A name as it may be stored: itself, or a pseudonym where it holds a date or what cannot be printed."""
     return pseudonym(dataset, text, prefix) if has_date(text) or not text.isprintable() else text
 
 

@@ -1,8 +1,8 @@
-"""The words of the data side as types: a recording, its stretches, its trials, what was left out.
+"""Basic types: recordings, stretches, trials, and what was left out.
 
-Time inside is integer samples at a stated rate; seconds pass through `seconds_to_samples`, the only
-rounding rule there is. `RecordingInfo` is everything that is known of a standardised recording except its
-signal; it is plain data, goes to JSON and comes back, and holds no patient data.
+Time is stored as integer samples at a stated rate; `seconds_to_samples` is the only rounding rule. `RecordingInfo` is
+everything about a standardised recording except its signal; it is plain data, converts to JSON and back, and contains
+no personal data.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SEQUENCES = (
 
 
 def seconds_to_samples(seconds: float, sfreq_hz: float) -> int:
-    """Seconds to samples: the nearest sample, halves upwards. The only place where this is done."""
+    """Convert seconds to samples: the nearest sample, halves upwards. Used for all conversions."""
     return math.floor(seconds * sfreq_hz + 0.5)
 
 
@@ -47,7 +47,7 @@ class Stretch:
 
 
 def subtract(kept: Sequence[Stretch], rejected: Sequence[Stretch]) -> tuple[Stretch, ...]:
-    """The parts of `kept` that no stretch of `rejected` touches, in order; borders in `kept` stay borders."""
+    """The parts of `kept` outside `rejected`, in order; borders in `kept` remain borders."""
     out: list[Stretch] = []
     bad = sorted(r for r in rejected if r.n_samples > 0)
     first = 0
@@ -69,14 +69,14 @@ def subtract(kept: Sequence[Stretch], rejected: Sequence[Stretch]) -> tuple[Stre
 
 
 def covered(parts: Sequence[Stretch], stretches: Sequence[Stretch], origins: Sequence[int]) -> int:
-    """How many samples of the recording `parts` show, each counted once however many epochs show it.
+    """Number of samples of the recording in `parts`, counting samples of overlapping epochs once.
 
     Parameters
     ----------
     parts : sequence of Stretch
         Without overlap on the time line, each inside one of `stretches`.
     stretches, origins : sequence of Stretch, of int
-        Sorted stretches, and the sample of the recording at which each began; without origins none show the same.
+        Sorted stretches, and the sample of the recording at which each began; without origins they do not overlap.
     """
     if len(origins) != len(stretches):
         return sum(p.n_samples for p in parts)
@@ -131,7 +131,7 @@ def both(first: Sequence[Stretch], second: Sequence[Stretch]) -> list[Stretch]:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Trial:
-    """A window with a label: `event` says in the source's own words what it was."""
+    """A window with a label; `event` is the source's own text."""
 
     start_sample: int
     n_samples: int
@@ -142,10 +142,10 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """A channel, a stretch of one, or a trial that did not get in, and why.
+    """A channel, a stretch of one, or a trial that was left out, with the reason.
 
-    `kind` is `channel`, `stretch` or `trial`; `code` is a short stable word to count by (`eog`, `flat`,
-    `unknown_name`, ...); `reason` is a sentence for people. A stretch has samples at the standard rate.
+    `kind` is `channel`, `stretch` or `trial`; `code` is a short stable identifier (`eog`, `flat`,
+    `unknown_name`, ...); `reason` is text for the user. The samples of a stretch are at the standard rate.
     """
 
     kind: str
@@ -158,12 +158,12 @@ class LeftOut:
 
 @dataclass(frozen=True, kw_only=True)
 class MontageFit:
-    """How well a recording's signal fits the places that its electrodes are said to have.
+    """How well a recording's signal matches the positions of its electrodes.
 
-    `figure` is the rank correlation, over all pairs of electrodes, between how alike two signals are and how near
-    their places are; 0.7 to 0.9 is usual, 0 is an order by chance. `swap` names the two electrodes whose exchange would
-    raise it most, by `gain`. `likeness` is the correlation of an electrode with the one most like it (median over
-    electrodes): channels that have nothing in common, as those of noise, have no order to tell.
+    `figure` is the rank correlation, over all pairs of electrodes, between the similarity of their signals and their
+    proximity; 0.7 to 0.9 is typical, 0 is a random order. `swap` names the two electrodes whose exchange would raise it
+    most, by `gain`. `likeness` is the correlation of an electrode with the most similar one (median over electrodes):
+    the order of uncorrelated channels, such as noise, cannot be checked.
     """
 
     figure: float
@@ -189,36 +189,36 @@ class RecordingInfo:
     electrodes : tuple of str
         Vocabulary names, one per row of the signal.
     references : tuple of str
-        What each electrode was measured against, in the row order of `electrodes`.
+        Reference of each electrode, in the row order of `electrodes`.
     stretches : tuple of Stretch
-        Contiguous stretches common to all electrodes. No filter and no window crosses a border between two,
-        also where one begins at the sample at which the other ends (epoched files).
+        Contiguous stretches common to all electrodes. No filter and no window crosses the border between two, even if
+        one begins at the sample at which the other ends (epoched files).
     rejected : mapping of str to tuple of Stretch
-        Per electrode, what was rejected on top of that.
+        Additional rejected stretches per electrode.
     origins : tuple of int
-        Where stretches are epochs that overlap in the recording: its sample at which each one began, else empty.
+        If stretches are overlapping epochs, the sample of the recording at which each began, else empty.
     sigma_uv : tuple of float
         Robust standard deviation (1.4826 x median absolute deviation) of each electrode's kept samples.
     quality : mapping of str to tuple of float or None
-        More figures per electrode, by name (e.g. `line_noise_ratio`), in row order.
+        Quality figures per electrode, by name (e.g. `line_noise_ratio`), in row order.
     source_channels : tuple of str
         The file's own name of each row.
     source_sha256, signal_sha256 : str
         Hash of the source file or files, and of the decoded samples before any step.
     fingerprint : str
-        What finds altered copies of the signal (`eegprep.splits.fingerprint`).
+        Fingerprint that finds altered copies of the signal (`eegprep.splits.fingerprint`).
     steps : tuple of dict
         The recipe's steps, in order, as its own JSON (`Recipe.steps_json`).
     units_evidence : str
-        Why the signal is believed to be in microvolt.
+        Evidence that the signal is in microvolt.
     split : str
-        `train`, `validation`, `test`, or empty where the manifest leaves it to the shard stage.
+        `train`, `validation`, `test`, or empty if the shard stage decides.
     spectrum_before_uv2_hz, spectrum_step_hz : tuple of float, float
         Power density before any step, the median over electrodes, at 1, 2, 3, ... times the step; for the report.
     attributes : mapping of str to str
-        Facts on the subject or run that tasks may use (group, condition), from the manifest alone.
+        Attributes of the subject or run that tasks may use (group, condition), from the manifest.
     montage : MontageFit, optional
-        Absent where fewer than eight electrodes have one reference and a place.
+        None if fewer than eight electrodes have the same reference and a position.
     """
 
     dataset: str
@@ -271,7 +271,7 @@ class RecordingInfo:
         return self.covered(self.stretches) if self.origins else self.n_samples
 
     def left_out_samples(self, row: int) -> dict[str, int]:
-        """Samples of the recording that one electrode lacks, by code; with what it keeps they make up `n_recorded`."""
+        """Samples left out of one electrode, by code; with the kept samples they add up to `n_recorded`."""
         shown = list(self.kept(self.electrodes[row]))
         out: dict[str, int] = {}
         for x in self.left_out:

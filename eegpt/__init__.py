@@ -1,7 +1,7 @@
-"""Shards in, a pre-trained encoder and a multi-task electrode graph out.
+"""Pre-train an encoder on EEG shards, and transfer it with a multi-task electrode graph.
 
-`eegpt` is the model side: the Electrode Temporal Encoder (ETE) and the Task-shared Electrode Graph (TEG)
-of Yue et al., arXiv 2410.19779. It reads shard sets and knows no vendor format.
+`eegpt` is the model side: the Electrode Temporal Encoder (ETE) and the Task-shared Electrode Graph (TEG) of Yue et
+al., arXiv 2410.19779. It reads shard sets only, no recording formats.
 """
 
 from eegpt.version import __version__ as __version__

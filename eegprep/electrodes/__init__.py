@@ -1,4 +1,4 @@
-"""Electrodes: the vocabulary, what channel names mean, and how two labs' vocabularies become one."""
+"""The electrode vocabulary, the resolution of channel names, and merging the vocabularies of two labs."""
 
 from eegprep.electrodes.load import dump_vocabulary, load_vocabulary, parse_vocabulary
 from eegprep.electrodes.resolve import Resolution, resolve

@@ -1,16 +1,16 @@
 """Write `base.parquet`, the shipped vocabulary, from `base.tsv`: `python -m eegprep.electrodes.build`.
 
-138 electrodes whose ids never move. Rows 0 to 129 are the positions of BrainProducts' 128-channel cap in the order of
-MNE's montage `brainproducts-RNP-BA-128`; then T9, T10, PO5, PO6, CB1, CB2, M1, M2.
+138 electrodes whose ids never change. Rows 0 to 129 are the positions of BrainProducts' 128-channel cap in the order
+of MNE's montage `brainproducts-RNP-BA-128`; then T9, T10, PO5, PO6, CB1, CB2, M1, M2.
 
 Positions are in MNE's head frame (x through the preauricular points to the right, y through the nasion to the front, z
-up), taken from one source, MNE's montage `colin27_1005` (the 5 % system on the Colin 27 head), and rounded to 0.1 mm.
-CB1 and CB2 have no place in the 5 % system: the literature puts them on I1/I2, caps put them beside O1/O2 at the height
-of PO9/PO10, so their row is the midpoint of the two, an estimate.
+up), taken from MNE's montage `colin27_1005` (the 5 % system on the Colin 27 head) and rounded to 0.1 mm. CB1 and CB2
+are not part of the 5 % system: the literature puts them on I1/I2, caps put them beside O1/O2 at the height of
+PO9/PO10, so their row is the midpoint of the two, an estimate.
 
-Aliases: the old 10-20 names (T3 = T7, T4 = T8, T5 = P7, T6 = P8) and those names of the Berlin BCI group that mean one
-place only (CFC3 = FCC3h, PCP1 = CPP1h, FAF5 = AFF5h). A1 and A2 are ear lobes, M1 and M2 mastoids: no aliases of each
-other; a manifest may say that its A1 is M1.
+Aliases: the old 10-20 names (T3 = T7, T4 = T8, T5 = P7, T6 = P8) and the unambiguous names of the Berlin BCI group
+(CFC3 = FCC3h, PCP1 = CPP1h, FAF5 = AFF5h). A1 and A2 are ear lobes, M1 and M2 mastoids, so they are not aliases of
+each other; a manifest may say that its A1 is M1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 
 def vocabulary_from_base_table() -> Vocabulary:
-    """The base vocabulary as its table in text says; millimetres become metres."""
+    """The base vocabulary from its text table, with millimetres converted to metres."""
     rows = []
     for expected, line in enumerate((_HERE / "base.tsv").read_text("utf-8").splitlines()[1:]):
         electrode_id, name, *millimetres, aliases, source = line.split("\t")

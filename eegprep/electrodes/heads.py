@@ -1,16 +1,16 @@
-"""Measured positions of one head, laid on the head of the vocabulary.
+"""Fit the measured electrode positions of one head to the head of the vocabulary.
 
-Heads differ by a centimetre and more in size, electrodes are 15 to 30 mm apart, and files state positions in many
-frames: measured from the head's landmarks, from a template brain (MNI), from an ideal sphere. All of these have x to
-the right, y to the front and z up, or are brought to that by their reader; they differ in their origin, their scale and
-in how far the head nods. So the sphere that fits the upper half of the positions is moved and scaled onto the
-vocabulary's, and turned about the axis through the ears to where most positions lie on electrodes.
+Heads differ by a centimetre and more in size, electrodes are 15 to 30 mm apart, and files state positions in different
+frames: measured from anatomical landmarks, from a template brain (MNI), from an ideal sphere. All of these have x to
+the right, y to the front and z up, or are converted by their reader; they differ in origin, scale and pitch. So the
+sphere fitted to the upper half of the positions is moved and scaled onto the vocabulary's, and rotated about the axis
+through the ears so that most positions match electrodes.
 
-Where that is not clearly more than positions by chance would do, only positions that were measured from landmarks
-are used, as they were measured. Few positions fit any head: they are never used.
+If the match is not clearly better than chance, only positions measured from landmarks are used, without fitting. Few
+positions fit any head, so they are never used.
 
-What can't be told from positions alone: a head whose left and right, or front and back, are exchanged. `contradiction`
-tells it where channels have names as well.
+A head with left and right or front and back exchanged cannot be recognised from positions alone; `contradiction`
+detects it if channels also have names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ POSITION_TOLERANCE_M = 0.0075
 
 _FEWEST = 16
 _RADIUS_M = (0.06, 0.13)
-#: Root mean square distance from the sphere, over its radius; heads are no spheres, 0.04 is ordinary.
+#: Root mean square distance from the sphere, over its radius; heads are not spheres, 0.04 is typical.
 _ROUGHNESS = 0.12
 #: Degrees; frames of templates differ by up to 10.
 _MOST_PITCH = 16
@@ -40,42 +40,42 @@ Position = tuple[float, float, float]
 def on_template(
     vocabulary: Vocabulary, positions_m: Sequence[Position | None], *, from_landmarks: bool = True
 ) -> tuple[list[Position | None], str]:
-    """Positions on the vocabulary's head, and why there are none.
+    """Fit positions to the vocabulary's head.
 
     Parameters
     ----------
     positions_m : sequence of (3,) or None
-        x to the right, y to the front, z up, in metres; in any unit where they are not from landmarks.
+        x to the right, y to the front, z up, in metres; in any unit if they are not from landmarks.
     from_landmarks : bool
-        Whether they are measured from the nasion and the ears.
+        Whether they were measured from the nasion and the ears.
 
     Returns
     -------
     positions : list of (3,) or None
-        All None where they can't be compared.
+        All None if they cannot be compared.
     reason : str
-        Why they can't; empty where they can.
+        Why they cannot be compared; empty if they can.
     """
     known = [i for i, p in enumerate(positions_m) if p is not None]
     none: list[Position | None] = [None] * len(positions_m)
     points = np.array([positions_m[i] for i in known], dtype=np.float64).reshape(-1, 3)
     if len(points) < _FEWEST:
-        return none, f"{len(known)} positions do not tell how the head lies; {_FEWEST} are needed"
+        return none, f"{len(known)} positions are too few to fit a head; {_FEWEST} are needed"
     template = vocabulary.positions_m()
     template = template[np.isfinite(template[:, 0])]
     spheres = [s for s in (_sphere(points[points[:, 2] > 0]), _sphere(points)) if s is not None]
     wanted = _sphere(template[template[:, 2] > 0])
     if not spheres or wanted is None:
-        return none, "the file's positions do not lie on a head"
+        return none, "the file's positions are not on a head"
     centre_v, radius_v = wanted
     scaled = [(points - centre) * (radius_v / radius) for centre, radius in spheres]
     share, nodded = max((_best_pitch(p, template - centre_v) for p in scaled), key=lambda found: found[0])
     upright, radius = scaled[0], spheres[0][1]
-    # Of positions by chance so many would lie near an electrode; three standard deviations more are no chance.
+    # The number of positions near an electrode by chance, plus three standard deviations.
     chance = min(0.9, len(template) * (POSITION_TOLERANCE_M / radius_v) ** 2 / (4 * _COVERED))
     if share < chance + 3 * np.sqrt(chance * (1 - chance) / len(known)):
         if not from_landmarks or not _RADIUS_M[0] <= radius <= _RADIUS_M[1]:
-            return none, "the file's positions do not fit the 10-05 system, and nothing says which frame they are in"
+            return none, "the file's positions do not match the 10-05 system, and their frame is unknown"
         nodded = upright
     for i, (x, y, z) in zip(known, nodded + centre_v, strict=True):
         none[i] = (float(x), float(y), float(z))
@@ -83,7 +83,7 @@ def on_template(
 
 
 def _best_pitch(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """The share of points near an electrode, and the points, nodded to where that share is greatest."""
+    """Rotate points about the ear axis so that most are near electrodes; their share and the points."""
     best: tuple[float, float] = (-1.0, 0.0)
     chosen = points
     for degrees in range(-_MOST_PITCH, _MOST_PITCH + 1):
@@ -100,7 +100,7 @@ def _best_pitch(points: NDArray[np.float64], template: NDArray[np.float64]) -> t
 def contradiction(
     vocabulary: Vocabulary, electrodes: Sequence[str | None], positions_m: Sequence[Position | None]
 ) -> str | None:
-    """What is wrong between the names and the positions of one file's channels; None where they agree."""
+    """Contradictions between names and positions of a file's channels; None if they agree."""
     template = vocabulary.positions_m()
     pairs = [
         (template[vocabulary.id_of(e)], p) for e, p in zip(electrodes, positions_m, strict=True) if e and p is not None
@@ -116,16 +116,16 @@ def contradiction(
             continue
         agreement = float(np.cov(named[:, axis], placed[:, axis], bias=True)[0, 1]) / sd
         if agreement < -0.5:
-            found.append(f"{what} are exchanged")
+            found.append(f"{what} are swapped")
         elif agreement < 0.5:
             found.append(f"{what} do not agree")
     if not found:
         return None
-    return f"the channels' positions contradict their names ({', '.join(found)}); the names are taken: check them"
+    return f"the channels' positions contradict their names ({', '.join(found)}); the names are used: check them"
 
 
 def _sphere(points: np.ndarray) -> tuple[np.ndarray, float] | None:
-    """Centre and radius of the sphere that fits points best; None where they lie on none."""
+    """Centre and radius of the best-fitting sphere; None if the points are not on a sphere."""
     if len(points) < _FEWEST:
         return None
     # |p|² = 2 c·p + (r² - |c|²), linear in the centre c and the rest
@@ -143,7 +143,7 @@ def _sphere(points: np.ndarray) -> tuple[np.ndarray, float] | None:
 
 
 def directions(vocabulary: Vocabulary, electrodes: Sequence[str]) -> np.ndarray:
-    """Unit vectors from the centre of the vocabulary's head, (n_electrodes, 3); NaN where a row has no position."""
+    """Unit vectors from the centre of the vocabulary's head, (n_electrodes, 3); NaN if a row has no position."""
     template = vocabulary.positions_m()
     fitted = _sphere(template[template[:, 2] > 0])
     centre = np.zeros(3) if fitted is None else fitted[0]

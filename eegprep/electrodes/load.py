@@ -1,12 +1,11 @@
-"""The vocabulary of one run: the shipped one, a lab's whole table, or a lab's rows on top of the shipped ones.
+"""Load the vocabulary of a run: the shipped one, a whole table, or rows added to the shipped ones.
 
-What enters: a path, or nothing. What leaves: a `Vocabulary`. A Parquet file (also the `electrodes.parquet` of a shard
-set) is a whole vocabulary and is taken as it is. A text table, which a person writes by hand, holds only what the
-lab adds: further names of known electrodes, and electrodes that the shipped table lacks; these are appended, so no id
-moves and shard sets of two labs still agree on everything shipped.
+A Parquet file (such as the `electrodes.parquet` of a shard set) is a complete vocabulary. A text table contains only
+additions: aliases of known electrodes, and new electrodes, which are appended, so ids do not change and shard sets of
+two labs agree on all shipped electrodes.
 
-`dump_vocabulary` and `parse_vocabulary` carry a vocabulary to worker processes as text. The text is also what a run
-hashes: another alias or position resolves other channels.
+`dump_vocabulary` and `parse_vocabulary` pass a vocabulary to worker processes as text. A run also hashes this text,
+because a different alias or position resolves channels differently.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ _MAX_TEXT_BYTES = 16 << 20
 
 
 def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
-    """The vocabulary that `--vocabulary` names; the shipped one where nothing is named.
+    """Load the vocabulary given by `--vocabulary`; the shipped one by default.
 
     Parameters
     ----------
     path : path, optional
-        `.parquet`: a whole vocabulary. `.tsv` or `.csv`: a table with a header line and the columns `name`, and as
-        needed `aliases` (parted by blanks), `x_m`, `y_m`, `z_m` (MNE's head frame, metres) and `source`. A row whose
-        name or alias the shipped vocabulary has gives that electrode further names; any other row is a new electrode.
+        `.parquet`: a complete vocabulary. `.tsv` or `.csv`: a table with a header line, the column `name` and optional
+        columns `aliases` (separated by spaces), `x_m`, `y_m`, `z_m` (MNE's head frame, metres) and `source`. A row
+        whose name or alias is in the shipped vocabulary adds aliases; any other row is a new electrode.
 
     Raises
     ------
     UsageError
-        There is no such file, its suffix is another one, or a row contradicts the shipped vocabulary or another row.
+        The file is missing or has another suffix, or a row contradicts the shipped vocabulary or another row.
     InputError
-        The file is damaged or no vocabulary.
+        The file is damaged or not a vocabulary.
     """
     if path is None:
         return Vocabulary.base()
@@ -51,13 +50,13 @@ def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
         return Vocabulary.from_parquet(path)
     if suffix not in _SEPARATORS:
         raise UsageError(
-            f"{path.name} is no vocabulary",
+            f"{path.name} is not a vocabulary",
             where=path,
-            found=f"the suffix {suffix!r}",
-            expected=".parquet (a whole vocabulary), .tsv or .csv (a lab's own rows)",
+            found=f"suffix {suffix!r}",
+            expected=".parquet (a complete vocabulary), .tsv or .csv (additional rows)",
         )
     if not path.is_file():
-        raise UsageError("no such vocabulary", where=path)
+        raise UsageError("vocabulary not found", where=path)
     rows = _rows(path, _SEPARATORS[suffix])
     merged = merge(Vocabulary.base(), Vocabulary(rows))
     if merged.conflicts:
@@ -72,17 +71,17 @@ def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
 
 def _rows(path: Path, separator: str) -> list[Electrode]:
     if path.stat().st_size > _MAX_TEXT_BYTES:
-        raise InputError("the vocabulary's file is too large", where=path, expected=f"{_MAX_TEXT_BYTES} bytes at most")
+        raise InputError("the vocabulary file is too large", where=path, expected=f"{_MAX_TEXT_BYTES} bytes at most")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path.name} is no text in UTF-8", where=path) from None
+        raise InputError(f"{path.name} is not UTF-8 text", where=path) from None
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
     columns = [c.strip() for c in reader.fieldnames or []]
     reader.fieldnames = columns
     if "name" not in columns or (unknown := sorted(set(columns) - set(_COLUMNS))):
         raise InputError(
-            f"{path.name} has other columns than a vocabulary",
+            f"{path.name} does not have the columns of a vocabulary",
             where=path,
             found=", ".join(columns[:20]) or "no header line",
             expected=f"name, and as needed {', '.join(_COLUMNS[1:])}"
@@ -92,13 +91,13 @@ def _rows(path: Path, separator: str) -> list[Electrode]:
     for number, row in enumerate(reader, 2):
         if None in row or any(value is None for value in row.values()):
             raise InputError(
-                f"line {number} of {path.name} has another number of fields than the header line",
+                f"line {number} of {path.name} has the wrong number of fields",
                 where=path,
                 expected=f"{len(columns)} fields",
             )
         rows.append(_electrode({k: v.strip() for k, v in row.items()}, f"{path}, line {number}"))
     if not rows:
-        raise InputError(f"{path.name} has no row", where=path, expected="one electrode a line")
+        raise InputError(f"{path.name} has no rows", where=path, expected="one electrode per line")
     return rows
 
 
@@ -109,10 +108,10 @@ def _electrode(row: Mapping[str, str], where: str) -> Electrode:
         try:
             x, y, z = (float(t) for t in texts)
         except ValueError:
-            raise InputError("a position is not three numbers", where=where, found=" ".join(texts)) from None
+            raise InputError("a position must be three numbers", where=where, found=" ".join(texts)) from None
         if not all(abs(v) < 0.3 for v in (x, y, z)):  # also false for NaN
             raise InputError(
-                "a position is no place on a head",
+                "a position is not on a head",
                 where=where,
                 found=" ".join(texts),
                 expected="metres in MNE's head frame: all between -0.3 and 0.3",

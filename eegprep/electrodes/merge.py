@@ -1,7 +1,7 @@
-"""Two labs' vocabularies into one: the same place is the same row, no id of the first moves, nothing is guessed.
+"""Merge the vocabularies of two labs: the same position is the same row, and no id of the first changes.
 
-Rows are matched by name (or further name), then by position. What contradicts itself is listed as a conflict and is
-not merged: the same name at two places, two rows for one place, a name that leads to two rows.
+Rows are matched by name (or alias), then by position. Contradictions are listed as conflicts and not merged: one name
+at two positions, two rows for one position, a name that matches two rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from eegprep.electrodes.vocabulary import Electrode, Vocabulary
 
 # Templates of one head differ by less than this for one name; neighbours of the 10-5 system are further apart.
 SAME_NAME_TOLERANCE_M = 0.010
-# Two names are one place only where the tables agree to rounding.
+# Two names are the same position only if the tables agree up to rounding.
 SAME_PLACE_TOLERANCE_M = 0.0005
 
 
@@ -40,13 +40,13 @@ class Merged:
 
 
 def merge(first: Vocabulary, second: Vocabulary) -> Merged:
-    """Unite two vocabularies; ids of `first` stay, new rows are appended in the order of `second`.
+    """Merge two vocabularies; ids of `first` are kept, new rows are appended in the order of `second`.
 
     Returns
     -------
     Merged
-        `aliases` lists (new name, row of `first`) where a name was new but its place was not. Rows in `conflicts`
-        are in the merged vocabulary only as `first` has them.
+        `aliases` lists (new name, row of `first`) for new names of known positions. Rows in `conflicts` are kept as
+        in `first`.
     """
     rows: list[Electrode] = list(first)
     ids = {name.casefold(): i for i, row in enumerate(rows) for name in (row.name, *row.aliases)}
@@ -58,14 +58,14 @@ def merge(first: Vocabulary, second: Vocabulary) -> Merged:
         known = {ids[n.casefold()] for n in (row.name, *row.aliases) if n.casefold() in ids}
         if len(known) > 1:
             names = tuple(rows[i].name for i in sorted(known))
-            reason = f"its names lead to {len(known)} rows: {', '.join(names)}"
+            reason = f"its names match {len(known)} rows: {', '.join(names)}"
             conflicts.append(Conflict(name=row.name, code="two_rows", reason=reason, rows=names))
             continue
         if known:
             target = known.pop()
             apart_m = _apart_m(rows[target], row)
             if apart_m is not None and apart_m > SAME_NAME_TOLERANCE_M:
-                reason = f"{rows[target].name} lies {apart_m * 1000:.1f} mm away in the other vocabulary"
+                reason = f"{rows[target].name} is {apart_m * 1000:.1f} mm away in the other vocabulary"
                 conflicts.append(Conflict(name=row.name, code="two_places", reason=reason, rows=(rows[target].name,)))
                 continue
             if row.name.casefold() == rows[target].name.casefold():
@@ -78,7 +78,7 @@ def merge(first: Vocabulary, second: Vocabulary) -> Merged:
             ]
             if len(here) > 1:
                 names = tuple(rows[i].name for i in here)
-                reason = f"its place is that of {len(here)} rows: {', '.join(names)}"
+                reason = f"its position matches {len(here)} rows: {', '.join(names)}"
                 conflicts.append(Conflict(name=row.name, code="two_rows", reason=reason, rows=names))
                 continue
             if here:

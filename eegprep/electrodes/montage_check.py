@@ -1,17 +1,15 @@
-"""Whether a recording's channels are in the order that their names say, told from the signal.
+"""Check from the signal whether the channels of a recording are in the order that their names imply.
 
-Neighbouring electrodes record much the same. So over all pairs of electrodes, the nearer two are supposed to be, the
-more alike their signals should be; a wrong order of channels breaks that. Nothing is corrected here: the figure is
-stored and shown, and a low one is a warning.
+Neighbouring electrodes record similar signals. So over all pairs of electrodes, similarity should fall with distance;
+a wrong channel order breaks this. Nothing is corrected: the value is stored and shown, and a low one gives a warning.
 
-- How alike: the correlation between 4 and 30 Hz, where neither blinks nor the mains decide, after each channel was
-  brought to unit variance and the average of the channels was taken away. That makes the figure independent of what
-  all of them were measured against; scaling first keeps one noisy channel from becoming the average. The median over
-  segments is taken.
-- How near: the angle between two places, seen from the centre of the vocabulary's head.
+- Similarity: the correlation between 4 and 30 Hz, where neither blinks nor line noise dominate, after scaling each
+  channel to unit variance and subtracting the average. This makes the value independent of the common reference, and
+  scaling first prevents one noisy channel from dominating the average. The median over segments is used.
+- Distance: the angle between two electrodes, seen from the centre of the vocabulary's head.
 
-Only channels with one and the same reference are compared, since derivations between neighbours (F7-T7, T7-P7) are
-alike for another reason. The figure can't tell left from right: a mirrored montage has the same distances.
+Only channels with the same reference are compared, since bipolar derivations of neighbours (F7-T7, T7-P7) are similar
+for another reason. Left and right cannot be distinguished: a mirrored montage has the same distances.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.heads import directions
 from eegprep.recording import MontageFit
 
-#: Fewer electrodes have too few pairs to tell an order from chance.
+#: With fewer electrodes there are too few pairs to distinguish an order from chance.
 FEWEST = 8
 #: Below these a recording, or the median of a data set of at least `_SEVERAL`, is warned of; by `_LESS` lower for each
 #: electrode short of `_MANY`, since few give less certain figures. Chosen in docs/results/montage-check.md.
@@ -47,19 +45,19 @@ def montage_fit(
     references: Sequence[str],
     vocabulary: Vocabulary,
 ) -> MontageFit | None:
-    """Hold the signal against the places of the electrodes.
+    """Compare the similarity of signals with the distances of electrodes.
 
     Parameters
     ----------
     covariance : (n_segments, n_channels, n_channels) ndarray or None
         See `eegprep.standardise.checks.ChannelChecks`.
     electrodes, references : sequence of str
-        One of each per channel.
+        One per channel.
 
     Returns
     -------
     MontageFit or None
-        None where fewer than `FEWEST` electrodes with a place and a signal share a reference.
+        None if fewer than `FEWEST` electrodes with a position and a signal share a reference.
     """
     if covariance is None:
         return None
@@ -96,7 +94,7 @@ def montage_fit(
 
 
 def similarity(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
-    """How alike live channels are, (n_live, n_live); which are live, (n_channels,) of bool; over how many segments."""
+    """Similarity of live channels, (n_live, n_live); which are live, (n_channels,) of bool; number of segments."""
     variance = np.einsum("eii->ei", covariance)
     with np.errstate(invalid="ignore"):
         positive = variance > 0
@@ -118,7 +116,7 @@ def _scaled(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Ranks of the pairs as a symmetric matrix of mean 0 and length 1 over the pairs; None where all are equal."""
+    """Ranks of the pairs as a symmetric matrix of mean 0 and length 1 over the pairs; None if all are equal."""
     pairs = np.triu_indices(len(values), 1)
     _, place, counts = np.unique(np.round(values[pairs], 9), return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
@@ -132,7 +130,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
 
 def montage_warning(fits: Sequence[MontageFit]) -> str | None:
-    """What is to be said of one recording's figure, or of all those of a data set; None where they are as usual."""
+    """A warning about one recording's value, or about those of a data set; None if they are normal."""
     fits = [f for f in fits if f.n_segments >= _FEWEST_SEGMENTS and f.likeness >= _LEAST_LIKENESS]
     if not fits:
         return None
@@ -142,15 +140,15 @@ def montage_warning(fits: Sequence[MontageFit]) -> str | None:
     if figure < (_LOW_SET if several else _LOW_ONE) - _LESS * short:
         what = f"the median over {len(fits)} recordings is {figure:.2f}" if several else f"it is {figure:.2f}"
         return (
-            f"montage check: neighbouring channels are hardly more alike than distant ones ({what}; a right order "
-            "gives 0.7 to 0.9): the channels' order or names are likely wrong"
+            f"montage check: neighbouring channels are hardly more similar than distant ones ({what}; a correct order "
+            "gives 0.7 to 0.9): the order or names of the channels are probably wrong"
         )
     swaps = Counter(f.swap for f in fits if f.gain > _GAIN / f.n_electrodes)
     if several and swaps:
         (pair, n) = swaps.most_common(1)[0]
         if n > _MOST * len(fits):
             return (
-                f"montage check: in {n} of {len(fits)} recordings the signals would fit better with {pair[0]} and "
-                f"{pair[1]} exchanged: the two names may be swapped"
+                f"montage check: in {n} of {len(fits)} recordings the signals would match better with {pair[0]} and "
+                f"{pair[1]} swapped: check the two names"
             )
     return None

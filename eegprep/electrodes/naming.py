@@ -1,7 +1,6 @@
-"""What the words in channel names mean: the decorations that vendors add, references, and signals that are no EEG.
+"""The parts of channel names: vendors' decorations, references, and names of signals that are not EEG.
 
-Everything here is a table or one function on strings; the vocabulary itself is not known here. `resolve` uses these
-in a fixed order.
+Only tables and functions on strings; `resolve` applies them in a fixed order and looks names up in the vocabulary.
 """
 
 from __future__ import annotations
@@ -9,46 +8,46 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# What a file itself says a channel is (BIDS types, MNE kinds), and why that is left out. `unknown` and `eeg` are
-# the only kinds whose names are looked at.
+# Channel types of files (BIDS types, MNE kinds) that are left out, with code and reason. Names are only used for
+# `unknown` and `eeg`.
 NOT_EEG_KINDS: dict[str, tuple[str, str]] = {
-    "eog": ("eog", "the file says that it is an eye channel"),
-    "veog": ("eog", "the file says that it is an eye channel"),
-    "heog": ("eog", "the file says that it is an eye channel"),
-    "ecg": ("ecg", "the file says that it is a heart channel"),
-    "ekg": ("ecg", "the file says that it is a heart channel"),
-    "emg": ("emg", "the file says that it is a muscle channel"),
-    "stim": ("stim", "the file says that it is a trigger channel"),
-    "trig": ("stim", "the file says that it is a trigger channel"),
-    "misc": ("misc", "the file says that it is no EEG but something else (misc)"),
-    "ref": ("reference", "the file says that it is a reference channel"),
-    "ref_meg": ("reference", "the file says that it is a reference channel"),
-    "gnd": ("reference", "the file says that it is the ground"),
-    "seeg": ("intracranial", "the file says that it lies inside the head (SEEG)"),
-    "ecog": ("intracranial", "the file says that it lies inside the head (ECoG)"),
-    "dbs": ("intracranial", "the file says that it lies inside the head (DBS)"),
-    "resp": ("respiration", "the file says that it is a breathing channel"),
-    "gsr": ("gsr", "the file says that it is skin conductance"),
-    "temp": ("temperature", "the file says that it is a temperature"),
-    "temperature": ("temperature", "the file says that it is a temperature"),
-    "bio": ("aux", "the file says that it is another body signal"),
-    "audio": ("aux", "the file says that it is sound"),
-    "eyegaze": ("eog", "the file says that it is an eye tracker's channel"),
-    "pupil": ("eog", "the file says that it is an eye tracker's channel"),
-    "ppg": ("oxygen", "the file says that it is a pulse channel"),
-    "meg": ("meg", "the file says that it is MEG"),
-    "mag": ("meg", "the file says that it is MEG"),
-    "grad": ("meg", "the file says that it is MEG"),
-    "fnirs": ("fnirs", "the file says that it is fNIRS"),
-    "nirs": ("fnirs", "the file says that it is fNIRS"),
-    "accel": ("motion", "the file says that it measures movement"),
-    "gyro": ("motion", "the file says that it measures movement"),
-    "magn": ("motion", "the file says that it measures movement"),
-    "syst": ("stim", "the file says that it is a system's clock or counter"),
-    "sysclock": ("stim", "the file says that it is a system's clock or counter"),
+    "eog": ("eog", "an eye channel according to the file"),
+    "veog": ("eog", "an eye channel according to the file"),
+    "heog": ("eog", "an eye channel according to the file"),
+    "ecg": ("ecg", "a heart channel according to the file"),
+    "ekg": ("ecg", "a heart channel according to the file"),
+    "emg": ("emg", "a muscle channel according to the file"),
+    "stim": ("stim", "a trigger channel according to the file"),
+    "trig": ("stim", "a trigger channel according to the file"),
+    "misc": ("misc", "not EEG (misc) according to the file"),
+    "ref": ("reference", "a reference channel according to the file"),
+    "ref_meg": ("reference", "a reference channel according to the file"),
+    "gnd": ("reference", "the ground according to the file"),
+    "seeg": ("intracranial", "an intracranial channel (SEEG) according to the file"),
+    "ecog": ("intracranial", "an intracranial channel (ECoG) according to the file"),
+    "dbs": ("intracranial", "an intracranial channel (DBS) according to the file"),
+    "resp": ("respiration", "a respiration channel according to the file"),
+    "gsr": ("gsr", "skin conductance according to the file"),
+    "temp": ("temperature", "a temperature according to the file"),
+    "temperature": ("temperature", "a temperature according to the file"),
+    "bio": ("aux", "another physiological signal according to the file"),
+    "audio": ("aux", "audio according to the file"),
+    "eyegaze": ("eog", "an eye tracker channel according to the file"),
+    "pupil": ("eog", "an eye tracker channel according to the file"),
+    "ppg": ("oxygen", "a pulse channel according to the file"),
+    "meg": ("meg", "MEG according to the file"),
+    "mag": ("meg", "MEG according to the file"),
+    "grad": ("meg", "MEG according to the file"),
+    "fnirs": ("fnirs", "fNIRS according to the file"),
+    "nirs": ("fnirs", "fNIRS according to the file"),
+    "accel": ("motion", "a movement channel according to the file"),
+    "gyro": ("motion", "a movement channel according to the file"),
+    "magn": ("motion", "a movement channel according to the file"),
+    "syst": ("stim", "a system clock or counter according to the file"),
+    "sysclock": ("stim", "a system clock or counter according to the file"),
 }
 
-# Names of signals that are no EEG, tried in this order on the cleaned name (whole name, case does not count).
+# Names of non-EEG signals, tried in this order on the complete cleaned name, ignoring case.
 _NOT_EEG: tuple[tuple[str, str, str], ...] = (
     (
         r"[hv]?eog([ _\-].*|\d*|[lrudhv]|left|right)|[vh]eo[a-z]?\d?|[lr]oc|[hv]eog\S*|eye.*"
@@ -99,7 +98,7 @@ _NOT_EEG: tuple[tuple[str, str, str], ...] = (
         r"(delta|theta|alpha|beta|gamma|low_?(alpha|beta|gamma)|high_?(alpha|beta|gamma))[ _\-].*"
         r"|p(ow|m)\..*",
         "derived",
-        "figure that the device computed, not signal",
+        "value computed by the device, not a signal",
     ),
     (
         r"((left|right|[lr])[ _]?)?aux.*|exg? ?\d+|exg|bip ?\d+|ext\d*|misc.*|other.*|audio.*|mic.*|position.*|pos"
@@ -115,25 +114,25 @@ _NOT_EEG: tuple[tuple[str, str, str], ...] = (
 )
 _NOT_EEG_COMPILED = tuple((re.compile(p), code, what) for p, code, what in _NOT_EEG)
 
-# Names that mean no place: numbered inputs.
+# Names without a position: numbered inputs.
 _NUMBERED = re.compile(r"(eeg|ch(an(nel)?)?|exg channel|input|e?lec(trode)?|x|pol x)?[ _\-.#]*\d{1,4}")
 
-# Sites that exist but are not on the scalp's map, so that a manifest has to say what they were.
+# Sites outside the vocabulary, which only a manifest can map.
 KNOWN_SITES: dict[str, tuple[str, str]] = {
-    "a1": ("earlobe", "A1 is the left ear lobe, no row of the vocabulary; a manifest may say that it was M1"),
-    "a2": ("earlobe", "A2 is the right ear lobe, no row of the vocabulary; a manifest may say that it was M2"),
+    "a1": ("earlobe", "A1 is the left ear lobe, not in the vocabulary; a manifest may map it to M1"),
+    "a2": ("earlobe", "A2 is the right ear lobe, not in the vocabulary; a manifest may map it to M2"),
     "t1": ("unknown_name", "T1 is an anterior temporal site outside the 10-10 system; a manifest may map it"),
     "t2": ("unknown_name", "T2 is an anterior temporal site outside the 10-10 system; a manifest may map it"),
     "sp1": ("intracranial", "Sp1 is a sphenoidal electrode, not on the scalp"),
     "sp2": ("intracranial", "Sp2 is a sphenoidal electrode, not on the scalp"),
     "pg1": ("intracranial", "Pg1 is a nasopharyngeal electrode, not on the scalp"),
     "pg2": ("intracranial", "Pg2 is a nasopharyngeal electrode, not on the scalp"),
-    "nz": ("unknown_name", "Nz is the nasion, a landmark; no row of the vocabulary"),
-    "lpa": ("unknown_name", "LPA is a landmark, no electrode"),
-    "rpa": ("unknown_name", "RPA is a landmark, no electrode"),
+    "nz": ("unknown_name", "Nz is the nasion, a landmark, not in the vocabulary"),
+    "lpa": ("unknown_name", "LPA is a landmark, not an electrode"),
+    "rpa": ("unknown_name", "RPA is a landmark, not an electrode"),
 }
 
-# What may stand after the dash of a derivation beside an electrode, and how it is written down.
+# References after the dash of a derivation that are not electrodes, and their canonical form.
 REFERENCE_WORDS: dict[str, str] = {
     "ref": "REF", "ref1": "REF", "ref2": "REF", "reference": "REF", "vref": "REF", "org": "REF",
     "le": "LE", "linked": "LE", "linkedears": "LE", "linkedear": "LE", "ears": "LE",
@@ -146,7 +145,7 @@ REFERENCE_WORDS: dict[str, str] = {
     "a1": "A1", "a2": "A2", "nose": "nose", "cms": "CMS", "lap": "Laplacian", "cle": "CLE",
 }  # fmt: skip
 
-# References that may stand behind a blank, an underscore or nothing: no electrode's name ends in one of them.
+# References that may follow a space, an underscore or nothing: no electrode name ends in one of them.
 _LOOSE = re.compile(
     r"(?P<active>.+?)(?:[ _]+(?P<apart>\S+|linked ears)|(?P<fused>A1A2|M1M2|A1|A2|M1|M2|REF))", re.IGNORECASE
 )
@@ -155,8 +154,8 @@ _EAR_OR_MASTOID = frozenset({"a1", "a2", "m1", "m2"})
 _QUOTED = re.compile(r"""(['"])(.*)\1""")
 _TRAILING_UNIT = re.compile(r"(?<=\S)[ _/\-](uv|µv|μv|value|eeg|raw)$", re.IGNORECASE)
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-# What stands before an electrode and says no more than who recorded it: devices, streams, inputs and their numbers.
-# Words that say that something was computed (alpha, impedance, CSD) are none of these, whatever follows them.
+# Prefixes without meaning: devices, streams, inputs and their numbers. Words for computed values (alpha, impedance,
+# CSD) are not among them.
 _DEVICE = (
     r"eeg|pol|raw|ch(?:an(?:nel)?)?|electrode|input|signal|stream|lsl|amp(?:lifier)?|device|headset|cap|brain ?vision"
     r"|rda|brainamp|acti(?:champ|cap|view)|liveamp|easycap|obci|open ?bci|cyton|daisy|ganglion|bio ?semi|g\.?tec"
@@ -178,7 +177,7 @@ _DASH = re.compile(r"\s*[-‐‑–—−:]\s*")
 def clean(channel: str) -> str:
     """The name without what vendors put around it: `EEG Fp1`, `BrainVision RDA_Fp1`, `Fc5..`, `F3 (uV)`, `T8-P8-1`."""
     name = channel.replace("\0", " ").translate(_FULL_WIDTH)
-    # what has no width (a mark of direction, a byte order mark) is no part of a name
+    # zero-width characters (direction marks, byte order marks) are not part of a name
     name = " ".join("".join(c for c in name if unicodedata.category(c) != "Cf").split())
     if (quoted := _QUOTED.fullmatch(name)) is not None:
         name = quoted[2].strip()
@@ -189,7 +188,7 @@ def clean(channel: str) -> str:
 
 
 def split_derivation(name: str) -> tuple[str, str] | None:
-    """`F3-C3` -> (`F3`, `C3`); None where the cleaned name has not exactly one dash between two words."""
+    """`F3-C3` -> (`F3`, `C3`); None unless the cleaned name has exactly one dash between two words."""
     parts = _DASH.split(name)
     if len(parts) != 2 or not all(parts):
         return None
@@ -197,9 +196,9 @@ def split_derivation(name: str) -> tuple[str, str] | None:
 
 
 def split_loosely(name: str) -> tuple[str, str] | None:
-    """`F3/A2`, `Fp1_REF`, `Fp1 LE`, `C3A2` -> the part before and the reference; None where that is no known one.
+    """`F3/A2`, `Fp1_REF`, `Fp1 LE`, `C3A2` -> the active part and the reference; None if that is unknown.
 
-    It is a derivation only where the part before is an electrode's name, which is not known here.
+    It is a derivation only if the active part is an electrode, which the caller has to check.
     """
     active, slash, reference = name.partition("/")
     if slash and active and reference and "/" not in reference:
@@ -214,7 +213,7 @@ def split_loosely(name: str) -> tuple[str, str] | None:
 
 
 def reference_word(word: str) -> str | None:
-    """How a reference that is no electrode of the vocabulary is written down, or None where the word is unknown."""
+    """Canonical form of a reference that is not an electrode of the vocabulary, or None if it is unknown."""
     return REFERENCE_WORDS.get(re.sub(r"[ ()+/_&.]", "", word.casefold()))
 
 
@@ -224,11 +223,11 @@ def is_ten_five(name: str) -> bool:
 
 
 def not_eeg(name: str) -> tuple[str, str] | None:
-    """(code, reason) where a cleaned name is the name of something other than EEG, else None."""
+    """(code, reason) if a cleaned name is that of a non-EEG signal, else None."""
     folded = name.casefold()
     for pattern, code, what in _NOT_EEG_COMPILED:
         if pattern.fullmatch(folded):
-            return code, f"its name {name!r} is that of a channel that is no EEG: {what}"
+            return code, f"the name {name!r} is that of a non-EEG channel: {what}"
     if _NUMBERED.fullmatch(folded):
-        return "unnamed", f"its name {name!r} is a number and says no place; a manifest has to name the electrodes"
+        return "unnamed", f"the name {name!r} is a number without a position; a manifest must name the electrodes"
     return None

@@ -1,10 +1,10 @@
-"""From what a file calls a channel to an electrode and its reference, or to the reason why it is left out.
+"""Resolve a channel name to an electrode and its reference, or to the reason why the channel is left out.
 
-Order of evidence, strongest first: what the manifest says of this channel; what the file says it is (EOG, trigger);
-the numbering of a stated system (BioSemi, EGI); the name; for a name that means nothing, its measured position.
-Nothing is guessed from a likeness: an unknown name gets a hint, never an electrode.
+Evidence is used in this order: the manifest's rule for the channel; its type in the file (EOG, trigger); the numbering
+of a stated cap system (BioSemi, EGI); the name; for an uninformative name, its measured position. Unknown names are
+never matched by similarity: they get a hint, not an electrode.
 
-How the channels of one file are resolved together stands in `eegprep.electrodes.together`.
+`eegprep.electrodes.together` resolves all channels of a file.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from eegprep.electrodes.heads import POSITION_TOLERANCE_M
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import nearest
 
-# Formats hold 8 to 80 characters; hints for more would only cost time.
+# Formats allow 8 to 80 characters; hints for longer names would be slow.
 _LONGEST_NAME = 120
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """What one channel is.
+    """The resolution of one channel.
 
-    `electrode` is a vocabulary name, or None where the channel is left out. `reference` is what the channel was
-    measured against where its name says so (`None`: as the recording's). `code` is a short stable word to count by:
-    `manifest`, `system`, `matched`, `alias`, `derivation`, `position` where it got in, else why not (`eog`, `ecg`,
-    `stim`, `unknown_name`, `duplicate`, ...). `reason` says the same for people.
+    `electrode` is a vocabulary name, or None if the channel is left out. `reference` is the reference given by the
+    channel's name (`None`: that of the recording). `code` is a short stable identifier:
+    `manifest`, `system`, `matched`, `alias`, `derivation`, `position` if it is kept, else why not (`eog`, `ecg`,
+    `stim`, `unknown_name`, `duplicate`, ...). `reason` says the same as text.
     """
 
     channel: str
@@ -54,7 +54,7 @@ class Channel(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class NamedChannel:
-    """A channel of which only the name is known."""
+    """A channel with only a name."""
 
     name: str
     kind: str = "unknown"
@@ -83,23 +83,23 @@ def resolve(
     position_m: Sequence[float] | None = None,
     system: str | None = None,
 ) -> Resolution:
-    """What one channel is, by its own name, kind and position.
+    """Resolve one channel by its name, kind and position.
 
     Parameters
     ----------
     channel : str
-        As the file has it.
+        Name in the file.
     kind : str
-        What the file says it is; `eeg` and `unknown` leave the answer to the name.
+        Type in the file; for `eeg` and `unknown` the name decides.
     position_m : (3,) sequence of float, optional
-        Measured position in MNE's head frame, in metres. Used only for a name that means nothing.
+        Measured position in MNE's head frame, in metres. Used only for uninformative names.
     system : str, optional
-        A numbering that is known to apply (`biosemi128`, `egi128`, `bbci`, ...); it goes before the name.
+        Cap system (`biosemi128`, `egi128`, `bbci`, ...); takes precedence over the name.
 
     Raises
     ------
     UsageError
-        The system is not known.
+        The system is unknown.
     """
     by_kind = naming.NOT_EEG_KINDS.get(kind.casefold())
     if by_kind is not None:
@@ -124,22 +124,22 @@ def _by_system(vocabulary: Vocabulary, channel: str, name: str, system: str) -> 
         electrode, note = table[name.casefold()]
         if electrode in vocabulary:
             return taken(channel, vocabulary.canonical(electrode), None, "system", f"{system} {name}: {note}")
-        return left_out(channel, "not_in_vocabulary", f"{system} {name} is {electrode}, which the vocabulary lacks")
+        return left_out(channel, "not_in_vocabulary", f"{system} {name} is {electrode}, which is not in the vocabulary")
     if systems.is_numbered(name, system):
-        return left_out(channel, "no_near_electrode", f"{system} {name} has no electrode of the vocabulary close by")
+        return left_out(channel, "no_near_electrode", f"no electrode of the vocabulary is near {system} {name}")
     return None
 
 
 def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequence[float] | None) -> Resolution:
     if not name:
-        return left_out(channel, "unnamed", "it has no name")
+        return left_out(channel, "unnamed", "the channel has no name")
     if len(name) > _LONGEST_NAME:
-        return left_out(channel, "unknown_name", f"a name of {len(name)} characters is no name of the vocabulary")
+        return left_out(channel, "unknown_name", f"a name of {len(name)} characters is not in the vocabulary")
     if name in vocabulary:
         electrode = vocabulary.canonical(name)
         if electrode.casefold() == name.casefold():
-            return taken(channel, electrode, None, "matched", f"its name is {electrode}")
-        return taken(channel, electrode, None, "alias", f"{name} is another name of {electrode}")
+            return taken(channel, electrode, None, "matched", f"named {electrode}")
+        return taken(channel, electrode, None, "alias", f"{name} is an alias of {electrode}")
     folded = name.casefold()
     if folded in naming.KNOWN_SITES:
         code, reason = naming.KNOWN_SITES[folded]
@@ -162,10 +162,10 @@ def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequen
         return left_out(
             channel,
             "numbered",
-            f"{name} is an input's number in a numbered system (BioSemi, EGI); the manifest has to say which system",
+            f"{name} is an input's number in a numbered system (BioSemi, EGI); the manifest must state the system",
         )
     hint = nearest(name, vocabulary.names, n=1)
-    reason = f"{name!r} is no name of the vocabulary" + (f"; {hint}" if hint else "")
+    reason = f"{name!r} is not in the vocabulary" + (f"; {hint}" if hint else "")
     return left_out(channel, "unknown_name", reason)
 
 
@@ -177,7 +177,7 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
     if active not in vocabulary:
         if active.casefold() in naming.KNOWN_SITES:
             code, reason = naming.KNOWN_SITES[active.casefold()]
-            return left_out(channel, code, f"derivation whose active part is {active}: {reason}")
+            return left_out(channel, code, f"derivation with active part {active}: {reason}")
         other = naming.not_eeg(active)
         if other is not None:
             return left_out(channel, *other)
@@ -187,39 +187,37 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
         return left_out(
             channel,
             "unknown_name",
-            f"derivation whose active part {active!r} is no name of the vocabulary" + (f"; {hint}" if hint else ""),
+            f"derivation with active part {active!r}, which is not in the vocabulary" + (f"; {hint}" if hint else ""),
         )
     electrode = vocabulary.canonical(active)
     if against is None:
-        return left_out(
-            channel, "unknown_reference", f"{electrode} against {reference!r}, a reference that is not known"
-        )
+        return left_out(channel, "unknown_reference", f"{electrode} against {reference!r}, an unknown reference")
     if against == electrode:
         return left_out(channel, "unknown_reference", f"{electrode} against itself")
     return taken(channel, electrode, against, "derivation", f"{electrode} measured against {against}")
 
 
 def _outside(vocabulary: Vocabulary, channel: str, name: str) -> Resolution:
-    """A known place that is no row of the table; another one near it is no answer, nor a hint."""
+    """A known position outside the vocabulary; a nearby electrode is not suggested."""
     return left_out(
         channel,
         "outside_vocabulary",
-        f"{name} is a position of the 10-05 system which is not among the vocabulary's {len(vocabulary)} electrodes; "
+        f"{name} is a position of the 10-05 system that is not among the vocabulary's {len(vocabulary)} electrodes; "
         "extend it with --vocabulary",
     )
 
 
 def by_position(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequence[float]) -> Resolution:
-    """The electrode at a position, or why there is none."""
+    """The electrode at a position, or the reason why there is none."""
     found = vocabulary.nearest(position_m, 1)
     if not found:
-        return left_out(channel, "unknown_name", f"{name!r} is no name of the vocabulary, which has no positions")
+        return left_out(channel, "unknown_name", f"{name!r} is not in the vocabulary, which has no positions")
     electrode, distance_m = found[0]
-    place = f"nearest electrode {electrode}, {distance_m * 1000:.1f} mm off"
+    place = f"nearest electrode {electrode}, {distance_m * 1000:.1f} mm away"
     if distance_m <= POSITION_TOLERANCE_M:
         return taken(channel, electrode, None, "position", f"by its measured position: {place}")
     limit = f"{POSITION_TOLERANCE_M * 1000:g} mm are allowed"
-    return left_out(channel, "no_near_electrode", f"{name!r} is no name of the vocabulary; {place}, {limit}")
+    return left_out(channel, "no_near_electrode", f"{name!r} is not in the vocabulary; {place}, {limit}")
 
 
 def taken(channel: str, electrode: str, reference: str | None, code: str, reason: str) -> Resolution:
@@ -228,5 +226,5 @@ def taken(channel: str, electrode: str, reference: str | None, code: str, reason
 
 
 def left_out(channel: str, code: str, reason: str) -> Resolution:
-    """A channel that is none, and why."""
+    """A channel that is left out, with code and reason."""
     return Resolution(channel=channel, electrode=None, code=code, reason=reason)

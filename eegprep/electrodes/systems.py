@@ -1,7 +1,7 @@
-"""Caps that number their inputs: what a number means is a table of the maker, never a likeness of names.
+"""Caps with numbered inputs, resolved by the manufacturer's table.
 
-On a BioSemi cap of 128, `C3` is the third input of the third ribbon, far from the 10-20 system's C3. So these tables
-apply only where the manifest states the system; `letters_of_inputs` tells a file whose names can't be trusted.
+On a 128-channel BioSemi cap, `C3` is the third input of the third ribbon, far from the 10-20 system's C3. So these
+tables apply only if the manifest states the system; `letters_of_inputs` recognises files with ambiguous names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from eegprep.electrodes.naming import is_ten_five
 from eegprep.errors import UsageError, nearest
 
-# The tables in caps/, whose README says where each is from.
+# The tables in caps/; see its README for their sources.
 SYSTEMS = ("bbci", "biosemi128", "biosemi160", "biosemi256", "biosemi32", "biosemi64", "egi128", "egi256")
 
 _BIOSEMI = re.compile(r"[A-H]([1-9]|[12][0-9]|3[0-2])", re.IGNORECASE)
@@ -41,7 +41,7 @@ def table(system: str) -> Mapping[str, tuple[str, str]]:
 
 
 def evident(names: Sequence[str]) -> str | None:
-    """`bbci` where names that only the Berlin group uses (CFC3, PCP5, FAF1) show its naming, else None."""
+    """`bbci` if there are names that only the Berlin group uses (CFC3, PCP5, FAF1), else None."""
     return "bbci" if any(re.fullmatch(r"(CFC|PCP|FAF)[1-8]", n, re.IGNORECASE) for n in names) else None
 
 
@@ -58,17 +58,17 @@ def looks_numbered(name: str) -> bool:
 
 
 def only_eyes(names: Sequence[str]) -> bool:
-    """Whether E1 and E2 are a sleep laboratory's eyes and no EGI inputs: these come with E3 and more."""
+    """Whether E1 and E2 are EOG channels of a sleep laboratory; EGI caps also have E3 and more."""
     inputs = {n.upper() for n in names if _EGI.fullmatch(n)}
     return bool(inputs) and inputs <= {"E1", "E2"}
 
 
 def letters_of_inputs(names: Sequence[str]) -> str:
-    """The letters whose numbers are inputs in this file (A1, A2, ..., B1, ...), never places; empty for most files.
+    """The letters that number inputs in this file (A1, A2, ..., B1, ...); empty for most files.
 
-    BioSemi's ribbons go from A to H, the contacts of grids and shafts bear any letter. What shows them: more A's than
-    the two ear lobes, or five B's, or five names that no position of the 10-05 system has (B3, C9, I5), or A1, B1 and
-    D1. Then no single letter with a number is a place, but for M1 and M2 where the letters do not run as far as L.
+    BioSemi's ribbons go from A to H, contacts of grids and depth electrodes have any letter. They are recognised by
+    more A's than the two ear lobes, five B's, five names outside the 10-05 system (B3, C9, I5), or A1, B1 and D1. Then
+    no letter with a number is a position, except M1 and M2 if the letters do not reach L.
     """
     labels = {(m[1].upper(), int(m[2])) for n in names if (m := _LABEL.fullmatch(n)) is not None}
     count = Counter(letter for letter, _ in labels)

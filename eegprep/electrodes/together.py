@@ -1,9 +1,8 @@
-"""All channels of one file: the manifest's rules, numbered caps, one head's positions, and each electrode at most once.
+"""Resolve all channels of a file, with each electrode used at most once.
 
-Of several channels that land on the same electrode one is kept, by a stated rule: a rule of the manifest before a name,
-a plain name before an older name, that before a derivation, that before a position; then a channel that the file does
-not mark bad; then of two positions the nearer one; then the one that stands first. The others are left out with the
-code `duplicate`.
+If several channels resolve to the same electrode, one is kept, in this order of preference: a rule of the manifest, a
+plain name, an older name, a derivation, a position; then a channel that the file does not mark bad; then the nearer of
+two positions; then the first in the file. The others are left out with the code `duplicate`.
 """
 
 from __future__ import annotations
@@ -31,23 +30,23 @@ def resolve_all(
     derivations: str = "active",
     system: str | None = None,
 ) -> list[Resolution]:
-    """What every channel of one file is, in the order of the file; each electrode at most once.
+    """Resolve all channels of one file, in the order of the file, with each electrode at most once.
 
     Parameters
     ----------
     rules : mapping of str to Rule, optional
-        The manifest's `channels`, by the file's own name (exact, else whatever the case, without blanks around it).
+        The manifest's `channels`, by name in the file (exact, else ignoring case and surrounding spaces).
     derivations : {'active', 'leave_out'}
         Whether `F3-C3` is F3 against C3, or left out with the code `derivation_left_out`. A common reference
-        (`Fp1-REF`, `Fp1-LE`) is never left out for that.
+        (`Fp1-REF`, `Fp1-LE`) is always kept.
     system : str, optional
-        A numbering stated by the manifest. Where none is stated, names such as A5, B12 show that a file is numbered
-        BioSemi's way; then C3 or P1 mean no 10-20 place either, and no bare name is taken from such a file.
+        Cap system stated by the manifest. Without it, names such as A5, B12 show that a file uses BioSemi's numbers;
+        then C3 or P1 are not 10-20 positions either, and no such name is used.
 
     Raises
     ------
     UsageError
-        A rule names an electrode that the vocabulary lacks, or the system is not known.
+        A rule names an electrode that is not in the vocabulary, or the system is unknown.
     """
     folded_rules = {name.strip().casefold(): rule for name, rule in (rules or {}).items()}
     names = [cleaned(vocabulary, c.name) for c in channels]
@@ -76,11 +75,11 @@ def resolve_all(
         if position_m is not None and resolution.code in ("position", "no_near_electrode"):
             resolution = replace(resolution, reason=f"{resolution.reason} (after scaling the head to the table's)")
         elif place_m is not None and resolution.code in ("unnamed", "numbered", "unknown_name"):
-            reason = f"{resolution.reason}; its position is not used: {no_positions}"
+            reason = f"{resolution.reason}; position not used: {no_positions}"
             resolution = left_out(channel.name, "no_near_electrode", reason)
         between_two = resolution.code == "derivation" and resolution.reference in vocabulary
         if derivations == "leave_out" and between_two:
-            reason = f"{resolution.reason}; the manifest leaves derivations between two electrodes out"
+            reason = f"{resolution.reason}; the manifest leaves out derivations between two electrodes"
             resolution = left_out(channel.name, "derivation_left_out", reason)
         found.append(resolution)
     return _once(channels, found, [_off_m(vocabulary, r, p) for r, p in zip(found, positions, strict=True)])
@@ -96,7 +95,7 @@ def _off_m(vocabulary: Vocabulary, resolution: Resolution, position_m: Sequence[
 
 def _by_rule(vocabulary: Vocabulary, channel: str, rule: Rule) -> Resolution:
     if rule.leave_out is not None:
-        return left_out(channel, "manifest_left_out", f"the manifest leaves it out: {rule.leave_out}")
+        return left_out(channel, "manifest_left_out", f"left out by the manifest: {rule.leave_out}")
     electrode = rule.electrode or ""
     if electrode not in vocabulary:
         raise UsageError(
@@ -104,7 +103,7 @@ def _by_rule(vocabulary: Vocabulary, channel: str, rule: Rule) -> Resolution:
             todo=nearest(electrode, vocabulary.names) or "use a name of `eegprep electrodes list`, or extend the table",
         )
     name = vocabulary.canonical(electrode)
-    reason = f"the manifest says that it is {name}" + (f" ({rule.note})" if rule.note else "")
+    reason = f"{name} according to the manifest" + (f" ({rule.note})" if rule.note else "")
     return taken(channel, name, rule.reference, "manifest", reason)
 
 
@@ -114,8 +113,8 @@ def _numbered(vocabulary: Vocabulary, channel: Channel, name: str, position_m: S
     return left_out(
         channel.name,
         "numbered",
-        f"the file numbers its inputs by letter (A1, A2, ..., B1, ...): {name} is no place; the manifest has to say "
-        "which system, or name the electrodes under `channels:`",
+        f"the file numbers its inputs by letter (A1, A2, ..., B1, ...), so {name} is not a position; the manifest must "
+        "state the system, or name the electrodes under `channels:`",
     )
 
 
@@ -138,8 +137,8 @@ def _once(channels: Sequence[Channel], found: list[Resolution], off_m: Sequence[
             resolution = left_out(
                 resolution.channel,
                 "duplicate",
-                f"{electrode} as well as channel {winner!r}, which is kept (manifest before name before derivation "
-                "before position, good before bad, nearer before farther, first before later)",
+                f"the same electrode {electrode} as channel {winner!r}, which is kept (manifest before name before "
+                "derivation before position, good before bad, nearer before farther, first before later)",
             )
         out.append(resolution)
     return out

@@ -1,9 +1,7 @@
-"""The vocabulary: a table of electrodes whose ids never move, as a frozen value.
+"""The vocabulary: an immutable table of electrodes (name, aliases, position) whose ids never change.
 
-What enters: rows (name, further names, position), from the shipped table, a lab's Parquet file, or a shard set.
-What leaves: ids by name, names by id, positions, neighbours. Names are what everything carries between files; an id
-means something inside one vocabulary only. Names are matched whatever their case, and become folder names in a shard
-set, so they are letters, digits and `_` alone.
+Files refer to electrodes by name; an id is only valid within one vocabulary. Names are matched regardless of case.
+They become folder names in a shard set, so they consist of letters, digits and `_`.
 """
 
 from __future__ import annotations
@@ -35,9 +33,9 @@ _MAX_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Electrode:
-    """One place that a signal is measured at.
+    """One electrode.
 
-    `position_m` is in MNE's head frame, in metres; `source` says where it is from; `kind` is one of `KINDS`.
+    `position_m` is in MNE's head frame, in metres, `source` its origin; `kind` is one of `KINDS`.
     """
 
     name: str
@@ -58,7 +56,7 @@ class Vocabulary:
     Raises
     ------
     UsageError
-        A name is malformed, or a name or alias stands twice (case does not count).
+        A name is invalid, or a name or alias is a duplicate (ignoring case).
     """
 
     def __init__(self, electrodes: Iterable[Electrode]) -> None:
@@ -68,13 +66,13 @@ class Vocabulary:
             for name in (row.name, *row.aliases):
                 if not _NAME.fullmatch(name):
                     raise UsageError(
-                        f"electrode name {name!r} can't be used",
+                        f"invalid electrode name {name!r}",
                         expected="a letter, then letters, digits or '_', 32 characters at most",
                     )
                 other = self._ids.setdefault(name.casefold(), electrode_id)
                 if other != electrode_id:
                     raise UsageError(
-                        f"the name {name!r} stands twice in the vocabulary",
+                        f"duplicate name {name!r} in the vocabulary",
                         found=f"rows {other} ({self._rows[other].name}) and {electrode_id} ({row.name})",
                     )
         self._names = tuple(row.name for row in self._rows)
@@ -101,7 +99,7 @@ class Vocabulary:
         return iter(self._rows)
 
     def __contains__(self, name: object) -> bool:
-        """Whether this is the name or another name of a row, whatever its case."""
+        """Whether this is a name or alias, ignoring case."""
         return isinstance(name, str) and name.casefold() in self._ids
 
     def __eq__(self, other: object) -> bool:
@@ -114,7 +112,7 @@ class Vocabulary:
         return f"Vocabulary({len(self)} electrodes: {', '.join(self._names[:4])}, ...)"
 
     def id_of(self, name: str) -> int:
-        """The id of a name or alias; UsageError with a hint where there is none."""
+        """The id of a name or alias; UsageError with a hint if it is unknown."""
         found = self._ids.get(name.casefold())
         if found is None:
             raise UsageError(
@@ -124,7 +122,7 @@ class Vocabulary:
         return found
 
     def name_of(self, electrode_id: int) -> str:
-        """The name of an id; UsageError where it is out of range."""
+        """The name of an id; UsageError if it is out of range."""
         if not 0 <= electrode_id < len(self):
             raise UsageError(f"no electrode {electrode_id} in this vocabulary", expected=f"0 to {len(self) - 1}")
         return self._names[electrode_id]
@@ -134,12 +132,12 @@ class Vocabulary:
         return self._names[self.id_of(name)]
 
     def position_m(self, name: str) -> np.ndarray | None:
-        """Position (3,) float64 in metres (MNE head frame), or None where the row has none."""
+        """Position (3,) float64 in metres (MNE head frame), or None if unknown."""
         position = self._rows[self.id_of(name)].position_m
         return None if position is None else np.array(position)
 
     def positions_m(self) -> np.ndarray:
-        """All positions, (n_electrodes, 3) float64 in metres; NaN where a row has none."""
+        """All positions, (n_electrodes, 3) float64 in metres; NaN if unknown."""
         empty = (np.nan, np.nan, np.nan)
         return np.array([row.position_m or empty for row in self._rows], dtype=np.float64).reshape(-1, 3)
 
@@ -151,7 +149,7 @@ class Vocabulary:
         Parameters
         ----------
         place : str or (3,) array_like
-            A name of the vocabulary (it is not in the answer), or a position in metres.
+            A name of the vocabulary (excluded from the result), or a position in metres.
         among : iterable of str, optional
             Only these electrodes; all by default.
         """
@@ -174,7 +172,7 @@ class Vocabulary:
         return [(self._names[i], float(distance_m[i])) for i in order]
 
     def extend(self, electrodes: Iterable[Electrode]) -> Vocabulary:
-        """A new vocabulary with rows appended; no id moves."""
+        """A new vocabulary with rows appended; existing ids are kept."""
         return Vocabulary((*self._rows, *electrodes))
 
     # -- Parquet -----------------------------------------------------------------------------------------
@@ -201,9 +199,9 @@ class Vocabulary:
 
     @classmethod
     def from_table(cls, table: pa.Table, *, where: str = "table") -> Vocabulary:
-        """The inverse of `to_table`; further columns are ignored, everything else is checked.
+        """The inverse of `to_table`; extra columns are ignored, everything else is validated.
 
-        `source` and `kind` may be missing: a lab's own table then holds EEG electrodes.
+        `source` and `kind` may be missing; the rows are then EEG electrodes.
         """
         import pyarrow as pa
 
@@ -211,7 +209,7 @@ class Vocabulary:
         if missing := sorted({*wanted, "aliases"} - set(table.column_names)):
             raise InputError("not a vocabulary", where=where, found=f"no column {', '.join(missing)}")
         if table.num_rows > _MAX_ROWS:
-            raise InputError("the vocabulary is too long", where=where, found=table.num_rows, expected=_MAX_ROWS)
+            raise InputError("the vocabulary has too many rows", where=where, found=table.num_rows, expected=_MAX_ROWS)
         try:
             columns = {k: _cast(table[k], t).to_pylist() for k, t in wanted.items()}
             aliases = _cast(table["aliases"], pa.list_(pa.string())).to_pylist()
@@ -227,7 +225,7 @@ class Vocabulary:
             xyz = (columns["x_m"][i], columns["y_m"][i], columns["z_m"][i])
             known = all(v is not None and np.isfinite(v) and abs(v) < 1 for v in xyz)
             if not known and any(v is not None for v in xyz):
-                raise InputError(f"the position of electrode {name!r} is no place on a head in metres", where=where)
+                raise InputError(f"the position of electrode {name!r} is not on a head, in metres", where=where)
             if name is None or any(a is None for a in aliases[i] or ()):
                 raise InputError(f"row {i} of the vocabulary has no name", where=where)
             kind = optional["kind"][i]
@@ -255,15 +253,15 @@ class Vocabulary:
 
     @classmethod
     def from_parquet(cls, path: Path) -> Vocabulary:
-        """Read a vocabulary, a lab's own or the `electrodes.parquet` of a shard set; InputError where it is none."""
+        """Read a vocabulary from Parquet, e.g. the `electrodes.parquet` of a shard set; InputError if it is invalid."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = Path(path)
         if not path.is_file():
-            raise UsageError("no such vocabulary", where=path)
+            raise UsageError("vocabulary not found", where=path)
         if path.stat().st_size > _MAX_BYTES:
-            raise InputError("the vocabulary's file is too large", where=path, expected=f"{_MAX_BYTES} bytes at most")
+            raise InputError("the vocabulary file is too large", where=path, expected=f"{_MAX_BYTES} bytes at most")
         try:
             table = pq.ParquetFile(path).read()
         except (pa.ArrowInvalid, OSError) as error:

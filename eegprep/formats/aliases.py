@@ -1,9 +1,8 @@
-"""A file under the name that its reader insists on.
+"""Open a file under the name that its reader expects.
 
-The signature says what a file is; many readers ask the suffix again, and only in lower case. So a recording that is
-named otherwise (`REC.VHDR`, `run1`, `x.gdf.gz`) is read through a temporary folder of links under the expected names,
-unpacked where it is packed with gzip. What enters: the path and its format. What leaves: the path to open, and the
-folder, which lives as long as something holds it.
+Formats are detected by signature, but many readers also check the suffix, in lower case. A recording with another name
+(`REC.VHDR`, `run1`, `x.gdf.gz`) is read through a temporary folder of links with the expected names, decompressed if
+it is gzipped. The folder is deleted with the last object that uses it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _KEEP_FREE_BYTES = 1 << 30
 
 
 class TemporaryFolder:
-    """A folder that is gone when nothing holds this any more."""
+    """A temporary folder, deleted with the last reference to this object."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="eegprep-"))
@@ -43,19 +42,19 @@ def _is_packed(path: Path) -> bool:
 
 
 def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple[Path, TemporaryFolder | None]:
-    """The path to open instead of `path`, and the temporary folder in which it lies (None: `path` itself).
+    """The path to open instead of `path`, and its temporary folder (None: `path` itself).
 
     Parameters
     ----------
     unpacks : bool
-        Whether the format's reader unpacks gzip by itself.
+        Whether the format's reader decompresses gzip.
     by_suffix : bool
-        Whether the format's reader looks at the suffix.
+        Whether the format's reader checks the suffix.
 
     Raises
     ------
     InputError
-        The packed file is damaged, or larger than the limit or the disk.
+        The compressed file is damaged, or too large for the limit or the disk.
     """
     packed = _is_packed(path) and not unpacks
     well_named = not by_suffix or path.name.endswith(found.suffixes)
@@ -84,7 +83,7 @@ def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple
 def own_samples(path: Path) -> tuple[Path, TemporaryFolder, str] | None:
     """An EEGLAB header under which its own .fdt lies, where the header still names that of another recording.
 
-    EEGLAB reads the .fdt of the header's own name. None where there is no doubt, or where only the other one has the
+    EEGLAB reads the .fdt of the header's own name. None if there is no doubt, or where only the other one has the
     size that the header states.
     """
     header = eeglab_header(path)
@@ -97,7 +96,7 @@ def own_samples(path: Path) -> tuple[Path, TemporaryFolder, str] | None:
     target = holder.path / path.name
     target.symlink_to(path.absolute())
     (holder.path / header.samples_file).symlink_to(own.absolute())
-    return target, holder, "the header names the samples of another recording; those of its own name are taken"
+    return target, holder, "the header names the data file of another recording; the one with its own name is used"
 
 
 def _unpack(path: Path, target: Path) -> None:
@@ -108,13 +107,13 @@ def _unpack(path: Path, target: Path) -> None:
                 room -= len(part)
                 if room < 0:
                     raise InputError(
-                        f"{path.name} unpacks to more than there is room for",
+                        f"{path.name} is too large to decompress",
                         where=path,
-                        expected=f"at most {MAX_UNPACKED_BYTES >> 30} GiB, and room in {tempfile.gettempdir()}",
-                        todo="unpack it by hand (gunzip -k), or set TMPDIR to a larger disk",
+                        expected=f"at most {MAX_UNPACKED_BYTES >> 30} GiB, and free space in {tempfile.gettempdir()}",
+                        todo="decompress it (gunzip -k), or set TMPDIR to a larger disk",
                     )
                 out.write(part)
     except (OSError, EOFError) as error:
         raise InputError(
-            f"{path.name} can't be unpacked", where=path, found=clean_message(error), todo="copy the file again"
+            f"{path.name} cannot be decompressed", where=path, found=clean_message(error), todo="copy the file again"
         ) from error

@@ -1,9 +1,9 @@
 """The source kind `numpy`: arrays in .npy and .npz files, described by the manifest. Nothing is unpickled.
 
-What enters: a path and the manifest's `source`: `sfreq_hz`, `channels`, `unit`; `orientation` says whether rows are
-samples or channels; `variable` names the array of an .npz file; `event_column` the array of its labels. Arrays of three
-dimensions are trials: (trials, channels, samples), unless `orientation: row_per_sample` is written out; every
-trial is a stretch of its own. What leaves: `Decoded`.
+The manifest's `source` gives `sfreq_hz`, `channels` and `unit`; `orientation` says whether rows are samples or
+channels; `variable` names the array of an .npz file, `event_column` the array of its labels. Three-dimensional arrays
+are trials: (trials, channels, samples), unless `orientation: row_per_sample` is given. Each trial is a separate
+stretch.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from eegprep.recording import Stretch
 
 
 def read_numpy(path: Path, manifest: Manifest) -> Decoded:
-    """Read one array. Raises InputError on damage or another shape, UsageError where the manifest says too little."""
+    """Read one array. Raises InputError if its data or shape is wrong, UsageError if the manifest is incomplete."""
     spec = manifest.source
     labels: list[str] | None = None
     try:
-        # .npy files are mapped, so a long recording is read where it is asked for
+        # .npy files are memory-mapped, so a long recording is read on demand
         loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix.lower() == ".npy" else None)
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded:
                 name = spec.variable or (loaded.files[0] if len(loaded.files) == 1 else None)
                 if name is None or name not in loaded.files:
                     raise UsageError(
-                        f"the manifest {manifest.name} has to name the array of {path.name}",
+                        f"the manifest {manifest.name} must name the array in {path.name}",
                         found=", ".join(loaded.files),
                         expected="`source: variable:`",
                     )
@@ -43,10 +43,10 @@ def read_numpy(path: Path, manifest: Manifest) -> Decoded:
             array = loaded
     except (ValueError, OSError, EOFError, KeyError) as error:
         raise InputError(
-            f"{path.name} can't be read as a NumPy array",
+            f"{path.name} cannot be read as a NumPy array",
             where=path,
             found=clean_message(error),
-            expected="a whole .npy or .npz file of numbers",
+            expected="a complete .npy or .npz file of numbers",
         ) from error
     return described_array(array, manifest, path, format_name="numpy", labels=labels)
 
@@ -72,7 +72,7 @@ def described_trials(
     """Arrays of two dimensions, one a trial and of any length, each a stretch that is labelled with its number."""
     arrays = [_oriented(array, manifest, path) for _, array in trials]
     if any(array.ndim != 2 for array in arrays):
-        raise InputError(f"{path.name} has trials that are no signal", where=path, expected="2 dimensions a trial")
+        raise InputError(f"{path.name} has trials with the wrong shape", where=path, expected="2 dimensions per trial")
     stretches: list[Stretch] = []
     for array in arrays:
         start = stretches[-1].stop_sample if stretches else 0
@@ -86,23 +86,23 @@ def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
     spec = manifest.source
     if spec.sfreq_hz is None or not spec.channels:
         raise UsageError(
-            f"the manifest {manifest.name} has to say what an array does not",
+            f"the manifest {manifest.name} must describe the array",
             expected="`source: sfreq_hz:` and `source: channels:`",
         )
     if array.ndim not in (2, 3) or array.dtype.kind not in "fiu":
         raise InputError(
-            f"{path.name} is no signal",
+            f"{path.name} does not have the shape of a signal",
             where=path,
             found=f"{array.ndim} dimensions of {array.dtype}",
             expected="2 (recording) or 3 (trials) dimensions of numbers",
         )
-    # unless the manifest says it, trials x channels x samples, and of two dimensions one row a sample
+    # unless the manifest says it, trials x channels x samples, and of two dimensions one row per sample
     by_default = spec.orientation is None and (array.ndim == 2 or array.shape[1] != len(spec.channels))
     if spec.orientation == "row_per_sample" or by_default:
         array = np.swapaxes(array, -1, -2)
     if array.shape[-2] != len(spec.channels):
         raise InputError(
-            f"{path.name} has another number of channels than the manifest",
+            f"the number of channels in {path.name} does not match the manifest",
             where=path,
             found=f"{array.shape[-2]} channels, {array.shape[-1]} samples",
             expected=f"{len(spec.channels)} channels",

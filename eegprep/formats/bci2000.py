@@ -1,9 +1,8 @@
-"""BCI2000's .dat files, read by ourselves: MNE's reader takes neither the names nor the gains.
+"""Read BCI2000 .dat files; MNE's reader ignores the channel names and gains.
 
-A text header says how many channels there are, how wide a sample is and where in the state vector each state lies; then
-every sample of all channels is followed by the bytes of that vector. What enters: a path. What leaves: `Decoded` in
-microvolt, with the changes of states as events, such as `StimulusCode/3`. Parameters that name the subject or the
-experimenter are never looked at.
+A text header gives the number of channels, the sample width and the layout of the state vector; each sample of all
+channels is followed by the bytes of that vector. The signal is in microvolt, and changes of states become events, such
+as `StimulusCode/3`. Parameters that name the subject or the experimenter are never read.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from eegprep.formats.unit_names import unit_of
 
 _TYPES = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}
 _MAX_HEADER_BYTES = 16 << 20
-#: States that are clocks, or say what the program does and not what the subject saw or did.
+#: States that are clocks or describe the program, not the subject.
 _NO_EVENTS = frozenset({"SourceTime", "StimulusTime", "Running", "Recording", "AppStartTime"})
 #: A state that changes more often is a position or a clock.
 _MOST_CHANGES_PER_S = 10.0
@@ -32,14 +31,14 @@ def _bad(path: Path, found: object, expected: object) -> InputError:
 
 
 def read_bci2000(path: Path) -> Decoded:
-    """Read a BCI2000 file lazily. Raises InputError where the header does not say what is needed."""
+    """Read a BCI2000 file lazily. Raises InputError if the header is incomplete."""
     with path.open("rb") as handle:
         first = handle.readline(4096).decode("latin-1")
         head = dict(re.findall(r"(\w+)\s*=\s*(\S+)", first))
         try:
             n_head, n_channels, n_state = (int(head[k]) for k in ("HeaderLen", "SourceCh", "StatevectorLen"))
         except (KeyError, ValueError):
-            raise _bad(path, "a first line without these", "HeaderLen, SourceCh and StatevectorLen") from None
+            raise _bad(path, "a first line without them", "HeaderLen, SourceCh and StatevectorLen") from None
         kind = _TYPES.get(head.get("DataFormat", "int16"))
         if kind is None:
             raise _bad(path, f"DataFormat {head['DataFormat']}", " or ".join(_TYPES))
@@ -79,11 +78,9 @@ def read_bci2000(path: Path) -> Decoded:
             events += [SourceEvent(start_sample=at, text=f"{name}/{value}") for at, value in changes if value]
     notes = []
     if rest:
-        notes.append(
-            f"the samples end inside a frame: {rest} bytes at the end are left out; the file may have been cut"
-        )
+        notes.append(f"the last frame is incomplete: {rest} bytes at the end are left out; the file may be truncated")
     if not known:
-        notes.append("the header gives no gain (SourceChGain) for its channels")
+        notes.append("the header has no gain (SourceChGain) for its channels")
     return Decoded(
         format="bci2000",
         sfreq_hz=sfreq_hz,
@@ -101,7 +98,7 @@ def read_bci2000(path: Path) -> Decoded:
 
 
 def _sections(text: str) -> tuple[list[tuple[str, int, int]], dict[str, str]]:
-    """States as (name, first bit, width), and what stands behind `Name=` of each parameter."""
+    """States as (name, first bit, width), and the value of each parameter."""
     states: list[tuple[str, int, int]] = []
     parameters: dict[str, str] = {}
     section = ""
@@ -144,7 +141,7 @@ def _gain(text: str) -> float:
 def _changes(
     frames: Callable[[int, int], np.ndarray], n_samples: int, place: int, width: int
 ) -> Sequence[tuple[int, int]]:
-    """Samples at which a state takes another value, with that value; the lowest bit stands first."""
+    """Samples at which a state changes, with the new value; the lowest bit comes first."""
     out: list[tuple[int, int]] = []
     previous = 0
     first, last = place // 8, (place + width - 1) // 8

@@ -1,7 +1,7 @@
-"""The files that belong to a recording's first file, by the format's own rule; they must lie in the same folder.
+"""The files that belong to a recording's main file; they must be in the same folder.
 
-A header that names a data file elsewhere (`DataFile=../../x`) is refused: a stranger's header must not choose
-which files of this machine are read.
+A header that names a data file elsewhere (`DataFile=../../x`) is refused: an untrusted header must not choose which
+files of this machine are read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CURRY = {".cdt": _OF_CDT, ".dap": _OF_DAP, ".dat": _OF_DAP}
 
 
 def named_files(path: Path) -> list[str]:
-    """The file names that a text header gives, as written, with BrainVision's `$b` for its own name."""
+    """The file names in a text header, as written, with BrainVision's `$b` replaced by its own name."""
     pattern = _LINES.get(path.suffix.lower())
     if pattern is None or not path.is_file():
         return []
@@ -38,7 +38,7 @@ def named_files(path: Path) -> list[str]:
 def two_meanings(path: Path) -> str | None:
     """The suffix of a file that a text header names, where another one of the header's own name lies beside it.
 
-    Headers that were copied or renamed keep the old name: which of the two is meant can't be told.
+    Copied or renamed headers keep the old name, so it is unknown which of the two is meant.
     """
     for name in named_files(path):
         named = re.split(r"[\\/]", name)[-1]
@@ -50,7 +50,7 @@ def two_meanings(path: Path) -> str | None:
 
 
 def fif_part_of(path: Path) -> Path | None:
-    """The first file of a FIF recording that was split, where `path` is a later one of it.
+    """The first file of a split FIF recording, if `path` is a later part.
 
     MNE names them `x_raw.fif`, `x_raw-1.fif`, ..., or `..._split-01_eeg.fif`, `..._split-02_eeg.fif`. Names alone prove
     nothing (`rec-1.fif` and `rec-2.fif` may be two recordings), so the file before is asked which one it goes on in.
@@ -62,7 +62,7 @@ def fif_part_of(path: Path) -> Path | None:
 
 
 def _part_before(path: Path) -> Path | None:
-    """The file that goes on in `path`."""
+    """The part before `path`."""
     named = fif_contents(path).previous_file
     for before in (path.with_name(named) if named else None, _name_before(path)):
         if before is not None and before.is_file() and fif_contents(before).next_file == path.name:
@@ -80,9 +80,9 @@ def _chain(path: Path, link: str) -> list[str]:
 
 
 def fif_missing_part(path: Path) -> str:
-    """The name of a part that is missing, where `path` is a part of a split FIF recording; empty for a whole one.
+    """The name of a missing part, if `path` is a part of a split FIF recording; empty if it is complete.
 
-    Asked are what the files say of the parts before and after them, and the numbers of BIDS' `split-` entity.
+    Uses the previous and next parts named in the files, and the numbers of the BIDS entity `split-`.
     """
     for link in ("previous_file", "next_file"):
         if (others := _chain(path, link)) and not path.with_name(others[-1]).is_file():

@@ -1,4 +1,4 @@
-"""One file to `Decoded`: the signature chooses the reader."""
+"""Decode one file with the reader that matches its signature."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from eegprep.formats.mne import READERS, is_epoched, read_with_mne
 from eegprep.formats.tables.suggest import Suggestion, suggest
 from eegprep.manifest.schema import Manifest
 
-#: Source kinds whose files only the manifest explains.
+#: Source kinds whose files are described by the manifest only.
 _DESCRIBED = {
     "ts": ("ts", "read_ts"),
     "table": ("tables.described", "read_described_table"),
     "numpy": ("arrays", "read_numpy"),
 }
 
-#: Formats whose readers unpack gzip by themselves.
+#: Formats whose readers decompress gzip.
 _PACKED = frozenset({"fif", "openbci", "muse", "emotiv_csv"})
-#: Formats that have a reader of our own: module and function.
+#: Formats with our own reader: module and function.
 _OWN = {
     "edf": ("edf.read", "read_edf"),
     "bdf": ("edf.read", "read_edf"),
@@ -44,15 +44,15 @@ _OWN = {
 
 
 def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
-    """Read one file by the reader that its first bytes call for, or one person's `part` of it.
+    """Read one file, or one subject's `part` of it, with the reader of its format.
 
     Raises
     ------
     InputError
-        Where the file is absent, empty, of no known format, or damaged.
+        If the file is missing, empty, damaged or in an unknown format.
     """
     if not path.exists():
-        raise InputError(f"{path.name} is not there", where=path)
+        raise InputError(f"{path.name} does not exist", where=path)
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path.name} is empty", where=path, found="0 bytes", todo="copy the file again")
     if manifest.source.kind == "matlab":
@@ -72,21 +72,23 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
     if found is None:
         claimed, packed = looks_like_recording(path), path.is_file() and is_archive(_first_bytes(path))
         raise InputError(
-            f"{path.name} is not {FORMATS[claimed].title}" if claimed else f"{path.name} is no recording that we know",
+            f"{path.name} is not {FORMATS[claimed].title}"
+            if claimed
+            else f"{path.name} is not a recording in a known format",
             where=path,
-            found="an archive" if packed else "its first bytes fit no known format",
+            found="an archive" if packed else "first bytes that match no known format",
             expected=f"the signature of {FORMATS[claimed].title}" if claimed else "a recording",
-            todo="unpack it first" if packed else "check that the file was copied whole and in binary mode",
+            todo="unpack it first" if packed else "check that the file was copied completely and in binary mode",
         )
     if found.convert:
         raise InputError(
-            f"{path.name} is {found.title}, which is recognised but not read", where=path, todo=found.convert
+            f"{path.name} is {found.title}, which is recognised but not supported", where=path, todo=found.convert
         )
     if (ending := two_meanings(path)) is not None:
         raise InputError(
-            f"which files belong to {path.name} is not certain",
+            f"the files that belong to {path.name} are ambiguous",
             where=path,
-            found=f"the header names a {ending} file of another name, and one of its own name lies beside it too",
+            found=f"the header names a {ending} file of another name, and there is also one of its own name",
             expected="one file of each kind",
             todo="correct the name in the header, or move one of the two files to another folder",
         )
@@ -116,7 +118,7 @@ def _first_bytes(path: Path) -> bytes:
 
 
 class _Held(LazySignal):
-    """A lazy signal that keeps the temporary folder of its file."""
+    """A lazy signal that keeps the temporary folder of its file alive."""
 
     def __init__(self, signal: SignalLike, holder: TemporaryFolder) -> None:
         super().__init__(signal.shape[0], signal.shape[1], lambda start, stop: signal[:, start:stop])
@@ -135,11 +137,11 @@ def _decode_as(path: Path, found: Format, manifest: Manifest) -> Decoded:
         return reader(path)
     if found.name == "egi_mff" and not list(path.glob("signal*.bin")):
         raise InputError(
-            f"{path.name} holds no signal",
+            f"{path.name} contains no signal",
             where=path,
             found="no signal1.bin in the folder",
             expected="an EGI MFF folder with signal1.bin",
-            todo="copy the folder again, whole",
+            todo="copy the complete folder again",
         )
     if found.name == "matlab":
         from eegprep.formats.matlab.read import read_matlab
@@ -164,10 +166,10 @@ def _undescribed(path: Path, found: Suggestion | None) -> InputError:
     if found is not None and not all(resolve(base, n).electrode for n in found.channels):
         found = dataclasses.replace(found, channels=(), n_channels=len(found.channels))
     return InputError(
-        f"{path.name} holds numbers that a manifest has to describe",
+        f"{path.name} contains numbers that a manifest must describe",
         where=path,
         expected=found.flow(path.name) if found is not None else "`source: kind:` with channels, sfreq_hz and unit",
-        todo="write a manifest (eegprep manifest new drafts one) and name it instead of the file",
+        todo="write a manifest (draft one with `eegprep manifest new`) and pass it instead of the file",
     )
 
 
@@ -181,5 +183,5 @@ def _refuse_names_elsewhere(path: Path) -> None:
                     f"the header of {path.name} names a file in another folder",
                     where=path,
                     expected="a file beside the header",
-                    todo="a recording's files lie in one folder: correct the header",
+                    todo="the files of a recording must be in one folder: correct the header",
                 )

@@ -1,8 +1,8 @@
-"""What a reader makes of one file: the signal as the file has it, its channels, its events with their full text.
+"""What a reader returns for one file: the signal, its channels, and its events with their full text.
 
-Signals are array-like: `signal[:, start:stop]` reads those samples alone, so that a day-long recording never has to lie
-in memory as a whole; `numpy.asarray(signal)` reads all of it. Nothing of this leaves the machine:
-`eegprep.sources.assemble` proves the unit and removes what is personal.
+Signals are array-like: `signal[:, start:stop]` reads only those samples, so a day-long recording need not fit in
+memory; `numpy.asarray(signal)` reads everything. These objects are not anonymised: `eegprep.sources.assemble` checks
+the unit and removes personal data.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from eegprep.recording import LeftOut, Stretch
 
-#: What an event speaks of: what happened to the subject, a place where the recording was cut, or samples to leave out.
+#: Meaning of an event: something that happened to the subject, a break in the recording, or samples to leave out.
 Role = Literal["stimulus", "break", "gap"]
 #: Factor from a unit to microvolt.
 UNITS_TO_UV: Mapping[str, float] = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
@@ -35,12 +35,12 @@ class SignalLike(Protocol):
 
 
 class LazySignal:
-    """A signal that is decoded when it is asked for.
+    """A signal that is decoded on demand.
 
     Parameters
     ----------
     n_channels, n_samples : int
-        Shape of the whole.
+        Shape of the signal.
     read : callable
         `read(start_sample, stop_sample)` gives `(n_channels, stop - start)` float64.
     """
@@ -55,10 +55,10 @@ class LazySignal:
     def __getitem__(self, key: Any) -> np.ndarray:
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         if not isinstance(columns, slice):
-            raise TypeError("a lazy signal is indexed by rows and a slice of samples: signal[rows, start:stop]")
+            raise TypeError("a lazy signal must be indexed by rows and a slice of samples: signal[rows, start:stop]")
         start, stop, step = columns.indices(self.shape[1])
         if step < 1:
-            raise TypeError("a lazy signal is read forwards: the step of a slice must be positive")
+            raise TypeError("the step of a slice of a lazy signal must be positive")
         block = self._read(start, max(start, stop))
         return block[rows, ::step] if step > 1 else block[rows]
 
@@ -74,29 +74,29 @@ class SourceChannel:
     Attributes
     ----------
     name : str
-        The file's own name.
+        Name in the file.
     kind : str
-        What the file says it is: `eeg`, `eog`, `ecg`, `emg`, `stim`, `misc`, `ref`, `seeg`, ..., else `unknown`.
+        Type in the file: `eeg`, `eog`, `ecg`, `emg`, `stim`, `misc`, `ref`, `seeg`, ..., else `unknown`.
     unit : str
         `V`, `mV`, `uV`, `nV`: the unit that the file or the manifest states, and the signal has been brought to
         microvolt. Empty: no unit is known, and the signal is in the file's numbers.
     position_m : tuple of float, optional
-        x (right), y (front), z (up) in metres, where the file has them.
+        x (right), y (front), z (up) in metres, if the file contains them.
     from_landmarks : bool
         Whether the position was measured from the nasion and the ears (MNE's head frame); else only its directions
         are known.
     status : str
-        `good` or `bad`, as the file or its BIDS side-car says.
+        `good` or `bad`, from the file or its BIDS sidecar.
     sfreq_hz : float, optional
-        The channel's own rate where that differs from the recording's (files of mixed rates).
+        The channel's rate if it differs from the recording's (files with mixed rates).
     digital_min, digital_max, physical_min, physical_max : float, optional
         The header's range, for clipping and as evidence of the unit; physical values in the header's unit.
     unit_evidence : str
-        Why the unit is believed.
+        Evidence for the unit.
     reference : str
-        What this channel was measured against, where the file says so channel by channel.
+        Reference of this channel, if the file states one per channel.
     public_name : str
-        The name as it may be stored: a pseudonym where nobody knows what the name means, since it may be a person's.
+        The name as stored: a pseudonym if its meaning is unknown, since it may be a person's.
     """
 
     name: str
@@ -117,10 +117,10 @@ class SourceChannel:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class SourceEvent:
-    """Something that happened, at the source's rate; `n_samples` is 0 for an instant.
+    """An event, at the source's rate; `n_samples` is 0 for an instant.
 
     `role` is set by readers whose format says it; `eegprep.formats.segments` decides by the text of the others.
-    `channels` are the names of those that a gap is about; empty for all. `witness` is who says so: `annotations`,
+    `channels` are the channels of a gap; empty for all. `witness` is the source of the event: `annotations`,
     `stim:` and a channel, `events file`, `events.tsv`; empty if a format has a single list of events.
     """
 
@@ -134,7 +134,7 @@ class SourceEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """What a reader made of one recording, before identity, privacy and proof of the unit.
+    """One decoded recording, before anonymisation and the check of its unit.
 
     `signal` is in each channel's own unit as `channels[i].unit` says (file's numbers where it is empty).
     `events` carry the file's full text; `trial_labels` label the stretches of epoched files; `trial_values` are
@@ -158,5 +158,5 @@ class Decoded:
 
 
 def whole(n_samples: int) -> tuple[Stretch, ...]:
-    """One stretch over everything, or none of an empty signal."""
+    """One stretch over the whole signal, or none if it is empty."""
     return (Stretch(start_sample=0, n_samples=n_samples),) if n_samples else ()

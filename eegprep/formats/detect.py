@@ -1,8 +1,8 @@
-"""What a file is, by its first bytes; the suffix decides only where a format has no signature.
+"""Detect the format of a file by its first bytes; the suffix is used only for formats without a signature.
 
-`.raw`, `.cnt`, `.dat`, `.set`, `.csv` and `.txt` are each several formats, and a wrong guess is not harmless: one
-reader of .cnt files ends the whole process on the other kind. What enters: a path. What leaves: a `Format`
-or None, after reading at most a few kilobytes (the names of variables of a MATLAB file take more).
+`.raw`, `.cnt`, `.dat`, `.set`, `.csv` and `.txt` are each used by several formats, and a wrong guess is harmful: one
+reader of .cnt files crashes the process on the other kind. At most a few kilobytes are read (slightly more for the
+variable names of a MATLAB file).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 class Format:
     """A file format: its name in records, in messages, and the suffixes that claim it.
 
-    `convert` is empty for formats that are read; else it says what to do with a file that is recognised but not read.
-    `package` is a module that the format's reader imports on demand, `install` what pip has to be given for it.
+    `convert` is empty for supported formats; else it says how to convert a recognised file.
+    `package` is a module that the format's reader imports on demand, `install` its name for pip.
     """
 
     name: str
@@ -92,7 +92,7 @@ FORMATS: dict[str, Format] = {
             "tmsi", "TMSi Poly5", (".poly5", ".s00"), _BY_VENDOR.format("TMSi Polybench or TMSi's Python library")
         ),
         _not_read("gtec", "g.tec HDF5", (".hdf5",), _BY_VENDOR.format("g.Recorder")),
-        _not_read("easy", "Neuroelectrics .easy", (".easy",), "take the .nedf or .edf file that NIC writes beside it"),
+        _not_read("easy", "Neuroelectrics .easy", (".easy",), "use the .nedf or .edf file that NIC writes beside it"),
         _not_read("nwb", "NWB", (".nwb",), "convert it to EDF or FIF with pynwb and MNE-Python"),
         _not_read("wfdb", "WFDB (PhysioNet)", (".hea",), "convert it to EDF with wfdb (wfdb.io.convert.wfdb_to_edf)"),
         _not_read("spm", "SPM", (".mat",), "convert it to FieldTrip or EDF with SPM (spm2fieldtrip)"),
@@ -125,7 +125,7 @@ _CLAIMED = {
     ".nedf": "nedf",
     ".cnt": "neuroscan",
 }
-#: Formats that are not read and have no signature that we know: the suffix alone tells them.
+#: Unsupported formats without a known signature, recognised by their suffix.
 _BY_SUFFIX = {
     suffix: name
     for name in ("deltamed", "compumedics", "stellate", "natus", "nicolet_e", "cadwell", "easy", "nwb")
@@ -153,9 +153,9 @@ SIDECARS = {
     ".nev": "events beside a Blackrock or Neuralynx recording",
     ".sts": "events of a Stellate recording",
     ".study": "an EEGLAB study, which lists recordings",
-    ".21e": "names of the electrodes of a Nihon Kohden recording",
+    ".21e": "electrode names of a Nihon Kohden recording",
     ".log": "a log beside the recordings",
-    ".pnt": "the patient's record of a Nihon Kohden recording",
+    ".pnt": "the patient record of a Nihon Kohden recording",
     ".cmt": "comments on a Nihon Kohden recording",
     ".cn2": "a second control file of a Nihon Kohden recording",
 }
@@ -251,7 +251,7 @@ def _head(path: Path) -> bytes:
 
 
 def detect(path: Path) -> Format | None:
-    """The format of a file or of a folder that is one recording; None where no signature fits."""
+    """The format of a file, or of a folder that is one recording; None if no signature matches."""
     suffix = path.suffix.lower()
     packed = suffix == ".gz"
     if packed:
@@ -262,14 +262,14 @@ def detect(path: Path) -> Format | None:
     head = _head(path)
     if head.startswith((b"MATLAB 5.0 MAT-file", b"MATLAB 7.3 MAT-file")):
         return FORMATS["eeglab" if suffix == ".set" else "matlab" if packed else _matlab_kind(path)]
-    if head.startswith(_HDF5) or head[512:520] == _HDF5:  # HDF5 holds anything
+    if head.startswith(_HDF5) or head[512:520] == _HDF5:  # HDF5 can contain anything
         if suffix in (".set", ".mat") and not packed:
             return FORMATS[_matlab_kind(path)]
         return FORMATS["nwb"] if suffix == ".nwb" else FORMATS["gtec"] if _is_gtec(path, suffix) else None
     for name, fits in _SIGNATURES:
         if fits(head):
             if name == "nihon_kohden" and suffix in SIDECARS:
-                return None  # its side-cars begin as the recording does
+                return None  # its sidecars begin as the recording does
             # Neuroscan's epochs and averages begin as its continuous files do
             return FORMATS["neuroscan_epochs" if name == "neuroscan" and suffix in (".eeg", ".avg") else name]
     if suffix == ".npz" and head.startswith(b"PK\x03\x04"):
@@ -303,7 +303,7 @@ def _is_gtec(path: Path, suffix: str) -> bool:
 
 
 def looks_like_recording(path: Path) -> str:
-    """The format that a file's suffix claims, or an empty string where the suffix claims none."""
+    """The format claimed by a file's suffix, or an empty string."""
     name = path.name.lower()
     if name.endswith(".fif.gz"):
         return "fif"
@@ -317,7 +317,7 @@ _ZIPPED_DOCUMENT = re.compile(rb"\[Content_Types\]|_rels/|docProps/|word/|xl/|pp
 
 
 def is_archive(head: bytes) -> bool:
-    """Whether these are the first bytes of an archive; a single file packed with gzip is none."""
+    """Whether these are the first bytes of an archive; a single gzipped file is not one."""
     if head.startswith(b"PK\x03\x04"):
         return _ZIPPED_DOCUMENT.match(head[30:]) is None
     if head.startswith(b"\x1f\x8b"):

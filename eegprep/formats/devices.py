@@ -1,13 +1,13 @@
-"""Text files of consumer headsets whose format says what the columns are: OpenBCI, Muse, Emotiv.
+"""Text files of consumer headsets with known columns: OpenBCI, Muse, Emotiv. Signals are in microvolt.
 
-What enters: a path. What leaves: `Decoded` in microvolt. Clocks and packet counters are used for gaps and dropped.
+Clocks and packet counters are used to find gaps and then dropped.
 
 - OpenBCI's GUI writes `%` lines (board, rate) and `EXG Channel n` in microvolt; before version 5 no line names the
-  columns. Electrodes are the wearer's choice, so a manifest has to name them.
+  columns. Electrode positions depend on the user, so a manifest has to name them.
 - Mind Monitor writes Muse's `RAW_...` in microvolt with an offset near 800, and blinks, jaw clenches and markers as
-  rows of their own. Its default is one row a second, which is no signal; only files with constant recording hold one.
-- Emotiv's apps write a title line with `sampling:` (EmotivPRO 3: `sampling rate:`) and name the columns in it or in the
-  line that follows. COUNTER counts packets and begins again; where it jumps, packets were lost.
+  separate rows. Its default is one row per second, which is not a signal; only files with constant recording are.
+- Emotiv's apps write a title line with `sampling:` (EmotivPRO 3: `sampling rate:`) and name the columns in it or in
+  the next line. COUNTER counts packets and wraps around; a jump means that packets were lost.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _decoded(
 def _lost_packets(counter: np.ndarray, times_s: np.ndarray | None, sfreq_hz: float) -> dict[int, int]:
     """How many samples are missing before a row, by its packet counter, where that counts evenly.
 
-    A counter can't tell whole rounds of it; where rows bear times, these say how many there were.
+    A counter cannot tell whole rounds of it; where rows bear times, these say how many there were.
     """
     known = np.isfinite(counter)
     if known.sum() < 16 or not known.all():
@@ -113,16 +113,18 @@ def _lost_packets(counter: np.ndarray, times_s: np.ndarray | None, sfreq_hz: flo
 def _packet_notes(lost: dict[int, int]) -> list[str]:
     if not lost:
         return []
-    return [f"the packet counter jumps at {len(lost)} places: {sum(lost.values())} samples were lost"]
+    return [f"the packet counter jumps {len(lost)} times: {sum(lost.values())} samples were lost"]
 
 
 def read_openbci(path: Path) -> Decoded:
-    """OpenBCI's raw text. Raises InputError where the rate is missing or the channels can't be told."""
+    """OpenBCI's raw text. Raises InputError if the rate is missing or the channels cannot be determined."""
     head = open_text(path)[:65536].decode("latin-1").splitlines()
     comments = list(itertools.takewhile(lambda line: line.startswith("%"), head))
     rate = next((m for line in comments if (m := re.search(r"Sample Rate\s*=\s*([\d.]+)", line))), None)
     if rate is None:
-        raise InputError(f"{path.name} does not state its rate", where=path, expected="a line `%Sample Rate = ...`")
+        raise InputError(
+            f"{path.name} does not state its sampling rate", where=path, expected="a line `%Sample Rate = ...`"
+        )
     sfreq_hz = float(rate[1])
     table = read_table(path, separator=",", skip_rows=len(comments))
     columns = {n: table.numbers(n) for n in table.names if re.fullmatch(r"(EXG|EEG) Channel \d+", n)}
@@ -161,7 +163,7 @@ def _before_version_5(
     n_channels = int(stated[1]) if stated else room - 3
     if n_channels not in (4, 8, 16) or n_channels > room:
         raise InputError(
-            f"{path.name}: which of its {len(first)} columns are channels can't be told",
+            f"{path.name}: unknown which of its {len(first)} columns are channels",
             where=path,
             found=f"{n_channels} channels" + (" stated" if stated else " by the number of columns"),
             expected="4 (Ganglion), 8 (Cyton) or 16 (Cyton and Daisy)",
@@ -181,12 +183,12 @@ def read_muse(path: Path) -> Decoded:
     times = _seconds(table)[is_sample]
     lasts = float(times[-1] - times[0]) if times.size > 1 else 0.0
     if not lasts > 0:
-        raise InputError(f"{path.name}: the time stamps do not advance", where=path)
+        raise InputError(f"{path.name}: the time stamps do not increase", where=path)
     measured = (times.size - 1) / lasts
     sfreq_hz = min((220.0, 256.0, 500.0), key=lambda r: abs(r - measured))
     if abs(measured - sfreq_hz) > 0.1 * sfreq_hz:
         raise InputError(
-            f"{path.name} was recorded at {measured:.3g} rows a second, which is no EEG signal",
+            f"{path.name} was recorded at {measured:.3g} rows per second, too few for EEG",
             where=path,
             found=f"{measured:.3g} Hz",
             expected="220 or 256 Hz (Mind Monitor: recording interval `constant`)",
@@ -233,7 +235,7 @@ def read_emotiv(path: Path) -> Decoded:
     eeg = {electrodes[n]: column for n, column in plain.items() if n in electrodes}
     if not eeg:
         raise InputError(
-            f"{path.name} has no column of an electrode", where=path, found=f"{len(table.names)} columns of other names"
+            f"{path.name} has no electrode column", where=path, found=f"{len(table.names)} columns of other names"
         )
     times = table.numbers(plain["timestamp"]) if "timestamp" in plain else None
     sfreq_hz = float(rate[1]) if rate is not None else _stamped_rate(path, times)
@@ -242,7 +244,7 @@ def read_emotiv(path: Path) -> Decoded:
     notes = _packet_notes(lost)
     if "interpolated" in plain and (made := np.nan_to_num(table.numbers(plain["interpolated"])) != 0).any():
         channels = {name: np.where(made, np.nan, values) for name, values in channels.items()}
-        notes.append(f"{int(made.sum())} samples are marked as interpolated and count as missing")
+        notes.append(f"{int(made.sum())} samples are marked as interpolated and treated as missing")
     events: list[SourceEvent] = []
     for columns in (("markervalueint", "marker", "markerindex"), ("marker_hardware", "markerhardware")):
         marks = (column_events(table.texts(plain[c])) for c in columns if c in plain)
@@ -263,7 +265,7 @@ def _stamped_rate(path: Path, times: np.ndarray | None) -> float:
     sfreq_hz = min((128.0, 256.0, 2048.0), key=lambda r: abs(r - measured))
     if abs(measured - sfreq_hz) > 0.05 * sfreq_hz:
         raise InputError(
-            f"{path.name} does not state its rate",
+            f"{path.name} does not state its sampling rate",
             where=path,
             found=f"time stamps of {measured:.4g} Hz" if measured else "no title line and no time stamps",
             expected="`sampling:` in a title line, or time stamps of 128 or 256 Hz",

@@ -1,9 +1,8 @@
-"""Epoched EEGLAB and FIF files: every epoch becomes a stretch of its own with its label.
+"""Epoched EEGLAB and FIF files: each epoch becomes a stretch with its label.
 
-What enters: a path. What leaves: `Decoded` with the epochs one after another. The label of an epoch is the name
-(or number) of the event that it was cut around; where several events lie there, their names joined by `/`, of which
-the manifest's tasks choose. Epochs were cut by someone else, often overlapping and baseline corrected, so nothing is
-joined across their borders; where it is known which parts of the recording they show, time counts once.
+The label of an epoch is the name (or number) of its time-locking event; if there are several at that sample, their
+names joined by `/`, from which the manifest's tasks select. Epochs often overlap and are baseline-corrected, so they
+are never joined; if their position in the recording is known, overlapping samples are counted once.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class _Event:
 
 
 def read_epochs(path: Path, format_name: str) -> Decoded:
-    """Read an epoched file. Raises InputError where that fails."""
+    """Read an epoched file. Raises InputError if that fails."""
     import mne
 
     from eegprep.formats.mne_channels import facing
@@ -66,7 +65,7 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
             data = np.asarray(epochs.get_data(copy=False), dtype=np.float64)
         except Exception as error:  # readers raise anything on damaged files; all of it means the same here
             raise InputError(
-                f"{path.name} can't be read as epochs",
+                f"{path.name} cannot be read as epochs",
                 where=path,
                 found=clean_message(error),
                 todo="if EEGLAB or MNE opens it, save it there again; else leave it out",
@@ -92,7 +91,7 @@ def _decoded(epochs: Any, data: np.ndarray, format_name: str, said: _Epochs) -> 
     origins = overlapping(said.origins, data)
     notes = [f"{n_epochs} epochs of {n_samples / sfreq_hz:g} s", *said.notes]
     if origins:
-        notes.append("they overlap; time that several of them show is counted once")
+        notes.append("they overlap; overlapping samples are counted once")
     return Decoded(
         format=f"{format_name}_epochs",
         sfreq_hz=sfreq_hz,
@@ -167,12 +166,12 @@ def _eeglab(path: Path, shape: tuple[int, ...]) -> _Epochs:
         texts = list(dict.fromkeys(at_zero)) or list(dict.fromkeys(e.text for e in own or other))
         alone += not at_zero and len(texts) == 1
         labels.append("/".join(texts) if at_zero or len(texts) == 1 else "")
-    notes = (f"{alone} epochs have no event at time zero, and their only event names them",) if alone else ()
+    notes = (f"{alone} epochs have no event at time zero and are labelled by their only event",) if alone else ()
     return _Epochs(labels=tuple(labels), origins=_origins(listed, facts.get("urevent"), n_samples, before), notes=notes)
 
 
 def _columns(value: Any, *names: str) -> list[list[Any]]:
-    """Fields of an array of structures, of equal length; nothing where one is absent."""
+    """Fields of an array of structures, of equal length; nothing if one is absent."""
     if not isinstance(value, dict) or not set(names) <= set(value):
         return []
     columns = [[value[n]] if isinstance(value[n], str) else entries_of(value[n]) for n in names]

@@ -1,8 +1,7 @@
-"""Events, whoever tells of them: what a trigger channel says, and one event out of many witnesses.
+"""Combine events from different sources, and decode trigger channels.
 
-A recording's events stand in up to four places: on trigger channels, in an annotation list, in a file of events and in
-a table beside the recording. Each reader returns what it found with its witness; `one_truth` makes one list of it, and
-says where the witnesses disagree.
+Events come from up to four sources: trigger channels, an annotation list, an event file and a table beside the
+recording. Readers return what they found in each; `one_truth` merges them into one list and reports contradictions.
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ def trigger_events(
 ) -> tuple[list[SourceEvent], list[str]]:
     """The events of a trigger channel, and notes: the one rule for all formats.
 
-    A change to a value other than zero is an event at the first sample of the new value, also without a zero between
-    two codes; a change to zero is none. The value with which a recording begins may have begun before it, so it is an
+    A change to a nonzero value is an event at the first sample of the new value, even without a zero between
+    codes; a change to zero is not. The value with which a recording begins may have begun before it, so it is an
     event only where it lasts as long as another pulse of the channel, or one sample.
 
     Parameters
@@ -59,7 +58,7 @@ def trigger_events(
     blocks : iterable of (n_samples,) array
         The channel's values, one block after another; they are rounded to whole numbers.
     text : str, optional
-        What the channel's events are called; without it, each by its value.
+        Label of the channel's events; by default their values.
     """
     starts: list[int] = []
     values: list[int] = []
@@ -72,7 +71,7 @@ def trigger_events(
             values.append(int(block[i]))
         n += block.size
         if len(starts) > max(_MAX_CHANGES, n // 2):
-            return [], ["a trigger channel changes at most samples, so it holds no codes and was not read"]
+            return [], ["a trigger channel changes at most samples, so it contains no codes and was ignored"]
     lasting = np.diff([*starts, n])
     notes: list[str] = []
     first = 0
@@ -81,7 +80,7 @@ def trigger_events(
         pulse = values[1:2] == [0] and (lasting[0] == 1 or (others.size and others.min() <= lasting[0] <= others.max()))
         if not pulse:
             first = 1
-            notes.append(f"a trigger channel begins with the value {values[0]}, which is not taken for an event")
+            notes.append(f"a trigger channel begins with the value {values[0]}, which is not an event")
     return [
         SourceEvent(start_sample=start, text=text or str(value), witness=STIM + channel)
         for start, value in zip(starts[first:], values[first:], strict=True)
@@ -92,9 +91,9 @@ def trigger_events(
 def one_truth(
     events: Iterable[SourceEvent], names: Mapping[str, Hashable], sfreq_hz: float
 ) -> tuple[tuple[SourceEvent, ...], tuple[str, ...]]:
-    """The events that tasks name, each once and as the manifest spells it; and where their witnesses disagree.
+    """The events named by tasks, without duplicates and spelled as in the manifest; and notes on contradictions.
 
-    Two events of two witnesses are one where they have the same label and are not further apart than `same_moment`;
+    Two events of two witnesses are one if they have the same label and are not further apart than `same_moment`;
     the trigger channel's sample is kept, and the longer duration. Where the events of one witness are those of another
     at other times, the times of only one are taken: those of a file or table of events before those of a trigger
     channel, and those before an annotation list's.
@@ -118,7 +117,7 @@ def one_truth(
             once[key] = dataclasses.replace(event, text=text)
     notes: list[str] = []
     if twice := n_named - len(once):
-        notes.append(f"events that are listed again with the same label at the same sample are taken once: {twice}")
+        notes.append(f"duplicate events (same label and sample) are kept once: {twice}")
     by_witness: dict[str, list[SourceEvent]] = {}
     for event in sorted(once.values()):
         by_witness.setdefault(event.witness, []).append(event)
@@ -154,7 +153,7 @@ def _of_two_names(events: Sequence[SourceEvent], names: Mapping[str, Hashable], 
 
 
 def _name(event: SourceEvent, names: Mapping[str, Hashable], spelled: dict[str, str]) -> str | None:
-    """What the manifest calls an event; None where no task names it."""
+    """The manifest's name of an event; None if no task names it."""
     if event.witness.startswith(STIM):
         full = f"{event.witness.removeprefix(STIM)}/{code_text(event.text)}"
         if (text := spelled.get(event_label(full))) is not None:
@@ -189,7 +188,7 @@ def _add(
         if shift is not None:
             notes.append(
                 f"{second} has the events of {' and '.join(first)} {abs(shift)} samples "
-                f"{'later' if shift > 0 else 'earlier'} ({len(told)} and {len(known)}); the latter are taken"
+                f"{'later' if shift > 0 else 'earlier'} ({len(told)} and {len(known)}); the latter are used"
             )
             pairs, left = [], {id(e): e for e in own if event_label(e.text) not in both}
             return [*kept, *left.values()], notes
@@ -203,7 +202,7 @@ def _add(
     if n_first or n_second:
         only = [f"{n} only in {who}" for n, who in ((n_first, " and ".join(first)), (n_second, second)) if n]
         notes.append(
-            f"{' and '.join(first)}: {len(known)} events, {second}: {len(told)}; {', '.join(only)}; all are taken"
+            f"{' and '.join(first)}: {len(known)} events, {second}: {len(told)}; {', '.join(only)}; all are used"
         )
     return [*out.values(), *left.values()], notes
 

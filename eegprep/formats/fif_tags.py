@@ -1,7 +1,7 @@
-"""What a FIF file holds, by the tags of its blocks, without decoding any of them.
+"""Determine what a FIF file contains from its block tags, without decoding any data.
 
-What enters: a path. What leaves: whether the file holds a recording, else what it is, and the parts before and after it
-where it was split. MNE's own readers have to be tried one after the other and read whole matrices.
+Reports whether the file is a recording, else what it is, and the previous and next parts of a split file. MNE's
+readers would have to be tried one after another, and read whole matrices.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WORDS = {
     313: "projections",
     107: "positions",
 }
-#: MNE's names for files that hold no recording.
+#: MNE's names for files that are not recordings.
 _NAMES = {
     "ave": "an average", "evoked": "an average", "inv": "an inverse operator", "fwd": "a forward solution",
     "ica": "an ICA decomposition", "cov": "a covariance", "src": "a source space", "bem": "a head model",
@@ -61,7 +61,7 @@ class FifContents:
 
 
 def fif_contents(path: Path) -> FifContents:
-    """What a FIF file holds; looked at once for each state of the file."""
+    """The contents of a FIF file, cached per state of the file."""
     status = path.stat()
     return _contents(path, status.st_size, status.st_mtime_ns)
 

@@ -1,7 +1,4 @@
-"""What MNE does not take from the files beside a recording: fields of BrainVision's markers, and the parts of ANT's.
-
-What enters: a `Decoded` that MNE read and its path. What leaves: the same with roles and channels of its events set.
-"""
+"""Complete what MNE ignores in companion files: fields of BrainVision markers and the parts of ANT files."""
 
 from __future__ import annotations
 
@@ -75,5 +72,5 @@ def _listed(path: Path, n_samples: int) -> tuple[set[int], list[str]]:
     if len(lengths) == n_parts - 1:
         lengths.insert(0, n_samples - sum(lengths))
     if len(lengths) != n_parts or sum(lengths) != n_samples or min(lengths) < 0:
-        return set(), ["the .seg file beside the recording does not fit its length and was not used"]
+        return set(), ["the .seg file does not match the length of the recording and was ignored"]
     return {sum(lengths[:k]) for k in range(1, n_parts)}, []

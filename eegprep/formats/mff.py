@@ -1,7 +1,7 @@
-"""EGI MFF: the events of a folder, read as far as they can be.
+"""EGI MFF: read the events of a folder, as far as possible.
 
-The package mffpy gives up on the whole recording where one key of one event holds something else than its type says, as
-in folders that EEGLAB wrote. Nothing here uses these keys, so such a key costs itself alone.
+The package mffpy rejects the whole recording if one key of one event has a value of the wrong type, as in folders
+written by EEGLAB. These keys are not needed, so here only such a key is ignored.
 """
 
 from __future__ import annotations
@@ -54,6 +54,6 @@ def tolerant_events(format_name: str) -> Iterator[list[str]]:
     with mock.patch.object(EventTrack, "_parse_keys", keys), mock.patch.object(EventTrack, "events", property(events)):
         yield notes
     if n_parts:
-        notes.append(f"{n_parts} entries of the events do not hold what their type says, and were not read")
+        notes.append(f"{n_parts} entries of the events have values of the wrong type and were ignored")
     if n_events:
         notes.append(f"{n_events} events without a readable code or time are left out")

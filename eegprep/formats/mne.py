@@ -1,7 +1,7 @@
-"""Continuous files that MNE reads, taken over without their personal data.
+"""Continuous files that MNE reads, without their personal data.
 
-What enters: a path and its format. What leaves: `Decoded`, in volts as MNE scales them, read lazily. MNE's log is
-silenced; its warnings may quote a header, so they are not passed on, only counted.
+The signal is read lazily, in volts as MNE scales it. MNE's log is silenced; its warnings may quote a header, so they
+are only counted.
 """
 
 from __future__ import annotations
@@ -51,18 +51,18 @@ READERS = {
     "bdf": "read_raw_bdf",
 }
 
-#: What a reader has to be told besides the path.
+#: Arguments of the readers besides the path.
 _OPTIONS: dict[str, dict[str, Any]] = {"nicolet": {"ch_type": "eeg"}}
 
 
 def read_with_mne(path: Path, format_name: str) -> Decoded:
-    """Open one file with MNE's reader of its format. Raises InputError with what the reader said."""
+    """Open one file with MNE's reader. Raises InputError with the reader's message."""
     import mne
 
     name = READERS[format_name]
     _require_package(path, FORMATS[format_name])
     notes, n_stated = check_whole(path, format_name)
-    # Some readers print what they find in a header; nothing of it may reach our own output.
+    # Some readers print header contents, which must not reach our output.
     silent = contextlib.redirect_stdout(io.StringIO())
     with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -73,18 +73,18 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         except FileNotFoundError as error:
             renamed = any(path.with_suffix(ending).is_file() for ending in (".eeg", ".dat", ".fdt"))
             raise InputError(
-                f"the samples of {path.name} are not beside it",
+                f"the data file of {path.name} is missing",
                 where=path,
-                found="the file names another file that is not there",
-                expected="its side-car (.eeg, .fdt, .dat, signal1.bin) under the name that the header gives",
+                found="the file names another file that does not exist",
+                expected="its data file (.eeg, .fdt, .dat, signal1.bin) under the name in the header",
                 todo="the files seem to have been renamed: correct the name in the header"
                 if renamed
-                else "copy the side-car too, under its original name",
+                else "copy the data file too, under its original name",
             ) from error
-        except Exception as error:  # readers raise anything on damaged files; all of it means the same here
+        except Exception as error:  # readers raise any exception on damaged files
             title = FORMATS[format_name].title
             raise InputError(
-                f"{path.name} can't be read as {title}",
+                f"{path.name} cannot be read as {title}",
                 where=path,
                 found=clean_message(error),
                 todo="if the vendor's software opens it, export it as EDF; else leave it out",
@@ -101,14 +101,14 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
     elif format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
         decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_header(path).nose))
     if caught:
-        notes = (*notes, f"the reader gave {len(caught)} warning{'s' if len(caught) > 1 else ''}")
+        notes = (*notes, f"the reader issued {len(caught)} warning{'s' if len(caught) > 1 else ''}")
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
 
 
 def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
     import mne
 
-    if isinstance(opened, mne.BaseEpochs):  # Curry files may hold either
+    if isinstance(opened, mne.BaseEpochs):  # Curry files may contain either
         from eegprep.formats.epochs import decode_epochs
 
         return decode_epochs(opened, np.asarray(opened.get_data(copy=False), dtype=np.float64), format_name)
@@ -133,9 +133,9 @@ def _scalp_by_names(decoded: Decoded) -> Decoded:
     sure = {place for place in known if place.endswith("z") or place.startswith("Fp")}
     if 2 * len(known) < len(places) or len(sure) < 2:
         return decoded
-    note = f"{len(known)} of {len(places)} names are of the 10-10 system, {len(sure)} on the midline or frontal pole"
+    note = f"{len(known)} of {len(places)} names belong to the 10-10 system, {len(sure)} on the midline or frontal pole"
     channels = tuple(dataclasses.replace(c, kind="eeg") if places[c.name] else c for c in decoded.channels)
-    return dataclasses.replace(decoded, channels=channels, notes=(*decoded.notes, f"taken as scalp EEG: {note}"))
+    return dataclasses.replace(decoded, channels=channels, notes=(*decoded.notes, f"treated as scalp EEG: {note}"))
 
 
 def _with_missing(
@@ -183,12 +183,12 @@ def _with_missing(
         return block
 
     n_missing = sum(at.size for at in missing.values())
-    note = f"{n_missing} samples of {len(missing)} channels hold the digital minimum, which stands for a missing sample"
+    note = f"{n_missing} samples of {len(missing)} channels have the digital minimum, which marks missing samples"
     return LazySignal(signal.shape[0], n_samples, read), note
 
 
 def _require_package(path: Path, found: Format) -> None:
-    """Some readers import a module on demand; without it no file of their format is at fault."""
+    """The error for a missing module that a reader imports on demand."""
     if not found.package:
         return
     try:
@@ -197,13 +197,13 @@ def _require_package(path: Path, found: Format) -> None:
         raise InputError(
             f"reading {found.title} needs the Python package {found.package}",
             where=path,
-            found="it is not installed, or can't be imported",
+            found="not installed, or cannot be imported",
             todo=f'install it: pip install "{found.install or found.package}"',
         ) from error
 
 
 def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
-    """What the header names must lie beside it: a stranger's header must not choose files of this machine."""
+    """Check that the files named in an untrusted header are beside it."""
     beside = path.parent if path.is_file() else path
     # `..` is taken out by the text: a link inside the folder may lead to where a versioning tool keeps the samples
     for file in (Path(os.path.abspath(f)) for f in getattr(raw, "filenames", ()) if f):  # noqa: PTH100
@@ -212,12 +212,12 @@ def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
                 f"the header of {path.name} names a file in another folder",
                 where=path,
                 expected="a file beside the header",
-                todo="a recording's files lie in one folder: correct the header",
+                todo="the files of a recording must be in one folder: correct the header",
             )
 
 
 def is_epoched(path: Path, format_name: str) -> bool:
-    """Whether a FIF or EEGLAB file holds epochs. Anything that can't be told counts as continuous."""
+    """Whether a FIF or EEGLAB file contains epochs; if unknown it is treated as continuous."""
     if format_name == "fif":
         import mne
 
@@ -233,7 +233,7 @@ def is_epoched(path: Path, format_name: str) -> bool:
 
 
 def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
-    """`Decoded` of an open MNE Raw; a file of events beside `path` is read too."""
+    """`Decoded` from an MNE Raw; an event file beside `path` is read too."""
     import mne
 
     sfreq_hz = float(raw.info["sfreq"])
@@ -254,7 +254,7 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
                 block: np.ndarray = raw[:, start:stop][0]
             except Exception as error:  # a file may be damaged far behind its header
                 raise InputError(
-                    f"samples {start} to {stop} can't be read",
+                    f"samples {start} to {stop} cannot be read",
                     found=clean_message(error),
                     todo="if other software reads them, export the recording as EDF; else leave it out",
                 ) from error

@@ -12,11 +12,11 @@ from eegprep.formats.decoded import SourceChannel
 from eegprep.formats.unit_names import unit_of
 
 _BY_FORMAT = {
-    "fif": "FIF holds volts",
+    "fif": "FIF data are in volts",
     "eeglab": "EEGLAB's convention is microvolt",
     "gdf": "the header says uV",
     "egi_raw": "the header's range gives microvolt",
-    "egi_mff": "the format holds microvolt",
+    "egi_mff": "the format is in microvolt",
     "eximia": "the device's range gives microvolt",
     "nedf": "the format's range gives volts",
 }

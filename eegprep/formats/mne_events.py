@@ -1,4 +1,4 @@
-"""The events of MNE's objects: annotations, trigger channels, and files of events beside a FIF recording."""
+"""The events of MNE objects: annotations, trigger channels, and event files beside a FIF recording."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _at_own_rate(raw: Any, annotations: list[SourceEvent]) -> tuple[list[SourceE
         )
         for at, code, lasts in zip(table[1], table[2], table[4], strict=True)
     ]
-    return events, [f"the table of events counts at {float(stated_hz):g} Hz, and was brought to the recording's rate"]
+    return events, [f"the event table counts at {float(stated_hz):g} Hz and was converted to the recording's rate"]
 
 
 def at_first_sample(path: Path, raw: Any) -> list[SourceEvent]:
@@ -112,7 +112,7 @@ def events_beside(path: Path, raw: Any, others: Sequence[SourceEvent]) -> tuple[
     try:
         rows = mne.read_events(beside, verbose="CRITICAL")
     except Exception as error:  # it costs its own events alone
-        return [], [f"the file of events beside the recording cannot be read and was not used: {clean_message(error)}"]
+        return [], [f"the event file cannot be read and was ignored: {clean_message(error)}"]
     rows = [(int(sample), str(int(code))) for sample, before, code in rows if code != 0 and code != before]
     near = {(e.start_sample + d, e.text) for e in others for d in (-1, 0, 1)}
 
@@ -123,6 +123,6 @@ def events_beside(path: Path, raw: Any, others: Sequence[SourceEvent]) -> tuple[
     first, notes = int(raw.first_samp), list[str]()
     if first and fits(0) > fits(first):
         first = 0
-        notes.append("the file of events counts its samples from the first one of the recording")
+        notes.append("the event file counts samples from the first one of the recording")
     events = [SourceEvent(start_sample=sample - first, text=code, witness="events file") for sample, code in rows]
     return events, notes

@@ -1,10 +1,9 @@
-"""Neuroscan's continuous .cnt files, read by ourselves.
+"""Read Neuroscan's continuous .cnt files.
 
-Their headers often lie about the number of samples and never say whether a sample has 2 or 4 bytes, so the size
-of the data decides, and where that is not enough the smoothness of the signal under either reading. Where there is
-room for more samples than the header states, what follows them need not be signal and is left out. (MNE's
-general reader also hands such files to another vendor's library, which can end the process.) What enters: a
-path. What leaves: `Decoded` in microvolt. The patient's fields in the header are never decoded.
+Their headers often state a wrong number of samples and never the sample width (2 or 4 bytes), so the size of the data
+decides, or else the smoothness of the signal under either reading. Data beyond the stated number of samples may not be
+signal and are left out. (MNE's general reader also passes such files to another vendor's library, which can crash the
+process.) The signal is in microvolt. The header's patient fields are never decoded.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def read_neuroscan(path: Path) -> Decoded:
     with path.open("rb") as handle:
         head = handle.read(_N_HEADER)
         if len(head) < _N_HEADER:
-            raise _bad(path, "the file ends inside its header", f"{n_file} bytes", _N_HEADER)
+            raise _bad(path, "the header is truncated", f"{n_file} bytes", _N_HEADER)
         (n_channels,) = struct.unpack_from("<H", head, 370)
         (rate,) = struct.unpack_from("<H", head, 376)
         (n_stated,) = struct.unpack_from("<i", head, 864)
@@ -49,20 +48,20 @@ def read_neuroscan(path: Path) -> Decoded:
         and events_at - first in (2 * n_stated * n_channels, 4 * n_stated * n_channels)
     ):
         raise _bad(
-            path, "the file is cut short", f"{n_file} bytes", f"{events_at} bytes of {n_stated} samples and more"
+            path, "the file is truncated", f"{n_file} bytes", f"at least {events_at} bytes for {n_stated} samples"
         )
     # the field has 32 bits: in longer files it lacks the upper ones
     events_at += (n_file - events_at) // (1 << 32) * (1 << 32) if n_file > 1 << 32 and events_at else 0
     last = events_at if first < events_at <= n_file else n_file
     if last - first < 2 * n_channels:
-        raise _bad(path, "it holds no samples", f"{last - first} bytes of samples", "samples after the header")
+        raise _bad(path, "it contains no samples", f"{last - first} bytes of samples", "samples after the header")
     names, baseline, gain = _electrodes(electrodes, n_channels)
     n_bytes, notes = _sample_bytes(path, first, last - first, n_channels, n_stated)
     n_samples = (last - first) // (n_channels * n_bytes)
     if n_stated > n_samples:
-        notes = (*notes, f"the header states {n_stated} samples, the file holds {n_samples}")
+        notes = (*notes, f"the header states {n_stated} samples, the file has {n_samples}")
     if events_at > n_file:
-        notes = (*notes, "the table of events lies behind the end of the file: it may have been cut")
+        notes = (*notes, "the event table is beyond the end of the file: it may be truncated")
 
     def read(start: int, stop: int) -> np.ndarray:
         n = max(0, min(stop, n_samples) - start)
@@ -72,9 +71,9 @@ def read_neuroscan(path: Path) -> Decoded:
 
     events = _events(path, last, n_file, first, n_channels * n_bytes) if last < n_file else []
     if events is None:
-        events, notes = [], (*notes, "the table of events is of an unknown kind and was not read")
+        events, notes = [], (*notes, "the event table has an unknown type and was ignored")
     elif last == n_file and not first < events_at <= n_file and events_at:
-        notes = (*notes, "the header points to a table of events that the file does not hold: no event is known")
+        notes = (*notes, "the event table named in the header is missing: events are unknown")
     decoded = Decoded(
         format="neuroscan",
         sfreq_hz=float(rate),
@@ -121,14 +120,17 @@ def _sample_bytes(path: Path, first: int, n_data: int, n_channels: int, n_stated
         roughness[n_bytes] = float(np.median(live)) if live.size else np.inf
     if not roughness:
         raise _bad(
-            path, "it holds too few samples to tell how they are stored", f"{n_data} bytes", "16 samples or more"
+            path,
+            "it contains too few samples to determine how they are stored",
+            f"{n_data} bytes",
+            "at least 16 samples",
         )
     best = min(roughness, key=lambda b: roughness[b])
-    return best, (f"samples taken as {8 * best} bit, which gives the smoother signal",)
+    return best, (f"samples read as {8 * best} bit, which gives the smoother signal",)
 
 
 def _events(path: Path, at: int, n_file: int, first: int, n_frame_bytes: int) -> list[SourceEvent] | None:
-    """The table's events; None where it is of an unknown kind."""
+    """The table's events; None if it is of an unknown kind."""
     with path.open("rb") as handle:
         handle.seek(at)
         table = handle.read(min(n_file - at, 1 << 26))

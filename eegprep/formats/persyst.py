@@ -1,9 +1,8 @@
-"""Persyst's .lay header with its .dat samples, read by ourselves.
+"""Read Persyst's .lay header with its .dat samples.
 
-MNE's reader needs the patient's birth date, sex and hand to be there, so it refuses headers that were made anonymous;
-and it passes over `[SampleTimes]`, which says where the recording was interrupted, and over `HeaderLength`. What
-enters: the path of the header. What leaves: `Decoded` in microvolt (`Calibration` is microvolt a step). The section
-`[Patient]` is never looked at.
+MNE's reader requires the patient's birth date, sex and handedness, so it rejects anonymised headers; it also ignores
+`[SampleTimes]`, which gives interruptions of the recording, and `HeaderLength`. The signal is in microvolt
+(`Calibration` is microvolt per step). The section `[Patient]` is never read.
 """
 
 from __future__ import annotations
@@ -39,15 +38,15 @@ def read_persyst(path: Path) -> Decoded:
     n_skipped = int(_number(path, info, "headerlength", default=0))
     dtype = _TYPES.get(info.get("datatype", ""))
     if dtype is None:
-        raise _bad(path, "the kind of its samples is not known", info.get("datatype", "no DataType"), "DataType 0 or 7")
+        raise _bad(path, "unknown sample type", info.get("datatype", "no DataType"), "DataType 0 or 7")
     names = _names(path, sections.get("channelmap", []), n_channels)
     samples = path.parent / re.split(r"[\\/]", info.get("file", path.stem + ".dat"))[-1]
     if not samples.is_file():
         raise InputError(
-            f"the samples of {path.name} are not beside it",
+            f"the data file of {path.name} is missing",
             where=path,
-            found="the header names another file that is not there",
-            expected="its .dat file under the name that the header gives",
+            found="the header names a file that does not exist",
+            expected="its .dat file under the name in the header",
             todo="copy the .dat file too, under its original name",
         )
     frame = n_channels * dtype.itemsize
@@ -63,9 +62,7 @@ def read_persyst(path: Path) -> Decoded:
     found = sorted(e for e in events if e is not None)
     notes = [f"the time stamps jump at {len(breaks)} places"] if breaks else []
     if rest:
-        notes.append(
-            f"the samples end inside a frame: {rest} bytes at the end are left out; the file may have been cut"
-        )
+        notes.append(f"the last frame is incomplete: {rest} bytes at the end are left out; the file may be truncated")
     return Decoded(
         format="persyst",
         sfreq_hz=sfreq_hz,
@@ -117,7 +114,9 @@ def _names(path: Path, lines: list[tuple[str, str]], n_channels: int) -> list[st
     """Names in the order of their numbers."""
     numbered = {int(value): name for name, value in lines if value.isdigit()}
     if sorted(numbered) != list(range(1, n_channels + 1)):
-        raise _bad(path, "the header is damaged", f"{len(numbered)} names for {n_channels} channels", "one name each")
+        raise _bad(
+            path, "the header is damaged", f"{len(numbered)} names for {n_channels} channels", "one name per channel"
+        )
     return [numbered[i] for i in range(1, n_channels + 1)]
 
 
@@ -126,7 +125,7 @@ def _breaks(
 ) -> tuple[list[int], list[tuple[float, int]]]:
     """Samples before which the clock jumps; and (seconds after the start, sample) where each part begins.
 
-    `[SampleTimes]` has one line a part: its first sample and the time of day in seconds.
+    `[SampleTimes]` has one line per part: its first sample and the time of day in seconds.
     """
     try:
         stamps = sorted((int(sample), float(clock)) for sample, clock in lines)

@@ -1,9 +1,9 @@
-"""Gaps and breaks: which parts of a recording are contiguous, from what its events say of the recording itself.
+"""Find the contiguous parts of a recording from its break and gap events.
 
-An event has a role: stimulus, break or gap (`SourceEvent.role`). Readers set it where the format has a field for it.
-Everything else is decided here, by the whole text of an event: EEGLAB's `boundary`, MNE's `BAD_...`, `EDGE boundary`,
-BrainVision's marker type `New Segment`. A text that merely begins or ends with such a word is a stimulus, and so is any
-text that a task of the manifest names. Nothing downstream filters or cuts a window across a break.
+An event has a role: stimulus, break or gap (`SourceEvent.role`). Readers set it if the format has a field for it;
+otherwise the full text decides: EEGLAB's `boundary`, MNE's `BAD_...`, `EDGE boundary`, BrainVision's marker type `New
+Segment`. A text that only begins or ends with such a word is a stimulus, and so is any text named by a task of the
+manifest. No filter or window crosses a break.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _BAD_WORDS = frozenset({
 
 
 def role_of(text: str, n_samples: int, format_name: str = "", named: Collection[str] = ()) -> Role:
-    """The role of an event whose reader knows nothing but its text.
+    """The role of an event from its text.
 
     Parameters
     ----------
     n_samples : int
-        How long it lasts; a `BAD` mark without a length says nothing of any sample.
+        Its duration; a `BAD` mark without a duration is ignored.
     format_name : str
-        As in `Decoded.format`; some texts mean a break in one format only.
+        As in `Decoded.format`; some texts are breaks in one format only.
     named : collection of str
         Texts that tasks name: those are stimuli.
     """
@@ -70,7 +70,7 @@ def is_structural(text: str) -> bool:
 
 
 def break_at(stretches: Iterable[Stretch], breaks: Iterable[int]) -> tuple[Stretch, ...]:
-    """Split stretches at the given samples; a break at a border changes nothing."""
+    """Split stretches at the given samples; a break at a border has no effect."""
     out: list[Stretch] = []
     at = sorted(set(breaks))
     for stretch in sorted(stretches):
@@ -134,10 +134,10 @@ def _notes(events: Sequence[SourceEvent], unknown: set[str], named: Collection[s
     """What the marks say that could not be used, without their texts."""
     notes = []
     if unknown:
-        notes.append(f"marks name {len(unknown)} channels that the recording does not have")
+        notes.append(f"bad-segment marks name {len(unknown)} unknown channels")
     bad = [e for e in events if e.role == "stimulus" and e.text.casefold().startswith("bad") and e.text not in named]
     if n := sum(e.n_samples > 1 and not _is_bad(e.text.casefold()) for e in bad):
-        notes.append(f"{n} events begin with the word bad but are no known mark of bad signal; nothing was left out")
+        notes.append(f"{n} events begin with the word bad but are not known marks of bad signal; nothing was left out")
     if n := sum(e.n_samples == 0 and _is_bad(e.text.casefold()) for e in bad):
         notes.append(f"{n} BAD marks have no duration; nothing was left out")
     return notes
@@ -173,7 +173,7 @@ def _left_out(name: str, event: SourceEvent, part: Stretch) -> LeftOut:
         kind="stretch",
         name=name,
         code="acquisition_skip" if skip else "annotated_bad",
-        reason="the file marks that nothing was recorded here" if skip else "marked as bad in the file",
+        reason="marked as not recorded in the file" if skip else "marked as bad in the file",
         start_sample=part.start_sample,
         n_samples=part.n_samples,
     )

@@ -1,8 +1,8 @@
-"""`.ts` files of the time series archives: text, one labelled case a line, dimensions parted by colons.
+"""`.ts` files of the time series archives: text, one labelled case per line, dimensions separated by colons.
 
-What enters: a file and a manifest that gives channel names, rate and unit, which the format does not have.
-What leaves: the cases one after another as one signal, each case a stretch of its own with its label, so that
-no filter and no window crosses from one case into the next. Text is Latin-1 unless the manifest says otherwise.
+The manifest gives channel names, rate and unit, which the format lacks. Cases are concatenated to one signal, each a
+stretch with its label, so no filter or window crosses from one case into the next. Text is Latin-1 unless the manifest
+says otherwise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _case(line: str, n_channels: int, where: str) -> tuple[np.ndarray, str]:
     *dimensions, label = line.split(":")
     if len(dimensions) != n_channels:
         raise InputError(
-            "a case has another number of dimensions than the manifest has channels",
+            "the dimensions of a case do not match the channels of the manifest",
             where=where,
             found=len(dimensions),
             expected=n_channels,
@@ -30,22 +30,22 @@ def _case(line: str, n_channels: int, where: str) -> tuple[np.ndarray, str]:
     try:
         rows = [np.array(["nan" if v == "?" else v for v in d.split(",")], dtype=np.float64) for d in dimensions]
     except ValueError:
-        raise InputError("a value is no number", where=where, expected="numbers with commas between") from None
+        raise InputError("a value is not a number", where=where, expected="numbers separated by commas") from None
     if len({r.size for r in rows}) != 1:
         raise InputError("the dimensions of a case differ in length", where=where, found=sorted({r.size for r in rows}))
     return np.stack(rows), label.strip()
 
 
 def _put_together(cases: list[np.ndarray], step: int | None, path: Path) -> list[np.ndarray]:
-    """The cases, with a stated damage undone; InputError where an unstated one shows, or a stated one does not."""
+    """The cases, with a stated damage undone; InputError if an unstated one shows, or a stated one does not."""
     if step is None:
         steps = {evident_step(case) for case in cases}
         if len(steps) == 1 and (evident := steps.pop()) is not None:
             raise InputError(
-                f"the dimensions of {path.name} are no channels: each is the one before, {evident} samples later",
+                f"the dimensions of {path.name} are not channels: each is the previous one, {evident} samples later",
                 where=path,
-                expected="one channel a dimension",
-                todo=f"state `source: dimensions_step: {evident}`, which keeps the channels that are whole",
+                expected="one channel per dimension",
+                todo=f"state `source: dimensions_step: {evident}`, which keeps the channels that are complete",
             )
         return cases
     whole = [whole_channels(case, step) for case in cases]
@@ -53,17 +53,17 @@ def _put_together(cases: list[np.ndarray], step: int | None, path: Path) -> list
         raise InputError(
             f"the dimensions of {path.name} are not windows {step} samples apart, as the manifest says",
             where=path,
-            todo="leave `source: dimensions_step:` out if each dimension is a channel",
+            todo="omit `source: dimensions_step:` if each dimension is a channel",
         )
     return [w for w in whole if w is not None]
 
 
 def read_ts(path: Path, manifest: Manifest) -> Decoded:
-    """Read one file. Raises UsageError where the manifest lacks rate or channels, InputError on damage."""
+    """Read one file. Raises UsageError if the manifest lacks rate or channels, InputError on damage."""
     spec = manifest.source
     if spec.sfreq_hz is None or not spec.channels:
         raise UsageError(
-            f"the manifest {manifest.name} has to say what a .ts file does not",
+            f"the manifest {manifest.name} must describe the .ts file",
             expected="`source: sfreq_hz:` and `source: channels:`",
         )
     encoding = "latin-1" if spec.encoding == "utf-8" else spec.encoding
@@ -82,7 +82,7 @@ def read_ts(path: Path, manifest: Manifest) -> Decoded:
             cases.append(signal)
             labels.append(label)
     if not cases:
-        raise InputError(f"{path.name} holds no cases", where=path, expected="lines of numbers after @data")
+        raise InputError(f"{path.name} contains no cases", where=path, expected="lines of numbers after @data")
     cases = _put_together(cases, spec.dimensions_step, path)
     kept, lost = spec.channels[: cases[0].shape[0]], spec.channels[cases[0].shape[0] :]
     stretches: list[Stretch] = []
@@ -103,7 +103,7 @@ def read_ts(path: Path, manifest: Manifest) -> Decoded:
                 kind="channel",
                 name=name,
                 code="not_whole",
-                reason="the file holds this channel in part or not at all: its dimensions are windows of one series",
+                reason="the channel is incomplete or missing in the file: its dimensions are windows of one series",
             )
             for name in lost
         ),

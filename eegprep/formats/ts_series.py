@@ -1,10 +1,10 @@
-"""Undo a known damage of `.ts` files: dimensions that are windows of one series instead of channels.
+"""Repair a known damage of `.ts` files: dimensions that are windows of one series instead of channels.
 
 Some conversions wrote a case's channels one after another as one series and then cut it every `n_channels` samples
-instead of every `n_samples`. Dimension c is then the series from `c * step` on: dimension 1 is dimension 0 moved by a
-few samples, and what stands there as the second channel is the first. The overlap is exact to the last digit, so the
-damage can be proven, and the series put together again: its first `(step * (n - 1) + n_samples) // n_samples` channels
-are whole, the others are lost.
+instead of every `n_samples`. Dimension c is then the series from `c * step` on: dimension 1 is dimension 0 shifted by
+a few samples, and the apparent second channel is the first. The overlap is exact to the last digit, so the damage can
+be proven and the series rebuilt: its first `(step * (n - 1) + n_samples) // n_samples` channels are complete, the
+others are lost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 
 def evident_step(case_CS: np.ndarray) -> int | None:
-    """The step by which every dimension is its forerunner moved, or None where the dimensions are no such windows.
+    """The step by which every dimension is its forerunner moved, or None if the dimensions are no such windows.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def evident_step(case_CS: np.ndarray) -> int | None:
 
 
 def whole_channels(case_CS: np.ndarray, step: int) -> np.ndarray | None:
-    """The channels that lie whole in the series, (n_whole, n_samples) float64; None where the overlaps disagree."""
+    """The channels that lie whole in the series, (n_whole, n_samples) float64; None if the overlaps disagree."""
     n_dimensions, n_samples = case_CS.shape
     if not np.array_equal(case_CS[:-1, step:], case_CS[1:, : n_samples - step]):
         return None

@@ -1,8 +1,8 @@
-"""The source kind `uci`: the text trials of the UCI EEG Database, one gzipped file a trial.
+"""The source kind `uci`: the text trials of the UCI EEG Database, one gzipped file per trial.
 
-What enters: all files of one subject. What leaves: the trials one after another, each a stretch of its own of one
-second, labelled with its stimulus (`S1 obj`, `S2 match`, `S2 nomatch`). The fourth letter of a subject's id says
-whether the person was alcoholic (`a`) or a control (`c`): it becomes the attribute `group`.
+The trials of a subject become one recording, each a one-second stretch labelled with its stimulus (`S1 obj`, `S2
+match`, `S2 nomatch`). The fourth letter of a subject's id says whether the subject was alcoholic (`a`) or a control
+(`c`): it becomes the attribute `group`.
 """
 
 from __future__ import annotations
@@ -38,23 +38,19 @@ def _trial(path: Path) -> tuple[float, str, dict[str, np.ndarray]]:
     text = open_text(path).decode("latin-1")
     rate, condition = _RATE.search(text), _CONDITION.search(text)
     if rate is None or condition is None:
-        raise _bad(
-            path, "it is no trial of the UCI EEG Database", "no header of the sort", "`# ... msecs uV`, `# S1 obj`"
-        )
+        raise _bad(path, "not a trial of the UCI EEG Database", "no such header", "`# ... msecs uV`, `# S1 obj`")
     channels: dict[str, np.ndarray] = {}
     parts = _CHANNEL.split(text)[1:]
     for name, body in zip(parts[::2], parts[1::2], strict=True):
         rows = [line.split() for line in body.splitlines() if line.strip() and not line.startswith("#")]
         if any(len(r) != 4 or r[1] != name for r in rows):
-            raise _bad(
-                path, f"channel {name} has a damaged line", "other than four fields", "trial, channel, sample, value"
-            )
+            raise _bad(path, f"channel {name} has a damaged line", "not four fields", "trial, channel, sample, value")
         if [int(r[2]) for r in rows] != list(range(len(rows))):
             raise _bad(path, f"channel {name} lacks samples", f"{len(rows)} samples out of order", "0, 1, 2, ...")
         channels[name] = np.array([float(r[3]) for r in rows])
     lengths = {v.size for v in channels.values()}
     if len(lengths) != 1 or 0 in lengths:
-        raise _bad(path, "the channels differ in length", sorted(lengths), "the same number of samples in each")
+        raise _bad(path, "the channels differ in length", sorted(lengths), "the same number of samples per channel")
     return 1000.0 / float(rate[1]), condition[1], channels
 
 

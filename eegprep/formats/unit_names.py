@@ -1,7 +1,6 @@
-"""How files write the units of voltage, and which of their units are no voltage at all.
+"""Parse how files write units of voltage (`V`, `mV`, `uV`, `nV`), and which units are not voltages.
 
-What enters: the text of a header, in whatever encoding it was read (a micro sign has two code points, and read with the
-wrong encoding it is two characters). What leaves: `V`, `mV`, `uV`, `nV`, or an empty string.
+A micro sign has two code points, and is two characters if it was read with the wrong encoding.
 """
 
 from __future__ import annotations
@@ -36,5 +35,5 @@ def unit_of(text: str) -> str:
 
 
 def is_other_quantity(text: str) -> bool:
-    """Whether the text names a quantity that is no voltage (`%`, `degC`, `bpm`): such a channel is no EEG."""
+    """Whether the text names a quantity that is no voltage (`%`, `degC`, `bpm`): such a channel is not EEG."""
     return not unit_of(text) and _OTHER.fullmatch(text.strip()) is not None

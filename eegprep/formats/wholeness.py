@@ -1,8 +1,8 @@
-"""What a header promises against what the file holds, for formats whose general reader does not look.
+"""Compare the size that a header states with the file's, for formats whose general reader does not check.
 
-What enters: the path that is opened first, and its format. What leaves: notes, and the number of samples that the
-header states; or an InputError that says that the file was cut short. A reader that fills up or silently ends earlier
-turns a bad copy into a short recording, and one that reads on takes for signal what is none.
+A truncated file raises an InputError; otherwise notes and the header's number of samples are returned. A reader that
+pads or silently stops turns a bad copy into a short recording, and one that reads on returns bytes that are not
+signal.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEDF_HEADER = 10240
 def check_whole(path: Path, format_name: str) -> tuple[tuple[str, ...], int | None]:
     """Notes on the size of a file, and how many samples its header states where its reader may go on behind them.
 
-    Raises InputError where the file is smaller than its header says.
+    Raises InputError if the file is smaller than its header says.
     """
     check = {
         "brainvision": _brainvision,
@@ -49,7 +49,7 @@ def end_at_stated(decoded: Decoded, n_stated: int) -> Decoded:
     if not 0 < n_stated < n_samples:
         return decoded
     rest = Stretch(start_sample=n_stated, n_samples=n_samples - n_stated)
-    reason = f"the header states {n_stated} samples, the file has room for {n_samples}; what follows is left out"
+    reason = f"the header states {n_stated} samples, the file has {n_samples}; the rest is left out"
     left_out = LeftOut(
         kind="stretch", name="all", code="beyond_header", reason=reason, start_sample=n_stated, n_samples=rest.n_samples
     )
@@ -62,21 +62,21 @@ def end_at_stated(decoded: Decoded, n_stated: int) -> Decoded:
 
 
 def check_samples_file(raw: Any, path: Path) -> tuple[str, ...]:
-    """Notes on the .fdt beside an EEGLAB header. Raises InputError where it does not hold every sample."""
+    """Notes on the .fdt beside an EEGLAB header. Raises InputError if it does not hold every sample."""
     notes: list[str] = []
     for file in (Path(f) for f in getattr(raw, "filenames", ()) if f and str(f).lower().endswith(".fdt")):
         expected = 4 * len(raw.ch_names) * int(raw.n_times)
         n_file = file.stat().st_size
         if n_file < expected:
-            raise _cut(path, f"{n_file} bytes of samples beside it", f"{expected} bytes")
+            raise _cut(path, f"{n_file} bytes in the data file", f"{expected} bytes")
         if n_file > expected:
-            notes.append(f"{n_file - expected} bytes after the samples that the header states are left out")
+            notes.append(f"{n_file - expected} bytes after the stated number of samples are left out")
     return tuple(notes)
 
 
 def _cut(path: Path, found: str, expected: str) -> InputError:
     return InputError(
-        f"{path.name}: the file is cut short", where=path, found=found, expected=expected, todo="copy the file again"
+        f"{path.name}: the file is truncated", where=path, found=found, expected=expected, todo="copy the file again"
     )
 
 
@@ -102,9 +102,9 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
     n_held, rest = divmod(n_file, frame)
     if field(b"DataOrientation").upper() == b"VECTORIZED" and (rest or n_stated not in (0, n_held)):
         raise InputError(
-            f"{path.name}: where each channel's samples begin is not certain",
+            f"{path.name}: the layout of the samples is ambiguous",
             where=path,
-            found=f"{n_file} bytes of samples, one channel after the other: {n_held} data points, {rest} bytes",
+            found=f"{n_file} bytes of samples, channel after channel: {n_held} data points, {rest} bytes",
             expected=f"{(n_stated or n_held) * frame} bytes for {n_stated or n_held} data points",
             todo="copy the samples again, or correct DataPoints in the header",
         )
@@ -119,17 +119,17 @@ def _markers(path: Path) -> tuple[str, ...]:
     head = path.read_bytes()[: 1 << 16].replace(b"\r", b"")
     found = re.search(rb"^MarkerFile[ \t]*=[ \t]*(\S.*?)[ \t]*$", head, re.M | re.I)
     if found is None:
-        return ("the header names no marker file, so nothing is known of events and interruptions",)
+        return ("the header names no marker file, so events and interruptions are unknown",)
     name = re.split(r"[\\/]", found[1].decode("utf-8", "replace").replace("$b", path.stem))[-1]
     markers = path.parent / name
     if not markers.is_file():
         beside = [p for p in sorted(path.parent.iterdir()) if p.stem == path.stem]
         own = next((p for p in beside if p.suffix.lower() in (".vmrk", ".amrk")), None)
         raise InputError(
-            f"the markers of {path.name} are not beside it",
+            f"the marker file of {path.name} is missing",
             where=path,
-            found="the header's `MarkerFile=` names a file that is not there",
-            expected="its .vmrk file, which says where events and interruptions are",
+            found="the header's `MarkerFile=` names a file that does not exist",
+            expected="its .vmrk file with events and interruptions",
             todo="copy the .vmrk file too, under its original name"
             if own is None
             else f"correct `MarkerFile=` if {own.name} is its marker file",
@@ -139,7 +139,7 @@ def _markers(path: Path) -> tuple[str, ...]:
         raise InputError(
             f"the marker file of {path.name} cannot be read",
             where=markers,
-            found="a first line that is not that of a BrainVision marker file",
+            found="not the first line of a BrainVision marker file",
             expected="`Brain Vision Data Exchange Marker File, Version 1.0` or 2.0",
             todo="copy the .vmrk file again; without markers, delete the line `MarkerFile=` of the header",
         )
@@ -155,14 +155,14 @@ def _markers(path: Path) -> tuple[str, ...]:
     other = re.search(rb"^DataFile\s*=\s*(.+?)\s*$", text, re.M | re.I)
     samples = [n for n in named_files(path) if re.search(r"\.(eeg|dat|avg|seg)$", n, re.I)]
     if other is not None and samples and other[1].decode("utf-8", "replace").replace("$b", path.stem) not in samples:
-        return ("the marker file names another data file than the header: it may be that of another recording",)
+        return ("the marker file names another data file than the header: it may belong to another recording",)
     return ()
 
 
 def _remainder(n_bytes: int) -> tuple[str, ...]:
     if not n_bytes:
         return ()
-    return (f"the samples end inside a frame: {n_bytes} bytes at the end are left out; the file may have been cut",)
+    return (f"the last frame is incomplete: {n_bytes} bytes at the end are left out; the file may be truncated",)
 
 
 def _curry(path: Path) -> tuple[tuple[str, ...], int | None]:
@@ -173,11 +173,11 @@ def _curry(path: Path) -> tuple[tuple[str, ...], int | None]:
     others = [h for h in (path.with_suffix(e) for e in ((".dap",) if cdt else (".cdt.dpa", ".cdt.dpo"))) if h.is_file()]
     if headers and others:
         raise InputError(
-            f"{path.name}: two headers of the same name lie beside it",
+            f"{path.name}: there are two headers of the same name",
             where=path,
-            found=f"a {headers[0].suffix} and a {others[0].suffix} file, of two versions of Curry",
+            found=f"a {headers[0].suffix} and a {others[0].suffix} file, from two versions of Curry",
             expected="one recording of this name in the folder",
-            todo="move the files of one of the two into a folder of their own",
+            todo="move the files of one of the two to a separate folder",
         )
     samples = path.with_suffix(".cdt" if cdt else ".dat")
     if not headers or not samples.is_file():
@@ -240,7 +240,7 @@ def _nihon_kohden(path: Path) -> tuple[tuple[str, ...], int | None]:
             handle.seek(place)
             data = handle.read(struct.calcsize(form))
             if len(data) < struct.calcsize(form):
-                raise _cut(path, f"{n_file} bytes", f"a header of {place} bytes and more")
+                raise _cut(path, f"{n_file} bytes", f"a header of at least {place} bytes")
             return int(struct.unpack(form, data)[0])
 
         control = at(0x92, "<I")
@@ -252,7 +252,7 @@ def _nihon_kohden(path: Path) -> tuple[tuple[str, ...], int | None]:
                 raise _cut(path, f"{n_file} bytes", f"{expected} bytes for {tenths / 10:g} s")
     if any(p.stem == path.stem and p.suffix.lower() == ".log" for p in path.parent.iterdir()):
         return (), None
-    return ("no .LOG file lies beside it, so its events are not known",), None
+    return ("there is no .LOG file, so its events are unknown",), None
 
 
 def _gdf(path: Path) -> tuple[tuple[str, ...], int | None]:
@@ -260,7 +260,7 @@ def _gdf(path: Path) -> tuple[tuple[str, ...], int | None]:
     with path.open("rb") as handle:
         head = handle.read(256)
         if len(head) < 256:
-            raise _cut(path, f"{n_file} bytes", "a header of 256 bytes and more")
+            raise _cut(path, f"{n_file} bytes", "a header of at least 256 bytes")
         old = head[4:6] < b"2."
         (n_header,) = struct.unpack_from("<q", head, 184) if old else (256 * struct.unpack_from("<H", head, 184)[0],)
         (n_records,) = struct.unpack_from("<q", head, 236)

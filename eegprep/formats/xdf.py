@@ -1,10 +1,9 @@
-"""XDF: the EEG stream of a recording of the lab streaming layer, with its marker and trigger streams as events.
+"""XDF: the EEG stream of a Lab Streaming Layer recording, with its marker and trigger streams as events.
 
-What enters: a path. What leaves: `Decoded`. Stream names, host names and free descriptions stay behind. Where a
-clock was reset or a quarter of a second is missing the stream is in segments, and no stretch crosses from one to the
-next; shorter jumps are taken for jitter and smoothed. The rate is measured from the time stamps inside the segments;
-where it differs from the stated one by more than 1 % the measured one holds. Of several EEG streams the manifest names
-one by `source: variable:`.
+Stream names, host names and free descriptions are dropped. The stream is split into segments at clock resets and gaps
+of a quarter of a second or more; shorter jumps are treated as jitter and smoothed. The rate is measured from the time
+stamps inside the segments and replaces the stated one if they differ by more than 1 %. With several EEG streams the
+manifest selects one by `source: variable:`.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
     Raises
     ------
     InputError
-        There is no such stream with samples, or more than one.
+        No such stream with samples, or more than one.
     """
     import pyxdf
 
@@ -63,7 +62,7 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
         )
     except Exception as error:  # pyxdf raises anything on damaged files; all of it means the same here
         raise InputError(
-            f"{path.name} can't be read as XDF", where=path, found=clean_message(error), todo="leave it out"
+            f"{path.name} cannot be read as XDF", where=path, found=clean_message(error), todo="leave it out"
         ) from error
     stream = _chosen(streams, stream_name, path)
     stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
@@ -77,9 +76,11 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
         uneven = np.abs(np.diff(stamps) - 1 / sfreq_hz) > max(1.5 / sfreq_hz, _LONGEST_JITTER_S)
         breaks |= {int(i) + 1 for i in np.flatnonzero(uneven)}
     if (rest := _rest(path)) > 0:
-        notes.append(f"the file ends inside a part of {rest} bytes, which is left out: it was cut, or its writer died")
+        notes.append(
+            f"the last part of {rest} bytes is incomplete and left out: the file is truncated or its writer crashed"
+        )
     if len(breaks) > 1:
-        notes.append(f"the clock was reset or samples are missing at {len(breaks) - 1} places")
+        notes.append(f"the clock was reset or samples are missing {len(breaks) - 1} times")
     return Decoded(
         format="xdf",
         sfreq_hz=sfreq_hz,
@@ -102,9 +103,9 @@ def _chosen(streams: list[Any], name: str | None, path: Path) -> Any:
     # types are free text; only those that LSL's programs use are repeated
     kinds = sorted({kind if (kind := _text(s["info"], "type").casefold()) in _TYPES else "?" for s in streams})
     raise InputError(
-        f"{path.name} has {len(signals) or 'no'} streams of EEG with samples"
+        f"{path.name} has {len(signals) or 'no'} EEG streams with samples"
         if name is None
-        else f"{path.name} has {len(signals) or 'no'} streams with samples of the name in `source: variable:`",
+        else f"{path.name} has {len(signals) or 'no'} streams with samples and the name in `source: variable:`",
         where=path,
         found=f"{len(streams)} streams of the types {', '.join(kinds)}",
         expected="one stream of the type EEG, or the name of one",
@@ -134,11 +135,11 @@ def _rate(stream: Any, stamps: np.ndarray, segments: list[tuple[int, int]], path
     longest = max(segments, key=lambda s: s[1] - s[0])
     lasts = float(stamps[longest[1]] - stamps[longest[0]])
     if lasts <= 0:
-        raise InputError(f"{path.name}: the time stamps do not advance", where=path)
+        raise InputError(f"{path.name}: the time stamps do not increase", where=path)
     measured = (longest[1] - longest[0]) / lasts
     if stated > 0 and abs(measured - stated) <= _MAX_RATE_ERROR * stated:
         return stated, []
-    return measured, [f"the time stamps give {measured:.4g} Hz, the header states {stated:g} Hz; the former is taken"]
+    return measured, [f"the time stamps give {measured:.4g} Hz, the header states {stated:g} Hz; the former is used"]
 
 
 def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
@@ -213,9 +214,7 @@ def _events(
             elif text.strip() and text != "nan":
                 out.append(SourceEvent(start_sample=nearest, text=text, witness=witness))
     if n_outside:
-        notes.append(f"markers where the EEG stream has no samples are left out: {n_outside}")
+        notes.append(f"markers at times without EEG samples are left out: {n_outside}")
     if passed_over:
-        notes.append(
-            f"streams of numbers at no regular rate whose type is not that of markers were not read: {passed_over}"
-        )
+        notes.append(f"irregular numeric streams that are not marker streams were ignored: {passed_over}")
     return out, notes

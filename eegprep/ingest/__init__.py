@@ -1,7 +1,6 @@
-"""Ingest: a data set's files into a standardised store. Plan, run, resume, quarantine; local processes or Dask.
+"""Ingest a data set's files into a standardised store: plan, run, resume, quarantine; locally or on Dask.
 
-`ingest(manifest, folder, out, ...)` and `inspect(manifest, folder, ...)`, the same without writing, are all that is
-needed from outside.
+The public entry points are `ingest(manifest, folder, out, ...)` and the dry run `inspect(manifest, folder, ...)`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The spectrum of a recording before any step, so that a report can show what the steps did.
+"""The spectrum of a recording before any step, so that a report can show the effect of the steps.
 
-What enters: the chosen rows of the source's signal, at its own rate. What leaves: one density for the recording,
-the median over its electrodes, from a few windows of two seconds (shorter where the stretches are), evenly spread.
+One density per recording, the median over its electrodes, from a few evenly spread windows of two seconds (shorter in
+shorter stretches), at the source's rate.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Jobs on a Dask cluster: an address of a running scheduler, or Slurm through dask-jobqueue.
+"""Run jobs on a Dask cluster: a running scheduler's address, or Slurm through dask-jobqueue.
 
-Workers have to see the source's folder and the store under the same paths (a shared file system). Each job reads its
-file in a process of its own there, so that a reader that crashes does not take the worker with it.
+Workers must see the source's folder and the store under the same paths (a shared file system). Each job reads its file
+in a separate process, so a crashing reader does not end the worker.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def run_on_cluster(
     Raises
     ------
     UsageError
-        Where Dask is not installed or the scheduler cannot be reached.
+        If Dask is not installed or the scheduler cannot be reached.
     """
     client, cluster = _connect(address, n_workers)
     from distributed import as_completed
@@ -51,7 +51,7 @@ def run_on_cluster(
                 lost = InputError(
                     f"the cluster lost {planned.files[0] if planned.files else job.key}",
                     found=type(error).__name__,
-                    todo="see the worker's log; the same command tries this recording again",
+                    todo="see the worker's log; run the same command to try this recording again",
                 )
                 yield Outcome(key=job.key, recording_id=job.recording_id, error=lost.as_dict())
             future.release()
@@ -89,14 +89,14 @@ def _connect(address: str, n_workers: int) -> tuple[Any, Any]:
             raise UsageError(
                 "Slurm cannot be used",
                 found=str(error),
-                todo="state cores, memory and queue in ~/.config/dask/jobqueue.yaml (see dask-jobqueue)",
+                todo="set cores, memory and queue in ~/.config/dask/jobqueue.yaml (see dask-jobqueue)",
             ) from error
         cluster.scale(n_workers)
     elif "://" not in address:
         raise UsageError(
-            "--cluster takes the address of a Dask scheduler, or slurm", found=address, expected="tcp://host:port"
+            "--cluster must be the address of a Dask scheduler, or slurm", found=address, expected="tcp://host:port"
         )
     try:
         return Client(address if cluster is None else cluster.scheduler_address, timeout=30), cluster
     except (OSError, ValueError) as error:
-        raise UsageError(f"no Dask scheduler answers at {address}", found=str(error)) from None
+        raise UsageError(f"no Dask scheduler responds at {address}", found=str(error)) from None

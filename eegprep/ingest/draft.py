@@ -1,8 +1,7 @@
-"""A draft of a manifest for a plain folder: what the files say is filled in, what only a person knows is asked for.
+"""Draft a manifest for a plain folder: known facts are filled in, the rest is asked for.
 
-What enters: what a dry run found. What leaves: YAML text. Lines that begin with `#?` are questions; without an answer
-to those that every manifest needs (title, citation, licence) `eegprep manifest validate` refuses it. Names of people
-are not written: of the files' names only the pattern is.
+Lines that begin with `#?` are questions; without the answers that every manifest needs (title, citation, licence)
+`eegprep manifest validate` refuses the draft. Only patterns of file names are written, so no names of people.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ from eegprep.sources.naming import guess_patterns, names_subjects
 
 _UNKNOWN = ("", "unknown", "n/a", "na", "none")
 _HEAD = """\
-# A draft: what the files say is filled in. Every line that begins with "#?" asks for what they do not say; answer it
-# and take the mark away, or take the line away. Then: eegprep manifest validate THIS_FILE
+# A draft: known facts are filled in. Every line that begins with "#?" is a question; answer it
+# and remove the mark, or remove the line. Then: eegprep manifest validate THIS_FILE
 manifest: 1
 name: {name}
 version: "1"
-#? title: what the recordings are, in one line
+#? title: the recordings, in one line
 #? description: who did what, how many subjects, how long
 #? citation: the paper, or who recorded them
-#? licence: {{id: CC-BY-4.0, share_shards: true}}  # or {{id: unknown, share_shards: false}}: the shards stay with you
-anonymous_subjects: false  # true where the files' own names of subjects mean nothing elsewhere
+#? licence: {{id: CC-BY-4.0, share_shards: true}}  # or {{id: unknown, share_shards: false}}: shards are not shared
+anonymous_subjects: false  # true if the subject names in the files do not identify anyone
 """
 
-_TASKS = "#? tasks:  # what a model may learn from the recordings; leave it out to pre-train alone\n"
+_TASKS = "#? tasks:  # what a model can learn from the recordings; omit it for pre-training only\n"
 _NO_TASK = """\
 #?   - name: {name}
 #?     classes: [rest, task]
 #?     trials:
-#?       by: session       # or run, attribute, interval; the files hold no events that mark trials
+#?       by: session       # or run, attribute, interval; the files contain no events that mark trials
 #?       labels: {{"1": rest, "2": task}}
 #?       length_s: 4
 """
@@ -81,7 +80,7 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
 
 
 def draft_described(entries: Sequence[Entry], folder: Path, name: str) -> str | None:
-    """The text of a manifest for files of plain numbers (tables with a header line, arrays); None where there are none.
+    """The text of a manifest for files of plain numbers (tables with a header line, arrays); None if there are none.
 
     Files that differ from most are left to a second manifest.
     """
@@ -95,37 +94,37 @@ def draft_described(entries: Sequence[Entry], folder: Path, name: str) -> str | 
     patterns = guess_patterns(paths)
     source = described.lines(patterns[0] if patterns else "{subject}_{run}" + Path(paths[0]).suffix)
     others = sum(len(p) for p in found.values()) - len(paths)
-    left = f"# {others} files of other columns or shapes need a manifest of their own\n" if others else ""
+    left = f"# {others} files with other columns or shapes need separate manifests\n" if others else ""
     tasks = _TASKS.format(name=name.replace("-", "_"))
     return "".join(
         [_HEAD.format(name=name), _line_freq(()), _reference(()), source, left, tasks,
-         "split: {by: subject, ratio: [8, 1, 1]}  # nobody stands in two of train, validation and test\n",
-         f"expect: {{recordings: {len(paths)}}}  # ingest holds what it finds against it\n"]
+         "split: {by: subject, ratio: [8, 1, 1]}  # no subject is in more than one split\n",
+         f"expect: {{recordings: {len(paths)}}}  # checked by ingest\n"]
     )  # fmt: skip
 
 
 def _line_freq(usable: Sequence[Inspected]) -> str:
     told = Counter(r.line_freq_hz for r in usable if r.line_freq_hz)
     if not told:
-        return "#? line_freq_hz: 50  # of the mains where it was recorded, 50 or 60\n"
+        return "#? line_freq_hz: 50  # line frequency of the country of recording, 50 or 60\n"
     value, count = told.most_common(1)[0]
     mark = "" if len(told) == 1 and 2 * count >= len(usable) else "#? "
-    return f"{mark}line_freq_hz: {value:g}  # so {count} of {len(usable)} recordings say\n"
+    return f"{mark}line_freq_hz: {value:g}  # stated by {count} of {len(usable)} recordings\n"
 
 
 def _reference(usable: Sequence[Inspected]) -> str:
     told = Counter(c.reference for r in usable for c in r.channels if c.electrode is not None)
     unknown = sum(told.pop(word, 0) for word in [*told] if word.strip().lower() in _UNKNOWN)
     if told and not unknown:
-        return f"# reference: the channels say it themselves: {_listed(told)}\n"
-    return "#? reference: A1A2  # against what was recorded; the files do not say it of every channel\n"
+        return f"# reference: stated by the channels: {_listed(told)}\n"
+    return "#? reference: A1A2  # reference electrode; the files do not state it for every channel\n"
 
 
 def _source(planned: Sequence[Inspected], patterns: Sequence[str], *, bids: bool) -> str:
     if bids:
         return "source: {kind: bids}\n"
     if not patterns:
-        question = '#?   files: ["{subject}_{run}.edf"]  # how the files are named; no pattern was found that fits all'
+        question = '#?   files: ["{subject}_{run}.edf"]  # file names; no pattern was found that matches all'
         return f"source:\n  kind: files\n{question}\n"
     texts = ", ".join(json.dumps(p, ensure_ascii=False) for p in patterns)
     n_subjects = len(_values(planned, patterns, "subject"))
@@ -135,15 +134,15 @@ def _source(planned: Sequence[Inspected], patterns: Sequence[str], *, bids: bool
         said = f"{len(planned)} recordings; {{subject}} has {n_subjects} values: is each of them one subject?"
     else:
         said = f"{len(planned)} recordings"
-    asked = "#?   subject: S1  # the files' names do not say who was recorded\n" if not n_subjects else ""
+    asked = "#?   subject: S1  # the file names do not contain the subject\n" if not n_subjects else ""
     return f"source:\n  kind: files\n  files: [{texts}]  # {said}\n{asked}"
 
 
 def _split(planned: Sequence[Inspected], patterns: Sequence[str]) -> str:
     one = patterns and not _values(planned, patterns, "subject")
-    said = "no subject is in two of train, validation and test"
+    said = "no subject is in more than one split"
     if one:
-        said = "one subject is trained on alone; `by: run`, with names under train and test, divides runs"
+        said = "a single subject is only trained on; use `by: run`, with names under train and test, to split runs"
     return f"split: {{by: subject, ratio: [8, 1, 1]}}  # {said}\n"
 
 
@@ -177,7 +176,7 @@ def _task(name: str, by: str, told: Mapping[str, str], more: str) -> str:
             f"#?   - name: {name}\n",
             f"#?     classes: [{', '.join(quoted)}]\n",
             f"#?     trials:\n#?       by: {by}\n",
-            "#?       labels:        # the files' words to this task's classes; keep those that belong to the task\n",
+            "#?       labels:        # texts in the files: classes of this task; keep those that belong to the task\n",
             *labels,
             f"# {more}\n" if more else "",
             seconds or ("#?       length_s: 4\n" if by == "run" else ""),
@@ -198,7 +197,7 @@ def _channels(usable: Sequence[Inspected]) -> str:
     unknown = Counter(c.name for r in usable for c in r.channels if c.code == "unknown_name")
     if not unknown:
         return ""
-    lines = ["#? channels:  # names that no rule leads to an electrode; as they are, they are left out\n"]
+    lines = ["#? channels:  # unresolved channel names; left out unless mapped here\n"]
     for channel, count in sorted(unknown.items()):
         said = f"in {count} of {len(usable)} recordings"
         lines.append(f"#?   {json.dumps(channel, ensure_ascii=False)}: {{electrode: Cz}}  # {said}\n")
@@ -215,9 +214,7 @@ def _expect(planned: Sequence[Inspected], usable: Sequence[Inspected], patterns:
         values = {value(r) for r in usable}
         if len(values) == 1 and (only := values.pop()):
             told[name] = only
-    return (
-        "expect: {" + ", ".join(f"{k}: {v:g}" for k, v in told.items()) + "}  # ingest holds what it finds against it\n"
-    )
+    return "expect: {" + ", ".join(f"{k}: {v:g}" for k, v in told.items()) + "}  # checked by ingest\n"
 
 
 def _rate(recording: Inspected) -> float:
@@ -241,7 +238,7 @@ def _checked(found: Inspection) -> str:
     usable = sum(r.usable for r in found.recordings)
     refused = sum(r.error is not None for r in found.recordings) + len(found.left_out)
     copies = sum(bool(r.duplicate_of) for r in found.recordings)
-    said = f"{usable} recordings usable, {refused} refused, {copies} copies of others (eegprep inspect tells why)"
+    said = f"{usable} recordings usable, {refused} refused, {copies} duplicates (see eegprep inspect)"
     return f"checked:\n  against_files: [names, rates and units of all channels]\n# {said}\n"
 
 

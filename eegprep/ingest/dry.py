@@ -1,7 +1,4 @@
-"""A dry run: an ingest whose signal goes nowhere. What `eegprep inspect` tells.
-
-The same plan, workers, decisions and errors as those of an ingest; nothing is written.
-"""
+"""The dry run behind `eegprep inspect`: the plan, workers, decisions and errors of an ingest, nothing written."""
 
 from __future__ import annotations
 
@@ -31,20 +28,20 @@ from eegprep.sources.entry import Code, Entry, Kind, with_failed
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What an ingest would do.
+    """The result of a dry run.
 
     Attributes
     ----------
     recordings : tuple of Inspected
-        By the names of their files.
+        Sorted by file name.
     entries : tuple of Entry
-        What each entry of the folder is, by path; a recording that fails is refused.
+        All entries of the folder, by path; failed recordings are refused.
     refused : mapping or None
-        Why the data set as a whole would be refused: an error's parts.
+        The parts of the error if the whole data set would be refused.
     unmet : tuple of str
-        Where the result would contradict the manifest's `expect`.
+        How the result would contradict the manifest's `expect`.
     unmatched : tuple of Mismatch
-        What of the manifest's tasks matches nothing.
+        Parts of the manifest's tasks that match nothing.
     """
 
     recordings: tuple[Inspected, ...]
@@ -55,12 +52,12 @@ class Inspection:
 
     @property
     def montage_warning(self) -> str:
-        """What the montage check says of the data set as a whole; empty where that is as usual."""
+        """The warning of the montage check for the data set, or an empty string."""
         return montage_warning([r.montage for r in self.recordings if r.usable and r.montage is not None]) or ""
 
     @property
     def exit_code(self) -> int:
-        """1 where an input fails, an expectation is not met, or a task matches nothing."""
+        """1 if an input fails, an expectation is not met, or a task matches nothing."""
         wrong = self.refused or self.unmet or any(m.fails for m in self.unmatched)
         return 1 if wrong or self.left_out or any(r.error for r in self.recordings) else 0
 
@@ -157,5 +154,5 @@ def inspect(
 
 
 def _signal(outcome: Outcome) -> str:
-    """The hash of what would be stored; empty where nothing would."""
+    """The hash of what would be stored; empty if nothing would."""
     return "" if outcome.error is not None else str((outcome.inspected or {}).get("signal_hash", ""))

@@ -1,8 +1,7 @@
-"""The same signal twice, under two names or two subjects: kept once, the other noted.
+"""Duplicate signals, under two names or two subjects: one is kept, the others are recorded as duplicates.
 
-Signals are compared by the hash of their decoded samples. Of several equal ones the first by key is kept, whatever
-order they were read in; for each other one `duplicates/<key>.json` says of which it is a copy, so a later run need not
-read it again.
+Signals are compared by the hash of their decoded samples. Of equal signals the first by key is kept, regardless of
+reading order; for each other one `duplicates/<key>.json` names the original, so a later run need not read it again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""What keeps a store whole around a run: it is the right one, nobody else writes into it, nothing half is left behind.
+"""Protect a store during a run: check that it is the right one, lock it, and remove partial files.
 
-Two ingests never write into one store at a time: the second is told so. Nothing that was finished is taken away
-unasked.
+A second ingest into the same store is refused. Finished recordings are never deleted without being asked to.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ class StoreInUse(UsageError):
 def check_store(out: Path, manifest: Manifest) -> None:
     """Refuse a file, a folder of something else, and the store of another data set."""
     if out.is_file():
-        raise UsageError("the store cannot be written: there is a file of that name", where=out)
+        raise UsageError("the store cannot be written: a file with that name exists", where=out)
     if (out / "manifest.yaml").is_file():
         there = Store(out).manifest.name
         if there != manifest.name:
             raise UsageError(
-                "this store holds another data set",
+                "the store contains another data set",
                 where=out,
                 found=there,
                 expected=manifest.name,
@@ -100,14 +99,14 @@ def alone(out: Path) -> Iterator[None]:
 
 
 def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *, prune: bool) -> None:
-    """Nothing that was finished is taken away unasked, except recordings (`refused`, by id) that can't be read now."""
+    """Nothing that was finished is taken away unasked, except recordings (`refused`, by id) that cannot be read now."""
     strangers = sorted({*store.ids()} - {j.recording_id for j in plan.jobs} - set(refused))
     if strangers and not prune:
         raise UsageError(
-            f"the store holds {len(strangers)} recordings that this source does not have",
+            f"the store contains {len(strangers)} recordings that are not in this source",
             where=store.path,
             found=", ".join(strangers[:5]) + (" ..." if len(strangers) > 5 else ""),
-            todo="choose another --out, or take them out of the store with --prune",
+            todo="choose another --out, or delete them from the store with --prune",
         )
 
 

@@ -1,8 +1,7 @@
-"""What a dry run tells of each recording and each of its channels: plain data, for a table or JSON.
+"""What a dry run reports about each recording and channel, as plain data for a table or JSON.
 
-What enters: the very decision, plan and description that an ingest makes of the recording. What leaves: `Inspected`:
-per channel its electrode or the reason why not, the unit with its evidence, quality, and the hours that are kept and
-left out, by reason. Nothing is judged here.
+`Inspected` has, per channel, its electrode or the reason why it is left out, the unit with its evidence and the
+quality, and the hours kept and left out by reason. It is made from the decision and plan that an ingest uses.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class InspectedChannel:
-    """One channel; `electrode` is None where it is left out, and `code` and `reason` say why.
+    """One channel; `electrode` is None if it is left out, and `code` and `reason` say why.
 
     `stored_as` is the name that the store gives it, a pseudonym where the file's own may be a person's.
 

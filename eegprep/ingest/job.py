@@ -1,6 +1,6 @@
-"""One job in whatever process it runs: read, standardise, store, and say how it ended.
+"""One job of an ingest, in any process: read, standardise, store, report the outcome.
 
-A dry run is the same job whose signal goes nowhere; so what `eegprep inspect` tells is what `eegprep ingest` does.
+A dry run is the same job with its signal discarded, so `eegprep inspect` reports what `eegprep ingest` does.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Settin
             "the disk is full" if error.errno == errno.ENOSPC else "a file cannot be read or written",
             where=error.filename or (setting.out if error.errno in _FATAL else None),
             found=error.strerror or str(error),
-            todo="make room and run the same command again; what is finished stays finished"
+            todo="free some disk space and run the same command again; finished work is kept"
             if error.errno in _FATAL
-            else "check that you may read it and that its disk answers, or leave it out",
+            else "check its permissions and its disk, or leave it out",
         )
         return _failed(job, shown.as_dict(), inspected, fatal=error.errno in _FATAL, number=error.errno)
     except Exception as error:  # a surprise costs one recording, not the run
@@ -103,7 +103,7 @@ def handler(shared: SharedBlock | None) -> Handler:
             source = open_source(setting.manifest(), Path(setting.folder))
             return READY
         if setting is None or source is None:
-            raise InputError("a job came before the setting")
+            raise InputError("a job was received before the settings")
         job, planned = Job(**request["job"]), planned_from_plain(request["planned"])
         return dataclasses.asdict(run_job(job, planned, source, setting))
 

@@ -1,7 +1,7 @@
-"""Does every task, class and label of a manifest match something in the files?
+"""Check that every task, class and label of a manifest matches something in the files.
 
-What enters: the manifest, and of every recording what its trials were cut from. What leaves: what matches nothing. It
-is told in the manifest's own words, so that it may be stored; only hints show texts of the files, to their owner.
+What matches nothing is reported in the manifest's own words, so that it can be stored; only hints, shown to the owner
+of the files, quote the files' texts.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ class Counted:
 
 @dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """What of a task matches nothing.
+    """A part of a task that matches nothing.
 
     Attributes
     ----------
     what : str
-        A sentence, in the manifest's words and with names that may be stored.
+        A sentence in the manifest's words, safe to store.
     wanted : tuple of str
-        Texts of events, or labels of epochs, that no file has.
+        Event texts or epoch labels that are in no file.
     of : str
-        What these are texts of: `events` or `labels`.
+        Kind of these texts: `events` or `labels`.
     fails : bool
-        Whether it is an error, not a note.
+        Whether it is an error or a note.
     hint : str
-        What the files have instead, to be printed after the sentence and never stored.
+        What the files contain instead, printed after the sentence and never stored.
     """
 
     task: str
@@ -92,7 +92,7 @@ def counted(infos: Iterable[RecordingInfo]) -> list[Counted]:
 
 
 def mismatches(manifest: Manifest, recordings: Sequence[Counted], *, partial: bool = False) -> tuple[Mismatch, ...]:
-    """What matches nothing in any recording, and notes on subjects without a trial.
+    """Find what matches nothing in any recording, and subjects without trials.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _of_task(task: Task, recordings: Sequence[Counted], *, partial: bool) -> Ite
     if not meant:
         if recordings:
             found = _listed({r.run for r in recordings})
-            what = f"no recording is of a run in `runs`: {_listed(rule.runs or ())}; the runs are {found}"
+            what = f"no recording has a run in `runs`: {_listed(rule.runs or ())}; the runs are {found}"
             yield Mismatch(task=task.name, what=what, fails=not partial)
         return
     sums: dict[str, Counter[str]] = {key: Counter() for key in ("label", "word", "lost_word", "lost_code")}
@@ -140,14 +140,14 @@ def _of_task(task: Task, recordings: Sequence[Counted], *, partial: bool) -> Ite
     if empty:
         yield Mismatch(
             task=task.name,
-            what=f"no trial is of the class {_listed(empty, ' or ')}{lost}" + _instead(task, meant),
+            what=f"no trial has the class {_listed(empty, ' or ')}{lost}" + _instead(task, meant),
             wanted=_labels(task, empty),
             of=_texts(task),
             fails=not partial,
         )
     absent = [run for run in rule.runs or () if run not in {r.run for r in meant}]
     if absent and not partial:
-        yield Mismatch(task=task.name, what=f"no recording is of the run {_listed(absent, ' or ')}", fails=False)
+        yield Mismatch(task=task.name, what=f"no recording has the run {_listed(absent, ' or ')}", fails=False)
     subjects = {r.subject for r in meant}
     without = subjects - {r.subject for r in meant if r.tasks.get(task.name, {}).get("label")}
     if without:
@@ -173,9 +173,9 @@ def _words(task: Task) -> list[str]:
 def _nothing(task: Task) -> str:
     rule = task.trials
     if rule.by in ("event", "trial"):
-        return {"event": "no event is called", "trial": "no epoch has the label"}[rule.by]
+        return {"event": "no event has the label", "trial": "no epoch has the label"}[rule.by]
     if rule.by in ("run", "session"):
-        return f"no recording is of the {rule.by}"
+        return f"no recording has the {rule.by}"
     return f"no recording has {rule.attribute}"
 
 
@@ -232,7 +232,7 @@ def _hint(mismatch: Mismatch, seen: Mapping[str, Mapping[str, int]], *, owner: b
     found = {t: n for t, n in seen.get(mismatch.of, {}).items() if t not in mismatch.wanted}
     if not found:
         read = mismatch.of in seen
-        return f"; the files have no {mismatch.of}" if read else "; `eegprep inspect` lists what the files have"
+        return f"; the files have no {mismatch.of}" if read else "; `eegprep inspect` lists what is in the files"
     close = [(w, t) for w in mismatch.wanted for t in found if _alike(w, t)]
     shown = {t: n for t, n in found.items() if owner or _is_marker(t, n) or t in {c for _, c in close}}
     listed = sorted(shown.items(), key=lambda x: (-x[1], x[0]))

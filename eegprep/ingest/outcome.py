@@ -1,4 +1,4 @@
-"""What became of one planned recording: stored, taken already, or failed; plain data that crosses process borders."""
+"""The outcome of one planned recording: stored, skipped or failed; plain data that crosses process borders."""
 
 from __future__ import annotations
 

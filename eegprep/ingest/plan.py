@@ -1,8 +1,8 @@
-"""What an ingest will do, before it does anything: jobs, what each is made from, what the store already has.
+"""Plan an ingest: its jobs, their inputs, and what the store already contains.
 
-A recording is made from its files, the manifest, the recipe, the vocabulary and our own version. Their hash stands in
-the stored file; where it is the same, the recording is not made again. Of a file, size and the first and last 64 KiB
-count: to read all of everything would take as long as the work.
+A recording depends on its files, the manifest, the recipe, the vocabulary and the version of eegprep. Their hash is
+kept in the stored file; if it is unchanged, the recording is not processed again. Files are hashed by size and the
+first and last 64 KiB, since reading all bytes would take as long as the ingest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from eegprep.sources.base import PlannedRecording
 from eegprep.splits.names import Names, resolve_split
 from eegprep.store import Store
 
-# Raise it where equal inputs lead to other bytes than before.
+# Increase it if equal inputs give different bytes than before.
 PIPELINE_VERSION = 2
 _EDGE = 1 << 16
 
@@ -55,14 +55,14 @@ def make_plan(
     vocabulary_digest: str,
     keep_duplicates: bool = False,
 ) -> IngestPlan:
-    """Compare what the source has with what the store holds.
+    """Compare the source with the contents of the store.
 
     `folder` is where the paths of `planned` begin; `refused` are keys of recordings that planning refused.
 
     Raises
     ------
     UsageError
-        Where two planned recordings have one id.
+        If two planned recordings have the same id.
     """
     shared = hashlib.sha256()
     for text in (str(PIPELINE_VERSION), dump_manifest(manifest), dump_model(recipe), vocabulary_digest):
@@ -87,15 +87,15 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
     Raises
     ------
     UsageError
-        Where two have one id.
+        If two have the same id.
     """
     found: dict[str, PlannedRecording] = {}
     for one in sorted(planned, key=lambda p: p.key):
         identity = recording_id(manifest.name, one.subject, one.session, one.run)
         if identity in found:
             raise UsageError(
-                f"two recordings of {manifest.name} have the id {identity}",
-                todo="tell them apart with {subject}, {session} or {run} in `source: files:`",
+                f"two recordings of {manifest.name} have the same id {identity}",
+                todo="distinguish them with {subject}, {session} or {run} in `source: files:`",
             )
         found[identity] = one
     return list(found.items())
@@ -151,12 +151,12 @@ def check_expected(
     partial: bool,
     folder: Path | None = None,
 ) -> None:
-    """Hold the plan against the manifest's `expect`; InputError where they differ.
+    """Check the plan against the manifest's `expect`; InputError if they differ.
 
     Recordings that were refused by themselves (`refused`, by key) are there all the same. `folder` tells whether files
     of the data set are missing, where the manifest or a list of hashes names them.
     """
-    from eegprep.remote.fetch import is_fetchable, missing_files  # the network is loaded only to say what to fetch
+    from eegprep.remote.fetch import is_fetchable, missing_files  # imported only to list the missing files
 
     expect = manifest.expect
     keys = {p.key for p in planned} | set(refused)
@@ -172,11 +172,11 @@ def check_expected(
             if found > wanted or missing == []:
                 todo = correct
             elif missing:
-                todo = f"{get} what is missing ({len(missing)} files, the first {missing[0]}), or use --partial"
+                todo = f"{get} the missing files ({len(missing)} files, the first {missing[0]}), or use --partial"
             else:
-                todo = f"{get} what is missing, or use --partial; if the data set is complete, {correct}"
+                todo = f"{get} the missing files, or use --partial; if the data set is complete, {correct}"
             raise InputError(
-                f"the folder holds another number of {what} than {manifest.name} expects",
+                f"the number of {what} in the folder does not match `expect:` of {manifest.name}",
                 where="the data set's folder",
                 found=str(found),
                 expected=str(wanted),

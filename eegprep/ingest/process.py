@@ -1,8 +1,7 @@
-"""One recording, from what the source gives to what the store holds.
+"""Process one recording: standardise it and write its signal and description.
 
-What enters: a `Plan`. What leaves: the signal at 256 Hz in microvolt, chunk by chunk into whoever takes it, and its
-`RecordingInfo` with every channel, stretch and trial that was left out. Equal recordings give equal bytes: nothing
-here looks at a clock, a path or another recording.
+The signal is passed on in chunks, at 256 Hz in microvolt; `RecordingInfo` lists every channel, stretch and trial that
+was left out. Equal recordings give equal bytes: nothing depends on a clock, a path or another recording.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def process(
     Raises
     ------
     InputError
-        Where it cannot be used; the store is then as it was.
+        If it cannot be used; the store is then as it was.
     """
     decision = decide(recording, manifest=manifest, recipe=recipe, vocabulary=vocabulary)
     return write(make_plan(decision), store, made_from)

@@ -1,6 +1,6 @@
-"""An ingest from plan to report: what is done stays done, what fails is set aside, the rest goes on.
+"""An ingest from plan to report: finished recordings are kept, failures are quarantined, the rest continues.
 
-A kill at any instant leaves whole recordings and perhaps a `.part` file, which the next run takes away.
+A process killed at any time leaves complete recordings and at most a `.part` file, which the next run removes.
 """
 
 from __future__ import annotations
@@ -48,43 +48,43 @@ def ingest(
     prune: bool = False,
     progress: Progress | None = None,
 ) -> IngestSummary:
-    """Bring a data set into a store.
+    """Ingest a data set into a store.
 
     Parameters
     ----------
     manifest : Manifest
     folder : Path
-        Where its files are (a single file for an implicit manifest).
+        Folder of its files (a single file for an implicit manifest).
     out : Path
-        The store; one that an earlier run of the same ingest began is completed.
+        The store; an earlier run of the same ingest is resumed.
     recipe : Recipe, optional
         Instead of the manifest's own.
     vocabulary : Vocabulary, optional
         Instead of the shipped one (`eegprep.electrodes.load_vocabulary`).
     workers : int
-        Processes on this machine; 0 does everything in this one.
+        Number of worker processes; 0 runs everything in this process.
     cluster : str, optional
         Dask scheduler's address, or `slurm`, instead of local processes.
     keep_duplicates : bool
-        Keep recordings whose signal is already there under another name.
+        Keep recordings with duplicate signals.
     partial : bool
-        The folder may hold a part of the data set: `expect` then only limits upwards.
+        The folder contains only part of the data set: `expect` is then an upper limit.
     prune : bool
-        Take out of the store what the source does not have (any more). Without it such a store is refused.
+        Delete recordings from the store that are not in the source. Without it such a store is refused.
     progress : callable, optional
         Called after each recording.
 
     Returns
     -------
     IngestSummary
-        Its `exit_code` is 1 where some recordings failed.
+        Its `exit_code` is 1 if some recordings failed.
 
     Raises
     ------
     UsageError
-        Wrong folder, recipe or store: nothing was begun.
+        Wrong folder, recipe or store; nothing was started.
     InputError
-        Full disk: what is finished stays finished.
+        The disk is full; finished recordings are kept.
     """
     recipe = recipe or recipe_of(manifest)
     vocabulary = vocabulary or Vocabulary.base()
@@ -95,7 +95,7 @@ def ingest(
         raise nothing_planned(manifest, folder, entries)
     refused = {e.key for e in entries if e.key}
     check_expected(planned, manifest, refused=refused, partial=partial, folder=folder)
-    # Workers read by the files' own names; all that is stored has those that mean nobody.
+    # Workers need the files' own names; only pseudonyms are stored.
     as_written = manifest
     manifest, absent = with_stored_names(manifest, planned, partial=partial)
     check_store(out, manifest)
@@ -154,7 +154,7 @@ def ingest(
 
 
 def planned_recordings(manifest: Manifest, folder: Path, recipe: Recipe) -> tuple[list[PlannedRecording], list[Entry]]:
-    """What the folder holds: recordings, and what each entry of it is. UsageError for a wrong folder or recipe."""
+    """The recordings and all entries of the folder. UsageError for a wrong folder or recipe."""
     from eegprep.sources import open_source
 
     plan_chain(recipe, sfreq_hz=2 * STANDARD_SFREQ_HZ, line_freq_hz=manifest.line_freq_hz)
@@ -163,7 +163,7 @@ def planned_recordings(manifest: Manifest, folder: Path, recipe: Recipe) -> tupl
 
 
 def _is_ours(path: Path, out: Path) -> bool:
-    """Whether a file of the source's folder lies in the store: what an earlier run wrote there is no input."""
+    """Whether a file of the source's folder is in the store and therefore not an input."""
     return path.absolute().is_relative_to(out.absolute())
 
 
@@ -174,7 +174,7 @@ def nothing_planned(manifest: Manifest, folder: Path, entries: Sequence[Entry]) 
     reasons = list(dict.fromkeys(f"{e.code}: {e.reason}" for e in ranked))
     todos = dict.fromkeys(e.todo for e in ranked if e.todo)
     return InputError(
-        f"{manifest.name} holds no recording",
+        f"{manifest.name} contains no recordings",
         where=folder,
         found=", ".join(reasons[:5]) or "no files",
         expected="EEG files",
@@ -185,7 +185,7 @@ def nothing_planned(manifest: Manifest, folder: Path, entries: Sequence[Entry]) 
 def outcomes_of(
     work: Sequence[tuple[Job, PlannedRecording]], setting: Setting, *, workers: int, cluster: str | None = None
 ) -> Iterator[Outcome]:
-    """Do jobs, the largest first, so that no worker is left with a long one at the end; outcomes as they come."""
+    """Run jobs, the largest first, so that no worker ends with a long one; yields outcomes as they arrive."""
     from eegprep.ingest.workers import run_here, run_in_processes
 
     work = sorted(work, key=lambda w: (-w[0].n_bytes, w[0].key))
@@ -204,7 +204,7 @@ def _absent(manifest: Manifest, names: Sequence[str]) -> tuple[str, ...]:
     if not names:
         return ()
     listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    return (f"the split names {len(names)} {manifest.split.by}s that are not here: {listed}",)
+    return (f"the split lists {len(names)} {manifest.split.by}s that are missing: {listed}",)
 
 
 def _run(
@@ -217,7 +217,7 @@ def _run(
     cluster: str | None,
     progress: Progress | None,
 ) -> dict[str, dict[str, str | None]]:
-    """Do the jobs; errors by recording id. The texts that the files hold are counted in `seen`."""
+    """Run the jobs; errors by recording id. The texts in the files are counted in `seen`."""
     total, n_bytes = len(plan.jobs), sum(j.n_bytes for j in plan.jobs)
     done, done_bytes = len(plan.done), sum(j.n_bytes for j in plan.done)
     sizes = {j.recording_id: j.n_bytes for j in plan.jobs}
@@ -235,7 +235,7 @@ def _run(
                 if outcome.fatal:
                     raise _as_error(outcome.error)
                 failed[outcome.recording_id] = _with_place(outcome.error, planned[outcome.key], setting)
-                # An older version of it may not stand for what cannot be read any more.
+                # An older version must not replace a file that cannot be read any more.
                 store.remove(outcome.recording_id)
             else:
                 quarantined.unlink(missing_ok=True)
@@ -246,22 +246,22 @@ def _run(
 
 
 def _with_place(error: dict[str, str | None], planned: PlannedRecording, setting: Setting) -> dict[str, str | None]:
-    """The error with the file it is about, where it does not say so itself."""
+    """Add the file to an error that does not name it."""
     if error.get("where") is not None or not planned.files:
         return error
     return {**error, "where": str(place_of(Path(setting.folder))[0] / planned.files[0])}
 
 
 def _nothing(summary: IngestSummary) -> EEGPTError:
-    """Every recording failed: one error that names them all, or the error itself where there is but one."""
+    """Every recording failed: one error that lists them all, or the only error itself."""
     errors = list(summary.failed.values())
     if len(errors) == 1 and not summary.refused:
         return _as_error(errors[0])
     listed = [f"{e.get('where') or i}: {e.get('what')}" for i, e in summary.failed.items()]
     listed += [f"{e.path}: {e.reason}; to do: {e.todo}" for e in summary.refused]
     return InputError(
-        "none of the recordings could be used:\n  " + "\n  ".join(listed),
-        expected="EEG files of which at least one can be read",
+        "no recording could be read:\n  " + "\n  ".join(listed),
+        expected="at least one readable EEG file",
     )
 
 

@@ -1,4 +1,4 @@
-"""What an ingest led to: a summary to print, `report.json` and `lock.yaml` in the store. No clock, no path, no host."""
+"""The result of an ingest: a printed summary, `report.json` and `lock.yaml`. No clock, path or host name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from eegprep.store import Store, key_of_id
 
 @dataclass(frozen=True, kw_only=True)
 class IngestSummary:
-    """An ingest's result.
+    """The result of an ingest.
 
     Attributes
     ----------
@@ -32,37 +32,37 @@ class IngestSummary:
         The store.
     recordings, subjects, electrodes : int
     hours, electrode_hours : float
-        Of the recordings' stretches, and of what each electrode keeps.
+        Hours of the stretches, and kept electrode-hours.
     electrode_hours_left_out : mapping of str to float
-        By code, of the electrodes that are in the store: with `electrode_hours` they make up all that was recorded.
+        By code, for electrodes in the store; with `electrode_hours` they add up to everything recorded.
     trials : mapping of str to int
         Per task.
     done_before : int
-        Recordings that an earlier run had finished.
+        Recordings finished by earlier runs.
     failed : mapping of str to mapping
-        Recording id to the parts of its error, with this machine's paths; the store's copy has none.
+        Recording id to the parts of its error, with local paths; the store's copy has none.
     duplicates : mapping of str to str
-        Recording id of each copy, and of what it is a copy.
+        Recording id of each duplicate to that of the original.
     left_out : mapping of str to mapping of str to int
         Kind (`channel`, `stretch`, `trial`, `file`) to counts by code.
     unmet : tuple of str
-        Where the result contradicts the manifest's `expect`.
+        How the result contradicts the manifest's `expect`.
     montage : float or None
         The median of the recordings' montage figures (`eegprep.recording.MontageFit`).
     montage_recordings : int
-        How many recordings have one.
+        Number of recordings with a montage figure.
     montage_warning : str
-        Empty where the figures are as usual.
+        Empty if the figures are normal.
     unmatched : tuple of Mismatch
-        What of the manifest's tasks matches nothing, in any recording of the store.
+        Parts of the manifest's tasks that match nothing in any recording of the store.
     classes : mapping of str to mapping of str to int
         Trials per class of each classification task.
     notes : tuple of str
-        What else the user should know; for this machine only.
+        Notes for the user, not stored.
     refused : tuple of Entry
-        What planning refused, with this machine's paths.
+        Entries refused in planning, with local paths.
     files : mapping of str to int
-        Files of the source's folder by what they are; recordings that failed are refused.
+        Number of files in the source's folder by kind; failed recordings count as refused.
     """
 
     out: Path
@@ -98,15 +98,15 @@ class IngestSummary:
 def unmet_expectations(
     hours: float, trials: Mapping[str, int], manifest: Manifest, *, partial: bool
 ) -> tuple[str, ...]:
-    """What the manifest expects of the whole and did not get; with `partial`, only what is too much."""
+    """Unmet expectations of the manifest; with `partial`, only what exceeds them."""
     found = []
     expect = manifest.expect
     if expect.hours is not None and (hours > 1.01 * expect.hours or (not partial and hours < 0.99 * expect.hours)):
-        found.append(f"{hours:.2f} hours where {expect.hours:g} are expected")
+        found.append(f"{hours:.2f} hours instead of {expect.hours:g}")
     for task, wanted in sorted(expect.trials.items()):
         n = trials.get(task, 0)
         if n > wanted or (not partial and n < wanted):
-            found.append(f"{n} trials of {task} where {wanted} are expected")
+            found.append(f"{n} trials of {task} instead of {wanted}")
     return tuple(found)
 
 
@@ -123,7 +123,7 @@ def summarise(
     notes: Sequence[str] = (),
     seen: Mapping[str, Mapping[str, int]] | None = None,
 ) -> IngestSummary:
-    """Count what the store now holds; `seen` are the texts of the files that were read, see `hinted`."""
+    """Summarise the store; `seen` are the texts of the files that were read, see `hinted`."""
     kinds: dict[str, Counter[str]] = {}
     for info in infos:
         for one in info.left_out:

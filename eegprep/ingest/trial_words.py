@@ -1,4 +1,4 @@
-"""The word of a trial: its values, numbers made words by levels, joined, and translated by the task's labels."""
+"""The label text of a trial: its values, binned by levels, joined, and translated by the task's labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eegprep.manifest.tasks import Level, TrialRule
 
 
 def word_of_trial(rule: TrialRule, values: Mapping[str, Mapping[str, str]], text: str) -> str:
-    """The label of one trial, as the task's classes have it; empty where a value is not known.
+    """The label of one trial, as the task's classes have it; empty if a value is not known.
 
     Parameters
     ----------

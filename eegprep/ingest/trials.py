@@ -1,11 +1,11 @@
-"""Trials: where a manifest's tasks say that a window has a label.
+"""Cut trials: the windows that a manifest's tasks give a label.
 
-What enters: a task's rule, the events, labels and attributes of one recording, and the timeline that places source
-samples in the store. What leaves: trials at the standard rate, and those that could not be cut, each with its reason.
+Inputs are a task's rule, the events, labels and attributes of one recording, and the timeline from source samples to
+stored ones; trials that cannot be cut are returned with their reason.
 
-Seconds become samples by `seconds_to_samples` alone. Where a rule gives `length_s`, what it labels (a run, an
-interval, a long event) is cut into windows `stride_s` apart, or back to back. A window that does not lie in one stretch
-is left out: no trial crosses a gap.
+All times are converted by `seconds_to_samples`. If a rule gives `length_s`, what it labels (a run, an interval, a long
+event) is cut into windows `stride_s` apart, or back to back. A window must be inside one stretch: no trial crosses a
+gap.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _labelled(
 
 
 def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeline) -> int | None:
-    """Where the windows of an event that lasts end; None where it is an instant, with one window of its own."""
+    """Where the windows of an event that lasts end; None if it is an instant, with one window of its own."""
     if rule.stride_s is None:
         return None
     if rule.lasts_s is not None:
@@ -116,7 +116,7 @@ def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeli
 
 
 def _labelled_events(task: Task, recording: SourceRecording) -> list[tuple[SourceEvent, str]]:
-    """The events that mark trials, each with its label; empty where they can't be numbered (see `_unnumbered`)."""
+    """The events that mark trials, each with its label; empty if they cannot be numbered (see `_unnumbered`)."""
     rule = task.trials
     marks, _ = _once_a_moment(task, recording)
     if not rule.values:
@@ -158,7 +158,7 @@ def _contradictory(task: Task, recording: SourceRecording) -> list[LeftOut]:
     """Trials whose class two witnesses give differently."""
     if task.trials.by != "event":
         return []
-    reason = "two witnesses of the events give this moment different classes"
+    reason = "two sources of events give different classes at this time"
     events = _once_a_moment(task, recording)[1]
     return [LeftOut(kind="trial", name=f"{task.name}: {e.text}", code="contradictory", reason=reason) for e in events]
 
@@ -170,7 +170,7 @@ def _unnumbered(task: Task, recording: SourceRecording) -> list[LeftOut]:
     n_known = len(recording.trial_values)
     if not rule.values or rule.by != "event" or n_marks == n_known:
         return []
-    reason = f"{n_marks} marks for {n_known} trials, so none can be given its number"
+    reason = f"{n_marks} marks for {n_known} trials, so trial numbers are unknown"
     return [LeftOut(kind="trial", name=task.name, code="not_numbered", reason=reason)] * max(n_marks, 1)
 
 
@@ -205,16 +205,16 @@ def _windows(task: Task, labelled: _Labelled, timeline: Timeline) -> Iterator[St
 
 def _refused(task: Task, label: str, part: Stretch, timeline: Timeline) -> tuple[str, str] | None:
     if not label and task.trials.by == "trial" and not task.trials.values:
-        return "unknown_label", "no task knows the label of this epoch"
+        return "unknown_label", "the label of this epoch is unknown to all tasks"
     if not label:
-        return "no_value", "nothing is known of this trial"
+        return "no_value", "no values are known for this trial"
     if task.kind == "classification" and _as_class(task, label) not in task.classes:
-        return "unknown_label", f"label {label!r} is none of the task's classes"
+        return "unknown_label", f"label {label!r} is not one of the task's classes"
     if task.kind == "regression" and not _is_number(label):
-        return "unknown_label", f"label {label!r} is no number"
+        return "unknown_label", f"label {label!r} is not a number"
     inside = any(s.start_sample <= part.start_sample and part.stop_sample <= s.stop_sample for s in timeline.stretches)
     if part.n_samples <= 0 or not inside:
-        return "outside_stretch", "it does not lie in one contiguous stretch of signal"
+        return "outside_stretch", "not inside one contiguous stretch of signal"
     return None
 
 
@@ -226,7 +226,7 @@ def _without_place(task: Task, recording: SourceRecording, timeline: Timeline) -
     elif task.trials.by == "trial":
         where = [text for stretch, text in recording.trial_labels if len(timeline.span(stretch)) != 1]
     return [
-        LeftOut(kind="trial", name=f"{task.name}: {text}", code="in_gap", reason="it lies where no signal was kept")
+        LeftOut(kind="trial", name=f"{task.name}: {text}", code="in_gap", reason="no signal was kept at this time")
         for text in where
     ]
 

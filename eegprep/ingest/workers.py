@@ -1,7 +1,7 @@
-"""Jobs on this machine: N processes, each with one job at a time. A process that dies costs its file, not the run.
+"""Run jobs on this machine in N processes. A process that crashes costs its file, not the run.
 
-A job that gives no answer for far longer than its size can explain is ended. Workers watch their parent: when it is
-killed they stop, so that no orphan goes on writing into a store that the next run has taken over.
+A job that takes far longer than its size explains is killed. Workers exit when their parent dies, so that no orphan
+writes into a store that the next run uses.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ def _patience_s(work: Work) -> float:
 def _crashed(work: Work, found: str) -> Outcome:
     job, planned = work
     error = InputError(
-        f"reading or standardising {planned.files[0] if planned.files else job.key} ended its process",
+        f"reading or standardising {planned.files[0] if planned.files else job.key} crashed its process",
         found=found,
-        expected="a file that the reader of its format can take, and memory enough for it",
+        expected="a valid file, and enough memory to read it",
         todo="leave the file out, or try it alone: eegprep inspect",
     )
     return Outcome(key=job.key, recording_id=job.recording_id, error=error.as_dict())

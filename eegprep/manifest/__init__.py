@@ -1,4 +1,4 @@
-"""Manifests: a data set's description as data, what it led to (the lock), and how both are compared and shared."""
+"""Manifests (the description of a data set as data), locks (the results), and comparing and sharing both."""
 
 from eegprep.manifest.load import (
     catalogue,

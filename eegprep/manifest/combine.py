@@ -1,4 +1,4 @@
-"""Merge manifests into one list, and cut a manifest down to some subjects or tasks."""
+"""Merge manifests into one list, and restrict a manifest to some subjects or tasks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from eegprep.manifest.schema import Expectation, Licence, Manifest
 
 
 def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Licence]:
-    """All data sets, sorted by name and each once, and the licence of the whole: the most restrictive wins.
+    """Merge data sets, sorted by name without duplicates; the most restrictive licence applies.
 
     Raises
     ------
     UsageError
-        Two different manifests have one name, or two data sets have a task of one name.
+        Two different manifests have the same name, or two data sets have a task of the same name.
     """
     by_name: dict[str, Manifest] = {}
     for manifest in manifests:
@@ -23,7 +23,7 @@ def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Lice
         if other != manifest:
             raise UsageError(
                 f"two different manifests are called {manifest.name!r}",
-                todo="`eegprep manifest diff` tells what differs; rename one of them",
+                todo="rename one of them; `eegprep manifest diff` shows the differences",
             )
     merged = [by_name[name] for name in sorted(by_name)]
     owners: dict[str, str] = {}
@@ -32,8 +32,8 @@ def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Lice
             owner = owners.setdefault(task.name, manifest.name)
             if owner != manifest.name:
                 raise UsageError(
-                    f"the task {task.name!r} stands in {owner} and in {manifest.name}",
-                    todo="rename it in one of them: what is trained together has one head a name",
+                    f"the task {task.name!r} is in both {owner} and {manifest.name}",
+                    todo="rename it in one of them: a model has one head per task name",
                 )
     return merged, merge_licences([m.licence for m in merged])
 
@@ -41,15 +41,15 @@ def merge_manifests(manifests: Sequence[Manifest]) -> tuple[list[Manifest], Lice
 def subset_manifest(
     manifest: Manifest, *, name: str | None = None, subjects: Sequence[str] = (), tasks: Sequence[str] = ()
 ) -> Manifest:
-    """A manifest of some subjects and tasks of a data set; what was expected of the whole is dropped.
+    """Restrict a manifest to some subjects and tasks; `expect` is dropped.
 
     Raises
     ------
     UsageError
-        A task is not known, or nothing was chosen.
+        A task is unknown, or nothing was selected.
     """
     if not subjects and not tasks:
-        raise UsageError("a subset of what?", expected="subjects or tasks")
+        raise UsageError("no subset given", expected="subjects or tasks")
     known = {t.name: t for t in manifest.tasks}
     for task in tasks:
         if task not in known:
@@ -72,7 +72,7 @@ def subset_manifest(
         "expect": expect,
         "known_results": [k for k in manifest.known_results if k.task in names],
     }
-    # Validated again: a copy with `update` alone would let a wrong name through.
+    # Validated again: `update` does not validate the name.
     return Manifest.model_validate({**manifest.model_dump(), **{k: _plain(v) for k, v in changed.items()}})
 
 

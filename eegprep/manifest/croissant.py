@@ -1,7 +1,7 @@
-"""Croissant metadata and a README card of a shard set, so that search engines and the Hugging Face hub show it.
+"""Croissant metadata and a README card of a shard set, for search engines and the Hugging Face hub.
 
-What enters: the manifests of the set's data sets, and the hash of each index file. What leaves: JSON-LD after
-MLCommons' Croissant 1.0, and Markdown with the hub's YAML header. Both depend on their input alone: no clock, no host.
+Writes JSON-LD after MLCommons' Croissant 1.0 and Markdown with the hub's YAML header, from the manifests and the hash
+of each index file. No clock, no host name.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ _CONTEXT: dict[str, Any] = {
     "transform": "cr:transform",
 }
 
-# Table, what a row is, and the columns that people look for: name, type, meaning.
+# Table, meaning of a row, and the main columns: name, type, meaning.
 _TABLES: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
     (
         "electrodes",
         "An electrode of the vocabulary",
         (
-            ("id", "sc:Integer", "its number inside this set"),
-            ("name", "sc:Text", "its name, which is what other sets know it by"),
+            ("id", "sc:Integer", "number in this set"),
+            ("name", "sc:Text", "name, the same in all sets"),
             ("hours", "sc:Float", "hours of signal in this set"),
         ),
     ),
@@ -67,10 +67,10 @@ _TABLES: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
         "One continuous file of one subject, session and run",
         (
             ("id", "sc:Text", "data set, subject, session and run"),
-            ("dataset", "sc:Text", "the manifest's name"),
-            ("subject", "sc:Text", "the subject, never a person's name"),
+            ("dataset", "sc:Text", "name of the manifest"),
+            ("subject", "sc:Text", "the subject's pseudonym or anonymous id"),
             ("split", "sc:Text", "train, validation or test"),
-            ("sfreq_hz", "sc:Float", "samples a second"),
+            ("sfreq_hz", "sc:Float", "samples per second"),
             ("n_samples", "sc:Integer", "length, gaps included"),
         ),
     ),
@@ -81,8 +81,8 @@ _TABLES: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
             ("recording", "sc:Integer", "row of the recordings"),
             ("electrode", "sc:Integer", "id of the electrode"),
             ("n_samples", "sc:Integer", "length"),
-            ("start_sample", "sc:Integer", "where it begins in the recording"),
-            ("scale_uv", "sc:Float", "microvolt of one step of the int16 samples"),
+            ("start_sample", "sc:Integer", "first sample in the recording"),
+            ("scale_uv", "sc:Float", "microvolt per step of the int16 samples"),
         ),
     ),
     (
@@ -90,10 +90,10 @@ _TABLES: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
         "A window with a label",
         (
             ("recording", "sc:Integer", "row of the recordings"),
-            ("start_sample", "sc:Integer", "where it begins"),
+            ("start_sample", "sc:Integer", "first sample"),
             ("n_samples", "sc:Integer", "length"),
-            ("task", "sc:Text", "the task's name"),
-            ("label", "sc:Text", "the class, or the number of a regression"),
+            ("task", "sc:Text", "name of the task"),
+            ("label", "sc:Text", "the class, or the value for regression"),
         ),
     ),
 )
@@ -187,7 +187,7 @@ def card(manifests: Sequence[Manifest]) -> str:
     for m in ordered:
         cells = (m.title, ", ".join(t.name for t in m.tasks) or "–", m.licence.id, m.citation)
         lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
-    lines += ["", f"Licence of the whole: {_licence_text(licence)}", ""]
+    lines += ["", f"Combined licence:  {_licence_text(licence)}", ""]
     if licence.note:
         lines += [licence.note, ""]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What differs between two manifests, in words: one line a difference, by the path of the key."""
+"""The differences between two manifests as text: one line per difference, with the path of its key."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ _LONGEST = 100
 
 
 def differences(ours: Manifest, theirs: Manifest) -> list[str]:
-    """Sentences on what differs, in the schema's order; empty where the manifests are equal.
+    """Describe the differences in the schema's order; empty if the manifests are equal.
 
-    Lists of named things (tasks, files, channels) are compared by name, so that one that was added does not make all
-    that follow it differ.
+    Lists of named entries (tasks, files, channels) are compared by name, so one addition is one difference.
     """
     a, b = ours.model_dump(mode="json"), theirs.model_dump(mode="json")
     return _mapping("", a, b)

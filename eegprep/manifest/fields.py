@@ -1,4 +1,4 @@
-"""The kinds of values that stand in manifests, recipes and locks, each checked and bounded."""
+"""Types of the values in manifests, recipes and locks, validated and bounded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from eegprep.manifest.labels import code_text
 
-#: More than any data set's naming needs.
+#: More than any data set needs.
 MAX_WILDCARDS = 16
 
 
@@ -32,7 +32,7 @@ def _address(url: str) -> str:
 def _few_wildcards(pattern: str) -> str:
     found = len(re.findall(r"\*\*/|\*|\{[^{}]*\}", pattern))
     if found > MAX_WILDCARDS:
-        raise ValueError(f"has {found} wildcards; at most {MAX_WILDCARDS} of `*`, `**/` and {{name}} may stand in one")
+        raise ValueError(f"has {found} wildcards; at most {MAX_WILDCARDS} of `*`, `**/` and {{name}} are allowed")
     return pattern
 
 
@@ -41,11 +41,11 @@ def _variable(path: str) -> str:
     if not all(re.fullmatch(r"\{(subject|trial)\}|[A-Za-z0-9_]+", p) for p in parts[1:]):
         raise ValueError("must be names of variables and fields, joined by '.', such as EEG.data")
     if not re.fullmatch(r"[A-Za-z0-9_]*\*?[A-Za-z0-9_]*(\{trial\})?[A-Za-z0-9_]*", parts[0]) or not parts[0]:
-        raise ValueError("must begin with a variable's name, in which {trial} and one * may stand")
+        raise ValueError("must begin with a variable's name, which may contain {trial} and one *")
     if "*" in parts[0] and "{trial}" not in parts[0]:
-        raise ValueError("`*` goes with {trial}, as in *_eeg{trial}")
+        raise ValueError("`*` requires {trial}, as in *_eeg{trial}")
     if path.count("{trial}") > 1 or path.count("{subject}") > 1:
-        raise ValueError("{trial} and {subject} may stand once")
+        raise ValueError("{trial} and {subject} may be used once")
     return path
 
 
@@ -55,7 +55,7 @@ def whole_number(value: object) -> object:
 
 
 def _number_as_text(value: object) -> object:
-    """A code that a program wrote as a number, as the text that a person would write."""
+    """A code written as a number, as text."""
     return code_text(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 

@@ -1,7 +1,7 @@
 """JSON Schema files of manifests, recipes and locks, for editors: `python -m eegprep.manifest.json_schema`.
 
-The files are generated and checked in; a test keeps them equal to the models. They describe what YAML editors see,
-which read `1` as a number: our own reader keeps every scalar as text and converts by the models.
+The files are generated and checked in; a test keeps them equal to the models. They describe YAML as editors parse it,
+with `1` as a number; our reader keeps every scalar as text and converts it by the models.
 """
 
 from __future__ import annotations

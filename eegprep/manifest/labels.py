@@ -1,6 +1,6 @@
-"""How labels are compared: codes of triggers, texts of annotations, cells of tables and the keys of a manifest.
+"""Comparison of labels: trigger codes, annotation texts, table cells and manifest keys.
 
-Whatever wrote a code, `1`, `1.0`, `"1"`, `" 1"`, `"+1"` and `"1e0"` are one label.
+`1`, `1.0`, `"1"`, `" 1"`, `"+1"` and `"1e0"` are the same label, whatever wrote them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
-#: Leading zeros are kept: "01" may be another code than "1".
+#: Leading zeros are kept: "01" may differ from "1".
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
 #: A marker as BrainVision pads it: "Stimulus/S  1", "R 12".
 _PADDED = re.compile(r"((?:[^/]+/)?[A-Za-z]) {1,3}(\d{1,3})", re.ASCII)
@@ -35,7 +35,7 @@ def event_label(value: object) -> str:
 
 
 def look_up(labels: Mapping[str, _T], text: str) -> _T | None:
-    """The entry whose key is the same label as `text`; the exact key first, None where there is none."""
+    """The entry whose key is the same label as `text`, preferring the exact key; None if there is none."""
     if text in labels:
         return labels[text]
     wanted = event_label(text)

@@ -1,4 +1,4 @@
-"""What may be done with data of several licences at once: the most restrictive wins."""
+"""The terms of use of data with several licences: the most restrictive apply."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from eegprep.manifest.schema import Licence, Manifest
 
 
 def merge_licences(licences: Sequence[Licence]) -> Licence:
-    """One licence that permits no more than any of these does.
+    """Combine licences to one that permits only what all of them permit.
 
-    Shards may be shared where all permit it; commercial use is permitted where all permit it, forbidden where one
-    forbids it, unknown else; one signed licence makes the whole signed. The id joins the different ids with `AND`,
-    as SPDX expressions do.
+    Shards may be shared if all permit it; commercial use is permitted if all permit it, forbidden if one forbids it,
+    otherwise unknown; the result is signed if any licence is. The ids are joined with `AND`, as in SPDX expressions.
     """
     if not licences:
-        raise UsageError("no licence to merge")
+        raise UsageError("no licences to merge")
     unique = sorted(set(licences), key=lambda licence: (licence.id, licence.model_dump_json()))
     if len(unique) == 1:
         return unique[0]
@@ -37,13 +36,13 @@ def merge_licences(licences: Sequence[Licence]) -> Licence:
 
 
 def refuse_sharing(manifests: Sequence[Manifest]) -> None:
-    """RefusedError where the licence of one data set forbids to pass its shards on."""
+    """Raise RefusedError if the licence of a data set forbids sharing its shards."""
     for manifest in manifests:
         licence = manifest.licence
         if not licence.share_shards or licence.signed:
-            why = "is signed by each lab for itself" if licence.signed else "does not let derived signal be passed on"
+            why = "each lab must sign" if licence.signed else "does not permit sharing derived signals"
             raise RefusedError(
-                f"shards of {manifest.name} are not to be shared",
+                f"shards of {manifest.name} must not be shared",
                 found=f"licence {licence.id}, which {why}",
-                todo="share the manifest and the lock instead: whoever has the raw files makes the same shards",
+                todo="share the manifest and the lock instead: the same shards can be built from the raw files",
             )

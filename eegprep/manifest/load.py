@@ -1,7 +1,7 @@
-"""Manifests and recipes from YAML, and back: every mistake with its file and line, unknown keys with a hint.
+"""Load and dump manifests and recipes; errors name file and line, unknown keys get a suggestion.
 
-What enters: a path, or the name of a shipped data set or recipe. What leaves: the frozen models of `schema` and
-`recipe`. `dump_manifest` is the inverse: equal manifests give equal text.
+A path or the name of a shipped data set or recipe gives the frozen models of `schema` and `recipe`. `dump_manifest` is
+the inverse: equal manifests give equal text.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ def parse_manifest(text: str, *, where: str = "text") -> Manifest:
 
 
 def load_manifests(path: Path | str) -> list[Manifest]:
-    """All manifests of a file that holds one, or a list of them as a shard set's `manifest.yaml` does."""
+    """Load a file with one manifest, or a list of manifests as in a shard set's `manifest.yaml`."""
     document = yaml_strict.read(Path(path))
     if not isinstance(document.value, list):
         return [validate_document(Manifest, document, "manifest")]
     found = [validate_document(Manifest, _part(document, i), "manifest") for i in range(len(document.value))]
     names = [m.name for m in found]
     if repeated := sorted({n for n in names if names.count(n) > 1}):
-        raise UsageError(f"the data set {repeated[0]!r} stands twice", where=document.where)
+        raise UsageError(f"duplicate data set {repeated[0]!r}", where=document.where)
     return found
 
 
@@ -78,7 +78,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     names = _shipped("recipes")
     if text not in names:
         raise UsageError(
-            f"no recipe {text!r}",
+            f"unknown recipe {text!r}",
             expected="one of " + ", ".join(names) + ", or the path of a recipe (.yaml)",
             todo=nearest(text, names) or None,
         )
@@ -93,12 +93,12 @@ def recipe_of(manifest: Manifest) -> Recipe:
     if isinstance(manifest.recipe, Recipe):
         return manifest.recipe
     if not re.fullmatch(r"[a-z0-9][a-z0-9_\-]*", manifest.recipe):
-        raise UsageError(f"manifest {manifest.name}: `recipe` is no recipe's name", found=manifest.recipe)
+        raise UsageError(f"manifest {manifest.name}: unknown `recipe`", found=manifest.recipe)
     return load_recipe(manifest.recipe)
 
 
 def dump_model(model: BaseModel) -> str:
-    """A model as YAML in the order of its schema, defaults left out; equal models give equal text."""
+    """A model as YAML in the order of its schema, without defaults; equal models give equal text."""
     return dump_document(model.model_dump(mode="json", exclude_defaults=True))
 
 
@@ -117,7 +117,9 @@ def validate_document(model: type[Model], document: yaml_strict.Document, what: 
     """Check plain data against a model; UsageError names every mistake with its line, the first 20 at least."""
     if not isinstance(document.value, dict):
         raise UsageError(
-            f"not a {what}", where=f"{document.where}:{document.line(())}", expected="keys with values (a YAML mapping)"
+            f"not a valid {what}",
+            where=f"{document.where}:{document.line(())}",
+            expected="keys with values (a YAML mapping)",
         )
     try:
         return model.model_validate(document.value)
@@ -156,7 +158,7 @@ def _within(path: Sequence[str | int]) -> str:
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
-    """The keys that may stand at `path`: parts that are no field (list indices, names, union tags) are passed over."""
+    """The keys allowed at `path`; parts that are not fields (list indices, names, union tags) are skipped."""
     at = {model}
     for part in path:
         deeper = {
@@ -183,7 +185,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 
 
 def dump_document(value: Any) -> str:
-    """Plain data as YAML in the order given; the bytes depend on the value alone."""
+    """Plain data as YAML in the order given; equal values give equal bytes."""
     return str(
         yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     )
@@ -210,5 +212,7 @@ Named = TypeVar("Named", Manifest, Recipe)
 
 def _named_as(model: Named, name: str, where: str) -> Named:
     if model.name != name:
-        raise UsageError("a shipped file and its `name` differ", where=where, found=model.name, expected=name)
+        raise UsageError(
+            "the file name and `name` of a shipped file differ", where=where, found=model.name, expected=name
+        )
     return model

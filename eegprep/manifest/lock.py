@@ -1,7 +1,7 @@
-"""The lock: what a manifest led to. Hashes of inputs and outputs, versions, decisions, counts; no clock, no host.
+"""The lock of a manifest: hashes of inputs and outputs, versions, decisions, counts; no clock, no host name.
 
-One stage of work (`ingest`, `shard`) adds one entry. Two labs that did the same work have equal locks; where they
-differ, `first_difference` says in which stage bytes differ first.
+Each stage of work (`ingest`, `shard`) adds one entry. Two labs that did the same work have equal locks; otherwise
+`first_difference` names the first stage that differs.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ LOCK_NAME = "lock.yaml"
 # A lock names every input, output and decision of a large corpus.
 _MAX_BYTES = 512 << 20
 _HEAD_CHARACTERS = 1 << 14
-# What can change a stored byte. Python's patch level and the platform can't and are left out.
+# What can change a stored byte. Python's patch level and the platform cannot and are left out.
 _PACKAGES = ("eegpt", "mne", "numpy", "scipy", "pyarrow")
 
 
 class Decision(StrictModel):
-    """One decision, and on which recordings it fell: a channel mapped or left out, a unit believed, time rejected."""
+    """One decision (a channel mapped or left out, a unit accepted, time rejected) and its recordings."""
 
     about: Word
     decision: Word
@@ -50,7 +50,7 @@ class Stage(StrictModel):
 
 
 class Lock(StrictModel):
-    """All stages in the order of the work, and the versions that did the last of them."""
+    """All stages in order, and the versions of the last one."""
 
     lock: Annotated[Literal[1], WholeNumber]
     versions: dict[Word, Word]
@@ -58,7 +58,7 @@ class Lock(StrictModel):
 
 
 def versions() -> dict[str, str]:
-    """Versions of what makes bytes: Python's minor version, ours, and the packages that compute or write."""
+    """Versions that can affect the output: Python's minor version, eegpt, and the packages that compute or write."""
     found = {"python": ".".join(platform.python_version_tuple()[:2])}
     for package in _PACKAGES:
         found[package] = importlib.metadata.version(package)
@@ -83,30 +83,32 @@ def write_lock(folder: Path, lock: Lock) -> None:
 
 
 def read_lock(path: Path) -> Lock:
-    """Read a lock from a file, or from the folder that holds `lock.yaml`."""
+    """Read a lock from a file, or from a folder with `lock.yaml`."""
     path = Path(path)
     file = path / LOCK_NAME if path.is_dir() else path
     return validate_document(Lock, yaml_strict.read(file, max_bytes=_MAX_BYTES), "lock")
 
 
 def read_versions(folder: Path) -> dict[str, str]:
-    """The versions that a folder's lock names, without reading the rest of it; empty where there is no lock."""
+    """Read only the versions of a folder's lock; empty if there is no lock."""
     path = Path(folder) / LOCK_NAME
     if not path.is_file():
         return {}
     with path.open("r", encoding="utf-8", errors="replace") as file:
         head, found, _ = file.read(_HEAD_CHARACTERS).partition("\nstages:")
     if not found:
-        raise UsageError("the lock names no versions", where=path, expected="versions before stages, as ingest writes")
+        raise UsageError(
+            "the lock contains no versions", where=path, expected="versions before stages, as written by ingest"
+        )
     value = yaml_strict.parse(head, where=str(path)).value
     versions = value.get("versions") if isinstance(value, dict) else None
     return {str(k): str(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
 
 
 def first_difference(ours: Lock, theirs: Lock) -> str | None:
-    """In words, where two locks differ first, in the order of the work; None where they are equal in all that counts.
+    """Describe the first difference between two locks, in the order of the stages; None if there is none.
 
-    Versions alone make no difference: they are named only as the likely cause of one.
+    Versions do not count as a difference: they are only named as its likely cause.
     """
     for position, (a, b) in enumerate(zip(ours.stages, theirs.stages, strict=False)):
         if a.stage != b.stage:

@@ -1,6 +1,6 @@
 """One line of the catalogue per manifest, for the command line and for docs/reference/datasets.md.
 
-`python -m eegprep.manifest.overview` writes that page; a test keeps it equal to the manifests.
+`python -m eegprep.manifest.overview` writes that page; a test keeps it up to date.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def overview(manifest: Manifest) -> Overview:
 
 
 def how_to_get(manifest: Manifest) -> str:
-    """How the files come here, in a few words: `fetch`, `apply` where a licence is to be signed, else by hand."""
+    """How to get the files: `fetch`, `apply` if a licence must be signed, else manually."""
     if manifest.licence.signed:
         return f"apply at {manifest.licence.apply_at or manifest.url or 'the authors'}"
     source = manifest.source
@@ -66,7 +66,7 @@ def how_to_get(manifest: Manifest) -> str:
     if source.get:
         n = len(source.get)
         return f"fetch ({n} file{'s' if n > 1 else ''})"
-    return f"by hand: {manifest.url or 'see the citation'}"
+    return f"manually: {manifest.url or 'see the citation'}"
 
 
 def markdown_table(manifests: list[Manifest]) -> str:
@@ -83,7 +83,7 @@ def markdown_table(manifests: list[Manifest]) -> str:
             _cell(row.subjects),
             _cell(row.electrodes),
             _cell(None if row.sfreq_hz is None else f"{row.sfreq_hz:g}"),
-            row.licence + ("" if row.share_shards else ", shards not to be shared"),
+            row.licence + ("" if row.share_shards else ", shards must not be shared"),
             row.get,
             row.checked,
         )
@@ -101,9 +101,9 @@ def page(manifests: list[Manifest]) -> str:
     return (
         "# The catalogue\n\n"
         f"{len(manifests)} data sets, made from `manifests/datasets/` by `python -m eegprep.manifest.overview`. "
-        f"{from_files} were checked\nagainst real files, the others rest on documents; `checked:` in each manifest "
-        "says what exactly.\nElectrodes are those that get in by the shipped vocabulary. `eegprep datasets NAME` "
-        "prints one manifest,\n`eegprep fetch NAME` gets its files.\n\n" + markdown_table(manifests)
+        f"{from_files} were checked\nagainst real files, the others are based on documents; `checked:` in each "
+        "manifest has the details.\nElectrodes are those in the shipped vocabulary. `eegprep datasets NAME` "
+        "prints one manifest,\n`eegprep fetch NAME` downloads its files.\n\n" + markdown_table(manifests)
     )
 
 

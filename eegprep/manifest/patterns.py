@@ -1,14 +1,14 @@
-"""Patterns on file names: `{subject}`, `{session}`, `{run}`, `*` within a folder, `**/` any folders.
+"""Patterns for file names: `{subject}`, `{session}`, `{run}`, `*` within a folder, `**/` for any folders.
 
-`{channel}` is for data sets with one file per electrode: files that differ in it alone are one recording.
+`{channel}` is for data sets with one file per electrode: files that differ only in it are one recording.
 
-What enters: patterns and relative paths with `/`. What leaves: the entities that a path names, or None.
-`{name}` stands for one or more characters other than `/`, as few as fit, `{name:2}` for exactly two; a name that
-stands twice must be the same text both times. Everything else stands for itself.
+A pattern is matched against a relative path with `/` and gives the path's entities, or None. `{name}` matches one or
+more characters other than `/`, as few as possible, `{name:2}` exactly two; a repeated name must match the same text.
+Everything else is literal.
 
-A manifest is data from strangers, and a regular expression with many wildcards takes exponential time on a name that
-almost fits. Here no state (place in the pattern, place in the path) is entered twice, so the work is at most the
-product of the two lengths; only names that stand twice can cost more, and there a bound on the steps holds.
+Manifests are untrusted, and a regular expression with many wildcards takes exponential time on a near match. Here no
+state (position in the pattern, position in the path) is visited twice, so the work is at most the product of the two
+lengths; only repeated names can cost more, and then the number of steps is limited.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ _State = tuple[int, int, int, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class PathPattern:
-    """A compiled pattern. `repeated` are the names that stand in it more than once."""
+    """A compiled pattern. `repeated` are the names that occur more than once."""
 
     pattern: str
     parts: tuple[_Part, ...]
     repeated: frozenset[str]
 
     def entities(self, path: str) -> dict[str, str] | None:
-        """What the pattern names in a path, or None where it does not fit the whole of it.
+        """Match a complete path; its entities, or None.
 
         Raises
         ------
         UsageError
-            The pattern costs more than `MAX_STEPS` on this path.
+            The pattern needs more than `MAX_STEPS` steps on this path.
         """
         if not self.parts:
             return None if path else {}
-        # Most files of a folder fall out here.
+        # Most files of a folder are rejected here.
         last = self.parts[-1]
         if last.kind == "literal" and not path.endswith(last.text):
             return None
@@ -72,7 +72,7 @@ class PathPattern:
                 if place == len(path):
                     return dict(named)
                 continue
-            # Where the texts so far can't matter again they don't tell states apart: that keeps their number linear.
+            # Where the texts so far cannot matter again they don't tell states apart: that keeps their number linear.
             held = tuple(text for name, text in named if name in self.repeated) if self.repeated else ()
             matters = self.parts[at].text in self.repeated
             key = (at, place, begin if matters else min(begin, 0), held)
@@ -81,10 +81,10 @@ class PathPattern:
             seen.add(key)
             if len(seen) > MAX_STEPS:
                 raise UsageError(
-                    f"file pattern {self.pattern!r} takes too long",
+                    f"file pattern {self.pattern!r} takes too long to match",
                     where=path[:200],
                     expected=f"at most {MAX_STEPS} steps",
-                    todo="use fewer names twice, or fewer wildcards, in `source: files:` of the manifest",
+                    todo="use fewer repeated names or wildcards in `source: files:` of the manifest",
                 )
             # The last one is tried first: the order of preference is a regular expression's.
             stack.extend(self._next(path, at, place, begin, named))
@@ -130,7 +130,7 @@ def compile_pattern(pattern: str) -> PathPattern:
             name, _, width = part[1:-1].partition(":")
             if name not in _ENTITIES or not re.fullmatch(r"|[1-9][0-9]?", width):
                 raise UsageError(
-                    f"file pattern {pattern!r} names {part!r}",
+                    f"invalid placeholder {part!r} in file pattern {pattern!r}",
                     expected="{subject}, {session}, {run} or {channel}, or with a width as in {subject:2}",
                     todo="correct `source: files:` in the manifest",
                 )
@@ -151,7 +151,7 @@ def compile_pattern(pattern: str) -> PathPattern:
 
 
 def match(patterns: Sequence[PathPattern], path: str) -> dict[str, str] | None:
-    """The entities of the first pattern that fits the whole path, or None where none fits."""
+    """The entities of the first pattern that matches the path, or None."""
     for pattern in patterns:
         if (found := pattern.entities(path)) is not None:
             return found

@@ -1,7 +1,7 @@
-"""A recipe: ordered preprocessing steps as plain data. What they do is in `eegprep.standardise`.
+"""A recipe: ordered preprocessing steps as plain data, carried out by `eegprep.standardise`.
 
-Steps run in the order written. Every recording ends at 256 Hz in microvolt; `resample` may be left out
-where the data already have that rate.
+Steps run in the order written. Every recording ends at 256 Hz in microvolt; `resample` may be omitted if the data
+already have that rate.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Recipe(BaseModel):
     steps: Annotated[list[Step], Field(max_length=50)]
 
     def steps_json(self) -> tuple[dict[str, Any], ...]:
-        """The steps as plain data: what a store and a shard set keep of how a recording was made."""
+        """The steps as plain data, as kept in stores and shard sets."""
         return tuple(step.model_dump(mode="json") for step in self.steps)
 
 
@@ -100,16 +100,16 @@ def recipe_of_steps(steps: Iterable[Mapping[str, Any]], *, name: str = "from_ste
         return Recipe.model_validate({"name": name, "steps": list(steps)})
     except (ValidationError, TypeError) as error:
         raise InputError(
-            "the preprocessing steps can't be read",
+            "the preprocessing steps are invalid",
             found=str(error),
-            todo="name a recipe, with recipe= or --recipe",
+            todo="choose a recipe with recipe= or --recipe",
         ) from None
 
 
 def describe_steps(
     steps: Iterable[Mapping[str, Any]], *, sfreq_hz: float, line_freq_hz: float | None
 ) -> tuple[str, ...]:
-    """One line of text a step, for people: its parameters at this rate and line frequency, or why it has no effect."""
+    """One line of text per step: its parameters at this rate and line frequency, or why it has no effect."""
     lines = []
     for step in recipe_of_steps(steps).steps:
         if isinstance(step, RemoveOffset):
@@ -118,7 +118,7 @@ def describe_steps(
             beyond = step.high_hz is not None and step.high_hz >= sfreq_hz / 2
             high = "open" if step.high_hz is None or beyond else f"{step.high_hz:g}"
             text = f"{'open' if step.low_hz is None else f'{step.low_hz:g}'} to {high} Hz"
-            text += f" ({step.high_hz:g} Hz is beyond the Nyquist frequency)" if beyond else ""
+            text += f" ({step.high_hz:g} Hz is above the Nyquist frequency)" if beyond else ""
         elif isinstance(step, Notch):
             freq_hz = line_freq_hz if step.freq_hz == "line" else step.freq_hz
             text = "none (the line frequency is unknown)" if freq_hz is None else f"{freq_hz:g} Hz"

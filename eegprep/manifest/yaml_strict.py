@@ -1,9 +1,8 @@
-"""YAML from strangers: text in, plain dicts, lists, strings and None out, with the line of every value.
+"""A strict YAML reader for untrusted files: plain dicts, lists, strings and None, with the line of every value.
 
-A subset of YAML that can do no harm and hold no surprise: one document, no tags (so no Python objects), no anchors and
-aliases (so nothing that unfolds to gigabytes), no repeated keys, bounded size and depth. Every scalar stays the string
-that was written (subject `010` is not 8, country `NO` is not false); only `null`, `~` and nothing at all are None.
-Types are the business of the schema.
+A safe subset of YAML: one document, no tags (so no Python objects), no anchors and aliases (so no expansion to
+gigabytes), no duplicate keys, bounded size and depth. Scalars stay strings as written (subject `010` is not 8, country
+`NO` is not false); only `null`, `~` and empty values are None. The schema converts types.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from eegprep.errors import UsageError
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 24
-# A value takes some 500 bytes of memory with its line, however short it is.
+# A value with its line takes about 500 bytes of memory, however short it is.
 MAX_NODES = 2_000_000
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,7 +26,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """Plain data and where it stood: `lines` maps a path such as ("tasks", 0, "name") to a line, from 1."""
+    """Plain data with line numbers: `lines` maps a path such as ("tasks", 0, "name") to a line, from 1."""
 
     value: Any
     where: str
@@ -43,10 +42,10 @@ class Document:
 
 
 def read(path: Path, *, max_bytes: int = MAX_BYTES) -> Document:
-    """Read a file; UsageError where it is absent, too large, not UTF-8, or not in the subset."""
+    """Read a file; UsageError if it is missing, too large, not UTF-8, or not in the subset."""
     path = Path(path)
     if not path.is_file():
-        raise UsageError("no such file", where=path)
+        raise UsageError("file not found", where=path)
     size = path.stat().st_size
     if size > max_bytes:
         raise UsageError("the file is too large", where=path, found=f"{size} bytes", expected=f"{max_bytes} at most")
@@ -103,10 +102,10 @@ class _Builder:
             raise self._fail(event, "too many values in the file", expected=f"{MAX_NODES} at most")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise self._fail(
-                event, "anchors and aliases (& and *) are not allowed", todo="write the value out, or quote it"
+                event, "anchors and aliases (& and *) are not allowed", todo="write out the value, or quote it"
             )
         if isinstance(event, yaml.CollectionStartEvent | yaml.ScalarEvent) and event.tag is not None:
-            raise self._fail(event, f"tags are not allowed: {event.tag!r}", todo="write plain values, or quote it")
+            raise self._fail(event, f"tags are not allowed: {event.tag!r}", todo="write a plain or quoted value")
         if isinstance(event, yaml.ScalarEvent):
             plain = not event.style
             if self._awaits_key():
@@ -115,9 +114,9 @@ class _Builder:
                 self._put(event, None if plain and event.value in _NULLS else event.value)
         elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             if self._awaits_key():
-                raise self._fail(event, "a key has to be one word or text")
+                raise self._fail(event, "a key must be a single scalar")
             if len(self._open) >= MAX_DEPTH:
-                raise self._fail(event, "nested too deep", expected=f"{MAX_DEPTH} levels at most")
+                raise self._fail(event, "nested too deeply", expected=f"{MAX_DEPTH} levels at most")
             container: dict[str, Any] | list[Any] = {} if isinstance(event, yaml.MappingStartEvent) else []
             path = self._put(event, container)
             self._open.append((container, path, None))
@@ -131,7 +130,7 @@ class _Builder:
         container, path, _ = self._open[-1]
         if key in container:
             first = self.lines[(*path, key)]
-            raise self._fail(event, f"the key {key!r} stands twice", found=f"first in line {first}")
+            raise self._fail(event, f"duplicate key {key!r}", found=f"first in line {first}")
         self.lines[(*path, key)] = _line(event)
         self._open[-1] = (container, path, key)
 
@@ -146,7 +145,7 @@ class _Builder:
             self.lines[at] = _line(event)
             container.append(value)
         else:
-            # `_awaits_key` has made sure that a key waits here.
+            # `_awaits_key` ensures that there is a key.
             at = (*path, str(key))
             container[str(key)] = value
             self._open[-1] = (container, path, None)

@@ -1,7 +1,7 @@
-"""Worker processes: one protocol, one watchdog, and a reader that may crash without taking the run with it.
+"""Worker processes: one protocol, one watchdog, and a reader that may crash without ending the run.
 
-A worker is started anew, never forked (readers start threads). Parent and worker exchange lines of JSON; no pickle, so
-no code can travel. What a worker does is a function named on its command line (`eegprep.processes.worker`).
+Workers are spawned, never forked (readers start threads). Parent and worker exchange lines of JSON, never pickles, so
+no code is transferred. The command line of a worker names the function to run (`eegprep.processes.worker`).
 """
 
 from eegprep.processes.reader import IsolatedReader, isolated_reader

@@ -1,8 +1,8 @@
-"""Bounds on a process that reads strangers' files: its memory, and its life beyond that of its parent.
+"""Limits for a process that reads untrusted files: memory, and exiting with its parent.
 
-A few packed bytes can unfold to any amount. Without a bound of its own a reader that takes all memory has the system
-end some process, which may be another one. So a worker may take three quarters of what the machine (or the container)
-has, or what `EEGPREP_READER_MEMORY` says in bytes; beyond that it gets a MemoryError, which costs the file.
+A few compressed bytes can expand to any amount. Without a limit, the system may kill another process than the one that
+ran out of memory. So a worker may use three quarters of the memory of the machine (or container), or
+`EEGPREP_READER_MEMORY` bytes; beyond that it gets a MemoryError, and only the file fails.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_i
 
 
 def memory_bytes() -> int:
-    """What a reading process may take. Raises UsageError where the variable is no number of bytes."""
+    """What a reading process may take. Raises UsageError if the variable is no number of bytes."""
     text = os.environ.get(MEMORY_VARIABLE, "").strip()
     if text:
         if not text.isdigit() or int(text) < 1 << 28:
             raise UsageError(
-                f"{MEMORY_VARIABLE} is no number of bytes", found=text, expected=f"{1 << 28} or more, or unset"
+                f"{MEMORY_VARIABLE} is not a valid number of bytes", found=text, expected=f"{1 << 28} or more, or unset"
             )
         return int(text)
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""What parent and worker say to each other: one JSON object a line, and recordings as plain data."""
+"""Messages between parent and worker: one JSON object per line, and recordings as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parent's side of a worker: start it, ask it, end it when it is late, and say how it ended."""
+"""The parent's side of a worker: start it, send requests, kill it on timeout, report how it ended."""
 
 from __future__ import annotations
 
@@ -123,7 +123,9 @@ class WorkerProcess:
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):  # a request that a dead worker did not take
                     stream.close()
-        return f"the process was ended by {_signal_name(-code)}" if code < 0 else f"the process ended with code {code}"
+        return (
+            f"the process was killed by {_signal_name(-code)}" if code < 0 else f"the process exited with code {code}"
+        )
 
 
 def _signal_name(number: int) -> str:

@@ -1,8 +1,8 @@
-"""Reading in a process of its own: a reader that crashes, hangs or eats all memory costs one file, not the run.
+"""Read recordings in a separate process: a crash, a hang or running out of memory costs one file, not the run.
 
-What enters: a manifest, its folder and planned recordings. What leaves: the same `SourceRecording`s that the source
-itself gives. One worker serves many recordings and is started anew after a crash. Signals of up to 64 MiB come whole;
-longer ones are fetched from the worker as they are indexed, until the next recording is read.
+The `SourceRecording`s are those that the source itself returns. One worker reads many recordings and is restarted
+after a crash. Signals of up to 64 MiB are transferred whole; longer ones are fetched from the worker when they are
+indexed, until the next recording is read.
 
     with isolated_reader(manifest, folder) as reader:
         for planned in source.plan():
@@ -83,7 +83,9 @@ class IsolatedReader:
 
         def fetch(start: int, stop: int) -> np.ndarray:
             if generation != self._generation:
-                raise RuntimeError("the signal of an earlier recording is gone: read it before the next recording")
+                raise RuntimeError(
+                    "the signal of an earlier recording is no longer available: read it before the next recording"
+                )
             block = np.empty((n_rows, stop - start))
             step = max(1, PART_BYTES // (8 * n_rows))
             for a in range(start, stop, step):
@@ -125,8 +127,8 @@ class IsolatedReader:
             f"reading {what} crashed the reader",
             where=self._folder / what,
             found=found,
-            expected="a file that the reader of its format can take",
-            todo="the file is damaged or of another format than it says; leave it out",
+            expected="a valid file",
+            todo="the file is damaged or in another format than it claims; leave it out",
         )
 
 
@@ -159,11 +161,11 @@ def handler(shared: SharedBlock | None) -> Handler:
         if request["op"] == "read":
             recording = None
             if source is None:
-                raise InputError("no source is open")
+                raise InputError("no source has been opened")
             recording = source.read(planned_from_plain(request["planned"]))
             return {"recording": to_plain(recording)}
         if recording is None or shared is None:
-            raise InputError("no recording is open")
+            raise InputError("no recording has been opened")
         shared.put(np.asarray(recording.signal[:, request["start"] : request["stop"]], dtype=np.float64))
         return {}
 

@@ -1,7 +1,8 @@
-"""Memory that two processes share, for blocks of samples: a pipe copies each of them four times.
+"""Shared memory for blocks of samples between two processes, because a pipe copies each block four times.
 
-An unnamed file in memory (Linux), else an unlinked temporary file; it is gone with its last descriptor, so nothing
-is left behind by a kill. One side puts a block and says so over the pipe, the other takes it; never both at once.
+An unnamed file in memory (Linux), else an unlinked temporary file; it disappears with its last descriptor, so a killed
+process leaves nothing behind. One side writes a block and announces it over the pipe, the other reads it, never both
+at once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A worker process: `python -m eegprep.processes.worker MODULE:FUNCTION PARENT [DESCRIPTOR]`.
 
-FUNCTION takes the `SharedBlock` behind DESCRIPTOR (or None) and returns the handler of requests: a dict in, a dict out.
-The worker announces itself with READY and answers until the other side is gone. Standard output belongs to the protocol
-alone: what readers print, in Python or below, is discarded.
+FUNCTION takes the `SharedBlock` behind DESCRIPTOR (or None) and returns the request handler, from dict to dict. The
+worker sends READY and answers until its parent exits. Standard output is reserved for the protocol: anything that
+readers print, in Python or below, is discarded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def as_input_error(error: Exception) -> EEGPTError:
         return error
     if isinstance(error, MemoryError):
         return InputError(
-            "reading the file takes more memory than a reader may have",
+            "reading the file exceeds the memory limit",
             found=f"more than {memory_bytes() >> 20} MiB",
             todo=f"leave the file out; if it is valid and the machine is larger, set {MEMORY_VARIABLE} (bytes)",
         )
@@ -40,7 +40,7 @@ def as_input_error(error: Exception) -> EEGPTError:
     return InputError(
         "the reader failed unexpectedly",
         found=f"{clean_message(error)} at {place}",
-        todo="report it, with the kind of file but not the file",
+        todo="report this with the format of the file, but without the file",
     )
 
 

@@ -1,4 +1,4 @@
-"""Everything that talks to a network: data sets, shard sets at an address, push and pull."""
+"""Network access: data sets, remote shard sets, push and pull."""
 
 from eegprep.remote.shard_sets import open_shards
 

@@ -1,8 +1,8 @@
-"""Files by their hash in a folder of bounded size, shared safely by processes.
+"""A cache of files by hash, in a folder of bounded size, shared safely between processes.
 
-What enters: a hash, a size, and how to fetch the bytes. What leaves: the path of a file whose hash was checked before
-it got its name. The least recently used files are unlinked when the folder would grow past its limit; a file that some
-process has mapped stays readable to it. Two processes that want the same file fetch it once.
+A file gets its name only after its hash was checked. The least recently used files are deleted when the folder would
+exceed its limit; a file mapped by a process stays readable to it. If two processes need the same file, it is fetched
+once.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Cache:
         self.folder = Path(folder) if folder is not None else cache_folder()
         stated = os.environ.get("EEGPT_CACHE_BYTES")
         if max_bytes is None and stated is not None and not stated.isdigit():
-            raise UsageError("EEGPT_CACHE_BYTES is no number of bytes", found=stated)
+            raise UsageError("EEGPT_CACHE_BYTES is not a valid number of bytes", found=stated)
         self.max_bytes = max_bytes if max_bytes is not None else int(stated) if stated else DEFAULT_BYTES
         self.files = self.folder / "files"
 
     def get(self, sha256: str, n_bytes: int, fetch: Callable[[], Iterator[bytes]], *, name: str) -> Path:
-        """The file of this hash, fetched where it is not there yet.
+        """The file of this hash, fetched if it is missing.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class Cache:
         if n_bytes > self.max_bytes:
             raise UsageError(
                 f"{name} does not fit into the cache", where=self.folder, found=f"{n_bytes} bytes",
-                expected=f"at most {self.max_bytes} bytes", todo="set EEGPT_CACHE_BYTES to more",
+                expected=f"at most {self.max_bytes} bytes", todo="increase EEGPT_CACHE_BYTES",
             )  # fmt: skip
         self.files.mkdir(parents=True, exist_ok=True)
         target = self.files / sha256
@@ -93,17 +93,17 @@ class Cache:
             for piece in fetch():
                 position += len(piece)
                 if position > n_bytes:
-                    raise RefusedError(f"{name} is larger than its index says", expected=f"{n_bytes} bytes")
+                    raise RefusedError(f"{name} is larger than stated in the index", expected=f"{n_bytes} bytes")
                 digest.update(piece)
                 out.write(piece)
         if position < n_bytes:
-            raise ConnectionError(f"{name}: {position} of {n_bytes} bytes came")
+            raise ConnectionError(f"{name}: received {position} of {n_bytes} bytes")
         if digest.hexdigest() != sha256:
             raise RefusedError(
-                f"{name} has another hash than its index says",
+                f"the hash of {name} does not match the index",
                 found=digest.hexdigest(),
                 expected=sha256,
-                todo="ask whoever publishes the shard set; do not train on it",
+                todo="ask the publisher of the shard set; do not train on it",
             )
 
     @staticmethod

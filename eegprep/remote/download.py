@@ -1,8 +1,7 @@
-"""One file from the network: resumable, bounded, verified, whole or absent.
+"""Download one file over https: resumable, bounded in size, verified, complete or absent.
 
-What enters: an address and what is known of the file. What leaves: the file under its final name. An interrupted
-download leaves `<name>.part`, from which the next call goes on. Only https is spoken here; an answer that leads
-anywhere else is refused.
+An interrupted download leaves `<name>.part`, from which the next call resumes. Redirects to anything but https are
+refused.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Progress = Callable[[str, int, int | None], None]
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 10.0
-# What stays free on the disk, whatever a stranger's manifest asks for.
+# What stays free on the disk, whatever an untrusted manifest asks for.
 _KEEP_FREE_BYTES = 1 << 30
 
 
@@ -39,14 +38,14 @@ class Opener(Protocol):
 class _HttpsOnly(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
         if not newurl.startswith("https://"):
-            raise urllib.error.URLError(f"the server sends us on to {newurl[:100]}, which is not https")
+            raise urllib.error.URLError(f"redirected to {newurl[:100]}, which is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def open_https(url: str, offset: int) -> http.client.HTTPResponse:
-    """Open an https address from `offset` on; an ordinary OSError where that can't be done within seconds."""
+    """Open an https address from `offset` on; an ordinary OSError where that cannot be done within seconds."""
     if not url.startswith("https://"):
-        raise urllib.error.URLError("only https:// is fetched")
+        raise urllib.error.URLError("only https:// is supported")
     request = urllib.request.Request(url, headers={"User-Agent": "eegpt", "Accept-Encoding": "identity"})
     if offset:
         request.add_header("Range", f"bytes={offset}-")
@@ -69,7 +68,7 @@ def download(
     Raises
     ------
     InputError
-        The address can't be reached, or the connection broke: the text says what to fetch by hand, and where to.
+        The address cannot be reached, or the connection broke: the text says what to fetch manually, and where to.
     RefusedError
         The bytes are not those that the manifest states, or the disk would be filled.
     """
@@ -80,19 +79,19 @@ def download(
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise InputError(
-            f"{target.name} could not be fetched",
+            f"{target.name} could not be downloaded",
             where=url,
             found=f"{type(error).__name__}: {reason}",
-            todo=f"run the same command again to go on, or fetch the address by hand to {target}",
+            todo=f"run the same command again to resume, or download it manually to {target}",
         ) from error
     if sha256 is not None and (found := sha256_file(part)) != sha256:
         part.unlink()
         raise RefusedError(
-            f"{target.name} is not the file that the manifest states",
+            f"the hash of {target.name} does not match the manifest",
             where=url,
             found=f"sha256 {found}",
             expected=f"sha256 {sha256}",
-            todo="the file at this address has changed or was tampered with: ask whoever wrote the manifest",
+            todo="the file at this address has changed or was tampered with: ask the author of the manifest",
         )
     with part.open("rb+") as handle:
         os.fsync(handle.fileno())
@@ -125,7 +124,7 @@ def _transfer(url: str, part: Path, n_bytes: int | None, progress: Progress | No
                 have += len(chunk)
                 if have > limit:
                     raise RefusedError(
-                        f"{part.name.removesuffix(PART)} is longer than it may be",
+                        f"{part.name.removesuffix(PART)} is too large",
                         where=url,
                         expected=f"{limit} bytes at most",
                     )
@@ -141,7 +140,7 @@ def _limit(part: Path, have: int, n_bytes: int | None, total: int | None, url: s
     room = shutil.disk_usage(part.parent).free + have - _KEEP_FREE_BYTES
     if n_bytes is not None and total is not None and total != n_bytes:
         raise RefusedError(
-            f"{part.name.removesuffix(PART)} has another size than the manifest states",
+            f"{part.name.removesuffix(PART)} does not have the size in the manifest",
             where=url,
             found=f"{total} bytes",
             expected=f"{n_bytes} bytes",
@@ -150,7 +149,7 @@ def _limit(part: Path, have: int, n_bytes: int | None, total: int | None, url: s
         raise RefusedError(
             f"{part.name.removesuffix(PART)} would fill the disk",
             where=part.parent,
-            found=f"{total} bytes to come, {room} to spare",
-            todo="make room, or name another folder",
+            found=f"{total} bytes, {room} available",
+            todo="free some disk space, or choose another folder",
         )
     return room if n_bytes is None else min(room, n_bytes)

@@ -1,7 +1,6 @@
-"""Bring a data set's files here, as far as its licence lets us: resumable, verified, several at once.
+"""Download a data set's files, if its licence permits: resumable, verified, several at once.
 
-What enters: a manifest and a folder. What leaves: the folder with its files. What is here and whole is not fetched
-again; what a signed licence guards is never fetched.
+Files that are already complete are not fetched again; data that need a signed licence are never fetched.
 """
 
 from __future__ import annotations
@@ -72,32 +71,32 @@ def fetch(
     progress: Progress | None = None,
     opener: Opener = open_https,
 ) -> Path:
-    """Fetch a data set; the folder with its files.
+    """Download a data set and return its folder.
 
     Parameters
     ----------
     folder : Path, optional
-        By default `default_folder(manifest)`.
+        Default: `default_folder(manifest)`.
     only : sequence of str
-        Fetch files whose path begins with one of these alone (`Subject00`).
+        Only files whose path begins with one of these (`Subject00`).
     workers : int
-        How many files at once.
+        Number of parallel downloads.
 
     Raises
     ------
     RefusedError
-        The licence has to be signed first, or a file is not the one that the manifest states.
+        The licence must be signed first, or a file does not match the manifest.
     InputError
-        Something can't be reached; what was fetched stays, and the same command goes on.
+        A file cannot be downloaded; finished files are kept, and the same command resumes.
     UsageError
-        The manifest does not say how to get the files.
+        The manifest does not contain download addresses.
     """
     folder = default_folder(manifest) if folder is None else Path(folder)
     if manifest.licence.signed:
         raise RefusedError(
-            f"{manifest.name} is not ours to fetch: its licence is signed by each lab for itself",
+            f"{manifest.name} cannot be downloaded automatically: each lab must sign its licence",
             found=manifest.licence.id,
-            todo=f"apply at {manifest.licence.apply_at or manifest.url}, then give the folder with --source",
+            todo=f"apply at {manifest.licence.apply_at or manifest.url}, then pass the folder with --source",
         )
     source = manifest.source
     done = _read_marker(folder)
@@ -116,8 +115,8 @@ def fetch(
     listed = _listed(manifest, folder, progress, opener) if source.index is not None else []
     if not source.get and not listed:
         raise UsageError(
-            f"the manifest of {manifest.name} does not say how to get its files",
-            todo=f"get them by hand from {manifest.url or manifest.citation}, then give the folder with --source",
+            f"the manifest of {manifest.name} does not contain download addresses",
+            todo=f"download them from {manifest.url or manifest.citation}, then pass the folder with --source",
         )
     every = {f.path: f for f in (*listed, *source.get)}
     wanted = [f for f in _of_chosen_subjects(manifest, [*every.values()]) if not only or f.path.startswith(tuple(only))]
@@ -182,13 +181,13 @@ def _of_index(manifest: Manifest, folder: Path) -> list[RemoteFile]:
                     found.append(RemoteFile(path=path, sha256=sha256))
                 except ValidationError as error:
                     raise RefusedError(
-                        f"{index.path} of {manifest.name} has a line that can't be trusted",
+                        f"{index.path} of {manifest.name} has an invalid line",
                         where=folder / index.path,
                         found=line.strip()[:200],
                     ) from error
     if not found:
         raise InputError(
-            f"{index.path} of {manifest.name} names no file that fits the manifest",
+            f"{index.path} of {manifest.name} lists no file that matches the manifest",
             where=folder / index.path,
             expected=" or ".join(source.files),
         )
@@ -215,7 +214,7 @@ def _fetch_one(
                 unpack(target, target.parent)
             return size
         raise RefusedError(
-            f"{file.path} is here, but is not the file that the manifest states",
+            f"the hash of the existing file {file.path} does not match the manifest",
             where=target,
             expected=f"sha256 {file.sha256}",
             todo="move it away and run the same command again",
@@ -224,7 +223,7 @@ def _fetch_one(
         _copy_remote(url, target)
         if file.sha256 is not None and sha256_file(target) != file.sha256:
             target.unlink()
-            raise RefusedError(f"{file.path} is not the file that the manifest states", where=url)
+            raise RefusedError(f"the hash of {file.path} does not match the manifest", where=url)
     else:
         download(url, target, sha256=file.sha256, n_bytes=file.n_bytes, progress=progress, opener=opener)
     if file.unpack:
@@ -248,10 +247,10 @@ def _copy_remote(url: str, target: Path) -> None:
         ) from error
     except OSError as error:
         raise InputError(
-            f"{target.name} could not be fetched",
+            f"{target.name} could not be downloaded",
             where=url,
             found=f"{type(error).__name__}: {error}",
-            todo=f"fetch it by hand to {target}",
+            todo=f"download it manually to {target}",
         ) from error
 
 
@@ -262,7 +261,7 @@ def _fetch_moabb(manifest: Manifest, folder: Path) -> Path:
         from moabb.datasets.base import BaseDataset
     except ImportError as error:
         raise UsageError(
-            f"{manifest.name} is fetched by MOABB, which is not installed", todo="pip install 'eegpt[moabb]'"
+            f"{manifest.name} is downloaded by MOABB, which is not installed", todo="pip install 'eegpt[moabb]'"
         ) from error
     code = manifest.source.code or ""
     found = getattr(moabb.datasets, code, None)
@@ -273,7 +272,10 @@ def _fetch_moabb(manifest: Manifest, folder: Path) -> Path:
         found().download(path=str(folder))
     except OSError as error:
         raise InputError(
-            f"{manifest.name} could not be fetched by MOABB", where=manifest.url, found=error, todo="check the network"
+            f"{manifest.name} could not be downloaded by MOABB",
+            where=manifest.url,
+            found=error,
+            todo="check the network",
         ) from error
     return folder
 

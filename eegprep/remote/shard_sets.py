@@ -1,8 +1,7 @@
-"""Shard sets behind an address: `s3://`, `https://`, `hf://` (and `http://` on this machine), through fsspec.
+"""Shard sets at an address: `s3://`, `https://`, `hf://` (and `http://` on this machine), through fsspec.
 
-What enters: an address. What leaves: a `ShardSet` whose index lies in the cache and whose shards come into it when
-they are needed, each checked by its hash before use. From there on the code is that of a local set. A cut connection
-is tried again; a wrong hash stops.
+The index of the returned `ShardSet` is in the cache, and shards are fetched when they are needed, each checked by its
+hash before use; the rest of the code is that of a local set. A lost connection is retried; a wrong hash is an error.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _THIS_MACHINE = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?(/.*)
 
 
 class Remote:
-    """Where a set's files come from.
+    """The files of a remote set.
 
     Parameters
     ----------
@@ -57,7 +56,7 @@ class Remote:
     def __init__(self, address: str, cache: Cache, options: dict[str, Any] | None = None) -> None:
         if not _ADDRESS.fullmatch(address) or (address.startswith("http://") and not _THIS_MACHINE.fullmatch(address)):
             raise UsageError(
-                "not an address of a shard set", found=address, expected="s3://bucket/..., https://... or hf://..."
+                "invalid address of a shard set", found=address, expected="s3://bucket/..., https://... or hf://..."
             )
         self.address = address.rstrip("/")
         self.cache = cache
@@ -66,7 +65,7 @@ class Remote:
 
     @property
     def max_bytes(self) -> int:
-        """How much the cache may hold."""
+        """Size limit of the cache."""
         return self.cache.max_bytes
 
     def path(self, shard: ShardFile) -> Path:
@@ -96,7 +95,7 @@ class Remote:
             return list(pool.map(self.path, shards))
 
     def read(self, name: str, max_bytes: int) -> bytes:
-        """A whole small file; RefusedError where it is larger."""
+        """A whole small file; RefusedError if it is larger."""
 
         def attempt() -> bytes:
             pieces, total = [], 0
@@ -122,20 +121,20 @@ class Remote:
             except Exception as error:
                 status = _status(error)
                 if isinstance(error, FileNotFoundError) or status in (404, 410):
-                    raise RefusedError(f"there is no {name} at the address", where=self.address) from error
+                    raise RefusedError(f"{name} is missing at the address", where=self.address) from error
                 if isinstance(error, PermissionError) or status in (401, 403):
-                    raise UsageError(f"{name} may not be read", where=self.address, found=error) from error
+                    raise UsageError(f"no permission to read {name}", where=self.address, found=error) from error
                 if isinstance(error, OSError) and error.errno in _DISK:
                     raise UsageError(
-                        f"{name} can't be written to the cache", where=self.cache.folder, found=error.strerror,
-                        todo="free some space, or name another folder in EEGPT_CACHE",
+                        f"{name} cannot be written to the cache", where=self.cache.folder, found=error.strerror,
+                        todo="free some disk space, or set EEGPT_CACHE to another folder",
                     ) from error  # fmt: skip
                 if left == 0:
                     raise UsageError(
-                        f"{name} can't be fetched",
+                        f"{name} cannot be downloaded",
                         where=self.address,
                         found=f"{type(error).__name__}: {error}",
-                        todo="the same command goes on once the connection is back",
+                        todo="run the same command again to resume",
                     ) from error
                 time.sleep(wait_s)
                 wait_s *= 2
@@ -143,7 +142,7 @@ class Remote:
 
     def _pieces(self, name: str) -> Iterator[bytes]:
         system = self._file_system()
-        # Streams that can't seek are enough, and servers without ranges have nothing else.
+        # Streams that cannot seek are enough, and servers without ranges have nothing else.
         if self.address.startswith("http"):
             # With a size fsspec asks for the file at once; its question for the size takes any error for "not found".
             more: dict[str, Any] = {"block_size": 0, "size": 1}
@@ -208,7 +207,7 @@ def open_shards(
     Raises
     ------
     UsageError
-        Not an address, nothing there, no connection, or a package is missing.
+        Invalid address, nothing found, no connection, or a missing package.
     RefusedError
         The index contradicts itself or its hashes.
     """
@@ -225,7 +224,7 @@ def open_shards(
     try:
         sums = remote.read(SUMS, _MAX_SUMS_BYTES)
     except RefusedError as error:
-        raise UsageError("there is no finished shard set", where=address, found=error.what) from error
+        raise UsageError("no complete shard set found", where=address, found=error.what) from error
     hashes = parse_sums(sums, where=f"{address}/{SUMS}")
     folder = cache.folder / "sets" / hashlib.sha256(sums).hexdigest()
     folder.mkdir(parents=True, exist_ok=True)
@@ -246,6 +245,6 @@ def _fetch_index(remote: Remote, hashes: dict[str, str], folder: Path) -> None:
         data = remote.read(name, _MAX_INDEX_BYTES)
         if (found := hashlib.sha256(data).hexdigest()) != hashes[name]:
             raise RefusedError(
-                f"{name} is not the file that {SUMS} names", where=remote.address, found=found, expected=hashes[name]
+                f"the hash of {name} does not match {SUMS}", where=remote.address, found=found, expected=hashes[name]
             )
         write_atomic(folder / name, data)

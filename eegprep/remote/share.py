@@ -1,9 +1,9 @@
-"""Push and pull: shard sets, manifests and locks to and from a folder, s3:// or hf://; resumable, verified.
+"""Push and pull shard sets, manifests and locks to and from a folder, s3:// or hf://; resumable and verified.
 
-What is shared is a list of files with their hashes: a shard set's own `SHA256SUMS`, or `manifest.sha256` where a
-manifest and its lock go alone. The list goes last, so that a target without it is unfinished; a note with the list's
-hash goes first, so that an interrupted push goes on and another set is never mixed in. Pull takes the list first,
-fetches what is not here yet, verifies every byte, and writes the list last.
+What is shared is a list of files with hashes: a shard set's own `SHA256SUMS`, or `manifest.sha256` for a manifest and
+its lock. The list is uploaded last, so a target without it is incomplete; a note with the list's hash is uploaded
+first, so an interrupted push can resume and different sets are never mixed. Pull reads the list first, fetches what is
+missing, verifies every byte, and writes the list last.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What a push or pull did: files and bytes that went over the wire, and files that were there already."""
+    """Summary of a push or pull: files and bytes transferred, and files that already existed."""
 
     target: str
     n_files: int
@@ -43,16 +43,14 @@ class Shared:
 
 
 class _Remote:
-    """A folder anywhere, by fsspec; errors of the wire become ours."""
+    """A remote folder through fsspec, with errors converted to ours."""
 
     def __init__(self, address: str, options: Mapping[str, Any] | None) -> None:
         import fsspec
 
         if not re.match(r"(s3|hf)://", address):
             if "://" in address:
-                raise UsageError(
-                    "unknown kind of target", found=address, expected="a folder, s3://... or hf://datasets/..."
-                )
+                raise UsageError("invalid target", found=address, expected="a folder, s3://... or hf://datasets/...")
             address = str(Path(address).absolute())
         try:
             self.fs, root = fsspec.core.url_to_fs(address, **dict(options or {}))
@@ -98,7 +96,7 @@ class _Remote:
         return UsageError(
             "no such data set repository or bucket to push to",
             where=self.address,
-            todo="make it first (a data set repository on the hub, a bucket of S3), and log in if it is private",
+            todo="create it first (a data set repository on the hub, an S3 bucket), and log in if it is private",
         )
 
     def get(self, name: str, target: Path) -> None:
@@ -123,22 +121,22 @@ def push(
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Shared:
-    """Bring a shard set, or a manifest with its lock, to a folder, s3:// or hf://.
+    """Upload a shard set, or a manifest with its lock, to a folder, s3:// or hf://.
 
     Parameters
     ----------
     source : Path
-        A shard set; a store (of which only manifest and lock go); or one manifest.
+        A shard set, a store (only manifest and lock are sent), or a manifest.
     manifest_only : bool
-        Send manifest and lock alone, also of a shard set: what every licence lets one do.
+        Send only manifest and lock, which every licence permits.
     options : mapping, optional
         For fsspec's file system, e.g. `endpoint_url` of an S3 server.
 
     Raises
     ------
     RefusedError
-        The licence of a data set does not let its shards be passed on; a file is not what the set's list says; or the
-        target holds something else.
+        The licence of a data set forbids sharing, a file does not match the set's list, or the target contains other
+        files.
     """
     source = Path(source)
     files, sums_name, extras = _what_to_send(source, manifest_only)
@@ -150,14 +148,14 @@ def push(
     there = remote.read(sums_name, _MAX_LIST_BYTES)
     if there is not None and there != listing:
         raise RefusedError(
-            "the target holds another shard set or manifest",
+            "the target contains another shard set or manifest",
             where=target,
-            todo="sets are never changed: name a new folder",
+            todo="shard sets are immutable: choose a new folder",
         )
     note = remote.read(_NOTE, 1 << 10)
     if there is None and note not in (None, own):
         raise RefusedError(
-            "the target holds an unfinished push of something else", where=target, todo="name a new folder"
+            "the target contains an incomplete push of other files", where=target, todo="choose a new folder"
         )
     if there is None:
         remote.write(_NOTE, own)
@@ -166,10 +164,14 @@ def push(
         size = path.stat().st_size
         if remote.size(name) != size:
             if sha256_file(path) != digest:
-                raise RefusedError(f"{name} is not what {sums_name} says", where=path, todo="eegprep verify tells more")
+                raise RefusedError(
+                    f"the hash of {name} does not match {sums_name}", where=path, todo="run `eegprep verify`"
+                )
             remote.put(path, name)
             if remote.size(name) != size:
-                raise InputError(f"{name} did not arrive whole", where=target, todo="run the same command again")
+                raise InputError(
+                    f"{name} was not transferred completely", where=target, todo="run the same command again"
+                )
             moved, n_bytes = moved + 1, n_bytes + size
         if progress is not None:
             progress(name, number, len(files))
@@ -185,14 +187,14 @@ def push(
 def pull(
     source: str, out: Path, *, options: Mapping[str, Any] | None = None, progress: Progress | None = None
 ) -> Shared:
-    """Fetch what `push` sent, verify every byte, and finish with the list; what is here and right is not fetched again.
+    """Download what `push` sent and verify every byte; files that are already correct are skipped.
 
     Raises
     ------
     UsageError
-        Nothing finished is at the address.
+        There is no complete shard set or manifest at the address.
     RefusedError
-        The list is malformed or leads out of the folder, or a file is not what it says.
+        The list is invalid or points outside the folder, or a file does not match it.
     """
     remote = _Remote(source, options)
     out = Path(out)
@@ -202,14 +204,14 @@ def pull(
             break
     else:
         raise UsageError(
-            "nothing finished is there",
+            "no complete shard set or manifest found",
             where=source,
             expected=f"{SET_SUMS} or {MANIFEST_SUMS}",
-            todo="check the address, or let the push end first",
+            todo="check the address, or wait until the push has finished",
         )
     here = out / sums_name
     if here.exists() and here.read_bytes() != listing:
-        raise RefusedError("the folder holds something else", where=out, todo="name a new folder")
+        raise RefusedError("the folder contains other files", where=out, todo="choose a new folder")
     files = _parse(listing, f"{source}/{sums_name}")
     moved = n_bytes = 0
     for number, (name, digest) in enumerate(sorted(files.items()), start=1):
@@ -221,13 +223,13 @@ def pull(
                     remote.get(name, part)
                     if (found := sha256_file(part)) != digest:
                         raise RefusedError(
-                            f"{name} is not what {sums_name} says",
+                            f"the hash of {name} does not match {sums_name}",
                             where=source,
                             found=f"sha256 {found}",
                             expected=f"sha256 {digest}",
                         )
             except FileNotFoundError as error:
-                raise RefusedError(f"{name} is listed, but is not there", where=source) from error
+                raise RefusedError(f"{name} is listed, but missing", where=source) from error
             moved, n_bytes = moved + 1, n_bytes + target.stat().st_size
         if progress is not None:
             progress(name, number, len(files))
@@ -241,11 +243,11 @@ def _what_to_send(source: Path, manifest_only: bool) -> tuple[dict[str, tuple[st
         load_manifests(source)
         return {_MANIFEST: (sha256_file(source), source)}, MANIFEST_SUMS, {}
     if not (source / _MANIFEST).is_file():
-        raise UsageError("nothing to push here", where=source, expected="a shard set, a store, or a manifest (.yaml)")
+        raise UsageError("nothing to push", where=source, expected="a shard set, a store, or a manifest (.yaml)")
     manifests = load_manifests(source / _MANIFEST)
     if manifest_only or not (source / SET_SUMS).is_file():
         if not manifest_only and (source / "shards").is_dir():
-            raise UsageError("this shard set is unfinished", where=source, todo="run `eegprep shard` again first")
+            raise UsageError("the shard set is incomplete", where=source, todo="run `eegprep shard` again first")
         names = [name for name in (_MANIFEST, _LOCK) if (source / name).is_file()]
         return {n: (sha256_file(source / n), source / n) for n in names}, MANIFEST_SUMS, {}
     refuse_sharing(manifests)
@@ -262,10 +264,8 @@ def _parse(listing: bytes, where: str) -> dict[str, str]:
         digest, name = parse_sum(line) or ("", "")
         path = PurePosixPath(name)
         if not _PATH.fullmatch(name) or path.is_absolute() or ".." in path.parts or name in files:
-            raise RefusedError(
-                "a line of the list of files can't be trusted", where=f"{where}:{number}", found=line[:200]
-            )
+            raise RefusedError("invalid line in the list of files", where=f"{where}:{number}", found=line[:200])
         files[name] = digest
     if _MANIFEST not in files:
-        raise RefusedError("the list of files names no manifest", where=where, expected=_MANIFEST)
+        raise RefusedError("the list of files contains no manifest", where=where, expected=_MANIFEST)
     return files

@@ -1,7 +1,7 @@
-"""Archives from strangers, unpacked so that nothing leaves the folder, nothing is linked, and nothing fills the disk.
+"""Unpack untrusted archives safely: nothing outside the folder, no links, bounded size.
 
-What enters: a zip (a wheel is one) or a tar file. What leaves: its regular files, each written whole or not at all.
-Nothing of an archive is ever run or installed.
+Only the regular files of a zip (a wheel is one) or tar file are written, each completely or not at all. Nothing in an
+archive is executed or installed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def unpack(archive: Path, folder: Path, *, only_below: str = "") -> list[str]:
     InputError
         The file is no archive, is damaged, or has nothing below `only_below`.
     RefusedError
-        A member would leave the folder, is a link or a device, stands twice, or would fill the disk.
+        A member would leave the folder, is a link or a device, is a duplicate, or would fill the disk.
     """
     prefix = PurePosixPath(only_below).parts
     written: list[str] = []
@@ -50,18 +50,18 @@ def unpack(archive: Path, folder: Path, *, only_below: str = "") -> list[str]:
                 relative = PurePosixPath(*parts[len(prefix) :])
                 room -= n_bytes
                 if room < 0 or number >= _MAX_MEMBERS:
-                    raise RefusedError(f"{archive.name} would fill the disk", where=folder, todo="make room first")
+                    raise RefusedError(f"{archive.name} would fill the disk", where=folder, todo="free some disk space")
                 target = folder / relative
                 if str(relative) in written or target.is_symlink():
-                    raise RefusedError(f"{archive.name} writes one file twice", where=archive, found=name)
+                    raise RefusedError(f"{archive.name} contains a duplicate file", where=archive, found=name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_path(target) as part, part.open("wb") as out:
                     _copy(handle, out, n_bytes, name, archive)
                 written.append(str(relative))
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise InputError(f"{archive.name} is no whole archive", where=archive, found=error) from error
+        raise InputError(f"{archive.name} is not a complete archive", where=archive, found=error) from error
     if not written:
-        raise InputError(f"{archive.name} holds nothing to unpack", where=archive, expected=only_below or "files")
+        raise InputError(f"{archive.name} contains nothing to unpack", where=archive, expected=only_below or "files")
     return sorted(written)
 
 
@@ -74,7 +74,9 @@ def _members(archive: Path) -> Generator[tuple[str, int, IO[bytes]], None, None]
                     continue
                 kind = stat.S_IFMT(info.external_attr >> 16)
                 if kind not in (0, stat.S_IFREG):
-                    raise RefusedError(f"{archive.name} holds a link or a device", where=archive, found=info.filename)
+                    raise RefusedError(
+                        f"{archive.name} contains a link or a device", where=archive, found=info.filename
+                    )
                 with zipped.open(info) as handle:
                     yield info.filename, info.file_size, handle
         return
@@ -83,7 +85,7 @@ def _members(archive: Path) -> Generator[tuple[str, int, IO[bytes]], None, None]
             if member.isdir():
                 continue
             if not member.isreg():
-                raise RefusedError(f"{archive.name} holds a link or a device", where=archive, found=member.name)
+                raise RefusedError(f"{archive.name} contains a link or a device", where=archive, found=member.name)
             extracted = tarred.extractfile(member)
             if extracted is not None:
                 with extracted as handle:
@@ -110,5 +112,5 @@ def _copy(handle: IO[bytes], out: IO[bytes], n_bytes: int, name: str, archive: P
     while chunk := handle.read(min(1 << 20, left + 1)):
         left -= len(chunk)
         if left < 0:
-            raise RefusedError(f"{archive.name}: a file is longer than the archive says", where=archive, found=name)
+            raise RefusedError(f"{archive.name}: a file is larger than stated", where=archive, found=name)
         out.write(chunk)

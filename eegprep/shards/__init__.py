@@ -1,4 +1,4 @@
-"""The contract between recordings and models: the shard set, format version 1 (docs/reference/shard-format.md)."""
+"""The interface between recordings and models: the shard set, format version 1 (docs/reference/shard-format.md)."""
 
 from eegprep.shards.build.shard_set import ShardSummary, build_shard_set
 from eegprep.shards.columns import BlockTable, RecordingTable, ShardFile, SpanTable, TrialTable

@@ -1,8 +1,7 @@
-"""Is an index one that format version 1 allows? Checked on every opening, before anything is believed.
+"""Validate the index of a shard set against format version 1, whenever it is opened.
 
-What enters: the tables, as typed columns. What leaves: nothing, or a RefusedError that names the row. After this,
-every block lies inside its shard, every span is contiguous, every trial inside its recording; code that gathers
-needs no further checks.
+A RefusedError names the invalid row. Afterwards every block is inside its shard, every span is contiguous, and every
+trial is inside its recording, so code that gathers samples needs no further checks.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from eegprep.shards.format import BLOCKS, ELECTRODES, END_OF_TAR, MAX_BLOCK_SAMP
 from eegprep.shards.sums import SHARD_PATH
 from eegprep.splits.fingerprint import Fingerprint
 
-_TODO = "fetch or write the shard set again"
+_TODO = "download or build the shard set again"
 _MAX_SAMPLE = 1 << 60
 
 
 def shard_files(table: pa.Table, vocabulary: Vocabulary, hashes: dict[str, str], path: Path) -> tuple[ShardFile, ...]:
-    """The list of shards out of electrodes.parquet, held against SHA256SUMS."""
+    """The list of shards out of electrodes.parquet, checked against SHA256SUMS."""
     where = path / ELECTRODES
     files: list[ShardFile] = []
     for electrode, text in enumerate(table["shards"].to_pylist()):
@@ -36,21 +35,21 @@ def shard_files(table: pa.Table, vocabulary: Vocabulary, hashes: dict[str, str],
             entries = [(str(n), int(b), str(h)) for n, b, h in json.loads(text)]
         except (ValueError, TypeError, RecursionError) as error:
             raise RefusedError(
-                f"the shards of electrode {vocabulary.name_of(electrode)} can't be read", where=where, found=error
+                f"invalid shards of electrode {vocabulary.name_of(electrode)}", where=where, found=error
             ) from error
         for number, (name, n_bytes, sha256) in enumerate(entries):
             match = SHARD_PATH.fullmatch(name)
             fits = match is not None and match[1] == vocabulary.name_of(electrode) and int(match[2]) == number
             if not fits or n_bytes % RECORD or not len(END_OF_TAR) < n_bytes < _MAX_SAMPLE:
                 raise RefusedError(
-                    "a shard is listed under a wrong name or size", where=where, found=f"{name}, {n_bytes} bytes",
+                    "a shard is listed with the wrong name or size", where=where, found=f"{name}, {n_bytes} bytes",
                     expected=f"shard {number} of {vocabulary.name_of(electrode)}", todo=_TODO,
                 )  # fmt: skip
             if hashes.get(name) != sha256:
-                raise RefusedError(f"shard {name} has another hash in SHA256SUMS", where=where, todo=_TODO)
+                raise RefusedError(f"the hash of shard {name} does not match SHA256SUMS", where=where, todo=_TODO)
             files.append(ShardFile(name=name, electrode=electrode, n_bytes=n_bytes, sha256=sha256))
     if strange := sorted({n for n in hashes if SHARD_PATH.fullmatch(n)} - {f.name for f in files}):
-        raise RefusedError("SHA256SUMS lists a shard that the index does not", where=where, found=strange[0])
+        raise RefusedError("SHA256SUMS lists a shard that is not in the index", where=where, found=strange[0])
     return tuple(files)
 
 
@@ -58,13 +57,13 @@ def check_recordings(recordings: RecordingTable, path: Path) -> None:
     """Ids are unique and made of their parts; lengths and rates are sensible."""
     where = path / RECORDINGS
     if len(set(recordings.id)) != len(recordings):
-        raise RefusedError("a recording stands twice in the index", where=where)
+        raise RefusedError("duplicate recording in the index", where=where)
     rows = zip(recordings.id, recordings.dataset, recordings.subject, recordings.session, recordings.run, strict=True)
     for row, (name, *parts) in enumerate(rows):
         if name != recording_id(*parts):
-            raise RefusedError(f"row {row}: a recording's id does not fit its parts", where=where, found=name)
+            raise RefusedError(f"row {row}: a recording's id does not match its parts", where=where, found=name)
     if strange := sorted(set(recordings.split) - {"train", "validation", "test"}):
-        raise RefusedError("an unknown split", where=where, found=strange[0], expected="train, validation or test")
+        raise RefusedError("unknown split", where=where, found=strange[0], expected="train, validation or test")
     for name, text in zip(recordings.id, recordings.fingerprint, strict=True):
         try:
             Fingerprint.parse(text or "0:")
@@ -77,7 +76,7 @@ def check_recordings(recordings: RecordingTable, path: Path) -> None:
 def check_blocks(
     blocks: BlockTable, shards: tuple[ShardFile, ...], recordings: RecordingTable, n_electrodes: int, path: Path
 ) -> None:
-    """Rows point at rows, samples lie inside their shard in order, spans are contiguous with one scale."""
+    """Check that row numbers are valid, samples in order inside their shard, and spans contiguous with one scale."""
     where = path / BLOCKS
 
     def every(column: str, good: NDArray[np.bool_]) -> None:
@@ -131,7 +130,7 @@ def _check_order(blocks: BlockTable, stop: NDArray[np.int64], every: Callable[[s
 
 
 def check_trials(trials: TrialTable, recordings: RecordingTable, path: Path) -> None:
-    """Every trial lies inside a recording."""
+    """Check that every trial is inside its recording."""
     where = path / TRIALS
     _all(where, "trial", "recording", (trials.recording >= 0) & (trials.recording < len(recordings)))
     _all(where, "trial", "n_samples", (trials.n_samples >= 1) & (trials.n_samples < _MAX_SAMPLE))
@@ -144,7 +143,7 @@ def check_trials(trials: TrialTable, recordings: RecordingTable, path: Path) -> 
 def _all(where: Path, thing: str, column: str, good: NDArray[np.bool_]) -> None:
     if not good.all():
         raise RefusedError(
-            f"the index is wrong: {thing} {int(np.argmin(good))}, column {column!r}",
+            f"the index is invalid: {thing} {int(np.argmin(good))}, column {column!r}",
             where=where,
             found=f"{int((~good).sum())} such rows",
             todo=_TODO,

@@ -1,4 +1,4 @@
-"""The index of a shard set as typed columns: what the reader and the model side compute with."""
+"""The index of a shard set as typed columns, used by the reader and the model side."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class RecordingTable:
         return self._json("attributes", row)
 
     def montage(self, row: int) -> MontageFit | None:
-        """How well the recording's signal fits the places of its electrodes; None if that was not told."""
+        """How well the recording's signal matches the positions of its electrodes; None if unknown."""
         if not (text := self.table["montage"][row].as_py()):
             return None
         try:

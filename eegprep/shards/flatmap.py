@@ -1,13 +1,11 @@
-"""Many files mapped back to back into one range of addresses, seen as one flat int16 array.
+"""Map many files back to back into memory as one flat, read-only int16 array.
 
-What enters: paths and their sizes. What leaves: a read-only (n,) int16 array over all of them and the byte at
-which each file begins in it. One flat array turns "row i of shard k" into one index, so that a batch is one
-gather by NumPy without a Python loop over shards.
+One flat array turns "row i of shard k" into one index, so that a batch is one NumPy gather without a Python loop over
+shards. The byte at which each file begins is returned too.
 
-Python's own `mmap` can't choose an address, so this calls the C library's: reserve the range, then map each
-file over its part of it. The operating system pages data in when they are touched and drops them when memory
-is short; nothing is read here. A file that shrinks while it is mapped kills the process at the next touch (as
-with every mapping): shard sets are immutable.
+Python's `mmap` cannot choose an address, so this calls the C library: reserve the range, then map each file into its
+part of it. The operating system loads pages on access and drops them when memory is short. Truncating a mapped file
+kills the process at the next access (as with every mapping): shard sets are immutable.
 """
 
 from __future__ import annotations
@@ -72,14 +70,14 @@ class FlatMap:
     Parameters
     ----------
     files : sequence of (Path or None, int)
-        Files and the sizes in bytes that they must have. The place of a file that is None is kept free for `put`.
+        Files and their expected sizes in bytes. The range of a file that is None is reserved for `put`.
     tail_bytes : int
         Readable zeros after the last file, so that a gather may run past its end.
 
     Attributes
     ----------
     samples : ndarray, (n,) int16
-        Everything, file after file, each beginning on a page.
+        All files in order, each beginning on a page.
     starts : ndarray, (n_files,) int64
         The byte at which each file begins.
 
@@ -108,11 +106,11 @@ class FlatMap:
         self.samples: NDArray[np.int16] = np.asarray(region)
 
     def put(self, number: int, path: Path) -> None:
-        """Map a file into its place."""
+        """Map a file into its reserved range."""
         self._place(self._region, path, self._sizes[number], int(self.starts[number]))
 
     def drop(self, number: int) -> None:
-        """Take a file out; its place reads as zeros until it is put again. No view into it may be in use."""
+        """Unmap a file; its range reads as zeros until `put`. No view into it may be in use."""
         n_bytes = -(-self._sizes[number] // mmap.PAGESIZE) * mmap.PAGESIZE
         if n_bytes:
             self._region.place(int(self.starts[number]), n_bytes, -1)
@@ -123,13 +121,13 @@ class FlatMap:
             # Without O_NONBLOCK a pipe in a file's place would wait for somebody to write.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
-            raise RefusedError("a shard is missing", where=path, todo="fetch or write the shard set again") from None
+            raise RefusedError("a shard is missing", where=path, todo="download or build the shard set again") from None
         try:
             found = os.fstat(descriptor).st_size
             if found != n_bytes:
                 raise RefusedError(
-                    f"shard {path.name} has another size than its index says", where=path, found=f"{found} bytes",
-                    expected=f"{n_bytes} bytes", todo="fetch or write the shard set again",
+                    f"the size of shard {path.name} does not match the index", where=path, found=f"{found} bytes",
+                    expected=f"{n_bytes} bytes", todo="download or build the shard set again",
                 )  # fmt: skip
             if n_bytes:
                 region.place(start, n_bytes, descriptor)

@@ -1,10 +1,10 @@
-"""What a Parquet file claims, read from its bytes before Arrow is asked: sizes, counts, encodings, page by page.
+"""Validate the claims of a Parquet file (sizes, counts, encodings, pages) before Arrow reads it.
 
-What enters: a whole file. What leaves: its row count and a promise that reading it takes no more memory than a
-small multiple of its size, or a ValueError. Arrow's own metadata accessors can't be asked for this: some of
-them end the process on a malformed footer instead of raising. The footer and the page headers are Thrift structs
-in the compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), with
-the field numbers of parquet.thrift.
+Returns the row count if reading the file takes at most a small multiple of its size, else raises a ValueError. Arrow's
+own metadata accessors cannot be used: some crash the process on a malformed footer. The footer and page headers are
+Thrift structs in the compact protocol
+(https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), with the field numbers of
+parquet.thrift.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Reader:
 
     def byte(self) -> int:
         if self.position >= len(self.data):
-            raise ValueError("a struct is cut short")
+            raise ValueError("a struct is truncated")
         self.position += 1
         return self.data[self.position - 1]
 
@@ -53,7 +53,7 @@ class _Reader:
 
     def take(self, n: int) -> bytes:
         if n > len(self.data) - self.position:
-            raise ValueError("a field is cut short")
+            raise ValueError("a field is truncated")
         self.position += n
         return bytes(self.data[self.position - n : self.position])
 
@@ -97,7 +97,7 @@ class _Reader:
 
 
 def read_struct(data: bytes | memoryview, position: int = 0) -> tuple[dict[int, Any], int]:
-    """One Thrift struct as {field number: value}, and the byte after it; ValueError where it is none."""
+    """One Thrift struct as {field number: value}, and the byte after it; ValueError if it is none."""
     reader = _Reader(memoryview(data), position)
     return reader.struct(), reader.position
 
@@ -129,10 +129,10 @@ def check_parquet(data: bytes | memoryview, *, bytes_per_row: int, dictionaries:
     try:
         footer, end = read_struct(data[: len(data) - 8], body)
         if end != len(data) - 8:
-            raise ValueError("the footer does not fill its place")
+            raise ValueError("the footer has the wrong length")
         n_rows, groups = footer[3], footer[4]
         if not 0 <= n_rows * bytes_per_row <= len(data):
-            raise ValueError(f"more rows than fit into it: {n_rows}")
+            raise ValueError(f"more rows than possible: {n_rows}")
         for group in groups:
             for column in group[1]:
                 names = [bytes(x).decode("utf-8", "replace") for x in column[3][3]]
@@ -157,12 +157,12 @@ def _check_column(data: memoryview, body: int, meta: dict[int, Any], *, n_rows_o
         return  # an empty table has no pages
     position = meta.get(11) or meta[9]
     if not (position >= 4 and size >= 0 and position + size <= body and meta[9] >= position):
-        raise ValueError("a column lies outside the file")
+        raise ValueError("a column is outside the file")
     end, found = position + size, 0
     while position < end:
         header, position = read_struct(data[:end], position)
         if header[2] != header[3] or not 0 <= header[3] <= end - position:
-            raise ValueError("a page has a senseless size")
+            raise ValueError("a page has an invalid size")
         position += header[3]
         if header[1] == _DATA_PAGE:
             count = header[5][1]
@@ -170,7 +170,7 @@ def _check_column(data: memoryview, body: int, meta: dict[int, Any], *, n_rows_o
             if header[5][2] not in _ENCODINGS:
                 raise ValueError(f"a page is encoded in a way that could outgrow it ({header[5][2]})")
         elif header[1] == _DICTIONARY_PAGE and in_full:
-            raise ValueError("a text that is not read as a dictionary is stored as one")
+            raise ValueError("an unexpected dictionary page")
         elif header[1] == _DICTIONARY_PAGE:
             count = header[7][1]
         else:
@@ -178,4 +178,4 @@ def _check_column(data: memoryview, body: int, meta: dict[int, Any], *, n_rows_o
         if not 0 <= count <= len(data):
             raise ValueError(f"a page claims {count} values")
     if found != n_values:
-        raise ValueError(f"the pages of a column hold {found} values, not {n_values}")
+        raise ValueError(f"the pages of a column have {found} values, not {n_values}")

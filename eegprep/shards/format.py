@@ -32,7 +32,7 @@ BLOCK_SAMPLES = 256 * WINDOW_SAMPLES
 # A block is read whole by WebDataset users and has to fit a 32-bit row count; 2^28 samples are 12 days.
 MAX_BLOCK_SAMPLES = 1 << 28
 MAX_SHARD_BYTES = 1 << 30
-# Symmetric on purpose: -32768 is never written, so a sign change can't overflow.
+# Symmetric on purpose: -32768 is never written, so a sign change cannot overflow.
 INT16_PEAK = 32767
 END_OF_TAR = b"\0" * (2 * RECORD)
 
@@ -44,13 +44,13 @@ TRIALS = "trials.parquet"
 MANIFEST = "manifest.yaml"
 LOCK = "lock.yaml"
 SUMS = "SHA256SUMS"
-# For search engines, and for people and the hub. Nothing here reads them, and a set without them is whole.
+# For search engines, people and the hub. Nothing here reads them, and a set is complete without them.
 CROISSANT, CARD = "croissant.json", "README.md"
 OPTIONAL_FILES = (CROISSANT, CARD)
 INDEX_FILES = (ELECTRODES, RECORDINGS, BLOCKS, TRIALS, MANIFEST, LOCK)
 
 # Flat columns only: a nested Parquet column can claim billions of elements in a few bytes. `n_samples` and the
-# offsets are stored plain, so that a file can't hold more rows than its size allows (see tables.py).
+# offsets are stored plain, so that a file cannot hold more rows than its size allows (see tables.py).
 BLOCK_SCHEMA = pa.schema(
     [
         ("recording", pa.int32()),
@@ -138,9 +138,9 @@ class Frame:
 
 
 def block_key(recording: str, electrode: str, stretch: int, start_sample: int) -> str:
-    """The block's name in the tar: no dot, no slash, and the way back is exact (`eegprep.store.keys`).
+    """The block's name in the tar: no dot, no slash, exactly reversible (`eegprep.store.keys`).
 
-    The number of the stretch tells apart what was recorded at one time against several references.
+    The stretch number distinguishes signals recorded at the same time with several references.
     """
     return key_of_id(f"{recording}/{electrode}/{stretch}/{start_sample}")
 

@@ -1,7 +1,7 @@
-"""`lock.yaml` of a shard set: how it was cut, what it holds, and what was left out, as types.
+"""The types of a shard set's `lock.yaml`: how the set was built, its contents, and what was left out.
 
-A stranger may have written it, so it is read by the strict YAML reader and held against these models; in a shard set a
-damaged file is a matter of integrity, so it is refused.
+The file is untrusted, so it is read by the strict YAML reader and validated; a damaged file is an integrity error and
+refused.
 """
 
 from __future__ import annotations
@@ -89,5 +89,5 @@ def read_set_lock(path: Path) -> SetLock:
             where=error.where or file,
             found=error.found,
             expected=error.expected,
-            todo="fetch or write the shard set again",
+            todo="download or build the shard set again",
         ) from error

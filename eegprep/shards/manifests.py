@@ -1,4 +1,4 @@
-"""`manifest.yaml` of a shard set: the manifests of all its data sets, which a stranger may have written."""
+"""`manifest.yaml` of a shard set: the manifests of all its data sets, read as untrusted input."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def read_manifests(path: Path) -> tuple[Manifest, ...]:
             where=error.where or path,
             found=error.found,
             expected=error.expected,
-            todo="fetch or write the shard set again",
+            todo="download or build the shard set again",
         ) from error

@@ -1,4 +1,4 @@
-"""What the writer asks of a store: any object with these members can be sharded."""
+"""The store protocol of the shard writer: any object with these members can be sharded."""
 
 from __future__ import annotations
 
@@ -31,4 +31,4 @@ class RecordingStore(Protocol):
         """One electrode's samples of one stretch, (stretch.n_samples,) float32 in microvolt."""
 
     def close(self) -> None:
-        """Let go of open files; reading may go on and opens them again."""
+        """Close open files; further reading opens them again."""

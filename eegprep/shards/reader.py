@@ -1,7 +1,7 @@
-"""`ShardSet`: open a shard set, look at its index, and reach every block's samples without copying.
+"""`ShardSet`: open a shard set, read its index, and access the samples of every block without copying.
 
-What enters: the folder that `eegprep shard` wrote, or a remote address. What leaves: typed columns and read-only
-int16 views into mapped tar files. Opening reads and checks the index alone; nothing is unpickled, no tar is parsed.
+The index is typed columns, samples are read-only int16 views into mapped tar files. Opening reads and checks the index
+only; nothing is unpickled, no tar is parsed.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ from eegprep.shards.tables import numbers, read_electrodes, read_table, texts
 
 
 class Remote(Protocol):
-    """Where the shards of a remote set come from; `eegprep.remote` has one."""
+    """Source of the shards of a remote set; implemented in `eegprep.remote`."""
 
     address: str
 
     @property
     def max_bytes(self) -> int:
-        """How much its cache may hold."""
+        """Size limit of its cache."""
 
     def paths(self, shards: list[ShardFile]) -> list[Path]:
-        """Local files of some shards, fetched and checked where they are not here."""
+        """Local files of some shards, downloaded and checked if missing."""
 
     def place(self, flat: FlatMap, number: int, shard: ShardFile) -> None:
-        """Map a shard into its place, fetched and checked where it is not here."""
+        """Map a shard, downloaded and checked if missing."""
 
 
 class ShardSet:
-    """A finished shard set, opened for reading. Use `open`.
+    """A complete shard set, opened for reading. Use `open`.
 
     Attributes
     ----------
     path : Path
-        Its folder (of a remote set: its folder in the cache).
+        Folder of the set (in the cache if it is remote).
     vocabulary : Vocabulary
         Electrode names by the ids of this set.
     shards : tuple of ShardFile
@@ -70,9 +70,9 @@ class ShardSet:
     recordings, blocks, trials : RecordingTable, BlockTable, TrialTable
         The index.
     sha256 : str
-        Hash of SHA256SUMS, which names the whole content.
+        Hash of SHA256SUMS, which identifies the contents.
     remote : Remote or None
-        Where the shards of a remote set come from.
+        Source of the shards of a remote set.
     """
 
     def __init__(self, path: Path, *, remote: Remote | None = None) -> None:
@@ -102,7 +102,7 @@ class ShardSet:
         Raises
         ------
         UsageError
-            There is no finished shard set.
+            The folder is not a complete shard set.
         RefusedError
             The index is damaged, of another version, or contradicts itself.
         """
@@ -115,7 +115,7 @@ class ShardSet:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # Worker processes open it anew: maps and tables don't travel.
+        # Worker processes open it again: maps and tables don't travel.
         return {"path": self.path, "remote": self.remote}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ class ShardSet:
 
     @property
     def tasks(self) -> tuple[tuple[Manifest, Task], ...]:
-        """Every task with the manifest that it stands in, by data set and in the manifest's order."""
+        """Every task with its manifest, by data set and in the manifest's order."""
         return tuple((m, t) for m in sorted(self.manifests, key=lambda m: m.name) for t in m.tasks)
 
     def shard_paths(self, rows: Sequence[int] | None = None) -> list[Path]:
@@ -142,9 +142,9 @@ class ShardSet:
         if self.remote is not None:
             if (n_bytes := sum(s.n_bytes for s in chosen)) > self.remote.max_bytes:
                 raise UsageError(
-                    "the shards do not fit into the cache together", where=self.remote.address,
+                    "the shards do not fit into the cache", where=self.remote.address,
                     found=f"{n_bytes} bytes", expected=f"at most {self.remote.max_bytes} bytes",
-                    todo="set EEGPT_CACHE_BYTES to more, or read through WindowIndex, which needs some at a time",
+                    todo="increase EEGPT_CACHE_BYTES, or read with WindowIndex, which needs only some at a time",
                 )  # fmt: skip
             return self.remote.paths(chosen)
         return [self.path / s.name for s in chosen]
@@ -172,11 +172,11 @@ class ShardSet:
 
 def _check_file(path: Path, sha256: str) -> None:
     if not path.is_file():
-        raise RefusedError("an index file is missing", where=path, todo="fetch or write the shard set again")
+        raise RefusedError("an index file is missing", where=path, todo="download or build the shard set again")
     if (found := sha256_file(path)) != sha256:
         raise RefusedError(
-            f"{path.name} is not the file that {SUMS} names", where=path, found=found, expected=sha256,
-            todo="fetch or write the shard set again",
+            f"the hash of {path.name} does not match {SUMS}", where=path, found=found, expected=sha256,
+            todo="download or build the shard set again",
         )  # fmt: skip
 
 

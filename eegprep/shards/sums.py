@@ -1,7 +1,7 @@
-"""`SHA256SUMS`: every file of a shard set with its hash, written last; `sha256sum -c` reads it too.
+"""`SHA256SUMS`: every file of a shard set with its hash, written last; readable by `sha256sum -c`.
 
-A set without it is unfinished. Only the names that format version 1 knows are taken, so no line can lead out of
-the folder.
+A set without it is incomplete. Only file names of format version 1 are accepted, so no line can point outside the
+folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_BYTES = 256 << 20
 
 
 def write_sums(folder: Path, hashes: Mapping[str, str]) -> None:
-    """Write the file that makes the set finished."""
+    """Write the file that marks the set as complete."""
     write_atomic(folder / SUMS, "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes)))
 
 
@@ -30,19 +30,19 @@ def read_sums(folder: Path) -> dict[str, str]:
     Raises
     ------
     UsageError
-        The folder is no finished shard set.
+        The folder is not a complete shard set.
     RefusedError
-        A line is malformed, doubled, or names a file that no shard set has; or an index file is not listed.
+        A line is invalid, a duplicate, or names an unexpected file; or an index file is not listed.
     """
     path = folder / SUMS
     if not folder.is_dir():
-        raise UsageError("no such shard set", where=folder)
+        raise UsageError("shard set not found", where=folder)
     if not path.is_file():
         raise UsageError(
-            "this is no finished shard set",
+            "not a complete shard set",
             where=folder,
             found=f"no {SUMS}",
-            todo="run the same `eegprep shard` command again: it goes on where it stopped",
+            todo="run the same `eegprep shard` command again to resume",
         )
     if path.stat().st_size > _MAX_BYTES:
         raise RefusedError(f"{SUMS} is too large", where=path, expected=f"at most {_MAX_BYTES} bytes")
@@ -61,13 +61,13 @@ def parse_sums(data: bytes, *, where: str) -> dict[str, str]:
         if entry is None or line != f"{entry[0]}  {entry[1]}":
             raise RefusedError(
                 f"a line of {SUMS} is damaged", where=f"{where}, line {number}", found=repr(line[:120]),
-                expected="a SHA-256, two blanks, a path inside the set",
+                expected="a SHA-256, two spaces, a path inside the set",
             )  # fmt: skip
         digest, name = entry
         known = name in INDEX_FILES or name in OPTIONAL_FILES or SHARD_PATH.fullmatch(name)
         if not known or name in hashes:
             raise RefusedError(
-                f"{SUMS} names a file {'twice' if known else 'that no shard set has'}",
+                f"{SUMS} lists {'a file twice' if known else 'an unexpected file'}",
                 where=f"{where}, line {number}",
                 found=name,
             )

@@ -1,10 +1,9 @@
-"""Parquet tables that a stranger may have written, read with the memory that their own size allows.
+"""Read untrusted Parquet tables with bounded memory.
 
-What enters: a file and the schema it must have. What leaves: an Arrow table of exactly this schema without nulls,
-strings dictionary-encoded. A Parquet file can claim any number of rows, compress gigabytes into a page, or nest
-lists of any length, so this reader takes flat columns, no compression, and at most one row per eight bytes of
-file: our own files store one 64-bit column plain and so always meet that. A table's size in memory is then
-bounded by a small multiple of its file's.
+Returns an Arrow table with exactly the given schema, without nulls, strings dictionary-encoded. A Parquet file can
+claim any number of rows, compress gigabytes into a page, or nest lists of any length, so this reader accepts only
+flat, uncompressed columns, and at most one row per eight bytes of file, which our own files always meet (one 64-bit
+column is plain). A table's memory is then bounded by a small multiple of its file's size.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _VOCABULARY_TEXTS = ["name", "source", "kind", "shards"]
 _SINCE_PRE_RELEASE = frozenset({"reference", "kind", "fingerprint", "montage"})
 _PRE_RELEASE = "made by a pre-release version: rebuild from the store or the raw files"
 _MAX_TEXT = 1 << 28
-_TODO = "fetch or write the shard set again; `eegprep verify` names everything that is wrong with it"
+_TODO = "download or build the shard set again; `eegprep verify` lists all damage"
 
 
 def _strings(schema: pa.Schema) -> list[str]:
@@ -49,22 +48,22 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     Raises
     ------
     RefusedError
-        The file is no Parquet, has other columns, types or nulls, or could take more memory than its size allows.
+        The file is not Parquet, has other columns, types or nulls, or could need too much memory for its size.
     """
     table = _read(path, MAX_INDEX_BYTES, _strings(schema))
     found = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in table.schema}
     expected = {f.name: f.type for f in schema}
     if found != expected or len(table.schema) != len(schema):
         raise RefusedError(
-            "an index file has other columns than format version 1",
+            "the columns of an index file do not match format version 1",
             where=path, found=", ".join(found), expected=", ".join(expected), todo=_TODO,
         )  # fmt: skip
     for key, version in (schema.metadata or {}).items():
         if (stated := (table.schema.metadata or {}).get(key)) != version:
-            raise RefusedError("an index file has another version", where=path, found=stated, expected=version)
+            raise RefusedError("unsupported version of an index file", where=path, found=stated, expected=version)
     for name in table.column_names:
         if table[name].null_count:
-            raise RefusedError(f"column {name!r} of an index file has empty fields", where=path, todo=_TODO)
+            raise RefusedError(f"column {name!r} of an index file has missing values", where=path, todo=_TODO)
     return table.replace_schema_metadata(None)
 
 
@@ -80,7 +79,7 @@ def read_electrodes(path: Path) -> pa.Table:
     for k, name in enumerate(table.column_names):
         if pa.types.is_dictionary(table[name].type):
             if table[name].null_count:
-                raise RefusedError(f"column {name!r} of an index file has empty fields", where=path, todo=_TODO)
+                raise RefusedError(f"column {name!r} of an index file has missing values", where=path, todo=_TODO)
             table = table.set_column(k, name, plain(table[name], where=path, most=_MAX_VOCABULARY_BYTES))
     found = {f.name: f.type for f in table.schema}
     if missing := [f.name for f in ELECTRODE_COLUMNS if found.get(f.name) != f.type or table[f.name].null_count]:
@@ -98,11 +97,11 @@ def texts(column: pa.ChunkedArray) -> tuple[str, ...]:
 
 
 def plain(column: pa.ChunkedArray, *, where: Path, most: int = _MAX_TEXT) -> pa.ChunkedArray:
-    """Dictionary-encoded text in full; RefusedError where a short file would become a long table."""
+    """Dictionary-encoded text in full; RefusedError if a short file would become a long table."""
     values = texts(column)
     if (n_bytes := sum(map(len, values))) > most:
         raise RefusedError(
-            "a column of an index file is far longer than the file", where=where, found=f"{n_bytes} characters",
+            "a column of an index file is far larger than the file", where=where, found=f"{n_bytes} characters",
             expected=f"at most {most}", todo=_TODO,
         )  # fmt: skip
     encoded = [text.encode() for text in values]
@@ -144,7 +143,7 @@ def _read(path: Path, max_bytes: int, dictionaries: list[str]) -> pa.Table:
     except KeyError as error:  # a column of text is missing
         name = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
         old = name in _SINCE_PRE_RELEASE
-        what = _PRE_RELEASE if old else "an index file has other columns than format version 1"
+        what = _PRE_RELEASE if old else "the columns of an index file do not match format version 1"
         raise RefusedError(what, where=path, found=f"no column {name!r}", todo=None if old else _TODO) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise RefusedError("an index file is damaged", where=path, found=error, todo=_TODO) from error

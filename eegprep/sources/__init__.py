@@ -1,8 +1,7 @@
-"""Where recordings come from: every format and layout behind one small interface.
+"""Sources of recordings: every format and layout behind one small interface.
 
-What enters: a manifest (or a plain path) and a folder. What leaves: a `Source`, which lists its recordings
-without reading signal (`plan`) and reads one at a time (`read`) as a `SourceRecording` in microvolt.
-`open_source` chooses by `manifest.source.kind`; `manifest_for_path` describes a plain file or folder.
+A `Source` lists its recordings without reading signal (`plan`) and reads one at a time (`read`) as a `SourceRecording`
+in microvolt. `open_source` chooses it by `manifest.source.kind`; `manifest_for_path` describes a plain file or folder.
 """
 
 from __future__ import annotations

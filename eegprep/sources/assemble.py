@@ -1,7 +1,6 @@
-"""From what a reader decoded to what leaves: units, privacy, hashes. Every source ends here.
+"""Turn `Decoded` into `SourceRecording`: units, privacy, hashes. The last step of every source.
 
-What enters: `Decoded`, the plan, the manifest. What leaves: `SourceRecording`. Event texts leave only where a
-task of the manifest names them: any other text may hold what a technician typed.
+Event texts are kept only if a task of the manifest names them: any other text may have been typed by a technician.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ def _clean(name: str, manifest: Manifest) -> str:
 
 
 def _public(name: str, kind: str, manifest: Manifest) -> str:
-    """A channel's name for what is stored: its own where somebody knows what it means, or its data set is anonymous."""
+    """A channel's name as stored: unchanged if its meaning is known or the data set is anonymous."""
     known = manifest.anonymous_subjects or name in manifest.channels or name in manifest.source.channels
     if known or resolve(Vocabulary.base(), name, kind=kind).code not in ("unknown_name", "unknown_reference"):
         return name
@@ -118,33 +117,33 @@ def _in_uv(signal: SignalLike, channels: tuple[SourceChannel, ...], scale: float
 
 
 def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, folder: Path) -> SourceRecording:
-    """Prove the unit, take away what is personal, and hash the files.
+    """Check the unit, remove personal data, and hash the files.
 
     Raises
     ------
     InputError
-        Where nothing is left to read, or where unit and signal contradict each other.
+        If there is nothing to read, or unit and signal contradict each other.
     """
     where = folder / planned.files[0] if planned.files else folder
     names = named_texts(manifest)
     decoded = structured(decoded, names)
     if not decoded.channels or not decoded.stretches or decoded.signal.shape[1] == 0:
         raise InputError(
-            f"{planned.files[0] if planned.files else planned.key} holds no signal",
+            f"{planned.files[0] if planned.files else planned.key} contains no signal",
             where=where,
             found=f"{len(decoded.channels)} channels, {decoded.signal.shape[1]} samples",
             expected="at least one channel with samples",
         )
     if not (np.isfinite(decoded.sfreq_hz) and MIN_SFREQ_HZ <= decoded.sfreq_hz <= 1e6):
         raise InputError(
-            "the sampling rate is not that of EEG",
+            "implausible sampling rate",
             where=where,
             found=f"{decoded.sfreq_hz:g} Hz",
             expected=f"{MIN_SFREQ_HZ:g} Hz to 1 MHz",
         )
     if manifest.source.sfreq_hz is not None and abs(manifest.source.sfreq_hz - decoded.sfreq_hz) > 0.01:
         raise InputError(
-            "the file's rate is not the one that the manifest states",
+            "the sampling rate does not match the manifest",
             where=where,
             found=f"{decoded.sfreq_hz:g} Hz",
             expected=f"{manifest.source.sfreq_hz:g} Hz",
@@ -156,7 +155,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     events, disagreements = one_truth(_witnessed(decoded, manifest), _meanings(manifest), decoded.sfreq_hz)
     labels = _labels(decoded, manifest)
     unknown = sum(not text for _, text in labels)
-    nameless = (f"{unknown} of {len(labels)} epochs have a label that no task knows",) if unknown else ()
+    nameless = (f"{unknown} of {len(labels)} epochs have a label that is unknown to all tasks",) if unknown else ()
     return SourceRecording(
         subject=planned.subject,
         session=planned.session,
@@ -219,7 +218,7 @@ def _known(text: str, known: Mapping[str, str], numbers: bool) -> str:
 
 
 def _values(decoded: Decoded, planned: PlannedRecording) -> dict[str, dict[str, str]]:
-    """By trial number: what the file itself, a table beside it and the manifest say."""
+    """Values by trial number from the file, a table beside it and the manifest."""
     rows: dict[str, dict[str, str]] = {}
     for found in (decoded.trial_values, planned.trial_values):
         for number, row in found.items():

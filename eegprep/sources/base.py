@@ -1,8 +1,8 @@
-"""The words of the sources: what is planned, and what leaves.
+"""The types of the sources: planned recordings and `SourceRecording`.
 
-A source goes in three steps. `plan` looks at names and the first bytes of files only. A reader of `eegprep.formats`
-turns one planned recording into a `Decoded`. `eegprep.sources.assemble` then proves the unit, removes what is personal
-and makes the `SourceRecording`, the only thing that leaves this package.
+A source has three steps. `plan` looks at names and the first bytes of files only. A reader of `eegprep.formats` turns
+a planned recording into a `Decoded`. `eegprep.sources.assemble` checks the unit, removes personal data and makes the
+`SourceRecording`, the only output of this package.
 """
 
 from __future__ import annotations
@@ -18,31 +18,30 @@ from eegprep.sources.entry import Entry
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRecording:
-    """One recording to be read, known from names and sizes alone.
+    """One recording to read, as known from file names and sizes.
 
     Attributes
     ----------
     subject, session, run : str
-        Identity as it may be stored: pseudonyms where the manifest does not call the data set's ids anonymous.
+        Identity as stored: pseudonyms unless the manifest calls the data set's ids anonymous.
     files : tuple of str
-        Paths relative to the source's folder, the one to open first. For messages on this machine only.
+        Paths relative to the source's folder, the main file first. For local messages only.
     n_bytes : int
-        Their size, to balance work.
+        Their total size, to balance work.
     key : str
         `subject/session/run` with `-` for an empty part; unique within the source.
     attributes : mapping of str to str
-        What the manifest's subject table says of the subject.
+        Attributes from the manifest's subject table.
     public_files : tuple of str
-        The names of `files` as they may be stored.
+        Names of `files` as stored.
     part : str
-        Which subject of a file that holds several, from 1; empty elsewhere.
+        Number of the subject in a file with several, from 1; otherwise empty.
     channels : tuple of str
-        The channel that each of `files` holds, where every electrode has a file of its own.
+        The channel of each of `files`, if there is one file per electrode.
     trial_values : mapping of str to mapping of str to str
-        By trial number, from 1: the values that the manifest's `trial_values` list or take from a table.
+        By trial number, from 1: values that the manifest's `trial_values` list or read from a table.
     names : mapping of str to tuple of str
-        `subject`, `session` and `run` to the names by which the owner of the files knows them, where these are not the
-        ones that may be stored. For this machine only.
+        `subject`, `session` and `run` to their names in the files, if these must not be stored. For local use only.
     """
 
     subject: str
@@ -61,33 +60,32 @@ class PlannedRecording:
 
 @dataclass(frozen=True, kw_only=True)
 class SourceRecording:
-    """One recording as it leaves the sources: free of personal data, in microvolt where that is known.
+    """One recording without personal data, in microvolt if the unit is known.
 
     Attributes
     ----------
     signal : array-like, (n_channels, n_samples) float64
-        In microvolt for channels whose `unit` is not empty, else in the file's numbers.
+        In microvolt for channels with a `unit`, else in the file's numbers.
     stretches : tuple of Stretch
         Contiguous parts at the source's rate: broken at gaps, boundaries and between epochs.
     events : tuple of SourceEvent
-        Only those whose text a task of the manifest names; other texts may be anything and stay behind.
+        Only those named by a task of the manifest; other texts may be personal and are dropped.
     files : tuple of (str, str)
         Public name and SHA-256 of every file that was read.
     trial_labels : tuple of (Stretch, str)
-        Epoched files: the label of each stretch, or its number where values go by it; empty where no task knows it.
+        Epoched files: the label of each stretch, or its number if values are looked up by it; empty if unknown.
     origins : tuple of int
-        Epoched files whose stretches overlap in the recording: the sample of the recording at which each one began.
+        Epoched files with overlapping stretches: the sample of the recording at which each began.
     trial_values : mapping of str to mapping of str to str
-        By trial number, from 1: the values that the manifest's `trial_values` name, and no others.
+        By trial number, from 1: only the values that the manifest's `trial_values` name.
     units_evidence : str
-        Why the signal is believed to be in microvolt.
+        Evidence that the signal is in microvolt.
     left_out : tuple of LeftOut
-        What the reader itself left out (channels of another rate, damaged parts), at the source's rate.
+        What the reader left out (channels of another rate, damaged parts), at the source's rate.
     notes : tuple of str
-        What is odd about the file, in our own words.
+        Notes about the file, without its texts.
     event_counts, label_counts : mapping of str to int
-        How often each text of an event, and each label of an epoch, stands in the file: the full texts, for messages
-        on this machine only. They are never stored.
+        Counts of each event text and epoch label in the file. For local messages only; never stored.
     """
 
     subject: str
@@ -119,16 +117,16 @@ class SourceRecording:
 
 
 class Source(Protocol):
-    """Where recordings come from."""
+    """A source of recordings."""
 
     def plan(self) -> list[PlannedRecording]:
         """All recordings, sorted by key, without reading any signal."""
         ...
 
     def entries(self) -> list[Entry]:
-        """What every entry of the folder is, each exactly once, by path; empty where a list elsewhere says what is."""
+        """All entries of the folder, sorted by path; empty for sources without a folder."""
         ...
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Read one recording. Raises InputError where it cannot be used."""
+        """Read one recording. Raises InputError if it cannot be used."""
         ...

@@ -1,10 +1,9 @@
-"""BIDS trees: entities from names, and what the tables beside a recording say of its channels and events.
+"""BIDS trees: entities from file names, channels and events from the tables beside a recording.
 
-What enters: the root of a tree. What leaves: the recordings of `sub-*/[ses-*/]eeg/*_eeg.*`, read by their
-signatures, with `channels.tsv` (types, units, status), `events.tsv`, `electrodes.tsv` (positions in CapTrak's or
-EEGLAB's frame) and `eeg.json` (line frequency, reference) put on top; tables may lie on any level above, as BIDS
-has it. The run of a recording is the rest of its entities (`task-rest_run-01`). Derivatives are left out: they are the
-same recordings once more.
+Recordings are `sub-*/[ses-*/]eeg/*_eeg.*`, read by signature. `channels.tsv` (types, units, status), `events.tsv`,
+`electrodes.tsv` (positions in CapTrak's or EEGLAB's frame) and `eeg.json` (line frequency, reference) take precedence
+and are inherited from higher folders as in BIDS. The run of a recording is the rest of its entities
+(`task-rest_run-01`). Derivatives are skipped, since they are copies of the same recordings.
 """
 
 from __future__ import annotations
@@ -48,7 +47,9 @@ class BIDSSource:
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         if not os.path.lexists(folder / "dataset_description.json"):
             raise UsageError(
-                f"{folder} is no BIDS data set", expected="dataset_description.json in it", todo="give the tree's root"
+                f"{folder} is not a BIDS data set",
+                expected="dataset_description.json in it",
+                todo="pass the root folder of the data set",
             )
         self.manifest, self.folder = manifest, folder
         self._planned: list[PlannedRecording] | None = None
@@ -85,7 +86,7 @@ class BIDSSource:
             try:
                 left_out = self._left_out(path) if found else self._no_data(path)
             except OSError as error:
-                self._entries[path] = self._keyed(unreadable(path, error, "it can't be read"))
+                self._entries[path] = self._keyed(unreadable(path, error, "it cannot be read"))
                 continue
             if left_out is not None:
                 code, reason, todo = (*left_out, "")[:3]
@@ -126,7 +127,7 @@ class BIDSSource:
     def _no_data(self, path: str) -> tuple[Code, str]:
         """Code and reason for a file without the name of a recording."""
         if looks_like_recording(self.folder / path):
-            return self._by_place(path) or (Code.NO_BIDS_NAME, "its name is not that of an EEG recording in BIDS")
+            return self._by_place(path) or (Code.NO_BIDS_NAME, "not the name of a BIDS EEG recording")
         suffix = PurePosixPath(path).suffix.lower()
         return (
             (Code.SIDECAR, SIDECARS[suffix]) if suffix in SIDECARS else (Code.FOREIGN, "not part of an EEG recording")
@@ -145,10 +146,10 @@ class BIDSSource:
         if path.startswith(_ELSEWHERE):
             return Code.DERIVATIVE, "derived from recordings of this data set"
         if _fits(path, self._ignored):
-            return Code.IGNORED, ".bidsignore of the data set names it"
+            return Code.IGNORED, "listed in .bidsignore of the data set"
         found = _DATA.fullmatch(path)
         if found is not None and _entities(found["stem"])["subject"] not in self._chosen:
-            return Code.NOT_IN_SUBSET, "the manifest chooses other subjects"
+            return Code.NOT_IN_SUBSET, "subject not selected by the manifest"
         return None
 
     def _key(self, path: str, kind: Kind) -> str:
@@ -156,7 +157,7 @@ class BIDSSource:
         return "" if found is None else key_of(self.manifest, _entities(found["stem"]))
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Decode one recording and put its tables on top. Raises InputError where it can't be used."""
+        """Decode one recording and put its tables on top. Raises InputError if it cannot be used."""
         path = self.folder / planned.files[0]
         decoded = decode_file(path, self.manifest)
         tables = {
@@ -204,7 +205,7 @@ class BIDSSource:
 
 # The tables that say more of a recording.
 _TABLES = (("channels", "tsv"), ("events", "tsv"), ("electrodes", "tsv"), ("coordsystem", "json"), ("eeg", "json"))
-_KEEP_ONE = "keep one of them, or name the others in .bidsignore"
+_KEEP_ONE = "keep one of them, or list the others in .bidsignore"
 
 
 def _entities(stem: str) -> dict[str, str]:

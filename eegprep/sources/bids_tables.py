@@ -1,9 +1,8 @@
-"""The tables beside a BIDS recording: what they add to its channels and events, and where they contradict the file.
+"""The tables beside a BIDS recording: what they add to it, and where they contradict the file.
 
-What enters: a `Decoded` and the paths of `channels.tsv`, `electrodes.tsv` with its `coordsystem.json`, `events.tsv` and
-`eeg.json`. What leaves: the `Decoded` with their facts on top and notes on what in them can't be used. A table that is
-broken costs its own facts, never the recording nor the file's own events; a rate that contradicts the file's is refused
-where the stated duration shows that the file is wrong.
+The tables are `channels.tsv`, `electrodes.tsv` with `coordsystem.json`, `events.tsv` and `eeg.json`; problems in them
+become notes. An invalid table only loses its own information, never the recording or the events in the file; a
+sampling rate that contradicts the file is an error if the stated duration shows that the file is wrong.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def _noted(decoded: Decoded, note: str) -> Decoded:
 
 
 def _json(path: Path) -> dict[str, object] | None:
-    """The facts of a JSON file; None where it is none."""
+    """The facts of a JSON file; None if it is none."""
     try:
         data = json.loads(text_of(path))
     except (ValueError, RecursionError):
@@ -53,11 +52,11 @@ def with_channels(decoded: Decoded, table: Path) -> Decoded:
     try:
         listed, broken = rows_of(table, ("name", "type", "units", "status"), "name")
     except ValueError as error:
-        return _noted(decoded, f"channels.tsv was not used: {error}")
+        return _noted(decoded, f"channels.tsv was ignored: {error}")
     twice = {row["name"] for row in listed if any(r["name"] == row["name"] and r != row for r in listed)}
     rows = {row["name"]: row for row in listed if row["name"] not in twice}
     if lost := broken + len(twice):
-        decoded = _noted(decoded, f"channels.tsv: {lost} rows are broken or contradict another and were not used")
+        decoded = _noted(decoded, f"channels.tsv: {lost} rows are invalid or contradictory and were ignored")
     folded = {name.strip().casefold(): row for name, row in rows.items()}
     used: set[str] = set()
     out: list[SourceChannel] = []
@@ -82,18 +81,18 @@ def with_channels(decoded: Decoded, table: Path) -> Decoded:
         )
     decoded = dataclasses.replace(decoded, channels=tuple(out))
     if rows and not used:
-        return _noted(decoded, "channels.tsv names no channel of the file and was not used")
+        return _noted(decoded, "channels.tsv names no channel of the file and was ignored")
     # channels of another rate were left out by the reader, so they are known too
     known = used | {x.name for x in decoded.left_out if x.kind == "channel"}
     strange = sum(bool(name) and name not in known for name in rows)
-    return _noted(decoded, f"channels.tsv names {strange} channels that the file does not have") if strange else decoded
+    return _noted(decoded, f"channels.tsv names {strange} channels that are not in the file") if strange else decoded
 
 
 def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> Decoded:
     """Positions in metres, x right, y front, z up; only from frames that say so."""
     facts = {} if coordinates is None else _json(coordinates)
     if facts is None:
-        return _noted(decoded, "coordsystem.json is no JSON, so electrodes.tsv was not used")
+        return _noted(decoded, "coordsystem.json is not valid JSON, so electrodes.tsv was ignored")
     frame = str(facts.get("EEGCoordinateSystem", ""))
     scale = _METRES.get(str(facts.get("EEGCoordinateUnits", "")))
     if frame not in ("CapTrak", "EEGLAB") or scale is None:
@@ -102,9 +101,9 @@ def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> D
         listed, broken = rows_of(table, ("name", "x", "y", "z"), "name")
         places = [numbers([row.get(axis, "") for row in listed]) for axis in "xyz"]
     except ValueError as error:
-        return _noted(decoded, f"electrodes.tsv was not used: {error}")
+        return _noted(decoded, f"electrodes.tsv was ignored: {error}")
     if broken:
-        decoded = _noted(decoded, f"electrodes.tsv: {broken} rows are broken and were not used")
+        decoded = _noted(decoded, f"electrodes.tsv: {broken} rows are invalid and were ignored")
     found: dict[str, tuple[float, float, float]] = {}
     for row, *place in zip(listed, *places, strict=True):
         x, y, z = (None if v is None else v * scale for v in place)
@@ -122,7 +121,7 @@ def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> D
 
 
 def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> Decoded:
-    """The events of the table instead of the file's, whose breaks and gaps stay; a table that can't be used is noted.
+    """The events of the table instead of the file's, whose breaks and gaps stay; a table that cannot be used is noted.
 
     Parameters
     ----------
@@ -133,21 +132,21 @@ def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> D
     try:
         events, notes = _events(table, decoded, own)
     except ValueError as error:
-        stands = "; the file's own events stand" if own else ""
-        return _noted(decoded, f"events.tsv was not used: {error}{stands}")
+        stands = "; the events in the file are kept" if own else ""
+        return _noted(decoded, f"events.tsv was ignored: {error}{stands}")
     listed = [e.start_sample for e in events]
     near = max(1, seconds_to_samples(_SAME_S, decoded.sfreq_hz))
     if all(_role(e, decoded, named) != "stimulus" for e in events):
         events += own  # a table of breaks alone says nothing of what the subject did
     elif missing := len(own) - _matched([e.start_sample for e in own], listed, near):
-        notes = [*notes, f"events.tsv was taken; {missing} of the file's own {len(own)} events are not in it"]
+        notes = [*notes, f"events.tsv is used; {missing} of the {len(own)} events in the file are missing in it"]
     stimuli = set(own)
     structure = [e for e in decoded.events if e not in stimuli]
     return dataclasses.replace(decoded, events=tuple(sorted((*structure, *events))), notes=(*decoded.notes, *notes))
 
 
 def with_description(decoded: Decoded, path: Path) -> Decoded:
-    """Line frequency and reference of `eeg.json`; its rate held against the file's.
+    """Line frequency and reference of `eeg.json`; its rate checked against the file's.
 
     Raises
     ------
@@ -156,7 +155,7 @@ def with_description(decoded: Decoded, path: Path) -> Decoded:
     """
     facts = _json(path)
     if facts is None:
-        return _noted(decoded, f"{_kind(path)} is no JSON and was not used")
+        return _noted(decoded, f"{_kind(path)} is not valid JSON and was ignored")
     line, reference = facts.get("PowerLineFrequency"), facts.get("EEGReference")
     # the reference is free text; only what reads as the name of an electrode or a scheme is kept
     named = isinstance(reference, str) and re.fullmatch(r"[A-Za-z0-9+,/ ]{1,24}", reference) is not None
@@ -172,13 +171,13 @@ def with_description(decoded: Decoded, path: Path) -> Decoded:
     n_samples = decoded.signal.shape[1]
     if lasts_s is not None and abs(n_samples / rate_hz - lasts_s) <= max(1.0, _MAX_RATE_ERROR * lasts_s):
         raise InputError(
-            "the file's rate contradicts the one that its data set states",
+            "the sampling rate of the file contradicts its description",
             where=path,
             found=f"{decoded.sfreq_hz:g} Hz, so {n_samples / decoded.sfreq_hz:g} s",
             expected=f"{rate_hz:g} Hz and {lasts_s:g} s (SamplingFrequency, RecordingDuration)",
             todo="find out which one is right; correct the description, or leave the file out",
         )
-    return _noted(decoded, f"the description states {rate_hz:g} Hz, the file {decoded.sfreq_hz:g} Hz, which is taken")
+    return _noted(decoded, f"the description states {rate_hz:g} Hz, the file {decoded.sfreq_hz:g} Hz, which is used")
 
 
 def _kind(path: Path) -> str:
@@ -207,10 +206,10 @@ def _matched(samples: Sequence[int], others: Sequence[int], near: int) -> int:
 
 
 def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
-    """The events of a table, and notes. Raises ValueError with the reason why it can't be used."""
+    """The events of a table, and notes. Raises ValueError with the reason why it cannot be used."""
     rows, broken = rows_of(table, ("onset", "duration", "trial_type", "value", "sample", "channel"), "onset")
     if not rows:
-        raise ValueError("it lists no events")
+        raise ValueError("it contains no events")
     lasts_s, n_rows = decoded.signal.shape[1] / decoded.sfreq_hz, len(rows) + broken
     onsets = numbers([row["onset"] for row in rows], lasts_s)
     lengths = _numbers_or_none([row.get("duration", "") for row in rows], lasts_s)
@@ -225,12 +224,12 @@ def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[
     ]
     unreadable = broken + sum(t is None and r["onset"] not in ("", "n/a") for t, r in zip(onsets, rows, strict=True))
     if 2 * unreadable > n_rows or not usable:
-        raise ValueError(f"{n_rows - len(usable)} of its {n_rows} rows have no onset, no name or can't be read")
+        raise ValueError(f"{n_rows - len(usable)} of its {n_rows} rows have no onset, no name or cannot be read")
     scale, notes = _scale([u[0] for u in usable], [u[3] for u in usable], decoded, own)
     if lost := n_rows - len(usable):
-        notes.append(f"events.tsv: {lost} of {n_rows} rows have no onset, no name or can't be read")
+        notes.append(f"events.tsv: {lost} of {n_rows} rows have no onset, no name or cannot be read")
     if outside := sum(not 0 <= u[0] * scale <= lasts_s for u in usable):
-        notes.append(f"events.tsv: {outside} events lie outside the recording of {lasts_s:g} s")
+        notes.append(f"events.tsv: {outside} events are outside the recording of {lasts_s:g} s")
     delimiter = _delimiter(table)
     return [
         SourceEvent(
@@ -257,7 +256,7 @@ def _scale(
 ) -> tuple[float, list[str]]:
     """Factor from the onsets to seconds: 1, unless a witness shows that they are in samples or in milliseconds.
 
-    Witnesses are the table's own column `sample` and the file's events. Raises ValueError where the onsets can't be
+    Witnesses are the table's own column `sample` and the file's events. Raises ValueError if the onsets cannot be
     seconds and no witness says what they are.
     """
     rate_hz, lasts_s = decoded.sfreq_hz, decoded.signal.shape[1] / decoded.sfreq_hz
@@ -275,10 +274,10 @@ def _scale(
     if outside or (len(onsets) > 1 and agreeing(1.0) == 0):
         for factor, unit in ((1 / rate_hz, "samples"), (1e-3, "milliseconds")):
             if agreeing(factor) >= 0.9 * len(onsets) and all(abs(t * factor) <= lasts_s for t in onsets):
-                return factor, [f"the onsets in events.tsv are in {unit}, as other marks of the same events show"]
-    # a recording may have been cut short: then several events lie inside, or agree with the file's
+                return factor, [f"the onsets in events.tsv are in {unit}, judging by other marks of the same events"]
+    # a recording may have been truncated: then several events lie inside, or agree with the file's
     if outside and n_inside < _FEW and not 0 < n_inside <= 2 * agreeing(1.0):
-        raise ValueError(f"most onsets lie outside the recording of {lasts_s:g} s; are they in seconds?")
+        raise ValueError(f"most onsets are outside the recording of {lasts_s:g} s; are they in seconds?")
     return 1.0, []
 
 

@@ -1,7 +1,6 @@
-"""From the files of a folder to planned recordings: identity, pseudonyms, what the subject table says.
+"""Turn the files of a folder into planned recordings: identity, pseudonyms, subject table.
 
-What enters: groups of files with the entities that their paths name. What leaves: `PlannedRecording`s with
-unique keys, sorted. Groups with the same entities are refused, all of them, never silently overwritten.
+`PlannedRecording`s have unique keys and are sorted. Files with the same entities are all refused, never overwritten.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class Group:
     """The files of one recording, the one to open first, and what their paths name.
 
     `implicit` marks entities that were guessed from paths: they may be anything, so all become pseudonyms. `part` is
-    one person of a file that holds several.
+    one subject of a file that holds several.
     """
 
     files: tuple[str, ...]
@@ -36,12 +35,12 @@ class Group:
 
 
 def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, str]]:
-    """What the manifest's subject table says, by subject. Only the columns that the manifest names are read.
+    """Read the manifest's subject table. Only the columns that the manifest names are read.
 
     Raises
     ------
     UsageError
-        The table is not there, lacks a column, or says two things of one subject.
+        The table is missing, lacks a column, or contradicts itself.
     """
     table = manifest.subjects
     if table is None:
@@ -58,7 +57,7 @@ def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, 
         subject = _subject_of(table.id_pattern, row[table.id_column])
         if subject and found.setdefault(subject, said) != said:
             raise UsageError(
-                f"the subject table of {manifest.name} says two things of one subject",
+                f"the subject table of {manifest.name} contradicts itself",
                 where=folder / table.file,
                 found=f"{row[table.id_column]!r} twice, with different {' or '.join(table.attributes)}",
                 expected="one row for each subject",
@@ -68,7 +67,7 @@ def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, 
 
 
 def _subject_of(pattern: str, listed: str) -> str:
-    """The subject that an entry of the subject table names; empty where it does not fit the manifest's `id_pattern`."""
+    """The subject that an entry of the subject table names; empty if it does not fit the manifest's `id_pattern`."""
     before, _, after = pattern.partition("{subject}")
     fits = len(listed) > len(before) + len(after) and listed.startswith(before) and listed.endswith(after)
     return listed[len(before) : len(listed) - len(after)] if fits else ""
@@ -145,7 +144,7 @@ def _size(path: Path) -> int:
 
 
 def _public(manifest: Manifest, key: str, file: str, number: int, implicit: bool) -> str:
-    """A file's name as it may be stored: itself only where the data set's own names are anonymous."""
+    """A file's name as stored: unchanged only if the data set's names are anonymous."""
     if manifest.anonymous_subjects and not implicit and file.isprintable() and not has_date(file):
         return file
     suffix = "".join(s for s in Path(file).suffixes[-2:] if len(s) <= 6 and s[1:].isalpha())

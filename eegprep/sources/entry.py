@@ -1,6 +1,6 @@
-"""What an entry of a data set's folder is: one type for planning, `inspect`, the summary of an ingest and its report.
+"""The entries of a data set's folder: one type for planning, `inspect`, ingest summaries and reports.
 
-Every file, link and special file of a folder ends as exactly one `Entry`. Its code says why it is of its kind.
+Every file, link and special file of a folder becomes exactly one `Entry`, whose code says why it has its kind.
 """
 
 from __future__ import annotations
@@ -77,22 +77,22 @@ _KIND_OF = {
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Entry:
-    """One entry of a tree, and what it is.
+    """One entry of a tree.
 
     Attributes
     ----------
     path : str
-        Relative to the source's folder, with `/`. For messages on this machine only.
+        Relative to the source's folder, with `/`. For local messages only.
     code : Code
     reason : str
-        Why, in words; empty for a recording.
+        Why it has this code; empty for a recording.
     todo : str
         What the user can do, for refused entries.
     n_files : int
-        Files, links and special files that it stands for: those inside for a folder that is one recording and for a
-        hidden folder, 1 for a folder that cannot be listed.
+        Number of files, links and special files in it: those inside a folder that is one recording or hidden, 1 for a
+        folder that cannot be listed.
     key : str
-        `subject/session/run` of a recording that was refused, where its name tells.
+        `subject/session/run` of a refused recording, if its name contains it.
     """
 
     path: str
@@ -114,7 +114,7 @@ class Entry:
 
 
 def with_failed(entries: Iterable[Entry], failed: Mapping[str, str]) -> list[Entry]:
-    """The entries, with recordings as refused whose file is in `failed`, which says why."""
+    """The entries, with the recordings in `failed` marked as refused."""
     return [
         dataclasses.replace(e, code=Code.FAILED, reason=failed[e.path])
         if e.code is Code.RECORDING and e.path in failed
@@ -124,7 +124,7 @@ def with_failed(entries: Iterable[Entry], failed: Mapping[str, str]) -> list[Ent
 
 
 def count_files(entries: Iterable[Entry]) -> dict[str, int]:
-    """Files by kind, every kind named; the sum is what the file system holds."""
+    """Number of files by kind, including zeros."""
     counts: Counter[Kind] = Counter()
     for entry in entries:
         counts[entry.kind] += entry.n_files

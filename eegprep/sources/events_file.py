@@ -1,8 +1,7 @@
-"""Events that stand in a second file: hypnograms and scorings in EDF+ beside the recording, or a patient's seizures.
+"""Events in a second file: hypnograms and scorings in EDF+, or lists of a patient's seizures.
 
-What enters: the manifest's pattern for such files, and a decoded recording. What leaves: the recording with those
-events added. A second file belongs to the recording whose entities (subject, session, run) it names; one that names
-fewer of them, such as a patient's summary of all his recordings, to each of those that have them.
+The manifest gives a pattern for such files. A file belongs to the recordings whose entities (subject, session, run)
+match those in its name; one with fewer entities, such as a summary per patient, to all of them.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
     lists = read_annotations(path)
     if not lists.annotations:
         raise InputError(
-            f"{path.name} holds no annotations",
+            f"{path.name} contains no annotations",
             where=path,
             found=" ".join(lists.notes) or None,
             expected="EDF+ with annotations",
@@ -73,7 +72,7 @@ def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
             events.append(
                 SourceEvent(start_sample=start, n_samples=max(stop - start, 0), text=a.text, witness="events file")
             )
-    notes = [f"file of events: {note}" for note in lists.notes]
+    notes = [f"event file: {note}" for note in lists.notes]
     return dataclasses.replace(
         decoded, events=tuple(sorted((*decoded.events, *events))), notes=(*decoded.notes, *notes)
     )

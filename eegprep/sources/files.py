@@ -1,9 +1,8 @@
-"""The source kinds whose recordings are files: `files`, `ts`, `table`, `uci`, `numpy`, `matlab`.
+"""The file-based source kinds: `files`, `ts`, `table`, `uci`, `numpy`, `matlab`.
 
-Files are told apart by the manifest's patterns and read by their signatures, or as the manifest describes them.
-
-What enters: a manifest and a folder, or a single file. Without patterns (an implicit manifest) every file whose
-signature or suffix is that of a recording is planned. `entries` tells of each file what it is, and why.
+Files are matched with the manifest's patterns and read by signature, or as the manifest describes. Without patterns
+(an implicit manifest) every file with the signature or suffix of a recording is planned. `entries` reports what each
+file is, and why.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from eegprep.splits.names import chosen_subjects
 
 
 class FilesSource:
-    """Recordings that are one file each (with side-cars), of any format.
+    """Recordings that are one file each (with sidecars), of any format.
 
     Parameters
     ----------
@@ -49,7 +48,7 @@ class FilesSource:
         self.manifest = manifest
         self.folder, self._only = place_of(folder)
         if not folder.exists() and not self._only:
-            raise UsageError(f"the folder of {manifest.name} is not there", where=folder)
+            raise UsageError(f"the folder of {manifest.name} does not exist", where=folder)
         self._path = folder
         self._patterns = [] if self._only else [compile_pattern(p) for p in manifest.source.files]
         self._planned: list[PlannedRecording] | None = None
@@ -57,7 +56,7 @@ class FilesSource:
         self._chosen: set[str] | None = None
 
     def plan(self) -> list[PlannedRecording]:
-        """All recordings, sorted by key. Raises UsageError where patterns are given and none fits any file."""
+        """All recordings, sorted by key. Raises UsageError if patterns are given and none fits any file."""
         if self._planned is None:
             self._planned = self._make_plan()
         return list(self._planned)
@@ -68,7 +67,7 @@ class FilesSource:
         return sorted(self._entries.values())
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Decode one recording by its signature. Raises InputError where it can't be used."""
+        """Decode one recording by its signature. Raises InputError if it cannot be used."""
         return assemble(self.decode(planned), planned, self.manifest, self.folder)
 
     def decode(self, planned: PlannedRecording) -> Decoded:
@@ -86,7 +85,7 @@ class FilesSource:
         pattern = self.manifest.source.events_file
         found = events_files(pattern, planned.files[1:]) if pattern else {}
         if pattern and not found:
-            decoded = dataclasses.replace(decoded, notes=(*decoded.notes, f"no file beside it fits {pattern!r}"))
+            decoded = dataclasses.replace(decoded, notes=(*decoded.notes, f"no file beside it matches {pattern!r}"))
         for path in found.values():
             decoded = with_events(decoded, self.folder / path, paths[0].name)
         return decoded
@@ -101,7 +100,7 @@ class FilesSource:
             try:
                 left_out = self._left_out(path, entities)
             except OSError as error:
-                self._entries[path] = self._keyed(unreadable(path, error, "it can't be read"))
+                self._entries[path] = self._keyed(unreadable(path, error, "it cannot be read"))
                 continue
             if left_out is None:
                 chosen.append((path, entities or {}, not self._patterns))
@@ -110,10 +109,10 @@ class FilesSource:
         if self._patterns and not chosen and not any(e.key for e in self._entries.values()):
             closed = [f"; {e.path}: {e.reason}" for e in tree.entries if e.kind is Kind.REFUSED]
             raise UsageError(
-                f"no file of {self.manifest.name} is in {self.folder}",
-                found=f"{len(tree.files)} files, none fits{''.join(closed[:3])}",
+                f"no files of {self.manifest.name} in {self.folder}",
+                found=f"{len(tree.files)} files, no match{''.join(closed[:3])}",
                 expected=" or ".join(self.manifest.source.files),
-                todo="fetch the data set, or give its folder with --source",
+                todo="download the data set, or pass its folder with --source",
             )
         chosen = self._without_doubles(tree, chosen)
         groups = self._usable(tree, self._in_parts(self._groups(chosen, self._events(tree))))
@@ -151,7 +150,7 @@ class FilesSource:
         return dataclasses.replace(entry, key=key_of(self.manifest, entities, implicit=not self._patterns))
 
     def _chosen_subjects(self, tree: Tree) -> set[str] | None:
-        """The subjects that the manifest chooses, by the files' own names; None where it chooses none."""
+        """The subjects that the manifest chooses, by the files' own names; None if it chooses none."""
         source = self.manifest.source
         if not source.only_subjects or source.parts is not None:
             return None
@@ -203,9 +202,9 @@ class FilesSource:
             if pattern.entities(path) is None:
                 continue
             if path in taken:
-                self._file(tree, path, Code.FOREIGN, "events of a recording that is not here")
+                self._file(tree, path, Code.FOREIGN, "events of a missing recording")
             else:
-                self._file(tree, path, Code.SAME_IDENTITY, "another file of events names the same recording", _KEEP_ONE)
+                self._file(tree, path, Code.SAME_IDENTITY, "another event file names the same recording", _KEEP_ONE)
         return found
 
     def _events_refused(self) -> list[tuple[frozenset[tuple[str, str]], Entry]]:
@@ -217,7 +216,7 @@ class FilesSource:
         return [(frozenset(named.items()), e) for named, e in refused if named is not None]
 
     def _usable(self, tree: Tree, groups: list[Group]) -> list[Group]:
-        """The groups whose side-cars and tables can be used; the others are refused."""
+        """The groups whose sidecars and tables can be used; the others are refused."""
         events_refused = self._events_refused()
         values = None if self.manifest.trial_values is None else ValuesOfTrials(self.manifest, self.folder, tree.files)
         usable: list[Group] = []
@@ -247,7 +246,7 @@ class FilesSource:
     def _refuse(
         self, tree: Tree, group: Group, own: Collection[str], code: Code, reason: str, todo: str, key: str = ""
     ) -> None:
-        """Refuse the recording of a group; `own` are files that are recordings and no side-cars."""
+        """Refuse the recording of a group; `own` are files that are recordings and no sidecars."""
         first, *others = group.files
         key = key or key_of(self.manifest, group.entities, implicit=group.implicit)
         self._file(tree, first, code, reason, todo, key)
@@ -260,7 +259,7 @@ class FilesSource:
     def _groups(
         self, chosen: list[tuple[str, dict[str, str], bool]], events: Mapping[frozenset[tuple[str, str]], str]
     ) -> list[Group]:
-        """One group a recording: a file with its side-cars, or files that belong together."""
+        """One group a recording: a file with its sidecars, or files that belong together."""
         groups: dict[tuple[object, ...], Group] = {}
         for path, entities, implicit in chosen:
             channel = entities.pop("channel", None)
@@ -300,7 +299,7 @@ class FilesSource:
         if (known := no_recording(full, format_name)) is not None:
             return known
         if format_name == "curry" and suffix == ".dat" and not self._only:
-            return Code.SIDECAR, "samples of a Curry recording"
+            return Code.SIDECAR, "data file of a Curry recording"
         if format_name == "matlab" and suffix in SIDECARS:
             return Code.SIDECAR, SIDECARS[suffix]
         if format_name in ("numpy", "ts") or (format_name == "matlab" and not fieldtrip_variables(full)):
@@ -311,24 +310,22 @@ class FilesSource:
             return Code.NEEDS_MANIFEST, _needs_manifest(full)
         if suffix in SIDECARS:
             return Code.SIDECAR, SIDECARS[suffix]
-        return Code.FOREIGN, "no format of a recording is recognised"
+        return Code.FOREIGN, "not a known recording format"
 
 
-_OTHER_SUBJECTS = "the manifest chooses other subjects"
-_NOT_IN_PATTERNS = "no pattern of the manifest fits it"
+_OTHER_SUBJECTS = "subject not selected by the manifest"
+_NOT_IN_PATTERNS = "matches no pattern of the manifest"
 _KEEP_ONE = "keep one of them in the folder"
-_TELL_APART = "tell them apart with {session} or {run} in `source: files:` of the manifest, or keep one of them"
+_TELL_APART = "distinguish them with {session} or {run} in `source: files:` of the manifest, or keep one of them"
 
 
 def _needs_manifest(path: Path) -> str:
     """Why a file of plain numbers is not read, with the lines that would read it where they can be told."""
     found = suggest(path)
     if found is None:
-        return "its rate and channels have to be stated in a manifest"
+        return "a manifest must state its rate and channels"
     ending = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:])
-    return (
-        f"a manifest has to describe it, such as {found.flow('{subject}' + ending)}; `eegprep manifest new` drafts one"
-    )
+    return f"a manifest must describe it, such as {found.flow('{subject}' + ending)}; `eegprep manifest new` drafts one"
 
 
 def detect_quietly(path: Path) -> str:

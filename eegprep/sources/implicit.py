@@ -1,8 +1,7 @@
-"""An implicit manifest for a plain file or folder: nothing is known but what the files themselves say.
+"""An implicit manifest for a plain file or folder, from what the files themselves say.
 
-What enters: a path. What leaves: a manifest that names no task, no unit and no licence to share; subjects are
-guessed from the tree and become pseudonyms. `eegprep inspect` shows what came of it, so that a person can write
-a real manifest.
+It has no task, unit or licence to share; subjects are guessed from the paths and become pseudonyms. `eegprep inspect`
+shows the result, as a basis for a real manifest.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ _SESSION = re.compile(r"(?:^|[/_])ses-(?P<session>[^/_]+)")
 
 
 def manifest_for_path(path: Path) -> Manifest:
-    """The manifest of a plain file, folder or BIDS tree. Raises UsageError where there is nothing."""
+    """The manifest of a plain file, folder or BIDS tree. Raises UsageError if there is nothing."""
     path = Path(path)
     if not os.path.lexists(path):
         raise UsageError(
-            f"there is no file or folder {path}", todo="check the path, or name a data set of `eegprep datasets`"
+            f"file or folder not found: {path}", todo="check the path, or use a name from `eegprep datasets`"
         )
     named = path.name.lower() if path.is_dir() else path.stem.lower()
     name = re.sub(r"[^a-z0-9_\-]+", "-", named).strip("-_")[:62]

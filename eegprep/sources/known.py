@@ -1,6 +1,6 @@
-"""Files in a recording's format that are not a recording to be read: averages, covariances, parts of a split file.
+"""Files in a recording's format that are not recordings (averages, covariances) or parts of a split file.
 
-What enters: a file and its format. What leaves: its code in the account of the tree, with the reason and what to do.
+Gives such a file its code, reason and remedy.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def no_recording(path: Path, format_name: str) -> tuple[Code, str, str] | None:
             code = Code.AVERAGE if contents.words == "an average" else Code.OTHER_CONTENT
             return code, f"{contents.words}, not a recording", ""
         if missing := fif_missing_part(path):
-            return Code.PART_MISSING, f"a part of a split recording whose part {missing} is missing", "fetch that part"
+            return Code.PART_MISSING, f"part of a split recording, with part {missing} missing", "download that part"
         if (first := fif_part_of(path)) is not None:
             return Code.SIDECAR, f"a later part of {first.name}", ""
     if format_name == "egi_mff" and _is_averaged(path):
-        return Code.AVERAGE, "an average, not a recording", "name the .mff from which it was made"
+        return Code.AVERAGE, "an average, not a recording", "use the .mff from which it was made"
     return None
 
 

@@ -1,11 +1,10 @@
-"""A wrong sampling rate, seen by where the mains stand in the spectrum.
+"""Detect a wrong sampling rate from the line noise peak in the spectrum.
 
-The mains are 50 or 60 Hz. In a file whose header says 256 Hz but that was sampled at 250 Hz they stand at 51.2 Hz, and
-their harmonic at 102.4 Hz. What enters: sampled spectra of the electrodes and the stated rate. What leaves: a note,
-never a correction: a generator may run off its frequency. The conditions are strict, since a note on a correct file is
-worse than none: a narrow line in nine of ten channels, with its harmonic, none at 50 or 60 Hz, at a place where one of
-the usual rates would put the mains. Rates wrong by a factor of two are not looked for: a stimulus of 25 Hz looks the
-same.
+The mains are 50 or 60 Hz. If the header says 256 Hz but the file was sampled at 250 Hz, the peak is at 51.2 Hz and its
+harmonic at 102.4 Hz. The result is a note, never a correction: a generator may be off its frequency. The conditions
+are strict, since a note on a correct file is worse than none: a narrow peak in nine of ten channels, with its
+harmonic, none at 50 or 60 Hz, at a frequency that one of the usual rates would explain. Rates wrong by a factor of two
+are not detected: a 25 Hz stimulus looks the same.
 """
 
 from __future__ import annotations
@@ -65,8 +64,8 @@ def rate_notes(sampled: Sampled, rows: np.ndarray, sfreq_hz: float) -> tuple[str
         return ()
     _, rate, mains = min(others)
     return (
-        f"a line with its harmonic stands at {line_hz:.1f} Hz and none at 50 or 60 Hz: "
-        f"if it is the mains of {mains:g} Hz, the rate is {rate:g} Hz and not {sfreq_hz:g} Hz",
+        f"there is line noise with a harmonic at {line_hz:.1f} Hz and none at 50 or 60 Hz: "
+        f"if it is the {mains:g} Hz mains, the sampling rate is {rate:g} Hz, not {sfreq_hz:g} Hz",
     )
 
 

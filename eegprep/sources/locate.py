@@ -1,7 +1,7 @@
-"""What a word on the command line means: a path, a data set of the catalogue, or `moabb:CODE`.
+"""Resolve a command-line argument: a path, a data set of the catalogue, or `moabb:CODE`.
 
-What enters: the word and, where given, `--source`. What leaves: the manifest and the folder of its files. A name of
-the catalogue goes before a folder of the same name, which is then taken as that data set's files.
+Returns the manifest and the folder of its files, optionally set by `--source`. A catalogue name takes precedence over
+a folder of that name, which is then used as the data set's files.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ DATA_VARIABLE = "EEGPT_DATA"
 
 
 def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None = None) -> tuple[Manifest, Path]:
-    """The manifest and folder that a word names.
+    """Resolve an argument to a manifest and a folder.
 
     Parameters
     ----------
     fetch : callable, optional
-        Downloads the data set where its files are not on this machine.
+        Downloads the data set if its files are not on this machine.
 
     Raises
     ------
     UsageError
-        Where it names nothing, or the data set's files are not on this machine.
+        If it cannot be resolved, or the data set's files are not on this machine.
     """
     from eegprep.manifest import catalogue, find_manifest, load_manifest
 
@@ -43,7 +43,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
     path = Path(word)
     if path.suffix.lower() in (".yaml", ".yml") and not path.is_dir():
         if not path.is_file():
-            raise UsageError("there is no such manifest", where=path)
+            raise UsageError("manifest not found", where=path)
         manifest = load_manifest(path)
         return manifest, data_folder(manifest, source, path=path, fetch=fetch)
     names = [m.name for m in catalogue()]
@@ -57,7 +57,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
             todo=nearest(word, names) or "check the path",
         )
     if source is not None:
-        raise UsageError("--source goes with a data set's name or manifest", found=f"the plain path {word}")
+        raise UsageError("--source requires the name or manifest of a data set", found=f"the path {word}")
     return manifest_for_path(path), path
 
 
@@ -78,13 +78,13 @@ def data_folder(
 ) -> Path:
     """The folder of a data set's files.
 
-    As given, else beside the manifest's own `path`, `$EEGPT_DATA/<name>`, `./<name>`, or where `eegprep fetch` puts
-    them; `fetch` completes them there.
+    As given, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, or the download folder of
+    `eegprep fetch`; `fetch` completes them there.
 
     Raises
     ------
     UsageError
-        The files are not on this machine, and they are not fetched.
+        The files are not on this machine and not downloaded.
     """
     from eegprep.remote.fetch import default_folder, is_fetchable
 
@@ -106,9 +106,9 @@ def data_folder(
     if source is None and fetch is not None and is_fetchable(manifest):
         return fetch(manifest)
     raise UsageError(
-        f"the files of {manifest.name} are not here",
+        f"the files of {manifest.name} were not found",
         found=", ".join(f"no {c}" for c in candidates),
-        expected=f"--source DIR, or {DATA_VARIABLE} naming a folder that has {manifest.name}/",
+        expected=f"--source DIR, or {DATA_VARIABLE} set to a folder with {manifest.name}/",
         todo=_how_to_get(manifest),
     )
 
@@ -119,5 +119,5 @@ def _how_to_get(manifest: Manifest) -> str | None:
     if is_fetchable(manifest):
         return f"eegprep fetch {manifest.name}"
     if manifest.licence.signed and manifest.licence.apply_at:
-        return f"sign its licence at {manifest.licence.apply_at}, then give the folder with --source"
-    return manifest.source.how.strip() or (f"get it from {manifest.url}" if manifest.url else None)
+        return f"sign its licence at {manifest.licence.apply_at}, then pass the folder with --source"
+    return manifest.source.how.strip() or (f"download it from {manifest.url}" if manifest.url else None)

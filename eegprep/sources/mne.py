@@ -1,7 +1,7 @@
-"""The source kind `mne`: data sets that MNE fetches by itself, `eegbci` and `sleep_physionet`.
+"""The source kind `mne`: data sets that MNE downloads, `eegbci` and `sleep_physionet`.
 
-What enters: the manifest's `code`, and `subject` (`1-10,12`) for a part of the set. What leaves: their recordings,
-fetched into the folder when they are read, decoded by our own EDF reader. Nothing is fetched while planning.
+The manifest's `code` names the set and `subject` (`1-10,12`) a part of it. Recordings are downloaded into the folder
+when they are read, not while planning, and decoded by our EDF reader.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def numbers(text: str | None, allowed: tuple[int, ...]) -> tuple[int, ...]:
     for part in text.split(","):
         found = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
         if found is None:
-            raise UsageError(f"`source: subject: {text}` is no list of subjects", expected="numbers such as 1-10,12")
+            raise UsageError(f"`source: subject: {text}` is not a list of subjects", expected="numbers such as 1-10,12")
         chosen |= set(range(int(found[1]), int(found[2] or found[1]) + 1))
     if strange := sorted(chosen - set(allowed)):
         raise UsageError(f"the data set has no subject {strange[0]}", expected=f"{allowed[0]} to {allowed[-1]}")
@@ -53,7 +53,7 @@ class FetchedSource:
         code = manifest.source.code or ""
         if code not in plans:
             raise UsageError(
-                f"MNE has no data set {code!r} that we know",
+                f"unsupported MNE data set {code!r}",
                 expected=" or ".join(plans),
                 todo=nearest(code, plans) or None,
             )
@@ -107,10 +107,10 @@ class FetchedSource:
                     )[0]
         except Exception as error:  # what a download raises is not limited to one class
             raise InputError(
-                f"{self.manifest.name}: recording {planned.key} can't be fetched",
+                f"{self.manifest.name}: recording {planned.key} cannot be downloaded",
                 found=clean_message(error),
-                expected="a network that reaches physionet.org, or the files in the folder",
-                todo="fetch it on a machine with a network and give the folder with --source",
+                expected="access to physionet.org, or the files in the folder",
+                todo="download it on another machine and pass the folder with --source",
             ) from error
         return [Path(p) for p in found]
 

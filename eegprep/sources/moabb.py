@@ -1,8 +1,8 @@
-"""The source kind `moabb`: data sets of MOABB by code, with their subjects, sessions, runs and events.
+"""The source kind `moabb`: MOABB data sets by code, with their subjects, sessions, runs and events.
 
-What enters: `moabb:CODE` or a manifest with `code`. What leaves: one recording per subject, session and run. MOABB is
-an extra (`pip install 'eegpt[moabb]'`), imported here alone; it fetches a subject's files when they are planned,
-since it does not know a subject's runs before. Signals are kept for one subject at a time.
+One recording per subject, session and run. MOABB is an extra (`pip install 'eegpt[moabb]'`), imported only here; it
+downloads a subject's files during planning, since it does not know the runs before. Signals are cached for one subject
+at a time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def load_dataset(code: str) -> Any:
         MOABB is not installed, or has no such data set.
     """
     if not re.fullmatch(r"[A-Za-z0-9_\-]{1,80}", code):
-        raise UsageError(f"{code!r} is no code of MOABB", expected="letters, digits, - and _, e.g. moabb:BNCI2014_001")
+        raise UsageError(f"{code!r} is not a MOABB code", expected="letters, digits, - and _, e.g. moabb:BNCI2014_001")
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
@@ -122,7 +122,7 @@ class MOABBSource:
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         if manifest.source.code is None:
-            raise UsageError(f"the manifest {manifest.name} has to name MOABB's data set", expected="`source: code:`")
+            raise UsageError(f"the manifest {manifest.name} must name the MOABB data set", expected="`source: code:`")
         self.manifest, self.folder = manifest, folder
         self.dataset = load_dataset(manifest.source.code)
         self._planned: list[PlannedRecording] | None = None
@@ -179,9 +179,9 @@ class MOABBSource:
                     data = self.dataset.get_data(subjects=[number], process_pipeline=as_read)[number]
             except Exception as error:  # what a download or a foreign reader raises is not limited to one class
                 raise InputError(
-                    f"MOABB can't give subject {subject} of {self.manifest.source.code}",
+                    f"MOABB cannot load subject {subject} of {self.manifest.source.code}",
                     found=clean_message(error),
-                    todo="check the network, or fetch the data set with MOABB itself",
+                    todo="check the network, or download the data set with MOABB itself",
                 ) from error
             runs = {str(s): {str(r): raw for r, raw in runs.items()} for s, runs in data.items()}
             self._loaded = (subject, runs)

@@ -1,7 +1,7 @@
-"""How a folder's files are named: patterns with `{subject}`, `{session}` and `{run}`, guessed from the paths.
+"""Guess the file name patterns of a folder, with `{subject}`, `{session}` and `{run}`.
 
-What enters: relative paths of recordings. What leaves: the patterns that fit all of them and give no two the same
-identity, or none. A guess: which part of a name is the person is for a person to say.
+The patterns fit all paths and give no two recordings the same identity. Which part of a name is the subject remains a
+guess that the user must check.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MAX_WILDCARDS = 6
 
 
 def guess_patterns(paths: Sequence[str]) -> tuple[str, ...]:
-    """Patterns for `source: files:`, one for each way in which the files are named; empty where none is found.
+    """Patterns for `source: files:`, one for each way in which the files are named; empty if none is found.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def guess_patterns(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 def _of_group(paths: Sequence[str]) -> str:
-    """The pattern of files whose names have the same separators; empty where they differ in too many places."""
+    """The pattern of files whose names have the same separators; empty if they differ in too many places."""
     ending = "." + paths[0].rpartition(".")[2]
     rows = [_pieces(path.removesuffix(ending)) for path in paths]
     if len({len(row) for row in rows}) > 1 or len({tuple(row[1::2]) for row in rows}) > 1:

@@ -1,4 +1,4 @@
-"""Which class serves which `source: kind:`; everything is imported on demand."""
+"""The source class of each `source: kind:`, imported on demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eegprep.sources.base import Source
 
 
 def open_source(manifest: Manifest, folder: Path) -> Source:
-    """The source that a manifest describes, over its folder (or one file). Raises UsageError where it can't be."""
+    """The source that a manifest describes, over its folder (or one file). Raises UsageError if it cannot be."""
     kind = manifest.source.kind
     folder = Path(folder)
     if kind in ("files", "ts", "table", "uci", "numpy", "matlab"):
@@ -29,4 +29,4 @@ def open_source(manifest: Manifest, folder: Path) -> Source:
         from eegprep.sources.mne import FetchedSource
 
         return FetchedSource(manifest, folder)
-    raise UsageError(f"source kind {kind!r} is not known")
+    raise UsageError(f"unknown source kind {kind!r}")

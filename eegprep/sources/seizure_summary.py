@@ -1,9 +1,8 @@
-"""Seizures that stand in a text file of a patient, recording by recording: the summaries of CHB-MIT.
+"""Seizures listed in a patient's text file, as in the summaries of CHB-MIT.
 
-What enters: `chbNN-summary.txt` as PhysioNet's page of the data set describes it (a line `File Name:`, the number of
-seizures in that file, and a line for the start and one for the end of each, in seconds from the file's start), and the
-name of one recording. What leaves: that recording's seizures, and the rest of it as parts without one. Lines that are
-none of these (rate, channels, clock times) are passed over.
+`chbNN-summary.txt`, as documented by PhysioNet, has a line `File Name:`, the number of seizures in that file, and a
+line each for the start and end of a seizure, in seconds from the file's start. A recording gets its seizures, and the
+rest of it as parts without one. Other lines (rate, channels, clock times) are ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class _Listed:
 
 
 def seizure_events(path: Path, recording: str, *, n_samples: int, sfreq_hz: float) -> tuple[SourceEvent, ...] | None:
-    """Seizures of one recording and what lies between them, in the order of time; None where it is not listed.
+    """Seizures of one recording and what lies between them, in the order of time; None if it is not listed.
 
     Parameters
     ----------
@@ -50,13 +49,11 @@ def seizure_events(path: Path, recording: str, *, n_samples: int, sfreq_hz: floa
         The text is no summary, or what it says of this recording contradicts itself or the recording's length.
     """
     if path.stat().st_size > _MAX_BYTES:
-        raise InputError(
-            f"{path.name} is too large for a summary of seizures", where=path, expected=f"{_MAX_BYTES} bytes"
-        )
+        raise InputError(f"{path.name} is too large for a seizure summary", where=path, expected=f"{_MAX_BYTES} bytes")
     listed = _read(path.read_text(encoding="utf-8", errors="replace"))
     if not listed:
         raise InputError(
-            f"{path.name} is no summary of seizures", where=path, expected="lines that begin with 'File Name:'"
+            f"{path.name} is not a seizure summary", where=path, expected="lines that begin with 'File Name:'"
         )
     own = listed.get(recording)
     if own is None:
@@ -65,14 +62,14 @@ def seizure_events(path: Path, recording: str, *, n_samples: int, sfreq_hz: floa
     times = [t for border in borders for t in border]
     if own.count is None or not len(own.starts) == len(own.ends) == own.count or times != sorted(set(times)):
         raise InputError(
-            f"{path.name} contradicts itself on {recording}",
+            f"{path.name} has inconsistent seizures for {recording}",
             where=path,
             found=f"{own.count} seizures, starts {own.starts}, ends {own.ends}",
             expected="as many starts and ends as seizures, in ascending order",
         )
     if times and times[-1] > n_samples / sfreq_hz:
         raise InputError(
-            f"{path.name} names a seizure behind the end of {recording}",
+            f"{path.name} has a seizure after the end of {recording}",
             where=path,
             found=f"{times[-1]:g} s",
             expected=f"at most {n_samples / sfreq_hz:g} s",

@@ -1,4 +1,4 @@
-"""Tables beside the recordings (CSV, TSV): only the columns that the manifest names are ever read."""
+"""Tables beside the recordings (CSV, TSV); only columns named by the manifest are read."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def named_columns(path: Path, separator: str, columns: Collection[str], what: st
         The table is absent, unreadable, too large, or lacks a column.
     """
     if not path.is_file():
-        raise UsageError(f"{what} is not there", where=path, todo="fetch it beside the recordings")
+        raise UsageError(f"{what} is missing", where=path, todo="place it beside the recordings")
     size = path.stat().st_size
     if size > _MAX_BYTES:
         raise UsageError(f"{what} is too large", where=path, found=f"{size} bytes", expected=f"{_MAX_BYTES} at most")
     if not os.access(path, os.R_OK):
-        raise UsageError(f"{what} can't be read", where=path, todo="ask for the right to read it")
+        raise UsageError(f"{what} cannot be read", where=path, todo="check its permissions")
     wanted = sorted(set(columns))
     try:
         text = text_of(path)
     except ValueError as error:
-        raise UsageError(f"{what} can't be read", where=path, found=error) from error
+        raise UsageError(f"{what} cannot be read", where=path, found=error) from error
     with io.StringIO(text, newline="") as handle:
         reader = csv.DictReader(handle, delimiter=separator)
         try:
@@ -48,4 +48,4 @@ def named_columns(path: Path, separator: str, columns: Collection[str], what: st
                 raise UsageError(f"{what} lacks columns", where=path, found=found, expected=missing)
             return [{c: (row[c] or "").strip() for c in wanted} for row in reader]
         except csv.Error as error:
-            raise UsageError(f"{what} is no table", where=path, found=error) from error
+            raise UsageError(f"{what} is not a valid table", where=path, found=error) from error

@@ -1,11 +1,10 @@
-"""What lies in a folder: every file, link and special file of a tree ends as exactly one `Entry`.
+"""Walk a folder: every file, link and special file becomes exactly one `Entry`.
 
-What enters: the path of a folder, or of one recording. What leaves: the paths that can be opened, for a source to
-classify, and entries for everything that the file system settles: hidden names, links that lead nowhere or out of the
-tree, content that git-annex or Git LFS did not fetch, entries without permission, named pipes, archives. Nothing that
-goes wrong with one entry ends the walk.
+Returns the readable paths, for a source to classify, and entries for what the file system decides: hidden names, links
+that are broken or point outside the tree, content that git-annex or Git LFS did not fetch, missing permissions, named
+pipes, archives. Problems with one entry never end the walk.
 
-Names stay as the operating system gives them: bytes that are not UTF-8 are surrogates (`os.fsdecode`).
+Names are kept as given by the operating system: bytes that are not UTF-8 are surrogates (`os.fsdecode`).
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ class Tree:
         return {e.path: e for e in self.entries}
 
     def blocked(self, files: Iterable[str]) -> Entry | None:
-        """The first of a recording's side-cars that can't be opened; also of one that is hidden, or beside the tree."""
+        """The first of a recording's sidecars that cannot be opened; also of one that is hidden, or beside the tree."""
         for name in files:
             if name not in self.names:
                 entry = self._settled.get(name) or _Walker(self.root).settled(name)
@@ -85,7 +84,7 @@ def place_of(path: Path) -> tuple[Path, str]:
 
 
 def scan(path: Path) -> Tree:
-    """Everything under a folder, or the one recording that `path` names.
+    """Walk a folder, or the single recording `path`.
 
     Raises
     ------
@@ -122,13 +121,13 @@ class _Walker:
             name = waiting.pop()
             path = self.root / name
             if path.name.startswith("."):
-                reason = "hidden; not looked into"
+                reason = "hidden; ignored"
                 self.entries.append(Entry(path=name, code=Code.HIDDEN, reason=reason, n_files=_n_files(path)))
             elif _is_folder(path) and path.suffix.lower() not in FOLDER_FORMATS:
                 try:
                     waiting += [f"{name}/{inner}" for inner in reversed(_listed(path))]
                 except OSError as error:
-                    self.entries.append(unreadable(name, error, "the folder can't be listed"))
+                    self.entries.append(unreadable(name, error, "the folder cannot be listed"))
             else:
                 self.take(name)
 
@@ -148,14 +147,14 @@ class _Walker:
             status = path.stat()
             if stat.S_ISDIR(status.st_mode):
                 if path.suffix.lower() not in FOLDER_FORMATS:
-                    reason = "a link to a folder of the tree; its files are listed there"
+                    reason = "a link to a folder inside the tree, whose files are listed there"
                     return Entry(path=name, code=Code.LINKED_FOLDER, reason=reason)
                 return self._of_folder(name, path)
             if not stat.S_ISREG(status.st_mode):
                 return _special(name)
             return _of_head(name, _head(path), status.st_size)
         except OSError as error:
-            return unreadable(name, error, "it can't be read")
+            return unreadable(name, error, "it cannot be read")
 
     def _of_link(self, name: str, path: Path) -> Entry | None:
         target = os.path.realpath(path)
@@ -163,24 +162,24 @@ class _Walker:
             path.stat()
         except OSError as error:
             if error.errno == errno.ELOOP:
-                return Entry(path=name, code=Code.LINK_LOOP, reason="a link that leads back to itself", todo=_TAKE_OUT)
+                return Entry(path=name, code=Code.LINK_LOOP, reason="a circular link", todo=_TAKE_OUT)
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):
                 raise
             if "/annex/objects/" in Path(target).as_posix():
                 return _not_fetched(name)
-            todo = "restore the file that it names, or take the link out of the folder"
-            return Entry(path=name, code=Code.LINK_NOWHERE, reason="a link that leads nowhere", todo=todo)
+            todo = "restore its target, or remove the link"
+            return Entry(path=name, code=Code.LINK_NOWHERE, reason="a broken link", todo=todo)
         if _is_inside(target, str(self.root)) or any(_is_inside(target, s) for s in self._annexes(path.parent)):
             return None
-        todo = "copy the file into the folder, or name the file or a folder that holds both"
-        reason = "a link that leads out of the folder; not followed"
+        todo = "copy the file into the folder, or pass the file or a folder that contains both"
+        reason = "a link to outside the folder; not followed"
         return Entry(path=name, code=Code.LINK_OUTSIDE, reason=reason, todo=todo)
 
     def _annexes(self, folder: Path) -> tuple[str, ...]:
         """Where the git-annex clones that a folder lies in keep content.
 
         The store has to lie under `.git` of the folder or of one above it (a DataLad subdataset keeps its own in the
-        superdataset): a stranger's tree can't choose another place by making `.git` a link.
+        superdataset): an untrusted tree cannot choose another place by making `.git` a link.
         """
         if str(folder) not in self._stores:
             above = [folder, *folder.parents]
@@ -195,7 +194,7 @@ class _Walker:
         return self._stores[str(folder)]
 
     def _of_folder(self, name: str, path: Path) -> Entry | None:
-        """A folder that is one recording: refused for the first part that can't be read."""
+        """A folder that is one recording: refused for the first part that cannot be read."""
         n_files = 1 if path.is_symlink() else _n_files(path)
         self.n_inside[name] = n_files
         waiting = _listed(path)
@@ -215,7 +214,7 @@ class _Walker:
         return None
 
 
-_TAKE_OUT = "take it out of the folder"
+_TAKE_OUT = "remove it from the folder"
 
 
 def _listed(folder: Path) -> list[str]:
@@ -235,7 +234,7 @@ def _is_inside(path: str, folder: str) -> bool:
 
 
 def _n_files(path: Path) -> int:
-    """Files, links and special files in a folder; 1 for a file, and for a folder that can't be listed."""
+    """Files, links and special files in a folder; 1 for a file, and for a folder that cannot be listed."""
     if not _is_folder(path):
         return 1
     total, waiting = 0, [str(path)]
@@ -270,7 +269,7 @@ def _of_head(name: str, head: bytes, n_bytes: int) -> Entry | None:
     # an archive that bears a recording's name is for the reader of that name to refuse
     packed = is_archive(head) or (head and _ARCHIVE_NAME.search(name.lower()))
     if packed and not name.lower().endswith(".npz") and not looks_like_recording(Path(name)):
-        todo = "unpack it and name the folder of its files"
+        todo = "unpack it and pass the folder of its files"
         return Entry(path=name, code=Code.ARCHIVE, reason="an archive: unpack it first", todo=todo)
     return None
 
@@ -288,9 +287,7 @@ def _special(name: str) -> Entry:
 
 
 def unreadable(name: str, error: OSError, what: str) -> Entry:
-    """The entry of what the operating system does not let us read."""
-    todo = (
-        "ask for the right to read it" if error.errno in (errno.EACCES, errno.EPERM) else "check the disk and the path"
-    )
+    """The entry of an unreadable file."""
+    todo = "check its permissions" if error.errno in (errno.EACCES, errno.EPERM) else "check the disk and the path"
     reason = f"{what}: {os.strerror(error.errno) if error.errno else type(error).__name__}"
     return Entry(path=name, code=Code.UNREADABLE, reason=reason, todo=todo)

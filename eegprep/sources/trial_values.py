@@ -1,7 +1,6 @@
-"""What a table beside the recordings, or the manifest itself, says of every trial of a recording.
+"""Trial values from a table beside the recordings, or from the manifest itself.
 
-What enters: the manifest, the folder with its paths, and the entities that a recording's path names. What leaves: the
-values by trial number, from 1, and the table's path, which is hashed with the recording's own files.
+Returns the values by trial number, from 1, and the table's path, which is hashed with the recording's own files.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ class ValuesOfTrials:
             self._paths = [(p, frozenset(fit.items())) for p, fit in fits if fit is not None]
             if not self._paths:
                 raise UsageError(
-                    f"the table of trials of {manifest.name} is not there",
+                    f"the trial table of {manifest.name} is missing",
                     where=folder,
                     expected=self._table.file,
-                    todo="fetch it beside the recordings",
+                    todo="place it beside the recordings",
                 )
 
     def of(self, entities: Mapping[str, str]) -> tuple[Rows, tuple[str, ...]]:
@@ -79,7 +78,7 @@ class ValuesOfTrials:
             return
         if path not in self._read:
             self._read[path] = named_columns(
-                self.folder / path, table.separator, _columns(table), f"the table of trials of {self.manifest.name}"
+                self.folder / path, table.separator, _columns(table), f"the trial table of {self.manifest.name}"
             )
         position = 0
         seen: set[str] = set()
@@ -90,10 +89,10 @@ class ValuesOfTrials:
             number = plain(code_text(row[table.trial])) if table.trial is not None else str(position)
             if number in seen:
                 raise UsageError(
-                    f"the table of trials of {self.manifest.name} names one trial twice",
+                    f"duplicate trial in the trial table of {self.manifest.name}",
                     where=self.folder / path,
                     found=f"trial {number}",
-                    todo="name further columns under `match`",
+                    todo="add columns to `match`",
                 )
             seen.add(number)
             rows.setdefault(number, {}).update({name: row[column] for name, column in table.columns.items()})

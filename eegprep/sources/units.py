@@ -1,19 +1,18 @@
-"""Microvolt, proven: what the header states is held against what the signal can be.
+"""Check that a signal is in microvolt: compare the stated unit with the amplitude and the spectrum.
 
-Files that are a thousand or a million times off are common: exporters that write volts and call them microvolt,
-readers that take a number for another unit. Three independent facts are compared.
+Files that are wrong by a factor of a thousand or a million are common: exporters that write volts as microvolt,
+readers that assume another unit. Three independent facts are compared.
 
 1. The unit that the header or the manifest states, or that the format fixes.
-2. The amplitude: the spectrum between 4 and 30 Hz, where scalp EEG holds 1 to 100 µV (root mean square) and where
-   neither drift nor line noise reach. The median over segments and over channels is taken, so that a few
-   blinks or dead channels do not decide; channels that are electrodes by their names speak for the others.
-3. The shape of the spectrum: EEG falls with frequency. Wrong bytes read as numbers give white noise, for which 2 to
-   6 Hz hold as much per hertz as 20 to 30 Hz.
+2. The amplitude: the spectrum between 4 and 30 Hz, where scalp EEG has 1 to 100 µV (root mean square) with little
+   drift or line noise. The median over segments and channels limits the effect of blinks and dead channels;
+   channels with electrode names are used if there are any.
+3. The shape of the spectrum: EEG falls with frequency. Bytes decoded wrongly give white noise, for which 2 to 6 Hz
+   have as much power per hertz as 20 to 30 Hz.
 
-An amplitude that only a factor of 1000 or a million brings into the range of EEG, with the spectrum of EEG and the
-same in most of at least three channels, is corrected by that factor and the evidence is kept. Where the manifest
-itself stated the unit it is refused, since then a person is wrong. An amplitude far off with another spectrum is
-refused.
+An amplitude that only a factor of 1000 or a million brings into the range of EEG, with an EEG spectrum and the same
+factor in most of at least three channels, is corrected by that factor and the evidence is kept. If the manifest stated
+the unit, the recording is refused instead. An amplitude far off with another spectrum is refused.
 """
 
 from __future__ import annotations
@@ -167,12 +166,12 @@ def prove_units(
     sfreq_hz: float,
     where: Path,
 ) -> UnitsProof:
-    """Hold the stated units against the signal; correct with evidence, or refuse.
+    """Check the stated units against the signal; correct with evidence, or refuse.
 
     Raises
     ------
     InputError
-        Where the amplitude contradicts the stated unit and no factor explains it, or the signal is noise.
+        If the amplitude contradicts the stated unit and no factor explains it, or the signal is noise.
     """
     judged, witnesses = _judged(channels)
     sampled = sampled_density(signal, stretches, sfreq_hz) if judged.any() else None
@@ -200,7 +199,7 @@ def _prove(
     stated = _stated(channels, witnesses)
     if not live.any():
         return UnitsProof(
-            channels=channels, signal=signal, evidence=f"{stated}; too short or too flat to hold against the signal"
+            channels=channels, signal=signal, evidence=f"{stated}; too short or too flat to check against the signal"
         )
     amplitude = float(np.median(figures.amplitude[live]))
     slopes = figures.slope[live]
@@ -210,11 +209,14 @@ def _prove(
         facts += f", spectrum falls by {slope:.3g}"
     if TYPICAL_UV[0] <= amplitude <= TYPICAL_UV[1]:
         if np.isfinite(slope) and slope < NOISE_SLOPE:
-            odd = "the spectrum does not fall with frequency, as that of noise"
+            odd = "the spectrum does not fall with frequency, as for noise"
             return UnitsProof(
-                channels=channels, signal=signal, evidence=f"{stated}; {facts}: the amplitude of EEG", notes=(odd,)
+                channels=channels,
+                signal=signal,
+                evidence=f"{stated}; {facts}: an amplitude typical of EEG",
+                notes=(odd,),
             )
-        return UnitsProof(channels=channels, signal=signal, evidence=f"{stated}; {facts}: as in EEG")
+        return UnitsProof(channels=channels, signal=signal, evidence=f"{stated}; {facts}: typical for EEG")
     factor = next((f for f in _FACTORS if TYPICAL_UV[0] <= amplitude * f <= TYPICAL_UV[1]), None)
     thinkable = THINKABLE_UV[0] <= amplitude <= THINKABLE_UV[1]
     if thinkable:
@@ -222,7 +224,7 @@ def _prove(
         return UnitsProof(
             channels=channels,
             signal=signal,
-            evidence=f"{stated}; {facts}: unusually {odd}, yet possible",
+            evidence=f"{stated}; {facts}: unusually {odd}, but possible",
             notes=(f"amplitudes are unusually {odd} for EEG ({amplitude:.3g} µV between 4 and 30 Hz)",),
         )
     shifted = figures.amplitude[live] * (factor or 0.0)
@@ -231,15 +233,15 @@ def _prove(
     if factor is None or not like_eeg or agreeing < _MIN_AGREEING or live.sum() < _MIN_CHANNELS:
         noise = np.isfinite(slope) and slope < NOISE_SLOPE
         raise InputError(
-            "this is not EEG in microvolt: " + ("the samples are noise" if noise else "the amplitude is impossible"),
+            "not EEG in microvolt: " + ("the samples are noise" if noise else "the amplitude is impossible"),
             where=where,
             found=f"{facts} ({stated})",
             expected=f"{TYPICAL_UV[0]:g} to {TYPICAL_UV[1]:g} µV between 4 and 30 Hz, falling with frequency",
-            todo="the file is damaged or its unit is wrong: get it again, or state the unit in the manifest",
+            todo="the file is damaged or its unit is wrong: download it again, or state the unit in the manifest",
         )
     if any(c.unit_evidence.startswith("the manifest") for c, j in zip(channels, judged, strict=True) if j):
         raise InputError(
-            f"the unit that the manifest states is wrong by a factor of {1 / factor:g}",
+            f"the unit in the manifest is wrong by a factor of {1 / factor:g}",
             where=where,
             found=f"{facts} ({stated})",
             expected=f"{amplitude * factor:.3g} µV after multiplying by {factor:g}",
@@ -272,7 +274,7 @@ def _judged(channels: Sequence[SourceChannel]) -> tuple[np.ndarray, np.ndarray]:
     """Which channels a wrong unit would be corrected in, and which ones say whether it is wrong.
 
     Belts, legs and hearts are in volts too and often outnumber the electrodes, so channels that are electrodes by their
-    names speak for the file; where none is, all that are not something else by their names do.
+    names are used; without any, all that are not something else by their names.
     """
     volts = np.array([c.unit != "" and c.kind in ("eeg", "unknown") for c in channels], dtype=bool)
     other = np.array([_is_other(c.name) for c in channels], dtype=bool)

@@ -1,4 +1,4 @@
-"""Who is learned from and who is tested: splits by subject, folds, few-shot, and the guard against leakage."""
+"""Splits by subject, folds, few-shot splits, and the check against leakage."""
 
 from .assign import SPLITS, assign, split_subjects, subject_strata, tied_subjects
 from .folds import k_fold, leave_one_dataset_out, leave_one_subject_out

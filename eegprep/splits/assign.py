@@ -1,13 +1,11 @@
-"""Subjects, or for sets of one subject runs, to train, validation and test.
+"""Assign subjects, or the runs of single-subject data sets, to train, validation and test.
 
-What enters: the recordings of a data set and its manifest's split rule. What leaves: one split per recording
-id. Nothing but these two decides: not the order of the recordings, not a clock, not another data set.
+The split of each recording id depends only on the recordings of the data set and its manifest's split rule: not on the
+order of the recordings, a clock, or another data set.
 
-Subjects are ranked by a hash of (data set, subject, seed) and the ranks are cut in the ratio asked for. Cutting
-ranks rather than hash values keeps the ratio exact where there are few subjects, which in EEG is the rule.
-People who share a recording (the same signal filed under two subjects happens in public data) stay together.
-Where a task labels people rather than moments (patient or control), the cut is made so that every split has its
-share of each label.
+Subjects are ranked by a hash of (data set, subject, seed) and the ranks are cut in the requested ratio, which keeps
+the ratio exact for few subjects. Subjects that share a recording (public data sometimes contain a signal under two
+subjects) stay together. If a task has one label per subject (patient or control), the split is stratified by it.
 """
 
 from __future__ import annotations
@@ -27,13 +25,13 @@ def rank_key(*parts: str | int) -> str:
 
 
 def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
-    """Give every recording a split.
+    """Assign every recording to a split.
 
     Parameters
     ----------
     infos : sequence of RecordingInfo
-        Recordings of one or several data sets; each data set is split on its own. A recording whose `split` is
-        already set keeps it, and under `by: subject` so do all recordings of its subject.
+        Recordings of one or several data sets, each split separately. A recording whose `split` is already set keeps
+        it, and with `by: subject` so do all recordings of its subject.
     rule : SplitRule
         From the manifest. Names under `train`, `validation` and `test` are subjects, runs or sessions, by `by`.
         Subjects that are not named are divided, in the rule's ratio, among the splits that name nobody.
@@ -46,9 +44,9 @@ def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
     Raises
     ------
     UsageError
-        A run or session is in no list, or a subject can go nowhere because all three splits name theirs.
+        A run or session is not listed, or a subject is not listed and all three splits have lists.
     RefusedError
-        People that have to stay together were put into two splits.
+        Subjects that have to stay together were put into two splits.
     """
     out: dict[str, str] = {}
     for dataset in sorted({i.dataset for i in infos}):
@@ -65,7 +63,7 @@ def _named(rule: SplitRule, known: Iterable[str]) -> dict[str, str]:
         found = names.find(written)
         if found is not None and out.setdefault(found, split) != split:
             raise UsageError(
-                f"{rule.by} {found!r} is named in two splits",
+                f"{rule.by} {found!r} is listed in two splits",
                 found=f"`{out[found]}` and, as {written!r}, `{split}`",
                 expected=f"each {rule.by} in one split",
                 todo="correct the split in the manifest",
@@ -84,7 +82,7 @@ def _by_name(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule) -> d
                 f"recording {info.id} is in no split",
                 found=f"{rule.by} {name!r}",
                 expected=f"one of {sorted(named)}",
-                todo=f"name this {rule.by} under `train`, `validation` or `test` in the manifest of {dataset}",
+                todo=f"list this {rule.by} under `train`, `validation` or `test` in the manifest of {dataset}",
             )
         out[info.id] = split
     return out
@@ -101,8 +99,8 @@ def _by_subject(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule) -
             raise UsageError(
                 f"subjects of {dataset} are in no split",
                 found=", ".join(sorted(free)[:10]),
-                expected="every subject named, or one of the three splits without names",
-                todo="name them in the manifest, or leave one split's list empty",
+                expected="every subject listed, or one of the three splits without names",
+                todo="list them in the manifest, or leave one split's list empty",
             )
         fixed = fixed | split_subjects(
             sorted(set(free.values())),
@@ -125,14 +123,14 @@ def _fixed(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule, groups
                 raise RefusedError(
                     f"subject {info.subject} of {dataset} would be in two splits",
                     found=f"{split} and {fixed[groups[info.subject]]} for {', '.join(together)}",
-                    expected="one split for a person, and for people who share a recording",
+                    expected="one split per subject, and for subjects that share a recording",
                     todo="correct the split in the manifest",
                 )
     return fixed
 
 
 def tied_subjects(infos: Iterable[RecordingInfo]) -> dict[str, str]:
-    """Subject to the first of the subjects it has to stay with: itself, or those who share a signal."""
+    """Map each subject to the first of the subjects that share a signal with it."""
     parent: dict[str, str] = {}
 
     def root(subject: str) -> str:
@@ -150,7 +148,7 @@ def tied_subjects(infos: Iterable[RecordingInfo]) -> dict[str, str]:
 
 
 def subject_strata(infos: Iterable[RecordingInfo]) -> dict[str, str]:
-    """What a subject's label is in every task that gives him one label only, as one word to stratify by."""
+    """A subject's labels in the tasks with one label per subject, as one word to stratify by."""
     labels: dict[str, dict[str, set[str]]] = {}
     for info in infos:
         own = labels.setdefault(info.subject, {})
@@ -177,11 +175,11 @@ def split_subjects(
     salt: str = "",
     strata: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Divide subjects in a ratio, each stratum alike.
+    """Split subjects in a ratio, stratified.
 
     From three subjects on, every split whose share is not zero gets one; of two, one is tested. A stratum of
     three or more gives one subject to test and to validation too, as long as half of the subjects stay in
-    train: without both labels among the people tested nothing could be said of a task on people.
+    train: without both labels among the tested subjects nothing could be said of a task with one label per subject.
 
     Parameters
     ----------
@@ -190,7 +188,7 @@ def split_subjects(
     ratio : tuple of float
         Train, validation, test.
     salt : str
-        Goes into the hash, so that subject `01` of two data sets has two fates.
+        Part of the hash, so that subject `01` of two data sets is assigned independently.
     strata : mapping of str to str, optional
         Subject to stratum; subjects that are absent form one of their own.
     """

@@ -1,9 +1,9 @@
-"""Fingerprints of signals: which two recordings hold the same signal, also where one is an altered copy.
+"""Fingerprints of signals, to find altered copies of a recording.
 
-A hash of the samples misses every copy that differs in one bit. Here the signal is reduced to the times between the
-zero crossings of its band from about 3 to 20 Hz: gain, sign, offset and the place in the recording do not change them,
-another rate or filter changes few. Every ten successive intervals make one hash; a recording keeps the smallest 256 of
-them. Differences between electrodes are taken beside the electrodes themselves, since a new reference cancels in them.
+A hash of the samples misses every copy that differs in one bit. Here the signal is reduced to the intervals between
+zero crossings of its band from about 3 to 20 Hz: gain, sign, offset and position in the recording do not change them,
+another rate or filter changes few. Every ten successive intervals make one hash; a recording keeps the smallest 256.
+Differences between electrodes are included, since a new reference cancels in them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Other divisions than one split: k folds, one subject out, one data set out.
+"""Cross-validation folds: k folds, leave one subject out, leave one data set out.
 
-What enters: people as `dataset/subject` (one name for a person everywhere here). What leaves: for each fold a
-mapping of person to `train`, `validation` or `test`. Every person is tested in exactly one fold.
+Subjects are named `dataset/subject`. Each fold maps every subject to `train`, `validation` or `test`; every subject is
+tested in exactly one fold.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ def k_fold(
     strata: Mapping[str, str] | None = None,
     validation: float = 0.1,
 ) -> list[dict[str, str]]:
-    """Divide people into `n_folds` test sets of nearly equal size, each stratum dealt out evenly.
+    """Divide subjects into `n_folds` test sets of nearly equal size, stratified.
 
     Parameters
     ----------
     people : sequence of str
-        `dataset/subject`; their order does not matter.
+        `dataset/subject`, in any order.
     n_folds : int
-        From two to the number of people.
+        From two to the number of subjects.
     strata : mapping of str to str, optional
-        Person to stratum, e.g. the group a task on people asks for.
+        Subject to stratum, e.g. the group in a task with one label per subject.
     validation : float
-        Share of the people who are not tested that goes to validation, at least one where three are left.
+        Share of the subjects that are not tested that goes to validation, at least one if three are left.
 
     Raises
     ------
     UsageError
-        More folds than people, or fewer than two.
+        More folds than subjects, or fewer than two.
     """
     names = sorted(set(people))
     if not 2 <= n_folds <= len(names):
         raise UsageError(
-            "the number of folds does not fit the people", found=n_folds, expected=f"from 2 to {len(names)}"
+            "invalid number of folds for these subjects", found=n_folds, expected=f"from 2 to {len(names)}"
         )
     strata = strata or {}
     dealt = sorted(names, key=lambda p: (strata.get(p, ""), rank_key(p, seed), p))
@@ -58,7 +58,7 @@ def k_fold(
 
 
 def leave_one_subject_out(people: Sequence[str], *, seed: int = 0, validation: float = 0.1) -> list[dict[str, str]]:
-    """As many folds as people, in the order of their names; each is tested once."""
+    """As many folds as subjects, in the order of their names; each is tested once."""
     folds = k_fold(people, len(set(people)), seed=seed, validation=validation)
     return sorted(folds, key=lambda fold: min(p for p, split in fold.items() if split == "test"))
 
@@ -66,16 +66,16 @@ def leave_one_subject_out(people: Sequence[str], *, seed: int = 0, validation: f
 def leave_one_dataset_out(
     people: Sequence[str], *, seed: int = 0, validation: float = 0.1
 ) -> dict[str, dict[str, str]]:
-    """For every data set a division that tests on all its people and trains on all others'.
+    """One fold per data set, which tests on its subjects and trains on all others.
 
     Raises
     ------
     UsageError
-        All people are of one data set.
+        All subjects are of one data set.
     """
     datasets = sorted({p.split("/", 1)[0] for p in people})
     if len(datasets) < 2:
-        raise UsageError("leaving one data set out needs two", found=", ".join(datasets) or "none")
+        raise UsageError("leaving one data set out needs at least two", found=", ".join(datasets) or "none")
     out = {}
     for dataset in datasets:
         rest = [p for p in people if p.split("/", 1)[0] != dataset]

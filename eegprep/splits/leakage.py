@@ -1,12 +1,12 @@
-"""The guard against leakage: was anything of the test seen before?
+"""The check against leakage: was anything in the test set seen during training?
 
-What enters: what a model has seen (subjects, hashes of decoded signals and their fingerprints, kept beside every
-checkpoint in `seen.json`) and what is about to be tested. What leaves: nothing if they are disjoint; a refusal (exit
-code 3) if not, or, when the user insists, a sentence that goes on every table made from the run.
+Compares what a model has seen (subjects, hashes of decoded signals and fingerprints, kept in `seen.json` beside every
+checkpoint) with the test set. Any overlap is refused (exit code 3), or, if the user overrides it, returned as a
+sentence that is printed with every table of the run.
 
-Subjects and signals are both compared. Subjects alone miss the recording that is there under two subjects or in two
-data sets; signals alone miss the other recordings of a subject. Data sets whose split is within subjects are compared
-recording by recording, since their test subjects are in train by design.
+Both subjects and signals are compared. Subjects alone miss a recording that exists under two subjects or in two data
+sets; signals alone miss the other recordings of a subject. Data sets split within subjects are compared recording by
+recording, since their test subjects are in train by design.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Seen:
             )
         except (KeyError, TypeError) as error:
             raise InputError(
-                "the list of seen recordings can't be read", where=where, found=f"{type(error).__name__}: {error}"
+                "invalid list of seen recordings", where=where, found=f"{type(error).__name__}: {error}"
             ) from error
 
     def write(self, folder: Path) -> None:
@@ -103,7 +103,7 @@ class Leak:
 
 
 def find_leaks(seen: Seen, test: Iterable[SeenRecording]) -> list[Leak]:
-    """Test recordings whose signal, an altered copy of it, or whose subject is among what was seen, sorted by id."""
+    """Test recordings whose signal (or an altered copy) or subject was seen, sorted by id."""
     by_hash: dict[str, str] = {}
     by_person: dict[str, str] = {}
     ids = set()
@@ -127,17 +127,17 @@ def find_leaks(seen: Seen, test: Iterable[SeenRecording]) -> list[Leak]:
 
 
 def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = False, stage: str = "training") -> str:
-    """Refuse a test on what was seen; with `allow`, return the sentence to print on every table instead.
+    """Refuse to test on seen data; with `allow`, return a sentence to print on every table instead.
 
     Returns
     -------
     str
-        Empty where nothing leaks.
+        Empty without leakage.
 
     Raises
     ------
     RefusedError
-        Something leaks and `allow` is not set.
+        There is leakage and `allow` is not set.
     """
     leaks = find_leaks(seen, test)
     if not leaks:
@@ -146,9 +146,9 @@ def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = Fal
     more = f"; and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
     if not allow:
         raise RefusedError(
-            f"{len(leaks)} test recordings were already seen in {stage}",
+            f"{len(leaks)} test recordings were seen in {stage}",
             found=shown + more,
-            expected="subjects and signals of the test split that no stage has learned from",
+            expected="no subjects or signals of the test split in any training stage",
             todo="pre-train on the train split of the same shard sets (for folds, once for each: eegpt train "
             "--set division=kfold:5/0 and so on), or pass --allow-leakage, "
             "which is then printed on every table",

@@ -1,8 +1,7 @@
-"""Which subject, session or run a written name means: in manifests, subject tables and subsets.
+"""Match the names of subjects, sessions or runs written in manifests, subject tables and subsets.
 
-What enters: names as a person wrote them, and what is really there, each with the names by which it is known. What
-leaves: the name under which it is stored. The exact name comes first; else `sub-01` is `01` and `1` is `01`, as long as
-only one subject fits. Nothing else is guessed: a name in the wrong split is a leak that no table shows.
+The exact name has precedence; else `sub-01` is `01` and `1` is `01`, if only one subject matches. Nothing else is
+guessed, since a subject in the wrong split would be an unnoticed leak.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ _SHOWN = 10
 
 
 class Names:
-    """What is there, to be found by any of its names.
+    """Look up subjects, sessions or runs by any of their names.
 
     Parameters
     ----------
     known : mapping of str to iterable of str
-        The name under which each is stored, to the names by which its owner knows it.
+        Stored name of each to its names in the files.
     kind : str
         `subject`, `session` or `run`, for messages.
     hide : callable, optional
-        The name under which something of this name would be stored if it were there; by default the name itself.
+        Converts an unknown name to its stored form; by default unchanged.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class Names:
                 self._loose.setdefault(loosely(name), set()).add(stored)
 
     def find(self, written: str, *, where: str = "") -> str | None:
-        """The stored name of what `written` means; None where nothing has that name.
+        """The stored name of what `written` means; None if nothing has that name.
 
         Raises
         ------
@@ -63,7 +62,7 @@ class Names:
                         where=where or None,
                         found=", ".join(sorted(map(self.shown, found))[:_SHOWN]),
                         expected=f"the name of one {self.kind}",
-                        todo="write the name exactly as the files have it",
+                        todo="write the name exactly as in the files",
                     )
                 return next(iter(found))
         return None
@@ -77,42 +76,42 @@ class Names:
         return loosely(written) in self._loose
 
     def unknown(self, written: Sequence[str], where: str) -> UsageError:
-        """The error for names that nothing has."""
+        """The error for unknown names."""
         names = sorted(self.shown(s) for s in self.known)
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         return UsageError(
-            f"no {self.kind} is called {_listed(written)}",
+            f"unknown {self.kind} {_listed(written)}",
             where=where,
             found=f"{self.kind}s: {', '.join(map(repr, names[:_SHOWN]))}{more}",
-            expected="names as the files have them",
+            expected="names as in the files",
             todo=nearest(written[0], names, 1)
-            or "correct the names, or say with --partial that the folder holds only a part of the data set",
+            or "correct the names, or pass --partial if the folder contains only part of the data set",
         )
 
 
 def resolve_split(
     manifest: Manifest, known: Mapping[str, Names], *, partial: bool = False
 ) -> tuple[Manifest, tuple[str, ...]]:
-    """The manifest with the stored name of every subject, session or run that its split or subset names.
+    """Replace the subjects, sessions or runs in a manifest's split and subset by their stored names.
 
     Parameters
     ----------
     known : mapping of str to Names
-        What the source holds: `subject`, `session` and `run`.
+        Names in the source: `subject`, `session` and `run`.
     partial : bool
-        Names that nothing has may belong to the part that is not here, unless they resemble one that is.
+        Unknown names may belong to the missing part of the data set, unless they resemble a known one.
 
     Returns
     -------
     manifest : Manifest
-        Without names that mean people: safe to store.
+        Without names of people: safe to store.
     absent : tuple of str
-        Names in the split that belong to nothing here (`partial` only).
+        Unknown names in the split (`partial` only).
 
     Raises
     ------
     UsageError
-        A name belongs to nothing or to several, one subject is named in two splits, or one is in none.
+        A name is unknown or ambiguous, or a subject is in two splits or in none.
     """
     rule, names = manifest.split, known[manifest.split.by]
     where = f"`split:` of {manifest.name}"
@@ -129,11 +128,11 @@ def resolve_split(
         before = owner.setdefault(stored, (split, written))
         if before[0] != split:
             raise UsageError(
-                f"{names.kind} {written!r} is named in two splits",
+                f"{names.kind} {written!r} is listed in two splits",
                 where=where,
                 found=f"{before[1]!r} under `{before[0]}` and {written!r} under `{split}`",
                 expected=f"each {names.kind} in one split",
-                todo="take one of the two out",
+                todo="remove one of the two",
             )
         if stored not in out[split]:
             out[split].append(stored)
@@ -170,7 +169,7 @@ def _all_placed(rule: SplitRule, names: Names, placed: set[str], where: str) -> 
             found=", ".join(map(repr, left_over[:_SHOWN])),
             expected=f"every {names.kind} under `train`, `validation` or `test`"
             + (", or one of the three without names" if rule.by == "subject" else ""),
-            todo="name them in the manifest",
+            todo="list them in the manifest",
         )
 
 
@@ -182,7 +181,7 @@ def plain(name: str) -> str:
 
 
 def loosely(name: str) -> str:
-    """Letters and digits alone, to see that two names are meant to be one."""
+    """Only letters and digits, to compare names."""
     letters = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", plain(name)).casefold())
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", letters)
 

@@ -1,8 +1,8 @@
-"""Divisions inside a person: validation trials out of train, and a few labelled trials of a new subject.
+"""Splits within a subject: validation trials from train, and a few labelled trials of a new subject.
 
-What enters: windows as arrays (recording number, first sample, length) with a label each. What leaves: masks
-over them. Windows of one recording that share a sample never end up on both sides; where that can't be had
-without it, windows at the border are given up, and the third mask says which.
+Windows are arrays (recording number, first sample, length) with one label each; the result is masks over them. Windows
+of one recording that share a sample never end up in different splits; if necessary, windows at the border are dropped,
+as given by the third mask.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _cut_in_time(
 
 
 def few_shot(windows: Windows, k: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Choose `k` windows of each label of one new person to learn from; the rest is the test.
+    """Choose `k` training windows of each label of one new subject; the rest is tested.
 
     Returns
     -------

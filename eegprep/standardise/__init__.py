@@ -1,8 +1,8 @@
-"""One recording made standard: which channels, which filters, which stretches, what is rejected.
+"""Standardise one recording: select channels, filter, resample, reject.
 
-What enters: a `SourceRecording`, a manifest, a recipe, a vocabulary. What leaves: the signal at 256 Hz in microvolt as
-a stream of chunks, and what was decided on the way. `eegprep.ingest` writes it into a store; `eegpt.interop` passes it
-to a model. Both run this code, so a new signal is processed exactly as the training data were.
+From a `SourceRecording`, a manifest, a recipe and a vocabulary: the signal at 256 Hz in microvolt as a stream of
+chunks, and the decisions made. `eegprep.ingest` writes it to a store; `eegpt.interop` passes it to a model, so a new
+signal is processed exactly as the training data were.
 """
 
 from eegprep.standardise.apply import apply_recipe, as_signal

@@ -1,11 +1,10 @@
-"""Where the seconds of a recording went: every sample of every electrode is kept, or left out for one reason.
+"""Account for all samples of a recording: each is kept, or left out for one reason.
 
-What enters: the time line at the standard rate and what readers, checks and limits found. What leaves: `LeftOut`
-entries whose samples do not overlap, so that for each electrode
+Returns `LeftOut` entries whose samples do not overlap, so that for each electrode
 
     n_samples of the recording = samples kept + samples left out under its channel's name + those under `all`.
 
-Where several reasons hold for a sample, the first of them counts: missing, flat, clipped, too large, short rest.
+If several reasons apply to a sample, the first counts: missing, flat, clipped, too large, short rest.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ def gaps(timeline: Timeline, n_source_samples: int, named: Sequence[Found]) -> l
             start = max(start, end)
     out = entries("all", found)
     if rounded:
-        reason = "less than a sample each, between stretches whose lengths are rounded to samples of 256 Hz"
+        reason = "less than a sample, between stretches with lengths rounded to samples at 256 Hz"
         out.append(LeftOut(kind="stretch", name="all", code="rounding", reason=reason, n_samples=rounded))
     return out
 

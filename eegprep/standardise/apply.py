@@ -1,4 +1,4 @@
-"""A recipe applied to signal in memory: a thin entry to what ingest runs on a whole recording."""
+"""Apply a recipe to a signal in memory, with the code that ingest uses."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def apply_recipe(
     Raises
     ------
     UsageError
-        If the array has other dimensions or no rate, or the recipe can't be run (see `plan_chain`).
+        If the array has other dimensions or no rate, or the recipe cannot be run (see `plan_chain`).
     InputError
         If the signal is shorter than a filter.
     """

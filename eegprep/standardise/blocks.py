@@ -1,9 +1,8 @@
-"""Overlap-save: a long stretch as blocks, each filtered and resampled by one pair of real transforms in float32.
+"""Overlap-save: filter and resample a long stretch in blocks, with one pair of real float32 FFTs each.
 
-A block of N input samples is transformed, multiplied by the filter's (real) response, cut or filled up to the new
-rate and transformed back; what the filter's length spoils at either end of the block is thrown away. Blocks of
-about 65536 samples stay in the cache and are faster than one transform over everything; and a day of EEG needs no more
-memory than ten minutes.
+A block of N input samples is transformed, multiplied by the filter's (real) response, cropped or padded to the new
+rate and transformed back; samples within the filter's length of either end are discarded. Blocks of about 65536
+samples stay in the cache and are faster than one large transform; a day of EEG needs no more memory than ten minutes.
 """
 
 from __future__ import annotations

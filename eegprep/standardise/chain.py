@@ -1,8 +1,8 @@
-"""A recipe made concrete for one recording: its filters at the recording's rate, and its output rate.
+"""A recipe for one recording: its filters at the recording's rate, and its output rate.
 
-Filters, resampling and re-referencing are linear and commute as long as each filter acts at the source's rate, so a
-recipe whose filters come before its resampling is a single multiplication of spectra (`eegprep.standardise.long`). Any
-other order is refused.
+Filters, resampling and re-referencing are linear and commute if each filter acts at the source's rate, so a recipe
+whose filters come before its resampling is a single multiplication of spectra (`eegprep.standardise.long`). Any other
+order is refused.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _GUARD = 0.96
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """What happens to a recording.
+    """The processing of a recording.
 
     Attributes
     ----------
     sfreq_hz, to_sfreq_hz : float
         Rate of the source and of the result.
     offset : str
-        Over what the median is taken: `none`, `recording`, `stretch`.
+        Scope of the median: `none`, `recording`, `stretch`.
     filters : tuple of ndarray
         Coefficients of each filter, in order, at the source's rate.
     guarded : bool
@@ -41,7 +41,7 @@ class Chain:
     average : bool
         Whether to re-reference to the average.
     reject : Reject or None
-        What becomes a gap.
+        Rejection limits.
     """
 
     sfreq_hz: float
@@ -71,7 +71,7 @@ class Chain:
 
 
 def plan_chain(recipe: Recipe, *, sfreq_hz: float, line_freq_hz: float | None) -> Chain:
-    """The chain that `recipe` means for a recording at `sfreq_hz` with mains at `line_freq_hz`.
+    """The chain of `recipe` for a recording at `sfreq_hz` with line noise at `line_freq_hz`.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def _notch_freqs_hz(
 ) -> tuple[float, ...]:
     """Where the notches are: below the Nyquist frequency, and below `stop_hz`, where a low-pass has removed all.
 
-    An empty tuple where the line frequency is unknown.
+    Empty if the line frequency is unknown.
     """
     base = line_freq_hz if step.freq_hz == "line" else float(step.freq_hz)
     if base is None:

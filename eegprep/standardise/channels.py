@@ -1,8 +1,7 @@
-"""Which channels of a recording go into the store, under which electrode, and why the others do not.
+"""Select the channels of a recording and their electrodes.
 
-A channel gets in if its name resolves to an electrode, its unit is known, the file does not call it bad, and its
-signal is alive. Of all others the reason is kept. `eegprep inspect` and `eegprep ingest` both ask here, and nowhere
-else.
+A channel is kept if its name resolves to an electrode, its unit is known, the file does not mark it bad, and its
+signal is not flat. The reason is kept for all others. Used by both `eegprep inspect` and `eegprep ingest`.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ from eegprep.standardise.checks import ChannelChecks
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What becomes of one channel of a file: an electrode, or None; `code` and `reason` say why.
+    """The decision about one channel: an electrode, or None with `code` and `reason`.
 
-    `stored_as` is the name under which the store may speak of it: a name that nobody knows may be a person's.
+    `stored_as` is its name in the store; an unknown name may be a person's and becomes a pseudonym.
     """
 
     row: int
@@ -40,7 +39,7 @@ class Verdict:
 
 
 def judge_names(recording: SourceRecording, manifest: Manifest, vocabulary: Vocabulary) -> tuple[Verdict, ...]:
-    """What names and units say of each channel, in the file's order."""
+    """Decide by the name and unit of each channel, in the file's order."""
     resolved = resolve_all(
         vocabulary,
         recording.channels,
@@ -61,20 +60,18 @@ def judge_names(recording: SourceRecording, manifest: Manifest, vocabulary: Voca
             reason=resolution.reason,
         )
         if resolution.electrode is not None and channel.unit == "":
-            verdict = verdict.out(
-                "no_unit", channel.unit_evidence or "neither the file nor the manifest states its unit"
-            )
+            verdict = verdict.out("no_unit", channel.unit_evidence or "unit not stated by the file or the manifest")
         verdicts.append(verdict)
     return tuple(verdicts)
 
 
 def judge_signal(verdicts: Sequence[Verdict], recording: SourceRecording, checks: ChannelChecks) -> tuple[Verdict, ...]:
-    """`verdicts` without what the file calls bad or whose signal is dead.
+    """`verdicts` without channels that are bad in the file or have no signal.
 
     Parameters
     ----------
     checks : ChannelChecks
-        Of the channels that `verdicts` let in, in their order.
+        Checks of the channels kept in `verdicts`, in their order.
     """
     out, place = [], 0
     for verdict in verdicts:
@@ -84,7 +81,7 @@ def judge_signal(verdicts: Sequence[Verdict], recording: SourceRecording, checks
         dead = checks.verdicts[place]
         place += 1
         if recording.channels[verdict.row].status.casefold() == "bad":
-            out.append(verdict.out("marked_bad", "the file or its side-car marks it as bad"))
+            out.append(verdict.out("marked_bad", "marked as bad by the file or its sidecar"))
         elif dead is not None:
             out.append(verdict.out(*dead))
         else:
@@ -93,25 +90,25 @@ def judge_signal(verdicts: Sequence[Verdict], recording: SourceRecording, checks
 
 
 def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputError | None:
-    """The error that refuses a recording of which no channel got in; None where one did."""
+    """The error for a recording without any kept channel; None if there is one."""
     if any(v.electrode is not None for v in verdicts):
         return None
     codes = sorted({v.code for v in verdicts})
     name = recording_id(recording.subject, recording.session, recording.run)
     return InputError(
-        f"no channel of {name} can be used",
-        found=f"{len(verdicts)} channels left out: {', '.join(codes)}" if codes else "it has no channels",
-        expected="at least one channel that is an electrode, with a known unit and a living signal",
+        f"no usable channel in {name}",
+        found=f"{len(verdicts)} channels left out: {', '.join(codes)}" if codes else "no channels",
+        expected="at least one EEG channel with a known unit and a non-flat signal",
         todo="state `unit:` of the source in the manifest"
         if "no_unit" in codes
-        else "name the electrodes under `channels:` of a manifest; `eegprep inspect` shows the reason of each channel",
+        else "name the electrodes under `channels:` of a manifest; `eegprep inspect` shows the reason for each channel",
     )
 
 
 def left_out_channels(verdicts: Sequence[Verdict]) -> list[LeftOut]:
-    """The channels that did not get in, as the store may tell of them, each with its reason."""
+    """The channels that are left out, under their names in the store, with reasons."""
     # A reason quotes the name, so it goes where the name goes.
-    hidden = "its name is not known; `eegprep inspect` shows it"
+    hidden = "unknown name; see `eegprep inspect`"
     return [
         LeftOut(kind="channel", name=v.stored_as, code=v.code, reason=v.reason if v.stored_as == v.name else hidden)
         for v in verdicts

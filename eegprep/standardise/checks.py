@@ -1,19 +1,18 @@
-"""What is wrong with a signal: flat, clipped, missing, disconnected, full of line noise. Nothing is changed here.
+"""Detect flat, clipped, missing, disconnected and noisy signals. Nothing is changed here.
 
-What enters: `check_signal(signal_uv, sfreq_hz, stretches)` with a signal in microvolt at the source's rate, read
-in chunks, so that a day-long recording needs no more memory than a minute. What leaves: `ChannelChecks`, per
-channel the stretches to reject (`rejected(row)`), figures of quality, and for channels that are no use at all a
-code and a reason (`verdicts[row]`).
+`check_signal(signal_uv, sfreq_hz, stretches)` reads a signal in microvolt at the source's rate in chunks, so memory
+does not grow with its length. It returns `ChannelChecks`: per channel the stretches to reject (`rejected(row)`),
+quality figures, and for unusable channels a code and a reason (`verdicts[row]`).
 
 The rules, each with its limit as a parameter:
 
 - not finite: samples that are NaN or infinite.
-- zeros, held: stretches of 0.1 s and longer in which all channels, three or more, are zero or hold their values
-  at once: what a device fills in where a packet was lost. Shorter than flat, and as much missing as what is not finite.
-- flat: the same value for `flat_s` seconds or longer. Amplifiers never do this while an electrode is connected.
-- clipped: the channel's highest or lowest value for `clipped_s` seconds or longer, but shorter than flat.
-- disconnected: 4-30 Hz amplitude under 2 % or over 30 times of what the recording's channels have (median), the
-  latter only over 200 µV; or line noise that holds 1000 times the power of all of 4-30 Hz.
+- zeros, held: at least 0.1 s in which all channels (three or more) are zero or constant at once, as devices fill in
+  lost packets. Treated as missing, like samples that are not finite.
+- flat: the same value for at least `flat_s` seconds, which a connected electrode never gives.
+- clipped: the channel's highest or lowest value for at least `clipped_s` seconds, but shorter than flat.
+- disconnected: 4-30 Hz amplitude under 2 % or over 30 times the median of the recording's channels (the latter only
+  over 200 µV); or line noise with 1000 times the power of all of 4-30 Hz.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _LINE_HZ = (50.0, 60.0)
 _MOSTLY_BAD = 0.9
 #: All channels at once never hold a value for so long by chance.
 _HELD_S, _FEWEST_HELD = 0.1, 10
-#: µV²/Hz that line noise must have to be told from the floor of a filter.
+#: µV²/Hz that line noise must have to be distinguished from the floor of a filter.
 _LINE_FLOOR = 1e-2
 #: Segments of which the covariance is kept: enough that a few blinks do not decide.
 _N_COVARIANCES = 20
@@ -51,16 +50,16 @@ class ChannelChecks:
     zeros, held : tuple of Stretch
         Of all channels at once.
     verdicts : tuple of (code, reason) or None
-        Channels that are bad as a whole: `flat`, `clipped`, `not_finite`, `zeros`, `held`, `disconnected`.
+        Channels that are bad completely:  `flat`, `clipped`, `not_finite`, `zeros`, `held`, `disconnected`.
     line_noise_ratio : tuple of float or None
         Power density at the line frequency over that of its neighbours; 1 is none.
     line_freq_hz : float or None
-        50 or 60: as given, else the one with the clearer peak; None where neither stands out.
+        50 or 60: as given, else the one with the clearer peak; None if neither stands out.
     amplitude_uv, slope : tuple of float or None
         4-30 Hz root mean square, and how the spectrum falls; see `eegprep.sources.units`.
     minimum_uv, maximum_uv : tuple of float or None
     covariance : (n_segments, n_channels, n_channels) ndarray or None
-        4-30 Hz, of segments that are spread over the recording; None where none is long enough.
+        4-30 Hz, of segments that are spread over the recording; None if none is long enough.
     """
 
     flat: tuple[tuple[Stretch, ...], ...]
@@ -78,7 +77,7 @@ class ChannelChecks:
     covariance: np.ndarray | None = field(default=None, compare=False)
 
     def missing(self, row: int) -> tuple[Stretch, ...]:
-        """Where one channel has no signal: not finite, or filled in by the device; sorted, overlaps merged."""
+        """Stretches of a channel without signal (not finite, or filled in by the device), sorted and merged."""
         return merge((*self.not_finite[row], *self.zeros, *self.held))
 
     def rejected(self, row: int) -> tuple[Stretch, ...]:
@@ -162,7 +161,7 @@ class _Scan:
 def line_noise(freqs: np.ndarray, density: np.ndarray, line_freq_hz: float | None) -> tuple[np.ndarray, float | None]:
     """Power density at the line frequency over that of 3 to 8 Hz beside it, per channel; and which frequency.
 
-    Where no frequency is given it is 50 or 60 Hz, whichever stands out more; None where neither does threefold.
+    If no frequency is given it is 50 or 60 Hz, whichever stands out more; None if neither does threefold.
     """
     ratios: dict[float, np.ndarray] = {}
     for line in _LINE_HZ if line_freq_hz is None else (line_freq_hz,):
@@ -202,9 +201,9 @@ def check_signal(
         Microvolt, before any filter; read in chunks.
     sfreq_hz : float
     stretches : sequence of Stretch
-        What is looked at.
+        Parts to check.
     line_freq_hz : float, optional
-        50 or 60 where it is known; else it is detected.
+        50 or 60 if known; else it is detected.
     flat_s, clipped_s : float
         The shortest run that counts, in seconds (clipped: and at least 4 samples).
     """
@@ -283,16 +282,16 @@ def _disconnected(row: int, amplitude: np.ndarray, ratios: np.ndarray, sampled: 
         return None
     compared = np.isfinite(amplitude).sum() >= 3
     if compared and own < 0.02 * typical:
-        return "disconnected", f"its 4-30 Hz amplitude is {own:.3g} µV where the others have {typical:.3g} µV"
+        return "disconnected", f"4-30 Hz amplitude of {own:.3g} µV, the others have {typical:.3g} µV"
     if compared and own > 30 * typical and own > 200:
-        return "disconnected", f"its 4-30 Hz amplitude is {own:.3g} µV where the others have {typical:.3g} µV"
+        return "disconnected", f"4-30 Hz amplitude of {own:.3g} µV, the others have {typical:.3g} µV"
     for line in _LINE_HZ:
         peak = np.abs(sampled.freqs_hz - line) <= 1.0
         if peak.any():
             step = sampled.freqs_hz[1] - sampled.freqs_hz[0]
             power = float(np.sum(sampled.density[row, peak]) * step)
             if power > 1000 * own**2:
-                return "disconnected", f"line noise holds {power / own**2:.0f} times the power of 4 to 30 Hz"
+                return "disconnected", f"line noise has {power / own**2:.0f} times the power of 4 to 30 Hz"
     return None
 
 

@@ -1,7 +1,6 @@
-"""All that is decided about a recording before its first sample is filtered: channels, filters, stretches.
+"""Decide everything about a recording before filtering: channels, filters, stretches.
 
-What enters: a `SourceRecording`, manifest, recipe and vocabulary. What leaves: a `Decision`, which also tells of a
-recording that is refused what is known of its channels, and from it a `Plan` to carry out.
+A `Decision` also describes the channels of a recording that is refused; otherwise it gives a `Plan` to run.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from eegprep.standardise.timeline import Timeline, lay_out
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What is decided about the channels of one recording.
+    """Decisions about the channels of one recording.
 
     Attributes
     ----------
@@ -39,11 +38,11 @@ class Decision:
     checked : tuple of int
         The channels whose signal was checked; `checks` and `signal` have their rows in this order.
     montage : MontageFit or None
-        How well the signal fits the places of the electrodes that got in.
+        How well the signal matches the positions of the kept electrodes.
     contradiction : str
-        Where the file's positions contradict its names.
+        Contradictions between the file's positions and names.
     refused : InputError or None
-        Why the recording cannot be used.
+        Why the recording is refused.
     """
 
     recording: SourceRecording
@@ -61,7 +60,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What will be done to the channels that are kept.
+    """The processing of the kept channels.
 
     `signal` has one row for each of `channels`; its row `i` is row `checked[i]` of `checks`.
     """
@@ -98,7 +97,7 @@ def identity(recording: SourceRecording, manifest: Manifest) -> str:
 
 
 def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vocabulary: Vocabulary) -> Decision:
-    """Judge every channel; nothing is filtered yet, and nothing is raised: `refused` holds it."""
+    """Decide about every channel, without filtering. Errors are not raised but returned as `refused`."""
     decision = Decision(
         recording=recording,
         manifest=manifest,
@@ -153,7 +152,7 @@ def _montage(
 
 
 def make_plan(decision: Decision) -> Plan:
-    """Filters and stretches for what the decision lets in.
+    """Filters and stretches for the kept channels.
 
     Raises
     ------
@@ -172,7 +171,7 @@ def make_plan(decision: Decision) -> Plan:
     if not stretches:
         longest = max((s.n_samples for s in recording.stretches), default=0)
         raise InputError(
-            f"{identity(recording, decision.manifest)} holds no stretch that is long enough",
+            f"{identity(recording, decision.manifest)} has no stretch that is long enough",
             found=f"{len(recording.stretches)} stretches, the longest {longest / recording.sfreq_hz:.2f} s",
             expected=f"{shortest / recording.sfreq_hz:.2f} s or more (longest filter: {chain.longest_filter} samples)",
             todo="use a recipe without high-pass and notch for short trials, e.g. --recipe epochs",
@@ -208,7 +207,7 @@ def _shortest(chain: Chain, sfreq_hz: float) -> int:
 
 def _short(stretches: Sequence[Stretch], shortest: int, chain: Chain) -> list[Found]:
     limit_s = shortest / chain.sfreq_hz
-    reason = f"shorter than {limit_s:.2f} s, the longest filter or the least that is kept"
+    reason = f"shorter than {limit_s:.2f} s, the longest filter or the minimum length"
     return [("short", reason, s) for s in stretches]
 
 
@@ -226,7 +225,7 @@ def _unexpected(recording: SourceRecording, manifest: Manifest, verdicts: Sequen
     expect, name = manifest.expect, identity(recording, manifest)
     if expect.sfreq_hz is not None and abs(expect.sfreq_hz - recording.sfreq_hz) > 0.01:
         return InputError(
-            f"{name} has another rate than the manifest expects",
+            f"the sampling rate of {name} does not match `expect:`",
             found=f"{recording.sfreq_hz:g} Hz",
             expected=f"{expect.sfreq_hz:g} Hz",
             todo="correct `expect: sfreq_hz:`, or leave the recording out",
@@ -234,9 +233,9 @@ def _unexpected(recording: SourceRecording, manifest: Manifest, verdicts: Sequen
     electrodes = [v.electrode for v in verdicts if v.electrode is not None]
     if expect.channels is not None and len(electrodes) != expect.channels:
         return InputError(
-            f"{name} has another number of electrodes than the manifest expects",
+            f"the number of electrodes of {name} does not match `expect:`",
             found=f"{len(electrodes)}: {', '.join(electrodes[:40])}",
             expected=str(expect.channels),
-            todo="correct `expect: channels:`, or say under `channels:` which channels belong",
+            todo="correct `expect: channels:`, or select the electrodes under `channels:`",
         )
     return None

@@ -39,13 +39,13 @@ def band_pass_taps(low_hz: float | None, high_hz: float | None, sfreq_hz: float)
     Raises
     ------
     UsageError
-        Where an edge is not between 0 and the Nyquist frequency, or the lower is not below the upper.
+        If an edge is not between 0 and the Nyquist frequency, or the lower is not below the upper.
     """
     nyquist = sfreq_hz / 2
     edges = [f for f in (low_hz, high_hz) if f is not None]
     if not edges or not all(0 < f < nyquist for f in edges) or edges != sorted(set(edges)):
         raise UsageError(
-            "a band-pass has impossible edges",
+            "invalid band-pass edges",
             found=f"{low_hz} to {high_hz} Hz at {sfreq_hz:g} Hz",
             expected=f"0 < low < high < {nyquist:g} Hz",
         )
@@ -63,7 +63,7 @@ def notch_taps(freqs_hz: Sequence[float], sfreq_hz: float) -> NDArray[np.float64
     Raises
     ------
     UsageError
-        Where a notch would reach the Nyquist frequency or two notches would touch.
+        If a notch would reach the Nyquist frequency or two notches would touch.
     """
     parts: list[tuple[float, float, float]] = []
     below = 0.0
@@ -71,9 +71,9 @@ def notch_taps(freqs_hz: Sequence[float], sfreq_hz: float) -> NDArray[np.float64
         half, width = freq / 400, _NOTCH_TRANSITION_HZ
         if freq - half - width <= below or notch_stop_hz(freq) >= sfreq_hz / 2:
             raise UsageError(
-                f"a notch at {freq:g} Hz is impossible",
+                f"invalid notch at {freq:g} Hz",
                 found=f"notches at {sorted(freqs_hz)} Hz, {sfreq_hz:g} Hz sampling",
-                expected=f"apart from each other, and below {sfreq_hz / 2:g} Hz",
+                expected=f"separate notches below {sfreq_hz / 2:g} Hz",
             )
         below = notch_stop_hz(freq)
         parts.append((freq - half - width, freq - half, 1.0))
@@ -132,7 +132,7 @@ def filter_zero_phase(signal: NDArray[np.float64], taps: NDArray[np.float64]) ->
     Raises
     ------
     InputError
-        Where the filter is longer than the signal: most of what comes out would be the reflected ends.
+        If the filter is longer than the signal: most of what comes out would be the reflected ends.
     """
     from scipy.fft import irfft, next_fast_len, rfft
 

@@ -1,8 +1,8 @@
-"""The same signal twice: a hash of decoded samples, whatever file, header or subject they stand under.
+"""A hash of decoded samples, to find duplicate signals in different files or under different subjects.
 
-The bytes of a file are of no use for this: a copy with another subject's name in its header differs in them. The
-hash is taken of the signal in microvolt, in whole steps of 0.001 µV so that the last bits of a conversion do not
-count, channel by channel in the order of the channels' own hashes, so that neither names nor order count.
+Hashing the bytes of files is not enough: a copy with another subject's name in its header differs. The hash is
+computed from the signal in microvolt, in steps of 0.001 µV to ignore rounding, channel by channel in the order of the
+channels' own hashes, so that names and order do not matter.
 """
 
 from __future__ import annotations

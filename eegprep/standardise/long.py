@@ -1,10 +1,10 @@
-"""Long stretches: offset, band-pass, notch, resampling in one pass over blocks, in float32, in bounded memory.
+"""Long stretches: offset, band-pass, notch and resampling in one pass over float32 blocks, in bounded memory.
 
-What enters: an array-like in microvolt that is read block by block. What leaves: chunks (n_rows, n) float32 in order of
-time, the same signal that MNE's chain of band-pass, notch and Fourier resampling gives, to about 0.001 µV.
+Reads an array-like in microvolt block by block and yields chunks (n_rows, n) float32 in order of time, equal to MNE's
+chain of band-pass, notch and Fourier resampling to about 0.001 µV.
 
-Continuing the signal once by point reflection serves all filters: a symmetric filter turns a point-symmetric
-continuation into a point-symmetric continuation, so what the next step would have reflected is already there.
+Extending the signal once by point reflection is enough for all filters: a symmetric filter keeps a point-symmetric
+extension point-symmetric, so it equals what the next step would have reflected.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which mains frequency a country has: what the notch is set to where neither manifest nor file says it.
+"""The line frequency of a country, used for the notch if neither the manifest nor the file gives it.
 
-60 Hz by IEC's list of world plugs (https://www.iec.ch/world-plugs); all other countries have 50 Hz. Japan has both and
-gets none from here; then the spectrum decides.
+60 Hz by IEC's list of world plugs (https://www.iec.ch/world-plugs); all other countries have 50 Hz. Japan has both, so
+there the spectrum decides.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BOTH = frozenset({"JP"})
 
 
 def mains_hz(country: str | None) -> float | None:
-    """50 or 60 Hz for an ISO 3166 code; None where the country is not known or has both."""
+    """50 or 60 Hz for an ISO 3166 code; None if the country is not known or has both."""
     if country is None or country in _BOTH:
         return None
     return 60.0 if country in _SIXTY else 50.0

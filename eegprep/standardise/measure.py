@@ -1,7 +1,7 @@
-"""Figures of the standardised signal, gathered while it streams past: robust amplitude, what is too large.
+"""Figures computed while the standardised signal is streamed: robust amplitude, too large samples.
 
-The robust standard deviation of a day is taken over every k-th sample, at most 131072 per electrode, chosen by their
-place alone; so it depends neither on chunks nor on workers.
+The robust standard deviation is computed from every k-th sample, at most 131072 per electrode, chosen by position, so
+it depends neither on chunks nor on workers.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class StreamMeasure:
         return merge(self._large[row])
 
     def sigma_uv(self, row: int, rejected: Sequence[Stretch]) -> float:
-        """1.4826 x median absolute deviation of the row without its rejected parts; 0 where nothing is left."""
+        """1.4826 x median absolute deviation of the row without its rejected parts; 0 if nothing is left."""
         values = self._sample[row].copy()
         for s in rejected:
             values[-(-s.start_sample // self._step) : -(-s.stop_sample // self._step)] = np.nan

@@ -1,7 +1,7 @@
-"""Subtract each channel's median, so that a large offset costs no precision when samples become float32.
+"""Subtract each channel's median, so that a large offset costs no precision in float32.
 
-Amplifiers add offsets of tens of millivolt; float32 resolves 20 mV to 0.002 µV only. The median of a long recording
-is taken over 16384 of its samples, 64 evenly spaced runs of 256: an offset needs no more, a day has no more read.
+Amplifiers add offsets of tens of millivolt; float32 resolves 20 mV only to 0.002 µV. The median of a long recording is
+computed from 16384 samples, 64 evenly spaced runs of 256.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def spread_runs(stretches: Sequence[Stretch], n_runs: int, run_samples: int) -> 
 
 
 def median_offsets(signal: Any, stretches: Sequence[Stretch]) -> NDArray[np.float64]:
-    """Each channel's median over (a sample of) the stretches, (n_channels,); 0 where it has no finite sample.
+    """Each channel's median over (a sample of) the stretches, (n_channels,); 0 if it has no finite sample.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""Fourier resampling to the standard rate, like MNE's, with every sample exactly in its place.
+"""Fourier resampling to the standard rate, like MNE's, with exact sample times.
 
-The stretch is continued at both ends by point reflection, transformed, its spectrum cut or filled up, and
-transformed back. MNE pads by 100 samples and rounds the padded length times the ratio, which displaces the
-samples by up to half of one (at 500 Hz by 0.8 ms). Here the padding is the smallest of at least 100 samples that
-the ratio divides, so output sample k lies at k / 256 s. Where MNE's padding comes out even (512, 160, 128, 100 Hz
-and whole seconds), both give the same.
+The stretch is extended at both ends by point reflection, transformed, its spectrum cropped or padded, and transformed
+back. MNE pads by 100 samples and rounds the padded length times the ratio, which shifts the samples by up to half a
+sample (at 500 Hz by 0.8 ms). Here the padding is the smallest of at least 100 samples that the ratio divides, so
+output sample k is at k / 256 s. If MNE's padding is already divisible (512, 160, 128, 100 Hz and whole seconds), both
+give the same.
 """
 
 from __future__ import annotations

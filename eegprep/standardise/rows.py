@@ -1,7 +1,7 @@
-"""The source's signal as the steps need it: the chosen rows only, gaps of missing values bridged.
+"""The selected rows of the source's signal, with gaps of missing values interpolated.
 
-A filter spreads one NaN over its whole length. So runs of samples that are not finite are replaced by a straight line
-between their neighbours while the filters run; the runs themselves are rejected.
+A filter spreads one NaN over its whole length. So runs of samples that are not finite are replaced by linear
+interpolation while filtering; the runs themselves are rejected.
 """
 
 from __future__ import annotations

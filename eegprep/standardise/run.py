@@ -1,4 +1,4 @@
-"""A plan carried out: the signal goes into a sink, and what can be said of it only then comes back."""
+"""Run a plan: write the signal to a sink and return what is only known afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from eegprep.standardise.spans import drop_short
 
 
 class Sink(Protocol):
-    """Who takes the signal."""
+    """A sink for the signal."""
 
     def append(self, signal_uv: NDArray[np.float32], /) -> None:
         """(n_electrodes, n) float32, in order of time, NaN in gaps."""
@@ -33,23 +33,23 @@ class Nowhere:
     """A sink for a dry run."""
 
     def append(self, signal_uv: NDArray[np.float32], /) -> None:
-        """Nothing is kept."""
+        """Discards the signal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What the whole signal says of each electrode.
+    """Results per electrode that need the whole signal.
 
     Attributes
     ----------
     rejected : dict of str to tuple of Stretch
-        By electrode, what is rejected on top of the plan's gaps; electrodes without any are absent.
+        Stretches rejected in addition to the plan's gaps, by electrode; electrodes without any are absent.
     sigma_uv : tuple of float
-        Robust standard deviation of the kept samples, in row order; 0 where nothing is left.
+        Robust standard deviation of the kept samples, in row order; 0 if nothing is left.
     fingerprint : str
-        What finds altered copies of the signal (`eegprep.splits.fingerprint`).
+        Fingerprint that finds altered copies of the signal (`eegprep.splits.fingerprint`).
     left_out : tuple of LeftOut
-        The rejected parts by reason, and channels that turned out to hold nothing.
+        Rejected parts by reason, and channels without remaining signal.
     """
 
     rejected: dict[str, tuple[Stretch, ...]]
@@ -59,7 +59,7 @@ class Judged:
 
 
 def run(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> Judged:
-    """Filter everything into `sink`, at 256 Hz in microvolt, and judge it; a pool changes the time alone."""
+    """Filter everything into `sink`, at 256 Hz in microvolt, and check it; a pool only changes the speed."""
     timeline, chain = plan.timeline, plan.chain
     missing = [plan.checks.missing(row) for row in plan.checked]
     signal = Bridged(plan.signal, missing, timeline.source) if any(missing) else plan.signal
@@ -103,12 +103,12 @@ def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
     checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
     own = [(code, reason, (part,)) for code, reason, part in marked(plan.recording.left_out, plan.channels[i].name)]
     sources = [
-        ("not_finite", "samples are no finite numbers", checks.not_finite[row]),
-        ("zeros", "all channels are zero at once, as where a device fills in lost samples", checks.zeros),
-        ("held", "all channels hold their values at once, as where a device fills in lost samples", checks.held),
+        ("not_finite", "samples are not finite", checks.not_finite[row]),
+        ("zeros", "all channels are zero at once, as if lost samples were filled in", checks.zeros),
+        ("held", "all channels are constant at once, as if lost samples were filled in", checks.held),
     ]
     if reject is not None and reject.flat_s is not None:
-        sources.append(("flat", f"one value for {reject.flat_s:g} s or longer", checks.flat[row]))
+        sources.append(("flat", f"constant for {reject.flat_s:g} s or longer", checks.flat[row]))
     if reject is not None and reject.clipped_s is not None:
         sources.append(("clipped", f"at its limit for {reject.clipped_s:g} s or longer", checks.clipped[row]))
     found: list[Found] = [
@@ -132,12 +132,12 @@ def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
 def _silent(stretches: Sequence[Stretch], found: Sequence[Found]) -> str:
     """Why an electrode has no amplitude: all of it is rejected, or what is left of it is one value."""
     if subtract(stretches, [s for _, _, s in found]):
-        return "nothing but one value is left of it"
+        return "only a constant signal is left"
     samples: Counter[str] = Counter()
     for code, _, stretch in found:
         samples[code] += stretch.n_samples
     parts = [f"{code.replace('_', ' ')} {n / STANDARD_SFREQ_HZ:.1f} s" for code, n in samples.most_common()]
-    return "nothing is left of it: " + ", ".join(parts)
+    return "nothing is left: " + ", ".join(parts)
 
 
 def _within(part: Stretch, stretches: Sequence[Stretch]) -> list[Stretch]:
@@ -150,7 +150,7 @@ def _within(part: Stretch, stretches: Sequence[Stretch]) -> list[Stretch]:
 
 
 def _fill_gap(sink: Sink, position: int, start: int, n_rows: int) -> None:
-    """NaN for the samples that no stretch covers, so that nobody takes a gap for signal."""
+    """Set samples outside all stretches to NaN."""
     while position < start:
         n = min(start - position, 1 << 16)
         sink.append(np.full((n_rows, n), np.nan, np.float32))

@@ -1,18 +1,17 @@
-"""What MNE's Fourier resampling adds at the ends of a recording, in closed form.
+"""The wrap-around term that MNE's Fourier resampling adds at the ends of a recording, in closed form.
 
-MNE takes the padded stretch for one period of a periodic signal. At the seam, 100 samples outside the stretch, the
-end jumps to the beginning; cutting the spectrum at the Nyquist frequency makes that jump ring through the signal:
-a few tenths of a microvolt at the ends, falling with 1 / distance. A block-wise transform has no such seam. Since
-MNE is what others compare with, and since one and the same stretch should not depend on whether it was short
-enough for one transform, the term is computed and added.
+MNE treats the padded stretch as one period of a periodic signal. At the seam, 100 samples outside the stretch, the end
+jumps to the beginning, and cutting the spectrum at the Nyquist frequency makes that jump ring through the signal: a
+few tenths of a microvolt at the ends, falling with 1 / distance. A block-wise transform has no such seam. To agree
+with MNE, and to not depend on whether a stretch was short enough for one transform, the term is computed and added.
 
-With z the filtered, padded stretch of M samples, w a smooth bump around the seam and D the periodic sinc of the
-bins that survive, the smooth part (1 - w) z passes unchanged, so only g = w z matters:
+With z the filtered, padded stretch of M samples, w a smooth bump around the seam and D the periodic sinc of the bins
+that survive, the smooth part (1 - w) z passes unchanged, so only g = w z matters:
 
     term(t) = sum_s g(s) D(t - s) - g(t)
 
-Near the seam this is summed as it stands. Far from it, D(t - s) = sin(pi B (t - s) / M) c(t - s) / M has a smooth
-envelope c, expanded to second order in s: six numbers per channel serve the whole recording.
+Near the seam this is summed directly. Far from it, D(t - s) = sin(pi B (t - s) / M) c(t - s) / M has a smooth envelope
+c, expanded to second order in s: six numbers per channel serve the whole recording.
 
 Positions u count input samples from the seam: u >= 0 in the stretch's beginning, u < 0 in its end.
 """

@@ -1,9 +1,8 @@
-"""Short stretches, many at once: every step on the whole stretch, in float64, exactly as MNE does it.
+"""Short stretches in batches: every step on the whole stretch, in float64, exactly as in MNE.
 
-Trials of epoched files come by the hundred and of one length; they are filtered and resampled as one array.
-Longer stretches come here one by one where their spectrum reaches up to the Nyquist frequency (upsampling
-without a low-pass): there, how the ends are continued shows everywhere, and only one transform over all gives
-MNE's result.
+Trials of epoched files are many and of equal length; they are filtered and resampled as one array. Longer stretches
+are processed here one by one if their spectrum reaches the Nyquist frequency (upsampling without a low-pass): then the
+extension at the ends affects all samples, and only a single transform gives MNE's result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A recipe's chain over a whole recording, as a stream of chunks in order of time, in bounded memory."""
+"""Run a recipe over a whole recording, as a stream of chunks in order of time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def standardise(
     Raises
     ------
     InputError
-        Where a stretch is shorter than a filter.
+        If a stretch is shorter than a filter.
     """
     if short := too_short(timeline.source, chain):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Runs of samples: found in a mask, joined where they touch, dropped where they are short."""
+"""Runs of samples: found in a mask, joined if they touch, dropped if they are too short."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""From the source's samples to the store's: one rule for stretches, events and trials.
+"""Map source samples to stored samples, with one rule for stretches, events and trials.
 
-Each stretch is resampled on its own, its first sample staying its first sample. A stretch of n samples gets the
-nearest whole number of output samples and begins at the nearest output sample to its place, or right behind the
-stretch before it where rounding would make the two overlap. An event is placed relative to the stretch it lies in.
+Each stretch is resampled separately and keeps its first sample. A stretch of n samples gets the nearest whole number
+of output samples and begins at the nearest output sample, or directly after the previous stretch if rounding would
+make them overlap. An event is placed relative to its stretch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Timeline:
     ratio: Fraction
 
     def at(self, source_sample: int) -> int | None:
-        """The output sample of a source sample; None where it lies in no stretch. An end maps to an end."""
+        """The output sample of a source sample; None if it lies in no stretch. An end maps to an end."""
         k = bisect.bisect_right([s.start_sample for s in self.source], source_sample) - 1
         if k < 0 or source_sample > self.source[k].stop_sample:
             return None

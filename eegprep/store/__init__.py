@@ -1,14 +1,13 @@
 """The standardised store: a folder with one Arrow file and one JSON sidecar per recording.
 
-```
-<store>/manifest.yaml            what was ingested
-        electrodes.parquet       the vocabulary, where it is not the shipped one
-        lock.yaml  report.json   what it led to (written by `eegprep.ingest`)
-        recordings/<key>.arrow   float32 microvolt, one column per electrode, record batches = time chunks
-        recordings/<key>.json    RecordingInfo; written last: a recording without it is unfinished
-        quarantine/<key>.json    errors of the files that failed
-```
-Importing this package brings in neither mne nor xarray.
+    <store>/manifest.yaml            what was ingested
+            electrodes.parquet       the vocabulary, if it is not the shipped one
+            lock.yaml  report.json   the result (written by `eegprep.ingest`)
+            recordings/<key>.arrow   float32 microvolt, one column per electrode, record batches = time chunks
+            recordings/<key>.json    RecordingInfo; written last: a recording without it is incomplete
+            quarantine/<key>.json    errors of the files that failed
+
+Importing this package imports neither mne nor xarray.
 """
 
 from eegprep.store.keys import id_of_key, key_of_id

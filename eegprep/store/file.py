@@ -1,4 +1,4 @@
-"""The signal of one stored recording, out of a memory-mapped Arrow file: nothing is loaded until it is asked for."""
+"""The signal of one stored recording, from a memory-mapped Arrow file, loaded on demand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RecordingFile:
     path : Path
         An `.arrow` file of a store.
     info : RecordingInfo
-        What its sidecar says; a file that says otherwise is refused.
+        Its sidecar; a contradicting file is refused.
     """
 
     def __init__(self, path: Path, info: RecordingInfo) -> None:
@@ -40,7 +40,7 @@ class RecordingFile:
         found = ({k: metadata.get(k) for k in FORMAT}, tuple(reader.schema.names), sum(b.num_rows for b in batches))
         if found != (FORMAT, info.electrodes, info.n_samples):
             raise InputError(
-                f"the stored signal of {info.id!r} is not what its sidecar says",
+                f"the stored signal of {info.id!r} does not match its sidecar",
                 where=path,
                 found=f"format, electrodes, n_samples = {found}",
                 expected=str((FORMAT, info.electrodes, info.n_samples)),

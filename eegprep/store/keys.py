@@ -1,8 +1,8 @@
-"""Recording ids as file names and back.
+"""Convert recording ids to file names and back.
 
-An id such as `eegmat/Subject00/-/1` becomes `eegmat+Subject00+-+1`: letters, digits, `-` and `_` stand for
-themselves, `/` becomes `+`, and every other byte of the id's UTF-8 becomes `%XX`. Nothing that a file name
-could misunderstand remains (no dot, no slash, no colon), and the way back is exact.
+An id such as `eegmat/Subject00/-/1` becomes `eegmat+Subject00+-+1`: letters, digits, `-` and `_` are kept, `/` becomes
+`+`, and every other byte of the id's UTF-8 becomes `%XX`. The result is a valid file name on every system (no dot,
+slash or colon), and the conversion is exactly reversible.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def key_of_id(recording_id: str) -> str:
     Raises
     ------
     InputError
-        Where the id is empty or its key would be longer than a file name may be.
+        If the id is empty or its key would be longer than a file name may be.
     """
     parts = []
     for byte in recording_id.encode("utf-8"):
@@ -51,7 +51,7 @@ def id_of_key(key: str) -> str:
     Raises
     ------
     InputError
-        Where no id leads to this key.
+        If no id leads to this key.
     """
     if _KEY.fullmatch(key):
         raw = re.sub(rb"%([0-9A-F]{2})", lambda m: bytes([int(m[1], 16)]), key.replace("+", "/").encode("ascii"))

@@ -1,4 +1,4 @@
-"""A stored recording as a lazily read xarray.DataArray: indexing narrows, `.values` reads."""
+"""A stored recording as a lazy xarray.DataArray: indexing selects, `.values` reads."""
 
 from __future__ import annotations
 

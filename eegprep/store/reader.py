@@ -1,6 +1,6 @@
-"""Read a store: what recordings it holds, and their signal out of memory-mapped Arrow files.
+"""Read a store: list its recordings and read their signal from memory-mapped Arrow files.
 
-Nothing is loaded until samples are asked for; then they are copied once, from the page cache.
+Samples are loaded on request and copied once, from the page cache.
 """
 
 from __future__ import annotations
@@ -48,23 +48,23 @@ class Store:
         Raises
         ------
         UsageError
-            Where `path` is no store.
+            If `path` is not a store.
         """
         path = Path(path)
         if not (path / "manifest.yaml").is_file() or not (path / "recordings").is_dir():
             raise UsageError(
-                "this is no store",
+                "not a store",
                 where=path,
                 found="a folder without manifest.yaml and recordings/" if path.is_dir() else "no such folder",
-                todo="name the folder that `eegprep ingest --out` wrote",
+                todo="pass a folder written by `eegprep ingest --out`",
             )
         return cls(path)
 
     @classmethod
     def create(cls, path: Path | str, manifest: Manifest, vocabulary: Vocabulary | None = None) -> Store:
-        """A new store, or the one that an earlier run of the same ingest began.
+        """Create a store, or open that of an earlier run of the same ingest.
 
-        `vocabulary` is kept beside the manifest where it is not the shipped one.
+        `vocabulary` is kept beside the manifest if it is not the shipped one.
         """
         from eegprep.electrodes import Vocabulary, dump_vocabulary
         from eegprep.manifest import dump_manifest
@@ -84,7 +84,7 @@ class Store:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The electrodes that the recordings' names were held against."""
+        """The electrodes that the recordings' names were checked against."""
         from eegprep.electrodes import Vocabulary
 
         table = self.path / VOCABULARY
@@ -103,12 +103,12 @@ class Store:
         return sorted(id_of_key(k) for k in keys if (self.recordings / f"{k}.arrow").exists())
 
     def info(self, recording_id: str) -> RecordingInfo:
-        """What is known of one recording.
+        """The description of one recording.
 
         Raises
         ------
         InputError
-            Where the store does not hold it, or its sidecar cannot be read.
+            If it is not in the store, or its sidecar cannot be read.
         """
         path = self.recordings / f"{key_of_id(recording_id)}.json"
         try:
@@ -120,13 +120,13 @@ class Store:
             info = RecordingInfo.from_json(found)
         except FileNotFoundError:
             raise InputError(
-                f"the store holds no recording {recording_id!r}",
+                f"no recording {recording_id!r} in the store",
                 where=self.path,
                 found=nearest(recording_id, self.ids()) or f"{len(self.ids())} recordings",
             ) from None
         except (ValueError, TypeError, KeyError) as error:
             raise InputError(
-                "the sidecar of a recording can't be read",
+                "invalid sidecar of a recording",
                 where=path,
                 found=f"{type(error).__name__}: {error}",
                 todo="delete it and run the same ingest again",
@@ -165,7 +165,7 @@ class Store:
         return lazy_signal(self._file(info), info)
 
     def made_from(self, recording_id: str) -> str | None:
-        """What a finished recording was made from, as its writer was told; None where it is not finished."""
+        """The input hash of a finished recording, as given to its writer; None if it is not finished."""
         path = self.recordings / f"{key_of_id(recording_id)}.arrow"
         if not path.with_suffix(".json").exists():
             return None
@@ -176,13 +176,13 @@ class Store:
         return str(metadata.get(MADE_FROM, b"").decode("utf-8"))
 
     def writer(self, recording_id: str, electrodes: Sequence[str], made_from: str = "") -> StoredRecordingWriter:
-        """A writer for one more recording; an unfinished or older one of this id is replaced at its finish."""
+        """A writer for one more recording; an incomplete or older one of this id is replaced at its finish."""
         self.recordings.mkdir(parents=True, exist_ok=True)
         self._files.pop(recording_id, None)
         return StoredRecordingWriter(self.recordings, recording_id, electrodes, made_from)
 
     def remove(self, recording_id: str) -> None:
-        """Take a recording out: the sidecar first, so that a kill leaves it unfinished, never wrong."""
+        """Take a recording out: the sidecar first, so that a kill leaves it incomplete, never wrong."""
         key = key_of_id(recording_id)
         self._files.pop(recording_id, None)
         (self.recordings / f"{key}.json").unlink(missing_ok=True)

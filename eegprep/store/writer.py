@@ -1,11 +1,10 @@
-"""One recording into the store, time chunk by time chunk, whole or absent.
+"""Write one recording to the store in chunks, complete or not at all.
 
-What enters: (n_electrodes, n) float32 microvolt, as many pieces as the caller likes. What leaves:
-`<key>.arrow` and then `<key>.json`. The pieces are cut anew into record batches of `CHUNK_SAMPLES`, so the
-file's bytes depend on the signal alone and never on how a streaming step happened to deliver it.
+Chunks are (n_electrodes, n) float32 microvolt of any length. They are regrouped into record batches of
+`CHUNK_SAMPLES`, so the file's bytes depend on the signal only, not on how it was streamed.
 
-A kill at any instant leaves a `.part` file, or an `.arrow` without its sidecar; no reader takes either for a
-recording, and the next attempt replaces it.
+A process killed at any time leaves a `.part` file, or an `.arrow` without its sidecar; no reader accepts either, and
+the next attempt replaces it.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ FORMAT = {b"format": b"eegprep-store", b"version": b"1", b"unit": b"uV"}
 
 
 class StoredRecordingWriter:
-    """Append time chunks, then `finish`. As a context manager it takes its `.part` file away on an error.
+    """Append time chunks, then `finish`. As a context manager it deletes its `.part` file on an error.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ class StoredRecordingWriter:
     electrodes : sequence of str
         Vocabulary names, one per row of every chunk.
     made_from : str
-        What the recording was made from and how (a hash), so that a later run knows whether to make it anew.
+        Hash of the inputs, with which a later run decides whether to process the recording again.
     """
 
     def __init__(self, folder: Path, recording_id: str, electrodes: Sequence[str], made_from: str = "") -> None:
@@ -81,7 +80,7 @@ class StoredRecordingWriter:
         """
         if signal_uv.ndim != 2 or signal_uv.shape[0] != len(self.electrodes) or signal_uv.dtype != np.float32:
             raise InputError(
-                f"recording {self.recording_id!r}: a chunk does not fit",
+                f"recording {self.recording_id!r}: a chunk has the wrong shape or type",
                 found=f"shape {signal_uv.shape}, {signal_uv.dtype}",
                 expected=f"shape ({len(self.electrodes)}, n), float32",
             )
@@ -99,11 +98,11 @@ class StoredRecordingWriter:
                 self._pending.append(piece.copy())
 
     def finish(self, info: RecordingInfo) -> RecordingInfo:
-        """Write the rest, sync, rename, and only then write the sidecar that makes the recording count."""
+        """Write the rest, sync, rename, and write the sidecar last."""
         expected = (self.recording_id, self.electrodes, self.n_samples)
         if (found := (info.id, info.electrodes, info.n_samples)) != expected:
             raise InputError(
-                f"recording {self.recording_id!r}: its description does not fit its signal",
+                f"recording {self.recording_id!r}: the description does not match the signal",
                 found=f"id, electrodes, n_samples = {found}",
                 expected=str(expected),
             )

@@ -1,4 +1,4 @@
-"""Samples (`WindowIndex`, `WindowLoader`) and trials (`TrialIndex`) out of shard sets."""
+"""Windows (`WindowIndex`, `WindowLoader`) and trials (`TrialIndex`) from shard sets."""
 
 from .grouped import MixedOrder, TwoLevelOrder, temperature_weights
 from .index import TaskInfo, TrialBatch, TrialSource, WindowBatch, WindowSource

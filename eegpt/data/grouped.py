@@ -39,9 +39,9 @@ class TwoLevelOrder:
     def __init__(self, chunk_sizes: Sequence[int], chunks_per_group: int, seed: int) -> None:
         self._sizes = np.asarray(chunk_sizes, dtype=np.int64)
         if not len(self._sizes) or int(self._sizes.min()) < 0 or not int(self._sizes.sum()):
-            raise UsageError("a two-level order needs chunks with samples", found=f"{len(self._sizes)} chunks")
+            raise UsageError("a two-level order needs non-empty chunks", found=f"{len(self._sizes)} chunks")
         if chunks_per_group < 1 or seed < 0:
-            raise UsageError("a group has one chunk or more, and a seed is 0 or more", found=chunks_per_group)
+            raise UsageError("chunks_per_group must be at least 1 and the seed at least 0", found=chunks_per_group)
         self._begins = np.cumsum(self._sizes) - self._sizes
         self.chunks_per_group, self.seed = chunks_per_group, seed
         self._last: tuple[int, _Layout] | None = None
@@ -106,7 +106,9 @@ class TwoLevelOrder:
 def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:
     """Weights `size ** (1 / temperature)`, summing to 1: 1 keeps the sizes' shares, infinity makes all equal."""
     if temperature <= 0 or min(sizes, default=0) < 1:
-        raise UsageError("a temperature is above 0 and every part has a sample", found=f"{temperature}, {list(sizes)}")
+        raise UsageError(
+            "the temperature must be above 0 and every part must have samples", found=f"{temperature}, {list(sizes)}"
+        )
     power = 0.0 if math.isinf(temperature) else 1.0 / temperature
     largest = max(sizes)
     raw = [(size / largest) ** power for size in sizes]
@@ -138,14 +140,14 @@ class MixedOrder:
         good = len(self._sizes) == len(self._weights) > 0 and bool((self._weights >= 0).all())
         if not good or self._weights.sum() <= 0 or bool(((self._sizes < 1) & (self._weights > 0)).any()) or seed < 0:
             raise UsageError(
-                "a mixture needs one weight of 0 or more per part, and samples in every part that has a weight",
+                "a mixture needs one non-negative weight per part, and samples in every part with a weight",
                 found=f"sizes {list(sizes)}, weights {list(weights)}, seed {seed}",
             )
         self._weights = self._weights / self._weights.sum()
         self._begins = np.cumsum(self._sizes) - self._sizes
         self._n = int(self._sizes.sum()) if epoch_size is None else epoch_size
         if self._n < 1:
-            raise UsageError("an epoch has one sample or more", found=self._n)
+            raise UsageError("an epoch must have at least one sample", found=self._n)
         # Shares in whole samples that add up: borders are rounded, not shares.
         self._ends = np.rint(np.cumsum(self._weights) * self._n).astype(np.int64)
         self.shares = np.diff(self._ends, prepend=0)

@@ -1,6 +1,6 @@
-"""What an index of windows or of trials offers: its batches, and the protocols that training code asks for.
+"""The protocols of window and trial indexes that training code uses.
 
-`WindowIndex` and `TrialIndex` read shard sets; whoever has signal in memory writes a class with the same methods.
+`WindowIndex` and `TrialIndex` read shard sets; for a signal in memory, write a class with the same methods.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class WindowLoader:
     ) -> None:
         if batch_size < 1 or not 0 <= rank < world:
             raise UsageError(
-                "a loader needs a batch of one or more and a rank below the world's size",
+                "batch_size must be at least 1 and rank below world",
                 found=f"batch_size={batch_size}, rank={rank}, world={world}",
             )
         self.index, self.order, self.batch_size = index, order, batch_size
@@ -90,10 +90,10 @@ class WindowLoader:
         return {"epoch": self.epoch, "position": self.position, "order": self.order.describe()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a state, also one of another number of ranks; UsageError where the order is another one."""
+        """Resume from a state, also one of another number of ranks; UsageError if the order is another one."""
         if state["order"] != self.order.describe():
             raise UsageError(
-                "this state belongs to another order of samples",
+                "the state belongs to another order of samples",
                 found=state["order"],
                 expected=self.order.describe(),
                 todo="resume with the same shard sets, windows, filters and seed",
@@ -116,7 +116,7 @@ class WindowLoader:
         self.epoch, self.position = epoch + 1, 0
 
     def batches(self, epoch: int, position: int, stop: int) -> Iterator[tuple[int, WindowBatch | None]]:
-        """Every batch between two positions, with the position that it begins at; None where this rank has nothing."""
+        """Every batch between two positions, with the position that it begins at; None if this rank has nothing."""
         step, own = self.step, len(range(self.rank, self.step, self.world))
         chunk = max(1, _ORDER_CHUNK // max(1, own)) * step
 

@@ -87,7 +87,7 @@ class SampleOrder:
 
     def __init__(self, n: int, seed: int) -> None:
         if n < 1 or seed < 0:
-            raise UsageError("an order needs one sample or more and a seed of 0 or more", found=f"n={n}, seed={seed}")
+            raise UsageError("an order needs at least one sample and a seed of at least 0", found=f"n={n}, seed={seed}")
         self.n, self.seed = n, seed
 
     def __len__(self) -> int:

@@ -71,15 +71,15 @@ class Nearby:
 
     @contextlib.contextmanager
     def holding(self, shards: Iterable[int]) -> Iterator[None]:
-        """Have some shards in place until the block ends; UsageError where they are more than the cache may hold."""
+        """Have some shards in place until the block ends; UsageError if they are more than the cache may hold."""
         needed = [int(k) for k in shards if self._shards[int(k)][0].remote is not None]
         n_bytes = sum(self._shards[k][1].n_bytes for k in needed)
         if n_bytes > self.max_bytes:
             raise UsageError(
-                "a batch needs more shards at once than the cache may hold",
+                "the shards of a batch do not fit into the cache",
                 found=f"{len(needed)} shards of {n_bytes} bytes",
                 expected=f"at most {self.max_bytes} bytes",
-                todo="read in two levels (TwoLevelOrder with fewer chunks per group), or set EEGPT_CACHE_BYTES to more",
+                todo="use TwoLevelOrder with fewer chunks per group, or increase EEGPT_CACHE_BYTES",
             )
         with self._lock:
             self._put([k for k in needed if k not in self._mapped])
@@ -124,7 +124,7 @@ class _Table:
 
 
 class Spans:
-    """All spans of some shard sets. Threads may gather at once; a copy in another process opens the sets anew.
+    """All spans of some shard sets. Threads may gather at once; a copy in another process opens the sets again.
 
     Attributes
     ----------
@@ -139,12 +139,12 @@ class Spans:
     def __init__(self, sets: Sets) -> None:
         self.sets = sets = opened(sets)
         if not sets:
-            raise UsageError("no shard set was named", todo="give one or more folders that `eegprep shard` wrote")
+            raise UsageError("no shard set given", todo="pass folders written by `eegprep shard`")
         self.vocabulary, ids = merge_vocabularies(sets)
         self.recording_ids = tuple(i for s in sets for i in s.recordings.id)
         if len(set(self.recording_ids)) != len(self.recording_ids):
             twice = sorted(i for i in set(self.recording_ids) if self.recording_ids.count(i) > 1)
-            raise UsageError("two shard sets hold the same recording", found=", ".join(twice[:3]))
+            raise UsageError("two shard sets contain the same recording", found=", ".join(twice[:3]))
         self.first_recording = np.cumsum([0, *(len(s.recordings) for s in sets)])
         self.nearby = Nearby(sets) if any(s.remote is not None for s in sets) else None
         self.map = self.nearby.map if self.nearby else _whole_map(sets)

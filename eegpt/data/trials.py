@@ -213,7 +213,7 @@ class TrialIndex:
     def _targets(
         self, s: ShardSet, task: NDArray[np.int32], label: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Class number and target value of every trial; RefusedError where a label does not fit its task."""
+        """Class number and target value of every trial; RefusedError if a label does not fit its task."""
         classes = np.full((len(self.tasks), max(len(s.trials.label_names), 1)), -1, dtype=np.int32)
         values = np.full(classes.shape, np.nan, dtype=np.float32)
         used = np.unique(np.stack([task, label]), axis=1).T if len(task) else np.empty((0, 2), np.int32)
@@ -227,7 +227,7 @@ class TrialIndex:
                     values[t, x] = np.float32(name)
             except ValueError:
                 raise RefusedError(
-                    f"a trial of task {info.key!r} has a label that the task does not know",
+                    f"a trial of task {info.key!r} has an unknown label",
                     where=s.path,
                     found=repr(name),
                     expected=", ".join(info.classes) or "a number",

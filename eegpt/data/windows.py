@@ -64,7 +64,9 @@ class WindowIndex:
         group_by: str = "set",
     ) -> None:
         if n_samples < 1 or stride < 1:
-            raise UsageError("a window's length and stride are one sample or more", found=f"{n_samples}, {stride}")
+            raise UsageError(
+                "the length and stride of windows must be at least one sample", found=f"{n_samples}, {stride}"
+            )
         self.n_samples, self.stride = n_samples, stride
         self.spans = Spans(sets)
         self.vocabulary = self.spans.vocabulary
@@ -83,10 +85,10 @@ class WindowIndex:
         ).astype(np.int64)
         if not len(self._rows):
             raise NoWindowError(
-                "no window is left",
+                "no windows left",
                 found=f"{len(self.spans)} stretches, the longest of {int(self.spans.n_samples.max(initial=0))} samples",
                 expected=f"stretches of {n_samples} samples or more that pass the filters",
-                todo="choose shorter windows, or other splits, electrodes, data sets or quality limits",
+                todo="use shorter windows, or other splits, electrodes, data sets or quality limits",
             )
 
     def __len__(self) -> int:
@@ -195,7 +197,7 @@ class WindowIndex:
         if by == "set":
             return self.spans.set_of[rows].astype(np.int64), tuple(str(s.path) for s in self.spans.sets)
         if by != "dataset":
-            raise UsageError(f"windows can't be grouped by {by!r}", expected="set or dataset")
+            raise UsageError(f"windows cannot be grouped by {by!r}", expected="set or dataset")
         names = [x for s in self.spans.sets for x in s.recordings.dataset]
         used = sorted({names[r] for r in np.unique(self.spans.recording[rows])})
         code = np.array([used.index(n) if n in used else -1 for n in names], dtype=np.int64)

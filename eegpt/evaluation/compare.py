@@ -23,7 +23,7 @@ from eegpt.evaluation.tables import csv_table, percent, plain_table
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two runs on one task: mean scores over seeds, and the paired test (None where no subject has a score)."""
+    """Two runs on one task: mean scores over seeds, and the paired test (None if no subject has a score)."""
 
     task: str
     score: str
@@ -70,7 +70,7 @@ def compare_runs(runs: Sequence[Path], *, method: str = MODEL) -> list[Compariso
         A folder without complete results.
     """
     if len(runs) < 2:
-        raise UsageError("comparing takes two runs or more", found=len(runs))
+        raise UsageError("at least two runs are required", found=len(runs))
     first, *others = (_read(run, runs) for run in runs)
     rows = []
     for other in others:

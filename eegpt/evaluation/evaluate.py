@@ -32,7 +32,7 @@ from eegpt.transfer.setup import Setup, check_leakage, make_setup, open_trials
 Tell = Callable[[str], None]
 
 ALIGNED = (
-    "our model standardises each subject's trials by all of them, including those of the test, without labels "
+    "our model standardises each subject's trials by all of them, including test trials, without labels "
     "(align=subject); of the baselines only the one `by subject` does"
 )
 
@@ -60,7 +60,9 @@ def evaluate(
     leakage = _leakage(trained, setup, allow_leakage)
     predictions = test_trials(setup)
     if not records:
-        raise UsageError("the run has no finished fit", where=run, todo="let `eegpt transfer` finish first")
+        raise UsageError(
+            "the run has no finished fit", where=run, todo="run the same `eegpt transfer` command again to resume it"
+        )
     views: dict[int, dict[int, Encoded]] = {}  # by frozen encoder: fits share it
     for record in records.values():
         tell(f"our model, {record.name}")
@@ -136,7 +138,7 @@ def test_trials(setup: Setup) -> Predictions:
         if own.any():
             out.trials[task.key] = TaskTrials.of(setup.index, rows[own], fold[own])
     if not out.trials:
-        raise UsageError("no trial to test", expected="recordings in the test split of these shard sets")
+        raise UsageError("no test trials", expected="recordings in the test split of these shard sets")
     return out
 
 
@@ -149,7 +151,7 @@ def _predict_fit(
         raise UsageError(
             f"the run was trained on a division {record.division!r} that these shard sets do not have",
             found=", ".join(d.name for d in setup.divisions[:8]),
-            todo="name the shard sets that it was trained on",
+            todo="pass the shard sets that it was trained on",
         )
     head_of_task = np.array(
         [trained.head_of_task.get(t.key, -1) if t.key in record.tasks else -1 for t in index.tasks], np.int64
@@ -178,7 +180,7 @@ def run_baselines(
             continue
         data = task_data(setup.index, number)
         if data is None:
-            notes[task.key] = ["no baseline: the trials have no electrode in common"]
+            notes[task.key] = ["no baselines: the trials have no electrode in common"]
             continue
         notes[task.key] = list(data.notes)
         for name in names:

@@ -47,7 +47,7 @@ def bootstrap_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval | None:
-    """Interval of the main score by drawing subjects with replacement; None where the score is undefined throughout."""
+    """Interval of the main score by drawing subjects with replacement; None if the score is undefined throughout."""
     unit_N, over = units_of(subject_N)
     n_units = int(unit_N.max()) + 1 if unit_N.size else 0
     rows_of = np.split(np.argsort(unit_N, kind="stable"), np.cumsum(np.bincount(unit_N))[:-1]) if n_units else []
@@ -89,8 +89,8 @@ def paired_test(
 ) -> PairedTest | None:
     """Sign-flip test on each subject's difference of scores; of one subject, on each trial's.
 
-    For up to 14 subjects all sign patterns are enumerated, so that p can't be smaller than 2 / 2^n: three subjects
-    prove nothing, and the table shows that. Returns None where no subject has a defined score.
+    For up to 14 subjects all sign patterns are enumerated, so that p cannot be smaller than 2 / 2^n: three subjects
+    prove nothing, and the table shows that. Returns None if no subject has a defined score.
     """
     unit_N, over = units_of(subject_N)
     if over == "subjects":

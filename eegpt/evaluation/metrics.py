@@ -87,7 +87,7 @@ def _average_precision(label_N: np.ndarray, score_N: np.ndarray) -> float:
 
 
 def regression_scores(target_N: np.ndarray, predicted_N: np.ndarray) -> Scores:
-    """All of `REGRESSION_SCORES`; R² and Pearson's r are None where the targets do not vary."""
+    """All of `REGRESSION_SCORES`; R² and Pearson's r are None if the targets do not vary."""
     if len(target_N) == 0:
         return dict.fromkeys(REGRESSION_SCORES)
     target, predicted = target_N.astype(np.float64), predicted_N.astype(np.float64)
@@ -125,6 +125,6 @@ def mean_and_sd(rows: Sequence[Scores]) -> dict[str, Score]:
 
 
 def mean_defined(values: Sequence[float | None]) -> float | None:
-    """The mean of the values that are defined; None where none is."""
+    """The mean of the values that are defined; None if none is."""
     defined = [v for v in values if v is not None]
     return float(np.mean(defined)) if defined else None

@@ -103,7 +103,7 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> Predictions:
-        """The inverse of `write`; InputError where the file is not such a table."""
+        """The inverse of `write`; InputError if the file is not such a table."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

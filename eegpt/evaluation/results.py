@@ -177,11 +177,11 @@ def _method(
 
 
 def read_results(run: Path) -> Results:
-    """The results of a run; InputError where it has none, or they are damaged."""
+    """The results of a run; InputError if it has none, or they are damaged."""
     path = Path(run) / RESULTS
     if not path.is_file():
         raise InputError("a run without results", where=path, todo=f"eegpt evaluate {run} --shards S")
     try:
         return Results.model_validate(read_json(path))
     except ValidationError as error:
-        raise InputError("results.json can't be read", where=path, found=str(error)[:300]) from None
+        raise InputError("results.json cannot be read", where=path, found=str(error)[:300]) from None

@@ -83,7 +83,7 @@ def states_of(ete: ETE, trials: SignalTrials, rows: NDArray[np.int64], device: t
 
 
 def known_electrodes(names: Sequence[str], vocabulary: Vocabulary) -> dict[int, str]:
-    """Column of `names` to electrode, for those that the vocabulary has; UsageError where it has none of them."""
+    """Column of `names` to electrode, for those that the vocabulary has; UsageError if it has none of them."""
     resolved = resolve_all(vocabulary, [NamedChannel(name=str(n), kind="eeg") for n in names])
     found = {i: r.electrode for i, r in enumerate(resolved) if r.electrode is not None}
     if not found:
@@ -101,7 +101,7 @@ def standard_trials(trials_uv: NDArray[np.floating], sfreq_hz: float, recipe: Re
     Raises
     ------
     InputError
-        Where the trials are shorter than the recipe's filters.
+        If the trials are shorter than the recipe's filters.
     """
     chain = plan_chain(recipe, sfreq_hz=sfreq_hz, line_freq_hz=None)
     N, E, S = trials_uv.shape

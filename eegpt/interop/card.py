@@ -18,12 +18,12 @@ _KNOWN = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by
 
 
 def refuse_passing_on(model: Model) -> dict[str, Licence]:
-    """The licence of each data set by its name; RefusedError where one forbids sharing, or is unknown."""
+    """The licence of each data set by its name; RefusedError if one forbids sharing, or is unknown."""
     licences = {d.name: d.licence for d in model.lock.all_data()}
     if (unknown := _unknown_origin(model)) is not None:
         named = ", ".join(model.lock.shard_sets)
         raise RefusedError(
-            f"{unknown} does not say what it has learned from, so it is unknown whether it may be shared",
+            f"the training data of {unknown} are unknown, so it cannot be shared",
             where=model.folder / LOCK,
             found="no data sets" + (f"; shard sets {named}" if named else ""),
             expected="the data sets and their licences, as `eegpt train` and `eegpt transfer` write them",
@@ -33,7 +33,7 @@ def refuse_passing_on(model: Model) -> dict[str, Licence]:
         if licence.signed or not licence.share_shards:
             why = "each lab must sign" if licence.signed else "does not allow sharing what is derived"
             raise RefusedError(
-                f"a model that has learned from {name} cannot be shared",
+                f"a model trained on {name} cannot be shared",
                 found=f"licence {licence.id}, which {why}",
                 todo="share the manifests, the configuration and the seed instead: another lab with the data trains it",
             )
@@ -85,9 +85,9 @@ def model_card(model: Model) -> str:
             cells = (e.title or e.name, e.version, e.licence.id, f"{hours:.1f}", e.citation)
             lines.append("| " + " | ".join(_cell(x) for x in cells) + " |")
     else:
-        lines.append("The run does not say what it has learned from.")
+        lines.append("The training data are unknown.")
     if whole is not None:
-        lines += ["", f"Licence of the whole: {_cell(whole.id)}. Commercial use: {_told(whole.commercial_use)}."]
+        lines += ["", f"Combined licence:  {_cell(whole.id)}. Commercial use: {_told(whole.commercial_use)}."]
         if whole.note:
             lines += ["", _cell(whole.note)]
     lines += ["", "## Preprocessing", ""]
@@ -116,15 +116,15 @@ def _step(step: dict[str, Any]) -> str:
 def _scores(model: Model) -> list[str]:
     """Tables from results.json; a sentence where there is none."""
     if not (model.folder / RESULTS).is_file():
-        return ["This run has no results.json: nothing is claimed."]
+        return ["This run has no results.json."]
     return _pretraining(model) if model.kind == "encoder" else _tasks(model)
 
 
 def _pretraining(model: Model) -> list[str]:
     splits = read_pretraining_results(model.folder).splits
     if not splits:
-        return ["No held-out window: nothing can be said about unseen signals."]
-    lines = ["Error on the new samples of windows of subjects who were not trained on.", ""]
+        return ["No held-out windows: errors on unseen signals are unknown."]
+    lines = ["Error on new samples of windows of held-out subjects.", ""]
     lines += ["| split | windows | variance | encoder | linear autoregression | persistence | zero |", "|---" * 7 + "|"]
     for split, e in splits.items():
         named = ("model", "linear", "persistence", "zero")
@@ -134,7 +134,7 @@ def _pretraining(model: Model) -> list[str]:
 
 
 def _tasks(model: Model) -> list[str]:
-    lines = ["On the test trials, baselines beside the model.", ""]
+    lines = ["Scores of the model and of baselines on the test trials.", ""]
     lines += ["| task | method | score | mean | SD over fits |", "|---" * 5 + "|"]
     for task, entry in read_results(model.folder).tasks.items():
         for method, row in entry.methods().items():
@@ -150,8 +150,8 @@ def _limits(model: Model) -> list[str]:
     lines = [
         "- Not a medical device; not tested for diagnosis.",
         f"- It knows {len(model.vocabulary)} electrodes by name; others are left out, or mapped on request.",
-        f"- Signals are resampled to {model.ete.config.sfreq_hz:g} Hz; what lies above half of that is not seen.",
-        "- Amplitudes are divided by each recording's own: differences of amplitude between subjects are not seen."
+        f"- Signals are resampled to {model.ete.config.sfreq_hz:g} Hz; higher frequencies than half of that are lost.",
+        "- Amplitudes are normalised per recording: amplitude differences between subjects are lost."
         if model.ete.config.normalise == "recording"
         else f"- Normalisation: {model.ete.config.normalise}.",
     ]

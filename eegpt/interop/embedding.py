@@ -265,7 +265,7 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
 
 
 def check_output(out: Path) -> None:
-    """UsageError where features cannot be written there."""
+    """UsageError if features cannot be written there."""
     needed = {".nc": "h5netcdf", ".zarr": "zarr"}.get(out.suffix)
     if needed is None:
         raise UsageError("unknown format", found=out.name, expected="a name that ends in .nc or .zarr")

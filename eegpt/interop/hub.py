@@ -45,7 +45,7 @@ class PretrainedModel(ModelHubMixin, library_name="eegpt", repo_url="https://arx
         return embed(signal, model=self.model, **options)
 
     def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload; RefusedError where a licence of the data forbids it."""
+        """Upload; RefusedError if a licence of the data forbids it."""
         refuse_passing_on(self.model)
         return str(super().push_to_hub(repo_id, **options))
 

@@ -85,10 +85,10 @@ class Model:
         own = self.recipes()
         if not own:
             raise UsageError(
-                "the model does not say how its data were preprocessed",
+                "the preprocessing of the model's data is unknown",
                 where=self.folder / LOCK,
                 found="no data sets in its lock",
-                todo="name the recipe that its shards were made with, e.g. recipe='default' (--recipe default)",
+                todo="pass the recipe of its shards, e.g. recipe='default' (--recipe default)",
             )
         return own[0][0]
 
@@ -137,7 +137,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     if not weights.is_file():
         others = sorted(p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth", ".pkl", ".ckpt"))
         raise InputError(
-            "the run has no weights that can be read",
+            "the run has no readable weights",
             where=folder,
             found=", ".join(others) + " (they can contain code and are never opened)" if others else "no such file",
             expected=WEIGHTS,
@@ -157,7 +157,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     run, fits = read_run(folder), finished_fits(folder)
     if len(run.vocabulary) != run.encoder.n_electrodes:
         raise InputError(
-            "the model and its vocabulary do not fit together",
+            "the model and its vocabulary do not match",
             where=folder / VOCABULARY,
             found=f"{len(run.vocabulary)} electrodes",
             expected=f"{run.encoder.n_electrodes}",
@@ -207,7 +207,7 @@ def _answers(run: TransferRun) -> tuple[Answer, ...]:
 
 
 def _check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
-    """RefusedError where config.json describes more weights than the file has bytes: nothing of that size is built."""
+    """RefusedError if config.json describes more weights than the file has bytes: nothing of that size is built."""
     encoder = from_mapping(ETEConfig, config.get("encoder") or {}, where=f"{where}: encoder")
     graph, heads = config.get("graph") or {}, config.get("heads") or []
     try:

@@ -103,9 +103,9 @@ def prepare(
     Raises
     ------
     InputError
-        Where the signal cannot be used.
+        If the signal cannot be used.
     RefusedError
-        Where an electrode is not known and `unknown` is `refuse`.
+        If an electrode is not known and `unknown` is `refuse`.
     """
     import mne
 
@@ -182,7 +182,7 @@ def _unknown(
     for channel in missing:
         near = nearest_free(vocabulary, channel.position_m, taken)
         if near is None:
-            notes.append(f"{channel.name}: left out, it has no position to be mapped by")
+            notes.append(f"{channel.name}: left out, no position to map it by")
             continue
         taken.add(near[0])
         rules[channel.name] = ChannelRule(electrode=near[0])

@@ -60,7 +60,7 @@ class ETEConfig:
     def __post_init__(self) -> None:
         if self.width % self.n_heads or (self.width // self.n_heads) % 2:
             raise UsageError(
-                "the width does not divide into heads of an even width",
+                "the width must be a multiple of the heads, with an even width per head",
                 found=f"width {self.width}, {self.n_heads} heads",
                 expected="width = heads x an even number",
             )
@@ -90,7 +90,7 @@ class ETEConfig:
 
     @property
     def n_spectrum(self) -> int:
-        """Outputs of the spectrum head; 0 where the objective has none."""
+        """Outputs of the spectrum head; 0 if the objective has none."""
         first, stop = self.spectrum_bins
         return stop - first if self.objective == "new+spectrum" else 0
 
@@ -182,7 +182,7 @@ class ETE(nn.Module):
         x_BTD = self.token_in(x_BTC if torch.is_autocast_enabled(x_BTC.device.type) else x_BTC.contiguous())
         if hidden_BT is not None:
             if self.hidden_token is None:
-                raise UsageError("tokens can be hidden from an encoder of the masked objective only")
+                raise UsageError("only an encoder with the masked objective accepts hidden tokens")
             x_BTD = torch.where(hidden_BT.unsqueeze(-1), self.hidden_token.to(x_BTD.dtype), x_BTD)
         x_BPD = torch.cat((self.electrode(electrode_B).unsqueeze(1).to(x_BTD.dtype), x_BTD), dim=1)
         return self._placed(x_BPD, torch.arange(x_BPD.shape[1], device=x_BPD.device), x_BPD.shape[1])
@@ -226,7 +226,7 @@ class ETE(nn.Module):
         electrode_B : Tensor (B,) int
             Rows of the vocabulary.
         token_mask : Tensor (B, T) bool, optional
-            False where a token is padding, which stands at the end. Causal attention never looks there, so that only an
+            False where a token is padding, which is at the end. Causal attention never looks there, so that only an
             encoder of the masked objective needs it.
         hidden_BT : Tensor (B, T) bool, optional
             Tokens to hide (masked objective).
@@ -273,7 +273,7 @@ class ETE(nn.Module):
         """What the prediction of the new samples starts from, (B, T, stride) or (B, T, 1)."""
         if self.skip is None:
             return x_BTC[..., -1:]
-        # The weights of a fit cancel each other to a thousandth, which bfloat16 can't hold.
+        # The weights of a fit cancel each other to a thousandth, which bfloat16 cannot hold.
         with torch.autocast(x_BTC.device.type, enabled=False):
             return F.linear(x_BTC.float().contiguous(), self.skip.weight)
 
@@ -318,7 +318,7 @@ class ETE(nn.Module):
     def extend(self, cache: Cache, x_BC: Tensor) -> tuple[Tensor, Cache]:
         """The state (B, D) after one more token, and the cache with it; for unpadded sequences."""
         if cache.n_positions_B is not None:
-            raise UsageError("a padded cache can't be extended", expected="sequences of one length")
+            raise UsageError("a padded cache cannot be extended", expected="sequences of one length")
         h_B1D, keys, values = self._step(cache, self.token_in(x_BC).unsqueeze(1))
         grown = [
             tuple(torch.cat((old, new.to(old.dtype)), dim=2) for old, new in zip(held, own, strict=True))
@@ -336,13 +336,13 @@ class ETE(nn.Module):
         """
         if self.config.position == "learned":
             raise UsageError(
-                "an encoder with learned positions can't run on an endless stream",
+                "an encoder with learned positions cannot run on an endless stream",
                 found=f"{self.config.max_tokens} positions",
                 expected="rotary positions, or none",
             )
         if cache.n_positions_B is not None or not 0 < n_tokens < cache.n_positions:
             raise UsageError(
-                "so many tokens can't go", found=n_tokens, expected=f"1 to {cache.n_positions - 1}, unpadded"
+                "invalid number of tokens to drop", found=n_tokens, expected=f"1 to {cache.n_positions - 1}, unpadded"
             )
         keys = cache.keys
         if self.config.position == "rotary":

@@ -41,7 +41,7 @@ def add_lora(ete: ETE, rank: int) -> None:
 
 
 def merge_lora(ete: ETE) -> None:
-    """Put all additions into the weights, in place; nothing where there are none."""
+    """Put all additions into the weights, in place; nothing if there are none."""
     for attention in _attentions(ete):
         for name in ("qkv", "out"):
             layer = getattr(attention, name)

@@ -26,7 +26,7 @@ _SMALLEST_SD_UV = 0.01
 
 
 def n_tokens(n_samples: int, *, token_samples: int, token_stride: int) -> int:
-    """How many whole tokens `n_samples` hold: 0 where they hold none (1024, 256, 32 give 25)."""
+    """How many whole tokens `n_samples` hold: 0 if they hold none (1024, 256, 32 give 25)."""
     return 0 if n_samples < token_samples else (n_samples - token_samples) // token_stride + 1
 
 
@@ -48,7 +48,7 @@ def normalised(
     normalise, fixed_uv
         See the module's text; the unit of `fixed`.
     clip : float
-        Values beyond +-clip are cut there, so that one loose electrode can't own a batch's error; 0 for never.
+        Values beyond +-clip are cut there, so that one loose electrode cannot own a batch's error; 0 for never.
     """
     scale = scale_uv.to(torch.float32)
     if normalise == "recording":

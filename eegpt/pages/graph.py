@@ -60,9 +60,9 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
     section = Section(
         anchor="graph",
         heading="Inside the graph",
-        opening="On a head, the attention that an electrode receives from the electrodes of a trial, relative to an "
-        "even share (1: all electrodes alike), as the mean over layers and test trials. As points, "
-        "the graph's vector of each test trial along its two directions of greatest variance.",
+        opening="Heads show the attention that an electrode receives from the electrodes of a trial, relative to an "
+        "even share (1: all electrodes equal), as the mean over layers and test trials. Points are "
+        "the graph's vectors of test trials along the two directions of greatest variance.",
         parts=pairs,
     )
     return [section]
@@ -148,5 +148,5 @@ def trial_map(task: TaskInfo, pooled_ND: np.ndarray, label_N: np.ndarray) -> Dra
     return Drawing(
         heading=f"{task.key}: test trials",
         svg=scatter(clouds, label=f"Map of {len(label_N)} test trials, {task.key}", width=440.0, height=330.0),
-        caption=f"{len(label_N)} test trials; the two directions hold {format_percent(share)} of the variance.",
+        caption=f"{len(label_N)} test trials; the two directions explain {format_percent(share)} of the variance.",
     )

@@ -43,7 +43,7 @@ PREDICTORS = {
     "model": "the encoder",
     "linear_whole_context": "linear autoregression, whole context",
     "linear": "linear autoregression, last token",
-    "persistence": "persistence (the last value again)",
+    "persistence": "persistence (repeats the last value)",
     "zero": "zero",
 }
 
@@ -62,7 +62,7 @@ def write_pretraining_page(run: Path) -> Path:
         sections.append(Section(anchor="other-lengths", heading="Held out: windows of other lengths", parts=tables))
     settings = encoder.config["settings"]
     table = Table(
-        caption="Everything that was set",
+        caption="All settings",
         columns=[Column(label="setting"), Column(label="value")],
         rows=[[path, json.dumps(value)] for path, value in _leaves(settings)],
         folded=True,
@@ -73,7 +73,7 @@ def write_pretraining_page(run: Path) -> Path:
         Tile(
             label="windows seen",
             value=format_number(results.windows_seen),
-            note=f"{format_number(results.windows_per_epoch)} an epoch",
+            note=f"{format_number(results.windows_per_epoch)} per epoch",
         ),
     ]
     tiles += [_tile(f"Error on new samples, {split}", errors) for split, errors in results.splits.items()]
@@ -123,7 +123,7 @@ def pretraining_section(results: PretrainingResults, run: Path | None = None) ->
         anchor="pretraining",
         heading="Pre-training",
         opening="{} steps over {} windows ({} in the training split); the encoder has {} parameters. Errors are mean "
-        "squares of the normalised signal, on windows that were not trained on.".format(*map(format_number, counts)),
+        "squares of the normalised signal, on held-out windows.".format(*map(format_number, counts)),
         parts=parts,
     )
 
@@ -147,7 +147,7 @@ def _curves(log: list[dict[str, Any]], results: PretrainingResults) -> list[Part
         if "linear" in errors.predictors:
             marks.append(Mark(label=f"linear autoregression, {split}", y=errors.predictors["linear"].new))
     losses = _chart(lines, "Losses by step", "step", "mean square error", marks=marks, width=1020.0, height=320.0)
-    caption = "The training loss may hold further terms; held-out errors compare with the line of new samples."
+    caption = "The training loss may include further terms; compare held-out errors with the line of new samples."
     rate = _chart([curve("lr", "rate")], "Learning rate", "step", "rate", height=220.0)
     norm = _chart([curve("grad_norm", "norm")], "Norm of the gradient", "step", "norm", y_log=True, height=220.0)
     return [
@@ -175,7 +175,7 @@ def _bars(split: str, errors: HeldOutErrors) -> Drawing:
     return Drawing(
         heading=f"New samples, {split}",
         svg=bar_chart(bars, label=label, width=1020.0, row=26.0),
-        caption="Mean square error on the samples that no earlier token has shown, "
+        caption="Mean square error on samples that are in no earlier token, "
         f"{format_number(errors.n_windows)} windows; shorter is better.",
     )
 
@@ -200,7 +200,7 @@ def _table(caption: str, errors: HeldOutErrors, *, folded: bool = False) -> Tabl
             if (e := errors.predictors.get(k)) is not None
         ],
         strong=frozenset({0}),
-        note="All values: of the whole next token, of which a trivial predictor copies what it has seen. "
+        note="All values: the whole next token, most of which a trivial predictor can copy. "
         "By band: the power of the error in delta, theta, alpha, beta and gamma.",
         folded=folded,
     )
@@ -216,7 +216,7 @@ def _spectra(errors: HeldOutErrors) -> Drawing:
     return Drawing(
         heading="Spectra of signal and predictions",
         svg=_chart(lines, "Spectra", "frequency, Hz", "power per Hz", y_log=True),
-        caption="What can't be foreseen is missing from the predictions.",
+        caption="Unpredictable components are missing from the predictions.",
     )
 
 
@@ -229,7 +229,7 @@ def _horizon(errors: HeldOutErrors) -> Drawing:
     return Drawing(
         heading="Error by horizon",
         svg=_chart(lines, "Error by horizon", "samples ahead", "mean square error"),
-        caption="How the error grows with how far ahead a value lies (one sample is 3.9 ms).",
+        caption="Error by forecast horizon (one sample is 3.9 ms).",
     )
 
 
@@ -244,7 +244,7 @@ def _example(example: Example) -> Drawing:
     return Drawing(
         heading=label,
         svg=_chart(lines, label, "sample", "normalised", width=1020.0, height=240.0),
-        caption="Every stretch of new samples is predicted from what came before it.",
+        caption="Each block of new samples is predicted from everything before it.",
     )
 
 
@@ -279,8 +279,8 @@ def write_forecast_page(forecast: Forecast, *, sfreq_hz: float, out: Path) -> Pa
     errors = [Line(label=k, x=ahead_ms, y=y, dashed=k != "model") for k, y in forecast.errors.items()]
     parts: list[Part] = [
         Drawing(
-            svg=line_chart(errors, label="Error by how far ahead", x_label="ms ahead", y_label="mean square error"),
-            caption=f"Error by how far ahead, mean over {forecast.n_windows:,} windows.",
+            svg=line_chart(errors, label="Error by horizon", x_label="ms ahead", y_label="mean square error"),
+            caption=f"Error by horizon, mean over {forecast.n_windows:,} windows.",
         )
     ]
     for example in forecast.examples:
@@ -291,10 +291,10 @@ def write_forecast_page(forecast: Forecast, *, sfreq_hz: float, out: Path) -> Pa
         ]
         label, begin = f"A window of {example.electrode}", Mark(label="forecast", x=n_known / sfreq_hz)
         svg = line_chart(lines, label=label, x_label="s", y_label="signal", height=220.0, marks=[begin])
-        parts.append(Drawing(svg=svg, caption=f"{label}; everything right of the mark is the model's own."))
+        parts.append(Drawing(svg=svg, caption=f"{label}; everything right of the mark is forecast."))
     page = Page(
         title="Forecast",
-        subtitle=f"{n_forecast / sfreq_hz:g} s rolled forward from {n_known / sfreq_hz:g} s",
+        subtitle=f"{n_forecast / sfreq_hz:g} s forecast from {n_known / sfreq_hz:g} s",
         kicker="EEGPT",
         sections=[Section(anchor="forecast", heading="Signal and forecast", parts=parts)],
     )

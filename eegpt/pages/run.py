@@ -79,7 +79,7 @@ def write_run_page(
 
 
 def find_pretraining_run(run: Path) -> Path | None:
-    """The folder beside `run` whose weights are those that the run's lock names; None where there is none."""
+    """The folder beside `run` whose weights are those that the run's lock names; None if there is none."""
     wanted = read_lock(run).encoder
     if len(wanted) == 1:
         for weights in sorted(Path(run).resolve().parent.glob(f"*/{WEIGHTS}")):

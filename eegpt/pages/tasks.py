@@ -108,8 +108,8 @@ def scores(results: Results) -> Section:
     return Section(
         anchor="scores",
         heading="Scores",
-        opening="On test trials that neither training nor selection saw. The best of each row is bold; intervals are "
-        "bootstrapped over subjects, or over trials where there is only one subject.",
+        opening="On test trials used neither for training nor for selection. The best of each row is bold; intervals "
+        "are bootstrapped over subjects, or over trials if there is only one subject.",
         parts=parts,
     )
 
@@ -225,7 +225,7 @@ def subjects(results: Results) -> Section | None:
             Drawing(
                 heading=key,
                 svg=bar_chart(bars, label=f"Balanced accuracy of each test subject, {key}", width=440.0, row=20.0),
-                caption=f"Balanced accuracy in percent of {len(bars)} subjects who were not trained on; chance is "
+                caption=f"Balanced accuracy in percent of {len(bars)} held-out subjects; chance is "
                 f"{format_percent(task.chance)}.",
             )
         )
@@ -256,7 +256,7 @@ def learning(log: Sequence[Mapping[str, Any]], results: Results) -> Section | No
     svg = line_chart(
         lines, label="Losses of the transfer by step", x_label="step", y_label="loss", width=1020.0, height=300.0
     )
-    caption = "Validation loss is the mean over tasks in units of guessing: 1 is no better than guessing."
+    caption = "Validation loss is the mean over tasks, relative to chance: 1 is no better than chance."
     more = f" The first 4 of {len(fits)} fits." if len(fits) > 4 else ""
     return Section(
         anchor="transfer",

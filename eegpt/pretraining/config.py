@@ -184,7 +184,7 @@ class PretrainConfig(Settings):
     @model_validator(mode="after")
     def _consistent(self) -> PretrainConfig:
         if both := set(self.data.splits) & set(self.held_out.splits):
-            raise UsageError("a split can't be both trained on and held out", found=", ".join(sorted(both)))
+            raise UsageError("a split cannot be both trained on and held out", found=", ".join(sorted(both)))
         for n_samples in self.data.window_samples:
             if self.n_tokens(n_samples) < self.tokens_needed:
                 raise UsageError(

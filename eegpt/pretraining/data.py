@@ -49,7 +49,7 @@ class PretrainData:
 def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData:
     """Open shard sets for pre-training."""
     if not shards:
-        raise UsageError("no shard set to train on", todo="name one or more with --shards")
+        raise UsageError("no shard set to train on", todo="pass one or more with --shards")
     sets = [open_shards(Path(s)) for s in shards]
     known = {d for s in sets for d in s.recordings.dataset}
     for name in config.data.datasets:
@@ -70,11 +70,11 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
     if not train:
         present = sorted({split for s in sets for split in s.recordings.split})
         raise UsageError(
-            "there is no window to train on",
+            "no windows to train on",
             found=f"splits {', '.join(map(repr, present))} in the shard sets",
             expected=f"stretches of {(lengths or [_shortest(config)])[-1]} samples or more in "
             f"{', '.join(config.data.splits)}",
-            todo="set data.window_samples to shorter lengths, or data.splits to what the shard sets have",
+            todo="set shorter data.window_samples, or data.splits that the shard sets have",
         )
     first = train[0][0]
     reference = max((index for index, _ in train), key=lambda i: _n_predicted(i, config))
@@ -131,7 +131,7 @@ def _seen(sets: Sequence[ShardSet], config: PretrainConfig) -> Seen:
 
 
 def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits: tuple[str, ...]) -> WindowIndex | None:
-    """An index, or None where these splits have no window of this length."""
+    """An index, or None if these splits have no window of this length."""
     data = config.data
     try:
         return WindowIndex(
@@ -156,9 +156,9 @@ def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world:
     usable = [(index, order) for index, order in data.train if len(index)]
     if not usable:
         raise UsageError(
-            "there is no window to train on",
+            "no windows to train on",
             expected="blocks at least as long as the shortest of data.window_samples, in the splits to train on",
-            todo="set data.window_samples to a shorter length, or data.splits to what the shard set has",
+            todo="set shorter data.window_samples, or data.splits that the shard set has",
         )
     total, most = sum(len(index) for index, _ in usable), config.data.max_windows
     predicted = [index.n_samples - config.encoder.token_samples for index, _ in usable]
@@ -170,7 +170,7 @@ def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world:
             raise UsageError(
                 "a batch has fewer windows than there are processes",
                 found=f"{size} windows, {world} processes",
-                todo="start fewer processes, or set schedule.batch_size higher",
+                todo="use fewer processes, or increase schedule.batch_size",
             )
         count = len(index) // size
         if most:

@@ -24,7 +24,7 @@ def roll(model: ETE, x_BTC: Tensor, electrode_B: Tensor, n_samples: int) -> Tens
     """The next `n_samples` samples after the known tokens, (B, N), equal to recomputing everything at each token."""
     config = model.config
     if not config.causal:
-        raise UsageError("an encoder of the masked objective looks both ways and can't be rolled forward")
+        raise UsageError("an encoder with the masked objective is bidirectional and cannot forecast")
     K = config.token_stride
     states, cache = model.prefill_states(x_BTC, electrode_B)
     state_BD, token_BC = states[:, -1], x_BTC[:, -1]
@@ -68,7 +68,7 @@ def forecast_errors(
         signal_BS = fold_tokens(x_BTC, token_stride=K)
         n_tokens = (signal_BS.shape[1] - n_forecast - C) // K + 1
         if n_tokens < 1:
-            raise UsageError("the windows are too short for that forecast", found=f"{signal_BS.shape[1]} samples")
+            raise UsageError("the windows are too short for this forecast", found=f"{signal_BS.shape[1]} samples")
         n_known = C + (n_tokens - 1) * K
         truth = signal_BS[:, n_known : n_known + n_forecast]
         with autocast():

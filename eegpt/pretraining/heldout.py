@@ -96,7 +96,7 @@ def _power(signal_NS: Tensor) -> Tensor:
 
 
 def _band_power(signal_NS: Tensor, sfreq_hz: float) -> dict[str, float | None]:
-    """Power by band (variance within the band), summed over windows; None where no frequency lies in the band."""
+    """Power by band (variance within the band), summed over windows; None if no frequency lies in the band."""
     power = _power(signal_NS) / signal_NS.shape[1]
     frequency = torch.fft.rfftfreq(signal_NS.shape[1], 1 / sfreq_hz)
     within = {band: (frequency >= low) & (frequency < high) for band, (low, high) in BANDS_HZ.items()}

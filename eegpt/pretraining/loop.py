@@ -39,7 +39,7 @@ from eegpt.runs.settings import from_mapping
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainResult:
-    """A run's folder, the steps done, and its errors on held-out windows; None where it is not finished."""
+    """A run's folder, the steps done, and its errors on held-out windows; None if it is not finished."""
 
     run: Path
     steps: int
@@ -54,7 +54,7 @@ class PretrainResult:
 def pretrain(
     config: PretrainConfig, *, shards: Sequence[Path], out: Path, show_progress: bool = True
 ) -> PretrainResult:
-    """Pre-train an encoder on shard sets; resume where `out` contains an unfinished run with the same settings.
+    """Pre-train an encoder on shard sets; resume where `out` contains an incomplete run with the same settings.
 
     Raises
     ------
@@ -273,6 +273,6 @@ def not_finite(
         f"training stopped: the loss or its gradient is not a number at step {step}",
         where=f"epoch {epoch}, batch {number}; largest values in {where}",
         found=", ".join(f"{k}={v:g}" for k, v in record.items()),
-        todo="look at those recordings with `eegprep report`; lower optimiser.learning_rate, or set encoder.clip and "
-        "optimiser.clip_norm lower. The last checkpoint is kept: the same command resumes from it",
+        todo="check those recordings with `eegprep report`; lower optimiser.learning_rate, or set encoder.clip and "
+        "optimiser.clip_norm lower. The same command resumes from the last checkpoint",
     )

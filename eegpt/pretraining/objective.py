@@ -81,7 +81,7 @@ class Pretraining(nn.Module):
             x_BTC = x_BTC * factor_B[:, None, None]
         if config.objective == "masked":
             if hidden_BT is None:
-                raise ValueError("the masked objective needs to be told what is hidden")
+                raise ValueError("the masked objective needs the hidden tokens")
             prediction = ete.token_out(ete(x_BTC, electrode_B, hidden_BT=hidden_BT)[:, 1:]).float()
             error = (prediction - x_BTC).square() * unseen_samples(hidden_BT, config)
             masked = error.sum() / unseen_samples(hidden_BT, config).sum().clamp_min(1)

@@ -174,7 +174,7 @@ def _compiled(module: Callable[..., dict[str, Tensor]], here: Runtime) -> Callab
     named = os.environ.get(variable)
     if not any(map(shutil.which, (named,) if named else usual)):
         raise UsageError(
-            "torch.compile can't build its kernels",
+            "torch.compile cannot build its kernels",
             found=f"no {named or ' or '.join(usual)}",
             expected=f"a compiler in PATH, or its name in {variable}",
             todo="install one, or train without compute.compile=true",

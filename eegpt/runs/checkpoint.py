@@ -1,8 +1,8 @@
-"""Weights and checkpoints as safetensors: written whole or not at all, read back without unpickling anything.
+"""Weights and checkpoints as safetensors: written completely or not at all, read back without unpickling anything.
 
 `checkpoints/step-N/` of a run's folder has all that resuming exactly needs: weights, optimiser, and the place in the
 data. It is a folder that is renamed into place last; the newest whole one is taken. `model.safetensors` beside it is
-written anew at every checkpoint.
+written again at every checkpoint.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load_encoder(run: Path, *, device: torch.device | str = "cpu") -> Encoder:
     vocabulary = Vocabulary.from_parquet(run / VOCABULARY)
     if len(vocabulary) != encoder_config.n_electrodes:
         raise InputError(
-            "the encoder and its vocabulary do not fit together",
+            "the encoder and its vocabulary do not match",
             where=run / VOCABULARY,
             found=f"{len(vocabulary)} electrodes",
             expected=f"{encoder_config.n_electrodes}",
@@ -69,7 +69,7 @@ def load_encoder(run: Path, *, device: torch.device | str = "cpu") -> Encoder:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, in the order of their names, whole or not at all."""
+    """Write tensors as safetensors, in the order of their names, completely or not at all."""
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     with atomic_path(path) as part:
         try:
@@ -102,7 +102,7 @@ def load_weights(model: nn.Module, path: Path, *, device: torch.device | str = "
         differing = sorted(k for k in expected.keys() | found.keys() if expected.get(k) != found.get(k))
         first = differing[0]
         raise InputError(
-            f"the weights do not fit the model ({len(differing)} tensors differ)",
+            f"the weights do not match the model ({len(differing)} tensors differ)",
             where=path,
             found=f"{first}: {found.get(first, 'absent')}",
             expected=f"{first}: {expected.get(first, 'absent')}",

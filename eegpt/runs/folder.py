@@ -13,8 +13,8 @@ RUN/
   fits/                the fits of a transfer run
 ```
 
-Every file appears whole or not at all, and nothing is ever unpickled. config.json comes last: without it the run has
-not begun.
+Every file is written completely or not at all, and nothing is ever unpickled. config.json is written last: without it
+the run has not begun.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def _check_same(out: Path, kind: str, settings: Settings, lock: Lock) -> None:
             where=out,
             found=", ".join(f"{path}={old}" for path, (old, _) in differing.items()),
             expected=", ".join(f"{path}={new}" for path, (_, new) in differing.items()),
-            todo="choose another --out, or use the settings that the run was begun with (`eegpt train --resume`)",
+            todo="choose another --out, or use the original settings (`eegpt train --resume`)",
         )
     begun = read_lock(out)
     for name, old, new in (
@@ -157,11 +157,11 @@ def _check_same(out: Path, kind: str, settings: Settings, lock: Lock) -> None:
     ):
         if sorted(old.values()) != sorted(new.values()):
             raise RefusedError(
-                f"the run was begun with other {name}",
+                f"the run was started with other {name}",
                 where=out / LOCK,
                 found=", ".join(map(str, new if name == "shard sets" else new.values())),
                 expected=", ".join(map(str, old if name == "shard sets" else old.values())),
-                todo=f"give the same {name}, or choose another --out",
+                todo=f"pass the same {name}, or choose another --out",
             )
 
 
@@ -191,7 +191,7 @@ def read_config(run: Path, *, kind: str) -> dict[str, Any]:
             f"{run} is not a run of `eegpt`",
             where=path,
             found="no config.json",
-            todo="name a folder that `eegpt train` or `eegpt transfer` wrote with --out",
+            todo="pass a folder written by `eegpt train` or `eegpt transfer`",
         )
     config = read_json(path)
     if config.get("format") != FORMAT:
@@ -208,31 +208,31 @@ def read_config(run: Path, *, kind: str) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that contains one table; InputError where it does not."""
+    """A JSON file that contains one table; InputError if it does not."""
     if path.stat().st_size > _MAX_BYTES:
         raise RefusedError(f"{path.name} is too large", where=path, found=f"{path.stat().st_size} bytes")
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path.name} can't be read", where=path, found=str(error)[:300]) from None
+        raise InputError(f"{path.name} cannot be read", where=path, found=str(error)[:300]) from None
     if not isinstance(plain, dict):
-        raise InputError(f"{path.name} can't be read", where=path, found=type(plain).__name__, expected="a table")
+        raise InputError(f"{path.name} cannot be read", where=path, found=type(plain).__name__, expected="a table")
     return plain
 
 
 def read_lock(run: Path) -> Lock:
-    """The lock of a run; an empty one where there is none."""
+    """The lock of a run; an empty one if there is none."""
     path = Path(run) / LOCK
     if not path.is_file():
         return Lock()
     try:
         return Lock.model_validate(yaml_strict.read(path, max_bytes=_MAX_BYTES).value)
     except (ValidationError, UsageError) as error:
-        raise InputError("the lock can't be read", where=path, found=str(error)[:300]) from None
+        raise InputError("the lock cannot be read", where=path, found=str(error)[:300]) from None
 
 
 def read_seen(run: Path) -> Seen | None:
-    """What a run has seen; None where it does not say."""
+    """What a run has seen; None if it does not say."""
     path = Path(run) / SEEN_FILE
     return Seen.from_json(read_json(path), where=path) if path.is_file() else None
 

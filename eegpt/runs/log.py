@@ -22,7 +22,7 @@ LOG = "log.jsonl"
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """All whole lines of a run's log; a line that a kill cut short is left out."""
+    """All whole lines of a run's log; a truncated line is skipped."""
     path = Path(run) / LOG
     if not path.is_file():
         return []

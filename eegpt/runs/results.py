@@ -59,7 +59,7 @@ class HeldOutErrors(_Results):
         return self.predictors["model"]
 
     def gain(self, *names: str) -> float | None:
-        """Share by which the model's error lies below the best of some predictors'; None where there is none."""
+        """Share by which the model's error lies below the best of some predictors'; None if there is none."""
         best = min((self.predictors[n].new for n in names or ("linear",) if n in self.predictors), default=0.0)
         return 1 - self.model.new / best if best else None
 
@@ -85,7 +85,7 @@ class PretrainingResults(_Results):
 
 
 def read_pretraining_results(run: Path) -> PretrainingResults:
-    """results.json of a pre-training run; InputError where the run is not finished."""
+    """results.json of a pre-training run; InputError if the run is not finished."""
     path = Path(run) / RESULTS
     try:
         return PretrainingResults.model_validate(read_json(path)["pretraining"])
@@ -94,5 +94,5 @@ def read_pretraining_results(run: Path) -> PretrainingResults:
             "the pre-training run has no results",
             where=path,
             found=f"{type(error).__name__}: {error}"[:300],
-            todo="let `eegpt train` finish: the same command resumes it",
+            todo="run the same `eegpt train` command again to resume it",
         ) from error

@@ -73,7 +73,7 @@ def from_mapping(cls: type[T], mapping: Any, *, where: str = "settings") -> T:
         if first["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
             expected = "a table with " + ", ".join(_names(cls, loc))
         raise UsageError(
-            f"{inner}.{last} can't be {first['input']!r}",
+            f"{inner}.{last} cannot be {first['input']!r}",
             expected=", ".join(choices) or expected.replace("valid tuple", "list"),
             todo=_hint(str(first["input"]), {c: repr(c) for c in choices}) or _moved(cls, last),
         ) from None

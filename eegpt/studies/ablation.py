@@ -68,7 +68,9 @@ def run_study(
         run = out / "runs" / name.replace("=", "-").replace("/", "-")
         result = pretrain(config, shards=shards, out=run)
         if result.results is None:
-            raise UsageError(f"the study was stopped in {name!r}", where=run, todo="the same command resumes it")
+            raise UsageError(
+                f"the study was stopped in {name!r}", where=run, todo="run the same command again to resume it"
+            )
         found, wanted = result.results.splits, config.held_out.splits
         if not found:
             raise UsageError("a study needs held-out windows", expected=", ".join(wanted))

@@ -37,15 +37,15 @@ from eegpt.transfer.folds import Kind, Scheme, divide
 from eegpt.transfer.run import transfer
 
 CLAIMS = {
-    "joint": "Does one graph that learns all tasks together do better than one graph for each?",
-    "tuning": "Does the encoder do better frozen, with low-rank additions, or tuned as a whole?",
-    "scratch": "Does the graph do better on a pre-trained encoder than on a randomly initialised one?",
-    "untrained": "Are the states of a pre-trained encoder better to read than those of an untrained one?",
+    "joint": "Is one graph for all tasks better than one graph per task?",
+    "tuning": "Is the encoder better frozen, with low-rank additions, or fully fine-tuned?",
+    "scratch": "Is the graph better on a pre-trained encoder than on a randomly initialised one?",
+    "untrained": "Are the states of a pre-trained encoder more useful than those of an untrained one?",
     "objective": "Which objective gives the better states: the whole next token, its new samples, or hidden tokens?",
     "sizes": "Does a larger encoder give better states?",
-    "fractions": "Does more of the recordings to pre-train on give better states?",
-    "labels": "How much do more labelled trials add?",
-    "unseen": "Are the states as good on a data set that pre-training has never seen?",
+    "fractions": "Does more pre-training data give better states?",
+    "labels": "How much do more labelled trials help?",
+    "unseen": "Are the states as good on a data set that was not used for pre-training?",
 }
 # One step at this rate changes no weight by more than rounding does.
 _NO_RATE = 1e-9
@@ -92,7 +92,7 @@ class ClaimsConfig:
             if not 0 < share < 1:
                 raise UsageError("a fraction must be above 0 and below 1", found=share)
         if len(self.sizes) < 2 and "sizes" in self.chosen:
-            raise UsageError("comparing sizes takes two or more", found=", ".join(self.sizes))
+            raise UsageError("at least two sizes are required", found=", ".join(self.sizes))
         for setting in self.vary:
             with_settings(self.pretrain, [setting], where="--vary")
 
@@ -255,7 +255,7 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
         for part in key.split("."):
             common = common[part]
         others = (by_states(s.partition("=")[2], Encoders(name=f"set-{s}", settings=(s,))) for s in settings)
-        question = f"Does `{key}` matter to the states?"
+        question = f"Does `{key}` affect the states?"
         claims.append(Claim(name=key, question=question, arms=(by_states(str(common)), *others)))
     return claims
 
@@ -277,7 +277,7 @@ def run_claims(
     result = ClaimsResult(scheme=config.transfer.data.scheme, seeds=config.transfer.seeds, answers=[])
     for claim in plan(config, datasets=datasets):
         if claim.name == "unseen" and len(datasets) < 2:
-            tell("unseen: there is only one data set, so none can be left out")
+            tell("unseen: needs at least two data sets")
             continue
         result.answers.append(_answer(work, claim))
         write_json(out / "claims.json", result.as_json())

@@ -30,7 +30,7 @@ def scaling(
     for size in sizes:
         for fraction in fractions:
             if not 0 < fraction <= 1:
-                raise UsageError("a fraction of the data is above 0 and at most 1", found=fraction)
+                raise UsageError("a fraction of the data must be above 0 and at most 1", found=fraction)
             windows = 0 if fraction == 1 else max(1, round(fraction * total))
             variants[f"{size}-{fraction:g}"] = changed(sized(common, size), {"data.max_windows": windows})
     rows = run_study(variants, shards=shards, out=out)

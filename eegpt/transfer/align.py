@@ -1,12 +1,12 @@
-"""Views standardised by subject: subjects differ more than states of mind do.
+"""Standardise views by subject, since subjects differ more than mental states do.
 
-The mean and standard deviation of each subject, electrode and feature are taken out over all of the subject's trials.
-No label is used, but **all splits enter**: the trials of a test subject are standardised by their own mean, as is
-possible once the recording exists. This is a usual step when a decoder meets a new subject (He and Wu 2020 align
-covariances in this way, arXiv 1808.05464); `align=none` leaves it out, and every result says whether it was done.
+The mean and standard deviation of each subject, electrode and feature over all of the subject's trials are removed. No
+label is used, but **all splits are included**: the trials of a test subject are standardised by their own mean, which
+requires the complete recording. This is a common step when a decoder is applied to a new subject (He and Wu 2020 align
+covariances in this way, arXiv 1808.05464); `align=none` disables it, and every result says whether it was done.
 
-A task with one label per subject (a diagnosis) would lose its answer, so it is left as it is. Such tasks are recognised
-by the training trials.
+A task with one label per subject (a diagnosis) would lose its answer, so it is left unchanged. Such tasks are
+recognised by the training trials.
 
 Shapes: N trials, E electrodes, R rows (electrodes of all trials), G groups (subject and electrode), F features.
 """

@@ -3,7 +3,7 @@
 ```
 RUN/
   config.json          also the graph, heads, tasks, classes, electrode notes and leakage note
-  fits/NAME.safetensors, fits/NAME.json   one fit: weights, then its record; without the record it is unfinished
+  fits/NAME.safetensors, fits/NAME.json   one fit: weights, then its record; without the record it is incomplete
   model.safetensors    the weights of the first fit
   predictions.parquet  every method's output for every test trial
   results.json         scores (`eegpt.evaluation.results`)

@@ -155,12 +155,12 @@ class TransferConfig(Settings):
             raise UsageError("the readout 'band_power' has no encoder to train", expected="mode frozen")
         if "views" in self.model.readout and not self.keeps_encoder:
             raise UsageError(
-                f"nodes can't start from views in mode {self.mode!r}, in which they change with every step",
+                f"nodes cannot start from views in mode {self.mode!r}, which changes the views at every step",
                 expected="mode frozen, or another readout",
             )
         if not self.model.graph and not (self.keeps_encoder and self.model.views):
             raise UsageError(
-                "without the graph nothing is left to learn",
+                "without the graph there is nothing to learn",
                 found=f"mode {self.mode!r}, views {list(self.model.views)}",
                 expected="mode frozen and one view or more",
             )

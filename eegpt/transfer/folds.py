@@ -96,7 +96,7 @@ def divide(
         split_N = _with_validation(index, split_N, validation_share, seed)
         rows = {s: np.flatnonzero(split_N == s) for s in _SPLITS}
         if not len(rows["train"]):
-            raise UsageError(f"nothing to learn from in {name!r}", expected="trials in the train split")
+            raise UsageError(f"no training trials in {name!r}", expected="trials in the train split")
         out.append(Division(name=name, **rows))
     return out
 
@@ -130,7 +130,7 @@ def _own_split(index: Trials) -> np.ndarray:
         raise RefusedError(
             "a labelled recording is in no split",
             found=index.recording_ids[index.recording[unassigned[0]]],
-            todo="write the shard set again with a split in the manifest",
+            todo="build the shard set again with a split in the manifest",
         )
     return split_N
 

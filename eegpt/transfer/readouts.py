@@ -94,7 +94,7 @@ def _table(model: TransferModel, bank: TrialBank, rows: np.ndarray, n_train: int
         own = rows[bank.index.task[rows] == task]
         encoded = bank.views(model, own)
         if encoded.views_RF is None:
-            raise ValueError("the bank gave no views")
+            raise ValueError("the bank contains no views")
         at = np.array([place[int(r)] for r in own])
         trial.append(at[encoded.mask_NE.nonzero()[:, 0].cpu().numpy()])
         electrode.append(encoded.electrode_R.cpu().numpy())

@@ -53,7 +53,7 @@ from eegpt.transfer.setup import Setup, check_leakage, make_setup, open_trials
 
 Report = Callable[[str, int, int, dict[str, float]], None]
 
-UNKNOWN_HISTORY = "unknown what the encoder has seen: its run has no seen.json"
+UNKNOWN_HISTORY = "the encoder's training recordings are unknown: its run has no seen.json"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,12 +47,12 @@ class Setup:
 
 
 def open_trials(shards: Sequence[Path], config: TransferConfig) -> tuple[tuple[ShardSet, ...], TrialIndex]:
-    """Open the shard sets and number their trials; UsageError where there are none."""
+    """Open the shard sets and number their trials; UsageError if there are none."""
     sets = tuple(open_shards(p) for p in shards)
     index = TrialIndex(sets, tasks=config.data.tasks or None, datasets=config.data.datasets or None)
     if not len(index):
         raise UsageError(
-            "no labelled trial in these shard sets",
+            "no labelled trials in these shard sets",
             where=", ".join(map(str, shards)),
             expected="a manifest with tasks, and recordings with trials",
             todo="`eegprep verify` lists the contents of a shard set",

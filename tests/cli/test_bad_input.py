@@ -119,7 +119,7 @@ def test_unfinished_shard_set_is_refused(shard_set: Path, tmp_path: Path) -> Non
     """A shard set that is not complete is refused."""
     copy, _ = damaged(shard_set, tmp_path)
     (copy / "SHA256SUMS").unlink()
-    refused(run("prep", "verify", copy), 2, "SHA256SUMS", "goes on where it stopped")
+    refused(run("prep", "verify", copy), 2, "SHA256SUMS", "again to resume")
 
 
 def test_training_refuses_other_folders(tmp_path: Path) -> None:

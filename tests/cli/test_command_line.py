@@ -113,7 +113,7 @@ def test_doctor_lists_versions_and_devices(tmp_path: Path) -> None:
     assert "torch" in found["installation", "extra [model]"]["value"]
     assert found["machine", "cpu"]["value"]
     assert str(tmp_path / "cache") in found["free disk", "cache"]["value"]
-    assert found["data at hand", "eegmat"]["value"] == str(tmp_path / "eegmat")
+    assert found["available data", "eegmat"]["value"] == str(tmp_path / "eegmat")
 
 
 def test_doctor_fails_where_data_are_missing(tmp_path: Path) -> None:

@@ -70,5 +70,5 @@ def test_the_order_is_as_random_as_a_shuffle():
 
 
 def test_a_senseless_order_is_refused():
-    with pytest.raises(UsageError, match="one sample or more"):
+    with pytest.raises(UsageError, match="at least one sample"):
         SampleOrder(0, 0)

@@ -116,7 +116,7 @@ def test_unknown_label_is_refused(synthetic, tmp_path):
     info, signal = synthetic.recording(np.random.default_rng(0), "1", trials=trials)
     store = synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal})
     build_shard_set([store], tmp_path / "set", sync=False)
-    with pytest.raises(RefusedError, match="label that the task does not know"):
+    with pytest.raises(RefusedError, match="has an unknown label"):
         TrialIndex([ShardSet.open(tmp_path / "set")])
 
 

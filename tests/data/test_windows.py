@@ -102,9 +102,9 @@ def test_filters_choose_windows(store, shard_set):
         windows(datasets=["synthetik"])
     with pytest.raises(UsageError, match="no electrode"):
         windows(electrodes=["Nowhere"])
-    with pytest.raises(UsageError, match="no window is left"):
+    with pytest.raises(UsageError, match="no windows left"):
         windows(electrodes=["F3"])
-    with pytest.raises(UsageError, match="no window is left"):
+    with pytest.raises(UsageError, match="no windows left"):
         WindowIndex([shard_set], n_samples=10**6, stride=1)
 
 
@@ -165,5 +165,5 @@ def test_sets_joined_by_electrode_name(store, shard_set, other):
 
 def test_recording_in_two_sets_refused(shard_set):
     """The same recording in two sets is refused."""
-    with pytest.raises(UsageError, match="two shard sets hold the same recording"):
+    with pytest.raises(UsageError, match="two shard sets contain the same recording"):
         WindowIndex([shard_set, shard_set], n_samples=256, stride=256)

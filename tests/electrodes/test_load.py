@@ -75,15 +75,15 @@ def test_whole_vocabulary_is_taken_as_is(tmp_path: Path) -> None:
     [
         ("name,x_m,y_m,z_m\nC3,0.07,0,0.1\n", "v.csv", UsageError, "C3 lies"),
         ("name,aliases\nZ1,C3 C4\n", "v.csv", UsageError, "lead to 2 rows"),
-        ("name\nmy electrode\n", "v.csv", UsageError, "can't be used"),
-        ("name\nZ1\nz1\n", "v.csv", UsageError, "stands twice"),
+        ("name\nmy electrode\n", "v.csv", UsageError, "cannot be used"),
+        ("name\nZ1\nz1\n", "v.csv", UsageError, "duplicate name"),
         ("name,x_m,y_m,z_m\nZ1,70,0,100\n", "v.csv", InputError, "between -0.3 and 0.3"),
         ("name,x_m,y_m,z_m\nZ1,0.1,,\n", "v.csv", InputError, "three numbers"),
         ("name,x_m,y_m,z_m\nZ1,nan,0,0\n", "v.csv", InputError, "between -0.3 and 0.3"),
-        ("electrode,x\nZ1,1\n", "v.csv", InputError, "other columns"),
+        ("electrode,x\nZ1,1\n", "v.csv", InputError, "does not have the columns"),
         ("name,x\nZ1,1\n", "v.csv", InputError, "not x"),
         ("name,aliases\nZ1\n", "v.csv", InputError, "line 2"),
-        ("name\n", "v.csv", InputError, "no row"),
+        ("name\n", "v.csv", InputError, "has no rows"),
         ("", "v.csv", InputError, "no header line"),
         ("name\nZ1\n", "v.xlsx", UsageError, ".parquet"),
         ("name\nZ1\n", "v.parquet", InputError, "not a Parquet file"),
@@ -99,7 +99,7 @@ def test_invalid_vocabulary_is_refused(tmp_path: Path, text, name, error, says) 
 def test_missing_file_is_wrong_usage(tmp_path: Path) -> None:
     """A missing file is wrong usage."""
     for name in ("v.csv", "v.parquet"):
-        with pytest.raises(UsageError, match="no such vocabulary"):
+        with pytest.raises(UsageError, match="vocabulary not found"):
             load_vocabulary(tmp_path / name)
 
 

@@ -58,7 +58,7 @@ def test_right_order_is_high() -> None:
 def test_wrong_order_is_low(names: list[str]) -> None:
     found = fit(brain(CAP), names)
     assert found.figure < 0.4
-    assert "order or names are likely wrong" in (montage_warning([found]) or "")
+    assert "are probably wrong" in (montage_warning([found]) or "")
 
 
 REFERENCES = {

@@ -78,7 +78,7 @@ def test_few_positions_give_none(n: int, from_landmarks: bool) -> None:
     rows = [names.index(e) for e in CAP_32[::2]][:n]
     assert counted(CAP_32[::2][:n], places[rows], from_landmarks=from_landmarks) == (0, 0)
     (first, *_) = resolve_all(BASE, [Place(f"Ch{i}", tuple(places[r])) for i, r in enumerate(rows)])
-    assert f"{n} positions do not tell" in first.reason
+    assert f"{n} positions are too few" in first.reason
 
 
 AXES = {

@@ -200,6 +200,6 @@ def test_unread_bytes_are_a_note(made, tmp_path: Path) -> None:
     path.write_bytes(data.replace(b"+2\x14T2\x14", b"+2;\x14T\x14", 1))
     decoded = read_edf(path)
     assert [(e.start_sample, e.text) for e in decoded.events] == [(200, "T1")]
-    note = "6 bytes of the annotation lists, in 1 of 8 records, cannot be read: events may be missing"
+    note = "6 bytes of annotations, in 1 of 8 records, cannot be read: events may be missing"
     assert note in decoded.notes
     assert read_annotations(path).notes == (note,)

@@ -44,7 +44,7 @@ def test_a_missing_marker_file_is_refused(made, header: Path) -> None:
     """Without it nothing says where the recording was interrupted."""
     header.with_suffix(".vmrk").unlink()
     error = refused(made, header)
-    assert error.what == "the markers of p.vhdr are not beside it"
+    assert error.what == "the marker file of p.vhdr is missing"
     assert error.todo == "copy the .vmrk file too, under its original name"
 
 
@@ -86,7 +86,7 @@ def test_markers_of_another_recording(made, header: Path) -> None:
     decoded = read(made, header)
     assert len(decoded.events) == 2
     assert decoded.notes == (
-        "the marker file names another data file than the header: it may be that of another recording",
+        "the marker file names another data file than the header: it may belong to another recording",
     )
 
 
@@ -96,7 +96,7 @@ def test_no_marker_file_is_named(made, header: Path) -> None:
     header.write_text("\n".join([*lines, ""]))
     decoded = read(made, header)
     assert decoded.events == ()
-    assert decoded.notes == ("the header names no marker file, so nothing is known of events and interruptions",)
+    assert decoded.notes == ("the header names no marker file, so events and interruptions are unknown",)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])

@@ -65,7 +65,7 @@ def test_file_cut_in_the_middle_is_refused(made, names, tmp_path: Path, kind: st
         path = cut = made["neuroscan"](tmp_path / "a.cnt", signal, n_stated=1600)
     assert read(path).signal.shape == (6, 1600)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
-    with pytest.raises(InputError, match="the file is cut short"):
+    with pytest.raises(InputError, match="the file is truncated"):
         read(path)
 
 
@@ -81,7 +81,7 @@ def test_partial_last_frame_is_noted(made, names, tmp_path: Path) -> None:
         (tmp_path / samples).write_bytes(data[:-5])
         decoded = read(path)
         assert decoded.signal.shape == (6, 1599)
-        assert any("end inside a frame: 7 bytes" in n for n in decoded.notes)
+        assert any("the last frame is incomplete: 7 bytes" in n for n in decoded.notes)
 
 
 def test_bytes_after_eeglab_data_are_noted(made, names, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_bytes_after_eeglab_data_are_noted(made, names, tmp_path: Path) -> None:
     made["eeglab"](tmp_path / "a.set", names, "a.fdt", 1600)
     decoded = read(tmp_path / "a.set")
     assert decoded.signal.shape == (6, 1600)
-    assert any("100 bytes after the samples" in n for n in decoded.notes)
+    assert any("100 bytes after the stated number" in n for n in decoded.notes)
 
 
 def test_wordless_reader_error_is_explained() -> None:
@@ -112,9 +112,9 @@ def test_persyst_clock_jump_breaks_recording(made, names, tmp_path) -> None:
     ("old", "new", "reason"),
     [
         ("SamplingRate=200", "SamplingRate=0", "no positive number in the field `samplingrate`"),
-        ("DataType=0", "DataType=3", "the kind of its samples is not known"),
+        ("DataType=0", "DataType=3", "unknown sample type"),
         ("C3-Ref=3", "C3-Ref=9", "names for 6 channels"),
-        ("File=g.dat", "File=other.dat", "the samples of g.lay are not beside it"),
+        ("File=g.dat", "File=other.dat", "the data file of g.lay is missing"),
         ("[ChannelMap]", "[SampleTimes]\n0=noon\n[ChannelMap]", "no number under [SampleTimes]"),
     ],
 )

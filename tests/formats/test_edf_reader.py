@@ -106,15 +106,15 @@ def damaged(data: bytes, how: str) -> bytes:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("cut", "cut short"),
-        ("cut in header", "ends inside its header"),
-        ("line ends", "line ends were turned"),
+        ("cut", "truncated"),
+        ("cut in header", "the header is truncated"),
+        ("line ends", "line endings were converted"),
         ("no number", "no number in the field `number of records`"),
         ("nan", "no number in the field `duration of a record`"),
         ("signals", "bytes for 3 signals"),
-        ("no records", "holds no record"),
-        ("no duration", "lasts no time"),
-        ("time stamp", "time stamp of record 0 is lost"),
+        ("no records", "contains no record"),
+        ("no duration", "records have no duration"),
+        ("time stamp", "time stamp of record 0 is missing"),
     ],
 )
 def test_each_damage_has_its_own_reason(made, tmp_path: Path, how: str, reason: str) -> None:
@@ -133,13 +133,13 @@ def test_unclosed_file_is_read_with_a_note(made, tmp_path: Path) -> None:
     path.write_bytes((data[:236] + b"-1      " + data[244:])[:-777])
     decoded = read_edf(path)
     assert decoded.signal.shape == (6, 3800)
-    assert any("ends inside a record" in n for n in decoded.notes)
+    assert any("the last record is incomplete" in n for n in decoded.notes)
 
 
 def test_edf_of_annotations_alone_is_refused(made, tmp_path: Path) -> None:
     """An EDF file of annotations alone is refused as such."""
     path = made["edf"](tmp_path / "a.edf", np.zeros((0, 400)), names=())
-    with pytest.raises(InputError, match="annotations and no signal"):
+    with pytest.raises(InputError, match="only annotations, no signal"):
         read_edf(path)
 
 

@@ -251,9 +251,9 @@ def test_mff_keys_of_a_wrong_type(tmp_path: Path, keys: str, unread: int) -> Non
     """The events are read without such a key, with a note."""
     decoded = read_with_mne(mff(tmp_path, keys), "egi_mff")
     assert [(e.start_sample, e.text) for e in decoded.events] == [(200, "stm+"), (500, "resp")]
-    notes = [n for n in decoded.notes if "do not hold what their type says" in n]
+    notes = [n for n in decoded.notes if "have values of the wrong type" in n]
     assert notes == (
-        [f"{unread} entries of the events do not hold what their type says, and were not read"] if unread else []
+        [f"{unread} entries of the events have values of the wrong type and were ignored"] if unread else []
     )
 
 
@@ -269,9 +269,9 @@ def test_a_lost_table_of_neuroscan(made, tmp_path: Path) -> None:
     data = path.read_bytes()
     (table,) = struct.unpack_from("<I", data, 886)
     path.write_bytes(data[:table] + b"\x09" + data[table + 1 :])
-    assert "the table of events is of an unknown kind and was not read" in read_neuroscan(path).notes
+    assert "the event table has an unknown type and was ignored" in read_neuroscan(path).notes
     path.write_bytes(data[: table - 120])
-    note = "the header points to a table of events that the file does not hold: no event is known"
+    note = "the event table named in the header is missing: events are unknown"
     assert note in read_neuroscan(path).notes
 
 
@@ -281,6 +281,6 @@ def test_nihon_kohden_without_its_log(tmp_path: Path) -> None:
     head = bytearray(b"EEG-1100A V01.00".ljust(2048, b"\0"))
     struct.pack_into("<I", head, 0x92, 0x400)  # the control block, which names no block of data
     path.write_bytes(head)
-    assert check_whole(path, "nihon_kohden")[0] == ("no .LOG file lies beside it, so its events are not known",)
+    assert check_whole(path, "nihon_kohden")[0] == ("there is no .LOG file, so its events are unknown",)
     (tmp_path / "p.log").touch()
     assert check_whole(path, "nihon_kohden")[0] == ()

@@ -210,7 +210,7 @@ def test_emotiv_without_rate_asks_for_it(tmp_path: Path) -> None:
     """Emotiv columns without a sampling rate ask for it."""
     rows = ["Timestamp,COUNTER,INTERPOLATED,AF3,F7", *(f"{i},{i},0,4200.0,4201.0" for i in range(100))]
     (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
-    with pytest.raises(InputError, match="does not state its rate"):
+    with pytest.raises(InputError, match="does not state its sampling rate"):
         read(tmp_path / "a.csv")
 
 

@@ -138,7 +138,7 @@ def test_marks_of_unknown_channels() -> None:
     )  # fmt: skip
     found = structured(decoded)
     assert (found.stretches, found.left_out) == (whole(100), ())
-    assert found.notes == ("marks name 1 channels that the recording does not have",)
+    assert found.notes == ("bad-segment marks name 1 unknown channels",)
 
 
 def test_edf_marks_name_their_channel(made, tmp_path: Path) -> None:

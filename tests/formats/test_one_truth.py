@@ -49,7 +49,7 @@ def test_only_in_one_witness() -> None:
     found, notes = truth(events("stim:STI 014", *stim), events("annotations", *stim[2:]))
     assert len(found) == 240
     assert notes == (
-        "stim channel STI 014: 240 events, annotations: 238; 2 only in stim channel STI 014; all are taken",
+        "stim channel STI 014: 240 events, annotations: 238; 2 only in stim channel STI 014; all are used",
     )
 
 
@@ -61,7 +61,7 @@ def test_shifted_witnesses(shift: int) -> None:
     assert [(at, text) for at, _, text in found] == stim
     later = "later" if shift > 0 else "earlier"
     assert notes == (
-        f"annotations has the events of stim channel T {abs(shift)} samples {later} (60 and 60); the latter are taken",
+        f"annotations has the events of stim channel T {abs(shift)} samples {later} (60 and 60); the latter are used",
     )
 
 
@@ -99,7 +99,7 @@ def test_listed_twice_by_one_witness() -> None:
     """Exactly the same event again is taken once and counted; one sample apart are two."""
     found, notes = truth(events("annotations", (100, "1"), (100, "1.0"), (101, "1"), (100, "2")))
     assert found == [(100, 0, "1"), (100, 0, "2"), (101, 0, "1")]
-    assert notes == ("events that are listed again with the same label at the same sample are taken once: 1",)
+    assert notes == ("duplicate events (same label and sample) are kept once: 1",)
 
 
 def test_two_names_that_disagree() -> None:
@@ -133,7 +133,7 @@ def test_two_trigger_channels_have_one_clock() -> None:
     assert len(found) == 38
     assert notes == (
         "stim channel A: 19 events, stim channel B: 19; "
-        "19 only in stim channel A, 19 only in stim channel B; all are taken",
+        "19 only in stim channel A, 19 only in stim channel B; all are used",
     )
 
 
@@ -214,7 +214,7 @@ def test_an_unreadable_file_of_events(made, tmp_path: Path, end: str) -> None:
     (tmp_path / f"p{end}").write_bytes(b"no events")
     trials, _, notes = trials_of(made, tmp_path, "{subject}_raw.fif", {"go": "a"})
     assert trials == [(300, "a")]
-    assert any("file of events" in note for note in notes)
+    assert any("event file" in note for note in notes)
 
 
 def test_egi_events_come_by_their_name(made, tmp_path: Path) -> None:

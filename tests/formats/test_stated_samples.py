@@ -148,7 +148,7 @@ def test_cnt_without_event_table_is_noted(made, tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, 886, len(data) + 1000)
     path.write_bytes(bytes(data))
-    assert any("table of events lies behind the end" in note for note in read(path).notes)
+    assert any("event table is beyond the end" in note for note in read(path).notes)
 
 
 # -- BrainVision: frames ------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_vamp_frames_hold_one_value_more(made, names, tmp_path: Path, points: in
     """1,601 frames of 7 values: no rest is left, with or without a stated number."""
     signal = made["eeg_uv"](6, 1601)
     decoded = read(vamp(tmp_path, signal, names, points=points))
-    assert not any("inside a frame" in note for note in decoded.notes)
+    assert not any("last frame is incomplete" in note for note in decoded.notes)
     assert decoded.left_out == ()
     np.testing.assert_allclose(np.asarray(decoded.signal) * 1e6, signal, atol=1e-3)
 
@@ -183,7 +183,7 @@ def test_cut_vamp_file_is_noted_by_its_frame(made, names, tmp_path: Path) -> Non
     path = vamp(tmp_path, made["eeg_uv"](6, 1600), names)
     samples = tmp_path / "a.eeg"
     samples.write_bytes(samples.read_bytes()[:-8])
-    assert any("inside a frame: 20 bytes" in note for note in read(path).notes)
+    assert any("frame is incomplete: 20 bytes" in note for note in read(path).notes)
 
 
 def test_brainvision_ends_at_its_data_points(made, names, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_brainvision_32_bit_size_is_checked(made, names, tmp_path: Path) -> None
     signal = made["eeg_uv"](6, 1600)
     path = made["brainvision"](tmp_path, "a", signal, names, header="DataPoints=1600")
     path.write_text(path.read_text(encoding="utf-8").replace("INT_16", "INT_32"), encoding="utf-8")
-    with pytest.raises(InputError, match="cut short"):
+    with pytest.raises(InputError, match="truncated"):
         read(path)
     (tmp_path / "a.eeg").write_bytes(np.rint(signal.T * 10).astype("<i4").tobytes())
     np.testing.assert_allclose(np.asarray(read(path).signal) * 1e6, signal, atol=0.051)
@@ -213,7 +213,7 @@ def test_vectorized_samples_need_exact_size(made, names, tmp_path: Path, points:
     data = np.rint(signal * 10).astype("<i2").tobytes()
     (tmp_path / "a.eeg").write_bytes(data[: len(data) - cut])
     if cut or "1200" in points:
-        with pytest.raises(InputError, match="where each channel's samples begin is not certain"):
+        with pytest.raises(InputError, match="the layout of the samples is ambiguous"):
             read(path)
     else:
         np.testing.assert_allclose(np.asarray(read(path).signal) * 1e6, signal, atol=0.051)
@@ -235,7 +235,7 @@ def test_an_eeglab_header_takes_its_own_fdt(made, names, tmp_path: Path) -> None
     path = set_and_fdt(tmp_path, "clean", clean, names, made, named="raw.fdt")
     decoded = read(path)
     np.testing.assert_allclose(np.asarray(decoded.signal) * 1e6, clean, atol=1e-3)
-    assert any("names the samples of another recording" in note for note in decoded.notes)
+    assert any("names the data file of another recording" in note for note in decoded.notes)
     np.testing.assert_allclose(np.asarray(read(tmp_path / "raw.set").signal) * 1e6, raw, atol=1e-3)
     assert not read(tmp_path / "raw.set").notes
 
@@ -289,7 +289,7 @@ def test_two_files_that_could_be_meant(made, names, tmp_path: Path, kind: str) -
         text = path.read_text(encoding="utf-8").replace("DataFormat", "MarkerFile=s2.vmrk\nDataFormat")
         ending = {"DataFile": "eeg", "MarkerFile": "vmrk"}[kind]
         path.write_text(text.replace(f"{kind}=s2.{ending}", f"{kind}=s1.{ending}"), encoding="utf-8")
-    with pytest.raises(InputError, match="which files belong to s2") as caught:
+    with pytest.raises(InputError, match="the files that belong to s2") as caught:
         read(path)
     assert "move" in (caught.value.todo or "")
 
@@ -299,7 +299,7 @@ def test_renamed_brainvision_pair_says_so(made, names, tmp_path: Path) -> None:
     path = made["brainvision"](tmp_path, "old", made["eeg_uv"](6, 1600), names)
     path = path.rename(tmp_path / "new.vhdr")
     (tmp_path / "old.eeg").rename(tmp_path / "new.eeg")
-    with pytest.raises(InputError, match="not beside it") as caught:
+    with pytest.raises(InputError, match="is missing") as caught:
         read(path)
     assert caught.value.todo == "the files seem to have been renamed: correct the name in the header"
 

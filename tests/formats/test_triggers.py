@@ -53,7 +53,7 @@ def test_a_signal_is_no_trigger_channel() -> None:
     """A photodiode or a stimulation waveform under a trigger's name gives no events, and a note."""
     events, notes = trigger_events([np.arange(30_000) % 1000], "Stim")
     assert events == []
-    assert notes == ["a trigger channel changes at most samples, so it holds no codes and was not read"]
+    assert notes == ["a trigger channel changes at most samples, so it contains no codes and was ignored"]
 
 
 def pulses(codes: dict[float, int], seconds: int = 10, rate: int = RATE) -> np.ndarray:

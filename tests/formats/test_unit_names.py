@@ -58,4 +58,4 @@ def test_reversed_digital_range_has_no_step(made, tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     first, second = read_edf(path).channels[:2]
     assert (first.unit, second.unit) == ("", "uV")
-    assert "turned round" in first.unit_evidence
+    assert "inverted" in first.unit_evidence

@@ -93,9 +93,7 @@ def test_other_numbers_are_no_events(made, tmp_path: Path, kind: str) -> None:
     """Positions that come at no regular rate are not codes; the recording says that a stream was not read."""
     decoded = write(tmp_path / "p.xdf", eeg(made), Stream(kind, "float32", 0, [3.0, 4.0], [[0.5], [0.7]]))
     assert found(decoded) == []
-    assert decoded.notes == (
-        "streams of numbers at no regular rate whose type is not that of markers were not read: 1",
-    )
+    assert decoded.notes == ("irregular numeric streams that are not marker streams were ignored: 1",)
 
 
 def test_every_channel_of_a_marker(made, tmp_path: Path) -> None:
@@ -131,4 +129,4 @@ def test_markers_outside_are_counted(made, tmp_path: Path) -> None:
     marks = Stream("Markers", "int32", 0, [1.0, 103.0, 150.0], [[1], [2], [3]])
     decoded = write(tmp_path / "p.xdf", eeg(made, start=100.0), marks)
     assert found(decoded) == [(600, "2")]
-    assert decoded.notes == ("markers where the EEG stream has no samples are left out: 2",)
+    assert decoded.notes == ("markers at times without EEG samples are left out: 2",)

@@ -138,7 +138,7 @@ def test_without_events_tasks_come_from_runs(tmp_path, write_edf, eeg_signal):
         path.write_bytes(data.replace(b"T1", b"  ").replace(b"T2", b"  "))
     text = run("new", tmp_path / "lab", "--workers", 0).stdout
     assert 'files: ["block{run}.edf"]  # 3 recordings' in text
-    assert "#?   subject: S1  # the files' names do not say who was recorded" in text
+    assert "#?   subject: S1  # the file names do not contain the subject" in text
     assert "expect: {subjects" not in text
     assert '#?         "2": "2"  # 1 recordings' in text
     manifest = parse_manifest(drafted(text))

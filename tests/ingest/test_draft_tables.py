@@ -114,7 +114,7 @@ def test_the_message_shows_the_lines(tmp_path: Path, kind: str) -> None:
         csv(path)
     else:
         np.save(path, signal())
-    with pytest.raises(InputError, match="a manifest has to describe") as caught:
+    with pytest.raises(InputError, match="a manifest must describe") as caught:
         decode_file(path, manifest_for_path(path))
     shown = (
         (caught.value.expected or "").replace("[? the names of 4]", str(NAMES)).replace("sfreq_hz: ?", "sfreq_hz: 128")

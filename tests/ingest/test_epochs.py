@@ -106,7 +106,7 @@ def test_epochs_without_an_event_at_zero(eeg_signal, tmp_path: Path) -> None:
     epochs = [[("rt", 90, 1)], [("rt", 90, 2), ("square", 40, 3)], [("square", 0, 4)]]
     decoded = read_epochs(write_set(tmp_path / "a.set", eeg_signal, epochs), "eeglab")
     assert [text for _, text in decoded.trial_labels] == ["rt", "", "square"]
-    assert "1 epochs have no event at time zero, and their only event names them" in decoded.notes
+    assert "1 epochs have no event at time zero and are labelled by their only event" in decoded.notes
 
 
 def test_epochs_without_events(eeg_signal, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_epochs_with_unknown_labels_count(eeg_signal, tmp_path: Path) -> None:
     assert [(x.name, x.start_sample, x.n_samples) for x in info.left_out] == [("k", 512, 512), ("k", 2048, 512)]
     assert all(b"secret" not in p.read_bytes() for p in (tmp_path / "store").rglob("*") if p.is_file())
     source = open_source(manifest({"square": "a"}), tmp_path)
-    assert "2 of 5 epochs have a label that no task knows" in source.read(source.plan()[0]).notes
+    assert "2 of 5 epochs have a label that is unknown to all tasks" in source.read(source.plan()[0]).notes
 
 
 def continuous(eeg_signal, seconds: int = 60) -> mne.io.RawArray:

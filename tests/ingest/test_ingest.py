@@ -112,7 +112,7 @@ def test_lost_recording_goes_only_on_request(manifest: Manifest, folder: Path, t
     """A recording that the source no longer has is removed only on request."""
     ingest(manifest, folder, tmp_path / "store", workers=0)
     (folder / "s2_2.edf").unlink()
-    with pytest.raises(UsageError, match="1 recordings that this source does not have"):
+    with pytest.raises(UsageError, match="1 recordings that are not in this source"):
         ingest(manifest, folder, tmp_path / "store", workers=0)
     assert len(Store(tmp_path / "store").ids()) == 6
     assert ingest(manifest, folder, tmp_path / "store", workers=0, prune=True).recordings == 5
@@ -178,7 +178,7 @@ def test_two_ingests_never_share_a_store(manifest: Manifest, folder: Path, tmp_p
         ({"subjects": 4}, "number of subjects"),
         ({"recordings": 5}, "number of recordings"),
         ({"channels": 4}, "number of electrodes"),
-        ({"sfreq_hz": 256}, "another rate"),
+        ({"sfreq_hz": 256}, "the sampling rate of"),
     ],
 )
 def test_expected_counts_are_checked(
@@ -201,7 +201,7 @@ def test_expected_counts_are_checked(
         (
             {"recordings": 7},
             0,
-            "add what is missing, or use --partial; if the data set is complete, "
+            "add the missing files, or use --partial; if the data set is complete, "
             "correct `expect: recordings: 7` in the manifest",
         ),
     ],
@@ -224,7 +224,7 @@ def test_unmet_counts_exit_with_1(manifest: Manifest, folder: Path, tmp_path: Pa
     wrong = Manifest.model_validate({**data, "expect": {"hours": 2.0, "trials": {"hand": 13}}})
     summary = ingest(wrong, folder, tmp_path / "store", workers=0)
     assert summary.exit_code == 1
-    assert summary.unmet == ("0.04 hours where 2 are expected", "12 trials of hand where 13 are expected")
+    assert summary.unmet == ("0.04 hours instead of 2", "12 trials of hand instead of 13")
     assert ingest(wrong, folder, tmp_path / "store", workers=0, partial=True).exit_code == 0
 
 

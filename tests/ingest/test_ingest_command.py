@@ -61,7 +61,7 @@ def test_manifest_and_folder_make_a_store(run: Run, manifest_file: Path, folder:
     assert "task state: 30 trials" in out
     assert "left out, channel, ecg: 6" in err
     assert err.startswith("plan: 6 recordings, 0.")
-    assert "6 of them done before" in run(manifest_file, "--source", folder, "--workers", "0")[2]
+    assert "6 of them already done" in run(manifest_file, "--source", folder, "--workers", "0")[2]
     assert (Path("stores/toy") / "lock.yaml").is_file()
 
 
@@ -195,7 +195,7 @@ def test_own_vocabulary_stays_with_the_store(
     assert "LabSite" in store.vocabulary
     assert Path("own0/electrodes.parquet").read_bytes() == Path("own1/electrodes.parquet").read_bytes()
     # Another table resolves other channels: what was made with this one is made anew.
-    assert "done before" not in run(tmp_path / "data", "--out", "own0", "--workers", "0")[2]
+    assert "already done" not in run(tmp_path / "data", "--out", "own0", "--workers", "0")[2]
     assert set(Store.open("own0").infos()[0].electrodes) == {"C3", "Cz", "C4"}
     assert "LabSite" not in Store.open("own0").vocabulary
 
@@ -205,7 +205,7 @@ def test_wrong_vocabulary_is_refused_first(run: Run, folder: Path, tmp_path: Pat
     (tmp_path / "lab.tsv").write_text("electrode\nX1\n", encoding="utf-8")
     code, _, err = run(folder, "--vocabulary", tmp_path / "lab.tsv")
     assert code == 1
-    assert "other columns than a vocabulary" in err
+    assert "does not have the columns of a vocabulary" in err
     assert run(folder, "--vocabulary", tmp_path / "none.tsv")[0] == 2
     assert not Path("stores").exists()
 
@@ -227,7 +227,7 @@ def test_interruption_leaves_whole_files(manifest_file: Path, folder: Path, tmp_
     os.killpg(process.pid, signal.SIGINT)
     told = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    assert told.strip() == "interrupted; the same command goes on where this one stopped"
+    assert told.strip() == "interrupted; run the same command again to resume"
     assert not list(out.rglob("*.part"))
 
 
@@ -239,7 +239,7 @@ def test_store_inside_the_source_is_no_input(run: Run, folder: Path, tree_bytes:
     again = run(folder, "--out", folder / "store", "--workers", "0")
     assert again[0] == 0
     assert tree_bytes(folder / "store") == before
-    assert "6 of them before" in again[1]
+    assert "6 from earlier runs" in again[1]
 
 
 def test_full_disk_ends_with_one_error(run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def test_json_accounts_for_everything(lab: Path) -> None:
     assert sorted(lab.rglob("*")) == before
     by_file = {r["file"]: r for r in told["recordings"]}
     assert sorted(by_file) == ["a/1.edf", "a/2.edf", "b/1.edf", "b/cut.edf"]
-    assert "cut short" in by_file["b/cut.edf"]["error"]["what"]
+    assert "truncated" in by_file["b/cut.edf"]["error"]["what"]
     assert [(s["path"], s["code"]) for s in told["skipped"]] == [("README", "foreign")]
     assert told["files"] == {"recording": 3, "sidecar": 0, "refused": 1, "no_recording": 0, "foreign": 1}
     channels = {c["name"]: c for c in by_file["a/1.edf"]["channels"]}
@@ -62,7 +62,7 @@ def test_json_accounts_for_everything(lab: Path) -> None:
     for channel in channels.values():
         assert channel["hours_kept"] + channel["hours_left_out"] == pytest.approx(20 / 3600)
     assert channels["C4"]["hours_left_out"] == pytest.approx(2 / 3600)
-    assert "as in EEG" in by_file["a/1.edf"]["units_evidence"]
+    assert "typical for EEG" in by_file["a/1.edf"]["units_evidence"]
     duplicates = {by_file[f]["duplicate_of"] for f in ("a/1.edf", "b/1.edf")}
     assert len(duplicates) == 2
     assert "" in duplicates
@@ -76,10 +76,10 @@ def test_good_file_exits_0_with_reasons(lab: Path) -> None:
     for word in (
         "T7",
         "ECG",
-        "T3 is another name of T7",
+        "T3 is an alias of T7",
         "4 of 6",
         "2.0 s",
-        "1 recordings (0 refused, 0 of them without an electrode, 0 duplicates); stored would be 1",
+        "1 recordings (0 refused, 0 of them without an electrode, 0 duplicates); to be stored: 1",
     ):
         assert word in result.stdout
     assert result.stderr == ""
@@ -97,7 +97,7 @@ def test_missing_or_empty_path_is_reported(tmp_path: Path) -> None:
     assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
     empty = inspect(tmp_path)
     assert empty.returncode == 1
-    assert "holds no recording" in empty.stdout
+    assert "contains no recordings" in empty.stdout
 
 
 def test_manifest_rules_hold_in_inspect(made, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_part_of_a_set_is_refused_as_a_whole(data_dir: Path) -> None:
     """A part of a data set is refused as a whole, as by ingest."""
     result = inspect("eegmmidb", "--source", data_dir / "eegmmidb")
     assert result.returncode == 1
-    assert "refused as a whole: the folder holds another number of subjects" in result.stdout
+    assert "data set refused: the number of subjects in the folder does not match" in result.stdout
     n_channels = 64 * len([*(data_dir / "eegmmidb").glob("*.edf")])
     assert f"{n_channels} of {n_channels} channels" in result.stdout
 
@@ -157,7 +157,7 @@ def test_files_with_equal_notes_get_one_line(made, tmp_path: Path) -> None:
     (line,) = [x for x in out.splitlines() if x.startswith("unit: ")]
     assert "and 4 more" in line
     assert " to " in line
-    assert "as in EEG" in line
+    assert "typical for EEG" in line
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -98,11 +98,11 @@ def test_labels_in_other_case_are_noted(lab, tmp_path):
     result = run(ingest_command, "ingest", path, "--source", source, "--out", tmp_path / "store", "--workers", 0)
     assert result.exit_code == 1
     assert "task hand: 0 trials (left 0, right 0)" in result.stdout
-    assert "warning: task hand: no event is called Left or Right" in result.stderr
+    assert "warning: task hand: no event has the label Left or Right" in result.stderr
     assert "did you mean 'left' for 'Left'" in result.stderr
     again = run(ingest_command, "ingest", path, "--source", source, "--out", tmp_path / "store", "--workers", 0)
     assert again.exit_code == 1
-    assert "no event is called Left or Right" in again.stderr
+    assert "no event has the label Left or Right" in again.stderr
 
 
 def test_the_rest_of_the_chain_says_zero(lab, tmp_path):
@@ -129,7 +129,7 @@ def test_class_without_trials_is_an_error(lab, tmp_path):
     manifest = describe(hand({"left": "left", "Right": "right"}))
     summary = ingest(manifest, lab(s1_1=BOTH), tmp_path / "store", workers=0)
     assert summary.exit_code == 1
-    assert [str(m) for m in summary.unmatched] == ["task hand: no event is called Right"]
+    assert [str(m) for m in summary.unmatched] == ["task hand: no event has the label Right"]
     assert "did you mean 'right' for 'Right'" in summary.unmatched[0].hint
     assert ingest(manifest, tmp_path / "data", tmp_path / "store", workers=0, partial=True).exit_code == 0
 
@@ -145,7 +145,7 @@ def test_second_word_of_a_class_is_an_error(lab, tmp_path):
 def test_a_class_that_no_label_leads_to(lab):
     task = hand({"left": "left"}) | {"classes": ["left", "right"]}
     found = inspect(describe(task), lab(s1_1=BOTH), workers=0)
-    assert [m.what for m in found.unmatched] == ["no trial is of the class right"]
+    assert [m.what for m in found.unmatched] == ["no trial has the class right"]
 
 
 def test_subject_without_trials_is_counted(lab, tmp_path):
@@ -186,7 +186,7 @@ def test_runs_sessions_and_attributes(lab, tmp_path):
     source = lab(s1_1=BOTH, s2_1=BOTH)
     by_run = {"name": "k", "classes": ["a", "b"], "trials": {"by": "run", "labels": {"1": "a", "02": "b"}}}
     (m,) = inspect(describe(by_run), source, workers=0).unmatched
-    assert (m.what, m.fails) == ("no recording is of the run 02; there are 1 (2)", True)
+    assert (m.what, m.fails) == ("no recording has the run 02; there are 1 (2)", True)
     (source / "people.csv").write_text("id,Group\ns1,control\n", encoding="utf-8")
     table = {"file": "people.csv", "id_column": "id", "attributes": {"group": "Group"}}
     by_group = {
@@ -235,9 +235,9 @@ def test_values_and_regression(lab, tmp_path):
         return [m.what for m in inspect(describe(one, trial_values=values), source, workers=0).unmatched]
 
     assert told(task("go", "regression")) == []
-    assert told(task("Go", "regression"))[0] == "no event is called Go"
+    assert told(task("Go", "regression"))[0] == "no event has the label Go"
     levels = {"levels": {"valence": {"at": [5], "words": ["low", "high"]}}}
-    assert told(task("go", "classification", **levels)) == ["no trial is of the class high"]
+    assert told(task("go", "classification", **levels)) == ["no trial has the class high"]
     (source / "ratings.csv").write_text("n,Valence\n1,\n2,\n", encoding="utf-8")
     assert told(task("go", "regression")) == ["no trial was found; left out: no value 2"]
 
@@ -290,7 +290,7 @@ def test_validate_against_the_files(lab, tmp_path):
     assert validate(describe(right))[0] == 0
     code, text = validate(describe(hand({"769": "left", "770": "right"})))
     assert code == 2
-    assert "task hand: no event is called 769 or 770; the files have left (4), right (2)" in text
+    assert "task hand: no event has the label 769 or 770; the files have left (4), right (2)" in text
     code, text = validate(describe(right, split={"test": ["s3"]}))
     assert code == 2
     assert "no subject is called 's3'" in text
@@ -394,14 +394,14 @@ def test_epochs_with_other_labels(tmp_path, eeg_signal):
     assert told("Go", "Stop") == (1, [f"task k: no trial was found; left out: unknown label 8; {had}; {meant}"])
     code, (text,) = told("go", "halt")
     assert code == 1
-    assert text == f"task k: no trial is of the class halt; left out: unknown label 4; {had}"
+    assert text == f"task k: no trial has the class halt; left out: unknown label 4; {had}"
 
 
 def test_missing_events_file_is_reported(lab):
     """Where the events stand in a second file, a recording without one says so."""
     files = {"kind": "files", "files": ["{subject}_{run}.edf"], "events_file": "{subject}_{run}-hypnogram.edf"}
     found = inspect(describe(hand({"W": "left", "R": "right"}), source=files), lab(s1_1=()), workers=0)
-    assert "no file beside it fits '{subject}_{run}-hypnogram.edf'" in found.recordings[0].notes
+    assert "no file beside it matches '{subject}_{run}-hypnogram.edf'" in found.recordings[0].notes
     assert [f"{m}{m.hint}" for m in found.unmatched] == [
-        "task hand: no event is called W or R; the files have no events"
+        "task hand: no event has the label W or R; the files have no events"
     ]

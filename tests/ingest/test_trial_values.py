@@ -111,7 +111,7 @@ def test_changed_table_remakes_the_recording(raw, tmp_path):
 
 @pytest.mark.parametrize(
     ("rows", "words"),
-    [("1,1,1,1,x\n1,1,2,2,x\n", "names one trial twice"), (None, "table of trials of made is not there")],
+    [("1,1,1,1,x\n1,1,2,2,x\n", "duplicate trial"), (None, "trial table of made is missing")],
 )
 def test_unusable_table_is_refused(raw, rows, words):
     """A table that is missing or contradicts itself is refused."""
@@ -248,7 +248,7 @@ def test_wrong_subject_count_is_an_error(raw):
     """Another number of subjects than stated is an error."""
     people(raw / "set.mat", 4)
     source = open_source(parse_manifest(HEAD + PARTS), raw)
-    with pytest.raises(InputError, match="another number of people") as caught:
+    with pytest.raises(InputError, match="number of subjects") as caught:
         source.read(source.plan()[0])
     assert caught.value.found == "4"
 
@@ -256,15 +256,15 @@ def test_wrong_subject_count_is_an_error(raw):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("columns: {valence: V, arousal: A}", "columns: {valence: V}"), "which `trial_values` does not have"),
+        (("columns: {valence: V, arousal: A}", "columns: {valence: V}"), "missing in `trial_values`"),
         (("at: [5], words: [low, high]", "at: [5], words: [low]"), "1 borders need 2"),
         (("at: [5], words: [low, high]", "at: [5, 4], words: [a, b, c]"), "ascending"),
-        (("by: trial", "by: run"), "`values` go with"),
-        (("kind: matlab", "kind: bids"), "do not go with `kind: bids`"),
-        (("variable: data", 'variable: "d*"'), r"goes with \{trial\}"),
-        (("variable: data", 'variable: "a.{subject}"'), "`parts` says how many"),
+        (("by: trial", "by: run"), "`values` requires"),
+        (("kind: matlab", "kind: bids"), "cannot be used with `kind: bids`"),
+        (("variable: data", 'variable: "d*"'), r"requires \{trial\}"),
+        (("variable: data", 'variable: "a.{subject}"'), "`parts` is the number"),
         (("variable: data", "variable: ../data"), "must be names of variables|must begin"),
-        (("  unit: uV", "  scale: 0.1"), "`scale` goes with `unit`"),
+        (("  unit: uV", "  scale: 0.1"), "`scale` requires `unit`"),
     ],
 )
 def test_contradiction_is_refused_with_line(change, words):

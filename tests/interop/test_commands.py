@@ -60,10 +60,10 @@ def test_broken_files_are_listed(recorded, encoder, tmp_path):
     ("arguments", "code", "message"),
     [
         (["embed", "FILE", "--model", "RUN", "--out", "x.csv"], 2, "unknown format"),
-        (["embed", "nothing.fif", "--model", "RUN", "--out", "x.nc"], 2, "no file or folder"),
+        (["embed", "nothing.fif", "--model", "RUN", "--out", "x.nc"], 2, "file or folder not found"),
         (["embed", "FILE", "--model", "nothing", "--out", "x.nc"], 2, "is not a run"),
-        (["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--recipe", "defualt"], 2, "no recipe"),
-        (["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--unknown-electrodes", "x"], 2, "unknown --unknown"),
+        (["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--recipe", "defualt"], 2, "unknown recipe"),
+        (["embed", "FILE", "--model", "RUN", "--out", "x.nc", "--unknown-electrodes", "x"], 2, "invalid --unknown"),
         (["export", "RUN", "--out", "model.bin"], 2, "unknown format"),
         (["stream", "RUN"], 2, "one source"),
         (["stream", "RUN", "--file", "nothing.fif"], 2, "file not found"),

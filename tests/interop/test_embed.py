@@ -108,7 +108,7 @@ def test_epochs_become_labelled_windows(encoder, toy):
 
 def test_unknown_preprocessing_is_refused(tmp_path, toy):
     run = toy.encoder(tmp_path / "old", data=[])
-    with pytest.raises(UsageError, match="does not say how its data were preprocessed"):
+    with pytest.raises(UsageError, match="preprocessing of the model's data is unknown"):
         eegpt.embed(toy.raw(1), model=run)
     assert eegpt.embed(toy.raw(1), model=run, recipe="default").attrs["recipe"] == "default"
 

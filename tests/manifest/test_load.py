@@ -94,7 +94,7 @@ def mistakes(text: str) -> str:
         ("length_s: 4", "length_s: four", "lab.yaml:15: tasks.0.trials.length_s: input should be a valid number"),
         ('"2": count', '"2": cuont', "labels ['cuont'] are not among `classes`"),
         ("classes: [rest, count]", "classes: [rest, rest]", "two or more different `classes`"),
-        ('test: ["08"]', "test: [007]", "one name stands in two splits"),
+        ('test: ["08"]', "test: [007]", "a name is in two splits"),
         ("{subject}/{run}.edf", "**/" * 17 + "a.edf", "has 17 wildcards; at most 16 of"),
         ("by: subject,", "by: run, seed: 1.5,", "lab.yaml:16: split.seed"),
     ],
@@ -172,7 +172,7 @@ def test_manifest_list_errors_have_lines(tmp_path):
     path.write_text(dump_manifests([two, one]), encoding="utf-8")
     assert load_manifests(path) == [one, two]
     path.write_text(dump_manifests([one, one]), encoding="utf-8")
-    with pytest.raises(UsageError, match="stands twice"):
+    with pytest.raises(UsageError, match="duplicate data set"):
         load_manifests(path)
     text = dump_manifests([one, two]).replace("name: other", "name: other\n  nmae: x")
     path.write_text(text, encoding="utf-8")
@@ -185,7 +185,7 @@ def test_manifest_list_errors_have_lines(tmp_path):
 def test_manifest_must_be_a_mapping(tmp_path):
     """A document that is no mapping is no manifest."""
     for text in ("", "just text", "[]", "- a\n- b\n"):
-        with pytest.raises(UsageError, match="not a manifest"):
+        with pytest.raises(UsageError, match="not a valid manifest"):
             parse_manifest(text)
 
 
@@ -196,7 +196,7 @@ def test_data_sets_are_found_by_name_or_path(tmp_path):
     path = tmp_path / "lab.yaml"
     path.write_text(GOOD, encoding="utf-8")
     assert find_manifest(path) == find_manifest(str(path)) == load_manifest(path)
-    with pytest.raises(UsageError, match="no such file"):
+    with pytest.raises(UsageError, match="file not found"):
         find_manifest(tmp_path / "absent.yaml")
 
 

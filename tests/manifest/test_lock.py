@@ -116,7 +116,7 @@ tasks:
 
 def test_no_derivatives_exits_with_3():
     """Shards of no-derivatives data sets are refused with exit code 3."""
-    with pytest.raises(RefusedError, match="not to be shared") as caught:
+    with pytest.raises(RefusedError, match="must not be shared") as caught:
         refuse_sharing([parse_manifest(MANIFEST)])
     assert caught.value.exit_code == 3
     refuse_sharing([parse_manifest(MANIFEST.replace("share_shards: no", "share_shards: yes"))])

@@ -72,14 +72,14 @@ def test_windows_of_the_asked_splits(shards):
 
 def test_too_long_windows_are_refused(shards):
     """Lengths that no stretch has are refused with what to do."""
-    with pytest.raises(UsageError, match="no window to train on") as caught:
+    with pytest.raises(UsageError, match="no windows to train on") as caught:
         open_windows([shards], changed(PretrainConfig(), {**TOKENS, "data.window_samples": [8192]}))
     assert "window_samples" in caught.value.todo
 
 
 def test_missing_split_is_refused(shards):
     """Shards without the split are refused."""
-    with pytest.raises(UsageError, match="no window to train on") as caught:
+    with pytest.raises(UsageError, match="no windows to train on") as caught:
         open_windows([shards], changed(PretrainConfig(), {**TOKENS, "data.splits": ["training"]}))
     assert "'train'" in caught.value.found
 
@@ -116,7 +116,7 @@ def test_killed_command_resumes_exactly(shards, tmp_path):
         (["--set", "steps=8"], "steps is now schedule.steps"),
         (["--set", "lr=1e-3"], "lr is now optimiser.learning_rate"),
         (["--size", "basic"], "did you mean 'base'?"),
-        (["--set", "optimiser.learning_rate=fast"], "optimiser.learning_rate can't be 'fast'"),
+        (["--set", "optimiser.learning_rate=fast"], "optimiser.learning_rate cannot be 'fast'"),
     ],
 )
 def test_wrong_setting_is_named(words, message, shards, tmp_path):

@@ -60,7 +60,7 @@ def test_trivial_forecast_errors(data, tmp_path):
 
 def test_masked_encoder_cannot_forecast():
     """An encoder that looks both ways is refused."""
-    with pytest.raises(UsageError, match="looks both ways"):
+    with pytest.raises(UsageError, match="is bidirectional"):
         roll(encoder(objective="masked"), torch.randn(1, 3, 32), torch.tensor([0]), 8)
 
 

@@ -152,7 +152,7 @@ def test_compile_needs_a_compiler(small, data, tmp_path, monkeypatch):
     """Compile without a compiler is one clear error."""
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(UsageError, match="can't build its kernels") as caught:
+    with pytest.raises(UsageError, match="cannot build its kernels") as caught:
         pretrain_on(data, small({"compute.compile": True}), out=tmp_path / "run")
     assert "no-such-compiler" in str(caught.value.found)
     assert not (tmp_path / "run").exists()

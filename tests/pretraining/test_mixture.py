@@ -134,7 +134,7 @@ def test_offsets_follow_seed_and_epoch(make_data, small):
 
 
 def test_nothing_to_train_on_is_refused(make_data, small):
-    with pytest.raises(UsageError, match="no window to train on"):
+    with pytest.raises(UsageError, match="no windows to train on"):
         mixture(make_data(n=0), small())
 
 

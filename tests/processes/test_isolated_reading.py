@@ -60,7 +60,7 @@ def test_long_signals_are_fetched_in_parts(three: Path, monkeypatch) -> None:
         np.testing.assert_array_equal(first.signal[:, 301:900], whole[:, 301:900])
         np.testing.assert_array_equal(first.signal[[4, 1], 0:5], whole[[4, 1], 0:5])
         reader.read(plan[1])
-        with pytest.raises(RuntimeError, match="an earlier recording is gone"):
+        with pytest.raises(RuntimeError, match="an earlier recording is no longer available"):
             first.signal[:, 0:5]
 
 
@@ -107,7 +107,7 @@ def test_file_beyond_memory_costs_itself(made, names, tmp_path: Path, monkeypatc
     manifest = made["manifest"](source={**source, "orientation": "row_per_channel"})
     bomb, good = open_source(manifest, tmp_path).plan()
     with isolated_reader(manifest, tmp_path) as reader:
-        with pytest.raises(InputError, match="more memory than a reader may have") as caught:
+        with pytest.raises(InputError, match="exceeds the memory limit") as caught:
             reader.read(bomb)
         assert MEMORY_VARIABLE in str(caught.value)
         assert reader.read(good).signal.shape == (6, 1600)
@@ -120,7 +120,7 @@ def test_memory_limit_must_be_a_size(monkeypatch: pytest.MonkeyPatch, text: str)
     from eegprep.processes.limits import MEMORY_VARIABLE, memory_bytes
 
     monkeypatch.setenv(MEMORY_VARIABLE, text)
-    with pytest.raises(UsageError, match="no number of bytes"):
+    with pytest.raises(UsageError, match="not a valid number of bytes"):
         memory_bytes()
 
 

@@ -117,7 +117,7 @@ def test_full_disk_ends_and_leaves_no_part(tmp_path, monkeypatch):
 
     monkeypatch.setattr(remote, "_pieces", pieces)
     shard = ShardFile(name="shards/Cz/Cz-000000.tar", electrode=0, n_bytes=len(data), sha256=name_of(data))
-    with pytest.raises(UsageError, match=r"Cz-000000\.tar can't be written to the cache[^$]*EEGPT_CACHE"):
+    with pytest.raises(UsageError, match=r"Cz-000000\.tar cannot be written to the cache[^$]*EEGPT_CACHE"):
         remote.path(shard)
     assert len(asked) == 1
     assert not list((tmp_path / "files").iterdir())

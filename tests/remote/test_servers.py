@@ -62,12 +62,12 @@ def test_short_shard_is_not_taken(shard_folder, tmp_path):
     """A shard that is shorter than its index says is not taken."""
     with servers.serving(servers.Web, shard_folder, short=True) as (address, _, _):
         opened = open_shards(address, cache=Cache(tmp_path))
-        with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar can't be fetched[^$]*bytes came"):
+        with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar cannot be fetched[^$]*received"):
             opened.remote.path(opened.shards[0])
         assert not list((tmp_path / "files").iterdir())
 
 
-@pytest.mark.parametrize(("status", "text"), [(403, "may not be read"), (401, "may not be read"), (410, "there is no")])
+@pytest.mark.parametrize(
 def test_refusing_server_is_asked_once(shard_folder, tmp_path, status, text):
     """A server that refuses is not asked again."""
     with servers.serving(servers.Web, shard_folder, refuse=status) as (address, _, log):
@@ -132,13 +132,13 @@ class TestHub:
         shard.write_bytes(data[:700] + bytes([data[700] ^ 1]) + data[701:])
         with servers.serving(servers.Hub, tmp_path / "hub", ranges=True) as hub:
             opened = self.open(hub, tmp_path)
-            with pytest.raises(RefusedError, match=r"shard shards/Fp1/Fp1-000000\.tar has another hash"):
+            with pytest.raises(RefusedError, match=r"the hash of shard shards/Fp1/Fp1-000000\.tar does not match"):
                 opened.remote.path(opened.shards[0])
 
     def test_unknown_hub_name_says_so(self, hub, tmp_path):
         """A name that the hub does not know says so."""
         for name in ("hf://datasets/labs/eeg/nothing", "hf://datasets/labs/other/set"):
-            with pytest.raises(UsageError, match="no finished shard set"):
+            with pytest.raises(UsageError, match="complete shard set"):
                 open_shards(name, cache=Cache(tmp_path), options={"endpoint": hub[0], "token": False})
 
     def test_command_verifies_a_set_on_the_hub(self, hub, tmp_path):
@@ -154,7 +154,7 @@ class TestHub:
             capture_output=True, text=True, env=environment, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        assert "every hash as the index says" in done.stdout
+        assert "every hash matches the index" in done.stdout
 
 
 def test_address_as_a_path_is_understood(shard_folder, shard_set, tmp_path, monkeypatch):

@@ -112,7 +112,7 @@ def test_two_level_order_outgrows_the_cache(web, shard_set, tmp_path):
     assert sum(index.spans.nearby._mapped.values()) <= limit
     # Nothing is fetched over and over: windows that run into the next shard need it a second time at most.
     assert len([p for p in handler.log if p.endswith(".tar")]) < 4 * len(shard_set.shards)
-    with pytest.raises(UsageError, match="more shards at once"):
+    with pytest.raises(UsageError, match="do not fit into the cache"):
         same_windows(opened, shard_set, lambda i: SampleOrder(len(i), 0))
 
 
@@ -143,7 +143,7 @@ def test_connection_that_stays_cut_ends(web, tmp_path):
     address, handler, _ = web
     handler.cuts = 10**6
     opened = open_shards(address, cache=Cache(tmp_path / "cache"))
-    with pytest.raises(UsageError, match=r"shards/.*can't be fetched"):
+    with pytest.raises(UsageError, match=r"shards/.*cannot be fetched"):
         opened.remote.path(opened.shards[0])
     assert not list((tmp_path / "cache" / "files").iterdir())
 
@@ -163,7 +163,7 @@ def test_wrong_bytes_name_the_shard(web, tmp_path, spoil):
 def test_an_address_without_a_set_says_so(web, tmp_path):
     address, _, folder = web
     (folder / "SHA256SUMS").unlink()
-    with pytest.raises(UsageError, match="no finished shard set"):
+    with pytest.raises(UsageError, match="no complete shard set"):
         open_shards(address, cache=Cache(tmp_path / "cache"))
 
 
@@ -180,7 +180,7 @@ def test_damaged_index_leaves_nothing(web, tmp_path):
 
 @pytest.mark.parametrize("address", ["http://example.org/x", "file:///etc", "s3://", "https://a/b?c", "pipe:ls"])
 def test_other_addresses_are_refused(address, tmp_path):
-    with pytest.raises(UsageError, match="not an address"):
+    with pytest.raises(UsageError, match="invalid address"):
         Remote(address, Cache(tmp_path))
 
 
@@ -236,7 +236,7 @@ def test_s3_set_gives_the_same_windows(s3, shard_set, tmp_path, monkeypatch):
     opened = open_shards(Path("s3://labs/set"))
     same_windows(opened, shard_set, lambda i: SampleOrder(len(i), 0))
     assert opened.sha256 == shard_set.sha256
-    with pytest.raises(UsageError, match="no finished shard set"):
+    with pytest.raises(UsageError, match="no complete shard set"):
         open_shards("s3://labs/nothing")
 
 

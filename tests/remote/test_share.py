@@ -39,7 +39,7 @@ def test_interrupted_push_resumes(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         push(source, str(tmp_path / "target"), progress=stop)
     assert not (tmp_path / "target" / "SHA256SUMS").exists()
-    with pytest.raises(UsageError, match="nothing finished is there"):
+    with pytest.raises(UsageError, match="no complete shard set or manifest"):
         pull(str(tmp_path / "target"), tmp_path / "got")
     assert push(source, str(tmp_path / "target")).n_moved == 2
     pull(str(tmp_path / "target"), tmp_path / "got")
@@ -68,16 +68,16 @@ def test_two_sets_never_mix(tmp_path):
     sums = sums.replace(hashlib.sha256(b"r" * 3000).hexdigest(), hashlib.sha256(b"x" * 3000).hexdigest())
     (two / "SHA256SUMS").write_text(sums)
     push(one, str(tmp_path / "target"))
-    with pytest.raises(RefusedError, match="holds another shard set"):
+    with pytest.raises(RefusedError, match="contains another shard set"):
         push(two, str(tmp_path / "target"))
     (tmp_path / "target" / "SHA256SUMS").unlink()
     (tmp_path / "target" / ".pushing").write_bytes(b"0" * 64)
-    with pytest.raises(RefusedError, match="unfinished push of something else"):
+    with pytest.raises(RefusedError, match="incomplete push of other files"):
         push(two, str(tmp_path / "target"))
     push(two, str(tmp_path / "target2"))
     pull(str(tmp_path / "target2"), tmp_path / "got")
     push(one, str(tmp_path / "target3"))
-    with pytest.raises(RefusedError, match="holds something else"):
+    with pytest.raises(RefusedError, match="contains other files"):
         pull(str(tmp_path / "target3"), tmp_path / "got")
 
 
@@ -88,11 +88,11 @@ def test_byte_changed_on_the_way_is_found(tmp_path):
     data = bytearray(shard.read_bytes())
     data[100] ^= 1
     shard.write_bytes(bytes(data))
-    with pytest.raises(RefusedError, match=r"Cz-000001\.tar is not what SHA256SUMS says"):
+    with pytest.raises(RefusedError, match=r"hash of \S*Cz-000001\.tar does not match"):
         pull(str(tmp_path / "target"), tmp_path / "got")
     assert not (tmp_path / "got" / "shards" / "Cz" / "Cz-000001.tar").exists()
     shard.unlink()
-    with pytest.raises(RefusedError, match="listed, but is not there"):
+    with pytest.raises(RefusedError, match="listed, but missing"):
         pull(str(tmp_path / "target"), tmp_path / "got")
 
 
@@ -100,7 +100,7 @@ def test_byte_changed_before_is_never_sent(tmp_path):
     """A byte that changed before is never sent."""
     source = shard_set(tmp_path / "set")
     (source / "recordings.parquet").write_bytes(b"q" * 3000)
-    with pytest.raises(RefusedError, match=r"recordings\.parquet is not what SHA256SUMS says"):
+    with pytest.raises(RefusedError, match=r"recordings\.parquet does not match"):
         push(source, str(tmp_path / "target"))
     assert not (tmp_path / "target" / "SHA256SUMS").exists()
 
@@ -111,7 +111,7 @@ def test_list_leading_outside_is_refused(tmp_path, line):
     push(shard_set(tmp_path / "set"), str(tmp_path / "target"))
     with (tmp_path / "target" / "SHA256SUMS").open("a") as handle:
         handle.write(f"{'0' * 64}  {line}\n")
-    with pytest.raises(RefusedError, match="can't be trusted"):
+    with pytest.raises(RefusedError, match="invalid line in the list"):
         pull(str(tmp_path / "target"), tmp_path / "got")
     assert not (tmp_path / "got").exists()
 
@@ -120,7 +120,7 @@ def test_list_leading_outside_is_refused(tmp_path, line):
 def test_licence_keeps_shards_at_home(tmp_path, licence):
     """Shards stay where the licence wants them, but the manifest may go."""
     source = shard_set(tmp_path / "set", licence=licence)
-    with pytest.raises(RefusedError, match="not to be shared") as caught:
+    with pytest.raises(RefusedError, match="must not be shared") as caught:
         push(source, str(tmp_path / "target"))
     assert caught.value.exit_code == 3
     assert not (tmp_path / "target").exists()
@@ -141,13 +141,13 @@ def test_nothing_to_push_is_one_clear_error(tmp_path):
     """What cannot be pushed or pulled is one clear error."""
     with pytest.raises(UsageError, match="nothing to push"):
         push(tmp_path, str(tmp_path / "target"))
-    with pytest.raises(UsageError, match="unknown kind of target"):
+    with pytest.raises(UsageError, match="invalid target"):
         push(shard_set(tmp_path / "set"), "ftp://lab.org/x")
     unfinished = shard_set(tmp_path / "unfinished")
     (unfinished / "SHA256SUMS").unlink()
     with pytest.raises(UsageError, match="unfinished"):
         push(unfinished, str(tmp_path / "target"))
-    with pytest.raises(UsageError, match="nothing finished"):
+    with pytest.raises(UsageError, match="no complete shard set"):
         pull(str(tmp_path / "absent"), tmp_path / "got")
 
 
@@ -175,7 +175,7 @@ def test_a_set_goes_through_s3_and_back(tmp_path, monkeypatch):
         pull("s3://lab/sets/one", tmp_path / "got", options=options)
         assert same(source, tmp_path / "got")
         shutil.rmtree(tmp_path / "got")
-        with pytest.raises(UsageError, match="nothing finished"):
+        with pytest.raises(UsageError, match="no complete shard set"):
             pull("s3://lab/sets/two", tmp_path / "got", options=options)
     finally:
         server.stop()

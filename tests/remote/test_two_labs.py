@@ -105,7 +105,7 @@ def test_rebuild_with_other_versions(first_lab, tmp_path):
 
 def test_lock_without_versions_is_noted(first_lab, tmp_path):
     (tmp_path / "lock.yaml").write_text("lock: 1\n")
-    with pytest.raises(UsageError, match="names no versions"):
+    with pytest.raises(UsageError, match="contains no versions"):
         read_versions(tmp_path)
     assert read_versions(first_lab / "raw") == {}
 

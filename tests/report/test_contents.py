@@ -51,7 +51,7 @@ def test_the_worst_recording_comes_first(toy_store: Path) -> None:
 def test_quarantined_file_is_listed(toy_store: Path) -> None:
     """A file in quarantine is listed with its error."""
     (failure,) = contents_of_store(toy_store).failures
-    assert (failure.name, failure.what, failure.found) == ("toy/s9/-/1", "the header is cut short", "100 bytes")
+    assert (failure.name, failure.what, failure.found) == ("toy/s9/-/1", "the header is truncated", "100 bytes")
 
 
 def test_shard_set_tells_what_its_store_does(toy_store: Path, toy_shards: Path) -> None:

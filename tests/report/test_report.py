@@ -27,7 +27,7 @@ def test_store_page_names_everything(toy_store: Path, tmp_path: Path) -> None:
     said = plain((tmp_path / "page.html").read_text(encoding="utf-8"))
     for recording in contents.recordings:
         assert recording.id in said
-    for words in ("unknown_name", "no change for 6 s", "the header is cut short", "CC-BY-4.0", "band_pass"):
+    for words in ("unknown_name", "no change for 6 s", "the header is truncated", "CC-BY-4.0", "band_pass"):
         assert words in said
     assert said.index("toy/s3/-/2") < said.index("toy/s1/-/1")
 
@@ -36,8 +36,8 @@ def test_store_page_has_both_spectra(toy_store: Path, toy_shards: Path, tmp_path
     """A store shows spectra before and after, and a shard set says where they are."""
     write_report(toy_store, tmp_path / "store.html")
     write_report(toy_shards, tmp_path / "shards.html")
-    assert "the reports of its stores show them" not in plain((tmp_path / "store.html").read_text(encoding="utf-8"))
-    assert "the reports of its stores show them" in plain((tmp_path / "shards.html").read_text(encoding="utf-8"))
+    assert "only in the reports of the stores" not in plain((tmp_path / "store.html").read_text(encoding="utf-8"))
+    assert "only in the reports of the stores" in plain((tmp_path / "shards.html").read_text(encoding="utf-8"))
 
 
 def test_bars_keep_size_on_narrow_screens() -> None:
@@ -73,14 +73,14 @@ def test_empty_store_still_has_a_page(tmp_path: Path, toy_store: Path) -> None:
     (tmp_path / "store" / "recordings").mkdir(parents=True)
     (tmp_path / "store" / "manifest.yaml").write_bytes((toy_store / "manifest.yaml").read_bytes())
     write_report(tmp_path / "store", tmp_path / "page.html")
-    assert "It holds no recording" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "It contains no recording" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:
     """What is neither a store nor a shard set is refused."""
     with pytest.raises(UsageError, match="neither a store nor a shard set"):
         write_report(tmp_path, tmp_path / "page.html")
-    with pytest.raises(UsageError, match="one file"):
+    with pytest.raises(UsageError, match="must be a file"):
         write_report(tmp_path, tmp_path)
     assert not (tmp_path / "page.html").exists()
 

@@ -64,7 +64,7 @@ def test_other_settings_are_named_by_path(tmp_path):
 @pytest.mark.parametrize("change", [{"shard_sets": {"set": "1" * 64}}, {"encoder": ["2" * 64]}])
 def test_other_inputs_are_refused(change, tmp_path):
     begin(tmp_path)
-    with pytest.raises(RefusedError, match="begun with other"):
+    with pytest.raises(RefusedError, match="started with other"):
         begin(tmp_path, lock=LOCK.model_copy(update=change))
 
 
@@ -107,5 +107,5 @@ def test_other_kind_of_run_is_refused(tmp_path):
 def test_unreadable_lock_is_one_error(text, tmp_path):
     """A lock that cannot be read is one error."""
     (tmp_path / "lock.yaml").write_text(text)
-    with pytest.raises(InputError, match="lock can't be read"):
+    with pytest.raises(InputError, match="lock cannot be read"):
         read_lock(tmp_path)

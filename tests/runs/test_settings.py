@@ -79,12 +79,12 @@ def test_old_and_misspelt_names_get_a_hint(text, todo):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rate=3", "rate can't be '3'"),
+        ("rate=3", "rate cannot be '3'"),
         ("seed.x=1", "'seed' is a setting"),
-        ("seed=true", "seed can't be 'true'"),
-        ("rate.value=.nan", "rate.value can't be '.nan'"),
-        ("rate.value=nan", "rate.value can't be 'nan'"),
-        ("names=a", "names can't be 'a'"),
+        ("seed=true", "seed cannot be 'true'"),
+        ("rate.value=.nan", "rate.value cannot be '.nan'"),
+        ("rate.value=nan", "rate.value cannot be 'nan'"),
+        ("names=a", "names cannot be 'a'"),
         ("seed", "has no '='"),
         ("seed=&a 1", "anchors"),
     ],

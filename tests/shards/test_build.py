@@ -145,7 +145,7 @@ def test_interrupted_build_gives_same_bytes(store, shard_folder, tmp_path, monke
     monkeypatch.setattr(build_module, "write_electrode", fails_at_the_third)
     with pytest.raises(InputError, match="disk is full"):
         build(store, tmp_path / "set")
-    with pytest.raises(UsageError, match="no finished shard set"):
+    with pytest.raises(UsageError, match="not a complete shard set"):
         ShardSet.open(tmp_path / "set")
     again = []
     monkeypatch.setattr(build_module, "write_electrode", lambda job: (again.append(job.electrode), real(job))[1])
@@ -180,14 +180,14 @@ def test_finished_build_is_not_done_again(store, synthetic, shard_folder):
     before = {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")}
     assert build(store, shard_folder).already_done
     assert {p: p.stat().st_mtime_ns for p in shard_folder.rglob("*")} == before
-    with pytest.raises(UsageError, match="another finished shard set"):
+    with pytest.raises(UsageError, match="another complete shard set"):
         build(synthetic.small_store(seed=1), shard_folder)
 
 
 def test_folder_with_other_files_is_kept(store, tmp_path):
     """A folder with other files is left alone."""
     (tmp_path / "thesis.tex").write_text("x")
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match="contains other files"):
         build(store, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -229,13 +229,13 @@ def test_changed_recording_cannot_be_added(synthetic, tmp_path):
 def test_rebuild_gives_the_same_bytes(store, synthetic, shard_folder):
     """Rebuilding gives the same bytes and tells where it does not."""
     compare_rebuilt(shard_folder, [store])
-    with pytest.raises(RefusedError, match="other bytes"):
+    with pytest.raises(RefusedError, match="rebuilt from the stores differs"):
         compare_rebuilt(shard_folder, [synthetic.small_store(seed=5)])
 
 
 def test_stores_with_one_recording_clash(store, tmp_path):
     """Two stores with the same recording are refused."""
-    with pytest.raises(UsageError, match="two stores hold the recording"):
+    with pytest.raises(UsageError, match="two stores contain the recording"):
         build_shard_set([store, store], tmp_path / "set")
 
 
@@ -243,14 +243,14 @@ def test_unknown_electrode_is_refused(synthetic, tmp_path):
     """An electrode outside the vocabulary is refused by name."""
     info, signal = synthetic.recording(np.random.default_rng(0), "1", electrodes=("Cz", "Nowhere"))
     store = synthetic.MemoryStore(synthetic.manifest(), [info], {info.id: signal})
-    with pytest.raises(UsageError, match="vocabulary does not hold") as error:
+    with pytest.raises(UsageError, match="not in the vocabulary") as error:
         build(store, tmp_path / "set")
     assert error.value.found == "Nowhere"
 
 
 def test_unreadable_store_leaves_no_half_set(tmp_path):
     """An unreadable store leaves no half set."""
-    with pytest.raises(UsageError, match="no store"):
+    with pytest.raises(UsageError, match="not a store"):
         build_shard_set([tmp_path / "nothing"], tmp_path / "set")
     assert not (tmp_path / "set").exists()
 
@@ -340,6 +340,6 @@ def test_copies_stay_in_one_split(synthetic, tmp_path):
         infos.append(info)
         signals[info.id] = signal
     store = synthetic.MemoryStore(synthetic.manifest(), infos, signals)
-    with pytest.raises(RefusedError, match="copies of recordings in another split") as caught:
+    with pytest.raises(RefusedError, match="duplicates of recordings in another split") as caught:
         build_shard_set([store], tmp_path / "set")
     assert "synthetic/b/-/1 (a copy of synthetic/a/-/1)" in caught.value.found

@@ -55,7 +55,7 @@ def test_store_becomes_a_whole_shard_set(run, store_folder, tmp_path):
     assert "rebuilt byte by byte" in out
     code, out, _ = run("shard", store_folder, "--out", tmp_path / "set")
     assert code == 0
-    assert "complete already" in out
+    assert "already complete" in out
 
 
 def test_json_is_one_document_on_stdout(run, store_folder, tmp_path):
@@ -82,11 +82,11 @@ def test_missing_store_exits_with_2(run, tmp_path):
     """A missing store exits with 2 and leaves nothing."""
     code, _, err = run("shard", tmp_path / "nothing", "--out", tmp_path / "set")
     assert code == 2
-    assert "no store" in err
+    assert "not a store" in err
     assert not (tmp_path / "set").exists()
     code, _, err = run("verify", tmp_path / "nothing")
     assert code == 2
-    assert "no such shard set" in err
+    assert "shard set not found" in err
 
 
 def test_rebuild_from_others_exits_with_3(run, store_folder, tmp_path):
@@ -99,7 +99,7 @@ def test_rebuild_from_others_exits_with_3(run, store_folder, tmp_path):
     victim.unlink()
     code, _, err = run("verify", tmp_path / "set", "--rebuild", other)
     assert code == 3
-    assert "other bytes" in err
+    assert "rebuilt from the stores differs" in err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["set", "store"]
 
 
@@ -114,4 +114,4 @@ def test_sizes_are_read_as_commonly_written(text, n_bytes):
 def test_a_senseless_size_is_refused(run, store_folder, tmp_path, text):
     code, _, err = run("shard", store_folder, "--out", tmp_path / "set", f"--max-shard-size={text}")
     assert code == 2
-    assert "not a size" in err
+    assert "invalid size" in err

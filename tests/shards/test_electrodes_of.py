@@ -38,7 +38,7 @@ def test_largest_vocabulary_is_taken() -> None:
 
 def test_conflicting_vocabulary_is_refused() -> None:
     """Vocabularies that do not agree are refused with what to do."""
-    with pytest.raises(UsageError, match="don't agree") as caught:
+    with pytest.raises(UsageError, match="incompatible vocabularies") as caught:
         vocabulary_of([Store(with_site("LabSite")), Store(with_site("OtherSite"))])
     assert "eegprep electrodes merge" in str(caught.value)
 

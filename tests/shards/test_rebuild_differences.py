@@ -29,7 +29,7 @@ def built(small, tmp_path):
 
 
 def told(path, stores) -> str:
-    with pytest.raises(RefusedError, match="other bytes") as caught:
+    with pytest.raises(RefusedError, match="rebuilt from the stores differs") as caught:
         compare_rebuilt(path, stores)
     assert sorted(p.name for p in path.parent.iterdir() if p.name.startswith(".")) == []
     return str(caught.value.found)
@@ -59,7 +59,7 @@ def test_one_changed_sample_is_measured(synthetic, small, built):
     assert "first difference: stage ingest, the store's signal" in found
     assert f"1 samples differ, by at most {apart:g} µV ({apart / step_uv:g} int16 steps)" in found
     assert f"sample 1234 of Cz in {info.id}" in found
-    assert "versions: none differs" in found
+    assert "versions: no difference" in found
 
 
 def test_grown_scale_is_told_from_rounding(synthetic, small, built, tmp_path):
@@ -82,7 +82,7 @@ def test_other_scale_is_the_shards_stage(built, small, monkeypatch):
     scale_for = electrode_module.scale_for
     monkeypatch.setattr(electrode_module, "scale_for", lambda peak_uv: 64 * scale_for(peak_uv))
     found = told(built, [small])
-    assert "first difference: stage shard, scale: the same signal, rounded in other steps" in found
+    assert "first difference: stage shard, scale: the same signal, rounded differently" in found
 
 
 def test_blocks_cut_elsewhere_are_equal(built, small, tmp_path):

@@ -89,7 +89,7 @@ def test_truncated_shard_is_never_mapped(damaged):
     shard = first_shard(damaged)
     os.truncate(shard, shard.stat().st_size - 512)
     refuses(damaged, "Fp1-000000.tar", "bytes")
-    with pytest.raises(RefusedError, match="another size"):
+    with pytest.raises(RefusedError, match="the size of shard"):
         ShardSet.open(damaged).signal_i16(0)
 
 
@@ -236,7 +236,7 @@ def test_other_columns_are_refused(damaged, hostile):
     table = pq.ParquetFile(damaged / "blocks.parquet").read()
     pq.write_table(table.drop_columns(["crc32"]), damaged / "blocks.parquet", compression="none")
     hostile.reseal(damaged)
-    with pytest.raises(RefusedError, match="other columns"):
+    with pytest.raises(RefusedError, match="do not match format version 1"):
         ShardSet.open(damaged)
 
 
@@ -321,9 +321,9 @@ def test_yaml_with_objects_is_refused(damaged, hostile):
 
 def test_an_unfinished_set_says_what_to_do(damaged):
     (damaged / "SHA256SUMS").unlink()
-    with pytest.raises(UsageError, match="no finished shard set"):
+    with pytest.raises(UsageError, match="not a complete shard set"):
         verify_shard_set(damaged)
-    with pytest.raises(UsageError, match="no such shard set"):
+    with pytest.raises(UsageError, match="shard set not found"):
         ShardSet.open(damaged / "nothing")
 
 
@@ -335,7 +335,7 @@ def test_every_truncated_index_is_refused(damaged, hostile):
         data = (damaged / name).read_bytes()
         for n in {0, 1, len(data) // 2, len(data) - 1}:
             (damaged / name).write_bytes(data[:n])
-            with pytest.raises(RefusedError, match="not the file that SHA256SUMS names"):
+            with pytest.raises(RefusedError, match="does not match SHA256SUMS"):
                 ShardSet.open(damaged)
         (damaged / name).write_bytes(data)
 
@@ -345,7 +345,7 @@ def test_damaged_croissant_is_found(damaged, name):
     """Damaged metadata for search engines is found."""
     data = (damaged / name).read_bytes()
     (damaged / name).write_bytes(data[:-9])
-    with pytest.raises(RefusedError, match=f"{name} is not the file"):
+    with pytest.raises(RefusedError, match=f"{name} does not match"):
         verify_shard_set(damaged)
     (damaged / name).unlink()
     with pytest.raises(RefusedError, match=f"{name} is missing"):

@@ -67,9 +67,9 @@ def test_type_of_n_a_says_nothing(made, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "note"),
     [
-        ({"eeg": "{bad"}, "eeg.json is no JSON"),
+        ({"eeg": "{bad"}, "eeg.json is not valid JSON"),
         ({"channels": "name,type\nEEG1,EEG\n"}, "names no channel of the file"),
-        ({"channels": "name\ttype\nFp1\tEEG\nF9\tEEG\nF10\tEEG\n"}, "names 2 channels that the file does not have"),
+        ({"channels": "name\ttype\nFp1\tEEG\nF9\tEEG\nF10\tEEG\n"}, "names 2 channels that are not in the file"),
         ({"eeg": '{"SamplingFrequency": 500}'}, "states 500 Hz, the file 200 Hz"),
         ({"eeg": '{"SamplingFrequency": 500, "RecordingDuration": 20}'}, "states 500 Hz, the file 200 Hz"),
     ],
@@ -93,7 +93,7 @@ def test_missing_table_costs_nothing(made, tmp_path: Path, files) -> None:
 def test_rate_against_duration_is_refused(made, tmp_path: Path) -> None:
     """A sampling rate that the stated duration shows to be wrong is refused."""
     tree(made, tmp_path, eeg='{"SamplingFrequency": 500, "RecordingDuration": 8}')
-    with pytest.raises(InputError, match="contradicts the one that its data set states"):
+    with pytest.raises(InputError, match="contradicts its description"):
         read(made, tmp_path)
 
 

@@ -63,14 +63,14 @@ def found(recording) -> list[tuple[int, str]]:
 def test_table_is_read_where_certain(made, tmp_path: Path, table) -> None:
     recording = read(made, tmp_path, table)
     assert found(recording) == OWN
-    assert not any("not used" in n for n in recording.notes)
+    assert not any("ignored" in n for n in recording.notes)
 
 
 @pytest.mark.parametrize(
     ("table", "reason"),
     [
-        ("", "it lists no events"),
-        ("onset\tduration\ttrial_type\n", "it lists no events"),
+        ("", "it contains no events"),
+        ("onset\tduration\ttrial_type\n", "it contains no events"),
         ("time\tduration\ttrial_type\n1\t0\ta\n", "no column `onset`"),
         ("onset\tonset\ttrial_type\n1\t7\ta\n", "several columns `onset`"),
         ("onset\tduration\n1\t0\n2\t0\n", "names no event"),
@@ -88,16 +88,16 @@ def test_table_that_is_not_costs_itself(made, tmp_path: Path, table, reason) -> 
     """The file's own events stand, and a note says why the table does not."""
     recording = read(made, tmp_path, table)
     assert found(recording) == OWN
-    assert reason is None or any("events.tsv was not used" in n and reason in n for n in recording.notes)
+    assert reason is None or any("events.tsv was ignored" in n and reason in n for n in recording.notes)
 
 
 def test_broken_rows_are_counted(made, tmp_path: Path) -> None:
     rows = "1\t0\ta\nn/a\t0\tb\n2\t0\tn/a\n1_0\t0\ta\n3\t0\tb\n-1\t0\ta\n99\t0\ta\n"
     recording = read(made, tmp_path, "onset\tduration\ttrial_type\n" + rows)
     assert found(recording) == [(-200, "a"), (200, "a"), (600, "b"), (19800, "a")]
-    assert "events.tsv: 3 of 7 rows have no onset, no name or can't be read" in recording.notes
-    assert "events.tsv: 2 events lie outside the recording of 20 s" in recording.notes
-    assert "events.tsv was taken; 2 of the file's own 2 events are not in it" in recording.notes
+    assert "events.tsv: 3 of 7 rows have no onset, no name or cannot be read" in recording.notes
+    assert "events.tsv: 2 events are outside the recording of 20 s" in recording.notes
+    assert "events.tsv is used; 2 of the 2 events in the file are missing in it" in recording.notes
 
 
 @pytest.mark.parametrize("first", ["2.5\t0\ta\n", "1\t0\ta\n2\t0\ta\n3\t0\ta\n4\t0\ta\n6\t0\ta\n"])
@@ -107,7 +107,7 @@ def test_table_of_a_longer_recording(made, tmp_path: Path, first: str) -> None:
     recording = read(made, tmp_path, "onset\tduration\ttrial_type\n" + first + rest)
     inside = [int(200 * float(line.split("\t")[0])) for line in first.splitlines()]
     assert [s for s, _ in found(recording) if s < 4000] == inside
-    assert "events.tsv: 15 events lie outside the recording of 20 s" in recording.notes
+    assert "events.tsv: 15 events are outside the recording of 20 s" in recording.notes
 
 
 def test_table_of_breaks_keeps_own_events(made, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_bad_mark_of_a_channel_column(made, tmp_path: Path) -> None:
         ("Fp1", 1600, 400),
         ("C3", 1600, 400),
     ]
-    assert "marks name 1 channels that the recording does not have" in recording.notes
+    assert "bad-segment marks name 1 unknown channels" in recording.notes
 
 
 def test_lasting_bad_mark_without_duration(made, tmp_path: Path) -> None:
@@ -169,23 +169,23 @@ def test_channels_in_latin_1_with_commas(made, tmp_path: Path) -> None:
     recording = read(made, tmp_path, channels=rows.encode("latin-1"))
     assert {c.name: c.status for c in recording.channels}["Fp1"] == "bad"
     assert {c.name: c.status for c in recording.channels}["Fp2"] == "good"
-    assert "channels.tsv: 1 rows are broken or contradict another and were not used" in recording.notes
+    assert "channels.tsv: 1 rows are invalid or contradictory and were ignored" in recording.notes
 
 
 @pytest.mark.parametrize(
     ("tables", "note"),
     [
-        ({"channels": "label\ttype\nFp1\tEEG\n"}, "channels.tsv was not used: it has no column `name`"),
-        ({"channels": b"\xff\xfen\x00a"}, "channels.tsv was not used"),
-        ({"eeg": b"\xff\xfe{"}, "eeg.json is no JSON and was not used"),
-        ({"eeg": "[" * 100_000}, "eeg.json is no JSON and was not used"),
-        ({"electrodes": "name\tx\ty\tz\n", "coordsystem": "{"}, "coordsystem.json is no JSON"),
+        ({"channels": "label\ttype\nFp1\tEEG\n"}, "channels.tsv was ignored: it has no column `name`"),
+        ({"channels": b"\xff\xfen\x00a"}, "channels.tsv was ignored"),
+        ({"eeg": b"\xff\xfe{"}, "eeg.json is not valid JSON and was ignored"),
+        ({"eeg": "[" * 100_000}, "eeg.json is not valid JSON and was ignored"),
+        ({"electrodes": "name\tx\ty\tz\n", "coordsystem": "{"}, "coordsystem.json is not valid JSON"),
         (
             {
                 "electrodes": "x\ty\tz\n1\t2\t3\n",
                 "coordsystem": '{"EEGCoordinateSystem": "CapTrak", "EEGCoordinateUnits": "m"}',
             },
-            "electrodes.tsv was not used: it has no column `name`",
+            "electrodes.tsv was ignored: it has no column `name`",
         ),
     ],
 )
@@ -233,5 +233,5 @@ def test_a_stated_table_in_utf_16(tmp_path: Path) -> None:
     (tmp_path / "p.tsv").write_bytes("id\tgroup\ns1\tx\n".encode("utf-16"))
     assert named_columns(tmp_path / "p.tsv", "\t", ["id", "group"], "the table") == [{"id": "s1", "group": "x"}]
     (tmp_path / "p.tsv").write_bytes(b"\xff\xfei")
-    with pytest.raises(UsageError, match="can't be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         named_columns(tmp_path / "p.tsv", "\t", ["id"], "the table")

@@ -34,7 +34,7 @@ def test_mains_at_a_wrong_place_are_noted(
     else:
         (note,) = found
         assert f"{shown_hz:.1f} Hz" in note
-        assert f"the rate is {rate_hz:g} Hz and not {stated_hz:g} Hz" in note
+        assert f"the sampling rate is {rate_hz:g} Hz, not {stated_hz:g} Hz" in note
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_sets_of_mne_need_no_folder() -> None:
     assert data_folder(fetched) == default_folder(fetched)
 
 
-@pytest.mark.parametrize(("word", "hint"), [("eegmatt", "eegmat"), ("moabb:../x", "is no code of MOABB")])
+@pytest.mark.parametrize(("word", "hint"), [("eegmatt", "eegmat"), ("moabb:../x", "is not a MOABB code")])
 def test_word_for_nothing_is_wrong_usage(word: str, hint: str) -> None:
     """A word that names nothing is wrong usage, with a hint."""
     with pytest.raises(UsageError) as caught:
@@ -95,7 +95,7 @@ def test_what_fetch_gets_ingest_takes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tuab", "deap"])
 def test_what_nobody_may_fetch_says_how(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"the files of {name} are not here"):
+    with pytest.raises(UsageError, match=f"the files of {name} were not found"):
         find_argument(name, fetch=lambda manifest: tmp_path)
 
 

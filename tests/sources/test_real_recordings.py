@@ -18,10 +18,10 @@ pytestmark = pytest.mark.data
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
-        ("annotations_only.edf", "it holds annotations and no signal"),
-        ("crlf_S001R04.edf", "line ends were turned inside a binary file"),
-        ("truncated_S001R01.edf", "line ends were turned inside a binary file"),
-        ("no_signal.mff", "holds no signal"),
+        ("annotations_only.edf", "it contains only annotations, no signal"),
+        ("crlf_S001R04.edf", "line endings were converted in a binary file"),
+        ("truncated_S001R01.edf", "line endings were converted in a binary file"),
+        ("no_signal.mff", "contains no signal"),
     ],
 )
 def test_damaged_files_have_own_reasons(data_dir: Path, file: str, reason: str) -> None:

@@ -418,7 +418,7 @@ def test_sidecar_outside_refuses_recording(made, tmp_path: Path) -> None:
     for place in (lab, lab / "a.vhdr"):
         (entry,) = (e for e in implicit(place).entries() if e.path == "a.vhdr")
         assert entry.code is Code.SIDECAR_REFUSED
-        assert "a.eeg, which belongs to it: a link that leads out" in entry.reason
+        assert "a.eeg, which belongs to it: a link to outside" in entry.reason
 
 
 def test_very_deep_folders_are_walked(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def test_two_rows_of_one_subject_must_agree(tmp_path):
     (tmp_path / "people.csv").write_text("id,Group\ns1,a\ns1,a\n", encoding="utf-8")
     assert plan_groups(said, tmp_path, groups)[0][0].attributes == {"group": "a"}
     (tmp_path / "people.csv").write_text("id,Group\ns1,a\ns1,b\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="two things of one subject"):
+    with pytest.raises(UsageError, match="contradicts itself"):
         plan_groups(said, tmp_path, groups)
     (tmp_path / "people.csv").write_text("id,Group\n1,a\n001,b\n", encoding="utf-8")
     with pytest.raises(UsageError, match="ambiguous"):

@@ -71,7 +71,7 @@ def test_band_pass_is_mnes_default_design(sfreq_hz: float, edges: tuple[float | 
 @pytest.mark.parametrize("freqs", [[50.0], [60.0], [50.0, 100.0], [60.0, 120.0]])
 def test_notch_is_mnes_default_notch(sfreq_hz: float, freqs: list[float]) -> None:
     if freqs[-1] + 1 > sfreq_hz / 2:
-        pytest.skip("beyond the Nyquist frequency")
+        pytest.skip("above the Nyquist frequency")
     impulse = np.zeros(20001)
     impulse[10000] = 1.0
     expected = mne.filter.notch_filter(impulse, sfreq_hz, np.array(freqs), verbose="ERROR")

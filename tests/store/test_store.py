@@ -186,9 +186,9 @@ def test_description_must_fit_the_signal(tmp_path: Path) -> None:
     store = a_store(tmp_path)
     with store.writer(an_info(100).id, ELECTRODES) as writer:
         writer.append(a_signal(90))
-        with pytest.raises(InputError, match="does not fit its signal"):
+        with pytest.raises(InputError, match="does not match the signal"):
             writer.finish(an_info(100))
-        with pytest.raises(InputError, match="a chunk does not fit"):
+        with pytest.raises(InputError, match="a chunk has the wrong shape"):
             writer.append(np.zeros((3, 4)))
     assert store.ids() == []
 
@@ -224,7 +224,7 @@ def test_samples_outside_are_refused(tmp_path: Path) -> None:
 
 def test_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
     """A folder that is no store is refused."""
-    with pytest.raises(UsageError, match="no store"):
+    with pytest.raises(UsageError, match="not a store"):
         Store.open(tmp_path)
     with pytest.raises(UsageError, match="no such folder"):
         Store.open(tmp_path / "nowhere")

@@ -71,7 +71,7 @@ def test_graph_claims_use_the_readout():
     on_views = changed(TRANSFER, {"model.readout": "views"})
     (joint,) = plan(ClaimsConfig(claims=("joint",), transfer=on_views), datasets=())
     assert {(a.transfer.readout, a.transfer.views) for a in joint.arms} == {("views", ())}
-    with pytest.raises(UsageError, match="can't start from views"):
+    with pytest.raises(UsageError, match="cannot start from views"):
         plan(ClaimsConfig(claims=("tuning",), transfer=on_views), datasets=())
 
 
@@ -117,7 +117,7 @@ def test_varied_settings_are_questions():
         ({"vary": ("token=1",)}, "token"),
         ({"claims": ("joints",)}, "unknown claim 'joints'"),
         ({"fractions": (1.0,)}, "a fraction must be above 0 and below 1"),
-        ({"sizes": ("base",)}, "takes two or more"),
+        ({"sizes": ("base",)}, "at least two"),
     ],
 )
 def test_invalid_claims_are_refused(wrong, message):

@@ -120,7 +120,7 @@ def toy_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.quarantine.mkdir()
     write_json(
         store.quarantine / "toy+s9+-+1.json",
-        {"id": "toy/s9/-/1", "error": "InputError", "what": "the header is cut short", "found": "100 bytes"},
+        {"id": "toy/s9/-/1", "error": "InputError", "what": "the header is truncated", "found": "100 bytes"},
     )
     return folder
 

@@ -190,7 +190,7 @@ def test_within_tests_every_trial_once():
 
 def test_overlapping_windows_stay_together():
     """Recordings whose windows all overlap cannot be divided."""
-    with pytest.raises(UsageError, match="nothing to learn from"):
+    with pytest.raises(UsageError, match="no training trials"):
         divide(make_index(overlap=True), "within:4")
 
 

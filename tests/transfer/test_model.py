@@ -444,7 +444,7 @@ def test_readout_depends_on_the_mode():
     assert [TransferConfig(mode=mode).readout for mode in ("full", "lora", "scratch")] == ["special"] * 3
     assert settings(graph=False).readout == "special"
     assert not settings(readout="special", views=()).sees_views
-    with pytest.raises(UsageError, match="can't start from views"):
+    with pytest.raises(UsageError, match="cannot start from views"):
         settings(mode="lora", readout="views")
 
 

@@ -326,7 +326,7 @@ def test_runs_are_compared_on_shared_trials(run, shards, encoder, tmp_path):
     assert row.mean > row.against_mean
     assert row.test.difference > 0
     assert comparison_csv([row]).count("\n") == 2
-    with pytest.raises(UsageError, match="two runs or more"):
+    with pytest.raises(UsageError, match="at least two runs"):
         compare_runs([run])
     with pytest.raises(InputError, match="without results"):
         compare_runs([run, tmp_path])

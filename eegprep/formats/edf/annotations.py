@@ -1,12 +1,9 @@
-"""Time-stamped annotation lists (TAL) of EDF+ and BDF+: events, and when each record began.
+"""Time-stamped annotation lists (TAL) of EDF+ and BDF+: events, and the start time of each record.
 
-What enters: the bytes of each record's annotation signals. What leaves: the start of every record, in seconds from the
-file's start, the events with onset, duration and text, and how many bytes could not be read.
-
-A list is `onset [0x15 duration] 0x14 (text 0x14)* 0x00`. The parser reads it from the front and never looks for
-something that fits further on; what does not fit is counted up to the next 0x00. Beyond the standard it takes what
-writers are known to do: numbers with an exponent or a decimal comma, an empty or signed duration, a last text that ends
-with 0x00 alone, lists that go on in the next annotation signal, and lists without 0x00 between them (Nihon Kohden).
+A list is `onset [0x15 duration] 0x14 (text 0x14)* 0x00`. The parser reads it from the front and does not search
+further for a match; invalid bytes up to the next 0x00 are counted. Beyond the standard it accepts known deviations:
+exponents or decimal commas in numbers, an empty or signed duration, a last text terminated by 0x00 only, lists that
+continue in the next annotation signal, and lists without 0x00 between them (Nihon Kohden).
 """
 
 from __future__ import annotations
@@ -33,15 +30,15 @@ class Annotation:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotationLists:
-    """What the annotation signals of a file say.
+    """The contents of a file's annotation signals.
 
     Attributes
     ----------
     starts : tuple of float or None
-        Start of each record; None where its time stamp is lost.
+        Start of each record; None if its time stamp is missing.
     annotations : tuple of Annotation
     n_unread_bytes, n_unread_records : int
-        Bytes that fit no list, and in how many records they lie.
+        Bytes that are not part of a valid list, and the number of records with such bytes.
     """
 
     starts: tuple[float | None, ...]
@@ -51,11 +48,11 @@ class AnnotationLists:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What could not be read, for people; empty where everything was."""
+        """A note on what could not be read; empty if everything was."""
         if not self.n_unread_bytes:
             return ()
         return (
-            f"{self.n_unread_bytes} bytes of the annotation lists, in {self.n_unread_records} of {len(self.starts)} "
+            f"{self.n_unread_bytes} bytes of annotations, in {self.n_unread_records} of {len(self.starts)} "
             "records, cannot be read: events may be missing",
         )
 
@@ -108,14 +105,14 @@ def parse_records(records: Iterable[Sequence[bytes]]) -> AnnotationLists:
 
 
 def _time_stamp(data: bytes) -> float | None:
-    """The onset of the list at the very front, whose first text is empty; None where there is none."""
+    """The onset of the list at the very front, whose first text is empty; None if there is none."""
     lists: list[_List] = []
     fits = not any(_parse(data.split(b"\0", 1)[0], lists))
     return lists[0].onset_s if fits and lists and lists[0].texts[:1] == (b"",) else None
 
 
 def _unfinished(data: bytes, following: bytes) -> int:
-    """Length of a last list that fills its signal to the end and goes on in the next one; 0 where there is none."""
+    """Length of a last list that fills its signal to the end and continues in the next one; 0 if there is none."""
     last, head = data[data.rfind(b"\0") + 1 :], following.split(b"\0", 1)[0]
     if not last or not head or head[:1] in b"+-":  # a signal that begins with a list of its own
         return 0

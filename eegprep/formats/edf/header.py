@@ -1,7 +1,6 @@
-"""The header of an EDF or BDF file, read strictly, without the fields that name people.
+"""Read the header of an EDF or BDF file strictly, without the fields that identify people.
 
-What enters: a path. What leaves: `EDFHeader`, or an InputError that says what is wrong. Patient, recording
-identification, start date, transducer and prefilter texts are skipped, never decoded.
+Patient and recording identification, start date, transducer and prefilter texts are skipped, never decoded.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class EDFSignal:
 
     @property
     def is_annotations(self) -> bool:
-        """Whether it holds annotations and no samples."""
+        """Whether it contains annotations instead of samples."""
         return self.label in ("EDF Annotations", "BDF Annotations")
 
 
@@ -97,13 +96,13 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
     Raises
     ------
     InputError
-        Damaged header, a file cut short, a binary file whose line ends were turned.
+        Damaged header, truncated file, or binary file with converted line endings.
     """
     n_file = path.stat().st_size
     with path.open("rb") as handle:
         head = handle.read(256)
         if len(head) < 256:
-            raise _bad(path, "the file ends inside its header", f"{n_file} bytes", "at least 256")
+            raise _bad(path, "the header is truncated", f"{n_file} bytes", "at least 256")
         bdf = head[0] == 0xFF
         main = _Fields(head, path)
         main.skip(8 + 80 + 80 + 8 + 8)
@@ -119,15 +118,15 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
         body = handle.read(n_header - 256)
         scanned = handle.read(_SCANNED)
     if len(body) < n_header - 256:
-        raise _bad(path, "the file ends inside its header", f"{n_file} bytes", f"{n_header} bytes of header")
+        raise _bad(path, "the header is truncated", f"{n_file} bytes", f"{n_header} bytes of header")
     signals = _signals(body, n_signals, path)
     if not annotations_only and all(s.is_annotations for s in signals):
         raise _bad(
-            path, "it holds annotations and no signal", f"{n_signals} signal(s), all annotations", "channels of signal",
-            "take it as events beside the recording that it belongs to",
+            path, "it contains only annotations, no signal", f"{n_signals} signal(s), all annotations", "EEG channels",
+            "use it as an event file of the recording that it belongs to",
         )  # fmt: skip
     if not (record_s > 0 or annotations_only):
-        raise _bad(path, "a record lasts no time", f"{record_s:g} s", "a positive duration")
+        raise _bad(path, "records have no duration", f"{record_s:g} s", "a positive duration")
     _refuse_turned_line_ends(scanned, path)
     sample_bytes = 3 if bdf else 2
     n_record_bytes = sample_bytes * sum(s.samples_per_record for s in signals)
@@ -136,21 +135,21 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
     if bdf and not signals[-1].label:
         # BioSemi's last signal is always Status; some recordings lost its name
         signals = (*signals[:-1], dataclasses.replace(signals[-1], label="Status"))
-        notes.append("the last signal has no name and is taken for Status")
+        notes.append("the last signal has no name and is treated as Status")
     if n_records < 0:
         n_records = n_present
-        notes.append("the header leaves the number of records open; counted from the file's size")
+        notes.append("the header does not state the number of records; it was computed from the file size")
         if rest := (n_file - n_header) % n_record_bytes:
-            notes.append(f"the file ends inside a record: {rest} bytes at its end are left out")
+            notes.append(f"the last record is incomplete: {rest} bytes at the end are left out")
     elif n_present < n_records:
         raise _bad(
-            path, "the file is cut short", f"{n_file} bytes, {n_present} whole records",
+            path, "the file is truncated", f"{n_file} bytes, {n_present} complete records",
             f"{n_header + n_records * n_record_bytes} bytes, {n_records} records",
         )  # fmt: skip
     elif n_file > n_header + n_records * n_record_bytes:
         notes.append(f"{n_file - n_header - n_records * n_record_bytes} bytes after the last record are left out")
     if n_records < 1:
-        raise _bad(path, "it holds no record", f"{n_records} records", "at least one")
+        raise _bad(path, "it contains no records", f"{n_records} records", "at least one")
     return EDFHeader(
         sample_bytes=sample_bytes,
         n_header_bytes=n_header,
@@ -167,9 +166,9 @@ def _refuse_turned_line_ends(scanned: bytes, path: Path) -> None:
     n_feeds = scanned.count(b"\n")
     if n_feeds >= 50 and scanned.count(b"\r\n") == n_feeds:
         raise _bad(
-            path, "line ends were turned inside a binary file, so all samples after the first are shifted",
-            f"{n_feeds} line feeds, each after a carriage return", "line feeds of which 1 in 256 follows one",
-            "get the file again in binary mode (no text conversion, `* -text` in .gitattributes)",
+            path, "line endings were converted in a binary file, so all samples after the first are shifted",
+            f"{n_feeds} line feeds, all after a carriage return", "1 in 256 line feeds after a carriage return",
+            "copy the file again in binary mode (no text conversion, `* -text` in .gitattributes)",
         )  # fmt: skip
 
 

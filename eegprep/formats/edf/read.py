@@ -1,9 +1,9 @@
-"""EDF, EDF+, BDF and BDF+: read and scaled record by record when asked for.
+"""Read EDF, EDF+, BDF and BDF+, record by record on demand.
 
-Own, because three things matter here that a general reader hides: the header's range and unit (evidence for
-microvolt), records that do not follow each other (EDF+D, and EDF+C that lies), and channels of other rates, which
-would otherwise be resampled to the highest. What enters: a path. What leaves: `Decoded`, in each channel's unit.
-The rate of a recording is that of most of its voltage channels; channels of another rate are left out.
+A reader of our own, because general readers hide three things: the header's range and unit (evidence for microvolt),
+discontinuous records (EDF+D, and EDF+C with gaps), and channels with other rates, which would otherwise be resampled
+to the highest. Each channel is in its own unit. The rate of a recording is that of most of its voltage channels;
+channels with another rate are left out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MAX_RATE_ERROR = 0.01
 
 
 def read_edf(path: Path) -> Decoded:
-    """Read an EDF or BDF file lazily. Raises InputError where `read_header` does, and on lost time stamps."""
+    """Read an EDF or BDF file lazily. Raises InputError if `read_header` does, and on lost time stamps."""
     header = read_header(path)
     records = _Records(path, header)
     spr = _main_rate(header)
@@ -87,7 +87,7 @@ def read_edf(path: Path) -> Decoded:
 
 
 def read_annotations(path: Path) -> AnnotationLists:
-    """The annotations of an EDF+ file that may hold nothing else (hypnograms)."""
+    """The annotations of an EDF+ file, which may contain nothing else (hypnograms)."""
     return _times(_Records(path, read_header(path, annotations_only=True)))[1]
 
 
@@ -104,11 +104,11 @@ class _Records:
             handle.seek(self.header.n_header_bytes + first * self.width)
             data = handle.read((last - first) * self.width)
         if len(data) < (last - first) * self.width:
-            raise InputError(f"{self.path.name} was cut short while it was read", where=self.path)
+            raise InputError(f"{self.path.name} was truncated while it was read", where=self.path)
         return np.frombuffer(data, dtype=np.uint8).reshape(last - first, self.width)
 
     def part(self, signals: Sequence[EDFSignal]) -> Iterator[list[bytes]]:
-        """Record by record, the bytes of a few signals alone."""
+        """The bytes of some signals, record by record."""
         n = self.header.sample_bytes
         with self.path.open("rb", buffering=0) as handle:
             for k in range(self.header.n_records):
@@ -139,7 +139,7 @@ def _channel(signal: EDFSignal) -> SourceChannel:
         physical_max=signal.physical_max,
         unit_evidence=f"the header says {unit}"
         if unit
-        else ("" if usable else "the header's range is empty or turned round, so nothing says what a step is"),
+        else ("" if usable else "the header's range is empty or inverted, so the scale is unknown"),
     )
 
 
@@ -178,13 +178,13 @@ def _record_s(starts: Sequence[float], header: EDFHeader) -> tuple[float, list[s
     if step_s <= 0 or agrees or not even:
         return header.record_s, notes
     notes.append(
-        f"the header says that a record lasts {header.record_s:g} s, the time stamps {step_s:g} s; the latter are taken"
+        f"the header says that a record lasts {header.record_s:g} s, the time stamps {step_s:g} s; the latter are used"
     )
     return step_s, notes
 
 
 def _rounding_s(starts: Sequence[float], record_s: float) -> float:
-    """By how much two stamps can be off because they were written with few decimals; 0 where a record is a whole step.
+    """By how much two stamps can be off because they were written with few decimals; 0 if a record is a whole step.
 
     Records of 1/3 s with stamps of 0.333, 0.667, 1 are continuous.
     """
@@ -203,7 +203,7 @@ def _other_rates(header: EDFHeader, spr: int, record_s: float) -> list[LeftOut]:
             kind="channel",
             name=s.label,
             code="other_rate",
-            reason=f"it has {s.samples_per_record / record_s:g} Hz, the recording {spr / record_s:g} Hz",
+            reason=f"sampled at {s.samples_per_record / record_s:g} Hz, the recording at {spr / record_s:g} Hz",
         )
         for s in header.signals
         if not s.is_annotations and s.samples_per_record != spr
@@ -249,10 +249,10 @@ def _times(records: _Records) -> tuple[list[float], AnnotationLists]:
         return regular, lists
     if lost:
         raise InputError(
-            f"{path.name}: the time stamp of record {lost[0]} is lost",
+            f"{path.name}: the time stamp of record {lost[0]} is missing",
             where=path,
             found=f"{len(lost)} of {header.n_records} records without one",
-            expected="a time stamp at the start of every record of EDF+",
+            expected="a time stamp at the start of every EDF+ record",
             todo="the file is damaged: get it again",
         )
     times = [t for t in lists.starts if t is not None]
@@ -293,9 +293,9 @@ def _triggers(signal: EDFSignal, records: _Records, spr: int) -> tuple[list[Sour
     near = np.abs(seen - np.rint(seen)) <= max(_CODE_STEPS * abs(step), 1e-6)
     whole = bool(np.all(near)) and np.unique(np.rint(seen)).size == seen.size
     if not whole:
-        notes.append("the physical values of a trigger channel are not whole numbers; its digital ones are taken")
+        notes.append("the physical values of a trigger channel are not whole numbers; the digital ones are used")
     elif abs(step) > 1:
-        notes.append(f"a trigger channel has steps of {abs(step):g}, so its codes are not exact")
+        notes.append(f"a trigger channel has steps of {abs(step):g}, so its codes are inexact")
 
     def codes() -> Iterator[np.ndarray]:
         return ((np.rint(physical(b)).astype(np.int64) if whole else b) for b in digital())

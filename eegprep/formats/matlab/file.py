@@ -1,4 +1,4 @@
-"""MATLAB files, version 5 to 7.3: which variables they hold."""
+"""MATLAB files, version 5 to 7.3, and their variables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_hdf5(path: Path) -> bool:
 
 
 def variable_names(path: Path) -> set[str]:
-    """Names of the variables of a MATLAB file. Raises InputError where the file is damaged."""
+    """Names of the variables of a MATLAB file. Raises InputError if the file is damaged."""
     try:
         if is_hdf5(path):
             import h5py
@@ -33,7 +33,7 @@ def variable_names(path: Path) -> set[str]:
         return {name for name, _, _ in whosmat(path)}
     except Exception as error:  # what the libraries raise on damaged files is not limited to one class
         raise InputError(
-            f"{path.name} begins as a MATLAB file but can't be read",
+            f"{path.name} begins like a MATLAB file but cannot be read",
             where=path,
             found=clean_message(error),
             todo="if MATLAB opens it, save it there again; else leave it out",
@@ -55,7 +55,7 @@ class EEGLABHeader:
 
 
 def eeglab_header(path: Path) -> EEGLABHeader:
-    """Of a .set file; one trial and no file of samples where that can't be told."""
+    """Of a .set file; one trial and no file of samples where that cannot be determined."""
     status = path.stat()
     return _eeglab_header(path, status.st_size, status.st_mtime_ns)
 

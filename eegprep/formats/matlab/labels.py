@@ -1,4 +1,4 @@
-"""Events and values of trials that stand in variables of the recording's own MATLAB file."""
+"""Events and trial values from variables of the recording's own MATLAB file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from eegprep.manifest.schema import Manifest
 
 
 def variable_events(path: Path, manifest: Manifest, n_samples: int) -> tuple[SourceEvent, ...]:
-    """The events that the manifest's `event_variables` name, sorted; none where the file has no positions.
+    """The events in the manifest's `event_variables`, sorted; none if the file has no positions.
 
     Raises
     ------
     InputError
-        Positions and texts do not belong together, or a position is no sample of the recording.
+        Positions and texts do not match, or a position is outside the recording.
     """
     spec = manifest.source.event_variables
     positions = None if spec is None else value_at(path, spec.position)
@@ -51,12 +51,12 @@ def variable_events(path: Path, manifest: Manifest, n_samples: int) -> tuple[Sou
 
 
 def variable_values(path: Path, manifest: Manifest, part: str) -> Mapping[str, Mapping[str, str]]:
-    """By trial number: the values that stand in variables of this file.
+    """Values by trial number from variables of this file.
 
     Raises
     ------
     InputError
-        A variable is not there, or has no such column.
+        A variable or column is missing.
     """
     rows: dict[str, dict[str, str]] = {}
     wanted = manifest.trial_values.variables if manifest.trial_values is not None else {}
@@ -71,7 +71,7 @@ def variable_values(path: Path, manifest: Manifest, part: str) -> Mapping[str, M
                     f"{path.name}: {spec.variable} has no column {spec.column}",
                     where=path,
                     found=f"shape {array.shape}",
-                    expected="one row a trial",
+                    expected="one row per trial",
                 )
             array = array[:, spec.column - 1]
         for number, text in enumerate(texts_of(list(array)), start=1):

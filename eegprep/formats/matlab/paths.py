@@ -1,7 +1,6 @@
-"""Values inside MATLAB files by their path: `EEG.data`, `cz_eeg{trial}`, `DREAMER.Data.{subject}.EEG.stimuli.{trial}`.
+"""Read values in MATLAB files by path: `EEG.data`, `cz_eeg{trial}`, `DREAMER.Data.{subject}.EEG.stimuli.{trial}`.
 
-What enters: a file of any version and a path as the manifest writes it (names joined by dots, digits count from 1).
-What leaves: what stands there, one value or one a trial, each trial with its number.
+Names are joined by dots, and indices count from 1. A path gives one value, or one per trial with its number.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from eegprep.privacy import clean_message
 
 
 def value_at(path: Path, variable: str, *, subject: str = "", parts: int | None = None) -> Any | None:
-    """The value at a path without `{trial}`; None where the file has no such variable or field.
+    """The value at a path without `{trial}`; None if the file has no such variable or field.
 
     Parameters
     ----------
     subject : str
-        What `{subject}` stands for: a number from 1.
+        Value of `{subject}`: a number from 1.
     parts : int, optional
         How many people the manifest says there are.
     """
@@ -33,12 +32,12 @@ def value_at(path: Path, variable: str, *, subject: str = "", parts: int | None 
 
 
 def numbered_at(path: Path, variable: str, *, subject: str = "", parts: int | None = None) -> list[tuple[str, Any]]:
-    """All values at a path, with what `{trial}` stands for (empty where the path has no `{trial}`), in its order.
+    """All values at a path, with what `{trial}` stands for (empty if the path has no `{trial}`), in its order.
 
     Raises
     ------
     InputError
-        The file is damaged, or holds another number of people than `parts`.
+        The file is damaged, or its number of subjects differs from `parts`.
     """
     first, *fields = variable.split(".")
     before, _, after = first.partition("{trial}")
@@ -54,9 +53,9 @@ def numbered_at(path: Path, variable: str, *, subject: str = "", parts: int | No
     numbers = [number for number, _ in found]
     if repeated := sorted({n for n in numbers if numbers.count(n) > 1}):
         raise UsageError(
-            f"{path.name} has several variables that fit {variable!r} with the number {repeated[0]}",
+            f"several variables of {path.name} match {variable!r} with the number {repeated[0]}",
             where=path,
-            todo="write `source: variable:` so that it fits one a trial",
+            todo="change `source: variable:` so that it matches one per trial",
         )
     return sorted(found, key=lambda pair: int(pair[0] or 0))
 
@@ -88,7 +87,7 @@ def _walk(
             n_found = max((_length(value) for _, value in found), default=0)
             if n_found != parts:
                 raise InputError(
-                    f"{path.name} holds another number of people than the manifest says",
+                    f"the number of subjects in {path.name} does not match the manifest",
                     where=path,
                     found=str(n_found),
                     expected=str(parts),
@@ -129,9 +128,9 @@ def _load(path: Path, name: str) -> Any:
 
     try:
         return read_mat(str(path), variable_names=[name])[name]
-    except Exception as error:  # the library raises anything on damaged files; all of it means the same here
+    except Exception as error:  # the library raises any exception on damaged files
         raise InputError(
-            f"{path.name} can't be read as a MATLAB file",
+            f"{path.name} cannot be read as a MATLAB file",
             where=path,
             found=clean_message(error),
             todo="if MATLAB opens it, save it there again; else leave it out",
@@ -144,6 +143,6 @@ def _loaded(path: Path, name: str, _size: int, _time_ns: int) -> Any:
 
 
 def _load_kept(path: Path, name: str) -> Any:
-    """The same, kept for the next person in the file, since each one needs all of it read."""
+    """The same, kept for the next subject in the file, since each one needs all of it read."""
     stat = path.stat()
     return _loaded(path, name, stat.st_size, stat.st_mtime_ns)

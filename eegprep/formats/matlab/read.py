@@ -1,9 +1,8 @@
-"""The source kind `matlab`: FieldTrip's structures and plain arrays in .mat files of any version.
+"""The source kind `matlab`: FieldTrip structures and plain arrays in .mat files of any version.
 
-What enters: a path and the manifest. A FieldTrip structure (fields `trial`, `label`, `fsample` or `time`) says itself
-what it is; each of its trials is a stretch, labelled with the first column of `trialinfo`. Anything else is an
-array that the manifest describes, named by `source: variable:` (`EEG.data` for a field), with the events and labels
-that stand in other variables of the same file. What leaves: `Decoded`.
+A FieldTrip structure (fields `trial`, `label`, `fsample` or `time`) describes itself; each of its trials is a stretch,
+labelled with the first column of `trialinfo`. Anything else is an array described by the manifest, named by `source:
+variable:` (`EEG.data` for a field), with events and labels from other variables of the same file.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 
 
 def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "") -> Decoded:
-    """Read one file, or one person's part of it.
+    """Read one file, or one subject's part of it.
 
-    Raises UsageError where a plain array is not described, InputError on damage.
+    Raises UsageError if a plain array is not described, InputError on damage.
     """
     names = sorted(n for n in variable_names(path) if not n.startswith(("#", "__")))
     spec = manifest.source if manifest is not None else None
@@ -44,9 +43,9 @@ def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "")
     found = numbered_at(path, variable, subject=part, parts=spec.parts if spec is not None else None)
     if not found:
         raise UsageError(
-            f"the manifest has to name the variable of {path.name}",
+            f"the manifest must name the variable of {path.name}",
             found=", ".join(names[:20]),
-            expected="`source: variable:`" if wanted is None else f"a variable that fits {wanted!r}",
+            expected="`source: variable:`" if wanted is None else f"a variable that matches {wanted!r}",
         )
     value = found[0][1]
     if isinstance(value, dict) and {"trial", "label"} <= set(value):
@@ -56,7 +55,7 @@ def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "")
         found = [(str(number), np.asarray(v)) for number, v in enumerate(value, 1)]
     if manifest is None or not all(isinstance(v, np.ndarray) for _, v in found):
         raise InputError(
-            f"{path.name} holds no FieldTrip structure",
+            f"{path.name} contains no FieldTrip structure",
             where=path,
             found=f"{variable}: {type(value).__name__}",
             expected="a structure with trial, label and fsample, or an array that a manifest describes",
@@ -83,7 +82,7 @@ def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
     labels = _texts(data["label"])
     blocks = [_rows(t, len(labels), path) for t in trials if np.size(t)]
     if not blocks:
-        raise InputError(f"{path.name}: the FieldTrip structure holds no trial", where=path)
+        raise InputError(f"{path.name}: the FieldTrip structure has no trials", where=path)
     stretches: list[Stretch] = []
     start = 0
     for block in blocks:
@@ -118,10 +117,10 @@ def _rows(trial: Any, n_channels: int, path: Path) -> np.ndarray:
         block = block.reshape(n_channels, -1)
     if block.ndim != 2 or block.shape[0] != n_channels:
         raise InputError(
-            f"{path.name}: a trial of the FieldTrip structure has another number of rows than `label` has names",
+            f"{path.name}: the rows of a trial of the FieldTrip structure do not match `label`",
             where=path,
             found=f"a trial of shape {block.shape} for {n_channels} names",
-            expected="one row a name",
+            expected="one row per name",
         )
     return block
 
@@ -143,10 +142,12 @@ def _rate(data: dict[str, Any], path: Path) -> tuple[float, tuple[str, ...]]:
     if np.isfinite(stated) and not (np.isfinite(measured) and abs(measured - stated) > _MAX_RATE_ERROR * stated):
         return stated, ()
     if not np.isfinite(measured):
-        raise InputError(f"{path.name}: the FieldTrip structure states no rate", where=path, expected="fsample or time")
+        raise InputError(
+            f"{path.name}: the FieldTrip structure states no sampling rate", where=path, expected="fsample or time"
+        )
     if not np.isfinite(stated):
         return float(measured), ()
-    return float(measured), (f"`time` gives {measured:.4g} Hz, `fsample` {stated:g} Hz; the former is taken",)
+    return float(measured), (f"`time` gives {measured:.4g} Hz, `fsample` {stated:g} Hz; the former is used",)
 
 
 def _channels(data: dict[str, Any], labels: list[str]) -> tuple[SourceChannel, ...]:

@@ -1,7 +1,7 @@
 """The source kind `table`: CSV, TSV and text described by the manifest; also one file per electrode.
 
-What enters: the files of one recording and the manifest's `source`. What leaves: `Decoded` in the table's
-numbers; the manifest's `unit` says what they are. A pattern with `{channel}` gathers one file per electrode.
+Values are kept as in the table; the manifest's `unit` gives their unit. A pattern with `{channel}` groups one file per
+electrode.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from eegprep.manifest.schema import Manifest
 def _rate(manifest: Manifest) -> float:
     if manifest.source.sfreq_hz is None:
         raise UsageError(
-            f"the manifest {manifest.name} has to say the rate of its tables", expected="`source: sfreq_hz:`"
+            f"the manifest {manifest.name} must state the sampling rate of its tables", expected="`source: sfreq_hz:`"
         )
     return manifest.source.sfreq_hz
 
 
 def read_described_table(path: Path, manifest: Manifest) -> Decoded:
-    """One table of all channels. Raises InputError on damage, UsageError where the manifest says too little."""
+    """One table of all channels. Raises InputError on damage, UsageError if the manifest says too little."""
     spec, sfreq_hz = manifest.source, _rate(manifest)
     rows_are_channels = spec.orientation == "row_per_channel"
     table = read_table(
@@ -93,7 +93,7 @@ def read_electrode_files(paths: Sequence[Path], channels: Sequence[str], manifes
     lengths = sorted({r.size for r in rows})
     if len(lengths) > 1:
         raise InputError(
-            "the electrodes' files differ in length",
+            "the files of the electrodes differ in length",
             where=paths[0].parent,
             found=f"{lengths[0]} to {lengths[-1]} samples",
             expected="the same number of samples in each",

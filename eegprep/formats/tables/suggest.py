@@ -1,7 +1,7 @@
-"""The lines of a manifest that would read a file of plain numbers: a table with a header line, an array, a matrix.
+"""Suggest manifest lines for a file of plain numbers: a table with a header line, an array, a matrix.
 
-What enters: a path. What leaves: what the file itself shows of its channels, rate and events; the unit never stands in
-it. Only the beginning of a text is looked at, and of an array its shape.
+Channels, rate and events are suggested from the file, never the unit. Only the beginning of a text and the shape of an
+array are read.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Suggestion:
         known = self._known(files)
         asked = {
             "sfreq_hz": "250  # the sampling rate",
-            "unit": "uV  # of the numbers: V, mV, uV or nV",
+            "unit": "uV  # unit of the numbers: V, mV, uV or nV",
             "channels": f"[Fp1, Fp2]  # the names of the {self.n_channels} channels, in their order",
         }
         out = [f"  {name}: {value}" for name, value in known.items()]
@@ -84,7 +84,7 @@ class Suggestion:
 
 
 def suggest(path: Path) -> Suggestion | None:
-    """What would read a file; None where it holds no signal that a manifest could describe."""
+    """What would read a file; None if it holds no signal that a manifest could describe."""
     try:
         if path.suffix.lower() in (".npy", ".npz"):
             return _of_array(path)

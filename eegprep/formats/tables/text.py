@@ -1,7 +1,7 @@
-"""One row of numbers a line: reading text tables, plain or gzipped, and what a column of events says.
+"""Read text tables, plain or gzipped, one row of numbers per line, and their event columns.
 
-What enters: a path and how it is written. What leaves: columns as float64, and events. Byte order marks, line ends of
-any kind and decimal commas are seen in the text itself; where a comma may be either, the manifest has to say.
+Columns are returned as float64. Byte order marks, line endings and decimal commas are detected; if a comma is
+ambiguous, the manifest has to say what it means.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from eegprep.privacy import clean_message
 #: A few packed bytes can claim to be any amount of text.
 MAX_UNPACKED = 4 << 30
 _LINES_LOOKED_AT = 20
-#: How tables write that there is no value.
+#: Missing values in tables.
 _NOTHING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "None", "?", "-", "#N/A"]
 _CLOCK = re.compile(r"\d[\d/.-]*([ T]\d+)?:\d\d(:\d\d([.,:]\d+)?)?|\d{4}-\d\d-\d\d|\d\d?[./]\d\d?[./]\d{4}")
 _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
@@ -39,7 +39,7 @@ class TextTable:
     where: Path
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column as float64, empty fields as NaN. Raises InputError where it is no number."""
+        """A column as float64, empty fields as NaN. Raises InputError if it is no number."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -51,10 +51,10 @@ class TextTable:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             row = next(i for i, text in enumerate(self.texts(name), 1) if text and not is_number(text))
             raise InputError(
-                f"column {name!r} of {self.where.name} is not all numbers",
+                f"column {name!r} of {self.where.name} contains text",
                 where=self.where,
-                found=f"text in a column of numbers, in row {row}",
-                expected="one number a row",
+                found=f"text in row {row}",
+                expected="one number per row",
             ) from error
 
     def texts(self, name: str) -> list[str]:
@@ -68,13 +68,13 @@ class TextTable:
                 f"{self.where.name} has no column {name!r}",
                 where=self.where,
                 found=f"{len(self.names)} columns of other names",
-                todo="correct `source: channels:`, or `skip_rows:` where the header line comes later",
+                todo="correct `source: channels:`, or `skip_rows:` if the header line comes later",
             )
         return self.table.column(self.names.index(name))  # type: ignore[attr-defined]
 
 
 def open_text(path: Path) -> bytes:
-    """A text file's bytes, unpacked where it is gzipped."""
+    """A text file's bytes, decompressed if it is gzipped."""
     with path.open("rb") as handle:
         packed = handle.read(2) == b"\x1f\x8b"
     try:
@@ -83,14 +83,14 @@ def open_text(path: Path) -> bytes:
                 data = handle.read(MAX_UNPACKED + 1)
             if len(data) > MAX_UNPACKED:
                 raise InputError(
-                    f"{path.name} unpacks to more than {MAX_UNPACKED >> 30} GiB of text",
+                    f"{path.name} decompresses to more than {MAX_UNPACKED >> 30} GiB of text",
                     where=path,
-                    todo="convert it to a format that is read in parts, such as EDF",
+                    todo="convert it to a binary format such as EDF",
                 )
             return data
         return path.read_bytes()
     except (OSError, EOFError) as error:
-        raise InputError(f"{path.name} can't be unpacked", where=path, found=clean_message(error)) from error
+        raise InputError(f"{path.name} cannot be decompressed", where=path, found=clean_message(error)) from error
 
 
 def read_table(
@@ -107,13 +107,13 @@ def read_table(
     Parameters
     ----------
     separator : str, optional
-        Found from the first line where it is not given: tab, semicolon, comma, else blanks.
+        Default: detected in the first line (tab, semicolon, comma, else spaces).
     skip_rows : int
         Lines before the header (or before the numbers).
     names : sequence of str, optional
         Names of the columns of a table without a header line.
     ragged : bool
-        Whether rows may lack their last fields, which then are empty.
+        Whether the last fields of rows may be missing and are then empty.
 
     Raises
     ------
@@ -157,10 +157,10 @@ def read_table(
         )
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path.name} is no table of {len(columns)} columns",
+            f"{path.name} is not a table of {len(columns)} columns",
             where=path,
             found=_fault(error),
-            expected=f"{len(columns)} values a row, parted by {separator!r}",
+            expected=f"{len(columns)} values per row, separated by {separator!r}",
         ) from error
     return TextTable(names=tuple(columns), table=table, where=path)
 
@@ -174,7 +174,7 @@ def _plain(data: bytes, encoding: str, path: Path) -> bytes:
             data = data.decode(encoding).encode("utf-8")
     except (LookupError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path.name} is no text in the encoding {encoding!r}", where=path, todo="correct `source: encoding:`"
+            f"{path.name} is not text in the encoding {encoding!r}", where=path, todo="correct `source: encoding:`"
         ) from error
     data = data.removeprefix(b"\xef\xbb\xbf")
     # line ends of old Macintosh programs; a carriage return before a line feed is left to the parser
@@ -189,9 +189,9 @@ def _separator(lines: Sequence[str], path: Path) -> str:
     whole = [line for line in lines if line]
     if all(_COMMA_NUMBER.fullmatch(line) for line in whole):
         raise InputError(
-            f"the lines of {path.name} may be one number with a decimal comma or two numbers",
+            f"the commas in {path.name} are ambiguous: decimal commas or separators",
             where=path,
-            expected="`source: separator:` in the manifest: `,` for two numbers a line, `;` for one",
+            expected="`source: separator:` in the manifest: `,` for two numbers per line, `;` for one",
         )
     last = whole[-1].split()
     if "," in lines[0] and not (len(last) > 1 and all(_COMMA_NUMBER.fullmatch(f) for f in last)):

@@ -1,8 +1,7 @@
-"""What a column of times says of a table: its rate, and where rows are missing.
+"""The sampling rate of a table from its time column, and where rows are missing.
 
-What enters: the times as they stand, in seconds or thousandths, millionths, billionths of them. What leaves: the
-samples before which time jumps, and notes. Times may jitter, and rows may come in packets that bear one time each; so
-what counts as a jump is told by how even the column is.
+Times are in seconds, milliseconds, microseconds or nanoseconds. They may jitter, and rows may come in packets with one
+time each, so the threshold for a gap depends on how regular the column is.
 """
 
 from __future__ import annotations
@@ -31,21 +30,21 @@ def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[i
     """
     known = np.isfinite(times)
     if known.sum() < 11:
-        return [], ["the time column does not advance and was not used"]
+        return [], ["the time column does not increase and was ignored"]
     # rows without a time lie where their neighbours say
     rows = np.arange(times.size)
     filled = np.interp(rows, rows[known], times[known])
     steps = np.diff(filled)
     steps_up = steps[steps > 0]
     if steps_up.size < 10:
-        return [], ["the time column does not advance and was not used"]
+        return [], ["the time column does not increase and was ignored"]
     usual = steps <= 5 * np.median(steps_up) + np.mean(steps_up)
     mean = float(np.sum(steps_up[steps_up <= 5 * np.median(steps_up) + np.mean(steps_up)])) / max(1, usual.sum())
     factor = min(_FACTORS, key=lambda f: abs(np.log(mean / f * sfreq_hz)))
     measured = factor / mean
     if abs(measured - sfreq_hz) > _REFUSED * sfreq_hz:
         raise InputError(
-            "the time column gives another rate than the one stated",
+            "the time column contradicts the stated sampling rate",
             where=where,
             found=f"{measured:.4g} Hz",
             expected=f"{sfreq_hz:g} Hz",
@@ -53,7 +52,7 @@ def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[i
         )
     notes = []
     if abs(measured - sfreq_hz) > _NOTED * sfreq_hz:
-        notes.append(f"the time column gives {measured:.4g} Hz where {sfreq_hz:g} Hz is stated")
+        notes.append(f"the time column gives {measured:.4g} Hz, but {sfreq_hz:g} Hz is stated")
     # In an even column one missing sample is seen; between packets nothing shorter than half a packet can be.
     largest_usual = float(np.quantile(steps_up, 0.99))
     limit = max(1.5 * mean, 1.5 * largest_usual)

@@ -1,8 +1,7 @@
-"""Tables of BIDS as they are found: read where their meaning is certain, refused with the reason where it is not.
+"""Read BIDS tables leniently: if the meaning is unambiguous they are read, else refused with a reason.
 
-What enters: a file's path and the columns that somebody asks for. What leaves: its rows by these names. Tolerated are
-UTF-16, byte order marks, any line ends, capitals in names of columns, decimal commas, and commas, semicolons or spaces
-instead of tabs where every row has as many fields as the first.
+Accepted are UTF-16, byte order marks, any line endings, capitals in column names, decimal commas, and commas,
+semicolons or spaces instead of tabs if every row has as many fields as the first.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def text_of(path: Path) -> str:
             raise ValueError("it is too large")
         data = path.read_bytes()
     except OSError:
-        raise ValueError("it can't be opened") from None
+        raise ValueError("it cannot be opened") from None
     try:
         if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
             return data.decode("utf-16")
@@ -45,7 +44,7 @@ def rows_of(path: Path, columns: Sequence[str], needed: str) -> tuple[list[dict[
     Raises
     ------
     ValueError
-        With the reason why the table can't be used.
+        With the reason why the table cannot be used.
     """
     lines = [line for line in re.split(r"\r\n|\r|\n", text_of(path)) if line.strip()]
     if not lines:
@@ -93,7 +92,7 @@ def _place(name: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> int
 
 
 def numbers(cells: Sequence[str], longest: float = math.inf) -> list[float | None]:
-    """The numbers of a column; None for what is none. A comma is decimal where it can't separate thousands.
+    """The numbers of a column; None for what is none. A comma is decimal where it cannot separate thousands.
 
     Parameters
     ----------

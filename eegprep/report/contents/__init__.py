@@ -1,9 +1,8 @@
-"""What a store or a shard set holds, in numbers: for reports, run pages and whoever wants to know.
+"""The contents of a store or shard sets in numbers, for reports and the pages of runs.
 
-What enters: a store (`eegprep.report.contents.from_store`) or shard sets (`eegprep.report.contents.from_shards`). What
-leaves: `Contents`, plain frozen data: data sets, recordings, hours by electrode, trials by class, what was
-left out and why, spectra and amplitudes; and `eegprep.report.sections.contents`, which shows them on a page. No
-reader is imported until it is asked for.
+`Contents`, from `from_store` or `from_shards`, is frozen plain data: data sets, recordings, hours by electrode, trials
+by class, what was left out and why, spectra and amplitudes. `eegprep.report.sections.contents` shows it on a page.
+Readers are imported on demand.
 """
 
 from pathlib import Path

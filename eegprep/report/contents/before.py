@@ -1,4 +1,4 @@
-"""Spectra before the steps, put together from what ingest wrote into each recording's sidecar."""
+"""Spectra before the steps, collected from the recordings' sidecars."""
 
 from __future__ import annotations
 

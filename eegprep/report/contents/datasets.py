@@ -1,4 +1,4 @@
-"""A data set as one line of a report: its manifest's words, and what its recordings add up to."""
+"""A data set as one line of a report, from its manifest and its recordings."""
 
 from __future__ import annotations
 

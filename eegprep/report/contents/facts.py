@@ -1,7 +1,7 @@
-"""The words of a report as types: plain, frozen, ordered.
+"""The types of a report's contents: plain, frozen, ordered.
 
-Hours are of kept signal at the stored rate; an electrode-hour is one hour of one electrode. Spectra are one
-sided power densities in µV²/Hz.
+Hours are hours of kept signal at the stored rate; an electrode-hour is one hour of one electrode. Spectra are
+one-sided power densities in µV²/Hz.
 """
 
 from __future__ import annotations

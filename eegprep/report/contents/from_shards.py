@@ -1,4 +1,4 @@
-"""`Contents` of one or more shard sets: the index for what is counted, a sample of the blocks for the rest."""
+"""`Contents` of shard sets: counts from the index, spectra and amplitudes from a sample of the blocks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def contents_of_shards(paths: Sequence[Path]) -> Contents:
     Raises
     ------
     UsageError, RefusedError
-        Where one is no finished shard set, or its index is damaged.
+        If one is not a complete shard set, or its index is damaged.
     """
     sets = [ShardSet.open(path) for path in paths]
     locks = [read_set_lock(s.path) for s in sets]
@@ -240,7 +240,7 @@ def _own_left_out(entries: Sequence[LeftOutByShard], shards: ShardSet) -> list[L
     for entry in entries:
         if entry.recording not in ids:
             raise RefusedError(
-                "lock.yaml names a recording that the index does not have", where=shards.path, found=entry.recording
+                "lock.yaml names a recording that is missing in the index", where=shards.path, found=entry.recording
             )
         found[shards.recordings.dataset[ids[entry.recording]], entry.code].append(entry)
     return [

@@ -1,4 +1,4 @@
-"""`Contents` of a store: sidecars for what is counted, a sample of the signal for spectra and amplitudes."""
+"""`Contents` of a store: counts from the sidecars, spectra and amplitudes from a sample of the signal."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def contents_of_store(path: Path) -> Contents:
     Raises
     ------
     UsageError, InputError
-        Where it is no store, or a sidecar or signal can't be read.
+        If it is not a store, or a sidecar or signal cannot be read.
     """
     store = Store.open(path)
     infos = store.infos()
@@ -150,7 +150,7 @@ def _failures(quarantine: Path) -> tuple[Failure, ...]:
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError("a quarantine record can't be read", where=path, found=error) from error
+            raise InputError("invalid quarantine record", where=path, found=error) from error
         error_part = record.get("error")
         parts: dict[str, Any] = error_part if isinstance(error_part, dict) else record
         out.append(
@@ -176,9 +176,9 @@ def _provenance(manifest: Manifest, infos: Sequence[RecordingInfo]) -> tuple[tup
     lines = [("manifest", f"{manifest.name}, version {manifest.version}")]
     for what, counts in (
         ("file formats", Counter(i.source_format for i in infos)),
-        ("rates of the files", Counter(f"{i.source_sfreq_hz:g} Hz" for i in infos)),
+        ("sampling rates of the files", Counter(f"{i.source_sfreq_hz:g} Hz" for i in infos)),
         ("references", Counter(r for i in infos for r in set(i.references))),
-        ("why it is microvolt", Counter(i.units_evidence.split(";")[0] for i in infos)),
+        ("evidence for the unit", Counter(i.units_evidence.split(";")[0] for i in infos)),
         ("line frequency", Counter(f"{i.line_freq_hz:g} Hz" if i.line_freq_hz else "not known" for i in infos)),
     ):
         shown = [f"{name} ({n})" for name, n in sorted(counts.items(), key=lambda x: (-x[1], x[0])) if name]

@@ -1,7 +1,6 @@
-"""What was left out, by reason.
+"""What was left out, grouped by data set, kind and code, the largest group first.
 
-What enters: the `LeftOut` entries of recordings. What leaves: one group per data set, kind and code, the
-largest first. Reasons are sentences that may name a channel or a value; the group keeps the most frequent.
+Reasons may name a channel or a value; each group shows the most frequent one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Spectra and amplitudes out of a sample of the signal.
+"""Spectra and amplitudes from a sample of the signal.
 
-What enters: per recording and electrode the kept stretches and a way to read them in microvolt. What leaves:
-one spectrum per data set and one histogram. A page needs no more than a sample: at most `MAX_RECORDINGS`
-recordings, evenly spread over the sorted list, and `MAX_WINDOWS` windows of each electrode, evenly spread over
-its kept signal; the choice depends on the list alone, so equal inputs give equal figures.
+Gives one spectrum and one histogram per data set, from at most `MAX_RECORDINGS` recordings, evenly spread over the
+sorted list, and `MAX_WINDOWS` windows of each electrode, evenly spread over its kept signal. The choice depends on the
+list only, so equal inputs give equal figures.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Drawing for every page that we write: inline SVG by small functions, and one page frame around it.
+"""Drawing functions for all pages: inline SVG, and one page template.
 
-What enters: plain numbers and words. What leaves: `markupsafe.Markup` (SVG, HTML fragments) and whole pages
-that need no script, no font and no address outside themselves. Colours are CSS classes, so that one drawing
-serves light and dark; every mark carries a `<title>`, so that a pointer or a screen reader gets its value.
-Knows neither stores nor shards nor models, and is therefore free for all of them to import.
+They take plain numbers and text and return `markupsafe.Markup` (SVG, HTML fragments) and complete pages without
+scripts, fonts or external addresses. Colours are CSS classes, so a drawing works in light and dark mode; every mark
+has a `<title>` with its value for pointers and screen readers. Nothing here imports stores, shards or models.
 """
 
 from eegprep.report.figures.bars import Bar, bar_chart, histogram

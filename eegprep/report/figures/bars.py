@@ -1,7 +1,6 @@
-"""Bars: hours per electrode, what was left out by reason; and histograms.
+"""Bar charts (hours per electrode, what was left out by reason) and histograms.
 
-What enters: words with numbers. What leaves: one SVG, one row per bar, longest label and value beside it,
-so that no number has to be guessed from a length.
+One row per bar, with the longest label and value beside it, so that every value can be read as a number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Points on a plane, one colour and one shape per class: maps of embeddings.
-
-What enters: clouds of (x, y). What leaves: one SVG with equal units on both axes, since only distances count.
-"""
+"""Scatter plots with one colour and shape per class: maps of embeddings, with equal units on both axes."""
 
 from __future__ import annotations
 

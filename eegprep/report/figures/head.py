@@ -1,9 +1,8 @@
-"""Electrodes on a head, seen from above, nose up.
+"""Electrodes on a head, seen from above, nose up, with one value per electrode.
 
-What enters: positions in metres (x to the right ear, y to the nose, z up) and one value per electrode. What
-leaves: one SVG. A sphere is fitted to the positions and each electrode is drawn at its angle from the top
-(azimuthal equidistant projection): the circle of Fpz, T7, Oz and T8 is the outline of the head, and what
-lies below it, such as the mastoids, is drawn outside.
+Positions are in metres (x to the right ear, y to the nose, z up). A sphere is fitted to them and each electrode is
+drawn at its angle from the top (azimuthal equidistant projection): the circle through Fpz, T7, Oz and T8 is the
+outline of the head, and electrodes below it, such as the mastoids, are drawn outside.
 """
 
 from __future__ import annotations

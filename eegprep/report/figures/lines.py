@@ -1,7 +1,6 @@
-"""Line charts: spectra, loss curves, signals against forecasts.
+"""Line charts with axes, grid and legend: spectra, loss curves, signals against forecasts.
 
-What enters: lines of (x, y) with an optional band around them. What leaves: one SVG with axes, a grid and a
-legend. A missing y breaks the line, it is not bridged. More than 600 points of one line are averaged in
+Lines may have a band around them. A missing y interrupts the line. Lines with more than 600 points are averaged in
 equal bins: more than there are pixels.
 """
 

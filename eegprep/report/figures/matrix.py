@@ -1,7 +1,7 @@
 """Confusion matrices: true classes in rows, predicted ones in columns.
 
-What enters: counts. What leaves: one SVG whose colour is the share of the row, so that a rare class is read
-as easily as a frequent one, and whose text is share and count.
+The colour is the share of the row, so that rare classes are as readable as frequent ones; the text gives share and
+count.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def confusion_matrix(counts: Sequence[Sequence[float]], classes: Sequence[str], 
     """
     n = len(classes)
     if len(counts) != n or any(len(row) != n for row in counts):
-        raise ValueError(f"a confusion matrix of {n} classes needs {n} x {n} counts")
+        raise ValueError(f"a confusion matrix of {n} classes must have {n} x {n} counts")
     cell = 74.0 if n <= 4 else 54.0 if n <= 8 else 36.0
     left = max((text_width(c, 12) for c in classes), default=20.0) + 34
     top = 26.0

@@ -1,7 +1,6 @@
-"""Numbers as people read them: three significant digits, thin spaces between thousands, a dash for nothing.
+"""Number formatting: three significant digits, thin spaces between thousands, a dash for None.
 
-What enters: a number or None. What leaves: text. A value that is not finite is shown as a dash, never as
-`nan`, and never dropped from its place in a table.
+Values that are not finite are also shown as a dash, never as `nan`, and keep their place in a table.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""One self-contained HTML page: tiles, sections, drawings, tables; no script, nothing from outside.
+"""One self-contained HTML page: tiles, sections, drawings, tables; no scripts, no external resources.
 
-What enters: a `Page` of plain data and `Markup` drawings. What leaves: HTML text. All words are escaped (a
-stranger's manifest or channel name can put no markup on the page), and a Content-Security-Policy tells the
-browser to load and run nothing whatever the page holds. Equal inputs give equal bytes: no clock, no path.
+All text is escaped, so an untrusted manifest or channel name cannot inject markup, and a Content-Security-Policy
+forbids the browser to load or run anything. Equal inputs give equal bytes: no clock, no path.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A figure with its caption, and the same numbers as a folded table for whoever can't see it."""
+    """A figure with its caption, and the same numbers as a folded table for whoever cannot see it."""
 
     svg: Markup
     caption: str
@@ -150,7 +149,7 @@ def _version() -> str:
 
 
 def write_page(page: Page, out: Path) -> Path:
-    """Write the page to `out` so that it is whole or absent; folders on the way are made."""
+    """Write the page to `out` so that it is complete or absent; folders on the way are made."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(out, render(page))

@@ -1,7 +1,6 @@
-"""From values to positions: linear and logarithmic scales with round ticks.
+"""Linear and logarithmic scales with round ticks, from values to user units.
 
-What enters: the range of the data. What leaves: a scale that maps values to user units, and its ticks. A
-range without extent is widened, so that a constant is drawn in the middle instead of dividing by zero.
+An empty range is widened, so that a constant is drawn in the middle.
 """
 
 from __future__ import annotations

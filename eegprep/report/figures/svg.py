@@ -1,8 +1,7 @@
-"""The few SVG elements that we draw with, escaped by construction.
+"""The SVG elements used by the drawings; all text is escaped.
 
-What enters: coordinates in user units and text from anywhere (electrode names of a stranger's manifest
-included). What leaves: `Markup`. Coordinates are rounded to a tenth of a unit, which no eye sees and which
-keeps a page of a hundred electrodes small; equal inputs give equal bytes.
+Coordinates are rounded to a tenth of a unit, which is invisible and keeps a page of a hundred electrodes small; equal
+inputs give equal bytes.
 """
 
 from __future__ import annotations

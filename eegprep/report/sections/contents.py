@@ -1,7 +1,6 @@
-"""`Contents` as sections of a page: what went in, what was left out and why, how the signal looks.
+"""`Contents` as sections of a page: what was included, what was left out and why, and the signal.
 
-What enters: `Contents`. What leaves: `eegprep.report.figures` sections, each None where there is nothing to show.
-The quality report and the page of a training run are both made of these.
+Each section is None if there is nothing to show. Used by the quality report and the page of a training run.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ def tiles(contents: Contents) -> list[Tile]:
         Tile(
             label="Time left out",
             value=format_percent(share),
-            note="of the electrode-hours in the files",
+            note="of the recorded electrode-hours",
             tone="warn" if share > 0.05 else "good",
         ),
         Tile(label="On disk", value=format_bytes(contents.n_bytes), note=f"as a {contents.kind}"),
@@ -93,7 +92,7 @@ def datasets(contents: Contents) -> Section:
         for d in contents.datasets
     ]
     sources = Table(
-        caption="Who made them, and how to cite them",
+        caption="Authors and citation",
         columns=[Column(label="data set"), Column(label="citation"), Column(label="measured with")],
         rows=[
             [d.name, _citation(d), f"{d.device or 'device not stated'}; reference: {d.reference}"]
@@ -102,8 +101,8 @@ def datasets(contents: Contents) -> Section:
     )
     return Section(
         anchor="data",
-        heading="What went in",
-        opening="Counts are of what is here, after everything that was left out.",
+        heading="Contents",
+        opening="Counts exclude everything that was left out.",
         parts=[Table(caption="Data sets", columns=columns, rows=rows), sources],
     )
 
@@ -124,7 +123,7 @@ def coverage(contents: Contents) -> Section | None:
     hours = {e.name: e.hours for e in contents.electrodes}
     notes = {e.name: f"{format_number(e.hours)} h in {e.n_recordings} recordings" for e in contents.electrodes}
     drawn = Drawing(
-        heading="Hours on the head",
+        heading="Hours by position",
         svg=head(
             hours,
             places,
@@ -148,7 +147,7 @@ def coverage(contents: Contents) -> Section | None:
         ),
         caption="Hours of kept signal, most first.",
         data=Table(
-            caption="The same as a table",
+            caption="As a table",
             columns=[
                 Column(label="electrode"),
                 Column(label="hours", numeric=True),
@@ -162,7 +161,7 @@ def coverage(contents: Contents) -> Section | None:
     return Section(
         anchor="coverage",
         heading="Coverage",
-        opening="How much signal there is of each electrode, over all recordings.",
+        opening="Hours of signal per electrode, over all recordings.",
         parts=[Row(parts=[drawn, bars])] if n_columns <= 2 else [drawn, bars],
     )
 
@@ -175,14 +174,14 @@ def montage() -> dict[str, tuple[float, ...]]:
 
 
 def failures(contents: Contents) -> Section | None:
-    """The files that failed, with their errors; None where there are none."""
+    """The files that failed, with their errors; None if there are none."""
     if not contents.failures:
         return None
     columns = [Column(label=x) for x in ("file or recording", "what went wrong", "found", "what to do")]
     return Section(
         anchor="failed",
         heading="What failed",
-        opening="These are in the store's quarantine; the same ingest tries them again.",
+        opening="These are in the store's quarantine; running the same ingest again retries them.",
         parts=[
             Table(
                 caption="Failed files",
@@ -232,7 +231,7 @@ def provenance(contents: Contents) -> Section:
     if contents.steps:
         parts.append(
             Table(
-                caption="Steps, in the order in which they were applied",
+                caption="Steps, in order",
                 columns=[Column(label="no."), Column(label="step")],
                 rows=[[i + 1, step] for i, step in enumerate(contents.steps)],
             )
@@ -245,4 +244,4 @@ def provenance(contents: Contents) -> Section:
                 rows=[list(line) for line in contents.provenance],
             )
         )
-    return Section(anchor="provenance", heading="How it was made", parts=parts)
+    return Section(anchor="provenance", heading="Processing", parts=parts)

@@ -1,4 +1,4 @@
-"""What was left out and why, as a section of a page: bars by reason, and every reason with counts and names."""
+"""What was left out, as a section of a page: bars by reason, and a table of reasons with counts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def left_out(contents: Contents) -> Section | None:
     if contents.left_out is None:
         return None
     if not contents.left_out:
-        nothing = Note(text="Every channel, second and trial of the files is in.", tone="good")
+        nothing = Note(text="Nothing was left out.", tone="good")
         return Section(anchor="left-out", heading="What was left out, and why", parts=[nothing])
     parts: list[Drawing | Table | Note | Row] = []
     drawings = []
@@ -50,14 +50,14 @@ def left_out(contents: Contents) -> Section | None:
         ]
         for g in contents.left_out
     ]
-    note = "Each recording's own list, with names and reasons, is in its sidecar in the store."
+    note = "The sidecar of each recording in the store lists names and reasons."
     if named:
-        note = "Where a reason names values, its most frequent wording is shown. " + note
+        note = "If a reason contains values, the most frequent text is shown. " + note
     parts.append(Table(caption="Every reason", columns=columns, rows=rows, note=note))
     return Section(
         anchor="left-out",
         heading="What was left out, and why",
-        opening="Nothing is dropped without a reason: every channel, stretch and trial that is not in is counted here.",
+        opening="Every channel, stretch and trial that was left out is counted here, with its reason.",
         parts=parts,
     )
 

@@ -1,4 +1,4 @@
-"""`Contents` as sections of a page: spectra, amplitudes, noise on the head, and the worst recordings first."""
+"""`Contents` as sections of a page: spectra, amplitudes, noise per electrode, and the worst recordings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def findings(contents: Contents) -> list[Note]:
     if contents.failures:
         n = len(contents.failures)
         notes.append(
-            Note(text=f"{n} file{'s' if n > 1 else ''} failed and lie in quarantine, listed below.", tone="bad")
+            Note(text=f"{n} file{'s' if n > 1 else ''} failed and are in quarantine, listed below.", tone="bad")
         )
     notes += [Note(text=f"{text[:1].upper()}{text[1:]}.", tone="warn") for text in contents.warnings]
     suspects = _unit_suspects(contents)
@@ -48,9 +48,7 @@ def findings(contents: Contents) -> list[Note]:
     for spectrum in contents.spectra:
         if spectrum.stage == "after" and (peak := _line_peak(spectrum)) is not None:
             hz, ratio = peak
-            text = (
-                f"{spectrum.dataset}: {hz:g} Hz line noise is still there, {format_number(ratio)} times its neighbours."
-            )
+            text = f"{spectrum.dataset}: {hz:g} Hz line noise remains ({format_number(ratio)} times its neighbours)."
             notes.append(Note(text=text, tone="warn"))
     lost = [r for r in contents.recordings if r.lost > 0.2]
     if lost:
@@ -59,7 +57,7 @@ def findings(contents: Contents) -> list[Note]:
     within = [d.name for d in contents.datasets if d.within_subject]
     if within:
         named = ", ".join(within)
-        text = f"Within subject: {named} split trials of the same people; scores on them say nothing of new people."
+        text = f"Within subject: {named} split trials of the same subjects; scores do not apply to new subjects."
         notes.append(Note(text=text))
     return notes
 
@@ -113,7 +111,7 @@ def signal(contents: Contents) -> Section | None:
                     y_log=True,
                 ),
                 caption=f"{format_number(a.n_samples)} samples; {format_percent(a.n_beyond / max(a.n_samples, 1))} "
-                "lie beyond the ends of the axis. The counts are on a logarithmic axis.",
+                "are outside the axis. Counts are on a logarithmic axis.",
             )
         )
     sigmas = {e.name: e.sigma_uv for e in contents.electrodes}
@@ -137,14 +135,14 @@ def signal(contents: Contents) -> Section | None:
     if not parts:
         return None
     n = contents.n_looked_at
-    opening = "Spectra and amplitudes are taken from short windows, evenly spread, of every recording."
+    opening = "Spectra and amplitudes are computed from short, evenly spread windows of every recording."
     if n < len(contents.recordings):
         opening = (
-            f"Spectra and amplitudes are taken from short windows of {n} of the {len(contents.recordings)} "
+            f"Spectra and amplitudes are computed from short windows of {n} of the {len(contents.recordings)} "
             "recordings, evenly spread over the list."
         )
     if contents.kind != "store" and after:
-        opening += " A shard set keeps no spectra from before its steps: the reports of its stores show them."
+        opening += " Spectra before the steps are only in the reports of the stores."
     return Section(anchor="signal", heading="Signal", opening=opening, parts=parts)
 
 
@@ -159,9 +157,7 @@ def _spectrum(after: Spectrum, before: Spectrum | None, heading: str) -> Drawing
             colour=0,
         )
     ]
-    caption = (
-        f"Median power density of {format_number(after.n)} electrodes of recordings; the band holds the middle 80 %."
-    )
+    caption = f"Median power density of {format_number(after.n)} electrodes of recordings; the band is the middle 80 %."
     top = max(after.freq_hz, default=1.0)
     if before is not None:
         inside = [i for i, f in enumerate(before.freq_hz) if f <= top]
@@ -242,12 +238,12 @@ def worst(contents: Contents, limit: int = 50) -> Section | None:
         ]
         for r in ranked
     ]
-    note = "SD is robust, over electrodes; what stands right of it is the greatest of the recording's electrodes. "
+    note = "SD is robust, over electrodes; the columns to its right are the maximum over the recording's electrodes. "
     "The montage check is the rank correlation between how alike and how near electrodes are: 0.7 to 0.9 is usual."
     return Section(
         anchor="worst",
         heading="Recordings, worst first",
-        opening="Ordered by the share of electrode-hours that gaps and rejected stretches took, "
+        opening="Ordered by the share of electrode-hours lost to gaps and rejected stretches, "
         "then by the noisiest electrode.",
         parts=[Table(caption="Recordings", columns=columns, rows=rows, limit=limit, note=note)],
     )

@@ -1,8 +1,7 @@
-"""All blocks of one electrode: the unit of work when a shard set is written.
+"""Write all blocks of one electrode, the unit of work of a build.
 
-What enters: stores and, of every recording that has the electrode, its description. What leaves: the electrode's
-shards on disk and one row per block. One electrode is read recording by recording and block by block, so memory
-does not grow with the data; electrodes share nothing, so they can be written in any order, anywhere.
+Gives the electrode's shards on disk and one row per block. It is read recording by recording and block by block, so
+memory does not grow with the data; electrodes are independent, so they can be written in any order and on any machine.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class RecordingPart:
 
     @classmethod
     def of(cls, recording: int, store: int, info: RecordingInfo, electrode: str) -> RecordingPart:
-        """Leave out of `info` what other electrodes and later stages need, so that it travels light."""
+        """Reduce `info` to what this electrode needs."""
         slim = dataclasses.replace(
             info,
             rejected={electrode: info.rejected.get(electrode, ())},
@@ -84,7 +83,7 @@ class BlockRow:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOutStretch:
-    """Samples of a recording's electrode that int16 can't hold, and why."""
+    """Samples of a recording's electrode that int16 cannot hold, and why."""
 
     recording: str
     electrode: str
@@ -103,7 +102,7 @@ class ElectrodeResult:
     left_out: tuple[LeftOutStretch, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, for the note that lets an interrupted build go on."""
+        """Plain data, for the note with which an interrupted build resumes."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -205,7 +204,7 @@ def _sigma_uv(info: RecordingInfo, electrode: str) -> float:
     """The electrode's robust standard deviation as float32 stores it; zero where there is none."""
     if len(info.sigma_uv) != len(info.electrodes):
         raise InputError(
-            f"recording {info.id!r} has no standard deviation for each electrode",
+            f"recording {info.id!r} lacks the standard deviation of some electrodes",
             found=f"{len(info.sigma_uv)} values",
             expected=f"{len(info.electrodes)}",
             todo="ingest it again",

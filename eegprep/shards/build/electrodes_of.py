@@ -1,7 +1,6 @@
-"""The vocabulary of a new shard set, where nobody names one: that of its stores.
+"""The default vocabulary of a new shard set: the one vocabulary of its stores that contains all others.
 
-What enters: the stores. What leaves: the one vocabulary that holds all others, or an error that says what to do. Ids
-never move, so only a vocabulary that begins with another one's rows holds it.
+Ids never change, so a vocabulary contains another only if it begins with its rows. Otherwise an error says what to do.
 """
 
 from __future__ import annotations
@@ -14,22 +13,22 @@ from eegprep.shards.protocol import RecordingStore
 
 
 def vocabulary_of(stores: Sequence[RecordingStore]) -> Vocabulary:
-    """The largest of the stores' vocabularies; the shipped one where a store has none of its own.
+    """The largest of the stores' vocabularies; the shipped one if a store has none of its own.
 
     Raises
     ------
     UsageError
-        Where one store's vocabulary does not begin with another one's rows.
+        If one store's vocabulary does not begin with another one's rows.
     """
     found = [getattr(store, "vocabulary", None) or Vocabulary.base() for store in stores]
     largest = max(found, key=len, default=Vocabulary.base())
     for store, vocabulary in zip(stores, found, strict=True):
         if tuple(vocabulary) != tuple(largest)[: len(vocabulary)]:
             raise UsageError(
-                "the stores were ingested with vocabularies that don't agree",
+                "the stores were ingested with incompatible vocabularies",
                 where=getattr(store, "path", None),
-                found=f"its {len(vocabulary)} rows are not the first of the largest vocabulary's {len(largest)}",
-                expected="one vocabulary, or one that continues the other",
-                todo="unite them (`eegprep electrodes merge`) and name the result: --vocabulary FILE",
+                found=f"{len(vocabulary)} rows that are not the first of the largest vocabulary's {len(largest)}",
+                expected="one vocabulary, or one that extends the other",
+                todo="merge them (`eegprep electrodes merge`) and pass the result with --vocabulary",
             )
     return largest

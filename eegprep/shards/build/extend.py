@@ -1,4 +1,4 @@
-"""A finished shard set that a new one takes over: its shards as they are, its rows first in every table."""
+"""Extend a complete shard set: its shards are reused unchanged, its rows come first in every table."""
 
 from __future__ import annotations
 
@@ -93,10 +93,10 @@ class Base:
             raise UsageError(
                 "the vocabulary does not begin with that of the set to extend",
                 where=self.set.path,
-                todo="append rows to the set's own vocabulary: ids never move",
+                todo="append rows to the set's own vocabulary: ids must not change",
             )
         if out.resolve() == self.set.path.resolve():
-            raise UsageError("a shard set is never changed", where=out, todo="choose a new folder for --out")
+            raise UsageError("a shard set cannot be changed", where=out, todo="choose another --out")
 
     def link_shards(self, out: Path) -> None:
         """Every shard into the new folder, as a hard link or else a copy; shards already there are left alone."""
@@ -114,7 +114,7 @@ class Base:
             part.replace(target)
 
     def merge_blocks(self, blocks: pa.Table, shards: Mapping[str, Sequence[WrittenShard]]) -> pa.Table:
-        """Old and new blocks in the order of the shards, with shards numbered anew."""
+        """Old and new blocks in the order of the shards, renumbered."""
         number = {s.name: i for i, s in enumerate(s for name in shards for s in shards[name])}
         moved = np.array([number[s.name] for s in self.set.shards], dtype=np.int32)
         old = _in_full(self.set.path / BLOCKS, BLOCK_SCHEMA)
@@ -124,12 +124,12 @@ class Base:
         return pa.concat_tables([old, blocks]).sort_by([("shard", "ascending"), ("offset", "ascending")])
 
     def merge_manifests(self, manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
-        """The manifests of both; one data set can't have two."""
+        """The manifests of both; one data set cannot have two."""
         known = {m.name: m for m in self.set.manifests}
         for manifest in manifests:
             if known.setdefault(manifest.name, manifest) != manifest:
                 raise UsageError(
-                    f"the set to extend has another manifest of the data set {manifest.name!r}",
+                    f"the set to extend has a different manifest of the data set {manifest.name!r}",
                     where=self.set.path,
                     todo="shard the stores into a new set instead",
                 )
@@ -137,7 +137,7 @@ class Base:
 
 
 def _in_full(path: Path, schema: pa.Schema) -> pa.Table:
-    """A table of the set with its texts as they are written anew."""
+    """A table of the set with its texts for rewriting."""
     table = read_table(path, schema)
     columns = [plain(table[f.name], where=path) if pa.types.is_string(f.type) else table[f.name] for f in schema]
     return pa.table(columns, schema=schema)

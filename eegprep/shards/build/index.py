@@ -1,4 +1,4 @@
-"""The index of a shard set as Arrow tables, out of what was planned and what was written."""
+"""The index of a shard set as Arrow tables, from the plan and the written blocks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _recording_row(planned: PlannedRecording) -> dict[str, Any]:
 
 
 def _electrode_facts(info: RecordingInfo, row: int) -> dict[str, Any]:
-    """Reference and quality figures of one electrode; a figure that is no finite number is null."""
+    """Reference and quality figures of one electrode; a figure that is not finite is null."""
     facts: dict[str, Any] = {"reference": info.references[row]}
     for name, values in info.quality.items():
         value = values[row]

@@ -1,8 +1,7 @@
-"""What ingest had left out of the recordings of a shard set, as counts for its lock.
+"""What ingest left out of the recordings of a shard set, as counts for its lock.
 
-What enters: the descriptions of the recordings. What leaves: one entry per data set, kind and code, so that a
-shard set which travels without its stores still says what is not in it. Names of channels, texts of events and
-reasons stay in the store: they come from headers, and a shard set carries no free text.
+One entry per data set, kind and code, so that a shard set without its stores still documents what is missing. Channel
+names, event texts and reasons stay in the store: they come from headers, and a shard set contains no free text.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""What a shard set will hold, decided before a sample is read.
+"""Plan a shard set before reading any sample.
 
-What enters: stores, a vocabulary, options. What leaves: the recordings in their order with splits and row
-numbers, one job per electrode, and a hash of all of it, by which an interrupted build is taken up again and a
-finished one is known.
+From stores, a vocabulary and options: the ordered recordings with splits and row numbers, one job per electrode, and a
+hash of the plan, which identifies an interrupted or finished build.
 """
 
 from __future__ import annotations
@@ -33,16 +32,14 @@ class Options:
 
     def __post_init__(self) -> None:
         if not 1 <= self.block_samples <= MAX_BLOCK_SAMPLES:
-            raise UsageError(
-                "a block can't have this length", found=self.block_samples, expected=f"1 to {MAX_BLOCK_SAMPLES}"
-            )
+            raise UsageError("invalid block length", found=self.block_samples, expected=f"1 to {MAX_BLOCK_SAMPLES}")
         if self.max_shard_bytes < 1:
-            raise UsageError("a shard can't have this size", found=self.max_shard_bytes, expected="1 byte or more")
+            raise UsageError("invalid shard size", found=self.max_shard_bytes, expected="1 byte or more")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What a set that is extended holds: hash of the signal by recording id, split by (data set, subject)."""
+    """Contents of a set to extend: hash of the signal by recording id, split by (data set, subject)."""
 
     sha256: str
     signals: dict[str, str]
@@ -51,7 +48,7 @@ class Held:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRecording:
-    """A recording, the store it lies in, and its split."""
+    """A recording with its store and its split."""
 
     info: RecordingInfo
     store: int
@@ -103,21 +100,21 @@ def make_plan(
     version: str,
     base: Held | None = None,
 ) -> Plan:
-    """Read what the stores say of their recordings, check that they fit together, and decide the splits.
+    """Read the descriptions of the stores' recordings, check that they are compatible, and assign splits.
 
     Parameters
     ----------
     version : str
-        Of the program, since another version may decide otherwise.
+        Version of the program, since another one may decide differently.
     base : Held, optional
-        What the set to be extended already holds.
+        Contents of the set to extend.
 
     Raises
     ------
     UsageError
-        Two stores hold the same recording, an electrode is not in the vocabulary, or there is nothing to write.
+        Two stores contain the same recording, an electrode is not in the vocabulary, or there is nothing to write.
     RefusedError
-        A recording that the set already holds has another signal now.
+        A recording of the set to extend has a different signal now.
     """
     from eegprep.splits.assign import assign
 
@@ -135,20 +132,20 @@ def make_plan(
         for number, info in own:
             _check(info, vocabulary)
             if info.id in planned:
-                raise UsageError(f"two stores hold the recording {info.id!r}", todo="name each store once")
+                raise UsageError(f"two stores contain the recording {info.id!r}", todo="pass each store once")
             within = manifests[name].within_subject
             planned[info.id] = PlannedRecording(info=info, store=number, split=splits[info.id], within_subject=within)
     for known, signal_sha256 in (base.signals if base else {}).items():
         again = planned.pop(known, None)
         if again is not None and again.info.signal_sha256 != signal_sha256:
             raise RefusedError(
-                f"recording {known!r} is in the shard set already, with another signal",
+                f"recording {known!r} is already in the shard set, with another signal",
                 found=again.info.signal_sha256,
                 expected=signal_sha256,
                 todo="shard the stores into a new set instead of extending this one",
             )
     if not planned:
-        raise UsageError("there is no recording to shard", todo="ingest some recordings first")
+        raise UsageError("no recordings to shard", todo="ingest some recordings first")
     recordings = tuple(planned[i] for i in sorted(planned))
     _check_copies(recordings)
     decided = {
@@ -182,15 +179,16 @@ def _check_copies(recordings: Sequence[PlannedRecording]) -> None:
         found += [(name, seen) for name, text, where in known if where in later and (seen := copies.of(text))]
     if found:
         raise RefusedError(
-            f"{len(found)} recordings are copies of recordings in another split",
-            found="; ".join(f"{name} (a copy of {seen})" for name, seen in found[:5]) + ("; ..." if found[5:] else ""),
-            expected="signals of the test split that no other split has",
-            todo="leave one of each pair out, or name both subjects under one split in the manifest",
+            f"{len(found)} recordings are duplicates of recordings in another split",
+            found="; ".join(f"{name} (duplicate of {seen})" for name, seen in found[:5])
+            + ("; ..." if found[5:] else ""),
+            expected="no signal in more than one split",
+            todo="leave out one of each pair, or assign both subjects to one split in the manifest",
         )
 
 
 def _as_before(info: RecordingInfo, manifest: Manifest, base: Held | None) -> RecordingInfo:
-    """A person who is in the set already stays in the same split."""
+    """A subject that is in the set already stays in the same split."""
     if base is None or info.split or manifest.split.by != "subject":
         return info
     return dataclasses.replace(info, split=base.splits.get((info.dataset, info.subject), ""))
@@ -200,14 +198,14 @@ def _check(info: RecordingInfo, vocabulary: Vocabulary) -> None:
     names = set(vocabulary.names)
     if strange := [e for e in info.electrodes if e not in names]:
         raise UsageError(
-            f"recording {info.id!r} has electrodes that the vocabulary does not hold",
+            f"recording {info.id!r} has electrodes that are not in the vocabulary",
             found=", ".join(strange),
-            todo="give the vocabulary that the ingest used (--vocabulary)",
+            todo="pass the vocabulary used by the ingest (--vocabulary)",
         )
     for trial in info.trials:
         if trial.start_sample < 0 or trial.n_samples < 1 or trial.start_sample + trial.n_samples > info.n_samples:
             raise UsageError(
-                f"a trial of recording {info.id!r} lies outside it",
+                f"a trial of recording {info.id!r} is outside the recording",
                 found=f"samples {trial.start_sample} to {trial.start_sample + trial.n_samples}",
                 expected=f"0 to {info.n_samples}",
                 todo="ingest it again",

@@ -1,9 +1,8 @@
-"""Microvolt to int16 and back: one scale per stretch, a power of two, so that nothing clips.
+"""Convert microvolt to int16 and back: one power-of-two scale per stretch, without clipping.
 
-The scale is the smallest power of two at which the stretch's largest sample fits. A power of two makes
-`int16 * scale` exact in float32 on every machine, and one scale for a whole stretch lets a window cross the
-border between two of its blocks. The step has to stay far under the electrode's noise: where a sample is so
-large that it would not, that sample is no EEG, and the stretch is broken there.
+The scale is the smallest power of two at which the stretch's largest sample fits. A power of two makes `int16 * scale`
+exact in float32 on every machine, and one scale per stretch lets windows cross the border between blocks. The step
+must stay far below the electrode's noise; a sample too large for that is not EEG, and the stretch is broken there.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ STEPS_PER_SIGMA = 8
 def scale_for(peak_uv: float) -> float:
     """The smallest power of two (µV per step) at which `peak_uv` fits into int16; 2^-40 for silence."""
     if not math.isfinite(peak_uv):
-        raise ValueError(f"peak of {peak_uv} µV")
+        raise ValueError(f"invalid peak of {peak_uv} µV")
     least = 2.0**-40
     if peak_uv <= least * INT16_PEAK:
         return least
@@ -57,14 +56,14 @@ def largest_usable(sigma_uv: float) -> float:
 def usable(
     read: Callable[[Stretch], NDArray[np.float32]], stretch: Stretch, sigma_uv: float, chunk_samples: int
 ) -> Iterator[tuple[Stretch, float]]:
-    """The parts of a stretch that int16 can hold, each with its largest magnitude (µV), in order.
+    """The parts of a stretch that fit into int16, each with its largest magnitude (µV), in order.
 
     Parameters
     ----------
     read : callable
         Gives the float32 samples of a stretch; called with at most `chunk_samples` at a time.
     stretch : Stretch
-        What the recording keeps.
+        A kept stretch of the recording.
     sigma_uv : float
         Robust standard deviation of the electrode, above zero.
     chunk_samples : int
@@ -72,7 +71,7 @@ def usable(
 
     Notes
     -----
-    Samples that are not finite, or beyond `largest_usable`, fall between the parts.
+    Samples that are not finite, or beyond `largest_usable`, are in no part.
     """
     limit = largest_usable(sigma_uv)
     begin, peak = stretch.start_sample, 0.0

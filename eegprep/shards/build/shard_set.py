@@ -1,11 +1,11 @@
-"""Stores of recordings to a shard set: `build_shard_set`.
+"""Build a shard set from stores: `build_shard_set`.
 
-Electrodes are written in any order and anywhere (threads, or any `concurrent.futures` executor such as Dask's);
-the index is put together in the order of the plan, so the bytes are the same. After a kill the same call goes
-on: an electrode that has its note in `building/` is not written again. `SHA256SUMS` comes last.
+Electrodes are written in any order and anywhere (threads, or any `concurrent.futures` executor such as Dask's); the
+index follows the order of the plan, so the bytes are the same. After an interruption the same call resumes: an
+electrode with a note in `building/` is not written again. `SHA256SUMS` is written last.
 
-A set is never changed. To add recordings, name the old set as `extends`: the new set takes over its shards as
-they are (hard links where the file system has them) and writes the new recordings into shards of their own.
+A set is never changed. To add recordings, pass the old set as `extends`: the new set reuses its shards (hard links if
+the file system supports them) and writes the new recordings to new shards.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ BUILDING = "building"
 
 @dataclass(frozen=True, kw_only=True)
 class ShardSummary:
-    """What a shard set holds, and what could not get in.
+    """Summary of a shard set, and of what was left out.
 
-    `trials` are by task, also of tasks without any; `splits` are recordings by split.
+    `trials` are counted by task, including tasks without any, `splits` are recordings by split.
     """
 
     path: Path
@@ -99,26 +99,26 @@ def build_shard_set(
     sync: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ShardSummary:
-    """Write the recordings of some stores as one shard set.
+    """Build one shard set from the recordings of stores.
 
     Parameters
     ----------
     stores : sequence of Path or RecordingStore
-        Folders that `eegprep ingest` wrote, or objects like them. Their order does not matter.
+        Folders written by `eegprep ingest`, or objects like them, in any order.
     out : Path
-        The set's folder. An unfinished build of the same plan is taken up again; one of another plan is cleared.
+        The set's folder. An incomplete build of the same plan is taken up again; one of another plan is cleared.
     vocabulary : Vocabulary, optional
-        By default that of the set that is extended, else that of the stores (`vocabulary_of`).
+        Default: that of the set to extend, else that of the stores (`vocabulary_of`).
     max_shard_bytes, block_samples : int
-        Where shards and blocks are cut.
+        Maximum sizes of shards and blocks.
     workers : int
-        Threads, each with one electrode.
+        Number of threads, each writing one electrode.
     executor : concurrent.futures.Executor, optional
-        Used instead of threads; its processes need to see the same files.
+        Used instead of threads; its processes must see the same files.
     extends : Path, optional
         A finished set to take over; its recordings are not written again.
     sync : bool
-        Whether shards are synced to the disk one by one.
+        Whether to sync each shard to disk.
     progress : callable, optional
         Called with (electrode, electrodes done, electrodes in total).
 
@@ -164,7 +164,7 @@ def _open(store: Path | RecordingStore) -> RecordingStore:
 def _made_with(
     stores: Sequence[Path | RecordingStore], opened: Sequence[RecordingStore], base: Base | None
 ) -> dict[str, dict[str, str]]:
-    """What the stores' locks say of the versions that standardised each data set."""
+    """Versions that standardised each data set, from the stores' locks."""
     found = dict(base.lock.made_with) if base else {}
     for store, one in zip(stores, opened, strict=True):
         if isinstance(store, (str, Path)) and (versions := read_versions(Path(store))):
@@ -176,9 +176,9 @@ def _finished(out: Path, plan: Plan) -> ShardSummary:
     lock = read_set_lock(out)
     if lock.plan_sha256 != plan.sha256:
         raise UsageError(
-            "the folder contains another finished shard set",
+            "the folder contains another complete shard set",
             where=out,
-            todo="choose another --out; a shard set is never changed (--extends makes a new one from it)",
+            todo="choose another --out; to add recordings to a set, build a new one with --extends",
         )
     # A kill after the last file was written leaves the notes behind.
     shutil.rmtree(out / BUILDING, ignore_errors=True)
@@ -192,10 +192,10 @@ def _notes(out: Path, plan: Plan) -> Iterator[Path]:
     foreign = [p for p in out.iterdir() if p.name not in (BUILDING, "shards", *INDEX_FILES, *OPTIONAL_FILES)]
     if foreign or (not notes.is_dir() and any(out.iterdir())):
         raise UsageError(
-            "the folder is not empty and no unfinished shard set",
+            "the folder contains other files",
             where=out,
             found=", ".join(sorted(p.name for p in out.iterdir())[:5]),
-            todo="choose a new folder for --out",
+            todo="choose another --out",
         )
     notes.mkdir(exist_ok=True)
     with (notes / "lock").open("w") as handle:
@@ -228,7 +228,7 @@ def _run(
                 done[job.electrode] = result
     pool = executor or ThreadPoolExecutor(max_workers=max(1, workers))
     try:
-        # The largest electrodes first, so that no worker is left with one at the end.
+        # The largest electrodes first, so that no worker ends with one.
         todo = sorted((j for j in jobs if j.electrode not in done), key=lambda j: -len(j.parts))
         futures = [pool.submit(write_electrode, job) for job in todo]
         for future in as_completed(futures):

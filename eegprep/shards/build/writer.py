@@ -1,8 +1,7 @@
-"""Blocks of one electrode into its shards, one after another, whole or absent.
+"""Write the blocks of one electrode to its shards, each complete or absent.
 
-What enters: blocks (int16 samples with what their frame says), in order. What leaves: tar files of at most
-`max_bytes` each (a block that is larger alone makes a larger one), and for every block where its samples lie. A
-shard is hashed in a thread of its own while it is written; memory is a few blocks.
+Shards are tar files of at most `max_bytes` (larger for a block that is larger alone). The position of every block's
+samples is returned. A shard is hashed in a separate thread while it is written; memory is a few blocks.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Do the files of an index agree with each other? What opening does not need, but `verify` promises.
+"""Check that the files of an index agree with each other, beyond what opening checks.
 
-What enters: an opened shard set. What leaves: a sentence per disagreement: counts in the vocabulary and in the
-lock, tasks and labels of trials against the manifests, splits of one person.
+Returns one sentence per contradiction: counts in the vocabulary and in the lock, tasks and labels of trials against
+the manifests, splits of a subject.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _manifests(opened: ShardSet) -> Iterator[str]:
     dataset = opened.recordings.dataset
     for row, within in enumerate(opened.recordings.within_subject):
         if bool(within) != manifests[dataset[row]].within_subject:
-            yield f"recording {opened.recordings.id[row]}: `within_subject` is not what its manifest says"
+            yield f"recording {opened.recordings.id[row]}: `within_subject` does not match its manifest"
     trials = opened.trials
     kinds = np.unique(np.stack([trials.recording, trials.task, trials.label], axis=1), axis=0)
     seen: set[tuple[str, str, str]] = set()
@@ -82,13 +82,13 @@ def _manifests(opened: ShardSet) -> Iterator[str]:
         seen.add(key)
         tasks = {t.name: t for t in manifests[key[0]].tasks}
         if key[1] not in tasks:
-            yield f"trials.parquet has a task {key[1]!r} that the manifest of {key[0]!r} does not"
+            yield f"trials.parquet has a task {key[1]!r} that is not in the manifest of {key[0]!r}"
         elif tasks[key[1]].kind == "classification" and key[2] not in tasks[key[1]].classes:
-            yield f"trials.parquet has a label {key[2]!r} that task {key[1]!r} of {key[0]!r} does not"
+            yield f"trials.parquet has a label {key[2]!r} that is not in task {key[1]!r} of {key[0]!r}"
 
 
 def _splits(opened: ShardSet) -> Iterator[str]:
-    """A person is in one split, except where the manifest splits within the subject and says so."""
+    """A subject is in one split, except where the manifest splits within the subject and says so."""
     r = opened.recordings
     first: dict[tuple[str, str], str] = {}
     for row, (dataset, subject, split) in enumerate(zip(r.dataset, r.subject, r.split, strict=True)):

@@ -1,8 +1,7 @@
-"""A shard set's own lock, index and hashes, seen as the stages of a lock: to tell where two sets differ first.
+"""A shard set's lock, index and hashes as stages of a lock, to find where two sets first differ.
 
-A set's `lock.yaml` says how it was cut; what it was made from stands in its index. Together they answer which stage's
-bytes differ first: the steps (`ingest`, parameters), the raw files (`ingest`, inputs), what was decoded from
-them before any step (`ingest`, outputs), or the set's files.
+`lock.yaml` describes how a set was built, the index what it was built from. The stages are the steps (`ingest`,
+parameters), the raw files (`ingest`, inputs), the decoded signals (`ingest`, outputs), and the set's files.
 """
 
 from __future__ import annotations

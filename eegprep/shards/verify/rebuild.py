@@ -1,7 +1,7 @@
-"""Write a shard set anew from its stores and compare the two byte by byte: the proof of promise 6.
+"""Rebuild a shard set from its stores and compare the two byte by byte.
 
-Where bytes differ, the stages are compared in the order of the work: what the locks and the index say of manifests,
-steps, raw files and decoded signals, then the samples, then how they lie in the shards, then the index.
+If bytes differ, the stages are compared in the order of the work: manifests, steps, raw files and decoded signals by
+locks and index, then the samples, then their layout in the shards, then the index.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def compare_rebuilt(
     workers: int = 1,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> None:
-    """Build the set again beside itself, with the options in its lock, and compare every file's hash.
+    """Rebuild the set in a temporary folder with the options in its lock, and compare every file's hash.
 
     Raises
     ------
@@ -38,13 +38,13 @@ def compare_rebuilt(
         A file differs; the text names the first ones, the first stage that differs, by how much the samples do, and
         which versions do.
     UsageError
-        The set extends another one: rebuild that first, from its own stores.
+        The set extends another one, which must be rebuilt from its own stores.
     """
     path = Path(path)
     opened = ShardSet.open(path)
     lock = read_set_lock(path)
     if lock.extends:
-        raise UsageError("a set that extends another can't be rebuilt from stores alone", where=path)
+        raise UsageError("a set that extends another cannot be rebuilt from stores", where=path)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.resolve().parent) as folder:
         again = Path(folder) / path.name
         build_shard_set(
@@ -71,10 +71,10 @@ def compare_rebuilt(
             *_versions(lock, stores),
         ]
     raise RefusedError(
-        "the stores give other bytes than this shard set holds",
+        "the shard set rebuilt from the stores differs",
         where=path,
         found="\n    ".join(lines),
-        todo="begin with the first stage that differs: all later ones follow from it",
+        todo="start with the first stage that differs: later differences follow from it",
     )
 
 
@@ -93,14 +93,14 @@ def _first(path: Path, again: Path, samples: SignalDifference, different: Sequen
     if before is not None:
         return before
     if samples.n_beyond_rounding or samples.n_only_first or samples.n_only_second:
-        return "stage ingest, the store's signal: raw files, manifest and steps are equal, samples are not"
+        return "stage ingest, the store's signal: raw files, manifest and steps are equal, samples differ"
     if samples:
-        return "stage shard, scale: the same signal, rounded in other steps"
+        return "stage shard, scale: the same signal, rounded differently"
     if shards := [name for name in different if name.endswith(".tar")]:
-        return f"stage shard, frames: equal samples lie in other shards or under other headers, first in {shards[0]}"
+        return f"stage shard, frames: equal samples are in other shards or have other headers, first in {shards[0]}"
     # What follows from the other files comes last.
     index = sorted(different, key=lambda name: (name in OPTIONAL_FILES, name == LOCK, name))
-    return f"stage shard, index: all shards are equal, {index[0]} is not"
+    return f"stage shard, index: all shards are equal, {index[0]} differs"
 
 
 def _versions(lock: SetLock, stores: Sequence[Path | RecordingStore]) -> list[str]:
@@ -108,13 +108,13 @@ def _versions(lock: SetLock, stores: Sequence[Path | RecordingStore]) -> list[st
     now = versions()
     out = []
     if (wrote := lock.eegprep) != eegprep.__version__:
-        out.append(f"versions: the set was written by eegprep {wrote}, here is {eegprep.__version__}")
+        out.append(f"versions: the set was written by eegprep {wrote}, this is {eegprep.__version__}")
     for store in stores:
         if isinstance(store, str | Path) and (Path(store) / LOCK_NAME).is_file():
             then = read_lock(Path(store)).versions
             for name in sorted(n for n in {*then, *now} if then.get(n) != now.get(n)):
                 out.append(
                     f"versions: {Path(store).name} was ingested with {name} {then.get(name, 'unknown')}, "
-                    f"here is {now.get(name, 'none')}"
+                    f"this is {now.get(name, 'none')}"
                 )
-    return out or ["versions: none differs"]
+    return out or ["versions: no difference"]

@@ -1,10 +1,9 @@
-"""Prove a shard set: index against tars, hashes, counts, names, alignment, vocabulary.
+"""Verify a shard set: index against tars, hashes, counts, names, alignment, vocabulary.
 
-What enters: a folder. What leaves: a report, or a RefusedError that names every shard and member that is wrong.
-The frame around every block follows from the index (format.py), so a shard is checked by computing what must
-stand there and comparing bytes; nothing in a shard is ever parsed, so nothing in it can mislead the check. The
-cheap check reads the frames (about half a percent of the bytes), the deep one every byte: the SHA-256 of each
-shard and the CRC-32 of each block.
+Returns a report, or raises a RefusedError that names every damaged shard and member. The frame around every block
+follows from the index (format.py), so the expected bytes are computed and compared; no shard is parsed, so a
+manipulated one cannot mislead the check. The quick check reads the frames (about half a percent of the bytes), the
+deep one every byte: the SHA-256 of each shard and the CRC-32 of each block.
 """
 
 from __future__ import annotations
@@ -61,16 +60,16 @@ def verify_shard_set(
     deep : bool
         Read every byte.
     workers : int
-        Threads; hashing does not hold the interpreter.
+        Number of threads; hashing releases the GIL.
     progress : callable, optional
         Called with (shard, bytes checked, bytes in total).
 
     Raises
     ------
     RefusedError
-        Something is wrong; the text names up to 20 things, each with its shard and member.
+        The set is damaged; the message lists up to 20 problems, each with its shard and member.
     UsageError
-        There is no finished shard set.
+        The folder is not a complete shard set.
     """
     path = Path(path)
     read_sums(path)
@@ -98,7 +97,7 @@ def verify_shard_set(
             f"the shard set is damaged: {problems[0]}",
             where=path,
             found=f"{len(problems)} problems\n    " + "\n    ".join(shown),
-            todo="fetch or write the shard set again; do not train on it",
+            todo="download or build the shard set again; do not train on it",
         )
     return VerifyReport(
         path=path,
@@ -118,7 +117,7 @@ def _strange_files(opened: ShardSet) -> Iterator[str]:
         if listed is not None and not path.is_file():
             yield f"{name} is missing"
         elif listed is not None and sha256_file(path) != listed:
-            yield f"{name} is not the file that {SUMS} names"
+            yield f"the hash of {name} does not match {SUMS}"
     for folder, folders, files in os.walk(opened.path):
         folders.sort()
         for name in sorted(files):
@@ -143,7 +142,7 @@ def _check_shard(opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], de
     try:
         size = os.fstat(descriptor).st_size
         if size != shard.n_bytes:
-            return [f"shard {shard.name} has {size} bytes, its index says {shard.n_bytes}"], 0
+            return [f"shard {shard.name} has {size} bytes, but {shard.n_bytes} in the index"], 0
         return _ShardCheck(opened, shard, descriptor, deep).run(rows)
     finally:
         os.close(descriptor)
@@ -168,16 +167,16 @@ class _ShardCheck:
             position = after
         if position + len(END_OF_TAR) != shard.n_bytes:
             self.problems.append(
-                f"shard {shard.name}: its blocks end at byte {position}, not at {shard.n_bytes - 1024}"
+                f"shard {shard.name}: the blocks end at byte {position},  not at {shard.n_bytes - 1024}"
             )
         elif not self._stands(END_OF_TAR, position):
-            self.problems.append(f"shard {shard.name}: it does not end with two empty records")
+            self.problems.append(f"shard {shard.name} does not end with two empty records")
         elif self.deep and (found := self.digest.hexdigest()) != shard.sha256:
-            self.problems.append(f"shard {shard.name} has SHA-256 {found}, its index says {shard.sha256}")
+            self.problems.append(f"shard {shard.name} has SHA-256 {found}, but {shard.sha256} in the index")
         return self.problems, self.n_read
 
     def _member(self, row: int, position: int) -> int | None:
-        """Check one block that has to begin at `position`; the byte after it, or None where it is elsewhere."""
+        """Check one block that has to begin at `position`; the byte after it, or None if it is elsewhere."""
         opened, blocks = self.opened, self.opened.blocks
         block = Block(
             recording=opened.recordings.id[blocks.recording[row]],
@@ -194,14 +193,14 @@ class _ShardCheck:
         expected = frame(block)
         offset, n_bytes = int(blocks.offset[row]), 2 * block.n_samples
         if offset != position + len(expected.head):
-            self.problems.append(f"{member}.npy: the index puts its samples at byte {offset}, where they can't be")
+            self.problems.append(f"{member}.npy: the index states an impossible offset, byte {offset}")
             return None
         if not self._stands(expected.head, position):
-            self.problems.append(f"{member}.npy: its header (byte {position}) is not what the index says")
+            self.problems.append(f"{member}.npy: the header (byte {position}) does not match the index")
         if self.deep and (crc32 := self._crc32(offset, n_bytes)) != int(blocks.crc32[row]):
-            self.problems.append(f"{member}.npy: its samples have CRC-32 {crc32:08x}, not {int(blocks.crc32[row]):08x}")
+            self.problems.append(f"{member}.npy: the samples have CRC-32 {crc32:08x}, not {int(blocks.crc32[row]):08x}")
         if not self._stands(expected.tail, offset + n_bytes):
-            self.problems.append(f"{member}.json: it (byte {offset + n_bytes}) is not what the index says")
+            self.problems.append(f"{member}.json (byte {offset + n_bytes}) does not match the index")
         return offset + n_bytes + len(expected.tail)
 
     def _stands(self, expected: bytes, position: int) -> bool:

@@ -1,7 +1,7 @@
-"""By how much the samples of two shard sets differ: matched by recording, electrode and time, not by file.
+"""Compare the samples of two shard sets, matched by recording, electrode and time, not by file.
 
-What enters: two opened sets. What leaves: counts and the largest difference, in microvolt and in int16 steps.
-Shards that are the same file in both sets hold the same samples and are not read.
+Returns counts and the largest difference, in microvolt and in int16 steps. Shards that are the same file in both sets
+are not read.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _Key = tuple[str, str]
 
 @dataclass(frozen=True, kw_only=True)
 class SignalDifference:
-    """Samples that two sets both hold and that differ, and samples that only one of them holds.
+    """Samples that differ between two sets, and samples that are in only one of them.
 
     Attributes
     ----------
     n_different : int
         Samples with another value in microvolt.
     n_beyond_rounding : int
-        Those among them that two scales can't explain: the store's signal differs there.
+        Those that two scales cannot explain: the store's signal differs.
     largest_uv, largest_steps : float
         The largest difference, in microvolt and in int16 steps of the first set there.
     recording, electrode, sample : str, str, int
-        Where it is; empty and -1 where nothing differs.
+        Its position; empty and -1 if nothing differs.
     n_scales : int
         Pairs of overlapping blocks with another scale.
     n_only_first, n_only_second : int
-        Samples that one set keeps and the other doesn't.
+        Samples that are in only one of the sets.
     """
 
     n_different: int

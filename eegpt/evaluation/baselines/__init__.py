@@ -49,7 +49,7 @@ _REGRESSION = ("majority", "band_power", "log_spectrum", "log_spectrum_by_subjec
 
 
 def run_baseline(name: str, train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray | None:
-    """Outputs (N, K) float32 of a baseline on the test trials; None where it does not apply to such a task."""
+    """Outputs (N, K) float32 of a baseline on the test trials; None if it does not apply to such a task."""
     if train.kind == "regression" and name not in _REGRESSION:
         return None
     if train.kind == "classification" and name != "majority":

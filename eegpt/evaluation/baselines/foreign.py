@@ -1,6 +1,6 @@
 """Networks of other groups, as braindecode builds them, trained from scratch on our trials (extra `[baselines]`).
 
-What enters: a name. What leaves: a `Network` for `networks.train_network`: each at the rate, in the unit and in patches
+Each name gives a `Network` for `networks.train_network`, at the rate, in the unit and in patches
 of the length that its authors use. LaBraM (Jiang et al. 2024) and CBraMod (Wang et al. 2025) take 200 Hz, patches of a
 second and units of 0.1 mV; BIOT (Yang et al. 2023) takes 200 Hz and divides every trial's channel by the 95th
 percentile of its absolute values; EEGConformer (Song et al. 2023) takes 250 Hz; the EEGPT of Wang et al. (2024), which
@@ -41,7 +41,7 @@ _STEPS, _PATIENCE = 400, 100
 
 
 def load_models() -> ModuleType:
-    """`braindecode.models`; UsageError where it is not installed or does not load beside this torch."""
+    """`braindecode.models`; UsageError if it is not installed or does not load beside this torch."""
     try:
         return importlib.import_module("braindecode.models")
     except ModuleNotFoundError as error:
@@ -51,10 +51,10 @@ def load_models() -> ModuleType:
         ) from None
     except (ImportError, OSError) as error:
         raise UsageError(
-            "braindecode is installed but does not load",
+            "braindecode is installed but cannot be imported",
             found=str(error).splitlines()[0][:200],
             expected="a torchaudio that fits this torch",
-            todo="make baselines: it takes the compiled part of torchaudio away, which then runs on its Python paths",
+            todo="run `make baselines`, which removes the compiled part of torchaudio",
         ) from None
 
 

@@ -130,7 +130,7 @@ def train_network(network: Network, train: TaskData, validation: TaskData, test:
         order = random.permutation(len(x))
         for start in range(0, len(x) - 1, batch):
             rows = torch.from_numpy(order[start : start + batch])
-            if len(rows) < 2:  # batch norm can't take the statistics of one trial
+            if len(rows) < 2:  # batch norm cannot take the statistics of one trial
                 continue
             loss = F.cross_entropy(fit.logits(x[rows]), label[rows], weight=weight)
             optimiser.zero_grad()

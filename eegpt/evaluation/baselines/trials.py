@@ -1,6 +1,6 @@
 """One task's trials as one array, as the baselines need them.
 
-Baselines can't take trials with different electrodes or lengths as our model does: they get the electrodes that at
+Baselines cannot take trials with different electrodes or lengths as our model does: they get the electrodes that at
 least half of the trials have, an electrode that a trial lacks (a rejected stretch) as the mean of its others, and the
 samples up to the shortest trial's end. A note in the result says where this removes or adds something.
 
@@ -44,7 +44,7 @@ class TaskData:
 
 
 def task_data(index: TrialIndex, task: int) -> TaskData | None:
-    """All trials of a task; None where no electrode is in half of them, or a trial has none of those that are."""
+    """All trials of a task; None if no electrode is in half of them, or a trial has none of those that are."""
     rows = np.flatnonzero(index.task == task)
     info = index.tasks[task]
     count = np.zeros(len(index.vocabulary), np.int64)
@@ -73,11 +73,11 @@ def task_data(index: TrialIndex, task: int) -> TaskData | None:
         sigma[i, ~present[i]] = sigma[i, present[i]].mean()
     notes = []
     if n_filled := int((~present.all(axis=1)).sum()):
-        notes.append(f"baselines see the mean of the other electrodes where a trial lacks one ({n_filled} trials)")
+        notes.append(f"for baselines, missing electrodes are the mean of the others ({n_filled} trials)")
     if (lost := int((count > 0).sum()) - len(common)) > 0:
-        notes.append(f"baselines see {len(common)} electrodes; {lost} others are in few trials")
+        notes.append(f"baselines use {len(common)} electrodes; {lost} others are in too few trials")
     if n_samples < int(index.n_samples[rows].max()):
-        notes.append(f"baselines see the first {n_samples} samples of each trial; some are longer")
+        notes.append(f"baselines use the first {n_samples} samples of each trial; some are longer")
     return TaskData(
         rows=rows,
         signal_uv=signal,

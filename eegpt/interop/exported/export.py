@@ -83,7 +83,7 @@ def _head(model: Model, task: str | None) -> int:
         raise UsageError(
             "the run has several tasks" if task is None else f"the run has no task {task!r}",
             expected=", ".join([*names, "encoder"]),
-            todo=nearest(task or "", names) or "name one, with task= (--task)",
+            todo=nearest(task or "", names) or "choose one with task= (--task)",
         )
     return names.index(task)
 

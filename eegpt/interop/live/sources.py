@@ -83,7 +83,7 @@ def from_lsl(
         raise InputError(
             "no such stream on this network",
             found=f"nothing of {which[0]} {which[1]!r} within {wait_s:g} s",
-            todo="start the amplifier's LSL program, or name another stream",
+            todo="start the amplifier's LSL program, or choose another stream",
         )
     inlet = pylsl.StreamInlet(streams[0], max_buflen=60)
     info = inlet.info(timeout=wait_s)
@@ -97,7 +97,7 @@ def from_lsl(
     told = {_UNITS.get(u.casefold(), "") for u in units} if units else {""}
     if unit is None and (len(told) != 1 or "" in told):
         raise UsageError(
-            "the stream does not say its unit", found=", ".join(sorted(set(units))) or "nothing",
+            "the stream does not state its unit", found=", ".join(sorted(set(units))) or "nothing",
             todo="pass unit= (--unit): V, mV, uV or nV",
         )  # fmt: skip
 

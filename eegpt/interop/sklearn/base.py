@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class ArrayError(UsageError, ValueError):
-    """An array or parameter that an estimator can't take; a ValueError too, as scikit-learn's rules want."""
+    """An array or parameter that an estimator cannot take; a ValueError too, as scikit-learn's rules want."""
 
 
 class TrialEstimator(BaseEstimator):
