@@ -14,89 +14,8 @@ from eegprep.standardise.hashing import signal_hash
 SFREQ_HZ = 200.0
 
 
-<<<<<<< HEAD:tests/standardise/test_checks.py
 def test_bad_parts_are_found_to_the_sample(made) -> None:
     """Flat, clipped and missing parts are found to the sample, also across chunks."""
-=======
-def prove(signal: np.ndarray, *, evidence: str = "the header says uV", n: int | None = None):
-    channels = tuple(SourceChannel(name=str(i), unit="uV", unit_evidence=evidence) for i in range(n or len(signal)))
-    return prove_units(channels, signal, whole(signal.shape[1]), sfreq_hz=SFREQ_HZ, where=Path("x"))
-
-
-def test_eeg_in_microvolt_is_taken_as_it_is(made) -> None:
-    signal = made["eeg_uv"](6, 8000)
-    proof = prove(signal)
-    assert proof.signal is signal
-    assert "typical for EEG" in proof.evidence
-    assert proof.notes == ()
-
-
-@pytest.mark.parametrize("factor", [1e-6, 1e-3, 1e3, 1e6])
-def test_a_factor_of_a_thousand_or_a_million_is_corrected_and_said(made, factor: float) -> None:
-    signal = made["eeg_uv"](6, 8000)
-    proof = prove(signal * factor)
-    np.testing.assert_allclose(np.asarray(proof.signal), signal, rtol=1e-12)
-    assert f"multiplied by {1 / factor:g}" in proof.evidence
-    assert len(proof.notes) == 1
-    assert all(c.unit_evidence == proof.evidence for c in proof.channels)
-
-
-def test_a_lazy_signal_stays_lazy_when_it_is_corrected(made) -> None:
-    signal = made["eeg_uv"](4, 8000) * 1e3
-    proof = prove(LazySignal(4, 8000, lambda a, b: signal[:, a:b]), n=4)  # type: ignore[arg-type]
-    assert isinstance(proof.signal, LazySignal)
-    np.testing.assert_allclose(proof.signal[:, 10:20], signal[:, 10:20] / 1e3)
-
-
-def test_a_unit_that_the_manifest_states_wrongly_is_refused_not_corrected(made) -> None:
-    with pytest.raises(InputError, match="the unit in the manifest is wrong by a factor of 1000"):
-        prove(made["eeg_uv"](6, 8000) * 1e3, evidence="the manifest states mV")
-
-
-def test_white_noise_of_millivolts_is_refused_as_noise() -> None:
-    with pytest.raises(InputError, match="the samples are noise"):
-        prove(np.random.default_rng(0).standard_normal((6, 8000)) * 9000)
-
-
-def test_white_noise_of_a_plausible_size_is_taken_with_a_note() -> None:
-    proof = prove(np.random.default_rng(0).standard_normal((6, 8000)) * 20)
-    assert any("noise" in n for n in proof.notes)
-
-
-def test_one_wrong_channel_does_not_decide_for_the_others(made) -> None:
-    signal = made["eeg_uv"](6, 8000)
-    signal[2] *= 1e3
-    assert prove(signal).signal is signal
-
-
-def test_belts_and_hearts_in_volts_do_not_decide_for_the_electrodes(made) -> None:
-    names = ("C3-A2", "C4-A1", "Thorax", "Abdomen", "ECG", "EMG Chin", "Flow", "Leg L")
-    signal = made["eeg_uv"](len(names), 8000)
-    signal[2:] *= 1e3
-    channels = tuple(SourceChannel(name=n, unit="uV", unit_evidence="the header says uV") for n in names)
-    proof = prove_units(channels, signal, whole(8000), sfreq_hz=SFREQ_HZ, where=Path("x"))
-    assert proof.signal is signal
-    assert "typical for EEG" in proof.evidence
-
-
-def test_a_corrected_file_is_corrected_in_channels_of_any_name_that_may_be_an_electrode(made) -> None:
-    names = ("C3", "C4", "Cz", "our 7", "ECG")
-    signal = made["eeg_uv"](len(names), 8000) * 1e3
-    channels = tuple(SourceChannel(name=n, unit="uV", unit_evidence="the header says uV") for n in names)
-    proof = prove_units(channels, signal, whole(8000), sfreq_hz=SFREQ_HZ, where=Path("x"))
-    factors = np.asarray(proof.signal)[:, 0] / signal[:, 0]
-    np.testing.assert_allclose(factors, [1e-3, 1e-3, 1e-3, 1e-3, 1.0])
-
-
-def test_amplitude_and_slope_are_those_of_the_definition() -> None:
-    times = np.arange(8000) / SFREQ_HZ
-    signal = 10 * np.sqrt(2) * np.sin(2 * np.pi * 10 * times)[None]
-    figures = summarise(sampled_density(signal, whole(8000), SFREQ_HZ))
-    assert figures.amplitude[0] == pytest.approx(10.0, rel=0.01)
-
-
-def test_flat_clipped_and_missing_parts_are_found_to_the_sample_also_across_chunks(made) -> None:
->>>>>>> prose:tests/sources/test_units_and_checks.py
     n = 200_000
     signal = made["eeg_uv"](4, n)
     signal[0, 65_400:65_900] = signal[0, 65_400]  # 2.5 s across the border of a chunk
