@@ -79,7 +79,7 @@ def read_edf(path: Path) -> Decoded:
     return Decoded(
         format="bdf" if header.sample_bytes == 3 else "edf",
         sfreq_hz=sfreq_hz,
-        channels=tuple(_channel(s) for s in kept),
+        channels=tuple(_channel(s, header.sample_bytes) for s in kept),
         signal=LazySignal(len(kept), n_samples, read),
         stretches=break_at(whole(n_samples), [*clock.breaks, *paused]),
         events=tuple(sorted(events)),
@@ -128,10 +128,14 @@ def _kind(signal: EDFSignal) -> str:
     return "misc" if is_other_quantity(signal.unit_text) else "unknown"
 
 
-def _channel(signal: EDFSignal) -> SourceChannel:
+def _channel(signal: EDFSignal, sample_bytes: int) -> SourceChannel:
     # the standard turns a signal round by its physical range; a digital range that is turned round is damage
-    usable = signal.digital_max > signal.digital_min and signal.physical_max != signal.physical_min
-    unit = signal.unit if usable else ""
+    unusable = ""
+    if not (signal.digital_max > signal.digital_min and signal.physical_max != signal.physical_min):
+        unusable = "the header's range is empty or turned round, so nothing says what a step is"
+    elif max(-signal.digital_min, signal.digital_max) > 1 << 8 * sample_bytes:  # unsigned numbers are met
+        unusable = f"the header's digital range is not one of {8 * sample_bytes} bits, so nothing says what a step is"
+    unit = "" if unusable else signal.unit
     return SourceChannel(
         name=signal.label,
         kind=_kind(signal),
@@ -140,9 +144,7 @@ def _channel(signal: EDFSignal) -> SourceChannel:
         digital_max=signal.digital_max,
         physical_min=signal.physical_min,
         physical_max=signal.physical_max,
-        unit_evidence=f"the header says {unit}"
-        if unit
-        else ("" if usable else "the header's range is empty or turned round, so nothing says what a step is"),
+        unit_evidence=unusable or (f"the header says {unit}" if unit else ""),
     )
 
 
