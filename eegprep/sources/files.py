@@ -107,6 +107,8 @@ class FilesSource:
                 chosen.append((path, entities or {}, not self._patterns))
             else:
                 self._file(tree, path, *left_out)
+                if entities is not None:
+                    self._entries[path] = self._keyed(self._entries[path])
         if self._patterns and not chosen and not any(e.key for e in self._entries.values()):
             closed = [f"; {e.path}: {e.reason}" for e in tree.entries if e.kind is Kind.REFUSED]
             raise UsageError(
