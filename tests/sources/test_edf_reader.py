@@ -193,3 +193,12 @@ def test_a_count_with_decimals_is_damage(made, tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(InputError, match="header is damaged"):
         read_edf(path)
+
+
+def test_annotations_by_another_capital(made, tmp_path: Path) -> None:
+    """`EDF annotations` is the annotation signal too, not a channel of another rate."""
+    path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 800), annotations=[(1.5, 0, "a")])
+    path.write_bytes(path.read_bytes().replace(b"EDF Annotations", b"EDF annotations"))
+    decoded = read_edf(path)
+    assert [(e.start_sample, e.text) for e in decoded.events] == [(300, "a")]
+    assert decoded.left_out == ()

@@ -34,7 +34,7 @@ class EDFSignal:
     @property
     def is_annotations(self) -> bool:
         """Whether it holds annotations and no samples."""
-        return self.label in ("EDF Annotations", "BDF Annotations")
+        return self.label.casefold() in ("edf annotations", "bdf annotations")
 
 
 @dataclass(frozen=True, kw_only=True)
