@@ -89,6 +89,15 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
         return found[1] if found else b""
 
     n_bytes, channels = _BRAINVISION_BYTES.get(field(b"BinaryFormat").upper(), 0), field(b"NumberOfChannels")
+    listed = len(re.findall(rb"^Ch\d+[ \t]*=", _section(head, b"Channel Infos"), re.MULTILINE | re.IGNORECASE))
+    if listed and channels.isdigit() and listed != int(channels):
+        raise InputError(
+            f"{path.name}: how many channels a sample has is not certain",
+            where=path,
+            found=f"NumberOfChannels={int(channels)} and {listed} channels under [Channel Infos]",
+            expected="the same number in both",
+            todo="correct the header",
+        )
     samples = [path.parent / n for n in named_files(path)[:1] if (path.parent / n).is_file()]
     if not samples or not n_bytes or not channels.isdigit() or field(b"DataFormat").upper() != b"BINARY":
         return markers, None
@@ -109,6 +118,12 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
             todo="copy the samples again, or correct DataPoints in the header",
         )
     return (*markers, *_remainder(rest)), n_stated or None
+
+
+def _section(head: bytes, name: bytes) -> bytes:
+    """What stands under `[name]`, up to the next section."""
+    found = re.search(rb"^\[" + name + rb"\][ \t\r]*$(.*?)(?=^\[|\Z)", head, re.MULTILINE | re.IGNORECASE | re.DOTALL)
+    return found[1] if found else b""
 
 
 def _markers(path: Path) -> tuple[str, ...]:

@@ -357,3 +357,14 @@ def test_such_a_refusal_names_no_other_file(made, names, tmp_path: Path) -> None
     with pytest.raises(InputError) as caught:
         read(path)
     assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stated", [5, 7])
+def test_brainvision_counts_its_channels(made, names, tmp_path: Path, stated: int) -> None:
+    """A number of channels that is not that of the list would shift every sample to another channel."""
+    path = made["brainvision"](tmp_path, "a", made["eeg_uv"](6, 1600), names)
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("NumberOfChannels=6", f"NumberOfChannels={stated}"), encoding="utf-8"
+    )
+    with pytest.raises(InputError, match="how many channels"):
+        read(path)
