@@ -27,7 +27,7 @@ _MAX_TEXTS = 40
 #: Reasons that name the recording to which a file belongs.
 _REASON = re.compile(r"(?<=^read with ).*|(?<=^belongs to ).*(?=, which)|(?<=^a later part of ).*")
 _WORDS = {"sidecar": "sidecar", "no_recording": "not a recording", "foreign": "foreign"}
-_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\w.])")
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]\d+)?(?![\w.])")
 
 
 def register(app: typer.Typer) -> None:

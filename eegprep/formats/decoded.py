@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from eegprep.formats.clock import Clock
 from eegprep.recording import LeftOut, Stretch
 
 #: Meaning of an event: something that happened to the subject, a break in the recording, or samples to leave out.
@@ -139,7 +140,8 @@ class Decoded:
     `signal` is in each channel's own unit as `channels[i].unit` says (file's numbers where it is empty).
     `events` carry the file's full text; `trial_labels` label the stretches of epoched files; `trial_values` are
     what the file itself says of trials. `origins` are the samples of the recording at which the stretches of an epoched
-    file began, where they overlap in it.
+    file began, where they overlap in it. `clock` is the file's own one, where it jumps; a table that counts seconds
+    counts them on it.
     """
 
     format: str
@@ -155,6 +157,7 @@ class Decoded:
     line_freq_hz: float | None = None
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
+    clock: Clock | None = field(default=None, compare=False, repr=False)
 
 
 def whole(n_samples: int) -> tuple[Stretch, ...]:

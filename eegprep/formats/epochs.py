@@ -22,6 +22,7 @@ from eegprep.errors import InputError
 from eegprep.formats.decoded import Decoded
 from eegprep.formats.matlab.file import eeglab_header, variable_names
 from eegprep.formats.matlab.paths import entries_of, texts_of, value_at
+from eegprep.formats.wholeness import check_whole
 from eegprep.privacy import clean_message
 from eegprep.recording import Stretch
 
@@ -53,6 +54,8 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
 
     from eegprep.formats.mne_channels import facing
 
+    if format_name == "eeglab":
+        check_whole(path, format_name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

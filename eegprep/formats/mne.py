@@ -11,6 +11,7 @@ import dataclasses
 import importlib
 import io
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,6 +56,14 @@ READERS = {
 _OPTIONS: dict[str, dict[str, Any]] = {"nicolet": {"ch_type": "eeg"}}
 
 
+#: How MNE says that it did not take events as the file has them, and how we say it.
+_LOSSES = {
+    r"Omitted (\d+) annotation": "lie outside the recording and are left out",
+    r"Limited (\d+) annotation": "reach beyond the recording and are cut to it",
+    r"(\d+) events have an onset that is NaN": "have no time and are left out",
+}
+
+
 def read_with_mne(path: Path, format_name: str) -> Decoded:
     """Open one file with MNE's reader. Raises InputError with the reader's message."""
     import mne
@@ -68,7 +77,7 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         warnings.simplefilter("always")
         try:
             with tolerant_events(format_name) as more:
-                raw = getattr(mne.io, name)(path, preload=False, verbose="CRITICAL", **_OPTIONS.get(format_name, {}))
+                raw = getattr(mne.io, name)(path, preload=False, verbose="WARNING", **_OPTIONS.get(format_name, {}))
             notes = (*notes, *more)
         except FileNotFoundError as error:
             renamed = any(path.with_suffix(ending).is_file() for ending in (".eeg", ".dat", ".fdt"))
@@ -100,9 +109,22 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         decoded = with_parts(decoded, path)
     elif format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
         decoded = dataclasses.replace(decoded, channels=facing(decoded.channels, eeglab_header(path).nose))
-    if caught:
-        notes = (*notes, f"the reader issued {len(caught)} warning{'s' if len(caught) > 1 else ''}")
+    notes = (*notes, *_told(caught))
     return dataclasses.replace(decoded, notes=(*decoded.notes, *notes)) if notes else decoded
+
+
+def _told(caught: Sequence[warnings.WarningMessage]) -> list[str]:
+    """Notes on warnings: of MNE's own those alone that say that events were lost, since the others quote headers."""
+    own = [w for w in caught if w.filename == __file__]  # MNE names the line outside of it
+    notes = [
+        f"{found[1]} events {said}"
+        for w in own
+        for pattern, said in _LOSSES.items()
+        if (found := re.match(pattern, str(w.message))) is not None
+    ]
+    if n_others := len(caught) - len(own):
+        notes.append(f"the reader gave {n_others} warning{'s' if n_others > 1 else ''}")
+    return notes
 
 
 def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:

@@ -39,6 +39,8 @@ def _annotations(raw: Any, sfreq_hz: float, format_name: str) -> list[SourceEven
 def events_of(raw: Any, format_name: str, types: list[str]) -> tuple[list[SourceEvent], list[str]]:
     """The events of the annotations and of the trigger channels, and notes."""
     annotations, notes = _annotations(raw, float(raw.info["sfreq"]), format_name), list[str]()
+    if n_timeless := len(raw.annotations) - len(annotations):
+        notes.append(f"{n_timeless} events have no time and are left out")
     if format_name == "gdf":
         annotations, notes = _at_own_rate(raw, annotations)
     channels = [(i, name) for i, (name, kind) in enumerate(zip(raw.ch_names, types, strict=True)) if kind == "stim"]

@@ -7,18 +7,18 @@ MNE's reader requires the patient's birth date, sex and handedness, so it reject
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eegprep.errors import InputError
+from eegprep.formats.clock import Clock
 from eegprep.formats.decoded import Decoded, LazySignal, SourceChannel, SourceEvent, whole
 from eegprep.formats.segments import break_at
-from eegprep.recording import seconds_to_samples
 
 #: `DataType` to the type of a sample.
 _TYPES: dict[str, np.dtype[Any]] = {"0": np.dtype("<i2"), "7": np.dtype("<i4")}
@@ -57,10 +57,10 @@ def read_persyst(path: Path) -> Decoded:
         block = np.fromfile(samples, dtype=dtype, count=n * n_channels, offset=n_skipped + start * frame)
         return block.reshape(n, n_channels).T.astype(np.float64) * uv_a_step
 
-    breaks, starts_s = _breaks(path, sections.get("sampletimes", []), sfreq_hz, n_samples)
-    events = [_event(line, sfreq_hz, starts_s) for line, _ in sections.get("comments", [])]
-    found = sorted(e for e in events if e is not None)
-    notes = [f"the time stamps jump at {len(breaks)} places"] if breaks else []
+    clock = _clock(path, sections.get("sampletimes", []), sfreq_hz, n_samples)
+    events, notes = _events([line for line, _ in sections.get("comments", [])], clock)
+    if clock.breaks:
+        notes.append(f"the time stamps jump at {len(clock.breaks)} places")
     if rest:
         notes.append(f"the last frame is incomplete: {rest} bytes at the end are left out; the file may be truncated")
     return Decoded(
@@ -70,9 +70,10 @@ def read_persyst(path: Path) -> Decoded:
             SourceChannel(name=n, unit="uV", unit_evidence="the header's calibration gives microvolt") for n in names
         ),
         signal=LazySignal(n_channels, n_samples, read),
-        stretches=break_at(whole(n_samples), breaks),
-        events=tuple(found),
+        stretches=break_at(whole(n_samples), clock.breaks),
+        events=tuple(sorted(events)),
         notes=tuple(notes),
+        clock=clock if clock.breaks else None,
     )
 
 
@@ -120,39 +121,33 @@ def _names(path: Path, lines: list[tuple[str, str]], n_channels: int) -> list[st
     return [numbered[i] for i in range(1, n_channels + 1)]
 
 
-def _breaks(
-    path: Path, lines: list[tuple[str, str]], sfreq_hz: float, n_samples: int
-) -> tuple[list[int], list[tuple[float, int]]]:
-    """Samples before which the clock jumps; and (seconds after the start, sample) where each part begins.
-
-    `[SampleTimes]` has one line per part: its first sample and the time of day in seconds.
-    """
+def _clock(path: Path, lines: list[tuple[str, str]], sfreq_hz: float, n_samples: int) -> Clock:
+    """The clock of `[SampleTimes]`, which has one line a part: its first sample and the time of day in seconds."""
     try:
         stamps = sorted((int(sample), float(clock)) for sample, clock in lines)
     except ValueError:
         raise _bad(path, "the header is damaged", "no number under [SampleTimes]", "sample=seconds") from None
-    if not stamps:
-        return [], [(0.0, 0)]
-    breaks = [
-        sample
-        for (before, then), (sample, now) in itertools.pairwise(stamps)
-        if 0 < sample < n_samples and abs((now - then) - (sample - before) / sfreq_hz) > 1.5 / sfreq_hz
-    ]
-    return breaks, [(clock - stamps[0][1], sample) for sample, clock in stamps]
+    if not all(math.isfinite(clock) for _, clock in stamps):
+        raise _bad(path, "the header is damaged", "no number under [SampleTimes]", "sample=seconds")
+    first, zero = (stamps[0][0], stamps[0][1]) if stamps else (0, 0.0)
+    stamps = [(0, zero - first / sfreq_hz), *((s, clock) for s, clock in stamps if 0 < s < n_samples)]
+    return Clock([clock - zero for _, clock in stamps], [*(s for s, _ in stamps), n_samples], sfreq_hz, 1.5 / sfreq_hz)
 
 
-def _event(line: str, sfreq_hz: float, starts_s: list[tuple[float, int]]) -> SourceEvent | None:
-    """`onset,duration,state,type,text`, onset in seconds after the start of the recording."""
-    parts = line.split(",", 4)
-    try:
-        onset_s, lasts_s = float(parts[0]), float(parts[1])
-    except (ValueError, IndexError):
-        return None
-    if len(parts) < 5 or not (math.isfinite(onset_s) and math.isfinite(lasts_s)):
-        return None
-    part_s, first = max((s for s in starts_s if s[0] <= onset_s + 1e-9), default=starts_s[0])
-    return SourceEvent(
-        start_sample=first + seconds_to_samples(onset_s - part_s, sfreq_hz),
-        n_samples=max(0, seconds_to_samples(lasts_s, sfreq_hz)),
-        text=parts[4].strip(),
-    )
+def _events(lines: Sequence[str], clock: Clock) -> tuple[list[SourceEvent], list[str]]:
+    """Events and notes; a line is `onset,duration,state,type,text`, onset in seconds after the recording's start."""
+    events: list[SourceEvent] = []
+    n_lost = 0
+    for parts in (line.split(",", 4) for line in lines):
+        try:
+            onset_s, lasts_s = float(parts[0]), float(parts[1])
+        except (ValueError, IndexError):
+            continue
+        if len(parts) < 5 or not (math.isfinite(onset_s) and math.isfinite(lasts_s)):
+            continue
+        at = clock.place(onset_s, max(0.0, lasts_s))
+        if at is None:
+            n_lost += 1
+        else:
+            events.append(SourceEvent(start_sample=at[0], n_samples=at[1], text=parts[4].strip()))
+    return events, clock.notes(n_lost)

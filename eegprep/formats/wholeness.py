@@ -17,6 +17,7 @@ from typing import Any
 from eegprep.errors import InputError
 from eegprep.formats.companions import named_files
 from eegprep.formats.decoded import Decoded
+from eegprep.formats.matlab.file import eeglab_header
 from eegprep.recording import LeftOut, Stretch, subtract
 
 _BRAINVISION_BYTES = {b"INT_16": 2, b"INT_32": 4, b"UINT_16": 2, b"IEEE_FLOAT_32": 4, b"IEEE_FLOAT_64": 8}
@@ -33,6 +34,7 @@ def check_whole(path: Path, format_name: str) -> tuple[tuple[str, ...], int | No
     check = {
         "brainvision": _brainvision,
         "curry": _curry,
+        "eeglab": _eeglab,
         "egi_raw": _egi_raw,
         "eximia": _eximia,
         "gdf": _gdf,
@@ -89,6 +91,15 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
         return found[1] if found else b""
 
     n_bytes, channels = _BRAINVISION_BYTES.get(field(b"BinaryFormat").upper(), 0), field(b"NumberOfChannels")
+    listed = len(re.findall(rb"^Ch\d+[ \t]*=", _section(head, b"Channel Infos"), re.MULTILINE | re.IGNORECASE))
+    if listed and channels.isdigit() and listed != int(channels):
+        raise InputError(
+            f"{path.name}: how many channels a sample has is not certain",
+            where=path,
+            found=f"NumberOfChannels={int(channels)} and {listed} channels under [Channel Infos]",
+            expected="the same number in both",
+            todo="correct the header",
+        )
     samples = [path.parent / n for n in named_files(path)[:1] if (path.parent / n).is_file()]
     if not samples or not n_bytes or not channels.isdigit() or field(b"DataFormat").upper() != b"BINARY":
         return markers, None
@@ -109,6 +120,26 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
             todo="copy the samples again, or correct DataPoints in the header",
         )
     return (*markers, *_remainder(rest)), n_stated or None
+
+
+def _eeglab(path: Path) -> tuple[tuple[str, ...], int | None]:
+    """The rows of the samples against the names of the channels: with fewer names, which row is whose is not known."""
+    header = eeglab_header(path)
+    if header.n_rows and header.n_named not in (0, header.n_rows):
+        raise InputError(
+            f"{path.name}: which channel each row of the samples is cannot be told",
+            where=path,
+            found=f"{header.n_rows} rows, {header.n_named} channels in EEG.chanlocs",
+            expected="one entry in EEG.chanlocs for each row",
+            todo="correct EEG.chanlocs in EEGLAB and save the file again",
+        )
+    return (), None
+
+
+def _section(head: bytes, name: bytes) -> bytes:
+    """What stands under `[name]`, up to the next section."""
+    found = re.search(rb"^\[" + name + rb"\][ \t\r]*$(.*?)(?=^\[|\Z)", head, re.MULTILINE | re.IGNORECASE | re.DOTALL)
+    return found[1] if found else b""
 
 
 def _markers(path: Path) -> tuple[str, ...]:

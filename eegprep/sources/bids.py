@@ -31,6 +31,8 @@ from eegprep.sources.tree import Tree, scan, unreadable
 from eegprep.splits.names import chosen_subjects
 
 _DATA = re.compile(r"(?:.*/)?(?P<stem>sub-[^/]+)_eeg\.(?P<suffix>(?i:edf|bdf|vhdr|set|fif|cnt|mff|gdf)(?i:\.gz)?)$")
+#: Samples that cannot be opened without the header beside them.
+_SAMPLES = re.compile(r"(?:.*/)?(?P<stem>sub-[^/]+)_eeg\.(?i:eeg|fdt)$")
 _ELSEWHERE = ("derivatives/", "sourcedata/", "code/", "stimuli/")
 
 
@@ -124,11 +126,13 @@ class BIDSSource:
         full = self.folder / path
         return self._by_place(path) or no_recording(full, detect_quietly(full))
 
-    def _no_data(self, path: str) -> tuple[Code, str]:
+    def _no_data(self, path: str) -> tuple[Code, str] | tuple[Code, str, str]:
         """Code and reason for a file without the name of a recording."""
         if looks_like_recording(self.folder / path):
             return self._by_place(path) or (Code.NO_BIDS_NAME, "not the name of a BIDS EEG recording")
-        suffix = PurePosixPath(path).suffix.lower()
+        full, suffix = self.folder / path, PurePosixPath(path).suffix.lower()
+        if _SAMPLES.fullmatch(path) and not any(os.path.lexists(full.with_suffix(s)) for s in _HEADERS):
+            return self._by_place(path) or (Code.PART_MISSING, _HEADERLESS, "fetch the .vhdr or .set file too")
         return (
             (Code.SIDECAR, SIDECARS[suffix]) if suffix in SIDECARS else (Code.FOREIGN, "not part of an EEG recording")
         )
@@ -153,7 +157,7 @@ class BIDSSource:
         return None
 
     def _key(self, path: str, kind: Kind) -> str:
-        found = _DATA.fullmatch(path) if kind is Kind.REFUSED else None
+        found = (_DATA.fullmatch(path) or _SAMPLES.fullmatch(path)) if kind is Kind.REFUSED else None
         return "" if found is None else key_of(self.manifest, _entities(found["stem"]))
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
@@ -205,6 +209,8 @@ class BIDSSource:
 
 # The tables that say more of a recording.
 _TABLES = (("channels", "tsv"), ("events", "tsv"), ("electrodes", "tsv"), ("coordsystem", "json"), ("eeg", "json"))
+_HEADERS = (".vhdr", ".VHDR", ".ahdr", ".set", ".SET")
+_HEADERLESS = "samples of a recording whose header is missing"
 _KEEP_ONE = "keep one of them, or list the others in .bidsignore"
 
 

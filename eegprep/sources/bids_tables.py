@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from eegprep.errors import InputError
+from eegprep.formats.clock import Clock
 from eegprep.formats.decoded import Decoded, Role, SourceChannel, SourceEvent
 from eegprep.formats.segments import role_of
 from eegprep.formats.tables.tsv import numbers, rows_of, text_of
@@ -210,7 +211,7 @@ def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[
     rows, broken = rows_of(table, ("onset", "duration", "trial_type", "value", "sample", "channel"), "onset")
     if not rows:
         raise ValueError("it contains no events")
-    lasts_s, n_rows = decoded.signal.shape[1] / decoded.sfreq_hz, len(rows) + broken
+    lasts_s, n_rows = _lasts_s(decoded), len(rows) + broken
     onsets = numbers([row["onset"] for row in rows], lasts_s)
     lengths = _numbers_or_none([row.get("duration", "") for row in rows], lasts_s)
     samples = _numbers_or_none([row.get("sample", "") for row in rows])
@@ -225,23 +226,40 @@ def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[
     unreadable = broken + sum(t is None and r["onset"] not in ("", "n/a") for t, r in zip(onsets, rows, strict=True))
     if 2 * unreadable > n_rows or not usable:
         raise ValueError(f"{n_rows - len(usable)} of its {n_rows} rows have no onset, no name or cannot be read")
+    decoded, more = _on_its_clock([u[0] for u in usable], [u[3] for u in usable], decoded, own)
     scale, notes = _scale([u[0] for u in usable], [u[3] for u in usable], decoded, own)
+    notes += more
     if lost := n_rows - len(usable):
         notes.append(f"events.tsv: {lost} of {n_rows} rows have no onset, no name or cannot be read")
     if outside := sum(not 0 <= u[0] * scale <= lasts_s for u in usable):
         notes.append(f"events.tsv: {outside} events are outside the recording of {lasts_s:g} s")
     delimiter = _delimiter(table)
+    inside = [u for u in usable if abs(u[0] * scale) < _LONGEST_S]
+    places = [_placed(decoded, onset * scale, length * scale) for onset, length, *_ in inside]
+    notes += Clock.notes(places.count(None))
     return [
         SourceEvent(
-            start_sample=seconds_to_samples(onset * scale, decoded.sfreq_hz),
-            n_samples=seconds_to_samples(length * scale, decoded.sfreq_hz),
+            start_sample=place[0],
+            n_samples=place[1],
             text=text,
             channels=_channels(channel, delimiter, decoded),
             witness="events.tsv",
         )
-        for onset, length, text, _, channel in usable
-        if abs(onset * scale) < _LONGEST_S
+        for place, (_, _, text, _, channel) in zip(places, inside, strict=True)
+        if place is not None
     ], notes
+
+
+def _lasts_s(decoded: Decoded) -> float:
+    """From the first sample to the last, by the file's clock."""
+    return decoded.signal.shape[1] / decoded.sfreq_hz if decoded.clock is None else decoded.clock.end_s
+
+
+def _placed(decoded: Decoded, onset_s: float, lasts_s: float = 0.0) -> tuple[int, int] | None:
+    """First sample and number of samples; None where the recording has none at that time."""
+    if decoded.clock is not None:
+        return decoded.clock.place(onset_s, lasts_s)
+    return seconds_to_samples(onset_s, decoded.sfreq_hz), seconds_to_samples(lasts_s, decoded.sfreq_hz)
 
 
 def _numbers_or_none(cells: Sequence[str], longest: float = math.inf) -> list[float | None]:
@@ -249,6 +267,34 @@ def _numbers_or_none(cells: Sequence[str], longest: float = math.inf) -> list[fl
         return numbers(cells, longest)
     except ValueError:
         return [None] * len(cells)
+
+
+def _agreeing(
+    onsets: Sequence[float],
+    samples: Sequence[float | None],
+    decoded: Decoded,
+    own: Sequence[SourceEvent],
+    factor: float = 1.0,
+) -> int:
+    """How many onsets lie, as seconds after multiplying, where the table's column `sample` or the file's events do."""
+    near = max(2, seconds_to_samples(0.002, decoded.sfreq_hz))
+    placed = [_placed(decoded, t * factor) for t in onsets]
+    witnesses = [s for s in samples if s is not None]
+    if len(witnesses) == len(onsets):
+        return sum(a is not None and abs(a[0] - b) <= near for a, b in zip(placed, witnesses, strict=True))
+    return _matched([a[0] for a in placed if a is not None], [e.start_sample for e in own], near)
+
+
+def _on_its_clock(
+    onsets: Sequence[float], samples: Sequence[float | None], decoded: Decoded, own: Sequence[SourceEvent]
+) -> tuple[Decoded, list[str]]:
+    """`decoded`, without its clock where the onsets count stored samples as if nothing were missing; and a note."""
+    if decoded.clock is None:
+        return decoded, []
+    stored = dataclasses.replace(decoded, clock=None)
+    if _agreeing(onsets, samples, stored, own) > _agreeing(onsets, samples, decoded, own):
+        return stored, ["the onsets in events.tsv leave out the interruptions, as other marks of the same events show"]
+    return decoded, ["the onsets in events.tsv are taken for times on the file's clock, which jumps"]
 
 
 def _scale(
@@ -259,15 +305,10 @@ def _scale(
     Witnesses are the table's own column `sample` and the file's events. Raises ValueError if the onsets cannot be
     seconds and no witness says what they are.
     """
-    rate_hz, lasts_s = decoded.sfreq_hz, decoded.signal.shape[1] / decoded.sfreq_hz
-    witnesses = [s for s in samples if s is not None]
-    near = max(2, seconds_to_samples(0.002, rate_hz))
+    rate_hz, lasts_s = decoded.sfreq_hz, _lasts_s(decoded)
 
     def agreeing(factor: float) -> int:
-        placed = [seconds_to_samples(t * factor, rate_hz) for t in onsets]
-        if len(witnesses) == len(onsets):
-            return sum(abs(a - b) <= near for a, b in zip(placed, witnesses, strict=True))
-        return _matched(placed, [e.start_sample for e in own], near)
+        return _agreeing(onsets, samples, decoded, own, factor)
 
     n_inside = sum(-lasts_s <= t <= lasts_s for t in onsets)
     outside = 2 * n_inside < len(onsets)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from eegprep.errors import InputError
+from eegprep.formats.clock import Clock
 from eegprep.formats.decoded import Decoded, SourceEvent
 from eegprep.manifest.patterns import compile_pattern
 from eegprep.recording import seconds_to_samples
@@ -64,15 +65,18 @@ def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
             expected="EDF+ with annotations",
         )
     n_samples = decoded.signal.shape[1]
-    events = []
+    events, n_lost = [], 0
     for a in lists.annotations:
         start = seconds_to_samples(a.onset_s, decoded.sfreq_hz)
-        stop = min(seconds_to_samples(a.onset_s + a.duration_s, decoded.sfreq_hz), n_samples)
+        stop = seconds_to_samples(a.onset_s + a.duration_s, decoded.sfreq_hz)
+        if decoded.clock is not None:
+            at = decoded.clock.place(a.onset_s, a.duration_s)
+            n_lost += at is None
+            start, stop = (-1, -1) if at is None else (at[0], at[0] + at[1])
         if 0 <= start < n_samples:
-            events.append(
-                SourceEvent(start_sample=start, n_samples=max(stop - start, 0), text=a.text, witness="events file")
-            )
-    notes = [f"event file: {note}" for note in lists.notes]
+            lasts = max(min(stop, n_samples) - start, 0)
+            events.append(SourceEvent(start_sample=start, n_samples=lasts, text=a.text, witness="events file"))
+    notes = [f"event file: {note}" for note in (*lists.notes, *Clock.notes(n_lost))]
     return dataclasses.replace(
         decoded, events=tuple(sorted((*decoded.events, *events))), notes=(*decoded.notes, *notes)
     )

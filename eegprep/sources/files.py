@@ -82,6 +82,12 @@ class FilesSource:
 
             return read_electrode_files(paths, planned.channels, self.manifest)
         decoded = decode_file(paths[0], self.manifest, part=planned.part)
+        if tables := [] if self._patterns else _tables_beside(paths[0]):
+            note = (
+                f"{' and '.join(tables)} beside it {'is' if len(tables) == 1 else 'are'} not read: name the folder of "
+            )
+            note += "the whole BIDS data set (dataset_description.json)"
+            decoded = dataclasses.replace(decoded, notes=(*decoded.notes, note))
         pattern = self.manifest.source.events_file
         found = events_files(pattern, planned.files[1:]) if pattern else {}
         if pattern and not found:
@@ -106,6 +112,8 @@ class FilesSource:
                 chosen.append((path, entities or {}, not self._patterns))
             else:
                 self._file(tree, path, *left_out)
+                if entities is not None:
+                    self._entries[path] = self._keyed(self._entries[path])
         if self._patterns and not chosen and not any(e.key for e in self._entries.values()):
             closed = [f"; {e.path}: {e.reason}" for e in tree.entries if e.kind is Kind.REFUSED]
             raise UsageError(
@@ -317,6 +325,14 @@ _OTHER_SUBJECTS = "subject not selected by the manifest"
 _NOT_IN_PATTERNS = "matches no pattern of the manifest"
 _KEEP_ONE = "keep one of them in the folder"
 _TELL_APART = "distinguish them with {session} or {run} in `source: files:` of the manifest, or keep one of them"
+
+
+def _tables_beside(path: Path) -> list[str]:
+    """The tables of BIDS that are about a file which is read by itself."""
+    stem, is_eeg, _ = path.name.partition("_eeg.")
+    if not (stem.startswith("sub-") and is_eeg):
+        return []
+    return [f"{kind}.tsv" for kind in ("channels", "events") if (path.parent / f"{stem}_{kind}.tsv").is_file()]
 
 
 def _needs_manifest(path: Path) -> str:

@@ -99,10 +99,21 @@ def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputErro
         f"no usable channel in {name}",
         found=f"{len(verdicts)} channels left out: {', '.join(codes)}" if codes else "no channels",
         expected="at least one EEG channel with a known unit and a non-flat signal",
-        todo="state `unit:` of the source in the manifest"
-        if "no_unit" in codes
-        else "name the electrodes under `channels:` of a manifest; `eegprep inspect` shows the reason for each channel",
+        todo=_todo(codes),
     )
+
+
+#: Codes of channels whose names are known and whose signal is not there, or was marked as bad.
+_DEAD = frozenset({"flat", "clipped", "not_finite", "zeros", "held", "disconnected", "marked_bad"})
+
+
+def _todo(codes: Sequence[str]) -> str:
+    """What a person can do about recordings of which no channel got in."""
+    if "no_unit" in codes:
+        return "state `unit:` of the source in the manifest"
+    if set(codes) <= _DEAD:
+        return "leave the recording out; `eegprep inspect` shows the reason of each channel"
+    return "name the electrodes under `channels:` of a manifest; `eegprep inspect` shows the reason of each channel"
 
 
 def left_out_channels(verdicts: Sequence[Verdict]) -> list[LeftOut]:

@@ -180,3 +180,36 @@ def test_random_header_bytes_never_crash(made, tmp_path: Path) -> None:
         except InputError:
             refused += 1
     assert 30 < refused < 150
+
+
+@pytest.mark.parametrize(("least", "most", "kept"), [(-32768, 65535, True), (-1, 8388607, False)])
+def test_a_range_wider_than_the_samples(made, tmp_path: Path, least: int, most: int, kept: bool) -> None:
+    """A digital range of 24 bits in a file of 16 says nothing of a step: the channel has no unit."""
+    path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 800))
+    data = bytearray(path.read_bytes())
+    at = 256 + 7 * (16 + 80 + 8 + 8 + 8)
+    data[at : at + 8] = str(least).ljust(8).encode()
+    data[at + 56 : at + 64] = str(most).ljust(8).encode()
+    path.write_bytes(data)
+    first, second = read_edf(path).channels[:2]
+    assert (first.unit, second.unit) == ("uV" if kept else "", "uV")
+    assert kept or "not one of 16 bits" in first.unit_evidence
+
+
+def test_a_count_with_decimals_is_damage(made, tmp_path: Path) -> None:
+    """Half a record is not one record: nothing is cut off because a field of the header is damaged."""
+    path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 800))
+    data = bytearray(path.read_bytes())
+    data[236:244] = b"1.5     "
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="header is damaged"):
+        read_edf(path)
+
+
+def test_annotations_by_another_capital(made, tmp_path: Path) -> None:
+    """`EDF annotations` is the annotation signal too, not a channel of another rate."""
+    path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](6, 800), annotations=[(1.5, 0, "a")])
+    path.write_bytes(path.read_bytes().replace(b"EDF Annotations", b"EDF annotations"))
+    decoded = read_edf(path)
+    assert [(e.start_sample, e.text) for e in decoded.events] == [(300, "a")]
+    assert decoded.left_out == ()

@@ -362,3 +362,32 @@ def test_such_a_refusal_names_no_other_file(made, names, tmp_path: Path) -> None
     with pytest.raises(InputError) as caught:
         read(path)
     assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stated", [5, 7])
+def test_brainvision_counts_its_channels(made, names, tmp_path: Path, stated: int) -> None:
+    """A number of channels that is not that of the list would shift every sample to another channel."""
+    path = made["brainvision"](tmp_path, "a", made["eeg_uv"](6, 1600), names)
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("NumberOfChannels=6", f"NumberOfChannels={stated}"), encoding="utf-8"
+    )
+    with pytest.raises(InputError, match="how many channels"):
+        read(path)
+
+
+@pytest.mark.parametrize("trials", [1, 2])
+@pytest.mark.parametrize("n_named", [0, 5, 6])
+def test_eeglab_names_each_row(made, names, tmp_path: Path, trials: int, n_named: int) -> None:
+    """With five names for six rows nobody knows whose a row is; without any, rows are numbered."""
+    signal = made["eeg_uv"](6, 800)
+    labels = np.array([(n,) for n in names[:n_named]], dtype=[("labels", object)]) if n_named else []
+    header = {"setname": "a", "nbchan": 6, "trials": trials, "pnts": 800 // trials, "srate": 200.0, "chanlocs": labels}
+    header |= {key: [] for key in ("event", "epoch", "urevent", "icaweights", "icawinv", "icasphere", "icaact")}
+    header |= {"xmin": 0.0, "xmax": (800 // trials - 1) / 200, "ref": "common", "comments": ""}
+    header["data"] = signal if trials == 1 else signal.reshape(6, 2, 400).transpose(0, 2, 1)
+    scipy.io.savemat(tmp_path / "a.set", {"EEG": header}, appendmat=False)
+    if n_named == 5:
+        with pytest.raises(InputError, match="which channel each row"):
+            read(tmp_path / "a.set")
+    else:
+        np.testing.assert_allclose(np.asarray(read(tmp_path / "a.set").signal) * 1e6, signal, atol=1e-3)

@@ -85,3 +85,49 @@ def test_wrong_encoding_is_refused(tmp_path: Path) -> None:
     for encoding in ("klingon", "ascii"):
         with pytest.raises(InputError, match="not text in the encoding"):
             read_table(tmp_path / "a.csv", encoding=encoding)
+
+
+@pytest.mark.parametrize("header", ["", "channel,t0,t1\n", "channel,0,0.005\n", ",1,2\n"])
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_first_row_of_a_channel_stays(made, names, tmp_path: Path, header: str, stated: bool) -> None:
+    """A channel's name before its samples is no header line; a header of times or counts is one."""
+    signal = made["eeg_uv"](6, 800)
+    if header:
+        first, second, third = header.strip().split(",")
+        step = float(third) - float(second) if third[0].isdigit() else 0.0
+        times = [f"{float(second) + i * step:g}" if step else f"t{i}" for i in range(800)]
+        header = ",".join([first, *times]) + "\n"
+    rows = "".join(f"{n}," + ",".join(f"{v:.4f}" for v in row) + "\n" for n, row in zip(names, signal, strict=True))
+    (tmp_path / "p.csv").write_text(header + rows)
+    source = {"kind": "table", "files": ["{subject}.csv"], "sfreq_hz": 200, "unit": "uV"}
+    source |= {"orientation": "row_per_channel", **({"channels": list(names)} if stated else {})}
+    opened = open_source(made["manifest"](source=source), tmp_path)
+    recording = opened.read(opened.plan()[0])
+    assert tuple(c.name for c in recording.channels) == names
+    np.testing.assert_allclose(recording.signal, signal, atol=1e-4)
+
+
+def test_two_columns_of_one_name_are_refused(made, names, tmp_path: Path) -> None:
+    """Never the first column's numbers twice; a name that nobody asks for may be there more often."""
+    signal = made["eeg_uv"](6, 800)
+    path = tmp_path / "p.csv"
+    path.write_text(text_of(signal, ["Fp1", "Fp1", *names[2:]]))
+    source = {"kind": "table", "files": ["{subject}.csv"], "sfreq_hz": 200, "unit": "uV"}
+    opened = open_source(made["manifest"](source=source), tmp_path)
+    with pytest.raises(InputError, match="2 columns of the name 'Fp1'"):
+        opened.read(opened.plan()[0])
+    opened = open_source(made["manifest"](source={**source, "channels": list(names[2:])}), tmp_path)
+    np.testing.assert_allclose(opened.read(opened.plan()[0]).signal, signal[2:], atol=1e-4)
+
+
+@pytest.mark.parametrize("clock", ["16:43:47.138", "2020-01-01 16:43:47", "16:43"])
+def test_a_clock_among_the_channels_is_left_out(made, names, tmp_path: Path, clock: str) -> None:
+    """A table without a header line needs a name for each column, also for one that is no channel."""
+    signal = made["eeg_uv"](6, 800)
+    lines = text_of(signal, names, header=False).splitlines()
+    (tmp_path / "p.csv").write_text("".join(f"{line},{clock}\n" for line in lines))
+    source = {"kind": "table", "files": ["{subject}.csv"], "sfreq_hz": 200, "unit": "uV"}
+    opened = open_source(made["manifest"](source={**source, "channels": [*names, "clock"]}), tmp_path)
+    recording = opened.read(opened.plan()[0])
+    assert [(x.kind, x.name, x.code) for x in recording.left_out] == [("channel", "clock", "clock")]
+    np.testing.assert_allclose(recording.signal, signal, atol=1e-4)

@@ -565,3 +565,13 @@ def test_signals_of_odd_names_are_read_alike(made, tmp_path: Path, edf: bytes) -
     anonymous = open_source(made["manifest"](source={"files": ["{subject}.edf"]}), tmp_path)
     for planned in anonymous.plan():
         assert (planned.key + "".join(planned.public_files)).isprintable()
+
+
+def test_the_only_file_that_fits_is_refused(made, names, tmp_path: Path) -> None:
+    """A manifest whose one recording lacks a part says so, and not that no file fits its pattern."""
+    raw_fif(made, names, 240_000).save(tmp_path / "s1_raw.fif", split_size="2MB", verbose="CRITICAL")
+    (tmp_path / "s1_raw-1.fif").unlink()
+    source = open_source(made["manifest"](source={"kind": "files", "files": ["{subject}_raw.fif"]}), tmp_path)
+    assert source.plan() == []
+    refused = [e for e in source.entries() if e.kind is Kind.REFUSED]
+    assert [(e.path, e.code, bool(e.key)) for e in refused] == [("s1_raw.fif", Code.PART_MISSING, True)]

@@ -33,7 +33,7 @@ class EDFSignal:
     @property
     def is_annotations(self) -> bool:
         """Whether it contains annotations instead of samples."""
-        return self.label in ("EDF Annotations", "BDF Annotations")
+        return self.label.casefold() in ("edf annotations", "bdf annotations")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +89,14 @@ class _Fields:
                 self.path, "the header is damaged", f"no number in the field `{name}` at byte {start}", "a number"
             ) from None
 
+    def whole(self, n: int, name: str) -> int:
+        start = self.at
+        value = self.number(n, name)
+        if value != int(value):
+            found = f"no whole number in the field `{name}` at byte {start}"
+            raise _bad(self.path, "the header is damaged", found, "a whole number")
+        return int(value)
+
 
 def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
     """Read and check a header against the file's size and bytes; `annotations_only` allows files without signal.
@@ -106,11 +114,11 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
         bdf = head[0] == 0xFF
         main = _Fields(head, path)
         main.skip(8 + 80 + 80 + 8 + 8)
-        n_header = int(main.number(8, "bytes in header"))
+        n_header = main.whole(8, "bytes in header")
         kind = main.text(44)
-        n_records = int(main.number(8, "number of records"))
+        n_records = main.whole(8, "number of records")
         record_s = main.number(8, "duration of a record")
-        n_signals = int(main.number(4, "number of signals"))
+        n_signals = main.whole(4, "number of signals")
         if n_signals < 1 or n_header != 256 * (n_signals + 1):
             raise _bad(
                 path, "the header is damaged", f"{n_header} bytes for {n_signals} signals", 256 * (n_signals + 1)
@@ -182,7 +190,7 @@ def _signals(body: bytes, n: int, path: Path) -> tuple[EDFSignal, ...]:
         for name in ("physical minimum", "physical maximum", "digital minimum", "digital maximum")
     }
     fields.skip(80 * n)
-    counts = [int(fields.number(8, "samples in a record")) for _ in range(n)]
+    counts = [fields.whole(8, "samples in a record") for _ in range(n)]
     if min(counts) < 0 or sum(counts) == 0:
         raise _bad(path, "the header is damaged", f"{min(counts)} samples in a record", "at least 1")
     out: list[EDFSignal] = []

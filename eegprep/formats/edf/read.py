@@ -20,13 +20,14 @@ import numpy as np
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import resolve
 from eegprep.errors import InputError
+from eegprep.formats.clock import Clock
 from eegprep.formats.decoded import Decoded, LazySignal, SourceChannel, SourceEvent, whole
 from eegprep.formats.edf.annotations import Annotation, AnnotationLists, parse_records
 from eegprep.formats.edf.header import EDFHeader, EDFSignal, read_header
 from eegprep.formats.events import nearest_sample, trigger_events
 from eegprep.formats.segments import break_at
 from eegprep.formats.unit_names import is_other_quantity
-from eegprep.recording import LeftOut, seconds_to_samples
+from eegprep.recording import LeftOut
 
 _KINDS = {
     "eeg": "eeg", "eog": "eog", "ecg": "ecg", "ekg": "ecg", "emg": "emg", "seeg": "seeg", "ecog": "ecog",
@@ -52,7 +53,10 @@ def read_edf(path: Path) -> Decoded:
     n_samples = spr * header.n_records
     notes += lists.notes
     kept = [s for s in header.signals if not s.is_annotations and s.samples_per_record == spr]
-    events = [_event(a, starts, record_s, spr, sfreq_hz) for a in lists.annotations]
+    slack_s = max(0.5 / sfreq_hz, _rounding_s(starts, record_s))
+    clock = Clock(starts, range(0, n_samples + 1, spr), sfreq_hz, slack_s)
+    events, more = _events(lists.annotations, clock)
+    notes += more
     paused: list[int] = []
     for signal in header.signals:
         if _kind(signal) == "stim" and not signal.is_annotations and signal.samples_per_record:
@@ -63,11 +67,9 @@ def read_edf(path: Path) -> Decoded:
     if paused:
         times = "1 time" if len(paused) == 1 else f"{len(paused)} times"
         notes.append(f"the Status channel says that the recording was interrupted {times}")
-    slack_s = max(0.5 / sfreq_hz, _rounding_s(starts, record_s))
-    breaks = [k * spr for k in range(1, len(starts)) if abs(starts[k] - starts[k - 1] - record_s) > slack_s]
-    if breaks:
+    if clock.breaks:
         notes.append(
-            f"the time stamps jump {len(breaks)} times between records"
+            f"the time stamps jump {len(clock.breaks)} times between records"
             + ("" if header.discontinuous else ", though the header calls the file continuous")
         )
 
@@ -77,12 +79,13 @@ def read_edf(path: Path) -> Decoded:
     return Decoded(
         format="bdf" if header.sample_bytes == 3 else "edf",
         sfreq_hz=sfreq_hz,
-        channels=tuple(_channel(s) for s in kept),
+        channels=tuple(_channel(s, header.sample_bytes) for s in kept),
         signal=LazySignal(len(kept), n_samples, read),
-        stretches=break_at(whole(n_samples), [*breaks, *paused]),
+        stretches=break_at(whole(n_samples), [*clock.breaks, *paused]),
         events=tuple(sorted(events)),
         left_out=tuple(_other_rates(header, spr, record_s)),
         notes=tuple(dict.fromkeys(notes)),
+        clock=clock if clock.breaks else None,
     )
 
 
@@ -125,10 +128,14 @@ def _kind(signal: EDFSignal) -> str:
     return "misc" if is_other_quantity(signal.unit_text) else "unknown"
 
 
-def _channel(signal: EDFSignal) -> SourceChannel:
+def _channel(signal: EDFSignal, sample_bytes: int) -> SourceChannel:
     # the standard turns a signal round by its physical range; a digital range that is turned round is damage
-    usable = signal.digital_max > signal.digital_min and signal.physical_max != signal.physical_min
-    unit = signal.unit if usable else ""
+    unusable = ""
+    if not (signal.digital_max > signal.digital_min and signal.physical_max != signal.physical_min):
+        unusable = "the header's range is empty or turned round, so nothing says what a step is"
+    elif max(-signal.digital_min, signal.digital_max) > 1 << 8 * sample_bytes:  # unsigned numbers are met
+        unusable = f"the header's digital range is not one of {8 * sample_bytes} bits, so nothing says what a step is"
+    unit = "" if unusable else signal.unit
     return SourceChannel(
         name=signal.label,
         kind=_kind(signal),
@@ -137,9 +144,7 @@ def _channel(signal: EDFSignal) -> SourceChannel:
         digital_max=signal.digital_max,
         physical_min=signal.physical_min,
         physical_max=signal.physical_max,
-        unit_evidence=f"the header says {unit}"
-        if unit
-        else ("" if usable else "the header's range is empty or inverted, so the scale is unknown"),
+        unit_evidence=unusable or (f"the header says {unit}" if unit else ""),
     )
 
 
@@ -261,16 +266,15 @@ def _times(records: _Records) -> tuple[list[float], AnnotationLists]:
     return [t - zero for t in times], dataclasses.replace(lists, annotations=shifted)
 
 
-def _event(a: Annotation, starts: list[float], record_s: float, spr: int, sfreq_hz: float) -> SourceEvent:
-    """The event on the time line of stored samples, where records follow each other without gaps."""
-    k = max(0, int(np.searchsorted(starts, a.onset_s + 1e-9, side="right")) - 1)
-    within = min(a.onset_s - starts[k], record_s) if k + 1 < len(starts) else a.onset_s - starts[k]
-    return SourceEvent(
-        start_sample=k * spr + seconds_to_samples(within, sfreq_hz),
-        n_samples=seconds_to_samples(a.duration_s, sfreq_hz),
-        text=a.text,
-        witness="annotations",
-    )
+def _events(annotations: Sequence[Annotation], clock: Clock) -> tuple[list[SourceEvent], list[str]]:
+    """The events on the time line of stored samples, where records follow each other without gaps, and notes."""
+    placed = [(a, clock.place(a.onset_s, a.duration_s)) for a in annotations]
+    events = [
+        SourceEvent(start_sample=at[0], n_samples=at[1], text=a.text, witness="annotations")
+        for a, at in placed
+        if at is not None
+    ]
+    return events, clock.notes(len(annotations) - len(events))
 
 
 def _triggers(signal: EDFSignal, records: _Records, spr: int) -> tuple[list[SourceEvent], list[int], list[str]]:

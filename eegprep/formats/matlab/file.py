@@ -45,13 +45,16 @@ class EEGLABHeader:
     """What an EEGLAB file says of itself.
 
     `trials` are epochs; `samples_file` and `n_bytes` name the file that holds the samples, if any, and its size; `nose`
-    is the direction of the nose in its coordinates (+X, -X, +Y, -Y), EEGLAB's +X if the file does not say.
+    is the direction of the nose in its coordinates (+X, -X, +Y, -Y), EEGLAB's +X if the file does not say. `n_rows` are
+    channels of the samples, `n_named` those in `chanlocs`; 0 where either can't be told.
     """
 
     trials: int = 1
     samples_file: str = ""
     n_bytes: int = 0
     nose: str = "+X"
+    n_rows: int = 0
+    n_named: int = 0
 
 
 def eeglab_header(path: Path) -> EEGLABHeader:
@@ -76,15 +79,22 @@ def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
                 is_text = values["data"].attrs.get("MATLAB_class") == b"char"
                 data = "".join(chr(int(c)) for c in np.ravel(values["data"])) if is_text else ""
                 numbers = {n: int(np.ravel(v)[0]) for n, v in values.items() if n != "data"}
+                n_rows = numbers["nbchan"] if data else values["data"].shape[-1]
+                places = holder.get("chanlocs")
+                n_named = places["labels"].size if isinstance(places, h5py.Group) and "labels" in places else 0
         else:
             from scipy.io import loadmat
 
-            content = loadmat(path, variable_names=["EEG", "chaninfo", *names], squeeze_me=True, struct_as_record=False)
+            wanted = ["EEG", "chaninfo", "chanlocs", *names]
+            content = loadmat(path, variable_names=wanted, squeeze_me=True, struct_as_record=False)
             holder = vars(content["EEG"]) if "EEG" in content else content
             found = getattr(holder.get("chaninfo"), "nosedir", "")
             nose = found if isinstance(found, str) else ""
             data = holder["data"] if isinstance(holder["data"], str) else ""
             numbers = {n: int(np.ravel(holder[n])[0]) for n in names if n != "data"}
+            shape, n_named = np.shape(holder["data"]), int(np.size(holder.get("chanlocs", ())))
+            # dimensions of one are taken away, so only a matrix shows its rows
+            n_rows = shape[0] if not data and len(shape) == 2 + (numbers["trials"] > 1) else numbers["nbchan"]
     except Exception:  # the reader itself says what is wrong with a damaged file
         return EEGLABHeader()
     n_bytes = 4 * numbers["nbchan"] * numbers["pnts"] * numbers["trials"]
@@ -93,6 +103,8 @@ def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
         samples_file=re.split(r"[\\/]", data)[-1],
         n_bytes=n_bytes,
         nose=nose.strip().upper() or "+X",
+        n_rows=n_rows,
+        n_named=n_named,
     )
 
 

@@ -17,6 +17,7 @@ from eegprep.formats.segments import break_at
 from eegprep.formats.tables.text import TextTable, column_events, is_number, read_table
 from eegprep.formats.tables.time_column import time_breaks
 from eegprep.manifest.schema import Manifest
+from eegprep.recording import LeftOut
 
 
 def _rate(manifest: Manifest) -> float:
@@ -37,11 +38,17 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
         skip_rows=spec.skip_rows,
         encoding=spec.encoding,
         names=None if rows_are_channels else spec.channels or None,
+        rows_are_channels=rows_are_channels,
     )
     if rows_are_channels:
         return _transposed(table, manifest, sfreq_hz)
     beside = {spec.time_column, spec.event_column}
-    names = list(spec.channels) or [n for n in table.names if n not in beside and n.strip()]
+    listed = list(spec.channels) or [n for n in table.names if n not in beside and n.strip()]
+    # all columns of a table without a header line have to be named, a clock's too
+    clocks = [n for n in listed if table.is_clock(n)]
+    names = [n for n in listed if n not in clocks]
+    if not names:
+        raise InputError(f"{path.name} has no column of numbers", where=path, expected="one column a channel")
     signal = np.stack([table.numbers(n) for n in names])
     notes: list[str] = []
     breaks: list[int] = []
@@ -56,6 +63,10 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
         stretches=break_at(whole(signal.shape[1]), breaks),
         events=tuple(events),
         reference=manifest.reference,
+        left_out=tuple(
+            LeftOut(kind="channel", name=n, code="clock", reason="its column holds times of day, not numbers")
+            for n in clocks
+        ),
         notes=tuple(notes),
     )
 

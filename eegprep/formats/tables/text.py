@@ -61,6 +61,11 @@ class TextTable:
         """A column as text."""
         return ["" if v is None else str(v).strip() for v in self._column(name).to_pylist()]
 
+    def is_clock(self, name: str) -> bool:
+        """Whether a column holds times of day or dates and nothing else."""
+        texts = [text for text in self.texts(name) if text]
+        return bool(texts) and all(_CLOCK.fullmatch(text) for text in texts)
+
     def _column(self, name: str):  # type: ignore[no-untyped-def]
         if name not in self.names:
             # the first line of a table that is no header may hold anything, so it is not repeated
@@ -69,6 +74,13 @@ class TextTable:
                 where=self.where,
                 found=f"{len(self.names)} columns of other names",
                 todo="correct `source: channels:`, or `skip_rows:` if the header line comes later",
+            )
+        if self.names.count(name) > 1:
+            raise InputError(
+                f"{self.where.name} has {self.names.count(name)} columns of the name {name!r}",
+                where=self.where,
+                expected="one column of each name that is read",
+                todo="rename all but one of them in the header line",
             )
         return self.table.column(self.names.index(name))  # type: ignore[attr-defined]
 
@@ -101,6 +113,7 @@ def read_table(
     encoding: str = "utf-8",
     names: Sequence[str] | None = None,
     ragged: bool = False,
+    rows_are_channels: bool = False,
 ) -> TextTable:
     """Read a text table.
 
@@ -114,6 +127,8 @@ def read_table(
         Names of the columns of a table without a header line.
     ragged : bool
         Whether the last fields of rows may be missing and are then empty.
+    rows_are_channels : bool
+        Whether the first field of a line may be a channel's name: a first line with one is then not a header.
 
     Raises
     ------
@@ -137,7 +152,10 @@ def read_table(
         rows = [b" ".join(line.split()) for line in data.split(b"\n")]
         data = b"\n".join(rows)
     columns = [c.strip('"') for c in _fields(first, separator)]
-    headless = _all_numbers([c.replace(",", ".") if decimal_comma else c for c in columns])
+    plain = [c.replace(",", ".") if decimal_comma else c for c in columns]
+    # pandas writes the numbers of the columns behind an empty field
+    headless = _all_numbers(plain) and not (not plain[0] and _rises_evenly(plain[1:]))
+    headless = headless or (rows_are_channels and _is_channel(plain))
     if headless:
         columns = list(names) if names else [str(i + 1) for i in range(len(columns))]
     if ragged:
@@ -215,6 +233,20 @@ def is_number(text: str) -> bool:
 def _all_numbers(fields: Sequence[str]) -> bool:
     """Whether a first line holds values and no names: numbers, and clock times or dates among them."""
     return any(is_number(f) for f in fields) and all(is_number(f) or _CLOCK.fullmatch(f) for f in fields if f)
+
+
+def _is_channel(fields: Sequence[str]) -> bool:
+    """Whether a line is a channel's name and its samples; evenly rising numbers are times or counts in a header."""
+    numbers = [is_number(f) for f in fields[1:] if f not in _NOTHING]
+    return bool(fields[0]) and any(numbers) and all(numbers) and not _rises_evenly(fields[1:])
+
+
+def _rises_evenly(fields: Sequence[str]) -> bool:
+    """Whether fields are numbers that all rise by the same step."""
+    if len(fields) < 2 or not all(map(is_number, fields)):
+        return False
+    steps = np.diff(np.array(fields, dtype=np.float64))
+    return bool(steps[0] > 0 and np.allclose(steps, steps.mean(), rtol=0.05))
 
 
 def _fault(error: Exception) -> str:

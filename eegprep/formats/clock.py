@@ -1,0 +1,92 @@
+"""A file's own clock: which stored sample was recorded at a time, in a recording that was interrupted.
+
+Stored samples follow each other without gaps; the clock of the file does not. What enters: when each part of the file
+began, and the sample with which it is stored. What leaves: samples for times in seconds, or nothing for a time at which
+nothing was recorded, or at which a clock that was set back ran twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from eegprep.recording import seconds_to_samples
+
+
+class Clock:
+    """Times of a recording's parts.
+
+    Parameters
+    ----------
+    starts_s : sequence of float
+        When each part began, in seconds after the first one.
+    samples : sequence of int
+        The sample with which each part begins, and the number of samples at the end.
+    sfreq_hz : float
+    slack_s : float
+        By how much two parts that follow each other may seem to be apart.
+    """
+
+    def __init__(self, starts_s: Sequence[float], samples: Sequence[int], sfreq_hz: float, slack_s: float) -> None:
+        self.starts_s, self.samples = np.asarray(starts_s, dtype=np.float64), np.asarray(samples)
+        self.sfreq_hz, self.slack_s = sfreq_hz, max(slack_s, 1e-9)
+        self._lasts_s = np.diff(self.samples) / sfreq_hz
+        self._ends_s = self.starts_s + self._lasts_s
+        self._order = np.argsort(self.starts_s, kind="stable")
+        self._sorted_s = self.starts_s[self._order]
+        jumps = np.abs(self.starts_s[1:] - self._ends_s[:-1]) > self.slack_s
+        #: The first samples of parts that do not follow the one before them.
+        self.breaks = self.samples[1:-1][jumps].tolist()
+        self._run = np.concatenate([[0], np.cumsum(jumps)])
+
+    @property
+    def end_s(self) -> float:
+        """When the last part ended."""
+        return float(self._ends_s.max(initial=0.0))
+
+    @staticmethod
+    def notes(n_lost: int) -> list[str]:
+        """What to say of events that `place` found no sample for."""
+        if not n_lost:
+            return []
+        return [f"{n_lost} events at times at which nothing was recorded, or the clock ran twice, are left out"]
+
+    def place(self, onset_s: float, lasts_s: float = 0.0) -> tuple[int, int] | None:
+        """First sample and number of samples of what began at a time; None where nothing, or two parts, had it.
+
+        A time before the first part, or after the last one, is a sample outside the recording.
+        """
+        part = self._part(onset_s)
+        if part is None:
+            return None
+        start = self._sample(part, onset_s)
+        last = self._part(onset_s + lasts_s, before=True)
+        if last is None or self._run[last] == self._run[part]:
+            n_samples = seconds_to_samples(lasts_s, self.sfreq_hz)
+            return start, min([n_samples, *(b - start for b in self.breaks if b > start)])
+        stop = min(self._sample(last, onset_s + lasts_s), int(self.samples[last + 1]))
+        return start, (stop if stop > start else int(self.samples[part + 1])) - start
+
+    def _part(self, at_s: float, *, before: bool = False) -> int | None:
+        """The part that was recorded at a time; in a gap, with `before`, the one before it."""
+        rank = int(np.searchsorted(self._sorted_s, at_s + 1e-9, side="right")) - 1
+        part = int(self._order[max(rank, 0)])
+        if before:
+            return part
+        if rank < 0:
+            return part if part == 0 else None
+        if rank and self._ends_s[self._order[rank - 1]] - at_s > self.slack_s:
+            return None
+        if at_s - self._ends_s[part] < -0.5 / self.sfreq_hz:
+            return part
+        if rank + 1 < self.starts_s.size:
+            follows = int(self._order[rank + 1])
+            return part if follows == part + 1 and self._run[follows] == self._run[part] else None
+        return part if part + 1 == self.starts_s.size else None
+
+    def _sample(self, part: int, at_s: float) -> int:
+        within = float(at_s - self.starts_s[part])
+        if part + 1 < self.starts_s.size:
+            within = min(within, float(self._lasts_s[part]))
+        return int(self.samples[part]) + seconds_to_samples(within, self.sfreq_hz)

@@ -1,0 +1,131 @@
+"""Times in an interrupted recording: an event has the sample that was recorded then, or none and a note."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eegprep.formats.clock import Clock
+from eegprep.formats.decoded import Decoded
+from eegprep.formats.edf.read import read_edf
+from eegprep.formats.persyst import read_persyst
+from eegprep.sources.bids_tables import with_events
+from eegprep.sources.events_file import with_events as with_events_file
+
+RATE = 200
+NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
+Made = dict[str, Callable]
+#: Ten seconds, nothing for 90 s, ten seconds.
+STARTS = [float(k) for k in range(10)] + [100.0 + k for k in range(10)]
+
+
+def placed(decoded: Decoded) -> list[tuple[int, int, str]]:
+    return [(e.start_sample, e.n_samples, e.text) for e in decoded.events]
+
+
+def lost(decoded: Decoded) -> bool:
+    return any("nothing was recorded" in note for note in decoded.notes)
+
+
+def interrupted(
+    made: Made, path: Path, annotations: list[tuple[float, float, str]], starts: list[float] = STARTS
+) -> Path:
+    signal = made["eeg_uv"](6, RATE * len(starts))
+    return made["edf"](path, signal, kind="EDF+D", record_starts=starts, annotations=annotations)
+
+
+def test_edf_events_in_a_gap_are_left_out(made: Made, tmp_path: Path) -> None:
+    """An event of the pause is not moved to the first sample behind it."""
+    path = interrupted(made, tmp_path / "a.edf", [(2.5, 0, "a"), (50, 0, "gap"), (10, 0, "end"), (105.5, 0, "b")])
+    decoded = read_edf(path)
+    assert placed(decoded) == [(500, 0, "a"), (3100, 0, "b")]
+    assert "2 events at times at which nothing was recorded, or the clock ran twice, are left out" in decoded.notes
+
+
+def test_edf_durations_do_not_count_a_gap(made: Made, tmp_path: Path) -> None:
+    """An event that lasts over the pause ends where its time ends, not 90 s of stored signal later."""
+    path = interrupted(made, tmp_path / "a.edf", [(9.0, 93, "over"), (9.5, 20, "into"), (101, 2, "b")])
+    assert placed(read_edf(path)) == [(1800, 600, "over"), (1900, 100, "into"), (2200, 400, "b")]
+
+
+def test_edf_clock_that_was_set_back(made: Made, tmp_path: Path) -> None:
+    """Parts stored in another order than that of time; a time that two parts have is nobody's."""
+    back = [10.0 + k for k in range(10)] + [float(k) for k in range(10)]
+    path = interrupted(made, tmp_path / "a.edf", [(2.5, 0, "a"), (12.5, 0, "b")], back)
+    assert placed(read_edf(path)) == [(500, 0, "b"), (2500, 0, "a")]
+    twice = [float(k) for k in range(10)] + [5.0 + k for k in range(10)]
+    path = interrupted(made, tmp_path / "b.edf", [(2.5, 0, "a"), (7.5, 0, "twice"), (12.5, 0, "b")], twice)
+    decoded = read_edf(path)
+    assert placed(decoded) == [(500, 0, "a"), (3500, 0, "b")]
+    assert lost(decoded)
+
+
+def test_persyst_events_in_a_gap(made: Made, tmp_path: Path) -> None:
+    """Onsets in a .lay file count on the clock of [SampleTimes]."""
+    (made["eeg_uv"](6, 8000) * 10).astype("<i2").T.tofile(tmp_path / "a.dat")
+    channels = "".join(f"{name}={i}\n" for i, name in enumerate(NAMES, 1))
+    (tmp_path / "a.lay").write_text(
+        "[FileInfo]\nFile=a.dat\nFileType=Interleaved\nSamplingRate=200\nHeaderLength=0\nCalibration=0.1\n"
+        f"WaveformCount=6\nDataType=0\n[ChannelMap]\n{channels}[SampleTimes]\n0=1000.0\n2000=1100.0\n"
+        "[Comments]\n2.5,0,0,100,a\n15,0,0,100,gap\n9,93,0,100,over\n105.5,0,0,100,b\n"
+    )
+    decoded = read_persyst(tmp_path / "a.lay")
+    assert placed(decoded) == [(500, 0, "a"), (1800, 600, "over"), (3100, 0, "b")]
+    assert lost(decoded)
+
+
+@pytest.mark.parametrize(
+    ("onsets", "own", "samples"),
+    [
+        ((2.5, 105.5, 50), True, [500, 3100]),
+        ((2.5, 105.5, 50), False, [500, 3100]),
+        ((2.5, 15.5, 12.5), True, [500, 2500, 3100]),  # as a program writes that does not know of the pause
+        ((2.5, 105.5), True, [500, 3100]),
+    ],
+)
+def test_bids_onsets_count_on_the_clock(
+    made: Made, tmp_path: Path, onsets: tuple[float, ...], own: bool, samples: list[int]
+) -> None:
+    """A table's seconds are those of the acquisition, unless the file's own events show that they leave out pauses."""
+    decoded = read_edf(interrupted(made, tmp_path / "a.edf", [(2.5, 0, "a"), (105.5, 0, "b")] if own else []))
+    table = tmp_path / "events.tsv"
+    table.write_text("onset\tduration\ttrial_type\n" + "".join(f"{t}\t0\tx{t}\n" for t in onsets))
+    found = with_events(decoded, table)
+    assert [e.start_sample for e in found.events] == samples
+    assert lost(found) == (50 in onsets)
+    assert any("onsets in events.tsv" in note for note in found.notes)
+
+
+def test_file_of_events_counts_on_the_clock(made: Made, tmp_path: Path) -> None:
+    """So do the onsets of a scoring beside the recording."""
+    decoded = read_edf(interrupted(made, tmp_path / "a.edf", []))
+    scored = [(2.5, 1, "a"), (50, 30, "gap"), (105.5, 1, "b")]
+    found = with_events_file(
+        decoded, made["edf"](tmp_path / "b.edf", made["eeg_uv"](6, 400), annotations=scored), "a.edf"
+    )
+    assert placed(found) == [(500, 200, "a"), (3100, 200, "b")]
+    assert lost(found)
+
+
+@given(
+    lengths=st.lists(st.integers(5, 400), min_size=1, max_size=6),
+    gaps_s=st.lists(st.floats(0.1, 50), min_size=6, max_size=6),
+    at=st.integers(0, 2000),
+)
+def test_every_sample_has_its_own_time(lengths: list[int], gaps_s: list[float], at: int) -> None:
+    """The time of a sample leads back to it, whatever the pauses are."""
+    samples = np.cumsum([0, *lengths])
+    starts = np.cumsum([0.0, *(n / RATE + g for n, g in zip(lengths, gaps_s, strict=False))])[:-1]
+    clock = Clock(starts.tolist(), samples.tolist(), RATE, 0.5 / RATE)
+    at %= int(samples[-1])
+    part = int(np.searchsorted(samples, at, side="right")) - 1
+    place = clock.place(float(starts[part]) + (at - int(samples[part])) / RATE)
+    assert place == (at, 0)
+    assert clock.breaks == samples[1:-1].tolist()
+    assert math.isclose(clock.end_s, starts[-1] + lengths[-1] / RATE)
