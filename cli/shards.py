@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,6 +30,9 @@ def register(app: typer.Typer) -> None:
         ] = None,
         max_shard_size: Annotated[str, typer.Option(help="Close a shard before it grows larger: 512M, 1G.")] = "1G",
         workers: Annotated[int, typer.Option(min=1, help="Electrodes written at once.")] = 2,
+        allow_unfinished: Annotated[
+            bool, typer.Option(help="Take what is there of a store whose ingest was stopped or still runs.")
+        ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Write standardised recordings as per-electrode shards.
@@ -46,6 +49,7 @@ def register(app: typer.Typer) -> None:
                 max_shard_bytes=_n_bytes(max_shard_size),
                 workers=workers,
                 extends=extends,
+                allow_unfinished=allow_unfinished,
                 progress=report,
             )
         if as_json:
@@ -61,6 +65,7 @@ def register(app: typer.Typer) -> None:
             print(f"  task {task}: {n} trials")
             if not n:
                 print(f"warning: task {task} has no trial; `eegprep ingest` tells why", file=sys.stderr)
+        _warn_of_unfinished(summary.unfinished)
         for code, count, n_samples in _by_code(summary.left_out):
             print(f"left out, {code}: {count} stretches, {n_samples} samples (listed in lock.yaml)", file=sys.stderr)
 
@@ -97,6 +102,12 @@ def register(app: typer.Typer) -> None:
             f"({'every byte' if deep else 'index and frames'}: {checked.n_bytes / 1e6:.1f} MB read"
             f"{', rebuilt byte by byte' if rebuild else ''})"
         )
+        _warn_of_unfinished(checked.unfinished)
+
+
+def _warn_of_unfinished(names: Sequence[str]) -> None:
+    for name in names:
+        print(f"warning: the ingest of {name} had not ended: recordings may be missing", file=sys.stderr)
 
 
 def _verify_remote(address: str, as_json: bool) -> None:

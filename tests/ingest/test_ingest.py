@@ -158,7 +158,7 @@ def test_two_ingests_never_write_into_one_store(manifest: Manifest, folder: Path
 
     def intrude(*_: object) -> None:
         if not seen:
-            with pytest.raises(UsageError, match="another ingest"):
+            with pytest.raises(UsageError, match="another process is writing"):
                 ingest(manifest, folder, tmp_path / "store", workers=0)
             seen.append(True)
 
