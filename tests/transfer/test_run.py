@@ -217,7 +217,8 @@ def test_seen_recordings_are_kept(run, shards):
     """Test subjects are not among them."""
     seen = {r["id"] for r in json.loads((run / "seen.json").read_text())["recordings"]}
     tested = {t.split("/")[1] for t in Predictions.read(run / "predictions.parquet").trials["alpha/hand"].recording}
-    assert len(seen) == 7
+    assert len(seen) == 8
+    assert "elsewhere/s1/-/1" in seen  # by the encoder
     assert tested.isdisjoint({s.split("/")[1] for s in seen})
 
 
