@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .tables import console
+
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -158,10 +160,9 @@ def _progress(title: str) -> Iterator[Callable[[str, int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
 
         def report(name: str, done: int, total: int) -> None:

@@ -7,40 +7,11 @@ import importlib.util
 import shutil
 
 import pytest
+from support.shared_sets import MANIFEST, shard_set
 
 from eegprep.errors import RefusedError, UsageError
-from eegprep.manifest import dump_manifests, load_manifests, parse_manifest
-from eegprep.manifest.lock import Lock, write_lock
+from eegprep.manifest import load_manifests
 from eegprep.remote.share import pull, push
-
-MANIFEST = """\
-manifest: 1
-name: lab
-version: "1"
-title: Some title
-citation: "Somebody: A paper, 2026"
-licence: {id: CC-BY-4.0, share_shards: yes}
-source: {files: ["{subject}.edf"]}
-"""
-
-
-def shard_set(folder, *, licence: str = "CC-BY-4.0, share_shards: yes"):
-    """Files and a list of their hashes, as a finished shard set has them."""
-    (folder / "shards" / "Cz").mkdir(parents=True)
-    manifest = parse_manifest(MANIFEST.replace("CC-BY-4.0, share_shards: yes", licence))
-    contents = {
-        "manifest.yaml": dump_manifests([manifest]).encode(),
-        "recordings.parquet": b"r" * 3000,
-        "shards/Cz/Cz-000000.tar": bytes(range(256)) * 40,
-        "shards/Cz/Cz-000001.tar": bytes(range(255, -1, -1)) * 40,
-    }
-    for name, data in contents.items():
-        (folder / name).write_bytes(data)
-    write_lock(folder, Lock(lock=1, versions={"python": "3.11"}, stages=[]))
-    contents["lock.yaml"] = (folder / "lock.yaml").read_bytes()
-    lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(contents.items())]
-    (folder / "SHA256SUMS").write_text("".join(lines))
-    return folder
 
 
 def same(one, two) -> bool:
@@ -51,10 +22,10 @@ def same(one, two) -> bool:
 def test_a_set_arrives_byte_for_byte_and_nothing_is_moved_twice(tmp_path):
     source = shard_set(tmp_path / "set")
     first = push(source, str(tmp_path / "target"))
-    assert (first.n_files, first.n_moved) == (5, 5)
+    assert (first.n_files, first.n_moved) == (6, 6)
     assert push(source, str(tmp_path / "target")).n_moved == 0
     got = pull(str(tmp_path / "target"), tmp_path / "got")
-    assert (got.n_files, got.n_moved) == (5, 5)
+    assert (got.n_files, got.n_moved) == (6, 6)
     assert pull(str(tmp_path / "target"), tmp_path / "got").n_moved == 0
     assert same(source, tmp_path / "got")
     assert not (tmp_path / "target" / ".pushing").exists()
@@ -73,7 +44,7 @@ def test_an_interrupted_push_is_no_set_and_goes_on(tmp_path):
     assert not (tmp_path / "target" / "SHA256SUMS").exists()
     with pytest.raises(UsageError, match="nothing finished is there"):
         pull(str(tmp_path / "target"), tmp_path / "got")
-    assert push(source, str(tmp_path / "target")).n_moved == 2
+    assert push(source, str(tmp_path / "target")).n_moved == 3
     pull(str(tmp_path / "target"), tmp_path / "got")
     assert same(source, tmp_path / "got")
 
@@ -89,7 +60,7 @@ def test_an_interrupted_pull_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         pull(str(tmp_path / "target"), tmp_path / "got", progress=stop)
     assert not (tmp_path / "got" / "SHA256SUMS").exists()
-    assert pull(str(tmp_path / "target"), tmp_path / "got").n_moved == 3
+    assert pull(str(tmp_path / "target"), tmp_path / "got").n_moved == 4
     assert same(source, tmp_path / "got")
 
 
@@ -135,7 +106,10 @@ def test_a_byte_that_changed_before_is_never_sent(tmp_path):
     assert not (tmp_path / "target" / "SHA256SUMS").exists()
 
 
-@pytest.mark.parametrize("line", ["../x", "/etc/passwd", "a/../../x", "x y", "manifest.yaml"])
+@pytest.mark.parametrize(
+    "line",
+    ["../x", "/etc/passwd", "a/../../x", "x y", "manifest.yaml", ".bashrc", ".git/hooks/pre-commit", "conftest.py"],
+)
 def test_a_list_that_leads_out_of_the_folder_is_refused(tmp_path, line):
     push(shard_set(tmp_path / "set"), str(tmp_path / "target"))
     with (tmp_path / "target" / "SHA256SUMS").open("a") as handle:
@@ -197,7 +171,7 @@ def test_a_set_goes_through_s3_and_back(tmp_path, monkeypatch):
 
         s3fs.S3FileSystem(**options).mkdir("lab")
         source = shard_set(tmp_path / "set")
-        assert push(source, "s3://lab/sets/one", options=options).n_moved == 5
+        assert push(source, "s3://lab/sets/one", options=options).n_moved == 6
         assert push(source, "s3://lab/sets/one", options=options).n_moved == 0
         pull("s3://lab/sets/one", tmp_path / "got", options=options)
         assert same(source, tmp_path / "got")
