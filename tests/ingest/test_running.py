@@ -204,7 +204,7 @@ def test_a_worker_that_cannot_start_blames_no_file(
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    with pytest.raises(RuntimeError, match="before its first recording \\(the process ended with code 7\\)"):
+    with pytest.raises(InputError, match="before its first recording \\(the process ended with code 7\\)"):
         ingest(manifest, folder, tmp_path / "store", workers=2)
     assert not (tmp_path / "store").exists()
 
