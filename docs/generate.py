@@ -17,7 +17,7 @@ import drawings
 
 PACKAGES = {
     "eegprep": [
-        "errors", "files", "recording", "privacy", "electrodes", "manifest", "formats", "sources", "standardise",
+        "errors", "files", "recording", "privacy", "temporary", "electrodes", "manifest", "formats", "sources", "standardise",
         "processes", "ingest",
         "store", "shards", "splits", "report", "remote",
     ],
