@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .tables import console
+
 
 def register(app: typer.Typer) -> None:
     """Add `datasets` and `fetch` to the app."""
@@ -37,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
             print(json.dumps([row.as_dict() for row in rows], indent=1, ensure_ascii=False))
             return
-        from .tables import console, plain_table
+        from .tables import plain_table
 
         table = plain_table()
         for title in ("name", "tasks (classes)", "subjects", "electrodes", "Hz", "licence", "how to get it", "checked"):
@@ -72,19 +74,17 @@ def fetch(
     import json
     import sys
 
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
     from eegprep.manifest import find_manifest
     from eegprep.remote.fetch import fetch as bring
 
-    console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
-        console=console,
+        console=console(stderr=True),
         disable=not sys.stderr.isatty(),
     )
     rows: dict[str, TaskID] = {}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from eegprep.errors import EEGPTError
 
 
 def register(app: typer.Typer) -> None:
@@ -33,7 +36,8 @@ def embed(
     Example: `eegpt embed recording.edf --model encoder --out features.nc`
     """
     from eegprep.errors import UsageError
-    from eegpt.interop.embedding import check_output, embed_files, write_features
+    from eegprep.files import alone
+    from eegpt.interop.embedding import check_output, embed_files, origin_of, read_features, write_features
     from eegpt.interop.model import open_model
 
     check_output(out)
@@ -43,18 +47,22 @@ def embed(
         )
     opened = open_model(model)
     opened.recipe(recipe)  # a wrong name is reported before any file is read
-    found, failed = embed_files(
-        files,
-        opened,
-        tell=_tell,
-        window_s=window_s,
-        stride_s=stride_s,
-        recipe=recipe,
-        unknown=unknown_electrodes,
-        line_freq_hz=line_freq_hz,
-    )
-    if found:
-        write_features(found, out)
+    options: dict[str, Any] = {
+        "window_s": window_s,
+        "stride_s": stride_s,
+        "recipe": recipe,
+        "unknown": unknown_electrodes,
+        "line_freq_hz": line_freq_hz,
+    }
+    failed: dict[str, EEGPTError] = {}
+    with alone(out, file=True):
+        origin = origin_of(files, opened, **options)
+        if out.exists():  # a run that was killed after its last write goes on here
+            found = read_features(out, origin)
+        else:
+            found, failed = embed_files(files, opened, tell=_tell, **options)
+            if found:
+                write_features(found, out, None if failed else origin)
     rows = [_row(name, dataset) for name, dataset in found.items()]
     if as_json:
         print(json.dumps({"out": str(out), "recordings": rows, "failed": {k: e.as_dict() for k, e in failed.items()}}))

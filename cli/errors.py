@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any, TextIO
 
 OTHER_EEGPREP = """\
 another distribution called 'eegprep' (version {version}) is installed in this environment
@@ -32,6 +34,29 @@ TO_DO = {
     errno.EPERM: "check the permissions, or choose another folder",
     errno.EROFS: "choose a folder on a writable file system",
 }
+
+
+# What a terminal obeys instead of showing it; JSON reads the escapes that stand for it.
+_OBEYED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class Escaping:
+    """A text stream in which names of files and titles can't move the cursor, colour, or reorder what is shown."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream  # for consoles, which draw; see `tables.console`
+
+    def write(self, text: str) -> int:
+        """Write text, with control characters as escapes."""
+        return self.stream.write(_OBEYED.sub(lambda m: f"\\u{ord(m[0]):04x}", text))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write each of them."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def other_eegprep() -> str | None:
@@ -63,11 +88,20 @@ def run(app: Callable[[], object]) -> None:
         print("error: " + OTHER_EEGPREP.format(version=version), file=sys.stderr)
         raise SystemExit(2)
 
-    from eegprep.errors import EEGPTError
-
     if isinstance(sys.stdout, io.TextIOWrapper):
         # file names may contain bytes that are not UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
+    own = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (Escaping(stream) for stream in own)  # type: ignore[assignment]
+    try:
+        _run(app)
+    finally:
+        sys.stdout, sys.stderr = own
+
+
+def _run(app: Callable[[], object]) -> None:
+    from eegprep.errors import EEGPTError
+
     try:
         app()
     except EEGPTError as error:

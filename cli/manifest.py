@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .frame import Commands
+from .tables import console
 
 if TYPE_CHECKING:
     from eegprep.manifest import Manifest
@@ -325,10 +326,9 @@ def pull(
 def _with_progress(work: Callable[[Callable[[str, int, int], None]], Shared]) -> Shared:
     import sys
 
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+    with Progress(console=console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         row = bar.add_task("files")
         return work(lambda name, done, total: bar.update(row, description=name, completed=done, total=total))
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from .tables import console
+
 
 @contextlib.contextmanager
 def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
@@ -28,7 +30,6 @@ def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
 
         yield first_only
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
@@ -40,7 +41,7 @@ def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[last]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as shown:
+    with Progress(*columns, console=console(stderr=True)) as shown:
         task = shown.add_task(word, total=None, count="", last="")
 
         def report(done: int, total: int, done_bytes: int, n_bytes: int, last: str) -> None:
@@ -59,7 +60,6 @@ def downloads() -> Iterator[Any]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (
@@ -69,7 +69,7 @@ def downloads() -> Iterator[Any]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as shown:
+    with Progress(*columns, console=console(stderr=True)) as shown:
         tasks: dict[str, Any] = {}
 
         def report(name: str, done: int, total: int | None) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from .tables import console
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -30,6 +32,9 @@ def register(app: typer.Typer) -> None:
         ] = None,
         max_shard_size: Annotated[str, typer.Option(help="Maximum size of a shard, e.g. 512M or 1G.")] = "1G",
         workers: Annotated[int, typer.Option(min=1, help="Number of electrodes written in parallel.")] = 2,
+        allow_unfinished: Annotated[
+            bool, typer.Option(help="Accept a store whose ingest was stopped or is still running.")
+        ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Write standardised recordings as per-electrode shards.
@@ -46,6 +51,7 @@ def register(app: typer.Typer) -> None:
                 max_shard_bytes=_n_bytes(max_shard_size),
                 workers=workers,
                 extends=extends,
+                allow_unfinished=allow_unfinished,
                 progress=report,
             )
         if as_json:
@@ -61,6 +67,7 @@ def register(app: typer.Typer) -> None:
             print(f"  task {task}: {n} trials")
             if not n:
                 print(f"warning: task {task} has no trials; see the output of `eegprep ingest`", file=sys.stderr)
+        _warn_of_unfinished(summary.unfinished)
         for code, count, n_samples in _by_code(summary.left_out):
             print(f"left out, {code}: {count} stretches, {n_samples} samples (listed in lock.yaml)", file=sys.stderr)
 
@@ -98,6 +105,12 @@ def register(app: typer.Typer) -> None:
             f"{checked.n_bytes / 1e6:.1f} MB read"
             f"{', rebuilt byte by byte' if rebuild else ''})"
         )
+        _warn_of_unfinished(checked.unfinished)
+
+
+def _warn_of_unfinished(names: Sequence[str]) -> None:
+    for name in names:
+        print(f"warning: the ingest of {name} had not ended: recordings may be missing", file=sys.stderr)
 
 
 def _verify_remote(address: str, as_json: bool) -> None:
@@ -148,10 +161,9 @@ def _progress(title: str) -> Iterator[Callable[[str, int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
 
         def report(name: str, done: int, total: int) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,11 +14,24 @@ if TYPE_CHECKING:
 PIPE_COLUMNS = 180
 
 
-def console() -> Console:
-    """A console on standard output."""
+def console(*, stderr: bool = False) -> Console:
+    """A console on standard output or error, whose texts can't steer the terminal."""
     from rich.console import Console
+    from rich.segment import Segment
 
-    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+    from eegprep.errors import printable
+
+    class Plain(Console):
+        def render(self, *args: Any, **kwargs: Any) -> Iterable[Segment]:
+            for segment in super().render(*args, **kwargs):
+                text, style, control = segment
+                yield segment if control else Segment(printable(text, keep="\n\u00a0"), style)
+
+    stream = sys.stderr if stderr else sys.stdout
+    own = getattr(stream, "stream", stream)
+    if stderr:
+        return Plain(file=own)
+    return Plain(file=own, width=None if own.isatty() else PIPE_COLUMNS, highlight=False)
 
 
 def plain_table(title: str | None = None) -> Table:

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from .tables import console
+
 Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; more may follow.")]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="More shard sets.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -189,11 +191,10 @@ def _progress() -> Iterator[tuple[Callable[[str, int, int, dict[str, float]], No
     if not sys.stderr.isatty():
         yield (lambda name, step, steps, record: None), (lambda text: None)
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         line = progress.add_task("opening", total=None)
 
         def fits(name: str, step: int, steps: int, record: dict[str, float]) -> None:

@@ -17,8 +17,8 @@ import drawings
 
 PACKAGES = {
     "eegprep": [
-        "errors", "files", "recording", "privacy", "electrodes", "manifest", "formats", "sources", "standardise",
-        "processes", "ingest",
+        "errors", "files", "recording", "privacy", "temporary", "electrodes", "manifest", "formats", "sources",
+        "standardise", "processes", "ingest",
         "store", "shards", "splits", "report", "remote",
     ],
     "eegpt": ["data", "model", "runs", "transfer", "pretraining", "evaluation", "interop", "studies", "pages"],

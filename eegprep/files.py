@@ -1,4 +1,4 @@
-"""Atomic file writing (`.part`, fsync, rename), and file hashes.
+"""Atomic file writing (`.part`, fsync, rename), file hashes, and the lock of whoever writes a folder.
 
 A process killed at any time leaves at most a `.part` file, which no reader accepts.
 """
@@ -6,15 +6,24 @@ A process killed at any time leaves at most a `.part` file, which no reader acce
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eegprep.errors import UsageError
+
 PART = ".part"
+#: Of a folder that a command is writing.
+WRITING = ".lock"
+# Workers of a run that was killed end some tenths of a second later.
+_ORPHANS_S = 2.0
 _CHUNK = 1 << 20
 _SUM = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(?:\./)?(\S.{0,499})")
 
@@ -43,6 +52,75 @@ def atomic_path(target: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
+    """Hold an output folder (or with `file` a single output) for this process and its workers, or refuse.
+
+    Whoever does not hold it must not write or delete there. The system lets go when the last of the processes ends,
+    however it ends. At the end the lock's file is removed, and with it a folder that is still empty.
+
+    Yields
+    ------
+    bool
+        Whether the output is new: the folder was made here, and nobody has written into it.
+
+    Raises
+    ------
+    UsageError
+        Another process is writing there.
+    """
+    target = Path(target)
+    lock = target.with_name(f".{target.name}{WRITING}") if file else target / WRITING
+    deadline = time.monotonic() + _ORPHANS_S
+    made = False
+    while True:
+        if not lock.parent.is_dir():
+            try:
+                lock.parent.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise UsageError(
+                    "there is a file of that name", where=error.filename, todo="choose another output"
+                ) from None
+            made = not file
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        except FileNotFoundError:  # another process removed its empty folder
+            continue
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise UsageError("the lock of the output is a link", where=lock, todo="choose another output") from None
+        if _held(descriptor, lock):
+            break
+        os.close(descriptor)
+        if time.monotonic() > deadline:
+            raise UsageError(
+                "another process is writing there", where=target, todo="wait for it, or choose another output"
+            )
+        time.sleep(0.05)
+    os.set_inheritable(descriptor, True)
+    try:
+        yield made and sum(1 for _ in target.iterdir()) == 1
+    finally:
+        lock.unlink(missing_ok=True)
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # processes that were forked meanwhile hold it too
+        os.close(descriptor)
+        if made:
+            with contextlib.suppress(OSError):
+                target.rmdir()
+
+
+def _held(descriptor: int, lock: Path) -> bool:
+    """Whether the lock is ours now, and still the file of that name."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(descriptor), lock.stat())
+    return False
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,7 +11,6 @@ import gzip
 import re
 import shutil
 import tempfile
-import weakref
 from pathlib import Path
 
 from eegprep.errors import InputError
@@ -19,18 +18,11 @@ from eegprep.formats.companions import companions, named_files
 from eegprep.formats.detect import Format
 from eegprep.formats.matlab.file import eeglab_header
 from eegprep.privacy import clean_message
+from eegprep.temporary import TemporaryFolder
 
 #: A few packed bytes can claim to be any amount.
 MAX_UNPACKED_BYTES = 16 << 30
 _KEEP_FREE_BYTES = 1 << 30
-
-
-class TemporaryFolder:
-    """A temporary folder, deleted with the last reference to this object."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="eegprep-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 def _is_packed(path: Path) -> bool:

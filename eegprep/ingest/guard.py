@@ -1,30 +1,20 @@
-"""Protect a store during a run: check that it is the right one, lock it, and remove partial files.
+"""Protect a store during a run: check that it is the right one, and remove partial files.
 
-A second ingest into the same store is refused. Finished recordings are never deleted without being asked to.
+Finished recordings are never deleted without being asked to.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import os
 import shutil
-import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from eegprep.errors import UsageError
-from eegprep.files import PART
+from eegprep.files import PART, WRITING
 from eegprep.ingest.plan import IngestPlan
 from eegprep.manifest.schema import Manifest
 from eegprep.store import Store, key_of_id
-
-_ORPHANS_S = 2.0
-
-
-class StoreInUse(UsageError):
-    """Another process is writing into the store; nothing of it is ours."""
 
 
 def check_store(out: Path, manifest: Manifest) -> None:
@@ -49,53 +39,27 @@ def _barely_begun(out: Path) -> bool:
     """Whether nothing is there but what a run leaves that was killed before it had written its manifest."""
     found = {p.name for p in out.iterdir()}
     empty = not (out / "recordings").is_dir() or not any((out / "recordings").iterdir())
-    return found <= {".lock", "recordings", f"manifest.yaml{PART}"} and empty
+    return found <= {WRITING, "recordings", f"manifest.yaml{PART}"} and empty
 
 
 @contextlib.contextmanager
-def whole_or_nothing(out: Path, *, existed: bool) -> Iterator[None]:
-    """Where the run ends early, leave nothing half written behind; where nothing was stored, no new folder either."""
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, StoreInUse):
-            for part in out.rglob(f"*{PART}"):
-                part.unlink(missing_ok=True)
-        if not existed and not any((out / "recordings").glob("*.json")):
-            shutil.rmtree(out, ignore_errors=True)
-        raise
+def whole_or_nothing(out: Path, *, new: bool) -> Iterator[None]:
+    """Where the run ends early, leave nothing half written behind; where nothing was stored in a new folder, nothing.
 
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Hold the store for this process and its workers; the system lets go when the last of them ends, however it ends.
-
-    Workers of a run that was killed end some tenths of a second later: so long a new run waits before it refuses.
+    The store must be held (`eegprep.files.alone`): what lies there is then nobody else's.
     """
-    descriptor = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    os.set_inheritable(descriptor, True)
     try:
-        deadline = time.monotonic() + _ORPHANS_S
-        while not _locked(descriptor):
-            if time.monotonic() > deadline:
-                raise StoreInUse(
-                    "another ingest is writing into this store", where=out, todo="wait for it, or choose another --out"
-                )
-            time.sleep(0.05)
         yield
-    finally:
-        os.close(descriptor)
+    except BaseException:
+        for part in out.rglob(f"*{PART}"):
+            part.unlink(missing_ok=True)
+        if new and not any((out / "recordings").glob("*.json")):
+            for path in out.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif path.name != WRITING:
+                    path.unlink()
+        raise
 
 
 def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *, prune: bool) -> None:

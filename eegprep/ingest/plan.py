@@ -23,6 +23,7 @@ from eegprep.manifest.schema import Manifest
 from eegprep.privacy import clean_entity, pseudonym
 from eegprep.recording import recording_id
 from eegprep.sources.base import PlannedRecording
+from eegprep.sources.entities import stored_part
 from eegprep.splits.names import Names, resolve_split
 from eegprep.store import Store
 
@@ -112,9 +113,9 @@ def with_stored_names(
         for one in planned:
             stored = str(getattr(one, kind))
             own.setdefault(stored, set()).update(one.names.get(kind, (stored,)))
-        hide = functools.partial(clean_entity, manifest.name, prefix=prefix)
-        if kind == "subject" and hidden:
-            hide = functools.partial(pseudonym, manifest.name)
+        hide = functools.partial(stored_part, manifest, prefix=prefix)
+        if kind == "subject":
+            hide = functools.partial(pseudonym if hidden else clean_entity, manifest.name, prefix=prefix)
         known[kind] = Names({s: sorted(names) for s, names in own.items()}, kind, hide)
     return resolve_split(manifest, known, partial=partial)
 

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.errors import EEGPTError, InputError, UsageError
-from eegprep.files import write_json
+from eegprep.files import alone, write_json
 from eegprep.ingest import duplicates as doubled
-from eegprep.ingest.guard import alone, check_store, check_strangers, tidy, whole_or_nothing
+from eegprep.ingest.guard import check_store, check_strangers, tidy, whole_or_nothing
 from eegprep.ingest.job import Setting, public_error
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.ingest.plan import IngestPlan, check_expected, make_plan, with_stored_names
 from eegprep.ingest.summary import IngestSummary, summarise, write_report
 from eegprep.manifest import recipe_of
+from eegprep.manifest.lock import LOCK_NAME
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ
@@ -99,9 +100,8 @@ def ingest(
     as_written = manifest
     manifest, absent = with_stored_names(manifest, planned, partial=partial)
     check_store(out, manifest)
-    existed = out.exists()
     words = dump_vocabulary(vocabulary)
-    with whole_or_nothing(out, existed=existed), alone(out):
+    with alone(out) as new, whole_or_nothing(out, new=new):
         plan = make_plan(
             planned,
             refused=refused,
@@ -115,6 +115,8 @@ def ingest(
         check_strangers(Store(out), plan, {f"{manifest.name}/{key}" for key in refused}, prune=prune)
         store = Store.create(out, manifest, vocabulary)
         tidy(store, plan)
+        # Without its lock a store counts as unfinished.
+        (out / LOCK_NAME).unlink(missing_ok=True)
         setting = Setting(
             manifest_json=as_written.model_dump_json(),
             recipe_json=recipe.model_dump_json(),

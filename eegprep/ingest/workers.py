@@ -88,11 +88,12 @@ def _start(setting: Setting) -> WorkerProcess:
     return worker
 
 
-def _unable(how: str) -> RuntimeError:
+def _unable(how: str) -> InputError:
     """No file is to blame for a worker that never got ready: say so instead of setting all files aside."""
-    return RuntimeError(
-        f"a worker process ended before its first recording ({how}); to see why: "
-        f"{sys.executable} -c 'import eegprep.ingest.job', or --workers 0"
+    return InputError(
+        f"a worker process ended before its first recording ({how})",
+        todo=f"run the same command again; to see why it ended: {sys.executable} -c 'import eegprep.ingest.job', "
+        "or --workers 0",
     )
 
 

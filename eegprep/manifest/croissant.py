@@ -6,9 +6,11 @@ of each index file. No clock, no host name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eegprep.errors import printable
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Licence, Manifest
 
@@ -176,7 +178,7 @@ def card(manifests: Sequence[Manifest]) -> str:
         "pretty_name: " + ", ".join(m.name for m in ordered),
         "---",
         "",
-        "# EEG shards: " + ", ".join(m.name for m in ordered),
+        "# EEG shards: " + ", ".join(markdown_text(m.name) for m in ordered),
         "",
         "Per-electrode shards at 256 Hz in microvolt (int16 with a scale per block), an index in Parquet, the",
         "manifests and the lock of the data sets. Shards are plain tar files that the `webdataset` library reads.",
@@ -186,11 +188,17 @@ def card(manifests: Sequence[Manifest]) -> str:
     ]
     for m in ordered:
         cells = (m.title, ", ".join(t.name for t in m.tasks) or "–", m.licence.id, m.citation)
-        lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
-    lines += ["", f"Combined licence:  {_licence_text(licence)}", ""]
+        lines.append("| " + " | ".join(map(markdown_text, cells)) + " |")
+    lines += ["", f"Combined licence: {markdown_text(_licence_text(licence))}", ""]
     if licence.note:
-        lines += [licence.note, ""]
+        lines += [markdown_text(licence.note), ""]
     return "\n".join(lines)
+
+
+def markdown_text(text: object) -> str:
+    """Somebody's words in Markdown as plain text in one line: no HTML, no link, no image, no cell of a table."""
+    plain = printable(" ".join(str(text).split()), keep="\u00a0")
+    return re.sub(r"[\\\[\]`|]", r"\\\g<0>", plain).replace("<", "&lt;")
 
 
 def _licence_text(licence: Licence) -> str:

@@ -29,6 +29,18 @@ def _address(url: str) -> str:
     return url
 
 
+def _encoding(name: str) -> str:
+    # Python has others that unfold or take quadratic time, or are no text at all (punycode, idna, zlib, rot13).
+    plain = re.sub(r"[-_ ]", "", name.lower())
+    if not re.fullmatch(
+        r"utf8(sig)?|utf(16|32)([lb]e)?|(us)?ascii|(iso8859|latin)[0-9]{1,2}|l1|(cp|windows)[0-9]{3,4}|mac(roman|latin2)"
+        r"|koi8[rtu]|gbk|gb2312|gb18030|big5(hkscs)?|eucjp|euckr|shiftjis|sjis|johab|tis620",
+        plain,
+    ):
+        raise ValueError("must be an encoding of text such as utf-8, utf-16, latin-1, cp1252, gb18030 or shift_jis")
+    return name
+
+
 def _few_wildcards(pattern: str) -> str:
     found = len(re.findall(r"\*\*/|\*|\{[^{}]*\}", pattern))
     if found > MAX_WILDCARDS:
@@ -67,6 +79,7 @@ RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(_relative)]
 FilePattern = Annotated[str, Field(max_length=500), AfterValidator(_relative), AfterValidator(_few_wildcards)]
 Address = Annotated[str, Field(max_length=2000), AfterValidator(_address)]
 VariablePath = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_variable)]
+Encoding = Annotated[str, Field(max_length=40), AfterValidator(_encoding)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Hz = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=-86400, le=864000, allow_inf_nan=False)]

@@ -130,11 +130,16 @@ def validate_document(model: type[Model], document: yaml_strict.Document, what: 
 def _usage_error(
     model: type[BaseModel], document: yaml_strict.Document, what: str, error: ValidationError
 ) -> UsageError:
-    mistakes = sorted({_mistake(model, document, e) for e in error.errors(include_url=False)})
+    # The line comes first: it orders them, and only those that are listed are put into words.
+    errors = error.errors(include_url=False, include_context=False)
+    errors.sort(key=lambda e: document.line([p for p in e["loc"] if isinstance(p, int | str)]))
+    total = len(errors)
+    mistakes = sorted({_mistake(model, document, e) for e in errors[: 2 * _MAX_LISTED]})
     lines = [f"{document.where}:{line}: {text}" for line, text in mistakes]
-    if len(lines) > _MAX_LISTED:
-        lines = [*lines[:_MAX_LISTED], f"and {len(lines) - _MAX_LISTED} more"]
-    number = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+    count = len(mistakes) if total <= 2 * _MAX_LISTED else total
+    if count > _MAX_LISTED:
+        lines = [*lines[:_MAX_LISTED], f"and {count - _MAX_LISTED} more"]
+    number = "one mistake" if count == 1 else f"{count} mistakes"
     return UsageError(f"the {what} has {number}:\n  " + "\n  ".join(lines), where=f"{document.where}:{mistakes[0][0]}")
 
 
@@ -143,8 +148,9 @@ def _mistake(model: type[BaseModel], document: yaml_strict.Document, error: Any)
     line = document.line(path)
     key = ".".join(str(p) for p in path if not isinstance(p, str) or not p.startswith(("function-", "literal[")))
     if error["type"] == "extra_forbidden":
-        hint = nearest(str(path[-1]), _fields_at(model, path[:-1]))
-        return line, f"unknown key {str(path[-1])!r}" + (f"; {hint}" if hint else "") + _within(path)
+        name = str(path[-1])[:80]
+        hint = nearest(name, _fields_at(model, path[:-1]))
+        return line, f"unknown key {name!r}" + (f"; {hint}" if hint else "") + _within(path)
     if error["type"] == "missing":
         return line, f"the key {str(path[-1])!r} is missing" + _within(path)
     message = error["msg"].removeprefix("Value error, ")

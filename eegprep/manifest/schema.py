@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from eegprep.manifest.fields import (
     Address,
+    Encoding,
     FilePattern,
     Hz,
     Name,
@@ -135,7 +136,7 @@ class SourceSpec(StrictModel):
     sfreq_hz: Hz | None = None
     unit: Literal["V", "mV", "uV", "nV"] | None = None
     channels: list[Word] = Field(default_factory=list)
-    encoding: Word = "utf-8"
+    encoding: Encoding = "utf-8"
     separator: Annotated[str, Field(max_length=4)] | None = None
     skip_rows: Annotated[int, Field(ge=0, le=100000)] = 0
     time_column: Word | None = None

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from eegprep.errors import UsageError
+from eegprep.temporary import remove_temporary_folders
 
 MEMORY_VARIABLE = "EEGPREP_READER_MEMORY"
 _SHARE = 0.75
@@ -51,6 +52,7 @@ def stop_with_parent(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.2)
+        remove_temporary_folders()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -34,7 +34,7 @@ _AT_ONCE = 4
 # limit, five minutes, ends every slow fetch of a large shard).
 _SILENCE_S = 60.0
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-_MAX_SUMS_BYTES = 64 << 20
+_MAX_SUMS_BYTES = 16 << 20
 _MAX_INDEX_BYTES = 4 << 30
 _SCHEME = re.compile(r"(s3|https?|hf):/{1,2}")
 _ADDRESS = re.compile(r"(s3|https|hf|http)://[^\s?#]+")

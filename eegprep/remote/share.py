@@ -10,22 +10,30 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from eegprep.errors import InputError, RefusedError, UsageError
-from eegprep.files import atomic_path, canonical_json, parse_sum, sha256_file, write_atomic
+from eegprep.electrodes import Vocabulary
+from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
+from eegprep.files import PART, WRITING, alone, atomic_path, canonical_json, parse_sum, sha256_file, write_atomic
 from eegprep.manifest.croissant import card, croissant
 from eegprep.manifest.licences import refuse_sharing
 from eegprep.manifest.load import load_manifests
+from eegprep.shards.check import shard_files
+from eegprep.shards.format import ELECTRODES, INDEX_FILES, OPTIONAL_FILES
+from eegprep.shards.sums import SHARD_PATH
+from eegprep.shards.tables import MAX_INDEX_BYTES, read_electrodes
 
 #: The lists of files: of a shard set, and of a manifest with its lock.
 SET_SUMS, MANIFEST_SUMS = "SHA256SUMS", "manifest.sha256"
 _MANIFEST, _LOCK, _CARD, _CROISSANT, _NOTE = "manifest.yaml", "lock.yaml", "README.md", "croissant.json", ".pushing"
 _PATH = re.compile(r"[A-Za-z0-9_./\-]{1,300}")
-_MAX_LIST_BYTES = 256 << 20
+_MAX_LIST_BYTES = 16 << 20
+_MAX_TEXT_BYTES = 64 << 20
+_KEEP_FREE_BYTES = 1 << 30
 _CHUNK = 1 << 20
 
 #: Called with a file's path, how many files are done, and how many there are.
@@ -74,6 +82,7 @@ class _Remote:
         size = self.size(name)
         if size is None:
             return None
+        self._check_plain(name)
         if size > max_bytes:
             raise RefusedError(f"{name} is too large", where=self.address, found=size, expected=f"{max_bytes} at most")
         return bytes(self.fs.cat_file(self.path(name)))
@@ -99,10 +108,29 @@ class _Remote:
             todo="create it first (a data set repository on the hub, an S3 bucket), and log in if it is private",
         )
 
-    def get(self, name: str, target: Path) -> None:
+    def get(self, name: str, target: Path, max_bytes: int) -> None:
+        """Copy a file of at most so many bytes; RefusedError where it goes on, or is a link or device."""
+        self._check_plain(name)
+        left = min(max_bytes, max(0, shutil.disk_usage(target.parent).free - _KEEP_FREE_BYTES))
         with self.fs.open(self.path(name), "rb") as remote, target.open("wb") as out:
             while chunk := remote.read(_CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise RefusedError(
+                        f"{name} is larger than the index says, or than there is room for",
+                        where=self.address,
+                        expected=f"at most {max_bytes} bytes",
+                    )
                 out.write(chunk)
+
+    def _check_plain(self, name: str) -> None:
+        """In a folder of this machine a name may be anything: a device has no end, a link leads elsewhere."""
+        if not self.local:
+            return
+        path = Path(self.path(name))
+        inside = [path, *path.parents][: len(PurePosixPath(name).parts)]
+        if any(p.is_symlink() for p in inside) or (path.exists() and not path.is_file()):
+            raise RefusedError(f"{name} is a link, a folder or a device", where=self.address, expected="plain files")
 
     def remove(self, name: str) -> None:
         if self.size(name) is not None:
@@ -192,9 +220,10 @@ def pull(
     Raises
     ------
     UsageError
-        There is no complete shard set or manifest at the address.
+        There is no complete shard set or manifest at the address, or another process is writing into `out`.
     RefusedError
-        The list is invalid or points outside the folder, or a file does not match it.
+        The list is invalid or names files that neither a shard set nor a manifest has; a file does not match it, is a
+        link or a device, or is larger than the index says; or `out` contains anything else.
     """
     remote = _Remote(source, options)
     out = Path(out)
@@ -209,32 +238,82 @@ def pull(
             expected=f"{SET_SUMS} or {MANIFEST_SUMS}",
             todo="check the address, or wait until the push has finished",
         )
-    here = out / sums_name
-    if here.exists() and here.read_bytes() != listing:
-        raise RefusedError("the folder contains other files", where=out, todo="choose a new folder")
     files = _parse(listing, f"{source}/{sums_name}")
+    _check_names(files, sums_name, source)
+    _check_folder(out, sums_name, listing, files)
+    with alone(out):
+        return _pull_files(remote, out, sums_name, listing, files, progress)
+
+
+def _pull_files(
+    remote: _Remote, out: Path, sums_name: str, listing: bytes, files: dict[str, str], progress: Progress | None
+) -> Shared:
     moved = n_bytes = 0
-    for number, (name, digest) in enumerate(sorted(files.items()), start=1):
-        target = out / name
+    sizes: dict[str, int] = {}
+    # The electrodes say how large every shard is.
+    ordered = sorted(files, key=lambda name: (name != ELECTRODES, name))
+    for number, name in enumerate(ordered, start=1):
+        target, digest = out / name, files[name]
         if not (target.is_file() and sha256_file(target) == digest):
+            if SHARD_PATH.fullmatch(name) and name not in sizes:
+                raise RefusedError(f"{name} is listed, but not in the index", where=remote.address)
+            limit = sizes.get(name, MAX_INDEX_BYTES if name.endswith(".parquet") else _MAX_TEXT_BYTES)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with atomic_path(target) as part:
-                    remote.get(name, part)
+                    remote.get(name, part, limit)
                     if (found := sha256_file(part)) != digest:
                         raise RefusedError(
                             f"the hash of {name} does not match {sums_name}",
-                            where=source,
+                            where=remote.address,
                             found=f"sha256 {found}",
                             expected=f"sha256 {digest}",
                         )
             except FileNotFoundError as error:
-                raise RefusedError(f"{name} is listed, but missing", where=source) from error
+                raise RefusedError(f"{name} is listed, but missing", where=remote.address) from error
             moved, n_bytes = moved + 1, n_bytes + target.stat().st_size
+        if name == ELECTRODES:
+            sizes = _sizes(out, files)
         if progress is not None:
             progress(name, number, len(files))
-    write_atomic(here, listing)
+    write_atomic(out / sums_name, listing)
     return Shared(target=str(out), n_files=len(files), n_moved=moved, n_bytes=n_bytes)
+
+
+def _sizes(folder: Path, hashes: dict[str, str]) -> dict[str, int]:
+    table = read_electrodes(folder / ELECTRODES)
+    try:
+        vocabulary = Vocabulary.from_table(table, where=str(folder / ELECTRODES))
+    except EEGPTError as error:
+        raise RefusedError("the vocabulary is damaged", where=folder / ELECTRODES, found=error.what) from error
+    return {s.name: s.n_bytes for s in shard_files(table, vocabulary, hashes, folder)}
+
+
+def _check_names(files: Mapping[str, str], sums_name: str, where: str) -> None:
+    """A stranger's list writes no `.bashrc` and no `conftest.py`: only what a shard set or a manifest has."""
+    known = {*INDEX_FILES, *OPTIONAL_FILES} if sums_name == SET_SUMS else {_MANIFEST, _LOCK}
+    for name in files:
+        if name not in known and not (sums_name == SET_SUMS and SHARD_PATH.fullmatch(name)):
+            raise RefusedError(
+                "a line of the list of files can't be trusted",
+                where=f"{where}/{sums_name}",
+                found=name,
+                expected="files that a shard set or a manifest has",
+            )
+
+
+def _check_folder(out: Path, sums_name: str, listing: bytes, files: Mapping[str, str]) -> None:
+    """RefusedError where the folder holds anything but an earlier part of the same pull: nothing of it is touched."""
+    here = out / sums_name
+    ours = {*files, sums_name, WRITING}
+    folders = {str(p) for name in files for p in PurePosixPath(name).parents}
+    for path in sorted(out.rglob("*")) if out.is_dir() else []:
+        name = path.relative_to(out).as_posix()
+        plain = not path.is_symlink() and (path.is_file() or path.is_dir())
+        if not plain or (name not in folders if path.is_dir() else name.removesuffix(PART) not in ours):
+            raise RefusedError("the folder holds something else", where=out, found=name, todo="name a new folder")
+    if here.exists() and here.read_bytes() != listing:
+        raise RefusedError("the folder holds something else", where=out, todo="name a new folder")
 
 
 def _what_to_send(source: Path, manifest_only: bool) -> tuple[dict[str, tuple[str, Path]], str, dict[str, bytes]]:

@@ -7,10 +7,14 @@ archive is executed or installed.
 from __future__ import annotations
 
 import contextlib
+import errno
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Generator
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -20,6 +24,13 @@ from eegprep.files import atomic_path
 
 _KEEP_FREE_BYTES = 1 << 30
 _MAX_MEMBERS = 1_000_000
+# What the libraries raise for damage, an unknown or locked compression, and a name that is no text.
+_DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError,
+    ValueError, struct.error, KeyError, IndexError, OverflowError, MemoryError,
+)  # fmt: skip
+# gzip and bzip2 raise an OSError without a number; the others are of names: a file where a folder is, too long.
+_OF_MEMBERS = (None, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
 
 def unpack(archive: Path, folder: Path, *, only_below: str = "") -> list[str]:
@@ -58,8 +69,12 @@ def unpack(archive: Path, folder: Path, *, only_below: str = "") -> list[str]:
                 with atomic_path(target) as part, part.open("wb") as out:
                     _copy(handle, out, n_bytes, name, archive)
                 written.append(str(relative))
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+    except _DAMAGED as error:
         raise InputError(f"{archive.name} is not a complete archive", where=archive, found=error) from error
+    except OSError as error:
+        if error.errno not in _OF_MEMBERS:
+            raise
+        raise InputError(f"{archive.name} is not a complete archive", where=archive, found=error.strerror) from error
     if not written:
         raise InputError(f"{archive.name} contains nothing to unpack", where=archive, expected=only_below or "files")
     return sorted(written)

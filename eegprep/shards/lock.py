@@ -13,7 +13,7 @@ from pydantic import Field
 from eegprep.errors import RefusedError, UsageError
 from eegprep.files import write_atomic
 from eegprep.manifest import yaml_strict
-from eegprep.manifest.fields import Sha256, StrictModel, Word
+from eegprep.manifest.fields import Name, Sha256, StrictModel, Word
 from eegprep.manifest.load import dump_document, validate_document
 from eegprep.shards.format import LOCK
 
@@ -55,13 +55,18 @@ class LeftOutByShard(StrictModel):
 
 
 class SetLock(StrictModel):
-    """The lock of a shard set. `made_with` has the versions that standardised each data set."""
+    """The lock of a shard set.
+
+    `made_with` has the versions that standardised each data set, `unfinished` the data sets whose ingest had not
+    ended when they were sharded.
+    """
 
     format_version: int
     eegprep: str
     made_with: dict[str, dict[str, Word]] = Field(default_factory=dict)
     plan_sha256: Sha256
     extends: Sha256 | None = None
+    unfinished: list[Name] = Field(default_factory=list)
     block_samples: int
     max_shard_bytes: int
     counts: Counts
@@ -73,8 +78,9 @@ class SetLock(StrictModel):
 def write_set_lock(folder: Path, lock: SetLock) -> None:
     """Write the lock, atomically; equal locks give equal bytes."""
     plain = lock.model_dump(mode="json")
-    if not lock.made_with:
-        del plain["made_with"]
+    for name in ("made_with", "unfinished"):
+        if not plain[name]:
+            del plain[name]
     write_atomic(folder / LOCK, dump_document(plain))
 
 

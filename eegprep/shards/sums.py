@@ -16,7 +16,7 @@ from eegprep.shards.format import INDEX_FILES, OPTIONAL_FILES, SUMS
 
 ELECTRODE_NAME = r"[A-Za-z][A-Za-z0-9_]{0,31}"
 SHARD_PATH = re.compile(rf"shards/({ELECTRODE_NAME})/\1-(\d{{6}})\.tar")
-_MAX_BYTES = 256 << 20
+_MAX_BYTES = 16 << 20
 
 
 def write_sums(folder: Path, hashes: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from eegprep.manifest.schema import Manifest
 from eegprep.privacy import clean_entity, has_date, pseudonym
 from eegprep.recording import recording_id
 from eegprep.sources.base import PlannedRecording
+from eegprep.sources.naming import counts
 from eegprep.sources.side_table import named_columns
 from eegprep.splits.names import Names, spellings
 
@@ -86,10 +87,19 @@ def identity(manifest: Manifest, entities: Mapping[str, str], *, implicit: bool 
         session = pseudonym(manifest.name, session, "d") if session else ""
         run = pseudonym(manifest.name, run, "r") if run else ""
     else:
-        session, run = clean_entity(manifest.name, session, "d"), clean_entity(manifest.name, run, "r")
+        session, run = stored_part(manifest, session, "d"), stored_part(manifest, run, "r")
     if manifest.anonymous_subjects and not implicit:
         return clean_entity(manifest.name, subject, "s"), session, run
     return pseudonym(manifest.name, subject), session, run
+
+
+def stored_part(manifest: Manifest, text: str, prefix: str) -> str:
+    """A session or run as it may be stored: where file names say it, it may name a person as the subject does.
+
+    Numbers, with a letter or a word for what they count, are kept; so is all that a manifest calls anonymous.
+    """
+    told = manifest.anonymous_subjects or not manifest.source.files or counts(text)
+    return clean_entity(manifest.name, text, prefix) if told else pseudonym(manifest.name, text, prefix)
 
 
 def key_of(manifest: Manifest, entities: Mapping[str, str], *, implicit: bool = False) -> str:

@@ -85,6 +85,12 @@ def _entity_before(text: str) -> str:
     return _ENTITY_OF.get(word[1].lower(), "") if word is not None else ""
 
 
+def counts(text: str) -> bool:
+    """Whether a part of a name is no more than a number, perhaps after a letter or a word such as `run` or `ses-`."""
+    found = re.fullmatch(r"([A-Za-z]*)[-_ ]?[0-9]{0,4}([A-Za-z]?)", text)
+    return found is not None and (len(found[1]) + len(found[2]) <= 1 or found[1].lower() in _ENTITY_OF)
+
+
 def names_subjects(pattern: str) -> bool:
     """Whether the word before `{subject}` says that it is one."""
     before, found, _ = pattern.partition("{subject}")

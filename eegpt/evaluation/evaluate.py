@@ -15,6 +15,7 @@ import torch
 
 from eegprep.errors import UsageError
 from eegprep.files import write_atomic, write_json
+from eegprep.splits import Seen
 from eegpt.evaluation.baselines import GRAPH, SEEDED, run_baseline, task_data
 from eegpt.evaluation.baselines.graph import run_graph_on_band_power
 from eegpt.evaluation.predictions import MODEL, PREDICTIONS, Predictions, TaskTrials, put_predictions
@@ -87,7 +88,7 @@ def score_baselines(
     """Baselines alone, on the trials and divisions that a run with these settings would have."""
     sets, index = open_trials(shards, config)
     setup = make_setup(sets, index, index.vocabulary, config)
-    leakage = check_leakage(setup, [None], config)
+    leakage = check_leakage(setup, [Seen()], config)
     predictions = test_trials(setup)
     notes = run_baselines(setup, names, predictions, seeds=config.seeds, tell=tell)
     return predictions, _results("baselines", config, setup, predictions, notes, leakage)

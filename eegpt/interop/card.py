@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from eegprep.errors import RefusedError
+from eegprep.manifest.croissant import markdown_text
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Licence
 from eegpt.evaluation.results import read_results
@@ -83,13 +84,13 @@ def model_card(model: Model) -> str:
         for e in entries:
             hours = sum(chain.hours for chain in e.steps)
             cells = (e.title or e.name, e.version, e.licence.id, f"{hours:.1f}", e.citation)
-            lines.append("| " + " | ".join(_cell(x) for x in cells) + " |")
+            lines.append("| " + " | ".join(markdown_text(x) for x in cells) + " |")
     else:
         lines.append("The training data are unknown.")
     if whole is not None:
-        lines += ["", f"Combined licence:  {_cell(whole.id)}. Commercial use: {_told(whole.commercial_use)}."]
+        lines += ["", f"Combined licence: {markdown_text(whole.id)}. Commercial use: {_told(whole.commercial_use)}."]
         if whole.note:
-            lines += ["", _cell(whole.note)]
+            lines += ["", markdown_text(whole.note)]
     lines += ["", "## Preprocessing", ""]
     lines += [
         f"- {hours:.1f} electrode-hours with the recipe `{recipe.name}`: "
@@ -98,10 +99,6 @@ def model_card(model: Model) -> str:
     ] or ["Not known."]
     lines += ["", "## Scores", "", *_scores(model), "", "## Limits", "", *_limits(model), ""]
     return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    return " ".join(str(value).replace("|", "\\|").replace("<", "&lt;").split())
 
 
 def _told(value: bool | None) -> str:
@@ -129,7 +126,7 @@ def _pretraining(model: Model) -> list[str]:
     for split, e in splits.items():
         named = ("model", "linear", "persistence", "zero")
         cells = [f"{e.predictors[n].new:.4f}" if n in e.predictors else "" for n in named]
-        lines.append(f"| {_cell(split)} | {e.n_windows:,} | {e.variance:.4f} | " + " | ".join(cells) + " |")
+        lines.append(f"| {markdown_text(split)} | {e.n_windows:,} | {e.variance:.4f} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -141,7 +138,7 @@ def _tasks(model: Model) -> list[str]:
             for name, score in row.scores.items():
                 if score.mean is not None:
                     sd = "" if score.sd is None else f"{score.sd:.3f}"
-                    cells = (_cell(task), _cell(method), _cell(name), f"{score.mean:.3f}", sd)
+                    cells = (markdown_text(task), markdown_text(method), markdown_text(name), f"{score.mean:.3f}", sd)
                     lines.append("| " + " | ".join(cells) + " |")
     return lines
 
@@ -157,7 +154,7 @@ def _limits(model: Model) -> list[str]:
     ]
     if model.run is not None:
         tasks = [a.task + (f" ({', '.join(a.classes)})" if a.classes else "") for a in model.answers]
-        lines.append("- It predicts only: " + "; ".join(map(_cell, tasks)) + ".")
-        lines += [f"- Leakage: {_cell(model.run.leakage)}"] if model.run.leakage else []
-        lines += [f"- Electrodes: {_cell(n)}" for n in model.run.electrode_notes[:20]]
+        lines.append("- It predicts only: " + "; ".join(map(markdown_text, tasks)) + ".")
+        lines += [f"- Leakage: {markdown_text(model.run.leakage)}"] if model.run.leakage else []
+        lines += [f"- Electrodes: {markdown_text(n)}" for n in model.run.electrode_notes[:20]]
     return lines

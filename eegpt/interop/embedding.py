@@ -8,6 +8,7 @@ own robust SD as in training; a window gives what the same window of a shard set
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import shutil
@@ -21,7 +22,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from eegprep.errors import EEGPTError, InputError, UsageError
-from eegprep.files import PART, atomic_path
+from eegprep.files import PART, atomic_path, canonical_json, sha256_file
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegpt.interop.arrays import SignalTrials, states_of
@@ -34,6 +35,8 @@ from eegpt.version import __version__
 
 if TYPE_CHECKING:
     import xarray as xr
+
+_ORIGIN = "origin_sha256"
 
 
 def embed(
@@ -143,6 +146,7 @@ def features_of(
     for name, values in (_outputs(model, trials) if model.transfer is not None else {}).items():
         out[name] = np.full((N, values.shape[1]), np.nan, np.float32)
         out[name][usable] = values
+    _check_finite(out, mask_NE, model)
     return out
 
 
@@ -219,6 +223,20 @@ def _dataset(
     return xr.Dataset(variables, coords=coordinates, attrs=attributes)
 
 
+def _check_finite(found: dict[str, NDArray[np.float32]], mask_NE: NDArray[np.bool_], model: Model) -> None:
+    """Weights of any size are finite numbers; what they make of a signal need not be."""
+    used = mask_NE.any(axis=1)
+    for name, values in found.items():
+        if not np.isfinite(values[mask_NE] if name == "features" else values[used]).all():
+            raise InputError(
+                "the model gives features that are not finite",
+                where=model.folder,
+                found=name,
+                todo="its weights are damaged, or the signal is far from microvolt: try another file, then fetch the "
+                "model again",
+            )
+
+
 # ---- files of any format, what `eegpt embed` does
 
 
@@ -271,18 +289,62 @@ def check_output(out: Path) -> None:
         raise UsageError("unknown format", found=out.name, expected="a name that ends in .nc or .zarr")
     if importlib.util.find_spec(needed) is None:
         raise UsageError(f"{out.suffix} needs {needed}", todo='python -m pip install "eegpt[model]"')
+
+
+def origin_of(paths: Sequence[Path], model: Model, **options: Any) -> str:
+    """A hash of all that features follow from: the files, the model, the options of `eegpt.embed`."""
+    from eegprep.sources import manifest_for_path, open_source
+
+    chosen = {**options, "recipe": model.recipe(options.get("recipe")).model_dump_json()}
+    digest = hashlib.sha256(canonical_json([model.sha256, __version__, chosen]).encode())
+    for path in paths:
+        root = path if path.is_dir() else path.parent
+        for one in open_source(manifest_for_path(path), path).plan():
+            for name in one.files:
+                inside = sorted(p for p in (root / name).rglob("*") if p.is_file())
+                for file in inside or [root / name]:
+                    digest.update(f"{name}\0{sha256_file(file)}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def read_features(out: Path, origin: str) -> dict[str, xr.Dataset]:
+    """What an earlier call wrote of the same origin, by name; UsageError where there is something else."""
+    import xarray as xr
+
+    engine: Any = "h5netcdf" if out.suffix == ".nc" else "zarr"
+    try:
+        tree = xr.open_datatree(out, engine=engine)
+    except Exception:  # a stranger's file: the libraries raise many kinds
+        tree = None
+    if tree is None or tree.attrs.get(_ORIGIN) != origin:
+        raise UsageError("the output already exists", where=out, todo="choose another, or remove it")
+    with tree:
+        found = {name: node.to_dataset() for name, node in tree.children.items()} or {out.name: tree.to_dataset()}
+        return {name: one.load() for name, one in found.items()}
+
+
+def write_features(found: Mapping[str, xr.Dataset], out: Path, origin: str | None = None) -> None:
+    """Write `.nc` or `.zarr`, whole or not at all.
+
+    Parameters
+    ----------
+    origin : str, optional
+        See `origin_of`; by it a later call knows the output as its own.
+
+    Raises
+    ------
+    UsageError
+        Another suffix, a missing library, or an output that exists.
+    """
+    check_output(out)
     if out.exists():
         raise UsageError("the output already exists", where=out, todo="choose another, or remove it")
-
-
-def write_features(found: Mapping[str, xr.Dataset], out: Path) -> None:
-    """Write `.nc` or `.zarr`; UsageError for another suffix, a missing library, or an output that exists."""
-    check_output(out)
     import xarray as xr
 
     one = next(iter(found.values())) if len(found) == 1 else None
-    whole: Any = one if one is not None else xr.DataTree.from_dict(dict(found))
-    out.parent.mkdir(parents=True, exist_ok=True)
+    whole: Any = one.copy() if one is not None else xr.DataTree.from_dict(dict(found))
+    if origin is not None:
+        whole.attrs[_ORIGIN] = origin
     if out.suffix == ".nc":
         with atomic_path(out) as part:
             whole.to_netcdf(part, engine="h5netcdf")

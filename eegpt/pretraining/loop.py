@@ -11,7 +11,7 @@ import math
 import signal
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from eegprep.errors import InputError
+from eegprep.files import alone
 from eegpt.data import WindowBatch
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.weights import bare_encoder, fill
@@ -76,7 +77,7 @@ def resumed_config(run: Path) -> PretrainConfig:
 
 def pretrain_on(data: PretrainData, config: PretrainConfig, *, out: Path, show_progress: bool = True) -> PretrainResult:
     """As `pretrain`, on windows that are open already."""
-    with runtime(config.compute.precision) as here:
+    with runtime(config.compute.precision) as here, alone(Path(out)) if here.first else nullcontext():
         return _pretrain(data, config, Path(out), here, show_progress)
 
 
@@ -180,8 +181,11 @@ def _pretrain(
                 stopped = here.any(stop.asked)
                 if stopped or checkpoints.due(progress.step):
                     checkpoints.save(progress)
+                if stop.interrupted:
+                    raise KeyboardInterrupt
                 if stopped:
                     return PretrainResult(run=out, steps=progress.step, results=None)
+        checkpoints.save(progress)  # the last errors take a while, and a kill in them costs no step
         results = heldout.final(progress, windows_per_epoch=batches.windows_per_epoch)
         if here.first:
             results.write(out)
@@ -212,12 +216,15 @@ class Checkpoints:
 
 
 class _Stop:
-    """Turns SIGTERM and SIGUSR1 (what Slurm sends before it kills) into a flag that the loop looks at."""
+    """Turns Ctrl-C, SIGTERM and SIGUSR1 (what Slurm sends before it kills) into a flag that the loop looks at.
 
-    signals = (signal.SIGTERM, signal.SIGUSR1)
+    A second Ctrl-C does not wait for the loop.
+    """
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
     def __enter__(self) -> _Stop:
-        self.asked = False
+        self.asked = self.interrupted = False
         try:
             self._old = {s: signal.signal(s, self._ask) for s in self.signals}
         except ValueError:  # only the main thread may set handlers; elsewhere nobody sends us signals
@@ -225,7 +232,9 @@ class _Stop:
         return self
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        if self.interrupted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked, self.interrupted = True, self.interrupted or number == signal.SIGINT
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._old.items():

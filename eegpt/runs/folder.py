@@ -32,7 +32,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, RefusedError, UsageError
-from eegprep.files import PART, write_atomic, write_json
+from eegprep.files import PART, WRITING, write_atomic, write_json
 from eegprep.manifest import yaml_strict
 from eegprep.manifest.schema import Licence
 from eegprep.shards import ShardSet
@@ -128,7 +128,7 @@ def open_folder(
         _check_same(out, kind, settings, lock)
         return
     # A run that was killed at its very beginning has written these, but no config.json yet.
-    begun = {VOCABULARY, LOCK, SEEN_FILE}
+    begun = {VOCABULARY, LOCK, SEEN_FILE, WRITING}
     if others := sorted(p for p in out.glob("*") if p.name.removesuffix(PART) not in begun):
         raise UsageError("the output folder contains other files", where=others[0], todo="choose another --out")
     if write:
@@ -232,9 +232,10 @@ def read_lock(run: Path) -> Lock:
 
 
 def read_seen(run: Path) -> Seen | None:
-    """What a run has seen; None if it does not say."""
+    """What a run has seen; None if it does not say: without the list, or with an empty one."""
     path = Path(run) / SEEN_FILE
-    return Seen.from_json(read_json(path), where=path) if path.is_file() else None
+    seen = Seen.from_json(read_json(path), where=path) if path.is_file() else Seen()
+    return seen if seen.recordings else None
 
 
 def shard_set_hashes(sets: Sequence[ShardSet]) -> dict[str, str]:

@@ -95,7 +95,9 @@ def progress_line(total: int, start: int, *, shown: bool) -> Iterator[Callable[[
         TimeRemainingColumn(),
         TextColumn("{task.fields[text]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    # The command line's stream, which escapes what would steer the terminal, must not get the bar.
+    stream = getattr(sys.stderr, "stream", sys.stderr)
+    with Progress(*columns, console=Console(file=stream)) as progress:
         task = progress.add_task("", total=total, completed=start, text="")
         yield lambda step, text: progress.update(task, completed=step, text=text)
 

@@ -20,7 +20,7 @@ import torch
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
-from eegprep.files import sha256_file
+from eegprep.files import alone, sha256_file
 from eegprep.splits import Seen
 from eegprep.splits.assign import rank_key
 from eegpt.model.ete import ETEConfig
@@ -52,8 +52,6 @@ from eegpt.transfer.rows import Encoded, Trials
 from eegpt.transfer.setup import Setup, check_leakage, make_setup, open_trials
 
 Report = Callable[[str, int, int, dict[str, float]], None]
-
-UNKNOWN_HISTORY = "the encoder's training recordings are unknown: its run has no seen.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +123,13 @@ def transfer(
             expected="one for all, or one for each division in order",
         )
     leakage = check_leakage(setup, [s.seen for s in starts], config)
-    if any(s.weights is not None and s.seen is None for s in starts):
-        leakage = "; ".join(filter(None, (leakage, UNKNOWN_HISTORY)))
+    with alone(out):
+        return _fit_all(out, config, setup, starts, leakage, report)
+
+
+def _fit_all(
+    out: Path, config: TransferConfig, setup: Setup, starts: Sequence[_Start], leakage: str, report: Report | None
+) -> TransferResult:
     graph = graph_config(config, starts[0].encoder)
     _open_folder(out, config, setup, starts, graph, leakage)
     done = finished_fits(out)

@@ -18,11 +18,13 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import RefusedError, UsageError
 from eegprep.remote import open_shards
 from eegprep.shards import ShardSet
-from eegprep.splits import Seen, SeenRecording, refuse_leaks
+from eegprep.splits import SEEN_FILE, Seen, SeenRecording, refuse_leaks
 from eegpt.data import TrialIndex
 from eegpt.model.heads import HeadSpec
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import Division, Kind, Scheme, divide
+
+UNKNOWN_HISTORY = "unknown what the encoder has seen"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +162,8 @@ def _counterpart(trials: Vocabulary, encoder: Vocabulary, name: str) -> str | No
 def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: TransferConfig) -> str:
     """Refuse where a test recording was seen; with `allow_leakage` the sentence to print, else an empty one.
 
-    `pretrained` is what the encoder has seen, or each division's own encoder. Within a division, the recordings
+    `pretrained` is what the encoder has seen, or each division's own encoder; None, where its run does not say, is
+    refused too. Within a division, the recordings
     learned from are compared with those tested: the splits are disjoint by name, but one signal can have two names.
     """
     kind, found, of_row = Scheme.parse(config.data.scheme).kind, [], setup.index.recording
@@ -168,7 +171,9 @@ def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: Trans
         before = pretrained[number if len(pretrained) > 1 else 0]
         tested_ids = np.unique(of_row[division.test])
         tested = [setup.recordings[r] for r in tested_ids]
-        if before is not None:
+        if before is None:
+            found.append(_refuse_unknown(allow=config.allow_leakage))
+        else:
             found.append(refuse_leaks(before, tested, allow=config.allow_leakage, stage="pre-training"))
         if kind == Kind.WITHIN:
             continue  # the same subjects and recordings by design, which every table says
@@ -180,3 +185,14 @@ def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: Trans
         learned = Seen.of(setup.recordings[r] for r in learned_ids)
         found.append(refuse_leaks(learned, tested, allow=config.allow_leakage, stage="training"))
     return "; ".join(dict.fromkeys(f for f in found if f))
+
+
+def _refuse_unknown(*, allow: bool) -> str:
+    if not allow:
+        raise RefusedError(
+            "it is unknown what the encoder has seen",
+            found=f"no {SEEN_FILE}, or an empty one, in its run",
+            expected="the recordings that it has learned from, as `eegpt train` writes them",
+            todo="copy the run's whole folder, or pass --allow-leakage, which is then printed on every table",
+        )
+    return f"LEAKAGE ALLOWED: {UNKNOWN_HISTORY}"

@@ -164,7 +164,7 @@ def test_two_ingests_never_share_a_store(manifest: Manifest, folder: Path, tmp_p
 
     def intrude(*_: object) -> None:
         if not seen:
-            with pytest.raises(UsageError, match="another ingest"):
+            with pytest.raises(UsageError, match="another process is writing"):
                 ingest(manifest, folder, tmp_path / "store", workers=0)
             seen.append(True)
 

@@ -19,8 +19,8 @@ import pytest
 
 from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.errors import InputError, UsageError
+from eegprep.files import alone
 from eegprep.ingest import ingest
-from eegprep.ingest.guard import alone
 from eegprep.ingest.workers import run_in_processes
 from eegprep.manifest.schema import Manifest
 from eegprep.store import Store, StoredRecordingWriter
@@ -96,15 +96,23 @@ def test_a_kill_at_any_instant_loses_nothing(
 def test_workers_hold_the_lock_to_the_last(tmp_path: Path) -> None:
     """Else an orphan of a killed run could begin a file in a store that the next run has tidied."""
     lock = tmp_path / ".lock"
-    with alone(tmp_path):
-        orphan = subprocess.Popen(["sleep", "0.6"], close_fds=False)
+    code = """if True:
+        import os, subprocess, sys
+        from pathlib import Path
+        from eegprep.files import alone
+        with alone(Path(sys.argv[1])):
+            subprocess.Popen(["sleep", "1"], close_fds=False)
+            os.kill(os.getpid(), 9)
+        """
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
     began = time.monotonic()
     with alone(tmp_path):
-        assert orphan.poll() is not None
-    assert time.monotonic() - began < 2
-    with lock.open("rb") as other:  # and nothing but the workers takes it along
-        with alone(tmp_path):
-            stranger = subprocess.Popen(["sleep", "5"])
+        assert 0.5 < time.monotonic() - began < 2
+    with alone(tmp_path):  # and nothing but the workers takes it along
+        other = lock.open("rb")
+        stranger = subprocess.Popen(["sleep", "5"])
+    with other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     stranger.kill()
     stranger.wait()
@@ -201,7 +209,7 @@ def test_failed_worker_start_blames_no_file(
         encoding="utf-8",
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    with pytest.raises(RuntimeError, match="before its first recording \\(the process exited with code 7\\)"):
+    with pytest.raises(InputError, match="before its first recording \\(the process exited with code 7\\)"):
         ingest(manifest, folder, tmp_path / "store", workers=2)
     assert not (tmp_path / "store").exists()
 

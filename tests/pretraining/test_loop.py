@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.files import alone
 from eegpt.pages.pretraining import write_pretraining_page
 from eegpt.pretraining.loop import pretrain_on
-from eegpt.runs.checkpoint import latest_checkpoint, load_encoder, load_tensors, save_tensors
+from eegpt.runs.checkpoint import latest_checkpoint, load_encoder, load_tensors, read_progress, save_tensors
 from eegpt.runs.log import read_log
 from eegpt.runs.settings import changed
 
@@ -51,10 +52,10 @@ def test_objectives_train_and_load(objective, steps, small, data, tmp_path):
 
 
 class StopAt:
-    """An index that sends this process SIGTERM when a certain batch is gathered."""
+    """An index that sends this process a signal when a certain batch is gathered."""
 
-    def __init__(self, index, batch: int) -> None:
-        self._index, self._left = index, batch
+    def __init__(self, index, batch: int, number: int = signal.SIGTERM) -> None:
+        self._index, self._left, self._number = index, batch, number
 
     def __getattr__(self, name):
         return getattr(self._index, name)
@@ -65,7 +66,7 @@ class StopAt:
     def gather(self, indices, *, shift=None):
         self._left -= 1
         if self._left == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self._number)
         return self._index.gather(indices, shift=shift)
 
 
@@ -85,6 +86,42 @@ def test_sigterm_resumes_bit_exactly(objective, small, data, tmp_path):
     assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
     one, other = (load_tensors(tmp_path / run / "model.safetensors") for run in ("broken", "whole"))
     assert all(torch.equal(one[k], other[k]) for k in one)
+
+
+def test_interrupt_loses_no_step(small, data, tmp_path):
+    """Ctrl-C saves as SIGTERM does, then ends as Ctrl-C does."""
+    config = small({})
+    (index, order), *_ = data.train
+    stopping = dataclasses.replace(data, train=((StopAt(index, 5, signal.SIGINT), order),))
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_on(stopping, config, out=tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert read_progress(latest_checkpoint(tmp_path / "run")).step == len(losses(tmp_path / "run")) > 0
+    assert pretrain_on(data, config, out=tmp_path / "run").finished
+
+
+def test_interrupt_in_the_last_errors(small, data, tmp_path, monkeypatch):
+    """All steps are done: the same command only measures the errors."""
+    config = small({})
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr("eegpt.pretraining.heldout.HeldOut.final", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain_on(data, config, out=tmp_path / "run")
+    done = losses(tmp_path / "run")
+    assert read_progress(latest_checkpoint(tmp_path / "run")).step == len(done)
+    assert pretrain_on(data, config, out=tmp_path / "run").finished
+    assert losses(tmp_path / "run") == done
+
+
+def test_two_runs_never_write_one_folder(small, data, tmp_path):
+    with alone(tmp_path / "run"), pytest.raises(UsageError, match="another process is writing"):
+        pretrain_on(data, small({}), out=tmp_path / "run")
+    assert pretrain_on(data, small({}), out=tmp_path / "run").finished
+    assert not (tmp_path / "run" / ".lock").exists()
 
 
 def test_linear_skip_is_fitted_and_kept(small, data, tmp_path):

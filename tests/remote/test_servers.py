@@ -68,6 +68,8 @@ def test_short_shard_is_not_taken(shard_folder, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("status", "text"), [(403, "no permission to read"), (401, "no permission to read"), (410, "is missing at")]
+)
 def test_refusing_server_is_asked_once(shard_folder, tmp_path, status, text):
     """A server that refuses is not asked again."""
     with servers.serving(servers.Web, shard_folder, refuse=status) as (address, _, log):

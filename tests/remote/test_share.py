@@ -18,10 +18,10 @@ def test_set_arrives_byte_for_byte(tmp_path):
     """A set arrives byte for byte, and nothing is moved twice."""
     source = shard_set(tmp_path / "set")
     first = push(source, str(tmp_path / "target"))
-    assert (first.n_files, first.n_moved) == (5, 5)
+    assert (first.n_files, first.n_moved) == (6, 6)
     assert push(source, str(tmp_path / "target")).n_moved == 0
     got = pull(str(tmp_path / "target"), tmp_path / "got")
-    assert (got.n_files, got.n_moved) == (5, 5)
+    assert (got.n_files, got.n_moved) == (6, 6)
     assert pull(str(tmp_path / "target"), tmp_path / "got").n_moved == 0
     assert same(source, tmp_path / "got")
     assert not (tmp_path / "target" / ".pushing").exists()
@@ -41,7 +41,7 @@ def test_interrupted_push_resumes(tmp_path):
     assert not (tmp_path / "target" / "SHA256SUMS").exists()
     with pytest.raises(UsageError, match="no complete shard set or manifest"):
         pull(str(tmp_path / "target"), tmp_path / "got")
-    assert push(source, str(tmp_path / "target")).n_moved == 2
+    assert push(source, str(tmp_path / "target")).n_moved == 3
     pull(str(tmp_path / "target"), tmp_path / "got")
     assert same(source, tmp_path / "got")
 
@@ -57,7 +57,7 @@ def test_interrupted_pull_resumes(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         pull(str(tmp_path / "target"), tmp_path / "got", progress=stop)
     assert not (tmp_path / "got" / "SHA256SUMS").exists()
-    assert pull(str(tmp_path / "target"), tmp_path / "got").n_moved == 3
+    assert pull(str(tmp_path / "target"), tmp_path / "got").n_moved == 4
     assert same(source, tmp_path / "got")
 
 
@@ -105,9 +105,12 @@ def test_byte_changed_before_is_never_sent(tmp_path):
     assert not (tmp_path / "target" / "SHA256SUMS").exists()
 
 
-@pytest.mark.parametrize("line", ["../x", "/etc/passwd", "a/../../x", "x y", "manifest.yaml"])
+@pytest.mark.parametrize(
+    "line",
+    ["../x", "/etc/passwd", "a/../../x", "x y", "manifest.yaml", ".bashrc", ".git/hooks/pre-commit", "conftest.py"],
+)
 def test_list_leading_outside_is_refused(tmp_path, line):
-    """A list that leads out of the folder is refused."""
+    """A list that leads out of the folder, or names files that no shard set has, is refused."""
     push(shard_set(tmp_path / "set"), str(tmp_path / "target"))
     with (tmp_path / "target" / "SHA256SUMS").open("a") as handle:
         handle.write(f"{'0' * 64}  {line}\n")
@@ -170,7 +173,7 @@ def test_a_set_goes_through_s3_and_back(tmp_path, monkeypatch):
 
         s3fs.S3FileSystem(**options).mkdir("lab")
         source = shard_set(tmp_path / "set")
-        assert push(source, "s3://lab/sets/one", options=options).n_moved == 5
+        assert push(source, "s3://lab/sets/one", options=options).n_moved == 6
         assert push(source, "s3://lab/sets/one", options=options).n_moved == 0
         pull("s3://lab/sets/one", tmp_path / "got", options=options)
         assert same(source, tmp_path / "got")

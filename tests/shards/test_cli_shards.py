@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from _eegpt_cli import errors, shards
+from eegprep.manifest.lock import Lock, write_lock
 from eegprep.shards import ShardSet
 from eegprep.store import Store
 
@@ -25,6 +26,7 @@ def store_folder(synthetic, tmp_path_factory) -> Path:
         with on_disk.writer(info.id, info.electrodes) as writer:
             writer.append(source.signals[info.id])
             writer.finish(info)
+    write_lock(folder, Lock(lock=1, versions={"eegprep": "0"}, stages=[]))
     return folder
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from eegprep.files import write_json
 from eegprep.manifest import Manifest
+from eegprep.manifest.lock import Lock, write_lock
 from eegprep.recording import LeftOut, RecordingInfo, Stretch, Trial
 from eegprep.store import Store
 
@@ -122,6 +123,7 @@ def toy_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store.quarantine / "toy+s9+-+1.json",
         {"id": "toy/s9/-/1", "error": "InputError", "what": "the header is truncated", "found": "100 bytes"},
     )
+    write_lock(folder, Lock(lock=1, versions={"eegprep": "0"}, stages=[]))
     return folder
 
 

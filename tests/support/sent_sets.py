@@ -1,11 +1,16 @@
-"""A small set of files with a list of their hashes, as push and pull see a finished shard set."""
+"""A small shard set as `manifest push` sends it."""
 
 from __future__ import annotations
 
 import hashlib
 
+from eegprep.electrodes import Vocabulary
 from eegprep.manifest import dump_manifests, parse_manifest
 from eegprep.manifest.lock import Lock, write_lock
+from eegprep.shards.build.index import electrodes_table
+from eegprep.shards.build.writer import WrittenShard
+from eegprep.shards.format import BLOCK_SCHEMA, ELECTRODES
+from eegprep.shards.tables import write_table
 
 MANIFEST = """\
 manifest: 1
@@ -30,6 +35,13 @@ def shard_set(folder, *, licence: str = "CC-BY-4.0, share_shards: yes"):
     }
     for name, data in contents.items():
         (folder / name).write_bytes(data)
+    own = [
+        WrittenShard(name=name, n_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for name, data in contents.items()
+        if name.endswith(".tar")
+    ]
+    write_table(folder / ELECTRODES, electrodes_table(Vocabulary.base(), {"Cz": own}, BLOCK_SCHEMA.empty_table()))
+    contents[ELECTRODES] = (folder / ELECTRODES).read_bytes()
     write_lock(folder, Lock(lock=1, versions={"python": "3.11"}, stages=[]))
     contents["lock.yaml"] = (folder / "lock.yaml").read_bytes()
     lines = [f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in sorted(contents.items())]

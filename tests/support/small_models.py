@@ -13,7 +13,7 @@ import yaml
 
 from eegprep.electrodes import Vocabulary
 from eegprep.manifest import load_recipe, parse_manifest
-from eegprep.splits import Seen
+from eegprep.splits import Seen, SeenRecording
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.runs import checkpoint as ck
 from eegpt.runs.folder import write_config
@@ -55,7 +55,7 @@ def write_encoder(folder: Path, *, config: ETEConfig = TINY, data: list[dict] | 
     Vocabulary.base().to_parquet(folder / "vocabulary.parquet")
     write_config(folder, "encoder", encoder=config, window_samples=[256])
     ck.save_tensors(folder / "model.safetensors", ETE(config).state_dict())
-    Seen().write(folder)
+    Seen.of([SeenRecording(id="elsewhere/s1/-/1")]).write(folder)
     lock = {"shard_sets": {}, "data": [origin()] if data is None else data, "software": {}}
     (folder / "lock.yaml").write_text(yaml.safe_dump(lock), encoding="utf-8")
     return folder

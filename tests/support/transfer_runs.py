@@ -12,7 +12,7 @@ from support import synthetic
 from eegprep.electrodes import Vocabulary
 from eegprep.recording import RecordingInfo, Stretch, Trial
 from eegprep.shards import build_shard_set
-from eegprep.splits import Seen
+from eegprep.splits import Seen, SeenRecording
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.runs import checkpoint as ck
 from eegpt.runs.folder import write_config
@@ -96,7 +96,8 @@ def write_encoder(folder: Path, seen: Seen | None, config: ETEConfig = TINY) -> 
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_encoder(tmp_path_factory.mktemp("transfer") / "encoder", Seen())
+    elsewhere = SeenRecording(id="elsewhere/s1/-/1", signal_sha256="e" * 64)
+    return write_encoder(tmp_path_factory.mktemp("transfer") / "encoder", Seen.of([elsewhere]))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,8 @@ from eegpt.evaluation.tables import pretraining_table, results_csv, results_tabl
 from eegpt.pages import graph as page_graph
 from eegpt.runs.results import PretrainingResults
 from eegpt.transfer.checkpoint import finished_fits, load_fit, read_run
-from eegpt.transfer.run import UNKNOWN_HISTORY, transfer
+from eegpt.transfer.run import transfer
+from eegpt.transfer.setup import UNKNOWN_HISTORY
 
 FAST = {
     "steps": 60,
@@ -199,9 +200,15 @@ def test_leakage_is_refused_or_printed(shards, make_encoder, tmp_path):
     assert "LEAKAGE ALLOWED" in comparison_table(rows)
 
 
-def test_unknown_history_is_printed(shards, make_encoder, tmp_path):
-    silent = make_encoder(tmp_path / "encoder", None)
-    transfer(config(steps=10), shards=[shards], out=tmp_path / "run", encoder=silent)
+@pytest.mark.parametrize("seen", [None, Seen()])
+def test_unknown_history_is_refused(shards, make_encoder, tmp_path, seen):
+    """A run without seen.json, or with an empty one; where it is allowed, every table says so."""
+    silent = make_encoder(tmp_path / "encoder", seen)
+    with pytest.raises(RefusedError, match="unknown what the encoder has seen") as refused:
+        transfer(config(steps=10), shards=[shards], out=tmp_path / "run", encoder=silent)
+    assert refused.value.exit_code == 3
+    assert not (tmp_path / "run").exists()
+    transfer(config(steps=10, allow_leakage=True), shards=[shards], out=tmp_path / "run", encoder=silent)
     assert UNKNOWN_HISTORY in results_table(finish(tmp_path / "run", [shards]))
     assert not (tmp_path / "run" / "seen.json").exists()
 
@@ -210,7 +217,8 @@ def test_seen_recordings_are_kept(run, shards):
     """Test subjects are not among them."""
     seen = {r["id"] for r in json.loads((run / "seen.json").read_text())["recordings"]}
     tested = {t.split("/")[1] for t in Predictions.read(run / "predictions.parquet").trials["alpha/hand"].recording}
-    assert len(seen) == 7
+    assert len(seen) == 8
+    assert "elsewhere/s1/-/1" in seen  # by the encoder
     assert tested.isdisjoint({s.split("/")[1] for s in seen})
 
 

@@ -22,6 +22,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import resolve
 from eegprep.formats.matlab.file import matrices
 from eegprep.formats.tables.text import TextTable, is_number, read_table
+from eegprep.temporary import TemporaryFolder
 
 _TEXT = re.compile(r"\.(csv|tsv|txt|asc)(\.gz)?$", re.IGNORECASE)
 _HEAD_BYTES = 1 << 20
@@ -124,8 +125,6 @@ def _of_table(path: Path) -> Suggestion | None:
 
 def _beginning(path: Path) -> TextTable | None:
     """The first rows of a table."""
-    import tempfile
-
     with path.open("rb") as handle:
         packed = handle.read(2) == b"\x1f\x8b"
     with gzip.open(path) if packed else path.open("rb") as handle:
@@ -134,8 +133,8 @@ def _beginning(path: Path) -> TextTable | None:
         return None
     if len(head) == _HEAD_BYTES:
         head = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1]
-    with tempfile.TemporaryDirectory(prefix="eegprep-") as folder:
-        beginning = Path(folder) / "head.csv"
+    with TemporaryFolder() as folder:
+        beginning = folder / "head.csv"
         beginning.write_bytes(head)
         return read_table(beginning)
 

@@ -23,6 +23,8 @@ from eegprep.privacy import clean_message
 
 #: A few packed bytes can claim to be any amount of text.
 MAX_UNPACKED = 4 << 30
+_ANY_BYTES = 64 << 20
+_MAX_RATIO = 100
 _LINES_LOOKED_AT = 20
 #: Missing values in tables.
 _NOTHING = ["", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "NULL", "null", "None", "?", "-", "#N/A"]
@@ -91,13 +93,15 @@ def open_text(path: Path) -> bytes:
         packed = handle.read(2) == b"\x1f\x8b"
     try:
         if packed:
+            limit = min(MAX_UNPACKED, max(_ANY_BYTES, _MAX_RATIO * path.stat().st_size))
             with gzip.open(path, "rb") as handle:
-                data = handle.read(MAX_UNPACKED + 1)
-            if len(data) > MAX_UNPACKED:
+                data = handle.read(limit + 1)
+            if len(data) > limit:
                 raise InputError(
-                    f"{path.name} decompresses to more than {MAX_UNPACKED >> 30} GiB of text",
+                    f"{path.name} decompresses to more than {limit >> 20} MiB of text",
                     where=path,
-                    todo="convert it to a binary format such as EDF",
+                    expected=f"at most {_MAX_RATIO} times the compressed size, as for tables of numbers",
+                    todo="decompress it by hand (gunzip -k) if it is valid, or convert it to EDF",
                 )
             return data
         return path.read_bytes()

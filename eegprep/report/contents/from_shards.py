@@ -268,6 +268,8 @@ def _provenance(sets: Sequence[ShardSet], locks: Sequence[SetLock]) -> tuple[tup
             ("shards", f"{len(shards.shards)} of {len({s.electrode for s in shards.shards})} electrodes"),
             ("blocks", str(len(shards.blocks))),
         ]
+        if lock.unfinished:
+            lines.append(("ingest not ended", f"{', '.join(lock.unfinished)}: recordings may be missing"))
     formats = Counter(v for s in sets for v in texts(s.recordings.table["source_format"]))
     lines.append(("file formats", ", ".join(f"{k} ({n})" for k, n in sorted(formats.items(), key=lambda x: -x[1]))))
     return tuple(lines)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.montage_check import montage_warning
 from eegprep.errors import InputError
+from eegprep.manifest.lock import LOCK_NAME
 from eegprep.manifest.recipe import describe_steps
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import RecordingInfo
@@ -62,7 +63,7 @@ def contents_of_store(path: Path) -> Contents:
         n_looked_at=n_looked_at,
         steps=_common_steps(infos),
         warnings=(low,) if (low := montage_warning([i.montage for i in infos if i.montage is not None])) else (),
-        provenance=_provenance(manifest, infos),
+        provenance=(*_unfinished(store), *_provenance(manifest, infos)),
     )
 
 
@@ -170,6 +171,11 @@ def _common_steps(infos: Sequence[RecordingInfo]) -> tuple[str, ...]:
         describe_steps(info.steps, sfreq_hz=info.source_sfreq_hz, line_freq_hz=info.line_freq_hz) for info in infos
     )
     return min(counts, key=lambda steps: (-counts[steps], steps)) if counts else ()
+
+
+def _unfinished(store: Store) -> tuple[tuple[str, str], ...]:
+    whole = (store.path / LOCK_NAME).is_file()
+    return () if whole else (("ingest", "stopped or still running: recordings may be missing"),)
 
 
 def _provenance(manifest: Manifest, infos: Sequence[RecordingInfo]) -> tuple[tuple[str, str], ...]:

@@ -11,13 +11,11 @@ the file system supports them) and writes the new recordings to new shards.
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,11 @@ import pyarrow.parquet as pq
 
 import eegprep
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import UsageError
-from eegprep.files import sha256_file, write_atomic, write_json
+from eegprep.errors import RefusedError, UsageError
+from eegprep.files import PART, WRITING, alone, sha256_file, write_atomic, write_json
 from eegprep.manifest.croissant import card, croissant
 from eegprep.manifest.load import load_manifests
-from eegprep.manifest.lock import read_versions
+from eegprep.manifest.lock import LOCK_NAME, read_versions
 from eegprep.shards.build.electrode import ElectrodeJob, ElectrodeResult, LeftOutStretch, write_electrode
 from eegprep.shards.build.electrodes_of import vocabulary_of
 from eegprep.shards.build.extend import Base
@@ -68,7 +66,8 @@ BUILDING = "building"
 class ShardSummary:
     """Summary of a shard set, and of what was left out.
 
-    `trials` are counted by task, including tasks without any, `splits` are recordings by split.
+    `trials` are counted by task, including tasks without any, `splits` are recordings by split; `unfinished` are data
+    sets whose ingest was not finished.
     """
 
     path: Path
@@ -83,6 +82,7 @@ class ShardSummary:
     left_out: tuple[LeftOutStretch, ...]
     trials: Mapping[str, int] = field(default_factory=dict)
     splits: Mapping[str, int] = field(default_factory=dict)
+    unfinished: tuple[str, ...] = ()
     already_done: bool = False
 
 
@@ -96,6 +96,7 @@ def build_shard_set(
     workers: int = 1,
     executor: Executor | None = None,
     extends: Path | None = None,
+    allow_unfinished: bool = False,
     sync: bool = True,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ShardSummary:
@@ -117,6 +118,9 @@ def build_shard_set(
         Used instead of threads; its processes must see the same files.
     extends : Path, optional
         A finished set to take over; its recordings are not written again.
+    allow_unfinished : bool
+        Also take what is there of a store whose ingest was stopped or still runs: one without its `lock.yaml`. The
+        set's own lock then names the data set.
     sync : bool
         Whether to sync each shard to disk.
     progress : callable, optional
@@ -125,20 +129,31 @@ def build_shard_set(
     Raises
     ------
     UsageError, RefusedError
-        See `make_plan`; and where `out` is a finished set of something else.
+        See `make_plan`; where `out` is a finished set of something else; where a store is unfinished.
     """
     out = Path(out)
     opened = tuple(_open(s) for s in stores)
+    unfinished = _unfinished(stores, opened)
+    if unfinished and not allow_unfinished:
+        name, folder = next(iter(unfinished.items()))
+        raise RefusedError(
+            f"the ingest of {name} was stopped or is still running",
+            where=folder,
+            found=f"no {LOCK_NAME}",
+            todo="run the same `eegprep ingest` until it ends; --allow-unfinished takes what is there, and says so",
+        )
     base = Base.open(Path(extends)) if extends is not None else None
     vocabulary = vocabulary or (base.vocabulary if base else vocabulary_of(opened))
     if base is not None:
         base.check(vocabulary, out)
     options = Options(block_samples=block_samples, max_shard_bytes=max_shard_bytes)
     plan = make_plan(opened, vocabulary, options, version=eegprep.__version__, base=base.held if base else None)
-    if (out / SUMS).exists():
+    if (out / SUMS).exists() and not any((out / name).exists() for name in (BUILDING, WRITING)):
         return _finished(out, plan)
-    out.mkdir(parents=True, exist_ok=True)
-    with _notes(out, plan) as notes:
+    with alone(out):
+        if (out / SUMS).exists():
+            return _finished(out, plan)
+        notes = _notes(out, plan)
         if base is not None:
             base.link_shards(out)
         jobs = plan.jobs(
@@ -148,8 +163,9 @@ def build_shard_set(
             sync=sync,
         )
         results = _run(jobs, notes, workers, executor, progress)
-        write_sums(out, _write_index(out, plan, results, base, _made_with(stores, opened, base)))
-    shutil.rmtree(notes)
+        made_with, before = _made_with(stores, opened, base), base.lock.unfinished if base else ()
+        write_sums(out, _write_index(out, plan, results, base, made_with, sorted({*unfinished, *before})))
+        shutil.rmtree(notes)
     return _summary(out, results)
 
 
@@ -159,6 +175,12 @@ def _open(store: Path | RecordingStore) -> RecordingStore:
 
         return Store.open(Path(store))
     return store
+
+
+def _unfinished(stores: Sequence[Path | RecordingStore], opened: Sequence[RecordingStore]) -> dict[str, Path]:
+    """Folders of the stores that have no lock, which ingest writes last, by data set."""
+    folders = {one.manifest.name: Path(s) for s, one in zip(stores, opened, strict=True) if isinstance(s, (str, Path))}
+    return {name: folder for name, folder in sorted(folders.items()) if not (folder / LOCK_NAME).is_file()}
 
 
 def _made_with(
@@ -182,34 +204,32 @@ def _finished(out: Path, plan: Plan) -> ShardSummary:
         )
     # A kill after the last file was written leaves the notes behind.
     shutil.rmtree(out / BUILDING, ignore_errors=True)
-    return _counts(out, lock.counts, (), already_done=True)
+    return _counts(out, lock, (), already_done=True)
 
 
-@contextmanager
-def _notes(out: Path, plan: Plan) -> Iterator[Path]:
-    """The folder of notes on finished electrodes, kept for one process and one plan."""
+def _notes(out: Path, plan: Plan) -> Path:
+    """The folder of notes on finished electrodes, kept for one plan; `out` must be held."""
     notes = out / BUILDING
-    foreign = [p for p in out.iterdir() if p.name not in (BUILDING, "shards", *INDEX_FILES, *OPTIONAL_FILES)]
-    if foreign or (not notes.is_dir() and any(out.iterdir())):
+    found = [p for p in out.iterdir() if p.name != WRITING]
+    index = (*INDEX_FILES, *OPTIONAL_FILES, SUMS)
+    foreign = [p for p in found if p.name.removesuffix(PART) not in index and p.name not in (BUILDING, "shards")]
+    if foreign or (found and not notes.is_dir()):
         raise UsageError(
             "the folder contains other files",
             where=out,
-            found=", ".join(sorted(p.name for p in out.iterdir())[:5]),
+            found=", ".join(sorted(p.name for p in found)[:5]),
             todo="choose another --out",
         )
     notes.mkdir(exist_ok=True)
-    with (notes / "lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError("another process is writing this shard set", where=out) from None
-        stated = notes / "plan.json"
-        if not stated.exists() or json.loads(stated.read_text()) != plan.sha256:
-            shutil.rmtree(out / "shards", ignore_errors=True)
-            for note in notes.glob("*.json"):
-                note.unlink()
-            write_json(stated, plan.sha256)
-        yield notes
+    for part in out.glob(f"*{PART}"):
+        part.unlink()
+    stated = notes / "plan.json"
+    if not stated.exists() or json.loads(stated.read_text()) != plan.sha256:
+        shutil.rmtree(out / "shards", ignore_errors=True)
+        for note in notes.glob("*.json"):
+            note.unlink()
+        write_json(stated, plan.sha256)
+    return notes
 
 
 def _run(
@@ -244,7 +264,12 @@ def _run(
 
 
 def _write_index(
-    out: Path, plan: Plan, results: Sequence[ElectrodeResult], base: Base | None, made_with: dict[str, dict[str, str]]
+    out: Path,
+    plan: Plan,
+    results: Sequence[ElectrodeResult],
+    base: Base | None,
+    made_with: dict[str, dict[str, str]],
+    unfinished: list[str],
 ) -> dict[str, str]:
     """Write every index file; hashes of all files of the set."""
     written = {r.electrode: r.shards for r in results}
@@ -272,7 +297,8 @@ def _write_index(
     electrodes = electrodes_table(plan.vocabulary, shards, blocks)
     write_table(out / ELECTRODES, electrodes)
     write_manifests(out / MANIFEST, manifests)
-    write_set_lock(out, _lock(plan, results, base, made_with, electrodes, recordings, blocks, trials))
+    lock = _lock(plan, results, base, made_with, electrodes, recordings, blocks, trials)
+    write_set_lock(out, lock.model_copy(update={"unfinished": unfinished}))
     hashes = {s.name: s.sha256 for some in shards.values() for s in some}
     hashes |= {name: sha256_file(out / name) for name in INDEX_FILES}
     write_json(out / CROISSANT, croissant(manifests, hashes))
@@ -319,10 +345,11 @@ def _lock(
 
 def _summary(out: Path, results: Sequence[ElectrodeResult]) -> ShardSummary:
     left_out = tuple(x for r in results for x in r.left_out)
-    return _counts(out, read_set_lock(out).counts, left_out)
+    return _counts(out, read_set_lock(out), left_out)
 
 
-def _counts(out: Path, counts: Counts, left_out: tuple[LeftOutStretch, ...], **more: Any) -> ShardSummary:
+def _counts(out: Path, lock: SetLock, left_out: tuple[LeftOutStretch, ...], **more: Any) -> ShardSummary:
+    counts = lock.counts
     found = Counter(pq.read_table(out / TRIALS, columns=["task"])["task"].to_pylist())
     split = Counter(pq.read_table(out / RECORDINGS, columns=["split"])["split"].to_pylist())
     tasks = {t.name for m in load_manifests(out / MANIFEST) for t in m.tasks}
@@ -340,5 +367,6 @@ def _counts(out: Path, counts: Counts, left_out: tuple[LeftOutStretch, ...], **m
         left_out=left_out,
         trials={name: found[name] for name in sorted({*found, *tasks})},
         splits={name: split[name] for name in SPLITS},
+        unfinished=tuple(lock.unfinished),
         **more,
     )

@@ -50,6 +50,8 @@ def _lock(opened: ShardSet) -> Iterator[str]:
     if lock.format_version != FORMAT_VERSION:
         yield f"lock.yaml is not of format version {FORMAT_VERSION}"
         return
+    if strange := sorted({x.recording for x in lock.left_out} - {*opened.recordings.id}):
+        yield f"lock.yaml names a recording that the index does not have: {strange[0]}"
     expected = {
         "recordings": len(opened.recordings),
         "shards": len(opened.shards),

@@ -54,6 +54,7 @@ def compare_rebuilt(
             max_shard_bytes=lock.max_shard_bytes,
             block_samples=lock.block_samples,
             workers=workers,
+            allow_unfinished=bool(lock.unfinished),
             sync=False,
             progress=progress,
         )

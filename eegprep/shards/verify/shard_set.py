@@ -24,6 +24,7 @@ from eegprep.errors import RefusedError
 from eegprep.files import sha256_file
 from eegprep.shards.columns import ShardFile
 from eegprep.shards.format import END_OF_TAR, OPTIONAL_FILES, SUMS, Block, block_key, frame
+from eegprep.shards.lock import read_set_lock
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.sums import read_sums
 from eegprep.shards.verify.agreement import disagreements
@@ -34,7 +35,10 @@ _SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyReport:
-    """What was checked. `n_bytes` counts the shards' bytes that were read."""
+    """What was checked. `n_bytes` counts the shards' bytes that were read.
+
+    `unfinished` are data sets of which the ingest had not ended.
+    """
 
     path: Path
     deep: bool
@@ -42,6 +46,7 @@ class VerifyReport:
     n_blocks: int
     n_trials: int
     n_bytes: int
+    unfinished: tuple[str, ...] = ()
 
 
 def verify_shard_set(
@@ -106,6 +111,7 @@ def verify_shard_set(
         n_blocks=len(opened.blocks),
         n_trials=len(opened.trials),
         n_bytes=n_read,
+        unfinished=tuple(read_set_lock(path).unfinished),
     )
 
 

@@ -1,0 +1,100 @@
+"""Outputs that one process at a time may write."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eegprep.errors import UsageError
+from eegprep.files import alone
+from eegprep.temporary import TemporaryFolder
+
+HOLDER = """if True:
+    import sys
+    from pathlib import Path
+    from eegprep.files import alone
+    with alone(Path(sys.argv[1]), file=sys.argv[2] == "file"):
+        print("held", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_one_process_at_a_time_may_write(kind, tmp_path):
+    """The second is refused and leaves all that is there; the first still removes its own traces at the end."""
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(out), kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as first:
+        assert first.stdout.readline() == b"held\n"
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(UsageError, match="another process is writing"), alone(out, file=kind == "file"):
+            pass
+        assert sorted(tmp_path.rglob("*")) == before
+        first.stdin.close()
+    assert list(tmp_path.iterdir()) == []
+    with alone(out, file=kind == "file"):
+        pass
+
+
+def test_a_killed_holder_blocks_nobody(tmp_path):
+    """Its empty lock file stays, and the next one takes it."""
+    out = tmp_path / "out"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(out), "folder"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as first:
+        first.stdout.readline()
+        first.kill()
+    with alone(out) as new:
+        assert not new
+        (out / "result").touch()
+    assert [p.name for p in out.iterdir()] == ["result"]
+
+
+def test_new_means_made_here_and_still_empty(tmp_path: Path):
+    with alone(tmp_path / "made") as new:
+        assert new
+    assert not (tmp_path / "made").exists()
+    (tmp_path / "own").mkdir()
+    with alone(tmp_path / "own") as new:
+        assert not new
+    assert list((tmp_path / "own").iterdir()) == []
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path):
+    (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="is a link"), alone(tmp_path):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_kill_leaves_no_temporary_folder(tmp_path: Path, monkeypatch):
+    """Whoever makes the next one removes it; folders that are in use, and those of others, stay."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    code = """if True:
+        import sys
+        from eegprep.temporary import TemporaryFolder
+        own = TemporaryFolder()
+        (own.path / "unpacked.edf").touch()
+        print(own.path, flush=True)
+        sys.stdin.read()
+    """
+    (tmp_path / "other-folder").mkdir()
+    (tmp_path / "eegprep-file").touch()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        left = Path(other.stdout.readline().strip())
+        with TemporaryFolder() as own:
+            assert left.is_dir()
+            assert own.is_dir()
+        assert not own.exists()
+        other.kill()
+    assert left.is_dir()
+    with TemporaryFolder():
+        assert not left.exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"other-folder", "eegprep-file"}
