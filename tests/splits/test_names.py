@@ -194,7 +194,7 @@ def test_sessions_and_runs_resolve_too(by):
     resolved, _ = with_stored_names(said, plan, partial=False)
     infos = [info(p.subject, p.session, p.run) for p in plan]
     assert list(assign(infos, resolved.split).values()).count("test") == 1
-    with pytest.raises(UsageError, match=rf"no {by} is called '3'"):
+    with pytest.raises(UsageError, match=rf"unknown {by} '3'"):
         with_stored_names(manifest(by=by, train=["20120706", "02"], test=["3"]), plan, partial=False)
     with pytest.raises(UsageError, match=rf"1 {by}s are in no split"):
         with_stored_names(manifest(by=by, test=["02"]), plan, partial=False)
