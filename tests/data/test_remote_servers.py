@@ -65,7 +65,7 @@ def test_a_set_comes_from_any_honest_server(servers, shard_folder, shard_set, tm
 def test_a_shard_that_is_shorter_than_its_index_says_is_not_taken(servers, shard_folder, tmp_path):
     with servers.serving(servers.Web, shard_folder, short=True) as (address, _, _):
         opened = open_shards(address, cache=Cache(tmp_path))
-        with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar cannot be fetched[^$]*received"):
+        with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar cannot be downloaded[^$]*received"):
             opened.remote.path(opened.shards[0])
         assert not list((tmp_path / "files").iterdir())
 
