@@ -73,9 +73,9 @@ def test_whole_vocabulary_is_taken_as_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "error", "says"),
     [
-        ("name,x_m,y_m,z_m\nC3,0.07,0,0.1\n", "v.csv", UsageError, "C3 lies"),
-        ("name,aliases\nZ1,C3 C4\n", "v.csv", UsageError, "lead to 2 rows"),
-        ("name\nmy electrode\n", "v.csv", UsageError, "cannot be used"),
+        ("name,x_m,y_m,z_m\nC3,0.07,0,0.1\n", "v.csv", UsageError, "C3 is"),
+        ("name,aliases\nZ1,C3 C4\n", "v.csv", UsageError, "match 2 rows"),
+        ("name\nmy electrode\n", "v.csv", UsageError, "invalid electrode name"),
         ("name\nZ1\nz1\n", "v.csv", UsageError, "duplicate name"),
         ("name,x_m,y_m,z_m\nZ1,70,0,100\n", "v.csv", InputError, "between -0.3 and 0.3"),
         ("name,x_m,y_m,z_m\nZ1,0.1,,\n", "v.csv", InputError, "three numbers"),

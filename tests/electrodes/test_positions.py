@@ -145,9 +145,9 @@ MIRROR, BACK = np.diag([-1.0, 1.0, 1.0]), np.diag([1.0, -1.0, 1.0])
     [
         (np.eye(3), None),
         (1000 * np.eye(3), None),
-        (MIRROR, "left and right are exchanged"),
-        (BACK, "front and back are exchanged"),
-        (MIRROR @ BACK, "left and right are exchanged, front and back are exchanged"),
+        (MIRROR, "left and right are swapped"),
+        (BACK, "front and back are swapped"),
+        (MIRROR @ BACK, "left and right are swapped, front and back are swapped"),
         (np.array(AXES["turned left"], dtype=float), "left and right do not agree, front and back do not agree"),
     ],
 )

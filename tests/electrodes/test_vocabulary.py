@@ -89,7 +89,7 @@ def test_a_lab_adds_rows_and_no_id_moves(tmp_path):
 @pytest.mark.parametrize("name", ["../x", "a/b", "a.b", "", "x" * 40, "Fp1-REF", "1a", "Cz\n"])
 def test_name_that_leaves_folder_is_refused(name):
     """A name that could leave its folder is refused."""
-    with pytest.raises(UsageError, match="cannot be used"):
+    with pytest.raises(UsageError, match="invalid electrode name"):
         BASE.extend([Electrode(name=name)])
 
 

@@ -197,7 +197,7 @@ def test_expected_counts_are_checked(
     [
         ({"subjects": 2}, 6, "correct `expect: subjects: 2` in the manifest"),
         ({"recordings": 7}, 6, "correct `expect: recordings: 7` in the manifest"),
-        ({"recordings": 7}, 8, "fetch what is missing (2 files, the first s9_0.edf), or use --partial"),
+        ({"recordings": 7}, 8, "fetch the missing files (2 files, the first s9_0.edf), or use --partial"),
         (
             {"recordings": 7},
             0,

@@ -293,7 +293,7 @@ def test_validate_against_the_files(lab, tmp_path):
     assert "task hand: no event has the label 769 or 770; the files have left (4), right (2)" in text
     code, text = validate(describe(right, split={"test": ["s3"]}))
     assert code == 2
-    assert "no subject is called 's3'" in text
+    assert "unknown subject 's3'" in text
     assert validate(describe(right, split={"test": ["s3"]}), "--partial")[0] == 0
     code, text = validate(describe(right, expect={"recordings": 1}))
     assert code == 2
@@ -324,7 +324,7 @@ def test_a_split_by_the_names_of_files(lab, tmp_path):
     assert sorted(r["split"] for r in rows) == ["test", "train", "train", "validation"]
     for stored in (tmp_path / "store" / "manifest.yaml", tmp_path / "shards" / "manifest.yaml"):
         assert "subj3" not in stored.read_text("utf-8")
-    with pytest.raises(UsageError, match="no subject is called 'subj5'"):
+    with pytest.raises(UsageError, match="unknown subject 'subj5'"):
         ingest(describe(None, split={"test": ["subj5"]}), source, tmp_path / "other", workers=0)
     assert not (tmp_path / "other").exists()
 

@@ -62,7 +62,7 @@ def test_short_shard_is_not_taken(shard_folder, tmp_path):
     """A shard that is shorter than its index says is not taken."""
     with servers.serving(servers.Web, shard_folder, short=True) as (address, _, _):
         opened = open_shards(address, cache=Cache(tmp_path))
-        with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar cannot be fetched[^$]*received"):
+        with pytest.raises(UsageError, match=r"shards/Fp1/Fp1-000000\.tar cannot be downloaded[^$]*received"):
             opened.remote.path(opened.shards[0])
         assert not list((tmp_path / "files").iterdir())
 

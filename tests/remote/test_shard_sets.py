@@ -143,7 +143,7 @@ def test_connection_that_stays_cut_ends(web, tmp_path):
     address, handler, _ = web
     handler.cuts = 10**6
     opened = open_shards(address, cache=Cache(tmp_path / "cache"))
-    with pytest.raises(UsageError, match=r"shards/.*cannot be fetched"):
+    with pytest.raises(UsageError, match=r"shards/.*cannot be downloaded"):
         opened.remote.path(opened.shards[0])
     assert not list((tmp_path / "cache" / "files").iterdir())
 

@@ -342,4 +342,4 @@ def test_copies_stay_in_one_split(synthetic, tmp_path):
     store = synthetic.MemoryStore(synthetic.manifest(), infos, signals)
     with pytest.raises(RefusedError, match="duplicates of recordings in another split") as caught:
         build_shard_set([store], tmp_path / "set")
-    assert "synthetic/b/-/1 (a copy of synthetic/a/-/1)" in caught.value.found
+    assert "synthetic/b/-/1 (duplicate of synthetic/a/-/1)" in caught.value.found

@@ -53,7 +53,7 @@ def test_store_becomes_a_whole_shard_set(run, store_folder, tmp_path):
     assert "4 recordings" in out
     code, out, _ = run("verify", tmp_path / "set", "--deep", "--rebuild", store_folder)
     assert code == 0
-    assert "whole" in out
+    assert "complete" in out
     assert "rebuilt byte by byte" in out
     code, out, _ = run("shard", store_folder, "--out", tmp_path / "set")
     assert code == 0

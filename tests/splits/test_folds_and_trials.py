@@ -57,7 +57,7 @@ def test_leave_one_data_set_out():
     folds = leave_one_dataset_out(["a/1", "a/2", "a/3", "b/1", "b/2", "b/3"])
     assert {p for p, s in folds["a"].items() if s == "test"} == {"a/1", "a/2", "a/3"}
     assert {p.split("/")[0] for p, s in folds["b"].items() if s != "test"} == {"a"}
-    with pytest.raises(UsageError, match="needs two"):
+    with pytest.raises(UsageError, match="needs at least two"):
         leave_one_dataset_out(["a/1", "a/2"])
 
 

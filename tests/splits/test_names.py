@@ -124,9 +124,9 @@ def test_names_as_commonly_written(subjects, written, tested, anonymous):
 @pytest.mark.parametrize(
     ("subjects", "split", "said"),
     [
-        (["s1", "s2"], {"test": ["s3"]}, "no subject is called 's3'"),
+        (["s1", "s2"], {"test": ["s3"]}, "unknown subject 's3'"),
         (["s1", "s2"], {"test": ["S2"]}, "did you mean 's2'"),
-        (["s1", "s2"], {"train": ["s 1"]}, "no subject is called 's 1'"),
+        (["s1", "s2"], {"train": ["s 1"]}, "unknown subject 's 1'"),
         (["01", "001", "2"], {"test": ["1"]}, "subject '1' is ambiguous"),
         (["sub-01", "01", "2"], {"test": ["1"]}, "subject '1' is ambiguous"),
         (["01", "02"], {"train": ["01"], "test": ["sub-01"]}, "'01' under `train` and 'sub-01' under `test`"),
@@ -168,7 +168,7 @@ def test_part_of_a_data_set_may_lack_names():
     _, absent = with_stored_names(said, planned(said, ["s1"]), partial=True)
     assert absent == ("s9",)
     for slip in ("S2", "s_2", "s02"):
-        with pytest.raises(UsageError, match="no subject is called"):
+        with pytest.raises(UsageError, match="unknown subject"):
             split_of(manifest(test=[slip]), ["s1", "s2"], partial=True)
 
 
@@ -194,7 +194,7 @@ def test_sessions_and_runs_resolve_too(by):
     resolved, _ = with_stored_names(said, plan, partial=False)
     infos = [info(p.subject, p.session, p.run) for p in plan]
     assert list(assign(infos, resolved.split).values()).count("test") == 1
-    with pytest.raises(UsageError, match=rf"no {by} is called '3'"):
+    with pytest.raises(UsageError, match=rf"unknown {by} '3'"):
         with_stored_names(manifest(by=by, train=["20120706", "02"], test=["3"]), plan, partial=False)
     with pytest.raises(UsageError, match=rf"1 {by}s are in no split"):
         with_stored_names(manifest(by=by, test=["02"]), plan, partial=False)
@@ -203,10 +203,10 @@ def test_sessions_and_runs_resolve_too(by):
 def test_a_subset_chooses_by_the_same_names():
     assert chosen_subjects(manifest(only=["1", "sub-03"]), ["01", "02", "03"]) == {"01", "03"}
     assert chosen_subjects(manifest(), ["01", "02"]) == {"01", "02"}
-    with pytest.raises(UsageError, match="no subject is called '7'"):
+    with pytest.raises(UsageError, match="unknown subject '7'"):
         chosen_subjects(manifest(only=["7"]), ["01", "02"])
     said = manifest(only=["1", "7"])
-    with pytest.raises(UsageError, match="no subject is called '7'"):
+    with pytest.raises(UsageError, match="unknown subject '7'"):
         with_stored_names(said, planned(said, ["01"]), partial=False)
 
 

@@ -132,9 +132,9 @@ def _channel(signal: EDFSignal, sample_bytes: int) -> SourceChannel:
     # the standard turns a signal round by its physical range; a digital range that is turned round is damage
     unusable = ""
     if not (signal.digital_max > signal.digital_min and signal.physical_max != signal.physical_min):
-        unusable = "the header's range is empty or turned round, so nothing says what a step is"
+        unusable = "the range in the header is empty or inverted, so the scale is unknown"
     elif max(-signal.digital_min, signal.digital_max) > 1 << 8 * sample_bytes:  # unsigned numbers are met
-        unusable = f"the header's digital range is not one of {8 * sample_bytes} bits, so nothing says what a step is"
+        unusable = f"the header's digital range does not fit {8 * sample_bytes} bits, so the scale is unknown"
     unit = "" if unusable else signal.unit
     return SourceChannel(
         name=signal.label,
