@@ -308,7 +308,7 @@ def _lines(found: Inspection) -> list[str]:
     if found.refused is not None:
         parts = (("found", "found"), ("expected", "expected"), ("todo", "to do:"))
         said_more = "".join(f"; {word} {found.refused[part]}" for part, word in parts if found.refused.get(part))
-        lines.append(f"data set refused:  {found.refused['what']}{said_more}")
+        lines.append(f"data set refused: {found.refused['what']}{said_more}")
     if len(results) > _IN_FULL:
         lines += _events_by_file(results)
     lines += [f"{'matches nothing' if m.fails else 'note'}: {m}{m.hint}" for m in found.unmatched]

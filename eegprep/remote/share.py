@@ -290,12 +290,12 @@ def _sizes(folder: Path, hashes: dict[str, str]) -> dict[str, int]:
 
 
 def _check_names(files: Mapping[str, str], sums_name: str, where: str) -> None:
-    """A stranger's list writes no `.bashrc` and no `conftest.py`: only what a shard set or a manifest has."""
+    """An untrusted list writes no `.bashrc` and no `conftest.py`: only what a shard set or a manifest has."""
     known = {*INDEX_FILES, *OPTIONAL_FILES} if sums_name == SET_SUMS else {_MANIFEST, _LOCK}
     for name in files:
         if name not in known and not (sums_name == SET_SUMS and SHARD_PATH.fullmatch(name)):
             raise RefusedError(
-                "a line of the list of files can't be trusted",
+                "invalid line in the list of files",
                 where=f"{where}/{sums_name}",
                 found=name,
                 expected="files that a shard set or a manifest has",
@@ -303,7 +303,7 @@ def _check_names(files: Mapping[str, str], sums_name: str, where: str) -> None:
 
 
 def _check_folder(out: Path, sums_name: str, listing: bytes, files: Mapping[str, str]) -> None:
-    """RefusedError where the folder holds anything but an earlier part of the same pull: nothing of it is touched."""
+    """RefusedError if the folder contains anything but an earlier part of the same pull; nothing is changed."""
     here = out / sums_name
     ours = {*files, sums_name, WRITING}
     folders = {str(p) for name in files for p in PurePosixPath(name).parents}
@@ -311,9 +311,9 @@ def _check_folder(out: Path, sums_name: str, listing: bytes, files: Mapping[str,
         name = path.relative_to(out).as_posix()
         plain = not path.is_symlink() and (path.is_file() or path.is_dir())
         if not plain or (name not in folders if path.is_dir() else name.removesuffix(PART) not in ours):
-            raise RefusedError("the folder holds something else", where=out, found=name, todo="name a new folder")
+            raise RefusedError("the folder contains other files", where=out, found=name, todo="choose a new folder")
     if here.exists() and here.read_bytes() != listing:
-        raise RefusedError("the folder holds something else", where=out, todo="name a new folder")
+        raise RefusedError("the folder contains other files", where=out, todo="choose a new folder")
 
 
 def _what_to_send(source: Path, manifest_only: bool) -> tuple[dict[str, tuple[str, Path]], str, dict[str, bytes]]:

@@ -66,7 +66,7 @@ def test_save_and_load_pretrained(encoder, tmp_path, toy):
 def test_licences_can_forbid_a_push(hub, tmp_path, toy, licence):
     """Before a byte is sent."""
     run = toy.encoder(tmp_path / "nd", data=[toy.origin(), toy.origin(licence=licence, name="closed")])
-    with pytest.raises(RefusedError, match="learned from closed cannot be shared") as caught:
+    with pytest.raises(RefusedError, match="trained on closed cannot be shared") as caught:
         ours.push(run, "lab/closed", endpoint=hub.endpoint)
     assert caught.value.exit_code == 3
     with pytest.raises(RefusedError):

@@ -39,7 +39,7 @@ def test_every_value_knows_its_line():
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", 3, "'a' stands twice"),
+        ("a: 1\nb: 2\na: 3\n", 3, "duplicate key 'a'"),
         ("x:\n  a: 1\n  a: 1\n", 3, "duplicate key"),
         ("a: &here 1\nb: *here\n", 1, "anchors and aliases"),
         ("a:\n  b: *nowhere\n", 2, "anchors and aliases"),

@@ -33,14 +33,14 @@ def commits(hub) -> int:
 def test_second_hub_push_moves_nothing(hub, options, tmp_path):
     """A set goes through the hub, and a second push or pull moves nothing."""
     source = shard_set(tmp_path / "set")
-    assert push(source, ADDRESS, options=options).n_moved == 5
+    assert push(source, ADDRESS, options=options).n_moved == 6
     stored = hub.files["datasets/lab/eeg"]
     assert {"one/SHA256SUMS", "one/README.md", "one/croissant.json", "one/shards/Cz/Cz-000001.tar"} <= set(stored)
     assert "one/.pushing" not in stored
     before, head = commits(hub), hub.heads["datasets/lab/eeg"]
     assert push(source, ADDRESS, options=options).n_moved == 0
     assert (commits(hub), hub.heads["datasets/lab/eeg"]) == (before, head)
-    assert pull(ADDRESS, tmp_path / "got", options=options).n_moved == 5
+    assert pull(ADDRESS, tmp_path / "got", options=options).n_moved == 6
     assert same(source, tmp_path / "got")
     assert pull(ADDRESS, tmp_path / "got", options=options).n_moved == 0
 
@@ -57,7 +57,7 @@ def test_interrupted_hub_push_sends_the_rest(hub, options, tmp_path):
         push(source, ADDRESS, options=options, progress=stop)
     with pytest.raises(UsageError, match="no complete shard set or manifest"):
         pull(ADDRESS, tmp_path / "got", options=options)
-    assert push(source, ADDRESS, options=options).n_moved == 2
+    assert push(source, ADDRESS, options=options).n_moved == 3
     pull(ADDRESS, tmp_path / "got", options=options)
     assert same(source, tmp_path / "got")
 

@@ -140,6 +140,6 @@ def test_differing_versions_are_named(small, tmp_path, monkeypatch):
         other.setattr(eegprep, "__version__", "0.0.9")
         build_shard_set([tmp_path / "store"], tmp_path / "set", sync=False)
     found = told(tmp_path / "set", [tmp_path / "store"])
-    assert "first difference: stage shard, index: all shards are equal, lock.yaml is not" in found
+    assert "first difference: stage shard, index: all shards are equal, lock.yaml differs" in found
     assert f"the set was written by eegprep 0.0.9, this is {eegprep.__version__}" in found
     assert f"store was ingested with numpy 1.0, this is {np.__version__}" in found

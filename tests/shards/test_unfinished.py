@@ -111,7 +111,7 @@ def test_strange_files_are_not_taken_for_parts(synthetic, tmp_path):
         out = tmp_path / name
         (out / "building").mkdir(parents=True)
         (out / name).touch()
-        with pytest.raises(UsageError, match="no unfinished shard set"):
+        with pytest.raises(UsageError, match="contains other files"):
             build_shard_set([synthetic.small_store(n_subjects=2)], out, sync=False)
         assert (out / name).is_file()
 

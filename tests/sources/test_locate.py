@@ -29,7 +29,7 @@ def test_catalogue_name_goes_before_a_folder(tmp_path: Path) -> None:
 def test_given_folder_goes_first(tmp_path, monkeypatch) -> None:
     """The given folder goes first, then `EEGPT_DATA`, then what was fetched."""
     manifest = find_manifest("eegmat")
-    with pytest.raises(UsageError, match="the files of eegmat are not here"):
+    with pytest.raises(UsageError, match="the files of eegmat were not found"):
         data_folder(manifest)
     default_folder(manifest).mkdir(parents=True)
     assert data_folder(manifest) == default_folder(manifest)

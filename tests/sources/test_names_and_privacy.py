@@ -40,7 +40,7 @@ def test_patterns_fit_whole_paths_only(pattern: str, path: str, entities: dict |
 
 def test_unknown_entity_is_wrong_usage() -> None:
     """An unknown entity in a pattern is wrong usage."""
-    with pytest.raises(UsageError, match=r"names .\{patient\}"):
+    with pytest.raises(UsageError, match=r"invalid placeholder '\{patient\}'"):
         compile_pattern("{patient}.edf")
 
 

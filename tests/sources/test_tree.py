@@ -318,7 +318,7 @@ def test_ingest_continues_and_exits_with_1(made, tmp_path: Path, edf: bytes) -> 
     assert all(e["reason"] and e["todo"] for e in told["refused"])
     assert told["files"] == {"recording": 2, "sidecar": 0, "refused": 3, "no_recording": 0, "foreign": 1}
     for text in (shown.stdout, drafted.stderr):
-        for line in ("refused: locked: ", "refused: self: a link", "refused: Secret.edf: content not fetched"):
+        for line in ("refused: locked: ", "refused: self: a circular link", "refused: Secret.edf: content not fetched"):
             assert line in text
         assert "datalad get" in text
     assert "M\\xfcller.edf" in shown.stdout

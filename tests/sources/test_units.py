@@ -23,7 +23,7 @@ def test_eeg_in_microvolt_is_taken_as_it_is(made) -> None:
     signal = made["eeg_uv"](6, 8000)
     proof = prove(signal)
     assert proof.signal is signal
-    assert "as in EEG" in proof.evidence
+    assert "typical for EEG" in proof.evidence
     assert proof.notes == ()
 
 
@@ -48,7 +48,7 @@ def test_corrected_signal_stays_lazy(made) -> None:
 
 def test_wrong_stated_unit_is_refused(made) -> None:
     """A unit that the manifest states wrongly is refused, not corrected."""
-    with pytest.raises(InputError, match="the unit that the manifest states is wrong by a factor of 1000"):
+    with pytest.raises(InputError, match="the unit in the manifest is wrong by a factor of 1000"):
         prove(made["eeg_uv"](6, 8000) * 1e3, evidence="the manifest states mV")
 
 
@@ -79,7 +79,7 @@ def test_other_sensors_do_not_decide_units(made) -> None:
     channels = tuple(SourceChannel(name=n, unit="uV", unit_evidence="the header says uV") for n in names)
     proof = prove_units(channels, signal, whole(8000), sfreq_hz=SFREQ_HZ, where=Path("x"))
     assert proof.signal is signal
-    assert "as in EEG" in proof.evidence
+    assert "typical for EEG" in proof.evidence
 
 
 def test_correction_reaches_unknown_names(made) -> None:

@@ -203,7 +203,7 @@ def test_edge_beyond_nyquist_is_left_open() -> None:
     chain = plan_chain(RECIPE, sfreq_hz=128.0, line_freq_hz=50.0)
     np.testing.assert_array_equal(chain.filters[0], band_pass_taps(0.3, None, 128.0))
     described = describe_steps(RECIPE.steps_json(), sfreq_hz=128.0, line_freq_hz=50.0)
-    assert "band_pass: 0.3 to open Hz (75 Hz is beyond the Nyquist frequency)" in described
+    assert "band_pass: 0.3 to open Hz (75 Hz is above the Nyquist frequency)" in described
     assert not plan_chain(RECIPE, sfreq_hz=100.0, line_freq_hz=50.0).filters[1:]
 
 
