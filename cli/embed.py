@@ -57,7 +57,7 @@ def embed(
     failed: dict[str, EEGPTError] = {}
     with alone(out, file=True):
         origin = origin_of(files, opened, **options)
-        if out.exists():  # a run that was killed after its last write goes on here
+        if out.exists():  # resumes a run that was killed after its last write
             found = read_features(out, origin)
         else:
             found, failed = embed_files(files, opened, tell=_tell, **options)

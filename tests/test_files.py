@@ -64,7 +64,7 @@ def test_new_means_made_here_and_still_empty(tmp_path: Path):
     assert list((tmp_path / "own").iterdir()) == []
 
 
-def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path):
+def test_lock_that_is_a_link_is_not_followed(tmp_path: Path):
     (tmp_path / ".lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UsageError, match="is a link"), alone(tmp_path):
         pass

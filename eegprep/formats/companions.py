@@ -53,7 +53,7 @@ def fif_part_of(path: Path) -> Path | None:
     """The first file of a split FIF recording, if `path` is a later part.
 
     MNE names them `x_raw.fif`, `x_raw-1.fif`, ..., or `..._split-01_eeg.fif`, `..._split-02_eeg.fif`. Names alone prove
-    nothing (`rec-1.fif` and `rec-2.fif` may be two recordings), so the file before is asked which one it goes on in.
+    nothing (`rec-1.fif` and `rec-2.fif` may be two recordings), so the preceding file is asked which one continues it.
     """
     parts = [path]
     while (earlier := _part_before(parts[-1])) is not None and earlier not in parts:

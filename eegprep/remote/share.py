@@ -109,7 +109,7 @@ class _Remote:
         )
 
     def get(self, name: str, target: Path, max_bytes: int) -> None:
-        """Copy a file of at most so many bytes; RefusedError where it goes on, or is a link or device."""
+        """Copy a file of at most so many bytes; RefusedError if it is longer, or is a link or device."""
         self._check_plain(name)
         left = min(max_bytes, max(0, shutil.disk_usage(target.parent).free - _KEEP_FREE_BYTES))
         with self.fs.open(self.path(name), "rb") as remote, target.open("wb") as out:

@@ -1,7 +1,7 @@
 """One process, a copy of the model in each of several (DDP), or a part of it in each (FSDP2).
 
 With FSDP every process writes its own part of weights and optimiser through torch.distributed.checkpoint, as
-safetensors (DCP's own format needs pickle to be read), while training goes on; a checkpoint can be read by another
+safetensors (DCP's own format needs pickle to be read), while training continues; a checkpoint can be read by another
 number of processes. The plain export, model.safetensors, is written in every case.
 """
 

@@ -121,7 +121,7 @@ def test_two_columns_of_one_name_are_refused(made, names, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("clock", ["16:43:47.138", "2020-01-01 16:43:47", "16:43"])
-def test_a_clock_among_the_channels_is_left_out(made, names, tmp_path: Path, clock: str) -> None:
+def test_clock_among_channels_is_left_out(made, names, tmp_path: Path, clock: str) -> None:
     """A table without a header line needs a name for each column, also for one that is no channel."""
     signal = made["eeg_uv"](6, 800)
     lines = text_of(signal, names, header=False).splitlines()

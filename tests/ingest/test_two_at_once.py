@@ -22,7 +22,7 @@ def interrupted(*_: object) -> None:
 def test_the_second_ingest_deletes_nothing(
     manifest: Manifest, folder: Path, tmp_path: Path, tree_bytes: TreeBytes, monkeypatch, ending
 ) -> None:
-    """Whether it is refused or interrupted while it waits: the first goes on with all that it had written."""
+    """Whether it is refused or interrupted while it waits: the first continues with all that it had written."""
     out = tmp_path / "store"
     ingest(manifest, folder, tmp_path / "whole", workers=0)
     before: list[list[Path]] = []
@@ -66,7 +66,7 @@ def test_only_a_run_that_ended_leaves_a_lock(manifest: Manifest, folder: Path, t
     assert not (out / ".lock").exists()
 
 
-def test_a_new_folder_goes_where_nothing_was_stored(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
+def test_empty_new_folder_is_removed(manifest: Manifest, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         ingest(manifest, folder, tmp_path / "store", workers=0, progress=interrupted)
     assert not (tmp_path / "store").exists()

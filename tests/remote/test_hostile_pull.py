@@ -46,7 +46,7 @@ def test_a_pipe_is_not_waited_for(target, tmp_path, name):
         pull(str(target), tmp_path / "got")
 
 
-def test_a_shard_is_never_longer_than_the_index_says(target, tmp_path):
+def test_shard_longer_than_index_is_refused(target, tmp_path):
     """No more than that is written, however long the file is."""
     os.truncate(target / SHARD, 1 << 40)
     with pytest.raises(RefusedError, match="larger than the index says"):
@@ -56,7 +56,7 @@ def test_a_shard_is_never_longer_than_the_index_says(target, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", ".git/config", "shards/Cz/notes.txt", "shards/Fz/Fz-000000.tar"])
-def test_a_folder_with_other_files_is_refused(target, tmp_path, name):
+def test_folder_with_other_files_is_refused(target, tmp_path, name):
     got = tmp_path / "got"
     (got / name).parent.mkdir(parents=True)
     (got / name).write_text("mine")
@@ -66,7 +66,7 @@ def test_a_folder_with_other_files_is_refused(target, tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["shards", SHARD, f"{SHARD}.part"])
-def test_links_in_the_folder_are_not_followed(target, tmp_path, name):
+def test_links_in_folder_are_not_followed(target, tmp_path, name):
     got, elsewhere = tmp_path / "got", tmp_path / "elsewhere"
     elsewhere.mkdir()
     (got / name).parent.mkdir(parents=True)
@@ -91,7 +91,7 @@ def test_two_pulls_never_write_one_folder(target, tmp_path):
         pull(str(target), tmp_path / "got")
 
 
-def test_a_list_of_any_length_is_refused_first(target, tmp_path):
+def test_list_of_any_length_is_refused_first(target, tmp_path):
     with (target / "SHA256SUMS").open("a") as handle:
         handle.truncate(150 << 20)
     with pytest.raises(RefusedError, match="too large"):

@@ -106,7 +106,7 @@ def test_text_repeated_too_often_is_refused(damaged, hostile, synthetic, tmp_pat
 
 
 def test_duplicate_recording_is_refused(damaged, hostile):
-    """A recording that stands twice is refused."""
+    """A duplicate recording is refused."""
 
     def change(columns):
         for name in ("id", "subject", "session", "run"):

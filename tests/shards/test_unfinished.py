@@ -47,7 +47,7 @@ def test_rebuilding_from_an_unfinished_store(half, tmp_path, synthetic):
         compare_rebuilt(tmp_path / "set", [half])
 
 
-def test_an_allowed_unfinished_store_is_named(half, tmp_path, synthetic):
+def test_allowed_unfinished_store_is_named(half, tmp_path, synthetic):
     """In the summary, the lock, verify's report, the HTML report's facts, and in every set that extends this one."""
     summary = build_shard_set([half], tmp_path / "set", allow_unfinished=True, sync=False)
     name = Store(half).manifest.name
@@ -70,8 +70,8 @@ def test_a_finished_store_is_not_named(half, tmp_path, synthetic):
 
 
 @pytest.mark.parametrize("name", [*INDEX_FILES, *OPTIONAL_FILES, SUMS])
-def test_killed_while_an_index_file_is_renamed(name, synthetic, tmp_path, monkeypatch):
-    """The `.part` is the build's own: the same command goes on and gives the same bytes."""
+def test_killed_while_index_file_is_renamed(name, synthetic, tmp_path, monkeypatch):
+    """The `.part` file belongs to the build: the same command resumes and gives the same bytes."""
     store, out = synthetic.small_store(n_subjects=2), tmp_path / "set"
     build_shard_set([store], tmp_path / "whole", sync=False)
     replace, unlink = Path.replace, Path.unlink
@@ -106,7 +106,7 @@ def test_killed_after_the_last_file(left, synthetic, tmp_path):
     assert verify_shard_set(out)
 
 
-def test_strange_files_are_not_taken_for_parts(synthetic, tmp_path):
+def test_other_files_are_not_taken_as_parts(synthetic, tmp_path):
     for name in ("notes.part", "thesis.txt"):
         out = tmp_path / name
         (out / "building").mkdir(parents=True)
@@ -122,7 +122,7 @@ def test_two_builds_never_write_one_set(synthetic, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-def test_a_lock_that_names_a_strange_recording(synthetic, tmp_path):
+def test_lock_with_unknown_recording_refused(synthetic, tmp_path):
     """`report` refuses such a set, so `verify` does not call it whole."""
     out = tmp_path / "set"
     build_shard_set([synthetic.small_store(n_subjects=2)], out, sync=False)

@@ -46,7 +46,7 @@ def test_a_marker_behind_the_samples(made: Made, tmp_path: Path) -> None:
     ],
 )
 def test_an_eeglab_event_outside(made: Made, tmp_path: Path, latency: float, duration: float, note: str) -> None:
-    """EEGLAB: a latency behind the samples, none at all, or a duration that goes on behind them."""
+    """EEGLAB: a latency after the last sample, no latency, or a duration beyond the last sample."""
     kinds = [("type", object), ("latency", object), ("duration", object)]
     header = {"setname": "a", "nbchan": 6, "trials": 1, "pnts": 800, "srate": 200.0, "xmin": 0.0, "xmax": 799 / 200}
     empty = {key: [] for key in ("icaweights", "icawinv", "icasphere", "icaact", "epoch", "urevent")}

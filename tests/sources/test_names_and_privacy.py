@@ -248,7 +248,7 @@ def test_subject_ids_become_pseudonyms(made, tmp_path: Path) -> None:
 
 
 def test_files_of_one_identity_are_refused(made, tmp_path: Path) -> None:
-    """Neither overwrites the other; a recording of another identity goes on."""
+    """Neither overwrites the other; a recording of another identity is read."""
     for name in ("p_1", "p_2", "q_1"):
         made["edf"](tmp_path / f"{name}.edf", made["eeg_uv"](6, 400))
     source = open_source(made["manifest"](source={"files": ["{subject}_*.edf"]}), tmp_path)

@@ -253,7 +253,7 @@ def test_every_kind_of_source_continues(every_kind: tuple[Path, dict[str, str]],
 
 
 def test_bids_tree_survives_broken_entries(made, tmp_path: Path, edf: bytes, locked: None) -> None:
-    """A BIDS tree goes on around broken entries."""
+    """Broken entries of a BIDS tree do not stop the rest."""
     root = tmp_path / "set"
     for subject in ("01", "02", "03", "04", "05", "06"):
         (root / f"sub-{subject}" / "eeg").mkdir(parents=True)
@@ -332,7 +332,7 @@ def test_ingest_continues_and_exits_with_1(made, tmp_path: Path, edf: bytes) -> 
 
 
 def test_lost_recording_leaves_the_store(made, tmp_path: Path) -> None:
-    """As one that fails: the rest goes on, and what can't be read any more doesn't stand in the store."""
+    """Like a failed recording: the rest is ingested, and what can no longer be read is removed from the store."""
     from eegprep.ingest import ingest
 
     lab = tmp_path / "lab"
@@ -477,7 +477,7 @@ def test_two_files_of_events_are_refused(made, tmp_path: Path) -> None:
 
 
 def test_two_files_of_a_channel_are_refused(made, tmp_path: Path) -> None:
-    """The recording goes on without the channel."""
+    """The recording is read without the channel."""
     for name in ("a_C3.csv", "a_C4.csv", "a_C4.txt", "b_C4.csv"):
         (tmp_path / name).write_text("1\n2\n")
     patterns = ["{subject}_{channel}.csv", "{subject}_{channel}.txt"]

@@ -1,4 +1,4 @@
-"""Kills an ingest at every n-th of its steps that touch the disk, goes on, and prints what it found as JSON.
+"""Kills an ingest at every n-th of its steps that touch the disk, resumes, and prints what it found as JSON.
 
     python kill_points.py MANIFEST.json FOLDER SCRATCH STRIDE
 

@@ -1,4 +1,4 @@
-"""A run from shards to scores: it learns, repeats itself, goes on after a kill, and refuses leakage."""
+"""A run from shards to scores: it learns, repeats itself, resumes after a kill, and refuses leakage."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ def _events(annotations: Sequence[Annotation], clock: Clock) -> tuple[list[Sourc
 def _triggers(signal: EDFSignal, records: _Records, spr: int) -> tuple[list[SourceEvent], list[int], list[str]]:
     """Events of a trigger channel, and where BioSemi's Status says that a new part begins, at the recording's rate.
 
-    Codes are physical values. Where these are no whole numbers the header's range means something else, and the digital
+    Codes are physical values. If these are not integers, the header's range is not a scale of codes, and the digital
     numbers are the codes; a note says so.
     """
     own, step, n = signal.samples_per_record, _gain(signal), records.header.sample_bytes
