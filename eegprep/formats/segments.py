@@ -64,11 +64,6 @@ def _is_bad(folded: str) -> bool:
     return bool(words) and all(w in _BAD_WORDS or w.isdigit() for w in words)
 
 
-def is_structural(text: str) -> bool:
-    """Whether an event that lasts speaks by its text of the recording itself and not of what the subject did."""
-    return role_of(text, 2) != "stimulus"
-
-
 def break_at(stretches: Iterable[Stretch], breaks: Iterable[int]) -> tuple[Stretch, ...]:
     """Split stretches at the given samples; a break at a border has no effect."""
     out: list[Stretch] = []
