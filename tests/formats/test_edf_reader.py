@@ -193,7 +193,7 @@ def test_a_range_wider_than_the_samples(made, tmp_path: Path, least: int, most: 
     path.write_bytes(data)
     first, second = read_edf(path).channels[:2]
     assert (first.unit, second.unit) == ("uV" if kept else "", "uV")
-    assert kept or "not one of 16 bits" in first.unit_evidence
+    assert kept or "does not fit 16 bits" in first.unit_evidence
 
 
 def test_a_count_with_decimals_is_damage(made, tmp_path: Path) -> None:
