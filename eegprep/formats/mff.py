@@ -14,7 +14,7 @@ from unittest import mock
 
 @contextlib.contextmanager
 def tolerant_events(format_name: str) -> Iterator[list[str]]:
-    """While this lasts, mffpy leaves out what it cannot read of an event; the list then holds notes on it."""
+    """Context in which mffpy skips unreadable keys of events; notes on them are added to the list."""
     if format_name != "egi_mff":
         yield []
         return
