@@ -245,7 +245,7 @@ class Vocabulary:
         return cls(rows)
 
     def to_parquet(self, path: Path) -> None:
-        """Write the table, atomically; equal vocabularies give equal bytes (of one version of pyarrow)."""
+        """Write the table atomically; equal vocabularies give equal bytes (with the same pyarrow version)."""
         import pyarrow.parquet as pq
 
         with atomic_path(Path(path)) as part:
@@ -270,7 +270,7 @@ class Vocabulary:
 
 
 def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
-    """A column of this type; one that has it already does not load Arrow's compute functions."""
+    """Cast a column, skipping Arrow's slow-loading compute functions if it already has the type."""
     return column if column.type == to else column.cast(to)
 
 
