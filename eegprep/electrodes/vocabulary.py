@@ -33,10 +33,7 @@ _MAX_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Electrode:
-    """One electrode.
-
-    `position_m` is in MNE's head frame, in metres, `source` its origin; `kind` is one of `KINDS`.
-    """
+    """One electrode. `position_m` is in metres in MNE's head frame, `source` its origin, `kind` one of `KINDS`."""
 
     name: str
     aliases: tuple[str, ...] = ()
