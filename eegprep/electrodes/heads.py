@@ -6,11 +6,11 @@ the right, y to the front and z up, or are converted by their reader; they diffe
 sphere fitted to the upper half of the positions is moved and scaled onto the vocabulary's, and rotated about the axis
 through the ears so that most positions match electrodes.
 
-If the match is not clearly better than chance, only positions measured from landmarks are used, without fitting. Few
-positions fit any head, so they are never used.
+If the match is not clearly better than chance, only positions measured from landmarks are used, without fitting. A few
+positions would fit any head, so they are never used.
 
-A head with left and right or front and back exchanged cannot be recognised from positions alone; `contradiction`
-detects it if channels also have names.
+Positions alone do not show whether left and right or front and back are exchanged; `contradiction` detects it if
+channels also have names.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes.vocabulary import Vocabulary
 
-# Neighbours of the base vocabulary are 15 to 30 mm apart, so half of the smallest gap keeps the answer unique.
+# Neighbours in the base vocabulary are 15 to 30 mm apart, so half the smallest distance keeps matches unique.
 POSITION_TOLERANCE_M = 0.0075
 
 _FEWEST = 16
 _RADIUS_M = (0.06, 0.13)
-#: Root mean square distance from the sphere, over its radius; heads are not spheres, 0.04 is typical.
+#: Root mean square distance from the sphere relative to its radius; 0.04 is typical, since heads are not spheres.
 _ROUGHNESS = 0.12
 #: Degrees; frames of templates differ by up to 10.
 _MOST_PITCH = 16
@@ -83,7 +83,7 @@ def on_template(
 
 
 def _best_pitch(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-    """Rotate points about the ear axis so that most are near electrodes; their share and the points."""
+    """Rotate points about the ear axis so that most are near electrodes; return their share and the points."""
     best: tuple[float, float] = (-1.0, 0.0)
     chosen = points
     for degrees in range(-_MOST_PITCH, _MOST_PITCH + 1):

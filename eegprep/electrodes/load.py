@@ -1,4 +1,4 @@
-"""Load the vocabulary of a run: the shipped one, a whole table, or rows added to the shipped ones.
+"""Load the vocabulary of a run: the shipped one, a complete table, or rows added to the shipped ones.
 
 A Parquet file (such as the `electrodes.parquet` of a shard set) is a complete vocabulary. A text table contains only
 additions: aliases of known electrodes, and new electrodes, which are appended, so ids do not change and shard sets of

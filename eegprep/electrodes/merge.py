@@ -12,15 +12,15 @@ import numpy as np
 
 from eegprep.electrodes.vocabulary import Electrode, Vocabulary
 
-# Templates of one head differ by less than this for one name; neighbours of the 10-5 system are further apart.
+# Templates differ by less than this for the same name; neighbours in the 10-5 system are further apart.
 SAME_NAME_TOLERANCE_M = 0.010
-# Two names are the same position only if the tables agree up to rounding.
+# Two names have the same position only if the tables agree up to rounding.
 SAME_PLACE_TOLERANCE_M = 0.0005
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conflict:
-    """A row of the second vocabulary that could not be merged: its name, what is wrong, with which rows."""
+    """A row of the second vocabulary that could not be merged: its name, the problem, and the rows involved."""
 
     name: str
     code: str
@@ -30,7 +30,7 @@ class Conflict:
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """The merged vocabulary, what happened to every row of the second, and what could not be decided."""
+    """The merged vocabulary, the outcome for every row of the second, and unresolved conflicts."""
 
     vocabulary: Vocabulary
     added: tuple[str, ...]

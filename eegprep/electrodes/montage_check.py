@@ -9,7 +9,7 @@ a wrong channel order breaks this. Nothing is corrected: the value is stored and
 - Distance: the angle between two electrodes, seen from the centre of the vocabulary's head.
 
 Only channels with the same reference are compared, since bipolar derivations of neighbours (F7-T7, T7-P7) are similar
-for another reason. Left and right cannot be distinguished: a mirrored montage has the same distances.
+for another reason. Left and right cannot be distinguished, since a mirrored montage has the same distances.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from eegprep.recording import MontageFit
 
 #: With fewer electrodes there are too few pairs to distinguish an order from chance.
 FEWEST = 8
-#: Below these a recording, or the median of a data set of at least `_SEVERAL`, is warned of; by `_LESS` lower for each
-#: electrode short of `_MANY`, since few give less certain figures. Chosen in docs/results/montage-check.md.
+#: Warning thresholds for a recording, and for the median of a data set of at least `_SEVERAL`; lower by `_LESS` for
+#: each electrode below `_MANY`, since the value is then less certain. Chosen in docs/results/montage-check.md.
 _LOW_ONE, _LOW_SET, _SEVERAL = 0.4, 0.6, 3
 _MANY, _LESS = 16, 0.02
-#: Recordings of fewer segments (of 4 s at most), or whose channels have nothing in common, are not warned of.
+#: No warning for recordings with fewer segments (of up to 4 s), or whose channels have nothing in common.
 _FEWEST_SEGMENTS = 4
 _LEAST_LIKENESS = 0.4
-#: An exchange counts where it would raise the figure by more than this over the number of electrodes, and is warned of
-#: where it is the best one in more than this share of the recordings.
+#: An exchange counts if it would raise the value by more than this divided by the number of electrodes; a warning is
+#: given if it is the best one in more than this share of the recordings.
 _GAIN = 0.75
 _MOST = 0.5
 
@@ -76,7 +76,7 @@ def montage_fit(
     if unlike_ranks is None or far_ranks is None:
         return None
     figure = float(np.sum(unlike_ranks * far_ranks)) / 2
-    # By exchanging i and j all pairs of i with others become those of j; the pair of both stays.
+    # Exchanging i and j swaps their pairs with all other electrodes; the pair (i, j) stays.
     product = unlike_ranks @ far_ranks
     own = np.diag(product)
     gains = product + product.T - own[:, None] - own[None, :] + 2 * unlike_ranks * far_ranks
@@ -94,7 +94,7 @@ def montage_fit(
 
 
 def similarity(covariance: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
-    """Similarity of live channels, (n_live, n_live); which are live, (n_channels,) of bool; number of segments."""
+    """Similarity of live channels (n_live, n_live), mask of live channels (n_channels,), number of segments."""
     variance = np.einsum("eii->ei", covariance)
     with np.errstate(invalid="ignore"):
         positive = variance > 0
@@ -130,7 +130,7 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
 
 def montage_warning(fits: Sequence[MontageFit]) -> str | None:
-    """A warning about one recording's value, or about those of a data set; None if they are normal."""
+    """A warning about the value of a recording, or the values of a data set; None if they are normal."""
     fits = [f for f in fits if f.n_segments >= _FEWEST_SEGMENTS and f.likeness >= _LEAST_LIKENESS]
     if not fits:
         return None

@@ -117,7 +117,7 @@ _NOT_EEG_COMPILED = tuple((re.compile(p), code, what) for p, code, what in _NOT_
 # Names without a position: numbered inputs.
 _NUMBERED = re.compile(r"(eeg|ch(an(nel)?)?|exg channel|input|e?lec(trode)?|x|pol x)?[ _\-.#]*\d{1,4}")
 
-# Sites outside the vocabulary, which only a manifest can map.
+# Sites outside the vocabulary that only a manifest can map.
 KNOWN_SITES: dict[str, tuple[str, str]] = {
     "a1": ("earlobe", "A1 is the left ear lobe, not in the vocabulary; a manifest may map it to M1"),
     "a2": ("earlobe", "A2 is the right ear lobe, not in the vocabulary; a manifest may map it to M2"),
@@ -163,7 +163,7 @@ _DEVICE = (
     r"|cognionics|smarting|mbt|neuracle|neuroscan|neuroelectrics|synamps|egi|nicolet|natus|mitsar"
 )
 _PREFIX = re.compile(rf"^(?:(?:(?:{_DEVICE})\d{{0,3}}|\d{{1,3}})[ _:.\-]+)+(?=\S)", re.IGNORECASE)
-# Names of the 10-05 system, of which a vocabulary may hold a part; to number 12, since caps carry the rows on.
+# Names of the 10-05 system, not all in a vocabulary; up to number 12, since caps extend the rows.
 _TEN_FIVE = re.compile(
     r"(fp|af|afp|aff|f|ffc|fc|fcc|c|ccp|cp|cpp|p|ppo|po|poo|o|oi|i)z"
     r"|(?:(?:af|afp|aff|f|p|ppo|po|poo)([1-9]|1[0-2])|(?:ffc|fc|fcc|c|ccp|cp|cpp)[1-6]"
@@ -175,7 +175,7 @@ _DASH = re.compile(r"\s*[-‐‑–—−:]\s*")
 
 
 def clean(channel: str) -> str:
-    """The name without what vendors put around it: `EEG Fp1`, `BrainVision RDA_Fp1`, `Fc5..`, `F3 (uV)`, `T8-P8-1`."""
+    """Strip vendors' decorations from a name: `EEG Fp1`, `BrainVision RDA_Fp1`, `Fc5..`, `F3 (uV)`, `T8-P8-1`."""
     name = channel.replace("\0", " ").translate(_FULL_WIDTH)
     # zero-width characters (direction marks, byte order marks) are not part of a name
     name = " ".join("".join(c for c in name if unicodedata.category(c) != "Cf").split())
@@ -188,7 +188,7 @@ def clean(channel: str) -> str:
 
 
 def split_derivation(name: str) -> tuple[str, str] | None:
-    """`F3-C3` -> (`F3`, `C3`); None unless the cleaned name has exactly one dash between two words."""
+    """Split `F3-C3` into (`F3`, `C3`); None unless the cleaned name has exactly one dash between two words."""
     parts = _DASH.split(name)
     if len(parts) != 2 or not all(parts):
         return None
@@ -196,7 +196,7 @@ def split_derivation(name: str) -> tuple[str, str] | None:
 
 
 def split_loosely(name: str) -> tuple[str, str] | None:
-    """`F3/A2`, `Fp1_REF`, `Fp1 LE`, `C3A2` -> the active part and the reference; None if that is unknown.
+    """Split `F3/A2`, `Fp1_REF`, `Fp1 LE`, `C3A2` into active part and reference; None if the reference is unknown.
 
     It is a derivation only if the active part is an electrode, which the caller has to check.
     """
@@ -218,12 +218,12 @@ def reference_word(word: str) -> str | None:
 
 
 def is_ten_five(name: str) -> bool:
-    """Whether a name is that of a position of the 10-05 system, in the vocabulary or not."""
+    """Whether a name is a position of the 10-05 system, in the vocabulary or not."""
     return _TEN_FIVE.fullmatch(name.casefold()) is not None
 
 
 def not_eeg(name: str) -> tuple[str, str] | None:
-    """(code, reason) if a cleaned name is that of a non-EEG signal, else None."""
+    """(code, reason) if a cleaned name is a non-EEG signal, else None."""
     folded = name.casefold()
     for pattern, code, what in _NOT_EEG_COMPILED:
         if pattern.fullmatch(folded):

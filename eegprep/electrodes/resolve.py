@@ -28,8 +28,8 @@ class Resolution:
 
     `electrode` is a vocabulary name, or None if the channel is left out. `reference` is the reference given by the
     channel's name (`None`: that of the recording). `code` is a short stable identifier:
-    `manifest`, `system`, `matched`, `alias`, `derivation`, `position` if it is kept, else why not (`eog`, `ecg`,
-    `stim`, `unknown_name`, `duplicate`, ...). `reason` says the same as text.
+    `manifest`, `system`, `matched`, `alias`, `derivation`, `position` if it is kept, else the reason why not (`eog`,
+    `ecg`, `stim`, `unknown_name`, `duplicate`, ...). `reason` is the same as text.
     """
 
     channel: str
@@ -40,7 +40,7 @@ class Resolution:
 
 
 class Channel(Protocol):
-    """What is needed of a file's channel; `eegprep.sources.SourceChannel` has it."""
+    """Protocol of a file's channel, implemented by `eegprep.sources.SourceChannel`."""
 
     @property
     def name(self) -> str: ...
@@ -63,7 +63,7 @@ class NamedChannel:
 
 
 class Rule(Protocol):
-    """What is needed of a manifest's statement on a channel; `eegprep.manifest.schema.ChannelRule` has it."""
+    """Protocol of a manifest's channel rule, implemented by `eegprep.manifest.schema.ChannelRule`."""
 
     @property
     def electrode(self) -> str | None: ...
@@ -113,7 +113,7 @@ def resolve(
 
 
 def cleaned(vocabulary: Vocabulary, channel: str) -> str:
-    """Without decorations, unless the vocabulary has the name with them (a lab's own `RAW_1` is that name)."""
+    """Strip decorations, unless the vocabulary contains the name with them (such as a lab's own `RAW_1`)."""
     plain = channel.strip()
     return plain if plain in vocabulary else naming.clean(channel)
 

@@ -21,7 +21,7 @@ SYSTEMS = ("bbci", "biosemi128", "biosemi160", "biosemi256", "biosemi32", "biose
 
 _BIOSEMI = re.compile(r"[A-H]([1-9]|[12][0-9]|3[0-2])", re.IGNORECASE)
 _LABEL = re.compile(r"([A-Z])([1-9][0-9]{0,2})", re.IGNORECASE)
-#: Letters that clinical and EGI's files use beside or instead of 10-20 names.
+#: Letters that clinical and EGI files use in addition to or instead of 10-20 names.
 _OTHERS = frozenset("EX")
 #: Ear lobes, mastoids and old 10-20 names.
 _NO_INPUTS = frozenset({("A", 1), ("A", 2), ("M", 1), ("M", 2), *(("T", n) for n in range(1, 7))})
@@ -30,7 +30,7 @@ _EGI = re.compile(r"E([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-8])", re.IGN
 
 @functools.cache
 def table(system: str) -> Mapping[str, tuple[str, str]]:
-    """(electrode, how that is known) by a channel's name in lower case; UsageError for an unknown system."""
+    """(electrode, evidence) by a channel's lower-case name; UsageError for an unknown system."""
     if (folded := system.casefold()) not in SYSTEMS:
         raise UsageError(
             f"unknown electrode system {system!r}", expected=", ".join(SYSTEMS), todo=nearest(system, SYSTEMS) or None
@@ -41,19 +41,19 @@ def table(system: str) -> Mapping[str, tuple[str, str]]:
 
 
 def evident(names: Sequence[str]) -> str | None:
-    """`bbci` if there are names that only the Berlin group uses (CFC3, PCP5, FAF1), else None."""
+    """`bbci` if there are names used only by the Berlin group (CFC3, PCP5, FAF1), else None."""
     return "bbci" if any(re.fullmatch(r"(CFC|PCP|FAF)[1-8]", n, re.IGNORECASE) for n in names) else None
 
 
 def is_numbered(name: str, system: str) -> bool:
-    """Whether a name is an input's number in this system."""
+    """Whether a name is an input number in this system."""
     if system.casefold().startswith("biosemi"):
         return _BIOSEMI.fullmatch(name) is not None
     return system.casefold().startswith("egi") and _EGI.fullmatch(name) is not None
 
 
 def looks_numbered(name: str) -> bool:
-    """Whether a name is of the form of BioSemi's or EGI's numbers."""
+    """Whether a name has the form of BioSemi's or EGI's numbers."""
     return _BIOSEMI.fullmatch(name) is not None or _EGI.fullmatch(name) is not None
 
 
@@ -66,9 +66,9 @@ def only_eyes(names: Sequence[str]) -> bool:
 def letters_of_inputs(names: Sequence[str]) -> str:
     """The letters that number inputs in this file (A1, A2, ..., B1, ...); empty for most files.
 
-    BioSemi's ribbons go from A to H, contacts of grids and depth electrodes have any letter. They are recognised by
+    BioSemi's ribbons are A to H; contacts of grids and depth electrodes can have any letter. They are recognised by
     more A's than the two ear lobes, five B's, five names outside the 10-05 system (B3, C9, I5), or A1, B1 and D1. Then
-    no letter with a number is a position, except M1 and M2 if the letters do not reach L.
+    no letter with a number is a position, except M1 and M2 if the letters end before L.
     """
     labels = {(m[1].upper(), int(m[2])) for n in names if (m := _LABEL.fullmatch(n)) is not None}
     count = Counter(letter for letter, _ in labels)

@@ -18,7 +18,7 @@ from eegprep.electrodes.resolve import Channel, Resolution, Rule, by_position, c
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import UsageError, nearest
 
-# Codes of a channel that got in, from the strongest evidence to the weakest: the order of the duplicate rule.
+# Codes of kept channels, from the strongest to the weakest evidence: the order of the duplicate rule.
 MATCHED = ("manifest", "system", "matched", "alias", "derivation", "position")
 
 
@@ -86,7 +86,7 @@ def resolve_all(
 
 
 def _off_m(vocabulary: Vocabulary, resolution: Resolution, position_m: Sequence[float] | None) -> float:
-    """How far off an electrode is that was found by its position; 0 for all others."""
+    """Distance of an electrode that was found by its position; 0 for all others."""
     if resolution.code != "position" or resolution.electrode is None or position_m is None:
         return 0.0
     place = vocabulary.position_m(resolution.electrode)

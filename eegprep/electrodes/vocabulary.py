@@ -33,10 +33,7 @@ _MAX_BYTES = 64 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Electrode:
-    """One electrode.
-
-    `position_m` is in MNE's head frame, in metres, `source` its origin; `kind` is one of `KINDS`.
-    """
+    """One electrode. `position_m` is in metres in MNE's head frame, `source` its origin, `kind` one of `KINDS`."""
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -245,7 +242,7 @@ class Vocabulary:
         return cls(rows)
 
     def to_parquet(self, path: Path) -> None:
-        """Write the table, atomically; equal vocabularies give equal bytes (of one version of pyarrow)."""
+        """Write the table atomically; equal vocabularies give equal bytes (with the same pyarrow version)."""
         import pyarrow.parquet as pq
 
         with atomic_path(Path(path)) as part:
@@ -270,7 +267,7 @@ class Vocabulary:
 
 
 def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
-    """A column of this type; one that has it already does not load Arrow's compute functions."""
+    """Cast a column, skipping Arrow's slow-loading compute functions if it already has the type."""
     return column if column.type == to else column.cast(to)
 
 

@@ -1,8 +1,8 @@
 """Open a file under the name that its reader expects.
 
 Formats are detected by signature, but many readers also check the suffix, in lower case. A recording with another name
-(`REC.VHDR`, `run1`, `x.gdf.gz`) is read through a temporary folder of links with the expected names, decompressed if
-it is gzipped. The folder is deleted with the last object that uses it.
+(`REC.VHDR`, `run1`, `x.gdf.gz`) is read through a temporary folder of links with the expected names, and gzipped files
+are decompressed there. The folder is deleted with the last object that uses it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from eegprep.formats.matlab.file import eeglab_header
 from eegprep.privacy import clean_message
 from eegprep.temporary import TemporaryFolder
 
-#: A few packed bytes can claim to be any amount.
+#: A few compressed bytes can expand to any size.
 MAX_UNPACKED_BYTES = 16 << 30
 _KEEP_FREE_BYTES = 1 << 30
 
 
 def _is_packed(path: Path) -> bool:
-    """Whether a file is packed with gzip."""
+    """Whether a file is gzipped."""
     if path.is_dir():
         return False
     with path.open("rb") as handle:
@@ -34,7 +34,7 @@ def _is_packed(path: Path) -> bool:
 
 
 def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple[Path, TemporaryFolder | None]:
-    """The path to open instead of `path`, and its temporary folder (None: `path` itself).
+    """The path to open instead of `path`, and its temporary folder (None if `path` itself can be opened).
 
     Parameters
     ----------
@@ -73,10 +73,10 @@ def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple
 
 
 def own_samples(path: Path) -> tuple[Path, TemporaryFolder, str] | None:
-    """An EEGLAB header under which its own .fdt lies, where the header still names that of another recording.
+    """An EEGLAB header that names another recording's .fdt although its own is beside it.
 
-    EEGLAB reads the .fdt of the header's own name. None if there is no doubt, or where only the other one has the
-    size that the header states.
+    EEGLAB reads the .fdt with the header's own name. None if there is no such conflict, or if only the other .fdt has
+    the size that the header states.
     """
     header = eeglab_header(path)
     named, own = path.parent / header.samples_file, path.with_suffix(".fdt")

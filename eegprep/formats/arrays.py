@@ -54,7 +54,7 @@ def read_numpy(path: Path, manifest: Manifest) -> Decoded:
 def described_array(
     array: np.ndarray, manifest: Manifest, path: Path, *, format_name: str, labels: list[str] | None = None
 ) -> Decoded:
-    """An array of two or three dimensions as the manifest describes it."""
+    """A two- or three-dimensional array, interpreted as the manifest says."""
     array = _oriented(array, manifest, path)
     stretches = whole(array.shape[-1])
     if array.ndim == 3:
@@ -69,7 +69,7 @@ def described_array(
 def described_trials(
     trials: Sequence[tuple[str, np.ndarray]], manifest: Manifest, path: Path, *, format_name: str
 ) -> Decoded:
-    """Arrays of two dimensions, one a trial and of any length, each a stretch that is labelled with its number."""
+    """Two-dimensional arrays of any length, one per trial; each becomes a stretch labelled with the trial number."""
     arrays = [_oriented(array, manifest, path) for _, array in trials]
     if any(array.ndim != 2 for array in arrays):
         raise InputError(f"{path.name} has trials with the wrong shape", where=path, expected="2 dimensions per trial")
@@ -82,7 +82,7 @@ def described_trials(
 
 
 def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
-    """The array with its channels last but one, its samples last."""
+    """The array with channels on the second to last axis and samples on the last."""
     spec = manifest.source
     if spec.sfreq_hz is None or not spec.channels:
         raise UsageError(
@@ -96,7 +96,7 @@ def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
             found=f"{array.ndim} dimensions of {array.dtype}",
             expected="2 (recording) or 3 (trials) dimensions of numbers",
         )
-    # unless the manifest says it, trials x channels x samples, and of two dimensions one row per sample
+    # default: (trials, channels, samples) in three dimensions, (samples, channels) in two
     by_default = spec.orientation is None and (array.ndim == 2 or array.shape[1] != len(spec.channels))
     if spec.orientation == "row_per_sample" or by_default:
         array = np.swapaxes(array, -1, -2)

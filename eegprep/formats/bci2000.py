@@ -1,8 +1,8 @@
 """Read BCI2000 .dat files; MNE's reader ignores the channel names and gains.
 
-A text header gives the number of channels, the sample width and the layout of the state vector; each sample of all
-channels is followed by the bytes of that vector. The signal is in microvolt, and changes of states become events, such
-as `StimulusCode/3`. Parameters that name the subject or the experimenter are never read.
+A text header gives the number of channels, the sample width and the layout of the state vector, whose bytes follow
+the channel values of each sample. The signal is in microvolt, and state changes become events such as
+`StimulusCode/3`. Parameters that name the subject or the experimenter are never read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from eegprep.formats.unit_names import unit_of
 
 _TYPES = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}
 _MAX_HEADER_BYTES = 16 << 20
-#: States that are clocks or describe the program, not the subject.
+#: States that are clocks or describe the software rather than the subject.
 _NO_EVENTS = frozenset({"SourceTime", "StimulusTime", "Running", "Recording", "AppStartTime"})
 #: A state that changes more often is a position or a clock.
 _MOST_CHANGES_PER_S = 10.0
@@ -119,7 +119,7 @@ def _one(value: str) -> str:
 
 
 def _list(value: str) -> list[str]:
-    """A parameter's list: its length, or the names of its entries in braces, then the entries."""
+    """A list parameter: its length, or the names of its entries in braces, followed by the entries."""
     labelled = re.match(r"\{([^}]*)\}\s*(.*)", value)
     if labelled is not None:
         n, fields = len(labelled[1].split()), labelled[2].split()
@@ -130,7 +130,7 @@ def _list(value: str) -> list[str]:
 
 
 def _gain(text: str) -> float:
-    """Microvolt a step of `0.1muV`, `1e-3mV` or, without a unit, `0.1`; not a number where it is none."""
+    """Microvolt per step from `0.1muV`, `1e-3mV` or, without a unit, `0.1`; NaN if the text is not a number."""
     found = re.fullmatch(r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(\S*)", text)
     if found is None:
         return np.nan
@@ -141,7 +141,7 @@ def _gain(text: str) -> float:
 def _changes(
     frames: Callable[[int, int], np.ndarray], n_samples: int, place: int, width: int
 ) -> Sequence[tuple[int, int]]:
-    """Samples at which a state changes, with the new value; the lowest bit comes first."""
+    """Samples at which a state changes, with the new value; the least significant bit comes first."""
     out: list[tuple[int, int]] = []
     previous = 0
     first, last = place // 8, (place + width - 1) // 8

@@ -1,8 +1,8 @@
-"""A file's own clock: which stored sample was recorded at a time, in a recording that was interrupted.
+"""A file's clock: find the stored sample for a time in an interrupted recording.
 
-Stored samples follow each other without gaps; the clock of the file does not. What enters: when each part of the file
-began, and the sample with which it is stored. What leaves: samples for times in seconds, or nothing for a time at which
-nothing was recorded, or at which a clock that was set back ran twice.
+Samples are stored without gaps, but the clock jumps where the recording was interrupted. Given the start time and first
+sample of each part, times in seconds are converted to samples. A time has no sample if nothing was recorded then, or if
+it is ambiguous because the clock was set back.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from eegprep.recording import seconds_to_samples
 
 
 class Clock:
-    """Times of a recording's parts.
+    """The times at which the parts of a recording were recorded.
 
     Parameters
     ----------
     starts_s : sequence of float
         When each part began, in seconds after the first one.
     samples : sequence of int
-        The sample with which each part begins, and the number of samples at the end.
+        The first sample of each part, followed by the total number of samples.
     sfreq_hz : float
     slack_s : float
-        By how much two parts that follow each other may seem to be apart.
+        The largest difference in time at which two consecutive parts still count as contiguous.
     """
 
     def __init__(self, starts_s: Sequence[float], samples: Sequence[int], sfreq_hz: float, slack_s: float) -> None:
@@ -36,26 +36,26 @@ class Clock:
         self._order = np.argsort(self.starts_s, kind="stable")
         self._sorted_s = self.starts_s[self._order]
         jumps = np.abs(self.starts_s[1:] - self._ends_s[:-1]) > self.slack_s
-        #: The first samples of parts that do not follow the one before them.
+        #: The first samples of parts that are not contiguous with the previous part.
         self.breaks = self.samples[1:-1][jumps].tolist()
         self._run = np.concatenate([[0], np.cumsum(jumps)])
 
     @property
     def end_s(self) -> float:
-        """When the last part ended."""
+        """End time of the last part."""
         return float(self._ends_s.max(initial=0.0))
 
     @staticmethod
     def notes(n_lost: int) -> list[str]:
-        """What to say of events that `place` found no sample for."""
+        """A note on events for which `place` found no sample."""
         if not n_lost:
             return []
         return [f"{n_lost} events at times at which nothing was recorded, or the clock ran twice, are left out"]
 
     def place(self, onset_s: float, lasts_s: float = 0.0) -> tuple[int, int] | None:
-        """First sample and number of samples of what began at a time; None where nothing, or two parts, had it.
+        """First sample and number of samples of an event; None if no part, or more than one, covers its onset.
 
-        A time before the first part, or after the last one, is a sample outside the recording.
+        A time before the first part or after the last one gives a sample outside the recording.
         """
         part = self._part(onset_s)
         if part is None:
@@ -69,7 +69,7 @@ class Clock:
         return start, (stop if stop > start else int(self.samples[part + 1])) - start
 
     def _part(self, at_s: float, *, before: bool = False) -> int | None:
-        """The part that was recorded at a time; in a gap, with `before`, the one before it."""
+        """The part recorded at a time; in a gap, the preceding part if `before` is set."""
         rank = int(np.searchsorted(self._sorted_s, at_s + 1e-9, side="right")) - 1
         part = int(self._order[max(rank, 0)])
         if before:

@@ -21,7 +21,7 @@ _LINES = {
 
 _OF_CDT = frozenset(f".cdt.{ending}" for ending in ("dpa", "dpo", "cef", "ceo", "hpi"))
 _OF_DAP = frozenset({".dat", ".dap", ".rs3", ".cef", ".ceo"})
-#: By the suffix that is opened: how the files of a Curry recording end (version 8, version 7).
+#: Suffixes of the files of a Curry recording (versions 8 and 7), by the suffix of the file that is opened.
 _CURRY = {".cdt": _OF_CDT, ".dap": _OF_DAP, ".dat": _OF_DAP}
 
 
@@ -36,7 +36,7 @@ def named_files(path: Path) -> list[str]:
 
 
 def two_meanings(path: Path) -> str | None:
-    """The suffix of a file that a text header names, where another one of the header's own name lies beside it.
+    """The suffix of a file named in a text header, if a file with the header's own name is also beside it.
 
     Copied or renamed headers keep the old name, so it is unknown which of the two is meant.
     """
@@ -53,7 +53,7 @@ def fif_part_of(path: Path) -> Path | None:
     """The first file of a split FIF recording, if `path` is a later part.
 
     MNE names them `x_raw.fif`, `x_raw-1.fif`, ..., or `..._split-01_eeg.fif`, `..._split-02_eeg.fif`. Names alone prove
-    nothing (`rec-1.fif` and `rec-2.fif` may be two recordings), so the preceding file is asked which one continues it.
+    nothing (`rec-1.fif` and `rec-2.fif` may be two recordings), so the preceding file must name the next part.
     """
     parts = [path]
     while (earlier := _part_before(parts[-1])) is not None and earlier not in parts:
@@ -71,7 +71,7 @@ def _part_before(path: Path) -> Path | None:
 
 
 def _chain(path: Path, link: str) -> list[str]:
-    """Names of the files that a FIF file, and each of them, names as `next_file`, say; the last may be missing."""
+    """File names found by following a link such as `next_file` from a FIF file; the last file may be missing."""
     names: list[str] = []
     while path.is_file() and (name := getattr(fif_contents(path), link)) and name not in names:
         names.append(name)
@@ -99,7 +99,7 @@ _SPLIT = re.compile(r"(?P<stem>.+_split-)(?P<n>\d{1,4})(?P<rest>_.*\.fif)")
 
 
 def _name_before(path: Path) -> Path | None:
-    """The file whose name would be that of the part before `path`."""
+    """The file whose name matches that of the part before `path`."""
     numbered = re.fullmatch(r"(?P<stem>.+)-(?P<n>[1-9]\d{0,2})\.fif", path.name)
     split = _SPLIT.fullmatch(path.name)
     if split is not None and int(split["n"]) > 1:
@@ -131,7 +131,7 @@ def companions(folder: Path, relative: str) -> tuple[str, ...]:
         ]
     elif suffix == ".data":
         names += [path.stem + ".head"]
-    elif suffix == ".eeg":  # Nihon Kohden, whose reader wants these names exactly
+    elif suffix == ".eeg":  # Nihon Kohden, whose reader requires these exact names
         names += [path.stem + other for other in (".21E", ".LOG", ".PNT", ".pnt")]
     elif suffix == ".fif":
         names += [re.sub(r"_(raw|eeg)$", "", path.stem) + end for end in ("-eve.fif", "_eve.fif")]

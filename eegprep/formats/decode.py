@@ -21,7 +21,7 @@ from eegprep.formats.mne import READERS, is_epoched, read_with_mne
 from eegprep.formats.tables.suggest import Suggestion, suggest
 from eegprep.manifest.schema import Manifest
 
-#: Source kinds whose files are described by the manifest only.
+#: Source kinds whose files are described only by the manifest.
 _DESCRIBED = {
     "ts": ("ts", "read_ts"),
     "table": ("tables.described", "read_described_table"),
@@ -103,7 +103,7 @@ def decode_file(path: Path, manifest: Manifest, *, part: str = "") -> Decoded:
     try:
         decoded = _decode_as(opened, found, manifest)
     except EEGPTError as error:
-        # the user knows the file by its own name
+        # report the file's own name, not the alias
         what, told = error.what.replace(opened.name, path.name), (error.found, error.expected, error.todo)
         raise type(error)(what, where=path, found=told[0], expected=told[1], todo=told[2]) from error
     decoded = dataclasses.replace(decoded, notes=(*decoded.notes, *notes))
@@ -126,7 +126,7 @@ class _Held(LazySignal):
 
 
 def _decode_as(path: Path, found: Format, manifest: Manifest) -> Decoded:
-    """Read a file that bears the name which its format's reader expects."""
+    """Read a file that has the name its reader expects."""
     if found.name == "xdf":
         from eegprep.formats.xdf import read_xdf
 
@@ -158,9 +158,9 @@ def _decode_as(path: Path, found: Format, manifest: Manifest) -> Decoded:
 
 
 def _undescribed(path: Path, found: Suggestion | None) -> InputError:
-    """The error for numbers of which only a person knows what they are, with what the file does show.
+    """The error for plain numbers that need a manifest, with what the file does show.
 
-    Of the columns only electrodes are named: an error is stored, and other names may be anything.
+    Only electrode columns are named: errors are stored, and other names may contain personal data.
     """
     base = Vocabulary.base()
     if found is not None and not all(resolve(base, n).electrode for n in found.channels):
@@ -174,7 +174,7 @@ def _undescribed(path: Path, found: Suggestion | None) -> InputError:
 
 
 def _refuse_names_elsewhere(path: Path) -> None:
-    """A header may name files of its own folder only."""
+    """A header may only name files in its own folder."""
     for name in named_files(path):
         if re.search(r"[\\/]", name):
             inside = (path.parent / name.replace("\\", "/")).resolve()

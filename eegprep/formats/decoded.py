@@ -23,7 +23,7 @@ UNITS_TO_UV: Mapping[str, float] = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
 
 
 class SignalLike(Protocol):
-    """What a signal offers: numpy arrays do, and so does `LazySignal`."""
+    """The interface of a signal, implemented by numpy arrays and `LazySignal`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -43,7 +43,7 @@ class LazySignal:
     n_channels, n_samples : int
         Shape of the signal.
     read : callable
-        `read(start_sample, stop_sample)` gives `(n_channels, stop - start)` float64.
+        `read(start_sample, stop_sample)` returns `(n_channels, stop - start)` float64.
     """
 
     dtype = np.dtype(np.float64)
@@ -79,13 +79,13 @@ class SourceChannel:
     kind : str
         Type in the file: `eeg`, `eog`, `ecg`, `emg`, `stim`, `misc`, `ref`, `seeg`, ..., else `unknown`.
     unit : str
-        `V`, `mV`, `uV`, `nV`: the unit that the file or the manifest states, and the signal has been brought to
-        microvolt. Empty: no unit is known, and the signal is in the file's numbers.
+        `V`, `mV`, `uV`, `nV`: the unit stated by the file or the manifest, in a `SourceRecording` already converted to
+        microvolt. Empty if the unit is unknown and the signal is in the file's numbers.
     position_m : tuple of float, optional
         x (right), y (front), z (up) in metres, if the file contains them.
     from_landmarks : bool
-        Whether the position was measured from the nasion and the ears (MNE's head frame); else only its directions
-        are known.
+        Whether the position was measured from the nasion and the ears (MNE's head frame); else only its direction is
+        known.
     status : str
         `good` or `bad`, from the file or its BIDS sidecar.
     sfreq_hz : float, optional
@@ -120,7 +120,7 @@ class SourceChannel:
 class SourceEvent:
     """An event, at the source's rate; `n_samples` is 0 for an instant.
 
-    `role` is set by readers whose format says it; `eegprep.formats.segments` decides by the text of the others.
+    `role` is set by readers whose format has it; otherwise `eegprep.formats.segments` derives it from the text.
     `channels` are the channels of a gap; empty for all. `witness` is the source of the event: `annotations`,
     `stim:` and a channel, `events file`, `events.tsv`; empty if a format has a single list of events.
     """
@@ -137,11 +137,10 @@ class SourceEvent:
 class Decoded:
     """One decoded recording, before anonymisation and the check of its unit.
 
-    `signal` is in each channel's own unit as `channels[i].unit` says (file's numbers where it is empty).
-    `events` carry the file's full text; `trial_labels` label the stretches of epoched files; `trial_values` are
-    what the file itself says of trials. `origins` are the samples of the recording at which the stretches of an epoched
-    file began, where they overlap in it. `clock` is the file's own one, where it jumps; a table that counts seconds
-    counts them on it.
+    `signal` is in each channel's own unit, `channels[i].unit` (the file's numbers if that is empty). `events` contain
+    the file's full text; `trial_labels` label the stretches of epoched files; `trial_values` are what the file itself
+    gives for its trials. `origins` are the samples of the recording at which the stretches of an epoched file began, if
+    they overlap. `clock` is the file's clock, if it jumps; onsets in seconds in a table refer to it.
     """
 
     format: str
@@ -161,5 +160,5 @@ class Decoded:
 
 
 def whole(n_samples: int) -> tuple[Stretch, ...]:
-    """One stretch over the whole signal, or none if it is empty."""
+    """One stretch that covers the signal, or none if it is empty."""
     return (Stretch(start_sample=0, n_samples=n_samples),) if n_samples else ()

@@ -20,9 +20,9 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A file format: its name in records, in messages, and the suffixes that claim it.
+    """A file format: its name in records, its name in messages, and its suffixes.
 
-    `convert` is empty for supported formats; else it says how to convert a recognised file.
+    `convert` is empty for supported formats, else instructions to convert such a file.
     `package` is a module that the format's reader imports on demand, `install` its name for pip.
     """
 
@@ -105,8 +105,8 @@ FORMATS: dict[str, Format] = {
     )
 }
 
-#: Suffixes that a recording of these formats always has; a file that bears one and is not recognised is planned
-#: all the same, so that its reader says what is wrong with it.
+#: Suffixes that recordings of these formats always have. A file with one of them is planned even if its signature is
+#: not recognised, so that its reader reports what is wrong with it.
 _CLAIMED = {
     ".edf": "edf",
     ".rec": "edf",
@@ -131,7 +131,7 @@ _BY_SUFFIX = {
     for name in ("deltamed", "compumedics", "stellate", "natus", "nicolet_e", "cadwell", "easy", "nwb")
     for suffix in FORMATS[name].suffixes
 }
-#: A smaller file of such a suffix is something else: a signature, a note.
+#: A smaller file with such a suffix is something else, such as a signature or a note.
 _LEAST_BY_SUFFIX = 4096
 
 #: Files that belong to another file or to the folder, and what they are.
@@ -183,7 +183,7 @@ def _emotiv(head: bytes) -> bool:
 
 
 def _neuroscan_epochs(head: bytes) -> bool:
-    # one header for continuous files, epochs and averages: sweeps of so many points, and no table of events
+    # continuous files, epochs and averages share a header: the last two have sweeps and no event table
     if not head.startswith(b"Version 3.0") or len(head) < 900:
         return False
     (sweeps,), (points,), (continuous,), (events_at,) = (
@@ -229,7 +229,7 @@ _SIGNATURES: tuple[tuple[str, Callable[[bytes], bool]], ...] = (
 
 
 def _matlab_kind(path: Path) -> str:
-    """`eeglab` where a MATLAB file holds EEGLAB's variables, else `matlab`."""
+    """`eeglab` if a MATLAB file contains EEGLAB's variables, else `matlab`."""
     from eegprep.formats.matlab.file import variable_names
 
     names = variable_names(path)
@@ -244,7 +244,7 @@ def _head(path: Path) -> bytes:
         if not head.startswith(b"\x1f\x8b"):
             return head
         try:
-            # as far as it goes: a packed file that was cut still shows what it is
+            # a truncated gzip file can still be identified
             return zlib.decompressobj(wbits=31).decompress(head + handle.read(_HEAD), _HEAD)
         except zlib.error:
             return head
@@ -269,8 +269,8 @@ def detect(path: Path) -> Format | None:
     for name, fits in _SIGNATURES:
         if fits(head):
             if name == "nihon_kohden" and suffix in SIDECARS:
-                return None  # its sidecars begin as the recording does
-            # Neuroscan's epochs and averages begin as its continuous files do
+                return None  # its sidecars have the same signature
+            # Neuroscan's epochs and averages have the signature of its continuous files
             return FORMATS["neuroscan_epochs" if name == "neuroscan" and suffix in (".eeg", ".avg") else name]
     if suffix == ".npz" and head.startswith(b"PK\x03\x04"):
         return FORMATS["numpy"]
@@ -290,7 +290,7 @@ def detect(path: Path) -> Format | None:
 
 
 def has_curry_header(path: Path) -> bool:
-    """Whether a .dat file is the samples of a Curry recording, told by the .dap beside it."""
+    """Whether a .dat file contains the samples of a Curry recording, i.e. has a .dap beside it."""
     return any(path.with_suffix(suffix).is_file() for suffix in (".dap", ".DAP"))
 
 
@@ -303,7 +303,7 @@ def _is_gtec(path: Path, suffix: str) -> bool:
 
 
 def looks_like_recording(path: Path) -> str:
-    """The format claimed by a file's suffix, or an empty string."""
+    """The format that a file's suffix stands for, or an empty string."""
     name = path.name.lower()
     if name.endswith(".fif.gz"):
         return "fif"

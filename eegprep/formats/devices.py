@@ -2,8 +2,8 @@
 
 Clocks and packet counters are used to find gaps and then dropped.
 
-- OpenBCI's GUI writes `%` lines (board, rate) and `EXG Channel n` in microvolt; before version 5 no line names the
-  columns. Electrode positions depend on the user, so a manifest has to name them.
+- OpenBCI's GUI writes `%` lines (board, rate) and `EXG Channel n` in microvolt; before version 5 the
+  columns have no names. Electrode positions depend on the user, so a manifest has to name them.
 - Mind Monitor writes Muse's `RAW_...` in microvolt with an offset near 800, and blinks, jaw clenches and markers as
   separate rows. Its default is one row per second, which is not a signal; only files with constant recording are.
 - Emotiv's apps write a title line with `sampling:` (EmotivPRO 3: `sampling rate:`) and name the columns in it or in
@@ -27,9 +27,9 @@ from eegprep.formats.tables.text import TextTable, column_events, is_number, ope
 from eegprep.formats.tables.time_column import time_breaks
 from eegprep.recording import LeftOut, Stretch, subtract
 
-#: A counter begins again behind the last number below one of these; EPOC's own counts from 0 to 128.
+#: A counter wraps around after the last number below one of these; EPOC's counts from 0 to 128.
 _PERIODS = (128, 129, 256, 1 << 16, 1 << 32)
-#: A longer pause breaks the recording, and its length is not kept.
+#: A longer pause becomes a break, without its length.
 _LONGEST_GAP_S = 600.0
 _PAUSE_MS = 1000.0
 
@@ -80,9 +80,9 @@ def _decoded(
 
 
 def _lost_packets(counter: np.ndarray, times_s: np.ndarray | None, sfreq_hz: float) -> dict[int, int]:
-    """How many samples are missing before a row, by its packet counter, where that counts evenly.
+    """How many samples are missing before each row according to the packet counter, if it counts evenly.
 
-    A counter cannot tell whole rounds of it; where rows bear times, these say how many there were.
+    A counter does not show complete wraparounds; if rows have times, these give their number.
     """
     known = np.isfinite(counter)
     if known.sum() < 16 or not known.all():
@@ -97,7 +97,7 @@ def _lost_packets(counter: np.ndarray, times_s: np.ndarray | None, sfreq_hz: flo
         return {}
     out: dict[int, int] = {}
     for i in np.flatnonzero(steps != usual):
-        # one that stands still or runs back a little is a repeated or late packet, and breaks without a gap
+        # a counter that repeats or steps back slightly is a repeated or late packet: a break without a gap
         step = int(steps[i])
         out[int(i) + 1] = 0 if step == 0 or step > period - 3 * usual else round(step / usual) - 1
     if times_s is not None and np.isfinite(times_s).all():
@@ -143,7 +143,7 @@ def read_openbci(path: Path) -> Decoded:
     if clock:
         breaks, notes = time_breaks(table.numbers(clock), sfreq_hz, path)
     elif counter == "1" and is_number(first[-1]) and float(first[-1]) > 1e11:
-        # milliseconds at which rows were written, many at once: only a long pause tells something
+        # times at which batches of rows were written, in milliseconds: only a long pause is informative
         stamps = table.numbers(str(len(first)))
         breaks = [int(i) + 1 for i in np.flatnonzero(np.abs(np.diff(stamps)) > _PAUSE_MS)]
     marks = column_events(table.texts("Marker Channel")) if "Marker Channel" in table.names else []
@@ -156,7 +156,7 @@ def read_openbci(path: Path) -> Decoded:
 def _before_version_5(
     path: Path, table: TextTable, comments: list[str], first: list[str], sfreq_hz: float
 ) -> dict[str, np.ndarray]:
-    """The channels of a file whose columns have no names: index, channels, three of an accelerometer, clocks."""
+    """The channels of a file without column names: index, channels, three accelerometer axes, clocks."""
     n_clocks = sum(":" in field or (is_number(field) and float(field) > 1e9) for field in first[-2:])
     stated = next((m for line in comments if (m := re.search(r"Number of channels\s*=\s*(\d+)", line))), None)
     room = len(first) - 1 - n_clocks
@@ -171,7 +171,7 @@ def _before_version_5(
         )
     channels = [table.numbers(str(i + 2)) for i in range(n_channels)]
     if not stated and n_channels == 8 and sfreq_hz in (200.0, 256.0) and not any(np.any(c) for c in channels[4:]):
-        channels = channels[:4]  # Ganglion, whose rows were as wide as Cyton's
+        channels = channels[:4]  # Ganglion, whose rows had as many columns as Cyton's
     return {f"EXG Channel {i}": values for i, values in enumerate(channels)}
 
 
@@ -195,7 +195,7 @@ def read_muse(path: Path) -> Decoded:
             todo="record again with the constant interval, or leave the file out",
         )
     jumps = [int(i) + 1 for i in np.flatnonzero(np.abs(np.diff(times)) > 0.25)]
-    # what stands in a row of its own happened when the next sample was taken
+    # an event has its own row and is placed at the next sample
     places = np.cumsum(is_sample) - is_sample
     texts = table.texts("Elements") if "Elements" in table.names else []
     events = [SourceEvent(start_sample=int(places[row]), text=text) for row, text in enumerate(texts) if text]
@@ -213,7 +213,7 @@ def read_muse(path: Path) -> Decoded:
 
 
 def _seconds(table: TextTable) -> np.ndarray:
-    """Seconds of the time stamps (`2017-11-02 12:33:05.090`), through midnight; rows without one lie between others."""
+    """Time stamps (`2017-11-02 12:33:05.090`) in seconds, across midnight; missing ones are interpolated."""
     found = [re.search(r"(\d+):(\d+):(\d+(?:\.\d+)?)", text) for text in table.texts("TimeStamp")]
     times = np.array([int(m[1]) * 3600 + int(m[2]) * 60 + float(m[3]) if m else np.nan for m in found])
     known = np.flatnonzero(np.isfinite(times))
@@ -224,7 +224,7 @@ def _seconds(table: TextTable) -> np.ndarray:
 
 
 def read_emotiv(path: Path) -> Decoded:
-    """Emotiv's CSV, with a title line that states the rate, or with time stamps that show it."""
+    """Emotiv's CSV; the rate is taken from the title line, or measured from the time stamps."""
     first = open_text(path)[:65536].removeprefix(b"\xef\xbb\xbf").split(b"\n", 1)[0].decode("latin-1")
     titled = "title:" in first.casefold()
     rate = re.search(r"sampling(?: rate)?:\s*(?:eeg_)?(\d+)", first, re.IGNORECASE)
@@ -274,7 +274,7 @@ def _stamped_rate(path: Path, times: np.ndarray | None) -> float:
     return sfreq_hz
 
 
-#: The electrodes of Emotiv's EPOC, EPOC Flex and Insight that their files name.
+#: Electrode names in the files of Emotiv's EPOC, EPOC Flex and Insight.
 EPOC = frozenset(
     f"{row}{column}"
     for row, columns in {

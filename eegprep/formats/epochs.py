@@ -1,7 +1,7 @@
 """Epoched EEGLAB and FIF files: each epoch becomes a stretch with its label.
 
-The label of an epoch is the name (or number) of its time-locking event; if there are several at that sample, their
-names joined by `/`, from which the manifest's tasks select. Epochs often overlap and are baseline-corrected, so they
+The label of an epoch is the name (or number) of its time-locking event. Several events at that sample are joined by
+`/`, and the manifest's tasks select from them. Epochs often overlap and are baseline-corrected, so they
 are never joined; if their position in the recording is known, overlapping samples are counted once.
 """
 
@@ -26,13 +26,13 @@ from eegprep.formats.wholeness import check_whole
 from eegprep.privacy import clean_message
 from eegprep.recording import Stretch
 
-#: Overlapping epochs are compared in so many pairs, and show the same signal where they differ by less than this.
+#: Number of pairs of overlapping epochs to compare, and the largest difference that counts as the same signal.
 _N_COMPARED, _MAX_DIFFERENCE = 16, 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Epochs:
-    """What EEGLAB's events say of each epoch: its label, and at which sample of the recording it began."""
+    """The label and the first sample in the recording of each epoch, from EEGLAB's events."""
 
     labels: tuple[str, ...]
     origins: tuple[int, ...] = ()
@@ -60,13 +60,13 @@ def read_epochs(path: Path, format_name: str) -> Decoded:
         warnings.simplefilter("ignore")
         try:
             if format_name == "eeglab":
-                # MNE joins the names of all events of an epoch, so it is given none
+                # MNE would join the names of all events of an epoch, so pass none
                 numbered = np.array([(i, 0, 1) for i in range(eeglab_header(path).trials)])
                 epochs: Any = mne.io.read_epochs_eeglab(path, numbered, {"epoch": 1}, verbose="CRITICAL")
             else:
                 epochs = mne.read_epochs(path, preload=True, verbose="CRITICAL")
             data = np.asarray(epochs.get_data(copy=False), dtype=np.float64)
-        except Exception as error:  # readers raise anything on damaged files; all of it means the same here
+        except Exception as error:  # readers raise any exception on damaged files
             raise InputError(
                 f"{path.name} cannot be read as epochs",
                 where=path,
@@ -112,7 +112,7 @@ def _fif(epochs: Any) -> _Epochs:
     names: dict[int, str] = {}
     for name, code in epochs.event_id.items():
         names[int(code)] = f"{names[int(code)]}/{name}" if int(code) in names else str(name)
-    # samples are counted at the rate of the recording, which the epochs may not have any more
+    # event samples are at the rate of the recording; epochs may have been resampled
     rate = float(np.ravel(getattr(epochs, "_raw_sfreq", None) or epochs.info["sfreq"])[0])
     ratio = float(epochs.info["sfreq"]) / rate
     first = round(float(epochs.times[0]) * float(epochs.info["sfreq"]))
@@ -123,12 +123,12 @@ def _fif(epochs: Any) -> _Epochs:
 
 
 def overlapping(origins: Sequence[int], data: Any) -> tuple[int, ...]:
-    """`origins` where epochs overlap in the recording and show the same signal there, else nothing.
+    """`origins` if epochs overlap in the recording and have the same signal there, else empty.
 
     Parameters
     ----------
     origins : sequence of int
-        The sample of the recording at which each epoch begins; may be made up (`mne.EpochsArray`).
+        First sample of each epoch in the recording; may be made up (`mne.EpochsArray`).
     data : sequence of ndarray, (n_channels, n_samples)
     """
     order = sorted(range(len(origins)), key=lambda i: origins[i])
@@ -145,7 +145,7 @@ def overlapping(origins: Sequence[int], data: Any) -> tuple[int, ...]:
         a, b = data[i][:, first : first + n], data[j][:, :n]
         if n < 4 and any(s[2] >= 4 for s in shared):
             continue
-        # each epoch may have lost its own baseline
+        # each epoch may have been baseline-corrected
         a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
         compared += 1
         equal += bool(np.linalg.norm(a - b) <= _MAX_DIFFERENCE * max(np.linalg.norm(a), np.linalg.norm(b)))
@@ -153,7 +153,7 @@ def overlapping(origins: Sequence[int], data: Any) -> tuple[int, ...]:
 
 
 def _eeglab(path: Path, shape: tuple[int, ...]) -> _Epochs:
-    """Labels and places of the epochs of an EEGLAB file, (n_epochs, n_channels, n_samples)."""
+    """Labels and first samples of the epochs of an EEGLAB file, (n_epochs, n_channels, n_samples)."""
     n_epochs, _, n_samples = shape
     names = ("srate", "xmin", "epoch", "event", "urevent")
     whole: Any = value_at(path, "EEG") if "EEG" in variable_names(path) else None
@@ -174,7 +174,7 @@ def _eeglab(path: Path, shape: tuple[int, ...]) -> _Epochs:
 
 
 def _columns(value: Any, *names: str) -> list[list[Any]]:
-    """Fields of an array of structures, of equal length; nothing if one is absent."""
+    """Fields of a struct array, with equal lengths; empty if one is missing."""
     if not isinstance(value, dict) or not set(names) <= set(value):
         return []
     columns = [[value[n]] if isinstance(value[n], str) else entries_of(value[n]) for n in names]
@@ -182,7 +182,7 @@ def _columns(value: Any, *names: str) -> list[list[Any]]:
 
 
 def _of_epochs(value: Any, n_epochs: int, rate: float) -> list[list[_Event]]:
-    """The events of each epoch as `EEG.epoch` lists them, with latencies in milliseconds."""
+    """The events of each epoch from `EEG.epoch`, with latencies in milliseconds."""
     columns = _columns(value, "eventtype", "eventlatency")
     if not columns or len(columns[0]) != n_epochs:
         return [[] for _ in range(n_epochs)]
@@ -193,7 +193,7 @@ def _of_epochs(value: Any, n_epochs: int, rate: float) -> list[list[_Event]]:
 
 
 def _of_events(value: Any, n_epochs: int, n_samples: int, before: float) -> list[list[_Event]]:
-    """The same as `EEG.event` lists them, with latencies in samples from 1 over all epochs."""
+    """The events of each epoch from `EEG.event`, with latencies in samples from 1 over all epochs."""
     out: list[list[_Event]] = [[] for _ in range(n_epochs)]
     columns = _columns(value, "type", "latency", "urevent") or _columns(value, "type", "latency")
     for kind, latency, *rest in zip(*columns, strict=True):
@@ -214,7 +214,7 @@ def _floats(value: Any) -> list[float]:
 
 
 def _origins(events: Sequence[Sequence[_Event]], recorded: Any, n_samples: int, before: float) -> tuple[int, ...]:
-    """Where each epoch began in the recording: by the events before epochs were cut, else by events that two share."""
+    """First sample of each epoch in the recording, from the original events, else from events shared by two epochs."""
     columns = _columns(recorded, "latency")
     latencies = [next(iter(_floats(v)), math.nan) for v in columns[0]] if columns else []
     places = {n: at - 1 for n, at in enumerate(latencies, start=1) if math.isfinite(at)}

@@ -1,7 +1,7 @@
 """Combine events from different sources, and decode trigger channels.
 
 Events come from up to four sources: trigger channels, an annotation list, an event file and a table beside the
-recording. Readers return what they found in each; `one_truth` merges them into one list and reports contradictions.
+recording. Readers return the events of each; `one_truth` merges them into one list and reports contradictions.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from eegprep.formats.decoded import SourceEvent
 from eegprep.manifest.labels import code_text, event_label
 
-#: What the witness of a trigger channel's events begins with; the channel's name follows.
+#: Prefix of the witness of a trigger channel's events; the channel's name follows.
 STIM = "stim:"
-#: Whose clock is believed where witnesses name the same events at other times: what somebody chose as the recording's
-#: events, then what was recorded with the signal, then lists that a program wrote afterwards.
+#: Whose clock is used if witnesses have the same events at different times: events chosen by a person, then events
+#: recorded with the signal, then lists written by a program afterwards.
 _CHOSEN = ("events.tsv", "events file")
-#: Written times often have whole milliseconds.
+#: Times are often written in whole milliseconds.
 _ROUNDED_S = 0.0005
-#: So many of the rarer witness's events have to agree before one clock is called the other one, shifted.
+#: How many events of the witness with fewer events have to agree before its clock counts as shifted.
 _AGREE = 0.8
 _MAX_COMPARED = 2000
 #: A channel that changes more often, and at more than half of its samples, is a signal.
@@ -31,34 +31,34 @@ _MAX_CHANGES = 10_000
 
 
 def same_moment(sfreq_hz: float) -> int:
-    """How many samples two witnesses of one event may be apart.
+    """Largest distance in samples between two witnesses of the same event.
 
-    One sample, since each of them rounds to its own nearest one, and what half a millisecond is in samples, since many
-    programs write times with three decimals.
+    One sample, since each witness rounds to its nearest sample, plus half a millisecond, since many programs write
+    times with three decimals.
     """
     return 1 + math.floor(_ROUNDED_S * sfreq_hz + 0.5)
 
 
 def nearest_sample(sample: int, per_record: int, own_per_record: int) -> int:
-    """A sample at a channel's own rate as the nearest one at the recording's, halves upwards."""
+    """Convert a sample from a channel's rate to the recording's, rounding half up."""
     return (2 * sample * per_record + own_per_record) // (2 * own_per_record)
 
 
 def trigger_events(
     blocks: Iterable[np.ndarray], channel: str, *, text: str | None = None
 ) -> tuple[list[SourceEvent], list[str]]:
-    """The events of a trigger channel, and notes: the one rule for all formats.
+    """The events of a trigger channel, and notes; the same rule for all formats.
 
     A change to a nonzero value is an event at the first sample of the new value, even without a zero between
-    codes; a change to zero is not. The value with which a recording begins may have begun before it, so it is an
-    event only where it lasts as long as another pulse of the channel, or one sample.
+    codes; a change to zero is not. The first value of a recording may have started before it, so it is an event only
+    if it lasts as long as another pulse of the channel, or one sample.
 
     Parameters
     ----------
     blocks : iterable of (n_samples,) array
-        The channel's values, one block after another; they are rounded to whole numbers.
+        Consecutive blocks of the channel's values, which are rounded to integers.
     text : str, optional
-        Label of the channel's events; by default their values.
+        Label of the events; their values by default.
     """
     starts: list[int] = []
     values: list[int] = []
@@ -93,16 +93,16 @@ def one_truth(
 ) -> tuple[tuple[SourceEvent, ...], tuple[str, ...]]:
     """The events named by tasks, without duplicates and spelled as in the manifest; and notes on contradictions.
 
-    Two events of two witnesses are one if they have the same label and are not further apart than `same_moment`;
-    the trigger channel's sample is kept, and the longer duration. Where the events of one witness are those of another
-    at other times, the times of only one are taken: those of a file or table of events before those of a trigger
-    channel, and those before an annotation list's.
+    Events of two witnesses are the same if they have the same label and are not further apart than `same_moment`; the
+    trigger channel's sample and the longer duration are kept. If two witnesses have the same events at different times,
+    only one's times are used: an event file or table takes precedence over a trigger channel, and that over an
+    annotation list.
 
     Parameters
     ----------
     names : mapping of str to hashable
-        The texts that the manifest's tasks name, each with what it means to them: texts of one meaning may be two names
-        of one event. `channel/code` names a code of one trigger channel alone.
+        The texts named by the manifest's tasks, each with its meaning; texts with equal meanings may name the same
+        event. `channel/code` names a code of one trigger channel only.
     """
     spelled = {event_label(name): name for name in sorted(names, reverse=True)}
     once: dict[tuple[str, str, int], SourceEvent] = {}
@@ -124,7 +124,7 @@ def one_truth(
     kept: list[SourceEvent] = []
     recorded = False
     for witness in sorted(by_witness, key=_rank):
-        # two trigger channels were recorded together: what one has later than the other happened later
+        # two trigger channels share a clock, so a delay between them is real
         own_clock = not (recorded and witness.startswith(STIM))
         kept, more = _add(kept, by_witness[witness], same_moment(sfreq_hz), own_clock)
         recorded |= witness.startswith(STIM)
@@ -134,7 +134,7 @@ def one_truth(
 
 
 def _of_two_names(events: Sequence[SourceEvent], names: Mapping[str, Hashable], tolerance: int) -> list[str]:
-    """Where one witness has events by one name that another has by another name, and not the same ones."""
+    """Notes on witnesses that use different names for an event and disagree about its occurrences."""
     by_meaning: dict[Hashable, dict[tuple[str, str], list[SourceEvent]]] = {}
     for event in events:
         lists = by_meaning.setdefault(names[event.text], {})
@@ -174,7 +174,7 @@ def _called(witness: str) -> str:
 def _add(
     kept: list[SourceEvent], own: list[SourceEvent], tolerance: int, own_clock: bool
 ) -> tuple[list[SourceEvent], list[str]]:
-    """The events of one more witness put to those of the better ones; `own_clock`: it may have been timed apart."""
+    """Merge in the events of the next witness; `own_clock`: whether it may have been timed by another clock."""
     both = {event_label(e.text) for e in kept} & {event_label(e.text) for e in own}
     known = [e for e in kept if event_label(e.text) in both]
     told = [e for e in own if event_label(e.text) in both]
@@ -210,7 +210,7 @@ def _add(
 def _paired(
     known: Sequence[SourceEvent], told: Sequence[SourceEvent], tolerance: int
 ) -> list[tuple[SourceEvent, SourceEvent]]:
-    """Events of the same label at the same moment, each at most once, in the order of time."""
+    """Merge events with the same label at the same moment, in order of time."""
     waiting: dict[str, list[SourceEvent]] = {}
     for event in sorted(known, reverse=True):
         waiting.setdefault(event_label(event.text), []).append(event)
@@ -225,7 +225,7 @@ def _paired(
 
 
 def _shift(known: Sequence[SourceEvent], told: Sequence[SourceEvent], tolerance: int) -> int | None:
-    """By how many samples `told` lie behind `known`, where they are the same events on another clock; else None."""
+    """Delay of `told` in samples if it has the events of `known` on another clock, else None."""
     known, told = sorted(known)[:_MAX_COMPARED], sorted(told)[:_MAX_COMPARED]
     if min(len(known), len(told)) < 2:
         return None

@@ -1,7 +1,7 @@
 """Determine what a FIF file contains from its block tags, without decoding any data.
 
 Reports whether the file is a recording, else what it is, and the previous and next parts of a split file. MNE's
-readers would have to be tried one after another, and read whole matrices.
+readers would have to be tried one by one, and they read complete matrices.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _RAW = frozenset({102, 112, 119})
 _EPOCHS = 373
 _REF = 118
 _ROLE, _NUMBER, _NAME = 115, 117, 118
-#: In this order: an inverse operator holds a covariance, everything measured holds projections.
+#: Order matters: an inverse operator contains a covariance, and all measured data contain projections.
 _WORDS = {
     104: "an average",
     356: "an inverse operator",
@@ -42,7 +42,7 @@ _NAMES = {
     "trans": "a transformation", "dig": "positions",
 }  # fmt: skip
 _NAMED = re.compile(rf"[-_]({'|'.join(_NAMES)})\.fif(\.gz)?$")
-#: Of a packed file only so much is unfolded.
+#: How much of a gzipped file is decompressed.
 _MAX_UNPACKED = 256 << 20
 
 
@@ -50,7 +50,7 @@ _MAX_UNPACKED = 256 << 20
 class FifContents:
     """Contents of a file.
 
-    `is_recording` also of a damaged file, whose reader says what is wrong; else `words` say what the file is.
+    `is_recording` is also true for a damaged file, whose reader reports the damage; else `words` say what the file is.
     `next_file` and `previous_file` are names of other parts, or empty.
     """
 
@@ -61,7 +61,7 @@ class FifContents:
 
 
 def fif_contents(path: Path) -> FifContents:
-    """The contents of a FIF file, cached per state of the file."""
+    """The contents of a FIF file, cached until the file changes."""
     status = path.stat()
     return _contents(path, status.st_size, status.st_mtime_ns)
 
@@ -80,7 +80,7 @@ def _contents(path: Path, n_bytes: int, changed_ns: int) -> FifContents:
         whole = False
     if blocks & {*_RAW, _EPOCHS}:
         return FifContents(is_recording=True, next_file=links.get(2, ""), previous_file=links.get(1, ""))
-    # MNE's name goes first: it writes annotations into a block of events
+    # MNE's name takes precedence, since MNE writes annotations into an events block
     words = _NAMES[named[1]] if (named := _NAMED.search(path.name)) else ""
     if not words and whole:
         words = next((w for block, w in _WORDS.items() if block in blocks), "no raw data and no epochs")
@@ -88,7 +88,7 @@ def _contents(path: Path, n_bytes: int, changed_ns: int) -> FifContents:
 
 
 def _walk(handle: IO[bytes], name: str, blocks: set[int], links: dict[int, str], *, packed: bool) -> bool:
-    """Note blocks and the parts by role; whether the tags end as they should."""
+    """Collect blocks, and parts by role; return whether the tags end properly."""
     place, role, in_ref = 0, 0, False
     while not packed or place < _MAX_UNPACKED:
         handle.seek(place)
@@ -104,7 +104,7 @@ def _walk(handle: IO[bytes], name: str, blocks: set[int], links: dict[int, str],
             if kind == _BLOCK_START:
                 blocks.add(block)
                 if packed and (block in _RAW or block == _EPOCHS):
-                    return True  # what comes behind it would have to be unpacked
+                    return True  # the rest would have to be decompressed
         elif in_ref and size < 4096 and kind in (_ROLE, _NUMBER, _NAME):
             data = handle.read(size)
             if kind == _ROLE:
@@ -123,7 +123,7 @@ def _walk(handle: IO[bytes], name: str, blocks: set[int], links: dict[int, str],
 
 
 def _numbered(name: str, number: int) -> str:
-    """The name of a part of which only the number is told, as MNE has it: x.fif, x-1.fif, x-2.fif."""
+    """MNE's name for a part that is given by number only: x.fif, x-1.fif, x-2.fif."""
     stem, _, ending = name.partition(".")
     stem = re.sub(r"-\d+$", "", stem)
     return f"{stem}-{number}.{ending}" if number > 0 else f"{stem}.{ending}"

@@ -12,13 +12,13 @@ from eegprep.formats.decoded import Decoded, SourceEvent
 
 #: `Mk12=Bad Interval,Bad Min-Max,1234,500,3`: type, description, position from 1, samples, channel from 1 or 0 for all.
 _MARKER = re.compile(r"^Mk\d+=([^,]*),([^,]*),(\d+),(\d+),(\d+)", re.M)
-#: ANT's amplifiers measure impedances before they stop and again when they start, a few samples apart on the time line;
-#: newer ones write the code of a discontinuity.
+#: ANT's amplifiers measure impedances before they stop and after they start, a few samples apart on the time line;
+#: newer ones write a discontinuity code.
 _PAIR_S, _DISCONTINUITY = 0.01, "__"
 
 
 def with_marker_fields(decoded: Decoded, path: Path) -> Decoded:
-    """The role of each marker by its type field, and the channel of those that are about one."""
+    """The role of each marker from its type field, and its channel if it applies to one."""
     beside = [path.parent / n for n in named_files(path) if n.lower().endswith((".vmrk", ".amrk"))]
     channels: dict[tuple[int, str], set[int]] = {}
     for file in (f for f in [*beside, path.with_suffix(".vmrk")][:1] if f.is_file()):
@@ -36,13 +36,13 @@ def with_marker_fields(decoded: Decoded, path: Path) -> Decoded:
             event = dataclasses.replace(event, role="gap", channels=names)
         elif names:
             event = dataclasses.replace(event, channels=names)
-        if not (names and event in events[-len(names) :]):  # a mark of several channels is written once for each
+        if not (names and event in events[-len(names) :]):  # a marker for several channels is written once per channel
             events.append(event)
     return dataclasses.replace(decoded, events=tuple(events))
 
 
 def with_parts(decoded: Decoded, path: Path) -> Decoded:
-    """Breaks where an ANT recording was stopped and started, by its `.seg` file or by pairs of impedance marks."""
+    """Breaks where an ANT recording was paused, from its `.seg` file or from pairs of impedance markers."""
     n_samples = decoded.signal.shape[1]
     starts, notes = _listed(path, n_samples)
     marks = sorted(e.start_sample for e in decoded.events if e.text.casefold() == "impedance")
@@ -58,8 +58,8 @@ def with_parts(decoded: Decoded, path: Path) -> Decoded:
 def _listed(path: Path, n_samples: int) -> tuple[set[int], list[str]]:
     """The first samples of the parts that a `.seg` file lists, and notes.
 
-    After a line with the number of parts come a date, a fraction of a second and a number of samples for each, or for
-    each but the first.
+    After a line with the number of parts, each part (or each but the first) has a date, a fraction of a second and a
+    number of samples.
     """
     file = next((f for f in (path.with_suffix(s) for s in (".seg", ".SEG")) if f.is_file()), None)
     if file is None:

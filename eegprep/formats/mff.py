@@ -1,7 +1,7 @@
 """EGI MFF: read the events of a folder, as far as possible.
 
-The package mffpy rejects the whole recording if one key of one event has a value of the wrong type, as in folders
-written by EEGLAB. These keys are not needed, so here only such a key is ignored.
+The package mffpy rejects a recording if one key of one event has a value of the wrong type, as in folders written by
+EEGLAB. These keys are not needed, so only such a key is ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from unittest import mock
 
 @contextlib.contextmanager
 def tolerant_events(format_name: str) -> Iterator[list[str]]:
-    """While this lasts, mffpy leaves out what it cannot read of an event; the list then holds notes on it."""
+    """Context in which mffpy skips unreadable keys of events; notes on them are added to the list."""
     if format_name != "egi_mff":
         yield []
         return
@@ -30,7 +30,7 @@ def tolerant_events(format_name: str) -> Iterator[list[str]]:
         for one in element:
             try:
                 found.update(strict_keys(track, [one]))
-            except Exception:  # whatever a wrong type leads to
+            except Exception:  # any error from a wrong type
                 n_parts += 1
         return found
 
@@ -43,7 +43,7 @@ def tolerant_events(format_name: str) -> Iterator[list[str]]:
                 tag = track.nsstrip(part.tag)
                 try:
                     event[tag] = track._event_type_converter[tag](part)
-                except Exception:  # whatever a wrong type leads to
+                except Exception:  # any error from a wrong type
                     n_parts += 1
             if event.keys() >= {"code", "beginTime"}:
                 found.append(event)

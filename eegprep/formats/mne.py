@@ -56,7 +56,7 @@ READERS = {
 _OPTIONS: dict[str, dict[str, Any]] = {"nicolet": {"ch_type": "eeg"}}
 
 
-#: How MNE says that it did not take events as the file has them, and how we say it.
+#: MNE's warnings about lost or changed events, and our notes for them.
 _LOSSES = {
     r"Omitted (\d+) annotation": "lie outside the recording and are left out",
     r"Limited (\d+) annotation": "reach beyond the recording and are cut to it",
@@ -114,8 +114,8 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
 
 
 def _told(caught: Sequence[warnings.WarningMessage]) -> list[str]:
-    """Notes on warnings: of MNE's own those alone that say that events were lost, since the others quote headers."""
-    own = [w for w in caught if w.filename == __file__]  # MNE names the line outside of it
+    """Notes on warnings; of MNE's own, only those about lost events are used, since others may quote headers."""
+    own = [w for w in caught if w.filename == __file__]  # MNE attributes warnings to its caller
     notes = [
         f"{found[1]} events {said}"
         for w in own
@@ -144,10 +144,10 @@ def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
 
 
 def _scalp_by_names(decoded: Decoded) -> Decoded:
-    """MEF3 does not say where its channels lie, and MNE calls them all intracranial.
+    """Recognise scalp EEG in MEF3, which does not state channel types; MNE calls all channels intracranial.
 
-    Contacts of depth electrodes bear a letter and a number too (A1, C3), so names count only where most of them are
-    of the 10-10 system and two at least are such as no contact has: on the midline, or of the frontal pole.
+    Contacts of depth electrodes also have a letter and a number (A1, C3), so names only count if most belong to the
+    10-10 system and at least two are never used for contacts: on the midline or the frontal pole.
     """
     base = Vocabulary.base()
     places = {c.name: resolve(base, c.name, kind="eeg").electrode for c in decoded.channels}
@@ -163,14 +163,13 @@ def _scalp_by_names(decoded: Decoded) -> Decoded:
 def _with_missing(
     signal: SignalLike, channels: Sequence[SourceChannel], header: Mapping[str, Any]
 ) -> tuple[SignalLike, str]:
-    """A GDF file's signal with NaN where samples are missing, which integers write as the channel's digital minimum.
+    """A GDF file's signal with missing samples as NaN; integer files write them as the channel's digital minimum.
 
-    An amplifier at the end of its range gives the same number. It comes near the end first, a missing sample does not:
-    a run of minima whose neighbours lie in the lowest twentieth of the range is a signal that was clipped, and stays.
-    A channel that lies there most of the time is flat.
+    A clipped signal has the same value, but approaches it gradually: a run of minima is kept as clipping if its
+    neighbours are in the lowest twentieth of the range. A channel that is there most of the time is flat.
     """
     if np.issubdtype(header["dtype_np"], np.floating):
-        return signal, ""  # missing samples are NaN already
+        return signal, ""  # missing samples are already NaN
     rows = [i for i, c in enumerate(channels) if c.kind in VOLTS]
     least, n_samples = header["digital_min"], signal.shape[1]
     near = least + 0.05 * (header["digital_max"] - least)
@@ -225,9 +224,9 @@ def _require_package(path: Path, found: Format) -> None:
 
 
 def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
-    """Check that the files named in an untrusted header are beside it."""
+    """Check that the files named in an untrusted header are in its folder."""
     beside = path.parent if path.is_file() else path
-    # `..` is taken out by the text: a link inside the folder may lead to where a versioning tool keeps the samples
+    # `..` is resolved textually: a link inside the folder may point to the store of a versioning tool
     for file in (Path(os.path.abspath(f)) for f in getattr(raw, "filenames", ()) if f):  # noqa: PTH100
         if not file.is_relative_to(beside.absolute()) and not file.resolve().is_relative_to(beside.resolve()):
             raise InputError(
@@ -274,7 +273,7 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
             warnings.simplefilter("ignore")
             try:
                 block: np.ndarray = raw[:, start:stop][0]
-            except Exception as error:  # a file may be damaged far behind its header
+            except Exception as error:  # damage may only show after the header
                 raise InputError(
                     f"samples {start} to {stop} cannot be read",
                     found=clean_message(error),

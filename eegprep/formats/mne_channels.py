@@ -1,4 +1,4 @@
-"""The channels of MNE's objects: kind, unit with its evidence, position in the head frame."""
+"""The channels of MNE objects: kind, unit with its evidence, position in the head frame."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _BY_FORMAT = {
     "nedf": "the format's range gives volts",
 }
 _KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "resp": "misc", "exci": "misc"}
-#: How MNE's (x, y) of an EEGLAB file is turned so that the nose is in front, by where the file has it.
+#: Rotation of MNE's (x, y) for an EEGLAB file to put the nose in front, by the file's nose direction.
 _TURNS = {"+Y": ((0, 1), (-1, 0)), "-X": ((-1, 0), (0, -1)), "-Y": ((0, -1), (1, 0))}
 _HEAD_FRAME, _CARDINAL = 4, 1
-#: Channel types whose samples MNE holds in volts.
+#: Channel types whose samples MNE returns in volts.
 VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"})
 
 
@@ -49,12 +49,12 @@ def _has_landmarks(info: Any) -> bool:
 
 
 def facing(channels: tuple[SourceChannel, ...], nose: str) -> tuple[SourceChannel, ...]:
-    """Channels of an EEGLAB file whose positions MNE has taken for ones with the nose on +X.
+    """Correct the positions of an EEGLAB file, which MNE always reads with the nose on +X.
 
     Parameters
     ----------
     nose : str
-        `chaninfo.nosedir`: +X, -X, +Y or -Y. With any other, positions mean nothing and are taken away.
+        `chaninfo.nosedir`: +X, -X, +Y or -Y. With any other value, positions are dropped as meaningless.
     """
     if nose == "+X":
         return channels
@@ -76,15 +76,15 @@ def _turned(x: float, y: float, turn: tuple[tuple[int, int], tuple[int, int]]) -
 
 def _channel(name: str, kind: str, entry: Any, unit: str, bad: bool, format_name: str, measured: bool) -> SourceChannel:
     position = tuple(float(v) for v in entry["loc"][:3])
-    # only the head frame has x to the right
+    # x points to the right only in the head frame
     known = all(math.isfinite(v) for v in position) and any(v != 0.0 for v in position)
     known = known and int(entry["coord_frame"]) == _HEAD_FRAME
     header = unit_of(unit)
     if format_name == "brainvision" and kind == "misc" and header:
-        # MNE does not know this way to write the unit and left the numbers as they are
+        # MNE does not know this spelling of the unit and does not scale the numbers
         kind, scale = "eeg", header
     elif format_name == "egi_raw" and entry["cal"] != 1e-6:
-        scale = "uV"  # MNE applies the header's range, which gives microvolt, and calls the result volts
+        scale = "uV"  # MNE applies the header's range, in microvolt, but labels the result as volts
     elif format_name == "eximia":
         scale = "uV"  # likewise: 2500 microvolt over 15 bits
     else:

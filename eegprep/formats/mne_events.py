@@ -13,13 +13,13 @@ from eegprep.formats.events import trigger_events
 from eegprep.privacy import clean_message
 from eegprep.recording import seconds_to_samples
 
-#: Neuromag's trigger channels that hold the lines together, and the lines.
+#: Neuromag's composite trigger channels, and the channels of the individual trigger lines.
 _COMBINED = frozenset({"STI101", "STI201", "STI301", "STI 014", "STI014"})
 _LINE = re.compile(r"STI ?0(0[1-9]|1[0-356])")
 
 
 def _annotations(raw: Any, sfreq_hz: float, format_name: str) -> list[SourceEvent]:
-    # Onsets are in the time of the first sample of the acquisition, which FIF files may have cut off.
+    # Onsets are relative to the start of the acquisition, which may have been cropped from a FIF file.
     marks = raw.annotations
     names = marks.ch_names if marks.ch_names is not None else [()] * len(marks)
     return [
@@ -45,10 +45,10 @@ def events_of(raw: Any, format_name: str, types: list[str]) -> tuple[list[Source
         annotations, notes = _at_own_rate(raw, annotations)
     channels = [(i, name) for i, (name, kind) in enumerate(zip(raw.ch_names, types, strict=True)) if kind == "stim"]
     if format_name == "egi_raw":
-        # a channel for each event, named by it; the annotations have an entry for every sample of it
+        # one channel per event name; the annotations have an entry for each of its samples
         annotations = []
     else:
-        # MNE made these channels out of the very events, or the events out of the channels
+        # MNE derived these channels from the events, or the events from the channels
         told = {event.text for event in annotations}
         channels = [(i, name) for i, name in channels if name not in told]
     if any(name in _COMBINED for _, name in channels):
@@ -63,7 +63,7 @@ def events_of(raw: Any, format_name: str, types: list[str]) -> tuple[list[Source
 
 
 def _at_own_rate(raw: Any, annotations: list[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
-    """The events of a GDF file, whose table may count at another rate than the recording's; MNE takes them for one."""
+    """The events of a GDF file, whose table may use another rate than the recording; MNE assumes the same rate."""
     stated_hz, table = raw._raw_extras[0].get("event_sfreq"), raw._raw_extras[0].get("events")
     sfreq_hz = float(raw.info["sfreq"])
     if not table or not stated_hz or not math.isfinite(stated_hz) or abs(stated_hz - sfreq_hz) <= 1e-4 * sfreq_hz:
@@ -82,12 +82,12 @@ def _at_own_rate(raw: Any, annotations: list[SourceEvent]) -> tuple[list[SourceE
 
 
 def at_first_sample(path: Path, raw: Any) -> list[SourceEvent]:
-    """Annotations of the first sample, which MNE loses: FIF rounds their onset, here to before the recording."""
+    """Annotations at the first sample, which MNE drops if FIF's rounding puts their onset before the recording."""
     import mne
 
     try:
         written = mne.read_annotations(path)
-    except Exception:  # what the reader of the recording could not read it has said
+    except Exception:  # already reported by the recording's reader
         return []
     sfreq_hz = float(raw.info["sfreq"])
     return [
@@ -103,7 +103,7 @@ def events_beside(path: Path, raw: Any, others: Sequence[SourceEvent]) -> tuple[
     """Events of `name-eve.fif` beside `name_raw.fif`, as the text of their code, and notes.
 
     Their samples count from the start of the acquisition, as MNE writes them. Some programs count from the first sample
-    of the file instead; that is believed where it alone fits the recording or its other events.
+    of the file; this is assumed only if nothing else fits the recording or its other events.
     """
     import mne
 
@@ -113,7 +113,7 @@ def events_beside(path: Path, raw: Any, others: Sequence[SourceEvent]) -> tuple[
         return [], []
     try:
         rows = mne.read_events(beside, verbose="CRITICAL")
-    except Exception as error:  # it costs its own events alone
+    except Exception as error:  # only this file's events are lost
         return [], [f"the event file cannot be read and was ignored: {clean_message(error)}"]
     rows = [(int(sample), str(int(code))) for sample, before, code in rows if code != 0 and code != before]
     near = {(e.start_sample + d, e.text) for e in others for d in (-1, 0, 1)}

@@ -1,9 +1,9 @@
 """Read Neuroscan's continuous .cnt files.
 
-Their headers often state a wrong number of samples and never the sample width (2 or 4 bytes), so the size of the data
-decides, or else the smoothness of the signal under either reading. Data beyond the stated number of samples may not be
-signal and are left out. (MNE's general reader also passes such files to another vendor's library, which can crash the
-process.) The signal is in microvolt. The header's patient fields are never decoded.
+Their headers often state a wrong number of samples and never the sample width (2 or 4 bytes), which is inferred from
+the size of the data, or else from the smoothness of the signal with either width. Data beyond the stated number of
+samples may not be signal and are left out. (MNE's general reader passes such files to another vendor's library, which
+can crash the process.) The signal is in microvolt. The header's patient fields are never decoded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eegprep.formats.wholeness import end_at_stated
 
 _N_HEADER = 900
 _N_ELECTRODE = 75
-#: By the format: microvolt = (sample - baseline) * sensitivity * calibration / 204.8
+#: Defined by the format: microvolt = (sample - baseline) * sensitivity * calibration / 204.8
 _DIVISOR = 204.8
 
 
@@ -50,7 +50,7 @@ def read_neuroscan(path: Path) -> Decoded:
         raise _bad(
             path, "the file is truncated", f"{n_file} bytes", f"at least {events_at} bytes for {n_stated} samples"
         )
-    # the field has 32 bits: in longer files it lacks the upper ones
+    # the field has 32 bits and overflows in longer files
     events_at += (n_file - events_at) // (1 << 32) * (1 << 32) if n_file > 1 << 32 and events_at else 0
     last = events_at if first < events_at <= n_file else n_file
     if last - first < 2 * n_channels:
@@ -85,7 +85,7 @@ def read_neuroscan(path: Path) -> Decoded:
         events=tuple(sorted(events)),
         notes=notes,
     )
-    # a number below one second is none that was counted
+    # a number below one second is not a sample count
     return end_at_stated(decoded, n_stated) if n_stated >= rate else decoded
 
 
@@ -130,7 +130,7 @@ def _sample_bytes(path: Path, first: int, n_data: int, n_channels: int, n_stated
 
 
 def _events(path: Path, at: int, n_file: int, first: int, n_frame_bytes: int) -> list[SourceEvent] | None:
-    """The table's events; None if it is of an unknown kind."""
+    """The events of the table; None if its type is unknown."""
     with path.open("rb") as handle:
         handle.seek(at)
         table = handle.read(min(n_file - at, 1 << 26))
@@ -146,7 +146,7 @@ def _events(path: Path, at: int, n_file: int, first: int, n_frame_bytes: int) ->
     for position in range(start, min(start + size, len(table)) - width + 1, width):
         code, keyboard, key, place = struct.unpack_from("<HBBi", table, position)
         sample = max(0, (place if kind == 3 else (place - first) // n_frame_bytes) - 1)
-        # The upper half of the key byte says whether a person rejected (C) or accepted (D) what follows.
+        # The upper half of the key byte marks what follows as manually rejected (C) or accepted (D).
         if key >> 4 == 0xC and rejected_from is None:
             rejected_from = sample
         elif key >> 4 == 0xD and rejected_from is not None:

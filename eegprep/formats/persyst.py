@@ -30,7 +30,7 @@ def _bad(path: Path, what: str, found: object, expected: object) -> InputError:
 
 
 def read_persyst(path: Path) -> Decoded:
-    """Read a Persyst recording lazily. Raises InputError on a damaged header or where the samples are not beside it."""
+    """Read a Persyst recording lazily. Raises InputError if the header is damaged or the samples are not beside it."""
     sections = _sections(path)
     info = {k.casefold(): v for k, v in sections.get("fileinfo", [])}
     sfreq_hz, uv_a_step = _number(path, info, "samplingrate"), _number(path, info, "calibration")
@@ -78,7 +78,7 @@ def read_persyst(path: Path) -> Decoded:
 
 
 def _sections(path: Path) -> dict[str, list[tuple[str, str]]]:
-    """Key and value of each line by section in lower case; whole lines of comments. The patient's section stays out."""
+    """Keys and values by lower-case section; comments as complete lines. `[Patient]` is skipped."""
     if path.stat().st_size > _MAX_HEADER_BYTES:
         raise _bad(path, "the header is too long", f"{path.stat().st_size} bytes", "a text of a few kilobytes")
     data = path.read_bytes()
@@ -94,7 +94,7 @@ def _sections(path: Path) -> dict[str, list[tuple[str, str]]]:
         elif line and section == "comments":
             out.setdefault(section, []).append((line, ""))
         elif "=" in line and section not in ("", "patient"):
-            # a channel's name may hold the sign itself, the number behind the last one never does
+            # a channel's name may contain the sign itself, so split at the last one
             key, value = line.rsplit("=", 1) if section == "channelmap" else line.split("=", 1)
             out.setdefault(section, []).append((key.strip(), value.strip()))
     return out
@@ -112,7 +112,7 @@ def _number(path: Path, info: dict[str, str], name: str, default: float | None =
 
 
 def _names(path: Path, lines: list[tuple[str, str]], n_channels: int) -> list[str]:
-    """Names in the order of their numbers."""
+    """Names sorted by their numbers."""
     numbered = {int(value): name for name, value in lines if value.isdigit()}
     if sorted(numbered) != list(range(1, n_channels + 1)):
         raise _bad(
@@ -122,7 +122,7 @@ def _names(path: Path, lines: list[tuple[str, str]], n_channels: int) -> list[st
 
 
 def _clock(path: Path, lines: list[tuple[str, str]], sfreq_hz: float, n_samples: int) -> Clock:
-    """The clock of `[SampleTimes]`, which has one line a part: its first sample and the time of day in seconds."""
+    """The clock from `[SampleTimes]`: one line per part with its first sample and the time of day in seconds."""
     try:
         stamps = sorted((int(sample), float(clock)) for sample, clock in lines)
     except ValueError:
@@ -135,7 +135,7 @@ def _clock(path: Path, lines: list[tuple[str, str]], sfreq_hz: float, n_samples:
 
 
 def _events(lines: Sequence[str], clock: Clock) -> tuple[list[SourceEvent], list[str]]:
-    """Events and notes; a line is `onset,duration,state,type,text`, onset in seconds after the recording's start."""
+    """Events and notes from lines `onset,duration,state,type,text`, with onsets in seconds from the start."""
     events: list[SourceEvent] = []
     n_lost = 0
     for parts in (line.split(",", 4) for line in lines):

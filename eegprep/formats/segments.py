@@ -1,9 +1,9 @@
 """Find the contiguous parts of a recording from its break and gap events.
 
 An event has a role: stimulus, break or gap (`SourceEvent.role`). Readers set it if the format has a field for it;
-otherwise the full text decides: EEGLAB's `boundary`, MNE's `BAD_...`, `EDGE boundary`, BrainVision's marker type `New
-Segment`. A text that only begins or ends with such a word is a stimulus, and so is any text named by a task of the
-manifest. No filter or window crosses a break.
+otherwise it follows from the full text: EEGLAB's `boundary`, MNE's `BAD_...`, `EDGE boundary`, BrainVision's marker
+type `New Segment`. A text that only begins or ends with such a word is a stimulus, and so is any text that
+a task names. No filter or window crosses a break.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FORMAT_BREAKS = {"eeglab": ("-99", "-99.0"), "ant": ("__",), "gdf": ("32766",)}
 #: BrainVision's marker types, which MNE writes before a slash.
 _MARKER_TYPES = {"new segment": "break", "bad interval": "gap"}
 _SKIP = "bad_acq_skip"
-#: What may follow `bad` and a space: `bad news` is a stimulus, `bad blink` is not.
+#: Words that may follow `bad` and a space: `bad news` is a stimulus, `bad blink` is not.
 _BAD_WORDS = frozenset({
     "acq", "skip", "acquisition", "artifact", "artifacts", "artefact", "artefacts", "blink", "blinks", "boundary",
     "break", "channel", "channels", "data", "ecg", "eeg", "emg", "eog", "epoch", "epochs", "eye", "flat", "interval",
@@ -40,7 +40,7 @@ def role_of(text: str, n_samples: int, format_name: str = "", named: Collection[
     format_name : str
         As in `Decoded.format`; some texts are breaks in one format only.
     named : collection of str
-        Texts that tasks name: those are stimuli.
+        Texts named by tasks, which are always stimuli.
     """
     if text in named:
         return "stimulus"
@@ -49,7 +49,7 @@ def role_of(text: str, n_samples: int, format_name: str = "", named: Collection[
     if slash and kind in _MARKER_TYPES and not (kind == "bad interval" and n_samples == 0):
         return "break" if kind == "new segment" else "gap"
     folded = rest if kind == "comment" and rest != "new segment" else folded  # pybv writes annotations as comments
-    lasts = n_samples > (1 if format_name == "brainvision" else 0)  # a marker of BrainVision has one sample at least
+    lasts = n_samples > (1 if format_name == "brainvision" else 0)  # BrainVision markers last at least one sample
     if _is_bad(folded) and lasts:
         return "gap"
     if folded in _BREAKS or folded == _SKIP or folded in _FORMAT_BREAKS.get(format_name, ()):
@@ -79,28 +79,28 @@ def break_at(stretches: Iterable[Stretch], breaks: Iterable[int]) -> tuple[Stret
 
 
 def structured(decoded: Decoded, named: Collection[str] = ()) -> Decoded:
-    """`decoded` with the role of each event, and its stretches without gaps and broken where the events say so.
+    """`decoded` with the role of each event, and with stretches split at breaks and without gaps.
 
-    A gap that names channels is left out of those alone: it is an entry of `left_out` under the channel's name.
+    A gap that names channels only affects those: it becomes an entry of `left_out` under the channel's name.
 
     Parameters
     ----------
     named : collection of str
-        Texts that tasks name, which are stimuli.
+        Texts named by tasks, which are always stimuli.
     """
     events, unknown = [], set()
     places = _places(decoded)
     for event in sorted(decoded.events):
         text, _, channel = event.text.rpartition("@@")
         if text and not event.channels and decoded.format in ("edf", "bdf") and _folded(channel) in places:
-            event = dataclasses.replace(event, text=text, channels=(channel,))  # EDF+ has it so
+            event = dataclasses.replace(event, text=text, channels=(channel,))  # EDF+ appends the channel
         if event.role == "stimulus":
             event = dataclasses.replace(event, role=role_of(event.text, event.n_samples, decoded.format, named))
         if event.channels:
             found = [places.get(c) or places.get(_folded(c)) for c in event.channels]
             unknown |= {c for c, name in zip(event.channels, found, strict=True) if name is None}
             known = tuple(dict.fromkeys(name for name in found if name))
-            # a mark of channels that are not there is about nothing that is
+            # a mark for absent channels has no effect
             event = dataclasses.replace(event, channels=known, role=event.role if known else "stimulus")
         events.append(event)
     stretches, left_out = cut(decoded.stretches, events)
@@ -115,8 +115,8 @@ def structured(decoded: Decoded, named: Collection[str] = ()) -> Decoded:
 
 
 def _places(decoded: Decoded) -> dict[str, str]:
-    """Names of channels by those that a mark may use: as they are, and without regard to case and spaces."""
-    # channels of another rate were left out by the reader, so they are known too
+    """Channel names by the spellings that a mark may use: exact, or ignoring case and spaces."""
+    # include channels of another rate, which the reader left out
     names = [c.name for c in decoded.channels] + [x.name for x in decoded.left_out if x.kind == "channel"]
     return {**{_folded(n): n for n in reversed(names)}, **{n: n for n in names}}
 
@@ -126,7 +126,7 @@ def _folded(name: str) -> str:
 
 
 def _notes(events: Sequence[SourceEvent], unknown: set[str], named: Collection[str]) -> list[str]:
-    """What the marks say that could not be used, without their texts."""
+    """Notes on marks that could not be used, without their texts."""
     notes = []
     if unknown:
         notes.append(f"bad-segment marks name {len(unknown)} unknown channels")
@@ -139,7 +139,7 @@ def _notes(events: Sequence[SourceEvent], unknown: set[str], named: Collection[s
 
 
 def cut(stretches: Iterable[Stretch], events: Sequence[SourceEvent]) -> tuple[tuple[Stretch, ...], tuple[LeftOut, ...]]:
-    """Stretches without the gaps and broken at the breaks, and one entry for each part of a gap."""
+    """Stretches without gaps and split at breaks, and one entry for each part of a gap."""
     kept = tuple(sorted(stretches))
     starts, stops = [s.start_sample for s in kept], [s.stop_sample for s in kept]
     gaps: list[Stretch] = []
@@ -147,7 +147,7 @@ def cut(stretches: Iterable[Stretch], events: Sequence[SourceEvent]) -> tuple[tu
     marked: dict[str, int] = {}
     for event in sorted(e for e in events if e.role == "gap"):
         for name in event.channels or ("all",):
-            # two marks over the same samples leave them out once
+            # overlapping marks leave samples out only once
             start = max(event.start_sample, marked.get(name, 0))
             stop = event.start_sample + event.n_samples
             if stop <= start:

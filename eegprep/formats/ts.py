@@ -37,7 +37,7 @@ def _case(line: str, n_channels: int, where: str) -> tuple[np.ndarray, str]:
 
 
 def _put_together(cases: list[np.ndarray], step: int | None, path: Path) -> list[np.ndarray]:
-    """The cases, with a stated damage undone; InputError if an unstated one shows, or a stated one does not."""
+    """The cases, with stated damage repaired; InputError if damage is found but not stated, or the reverse."""
     if step is None:
         steps = {evident_step(case) for case in cases}
         if len(steps) == 1 and (evident := steps.pop()) is not None:

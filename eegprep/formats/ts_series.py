@@ -13,24 +13,24 @@ import numpy as np
 
 
 def evident_step(case_CS: np.ndarray) -> int | None:
-    """The step by which every dimension is its forerunner moved, or None if the dimensions are no such windows.
+    """The step by which each dimension is shifted against the previous one, or None if they are not such windows.
 
     Parameters
     ----------
     case_CS : (n_dimensions, n_samples) float64
-        Constant dimensions prove nothing and give None.
+        Constant dimensions are no evidence and give None.
     """
     n_dimensions, n_samples = case_CS.shape
     # The step that the faulty conversions use; any other would be a different fault.
     step = n_dimensions
-    # Eight samples of overlap that agree to the last digit are no chance.
+    # Eight overlapping samples do not agree to the last digit by chance.
     if n_dimensions < 2 or n_samples < step + 8 or np.ptp(case_CS, axis=1).min() == 0:
         return None
     return step if np.array_equal(case_CS[:-1, step:], case_CS[1:, :-step]) else None
 
 
 def whole_channels(case_CS: np.ndarray, step: int) -> np.ndarray | None:
-    """The channels that lie whole in the series, (n_whole, n_samples) float64; None if the overlaps disagree."""
+    """The complete channels of the series, (n_whole, n_samples) float64; None if the overlaps disagree."""
     n_dimensions, n_samples = case_CS.shape
     if not np.array_equal(case_CS[:-1, step:], case_CS[1:, : n_samples - step]):
         return None

@@ -25,7 +25,7 @@ _CHANNEL = re.compile(r"#\s*(\S+)\s+chan\s+\d+")
 
 
 def group_of(subject: str) -> dict[str, str]:
-    """The attribute that a subject's id tells."""
+    """The attribute encoded in a subject's id."""
     letter = subject[3:4]
     return {"group": _GROUPS[letter]} if subject.startswith("co2") and letter in _GROUPS else {}
 

@@ -1,8 +1,7 @@
 """Compare the size that a header states with the file's, for formats whose general reader does not check.
 
-A truncated file raises an InputError; otherwise notes and the header's number of samples are returned. A reader that
-pads or silently stops turns a bad copy into a short recording, and one that reads on returns bytes that are not
-signal.
+A truncated file raises an InputError; otherwise notes and the header's number of samples are returned. Readers that pad
+or silently stop turn a bad copy into a short recording; those that read on return bytes that are not signal.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _NEDF_HEADER = 10240
 
 
 def check_whole(path: Path, format_name: str) -> tuple[tuple[str, ...], int | None]:
-    """Notes on the size of a file, and how many samples its header states where its reader may go on behind them.
+    """Notes on the size of a file, and the header's number of samples if the reader may read beyond it.
 
     Raises InputError if the file is smaller than its header says.
     """
@@ -46,7 +45,7 @@ def check_whole(path: Path, format_name: str) -> tuple[tuple[str, ...], int | No
 
 
 def end_at_stated(decoded: Decoded, n_stated: int) -> Decoded:
-    """The recording with everything behind the stated number of samples left out, and the reason."""
+    """The recording without samples beyond the stated number, and the reason."""
     n_samples = decoded.signal.shape[1]
     if not 0 < n_stated < n_samples:
         return decoded
@@ -64,7 +63,7 @@ def end_at_stated(decoded: Decoded, n_stated: int) -> Decoded:
 
 
 def check_samples_file(raw: Any, path: Path) -> tuple[str, ...]:
-    """Notes on the .fdt beside an EEGLAB header. Raises InputError if it does not hold every sample."""
+    """Notes on the .fdt beside an EEGLAB header. Raises InputError if samples are missing."""
     notes: list[str] = []
     for file in (Path(f) for f in getattr(raw, "filenames", ()) if f and str(f).lower().endswith(".fdt")):
         expected = 4 * len(raw.ch_names) * int(raw.n_times)
@@ -103,7 +102,7 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
     samples = [path.parent / n for n in named_files(path)[:1] if (path.parent / n).is_file()]
     if not samples or not n_bytes or not channels.isdigit() or field(b"DataFormat").upper() != b"BINARY":
         return markers, None
-    # a frame of V-Amp holds one value more than there are channels
+    # a V-Amp frame has one value more than there are channels
     vamp = b"V-Amp" in head.split(b"\n", 1)[0]
     n_file, frame = samples[0].stat().st_size, n_bytes * (max(1, int(channels)) + vamp)
     points = field(b"DataPoints")
@@ -123,7 +122,7 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
 
 
 def _eeglab(path: Path) -> tuple[tuple[str, ...], int | None]:
-    """The rows of the samples against the names of the channels: with fewer names, which row is whose is not known."""
+    """Compare rows of samples with channel names; with fewer names, rows cannot be assigned."""
     header = eeglab_header(path)
     if header.n_rows and header.n_named not in (0, header.n_rows):
         raise InputError(
@@ -137,7 +136,7 @@ def _eeglab(path: Path) -> tuple[tuple[str, ...], int | None]:
 
 
 def _section(head: bytes, name: bytes) -> bytes:
-    """What stands under `[name]`, up to the next section."""
+    """The section `[name]` of a header."""
     found = re.search(rb"^\[" + name + rb"\][ \t\r]*$(.*?)(?=^\[|\Z)", head, re.MULTILINE | re.IGNORECASE | re.DOTALL)
     return found[1] if found else b""
 
@@ -145,7 +144,7 @@ def _section(head: bytes, name: bytes) -> bytes:
 def _markers(path: Path) -> tuple[str, ...]:
     """Notes on the marker file of a BrainVision header.
 
-    Without it nothing says where the recording was interrupted, so one that is named has to be there.
+    Interruptions of the recording are only known from it, so a file that is named must exist.
     """
     head = path.read_bytes()[: 1 << 16].replace(b"\r", b"")
     found = re.search(rb"^MarkerFile[ \t]*=[ \t]*(\S.*?)[ \t]*$", head, re.M | re.I)
@@ -318,7 +317,7 @@ def _egi_raw(path: Path) -> tuple[tuple[str, ...], int | None]:
     if len(head) < 36:
         raise _cut(path, f"{n_file} bytes", "a header of 36 bytes")
     (version,) = struct.unpack_from(">i", head)
-    if version % 2:  # in epochs: the reader says that it takes no such file
+    if version % 2:  # epochs: the reader rejects such files
         return (), None
     (n_channels,) = struct.unpack_from(">H", head, 22)
     n_samples, n_events = struct.unpack_from(">iH", head, 30)

@@ -28,7 +28,7 @@ _TYPES = frozenset({
 })  # fmt: skip
 #: Types of streams, and of channels of the EEG stream, whose numbers are codes.
 _TRIGGERS = frozenset({"marker", "markers", "event", "events", "stim", "stimulus", "trigger", "triggers"})
-#: What pyxdf takes for a break by default is half a second and more: 500 samples.
+#: pyxdf's default threshold for a break, 500 samples, is half a second or more.
 _LONGEST_JITTER_S = 0.25
 
 
@@ -55,12 +55,12 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
     """
     import pyxdf
 
-    logging.getLogger("pyxdf").setLevel(logging.CRITICAL)  # its log names hosts and streams
+    logging.getLogger("pyxdf").setLevel(logging.CRITICAL)  # its log contains host and stream names
     try:
         streams, _ = pyxdf.load_xdf(
             str(path), jitter_break_threshold_seconds=_LONGEST_JITTER_S, jitter_break_threshold_samples=1
         )
-    except Exception as error:  # pyxdf raises anything on damaged files; all of it means the same here
+    except Exception as error:  # pyxdf raises any exception on damaged files
         raise InputError(
             f"{path.name} cannot be read as XDF", where=path, found=clean_message(error), todo="leave it out"
         ) from error
@@ -72,7 +72,7 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
     events, more = _events(stream, signal, streams, stamps)
     notes += more
     breaks = {a for a, _ in segments}
-    if len(segments) == 1:  # segments are even inside; a stream without a stated rate has none
+    if len(segments) == 1:  # segments are evenly sampled; a stream without a stated rate has none
         uneven = np.abs(np.diff(stamps) - 1 / sfreq_hz) > max(1.5 / sfreq_hz, _LONGEST_JITTER_S)
         breaks |= {int(i) + 1 for i in np.flatnonzero(uneven)}
     if (rest := _rest(path)) > 0:
@@ -100,7 +100,7 @@ def _chosen(streams: list[Any], name: str | None, path: Path) -> Any:
         signals = [s for s in signals if _text(s["info"], "type").casefold() == "eeg"]
     if len(signals) == 1:
         return signals[0]
-    # types are free text; only those that LSL's programs use are repeated
+    # types are free text, so only those of LSL's programs are quoted
     kinds = sorted({kind if (kind := _text(s["info"], "type").casefold()) in _TYPES else "?" for s in streams})
     raise InputError(
         f"{path.name} has {len(signals) or 'no'} EEG streams with samples"
@@ -114,7 +114,7 @@ def _chosen(streams: list[Any], name: str | None, path: Path) -> Any:
 
 
 def _rest(path: Path) -> int:
-    """Bytes of a last chunk that the file does not hold whole: each chunk says how long it is."""
+    """Bytes of an incomplete last chunk, according to the chunk lengths."""
     n_file, at = path.stat().st_size, 4
     with path.open("rb") as handle:
         while at < n_file:
@@ -177,10 +177,10 @@ def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
 def _events(
     eeg: Any, signal: np.ndarray, streams: list[Any], stamps: np.ndarray
 ) -> tuple[list[SourceEvent], list[str]]:
-    """Events of all streams but the EEG's signal, at the EEG's nearest samples, and what was not read.
+    """Events of all streams except the EEG signal, at the nearest EEG samples, and notes on what was not read.
 
-    A stream of text, or of numbers at no regular rate whose type is that of markers, has an event for each entry of
-    each channel. At a regular rate numbers are a trigger channel: they are events where they change.
+    In text streams, and in marker streams of numbers at an irregular rate, each entry of each channel is an event.
+    Numbers at a regular rate are a trigger channel, with an event at each change.
     """
     out: list[SourceEvent] = []
     notes: list[str] = []

@@ -1,7 +1,7 @@
 """Croissant metadata and a README card of a shard set, for search engines and the Hugging Face hub.
 
 Writes JSON-LD after MLCommons' Croissant 1.0 and Markdown with the hub's YAML header, from the manifests and the hash
-of each index file. No clock, no host name.
+of each index file, without dates or host names.
 """
 
 from __future__ import annotations
@@ -107,11 +107,11 @@ def croissant(manifests: Sequence[Manifest], hashes: Mapping[str, str], *, name:
     Parameters
     ----------
     manifests : sequence of Manifest
-        Of all data sets in the set.
+        Manifests of all data sets in the set.
     hashes : mapping of str to str
         SHA-256 by path inside the set; the index's Parquet files are described, and the shards as one set of files.
     name : str
-        Of the set; by default the names of its data sets.
+        Name of the set; by default the names of its data sets.
     """
     ordered = sorted(manifests, key=lambda m: m.name)
     licence = merge_licences([m.licence for m in ordered])
@@ -196,7 +196,7 @@ def card(manifests: Sequence[Manifest]) -> str:
 
 
 def markdown_text(text: object) -> str:
-    """Somebody's words in Markdown as plain text in one line: no HTML, no link, no image, no cell of a table."""
+    """Escape untrusted text as one line of plain Markdown: no HTML, links, images or table cells."""
     plain = printable(" ".join(str(text).split()), keep="\u00a0")
     return re.sub(r"[\\\[\]`|]", r"\\\g<0>", plain).replace("<", "&lt;")
 

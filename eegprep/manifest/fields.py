@@ -30,7 +30,7 @@ def _address(url: str) -> str:
 
 
 def _encoding(name: str) -> str:
-    # Python has others that unfold or take quadratic time, or are no text at all (punycode, idna, zlib, rot13).
+    # Python's other codecs may expand, take quadratic time, or are not text (punycode, idna, zlib, rot13).
     plain = re.sub(r"[-_ ]", "", name.lower())
     if not re.fullmatch(
         r"utf8(sig)?|utf(16|32)([lb]e)?|(us)?ascii|(iso8859|latin)[0-9]{1,2}|l1|(cp|windows)[0-9]{3,4}|mac(roman|latin2)"
@@ -62,7 +62,7 @@ def _variable(path: str) -> str:
 
 
 def whole_number(value: object) -> object:
-    """Digits as text become an int: the YAML reader keeps all scalars as text, and `Literal` does not convert."""
+    """Convert digits to int, since the YAML reader keeps scalars as text and `Literal` does not convert."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else value
 
 

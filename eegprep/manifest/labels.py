@@ -1,6 +1,6 @@
 """Comparison of labels: trigger codes, annotation texts, table cells and manifest keys.
 
-`1`, `1.0`, `"1"`, `" 1"`, `"+1"` and `"1e0"` are the same label, whatever wrote them.
+`1`, `1.0`, `"1"`, `" 1"`, `"+1"` and `"1e0"` are the same label, whatever program wrote them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PADDED = re.compile(r"((?:[^/]+/)?[A-Za-z]) {1,3}(\d{1,3})", re.ASCII)
 
 
 def code_text(value: object) -> str:
-    """A code or a name as text; all ways to write one number give the same text."""
+    """A code or a name as text; all spellings of a number give the same text."""
     text = str(value).strip()
     if _NUMBER.fullmatch(text) is None:
         return text
@@ -28,7 +28,7 @@ def code_text(value: object) -> str:
 
 
 def event_label(value: object) -> str:
-    """What two labels are compared by: `code_text` without BrainVision's padding (`S  1` is `S1`)."""
+    """The key for comparing labels: `code_text` without BrainVision's padding (`S  1` is `S1`)."""
     text = code_text(value)
     padded = _PADDED.fullmatch(text)
     return text if padded is None else padded[1] + padded[2]

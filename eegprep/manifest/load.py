@@ -89,7 +89,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def recipe_of(manifest: Manifest) -> Recipe:
-    """The recipe that a manifest carries or names. A name is one of the shipped recipes, never a path."""
+    """The recipe that a manifest contains or names; a name is that of a shipped recipe, never a path."""
     if isinstance(manifest.recipe, Recipe):
         return manifest.recipe
     if not re.fullmatch(r"[a-z0-9][a-z0-9_\-]*", manifest.recipe):
@@ -130,7 +130,7 @@ def validate_document(model: type[Model], document: yaml_strict.Document, what: 
 def _usage_error(
     model: type[BaseModel], document: yaml_strict.Document, what: str, error: ValidationError
 ) -> UsageError:
-    # The line comes first: it orders them, and only those that are listed are put into words.
+    # Sorted by line; messages are only formatted for those that are listed.
     errors = error.errors(include_url=False, include_context=False)
     errors.sort(key=lambda e: document.line([p for p in e["loc"] if isinstance(p, int | str)]))
     total = len(errors)

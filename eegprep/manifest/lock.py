@@ -24,7 +24,7 @@ LOCK_NAME = "lock.yaml"
 # A lock names every input, output and decision of a large corpus.
 _MAX_BYTES = 512 << 20
 _HEAD_CHARACTERS = 1 << 14
-# What can change a stored byte. Python's patch level and the platform cannot and are left out.
+# What can change a stored byte; Python's patch level and the platform cannot.
 _PACKAGES = ("eegpt", "mne", "numpy", "scipy", "pyarrow")
 
 
@@ -66,7 +66,7 @@ def versions() -> dict[str, str]:
 
 
 def decisions(rows: Iterable[tuple[str, str, str, str]]) -> list[Decision]:
-    """(recording, about, decision, detail) rows as sorted decisions, equal ones of many recordings as one."""
+    """Sorted decisions from (recording, about, decision, detail) rows; equal ones of many recordings are merged."""
     grouped: dict[tuple[str, str, str], set[str]] = {}
     for recording, about, decision, detail in rows:
         grouped.setdefault((about or "-", decision, detail), set()).add(recording)
@@ -108,7 +108,7 @@ def read_versions(folder: Path) -> dict[str, str]:
 def first_difference(ours: Lock, theirs: Lock) -> str | None:
     """Describe the first difference between two locks, in the order of the stages; None if there is none.
 
-    Versions do not count as a difference: they are only named as its likely cause.
+    Versions are not a difference by themselves; they are only named as its likely cause.
     """
     for position, (a, b) in enumerate(zip(ours.stages, theirs.stages, strict=False)):
         if a.stage != b.stage:

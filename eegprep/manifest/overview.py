@@ -14,7 +14,7 @@ from eegprep.manifest.schema import Manifest
 
 @dataclass(frozen=True, kw_only=True)
 class Overview:
-    """What one looks for in a list of data sets; `None` is not known."""
+    """The facts of a data set shown in the catalogue; `None` if unknown."""
 
     name: str
     title: str
@@ -96,7 +96,7 @@ def _cell(value: object) -> str:
 
 
 def page(manifests: list[Manifest]) -> str:
-    """The page of docs/ that lists the catalogue."""
+    """The page in docs/ that lists the catalogue."""
     from_files = sum(bool(m.checked.against_files) for m in manifests)
     return (
         "# The catalogue\n\n"

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from eegprep.errors import UsageError
 from eegprep.manifest.fields import MAX_WILDCARDS
 
-#: States that one path may cost: 33 parts on the longest path that systems allow (4096 bytes) stay below.
+#: Maximum number of states per path; enough for 33 parts on the longest possible path (4096 bytes).
 MAX_STEPS = 300_000
 
 _ENTITIES = ("subject", "session", "run", "channel")
@@ -37,7 +37,7 @@ class _Part:
     width: int = 0
 
 
-# Place in the pattern, place in the path, where an open `*`, `**/` or `{name}` began (-1 outside), and the texts of
+# Position in the pattern, position in the path, start of an open `*`, `**/` or `{name}` (-1 if none), and the texts of
 # the names so far.
 _State = tuple[int, int, int, tuple[tuple[str, str], ...]]
 
@@ -72,7 +72,7 @@ class PathPattern:
                 if place == len(path):
                     return dict(named)
                 continue
-            # Where the texts so far cannot matter again they don't tell states apart: that keeps their number linear.
+            # Texts that cannot matter again are not part of a state, which keeps the number of states linear.
             held = tuple(text for name, text in named if name in self.repeated) if self.repeated else ()
             matters = self.parts[at].text in self.repeated
             key = (at, place, begin if matters else min(begin, 0), held)
@@ -86,12 +86,12 @@ class PathPattern:
                     expected=f"at most {MAX_STEPS} steps",
                     todo="use fewer repeated names or wildcards in `source: files:` of the manifest",
                 )
-            # The last one is tried first: the order of preference is a regular expression's.
+            # The last one is tried first, with the same preference as in a regular expression.
             stack.extend(self._next(path, at, place, begin, named))
         return None
 
     def _next(self, path: str, at: int, place: int, begin: int, named: tuple[tuple[str, str], ...]) -> Sequence[_State]:
-        """The states after one, the preferred one last."""
+        """The successors of a state, the preferred one last."""
         part, char = self.parts[at], path[place : place + 1]
         inside = char not in ("", "/")
         if part.kind == "literal":

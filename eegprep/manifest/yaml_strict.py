@@ -33,7 +33,7 @@ class Document:
     lines: dict[tuple[str | int, ...], int] = field(default_factory=dict)
 
     def line(self, path: Sequence[str | int]) -> int:
-        """The line of the deepest part of `path` that the document has; parts it lacks are skipped."""
+        """The line of the deepest part of `path` that exists in the document; missing parts are skipped."""
         at: tuple[str | int, ...] = ()
         for part in path:
             if (*at, part) in self.lines:
@@ -78,14 +78,14 @@ def _line(event: yaml.Event) -> int:
 
 
 class _Builder:
-    """Turns the parser's events into values without ever recursing."""
+    """Builds values from the parser's events without recursion."""
 
     def __init__(self, where: str) -> None:
         self.where = where
         self.value: Any = None
         self.lines: dict[tuple[str | int, ...], int] = {}
         self._documents = self._nodes = 0
-        # One entry per open collection: (container, its path, the key that waits for its value).
+        # One entry per open collection: (container, its path, the key that still needs a value).
         self._open: list[tuple[dict[str, Any] | list[Any], tuple[str | int, ...], str | None]] = []
 
     def _fail(self, event: yaml.Event, what: str, **more: Any) -> UsageError:

@@ -1,7 +1,7 @@
 """Sources of recordings: every format and layout behind one small interface.
 
 A `Source` lists its recordings without reading signal (`plan`) and reads one at a time (`read`) as a `SourceRecording`
-in microvolt. `open_source` chooses it by `manifest.source.kind`; `manifest_for_path` describes a plain file or folder.
+in microvolt. `open_source` selects it by `manifest.source.kind`; `manifest_for_path` describes a plain file or folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on demand: `import eegprep.sources` must not cost what MNE costs.
+    # Loaded on demand, so that `import eegprep.sources` does not import MNE.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -28,22 +28,22 @@ from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.line_rate import rate_notes
 from eegprep.sources.units import UnitsProof, prove_units
 
-#: The files of EGI MFF and MEF3 folders that hold signal and what is said of it.
+#: Files of EGI MFF and MEF3 folders with the signal and its metadata.
 _IN_FOLDERS = frozenset({".bin", ".xml", ".tdat", ".tidx", ".tmet", ".rdat", ".ridx"})
-#: Below this not even the alpha band is sampled: a file of averages or of another kind of signal.
+#: Lower rates do not even cover the alpha band: averages, or another kind of signal.
 MIN_SFREQ_HZ = 32.0
-#: Different texts of one recording that are counted, the most frequent first.
+#: Maximum number of different texts counted per recording, most frequent first.
 _MAX_TEXTS = 1000
 
 
 def named_texts(manifest: Manifest) -> frozenset[str]:
-    """The event texts that the manifest's tasks name."""
+    """The event texts named by the manifest's tasks."""
     rules = [task.trials for task in manifest.tasks if task.trials.by == "event"]
     return frozenset(text for rule in rules for text in (rule.events if rule.values else rule.labels))
 
 
 def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
-    """The channel with the unit that the manifest states for it, if it does."""
+    """The channel with the unit that the manifest states, if any."""
     rule = manifest.channels.get(channel.name)
     unit = rule.unit if rule is not None and rule.unit is not None else None
     if unit is None and channel.kind in ("eeg", "unknown"):
@@ -59,7 +59,7 @@ def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
 
 
 def _named(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
-    """The channel under a name that may leave, and the one that may be stored."""
+    """The channel with its name free of personal data, and the name that may be stored."""
     name = _clean(channel.name, manifest)
     return dataclasses.replace(channel, name=name, public_name=_public(name, channel.kind, manifest))
 
@@ -77,7 +77,7 @@ def _public(name: str, kind: str, manifest: Manifest) -> str:
 
 
 def _stored(left_out: LeftOut, manifest: Manifest) -> LeftOut:
-    """What a reader left out, under a name that may be stored; a part of a channel under the channel's own."""
+    """What a reader left out, with a name that may be stored; parts of a channel have the channel's name."""
     if left_out.kind == "stretch" and left_out.name != "all":
         return dataclasses.replace(left_out, name=_clean(left_out.name, manifest))
     if left_out.kind != "channel":
@@ -87,14 +87,14 @@ def _stored(left_out: LeftOut, manifest: Manifest) -> LeftOut:
 
 
 def _meanings(manifest: Manifest) -> dict[str, tuple[str | None, ...]]:
-    """Each event text that tasks name, with its class in every task."""
+    """The event texts named by tasks, each with its class in every task."""
     rules = [task.trials for task in manifest.tasks if task.trials.by == "event"]
     named = [dict.fromkeys(rule.events, "") if rule.values else rule.labels for rule in rules]
     return {text: tuple(look_up(one, text) for one in named) for text in sorted(named_texts(manifest))}
 
 
 def _witnessed(decoded: Decoded, manifest: Manifest) -> list[SourceEvent]:
-    """The events, their trigger channels under names that may be stored."""
+    """The stimulus events, with trigger channel names that may be stored."""
     names: dict[str, str] = {"": ""}
     for witness in {e.witness for e in decoded.events}:
         channel = witness.removeprefix(STIM)
@@ -122,7 +122,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
     Raises
     ------
     InputError
-        If there is nothing to read, or unit and signal contradict each other.
+        If there is no signal, or unit and signal contradict each other.
     """
     where = folder / planned.files[0] if planned.files else folder
     names = named_texts(manifest)
@@ -182,7 +182,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
 
 
 def _counts(decoded: Decoded) -> dict[str, int]:
-    """The file's own event texts, each event once, the most frequent first."""
+    """Counts of the file's event texts, each event once, most frequent first."""
     stimuli = [e for e in decoded.events if e.role == "stimulus"]
     once, _ = one_truth(stimuli, {e.text: e.text for e in stimuli}, decoded.sfreq_hz)
     return dict(Counter(e.text for e in once).most_common(_MAX_TEXTS))
@@ -197,8 +197,8 @@ def _rate_notes(proof: UnitsProof, sfreq_hz: float) -> tuple[str, ...]:
 def _labels(decoded: Decoded, manifest: Manifest) -> list[tuple[Stretch, str]]:
     """Labels of epochs: those that tasks know (classes or keys of `labels`), numbers for regression or for values.
 
-    Of several names joined by `/` it is the only one that tasks know. The others become empty: the epoch is counted
-    among what was left out, its text stays behind.
+    Of several names joined by `/`, the only one known to a task is used. All other labels become empty: the epoch is
+    counted as left out and its text is dropped.
     """
     tasks = [task for task in manifest.tasks if task.trials.by == "trial"]
     if not tasks:
@@ -218,7 +218,7 @@ def _known(text: str, known: Mapping[str, str], numbers: bool) -> str:
 
 
 def _values(decoded: Decoded, planned: PlannedRecording) -> dict[str, dict[str, str]]:
-    """Values by trial number from the file, a table beside it and the manifest."""
+    """Values by trial number, from the file, a table beside it, and the manifest."""
     rows: dict[str, dict[str, str]] = {}
     for found in (decoded.trial_values, planned.trial_values):
         for number, row in found.items():

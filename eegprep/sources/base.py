@@ -41,7 +41,7 @@ class PlannedRecording:
     trial_values : mapping of str to mapping of str to str
         By trial number, from 1: values that the manifest's `trial_values` list or read from a table.
     names : mapping of str to tuple of str
-        `subject`, `session` and `run` to their names in the files, if these must not be stored. For local use only.
+        Names of `subject`, `session` and `run` in the files, if these must not be stored. For local use only.
     """
 
     subject: str
@@ -112,7 +112,7 @@ class SourceRecording:
 
     @property
     def n_samples(self) -> int:
-        """Length of the time line, gaps included."""
+        """Length of the time line, including gaps."""
         return int(self.signal.shape[1])
 
 

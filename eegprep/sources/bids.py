@@ -61,13 +61,13 @@ class BIDSSource:
         self._chosen: set[str] = set()
 
     def plan(self) -> list[PlannedRecording]:
-        """All recordings outside of derivatives, sorted by key."""
+        """All recordings outside derivatives, sorted by key."""
         if self._planned is None:
             self._planned = self._make_plan(scan(self.folder))
         return list(self._planned)
 
     def entries(self) -> list[Entry]:
-        """What every entry of the tree is, each exactly once, by path."""
+        """All entries of the tree, each exactly once, sorted by path."""
         self.plan()
         return sorted(self._entries.values())
 
@@ -122,12 +122,12 @@ class BIDSSource:
                 self._entries[file] = tree.entry(file, Code.SIDECAR, reason)
 
     def _left_out(self, path: str) -> tuple[Code, str] | tuple[Code, str, str] | None:
-        """Code, reason and what to do for a recording's name that is none to be read; None for one that is."""
+        """Code, reason and remedy for a file that is named like a recording but not read; None if it is read."""
         full = self.folder / path
         return self._by_place(path) or no_recording(full, detect_quietly(full))
 
     def _no_data(self, path: str) -> tuple[Code, str] | tuple[Code, str, str]:
-        """Code and reason for a file without the name of a recording."""
+        """Code, reason and remedy for a file that is not named like a recording."""
         if looks_like_recording(self.folder / path):
             return self._by_place(path) or (Code.NO_BIDS_NAME, "not the name of a BIDS EEG recording")
         full, suffix = self.folder / path, PurePosixPath(path).suffix.lower()
@@ -138,7 +138,7 @@ class BIDSSource:
         )
 
     def _keyed(self, entry: Entry) -> Entry:
-        """A refused entry with the key that its name gives it; or left out, where its place alone decides that."""
+        """A refused entry with the key from its name, or marked as left out if its path already excludes it."""
         if entry.kind is not Kind.REFUSED:
             return entry
         if (place := self._by_place(entry.path)) is not None:
@@ -146,7 +146,7 @@ class BIDSSource:
         return dataclasses.replace(entry, key=self._key(entry.path, entry.kind))
 
     def _by_place(self, path: str) -> tuple[Code, str] | None:
-        """Code and reason where a file's place or name leaves it out, whatever it holds."""
+        """Code and reason if a file's path excludes it, regardless of its content."""
         if path.startswith(_ELSEWHERE):
             return Code.DERIVATIVE, "derived from recordings of this data set"
         if _fits(path, self._ignored):
@@ -161,7 +161,7 @@ class BIDSSource:
         return "" if found is None else key_of(self.manifest, _entities(found["stem"]))
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Decode one recording and put its tables on top. Raises InputError if it cannot be used."""
+        """Decode one recording and apply its tables. Raises InputError if it cannot be used."""
         path = self.folder / planned.files[0]
         decoded = decode_file(path, self.manifest)
         tables = {
@@ -188,7 +188,7 @@ class BIDSSource:
         return Group(files=(path, *sorted(beside - {path})), entities=_entities(stem))
 
     def _beside(self, path: Path, kind: str, suffix: str) -> Path | None:
-        """The table that applies to a recording: the one with the most of its entities, nearest above it."""
+        """The table that applies to a recording: nearest folder first, then most matching entities."""
         entities = set(path.name.split("_")[:-1])
         best: tuple[int, int, str] | None = None
         chosen: Path | None = None
@@ -200,14 +200,14 @@ class BIDSSource:
                 foreign = {e for e in own - entities if not e.startswith("space-")}
                 if foreign or not (table.stem == kind or table.stem.endswith(f"_{kind}")):
                     continue
-                # CapTrak's frame is the one that positions are wanted in
+                # prefer CapTrak, the frame in which positions are needed
                 rank = (-depth, len(own & entities), "1" if "space-CapTrak" in own else "0")
                 if best is None or rank > best:
                     best, chosen = rank, table
         return chosen
 
 
-# The tables that say more of a recording.
+# Tables with further information on a recording.
 _TABLES = (("channels", "tsv"), ("events", "tsv"), ("electrodes", "tsv"), ("coordsystem", "json"), ("eeg", "json"))
 _HEADERS = (".vhdr", ".VHDR", ".ahdr", ".set", ".SET")
 _HEADERLESS = "samples of a recording whose header is missing"
@@ -215,7 +215,7 @@ _KEEP_ONE = "keep one of them, or list the others in .bidsignore"
 
 
 def _entities(stem: str) -> dict[str, str]:
-    """Subject, session and the rest of a BIDS name; `split` tells no recordings apart."""
+    """Subject, session and the rest of a BIDS name; `split` is ignored, since it does not identify a recording."""
     parts = [p.split("-", 1) for p in stem.split("_") if "-" in p and not p.startswith("split-")]
     entities = {"subject": dict(parts).get("sub", "")}
     if "ses" in dict(parts):
@@ -234,7 +234,7 @@ def _levels(folder: Path, root: Path) -> Iterator[Path]:
 
 
 def _ignored(root: Path) -> tuple[str, ...]:
-    """The patterns of `.bidsignore`, which are written as for git."""
+    """The patterns of `.bidsignore`, in gitignore syntax."""
     path = root / ".bidsignore"
     if not path.is_file() or not os.access(path, os.R_OK):
         return ()
@@ -243,7 +243,7 @@ def _ignored(root: Path) -> tuple[str, ...]:
 
 
 def _fits(path: str, patterns: Sequence[str]) -> bool:
-    """Whether a pattern names the path or a folder above it, by the whole or, without a slash, by the last part."""
+    """Whether a pattern matches the path or a parent folder: completely or, without a slash, its last part."""
     parts = path.split("/")
     above = ["/".join(parts[: n + 1]) for n in range(len(parts))]
     for pattern in patterns:

@@ -29,9 +29,9 @@ _KNOWN = frozenset({"eeg", "eog", "ecg", "emg", "misc", "stim", "ref", "seeg", "
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 _LONGEST_S = 3.2e7
 _MAX_RATE_ERROR = 0.01
-#: So few onsets inside a recording may be there by chance, in another unit.
+#: This few onsets in another unit may be inside a recording by chance.
 _FEW = 5
-#: A table's event and a file's that lie closer are the same one.
+#: Events of a table and a file that are closer than this are the same event.
 _SAME_S = 0.05
 
 
@@ -40,7 +40,7 @@ def _noted(decoded: Decoded, note: str) -> Decoded:
 
 
 def _json(path: Path) -> dict[str, object] | None:
-    """The facts of a JSON file; None if it is none."""
+    """The content of a JSON file; None if it is invalid."""
     try:
         data = json.loads(text_of(path))
     except (ValueError, RecursionError):
@@ -49,7 +49,7 @@ def _json(path: Path) -> dict[str, object] | None:
 
 
 def with_channels(decoded: Decoded, table: Path) -> Decoded:
-    """Types, status, and units where the file states none."""
+    """Types, status, and units if the file states none."""
     try:
         listed, broken = rows_of(table, ("name", "type", "units", "status"), "name")
     except ValueError as error:
@@ -83,14 +83,14 @@ def with_channels(decoded: Decoded, table: Path) -> Decoded:
     decoded = dataclasses.replace(decoded, channels=tuple(out))
     if rows and not used:
         return _noted(decoded, "channels.tsv names no channel of the file and was ignored")
-    # channels of another rate were left out by the reader, so they are known too
+    # include channels of another rate, which the reader left out
     known = used | {x.name for x in decoded.left_out if x.kind == "channel"}
     strange = sum(bool(name) and name not in known for name in rows)
     return _noted(decoded, f"channels.tsv names {strange} channels that are not in the file") if strange else decoded
 
 
 def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> Decoded:
-    """Positions in metres, x right, y front, z up; only from frames that say so."""
+    """Positions in metres, x right, y front, z up; only from frames with defined axes."""
     facts = {} if coordinates is None else _json(coordinates)
     if facts is None:
         return _noted(decoded, "coordsystem.json is not valid JSON, so electrodes.tsv was ignored")
@@ -108,7 +108,7 @@ def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> D
     found: dict[str, tuple[float, float, float]] = {}
     for row, *place in zip(listed, *places, strict=True):
         x, y, z = (None if v is None else v * scale for v in place)
-        if x is not None and y is not None and z is not None:  # "n/a": a channel without a place
+        if x is not None and y is not None and z is not None:  # "n/a": a channel without a position
             found[row["name"]] = (x, y, z) if frame == "CapTrak" else (-y, x, z)
     return dataclasses.replace(
         decoded,
@@ -122,12 +122,12 @@ def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> D
 
 
 def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> Decoded:
-    """The events of the table instead of the file's, whose breaks and gaps stay; a table that cannot be used is noted.
+    """Replace the file's events, except breaks and gaps, by the table's; an unusable table becomes a note.
 
     Parameters
     ----------
     named : collection of str
-        Texts that tasks name (see `eegprep.formats.segments.role_of`).
+        Texts named by tasks (see `eegprep.formats.segments.role_of`).
     """
     own = [e for e in decoded.events if e.role == "stimulus" and _role(e, decoded, named) == "stimulus"]
     try:
@@ -138,7 +138,7 @@ def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> D
     listed = [e.start_sample for e in events]
     near = max(1, seconds_to_samples(_SAME_S, decoded.sfreq_hz))
     if all(_role(e, decoded, named) != "stimulus" for e in events):
-        events += own  # a table of breaks alone says nothing of what the subject did
+        events += own  # a table with only breaks does not replace the file's stimuli
     elif missing := len(own) - _matched([e.start_sample for e in own], listed, near):
         notes = [*notes, f"events.tsv is used; {missing} of the {len(own)} events in the file are missing in it"]
     stimuli = set(own)
@@ -147,7 +147,7 @@ def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> D
 
 
 def with_description(decoded: Decoded, path: Path) -> Decoded:
-    """Line frequency and reference of `eeg.json`; its rate checked against the file's.
+    """Line frequency and reference from `eeg.json`; checks its sampling rate against the file's.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def with_description(decoded: Decoded, path: Path) -> Decoded:
     if facts is None:
         return _noted(decoded, f"{_kind(path)} is not valid JSON and was ignored")
     line, reference = facts.get("PowerLineFrequency"), facts.get("EEGReference")
-    # the reference is free text; only what reads as the name of an electrode or a scheme is kept
+    # the reference is free text, so keep it only if it is the name of an electrode or a scheme
     named = isinstance(reference, str) and re.fullmatch(r"[A-Za-z0-9+,/ ]{1,24}", reference) is not None
     named = named and str(reference).strip().lower() not in ("", "n/a", "na", "none", "unknown")
     decoded = dataclasses.replace(
@@ -182,7 +182,7 @@ def with_description(decoded: Decoded, path: Path) -> Decoded:
 
 
 def _kind(path: Path) -> str:
-    """A table's own part of its name; the rest of it names the subject."""
+    """The part of a table's name that does not contain the subject."""
     return path.name.rsplit("_", 1)[-1]
 
 
@@ -196,7 +196,7 @@ def _role(event: SourceEvent, decoded: Decoded, named: Collection[str]) -> Role:
 
 
 def _matched(samples: Sequence[int], others: Sequence[int], near: int) -> int:
-    """How many of `samples` lie near one of `others`."""
+    """Number of `samples` that are near one of `others`."""
     if not others:
         return 0
     sorted_others = np.sort(np.asarray(others))
@@ -207,7 +207,7 @@ def _matched(samples: Sequence[int], others: Sequence[int], near: int) -> int:
 
 
 def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
-    """The events of a table, and notes. Raises ValueError with the reason why it cannot be used."""
+    """The events of a table, and notes. Raises ValueError with the reason if it cannot be used."""
     rows, broken = rows_of(table, ("onset", "duration", "trial_type", "value", "sample", "channel"), "onset")
     if not rows:
         raise ValueError("it contains no events")
@@ -251,12 +251,12 @@ def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[
 
 
 def _lasts_s(decoded: Decoded) -> float:
-    """From the first sample to the last, by the file's clock."""
+    """Duration of the recording on the file's clock, including interruptions."""
     return decoded.signal.shape[1] / decoded.sfreq_hz if decoded.clock is None else decoded.clock.end_s
 
 
 def _placed(decoded: Decoded, onset_s: float, lasts_s: float = 0.0) -> tuple[int, int] | None:
-    """First sample and number of samples; None where the recording has none at that time."""
+    """First sample and number of samples; None if nothing was recorded at that time."""
     if decoded.clock is not None:
         return decoded.clock.place(onset_s, lasts_s)
     return seconds_to_samples(onset_s, decoded.sfreq_hz), seconds_to_samples(lasts_s, decoded.sfreq_hz)
@@ -276,7 +276,7 @@ def _agreeing(
     own: Sequence[SourceEvent],
     factor: float = 1.0,
 ) -> int:
-    """How many onsets lie, as seconds after multiplying, where the table's column `sample` or the file's events do."""
+    """Number of onsets that, times `factor`, agree with the table's column `sample` or with the file's events."""
     near = max(2, seconds_to_samples(0.002, decoded.sfreq_hz))
     placed = [_placed(decoded, t * factor) for t in onsets]
     witnesses = [s for s in samples if s is not None]
@@ -288,7 +288,7 @@ def _agreeing(
 def _on_its_clock(
     onsets: Sequence[float], samples: Sequence[float | None], decoded: Decoded, own: Sequence[SourceEvent]
 ) -> tuple[Decoded, list[str]]:
-    """`decoded`, without its clock where the onsets count stored samples as if nothing were missing; and a note."""
+    """`decoded`, without its clock if the onsets ignore interruptions, and a note."""
     if decoded.clock is None:
         return decoded, []
     stored = dataclasses.replace(decoded, clock=None)
@@ -300,10 +300,10 @@ def _on_its_clock(
 def _scale(
     onsets: Sequence[float], samples: Sequence[float | None], decoded: Decoded, own: Sequence[SourceEvent]
 ) -> tuple[float, list[str]]:
-    """Factor from the onsets to seconds: 1, unless a witness shows that they are in samples or in milliseconds.
+    """Factor from onsets to seconds: 1, unless a witness shows that they are in samples or milliseconds.
 
     Witnesses are the table's own column `sample` and the file's events. Raises ValueError if the onsets cannot be
-    seconds and no witness says what they are.
+    seconds and no witness shows their unit.
     """
     rate_hz, lasts_s = decoded.sfreq_hz, _lasts_s(decoded)
 
@@ -316,7 +316,7 @@ def _scale(
         for factor, unit in ((1 / rate_hz, "samples"), (1e-3, "milliseconds")):
             if agreeing(factor) >= 0.9 * len(onsets) and all(abs(t * factor) <= lasts_s for t in onsets):
                 return factor, [f"the onsets in events.tsv are in {unit}, judging by other marks of the same events"]
-    # a recording may have been truncated: then several events lie inside, or agree with the file's
+    # a truncated recording still contains several events, or some agree with the file's
     if outside and n_inside < _FEW and not 0 < n_inside <= 2 * agreeing(1.0):
         raise ValueError(f"most onsets are outside the recording of {lasts_s:g} s; are they in seconds?")
     return 1.0, []
@@ -329,7 +329,7 @@ def _delimiter(table: Path) -> str:
 
 
 def _channels(cell: str, delimiter: str, decoded: Decoded) -> tuple[str, ...]:
-    """The channels that an event is about; empty for all."""
+    """The channels that an event applies to; empty for all."""
     if cell.casefold() in ("", "n/a", "all"):
         return ()
     if any(c.name == cell for c in decoded.channels) or not delimiter:

@@ -21,10 +21,10 @@ from eegprep.splits.names import Names, spellings
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The files of one recording, the one to open first, and what their paths name.
+    """The files of one recording, main file first, and the entities in their paths.
 
-    `implicit` marks entities that were guessed from paths: they may be anything, so all become pseudonyms. `part` is
-    one subject of a file that holds several.
+    `implicit` marks entities that were guessed from paths; since they may be personal, all become pseudonyms. `part` is
+    the number of the subject in a file with several.
     """
 
     files: tuple[str, ...]
@@ -68,14 +68,14 @@ def subject_attributes(manifest: Manifest, folder: Path) -> dict[str, dict[str, 
 
 
 def _subject_of(pattern: str, listed: str) -> str:
-    """The subject that an entry of the subject table names; empty if it does not fit the manifest's `id_pattern`."""
+    """The subject of an entry of the subject table; empty if it does not match the manifest's `id_pattern`."""
     before, _, after = pattern.partition("{subject}")
     fits = len(listed) > len(before) + len(after) and listed.startswith(before) and listed.endswith(after)
     return listed[len(before) : len(listed) - len(after)] if fits else ""
 
 
 def subject_of(manifest: Manifest, entities: Mapping[str, str]) -> str:
-    """The subject by the files' own name."""
+    """The subject's name in the files."""
     return entities.get("subject") or manifest.source.subject or "unknown"
 
 
@@ -94,23 +94,23 @@ def identity(manifest: Manifest, entities: Mapping[str, str], *, implicit: bool 
 
 
 def stored_part(manifest: Manifest, text: str, prefix: str) -> str:
-    """A session or run as it may be stored: where file names say it, it may name a person as the subject does.
+    """A session or run as it may be stored; like the subject, one from a file name may identify a person.
 
-    Numbers, with a letter or a word for what they count, are kept; so is all that a manifest calls anonymous.
+    Numbers, optionally after a letter or a word such as `run`, are kept, and so is everything in anonymous data sets.
     """
     told = manifest.anonymous_subjects or not manifest.source.files or counts(text)
     return clean_entity(manifest.name, text, prefix) if told else pseudonym(manifest.name, text, prefix)
 
 
 def key_of(manifest: Manifest, entities: Mapping[str, str], *, implicit: bool = False) -> str:
-    """`subject/session/run`, as they may be stored, with `-` for an empty one."""
+    """`subject/session/run` as they may be stored, with `-` for an empty part."""
     return recording_id(*identity(manifest, entities, implicit=implicit))
 
 
 def plan_groups(
     manifest: Manifest, folder: Path, groups: Iterable[Group]
 ) -> tuple[list[PlannedRecording], list[tuple[str, list[Group]]]]:
-    """Planned recordings, sorted by key, and the groups that share one, with it."""
+    """Planned recordings sorted by key, and the groups with a shared key, together with that key."""
     table = subject_attributes(manifest, folder)
     ids = Names(dict.fromkeys(table, ()))
     by_key: dict[str, list[Group]] = {}
@@ -154,7 +154,7 @@ def _size(path: Path) -> int:
 
 
 def _public(manifest: Manifest, key: str, file: str, number: int, implicit: bool) -> str:
-    """A file's name as stored: unchanged only if the data set's names are anonymous."""
+    """A file's name as stored; unchanged only if the data set's names are anonymous."""
     if manifest.anonymous_subjects and not implicit and file.isprintable() and not has_date(file):
         return file
     suffix = "".join(s for s in Path(file).suffixes[-2:] if len(s) <= 6 and s[1:].isalpha())

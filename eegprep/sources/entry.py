@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What an entry of a tree is."""
+    """The kind of an entry of a tree."""
 
     RECORDING = "recording"
     SIDECAR = "sidecar"
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Code(StrEnum):
-    """Why an entry is of its kind."""
+    """The reason why an entry has its kind."""
 
     RECORDING = "recording"
     SIDECAR = "sidecar"
@@ -39,7 +39,7 @@ class Code(StrEnum):
     SIDECAR_REFUSED = "sidecar_refused"
     TABLE_REFUSED = "table_refused"
     FAILED = "failed"
-    # known not to be a recording of the data set
+    # known not to be recordings of the data set
     ARCHIVE = "archive"
     AVERAGE = "average"
     OTHER_CONTENT = "other_content"
@@ -89,8 +89,8 @@ class Entry:
     todo : str
         What the user can do, for refused entries.
     n_files : int
-        Number of files, links and special files in it: those inside a folder that is one recording or hidden, 1 for a
-        folder that cannot be listed.
+        Number of files, links and special files in it: all those in a hidden folder or a folder that is one recording,
+        1 for a folder that cannot be listed.
     key : str
         `subject/session/run` of a refused recording, if its name contains it.
     """
@@ -104,7 +104,7 @@ class Entry:
 
     @property
     def kind(self) -> Kind:
-        """What the entry is."""
+        """The kind of the entry."""
         return self.code.kind
 
     def to_plain(self) -> dict[str, str | int]:

@@ -1,7 +1,7 @@
 """Events in a second file: hypnograms and scorings in EDF+, or lists of a patient's seizures.
 
 The manifest gives a pattern for such files. A file belongs to the recordings whose entities (subject, session, run)
-match those in its name; one with fewer entities, such as a summary per patient, to all of them.
+include those in its name, so a summary per patient applies to all recordings of that patient.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eegprep.recording import seconds_to_samples
 
 
 def events_files(pattern: str, paths: Iterable[str]) -> dict[frozenset[tuple[str, str]], str]:
-    """Relative path of the events file by the entities that it names; files that name the same are left out."""
+    """Relative paths of events files by the entities in their names; files with the same entities are left out."""
     compiled = compile_pattern(pattern)
     found: dict[frozenset[tuple[str, str]], list[str]] = {}
     for path in paths:
@@ -29,7 +29,7 @@ def events_files(pattern: str, paths: Iterable[str]) -> dict[frozenset[tuple[str
 
 
 def belonging(found: Mapping[frozenset[tuple[str, str]], str], entities: Mapping[str, str]) -> str | None:
-    """The events file that names these entities, or as many of them as any does."""
+    """The events file with these entities, or else with the largest subset of them."""
     own = frozenset(entities.items())
     if own in found:
         return found[own]
@@ -40,7 +40,7 @@ def belonging(found: Mapping[frozenset[tuple[str, str]], str], entities: Mapping
 def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
     """`decoded` with the events of an EDF+ file of annotations, or of a summary of seizures (.txt).
 
-    Events that begin outside the recording stay out. `recording` is the recording's file name.
+    Events that begin outside the recording are dropped. `recording` is the recording's file name.
 
     Raises
     ------

@@ -35,7 +35,7 @@ from eegprep.splits.names import chosen_subjects
 
 
 class FilesSource:
-    """Recordings that are one file each (with sidecars), of any format.
+    """Recordings of any format that are one file each (with sidecars).
 
     Parameters
     ----------
@@ -56,22 +56,22 @@ class FilesSource:
         self._chosen: set[str] | None = None
 
     def plan(self) -> list[PlannedRecording]:
-        """All recordings, sorted by key. Raises UsageError if patterns are given and none fits any file."""
+        """All recordings, sorted by key. Raises UsageError if patterns are given and none matches."""
         if self._planned is None:
             self._planned = self._make_plan()
         return list(self._planned)
 
     def entries(self) -> list[Entry]:
-        """What every entry of the folder is, each exactly once, by path."""
+        """All entries of the folder, each exactly once, sorted by path."""
         self.plan()
         return sorted(self._entries.values())
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Decode one recording by its signature. Raises InputError if it cannot be used."""
+        """Decode one recording. Raises InputError if it cannot be used."""
         return assemble(self.decode(planned), planned, self.manifest, self.folder)
 
     def decode(self, planned: PlannedRecording) -> Decoded:
-        """What the reader makes of the files, personal data included: never let it leave this package."""
+        """The reader's result, which includes personal data and must not leave this package."""
         paths = [self.folder / f for f in planned.files]
         if self.manifest.source.kind == "uci":
             from eegprep.formats.uci import read_uci
@@ -139,12 +139,12 @@ class FilesSource:
         return [dataclasses.replace(p, channels=by_file.get(p.files, ())) for p in planned]
 
     def _file(self, tree: Tree, path: str, code: Code, reason: str = "", todo: str = "", key: str = "") -> None:
-        """Set what an entry of the tree is; files beside a single recording are none of the tree."""
+        """Set the code of an entry; files beside a single recording are not in the tree and are ignored."""
         if path in self._entries or path in tree.names:
             self._entries[path] = tree.entry(path, code, reason, todo, key)
 
     def _keyed(self, entry: Entry) -> Entry:
-        """A refused entry with the key that its name gives it; or left out, where the name alone decides that."""
+        """A refused entry with the key from its name, or marked as left out if its name already excludes it."""
         if entry.kind is not Kind.REFUSED:
             return entry
         if self._patterns:
@@ -158,7 +158,7 @@ class FilesSource:
         return dataclasses.replace(entry, key=key_of(self.manifest, entities, implicit=not self._patterns))
 
     def _chosen_subjects(self, tree: Tree) -> set[str] | None:
-        """The subjects that the manifest chooses, by the files' own names; None if it chooses none."""
+        """The subjects selected by the manifest, by their names in the files; None if there is no selection."""
         source = self.manifest.source
         if not source.only_subjects or source.parts is not None:
             return None
@@ -171,7 +171,7 @@ class FilesSource:
         return self._chosen is None or subject_of(self.manifest, entities) in self._chosen
 
     def _left_out(self, path: str, entities: dict[str, str] | None) -> tuple[Code, str] | tuple[Code, str, str] | None:
-        """Code, reason and what to do for a file that is no recording of the data set; None for one that is."""
+        """Code, reason and remedy for a file that is not a recording of the data set; None if it is one."""
         if not self._patterns:
             known = self._no_recording(path)
             return known if known or self._in_subset(entities or {}) else (Code.NOT_IN_SUBSET, _OTHER_SUBJECTS)
@@ -189,7 +189,7 @@ class FilesSource:
     def _without_doubles(
         self, tree: Tree, chosen: list[tuple[str, dict[str, str], bool]]
     ) -> list[tuple[str, dict[str, str], bool]]:
-        """The chosen files; two of the same channel of one recording are both refused."""
+        """The chosen files; two files for the same channel of a recording are both refused."""
         times = Counter(frozenset(entities.items()) for _, entities, _ in chosen if "channel" in entities)
         out = []
         for path, entities, implicit in chosen:
@@ -200,7 +200,7 @@ class FilesSource:
         return out
 
     def _events(self, tree: Tree) -> dict[frozenset[tuple[str, str]], str]:
-        """The files of events by the entities that they name; two that name the same are both refused."""
+        """Events files by the entities in their names; two with the same entities are both refused."""
         if self.manifest.source.events_file is None:
             return {}
         pattern = compile_pattern(self.manifest.source.events_file)
@@ -216,7 +216,7 @@ class FilesSource:
         return found
 
     def _events_refused(self) -> list[tuple[frozenset[tuple[str, str]], Entry]]:
-        """The files of events that were refused, with the entities that they name."""
+        """Refused events files, with the entities in their names."""
         if self.manifest.source.events_file is None:
             return []
         pattern = compile_pattern(self.manifest.source.events_file)
@@ -224,14 +224,14 @@ class FilesSource:
         return [(frozenset(named.items()), e) for named, e in refused if named is not None]
 
     def _usable(self, tree: Tree, groups: list[Group]) -> list[Group]:
-        """The groups whose sidecars and tables can be used; the others are refused."""
+        """The groups with usable sidecars and tables; the others are refused."""
         events_refused = self._events_refused()
         values = None if self.manifest.trial_values is None else ValuesOfTrials(self.manifest, self.folder, tree.files)
         usable: list[Group] = []
         first_error: EEGPTError | None = None
         for group in groups:
             own = frozenset(group.entities.items())
-            # without its events every stretch would count as one in which nothing happened
+            # without its events, the recording would look as if nothing had happened
             blocked = next((e for named, e in events_refused if named <= own), None) or tree.blocked(group.files[1:])
             if blocked is not None:
                 reason = f"{blocked.path}, which belongs to it: {blocked.reason}"
@@ -248,13 +248,13 @@ class FilesSource:
                 group = dataclasses.replace(group, files=(*group.files, *tables), trial_values=rows)
             usable.append(group)
         if first_error is not None and not usable:
-            raise first_error  # no recording's table can be used: the manifest is wrong
+            raise first_error  # no table can be used, so the manifest is wrong
         return usable
 
     def _refuse(
         self, tree: Tree, group: Group, own: Collection[str], code: Code, reason: str, todo: str, key: str = ""
     ) -> None:
-        """Refuse the recording of a group; `own` are files that are recordings and no sidecars."""
+        """Refuse the recording of a group; `own` are the files that are recordings rather than sidecars."""
         first, *others = group.files
         key = key or key_of(self.manifest, group.entities, implicit=group.implicit)
         self._file(tree, first, code, reason, todo, key)
@@ -267,7 +267,7 @@ class FilesSource:
     def _groups(
         self, chosen: list[tuple[str, dict[str, str], bool]], events: Mapping[frozenset[tuple[str, str]], str]
     ) -> list[Group]:
-        """One group a recording: a file with its sidecars, or files that belong together."""
+        """One group per recording: a file with its sidecars, or files that belong together."""
         groups: dict[tuple[object, ...], Group] = {}
         for path, entities, implicit in chosen:
             channel = entities.pop("channel", None)
@@ -287,7 +287,7 @@ class FilesSource:
         return list(groups.values())
 
     def _in_parts(self, groups: list[Group]) -> list[Group]:
-        """One group a person, where a file holds several."""
+        """One group per subject if a file contains several."""
         parts = self.manifest.source.parts
         if parts is None:
             return groups
@@ -301,7 +301,7 @@ class FilesSource:
         ]
 
     def _no_recording(self, path: str) -> tuple[Code, str] | tuple[Code, str, str] | None:
-        """Without patterns: what a file is by its content and its name, or None for a recording."""
+        """Without patterns: code, reason and remedy from a file's content and name; None for a recording."""
         full = self.folder / path
         format_name, suffix = detect_quietly(full), full.suffix.lower()
         if (known := no_recording(full, format_name)) is not None:
@@ -328,7 +328,7 @@ _TELL_APART = "distinguish them with {session} or {run} in `source: files:` of t
 
 
 def _tables_beside(path: Path) -> list[str]:
-    """The tables of BIDS that are about a file which is read by itself."""
+    """BIDS tables beside a file that is read on its own, without them."""
     stem, is_eeg, _ = path.name.partition("_eeg.")
     if not (stem.startswith("sub-") and is_eeg):
         return []
@@ -336,7 +336,7 @@ def _tables_beside(path: Path) -> list[str]:
 
 
 def _needs_manifest(path: Path) -> str:
-    """Why a file of plain numbers is not read, with the lines that would read it where they can be told."""
+    """Why a file of plain numbers is not read, with the manifest lines to read it if they can be guessed."""
     found = suggest(path)
     if found is None:
         return "a manifest must state its rate and channels"
@@ -345,11 +345,11 @@ def _needs_manifest(path: Path) -> str:
 
 
 def detect_quietly(path: Path) -> str:
-    """The format's name for planning, where a damaged file counts as what its suffix claims."""
+    """The format's name for planning; for a damaged file, the format of its suffix."""
     try:
         found = detect(path)
     except OSError:
         raise
-    except Exception:  # readers of headers raise anything on damaged files; this one's own reader will say what
+    except Exception:  # header readers raise any exception on damaged files; the format's reader reports it later
         return looks_like_recording(path)
     return looks_like_recording(path) if found is None else found.name

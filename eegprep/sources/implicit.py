@@ -1,7 +1,7 @@
-"""An implicit manifest for a plain file or folder, from what the files themselves say.
+"""An implicit manifest for a plain file or folder, derived from the files themselves.
 
-It has no task, unit or licence to share; subjects are guessed from the paths and become pseudonyms. `eegprep inspect`
-shows the result, as a basis for a real manifest.
+It has no tasks or unit and no licence to share; subjects are guessed from paths and become pseudonyms. `eegprep
+inspect` shows the result, as a basis for a real manifest.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SESSION = re.compile(r"(?:^|[/_])ses-(?P<session>[^/_]+)")
 
 
 def manifest_for_path(path: Path) -> Manifest:
-    """The manifest of a plain file, folder or BIDS tree. Raises UsageError if there is nothing."""
+    """The manifest of a plain file, folder or BIDS tree. Raises UsageError if the path does not exist."""
     path = Path(path)
     if not os.path.lexists(path):
         raise UsageError(
@@ -28,7 +28,7 @@ def manifest_for_path(path: Path) -> Manifest:
         )
     named = path.name.lower() if path.is_dir() else path.stem.lower()
     name = re.sub(r"[^a-z0-9_\-]+", "-", named).strip("-_")[:62]
-    # also where it is a link whose content was not fetched
+    # even if it is a link whose content was not fetched
     bids = path.is_dir() and os.path.lexists(path / "dataset_description.json")
     return Manifest(
         manifest=1,
@@ -44,8 +44,8 @@ def manifest_for_path(path: Path) -> Manifest:
 def guess_entities(relative: str) -> dict[str, str]:
     """Subject, session and run from a path without a manifest.
 
-    BIDS names are believed. Else the first folder is the subject; a file that lies in no folder is a subject of
-    its own. The run is the whole path, so no two files ever share an identity.
+    BIDS names are used as they are. Otherwise the first folder is the subject, and a file outside any folder is its own
+    subject. The run is the full path, so no two files share an identity.
     """
     entities = {"run": relative}
     if (subject := _BIDS.search(relative)) is not None:

@@ -1,7 +1,4 @@
-"""Files in a recording's format that are not recordings (averages, covariances) or parts of a split file.
-
-Gives such a file its code, reason and remedy.
-"""
+"""Code, reason and remedy for files in a recording's format that are not recordings, or parts of a split file."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ _MAX_HISTORY = 16 << 20
 
 
 def no_recording(path: Path, format_name: str) -> tuple[Code, str, str] | None:
-    """Code, reason and what to do, or None for a file that is to be read as a recording."""
+    """Code, reason and remedy, or None for a file that is to be read as a recording."""
     if format_name == "fif" or path.suffix.lower() == ".fif":
         contents = fif_contents(path)
         if not contents.is_recording:
@@ -32,7 +29,7 @@ def no_recording(path: Path, format_name: str) -> tuple[Code, str, str] | None:
 
 
 def _is_averaged(path: Path) -> bool:
-    """Whether EGI's software wrote into the history of an MFF that it averaged."""
+    """Whether the history of an MFF, written by EGI's software, contains averaging."""
     history = path / "history.xml"
     if not history.is_file():
         return False

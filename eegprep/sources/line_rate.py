@@ -1,10 +1,10 @@
 """Detect a wrong sampling rate from the line noise peak in the spectrum.
 
 The mains are 50 or 60 Hz. If the header says 256 Hz but the file was sampled at 250 Hz, the peak is at 51.2 Hz and its
-harmonic at 102.4 Hz. The result is a note, never a correction: a generator may be off its frequency. The conditions
-are strict, since a note on a correct file is worse than none: a narrow peak in nine of ten channels, with its
-harmonic, none at 50 or 60 Hz, at a frequency that one of the usual rates would explain. Rates wrong by a factor of two
-are not detected: a 25 Hz stimulus looks the same.
+harmonic at 102.4 Hz. The result is a note, never a correction, since a generator may be off its frequency. The
+conditions are strict, since a note on a correct file is worse than none: a narrow peak in nine of ten channels, with
+its harmonic, none at 50 or 60 Hz, and a frequency that a common rate would explain. Rates wrong by a factor of two are
+not detected, since a 25 Hz stimulus looks the same.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ _USUAL_HZ = (
     100.0, 125.0, 128.0, 160.0, 200.0, 220.0, 240.0, 250.0, 256.0, 300.0, 400.0, 500.0, 512.0, 600.0, 1000.0, 1024.0,
     1200.0, 2000.0, 2048.0, 2400.0, 2500.0, 4096.0, 5000.0,
 )  # fmt: skip
-#: Where a shifted line is looked for: below are stimuli (40 Hz), above are screens.
+#: Search range for a shifted line: stimuli (40 Hz) are below it, screens above.
 _LOOKED_AT_HZ = (42.0, 59.0)
 _NARROW, _HARMONIC, _ABSENT = 20.0, 5.0, 3.0
 _TOLERANCE_HZ = 0.15
 
 
 def rate_notes(sampled: Sampled, rows: np.ndarray, sfreq_hz: float) -> tuple[str, ...]:
-    """At most one note that the rate may be another one.
+    """At most one note that the sampling rate may be wrong.
 
     Parameters
     ----------
     sampled : Sampled
         Densities of all channels, (n_channels, n_freqs).
     rows : (n_channels,) bool
-        The channels that count.
+        The channels to use.
     """
     freqs = sampled.freqs_hz
     density = sampled.density[rows]
@@ -44,7 +44,7 @@ def rate_notes(sampled: Sampled, rows: np.ndarray, sfreq_hz: float) -> tuple[str
         return ()
     prominence = np.array([_prominence(freqs, density, float(freqs[i])) for i in inside])
     near = int(inside[int(np.argmax(prominence))])
-    # the window of one bin may hold the peak of the next
+    # adjacent windows may contain the same peak
     top = near - 1 + int(np.argmax(np.median(density[:, near - 1 : near + 2], axis=0)))
     line_hz = _interpolated(freqs, density, top)
     absent = [m for m in _MAINS_HZ if m < freqs[-1] - 6 and _prominence(freqs, density, m) < _ABSENT]
@@ -70,7 +70,7 @@ def rate_notes(sampled: Sampled, rows: np.ndarray, sfreq_hz: float) -> tuple[str
 
 
 def _prominence(freqs: np.ndarray, density: np.ndarray, at_hz: float) -> float:
-    """Density at a frequency over its surroundings, reached in nine of ten channels."""
+    """Ratio of the density at a frequency to its surroundings that nine of ten channels reach."""
     peak = np.abs(freqs - at_hz) <= 0.26
     beside = (np.abs(freqs - at_hz) >= 1.5) & (np.abs(freqs - at_hz) <= 5.0)
     ratios = density[:, peak].max(axis=1) / np.median(density[:, beside], axis=1)
@@ -78,7 +78,7 @@ def _prominence(freqs: np.ndarray, density: np.ndarray, at_hz: float) -> float:
 
 
 def _interpolated(freqs: np.ndarray, density: np.ndarray, top: int) -> float:
-    """The line's frequency between the bins: the vertex of a parabola through the logarithms of three."""
+    """The line's frequency, interpolated by a parabola through the log densities of three bins."""
     left, middle, right = np.median(np.log(density[:, top - 1 : top + 2]), axis=0)
     bend = left - 2 * middle + right
     return float(freqs[top] + (0.0 if bend == 0 else 0.5 * (left - right) / bend) * (freqs[1] - freqs[0]))

@@ -1,7 +1,7 @@
 """Resolve a command-line argument: a path, a data set of the catalogue, or `moabb:CODE`.
 
 Returns the manifest and the folder of its files, optionally set by `--source`. A catalogue name takes precedence over
-a folder of that name, which is then used as the data set's files.
+a folder of that name, which is then used as the data set's folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from eegprep.sources.implicit import manifest_for_path
 
 Fetch = Callable[[Manifest], Path]
 
-#: A folder with one folder per data set.
+#: A folder with one subfolder per data set.
 DATA_VARIABLE = "EEGPT_DATA"
 
 
@@ -62,7 +62,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
 
 
 def beside(path: Path, manifest: Manifest) -> Path | None:
-    """A manifest's own folder, where it holds files that the manifest's patterns fit."""
+    """A manifest's own folder, if it contains files that match the manifest's patterns."""
     from eegprep.manifest.patterns import compile_pattern, match
     from eegprep.sources.tree import walk
 
@@ -78,8 +78,8 @@ def data_folder(
 ) -> Path:
     """The folder of a data set's files.
 
-    As given, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, or the download folder of
-    `eegprep fetch`; `fetch` completes them there.
+    The given one, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, or the download folder of
+    `eegprep fetch`, in which `fetch` downloads missing files.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def data_folder(
     from eegprep.remote.fetch import default_folder, is_fetchable
 
     if manifest.source.kind in ("moabb", "mne"):
-        # fetched by their own libraries when they are read; `mne` puts its files here
+        # downloaded by their libraries when they are read; `mne` puts its files here
         return source or default_folder(manifest)
     candidates = [source] if source is not None else []
     if source is None:

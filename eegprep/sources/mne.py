@@ -1,7 +1,7 @@
 """The source kind `mne`: data sets that MNE downloads, `eegbci` and `sleep_physionet`.
 
-The manifest's `code` names the set and `subject` (`1-10,12`) a part of it. Recordings are downloaded into the folder
-when they are read, not while planning, and decoded by our EDF reader.
+The manifest's `code` names the set, and `subject` (`1-10,12`) selects subjects. Recordings are downloaded into the
+folder when they are read, not while planning, and decoded by our EDF reader.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SLEEP_MISSING = {(36, 1), (52, 1), (13, 2)}
 
 
 def numbers(text: str | None, allowed: tuple[int, ...]) -> tuple[int, ...]:
-    """`1-3,7` as numbers among `allowed`; all of them where nothing is given."""
+    """Parse `1-3,7` as numbers in `allowed`; all of them if the text is empty."""
     if text is None:
         return allowed
     chosen: set[int] = set()
@@ -46,7 +46,7 @@ def numbers(text: str | None, allowed: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class FetchedSource:
-    """Recordings of a data set that MNE knows how to fetch."""
+    """Recordings of a data set that MNE can download."""
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         plans = {"eegbci": self._plan_eegbci, "sleep_physionet": self._plan_sleep}
@@ -61,21 +61,21 @@ class FetchedSource:
         self._plan: Callable[[], list[PlannedRecording]] = plans[code]
 
     def plan(self) -> list[PlannedRecording]:
-        """All recordings of the chosen subjects, sorted by key; nothing is fetched."""
+        """All recordings of the chosen subjects, sorted by key; nothing is downloaded."""
         planned = self._plan()
         chosen = chosen_subjects(self.manifest, (p.subject for p in planned))
         return sorted((p for p in planned if p.subject in chosen), key=lambda p: p.key)
 
     def entries(self) -> list[Entry]:
-        """Nothing: the data set's list says what there is."""
+        """Always empty: recordings come from the data set's list, not from a folder."""
         return []
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """Fetch what is not here yet, and decode it. Raises InputError without a network."""
+        """Download missing files and decode them. Raises InputError if the download fails."""
         paths = self._fetch(planned)
         decoded = read_edf(paths[0])
         if len(paths) > 1:
-            # the hypnogram: one annotation a sleep stage, beside the signal
+            # the hypnogram beside the signal, with one annotation per sleep stage
             stages = [
                 SourceEvent(
                     start_sample=seconds_to_samples(a.onset_s, decoded.sfreq_hz),
@@ -105,7 +105,7 @@ class FetchedSource:
                     found = mne.datasets.sleep_physionet.age.fetch_data(
                         [subject], [int(planned.session)], path=self.folder, on_missing="raise", verbose="CRITICAL"
                     )[0]
-        except Exception as error:  # what a download raises is not limited to one class
+        except Exception as error:  # downloads raise many classes of exceptions
             raise InputError(
                 f"{self.manifest.name}: recording {planned.key} cannot be downloaded",
                 found=clean_message(error),

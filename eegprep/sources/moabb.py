@@ -1,7 +1,7 @@
 """The source kind `moabb`: MOABB data sets by code, with their subjects, sessions, runs and events.
 
 One recording per subject, session and run. MOABB is an extra (`pip install 'eegpt[moabb]'`), imported only here; it
-downloads a subject's files during planning, since it does not know the runs before. Signals are cached for one subject
+downloads a subject's files during planning, since the runs are unknown before. Signals are cached for one subject
 at a time.
 """
 
@@ -28,7 +28,7 @@ from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.entry import Entry
 from eegprep.splits.names import chosen_subjects
 
-#: MOABB's own switch for where files come from, and the host of its mirror.
+#: MOABB's environment variable for the download provider, and the host of its mirror.
 _PROVIDER, _MIRROR_HOST = "MOABB_DOWNLOAD_PROVIDER", "data.nemar.org"
 
 
@@ -65,7 +65,7 @@ def load_dataset(code: str) -> Any:
 
 
 def manifest_for_moabb(code: str) -> Manifest:
-    """An implicit manifest whose one task are the data set's events, by MOABB's own names and interval."""
+    """An implicit manifest with one task: the data set's events, with MOABB's names and interval."""
     dataset = load_dataset(code)
     classes = sorted(str(name) for name in dataset.event_id)
     start, stop = (float(v) for v in dataset.interval)
@@ -89,9 +89,9 @@ def manifest_for_moabb(code: str) -> Manifest:
 
 @contextlib.contextmanager
 def _no_waiting(dataset: Any) -> Iterator[None]:
-    """Without a network, MOABB asks its mirror for half a minute per subject; then it is not asked at all.
+    """Disable MOABB's mirror without a network, since MOABB would retry it for half a minute per subject.
 
-    What already lies in the mirror's folder on this machine is left to MOABB.
+    Nothing is changed if the mirror's folder already exists on this machine.
     """
     mirror = getattr(dataset, "nemar_id", None)
     if mirror is None or os.environ.get(_PROVIDER) or _reachable(_MIRROR_HOST) or _mirrored(dataset, mirror):
@@ -118,7 +118,7 @@ def _mirrored(dataset: Any, mirror: str) -> bool:
 
 
 class MOABBSource:
-    """Recordings of one MOABB data set; its files lie where MOABB keeps them."""
+    """Recordings of one MOABB data set, whose files are in MOABB's own folder."""
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         if manifest.source.code is None:
@@ -129,7 +129,7 @@ class MOABBSource:
         self._loaded: tuple[str, dict[str, dict[str, Any]]] | None = None
 
     def plan(self) -> list[PlannedRecording]:
-        """All recordings, sorted by key; fetches what MOABB does not have yet."""
+        """All recordings, sorted by key; downloads missing files."""
         if self._planned is None:
             out: list[PlannedRecording] = []
             chosen = chosen_subjects(self.manifest, map(str, self.dataset.subject_list))
@@ -147,11 +147,11 @@ class MOABBSource:
         return list(self._planned)
 
     def entries(self) -> list[Entry]:
-        """Nothing: MOABB's own list says what there is."""
+        """Always empty: recordings come from MOABB's list, not from a folder."""
         return []
 
     def read(self, planned: PlannedRecording) -> SourceRecording:
-        """One run, with the data set's own names for its events."""
+        """Read one run, with the data set's own event names."""
         runs = self._subject(planned.subject).get(planned.session, {})
         if planned.run not in runs:
             raise InputError(f"{self.manifest.name} no longer has the recording {planned.key}")
@@ -164,7 +164,7 @@ class MOABBSource:
 
         decoded = decode_raw(raw, "moabb")
         names = {str(code): str(name) for name, code in self.dataset.event_id.items()}
-        # Some sets hold events on a trigger channel, some as annotations, some both.
+        # Some sets have events on a trigger channel, some as annotations, some both.
         events = [dataclasses.replace(e, n_samples=0, text=names.get(e.text, e.text)) for e in decoded.events]
         return dataclasses.replace(decoded, events=tuple(sorted(events)))
 
@@ -174,10 +174,10 @@ class MOABBSource:
             try:
                 with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), _no_waiting(self.dataset):
                     warnings.simplefilter("ignore")
-                    # MOABB's default step would add a copy of every event, moved by the start of its interval
+                    # MOABB's default step would add a copy of every event, shifted by the start of its interval
                     as_read = importlib.import_module("moabb.datasets.preprocessing").FixedPipeline([])
                     data = self.dataset.get_data(subjects=[number], process_pipeline=as_read)[number]
-            except Exception as error:  # what a download or a foreign reader raises is not limited to one class
+            except Exception as error:  # downloads and readers raise many classes of exceptions
                 raise InputError(
                     f"MOABB cannot load subject {subject} of {self.manifest.source.code}",
                     found=clean_message(error),

@@ -1,7 +1,7 @@
 """Guess the file name patterns of a folder, with `{subject}`, `{session}` and `{run}`.
 
-The patterns fit all paths and give no two recordings the same identity. Which part of a name is the subject remains a
-guess that the user must check.
+The patterns match all paths and give no two recordings the same identity. Which part of a name is the subject is only
+a guess that the user must check.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from eegprep.manifest.patterns import compile_pattern, match
 
 _ENTITIES = (("subject",), ("subject", "run"), ("subject", "session", "run"))
-#: Words before the part of a name that varies, which say what it is.
+#: Words before a varying part of a name that show its meaning.
 _WORDS = {
     "subject": "sub subj subject s p pat patient participant pp vp proband person id case",
     "session": "ses sess session day visit night week",
@@ -27,7 +27,7 @@ _MAX_WILDCARDS = 6
 
 
 def guess_patterns(paths: Sequence[str]) -> tuple[str, ...]:
-    """Patterns for `source: files:`, one for each way in which the files are named; empty if none is found.
+    """Patterns for `source: files:`, one for each naming scheme; empty if none is found.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def guess_patterns(paths: Sequence[str]) -> tuple[str, ...]:
         stem, dot, ending = path.rpartition(".")
         alike[(*_SEPARATORS.split(stem)[1::2], dot + ending)].append(path)
     found_patterns = {_of_group(group) for group in alike.values()}
-    # The first that fits counts, and {subject} would take what another pattern tells apart.
+    # The first match counts, and {subject} could match paths that a later pattern would split.
     patterns = tuple(sorted(found_patterns, key=lambda p: (-p.count("{"), p)))
     if not patterns or not all(patterns):
         return ()
@@ -68,7 +68,7 @@ def _of_group(paths: Sequence[str]) -> str:
 
 
 def _entities(varying: Sequence[tuple[str, ...]], columns: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """What each part that varies is: what the word before it says, else the subject comes first."""
+    """The entity of each varying part: from the word before it, else the subject comes first."""
     name_of: dict[tuple[str, ...], str] = {}
     for column in varying:
         before = "".join(c[0] if len(set(c)) == 1 else "/" for c in columns[: columns.index(column)])
@@ -86,19 +86,19 @@ def _entity_before(text: str) -> str:
 
 
 def counts(text: str) -> bool:
-    """Whether a part of a name is no more than a number, perhaps after a letter or a word such as `run` or `ses-`."""
+    """Whether a part of a name is only a number, optionally after a letter or a word such as `run` or `ses-`."""
     found = re.fullmatch(r"([A-Za-z]*)[-_ ]?[0-9]{0,4}([A-Za-z]?)", text)
     return found is not None and (len(found[1]) + len(found[2]) <= 1 or found[1].lower() in _ENTITY_OF)
 
 
 def names_subjects(pattern: str) -> bool:
-    """Whether the word before `{subject}` says that it is one."""
+    """Whether the word before `{subject}` means subject."""
     before, found, _ = pattern.partition("{subject}")
     return bool(found) and _entity_before(before) == "subject"
 
 
 def _pieces(stem: str) -> list[str]:
-    """A path's fields and the separators between them; fields of letters and digits are taken apart as well."""
+    """A path's fields and the separators between them; letters and digits are split into separate fields."""
     out: list[str] = []
     for place, field in enumerate(_SEPARATORS.split(stem)):
         if place % 2:

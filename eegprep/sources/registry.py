@@ -10,7 +10,7 @@ from eegprep.sources.base import Source
 
 
 def open_source(manifest: Manifest, folder: Path) -> Source:
-    """The source that a manifest describes, over its folder (or one file). Raises UsageError if it cannot be."""
+    """The source that a manifest describes, for its folder or one file. Raises UsageError if that is impossible."""
     kind = manifest.source.kind
     folder = Path(folder)
     if kind in ("files", "ts", "table", "uci", "numpy", "matlab"):

@@ -1,8 +1,8 @@
 """Seizures listed in a patient's text file, as in the summaries of CHB-MIT.
 
-`chbNN-summary.txt`, as documented by PhysioNet, has a line `File Name:`, the number of seizures in that file, and a
-line each for the start and end of a seizure, in seconds from the file's start. A recording gets its seizures, and the
-rest of it as parts without one. Other lines (rate, channels, clock times) are ignored.
+`chbNN-summary.txt`, as documented by PhysioNet, has for each file a line `File Name:`, its number of seizures, and
+a line each for the start and end of a seizure, in seconds from the file's start. A recording gets an event for each
+seizure and for each part without one. Other lines (rate, channels, clock times) are ignored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BORDER = re.compile(r"Seizure\s*(?:\d{1,4}\s*)?(Start|End) Time:\s*(\d{1,7}(?:\
 
 @dataclass(kw_only=True)
 class _Listed:
-    """What the summary says of one file: how many seizures, and their borders in seconds."""
+    """One file's entry in the summary: the number of seizures, and their boundaries in seconds."""
 
     count: int | None = None
     starts: list[float] = field(default_factory=list)
@@ -32,21 +32,21 @@ class _Listed:
 
 
 def seizure_events(path: Path, recording: str, *, n_samples: int, sfreq_hz: float) -> tuple[SourceEvent, ...] | None:
-    """Seizures of one recording and what lies between them, in the order of time; None if it is not listed.
+    """Seizures of one recording and the parts between them, in order of time; None if it is not listed.
 
     Parameters
     ----------
     path : Path
         The summary.
     recording : str
-        The recording's file name as the summary writes it, such as `chb01_03.edf`.
+        The recording's file name in the summary, such as `chb01_03.edf`.
     n_samples, sfreq_hz
-        Its length, and its rate.
+        Length and sampling rate of the recording.
 
     Raises
     ------
     InputError
-        The text is no summary, or what it says of this recording contradicts itself or the recording's length.
+        The text is not a summary, or its entry contradicts itself or the recording's length.
     """
     if path.stat().st_size > _MAX_BYTES:
         raise InputError(f"{path.name} is too large for a seizure summary", where=path, expected=f"{_MAX_BYTES} bytes")

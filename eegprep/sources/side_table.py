@@ -15,7 +15,7 @@ _MAX_BYTES = 256 << 20
 
 
 def named_columns(path: Path, separator: str, columns: Collection[str], what: str) -> list[dict[str, str]]:
-    """The rows of a table, with these columns alone.
+    """The rows of a table, with only these columns.
 
     Parameters
     ----------

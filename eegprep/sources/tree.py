@@ -1,10 +1,10 @@
 """Walk a folder: every file, link and special file becomes exactly one `Entry`.
 
-Returns the readable paths, for a source to classify, and entries for what the file system decides: hidden names, links
-that are broken or point outside the tree, content that git-annex or Git LFS did not fetch, missing permissions, named
-pipes, archives. Problems with one entry never end the walk.
+Returns the readable paths, for a source to classify, and entries for everything that the file system settles: hidden
+names, links that are broken or point outside the tree, content that git-annex or Git LFS did not fetch, missing
+permissions, named pipes, archives. Problems with one entry never end the walk.
 
-Names are kept as given by the operating system: bytes that are not UTF-8 are surrogates (`os.fsdecode`).
+Names are kept as given by the operating system; bytes that are not UTF-8 are surrogates (`os.fsdecode`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from eegprep.sources.entry import Code, Entry, Kind
 #: Folders that are one recording.
 FOLDER_FORMATS = frozenset({".mff", ".mefd"})
 _HEAD = 1024
-#: git-annex's own bound on the size of a pointer file.
+#: git-annex's own limit on the size of a pointer file.
 _MAX_POINTER = 1 << 15
 #: zip without members, 7z, rar, bzip2, xz, zstandard, tar.
-#: Also parts of archives (`x.zip.002`), which begin with anything.
+#: Also parts of archives (`x.zip.002`), which have no signature.
 _ARCHIVE_NAME = re.compile(r"\.(zip|7z|rar|tar|tgz|tbz2?|txz|tar\.(gz|bz2|xz|zst))(\.\d{3})?$")
-#: Documents and arrays are zip files too; the first member's name tells.
+#: Documents and arrays are also zip files, recognised by the first member's name.
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,9 @@ class Tree:
     ----------
     root : Path
     files : tuple of str
-        Relative paths of what can be opened, in order; a folder that is one recording is one path.
+        Sorted relative paths of what can be opened; a folder that is one recording is one path.
     entries : tuple of Entry
-        What the file system settles.
+        Entries that the file system settles.
     n_inside : mapping of str to int
         Number of files in folders that are one recording.
     """
@@ -62,7 +62,7 @@ class Tree:
         return {e.path: e for e in self.entries}
 
     def blocked(self, files: Iterable[str]) -> Entry | None:
-        """The first of a recording's sidecars that cannot be opened; also of one that is hidden, or beside the tree."""
+        """The first of a recording's sidecars that cannot be opened, even if it is hidden or outside the tree."""
         for name in files:
             if name not in self.names:
                 entry = self._settled.get(name) or _Walker(self.root).settled(name)
@@ -76,7 +76,7 @@ class Tree:
 
 
 def place_of(path: Path) -> tuple[Path, str]:
-    """The folder from which a source's relative paths go, and the recording named in it (empty: the whole folder)."""
+    """The folder that a source's paths are relative to, and the single recording in it (empty for the folder)."""
     if path.name in ("", ".."):
         path = path.absolute()
     single = path.suffix.lower() in FOLDER_FORMATS or not path.is_dir()
@@ -106,7 +106,7 @@ def walk(folder: Path) -> Iterator[str]:
 
 
 class _Walker:
-    """Collects the entries of one tree. `root` is the folder without links in its path."""
+    """Collects the entries of a tree. `root` is the folder, without links in its path."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.realpath(root))
@@ -132,14 +132,14 @@ class _Walker:
                 self.take(name)
 
     def take(self, name: str) -> None:
-        """File one entry that is no plain folder."""
+        """Record one entry that is not a plain folder."""
         if (settled := self.settled(name)) is not None:
             self.entries.append(settled)
         else:
             self.files.append(name)
 
     def settled(self, name: str, path: Path | None = None) -> Entry | None:
-        """The entry where the file system alone decides; None for what can be opened."""
+        """The entry, if the file system settles it; None if the path can be opened."""
         path = self.root / name if path is None else path
         try:
             if path.is_symlink() and (problem := self._of_link(name, path)) is not None:
@@ -176,10 +176,10 @@ class _Walker:
         return Entry(path=name, code=Code.LINK_OUTSIDE, reason=reason, todo=todo)
 
     def _annexes(self, folder: Path) -> tuple[str, ...]:
-        """Where the git-annex clones that a folder lies in keep content.
+        """The content stores of the git-annex clones that contain a folder.
 
-        The store has to lie under `.git` of the folder or of one above it (a DataLad subdataset keeps its own in the
-        superdataset): an untrusted tree cannot choose another place by making `.git` a link.
+        A store must be under `.git` of the folder or a parent (a DataLad subdataset's store is in the superdataset), so
+        an untrusted tree cannot choose another place by making `.git` a link.
         """
         if str(folder) not in self._stores:
             above = [folder, *folder.parents]
@@ -194,7 +194,7 @@ class _Walker:
         return self._stores[str(folder)]
 
     def _of_folder(self, name: str, path: Path) -> Entry | None:
-        """A folder that is one recording: refused for the first part that cannot be read."""
+        """Check a folder that is one recording; refused if any part cannot be read."""
         n_files = 1 if path.is_symlink() else _n_files(path)
         self.n_inside[name] = n_files
         waiting = _listed(path)
@@ -222,7 +222,7 @@ def _listed(folder: Path) -> list[str]:
 
 
 def _is_folder(path: Path) -> bool:
-    """Whether it is a folder and no link to one."""
+    """Whether the path is a folder, not a link to one."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
@@ -234,7 +234,7 @@ def _is_inside(path: str, folder: str) -> bool:
 
 
 def _n_files(path: Path) -> int:
-    """Files, links and special files in a folder; 1 for a file, and for a folder that cannot be listed."""
+    """Number of files, links and special files in a folder; 1 for a file or a folder that cannot be listed."""
     if not _is_folder(path):
         return 1
     total, waiting = 0, [str(path)]
@@ -252,7 +252,7 @@ def _n_files(path: Path) -> int:
 
 
 def _head(path: Path) -> bytes:
-    # without O_NONBLOCK a pipe that took the file's place since would hang
+    # without O_NONBLOCK, a pipe that has since replaced the file would hang
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
         return os.read(descriptor, _HEAD)
@@ -266,7 +266,7 @@ def _of_head(name: str, head: bytes, n_bytes: int) -> Entry | None:
     if n_bytes <= _MAX_POINTER and head.startswith(b"version https://git-lfs.github.com/"):
         reason = "content not fetched (a pointer of Git LFS)"
         return Entry(path=name, code=Code.NOT_FETCHED, reason=reason, todo="run `git lfs pull`")
-    # an archive that bears a recording's name is for the reader of that name to refuse
+    # an archive with a recording's suffix is refused by that format's reader
     packed = is_archive(head) or (head and _ARCHIVE_NAME.search(name.lower()))
     if packed and not name.lower().endswith(".npz") and not looks_like_recording(Path(name)):
         todo = "unpack it and pass the folder of its files"

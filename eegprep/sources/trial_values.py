@@ -20,7 +20,7 @@ Rows = dict[str, dict[str, str]]
 
 
 class ValuesOfTrials:
-    """Looks values up recording by recording; every table is read once.
+    """Looks up values by recording; every table is read once.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class ValuesOfTrials:
     Raises
     ------
     UsageError
-        The manifest names a table and no file of the folder fits.
+        The manifest names a table, but no file in the folder matches.
     """
 
     def __init__(self, manifest: Manifest, folder: Path, paths: Sequence[str]) -> None:
@@ -53,19 +53,19 @@ class ValuesOfTrials:
                 )
 
     def of(self, entities: Mapping[str, str]) -> tuple[Rows, tuple[str, ...]]:
-        """Values by trial number, and the tables that they were read from.
+        """Values by trial number, and the tables they were read from.
 
         Raises
         ------
         UsageError
-            A table names one trial of the recording twice, or lacks a column.
+            A table lists a trial of the recording twice, or lacks a column.
         """
         rows: Rows = {}
         for name, listed in self._listed.items():
             key = "*" if listed.by is None else entities.get(listed.by, "")
             for number, value in enumerate(listed.of.get(key, listed.of.get("*", [])), start=1):
                 rows.setdefault(str(number), {})[name] = value
-        # {channel} tells files of one recording apart, so it names no recording
+        # {channel} distinguishes files of one recording, so it does not identify a recording
         own = {(k, v) for k, v in entities.items() if k != "channel"}
         tables = tuple(path for path, named in self._paths if named <= own)
         for path in tables:

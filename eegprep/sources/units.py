@@ -7,12 +7,12 @@ readers that assume another unit. Three independent facts are compared.
 2. The amplitude: the spectrum between 4 and 30 Hz, where scalp EEG has 1 to 100 µV (root mean square) with little
    drift or line noise. The median over segments and channels limits the effect of blinks and dead channels;
    channels with electrode names are used if there are any.
-3. The shape of the spectrum: EEG falls with frequency. Bytes decoded wrongly give white noise, for which 2 to 6 Hz
-   have as much power per hertz as 20 to 30 Hz.
+3. The shape of the spectrum: EEG falls with frequency. Wrongly decoded bytes give white noise, with as much power per
+   hertz at 2 to 6 Hz as at 20 to 30 Hz.
 
-An amplitude that only a factor of 1000 or a million brings into the range of EEG, with an EEG spectrum and the same
-factor in most of at least three channels, is corrected by that factor and the evidence is kept. If the manifest stated
-the unit, the recording is refused instead. An amplitude far off with another spectrum is refused.
+If only a factor of 1000 or a million brings the amplitude into the range of EEG, the spectrum is that of EEG, and most
+of at least three channels need the same factor, the signal is corrected and the evidence is kept; if the manifest
+stated the unit, the recording is refused instead. An amplitude far off with another spectrum is refused.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from eegprep.errors import InputError
 from eegprep.formats.decoded import LazySignal, SignalLike, SourceChannel
 from eegprep.recording import Stretch
 
-#: 4-30 Hz root mean square in µV: what scalp EEG has (typical), and what is at least thinkable.
+#: 4-30 Hz root mean square in µV: the typical and the possible range of scalp EEG.
 TYPICAL_UV = (1.0, 100.0)
 THINKABLE_UV = (0.05, 1000.0)
-#: Power density at 2-6 Hz over that at 20-30 Hz.
+#: Ratio of the power density at 2-6 Hz to that at 20-30 Hz.
 EEG_SLOPE = (1.5, 1e4)
 NOISE_SLOPE = 1.5
 
-#: Hz: above slow drifts, below the mains and most of the muscles.
+#: Hz: above slow drifts, below line noise and most muscle activity.
 AMPLITUDE_HZ = (4.0, 30.0)
 
 _FACTORS = (1e3, 1e6, 1e-3, 1e-6)
@@ -52,7 +52,7 @@ _MIN_CHANNELS = 3
 class Sampled:
     """Power densities: `freqs_hz` (n_freqs,), `density` (n_channels, n_freqs) in unit²/Hz; NaN in dead channels.
 
-    `covariance`, where it was asked for, holds the channels' covariance between 4 and 30 Hz in some of the segments,
+    `covariance`, if requested, is the channels' covariance between 4 and 30 Hz in some of the segments,
     (n_some, n_channels, n_channels), in arbitrary units.
     """
 
@@ -73,7 +73,7 @@ class Spectral:
 
 @dataclass(frozen=True, kw_only=True)
 class UnitsProof:
-    """Channels with their evidence, the signal after any correction, one sentence for the recording."""
+    """Channels with their evidence, the signal after any correction, and one sentence for the recording."""
 
     channels: tuple[SourceChannel, ...]
     signal: SignalLike
@@ -92,14 +92,14 @@ def sampled_density(
     ----------
     signal : array-like, (n_channels, n_samples)
     stretches : sequence of Stretch
-        Segments lie inside these.
+        Segments are taken from these.
     sfreq_hz : float
     n_covariances : int
-        Of so many of the segments, evenly spread, the covariance is taken too.
+        Number of evenly spread segments for which the covariance is computed.
 
     Notes
     -----
-    Hann window, one segment's periodogram each, the median over segments: bursts and blinks count little.
+    Median over segments of Hann-windowed periodograms, which limits the effect of bursts and blinks.
     """
     longest = max((s.n_samples for s in stretches), default=0)
     n = min(int(4 * sfreq_hz), longest)
@@ -134,7 +134,7 @@ def sampled_density(
 
 
 def summarise(sampled: Sampled) -> Spectral:
-    """Amplitude between 4 and 30 Hz, and power density at 2-6 Hz over that at 20-30 Hz, of each channel."""
+    """Per channel: amplitude between 4 and 30 Hz, and ratio of the power density at 2-6 Hz to that at 20-30 Hz."""
     freqs, density = sampled.freqs_hz, sampled.density
     nan = np.full(density.shape[0], np.nan)
     band = (freqs >= AMPLITUDE_HZ[0]) & (freqs <= AMPLITUDE_HZ[1])
@@ -150,7 +150,7 @@ def summarise(sampled: Sampled) -> Spectral:
 
 
 def _nanmedian(values: np.ndarray, axis: int) -> np.ndarray:
-    """numpy.nanmedian, without its warning on all-NaN rows, which are ordinary here, and without its price else."""
+    """numpy.nanmedian without the warning on all-NaN rows, and as fast as numpy.median if there is no NaN."""
     if not np.isnan(values).any():
         return np.asarray(np.median(values, axis=axis))
     with warnings.catch_warnings():
@@ -271,10 +271,10 @@ def _prove(
 
 
 def _judged(channels: Sequence[SourceChannel]) -> tuple[np.ndarray, np.ndarray]:
-    """Which channels a wrong unit would be corrected in, and which ones say whether it is wrong.
+    """The channels in which a wrong unit would be corrected, and those used to detect it.
 
-    Belts, legs and hearts are in volts too and often outnumber the electrodes, so channels that are electrodes by their
-    names are used; without any, all that are not something else by their names.
+    Channels of belts, legs and hearts are also in volts and often outnumber the electrodes, so channels with electrode
+    names are used to detect it; if there are none, all channels whose names do not say otherwise.
     """
     volts = np.array([c.unit != "" and c.kind in ("eeg", "unknown") for c in channels], dtype=bool)
     other = np.array([_is_other(c.name) for c in channels], dtype=bool)
@@ -294,7 +294,7 @@ def _any_eeg(channels: Sequence[SourceChannel]) -> bool:
 
 
 def _stated(channels: Sequence[SourceChannel], judged: np.ndarray) -> str:
-    """The sentences of the judged channels, most frequent first, each once."""
+    """The distinct sentences of the judged channels, most frequent first."""
     counts: dict[str, int] = {}
     for channel, one in zip(channels, judged, strict=True):
         if one:

@@ -1,7 +1,7 @@
 """Time-stamped annotation lists (TAL) of EDF+ and BDF+: events, and the start time of each record.
 
-A list is `onset [0x15 duration] 0x14 (text 0x14)* 0x00`. The parser reads it from the front and does not search
-further for a match; invalid bytes up to the next 0x00 are counted. Beyond the standard it accepts known deviations:
+A list is `onset [0x15 duration] 0x14 (text 0x14)* 0x00`. The parser reads from the front and does not search ahead for
+a match; invalid bytes up to the next 0x00 are counted. Beyond the standard it accepts known deviations:
 exponents or decimal commas in numbers, an empty or signed duration, a last text terminated by 0x00 only, lists that
 continue in the next annotation signal, and lists without 0x00 between them (Nihon Kohden).
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _NUMBER = re.compile(rb"\s*[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?\s*")
-#: The onset of a list that begins where the one before should have ended; a sign alone would fit a text such as "-1".
+#: The onset of a list that begins where the previous one should have ended; a sign alone would match a text like "-1".
 _ONSET = re.compile(rb"\+\d+(?:[.,]\d*)?")
 _LONGEST_S = 3.2e9
 _PADDING = b" \t\r\n"
@@ -21,7 +21,7 @@ _PADDING = b" \t\r\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """Seconds from the file's start."""
+    """An annotation, in seconds from the file's start."""
 
     onset_s: float
     duration_s: float
@@ -48,7 +48,7 @@ class AnnotationLists:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A note on what could not be read; empty if everything was."""
+        """A note on what could not be read; empty if everything could."""
         if not self.n_unread_bytes:
             return ()
         return (
@@ -70,7 +70,7 @@ def parse_records(records: Iterable[Sequence[bytes]]) -> AnnotationLists:
     Parameters
     ----------
     records : iterable of sequence of bytes
-        Per record, the bytes of each annotation signal in order; the first one keeps the time.
+        Per record, the bytes of each annotation signal in order; the first signal has the time stamps.
     """
     starts: list[float | None] = []
     annotations: list[Annotation] = []
@@ -105,7 +105,7 @@ def parse_records(records: Iterable[Sequence[bytes]]) -> AnnotationLists:
 
 
 def _time_stamp(data: bytes) -> float | None:
-    """The onset of the list at the very front, whose first text is empty; None if there is none."""
+    """The onset of a list at the front with an empty first text; None if there is none."""
     lists: list[_List] = []
     fits = not any(_parse(data.split(b"\0", 1)[0], lists))
     return lists[0].onset_s if fits and lists and lists[0].texts[:1] == (b"",) else None
@@ -114,20 +114,20 @@ def _time_stamp(data: bytes) -> float | None:
 def _unfinished(data: bytes, following: bytes) -> int:
     """Length of a last list that fills its signal to the end and continues in the next one; 0 if there is none."""
     last, head = data[data.rfind(b"\0") + 1 :], following.split(b"\0", 1)[0]
-    if not last or not head or head[:1] in b"+-":  # a signal that begins with a list of its own
+    if not last or not head or head[:1] in b"+-":  # the next signal begins with its own list
         return 0
     return 0 if any(_parse(last + head, [])) else len(last)
 
 
 def _parse(data: bytes, found: list[_List]) -> Iterator[int]:
-    """Append the lists of one signal to `found`; yield the length of each part that is none."""
+    """Append the lists of one signal to `found`; yield the length of each part that is not a list."""
     for part in data.split(b"\0"):
         if part.strip(_PADDING):
             yield from _parse_part(part.lstrip(_PADDING), found)
 
 
 def _parse_part(part: bytes, found: list[_List]) -> Iterator[int]:
-    """What stands between two 0x00: one list, or several that lack the 0x00 between them."""
+    """The content between two 0x00: one list, or several that lack the 0x00 between them."""
     stamp, *texts = part.split(b"\x14")
     while True:
         onset, *durations = stamp.split(b"\x15")
@@ -149,10 +149,10 @@ def _parse_part(part: bytes, found: list[_List]) -> Iterator[int]:
 
 
 def _begins_list(texts: Sequence[bytes], i: int) -> bool:
-    """Whether `texts[i]` is the onset of another list: a text follows it, and it reads as an onset.
+    """Whether `texts[i]` is the onset of another list: it is followed by a text and looks like an onset.
 
-    Behind an empty text, which is a record's time stamp or the end of a list, any number with a plus sign does; behind
-    another text only one with decimals or a duration, since "+1" may be what somebody wrote.
+    After an empty text (a record's time stamp, or the end of a list) any number with a plus sign is an onset; after
+    another text it also needs decimals or a duration, since "+1" may be a text.
     """
     onset, *duration = texts[i].split(b"\x15")
     if _ONSET.fullmatch(onset) is None or i + 1 >= len(texts) or not texts[i + 1]:
@@ -163,7 +163,7 @@ def _begins_list(texts: Sequence[bytes], i: int) -> bool:
 
 
 def _seconds(number: bytes) -> float | None:
-    """A number as writers write it; None for anything else, and for more than a hundred years."""
+    """Parse a number leniently; None for anything else, and for more than a hundred years."""
     if _NUMBER.fullmatch(number) is None:
         return None
     value = float(number.replace(b",", b"."))

@@ -18,7 +18,7 @@ _SCANNED = 1 << 22
 
 @dataclass(frozen=True, kw_only=True)
 class EDFSignal:
-    """One signal's part of the header; `first` is its offset in a record, in samples."""
+    """The header fields of one signal; `first` is its offset in a record, in samples."""
 
     label: str
     unit: str
@@ -32,13 +32,13 @@ class EDFSignal:
 
     @property
     def is_annotations(self) -> bool:
-        """Whether it contains annotations instead of samples."""
+        """Whether the signal contains annotations instead of samples."""
         return self.label.casefold() in ("edf annotations", "bdf annotations")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EDFHeader:
-    """What is needed to find and scale every sample."""
+    """The header fields needed to find and scale every sample."""
 
     sample_bytes: int
     n_header_bytes: int
@@ -50,7 +50,7 @@ class EDFHeader:
 
     @property
     def samples_per_record(self) -> int:
-        """Of all signals together."""
+        """Total over all signals."""
         return sum(s.samples_per_record for s in self.signals)
 
 
@@ -59,7 +59,7 @@ def _bad(path: Path, what: str, found: object, expected: object, todo: str = "co
 
 
 class _Fields:
-    """The fixed-width text fields, one after another."""
+    """The consecutive fixed-width text fields."""
 
     def __init__(self, data: bytes, path: Path) -> None:
         self.data, self.path, self.at = data, path, 0
@@ -71,7 +71,7 @@ class _Fields:
         field = self.data[self.at : self.at + n]
         self.at += n
         try:
-            text = field.decode("utf-8")  # ASCII by the standard; a micro sign is met in both encodings
+            text = field.decode("utf-8")  # ASCII by the standard; files have a micro sign in either encoding
         except UnicodeDecodeError:
             text = field.decode("latin-1")
         return text.replace("\0", " ").strip()
@@ -141,7 +141,7 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
     n_present = (n_file - n_header) // n_record_bytes
     notes: list[str] = []
     if bdf and not signals[-1].label:
-        # BioSemi's last signal is always Status; some recordings lost its name
+        # BioSemi's last signal is always Status, though some files lack its name
         signals = (*signals[:-1], dataclasses.replace(signals[-1], label="Status"))
         notes.append("the last signal has no name and is treated as Status")
     if n_records < 0:
@@ -170,7 +170,7 @@ def read_header(path: Path, *, annotations_only: bool = False) -> EDFHeader:
 
 
 def _refuse_turned_line_ends(scanned: bytes, path: Path) -> None:
-    """In binary samples one line feed in 256 follows a carriage return by chance; never do all of them."""
+    """In binary data one line feed in 256 follows a carriage return by chance, but never all of them."""
     n_feeds = scanned.count(b"\n")
     if n_feeds >= 50 and scanned.count(b"\r\n") == n_feeds:
         raise _bad(

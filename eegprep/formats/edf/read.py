@@ -1,9 +1,9 @@
 """Read EDF, EDF+, BDF and BDF+, record by record on demand.
 
-A reader of our own, because general readers hide three things: the header's range and unit (evidence for microvolt),
-discontinuous records (EDF+D, and EDF+C with gaps), and channels with other rates, which would otherwise be resampled
-to the highest. Each channel is in its own unit. The rate of a recording is that of most of its voltage channels;
-channels with another rate are left out.
+A separate reader, because general readers hide three things: the header's range and unit (evidence for microvolt),
+discontinuous records (EDF+D, and EDF+C with gaps), and channels with other rates, which they resample to the highest.
+Each channel is in its own unit. The rate of a recording is that of most of its voltage channels; channels with another
+rate are left out.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _KINDS = {
     "trigger": "stim", "triggers": "stim", "trig": "stim", "trg": "stim", "sti": "stim", "stim": "stim", "dig": "stim",
     "stimulus": "stim", "marker": "stim", "markers": "stim", "ttl": "stim",
 }  # fmt: skip
-#: BioSemi's Status: the low 16 bits are triggers, bit 16 is set where a part begins; others are the amplifier's own.
+#: BioSemi's Status: the low 16 bits are triggers, bit 16 marks the start of a part; others are for the amplifier.
 _TRIGGER_BITS, _NEW_EPOCH = 0xFFFF, 1 << 16
-#: How far a code may be from a whole number, in steps of the channel: writers round to the nearest step.
+#: Tolerance for integer codes, in steps of the channel, since writers round to the nearest step.
 _CODE_STEPS = 0.75
 _MAX_RATE_ERROR = 0.01
 
@@ -95,14 +95,14 @@ def read_annotations(path: Path) -> AnnotationLists:
 
 
 class _Records:
-    """The bytes behind the header. Read, not mapped: what was read once must not count as memory in use."""
+    """The bytes after the header; read, not memory-mapped, so that pages do not count as memory in use."""
 
     def __init__(self, path: Path, header: EDFHeader) -> None:
         self.path, self.header = path, header
         self.width = header.samples_per_record * header.sample_bytes
 
     def block(self, first: int, last: int) -> np.ndarray:
-        """Whole records `first` to `last`, `(n_records, n_bytes)` uint8."""
+        """Records `first` to `last`, `(n_records, n_bytes)` uint8."""
         with self.path.open("rb") as handle:
             handle.seek(self.header.n_header_bytes + first * self.width)
             data = handle.read((last - first) * self.width)
@@ -111,7 +111,7 @@ class _Records:
         return np.frombuffer(data, dtype=np.uint8).reshape(last - first, self.width)
 
     def part(self, signals: Sequence[EDFSignal]) -> Iterator[list[bytes]]:
-        """The bytes of some signals, record by record."""
+        """The bytes of the given signals, record by record."""
         n = self.header.sample_bytes
         with self.path.open("rb", buffering=0) as handle:
             for k in range(self.header.n_records):
@@ -129,11 +129,11 @@ def _kind(signal: EDFSignal) -> str:
 
 
 def _channel(signal: EDFSignal, sample_bytes: int) -> SourceChannel:
-    # the standard turns a signal round by its physical range; a digital range that is turned round is damage
+    # the standard inverts a signal by its physical range; an inverted digital range is damage
     unusable = ""
     if not (signal.digital_max > signal.digital_min and signal.physical_max != signal.physical_min):
         unusable = "the range in the header is empty or inverted, so the scale is unknown"
-    elif max(-signal.digital_min, signal.digital_max) > 1 << 8 * sample_bytes:  # unsigned numbers are met
+    elif max(-signal.digital_min, signal.digital_max) > 1 << 8 * sample_bytes:  # some files have unsigned numbers
         unusable = f"the header's digital range does not fit {8 * sample_bytes} bits, so the scale is unknown"
     unit = "" if unusable else signal.unit
     return SourceChannel(
@@ -156,8 +156,8 @@ def _gain(signal: EDFSignal) -> float:
 def _main_rate(header: EDFHeader) -> int:
     """Samples per record of most electrodes (the higher of equals).
 
-    In a sleep laboratory's file belts, legs and eyes outnumber the electrodes, so names go first; where no name is an
-    electrode's, channels in volts do, then any.
+    In sleep recordings, belts, legs and eyes outnumber the electrodes, so channels with electrode names are used first,
+    then channels in volts, then any.
     """
     signals = [s for s in header.signals if not s.is_annotations and s.samples_per_record]
     volts = [s for s in signals if s.unit and _kind(s) in ("eeg", "unknown", "seeg", "ecog")]
@@ -167,10 +167,10 @@ def _main_rate(header: EDFHeader) -> int:
 
 
 def _record_s(starts: Sequence[float], header: EDFHeader) -> tuple[float, list[str]]:
-    """Seconds of a record, and notes. In a file that calls itself continuous time stamps go before the header.
+    """Duration of a record in seconds, and notes. In continuous files, time stamps take precedence over the header.
 
-    A constant step other than the header's duration means that the duration, and with it the rate, is wrong. In EDF+D
-    the same stamps mean gaps of equal length, as of a logger that sleeps between two records.
+    A constant step other than the header's duration means that the duration, and so the rate, is wrong. In EDF+D it
+    means gaps of equal length, as from a logger that sleeps between records.
     """
     notes = list(header.notes)
     steps = np.diff(starts)
@@ -189,7 +189,7 @@ def _record_s(starts: Sequence[float], header: EDFHeader) -> tuple[float, list[s
 
 
 def _rounding_s(starts: Sequence[float], record_s: float) -> float:
-    """By how much two stamps can be off because they were written with few decimals; 0 if a record is a whole step.
+    """Rounding error of time stamps with few decimals; 0 if they represent a record's duration exactly.
 
     Records of 1/3 s with stamps of 0.333, 0.667, 1 are continuous.
     """
@@ -216,7 +216,7 @@ def _other_rates(header: EDFHeader, spr: int, record_s: float) -> list[LeftOut]:
 
 
 def _bytes_to_int(block: np.ndarray, sample_bytes: int) -> np.ndarray:
-    """`(..., n_bytes)` uint8, little-endian 16 or 24 bit, to integers `(..., n_samples)`."""
+    """Convert `(..., n_bytes)` uint8, little-endian 16 or 24 bit, to integers `(..., n_samples)`."""
     if sample_bytes == 2:
         return np.ascontiguousarray(block).view("<i2")
     parts = block.reshape(*block.shape[:-1], -1, 3)
@@ -226,7 +226,7 @@ def _bytes_to_int(block: np.ndarray, sample_bytes: int) -> np.ndarray:
 
 
 def _physical(records: _Records, signals: Sequence[EDFSignal], start: int, stop: int, spr: int) -> np.ndarray:
-    """The given signals, all of `spr` samples a record, in their units, `(n_signals, stop - start)` float64."""
+    """Signals with `spr` samples per record, in their units, `(n_signals, stop - start)` float64."""
     if stop <= start:
         return np.zeros((len(signals), 0))
     r0, r1 = start // spr, -(-stop // spr)
@@ -242,7 +242,7 @@ def _physical(records: _Records, signals: Sequence[EDFSignal], start: int, stop:
 
 
 def _times(records: _Records) -> tuple[list[float], AnnotationLists]:
-    """Start of every record in seconds after the first one's, and the annotations on the same clock."""
+    """Start of every record in seconds from the first one, and the annotations on the same clock."""
     header, path = records.header, records.path
     annotation_signals = [s for s in header.signals if s.is_annotations]
     regular = [k * header.record_s for k in range(header.n_records)]
@@ -267,7 +267,7 @@ def _times(records: _Records) -> tuple[list[float], AnnotationLists]:
 
 
 def _events(annotations: Sequence[Annotation], clock: Clock) -> tuple[list[SourceEvent], list[str]]:
-    """The events on the time line of stored samples, where records follow each other without gaps, and notes."""
+    """The events in stored samples, which ignore gaps between records, and notes."""
     placed = [(a, clock.place(a.onset_s, a.duration_s)) for a in annotations]
     events = [
         SourceEvent(start_sample=at[0], n_samples=at[1], text=a.text, witness="annotations")
@@ -278,10 +278,10 @@ def _events(annotations: Sequence[Annotation], clock: Clock) -> tuple[list[Sourc
 
 
 def _triggers(signal: EDFSignal, records: _Records, spr: int) -> tuple[list[SourceEvent], list[int], list[str]]:
-    """Events of a trigger channel, and where BioSemi's Status says that a new part begins, at the recording's rate.
+    """Events of a trigger channel, and new parts marked in BioSemi's Status, at the recording's rate.
 
-    Codes are physical values. If these are not integers, the header's range is not a scale of codes, and the digital
-    numbers are the codes; a note says so.
+    Codes are physical values. If these are not integers, the header's range does not scale codes, and the digital
+    values are used instead, with a note.
     """
     own, step, n = signal.samples_per_record, _gain(signal), records.header.sample_bytes
     notes: list[str] = []

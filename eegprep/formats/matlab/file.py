@@ -14,7 +14,7 @@ from eegprep.privacy import clean_message
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether a MATLAB file is of version 7.3, which is HDF5."""
+    """Whether a MATLAB file has version 7.3, which is HDF5."""
     with path.open("rb") as handle:
         head = handle.read(520)
     return b"\x89HDF\r\n\x1a\n" in (head[:8], head[512:520])
@@ -31,7 +31,7 @@ def variable_names(path: Path) -> set[str]:
         from scipy.io import whosmat
 
         return {name for name, _, _ in whosmat(path)}
-    except Exception as error:  # what the libraries raise on damaged files is not limited to one class
+    except Exception as error:  # the libraries raise any exception on damaged files
         raise InputError(
             f"{path.name} begins like a MATLAB file but cannot be read",
             where=path,
@@ -42,11 +42,11 @@ def variable_names(path: Path) -> set[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class EEGLABHeader:
-    """What an EEGLAB file says of itself.
+    """Header facts of an EEGLAB file.
 
-    `trials` are epochs; `samples_file` and `n_bytes` name the file that holds the samples, if any, and its size; `nose`
-    is the direction of the nose in its coordinates (+X, -X, +Y, -Y), EEGLAB's +X if the file does not say. `n_rows` are
-    channels of the samples, `n_named` those in `chanlocs`; 0 where either can't be told.
+    `trials` is the number of epochs; `samples_file` and `n_bytes` are the name and size of a separate file of samples;
+    `nose` is the direction of the nose in its coordinates (+X, -X, +Y, -Y), by default EEGLAB's +X. `n_rows` is the
+    number of channels in the samples, `n_named` that in `chanlocs`; 0 if unknown.
     """
 
     trials: int = 1
@@ -58,7 +58,7 @@ class EEGLABHeader:
 
 
 def eeglab_header(path: Path) -> EEGLABHeader:
-    """Of a .set file; one trial and no file of samples where that cannot be determined."""
+    """The header of a .set file; one trial and no separate samples if that cannot be determined."""
     status = path.stat()
     return _eeglab_header(path, status.st_size, status.st_mtime_ns)
 
@@ -93,9 +93,9 @@ def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
             data = holder["data"] if isinstance(holder["data"], str) else ""
             numbers = {n: int(np.ravel(holder[n])[0]) for n in names if n != "data"}
             shape, n_named = np.shape(holder["data"]), int(np.size(holder.get("chanlocs", ())))
-            # dimensions of one are taken away, so only a matrix shows its rows
+            # singleton dimensions are dropped, so only a matrix shows its rows
             n_rows = shape[0] if not data and len(shape) == 2 + (numbers["trials"] > 1) else numbers["nbchan"]
-    except Exception:  # the reader itself says what is wrong with a damaged file
+    except Exception:  # the reader reports damaged files
         return EEGLABHeader()
     n_bytes = 4 * numbers["nbchan"] * numbers["pnts"] * numbers["trials"]
     return EEGLABHeader(
@@ -108,14 +108,14 @@ def _eeglab_header(path: Path, _n_bytes: int, _changed_ns: int) -> EEGLABHeader:
     )
 
 
-#: Variables that FieldTrip's users save beside the data.
+#: Variables that FieldTrip's users often save with the data.
 _BESIDE = frozenset({"cfg", "hdr", "event", "events", "trl", "ans"})
 
 
 def fieldtrip_variables(path: Path) -> list[str]:
-    """Variables that are, or may be, FieldTrip's structures of data; `""` where the file's variables are its fields.
+    """Variables that are, or may be, FieldTrip data structures; `""` if the file's variables are the fields of one.
 
-    Told without reading the samples: version 7.3 shows the fields, of older files only the one structure there is.
+    Samples are not read: version 7.3 shows the fields, in older files a single structure is assumed to be one.
     """
     try:
         if is_hdf5(path):
@@ -130,12 +130,12 @@ def fieldtrip_variables(path: Path) -> list[str]:
         if {"trial", "label"} <= set(kinds):
             return [""]
         return list(kinds) if list(kinds.values()) == ["struct"] else []
-    except Exception:  # a damaged file: its reader says what is wrong
+    except Exception:  # the reader reports damaged files
         return [""]
 
 
 def matrices(path: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes, as MATLAB has them, of the numeric variables of a file; raises what the libraries raise."""
+    """Names and MATLAB shapes of the numeric variables of a file; exceptions of the libraries are not caught."""
     if is_hdf5(path):
         import h5py
 

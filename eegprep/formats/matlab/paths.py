@@ -25,14 +25,14 @@ def value_at(path: Path, variable: str, *, subject: str = "", parts: int | None 
     subject : str
         Value of `{subject}`: a number from 1.
     parts : int, optional
-        How many people the manifest says there are.
+        Number of subjects stated by the manifest.
     """
     found = numbered_at(path, variable, subject=subject, parts=parts)
     return found[0][1] if found else None
 
 
 def numbered_at(path: Path, variable: str, *, subject: str = "", parts: int | None = None) -> list[tuple[str, Any]]:
-    """All values at a path, with what `{trial}` stands for (empty if the path has no `{trial}`), in its order.
+    """All values at a path, with the value of `{trial}` (empty if the path has none), in its order.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def numbered_at(path: Path, variable: str, *, subject: str = "", parts: int | No
 
 
 def entries_of(value: Any) -> list[Any]:
-    """The elements of a cell array or array, of which the library gives lists, arrays or, for one element, itself."""
+    """The elements of an array or cell array, which the library returns as a list, an array or a single element."""
     if isinstance(value, list):
         return value
     array = np.asarray(value)
@@ -69,7 +69,7 @@ def entries_of(value: Any) -> list[Any]:
 
 
 def texts_of(value: Any) -> list[str]:
-    """Elements as texts; whole numbers without a point, as they are written in a manifest."""
+    """Elements as texts; whole numbers have no decimal point, as in a manifest."""
     return [
         f"{v:.12g}" if isinstance(v, int | float | np.number) else str(v)
         for v in np.ravel(np.array(entries_of(value), dtype=object))
@@ -99,11 +99,11 @@ def _walk(
 
 
 def _step(value: Any, field: str) -> Any | None:
-    """One step down: a field of a structure, or an element by its number."""
+    """One step of a path: a field of a structure, or an element by its number."""
     if isinstance(value, dict):
         if field in value:
             return value[field]
-        if field.isdigit() and 1 <= int(field) <= _length(value):  # an array of structures comes as one of lists
+        if field.isdigit() and 1 <= int(field) <= _length(value):  # the library returns a struct array as lists
             return {name: column[int(field) - 1] for name, column in value.items()}
         return None
     if isinstance(value, list | np.ndarray) and field.isdigit() and 1 <= int(field) <= len(value):
@@ -119,7 +119,7 @@ def _length(value: Any) -> int:
 
 
 def _trials(value: Any) -> list[Any]:
-    """Elements of a cell array or of an array of three dimensions; anything else is a single trial."""
+    """Elements of a cell array or three-dimensional array; anything else is a single trial."""
     return list(value) if isinstance(value, list) or np.ndim(value) == 3 else [value]
 
 
@@ -143,6 +143,6 @@ def _loaded(path: Path, name: str, _size: int, _time_ns: int) -> Any:
 
 
 def _load_kept(path: Path, name: str) -> Any:
-    """The same, kept for the next subject in the file, since each one needs all of it read."""
+    """Cached for the next subject in the file, since each one requires reading all of it."""
     stat = path.stat()
     return _loaded(path, name, stat.st_size, stat.st_mtime_ns)

@@ -64,7 +64,7 @@ def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "")
     if "{trial}" in variable or isinstance(value, list):
         decoded = described_trials(found, manifest, path, format_name="matlab")
         if isinstance(value, list) and manifest.trial_values is None:
-            decoded = dataclasses.replace(decoded, trial_labels=())  # numbers mean something to a table only
+            decoded = dataclasses.replace(decoded, trial_labels=())  # numbers are only meaningful with a table
     else:
         n_trials = len(value) if value.ndim == 3 and manifest.trial_values is not None else 0
         labels = [str(number) for number in range(1, n_trials + 1)] or None
@@ -102,7 +102,7 @@ def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
 
 
 def _origins(data: dict[str, Any], blocks: list[np.ndarray]) -> tuple[int, ...]:
-    """Where trials that overlap began in the recording: `sampleinfo` has first and last sample of each, from 1."""
+    """First samples of overlapping trials; `sampleinfo` has the first and last sample of each, from 1."""
     try:
         bounds = np.asarray(data.get("sampleinfo", ()), dtype=np.float64).reshape(len(blocks), 2)
     except (TypeError, ValueError):
@@ -111,7 +111,7 @@ def _origins(data: dict[str, Any], blocks: list[np.ndarray]) -> tuple[int, ...]:
 
 
 def _rows(trial: Any, n_channels: int, path: Path) -> np.ndarray:
-    """One trial, (n_channels, n_samples); the library takes away dimensions of one, so those are given back."""
+    """One trial, (n_channels, n_samples), with singleton dimensions that the library dropped restored."""
     block = np.asarray(trial, dtype=np.float64)
     if block.ndim == 1 and 1 in (n_channels, block.size // n_channels):
         block = block.reshape(n_channels, -1)
@@ -126,14 +126,14 @@ def _rows(trial: Any, n_channels: int, path: Path) -> np.ndarray:
 
 
 def _texts(cell: Any) -> list[str]:
-    """A cell array of text, which comes as a text, a list or an array of any shape."""
+    """A cell array of text, which the library returns as a text, a list or an array of any shape."""
     if isinstance(cell, str):
         return [cell]
     return [str(value) for value in np.ravel(np.array(cell, dtype=object))]
 
 
 def _rate(data: dict[str, Any], path: Path) -> tuple[float, tuple[str, ...]]:
-    """The rate and notes. FieldTrip itself goes by `time`; `fsample` may be left from before a resampling."""
+    """The rate and notes. Like FieldTrip, prefer `time`, since `fsample` may be from before a resampling."""
     stated = float(np.ravel(data["fsample"])[0]) if np.size(data.get("fsample", ())) else np.nan
     times = data.get("time")
     first = np.ravel(times[0] if isinstance(times, list) else times) if times is not None else np.zeros(0)
@@ -171,7 +171,7 @@ def _channels(data: dict[str, Any], labels: list[str]) -> tuple[SourceChannel, .
 
 
 def _positions(elec: Any) -> dict[str, tuple[float, float, float]]:
-    """Positions in metres, only where the structure says that x is right (`neuromag`, `acpc`-like `ras` frames)."""
+    """Positions in metres, only if the structure states that x is right (`neuromag`, `acpc`-like `ras` frames)."""
     if not isinstance(elec, dict) or not {"label", "chanpos", "unit"} <= set(elec):
         return {}
     scale = _METRES.get(str(elec["unit"]))

@@ -44,7 +44,7 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
         return _transposed(table, manifest, sfreq_hz)
     beside = {spec.time_column, spec.event_column}
     listed = list(spec.channels) or [n for n in table.names if n not in beside and n.strip()]
-    # all columns of a table without a header line have to be named, a clock's too
+    # without a header line all columns must be named, including a clock's
     clocks = [n for n in listed if table.is_clock(n)]
     names = [n for n in listed if n not in clocks]
     if not names:
@@ -72,7 +72,7 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
 
 
 def _transposed(table: TextTable, manifest: Manifest, sfreq_hz: float) -> Decoded:
-    """One row per channel; a first column of text names the channels, else the manifest does."""
+    """One row per channel; channel names are in a first column of text, else in the manifest."""
     first = table.texts(table.names[0])
     named = any(not is_number(t) for t in first)
     columns = table.names[1:] if named else table.names
@@ -95,7 +95,7 @@ def _transposed(table: TextTable, manifest: Manifest, sfreq_hz: float) -> Decode
 
 
 def read_electrode_files(paths: Sequence[Path], channels: Sequence[str], manifest: Manifest) -> Decoded:
-    """One file per electrode, one value a line (or in the first column)."""
+    """One file per electrode, one value per line (or in the first column)."""
     spec, sfreq_hz = manifest.source, _rate(manifest)
     rows: list[np.ndarray] = []
     for path in paths:

@@ -42,7 +42,7 @@ _LABEL_NAMES = ("y", "labels", "label", "targets", "target", "events")
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """A manifest's `source:` as far as the file tells it; `n_channels` where the names are not known."""
+    """A manifest's `source:` as far as the file shows it; `n_channels` if the names are unknown."""
 
     kind: str
     channels: tuple[str, ...] = ()
@@ -54,14 +54,14 @@ class Suggestion:
     variable: str = ""
 
     def flow(self, files: str) -> str:
-        """One line of YAML, with `?` for what the file does not show; `files` is the pattern of the files' names."""
+        """One line of YAML, with `?` for unknown values; `files` is the pattern of file names."""
         known = self._known(files)
         fields = {"kind": self.kind, "files": "", "sfreq_hz": "?", "unit": "?"}
         fields |= {"channels": f"[? the names of {self.n_channels}]", **known}
         return "source: {" + ", ".join(f"{name}: {value}" for name, value in fields.items()) + "}"
 
     def lines(self, files: str) -> str:
-        """The same as lines of a draft, where `#?` marks what a person has to say."""
+        """The same as lines of a draft, with `#?` for values that the user has to fill in."""
         known = self._known(files)
         asked = {
             "sfreq_hz": "250  # the sampling rate",
@@ -85,21 +85,21 @@ class Suggestion:
 
 
 def suggest(path: Path) -> Suggestion | None:
-    """What would read a file; None if it holds no signal that a manifest could describe."""
+    """Suggest how to read a file; None if it has no signal that a manifest could describe."""
     try:
         if path.suffix.lower() in (".npy", ".npz"):
             return _of_array(path)
         if path.suffix.lower() == ".mat":
             return _of_matlab(path)
         return _of_table(path) if _TEXT.search(path.name) else None
-    except Exception:  # what the libraries raise on damaged files is not limited to one class
+    except Exception:  # the libraries raise any exception on damaged files
         return None
 
 
 def _of_table(path: Path) -> Suggestion | None:
-    """A header line, and below it a column of times or two of electrodes."""
+    """A table with a header line and a time column or at least two electrodes."""
     table = _beginning(path)
-    if table is None or table.names[0] == "1":  # no header line: the columns were numbered
+    if table is None or table.names[0] == "1":  # without a header line, columns are numbered
         return None
     numbers = {}
     for name in table.names:
@@ -140,7 +140,7 @@ def _beginning(path: Path) -> TextTable | None:
 
 
 def _rate(times: np.ndarray, name: str) -> float | None:
-    """Hertz from a column of times in seconds, or in thousandths, millionths or billionths of them."""
+    """Rate in hertz from a column of times in seconds, milliseconds, microseconds or nanoseconds."""
     known = times[np.isfinite(times)]
     if known.size < _FEWEST_ROWS or known[-1] <= known[0]:
         return None
@@ -156,7 +156,7 @@ def _rate(times: np.ndarray, name: str) -> float | None:
 
 
 def _of_array(path: Path) -> Suggestion | None:
-    """Of headers alone, since an array may unpack to any amount; small ones of an .npz file are looked at."""
+    """Reads only headers, since an array may expand to any size, and small arrays of an .npz file."""
     if path.suffix.lower() == ".npy":
         with path.open("rb") as handle:
             return _of_shape(*_array_header(handle))
@@ -189,7 +189,7 @@ def _of_array(path: Path) -> Suggestion | None:
 
 
 def _of_matlab(path: Path) -> Suggestion | None:
-    """The largest matrix of a file. Of three dimensions nothing is said, since MATLAB has no usual order of them."""
+    """The largest matrix of a file. Three dimensions are not assigned, since MATLAB has no usual order."""
     shapes = matrices(path)
     found = {n: one for n, s in shapes.items() if len(s) == 2 and min(s) > 1 and (one := _of_shape(s, np.dtype(float)))}
     if not found or any(len(shape) > 2 for shape in shapes.values()):
@@ -199,7 +199,7 @@ def _of_matlab(path: Path) -> Suggestion | None:
 
 
 def _array_header(handle: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of an array in NumPy's format, of which the values are not read."""
+    """Shape and type of an array in NumPy's format, without reading its values."""
     version = np.lib.format.read_magic(handle)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(handle)
@@ -207,7 +207,7 @@ def _array_header(handle: Any) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _of_shape(shape: tuple[int, ...], dtype: np.dtype) -> Suggestion | None:
-    """Of three dimensions trials come first, then channels; of two the shorter one is the channels."""
+    """Three dimensions are (trials, channels, samples); of two, the shorter one is the channels."""
     if dtype.kind not in "fiu" or len(shape) not in (2, 3) or 0 in shape:
         return None
     rows_are_channels = shape[-2] <= shape[-1]

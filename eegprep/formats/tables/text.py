@@ -1,7 +1,7 @@
 """Read text tables, plain or gzipped, one row of numbers per line, and their event columns.
 
 Columns are returned as float64. Byte order marks, line endings and decimal commas are detected; if a comma is
-ambiguous, the manifest has to say what it means.
+ambiguous, the manifest has to define it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from eegprep.formats.decoded import SourceEvent
 from eegprep.manifest.labels import code_text
 from eegprep.privacy import clean_message
 
-#: A few packed bytes can claim to be any amount of text.
+#: A few compressed bytes can expand to any amount of text.
 MAX_UNPACKED = 4 << 30
 _ANY_BYTES = 64 << 20
 _MAX_RATIO = 100
@@ -34,14 +34,14 @@ _COMMA_NUMBER = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 
 @dataclass(frozen=True, kw_only=True)
 class TextTable:
-    """`names` of all columns; `read` gives one as numbers, `texts` as text."""
+    """A table with column `names`; `read` returns a column as numbers, `texts` as text."""
 
     names: tuple[str, ...]
     table: object
     where: Path
 
     def numbers(self, name: str) -> np.ndarray:
-        """A column as float64, empty fields as NaN. Raises InputError if it is no number."""
+        """A column as float64, empty fields as NaN. Raises InputError if a field is not a number."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -64,13 +64,13 @@ class TextTable:
         return ["" if v is None else str(v).strip() for v in self._column(name).to_pylist()]
 
     def is_clock(self, name: str) -> bool:
-        """Whether a column holds times of day or dates and nothing else."""
+        """Whether a column contains only times of day or dates."""
         texts = [text for text in self.texts(name) if text]
         return bool(texts) and all(_CLOCK.fullmatch(text) for text in texts)
 
     def _column(self, name: str):  # type: ignore[no-untyped-def]
         if name not in self.names:
-            # the first line of a table that is no header may hold anything, so it is not repeated
+            # a first line that is not a header may contain anything, so it is not quoted
             raise InputError(
                 f"{self.where.name} has no column {name!r}",
                 where=self.where,
@@ -128,16 +128,16 @@ def read_table(
     skip_rows : int
         Lines before the header (or before the numbers).
     names : sequence of str, optional
-        Names of the columns of a table without a header line.
+        Column names of a table without a header line.
     ragged : bool
-        Whether the last fields of rows may be missing and are then empty.
+        Whether rows may lack their last fields, which are then empty.
     rows_are_channels : bool
-        Whether the first field of a line may be a channel's name: a first line with one is then not a header.
+        Whether the first field of a line may be a channel's name; a first line with one is then not a header.
 
     Raises
     ------
     InputError
-        An empty file, rows of different lengths.
+        The file is empty, or rows differ in length.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -152,12 +152,12 @@ def read_table(
     decimal_comma = separator != "," and any(
         _COMMA_NUMBER.fullmatch(field) for line in sample for field in _fields(line, separator)
     )
-    if separator == " ":  # any number of blanks between two columns
+    if separator == " ":  # any number of spaces between two columns
         rows = [b" ".join(line.split()) for line in data.split(b"\n")]
         data = b"\n".join(rows)
     columns = [c.strip('"') for c in _fields(first, separator)]
     plain = [c.replace(",", ".") if decimal_comma else c for c in columns]
-    # pandas writes the numbers of the columns behind an empty field
+    # pandas writes column numbers after an empty field
     headless = _all_numbers(plain) and not (not plain[0] and _rises_evenly(plain[1:]))
     headless = headless or (rows_are_channels and _is_channel(plain))
     if headless:
@@ -188,7 +188,7 @@ def read_table(
 
 
 def _plain(data: bytes, encoding: str, path: Path) -> bytes:
-    """Text as UTF-8 without a byte order mark, its lines ended by line feeds."""
+    """Text as UTF-8 without a byte order mark and with line feeds as line endings."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encoding = "utf-16"
     try:
@@ -199,12 +199,12 @@ def _plain(data: bytes, encoding: str, path: Path) -> bytes:
             f"{path.name} is not text in the encoding {encoding!r}", where=path, todo="correct `source: encoding:`"
         ) from error
     data = data.removeprefix(b"\xef\xbb\xbf")
-    # line ends of old Macintosh programs; a carriage return before a line feed is left to the parser
+    # line endings of old Macintosh programs; a carriage return before a line feed is left to the parser
     return data if b"\n" in data else data.replace(b"\r", b"\n")
 
 
 def _separator(lines: Sequence[str], path: Path) -> str:
-    """What parts the columns, by the first lines."""
+    """Detect the column separator from the first lines."""
     for mark in ("\t", ";"):
         if mark in lines[0]:
             return mark
@@ -235,18 +235,18 @@ def is_number(text: str) -> bool:
 
 
 def _all_numbers(fields: Sequence[str]) -> bool:
-    """Whether a first line holds values and no names: numbers, and clock times or dates among them."""
+    """Whether a first line contains values, not names: numbers, possibly with clock times or dates."""
     return any(is_number(f) for f in fields) and all(is_number(f) or _CLOCK.fullmatch(f) for f in fields if f)
 
 
 def _is_channel(fields: Sequence[str]) -> bool:
-    """Whether a line is a channel's name and its samples; evenly rising numbers are times or counts in a header."""
+    """Whether a line is a channel's name and its samples; evenly spaced numbers are times or counts in a header."""
     numbers = [is_number(f) for f in fields[1:] if f not in _NOTHING]
     return bool(fields[0]) and any(numbers) and all(numbers) and not _rises_evenly(fields[1:])
 
 
 def _rises_evenly(fields: Sequence[str]) -> bool:
-    """Whether fields are numbers that all rise by the same step."""
+    """Whether fields are numbers that increase by a constant step."""
     if len(fields) < 2 or not all(map(is_number, fields)):
         return False
     steps = np.diff(np.array(fields, dtype=np.float64))
@@ -254,13 +254,13 @@ def _rises_evenly(fields: Sequence[str]) -> bool:
 
 
 def _fault(error: Exception) -> str:
-    """What is wrong with a row, without the row's text."""
+    """Describe what is wrong with a row, without its text."""
     counts = re.search(r"Expected (\d+) columns, got (\d+)", str(error))
     return f"a row of {counts[2]} values" if counts else type(error).__name__
 
 
 def column_events(values: Sequence[str]) -> list[SourceEvent]:
-    """An event wherever a column's text changes to something that is neither empty nor zero."""
+    """An event at each change of a column's text to something other than empty or zero."""
     out: list[SourceEvent] = []
     before = ""
     for i, text in enumerate(values):

@@ -12,26 +12,26 @@ import numpy as np
 
 from eegprep.errors import InputError
 
-#: Which part of a second a column counts is found by its steps.
+#: The unit of a time column is inferred from its steps.
 _FACTORS = (1.0, 1e3, 1e6, 1e9)
-#: A clock may be off by this much and is noted; by more it is another rate.
+#: A clock that is off by up to this much is noted; by more, it has another rate.
 _NOTED, _REFUSED = 0.01, 0.05
-#: A jump of this length is a gap however uneven the column is.
+#: A jump of this length is a gap, however irregular the column is.
 _LONGEST_STEP_S = 0.25
 
 
 def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[int], list[str]]:
-    """Samples before which the time column jumps; notes.
+    """Samples before which the time column jumps, and notes.
 
     Raises
     ------
     InputError
-        The column's rate is more than 5 % off the stated one.
+        The column's rate differs from the stated one by more than 5 %.
     """
     known = np.isfinite(times)
     if known.sum() < 11:
         return [], ["the time column does not increase and was ignored"]
-    # rows without a time lie where their neighbours say
+    # rows without a time are interpolated
     rows = np.arange(times.size)
     filled = np.interp(rows, rows[known], times[known])
     steps = np.diff(filled)
@@ -53,7 +53,7 @@ def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[i
     notes = []
     if abs(measured - sfreq_hz) > _NOTED * sfreq_hz:
         notes.append(f"the time column gives {measured:.4g} Hz, but {sfreq_hz:g} Hz is stated")
-    # In an even column one missing sample is seen; between packets nothing shorter than half a packet can be.
+    # A regular column shows one missing sample; with packets, only half a packet or more can be detected.
     largest_usual = float(np.quantile(steps_up, 0.99))
     limit = max(1.5 * mean, 1.5 * largest_usual)
     jumps = {int(i) + 1 for i in np.flatnonzero((steps < -0.5 * mean) | (steps > _LONGEST_STEP_S * factor))}
@@ -64,6 +64,6 @@ def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[i
 
 
 def _stays_late(late: np.ndarray, at: int, jump: float, width: int) -> bool:
-    """Whether the rows after a long step stay late. Rows that only arrived late are followed by ones that catch up."""
+    """Whether the rows after a long step stay late; after rows that only arrived late, others catch up."""
     after, before = late[at : at + width], late[max(0, at - width) : at]
     return float(np.median(after) - np.median(before)) > 0.5 * jump

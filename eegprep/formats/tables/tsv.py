@@ -1,4 +1,4 @@
-"""Read BIDS tables leniently: if the meaning is unambiguous they are read, else refused with a reason.
+"""Read BIDS tables leniently: they are read if their meaning is unambiguous, else refused with a reason.
 
 Accepted are UTF-16, byte order marks, any line endings, capitals in column names, decimal commas, and commas,
 semicolons or spaces instead of tabs if every row has as many fields as the first.
@@ -18,7 +18,7 @@ _WITH_COMMA = re.compile(r"([+-]?\d*),(\d+)")
 
 
 def text_of(path: Path) -> str:
-    """The text of a file in UTF-8, UTF-16 or, where it is neither, Latin-1. Raises ValueError with the reason."""
+    """The text of a file in UTF-8, UTF-16 or else Latin-1. Raises ValueError with the reason."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError("it is too large")
@@ -39,7 +39,7 @@ def text_of(path: Path) -> str:
 
 
 def rows_of(path: Path, columns: Sequence[str], needed: str) -> tuple[list[dict[str, str]], int]:
-    """The rows of a table, with those of `columns` that it has, and how many rows are broken.
+    """The rows of a table with those of `columns` that exist, and the number of broken rows.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def _unquoted(field: str) -> str:
 
 
 def _place(name: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> int | None:
-    """Where a column stands: under its own name, else under that name in other capitals."""
+    """Index of a column by its exact name, else ignoring case."""
     for found in (
         [i for i, h in enumerate(head) if h == name],
         [i for i, h in enumerate(head) if h.casefold() == name],
@@ -92,17 +92,17 @@ def _place(name: str, head: Sequence[str], body: Sequence[Sequence[str]]) -> int
 
 
 def numbers(cells: Sequence[str], longest: float = math.inf) -> list[float | None]:
-    """The numbers of a column; None for what is none. A comma is decimal where it cannot separate thousands.
+    """The numbers of a column; None for other fields. A comma is decimal if it cannot separate thousands.
 
     Parameters
     ----------
     longest : float
-        A value beyond it is impossible, so that a comma before three digits is decimal.
+        Larger values are impossible, so a comma before three digits must be decimal.
 
     Raises
     ------
     ValueError
-        The commas may mean either.
+        Commas are ambiguous.
     """
     commas = [m for cell in cells if (m := _WITH_COMMA.fullmatch(cell))]
     decimal = any(len(m[2]) != 3 or m[1].strip("+-") in ("", "0") for m in commas)
