@@ -92,7 +92,7 @@ def counted(infos: Iterable[RecordingInfo]) -> list[Counted]:
 
 
 def mismatches(manifest: Manifest, recordings: Sequence[Counted], *, partial: bool = False) -> tuple[Mismatch, ...]:
-    """Find what matches nothing in any recording, and subjects without trials.
+    """Find parts of tasks without a match in any recording, and subjects without trials.
 
     Parameters
     ----------

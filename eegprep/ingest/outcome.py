@@ -1,4 +1,4 @@
-"""The outcome of one planned recording: stored, skipped or failed; plain data that crosses process borders."""
+"""The outcome of one planned recording: stored, skipped or failed; plain data that is passed between processes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Process one recording: standardise it and write its signal and description.
 
 The signal is passed on in chunks, at 256 Hz in microvolt; `RecordingInfo` lists every channel, stretch and trial that
-was left out. Equal recordings give equal bytes: nothing depends on a clock, a path or another recording.
+was left out. Equal recordings give equal bytes: they do not depend on the time, paths or other recordings.
 """
 
 from __future__ import annotations

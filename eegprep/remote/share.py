@@ -223,7 +223,7 @@ def pull(
         There is no complete shard set or manifest at the address, or another process is writing into `out`.
     RefusedError
         The list is invalid or names files that belong to no shard set or manifest; a file does not match it, is a
-        link or a device, or is larger than the index says; or `out` contains anything else.
+        link or a device, or is larger than the index says; or `out` contains other files.
     """
     remote = _Remote(source, options)
     out = Path(out)

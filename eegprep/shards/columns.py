@@ -56,7 +56,7 @@ class BlockTable:
 class RecordingTable:
     """Recordings, one entry per row of recordings.parquet.
 
-    `facts(row)` gives reference and quality figures per electrode name, `attributes(row)` what tasks may use.
+    `facts(row)` gives reference and quality figures per electrode name, `attributes(row)` the attributes for tasks.
     """
 
     id: tuple[str, ...]

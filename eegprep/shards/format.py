@@ -9,7 +9,7 @@ A shard is a tar file of one electrode. Every block is two members, `<key>.npy` 
     m bytes     JSON, padded with zeros to a full record
 
 and the shard ends with two empty records. Nothing in the frame depends on a clock, a user or a path, so the
-whole frame can be computed from the index. `verify` does that and compares; no tar is ever parsed.
+entire frame can be computed from the index. `verify` does that and compares; no tar is ever parsed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Assign subjects, or the runs of single-subject data sets, to train, validation and test.
 
 The split of each recording id depends only on the recordings of the data set and its manifest's split rule: not on the
-order of the recordings, a clock, or another data set.
+order of the recordings, the time, or other data sets.
 
 Subjects are ranked by a hash of (data set, subject, seed) and the ranks are cut in the requested ratio, which keeps
 the ratio exact for few subjects. Subjects that share a recording (public data sometimes contain a signal under two

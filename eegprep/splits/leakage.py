@@ -1,6 +1,6 @@
 """The check against leakage: was anything in the test set seen during training?
 
-Compares what a model has seen (subjects, hashes of decoded signals and fingerprints, kept in `seen.json` beside every
+Compares what a model has seen (subjects, hashes of decoded signals and fingerprints, kept in `seen.json` next to every
 checkpoint) with the test set. Any overlap is refused (exit code 3), or, if the user overrides it, returned as a
 sentence that is printed with every table of the run.
 

@@ -106,7 +106,7 @@ def _sum_of_low_passes(
 def _low_pass(n: int, cutoff: float) -> NDArray[np.float64]:
     """Windowed sinc (Hamming) of unit gain at 0 Hz; `cutoff` as a fraction of the Nyquist frequency.
 
-    Equals `scipy.signal.firwin`, whose import takes each worker process half a second.
+    Equals `scipy.signal.firwin`, whose import costs each worker process half a second.
     """
     taps = cutoff * np.sinc(cutoff * (np.arange(n) - (n - 1) / 2)) * np.hamming(n)
     return taps / taps.sum()

@@ -4,7 +4,7 @@ Reads an array-like in microvolt block by block and yields chunks (n_rows, n) fl
 chain of band-pass, notch and Fourier resampling to about 0.001 µV.
 
 Extending the signal once by point reflection is enough for all filters: a symmetric filter keeps a point-symmetric
-extension point-symmetric, so it equals what the next step would have reflected.
+extension point-symmetric, so it equals the extension of the filtered signal.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def stream_long(
     stretch : Stretch
         One for which `is_long` is true.
     rows : ndarray of int, (n_rows,)
-        Channels to take, in order.
+        Channels to use, in order.
     offsets_uv : ndarray, (n_rows,)
         Subtracted before the cast to float32.
     pool : ThreadPoolExecutor, optional

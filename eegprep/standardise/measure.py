@@ -65,7 +65,7 @@ class StreamMeasure:
         return merge(self._large[row])
 
     def sigma_uv(self, row: int, rejected: Sequence[Stretch]) -> float:
-        """1.4826 x median absolute deviation of the row without its rejected parts; 0 if nothing is left."""
+        """1.4826 x median absolute deviation of the row without its rejected parts; 0 if no samples are left."""
         values = self._sample[row].copy()
         for s in rejected:
             values[-(-s.start_sample // self._step) : -(-s.stop_sample // self._step)] = np.nan

@@ -70,10 +70,10 @@ def resample_fourier(signal: NDArray[np.float64], ratio: Fraction, n_out: int) -
 
 
 def change_rate(spectrum: NDArray[np.complexfloating], n_in: int, n_out: int) -> NDArray[np.complexfloating]:
-    """A real signal's half spectrum (..., n_in // 2 + 1), cut or filled up for an inverse transform of `n_out`.
+    """A real signal's half spectrum (..., n_in // 2 + 1), cropped or padded for an inverse transform of length `n_out`.
 
-    The bin at the lower of the two Nyquist frequencies stands for two where it was one, and for one where it was
-    two; amplitudes are scaled by `n_out / n_in`. The result may share memory with `spectrum`, which is changed.
+    A bin at the lower of the two Nyquist frequencies is doubled when downsampling and halved when upsampling, and all
+    amplitudes are scaled by `n_out / n_in`. The result may share memory with `spectrum`, which is modified.
     """
     shorter = min(n_in, n_out)
     n_bins = n_out // 2 + 1

@@ -1,6 +1,6 @@
 """The selected rows of the source's signal, with gaps of missing values interpolated.
 
-A filter spreads one NaN over its whole length. So runs of samples that are not finite are replaced by linear
+A filter spreads one NaN over its entire length, so runs of samples that are not finite are replaced by linear
 interpolation while filtering; the runs themselves are rejected.
 """
 

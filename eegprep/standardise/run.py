@@ -45,7 +45,7 @@ class Judged:
     rejected : dict of str to tuple of Stretch
         Stretches rejected in addition to the plan's gaps, by electrode; electrodes without any are absent.
     sigma_uv : tuple of float
-        Robust standard deviation of the kept samples, in row order; 0 if nothing is left.
+        Robust standard deviation of the kept samples, in row order; 0 if no samples are left.
     fingerprint : str
         Fingerprint that finds altered copies of the signal (`eegprep.splits.fingerprint`).
     left_out : tuple of LeftOut

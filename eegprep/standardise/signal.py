@@ -1,4 +1,4 @@
-"""Run a recipe over a whole recording, as a stream of chunks in time order, in bounded memory."""
+"""Run a recipe over a recording, as a stream of chunks in time order, in bounded memory."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def standardise(
     timeline : Timeline
         Its stretches are long enough for the filters (`too_short`).
     rows : sequence of int
-        Channels to take; their order is the output's.
+        Channels to use, in output order.
     averaged : sequence of bool, optional
         Rows that make up the average reference (default: all). The others are re-referenced too.
     pool : ThreadPoolExecutor, optional

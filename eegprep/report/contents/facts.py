@@ -74,7 +74,7 @@ class RecordingFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOutGroup:
-    """Everything of one kind that was left out for one reason.
+    """All entries of one kind left out for the same reason.
 
     `names` are the affected channels (or events), most frequent first; `hours` are electrode-hours of stretches,
     None for entries without a length. A shard set's lock contains neither names nor reasons, since they come from

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 
 def element(name: str, content: object = "", /, **attributes: object) -> Markup:
-    """One element. `_` in attribute names stands for `-`, a trailing `_` is dropped; None leaves one out.
+    """One element. `_` in attribute names becomes `-`, a trailing `_` is dropped; None omits the attribute.
 
     `content` is escaped unless it is `Markup`.
     """
