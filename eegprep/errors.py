@@ -1,6 +1,6 @@
 """Errors that a user can fix; the class carries the exit code of the command line.
 
-The message says what went wrong, where, what was found, what was expected and what to do. Exit codes: 1 an input
+The message states the problem, its location, the actual and expected values and what to do. Exit codes: 1 an input
 failed, 2 wrong usage, 3 refused (licence, leakage, integrity). Any other exception is a bug and shows its traceback.
 """
 
@@ -65,7 +65,7 @@ class EEGPTError(Exception):
         }
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process borders (ingest workers), so all five parts have to survive pickling.
+        # Errors are passed between processes (ingest workers), so all five parts must survive pickling.
         return (_rebuild, (type(self), self.what, self.where, self.found, self.expected, self.todo))
 
 
@@ -93,7 +93,7 @@ class RefusedError(EEGPTError):
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    """`text` for a terminal: control characters and bytes that are not UTF-8 (as in names of files) as escapes."""
+    """`text` for a terminal: control characters and bytes that are not UTF-8 (as in file names) are escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in keep else _escaped(c) for c in text)
@@ -101,12 +101,12 @@ def printable(text: str, *, keep: str = "") -> str:
 
 def _escaped(char: str) -> str:
     code = ord(char)
-    # how Python represents a byte that is not UTF-8
+    # Python's representation of a byte that is not UTF-8
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else char.encode("unicode_escape").decode()
 
 
 def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
-    """A hint such as `did you mean 'eegmat'?` for a name that is not known, or an empty string."""
+    """A hint such as `did you mean 'eegmat'?` for an unknown name, or an empty string."""
     names = list(known)
     folded = {n.casefold(): n for n in names}
     close = difflib.get_close_matches(name.casefold(), list(folded), n=n, cutoff=0.6)

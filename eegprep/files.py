@@ -1,4 +1,4 @@
-"""Atomic file writing (`.part`, fsync, rename), file hashes, and the lock of whoever writes a folder.
+"""Atomic file writing (`.part`, fsync, rename), file hashes, and the lock of a folder being written.
 
 A process killed at any time leaves at most a `.part` file, which no reader accepts.
 """
@@ -20,9 +20,9 @@ from typing import Any
 from eegprep.errors import UsageError
 
 PART = ".part"
-#: Of a folder that a command is writing.
+#: Lock file of a folder that a command is writing.
 WRITING = ".lock"
-# Workers of a run that was killed end some tenths of a second later.
+# Workers of a killed run exit some tenths of a second later.
 _ORPHANS_S = 2.0
 _CHUNK = 1 << 20
 _SUM = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(?:\./)?(\S.{0,499})")
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a `.part` path to write to; on success sync it and rename it to `target`.
 
-    The `.part` file is removed when the body raises, so that a full disk leaves the folder as it was.
+    The `.part` file is removed if the body raises, so that a full disk leaves the folder unchanged.
     """
     target = Path(target)
     part = target.with_name(target.name + PART)
@@ -56,15 +56,15 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
-    """Hold an output folder (or with `file` a single output) for this process and its workers, or refuse.
+    """Lock an output folder (or with `file` a single output) for this process and its workers, or refuse.
 
-    Whoever does not hold it must not write or delete there. The system lets go when the last of the processes ends,
-    however it ends. At the end the lock's file is removed, and with it a folder that is still empty.
+    Processes without the lock must not write or delete there. The system releases it when the last of the processes
+    exits, even if killed. On exit the lock file is removed, and the folder if it is still empty.
 
     Yields
     ------
     bool
-        Whether the output is new: the folder was made here, and nobody has written into it.
+        Whether the output is new: the folder was created here and is empty.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
         yield made and sum(1 for _ in target.iterdir()) == 1
     finally:
         lock.unlink(missing_ok=True)
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # processes that were forked meanwhile hold it too
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # processes forked in the meantime hold it too
         os.close(descriptor)
         if made:
             with contextlib.suppress(OSError):
@@ -113,7 +113,7 @@ def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
 
 
 def _held(descriptor: int, lock: Path) -> bool:
-    """Whether the lock is ours now, and still the file of that name."""
+    """Whether we now have the lock, and it is still the file of that name."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -124,7 +124,7 @@ def _held(descriptor: int, lock: Path) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut."""
+    """Sync `folder`, so that a rename in it survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -29,7 +29,7 @@ def seconds_to_samples(seconds: float, sfreq_hz: float) -> int:
 
 
 def recording_id(*parts: str) -> str:
-    """`dataset/subject/session/run`, with `-` for an empty part: a recording's name everywhere."""
+    """`dataset/subject/session/run`, with `-` for an empty part: the identifier of a recording everywhere."""
     return "/".join(part or "-" for part in parts)
 
 
@@ -47,7 +47,7 @@ class Stretch:
 
 
 def subtract(kept: Sequence[Stretch], rejected: Sequence[Stretch]) -> tuple[Stretch, ...]:
-    """The parts of `kept` outside `rejected`, in order; borders in `kept` remain borders."""
+    """The parts of `kept` outside `rejected`, in order; boundaries in `kept` remain."""
     out: list[Stretch] = []
     bad = sorted(r for r in rejected if r.n_samples > 0)
     first = 0
@@ -114,7 +114,7 @@ def merge(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
 
 
 def both(first: Sequence[Stretch], second: Sequence[Stretch]) -> list[Stretch]:
-    """What two sorted lists of stretches have in common."""
+    """The intersection of two sorted lists of stretches."""
     out: list[Stretch] = []
     i = j = 0
     while i < len(first) and j < len(second):
@@ -191,7 +191,7 @@ class RecordingInfo:
     references : tuple of str
         Reference of each electrode, in the row order of `electrodes`.
     stretches : tuple of Stretch
-        Contiguous stretches common to all electrodes. No filter and no window crosses the border between two, even if
+        Contiguous stretches common to all electrodes. No filter and no window crosses the boundary between two, even if
         one begins at the sample at which the other ends (epoched files).
     rejected : mapping of str to tuple of Stretch
         Additional rejected stretches per electrode.
@@ -254,7 +254,7 @@ class RecordingInfo:
 
     @property
     def id(self) -> str:
-        """`dataset/subject/session/run`, with `-` for an empty part: the recording's name everywhere."""
+        """`dataset/subject/session/run`, with `-` for an empty part: the identifier of the recording everywhere."""
         return recording_id(self.dataset, self.subject, self.session, self.run)
 
     def kept(self, electrode: str) -> tuple[Stretch, ...]:
@@ -262,12 +262,12 @@ class RecordingInfo:
         return subtract(self.stretches, self.rejected.get(electrode, ()))
 
     def covered(self, parts: Sequence[Stretch]) -> int:
-        """How many samples of the recording parts of its stretches show, each counted once."""
+        """Number of samples of the recording in `parts` of its stretches, each counted once."""
         return covered(parts, self.stretches, self.origins)
 
     @property
     def n_recorded(self) -> int:
-        """Samples of the recording, gaps included; of epochs that overlap, what they show together."""
+        """Samples of the recording, gaps included; for overlapping epochs, those covered by any epoch."""
         return self.covered(self.stretches) if self.origins else self.n_samples
 
     def left_out_samples(self, row: int) -> dict[str, int]:

@@ -1,7 +1,7 @@
-"""Temporary folders that no kill leaves behind for good.
+"""Temporary folders that are removed even if their process was killed.
 
-Each is held by a lock of the system for as long as it is in use. Whoever makes the next one first removes those of the
-same user that nobody holds any more.
+Each is protected by a system lock while in use. The next process to create one first removes unlocked folders of the
+same user.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _in_use: set[Path] = set()
 
 
 class TemporaryFolder:
-    """A folder that is gone when nothing holds this any more, or is left as a context."""
+    """A folder that is deleted with this object, or on exit if used as a context manager."""
 
     def __init__(self) -> None:
         _remove_abandoned()
@@ -38,7 +38,7 @@ class TemporaryFolder:
 
 
 def remove_temporary_folders() -> None:
-    """Remove those of this process, before it ends without a word."""
+    """Remove the folders of this process, before it exits without cleanup."""
     for path in list(_in_use):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -58,7 +58,7 @@ def _remove_abandoned() -> None:
 
 
 def _lock(path: Path) -> int | None:
-    """A descriptor that holds the folder; None where another process does, or has just removed it."""
+    """A descriptor that locks the folder; None if another process has it locked or has just removed it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:

@@ -18,7 +18,7 @@ _HOMES = {"ingest": "run", "inspect": "dry", "IngestSummary": "summary", "Inspec
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on demand: worker processes import one module of this package and not the rest.
+    # Loaded on demand: worker processes import only single modules of this package.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -20,20 +20,20 @@ HIGHEST_HZ = 128.0
 
 
 def spectrum_before(signal: Any, sfreq_hz: float, stretches: Sequence[Stretch]) -> tuple[tuple[float, ...], float]:
-    """Power density in µV²/Hz, and the distance of its frequencies in Hz.
+    """Power density in µV²/Hz, and its frequency step in Hz.
 
     Parameters
     ----------
     signal : array-like, (n_electrodes, n_samples)
         Microvolt at the source's rate; read as `signal[:, start:stop]`.
     stretches : sequence of Stretch
-        Windows lie inside them.
+        Windows do not cross their boundaries.
 
     Returns
     -------
     density : tuple of float
-        At 1, 2, 3, ... times the distance, up to 128 Hz or half of the rate, with three significant digits. Empty
-        where no window without missing values could be found.
+        At 1, 2, 3, ... times the step, up to 128 Hz or half the rate, with three significant digits. Empty if every
+        window has missing values.
     step_hz : float
     """
     longest = max((s.n_samples for s in stretches), default=0)

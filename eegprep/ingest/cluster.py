@@ -21,13 +21,13 @@ _MISSING = "python -m pip install 'eegpt[cluster]'"
 def run_on_cluster(
     work: Sequence[tuple[Job, PlannedRecording]], setting: Setting, address: str, n_workers: int
 ) -> Iterator[Outcome]:
-    """Outcomes as they come. Closing the iterator gives up what is not done.
+    """Yield outcomes as they arrive. Closing the iterator cancels the remaining jobs.
 
     Parameters
     ----------
     address : str
-        `tcp://host:port` (or another Dask address), or `slurm`: then `n_workers` jobs are submitted with what
-        dask-jobqueue's own configuration says.
+        `tcp://host:port` (or another Dask address), or `slurm`: then `n_workers` jobs are submitted with
+        dask-jobqueue's configuration.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def run_on_cluster(
     finally:
         client.close()
         if cluster is not None:
-            # All outcomes are here; a scheduler that is slow to go takes nothing from them.
+            # All outcomes have arrived, so a slow shutdown of the scheduler does not matter.
             with contextlib.suppress(TimeoutError):
                 cluster.close()
 

@@ -1,7 +1,7 @@
-"""Draft a manifest for a plain folder: known facts are filled in, the rest is asked for.
+"""Draft a manifest for a plain folder: known facts are filled in, the rest become questions.
 
 Lines that begin with `#?` are questions; without the answers that every manifest needs (title, citation, licence)
-`eegprep manifest validate` refuses the draft. Only patterns of file names are written, so no names of people.
+`eegprep manifest validate` refuses the draft. Only patterns of file names are written, never personal names.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _NO_TASK = """\
 #?       labels: {{"1": rest, "2": task}}
 #?       length_s: 4
 """
-#: Events that tell of the recording, not of what was done in it.
+#: Events about the recording itself, not the experiment.
 _TECHNICAL = re.compile(r"(?i)boundary|-99|new segment.*|edge .*|bad.*|impedance.*|comment/.*")
 _MAX_LABELS = 20
 
@@ -57,11 +57,11 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
     name : str
         The data set's name.
     bids : bool
-        Whether the folder is a BIDS tree, which tells its own subjects, sessions and runs.
+        Whether the folder is a BIDS tree, which defines its own subjects, sessions and runs.
     """
     usable = [r for r in found.recordings if r.usable] or [r for r in found.recordings if r.channels]
     patterns = () if bids else guess_patterns([r.file for r in usable])
-    # what an ingest would plan: refused recordings and copies count, too
+    # what an ingest would plan, including refused recordings and copies
     compiled = [compile_pattern(p) for p in patterns]
     planned = [r for r in found.recordings if not compiled or match(compiled, r.file) is not None]
     return "".join(
@@ -82,7 +82,7 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
 def draft_described(entries: Sequence[Entry], folder: Path, name: str) -> str | None:
     """The text of a manifest for files of plain numbers (tables with a header line, arrays); None if there are none.
 
-    Files that differ from most are left to a second manifest.
+    Files that differ from the majority need a second manifest.
     """
     found: dict[Suggestion, list[str]] = {}
     for file in entries:
@@ -147,11 +147,11 @@ def _split(planned: Sequence[Inspected], patterns: Sequence[str]) -> str:
 
 
 def _tasks(usable: Sequence[Inspected], patterns: Sequence[str], name: str) -> str:
-    """A task of the events that are really there; else of the labels of epochs, or of the runs."""
+    """A task from the events found in the files, else from the labels of epochs or the runs."""
     for by, kind in (("trial", "labels"), ("event", "events")):
         counts = {t: n for t, n in _texts(usable, kind).items() if not _TECHNICAL.fullmatch(t) and len(t) <= 200}
         having = {t: sum(t in getattr(r, kind) for r in usable) for t in counts}
-        # what stands once in a few recordings tells of them, and what has blanks there may be a remark of a person
+        # a text that occurs once in few recordings is about those; with spaces it may be a personal remark
         words = [t for t, n in counts.items() if n > having[t] or 2 * having[t] >= len(usable)]
         words = [t for t in words if counts[t] > 1 or not re.search(r"\s", t)]
         if len(words) < 2:
@@ -185,7 +185,7 @@ def _task(name: str, by: str, told: Mapping[str, str], more: str) -> str:
 
 
 def _texts(usable: Sequence[Inspected], kind: str) -> dict[str, int]:
-    """Texts of events or labels with their counts, the most frequent first."""
+    """Texts of events or labels with their counts, most frequent first."""
     sums: Counter[str] = Counter()
     for one in usable:
         sums.update(getattr(one, kind))
@@ -193,7 +193,7 @@ def _texts(usable: Sequence[Inspected], kind: str) -> dict[str, int]:
 
 
 def _channels(usable: Sequence[Inspected]) -> str:
-    """Names that lead to no electrode, as questions: how many recordings have each, and why it is left out."""
+    """Names without an electrode, as questions, each with its number of recordings and the reason."""
     unknown = Counter(c.name for r in usable for c in r.channels if c.code == "unknown_name")
     if not unknown:
         return ""

@@ -1,4 +1,4 @@
-"""The dry run behind `eegprep inspect`: the plan, workers, decisions and errors of an ingest, nothing written."""
+"""The dry run behind `eegprep inspect`: plan, workers, decisions and errors of an ingest, without output."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Inspection:
     recordings : tuple of Inspected
         Sorted by file name.
     entries : tuple of Entry
-        All entries of the folder, by path; failed recordings are refused.
+        All entries of the folder, by path; failed recordings count as refused.
     refused : mapping or None
-        The parts of the error if the whole data set would be refused.
+        The parts of the error if the data set would be refused.
     unmet : tuple of str
         How the result would contradict the manifest's `expect`.
     unmatched : tuple of Mismatch
@@ -86,12 +86,12 @@ def inspect(
     partial: bool = False,
     progress: Progress | None = None,
 ) -> Inspection:
-    """See what `eegprep.ingest.ingest` would do with the same arguments.
+    """Report what `eegprep.ingest.ingest` would do with the same arguments.
 
     Raises
     ------
     UsageError
-        Wrong folder or recipe, or two recordings of one id.
+        Wrong folder or recipe, or two recordings with the same id.
     """
     recipe = recipe or recipe_of(manifest)
     planned, entries = planned_recordings(manifest, folder, recipe)
@@ -154,5 +154,5 @@ def inspect(
 
 
 def _signal(outcome: Outcome) -> str:
-    """The hash of what would be stored; empty if nothing would."""
+    """The hash of the signal that would be stored; empty if none would."""
     return "" if outcome.error is not None else str((outcome.inspected or {}).get("signal_hash", ""))

@@ -16,7 +16,7 @@ from eegprep.store import Store, key_of_id
 
 
 def taken_as_duplicate(store: Store, job: Job, finished: Collection[str]) -> bool:
-    """Whether an earlier run found this recording to be a copy of one of `finished`, which need not be made again."""
+    """Whether an earlier run found this recording to be a copy of one of `finished`, so it can be skipped."""
     note = _note(store, job.recording_id)
     if note is None or note["made_from"] != job.made_from or note["of"] not in finished:
         return False
@@ -24,12 +24,12 @@ def taken_as_duplicate(store: Store, job: Job, finished: Collection[str]) -> boo
 
 
 def copies(signals: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Recording id of each copy -> id of the recording that it is a copy of.
+    """Map the recording id of each copy to that of its original.
 
     Parameters
     ----------
     signals : iterable of (str, str)
-        Recording id and signal hash, in the order of the plan's keys: the first of equal ones is no copy.
+        Recording id and signal hash, sorted by the plan's keys: the first of equal signals is the original.
     """
     first: dict[str, str] = {}
     found: dict[str, str] = {}
@@ -46,7 +46,7 @@ def find_duplicates(store: Store, jobs: Sequence[Job]) -> dict[str, str]:
 
 
 def take_once(store: Store, jobs: Sequence[Job]) -> None:
-    """Take copies out of the store: first the note, then the recording, so that a kill in between loses nothing."""
+    """Remove copies from the store: first write the note, then delete the recording, so a kill loses nothing."""
     by_id = {j.recording_id: j for j in jobs}
     for copy, of in find_duplicates(store, jobs).items():
         note = {"made_from": by_id[copy].made_from, "of": of, "signal_sha256": store.info(copy).signal_sha256}
@@ -56,7 +56,7 @@ def take_once(store: Store, jobs: Sequence[Job]) -> None:
 
 
 def noted_duplicates(store: Store, jobs: Sequence[Job]) -> dict[str, str]:
-    """Copies that were taken out, of the given jobs."""
+    """Copies among the given jobs that were removed from the store."""
     found = {}
     for job in jobs:
         note = _note(store, job.recording_id)

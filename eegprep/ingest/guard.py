@@ -1,6 +1,6 @@
 """Protect a store during a run: check that it is the right one, and remove partial files.
 
-Finished recordings are never deleted without being asked to.
+Finished recordings are deleted only on request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eegprep.store import Store, key_of_id
 
 
 def check_store(out: Path, manifest: Manifest) -> None:
-    """Refuse a file, a folder of something else, and the store of another data set."""
+    """Refuse a file, a folder that is not a store, and the store of another data set."""
     if out.is_file():
         raise UsageError("the store cannot be written: a file with that name exists", where=out)
     if (out / "manifest.yaml").is_file():
@@ -36,7 +36,7 @@ def check_store(out: Path, manifest: Manifest) -> None:
 
 
 def _barely_begun(out: Path) -> bool:
-    """Whether nothing is there but what a run leaves that was killed before it had written its manifest."""
+    """Whether the folder contains only remains of a run that was killed before writing its manifest."""
     found = {p.name for p in out.iterdir()}
     empty = not (out / "recordings").is_dir() or not any((out / "recordings").iterdir())
     return found <= {WRITING, "recordings", f"manifest.yaml{PART}"} and empty
@@ -44,9 +44,9 @@ def _barely_begun(out: Path) -> bool:
 
 @contextlib.contextmanager
 def whole_or_nothing(out: Path, *, new: bool) -> Iterator[None]:
-    """Where the run ends early, leave nothing half written behind; where nothing was stored in a new folder, nothing.
+    """If the run ends early, remove partial files, and a new folder in which nothing was stored.
 
-    The store must be held (`eegprep.files.alone`): what lies there is then nobody else's.
+    The store must be locked (`eegprep.files.alone`), so no other process writes there.
     """
     try:
         yield
@@ -63,7 +63,7 @@ def whole_or_nothing(out: Path, *, new: bool) -> Iterator[None]:
 
 
 def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *, prune: bool) -> None:
-    """Nothing that was finished is taken away unasked, except recordings (`refused`, by id) that cannot be read now."""
+    """Refuse to delete finished recordings without `prune`, except those (`refused`, by id) that cannot be read now."""
     strangers = sorted({*store.ids()} - {j.recording_id for j in plan.jobs} - set(refused))
     if strangers and not prune:
         raise UsageError(
@@ -75,11 +75,11 @@ def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *,
 
 
 def tidy(store: Store, plan: IngestPlan) -> None:
-    """Take away what a killed run left, and recordings that the source no longer has."""
+    """Remove the remains of a killed run, and recordings that are no longer in the source."""
     for part in store.path.rglob(f"*{PART}"):
         part.unlink(missing_ok=True)
     for signal in store.recordings.glob("*.arrow"):
-        # Unfinished, or half taken out: without its sidecar it counts for nothing.
+        # Unfinished or partly removed: a recording without a sidecar does not count.
         if not signal.with_suffix(".json").exists():
             signal.unlink(missing_ok=True)
     wanted = {j.recording_id for j in plan.jobs}

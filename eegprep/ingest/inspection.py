@@ -1,7 +1,7 @@
-"""What a dry run reports about each recording and channel, as plain data for a table or JSON.
+"""The report of a dry run on each recording and channel, as plain data for a table or JSON.
 
-`Inspected` has, per channel, its electrode or the reason why it is left out, the unit with its evidence and the
-quality, and the hours kept and left out by reason. It is made from the decision and plan that an ingest uses.
+For each channel, `Inspected` has its electrode or the reason why it is left out, the unit with its evidence, quality,
+and the hours kept and left out by reason. It is made from the same decision and plan as an ingest.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _HOUR_S = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class InspectedChannel:
-    """One channel; `electrode` is None if it is left out, and `code` and `reason` say why.
+    """One channel; `electrode` is None if it is left out for `code` and `reason`.
 
-    `stored_as` is the name that the store gives it, a pseudonym where the file's own may be a person's.
+    `stored_as` is its name in the store, a pseudonym if the file's name may be personal.
 
-    `left_out_s` are seconds of this channel that are left out, by code; with `hours_kept` they make up the recording.
+    `left_out_s` are the seconds left out of this channel, by code; with `hours_kept` they add up to the recording.
     """
 
     name: str
@@ -55,10 +55,10 @@ class InspectedChannel:
 class Inspected:
     """One recording.
 
-    `error` holds what refuses it; its channels are known where it could be read. `usable`: ingest would keep it.
-    `events` and `labels` (of epochs) are the file's own texts with their counts, which are never stored; `n_events` are
-    those that a task names. `tasks` are the trials as `eegprep.ingest.matches.count_trials` counts them.
-    `montage` says how well the signal fits the electrodes' places (`eegprep.electrodes.montage_check`).
+    `error` is set if it is refused; its channels are known if it could be read. `usable`: ingest would keep it.
+    `events` and `labels` (of epochs) are the file's own texts with their counts, which are never stored; `n_events`
+    counts those named by a task. `tasks` are the trials as counted by `eegprep.ingest.matches.count_trials`.
+    `montage` is how well the signal fits the electrodes' positions (`eegprep.electrodes.montage_check`).
     """
 
     file: str
@@ -94,20 +94,20 @@ class Inspected:
 def gather(
     work: Sequence[tuple[Job, PlannedRecording]], outcomes: Mapping[str, Outcome], copies: Mapping[str, str]
 ) -> list[Inspected]:
-    """The outcomes of a dry run, by the names of their files.
+    """The outcomes of a dry run, sorted by file name.
 
     Parameters
     ----------
     outcomes : mapping of str to Outcome
         By recording id.
     copies : mapping of str to str
-        Recording id of each copy to that of what it is a copy of.
+        Recording id of each copy to that of its original.
     """
     by_id = {job.recording_id: job.key for job, _ in work}
     results = []
     for job, planned in work:
         outcome = outcomes[job.recording_id]
-        # It may have come as JSON, which knows lists only.
+        # It may come from JSON, which only has lists.
         told: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (outcome.inspected or {}).items()}
         channels = tuple(InspectedChannel(**c) for c in told.pop("channels", ()))
         montage = told.pop("montage", None)
@@ -129,7 +129,7 @@ def gather(
 
 
 def describe_decision(decision: Decision) -> dict[str, Any]:
-    """What is known before anything is filtered: `Inspected`'s fields as plain data, nothing kept yet."""
+    """The fields of `Inspected` known before filtering, as plain data with nothing kept yet."""
     recording = decision.recording
     whole_s = (_shown(recording) if recording.origins else recording.n_samples) / recording.sfreq_hz
     fits = [decision.montage] if decision.montage is not None else []
@@ -152,7 +152,7 @@ def describe_decision(decision: Decision) -> dict[str, Any]:
 
 
 def describe_result(plan: Plan, info: RecordingInfo) -> dict[str, Any]:
-    """What `describe_decision` could not know: what is kept, in hours, and every entry of `left_out`."""
+    """The fields that `describe_decision` cannot know: hours kept, and every entry of `left_out`."""
     by_row = {c.row: i for i, c in enumerate(plan.channels)}
     silent = {x.name: x for x in info.left_out if x.kind == "channel" and x.code == "silent"}
     whole_s = info.n_recorded / info.sfreq_hz

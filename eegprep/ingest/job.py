@@ -25,21 +25,21 @@ from eegprep.processes.worker import Handler, as_input_error
 from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.store import Store
 
-# No other file will fit either, or none can be written at all.
+# Errors after which no other file can be written either.
 _FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class Reader(Protocol):
-    """A source, or a reader in a process of its own."""
+    """A source, or a reader in a separate process."""
 
     def read(self, planned: PlannedRecording) -> SourceRecording: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What all jobs of one run share; plain data.
+    """Settings shared by all jobs of a run; plain data.
 
-    `threads` filter the channels of one recording beside each other, where there are fewer recordings than workers.
+    `threads` filter the channels of one recording in parallel if there are fewer recordings than workers.
     """
 
     manifest_json: str
@@ -60,14 +60,14 @@ class Setting:
         return _vocabulary(self.vocabulary_json)
 
 
-# Read once a process, not once a recording.
+# Read once per process, not once per recording.
 _manifest = functools.lru_cache(1)(Manifest.model_validate_json)
 _recipe = functools.lru_cache(1)(Recipe.model_validate_json)
 _vocabulary = functools.lru_cache(1)(parse_vocabulary)
 
 
 def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Setting) -> Outcome:
-    """Ingest one recording. Every error becomes an outcome; only what kills the process gets past this."""
+    """Ingest one recording. Every error becomes an outcome, unless it kills the process."""
     inspected: dict[str, Any] | None = {} if setting.dry else None
     seen: dict[str, dict[str, int]] = {}
     try:
@@ -84,13 +84,13 @@ def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Settin
             else "check its permissions and its disk, or leave it out",
         )
         return _failed(job, shown.as_dict(), inspected, fatal=error.errno in _FATAL, number=error.errno)
-    except Exception as error:  # a surprise costs one recording, not the run
+    except Exception as error:  # an unexpected error costs one recording, not the run
         return _failed(job, as_input_error(error).as_dict(), inspected)
     return Outcome(key=job.key, recording_id=job.recording_id, inspected=inspected, seen=seen)
 
 
 def handler(shared: SharedBlock | None) -> Handler:
-    """What a worker does: take the run's setting, then one job after another."""
+    """Request handler of a worker: receives the run's setting, then one job after another."""
     setting: Setting | None = None
     source: Reader | None = None
 
@@ -149,7 +149,7 @@ def _failed(
 
 
 def public_error(error: dict[str, str | None], planned: PlannedRecording, folder: Path) -> dict[str, str | None]:
-    """An error as it may be stored: without this machine's paths, and with the files' public names."""
+    """An error that may be stored: without local paths, and with the files' public names."""
     swaps = [(str(folder / f), p) for f, p in zip(planned.files, planned.public_files, strict=False)]
     swaps += list(zip(planned.files, planned.public_files, strict=False))
     swaps += [(Path(f).name, Path(p).name) for f, p in zip(planned.files, planned.public_files, strict=False)]

@@ -1,7 +1,7 @@
 """Check that every task, class and label of a manifest matches something in the files.
 
-What matches nothing is reported in the manifest's own words, so that it can be stored; only hints, shown to the owner
-of the files, quote the files' texts.
+Mismatches are reported in the manifest's own words, so they can be stored; only hints, shown to the owner of the
+files, quote the files' texts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eegprep.recording import RecordingInfo
 from eegprep.splits.names import loosely
 
 _SHOWN = 10
-#: A text that occurs more seldom may be a remark rather than a marker.
+#: A text that occurs less often may be a remark rather than a marker.
 _MARKERS = 3
 
 Tasks = Mapping[str, Mapping[str, Mapping[str, int]]]
@@ -27,7 +27,7 @@ Tasks = Mapping[str, Mapping[str, Mapping[str, int]]]
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
-    """One recording: its identity as it is stored, and its trials as `count_trials` counts them."""
+    """One recording: its stored identity, and its trials as counted by `count_trials`."""
 
     subject: str
     session: str = ""
@@ -45,7 +45,7 @@ class Mismatch:
     what : str
         A sentence in the manifest's words, safe to store.
     wanted : tuple of str
-        Event texts or epoch labels that are in no file.
+        Event texts or epoch labels that no file contains.
     of : str
         Kind of these texts: `events` or `labels`.
     fails : bool
@@ -66,7 +66,7 @@ class Mismatch:
 
 
 def count_trials(info: RecordingInfo) -> dict[str, dict[str, dict[str, int]]]:
-    """By task: trials by `label` and `word` (event, run, ...); those left out by `lost_word` and `lost_code`."""
+    """Count trials by task, then by `label` and `word` (event, run, ...), lost ones by `lost_word` and `lost_code`."""
     found: dict[str, dict[str, Counter[str]]] = {}
 
     def of(task: str) -> dict[str, Counter[str]]:
@@ -84,7 +84,7 @@ def count_trials(info: RecordingInfo) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def counted(infos: Iterable[RecordingInfo]) -> list[Counted]:
-    """What a store's recordings were cut into."""
+    """The trial counts of a store's recordings."""
     return [
         Counted(subject=i.subject, session=i.session, run=i.run, attributes=i.attributes, tasks=count_trials(i))
         for i in infos
@@ -92,13 +92,13 @@ def counted(infos: Iterable[RecordingInfo]) -> list[Counted]:
 
 
 def mismatches(manifest: Manifest, recordings: Sequence[Counted], *, partial: bool = False) -> tuple[Mismatch, ...]:
-    """Find what matches nothing in any recording, and subjects without trials.
+    """Find parts of tasks without a match in any recording, and subjects without trials.
 
     Parameters
     ----------
     partial : bool
-        The folder holds a part of the data set: a label or class that is absent is no error then; a task that finds
-        nothing at all in recordings that it is meant for still is.
+        The folder contains part of the data set: a missing label or class is then no error, but a task that matches
+        nothing in any recording it applies to still is.
     """
     return tuple(m for task in manifest.tasks for m in _of_task(task, recordings, partial=partial))
 
@@ -156,12 +156,12 @@ def _of_task(task: Task, recordings: Sequence[Counted], *, partial: bool) -> Ite
 
 
 def _code(word: str) -> str:
-    """A code is one word, whether a format has it as 1 or as 1.0."""
+    """Normalise a code, which some formats store as 1 and others as 1.0."""
     return re.sub(r"^([+-]?[0-9]+)\.0+$", r"\1", word)
 
 
 def _words(task: Task) -> list[str]:
-    """The words of the source that the task names."""
+    """The source's words named by the task."""
     rule = task.trials
     if rule.by == "interval":
         return [key for key in rule.intervals if key != "*"]
@@ -180,7 +180,7 @@ def _nothing(task: Task) -> str:
 
 
 def _labels(task: Task, classes: Sequence[str]) -> tuple[str, ...]:
-    """Classes that stand in the files themselves, as labels of epochs."""
+    """Classes that the files themselves contain, as labels of epochs."""
     rule = task.trials
     return tuple(classes) if rule.by == "trial" and not rule.values and not rule.labels else ()
 
@@ -190,7 +190,7 @@ def _texts(task: Task) -> str:
 
 
 def _entities(task: Task, meant: Sequence[Counted]) -> Counter[str]:
-    """Recordings by the run, session or attribute that the task goes by; empty for events and epochs."""
+    """Number of recordings by the run, session or attribute that the task uses; empty for events and epochs."""
     rule = task.trials
     name = rule.by if rule.by in ("run", "session") else rule.attribute
     if rule.by in ("event", "trial") or name is None:
@@ -199,7 +199,7 @@ def _entities(task: Task, meant: Sequence[Counted]) -> Counter[str]:
 
 
 def _instead(task: Task, meant: Sequence[Counted]) -> str:
-    """What there is, where it is stored anyway: runs, sessions, attributes."""
+    """The runs, sessions or attributes that exist instead; these are stored anyway."""
     rule = task.trials
     if rule.by in ("event", "trial"):
         return ""
@@ -220,8 +220,8 @@ def hinted(found: Iterable[Mismatch], seen: Mapping[str, Mapping[str, int]], *, 
     seen : mapping
         `events` and `labels` to their texts with counts.
     owner : bool
-        Show all texts. Otherwise those that may be remarks of a person are counted alone, as what is printed may end
-        in a log: a text is shown where it resembles a word of the manifest, is a code, or marks several moments.
+        Show all texts. Otherwise possible personal remarks are only counted, as output may end in a log: a text is
+        shown if it resembles a word of the manifest, is a code, or occurs several times.
     """
     return tuple(dataclasses.replace(m, hint=_hint(m, seen, owner=owner)) for m in found)
 
@@ -246,7 +246,7 @@ def _hint(mismatch: Mismatch, seen: Mapping[str, Mapping[str, int]], *, owner: b
 
 
 def _alike(wanted: str, text: str) -> bool:
-    """Whether texts differ in case, blanks, punctuation or zeros alone, or in what BrainVision puts before a `/`."""
+    """Whether texts differ only in case, spaces, punctuation, zeros, or BrainVision's prefix before a `/`."""
     own = {loosely(wanted), loosely(wanted.rpartition("/")[2])} - {""}
     return bool(own & {loosely(text), loosely(text.rpartition("/")[2])})
 

@@ -1,4 +1,4 @@
-"""The outcome of one planned recording: stored, skipped or failed; plain data that crosses process borders."""
+"""The outcome of one planned recording: stored, skipped or failed; plain data that is passed between processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One planned recording: its place in the source's plan and what it will be made from."""
+    """One planned recording: its position in the source's plan and the hash of its inputs."""
 
     key: str
     recording_id: str
@@ -20,9 +20,9 @@ class Job:
 class Outcome:
     """How a job ended.
 
-    `error` holds the parts of an `EEGPTError` (`as_dict`), or is empty. `fatal` means that no other job can do better
-    (full disk, wrong recipe): the run stops. `inspected` is what a dry run found, also of a recording that is refused.
-    `seen` are the file's own `events` and `labels` with their counts: for messages on this machine, never stored.
+    `error` has the parts of an `EEGPTError` (`as_dict`), or is empty. `fatal` means that all other jobs would fail too
+    (full disk, wrong recipe), so the run stops. `inspected` is the result of a dry run, also for refused recordings.
+    `seen` are the file's own `events` and `labels` with their counts, for local messages only, never stored.
     """
 
     key: str

@@ -27,21 +27,21 @@ from eegprep.sources.entities import stored_part
 from eegprep.splits.names import Names, resolve_split
 from eegprep.store import Store
 
-# Increase it if equal inputs give different bytes than before.
+# Increase when equal inputs give different bytes than before.
 PIPELINE_VERSION = 2
 _EDGE = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class IngestPlan:
-    """Jobs to do and jobs that are done, each with its planned recording, in the order of their keys."""
+    """Pending and finished jobs, each with its planned recording, sorted by key."""
 
     todo: tuple[tuple[Job, PlannedRecording], ...]
     done: tuple[Job, ...]
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """All jobs, in the order of their keys."""
+        """All jobs, sorted by key."""
         return tuple(sorted((*self.done, *(j for j, _ in self.todo)), key=lambda j: j.key))
 
 
@@ -58,7 +58,7 @@ def make_plan(
 ) -> IngestPlan:
     """Compare the source with the contents of the store.
 
-    `folder` is where the paths of `planned` begin; `refused` are keys of recordings that planning refused.
+    Paths of `planned` are relative to `folder`; `refused` are keys of recordings that planning refused.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def make_plan(
 
 
 def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[tuple[str, PlannedRecording]]:
-    """Each planned recording with its id, in the order of their keys.
+    """Each planned recording with its id, sorted by key.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
 def with_stored_names(
     manifest: Manifest, planned: Sequence[PlannedRecording], *, partial: bool
 ) -> tuple[Manifest, tuple[str, ...]]:
-    """The manifest with the subjects, sessions and runs of its split as they are stored; see `resolve_split`."""
+    """The manifest with the stored names of the subjects, sessions and runs in its split; see `resolve_split`."""
     known: dict[str, Names] = {}
     hidden = not manifest.anonymous_subjects and any(p.names for p in planned)
     for kind, prefix in (("subject", "s"), ("session", "d"), ("run", "r")):
@@ -139,7 +139,7 @@ def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
                     if size > _EDGE:
                         handle.seek(max(size - _EDGE, _EDGE))
                         digest.update(handle.read(_EDGE))
-            except OSError as error:  # its own job says so
+            except OSError as error:  # reported by its own job
                 digest.update(f"unreadable {error.errno}".encode())
     return digest.hexdigest()
 
@@ -154,8 +154,8 @@ def check_expected(
 ) -> None:
     """Check the plan against the manifest's `expect`; InputError if they differ.
 
-    Recordings that were refused by themselves (`refused`, by key) are there all the same. `folder` tells whether files
-    of the data set are missing, where the manifest or a list of hashes names them.
+    Recordings that were refused individually (`refused`, by key) still count. `folder` is searched for missing files
+    of the data set if the manifest or a list of hashes names them.
     """
     from eegprep.remote.fetch import is_fetchable, missing_files  # imported only to list the missing files
 

@@ -1,7 +1,7 @@
 """Process one recording: standardise it and write its signal and description.
 
 The signal is passed on in chunks, at 256 Hz in microvolt; `RecordingInfo` lists every channel, stretch and trial that
-was left out. Equal recordings give equal bytes: nothing depends on a clock, a path or another recording.
+was left out. Equal recordings give equal bytes: they do not depend on the time, paths or other recordings.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def process(
     Raises
     ------
     InputError
-        If it cannot be used; the store is then as it was.
+        If it cannot be used; the store is then unchanged.
     """
     decision = decide(recording, manifest=manifest, recipe=recipe, vocabulary=vocabulary)
     return write(make_plan(decision), store, made_from)
 
 
 def write(plan: Plan, store: Store, made_from: str = "", pool: ThreadPoolExecutor | None = None) -> RecordingInfo:
-    """Carry a plan out into the store: the whole recording, or nothing."""
+    """Run a plan and write the complete recording to the store, or nothing."""
     with store.writer(identity(plan.recording, plan.manifest), plan.electrodes, made_from) as writer:
         return writer.finish(carry_out(plan, writer, pool))
 
@@ -108,13 +108,13 @@ def _kept_s(stretches: tuple[Stretch, ...], rejected: tuple[Stretch, ...], origi
 
 
 def _origins(plan: Plan) -> tuple[int, ...]:
-    """Where in the recording each stretch of the time line began, where the source says so."""
+    """Position in the recording at which each stretch began, if the source gives it."""
     starts = dict(zip(plan.recording.stretches, plan.recording.origins, strict=False))
     return tuple(n_resampled(starts[s], plan.timeline.ratio) for s in plan.timeline.source if s in starts)
 
 
 def _together(files: Sequence[tuple[str, str]]) -> str:
-    """One hash for one file: its own. For several: of their names and hashes."""
+    """The hash of a single file, or a hash over the names and hashes of several."""
     if len(files) == 1:
         return files[0][1]
     return hashlib.sha256("".join(f"{name} {digest}\n" for name, digest in sorted(files)).encode()).hexdigest()

@@ -31,7 +31,7 @@ from eegprep.sources.tree import place_of
 from eegprep.standardise.chain import plan_chain
 from eegprep.store import Store, key_of_id
 
-# done, total, bytes done, bytes in total, id of the recording that was finished last
+# done, total, bytes done, total bytes, id of the last finished recording
 Progress = Callable[[int, int, int, int, str], None]
 
 
@@ -55,13 +55,13 @@ def ingest(
     ----------
     manifest : Manifest
     folder : Path
-        Folder of its files (a single file for an implicit manifest).
+        Folder with its files (a single file for an implicit manifest).
     out : Path
         The store; an earlier run of the same ingest is resumed.
     recipe : Recipe, optional
-        Instead of the manifest's own.
+        Used instead of the manifest's own.
     vocabulary : Vocabulary, optional
-        Instead of the shipped one (`eegprep.electrodes.load_vocabulary`).
+        Used instead of the shipped one (`eegprep.electrodes.load_vocabulary`).
     workers : int
         Number of worker processes; 0 runs everything in this process.
     cluster : str, optional
@@ -171,7 +171,7 @@ def _is_ours(path: Path, out: Path) -> bool:
 
 def nothing_planned(manifest: Manifest, folder: Path, entries: Sequence[Entry]) -> InputError:
     """The error that refuses a folder without a recording."""
-    # what the user can do something about goes first
+    # problems that the user can fix come first
     ranked = sorted(entries, key=lambda e: (e.kind is not Kind.REFUSED, not e.todo, e.code))
     reasons = list(dict.fromkeys(f"{e.code}: {e.reason}" for e in ranked))
     todos = dict.fromkeys(e.todo for e in ranked if e.todo)
@@ -187,7 +187,7 @@ def nothing_planned(manifest: Manifest, folder: Path, entries: Sequence[Entry]) 
 def outcomes_of(
     work: Sequence[tuple[Job, PlannedRecording]], setting: Setting, *, workers: int, cluster: str | None = None
 ) -> Iterator[Outcome]:
-    """Run jobs, the largest first, so that no worker ends with a long one; yields outcomes as they arrive."""
+    """Run jobs, largest first to keep all workers busy; yields outcomes as they arrive."""
     from eegprep.ingest.workers import run_here, run_in_processes
 
     work = sorted(work, key=lambda w: (-w[0].n_bytes, w[0].key))
@@ -202,7 +202,7 @@ def outcomes_of(
 
 
 def _absent(manifest: Manifest, names: Sequence[str]) -> tuple[str, ...]:
-    """That a split names what is not in this part of the data set."""
+    """A note on names in the split that are not in this part of the data set."""
     if not names:
         return ()
     listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
@@ -219,7 +219,7 @@ def _run(
     cluster: str | None,
     progress: Progress | None,
 ) -> dict[str, dict[str, str | None]]:
-    """Run the jobs; errors by recording id. The texts in the files are counted in `seen`."""
+    """Run the jobs and return errors by recording id; the files' texts are counted in `seen`."""
     total, n_bytes = len(plan.jobs), sum(j.n_bytes for j in plan.jobs)
     done, done_bytes = len(plan.done), sum(j.n_bytes for j in plan.done)
     sizes = {j.recording_id: j.n_bytes for j in plan.jobs}
@@ -237,7 +237,7 @@ def _run(
                 if outcome.fatal:
                     raise _as_error(outcome.error)
                 failed[outcome.recording_id] = _with_place(outcome.error, planned[outcome.key], setting)
-                # An older version must not replace a file that cannot be read any more.
+                # A file that can no longer be read must not keep an older version.
                 store.remove(outcome.recording_id)
             else:
                 quarantined.unlink(missing_ok=True)
@@ -255,7 +255,7 @@ def _with_place(error: dict[str, str | None], planned: PlannedRecording, setting
 
 
 def _nothing(summary: IngestSummary) -> EEGPTError:
-    """Every recording failed: one error that lists them all, or the only error itself."""
+    """The error if every recording failed: a list of all errors, or the only one itself."""
     errors = list(summary.failed.values())
     if len(errors) == 1 and not summary.refused:
         return _as_error(errors[0])

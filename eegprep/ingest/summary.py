@@ -1,4 +1,4 @@
-"""The result of an ingest: a printed summary, `report.json` and `lock.yaml`. No clock, path or host name."""
+"""The result of an ingest: a printed summary, `report.json` and `lock.yaml`, without times, paths or host names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class IngestSummary:
     done_before : int
         Recordings finished by earlier runs.
     failed : mapping of str to mapping
-        Recording id to the parts of its error, with local paths; the store's copy has none.
+        Recording id to the parts of its error, with local paths (removed in the store's copy).
     duplicates : mapping of str to str
         Recording id of each duplicate to that of the original.
     left_out : mapping of str to mapping of str to int
@@ -90,7 +90,7 @@ class IngestSummary:
 
     @property
     def exit_code(self) -> int:
-        """1 if some input failed or was refused, an expectation is not met or a task matches nothing, else 0."""
+        """1 if an input failed or was refused, an expectation is not met or a task matches nothing, else 0."""
         wrong = self.failed or self.refused or self.unmet or any(m.fails for m in self.unmatched)
         return 1 if wrong else 0
 
@@ -123,7 +123,7 @@ def summarise(
     notes: Sequence[str] = (),
     seen: Mapping[str, Mapping[str, int]] | None = None,
 ) -> IngestSummary:
-    """Summarise the store; `seen` are the texts of the files that were read, see `hinted`."""
+    """Summarise the store; `seen` are the texts in the files, see `hinted`."""
     kinds: dict[str, Counter[str]] = {}
     for info in infos:
         for one in info.left_out:
@@ -168,9 +168,9 @@ def write_report(
     recipe: Recipe,
     failed: Mapping[str, Mapping[str, str | None]],
 ) -> None:
-    """`report.json` and `lock.yaml`; equal stores get equal bytes.
+    """Write `report.json` and `lock.yaml`; equal stores get equal bytes.
 
-    `failed` are the errors as they may be stored.
+    `failed` are the errors in their public form.
     """
     report = {
         "dataset": manifest.name,

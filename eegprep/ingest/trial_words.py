@@ -10,14 +10,14 @@ from eegprep.manifest.tasks import Level, TrialRule
 
 
 def word_of_trial(rule: TrialRule, values: Mapping[str, Mapping[str, str]], text: str) -> str:
-    """The label of one trial, as the task's classes have it; empty if a value is not known.
+    """The label of one trial, spelled as in the task's classes; empty if a value is unknown.
 
     Parameters
     ----------
     values : mapping
         By trial number.
     text : str
-        The trial's number where the rule takes `values`, else the label that the file gives it.
+        The trial's number if the rule uses `values`, else its label in the file.
     """
     if not rule.values:
         return look_up(rule.labels, text) or text

@@ -1,11 +1,11 @@
-"""Cut trials: the windows that a manifest's tasks give a label.
+"""Cut trials: the windows labelled by a manifest's tasks.
 
 Inputs are a task's rule, the events, labels and attributes of one recording, and the timeline from source samples to
 stored ones; trials that cannot be cut are returned with their reason.
 
-All times are converted by `seconds_to_samples`. If a rule gives `length_s`, what it labels (a run, an interval, a long
-event) is cut into windows `stride_s` apart, or back to back. A window must be inside one stretch: no trial crosses a
-gap.
+All times are converted by `seconds_to_samples`. If a rule gives `length_s`, each labelled part (a run, an interval, a
+long event) is cut into windows `stride_s` apart, by default back to back. A window must be inside one stretch: no
+trial crosses a gap.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from eegprep.standardise.timeline import Timeline
 
 @dataclass(frozen=True, kw_only=True)
 class _Labelled:
-    """A part of the recording that has a label. `whole` parts are cut at borders, the others must not cross one."""
+    """A labelled part of the recording. `whole` parts are cut at boundaries, others must not cross one."""
 
     part: Stretch
     label: str
@@ -38,7 +38,7 @@ class _Labelled:
 def cut_trials(
     recording: SourceRecording, manifest: Manifest, timeline: Timeline, attributes: Mapping[str, str]
 ) -> tuple[tuple[Trial, ...], tuple[LeftOut, ...]]:
-    """All trials of one recording, sorted, and what was left out."""
+    """All trials of one recording, sorted, and the trials left out."""
     trials: list[Trial] = []
     left_out: list[LeftOut] = []
     for task in manifest.tasks:
@@ -104,12 +104,12 @@ def _labelled(
 
 
 def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeline) -> int | None:
-    """Where the windows of an event that lasts end; None if it is an instant, with one window of its own."""
+    """Where the windows of an event with a duration end; None for an instant, which has a single window."""
     if rule.stride_s is None:
         return None
     if rule.lasts_s is not None:
         return at + seconds_to_samples(rule.lasts_s, STANDARD_SFREQ_HZ)
-    if event.n_samples <= 1:  # many formats give an instant the length of one sample
+    if event.n_samples <= 1:  # many formats give instants a length of one sample
         return None
     end = timeline.at(event.start_sample + event.n_samples)
     return end if end is not None else timeline.n_samples
@@ -127,10 +127,10 @@ def _labelled_events(task: Task, recording: SourceRecording) -> list[tuple[Sourc
 
 
 def _once_a_moment(task: Task, recording: SourceRecording) -> tuple[list[tuple[SourceEvent, str]], list[SourceEvent]]:
-    """The events that a task names with their classes, and those that contradict each other.
+    """The events named by a task with their classes, and those that contradict each other.
 
-    Two names of one event (its name in one place, its code in another) make one trial. Where two witnesses give one
-    moment two classes, nothing says who is right, and neither is taken.
+    Two names of one event (its name in one place, its code in another) make one trial. If two sources give one moment
+    different classes, neither is used.
     """
     rule = task.trials
     named = {event_label(k): v for k, v in (dict.fromkeys(rule.events, "") if rule.values else rule.labels).items()}
@@ -155,7 +155,7 @@ def _once_a_moment(task: Task, recording: SourceRecording) -> tuple[list[tuple[S
 
 
 def _contradictory(task: Task, recording: SourceRecording) -> list[LeftOut]:
-    """Trials whose class two witnesses give differently."""
+    """Trials to which two sources give different classes."""
     if task.trials.by != "event":
         return []
     reason = "two sources of events give different classes at this time"
@@ -164,7 +164,7 @@ def _contradictory(task: Task, recording: SourceRecording) -> list[LeftOut]:
 
 
 def _unnumbered(task: Task, recording: SourceRecording) -> list[LeftOut]:
-    """All trials of a recording whose marks are fewer or more than the trials that are known: no label is guessed."""
+    """All trials of a recording with fewer or more marks than known trials, since labels are not guessed."""
     rule = task.trials
     n_marks = len(_once_a_moment(task, recording)[0]) if rule.by == "event" and rule.values else 0
     n_known = len(recording.trial_values)
@@ -175,7 +175,7 @@ def _unnumbered(task: Task, recording: SourceRecording) -> list[LeftOut]:
 
 
 def _bounded(part: Stretch, from_s: float, to_s: float | None) -> Stretch:
-    """`from_s` to `to_s`, counted from the part's start, as far as the part reaches."""
+    """`from_s` to `to_s` from the part's start, clipped to the part."""
     start = part.start_sample + max(seconds_to_samples(from_s, STANDARD_SFREQ_HZ), 0)
     stop = part.stop_sample
     if to_s is not None:
@@ -219,7 +219,7 @@ def _refused(task: Task, label: str, part: Stretch, timeline: Timeline) -> tuple
 
 
 def _without_place(task: Task, recording: SourceRecording, timeline: Timeline) -> list[LeftOut]:
-    """Events and labelled epochs that lie where no signal was kept."""
+    """Events and labelled epochs at times without kept signal."""
     where = []
     if task.trials.by == "event":
         where = [e.text for e, _ in _labelled_events(task, recording) if timeline.at(e.start_sample) is None]
@@ -243,7 +243,7 @@ def _out(task: Task, labelled: _Labelled, part: Stretch, code: str, reason: str)
 
 
 def _as_class(task: Task, label: str) -> str:
-    """A label as the task's classes spell it."""
+    """A label in the spelling of the task's classes."""
     if task.kind == "regression" or label in task.classes:
         return label
     return next((c for c in task.classes if event_label(c) == event_label(label)), label)

@@ -1,7 +1,7 @@
-"""Run jobs on this machine in N processes. A process that crashes costs its file, not the run.
+"""Run jobs on this machine in N processes. A crash costs one file, not the run.
 
-A job that takes far longer than its size explains is killed. Workers exit when their parent dies, so that no orphan
-writes into a store that the next run uses.
+A job that takes far too long for its size is killed. Workers exit when their parent dies, so that no orphan writes
+into a store that the next run uses.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from eegprep.sources.base import PlannedRecording
 
 Work = tuple[Job, PlannedRecording]
 
-# A reader that hangs must not hold up the run: so long, or so many seconds a megabyte, whichever is more.
+# Timeout for a reader that hangs: the larger of a constant and a time per megabyte.
 TIMEOUT_S = 900.0
 TIMEOUT_S_PER_MB = 5.0
 
 
 def run_here(work: Sequence[Work], setting: Setting) -> Iterator[Outcome]:
-    """All jobs in this process, one after another: for tests and for debugging a reader."""
+    """Run all jobs in this process, one after another, for tests and to debug a reader."""
     from eegprep.sources import open_source
 
     source = open_source(setting.manifest(), Path(setting.folder))
@@ -38,7 +38,7 @@ def run_here(work: Sequence[Work], setting: Setting) -> Iterator[Outcome]:
 
 
 def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> Iterator[Outcome]:
-    """Outcomes as they come, from `n_workers` processes. Closing the iterator ends the processes."""
+    """Yield outcomes from `n_workers` processes as they arrive. Closing the iterator ends the processes."""
     waiting = list(reversed(work))
     busy: dict[WorkerProcess, Work] = {}
     begun: dict[WorkerProcess, float] = {}
@@ -67,7 +67,7 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
                     one = busy.pop(worker)
                     if answer is not None:
                         idle.append(worker)
-                        if set(answer) == {"error"}:  # of the setting, not of a job
+                        if set(answer) == {"error"}:  # an error in the setting, not in a job
                             raise as_error(answer["error"])
                         yield Outcome(**answer)
                         continue
@@ -83,13 +83,13 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
 
 
 def _start(setting: Setting) -> WorkerProcess:
-    worker = WorkerProcess("eegprep.ingest.job:handler", inherit=True)  # the store's lock (`guard.alone`) is theirs too
+    worker = WorkerProcess("eegprep.ingest.job:handler", inherit=True)  # they share the store's lock (`guard.alone`)
     worker.send({"setting": dataclasses.asdict(setting)})
     return worker
 
 
 def _unable(how: str) -> InputError:
-    """No file is to blame for a worker that never got ready: say so instead of setting all files aside."""
+    """The error for a worker that never became ready: no file is at fault, so none is quarantined."""
     return InputError(
         f"a worker process ended before its first recording ({how})",
         todo=f"run the same command again; to see why it ended: {sys.executable} -c 'import eegprep.ingest.job', "

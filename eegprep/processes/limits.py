@@ -18,12 +18,12 @@ from eegprep.temporary import remove_temporary_folders
 
 MEMORY_VARIABLE = "EEGPREP_READER_MEMORY"
 _SHARE = 0.75
-#: Where a container's own limit stands (cgroup 2 and 1).
+#: Files with a container's memory limit (cgroup 2 and 1).
 _CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def memory_bytes() -> int:
-    """What a reading process may take. Raises UsageError if the variable is no number of bytes."""
+    """Memory limit of a reading process. Raises UsageError if the variable is not a number of bytes."""
     text = os.environ.get(MEMORY_VARIABLE, "").strip()
     if text:
         if not text.isdigit() or int(text) < 1 << 28:
@@ -39,7 +39,7 @@ def memory_bytes() -> int:
 
 
 def limit_memory() -> None:
-    """Bound this process's own memory; files that are only mapped do not count."""
+    """Limit this process's memory; mapped files do not count."""
     n_bytes = memory_bytes()
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard == resource.RLIM_INFINITY or n_bytes < hard:
@@ -47,7 +47,7 @@ def limit_memory() -> None:
 
 
 def stop_with_parent(parent: int) -> None:
-    """End this process soon after its parent is gone, also in the middle of a reader's endless loop."""
+    """End this process soon after its parent exits, even if a reader is stuck in an endless loop."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -12,7 +12,7 @@ from eegprep.formats.decoded import SignalLike, SourceChannel, SourceEvent
 from eegprep.recording import LeftOut, Stretch
 from eegprep.sources.base import PlannedRecording, SourceRecording
 
-# The first thing that a worker says.
+# The first message of a worker.
 READY = {"ready": True}
 
 
@@ -23,7 +23,7 @@ def send(stream: IO[bytes], message: dict[str, Any]) -> None:
 
 
 def receive(stream: IO[bytes]) -> dict[str, Any] | None:
-    """Read one message; None if the other side is gone, also in the middle of a line."""
+    """Read one message; None if the other side has exited, even in the middle of a line."""
     line = stream.readline()
     if not line.endswith(b"\n"):
         return None
@@ -43,7 +43,7 @@ def planned_from_plain(data: dict[str, Any]) -> PlannedRecording:
 
 
 def to_plain(recording: SourceRecording) -> dict[str, Any]:
-    """Everything but the signal, whose shape is kept."""
+    """Everything but the signal, of which only the shape is kept."""
     fields = {f.name: getattr(recording, f.name) for f in dataclasses.fields(recording) if f.name != "signal"}
     return {
         **{name: _plain(value) for name, value in fields.items()},
@@ -62,7 +62,7 @@ def _plain(value: Any) -> Any:
 
 
 def from_plain(data: dict[str, Any], signal: SignalLike) -> SourceRecording:
-    """The inverse of `to_plain`, with the signal given apart."""
+    """The inverse of `to_plain`, with the signal given separately."""
     values = {k: v for k, v in data.items() if k != "shape"}
     channels = []
     for entry in values["channels"]:

@@ -19,7 +19,7 @@ _CHUNK = 1 << 16
 
 
 class Late(Exception):
-    """A worker gave no answer in time; it has been ended."""
+    """A worker did not answer in time and was killed."""
 
 
 class WorkerProcess:
@@ -30,7 +30,7 @@ class WorkerProcess:
     target : str
         `module:function`, see `eegprep.processes.worker`.
     shared : SharedBlock, optional
-        Memory for samples, which the worker gets too.
+        Memory for samples, shared with the worker.
     inherit : bool
         Whether the worker keeps this process's inheritable files open (the lock of a store).
     """
@@ -47,7 +47,7 @@ class WorkerProcess:
             pass_fds=() if shared is None else (shared.descriptor,),
         )
         self._received = bytearray()
-        #: Whether the worker has got as far as taking requests: if not, no file is to blame for its end.
+        #: Whether the worker has become ready for requests; if not, its exit is not the fault of a file.
         self.ready = False
         self._ended = False
 
@@ -61,22 +61,22 @@ class WorkerProcess:
         return cast("Any", self._process.stdout).fileno()  # type: ignore[no-any-return]
 
     def send(self, request: dict[str, Any]) -> None:
-        """Ask something. A worker that has ended does not take it: its answer, which never comes, says so."""
+        """Send a request. If the worker has exited, this does nothing and `receive` returns None."""
         with contextlib.suppress(BrokenPipeError):
             send(cast("Any", self._process.stdin), request)
 
     def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
-        """The next answer; None if the worker has ended.
+        """The next answer; None if the worker has exited.
 
         Parameters
         ----------
         timeout_s : float, optional
-            How long to wait for it; without it as long as it takes.
+            How long to wait; by default without limit.
 
         Raises
         ------
         Late
-            The answer did not come in time. The worker has been killed.
+            The answer did not arrive in time; the worker was killed.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
@@ -89,9 +89,9 @@ class WorkerProcess:
                 return answer
 
     def poll(self) -> tuple[bool, dict[str, Any] | None]:
-        """Read what has come: (False, None) while an answer is incomplete, (True, answer) or (True, None) at the end.
+        """Read available data: (False, None) while an answer is incomplete, (True, answer), or (True, None) at the end.
 
-        Call it when a selector says that there is something to read.
+        Call it when a selector reports data to read.
         """
         data = os.read(self.fileno(), _CHUNK)
         self._received += data
@@ -109,19 +109,19 @@ class WorkerProcess:
         return self.receive(timeout_s)
 
     def kill(self) -> None:
-        """End it now; `close` still has to be called."""
+        """Kill it now; `close` must still be called."""
         self._process.kill()
 
     def close(self) -> str:
-        """End it, close its streams, and say how it ended."""
+        """End it, close its streams, and return how it ended."""
         if self._ended:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=5)  # its own code tells more than that of our kill
+                self._process.wait(timeout=5)  # its own exit code is more informative than that of a kill
         self._process.kill()
         code = self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                with contextlib.suppress(BrokenPipeError):  # a request that a dead worker did not take
+                with contextlib.suppress(BrokenPipeError):  # a request that a dead worker did not read
                     stream.close()
         return (
             f"the process was killed by {_signal_name(-code)}" if code < 0 else f"the process exited with code {code}"

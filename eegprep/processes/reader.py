@@ -1,8 +1,8 @@
 """Read recordings in a separate process: a crash, a hang or running out of memory costs one file, not the run.
 
 The `SourceRecording`s are those that the source itself returns. One worker reads many recordings and is restarted
-after a crash. Signals of up to 64 MiB are transferred whole; longer ones are fetched from the worker when they are
-indexed, until the next recording is read.
+after a crash. Signals of up to 64 MiB are transferred at once; longer ones are fetched from the worker when they
+are indexed, until the next recording is read.
 
     with isolated_reader(manifest, folder) as reader:
         for planned in source.plan():
@@ -27,7 +27,7 @@ from eegprep.processes.shared import SharedBlock
 from eegprep.processes.worker import Handler
 from eegprep.sources.base import PlannedRecording, Source, SourceRecording
 
-# A signal of up to this size is fetched at once; longer ones come in parts.
+# Signals up to this size are fetched at once; longer ones in parts.
 WHOLE_BYTES = 64 << 20
 PART_BYTES = 16 << 20
 
@@ -35,7 +35,7 @@ PART_BYTES = 16 << 20
 def isolated_reader(manifest: Manifest, folder: Path, *, timeout_s: float = 900.0) -> IsolatedReader:
     """A reader for one data set; use it as a context manager, one thread at a time.
 
-    `timeout_s` bounds every single answer of the worker (opening a file, a part of its signal).
+    `timeout_s` limits each answer of the worker (opening a file, a part of its signal).
     """
     return IsolatedReader(manifest, folder, timeout_s=timeout_s)
 
@@ -69,7 +69,7 @@ class IsolatedReader:
         Raises
         ------
         InputError
-            What the source itself raises, and if the worker crashed, hung or failed on this file.
+            The source's own error, or the worker crashed, hung or failed on this file.
         """
         self._generation += 1
         what = planned.files[0] if planned.files else planned.key
@@ -133,7 +133,7 @@ class IsolatedReader:
 
 
 def as_error(data: dict[str, str | None]) -> EEGPTError:
-    """The error behind `EEGPTError.as_dict`, as its own class."""
+    """The inverse of `EEGPTError.as_dict`, with the original class."""
     kind = {c.__name__: c for c in (errors.InputError, errors.UsageError, errors.RefusedError)}.get(
         str(data["error"]), InputError
     )
@@ -147,7 +147,7 @@ def as_error(data: dict[str, str | None]) -> EEGPTError:
 
 
 def handler(shared: SharedBlock | None) -> Handler:
-    """What the worker does: `open` a source, `read` a planned recording, hand out `samples` of it."""
+    """Request handler of the worker: `open` a source, `read` a planned recording, return `samples` of it."""
     source: Source | None = None
     recording: SourceRecording | None = None
 

@@ -15,7 +15,7 @@ import numpy as np
 
 
 class SharedBlock:
-    """Room for one block of float64; `descriptor` is that of the other side's, or None to make it."""
+    """Room for one block of float64; `descriptor` is the other side's, or None to create it."""
 
     def __init__(self, descriptor: int | None = None) -> None:
         if descriptor is None:
@@ -36,18 +36,18 @@ class SharedBlock:
         return self._map
 
     def put(self, block: np.ndarray) -> None:
-        """Lay a block down for the other side."""
+        """Write a block for the other side."""
         if block.size:
             np.frombuffer(self._mapped(8 * block.size), dtype=np.float64, count=block.size).reshape(block.shape)[:] = (
                 block
             )
 
     def take(self, out: np.ndarray) -> None:
-        """Copy what the other side laid down into `out`, whose shape is the block's."""
+        """Copy the other side's block into `out`, which has its shape."""
         if out.size:
             out[:] = np.frombuffer(self._mapped(8 * out.size), dtype=np.float64, count=out.size).reshape(out.shape)
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self._map = None
         os.close(self.descriptor)

@@ -26,7 +26,7 @@ Handler = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def as_input_error(error: Exception) -> EEGPTError:
-    """An error as it may be shown and stored: our own as it is; of a surprise only its kind and where it happened."""
+    """An error that may be shown and stored: ours unchanged, of an unexpected one only its class and location."""
     if isinstance(error, EEGPTError):
         return error
     if isinstance(error, MemoryError):
@@ -45,25 +45,25 @@ def as_input_error(error: Exception) -> EEGPTError:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, handler: Handler) -> None:
-    """Answer requests until the other side is gone; an error is an answer too."""
+    """Answer requests until the other side exits; errors are sent as answers."""
     send(answers, READY)
     while (request := receive(requests)) is not None:
         try:
             answer = handler(request)
-        except Exception as error:  # a surprise costs one file, not the run
+        except Exception as error:  # an unexpected error costs one file, not the run
             answer = {"error": as_input_error(error).as_dict()}
         send(answers, answer)
 
 
 def main() -> None:
-    """Set the process up, then serve."""
+    """Set up the process, then serve."""
     target, parent, *rest = sys.argv[1:]
-    # Ctrl-C reaches the whole group; the parent decides what happens then.
+    # Ctrl-C reaches the whole group; the parent decides what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (lives as long as the process)
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  (stays open until the process exits)
     stop_with_parent(int(parent))
     limit_memory()
     module, _, name = target.partition(":")

@@ -1,6 +1,6 @@
 """A cache of files by hash, in a folder of bounded size, shared safely between processes.
 
-A file gets its name only after its hash was checked. The least recently used files are deleted when the folder would
+A file is renamed to its hash only after verification. The least recently used files are deleted when the folder would
 exceed its limit; a file mapped by a process stays readable to it. If two processes need the same file, it is fetched
 once.
 """
@@ -47,16 +47,16 @@ class Cache:
         Parameters
         ----------
         fetch : callable
-            Gives the bytes in pieces; called at most once. Errors go through.
+            Yields the bytes in pieces; called at most once. Its errors are propagated.
         name : str
-            What to call the file in an error.
+            Name of the file in errors.
 
         Raises
         ------
         RefusedError
             The bytes have another hash, or there are more of them than `n_bytes`.
         UsageError
-            The file alone is larger than the cache may be.
+            The file is larger than the size limit of the cache.
         ConnectionError
             There are fewer bytes than `n_bytes`.
         """
@@ -76,12 +76,12 @@ class Cache:
                 with self.locked("all"):
                     part.unlink(missing_ok=True)
                     self._make_room(n_bytes)
-                    # At its full size from the start, so that others who make room count it.
+                    # Allocated at full size, so that other processes count it when they make room.
                     with part.open("wb") as out:
                         out.truncate(n_bytes)
                 self._write(part, sha256, n_bytes, fetch, name)
                 self._touch(part)
-                with self.locked("all"):  # a listing made meanwhile could miss it
+                with self.locked("all"):  # a concurrent listing could miss it
                     part.replace(target)
             finally:
                 part.unlink(missing_ok=True)
@@ -108,12 +108,12 @@ class Cache:
 
     @staticmethod
     def _touch(path: Path) -> None:
-        """Used now, to the nanosecond: the system's own stamps repeat for some milliseconds."""
+        """Mark as used now, in nanoseconds, since the system's own timestamps repeat within milliseconds."""
         now = time.time_ns()
         os.utime(path, ns=(now, now))
 
     def _make_room(self, n_bytes: int) -> None:
-        """Unlink the least recently used files until `n_bytes` more fit; parts that no process writes go first."""
+        """Delete the least recently used files until `n_bytes` more fit, abandoned partial files first."""
         entries = []
         for path in self.files.iterdir():
             with contextlib.suppress(FileNotFoundError):  # another process was quicker
@@ -143,7 +143,7 @@ class Cache:
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """Held by one thread of one process; freed by the system where that one dies."""
+        """A lock for one thread of one process; the system releases it if the process dies."""
         with (self._locks() / name).open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield

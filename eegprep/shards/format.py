@@ -2,14 +2,14 @@
 
 A shard is a tar file of one electrode. Every block is two members, `<key>.npy` and `<key>.json`:
 
-    512 bytes   tar header of the .npy (preceded by a pax header where the name has more than 100 bytes)
+    512 bytes   tar header of the .npy (preceded by a pax header if the name has more than 100 bytes)
     512 bytes   NumPy header, padded with spaces to exactly one tar record
     2 n bytes   little-endian int16 samples, padded with zeros to a full record
     512 bytes   tar header of the .json (again with its pax header)
     m bytes     JSON, padded with zeros to a full record
 
 and the shard ends with two empty records. Nothing in the frame depends on a clock, a user or a path, so the
-whole frame can be computed from the index. `verify` does that and compares; no tar is ever parsed.
+entire frame can be computed from the index. `verify` does that and compares; no tar is ever parsed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ RECORD = 512
 NPY_HEADER = RECORD
 WINDOW_SAMPLES = 1024
 BLOCK_SAMPLES = 256 * WINDOW_SAMPLES
-# A block is read whole by WebDataset users and has to fit a 32-bit row count; 2^28 samples are 12 days.
+# WebDataset users read a block at once, and it must fit a 32-bit row count; 2^28 samples are 12 days.
 MAX_BLOCK_SAMPLES = 1 << 28
 MAX_SHARD_BYTES = 1 << 30
 # Symmetric on purpose: -32768 is never written, so a sign change cannot overflow.
@@ -44,7 +44,7 @@ TRIALS = "trials.parquet"
 MANIFEST = "manifest.yaml"
 LOCK = "lock.yaml"
 SUMS = "SHA256SUMS"
-# For search engines, people and the hub. Nothing here reads them, and a set is complete without them.
+# For search engines, people and the hub. They are never read here, and a set is complete without them.
 CROISSANT, CARD = "croissant.json", "README.md"
 OPTIONAL_FILES = (CROISSANT, CARD)
 INDEX_FILES = (ELECTRODES, RECORDINGS, BLOCKS, TRIALS, MANIFEST, LOCK)
@@ -103,7 +103,7 @@ TRIAL_SCHEMA = pa.schema(
     ],
     metadata={"eegprep.trials": str(FORMAT_VERSION)},
 )
-# What a shard set requires or adds beside the names and positions of the vocabulary (eegprep.electrodes).
+# Columns that a shard set requires or adds to those of the vocabulary (eegprep.electrodes).
 ELECTRODE_COLUMNS = pa.schema(
     [
         ("kind", pa.string()),
@@ -117,7 +117,7 @@ ELECTRODE_COLUMNS = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """What the frame of one block says: `recording` is the id, `electrode` and `reference` are names."""
+    """The contents of one block's frame: `recording` is the id, `electrode` and `reference` are names."""
 
     recording: str
     electrode: str
@@ -131,7 +131,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """The bytes before a block's samples and those after them; both end on a record's border."""
+    """The bytes before a block's samples and those after them; both end on a record boundary."""
 
     head: bytes
     tail: bytes
@@ -173,7 +173,7 @@ def _tar_header(name: str, n_bytes: int) -> bytes:
 
 
 def frame(block: Block) -> Frame:
-    """All bytes of a block but its samples."""
+    """All bytes of a block except its samples."""
     key = block_key(block.recording, block.electrode, block.stretch, block.start_sample)
     n_bytes = 2 * block.n_samples
     facts: dict[str, Any] = {

@@ -17,7 +17,7 @@ def write_manifests(path: Path, manifests: Iterable[Manifest]) -> None:
 
 
 def read_manifests(path: Path) -> tuple[Manifest, ...]:
-    """Read the list; RefusedError names what is wrong and its line."""
+    """Read the list; RefusedError names the problem and its line."""
     try:
         return tuple(load_manifests(path))
     except UsageError as error:

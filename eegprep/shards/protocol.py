@@ -15,7 +15,7 @@ from eegprep.recording import RecordingInfo, Stretch
 class RecordingStore(Protocol):
     """A set of standardised recordings; `eegprep.store.Store` is one.
 
-    Workers use copies (`copy.copy`, or pickled for another process), so a copy has to work on its own.
+    Workers use copies (`copy.copy`, or pickled for another process), so a copy must work on its own.
     """
 
     @property

@@ -123,7 +123,7 @@ class ShardSet:
 
     @functools.cached_property
     def spans(self) -> SpanTable:
-        """Blocks put together into contiguous stretches."""
+        """Blocks joined into contiguous stretches."""
         return spans_of(self.blocks)
 
     @functools.cached_property
@@ -151,7 +151,7 @@ class ShardSet:
 
     @functools.cached_property
     def map(self) -> FlatMap:
-        """All shards as one flat array; made at the first use."""
+        """All shards as one flat array, created on first use."""
         paths = self.shard_paths()
         if self.remote is None:
             return FlatMap([(p, s.n_bytes) for p, s in zip(paths, self.shards, strict=True)])
@@ -188,7 +188,7 @@ def _blocks(path: Path) -> BlockTable:
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], tuple[str, ...]]:
-    """A column with one dictionary as its codes and the words that they stand for."""
+    """The codes of a column with one dictionary, and their words."""
     chunks = column.chunks
     names = chunks[0].dictionary.to_pylist() if chunks else []
     return numbers(pa.chunked_array([c.indices for c in chunks], pa.int32())), tuple(names)

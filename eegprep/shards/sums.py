@@ -50,7 +50,7 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def parse_sums(data: bytes, *, where: str) -> dict[str, str]:
-    """Hash by path out of the file's bytes; RefusedError as `read_sums`."""
+    """Hash by path from the file's bytes; RefusedError as in `read_sums`."""
     try:
         lines = data.decode("ascii").splitlines()
     except UnicodeDecodeError as error:

@@ -25,7 +25,7 @@ MAX_INDEX_BYTES = 4 << 30
 _MAX_VOCABULARY_BYTES = 64 << 20
 _BYTES_PER_ROW = 8
 _VOCABULARY_TEXTS = ["name", "source", "kind", "shards"]
-# Columns that version 1 got before it was frozen.
+# Columns that were added to version 1 before it was frozen.
 _SINCE_PRE_RELEASE = frozenset({"reference", "kind", "fingerprint", "montage"})
 _PRE_RELEASE = "made by a pre-release version: rebuild from the store or the raw files"
 _MAX_TEXT = 1 << 28
@@ -48,7 +48,7 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     Raises
     ------
     RefusedError
-        The file is not Parquet, has other columns, types or nulls, or could need too much memory for its size.
+        The file is not Parquet, has nulls or other columns or types, or could need too much memory for its size.
     """
     table = _read(path, MAX_INDEX_BYTES, _strings(schema))
     found = {f.name: f.type.value_type if pa.types.is_dictionary(f.type) else f.type for f in table.schema}
@@ -88,7 +88,7 @@ def read_electrodes(path: Path) -> pa.Table:
 
 
 def texts(column: pa.ChunkedArray) -> tuple[str, ...]:
-    """A column of dictionary-encoded text; equal values are one object, so the memory is that of the dictionary."""
+    """A column of dictionary-encoded text; equal values share one object, so memory is that of the dictionary."""
     out: list[str] = []
     for chunk in column.chunks:
         words = chunk.dictionary.to_pylist()
@@ -97,7 +97,7 @@ def texts(column: pa.ChunkedArray) -> tuple[str, ...]:
 
 
 def plain(column: pa.ChunkedArray, *, where: Path, most: int = _MAX_TEXT) -> pa.ChunkedArray:
-    """Dictionary-encoded text in full; RefusedError if a short file would become a long table."""
+    """Decode dictionary-encoded text; RefusedError if a short file would become a long table."""
     values = texts(column)
     if (n_bytes := sum(map(len, values))) > most:
         raise RefusedError(
@@ -110,10 +110,10 @@ def plain(column: pa.ChunkedArray, *, where: Path, most: int = _MAX_TEXT) -> pa.
 
 
 def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
-    """A column of numbers or flags without empty fields, (n,), read-only and where possible without a copy.
+    """A column of numbers or flags without nulls, (n,), read-only and without a copy if possible.
 
-    Arrow's own `to_numpy` imports pandas where that is installed, which takes longer than to open a shard set and
-    more memory than its index.
+    Arrow's `to_numpy` imports pandas if it is installed, which takes longer than opening a shard set and more memory
+    than its index.
     """
     parts = [_chunk(chunk) for chunk in column.chunks]
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, column.type.to_pandas_dtype()), *parts])

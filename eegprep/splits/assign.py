@@ -1,7 +1,7 @@
 """Assign subjects, or the runs of single-subject data sets, to train, validation and test.
 
 The split of each recording id depends only on the recordings of the data set and its manifest's split rule: not on the
-order of the recordings, a clock, or another data set.
+order of the recordings, the time, or other data sets.
 
 Subjects are ranked by a hash of (data set, subject, seed) and the ranks are cut in the requested ratio, which keeps
 the ratio exact for few subjects. Subjects that share a recording (public data sometimes contain a signal under two
@@ -33,8 +33,8 @@ def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
         Recordings of one or several data sets, each split separately. A recording whose `split` is already set keeps
         it, and with `by: subject` so do all recordings of its subject.
     rule : SplitRule
-        From the manifest. Names under `train`, `validation` and `test` are subjects, runs or sessions, by `by`.
-        Subjects that are not named are divided, in the rule's ratio, among the splits that name nobody.
+        From the manifest. `train`, `validation` and `test` list subjects, runs or sessions, as given by `by`.
+        Unlisted subjects are divided, in the rule's ratio, among the splits without a list.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
     UsageError
         A run or session is not listed, or a subject is not listed and all three splits have lists.
     RefusedError
-        Subjects that have to stay together were put into two splits.
+        Subjects that must stay together were put into different splits.
     """
     out: dict[str, str] = {}
     for dataset in sorted({i.dataset for i in infos}):
@@ -56,7 +56,7 @@ def assign(infos: Sequence[RecordingInfo], rule: SplitRule) -> dict[str, str]:
 
 
 def _named(rule: SplitRule, known: Iterable[str]) -> dict[str, str]:
-    """The splits that the rule states, by what is there; names of what is not here (any more) count for nothing."""
+    """The rule's split of each known name; other names in the rule are ignored."""
     names = Names(dict.fromkeys(known, ()), rule.by)
     out: dict[str, str] = {}
     for split, written in ((s, n) for s in SPLITS for n in getattr(rule, s)):
@@ -113,7 +113,7 @@ def _by_subject(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule) -
 
 
 def _fixed(dataset: str, infos: Sequence[RecordingInfo], rule: SplitRule, groups: Mapping[str, str]) -> dict[str, str]:
-    """Splits that the manifest or the source state, by group; two for one group are refused."""
+    """Splits given by the manifest or the source, by group; conflicting splits of a group are refused."""
     named = _named(rule, groups)
     fixed: dict[str, str] = {}
     for info in infos:
@@ -177,20 +177,20 @@ def split_subjects(
 ) -> dict[str, str]:
     """Split subjects in a ratio, stratified.
 
-    From three subjects on, every split whose share is not zero gets one; of two, one is tested. A stratum of
-    three or more gives one subject to test and to validation too, as long as half of the subjects stay in
-    train: without both labels among the tested subjects nothing could be said of a task with one label per subject.
+    With three or more subjects, every split with a non-zero share gets at least one; of two, one is tested. A stratum
+    of three or more also gives one subject each to test and validation, as long as half of the subjects stay in
+    train: a task with one label per subject cannot be evaluated unless all labels occur in test.
 
     Parameters
     ----------
     subjects : sequence of str
-        Without repetition; their order does not matter.
+        Unique, in any order.
     ratio : tuple of float
         Train, validation, test.
     salt : str
         Part of the hash, so that subject `01` of two data sets is assigned independently.
     strata : mapping of str to str, optional
-        Subject to stratum; subjects that are absent form one of their own.
+        Subject to stratum; subjects that are absent form a separate one.
     """
     strata = strata or {}
     ranked = sorted(set(subjects), key=lambda s: (rank_key(salt, s, seed), s))
@@ -208,7 +208,7 @@ def split_subjects(
     for split in ("test", "validation"):
         picked = dict.fromkeys(left, 0)
         for _ in range(counts[split]):
-            # The stratum furthest behind its share gives the next one; the last of a stratum stays in train.
+            # The next subject is from the stratum furthest below its share; the last of a stratum stays in train.
             able = [s for s in left if len(left[s]) > 1] or [s for s in left if left[s]]
             share = {s: counts[split] * len(by_stratum[s]) / len(ranked) - picked[s] for s in able}
             unserved = [s for s in able if picked[s] == 0 and len(by_stratum[s]) >= 3]
@@ -223,7 +223,7 @@ def _largest(ratio: tuple[float, float, float]) -> str:
 
 
 def _counts(n: int, ratio: tuple[float, float, float]) -> dict[str, int]:
-    """How many of `n` subjects each split gets: rounded shares, none empty from three subjects on."""
+    """How many of `n` subjects each split gets: rounded shares, none empty with three or more subjects."""
     total = sum(ratio)
     counts = {}
     for split, part in zip(("validation", "test"), ratio[1:], strict=True):
@@ -236,7 +236,7 @@ def _counts(n: int, ratio: tuple[float, float, float]) -> dict[str, int]:
         while counts[split] and counts["validation"] + counts["test"] > n - floor:
             counts[split] -= 1
     if ratio[0] <= 0:
-        # No train share: the rest belongs to the larger of the other two, which takes what rounding left over.
+        # Without a train share, the larger of the other two takes the remainder from rounding.
         larger = _largest(ratio)
         other = "test" if larger == "validation" else "validation"
         counts[larger] = n - counts[other]

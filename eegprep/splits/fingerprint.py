@@ -2,8 +2,8 @@
 
 A hash of the samples misses every copy that differs in one bit. Here the signal is reduced to the intervals between
 zero crossings of its band from about 3 to 20 Hz: gain, sign, offset and position in the recording do not change them,
-another rate or filter changes few. Every ten successive intervals make one hash; a recording keeps the smallest 256.
-Differences between electrodes are included, since a new reference cancels in them.
+and another rate or filter changes few. Every ten consecutive ones make one hash; a recording keeps the smallest 256.
+Differences between electrodes are included, since the reference cancels in them.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ MAX_HASHES = 256
 _SHORT, _LONG = 5, 21
 _INTERVALS = 10
 # Intervals are compared in whole pairs of samples (8 ms); a copy at another rate moves a crossing by less than half.
-# Regular rhythms (line noise, flicker) give equal intervals, which tell no recording from another.
+# Regular rhythms (line noise, flicker) give equal intervals, which do not distinguish recordings.
 _LEAST_DISTINCT = 5
 _N_SIGNALS = 3
-# Electrodes that most caps have, far from each other.
+# Electrodes present in most caps, far from each other.
 _PREFERRED = ("Cz", "O1", "F4", "P3", "T8", "Fp1", "Oz", "C3", "F8", "Pz", "Fz", "C4", "P7", "F3", "O2", "T7")
 
 
@@ -41,7 +41,7 @@ class Fingerprint:
 
     @classmethod
     def parse(cls, text: str) -> Fingerprint:
-        """The inverse of `str`; ValueError if the text is none."""
+        """The inverse of `str`; ValueError if the text is invalid."""
         level, _, data = text.partition(":")
         try:
             raw = base64.b64decode(data, validate=True)
@@ -52,31 +52,31 @@ class Fingerprint:
         return cls(level=int(level), hashes=np.frombuffer(raw, "<u4"))
 
     def at(self, level: int) -> NDArray[np.uint32]:
-        """The hashes that a recording of a higher level would keep."""
+        """The hashes that remain at a higher level."""
         return self.hashes[: np.searchsorted(self.hashes, np.uint64(1) << np.uint64(32 - level))]
 
 
 def similarity(one: Fingerprint, other: Fingerprint) -> tuple[int, float]:
-    """How many hashes two recordings share, and which part that is of the smaller set."""
+    """Number of hashes that two recordings share, and its fraction of the smaller set."""
     level = max(one.level, other.level)
     a, b = one.at(level), other.at(level)
     n = int(np.intersect1d(a, b, assume_unique=True).size)
     return n, n / max(1, min(a.size, b.size))
 
 
-# A copy shares at least this many hashes, and this part of the smaller set. Two different recordings of all data at
-# hand share at most one (benchmarks/copies.py).
+# A copy shares at least this many hashes, and this fraction of the smaller set. In all available data, two different
+# recordings share at most one (benchmarks/copies.py).
 LEAST_SHARED = 4
 LEAST_PART = 0.02
 
 
 class Copies:
-    """Finds, among many fingerprints, those of the same signal.
+    """Find a recording with the same signal among many fingerprints.
 
     Parameters
     ----------
     fingerprints : iterable of (str, str)
-        A recording's id and its fingerprint as text; an empty one is never found.
+        A recording's id and its fingerprint as text; empty ones never match.
     """
 
     def __init__(self, fingerprints: Iterable[tuple[str, str]]) -> None:
@@ -104,7 +104,7 @@ class Copies:
 
 
 class Fingerprinter:
-    """Takes the chunks of a standardised recording (256 Hz) as they stream past.
+    """Compute the fingerprint of a standardised recording (256 Hz) chunk by chunk.
 
     Parameters
     ----------
@@ -136,12 +136,12 @@ class Fingerprinter:
         pairs = signals.shape[1] // 2
         for k, row in enumerate(signals):
             self._crossings[k].append(self._n_done + _crossings(row[: 2 * pairs : 2] + row[1 : 2 * pairs : 2]))
-        done = max(0, pairs - _LONG)  # the next crossing is looked for from the last value of the band on
+        done = max(0, pairs - _LONG)  # the search for crossings resumes at the last value of the band
         self._n_done += done
         self._tail = signals[:, 2 * done :]
 
     def finish(self) -> Fingerprint:
-        """The fingerprint of all that was added."""
+        """The fingerprint of all added chunks."""
         self._flush()
         return Fingerprint(level=self._level, hashes=self._kept)
 
@@ -161,12 +161,12 @@ class Fingerprinter:
 
 
 def rank(electrode: str) -> tuple[int, str]:
-    """The order in which electrodes are chosen."""
+    """Sort key for choosing electrodes."""
     return (_PREFERRED.index(electrode) if electrode in _PREFERRED else len(_PREFERRED)), electrode
 
 
 def _crossings(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Where the band-passed signal crosses zero, in samples from the first value of the band."""
+    """Zero crossings of the band-passed signal, in samples from its first value."""
     n = x.size - _LONG + 1
     if n < 2:
         return np.zeros(0)
@@ -181,7 +181,7 @@ def _crossings(x: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _hashes(times: NDArray[np.float64]) -> NDArray[np.uint32]:
-    """One hash of every run of intervals that is no regular rhythm."""
+    """One hash for every run of intervals, except regular rhythms."""
     steps = np.rint(np.diff(times)).astype(np.uint64)
     if steps.size < _INTERVALS:
         return np.zeros(0, np.uint32)
@@ -191,7 +191,7 @@ def _hashes(times: NDArray[np.float64]) -> NDArray[np.uint32]:
     value = np.zeros(len(runs), np.uint64)
     for column in range(_INTERVALS):
         value = value * np.uint64(1000003) ^ runs[:, column]
-    # A mixing step (splitmix64), so that the smallest hashes are a fair sample.
+    # A mixing step (splitmix64), so that the smallest hashes are a random sample.
     value ^= value >> np.uint64(30)
     value *= np.uint64(0xBF58476D1CE4E5B9)
     value ^= value >> np.uint64(27)

@@ -30,9 +30,9 @@ def k_fold(
     n_folds : int
         From two to the number of subjects.
     strata : mapping of str to str, optional
-        Subject to stratum, e.g. the group in a task with one label per subject.
+        Subject to stratum, e.g. the label in a task with one label per subject.
     validation : float
-        Share of the subjects that are not tested that goes to validation, at least one if three are left.
+        Share of the untested subjects used for validation, at least one subject if three are left.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def k_fold(
 
 
 def leave_one_subject_out(people: Sequence[str], *, seed: int = 0, validation: float = 0.1) -> list[dict[str, str]]:
-    """As many folds as subjects, in the order of their names; each is tested once."""
+    """One fold per subject, sorted by name, which tests on that subject."""
     folds = k_fold(people, len(set(people)), seed=seed, validation=validation)
     return sorted(folds, key=lambda fold: min(p for p, split in fold.items() if split == "test"))
 
@@ -71,7 +71,7 @@ def leave_one_dataset_out(
     Raises
     ------
     UsageError
-        All subjects are of one data set.
+        All subjects are from one data set.
     """
     datasets = sorted({p.split("/", 1)[0] for p in people})
     if len(datasets) < 2:

@@ -1,6 +1,6 @@
 """The check against leakage: was anything in the test set seen during training?
 
-Compares what a model has seen (subjects, hashes of decoded signals and fingerprints, kept in `seen.json` beside every
+Compares what a model has seen (subjects, hashes of decoded signals and fingerprints, kept in `seen.json` next to every
 checkpoint) with the test set. Any overlap is refused (exit code 3), or, if the user overrides it, returned as a
 sentence that is printed with every table of the run.
 
@@ -26,7 +26,7 @@ _SHOWN = 8
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class SeenRecording:
-    """One recording as the guard knows it: its id `dataset/subject/session/run`, its signal's hash and fingerprint."""
+    """One recording: its id `dataset/subject/session/run`, and the hash and fingerprint of its signal."""
 
     id: str
     signal_sha256: str = ""
@@ -47,7 +47,7 @@ class Seen:
 
     @classmethod
     def of(cls, recordings: Iterable[SeenRecording]) -> Seen:
-        """What is seen after learning from `recordings`."""
+        """The record for a model trained on `recordings`."""
         return cls(recordings=frozenset(recordings))
 
     def __or__(self, other: Seen) -> Seen:
@@ -70,7 +70,7 @@ class Seen:
 
     @classmethod
     def from_json(cls, data: dict[str, Any], *, where: str | Path = SEEN_FILE) -> Seen:
-        """The inverse of `to_json`; anything else raises InputError."""
+        """The inverse of `to_json`; InputError if the data are invalid."""
         try:
             if data["seen"] != 1:
                 raise InputError("unknown version of the list of seen recordings", where=where, found=data["seen"])

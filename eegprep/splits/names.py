@@ -47,12 +47,12 @@ class Names:
                 self._loose.setdefault(loosely(name), set()).add(stored)
 
     def find(self, written: str, *, where: str = "") -> str | None:
-        """The stored name of what `written` means; None if nothing has that name.
+        """The stored name that `written` refers to; None if there is none.
 
         Raises
         ------
         UsageError
-            More than one has it.
+            The name is ambiguous.
         """
         for index, name in ((self._exact, written), (self._alike, plain(written))):
             if found := index.get(name):
@@ -68,11 +68,11 @@ class Names:
         return None
 
     def shown(self, stored: str) -> str:
-        """The name by which its owner knows it."""
+        """The name as the owner of the files knows it."""
         return self.known[stored][0]
 
     def resembles(self, written: str) -> bool:
-        """Whether a name differs from `written` in nothing but case, blanks, punctuation and leading zeros."""
+        """Whether a name differs from `written` only in case, spaces, punctuation or leading zeros."""
         return loosely(written) in self._loose
 
     def unknown(self, written: Sequence[str], where: str) -> UsageError:
@@ -99,12 +99,12 @@ def resolve_split(
     known : mapping of str to Names
         Names in the source: `subject`, `session` and `run`.
     partial : bool
-        Unknown names may belong to the missing part of the data set, unless they resemble a known one.
+        Allow unknown names, which may be in the missing part of the data set, unless they resemble a known one.
 
     Returns
     -------
     manifest : Manifest
-        Without names of people: safe to store.
+        Without personal names: safe to store.
     absent : tuple of str
         Unknown names in the split (`partial` only).
 
@@ -157,7 +157,7 @@ def resolve_split(
 
 
 def _all_placed(rule: SplitRule, names: Names, placed: set[str], where: str) -> None:
-    """Nothing is left over where every split names its own."""
+    """Check that no name is left over if every split has a list."""
     left_over = sorted(names.shown(s) for s in names.known if s not in placed)
     divided = rule.by == "subject" and any(
         share > 0 and not getattr(rule, split) for split, share in zip(SPLITS, rule.ratio, strict=True)
@@ -174,14 +174,14 @@ def _all_placed(rule: SplitRule, names: Names, placed: set[str], where: str) -> 
 
 
 def plain(name: str) -> str:
-    """A name without what BIDS puts before it, and without leading zeros if it is a number."""
+    """A name without its BIDS prefix, and without leading zeros if it is a number."""
     name = re.sub(r"^(sub|ses|run)-(?=.)", "", unicodedata.normalize("NFC", name))
     number = re.fullmatch(r"0*([0-9]+)(?:\.0*)?", name)
     return name if number is None else number[1]
 
 
 def loosely(name: str) -> str:
-    """Only letters and digits, to compare names."""
+    """The letters and digits of a name, for comparison."""
     letters = re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", plain(name)).casefold())
     return re.sub(r"(?<![0-9])0+(?=[0-9])", "", letters)
 
@@ -193,12 +193,12 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def chosen_subjects(manifest: Manifest, subjects: Iterable[str], *, implicit: bool = False) -> set[str]:
-    """Those of the files' own subject names that the manifest's `only_subjects` chooses; all where it names none.
+    """The subject names in the files that the manifest's `only_subjects` selects; all if it is empty.
 
     Raises
     ------
     UsageError
-        A name fits several subjects, or no name fits any.
+        A name matches several subjects, or no name matches any.
     """
     names = Names({s: (*spellings(s, implicit=implicit), pseudonym(manifest.name, s)) for s in subjects})
     wanted = manifest.source.only_subjects
@@ -212,5 +212,5 @@ def chosen_subjects(manifest: Manifest, subjects: Iterable[str], *, implicit: bo
 
 
 def spellings(subject: str, *, implicit: bool) -> tuple[str, ...]:
-    """What a subject may be called: a file that stands for one, with and without its ending."""
+    """Accepted names of a subject: if it is a file, with and without the extension."""
     return (subject, Path(subject).stem) if implicit and "." in subject else (subject,)

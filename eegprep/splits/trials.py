@@ -1,8 +1,8 @@
 """Splits within a subject: validation trials from train, and a few labelled trials of a new subject.
 
 Windows are arrays (recording number, first sample, length) with one label each; the result is masks over them. Windows
-of one recording that share a sample never end up in different splits; if necessary, windows at the border are dropped,
-as given by the third mask.
+of one recording that share a sample never end up in different splits; if necessary, windows at the boundary are
+dropped, as given by the third mask.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ def overlap_units(windows: Windows) -> np.ndarray:
 def hold_out(windows: Windows, fraction: float, *, seed: int = 0, least: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Take about `fraction` of each label's windows out of a set of windows.
 
-    Whole groups of overlapping windows are taken, in an order fixed by `seed` and their place in the recording.
-    A label whose windows all hang together is cut in time: its last windows are held out and those that reach
-    over the cut are dropped.
+    Complete groups of overlapping windows are taken, in an order fixed by `seed` and their position in the recording.
+    A label whose windows form a single group is cut in time: its last windows are held out and those that cross the
+    cut are dropped.
 
     Returns
     -------
     held, dropped : (N,) bool arrays
-        Held-out windows, and windows that belong to neither side. The rest stays.
+        Held-out windows, and windows in neither part. The others stay.
     """
     held = np.zeros(len(windows), bool)
     dropped = np.zeros(len(windows), bool)
@@ -74,7 +74,7 @@ def hold_out(windows: Windows, fraction: float, *, seed: int = 0, least: int = 1
             already = int(held[own].sum())
             if already >= wanted:
                 break
-            # A group is taken when that brings the count closer to what is wanted and leaves the label something.
+            # A group is taken if the count gets closer to the target and the label keeps some windows.
             gain = int((windows.label[members] == label).sum())
             if already + gain - wanted < wanted - already and already + gain < len(own):
                 held[members] = True
@@ -94,7 +94,7 @@ def _ordered_units(windows: Windows, units: np.ndarray, own: np.ndarray, seed: i
 def _cut_in_time(
     windows: Windows, unit: np.ndarray, own: np.ndarray, wanted: int, held: np.ndarray, dropped: np.ndarray
 ) -> None:
-    """Hold out the end of the longest group of a label, from the `wanted`-last window on."""
+    """Hold out the last `wanted` windows of the longest group of a label."""
     longest = np.bincount(unit[own]).argmax()
     members = np.flatnonzero(unit == longest)
     starts = np.sort(windows.start_sample[members])
@@ -108,12 +108,12 @@ def _cut_in_time(
 
 
 def few_shot(windows: Windows, k: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Choose `k` training windows of each label of one new subject; the rest is tested.
+    """Choose `k` training windows per label of a new subject; the others are tested.
 
     Returns
     -------
     support, query : (N,) bool arrays
-        Windows to learn from, and windows to test on: those that share no sample with any of the former.
+        Training windows, and test windows, which share no sample with them.
     """
     support = np.zeros(len(windows), bool)
     for label in np.unique(windows.label):

@@ -16,12 +16,12 @@ from eegprep.recording import LeftOut, Stretch, merge, subtract
 from eegprep.standardise.resample import n_resampled
 from eegprep.standardise.timeline import Timeline
 
-# A code, its reason in words, and the samples it is about.
+# A code, its reason in words, and the samples affected.
 Found = tuple[str, str, Stretch]
 
 
 def gaps(timeline: Timeline, n_source_samples: int, named: Sequence[Found]) -> list[LeftOut]:
-    """What lies between the stretches of the time line, as entries under the name `all`.
+    """The gaps between the stretches of the time line, as entries named `all`.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def gaps(timeline: Timeline, n_source_samples: int, named: Sequence[Found]) -> l
     n_source_samples : int
         Length of the source's time line.
     named : sequence of Found
-        What is known of the gaps, at the source's rate: marked as bad, too short for a filter.
+        Known reasons for gaps, at the source's rate: marked as bad, too short for a filter.
     """
     found: list[Found] = []
     rounded = 0
@@ -53,7 +53,7 @@ def gaps(timeline: Timeline, n_source_samples: int, named: Sequence[Found]) -> l
 
 
 def first_reason_counts(found: Iterable[Found]) -> list[Found]:
-    """The same samples, each under the first of its reasons only, in order of time."""
+    """The same samples, each under its first reason only, sorted by time."""
     taken: tuple[Stretch, ...] = ()
     out: list[Found] = []
     by_reason: dict[tuple[str, str], list[Stretch]] = {}
@@ -75,14 +75,14 @@ def entries(name: str, found: Iterable[Found]) -> list[LeftOut]:
 
 
 def _between(stretches: Sequence[Stretch], n_samples: int) -> list[tuple[int, int]]:
-    """(start, stop) before the first stretch, between each two, and behind the last; empty ones included."""
+    """(start, stop) before the first stretch, between neighbours, and after the last, including empty ones."""
     starts = [0, *(s.stop_sample for s in stretches)]
     stops = [*(s.start_sample for s in stretches), n_samples]
     return list(zip(starts, stops, strict=True))
 
 
 def _reasons(gap: Stretch, known: Sequence[Found]) -> list[Found]:
-    """The gap in order of time, cut by reasons; where none is known it is a gap."""
+    """Split the gap by reason, sorted by time; parts without a known reason are plain gaps."""
     inside = [
         (code, reason, Stretch(start_sample=a, n_samples=min(s.stop_sample, gap.stop_sample) - a))
         for code, reason, s in known

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def as_signal(
     values_uv: NDArray[np.floating], electrodes: list[str] | tuple[str, ...], sfreq_hz: float
 ) -> xr.DataArray:
-    """(n_electrodes, n_samples) microvolt as an array with dims (electrode, time) and its rate in `attrs`."""
-    import xarray as xr  # loaded on demand: ingest works on plain arrays, and pandas takes a quarter of a second
+    """Wrap (n_electrodes, n_samples) microvolt as an array (electrode, time) with its rate in `attrs`."""
+    import xarray as xr  # loaded on demand: ingest uses plain arrays, and importing pandas takes a quarter of a second
 
     return xr.DataArray(
         values_uv,
@@ -37,9 +37,9 @@ def as_signal(
 def apply_recipe(
     signal: xr.DataArray, recipe: Recipe, *, line_freq_hz: float | None = None, bad: Collection[str] = ()
 ) -> xr.DataArray:
-    """`signal` after the steps of `recipe`: (electrode, time) float32 in microvolt at 256 Hz.
+    """Apply the steps of `recipe` to `signal`: (electrode, time) float32 in microvolt at 256 Hz.
 
-    `reject` removes nothing here.
+    The step `reject` is ignored.
 
     Parameters
     ----------

@@ -21,9 +21,9 @@ from eegprep.recording import Stretch
 from eegprep.standardise.fir import zero_phase_response
 from eegprep.standardise.resample import MAX_PERIOD, change_rate
 
-# Input samples per transform, where the filter is not longer than that.
+# Input samples per transform, unless the filter is longer.
 TARGET = 65536
-# With no filter the block's own ends ring with 1 / distance; this many samples are thrown away.
+# With no filter the block's ends ring with 1 / distance; this many samples are discarded.
 LEAST_MARGIN = 4096
 # Channels per transform: enough for the vector units, few enough for the cache.
 GROUP = 8
@@ -32,16 +32,16 @@ _SEARCH = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Blocks:
-    """How a stretch is cut.
+    """How a stretch is divided into blocks.
 
     Attributes
     ----------
     n_in, n_out : int
         Lengths of the forward and of the inverse transform.
     margin : int
-        Input samples thrown away at either end of a block, at least half the filter.
+        Input samples discarded at either end of a block, at least half the filter.
     n_valid : int
-        Output samples that a block is good for.
+        Valid output samples per block.
     response : ndarray, (n_in // 2 + 1,) float32
         The filter at the transform's frequencies.
     ratio : Fraction
@@ -70,7 +70,7 @@ class Blocks:
     ) -> Iterator[NDArray[np.float32]]:
         """Output samples of each part (counted from the stretch's start) of the given rows, (n_rows, n) float32.
 
-        With a pool the next part is worked on while the caller does something with the last one.
+        With a pool, the next part is computed while the caller processes the previous one.
 
         Parameters
         ----------
@@ -101,10 +101,10 @@ class Blocks:
         outputs: range,
         pool: ThreadPoolExecutor | None,
     ) -> Callable[[], NDArray[np.float32]]:
-        """Read what one part needs and, with a pool, begin with it; what is returned waits for the result."""
+        """Read the input of one part and, with a pool, start computing it; the returned function waits for it."""
         period = _period(self.ratio)
         start = math.floor((outputs.start / self.ratio - self.margin) / period) * period
-        # Where no input sample lies on the grid of outputs, the rest is a shift of phase.
+        # If no input sample is on the output grid, the remainder is a phase shift.
         lead = (outputs.start / self.ratio - start) * Fraction(self.n_out, self.n_in)
         skip, shift = int(lead), float((lead - int(lead)) / self.n_out)
         window = _Window(signal, stretch, start, self.n_in)
@@ -164,7 +164,7 @@ def _lengths(least: int, ratio: Fraction, period: int) -> tuple[int, int]:
     from scipy.fft import next_fast_len
 
     if ratio.denominator == period:
-        # An odd length has no bin at the Nyquist frequency, and what lies there would drift within the block.
+        # An odd length has no bin at the Nyquist frequency, so a component there would drift within the block.
         step = period if period % 2 == 0 else 2 * period
         first = -(-least // step)
         for k in range(first, first + max(first // 4, 64)):
@@ -178,12 +178,12 @@ def _lengths(least: int, ratio: Fraction, period: int) -> tuple[int, int]:
 
 
 def _period(ratio: Fraction) -> int:
-    """Input samples after which the grids of input and output meet again; 1 where that takes too long to use."""
+    """Input samples after which the input and output grids coincide again; 1 if the period is too long to use."""
     return ratio.denominator if ratio.denominator <= MAX_PERIOD else 1
 
 
 class _Window:
-    """`n` samples from `start` of a stretch that is continued by point reflection, and by zeros beyond that."""
+    """`n` samples from `start` of a stretch, extended by point reflection and then by zeros."""
 
     def __init__(self, signal: Any, stretch: Stretch, start: int, n: int) -> None:
         length, stop = stretch.n_samples, start + n
@@ -195,7 +195,7 @@ class _Window:
         if stop > length:
             first = min(first, max(2 * length - 1 - stop, 0))
         self._block = np.asarray(signal[:, stretch.start_sample + first : stretch.start_sample + end], dtype=np.float64)
-        # What lies where: [zeros) [left reflection) [samples) [right reflection) [zeros), in window coordinates.
+        # Layout: [zeros) [left reflection) [samples) [right reflection) [zeros), in window coordinates.
         self._n, self._start, self._first = n, start, first
 
     def extended(self, rows: NDArray[np.intp], offsets: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -211,9 +211,9 @@ class _Window:
                 casting="same_kind",
             )
             if self._start < 0:
-                # i = start ... -1 takes 2 x[0] - x[-i], as far as the stretch goes.
+                # i = start ... -1 takes 2 x[0] - x[-i], within the stretch.
                 count = min(-self._start, self._last)
-                edge = samples[0] - offset  # a window that begins before the stretch holds its sample 0
+                edge = samples[0] - offset  # a window that begins before the stretch contains its sample 0
                 mirrored = samples[count:0:-1]
                 target[-self._start - count : -self._start] = 2 * edge - (mirrored - offset)
             beyond = self._start + self._n - (self._last + 1)

@@ -20,7 +20,7 @@ from eegprep.recording import STANDARD_SFREQ_HZ
 from eegprep.standardise.fir import band_pass_taps, notch_stop_hz, notch_taps, upper_stop_hz
 from eegprep.standardise.resample import ratio_of
 
-# The low-pass has to end below this fraction of the Nyquist frequency, or the ends of a block ring.
+# The low-pass must end below this fraction of the Nyquist frequency, or the ends of a block ring.
 _GUARD = 0.96
 
 
@@ -37,7 +37,7 @@ class Chain:
     filters : tuple of ndarray
         Coefficients of each filter, in order, at the source's rate.
     guarded : bool
-        Whether a low-pass keeps the signal clear of the lower of the two Nyquist frequencies.
+        Whether a low-pass removes the signal at the lower of the two Nyquist frequencies.
     average : bool
         Whether to re-reference to the average.
     reject : Reject or None
@@ -59,11 +59,11 @@ class Chain:
 
     @property
     def longest_filter(self) -> int:
-        """Samples of the longest filter: no shorter stretch can be filtered."""
+        """Length of the longest filter in samples; shorter stretches cannot be filtered."""
         return max((taps.size for taps in self.filters), default=1)
 
     def joined(self) -> NDArray[np.float64]:
-        """All filters as one."""
+        """All filters combined into one."""
         taps = np.ones(1)
         for one in self.filters:
             taps = np.convolve(taps, one)
@@ -121,20 +121,20 @@ def plan_chain(recipe: Recipe, *, sfreq_hz: float, line_freq_hz: float | None) -
 
 
 def _stop_hz(recipe: Recipe, sfreq_hz: float) -> float | None:
-    """Where the recipe's low-pass has removed everything, if it has one."""
+    """The frequency above which the recipe's low-pass removes everything, or None."""
     high_hz = next((s.high_hz for s in recipe.steps if isinstance(s, BandPass)), None)
     return upper_stop_hz(high_hz, sfreq_hz) if high_hz is not None and high_hz < sfreq_hz / 2 else None
 
 
 def _usable_edges(step: BandPass, sfreq_hz: float) -> tuple[float | None, float | None]:
-    """The step's edges at this rate: nothing above the Nyquist frequency has to be filtered out."""
+    """The step's edges at this rate: edges above the Nyquist frequency are not needed."""
     return step.low_hz, step.high_hz if step.high_hz is not None and step.high_hz < sfreq_hz / 2 else None
 
 
 def _notch_freqs_hz(
     step: Notch, sfreq_hz: float, *, line_freq_hz: float | None, stop_hz: float | None
 ) -> tuple[float, ...]:
-    """Where the notches are: below the Nyquist frequency, and below `stop_hz`, where a low-pass has removed all.
+    """Frequencies of the notches, below the Nyquist frequency and `stop_hz`, where a low-pass removes everything.
 
     Empty if the line frequency is unknown.
     """

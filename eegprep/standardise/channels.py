@@ -22,7 +22,7 @@ from eegprep.standardise.checks import ChannelChecks
 class Verdict:
     """The decision about one channel: an electrode, or None with `code` and `reason`.
 
-    `stored_as` is its name in the store; an unknown name may be a person's and becomes a pseudonym.
+    `stored_as` is its name in the store; an unknown name may be personal and becomes a pseudonym.
     """
 
     row: int
@@ -34,7 +34,7 @@ class Verdict:
     reason: str
 
     def out(self, code: str, reason: str) -> Verdict:
-        """The channel left out."""
+        """This verdict with the channel left out."""
         return dataclasses.replace(self, electrode=None, code=code, reason=reason)
 
 
@@ -90,7 +90,7 @@ def judge_signal(verdicts: Sequence[Verdict], recording: SourceRecording, checks
 
 
 def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputError | None:
-    """The error for a recording without any kept channel; None if there is one."""
+    """The error for a recording without any kept channel, else None."""
     if any(v.electrode is not None for v in verdicts):
         return None
     codes = sorted({v.code for v in verdicts})
@@ -103,12 +103,12 @@ def usable(verdicts: Sequence[Verdict], recording: SourceRecording) -> InputErro
     )
 
 
-#: Codes of channels whose names are known and whose signal is not there, or was marked as bad.
+#: Codes of channels with a known name whose signal is missing or was marked as bad.
 _DEAD = frozenset({"flat", "clipped", "not_finite", "zeros", "held", "disconnected", "marked_bad"})
 
 
 def _todo(codes: Sequence[str]) -> str:
-    """What a person can do about recordings of which no channel got in."""
+    """What the user can do about recordings without any usable channel."""
     if "no_unit" in codes:
         return "state `unit:` of the source in the manifest"
     if set(codes) <= _DEAD:
@@ -117,8 +117,8 @@ def _todo(codes: Sequence[str]) -> str:
 
 
 def left_out_channels(verdicts: Sequence[Verdict]) -> list[LeftOut]:
-    """The channels that are left out, under their names in the store, with reasons."""
-    # A reason quotes the name, so it goes where the name goes.
+    """The channels that are left out, by their stored names, with reasons."""
+    # The reason quotes the name, so both are replaced together.
     hidden = "unknown name; see `eegprep inspect`"
     return [
         LeftOut(kind="channel", name=v.stored_as, code=v.code, reason=v.reason if v.stored_as == v.name else hidden)

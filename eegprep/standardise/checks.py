@@ -27,15 +27,15 @@ from eegprep.recording import Stretch, both, merge, seconds_to_samples, subtract
 from eegprep.sources.units import Sampled, sampled_density, summarise
 
 _CHUNK = 1 << 16
-#: A run's value is at the channel's limit where it differs by less than this from it.
+#: A run is at the channel's limit if its value differs from it by less than this.
 _SAME_UV = 1e-5
 _LINE_HZ = (50.0, 60.0)
 _MOSTLY_BAD = 0.9
-#: All channels at once never hold a value for so long by chance.
+#: All channels at once never stay constant this long by chance.
 _HELD_S, _FEWEST_HELD = 0.1, 10
-#: µV²/Hz that line noise must have to be distinguished from the floor of a filter.
+#: Least power density of line noise in µV²/Hz, to distinguish it from the floor of a filter.
 _LINE_FLOOR = 1e-2
-#: Segments of which the covariance is kept: enough that a few blinks do not decide.
+#: Number of segments whose covariance is kept, enough that a few blinks do not dominate.
 _N_COVARIANCES = 20
 
 
@@ -50,16 +50,16 @@ class ChannelChecks:
     zeros, held : tuple of Stretch
         Of all channels at once.
     verdicts : tuple of (code, reason) or None
-        Channels that are bad completely:  `flat`, `clipped`, `not_finite`, `zeros`, `held`, `disconnected`.
+        Channels that are completely bad: `flat`, `clipped`, `not_finite`, `zeros`, `held`, `disconnected`.
     line_noise_ratio : tuple of float or None
-        Power density at the line frequency over that of its neighbours; 1 is none.
+        Power density at the line frequency relative to its neighbours; 1 means no line noise.
     line_freq_hz : float or None
-        50 or 60: as given, else the one with the clearer peak; None if neither stands out.
+        50 or 60: as given, else the one with the clearer peak; None if neither has a peak.
     amplitude_uv, slope : tuple of float or None
         4-30 Hz root mean square, and how the spectrum falls; see `eegprep.sources.units`.
     minimum_uv, maximum_uv : tuple of float or None
     covariance : (n_segments, n_channels, n_channels) ndarray or None
-        4-30 Hz, of segments that are spread over the recording; None if none is long enough.
+        4-30 Hz, of segments spread over the recording; None if none is long enough.
     """
 
     flat: tuple[tuple[Stretch, ...], ...]
@@ -81,7 +81,7 @@ class ChannelChecks:
         return merge((*self.not_finite[row], *self.zeros, *self.held))
 
     def rejected(self, row: int) -> tuple[Stretch, ...]:
-        """Everything to reject of one channel, sorted, overlaps merged."""
+        """All rejected stretches of one channel, sorted and merged."""
         return merge((*self.flat[row], *self.clipped[row], *self.missing(row)))
 
 
@@ -92,7 +92,7 @@ def _runs(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _Scan:
-    """Runs of equal and of non-finite samples of every channel, gathered chunk by chunk."""
+    """Runs of equal and of non-finite samples of every channel, collected chunk by chunk."""
 
     def __init__(self, n_channels: int, shortest: int) -> None:
         self.shortest = shortest
@@ -103,14 +103,14 @@ class _Scan:
         self.high = np.full(n_channels, -np.inf)
 
     def scan(self, signal: SignalLike, stretch: Stretch) -> None:
-        """Scan one stretch; runs end at its borders."""
+        """Scan one stretch; runs end at its boundaries."""
         n_channels = signal.shape[0]
         last: np.ndarray | None = None
-        carried = np.zeros(n_channels, dtype=np.int64)  # equal steps that reach into the chunk from before
+        carried = np.zeros(n_channels, dtype=np.int64)  # equal steps carried over from the previous chunk
         for start in range(stretch.start_sample, stretch.stop_sample, _CHUNK):
             stop = min(start + _CHUNK, stretch.stop_sample)
             block = np.asarray(signal[:, start:stop], dtype=np.float64)
-            # same[:, i]: sample i equals the one before it; the first of a stretch has none before it
+            # same[:, i]: sample i equals the one before it; the first of a stretch has no predecessor
             same = np.zeros(block.shape, dtype=bool)
             for row, values in enumerate(block):  # a row at a time stays in the processor's cache
                 np.equal(values[1:], values[:-1], out=same[row][1:])
@@ -144,10 +144,10 @@ class _Scan:
     def _equal_runs(
         self, row: int, same: np.ndarray, values: np.ndarray, start: int, carried: int, is_last: bool
     ) -> None:
-        """Keep the runs that end in this chunk; one that reaches its end is carried into the next."""
+        """Keep the runs that end in this chunk; a run that reaches its end is carried over."""
         starts, lengths = _runs(same)
         if carried and not same[0]:
-            # it ended with the chunk before: its value is not among these
+            # it ended with the previous chunk, so its value is not in this one
             starts, lengths = np.concatenate([[0], starts]), np.concatenate([[0], lengths])
         for a, n in zip(starts.tolist(), lengths.tolist(), strict=True):
             total = n + (carried if a == 0 else 0)
@@ -159,9 +159,9 @@ class _Scan:
 
 
 def line_noise(freqs: np.ndarray, density: np.ndarray, line_freq_hz: float | None) -> tuple[np.ndarray, float | None]:
-    """Power density at the line frequency over that of 3 to 8 Hz beside it, per channel; and which frequency.
+    """Power density at the line frequency relative to that 3 to 8 Hz away, per channel, and the line frequency.
 
-    If no frequency is given it is 50 or 60 Hz, whichever stands out more; None if neither does threefold.
+    If no frequency is given, it is 50 or 60 Hz, whichever has the larger ratio; None if neither reaches 3.
     """
     ratios: dict[float, np.ndarray] = {}
     for line in _LINE_HZ if line_freq_hz is None else (line_freq_hz,):
@@ -173,7 +173,7 @@ def line_noise(freqs: np.ndarray, density: np.ndarray, line_freq_hz: float | Non
     if not ratios:
         return np.full(density.shape[0], np.nan), line_freq_hz
     best = max(ratios, key=lambda f: _median(ratios[f]))
-    # In a band that was filtered away any ripple stands out from nothing: the peak must be of some size itself.
+    # In a band that was filtered out, any ripple has a large ratio, so the peak needs a minimum power as well.
     strong = _median(density[:, np.abs(freqs - best) <= 1.0].max(axis=1)) > _LINE_FLOOR
     stands_out = line_freq_hz is not None or (_median(ratios[best]) > 3.0 and strong)
     return ratios[best], best if stands_out else None
@@ -203,9 +203,9 @@ def check_signal(
     stretches : sequence of Stretch
         Parts to check.
     line_freq_hz : float, optional
-        50 or 60 if known; else it is detected.
+        50 or 60 if known; detected by default.
     flat_s, clipped_s : float
-        The shortest run that counts, in seconds (clipped: and at least 4 samples).
+        Shortest run in seconds (for clipped also at least 4 samples).
     """
     n_channels = signal_uv.shape[0]
     n_flat = max(4, seconds_to_samples(flat_s, sfreq_hz))
@@ -265,7 +265,7 @@ def _lost(
     missing: Sequence[Stretch],
     kinds: Mapping[str, Sequence[Stretch]],
 ) -> tuple[str, str] | None:
-    """The code of a channel of which 90 % or more is bad, by its largest part; `kinds` make up `missing`."""
+    """The main reason why 90 % or more of a channel is bad, as a code; `kinds` make up `missing`."""
     n_bad = sum(s.n_samples for one in (flat, clipped, missing) for s in one)
     if n_kept == 0 or n_bad < _MOSTLY_BAD * n_kept:
         return None
@@ -296,7 +296,7 @@ def _disconnected(row: int, amplitude: np.ndarray, ratios: np.ndarray, sampled: 
 
 
 def _held_by_all(equal: Sequence[Sequence[Stretch]], missing: Sequence[Sequence[Stretch]], least: int) -> list[Stretch]:
-    """Where every channel keeps its value (or has none) for `least` samples or longer; nothing of fewer than three."""
+    """Runs of at least `least` samples in which all channels (three or more) are constant or missing."""
     if len(equal) < 3:
         return []
     common: list[Stretch] | None = None

@@ -1,6 +1,6 @@
 """Decide everything about a recording before filtering: channels, filters, stretches.
 
-A `Decision` also describes the channels of a recording that is refused; otherwise it gives a `Plan` to run.
+A `Decision` also describes the channels of a refused recording; otherwise `make_plan` turns it into a `Plan`.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class Decision:
     verdicts : tuple of Verdict
         One for each channel of the file.
     checked : tuple of int
-        The channels whose signal was checked; `checks` and `signal` have their rows in this order.
+        The channels whose signal was checked, in the row order of `checks` and `signal`.
     montage : MontageFit or None
         How well the signal matches the positions of the kept electrodes.
     contradiction : str
         Contradictions between the file's positions and names.
     refused : InputError or None
-        Why the recording is refused.
+        Why the recording is refused, if it is.
     """
 
     recording: SourceRecording
@@ -77,12 +77,12 @@ class Plan:
 
     @property
     def recording(self) -> SourceRecording:
-        """What the source gave."""
+        """The source recording."""
         return self.decision.recording
 
     @property
     def manifest(self) -> Manifest:
-        """The data set's."""
+        """The data set's manifest."""
         return self.decision.manifest
 
     @property
@@ -134,7 +134,7 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
 
 
 def _contradiction(decision: Decision, vocabulary: Vocabulary) -> str:
-    """Of the channels that got in by their names: whether their positions say the same."""
+    """How the positions of the kept channels contradict their names, or an empty string."""
     named = [v.electrode if v.code in ("matched", "alias", "derivation") else None for v in decision.verdicts]
     return contradiction(vocabulary, named, [c.position_m for c in decision.recording.channels]) or ""
 
@@ -142,7 +142,7 @@ def _contradiction(decision: Decision, vocabulary: Vocabulary) -> str:
 def _montage(
     verdicts: Sequence[Verdict], rows: Sequence[int], checks: ChannelChecks, vocabulary: Vocabulary
 ) -> MontageFit | None:
-    """The montage check of the channels that got in."""
+    """The montage check of the kept channels."""
     if checks.covariance is None:
         return None
     kept = [(place, v.electrode, v.reference) for place, v in enumerate(verdicts[r] for r in rows) if v.electrode]
@@ -157,7 +157,7 @@ def make_plan(decision: Decision) -> Plan:
     Raises
     ------
     InputError
-        The decision's own, or where no stretch is long enough.
+        The decision's own error, or no stretch is long enough.
     """
     recording, checks = decision.recording, decision.checks
     if decision.refused is not None or checks is None:
@@ -200,7 +200,7 @@ def _reject(recipe: Recipe) -> Reject | None:
 
 
 def _shortest(chain: Chain, sfreq_hz: float) -> int:
-    """Samples that a stretch must have: those of the longest filter, and what the recipe keeps at least."""
+    """Minimum samples of a stretch: the longest filter and the shortest rest that the recipe keeps."""
     least = 0 if chain.reject is None else seconds_to_samples(chain.reject.shortest_kept_s, sfreq_hz)
     return max(chain.longest_filter, least)
 
@@ -221,7 +221,7 @@ def marked(left_out: Sequence[LeftOut], name: str) -> list[Found]:
 
 
 def _unexpected(recording: SourceRecording, manifest: Manifest, verdicts: Sequence[Verdict]) -> InputError | None:
-    """Where one recording contradicts the manifest's `expect`."""
+    """The error for a recording that contradicts the manifest's `expect`, else None."""
     expect, name = manifest.expect, identity(recording, manifest)
     if expect.sfreq_hz is not None and abs(expect.sfreq_hz - recording.sfreq_hz) > 0.01:
         return InputError(

@@ -1,12 +1,12 @@
 """Zero-phase FIR filters with MNE's default design, and their use on short signals.
 
-Each filter is a sum of windowed-sinc low-passes (Hamming), one per edge of its response, each as long as its own
-transition is narrow: 3.3 / width seconds. A band-pass is the low-pass of its upper edge minus that of its lower
+Each filter is a sum of windowed-sinc low-passes (Hamming), one per edge of its response, each 3.3 / (transition
+width) seconds long. A band-pass is the low-pass of its upper edge minus that of its lower
 edge; an open upper edge and a notch start from the unit impulse. MNE 1.x (`mne.filter.create_filter`, method
-"fir", `fir_design="firwin"`) arrives at the same coefficients, which the tests hold against it.
+"fir", `fir_design="firwin"`) gives the same coefficients (compared in the tests).
 
 Widths are MNE's: min(max(0.25 f, 2), f) Hz below a lower edge, min(max(0.25 f, 2), Nyquist - f) above an upper
-edge; a notch at f takes out f +- f/400 with transitions of 0.5 Hz on either side.
+edge; a notch at f removes f +- f/400 with transitions of 0.5 Hz on either side.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _NOTCH_TRANSITION_HZ = 0.5
 
 
 def upper_stop_hz(high_hz: float, sfreq_hz: float) -> float:
-    """Where the stop band of an upper edge begins."""
+    """Start of the stop band of an upper edge."""
     return high_hz + min(max(0.25 * high_hz, 2.0), sfreq_hz / 2 - high_hz)
 
 
 def notch_stop_hz(freq_hz: float) -> float:
-    """The highest frequency that a notch touches; it has to lie below the Nyquist frequency."""
+    """The highest frequency that a notch affects; it must be below the Nyquist frequency."""
     return freq_hz + freq_hz / 400 + _NOTCH_TRANSITION_HZ
 
 
@@ -84,12 +84,12 @@ def notch_taps(freqs_hz: Sequence[float], sfreq_hz: float) -> NDArray[np.float64
 def _sum_of_low_passes(
     parts: Sequence[tuple[float, float, float]], sfreq_hz: float, *, impulse: bool
 ) -> NDArray[np.float64]:
-    """Sum of `sign` x low-pass over `(from_hz, to_hz, sign)`, centred, plus the unit impulse where asked."""
+    """Sum of `sign` x low-pass over `(from_hz, to_hz, sign)`, centred, optionally plus the unit impulse."""
     nyquist = sfreq_hz / 2
     narrowest = min(stop - start for start, stop, _ in parts)
     length = max(math.ceil(_HAMMING_FACTOR / narrowest * sfreq_hz), 1)
     length += 1 - length % 2
-    # A single edge asks for `round`, the whole filter for `ceil`; the whole must hold each edge.
+    # MNE uses `round` for a single edge and `ceil` for the filter, which must be as long as each edge.
     lengths = []
     for start, stop, _ in parts:
         n = round(_HAMMING_FACTOR / ((stop / nyquist - start / nyquist) / 2))
@@ -104,18 +104,18 @@ def _sum_of_low_passes(
 
 
 def _low_pass(n: int, cutoff: float) -> NDArray[np.float64]:
-    """Windowed sinc (Hamming) of unit gain at 0 Hz; `cutoff` in parts of the Nyquist frequency.
+    """Windowed sinc (Hamming) of unit gain at 0 Hz; `cutoff` as a fraction of the Nyquist frequency.
 
-    It is `scipy.signal.firwin`; to import that takes each worker process half a second.
+    Equals `scipy.signal.firwin`, whose import costs each worker process half a second.
     """
     taps = cutoff * np.sinc(cutoff * (np.arange(n) - (n - 1) / 2)) * np.hamming(n)
     return taps / taps.sum()
 
 
 def odd_extension(signal: NDArray[np.float64], n_before: int, n_after: int) -> NDArray[np.float64]:
-    """The last axis continued by point reflection at its ends, with zeros where the signal is too short for that.
+    """Extend the last axis by point reflection, then by zeros if the signal is too short.
 
-    A reflected sample is `2 x[0] - x[k]`: value and slope continue, so a filter sees no step.
+    A reflected sample is `2 x[0] - x[k]`: value and slope are continuous, so a filter sees no step.
     """
     n = signal.shape[-1]
     left, right = min(n_before, n - 1), min(n_after, n - 1)
@@ -127,12 +127,12 @@ def odd_extension(signal: NDArray[np.float64], n_before: int, n_after: int) -> N
 
 
 def filter_zero_phase(signal: NDArray[np.float64], taps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`signal` (..., n_samples) through a symmetric filter, without delay.
+    """Apply a symmetric filter to `signal` (..., n_samples) without delay.
 
     Raises
     ------
     InputError
-        If the filter is longer than the signal: most of what comes out would be the reflected ends.
+        If the filter is longer than the signal: most of the output would come from the reflected ends.
     """
     from scipy.fft import irfft, next_fast_len, rfft
 
@@ -146,7 +146,7 @@ def filter_zero_phase(signal: NDArray[np.float64], taps: NDArray[np.float64]) ->
         )
     edge = taps.size - 1
     extended = odd_extension(signal, edge, edge)
-    # What a transform of this length wraps around lies within half a filter of its ends, which are cut off.
+    # Wrap-around only affects half a filter at either end, which is cut off.
     n_fft = next_fast_len(extended.shape[-1], real=True)
     response = zero_phase_response(taps, n_fft)
     return irfft(rfft(extended, n_fft, axis=-1) * response, n_fft, axis=-1)[..., edge : edge + n]

@@ -15,10 +15,10 @@ from eegprep.formats.decoded import SignalLike
 
 _CHUNK = 1 << 16
 _STEPS_PER_UV = 1e3
-#: Amplifiers step by binary fractions of a microvolt (1/32, 25/512), so many samples lie exactly between two steps and
-#: the last bit of a conversion would decide where they go.
+#: Amplifiers step by binary fractions of a microvolt (1/32, 25/512), so many samples are exactly between two steps and
+#: the last bit of a conversion would decide how they are rounded.
 _OFF_THE_TIES = 1 / 128
-#: Where a number of steps fits no 32 bits (2.1 V) or is none: the same value for all of them.
+#: Replaces all values that do not fit 32 bits (2.1 V) or are not finite.
 _BEYOND = 2**31 - 1
 
 
@@ -30,7 +30,7 @@ def signal_hash(signal: SignalLike, sfreq_hz: float) -> str:
     signal : array-like, (n_channels, n_samples)
         Microvolt; read in chunks. Give the EEG channels alone: a clock channel makes equal recordings differ.
     sfreq_hz : float
-        Rate; the same numbers at another rate are another signal.
+        Rate; the same samples at another rate are a different signal.
     """
     n_channels, n_samples = signal.shape
     digests = [hashlib.sha256() for _ in range(n_channels)]

@@ -1,10 +1,10 @@
 """Long stretches: offset, band-pass, notch and resampling in one pass over float32 blocks, in bounded memory.
 
-Reads an array-like in microvolt block by block and yields chunks (n_rows, n) float32 in order of time, equal to MNE's
+Reads an array-like in microvolt block by block and yields chunks (n_rows, n) float32 in time order, equal to MNE's
 chain of band-pass, notch and Fourier resampling to about 0.001 µV.
 
 Extending the signal once by point reflection is enough for all filters: a symmetric filter keeps a point-symmetric
-extension point-symmetric, so it equals what the next step would have reflected.
+extension point-symmetric, so it equals the extension of the filtered signal.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from eegprep.standardise.seam import Seam, strip_outputs, width
 
 
 def is_long(n_samples: int, chain: Chain) -> bool:
-    """Whether a stretch is long enough for one continuation to serve all filters and the resampling."""
+    """Whether a stretch is long enough to be extended once for all filters and the resampling."""
     reach = sum(taps.size // 2 for taps in chain.filters)
     return n_samples > 2 * reach + 4 * width(chain.ratio) + sum(padding(n_samples, chain.ratio))
 
@@ -44,13 +44,13 @@ def stream_long(
     signal : array-like, (n_channels, n_samples)
         Microvolt, finite, indexed as `signal[:, start:stop]`.
     stretch : Stretch
-        For which `is_long` holds.
+        One for which `is_long` is true.
     rows : ndarray of int, (n_rows,)
-        Channels to take, in order.
+        Channels to use, in order.
     offsets_uv : ndarray, (n_rows,)
         Subtracted before the cast to float32.
     pool : ThreadPoolExecutor, optional
-        Groups of channels then run beside each other; the result is the same.
+        Processes groups of channels in parallel; the result is the same.
     """
     ratio = chain.ratio
     n_out = n_resampled(stretch.n_samples, ratio)
@@ -64,7 +64,7 @@ def stream_long(
     blocks = plan_blocks(chain.joined(), ratio, len(everything))
     parts = list(blocks.starts(everything))
 
-    # The seam joins the end to the beginning, so both have to be known before anything is given out.
+    # The seam joins the end to the beginning, so both are needed before anything is yielded.
     outer = [p for p in parts if p.start < begin.stop or p.stop > end.start]
     inner = [p for p in parts if p not in outer]
     held = dict(zip(outer, blocks.run(signal, stretch, rows, offsets_uv, outer, pool), strict=True))
@@ -88,7 +88,7 @@ def stream_long(
 
 
 def _cut(held: dict[range, NDArray[np.float32]], wanted: range) -> NDArray[np.float32]:
-    """Output samples `wanted` out of the neighbouring parts that hold them."""
+    """Cut output samples `wanted` from the adjacent parts that contain them."""
     pieces = [
         chunk[:, max(wanted.start - part.start, 0) : max(wanted.stop - part.start, 0)]
         for part, chunk in held.items()

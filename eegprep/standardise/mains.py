@@ -17,7 +17,7 @@ _BOTH = frozenset({"JP"})
 
 
 def mains_hz(country: str | None) -> float | None:
-    """50 or 60 Hz for an ISO 3166 code; None if the country is not known or has both."""
+    """50 or 60 Hz for an ISO 3166 code; None if the country is unknown or uses both."""
     if country is None or country in _BOTH:
         return None
     return 60.0 if country in _SIXTY else 50.0

@@ -15,7 +15,7 @@ from eegprep.recording import Stretch, merge, seconds_to_samples
 from eegprep.standardise.spans import runs_of
 
 MAX_SAMPLES = 131072
-# What stands beside a sample that is too large is likely to be part of the same event.
+# Samples next to one that is too large are likely part of the same event.
 _MARGIN_S = 0.25
 # Of a normal distribution: standard deviation over median absolute deviation.
 _MAD_TO_SD = 1.4826
@@ -28,7 +28,7 @@ def robust_sd(x: NDArray[np.floating], axis: int | tuple[int, ...] | None = None
 
 
 class StreamMeasure:
-    """Give it every chunk, then ask.
+    """Accumulates the figures: `add` every chunk, then read them.
 
     Parameters
     ----------
@@ -61,11 +61,11 @@ class StreamMeasure:
                 self._large[row].append(Stretch(start_sample=begin, n_samples=stop - begin))
 
     def too_large(self, row: int) -> tuple[Stretch, ...]:
-        """What is beyond the limit, with its margin, merged; it may reach over the borders of stretches."""
+        """Runs beyond the limit with their margins, merged; they may extend over stretch boundaries."""
         return merge(self._large[row])
 
     def sigma_uv(self, row: int, rejected: Sequence[Stretch]) -> float:
-        """1.4826 x median absolute deviation of the row without its rejected parts; 0 if nothing is left."""
+        """1.4826 x median absolute deviation of the row without its rejected parts; 0 if no samples are left."""
         values = self._sample[row].copy()
         for s in rejected:
             values[-(-s.start_sample // self._step) : -(-s.stop_sample // self._step)] = np.nan

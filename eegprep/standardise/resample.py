@@ -18,7 +18,7 @@ from eegprep.standardise.fir import odd_extension
 
 MIN_PADDING = 100
 # Ratios with larger denominators (an XDF stream at 499.871 Hz) have no short period: positions are then
-# put right by a shift of phase, and lengths by looking for one that nearly fits.
+# corrected by a phase shift, and the length is one that nearly fits.
 MAX_PERIOD = 5000
 _SEARCH = 512
 
@@ -34,7 +34,7 @@ def n_resampled(n_samples: int, ratio: Fraction) -> int:
 
 
 def padding(n_samples: int, ratio: Fraction) -> tuple[int, int]:
-    """Input samples to pad before and after, so that output samples fall where they should."""
+    """Input samples to pad before and after, so that output samples have exact times."""
     period = ratio.denominator
     if period <= MAX_PERIOD:
         before = -(-MIN_PADDING // period) * period
@@ -60,7 +60,7 @@ def resample_fourier(signal: NDArray[np.float64], ratio: Fraction, n_out: int) -
     total = before + n + after
     n_total = round(total * ratio)
     spectrum = change_rate(rfft(odd_extension(signal, before, after), axis=-1), total, n_total)
-    # Where `before` is no whole number of output samples, a shift of phase brings sample 0 to its place.
+    # If `before` is not a whole number of output samples, a phase shift aligns sample 0.
     first = before * Fraction(n_total, total)
     lead = int(first)
     if first != lead:
@@ -70,10 +70,10 @@ def resample_fourier(signal: NDArray[np.float64], ratio: Fraction, n_out: int) -
 
 
 def change_rate(spectrum: NDArray[np.complexfloating], n_in: int, n_out: int) -> NDArray[np.complexfloating]:
-    """A real signal's half spectrum (..., n_in // 2 + 1), cut or filled up for an inverse transform of `n_out`.
+    """A real signal's half spectrum (..., n_in // 2 + 1), cropped or padded for an inverse transform of length `n_out`.
 
-    The bin at the lower of the two Nyquist frequencies stands for two where it was one, and for one where it was
-    two; amplitudes are scaled by `n_out / n_in`. The result may share memory with `spectrum`, which is changed.
+    A bin at the lower of the two Nyquist frequencies is doubled when downsampling and halved when upsampling, and all
+    amplitudes are scaled by `n_out / n_in`. The result may share memory with `spectrum`, which is modified.
     """
     shorter = min(n_in, n_out)
     n_bins = n_out // 2 + 1

@@ -1,6 +1,6 @@
 """The selected rows of the source's signal, with gaps of missing values interpolated.
 
-A filter spreads one NaN over its whole length. So runs of samples that are not finite are replaced by linear
+A filter spreads one NaN over its entire length, so runs of samples that are not finite are replaced by linear
 interpolation while filtering; the runs themselves are rejected.
 """
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from eegprep.recording import Stretch
 
-# A signal of up to this size is read once and kept; a larger one is read block by block, as often as needed.
+# Signals up to this size are read once and kept; larger ones are read block by block, as often as needed.
 IN_MEMORY_BYTES = 512 << 20
 _BLOCK = 1 << 16
 
 
 def in_memory(signal: Any, rows: Sequence[int]) -> Any:
-    """The given rows: as an array where they are small enough, else read on demand."""
+    """The given rows, as an array if they are small enough, else read on demand."""
     if len(rows) * signal.shape[1] * 8 > IN_MEMORY_BYTES:
         return Rows(signal, rows)
     if isinstance(signal, np.ndarray):
@@ -33,7 +33,7 @@ def in_memory(signal: Any, rows: Sequence[int]) -> Any:
 
 
 class Rows:
-    """Some rows of an array-like, read when asked for as `rows[:, start:stop]`."""
+    """Some rows of an array-like, read on demand as `rows[:, start:stop]`."""
 
     dtype = np.dtype(np.float64)
     ndim = 2
@@ -50,15 +50,15 @@ class Rows:
 
 
 class Bridged:
-    """A signal without its runs of missing samples.
+    """A signal with its runs of missing samples interpolated.
 
     Parameters
     ----------
     signal : array-like, (n_rows, n_samples)
     missing : sequence of sequence of Stretch
-        Per row, the runs that are not finite, sorted and apart.
+        Per row, the runs that are not finite, sorted and disjoint.
     stretches : sequence of Stretch
-        A line never crosses a border; at a border the other end's value is held.
+        Interpolation never crosses a boundary; at a boundary the value of the run's other end is repeated.
     """
 
     dtype = np.dtype(np.float64)

@@ -1,4 +1,4 @@
-"""Run a plan: write the signal to a sink and return what is only known afterwards."""
+"""Run a plan: write the signal to a sink and return the results that need the whole signal."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sink(Protocol):
     """A sink for the signal."""
 
     def append(self, signal_uv: NDArray[np.float32], /) -> None:
-        """(n_electrodes, n) float32, in order of time, NaN in gaps."""
+        """(n_electrodes, n) float32, in time order, NaN in gaps."""
         ...
 
 
@@ -45,7 +45,7 @@ class Judged:
     rejected : dict of str to tuple of Stretch
         Stretches rejected in addition to the plan's gaps, by electrode; electrodes without any are absent.
     sigma_uv : tuple of float
-        Robust standard deviation of the kept samples, in row order; 0 if nothing is left.
+        Robust standard deviation of the kept samples, in row order; 0 if no samples are left.
     fingerprint : str
         Fingerprint that finds altered copies of the signal (`eegprep.splits.fingerprint`).
     left_out : tuple of LeftOut
@@ -99,7 +99,7 @@ def _judged(plan: Plan, measure: StreamMeasure, fingerprint: str) -> Judged:
 
 
 def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
-    """What is rejected of one electrode at the standard rate, each sample for one reason, in order of time."""
+    """Rejected parts of one electrode at the standard rate, each sample for one reason, sorted by time."""
     checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
     own = [(code, reason, (part,)) for code, reason, part in marked(plan.recording.left_out, plan.channels[i].name)]
     sources = [
@@ -130,7 +130,7 @@ def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
 
 
 def _silent(stretches: Sequence[Stretch], found: Sequence[Found]) -> str:
-    """Why an electrode has no amplitude: all of it is rejected, or what is left of it is one value."""
+    """Why an electrode has no amplitude: everything is rejected, or the rest is constant."""
     if subtract(stretches, [s for _, _, s in found]):
         return "only a constant signal is left"
     samples: Counter[str] = Counter()

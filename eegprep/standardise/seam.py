@@ -2,8 +2,8 @@
 
 MNE treats the padded stretch as one period of a periodic signal. At the seam, 100 samples outside the stretch, the end
 jumps to the beginning, and cutting the spectrum at the Nyquist frequency makes that jump ring through the signal: a
-few tenths of a microvolt at the ends, falling with 1 / distance. A block-wise transform has no such seam. To agree
-with MNE, and to not depend on whether a stretch was short enough for one transform, the term is computed and added.
+few tenths of a microvolt at the ends, falling with 1 / distance. A block-wise transform has no such seam. The term
+is computed and added to agree with MNE, whether or not a stretch was short enough for one transform.
 
 With z the filtered, padded stretch of M samples, w a smooth bump around the seam and D the periodic sinc of the bins
 that survive, the smooth part (1 - w) z passes unchanged, so only g = w z matters:
@@ -11,7 +11,7 @@ that survive, the smooth part (1 - w) z passes unchanged, so only g = w z matter
     term(t) = sum_s g(s) D(t - s) - g(t)
 
 Near the seam this is summed directly. Far from it, D(t - s) = sin(pi B (t - s) / M) c(t - s) / M has a smooth envelope
-c, expanded to second order in s: six numbers per channel serve the whole recording.
+c, expanded to second order in s: six numbers per channel suffice for the recording.
 
 Positions u count input samples from the seam: u >= 0 in the stretch's beginning, u < 0 in its end.
 """
@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 
 # Half width of the bump w, input samples: a Kaiser ramp this long has its spectrum within 2 % of the rate.
 _WIDTH = 288
-# From this ratio downwards 2 % of the rate are too much beside the new Nyquist frequency, and the ramp grows.
+# Below this ratio 2 % of the rate is too wide relative to the new Nyquist frequency, so the ramp is longer.
 _WIDE_BELOW = Fraction(1, 8)
 _FLAT = 32
 _KAISER_BETA = 12.0
-# Points per sample at which w is tabulated: between output samples it has to be the same w as at input samples.
+# Points per sample at which w is tabulated: it must be the same w at output samples as at input samples.
 _FINE = 32
 # Half width, output samples, of the interpolation from the output grid back to the input grid.
 INTERPOLATION = 32
@@ -43,7 +43,7 @@ _REACH = 2**18
 
 @dataclass(frozen=True, kw_only=True)
 class _Geometry:
-    """Where things are: n input samples padded by `before` and `after`, resampled by `ratio`."""
+    """Geometry: n input samples padded by `before` and `after`, resampled by `ratio`."""
 
     n_samples: int
     n_out: int
@@ -57,7 +57,7 @@ class _Geometry:
 
     @property
     def bins(self) -> int:
-        """B of the docstring: how many bins of the two-sided spectrum survive."""
+        """B of the module docstring: the number of bins of the two-sided spectrum that survive."""
         shorter = min(self.total, round(self.total * self.ratio))
         return shorter + 1 if shorter % 2 == 0 and self.ratio < 1 else shorter
 
@@ -92,7 +92,7 @@ def width(ratio: Fraction) -> int:
 
 
 def strip_outputs(n_samples: int, before: int, after: int, ratio: Fraction) -> tuple[range, range]:
-    """The output samples (also outside 0..n_out) at the beginning and at the end that `Seam` has to be given."""
+    """The output samples (also outside 0..n_out) at the beginning and at the end that `Seam` needs."""
     low = math.floor(-before * ratio) - INTERPOLATION - 1
     high = math.ceil((2 * width(ratio) - before) * ratio) + INTERPOLATION + 1
     low_end = math.floor((n_samples + after - 2 * width(ratio)) * ratio) - INTERPOLATION - 1
@@ -166,9 +166,9 @@ class Seam:
     def _direct(
         self, strip: range, values: NDArray[np.floating], position: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     ) -> tuple[NDArray[np.float32], int]:
-        """The term within 2 widths of the seam, and the output sample at which it begins.
+        """The term within 2 widths of the seam, and its first output sample.
 
-        Nothing where the padding is wider than that (5000 Hz): then all of the stretch is far from the seam.
+        Empty if the padding is wider than that (5000 Hz): the entire stretch is then far from the seam.
         """
         k = np.arange(max(strip.start, 0), min(strip.stop, self._at.n_out))
         u = position(k.astype(np.float64))

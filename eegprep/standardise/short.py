@@ -1,4 +1,4 @@
-"""Short stretches in batches: every step on the whole stretch, in float64, exactly as in MNE.
+"""Short stretches in batches: every step on the entire stretch, in float64, exactly as in MNE.
 
 Trials of epoched files are many and of equal length; they are filtered and resampled as one array. Longer stretches
 are processed here one by one if their spectrum reaches the Nyquist frequency (upsampling without a low-pass): then the
@@ -20,15 +20,15 @@ from eegprep.standardise.chain import Chain
 from eegprep.standardise.fir import filter_zero_phase
 from eegprep.standardise.resample import n_resampled, resample_fourier
 
-# The longest stretch that is taken whole (input samples), 57 minutes at 150 Hz.
+# The longest stretch processed at once (input samples), 57 minutes at 150 Hz.
 WHOLE_SAMPLES = 2**19
-# Samples of all channels of one batch.
+# Samples in one batch, over all channels.
 _BATCH = 2**22
 _GROUP = 8
 
 
 def batches(stretches: Sequence[Stretch], n_channels: int) -> Iterator[list[Stretch]]:
-    """Neighbours of equal length, as many as fit into a batch."""
+    """Consecutive stretches of equal length, as many as fit into a batch."""
     batch: list[Stretch] = []
     for stretch in stretches:
         n = stretch.n_samples
@@ -55,7 +55,7 @@ def run_batch(
     signal : array-like, (n_channels, n_samples)
         Microvolt, finite.
     batch : sequence of Stretch
-        Of one length.
+        All of the same length.
     rows : ndarray of int, (n_rows,)
     offsets_uv : ndarray, (n_rows,), optional
         Subtracted first; None subtracts each stretch's own median.

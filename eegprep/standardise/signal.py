@@ -1,4 +1,4 @@
-"""Run a recipe over a whole recording, as a stream of chunks in order of time, in bounded memory."""
+"""Run a recipe over a recording, as a stream of chunks in time order, in bounded memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def standardise(
     averaged: Sequence[bool] | None = None,
     pool: ThreadPoolExecutor | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """`(start_sample, chunk)`, chunks (n_rows, n) float32 microvolt at the output rate, in order, apart.
+    """`(start_sample, chunk)`, chunks (n_rows, n) float32 microvolt at the output rate, in order, disjoint.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ def standardise(
     timeline : Timeline
         Its stretches are long enough for the filters (`too_short`).
     rows : sequence of int
-        Channels to take; their order is the output's.
+        Channels to use, in output order.
     averaged : sequence of bool, optional
-        Which rows the average reference is made of (all by default). Rows outside it are re-referenced too.
+        Rows that make up the average reference (default: all). The others are re-referenced too.
     pool : ThreadPoolExecutor, optional
-        Groups of channels then run beside each other, with the same result.
+        Processes groups of channels in parallel; the result is the same.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def standardise(
 
 
 def _runs(stretches: Sequence[Stretch], chain: Chain) -> Iterator[tuple[bool, range]]:
-    """Neighbouring stretches that go the same way, as ranges of their positions."""
+    """Consecutive stretches processed alike (long or short), as ranges of their positions."""
     begin = 0
     ways = [_goes_in_blocks(s.n_samples, chain) for s in stretches]
     for k in range(1, len(ways) + 1):

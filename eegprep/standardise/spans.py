@@ -17,5 +17,5 @@ def runs_of(bad: NDArray[np.bool_]) -> list[Stretch]:
 
 
 def drop_short(kept: Sequence[Stretch], n_samples: int) -> tuple[Stretch, ...]:
-    """The stretches of `kept` that are shorter than `n_samples`: what has to be rejected as well."""
+    """The stretches of `kept` that are shorter than `n_samples`: they must be rejected as well."""
     return tuple(s for s in kept if s.n_samples < n_samples)

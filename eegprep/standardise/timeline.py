@@ -36,7 +36,7 @@ class Timeline:
     ratio: Fraction
 
     def at(self, source_sample: int) -> int | None:
-        """The output sample of a source sample; None if it lies in no stretch. An end maps to an end."""
+        """The output sample of a source sample; None if it is in no stretch. Ends map to ends."""
         k = bisect.bisect_right([s.start_sample for s in self.source], source_sample) - 1
         if k < 0 or source_sample > self.source[k].stop_sample:
             return None
@@ -44,7 +44,7 @@ class Timeline:
         return self.stretches[k].start_sample + min(n_resampled(inside, self.ratio), self.stretches[k].n_samples)
 
     def span(self, part: Stretch) -> tuple[Stretch, ...]:
-        """What a part of the source covers at the output rate, outwards: one stretch per stretch it touches."""
+        """The output samples of a part of the source, rounded outwards: one stretch per stretch it overlaps."""
         out = []
         for source, target in zip(self.source, self.stretches, strict=True):
             first, stop = max(part.start_sample, source.start_sample), min(part.stop_sample, source.stop_sample)
@@ -57,7 +57,7 @@ class Timeline:
 
 
 def lay_out(stretches: Sequence[Stretch], n_samples: int, ratio: Fraction) -> Timeline:
-    """Where each stretch of a source with `n_samples` comes to lie. Stretches must be in order and apart."""
+    """The timeline of a source with `n_samples`. Stretches must be sorted and disjoint."""
     out: list[Stretch] = []
     stop = 0
     for s in stretches:

@@ -1,6 +1,6 @@
 """The standardised store: a folder with one Arrow file and one JSON sidecar per recording.
 
-    <store>/manifest.yaml            what was ingested
+    <store>/manifest.yaml            the manifest of the data set
             electrodes.parquet       the vocabulary, if it is not the shipped one
             lock.yaml  report.json   the result (written by `eegprep.ingest`)
             recordings/<key>.arrow   float32 microvolt, one column per electrode, record batches = time chunks

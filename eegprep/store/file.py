@@ -51,7 +51,7 @@ class RecordingFile:
         self._starts = np.cumsum([0, *(b.num_rows for b in batches)])
 
     def read(self, row: int, start_sample: int, n_samples: int) -> NDArray[np.float32]:
-        """(n_samples,) float32 microvolt of one row; a view into the map where it lies in one chunk."""
+        """(n_samples,) float32 microvolt of one row; a view into the map if it is within one chunk."""
         if not (0 <= row < self.shape[0] and start_sample >= 0 and 0 <= n_samples <= self.shape[1] - start_sample):
             raise InputError(
                 "samples outside a recording",

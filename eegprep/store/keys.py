@@ -11,7 +11,7 @@ import re
 
 from eegprep.errors import InputError
 
-# File systems take names of 255 bytes; `.arrow.0123abcd.part` needs 20 of them.
+# File systems allow names of 255 bytes; `.arrow.0123abcd.part` needs 20 of them.
 MAX_KEY_BYTES = 230
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -24,7 +24,7 @@ def key_of_id(recording_id: str) -> str:
     Raises
     ------
     InputError
-        If the id is empty or its key would be longer than a file name may be.
+        If the id is empty or its key is too long for a file name.
     """
     parts = []
     for byte in recording_id.encode("utf-8"):
@@ -46,12 +46,12 @@ def key_of_id(recording_id: str) -> str:
 
 
 def id_of_key(key: str) -> str:
-    """The id that `key_of_id` made `key` from.
+    """The id of a key, the inverse of `key_of_id`.
 
     Raises
     ------
     InputError
-        If no id leads to this key.
+        If no id has this key.
     """
     if _KEY.fullmatch(key):
         raw = re.sub(rb"%([0-9A-F]{2})", lambda m: bytes([int(m[1], 16)]), key.replace("+", "/").encode("ascii"))

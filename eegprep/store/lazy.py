@@ -15,7 +15,7 @@ from eegprep.store.file import RecordingFile
 
 
 class _ArrowArray(BackendArray):
-    """(n_electrodes, n_samples) float32 behind xarray's protocol for lazy back ends."""
+    """(n_electrodes, n_samples) float32 behind xarray's protocol for lazy backends."""
 
     def __init__(self, file: RecordingFile) -> None:
         self.file = file

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from eegprep.electrodes import Vocabulary
     from eegprep.manifest import Manifest
 
-# A lab's own vocabulary, as `eegprep ingest --vocabulary` was given it.
+# A lab's own vocabulary, from `eegprep ingest --vocabulary`.
 VOCABULARY = "electrodes.parquet"
 
 
 class Store:
-    """A folder of standardised recordings. Make one with `create`, read one with `open`."""
+    """A folder of standardised recordings. Use `create` or `open`."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -43,7 +43,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path | str) -> Store:
-        """An existing store.
+        """Open an existing store.
 
         Raises
         ------
@@ -62,9 +62,9 @@ class Store:
 
     @classmethod
     def create(cls, path: Path | str, manifest: Manifest, vocabulary: Vocabulary | None = None) -> Store:
-        """Create a store, or open that of an earlier run of the same ingest.
+        """Create a store, or open the one from an earlier run of the same ingest.
 
-        `vocabulary` is kept beside the manifest if it is not the shipped one.
+        `vocabulary` is stored next to the manifest if it is not the shipped one.
         """
         from eegprep.electrodes import Vocabulary, dump_vocabulary
         from eegprep.manifest import dump_manifest
@@ -84,7 +84,7 @@ class Store:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The electrodes that the recordings' names were checked against."""
+        """The vocabulary of the recordings' electrodes."""
         from eegprep.electrodes import Vocabulary
 
         table = self.path / VOCABULARY
@@ -92,7 +92,7 @@ class Store:
 
     @property
     def manifest(self) -> Manifest:
-        """What was ingested."""
+        """The manifest of the data set."""
         from eegprep.manifest import load_manifest
 
         return load_manifest(self.path / "manifest.yaml")
@@ -140,12 +140,12 @@ class Store:
         return [self.info(i) for i in self.ids()]
 
     def electrode_uv(self, info: RecordingInfo, electrode: str, stretch: Stretch | None = None) -> NDArray[np.float32]:
-        """One electrode's samples, of one stretch or of the whole time line.
+        """One electrode's samples, of one stretch or of the entire time line.
 
         Returns
         -------
         ndarray, (stretch.n_samples,) float32
-            Microvolt. Read-only where it is a view into the mapped file.
+            Microvolt. Read-only if it is a view into the mapped file.
         """
         if electrode not in info.electrodes:
             raise InputError(
@@ -156,7 +156,7 @@ class Store:
         return self._file(info).read(row, stretch.start_sample, stretch.n_samples)
 
     def signal(self, info: RecordingInfo) -> xr.DataArray:
-        """The recording as a DataArray (electrode, time) in microvolt; samples are read when asked for.
+        """The recording as a DataArray (electrode, time) in microvolt; samples are read on demand.
 
         `time` counts samples from the recording's start; `attrs["sfreq_hz"]` is their rate.
         """
@@ -165,31 +165,31 @@ class Store:
         return lazy_signal(self._file(info), info)
 
     def made_from(self, recording_id: str) -> str | None:
-        """The input hash of a finished recording, as given to its writer; None if it is not finished."""
+        """The input hash that was given to the recording's writer; None if it is not finished."""
         path = self.recordings / f"{key_of_id(recording_id)}.arrow"
         if not path.with_suffix(".json").exists():
             return None
         try:
             metadata = pa.ipc.open_file(pa.memory_map(os.fsencode(path))).schema.metadata or {}
         except (OSError, pa.ArrowInvalid):
-            return None  # cut short or gone: the same as not finished, so it is made anew
+            return None  # truncated or missing counts as unfinished, so it is processed again
         return str(metadata.get(MADE_FROM, b"").decode("utf-8"))
 
     def writer(self, recording_id: str, electrodes: Sequence[str], made_from: str = "") -> StoredRecordingWriter:
-        """A writer for one more recording; an incomplete or older one of this id is replaced at its finish."""
+        """A writer for one recording; its `finish` replaces an incomplete or older one of the same id."""
         self.recordings.mkdir(parents=True, exist_ok=True)
         self._files.pop(recording_id, None)
         return StoredRecordingWriter(self.recordings, recording_id, electrodes, made_from)
 
     def remove(self, recording_id: str) -> None:
-        """Take a recording out: the sidecar first, so that a kill leaves it incomplete, never wrong."""
+        """Remove a recording, its sidecar first, so that a kill leaves it incomplete, never wrong."""
         key = key_of_id(recording_id)
         self._files.pop(recording_id, None)
         (self.recordings / f"{key}.json").unlink(missing_ok=True)
         (self.recordings / f"{key}.arrow").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of the mapped files."""
+        """Close the mapped files."""
         self._files.clear()
 
     def __getstate__(self) -> dict[str, Any]:

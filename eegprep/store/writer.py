@@ -40,7 +40,7 @@ class StoredRecordingWriter:
     folder : Path
         The store's `recordings/`.
     recording_id : str
-        `RecordingInfo.id` of what will be finished.
+        `RecordingInfo.id` of the recording.
     electrodes : sequence of str
         Vocabulary names, one per row of every chunk.
     made_from : str
@@ -60,7 +60,7 @@ class StoredRecordingWriter:
         key = key_of_id(recording_id)
         self._arrow = folder / f"{key}.arrow"
         self._sidecar = folder / f"{key}.json"
-        # A name of its own: a process that a killed run left behind must not write into ours.
+        # A unique name: a process left over from a killed run must not write into this file.
         self._part = folder / f"{key}.arrow.{secrets.token_hex(4)}{PART}"
         self._pending: list[NDArray[np.float32]] = []
         self._n_pending = 0
@@ -76,7 +76,7 @@ class StoredRecordingWriter:
         Parameters
         ----------
         signal_uv : ndarray, (n_electrodes, n) float32
-            Microvolt; NaN where the time line has a gap. It is copied or written before this returns.
+            Microvolt; NaN in gaps of the time line. It is copied or written before this returns.
         """
         if signal_uv.ndim != 2 or signal_uv.shape[0] != len(self.electrodes) or signal_uv.dtype != np.float32:
             raise InputError(
@@ -111,7 +111,7 @@ class StoredRecordingWriter:
         self._close()
         with self._part.open("rb+") as handle:
             os.fsync(handle.fileno())
-        # An older sidecar must not vouch for the new signal, not even for an instant.
+        # An older sidecar must never be next to the new signal, not even briefly.
         self._sidecar.unlink(missing_ok=True)
         self._part.replace(self._arrow)
         sync_folder(self._arrow.parent)
@@ -119,7 +119,7 @@ class StoredRecordingWriter:
         return info
 
     def abort(self) -> None:
-        """Leave the store as it was before this writer."""
+        """Discard what was written; the store is unchanged."""
         self._pending.clear()
         try:
             self._close()
@@ -139,7 +139,7 @@ class StoredRecordingWriter:
         if not self._n_pending:
             return
         block = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending, axis=1)
-        # Not `pa.array`, which loads pandas: a quarter of a second in each worker.
+        # Not `pa.array`, which imports pandas (a quarter of a second per worker).
         columns = [
             pa.Array.from_buffers(pa.float32(), row.size, [None, pa.py_buffer(np.ascontiguousarray(row))])
             for row in block

@@ -44,7 +44,7 @@ def contents_of_store(path: str | Path) -> Contents:
 
 
 def contents_of_shards(*paths: str | Path) -> Contents:
-    """`Contents` of the shard sets in the folders `paths`, taken together."""
+    """Combined `Contents` of the shard sets in the folders `paths`."""
     from eegprep.report.contents.from_shards import contents_of_shards as read
 
     return read([Path(p) for p in paths])

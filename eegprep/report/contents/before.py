@@ -10,12 +10,12 @@ import numpy as np
 from eegprep.recording import RecordingInfo
 from eegprep.report.contents.facts import Spectrum
 
-# Products of floats: the last frequency of a grid is the last one, also where it comes out a little above.
+# Tolerance for rounding, so that the last frequency of a grid is not lost.
 _ROUNDING = 1e-9
 
 
 def spectra_before(infos: Sequence[RecordingInfo]) -> tuple[Spectrum, ...]:
-    """One spectrum per data set: the median over recordings, on the finest grid that one of them has."""
+    """One spectrum per data set: the median over recordings, on the finest grid among them."""
     own: dict[str, list[RecordingInfo]] = defaultdict(list)
     for info in infos:
         if info.spectrum_before_uv2_hz and info.spectrum_step_hz > 0:
@@ -28,7 +28,7 @@ def _spectrum(dataset: str, infos: Sequence[RecordingInfo]) -> Spectrum:
     highest = max(len(i.spectrum_before_uv2_hz) * i.spectrum_step_hz for i in infos)
     freq_hz = step_hz * np.arange(1, int(highest / step_hz * (1 + _ROUNDING)) + 1)
     rows = np.array([_on_grid(i, freq_hz) for i in infos])
-    # A recording of a lower rate says nothing of the highest frequencies; each has one finite row at least.
+    # Recordings at a lower rate lack the highest frequencies; each frequency has at least one finite row.
     low, median, high = np.nanpercentile(rows, [10, 50, 90], axis=0)
     return Spectrum(
         dataset=dataset,

@@ -11,7 +11,7 @@ from eegprep.report.contents.facts import DatasetFacts, RecordingFacts, TrialCou
 def trial_counts(
     counts: Mapping[tuple[str, str, str, str], int], manifests: Iterable[Manifest]
 ) -> tuple[TrialCount, ...]:
-    """Trials by data set, task, class and split, sorted; tasks and classes of the manifests without any count zero."""
+    """Trials by data set, task, class and split, sorted, with zeros for the manifests' unused tasks and classes."""
     split = min((s for *_, s in counts), default="train")
     there = {key[:3] for key in counts} | {key[:2] for key in counts}
     whole = dict(counts)
@@ -24,7 +24,7 @@ def trial_counts(
 
 
 def dataset_facts(manifest: Manifest, recordings: Sequence[RecordingFacts], electrodes: Iterable[str]) -> DatasetFacts:
-    """What the manifest says of its data set, and what the recordings of it that are here add up to."""
+    """The data set's description from its manifest, and totals over its recordings."""
     own = [r for r in recordings if r.dataset == manifest.name]
     address = manifest.url or (f"https://doi.org/{manifest.doi}" if manifest.doi else "")
     return DatasetFacts(

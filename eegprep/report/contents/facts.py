@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetFacts:
-    """One data set: what its manifest says, and what of it is here."""
+    """One data set: its description in the manifest, and its contents here."""
 
     name: str
     title: str
@@ -45,9 +45,9 @@ class ElectrodeFacts:
 class RecordingFacts:
     """One recording.
 
-    `electrode_hours_lost` is what gaps and rejected stretches took out of its time line, summed over its
-    electrodes; `figures` are the greatest of each quality figure over its electrodes, by name, and `montage`
-    (`eegprep.recording.MontageFit`). A shard set does not tell how many channels of one recording were left out.
+    `electrode_hours_lost` is the time lost to gaps and rejected stretches, summed over electrodes; `figures` are the
+    largest value of each quality figure over electrodes, by name, and `montage` (`eegprep.recording.MontageFit`).
+    A shard set does not contain the number of channels left out of a recording.
     """
 
     id: str
@@ -67,17 +67,17 @@ class RecordingFacts:
 
     @property
     def lost(self) -> float:
-        """Share of the time line's electrode-hours that was lost, 0 to 1."""
+        """Lost share of the electrode-hours, 0 to 1."""
         whole = self.electrode_hours + self.electrode_hours_lost
         return self.electrode_hours_lost / whole if whole > 0 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOutGroup:
-    """All that was left out of one kind for one reason.
+    """All entries of one kind left out for the same reason.
 
-    `names` are the channels (or events) it happened to, most frequent first; `hours` are electrode-hours of
-    stretches, None for what has no length. A shard set's lock carries neither names nor reasons: they come from
+    `names` are the affected channels (or events), most frequent first; `hours` are electrode-hours of stretches,
+    None for entries without a length. A shard set's lock contains neither names nor reasons, since they come from
     headers.
     """
 
@@ -116,7 +116,7 @@ class TrialCount:
 class Spectrum:
     """Median power density over electrodes and recordings, with its 10th and 90th percentile, in µV²/Hz.
 
-    `stage` is `before` or `after` the steps; `n` counts the electrodes of recordings behind it.
+    `stage` is `before` or `after` the steps; `n` is the number of electrodes, over all recordings.
     """
 
     dataset: str
@@ -130,7 +130,7 @@ class Spectrum:
 
 @dataclass(frozen=True, kw_only=True)
 class Amplitudes:
-    """How many of the looked-at samples lie between `edges_uv`, and how many beyond either end."""
+    """Number of sampled values between `edges_uv`, and beyond either end."""
 
     edges_uv: tuple[float, ...]
     counts: tuple[int, ...]
@@ -140,11 +140,11 @@ class Amplitudes:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """What a store or shard set holds.
+    """Contents of a store or shard set.
 
     `kind` is `store` or `shard set`; `provenance` are (what, value) lines such as versions and hashes;
-    `n_looked_at` is how many recordings the spectra and amplitudes were taken from; `warnings` are about the data
-    set as a whole.
+    `n_looked_at` is the number of recordings used for spectra and amplitudes; `warnings` concern an entire data
+    set.
     """
 
     kind: str
@@ -165,7 +165,7 @@ class Contents:
 
     @property
     def hours(self) -> float:
-        """Hours of recording that were kept (by any electrode)."""
+        """Hours of recording kept in any electrode."""
         return sum(r.hours for r in self.recordings)
 
     @property
@@ -179,5 +179,5 @@ class Contents:
         return len({(r.dataset, r.subject) for r in self.recordings})
 
     def worst_first(self) -> list[RecordingFacts]:
-        """Recordings by the share of their electrode-hours that was lost, then by their noisiest electrode."""
+        """Recordings sorted by lost share of electrode-hours, then by noisiest electrode."""
         return sorted(self.recordings, key=lambda r: (-r.lost, -(r.sigma_uv_high or 0.0), r.id))

@@ -33,7 +33,7 @@ from eegprep.shards.tables import numbers, texts
 
 
 def contents_of_shards(paths: Sequence[Path]) -> Contents:
-    """Read the shard sets at `paths`, taken together.
+    """Read and combine the shard sets at `paths`.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def contents_of_shards(paths: Sequence[Path]) -> Contents:
 
 
 def _warnings(sets: Sequence[ShardSet]) -> tuple[str, ...]:
-    """What the montage check says of each data set."""
+    """Warnings of the montage check, per data set."""
     fits: dict[str, list[MontageFit]] = defaultdict(list)
     for one in sets:
         for row, name in enumerate(one.recordings.dataset):
@@ -74,7 +74,7 @@ def _warnings(sets: Sequence[ShardSet]) -> tuple[str, ...]:
 
 
 def _common_steps(sets: Sequence[ShardSet]) -> tuple[str, ...]:
-    """The steps that most recordings went through, in order, as text."""
+    """The most common sequence of steps, as text."""
     counts: Counter[tuple[str, ...]] = Counter()
     for one in sets:
         table = one.recordings.table
@@ -186,7 +186,7 @@ def _trials(sets: Sequence[ShardSet]) -> tuple[TrialCount, ...]:
 
 
 def _signals(shards: ShardSet) -> list[ElectrodeSignal]:
-    """One signal per electrode of a recording; a stretch is a block, since windows are short."""
+    """One signal per electrode of a recording; blocks serve as stretches, since windows are short."""
     blocks, table = shards.blocks, shards.recordings
     rows: dict[tuple[int, int], list[int]] = defaultdict(list)
     for block, key in enumerate(zip(blocks.recording.tolist(), blocks.electrode.tolist(), strict=True)):
@@ -213,7 +213,7 @@ def _read(shards: ShardSet, by_start: dict[int, int], start: int, n: int) -> NDA
 
 
 def _left_out(sets: Sequence[ShardSet], locks: Sequence[SetLock]) -> tuple[LeftOutGroup, ...]:
-    """What the locks say: what ingest had left out, and what the shard stage itself left out."""
+    """What ingest and the shard stage left out, from the locks."""
     groups: list[LeftOutGroup] = []
     for shards, lock in zip(sets, locks, strict=True):
         groups += [_group(entry) for entry in lock.left_out_by_ingest]

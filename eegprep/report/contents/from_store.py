@@ -166,7 +166,7 @@ def _failures(quarantine: Path) -> tuple[Failure, ...]:
 
 
 def _common_steps(infos: Sequence[RecordingInfo]) -> tuple[str, ...]:
-    """The steps that most recordings went through, in order, as text."""
+    """The most common sequence of steps, as text."""
     counts = Counter(
         describe_steps(info.steps, sfreq_hz=info.source_sfreq_hz, line_freq_hz=info.line_freq_hz) for info in infos
     )

@@ -25,7 +25,7 @@ def group_left_out(infos: Iterable[RecordingInfo]) -> tuple[LeftOutGroup, ...]:
             reasons[key][entry.reason] += 1
             recordings[key].add(info.id)
             if entry.n_samples is not None:
-                # A gap of the whole recording is one of each electrode.
+                # A gap in the recording is a gap in each electrode.
                 n_electrodes = len(info.electrodes) if entry.kind == "stretch" and entry.name == "all" else 1
                 hours[key] += n_electrodes * entry.n_samples / info.sfreq_hz / 3600
     groups = [

@@ -43,5 +43,5 @@ _MEANINGS = {
 
 
 def meaning(code: str) -> str:
-    """The code in words; a code that is not known here is given without its underscores."""
+    """The code in words; for an unknown code, the code without underscores."""
     return _MEANINGS.get(code, code.replace("_", " "))

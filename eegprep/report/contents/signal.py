@@ -1,6 +1,6 @@
 """Spectra and amplitudes from a sample of the signal.
 
-Gives one spectrum and one histogram per data set, from at most `MAX_RECORDINGS` recordings, evenly spread over the
+One spectrum and one histogram per data set, from at most `MAX_RECORDINGS` recordings, evenly spread over the
 sorted list, and `MAX_WINDOWS` windows of each electrode, evenly spread over its kept signal. The choice depends on the
 list only, so equal inputs give equal figures.
 """
@@ -26,7 +26,7 @@ HISTOGRAM_BINS = 80
 
 @dataclass(frozen=True, kw_only=True)
 class ElectrodeSignal:
-    """One electrode of one recording; `read(start_sample, n_samples)` gives (n_samples,) in microvolt."""
+    """One electrode of one recording; `read(start_sample, n_samples)` returns (n_samples,) in microvolt."""
 
     dataset: str
     recording: str
@@ -37,7 +37,7 @@ class ElectrodeSignal:
 
 
 def look_at(signals: Sequence[ElectrodeSignal]) -> tuple[tuple[Spectrum, ...], Amplitudes | None, int]:
-    """Spectra by data set, amplitudes over all, and how many recordings were looked at."""
+    """Spectra by data set, amplitudes over all, and the number of recordings used."""
     recordings = sorted({s.recording for s in signals})
     chosen = {recordings[i] for i in spread(len(recordings), MAX_RECORDINGS)}
     by_dataset: dict[str, list[ElectrodeSignal]] = defaultdict(list)
@@ -73,7 +73,7 @@ def _dataset_spectrum(dataset: str, signals: Sequence[ElectrodeSignal]) -> tuple
     if not densities:
         return None, values
     low, median, high = np.percentile(np.array(densities), [10, 50, 90], axis=0)
-    inside = (freq_hz > 0) & (freq_hz <= rate * 0.47)  # the last bins hold the anti-alias filter's edge
+    inside = (freq_hz > 0) & (freq_hz <= rate * 0.47)  # the last bins contain the anti-alias filter's edge
     spectrum = Spectrum(
         dataset=dataset,
         stage="after",
@@ -113,7 +113,7 @@ def _amplitudes(values: NDArray[np.float64]) -> Amplitudes | None:
         return None
     bound = float(np.percentile(np.abs(values), 99.5)) or 1.0
     magnitude = 10.0 ** np.floor(np.log10(bound))
-    bound = float(np.ceil(bound / magnitude * 2) / 2 * magnitude)  # a round number, so that the axis is one
+    bound = float(np.ceil(bound / magnitude * 2) / 2 * magnitude)  # a round number for the axis
     edges = np.linspace(-bound, bound, HISTOGRAM_BINS + 1)
     counts, _ = np.histogram(values, edges)
     return Amplitudes(

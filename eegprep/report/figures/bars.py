@@ -1,6 +1,6 @@
 """Bar charts (hours per electrode, what was left out by reason) and histograms.
 
-One row per bar, with the longest label and value beside it, so that every value can be read as a number.
+One row per bar, with label and value next to it, so that every value can be read as a number.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from eegprep.report.figures.svg import element, group, picture, text, text_width
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """One bar; `shown` is the text beside it (the value itself by default), `note` what a pointer says.
+    """One bar; `shown` is the text next to it (default: the value), `note` its tooltip.
 
-    `of` draws a pale bar of that length behind, for a part of a whole.
+    `of` draws a pale bar of that length behind it, to show a proportion.
     """
 
     label: str
@@ -33,7 +33,7 @@ class Bar:
 def bar_chart(
     bars: Sequence[Bar], *, label: str, width: float = 720.0, row: float = 22.0, axis: str = "", columns: int = 1
 ) -> Markup:
-    """Horizontal bars from zero, in the order given, in one or more columns read downwards."""
+    """Horizontal bars from zero, in the given order, in one or more columns filled downwards."""
     per_column = -(-len(bars) // columns) if bars else 1
     gap = 24.0
     column_width = (width - gap * (columns - 1)) / columns
@@ -49,7 +49,7 @@ def bar_chart(
     height = per_column * row + (18 if axis else 2)
     if axis:
         parts.append(text(left, height - 4, axis, class_="label"))
-    # On a telephone one column may shrink; several keep their size and are moved sideways.
+    # On a phone a single column may shrink; several keep their size and scroll sideways.
     return picture(parts, width=width, height=height, label=label, class_="figure wide" if columns > 1 else "figure")
 
 

@@ -47,7 +47,7 @@ def scatter(clouds: Sequence[Cloud], *, label: str, width: float = 480.0, height
 
 
 def _mark(place: int, x: float, y: float) -> Markup:
-    """A circle, square, diamond or triangle, by turns."""
+    """A circle, square, diamond or triangle, in turn."""
     shape = place % 4
     if shape == 0:
         return element("circle", cx=x, cy=y, r=3.4)

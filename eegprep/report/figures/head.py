@@ -25,8 +25,8 @@ _OUTLINE = ("Fpz", "T7", "T8", "Oz")
 def project(positions_m: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
     """Positions on a flat head whose outline is the unit circle, y to the nose.
 
-    The sphere's centre and radius are the least-squares fit; with fewer than four electrodes, or all of
-    them in one plane, the origin of the coordinates is taken as its centre.
+    The sphere is a least-squares fit; with fewer than four electrodes, or all in one plane, its centre is the origin
+    of the coordinates.
     """
     if not positions_m:
         return {}
@@ -36,7 +36,7 @@ def project(positions_m: Mapping[str, Sequence[float]]) -> dict[str, tuple[float
     design = np.c_[2 * xyz, np.ones(len(xyz))]
     if len(xyz) >= 8 and np.linalg.matrix_rank(design, tol=1e-6) == 4:
         fitted = np.linalg.lstsq(design, (xyz**2).sum(axis=1), rcond=None)[0][:3]
-        if np.linalg.norm(fitted) < 0.1:  # farther than a head is wide: the fit is not one of a head
+        if np.linalg.norm(fitted) < 0.1:  # otherwise larger than a head, so the fit is wrong
             centre = fitted
     relative = (xyz - centre) @ _upright({n: xyz[i] - centre for i, n in enumerate(names) if n in _OUTLINE})
     radius = np.linalg.norm(relative, axis=1)
@@ -48,9 +48,9 @@ def project(positions_m: Mapping[str, Sequence[float]]) -> dict[str, tuple[float
 
 
 def _upright(rim: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Columns right, front and up of the head, (3, 3), from its four landmarks; as it is where one is missing.
+    """Right, front and up of the head as columns, (3, 3), from four landmarks; the identity if one is missing.
 
-    A head frame's own z axis is not that of the 10-20 system: up is at right angles to the plane of the rim.
+    The z axis of a head frame is not that of the 10-20 system, where up is perpendicular to the plane of the rim.
     """
     if len(rim) < len(_OUTLINE):
         return np.eye(3)
@@ -79,17 +79,17 @@ def head(
     Parameters
     ----------
     values : mapping of electrode to float
-        None and what is not finite is drawn as an empty circle.
+        None and non-finite values are drawn as empty circles.
     positions_m : mapping of electrode to (x, y, z)
         Electrodes of `values` that are missing here are named below the head, never dropped.
     every : mapping of electrode to (x, y, z), optional
-        A montage to draw pale behind, so that what is not there can be seen.
+        A montage drawn pale in the background, to show missing electrodes.
     diverging : bool
-        Two colours from the middle of a range that is symmetric about zero.
+        Use a two-colour map with a range that is symmetric about zero.
     low, high : float, optional
-        Range of the colours; that of the values by default (from zero when none is negative).
+        Colour range; by default that of the values (from zero if none is negative).
     notes : mapping of electrode to str, optional
-        What a pointer says; the value by default.
+        Tooltips; by default the value.
     """
     numbers = finite(values.values())
     low, high = _range(numbers, low, high, diverging)
@@ -99,7 +99,7 @@ def head(
     homeless = [n for n in sorted(values) if n not in placed]
     reach = max((math.hypot(*flat[n]) for n in flat), default=1.0)
     x_mid, unit_radius = size / 2, (size / 2 - 22) / max(1.12, reach + 0.05)
-    # The drawing is as high as what is on it, which is less than it is wide.
+    # The height is that of the contents, which is less than the width.
     y_mid = 20 + unit_radius * max(1.1, *(y for _, y in flat.values()), 0.0)
     bottom = y_mid + unit_radius * max(1.0, *(-y for _, y in flat.values()), 0.0) + 20
     at = {n: (x_mid + x * unit_radius, y_mid - y * unit_radius) for n, (x, y) in flat.items()}
@@ -130,7 +130,7 @@ def _range(numbers: list[float], low: float | None, high: float | None, divergin
 
 
 def _radius(points: list[tuple[float, float]], unit_radius: float) -> float:
-    """Circles as large as they can be without touching, between 6 and 17 units."""
+    """The largest radius at which circles do not touch, between 6 and 17 units."""
     nearest = min((math.dist(p, q) for i, p in enumerate(points) for q in points[i + 1 :]), default=unit_radius)
     return min(17.0, max(6.0, nearest * 0.48))
 

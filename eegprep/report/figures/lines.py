@@ -1,7 +1,7 @@
 """Line charts with axes, grid and legend: spectra, loss curves, signals against forecasts.
 
-Lines may have a band around them. A missing y interrupts the line. Lines with more than 600 points are averaged in
-equal bins: more than there are pixels.
+Lines may have a band around them. A missing y interrupts the line. Lines with more than 600 points (more
+than there are pixels) are averaged in equal bins.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ N_COLOURS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line, and the band `low..high` around it where given; all sequences have one length.
+    """One line, optionally with a band `low..high` around it; all sequences have the same length.
 
-    `colour` picks one of eight series colours (by default the line's place); `dashed` is for what is only
-    there to compare with.
+    `colour` picks one of eight series colours (default: the line's position); `dashed` is for lines that only serve
+    as a comparison.
     """
 
     label: str
@@ -41,7 +41,7 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """A vertical (`x`) or horizontal (`y`) line with a word beside it."""
+    """A vertical (`x`) or horizontal (`y`) line with a label."""
 
     label: str
     x: float | None = None
@@ -61,7 +61,7 @@ def line_chart(
     width: float = 720.0,
     height: float = 320.0,
 ) -> Markup:
-    """Draw `lines`; `label` says in words what the chart shows."""
+    """Draw `lines`; `label` describes the chart in words."""
     lines = [_binned(line) for line in lines]
     legend, legend_height = _legend(lines, width)
     left, right, top, bottom = 62.0, 14.0, 10.0 + legend_height, 44.0
@@ -88,7 +88,7 @@ def _class(line: Line, place: int) -> str:
 
 
 def _binned(line: Line) -> Line:
-    """The line as lists of floats, of which none is longer than `MAX_POINTS`."""
+    """The line as lists of floats, averaged to at most `MAX_POINTS`."""
     return dataclasses.replace(
         line,
         x=_means(line.x),
@@ -185,7 +185,7 @@ def _mark(mark: Mark, x_scale: Scale, y_scale: Scale) -> Markup:
 
 
 def _legend(lines: Sequence[Line], width: float) -> tuple[Markup, float]:
-    """The legend above the chart, and how much room it takes."""
+    """The legend above the chart, and its height."""
     named = [(place, line) for place, line in enumerate(lines) if line.label]
     if len(named) < 1:
         return Markup(""), 0.0

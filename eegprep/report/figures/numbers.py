@@ -12,7 +12,7 @@ _THIN = "\u202f"
 
 
 def format_number(value: float | int | None, digits: int = 3) -> str:
-    """`value` with `digits` significant digits, whole numbers in full; `–` for None and what is not finite."""
+    """`value` with `digits` significant digits, integers in full; `–` for None and non-finite values."""
     if value is None or not math.isfinite(value):
         return NOTHING
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):
@@ -25,7 +25,7 @@ def format_number(value: float | int | None, digits: int = 3) -> str:
 
 
 def format_tick(value: float) -> str:
-    """A tick's value: as short as it can be, e.g. `0.1`, `10 000`, `1e−5`."""
+    """A tick's value in its shortest form, e.g. `0.1`, `10 000`, `1e−5`."""
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
         mantissa, exponent = f"{value:e}".split("e")
         shown = f"{float(mantissa):g}e{int(exponent)}"
@@ -49,7 +49,7 @@ def format_percent(share: float | None, digits: int = 1) -> str:
 
 
 def format_duration(seconds: float | None) -> str:
-    """Seconds in the unit that fits: `850 ms`, `12.4 s`, `7.3 min`, `2.21 h`."""
+    """Seconds in a suitable unit: `850 ms`, `12.4 s`, `7.3 min`, `2.21 h`."""
     if seconds is None or not math.isfinite(seconds):
         return NOTHING
     if seconds != 0 and abs(seconds) < 1:

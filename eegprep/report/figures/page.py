@@ -1,7 +1,7 @@
 """One self-contained HTML page: tiles, sections, drawings, tables; no scripts, no external resources.
 
 All text is escaped, so an untrusted manifest or channel name cannot inject markup, and a Content-Security-Policy
-forbids the browser to load or run anything. Equal inputs give equal bytes: no clock, no path.
+forbids the browser to load or run anything. Equal inputs give equal bytes: no times or paths.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Cell = str | float | int | None | Markup
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """One figure in large type, with what it is and a remark."""
+    """One number in large type, with a label and a remark."""
 
     label: str
     value: str
@@ -33,7 +33,7 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A table's column; numbers are set right and in figures of one width."""
+    """A table's column; numbers are right-aligned in fixed-width digits."""
 
     label: str
     numeric: bool = False
@@ -41,9 +41,9 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """Rows of cells. Numbers are formatted here; `strong` are rows to set in bold, `folded` hides it until opened.
+    """Rows of cells. Numbers are formatted here; `strong` are rows in bold, `folded` collapses the table.
 
-    No more than `limit` rows are printed; how many there are beyond is said below the table.
+    At most `limit` rows are printed, with the number of hidden ones below the table.
     """
 
     caption: str
@@ -69,7 +69,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A figure with its caption, and the same numbers as a folded table for whoever cannot see it."""
+    """A figure with its caption, and the same numbers as a collapsed table for accessibility."""
 
     svg: Markup
     caption: str
@@ -91,7 +91,7 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """Parts side by side where the page is wide enough."""
+    """Parts side by side if the page is wide enough."""
 
     parts: Sequence[Drawing | Table | Note]
 
@@ -110,7 +110,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A whole page."""
+    """A complete page."""
 
     title: str
     subtitle: str
@@ -149,7 +149,7 @@ def _version() -> str:
 
 
 def write_page(page: Page, out: Path) -> Path:
-    """Write the page to `out` so that it is complete or absent; folders on the way are made."""
+    """Write the page to `out` atomically, creating parent folders."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(out, render(page))

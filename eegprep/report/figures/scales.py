@@ -13,7 +13,7 @@ from eegprep.report.figures.numbers import format_tick
 
 
 def finite(values: Iterable[float | None]) -> list[float]:
-    """The values that are numbers and finite."""
+    """The finite values, without None."""
     return [float(v) for v in values if v is not None and math.isfinite(v)]
 
 
@@ -41,7 +41,7 @@ class Scale:
     def over(
         cls, values: Iterable[float | None], start: float, stop: float, *, log: bool = False, zero: bool = False
     ) -> Scale:
-        """A scale that holds all finite values (those above zero when `log`), and zero when asked."""
+        """A scale that covers all finite values (only positive ones if `log`), and optionally zero."""
         numbers = [v for v in finite(values) if not log or v > 0]
         if zero and not log:
             numbers.append(0.0)
@@ -54,7 +54,7 @@ class Scale:
         return cls(low=low, high=high, start=start, stop=stop, log=log)
 
     def __call__(self, value: float) -> float:
-        """The position of `value`, held inside the scale's own range by nothing: callers clip where they want."""
+        """The position of `value`, not clipped to the scale's range."""
         if self.log:
             share = (math.log10(value) - math.log10(self.low)) / (math.log10(self.high) - math.log10(self.low))
         else:
@@ -62,7 +62,7 @@ class Scale:
         return self.start + share * (self.stop - self.start)
 
     def shows(self, value: float | None) -> bool:
-        """Whether `value` has a position at all."""
+        """Whether `value` has a position on the scale."""
         return value is not None and math.isfinite(value) and (value > 0 or not self.log)
 
     def ticks(self, n: int = 6) -> list[tuple[float, str]]:

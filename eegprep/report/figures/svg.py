@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 
 def element(name: str, content: object = "", /, **attributes: object) -> Markup:
-    """One element. `_` in attribute names stands for `-`, a trailing `_` is dropped; None leaves one out.
+    """One element. `_` in attribute names becomes `-`, a trailing `_` is dropped; None omits the attribute.
 
     `content` is escaped unless it is `Markup`.
     """
@@ -33,7 +33,7 @@ def _number(value: float) -> str:
 
 
 def group(*parts: object, class_: str | None = None, title: str | None = None, transform: str | None = None) -> Markup:
-    """A `<g>` of the given parts; `title` is what a pointer over it and a screen reader say."""
+    """A `<g>` of the given parts; `title` is for tooltips and screen readers."""
     inner = Markup("").join(escape(p) for p in parts)
     if title is not None:
         inner = element("title", title) + inner
@@ -56,7 +56,7 @@ def text(
 
 
 def polyline(points: Iterable[tuple[float, float]], *, closed: bool = False, **attributes: object) -> Markup:
-    """A path through `points`; closed, it is an area."""
+    """A path through `points`, or an area if closed."""
     steps = [f"{'M' if i == 0 else 'L'}{_number(float(x))} {_number(float(y))}" for i, (x, y) in enumerate(points)]
     if not steps:
         return Markup("")
@@ -64,7 +64,7 @@ def polyline(points: Iterable[tuple[float, float]], *, closed: bool = False, **a
 
 
 def picture(parts: Sequence[object], *, width: float, height: float, label: str, class_: str = "figure") -> Markup:
-    """The `<svg>` around the parts: scales with the page, and `label` says in words what it shows."""
+    """The `<svg>` around the parts: scales with the page; `label` describes it in words."""
     return element(
         "svg",
         Markup("").join(escape(p) for p in parts),
@@ -78,5 +78,5 @@ def picture(parts: Sequence[object], *, width: float, height: float, label: str,
 
 
 def text_width(content: str, size: float = 12.0) -> float:
-    """A generous guess of how wide `content` is in a system font of the given size."""
+    """An upper estimate of the width of `content` in a system font of the given size."""
     return sum(0.36 if c in "il.,:;'|!()[] \u202f" else 0.92 if c in "mwMW%@" else 0.64 for c in content) * size

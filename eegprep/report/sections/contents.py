@@ -67,7 +67,7 @@ def _task_words(contents: Contents) -> str:
 
 
 def datasets(contents: Contents) -> Section:
-    """The data sets: who made them, what their licence is, how much of each is here."""
+    """The data sets with their authors, licences and amounts."""
     columns = [
         Column(label="data set"),
         Column(label="subjects", numeric=True),
@@ -108,7 +108,7 @@ def datasets(contents: Contents) -> Section:
 
 
 def _citation(dataset: DatasetFacts) -> Markup:
-    # The address is printed as text: a page that links nowhere can be opened without a thought.
+    # The address is plain text: a page without links is safe to open.
     parts = [escape(dataset.citation)]
     if dataset.address and dataset.address not in dataset.citation:
         parts.append(Markup("<br><small>{}</small>").format(dataset.address))
@@ -167,7 +167,7 @@ def coverage(contents: Contents) -> Section | None:
 
 
 def montage() -> dict[str, tuple[float, ...]]:
-    """Every electrode of the shipped vocabulary that has a position, to draw pale behind."""
+    """Every electrode of the shipped vocabulary that has a position, to draw pale in the background."""
     from eegprep.electrodes import Vocabulary
 
     return {e.name: e.position_m for e in Vocabulary.base() if e.position_m is not None}
@@ -226,7 +226,7 @@ _ORDER = {"train": 0, "validation": 1, "test": 2}
 
 
 def provenance(contents: Contents) -> Section:
-    """What was done to the signal, and what this was made from."""
+    """The processing of the signal, and the origin of the data."""
     parts: list[Drawing | Table | Note | Row] = []
     if contents.steps:
         parts.append(

@@ -24,15 +24,15 @@ from eegprep.report.figures import (
 )
 from eegprep.report.sections.contents import montage
 
-# A robust SD this many times above or below its data set's median is more likely a unit than a brain.
+# A robust SD this many times above or below its data set's median suggests a wrong unit.
 UNIT_FACTOR = 30.0
 LINE_PEAK = 3.0
-# What ingest measures of each electrode and a table of recordings can rank by, in words.
+# Figures that ingest measures per electrode and the table of recordings is sorted by, in words.
 FIGURES = {"line_noise_ratio": "line noise / 4–30 Hz", "amplitude_uv": "4–30 Hz, µV", "montage": "montage check"}
 
 
 def findings(contents: Contents) -> list[Note]:
-    """What a reader should know first, worst first, as sentences."""
+    """The most important findings as sentences, worst first."""
     notes = []
     if contents.failures:
         n = len(contents.failures)
@@ -74,7 +74,7 @@ def _unit_suspects(contents: Contents) -> list[str]:
 
 
 def _line_peak(spectrum: Spectrum) -> tuple[float, float] | None:
-    """Line frequency and its ratio to what lies 3 to 6 Hz beside it, where that is more than `LINE_PEAK`."""
+    """Line frequency and its power relative to that 3 to 6 Hz away, if more than `LINE_PEAK`."""
     for line_hz in (50.0, 60.0):
         near = [p for f, p in zip(spectrum.freq_hz, spectrum.median, strict=True) if abs(f - line_hz) <= 1]
         around = [p for f, p in zip(spectrum.freq_hz, spectrum.median, strict=True) if 3 <= abs(f - line_hz) <= 6]
@@ -190,7 +190,7 @@ def _spectrum(after: Spectrum, before: Spectrum | None, heading: str) -> Drawing
 
 
 def _floored(line: Line, floor: float, top: float) -> Line:
-    """Without what is so far down or up (a filter's stop band) that it would take the whole axis."""
+    """Drop values below `floor` (a filter's stop band) and frequencies above `top`, which would dominate the axes."""
     inside = [i for i, f in enumerate(line.x) if f is not None and f <= top]
 
     def above(values: Sequence[float | None], least: float | None = None) -> list[float | None]:

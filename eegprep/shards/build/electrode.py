@@ -1,6 +1,6 @@
 """Write all blocks of one electrode, the unit of work of a build.
 
-Gives the electrode's shards on disk and one row per block. It is read recording by recording and block by block, so
+Writes the electrode's shards and returns one row per block. It is read recording by recording and block by block, so
 memory does not grow with the data; electrodes are independent, so they can be written in any order and on any machine.
 """
 
@@ -23,14 +23,14 @@ from eegprep.shards.build.writer import ShardWriter, WrittenShard
 from eegprep.shards.format import Block
 from eegprep.shards.protocol import RecordingStore
 
-# A store keeps a file open per recording; this many at once, far under the usual limit of 1024.
+# A store keeps one file open per recording; this is far below the usual limit of 1024.
 _OPEN_RECORDINGS = 64
 _LEAST_SIGMA_UV = 2.0**-30
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingPart:
-    """What of a recording concerns one electrode; `recording` is its row in recordings.parquet."""
+    """The part of a recording that concerns one electrode; `recording` is its row in recordings.parquet."""
 
     recording: int
     store: int
@@ -83,7 +83,7 @@ class BlockRow:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOutStretch:
-    """Samples of a recording's electrode that int16 cannot hold, and why."""
+    """Samples of a recording's electrode that do not fit int16, and why."""
 
     recording: str
     electrode: str
@@ -94,7 +94,7 @@ class LeftOutStretch:
 
 @dataclass(frozen=True, kw_only=True)
 class ElectrodeResult:
-    """What one job wrote."""
+    """The result of one job."""
 
     electrode: str
     shards: tuple[WrittenShard, ...]
@@ -102,7 +102,7 @@ class ElectrodeResult:
     left_out: tuple[LeftOutStretch, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, for the note with which an interrupted build resumes."""
+        """Plain data, for the note from which an interrupted build resumes."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -117,7 +117,7 @@ class ElectrodeResult:
 
 
 def write_electrode(job: ElectrodeJob) -> ElectrodeResult:
-    """Write every block of one electrode; see the module's text."""
+    """Write every block of one electrode; see the module docstring."""
     stores = tuple(copy.copy(store) for store in job.stores)
     rows: list[BlockRow] = []
     left_out: list[LeftOutStretch] = []
@@ -201,7 +201,7 @@ def _recording(
 
 
 def _sigma_uv(info: RecordingInfo, electrode: str) -> float:
-    """The electrode's robust standard deviation as float32 stores it; zero where there is none."""
+    """The electrode's robust standard deviation, rounded to float32; zero if it has none."""
     if len(info.sigma_uv) != len(info.electrodes):
         raise InputError(
             f"recording {info.id!r} lacks the standard deviation of some electrodes",

@@ -35,7 +35,7 @@ class Base:
 
     @property
     def sha256(self) -> str:
-        """Name of its content."""
+        """Hash of its contents."""
         return self.set.sha256
 
     @property
@@ -55,7 +55,7 @@ class Base:
 
     @property
     def held(self) -> Held:
-        """What the plan has to know."""
+        """The contents that the plan needs."""
         r = self.set.recordings
         return Held(
             sha256=self.set.sha256,
@@ -88,7 +88,7 @@ class Base:
         return _in_full(self.set.path / TRIALS, TRIAL_SCHEMA)
 
     def check(self, vocabulary: Vocabulary, out: Path) -> None:
-        """The new vocabulary keeps every id, and the new set is another folder."""
+        """Check that the new vocabulary keeps every id and that the new set is in another folder."""
         if vocabulary.names[: len(self.vocabulary)] != self.vocabulary.names:
             raise UsageError(
                 "the vocabulary does not begin with that of the set to extend",
@@ -99,7 +99,7 @@ class Base:
             raise UsageError("a shard set cannot be changed", where=out, todo="choose another --out")
 
     def link_shards(self, out: Path) -> None:
-        """Every shard into the new folder, as a hard link or else a copy; shards already there are left alone."""
+        """Hard-link (or copy) every shard into the new folder; existing shards are kept."""
         for shard in self.set.shards:
             source, target = self.set.path / shard.name, out / shard.name
             if target.exists():
@@ -114,7 +114,7 @@ class Base:
             part.replace(target)
 
     def merge_blocks(self, blocks: pa.Table, shards: Mapping[str, Sequence[WrittenShard]]) -> pa.Table:
-        """Old and new blocks in the order of the shards, renumbered."""
+        """Merge old and new blocks in shard order, renumbered."""
         number = {s.name: i for i, s in enumerate(s for name in shards for s in shards[name])}
         moved = np.array([number[s.name] for s in self.set.shards], dtype=np.int32)
         old = _in_full(self.set.path / BLOCKS, BLOCK_SCHEMA)
@@ -124,7 +124,7 @@ class Base:
         return pa.concat_tables([old, blocks]).sort_by([("shard", "ascending"), ("offset", "ascending")])
 
     def merge_manifests(self, manifests: Sequence[Manifest]) -> tuple[Manifest, ...]:
-        """The manifests of both; one data set cannot have two."""
+        """The manifests of both sets; a data set cannot have two."""
         known = {m.name: m for m in self.set.manifests}
         for manifest in manifests:
             if known.setdefault(manifest.name, manifest) != manifest:
@@ -137,7 +137,7 @@ class Base:
 
 
 def _in_full(path: Path, schema: pa.Schema) -> pa.Table:
-    """A table of the set with its texts for rewriting."""
+    """A table of the set with decoded texts, for rewriting."""
     table = read_table(path, schema)
     columns = [plain(table[f.name], where=path) if pa.types.is_string(f.type) else table[f.name] for f in schema]
     return pa.table(columns, schema=schema)

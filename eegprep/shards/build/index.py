@@ -19,12 +19,12 @@ from eegprep.shards.format import BLOCK_SCHEMA, ELECTRODE_COLUMNS, RECORDING_SCH
 
 
 def compact(value: Any) -> str:
-    """JSON in one line whose bytes depend on the value alone."""
+    """One line of JSON whose bytes depend only on the value."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def recordings_table(recordings: Iterable[PlannedRecording]) -> pa.Table:
-    """One row per recording: identity, split, origin by hash, figures per electrode; no file name, no free text."""
+    """One row per recording: identity, split, source hashes, figures per electrode; no file names or free text."""
     rows = [_recording_row(planned) for planned in recordings]
     return pa.Table.from_pylist(rows, schema=RECORDING_SCHEMA)
 
@@ -68,12 +68,12 @@ def _electrode_facts(info: RecordingInfo, row: int) -> dict[str, Any]:
 def blocks_table(
     results: Sequence[ElectrodeResult], vocabulary: Vocabulary, first_shard: Mapping[str, int]
 ) -> pa.Table:
-    """One row per block, electrode by electrode, in the order in which they lie in the shards.
+    """One row per block, sorted by electrode and position in the shards.
 
     Parameters
     ----------
     first_shard : mapping of str to int
-        Row of each electrode's first shard of `results` in the list of all shards of the set.
+        Row of each electrode's first shard in `results`, in the list of all shards.
     """
     columns: dict[str, list[Any]] = {name: [] for name in BLOCK_SCHEMA.names}
     for result in results:
@@ -107,7 +107,7 @@ def trials_table(recordings: Iterable[PlannedRecording], first_recording: int) -
 def electrodes_table(
     vocabulary: Vocabulary, shards: Mapping[str, Sequence[WrittenShard]], blocks: pa.Table
 ) -> pa.Table:
-    """The vocabulary with, per electrode, how much there is of it and in which shards (JSON)."""
+    """The vocabulary with each electrode's counts and shards (JSON)."""
     n_blocks = [0] * len(vocabulary)
     n_samples = [0] * len(vocabulary)
     for electrode, n in zip(blocks["electrode"].to_pylist(), blocks["n_samples"].to_pylist(), strict=True):

@@ -1,4 +1,4 @@
-"""What ingest left out of the recordings of a shard set, as counts for its lock.
+"""Counts of what ingest left out of the recordings of a shard set, for its lock.
 
 One entry per data set, kind and code, so that a shard set without its stores still documents what is missing. Channel
 names, event texts and reasons stay in the store: they come from headers, and a shard set contains no free text.
@@ -19,7 +19,7 @@ _COUNTED = ("count", "recordings", "samples")
 def left_out_by_ingest(
     infos: Iterable[RecordingInfo], earlier: Sequence[LeftOutByIngest] = ()
 ) -> list[LeftOutByIngest]:
-    """Count the `left_out` of all recordings, on top of the entries of the set that is extended.
+    """Count the `left_out` of all recordings, added to the entries of the set being extended.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def left_out_by_ingest(
         counts[entry.dataset, entry.kind, entry.code].update({name: getattr(entry, name) for name in _COUNTED})
     for info in infos:
         for x in info.left_out:
-            # A gap of the whole recording is one of each electrode.
+            # A gap in the recording is a gap in each electrode.
             n_electrodes = len(info.electrodes) if x.kind == "stretch" and x.name == "all" else 1
             counts[info.dataset, x.kind, x.code].update(count=1, samples=n_electrodes * (x.n_samples or 0))
         for kind, code in {(x.kind, x.code) for x in info.left_out}:

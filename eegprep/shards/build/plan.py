@@ -25,7 +25,7 @@ from eegprep.splits.fingerprint import Copies
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How blocks and shards are cut."""
+    """How blocks and shards are divided."""
 
     block_samples: int
     max_shard_bytes: int
@@ -58,7 +58,7 @@ class PlannedRecording:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Everything that decides the bytes; `sha256` is its name."""
+    """Everything that determines the bytes; identified by `sha256`."""
 
     stores: tuple[RecordingStore, ...]
     manifests: tuple[Manifest, ...]
@@ -70,7 +70,7 @@ class Plan:
     def jobs(
         self, folder: Path, *, first_recording: int, first_numbers: dict[str, int], sync: bool
     ) -> list[ElectrodeJob]:
-        """One job per electrode that some recording has, in the order of their ids."""
+        """One job per electrode of any recording, sorted by electrode id."""
         parts: dict[str, list[RecordingPart]] = {}
         for row, planned in enumerate(self.recordings, first_recording):
             for electrode in planned.info.electrodes:
@@ -105,7 +105,7 @@ def make_plan(
     Parameters
     ----------
     version : str
-        Version of the program, since another one may decide differently.
+        Version of the program, since other versions may decide differently.
     base : Held, optional
         Contents of the set to extend.
 
@@ -170,7 +170,7 @@ def make_plan(
 
 
 def _check_copies(recordings: Sequence[PlannedRecording]) -> None:
-    """Refuse a split that tests on an altered copy of what it trains on."""
+    """Refuse a split that tests on an altered copy of training data."""
     known = [(p.info.id, p.info.fingerprint, p.split) for p in recordings if not p.within_subject]
     found = []
     for split in ("train", "validation"):
@@ -188,7 +188,7 @@ def _check_copies(recordings: Sequence[PlannedRecording]) -> None:
 
 
 def _as_before(info: RecordingInfo, manifest: Manifest, base: Held | None) -> RecordingInfo:
-    """A subject that is in the set already stays in the same split."""
+    """Keep a subject that is already in the set in the same split."""
     if base is None or info.split or manifest.split.by != "subject":
         return info
     return dataclasses.replace(info, split=base.splits.get((info.dataset, info.subject), ""))

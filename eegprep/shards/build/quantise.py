@@ -1,7 +1,7 @@
 """Convert microvolt to int16 and back: one power-of-two scale per stretch, without clipping.
 
 The scale is the smallest power of two at which the stretch's largest sample fits. A power of two makes `int16 * scale`
-exact in float32 on every machine, and one scale per stretch lets windows cross the border between blocks. The step
+exact in float32 on every machine, and one scale per stretch lets windows cross block boundaries. The step
 must stay far below the electrode's noise; a sample too large for that is not EEG, and the stretch is broken there.
 """
 
@@ -29,7 +29,7 @@ def scale_for(peak_uv: float) -> float:
     if peak_uv <= least * INT16_PEAK:
         return least
     scale = 2.0 ** math.ceil(math.log2(peak_uv / INT16_PEAK))
-    # log2 rounds: one step up or down puts an exact power of two right.
+    # log2 rounds, so an exact power of two may be off by one step.
     if scale * INT16_PEAK < peak_uv:
         scale *= 2
     elif scale / 2 * INT16_PEAK >= peak_uv:
@@ -40,7 +40,7 @@ def scale_for(peak_uv: float) -> float:
 def quantise(signal_uv: NDArray[np.float32], scale_uv: float) -> NDArray[np.int16]:
     """Nearest int16 of `signal_uv / scale_uv` (halves to even), (n_samples,) little-endian.
 
-    The scale is a power of two, so the division is a product and exact.
+    The scale is a power of two, so the division is an exact multiplication.
     """
     steps = signal_uv * np.float32(1.0 / scale_uv)
     np.rint(steps, out=steps)
@@ -61,13 +61,13 @@ def usable(
     Parameters
     ----------
     read : callable
-        Gives the float32 samples of a stretch; called with at most `chunk_samples` at a time.
+        Returns the float32 samples of a stretch; called with at most `chunk_samples` at a time.
     stretch : Stretch
         A kept stretch of the recording.
     sigma_uv : float
         Robust standard deviation of the electrode, above zero.
     chunk_samples : int
-        Bounds the memory.
+        Limits memory use.
 
     Notes
     -----

@@ -105,9 +105,9 @@ def build_shard_set(
     Parameters
     ----------
     stores : sequence of Path or RecordingStore
-        Folders written by `eegprep ingest`, or objects like them, in any order.
+        Folders written by `eegprep ingest`, or equivalent objects, in any order.
     out : Path
-        The set's folder. An incomplete build of the same plan is taken up again; one of another plan is cleared.
+        The set's folder. An incomplete build of the same plan is resumed; one of another plan is cleared.
     vocabulary : Vocabulary, optional
         Default: that of the set to extend, else that of the stores (`vocabulary_of`).
     max_shard_bytes, block_samples : int
@@ -117,10 +117,10 @@ def build_shard_set(
     executor : concurrent.futures.Executor, optional
         Used instead of threads; its processes must see the same files.
     extends : Path, optional
-        A finished set to take over; its recordings are not written again.
+        A finished set to extend; its recordings are not written again.
     allow_unfinished : bool
-        Also take what is there of a store whose ingest was stopped or still runs: one without its `lock.yaml`. The
-        set's own lock then names the data set.
+        Also use the available part of a store whose ingest was stopped or is running (no `lock.yaml`). The set's lock
+        then names the data set.
     sync : bool
         Whether to sync each shard to disk.
     progress : callable, optional
@@ -129,7 +129,7 @@ def build_shard_set(
     Raises
     ------
     UsageError, RefusedError
-        See `make_plan`; where `out` is a finished set of something else; where a store is unfinished.
+        See `make_plan`; also if `out` is a finished set with other contents, or a store is unfinished.
     """
     out = Path(out)
     opened = tuple(_open(s) for s in stores)
@@ -178,7 +178,7 @@ def _open(store: Path | RecordingStore) -> RecordingStore:
 
 
 def _unfinished(stores: Sequence[Path | RecordingStore], opened: Sequence[RecordingStore]) -> dict[str, Path]:
-    """Folders of the stores that have no lock, which ingest writes last, by data set."""
+    """Folders of stores without a lock (which ingest writes last), by data set."""
     folders = {one.manifest.name: Path(s) for s, one in zip(stores, opened, strict=True) if isinstance(s, (str, Path))}
     return {name: folder for name, folder in sorted(folders.items()) if not (folder / LOCK_NAME).is_file()}
 
@@ -202,13 +202,13 @@ def _finished(out: Path, plan: Plan) -> ShardSummary:
             where=out,
             todo="choose another --out; to add recordings to a set, build a new one with --extends",
         )
-    # A kill after the last file was written leaves the notes behind.
+    # A kill after the last file was written leaves the notes in place.
     shutil.rmtree(out / BUILDING, ignore_errors=True)
     return _counts(out, lock, (), already_done=True)
 
 
 def _notes(out: Path, plan: Plan) -> Path:
-    """The folder of notes on finished electrodes, kept for one plan; `out` must be held."""
+    """The folder of notes on finished electrodes, kept for one plan; `out` must be locked."""
     notes = out / BUILDING
     found = [p for p in out.iterdir() if p.name != WRITING]
     index = (*INDEX_FILES, *OPTIONAL_FILES, SUMS)
@@ -248,7 +248,7 @@ def _run(
                 done[job.electrode] = result
     pool = executor or ThreadPoolExecutor(max_workers=max(1, workers))
     try:
-        # The largest electrodes first, so that no worker ends with one.
+        # Largest electrodes first, to keep all workers busy.
         todo = sorted((j for j in jobs if j.electrode not in done), key=lambda j: -len(j.parts))
         futures = [pool.submit(write_electrode, job) for job in todo]
         for future in as_completed(futures):
@@ -271,7 +271,7 @@ def _write_index(
     made_with: dict[str, dict[str, str]],
     unfinished: list[str],
 ) -> dict[str, str]:
-    """Write every index file; hashes of all files of the set."""
+    """Write every index file and return the hashes of all files of the set."""
     written = {r.electrode: r.shards for r in results}
     shards: dict[str, tuple[WrittenShard, ...]] = {}
     first_shard: dict[str, int] = {}

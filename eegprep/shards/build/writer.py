@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from eegprep.files import PART, sync_folder
 from eegprep.shards.format import END_OF_TAR, Block, Frame, frame, shard_name
 
-# Written blocks wait here for their hash: 8 MiB of samples at most, so that neither thread waits for the other.
+# Queue of written blocks to hash, at most 8 MiB of samples, so that neither thread waits for the other.
 _MAX_WAITING = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """Where a block's samples went: number of the shard, byte in it, and the CRC-32 of the samples' bytes."""
+    """Position of a block's samples: shard number, byte offset, and the CRC-32 of their bytes."""
 
     shard: int
     offset: int
@@ -55,9 +55,9 @@ class ShardWriter:
     max_bytes : int
         A shard is closed before a block that would make it larger.
     first_number : int
-        Number of the first shard, above zero where a set is extended.
+        Number of the first shard, above zero if a set is extended.
     sync : bool
-        Whether every shard is on the disk, not only in the page cache, before it gets its name.
+        Whether to sync every shard to disk before it is renamed.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ShardWriter:
         return placed
 
     def finish(self) -> list[WrittenShard]:
-        """Close the last shard; all shards in order."""
+        """Close the last shard and return all shards in order."""
         self._close()
         self._hasher.shutdown()
         return self.shards
@@ -161,7 +161,7 @@ def _update(digest: hashlib._Hash, pieces: tuple[memoryview, ...]) -> None:
 
 
 def _write_all(descriptor: int, pieces: tuple[memoryview, ...]) -> None:
-    """One writev for all pieces; the rest again where the system took only a part."""
+    """Write all pieces with one writev, repeated for the rest if the system wrote only part."""
     left = list(pieces)
     while left:
         n = os.writev(descriptor, left)

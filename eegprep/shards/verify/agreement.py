@@ -18,7 +18,7 @@ from eegprep.shards.tables import read_electrodes
 
 
 def disagreements(opened: ShardSet) -> Iterator[str]:
-    """Everything in which the files of the index contradict each other."""
+    """All contradictions between the files of the index."""
     yield from _electrodes(opened)
     yield from _lock(opened)
     yield from _manifests(opened)
@@ -90,7 +90,7 @@ def _manifests(opened: ShardSet) -> Iterator[str]:
 
 
 def _splits(opened: ShardSet) -> Iterator[str]:
-    """A subject is in one split, except where the manifest splits within the subject and says so."""
+    """Check that each subject is in one split, unless the manifest splits within subjects."""
     r = opened.recordings
     first: dict[tuple[str, str], str] = {}
     for row, (dataset, subject, split) in enumerate(zip(r.dataset, r.subject, r.split, strict=True)):

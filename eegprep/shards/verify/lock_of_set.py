@@ -1,6 +1,6 @@
-"""A shard set's lock, index and hashes as stages of a lock, to find where two sets first differ.
+"""A shard set's lock, index and hashes as stages of a lock, to find the first difference between two sets.
 
-`lock.yaml` describes how a set was built, the index what it was built from. The stages are the steps (`ingest`,
+`lock.yaml` describes how a set was built, the index its sources. The stages are the steps (`ingest`,
 parameters), the raw files (`ingest`, inputs), the decoded signals (`ingest`, outputs), and the set's files.
 """
 
@@ -63,6 +63,6 @@ def _of_shard_set(path: Path) -> Lock:
 
 
 def _told(texts: list[str]) -> str:
-    """The steps of a data set's recordings; by their hash where they are too long for a lock."""
+    """The steps of a data set's recordings, or their hash if they are too long for a lock."""
     text = " | ".join(texts)
     return text if len(text) <= 4000 else hashlib.sha256(text.encode()).hexdigest()

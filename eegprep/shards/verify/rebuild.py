@@ -1,6 +1,6 @@
 """Rebuild a shard set from its stores and compare the two byte by byte.
 
-If bytes differ, the stages are compared in the order of the work: manifests, steps, raw files and decoded signals by
+If bytes differ, the stages are compared in processing order: manifests, steps, raw files and decoded signals by
 locks and index, then the samples, then their layout in the shards, then the index.
 """
 
@@ -35,8 +35,8 @@ def compare_rebuilt(
     Raises
     ------
     RefusedError
-        A file differs; the text names the first ones, the first stage that differs, by how much the samples do, and
-        which versions do.
+        A file differs; the message names the first ones, the first stage that differs, the difference of the samples,
+        and differing versions.
     UsageError
         The set extends another one, which must be rebuilt from its own stores.
     """
@@ -80,14 +80,14 @@ def compare_rebuilt(
 
 
 def _but_for_versions(path: Path) -> SetLock:
-    """The set's lock without the versions that the stores were made with: those may differ where no byte does."""
+    """The set's lock without the versions of its stores, which may differ even if no byte does."""
     return read_set_lock(path).model_copy(update={"made_with": {}})
 
 
 def _first(path: Path, again: Path, samples: SignalDifference, different: Sequence[str]) -> str:
-    """The first stage, in the order of the work, whose result is another one; "here" is the set."""
+    """The first stage, in processing order, whose result differs; "here" is the set."""
     ours, theirs = lock_of(path), lock_of(again)
-    # The stage `shard` is told more closely below than by the hashes of its files.
+    # The stage `shard` is described below in more detail than by its file hashes.
     before = first_difference(
         ours.model_copy(update={"stages": ours.stages[:1]}), theirs.model_copy(update={"stages": theirs.stages[:1]})
     )
@@ -99,13 +99,13 @@ def _first(path: Path, again: Path, samples: SignalDifference, different: Sequen
         return "stage shard, scale: the same signal, rounded differently"
     if shards := [name for name in different if name.endswith(".tar")]:
         return f"stage shard, frames: equal samples are in other shards or have other headers, first in {shards[0]}"
-    # What follows from the other files comes last.
+    # Files derived from the others come last.
     index = sorted(different, key=lambda name: (name in OPTIONAL_FILES, name == LOCK, name))
     return f"stage shard, index: all shards are equal, {index[0]} differs"
 
 
 def _versions(lock: SetLock, stores: Sequence[Path | RecordingStore]) -> list[str]:
-    """What the set's and the stores' locks say of versions, where it is not what runs here."""
+    """Versions in the locks of the set and the stores that differ from the running ones."""
     now = versions()
     out = []
     if (wrote := lock.eegprep) != eegprep.__version__:

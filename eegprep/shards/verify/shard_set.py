@@ -35,9 +35,9 @@ _SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyReport:
-    """What was checked. `n_bytes` counts the shards' bytes that were read.
+    """What was checked. `n_bytes` is the number of bytes read from shards.
 
-    `unfinished` are data sets of which the ingest had not ended.
+    `unfinished` are data sets whose ingest had not finished.
     """
 
     path: Path
@@ -116,7 +116,7 @@ def verify_shard_set(
 
 
 def _strange_files(opened: ShardSet) -> Iterator[str]:
-    """Files in the folder that SHA256SUMS does not list, and those for others' use that are not what it lists."""
+    """Files in the folder that SHA256SUMS does not list, and auxiliary files that differ from it."""
     known = {*opened.hashes, SUMS}
     for name in OPTIONAL_FILES:
         listed, path = opened.hashes.get(name), opened.path / name
@@ -133,13 +133,13 @@ def _strange_files(opened: ShardSet) -> Iterator[str]:
 
 
 def _rows_by_shard(opened: ShardSet) -> list[NDArray[np.int64]]:
-    """Rows of blocks.parquet of every shard, in the order of their offsets."""
+    """Rows of blocks.parquet for every shard, sorted by offset."""
     borders = np.searchsorted(opened.blocks.shard, np.arange(len(opened.shards) + 1))
     return [np.arange(a, b) for a, b in itertools.pairwise(borders)]
 
 
 def _check_shard(opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], deep: bool) -> tuple[list[str], int]:
-    """Everything that is wrong with one shard, and how many bytes were read."""
+    """All problems of one shard, and the number of bytes read."""
     path = opened.path / shard.name
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe has no size
@@ -155,7 +155,7 @@ def _check_shard(opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], de
 
 
 class _ShardCheck:
-    """One pass over a shard: what must stand there is compared, and with `deep` every byte hashed on the way."""
+    """One pass over a shard: compares the expected bytes and, with `deep`, hashes every byte."""
 
     def __init__(self, opened: ShardSet, shard: ShardFile, descriptor: int, deep: bool) -> None:
         self.opened, self.shard, self.descriptor, self.deep = opened, shard, descriptor, deep
@@ -164,7 +164,7 @@ class _ShardCheck:
         self.n_read = 0
 
     def run(self, rows: NDArray[np.int64]) -> tuple[list[str], int]:
-        """Problems, and bytes read."""
+        """Return the problems and the number of bytes read."""
         shard, position = self.shard, 0
         for row in rows:
             after = self._member(int(row), position)
@@ -182,7 +182,7 @@ class _ShardCheck:
         return self.problems, self.n_read
 
     def _member(self, row: int, position: int) -> int | None:
-        """Check one block that has to begin at `position`; the byte after it, or None if it is elsewhere."""
+        """Check one block that must begin at `position`; return the byte after it, or None if it is elsewhere."""
         opened, blocks = self.opened, self.opened.blocks
         block = Block(
             recording=opened.recordings.id[blocks.recording[row]],
@@ -226,7 +226,7 @@ class _ShardCheck:
 
 
 def _pieces(descriptor: int, start: int, n_bytes: int) -> Iterator[memoryview]:
-    """A part of a file through one buffer; ends early where the file does."""
+    """Read part of a file through one buffer; ends early if the file does."""
     buffer = bytearray(min(_CHUNK, n_bytes))
     while n_bytes > 0:
         view = memoryview(buffer)[: min(len(buffer), n_bytes)]

@@ -23,15 +23,15 @@ class SignalDifference:
     Attributes
     ----------
     n_different : int
-        Samples with another value in microvolt.
+        Samples whose value in microvolt differs.
     n_beyond_rounding : int
-        Those that two scales cannot explain: the store's signal differs.
+        Those that different scales cannot explain: the store's signal differs.
     largest_uv, largest_steps : float
-        The largest difference, in microvolt and in int16 steps of the first set there.
+        The largest difference, in microvolt and in int16 steps of the first set.
     recording, electrode, sample : str, str, int
         Its position; empty and -1 if nothing differs.
     n_scales : int
-        Pairs of overlapping blocks with another scale.
+        Pairs of overlapping blocks with different scales.
     n_only_first, n_only_second : int
         Samples that are in only one of the sets.
     """
@@ -51,7 +51,7 @@ class SignalDifference:
         return bool(self.n_different or self.n_scales or self.n_only_first or self.n_only_second)
 
     def in_words(self) -> str:
-        """One sentence on the samples."""
+        """The difference as one sentence."""
         if not self:
             return "samples: all equal"
         out = []
@@ -112,7 +112,7 @@ def signal_difference(first: ShardSet, second: ShardSet) -> SignalDifference:
 
 
 def _blocks(opened: ShardSet) -> dict[_Key, list[int]]:
-    """Rows of blocks by (recording, electrode), each list in the order of time."""
+    """Rows of blocks by (recording, electrode), each list sorted by time."""
     out: dict[_Key, list[int]] = {}
     for row in np.argsort(opened.blocks.start_sample, kind="stable").tolist():
         name = opened.vocabulary.name_of(int(opened.blocks.electrode[row]))
@@ -123,7 +123,7 @@ def _blocks(opened: ShardSet) -> dict[_Key, list[int]]:
 def _overlaps(
     first: ShardSet, ours: list[int], second: ShardSet, theirs: list[int]
 ) -> Iterator[tuple[int, int, int, int]]:
-    """Pairs of blocks that share samples, with the first such sample and the one after the last."""
+    """Pairs of overlapping blocks, with the first shared sample and the one after the last."""
     i = j = 0
     while i < len(ours) and j < len(theirs):
         a, b = ours[i], theirs[j]
