@@ -1,10 +1,10 @@
 """Stage I, the Electrode Temporal Encoder: one electrode's tokens in, a state at every position out.
 
 The paper (arXiv 2410.19779, section on the ETE): the trainable vector of the electrode, v_e, is prepended to the T
-tokens; L identical layers of causal multi-head attention and a position-wise SwiGLU network follow, each sublayer as `x
-+ Norm(Sublayer(x))`; a simple head maps the state at each position to a prediction of the next token, in raw
-(normalised) signal values. Not in the paper, and configurable here: the kind of norm (layer norm without bias),
-position encoding (rotary, learned, none), pre-norm instead of output norm.
+tokens; L identical layers follow, of causal multi-head attention and a position-wise SwiGLU network, both as `x +
+Norm(Sublayer(x))`; a simple head maps the state at each position to a prediction of the next token, in raw (normalised)
+signal values. Not in the paper, and configurable here: the kind of norm (layer norm without bias), position encoding
+(rotary, learned, none), pre-norm instead of output norm.
 
 Because the special token of stage II comes last and attention is causal, keys and values of all earlier positions do
 not depend on it: `prefill` computes them once and `summarise` runs the special token against them, without

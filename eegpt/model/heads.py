@@ -86,9 +86,7 @@ class ElectrodeHeads(nn.Module):
         self.fitted: Tensor
 
     def forward(self, x_RF: Tensor, electrode_R: Tensor, mask_BE: Tensor, task_B: Tensor) -> Tensor:
-        """Logits (B, K) from rows of features, ordered like the true entries of `mask_BE`; 0 beyond a task's
-        outputs.
-        """
+        """Logits (B, K) from rows of features, ordered like the true entries of `mask_BE`; padded with 0."""
         sample_R = mask_BE.nonzero()[:, 0]
         task_R = task_B[sample_R]
         own_RFK = self.weight[task_R, electrode_R]
