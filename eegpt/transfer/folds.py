@@ -237,9 +237,7 @@ def _windows(index: Trials) -> Windows:
 
 
 def _with_validation(index: Trials, split_N: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Move trials from train to validation in tasks without any, per data set, so that no sample is used for validation
-    in one task and training in another.
-    """
+    """Move trials from train to validation in tasks without any; no sample trains one task and validates another."""
     split_N = split_N.astype("<U10")
     windows = _windows(index)
     dataset_T = np.array([t.dataset for t in index.tasks])
