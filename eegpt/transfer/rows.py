@@ -96,9 +96,7 @@ class Encoded:
         return dataclasses.replace(self, cache=cache)
 
     def take(self, index: Tensor, *, electrode_dropout: float = 0.0) -> Encoded:
-        """The trials at `index` (int64), in that order, optionally dropping a random share of each trial's
-        electrodes.
-        """
+        """The trials at `index` (int64), in order, optionally dropping a random share of electrodes."""
         n_rows_N = self.mask_NE.sum(dim=1)
         first_N = n_rows_N.cumsum(0) - n_rows_N
         count = n_rows_N[index]
