@@ -1,6 +1,6 @@
-"""Orders beside the plain permutation: two-level, for data larger than memory, and mixed, by weight.
+"""Further orders: two-level, for data larger than memory, and mixed, by weight.
 
-Both can be computed at any position of any epoch, like `SampleOrder`, and hold nothing of the size of the data.
+Like `SampleOrder`, both can be computed at any position of any epoch without memory proportional to the data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .order import epoch_keys, permute
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """One epoch's chunks in reading order, and where they and their groups begin and end, in positions."""
+    """One epoch's chunks in reading order, with the position bounds of chunks and groups."""
 
     chunks: NDArray[np.int64]
     chunk_begins: NDArray[np.int64]
@@ -29,11 +29,11 @@ class _Layout:
 
 
 class TwoLevelOrder:
-    """Chunks of neighbouring samples in a random order, and samples in a random order inside groups of chunks.
+    """Chunks of neighbouring samples in random order, and samples in random order within groups of chunks.
 
-    Reading goes through one group at a time, so only a group's chunks have to be near (in memory, or fetched); an
-    epoch still has every sample once. A chunk is what is fetched at once: the windows of one shard
-    (`WindowIndex.shard_sizes`). `chunks_per_group` of them, and with them about as many electrodes, are mixed.
+    Groups are read one at a time, so only one group's chunks need to be in memory or fetched; an epoch still contains
+    every sample once. A chunk is the unit of fetching: the windows of one shard (`WindowIndex.shard_sizes`).
+    `chunks_per_group` of them, and so about as many electrodes, are mixed.
     """
 
     def __init__(self, chunk_sizes: Sequence[int], chunks_per_group: int, seed: int) -> None:
@@ -66,7 +66,7 @@ class TwoLevelOrder:
             inside = permute(
                 positions[here] - begin, int(layout.group_ends[g] - begin), epoch_keys(self.seed, epoch, 1 + int(g))
             )
-            # Place in the group's chunks laid end to end, then in the index.
+            # Position in the group's concatenated chunks, then in the index.
             place = begin + inside
             k = np.searchsorted(layout.chunk_ends, place, side="right")
             out[here] = self._begins[layout.chunks[k]] + place - layout.chunk_begins[k]
@@ -83,7 +83,7 @@ class TwoLevelOrder:
         }
 
     def _layout(self, epoch: int) -> _Layout:
-        """One epoch laid out, a few numbers per chunk; the last one is kept, whole, so that threads may ask at once."""
+        """Layout of one epoch, a few numbers per chunk; the last one is cached as one object, for thread safety."""
         last = self._last
         if last is not None and last[0] == epoch:
             return last[1]
@@ -104,7 +104,7 @@ class TwoLevelOrder:
 
 
 def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]:
-    """Weights `size ** (1 / temperature)`, summing to 1: 1 keeps the sizes' shares, infinity makes all equal."""
+    """Weights `size ** (1 / temperature)`, normalised: 1 keeps the shares of the sizes, infinity makes all equal."""
     if temperature <= 0 or min(sizes, default=0) < 1:
         raise UsageError(
             "the temperature must be above 0 and every part must have samples", found=f"{temperature}, {list(sizes)}"
@@ -116,20 +116,20 @@ def temperature_weights(sizes: Sequence[int], temperature: float) -> list[float]
 
 
 class MixedOrder:
-    """Several parts of an index in given shares of every epoch.
+    """Mix several parts of an index with given shares per epoch.
 
-    Part i gives `round(weight_i * epoch_size)` samples to each epoch, spread evenly at random over it. Each part is
-    gone through by permutations of its own: none of its samples comes a second time before all have come once.
+    Part i contributes `round(weight_i * epoch_size)` samples to each epoch, spread evenly at random. Each part has its
+    own permutations: no sample repeats before all samples of the part have been used.
 
     Parameters
     ----------
     sizes : sequence of int
-        Samples of each part, in the order of the index (`WindowIndex.group_sizes`).
+        Number of samples of each part, in index order (`WindowIndex.group_sizes`).
     weights : sequence of float
         Share of each part; scaled to sum to 1. See `temperature_weights`.
     seed : int
     epoch_size : int, optional
-        Samples in an epoch; by default all that there are.
+        Samples per epoch; all by default.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class MixedOrder:
         self._n = int(self._sizes.sum()) if epoch_size is None else epoch_size
         if self._n < 1:
             raise UsageError("an epoch must have at least one sample", found=self._n)
-        # Shares in whole samples that add up: borders are rounded, not shares.
+        # Borders are rounded rather than shares, so that the integer shares add up.
         self._ends = np.rint(np.cumsum(self._weights) * self._n).astype(np.int64)
         self.shares = np.diff(self._ends, prepend=0)
         self.seed = seed
@@ -178,7 +178,7 @@ class MixedOrder:
         }
 
     def _own(self, part: int, count: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The sample of a part that is drawn as the `count`-th of the whole run."""
+        """The sample of a part that is drawn `count`-th over all epochs."""
         size = int(self._sizes[part])
         passes = count // size
         out = np.empty_like(count)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 class WindowBatch:
     """N windows of one electrode each; NumPy arrays from an index, torch tensors from a loader.
 
-    `signal_i16` (N, n_samples) int16 times `scale_uv` (N,) is the signal in microvolt, `sigma_uv` (N,) the robust
-    standard deviation of the recording's electrode. `electrode` and `recording` (N,) are ids in the index's
+    `signal_i16` (N, n_samples) int16 times `scale_uv` (N,) is the signal in microvolt; `sigma_uv` (N,) is the
+    electrode's robust standard deviation over the recording. `electrode` and `recording` (N,) are ids in the index's
     `vocabulary` and rows of its `recording_ids`.
     """
 
@@ -32,7 +32,7 @@ class WindowBatch:
         return len(self.electrode)
 
     def signal_uv(self, out: Any = None) -> Any:
-        """The signal in microvolt, (N, n_samples) float32; written into `out` where one is given, and returned."""
+        """The signal in microvolt, (N, n_samples) float32; written to `out` if given, and returned."""
         if out is None:
             return self.signal_i16 * self.scale_uv[:, None]
         out[...] = self.signal_i16
@@ -40,13 +40,13 @@ class WindowBatch:
         return out
 
     def tensors(self) -> WindowBatch:
-        """The same as torch tensors; arrays are not copied."""
+        """The batch as torch tensors; arrays are not copied."""
         import torch
 
         return WindowBatch(**{f.name: torch.as_tensor(getattr(self, f.name)) for f in fields(self)})
 
     def to(self, device: Any) -> WindowBatch:
-        """Tensors on a torch device; a copy to a GPU goes through pinned memory, so that it does not wait."""
+        """Tensors on a torch device; copies to a GPU use pinned memory and are asynchronous."""
         moved = {f.name: getattr(self, f.name) for f in fields(self)}
         if device.type == "cuda":
             moved = {name: value.contiguous().pin_memory() for name, value in moved.items()}
@@ -58,7 +58,7 @@ class WindowBatch:
 
 
 class WindowSource(Protocol):
-    """Windows of one length, numbered from 0. Threads may gather at once."""
+    """Windows of one length, numbered from 0. `gather` must be thread-safe."""
 
     n_samples: int
     stride: int
@@ -66,10 +66,10 @@ class WindowSource(Protocol):
     def __len__(self) -> int: ...
 
     def gather(self, indices: NDArray[np.int64], *, shift: NDArray[np.int64] | None = None) -> WindowBatch:
-        """Some windows; each starts `shift` samples later, at most where its stretch still holds it."""
+        """Gather windows; each starts `shift` samples later, but never extends beyond its stretch."""
 
     def fetch_ahead(self, indices: NDArray[np.int64]) -> None:
-        """Announce the windows that are needed next, in their order."""
+        """Announce the windows that are needed next, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class TaskInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialBatch:
-    """N trials with up to E electrodes and S samples; what is not there is zero and masked.
+    """N trials with up to E electrodes and S samples; missing data are zero and masked.
 
     Attributes
     ----------
@@ -98,11 +98,11 @@ class TrialBatch:
     scale_uv, sigma_uv : (N, E) float32
         Microvolt per step; robust standard deviation in microvolt. 1 where masked.
     electrode, electrode_mask : (N, E) int32 and bool
-        Id in the index's vocabulary, -1 where masked; whether there is signal.
+        Id in the index's vocabulary, -1 where masked; whether a signal is present.
     n_samples, task, recording : (N,) int32
-        Length of each trial, row of the index's `tasks` and of its `recording_ids`.
+        Length of each trial, and its rows in the index's `tasks` and `recording_ids`.
     label, target : (N,) int32 and float32
-        Class of a classification, -1 of a regression; the class number, or a regression's value.
+        Class (-1 for a regression); class number or regression value.
     """
 
     signal_i16: Any
@@ -120,12 +120,12 @@ class TrialBatch:
         return len(self.task)
 
     def signal_uv(self) -> Any:
-        """The signal in microvolt, (N, E, S) float32, zero where it is masked."""
+        """The signal in microvolt, (N, E, S) float32, zero where masked."""
         return self.signal_i16 * self.scale_uv[:, :, None]
 
 
 class TrialSource(Protocol):
-    """Trials numbered from 0, with what is known of each; see `TrialIndex` for the columns."""
+    """Trials numbered from 0, with their metadata; see `TrialIndex` for the columns."""
 
     tasks: tuple[TaskInfo, ...]
     task: NDArray[np.int32]
@@ -142,4 +142,4 @@ class TrialSource(Protocol):
     def __len__(self) -> int: ...
 
     def gather(self, indices: NDArray[np.int64], *, electrodes: Sequence[str] | None = None) -> TrialBatch:
-        """Some trials, each with its own electrodes, or with those asked for."""
+        """Gather trials, each with its own electrodes or with the given ones."""

@@ -1,9 +1,9 @@
-"""Batches for training: gathered ahead in a thread, exactly resumable, the same samples for any number of ranks.
+"""Batches for training: prefetched in a thread, exactly resumable, with the same samples for any number of ranks.
 
-`WindowLoader` reads windows of one length in an order. The place is (epoch, position) of the batches handed out, not of
-those gathered ahead, so a run that stopped anywhere resumes with the next sample, also with another number of ranks.
-`Mixture` takes several loaders, one per window length, through every epoch in turns; pre-training reads this. Every
-batch owns its memory, so a batch that is still in use is never overwritten.
+`WindowLoader` reads windows of one length in a given order. Its state is the (epoch, position) of the batches handed
+out, not of those prefetched, so an interrupted run resumes with the next sample, even with a different number of ranks.
+`Mixture` alternates between several loaders, one per window length; pre-training uses it. Every batch owns its memory
+and is never overwritten while in use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from eegprep.errors import UsageError
 from .index import WindowBatch, WindowSource
 from .order import Order, epoch_keys, permute
 
-# Orders are computed for this many samples at once: many small NumPy calls would cost more than the gather.
+# Orders are computed for this many samples at a time: many small NumPy calls would cost more than the gather.
 _ORDER_CHUNK = 1 << 15
 _SHIFT_STREAM = 1 << 20
 _TURNS = 0x7475726E
@@ -37,20 +37,20 @@ class WindowLoader:
     order : Order
         `SampleOrder(len(index), seed)`, or a two-level or mixed one.
     batch_size : int
-        Windows per batch of this rank; with `split_batches` windows of a step over all ranks.
+        Windows per batch of this rank, or per step over all ranks with `split_batches`.
     rank, world : int
-        Which of how many processes this is.
+        Rank of this process and number of processes.
     drop_last : bool
-        Leave out the last positions of an epoch that don't fill a batch on every rank; else each rank gets what
-        is left for it, possibly nothing.
+        Drop the last positions of an epoch that do not fill a batch on every rank; otherwise each rank gets its share
+        of the rest, possibly nothing.
     prefetch : int
-        Batches gathered ahead; 0 gathers in the calling thread.
+        Batches to prefetch; 0 gathers in the calling thread.
     random_offset : bool
-        Start every window up to one stride later, by an amount that (offset_seed, epoch, sample) decide.
+        Shift every window by up to one stride, determined by (offset_seed, epoch, sample).
     split_batches : bool
-        Divide batches of `batch_size` windows among the ranks.
+        Divide each batch of `batch_size` windows among the ranks.
     offset_stream : int
-        Tells the offsets of several loaders with one seed apart.
+        Distinguishes the offsets of several loaders that share a seed.
     """
 
     def __init__(
@@ -81,16 +81,16 @@ class WindowLoader:
         self.position = 0
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """Number of batches per epoch."""
         whole, rest = divmod(len(self.order), self.step)
         return whole if self.drop_last or rest <= self.rank else whole + 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the run is: plain data, JSON will do."""
+        """The loader's state as JSON-compatible data."""
         return {"epoch": self.epoch, "position": self.position, "order": self.order.describe()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Resume from a state, also one of another number of ranks; UsageError if the order is another one."""
+        """Resume from a state, with any number of ranks; UsageError if the order differs."""
         if state["order"] != self.order.describe():
             raise UsageError(
                 "the state belongs to another order of samples",
@@ -116,7 +116,7 @@ class WindowLoader:
         self.epoch, self.position = epoch + 1, 0
 
     def batches(self, epoch: int, position: int, stop: int) -> Iterator[tuple[int, WindowBatch | None]]:
-        """Every batch between two positions, with the position that it begins at; None if this rank has nothing."""
+        """Every batch between two positions, with its first position; None if this rank has no share of it."""
         step, own = self.step, len(range(self.rank, self.step, self.world))
         chunk = max(1, _ORDER_CHUNK // max(1, own)) * step
 
@@ -146,33 +146,33 @@ class WindowLoader:
 
 
 class Mixture:
-    """Batches of several window lengths without end, each batch of one length.
+    """Endless batches of several window lengths, each batch of one length.
 
-    An epoch goes once through every loader's windows, `counts` batches of each, and they take turns in an order that
-    the seed decides: a batch is a function of (seed, epoch, number), whatever the number of processes.
+    An epoch passes once through every loader's windows, `counts` batches of each, in an order drawn from the seed. A
+    batch depends only on (seed, epoch, number), not on the number of processes.
     """
 
     def __init__(self, loaders: Sequence[WindowLoader], *, seed: int, counts: Sequence[int]) -> None:
         self.loaders, self.counts, self._seed = loaders, list(counts), seed
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches per epoch."""
         return sum(self.counts)
 
     @property
     def windows_per_epoch(self) -> int:
-        """Windows of an epoch, over all ranks."""
+        """Windows per epoch over all ranks."""
         return sum(c * loader.step for c, loader in zip(self.counts, self.loaders, strict=True))
 
     def turns(self, epoch: int) -> NDArray[np.int64]:
-        """Which loader serves each batch of an epoch."""
+        """The loader of each batch of an epoch."""
         turns = np.repeat(np.arange(len(self.counts)), self.counts)
         if len(self.counts) > 1:
             np.random.default_rng((self._seed, epoch, _TURNS)).shuffle(turns)
         return turns
 
     def stream(self, epoch: int = 0, number: int = 0) -> Generator[tuple[int, int, WindowBatch], None, None]:
-        """(epoch, number, batch) from there on; the next ones are gathered while one is used."""
+        """Yield (epoch, number, batch) from a given batch on, prefetching the next ones."""
         return gather_ahead(self._endless(epoch, number), 2)
 
     def _endless(self, epoch: int, number: int) -> Iterator[tuple[int, int, WindowBatch]]:
@@ -195,13 +195,13 @@ class Mixture:
 
 
 def in_batches(index: WindowSource, indices: Sequence[int], batch_size: int) -> Iterator[WindowBatch]:
-    """Some windows as tensors, in batches and in order."""
+    """Yield windows as tensors, in batches and in order."""
     for start in range(0, len(indices), batch_size):
         yield index.gather(np.asarray(indices[start : start + batch_size], np.int64)).tensors()
 
 
 def gather_ahead(items: Iterator[Any], n: int) -> Generator[Any, None, None]:
-    """The same items, up to `n` of them made ahead in a thread that ends with the iterator."""
+    """Prefetch up to `n` items in a thread that ends with the iterator."""
     if n < 1:
         yield from items
         return

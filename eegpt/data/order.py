@@ -1,4 +1,4 @@
-"""The order of samples: one permutation per (seed, epoch), computable at any position without holding it.
+"""The order of samples: one permutation per (seed, epoch), computable at any position without storing it.
 
 A position is written as two digits (L, R) of mixed radix a x b, a*b just above n, and sent through a Feistel network,
 which permutes 0 ... a*b-1. Numbers of n and above are sent through again until they fall below n (cycle walking).
@@ -20,20 +20,20 @@ _ROUNDS = 6
 
 
 class Order(Protocol):
-    """What a loader asks of an order."""
+    """The interface that loaders expect of an order."""
 
     def __len__(self) -> int:
-        """Samples in an epoch."""
+        """Number of samples per epoch."""
 
     def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The samples at some positions of an epoch."""
+        """The samples at the given positions of an epoch."""
 
     def describe(self) -> dict[str, object]:
-        """What decides the order, as plain data: kept in a loader's state and compared on resuming."""
+        """The order's parameters as plain data: stored in a loader's state and compared on resuming."""
 
 
 def permute(positions: NDArray[np.int64], n: int, keys: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Where a permutation of 0 ... n-1, named by `keys`, sends some positions, (N,) int64."""
+    """Apply the permutation of 0 ... n-1 given by `keys` to some positions, (N,) int64."""
     a = max(1, math.isqrt(n - 1) + 1)
     b = -(-n // a)
     out = _network(positions.astype(np.uint64), a, b, keys)
@@ -78,12 +78,12 @@ def _add(digit: NDArray[np.uint32], other: NDArray[np.uint32], modulus: int, key
 
 
 def epoch_keys(seed: int, epoch: int, stream: int = 0) -> NDArray[np.uint32]:
-    """The round keys of one epoch's permutation; `stream` tells several permutations of one epoch apart."""
+    """The round keys of one epoch's permutation; `stream` distinguishes several permutations of one epoch."""
     return np.random.SeedSequence([seed, epoch, stream]).generate_state(_ROUNDS, np.uint32).astype(np.uint32)
 
 
 class SampleOrder:
-    """All samples once per epoch, in another order in each epoch; equal seeds give equal orders, on any machine."""
+    """All samples once per epoch, in a new order each epoch; equal seeds give equal orders on any machine."""
 
     def __init__(self, n: int, seed: int) -> None:
         if n < 1 or seed < 0:
@@ -98,7 +98,7 @@ class SampleOrder:
         return permute(np.asarray(positions, dtype=np.int64), self.n, epoch_keys(self.seed, epoch))
 
     def indices(self, epoch: int, start: int, count: int) -> NDArray[np.int64]:
-        """The samples at positions `start` to `start + count`, at most to the epoch's end."""
+        """The samples at positions `start` to `start + count`, up to the end of the epoch."""
         return self.at(epoch, np.arange(start, min(start + count, self.n), dtype=np.int64))
 
     def describe(self) -> dict[str, object]:
@@ -107,7 +107,7 @@ class SampleOrder:
 
 
 class FixedPart:
-    """The first `n` samples of epoch 0 of an order, in every epoch in another order: a fraction of the data."""
+    """A fraction of the data: the first `n` samples of an order's epoch 0, reshuffled in every epoch."""
 
     def __init__(self, order: Order, n: int, seed: tuple[int, int]) -> None:
         self.order, self.n, self.seed = order, n, seed
@@ -122,5 +122,5 @@ class FixedPart:
         return self._chosen[np.random.default_rng((seed, epoch, part)).permutation(self.n)[positions]]
 
     def describe(self) -> dict[str, object]:
-        """Kind, number of samples, seed, and the order that they are from."""
+        """Kind, number of samples, seed, and the underlying order."""
         return {"kind": "part", "n": self.n, "seed": list(self.seed), "of": self.order.describe()}

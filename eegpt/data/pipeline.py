@@ -1,9 +1,8 @@
-"""A pipeline of the `webdataset` library on our shards, with a shuffle that mixes electrodes.
+"""A `webdataset` pipeline on our shards, with a shuffle that mixes electrodes.
 
-Per-electrode shards read one after another give batches of two or three electrodes; here blocks are drawn from many
-shards at random, and windows are shuffled in a buffer. Samples are found through the index: no tar is parsed and
-nothing is unpickled, which the library's own decoding does by default. `WindowLoader` is several times faster and
-resumes exactly.
+Reading per-electrode shards in sequence gives batches of two or three electrodes; here blocks are drawn at random from
+many shards, and windows are shuffled in a buffer. Samples are located through the index: no tar is parsed and nothing
+is unpickled, unlike the library's default decoding. `WindowLoader` is several times faster and resumes exactly.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ def webdataset_pipeline(
     shard_set : ShardSet
         Local, or remote (its shards are fetched into the cache).
     n_samples, stride : int
-        Windows inside a block; those over the border of two blocks are only in `WindowIndex`.
+        Windows within a block; those that cross a block border are only in `WindowIndex`.
     seed : int
-        Of shard order, block order and buffer; the same in every epoch of one object.
+        Seed of shard order, block order and buffer; the same in every epoch of one object.
     open_shards : int
-        Shards drawn from at once; with more of them more electrodes meet in a batch.
+        Shards to draw from at a time; more shards give more electrodes per batch.
     buffer_windows : int
         Size of the shuffle buffer.
     splits : iterable of str, optional
-        Only recordings of these splits; all where None.
+        Only recordings of these splits; None for all.
     """
     import webdataset as wds
 
@@ -74,7 +73,7 @@ def webdataset_pipeline(
 
 
 def interleave(shards: list[NDArray[np.int64]], at_once: int, rng: np.random.Generator) -> Iterator[int]:
-    """The rows of many shards, in each one's order, every row from one of up to `at_once` shards at random."""
+    """Interleave the rows of many shards at random, `at_once` shards at a time, keeping each shard's order."""
     waiting = iter(shards)
     drawn = [iter(rows) for _, rows in zip(range(at_once), waiting, strict=False)]
     while drawn:

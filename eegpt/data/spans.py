@@ -1,8 +1,8 @@
-"""Spans of several shard sets as one: where every sample lies, and the gather that everything else is built on.
+"""Spans of several shard sets combined: the location of every sample, and the gather that all reading uses.
 
-A span is a contiguous stretch of one electrode of one recording. Windows of any length from any sample of any span
-are gathered by NumPy out of one flat map of all shards. Ids are matched by electrode name: the first set's vocabulary
-counts, names that it lacks are appended.
+A span is a contiguous stretch of one electrode of one recording. NumPy gathers windows of any length, starting at any
+sample of a span, from one flat map of all shards. Ids are matched by electrode name: the first set's vocabulary is
+extended with the names it lacks.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Sets = Sequence[ShardSet | Path | str] | ShardSet | Path | str
 
 
 def opened(sets: Sets) -> tuple[ShardSet, ...]:
-    """One or more shard sets; folders and addresses are opened."""
+    """One or more shard sets as a tuple, opening folders and addresses."""
     several = (sets,) if isinstance(sets, (ShardSet, Path, str)) else sets
     return tuple(s if isinstance(s, ShardSet) else open_shards(s) for s in several)
 
 
 def merge_vocabularies(sets: Sequence[ShardSet]) -> tuple[Vocabulary, list[NDArray[np.int32]]]:
-    """One vocabulary for all sets, and per set the id in it of each of the set's own ids (-1: not in use there)."""
+    """One vocabulary for all sets, and for each set the new id of each of its own ids (-1: unused)."""
     vocabulary = sets[0].vocabulary
     for other in sets[1:]:
         used = {int(i) for i in np.unique(other.blocks.electrode)}
@@ -56,7 +56,7 @@ def _whole_map(sets: Sequence[ShardSet]) -> FlatMap:
 
 
 class Nearby:
-    """The shards of some sets in one flat `map`; remote ones are fetched when needed, within the cache's bytes."""
+    """All shards in one flat `map`; remote ones are fetched when needed, within the cache size."""
 
     def __init__(self, sets: Sequence[ShardSet]) -> None:
         self._shards: list[tuple[ShardSet, ShardFile]] = [(s, f) for s in sets for f in s.shards]
@@ -71,7 +71,7 @@ class Nearby:
 
     @contextlib.contextmanager
     def holding(self, shards: Iterable[int]) -> Iterator[None]:
-        """Have some shards in place until the block ends; UsageError if they are more than the cache may hold."""
+        """Keep some shards available until the block ends; UsageError if they exceed the cache size."""
         needed = [int(k) for k in shards if self._shards[int(k)][0].remote is not None]
         n_bytes = sum(self._shards[k][1].n_bytes for k in needed)
         if n_bytes > self.max_bytes:
@@ -91,7 +91,7 @@ class Nearby:
             yield
 
     def fetch_ahead(self, shards: Iterable[int]) -> None:
-        """Begin to bring some shards into the cache, in this order; an error shows when they are needed."""
+        """Start loading shards into the cache, in this order; errors are raised when they are needed."""
         for k in shards:
             shard_set, shard = self._shards[int(k)]
             if shard_set.remote is not None and int(k) not in self._mapped:
@@ -124,14 +124,14 @@ class _Table:
 
 
 class Spans:
-    """All spans of some shard sets. Threads may gather at once; a copy in another process opens the sets again.
+    """All spans of some shard sets. Thread-safe for reading; a pickled copy reopens the sets.
 
     Attributes
     ----------
     vocabulary, recording_ids : Vocabulary, tuple of str
         What `electrode` and `recording` refer to.
     set_of : ndarray, (n_spans,) int32
-        Which of the sets a span is from.
+        Number of the set that each span comes from.
     recording, electrode, start_sample, n_samples, scale_uv, sigma_uv : ndarray, (n_spans,)
         Ids, time of the first sample, length, µV per step, robust SD in µV.
     """
@@ -155,7 +155,7 @@ class Spans:
         self._first_block, self._block_samples = table.first_block, table.block_samples
         self._block_position, self._block_shard = table.block_position, table.block_shard
         lengths = np.unique(table.block_samples[table.block_samples < table.n_samples])
-        # A span of one block may be of any length that holds it.
+        # A span of one block may have any length that fits it.
         longest = int(table.block_samples.max(initial=1))
         self._block_length = longest if not len(lengths) or lengths.tolist() == [longest] else None
         self.set_of = np.repeat(np.arange(len(sets), dtype=np.int32), [len(s.spans) for s in sets])
@@ -186,7 +186,7 @@ class Spans:
         return _Table(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
     def chosen(self, splits: Iterable[str] | None, datasets: Iterable[str] | None) -> NDArray[np.bool_]:
-        """Which recordings are of some splits and data sets (None: all); UsageError for an unknown data set."""
+        """Mask of the recordings in some splits and data sets (None: all); UsageError for an unknown data set."""
         keep = np.ones(len(self.recording_ids), dtype=bool)
         if splits is not None:
             wanted = set(splits)
@@ -199,19 +199,19 @@ class Spans:
         return keep
 
     def shard(self, span: NDArray[np.int64], offset: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The shard in which a sample of each span lies, (N,) int32, counted over all sets."""
+        """Shard that contains a given sample of each span, (N,) int32, numbered over all sets."""
         return self._block_shard[self._first_block[span] + offset // self._block_samples[span]]
 
     @property
     def n_shards(self) -> int:
-        """Shards of all sets."""
+        """Number of shards in all sets."""
         return sum(len(s.shards) for s in self.sets)
 
     def gather(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int16]:
-        """Windows of one length, a new array (N, n_samples) int16.
+        """Gather windows of one length into a new array (N, n_samples) int16.
 
-        `offset` (N,) int64 is each window's first sample, counted from that of its `span` (N,) int64; the window has
-        to end inside the span.
+        `offset` (N,) int64 is each window's first sample relative to the start of its `span` (N,) int64; the window
+        must end within the span.
         """
         if self.nearby is not None:
             with self.nearby.holding(self._shards_touched(span, offset, n_samples)):
@@ -219,16 +219,16 @@ class Spans:
         return self._gather(span, offset, n_samples)
 
     def _shards_touched(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int32]:
-        """Every shard that holds a sample of some windows."""
+        """All shards that contain samples of some windows."""
         if not len(span):
             return np.empty(0, np.int32)
         first, last = self.shard(span, offset), self.shard(span, offset + n_samples - 1)
-        # Blocks of a span lie in shards that follow each other.
+        # Blocks of a span are in consecutive shards.
         more = range(1, int((last - first).max()) + 1)
         return np.unique(np.concatenate([first, *((first + np.int32(k))[first + k <= last] for k in more)]))
 
     def _gather(self, span: NDArray[np.int64], offset: NDArray[np.int64], n_samples: int) -> NDArray[np.int16]:
-        # Nearly always all blocks are of one length, and to divide by one number takes a tenth of the time.
+        # Blocks nearly always have one length, and dividing by a single number takes a tenth of the time.
         length = self._block_samples[span] if self._block_length is None else self._block_length
         number = offset // length
         inside = offset - number * length
@@ -239,10 +239,10 @@ class Spans:
             crossing = np.arange(len(span))
         else:
             windows = self.map.windows(n_samples)
-            if len(crossing):  # these are put right below; until then anything that can be read will do
+            if len(crossing):  # corrected below; until then any readable position will do
                 position[crossing] = 0
-            # Reads one sample of each window. The processor waits for many of these at once, but for only a few of
-            # the copies that follow, which then find their first bytes and the page's address in the cache.
+            # Read one sample of each window first. The processor overlaps many of these reads, but only a few of the
+            # copies that follow, which then find their first bytes and page address in the cache.
             self.map.samples[position]
             out = windows[position].view(np.int16).reshape(len(span), n_samples)
         for row in crossing:
@@ -250,7 +250,7 @@ class Spans:
         return out
 
     def _across(self, span: int, offset: int, out: NDArray[np.int16]) -> None:
-        """One window piece by piece, over the borders of the span's blocks."""
+        """Gather one window that crosses block borders, piece by piece."""
         length, first = int(self._block_samples[span]), int(self._first_block[span])
         done = 0
         while done < len(out):

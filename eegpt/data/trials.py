@@ -1,7 +1,7 @@
 """Trials for transfer: labelled windows with all their electrodes at once, from one or several shard sets.
 
-A trial of an electrode counts where it lies inside one contiguous stretch of that electrode; otherwise that electrode
-is masked, and a trial without any electrode is left out and counted.
+An electrode is used in a trial if one of its contiguous stretches covers the trial, and masked otherwise. Trials
+without any electrode are left out and counted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TrialIndex:
     subject, split : tuple of str
         `dataset/subject` and split of each trial.
     n_uncovered : int
-        Trials left out because no electrode has them whole.
+        Trials left out because no electrode covers them completely.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class TrialIndex:
         return f"TrialIndex({len(self):,} trials of {len(set(self.subject))} subjects; tasks {tasks or 'none'})"
 
     def __getitem__(self, number: int) -> tuple[NDArray[np.float32], float]:
-        """One trial, (n_electrodes, n_samples) float32 in microvolt by electrode id, and its target."""
+        """One trial, (n_electrodes, n_samples) float32 in microvolt ordered by electrode id, and its target."""
         if not -len(self) <= number < len(self):
             raise IndexError(f"trial {number} of {len(self)}")
         batch = self.gather(np.array([number % len(self)]))
@@ -89,7 +89,7 @@ class TrialIndex:
         ----------
         indices : ndarray, (N,) int64
         electrodes : sequence of str, optional
-            These, in this order, masked where a trial lacks them. By default every trial has its own, by id.
+            Electrodes in this order, masked where a trial lacks them. By default each trial has its own, ordered by id.
         """
         indices = np.asarray(indices, dtype=np.int64)
         recording, start = self.recording[indices], self.start_sample[indices]
@@ -133,14 +133,14 @@ class TrialIndex:
         self._span_key = (group.astype(np.int64) << 40) | s.start_sample[self._order]
 
     def _slots(self, recording: NDArray[np.int32]) -> NDArray[np.int64]:
-        """All groups of each recording, (N, E) int64 by electrode id, -1 where there are no more."""
+        """All groups of each recording, (N, E) int64 ordered by electrode id, padded with -1."""
         first, last = self._first_group[recording], self._first_group[recording + 1]
         n = int((last - first).max(initial=0))
         group = first[:, None] + np.arange(n)
         return np.where(group < last[:, None], group, -1)
 
     def _groups_of(self, recording: NDArray[np.int32], electrodes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The group of each asked electrode, (N, E) int64, -1 where the recording lacks it."""
+        """The group of each requested electrode, (N, E) int64, -1 if the recording lacks it."""
         key = recording.astype(np.int64)[:, None] * len(self.vocabulary) + electrodes
         group = np.searchsorted(self._group_key, key)
         group = np.minimum(group, max(len(self._group_key) - 1, 0))
@@ -149,7 +149,7 @@ class TrialIndex:
     def _find(
         self, group: NDArray[np.int64], start: NDArray[np.int64], length: NDArray[np.int32]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """The span that holds each trial whole, (N, E), and whether there is one."""
+        """The span that covers each trial, (N, E), and whether there is one."""
         if not len(self._span_key):
             return np.zeros(group.shape, np.int64), np.zeros(group.shape, bool)
         key = (np.maximum(group, 0) << 40) | start[:, None]
@@ -166,7 +166,7 @@ class TrialIndex:
         shape = (*mask.shape, int(length.max(initial=0)))
         lengths = np.unique(length)
         if len(lengths) == 1 and mask.any():
-            # One gather makes the whole array: masked places read some trial that is there, and are cleared after.
+            # One gather fills the array: masked places read some existing trial and are cleared afterwards.
             place = np.arange(mask.size).reshape(mask.shape)
             trial, slot = np.unravel_index(np.where(mask, place, mask.argmax()).ravel(), mask.shape)
             rows = span[trial, slot]
@@ -184,7 +184,7 @@ class TrialIndex:
         return signal
 
     def _covered(self) -> NDArray[np.int32]:
-        """How many electrodes have each trial whole, (n_trials,) int32."""
+        """Number of electrodes that cover each trial, (n_trials,) int32."""
         out = np.zeros(len(self.task), dtype=np.int32)
         for a in range(0, len(out), _CHECKED_AT_ONCE):
             part = slice(a, a + _CHECKED_AT_ONCE)
@@ -194,7 +194,7 @@ class TrialIndex:
         return out
 
     def _read(self, sets: Sequence[ShardSet], good: NDArray[np.bool_]) -> None:
-        """Trials of the chosen tasks and recordings out of the sets' tables."""
+        """Read the trials of the chosen tasks and recordings from the sets' tables."""
         number = {t.key: i for i, t in enumerate(self.tasks)}
         parts = []
         for k, s in enumerate(sets):
@@ -258,7 +258,7 @@ def _chosen_tasks(sets: Sequence[ShardSet], names: list[str] | None) -> tuple[Ta
 
 
 def _to_the_left(span: NDArray[np.int64], mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Each trial's electrodes first, in their order, and no more columns than the longest needs."""
+    """Move each trial's electrodes to the front, keeping their order, and trim unused columns."""
     if mask.all():
         return span, mask
     order = np.argsort(~mask, axis=1, kind="stable")

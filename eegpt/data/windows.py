@@ -1,7 +1,7 @@
 """Samples for pre-training: every window of every electrode of some shard sets, numbered from 0.
 
-Windows are views made when reading: no list of them exists, a number is turned into (span, offset) by arithmetic, and
-changing length or stride costs nothing.
+Windows are never listed: a window's number is converted to (span, offset) by arithmetic when it is read, so changing
+the length or stride costs nothing.
 """
 
 from __future__ import annotations
@@ -26,20 +26,19 @@ class NoWindowError(UsageError):
 
 
 class WindowIndex:
-    """Every window of `n_samples` samples, `stride` apart, that lies inside a contiguous stretch.
+    """Every window of `n_samples` samples, `stride` apart, within a contiguous stretch.
 
-    `index[i]` is one window in microvolt, so a `torch.utils.data.DataLoader` takes it as it is, with workers of any
-    start method. `WindowLoader` is faster, says where each window is from, and resumes. Threads may read at once.
+    `index[i]` is one window in microvolt, so it works with `torch.utils.data.DataLoader` and any worker start method.
+    `WindowLoader` is faster, reports each window's origin and can be resumed. Thread-safe for reading.
 
     Parameters
     ----------
     sets : ShardSet, path or address, or a sequence of them
         Read together; electrodes are matched by name.
     splits, electrodes, datasets : iterable of str, optional
-        Only these; electrodes by name or alias; `splits=None` for all.
+        Restrict to these; electrodes by name or alias. `splits=None` selects all.
     quality : mapping of str to (float, float), optional
-        Only electrodes of recordings whose figure of this name (see `RecordingTable.facts`) lies in the interval.
-        An electrode without the figure is left out.
+        Keep only electrodes whose recording has this figure (see `RecordingTable.facts`) in the interval.
     group_by : {"set", "dataset"}
         What `group_names` and `group_sizes` count; windows of one group are numbered consecutively.
 
@@ -48,7 +47,7 @@ class WindowIndex:
     NoWindowError
         No window is left.
     UsageError
-        A filter names something that is not there.
+        A filter names something that does not exist.
     """
 
     def __init__(
@@ -108,18 +107,18 @@ class WindowIndex:
         return self.__getitems__([number % len(self)])[0]
 
     def __getitems__(self, numbers: Sequence[int]) -> list[NDArray[np.float32]]:
-        """Several windows in one gather: what a `DataLoader` asks for."""
+        """Several windows in one gather, as `DataLoader` requests them."""
         return list(self.gather(np.asarray(numbers, dtype=np.int64)).signal_uv())
 
     def locate(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Span and first sample inside it of some windows, (N,) int64 each."""
+        """Span of each window and its first sample within the span, (N,) int64 each."""
         k = self._find(indices)
         return self._rows[k], (indices - self._begins[k]) * self.stride
 
     def gather(self, indices: NDArray[np.int64], *, shift: NDArray[np.int64] | None = None) -> WindowBatch:
-        """A batch of the windows of these numbers, in any order, also repeated.
+        """Gather a batch of windows by number, in any order; repeats are allowed.
 
-        Each window starts `shift` samples later; one that would leave its stretch ends at the stretch's end.
+        Each window starts `shift` samples later, but never extends beyond its stretch.
         """
         indices = np.asarray(indices, dtype=np.int64)
         if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < len(self)):
@@ -136,14 +135,14 @@ class WindowIndex:
         )
 
     def fetch_ahead(self, indices: NDArray[np.int64]) -> None:
-        """Begin to fetch the remote shards that some windows need, in their order; local sets need nothing."""
+        """Start fetching the remote shards that these windows need, in order; no-op for local sets."""
         if self.spans.nearby is not None:
             shards = self.spans.shard(*self.locate(np.asarray(indices, dtype=np.int64)))
             _, first = np.unique(shards, return_index=True)
             self.spans.nearby.fetch_ahead(shards[np.sort(first)])
 
     def start_samples(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """First sample of some windows on their recordings' time line, (N,) int64."""
+        """First sample of each window, counted from the start of its recording, (N,) int64."""
         span, offset = self.locate(np.asarray(indices, dtype=np.int64))
         return self.spans.start_sample[span] + offset
 
@@ -180,7 +179,7 @@ class WindowIndex:
         return keep
 
     def _good(self, quality: Mapping[str, tuple[float, float]], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Spans whose electrode has every figure inside its interval."""
+        """Spans whose electrode has every figure within its interval."""
         good = np.zeros((len(self.recording_ids), len(self.vocabulary)), dtype=bool)
         row = 0
         for s in self.spans.sets:
@@ -205,23 +204,23 @@ class WindowIndex:
 
 
 class Borders:
-    """In which of many intervals does a number lie? `searchsorted(ends, i, side="right")` by a table lookup.
+    """Find the interval of each number: `searchsorted(ends, i, side="right")` by table lookup.
 
-    A binary search of random numbers waits for memory at every step; here the range is cut into about four equal
-    cells an interval, a table says in which interval each cell begins, and the few numbers behind a border inside
-    their cell move on. Where very short intervals crowd into a cell, those numbers are searched for after all.
+    Binary search of random numbers waits for memory at every step. Here the range is divided into about four equal
+    cells per interval, a table gives the interval in which each cell begins, and the few numbers past a border within
+    their cell are moved on. Cells with many very short intervals fall back to binary search.
 
     Parameters
     ----------
     ends : ndarray, (n,) int64
-        One past the last number of each interval, not decreasing.
+        One past the last number of each interval, non-decreasing.
     """
 
     def __init__(self, ends: NDArray[np.int64]) -> None:
         self._ends = ends
         total = int(ends[-1]) if len(ends) else 0
         self._shift = max(0, (total // max(1, _CELLS_PER_INTERVAL * len(ends))).bit_length() - 1)
-        # The interval of a cell's first number is the count of ends at or before it.
+        # The interval of a cell's first number is the number of ends at or before it.
         cell = (ends + ((1 << self._shift) - 1)) >> self._shift
         self._first = np.cumsum(np.bincount(cell, minlength=1), dtype=np.int32)
 

@@ -1,7 +1,7 @@
-"""Runs compared on the trials that they share: scores, their difference, and a paired test over subjects.
+"""Compare runs on their common trials: scores, differences and paired tests over subjects.
 
-So joint and separate training, pre-trained and scratch, frozen and tuned are compared by their outputs for the very
-same trials, not by two means with two spreads.
+Joint and separate training, pre-trained and scratch, or frozen and tuned are compared by their outputs for the same
+trials, not by means and standard deviations.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""`eegpt evaluate`: the scores of a transfer run from its weights, with baselines on the same trials beside them.
+"""`eegpt evaluate`: score a transfer run from its weights, with baselines on the same trials.
 
-Our model learns nothing here; the baselines learn from the same training trials and select on the same validation
-trials as it did.
+Our model is not trained here; the baselines use the same training and validation trials as it did.
 """
 
 from __future__ import annotations
@@ -51,9 +50,9 @@ def evaluate(
     Raises
     ------
     UsageError
-        No such run, or the shard sets have no task of it.
+        There is no such run, or the shard sets have none of its tasks.
     RefusedError
-        Test recordings are among those the run has seen.
+        Test recordings were seen by the run.
     """
     trained = read_run(run)
     config, records = trained.config, finished_fits(run)
@@ -85,7 +84,7 @@ def evaluate(
 def score_baselines(
     shards: Sequence[Path], config: TransferConfig, names: Sequence[str], *, tell: Tell = lambda text: None
 ) -> tuple[Predictions, Results]:
-    """Baselines alone, on the trials and divisions that a run with these settings would have."""
+    """Score only the baselines, on the trials and divisions of a run with these settings."""
     sets, index = open_trials(shards, config)
     setup = make_setup(sets, index, index.vocabulary, config)
     leakage = check_leakage(setup, [Seen()], config)
@@ -119,7 +118,7 @@ def _results(
 
 
 def _leakage(trained: TransferRun, setup: Setup, allow: bool) -> str:
-    """On the shard sets that it was trained on, the run's own statement; on others the guard is asked again."""
+    """The run's own leakage note on its training shard sets; on others, the leakage check is repeated."""
     locked = read_lock(trained.folder).shard_sets
     if sorted(locked.values()) == sorted(s.sha256 for s in setup.sets):
         return trained.leakage
@@ -128,7 +127,7 @@ def _leakage(trained: TransferRun, setup: Setup, allow: bool) -> str:
 
 
 def test_trials(setup: Setup) -> Predictions:
-    """Predictions without any method yet: the test trials of all divisions, task by task."""
+    """Empty predictions for the test trials of all divisions, by task."""
     out = Predictions()
     rows = np.concatenate([d.test for d in setup.divisions])
     fold = np.concatenate([np.full(len(d.test), d.name, dtype=object) for d in setup.divisions])
@@ -171,7 +170,7 @@ def run_baselines(
     seeds: Sequence[int] = (0,),
     tell: Tell = lambda text: None,
 ) -> dict[str, list[str]]:
-    """Put the baselines' outputs beside the model's; returns notes by task on what they could not see."""
+    """Add the baselines' outputs; returns notes by task on data that they cannot use."""
     notes: dict[str, list[str]] = {}
     if GRAPH in names:
         run_graph_on_band_power(setup, predictions, seeds=seeds, tell=tell)
@@ -203,7 +202,7 @@ def run_baselines(
 
 
 def _counts(setup: Setup, number: int) -> dict[str, int]:
-    """Trials of a task learned from and selected on, the mean over divisions, and its most electrodes."""
+    """Mean numbers of training and validation trials of a task over divisions, and its maximum of electrodes."""
     task_N, own = setup.index.task, np.flatnonzero(setup.index.task == number)
     means = {
         f"n_{name}": round(float(np.mean([(task_N[getattr(d, name)] == number).sum() for d in setup.divisions])))

@@ -1,8 +1,8 @@
-"""How certain a score is: bootstrap intervals over subjects, and paired tests against another method.
+"""Uncertainty of scores: bootstrap intervals over subjects, and paired tests between methods.
 
 The unit is the subject, since trials of one subject are not independent; in a data set of one subject it is the trial,
-and the interval then applies to that subject only. Intervals and p-values are of the mean over seeds. Every draw comes
-from the seed given.
+and the interval then applies to that subject only. Intervals and p-values are of the mean over seeds. All draws depend
+on the given seed.
 
 Shapes: M seeds of a method, N trials, K outputs.
 """
@@ -30,7 +30,7 @@ class Interval:
 
 
 def units_of(subject_N: np.ndarray) -> tuple[np.ndarray, str]:
-    """The unit to draw and its name: subjects where there are two or more, else trials."""
+    """The unit to draw and its name: subjects if there are at least two, else trials."""
     _, unit_N = np.unique(subject_N, return_inverse=True)
     if unit_N.size and unit_N.max() >= 1:
         return unit_N, "subjects"
@@ -69,7 +69,7 @@ def _mean_score(kind: str, target_N: np.ndarray, output_MNK: np.ndarray) -> floa
 
 @dataclass(frozen=True, kw_only=True)
 class PairedTest:
-    """Difference of two methods on the same trials: ours minus theirs, two-sided p, and by which test."""
+    """Difference of two methods on the same trials: ours minus theirs, two-sided p, and the test used."""
 
     difference: float
     p_value: float
@@ -87,10 +87,10 @@ def paired_test(
     seed: int = 0,
     n_draws: int = 10_000,
 ) -> PairedTest | None:
-    """Sign-flip test on each subject's difference of scores; of one subject, on each trial's.
+    """Sign-flip test on the score differences of subjects, or of trials if there is only one subject.
 
-    For up to 14 subjects all sign patterns are enumerated, so that p cannot be smaller than 2 / 2^n: three subjects
-    prove nothing, and the table shows that. Returns None if no subject has a defined score.
+    For up to 14 subjects all sign patterns are enumerated, so p cannot be smaller than 2 / 2^n: three subjects are
+    never significant. Returns None if no subject has a defined score.
     """
     unit_N, over = units_of(subject_N)
     if over == "subjects":
@@ -114,7 +114,7 @@ def paired_test(
 def _per_unit(
     kind: str, target_N: np.ndarray, ours_MNK: np.ndarray, theirs_MNK: np.ndarray, unit_N: np.ndarray
 ) -> np.ndarray:
-    # R² of one subject may be undefined where the targets hardly vary; the mean error never is.
+    # R² of one subject may be undefined if the targets hardly vary; the mean error is always defined.
     def score(target: np.ndarray, output: np.ndarray) -> float | None:
         if kind == "classification":
             return _mean_score(kind, target, output)

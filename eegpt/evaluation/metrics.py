@@ -1,7 +1,7 @@
-"""Scores of a classifier or a regression, from labels and probabilities alone.
+"""Scores of classifiers and regressions, from labels and probabilities.
 
-Undefined scores (AUROC with one class present, kappa without variation) are None, never a number and never a warning: a
-mean over subjects must not mistake a missing value for a bad one.
+Undefined scores (AUROC with one class present, kappa without variation) are None, without a warning, so that means over
+subjects can exclude them.
 
 Balanced accuracy is the mean recall over the classes present among the labels; weighted F1 weighs each class's F1 by
 its share of the labels; AUC-PR is the average precision (step-wise, ties taken together), class 1 being the positive
@@ -22,7 +22,7 @@ Scores = dict[str, float | None]
 
 
 def main_score(kind: str) -> str:
-    """The score that selection, intervals and tests go by."""
+    """The score used for selection, intervals and tests."""
     return "balanced_accuracy" if kind == "classification" else "r2"
 
 
@@ -42,7 +42,7 @@ def confusion_matrix(label_N: np.ndarray, predicted_N: np.ndarray, n_classes: in
 def classification_scores(label_N: np.ndarray, probability_NK: np.ndarray) -> Scores:
     """All of `CLASSIFICATION_SCORES`; the two areas under a curve are None unless there are two classes.
 
-    Labels are class numbers below K; larger outputs mean likelier, and the class predicted is the first largest.
+    Labels are class numbers below K; the predicted class is the first with the largest output.
     """
     if len(label_N) == 0:
         return dict.fromkeys(CLASSIFICATION_SCORES)
@@ -69,7 +69,7 @@ def classification_scores(label_N: np.ndarray, probability_NK: np.ndarray) -> Sc
 
 
 def _auroc(label_N: np.ndarray, score_N: np.ndarray) -> float:
-    """Share of pairs of one positive and one negative that are ordered right, ties counted half."""
+    """Share of pairs of a positive and a negative that are ranked correctly; ties count half."""
     negative = np.sort(score_N[label_N == 0])
     positive = score_N[label_N == 1]
     below = np.searchsorted(negative, positive, side="left")
@@ -80,7 +80,7 @@ def _auroc(label_N: np.ndarray, score_N: np.ndarray) -> float:
 def _average_precision(label_N: np.ndarray, score_N: np.ndarray) -> float:
     order = np.argsort(-score_N, kind="stable")
     hits = np.cumsum(label_N[order] == 1)
-    # Trials of equal score enter together: only the last of a tie is a threshold.
+    # Tied trials are taken together: only the last of a tie is a threshold.
     last = np.append(np.flatnonzero(np.diff(score_N[order])), len(order) - 1)
     precision, recall = hits[last] / (last + 1), hits[last] / hits[-1]
     return float((np.diff(recall, prepend=0.0) * precision).sum())
@@ -106,7 +106,7 @@ def regression_scores(target_N: np.ndarray, predicted_N: np.ndarray) -> Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """Mean and standard deviation (n - 1) of a score over the `n` seeds where it is defined."""
+    """Mean and standard deviation (n - 1) of a score over the `n` seeds for which it is defined."""
 
     mean: float | None
     sd: float | None

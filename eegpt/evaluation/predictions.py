@@ -1,7 +1,7 @@
-"""Every method's output for every test trial: what scores, intervals and tests are made from.
+"""Outputs of every method for every test trial, from which scores, intervals and tests are computed.
 
-Outputs by task and method, for several seeds, in memory or as one flat Parquet file (`predictions.parquet`) that
-another run can be compared with. Folds of one seed are put together: each test trial has one output of each seed.
+Outputs by task and method, for several seeds, in memory or as one flat Parquet file (`predictions.parquet`) for
+comparing runs. Folds of one seed are merged: each test trial has one output per seed.
 
 Shapes: M seeds, N test trials of a task, K outputs.
 """
@@ -50,7 +50,7 @@ class TaskTrials:
         )
 
     def keys(self) -> list[tuple[str, int]]:
-        """What identifies a trial in any run: recording and first sample."""
+        """Run-independent identifiers of the trials: recording and first sample."""
         return list(zip(self.recording.tolist(), self.start_sample.tolist(), strict=True))
 
 
@@ -60,10 +60,10 @@ class Predictions:
     def __init__(self) -> None:
         self.trials: dict[str, TaskTrials] = {}  # by task key (`dataset/name`)
         self.outputs: dict[tuple[str, str], dict[int, np.ndarray]] = {}  # (task, method) to seed to (N, K) float32
-        self.seconds: dict[tuple[str, str], float] = {}  # spent on (task, method), where it was measured
+        self.seconds: dict[tuple[str, str], float] = {}  # spent on (task, method), if measured
 
     def put(self, task: str, method: str, seed: int, rows: np.ndarray, output_NK: np.ndarray) -> None:
-        """Set the outputs of the trials at `rows` (of the index); the others of the task are left as they are."""
+        """Set the outputs of the trials at `rows` (of the index), leaving the task's other trials unchanged."""
         trials = self.trials[task]
         place = {int(r): i for i, r in enumerate(trials.rows)}
         by_seed = self.outputs.setdefault((task, method), {})
@@ -72,7 +72,7 @@ class Predictions:
         by_seed[seed][[place[int(r)] for r in rows]] = output_NK
 
     def methods(self, task: str) -> list[str]:
-        """Methods that answered every test trial of a task, our model first."""
+        """Methods with outputs for every test trial of a task, our model first."""
         whole = [m for (t, m), o in self.outputs.items() if t == task and all(np.isfinite(x).all() for x in o.values())]
         return sorted(whole, key=lambda m: (m != MODEL, whole.index(m)))
 
@@ -146,9 +146,9 @@ def put_predictions(
     head_of_task: np.ndarray,
     scales: dict[str, tuple[float, float]] | None = None,
 ) -> None:
-    """A model's outputs for a division's test trials of every task whose head has learned from a trial of it.
+    """Store a model's outputs for a division's test trials, for all tasks whose heads were trained.
 
-    `scales` has each regression's mean and SD; those of the division's training trials by default.
+    `scales` has the mean and SD of each regression, by default those of the division's training trials.
     """
     index = bank.index
     learned = set(head_of_task[index.task[division.train]].tolist()) - {-1}

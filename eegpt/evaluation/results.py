@@ -1,7 +1,7 @@
-"""`results.json`: per task the scores of every method, how certain they are, and paired tests against our model.
+"""`results.json`: the scores of every method per task, with intervals, and paired tests against our model.
 
-Scores are of all test trials together; mean and standard deviation are over seeds; intervals are drawn over subjects.
-Nothing is rounded here.
+Scores are computed on all test trials together; means and standard deviations are over seeds, intervals over subjects.
+Nothing is rounded.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Results(_Part):
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What is known of a task besides its predictions: counts of trials, published results, notes."""
+    """Information on a task besides its predictions: numbers of trials, published results, notes."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
     known: Sequence[Known] = ()
@@ -107,9 +107,9 @@ def summarise(
     within: bool = False,
     n_draws: int = 1000,
 ) -> dict[str, TaskResult]:
-    """The result of every task that has predictions; `about` is by task key.
+    """Results of every task with predictions; `about` is by task key.
 
-    `within`: the scheme itself tests subjects that were learned from, whatever the data set's own split is.
+    `within`: the scheme tests subjects that were trained on, whatever the data set's own split.
     """
     out = {}
     for info in tasks:
@@ -160,7 +160,7 @@ def _method(
     defined = [v for v in by_fold.values() if v is not None]
     confusion = None
     if info.kind == "classification":
-        # Summed over seeds: each seed's model answered every test trial once.
+        # Summed over seeds, each of which has one output per test trial.
         counts = [confusion_matrix(trials.target, o.argmax(axis=1), len(info.classes)) for o in output_MNK]
         confusion = np.sum(counts, axis=0).tolist()
     return MethodResult(

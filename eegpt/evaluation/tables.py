@@ -1,7 +1,7 @@
 """`results.json` as a table: on a terminal, as plain text, as CSV.
 
 Percentages have one decimal; an asterisk on a baseline means that our model differs from it at p < 0.05 (paired, not
-corrected for the number of tests). What qualifies a table is printed under it: within subject, leakage allowed,
+corrected for the number of tests). Qualifications are printed under the table: within subject, leakage allowed,
 electrodes mapped to others.
 """
 
@@ -37,7 +37,7 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Qualification:
-    """A sentence that belongs under a table, and the task that it is about."""
+    """A sentence to print under a table, and the task it refers to."""
 
     text: str
     task: str | None = None
@@ -52,12 +52,12 @@ def name_of(method: str) -> str:
 
 
 def shown_baselines(results: Results) -> list[str]:
-    """The baselines that get a column."""
+    """The baselines that have a column."""
     return list(dict.fromkeys(m for task in results.tasks.values() for m in task.baselines if m != "majority"))
 
 
 def results_csv(results: Results) -> str:
-    """One flat row per task and method, our model first; columns that a task does not have are empty."""
+    """One flat row per task and method, our model first; columns that do not apply are empty."""
     return csv_table(
         [
             {
@@ -109,7 +109,7 @@ LEGEND = "balanced accuracy in percent (R² of regressions); * our model differs
 
 
 def qualifications(results: Results, *, known: bool = True) -> list[Qualification]:
-    """What has to be said under every table of these results; with published results if `known`."""
+    """Sentences to print under every table of these results, with published results if `known`."""
     seeds = ", ".join(map(str, results.seeds))
     out = [Qualification(text=f"split: {results.scheme}; seeds: {seeds}")] if seeds else []
     if results.leakage:
@@ -127,7 +127,7 @@ def qualifications(results: Results, *, known: bool = True) -> list[Qualificatio
 
 
 def pretraining_table(pretraining: PretrainingResults) -> str:
-    """The encoder's error on the new samples of held-out windows beside the predictors that need no network."""
+    """The encoder's error on new samples of held-out windows, compared with predictors without a network."""
     names = ("model", "linear", "persistence", "zero")
     lines = [
         [

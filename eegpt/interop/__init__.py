@@ -1,6 +1,6 @@
 """Models in other tools: MNE, xarray, scikit-learn, MOABB, the hub, ONNX, live signals.
 
-Each name is loaded when it is first used, so that a missing extra affects only what needs it.
+Names are imported on first use, so a missing extra only affects the features that need it.
 """
 
 from __future__ import annotations

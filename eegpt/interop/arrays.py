@@ -1,5 +1,4 @@
-"""Signals in memory as the trials that fitting and predicting ask for (`eegpt.transfer.rows.Trials`): one data set, one
-task, one subject."""
+"""Signals in memory as trials for fitting and prediction: one data set, one task, one subject."""
 
 from __future__ import annotations
 
@@ -29,10 +28,10 @@ UNITS_UV = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
 class SignalTrials:
     """Trials of one length, or windows of a longer signal.
 
-    `signal_uv` (n, n_electrodes, n_samples) is microvolt at 256 Hz, of which the rows `at` are the trials (all by
-    default): with a strided view of all windows of a longer signal, nothing is copied before it is needed. `sigma_uv`,
-    by trial or not, scales the encoder's input; `electrode` has rows of its vocabulary, `mask` (n_trials, n_electrodes)
-    the electrodes that a trial has. `label` is the class of each trial, where it is known.
+    `signal_uv` (n, n_electrodes, n_samples) is in microvolt at 256 Hz; the rows `at` are the trials (all by default),
+    so a strided view of all windows of a longer signal is only copied on demand. `sigma_uv`, per trial or common,
+    scales the encoder's input; `electrode` has rows of its vocabulary, `mask` (n_trials, n_electrodes) the electrodes
+    of each trial. `label` is the class of each trial, if known.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class SignalTrials:
 
 
 def states_of(ete: ETE, trials: SignalTrials, rows: NDArray[np.int64], device: torch.device) -> Tensor:
-    """Mean and last state of every electrode of some trials, side by side, (n, 2 D) in the order of their mask."""
+    """Mean and last state of every electrode of some trials, concatenated, (n, 2 D) in the order of their mask."""
     flat = flatten(trials.gather(rows), ete.config, np.arange(ete.config.n_electrodes), device)
     features_RF = encode(ete, flat, special=False, states=True).features_RF
     assert features_RF is not None  # states=True makes them
@@ -83,7 +82,7 @@ def states_of(ete: ETE, trials: SignalTrials, rows: NDArray[np.int64], device: t
 
 
 def known_electrodes(names: Sequence[str], vocabulary: Vocabulary) -> dict[int, str]:
-    """Column of `names` to electrode, for those that the vocabulary has; UsageError if it has none of them."""
+    """Map columns of `names` to electrodes of the vocabulary; UsageError if none is known."""
     resolved = resolve_all(vocabulary, [NamedChannel(name=str(n), kind="eeg") for n in names])
     found = {i: r.electrode for i, r in enumerate(resolved) if r.electrode is not None}
     if not found:
@@ -96,7 +95,7 @@ def known_electrodes(names: Sequence[str], vocabulary: Vocabulary) -> dict[int, 
 
 
 def standard_trials(trials_uv: NDArray[np.floating], sfreq_hz: float, recipe: Recipe) -> NDArray[np.float32]:
-    """Trials (N, E, S) through a recipe's steps, each by itself: (N, E, n) float32 at 256 Hz.
+    """Apply a recipe to each trial of (N, E, S) separately: (N, E, n) float32 at 256 Hz.
 
     Raises
     ------
@@ -108,7 +107,7 @@ def standard_trials(trials_uv: NDArray[np.floating], sfreq_hz: float, recipe: Re
     timeline = lay_out([Stretch(start_sample=i * S, n_samples=S) for i in range(N)], N * S, Fraction(chain.ratio))
     line = np.ascontiguousarray(np.swapaxes(trials_uv, 0, 1)).reshape(E, N * S)
     out = np.empty((N, E, max(s.n_samples for s in timeline.stretches)), np.float32)
-    # Stretches come in order and whole where they are trials; a long one comes in parts.
+    # Stretches arrive in order, and complete if they are trials; long ones arrive in parts.
     starts = np.array([s.start_sample for s in timeline.stretches])
     for start, chunk in standardise(line, timeline, chain, rows=range(E)):
         trial = int(np.searchsorted(starts, start, side="right")) - 1

@@ -1,4 +1,4 @@
-"""A model card made of what a run's own files say: data and licences, scores, limits, with the header the hub reads."""
+"""Model cards from a run's files: data and licences, scores, limitations, and the metadata header for the hub."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KNOWN = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by
 
 
 def refuse_passing_on(model: Model) -> dict[str, Licence]:
-    """The licence of each data set by its name; RefusedError if one forbids sharing, or is unknown."""
+    """The licence of each data set by name; RefusedError if one forbids sharing or is unknown."""
     licences = {d.name: d.licence for d in model.lock.all_data()}
     if (unknown := _unknown_origin(model)) is not None:
         named = ", ".join(model.lock.shard_sets)
@@ -42,7 +42,7 @@ def refuse_passing_on(model: Model) -> dict[str, Licence]:
 
 
 def _unknown_origin(model: Model) -> str | None:
-    """What has learned from data that the lock does not name: the run, or the encoder that it started from."""
+    """Which of the run and its encoder was trained on data that the lock does not name."""
     if not model.lock.all_data():
         return "the run"
     pretrained = model.run is not None and model.run.config.mode != "scratch"
@@ -111,7 +111,7 @@ def _step(step: dict[str, Any]) -> str:
 
 
 def _scores(model: Model) -> list[str]:
-    """Tables from results.json; a sentence where there is none."""
+    """Tables from results.json, or a sentence if there is none."""
     if not (model.folder / RESULTS).is_file():
         return ["This run has no results.json."]
     return _pretraining(model) if model.kind == "encoder" else _tasks(model)

@@ -1,8 +1,8 @@
-"""A signal to features: the encoder's states of every window of every electrode, as an xarray.Dataset.
+"""Features of a signal: the encoder's states for every window and electrode, as an xarray.Dataset.
 
 `mne.io.Raw` or `mne.Epochs` and a model give (window, electrode, feature) with times, names and the model's identity.
-The signal is preprocessed as the model's own data were (its lock says how), by the same code, and normalised by its
-own robust SD as in training; a window gives what the same window of a shard set gives, up to the rounding of int16.
+The signal is preprocessed like the model's training data, with the same code, and normalised by its own robust SD;
+features equal those of the same window of a shard set, up to int16 rounding.
 """
 
 from __future__ import annotations
@@ -54,33 +54,33 @@ def embed(
     Parameters
     ----------
     signal : mne.io.Raw or mne.Epochs
-        Any montage, rate and reference, in volts as MNE has it. Nothing is changed in it.
+        Any montage, rate and reference, in volts as in MNE. Not modified.
     model : Model, str or Path
         A run of `eegpt train` or `eegpt transfer`: a folder, or `hf://owner/name`.
     window_s, stride_s : float, optional
-        Length of a window, and distance between two; the windows that the encoder was trained on, side by side, by
-        default. Epochs are taken whole.
+        Length and stride of windows; by default as in the encoder's training, without overlap. Each of the Epochs is
+        one window.
     recipe : str, Path or Recipe, optional
-        Instead of the steps that most of the model's own data went through. Short epochs are shorter than the filters
-        of a continuous recording: cut them from a filtered recording and pass `recipe="epochs"`.
+        By default that of most of the model's training data. Short epochs are shorter than the filters for continuous
+        recordings: filter before epoching and pass `recipe="epochs"`.
     unknown : {"leave_out", "nearest", "refuse"}
-        What becomes of EEG channels that the model has no electrode for.
+        What to do with EEG channels unknown to the model.
     line_freq_hz : float, optional
-        50 or 60; by default what `info["line_freq"]` or the spectrum says.
+        50 or 60; by default taken from `info["line_freq"]` or the spectrum.
 
     Returns
     -------
     xarray.Dataset
-        `features` (window, electrode, feature) float32, NaN where an electrode has no signal for the whole window:
-        mean and last state of the encoder, side by side. For a transfer run also `graph` (window, dimension), the
-        graph's vector of the window, and `probability_<task>` (window, <task>_class) or `value_<task>`. Coordinates:
-        `time` (start of the window in seconds), `electrode`, `channel`, and `label` for epochs. Attributes: the
-        model's SHA-256, software, recipe, steps, `left_out` (JSON) and `notes`.
+        `features` (window, electrode, feature) float32: mean and last state of the encoder, concatenated; NaN unless
+        the electrode has signal for the entire window. For a transfer run also `graph` (window, dimension), the
+        window's graph vector, and `probability_<task>` (window, <task>_class) or `value_<task>`. Coordinates: `time`
+        (start of the window in seconds), `electrode`, `channel`, and `label` for epochs. Attributes: the model's
+        SHA-256, software, recipe, steps, `left_out` (JSON) and `notes`.
 
     Raises
     ------
     UsageError
-        The model cannot be opened, or does not say how its data were prepared.
+        The model cannot be opened, or does not record how its data were preprocessed.
     InputError
         The signal cannot be used.
     """
@@ -96,7 +96,7 @@ def embed(
 def _windows(
     ready: Prepared, model: Model, window_s: float | None, stride_s: float | None
 ) -> tuple[NDArray[np.int64], int]:
-    """First samples of all windows, and their length."""
+    """First samples of all windows, and the window length."""
     if ready.labels:
         if window_s is not None or stride_s is not None:
             raise UsageError("epochs are already windows", todo="omit window_s and stride_s")
@@ -118,7 +118,7 @@ def _windows(
 
 
 def _covered(ready: Prepared, starts: NDArray[np.int64], n_samples: int) -> NDArray[np.bool_]:
-    """Whether an electrode has a window whole, (n_windows, n_electrodes)."""
+    """Mask of the electrodes that cover each window, (n_windows, n_electrodes)."""
     out = np.zeros((len(starts), len(ready.electrodes)), bool)
     for row in range(len(ready.electrodes)):
         for part in ready.kept(row):
@@ -130,7 +130,7 @@ def _covered(ready: Prepared, starts: NDArray[np.int64], n_samples: int) -> NDAr
 def features_of(
     model: Model, ready: Prepared, starts: NDArray[np.int64], n_samples: int, mask_NE: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float32]]:
-    """`features` (N, E, F) with NaN where masked, and of a transfer run `graph` and each answer."""
+    """`features` (N, E, F) with NaN where masked, and for a transfer run `graph` and each output."""
     ids = np.array([model.vocabulary.id_of(e) for e in ready.electrodes], np.int64)
     windows_NES = sliding_window_view(ready.signal_uv, n_samples, axis=1).swapaxes(0, 1)
     usable = np.flatnonzero(mask_NE.any(axis=1))
@@ -151,7 +151,7 @@ def features_of(
 
 
 def _outputs(model: Model, trials: SignalTrials) -> dict[str, NDArray[np.float32]]:
-    """The graph's vector and every answer for each window."""
+    """The graph's vector and all outputs for each window."""
     assert model.transfer is not None
     assert model.run is not None
     rows = np.arange(len(trials))
@@ -224,7 +224,7 @@ def _dataset(
 
 
 def _check_finite(found: dict[str, NDArray[np.float32]], mask_NE: NDArray[np.bool_], model: Model) -> None:
-    """Weights of any size are finite numbers; what they make of a signal need not be."""
+    """Finite weights can still give non-finite features if they are very large."""
     used = mask_NE.any(axis=1)
     for name, values in found.items():
         if not np.isfinite(values[mask_NE] if name == "features" else values[used]).all():
@@ -237,13 +237,13 @@ def _check_finite(found: dict[str, NDArray[np.float32]], mask_NE: NDArray[np.boo
             )
 
 
-# ---- files of any format, what `eegpt embed` does
+# ---- files of any format, for `eegpt embed`
 
 
 def embed_files(
     paths: Sequence[Path], model: Model, *, tell: Callable[[str], None] = lambda text: None, **options: Any
 ) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
-    """Features of every recording by name, and the errors of the others.
+    """Features of every recording by name, and the errors of those that failed.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ def check_output(out: Path) -> None:
 
 
 def origin_of(paths: Sequence[Path], model: Model, **options: Any) -> str:
-    """A hash of all that features follow from: the files, the model, the options of `eegpt.embed`."""
+    """A hash of everything that determines the features: files, model, and options of `eegpt.embed`."""
     from eegprep.sources import manifest_for_path, open_source
 
     chosen = {**options, "recipe": model.recipe(options.get("recipe")).model_dump_json()}
@@ -308,13 +308,13 @@ def origin_of(paths: Sequence[Path], model: Model, **options: Any) -> str:
 
 
 def read_features(out: Path, origin: str) -> dict[str, xr.Dataset]:
-    """What an earlier call wrote of the same origin, by name; UsageError where there is something else."""
+    """Features by name from an earlier call with the same origin; UsageError if the output is something else."""
     import xarray as xr
 
     engine: Any = "h5netcdf" if out.suffix == ".nc" else "zarr"
     try:
         tree = xr.open_datatree(out, engine=engine)
-    except Exception:  # a stranger's file: the libraries raise many kinds
+    except Exception:  # untrusted file: the libraries raise many kinds of errors
         tree = None
     if tree is None or tree.attrs.get(_ORIGIN) != origin:
         raise UsageError("the output already exists", where=out, todo="choose another, or remove it")
@@ -324,17 +324,17 @@ def read_features(out: Path, origin: str) -> dict[str, xr.Dataset]:
 
 
 def write_features(found: Mapping[str, xr.Dataset], out: Path, origin: str | None = None) -> None:
-    """Write `.nc` or `.zarr`, whole or not at all.
+    """Write `.nc` or `.zarr` atomically.
 
     Parameters
     ----------
     origin : str, optional
-        See `origin_of`; by it a later call knows the output as its own.
+        See `origin_of`; lets a later call recognise the output.
 
     Raises
     ------
     UsageError
-        Another suffix, a missing library, or an output that exists.
+        The suffix is unknown, a library is missing, or the output exists.
     """
     check_output(out)
     if out.exists():
@@ -351,6 +351,6 @@ def write_features(found: Mapping[str, xr.Dataset], out: Path, origin: str | Non
         return
     part = out.with_name(out.name + PART)
     shutil.rmtree(part, ignore_errors=True)
-    # Strings of variable length are not part of Zarr's third format yet; the second has them.
+    # Variable-length strings are not part of Zarr format 3 yet, but of format 2.
     whole.to_zarr(part, zarr_format=2, consolidated=True)
     part.rename(out)

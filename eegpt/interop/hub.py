@@ -1,7 +1,7 @@
 """Models to and from the Hugging Face hub, by its own client: `from_pretrained`, `save_pretrained`, `push_to_hub`.
 
-A repository contains config.json, model.safetensors, the vocabulary, the lock, the list of seen recordings, results,
-and a card. `eegpt.interop.repository` fetches them.
+A repository contains config.json, model.safetensors, the vocabulary, the lock, the list of seen recordings, results and
+a model card. `eegpt.interop.repository` downloads them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from huggingface_hub import ModelHubMixin
 
 
 class PretrainedModel(ModelHubMixin, library_name="eegpt", repo_url="https://arxiv.org/abs/2410.19779"):
-    """A model under the hub's conventions.
+    """A model with the hub's standard interface.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class PretrainedModel(ModelHubMixin, library_name="eegpt", repo_url="https://arx
         copy_run(self.model, Path(save_directory))
 
     def generate_model_card(self, *_: Any, **__: Any) -> Any:
-        """The card that the run's files make."""
+        """The model card generated from the run's files."""
         from huggingface_hub import ModelCard
 
         return ModelCard(model_card(self.model))
@@ -67,7 +67,7 @@ class PretrainedModel(ModelHubMixin, library_name="eegpt", repo_url="https://arx
 
 
 def copy_run(model: Model, folder: Path) -> None:
-    """A run's own files into a folder, and its card."""
+    """Copy a run's files into a folder and add its model card."""
     _copy(model.folder, folder)
     write_atomic(folder / "README.md", model_card(model))
 
@@ -82,7 +82,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def push(run: Path | str | Model, repository: str, *, private: bool = False, endpoint: str | None = None) -> str:
-    """Upload a run as `owner/name`; the address of the commit.
+    """Upload a run as `owner/name`; returns the address of the commit.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def push(run: Path | str | Model, repository: str, *, private: bool = False, end
 
 
 def pull(address: str, out: Path, *, endpoint: str | None = None) -> Model:
-    """A repository into a new folder: opened and checked first, then renamed into place.
+    """Download a repository into a new folder, which is renamed into place after validation.
 
     Raises
     ------

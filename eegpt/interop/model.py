@@ -1,7 +1,7 @@
-"""A model to apply: the folder of a run of `eegpt train` or `eegpt transfer`, opened without trusting it.
+"""A model to apply: the folder of a run of `eegpt train` or `eegpt transfer`, read as untrusted input.
 
-A downloaded folder may claim any size and contain any file: sizes are compared with the weights' own before anything is
-built, weights are safetensors alone, and whatever else lies in the folder is never opened.
+A downloaded folder may claim any size and contain any file: sizes are compared with those of the weights before
+anything is built, weights are read only as safetensors, and other files are never opened.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from eegpt.transfer.model import TransferModel
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An output of a transfer run: probabilities of `classes`, or a value where there are none.
+    """An output of a transfer run: probabilities of `classes`, or a value if there are none.
 
-    `key` is what the output is called: `probability_<task>`, or `value_<task>` for a regression.
+    `key` is the name of the output: `probability_<task>`, or `value_<task>` for a regression.
     """
 
     head: int
@@ -44,14 +44,14 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model with all that applying it needs; `kind` is `encoder` or `transfer`."""
+    """A model with everything needed to apply it; `kind` is `encoder` or `transfer`."""
 
     folder: Path
     kind: str
     ete: ETE  # in evaluation mode
-    vocabulary: Vocabulary  # the electrodes that its ids mean
+    vocabulary: Vocabulary  # electrodes by id
     sha256: str  # of the weights: the model's identity
-    window_samples: int  # the longest window in training; 1024 (the paper's 4 s) where the run does not say
+    window_samples: int  # the longest window in training; 1024 (the paper's 4 s) if not recorded
     lock: Lock
     transfer: TransferModel | None = None
     run: TransferRun | None = None
@@ -59,7 +59,7 @@ class Model:
     aligned_heads: frozenset[int] = frozenset()  # whose views were standardised by subject in training
 
     def recipes(self) -> list[tuple[Recipe, float]]:
-        """Every recipe that the model's data were made with, and electrode-hours of each, most hours first."""
+        """Recipes of the model's training data with their electrode-hours, in descending order."""
         found: list[tuple[Recipe, float]] = []
         for chain in (chain for entry in self.lock.data for chain in entry.steps):
             recipe = recipe_of_steps(chain.steps)
@@ -71,12 +71,12 @@ class Model:
         return sorted(((_named(r), h) for r, h in found), key=lambda rh: -rh[1])
 
     def recipe(self, name_or_path: str | Path | Recipe | None = None) -> Recipe:
-        """The recipe for a new signal: the one asked for, else that of most of the model's own data.
+        """The recipe for a new signal: the given one, else that of most of the model's training data.
 
         Raises
         ------
         UsageError
-            None is asked for, and the run does not say how its data were made.
+            None is given, and the run does not record how its data were preprocessed.
         """
         if isinstance(name_or_path, Recipe):
             return name_or_path
@@ -94,7 +94,7 @@ class Model:
 
 
 def _named(recipe: Recipe) -> Recipe:
-    """The shipped recipe of the same steps, so that it has its name; else the recipe itself."""
+    """The named shipped recipe with the same steps, if any, else the recipe itself."""
     for name in ("default", "default_average", "epochs", "epochs_average", "slow_potentials", "as_recorded"):
         if (shipped := load_recipe(name)).steps == recipe.steps:
             return shipped
@@ -102,7 +102,7 @@ def _named(recipe: Recipe) -> Recipe:
 
 
 def as_model(model: Model | str | Path, **options: Any) -> Model:
-    """`model` itself, or the model of a folder or address."""
+    """`model` itself, or the model opened from a folder or address."""
     return model if isinstance(model, Model) else open_model(model, **options)
 
 
@@ -112,17 +112,17 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     Parameters
     ----------
     path : str or Path
-        A folder, or `hf://owner/name`, with `@revision` if needed (fetched once into the hub's own cache).
+        A folder, or `hf://owner/name`, optionally with `@revision` (downloaded once into the hub's cache).
     device : torch.device or str
     fit : str, optional
-        Which fit of a transfer run; the first by default.
+        Name of a fit of a transfer run; the first by default.
 
     Raises
     ------
     UsageError
-        There is no run.
+        The run does not exist.
     InputError, RefusedError
-        Its files do not fit together, or describe an impossible model.
+        Its files are inconsistent or describe an invalid model.
     """
     if str(path).startswith(("hf://", "hf:/")):
         from eegpt.interop.repository import fetch
@@ -194,7 +194,7 @@ def _longest_window(config: dict[str, Any], where: Path) -> int:
 
 
 def _answers(run: TransferRun) -> tuple[Answer, ...]:
-    """A task's name that occurs twice gets its head's number; classes without names are numbered."""
+    """Duplicate task names are suffixed with the head's number; classes without names are numbered."""
     names, out = [h.name for h in run.heads], []
     for i, head in enumerate(run.heads):
         task = head.name if names.count(head.name) == 1 else f"{head.name}_{i}"
@@ -207,7 +207,7 @@ def _answers(run: TransferRun) -> tuple[Answer, ...]:
 
 
 def _check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
-    """RefusedError if config.json describes more weights than the file has bytes: nothing of that size is built."""
+    """RefusedError if config.json describes more weights than the file contains, before allocating memory."""
     encoder = from_mapping(ETEConfig, config.get("encoder") or {}, where=f"{where}: encoder")
     graph, heads = config.get("graph") or {}, config.get("heads") or []
     try:

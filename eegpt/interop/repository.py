@@ -1,6 +1,6 @@
-"""A model's repository on the Hugging Face hub: its address, its files, and fetching them into the hub's own cache.
+"""A model's repository on the Hugging Face hub: address, files, and downloading into the hub's cache.
 
-Of a repository only the files in `FILES` are fetched; a pickle beside them is never downloaded, let alone opened.
+Only the files in `FILES` are downloaded; pickles in the repository are never downloaded or opened.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ FILES = (
     "fits/*.safetensors", "fits/*.json",
 )  # fmt: skip
 _ADDRESS = re.compile(r"hf:/{1,2}(?:models/)?([A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*)(?:@([\w.\-/]+))?/?")
-# Weights of our largest size are 4.4 GB; a repository may not fill the disk.
+# Weights of our largest size are 4.4 GB; a repository must not fill the disk.
 _MAX_BYTES = 16 << 30
 
 
 def fetch(address: str, *, endpoint: str | None = None) -> Path:
-    """The folder of a repository in the hub's own cache; cached files are not fetched again."""
+    """The folder of a repository in the hub's cache; cached files are not downloaded again."""
     name, revision = parse_address(address)
     return snapshot(name, revision, endpoint=endpoint)
 
@@ -71,7 +71,7 @@ def snapshot(name: str, revision: str | None, **options: Any) -> Path:
 
 @contextlib.contextmanager
 def client_errors(name: str) -> Iterator[None]:
-    """Errors of the hub's client as ours, without its traceback."""
+    """Convert errors of the hub's client to ours, without its traceback."""
     from huggingface_hub import errors
 
     try:

@@ -1,8 +1,7 @@
 """A shard set as xarray, read lazily, and back to MNE.
 
 A shard set is a mapping of recording ids to `xarray.Dataset` with `signal_uv` (electrode, time) in microvolt, NaN in
-gaps, and the trials beside it; such a data set becomes an `mne.io.RawArray` in volts with gaps and trials as
-annotations.
+gaps, and the trials; a data set can be converted to `mne.io.RawArray` in volts with gaps and trials as annotations.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def open_shards(path: Path | str) -> ShardRecordings:
     Parameters
     ----------
     path : Path or str
-        A folder that `eegprep shard` wrote, or an address (`s3://`, `https://`, `hf://`).
+        A folder written by `eegprep shard`, or an address (`s3://`, `https://`, `hf://`).
 
     Examples
     --------
@@ -66,7 +65,7 @@ class ShardRecordings(Mapping[str, xr.Dataset]):
 
     def __getitem__(self, recording: str) -> xr.Dataset:
         if recording not in self._row:
-            # A mapping has to raise KeyError for `in` and `get` to work.
+            # A mapping must raise KeyError for `in` and `get` to work.
             raise KeyError(f"no recording {recording!r} in this shard set. {nearest(recording, self._row)}")
         return self._dataset(self._row[recording])
 
@@ -112,7 +111,7 @@ class ShardRecordings(Mapping[str, xr.Dataset]):
 
 
 class _Signal(BackendArray):
-    """(n_electrodes, n_samples) float32 behind xarray's protocol for lazy back ends."""
+    """(n_electrodes, n_samples) float32 for xarray's lazy backend protocol."""
 
     def __init__(self, shards: ShardSet, blocks: NDArray[np.intp], ids: NDArray[np.int32], n_samples: int) -> None:
         self.shards = shards
@@ -144,15 +143,15 @@ class _Signal(BackendArray):
 
 
 def to_raw(recording: xr.Dataset) -> Any:
-    """A recording as `mne.io.RawArray`: volts, positions where the base vocabulary has them, annotations.
+    """Convert a recording to `mne.io.RawArray` in volts, with known electrode positions and annotations.
 
-    Time that some electrode lacks is marked `BAD_gap` for that electrode (for all of them, where all lack it) and
-    holds zeros, since MNE's filters do not accept NaN. Trials become annotations `task/label`.
+    Gaps are annotated as `BAD_gap` for the electrodes concerned (without channels if common to all) and filled with
+    zeros, since MNE's filters do not accept NaN. Trials become annotations `task/label`.
 
     Parameters
     ----------
     recording : xarray.Dataset
-        From `open_shards`, whole or a part.
+        A recording from `open_shards`, or a selection of it.
     """
     import mne
 
@@ -198,7 +197,7 @@ def to_raw(recording: xr.Dataset) -> Any:
 def _gaps(
     signal: NDArray[np.float64], names: list[str], sfreq_hz: float
 ) -> tuple[list[float], list[float], list[str], list[list[str]]]:
-    """Runs of NaN: for all electrodes where they are common, else electrode by electrode."""
+    """Runs of NaN: those common to all electrodes, then others by electrode."""
     from eegprep.standardise.spans import runs_of
 
     missing = np.isnan(signal)

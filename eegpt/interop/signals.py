@@ -1,8 +1,7 @@
-"""A signal in memory made ready for a model, by the code that ingest runs.
+"""Prepare a signal in memory for a model, with the same code as ingest.
 
-`mne.io.Raw` or `mne.Epochs` (volts, as in MNE), or what `eegprep.sources` read, becomes `Prepared`: microvolt at 256
-Hz, which parts of it are usable, each electrode's robust SD, and every channel and stretch that was left out with its
-reason.
+`mne.io.Raw` or `mne.Epochs` (volts, as in MNE), or a recording from `eegprep.sources`, becomes `Prepared`: microvolt at
+256 Hz with its usable parts, the robust SD of each electrode, and every excluded channel and stretch with the reason.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ class Prepared:
     signal_uv: NDArray[np.float32]  # (n_electrodes, n_samples) at 256 Hz, NaN in gaps
     electrodes: tuple[str, ...]  # names of the vocabulary
     channels: tuple[str, ...]  # names of the file
-    sigma_uv: NDArray[np.float32]  # (n_electrodes,) robust SD over the whole recording
-    stretches: tuple[Stretch, ...]  # contiguous parts common to all electrodes; one per epoch where epochs entered
-    rejected: dict[str, tuple[Stretch, ...]]  # per electrode, what is rejected in addition
+    sigma_uv: NDArray[np.float32]  # (n_electrodes,) robust SD over the recording
+    stretches: tuple[Stretch, ...]  # contiguous parts common to all electrodes; one per epoch for Epochs
+    rejected: dict[str, tuple[Stretch, ...]]  # further rejected parts per electrode
     left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]  # what was changed: electrodes mapped to others, corrected units
+    notes: tuple[str, ...]  # changes: electrodes mapped to others, corrected units
     steps: tuple[str, ...]  # the steps that ran, with their parameters
     labels: tuple[str, ...] = ()  # one per epoch; empty for a continuous signal
 
@@ -60,7 +59,7 @@ class _Memory:
 
 
 def decoded_of(signal: Any) -> Decoded:
-    """What the sources would have decoded, from an open MNE object; UsageError for anything but Raw and Epochs."""
+    """Convert an open MNE object to what the sources decode; UsageError for anything but Raw and Epochs."""
     import mne
 
     from eegprep.formats.epochs import decode_epochs
@@ -70,7 +69,7 @@ def decoded_of(signal: Any) -> Decoded:
         return decode_raw(signal, "mne")
     if isinstance(signal, mne.BaseEpochs):
         with mne.utils.use_log_level("CRITICAL"):
-            # Bad epochs are dropped first, as MNE itself does before anybody sees the samples.
+            # Drop bad epochs first, as MNE does before returning data.
             data = np.asarray(signal.get_data(copy=False), dtype=np.float64)
         return decode_epochs(signal, data, "mne")
     raise UsageError(
@@ -89,23 +88,23 @@ def prepare(
     unknown: Unknown = "leave_out",
     line_freq_hz: float | None = None,
 ) -> Prepared:
-    """Standardise a signal for a model whose vocabulary this is.
+    """Standardise a signal for a model with the given vocabulary.
 
     Parameters
     ----------
     signal : mne.io.Raw, mne.Epochs or SourceRecording
-        EEG channels that are not electrodes of the vocabulary are named in `left_out`.
+        EEG channels that are not in the vocabulary are listed in `left_out`.
     unknown : {"leave_out", "nearest", "refuse"}
         What to do with such channels: leave them out; map them to the nearest free electrode, by position; or refuse.
     line_freq_hz : float, optional
-        50 or 60; else what the signal says, by `info["line_freq"]` or by its spectrum.
+        50 or 60; by default taken from `info["line_freq"]` or the spectrum.
 
     Raises
     ------
     InputError
         If the signal cannot be used.
     RefusedError
-        If an electrode is not known and `unknown` is `refuse`.
+        If an electrode is unknown and `unknown` is `refuse`.
     """
     import mne
 
@@ -146,7 +145,7 @@ def prepare(
 
 
 def _left_out(plan: Plan) -> list[LeftOut]:
-    """As in the plan, with the channels' own names, which a store must not contain and the signal's owner knows."""
+    """As in the plan, but with the original channel names, which a store must not contain."""
     verdicts = [v for v in plan.decision.verdicts if v.electrode is None]
     stored = {v.stored_as for v in verdicts}
     own = [LeftOut(kind="channel", name=v.name, code=v.code, reason=v.reason) for v in verdicts]
@@ -161,7 +160,7 @@ def _labels(decoded: Decoded, kept: Sequence[Stretch]) -> tuple[str, ...]:
 def _unknown(
     channels: Sequence[SourceChannel], vocabulary: Vocabulary, unknown: Unknown
 ) -> tuple[dict[str, ChannelRule], list[str]]:
-    """Rules for EEG channels that are not electrodes of the vocabulary, and notes on what they do."""
+    """Rules for EEG channels that are not in the vocabulary, with notes on their effect."""
     resolved = resolve_all(vocabulary, channels)
     missing = [
         c for c, r in zip(channels, resolved, strict=True)

@@ -1,14 +1,14 @@
 """Stage I, the Electrode Temporal Encoder: one electrode's tokens in, a state at every position out.
 
-The paper (arXiv 2410.19779, section on the ETE): the trainable vector of the electrode, v_e, stands in front
-of the T tokens; L equal layers of causal multi-head attention and a position-wise SwiGLU network follow, each
-sublayer as `x + Norm(Sublayer(x))`; a simple head turns the state at each position into a prediction of the
-next token, in raw (normalised) signal values. Not in the paper, and settings here: the kind of norm (layer
-norm without bias), where positions come from (rotary, learned, none), pre-norm instead of output norm.
+The paper (arXiv 2410.19779, section on the ETE): the trainable vector of the electrode, v_e, is prepended to the T
+tokens; L identical layers follow, of causal multi-head attention and a position-wise SwiGLU network, both as `x +
+Norm(Sublayer(x))`; a simple head maps the state at each position to a prediction of the next token, in raw (normalised)
+signal values. Not in the paper, and configurable here: the kind of norm (layer norm without bias), position encoding
+(rotary, learned, none), pre-norm instead of output norm.
 
-Because the special token of stage II comes last and attention is causal, keys and values of all earlier
-positions do not depend on it: `prefill` computes them once, `summarise` runs the one special token against
-them, exactly; `extend` does the same for the next token of a forecast.
+Because the special token of stage II comes last and attention is causal, keys and values of all earlier positions do
+not depend on it: `prefill` computes them once and `summarise` runs the special token against them, without
+approximation; `extend` does the same for the next token of a forecast.
 
 Shapes: B batch (electrodes of all samples), T tokens, P positions (T + 1: v_e first), C samples per token,
 D width, H heads, K width of a head (D / H), F inner width of the feed-forward network.
@@ -34,7 +34,7 @@ Objective = Literal["token", "new", "new+spectrum", "masked"]
 
 @dataclass(frozen=True, kw_only=True)
 class ETEConfig:
-    """Everything that decides the encoder's shape and what its numbers mean; goes to JSON and back."""
+    """The encoder's architecture and input format; can be saved to and loaded from JSON."""
 
     n_layers: int
     width: int
@@ -42,12 +42,12 @@ class ETEConfig:
     n_electrodes: int = 138  #: ids are 0 <= id < n_electrodes
     token_samples: int = 256  #: C
     token_stride: int = 32  #: distance of two tokens' first samples
-    objective: Objective = "new+spectrum"  #: decides the heads; `masked` attends both ways, all others back only
+    objective: Objective = "new+spectrum"  #: determines the heads; attention is causal, except for `masked`
     norm: Literal["output", "pre"] = "output"  #: `x + Norm(Sublayer(x))` as in the paper, or `x + Sublayer(Norm(x))`
-    position: Literal["rotary", "learned", "none"] = "rotary"  #: where the order of tokens comes from
-    max_tokens: int = 128  #: longest sequence that learned positions know; the other two know no limit
-    #: What the prediction of new samples starts from: the last value, the linear map of the last token that least
-    #: squares fits to the training windows, or nothing.
+    position: Literal["rotary", "learned", "none"] = "rotary"  #: how positions are encoded
+    max_tokens: int = 128  #: longest sequence for learned positions; the other two have no limit
+    #: Starting point of the prediction of new samples: the last value, a linear map of the last token fitted to the
+    #: training windows by least squares, or nothing.
     skip: Literal["last", "linear", "none"] = "none"
     normalise: Normalise = "recording"  #: this and the next two: see `eegpt.model.tokens`
     fixed_uv: float = 20.0
@@ -73,17 +73,17 @@ class ETEConfig:
 
     @property
     def causal(self) -> bool:
-        """Whether a position sees earlier positions only."""
+        """Whether positions attend to earlier positions only."""
         return self.objective != "masked"
 
     @property
     def tokens_ahead(self) -> int:
-        """Distance to the first later token that shares no sample with this one (8 for 256 samples every 32)."""
+        """Distance to the next token that shares no sample with this one (8 for 256 samples every 32)."""
         return -(-self.token_samples // self.token_stride)
 
     @property
     def spectrum_bins(self) -> tuple[int, int]:
-        """First and one-past-last bin of a token's real Fourier transform that lie in `spectrum_hz`."""
+        """First and one-past-last bin of a token's real Fourier transform within `spectrum_hz`."""
         step_hz = self.sfreq_hz / self.token_samples
         first = max(1, math.ceil(self.spectrum_hz[0] / step_hz - 1e-9))
         return first, max(first, min(self.token_samples // 2, math.floor(self.spectrum_hz[1] / step_hz + 1e-9)) + 1)
@@ -97,7 +97,7 @@ class ETEConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Cache:
-    """Keys and values of every layer, (B, H, P, K) each, and how many of the P positions count (None: all)."""
+    """Keys and values of every layer, (B, H, P, K) each, and the number of valid positions (None: all)."""
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
@@ -105,7 +105,7 @@ class Cache:
 
     @property
     def n_positions(self) -> int:
-        """P: positions held, padding included."""
+        """P: number of positions, including padding."""
         return self.keys[0].shape[2]
 
 
@@ -115,7 +115,7 @@ class ETE(nn.Module):
     def __init__(self, config: ETEConfig) -> None:
         super().__init__()
         self.config = config
-        self.recompute = False  # activation checkpointing: trade a second forward pass for memory
+        self.recompute = False  # activation checkpointing: less memory for a second forward pass
         D = config.width
         self.electrode = nn.Embedding(config.n_electrodes, D)
         self.token_in = nn.Linear(config.token_samples, D, bias=False)
@@ -129,20 +129,20 @@ class ETE(nn.Module):
         self.token_out = nn.Linear(D, config.token_samples, bias=False)
         self.skip: nn.Linear | None = None
         if config.skip == "linear" and config.causal:
-            # Fitted by least squares before training and then kept: a step of AdamW moves a fit of smooth signals,
-            # whose samples are all but equal, far more than it moves any other weight.
+            # Fitted by least squares before training and then frozen: a step of AdamW would change a fit to smooth
+            # signals, whose neighbouring samples are nearly equal, far more than any other weight.
             self.skip = nn.Linear(config.token_samples, config.token_stride, bias=False).requires_grad_(False)
         self.spectrum_out = nn.Linear(D, config.n_spectrum) if config.n_spectrum else None
         self.hidden_token = nn.Parameter(torch.empty(D)) if config.objective == "masked" else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights, in the order of `named_parameters`."""
+        """Initialise all weights, in the order of `named_parameters`."""
         for name, weight in self.named_parameters():
             self.draw(name, weight)
 
     def draw(self, name: str, weight: Tensor) -> Tensor:
-        """Draw the weight of that name in place: variance 1 / inputs, less where it ends in a residual."""
+        """Initialise one weight in place: variance 1 / inputs, smaller if its output is added to a residual."""
         if name.endswith("norm.weight"):
             return nn.init.ones_(weight)
         if name.endswith(".bias"):
@@ -153,7 +153,7 @@ class ETE(nn.Module):
         if self.config.norm == "pre" and name.endswith(("attention.out.weight", "ffn.out.weight")):
             std /= math.sqrt(2 * self.config.n_layers)
         if name in ("token_out.weight", "spectrum_out.weight", "skip.weight"):
-            std *= 0.1  # start near the prediction "zero", which no untrained network beats
+            std *= 0.1  # start close to predicting zero, which no untrained network beats
         return nn.init.normal_(weight, std=std)
 
     # ---- signal to tokens to positions
@@ -175,10 +175,10 @@ class ETE(nn.Module):
     def embed(self, x_BTC: Tensor, electrode_B: Tensor, hidden_BT: Tensor | None = None) -> Tensor:
         """v_e and the tokens as (B, P, D); tokens where `hidden_BT` is true are replaced by the hidden token.
 
-        Tokens overlap in memory until here: the product of such a view with a fixed weight is one small product for
-        every row, on a busy machine many times slower than a copy.
+        Tokens overlap in memory up to here; multiplying such a view by a fixed weight is one small product per row,
+        which can be many times slower than a copy.
         """
-        # Autocast makes a copy of its own, in the lower precision.
+        # Autocast makes its own copy, in the lower precision.
         x_BTD = self.token_in(x_BTC if torch.is_autocast_enabled(x_BTC.device.type) else x_BTC.contiguous())
         if hidden_BT is not None:
             if self.hidden_token is None:
@@ -191,7 +191,7 @@ class ETE(nn.Module):
         return cast(list[Layer], list(self.layers))
 
     def _placed(self, x_BPD: Tensor, position: Tensor, n_positions: int) -> Tensor:
-        """Add learned positions, where there are any; `position` is (P,) or (B, P), all below `n_positions`."""
+        """Add learned positions, if any; `position` is (P,) or (B, P), all below `n_positions`."""
         if self.position is None:
             return x_BPD
         if n_positions > self.position.num_embeddings:
@@ -207,7 +207,7 @@ class ETE(nn.Module):
         if self.config.position != "rotary":
             return None
         half = self.config.width // self.config.n_heads // 2
-        # Wavelengths from 2 pi positions up to some 2000: windows hold tens to hundreds of tokens.
+        # Wavelengths from 2 pi to about 2000 positions: windows have tens to hundreds of tokens.
         rate = 300.0 ** -(torch.arange(half, device=position.device, dtype=torch.float32) / half)
         angle = position.to(torch.float32)[..., None, None, None] * rate
         return angle.cos(), angle.sin()
@@ -217,7 +217,7 @@ class ETE(nn.Module):
     def forward(
         self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None, *, hidden_BT: Tensor | None = None
     ) -> Tensor:
-        """States (B, P, D): that of position p has seen v_e and the first p tokens, and predicts token p.
+        """States (B, P, D): the state at position p depends on v_e and the first p tokens, and predicts token p.
 
         Parameters
         ----------
@@ -226,15 +226,15 @@ class ETE(nn.Module):
         electrode_B : Tensor (B,) int
             Rows of the vocabulary.
         token_mask : Tensor (B, T) bool, optional
-            False where a token is padding, which is at the end. Causal attention never looks there, so that only an
-            encoder of the masked objective needs it.
+            False for padding, which is at the end. Causal attention never sees it, so only encoders with the masked
+            objective need this.
         hidden_BT : Tensor (B, T) bool, optional
-            Tokens to hide (masked objective).
+            Tokens to mask (masked objective).
         """
         return self.run(self.embed(x_BTC, electrode_B, hidden_BT), token_mask)
 
     def run(self, x_BPD: Tensor, token_mask: Tensor | None = None) -> Tensor:
-        """All layers over embedded positions."""
+        """Apply all layers to embedded positions."""
         rotation = self._rotation(torch.arange(x_BPD.shape[1], device=x_BPD.device))
         causal, mask = self.config.causal, None
         if not causal and token_mask is not None:
@@ -249,16 +249,16 @@ class ETE(nn.Module):
     def flops_per_token(self) -> float:
         """Floating point operations of a training step per token: 6 per weight that multiplies it.
 
-        Attention's own products are left out; they are under 2 % for windows of the paper's length.
+        The products inside attention are not counted; they are under 2 % for windows of the paper's length.
         """
         tables = ("electrode.weight", "position.weight", "hidden_token")
         return 6.0 * sum(p.numel() for name, p in self.named_parameters() if name not in tables)
 
     def predict(self, h_BTD: Tensor, x_BTC: Tensor, *, new_only: bool = False) -> Tensor:
-        """The next token after each of the tokens `x_BTC`, (B, T, C), or its new samples alone, (B, T, stride).
+        """Predict the token after each token of `x_BTC`, (B, T, C), or only its new samples, (B, T, stride).
 
-        `h_BTD` are the states that have just seen them, `forward(...)[:, 1:]`; the new samples start from what `skip`
-        makes of the tokens.
+        `h_BTD` are the states at these tokens, `forward(...)[:, 1:]`; the new samples are added to the starting point
+        given by `skip`.
         """
         K = self.config.token_stride
         if new_only:
@@ -270,15 +270,15 @@ class ETE(nn.Module):
         return torch.cat((y_BTC[..., :-K], y_BTC[..., -K:] + self._start(x_BTC)), dim=-1)
 
     def _start(self, x_BTC: Tensor) -> Tensor:
-        """What the prediction of the new samples starts from, (B, T, stride) or (B, T, 1)."""
+        """Starting point of the prediction of new samples, (B, T, stride) or (B, T, 1)."""
         if self.skip is None:
             return x_BTC[..., -1:]
-        # The weights of a fit cancel each other to a thousandth, which bfloat16 cannot hold.
+        # Fitted weights cancel to about a thousandth, which bfloat16 cannot represent.
         with torch.autocast(x_BTC.device.type, enabled=False):
             return F.linear(x_BTC.float().contiguous(), self.skip.weight)
 
     def spectrum(self, h_BPD: Tensor) -> Tensor:
-        """Log power of the next token that shares no sample with what was seen, (B, P, n_spectrum)."""
+        """Log power of the next token that shares no sample with the input so far, (B, P, n_spectrum)."""
         if self.spectrum_out is None:
             raise UsageError("this encoder has no spectrum head", found=f"objective {self.config.objective!r}")
         return self.spectrum_out(h_BPD)
@@ -286,13 +286,13 @@ class ETE(nn.Module):
     # ---- with cached keys and values
 
     def prefill(self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None) -> Cache:
-        """Keys and values of all positions of all layers; padding (at the end) counts for nothing later."""
+        """Keys and values of all positions in all layers; padding (at the end) is ignored later."""
         return self.prefill_states(x_BTC, electrode_B, token_mask)[1]
 
     def prefill_states(
         self, x_BTC: Tensor, electrode_B: Tensor, token_mask: Tensor | None = None
     ) -> tuple[Tensor, Cache]:
-        """The states (B, P, D) as from `forward`, and the cache as from `prefill`, in one pass."""
+        """States (B, P, D) as from `forward` and cache as from `prefill`, in one pass."""
         x_BPD = self.embed(x_BTC, electrode_B)
         rotation = self._rotation(torch.arange(x_BPD.shape[1], device=x_BPD.device))
         causal, mask, n_positions_B = self.config.causal, None, None
@@ -310,13 +310,13 @@ class ETE(nn.Module):
     def summarise(self, cache: Cache, special: Tensor) -> Tensor:
         """z, the electrode's representation (B, D): the state of the special token at the end of each cached sequence.
 
-        `special`, (D,) or (B, D), is the token's vector. Equal to an uncached pass in value and gradient.
+        `special`, (D,) or (B, D), is the token's vector. Values and gradients equal those of an uncached pass.
         """
         B = cache.keys[0].shape[0]
         return self._step(cache, special.expand(B, -1).unsqueeze(1))[0].squeeze(1)
 
     def extend(self, cache: Cache, x_BC: Tensor) -> tuple[Tensor, Cache]:
-        """The state (B, D) after one more token, and the cache with it; for unpadded sequences."""
+        """The state (B, D) after one more token, and the extended cache; for unpadded sequences."""
         if cache.n_positions_B is not None:
             raise UsageError("a padded cache cannot be extended", expected="sequences of one length")
         h_B1D, keys, values = self._step(cache, self.token_in(x_BC).unsqueeze(1))
@@ -327,12 +327,12 @@ class ETE(nn.Module):
         return h_B1D.squeeze(1), Cache(keys=grown[0], values=grown[1])
 
     def slide(self, cache: Cache, n_tokens: int = 1) -> Cache:
-        """The cache without its oldest tokens, as if the newest ones had come first behind v_e: it never grows.
+        """Drop the oldest tokens from the cache, as if the newest ones directly followed v_e, so that it never grows.
 
-        Rotary positions are relative, so the keys that stay are turned back by as many positions as went; each key is
-        turned a bounded number of times before it goes itself, so nothing adds up. What the states of kept tokens
-        have seen of the tokens that went stays in them: an endless stream looks further back than a window does, by a
-        window for each layer.
+        Rotary positions are relative, so the remaining keys are rotated back by the number of dropped positions; each
+        key is rotated a bounded number of times before it is dropped itself, so errors do not accumulate. The states of
+        the remaining tokens still depend on the dropped ones: in a stream, the model sees further back than one window,
+        by one window per layer.
         """
         if self.config.position == "learned":
             raise UsageError(
@@ -355,7 +355,7 @@ class ETE(nn.Module):
         return Cache(keys=keys, values=values)
 
     def _step(self, cache: Cache, x_B1D: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """The state of one more position, and its own key and value in every layer (B, H, 1, K)."""
+        """The state of one more position, and its key and value in every layer (B, H, 1, K)."""
         B, P, device = x_B1D.shape[0], cache.n_positions, x_B1D.device
         padding = None
         if cache.n_positions_B is None:

@@ -1,7 +1,7 @@
-"""Linear heads per task: one on the graph's pooled vector, and one at every electrode.
+"""Linear heads per task: one on the graph's pooled vector and one at every electrode.
 
-A batch may mix tasks. Logits are (B, K) where K is the largest number of outputs of a task; columns beyond a task's own
-are -inf, so that softmax and argmax ignore them. A regression task has one output and its value stands in column 0.
+A batch may mix tasks. Logits are (B, K), where K is the largest number of outputs of any task; columns beyond a task's
+own outputs are -inf, so that softmax and argmax ignore them. A regression has one output, in column 0.
 
 Shapes: B samples, E electrodes (padded), R electrodes of all samples as rows, D width, F features of a row,
 K outputs of a task at most, A outputs of all tasks together, V rows of the vocabulary, H heads.
@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: An electrode that comes off in one trial must not outshout all others.
+#: An electrode that comes off in one trial must not dominate all others.
 MOST_SD = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeadSpec:
-    """A task's head: its name, its kind, and how many outputs it has (classes, or 1)."""
+    """A task's head: its name, its kind and its number of outputs (classes, or 1)."""
 
     name: str
     n_outputs: int
@@ -31,7 +31,7 @@ class HeadSpec:
 
 
 class TaskHeads(nn.Module):
-    """Linear heads of all tasks, numbered in their order."""
+    """Linear heads of all tasks, numbered in order."""
 
     def __init__(self, width: int, tasks: Sequence[HeadSpec]) -> None:
         super().__init__()
@@ -48,12 +48,12 @@ class TaskHeads(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw weights of SD 0.02: every class starts about equally likely."""
+        """Initialise weights with an SD of 0.02, so that all classes start about equally likely."""
         nn.init.normal_(self.weight, std=0.02)
         nn.init.zeros_(self.bias)
 
     def forward(self, pooled_BD: Tensor, task_B: Tensor) -> Tensor:
-        """Logits (B, K) of each sample's own task; -inf in columns that the task does not have."""
+        """Logits (B, K) of each sample's own task; -inf in columns beyond the task's outputs."""
         all_BA = F.linear(pooled_BD, self.weight, self.bias)
         column_BK = self.column_of[task_B]
         return all_BA.gather(1, column_BK.clamp_min(0)).masked_fill(column_BK < 0, float("-inf"))
@@ -62,9 +62,9 @@ class TaskHeads(nn.Module):
 class ElectrodeHeads(nn.Module):
     """A linear head of every task at every electrode; a sample's logits are the sum over its electrodes.
 
-    What a rhythm means depends on where it is: a head that sees the mean over electrodes has to learn that through
-    the graph, one at each electrode says it with one number. The weights are fitted in closed form
-    (`eegpt.transfer.readouts`) and get no gradient; until then `fitted` is false and they are zero.
+    The meaning of a rhythm depends on its location: a head on the mean over electrodes must learn this through the
+    graph, a head at each electrode needs one weight. Weights are fitted in closed form (`eegpt.transfer.readouts`) and
+    get no gradient; until then `fitted` is false and they are zero.
     """
 
     def __init__(self, n_features: int, n_electrodes: int, tasks: Sequence[HeadSpec]) -> None:
@@ -74,7 +74,7 @@ class ElectrodeHeads(nn.Module):
             "weight": (H, n_electrodes, n_features, K),
             "offset": (H, n_electrodes, K),
             "bias": (H, K),
-            "graph_share": (H,),  # of the graph's logits in the sum
+            "graph_share": (H,),  # share of the graph's logits in the sum
         }
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(shape))
@@ -86,7 +86,7 @@ class ElectrodeHeads(nn.Module):
         self.fitted: Tensor
 
     def forward(self, x_RF: Tensor, electrode_R: Tensor, mask_BE: Tensor, task_B: Tensor) -> Tensor:
-        """Logits (B, K) of rows of features, in the order of the true entries of `mask_BE`; 0 beyond a task's own."""
+        """Logits (B, K) from rows of features, ordered like the true entries of `mask_BE`; padded with 0."""
         sample_R = mask_BE.nonzero()[:, 0]
         task_R = task_B[sample_R]
         own_RFK = self.weight[task_R, electrode_R]
@@ -95,7 +95,7 @@ class ElectrodeHeads(nn.Module):
 
 
 class ElectrodeScale(nn.Module):
-    """Takes the mean and SD that every feature has at an electrode, over a task's training trials, out of rows."""
+    """Standardise every feature per electrode, by its mean and SD over a task's training trials."""
 
     def __init__(self, n_features: int, n_electrodes: int, n_tasks: int) -> None:
         super().__init__()
@@ -105,6 +105,6 @@ class ElectrodeScale(nn.Module):
         self.sd: Tensor
 
     def forward(self, x_RF: Tensor, electrode_R: Tensor, task_R: Tensor) -> Tensor:
-        """The rows (R, F), no value further than `MOST_SD` from 0."""
+        """The standardised rows (R, F), clipped to +-`MOST_SD`."""
         x_RF = (x_RF.float() - self.mean[task_R, electrode_R]) / self.sd[task_R, electrode_R]
         return x_RF.clamp(-MOST_SD, MOST_SD)

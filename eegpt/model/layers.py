@@ -1,8 +1,8 @@
-"""The encoder's layers: causal attention with rotary positions, SwiGLU, and where the norm stands.
+"""The encoder's layers: causal attention with rotary positions, SwiGLU, and the placement of the norm.
 
-Queries, keys and values are available apart, so that the encoder can keep keys and values of earlier positions. The two
-element-wise steps, `rotate` and `swiglu`, have hand-written gradients (at the end of the file): on a CPU such steps
-cost as much as the matrix products, because every one reads and writes the whole activation.
+Queries, keys and values are exposed so that the encoder can cache keys and values of earlier positions. The two
+element-wise operations, `rotate` and `swiglu`, have hand-written gradients (at the end of the file): on a CPU they cost
+as much as the matrix products, because each reads and writes the full activation.
 
 Shapes: B batch, P positions, D width, H heads, K width of a head (D / H), F inner width of the feed-forward
 network.
@@ -25,7 +25,7 @@ class Norm(nn.LayerNorm):
 
 
 class SwiGLU(nn.Module):
-    """`W_out(silu(W_gate x) * W_up x)`, the two inner matrices as one."""
+    """`W_out(silu(W_gate x) * W_up x)`, with the two inner matrices fused."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -46,20 +46,20 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
 
     def project(self, x_BPD: Tensor, rotation: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values (B, H, P, K), rotated where positions are rotary."""
+        """Queries, keys and values (B, H, P, K), rotated if positions are rotary."""
         B, P, D = x_BPD.shape
         qkv = self.qkv(x_BPD).view(B, P, 3, self.n_heads, D // self.n_heads)
         if rotation is None:
             q_BPHK, k_BPHK, v_BPHK = qkv.unbind(2)
         else:
-            # Queries and keys lie side by side, so one pass rotates both.
+            # Queries and keys are adjacent, so one pass rotates both.
             qk, v_BPHK = qkv.split((2, 1), dim=2)
             q_BPHK, k_BPHK = rotate(qk, *rotation).unbind(2)
             v_BPHK = v_BPHK.squeeze(2)
         return q_BPHK.transpose(1, 2), k_BPHK.transpose(1, 2), v_BPHK.transpose(1, 2)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """Scaled dot-product attention, heads joined again: (B, P, D)."""
+        """Scaled dot-product attention with concatenated heads, (B, P, D)."""
         if q.device.type == "cpu" and q.dtype in (torch.bfloat16, torch.float16):
             y_BHPK = _attention_by_products(q, k, v, mask, causal)
         else:
@@ -69,10 +69,10 @@ class Attention(nn.Module):
     def attend_one(
         self, q: Tensor, k: Tensor, v: Tensor, old_k: Tensor, old_v: Tensor, padding: Tensor | None
     ) -> Tensor:
-        """Attention of one position to itself and to cached ones, (B, 1, D).
+        """Attention of one position to itself and to the cached ones, (B, 1, D).
 
-        As `attend` on keys and values joined, but they are not joined: a copy of the cache at every step, kept for
-        the backward pass, would cost as much memory as the cache's rows themselves.
+        Equal to `attend` on the concatenated keys and values, without concatenating them: a copy of the cache at every
+        step, kept for the backward pass, would double the memory.
         """
         scale = q.shape[-1] ** -0.5
         score_BH1P = (q @ old_k.to(q.dtype).transpose(-1, -2)) * scale
@@ -89,8 +89,8 @@ class Attention(nn.Module):
 def _attention_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     """Attention as two matrix products and a float32 softmax.
 
-    For bfloat16 on a CPU: the fused kernel's backward pass does not use the CPU's matrix unit there and takes
-    ten times as long (38 ms against 2.3 ms for 256 sequences of 25 positions and 4 heads of 32, 2 threads).
+    For bfloat16 on a CPU, where the fused kernel's backward pass does not use the matrix unit and takes more than ten
+    times as long (38 ms against 2.3 ms for 256 sequences of 25 positions and 4 heads of 32, 2 threads).
     """
     score = ((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)).float()
     if causal:
@@ -136,7 +136,7 @@ class Layer(nn.Module):
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the pairs (i, i + K/2) of the last axis by angles whose cosine and sine broadcast over (..., K/2)."""
+    """Rotate the pairs (i, i + K/2) of the last axis by angles whose cosine and sine broadcast over (..., K/2)."""
     cos, sin = cos.to(x.dtype), sin.to(x.dtype)
     if torch.compiler.is_dynamo_compiling():
         a, b = x.chunk(2, dim=-1)
@@ -145,7 +145,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def swiglu(gate_up: Tensor) -> Tensor:
-    """silu(gate) * up, of the two halves of the last axis."""
+    """silu(gate) * up, where gate and up are the two halves of the last axis."""
     if torch.compiler.is_dynamo_compiling():
         gate, up = gate_up.chunk(2, dim=-1)
         return F.silu(gate) * up
@@ -161,7 +161,7 @@ class _Rotate(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
-        return _turned(grads[0], cos, sin, -1), None, None  # a rotation's transpose turns back
+        return _turned(grads[0], cos, sin, -1), None, None  # the transpose of a rotation is its inverse
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor, direction: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Low-rank additions to the encoder's attention (Hu et al. 2021, arXiv 2106.09685), and their removal.
+"""Low-rank adaptation (LoRA) of the encoder's attention (Hu et al. 2021, arXiv 2106.09685).
 
-The attention matrices W of a frozen encoder act as W + B A, with A (rank x inputs) random and B (outputs x rank) zero,
-so that it starts where it was. `merge_lora` adds B A to W: a checkpoint never contains the additions.
+The attention matrices W of a frozen encoder become W + B A, with A (rank x inputs) random and B (outputs x rank) zero,
+so that the initial outputs are unchanged. `merge_lora` adds B A to W: checkpoints never contain A and B.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from eegpt.model.ete import ETE
 
 
 class LoRALinear(nn.Module):
-    """A frozen linear layer and a low-rank addition."""
+    """A frozen linear layer with a low-rank update."""
 
     def __init__(self, base: nn.Linear, rank: int) -> None:
         super().__init__()
@@ -26,14 +26,14 @@ class LoRALinear(nn.Module):
         return self.base(x) + F.linear(F.linear(x, self.a), self.b)
 
     def merged(self) -> nn.Linear:
-        """The base layer with the addition in its weight."""
+        """The base layer with the update merged into its weight."""
         with torch.no_grad():
             self.base.weight += self.b @ self.a
         return self.base
 
 
 def add_lora(ete: ETE, rank: int) -> None:
-    """Freeze the encoder and put additions on every attention's two matrices, in place."""
+    """Freeze the encoder and add low-rank updates to both matrices of every attention, in place."""
     ete.requires_grad_(False)
     for attention in _attentions(ete):
         for name in ("qkv", "out"):
@@ -41,7 +41,7 @@ def add_lora(ete: ETE, rank: int) -> None:
 
 
 def merge_lora(ete: ETE) -> None:
-    """Put all additions into the weights, in place; nothing if there are none."""
+    """Merge all low-rank updates into the weights, in place; no-op if there are none."""
     for attention in _attentions(ete):
         for name in ("qkv", "out"):
             layer = getattr(attention, name)

@@ -1,8 +1,8 @@
-"""The one table of sizes, and how many parameters each has.
+"""The table of model sizes and their numbers of parameters.
 
-Layers, width, heads and the published totals are the paper's; the feed-forward ratios in `ETEConfig` and
-`TEGConfig` are fitted so that all four totals come out within 1 %. A total counts the encoder, the graph and
-linear heads for the paper's twelve benchmarks; it leaves out what the paper does not have (the spectrum head).
+Layers, width, heads and the published totals are the paper's; the feed-forward ratios in `ETEConfig` and `TEGConfig`
+are fitted so that all four totals come out within 1 %. Totals include the encoder, the graph and linear heads for the
+paper's twelve benchmarks, but not the spectrum head, which the paper does not have.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PAPER_TASKS = tuple(
 
 
 def size(name: str) -> Size:
-    """The row called `name` (any case); UsageError with the nearest names otherwise."""
+    """The size called `name`, ignoring case; UsageError with the nearest names if there is none."""
     found = SIZES.get(name.lower())
     if found is None:
         raise UsageError(f"unknown size {name!r}", expected=", ".join(SIZES), todo=nearest(name, SIZES) or None)
@@ -60,19 +60,19 @@ def size(name: str) -> Size:
 
 
 def ete_config(name: str, **settings: Any) -> ETEConfig:
-    """The encoder's configuration of a size; `settings` are further fields of `ETEConfig`."""
+    """The encoder configuration of a size; `settings` are further fields of `ETEConfig`."""
     s = size(name)
     return ETEConfig(**{"n_layers": s.ete_layers, "width": s.width, "n_heads": s.n_heads, **settings})
 
 
 def teg_config(name: str, **settings: Any) -> TEGConfig:
-    """The graph's configuration of a size; `settings` are further fields of `TEGConfig`."""
+    """The graph configuration of a size; `settings` are further fields of `TEGConfig`."""
     s = size(name)
     return TEGConfig(n_layers=s.teg_layers, width=s.width, **settings)
 
 
 def parameters(name: str) -> dict[str, int]:
-    """Parameters of a size: `ete`, `teg`, `heads` and `total`; counted on the meta device, so that none is made."""
+    """Number of parameters of a size: `ete`, `teg`, `heads` and `total`; counted on the meta device."""
     with without_memory():
         parts: dict[str, nn.Module] = {
             "ete": ETE(ete_config(name, objective="token")),

@@ -1,14 +1,14 @@
 """Stage II, the Task-shared Electrode Graph: the electrodes' representations in, one vector per sample out.
 
 The paper (arXiv 2410.19779, section on the TEG): the nodes of a fully connected graph are the electrodes of
-pre-training, each with a learnable vector; a sample activates the nodes of the electrodes that it has. A
-node's state is its vector plus z, the electrode's representation. Graph attention: the score of m and n is
-ReLU(a^T [W h_m || W h_n]), allowed where both are in the sample (beta_mn = 1), a softmax over the neighbours
-of m makes it alpha_mn, and the node is updated by sum_n alpha_mn W h_n. K layers, residual, pre-norm, each
-followed by a gated feed-forward network; nodes are pooled by their mean. One graph serves all tasks.
+pre-training, each with a learnable vector; a sample activates the nodes of its electrodes. A node's state is its vector
+plus z, the electrode's representation. Graph attention: the score of m and n is ReLU(a^T [W h_m || W h_n]), defined if
+both are in the sample (beta_mn = 1); alpha_mn is its softmax over the neighbours of m, and the node is updated by sum_n
+alpha_mn W h_n. K layers, residual, pre-norm, each followed by a gated feed-forward network; nodes are pooled by their
+mean. One graph serves all tasks.
 
-A node is its own neighbour: a sample with one electrode keeps its state. Samples with different montages
-share a batch: they are padded to the same number of electrodes and masked, and a padded node changes nothing.
+A node is its own neighbour, so a sample with one electrode keeps its state. Samples with different montages can share a
+batch: they are padded to the same number of electrodes and masked, and padded nodes have no effect.
 
 Shapes: B samples, E electrodes of a sample (padded), D width.
 """
@@ -27,8 +27,8 @@ from eegpt.model.layers import Norm, SwiGLU
 class TEGConfig:
     """The graph's shape: `n_electrodes` nodes, the rows of the encoder's vocabulary or more.
 
-    `ffn_ratio` is the inner width of the gated network / D, fitted to the paper's parameter counts; `dropout` is on the
-    layers' outputs, in training only.
+    `ffn_ratio` is the inner width of the gated network / D, fitted to the paper's parameter counts; `dropout` applies
+    to the layers' outputs, in training only.
     """
 
     n_layers: int
@@ -83,7 +83,7 @@ class TEG(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw all weights: variance 1 / inputs; small where an output is added to a residual."""
+        """Initialise all weights: variance 1 / inputs, smaller if the output is added to a residual."""
         nn.init.normal_(self.node.weight, std=0.5)
         for name, weight in self.layers.named_parameters():
             if name.endswith("norm.weight"):
@@ -95,21 +95,21 @@ class TEG(nn.Module):
                 nn.init.normal_(weight, std=std)
 
     def forward(self, z_BED: Tensor, electrode_BE: Tensor, mask_BE: Tensor) -> Tensor:
-        """Pooled state of each sample's graph, (B, D): the mean over its electrodes, whatever their order.
+        """Pooled state of each sample's graph, (B, D): the mean over its electrodes, independent of their order.
 
         Parameters
         ----------
         z_BED : Tensor (B, E, D)
             The electrodes' representations, from `ETE.summarise`.
         electrode_BE, mask_BE : Tensor (B, E) int and bool
-            Rows of the vocabulary, and which of them count.
+            Rows of the vocabulary, and a mask of valid entries.
         """
         h_BED = self.states(z_BED, electrode_BE, mask_BE)
         keep_BE1 = mask_BE.unsqueeze(-1).to(h_BED.dtype)
         return (h_BED * keep_BE1).sum(dim=1) / keep_BE1.sum(dim=1).clamp_min(1.0)
 
     def states(self, z_BED: Tensor, electrode_BE: Tensor, mask_BE: Tensor) -> Tensor:
-        """The nodes' states (B, E, D) after the last layer; rows of padding hold nothing of meaning."""
+        """The nodes' states (B, E, D) after the last layer; padded rows are meaningless."""
         h_BED = z_BED + self.node(electrode_BE.masked_fill(~mask_BE, 0)).to(z_BED.dtype)
         # A padded node sees itself, so that no row of the softmax is empty; no other node sees it.
         itself_EE = torch.eye(mask_BE.shape[1], dtype=torch.bool, device=mask_BE.device)

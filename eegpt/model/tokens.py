@@ -1,10 +1,10 @@
-"""int16 windows to tokens: scaled, normalised and unfolded on the device that the model is on.
+"""Convert int16 windows to tokens: scaled, normalised and unfolded on the model's device.
 
-The signal crosses to the device once, as int16; a token is a view made there, so the overlap of the paper's tokens
-(256 samples every 32) costs no bandwidth. `recording` divides by the recording's robust SD of the electrode:
-amplitude changes inside a recording and a trial's own mean (slow potentials live there) are kept. `window` removes
-each window's mean and SD. `fixed` divides by one number of microvolt for everybody, so amplitude differences between
-subjects and electrodes are kept as well. None looks at another window: nothing leaks between splits.
+The signal is copied to the device once, as int16; tokens are views made there, so the overlap of the paper's tokens
+(256 samples every 32) costs no bandwidth. `recording` divides by the electrode's robust SD over the recording, which
+keeps amplitude changes within a recording and each trial's mean (slow potentials). `window` removes each window's mean
+and SD. `fixed` divides by one value in microvolt for all recordings, which also keeps amplitude differences between
+subjects and electrodes. None uses other windows of the batch, so nothing leaks between splits.
 
 Shapes: N windows (any leading shape), S samples, T tokens, C samples per token.
 """
@@ -21,12 +21,12 @@ Normalise = Literal["recording", "window", "fixed"]
 # The classical bands, for errors and features by band.
 BANDS_HZ = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 45.0)}
 
-# A flat electrode has an SD of zero; a hundredth of a microvolt is below every amplifier's noise.
+# A flat electrode has an SD of zero; 0.01 microvolt is below the noise of any amplifier.
 _SMALLEST_SD_UV = 0.01
 
 
 def n_tokens(n_samples: int, *, token_samples: int, token_stride: int) -> int:
-    """How many whole tokens `n_samples` hold: 0 if they hold none (1024, 256, 32 give 25)."""
+    """Number of complete tokens in `n_samples` samples, possibly 0 (1024, 256, 32 give 25)."""
     return 0 if n_samples < token_samples else (n_samples - token_samples) // token_stride + 1
 
 
@@ -46,9 +46,9 @@ def normalised(
     scale_uv, sigma_uv : Tensor (...)
         Microvolt per step of the block, and the recording's robust SD of the electrode in microvolt.
     normalise, fixed_uv
-        See the module's text; the unit of `fixed`.
+        See the module docstring; the unit of `fixed`.
     clip : float
-        Values beyond +-clip are cut there, so that one loose electrode cannot own a batch's error; 0 for never.
+        Clip values to +-clip, so that one loose electrode cannot dominate a batch's error; 0 disables.
     """
     scale = scale_uv.to(torch.float32)
     if normalise == "recording":
@@ -64,12 +64,12 @@ def normalised(
 
 
 def unfold_tokens(signal_NS: Tensor, *, token_samples: int, token_stride: int) -> Tensor:
-    """(..., S) to its overlapping tokens (..., T, C): a view, no copy. The rest behind the last token is dropped."""
+    """Overlapping tokens (..., T, C) of (..., S), as a view. Samples after the last complete token are dropped."""
     return signal_NS.unfold(-1, token_samples, token_stride)
 
 
 def fold_tokens(x_BTC: Tensor, *, token_stride: int) -> Tensor:
-    """The signal (B, S) that overlapping tokens show: the inverse of `unfold_tokens`."""
+    """The signal (B, S) of overlapping tokens: the inverse of `unfold_tokens`."""
     return torch.cat((x_BTC[:, 0], x_BTC[:, 1:, -token_stride:].flatten(1)), dim=1)
 
 

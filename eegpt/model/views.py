@@ -1,12 +1,12 @@
-"""The views of one electrode in one trial: what the electrode's own readout sees, side by side in one vector.
+"""The views of one electrode in one trial: the input of the electrode's readout, concatenated into one vector.
 
-- `states`: the mean of the encoder's last states;
+- `states`: the mean of the encoder's final states;
 - `spectrum`: the log power spectrum of the tokens in the encoder's range (1 to 45 Hz);
 - `course`: the signal's mean in 16 slices of the trial, which shows slow and evoked potentials;
-- `level`: the log of the recording's robust SD, which normalising takes out of the signal.
+- `level`: the log of the recording's robust SD, which normalisation removes from the signal.
 
-The encoder's states alone contain less of a narrow rhythm and of slow potentials than the signal's own spectrum and
-course do (docs/decisions/0604-electrode-readouts.md has the figures), and the other views cost nothing.
+The encoder's states represent narrow rhythms and slow potentials less well than the signal's spectrum and course
+(figures in docs/decisions/0604-electrode-readouts.md), and the other views cost nothing.
 
 Shapes: R rows, T tokens, C samples per token, D width, F features.
 """
@@ -22,13 +22,13 @@ from eegpt.model.tokens import BANDS_HZ
 VIEWS = ("states", "spectrum", "course", "level")
 N_SLICES = 16
 
-# Added under a logarithm, so that silence is a number.
+# Added before the logarithm, so that the log of silence is finite.
 SMALLEST_POWER = 1e-6
 SMALLEST_SD_UV = 0.01
 
 
 def view_slices(config: ETEConfig) -> dict[str, slice]:
-    """Where each view lies in a row's vector."""
+    """Slice of each view in a row's vector."""
     first, stop = config.spectrum_bins
     out, start = {}, 0
     for name, width in zip(VIEWS, (config.width, stop - first, N_SLICES, 1), strict=True):
@@ -53,7 +53,7 @@ def views(
 
 
 def token_power(tokens_RTC: Tensor, token_mask_RT: Tensor | None, *, centred: bool) -> Tensor:
-    """Power spectrum (R, C // 2 + 1) under a Hann window, the mean over a row's tokens."""
+    """Power spectrum (R, C // 2 + 1) with a Hann window, averaged over a row's tokens."""
     tokens_RTC = tokens_RTC.float()
     if centred:
         tokens_RTC = tokens_RTC - tokens_RTC.mean(dim=-1, keepdim=True)
@@ -72,7 +72,7 @@ def band_powers(tokens_RTC: Tensor, token_mask_RT: Tensor | None, config: ETECon
     bands = []
     for low, high in BANDS_HZ.values():
         inside = (frequency_F >= low) & (frequency_F < high)
-        if not bool(inside.any()):  # a short token resolves no such low band: its nearest bin stands in
+        if not bool(inside.any()):  # short tokens do not resolve the lowest bands: use the nearest bin
             inside = torch.arange(len(frequency_F), device=inside.device) == (frequency_F - low).abs().argmin()
         bands.append(power_RF[:, inside].mean(dim=1))
     return torch.stack(bands, dim=1).clamp_min(SMALLEST_POWER).log() / 4

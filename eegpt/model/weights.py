@@ -1,8 +1,8 @@
-"""Modules without memory, and the first weights of an encoder, drawn once, where they are to live.
+"""Modules without memory, and initial weights of an encoder, drawn once on their final device.
 
-A module made without memory has shapes alone: to count its weights, to load them, or to divide it over processes
-before it is filled. Random numbers are drawn on the CPU, one weight at a time, and every process keeps its part:
-Giant's 4.4 GB are there once, and divided over 8 GPUs nowhere whole.
+A module without memory has only shapes: to count its weights, to load them, or to shard it over processes before it is
+filled. Random numbers are drawn on the CPU, one weight at a time, and every process keeps its part: Giant's 4.4 GB
+exist only once, and are never in one place when sharded over 8 GPUs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eegpt.model.ete import ETE, ETEConfig
 
 
 class _NoDraws(TorchFunctionMode):
-    """Leaves out what `torch.nn.init` does."""
+    """Skip the functions of `torch.nn.init`."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -32,24 +32,24 @@ class _NoDraws(TorchFunctionMode):
 
 @contextlib.contextmanager
 def without_memory() -> Iterator[None]:
-    """Modules that are made inside have shapes and no memory; to draw on the meta device would only cost seconds."""
+    """Create modules with shapes but no memory; initialising them on the meta device would only take time."""
     with torch.device("meta"), _NoDraws():
         yield
 
 
 def bare_encoder(config: ETEConfig) -> ETE:
-    """The encoder on the meta device: all shapes, no memory, no random number drawn."""
+    """The encoder on the meta device: shapes only, no memory, no random numbers drawn."""
     with without_memory():
         return ETE(config)
 
 
 @torch.no_grad()
 def fill(ete: ETE, device: torch.device, *, seed: int) -> None:
-    """Give an encoder from `bare_encoder` memory, and the weights of `ETE(config)` after `torch.manual_seed(seed)`."""
+    """Fill an encoder from `bare_encoder` with the weights of `ETE(config)` after `torch.manual_seed(seed)`."""
     ete.to_empty(device=device)
     torch.manual_seed(seed)
     for module in ete.modules():
-        # PyTorch's layers draw weights of their own when they are made, before ours: these are drawn and dropped.
+        # PyTorch's layers draw their own weights first, when they are created: draw and discard these.
         if isinstance(module, nn.Linear):
             nn.Linear(module.in_features, module.out_features, bias=module.bias is not None)
         elif isinstance(module, nn.Embedding):
@@ -64,7 +64,7 @@ def fill(ete: ETE, device: torch.device, *, seed: int) -> None:
 
 
 def _put_part(weight: Any, whole: Tensor, device: torch.device) -> None:
-    """This process's part of a weight that is divided; all draw the same numbers, so nothing needs to be sent."""
+    """This process's part of a sharded weight; all processes draw the same numbers, so nothing is sent."""
     from torch.distributed.tensor import distribute_tensor
 
     own = distribute_tensor(whole.to(device), weight.device_mesh, weight.placements, src_data_rank=None)

@@ -1,4 +1,4 @@
-"""Claims as text and as a page: a table for each question, and maps of the data sets that pre-training never saw."""
+"""Claims as text and as a page: a table for each question, and maps of data sets unseen in pre-training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_TRIALS = 300
 
 
 def _lines(answer: Answer) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: an arm each, its score on every task; an asterisk where it differs from the first."""
+    """Header and one row per arm with its score on every task; an asterisk if it differs from the first arm."""
     keys = list(dict.fromkeys(key for arm in answer.arms for key in arm.tasks))
     significant = {(c.run, c.task) for c in answer.comparisons if c.test is not None and c.test.p_value < SIGNIFICANT}
     lines = []
@@ -35,7 +35,7 @@ def _lines(answer: Answer) -> tuple[list[str], list[list[str]]]:
 
 
 def verdict(answer: Answer) -> list[str]:
-    """One sentence for each arm beside the first: on how many tasks it is ahead, by how much, and how certainly."""
+    """One sentence for each arm but the first: number of tasks on which it is better, difference, and p-value."""
     said = []
     for arm in answer.arms[1:]:
         rows = [
@@ -82,7 +82,7 @@ def _legend(result: ClaimsResult) -> str:
 
 
 def write_claims_page(result: ClaimsResult, *, shards: Sequence[Path], out: Path) -> Path:
-    """Write `index.html` into the claims' folder; returns its path."""
+    """Write `index.html` to the claims' folder and return its path."""
     sections = []
     for answer in result.answers:
         header, lines = _lines(answer)
@@ -106,9 +106,9 @@ def write_claims_page(result: ClaimsResult, *, shards: Sequence[Path], out: Path
 
 @torch.no_grad()
 def unseen_maps(run: Path, shards: Sequence[Path]) -> list[Drawing]:
-    """Where an encoder puts the trials of a data set that it has never seen: the mean over each trial's electrodes.
+    """Map of an encoder's states for the trials of an unseen data set, averaged over each trial's electrodes.
 
-    Trials of subjects whom the run's readouts have not learned from either, all divisions together.
+    Only trials of the run's test subjects are shown, for all divisions together.
     """
     trained = read_run(run)
     setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config)

@@ -1,7 +1,7 @@
-"""Inside the graph, as sections of a run's page: which electrodes it attends to, and where it puts the trials.
+"""Sections of a run's page on the graph: attention by electrode, and a map of the trials.
 
-One head per task with the attention that each electrode receives, and one map per task of the pooled vectors of test
-trials. Shown is the first fit, on a fixed and evenly spread choice of test trials.
+One head map per task of the attention received by each electrode, and one map per task of the pooled vectors of test
+trials, for the first fit and a fixed, evenly spread selection of test trials.
 
 Shapes: N trials, E electrodes, D width.
 """
@@ -31,7 +31,7 @@ MAX_TRIALS = 200
 
 
 def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
-    """Attention and embedding map of every task that the run's first fit has learned."""
+    """Attention and embedding map of every task of the run's first fit."""
     trained = read_run(run)
     record = next(iter(finished_fits(run).values()), None)
     if record is None or not trained.config.uses_graph or trained.config.readout == "band_power":
@@ -49,7 +49,7 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
         rows = rows[spread(len(rows), MAX_TRIALS)]
         received, pooled_ND, order = _look(model, bank, rows, int(setup.head_of_task[number]))
         names = trained.vocabulary.names
-        # A single electrode attends to itself alone.
+        # A single electrode attends only to itself.
         drawings = [_head(task.key, {names[e]: v for e, v in received.items()})] if len(received) > 1 else []
         if task.kind == "classification" and len(order) > 2:
             drawings.append(trial_map(task, pooled_ND, index.label[order]))
@@ -71,13 +71,13 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
 def attention_received(module: GraphAttention, h_BED: Tensor, beta_BEE: Tensor) -> Tensor:
     """(B, E) attention that each node receives, relative to an even share over the sample's own electrodes.
 
-    A padded node attends to itself alone and is told by a zero off its diagonal; its entry is not to be read.
+    A padded node attends only to itself, and is recognised by zeros off the diagonal; its entry is meaningless.
     """
     w_BED = module.project(h_BED)
     node_BE, neighbour_BE = module.score(w_BED).unbind(-1)
     score_BEE = torch.relu(node_BE.unsqueeze(2) + neighbour_BE.unsqueeze(1))
     alpha_BEE = score_BEE.masked_fill(~beta_BEE, float("-inf")).softmax(dim=-1)
-    # A padded node's row is one 1 on its diagonal, which no other column sees; the rest sums over real nodes.
+    # A padded node's row is 1 on the diagonal and 0 elsewhere; the other rows sum over real nodes.
     return alpha_BEE.sum(dim=1)
 
 
@@ -85,7 +85,7 @@ def attention_received(module: GraphAttention, h_BED: Tensor, beta_BEE: Tensor) 
 def _look(
     model: TransferModel, bank: TrialBank, rows: np.ndarray, task: int
 ) -> tuple[dict[int, float], np.ndarray, np.ndarray]:
-    """Mean attention by electrode id, pooled vectors (N, D), and the rows in their order."""
+    """Mean attention by electrode id, pooled vectors (N, D), and the corresponding rows."""
     seen: list[Tensor] = []
     hooks = [
         cast(GraphLayer, layer).attention.register_forward_hook(
@@ -134,10 +134,10 @@ def _head(key: str, received: dict[str, float]) -> Drawing:
 
 
 def trial_map(task: TaskInfo, pooled_ND: np.ndarray, label_N: np.ndarray) -> Drawing:
-    """Vectors of test trials (N, D) along their two directions of greatest variance, a colour for each label (N,)."""
+    """Vectors of test trials (N, D) along their first two principal components, coloured by label (N,)."""
     centred = pooled_ND - pooled_ND.mean(axis=0)
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
-    # The sign of a direction is arbitrary; the largest entry is made positive, so that equal runs look equal.
+    # The sign is arbitrary; make the largest entry positive, so that equal runs look equal.
     plane = u[:, :2] * s[:2]
     plane *= np.sign(plane[np.abs(plane).argmax(axis=0), np.arange(plane.shape[1])])
     clouds = [

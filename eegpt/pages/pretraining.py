@@ -1,6 +1,6 @@
 """Pre-training as HTML: the page of a run, its section on the page of a transfer run, and the page of forecasts.
 
-Every page needs nothing else and loads nothing.
+Every page is self-contained and loads nothing.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def pretraining_tile(results: PretrainingResults) -> Tile | None:
-    """The error on new samples of the first split, beside the best linear predictor's."""
+    """The error on new samples of the first split, compared with the best linear predictor."""
     return next((_tile("Pre-training error", errors) for errors in results.splits.values()), None)
 
 
@@ -110,7 +110,7 @@ def _tile(label: str, errors: HeldOutErrors) -> Tile:
 
 
 def pretraining_section(results: PretrainingResults, run: Path | None = None) -> Section:
-    """Curves (where the run's folder is known), errors on held-out windows beside the trivial predictors."""
+    """Learning curves (if the run's folder is known), and held-out errors compared with trivial predictors."""
     parts: list[Part] = _curves(read_log(run), results) if run is not None else []
     for split, errors in results.splits.items():
         parts += [_bars(split, errors), _table(f"All errors, {split}", errors, folded=True)]
@@ -249,7 +249,7 @@ def _example(example: Example) -> Drawing:
 
 
 def _electrodes(encoder: Encoder, results: PretrainingResults) -> Section:
-    """Electrode vectors by their first principal components, and the error by electrode, on heads."""
+    """Head maps of the electrode vectors' first principal components and of the error by electrode."""
     vocabulary = encoder.vocabulary
     positions = {n: p.tolist() for n in vocabulary.names if (p := vocabulary.position_m(n)) is not None}
     seen = sorted({name for errors in results.splits.values() for name in errors.model.electrode})
@@ -273,7 +273,7 @@ def _electrodes(encoder: Encoder, results: PretrainingResults) -> Section:
 
 
 def write_forecast_page(forecast: Forecast, *, sfreq_hz: float, out: Path) -> Path:
-    """Signal against forecast, and errors by how far ahead, as one page."""
+    """Write a page with signals and forecasts, and errors by forecast horizon."""
     n_known, n_forecast = forecast.n_known, len(forecast.errors["model"])
     ahead_ms = [1000 * (i + 1) / sfreq_hz for i in range(n_forecast)]
     errors = [Line(label=k, x=ahead_ms, y=y, dashed=k != "model") for k, y in forecast.errors.items()]

@@ -1,6 +1,6 @@
 """The page of a transfer run: scores, confusion matrices, pre-training, and the data, in one HTML file.
 
-The page needs nothing else, loads nothing and runs no script (`eegprep.report.figures.page`).
+The page is self-contained and runs no script (`eegprep.report.figures.page`).
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def write_run_page(
     Parameters
     ----------
     run : Path
-        With results.json (as `eegpt evaluate` writes it) and log.
+        A run with results.json (written by `eegpt evaluate`) and log.
     shards : sequence of Path
-        The shard sets that it was trained and tested on.
+        The shard sets that the run was trained and tested on.
     pretrain_run : Path, optional
-        The encoder's run; by default a folder beside `run` with the very weights that the run's lock names.
+        The encoder's run; by default a folder beside `run` whose weights have the hash in the run's lock.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def write_run_page(
         scores(results),
         confusions(results),
         subjects(results),
-        *(graph_sections(run, shards) if (run / FITS).is_dir() else []),  # a run may be kept without its weights
+        *(graph_sections(run, shards) if (run / FITS).is_dir() else []),  # a run's weights may have been deleted
         pretraining_section(pretraining, pretrain_run) if pretraining is not None else None,
         learning(read_log(run), results),
         show.datasets(contents),
@@ -79,7 +79,7 @@ def write_run_page(
 
 
 def find_pretraining_run(run: Path) -> Path | None:
-    """The folder beside `run` whose weights are those that the run's lock names; None if there is none."""
+    """The folder beside `run` whose weights have the hash in the run's lock; None if there is none."""
     wanted = read_lock(run).encoder
     if len(wanted) == 1:
         for weights in sorted(Path(run).resolve().parent.glob(f"*/{WEIGHTS}")):

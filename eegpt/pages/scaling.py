@@ -1,4 +1,4 @@
-"""The page of a scaling study: error by size and by data, and the runs behind it."""
+"""The page of a scaling study: error by model size and amount of data, and the runs."""
 
 from __future__ import annotations
 

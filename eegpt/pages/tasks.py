@@ -1,6 +1,6 @@
-"""Transfer as sections of a run's page: scores beside baselines, confusion matrices, subjects, learning curves.
+"""Sections of a run's page on transfer: scores and baselines, confusion matrices, subjects, learning curves.
 
-Scores are shown as they are, also where a baseline is better; what qualifies them stands under the table.
+Scores are shown even if a baseline is better; qualifications are printed under the table.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ METRICS = {
 
 
 def score_tiles(results: Results) -> list[Tile]:
-    """How many tasks there are, and on how many our model is above chance and above every baseline."""
+    """Number of tasks, and on how many our model is above chance and above all baselines."""
     tasks = [t for t in results.tasks.values() if t.model]
     if not tasks:
         return []
@@ -73,7 +73,7 @@ def _best(task: TaskResult, methods: Any) -> float:
 
 
 def scores(results: Results) -> Section:
-    """The table of a run: a row per task, methods side by side; then every score of every method."""
+    """The table of a run with a row per task and a column per method; then all scores of all methods."""
     tasks, methods = results.tasks, shown_baselines(results)
     columns = [
         Column(label="task"),
@@ -115,7 +115,7 @@ def scores(results: Results) -> Section:
 
 
 def _notes(results: Results) -> str:
-    """What qualifies the table, each sentence once with the tasks that it is about."""
+    """Qualifications of the table, each once with the tasks it refers to."""
     about: dict[str, list[str]] = {}
     for one in qualifications(results, known=False):
         if one.text != results.leakage:
@@ -150,7 +150,7 @@ def _interval(method: MethodResult | None, task: TaskResult) -> str | None:
 
 
 def _bars(tasks: Mapping[str, TaskResult], methods: Sequence[str]) -> Row:
-    """One small chart per classification task: every method, with chance behind it."""
+    """One small chart per classification task: all methods, with the chance level."""
     drawings = []
     for key, task in tasks.items():
         if task.kind != "classification":
@@ -212,7 +212,7 @@ def confusions(results: Results) -> Section | None:
 
 
 def subjects(results: Results) -> Section | None:
-    """The main score of every test subject, where there is more than one."""
+    """The main score of every test subject, if there is more than one."""
     drawings = []
     for key, task in results.tasks.items():
         by_subject = task.model.by_subject if task.model is not None else {}
@@ -235,7 +235,7 @@ def subjects(results: Results) -> Section | None:
 
 
 def learning(log: Sequence[Mapping[str, Any]], results: Results) -> Section | None:
-    """Losses of the transfer by step, one line per fit."""
+    """Transfer losses by step, one line per fit."""
     fits = list(dict.fromkeys(str(r["fit"]) for r in log if "fit" in r))
     lines = []
     for number, fit in enumerate(fits[:4]):

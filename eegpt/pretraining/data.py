@@ -1,7 +1,7 @@
-"""Shard sets as what pre-training reads: windows to train on, windows held out, and what they mean.
+"""Shard sets for pre-training: training windows, held-out windows and their metadata.
 
-A split that has no windows of the wanted length is left out; training without any held-out window is possible, and then
-the run reports no held-out error.
+Splits without windows of the requested length are skipped; without any held-out windows, the run reports no held-out
+errors.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ USUAL_WINDOW = 1024  # samples: the paper's 4 s
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainData:
-    """What a run reads, and what its numbers mean."""
+    """Windows of a run, and their metadata."""
 
     train: tuple[tuple[WindowSource, Order], ...]  #: one pair per window length that has windows, longest first
     heldout: dict[str, WindowSource]  #: by split, of the trained length with most tokens to predict
@@ -101,12 +101,12 @@ def _shortest(config: PretrainConfig) -> int:
 
 
 def _n_predicted(index: WindowSource, config: PretrainConfig) -> int:
-    """Tokens to predict in all windows of an index."""
+    """Number of tokens to predict in all windows of an index."""
     return len(index) * (config.n_tokens(index.n_samples) - 1)
 
 
 def _fitting_lengths(sets: list[ShardSet], config: PretrainConfig) -> list[int]:
-    """For each data set the length of its longest stretch, cut to whole tokens and to the usual length."""
+    """Length of the longest stretch of each data set, cut to complete tokens and to the default length."""
     spans = Spans(sets)
     names = [name for s in sets for name in s.recordings.dataset]
     longest: dict[str, int] = {}
@@ -120,7 +120,7 @@ def _fitting_lengths(sets: list[ShardSet], config: PretrainConfig) -> list[int]:
 
 
 def _seen(sets: Sequence[ShardSet], config: PretrainConfig) -> Seen:
-    """Recordings of the splits and data sets that are trained on."""
+    """Recordings of the training splits and data sets."""
     chosen = set(config.data.datasets)
     return Seen.of(
         one
@@ -131,7 +131,7 @@ def _seen(sets: Sequence[ShardSet], config: PretrainConfig) -> Seen:
 
 
 def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits: tuple[str, ...]) -> WindowIndex | None:
-    """An index, or None if these splits have no window of this length."""
+    """An index, or None if these splits have no windows of this length."""
     data = config.data
     try:
         return WindowIndex(
@@ -147,11 +147,11 @@ def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits:
 
 
 def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world: int = 1) -> Mixture:
-    """The batches of a run, as process `rank` of `world` gets them.
+    """The batches of a run for process `rank` of `world`.
 
-    Every batch has about as many samples to predict, so that a step costs the same and a sample counts the same
-    whatever its window's length: `batch_size` is that of the length with most samples to predict; shorter windows come
-    in larger batches and longer ones in smaller. An index with fewer windows gives one batch of what it has.
+    All batches have about the same number of samples to predict, so that a step's cost and a sample's weight do not
+    depend on the window length: `batch_size` applies to the length with most samples to predict; shorter windows come
+    in larger batches and longer ones in smaller. An index with fewer windows gives one batch.
     """
     usable = [(index, order) for index, order in data.train if len(index)]
     if not usable:
@@ -174,7 +174,7 @@ def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world:
             )
         count = len(index) // size
         if most:
-            # A fraction of the data is the same windows in every epoch.
+            # A fraction of the data means the same windows in every epoch.
             count = max(1, min(count, round(count * most / total)))
             order = FixedPart(order, count * size, (config.seed, which))
         loaders.append(
@@ -195,10 +195,10 @@ def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world:
 
 
 def divided(sets: Sequence[ShardSet], division: str) -> list[ShardSet]:
-    """The sets with the splits of one division of a scheme, such as `kfold:5/0`, instead of their own.
+    """The sets with their splits replaced by a division of a scheme, such as `kfold:5/0`.
 
-    The subjects whom the division tests become `test`, those it selects on `validation`, and all others `train`: k
-    folds can be scored without leakage by k encoders. Data sets that are divided within subjects keep their splits.
+    Test subjects of the division become `test`, validation subjects `validation`, and all others `train`, so that k
+    encoders can score k folds without leakage. Data sets that are divided within subjects keep their splits.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Rolling the encoder forward: token by token, each from cached keys and values of all before it.
+"""Forecasting: roll the encoder forward token by token, with cached keys and values.
 
 Shapes: B windows, T known tokens, C samples per token, K new samples per token, N forecast samples.
 """
@@ -21,7 +21,7 @@ from eegpt.runs.results import Example
 
 @torch.no_grad()
 def roll(model: ETE, x_BTC: Tensor, electrode_B: Tensor, n_samples: int) -> Tensor:
-    """The next `n_samples` samples after the known tokens, (B, N), equal to recomputing everything at each token."""
+    """The `n_samples` samples after the known tokens, (B, N), equal to recomputing everything for each token."""
     config = model.config
     if not config.causal:
         raise UsageError("an encoder with the masked objective is bidirectional and cannot forecast")
@@ -41,7 +41,7 @@ def roll(model: ETE, x_BTC: Tensor, electrode_B: Tensor, n_samples: int) -> Tens
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Errors of forecasts: how many windows, samples known of each, mean squares by samples ahead, and examples."""
+    """Forecast errors: number of windows, known samples in each, mean squares by samples ahead, and examples."""
 
     n_windows: int
     n_known: int

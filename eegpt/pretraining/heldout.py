@@ -1,7 +1,7 @@
-"""Errors on held-out windows: the model beside zero, persistence and linear autoregression.
+"""Errors on held-out windows: the model compared with zero, persistence and linear autoregression.
 
-Sums are float64, so the order of windows does not matter to six digits. During training the first held-out split that
-has windows is reported on, so that decisions can rest on it; every held-out split is reported at the end. The linear
+Sums are float64, so results do not depend on the order of windows to six digits. Training reports the first held-out
+split with windows, which may be used for decisions; the end of training reports every held-out split. The linear
 predictor is fitted to the training split.
 
 Shapes: N windows, T tokens, C samples per token, K new samples per token, J = T - 1 predicted tokens.
@@ -32,9 +32,9 @@ _HIGHEST_HZ = 64.0
 
 
 def predict_new(model: ETE, x_BTC: Tensor, electrode_B: Tensor) -> tuple[Tensor, Tensor]:
-    """Predicted new samples (B, J, K) of tokens 1 .. T-1, and whole predicted tokens (B, J, C).
+    """Predicted new samples (B, J, K) of tokens 1 .. T-1, and complete predicted tokens (B, J, C).
 
-    An encoder of the masked objective predicts token p with all tokens from p on hidden, one pass each.
+    An encoder with the masked objective predicts token p with all tokens from p on masked, in one pass each.
     """
     K = model.config.token_stride
     if model.config.causal:
@@ -89,14 +89,14 @@ class _Sums:
 
 
 def _power(signal_NS: Tensor) -> Tensor:
-    """Power by frequency, (N, S/2 + 1) float64: white noise of variance v gives 2 v in every bin; Hann window."""
+    """Power spectrum with a Hann window, (N, S/2 + 1) float64; white noise of variance v gives 2 v in every bin."""
     taper = torch.hann_window(signal_NS.shape[1])
     power = torch.fft.rfft(signal_NS.float() * taper, dim=1).abs().square().double()
     return 2 * power / taper.square().sum().double()
 
 
 def _band_power(signal_NS: Tensor, sfreq_hz: float) -> dict[str, float | None]:
-    """Power by band (variance within the band), summed over windows; None if no frequency lies in the band."""
+    """Power by band (variance within the band), summed over windows; None if no frequency is in the band."""
     power = _power(signal_NS) / signal_NS.shape[1]
     frequency = torch.fft.rfftfreq(signal_NS.shape[1], 1 / sfreq_hz)
     within = {band: (frequency >= low) & (frequency < high) for band, (low, high) in BANDS_HZ.items()}
@@ -113,10 +113,10 @@ def heldout_errors(
     autocast: Callable[[], Any],
     device: torch.device,
 ) -> HeldOutErrors:
-    """Errors of the model and of the trivial predictors on the same held-out windows, all of one length.
+    """Errors of the model and the trivial predictors on the same held-out windows of one length.
 
-    `linear` is fitted to the training split; None leaves `linear` and `linear_whole_context` out. `names` are the
-    vocabulary's by id; `autocast` makes the context in which the model runs, in evaluation mode.
+    `linear` is fitted to the training split; None skips `linear` and `linear_whole_context`. `names` are the
+    vocabulary's names by id; `autocast` returns the context for the model, which is in evaluation mode.
     """
     config = model.config
     C, K = config.token_samples, config.token_stride
@@ -154,7 +154,7 @@ def heldout_errors(
             of = sums.setdefault(name, _Sums(len(names), K))
             error = prediction - truth
             of.add(error, electrode, config.sfreq_hz)
-            # A model of new samples alone leaves the overlap to copying, as the trivial predictors do.
+            # Models that predict only new samples copy the overlap, as the trivial predictors do.
             copied = name != "model" or config.objective in ("new", "new+spectrum", "masked")
             of.add_everything(float(error.double().square().sum()) if copied else whole_error, n_values)
     model.train(training)
@@ -174,7 +174,7 @@ def heldout_errors(
 def _examples(
     truth_NJK: Tensor, predictions: dict[str, Tensor], electrode_N: Tensor, names: list[str], n: int
 ) -> list[Example]:
-    """The first windows of other electrodes than the ones before."""
+    """The first windows from distinct electrodes."""
     chosen: dict[int, int] = {}
     for row, electrode in enumerate(electrode_N.tolist()):
         chosen.setdefault(electrode, row)
@@ -193,23 +193,23 @@ def _short(values: Tensor) -> list[float]:
 
 
 class HeldOut:
-    """Reports on the held-out windows of a run under way."""
+    """Reports on held-out windows during a run."""
 
     def __init__(self, ete: ETE, data: PretrainData, config: PretrainConfig, here: Runtime) -> None:
         self.ete, self.data, self.config, self.here = ete, data, config, here
 
     def due(self, step: int) -> bool:
-        """Whether there is a report after so many steps."""
+        """Whether to report after this number of steps."""
         every = self.config.held_out.every
         return bool(every and step % every == 0 and self.data.heldout)
 
     def report(self) -> tuple[str, HeldOutErrors]:
-        """The first held-out split, and its errors without the linear predictors."""
+        """The first held-out split and its errors, without the linear predictors."""
         split, index = next(iter(self.data.heldout.items()))
         return split, self._errors(index, self.config.held_out.windows, None)
 
     def final(self, progress: Progress, *, windows_per_epoch: int) -> PretrainingResults:
-        """Errors on every held-out split beside zero, persistence and linear autoregression."""
+        """Errors on every held-out split, with zero, persistence and linear autoregression."""
         return PretrainingResults(
             steps=progress.step,
             windows_seen=progress.windows,
@@ -224,7 +224,7 @@ class HeldOut:
         )
 
     def _by_split(self, train: WindowSource, heldout: dict[str, WindowSource]) -> dict[str, HeldOutErrors]:
-        """Errors on held-out windows of one length, the linear predictor fitted to windows of that length."""
+        """Errors on held-out windows of one length, with a linear predictor fitted to that length."""
         settings = self.config.held_out
         linear = linear_for(self.ete, train, settings.linear_windows) if heldout else None
         return {split: self._errors(index, settings.final_windows, linear) for split, index in heldout.items()}

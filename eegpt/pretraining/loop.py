@@ -1,8 +1,8 @@
-"""Stage I: the loop that pre-trains the encoder, exact wherever it is stopped.
+"""Stage I: the pre-training loop of the encoder, which resumes exactly.
 
-A run is a function of its settings and data: order, augmentation and hidden tokens of step n follow from (seed, n), so
-resuming from a checkpoint repeats, to the last bit on one kind of machine, what an unbroken run would have done. The
-same command begins a run, resumes it after a kill, and finds it finished.
+A run is a function of its settings and data: order, augmentation and masked tokens of step n depend only on (seed, n),
+so a resumed run equals an uninterrupted one, bit for bit on the same kind of machine. The same command starts a run and
+resumes it; on a finished run it does nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from eegpt.runs.settings import from_mapping
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainResult:
-    """A run's folder, the steps done, and its errors on held-out windows; None if it is not finished."""
+    """A run's folder, the number of steps done, and its held-out errors (None if unfinished)."""
 
     run: Path
     steps: int
@@ -48,14 +48,14 @@ class PretrainResult:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end."""
+        """Whether the run is finished."""
         return self.results is not None
 
 
 def pretrain(
     config: PretrainConfig, *, shards: Sequence[Path], out: Path, show_progress: bool = True
 ) -> PretrainResult:
-    """Pre-train an encoder on shard sets; resume where `out` contains an incomplete run with the same settings.
+    """Pre-train an encoder on shard sets; resumes if `out` contains an incomplete run with the same settings.
 
     Raises
     ------
@@ -70,13 +70,13 @@ def pretrain(
 
 
 def resumed_config(run: Path) -> PretrainConfig:
-    """The settings that a run was begun with."""
+    """The settings that a run was started with."""
     settings = read_config(run, kind="encoder")["settings"]
     return from_mapping(PretrainConfig, settings, where=f"{run / CONFIG}: settings")
 
 
 def pretrain_on(data: PretrainData, config: PretrainConfig, *, out: Path, show_progress: bool = True) -> PretrainResult:
-    """As `pretrain`, on windows that are open already."""
+    """As `pretrain`, on windows that are already open."""
     with runtime(config.compute.precision) as here, alone(Path(out)) if here.first else nullcontext():
         return _pretrain(data, config, Path(out), here, show_progress)
 
@@ -133,7 +133,7 @@ def _pretrain(
                 epoch, number, windows = next(stream)
                 waited = time.perf_counter() - started
 
-                # Everything random in a step follows from the seed and the step alone.
+                # All randomness in a step depends only on the seed and the step.
                 step, n_tokens = progress.step, config.n_tokens(windows.signal_i16.shape[1])
                 n_windows = int(here.sum(torch.tensor(len(windows))).item())
                 hidden, factor = draws(config, shape, step, n_windows, n_tokens, here)
@@ -157,7 +157,7 @@ def _pretrain(
                             None if hidden is None else hidden[at].to(here.device),
                             None if factor is None else factor[at].to(here.device),
                         )
-                        # Gradients are averaged over processes, so each counts its share of the global batch.
+                        # Gradients are averaged over processes, so weight each by its share of the global batch.
                         (losses["loss"] * (share * here.world)).backward()
                     for name, value in losses.items():
                         totals[name] = totals.get(name, 0) + value.detach() * share
@@ -185,7 +185,7 @@ def _pretrain(
                     raise KeyboardInterrupt
                 if stopped:
                     return PretrainResult(run=out, steps=progress.step, results=None)
-        checkpoints.save(progress)  # the last errors take a while, and a kill in them costs no step
+        checkpoints.save(progress)  # the final errors take a while; an interruption then costs no steps
         results = heldout.final(progress, windows_per_epoch=batches.windows_per_epoch)
         if here.first:
             results.write(out)
@@ -194,7 +194,7 @@ def _pretrain(
 
 
 class Checkpoints:
-    """The checkpoints of a run under way."""
+    """Checkpoints during a run."""
 
     def __init__(
         self, run: Path, parallel: Parallel, ete: ETE, optimiser: torch.optim.Optimizer, *, every: int
@@ -202,12 +202,12 @@ class Checkpoints:
         self.run, self.parallel, self.ete, self.optimiser, self.every = run, parallel, ete, optimiser, every
 
     def resume(self) -> Progress:
-        """Put the newest checkpoint's weights and optimiser back, where there is one, and say where it stood."""
+        """Load the newest checkpoint's weights and optimiser state, if there is one, and return its position."""
         folder = latest_checkpoint(self.run)
         return Progress() if folder is None else self.parallel.load(folder, self.ete, self.optimiser)
 
     def due(self, step: int) -> bool:
-        """Whether one is to be written after so many steps."""
+        """Whether to write a checkpoint after this number of steps."""
         return bool(self.every) and step % self.every == 0
 
     def save(self, progress: Progress) -> None:
@@ -216,7 +216,7 @@ class Checkpoints:
 
 
 class _Stop:
-    """Turns Ctrl-C, SIGTERM and SIGUSR1 (what Slurm sends before it kills) into a flag that the loop looks at.
+    """Turn Ctrl-C, SIGTERM and SIGUSR1 (sent by Slurm before it kills a job) into a flag checked by the loop.
 
     A second Ctrl-C does not wait for the loop.
     """
@@ -242,7 +242,7 @@ class _Stop:
 
 
 def make_optimiser(ete: ETE, settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices, not on gains, biases and embeddings."""
+    """AdamW with weight decay on matrices, but not on gains, biases and embeddings."""
     decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in ete.named_parameters():
@@ -256,7 +256,7 @@ def make_optimiser(ete: ETE, settings: OptimiserSettings) -> torch.optim.AdamW:
 def draws(
     config: PretrainConfig, shape: ETEConfig, step: int, n_windows: int, n_tokens: int, here: Runtime
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Hidden tokens and augmentation factors of this process's windows, drawn for the whole global batch."""
+    """Masked tokens and augmentation factors of this process's windows, drawn for the global batch."""
     generator = torch.Generator().manual_seed(config.seed * 7_368_787 + step)
     flip, gain = config.augmentation.flip, config.augmentation.gain
     hidden, factor, own = None, None, slice(here.rank, None, here.world)
@@ -273,7 +273,7 @@ def draws(
 def not_finite(
     data: PretrainData, step: int, epoch: int, number: int, windows: WindowBatch, record: dict[str, float]
 ) -> InputError:
-    """The error for a loss or gradient that is not a number: which batch, and the windows of largest amplitude."""
+    """The error for a non-finite loss or gradient, with the batch and its windows of largest amplitude."""
     signal = windows.signal_i16 * (windows.scale_uv / windows.sigma_uv)[:, None]
     worst = torch.nan_to_num(signal.abs().amax(dim=1), nan=float("inf")).topk(min(3, len(windows))).indices.tolist()
     names = data.vocabulary.names

@@ -1,6 +1,6 @@
-"""What pre-training minimises: the objectives, as one module from stored samples to a loss.
+"""Pre-training objectives, as one module from stored samples to a loss.
 
-All of it happens on the model's device, in one `forward`, so that the module can be wrapped or compiled.
+Everything runs on the model's device in one `forward`, so that the module can be wrapped or compiled.
 
 token         mean square error of the next token, as in the paper; with the paper's overlap copying earns most of it.
 new           the error of the next token's new samples alone (the last `token_stride`).
@@ -9,7 +9,7 @@ new+spectrum  that, plus the error of the log power spectrum of the next token t
 masked        tokens of one span per window are hidden and the samples that no visible token shows are predicted;
               attention looks both ways.
 
-The state before the first token (it has seen the electrode alone) takes no part in any of them.
+The state before the first token, which depends only on the electrode, is not used by any objective.
 
 Shapes: B windows, S samples, T tokens, P positions (T + 1), C samples per token, N new samples (the stride).
 """
@@ -37,7 +37,7 @@ def log_spectrum(x_BTC: Tensor, config: ETEConfig) -> Tensor:
 
 
 def hidden_spans(n: int, n_tokens: int, config: ETEConfig, *, share: float, generator: torch.Generator) -> Tensor:
-    """Which tokens are hidden, (n, T) bool: one span per window, long enough to hide samples from all other tokens."""
+    """Masked tokens, (n, T) bool: one span per window, long enough that no other token shows all its samples."""
     length = min(n_tokens - 1, max(config.tokens_ahead + 1, round(share * n_tokens)))
     start = torch.randint(0, n_tokens - length + 1, (n, 1), generator=generator)
     token = torch.arange(n_tokens)
@@ -45,7 +45,7 @@ def hidden_spans(n: int, n_tokens: int, config: ETEConfig, *, share: float, gene
 
 
 def unseen_samples(hidden_BT: Tensor, config: ETEConfig) -> Tensor:
-    """Which samples of which tokens no visible token shows, (B, T, C) bool; for one span of hidden tokens per row."""
+    """Samples of each token that no visible token contains, (B, T, C) bool; for one masked span per row."""
     T, C, stride = hidden_BT.shape[1], config.token_samples, config.token_stride
     seen_BS = torch.zeros(hidden_BT.shape[0], (T - 1) * stride + C, dtype=torch.bool, device=hidden_BT.device)
     for t in range(T):
@@ -72,8 +72,8 @@ class Pretraining(nn.Module):
     ) -> dict[str, Tensor]:
         """The loss of a batch as stored, and its parts by name (`token`, `new`, `spectrum`, `masked`), float32.
 
-        `hidden_BT` (B, T) bool are the hidden tokens of the masked objective; `factor_B` (B,) is what augmentation
-        multiplies each window by.
+        `hidden_BT` (B, T) bool are the tokens masked by the masked objective; `factor_B` (B,) are the augmentation
+        factors.
         """
         ete, config = self.ete, self.ete.config
         x_BTC = ete.tokenise(signal_i16, scale_uv, sigma_uv)
@@ -86,7 +86,7 @@ class Pretraining(nn.Module):
             error = (prediction - x_BTC).square() * unseen_samples(hidden_BT, config)
             masked = error.sum() / unseen_samples(hidden_BT, config).sum().clamp_min(1)
             return {"loss": masked, "masked": masked.detach()}
-        # The last token is only ever predicted; position p has seen p tokens and predicts token p.
+        # The last token is only predicted; position p depends on p tokens and predicts token p.
         seen_BTC = x_BTC[:, :-1]
         if ete.skip is not None:
             seen_BTC = seen_BTC.contiguous()  # one copy for both products that need it
@@ -98,7 +98,7 @@ class Pretraining(nn.Module):
         new = (predicted - x_BTC[:, 1:, -config.token_stride :]).square().mean()
         if config.objective == "new":
             return {"loss": new, "new": new.detach()}
-        # Position p has seen token p - 1 last; the first that shares no sample with it is p - 1 + tokens_ahead.
+        # The last input of position p is token p - 1; the next without shared samples is p - 1 + tokens_ahead.
         ahead = config.tokens_ahead
         truth = log_spectrum(x_BTC[:, ahead:], config)
         spectrum = (ete.spectrum(h_BPD[:, : truth.shape[1]]).float() - truth).square().mean()

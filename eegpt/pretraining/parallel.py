@@ -1,8 +1,8 @@
-"""One process, a copy of the model in each of several (DDP), or a part of it in each (FSDP2).
+"""One process, or several with a copy of the model each (DDP) or a shard of it each (FSDP2).
 
-With FSDP every process writes its own part of weights and optimiser through torch.distributed.checkpoint, as
-safetensors (DCP's own format needs pickle to be read), while training continues; a checkpoint can be read by another
-number of processes. The plain export, model.safetensors, is written in every case.
+With FSDP every process writes its shard of weights and optimiser with torch.distributed.checkpoint, as safetensors
+(reading DCP's own format needs pickle), while training continues; checkpoints can be read by a different number of
+processes. The plain export, model.safetensors, is always written.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from eegpt.runs.runtime import Runtime
 def parallelise(
     module: Pretraining, here: Runtime, compute: ComputeSettings, begin: Callable[[], None] | None = None
 ) -> Parallel:
-    """Wrap the module for as many processes as there are, and compile it where that is asked for.
+    """Wrap the module for the number of processes, and compile it if requested.
 
-    `begin` fills a module on the meta device: after weights are divided, or before they are copied to other processes.
+    `begin` fills a module on the meta device: after sharding, or before weights are copied to other processes.
     """
     if compute.parallel == "fsdp" and here.world > 1:
         return _Sharded(module, here, compute, begin)
@@ -59,17 +59,17 @@ class Parallel:
             self.module = _compiled(self.module, here)
 
     def accumulate(self, last: bool) -> AbstractContextManager[Any]:
-        """Around a micro batch: gradients are exchanged after the last one alone."""
+        """Context for a micro batch: gradients are exchanged only after the last one."""
         return contextlib.nullcontext() if last or self._ddp is None else self._ddp.no_sync()
 
     def save(self, run: Path, progress: ck.Progress, ete: ETE, optimiser: torch.optim.Optimizer) -> None:
-        """Write a checkpoint and the plain export; returns when both are whole."""
+        """Write a checkpoint and the plain export; returns when both are complete."""
         if self.here.first:
             ck.save_checkpoint(run, progress, ete, optimiser)
         self.here.wait()
 
     def load(self, folder: Path, ete: ETE, optimiser: torch.optim.Optimizer) -> ck.Progress:
-        """Put weights and optimiser of a checkpoint back."""
+        """Load weights and optimiser state of a checkpoint."""
         return ck.load_checkpoint(folder, ete, optimiser)
 
     def finish(self) -> None:
@@ -91,22 +91,22 @@ class _Sharded(Parallel):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
         self.here = here
-        # A CPU group: states are written in the background, beside the GPU's own exchange. A study's next run
-        # joins a new set of processes, so the group belongs to this run.
+        # A CPU group: states are written in the background, concurrently with GPU communication. A study's next run
+        # joins new processes, so the group belongs to this run.
         self._group = dist.new_group(backend="gloo")
         self._pending: tuple[Any, Path, ck.Progress] | None = None
         policy = MixedPrecisionPolicy()
         if here.precision == "bfloat16":
-            # Inputs stay float32: autocast rounds what enters a product, and nothing else (residuals, last values).
+            # Inputs stay float32: autocast rounds only the inputs of products, not residuals or last values.
             policy = MixedPrecisionPolicy(
                 param_dtype=torch.bfloat16, reduce_dtype=torch.float32, cast_forward_inputs=False
             )
         for layer in module.ete.layers:
             fully_shard(layer, mp_policy=policy)
-        # What is not trained stays whole, and in float32.
+        # Frozen parameters are not sharded and stay in float32.
         fixed = {p for p in module.ete.parameters() if not p.requires_grad}
         self._root = fully_shard(module.ete, mp_policy=policy, ignored_params=fixed)
-        for method in ("predict", "spectrum"):  # they use the encoder's own weights outside of its forward pass
+        for method in ("predict", "spectrum"):  # they use the encoder's weights outside its forward pass
             register_fsdp_forward_method(module.ete, method)
         if begin is not None:
             begin()
@@ -117,7 +117,7 @@ class _Sharded(Parallel):
         return contextlib.nullcontext()
 
     def save(self, run: Path, progress: ck.Progress, ete: ETE, optimiser: torch.optim.Optimizer) -> None:
-        """Begin to write a checkpoint; it counts once `finish` or the next `save` has renamed it into place."""
+        """Start writing a checkpoint; it is valid once `finish` or the next `save` has renamed it."""
         import torch.distributed.checkpoint as dcp
         from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -137,7 +137,7 @@ class _Sharded(Parallel):
             self.finish()
 
     def finish(self) -> None:
-        """Wait for the checkpoint that is being written, and give it its final name."""
+        """Wait for the checkpoint being written and rename it into place."""
         if self._pending is None:
             return
         future, run, progress = self._pending

@@ -1,8 +1,8 @@
 """Three predictors of the new samples that need no network: zero, persistence, linear autoregression.
 
-A model that does not beat the linear one has learned nothing useful: with overlapping tokens most of what a
-next-token loss shows is copying. They predict the new samples of tokens 1 .. T-1 of normalised windows, each from the
-samples before.
+A model that does not beat the linear one has learned nothing useful: with overlapping tokens, the next-token loss
+mostly measures copying. Predictors predict the new samples of tokens 1 .. T-1 of normalised windows from the preceding
+samples.
 
 Shapes: N windows, S samples, T tokens, C samples per token, K new samples per token (the stride).
 """
@@ -48,9 +48,8 @@ def predict_persistence(signal_NS: Tensor, *, token_samples: int, token_stride: 
 class LinearPredictor:
     """Linear maps from the last samples to the new ones, by least squares.
 
-    `short_CK` maps the last token, the same at all positions. `long[p]`, (C + p K, K), maps all samples since the
-    window's start: what a model with the whole window as its context sees. It needs many windows to beat the short
-    one.
+    `short_CK` maps the last token, with the same map at all positions. `long[p]`, (C + p K, K), maps all samples since
+    the window's start, the context available to a model; it needs many windows to beat the short map.
     """
 
     token_samples: int
@@ -59,11 +58,11 @@ class LinearPredictor:
     long: tuple[Tensor, ...]
 
     def predict(self, signal_NS: Tensor, *, whole_context: bool = False) -> Tensor:
-        """(N, T-1, K) predictions, from the last token or from the whole context."""
+        """Predictions (N, T-1, K), from the last token or the full context."""
         C, K = self.token_samples, self.token_stride
         n_positions = (signal_NS.shape[1] - C) // K
         if not whole_context:
-            # Copied first: the product of a view that overlaps itself is one small product for every window.
+            # Copy first: multiplying an overlapping view is one small product per window.
             return signal_NS.unfold(1, C, K)[:, :n_positions].contiguous() @ self.short_CK
         if n_positions > len(self.long):
             raise UsageError(
@@ -77,9 +76,9 @@ class LinearPredictor:
 def fit_linear(batches: Iterable[Tensor], *, token_samples: int, token_stride: int) -> LinearPredictor:
     """Fit both maps to normalised windows (N, S) of one length, in one pass.
 
-    All that least squares needs is the second moment of the whole window, (S, S), summed in float64: every context
-    and target is a block of it. The ridge is the one of `RIDGES` that does best on every tenth window; the maps are
-    then fitted to all.
+    Least squares only needs the second moment of the window, (S, S), summed in float64: all contexts and targets are
+    blocks of it. The ridge of `RIDGES` with the lowest error on every tenth window is used; the maps are then fitted to
+    all windows.
     """
     C, K = token_samples, token_stride
     fit, check = _moments(batches)
@@ -97,14 +96,14 @@ def fit_linear(batches: Iterable[Tensor], *, token_samples: int, token_stride: i
 
 
 def _moments(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Second moments of nine windows in ten, and of the tenth."""
+    """Second moments of nine out of ten windows, and of every tenth."""
     moments: list[Tensor | None] = [None, None]
     n_windows = 0
     for signal_NS in batches:
         for part in signal_NS.split(_BATCH):
             tenth = (torch.arange(part.shape[0]) + n_windows) % 10 == 9
             for i, rows in enumerate((part[~tenth], part[tenth])):
-                # Products in float32 of a few thousand rows, sums in float64: exact enough, four times faster.
+                # Products of a few thousand rows in float32, sums in float64: accurate enough and four times faster.
                 product = (rows.T @ rows).double()
                 previous = moments[i]
                 moments[i] = product if previous is None else previous + product
@@ -115,10 +114,10 @@ def _moments(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def _best(fit: Tensor, check: Tensor, n_known: int) -> Tensor:
-    """The map from the first `n_known` samples to the rest whose ridge does best on `check`."""
+    """The map from the first `n_known` samples to the rest, with the ridge chosen on `check`."""
 
     def error(weight: Tensor) -> float:
-        # sum |y - W^T x|^2 from second moments alone
+        # sum |y - W^T x|^2 computed from second moments
         xx, xy, yy = check[:n_known, :n_known], check[:n_known, n_known:], check[n_known:, n_known:]
         return float(yy.trace() - 2 * (weight * xy).sum() + (weight * (xx @ weight)).sum())
 
@@ -133,7 +132,7 @@ def _solve(moment: Tensor, n_known: int, ridge: float) -> Tensor:
 
 
 def linear_for(ete: ETE, index: WindowSource, n_windows: int) -> LinearPredictor | None:
-    """The linear predictor of an encoder's tokens, fitted to evenly spread windows of the training split."""
+    """Fit the linear predictor for an encoder's tokens to evenly spread windows of the training split."""
     indices = spread(len(index), n_windows)
     if len(indices) < 20:
         return None
@@ -142,13 +141,13 @@ def linear_for(ete: ETE, index: WindowSource, n_windows: int) -> LinearPredictor
 
 
 def start_from_linear(ete: ETE, indexes: Sequence[WindowSource], n_windows: int) -> None:
-    """Fit what the predictions start from (`skip=linear`) to the training windows of every length together."""
+    """Fit the starting point of predictions (`skip=linear`) to the training windows of all lengths."""
     if ete.skip is None:
         return
     C, K = ete.config.token_samples, ete.config.token_stride
 
     def pieces() -> Iterator[Tensor]:
-        # A token and the new samples after it, at every position: one map serves them all.
+        # A token and the new samples after it, at every position, with one map for all.
         for index in indexes:
             share = math.ceil(n_windows * len(index) / sum(map(len, indexes)))
             for signal_NS in _signals(ete, index, spread(len(index), share)):
@@ -160,7 +159,7 @@ def start_from_linear(ete: ETE, indexes: Sequence[WindowSource], n_windows: int)
 
 
 def _signals(ete: ETE, index: WindowSource, indices: Sequence[int]) -> Iterator[Tensor]:
-    """Normalised windows (N, S) of an index, cut to whole tokens."""
+    """Normalised windows (N, S) of an index, cut to complete tokens."""
     for windows in in_batches(index, indices, _BATCH):
         x_BTC = ete.tokenise(windows.signal_i16, windows.scale_uv, windows.sigma_uv)
         yield fold_tokens(x_BTC, token_stride=ete.config.token_stride)

@@ -1,1 +1,1 @@
-"""A run's folder: settings, lock, checkpoints, log; and where a run computes. For pre-training and transfer."""
+"""A run's folder (settings, lock, checkpoints, log) and its device, for pre-training and transfer."""

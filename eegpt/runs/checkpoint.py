@@ -1,8 +1,8 @@
-"""Weights and checkpoints as safetensors: written completely or not at all, read back without unpickling anything.
+"""Weights and checkpoints as safetensors: written atomically and read without unpickling.
 
-`checkpoints/step-N/` of a run's folder has all that resuming exactly needs: weights, optimiser, and the place in the
-data. It is a folder that is renamed into place last; the newest whole one is taken. `model.safetensors` beside it is
-written again at every checkpoint.
+`checkpoints/step-N/` in a run's folder contains everything needed to resume exactly: weights, optimiser and the
+position in the data. The folder is renamed into place last; the newest complete one is used. `model.safetensors` is
+rewritten at every checkpoint.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """A pre-trained encoder with what its numbers mean: its vocabulary and the whole of its config.json."""
+    """A pre-trained encoder with its vocabulary and its complete config.json."""
 
     model: ETE
     vocabulary: Vocabulary
@@ -49,7 +49,7 @@ def load_encoder(run: Path, *, device: torch.device | str = "cpu") -> Encoder:
     UsageError
         There is no such run.
     InputError
-        Its files do not fit together.
+        Its files are inconsistent.
     """
     run = Path(run)
     config = read_config(run, kind="encoder")
@@ -69,18 +69,18 @@ def load_encoder(run: Path, *, device: torch.device | str = "cpu") -> Encoder:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors, in the order of their names, completely or not at all."""
+    """Write tensors as safetensors, sorted by name, atomically."""
     plain = {name: tensors[name].detach().cpu().contiguous() for name in sorted(tensors)}
     with atomic_path(path) as part:
         try:
             save_file(plain, part)
         except SafetensorError as error:
-            # The library tells what the operating system refused (a full disk) in words alone.
+            # The library reports errors of the operating system (a full disk) only as text.
             refused = re.search(r"os error (\d+)", str(error))
             if refused is None:
                 raise
             raise OSError(int(refused[1]), os.strerror(int(refused[1])), str(path)) from None
-        part.chmod(0o644)  # the library writes for its owner alone; a run is for the lab
+        part.chmod(0o644)  # the library makes files private; runs are shared within a lab
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -94,7 +94,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(model: nn.Module, path: Path, *, device: torch.device | str = "cpu") -> None:
-    """Put a file's tensors into a model, which may be on the meta device; names and shapes must be equal."""
+    """Load a file's tensors into a model, which may be on the meta device; names and shapes must match."""
     tensors = load_tensors(path)
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
@@ -110,12 +110,12 @@ def load_weights(model: nn.Module, path: Path, *, device: torch.device | str = "
     model.load_state_dict({k: v.to(device) for k, v in tensors.items()}, assign=True)
 
 
-# ---- checkpoints of a run under way
+# ---- checkpoints during a run
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run stands: the next step, and the next batch as (epoch, number). All randomness follows from these."""
+    """A run's position: the next step, and the next batch as (epoch, number). They determine all randomness."""
 
     step: int = 0
     epoch: int = 0
@@ -134,7 +134,7 @@ def save_checkpoint(run: Path, progress: Progress, model: nn.Module, optimiser: 
 
 
 def begin_checkpoint(run: Path, progress: Progress) -> Path:
-    """An empty folder for the files of a checkpoint, which does not count before `finish_checkpoint`."""
+    """Create an empty folder for a checkpoint, which is ignored until `finish_checkpoint`."""
     part = part_of(run, progress)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -142,12 +142,12 @@ def begin_checkpoint(run: Path, progress: Progress) -> Path:
 
 
 def part_of(run: Path, progress: Progress) -> Path:
-    """Where a checkpoint is written before it is whole."""
+    """Path of a checkpoint while it is being written."""
     return run / CHECKPOINTS / f".step-{progress.step:08d}.part"
 
 
 def finish_checkpoint(run: Path, progress: Progress, *, keep: int = 2) -> None:
-    """Rename a checkpoint's folder into place, and remove all but the newest `keep`."""
+    """Rename a checkpoint's folder into place and remove all but the newest `keep`."""
     part, final = part_of(run, progress), run / CHECKPOINTS / f"step-{progress.step:08d}"
     write_json(part / "progress.json", to_mapping(progress))
     shutil.rmtree(final, ignore_errors=True)
@@ -158,17 +158,17 @@ def finish_checkpoint(run: Path, progress: Progress, *, keep: int = 2) -> None:
 
 
 def latest_checkpoint(run: Path) -> Path | None:
-    """Folder of the newest whole checkpoint, or None."""
+    """Folder of the newest complete checkpoint, or None."""
     return next(reversed(_whole(run)), None)
 
 
 def read_progress(folder: Path) -> Progress:
-    """Where the run of a checkpoint's folder stood."""
+    """Read the run's position from a checkpoint."""
     return from_mapping(Progress, read_json(folder / "progress.json"), where=str(folder))
 
 
 def load_checkpoint(folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
-    """Put a checkpoint's weights and optimiser back."""
+    """Load a checkpoint's weights and optimiser state."""
     put = load_tensors(folder / WEIGHTS)
     with torch.no_grad():
         own = model.state_dict()

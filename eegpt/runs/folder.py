@@ -1,4 +1,4 @@
-"""A run's folder: begun once, resumed only by the run that began it, and read back without trusting it.
+"""A run's folder: created once, resumed only with the same settings, and read as untrusted input.
 
 ```
 RUN/
@@ -13,8 +13,8 @@ RUN/
   fits/                the fits of a transfer run
 ```
 
-Every file is written completely or not at all, and nothing is ever unpickled. config.json is written last: without it
-the run has not begun.
+Every file is written atomically, and nothing is ever unpickled. config.json is written last: without it the run has not
+started.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Lock(_Locked):
     software: dict[str, str] = {}
 
     def all_data(self) -> list[DataSet]:
-        """Every data set, the encoders' included, by name."""
+        """All data sets by name, including those of the encoders."""
         named = {d.name: d for d in (*self.encoder_data, *self.data)}
         return [named[name] for name in sorted(named)]
 
@@ -104,15 +104,15 @@ def open_folder(
     write: bool = True,
     **tables: Any,
 ) -> None:
-    """Begin a run's folder, or check that it belongs to this run: same settings, same inputs (`shard_sets`, `encoder`).
+    """Create a run's folder, or check that its settings and inputs (`shard_sets`, `encoder`) are those of this run.
 
     Parameters
     ----------
     kind : {"encoder", "transfer"}
     seen : Seen, optional
-        What the run learns from, where that is known before it begins.
+        What the run learns from, if known in advance.
     write : bool
-        False checks alone: the other processes of a distributed run.
+        False only checks, for the other processes of a distributed run.
     **tables
         Further parts of config.json: dataclasses, or plain data.
 
@@ -127,7 +127,7 @@ def open_folder(
     if (out / CONFIG).is_file():
         _check_same(out, kind, settings, lock)
         return
-    # A run that was killed at its very beginning has written these, but no config.json yet.
+    # A run that was killed right at the start has written these, but no config.json yet.
     begun = {VOCABULARY, LOCK, SEEN_FILE, WRITING}
     if others := sorted(p for p in out.glob("*") if p.name.removesuffix(PART) not in begun):
         raise UsageError("the output folder contains other files", where=others[0], todo="choose another --out")
@@ -166,7 +166,7 @@ def _check_same(out: Path, kind: str, settings: Settings, lock: Lock) -> None:
 
 
 def software() -> dict[str, str]:
-    """Versions that a lock records."""
+    """Software versions recorded in a lock."""
     return {
         "eegpt": __version__,
         "torch": importlib.metadata.version("torch"),
@@ -184,7 +184,7 @@ def write_config(run: Path, kind: str, **tables: Any) -> None:
 
 
 def read_config(run: Path, *, kind: str) -> dict[str, Any]:
-    """config.json of a run of that kind (`encoder`, `transfer`)."""
+    """Read config.json of a run of the given kind (`encoder`, `transfer`)."""
     path = Path(run) / CONFIG
     if not path.is_file():
         raise UsageError(
@@ -208,7 +208,7 @@ def read_config(run: Path, *, kind: str) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that contains one table; InputError if it does not."""
+    """Read a JSON file that contains an object; InputError otherwise."""
     if path.stat().st_size > _MAX_BYTES:
         raise RefusedError(f"{path.name} is too large", where=path, found=f"{path.stat().st_size} bytes")
     try:
@@ -232,14 +232,14 @@ def read_lock(run: Path) -> Lock:
 
 
 def read_seen(run: Path) -> Seen | None:
-    """What a run has seen; None if it does not say: without the list, or with an empty one."""
+    """Recordings that a run has seen; None if its list is missing or empty."""
     path = Path(run) / SEEN_FILE
     seen = Seen.from_json(read_json(path), where=path) if path.is_file() else Seen()
     return seen if seen.recordings else None
 
 
 def shard_set_hashes(sets: Sequence[ShardSet]) -> dict[str, str]:
-    """SHA-256 of each set by its folder's name; folders of one name are numbered."""
+    """SHA-256 of each set by folder name; equal names are numbered."""
     found: dict[str, str] = {}
     for one in sets:
         own = one.path.resolve().name
@@ -252,7 +252,7 @@ def shard_set_hashes(sets: Sequence[ShardSet]) -> dict[str, str]:
 
 
 def data_sets_of(sets: Sequence[ShardSet], recordings: Collection[str] | None = None) -> list[DataSet]:
-    """The data sets of some shard sets (of these recordings alone), with every chain of steps behind their signal."""
+    """The data sets of some shard sets (of these recordings only), with their preprocessing steps."""
     chains: dict[str, dict[str, float]] = {}
     manifests = {}
     for one in sets:

@@ -1,6 +1,6 @@
-"""A run's log: JSON lines, TensorBoard where it is installed, a progress line on a terminal.
+"""A run's log: JSON lines, TensorBoard if installed, and a progress line on a terminal.
 
-Every line of `log.jsonl` is whole, and after a run was resumed every step has one record.
+Every line of `log.jsonl` is complete, and every step has one record even if the run was resumed.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ LOG = "log.jsonl"
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """All whole lines of a run's log; a truncated line is skipped."""
+    """All complete lines of a run's log; a truncated line is skipped."""
     path = Path(run) / LOG
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]  # a whole line has its end behind it
+    return [json.loads(line) for line in lines[:-1] if line]  # a complete line ends with a newline
 
 
 class RunLog:
@@ -44,7 +44,7 @@ class RunLog:
             self._board = SummaryWriter(str(run / "tensorboard"), purge_step=from_step + 1)
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """Append one record; it must have `step`."""
+        """Append one record, which must have a `step`."""
         self._file.write(_line(record))
         self._file.flush()
         if self._board is not None:
@@ -52,7 +52,7 @@ class RunLog:
                 self._board.add_scalar(name, value, record["step"])
 
     def close(self) -> None:
-        """Close both."""
+        """Close both outputs."""
         self._file.close()
         if self._board is not None:
             self._board.close()
@@ -72,7 +72,7 @@ def _scalars(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 @contextlib.contextmanager
 def progress_line(total: int, start: int, *, shown: bool) -> Iterator[Callable[[int, str], None]]:
-    """A rich progress line on stderr where that is a terminal; yields `update(step, text)`."""
+    """A rich progress line on stderr if it is a terminal; yields `update(step, text)`."""
     if not (shown and sys.stderr.isatty()):
         yield lambda step, text: None
         return
@@ -95,7 +95,7 @@ def progress_line(total: int, start: int, *, shown: bool) -> Iterator[Callable[[
         TimeRemainingColumn(),
         TextColumn("{task.fields[text]}"),
     )
-    # The command line's stream, which escapes what would steer the terminal, must not get the bar.
+    # The command line's stream escapes terminal control sequences, so it must not get the bar.
     stream = getattr(sys.stderr, "stream", sys.stderr)
     with Progress(*columns, console=Console(file=stream)) as progress:
         task = progress.add_task("", total=total, completed=start, text="")
@@ -103,10 +103,10 @@ def progress_line(total: int, start: int, *, shown: bool) -> Iterator[Callable[[
 
 
 class TrainingLog(contextlib.ExitStack):
-    """What a pre-training run logs of its steps; the first process writes, the others compute the same and do not.
+    """Log the steps of a pre-training run; all processes compute the records, only the first writes them.
 
-    `every` counts steps between two records; the first and the last step always have one. `steps` are those of the
-    whole run, `done` those before it was resumed.
+    `every` is the number of steps between records; the first and last step always have one. `steps` is the total number
+    of steps, `done` the number before the run was resumed.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class TrainingLog(contextlib.ExitStack):
     def step(
         self, progress: Progress, record: Mapping[str, float], tokens: int, waited_s: float, total_s: float
     ) -> None:
-        """One step: its losses, and how fast it was."""
+        """Log the losses and speed of one step."""
         step, tokens_per_s = progress.step, tokens / total_s
         flops_share = self._flops_per_token * tokens_per_s / self._peak
         self._update(
@@ -136,6 +136,6 @@ class TrainingLog(contextlib.ExitStack):
             self._log.write({"step": step, "epoch": progress.epoch, **record, "windows": progress.windows, **speed})
 
     def held_out(self, step: int, split: str, errors: HeldOutErrors) -> None:
-        """Errors on held-out windows."""
+        """Log errors on held-out windows."""
         if self._log is not None:
             self._log.write({"step": step, "heldout": {"split": split, **errors.figures().model_dump(mode="json")}})

@@ -1,4 +1,4 @@
-"""Errors of a pre-training run on held-out windows: what `results.json` says, with types."""
+"""Errors of a pre-training run on held-out windows: the typed contents of `results.json`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eegprep.errors import InputError
 from eegprep.files import write_json
 from eegpt.runs.folder import RESULTS, read_json
 
-# Every predictor that errors are reported of, the model first.
+# All predictors whose errors are reported, the model first.
 PREDICTORS = ("model", "linear", "linear_whole_context", "persistence", "zero")
 
 
@@ -59,12 +59,12 @@ class HeldOutErrors(_Results):
         return self.predictors["model"]
 
     def gain(self, *names: str) -> float | None:
-        """Share by which the model's error lies below the best of some predictors'; None if there is none."""
+        """Relative reduction of the error against the best of some predictors; None if there is none."""
         best = min((self.predictors[n].new for n in names or ("linear",) if n in self.predictors), default=0.0)
         return 1 - self.model.new / best if best else None
 
     def figures(self) -> HeldOutErrors:
-        """The same without curves and examples, for the log."""
+        """The errors without curves and examples, for the log."""
         return self.model_copy(update={"spectra": {}, "examples": []})
 
 

@@ -1,6 +1,6 @@
-"""Where a run computes: device, processes, precision; and the learning rate's schedule.
+"""Device, processes and precision of a run, and the learning rate schedule.
 
-One process without `torchrun` is the ordinary case and needs no process group.
+A single process without `torchrun` is the usual case and needs no process group.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Precision = Literal["float32", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """This process among its peers, its device and its precision."""
+    """Rank, device and precision of this process."""
 
     device: torch.device
     precision: Precision
@@ -31,7 +31,7 @@ class Runtime:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes files and talks."""
+        """Whether this process writes files and prints."""
         return self.rank == 0
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -61,18 +61,18 @@ class Runtime:
 
 
 def pick_precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:
-    """`auto` means bfloat16 where the device multiplies it in hardware, float32 elsewhere."""
+    """`auto` is bfloat16 if the device supports it in hardware, else float32."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    # Elsewhere a CPU emulates bfloat16, which is slower than float32.
+    # Other CPUs emulate bfloat16, which is slower than float32.
     probes = (getattr(torch.cpu, f"_is_{unit}_supported", None) for unit in ("amx_tile", "avx512_bf16"))
     return "bfloat16" if any(probe is not None and probe() for probe in probes) else "float32"
 
 
 def pick_device() -> torch.device:
-    """This process's accelerator where there is one, else the CPU."""
+    """This process's accelerator if there is one, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
@@ -80,7 +80,7 @@ def pick_device() -> torch.device:
 
 @contextlib.contextmanager
 def runtime(precision: Literal["auto", "float32", "bfloat16"]) -> Iterator[Runtime]:
-    """Join the processes that `torchrun` started, if it did, for the length of the context."""
+    """Join the processes started by `torchrun`, if any, for the duration of the context."""
     world, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     device = pick_device()
     if device.type == "cuda":
@@ -97,7 +97,7 @@ def runtime(precision: Literal["auto", "float32", "bfloat16"]) -> Iterator[Runti
 
 
 def measured_peak_flops(device: torch.device, precision: Precision, *, size: int | None = None) -> float:
-    """Floating point operations per second of a large square matrix product: the best of five, measured now."""
+    """Measure the floating point operations per second of a large square matrix product, best of five."""
     n = size or (8192 if device.type == "cuda" else 1024)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
@@ -112,7 +112,7 @@ def measured_peak_flops(device: torch.device, precision: Precision, *, size: int
 
 
 def cosine(step: int, *, steps: int, warmup: int, floor: float) -> float:
-    """Factor of the learning rate at `step` (from 0): linear warm-up, then a cosine from 1 to `floor`."""
+    """Learning rate factor at `step` (from 0): linear warm-up, then a cosine from 1 to `floor`."""
     if step < warmup:
         return (step + 1) / warmup
     progress = (step - warmup) / max(1, steps - warmup)

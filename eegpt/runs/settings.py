@@ -1,4 +1,4 @@
-"""Settings from YAML, from `key.path=value` texts or from config.json, checked with pydantic; errors name the key.
+"""Settings from YAML, `key.path=value` strings or config.json, validated with pydantic; errors name the key.
 
 Settings of runs are nested models derived from `Settings`, one per owner (`encoder`, `data`, `optimiser`, ...). Frozen
 dataclasses (the model's own configurations, records) are read and written by the same functions.
@@ -22,7 +22,7 @@ from eegprep.manifest import yaml_strict
 
 T = TypeVar("T")
 
-_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # a number that neither YAML 1.1 nor int() reads as one
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # a number that neither YAML 1.1 nor int() parses
 
 
 class Settings(BaseModel):
@@ -36,7 +36,7 @@ class Settings(BaseModel):
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """Settings or a dataclass as plain data that JSON and YAML can hold; tuples become lists."""
+    """Settings or a dataclass as plain data for JSON and YAML; tuples become lists."""
     if isinstance(config, BaseModel):
         return config.model_dump(mode="json")
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config), allow_nan=False))
@@ -80,7 +80,7 @@ def from_mapping(cls: type[T], mapping: Any, *, where: str = "settings") -> T:
 
 
 def changed(config: T, values: Mapping[str, Any], *, where: str = "settings") -> T:
-    """`config` with some values replaced; `optimiser.weight_decay` names a setting of a nested table."""
+    """`config` with some values replaced; nested settings are named like `optimiser.weight_decay`."""
     plain = to_mapping(config)
     for path, value in values.items():
         table, (*outer, name) = plain, path.split(".")
@@ -93,7 +93,7 @@ def changed(config: T, values: Mapping[str, Any], *, where: str = "settings") ->
 
 
 def with_settings(config: T, settings: Sequence[str], *, where: str = "--set") -> T:
-    """`config` with `key.path=value` texts applied in order; each value is read as YAML."""
+    """`config` with `key.path=value` strings applied in order; values are parsed as YAML."""
     values: dict[str, Any] = {}
     for text in settings:
         key, found, raw = text.partition("=")
@@ -106,7 +106,7 @@ def with_settings(config: T, settings: Sequence[str], *, where: str = "--set") -
 def read_settings(
     cls: type[T], path: Path | None = None, settings: Sequence[str] = (), options: Mapping[str, Any] | None = None
 ) -> T:
-    """Settings from a YAML file, then options of the command line (None: not given), then `--set` texts in order."""
+    """Settings from a YAML file, overridden by command line options (None: not given), then by `--set` in order."""
     plain = {} if path is None else yaml_strict.read(path).value or {}
     config = from_mapping(cls, plain, where=str(path or "settings"))
     given = {key: value for key, value in (options or {}).items() if value is not None}
@@ -114,7 +114,7 @@ def read_settings(
 
 
 def differences(begun: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Settings that differ between two plain tables, (begun, asked) by path."""
+    """Settings that differ between two plain tables, as (existing, requested) by path."""
     found: dict[str, tuple[Any, Any]] = {}
     for key in {**asked, **begun}:
         old, new = begun.get(key), asked.get(key)
@@ -126,7 +126,7 @@ def differences(begun: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
 
 
 def _plain(value: Any, where: str) -> Any:
-    """Numbers with an exponent that YAML leaves as text become numbers; UsageError for one that is not finite."""
+    """Convert numbers with an exponent that YAML parses as strings; UsageError for non-finite ones."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner, f"{where}.{key}") for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -150,7 +150,7 @@ def _names(cls: Any, path: Sequence[int | str] = ()) -> dict[str, Any]:
 
 
 def _paths(cls: Any, prefix: str = "") -> dict[str, str]:
-    """The path of every setting and table, by its own name."""
+    """The paths of every setting and table, by name."""
     found: dict[str, str] = {}
     for name, inner in _names(cls).items():
         found[name] = prefix + name

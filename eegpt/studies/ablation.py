@@ -1,7 +1,7 @@
 """Ablations: pre-training runs that differ in one setting, compared on held-out windows.
 
 A study is a folder with one run per variant and `study.json`. A finished run is not trained again, so the same command
-resumes a study. Variants share seed and order, so that differences come from what differs.
+resumes a study. Variants share seed and order, so that differences are due to the setting.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.loop import pretrain
 from eegpt.runs.settings import with_settings
 
-# By question: a setting and its values, of which the first is the default.
+# By name: a setting and its values, the default first.
 ABLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "objective": ("objective.kind", ("new+spectrum", "token", "new", "masked")),
     "norm": ("encoder.norm", ("output", "pre")),
@@ -41,7 +41,7 @@ def ablation(
     questions: Sequence[str] = (),
     probe: Probe | None = None,
 ) -> list[dict[str, Any]]:
-    """Train the common settings and every variant of the chosen questions (names of `ABLATIONS`; all by default)."""
+    """Train the common settings and all variants of the chosen ablations (names of `ABLATIONS`; all by default)."""
     variants = {"common": common}
     for question in questions or tuple(ABLATIONS):
         if question not in ABLATIONS:
@@ -59,9 +59,9 @@ def ablation(
 def run_study(
     variants: dict[str, PretrainConfig], *, shards: Sequence[Path], out: Path, probe: Probe | None = None
 ) -> list[dict[str, Any]]:
-    """Train every variant in `out`/<its name> and collect held-out errors; a row per variant.
+    """Train every variant in `out`/<name> and collect held-out errors, one row per variant.
 
-    The split of the errors is the first held-out one that has windows. `probe` adds scores of a run's encoder.
+    Errors are those of the first held-out split with windows. `probe` returns further scores of a run's encoder.
     """
     rows: list[dict[str, Any]] = []
     for name, config in variants.items():

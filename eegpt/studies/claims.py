@@ -1,12 +1,11 @@
-"""The paper's claims as runs that can be repeated: their arms, and each arm compared with the first.
+"""The paper's claims as reproducible runs: each claim has several arms, which are compared with the first.
 
-The output folder holds the encoders and runs of all arms and `claims.json`. Finished encoders and runs are not made
-again, so the same command resumes where it was stopped, and claims that share an arm share its run. In a scheme of
-folds every fold has encoders of its own, pre-trained without its test subjects: nothing is overridden.
+The output folder contains the encoders and runs of all arms and `claims.json`. Finished encoders and runs are not
+repeated, so the same command resumes an interrupted study, and claims with a common arm share its run. With folds,
+every fold has its own encoders, pre-trained without its test subjects, so the leakage check is not overridden.
 
-Claims about the graph are made in the paper's form, the graph alone, unless `readout` says otherwise. Claims about the
-encoder are read by linear maps of its frozen states, fitted in closed form and standardised by subject: they differ by
-the encoder alone.
+Claims about the graph use the graph alone, as in the paper, unless `readout` overrides it. Claims about the encoder use
+linear maps of its frozen states, fitted in closed form and standardised by subject, so that only the encoder differs.
 """
 
 from __future__ import annotations
@@ -47,9 +46,9 @@ CLAIMS = {
     "labels": "How much do more labelled trials help?",
     "unseen": "Are the states as good on a data set that was not used for pre-training?",
 }
-# One step at this rate changes no weight by more than rounding does.
+# One step at this rate changes weights by no more than rounding.
 _NO_RATE = 1e-9
-# An encoder that sees both ways predicts one token at a time: a pass for each position of a held-out window.
+# A bidirectional encoder predicts one token at a time: one pass per position of a held-out window.
 _MASKED_WINDOWS = 1000
 
 Tell = Callable[[str], None]
@@ -57,22 +56,22 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimsConfig:
-    """What is asked, and with which settings.
+    """Claims to test and their settings.
 
     Attributes
     ----------
     claims : tuple of str
         Names of `CLAIMS`; empty for all.
     sizes : tuple of str
-        Sizes of the claim `sizes`, names or `LAYERSxWIDTHxHEADS`; the others are compared with the first.
+        Sizes for the claim `sizes`, names or `LAYERSxWIDTHxHEADS`; all are compared with the first.
     fractions : tuple of float
-        Shares of the training windows (`fractions`) and of the labelled trials (`labels`), besides all.
+        Shares of the training windows (`fractions`) and of the labelled trials (`labels`), besides 1.
     vary : tuple of str
-        Further questions, `KEY=VALUE` each: a setting of pre-training against its value in `pretrain`, read as states.
+        Further claims as `KEY=VALUE`: a pre-training setting against its value in `pretrain`, evaluated on states.
     pretrain : PretrainConfig
-        Settings that all encoders share.
+        Settings common to all encoders.
     transfer : TransferConfig
-        Settings that all runs share: scheme, seeds, tasks, steps.
+        Settings common to all runs: scheme, seeds, tasks, steps.
     """
 
     claims: tuple[str, ...] = ()
@@ -98,13 +97,13 @@ class ClaimsConfig:
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The claims asked for, in the order of `CLAIMS`; all where nothing is asked for."""
+        """The requested claims, in the order of `CLAIMS`; all by default."""
         return tuple(n for n in CLAIMS if n in self.claims or not (self.claims or self.vary))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoders:
-    """The encoders of an arm: their folder's name, and how they differ from the common settings.
+    """The encoders of an arm: folder name and differences from the common settings.
 
     `fraction` is a share of the training windows, `left_out` a data set.
     """
@@ -130,7 +129,7 @@ class Encoders:
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """One run of a claim: its folder's name, its encoders, its settings."""
+    """One run of a claim: folder name, encoders and settings."""
 
     name: str
     run: str
@@ -140,7 +139,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A question and its arms; the others are compared with the first."""
+    """A question and its arms, which are compared with the first."""
 
     name: str
     question: str
@@ -149,7 +148,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmResult:
-    """Scores by task, their mean, and the encoders' mean error on new samples of test subjects not trained on."""
+    """Scores by task, their mean, and the encoders' mean error on new samples of unseen test subjects."""
 
     name: str
     run: str
@@ -160,7 +159,7 @@ class ArmResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A claim's arms, and each other arm compared with the first."""
+    """A claim's arms, and the comparison of each with the first."""
 
     claim: Claim
     arms: list[ArmResult]
@@ -195,7 +194,7 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
     Parameters
     ----------
     datasets : sequence of str
-        Those that have subjects to test, for `unseen`.
+        Data sets with test subjects, for `unseen`.
     """
     readout = "special" if config.transfer.model.readout == "auto" else config.transfer.model.readout
     form = {"mode": "frozen", "model.readout": readout, "model.views": (), "model.graph": True}
@@ -227,7 +226,7 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
 
     no_training = {"schedule.steps": 1, "schedule.warmup_steps": 0, "optimiser.learning_rate": _NO_RATE}
     untrained = Encoders(name="untrained", changes=no_training)
-    # Made when they are asked for: not every mode goes with every readout.
+    # Created on request: not every mode supports every readout.
     arms: dict[str, Callable[[], list[Arm]]] = {
         "joint": lambda: [by_graph("joint", run="frozen"), by_graph("separate", joint=False)],
         "tuning": lambda: [by_graph("frozen"), by_graph("lora", mode="lora"), by_graph("full", mode="full")],
@@ -263,7 +262,7 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
 def run_claims(
     config: ClaimsConfig, *, shards: Sequence[Path], out: Path, tell: Tell = lambda text: None
 ) -> ClaimsResult:
-    """Train what the claims need, score every arm, compare it with its claim's first; writes `claims.json`.
+    """Train and score all arms of the claims, compare them with the first arm, and write `claims.json`.
 
     Raises
     ------
@@ -286,7 +285,7 @@ def run_claims(
 
 @dataclass(frozen=True, kw_only=True)
 class _Work:
-    """Paths and settings while claims are answered."""
+    """Paths and settings shared by all steps."""
 
     config: ClaimsConfig
     shards: list[Path]
@@ -297,7 +296,7 @@ class _Work:
 
 
 def _datasets(index: TrialIndex) -> tuple[str, ...]:
-    """Data sets with two or more subjects who can be divided."""
+    """Data sets with at least two subjects that can be divided."""
     subjects: dict[str, set[str]] = {}
     for subject, task in zip(index.subject, index.task.tolist(), strict=True):
         if not index.tasks[task].within_subject:
@@ -306,7 +305,7 @@ def _datasets(index: TrialIndex) -> tuple[str, ...]:
 
 
 def _folds(config: ClaimsConfig, index: TrialIndex) -> tuple[str, ...]:
-    """The divisions that encoders are pre-trained for; one empty name where the sets' own split is used."""
+    """The divisions to pre-train encoders for; one empty name if the sets' own split is used."""
     scheme = config.transfer.data.scheme
     if Scheme.parse(scheme).kind not in (Kind.KFOLD, Kind.LOSO):
         return ("",)
@@ -314,7 +313,7 @@ def _folds(config: ClaimsConfig, index: TrialIndex) -> tuple[str, ...]:
 
 
 def _train(work: _Work, encoders: Encoders) -> list[Path]:
-    """The encoders, trained where they are not yet; of a data set left out there is one for all folds."""
+    """Train the encoders that do not exist yet; a left-out data set has one encoder for all folds."""
     folds = work.folds if encoders.left_out is None else ("",)
     found = []
     for number, division in enumerate(folds):

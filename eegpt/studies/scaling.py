@@ -1,4 +1,4 @@
-"""Scaling studies: sizes x fractions of the data, and the laws fitted to their errors.
+"""Scaling studies: sizes x fractions of the data, and power laws fitted to their errors.
 
 error = floor + a * parameters ** -alpha, and error = floor + b * windows ** -beta.
 """
@@ -46,7 +46,7 @@ def scaling(
 
 
 def sized(common: PretrainConfig, size: str) -> PretrainConfig:
-    """The settings with a size's name, or with `LAYERSxWIDTHxHEADS`."""
+    """The settings with a size given by name or as `LAYERSxWIDTHxHEADS`."""
     if "x" not in size:
         return changed(common, {"encoder.size": size})
     parts = size.split("x")
@@ -57,10 +57,10 @@ def sized(common: PretrainConfig, size: str) -> PretrainConfig:
 
 
 def fit_power_law(x: Sequence[float], y: Sequence[float]) -> dict[str, float] | None:
-    """floor, factor and exponent of y = floor + factor * x ** -exponent; None for fewer than three different x.
+    """Fit floor, factor and exponent of y = floor + factor * x ** -exponent; None for fewer than three distinct x.
 
-    For every floor on a grid below the smallest y, log(y - floor) is linear in log(x): the floor whose line fits
-    y best wins. With few points the floor is poorly determined; the residual says how well the law holds.
+    For every floor on a grid below the smallest y, log(y - floor) is linear in log(x); the floor with the best fit to y
+    is used. With few points the floor is poorly determined; the residual measures the goodness of fit.
     """
     if len(set(x)) < 3 or min(y) <= 0:
         return None

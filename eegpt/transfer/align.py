@@ -24,7 +24,7 @@ SMALLEST_SD = 1e-3
 
 
 def alignable_tasks(index: Trials, train: np.ndarray) -> tuple[int, ...]:
-    """Tasks with two subjects or more, most of whom have more than one label or value in the training trials."""
+    """Tasks with at least two subjects, most of them with several labels or values in the training trials."""
     out = []
     for task in np.unique(index.task[train]):
         own: dict[str, set[float]] = {}

@@ -1,8 +1,8 @@
-"""Encoded trials, computed once where that is possible.
+"""Encoded trials, computed only once if possible.
 
-Trials come out as `Encoded` groups, one per task, since trials of a task have one length or nearly. A frozen encoder's
-keys and values are computed once and kept up to a bound of memory; beyond it, and wherever the encoder learns, they
-are computed for each batch.
+Trials are returned as `Encoded` groups, one per task, since trials of a task have about the same length. Keys and
+values of a frozen encoder are computed once and cached up to a memory limit; beyond it, or if the encoder is trained,
+they are computed for each batch.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from eegpt.transfer.align import aligned
 from eegpt.transfer.model import TransferModel
 from eegpt.transfer.rows import Encoded, Trials, flatten, join
 
-_ROWS_AT_ONCE = 512  # electrodes that the encoder runs at once where no gradient is needed
+_ROWS_AT_ONCE = 512  # electrodes per encoder pass without gradient
 
 
 def chunk_size(n_electrodes: int, n_samples: int, *, rows: int = _ROWS_AT_ONCE) -> int:
-    """How many trials of that size run at once; long trials have many tokens, so fewer of them."""
+    """Number of trials of this size to run at once; fewer for long trials, which have more tokens."""
     return max(1, int(rows * min(1.0, 2048 / max(1, n_samples))) // max(1, n_electrodes))
 
 
 class TrialBank:
-    """Trials of an index as the model needs them.
+    """Trials of an index, encoded for the model.
 
     Parameters
     ----------
     electrode_of : (V,) int array
         From `map_electrodes`.
     budget_bytes : int
-        What may be kept in memory.
+        Memory limit of the cache.
     precision : {"float32", "bfloat16"}
-        In which the encoder and the graph are computed; weights and losses are float32 in any case.
+        Precision of the encoder and the graph; weights and losses are always float32.
     aligned_tasks : iterable of int
         Tasks whose views are standardised by subject, see `align`.
     views : dict, optional
-        Views by task, filled here; banks whose models have the same frozen encoder may share one.
+        Views by task, filled by the bank; models with the same frozen encoder may share it.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class TrialBank:
         return torch.autocast(self.device.type, torch.bfloat16)
 
     def keep(self, model: TransferModel, rows: np.ndarray) -> int:
-        """Encode trials once where the encoder is frozen: as many whole tasks as fit, small ones first.
+        """Encode and cache trials if the encoder is frozen: as many complete tasks as fit, small ones first.
 
         Returns the number of trials kept.
         """
@@ -83,14 +83,14 @@ class TrialBank:
         if model.trains_encoder or not len(rows):
             return 0
         if model.readout == "views":
-            return len(rows)  # views of all trials are held in any case
+            return len(rows)  # views of all trials are always cached
         held, n_kept = 0, 0
         tasks, counts = np.unique(self.index.task[rows], return_counts=True)
         for task in tasks[np.argsort(counts, kind="stable")]:
             own = rows[self.index.task[rows] == task]
             parts: list[Encoded] = []
             for part in self._chunks(own):
-                # Keys are views of one matrix with queries and values: a copy lets the rest go.
+                # Keys are views of one matrix with queries and values: a copy frees the rest.
                 parts.append(self._with_views(model, part, self._encode(model, part, train=False).compact()))
                 expected = held + sum(p.n_bytes for p in parts) * len(own) / sum(len(p.mask_NE) for p in parts)
                 if expected > self.budget_bytes:
@@ -106,10 +106,10 @@ class TrialBank:
     def groups(
         self, model: TransferModel, rows: np.ndarray, *, electrode_dropout: float = 0.0
     ) -> list[tuple[np.ndarray, Encoded]]:
-        """The trials at `rows`, task by task: (their row numbers, encoded).
+        """Yield the trials at `rows`, task by task: (row numbers, encoded).
 
-        With `electrode_dropout` each trial loses that share of its electrodes at random, before anything is
-        computed of them: the augmentation makes training cheaper.
+        With `electrode_dropout`, a random share of each trial's electrodes is dropped before encoding, so that the
+        augmentation makes training cheaper.
         """
         out = []
         for task in np.unique(self.index.task[rows]):
@@ -124,7 +124,7 @@ class TrialBank:
             if kept is not None and (self._place[own] >= 0).all():
                 place = torch.from_numpy(self._place[own]).to(self.device)
                 encoded = kept.take(place, electrode_dropout=electrode_dropout)
-                if encoded.views_RF is None:  # kept before the electrodes' readouts were fitted
+                if encoded.views_RF is None:  # cached before the electrodes' readouts were fitted
                     encoded = self._with_views(model, own, encoded)
             elif model.scale is not None:
                 encoded = self._with_views(model, own, self._encode(model, own, train=model.training))
@@ -136,13 +136,13 @@ class TrialBank:
         return out
 
     def _with_views(self, model: TransferModel, rows: np.ndarray, encoded: Encoded) -> Encoded:
-        """The same with its views, where the model sees them."""
+        """Add the views, if the model uses them."""
         if not model.sees_views:
             return encoded
         return dataclasses.replace(encoded, views_RF=self.views(model, rows).views_RF)
 
     def views(self, model: TransferModel, rows: np.ndarray) -> Encoded:
-        """The views of trials of one task, aligned where the task is."""
+        """The views of trials of one task, aligned if the task is."""
         task = int(self.index.task[rows[0]])
         everything = np.flatnonzero(self.index.task == task)
         if task not in self._views:
@@ -154,7 +154,7 @@ class TrialBank:
         return whole.take(torch.from_numpy(np.searchsorted(everything, rows)).to(self.device))
 
     def batches(self, model: TransferModel, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Encoded]]:
-        """All trials at `rows` in groups small enough to run at once, for prediction."""
+        """Yield the trials at `rows` in groups small enough to run at once, for prediction."""
         for task in np.unique(self.index.task[rows]):
             for part in self._chunks(rows[self.index.task[rows] == task]):
                 yield from self.groups(model, part)

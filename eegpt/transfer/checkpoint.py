@@ -1,4 +1,4 @@
-"""A transfer run's own files: what `eegpt.runs.folder` does not write for every run.
+"""Files specific to transfer runs, in addition to those of `eegpt.runs.folder`.
 
 ```
 RUN/
@@ -43,10 +43,10 @@ FITS = "fits"
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecord:
-    """One fit: its seed, division and tasks, the step that was kept, and each regression's (task, mean, SD).
+    """One fit: seed, division and tasks, the selected step, and (task, mean, SD) of each regression.
 
-    `aligned` names the tasks whose views were standardised by subject; `shares` (head, view or `graph`, weight) what
-    decides; `encoder` numbers the run's encoders.
+    `aligned` names the tasks whose views were standardised by subject; `shares` are ensemble weights as (head, view or
+    `graph`, weight); `encoder` is the number of the encoder used.
     """
 
     name: str
@@ -76,7 +76,7 @@ class _Config(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class TransferRun:
-    """What config.json and the vocabulary of a transfer run say."""
+    """Contents of config.json and the vocabulary of a transfer run."""
 
     folder: Path
     config: TransferConfig
@@ -92,7 +92,7 @@ class TransferRun:
 
 
 def save_weights(run: Path, name: str, model: TransferModel) -> None:
-    """Write a fit's weights, LoRA merged into them."""
+    """Write a fit's weights, with LoRA merged."""
     merge_lora(model.ete)
     (run / FITS).mkdir(exist_ok=True)
     tensors = model.state_dict()
@@ -102,7 +102,7 @@ def save_weights(run: Path, name: str, model: TransferModel) -> None:
 
 
 def save_record(run: Path, record: FitRecord) -> None:
-    """Write a fit's record, after its weights: it marks them as complete."""
+    """Write a fit's record after its weights, which marks them as complete."""
     write_json(run / FITS / f"{record.name}.json", to_mapping(record))
 
 
@@ -122,7 +122,7 @@ def load_fit(run: TransferRun, record: FitRecord, *, device: torch.device) -> Tr
 def open_fit(
     run: TransferRun, setup: Setup, record: FitRecord, *, views: dict[int, Encoded] | None = None
 ) -> tuple[TransferModel, TrialBank]:
-    """The model of a fit and a bank of the trials that it is to be applied to."""
+    """The model of a fit, and a bank of the trials to apply it to."""
     here = pick_device()
     bank = TrialBank(
         setup.index,
@@ -137,7 +137,7 @@ def open_fit(
 
 
 def as_saved(config: TransferConfig) -> TransferConfig:
-    """Settings that build a model for saved weights: low-rank additions are merged into them."""
+    """Settings to build a model for saved weights, in which LoRA is already merged."""
     if config.mode != "lora":
         return config
     return changed(config, {"mode": "frozen", "model.readout": config.readout})
@@ -149,9 +149,9 @@ def read_run(folder: Path) -> TransferRun:
     Raises
     ------
     UsageError
-        There is no such run, or it is of another kind.
+        There is no such run, or it has another kind.
     InputError
-        Its files do not fit together.
+        Its files are inconsistent.
     """
     folder = Path(folder)
     plain, where = read_config(folder, kind="transfer"), folder / CONFIG

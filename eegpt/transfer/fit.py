@@ -1,7 +1,6 @@
-"""One fit: a graph on an encoder, from trials of any kind, with the weights that did best on validation trials.
+"""Fit a graph on an encoder to any kind of trials, keeping the weights with the best validation loss.
 
-Nothing is read or written: `eegpt.transfer.run` keeps the fits of shard sets in a run's folder, `eegpt.interop` fits
-arrays and epochs.
+No file is read or written: `eegpt.transfer.run` saves fits of shard sets, `eegpt.interop` fits arrays and epochs.
 """
 
 from __future__ import annotations
@@ -32,10 +31,10 @@ _SMALLEST_SD = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A fitted model, the loop's record, and the trials' targets in the model's numbering.
+    """A fitted model, the training record, and the trials' targets in the model's numbering.
 
-    `aligned` are the tasks whose views were standardised by subject; `shares` (head, view or `graph`, weight) what
-    decides.
+    `aligned` are the tasks whose views were standardised by subject; `shares` are the ensemble weights, (head, view or
+    `graph`, weight).
     """
 
     model: TransferModel
@@ -46,7 +45,7 @@ class Fitted:
 
 
 def graph_config(config: TransferConfig, encoder: ETEConfig) -> TEGConfig:
-    """The graph that belongs to an encoder: as deep as its size says, unless the settings say otherwise."""
+    """The graph configuration for an encoder, with the depth of its size unless the settings override it."""
     of_width = {s.width: s.teg_layers for s in SIZES.values()}
     layers = config.model.teg_layers or of_width.get(encoder.width, size("base").teg_layers)
     return TEGConfig(
@@ -55,7 +54,7 @@ def graph_config(config: TransferConfig, encoder: ETEConfig) -> TEGConfig:
 
 
 def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config: TransferConfig) -> TransferModel:
-    """The model of a mode, with what learns wanting a gradient; `ete` becomes part of it."""
+    """Build the model of a mode, with `requires_grad` set on the trained parameters; it contains `ete`."""
     ete.requires_grad_(config.mode in ("full", "scratch"))
     if config.mode == "lora":
         add_lora(ete, config.model.lora_rank)
@@ -88,8 +87,8 @@ def fit_model(
 ) -> Fitted:
     """Train one model on a division's trials.
 
-    `weights` are the encoder's, random where None; `head_of_task` and `electrode_of` map the index's tasks and
-    electrodes to the model's (-1: left out); `views` are a frozen encoder's from an earlier fit of the same index.
+    `weights` are the encoder's (None: random); `head_of_task` and `electrode_of` map the index's tasks and electrodes
+    to the model's (-1: left out); `views` are those of a frozen encoder from an earlier fit of the same index.
     """
     torch.manual_seed(seed)
     ete = ETE(encoder)
@@ -116,8 +115,8 @@ def fit_model(
 def fit_scale(model: TransferModel, bank: TrialBank, train: np.ndarray, targets: Targets) -> None:
     """Measure the mean and SD of each head's views at each electrode over its training trials, in place.
 
-    An electrode that a task's training trials lack gets those over all electrodes. A model whose nodes do not start
-    from views is left as it is.
+    Electrodes missing from a task's training trials get the values over all electrodes. No-op if the model's nodes do
+    not start from views.
     """
     scale = model.scale
     if scale is None:

@@ -1,7 +1,7 @@
-"""Which trials are learned from, selected on and tested: one `Division` per fold.
+"""Division of trials into training, validation and test: one `Division` per fold.
 
-A division is a function of the trials, the scheme and a seed alone, so that `eegpt evaluate` and every baseline find
-the same test trials again.
+A division depends only on the trials, the scheme and a seed, so `eegpt evaluate` and all baselines use the same test
+trials.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Scheme:
 
 @dataclass(frozen=True, kw_only=True)
 class Division:
-    """Rows of the index, (n,) int64 sorted: to learn from, to select on, to test. They share no sample."""
+    """Training, validation and test rows of the index, (n,) int64 sorted. They share no sample."""
 
     name: str
     train: np.ndarray
@@ -79,16 +79,16 @@ def divide(
     """All divisions of a scheme (see `DataSettings`), in a fixed order.
 
     Data sets that are split within subjects keep their own split in `kfold`, `loso` and `few-shot`, since they have no
-    other subjects. `seed` assigns subjects to folds, and chooses held-out and few-shot trials. `among` has all tasks of
-    the same sets where `index` has some: `kfold` assigns the subjects of all, so that a subject is in the same fold
-    whatever tasks are chosen, and the folds' encoders fit.
+    other subjects. `seed` assigns subjects to folds and selects held-out and few-shot trials. `among` has all tasks of
+    the sets if `index` has only some: `kfold` then assigns the subjects of all tasks, so that a subject's fold, and
+    thus the encoder of each fold, does not depend on the chosen tasks.
 
     Raises
     ------
     UsageError
-        An unknown scheme, or one that these data do not allow.
+        The scheme is unknown or not possible with these data.
     RefusedError
-        A recording is in no split.
+        A recording has no split.
     """
     parsed = Scheme.parse(scheme)
     out = []
@@ -136,7 +136,7 @@ def _own_split(index: Trials) -> np.ndarray:
 
 
 def _within(index: Trials) -> np.ndarray:
-    """Whether each trial's data set is split within subjects, (N,) bool."""
+    """Mask of trials whose data set is split within subjects, (N,) bool."""
     return np.array([t.within_subject for t in index.tasks], bool)[index.task]
 
 
@@ -149,7 +149,7 @@ def _subjects(index: Trials) -> list[str]:
 
 
 def _strata(index: Trials) -> dict[str, str]:
-    """Data set, and the subject's label in each task where he or she has only one."""
+    """Data set, and the subject's label in each task with only one label for this subject."""
     seen: dict[str, dict[int, set[int]]] = {}
     for subject, task, label in zip(index.subject, index.task.tolist(), index.label.tolist(), strict=True):
         seen.setdefault(subject, {}).setdefault(task, set()).add(label)
@@ -170,7 +170,7 @@ def _folds(index: Trials, folds: list[dict[str, str]], *, by_subject: bool = Fal
 
 
 def _one_dataset_out(index: Trials, seed: int) -> list[tuple[str, np.ndarray]]:
-    """Test a whole data set with the heads of tasks of the same name and classes in the others."""
+    """Test each data set with heads trained on tasks of the same name and classes in the others."""
     kinds: dict[tuple[str, tuple[str, ...]], set[str]] = {}
     for t in index.tasks:
         kinds.setdefault((t.name, tuple(t.classes)), set()).add(t.dataset)
@@ -183,7 +183,7 @@ def _one_dataset_out(index: Trials, seed: int) -> list[tuple[str, np.ndarray]]:
     out = []
     for dataset, fold in leave_one_dataset_out(sorted(set(index.subject)), seed=seed).items():
         split_N = np.array([fold[s] for s in index.subject], dtype="<U10")
-        # Of the data set left out only shared tasks can be tested: the others' heads have never learned.
+        # Only shared tasks of the left-out data set can be tested: its other heads are untrained.
         split_N[(split_N == "test") & ~shared_N] = "unused"
         if (split_N == "test").any():
             out.append((f"without-{dataset}", split_N))
@@ -191,9 +191,9 @@ def _one_dataset_out(index: Trials, seed: int) -> list[tuple[str, np.ndarray]]:
 
 
 def _few_shot(index: Trials, split_N: np.ndarray, k: int, seed: int) -> np.ndarray:
-    """The split with k trials per class of each test subject in train.
+    """The split with k trials per class of each test subject moved to train.
 
-    In a task with one label per subject a single trial would give the answer away, so none is taken there.
+    In tasks with one label per subject a single trial would reveal the label, so none is moved.
     """
     split_N, windows, within_N = split_N.copy(), _windows(index), _within(index)
     tested = {s for s, split, w in zip(index.subject, split_N, within_N, strict=True) if split == "test" and not w}
@@ -219,7 +219,7 @@ def _within_subjects(index: Trials, n_folds: int) -> list[tuple[str, np.ndarray]
             own = np.flatnonzero((subject_N == subject) & (windows.label == label))
             _, rank = np.unique(unit_N[own], return_inverse=True)
             fold_N[own] = rank * n_folds // (rank.max() + 1)
-    # A group that overlaps across labels or tasks is tested as one: in the fold of its first window.
+    # A group that overlaps across labels or tasks is tested together, in the fold of its first window.
     _, first, group = np.unique(unit_N, return_index=True, return_inverse=True)
     fold_N = fold_N[first][group]
     folds = [np.where(fold_N == f, "test", "train") for f in range(n_folds)]
@@ -237,8 +237,7 @@ def _windows(index: Trials) -> Windows:
 
 
 def _with_validation(index: Trials, split_N: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Take validation trials out of train in tasks that have none; data set by data set, so that no sample that one
-    task validates on is learned from in another."""
+    """Move trials from train to validation in tasks without any; no sample trains one task and validates another."""
     split_N = split_N.astype("<U10")
     windows = _windows(index)
     dataset_T = np.array([t.dataset for t in index.tasks])

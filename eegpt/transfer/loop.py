@@ -1,8 +1,8 @@
-"""The transfer loop: mixed batches of all tasks, selection on the validation trials, the best weights back.
+"""The transfer loop: batches mixed from all tasks, selection of the best weights on the validation trials.
 
-The test trials are not in sight here. The score to select by is the mean over tasks of the validation loss in units of
-guessing (cross-entropy / ln K, squared error / variance), at most 1: a few validation trials rank losses more steadily
-than accuracies. What is validated and kept is a running mean of the weights, which is steadier again.
+Test trials are not used here. Selection minimises the mean over tasks of the validation loss relative to guessing
+(cross-entropy / ln K, squared error / variance), at most 1: with few validation trials losses are less noisy than
+accuracies. A running mean of the weights is validated and kept, which reduces noise further.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Report = Callable[[int, dict[str, float]], None]
 class Targets:
     """The target of each trial of the index."""
 
-    head_N: np.ndarray  # int64; data sets whose task has the same name and classes share a head
+    head_N: np.ndarray  # int64; tasks with the same name and classes in several data sets share a head
     n_outputs_N: np.ndarray  # int64, of that head
     regression_N: np.ndarray  # bool
     label_N: np.ndarray  # int64 class, 0 for regressions
@@ -41,7 +41,7 @@ class Targets:
 
     @classmethod
     def of(cls, index: Trials, head_of_task: np.ndarray, train: np.ndarray, *, class_weights: bool) -> Targets:
-        """Targets of an index; class weights and the scale of regressions come from the training trials alone."""
+        """Targets of an index; class weights and regression scales are computed from the training trials only."""
         n_outputs_T = np.array([max(1, len(t.classes)) for t in index.tasks], np.int64)
         regression_T = np.array([t.kind == "regression" for t in index.tasks], bool)
         weight_N = np.ones(len(index.task), np.float32)
@@ -67,7 +67,7 @@ class Targets:
 
     @classmethod
     def unknown(cls, n: int, number: int, head: HeadSpec) -> Targets:
-        """Targets of `n` trials of one head whose answers are not known."""
+        """Targets of `n` trials of one head without known labels."""
         return cls(
             head_N=np.full(n, number, np.int64),
             n_outputs_N=np.full(n, head.n_outputs, np.int64),
@@ -79,7 +79,7 @@ class Targets:
 
 
 def regression_scale(index: Trials, train: np.ndarray, task: int) -> tuple[float, float]:
-    """Mean and standard deviation of a task's training targets; (0, 1) where there are none or they are all equal."""
+    """Mean and standard deviation of a task's training targets; (0, 1) if there are none or all are equal."""
     values = np.asarray(index.target, np.float64)[train[index.task[train] == task]]
     return (float(values.mean()), float(values.std()) or 1.0) if len(values) else (0.0, 1.0)
 
@@ -102,7 +102,7 @@ def fit(
     seed: int,
     report: Report | None = None,
 ) -> Fit:
-    """Train the parameters that want a gradient; the model comes back with its best weights, in evaluation mode."""
+    """Train the parameters with `requires_grad`; leaves the model with its best weights, in evaluation mode."""
     if not any(p.requires_grad for p in model.parameters()):
         model.eval()
         return Fit(best_step=0, history=[])
@@ -163,7 +163,7 @@ def trial_losses(logits_NK: Tensor, targets: Targets, rows: np.ndarray, *, smoot
 
 @torch.no_grad()
 def predict(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Targets) -> np.ndarray:
-    """Probabilities (N, K) of the trials at `rows`; of a regression its value in column 0, in training SDs."""
+    """Probabilities (N, K) of the trials at `rows`; regression values are in column 0, in training SDs."""
     model.eval()
     out = np.zeros((len(rows), model.heads.column_of.shape[1]), np.float32)
     place = {int(r): i for i, r in enumerate(rows)}
@@ -177,7 +177,7 @@ def predict(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Ta
 
 @torch.no_grad()
 def _validation_loss(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Targets) -> float | None:
-    """Mean over tasks of the validation loss in units of guessing; None without validation trials."""
+    """Mean over tasks of the validation loss relative to guessing; None without validation trials."""
     model.eval()
     if not len(rows):
         return None
@@ -187,12 +187,12 @@ def _validation_loss(model: TransferModel, bank: TrialBank, rows: np.ndarray, ta
         guess = 1.0 if targets.regression_N[own[0]] else math.log(max(2, int(targets.n_outputs_N[own[0]])))
         weighted = losses * targets.weight_N[own] / guess
         total.setdefault(int(bank.index.task[own[0]]), []).extend(weighted.tolist())
-    # Worse than guessing counts as guessing: a task without signal must not stop the others early.
+    # Losses are capped at guessing: a task without signal must not stop the others early.
     return float(np.mean([min(1.0, float(np.mean(v))) for v in total.values()]))
 
 
 def _spread_rows(index: Trials, rows: np.ndarray, most: int) -> np.ndarray:
-    """At most so many rows of each task, evenly spread over its labels and over time."""
+    """A limited number of rows of each task, evenly spread over labels and time."""
     kept = []
     for task in np.unique(index.task[rows]):
         own = rows[index.task[rows] == task]
@@ -202,13 +202,13 @@ def _spread_rows(index: Trials, rows: np.ndarray, most: int) -> np.ndarray:
 
 
 def _rate(done: int, schedule: ScheduleSettings) -> float:
-    """Factor of the learning rate after so many steps."""
+    """Learning rate factor at a given step."""
     warm = min(1.0, (done + 1) / max(1, schedule.warmup_steps))
     return warm * cosine(done, steps=schedule.steps, warmup=0, floor=0.0)
 
 
 def _parameter_groups(model: TransferModel, config: TransferConfig) -> list[dict[str, object]]:
-    """Matrices decay, vectors do not; the encoder's own weights learn more slowly than what is new."""
+    """Weight decay for matrices but not vectors, and a lower learning rate for the encoder's weights."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, p in model.named_parameters():
         if p.requires_grad:
@@ -226,7 +226,7 @@ def _parameter_groups(model: TransferModel, config: TransferConfig) -> list[dict
 
 
 class _Draw:
-    """Training trials of a step: tasks by their weight, trials of a task alike; a function of (seed, step)."""
+    """Draw the training trials of a step: tasks by weight, trials uniformly; a function of (seed, step)."""
 
     def __init__(self, index: Trials, train: np.ndarray, settings: ScheduleSettings, seed: int) -> None:
         task = index.task[train]
@@ -241,7 +241,7 @@ class _Draw:
 
 
 class _Average:
-    """Running mean of the weights that learn."""
+    """Running mean of the trained weights."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._learned = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -249,7 +249,7 @@ class _Average:
         self._mean = {n: p.detach().clone() for n, p in self._learned.items()}
 
     def update(self, step: int) -> None:
-        # Early on the mean must not be held back by the random start.
+        # The mean must not be dominated by the random initial weights at first.
         decay = min(self._decay, step / (step + 10))
         with torch.no_grad():
             torch._foreach_lerp_(list(self._mean.values()), list(self._learned.values()), 1 - decay)
@@ -274,7 +274,7 @@ class _Average:
 
 @dataclass
 class _Selection:
-    """The weights with the best validation loss so far; without validation trials the last ones."""
+    """The weights with the best validation loss so far, or the last ones without validation trials."""
 
     settings: SelectionSettings
     average: _Average

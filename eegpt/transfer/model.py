@@ -1,15 +1,15 @@
 """Stage II as one module: encoder, special token, graph, heads, and each electrode's own readout.
 
-The special token is one vector shared by all electrodes, put at the END of each sequence; its state is the electrode's
-representation z (paper, section on the TEG). Because it comes last and attention looks back only, it runs against
-cached keys and values, and a frozen encoder's tokens are never differentiated.
+The special token is one vector shared by all electrodes, placed at the END of each sequence; its state is the
+electrode's representation z (paper, section on the TEG). Because it comes last and attention is causal, it uses cached
+keys and values, and no gradient flows through a frozen encoder's tokens.
 
-`readout` decides what a node starts from: z alone as in the paper (`special`); z plus a linear map of the electrode's
-views (`special+views`), standardised by subject where they are, or that map alone (`views`); the same of the mean and
-last state of the pass (`special+states`, `states`); band powers instead of the encoder (a baseline).
+`readout` selects the initial state of a node: z as in the paper (`special`); z plus a linear map of the electrode's
+views, possibly standardised by subject (`special+views`), or only that map (`views`); the same with the mean and last
+encoder state (`special+states`, `states`); band powers instead of the encoder (a baseline).
 
-Not in the paper: beside the graph, linear heads at every electrode (`ElectrodeHeads`), whose logits are added to a
-share of the graph's. Without them and with `special` it is the paper's form.
+Not in the paper: linear heads at every electrode (`ElectrodeHeads`), whose logits are added to the weighted logits of
+the graph. Without them and with `special`, the model is the paper's.
 
 Shapes: N trials, E electrodes (padded), R rows (electrodes of all trials), D width, F features, K outputs.
 """
@@ -35,11 +35,11 @@ Readout = Literal["special", "special+views", "views", "special+states", "states
 
 
 class TransferModel(nn.Module):
-    """Encoder, special token, graph and heads, and the electrodes' own readouts.
+    """Encoder, special token, graph, heads and the electrodes' own readouts.
 
-    Whether the encoder is trained is its parameters' `requires_grad`. `tasks` in their order are the tasks' numbering.
-    `dropout` acts on the pooled vector before the heads; `electrode_heads` gives every electrode readouts of its own;
-    without `graph` these alone decide.
+    The encoder is trained if its parameters have `requires_grad`. Tasks are numbered in the order of `tasks`. `dropout`
+    applies to the pooled vector before the heads; `electrode_heads` adds readouts at every electrode, which are the
+    only ones without `graph`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class TransferModel(nn.Module):
         self.teg = TEG(teg)
         self.heads = TaskHeads(D, tasks)
         if not graph:
-            # Without gradient the optimiser leaves them out.
+            # Without gradient the optimiser skips them.
             for part in (self.teg, self.heads, self.z_norm, self.features_in, self.special):
                 if part is not None:
                     part.requires_grad_(False)
@@ -84,7 +84,7 @@ class TransferModel(nn.Module):
         return any(p.requires_grad for p in self.ete.parameters())
 
     def train(self, mode: bool = True) -> TransferModel:
-        """As in torch, except that a frozen encoder stays in evaluation mode: its dropout would spoil the cache."""
+        """As in torch, but a frozen encoder stays in evaluation mode: dropout would invalidate the cache."""
         super().train(mode)
         if not self.trains_encoder:
             self.ete.eval()
@@ -92,18 +92,18 @@ class TransferModel(nn.Module):
 
     @property
     def reads_electrodes(self) -> bool:
-        """Whether the electrodes' own readouts are fitted and count."""
+        """Whether the electrodes' own readouts are fitted and used."""
         return self.electrode_heads is not None and bool(self.electrode_heads.fitted)
 
     @property
     def sees_views(self) -> bool:
-        """Whether trials must come with their views: for the graph's nodes or for the electrodes' own readouts."""
+        """Whether trials need views, for the graph's nodes or for the electrodes' own readouts."""
         return self.reads_electrodes or self.scale is not None
 
     def encode(self, rows: Rows, *, views_only: bool = False) -> Encoded:
-        """What the graph needs of a group of trials; without gradient where the encoder is frozen.
+        """Encode a group of trials for the graph; without gradient if the encoder is frozen.
 
-        With `views_only` the views for the electrodes' own readouts instead.
+        With `views_only`, compute only the views for the electrodes' own readouts.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains_encoder):
             return encode(
@@ -116,7 +116,7 @@ class TransferModel(nn.Module):
             )
 
     def represent(self, encoded: Encoded, task_N: Tensor | None = None) -> Tensor:
-        """z of every row, (R, D); `task_N` is needed where nodes start from views."""
+        """z of every row, (R, D); `task_N` is needed if nodes start from views."""
         z_RD: Tensor | None = None
         if self.special is not None and encoded.cache is not None:
             z_RD = self.ete.summarise(encoded.cache, self.special)
@@ -141,15 +141,15 @@ class TransferModel(nn.Module):
         return z_NED, electrode_NE.view(mask_NE.shape), mask_NE
 
     def pool(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
-        """The graph's vector of each trial, (N, D), in the groups' order: the embedding that a map of trials shows.
+        """The graph's vector of each trial, (N, D), in the groups' order: the trial embedding.
 
-        Groups run one by one: trials do not see each other, and padding two electrodes to sixty-four costs more
-        than it saves. The batch is mixed all the same, since its loss is one.
+        Groups run one by one: trials are independent, and padding two electrodes to sixty-four costs more than it
+        saves. The batch is still mixed, since it has a single loss.
         """
         return torch.cat([self.teg(*self.nodes(group, task)) for group, task in _with_tasks(groups, task_N)])
 
     def forward(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
-        """Logits (N, K) of each trial's own task, -inf in columns that it does not have."""
+        """Logits (N, K) of each trial's own task, -inf in columns beyond the task's outputs."""
         if not self.reads_electrodes or self.electrode_heads is None:
             return self.graph_logits(groups, task_N)
         own = []
@@ -162,11 +162,11 @@ class TransferModel(nn.Module):
             return own_NK.masked_fill(self.heads.column_of[task_N] < 0, float("-inf"))
         share_N1 = self.electrode_heads.graph_share[task_N].unsqueeze(1)
         graph_NK = self.graph_logits(groups, task_N).float()
-        # Where the graph has no share its -inf columns must stay, and 0 times -inf is not a number.
+        # If the graph has no share, its -inf columns must stay, and 0 times -inf is NaN.
         return torch.where(graph_NK == float("-inf"), graph_NK, share_N1 * graph_NK + own_NK)
 
     def graph_logits(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
-        """As `forward`, of the graph alone."""
+        """As `forward`, but only the graph's logits."""
         pooled_ND = F.dropout(self.pool(groups, task_N), self.dropout, self.training)
         return self.heads(pooled_ND, task_N)
 

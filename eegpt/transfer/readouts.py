@@ -1,11 +1,10 @@
-"""The electrodes' own readouts, fitted in closed form, and how they and the graph are weighed against each other.
+"""The electrodes' own readouts, fitted in closed form, and their weighting against the graph.
 
-Each view (`eegpt.model.views`) gets a linear map of its own from all electrodes to a task's outputs: logistic
-regression with balanced class weights, ridge regression for values, on features standardised over the training trials;
-the strength of the penalty is chosen on the validation trials. Views and graph are then averaged as logits, each with
-a weight proportional to how far its validation loss is below guessing, and at least a small one: one or two validation
-subjects are too few to silence a view by. A weighted mean of linear maps is a linear map, so all views end in one
-matrix per electrode.
+Each view (`eegpt.model.views`) has its own linear map from all electrodes to a task's outputs: logistic regression with
+balanced class weights, or ridge regression, on features standardised over the training trials; the penalty is chosen on
+the validation trials. Logits of views and graph are then averaged, with weights proportional to how far the validation
+loss is below guessing, and a small minimum: one or two validation subjects are too few to discard a view. A weighted
+mean of linear maps is linear, so all views are merged into one matrix per electrode.
 
 Shapes: N trials, V rows of the vocabulary, F features, K outputs.
 """
@@ -34,7 +33,7 @@ _SMALLEST_SD = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class _Member:
-    """A readout: its map (V', F', K), its constant (K,), its validation loss relative to guessing."""
+    """A readout: map (V', F', K), intercept (K,), and validation loss relative to guessing."""
 
     view: str
     weight: np.ndarray
@@ -44,7 +43,7 @@ class _Member:
 
 @dataclass(frozen=True, kw_only=True)
 class _Table:
-    """A head's trials as one array, standardised over the training trials; an absent electrode is at its mean, 0."""
+    """A head's trials as one array, standardised over the training trials; missing electrodes are 0, the mean."""
 
     x_NVF: np.ndarray
     mean_VF: np.ndarray
@@ -55,12 +54,12 @@ class _Table:
 def fit_readouts(
     model: TransferModel, bank: TrialBank, division: Division, targets: Targets, views: Sequence[str]
 ) -> list[tuple[int, str, float]]:
-    """Fit every head's readouts and the graph's share, in place.
+    """Fit every head's readouts and the graph's weight, in place.
 
     Returns
     -------
     list of (int, str, float)
-        Head, view or `graph`, and its weight: 1 in all for each head.
+        Head, view or `graph`, and weight; weights sum to 1 for each head.
     """
     heads = model.electrode_heads
     if heads is None:
@@ -87,7 +86,7 @@ def fit_readouts(
 
 
 def _table(model: TransferModel, bank: TrialBank, rows: np.ndarray, n_train: int) -> _Table:
-    """Views of a head's trials; its tasks (of several data sets, perhaps) one after another."""
+    """Views of a head's trials, with its tasks (possibly of several data sets) concatenated."""
     place = {int(r): i for i, r in enumerate(rows)}
     trial, electrode, x = [], [], []
     for task in np.unique(bank.index.task[rows]):
@@ -117,7 +116,7 @@ def _table(model: TransferModel, bank: TrialBank, rows: np.ndarray, n_train: int
 def _member(
     view: str, table: _Table, where: slice, targets: Targets, train: np.ndarray, validation: np.ndarray
 ) -> _Member:
-    """The readout of one view, with the strength that validates best; 0.01 without validation trials."""
+    """The readout of one view, with the penalty chosen by validation loss; 0.01 without validation trials."""
     x_NF = table.x_NVF[:, :, where]
     shape = x_NF.shape[1:]
     x_NF = x_NF.reshape(len(x_NF), -1)
@@ -136,7 +135,7 @@ def _member(
 def _linear(
     x_NF: np.ndarray, targets: Targets, rows: np.ndarray, n_outputs: int, strength: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (F, K) and constants (K,) of a linear model."""
+    """Weights (F, K) and intercepts (K,) of a linear model."""
     from sklearn.linear_model import LogisticRegression, Ridge
 
     if targets.regression_N[rows[0]]:
@@ -150,18 +149,18 @@ def _linear(
         return weight_FK, bias_K
     model = LogisticRegression(C=strength, max_iter=300, class_weight="balanced", tol=1e-3)
     with warnings.catch_warnings():
-        # Stopping at the iteration limit is one more form of regularisation here, judged on validation.
+        # Stopping at the iteration limit acts as further regularisation, selected on validation trials.
         warnings.simplefilter("ignore")
         model.fit(x_NF, label_N)
     coef, intercept = np.asarray(model.coef_, np.float64), np.asarray(model.intercept_, np.float64)
-    if len(present) == 2:  # one logit for two classes: half of it each way
+    if len(present) == 2:  # binary models have one logit: split it symmetrically
         coef, intercept = np.concatenate((-coef, coef)) / 2, np.concatenate((-intercept, intercept)) / 2
     weight_FK[:, present], bias_K[present] = coef.T, intercept
     return weight_FK, bias_K
 
 
 def _loss(logit_NK: np.ndarray, targets: Targets, rows: np.ndarray) -> float:
-    """Validation loss in units of guessing, classes counting alike; 1 without validation trials."""
+    """Class-balanced validation loss relative to guessing; 1 without validation trials."""
     if not len(rows):
         return 1.0
     if targets.regression_N[rows[0]]:
@@ -197,7 +196,7 @@ def _write(
     where: dict[str, slice],
     n_outputs: int,
 ) -> None:
-    """Put a head's weighted readouts into one map, the standardisation into the map and the offsets."""
+    """Merge a head's weighted readouts and the standardisation into one map and intercept."""
     heads = model.electrode_heads
     if heads is None:
         return

@@ -1,8 +1,8 @@
-"""Trials to the encoder's rows, and what the encoder leaves of them.
+"""Convert trials to the encoder's rows, and the encoder's outputs for them.
 
-A padded batch of trials becomes rows of tokens without padding (`Rows`); after the encoder, keys and values of all
-positions, a few vectors per row, or both (`Encoded`). Trials of one group share a length in tokens or are masked;
-groups of different length stay apart until the graph, so that half a second is never padded to a minute.
+A padded batch of trials becomes rows of tokens without padding (`Rows`), which the encoder turns into keys and values
+of all positions, a few vectors per row, or both (`Encoded`). Trials of one group have the same number of tokens or are
+masked; groups of different length are only joined in the graph, so that half a second is never padded to a minute.
 
 Shapes: N trials, E electrodes of a trial (padded), S samples, R rows (electrodes of all trials), T tokens,
 C samples per token, P positions, D width, F readout features.
@@ -39,7 +39,7 @@ class SignalBatch:
 
 
 class Trials(Protocol):
-    """What fitting and predicting ask of trials: those of shard sets (`TrialIndex`), or signals in memory."""
+    """The interface that fitting and prediction expect of trials, from shard sets (`TrialIndex`) or in memory."""
 
     tasks: tuple[TaskInfo, ...]
     task: NDArray[Any]
@@ -62,14 +62,14 @@ class Rows:
     tokens_RTC: Tensor  # float32
     token_mask_RT: Tensor | None  # bool; None where no token is padding
     electrode_R: Tensor  # int64 rows of the encoder's vocabulary
-    mask_NE: Tensor  # which electrodes a trial has; its true entries, read row by row, are the R rows
+    mask_NE: Tensor  # electrodes of each trial; the true entries, in row-major order, are the R rows
     course_RF: Tensor  # float32 (R, N_SLICES): the signal's mean in equal slices of the trial, in the tokens' unit
     sigma_R: Tensor  # float32 robust SD of the row's recording and electrode, in microvolt
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """N trials after the encoder; what the model does not use is None."""
+    """N encoded trials; fields that the model does not use are None."""
 
     cache: Cache | None  # for the special token
     features_RF: Tensor | None
@@ -79,13 +79,13 @@ class Encoded:
 
     @property
     def n_bytes(self) -> int:
-        """Memory held by keys, values and features."""
+        """Memory used by keys, values and features."""
         held = [] if self.cache is None else [*self.cache.keys, *self.cache.values]
         held += [t for t in (self.features_RF, self.views_RF) if t is not None]
         return sum(t.numel() * t.element_size() for t in held)
 
     def compact(self) -> Encoded:
-        """The same with keys and values in memory of their own."""
+        """Copy keys and values to their own memory."""
         if self.cache is None:
             return self
         cache = Cache(
@@ -96,11 +96,11 @@ class Encoded:
         return dataclasses.replace(self, cache=cache)
 
     def take(self, index: Tensor, *, electrode_dropout: float = 0.0) -> Encoded:
-        """The trials at `index` (int64), in that order; each without a random share of its electrodes, if asked."""
+        """The trials at `index` (int64), in order, optionally dropping a random share of electrodes."""
         n_rows_N = self.mask_NE.sum(dim=1)
         first_N = n_rows_N.cumsum(0) - n_rows_N
         count = n_rows_N[index]
-        # Rows of the chosen trials: each trial's first row, and the steps from there.
+        # Rows of the chosen trials: each trial's first row plus offsets.
         step = torch.arange(int(count.sum()), device=index.device) - (count.cumsum(0) - count).repeat_interleave(count)
         row = first_N[index].repeat_interleave(count) + step
         mask_NE = self.mask_NE[index]
@@ -128,12 +128,12 @@ def drop_electrodes(mask_NE: Tensor, share: float) -> Tensor:
     """The mask without a random share of each trial's electrodes; one always stays."""
     score_NE = torch.rand(mask_NE.shape, device=mask_NE.device).masked_fill(~mask_NE, -1.0)
     kept_NE = score_NE > share
-    # The electrode of the largest draw stays, so that no trial is left without one.
+    # The electrode with the largest random number stays, so that every trial keeps at least one.
     return kept_NE.scatter(1, score_NE.argmax(dim=1, keepdim=True), True)
 
 
 def to_the_left(mask_NE: Tensor) -> Tensor:
-    """A mask of as many electrodes per trial without gaps: rows carry their electrode, so slots are free to move."""
+    """Close gaps in a mask: rows know their electrode, so slots can be moved."""
     count_N = mask_NE.sum(dim=1)
     return torch.arange(int(count_N.max()), device=mask_NE.device) < count_N.unsqueeze(1)
 
@@ -146,10 +146,10 @@ def flatten(
     *,
     electrode_dropout: float = 0.0,
 ) -> Rows:
-    """A batch to rows of tokens on `device`, each trial without a random share of its electrodes if asked.
+    """Convert a batch to rows of tokens on `device`, optionally dropping a random share of each trial's electrodes.
 
-    Samples after the last whole token are not used, as in pre-training; a trial shorter than one token is padded with
-    zeros to one. `electrode_of` (V,) has the row of the encoder's vocabulary for each row of the index's, -1 for none.
+    Samples after the last complete token are ignored, as in pre-training; trials shorter than one token are zero-padded
+    to one. `electrode_of` (V,) maps rows of the index's vocabulary to rows of the encoder's, -1 for none.
     """
     electrode_NE = np.asarray(batch.electrode, np.int64)
     mask_NE = np.asarray(batch.electrode_mask, bool).copy()
@@ -209,10 +209,10 @@ def encode(
     with_views: bool = False,
     band_power: bool = False,
 ) -> Encoded:
-    """Run the encoder's tokens; gradients flow if the caller lets them.
+    """Run the encoder on rows of tokens, with gradients unless the caller disables them.
 
-    Kept are keys and values for the special token (`special`), mean and last state of each row as features (`states`),
-    the views (`with_views`), or log band powers as features where the encoder is left out (`band_power`).
+    Returns keys and values for the special token (`special`), mean and last state of each row as features (`states`),
+    the views (`with_views`), or log band powers as features without running the encoder (`band_power`).
     """
     mask = rows.token_mask_RT
     n_positions_R = None if mask is None else mask.sum(dim=1) + 1
@@ -223,7 +223,7 @@ def encode(
             h_RPD = ete(rows.tokens_RTC, rows.electrode_R, mask)
             cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask) if special else None
         else:
-            # Padding stands at the end, where causal attention does not look.
+            # Padding is at the end, which causal attention never sees.
             h_RPD, bare = ete.prefill_states(rows.tokens_RTC, rows.electrode_R)
             cache = Cache(keys=bare.keys, values=bare.values, n_positions_B=n_positions_R) if special else None
         pooled_RF = _pool(h_RPD, n_positions_R)
@@ -238,7 +238,7 @@ def encode(
 
 
 def _pool(h_RPD: Tensor, n_positions_R: Tensor | None) -> Tensor:
-    """Mean over the tokens' positions (v_e's left out) and the last state, side by side (R, 2D)."""
+    """Mean over the tokens' positions (without v_e) and last state, concatenated (R, 2D)."""
     if n_positions_R is None:
         return torch.cat((h_RPD[:, 1:].mean(dim=1), h_RPD[:, -1]), dim=1)
     position_P = torch.arange(h_RPD.shape[1], device=h_RPD.device)
@@ -249,7 +249,7 @@ def _pool(h_RPD: Tensor, n_positions_R: Tensor | None) -> Tensor:
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
-    """Groups of trials of the same number of positions as one group; electrodes are padded to the widest."""
+    """Join groups with the same number of positions into one; electrodes are padded to the largest number."""
     if len(parts) == 1:
         return parts[0]
     E = max(p.mask_NE.shape[1] for p in parts)

@@ -1,6 +1,6 @@
-"""A transfer run: one graph for all tasks on top of a pre-trained encoder, one fit per seed and division.
+"""A transfer run: one graph for all tasks on a pre-trained encoder, with one fit per seed and division.
 
-Finished fits are not made again: the same command resumes where a kill stopped it.
+Finished fits are not repeated: the same command resumes an interrupted run.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class TransferResult:
 
 @dataclass(frozen=True, kw_only=True)
 class _Start:
-    """The encoder that fits start from, and what its run says of it."""
+    """The encoder that fits start from, with the metadata of its run."""
 
     encoder: ETEConfig
     vocabulary: Vocabulary
@@ -78,7 +78,7 @@ class _Start:
 
 @dataclass(frozen=True, kw_only=True)
 class _Planned:
-    """One fit of a run that is to be made."""
+    """A planned fit of a run."""
 
     name: str
     seed: int
@@ -99,16 +99,15 @@ def transfer(
     Parameters
     ----------
     encoder : Path or sequence of Path, optional
-        A run of `eegpt train`; may be left out in mode `scratch` alone. Several: one for each division of the scheme,
-        in order, so that no fold is tested on subjects whom its encoder has seen (`eegpt train --set
-        data.division=...`).
+        A run of `eegpt train`; optional only in mode `scratch`. Or one per division of the scheme, in order, so that no
+        fold is tested on subjects seen by its encoder (`eegpt train --set data.division=...`).
     report : callable, optional
-        Called with (fit's name, step, steps, record) after every evaluation on the validation trials.
+        Called with (name of the fit, step, steps, record) after every evaluation on the validation trials.
 
     Raises
     ------
     UsageError
-        Nothing to learn from, an encoder is missing, or `out` contains another run.
+        There are no training trials, an encoder is missing, or `out` contains another run.
     RefusedError
         Test recordings were seen before, or electrodes are unknown to the encoder.
     """
@@ -152,7 +151,7 @@ def _fit_all(
 
 
 def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trials: Vocabulary) -> list[_Start]:
-    """One start, or one for each encoder; several must be of one shape and one vocabulary."""
+    """One start per encoder; all encoders must share configuration and vocabulary."""
     if encoder is None or (not isinstance(encoder, (str, Path)) and not encoder):
         if config.mode != "scratch" and config.model.readout != "band_power":
             raise UsageError(
@@ -197,7 +196,7 @@ def _start(config: TransferConfig, run: Path) -> _Start:
 def _open_folder(
     out: Path, config: TransferConfig, setup: Setup, starts: Sequence[_Start], graph: TEGConfig, leakage: str
 ) -> None:
-    """Begin the folder, or check that it belongs to this run."""
+    """Create the folder, or check that it belongs to this run."""
     start, tasks = starts[0], setup.index.tasks
     first_of_head = [int(np.flatnonzero(setup.head_of_task == head)[0]) for head in range(len(setup.heads))]
     open_folder(
@@ -244,7 +243,7 @@ def _fit(
     tell: Callable[[int, int, dict[str, float]], None] | None,
     views: dict[int, Encoded],
 ) -> tuple[FitRecord, list[dict[str, float]]]:
-    """One fit, its weights written."""
+    """Run one fit and write its weights."""
     began, index, steps = time.monotonic(), setup.index, config.schedule.steps
     division = setup.divisions[planned.number]
     division = _restricted(index, division, planned.tasks, config.data.train_fraction, planned.seed)
@@ -282,7 +281,7 @@ def _fit(
 
 
 def _restricted(index: Trials, division: Division, tasks: tuple[int, ...], fraction: float, seed: int) -> Division:
-    """The division's trials of some tasks, and a share of those to learn from: of each class alike, by a hash."""
+    """The division's trials of some tasks, with a share of the training trials, stratified by class, by hash."""
 
     def of(rows: np.ndarray) -> np.ndarray:
         return rows[np.isin(index.task[rows], tasks)]
@@ -300,7 +299,7 @@ def _restricted(index: Trials, division: Division, tasks: tuple[int, ...], fract
 
 
 def _write_seen(out: Path, setup: Setup, starts: Sequence[_Start]) -> None:
-    """What the encoders had seen, and every recording that some fit learned from or was selected on."""
+    """Write the recordings seen by the encoders or used for training or selection in any fit."""
     rows = np.unique(np.concatenate([np.union1d(d.train, d.validation) for d in setup.divisions]))
     learned = Seen.of(setup.recordings[r] for r in np.unique(setup.index.recording[rows]))
     seen = [s.seen for s in starts if s.seen is not None]

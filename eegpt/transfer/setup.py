@@ -1,7 +1,7 @@
-"""The parts of a transfer run before it begins: trials, divisions, electrodes, heads, the guard against leakage.
+"""Preparation of a transfer run: trials, divisions, electrodes, heads and the leakage check.
 
-`transfer` and `evaluate` make the same `Setup` from shard sets, the encoder's vocabulary and the settings. Electrodes
-are matched by name, never by number.
+`transfer` and `evaluate` create the same `Setup` from shard sets, the encoder's vocabulary and the settings. Electrodes
+are matched by name, never by id.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UNKNOWN_HISTORY = "unknown what the encoder has seen"
 
 @dataclass(frozen=True, kw_only=True)
 class ElectrodeMap:
-    """`id_of`: row of the encoder's vocabulary by row of the trials', -1 for none; `notes`: what was changed."""
+    """`id_of` maps rows of the trials' vocabulary to the encoder's, -1 for none; `notes` describe changes."""
 
     id_of: np.ndarray
     notes: tuple[str, ...]
@@ -37,7 +37,7 @@ class ElectrodeMap:
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """Trials, their divisions, and how their electrodes and tasks map to the model's."""
+    """Trials, their divisions, and the mapping of their electrodes and tasks to the model's."""
 
     sets: tuple[ShardSet, ...]
     index: TrialIndex
@@ -82,7 +82,7 @@ def make_setup(sets: tuple[ShardSet, ...], index: TrialIndex, vocabulary: Vocabu
 
 
 def heads_of(index: TrialIndex) -> tuple[tuple[HeadSpec, ...], np.ndarray]:
-    """Heads, and the head of each task: tasks of the same name, kind and classes in several data sets share one."""
+    """Heads, and the head of each task; tasks with the same name, kind and classes in several data sets share one."""
     keys = [(t.name, t.kind, tuple(t.classes)) for t in index.tasks]
     number = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     specs = (
@@ -102,14 +102,14 @@ def map_electrodes(
     *,
     unknown: Literal["refuse", "nearest", "leave_out"] = "refuse",
 ) -> ElectrodeMap:
-    """Match the electrodes that some trial has by name or alias.
+    """Match the trials' electrodes by name or alias.
 
-    With `unknown="nearest"` an unknown one is mapped to the encoder's nearest electrode that no trial uses yet.
+    With `unknown="nearest"`, an unknown electrode is mapped to the encoder's nearest unused electrode.
 
     Raises
     ------
     RefusedError
-        An electrode is unknown and `unknown` is `refuse`, or it has no position to be mapped by.
+        An electrode is unknown and `unknown` is `refuse`, or its position is unknown.
     """
     id_of = np.full(len(trials), -1, np.int64)
     known = {name: _counterpart(trials, encoder, name) for name in sorted(used)}
@@ -145,7 +145,7 @@ def map_electrodes(
 def nearest_free(
     vocabulary: Vocabulary, position_m: Sequence[float] | np.ndarray | None, taken: Collection[str]
 ) -> tuple[str, str] | None:
-    """The nearest electrode that is not taken, and a note on the mapping; None without position or electrode."""
+    """The nearest unused electrode and a note on the mapping; None without a position or an electrode."""
     free = [n for n in vocabulary.names if n not in taken]
     near = [] if position_m is None else vocabulary.nearest(position_m, 1, among=free)
     return (near[0][0], f"mapped to {near[0][0]}, {near[0][1] * 1000:.0f} mm away") if near else None
@@ -160,11 +160,10 @@ def _counterpart(trials: Vocabulary, encoder: Vocabulary, name: str) -> str | No
 
 
 def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: TransferConfig) -> str:
-    """Refuse where a test recording was seen; with `allow_leakage` the sentence to print, else an empty one.
+    """Refuse test recordings seen in training; returns a sentence to print with `allow_leakage`, else "".
 
-    `pretrained` is what the encoder has seen, or each division's own encoder; None, where its run does not say, is
-    refused too. Within a division, the recordings
-    learned from are compared with those tested: the splits are disjoint by name, but one signal can have two names.
+    `pretrained` is what the encoder, or each division's encoder, has seen; None (not recorded) is refused too. Within a
+    division, training and test recordings are compared: splits are disjoint by name, but one signal can have two names.
     """
     kind, found, of_row = Scheme.parse(config.data.scheme).kind, [], setup.index.recording
     for number, division in enumerate(setup.divisions):
@@ -176,10 +175,10 @@ def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: Trans
         else:
             found.append(refuse_leaks(before, tested, allow=config.allow_leakage, stage="pre-training"))
         if kind == Kind.WITHIN:
-            continue  # the same subjects and recordings by design, which every table says
+            continue  # the same subjects and recordings by design, as noted in every table
         learned_ids = np.unique(of_row[np.union1d(division.train, division.validation)])
         if kind == Kind.FEW_SHOT:
-            # A few trials of the test subjects are learned from: that is what the scheme is.
+            # By design, the scheme trains on a few trials of the test subjects.
             learned_ids = np.setdiff1d(learned_ids, tested_ids)
             tested = [dataclasses.replace(r, within_subject=True) for r in tested]
         learned = Seen.of(setup.recordings[r] for r in learned_ids)

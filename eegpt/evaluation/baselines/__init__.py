@@ -1,9 +1,9 @@
-"""Baselines on the same trials and splits: what a lab would try first.
+"""Standard baselines on the same trials and splits.
 
-A baseline maps one task's training, validation and test trials (`TaskData`) to outputs (N, K) for the test trials. All
-choices (regularisation, stopping) are made on the validation trials, as for our model. `linear` has the classical
+A baseline maps one task's training, validation and test trials (`TaskData`) to outputs (N, K) for the test trials.
+Hyperparameters (regularisation, stopping) are chosen on the validation trials, as for our model. `linear` has classical
 features, `networks` EEGNet and ShallowConvNet, `foreign` the networks of braindecode, and `graph` the electrode graph
-without an encoder, which learns all tasks together.
+without an encoder, trained on all tasks together.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ _REGRESSION = ("majority", "band_power", "log_spectrum", "log_spectrum_by_subjec
 
 
 def run_baseline(name: str, train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray | None:
-    """Outputs (N, K) float32 of a baseline on the test trials; None if it does not apply to such a task."""
+    """Outputs (N, K) float32 of a baseline on the test trials; None if it does not apply to the task."""
     if train.kind == "regression" and name not in _REGRESSION:
         return None
     if train.kind == "classification" and name != "majority":
         n_classes = len(np.unique(train.target))
-        # Scatter within classes, which discriminant analysis needs, takes more trials than classes.
+        # Discriminant analysis needs the scatter within classes, so more trials than classes.
         if n_classes < 2 or (name == "slow_potentials" and len(train.rows) <= n_classes):
             return None
     return np.asarray(BASELINES[name](train, validation, test, seed), np.float32)

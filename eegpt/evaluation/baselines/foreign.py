@@ -1,12 +1,11 @@
 """Networks of other groups, as braindecode builds them, trained from scratch on our trials (extra `[baselines]`).
 
-Each name gives a `Network` for `networks.train_network`, at the rate, in the unit and in patches
-of the length that its authors use. LaBraM (Jiang et al. 2024) and CBraMod (Wang et al. 2025) take 200 Hz, patches of a
-second and units of 0.1 mV; BIOT (Yang et al. 2023) takes 200 Hz and divides every trial's channel by the 95th
-percentile of its absolute values; EEGConformer (Song et al. 2023) takes 250 Hz; the EEGPT of Wang et al. (2024), which
-shares our name and nothing else, takes 256 Hz and patches of 64. The last two get robust SDs, as our own networks do.
-No weights are loaded. A trial shorter than a patch is padded with zeros; what is left over behind the last patch goes.
-LaBraM has places for the electrodes that it knows by name; others are left out of its input.
+Each name gives a `Network` for `networks.train_network`, with the rate, unit and patch length of its authors. LaBraM
+(Jiang et al. 2024) and CBraMod (Wang et al. 2025) take 200 Hz, patches of a second and units of 0.1 mV; BIOT (Yang et
+al. 2023) takes 200 Hz and divides every trial's channel by the 95th percentile of its absolute values; EEGConformer
+(Song et al. 2023) takes 250 Hz; the EEGPT of Wang et al. (2024), unrelated to ours, takes 256 Hz and patches of 64. The
+last two get signals in robust SDs, like our own networks. No weights are loaded. Trials shorter than a patch are
+zero-padded; samples after the last complete patch are dropped. LaBraM uses only the electrodes that it knows by name.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def load_models() -> ModuleType:
 
 
 class _ByName(nn.Module):
-    """LaBraM, told which electrodes it gets."""
+    """LaBraM with the names of its input electrodes."""
 
     def __init__(self, build: Callable[..., nn.Module], electrodes: tuple[str, ...], settings: dict[str, Any]) -> None:
         super().__init__()
@@ -101,7 +100,7 @@ def braindecode_network(name: str) -> Network:
 
 
 def prepared(name: str, data: TaskData) -> Tensor:
-    """Trials (N, E, S') float32 at the network's rate, in its unit, whole patches long."""
+    """Trials (N, E, S') float32 at the network's rate and in its unit, cut to complete patches."""
     x = in_sigma(data) if name in ("eegconformer", "eegpt_wang") else torch.from_numpy(data.signal_uv / 100)
     n = round(x.shape[2] * _RATE_HZ[name] / data.sfreq_hz)
     if n != x.shape[2] and len(x):

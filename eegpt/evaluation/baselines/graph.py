@@ -1,7 +1,7 @@
-"""The electrode graph without an encoder: its nodes start from the log power of five bands in microvolt.
+"""The electrode graph without an encoder: nodes start from the log power in five bands, in microvolt.
 
-It learns all tasks together, on the same training trials, and selects on the same validation trials as our model's
-graph, which shows what the encoder adds to the graph.
+It is trained on all tasks together, with the same training and validation trials as our model's graph, and so shows
+what the encoder contributes.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from eegpt.transfer.setup import Setup
 def run_graph_on_band_power(
     setup: Setup, predictions: Predictions, *, seeds: Sequence[int], tell: Callable[[str], None]
 ) -> None:
-    """Fit the graph in every division and with every seed, and put its outputs on the test trials."""
+    """Fit the graph for every division and seed, and store its outputs for the test trials."""
     index, here, began = setup.index, pick_device(), time.monotonic()
     config = changed(TransferConfig(), {"model.readout": "band_power", "model.views": (), "model.align": "none"})
-    # In microvolt: dividing by the recording's SD would remove what band power is about.
+    # In microvolt: dividing by the recording's SD would remove differences in band power.
     encoder = ete_config("base", n_electrodes=len(index.vocabulary), objective="new", normalise="fixed")
     every = np.arange(len(index.vocabulary))
     for division in setup.divisions:

@@ -1,4 +1,4 @@
-"""Linear baselines: features of a task's trials, and the readouts that choose their strength on validation trials.
+"""Linear baselines: features of a task's trials, and readouts whose penalty is chosen on validation trials.
 
 The log band power, the log spectrum (1 to 45 Hz, each electrode divided by its recording's robust SD; plain or
 standardised by subject), voltages in up to 16 slices of time with shrunk linear discriminant analysis (Blankertz et
@@ -58,10 +58,10 @@ def log_spectrum(data: TaskData) -> np.ndarray:
 
 
 def log_spectrum_by_subject(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
-    """The log spectrum and the recording's level, standardised by subject as our model's views are.
+    """The log spectrum and the recording's level, standardised by subject like our model's views.
 
-    As in `eegpt.transfer.align`: by all trials of the subject, including the test trials, without labels, and not at
-    all in a task with one label per subject.
+    As in `eegpt.transfer.align`: over all trials of the subject, including test trials, without labels, and not in
+    tasks with one label per subject.
     """
     parts = (train, validation, test)
     x = np.concatenate([np.concatenate((log_spectrum(d), np.log(d.sigma_uv)), axis=1) for d in parts])
@@ -83,7 +83,7 @@ def _slices(data: TaskData) -> np.ndarray:
 
 
 def _flat(x_NEF: np.ndarray) -> np.ndarray:
-    """(N, E x F); also of no trials."""
+    """Reshape to (N, E x F), also for zero trials."""
     return x_NEF.reshape(len(x_NEF), x_NEF.shape[1] * x_NEF.shape[2])
 
 
@@ -91,14 +91,14 @@ def _flat(x_NEF: np.ndarray) -> np.ndarray:
 
 
 def _expand(probability: np.ndarray, classes: np.ndarray, n_classes: int) -> np.ndarray:
-    """Columns for classes that train does not have."""
+    """Add columns for classes missing from the training trials."""
     out = np.zeros((len(probability), n_classes))
     out[:, classes.astype(int)] = probability
     return out
 
 
 def linear(features: Callable[[TaskData], np.ndarray]) -> Baseline:
-    """Standardise, then logistic regression (ridge for values) with the strength that validates best."""
+    """Standardise, then logistic regression (ridge for values) with the penalty chosen by validation loss."""
 
     def run(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
         return fit_linear(train, validation, test, *(features(d) for d in (train, validation, test)))
@@ -109,7 +109,7 @@ def linear(features: Callable[[TaskData], np.ndarray]) -> Baseline:
 def fit_linear(
     train: TaskData, validation: TaskData, test: TaskData, x: np.ndarray, x_validation: np.ndarray, x_test: np.ndarray
 ) -> np.ndarray:
-    """The readout of all linear baselines; without validation trials the strength is 0.01."""
+    """The readout of all linear baselines; without validation trials the penalty is 0.01."""
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.preprocessing import StandardScaler
 
@@ -125,7 +125,7 @@ def fit_linear(
         else:
             model = LogisticRegression(C=strength, max_iter=1000, class_weight="balanced", tol=1e-3)
             with warnings.catch_warnings():
-                # Stopping at the iteration limit is one more form of regularisation here, judged on validation.
+                # Stopping at the iteration limit acts as further regularisation, selected on validation trials.
                 warnings.simplefilter("ignore")
                 model.fit(x, train.target)
             output = _expand(model.predict_proba(x_test), model.classes_, train.n_classes)

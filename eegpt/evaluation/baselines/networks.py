@@ -1,10 +1,10 @@
 """Networks trained from scratch on one task; EEGNet and ShallowConvNet are written here after their papers.
 
-Signals are divided by their recording's robust SD, as for our model. EEGNet (Lawhern et al. 2018, table 2) is made for
-128 Hz, so pairs of samples are averaged first; ShallowConvNet (Schirrmeister et al. 2017) runs at 256 Hz with its own
-lengths for 250 Hz. Training keeps the weights with the lowest validation loss. The larger networks of braindecode
-(`foreign`) go through the same training: on a GPU where there is one, with products in bfloat16 where the device
-multiplies it in hardware.
+Signals are divided by their recording's robust SD, as for our model. EEGNet (Lawhern et al. 2018, table 2) is designed
+for 128 Hz, so pairs of samples are averaged first; ShallowConvNet (Schirrmeister et al. 2017) runs at 256 Hz with its
+own lengths for 250 Hz. Training keeps the weights with the lowest validation loss. The larger networks of braindecode
+(`foreign`) are trained in the same way, on a GPU if available, with products in bfloat16 if the device supports it in
+hardware.
 
 Shapes: N trials, E electrodes, S samples.
 """
@@ -35,7 +35,7 @@ class Network:
     lr: float = 1e-3
     steps: int = 1000
     patience: int = 300  # steps without a better validation loss
-    large: bool = False  # products in bfloat16 where the device multiplies it in hardware
+    large: bool = False  # products in bfloat16 if the device supports it in hardware
 
 
 class EEGNet(nn.Module):
@@ -46,7 +46,7 @@ class EEGNet(nn.Module):
         filters, depth = 8, 2
         pool_1, pool_2 = (4, 8) if n_samples >= 64 else (2, 4)
         self.body = nn.Sequential(
-            nn.ZeroPad2d((31, 32, 0, 0)),  # as many samples out as in; torch warns of "same" with even lengths
+            nn.ZeroPad2d((31, 32, 0, 0)),  # output as long as the input; torch warns about "same" with even lengths
             nn.Conv2d(1, filters, (1, 64), bias=False),
             nn.BatchNorm2d(filters),
             nn.Conv2d(filters, filters * depth, (n_electrodes, 1), groups=filters, bias=False),
@@ -70,10 +70,10 @@ class EEGNet(nn.Module):
 
 
 class ShallowConvNet(nn.Module):
-    """Temporal and spatial filters, squared, pooled and logarithmised.
+    """Temporal and spatial filters, then square, mean pooling and log.
 
-    Nothing stands between the two filters, so their weights are multiplied first and the signal is filtered once: the
-    same function, without 40 filtered copies of every electrode.
+    There is no nonlinearity between the two filters, so their weights are multiplied and the signal is filtered once:
+    the same function, without 40 filtered copies of every electrode.
     """
 
     def __init__(self, n_electrodes: int, n_samples: int, n_classes: int) -> None:
@@ -98,7 +98,7 @@ class ShallowConvNet(nn.Module):
 
 
 def in_sigma(data: TaskData) -> Tensor:
-    """Trials (N, E, S) in units of their recording's robust SD, cut at 15 of them."""
+    """Trials (N, E, S) in units of their recording's robust SD, clipped at 15."""
     return torch.from_numpy(data.signal_uv / data.sigma_uv[:, :, None]).clamp_(-15, 15)
 
 
@@ -130,7 +130,7 @@ def train_network(network: Network, train: TaskData, validation: TaskData, test:
         order = random.permutation(len(x))
         for start in range(0, len(x) - 1, batch):
             rows = torch.from_numpy(order[start : start + batch])
-            if len(rows) < 2:  # batch norm cannot take the statistics of one trial
+            if len(rows) < 2:  # batch norm needs more than one trial
                 continue
             loss = F.cross_entropy(fit.logits(x[rows]), label[rows], weight=weight)
             optimiser.zero_grad()
@@ -138,7 +138,7 @@ def train_network(network: Network, train: TaskData, validation: TaskData, test:
             optimiser.step()
             step += 1
             if step % network.patience == 0:
-                break  # long epochs are judged in between, or patience would never be asked
+                break  # long epochs are evaluated in between, or early stopping would never apply
         score = float(F.cross_entropy(fit.judge(v), v_label, weight=weight)) if len(v) else 0.0
         if score < best or not len(v):
             best, best_state, best_step = score, copy.deepcopy(fit.model.state_dict()), step
@@ -147,7 +147,7 @@ def train_network(network: Network, train: TaskData, validation: TaskData, test:
 
 
 class _Fit:
-    """A network where it runs: trials and logits stay on the CPU, what is between them is on the device."""
+    """A network on its device; trials and logits stay on the CPU."""
 
     def __init__(self, network: Network, model: nn.Module) -> None:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -160,6 +160,6 @@ class _Fit:
 
     @torch.no_grad()
     def judge(self, x: Tensor) -> Tensor:
-        """Logits (N, K) as they are for the trials of others."""
+        """Logits (N, K) in evaluation mode."""
         self.model.eval()
         return torch.cat([self.logits(part) for part in x.split(_BATCH)])

@@ -36,7 +36,7 @@ class TaskData:
     sfreq_hz: float = STANDARD_SFREQ_HZ
 
     def take(self, rows: np.ndarray) -> TaskData:
-        """The trials at these rows of the index that are this task's, in the order given."""
+        """The task's trials at the given rows of the index, in order."""
         place = {int(r): i for i, r in enumerate(self.rows)}
         at = np.array([place[int(r)] for r in rows if int(r) in place], np.int64)
         arrays = ("rows", "signal_uv", "sigma_uv", "target", "subject")
@@ -44,7 +44,7 @@ class TaskData:
 
 
 def task_data(index: TrialIndex, task: int) -> TaskData | None:
-    """All trials of a task; None if no electrode is in half of them, or a trial has none of those that are."""
+    """All trials of a task; None if no electrode is in half of them, or if a trial has no such electrode."""
     rows = np.flatnonzero(index.task == task)
     info = index.tasks[task]
     count = np.zeros(len(index.vocabulary), np.int64)

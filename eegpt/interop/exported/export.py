@@ -1,8 +1,8 @@
-"""A model as one file that needs none of our code: torch.export (`.pt2`, for `torch.export.load`) or ONNX (`.onnx`).
+"""Export a model as one standalone file: torch.export (`.pt2`, for `torch.export.load`) or ONNX (`.onnx`).
 
 A `.json` beside it documents inputs and outputs: electrode ids by name, classes, window, rate, recipe, hash. Inputs are
-microvolt at 256 Hz after the recipe's steps; batch, and for the graph the number of electrodes, are free; the window's
-length is fixed. Normalising and cutting into tokens are inside.
+microvolt at 256 Hz after the recipe's steps; batch size and, for the graph, the number of electrodes are dynamic; the
+window length is fixed. Normalisation and tokenisation are included.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Format = Literal["onnx", "pt2"]
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """The files written, and the largest difference to the eager model on random input."""
+    """The files written, and the largest difference from the eager model on random input."""
 
     path: Path
     description: Path
@@ -43,9 +43,9 @@ def exportable(
     Parameters
     ----------
     task : str, optional
-        Of a transfer run: whose outputs; the only one by default. `encoder` takes the encoder alone.
+        Task of a transfer run; optional if there is only one. `encoder` exports only the encoder.
     n_samples : int, optional
-        Length of a window; the longest that the encoder was trained on by default.
+        Window length; by default the longest in the encoder's training.
     """
     n = model.window_samples if n_samples is None else n_samples
     random = torch.Generator().manual_seed(0)
@@ -89,7 +89,7 @@ def _head(model: Model, task: str | None) -> int:
 
 
 def _dynamic(inputs: tuple[Any, ...]) -> tuple[dict[int, Any], ...]:
-    """Batch free, and electrodes where there are any."""
+    """Dynamic batch size, and number of electrodes if there is such a dimension."""
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     if len(inputs) == 3:
         return ({0: batch},) * 3
@@ -110,7 +110,7 @@ def export(
     Parameters
     ----------
     out : Path
-        Ends in `.onnx` or `.pt2`, unless `format` says which.
+        Ends in `.onnx` or `.pt2`, unless `format` is given.
     task, n_samples
         See `exportable`.
 
@@ -133,7 +133,7 @@ def export(
         outputs = ("output",) if module.views is None else ("output", "views")
     with atomic_path(out) as part:
         if chosen == "pt2":
-            # torch insists on the ending.
+            # torch requires this suffix.
             temporary = part.with_name(part.name + ".pt2")
             torch.export.save(program, temporary)
             temporary.replace(part)
@@ -152,10 +152,10 @@ def _write_onnx(program: Any, part: Path, names: tuple[str, ...], outputs: tuple
         raise UsageError("ONNX needs an extra", todo='python -m pip install "eegpt[export]"') from None
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
-    quiet.setLevel(logging.ERROR)  # it reports that torchvision is absent, which is not needed
+    quiet.setLevel(logging.ERROR)  # it reports that torchvision is missing, which is not needed
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of torch about itself
+            warnings.simplefilter("ignore", FutureWarning)  # torch's warnings about itself
             written = torch.onnx.export(
                 program,
                 input_names=list(names),
@@ -172,7 +172,7 @@ def _write_onnx(program: Any, part: Path, names: tuple[str, ...], outputs: tuple
 
 
 def _difference(module: nn.Module, inputs: tuple[Any, ...], path: Path, chosen: str, names: tuple[str, ...]) -> float:
-    """Largest absolute difference to eager on another batch than the exported one."""
+    """Largest absolute difference from the eager model on a batch other than the exported one."""
     more = tuple(torch.cat((x, x.flip(0)))[:-1] for x in inputs)
     with torch.no_grad():
         eager = module(*more)

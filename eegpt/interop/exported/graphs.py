@@ -1,8 +1,8 @@
-"""The modules that are exported: an encoder, or a task of a transfer run, from microvolt to answers.
+"""The exported modules: an encoder, or a task of a transfer run, from microvolt to outputs.
 
-They take microvolt at 256 Hz after the recipe's steps and give states and features, or probabilities (values) and the
-views that the electrodes' readouts see. They equal the model that `eegpt.embed` runs but for rounding, in operations
-that every exporter knows: spectra by a product with cosines and sines instead of a Fourier transform, slices by a
+They take microvolt at 256 Hz after the recipe's steps and return states and features, or probabilities (values) and the
+views used by the electrodes' readouts. Up to rounding they equal the model of `eegpt.embed`, but use only operations
+that all exporters support: spectra by products with cosines and sines instead of a Fourier transform, slices by a
 product with an averaging matrix instead of a running sum.
 
 Shapes: B rows or windows, E electrodes, R rows (all electrodes), S samples, T tokens, C samples per token, D width,
@@ -27,7 +27,7 @@ from eegpt.transfer.rows import Encoded
 
 
 class _Tokens(nn.Module):
-    """Microvolt to tokens, with a gather instead of a strided view, which not every exporter knows."""
+    """Microvolt to tokens, with a gather instead of a strided view, which not all exporters support."""
 
     def __init__(self, ete: ETE, n_samples: int) -> None:
         super().__init__()
@@ -74,9 +74,9 @@ class TaskGraph(nn.Module):
     `forward(signal_uv (B, E, S), sigma_uv (B, E), electrode (B, E), mask (B, E))` gives probabilities (B, K), or the
     value (B, 1) of a regression in SDs of its training trials. Values where the mask is false are ignored.
 
-    A model that reads the electrodes' views also returns them (B, E, F). Where it learned from views standardised by
-    subject, it takes two more inputs, `view_mean` and `view_sd` (B, E, F): the mean and standard deviation of the views
-    over the subject's windows, from a first pass with any values in their place.
+    Models that use the electrodes' views also return them (B, E, F). If trained on views standardised by subject, they
+    take two more inputs, `view_mean` and `view_sd` (B, E, F): the mean and standard deviation of the views over the
+    subject's windows, from a first pass with arbitrary values for these inputs.
     """
 
     def __init__(self, model: TransferModel, n_samples: int, head: int, *, aligned: bool = False) -> None:

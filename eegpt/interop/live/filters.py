@@ -1,14 +1,13 @@
-"""A recipe's filters on a live signal, for chunks of any length; samples at 256 Hz come out as soon as they are known.
+"""A recipe's filters for a live signal, in chunks of any length; samples at 256 Hz are returned as soon as possible.
 
-The offline filters look as far ahead as back (zero phase). A live signal has no samples ahead, so there are two
-choices:
+The offline filters are zero-phase and need future samples. For a live signal there are two choices:
 
-- `minimum`: the same attenuation at every frequency with the least delay: a few milliseconds in the alpha band, but
+- `minimum`: the same attenuation at every frequency with minimal delay: a few milliseconds in the alpha band, but
   phases are shifted near the edges of the band, most below 2 Hz.
-- `linear`: the offline filter itself, late by half of its length (3.3 s for 0.5 Hz): same signal, later.
+- `linear`: the offline filter, delayed by half its length (3.3 s for 0.5 Hz).
 
-The offset that the recipe removes over the whole recording is the median of the first chunk here; the high-pass removes
-the rest. Nothing is rejected.
+The offset, which the recipe computes over the recording, is the median of the first chunk; the high-pass removes the
+rest. Nothing is rejected.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _FLOOR = 1e-8
 
 
 def minimum_phase(taps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The causal filter of the same attenuation and the least delay, of the same length.
+    """The causal filter with the same attenuation and length and minimal delay.
 
     By the folded cepstrum: Oppenheim and Schafer, Discrete-Time Signal Processing, on the complex cepstrum.
     """
@@ -42,10 +41,9 @@ def minimum_phase(taps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class CausalChain:
-    """Filters, resampling and reference, one chunk after another, for a `Chain` at the source's rate.
+    """Apply filters, resampling and reference of a `Chain` at the source's rate chunk by chunk.
 
-    `latency_s` is how much later a sample leaves than it entered: the filters' delay (at 10 Hz for `minimum`) and the
-    look-ahead of the resampling.
+    `latency_s` is the delay of the filters (at 10 Hz for `minimum`) plus the look-ahead of the resampling.
     """
 
     def __init__(self, chain: Chain, n_channels: int, *, phase: Phase = "minimum") -> None:
@@ -56,14 +54,14 @@ class CausalChain:
         self._offset: NDArray[np.float64] | None = None
         self._half = self._half_width()
         self._held = np.zeros((n_channels, self._half))
-        self._first = -self._half  # input sample that the first held one is
-        self._next = 0  # output sample that comes next
+        self._first = -self._half  # input index of the first buffered sample
+        self._next = 0  # index of the next output sample
         delay = _delay(self._taps, 10.0, chain.sfreq_hz) if phase == "minimum" else (joined.size - 1) / 2
         self.filter_delay_s = delay / chain.sfreq_hz
         self.latency_s = self.filter_delay_s + self._half / chain.sfreq_hz
 
     def push(self, chunk_uv: NDArray[np.floating]) -> NDArray[np.float32]:
-        """The output samples that the chunk (n_channels, n) completes, (n_channels, m) float32 at 256 Hz."""
+        """Output samples completed by the chunk (n_channels, n), (n_channels, m) float32 at 256 Hz."""
         from scipy.signal import oaconvolve
 
         work = np.asarray(chunk_uv, np.float64)
@@ -83,11 +81,11 @@ class CausalChain:
         return out.astype(np.float32)
 
     def _half_width(self) -> int:
-        """Input samples that the resampling's kernel reaches to either side."""
+        """Half width of the resampling kernel in input samples."""
         if self._ratio == 1:
             return 0
         low_hz = min(self._chain.sfreq_hz, self._chain.to_sfreq_hz)
-        # After a low-pass nothing lies near the Nyquist frequency, so a short kernel is enough.
+        # After a low-pass there is nothing near the Nyquist frequency, so a short kernel suffices.
         edge = 0.36 if self._chain.guarded else 0.45
         width_hz = (1 - 2 * edge) * low_hz
         self._cutoff = low_hz / 2 / self._chain.sfreq_hz
@@ -97,7 +95,7 @@ class CausalChain:
     def _resample(self, work: NDArray[np.float64]) -> NDArray[np.float64]:
         self._held = np.concatenate((self._held, work), axis=1)
         stop = self._first + self._held.shape[1]
-        # Output k lies at k / ratio; it is known once the kernel's last sample is.
+        # Output k is at k / ratio; it can be computed once the kernel's last sample is known.
         last = int((stop - 1 - self._half) * self._ratio)
         k = np.arange(self._next, last + 1)
         if not len(k):

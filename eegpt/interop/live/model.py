@@ -1,12 +1,11 @@
-"""A model on a live signal: one token at a time, with keys and values of the tokens before kept.
+"""Apply a model to a live signal, one token at a time, with cached keys and values.
 
-For each token as it becomes complete (every 32 samples at 256 Hz by default, 1/8 s), `push` gives the features of every
-electrode and a transfer run's answers. Memory is bounded: the oldest token is dropped when a new one comes
-(`ETE.slide`).
+For each completed token (every 32 samples at 256 Hz by default, 1/8 s), `push` returns the features of every electrode
+and the outputs of a transfer run. Memory is bounded: the oldest token is dropped for each new one (`ETE.slide`).
 
-Until the window is full, the features are those that the offline encoder gives for the tokens so far. Differences to
-offline are the filters (`eegpt.interop.live.filters`) and the amplitude by which a recording is divided: it is unknown
-before the recording's end, so it is that of the last minute, or one that is given.
+Until the window is full, the features equal those of the offline encoder for the tokens so far. Differences from
+offline are the filters (`eegpt.interop.live.filters`) and the amplitude used for scaling: that of the recording is not
+yet known, so it is measured over the last minute, unless it is given.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from eegpt.transfer.align import SMALLEST_SD
 from eegpt.transfer.rows import Encoded, SignalBatch, flatten
 
 _VIEWS_KEPT = 480  # windows over which a subject's views are standardised: a minute of tokens
-_EVERY = 4  # the amplitude is measured on one sample in so many
+_EVERY = 4  # the amplitude is measured on every n-th sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,28 +48,27 @@ class LiveOutput:
 
 
 class LiveModel:
-    """Push chunks, get outputs.
+    """Push chunks of a live signal and get outputs.
 
     Parameters
     ----------
     model : Model, str or Path
     ch_names : sequence of str
-        Names of the stream's channels, in its order; unknown ones are left out (`left_out`).
+        Channel names in the order of the stream; unknown ones are ignored (`left_out`).
     sfreq_hz : float
     unit : {"V", "mV", "uV", "nV"}
     recipe : str, Path or Recipe, optional
-        Instead of the one that most of the model's data went through.
+        By default the recipe of most of the model's training data.
     line_freq_hz : float, optional
-        50 or 60, for the notch filter; by default there is none, since a live signal has no spectrum yet.
+        50 or 60, for the notch filter; none by default, since a live signal has no spectrum yet.
     phase : {"minimum", "linear"}
         See `eegpt.interop.live.filters`.
     window_tokens : int, optional
-        Tokens in the window; as in training by default.
+        Number of tokens in the window; by default as in training.
     sigma_uv : (n_channels,) array, optional
         Robust SD of each channel, from an earlier recording of the same subject and cap.
     sigma_s : float
-        Otherwise it is measured on so many of the last seconds, once a second; there is no output in the first two
-        seconds.
+        Otherwise it is measured once a second over this duration; there is no output in the first two seconds.
     """
 
     def __init__(
@@ -128,7 +126,7 @@ class LiveModel:
 
     @property
     def latency_s(self) -> float:
-        """Delay of the filters and the resampling; a token adds up to its stride, and computing a few milliseconds."""
+        """Delay of filters and resampling; tokens add up to their stride, and computation a few milliseconds."""
         return self._chain.latency_s
 
     @property
@@ -143,7 +141,7 @@ class LiveModel:
         Raises
         ------
         UsageError
-            The chunk has another number of channels, or values that are not finite.
+            The chunk has the wrong number of channels or non-finite values.
         """
         chunk = np.asarray(chunk)
         if chunk.ndim != 2 or chunk.shape[0] != self._n_channels:
@@ -210,7 +208,7 @@ class LiveModel:
         return out
 
     def _aligned(self, encoded: Encoded) -> Encoded:
-        """The views standardised over the windows so far, at most the last minute."""
+        """The views standardised over the windows so far, up to the last minute."""
         if encoded.views_RF is None:
             return encoded
         held = torch.stack(self._views)
@@ -218,7 +216,7 @@ class LiveModel:
         return dataclasses.replace(encoded, views_RF=views_RF)
 
     def _whole_window(self, stop: int, sigma: NDArray[np.float32]) -> Encoded:
-        """The window from its signal: for answers that need more of it than the encoder's states."""
+        """Encode the window from its signal, for outputs that need more than the encoder's states."""
         assert self.model.transfer is not None
         c = self.model.ete.config
         n = min(len(self._states), self.window_tokens)
@@ -234,7 +232,7 @@ class LiveModel:
         rows = flatten(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
         encoded = self.model.transfer.encode(rows)
         views_RF = encoded.views_RF
-        if views_RF is None:  # only the electrodes' readouts see them
+        if views_RF is None:  # only used by the electrodes' readouts
             views_RF = self.model.transfer.encode(rows, views_only=True).views_RF
         if views_RF is not None:
             self._views = [*self._views[-(_VIEWS_KEPT - 1) :], views_RF]

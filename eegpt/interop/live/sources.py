@@ -29,7 +29,7 @@ class LiveSource:
 
 
 def from_raw(raw: Any, *, chunk_s: float = 0.125, speed: float = 0.0) -> LiveSource:
-    """A recording in volts as a stream; `speed` 1 is real time, 0 as fast as it goes."""
+    """A recording in volts as a stream; `speed` 1 is real time, 0 as fast as possible."""
     sfreq_hz = float(raw.info["sfreq"])
     step = max(1, round(chunk_s * sfreq_hz))
 
@@ -56,23 +56,23 @@ def from_lsl(
     Parameters
     ----------
     name, kind : str
-        The stream's name, else its type.
+        The stream's name, or else its type.
     unit : str, optional
-        V, mV, uV or nV, where the stream's description lacks it.
+        V, mV, uV or nV, if the stream's description lacks it.
     wait_s, silence_s : float
-        How long to search for the stream, and after how much silence it counts as ended.
+        Timeout of the search, and duration of silence after which the stream is considered ended.
 
     Raises
     ------
     InputError
         There is no such stream.
     UsageError
-        It does not say its unit or its channels' names, or pylsl is missing.
+        Its unit or channel names are missing, or pylsl is not installed.
     """
     try:
         import pylsl
     except (ModuleNotFoundError, RuntimeError) as error:
-        # pylsl raises RuntimeError where its shared library is absent.
+        # pylsl raises RuntimeError if its shared library is missing.
         raise UsageError(
             "live streams need pylsl and its library", found=str(error)[:200],
             todo='python -m pip install "eegpt[stream]"',
@@ -115,7 +115,7 @@ def from_lsl(
 
 
 def _described(info: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Labels and units out of a stream's description."""
+    """Channel labels and units from a stream's description."""
     names, units = [], []
     channel = info.desc().child("channels").child("channel")
     while not channel.empty():

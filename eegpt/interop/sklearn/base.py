@@ -1,6 +1,6 @@
-"""What both scikit-learn estimators share: their input as prepared trials, and modules that pickle as plain data.
+"""Common parts of both scikit-learn estimators: input validation, and modules that pickle as plain data.
 
-Input are arrays (trials, channels, samples) with names, rate and unit, or `mne.Epochs`, which know all three.
+Inputs are arrays (trials, channels, samples) with names, rate and unit, or `mne.Epochs`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class ArrayError(UsageError, ValueError):
-    """An array or parameter that an estimator cannot take; a ValueError too, as scikit-learn's rules want."""
+    """Invalid array or parameter of an estimator; also a ValueError, as scikit-learn requires."""
 
 
 class TrialEstimator(BaseEstimator):
@@ -87,7 +87,7 @@ class TrialEstimator(BaseEstimator):
         return data * factor, names, sfreq_hz
 
     def _fit_input(self, X: Any) -> tuple[NDArray[np.float32], Model]:
-        """Prepare the trials to learn from, (N, E, n) at 256 Hz, and remember how."""
+        """Prepare the training trials, (N, E, n) at 256 Hz, and store the parameters."""
         data, names, sfreq_hz = self._data(X, reset=True)
         if self.model is None:
             raise ArrayError("an encoder is needed", todo="pass model=, a run of `eegpt train` or hf://owner/name")
@@ -115,7 +115,7 @@ class TrialEstimator(BaseEstimator):
         return self._trials(self._standard(data, sfreq_hz))
 
     def _as_fitted(self, data: Any, names: tuple[str, ...] | None) -> Any:
-        """The channels of the fit, in its order, where names say which they are."""
+        """The channels used in fit, in the same order, if names are given."""
         if names is None or names == self.names_in_:
             return data
         if not set(self.names_in_) <= set(names):
@@ -154,7 +154,7 @@ class TrialEstimator(BaseEstimator):
 
 
 def epochs_of(X: Any) -> list[Any] | None:
-    """`X` as a list of mne.Epochs where it is one or (as scikit-learn's splitters make it) a list of them."""
+    """`X` as a list of mne.Epochs if it is one or (as created by scikit-learn's splitters) a list of them."""
     kind = type(X[0]) if isinstance(X, (list, tuple)) and len(X) else type(X)
     if not any(c.__module__.startswith("mne.") and c.__name__ == "BaseEpochs" for c in kind.__mro__):
         return None
@@ -175,7 +175,7 @@ class Frozen:
 def freeze(
     module: ETE | TransferModel, *, config: TransferConfig | None = None, heads: Sequence[HeadSpec] = ()
 ) -> Frozen:
-    """A module as plain data; LoRA's additions are merged into the weights."""
+    """Convert a module to plain data, with LoRA merged into the weights."""
     plain: dict[str, Any] = {}
     if isinstance(module, TransferModel):
         assert config is not None  # a transfer model cannot be rebuilt without its settings
@@ -189,7 +189,7 @@ def freeze(
 
 
 def thaw(frozen: Frozen, *, device: torch.device) -> Any:
-    """The module again, in evaluation mode: an `ETE`, or a `TransferModel` where settings of one were frozen."""
+    """Rebuild the module in evaluation mode: an `ETE`, or a `TransferModel` if its settings were frozen."""
     plain = json.loads(frozen.config)
     ete = ETE(from_mapping(ETEConfig, plain["encoder"]))
     module: ETE | TransferModel = ete

@@ -1,12 +1,12 @@
 """scikit-learn: frozen features as a transformer, and the electrode graph as a classifier.
 
-Both take arrays (trials, channels, samples) with `ch_names`, `sfreq_hz` and `unit`, or `mne.Epochs`, which know all
-three; they clone, pickle and work in pipelines, grid searches and MOABB's evaluations. A fitted estimator keeps its
-weights as the bytes of a safetensors file.
+Both take arrays (trials, channels, samples) with `ch_names`, `sfreq_hz` and `unit`, or `mne.Epochs`; they clone, pickle
+and work in pipelines, grid searches and MOABB's evaluations. A fitted estimator keeps its weights as the bytes of a
+safetensors file.
 
-Trials are short and mostly filtered before they were cut, so each loses its own offset and is resampled to 256 Hz (the
-recipe `epochs`) unless `recipe` says otherwise. The filters that the model's own data went through belong before the
-cutting: see `model.recipe()`; EEGPT's default is 0.5 to 75 Hz and a notch at the line frequency.
+Trials are short and usually cut from filtered recordings, so by default (recipe `epochs`) each is only demeaned and
+resampled to 256 Hz. Apply the filters of the model's training data before epoching: see `model.recipe()`; EEGPT's
+default is 0.5 to 75 Hz and a notch at the line frequency.
 """
 
 from __future__ import annotations
@@ -40,24 +40,23 @@ _CACHE_BYTES = 256 << 20
 
 
 class EEGPTFeatures(TransformerMixin, TrialEstimator):
-    """Features of a frozen encoder: mean and last state of every electrode, side by side.
+    """Features of a frozen encoder: mean and last state of every electrode, concatenated.
 
     Parameters
     ----------
     model : Model, str or Path
         A run of `eegpt train` or `eegpt transfer`, or `hf://owner/name`.
     ch_names : sequence of str, optional
-        Names of the channels of an array; Epochs have their own.
+        Channel names of an array; Epochs have their own.
     sfreq_hz : float
-        Rate of an array.
+        Sampling rate of an array.
     unit : {"uV", "V", "mV", "nV"}
         Unit of an array (MOABB gives microvolt).
     recipe : str
-        Steps that each trial goes through.
+        Preprocessing applied to each trial.
     sigma : {"fit", "call", "trial"}
-        Source of the robust SD that the input is divided by: the trials that `fit` saw; the trials of this call, as
-        in pre-training where a call is one recording; or each trial's own. With `call` a result depends on its
-        neighbours.
+        Source of the robust SD by which the input is divided: the trials passed to `fit`; the trials of this call, as
+        in pre-training if a call is one recording; or each trial. With `call`, results depend on the other trials.
 
     Attributes
     ----------
@@ -86,7 +85,7 @@ class EEGPTFeatures(TransformerMixin, TrialEstimator):
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []  # the encoder computes in float32 whatever comes in
+        tags.transformer_tags.preserves_dtype = []  # the encoder computes in float32 for any input
         return tags
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -107,15 +106,15 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
     model, ch_names, sfreq_hz, unit, recipe, sigma
         As of `EEGPTFeatures`.
     mode : {"frozen", "full", "lora", "probe", "scratch"}
-        What learns, see `eegpt.transfer.config.TransferConfig`.
+        What is trained, see `eegpt.transfer.config.TransferConfig`.
     max_steps : int, optional
-        Steps of training; the settings' own by default.
+        Training steps; by default those of the settings.
     validation_share : float
-        Share of the trials that selects the weights, of each class alike.
+        Share of the trials used to select the weights, stratified by class.
     settings : dict, optional
         More settings of `TransferConfig`, by path: `{"optimiser.learning_rate": 1e-4}`.
     random_state : int, RandomState or None
-        Decides weights, order and the validation trials; None is 0, so equal fits give equal models.
+        Seed of weights, order and validation trials; None is 0, so that fits are reproducible.
 
     Attributes
     ----------
@@ -146,7 +145,7 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> EEGPTClassifier:
-        """Learn from trials and their labels; of Epochs the labels are their events where `y` is None."""
+        """Fit to trials and labels; if `y` is None, the labels are the events of the Epochs."""
         epochs = epochs_of(X)
         if y is None and epochs is not None:
             y = np.concatenate([_event_names(e) for e in epochs])
@@ -184,7 +183,7 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
         return self
 
     def _config(self) -> TransferConfig:
-        # Aligning by subject would let a trial's answer depend on the others of the call.
+        # With alignment by subject, a prediction would depend on the other trials of the call.
         given = {
             "mode": self.mode,
             "compute.precision": "float32",
@@ -196,7 +195,7 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
         return changed(TransferConfig(), given | (self.settings or {}))
 
     def _division(self, label: NDArray[np.int64], seed: int) -> Division:
-        """All trials to learn from, but a share of each class to select on where every class can spare one."""
+        """All trials for training, except a validation share of each class if every class has enough."""
         everything, none = np.arange(len(label)), np.empty(0, np.int64)
         n_held = round(self.validation_share * len(label))
         if np.bincount(label).min() < 5 or n_held < len(self.classes_):
@@ -219,7 +218,7 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
         return probability / probability.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest class of each trial."""
+        """The most likely class of each trial."""
         likeliest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likeliest]
 
