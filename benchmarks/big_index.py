@@ -2,8 +2,8 @@
 
     python benchmarks/big_index.py
 
-Writes the index of a set of that many windows of 1024 samples, with sparse files for shards (which take no space),
-then opens it as training does, in this process, and prints JSON.
+Writes the index of a set with the given number of windows of 1024 samples, with sparse files as shards (which take no
+space), opens it as training does, in this process, and prints JSON.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def write_index(n_windows: int, folder: Path) -> None:
 
 
 def resident_mib() -> float:
-    """Memory of this process that is in RAM and not a file's, MiB."""
+    """Resident memory of this process without mapped files, in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return sum(int(x.split()[1]) for x in lines if x.startswith("RssAnon")) / 1024
 

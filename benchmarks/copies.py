@@ -1,11 +1,10 @@
-"""Does the guard find altered copies of a recording, does it take different ones for copies, and what does it cost?
+"""Does the leakage check find altered copies of a recording, does it confuse different ones, and what does it cost?
 
     python benchmarks/copies.py DATASET=FOLDER ...      e.g. eegmat=../shared/data/eegmat
 
 Every data set is ingested into a temporary store. The first table has, for each alteration, the fewest hashes that a
-copy shares with its original and the smallest part of the smaller set (a copy is found from LEAST_SHARED and
-LEAST_PART on); the second the most that two different recordings share; the last line the guard's part of the time
-that ingest takes.
+copy shares with its original and the smallest part of the smaller set (a copy is found from LEAST_SHARED and LEAST_PART
+on); the second has the most that two different recordings share; the last line has the check's share of ingest time.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def print_of(names: list[str], signal: np.ndarray) -> Fingerprint:
 
 
 def altered(names: list[str], x: np.ndarray) -> dict[str, tuple[list[str], np.ndarray]]:
-    """Copies of a recording, each altered in one way."""
+    """Copies of a recording, each with one alteration."""
     import mne
     from scipy.signal import resample_poly
 

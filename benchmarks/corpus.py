@@ -1,8 +1,8 @@
 """The samples that all layouts store, and timing that survives a busy machine.
 
-Noise of whole int16 steps at 2^-5 µV, (n_recordings, n_electrodes, n_samples): what it is does not matter to a copy,
-and it can be made anywhere. Numbers are compared within one round, and medians of ratios reported, because other work
-on the machine moves all of them together.
+Noise in int16 steps of 2^-5 µV, (n_recordings, n_electrodes, n_samples): copying does not depend on the contents, and
+it can be generated anywhere. Figures are compared within a round, and medians of ratios reported, because other load on
+the machine affects all of them together.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 
 
 def rate(batches: Callable[[], object], seconds: float, clock: str = "wall") -> float:
-    """Windows per second of an iterator's batches: two batches to warm up, then `seconds` of them."""
+    """Windows per second of an iterator's batches, measured for `seconds` after two warm-up batches."""
     now = CLOCKS[clock]
     gc.collect()
     iterator = iter(batches())  # type: ignore[call-overload]

@@ -30,7 +30,7 @@ BANDS_HZ = ((1, 4), (4, 8), (8, 13), (13, 30), (30, 45))
 
 
 class LogBandPower(TransformerMixin, BaseEstimator):
-    """(n, electrodes, samples) at 256 Hz to log power in five bands of every electrode."""
+    """Log power in five bands of every electrode, from (n, electrodes, samples) at 256 Hz."""
 
     def fit(self, X: np.ndarray, y: np.ndarray | None = None) -> LogBandPower:
         return self
@@ -43,7 +43,7 @@ class LogBandPower(TransformerMixin, BaseEstimator):
 
 
 def arrays(index: TrialIndex) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    """Trials that have the usual electrodes and the usual length: signal in microvolt, label, person, names."""
+    """Trials with the most common electrodes and length: signal in microvolt, label, subject, names."""
     length = np.bincount(index.n_samples).argmax()
     rows = np.flatnonzero(index.n_samples == length)
     batch = index.gather(rows)

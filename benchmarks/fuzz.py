@@ -3,13 +3,13 @@
     python benchmarks/fuzz.py --inputs 100000 --json fuzz.json
     python benchmarks/fuzz.py --only 4711             # one input again, in this process
 
-Each input is one file of a small shard set with some bytes flipped, cut, doubled, or replaced by numbers that
-parsers trip over; every hash is made to agree again, so that the mutation reaches the parser behind it. Counted:
-refused, whole (the mutation did not matter to what was read), and anything else, which is a bug and ends the run
-with 1: another exception, an end of the process, more than 20 s, more than 2 GiB.
+Each input is one file of a small shard set with some bytes flipped, cut, duplicated, or replaced by numbers that are
+difficult for parsers; all hashes are updated, so that the mutation reaches the parser. Outcomes: refused, whole (the
+mutation did not affect the data read), and anything else, which is a bug and ends the run with 1: another exception, a
+crash, more than 20 s, more than 2 GiB.
 
-Input k follows from (seed, k) alone. Worker processes take turns with the inputs; a run that was stopped, or that
-`--minutes` ended, goes on with `--first`.
+Input k depends only on (seed, k). Inputs are distributed over worker processes in turn; continue a run that was
+interrupted, or ended by `--minutes`, with `--first`.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ FILES = (
 _SECONDS_PER_INPUT = 20
 _BYTES_MORE = 2 << 30
 _TOLD_EVERY = 200
-# Numbers at the borders of what fits: lengths and counts in headers are little-endian integers or varints.
+# Boundary values: lengths and counts in headers are little-endian integers or varints.
 _BORDERS = [0, 1, -1, 127, 128, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, -(2**63)]
 
 
 class Target:
-    """One small shard set whose files are replaced one at a time, and put back."""
+    """A small shard set whose files are replaced one at a time and then restored."""
 
     def __init__(self, folder: Path, store: Any) -> None:
         self.folder = folder / "set"
-        # Few rows: the files are small, so that damages hit, and quick to check.
+        # Few rows: small files make hits more likely and checks faster.
         names = sorted({name for info in store.infos() for name in info.electrodes})
         vocabulary = Vocabulary([row for row in Vocabulary.base() if row.name in names])
         build_shard_set(
@@ -73,7 +73,7 @@ class Target:
         return self.shard if name == "shard" else name
 
     def original(self, name: str) -> bytes:
-        """The bytes of one of `FILES`, unharmed."""
+        """The original bytes of one of `FILES`."""
         return self._originals[name]
 
     def listing(self) -> list[str]:
@@ -81,9 +81,9 @@ class Target:
         return sorted(str(p) for p in self.folder.parent.rglob("*"))
 
     def try_bytes(self, name: str, data: bytes) -> str:
-        """Put mutated bytes in place, seal the set, open and verify it; `refused` or `whole`.
+        """Write mutated bytes, reseal the set, open and verify it; returns `refused` or `whole`.
 
-        Anything but an EEGPTError goes through, and so does a damaged shard that passes.
+        Raises any error but EEGPTError, and an error for a damaged shard that passes.
         """
         path = self.folder / self._path(name)
         try:
@@ -130,7 +130,7 @@ class Target:
 
 
 def mutate(rng: np.random.Generator, data: bytes) -> bytes:
-    """One to four damages."""
+    """Apply one to four mutations."""
     out = bytearray(data)
     for _ in range(int(rng.integers(1, 5))):
         if not out:
@@ -158,20 +158,20 @@ def mutate(rng: np.random.Generator, data: bytes) -> bytes:
 
 
 def synthetic_store() -> Any:
-    """The store of the tests: arithmetic alone, made the same on every machine."""
+    """The synthetic store of the tests, identical on every machine."""
     path = Path(__file__).resolve().parent.parent / "tests" / "support" / "synthetic.py"
     return runpy.run_path(str(path))["small_store"](n_subjects=2, n_samples=4200)
 
 
 def input_of(target: Target, seed: int, number: int) -> tuple[str, bytes]:
-    """The file and the bytes of an input; they follow from seed and number alone."""
+    """The file and bytes of an input, determined by seed and number."""
     name = FILES[number % len(FILES)]
     return name, mutate(np.random.default_rng([seed, number]), target.original(name))
 
 
 @dataclass
 class Found:
-    """What one worker process tells of its inputs since it last did; `after` is the next input of its share."""
+    """Report of a worker process since its last one; `after` is its next input."""
 
     share: int
     after: int
@@ -187,13 +187,13 @@ def _too_slow(*_: Any) -> None:
 
 
 def work(root: str, seed: int, share: int, numbers: range, skip: set[int], now: Any, results: Any, end: float) -> None:
-    """One process: its share of the inputs, each announced in `now` before it is tried."""
+    """Worker process: run its share of the inputs, announcing each in `now`."""
     folder = Path(tempfile.mkdtemp(dir=root))
     (folder / "here").mkdir()
     os.chdir(folder / "here")
     signal.signal(signal.SIGALRM, _too_slow)
     target, found = Target(folder, synthetic_store()), Found(share, numbers.start)
-    target.try_bytes(FILES[0], target.original(FILES[0]))  # everything that is imported late is there now
+    target.try_bytes(FILES[0], target.original(FILES[0]))  # all late imports are done now
     before, rss = target.listing(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + _BYTES_MORE, resource.RLIM_INFINITY))
@@ -224,7 +224,7 @@ def work(root: str, seed: int, share: int, numbers: range, skip: set[int], now: 
 
 
 def run(options: argparse.Namespace, root: str) -> Found:
-    """All inputs over `--workers` processes; one that ends is a bug, and its share goes on without that input."""
+    """Run all inputs in `--workers` processes; a crash is a bug, and its share continues after that input."""
     context = multiprocessing.get_context("spawn")
     results, total = context.Queue(), Found(-1, -1)
     end = time.time() + 60 * options.minutes if options.minutes else float("inf")

@@ -4,9 +4,9 @@
     python benchmarks/fuzz_coverage.py --seconds 120   # every target, one after another
     python benchmarks/fuzz_coverage.py --target footer --seconds 600
 
-A target takes any bytes and may do nothing but return or refuse with one of our errors; each begins from an honest
-file. `fuzz.py` mutates whole sets instead, without looking into the code. tests/shards/test_fuzz.py runs the same
-targets under hypothesis, and under atheris for a moment where it is installed.
+A target takes any bytes and must either return or raise one of our errors; each starts from a valid file. `fuzz.py`
+mutates complete sets instead, without coverage. tests/shards/test_fuzz.py runs the same targets with hypothesis, and
+briefly with atheris if it is installed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from eegprep.shards.sums import parse_sums
 from eegprep.shards.tables import numbers, read_electrodes, read_table
 
 _LIMITS = ("-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-timeout=20")
-# A fuzzer ends its process, so each target has one of its own, in which our code and YAML's tell it their branches.
+# A fuzzer ends its process, so each target has its own, in which our code and YAML's are instrumented.
 _PROGRAM = """
 import atheris, pathlib, sys
 sys.path.insert(0, sys.argv[1])
@@ -45,7 +45,7 @@ fuzz_coverage.run_one(sys.argv[2], int(sys.argv[3]), pathlib.Path(sys.argv[4]))
 
 
 def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
-    """Name to an honest file and to what reads it. `folder` takes the bytes of readers that want a path."""
+    """Map names to a valid file and its reader. `folder` is for readers that need a path."""
     whole = fuzz.Target(folder, fuzz.synthetic_store())
     path = folder / "input"
 
@@ -83,7 +83,7 @@ def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
         "electrodes": (whole.original("electrodes.parquet"), from_file(electrodes)),
         "manifest": (whole.original("manifest.yaml"), from_file(read_manifests)),
         "lock": (whole.original("lock.yaml"), from_file(read_set_lock)),
-        # Tar frame, NumPy header and JSON of every block, which are compared and never parsed.
+        # Tar frame, NumPy header and JSON of every block, which are compared but never parsed.
         "shard": (whole.original("shard"), lambda data: whole.try_bytes("shard", data)),
     }
 
@@ -92,7 +92,7 @@ NAMES = ("sums", "footer", "blocks", "recordings", "trials", "electrodes", "mani
 
 
 def run_one(name: str, seconds: int, folder: Path) -> None:
-    """Fuzz one target in this process, which ends with it."""
+    """Fuzz one target in this process, which then exits."""
     import atheris
 
     honest, target = targets(folder)[name]

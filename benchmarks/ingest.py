@@ -80,7 +80,7 @@ def by_us(signal: NDArray[np.float64], pool: ThreadPoolExecutor | None) -> NDArr
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds, and what came out."""
+    """Seconds, and the result."""
     begin = time.perf_counter()
     out = run()
     return time.perf_counter() - begin, out
@@ -103,7 +103,7 @@ def compare(minutes: float, rounds: int) -> dict[str, Any]:
             seconds, _ = timed(lambda: by_us(signal, pool))
             times["ours_2"].append(seconds / hours)
             seconds, _ = timed(lambda: by_mne(signal, 2))
-            # Its processes have to be sent the signal, which can cost more than it gains.
+            # The signal has to be sent to its processes, which can cost more than it gains.
             times["mne_2"].append(min(seconds / hours, times["mne_1"][-1]))
     result: dict[str, Any] = {f"{k}_s_per_hour": statistics.median(v) for k, v in times.items()}
     result["ratio_one_core"] = statistics.median(m / o for m, o in zip(times["mne_1"], times["ours_1"], strict=True))
@@ -112,7 +112,7 @@ def compare(minutes: float, rounds: int) -> dict[str, Any]:
 
 
 def differences(ours: NDArray[np.float32], theirs: NDArray[np.float64]) -> dict[str, Any]:
-    """Over everything, ends included: microvolt, and steps of int16."""
+    """Differences over all samples, in microvolt and in int16 steps."""
     gap = np.abs(ours - theirs)
     steps, equal = 0, 0
     for a, b in zip(ours, theirs.astype(np.float32), strict=True):
@@ -174,7 +174,7 @@ print(json.dumps({"peak_mib": peak, "seconds": seconds, "n_samples": info.n_samp
 
 
 def day(hours: float) -> dict[str, float]:
-    """Ingest one long recording in a process of its own."""
+    """Ingest one long recording in a separate process."""
     with tempfile.TemporaryDirectory() as scratch:
         command = [sys.executable, "-c", DAY, str(hours), str(Path(scratch) / "store")]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -183,7 +183,7 @@ def day(hours: float) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print the figures, and write them as JSON where asked."""
+    """Print the figures and write them as JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the compared recording")
     parser.add_argument("--rounds", type=int, default=7)

@@ -1,7 +1,7 @@
-"""The same windows in other people's layouts: how each is written, and how its own reader shuffles them.
+"""The same windows in the layouts of other libraries, each with its own writer and shuffling reader.
 
-Every class has `write(corpus, folder)` and `batches(folder, seed)`; the latter yields (BATCH, WINDOW) float32
-microvolt tensors in a shuffled order, read as that project's documentation shows. `needs` names the packages.
+Every class has `write(corpus, folder)` and `batches(folder, seed)`; the latter yields shuffled (BATCH, WINDOW) float32
+microvolt tensors, read as documented by that project. `needs` names the packages.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from corpus import BATCH, ELECTRODES, SCALE_UV, WINDOW, Corpus
 
 
 def to_uv(samples: np.ndarray) -> torch.Tensor:
-    """int16 windows to a float32 tensor in microvolt."""
+    """Convert int16 windows to a float32 tensor in microvolt."""
     return torch.from_numpy(samples).to(torch.float32).mul_(SCALE_UV)
 
 
 def stacked(samples: Iterator[np.ndarray]) -> Iterator[torch.Tensor]:
-    """Single windows to batches."""
+    """Stack single windows into batches."""
     pending: list[np.ndarray] = []
     for sample in samples:
         pending.append(sample)
@@ -58,7 +58,7 @@ class NaiveWebDataset:
                         tar.addfile(member, io.BytesIO(data))
 
     def batches(self, folder: Path, seed: int) -> Iterator[torch.Tensor]:
-        """The library's own chain."""
+        """The library's own pipeline."""
         import webdataset as wds
 
         urls = [str(p) for p in sorted(folder.glob("*.tar"))]
@@ -72,7 +72,7 @@ class BlockedWebDataset:
     name, needs = "webdataset, our blocks", ("webdataset",)
 
     def write(self, corpus: Corpus, folder: Path) -> None:
-        """Nothing: it reads what our writer wrote."""
+        """No-op: reads the files of our writer."""
 
     def batches(self, folder: Path, seed: int) -> Iterator[torch.Tensor]:
         """`folder` is our shard set."""
@@ -146,11 +146,11 @@ class RawLMDB:
         return window.tobytes()
 
     def decode(self, value: Any) -> np.ndarray:
-        """A window out of a value."""
+        """A window from a value."""
         return np.frombuffer(value, np.int16)
 
     def write(self, corpus: Corpus, folder: Path) -> None:
-        """Keys in order, 10,000 to a transaction."""
+        """Keys in order, 10,000 per transaction."""
         import lmdb
 
         env = lmdb.open(str(folder), map_size=8 * corpus.n_bytes + (1 << 28), sync=False, writemap=False)
@@ -186,7 +186,7 @@ class PickledLMDB(RawLMDB):
         return pickle.dumps({"x": window, "electrode": ELECTRODES[0]})
 
     def decode(self, value: Any) -> np.ndarray:
-        """A window out of a value of our own writing."""
+        """A window from a value that we have written."""
         return pickle.loads(value)["x"]
 
 
@@ -257,13 +257,13 @@ PEERS = (
 
 
 def _stand_in_for_torchvision() -> None:
-    """Empty names for what mosaicml-streaming imports for images, which nothing here reads, where it is missing.
+    """Stub the image modules that mosaicml-streaming imports, which are unused here, if they are missing.
 
     PyPI's torchvision does not load beside a CPU build of torch.
     """
     try:
         importlib.import_module("torchvision")
-    except Exception:  # absent, or made for another torch
+    except Exception:  # missing, or built for another torch
         for name, attribute in (
             ("torchvision", "__path__"),
             ("torchvision.datasets", "VisionDataset"),
@@ -277,12 +277,12 @@ def _stand_in_for_torchvision() -> None:
 
 
 def missing(peer: Any) -> str:
-    """Why a peer can't run here, or an empty string."""
+    """Reason why a peer cannot run here, or an empty string."""
     if "streaming" in peer.needs:
         _stand_in_for_torchvision()
     for package in peer.needs:
         try:
             importlib.import_module(package)
-        except Exception as error:  # a peer's import may fail in any way; that is what the table then says
+        except Exception as error:  # a peer's import may fail in any way; the table reports it
             return f"{package}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     return ""

@@ -73,7 +73,7 @@ def timed(model: Model, n_electrodes: int, seconds: float, sfreq_hz: float) -> d
 
 
 def compared(model: Model, path: Path) -> list[dict[str, float | str]]:
-    """Correlation of the last state at each electrode and instant, live against offline."""
+    """Correlation of the last state between live and offline, by electrode and time."""
     import mne
 
     from eegpt.interop.signals import prepare

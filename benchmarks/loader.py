@@ -2,9 +2,8 @@
 
     python benchmarks/loader.py --json loader.json
 
-All layouts hold the same windows, are read in one process with one thread, in rounds that take turns; the
-table has medians over the rounds, and ratios are medians of each round's ratios. Peers that are not installed are
-named.
+All layouts contain the same windows and are read in one process with one thread, in interleaved rounds; the table has
+medians over the rounds, and ratios are medians of the ratios per round. Missing peers are listed.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def written(peer: Any, corpus: Any, folder: Path) -> Path:
 def measure_rates(
     corpus: Any, folder: Path, rounds: int, seconds: float, clock: str
 ) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Windows per second by name and round, and why peers are absent."""
+    """Windows per second by name and round, and reasons for missing peers."""
     shards = folder / "ours"
     sources: dict[str, Callable[[int], Any]] = {
         "limit: sequential copy + convert": lambda seed: ours.sequential_limit(corpus.windows),
@@ -60,7 +59,7 @@ def measure_rates(
         try:
             own = shards if peer.name.startswith("webdataset, our") else written(peer, corpus, folder / make.__name__)
             next(iter(peer.batches(own, 0)))
-        except Exception as error:  # whatever a peer raises is named in the table, never hidden
+        except Exception as error:  # errors of peers are shown in the table, never hidden
             absent[peer.name] = f"{type(error).__name__}: {str(error)[:200]}"
             continue
         sources[peer.name] = lambda seed, peer=peer, own=own: peer.batches(own, seed)
@@ -89,7 +88,7 @@ def measure_trials(corpus: Any, folder: Path, rounds: int, seconds: float, clock
 
 
 def first_batch_s(folder: Path, rounds: int) -> float:
-    """Opening, index, order and the first float32 batch, in a process that has its imports: median seconds."""
+    """Median seconds for opening, index, order and the first float32 batch, without imports."""
     times = []
     for k in range(rounds):
         started = time.perf_counter()
@@ -99,7 +98,7 @@ def first_batch_s(folder: Path, rounds: int) -> float:
 
 
 def index_of(n_windows: int, folder: Path) -> dict[str, float]:
-    """Seconds to open and MiB held by the index of a set of this many windows, without its data (sparse shards)."""
+    """Seconds to open a set with this many windows, and MiB used by its index (sparse shards, no data)."""
     script = Path(__file__).with_name("big_index.py")
     command = [sys.executable, str(script), str(n_windows), str(folder / "big")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -118,7 +117,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore")  # peers warn on every start; the table is what counts
+    warnings.simplefilter("ignore")  # peers warn on every start
     folder = Path(tempfile.mkdtemp(prefix="eegpt-loader-", dir=options.folder))
     try:
         corpus = make_corpus(options.windows)

@@ -48,7 +48,7 @@ class Judged:
     whole_s: float
 
     def fit(self, names: Sequence[str], rows: Sequence[int] | None = None) -> MontageFit | None:
-        """The check under other names, of all channels or of some."""
+        """Run the check with other names, for all channels or a subset."""
         rows = list(range(len(names))) if rows is None else list(rows)
         covariance = self.covariance[:, rows][:, :, rows]
         return montage_fit(covariance, [names[r] for r in rows], [self.references[r] for r in rows], VOCABULARY)
@@ -82,7 +82,7 @@ def judged(name: str, folder: Path) -> list[Judged]:
 
 
 def _cost(decision: object) -> float:
-    """Seconds of the covariances and of the fit: the least of three."""
+    """Seconds of the covariances and the fit, best of three."""
     recording, signal = decision.recording, decision.signal  # type: ignore[attr-defined]
     took = []
     for _ in range(3):
@@ -134,7 +134,7 @@ ORDERS: dict[str, Rename] = {
 
 
 def row(recordings: Sequence[Judged], rename: Rename, seed: int = 0) -> dict[str, object]:
-    """Figures and alarms under one kind of order, the same for all recordings of the same channels."""
+    """Figures and alarms for one kind of order, the same for all recordings with the same channels."""
     fits = []
     for one in recordings:
         fit = one.fit(rename(one.names, np.random.default_rng(seed)))
@@ -152,7 +152,7 @@ def row(recordings: Sequence[Judged], rename: Rename, seed: int = 0) -> dict[str
 
 
 def some_electrodes(recordings: Sequence[Judged], n: int, rename: Rename, draws: int = 20) -> tuple[int, int]:
-    """Of `draws` random choices of `n` electrodes, how many are warned of as data sets."""
+    """Number of alarms for data sets among `draws` random choices of `n` electrodes."""
     names = recordings[0].names
     alike = [r for r in recordings if r.names == names][:15]
     warned = tried = 0
@@ -169,7 +169,7 @@ def some_electrodes(recordings: Sequence[Judged], n: int, rename: Rename, draws:
 
 
 def pooled(recordings: Sequence[Judged], names: list[str]) -> float:
-    """The plainest form of the check: absolute correlation, the mean over recordings, against distance."""
+    """The simplest form of the check: mean absolute correlation over recordings against distance."""
     alike = []
     for one in recordings:
         sd = np.sqrt(np.einsum("eii->ei", one.covariance))

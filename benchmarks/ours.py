@@ -1,4 +1,4 @@
-"""The corpus as our shard set: a store in memory, the writer, the reader as training uses it."""
+"""The corpus as our shard set: a store in memory, the writer, and the reader as used in training."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ class CorpusStore:
         return part * np.float32(SCALE_UV)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """No-op."""
 
 
 def write_blocks(
     corpus: Corpus, folder: Path, electrodes: Sequence[int] = range(len(ELECTRODES)), *, sync: bool = False
 ) -> None:
-    """All blocks of some electrodes through the writer, as quantised samples come to it."""
+    """Write all blocks of some electrodes from quantised samples."""
     for e in electrodes:
         electrode = ELECTRODES[e]
         with ShardWriter(folder, electrode, max_bytes=1 << 30, sync=sync) as writer:
@@ -95,13 +95,13 @@ def write_blocks(
 
 
 def loader(folder: Path, *, prefetch: int = 0, seed: int = 0) -> WindowLoader:
-    """What training makes: open, index, order, loader."""
+    """Open, index, order and loader, as in training."""
     index = WindowIndex([open_shards(folder)], n_samples=WINDOW, stride=WINDOW)
     return WindowLoader(index, SampleOrder(len(index), seed), BATCH, prefetch=prefetch)
 
 
 def batches_uv(made: WindowLoader) -> Iterator[torch.Tensor]:
-    """Epochs of float32 microvolt batches in two buffers that are used in turn."""
+    """Epochs of float32 microvolt batches in two alternating buffers."""
     buffers = [torch.empty(BATCH, WINDOW) for _ in range(2)]
     k = 0
     while True:
@@ -111,7 +111,7 @@ def batches_uv(made: WindowLoader) -> Iterator[torch.Tensor]:
 
 
 def batches_i16(made: WindowLoader) -> Iterator[Any]:
-    """Epochs of int16 batches: what goes to an accelerator."""
+    """Epochs of int16 batches, as sent to an accelerator."""
     while True:
         yield from made
 
@@ -143,7 +143,7 @@ def trials(folder: Path, batch: int, seed: int = 0) -> Iterator[torch.Tensor]:
 
 
 def trials_of_whole_recordings(folder: Path, batch: int, seed: int = 0) -> Iterator[torch.Tensor]:
-    """The same from one array (electrode, time) per recording, mapped; a trial is one strided copy."""
+    """The same from one mapped array (electrode, time) per recording; a trial is one strided copy."""
     recordings = [np.load(p, mmap_mode="r") for p in sorted(folder.glob("*.npy"))]
     per_recording = recordings[0].shape[1] // TRIAL_SAMPLES
     rng = np.random.default_rng(seed)

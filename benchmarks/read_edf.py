@@ -22,7 +22,7 @@ N_CHANNELS, SFREQ_HZ, PART = 64, 512, 65536
 
 
 def write(path: Path, minutes: int) -> None:
-    """A plain EDF file of one-second records, the same minute again and again."""
+    """A plain EDF file of one-second records that repeats the same minute."""
     n = N_CHANNELS
 
     def field(values: list[object], size: int) -> bytes:
@@ -90,7 +90,7 @@ def main() -> None:
                     signal[:, start : start + PART]
 
             ways = {"own reader": own, "whole source, in a worker": worker, "MNE": theirs}
-            worker()  # the worker process is started once a run
+            worker()  # the worker process is started once per run
             times: dict[str, list[float]] = {name: [] for name in ways}
             for _ in range(options.rounds):
                 for name, read in ways.items():

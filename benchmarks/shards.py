@@ -48,7 +48,7 @@ def plain_write(corpus: Corpus, folder: Path, *, sync: bool = False) -> None:
 
 
 def sha256_alone(corpus: Corpus, folder: Path) -> None:
-    """The other limit: the hash of the same bytes, nothing written."""
+    """The other limit: hashing the same bytes without writing."""
     digest = hashlib.sha256()
     for recording in corpus.signal_i16:
         for electrode in recording:
@@ -56,7 +56,7 @@ def sha256_alone(corpus: Corpus, folder: Path) -> None:
 
 
 def write_without_hashes(corpus: Corpus, folder: Path) -> None:
-    """Our writer with both hashes taken out, to show what they cost; a set needs them."""
+    """Our writer without its two hashes, to show their cost; a set needs them."""
     with (
         mock.patch("eegprep.shards.build.writer._update", return_value=None),
         mock.patch("eegprep.shards.build.writer.zlib.crc32", return_value=0),
@@ -71,7 +71,7 @@ def write_in_threads(corpus: Corpus, folder: Path) -> None:
 
 
 def build(corpus: Corpus, folder: Path, workers: int) -> None:
-    """A whole set out of a store."""
+    """Build a complete set from a store."""
     build_shard_set([ours.CorpusStore(corpus)], folder / "set", workers=workers, sync=False)
 
 
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where to write (a temporary folder by default)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    warnings.simplefilter("ignore")  # peers warn on every start; the table is what counts
+    warnings.simplefilter("ignore")  # peers warn on every start
     corpus, small = make_corpus(options.windows), make_corpus(options.peer_windows)
     sources: dict[str, tuple[Callable[[Corpus, Path], Any], Corpus]] = {
         "limit: write()": (plain_write, corpus),
@@ -124,7 +124,7 @@ def main() -> None:
                 started = time.perf_counter()
                 try:
                     write(data, folder)
-                except Exception as error:  # whatever a peer raises is named in the table, never hidden
+                except Exception as error:  # errors of peers are shown in the table, never hidden
                     absent[name] = f"{type(error).__name__}: {str(error)[:200]}"
                     continue
                 finally:

@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 def processor_s() -> float:
-    """Processor time of the processes that have ended so far."""
+    """CPU time of the child processes that have ended so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

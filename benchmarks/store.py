@@ -39,7 +39,7 @@ def recording(n_electrodes: int, n_samples: int) -> NDArray[np.float32]:
 
 
 def sync(folder: Path) -> None:
-    """Flush every file, so that no layout gains by leaving its bytes in memory."""
+    """Flush every file, so that no layout gains from write-back caching."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as handle:
@@ -76,7 +76,7 @@ class Arrow:
 
 
 class Zarr:
-    """Zarr 3, one array (electrode, time), one electrode x 65536 samples a chunk; whole recordings per shard file."""
+    """Zarr 3, one array (electrode, time), chunks of one electrode x 65536 samples; one shard file per recording."""
 
     def __init__(self, *, compressed: bool, sharded: bool) -> None:
         self.compressed = compressed
@@ -97,7 +97,7 @@ class Zarr:
             compressors="auto" if self.compressed else None,
         )
         if self.sharded:
-            array[:] = signal  # a shard is written in one go or rewritten: no streaming
+            array[:] = signal  # a shard is written at once or rewritten: no streaming
         else:
             for start in range(0, n_samples, CHUNK_SAMPLES):
                 array[:, start : start + CHUNK_SAMPLES] = signal[:, start : start + CHUNK_SAMPLES]
@@ -168,7 +168,7 @@ def measure(signal: NDArray[np.float32], rounds: int, windows: int) -> dict[str,
 
 
 def main() -> None:
-    """Print the table, and write it as JSON where asked."""
+    """Print the table and write it as JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--electrodes", type=int, default=64)
     parser.add_argument("--hours", type=float, default=1.0)

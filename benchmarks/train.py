@@ -41,7 +41,7 @@ TOKENS = n_tokens(WINDOW, token_samples=TOKEN, token_stride=STRIDE)
 
 
 class Peer(nn.Module):
-    """The same task around another library's layers: electrode vector, linear in, learned positions, linear out."""
+    """The same task with another library's layers: electrode vector, linear in, learned positions, linear out."""
 
     def __init__(self, width: int, layers: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class GPT2Layers(nn.Module):
 
 
 def batch(n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Windows of noise as they are stored."""
+    """Windows of noise in stored form."""
     rng = np.random.default_rng(0)
     signal = torch.from_numpy(rng.integers(-2000, 2000, (n, WINDOW)).astype(np.int16)).to(device)
     electrode = torch.from_numpy(rng.integers(0, ELECTRODES, n)).to(device)
@@ -110,7 +110,7 @@ def batch(n: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def stepper(loss: Callable[[], Tensor], module: nn.Module, device: torch.device, precision: str) -> Callable[[], float]:
-    """A function that takes one whole step and returns its seconds."""
+    """A function that runs one complete step and returns its seconds."""
     parameters = [p for p in module.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=1e-4, fused=True)
 
@@ -131,13 +131,13 @@ def stepper(loss: Callable[[], Tensor], module: nn.Module, device: torch.device,
 
 
 def wait(device: torch.device) -> None:
-    """Let the device finish."""
+    """Synchronise the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def against_peers(n: int, rounds: int, device: torch.device) -> dict[str, Any]:
-    """Median seconds of a Base step of each contender, taking turns."""
+    """Median seconds of a Base step of each contender, interleaved."""
     size = SIZES["base"]
     shape = (size.width, size.n_heads, size.ete_layers)
     rows = batch(n, device)
@@ -264,7 +264,7 @@ def giant_bytes(n: int) -> int:
     with torch.device("meta"):
         weights = sum(p.numel() for p in ETE(config).parameters())
     kept = config.n_layers * n * TOKENS * config.width * 2  # each layer's input, bfloat16
-    inside = n * TOKENS * config.width * (3 + 2 + 3 * 3.5 + 8) * 4  # one layer's own, while it is recomputed
+    inside = n * TOKENS * config.width * (3 + 2 + 3 * 3.5 + 8) * 4  # activations of one layer, while it is recomputed
     return int(16 * weights + 2 * weights + kept + inside)
 
 

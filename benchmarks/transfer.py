@@ -5,9 +5,9 @@ for the backward pass, as automatic differentiation does when the encoder is mer
 values of the tokens were computed once; a step gathers them and runs the one special token. Both then do the
 electrode graph, the heads, the loss and the backward pass for the same trainable parameters.
 
-Memory is what a step adds to the process's resident memory at its peak, each measured in a process of its own;
-the naive step holds its batch's tokens, the cached one the gathered keys and values. Keys and values of the whole
-training set are kept outside the step, and their size is printed too.
+Memory is the increase of peak resident memory during a step, each measured in a separate process; the naive step
+includes its batch's tokens, the cached one the gathered keys and values. Keys and values of the full training set are
+kept outside the step, and their size is printed too.
 
     python benchmarks/transfer.py [--json FILE] [--trials 16] [--electrodes 19] [--seconds 4] [--rounds 7]
 """
@@ -62,7 +62,7 @@ def build(size: str, n_trials: int, n_electrodes: int, n_samples: int) -> tuple[
 
 
 def naive_represent(model: TransferModel, rows: Rows) -> Tensor:
-    """z with the special token at the end of the whole sequence."""
+    """z with the special token at the end of the full sequence."""
     if model.special is None:
         raise ValueError("the benchmark needs the special token")
     x_RPD = model.ete.embed(rows.tokens_RTC, rows.electrode_R)
@@ -90,26 +90,26 @@ def cached_step(model: TransferModel, kept: Encoded, index: Tensor, rows: Rows, 
 
 
 def gradients(model: TransferModel) -> Tensor:
-    """All gradients of what learns, as one vector."""
+    """Gradients of all trainable parameters, as one vector."""
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
 
 
 def peak_of(kind: str, arguments: list[str]) -> float:
     """MiB that one step adds to the peak of resident memory, in a fresh process."""
     command = [sys.executable, __file__, *arguments, "--only", kind]
-    # Freed memory goes back at once, so that a step can't hide in what an earlier one left behind.
+    # Return freed memory at once, so that a step cannot reuse memory of an earlier one.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
     return float(json.loads(out)["step_mib"])
 
 
 def only(kind: str, options: argparse.Namespace) -> None:
-    """In a process of its own: everything but the step, then one step, and what it added."""
+    """In a separate process: set up everything, then run one step and measure its memory."""
     model, rows, task, label = build(*shape(options))
     kept = None
     if kind == "cached":
         with torch.no_grad():
-            # In parts, so that making the cache does not set the peak that the step is measured against.
+            # In parts, so that building the cache does not determine the peak.
             kept = encode_in_parts(model, rows)
     before = reset_peak()
     if kept is not None:
@@ -140,7 +140,7 @@ def encode_in_parts(model: TransferModel, rows: Rows) -> Encoded:
 
 
 def reset_peak() -> float:
-    """Resident memory now, in MiB; the kernel's record of the peak starts again from here where it can."""
+    """Current resident memory in MiB; resets the kernel's record of the peak if possible."""
     clear = Path("/proc/self/clear_refs")
     if clear.exists():
         clear.write_text("5")
@@ -162,7 +162,7 @@ def shape(options: argparse.Namespace) -> tuple[str, int, int, int]:
 
 
 def main() -> None:
-    """Measure, print, and write JSON where asked."""
+    """Measure, print, and write JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--size", default="base")
@@ -185,7 +185,7 @@ def main() -> None:
     difference = float((gradients(model) - expected).abs().max() / expected.abs().max())
     difference = max(difference, float((model.represent(kept).detach() - z_expected).abs().max()))
     times: dict[str, list[float]] = {"naive": [], "cached": []}
-    for _ in range(options.rounds):  # interleaved, so that both meet the same machine
+    for _ in range(options.rounds):  # interleaved, so that both run under the same conditions
         for kind in times:
             start = time.perf_counter()
             if kind == "naive":

@@ -19,7 +19,7 @@ from eegpt.pretraining.loop import pretrain_on
 torch.set_num_threads(1)
 out, parallel, stop = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 data = memory_data()
-# A map that is fitted and not trained is part of no optimiser and of no exchange: it must survive all the same.
+# A fitted map that is not trained is in no optimiser and is not exchanged, but must survive.
 config = small({"compute.parallel": parallel, "encoder.skip": "linear"})
 
 if stop:

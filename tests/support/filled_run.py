@@ -1,6 +1,6 @@
 """Run by torchrun in `test_building.py`: divide a bare encoder over two processes, then fill it.
 
-Argument: a file for the weights, gathered whole afterwards, and what each process held.
+Argument: a file for the gathered weights and the parts of each process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shard sets that somebody damaged, by accident or on purpose, and resealed so that all hashes agree."""
+"""Damage shard sets, as by accident or on purpose, and reseal them so that all hashes agree."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def edit_table(folder: Path, name: str, change, *, seal: bool = True, **options)
 
 
 def reseal(folder: Path) -> None:
-    """Make every size and hash of the index agree with what lies in the folder, as an attacker would."""
+    """Update all sizes and hashes of the index to match the folder, as an attacker would."""
     shards = {
         n: (folder / n).stat().st_size for n in _lines(folder) if SHARD_PATH.fullmatch(n) and (folder / n).exists()
     }

@@ -46,7 +46,7 @@ def channels_of(name: str) -> list[str]:
 def write_edf(
     path: Path, names: Sequence[str], sfreq_hz: int, seconds: int, *, events: Sequence[tuple[float, float, str]] = ()
 ) -> None:
-    """EDF holds 16 characters a label, and no name twice in documents but often in files."""
+    """EDF labels have up to 16 characters, and are unique in documents but often not in files."""
     path.parent.mkdir(parents=True, exist_ok=True)
     labels = [n.removesuffix("-0").removesuffix("-1")[:16] for n in names]
     signals = [
@@ -64,7 +64,7 @@ def write_scoring(path: Path, events: Sequence[tuple[float, float, str]]) -> Non
 def write_bdf(
     path: Path, names: Sequence[str], sfreq_hz: int, seconds: int, *, status: Sequence[tuple[float, int]] | None = None
 ) -> None:
-    """The last of `names` is the Status channel where `status` gives its codes, one second each."""
+    """The last of `names` is the Status channel if `status` gives its codes, one second each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     analog = list(names) if status is None else list(names[:-1])
     signals = [

@@ -1,4 +1,4 @@
-"""Windows in memory that stand for a shard set: small, the same in every run."""
+"""Small, reproducible windows in memory, in place of a shard set."""
 
 from __future__ import annotations
 

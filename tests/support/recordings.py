@@ -1,4 +1,4 @@
-"""Small recordings of many formats made on the spot: signals like EEG, headers stuffed with marked strings."""
+"""Small generated recordings in many formats: EEG-like signals, headers filled with marked strings."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def write_persyst(
     kind: int = 0,
     skipped: int = 0,
 ) -> Path:
-    """A header that was made anonymous: without birth date, sex and hand."""
+    """An anonymised header: without birth date, sex and handedness."""
     text = "[FileInfo]\nFile=g.dat\nFileType=Interleaved\nSamplingRate=200\nCalibration=0.1\n"
     text += f"HeaderLength={skipped}\nWaveformCount={len(names)}\nDataType={kind}\n[Patient]\nFirst=CANARYJohnDoe\n"
     text += "[ChannelMap]\n" + "".join(f"{n}-Ref={i + 1}\n" for i, n in enumerate(names)) + extra
@@ -211,7 +211,7 @@ def xdf_chunk(tag: int, content: bytes) -> bytes:
 
 
 def write_xdf(path: Path, streams: Sequence[tuple], *, cut: int = 0, unit: str = "µV") -> Path:
-    """`streams`: (name, type, labels, signal_uv, times); the last `cut` bytes are left away."""
+    """`streams`: (name, type, labels, signal_uv, times); the last `cut` bytes are omitted."""
     out = b"XDF:" + xdf_chunk(1, b'<?xml version="1.0"?><info><version>1.0</version></info>')
     for i, (name, kind, labels, signal, times) in enumerate(streams, 1):
         channels = "".join(f"<channel><label>{n}</label><unit>{unit}</unit></channel>" for n in labels)

@@ -139,7 +139,7 @@ def toy_shards(toy_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A transfer run of a few steps on the shard set, scored, beside the encoder that it began with."""
+    """A scored transfer run of a few steps on the shard set, beside its encoder."""
     import torch
 
     from eegpt.evaluation.evaluate import evaluate, write_results
@@ -168,7 +168,7 @@ def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> list[str]:
-    """The command that starts headless Chromium; tests skip where there is none."""
+    """The command that starts headless Chromium; tests are skipped if there is none."""
     found = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
     if found is None:
         pytest.skip("needs Chromium: apt-get install chromium")

@@ -24,7 +24,7 @@ source: {files: ["{subject}.edf"]}
 
 
 def shard_set(folder, *, licence: str = "CC-BY-4.0, share_shards: yes"):
-    """Files and a list of their hashes, as a finished shard set has them."""
+    """Files and their hashes, as in a finished shard set."""
     (folder / "shards" / "Cz").mkdir(parents=True)
     manifest = parse_manifest(MANIFEST.replace("CC-BY-4.0, share_shards: yes", licence))
     contents = {

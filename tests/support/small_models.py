@@ -1,4 +1,4 @@
-"""Small models as their commands leave them, and recordings with the spectrum of EEG."""
+"""Small models as written by the commands, and recordings with the spectrum of EEG."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LICENCE = {"id": "CC-BY-4.0", "share_shards": True}
 
 
 def origin(recipe: str = "default", licence: dict | None = None, name: str = "toy") -> dict:
-    """What a run's lock says of one data set."""
+    """Entry of a data set in a run's lock."""
     steps = load_recipe(recipe).steps_json()
     return {
         "name": name, "version": "1", "title": "Toy", "citation": "Nobody: Nothing, 2026", "tasks": [],
@@ -49,7 +49,7 @@ def origin(recipe: str = "default", licence: dict | None = None, name: str = "to
 
 
 def write_encoder(folder: Path, *, config: ETEConfig = TINY, data: list[dict] | None = None, seed: int = 5) -> Path:
-    """A run as `eegpt train` leaves it, with random weights."""
+    """A run as written by `eegpt train`, with random weights."""
     folder.mkdir(parents=True)
     torch.manual_seed(seed)
     Vocabulary.base().to_parquet(folder / "vocabulary.parquet")

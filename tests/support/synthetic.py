@@ -1,4 +1,4 @@
-"""A small store in memory, made of arithmetic alone, for the tests of shards and of the loader."""
+"""A small synthetic store in memory for the tests of shards and the loader."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def recording(
     amplitude_uv: float = 20.0,
     **more: object,
 ) -> tuple[RecordingInfo, NDArray[np.float32]]:
-    """One recording of whole numbers of 1/64 µV, so that it comes back exactly."""
+    """One recording in integer steps of 1/64 µV, so that it is restored exactly."""
     noise = rng.integers(-64 * 50, 64 * 50, size=(len(electrodes), n_samples)) / 64
     signal = (noise * (amplitude_uv / 20)).astype(np.float32)
     sigma = 1.4826 * np.median(np.abs(signal - np.median(signal, axis=1, keepdims=True)), axis=1)

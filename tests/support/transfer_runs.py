@@ -31,7 +31,7 @@ _PATHS = {
 
 
 def settings(**values: object) -> TransferConfig:
-    """Settings by their own names, without the table that they are in."""
+    """Settings by name, without their table."""
     return changed(TransferConfig(), {_PATHS.get(name, name): value for name, value in values.items()})
 
 
@@ -83,7 +83,7 @@ def other_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_encoder(folder: Path, seen: Seen | None, config: ETEConfig = TINY) -> Path:
-    """A run as `eegpt train` would leave it, with random weights."""
+    """A run as written by `eegpt train`, with random weights."""
     folder.mkdir(parents=True)
     torch.manual_seed(5)
     Vocabulary.base().to_parquet(folder / "vocabulary.parquet")

@@ -17,7 +17,7 @@ __all__ = ["Web", "Hub", "serving"]
 
 
 class Web(http.server.BaseHTTPRequestHandler):
-    """Files of a folder; `behaviour` says what goes wrong, and is counted down where it is a number.
+    """Serve a folder; `behaviour` selects faults, and is counted down if it is a number.
 
     ranges: answer Range; redirect: answer every request under another path; errors: n answers with 503;
     silent: n shards stop in the middle and the connection stays open; cut: n shards end in the middle;
@@ -38,7 +38,7 @@ class Web(http.server.BaseHTTPRequestHandler):
         self.serve(self.path)
 
     def count(self, name: str) -> bool:
-        """Whether something that happens n times happens now."""
+        """Whether a limited behaviour still applies to this request."""
         left = self.behaviour.get(name, 0)
         self.behaviour[name] = left - 1 if left > 0 else 0
         return left > 0
@@ -100,7 +100,7 @@ class Web(http.server.BaseHTTPRequestHandler):
 
 
 class Hub(Web):
-    """What `huggingface_hub` asks of the hub for one data set, `labs/eeg`, whose revision `main` is the folder."""
+    """The hub's API for one data set, `labs/eeg`, whose revision `main` is the folder."""
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -138,7 +138,7 @@ class Hub(Web):
 
 @contextlib.contextmanager
 def serving(kind: type[Web], folder: Path, **behaviour) -> Iterator[tuple[str, dict, list[str]]]:
-    """(address, behaviour that may be changed, paths asked for) of a server that runs meanwhile."""
+    """Run a server; yields (address, mutable behaviour, requested paths)."""
     log: list[str] = []
     server = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), functools.partial(kind, folder=folder, behaviour=behaviour, log=log)
