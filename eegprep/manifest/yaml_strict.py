@@ -41,7 +41,7 @@ class Document:
         return self.lines.get(at, 1)
 
 
-def read(path: Path, *, max_bytes: int = MAX_BYTES) -> Document:
+def read(path: Path, *, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES) -> Document:
     """Read a file; UsageError if it is missing, too large, not UTF-8, or not in the subset."""
     path = Path(path)
     if not path.is_file():
@@ -53,14 +53,14 @@ def read(path: Path, *, max_bytes: int = MAX_BYTES) -> Document:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UsageError("the file is not UTF-8 text", where=path, found=error) from error
-    return parse(text, where=str(path), max_bytes=max_bytes)
+    return parse(text, where=str(path), max_bytes=max_bytes, max_nodes=max_nodes)
 
 
-def parse(text: str, *, where: str = "text", max_bytes: int = MAX_BYTES) -> Document:
+def parse(text: str, *, where: str = "text", max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES) -> Document:
     """Parse text; see the module. An empty document's value is None."""
     if len(text) > max_bytes:
         raise UsageError("the text is too long", where=where, expected=f"{max_bytes} characters at most")
-    builder = _Builder(where)
+    builder = _Builder(where, max_nodes)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
@@ -80,8 +80,8 @@ def _line(event: yaml.Event) -> int:
 class _Builder:
     """Builds values from the parser's events without recursion."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    def __init__(self, where: str, max_nodes: int) -> None:
+        self.where, self.max_nodes = where, max_nodes
         self.value: Any = None
         self.lines: dict[tuple[str | int, ...], int] = {}
         self._documents = self._nodes = 0
@@ -98,8 +98,8 @@ class _Builder:
                 raise self._fail(event, "more than one YAML document in the file", expected="one")
             return
         self._nodes += isinstance(event, yaml.NodeEvent)
-        if self._nodes > MAX_NODES:
-            raise self._fail(event, "too many values in the file", expected=f"{MAX_NODES} at most")
+        if self._nodes > self.max_nodes:
+            raise self._fail(event, "too many values in the file", expected=f"{self.max_nodes} at most")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise self._fail(
                 event, "anchors and aliases (& and *) are not allowed", todo="write out the value, or quote it"

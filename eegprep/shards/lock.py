@@ -18,6 +18,7 @@ from eegprep.manifest.load import dump_document, validate_document
 from eegprep.shards.format import LOCK
 
 _MAX_BYTES = 32 << 20
+_MAX_NODES = 1_000_000  # reading an untrusted lock takes at most about 200 MB of memory
 
 
 class Counts(StrictModel):
@@ -88,7 +89,7 @@ def read_set_lock(path: Path) -> SetLock:
     """Read the lock of a shard set, from its folder or the file itself; RefusedError if it is damaged."""
     file = path / LOCK if path.is_dir() else path
     try:
-        return validate_document(SetLock, yaml_strict.read(file, max_bytes=_MAX_BYTES), "lock")
+        return validate_document(SetLock, yaml_strict.read(file, max_bytes=_MAX_BYTES, max_nodes=_MAX_NODES), "lock")
     except UsageError as error:
         raise RefusedError(
             f"{LOCK} of a shard set is damaged: {error.what}",
