@@ -63,11 +63,14 @@ def evaluate(
         raise UsageError(
             "the run has no finished fit", where=run, todo="run the same `eegpt transfer` command again to resume it"
         )
-    views: dict[int, dict[int, Encoded]] = {}  # by frozen encoder: fits share it
-    for record in records.values():
+    views: dict[str, Encoded] = {}  # fits with the same frozen encoder share them
+    last = -1
+    for record in sorted(records.values(), key=lambda r: r.encoder):
         tell(f"our model, {record.name}")
-        own = views.setdefault(record.encoder, {}) if config.keeps_encoder else {}
-        _predict_fit(trained, setup, record, predictions, own)
+        if record.encoder != last or not config.keeps_encoder:
+            views.clear()
+            last = record.encoder
+        _predict_fit(trained, setup, record, predictions, views)
     notes = run_baselines(setup, baselines, predictions, seeds=config.seeds, tell=tell)
     for key in sorted({key for record in records.values() for key in record.aligned} & set(predictions.trials)):
         notes.setdefault(key, []).append(ALIGNED)
@@ -143,7 +146,7 @@ def test_trials(setup: Setup) -> Predictions:
 
 
 def _predict_fit(
-    trained: TransferRun, setup: Setup, record: FitRecord, predictions: Predictions, views: dict[int, Encoded]
+    trained: TransferRun, setup: Setup, record: FitRecord, predictions: Predictions, views: dict[str, Encoded]
 ) -> None:
     index = setup.index
     division = next((d for d in setup.divisions if d.name == record.division), None)

@@ -6,10 +6,13 @@ trials.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError, UsageError, nearest
 from eegprep.splits import (
@@ -22,6 +25,8 @@ from eegprep.splits import (
     overlap_units,
     touching,
 )
+from eegprep.splits.assign import rank_key
+from eegpt.data import TaskInfo
 from eegpt.data import TrialSource as Trials
 
 _SPLITS = ("train", "validation", "test")
@@ -63,6 +68,15 @@ class Scheme:
         return cls(kind=kind, shots=values.pop(0) if few else 0, folds=values[0] if values else 0)
 
 
+class Subjects(Protocol):
+    """The columns of trials that `inner_folds` reads."""
+
+    tasks: tuple[TaskInfo, ...]
+    task: NDArray[Any]
+    label: NDArray[Any]
+    subject: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Division:
     """Training, validation and test rows of the index, (n,) int64 sorted. They share no sample."""
@@ -98,6 +112,32 @@ def divide(
         if not len(rows["train"]):
             raise UsageError(f"no training trials in {name!r}", expected="trials in the train split")
         out.append(Division(name=name, **rows))
+    return out
+
+
+def inner_folds(index: Subjects, rows: np.ndarray, n_folds: int, *, seed: int = 0, within: bool = False) -> np.ndarray:
+    """Number of the fold, (n,) int64, of each training trial, for choices made without the tested trials.
+
+    Folds are of subjects, stratified by the label of tasks with one label per subject. Trials of a data set with one
+    subject, or of all if `within`, are divided into blocks of each label, in order.
+    """
+    dataset_T = np.unique([t.dataset for t in index.tasks], return_inverse=True)[1]
+    dataset_N = dataset_T[index.task[rows]]
+    subject_N = np.array([index.subject[r] for r in rows])
+    out = np.zeros(len(rows), np.int64)
+    for dataset in np.unique(dataset_N):
+        own = np.flatnonzero(dataset_N == dataset)
+        subjects = sorted(set(subject_N[own].tolist()))
+        if within or len(subjects) < 2:
+            key = np.stack([index.task[rows[own]], index.label[rows[own]]])
+            for label in np.unique(key, axis=1).T:
+                at = own[(key == label[:, None]).all(axis=0)]
+                out[at] = np.arange(len(at)) * n_folds // len(at)
+            continue
+        strata = _strata_of(subject_N[own], index.task[rows[own]], index.label[rows[own]])
+        dealt = sorted(subjects, key=lambda s: (strata.get(s, ""), rank_key(s, seed), s))
+        fold_of = {subject: position % n_folds for position, subject in enumerate(dealt)}
+        out[own] = [fold_of[s] for s in subject_N[own]]
     return out
 
 
@@ -149,9 +189,13 @@ def _subjects(index: Trials) -> list[str]:
 
 
 def _strata(index: Trials) -> dict[str, str]:
+    return _strata_of(index.subject, index.task, index.label)
+
+
+def _strata_of(subjects: Sequence[str] | np.ndarray, task_N: np.ndarray, label_N: np.ndarray) -> dict[str, str]:
     """Data set, and the subject's label in each task with only one label for this subject."""
     seen: dict[str, dict[int, set[int]]] = {}
-    for subject, task, label in zip(index.subject, index.task.tolist(), index.label.tolist(), strict=True):
+    for subject, task, label in zip(subjects, task_N.tolist(), label_N.tolist(), strict=True):
         seen.setdefault(subject, {}).setdefault(task, set()).add(label)
     return {
         subject: "/".join([subject.split("/", 1)[0], *(f"{t}={min(x)}" for t, x in sorted(own.items()) if len(x) == 1)])
