@@ -6,6 +6,7 @@ without any electrode are left out and counted.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Sequence
 
@@ -116,6 +117,14 @@ class TrialIndex:
             target=self.target[indices],
             recording=recording,
         )
+
+    def at(self, start_sample: NDArray[np.int64], n_samples: NDArray[np.integer]) -> TrialIndex:
+        """The same trials at other samples; `n_electrodes` is 0 where no electrode covers them."""
+        moved = copy.copy(self)
+        moved.start_sample = np.asarray(start_sample, np.int64)
+        moved.n_samples = np.asarray(n_samples, np.int32)
+        moved.n_electrodes = moved._covered()
+        return moved
 
     def fingerprint(self, indices: NDArray[np.int64]) -> str:
         """Hash of the signals of some trials, in order: their shard sets, recordings, samples and electrodes."""

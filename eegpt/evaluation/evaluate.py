@@ -6,7 +6,7 @@ Our model is not trained here; the baselines use the same training and validatio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from eegprep.files import write_atomic, write_json
 from eegprep.splits import Seen
 from eegpt.evaluation.baselines import GRAPH, SEEDED, run_baseline, task_data
 from eegpt.evaluation.baselines.graph import run_graph_on_band_power
+from eegpt.evaluation.controls import run_controls
 from eegpt.evaluation.predictions import MODEL, PREDICTIONS, Predictions, TaskTrials, put_predictions
 from eegpt.evaluation.results import About, Known, Results, summarise
 from eegpt.evaluation.tables import results_csv
@@ -43,9 +44,13 @@ def evaluate(
     *,
     baselines: Sequence[str] = (),
     allow_leakage: bool = False,
+    controls: bool = False,
     tell: Tell = lambda text: None,
 ) -> tuple[Predictions, Results]:
     """Score a run on the test trials of its scheme, from the weights.
+
+    With `controls`, every task is scored again from signals that lack one possible source of the answer, see
+    `eegpt.evaluation.controls`.
 
     Raises
     ------
@@ -77,11 +82,25 @@ def evaluate(
     results = _results("transfer", config, setup, predictions, notes, leakage).model_copy(
         update={
             "mode": config.mode,
+            "weights": _weights(trained, records.values()),
+            "controls": run_controls(trained, setup, tell=tell) if controls else {},
             "electrode_notes": list(trained.electrode_notes),
             "pretraining": trained.pretraining,
         }
     )
     return predictions, results
+
+
+def _weights(trained: TransferRun, records: Iterable[FitRecord]) -> dict[str, dict[str, float]]:
+    """Weights of views and graph by task, the means over fits."""
+    found: dict[str, dict[str, list[float]]] = {}
+    names = [h.name for h in trained.heads]
+    for record in records:
+        for key in record.tasks:
+            for head, member, weight in record.shares:
+                if head == names[trained.head_of_task[key]]:
+                    found.setdefault(key, {}).setdefault(member, []).append(weight)
+    return {key: {m: float(np.mean(w)) for m, w in members.items()} for key, members in sorted(found.items())}
 
 
 def score_baselines(

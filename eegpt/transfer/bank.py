@@ -21,7 +21,7 @@ from eegpt.model.views import views
 from eegpt.transfer import states
 from eegpt.transfer.align import aligned, tangent_pairs
 from eegpt.transfer.model import TransferModel
-from eegpt.transfer.rows import Encoded, Trials, flatten, join, pairs_of
+from eegpt.transfer.rows import Encoded, Trials, flatten, join, only, pairs_of
 from eegpt.transfer.states import encoder_key, entry_key
 
 _ROWS_AT_ONCE = 512  # electrodes per encoder pass without gradient
@@ -58,6 +58,8 @@ class TrialBank:
     views : dict, optional
         Views by task, filled by the bank; models with the same frozen encoder and index may share it. On disk they are
         shared by all runs, see `eegpt.transfer.states`.
+    without : iterable of int
+        Electrodes (of the encoder's vocabulary) that are not read, where the graph does not run.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class TrialBank:
         precision: Literal["float32", "bfloat16"] = "float32",
         aligned_tasks: Iterable[int] = (),
         views: dict[str, Encoded] | None = None,
+        without: Iterable[int] = (),
     ) -> None:
         self.index = index
         self.electrode_of = electrode_of
@@ -80,6 +83,7 @@ class TrialBank:
         self._place = np.full(len(index), -1, np.int64)
         self._aligned_tasks = frozenset(aligned_tasks)
         self._views: dict[str, Encoded] = {} if views is None else views
+        self._without = torch.tensor(sorted(without), dtype=torch.int64, device=device)
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the model runs."""
@@ -160,9 +164,12 @@ class TrialBank:
         """The views and pairs that the model reads of trials of one task, aligned if the task is."""
         task = int(self.index.task[rows[0]])
         everything = np.flatnonzero(self.index.task == task)
-        name = f"{task} {model.reads_states} {model.reads_pairs} {task in self._aligned_tasks}"
+        name = f"{task} {model.reads_states} {model.reads_pairs} {task in self._aligned_tasks} {self._without.tolist()}"
         if name not in self._views:
             whole = self._computed(model, everything)
+            if len(self._without):
+                electrode_NE = whole.electrodes()
+                whole = only(whole, whole.mask_NE & ~torch.isin(electrode_NE, self._without))
             as_read = aligned(self.index, everything, whole) if task in self._aligned_tasks else tangent_pairs(whole)
             self._views[name] = as_read
         return self._views[name].take(torch.from_numpy(np.searchsorted(everything, rows)).to(self.device))
@@ -171,12 +178,11 @@ class TrialBank:
         """Views and pairs as computed from the signal, from the disk if they are there."""
         trials = self.index.fingerprint(rows)
         config = model.ete.config
+        compute: Callable[[np.ndarray], Encoded]
         common = (trials, self.electrode_of.tobytes(), self.device.type, dataclasses.asdict(config))
         if model.reads_states:
             key = entry_key("states", encoder_key(model.ete), self.precision, *common)
-            whole = self._stored(
-                key, trials, rows, lambda part: self._encode(model, part, train=False, views_only=True)
-            )
+            compute = functools.partial(self._encode, model, train=False, views_only=True)
         else:
             key = entry_key("signal", *common)
             compute = functools.partial(self._without_states, model)

@@ -23,9 +23,10 @@ Positive = Annotated[int, Field(gt=0)]
 class DataSettings(Settings):
     """Which trials are learned from, selected on and tested.
 
-    Schemes: `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`
-    (five trials per class of each test subject are learned from), `few-shot:5:5` (the same in five folds of subjects),
-    `within:5` (folds over each subject's own trials).
+    Schemes: `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `lodo:5`
+    (the same, and five trials per class of each of its subjects are learned from), `few-shot:5` (five trials per class
+    of each test subject are learned from), `few-shot:5:5` (the same in five folds of subjects), `within:5` (folds over
+    each subject's own trials).
     """
 
     tasks: tuple[str, ...] = ()  # only these; empty for all
@@ -204,6 +205,11 @@ class TransferConfig(Settings):
         if self.model.readout != "auto":
             return self.model.readout
         return "views" if self.mode == "frozen" and self.model.graph else "special"
+
+    @property
+    def reads_encoder(self) -> bool:
+        """Whether anything that the encoder computes is used; without it none is needed."""
+        return self.readout != "band_power" and (self.uses_graph or "states" in self.views)
 
     @property
     def has_edges(self) -> bool:

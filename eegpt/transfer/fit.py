@@ -5,7 +5,7 @@ No file is read or written: `eegpt.transfer.run` saves fits of shard sets, `eegp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,12 +88,14 @@ def fit_model(
     seed: int,
     device: torch.device,
     views: dict[str, Encoded] | None = None,
+    without: Collection[int] = (),
     report: Report | None = None,
 ) -> Fitted:
     """Train one model on a division's trials.
 
     `weights` are the encoder's (None: random); `head_of_task` and `electrode_of` map the index's tasks and electrodes
-    to the model's (-1: left out); `views` are those of a frozen encoder from an earlier fit of the same index.
+    to the model's (-1: left out); `views` are those of a frozen encoder from an earlier fit of the same index;
+    `without` are electrodes of the model that the readouts do not read (without a graph).
     """
     torch.manual_seed(seed)
     ete = ETE(encoder)
@@ -109,6 +111,7 @@ def fit_model(
         precision=pick_precision(config.compute.precision, device),
         aligned_tasks=aligned,
         views=views,
+        without=without,
     )
     targets = Targets.of(index, head_of_task, division.train, class_weights=config.objective.class_weights)
     fit_scale(model, bank, division.train, targets)

@@ -45,7 +45,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """A scheme such as `kfold:5` (five folds) or `few-shot:5:3` (five trials per class, three folds)."""
+    """A scheme such as `kfold:5` (five folds), `few-shot:5:3` (five trials per class, three folds) or `lodo:5`."""
 
     kind: Kind
     shots: int = 0
@@ -59,13 +59,16 @@ class Scheme:
             raise UsageError(f"unknown scheme {text!r}", expected=", ".join(Kind), todo=nearest(name, tuple(Kind)))
         kind = Kind(name)
         few, folded = kind == Kind.FEW_SHOT, kind in (Kind.KFOLD, Kind.WITHIN)
-        wanted = numbers[: 2 if few else 1] if few or folded else []
-        if (few or folded) and not (wanted and all(n.isdigit() and int(n) > 0 for n in wanted)):
+        wanted = numbers[: 2 if few else 1]
+        if (few or folded or wanted) and not (wanted and all(n.isdigit() and int(n) > 0 for n in wanted)):
             raise UsageError(
                 f"the scheme {text!r} lacks its number", expected="such as kfold:5, few-shot:5 or few-shot:5:5"
             )
+        if wanted and not (few or folded or kind == Kind.LODO):
+            raise UsageError(f"the scheme {name!r} takes no number", found=text)
         values = [int(n) for n in wanted]
-        return cls(kind=kind, shots=values.pop(0) if few else 0, folds=values[0] if values else 0)
+        shots = values.pop(0) if values and (few or kind == Kind.LODO) else 0
+        return cls(kind=kind, shots=shots, folds=values[0] if values else 0)
 
 
 class Subjects(Protocol):
@@ -155,7 +158,9 @@ def _splits(index: Trials, among: Trials, scheme: Scheme, seed: int) -> list[tup
         case Kind.LOSO:
             return _folds(index, leave_one_subject_out(_subjects(index), seed=seed), by_subject=True)
         case Kind.LODO:
-            return _one_dataset_out(index, seed)
+            out = _one_dataset_out(index, seed)
+            shots = scheme.shots
+            return [(n, _few_shot(index, split_N, shots, seed, every=True)) for n, split_N in out] if shots else out
         case Kind.WITHIN:
             return _within_subjects(index, scheme.folds)
     k = scheme.shots
@@ -234,15 +239,19 @@ def _one_dataset_out(index: Trials, seed: int) -> list[tuple[str, np.ndarray]]:
     return out
 
 
-def _few_shot(index: Trials, split_N: np.ndarray, k: int, seed: int) -> np.ndarray:
+def _few_shot(index: Trials, split_N: np.ndarray, k: int, seed: int, *, every: bool = False) -> np.ndarray:
     """The split with k trials per class of each test subject moved to train.
 
-    In tasks with one label per subject a single trial would reveal the label, so none is moved.
+    In tasks with one label per subject a single trial would reveal the label, so none is moved, nor in data sets that
+    are split within subjects unless `every`.
     """
     split_N, windows, within_N = split_N.copy(), _windows(index), _within(index)
-    tested = {s for s, split, w in zip(index.subject, split_N, within_N, strict=True) if split == "test" and not w}
+    tested = {
+        s for s, split, w in zip(index.subject, split_N, within_N, strict=True) if split == "test" and (every or not w)
+    }
+    subject_N = np.array(index.subject)
     for subject in sorted(tested):
-        rows = np.flatnonzero(np.array([s == subject for s in index.subject]))
+        rows = np.flatnonzero((subject_N == subject) & (split_N != "unused"))
         own = windows.take(rows)
         tasks, answers = index.task[rows], np.asarray(index.target)[rows]
         several = np.isin(tasks, [t for t in np.unique(tasks) if len(np.unique(answers[tasks == t])) > 1])

@@ -125,11 +125,7 @@ class Encoded:
         if electrode_dropout:
             kept_NE = drop_electrodes(mask_NE, electrode_dropout)
             row = row[kept_NE[mask_NE]]
-            mask_NE = to_the_left(kept_NE)
-            if pairs_NEEF is not None:
-                slot_NE = kept_NE.int().argsort(dim=1, descending=True, stable=True)[:, : mask_NE.shape[1]]
-                trial_N11 = torch.arange(len(index), device=index.device)[:, None, None]
-                pairs_NEEF = pairs_NEEF[trial_N11, slot_NE.unsqueeze(2), slot_NE.unsqueeze(1)]
+            mask_NE, pairs_NEEF = to_the_left(kept_NE), _pairs_to_the_left(pairs_NEEF, kept_NE)
         cache = self.cache
         if cache is not None:
             cache = Cache(
@@ -145,6 +141,31 @@ class Encoded:
             electrode_R=self.electrode_R[row],
             mask_NE=mask_NE,
         )
+
+
+def only(encoded: Encoded, kept_NE: Tensor) -> Encoded:
+    """The trials' views and pairs at some of their electrodes; a trial may lose all."""
+    kept_R = kept_NE[encoded.mask_NE]
+    return Encoded(
+        cache=None,
+        features_RF=None,
+        views_RF=None if encoded.views_RF is None else encoded.views_RF[kept_R],
+        pairs_NEEF=_pairs_to_the_left(encoded.pairs_NEEF, kept_NE),
+        electrode_R=encoded.electrode_R[kept_R],
+        mask_NE=to_the_left(kept_NE),
+    )
+
+
+def _pairs_to_the_left(pairs_NEEF: Tensor | None, kept_NE: Tensor) -> Tensor | None:
+    """The pairs of the kept electrodes, in the slots of `to_the_left`."""
+    if pairs_NEEF is None:
+        return None
+    width = int(kept_NE.sum(dim=1).max())
+    slot_NE = kept_NE.int().argsort(dim=1, descending=True, stable=True)[:, :width]
+    trial_N11 = torch.arange(len(kept_NE), device=kept_NE.device)[:, None, None]
+    pairs_NEEF = pairs_NEEF[trial_N11, slot_NE.unsqueeze(2), slot_NE.unsqueeze(1)]
+    mask_NE = to_the_left(kept_NE)
+    return pairs_NEEF * (mask_NE.unsqueeze(2) & mask_NE.unsqueeze(1)).unsqueeze(-1)
 
 
 def drop_electrodes(mask_NE: Tensor, share: float) -> Tensor:

@@ -99,8 +99,9 @@ def transfer(
     Parameters
     ----------
     encoder : Path or sequence of Path, optional
-        A run of `eegpt train`; optional only in mode `scratch`. Or one per division of the scheme, in order, so that no
-        fold is tested on subjects seen by its encoder (`eegpt train --set data.division=...`).
+        A run of `eegpt train`; optional in mode `scratch`, and where only views of the signal are read. Or one per
+        division of the scheme, in order, so that no fold is tested on subjects seen by its encoder (`eegpt train --set
+        data.division=...`).
     report : callable, optional
         Called with (name of the fit, step, steps, record) after every evaluation on the validation trials.
 
@@ -156,7 +157,7 @@ def _fit_all(
 def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trials: Vocabulary) -> list[_Start]:
     """One start per encoder; all encoders must share configuration and vocabulary."""
     if encoder is None or (not isinstance(encoder, (str, Path)) and not encoder):
-        if config.mode != "scratch" and config.model.readout != "band_power":
+        if config.mode != "scratch" and config.reads_encoder:
             raise UsageError(
                 f"mode {config.mode!r} needs a pre-trained encoder", todo="pass --encoder RUN, or --mode scratch"
             )
@@ -189,7 +190,7 @@ def _start(config: TransferConfig, run: Path) -> _Start:
         pretraining=read_pretraining_results(run) if (run / RESULTS).is_file() else None,
         windows=tuple(loaded.config.get("window_samples") or ()),
     )
-    if scratch:
+    if scratch or not config.reads_encoder:
         return start
     return dataclasses.replace(
         start, weights=loaded.model.state_dict(), seen=read_seen(run), data=tuple(read_lock(run).all_data())
