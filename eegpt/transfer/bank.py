@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from eegpt.model.views import views
+from eegpt.model.views import view_slices, views
 from eegpt.transfer import states
 from eegpt.transfer.align import aligned, tangent_pairs
 from eegpt.transfer.model import TransferModel
@@ -217,7 +217,8 @@ class TrialBank:
     def _without_states(self, model: TransferModel, rows: np.ndarray) -> Encoded:
         """The views of the signal alone: the encoder does not run, and its states are zero."""
         flat = flatten(self.index.gather(rows), model.ete.config, self.electrode_of, self.device)
-        mean_RD = flat.course_RF.new_zeros(len(flat.course_RF), model.ete.config.width)
+        of_encoder = view_slices(model.ete.config)["spectrum"].start
+        mean_RD = flat.course_RF.new_zeros(len(flat.course_RF), of_encoder)
         seen = views(mean_RD, flat.tokens_RTC, flat.token_mask_RT, flat.course_RF, flat.sigma_R, model.ete.config)
         return Encoded(cache=None, features_RF=None, views_RF=seen, electrode_R=flat.electrode_R, mask_NE=flat.mask_NE)
 

@@ -11,7 +11,7 @@ from eegpt.model.pairs import PAIRS
 from eegpt.model.tokens import Normalise
 from eegpt.model.views import VIEWS
 from eegpt.runs.settings import Settings
-from eegpt.transfer.model import Readout
+from eegpt.transfer.model import SIGNAL_VIEWS, Readout
 
 ALL_VIEWS = (*VIEWS, PAIRS)
 
@@ -209,7 +209,7 @@ class TransferConfig(Settings):
     @property
     def reads_encoder(self) -> bool:
         """Whether anything that the encoder computes is used; without it none is needed."""
-        return self.readout != "band_power" and (self.uses_graph or "states" in self.views)
+        return self.readout != "band_power" and (self.uses_graph or bool(set(self.views) - set(SIGNAL_VIEWS)))
 
     @property
     def has_edges(self) -> bool:

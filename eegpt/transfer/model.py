@@ -27,12 +27,14 @@ from torch.nn import functional as F
 from eegpt.model.ete import ETE
 from eegpt.model.heads import ElectrodeHeads, ElectrodeScale, HeadSpec, TaskHeads
 from eegpt.model.layers import Norm
-from eegpt.model.pairs import N_PAIR_FEATURES, n_pairs
+from eegpt.model.pairs import N_PAIR_FEATURES, PAIRS, n_pairs
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.model.tokens import BANDS_HZ
 from eegpt.model.views import view_slices
 from eegpt.transfer.rows import Encoded, Rows, encode
 
+#: Views that are computed from the signal, without the encoder.
+SIGNAL_VIEWS = ("spectrum", "course", "level", PAIRS)
 Readout = Literal["special", "special+views", "views", "special+states", "states", "band_power"]
 
 
@@ -110,7 +112,7 @@ class TransferModel(nn.Module):
     @property
     def reads_states(self) -> bool:
         """Whether the encoder's states are among the views that are read; without them it need not run."""
-        return "states" in self.views or (self.graph and self.scale is not None)
+        return bool(set(self.views) - set(SIGNAL_VIEWS)) or (self.graph and self.scale is not None)
 
     @property
     def reads_pairs(self) -> bool:
