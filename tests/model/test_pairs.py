@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from scipy.linalg import logm, sqrtm
 
@@ -51,6 +52,7 @@ def test_short_trials_have_pairs():
     assert bool(found.isfinite().all())
 
 
+@pytest.mark.filterwarnings("ignore:logm result may be inaccurate")
 def test_logarithms_are_those_of_scipy():
     c = pairs.covariances(pairs.band_pairs(signals(), torch.full((6,), 1024), 256.0))
     reference = c.mean(dim=0)
