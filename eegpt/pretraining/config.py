@@ -24,7 +24,8 @@ class EncoderSettings(Settings):
     """The encoder's shape and its tokens, as in `ETEConfig`.
 
     `size` is `base`, `large`, `huge` or `giant`; `n_layers`, `width` and `n_heads` replace the size's own, for scaling
-    studies.
+    studies. `spectrum_input` adds the log spectrum of so many samples up to the token's end to each token; 0: the
+    samples alone, as in the paper.
     """
 
     size: str = "base"
@@ -33,6 +34,7 @@ class EncoderSettings(Settings):
     n_heads: int | None = None
     token_samples: int = 256
     token_stride: int = 32
+    spectrum_input: int = 0
     norm: Literal["output", "pre"] = "output"
     position: Literal["rotary", "learned", "none"] = "rotary"
     skip: Literal["last", "linear", "none"] = "last"
@@ -51,12 +53,14 @@ class EncoderSettings(Settings):
 class ObjectiveSettings(Settings):
     """What is minimised, see `eegpt.pretraining.objective`.
 
-    `spectrum_weight` is the weight of the spectrum's error beside the new samples' (`new+spectrum`), `hidden_share` the
-    share of a window's tokens that one hidden span covers (`masked`).
+    `spectrum_weight` is the weight of each spectrum's error beside the new samples' (`new+spectrum`). `spectra` are
+    further spectra to predict: of so many samples after each token, or before its end where negative. `hidden_share` is
+    the share of a window's tokens that one hidden span covers (`masked`).
     """
 
     kind: Objective = "new+spectrum"
     spectrum_weight: float = 0.25
+    spectra: tuple[int, ...] = ()
     hidden_share: float = 0.6
 
 
@@ -220,4 +224,6 @@ class PretrainConfig(Settings):
     def ete(self, n_electrodes: int) -> ETEConfig:
         """The encoder's configuration for a vocabulary of so many electrodes."""
         own = {k: v for k, v in self.encoder.model_dump(exclude={"size"}).items() if v is not None}
-        return ete_config(self.encoder.size, n_electrodes=n_electrodes, objective=self.objective.kind, **own)
+        kind = self.objective.kind
+        own["spectra"] = self.objective.spectra if kind == "new+spectrum" else ()
+        return ete_config(self.encoder.size, n_electrodes=n_electrodes, objective=kind, **own)

@@ -45,9 +45,9 @@ class ModelSettings(Settings):
     readout : {"auto", "special", "special+views", "views", "special+states", "states", "band_power"}
         What a graph's node starts from, see `eegpt.transfer.model`. `auto`: `views` on a frozen encoder; where the
         encoder learns, views change with every step and cannot be aligned by subject, so `special`, as in the paper.
-    views : tuple of {"states", "spectrum", "course", "level", "pairs"}
+    views : tuple of {"states", "dynamics", "spectrum", "course", "level", "pairs"}
         What the readouts beside the graph see: at every electrode, see `eegpt.model.views`, and at every pair of
-        electrodes, see `eegpt.model.pairs`; `probe` takes `states` alone. Empty: no such readouts; with `readout`
+        electrodes, see `eegpt.model.pairs`; `probe` takes `states` and `dynamics` alone. Empty: no such readouts; with `readout`
         `special` the paper's form.
     edges : {"auto", "pairs", "none"}
         What the graph's edges carry: what two electrodes share, or nothing, as in the paper. `auto`: `pairs` where
@@ -219,7 +219,9 @@ class TransferConfig(Settings):
     @property
     def views(self) -> tuple[str, ...]:
         """The views that this mode reads."""
-        return ("states",) if self.mode == "probe" else self.model.views
+        if self.mode != "probe":
+            return self.model.views
+        return tuple(v for v in VIEWS if v not in SIGNAL_VIEWS)
 
     @property
     def sees_views(self) -> bool:
