@@ -47,8 +47,8 @@ class ModelSettings(Settings):
         encoder learns, views change with every step and cannot be aligned by subject, so `special`, as in the paper.
     views : tuple of {"states", "dynamics", "spectrum", "course", "level", "pairs"}
         What the readouts beside the graph see: at every electrode, see `eegpt.model.views`, and at every pair of
-        electrodes, see `eegpt.model.pairs`; `probe` takes `states` and `dynamics` alone. Empty: no such readouts; with `readout`
-        `special` the paper's form.
+        electrodes, see `eegpt.model.pairs`; `probe` takes `states` and `dynamics` alone. Empty: no such readouts; with
+        `readout` `special` the paper's form.
     edges : {"auto", "pairs", "none"}
         What the graph's edges carry: what two electrodes share, or nothing, as in the paper. `auto`: `pairs` where
         nodes start from views.
