@@ -77,6 +77,7 @@ def run_controls(
     config = changed(
         run.config,
         {"mode": "probe" if run.config.mode == "probe" else "frozen", "model.graph": False, "model.readout": "auto"}
+        | {"model.edges": "auto"}
         | ({} if run.config.views else {"model.views": TransferConfig().model.views}),
     )
     encoders = {record.division: record for record in finished_fits(run.folder).values()}
@@ -91,7 +92,7 @@ def run_controls(
     return {
         task.key: _of_task(task.key, number, setup, outputs, reasons)
         for number, task in enumerate(setup.index.tasks)
-        if task.key in outputs["unchanged"].trials
+        if task.key in outputs["unchanged"].trials and outputs["unchanged"].methods(task.key)
     }
 
 

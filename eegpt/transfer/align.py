@@ -72,6 +72,8 @@ def tangent_pairs(encoded: Encoded, subject_N: torch.Tensor | None = None) -> En
     for group in range(int(group_N.max()) + 1 if len(group_N) else 0):
         own = (group_N == group).nonzero().squeeze(1)
         at = electrode_NE[own[0]].ge(0).nonzero().squeeze(1)
+        if not len(at):
+            continue
         c_NFEE = covariances(encoded.pairs_NEEF[own][:, at][:, :, at])
         own_NEEF = log_covariances(c_NFEE, None if subject_N is None else c_NFEE.mean(dim=0))
         out[own.view(-1, 1, 1), at.view(1, -1, 1), at.view(1, 1, -1)] = own_NEEF

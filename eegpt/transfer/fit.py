@@ -103,6 +103,8 @@ def fit_model(
         ete.load_state_dict(dict(weights))
     model = build_model(ete, graph, heads, config).to(device)
     aligned = alignable_tasks(index, division.train) if config.model.align == "subject" else ()
+    # Tasks of one head are read in the same way, also those of a data set that is only tested.
+    aligned = tuple(np.flatnonzero(np.isin(head_of_task, np.unique(head_of_task[list(aligned)]))).tolist())
     bank = TrialBank(
         index,
         electrode_of,
