@@ -17,10 +17,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from eegprep.splits import SEEN_FILE
 from eegpt.interop.card import model_card
 from eegpt.interop.model import open_model
 from eegpt.runs.folder import CONFIG, LOCK, RESULTS, VOCABULARY, WEIGHTS
-from eegprep.splits import SEEN_FILE
 
 SETS = ("eegmat", "eegmmidb", "guinea_bissau", "ssvep_exo", "uci_alcohol", "adhd_nasrabadi")
 PACKED = Path(__file__).resolve().parent.parent / "eegpt" / "weights" / "base"
@@ -31,7 +31,7 @@ SETTINGS = (
     "schedule.batch_size=128",
     "schedule.micro_batch=128",
     "optimiser.learning_rate=0.002",
-    "schedule.steps=1500",
+    "schedule.steps=1200",
     "run.tensorboard=false",
 )
 
