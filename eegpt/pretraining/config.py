@@ -1,7 +1,8 @@
 """Everything that can be set about pre-training, one table per owner.
 
-Defaults are the paper's where it states them and they fit any amount of data (cosine, 3 epochs, windows of 4 s,
-tokens of 1 s every 1/8 s); where the paper's numbers suit its 37.5 million windows alone (rate, batch), 0 stands for a
+Defaults are the paper's where it states them and they fit any amount of data (cosine, 3 epochs, windows of 4 s, a token
+every 1/8 s). Tokens of 1/4 s with the spectrum of the last second gave better states than the paper's tokens of 1 s
+(docs/results/states.md). Where the paper's numbers suit its 37.5 million windows alone (rate, batch), 0 stands for a
 rule that scales. docs/results/pretraining.md has the measurements.
 """
 
@@ -24,15 +25,17 @@ class EncoderSettings(Settings):
     """The encoder's shape and its tokens, as in `ETEConfig`.
 
     `size` is `base`, `large`, `huge` or `giant`; `n_layers`, `width` and `n_heads` replace the size's own, for scaling
-    studies.
+    studies. `spectrum_input` adds the log spectrum of so many samples up to the token's end to each token, except with
+    the masked objective. `token_samples=256` with `spectrum_input=0` is the paper's form.
     """
 
     size: str = "base"
     n_layers: int | None = None
     width: int | None = None
     n_heads: int | None = None
-    token_samples: int = 256
+    token_samples: int = 64
     token_stride: int = 32
+    spectrum_input: int = 256
     norm: Literal["output", "pre"] = "output"
     position: Literal["rotary", "learned", "none"] = "rotary"
     skip: Literal["last", "linear", "none"] = "last"
@@ -51,12 +54,14 @@ class EncoderSettings(Settings):
 class ObjectiveSettings(Settings):
     """What is minimised, see `eegpt.pretraining.objective`.
 
-    `spectrum_weight` is the weight of the spectrum's error beside the new samples' (`new+spectrum`), `hidden_share` the
-    share of a window's tokens that one hidden span covers (`masked`).
+    `spectrum_weight` is the weight of each spectrum's error beside the new samples' (`new+spectrum`). `spectra` are
+    further spectra to predict: of so many samples after each token, or before its end where negative. `hidden_share` is
+    the share of a window's tokens that one hidden span covers (`masked`).
     """
 
     kind: Objective = "new+spectrum"
     spectrum_weight: float = 0.25
+    spectra: tuple[int, ...] = ()
     hidden_share: float = 0.6
 
 
@@ -220,4 +225,8 @@ class PretrainConfig(Settings):
     def ete(self, n_electrodes: int) -> ETEConfig:
         """The encoder's configuration for a vocabulary of so many electrodes."""
         own = {k: v for k, v in self.encoder.model_dump(exclude={"size"}).items() if v is not None}
-        return ete_config(self.encoder.size, n_electrodes=n_electrodes, objective=self.objective.kind, **own)
+        kind = self.objective.kind
+        own["spectra"] = self.objective.spectra if kind == "new+spectrum" else ()
+        if kind == "masked":
+            own["spectrum_input"] = 0  # it would show hidden samples
+        return ete_config(self.encoder.size, n_electrodes=n_electrodes, objective=kind, **own)

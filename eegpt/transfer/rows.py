@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from eegpt.data import TaskInfo, TrialBatch
 from eegpt.model.ete import ETE, Cache, ETEConfig
 from eegpt.model.tokens import n_tokens, normalised, unfold_tokens
-from eegpt.model.views import N_SLICES, band_powers, views
+from eegpt.model.views import N_SLICES, band_powers, slice_means, state_views, views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +168,7 @@ def flatten(
         signal, scale = rows(batch.signal_i16), rows(np.asarray(batch.scale_uv, np.float32))
     n_samples_R = np.repeat(np.asarray(batch.n_samples, np.int64), mask_NE.sum(axis=1))
     x_RS = normalised(signal, scale, sigma, normalise=config.normalise, fixed_uv=config.fixed_uv, clip=config.clip)
-    course_RF = _slice_means(x_RS, torch.from_numpy(n_samples_R).to(device))
+    course_RF = slice_means(x_RS, torch.from_numpy(n_samples_R).to(device), N_SLICES)
     C, stride = config.token_samples, config.token_stride
     if x_RS.shape[1] < C:
         x_RS = F.pad(x_RS, (0, C - x_RS.shape[1]))
@@ -190,16 +190,6 @@ def flatten(
     )
 
 
-def _slice_means(x_RS: Tensor, n_samples_R: Tensor) -> Tensor:
-    """Means of N_SLICES slices of nearly equal length of each row's own samples, (R, N_SLICES)."""
-    total = F.pad(x_RS.double().cumsum(dim=1), (1, 0))
-    share = torch.arange(N_SLICES + 1, device=x_RS.device, dtype=torch.float64) / N_SLICES
-    edge = (share * n_samples_R.unsqueeze(1)).floor().long()
-    # A trial of fewer samples than slices repeats some of them.
-    start, stop = edge[:, :-1], torch.maximum(edge[:, 1:], edge[:, :-1] + 1).clamp_max(x_RS.shape[1])
-    return ((total.gather(1, stop) - total.gather(1, start)) / (stop - start).clamp_min(1)).float()
-
-
 def encode(
     ete: ETE,
     rows: Rows,
@@ -217,7 +207,7 @@ def encode(
     mask = rows.token_mask_RT
     n_positions_R = None if mask is None else mask.sum(dim=1) + 1
     features = band_powers(rows.tokens_RTC, mask, ete.config) if band_power else None
-    cache, mean_RD = None, None
+    cache, h_RPD = None, None
     if states or with_views:
         if mask is not None and not ete.config.causal:
             h_RPD = ete(rows.tokens_RTC, rows.electrode_R, mask)
@@ -226,14 +216,12 @@ def encode(
             # Padding is at the end, which causal attention never sees.
             h_RPD, bare = ete.prefill_states(rows.tokens_RTC, rows.electrode_R)
             cache = Cache(keys=bare.keys, values=bare.values, n_positions_B=n_positions_R) if special else None
-        pooled_RF = _pool(h_RPD, n_positions_R)
-        mean_RD = pooled_RF[:, : h_RPD.shape[2]]
-        features = pooled_RF if states else features
+        features = _pool(h_RPD, n_positions_R) if states else features
     elif special:
         cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask)
     seen = None
-    if with_views and mean_RD is not None:
-        seen = views(mean_RD, rows.tokens_RTC, mask, rows.course_RF, rows.sigma_R, ete.config)
+    if with_views and h_RPD is not None:
+        seen = views(state_views(h_RPD, n_positions_R), rows.tokens_RTC, mask, rows.course_RF, rows.sigma_R, ete.config)
     return Encoded(cache=cache, features_RF=features, views_RF=seen, electrode_R=rows.electrode_R, mask_NE=rows.mask_NE)
 
 
