@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
     app.command("baselines")(baselines)
     app.command("compare")(compare)
+    app.command("cache")(cache)
 
 
 def transfer(
@@ -45,7 +46,7 @@ def transfer(
     ] = None,
     mode: Annotated[str | None, typer.Option(help="frozen, full, scratch, lora or probe.")] = None,
     scheme: Annotated[
-        str | None, typer.Option(help="split, kfold:5, loso, lodo, few-shot:5, few-shot:5:5 or within:5.")
+        str | None, typer.Option(help="split, kfold:5, loso, lodo, lodo:5, few-shot:5, few-shot:5:5 or within:5.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of fits with different seeds.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
@@ -98,6 +99,10 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the results; default: the run's.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write an HTML page of the run.")] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    controls: Annotated[
+        bool,
+        typer.Option("--controls", help="Score every task again without what may come from eyes, muscles or drift."),
+    ] = False,
     allow_leakage: AllowLeakage = False,
     as_json: Json = False,
 ) -> None:
@@ -106,6 +111,7 @@ def evaluate(
     Example: `eegpt evaluate model --shards shards --baselines all`
     """
     from eegpt.evaluation.baselines import chosen
+    from eegpt.evaluation.controls import controls_table
     from eegpt.evaluation.evaluate import evaluate as score
     from eegpt.evaluation.evaluate import write_results
     from eegpt.evaluation.tables import pretraining_table, results_table
@@ -113,7 +119,9 @@ def evaluate(
     names = chosen(baselines)
     paths = [*shards, *(more or [])]
     with _progress() as (_, tell):
-        predictions, results = score(run, paths, baselines=names, allow_leakage=allow_leakage, tell=tell)
+        predictions, results = score(
+            run, paths, baselines=names, allow_leakage=allow_leakage, controls=controls, tell=tell
+        )
     write_results(out or run, predictions, results)
     if page is not None:
         from eegpt.pages.run import write_run_page
@@ -123,6 +131,8 @@ def evaluate(
         print(results.model_dump_json())
         return
     print(results_table(results))
+    if results.controls:
+        print("\n" + controls_table(results.controls))
     if results.pretraining is not None:
         print("\n" + pretraining_table(results.pretraining))
 
@@ -179,6 +189,26 @@ def compare(
     if csv is not None:
         write_atomic(csv, comparison_csv(rows))
     print(json.dumps([r.as_row() for r in rows]) if as_json else comparison_table(rows))
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all encoded trials.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show or clear the encoded trials that runs share; EEGPT_STATES_BYTES limits them, 0 turns them off.
+
+    Example: `eegpt cache --clear`
+    """
+    from eegpt.transfer import states
+
+    held = states.entries()
+    told = {"folder": str(states.folder()), "entries": len(held), "limit": states.max_bytes()}
+    told["bytes"] = sum(path.stat().st_size for path in held)
+    if clear:
+        states.clear()
+    size = f"{told['bytes'] / 1e6:.1f} MB of at most {told['limit'] / 1e6:.0f} MB"
+    text = f"{told['folder']}: {told['entries']} encoded tasks, {size}{', deleted' if clear else ''}"
+    print(json.dumps(told) if as_json else text)
 
 
 def _names(text: str) -> list[str]:

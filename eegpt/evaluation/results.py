@@ -77,8 +77,30 @@ class TaskResult(_Part):
         return method.scores[self.score].mean if method is not None and self.score in method.scores else None
 
 
+class Control(_Part):
+    """A task's score in one control; `unchanged` is the readouts' score on the same trials, both the main score."""
+
+    score: float | None = None
+    unchanged: float | None = None
+    interval: Interval | None = None
+    p_value: float | None = None
+    n_test: int = 0
+    reason: str = ""  # why it does not apply
+
+
+class Controls(_Part):
+    """A task's controls by name, and in words what its score may come from."""
+
+    chance: float
+    controls: dict[str, Control]
+    findings: list[str]
+
+
 class Results(_Part):
-    """All of results.json; `pretraining` are the encoder's errors on held-out windows."""
+    """All of results.json; `pretraining` are the encoder's errors on held-out windows.
+
+    `weights` are those of the views and the graph by task, relative to their sum; `controls` are by task.
+    """
 
     kind: str
     mode: str = ""
@@ -87,6 +109,8 @@ class Results(_Part):
     leakage: str = ""
     electrode_notes: list[str] = []
     pretraining: PretrainingResults | None = None
+    weights: dict[str, dict[str, float]] = {}
+    controls: dict[str, Controls] = {}
     tasks: dict[str, TaskResult]
 
 

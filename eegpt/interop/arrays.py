@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -71,6 +72,20 @@ class SignalTrials:
             electrode_mask=self._mask[indices],
             n_samples=self.n_samples[indices],
         )
+
+    def fingerprint(self, indices: NDArray[np.int64], /) -> str | None:
+        """Hash of some trials' signals, scales and electrodes; None for windows of a longer signal, which overlap."""
+        signal_uv = self._signal_uv
+        if not signal_uv.flags.c_contiguous:
+            return None
+        digest = hashlib.sha256(repr(signal_uv.shape).encode())
+        for array in (
+            signal_uv,
+            self._at[indices],
+            *(a[indices] for a in (self._sigma_uv, self._electrode, self._mask)),
+        ):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
 
 def states_of(ete: ETE, trials: SignalTrials, rows: NDArray[np.int64], device: torch.device) -> Tensor:

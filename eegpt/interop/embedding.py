@@ -155,7 +155,7 @@ def _outputs(model: Model, trials: SignalTrials) -> dict[str, NDArray[np.float32
     assert model.transfer is not None
     assert model.run is not None
     rows = np.arange(len(trials))
-    views: dict[int, Encoded] = {}
+    views: dict[str, Encoded] = {}
     out: dict[str, NDArray[np.float32]] = {}
     for answer in model.answers:
         bank = TrialBank(

@@ -29,9 +29,10 @@ from eegpt.interop.arrays import UNITS_UV, known_electrodes
 from eegpt.interop.live.filters import CausalChain, Phase
 from eegpt.interop.model import Model, as_model
 from eegpt.model.ete import Cache
+from eegpt.model.pairs import covariances, log_covariances
 from eegpt.model.tokens import n_tokens, normalised
 from eegpt.transfer.align import SMALLEST_SD
-from eegpt.transfer.rows import Encoded, SignalBatch, flatten
+from eegpt.transfer.rows import Encoded, SignalBatch, flatten, pairs_of
 
 _VIEWS_KEPT = 480  # windows over which a subject's views are standardised: a minute of tokens
 _EVERY = 4  # the amplitude is measured on every n-th sample
@@ -122,6 +123,8 @@ class LiveModel:
         self._cache: Cache | None = None
         self._states: list[Tensor] = []
         self._views: list[Tensor] = []
+        self._covariances: list[Tensor] = []
+        self._whitened: list[Tensor] = []
         self._next_token = C
 
     @property
@@ -208,12 +211,13 @@ class LiveModel:
         return out
 
     def _aligned(self, encoded: Encoded) -> Encoded:
-        """The views standardised over the windows so far, up to the last minute."""
-        if encoded.views_RF is None:
-            return encoded
-        held = torch.stack(self._views)
-        views_RF = (encoded.views_RF - held.mean(dim=0)) / (held.std(dim=0, correction=0) + SMALLEST_SD)
-        return dataclasses.replace(encoded, views_RF=views_RF)
+        """The views and pairs standardised over the windows so far, up to the last minute."""
+        views_RF, pairs_NEEF = encoded.views_RF, encoded.pairs_NEEF
+        if views_RF is not None:
+            views_RF = _standardised(views_RF, self._views)
+        if pairs_NEEF is not None:
+            pairs_NEEF = _standardised(self._whitened[-1], self._whitened)
+        return dataclasses.replace(encoded, views_RF=views_RF, pairs_NEEF=pairs_NEEF)
 
     def _whole_window(self, stop: int, sigma: NDArray[np.float32]) -> Encoded:
         """Encode the window from its signal, for outputs that need more than the encoder's states."""
@@ -236,7 +240,22 @@ class LiveModel:
             views_RF = self.model.transfer.encode(rows, views_only=True).views_RF
         if views_RF is not None:
             self._views = [*self._views[-(_VIEWS_KEPT - 1) :], views_RF]
-        return dataclasses.replace(encoded, views_RF=views_RF)
+        encoded = dataclasses.replace(encoded, views_RF=views_RF)
+        if not self.model.transfer.reads_pairs:
+            return encoded
+        found = pairs_of(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
+        assert found.pairs_NEEF is not None
+        covariance_NFEE = covariances(found.pairs_NEEF)
+        self._covariances = [*self._covariances[-(_VIEWS_KEPT - 1) :], covariance_NFEE[0]]
+        # A window is whitened once, by the mean of those before it: the mean changes little with each token.
+        whitened = log_covariances(covariance_NFEE, torch.stack(self._covariances).mean(dim=0))
+        self._whitened = [*self._whitened[-(_VIEWS_KEPT - 1) :], whitened]
+        return dataclasses.replace(encoded, pairs_NEEF=log_covariances(covariance_NFEE))
+
+
+def _standardised(x: Tensor, held: list[Tensor]) -> Tensor:
+    every = torch.stack(held)
+    return (x - every.mean(dim=0)) / (every.std(dim=0, correction=0) + SMALLEST_SD)
 
 
 class _Amplitude:
