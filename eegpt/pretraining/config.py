@@ -150,11 +150,22 @@ class ComputeSettings(Settings):
 
 
 class RunSettings(Settings):
-    """What is written: steps between two lines of the log and two checkpoints (0: the last only), and TensorBoard."""
+    """What is written: steps between two lines of the log and two checkpoints (0: the last only), and to which loggers.
+
+    TensorBoard is used if it is installed; Weights & Biases and MLflow are taken from their own environment variables,
+    see `eegpt.callbacks`.
+    """
 
     log_every: Positive = 10
     checkpoint_every: int = 200
     tensorboard: bool = True
+    wandb: bool = False
+    mlflow: bool = False
+
+    @property
+    def loggers(self) -> tuple[str, ...]:
+        """Names of the loggers in use."""
+        return tuple(name for name in ("tensorboard", "wandb", "mlflow") if getattr(self, name))
 
 
 class PretrainConfig(Settings):

@@ -11,11 +11,11 @@ import torch
 from support.transfer_runs import settings
 
 import eegpt
+from eegprep import open_shards
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegpt.data import WindowIndex
 from eegpt.interop import open_model
-from eegpt.interop.shards import open_shards
 from eegpt.transfer.rows import Rows, encode
 
 

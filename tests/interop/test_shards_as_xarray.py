@@ -6,10 +6,10 @@ import mne
 import numpy as np
 import pytest
 
+from eegprep import open_shards, to_raw
 from eegprep.errors import UsageError
 from eegprep.shards import ShardSet
 from eegprep.store import Store
-from eegpt.interop import open_shards, to_raw
 
 
 def test_recordings_equal_the_shards(recorded):
@@ -69,7 +69,7 @@ def test_recordings_go_back_to_mne(recorded):
     assert len(events) == 12
     assert set(names) == {"hand/left", "hand/right"}
     assert raw.get_montage() is not None
-    with pytest.raises(UsageError, match="not a recording of a shard set"):
+    with pytest.raises(UsageError, match="not a recording of a store or a shard set"):
         to_raw(ds.drop_vars("signal_uv"))
 
 
