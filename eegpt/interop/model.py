@@ -175,7 +175,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
             found=", ".join(others) + " (they can contain code and are never opened)" if others else "no such file",
             expected=WEIGHTS,
         )
-    _check_size(config, weights, where)
+    check_size(config, weights, where)
     common: dict[str, Any] = {
         "folder": folder,
         "kind": kind,
@@ -245,7 +245,7 @@ def _answers(run: TransferRun, fit: FitRecord) -> tuple[Answer, ...]:
     return tuple(out)
 
 
-def _check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
+def check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
     """RefusedError if config.json describes more weights than the file contains, before allocating memory."""
     encoder = from_mapping(ETEConfig, config.get("encoder") or {}, where=f"{where}: encoder")
     graph, heads = config.get("graph") or {}, config.get("heads") or []
