@@ -90,7 +90,11 @@ def print_errors(results: PretrainingResults) -> None:
     from .tables import console, plain_table
 
     if not results.splits:
-        print("no held-out windows: errors on unseen signals are unknown", file=sys.stderr)
+        print(
+            "no held-out windows: errors on unseen signals are unknown (of one subject, --set data.division=within:5/0 "
+            "holds out a part of its time)",
+            file=sys.stderr,
+        )
         return
     screen = console()
     reports = list(results.splits.items())

@@ -64,7 +64,8 @@ class DataSettings(Settings):
     """What is trained on; an epoch goes once through the windows of every length.
 
     `division` takes the splits of a scheme of `eegpt transfer` instead of the shard sets' own, such as `kfold:5/0`
-    for the first of five folds: no subject that the fold tests is trained on.
+    for the first of five folds: no subject that the fold tests is trained on. `within:5/0` holds out blocks of time of
+    every recording with trials instead, for `--scheme within:5`.
     """
 
     window_samples: tuple[int, ...] = ()  #: empty: 1024, or what fits data sets whose stretches are all shorter

@@ -111,7 +111,9 @@ def test_volts_as_microvolts_are_refused(encoder, data):
         make(encoder)(data[0] * 1e-6)
     assert "pass unit='V'" in str(told.value)
     volts = make(encoder, unit="V").eval()(data[0] * 1e-6, return_features=True)["features"]
-    torch.testing.assert_close(volts, make(encoder).eval()(data[0], return_features=True)["features"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        volts, make(encoder).eval()(data[0], return_features=True)["features"], atol=1e-4, rtol=0
+    )
 
 
 # ---- the table of channels in docs/how-to/use-in-pytorch.md, row by row
@@ -267,6 +269,7 @@ def test_skorch_trains_it(encoder, data):
     assert net.predict(data[0].numpy()).shape == (40,)
 
 
+@pytest.mark.slow
 def test_braindecode_trains_it(encoder, data):
     """braindecode's EEGClassifier sets the module's parameters from the Epochs, and passes microvolt."""
     with warnings.catch_warnings():
