@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from eegprep.lazy import attach
 
 if TYPE_CHECKING:
+    from eegprep import datasets as datasets
     from eegprep.api import catalogue as catalogue
     from eegprep.api import draft_manifest as draft_manifest
     from eegprep.api import fetch as fetch
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from eegprep.remote.share import push as push
     from eegprep.shards.reader import ShardSet as ShardSet
     from eegprep.store import Store as Store
-    from eegprep.store.dataset import to_raw as to_raw
+    from eegprep.store.raw import to_raw as to_raw
 
 __version__ = "0.1.0"
 
@@ -52,9 +53,10 @@ _HOMES = {
     "inspect": "api", "ingest": "", "open_store": "api", "shard": "api", "verify": "api", "open_shards": "api",
     "report": "", "catalogue": "api", "fetch": "api", "draft_manifest": "api",
     "find_manifest": "manifest", "load_manifest": "manifest", "load_recipe": "manifest",
-    "load_vocabulary": "electrodes", "push": "remote.share", "pull": "remote.share", "to_raw": "store.dataset",
+    "load_vocabulary": "electrodes", "push": "remote.share", "pull": "remote.share", "to_raw": "store.raw",
     "Store": "store", "ShardSet": "shards.reader", "Manifest": "manifest", "Recipe": "manifest",
     "Vocabulary": "electrodes",
+    "datasets": "",
     "EEGPTError": "errors", "InputError": "errors", "UsageError": "errors", "RefusedError": "errors",
 }  # fmt: skip
 __all__ = list(_HOMES)

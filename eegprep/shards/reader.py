@@ -43,7 +43,7 @@ from eegprep.shards.format import (
 from eegprep.shards.manifests import read_manifests
 from eegprep.shards.sums import read_sums
 from eegprep.shards.tables import numbers, read_electrodes, read_table, texts
-from eegprep.store.dataset import Recordings, recording_dataset
+from eegprep.store.dataset import RecordingMapping, recording_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,7 +65,7 @@ class Remote(Protocol):
         """Map a shard, downloaded and checked if missing."""
 
 
-class ShardSet(Recordings):
+class ShardSet(RecordingMapping):
     """A complete shard set, opened for reading. Use `open`.
 
     `shards[recording_id]` is an `xarray.Dataset`, `shards.raw(recording_id)` an `mne.io.RawArray`.

@@ -19,7 +19,7 @@ from eegprep.display import html_table, listed
 from eegprep.errors import InputError, UsageError, nearest
 from eegprep.files import path_of, write_atomic
 from eegprep.recording import RecordingInfo, Stretch
-from eegprep.store.dataset import Recordings, dataset_of
+from eegprep.store.dataset import RecordingMapping, dataset_of
 from eegprep.store.file import RecordingFile
 from eegprep.store.keys import id_of_key, key_of_id
 from eegprep.store.writer import MADE_FROM, StoredRecordingWriter
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 VOCABULARY = "electrodes.parquet"
 
 
-class Store(Recordings):
+class Store(RecordingMapping):
     """A folder of standardised recordings. Use `create` or `open`.
 
     `store[recording_id]` is an `xarray.Dataset`, `store.raw(recording_id)` an `mne.io.RawArray`.
