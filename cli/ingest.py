@@ -64,9 +64,9 @@ def register(app: typer.Typer) -> None:
         """
         from eegprep.api import ingest as run
 
-        from .progress import bar, downloads
+        from .progress import bar, downloads, one_at_a_time
 
-        with downloads() as fetched, bar("ingest", plan=True) as report:
+        with one_at_a_time(downloads, lambda: bar("ingest", plan=True)) as (fetched, report):
             summary = run(
                 dataset,
                 source,

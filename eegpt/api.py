@@ -108,6 +108,8 @@ def pretrain(
     from eegpt.pages.pretraining import write_pretraining_page
     from eegpt.pretraining.loop import pretrain as run
 
+    if isinstance(shards, (list, tuple)) and not shards:
+        raise UsageError("no shard set to train on", todo="pass one or more with --shards")
     sets = paths_of(shards, "the shard sets")
     if resume is not None:
         if out is not None or size is not None or config is not None or settings:

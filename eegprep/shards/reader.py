@@ -196,6 +196,9 @@ class ShardSet(RecordingMapping):
         """Ids of the recordings, `dataset/subject/session/run`, in the set's order."""
         return self.recordings.id
 
+    def __contains__(self, recording_id: object) -> bool:
+        return recording_id in self._of_recording[0]
+
     @functools.cached_property
     def _of_recording(self) -> tuple[dict[str, int], NDArray[np.intp], NDArray[np.intp]]:
         """Row of each recording; blocks sorted by recording, and where those of each row begin."""

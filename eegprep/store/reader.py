@@ -169,6 +169,12 @@ class Store(RecordingMapping):
 
         return lazy_signal(self._file(info), info)
 
+    def __contains__(self, recording_id: object) -> bool:
+        if not isinstance(recording_id, str):
+            return False
+        path = self.recordings / f"{key_of_id(recording_id)}.json"
+        return path.exists() and path.with_suffix(".arrow").exists()
+
     def _dataset(self, recording_id: str) -> xr.Dataset:
         info = self.info(recording_id)
         return dataset_of(self._file(info), info)
