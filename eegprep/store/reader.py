@@ -170,7 +170,7 @@ class Store(RecordingMapping):
         return lazy_signal(self._file(info), info)
 
     def __contains__(self, recording_id: object) -> bool:
-        if not isinstance(recording_id, str):
+        if not isinstance(recording_id, str) or recording_id.count("/") != 3:
             return False
         path = self.recordings / f"{key_of_id(recording_id)}.json"
         return path.exists() and path.with_suffix(".arrow").exists()

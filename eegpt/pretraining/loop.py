@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from eegprep.display import html_table
 from eegprep.errors import InputError
 from eegprep.files import alone
 from eegpt.callbacks import Callback, Logger
@@ -40,7 +41,7 @@ from eegpt.runs.runtime import Runtime, cosine, runtime
 from eegpt.runs.settings import from_mapping, to_mapping
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PretrainResult:
     """A run's folder, the number of steps done, and its held-out errors (None if unfinished)."""
 
@@ -52,6 +53,19 @@ class PretrainResult:
     def finished(self) -> bool:
         """Whether the run is finished."""
         return self.results is not None
+
+    def __repr__(self) -> str:
+        errors = self.results.splits if self.results is not None else {}
+        told = ", ".join(f"{split} error {one.model.new:.3f}" for split, one in errors.items())
+        return f"PretrainResult({str(self.run)!r}: {self.steps:,} steps, {told if self.finished else 'unfinished'})"
+
+    def _repr_html_(self) -> str:
+        facts = {"folder": self.run, "steps": self.steps, "finished": "yes" if self.finished else "no, resumable"}
+        rows = [
+            {"split": split, "windows": one.n_windows, **{name: e.new for name, e in one.predictors.items()}}
+            for split, one in (self.results.splits if self.results is not None else {}).items()
+        ]
+        return html_table("Pre-training, errors on new samples", facts, rows)
 
 
 def pretrain(config: PretrainConfig, *, shards: Sequence[Path], out: Path, **options: Any) -> PretrainResult:

@@ -119,5 +119,14 @@ def test_models_and_runs_show_what_they_are(encoder, model, recorded):
     assert "6 recordings" in repr(found)
     assert "s3.fif" in found._repr_html_()
     from eegprep.display import html_table
+    from eegpt.evaluation.evaluate import evaluate
+    from eegpt.pretraining.loop import PretrainResult
 
+    _, results = evaluate(model, [model.parent / "alpha"])
+    assert "hand" in repr(results)
+    assert "balanced" in results._repr_html_() or "accuracy" in results._repr_html_()
+    assert "hand" in str(results)
+    run = PretrainResult(run=model, steps=5, results=None)
+    assert "unfinished" in repr(run)
+    assert "resumable" in run._repr_html_()
     assert "<script" not in html_table("<script>", {"<script>": "<script>"}, [{"<script>": "<script>"}])
