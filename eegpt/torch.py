@@ -73,7 +73,7 @@ class EEGPT(nn.Module):
     chs_info : list of dict, or of str
         The channels in the order of the input: `info["chs"]` of MNE, or their names.
     n_times : int, optional
-        Number of samples of a trial, to check that it is long enough; any length is accepted.
+        Number of samples of a trial, for information: any length is accepted.
     input_window_seconds : float, optional
         Used instead of `n_times`.
     sfreq : float
@@ -199,7 +199,7 @@ class EEGPT(nn.Module):
         self._sigma_uv: Tensor
         self.register_buffer("_columns", torch.tensor(columns), persistent=False)
         self.register_buffer("_ids", torch.tensor([vocabulary.id_of(e) for e in self.electrodes]), persistent=False)
-        self.register_buffer("_sigma_uv", torch.full((len(columns),), float("nan")), persistent=False)
+        self.register_buffer("_sigma_uv", torch.full((len(columns),), float("nan")))
         if sigma_uv is not None:
             self._put_sigma(torch.as_tensor(np.asarray(sigma_uv), dtype=torch.float32))
         self._resample = _Resample(self.sfreq)
@@ -222,7 +222,7 @@ class EEGPT(nn.Module):
         Raises
         ------
         ArrayError
-            The shape is wrong, the trials are too short, or their amplitude is impossible in the stated unit.
+            The shape is wrong, a trial has no usable channel, or the amplitude is impossible in the stated unit.
         """
         rows = self._rows(x)
         with torch.set_grad_enabled(torch.is_grad_enabled() and (self.net.trains_encoder or x.requires_grad)):
