@@ -69,7 +69,8 @@ class DataSettings(Settings):
     """What is trained on; an epoch goes once through the windows of every length.
 
     `division` takes the splits of a scheme of `eegpt transfer` instead of the shard sets' own, such as `kfold:5/0`
-    for the first of five folds: no subject that the fold tests is trained on.
+    for the first of five folds: no subject that the fold tests is trained on. `within:5/0` holds out blocks of time of
+    every recording with trials instead, for `--scheme within:5`.
     """
 
     window_samples: tuple[int, ...] = ()  #: empty: 1024, or what fits data sets whose stretches are all shorter
@@ -155,11 +156,22 @@ class ComputeSettings(Settings):
 
 
 class RunSettings(Settings):
-    """What is written: steps between two lines of the log and two checkpoints (0: the last only), and TensorBoard."""
+    """What is written: steps between two lines of the log and two checkpoints (0: the last only), and to which loggers.
+
+    TensorBoard is used if it is installed; Weights & Biases and MLflow are taken from their own environment variables,
+    see `eegpt.callbacks`.
+    """
 
     log_every: Positive = 10
     checkpoint_every: int = 200
     tensorboard: bool = True
+    wandb: bool = False
+    mlflow: bool = False
+
+    @property
+    def loggers(self) -> tuple[str, ...]:
+        """Names of the loggers in use."""
+        return tuple(name for name in ("tensorboard", "wandb", "mlflow") if getattr(self, name))
 
 
 class PretrainConfig(Settings):
