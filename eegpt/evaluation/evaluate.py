@@ -160,7 +160,13 @@ def test_trials(setup: Setup) -> Predictions:
         if own.any():
             out.trials[task.key] = TaskTrials.of(setup.index, rows[own], fold[own])
     if not out.trials:
-        raise UsageError("no test trials", expected="recordings in the test split of these shard sets")
+        raise UsageError(
+            "no test trials",
+            found=f"{len({*setup.index.subject})} subjects with trials, none of them in the test split",
+            expected="trials in the test split of these shard sets",
+            todo="of one subject, test parts of its own time: --scheme within:5, with encoders of --set "
+            "data.division=within:5/0 to within:5/4; or whole runs: `split: {by: run, ...}` in the manifest",
+        )
     return out
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from eegprep.display import html_table
 from eegprep.errors import InputError
 from eegpt.data import TaskInfo
 from eegpt.evaluation.intervals import Interval, PairedTest, bootstrap_interval, paired_test
@@ -112,6 +113,29 @@ class Results(_Part):
     weights: dict[str, dict[str, float]] = {}
     controls: dict[str, Controls] = {}
     tasks: dict[str, TaskResult]
+
+    def __str__(self) -> str:
+        from eegpt.evaluation.tables import results_table
+
+        return results_table(self)
+
+    def __repr__(self) -> str:
+        return f"Results({self.kind}, scheme {self.scheme}, tasks {', '.join(self.tasks)})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "task": task.task,
+                "data set": task.dataset,
+                "score": task.score,
+                "chance": task.chance,
+                **{name: task.mean(one) for name, one in task.methods().items()},
+            }
+            for task in self.tasks.values()
+        ]
+        names = dict.fromkeys(name for row in rows for name in row)
+        facts = {"scheme": self.scheme, "mode": self.mode, "leakage": self.leakage}
+        return html_table("Scores on the test trials", facts, [{n: row.get(n, "") for n in names} for row in rows])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,7 @@ from eegpt.runs.log import LOG
 from eegpt.runs.results import PretrainingResults, read_pretraining_results
 from eegpt.runs.runtime import pick_device
 from eegpt.runs.settings import to_mapping
+from eegpt.runs.weights import find
 from eegpt.transfer.checkpoint import FitRecord, finished_fits, save_record, save_weights
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
@@ -91,17 +92,17 @@ def transfer(
     *,
     shards: Sequence[Path],
     out: Path,
-    encoder: Path | Sequence[Path] | None = None,
+    encoder: str | Path | Sequence[str | Path] | None = None,
     report: Report | None = None,
 ) -> TransferResult:
     """Fit the graph on all tasks of some shard sets.
 
     Parameters
     ----------
-    encoder : Path or sequence of Path, optional
-        A run of `eegpt train`; optional in mode `scratch`, and where only views of the signal are read. Or one per
-        division of the scheme, in order, so that no fold is tested on subjects seen by its encoder (`eegpt train --set
-        data.division=...`).
+    encoder : str or Path, or a sequence of them, optional
+        The packaged weights `base`, or a run of `eegpt train`; optional in mode `scratch`, and where only views of the
+        signal are read. Or one per division of the scheme, in order, so that no fold is tested on subjects seen by its
+        encoder (`eegpt train --set data.division=...`).
     report : callable, optional
         Called with (name of the fit, step, steps, record) after every evaluation on the validation trials.
 
@@ -154,7 +155,9 @@ def _fit_all(
     return TransferResult(run=out, fits=tuple(done[one.name] for one in planned))
 
 
-def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trials: Vocabulary) -> list[_Start]:
+def _starts(
+    config: TransferConfig, encoder: str | Path | Sequence[str | Path] | None, trials: Vocabulary
+) -> list[_Start]:
     """One start per encoder; all encoders must share configuration and vocabulary."""
     if encoder is None or (not isinstance(encoder, (str, Path)) and not encoder):
         if config.mode != "scratch" and config.reads_encoder:
@@ -169,7 +172,7 @@ def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trial
             **{k: getattr(own, k) for k in ("token_samples", "token_stride", "normalise")},
         )
         return [_Start(encoder=shape, vocabulary=trials)]
-    runs = [Path(encoder)] if isinstance(encoder, (str, Path)) else [Path(e) for e in encoder]
+    runs = [find(e) for e in ([encoder] if isinstance(encoder, (str, Path)) else encoder)]
     starts = [_start(config, run) for run in runs]
     for run, other in zip(runs, starts, strict=True):
         if other.encoder != starts[0].encoder or other.vocabulary.names != starts[0].vocabulary.names:
