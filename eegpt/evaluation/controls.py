@@ -231,6 +231,7 @@ class _Regressed:
                 if found is None or (square is not None and len(found[0]) != len(square)):
                     continue
                 sources_RS, used = found
+                sources_RS = sources_RS - sources_RS.mean(axis=1, keepdims=True)
                 own = sources_RS @ sources_RS.T
                 square = own if square is None else square + own
                 for electrode, x_S in zip(electrode_E.tolist(), x_ES, strict=True):
@@ -259,8 +260,7 @@ def _sources(x_ES: np.ndarray, electrode_E: np.ndarray, index: TrialIndex) -> tu
             break
     if not sources:
         return None
-    found = np.stack(sources)
-    return found - found.mean(axis=1, keepdims=True), sorted(set(used))
+    return np.stack(sources), sorted(set(used))
 
 
 def _without_eog(setup: Setup) -> _Changed:
