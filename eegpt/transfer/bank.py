@@ -176,7 +176,8 @@ class TrialBank:
 
     def _computed(self, model: TransferModel, rows: np.ndarray) -> Encoded:
         """Views and pairs as computed from the signal, from the disk if they are there."""
-        trials = self.index.fingerprint(rows)
+        fingerprint = getattr(self.index, "fingerprint", None)  # trials in memory may have none
+        trials: str | None = fingerprint(rows) if fingerprint is not None else None
         config = model.ete.config
         compute: Callable[[np.ndarray], Encoded]
         common = (trials, self.electrode_of.tobytes(), self.device.type, dataclasses.asdict(config))

@@ -351,8 +351,9 @@ def _graph_member(
         held_out = HeldOut(rows=np.concatenate([own[:0], *(r for r, _ in found)]), logits_NK=np.concatenate(logits))
     place = {int(r): i for i, r in enumerate(rows)}
     known = np.array([int(r) in place for r in held_out.rows], bool)
-    output_NK = np.full(problem.y_NK.shape, np.nan)
-    output_NK[[place[int(r)] for r in held_out.rows[known]]] = held_out.logits_NK[known][:, : output_NK.shape[1]]
+    K = problem.y_NK.shape[1]
+    output_NK = np.full((len(rows), K), np.nan)
+    output_NK[[place[int(r)] for r in held_out.rows[known]]] = held_out.logits_NK[known][:, :K]
     seen = np.isfinite(output_NK).all(axis=1)
     scale, loss = 1.0, 1.0
     if seen.any():

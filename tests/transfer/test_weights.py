@@ -133,7 +133,7 @@ def test_the_map_is_ridge_regression(width):
     random = np.random.default_rng(4)
     config = ETEConfig(n_layers=1, width=width, n_heads=1, token_samples=64, token_stride=32, objective="new")
     model = TransferModel(
-        ETE(config), TEGConfig(n_layers=1, width=width), (HeadSpec(name="t", n_outputs=2),), views=("states",),
+        ETE(config), TEGConfig(n_layers=1, width=width), (HeadSpec(name="t", n_outputs=2),), electrode_heads=True, views=("states",),
         graph=False,
     )  # fmt: skip
     bank = Bank(random, width)
