@@ -197,7 +197,7 @@ def shard(
     """
     from eegprep.shards import build_shard_set
 
-    several = stores if isinstance(stores, (list, tuple)) else [stores]
+    several: Sequence[Any] = stores if isinstance(stores, (list, tuple)) else [stores]
     if not several:
         raise UsageError("no store to write as shards", expected="one store or more")
     return build_shard_set(
