@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from eegprep.ingest import IngestSummary
+    from eegprep.ingest.selection import Selection
     from eegprep.manifest import Manifest
 
 
@@ -22,7 +23,10 @@ def register(app: typer.Typer) -> None:
     def ingest(
         dataset: Annotated[
             str,
-            typer.Argument(help="Data set of the catalogue, manifest (.yaml), folder or file.", show_default=False),
+            typer.Argument(
+                help="Data set of the catalogue, manifest (.yaml), openneuro:ID, s3://..., folder or file.",
+                show_default=False,
+            ),
         ],
         source: Annotated[
             Path | None,
@@ -55,6 +59,16 @@ def register(app: typer.Typer) -> None:
         prune: Annotated[
             bool, typer.Option("--prune", help="Delete recordings from the store that are no longer in the source.")
         ] = False,
+        subjects: Annotated[
+            list[str] | None, typer.Option(help="Only these subjects; may be repeated.", show_default=False)
+        ] = None,
+        tasks: Annotated[
+            list[str] | None,
+            typer.Option(help="Only these BIDS tasks (task-NAME); may be repeated.", show_default=False),
+        ] = None,
+        limit_hours: Annotated[
+            float | None, typer.Option(min=0, help="Stop at this many hours of recordings.", show_default=False)
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Standardise recordings: 256 Hz, microvolt, electrodes by name.
@@ -85,6 +99,7 @@ def register(app: typer.Typer) -> None:
                 keep_duplicates=keep_duplicates,
                 partial=partial,
                 prune=prune,
+                selection=_selection(subjects, tasks, limit_hours),
                 progress=report,
             )
         if as_json:
@@ -95,6 +110,16 @@ def register(app: typer.Typer) -> None:
             _print(summary)
         if summary.exit_code:
             raise typer.Exit(summary.exit_code)
+
+
+def _selection(subjects: list[str] | None, tasks: list[str] | None, limit_hours: float | None) -> Selection:
+    """The part of the data set; values may also be separated by commas."""
+    from eegprep.ingest.selection import Selection
+
+    def split(words: list[str] | None) -> tuple[str, ...]:
+        return tuple(w.strip() for word in words or () for w in word.split(",") if w.strip())
+
+    return Selection(subjects=split(subjects), tasks=split(tasks), limit_hours=limit_hours)
 
 
 def _fetched(manifest: Manifest) -> Path:

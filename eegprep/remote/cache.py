@@ -22,6 +22,14 @@ DEFAULT_BYTES = 50 << 30
 _CHUNK = 4 << 20
 
 
+def cache_bytes() -> int:
+    """The size limit of the cache: `EEGPT_CACHE_BYTES`, else 50 GiB."""
+    stated = os.environ.get("EEGPT_CACHE_BYTES")
+    if stated is not None and not stated.isdigit():
+        raise UsageError("EEGPT_CACHE_BYTES is not a valid number of bytes", found=stated)
+    return int(stated) if stated else DEFAULT_BYTES
+
+
 class Cache:
     """A folder of files named by their SHA-256.
 
@@ -35,10 +43,7 @@ class Cache:
 
     def __init__(self, folder: Path | None = None, max_bytes: int | None = None) -> None:
         self.folder = Path(folder) if folder is not None else cache_folder()
-        stated = os.environ.get("EEGPT_CACHE_BYTES")
-        if max_bytes is None and stated is not None and not stated.isdigit():
-            raise UsageError("EEGPT_CACHE_BYTES is not a valid number of bytes", found=stated)
-        self.max_bytes = max_bytes if max_bytes is not None else int(stated) if stated else DEFAULT_BYTES
+        self.max_bytes = cache_bytes() if max_bytes is None else max_bytes
         self.files = self.folder / "files"
 
     def get(self, sha256: str, n_bytes: int, fetch: Callable[[], Iterator[bytes]], *, name: str) -> Path:

@@ -1,0 +1,334 @@
+"""BIDS data sets at an address: listed, planned from names, fetched recording by recording, verified."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support import remote_trees
+from support.remote_trees import Pages, s3_server, upload, write_tree
+from support.web_servers import serving
+
+from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.ingest import ingest, inspect
+from eegprep.ingest.selection import Selection
+from eegprep.manifest.lock import read_lock
+from eegprep.remote import listing as listing_module
+from eegprep.remote import transport
+from eegprep.remote.listing import list_files, resolve
+from eegprep.remote.mirror import Mirror, open_mirror
+from eegprep.sources import open_source
+from eegprep.sources.description import manifest_for_mirror
+from eegprep.sources.locate import find_argument
+from eegprep.store import Store
+
+pytest.importorskip("s3fs")
+pytest.importorskip("moto.server")
+SIGNAL = (".edf", ".eeg")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return write_tree(tmp_path_factory.mktemp("bids") / "ds900001")
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with s3_server() as (endpoint, client):
+        yield endpoint, client
+
+
+@pytest.fixture
+def bucket(s3, tree, tmp_path, monkeypatch):
+    """The data set in a bucket with versions, under OpenNeuro's name, and a cache of the test's own."""
+    endpoint, client = s3
+    client.create_bucket(Bucket="openneuro.org")
+    client.put_bucket_versioning(Bucket="openneuro.org", VersioningConfiguration={"Status": "Enabled"})
+    upload(client, tree, "openneuro.org", "ds900001")
+    monkeypatch.setenv("EEGPT_S3_ENDPOINT", endpoint)
+    yield client
+    for page in client.list_object_versions(Bucket="openneuro.org").get("Versions", []):
+        client.delete_object(Bucket="openneuro.org", Key=page["Key"], VersionId=page["VersionId"])
+    for marker in client.list_object_versions(Bucket="openneuro.org").get("DeleteMarkers", []):
+        client.delete_object(Bucket="openneuro.org", Key=marker["Key"], VersionId=marker["VersionId"])
+    client.delete_bucket(Bucket="openneuro.org")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("EEGPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(transport, "FIRST_WAIT_S", 0.01)
+
+
+def signals_in(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.rglob("*") if p.suffix in SIGNAL)
+
+
+def stored(out: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in sorted((out / "recordings").iterdir())}
+
+
+@pytest.fixture(scope="module")
+def local(tree, tmp_path_factory):
+    """The store of the same files from the disk."""
+    out = tmp_path_factory.mktemp("local") / "store"
+    with serving(Pages, tree, etags=True) as (address, _, _), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EEGPT_CACHE", str(out.parent / "cache"))
+        manifest = manifest_for_mirror(open_mirror(address))
+    manifest = manifest.model_copy(update={"name": "ds900001", "anonymous_subjects": True})
+    ingest(manifest, tree, out, workers=0)
+    return out
+
+
+def test_bucket_becomes_the_same_store(bucket, local, tmp_path):
+    """From a bucket as from the disk, and nothing is left but side-cars."""
+    manifest, folder = find_argument("openneuro:ds900001")
+    assert (manifest.name, manifest.version, manifest.licence.id) == ("ds900001", "1.0.2", "CC0-1.0")
+    assert not signals_in(folder)
+    summary = ingest(manifest, folder, tmp_path / "store", workers=2)
+    assert summary.exit_code == 0
+    assert summary.recordings == 4
+    assert not signals_in(folder)
+    assert Store.open(tmp_path / "store").ids() == Store.open(local).ids()
+    for name, data in stored(tmp_path / "store").items():
+        if name.endswith(".json"):
+            assert json.loads(data)["signal_sha256"] == json.loads(stored(local)[name])["signal_sha256"]
+
+
+def test_lock_has_versions_and_hashes(bucket, tmp_path, tree):
+    """Every file of every recording with the version id of the bucket, its size and its MD5."""
+    manifest, folder = find_argument("openneuro:ds900001")
+    ingest(manifest, folder, tmp_path / "store", workers=0)
+    stage = read_lock(tmp_path / "store").stages[0]
+    assert stage.parameters["address"] == "s3://openneuro.org/ds900001"
+    name = "sub-02/eeg/sub-02_task-hands_eeg.edf"
+    head = bucket.head_object(Bucket="openneuro.org", Key=f"ds900001/{name}")
+    file = stage.fetched[name]
+    assert (file.version, file.n_bytes) == (head["VersionId"], (tree / name).stat().st_size)
+    assert file.digest == f"md5:{head['ETag'].strip(chr(34))}"
+    assert {"sub-01/eeg/sub-01_task-rest_eeg.eeg", "task-hands_eeg.json"} <= stage.fetched.keys()
+
+
+@pytest.mark.parametrize("behaviour", [{"etags": True, "ranges": True}, {}, {"cut": 3, "ranges": True}, {"cut": 2}],
+                         ids=["etags", "plain", "cut, ranges", "cut, no ranges"])  # fmt: skip
+def test_web_pages_become_the_same_store(tree, local, tmp_path, behaviour):
+    with serving(Pages, tree, **behaviour) as (address, left, log):
+        manifest, folder = find_argument(address)
+        manifest = manifest.model_copy(update={"name": "ds900001", "anonymous_subjects": True})
+        summary = ingest(manifest, folder, tmp_path / "store", workers=0)
+        assert (summary.exit_code, summary.recordings) == (0, 4)
+        assert not left.get("cut")
+        assert not [p for p in log if "derivatives/" in p and not p.endswith("/derivatives/")]
+    for name, data in stored(tmp_path / "store").items():
+        if name.endswith(".json"):
+            assert json.loads(data)["signal_sha256"] == json.loads(stored(local)[name])["signal_sha256"]
+
+
+def test_plan_needs_no_signal(bucket, tree):
+    """Plan and entries equal those of the local folder, without a byte of signal."""
+    manifest, folder = find_argument("s3://openneuro.org/ds900001")
+    source = open_source(manifest, folder)
+    here = open_source(manifest, tree)
+    assert [(p.key, p.files, p.n_bytes) for p in source.plan()] == [(p.key, p.files, p.n_bytes) for p in here.plan()]
+    assert [(e.path, e.code) for e in source.entries()] == [(e.path, e.code) for e in here.entries()]
+    assert not signals_in(folder)
+
+
+def test_selection_takes_a_part(bucket, tmp_path):
+    manifest, folder = find_argument("openneuro:ds900001")
+    taken = [
+        (Selection(subjects=("sub-02", "03")), ["02", "03"]),
+        (Selection(tasks=("rest",)), ["01"]),
+        (Selection(limit_hours=0.017), ["01", "01"]),
+        (Selection(limit_hours=0.0), ["01"]),
+    ]
+    for selection, subjects in taken:
+        planned, entries = selection.apply(open_source(manifest, folder))
+        assert [p.subject for p in planned] == subjects
+        assert sum(e.code == "recording" for e in entries) == len(subjects)
+    for selection in (Selection(subjects=("7",)), Selection(tasks=("hand",))):
+        with pytest.raises(UsageError, match="unknown subject '7'|no recording of task 'hand'"):
+            selection.apply(open_source(manifest, folder))
+    summary = ingest(manifest, folder, tmp_path / "store", workers=0, selection=Selection(subjects=("02",)))
+    assert summary.recordings == 1
+    assert list(read_lock(tmp_path / "store").stages[0].fetched) == [
+        "sub-02/eeg/sub-02_task-hands_channels.tsv", "sub-02/eeg/sub-02_task-hands_eeg.edf",
+        "sub-02/eeg/sub-02_task-hands_events.tsv", "task-hands_eeg.json",
+    ]  # fmt: skip
+
+
+def test_cache_bounds_files_in_use(bucket, tmp_path, tree, monkeypatch):
+    """Room for one recording and three workers: they wait for each other; without room, the error says so."""
+    largest = max(p.stat().st_size for p in tree.rglob("*_eeg.*"))
+    monkeypatch.setenv("EEGPT_CACHE_BYTES", str(largest + 10))
+    manifest, folder = find_argument("openneuro:ds900001")
+    assert ingest(manifest, folder, tmp_path / "store", workers=3).exit_code == 0
+    monkeypatch.setenv("EEGPT_CACHE_BYTES", str(largest - 10))
+    summary = ingest(manifest, folder, tmp_path / "second", workers=0)
+    assert summary.exit_code == 1
+    assert {e["what"] for e in summary.failed.values()} == {"a recording is larger than the cache"}
+
+
+def test_killed_run_resumes(bucket, tmp_path):
+    """After kill -9 nothing finished is fetched again, and the files of the killed run are gone."""
+    manifest, folder = find_argument("openneuro:ds900001")
+    ingest(manifest, folder, tmp_path / "store", workers=0, selection=Selection(subjects=("01",)))
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "store/recordings").iterdir()}
+    code = (
+        "import sys, os, signal; from pathlib import Path; from eegprep.remote.mirror import Mirror;"
+        "m = Mirror(Path(sys.argv[1])); m.fetch('k', ['sub-02/eeg/sub-02_task-hands_eeg.edf']);"
+        "print('held', flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)
+    assert "held" in done.stdout
+    assert signals_in(folder) == ["sub-02_task-hands_eeg.edf"]
+    manifest, folder = find_argument("openneuro:ds900001")
+    assert not signals_in(folder)
+    summary = ingest(manifest, folder, tmp_path / "store", workers=0)
+    assert (summary.recordings, summary.done_before) == (4, 2)
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
+
+
+def test_part_of_a_file_is_continued(tree, tmp_path):
+    """A part that a killed process left is not fetched again."""
+    name = "sub-01/eeg/sub-01_task-hands_eeg.edf"
+    with serving(Pages, tree, etags=True, ranges=True, cut=100) as (address, behaviour, _):
+        mirror = open_mirror(address)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(transport, "ATTEMPTS", 1)
+            with pytest.raises(InputError, match="cannot be downloaded"):
+                mirror.fetch("k", [name])
+        behaviour["cut"] = 0
+        received = []
+        mirror.fetch("k", [name], lambda _, n: received.append(n))
+        size = (tree / name).stat().st_size
+        assert (mirror.folder / name).read_bytes() == (tree / name).read_bytes()
+        assert sum(received) < size
+
+
+def test_wrong_bytes_are_refused(bucket, tree, tmp_path):
+    """Two downloads with another MD5 than the bucket says, and a file that is larger than listed."""
+    mirror = open_mirror("openneuro:ds900001")
+    name = "sub-01/eeg/sub-01_task-hands_eeg.edf"
+    true = mirror.files[name]
+    for update, match in (({"digest": "md5:" + "0" * 32}, "does not match the one"), ({"n_bytes": 100}, "has changed")):
+        mirror.files[name] = type(true)(**{**true.__dict__, **update})
+        with pytest.raises(RefusedError, match=match):
+            mirror.fetch("k", [name])
+        assert not signals_in(mirror.folder)
+        assert not list(mirror.folder.rglob("*.part"))
+
+
+def test_hash_list_of_the_data_set_is_used(tree, tmp_path):
+    """A web server gives no hashes, but the data set has a list of them: one wrong byte is fetched again."""
+    import hashlib
+    import shutil
+
+    root = tmp_path / "tree"
+    shutil.copytree(tree, root)
+    files = [p for p in root.rglob("*") if p.is_file()]
+    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(root).as_posix()}" for p in files]
+    (root / "SHA256SUMS.txt").write_text("\n".join(lines) + "\n")
+    name = "sub-01/eeg/sub-01_task-hands_eeg.edf"
+    with serving(Pages, root, wrong=1) as (address, behaviour, _):
+        mirror = open_mirror(address)
+        mirror.fetch("k", [name])
+        assert (mirror.folder / name).read_bytes() == (root / name).read_bytes()
+        mirror.release("k")
+        behaviour["wrong"] = 2
+        with pytest.raises(RefusedError, match="hash of .* does not match"):
+            mirror.fetch("k", [name])
+
+
+def test_changed_version_is_still_fetched(bucket, tree):
+    """In a bucket with versions the listed version is read, also after a new one or a deletion."""
+    mirror = open_mirror("openneuro:ds900001")
+    names = ["sub-01/eeg/sub-01_task-hands_eeg.edf", "sub-02/eeg/sub-02_task-hands_eeg.edf"]
+    bucket.put_object(Bucket="openneuro.org", Key=f"ds900001/{names[0]}", Body=b"other", ACL="public-read")
+    bucket.delete_object(Bucket="openneuro.org", Key=f"ds900001/{names[1]}")
+    mirror.fetch("k", names)
+    assert all((mirror.folder / n).read_bytes() == (tree / n).read_bytes() for n in names)
+    mirror.release("k")
+    assert names[1] not in open_mirror("openneuro:ds900001").files
+
+
+def test_changes_under_way_cost_one_recording(tree, tmp_path):
+    """Without versions: a file that changed or vanished after the list is refused, the others are stored."""
+    import shutil
+
+    root = tmp_path / "tree"
+    shutil.copytree(tree, root)
+    with serving(Pages, root, etags=True) as (address, _, _):
+        manifest, folder = find_argument(address)
+        changed = root / "sub-02/eeg/sub-02_task-hands_eeg.edf"
+        data = changed.read_bytes()
+        changed.write_bytes(data[:5000] + b"\x01\x02" + data[5002:])
+        (root / "sub-03/eeg/sub-03_task-hands_eeg.edf").unlink()
+        summary = ingest(manifest, folder, tmp_path / "store", workers=0)
+        assert (summary.recordings, summary.exit_code) == (2, 1)
+        reasons = sorted(str(e["what"]) for e in summary.failed.values())
+        assert "has changed at the address" in reasons[0]
+        assert "is missing at the address" in reasons[1]
+        again, folder_again = find_argument(address)
+        assert folder_again != folder
+        summary = ingest(again, folder_again, tmp_path / "store", workers=0, selection=Selection(subjects=("01", "02")))
+        assert (summary.recordings, summary.done_before) == (3, 2)
+
+
+def test_inspect_reads_an_address(bucket):
+    manifest, folder = find_argument("openneuro:ds900001")
+    found = inspect(manifest, folder, workers=0, selection=Selection(subjects=("01",)))
+    assert [r.usable for r in found.recordings] == [True, True]
+    assert found.seen["events"] == {"left": 3, "right": 3, "1": 1, "2": 1} or found.seen["events"]["left"] == 3
+    assert not signals_in(folder)
+
+
+def test_offline_is_one_error_in_seconds(monkeypatch):
+    monkeypatch.setenv("EEGPT_S3_ENDPOINT", "http://127.0.0.1:9")
+    for word in ("openneuro:ds002718", "http://127.0.0.1:9/tree"):
+        begun = time.monotonic()
+        with pytest.raises(UsageError, match="no connection"):
+            find_argument(word)
+        assert time.monotonic() - begun < 15
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [
+        ("openneuro:2718", "not the id of a data set"),
+        ("openneuro:ds002718@1.0.5", "latest release only"),
+        ("http://example.org/tree", "invalid address"),
+        ("s3://openneuro.org/ds999999", "no files at this address"),
+        ("s3://no-such-bucket-here/x", "no data set at this address"),
+    ],
+)
+def test_wrong_addresses_say_what_is_wrong(bucket, word, text):
+    with pytest.raises(UsageError, match=text):
+        find_argument(word)
+
+
+def test_names_for_addresses():
+    assert resolve("openneuro:ds002718") == ("s3://openneuro.org/ds002718", "")
+    assert resolve("nemar:nm000132@v1.0.1") == ("https://data.nemar.org/nm000132", "v1.0.1")
+    assert resolve("s3:/bucket/prefix/") == ("s3://bucket/prefix", "")
+
+
+@pytest.mark.parametrize("name", ["../x_eeg.edf", "a//b.edf", "C:/x.edf", "a\\b.edf", "a\nb.edf"])
+def test_names_that_are_no_paths_are_refused(s3, monkeypatch, name):
+    endpoint, client = s3
+    client.create_bucket(Bucket="hostile")
+    monkeypatch.setenv("EEGPT_S3_ENDPOINT", endpoint)
+    listed = listing_module.ListedFile(path=name, n_bytes=1)
+    monkeypatch.setattr(
+        listing_module, "_of_s3", lambda address, options: listing_module.Listing(address=address, files=(listed,))
+    )
+    try:
+        with pytest.raises(RefusedError, match="a name that is no path"):
+            list_files("s3://hostile/x")
+    finally:
+        client.delete_bucket(Bucket="hostile")
