@@ -80,6 +80,10 @@ class Mirror:
         self._fetch_all([self.files[path]], None)
         return (self.folder / path).read_bytes()
 
+    def bring(self, paths: Sequence[str]) -> None:
+        """Bring side-cars, several at once; they stay."""
+        self._fetch_all([self.files[p] for p in dict.fromkeys(paths) if p in self.files], None)
+
     def fetch(self, key: str, paths: Sequence[str], received: Received | None = None) -> None:
         """Bring a recording's files, several at once, and keep them until `release`.
 

@@ -76,6 +76,17 @@ class RemoteBIDSSource(BIDSSource):
                 )
         return found
 
+    def description(self, planned: PlannedRecording) -> Mapping[str, Any]:
+        """The content of the recording's `eeg.json`; empty if it has none, or not a valid one."""
+        table = next((f for f in planned.files[1:] if re.fullmatch(r"(.*[_/])?eeg\.json", f)), None)
+        if table is None:
+            return {}
+        try:
+            found = json.loads(self.mirror.read(table))
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def hours(self, planned: PlannedRecording) -> float:
         """The recording's length from its side-car, or from its size.
 
@@ -84,17 +95,9 @@ class RemoteBIDSSource(BIDSSource):
         InputError
             The side-car says neither its length nor its rate and channels.
         """
-        said: Mapping[str, Any] = {}
-        table = next((f for f in planned.files[1:] if re.fullmatch(r"(.*[_/])?eeg\.json", f)), None)
-        if table is not None:
-            try:
-                found = json.loads(self.mirror.read(table))
-                said = found if isinstance(found, dict) else {}
-            except ValueError:
-                said = {}
-        if (length_s := _positive(said.get("RecordingDuration"))) is not None and said.get(
-            "RecordingType"
-        ) != "epoched":
+        said = self.description(planned)
+        length_s = _positive(said.get("RecordingDuration"))
+        if length_s is not None and said.get("RecordingType") != "epoched":
             return length_s / 3600
         n_channels = sum(int(_positive(said.get(name)) or 0) for name in _COUNTS)
         sfreq_hz = _positive(said.get("SamplingFrequency"))

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from support import remote_trees
 from support.remote_trees import Pages, s3_server, upload, write_tree
 from support.web_servers import serving
 
+from eegprep import datasets
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.ingest import ingest, inspect
+from eegprep.ingest.draft_remote import draft_remote
 from eegprep.ingest.selection import Selection
+from eegprep.manifest import parse_manifest
 from eegprep.manifest.lock import read_lock
 from eegprep.remote import listing as listing_module
 from eegprep.remote import transport
 from eegprep.remote.listing import list_files, resolve
-from eegprep.remote.mirror import Mirror, open_mirror
+from eegprep.remote.mirror import open_mirror
 from eegprep.sources import open_source
 from eegprep.sources.description import manifest_for_mirror
 from eegprep.sources.locate import find_argument
@@ -152,7 +154,7 @@ def test_selection_takes_a_part(bucket, tmp_path):
         assert [p.subject for p in planned] == subjects
         assert sum(e.code == "recording" for e in entries) == len(subjects)
     for selection in (Selection(subjects=("7",)), Selection(tasks=("hand",))):
-        with pytest.raises(UsageError, match="unknown subject '7'|no recording of task 'hand'"):
+        with pytest.raises(UsageError, match=r"unknown subject '7'|no recording of task 'hand'"):
             selection.apply(open_source(manifest, folder))
     summary = ingest(manifest, folder, tmp_path / "store", workers=0, selection=Selection(subjects=("02",)))
     assert summary.recordings == 1
@@ -226,7 +228,6 @@ def test_wrong_bytes_are_refused(bucket, tree, tmp_path):
 
 def test_hash_list_of_the_data_set_is_used(tree, tmp_path):
     """A web server gives no hashes, but the data set has a list of them: one wrong byte is fetched again."""
-    import hashlib
     import shutil
 
     root = tmp_path / "tree"
@@ -241,7 +242,7 @@ def test_hash_list_of_the_data_set_is_used(tree, tmp_path):
         assert (mirror.folder / name).read_bytes() == (root / name).read_bytes()
         mirror.release("k")
         behaviour["wrong"] = 2
-        with pytest.raises(RefusedError, match="hash of .* does not match"):
+        with pytest.raises(RefusedError, match=r"hash of .* does not match"):
             mirror.fetch("k", [name])
 
 
@@ -332,3 +333,79 @@ def test_names_that_are_no_paths_are_refused(s3, monkeypatch, name):
             list_files("s3://hostile/x")
     finally:
         client.delete_bucket(Bucket="hostile")
+
+
+def test_draft_has_the_real_event_counts(bucket, tmp_path):
+    """Licence, citation, DOI, subjects and tasks with their counts, without a byte of signal; the draft is ingested."""
+    mirror = open_mirror("openneuro:ds900001")
+    text = draft_remote(mirror)
+    assert not signals_in(mirror.folder)
+    for told in (
+        "licence: {id: CC0-1.0, share_shards: true, commercial_use: true}",
+        'doi: "10.18112/openneuro.ds900001.v1.0.2"',
+        "line_freq_hz: 50  # stated by 4 of 4 recordings",
+        "source: {kind: bids, base: 's3://openneuro.org/ds900001'}",
+        "# task hands: 3 recordings",
+        '#?         "left": "left"  # 9 in 3 of 3 recordings',
+        "expect: {subjects: 3, recordings: 4}",
+    ):
+        assert told in text
+    answered = tmp_path / "ours.yaml"
+    answered.write_text("\n".join(line.removeprefix("#? ") for line in text.splitlines()))
+    manifest, folder = find_argument(str(answered))
+    assert [t.name for t in manifest.tasks] == ["ds900001_hands"]
+    summary = ingest(manifest, folder, tmp_path / "store", workers=0)
+    assert summary.trials == {"ds900001_hands": 18}
+
+
+def test_draft_keeps_an_unknown_licence(tree, tmp_path):
+    """A licence that is not known is kept as it is written, and shards are not shared."""
+    import shutil
+
+    root = tmp_path / "tree"
+    shutil.copytree(tree, root)
+    said = json.loads((root / "dataset_description.json").read_text())
+    (root / "dataset_description.json").write_text(json.dumps({**said, "License": "Ask: the lab, {first}"}))
+    with serving(Pages, root) as (address, _, _):
+        text = draft_remote(open_mirror(address))
+        manifest = manifest_for_mirror(open_mirror(address))
+    assert manifest.licence.id == "Ask: the lab, {first}"
+    assert not manifest.licence.share_shards
+    parsed = parse_manifest("\n".join(x for x in text.splitlines() if not x.startswith("#")))
+    assert parsed.licence == manifest.licence
+
+
+def test_load_takes_an_address(bucket):
+    recordings = datasets.load("openneuro:ds900001", subjects=["02"], workers=0)
+    assert list(recordings) == ["ds900001/02/-/task-hands"]
+    assert recordings["ds900001/02/-/task-hands"].signal_uv.values.shape[0] == 6
+
+
+def test_releases_of_nemar(tree, tmp_path, monkeypatch):
+    """The manifest of a release names sizes, hashes and addresses, which may be on other servers."""
+    root = tmp_path / "web"
+    (root / "nm000900").mkdir(parents=True)
+    (root / "files").symlink_to(tree)
+    with serving(Pages, root) as (address, _, _):
+        entries = []
+        for path in sorted(p for p in tree.rglob("*") if p.is_file()):
+            name, data = path.relative_to(tree).as_posix(), path.read_bytes()
+            git = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+            hashed = {"checksum_algorithm": "git", "checksum": git}
+            if path.suffix in SIGNAL:
+                hashed = {"checksum_algorithm": "sha256", "checksum": hashlib.sha256(data).hexdigest()}
+            entries.append({"path": name, "size": len(data), "url": f"{address}/files/{name}", **hashed})
+        (root / "nm000900/v1.0.1").write_text(json.dumps({"files": entries}))
+        index = {"latest": "v1.0.1", "versions": [{"version": "v1.0.1", "manifest_url": f"{address}/nm000900/v1.0.1"}]}
+        (root / "nm000900/index.json").write_text(json.dumps(index))
+        monkeypatch.setattr(listing_module, "NEMAR", address)
+        monkeypatch.setattr(Pages, "index", "index.json", raising=False)
+        manifest, folder = find_argument("nemar:nm000900")
+        assert manifest.version == "1.0.1"
+        summary = ingest(manifest, folder, tmp_path / "store", workers=0, selection=Selection(subjects=("01",)))
+        assert summary.recordings == 2
+        fetched = read_lock(tmp_path / "store").stages[0].fetched
+        assert {f.version for f in fetched.values()} == {"v1.0.1"}
+        assert {f.digest.split(":")[0] for f in fetched.values()} == {"git", "sha256"}
+        with pytest.raises(UsageError, match="no such release"):
+            find_argument("nemar:nm000900@v2.0.0")

@@ -85,8 +85,12 @@ def s3_server() -> Iterator[tuple[str, Any]]:
 
 def upload(client: Any, root: Path, bucket: str, prefix: str) -> None:
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
-        client.put_object(Bucket=bucket, Key=f"{prefix}/{path.relative_to(root).as_posix()}", Body=path.read_bytes(),
-                          ACL="public-read")
+        client.put_object(
+            Bucket=bucket,
+            Key=f"{prefix}/{path.relative_to(root).as_posix()}",
+            Body=path.read_bytes(),
+            ACL="public-read",
+        )
 
 
 class Pages(Web):
@@ -95,13 +99,17 @@ class Pages(Web):
     etags: send an ETag; no_size: say no length (the connection's end is the end); wrong: n files have flipped bytes.
     """
 
+    index = "no-index-page"
+
     def do_HEAD(self) -> None:
         self.do_GET()
 
     def serve(self, path: str) -> None:
         path = urllib.parse.unquote(path.split("?")[0])
         folder = self.folder / path.lstrip("/")
-        if path.endswith("/") and folder.is_dir():
+        if path.endswith("/") and (folder / self.index).is_file():
+            path += self.index
+        elif path.endswith("/") and folder.is_dir():
             names = sorted(p.name + ("/" if p.is_dir() else "") for p in folder.iterdir())
             links = "".join(f'<a href="{html.escape(urllib.parse.quote(n))}">{html.escape(n)}</a>\n' for n in names)
             page = f'<html><a href="?C=N;O=D">Name</a><a href="/">Parent</a><a href="../">up</a>{links}</html>'
