@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def shard(
         stores: Annotated[list[Path], typer.Argument(help="Stores written by `eegprep ingest`.", show_default=False)],
-        out: Annotated[Path, typer.Option(help="Output folder of the shard set.", show_default=False)],
+        out: Annotated[
+            str, typer.Option(help="Output folder of the shard set, or an address (s3://...).", show_default=False)
+        ],
         extends: Annotated[
             Path | None, typer.Option(help="A complete shard set to extend; only new recordings are written.")
         ] = None,
@@ -35,18 +37,25 @@ def register(app: typer.Typer) -> None:
         allow_unfinished: Annotated[
             bool, typer.Option(help="Accept a store whose ingest was stopped or is still running.")
         ] = False,
+        private: Annotated[
+            bool, typer.Option("--private", help="Only those who may read the data can read the address.")
+        ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Write standardised recordings as per-electrode shards.
 
         Run the same command again to resume after an interruption. Example: `eegprep shard stores/eegmat --out shards`
         """
+        from functools import partial
+
+        from eegprep.remote.share import build_to
         from eegprep.shards import build_shard_set
 
+        build = partial(build_to, stores, out, private=private)
+        if "://" not in out:
+            build = partial(build_shard_set, stores, Path(out))
         with _progress("writing electrodes") as report:
-            summary = build_shard_set(
-                stores,
-                out,
+            summary = build(
                 vocabulary=_vocabulary(vocabulary),
                 max_shard_bytes=_n_bytes(max_shard_size),
                 workers=workers,
@@ -58,7 +67,7 @@ def register(app: typer.Typer) -> None:
             print(json.dumps(dataclasses.asdict(summary), default=str, indent=1))
             return
         print(
-            f"{summary.path}: {summary.n_recordings} recordings, {summary.n_electrodes} electrodes, "
+            f"{out}: {summary.n_recordings} recordings, {summary.n_electrodes} electrodes, "
             f"{summary.hours:.2f} electrode hours, {summary.n_trials} trials in {summary.n_shards} shards, "
             f"{summary.n_bytes / 1e6:.1f} MB{' (already complete)' if summary.already_done else ''}"
         )

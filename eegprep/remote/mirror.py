@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eegprep.errors import InputError, RefusedError
-from eegprep.files import PART, cache_folder, sync_folder, write_atomic
-from eegprep.platform import Lock
+from eegprep.files import PART, cache_folder, write_atomic
+from eegprep.platform import Lock, replace, sync_folder
 from eegprep.remote import transport
 from eegprep.remote.cache import cache_bytes
 from eegprep.remote.listing import ListedFile, Listing, address_of, list_files, verifier
@@ -198,7 +198,7 @@ class Mirror:
                 part.unlink(missing_ok=True)
                 raise
             if hashing is None or (found_digest := hashing[1](hashing[0])) == file.digest:
-                part.replace(target)
+                replace(part, target)
                 sync_folder(target.parent)
                 return
             part.unlink()

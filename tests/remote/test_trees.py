@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -24,6 +25,8 @@ from eegprep.remote import listing as listing_module
 from eegprep.remote import transport
 from eegprep.remote.listing import list_files, resolve
 from eegprep.remote.mirror import open_mirror
+from eegprep.remote.share import build_to
+from eegprep.shards import build_shard_set
 from eegprep.sources import open_source
 from eegprep.sources.description import manifest_for_mirror
 from eegprep.sources.locate import find_argument
@@ -409,3 +412,38 @@ def test_releases_of_nemar(tree, tmp_path, monkeypatch):
         assert {f.digest.split(":")[0] for f in fetched.values()} == {"git", "sha256"}
         with pytest.raises(UsageError, match="no such release"):
             find_argument("nemar:nm000900@v2.0.0")
+
+
+def test_shards_go_to_an_address(bucket, local, tmp_path):
+    """Built electrode by electrode into a bucket: the bytes of a local build, and no shard on this machine."""
+    out, here = "s3://openneuro.org/shards", tmp_path / "shards"
+    build_shard_set([local], here)
+    allowed = {"endpoint_url": os.environ["EEGPT_S3_ENDPOINT"], "key": "test", "secret": "test"}
+    seen = []
+
+    def report(electrode, done, total):
+        seen.append(len(list((tmp_path / "cache/building").rglob("*.tar"))))
+        if len(seen) == 3 and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_to([local], out, options=allowed, progress=report)
+    summary = build_to([local], out, options=allowed, progress=lambda *_: seen.append(0))
+    assert summary.n_electrodes == 6
+    assert max(seen) == 0 or max(seen) <= 2
+    assert not list((tmp_path / "cache/building").rglob("*.tar"))
+    for path in sorted(p for p in here.rglob("*") if p.is_file()):
+        name = path.relative_to(here).as_posix()
+        assert bucket.get_object(Bucket="openneuro.org", Key=f"shards/{name}")["Body"].read() == path.read_bytes()
+    with pytest.raises(RefusedError, match="complete shard set"):
+        build_to([local], out, options=allowed)
+
+
+def test_shards_of_a_closed_licence_stay(local, tmp_path):
+    import shutil
+
+    shutil.copytree(local, tmp_path / "store")
+    manifest = tmp_path / "store/manifest.yaml"
+    manifest.write_text(manifest.read_text().replace("share_shards: true", "share_shards: false"))
+    with pytest.raises(RefusedError, match="must not be shared"):
+        build_to([tmp_path / "store"], "s3://openneuro.org/closed")
