@@ -51,8 +51,7 @@ def whole_or_nothing(out: Path, *, new: bool) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for part in out.rglob(f"*{PART}"):
-            part.unlink(missing_ok=True)
+        remove_parts(out)
         if new and not any((out / "recordings").glob("*.json")):
             for path in out.iterdir():
                 if path.is_dir():
@@ -60,6 +59,12 @@ def whole_or_nothing(out: Path, *, new: bool) -> Iterator[None]:
                 elif path.name != WRITING:
                     path.unlink()
         raise
+
+
+def remove_parts(out: Path) -> None:
+    """Remove what processes that died were writing."""
+    for part in out.rglob(f"*{PART}"):
+        part.unlink(missing_ok=True)
 
 
 def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *, prune: bool) -> None:
@@ -76,8 +81,7 @@ def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *,
 
 def tidy(store: Store, plan: IngestPlan) -> None:
     """Remove the remains of a killed run, and recordings that are no longer in the source."""
-    for part in store.path.rglob(f"*{PART}"):
-        part.unlink(missing_ok=True)
+    remove_parts(store.path)
     for signal in store.recordings.glob("*.arrow"):
         # Unfinished or partly removed: a recording without a sidecar does not count.
         if not signal.with_suffix(".json").exists():

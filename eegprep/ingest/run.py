@@ -16,7 +16,7 @@ from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.errors import EEGPTError, InputError, UsageError
 from eegprep.files import alone, write_json
 from eegprep.ingest import duplicates as doubled
-from eegprep.ingest.guard import check_store, check_strangers, tidy, whole_or_nothing
+from eegprep.ingest.guard import check_store, check_strangers, remove_parts, tidy, whole_or_nothing
 from eegprep.ingest.job import Setting, public_error
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.ingest.plan import IngestPlan, check_expected, make_plan, with_stored_names
@@ -264,6 +264,12 @@ def _run(
             done, done_bytes = done + 1, done_bytes + sizes[outcome.recording_id]
             if progress is not None:
                 progress(done, total, done_bytes, n_bytes, outcome.recording_id)
+    remove_parts(store.path)
+    for identity in {job.recording_id for job, _ in plan.todo} - failed.keys() - {*store.ids()}:
+        # The process of a lost worker removed it, or somebody did.
+        failed[identity] = InputError(
+            "a recording was stored but is gone", where=store.path, todo="run the same command again"
+        ).as_dict()
     return failed
 
 
