@@ -7,14 +7,22 @@ Tested on Linux; written for Windows and macOS. No other module imports names th
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import functools
+import mmap
+import operator
 import os
 import re
+import shutil
+import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, Protocol
 
 import psutil
 from filelock import FileLock, Timeout
@@ -33,6 +41,10 @@ WATCH_S = 0.2
 # Where locks end with the process, workers of a killed process end this much later.
 _ORPHANS_S = 1.0
 _MEMORY_EXIT_CODE = 137
+_CHUNK = 1 << 20
+_PROT_NONE = 0
+_MAP_FIXED = 0x10
+_FAILED = ctypes.c_void_p(-1).value
 #: Files with a container's memory limit (cgroup 2 and 1).
 _CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\..*)?", re.IGNORECASE)
@@ -140,13 +152,173 @@ class FamilyLock:
             self._lock = None
 
 
+class SharedFile:
+    """A file for memory that two processes share; it disappears with its last user.
+
+    Unnamed and inherited by the other process on POSIX (in memory on Linux), a temporary file with a name elsewhere.
+
+    Parameters
+    ----------
+    address : str, optional
+        The other side's `address`; None creates the file.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        self._made: Path | None = None
+        if address is not None and address.isdigit():
+            self.descriptor = int(address)
+        elif address is not None:
+            self.descriptor = os.open(address, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        elif fcntl is not None and hasattr(os, "memfd_create"):
+            self.descriptor = os.memfd_create("eegprep")
+        else:
+            self.descriptor, name = tempfile.mkstemp(prefix="eegprep-shared-")
+            if fcntl is not None:
+                Path(name).unlink()
+            else:
+                self._made = Path(name)
+        self.address = str(self._made or address or self.descriptor)
+        #: Descriptors that the other process must inherit.
+        self.inherited: tuple[int, ...] = () if self._made is not None else (self.descriptor,)
+
+    def close(self) -> None:
+        """Free it."""
+        os.close(self.descriptor)
+        if self._made is not None:
+            with contextlib.suppress(OSError):  # the other side has it open; the system's cleaning removes it
+                self._made.unlink()
+
+
+class AddressRange(Protocol):
+    """A range of memory that shows files side by side, as one array of int16."""
+
+    def place(self, start: int, n_bytes: int, descriptor: int) -> None:
+        """Show a complete file at `start` of the range; descriptor -1 gives zeros."""
+        ...
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]: ...
+
+
+def address_range(n_bytes: int) -> AddressRange:
+    """A range in which files are mapped; where that is impossible (Windows), one into which they are copied."""
+    return _Mapped(n_bytes) if hasattr(mmap, "MAP_PRIVATE") else _Copied(n_bytes)
+
+
+class _Mapped:
+    """A range of addresses that exists as long as an array refers to it.
+
+    Python's `mmap` cannot choose an address, so this calls the C library: reserve the range, then map each file into
+    its part of it.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._mmap = self._libc.mmap
+        self._mmap.restype = ctypes.c_void_p
+        self._mmap.argtypes = [
+            ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64,
+        ]  # fmt: skip
+        self._munmap = self._libc.munmap
+        self._munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        self.n_bytes = n_bytes
+        self.address = 0
+        self.address = self._call(None, n_bytes, _PROT_NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1)
+
+    def place(self, start: int, n_bytes: int, descriptor: int) -> None:
+        """See `AddressRange`."""
+        flags = mmap.MAP_SHARED if descriptor >= 0 else mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self._call(self.address + start, n_bytes, mmap.PROT_READ, flags | _MAP_FIXED, descriptor)
+
+    def _call(self, address: int | None, n_bytes: int, protection: int, flags: int, descriptor: int) -> int:
+        result = self._mmap(address, n_bytes, protection, flags, descriptor, 0)
+        if result is None or result == _FAILED:
+            number = ctypes.get_errno()
+            raise OSError(number, f"mmap of {n_bytes} bytes: {os.strerror(number)}")
+        return int(result)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"version": 3, "shape": (self.n_bytes // 2,), "typestr": "<i2", "data": (self.address, True)}
+
+    def __del__(self) -> None:
+        if self.address:
+            self._munmap(self.address, self.n_bytes)
+
+
+class _Copied:
+    """A range of memory into which files are copied."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self._memory = mmap.mmap(-1, n_bytes)
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self.n_bytes = n_bytes
+
+    def place(self, start: int, n_bytes: int, descriptor: int) -> None:
+        """See `AddressRange`."""
+        with memoryview(self._memory) as whole:
+            if descriptor < 0:
+                for at in range(start, start + n_bytes, _CHUNK):
+                    whole[at : min(at + _CHUNK, start + n_bytes)] = bytes(min(_CHUNK, start + n_bytes - at))
+                return
+            position = 0
+            while position < n_bytes:
+                data = pread(descriptor, min(_CHUNK, n_bytes - position), position)
+                if not data:
+                    raise OSError(errno.EIO, "the file has become shorter")
+                whole[start + position : start + position + len(data)] = data
+                position += len(data)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {"version": 3, "shape": (self.n_bytes // 2,), "typestr": "<i2", "data": (self._address, True)}
+
+
+def open_readonly(path: Path) -> int:
+    """A descriptor for reading bytes. Does not wait for the writer of a pipe that stands in place of a file."""
+    flags = ("O_CLOEXEC", "O_NONBLOCK", "O_BINARY", "O_NOINHERIT")
+    return os.open(path, os.O_RDONLY | functools.reduce(operator.or_, (getattr(os, f, 0) for f in flags)))
+
+
+_seeking = threading.Lock()
+
+
+def pread(descriptor: int, n_bytes: int, position: int) -> bytes:
+    """Up to `n_bytes` of a file from a position, for any number of threads."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, n_bytes, position)
+    with _seeking:
+        os.lseek(descriptor, position, os.SEEK_SET)
+        return os.read(descriptor, n_bytes)
+
+
+def read_into(descriptor: int, view: memoryview, position: int) -> int:
+    """Fill a buffer from a position of a file; returns the number of bytes."""
+    if hasattr(os, "preadv"):
+        return os.preadv(descriptor, [view], position)
+    data = pread(descriptor, len(view), position)
+    view[: len(data)] = data
+    return len(data)
+
+
+def link(target: Path, name: Path) -> None:
+    """Give a file a second name: a link where the user may make one, else a hard link, else a copy."""
+    try:
+        name.symlink_to(target)
+    except (OSError, NotImplementedError):
+        try:
+            name.hardlink_to(target)
+        except (OSError, NotImplementedError):
+            shutil.copyfile(target, name)
+
+
 def replace(source: Path, target: Path) -> None:
     """Rename a file over another; waits a little if the other is open, which Windows does not permit."""
     for left in reversed(range(20)):
         try:
             source.replace(target)
         except PermissionError:
-            if os.name != "nt" or left == 0:
+            if fcntl is not None or left == 0:
                 raise
             time.sleep(0.1)
         else:
@@ -155,7 +327,7 @@ def replace(source: Path, target: Path) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Sync a folder, so that a rename in it survives a power failure; where folders cannot be opened, do nothing."""
-    if os.name == "nt":
+    if fcntl is None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -177,6 +349,11 @@ def memory_bytes() -> int:
         if path.is_file() and (own := path.read_text(encoding="ascii").strip()).isdigit():
             total = min(total, int(own))
     return total
+
+
+def unused_memory_bytes() -> int:
+    """Memory that new processes can take."""
+    return int(psutil.virtual_memory().available)
 
 
 def limit_memory(n_bytes: int) -> None:
@@ -209,7 +386,7 @@ def wait_for_end(parent: int) -> None:
     except psutil.NoSuchProcess:
         return
     # On POSIX orphans get a new parent at once, even while the old one is not yet collected.
-    adopted = os.name == "posix"
+    adopted = fcntl is not None
     while os.getppid() == parent if adopted else process.is_running():
         time.sleep(WATCH_S)
 
@@ -221,6 +398,17 @@ def end_tree(pid: int) -> None:
         for one in (*process.children(recursive=True), process):
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that ask a long run to stop: Ctrl-C, SIGTERM, and SIGUSR1 of Slurm where it exists."""
+    return tuple(s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGUSR1"))
+
+
+def ignores_case(path: Path) -> bool:
+    """Whether the file system of an existing file takes its name in other case for the same file."""
+    other = path.with_name(path.name.swapcase())
+    return other.name != path.name and other.exists() and other.samefile(path)
 
 
 def portable_name(name: str) -> bool:

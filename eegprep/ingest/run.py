@@ -16,7 +16,7 @@ from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.errors import EEGPTError, InputError, UsageError
 from eegprep.files import alone, write_json
 from eegprep.ingest import duplicates as doubled
-from eegprep.ingest.guard import check_store, check_strangers, remove_parts, tidy, whole_or_nothing
+from eegprep.ingest.guard import check_names, check_store, check_strangers, remove_parts, tidy, whole_or_nothing
 from eegprep.ingest.job import Setting, public_error
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.ingest.plan import IngestPlan, check_expected, make_plan, with_stored_names
@@ -119,6 +119,7 @@ def ingest(
             keep_duplicates=keep_duplicates,
             identity=getattr(source, "identity", None),
         )
+        check_names(out, plan)
         check_strangers(Store(out), plan, {f"{manifest.name}/{key}" for key in refused}, prune=prune)
         store = Store.create(out, manifest, vocabulary)
         tidy(store, plan)

@@ -19,7 +19,7 @@ from typing import Any
 
 from eegprep.errors import InputError, RefusedError
 from eegprep.files import PART, cache_folder, write_atomic
-from eegprep.platform import Lock, replace, sync_folder
+from eegprep.platform import Lock, portable_name, replace, sync_folder
 from eegprep.remote import transport
 from eegprep.remote.cache import cache_bytes
 from eegprep.remote.listing import ListedFile, Listing, address_of, list_files, verifier
@@ -130,6 +130,8 @@ class Mirror:
 
     def _fetch_one(self, file: ListedFile, received: Received | None) -> None:
         target = self.folder / file.path
+        if os.name == "nt" and not all(map(portable_name, file.path.split("/"))):
+            raise InputError("the name of a file cannot be used on this system", where=file.path)
         number = int.from_bytes(hashlib.sha256(file.path.encode()).digest()[:4]) % _N_LOCKS
         with Lock(self._state / "locks" / f"{number}").held():
             if target.exists():

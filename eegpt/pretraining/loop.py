@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from eegprep.errors import InputError
 from eegprep.files import alone
+from eegprep.platform import stop_signals
 from eegpt.data import WindowBatch
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.weights import bare_encoder, fill
@@ -221,12 +222,10 @@ class _Stop:
     A second Ctrl-C does not wait for the loop.
     """
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-
     def __enter__(self) -> _Stop:
         self.asked = self.interrupted = False
         try:
-            self._old = {s: signal.signal(s, self._ask) for s in self.signals}
+            self._old = {s: signal.signal(s, self._ask) for s in stop_signals()}
         except ValueError:  # only the main thread may set handlers; elsewhere nobody sends us signals
             self._old = {}
         return self

@@ -239,7 +239,7 @@ def _notes(out: Path, plan: Plan) -> Path:
     for part in out.glob(f"*{PART}"):
         part.unlink()
     stated = notes / "plan.json"
-    if not stated.exists() or json.loads(stated.read_text()) != plan.sha256:
+    if not stated.exists() or json.loads(stated.read_text(encoding="utf-8")) != plan.sha256:
         shutil.rmtree(out / "shards", ignore_errors=True)
         for note in notes.glob("*.json"):
             note.unlink()
