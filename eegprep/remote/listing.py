@@ -204,6 +204,7 @@ def _of_s3(address: str, options: dict[str, Any]) -> Listing:
     for access in _accesses(options):
         for versions in (True, False):
             system = file_system("s3", {**_S3, **access, "version_aware": versions})
+            system.retries = 2  # of every request; the list as a whole is retried too
             try:
                 found = system.find(root, detail=True)
             except (PermissionError, NotImplementedError) as error:
