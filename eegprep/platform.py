@@ -202,7 +202,7 @@ class AddressRange(Protocol):
 
 def address_range(n_bytes: int) -> AddressRange:
     """A range in which files are mapped; where that is impossible (Windows), one into which they are copied."""
-    return _Mapped(n_bytes) if hasattr(mmap, "MAP_PRIVATE") else _Copied(n_bytes)
+    return _Copied(n_bytes) if fcntl is None else _Mapped(n_bytes)
 
 
 class _Mapped:

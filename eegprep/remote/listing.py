@@ -221,7 +221,7 @@ def _of_s3(address: str, options: dict[str, Any]) -> Listing:
                 for name, entry in found.items()
                 if name.startswith(root + "/")
             ]
-            used = {**access, "version_aware": any(f.version for f in files)}
+            used = {**_kept(access), "version_aware": any(f.version for f in files)}
             return Listing(address=address, files=tuple(files), options=used)
     assert denied is not None
     raise denied
@@ -237,6 +237,11 @@ def _accesses(options: dict[str, Any]) -> list[dict[str, Any]]:
         return [options]
     own = any(os.environ.get(n) for n in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"))
     return [{**options, "anon": True}, *([{**options, "anon": False}] if own else [])]
+
+
+def _kept(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that may be written to the disk: no credentials."""
+    return {name: options[name] for name in ("endpoint_url", "anon", "endpoint") if name in options}
 
 
 def _version(entry: dict[str, Any]) -> str:
@@ -268,7 +273,7 @@ def _of_hub(address: str, options: dict[str, Any]) -> Listing:
                 path=name.removeprefix(root + "/"), n_bytes=int(entry["size"]), etag=blob, version=commit, digest=digest
             )
         )
-    return Listing(address=address, files=tuple(files), options=options, release=commit)
+    return Listing(address=address, files=tuple(files), options=_kept(options), release=commit)
 
 
 def _of_web(address: str, options: dict[str, Any]) -> Listing:
@@ -298,7 +303,7 @@ def _of_web(address: str, options: dict[str, Any]) -> Listing:
             path = urllib.parse.unquote(url[len(address) + 1 :])
             return ListedFile(path=path, n_bytes=told.get("size"), etag=etag, url=url)
 
-        return Listing(address=address, files=tuple(pool.map(one, urls)), options=options)
+        return Listing(address=address, files=tuple(pool.map(one, urls)), options=_kept(options))
 
 
 def _of_nemar(address: str, release: str, options: dict[str, Any]) -> Listing:
@@ -346,7 +351,7 @@ def _of_nemar(address: str, release: str, options: dict[str, Any]) -> Listing:
                 digest=f"{algorithm}:{value}" if known else "", url=url,
             )
         )  # fmt: skip
-    return Listing(address=address, files=tuple(files), options=options, release=version)
+    return Listing(address=address, files=tuple(files), options=_kept(options), release=version)
 
 
 def _listed(plain: Any, name: str) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ SIDECARS = (".tsv", ".json", ".vhdr", ".vmrk", ".txt", ".md", ".bidsignore")
 _AT_ONCE = 8
 _POLL_S = 0.1
 _N_LOCKS = 64
+_OLD_S = 3600.0
 
 #: Called with the name and the number of bytes received.
 Received = Callable[[str, int], None]
@@ -254,8 +255,11 @@ class Mirror:
             raise
         self._held[key] = lock
 
-    def tidy(self) -> None:
-        """Remove what killed processes left."""
+    def tidy(self, *, parts: bool = False) -> None:
+        """Remove what killed processes left, with `parts` also old parts of files."""
+        for part in self.folder.rglob(f".*{PART}") if parts else ():
+            if part.stat().st_mtime < time.time() - _OLD_S:
+                part.unlink(missing_ok=True)
         for note in (self._state / "used").glob("*.json"):
             _in_use(self.folder, note)
 
@@ -275,11 +279,11 @@ def open_mirror(word: str, *, options: dict[str, Any] | None = None, folder: Pat
     listing = list_files(word, options=options)
     text = listing.to_json()
     place = (cache_folder() / "trees" if folder is None else Path(folder)) / _short(listing.address)
-    for other in place.glob(f"*/{LISTING}"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            Mirror(other.parent).tidy()
     # A data set that has changed is another folder, so a listing never changes under a running command.
     root = place / _short(text)
+    for other in place.glob(f"*/{LISTING}"):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            Mirror(other.parent).tidy(parts=other.parent != root)
     root.mkdir(parents=True, exist_ok=True)
     if not (root / LISTING).exists():
         write_atomic(root / LISTING, text)

@@ -51,6 +51,12 @@ def check_address(address: str, what: str) -> str:
         raise UsageError(
             f"invalid address of {what}", found=address, expected="s3://bucket/..., https://... or hf://..."
         )
+    if "@" in address.split("/")[2]:
+        raise UsageError(
+            f"the address of {what} contains a password",
+            expected="an address without user and password",
+            todo="set them in the environment (AWS_ACCESS_KEY_ID, HF_TOKEN)",
+        )
     return address.rstrip("/")
 
 

@@ -72,7 +72,7 @@ class RemoteBIDSSource(BIDSSource):
         for path, public in zip(planned.files, planned.public_files, strict=True):
             for file in self.mirror.expand([path]):
                 found[public + file.path.removeprefix(path)] = FetchedFile(
-                    n_bytes=file.n_bytes, etag=file.etag, version=file.version, digest=file.digest
+                    n_bytes=file.n_bytes, etag=file.etag[:200], version=file.version[:1100], digest=file.digest
                 )
         return found
 

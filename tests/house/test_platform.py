@@ -26,6 +26,7 @@ NAMES = {
         "waitpid", "startfile", "getloadavg", "set_inheritable", "pread", "preadv", "pwrite", "sendfile",
         "posix_fadvise", "symlink", "O_CLOEXEC",
     },
+    "mmap": {"MAP_PRIVATE", "MAP_SHARED", "MAP_ANONYMOUS", "PROT_READ", "PROT_NONE"},
     "signal": {"SIGUSR1", "SIGUSR2", "SIGALRM", "SIGHUP", "SIGQUIT", "SIGKILL", "alarm", "setitimer", "pthread_kill"},
 }  # fmt: skip
 KEYWORDS = {"preexec_fn", "start_new_session", "creationflags", "startupinfo"}

@@ -4,7 +4,6 @@ The modules are missing for our packages and filelock; psutil and the standard l
 """
 
 import builtins
-import mmap
 import multiprocessing
 import os
 import signal
@@ -27,7 +26,7 @@ def without(name, globals=None, locals=None, fromlist=(), level=0):
 builtins.__import__ = without
 warnings.filterwarnings("ignore", message="only soft file lock is available")
 for name in (
-    "fork", "forkpty", "register_at_fork", "getuid", "geteuid", "getgid", "setsid", "killpg", "mkfifo", "memfd_create",
+    "fork", "forkpty", "getuid", "geteuid", "getgid", "setsid", "killpg", "mkfifo", "memfd_create",
     "sysconf", "chown", "statvfs", "getloadavg", "sched_getaffinity", "O_NOFOLLOW", "O_DIRECTORY", "O_NONBLOCK",
     "O_CLOEXEC", "pread", "preadv", "pwrite", "sendfile", "posix_fadvise",
 ):  # fmt: skip
@@ -36,7 +35,4 @@ for name in (
 for name in ("SIGUSR1", "SIGUSR2", "SIGALRM", "SIGHUP", "SIGQUIT", "alarm", "setitimer", "pthread_kill"):
     if hasattr(signal, name):
         delattr(signal, name)
-for name in ("MAP_PRIVATE", "MAP_SHARED", "MAP_ANONYMOUS", "PROT_READ"):
-    if hasattr(mmap, name):
-        delattr(mmap, name)
 multiprocessing.set_start_method("spawn")
