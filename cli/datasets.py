@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
 
         Example: `eegprep datasets eegmat`
         """
-        from eegprep.manifest import catalogue, dump_manifest, find_manifest
-        from eegprep.manifest.overview import overview
+        from eegprep.api import catalogue
+        from eegprep.manifest import dump_manifest, find_manifest
 
         if openneuro:
             _print_openneuro(name, json_output)
@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
             else:
                 print(dump_manifest(manifest), end="")
             return
-        rows = [overview(m) for m in catalogue()]
+        rows = catalogue()
         if json_output:
             import json
 
@@ -103,8 +103,7 @@ def fetch(
 
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-    from eegprep.manifest import find_manifest
-    from eegprep.remote.fetch import fetch as bring
+    from eegprep.api import fetch as bring
 
     bar = Progress(
         TextColumn("{task.description}"),
@@ -124,7 +123,7 @@ def fetch(
             bar.remove_task(rows.pop(file))
 
     with bar:
-        folder = bring(find_manifest(name), out, only=only or (), workers=workers, progress=show)
+        folder = bring(name, out, only=only, workers=workers, progress=show)
     print(json.dumps({"folder": str(folder)}) if json_output else folder)
 
 

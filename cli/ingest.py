@@ -12,8 +12,6 @@ import typer
 
 if TYPE_CHECKING:
     from eegprep.ingest import IngestSummary
-    from eegprep.ingest.selection import Selection
-    from eegprep.manifest import Manifest
 
 
 def register(app: typer.Typer) -> None:
@@ -77,30 +75,27 @@ def register(app: typer.Typer) -> None:
 
         Exit code 1 if some recordings failed (they are listed). Example: `eegprep ingest eegmat --out stores/eegmat`
         """
-        from eegprep.electrodes import load_vocabulary
-        from eegprep.ingest import ingest as run
-        from eegprep.manifest import load_recipe
-        from eegprep.sources.locate import find_argument
+        from eegprep.api import ingest as run
 
-        from .progress import bar
+        from .progress import bar, downloads, one_at_a_time
 
-        words = load_vocabulary(vocabulary)
-        manifest, folder = find_argument(dataset, source, fetch=_fetched)
-        chosen = None if recipe is None else load_recipe(recipe)
-        with bar("ingest", plan=True) as report:
+        with one_at_a_time(downloads, lambda: bar("ingest", plan=True)) as (fetched, report):
             summary = run(
-                manifest,
-                folder,
-                out or Path("stores") / manifest.name,
-                recipe=chosen,
-                vocabulary=words,
+                dataset,
+                source,
+                out=out,
+                recipe=recipe,
+                vocabulary=vocabulary,
                 workers=workers,
                 cluster=cluster,
                 keep_duplicates=keep_duplicates,
                 partial=partial,
                 prune=prune,
-                selection=_selection(subjects, tasks, limit_hours),
+                subjects=subjects,
+                tasks=tasks,
+                limit_hours=limit_hours,
                 progress=report,
+                downloads=fetched,
             )
         if as_json:
             refused = [entry.to_plain() for entry in summary.refused]
@@ -110,25 +105,6 @@ def register(app: typer.Typer) -> None:
             _print(summary)
         if summary.exit_code:
             raise typer.Exit(summary.exit_code)
-
-
-def _selection(subjects: list[str] | None, tasks: list[str] | None, limit_hours: float | None) -> Selection:
-    """The part of the data set; values may also be separated by commas."""
-    from eegprep.ingest.selection import Selection
-
-    def split(words: list[str] | None) -> tuple[str, ...]:
-        return tuple(w.strip() for word in words or () for w in word.split(",") if w.strip())
-
-    return Selection(subjects=split(subjects), tasks=split(tasks), limit_hours=limit_hours)
-
-
-def _fetched(manifest: Manifest) -> Path:
-    from eegprep.remote.fetch import fetch
-
-    from .progress import downloads
-
-    with downloads() as report:
-        return Path(fetch(manifest, progress=report))
 
 
 def _print(summary: IngestSummary) -> None:

@@ -51,54 +51,23 @@ def new(
     """
     import sys
 
-    from eegprep.errors import UsageError, printable
-    from eegprep.ingest import inspect
-    from eegprep.ingest.draft import draft, draft_described
-    from eegprep.ingest.draft_remote import draft_remote
-    from eegprep.remote.listing import is_remote
-    from eegprep.remote.mirror import open_mirror
-    from eegprep.sources.implicit import manifest_for_path
+    from eegprep.api import draft_manifest
+    from eegprep.errors import printable
 
     from .progress import bar
 
-    if out is not None and out.exists():
-        raise UsageError("the file already exists", where=out, todo="choose another --out")
-    if is_remote(folder):
-        _written(draft_remote(open_mirror(folder), name), out)
-        return
-    place = Path(folder)
-    if not place.is_dir():
-        raise UsageError("not a folder", where=place, expected="a folder of recordings, or openneuro:ID")
-    manifest = manifest_for_path(place)
     with bar("inspect") as report:
-        found = inspect(manifest, place, workers=workers, progress=report)
-    called = manifest.name if name is None else name
-    if not found.refused and any(r.channels for r in found.recordings):
-        text = draft(found, called, bids=manifest.source.kind == "bids")
-    elif (described := draft_described(found.entries, place, called)) is not None:
-        text = described
-    else:
-        raise UsageError("no readable recording found", where=folder, todo=f"see why: eegprep inspect {folder}")
+        text, found = draft_manifest(folder, out=out, name=name, workers=workers, progress=report)
     from .entries import refused_lines
 
-    for line in refused_lines(found.left_out):
+    for line in refused_lines(found.left_out) if found is not None else ():
         print(printable(line), file=sys.stderr)
-    _written(text, out)
-    if found.exit_code:
-        raise typer.Exit(found.exit_code)
-
-
-def _written(text: str, out: Path | None) -> None:
-    """Print a draft, or write it and count its questions."""
-    import sys
-
-    from eegprep.files import write_atomic
-
     if out is None:
         print(text, end="")
     else:
-        write_atomic(out, text)
         print(f"{out}: {text.count(chr(10) + '#?')} questions to answer (lines with #?)", file=sys.stderr)
+    if found is not None and found.exit_code:
+        raise typer.Exit(found.exit_code)
 
 
 def validate(

@@ -83,7 +83,7 @@ def load(
     from eegprep.store import Recordings, Store
 
     manifest, folder = find_argument(name, None if source is None else Path(source), fetch=fetch)
-    selection = Selection(subjects=tuple(subjects), tasks=tuple(tasks), limit_hours=limit_hours)
+    selection = Selection.of(subjects, tasks, limit_hours)
     chosen = recipe_of(manifest) if recipe is None else load_recipe(recipe)
     if out is None:
         made_of = dump_manifest(manifest) + dump_model(chosen) + (name if is_remote(name) else str(folder.absolute()))

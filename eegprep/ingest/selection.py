@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eegprep.errors import UsageError, nearest
@@ -31,6 +32,18 @@ class Selection:
     subjects: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     limit_hours: float | None = None
+
+    @classmethod
+    def of(
+        cls, subjects: Sequence[str] | None = None, tasks: Sequence[str] | None = None, limit_hours: float | None = None
+    ) -> Selection:
+        """A selection from lists of names; a name may also be several, separated by commas."""
+
+        def split(words: Sequence[str] | None) -> tuple[str, ...]:
+            several = [words] if isinstance(words, str) else words or ()
+            return tuple(w.strip() for word in several for w in word.split(",") if w.strip())
+
+        return cls(subjects=split(subjects), tasks=split(tasks), limit_hours=limit_hours)
 
     def __bool__(self) -> bool:
         return bool(self.subjects or self.tasks or self.limit_hours is not None)

@@ -157,7 +157,7 @@ class _Remote:
 
 
 def build_to(
-    stores: Sequence[Path],
+    stores: Sequence[Path | Store],
     target: str,
     *,
     private: bool = False,
@@ -190,7 +190,8 @@ def build_to(
     if build.get("extends") is not None:
         raise UsageError("--extends needs an output folder on this machine", found=target)
     if not private:
-        refuse_sharing([Store.open(store).manifest for store in stores])
+        opened = [store if isinstance(store, Store) else Store.open(store) for store in stores]
+        refuse_sharing([store.manifest for store in opened])
     remote = _Remote(target, options_of(target.split("://")[0]) if options is None else options)
     folder = cache_folder() / "building" / hashlib.sha256(target.rstrip("/").encode()).hexdigest()[:16]
     there = remote.read(SET_SUMS, _MAX_LIST_BYTES)
