@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
     def inspect(
         what: Annotated[
             str,
-            typer.Argument(help="A file, folder, BIDS tree, manifest, data set, openneuro:ID, address, or moabb:CODE."),
+            typer.Argument(help="A file, folder, BIDS tree, manifest, data set, openneuro:ID or address."),
         ],
         source: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
         recipe: Annotated[

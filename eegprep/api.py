@@ -219,7 +219,7 @@ def shard(
     several = stores if isinstance(stores, (list, tuple)) else [stores]
     if not several:
         raise UsageError("no store to write as shards", expected="one store or more")
-    opened = [s if hasattr(s, "electrode_uv") else path_of(s, "the store") for s in several]
+    opened: list[Any] = [s if hasattr(s, "electrode_uv") else path_of(s, "the store") for s in several]
     build = functools.partial(build_shard_set, opened, path_of(out, "out"))
     if "://" in str(out):
         from eegprep.remote.share import build_to

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.remote_trees import Pages, s3_server, upload, write_tree
+from support.remote_trees import Pages, TreeHub, s3_server, upload, write_tree
 from support.web_servers import serving
 
 from eegprep import datasets
@@ -447,3 +447,24 @@ def test_shards_of_a_closed_licence_stay(local, tmp_path):
     manifest.write_text(manifest.read_text().replace("share_shards: true", "share_shards: false"))
     with pytest.raises(RefusedError, match="must not be shared"):
         build_to([tmp_path / "store"], "s3://openneuro.org/closed")
+
+
+def test_hub_repository_becomes_a_store(tree, tmp_path):
+    """Files are read at the commit of the listing, with the hub's SHA-256 of large files and git's of others."""
+    with serving(TreeHub, tree) as (address, _, _):
+        # The hub's client reads the address of the hub once, when it is imported.
+        code = (
+            "import sys; from pathlib import Path; from eegprep.ingest import ingest;"
+            "from eegprep.ingest.selection import Selection; from eegprep.sources.locate import find_argument;"
+            "m, f = find_argument('hf://datasets/labs/eeg');"
+            "s = ingest(m, f, Path(sys.argv[1]), workers=0, selection=Selection(tasks=('hands',)));"
+            "print(s.recordings, s.exit_code)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "store")], capture_output=True, text=True, check=False,
+            env={**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": ""},
+        )  # fmt: skip
+    assert done.stdout.split() == ["3", "0"], done.stderr[-2000:]
+    fetched = read_lock(tmp_path / "store").stages[0].fetched
+    assert {f.version for f in fetched.values()} == {TreeHub.COMMIT}
+    assert {f.digest.partition(":")[0] for f in fetched.values()} == {"git", "sha256"}

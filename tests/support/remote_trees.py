@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import html
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from support.recordings import eeg_uv, write_edf
-from support.web_servers import Web
+from support.web_servers import Hub, Web
 
 NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
 
@@ -140,3 +141,36 @@ class Pages(Web):
         if self.behaviour.get("etags"):
             return {"ETag": f'"{status.st_mtime_ns:x}-{status.st_size:x}"'}
         return {}
+
+
+class TreeHub(Hub):
+    """The hub's API for the repository `labs/eeg` at one commit, with the hashes that the hub gives."""
+
+    COMMIT = "c" * 40
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        path = urllib.parse.unquote(path).replace(f"/{self.COMMIT}", "/main")
+        if path in ("/api/datasets/labs/eeg", "/api/datasets/labs/eeg/revision/main"):
+            about = {"id": "labs/eeg", "sha": self.COMMIT, "siblings": [], "private": False, "tags": [], "downloads": 0}
+            self.json(about)
+        elif path.startswith("/api/datasets/labs/eeg/tree/main"):
+            folder = self.folder / path.removeprefix("/api/datasets/labs/eeg/tree/main").lstrip("/")
+            found = sorted(folder.rglob("*") if "recursive=true" in query.lower() else folder.iterdir())
+            self.json([self.entry(p) for p in found])
+        elif path.startswith("/datasets/labs/eeg/resolve/main/"):
+            self.serve(path.removeprefix("/datasets/labs/eeg/resolve/main"))
+        else:
+            self.answer(404, b"{}", **{"X-Error-Code": "RepoNotFound"})
+
+    def entry(self, path: Path) -> dict[str, object]:
+        name = path.relative_to(self.folder).as_posix()
+        if path.is_dir():
+            return {"type": "directory", "path": name, "oid": "0" * 40, "size": 0}
+        data = path.read_bytes()
+        oid = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        plain = {"type": "file", "path": name, "oid": oid, "size": len(data)}
+        if path.suffix in (".edf", ".eeg"):
+            large = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
+            return {**plain, "oid": "1" * 40, "lfs": large}
+        return plain
