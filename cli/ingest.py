@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
     def ingest(
         dataset: Annotated[
             str,
-            typer.Argument(help="Data set of the catalogue, manifest (.yaml), folder or file.", show_default=False),
+            typer.Argument(
+                help="Data set of the catalogue, manifest (.yaml), openneuro:ID, s3://..., folder or file.",
+                show_default=False,
+            ),
         ],
         source: Annotated[
             Path | None,
@@ -54,6 +57,16 @@ def register(app: typer.Typer) -> None:
         prune: Annotated[
             bool, typer.Option("--prune", help="Delete recordings from the store that are no longer in the source.")
         ] = False,
+        subjects: Annotated[
+            list[str] | None, typer.Option(help="Only these subjects; may be repeated.", show_default=False)
+        ] = None,
+        tasks: Annotated[
+            list[str] | None,
+            typer.Option(help="Only these BIDS tasks (task-NAME); may be repeated.", show_default=False),
+        ] = None,
+        limit_hours: Annotated[
+            float | None, typer.Option(min=0, help="Stop at this many hours of recordings.", show_default=False)
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Standardise recordings: 256 Hz, microvolt, electrodes by name.
@@ -78,6 +91,9 @@ def register(app: typer.Typer) -> None:
                 keep_duplicates=keep_duplicates,
                 partial=partial,
                 prune=prune,
+                subjects=subjects,
+                tasks=tasks,
+                limit_hours=limit_hours,
                 progress=report,
                 downloads=fetched,
             )
