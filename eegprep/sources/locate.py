@@ -18,6 +18,8 @@ Fetch = Callable[[Manifest], Path]
 
 #: A folder with one subfolder per data set.
 DATA_VARIABLE = "EEGPT_DATA"
+#: The folder of the data sets that ship with the package.
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None = None) -> tuple[Manifest, Path]:
@@ -78,8 +80,8 @@ def data_folder(
 ) -> Path:
     """The folder of a data set's files.
 
-    The given one, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, or the download folder of
-    `eegprep fetch`, in which `fetch` downloads missing files.
+    The given one, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, the folder that ships with
+    the package, or the download folder of `eegprep fetch`, in which `fetch` downloads missing files.
 
     Raises
     ------
@@ -97,7 +99,7 @@ def data_folder(
             return own
         if os.environ.get(DATA_VARIABLE):
             candidates.append(Path(os.environ[DATA_VARIABLE]) / manifest.name)
-        candidates.append(Path.cwd() / manifest.name)
+        candidates += [Path.cwd() / manifest.name, SAMPLES / manifest.name]
         if fetch is None or not is_fetchable(manifest):
             candidates.append(default_folder(manifest))
     for folder in candidates:
