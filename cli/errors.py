@@ -15,11 +15,12 @@ another distribution called 'eegprep' (version {version}) is installed in this e
   found:    it has the same import name as eegpt's package, so one hides the other
   expected: an environment with only 'eegpt'
   to do:    create a new virtual environment for eegpt, or:
-            python -m pip uninstall eegprep; python -m pip install --force-reinstall --no-deps eegpt"""
+            python -m pip uninstall eegprep; then, in a clone of eegpt:
+            python -m pip install --force-reinstall --no-deps ."""
 
 # Extras by the import names of what they install.
 EXTRAS = {
-    "torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines",
+    "torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "model",
     "huggingface_hub": "hub", "moabb": "moabb", "onnxscript": "export", "pylsl": "stream",
 }  # fmt: skip
 
@@ -100,7 +101,7 @@ def run(app: Callable[[], object]) -> None:
 
 
 def _run(app: Callable[[], object]) -> None:
-    from eegprep.errors import EEGPTError
+    from eegprep.errors import EEGPTError, install
 
     try:
         app()
@@ -125,7 +126,7 @@ def _run(app: Callable[[], object]) -> None:
             raise
         print(
             f"error: this command needs {error.name}, which is not part of the base install\n"
-            f'  to do:    python -m pip install "eegpt[{extra}]"',
+            f"  to do:    {install(extra)}",
             file=sys.stderr,
         )
         raise SystemExit(2) from None

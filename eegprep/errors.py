@@ -113,3 +113,9 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
     if not close:
         return ""
     return "did you mean " + " or ".join(repr(folded[c]) for c in close) + "?"
+
+
+def install(*extras: str) -> str:
+    """The command that installs eegpt with these extras: the package is on no index yet."""
+    named = f"[{','.join(extras)}]" if extras else ""
+    return f'python -m pip install ".{named}" in a clone of eegpt'

@@ -10,12 +10,12 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eegprep.errors import InputError, UsageError
+from eegprep.errors import InputError, UsageError, install
 from eegprep.ingest.job import Setting, run_job
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.sources.base import PlannedRecording
 
-_MISSING = "python -m pip install 'eegpt[cluster]'"
+_MISSING = install("cluster")
 
 
 def run_on_cluster(

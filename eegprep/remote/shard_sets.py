@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from eegprep.errors import RefusedError, UsageError
+from eegprep.errors import RefusedError, UsageError, install
 from eegprep.files import write_atomic
 from eegprep.remote.cache import Cache
 from eegprep.shards.columns import ShardFile
@@ -164,9 +164,7 @@ class Remote:
                 self._fs = fsspec.filesystem(scheme, skip_instance_cache=True, **_patience(scheme), **self.options)
             except ImportError as error:
                 extra = {"hf": "hub"}.get(scheme, "cloud")
-                raise UsageError(
-                    f"{scheme}:// needs another package", found=error, todo=f'python -m pip install "eegpt[{extra}]"'
-                ) from error
+                raise UsageError(f"{scheme}:// needs another package", found=error, todo=install(extra)) from error
         return self._fs
 
     def __getstate__(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
+from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError, install
 from eegprep.files import PART, WRITING, alone, atomic_path, canonical_json, parse_sum, sha256_file, write_atomic
 from eegprep.manifest.croissant import card, croissant
 from eegprep.manifest.licences import refuse_sharing
@@ -63,9 +63,7 @@ class _Remote:
         try:
             self.fs, root = fsspec.core.url_to_fs(address, **dict(options or {}))
         except ImportError as error:
-            raise UsageError(
-                f"{address.partition(':')[0]}:// needs an extra", todo="pip install 'eegpt[cloud,hub]'"
-            ) from error
+            raise UsageError(f"{address.partition(':')[0]}:// needs an extra", todo=install("cloud", "hub")) from error
         self.address, self.root = address, root.rstrip("/")
         self.local = "://" not in address
 

@@ -80,8 +80,8 @@ def data_folder(
 ) -> Path:
     """The folder of a data set's files.
 
-    The given one, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, the folder that ships with
-    the package, or the download folder of `eegprep fetch`, in which `fetch` downloads missing files.
+    The given one, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, the package
+    itself, or the download folder of `eegprep fetch`, in which `fetch` downloads missing files.
 
     Raises
     ------

@@ -21,7 +21,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from eegprep.errors import EEGPTError, InputError, UsageError
+from eegprep.errors import EEGPTError, InputError, UsageError, install
 from eegprep.files import PART, atomic_path, canonical_json, sha256_file
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
@@ -288,7 +288,7 @@ def check_output(out: Path) -> None:
     if needed is None:
         raise UsageError("unknown format", found=out.name, expected="a name that ends in .nc or .zarr")
     if importlib.util.find_spec(needed) is None:
-        raise UsageError(f"{out.suffix} needs {needed}", todo='python -m pip install "eegpt[model]"')
+        raise UsageError(f"{out.suffix} needs {needed}", todo=install("model"))
 
 
 def origin_of(paths: Sequence[Path], model: Model, **options: Any) -> str:
