@@ -187,9 +187,12 @@ def _names(text: str) -> list[str]:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[tuple[Callable[[str, int, int, dict[str, float]], None], Callable[[str], None]]]:
-    """A progress line on stderr if that is a terminal: (for fits, for anything else)."""
+    """A progress line on stderr, or without a terminal a line every minute: (for fits, for anything else)."""
     if not sys.stderr.isatty():
-        yield (lambda name, step, steps, record: None), (lambda text: None)
+        from .progress import Minute
+
+        minute = Minute()
+        yield (lambda name, step, steps, record: minute(f"{name}: step {step} of {steps}")), minute
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

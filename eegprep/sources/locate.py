@@ -54,7 +54,8 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
         return manifest, data_folder(manifest, source, fetch=fetch)
     if not os.path.lexists(path):
         raise UsageError(
-            f"{word!r} is neither a data set of the catalogue nor a file or folder",
+            "no such file, folder or data set",
+            found=word,
             expected="a name of `eegprep datasets`, a manifest (.yaml), moabb:CODE, a folder or a file",
             todo=nearest(word, names) or "check the path",
         )
