@@ -42,7 +42,6 @@ def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
             print(f"plan: {total} recordings, {n_bytes / 1e6:.1f} MB{before}", file=sys.stderr)
 
     if not sys.stderr.isatty():
-
         minute = Minute()
 
         def lines(done: int, total: int, done_bytes: int, n_bytes: int, last: str) -> None:

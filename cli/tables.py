@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 # Wide enough for the widest table: without a terminal rich would cut lines at 80 columns.
 PIPE_COLUMNS = 180
+_STACKED: dict[str, Any] = {
+    "initial_indent": "  ", "subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False,
+}  # fmt: skip
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -79,14 +82,12 @@ def fitted(table: Table, width: int) -> Table | Text:
     names = [_plain(column.header) for column in table.columns]
     for cells in zip(*(column.cells for column in table.columns), strict=True):
         first, *others = map(_plain, cells)
-        lines.append(first)
-        for name, cell in zip(names[1:], others, strict=True):
-            if cell:
-                label = f"  {name}: " if name and table.show_header else "  "
-                lines += textwrap.wrap(
-                    label + " ".join(cell.split()), width, subsequent_indent="    ", break_long_words=False,
-                    break_on_hyphens=False,
-                )  # fmt: skip
+        named = [
+            (f"{name}: " if name and table.show_header else "") + " ".join(cell.split())
+            for name, cell in zip(names[1:], others, strict=True)
+            if cell
+        ]
+        lines += [first, *textwrap.wrap(", ".join(named), width, **_STACKED)]
     return Text("\n".join(lines), overflow="ignore", no_wrap=True)
 
 

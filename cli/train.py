@@ -270,7 +270,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
     from .tables import console, plain_table
 
     names = ["name", "parameters", "windows", "steps", "new", "share_of_variance", "below_linear"]
-    names += [n for n in rows[0] if n not in {*names, "split"}]
+    names += [n for n in rows[0] if n not in {*names, "split", "new_se"}]
     table = plain_table(f"errors on new samples, {rows[0]['split']}")
     for name in names:
         table.add_column(name.replace("_", " "), justify="left" if name == "name" else "right")

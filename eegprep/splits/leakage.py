@@ -156,4 +156,4 @@ def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = Fal
             "--set division=kfold:5/0 and so on), or pass --allow-leakage, "
             "which is then printed on every table",
         )
-    return f"LEAKAGE ALLOWED: {said} ({how})"
+    return f"LEAKAGE ALLOWED: {said} ({how}), e.g. {leaks[0].id}"

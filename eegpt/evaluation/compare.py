@@ -18,7 +18,7 @@ from eegpt.evaluation.intervals import PairedTest, paired_test
 from eegpt.evaluation.metrics import main_score, mean_defined, scores_of
 from eegpt.evaluation.predictions import MODEL, PREDICTIONS, Predictions
 from eegpt.evaluation.results import Results, read_results
-from eegpt.evaluation.tables import csv_table, percent, plain_table
+from eegpt.evaluation.tables import csv_table, percent, plain_table, wrapped
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,9 +128,7 @@ def test_excerpt_and_original_are_one_signal(data_dir, sample, tmp_path):
     ingest(some, data_dir / "eegmat", tmp_path / "store", partial=True)
 
     def seen(store):
-        return [
-            SeenRecording(id=i.id, signal_sha256=i.signal_sha256, fingerprint=i.fingerprint) for i in store.infos()
-        ]
+        return [SeenRecording(id=i.id, signal_sha256=i.signal_sha256, fingerprint=i.fingerprint) for i in store.infos()]
 
     excerpt = [r for r in seen(sample.store) if "/Subject00/" in r.id]
     originals = seen(Store.open(tmp_path / "store"))
