@@ -69,14 +69,18 @@ def fitted(table: Table, width: int) -> Table | Text:
         words = (word for cell in cells for word in _plain(cell).split())
         return max(map(len, words), default=0)
 
-    least = []
+    least, whole = [], []
     for column in table.columns:
         cells = [*column.cells, *([column.header] if table.show_header else [])]
-        whole = max((len(line) for cell in cells for line in _plain(cell).split("\n")), default=0)
-        least.append(max(whole if column.no_wrap else longest(cells), column.min_width or 0))
-    if sum(least) + len(least) - 1 <= width:
-        for column, n in zip(table.columns, least, strict=True):
-            column.min_width = n
+        whole.append(max((len(line) for cell in cells for line in _plain(cell).split("\n")), default=0))
+        least.append(max(whole[-1] if column.no_wrap else longest(cells), column.min_width or 0))
+    spare = width - sum(least) - len(least) + 1
+    if spare >= 0:
+        wanting = sorted(range(len(least)), key=lambda i: whole[i] - least[i])
+        for done, i in enumerate(wanting):  # what is left goes in equal parts to those that could use it
+            more = max(0, min(whole[i] - least[i], spare // (len(wanting) - done)))
+            table.columns[i].width = least[i] + more
+            spare -= more
         return table
     lines = [_plain(table.title)] if table.title else []
     names = [_plain(column.header) for column in table.columns]

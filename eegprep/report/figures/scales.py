@@ -80,5 +80,5 @@ class Scale:
         candidates = [m * 10.0**e for e in range(lowest, highest + 1, every) for m in mantissas]
         shown = [v for v in candidates if self.low * 0.999 <= v <= self.high * 1.001]
         if len(shown) < 3:  # less than a decade: round values, evenly spread
-            shown = [v for v in round_ticks(self.low, self.high, n - 1) if v > 0]
+            shown = [v for v in round_ticks(self.low, self.high, n) if v > 0]
         return [(v, format_tick(round_digits(v))) for v in shown]
