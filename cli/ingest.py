@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .settings import complete_datasets
+
 if TYPE_CHECKING:
     from eegprep.ingest import IngestSummary
     from eegprep.manifest import Manifest
@@ -22,7 +24,11 @@ def register(app: typer.Typer) -> None:
     def ingest(
         dataset: Annotated[
             str,
-            typer.Argument(help="Data set of the catalogue, manifest (.yaml), folder or file.", show_default=False),
+            typer.Argument(
+                help="Data set of the catalogue, manifest (.yaml), folder or file.",
+                show_default=False,
+                autocompletion=complete_datasets,
+            ),
         ],
         source: Annotated[
             Path | None,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .settings import ListTrain, complete_train, one_of
+
 if TYPE_CHECKING:
     from eegpt.pretraining.forecast import Forecast
     from eegpt.runs.results import PretrainingResults
@@ -20,7 +22,12 @@ More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="More 
 Config = Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON).")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. schedule.steps=500; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting, e.g. schedule.steps=500; may be repeated.",
+        autocompletion=complete_train,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -37,10 +44,14 @@ def train(
     shards: Shards,
     more: More = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run's folder.")] = None,
-    size: Annotated[str | None, typer.Option(help="base, large, huge or giant.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="base, large, huge or giant.", autocompletion=one_of("base", "large", "huge", "giant")),
+    ] = None,
     config: Config = None,
     set_: Set = None,
     resume: Annotated[Path | None, typer.Option(help="Resume this run with its own settings.")] = None,
+    list_settings: ListTrain = False,
     as_json: Json = False,
 ) -> None:
     """Pre-train the encoder on shard sets; the same command resumes a stopped run.

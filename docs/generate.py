@@ -32,6 +32,7 @@ def generate(source: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pages = {
         "command-line.md": _command_line(),
+        "settings.md": _settings(),
         "vocabulary.md": _vocabulary(),
         "flow.html": _framed(str(drawings.flow()), "drawing"),
         "tokens.html": _framed(str(drawings.tokens()), "drawing"),
@@ -101,6 +102,24 @@ def _help_text(command: Any) -> str:
 
     text = inspect.cleandoc(command.help or "").replace("\b\n", "").replace("\f", "")
     return re.sub(r"(?m)^(#+) ", r"\1## ", text)
+
+
+# -- settings ----------------------------------------------------------------------------------------------------
+
+
+def _settings() -> str:
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.runs.settings import described
+    from eegpt.transfer.config import TransferConfig
+
+    parts = [
+        "# Settings\n\nWhat `--set KEY=VALUE` and a file of `--config` can change; `--list-settings` prints the same. "
+        "This page is generated from the code.\n"
+    ]
+    for command, model in (("eegpt train", PretrainConfig), ("eegpt transfer", TransferConfig)):
+        rows = [f"| `{s.path}` | `{_one_line(s.default)}` | {_cell(s.meaning)} |" for s in described(model)]
+        parts.append(f"## {command}\n\n| setting | default | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
 
 
 # -- the API ---------------------------------------------------------------------------------------------------

@@ -32,15 +32,16 @@ def _law(rows: list[dict[str, Any]], x: str, line_by: str, law: dict[str, float]
     lines = []
     for value in sorted({r[line_by] for r in rows}):
         part = sorted((r for r in rows if r[line_by] == value), key=lambda r: r[x])
-        errors = [r.get("new_se") for r in part]
-        bars = {}
-        if all(e is not None for e in errors):
-            bars = {
-                "low": [r["new"] - e for r, e in zip(part, errors, strict=True)],
-                "high": [r["new"] + e for r, e in zip(part, errors, strict=True)],
-            }
+        errors = [r.get("new_se") or 0.0 for r in part]
         lines.append(
-            Line(label=f"{value:,} {line_by}", x=[r[x] for r in part], y=[r["new"] for r in part], points=True, **bars)
+            Line(
+                label=f"{value:,} {line_by}",
+                x=[r[x] for r in part],
+                y=[r["new"] for r in part],
+                low=[r["new"] - e for r, e in zip(part, errors, strict=True)],
+                high=[r["new"] + e for r, e in zip(part, errors, strict=True)],
+                points=True,
+            )
         )
     caption = f"Error on new samples by {x}; too few runs to fit a law."
     if law is not None:
