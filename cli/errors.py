@@ -18,12 +18,6 @@ another distribution called 'eegprep' (version {version}) is installed in this e
             python -m pip uninstall eegprep; then, in a clone of eegpt:
             python -m pip install --force-reinstall --no-deps ."""
 
-# Extras by the import names of what they install.
-EXTRAS = {
-    "torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "model",
-    "huggingface_hub": "hub", "moabb": "moabb", "onnxscript": "export", "pylsl": "stream",
-}  # fmt: skip
-
 # 128 + SIGINT, as in shells.
 INTERRUPTED = 130
 
@@ -101,7 +95,7 @@ def run(app: Callable[[], object]) -> None:
 
 
 def _run(app: Callable[[], object]) -> None:
-    from eegprep.errors import EEGPTError, install
+    from eegprep.errors import EEGPTError
 
     try:
         app()
@@ -121,14 +115,11 @@ def _run(app: Callable[[], object]) -> None:
     except BrokenPipeError:
         raise SystemExit(0) from None
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        from eegprep.lazy import missing_extra
+
+        if (missing := missing_extra(error, "this command")) is None:
             raise
-        print(
-            f"error: this command needs {error.name}, which is not part of the base install\n"
-            f"  to do:    {install(extra)}",
-            file=sys.stderr,
-        )
+        print(f"error: {missing}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
         if error.errno not in TO_DO:

@@ -6,6 +6,8 @@ without any electrode are left out and counted.
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -115,6 +117,27 @@ class TrialIndex:
             target=self.target[indices],
             recording=recording,
         )
+
+    def at(self, start_sample: NDArray[np.int64], n_samples: NDArray[np.integer]) -> TrialIndex:
+        """The same trials at other samples; `n_electrodes` is 0 where no electrode covers them."""
+        moved = copy.copy(self)
+        moved.start_sample = np.asarray(start_sample, np.int64)
+        moved.n_samples = np.asarray(n_samples, np.int32)
+        moved.n_electrodes = moved._covered()
+        return moved
+
+    def fingerprint(self, indices: NDArray[np.int64]) -> str:
+        """Hash of the signals of some trials, in order: their shard sets, recordings, samples and electrodes."""
+        indices = np.asarray(indices, dtype=np.int64)
+        recordings, number = np.unique(self.recording[indices], return_inverse=True)
+        of_set = np.searchsorted(self.spans.first_recording, recordings, side="right") - 1
+        digest = hashlib.sha256()
+        for recording, k in zip(recordings.tolist(), of_set.tolist(), strict=True):
+            digest.update(f"{self.spans.sets[k].sha256} {self.recording_ids[recording]}\n".encode())
+        for column in (number.astype(np.int64), self.start_sample[indices], self.n_samples[indices].astype(np.int64)):
+            digest.update(column.tobytes())
+        digest.update("\n".join(self.vocabulary.names).encode())
+        return digest.hexdigest()
 
     # -- where things are -----------------------------------------------------------------------------------
 
