@@ -111,8 +111,8 @@ class SelectionSettings(Settings):
     takes a quarter of the time of 3).
     """
 
-    folds: Annotated[int, Field(gt=1)] = 5  # folds that choose the readouts
-    graph_folds: Annotated[int, Field(ge=0)] = 0  # folds of the graph
+    folds: Annotated[int, Field(gt=1)] = 5  # fits of every readout that weight it
+    graph_folds: Annotated[int, Field(ge=0)] = 0  # fits of the graph that weight it; 0: weighted on validation trials
 
     evaluate_every: Positive = 20  # steps between two evaluations on the validation trials
     validation_trials: int = 200  # of each task in an evaluation at most, evenly spread
