@@ -51,8 +51,7 @@ _FEW_STEPS = (
 )
 
 DEMOS = {
-    # Windows of four seconds with the paper's tokens of one second, four of them a second instead of eight: half the
-    # work. The data are few, so that the encoder starts from the linear predictor.
+    # Windows of four seconds. Tokens lie side by side instead of overlapping by half, which is half the work.
     "sample": Demo(
         title="EEGPT demo: mental arithmetic, ten subjects",
         datasets=("eegmat_sample",),
@@ -82,7 +81,7 @@ DEMOS = {
         ),
         transfer=("seeds=[0,1,2]",),
     ),
-    # The paper's tokens: one second, eight of them a second, in windows of four seconds.
+    # Windows of four seconds, with the default tokens.
     "eegmat": Demo(
         title="EEGPT demo: mental arithmetic (PhysioNet EEGMAT), split by subject",
         datasets=("eegmat",),
