@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .settings import complete_datasets
+
 if TYPE_CHECKING:
     from eegprep.ingest import IngestSummary
 
@@ -24,6 +26,7 @@ def register(app: typer.Typer) -> None:
             typer.Argument(
                 help="Data set of the catalogue, manifest (.yaml), openneuro:ID, s3://..., folder or file.",
                 show_default=False,
+                autocompletion=complete_datasets,
             ),
         ],
         source: Annotated[

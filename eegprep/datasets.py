@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from eegprep.store.recordings import Recordings
 
-__all__ = ["load"]
+__all__ = ["load", "sample"]
 
 
 def load(
@@ -97,6 +97,30 @@ def load(
         listed = "\n  ".join([*reasons[:10], *([f"and {len(reasons) - 10} more"] if len(reasons) > 10 else [])])
         warnings.warn(f"{manifest.name}: not everything could be used:\n  {listed}", stacklevel=2)
     return Recordings(Store.open(Path(out)))
+
+
+def sample(*, out: Path | str | None = None) -> Recordings:
+    """Open the recordings that ship with the package: ten subjects, 32 s of rest and of mental arithmetic each.
+
+    An excerpt of PhysioNet's EEGMAT (ODC-By 1.0, see `samples/ATTRIBUTION.md`), 19 electrodes. It is
+    `load("eegmat_sample")`, and needs no network; commands take the name too (`eegprep ingest eegmat_sample`).
+
+    Parameters
+    ----------
+    out : Path or str, optional
+        Folder of the standardised store; default: in the user's cache.
+
+    Returns
+    -------
+    Recordings
+        As `load` returns it: 20 recordings, 160 trials of the task `arithmetic`.
+
+    Examples
+    --------
+    >>> recordings = eegprep.datasets.sample()  # doctest: +SKIP
+    >>> recordings.raw("eegmat_sample/Subject00/-/1").plot()  # doctest: +SKIP
+    """
+    return load("eegmat_sample", out=out)
 
 
 def _stores() -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eegprep.electrodes import Vocabulary
-from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
+from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError, install
 from eegprep.files import (
     PART,
     WRITING,
@@ -78,9 +78,7 @@ class _Remote:
         try:
             self.fs, root = fsspec.core.url_to_fs(address, **dict(options or {}))
         except ImportError as error:
-            raise UsageError(
-                f"{address.partition(':')[0]}:// needs an extra", todo="pip install 'eegpt[cloud,hub]'"
-            ) from error
+            raise UsageError(f"{address.partition(':')[0]}:// needs an extra", todo=install("cloud", "hub")) from error
         self.address, self.root = address, root.rstrip("/")
         self.local = "://" not in address
 

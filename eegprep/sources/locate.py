@@ -19,6 +19,8 @@ Fetch = Callable[[Manifest], Path]
 
 #: A folder with one subfolder per data set.
 DATA_VARIABLE = "EEGPT_DATA"
+#: The folder of the data sets that ship with the package.
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None = None) -> tuple[Manifest, Path]:
@@ -61,7 +63,8 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
         return manifest, data_folder(manifest, source, fetch=fetch)
     if not os.path.lexists(path):
         raise UsageError(
-            f"{word!r} is neither a data set of the catalogue nor a file or folder",
+            "no such file, folder or data set",
+            found=word,
             expected="a name of `eegprep datasets`, a manifest (.yaml), openneuro:ID, moabb:CODE, a folder or a file",
             todo=nearest(word, names) or "check the path",
         )
@@ -87,8 +90,8 @@ def data_folder(
 ) -> Path:
     """The folder of a data set's files.
 
-    The given one, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, or the download folder of
-    `eegprep fetch`, in which `fetch` downloads missing files.
+    The given one, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, the package
+    itself, or the download folder of `eegprep fetch`, in which `fetch` downloads missing files.
 
     Raises
     ------
@@ -106,7 +109,7 @@ def data_folder(
             return own
         if os.environ.get(DATA_VARIABLE):
             candidates.append(Path(os.environ[DATA_VARIABLE]) / manifest.name)
-        candidates.append(Path.cwd() / manifest.name)
+        candidates += [Path.cwd() / manifest.name, SAMPLES / manifest.name]
         if fetch is None or not is_fetchable(manifest):
             candidates.append(default_folder(manifest))
     for folder in candidates:
