@@ -34,7 +34,14 @@ def register(app: typer.Typer) -> None:
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
+            typer.Option(
+                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
+                "vocabulary (.parquet)."
+            ),
+        ] = None,
+        kinds: Annotated[
+            str | None,
+            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
         ] = None,
         workers: Annotated[
             int,
@@ -65,7 +72,7 @@ def register(app: typer.Typer) -> None:
         """
         from eegprep.electrodes import load_vocabulary
         from eegprep.ingest import ingest as run
-        from eegprep.manifest import load_recipe
+        from eegprep.manifest import load_recipe, recipe_of
         from eegprep.sources.locate import find_argument
 
         from .progress import bar
@@ -73,6 +80,8 @@ def register(app: typer.Typer) -> None:
         words = load_vocabulary(vocabulary)
         manifest, folder = find_argument(dataset, source, fetch=_fetched)
         chosen = None if recipe is None else load_recipe(recipe)
+        if kinds is not None:
+            chosen = (chosen or recipe_of(manifest)).with_kinds(kinds.split(","))
         with bar("ingest", plan=True) as report:
             summary = run(
                 manifest,

@@ -44,7 +44,14 @@ def register(app: typer.Typer) -> None:
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
+            typer.Option(
+                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
+                "vocabulary (.parquet)."
+            ),
+        ] = None,
+        kinds: Annotated[
+            str | None,
+            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
         ] = None,
         workers: Annotated[
             int, typer.Option(min=0, help="Number of worker processes; 0 runs everything in this process.")
@@ -66,18 +73,21 @@ def register(app: typer.Typer) -> None:
 
         from eegprep.electrodes import load_vocabulary
         from eegprep.ingest import inspect as run
-        from eegprep.manifest import load_recipe
+        from eegprep.manifest import load_recipe, recipe_of
         from eegprep.sources.locate import find_argument
 
         from .progress import bar
 
         words = load_vocabulary(vocabulary)
         manifest, folder = find_argument(what, source)
+        chosen = None if recipe is None else load_recipe(recipe)
+        if kinds is not None:
+            chosen = (chosen or recipe_of(manifest)).with_kinds(kinds.split(","))
         with bar("inspect") as report:
             found = run(
                 manifest,
                 folder,
-                recipe=None if recipe is None else load_recipe(recipe),
+                recipe=chosen,
                 vocabulary=words,
                 workers=workers,
                 partial=partial,

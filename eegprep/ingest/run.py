@@ -61,7 +61,8 @@ def ingest(
     recipe : Recipe, optional
         Used instead of the manifest's own.
     vocabulary : Vocabulary, optional
-        Used instead of the shipped one (`eegprep.electrodes.load_vocabulary`).
+        Used instead of the shipped one (`eegprep.electrodes.load_vocabulary`). Rows of the kinds that the recipe keeps
+        are appended if it lacks them.
     workers : int
         Number of worker processes; 0 runs everything in this process.
     cluster : str, optional
@@ -88,7 +89,7 @@ def ingest(
         The disk is full; finished recordings are kept.
     """
     recipe = recipe or recipe_of(manifest)
-    vocabulary = vocabulary or Vocabulary.base()
+    vocabulary = (vocabulary or Vocabulary.base()).with_kinds(recipe.kinds)
     planned, entries = planned_recordings(manifest, folder, recipe)
     root = place_of(folder)[0]
     entries = [e for e in entries if not _is_ours(root / e.path, out)]

@@ -44,11 +44,15 @@ class _ArrowArray(BackendArray):
 
 
 def lazy_signal(file: RecordingFile, info: RecordingInfo) -> xr.DataArray:
-    """(electrode, time) float32 in microvolt; `time` is the sample number at `attrs["sfreq_hz"]`."""
+    """(electrode, time) float32 in microvolt, electrodes named as `info.inputs`; `time` is the sample number at `attrs["sfreq_hz"]`."""
     variable = xr.Variable(("electrode", "time"), indexing.LazilyIndexedArray(_ArrowArray(file)))
     return xr.DataArray(
         variable,
-        coords={"electrode": list(info.electrodes), "time": np.arange(info.n_samples)},
+        coords={
+            "electrode": list(info.inputs),
+            "reference": ("electrode", list(info.references)),
+            "time": np.arange(info.n_samples),
+        },
         name="signal_uv",
         attrs={"sfreq_hz": info.sfreq_hz, "unit": "uV", "recording": info.id},
     )
