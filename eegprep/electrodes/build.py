@@ -1,7 +1,8 @@
 """Write `base.parquet` and `extended.parquet`, the shipped vocabularies: `python -m eegprep.electrodes.build`.
 
-138 electrodes whose ids never change, and after them the rows of other kinds (EOG, EMG, ECG, respiration). Rows 0 to 129 are the positions of BrainProducts' 128-channel cap in the order
-of MNE's montage `brainproducts-RNP-BA-128`; then T9, T10, PO5, PO6, CB1, CB2, M1, M2.
+138 electrodes whose ids never change, and after them the rows of other kinds (EOG, EMG, ECG, respiration). Rows 0 to
+129 are the positions of BrainProducts' 128-channel cap in the order of MNE's montage `brainproducts-RNP-BA-128`; then
+T9, T10, PO5, PO6, CB1, CB2, M1, M2.
 
 Positions are in MNE's head frame (x through the preauricular points to the right, y through the nasion to the front, z
 up), taken from MNE's montage `colin27_1005` (the 5 % system on the Colin 27 head) and rounded to 0.1 mm. CB1 and CB2

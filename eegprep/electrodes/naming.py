@@ -214,9 +214,9 @@ def not_eeg(name: str) -> tuple[str, str] | None:
     for pattern, code, what in _NOT_EEG_COMPILED:
         if pattern.fullmatch(folded):
             return code, f"the name {name!r} is that of a non-EEG channel: {what}"
-    if (code := signals.code_of(name)) is not None:
-        what = next(what for _, known, what in _NOT_EEG if known == code)
-        return code, f"the name {name!r} is that of a non-EEG channel: {what}"
+    if (found := signals.code_of(name)) is not None:
+        what = next(what for _, known, what in _NOT_EEG if known == found)
+        return found, f"the name {name!r} is that of a non-EEG channel: {what}"
     if _NUMBERED.fullmatch(folded):
         return "unnamed", f"the name {name!r} is a number without a position; a manifest must name the electrodes"
     return None

@@ -28,8 +28,9 @@ _NOT_COMMON = frozenset({UNKNOWN, "Laplacian", "bipolar", "contralateral"})
 #: Short forms of references after the dash of a derivation, and the reference that they name.
 _REFERENCE_OF_FORM = {
     "REF": UNKNOWN, "LE": "linked ears", "A1A2": "linked ears", "CLE": "linked ears", "M1M2": "linked mastoids",
-    "AVG": AVERAGE, "nasion": "nasion", "0V": "non-cephalic", "BN": "non-cephalic", "T1": "T1", "T2": "T2", "Sp1": "Sp1",
-    "Sp2": "Sp2", "A1": "A1", "A2": "A2", "nose": "nose", "CMS": "CMS/DRL", "Laplacian": "Laplacian", "REST": "REST",
+    "AVG": AVERAGE, "nasion": "nasion", "0V": "non-cephalic", "BN": "non-cephalic", "T1": "T1", "T2": "T2",
+    "Sp1": "Sp1", "Sp2": "Sp2", "A1": "A1", "A2": "A2", "nose": "nose", "CMS": "CMS/DRL", "REST": "REST",
+    "Laplacian": "Laplacian",
 }  # fmt: skip
 _FORM_OF_WORD = {
     "ref": "REF", "ref1": "REF", "ref2": "REF", "reference": "REF", "vref": "REF", "org": "REF",

@@ -29,9 +29,9 @@ class Resolution:
     """The resolution of one channel.
 
     `electrode` is a vocabulary name, or None if the channel is left out; `kind` is the row's kind. `reference` is the
-    reference given by the channel's name, as an electrode or scheme (`None`: that of the recording). `code` is a short stable identifier:
-    `manifest`, `system`, `matched`, `alias`, `derivation`, `signal` (another kind), `position` if it is kept, else the reason why not (`eog`,
-    `ecg`, `stim`, `unknown_name`, `duplicate`, ...). `reason` is the same as text.
+    reference given by the channel's name (`None`: that of the recording). `code` is a short stable identifier:
+    `manifest`, `system`, `matched`, `alias`, `derivation`, `signal` (another kind), `position` if it is kept, else the
+    reason why not (`eog`, `ecg`, `stim`, `unknown_name`, `duplicate`, ...). `reason` is the same as text.
     """
 
     channel: str

@@ -1,9 +1,9 @@
 """Resolve all channels of a file, with each electrode and reference used at most once.
 
 Several derivations of one electrode (FP1-F7 and FP1-F3) are all kept. If several channels resolve to the same electrode
-against the same reference, one is kept, in this order of preference: a rule of the manifest, a
-plain name, an older name, a derivation, a name of another kind, a position; then a channel that the file does not mark bad; then the nearer of
-two positions; then the first in the file. The others are left out with the code `duplicate`.
+against the same reference, one is kept, in this order of preference: a rule of the manifest, a plain name, an older
+name, a derivation, a name of another kind, a position; then a channel that the file does not mark bad; then the nearer
+of two positions; then the first in the file. The others are left out with the code `duplicate`.
 """
 
 from __future__ import annotations

@@ -161,9 +161,11 @@ class Recipe(BaseModel):
         for step in self.steps:
             if isinstance(step, Keep):
                 continue
-            if own is None or not isinstance(step, (BandPass, Notch, Reference, Reject)):
-                steps.append(step)
-            elif isinstance(step, Notch) and own.notch:
+            if (
+                own is None
+                or not isinstance(step, (BandPass, Notch, Reference, Reject))
+                or (isinstance(step, Notch) and own.notch)
+            ):
                 steps.append(step)
             elif isinstance(step, Reject):
                 limits = {"flat_s": own.flat_s, "clipped_s": own.clipped_s, "above_uv": own.above_uv}

@@ -23,7 +23,8 @@ from eegprep.standardise.checks import ChannelChecks
 class Verdict:
     """The decision about one channel: an electrode, or None with `code` and `reason`.
 
-    `reference` is an electrode, a scheme, or `unknown`; `kind` is the electrode's kind. `stored_as` is its name in the store; an unknown name may be personal and becomes a pseudonym.
+    `reference` is an electrode, a scheme, or `unknown`; `kind` is the electrode's kind. `stored_as` is its name in the
+    store; an unknown name may be personal and becomes a pseudonym.
     """
 
     row: int

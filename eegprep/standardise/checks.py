@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -272,7 +273,7 @@ def together(parts: Sequence[tuple[Sequence[int], ChannelChecks]]) -> ChannelChe
         "flat", "clipped", "not_finite", "verdicts", "line_noise_ratio", "amplitude_uv", "slope", "minimum_uv",
         "maximum_uv",
     )  # fmt: skip
-    merged = {name: tuple(getattr(checks, name)[i] for _, checks, i in by_row) for name in names}
+    merged: dict[str, Any] = {name: tuple(getattr(checks, name)[i] for _, checks, i in by_row) for name in names}
     return replace(first, **merged, covariance=None)
 
 

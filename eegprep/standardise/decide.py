@@ -223,7 +223,8 @@ def make_plan(decision: Decision) -> Plan:
         raise InputError(
             f"{identity(recording, decision.manifest)} has no stretch that is long enough",
             found=f"{len(recording.stretches)} stretches, the longest {longest / recording.sfreq_hz:.2f} s",
-            expected=f"{shortest / recording.sfreq_hz:.2f} s or more (longest filter: {slowest.longest_filter} samples)",
+            expected=f"{shortest / recording.sfreq_hz:.2f} s or more (longest filter: {slowest.longest_filter} "
+            "samples)",
             todo="use a recipe without high-pass and notch for short trials, e.g. --recipe epochs",
         )
     timeline = lay_out(stretches, recording.n_samples, chain.ratio)

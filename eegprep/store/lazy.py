@@ -44,7 +44,10 @@ class _ArrowArray(BackendArray):
 
 
 def lazy_signal(file: RecordingFile, info: RecordingInfo) -> xr.DataArray:
-    """(electrode, time) float32 in microvolt, electrodes named as `info.inputs`; `time` is the sample number at `attrs["sfreq_hz"]`."""
+    """(electrode, time) float32 in microvolt; electrodes are named as in `info.inputs`.
+
+    `time` is the sample number at `attrs["sfreq_hz"]`.
+    """
     variable = xr.Variable(("electrode", "time"), indexing.LazilyIndexedArray(_ArrowArray(file)))
     return xr.DataArray(
         variable,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from support.clinical import BANANA, HMC, derived, heartbeat, potentials, write_chb, write_edf, write_hmc
 
-from eegpt.data import TrialIndex, WindowIndex
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.ingest import ingest, inspect
 from eegprep.manifest import find_manifest, load_recipe
@@ -16,6 +15,7 @@ from eegprep.shards.verify.rebuild import compare_rebuilt
 from eegprep.sources.implicit import manifest_for_path
 from eegprep.store import Store
 from eegprep.store.view import Rereferenced
+from eegpt.data import TrialIndex, WindowIndex
 
 DEFAULT = load_recipe("default")
 PLACES = sorted({p for n in BANANA for p in n.split("-")})
@@ -136,7 +136,7 @@ def test_every_derivation_is_stored(banana):
 
 
 def test_shards_hold_every_derivation(banana):
-    """Blocks of one electrode and recording follow each other by reference; samples come back by (electrode, reference)."""
+    """Blocks of one electrode follow each other by reference; samples come back by (electrode, reference)."""
     verify_shard_set(banana / "shards", deep=True)
     compare_rebuilt(banana / "shards", [banana / "store"])
     opened, store = ShardSet.open(banana / "shards"), Store.open(banana / "store")
@@ -177,7 +177,7 @@ def test_view_against_one_electrode(tmp_path):
     n = 256 * 40
     v = potentials(PLACES, n, 256.0)
     chain = [*dict.fromkeys(BANANA), "F3-FZ"]  # joins the midline to the rest
-    store, info = stored(tmp_path, [*chain, "ECG"], np.vstack([derived(chain, v), v["T7"]]),
+    store, _ = stored(tmp_path, [*chain, "ECG"], np.vstack([derived(chain, v), v["T7"]]),
                          DEFAULT.with_kinds(["eeg", "ecg"]))  # fmt: skip
     monopolar = [f"{p}-CZ" for p in PLACES if p != "CZ"]
     direct, own = stored(tmp_path / "direct", monopolar, derived(monopolar, v))

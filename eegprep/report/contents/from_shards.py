@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from eegprep.electrodes.montage_check import montage_warning
 from eegprep.errors import RefusedError
 from eegprep.manifest.recipe import describe_steps
-from eegprep.recording import STANDARD_SFREQ_HZ, electrode_of, MontageFit, Stretch
+from eegprep.recording import STANDARD_SFREQ_HZ, MontageFit, Stretch, electrode_of
 from eegprep.report.contents.datasets import dataset_facts, trial_counts
 from eegprep.report.contents.facts import (
     Contents,
