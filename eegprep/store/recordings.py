@@ -13,7 +13,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from eegprep.errors import UsageError, nearest
-from eegprep.recording import RecordingInfo, Stretch, subtract
+from eegprep.recording import RecordingInfo, Stretch
 from eegprep.store.reader import Store
 
 
@@ -76,10 +76,11 @@ class Recordings(Mapping[str, xr.Dataset]):
                 "trial_label": ("trial", [t.label for t in info.trials]),
             },
             coords={
-                "electrode": list(info.electrodes),
+                "electrode": list(info.inputs),
                 "time": ("time", np.arange(info.n_samples) / info.sfreq_hz, {"units": "s"}),
                 "sigma_uv": ("electrode", list(info.sigma_uv), {"units": "uV"}),
                 "reference": ("electrode", list(info.references)),
+                "kind": ("electrode", [self.store.vocabulary.kind_of(e) for e in info.electrodes]),
             },
             attrs={
                 "recording": info.id,
@@ -145,7 +146,7 @@ class _Signal(BackendArray):
 
     def __init__(self, store: Store, info: RecordingInfo) -> None:
         self.store, self.info = store, info
-        self.kept = [subtract(info.stretches, info.rejected.get(e, ())) for e in info.electrodes]
+        self.kept = [info.kept(name) for name in info.inputs]
         self.shape = (len(info.electrodes), info.n_samples)
         self.dtype = np.dtype(np.float32)
 
@@ -163,9 +164,7 @@ class _Signal(BackendArray):
                 a, b = max(low, part.start_sample), min(high, part.stop_sample)
                 if a < b:
                     stretch = Stretch(start_sample=a, n_samples=b - a)
-                    out[place, a - low : b - low] = self.store.electrode_uv(
-                        self.info, self.info.electrodes[row], stretch
-                    )
+                    out[place, a - low : b - low] = self.store.electrode_uv(self.info, self.info.inputs[row], stretch)
         out = out[:, :: wanted.step] if wanted.step > 0 else out[:, ::-1][:, :: -wanted.step]
         if not isinstance(times, slice):
             out = out[:, 0]

@@ -191,7 +191,8 @@ def _dataset(
     D = model.ete.config.width
     coordinates: dict[str, Any] = {
         "time": ("window", starts / STANDARD_SFREQ_HZ, {"units": "s", "long_name": "start of the window"}),
-        "electrode": list(ready.electrodes),
+        "electrode": list(ready.inputs),
+        "reference": ("electrode", list(ready.references)),
         "channel": ("electrode", list(ready.channels)),
         "sigma_uv": ("electrode", ready.sigma_uv, {"units": "uV"}),
         "feature": [f"{kind}_{d}" for kind in ("mean", "last") for d in range(D)],

@@ -21,6 +21,7 @@ from xarray.core import indexing
 
 from eegprep.errors import nearest
 from eegprep.manifest.recipe import describe_steps
+from eegprep.recording import input_names
 from eegprep.remote import open_shards as open_set
 from eegprep.shards import ShardSet
 from eegprep.store.raw import to_raw
@@ -73,13 +74,18 @@ class ShardRecordings(Mapping[str, xr.Dataset]):
 
     def _dataset(self, row: int) -> xr.Dataset:
         table, blocks = self.shards.recordings, self._blocks[row]
-        ids = np.unique(self.shards.blocks.electrode[blocks])
-        names = [self.shards.vocabulary.name_of(int(i)) for i in ids]
-        array = _Signal(self.shards, blocks, ids, int(table.n_samples[row]))
-        sigma = {int(self.shards.blocks.electrode[b]): float(self.shards.blocks.sigma_uv[b]) for b in blocks}
+        of, vocabulary = self.shards.blocks, self.shards.vocabulary
+        pairs = sorted(
+            {(int(of.electrode[b]), of.reference_names[of.reference[b]]) for b in blocks}
+        )  # by electrode id and reference
+        electrodes, references = [vocabulary.name_of(i) for i, _ in pairs], [r for _, r in pairs]
+        rows = [
+            np.array([b for b in blocks if (int(of.electrode[b]), of.reference_names[of.reference[b]]) == pair])
+            for pair in pairs
+        ]
+        array = _Signal(self.shards, rows, int(table.n_samples[row]))
         sfreq_hz = float(table.sfreq_hz[row])
         trials, t = self.shards.trials, np.flatnonzero(self.shards.trials.recording == row)
-        facts = table.facts(row)
         plain = {c: table.table[c][row].as_py() for c in ("reference", "source_sfreq_hz", "line_freq_hz", "steps")}
         line_freq_hz = None if math.isnan(plain["line_freq_hz"]) else plain["line_freq_hz"]
         steps = describe_steps(json.loads(plain["steps"]), sfreq_hz=plain["source_sfreq_hz"], line_freq_hz=line_freq_hz)
@@ -92,10 +98,11 @@ class ShardRecordings(Mapping[str, xr.Dataset]):
                 "trial_label": ("trial", [trials.label_names[i] for i in trials.label[t]]),
             },
             coords={
-                "electrode": names,
+                "electrode": list(input_names(electrodes, references)),
                 "time": ("time", np.arange(array.shape[1]) / sfreq_hz, {"units": "s"}),
-                "sigma_uv": ("electrode", [sigma[int(i)] for i in ids], {"units": "uV"}),
-                "reference": ("electrode", [str(facts.get(n, {}).get("reference", "")) for n in names]),
+                "sigma_uv": ("electrode", [float(of.sigma_uv[own[0]]) for own in rows], {"units": "uV"}),
+                "reference": ("electrode", references),
+                "kind": ("electrode", [vocabulary.kind_of(e) for e in electrodes]),
             },
             attrs={
                 "recording": table.id[row],
@@ -115,10 +122,10 @@ class ShardRecordings(Mapping[str, xr.Dataset]):
 class _Signal(BackendArray):
     """(n_electrodes, n_samples) float32 for xarray's lazy backend protocol."""
 
-    def __init__(self, shards: ShardSet, blocks: NDArray[np.intp], ids: NDArray[np.int32], n_samples: int) -> None:
+    def __init__(self, shards: ShardSet, of_row: list[NDArray[np.intp]], n_samples: int) -> None:
         self.shards = shards
-        self.of_row = [blocks[shards.blocks.electrode[blocks] == i] for i in ids]
-        self.shape = (len(ids), n_samples)
+        self.of_row = of_row  # blocks
+        self.shape = (len(of_row), n_samples)
         self.dtype = np.dtype(np.float32)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
