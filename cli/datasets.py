@@ -23,8 +23,8 @@ def register(app: typer.Typer) -> None:
 
         Example: `eegprep datasets eegmat`
         """
-        from eegprep.manifest import catalogue, dump_manifest, find_manifest
-        from eegprep.manifest.overview import overview
+        from eegprep.api import catalogue
+        from eegprep.manifest import dump_manifest, find_manifest
 
         if name is not None:
             manifest = find_manifest(name)
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
             else:
                 print(dump_manifest(manifest), end="")
             return
-        rows = [overview(m) for m in catalogue()]
+        rows = catalogue()
         if json_output:
             import json
 
@@ -76,8 +76,7 @@ def fetch(
 
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-    from eegprep.manifest import find_manifest
-    from eegprep.remote.fetch import fetch as bring
+    from eegprep.api import fetch as bring
 
     bar = Progress(
         TextColumn("{task.description}"),
@@ -97,7 +96,7 @@ def fetch(
             bar.remove_task(rows.pop(file))
 
     with bar:
-        folder = bring(find_manifest(name), out, only=only or (), workers=workers, progress=show)
+        folder = bring(name, out, only=only, workers=workers, progress=show)
     print(json.dumps({"folder": str(folder)}) if json_output else folder)
 
 

@@ -12,7 +12,6 @@ import typer
 
 if TYPE_CHECKING:
     from eegprep.ingest import IngestSummary
-    from eegprep.manifest import Manifest
 
 
 def register(app: typer.Typer) -> None:
@@ -70,31 +69,25 @@ def register(app: typer.Typer) -> None:
 
         Exit code 1 if some recordings failed (they are listed). Example: `eegprep ingest eegmat --out stores/eegmat`
         """
-        from eegprep.electrodes import load_vocabulary
-        from eegprep.ingest import ingest as run
-        from eegprep.manifest import load_recipe, recipe_of
-        from eegprep.sources.locate import find_argument
+        from eegprep.api import ingest as run
 
-        from .progress import bar
+        from .progress import bar, downloads, one_at_a_time
 
-        words = load_vocabulary(vocabulary)
-        manifest, folder = find_argument(dataset, source, fetch=_fetched)
-        chosen = None if recipe is None else load_recipe(recipe)
-        if kinds is not None:
-            chosen = (chosen or recipe_of(manifest)).with_kinds(kinds.split(","))
-        with bar("ingest", plan=True) as report:
+        with one_at_a_time(downloads, lambda: bar("ingest", plan=True)) as (fetched, report):
             summary = run(
-                manifest,
-                folder,
-                out or Path("stores") / manifest.name,
-                recipe=chosen,
-                vocabulary=words,
+                dataset,
+                source,
+                out=out,
+                recipe=recipe,
+                vocabulary=vocabulary,
+                kinds=None if kinds is None else kinds.split(","),
                 workers=workers,
                 cluster=cluster,
                 keep_duplicates=keep_duplicates,
                 partial=partial,
                 prune=prune,
                 progress=report,
+                downloads=fetched,
             )
         if as_json:
             refused = [entry.to_plain() for entry in summary.refused]
@@ -104,15 +97,6 @@ def register(app: typer.Typer) -> None:
             _print(summary)
         if summary.exit_code:
             raise typer.Exit(summary.exit_code)
-
-
-def _fetched(manifest: Manifest) -> Path:
-    from eegprep.remote.fetch import fetch
-
-    from .progress import downloads
-
-    with downloads() as report:
-        return Path(fetch(manifest, progress=report))
 
 
 def _print(summary: IngestSummary) -> None:

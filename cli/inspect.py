@@ -71,41 +71,34 @@ def register(app: typer.Typer) -> None:
         """
         import json
 
-        from eegprep.electrodes import load_vocabulary
-        from eegprep.ingest import inspect as run
-        from eegprep.manifest import load_recipe, recipe_of
-        from eegprep.sources.locate import find_argument
+        from eegprep.api import inspect as run
 
         from .progress import bar
 
-        words = load_vocabulary(vocabulary)
-        manifest, folder = find_argument(what, source)
-        chosen = None if recipe is None else load_recipe(recipe)
-        if kinds is not None:
-            chosen = (chosen or recipe_of(manifest)).with_kinds(kinds.split(","))
         with bar("inspect") as report:
             found = run(
-                manifest,
-                folder,
-                recipe=chosen,
-                vocabulary=words,
+                what,
+                source,
+                recipe=recipe,
+                vocabulary=vocabulary,
+                kinds=None if kinds is None else kinds.split(","),
                 workers=workers,
                 partial=partial,
                 progress=report,
             )
         if json_output:
-            print(json.dumps(_plain(manifest.name, found), indent=1, ensure_ascii=False))
+            print(json.dumps(_plain(found), indent=1, ensure_ascii=False))
         else:
             _print(found, every_channel=channels)
         if found.exit_code:
             raise typer.Exit(found.exit_code)
 
 
-def _plain(name: str, found: Inspection) -> dict[str, object]:
+def _plain(found: Inspection) -> dict[str, object]:
     from eegprep.sources.entry import count_files
 
     return {
-        "dataset": name,
+        "dataset": found.dataset,
         "recordings": [r.to_plain() for r in found.recordings],
         "skipped": [e.to_plain() for e in found.entries if e.code not in ("recording", "failed")],
         "files": count_files(found.entries),

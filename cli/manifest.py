@@ -49,28 +49,13 @@ def new(
     """
     import sys
 
-    from eegprep.errors import UsageError, printable
-    from eegprep.files import write_atomic
-    from eegprep.ingest import inspect
-    from eegprep.ingest.draft import draft, draft_described
-    from eegprep.sources.implicit import manifest_for_path
+    from eegprep.api import draft_manifest
+    from eegprep.errors import printable
 
     from .progress import bar
 
-    if not folder.is_dir():
-        raise UsageError("not a folder", where=folder, expected="a folder of recordings")
-    if out is not None and out.exists():
-        raise UsageError("the file already exists", where=out, todo="choose another --out")
-    manifest = manifest_for_path(folder)
     with bar("inspect") as report:
-        found = inspect(manifest, folder, workers=workers, progress=report)
-    called = manifest.name if name is None else name
-    if not found.refused and any(r.channels for r in found.recordings):
-        text = draft(found, called, bids=manifest.source.kind == "bids")
-    elif (described := draft_described(found.entries, folder, called)) is not None:
-        text = described
-    else:
-        raise UsageError("no readable recording found", where=folder, todo=f"see why: eegprep inspect {folder}")
+        text, found = draft_manifest(folder, out=out, name=name, workers=workers, progress=report)
     from .entries import refused_lines
 
     for line in refused_lines(found.left_out):
@@ -78,7 +63,6 @@ def new(
     if out is None:
         print(text, end="")
     else:
-        write_atomic(out, text)
         print(f"{out}: {text.count(chr(10) + '#?')} questions to answer (lines with #?)", file=sys.stderr)
     if found.exit_code:
         raise typer.Exit(found.exit_code)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .tables import console
@@ -52,6 +53,26 @@ def bar(word: str, *, plan: bool = False) -> Iterator[Any]:
             shown.update(task, completed=done_bytes, total=n_bytes, count=f"{done}/{total}", last=last)
 
         yield report
+
+
+@contextlib.contextmanager
+def one_at_a_time(*displays: Callable[[], AbstractContextManager[Any]]) -> Iterator[list[Callable[..., None]]]:
+    """Callbacks of several displays, of which a terminal can show one: each is opened when its callback is called."""
+    with contextlib.ExitStack() as stack:
+        shown: dict[int, Any] = {}
+
+        def callback(number: int) -> Callable[..., None]:
+            def report(*told: Any) -> None:
+                if number not in shown:
+                    stack.close()
+                    shown.clear()
+                    shown[number] = stack.enter_context(displays[number]())
+                if shown[number] is not None:
+                    shown[number](*told)
+
+            return report
+
+        yield [callback(number) for number in range(len(displays))]
 
 
 @contextlib.contextmanager

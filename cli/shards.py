@@ -14,8 +14,6 @@ import typer
 
 from .tables import console
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
 
 def register(app: typer.Typer) -> None:
     """Add `shard` and `verify` to the app."""
@@ -48,16 +46,16 @@ def register(app: typer.Typer) -> None:
 
         Run the same command again to resume after an interruption. Example: `eegprep shard stores/eegmat --out shards`
         """
-        from eegprep.shards import build_shard_set
+        from eegprep.api import shard as run
 
         with _progress("writing electrodes") as report:
-            summary = build_shard_set(
+            summary = run(
                 stores,
                 out,
-                vocabulary=_vocabulary(vocabulary),
-                max_shard_bytes=_n_bytes(max_shard_size),
-                workers=workers,
                 extends=extends,
+                vocabulary=vocabulary,
+                max_shard_size=max_shard_size,
+                workers=workers,
                 allow_unfinished=allow_unfinished,
                 reference=reference,
                 progress=report,
@@ -93,17 +91,13 @@ def register(app: typer.Typer) -> None:
 
         Exit code 3 if anything is damaged, with the names of shard and member. Example: `eegprep verify shards --deep`
         """
-        from eegprep.shards import verify_shard_set
-        from eegprep.shards.verify.rebuild import compare_rebuilt
+        from eegprep.api import verify as run
 
         if "://" in shards:
             _verify_remote(shards, as_json)
             return
         with _progress("checking shards") as report:
-            checked = verify_shard_set(Path(shards), deep=deep, workers=workers, progress=report)
-        if rebuild:
-            with _progress("rebuilding") as report:
-                compare_rebuilt(Path(shards), rebuild, workers=workers, progress=report)
+            checked = run(shards, deep=deep, rebuild=rebuild, workers=workers, progress=report)
         if as_json:
             print(json.dumps(dataclasses.asdict(checked) | {"rebuilt": bool(rebuild)}, default=str, indent=1))
             return
@@ -136,26 +130,6 @@ def _verify_remote(address: str, as_json: bool) -> None:
         print(json.dumps({"path": address, "n_shards": len(opened.shards), "n_bytes": n_bytes}, indent=1))
     else:
         print(f"{address}: complete; {len(opened.shards)} shards, {n_bytes / 1e6:.1f} MB, every hash matches the index")
-
-
-def _vocabulary(path: Path | None) -> Any:
-    if path is None:
-        return None
-    from eegprep.electrodes import load_vocabulary
-
-    return load_vocabulary(path)
-
-
-def _n_bytes(text: str) -> int:
-    """`512M` and the like to bytes."""
-    from eegprep.errors import UsageError
-
-    number, unit = text.strip().upper().removesuffix("B").removesuffix("I"), ""
-    if number[-1:] in _UNITS:
-        number, unit = number[:-1], number[-1:]
-    if not number.isdigit() or int(number) < 1:
-        raise UsageError("invalid size", found=repr(text), expected="a whole number with K, M or G, e.g. 512M")
-    return int(number) * _UNITS[unit]
 
 
 def _by_code(left_out: Any) -> list[tuple[str, int, int]]:

@@ -92,6 +92,15 @@ class RefusedError(EEGPTError):
     exit_code = 3
 
 
+class MissingExtraError(UsageError, ImportError):
+    """An optional library is not installed; also an ImportError."""
+
+
+def install(extra: str) -> str:
+    """The command that installs an extra."""
+    return f'python -m pip install "eegpt[{extra}]"'
+
+
 def printable(text: str, *, keep: str = "") -> str:
     """`text` for a terminal: control characters and bytes that are not UTF-8 (as in file names) are escaped."""
     if text.isprintable():

@@ -28,6 +28,21 @@ _CHUNK = 1 << 20
 _SUM = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(?:\./)?(\S.{0,499})")
 
 
+def path_of(value: object, what: str) -> Path:
+    """`value` as a Path; UsageError if it is no path. `what` names it in the error."""
+    if isinstance(value, (str, os.PathLike)):
+        return Path(os.fsdecode(value))
+    raise UsageError(f"{what} must be a path", found=f"{type(value).__name__}: {value!r}"[:200], expected="str or Path")
+
+
+def paths_of(values: object, what: str) -> list[Path]:
+    """One path or several as a list; UsageError for anything else, and if there are none."""
+    several = values if isinstance(values, (list, tuple)) else [values]
+    if not several:
+        raise UsageError(f"{what}: none given", expected="one path or more")
+    return [path_of(value, what) for value in several]
+
+
 def cache_folder() -> Path:
     """The folder for downloads and remote shards: `EEGPT_CACHE`, else `eegpt` in the user's cache folder."""
     if own := os.environ.get("EEGPT_CACHE"):

@@ -139,11 +139,29 @@ def _source(planned: Sequence[Inspected], patterns: Sequence[str], *, bids: bool
 
 
 def _split(planned: Sequence[Inspected], patterns: Sequence[str]) -> str:
-    one = patterns and not _values(planned, patterns, "subject")
-    said = "no subject is in more than one split"
-    if one:
-        said = "a single subject is only trained on; use `by: run`, with names under train and test, to split runs"
+    """By subject; of one subject, its last sessions or runs are tested."""
+    in_keys = [dict(zip(("subject", "session", "run"), r.key.split("/"), strict=False)) for r in planned]
+    found = _entities(planned, patterns) if patterns else in_keys
+    if len({one.get("subject", "") for one in found}) != 1:
+        return "split: {by: subject, ratio: [8, 1, 1]}  # no subject is in more than one split\n"
+    for by in ("session", "run"):
+        names = sorted({one.get(by, "") for one in found}, key=_natural)
+        if len(names) < 2 or {"", "-"} & set(names):
+            continue
+        n_test = max(1, round(len(names) / 5))
+        n_validation = n_test if len(names) >= 5 else 0
+        cut = len(names) - n_test - n_validation
+        of = {"train": names[:cut], "validation": names[cut : cut + n_validation], "test": names[cut + n_validation :]}
+        lists = [f"{split}: {json.dumps(own, ensure_ascii=False)}" for split, own in of.items() if own]
+        said = f"one subject: its last {by}s are tested; change the lists as you like"
+        return f"split: {{by: {by}, {', '.join(lists)}}}  # {said}\n"
+    said = "one subject, one recording: all of it is trained on; test parts of its time with --scheme within:5"
     return f"split: {{by: subject, ratio: [8, 1, 1]}}  # {said}\n"
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key that puts 2 before 10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _tasks(usable: Sequence[Inspected], patterns: Sequence[str], name: str) -> str:

@@ -6,6 +6,8 @@ stretches covers the trial, and masked otherwise. Trials without any input are l
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -57,10 +59,12 @@ class TrialIndex:
         references: Iterable[str] | None = None,
         kinds: Iterable[str] | None = None,
     ) -> None:
+        references, kinds = (None if names is None else sorted(names) for names in (references, kinds))
         self.spans = Spans(sets)
         sets = self.spans.sets
         self.vocabulary, self.recording_ids = self.spans.vocabulary, self.spans.recording_ids
         self.references = self.spans.references
+        self._chosen = (*(references or ()), *(kinds or ()))
         self._rows_by_recording(self.spans.measured(references, kinds))
         self.tasks = _chosen_tasks(sets, None if tasks is None else list(tasks))
         good = self.spans.chosen(splits, datasets)
@@ -139,6 +143,29 @@ class TrialIndex:
         batch = self.gather(np.array([trial % len(self)]))
         electrodes = [self.vocabulary.name_of(int(i)) for i in batch.electrode[0]]
         return input_names(electrodes, [self.references[int(i)] for i in batch.reference[0]])
+
+    def at(self, start_sample: NDArray[np.int64], n_samples: NDArray[np.integer]) -> TrialIndex:
+        """The same trials at other samples; `n_electrodes` is 0 where no electrode covers them."""
+        moved = copy.copy(self)
+        moved.start_sample = np.asarray(start_sample, np.int64)
+        moved.n_samples = np.asarray(n_samples, np.int32)
+        moved.n_electrodes = moved._covered()
+        return moved
+
+    def fingerprint(self, indices: NDArray[np.int64]) -> str:
+        """Hash of the signals of some trials, in order: their shard sets, recordings, samples and electrodes."""
+        indices = np.asarray(indices, dtype=np.int64)
+        recordings, number = np.unique(self.recording[indices], return_inverse=True)
+        of_set = np.searchsorted(self.spans.first_recording, recordings, side="right") - 1
+        digest = hashlib.sha256()
+        for recording, k in zip(recordings.tolist(), of_set.tolist(), strict=True):
+            digest.update(f"{self.spans.sets[k].sha256} {self.recording_ids[recording]}\n".encode())
+        for column in (number.astype(np.int64), self.start_sample[indices], self.n_samples[indices].astype(np.int64)):
+            digest.update(column.tobytes())
+        digest.update("\n".join(self.vocabulary.names).encode())
+        if self._chosen:
+            digest.update(repr(self._chosen).encode())
+        return digest.hexdigest()
 
     # -- where things are -----------------------------------------------------------------------------------
 

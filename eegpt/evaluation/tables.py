@@ -114,6 +114,10 @@ def qualifications(results: Results, *, known: bool = True) -> list[Qualificatio
     out = [Qualification(text=f"split: {results.scheme}; seeds: {seeds}")] if seeds else []
     if results.leakage:
         out.append(Qualification(text=results.leakage))
+    for key, weights in results.weights.items():
+        ranked = sorted(weights.items(), key=lambda w: -w[1])
+        text = ", ".join(f"{name} {weight:.2f}" for name, weight in ranked)
+        out.append(Qualification(task=key, text=f"weights: {text}"))
     out += [Qualification(text=f"electrodes: {note}") for note in results.electrode_notes]
     for key, task in results.tasks.items():
         out += [Qualification(task=key, text=note) for note in task.notes]

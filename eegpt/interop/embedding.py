@@ -7,12 +7,14 @@ features equal those of the same window of a shard set, up to int16 rounding.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
 import json
+import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +23,8 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from eegprep.errors import EEGPTError, InputError, UsageError
-from eegprep.files import PART, atomic_path, canonical_json, sha256_file
+from eegprep.errors import EEGPTError, InputError, MissingExtraError, UsageError, install
+from eegprep.files import PART, alone, atomic_path, canonical_json, path_of, paths_of, sha256_file
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegpt.interop.arrays import SignalTrials, states_of
@@ -34,15 +36,18 @@ from eegpt.transfer.rows import Encoded
 from eegpt.version import __version__
 
 if TYPE_CHECKING:
+    import mne
     import xarray as xr
+
+    Signal = mne.io.BaseRaw | mne.BaseEpochs | str | Path
 
 _ORIGIN = "origin_sha256"
 
 
 def embed(
-    signal: Any,
+    signal: Signal,
+    model: Model | str | Path = "base",
     *,
-    model: Model | str | Path,
     window_s: float | None = None,
     stride_s: float | None = None,
     recipe: str | Path | Recipe | None = None,
@@ -53,10 +58,11 @@ def embed(
 
     Parameters
     ----------
-    signal : mne.io.Raw or mne.Epochs
-        Any montage, rate and reference, in volts as in MNE. Not modified.
+    signal : mne.io.Raw, mne.Epochs, str or Path
+        Any montage, rate and reference, in volts as in MNE; bad channels are left out. Not modified. Or the path of a
+        recording of any format.
     model : Model, str or Path
-        A run of `eegpt train` or `eegpt transfer`: a folder, or `hf://owner/name`.
+        The packaged weights `base`, the folder of a run of `eegpt train` or `eegpt transfer`, or `hf://owner/name`.
     window_s, stride_s : float, optional
         Length and stride of windows; by default as in the encoder's training, without overlap. Each of the Epochs is
         one window.
@@ -73,18 +79,24 @@ def embed(
     xarray.Dataset
         `features` (window, electrode, feature) float32: mean and last state of the encoder, concatenated; NaN unless
         the electrode has signal for the entire window. For a transfer run also `graph` (window, dimension), the
-        window's graph vector, and `probability_<task>` (window, <task>_class) or `value_<task>`. Coordinates: `time`
-        (start of the window in seconds), `electrode`, `channel`, and `label` for epochs. Attributes: the model's
-        SHA-256, software, recipe, steps, `left_out` (JSON) and `notes`.
+        window's graph vector, and `probability_<task>` (window, <task>_class) or `value_<task>`, in the unit of the
+        task's labels. Coordinates: `time` (start of the window in seconds), `electrode`, `channel`, and `label` for
+        epochs. Attributes: the model's SHA-256, software, recipe, steps, `left_out` (JSON) and `notes`.
 
     Raises
     ------
     UsageError
-        The model cannot be opened, or does not record how its data were preprocessed.
+        The model cannot be opened, or does not record how its data were preprocessed; or a path is not that of one
+        recording.
     InputError
         The signal cannot be used.
     """
     opened = as_model(model)
+    if isinstance(signal, (str, os.PathLike)):
+        options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": recipe}
+        options |= {"unknown": unknown, "line_freq_hz": line_freq_hz}
+        with _only_recording(Path(signal)) as recording:
+            return embed(recording, opened, **options)
     chosen = opened.recipe(recipe)
     ready = prepare(signal, recipe=chosen, vocabulary=opened.vocabulary, unknown=unknown, line_freq_hz=line_freq_hz)
     starts, n_samples = _windows(ready, opened, window_s, stride_s)
@@ -155,7 +167,7 @@ def _outputs(model: Model, trials: SignalTrials) -> dict[str, NDArray[np.float32
     assert model.transfer is not None
     assert model.run is not None
     rows = np.arange(len(trials))
-    views: dict[int, Encoded] = {}
+    views: dict[str, Encoded] = {}
     out: dict[str, NDArray[np.float32]] = {}
     for answer in model.answers:
         bank = TrialBank(
@@ -167,7 +179,7 @@ def _outputs(model: Model, trials: SignalTrials) -> dict[str, NDArray[np.float32
             views=views,
         )
         targets = Targets.unknown(len(rows), answer.head, model.run.heads[answer.head])
-        out[answer.key] = predict(model.transfer, bank, rows, targets)[:, : answer.n_outputs]
+        out[answer.key] = answer.in_unit(predict(model.transfer, bank, rows, targets)[:, : answer.n_outputs])
         if "graph" not in out and model.transfer.graph:
             pooled = [
                 model.transfer.pool([encoded], torch.full((len(own),), answer.head))
@@ -242,6 +254,82 @@ def _check_finite(found: dict[str, NDArray[np.float32]], mask_NE: NDArray[np.boo
 
 
 def embed_files(
+    files: str | Path | Sequence[str | Path],
+    model: Model | str | Path = "base",
+    *,
+    out: str | Path | None = None,
+    window_s: float | None = None,
+    stride_s: float | None = None,
+    recipe: str | Path | Recipe | None = None,
+    unknown: Unknown = "leave_out",
+    line_freq_hz: float | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
+    """Features of all recordings of some files and folders, written to one file.
+
+    Parameters
+    ----------
+    files : str, Path, or a sequence of them
+        Recordings of any format, or folders.
+    model, window_s, stride_s, recipe, unknown, line_freq_hz
+        As of `embed`.
+    out : str or Path, optional
+        `x.nc` (NetCDF) or `x.zarr`, with one group per recording. If it already has the features of the same files,
+        model and options, it is read instead.
+    tell : callable, optional
+        Called with the name of each recording before it is read.
+
+    Returns
+    -------
+    found : dict of str to xarray.Dataset
+        By name of the recording.
+    failed : dict of str to EEGPTError
+        Recordings, or files without one, that could not be used.
+    """
+    paths, target = paths_of(files, "the recordings"), None if out is None else path_of(out, "out")
+    if unknown not in ("leave_out", "nearest", "refuse"):
+        raise UsageError("invalid --unknown-electrodes", found=unknown, expected="leave_out, nearest or refuse")
+    if target is not None:
+        check_output(target)
+    opened = as_model(model)
+    chosen = opened.recipe(recipe)  # a wrong name is reported before any file is read
+    options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": chosen}
+    options |= {"unknown": unknown, "line_freq_hz": line_freq_hz}
+    if target is None:
+        return read_files(paths, opened, tell=tell, **options)
+    with alone(target, file=True):
+        origin = origin_of(paths, opened, **options)
+        if target.exists():  # resumes a run that was killed after its last write
+            return read_features(target, origin), {}
+        found, failed = read_files(paths, opened, tell=tell, **options)
+        if found:
+            write_features(found, target, None if failed else origin)
+        return found, failed
+
+
+@contextlib.contextmanager
+def _only_recording(path: Path) -> Iterator[Any]:
+    """The recording of a file or folder; UsageError if there is none, or several."""
+    from eegprep.processes import isolated_reader
+    from eegprep.sources import manifest_for_path, open_source
+
+    if not path.exists():
+        raise UsageError("no such file or folder", where=path)
+    manifest = manifest_for_path(path)
+    planned = open_source(manifest, path).plan()
+    if len(planned) != 1:
+        see = f"see why: eegprep inspect {path}"
+        raise UsageError(
+            "not a single recording",
+            where=path,
+            found=f"{len(planned)} recordings",
+            todo="pass the path of one recording, or all paths to eegpt.embed_files" if planned else see,
+        )
+    with isolated_reader(manifest, path) as reader:
+        yield reader.read(planned[0])
+
+
+def read_files(
     paths: Sequence[Path], model: Model, *, tell: Callable[[str], None] = lambda text: None, **options: Any
 ) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
     """Features of every recording by name, and the errors of those that failed.
@@ -266,7 +354,7 @@ def embed_files(
                 name = one.files[0] if path.is_dir() else path.name
                 tell(name)
                 try:
-                    found[_free(name, found)] = embed(reader.read(one), model=model, **options)
+                    found[_free(name, found)] = embed(reader.read(one), model, **options)
                 except EEGPTError as error:
                     failed[name] = error
     return found, failed
@@ -289,7 +377,7 @@ def check_output(out: Path) -> None:
     if needed is None:
         raise UsageError("unknown format", found=out.name, expected="a name that ends in .nc or .zarr")
     if importlib.util.find_spec(needed) is None:
-        raise UsageError(f"{out.suffix} needs {needed}", todo='python -m pip install "eegpt[model]"')
+        raise MissingExtraError(f"{out.suffix} needs {needed}", todo=install("model"))
 
 
 def origin_of(paths: Sequence[Path], model: Model, **options: Any) -> str:

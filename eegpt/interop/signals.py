@@ -116,7 +116,7 @@ def prepare(
 
     decoded = None if isinstance(signal, SourceRecording) else decoded_of(signal)
     channels = signal.channels if decoded is None else decoded.channels
-    nearest, notes = _unknown(channels, vocabulary, unknown)
+    nearest, notes = rules_for_unknown(channels, vocabulary, unknown)
     if line_freq_hz not in (None, 50, 60):
         raise UsageError("unknown line frequency", found=line_freq_hz, expected="50 or 60 Hz")
     manifest = Manifest(
@@ -164,7 +164,7 @@ def _labels(decoded: Decoded, kept: Sequence[Stretch]) -> tuple[str, ...]:
     return tuple(of[s] for s in kept) if of else ()
 
 
-def _unknown(
+def rules_for_unknown(
     channels: Sequence[SourceChannel], vocabulary: Vocabulary, unknown: Unknown
 ) -> tuple[dict[str, ChannelRule], list[str]]:
     """Rules for EEG channels that are not in the vocabulary, with notes on their effect."""

@@ -68,15 +68,14 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
     return [section]
 
 
-def attention_received(module: GraphAttention, h_BED: Tensor, beta_BEE: Tensor) -> Tensor:
+def attention_received(
+    module: GraphAttention, h_BED: Tensor, beta_BEE: Tensor, edge_BEEF: Tensor | None = None
+) -> Tensor:
     """(B, E) attention that each node receives, relative to an even share over the sample's own electrodes.
 
     A padded node attends only to itself, and is recognised by zeros off the diagonal; its entry is meaningless.
     """
-    w_BED = module.project(h_BED)
-    node_BE, neighbour_BE = module.score(w_BED).unbind(-1)
-    score_BEE = torch.relu(node_BE.unsqueeze(2) + neighbour_BE.unsqueeze(1))
-    alpha_BEE = score_BEE.masked_fill(~beta_BEE, float("-inf")).softmax(dim=-1)
+    alpha_BEE = module.coefficients(module.project(h_BED), beta_BEE, edge_BEEF)
     # A padded node's row is 1 on the diagonal and 0 elsewhere; the other rows sum over real nodes.
     return alpha_BEE.sum(dim=1)
 
@@ -89,7 +88,7 @@ def _look(
     seen: list[Tensor] = []
     hooks = [
         cast(GraphLayer, layer).attention.register_forward_hook(
-            lambda module, args, out: seen.append(attention_received(module, *args))
+            lambda module, args, out: seen.append(attention_received(module, *args[:3]))
         )
         for layer in model.teg.layers
     ]
@@ -99,8 +98,9 @@ def _look(
     try:
         for own, encoded in bank.batches(model, rows):
             seen.clear()
-            z_NED, electrode_NE, mask_NE = model.nodes(encoded, torch.full((len(own),), task, device=bank.device))
-            pooled.append(model.teg(z_NED, electrode_NE, mask_NE).float().cpu())
+            task_N = torch.full((len(own),), task, device=bank.device)
+            z_NED, electrode_NE, mask_NE = model.nodes(encoded, task_N)
+            pooled.append(model.teg(z_NED, electrode_NE, mask_NE, model.edges(encoded, task_N)).float().cpu())
             order.append(np.asarray(own))
             received_NE = torch.stack(seen).mean(dim=0).float().cpu()
             mask = mask_NE.cpu()

@@ -17,7 +17,7 @@ from eegprep.report.sections.left_out import left_out
 from eegpt.evaluation.results import Results, read_results
 from eegpt.pages.graph import graph_sections
 from eegpt.pages.pretraining import pretraining_section, pretraining_tile
-from eegpt.pages.tasks import confusions, learning, score_tiles, scores, subjects
+from eegpt.pages.tasks import confusions, controls, learning, score_tiles, scores, subjects
 from eegpt.runs.folder import RESULTS, WEIGHTS, read_lock
 from eegpt.runs.log import read_log
 from eegpt.runs.results import PretrainingResults, read_pretraining_results
@@ -55,6 +55,7 @@ def write_run_page(
     pretraining = read_pretraining_results(pretrain_run) if pretrain_run is not None else results.pretraining
     sections = [
         scores(results),
+        controls(results),
         confusions(results),
         subjects(results),
         *(graph_sections(run, shards) if (run / FITS).is_dir() else []),  # a run's weights may have been deleted

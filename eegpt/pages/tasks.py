@@ -26,9 +26,10 @@ from eegprep.report.figures import (
     format_percent,
     line_chart,
 )
+from eegpt.evaluation.controls import CONTROLS, NO_FINDING, control_cell
 from eegpt.evaluation.predictions import MODEL
 from eegpt.evaluation.results import MethodResult, Results, TaskResult
-from eegpt.evaluation.tables import name_of, qualifications, shown_baselines
+from eegpt.evaluation.tables import name_of, percent, qualifications, shown_baselines
 
 METRICS = {
     "balanced_accuracy": "balanced accuracy",
@@ -187,6 +188,33 @@ def _all_scores(tasks: Mapping[str, TaskResult]) -> Table:
         rows=rows,
         folded=True,
         note="p is of a paired test over subjects (or trials), not corrected for the number of tests.",
+    )
+
+
+def controls(results: Results) -> Section | None:
+    """Scores without what may come from eyes, muscles, drift or the recording itself."""
+    if not results.controls:
+        return None
+    rows: list[list[Any]] = []
+    findings = []
+    for key, task in results.controls.items():
+        cells = (task.controls.get(name) for name in CONTROLS)
+        rows.append([key, percent(task.chance), *map(control_cell, cells)])
+        findings.append([key, "; ".join(task.findings or [NO_FINDING])])
+    columns = [Column(label="task"), *(Column(label=x, numeric=True) for x in ("chance", *CONTROLS.values()))]
+    return Section(
+        anchor="controls",
+        heading="Is it brain?",
+        opening="The readouts, fitted and tested again on signals that lack one possible source of the answer. An "
+        "asterisk: differs from the readouts on the same trials, p < 0.05, paired, uncorrected.",
+        parts=[
+            Table(caption="Balanced accuracy in percent (R² of regressions)", columns=columns, rows=rows),
+            Table(
+                caption="What a score may come from",
+                columns=[Column(label="task"), Column(label="finding")],
+                rows=findings,
+            ),
+        ],
     )
 
 

@@ -1,7 +1,8 @@
 """Everything that can be set about pre-training, one table per owner.
 
-Defaults are the paper's where it states them and they fit any amount of data (cosine, 3 epochs, windows of 4 s,
-tokens of 1 s every 1/8 s); where the paper's numbers suit its 37.5 million windows alone (rate, batch), 0 stands for a
+Defaults are the paper's where it states them and they fit any amount of data (cosine, 3 epochs, windows of 4 s, a token
+every 1/8 s). Tokens of 1/4 s with the spectrum of the last second gave better states than the paper's tokens of 1 s
+(docs/results/states.md). Where the paper's numbers suit its 37.5 million windows alone (rate, batch), 0 stands for a
 rule that scales. docs/results/pretraining.md has the measurements.
 """
 
@@ -24,15 +25,17 @@ class EncoderSettings(Settings):
     """The encoder's shape and its tokens, as in `ETEConfig`.
 
     `size` is `base`, `large`, `huge` or `giant`; `n_layers`, `width` and `n_heads` replace the size's own, for scaling
-    studies.
+    studies. `spectrum_input` adds the log spectrum of so many samples up to the token's end to each token, except with
+    the masked objective. `token_samples=256` with `spectrum_input=0` is the paper's form.
     """
 
     size: str = "base"
     n_layers: int | None = None
     width: int | None = None
     n_heads: int | None = None
-    token_samples: int = 256
+    token_samples: int = 64
     token_stride: int = 32
+    spectrum_input: int = 256
     norm: Literal["output", "pre"] = "output"
     position: Literal["rotary", "learned", "none"] = "rotary"
     skip: Literal["last", "linear", "none"] = "last"
@@ -51,12 +54,14 @@ class EncoderSettings(Settings):
 class ObjectiveSettings(Settings):
     """What is minimised, see `eegpt.pretraining.objective`.
 
-    `spectrum_weight` is the weight of the spectrum's error beside the new samples' (`new+spectrum`), `hidden_share` the
-    share of a window's tokens that one hidden span covers (`masked`).
+    `spectrum_weight` is the weight of each spectrum's error beside the new samples' (`new+spectrum`). `spectra` are
+    further spectra to predict: of so many samples after each token, or before its end where negative. `hidden_share` is
+    the share of a window's tokens that one hidden span covers (`masked`).
     """
 
     kind: Objective = "new+spectrum"
     spectrum_weight: float = 0.25
+    spectra: tuple[int, ...] = ()
     hidden_share: float = 0.6
 
 
@@ -64,7 +69,8 @@ class DataSettings(Settings):
     """What is trained on; an epoch goes once through the windows of every length.
 
     `division` takes the splits of a scheme of `eegpt transfer` instead of the shard sets' own, such as `kfold:5/0`
-    for the first of five folds: no subject that the fold tests is trained on.
+    for the first of five folds: no subject that the fold tests is trained on. `within:5/0` holds out blocks of time of
+    every recording with trials instead, for `--scheme within:5`.
     """
 
     window_samples: tuple[int, ...] = ()  #: empty: 1024, or what fits data sets whose stretches are all shorter
@@ -150,11 +156,22 @@ class ComputeSettings(Settings):
 
 
 class RunSettings(Settings):
-    """What is written: steps between two lines of the log and two checkpoints (0: the last only), and TensorBoard."""
+    """What is written: steps between two lines of the log and two checkpoints (0: the last only), and to which loggers.
+
+    TensorBoard is used if it is installed; Weights & Biases and MLflow are taken from their own environment variables,
+    see `eegpt.callbacks`.
+    """
 
     log_every: Positive = 10
     checkpoint_every: int = 200
     tensorboard: bool = True
+    wandb: bool = False
+    mlflow: bool = False
+
+    @property
+    def loggers(self) -> tuple[str, ...]:
+        """Names of the loggers in use."""
+        return tuple(name for name in ("tensorboard", "wandb", "mlflow") if getattr(self, name))
 
 
 class PretrainConfig(Settings):
@@ -220,4 +237,8 @@ class PretrainConfig(Settings):
     def ete(self, n_electrodes: int) -> ETEConfig:
         """The encoder's configuration for a vocabulary of so many electrodes."""
         own = {k: v for k, v in self.encoder.model_dump(exclude={"size"}).items() if v is not None}
-        return ete_config(self.encoder.size, n_electrodes=n_electrodes, objective=self.objective.kind, **own)
+        kind = self.objective.kind
+        own["spectra"] = self.objective.spectra if kind == "new+spectrum" else ()
+        if kind == "masked":
+            own["spectrum_input"] = 0  # it would show hidden samples
+        return ete_config(self.encoder.size, n_electrodes=n_electrodes, objective=kind, **own)

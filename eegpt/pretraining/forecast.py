@@ -5,6 +5,7 @@ Shapes: B windows, T known tokens, C samples per token, K new samples per token,
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
 from eegpt.data import WindowBatch
 from eegpt.model.ete import ETE
@@ -47,6 +49,7 @@ class Forecast:
     n_known: int
     errors: dict[str, list[float]]
     examples: list[Example]
+    sfreq_hz: float = 256.0
 
 
 def forecast_errors(
@@ -86,8 +89,16 @@ def forecast_errors(
             for row in range(min(n_examples - len(examples), len(windows)))
         ]
     errors = {name: (total / max(1, n_windows)).tolist() for name, total in sums.items()}
-    return Forecast(n_windows=n_windows, n_known=n_known, errors=errors, examples=examples)
+    return Forecast(
+        sfreq_hz=model.config.sfreq_hz, n_windows=n_windows, n_known=n_known, errors=errors, examples=examples
+    )
 
 
 def _short(values: Tensor) -> list[float]:
     return [round(v, 4) for v in values.tolist()]
+
+
+def with_vocabulary(windows: WindowBatch, own: Vocabulary, target: Vocabulary) -> WindowBatch:
+    """Map the electrode ids of windows to another vocabulary; UsageError if it lacks one."""
+    ids = {e: target.id_of(own.name_of(e)) for e in set(windows.electrode.tolist())}
+    return dataclasses.replace(windows, electrode=torch.tensor([ids[e] for e in windows.electrode.tolist()]))

@@ -15,9 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from eegprep.errors import UsageError
+from eegprep.files import write_atomic
 from eegprep.manifest import yaml_strict
 
 T = TypeVar("T")
@@ -106,11 +108,24 @@ def with_settings(config: T, settings: Sequence[str], *, where: str = "--set") -
 def read_settings(
     cls: type[T], path: Path | None = None, settings: Sequence[str] = (), options: Mapping[str, Any] | None = None
 ) -> T:
-    """Settings from a YAML file, overridden by command line options (None: not given), then by `--set` in order."""
-    plain = {} if path is None else yaml_strict.read(path).value or {}
+    """Settings from a YAML file, overridden by command line options (None: not given), then by `--set` in order.
+
+    The file may be a run's config.json (or its folder), which contains the settings of that run.
+    """
+    plain: Any = {}
+    if path is not None:
+        path = path / "config.json" if path.is_dir() else path
+        plain = yaml_strict.read(path).value or {}
+        if path.name == "config.json" and isinstance(plain, dict) and {"format", "kind"} <= plain.keys():
+            plain = plain.get("settings")
     config = from_mapping(cls, plain, where=str(path or "settings"))
     given = {key: value for key, value in (options or {}).items() if value is not None}
     return with_settings(changed(config, given), settings)
+
+
+def write_settings(config: Any, path: Path) -> None:
+    """Write settings as YAML, all of them, as `read_settings` reads them."""
+    write_atomic(path, yaml.safe_dump(to_mapping(config), sort_keys=False, allow_unicode=True))
 
 
 def differences(begun: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:

@@ -7,10 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from eegprep.errors import UsageError
+from eegpt.model.pairs import PAIRS
 from eegpt.model.tokens import Normalise
 from eegpt.model.views import VIEWS
 from eegpt.runs.settings import Settings
-from eegpt.transfer.model import Readout
+from eegpt.transfer.model import SIGNAL_VIEWS, Readout
+
+ALL_VIEWS = (*VIEWS, PAIRS)
 
 Mode = Literal["frozen", "full", "scratch", "lora", "probe"]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -20,9 +23,10 @@ Positive = Annotated[int, Field(gt=0)]
 class DataSettings(Settings):
     """Which trials are learned from, selected on and tested.
 
-    Schemes: `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`
-    (five trials per class of each test subject are learned from), `few-shot:5:5` (the same in five folds of subjects),
-    `within:5` (folds over each subject's own trials).
+    Schemes: `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `lodo:5`
+    (the same, and five trials per class of each of its subjects are learned from), `few-shot:5` (five trials per class
+    of each test subject are learned from), `few-shot:5:5` (the same in five folds of subjects), `within:5` (folds over
+    each subject's own trials).
     """
 
     tasks: tuple[str, ...] = ()  # only these; empty for all
@@ -41,9 +45,13 @@ class ModelSettings(Settings):
     readout : {"auto", "special", "special+views", "views", "special+states", "states", "band_power"}
         What a graph's node starts from, see `eegpt.transfer.model`. `auto`: `views` on a frozen encoder; where the
         encoder learns, views change with every step and cannot be aligned by subject, so `special`, as in the paper.
-    views : tuple of {"states", "spectrum", "course", "level"}
-        What the electrodes' own readouts beside the graph see, see `eegpt.model.views`; `probe` takes `states` alone.
-        Empty: no such readouts; with `readout` `special` the paper's form.
+    views : tuple of {"states", "dynamics", "spectrum", "course", "level", "pairs"}
+        What the readouts beside the graph see: at every electrode, see `eegpt.model.views`, and at every pair of
+        electrodes, see `eegpt.model.pairs`; `probe` takes `states` and `dynamics` alone. Empty: no such readouts; with
+        `readout` `special` the paper's form.
+    edges : {"auto", "pairs", "none"}
+        What the graph's edges carry: what two electrodes share, or nothing, as in the paper. `auto`: `pairs` where
+        nodes start from views.
     graph : bool
         False: the electrodes' own readouts alone, without a graph (frozen encoder only).
     align : {"subject", "none"}
@@ -52,7 +60,8 @@ class ModelSettings(Settings):
     """
 
     readout: Literal["auto", Readout] = "auto"
-    views: tuple[str, ...] = VIEWS
+    views: tuple[str, ...] = ALL_VIEWS
+    edges: Literal["auto", "pairs", "none"] = "auto"
     graph: bool = True
     align: Literal["subject", "none"] = "subject"
     teg_layers: Positive | None = None  # by default those of the encoder's size
@@ -63,8 +72,8 @@ class ModelSettings(Settings):
     @field_validator("views")
     @classmethod
     def _known(cls, views: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [v for v in views if v not in VIEWS]:
-            raise UsageError(f"unknown view {unknown[0]!r}", expected=", ".join(VIEWS))
+        if unknown := [v for v in views if v not in ALL_VIEWS]:
+            raise UsageError(f"unknown view {unknown[0]!r}", expected=", ".join(ALL_VIEWS))
         return views
 
 
@@ -95,7 +104,15 @@ class ScheduleSettings(Settings):
 
 
 class SelectionSettings(Settings):
-    """Which weights are kept: those with the best validation loss."""
+    """Which weights are kept (those with the best validation loss), and how the members of a task are weighted.
+
+    Readouts and graph are weighted by their outputs for training subjects that they were not fitted to: `folds` fits
+    of every readout, and `graph_folds` of the graph (0: the graph is weighted on the validation trials, which
+    takes a quarter of the time of 3).
+    """
+
+    folds: Annotated[int, Field(gt=1)] = 5
+    graph_folds: Annotated[int, Field(ge=0)] = 0
 
     evaluate_every: Positive = 20
     validation_trials: int = 200  # of each task in an evaluation at most, evenly spread
@@ -153,6 +170,12 @@ class TransferConfig(Settings):
             raise UsageError("seeds must be one or more different numbers", found=self.seeds)
         if self.mode == "scratch" and self.model.readout == "band_power":
             raise UsageError("the readout 'band_power' has no encoder to train", expected="mode frozen")
+        if self.model.edges == "pairs" and not self.has_edges:
+            raise UsageError(
+                "the graph's edges carry pairs only where its nodes start from views",
+                found=f"mode {self.mode!r}, readout {self.readout!r}",
+                expected="mode frozen, readout auto or views",
+            )
         if "views" in self.model.readout and not self.keeps_encoder:
             raise UsageError(
                 f"nodes cannot start from views in mode {self.mode!r}, which changes the views at every step",
@@ -184,11 +207,23 @@ class TransferConfig(Settings):
         return "views" if self.mode == "frozen" and self.model.graph else "special"
 
     @property
+    def reads_encoder(self) -> bool:
+        """Whether anything that the encoder computes is used; without it none is needed."""
+        return self.readout != "band_power" and (self.uses_graph or bool(set(self.views) - set(SIGNAL_VIEWS)))
+
+    @property
+    def has_edges(self) -> bool:
+        """Whether the graph's edges carry what two electrodes share."""
+        return self.uses_graph and self.readout == "views" and self.model.edges != "none"
+
+    @property
     def views(self) -> tuple[str, ...]:
         """The views that this mode reads."""
-        return ("states",) if self.mode == "probe" else self.model.views
+        if self.mode != "probe":
+            return self.model.views
+        return tuple(v for v in VIEWS if v not in SIGNAL_VIEWS)
 
     @property
     def sees_views(self) -> bool:
-        """Whether anything reads the electrodes' views: their own readouts, or the graph's nodes."""
+        """Whether anything reads views: the readouts, or the graph's nodes."""
         return bool(self.views) or "views" in self.readout

@@ -43,6 +43,7 @@ from eegpt.runs.log import LOG
 from eegpt.runs.results import PretrainingResults, read_pretraining_results
 from eegpt.runs.runtime import pick_device
 from eegpt.runs.settings import to_mapping
+from eegpt.runs.weights import find
 from eegpt.transfer.checkpoint import FitRecord, finished_fits, save_record, save_weights
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
@@ -91,16 +92,17 @@ def transfer(
     *,
     shards: Sequence[Path],
     out: Path,
-    encoder: Path | Sequence[Path] | None = None,
+    encoder: str | Path | Sequence[str | Path] | None = None,
     report: Report | None = None,
 ) -> TransferResult:
     """Fit the graph on all tasks of some shard sets.
 
     Parameters
     ----------
-    encoder : Path or sequence of Path, optional
-        A run of `eegpt train`; optional only in mode `scratch`. Or one per division of the scheme, in order, so that no
-        fold is tested on subjects seen by its encoder (`eegpt train --set data.division=...`).
+    encoder : str or Path, or a sequence of them, optional
+        The packaged weights `base`, or a run of `eegpt train`; optional in mode `scratch`, and where only views of the
+        signal are read. Or one per division of the scheme, in order, so that no fold is tested on subjects seen by its
+        encoder (`eegpt train --set data.division=...`).
     report : callable, optional
         Called with (name of the fit, step, steps, record) after every evaluation on the validation trials.
 
@@ -132,14 +134,17 @@ def _fit_all(
     graph = graph_config(config, starts[0].encoder)
     _open_folder(out, config, setup, starts, graph, leakage)
     done = finished_fits(out)
-    views: list[dict[int, Encoded]] = [{} for _ in starts]
-    planned = list(_plan(config, setup))
+    views: dict[str, Encoded] = {}
+    planned, last = list(_plan(config, setup)), 0
     for one in planned:
         if one.name in done:
             continue
         at = one.number if len(starts) > 1 else 0
+        if at != last:
+            views.clear()  # of another encoder: on disk, if at all
+            last = at
         tell = functools.partial(report, one.name) if report is not None else None
-        record, history = _fit(config, setup, starts[at], graph, out, one, tell, views[at])
+        record, history = _fit(config, setup, starts[at], graph, out, one, tell, views)
         done[one.name] = record = dataclasses.replace(record, encoder=at)
         save_record(out, record)
         with (out / LOG).open("a", encoding="utf-8") as log:
@@ -150,10 +155,12 @@ def _fit_all(
     return TransferResult(run=out, fits=tuple(done[one.name] for one in planned))
 
 
-def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trials: Vocabulary) -> list[_Start]:
+def _starts(
+    config: TransferConfig, encoder: str | Path | Sequence[str | Path] | None, trials: Vocabulary
+) -> list[_Start]:
     """One start per encoder; all encoders must share configuration and vocabulary."""
     if encoder is None or (not isinstance(encoder, (str, Path)) and not encoder):
-        if config.mode != "scratch" and config.model.readout != "band_power":
+        if config.mode != "scratch" and config.reads_encoder:
             raise UsageError(
                 f"mode {config.mode!r} needs a pre-trained encoder", todo="pass --encoder RUN, or --mode scratch"
             )
@@ -165,7 +172,7 @@ def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trial
             **{k: getattr(own, k) for k in ("token_samples", "token_stride", "normalise")},
         )
         return [_Start(encoder=shape, vocabulary=trials)]
-    runs = [Path(encoder)] if isinstance(encoder, (str, Path)) else [Path(e) for e in encoder]
+    runs = [find(e) for e in ([encoder] if isinstance(encoder, (str, Path)) else encoder)]
     starts = [_start(config, run) for run in runs]
     for run, other in zip(runs, starts, strict=True):
         if other.encoder != starts[0].encoder or other.vocabulary.names != starts[0].vocabulary.names:
@@ -186,7 +193,7 @@ def _start(config: TransferConfig, run: Path) -> _Start:
         pretraining=read_pretraining_results(run) if (run / RESULTS).is_file() else None,
         windows=tuple(loaded.config.get("window_samples") or ()),
     )
-    if scratch:
+    if scratch or not config.reads_encoder:
         return start
     return dataclasses.replace(
         start, weights=loaded.model.state_dict(), seen=read_seen(run), data=tuple(read_lock(run).all_data())
@@ -227,7 +234,7 @@ def _plan(config: TransferConfig, setup: Setup) -> Iterator[_Planned]:
     """Every fit of the run, in order."""
     all_tasks = tuple(range(len(setup.index.tasks)))
     groups = [all_tasks] if config.joint else [(t,) for t in all_tasks]
-    for seed, (number, division), group in itertools.product(config.seeds, enumerate(setup.divisions), groups):
+    for (number, division), seed, group in itertools.product(enumerate(setup.divisions), config.seeds, groups):
         if np.isin(setup.index.task[division.train], group).any():
             name = f"seed-{seed}_division-{number}" + ("" if config.joint else f"_task-{group[0]}")
             yield _Planned(name=name, seed=seed, number=number, tasks=group)
@@ -241,7 +248,7 @@ def _fit(
     out: Path,
     planned: _Planned,
     tell: Callable[[int, int, dict[str, float]], None] | None,
-    views: dict[int, Encoded],
+    views: dict[str, Encoded],
 ) -> tuple[FitRecord, list[dict[str, float]]]:
     """Run one fit and write its weights."""
     began, index, steps = time.monotonic(), setup.index, config.schedule.steps

@@ -165,25 +165,41 @@ def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: Trans
     `pretrained` is what the encoder, or each division's encoder, has seen; None (not recorded) is refused too. Within a
     division, training and test recordings are compared: splits are disjoint by name, but one signal can have two names.
     """
-    kind, found, of_row = Scheme.parse(config.data.scheme).kind, [], setup.index.recording
+    scheme, found, of_row = config.data.scheme, [], setup.index.recording
+    kind = Scheme.parse(scheme).kind
+    folds = {"scheme": scheme if kind in (Kind.KFOLD, Kind.LOSO, Kind.WITHIN) else "kfold:5"}
     for number, division in enumerate(setup.divisions):
         before = pretrained[number if len(pretrained) > 1 else 0]
         tested_ids = np.unique(of_row[division.test])
         tested = [setup.recordings[r] for r in tested_ids]
+        if kind == Kind.WITHIN:
+            # Subjects are the same by design; what is compared are the parts of their recordings.
+            tested = [
+                dataclasses.replace(one, within_subject=True, held_out=_parts(setup, division.test, r))
+                for one, r in zip(tested, tested_ids, strict=True)
+            ]
         if before is None:
             found.append(_refuse_unknown(allow=config.allow_leakage))
         else:
-            found.append(refuse_leaks(before, tested, allow=config.allow_leakage, stage="pre-training"))
+            found.append(refuse_leaks(before, tested, allow=config.allow_leakage, stage="pre-training", **folds))
         if kind == Kind.WITHIN:
-            continue  # the same subjects and recordings by design, as noted in every table
+            continue  # trials of a division share no sample, as noted in every table
         learned_ids = np.unique(of_row[np.union1d(division.train, division.validation)])
         if kind == Kind.FEW_SHOT:
             # By design, the scheme trains on a few trials of the test subjects.
             learned_ids = np.setdiff1d(learned_ids, tested_ids)
             tested = [dataclasses.replace(r, within_subject=True) for r in tested]
         learned = Seen.of(setup.recordings[r] for r in learned_ids)
-        found.append(refuse_leaks(learned, tested, allow=config.allow_leakage, stage="training"))
+        found.append(refuse_leaks(learned, tested, allow=config.allow_leakage, stage="training", **folds))
     return "; ".join(dict.fromkeys(f for f in found if f))
+
+
+def _parts(setup: Setup, test: np.ndarray, recording: int) -> tuple[tuple[int, int], ...]:
+    """The tested trials of a recording, (first, one past the last) sample."""
+    index = setup.index
+    rows = test[index.recording[test] == recording]
+    starts, lengths = index.start_sample[rows].tolist(), index.n_samples[rows].tolist()
+    return tuple((a, a + n) for a, n in zip(starts, lengths, strict=True))
 
 
 def _refuse_unknown(*, allow: bool) -> str:

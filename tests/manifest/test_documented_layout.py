@@ -60,7 +60,7 @@ SOME_FILES = {
     "eegmat": (["Subject03_1.edf", "Subject03_2.edf", "subject-info.csv"], {"mental_arithmetic": 30}),
     "eegmmidb": (
         ["S001R03.edf", "S001R04.edf"],
-        {"moved_fist": 15, "imagined_fist": 15, "imagined_fists_or_feet": 0},
+        {"moved_fist": 15, "imagined_fist": 15, "imagined_fists_or_feet": 0, "eyes_closed_open": 0},
     ),
     "guinea_bissau": (["signal-4.csv.gz", "metadata_guineabissau.csv"], {"epilepsy": 74, "eyes_closed_open": 71}),
     "ssvep_exo": (["subject05"], {"ssvep_frequency": 64}),

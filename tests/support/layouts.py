@@ -319,7 +319,7 @@ def eegmat(folder: Path) -> None:
 
 def eegmmidb(folder: Path) -> None:
     events = [(0, 4.2, "T0"), (4.2, 4.1, "T1"), (8.3, 4.2, "T0"), (12.5, 4.1, "T2")]
-    for run in ("03", "04", "06"):
+    for run in ("01", "02", "03", "04", "06"):
         write_edf(folder / "S001" / f"S001R{run}.edf", EEGMMIDB, 160, 20, events=events)
 
 
@@ -367,15 +367,15 @@ LAYOUTS: dict[str, Layout] = {
         trials={"mental_arithmetic": {"rest": 15, "arithmetic": 15}},
     ),
     "eegmmidb": Layout(
-        write=eegmmidb, identity=("S001", "", "03"), recordings=3,
+        write=eegmmidb, identity=("S001", "", "01"), recordings=5,
         trials={n: {a: 1, b: 1} for n, a, b in (
             ("moved_fist", "left_fist", "right_fist"), ("imagined_fist", "left_fist", "right_fist"),
             ("imagined_fists_or_feet", "both_fists", "both_feet"),
-        )},
+        )} | {"eyes_closed_open": {"open": 5, "closed": 5}},
     ),
     "eyesopenshut": Layout(
         write=ts("eyesopenshut", ["0", "1"]), identity=("1", "", "test"), recordings=2,
-        trials={"eyes_open_shut": {"open": 2, "shut": 2}},
+        trials={"eyes_closed_open": {"open": 2, "closed": 2}},
     ),
     "faced": Layout(write=faced, identity=("003", "", ""), trials={"faced_emotion": {"amusement": 8, "anger": 8}}),
     "fingermovements": Layout(

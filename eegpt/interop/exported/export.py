@@ -62,6 +62,13 @@ def exportable(
             found="readout 'band_power'",
             todo="export the encoder (task='encoder'), or transfer with another readout",
         )
+    if model.transfer.reads_pairs:
+        raise UsageError(
+            "a model that reads pairs of electrodes cannot be exported",
+            found="logarithms of covariance matrices among its inputs, which these formats cannot compute",
+            todo="export the encoder (task='encoder'), or transfer with --set model.edges=none --set "
+            "'model.views=[states,spectrum,course,level]'",
+        )
     head = _head(model, task)
     signal = 20 * torch.randn(2, 3, n, generator=random)
     electrode = torch.tensor([[0, 1, V - 1], [V - 1, 2, 0]])
