@@ -53,7 +53,7 @@ def transfer(
     separate: Annotated[
         bool, typer.Option("--separate", help="One model for each task instead of one for all.")
     ] = False,
-    unknown_electrodes: Annotated[str | None, typer.Option(help="refuse, nearest or leave_out.")] = None,
+    unknown_electrodes: Annotated[str | None, typer.Option(help="refuse, nearest, extend or leave_out.")] = None,
     allow_leakage: AllowLeakage = False,
     config: Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON).")] = None,
     set_: Annotated[

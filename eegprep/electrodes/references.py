@@ -210,3 +210,16 @@ def common_reference(references: Sequence[str]) -> str | None:
     """
     found = set(references)
     return None if len(found) != 1 or found & (_NOT_COMMON - {UNKNOWN}) else found.pop()
+
+
+def reference_numbers(vocabulary: Vocabulary, references: Sequence[str]) -> list[int]:
+    """Numbers of references for a model: 0 unknown, then the vocabulary's electrodes, then the named schemes."""
+    numbers = []
+    for text in references:
+        name = canonical_reference(vocabulary, text)
+        if name in SCHEMES:
+            at = SCHEMES.index(name)
+            numbers.append(len(vocabulary) + at if at else 0)
+        else:
+            numbers.append(1 + vocabulary.id_of(name))
+    return numbers

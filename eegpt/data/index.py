@@ -19,7 +19,7 @@ class WindowBatch:
 
     `signal_i16` (N, n_samples) int16 times `scale_uv` (N,) is the signal in microvolt; `sigma_uv` (N,) is the
     electrode's robust standard deviation over the recording. `electrode` and `recording` (N,) are ids in the index's
-    `vocabulary` and rows of its `recording_ids`; `reference` (N,) indexes its `references`
+    `vocabulary` and rows of its `recording_ids`; `reference` (N,) is a number of its `references`
     (None: unknown).
     """
 
@@ -40,6 +40,10 @@ class WindowBatch:
         out[...] = self.signal_i16
         out *= self.scale_uv[:, None]
         return out
+
+    def input_ids(self, config: Any) -> Any:
+        """The windows' inputs as an encoder numbers them, for `electrode_B`; see `ETEConfig.input_ids`."""
+        return self.electrode if self.reference is None else config.input_ids(self.electrode, self.reference)
 
     def tensors(self) -> WindowBatch:
         """The batch as torch tensors; arrays are not copied."""

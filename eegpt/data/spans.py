@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.references import SCHEMES, UNKNOWN, canonical_reference
 from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError, nearest
 from eegprep.remote import open_shards
@@ -47,6 +48,17 @@ def merge_vocabularies(sets: Sequence[ShardSet]) -> tuple[Vocabulary, list[NDArr
         names = s.vocabulary.names
         ids.append(np.array([vocabulary.id_of(n) if n in vocabulary else -1 for n in names], dtype=np.int32))
     return vocabulary, ids
+
+
+def _reference(vocabulary: Vocabulary, name: str) -> str:
+    """A reference as an electrode or scheme; a word that is neither stays as it is."""
+    known = canonical_reference(vocabulary, name)
+    return name if known == UNKNOWN else known
+
+
+def _references(sets: Sequence[ShardSet], vocabulary: Vocabulary) -> tuple[str, ...]:
+    words = [_reference(vocabulary, name) for s in sets for name in s.blocks.reference_names]
+    return tuple(dict.fromkeys((UNKNOWN, *vocabulary.names, *SCHEMES[1:], *words)))
 
 
 def _whole_map(sets: Sequence[ShardSet]) -> FlatMap:
@@ -135,7 +147,8 @@ class Spans:
     set_of : ndarray, (n_spans,) int32
         Number of the set that each span comes from.
     references : tuple of str
-        What `reference` refers to.
+        What `reference` refers to: unknown, the vocabulary's electrodes, the named schemes, as an encoder numbers them
+        (`eegprep.electrodes.references.reference_numbers`), then any other words of the sets.
     recording, electrode, reference, start_sample, n_samples, scale_uv, sigma_uv : ndarray, (n_spans,)
         Ids, time of the first sample, length, µV per step, robust SD in µV.
     """
@@ -152,7 +165,7 @@ class Spans:
         self.first_recording = np.cumsum([0, *(len(s.recordings) for s in sets)])
         self.nearby = Nearby(sets) if any(s.remote is not None for s in sets) else None
         self.map = self.nearby.map if self.nearby else _whole_map(sets)
-        self.references = tuple(dict.fromkeys(name for s in sets for name in s.blocks.reference_names))
+        self.references = _references(sets, self.vocabulary)
         table = self._table(ids)
         self.recording, self.electrode, self.reference = table.recording, table.electrode, table.reference
         self.start_sample, self.n_samples = table.start_sample, table.n_samples
@@ -178,7 +191,9 @@ class Spans:
             spans, blocks = s.spans, s.blocks
             parts["recording"].append(spans.recording + np.int32(self.first_recording[k]))
             parts["electrode"].append(ids[k][spans.electrode])
-            names = np.array([self.references.index(n) for n in blocks.reference_names], np.int32)
+            numbers = {name: number for number, name in enumerate(self.references)}
+            words = [_reference(self.vocabulary, name) for name in blocks.reference_names]
+            names = np.array([numbers[word] for word in words], np.int32)
             parts["reference"].append(names[spans.reference] if len(names) else spans.reference)
             parts["first_block"].append(spans.first_block + first_block)
             parts["start_sample"].append(spans.start_sample)
@@ -209,11 +224,12 @@ class Spans:
         """Mask of the spans with some references and kinds (None: all); UsageError for one that does not occur."""
         keep = np.ones(len(self), dtype=bool)
         if references is not None:
-            wanted = list(references)
-            if unknown := [r for r in wanted if r not in self.references]:
+            wanted = [_reference(self.vocabulary, name) for name in references]
+            used = [self.references[number] for number in np.unique(self.reference)]
+            if unknown := [r for r in wanted if r not in used]:
                 raise UsageError(
                     f"nothing was measured against {unknown[0]!r} in these shard sets",
-                    expected=", ".join(self.references),
+                    expected=", ".join(used),
                     todo="`eegprep shard --reference` re-references where the derivations allow it",
                 )
             keep &= np.isin(self.reference, [self.references.index(r) for r in wanted])

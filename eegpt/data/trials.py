@@ -65,7 +65,9 @@ class TrialIndex:
         self.vocabulary, self.recording_ids = self.spans.vocabulary, self.spans.recording_ids
         self.references = self.spans.references
         self._chosen = (*(references or ()), *(kinds or ()))
-        self._rows_by_recording(self.spans.measured(references, kinds))
+        #: Spans that are read, (n_spans,) bool.
+        self.measured = self.spans.measured(references, kinds)
+        self._rows_by_recording(self.measured)
         self.tasks = _chosen_tasks(sets, None if tasks is None else list(tasks))
         good = self.spans.chosen(splits, datasets)
         self._read(sets, good)
@@ -172,7 +174,7 @@ class TrialIndex:
     def _rows_by_recording(self, keep: NDArray[np.bool_]) -> None:
         """Spans sorted by (recording, electrode, reference, time); a group is one input of one recording."""
         s, rows = self.spans, np.flatnonzero(keep)
-        rank = np.argsort(np.argsort(np.array(s.references, dtype=str))) if s.references else np.zeros(0, np.int64)
+        rank = np.argsort(np.argsort(np.array(s.references, dtype=str)))
         order = np.lexsort((s.start_sample[rows], rank[s.reference[rows]], s.electrode[rows], s.recording[rows]))
         self._order = rows[order]
         recording, electrode = s.recording[self._order], s.electrode[self._order]
@@ -213,7 +215,7 @@ class TrialIndex:
             return np.where(stop > first, first, -1)
         if reference not in self.references:
             raise UsageError(
-                f"nothing was measured against {reference!r} in these shard sets", expected=", ".join(self.references)
+                f"unknown reference {reference!r}", expected="an electrode, or a scheme such as linked ears or average"
             )
         code, out = self.references.index(reference), np.full(len(key), -1, dtype=np.int64)
         for step in range(int((stop - first).max(initial=0))):

@@ -36,7 +36,7 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
     record = next(iter(finished_fits(run).values()), None)
     if record is None or not trained.config.uses_graph or trained.config.readout == "band_power":
         return []
-    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config)
+    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config, trained.encoder)
     division = next((d for d in setup.divisions if d.name == record.division), None)
     if division is None:
         return []
