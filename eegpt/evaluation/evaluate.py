@@ -34,7 +34,7 @@ Tell = Callable[[str], None]
 
 ALIGNED = (
     "our model standardises each subject's trials by all of them, including test trials, without labels "
-    "(align=subject); of the baselines only the one `by subject` does"
+    "(align=subject); of the baselines only the one z-scored per subject does"
 )
 
 
@@ -61,7 +61,7 @@ def evaluate(
     """
     trained = read_run(run)
     config, records = trained.config, finished_fits(run)
-    setup = make_setup(*open_trials(shards, config), trained.vocabulary, config)
+    setup = make_setup(*open_trials(shards, config), trained.vocabulary, config, trained.encoder)
     leakage = _leakage(trained, setup, allow_leakage)
     predictions = test_trials(setup)
     if not records:
