@@ -180,7 +180,13 @@ class TrialBank:
         trials: str | None = fingerprint(rows) if fingerprint is not None else None
         config = model.ete.config
         compute: Callable[[np.ndarray], Encoded]
-        common = (trials, self.electrode_of.tobytes(), self.device.type, dataclasses.asdict(config))
+        common = (
+            trials,
+            self.electrode_of.shape,
+            self.electrode_of.tobytes(),
+            self.device.type,
+            dataclasses.asdict(config),
+        )
         if model.reads_states:
             key = entry_key("states", encoder_key(model.ete), self.precision, *common)
             compute = functools.partial(self._encode, model, train=False, views_only=True)
