@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,6 +102,19 @@ def test_few_subjects_stay_near_the_best(trials):
     spread = [readouts._weights(problem(labels, one.fold_N, n_units), views, None)[0] for n_units in (0.5, 5.0, 500.0)]
     distance = [float(np.abs(w - [1.0, 0.0]).sum()) for w in spread]
     assert distance[0] < distance[1] < distance[2]
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_slopes_are_those_of_the_loss(trials, regression):
+    one, labels, random = trials
+    if regression:
+        one = dataclasses.replace(
+            one, y_NK=random.normal(size=(400, 1)), weight_N=np.full(400, 1 / 400), regression=True
+        )
+    output_NK, step_NK = random.normal(size=one.y_NK.shape), 1e-5 * random.normal(size=one.y_NK.shape)
+    found = (one.slope(output_NK) * step_NK).sum()
+    expected = one.loss(output_NK + step_NK) - one.loss(output_NK)
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-11)
 
 
 class Bank:
