@@ -27,6 +27,7 @@ def problem(labels, folds, n_units=8.0):
         y_NK=np.eye(len(count))[labels],
         weight_N=1.0 / count[labels],
         fold_N=np.asarray(folds),
+        unit_N=np.asarray(folds) if len(set(folds)) > 5 else np.arange(len(folds)) // max(1, len(folds) // 8),
         regression=False,
         n_units=n_units,
     )
