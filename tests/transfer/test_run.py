@@ -111,10 +111,9 @@ def test_the_page_shows_the_graphs_vectors(shards, encoder, tmp_path, monkeypatc
 def test_shares_are_recorded(run):
     (record,) = finished_fits(run).values()
     weight = {name: share for head, name, share in record.shares if head == "hand"}
-    assert set(weight) == {"states", "dynamics", "spectrum", "course", "level", "pairs", "graph"}
+    assert set(weight) == {"states", "dynamics", "spectrum", "course", "pairs", "graph"}
     assert sum(weight.values()) == pytest.approx(1, abs=1e-3)
     assert min(weight.values()) >= 0
-    assert weight["level"] < 0.1  # the level is that of the recording, which has both classes
     assert record.aligned == ("alpha/hand", "alpha/load")
 
 
