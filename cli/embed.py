@@ -37,7 +37,8 @@ def embed(
     """
     from eegprep.errors import UsageError
     from eegprep.files import alone
-    from eegpt.interop.embedding import check_output, embed_files, origin_of, read_features, write_features
+    from eegpt.interop.embedding import embed_files
+    from eegpt.interop.feature_files import check_output, origin_of, read_features
     from eegpt.interop.model import open_model
 
     check_output(out)
@@ -60,9 +61,7 @@ def embed(
         if out.exists():  # resumes a run that was killed after its last write
             found = read_features(out, origin)
         else:
-            found, failed = embed_files(files, opened, tell=_tell, **options)
-            if found:
-                write_features(found, out, None if failed else origin)
+            found, failed = embed_files(files, opened, out, origin, tell=_tell, **options)
     rows = [_row(name, dataset) for name, dataset in found.items()]
     if as_json:
         print(json.dumps({"out": str(out), "recordings": rows, "failed": {k: e.as_dict() for k, e in failed.items()}}))

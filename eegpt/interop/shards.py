@@ -7,7 +7,6 @@ gaps, and the trials; a data set can be converted to `mne.io.RawArray` in volts 
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -78,9 +77,11 @@ class ShardRecordings(Mapping[str, xr.Dataset]):
         sfreq_hz = float(table.sfreq_hz[row])
         trials, t = self.shards.trials, np.flatnonzero(self.shards.trials.recording == row)
         facts = table.facts(row)
-        plain = {c: table.table[c][row].as_py() for c in ("reference", "source_sfreq_hz", "line_freq_hz", "steps")}
+        plain = {c: table.table[c][row].as_py() for c in ("source_sfreq_hz", "line_freq_hz")}
         line_freq_hz = None if math.isnan(plain["line_freq_hz"]) else plain["line_freq_hz"]
-        steps = describe_steps(json.loads(plain["steps"]), sfreq_hz=plain["source_sfreq_hz"], line_freq_hz=line_freq_hz)
+        steps = describe_steps(
+            table.steps(row).steps_json(), sfreq_hz=plain["source_sfreq_hz"], line_freq_hz=line_freq_hz
+        )
         return xr.Dataset(
             {
                 "signal_uv": (("electrode", "time"), indexing.LazilyIndexedArray(array), {"units": "uV"}),

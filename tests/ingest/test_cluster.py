@@ -100,8 +100,6 @@ def test_recording_that_vanishes_is_reported(threads, manifest: Manifest, folder
         if done == total:
             Store(tmp_path / "store").remove("toy/s1/-/1")
 
-    summary = ingest(
-        manifest, folder, tmp_path / "store", cluster=threads.scheduler_address, progress=remove
-    )
+    summary = ingest(manifest, folder, tmp_path / "store", cluster=threads.scheduler_address, progress=remove)
     assert list(summary.failed) == ["toy/s1/-/1"]
     assert summary.exit_code == 1
