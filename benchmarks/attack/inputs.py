@@ -33,7 +33,6 @@ sys.path.insert(0, str(TESTS))
 from support import hostile, synthetic  # noqa: E402
 
 from eegprep.errors import EEGPTError  # noqa: E402
-from eegprep.manifest.schema import Manifest  # noqa: E402
 
 MANIFESTS = TESTS.parent / "manifests"
 
@@ -547,12 +546,7 @@ def refused(error: EEGPTError) -> str:
     return "refused"
 
 
-KINDS: dict[str, tuple[Callable[..., Any], int]] = {
-    "manifests": (Manifests, 4),
-    "vocabularies": (Vocabularies, 1),
-    "recordings": (Recordings, 6),
-    "shard sets": (ShardSets, 4),
-    "checkpoints": (Checkpoints, 1),
-    "archives": (Archives, 4),
-}
-__all__ = ["KINDS", "Manifest", "originals", "train"]
+KINDS: dict[str, Callable[..., Any]] = {
+    "manifests": Manifests, "vocabularies": Vocabularies, "recordings": Recordings, "shard sets": ShardSets,
+    "checkpoints": Checkpoints, "archives": Archives,
+}  # fmt: skip

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 _BORDERS = [0, 1, -1, 127, 128, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, -(2**63)]
 _NUMBERS = [0, -1, 1, 2, 7, 255, 1e-300, 1e300, 2**31, 2**53 + 1, 2**63, -(2**63), 0.5, float("nan"), float("inf")]
 _TEXTS = [
-    "", " ", "a", "é", "../../x", "/etc/passwd", "C:\\x", "a\0b", "a\nb", "\x1b[31m", "\u202e", "<script>", "NaN", "1e999",
-    "{subject}", "**", "x" * 70_000, "\ud800", "null", "-", "yes", "0x10", "2020-01-01", "!!python/object:os.system",
+    "", " ", "a", "é", "../../x", "/etc/passwd", "C:\\x", "a\0b", "a\nb", "\x1b[31m", "\u202e", "<script>", "NaN",
+    "1e999", "{subject}", "**", "x" * 70_000, "\ud800", "null", "-", "yes", "0x10", "2020-01-01", "!!python/object:os.system",
 ]  # fmt: skip
 _TYPES: list[Any] = [None, True, [], {}, [[]], {"a": 1}, [1, "a", None], [[[[[[[[]]]]]]]]]
 
@@ -60,9 +60,9 @@ def odd_value(rng: np.random.Generator, old: Any = None) -> Any:
     """A value that a program may not expect in place of `old`."""
     kind = rng.random()
     if isinstance(old, int | float) and not isinstance(old, bool) and kind < 0.6:
-        return (_NUMBERS + [old + 1, old - 1, old * 2, -old])[int(rng.integers(len(_NUMBERS) + 4))]
+        return [*_NUMBERS, old + 1, old - 1, old * 2, -old][int(rng.integers(len(_NUMBERS) + 4))]
     if isinstance(old, str) and kind < 0.6:
-        return (_TEXTS + [old + "x", old[:-1], old.upper(), old * 2])[int(rng.integers(len(_TEXTS) + 4))]
+        return [*_TEXTS, old + "x", old[:-1], old.upper(), old * 2][int(rng.integers(len(_TEXTS) + 4))]
     pool = [*_NUMBERS, *_TEXTS, *_TYPES]
     return copy.deepcopy(pool[int(rng.integers(len(pool)))])
 

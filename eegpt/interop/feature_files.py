@@ -85,7 +85,6 @@ def writing(out: Path, *, single: bool) -> Iterator[FeatureFile]:
     if out.exists():
         raise UsageError("the output already exists", where=out, todo="choose another, or remove it")
     if out.suffix == ".nc":
-        part = out.with_name(out.name + PART)
         with contextlib.suppress(_NothingToKeep), atomic_path(out) as part:
             target = _Target(part)
             try:

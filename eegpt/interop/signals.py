@@ -67,7 +67,7 @@ class SignalFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = tempfile.TemporaryFile(dir=folder)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed on exit)
         self._n_rows = 0
 
     def __enter__(self) -> SignalFile:
