@@ -10,8 +10,28 @@
 Importing this package imports neither mne nor xarray.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from eegprep.store.keys import id_of_key, key_of_id
 from eegprep.store.reader import Store
 from eegprep.store.writer import CHUNK_SAMPLES, StoredRecordingWriter
 
-__all__ = ["Store", "StoredRecordingWriter", "CHUNK_SAMPLES", "key_of_id", "id_of_key"]
+if TYPE_CHECKING:
+    from eegprep.store.raw import to_raw
+    from eegprep.store.recordings import Recordings
+
+__all__ = ["Recordings", "Store", "StoredRecordingWriter", "CHUNK_SAMPLES", "key_of_id", "id_of_key", "to_raw"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Recordings":
+        from eegprep.store.recordings import Recordings
+
+        return Recordings
+    if name == "to_raw":
+        from eegprep.store.raw import to_raw
+
+        return to_raw
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -69,7 +69,7 @@ def test_recordings_go_back_to_mne(recorded):
     assert len(events) == 12
     assert set(names) == {"hand/left", "hand/right"}
     assert raw.get_montage() is not None
-    with pytest.raises(UsageError, match="not a recording of a shard set"):
+    with pytest.raises(UsageError, match="not a recording of a store or shard set"):
         to_raw(ds.drop_vars("signal_uv"))
 
 

@@ -1,0 +1,92 @@
+"""Data sets in one line: fetch if the licence permits, ingest with every check, open as xarray or MNE.
+
+The standardised store is kept in the user's cache, so the second call only opens it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eegprep.store.recordings import Recordings
+
+__all__ = ["load"]
+
+
+def load(
+    name: str,
+    *,
+    source: Path | str | None = None,
+    out: Path | str | None = None,
+    recipe: str | None = None,
+    workers: int = 1,
+) -> Recordings:
+    """Load a data set: standardised recordings with their trials and labels.
+
+    Parameters
+    ----------
+    name : str
+        A data set of the catalogue (`eegmat`), a manifest (.yaml), a folder or file, or `moabb:CODE`.
+    source : Path or str, optional
+        Folder of the files; default: `EEGPT_DATA/<name>`, else downloaded if the licence permits.
+    out : Path or str, optional
+        Folder of the standardised store; default: in the user's cache.
+    recipe : str, optional
+        Preprocessing instead of the manifest's own.
+    workers : int
+        Number of worker processes.
+
+    Returns
+    -------
+    Recordings
+        A mapping of ids to `xarray.Dataset`; `.raw(id)` is an `mne.io.RawArray`, `.trials()` lists all trials.
+
+    Warns
+    -----
+    UserWarning
+        Recordings that could not be used, and how the data set differs from its manifest.
+
+    Raises
+    ------
+    RefusedError
+        The licence must be signed first.
+    InputError
+        No recording can be used, or a file cannot be downloaded.
+    UsageError
+        Unknown name, or the files are not on this machine and cannot be downloaded.
+
+    Examples
+    --------
+    >>> recordings = eegprep.datasets.load("eegmat")  # doctest: +SKIP
+    >>> recordings["eegmat/Subject00/-/1"].signal_uv.sel(electrode="Cz").values  # doctest: +SKIP
+    >>> recordings.raw("eegmat/Subject00/-/1").plot()  # doctest: +SKIP
+    """
+    from eegprep.ingest import ingest
+    from eegprep.manifest import dump_manifest, load_recipe, recipe_of
+    from eegprep.manifest.load import dump_model
+    from eegprep.remote.fetch import fetch
+    from eegprep.sources.locate import find_argument
+    from eegprep.store import Recordings, Store
+
+    manifest, folder = find_argument(name, None if source is None else Path(source), fetch=fetch)
+    chosen = recipe_of(manifest) if recipe is None else load_recipe(recipe)
+    if out is None:
+        made_of = dump_manifest(manifest) + dump_model(chosen) + str(folder.absolute())
+        out = _stores() / f"{manifest.name}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
+    summary = ingest(manifest, folder, Path(out), recipe=chosen, workers=workers)
+    if summary.exit_code:
+        reasons = [f"{e.get('where') or i}: {e.get('what')}" for i, e in summary.failed.items()]
+        reasons += [f"{e.path}: {e.reason}" for e in summary.refused]
+        reasons += [*summary.unmet, *(f"{m}{m.hint}" for m in summary.unmatched if m.fails)]
+        listed = "\n  ".join([*reasons[:10], *([f"and {len(reasons) - 10} more"] if len(reasons) > 10 else [])])
+        warnings.warn(f"{manifest.name}: not everything could be used:\n  {listed}", stacklevel=2)
+    return Recordings(Store.open(Path(out)))
+
+
+def _stores() -> Path:
+    from eegprep.files import cache_folder
+
+    return cache_folder() / "stores"
