@@ -39,10 +39,17 @@ def cache_folder() -> Path:
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a `.part` path to write to; on success sync it and rename it to `target`.
 
-    The `.part` file is removed if the body raises, so that a full disk leaves the folder unchanged.
+    The `.part` file is removed if the body raises, so that a full disk leaves the folder unchanged. Only one process
+    at a time writes it.
+
+    Raises
+    ------
+    UsageError
+        Another process is writing the file.
     """
     target = Path(target)
     part = target.with_name(target.name + PART)
+    descriptor = _claimed(part, target)
     try:
         yield part
         with part.open("rb+") as handle:
@@ -52,6 +59,37 @@ def atomic_path(target: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    finally:
+        os.close(descriptor)
+
+
+def _claimed(part: Path, target: Path) -> int:
+    """A descriptor that locks the file; one without a lock on file systems that have none."""
+    deadline = time.monotonic() + _ORPHANS_S
+    while True:
+        descriptor = _opened(part)
+        try:
+            if _held(descriptor, part):
+                return descriptor
+        except OSError:
+            return descriptor
+        os.close(descriptor)
+        if time.monotonic() > deadline:
+            raise _not_alone(target)
+        time.sleep(0.01)
+
+
+def _opened(lock: Path) -> int:
+    try:
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise UsageError("the lock of the output is a link", where=lock, todo="choose another output") from None
+
+
+def _not_alone(target: Path) -> UsageError:
+    return UsageError("another process is writing there", where=target, todo="wait for it, or choose another output")
 
 
 @contextlib.contextmanager
@@ -85,20 +123,14 @@ def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
                 ) from None
             made = not file
         try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            descriptor = _opened(lock)
         except FileNotFoundError:  # another process removed its empty folder
             continue
-        except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            raise UsageError("the lock of the output is a link", where=lock, todo="choose another output") from None
         if _held(descriptor, lock):
             break
         os.close(descriptor)
         if time.monotonic() > deadline:
-            raise UsageError(
-                "another process is writing there", where=target, todo="wait for it, or choose another output"
-            )
+            raise _not_alone(target)
         time.sleep(0.05)
     os.set_inheritable(descriptor, True)
     try:

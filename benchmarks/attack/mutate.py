@@ -16,7 +16,8 @@ _BORDERS = [0, 1, -1, 127, 128, 255, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 -
 _NUMBERS = [0, -1, 1, 2, 7, 255, 1e-300, 1e300, 2**31, 2**53 + 1, 2**63, -(2**63), 0.5, float("nan"), float("inf")]
 _TEXTS = [
     "", " ", "a", "é", "../../x", "/etc/passwd", "C:\\x", "a\0b", "a\nb", "\x1b[31m", "\u202e", "<script>", "NaN",
-    "1e999", "{subject}", "**", "x" * 70_000, "\ud800", "null", "-", "yes", "0x10", "2020-01-01", "!!python/object:os.system",
+    "1e999", "{subject}", "**", "x" * 70_000, "\ud800", "null", "-", "yes", "0x10", "2020-01-01",
+    "!!python/object:os.system",
 ]  # fmt: skip
 _TYPES: list[Any] = [None, True, [], {}, [[]], {"a": 1}, [1, "a", None], [[[[[[[[]]]]]]]]]
 

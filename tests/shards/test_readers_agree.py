@@ -12,7 +12,7 @@ from eegprep.shards import ShardSet
 from eegprep.shards.verify.shard_set import verify_shard_set
 
 DAMAGE = {
-    "electrodes": ["", "[]", "{", '{"Cz": 1}', '{"Cz": {"slope": [1]}}', '{"Cz": {"slope": 1' + "0" * 400 + "}}", "NaN"],
+    "electrodes": ["", "[]", '{"Cz": 1}', '{"Cz": {"slope": [1]}}', '{"Cz": {"slope": 1' + "0" * 400 + "}}", "NaN"],
     "attributes": ["", "[]", "3", '{"group": 1}', '{"group": null}', "[" * 100_000],
     "montage": ["{", "[]", "3", '{"figure": 1}', "null"],
     "steps": ["", "{}", "3", "[3]", '[{"step": "unknown"}]', '["band_pass"]', "[" * 100_000],
