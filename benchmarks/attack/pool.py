@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+# On an idle machine; with more processes than processors it is longer.
 LIMIT_S = 60
 MORE_BYTES = 1 << 30
 RESULTS = ("equal", "refused", "fault")
@@ -102,6 +103,11 @@ def _work(make: Callable[[Path], Attack], numbers: range, skip: set[int], now: A
     os._exit(0)
 
 
+def crowd() -> float:
+    """Processes that want to run, per processor; at least 1."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def run(
     table: Table, kind: str, make: Callable[[Path], Attack], numbers: range, workers: int, end: float = float("inf")
 ) -> None:
@@ -134,7 +140,7 @@ def run(
                 print(table.faults[-1], file=sys.stderr, flush=True)
         for share, (process, now) in list(running.items()):
             number = int(now[0])
-            late = number != -1 and time.monotonic() - now[1] > LIMIT_S
+            late = number != -1 and time.monotonic() - now[1] > LIMIT_S * crowd()
             died = process.exitcode not in (None, 0)
             if (late or died) and number not in skip:
                 process.kill()

@@ -37,7 +37,7 @@ def test_faults_of_all_kinds_are_found(tmp_path):
         "        if number == 1: raise ValueError('a bug')\n"
         "        if number == 2: os._exit(9)\n"
         "        if number == 3: time.sleep(30)\n"
-        "        if number == 4: self.kept = bytes(1 << 27)\n"
+        "        if number == 4: self.kept = b'x' * (1 << 27)\n"
         "        return 'refused' if number % 2 else 'equal'\n"
         "folder = pool.scratch(); table = pool.Table()\n"
         "pool.run(table, 'bad', lambda folder: Bad(), range(10), 2)\n"
