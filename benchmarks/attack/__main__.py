@@ -67,13 +67,14 @@ def main() -> int:
         for kind, n in numbers.items():
             make = functools.partial(ATTACKS[kind], originals=originals, seed=options.seed)
             pool.run(table, kind, make, range(n), options.workers, end)
+            if options.json:
+                counts = {k: dict(c) for k, c in table.counts.items()}
+                found = {"seed": options.seed, "counts": counts, "faults": table.faults}
+                options.json.write_text(json.dumps(found, indent=1) + "\n")
     finally:
         pool.remove(str(folder))
     table.print()
     print(f"seed {options.seed}, {options.workers} processes, {(time.time() - began) / 60:.1f} minutes")
-    if options.json:
-        counts = {kind: dict(c) for kind, c in table.counts.items()}
-        options.json.write_text(json.dumps({"seed": options.seed, "counts": counts, "faults": table.faults}, indent=1))
     return bool(table.faults)
 
 
