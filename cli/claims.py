@@ -53,33 +53,24 @@ def claims(
 
     Example: `eegpt claims --shards shards --out claims --claims objective,unseen --set schedule.steps=400`
     """
-    from eegprep.errors import UsageError
-    from eegpt.pages.claims import claims_markdown, claims_table, write_claims_page
-    from eegpt.pretraining.config import PretrainConfig
-    from eegpt.runs.settings import changed, with_settings
-    from eegpt.studies.claims import ClaimsConfig, run_claims
-    from eegpt.transfer.config import TransferConfig
+    from eegpt.api import claims as run
+    from eegpt.pages.claims import claims_markdown, claims_table
 
-    if seeds < 1:
-        raise UsageError("--seeds must be 1 or more", found=seeds)
-    try:
-        shares = tuple(float(f) for f in fractions.split(",") if f)
-    except ValueError:
-        raise UsageError(f"--fractions {fractions!r} must be numbers", expected="e.g. 0.25,0.5") from None
-    transfer = changed(TransferConfig(), {"data.scheme": scheme, "seeds": list(range(seeds))})
-    config = ClaimsConfig(
-        claims=tuple(n.strip() for n in names.split(",") if n.strip()),
-        sizes=tuple(s.strip() for s in sizes.split(",") if s.strip()),
-        fractions=shares,
-        vary=tuple(vary or ()),
-        pretrain=with_settings(PretrainConfig(), set_ or []),
-        transfer=with_settings(transfer, transfer_set or []),
+    result = run(
+        [*shards, *(more or [])],
+        out=out,
+        names=names,
+        scheme=scheme,
+        seeds=seeds,
+        sizes=sizes,
+        fractions=fractions,
+        vary=vary,
+        settings=set_ or [],
+        transfer_settings=transfer_set or [],
+        tell=lambda text: print(text, file=sys.stderr),
     )
-    paths = [*shards, *(more or [])]
-    result = run_claims(config, shards=paths, out=out, tell=lambda text: print(text, file=sys.stderr))
-    page = write_claims_page(result, shards=paths, out=out)
     if as_json:
         print(json.dumps(result.as_json()))
         return
     print(claims_markdown(result) if markdown else claims_table(result))
-    print(f"page: {page}", file=sys.stderr)
+    print(f"page: {out / 'index.html'}", file=sys.stderr)

@@ -17,15 +17,21 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def datasets(
         name: Annotated[str | None, typer.Argument(help="Show the manifest of this data set.")] = None,
+        openneuro: Annotated[
+            bool, typer.Option("--openneuro", help="Data sets on OpenNeuro that are known without a network.")
+        ] = False,
         json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
         """List the data sets of the catalogue, with tasks, subjects, electrodes, licence and how to get them.
 
         Example: `eegprep datasets eegmat`
         """
-        from eegprep.manifest import catalogue, dump_manifest, find_manifest
-        from eegprep.manifest.overview import overview
+        from eegprep.api import catalogue
+        from eegprep.manifest import dump_manifest, find_manifest
 
+        if openneuro:
+            _print_openneuro(name, json_output)
+            return
         if name is not None:
             manifest = find_manifest(name)
             if json_output:
@@ -33,7 +39,7 @@ def register(app: typer.Typer) -> None:
             else:
                 print(dump_manifest(manifest), end="")
             return
-        rows = [overview(m) for m in catalogue()]
+        rows = catalogue()
         if json_output:
             import json
 
@@ -58,6 +64,27 @@ def register(app: typer.Typer) -> None:
         console().print(table)
 
 
+def _print_openneuro(word: str | None, json_output: bool) -> None:
+    """The table of OpenNeuro's data sets, or those with a word in id or title."""
+    import dataclasses
+    import json
+
+    from eegprep.remote.openneuro import known_datasets
+
+    from .tables import plain_table
+
+    rows = [d for d in known_datasets() if word is None or word.lower() in f"{d.id} {d.title}".lower()]
+    if json_output:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1, ensure_ascii=False))
+        return
+    table = plain_table()
+    for title in ("id", "title", "subjects", "modality", "licence"):
+        table.add_column(title, overflow="fold", justify="right" if title in NUMBERS else "left")
+    for row in rows:
+        table.add_row(row.id, row.title, str(row.subjects), row.modality, row.licence)
+    console().print(table)
+
+
 def fetch(
     name: Annotated[str, typer.Argument(help="Name of a catalogue data set, or path of a manifest.")],
     out: Annotated[Path | None, typer.Option(help="Folder for the files; default: the user's cache.")] = None,
@@ -76,8 +103,7 @@ def fetch(
 
     from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
-    from eegprep.manifest import find_manifest
-    from eegprep.remote.fetch import fetch as bring
+    from eegprep.api import fetch as bring
 
     bar = Progress(
         TextColumn("{task.description}"),
@@ -97,7 +123,7 @@ def fetch(
             bar.remove_task(rows.pop(file))
 
     with bar:
-        folder = bring(find_manifest(name), out, only=only or (), workers=workers, progress=show)
+        folder = bring(name, out, only=only, workers=workers, progress=show)
     print(json.dumps({"folder": str(folder)}) if json_output else folder)
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from eegprep.errors import EEGPTError
 
 
 def register(app: typer.Typer) -> None:
@@ -20,8 +17,11 @@ def register(app: typer.Typer) -> None:
 
 def embed(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format, or folders.")],
-    model: Annotated[str, typer.Option("--model", help="A run of train or transfer, or hf://owner/name.")],
     out: Annotated[Path, typer.Option("--out", help="x.nc (NetCDF) or x.zarr; one group per file.")],
+    model: Annotated[
+        str,
+        typer.Option("--model", help="The packaged weights `base`, a run of train or transfer, or hf://owner/name."),
+    ] = "base",
     window_s: Annotated[float | None, typer.Option(help="Window length; default: as in training.")] = None,
     stride_s: Annotated[float | None, typer.Option(help="Distance between windows; default: back to back.")] = None,
     recipe: Annotated[str | None, typer.Option(help="Recipe to use instead of the steps in the run's lock.")] = None,
@@ -35,33 +35,19 @@ def embed(
 
     Example: `eegpt embed recording.edf --model encoder --out features.nc`
     """
-    from eegprep.errors import UsageError
-    from eegprep.files import alone
     from eegpt.interop.embedding import embed_files
-    from eegpt.interop.feature_files import check_output, origin_of, read_features
-    from eegpt.interop.model import open_model
 
-    check_output(out)
-    if unknown_electrodes not in ("leave_out", "nearest", "refuse"):
-        raise UsageError(
-            "invalid --unknown-electrodes", found=unknown_electrodes, expected="leave_out, nearest or refuse"
-        )
-    opened = open_model(model)
-    opened.recipe(recipe)  # a wrong name is reported before any file is read
-    options: dict[str, Any] = {
-        "window_s": window_s,
-        "stride_s": stride_s,
-        "recipe": recipe,
-        "unknown": unknown_electrodes,
-        "line_freq_hz": line_freq_hz,
-    }
-    failed: dict[str, EEGPTError] = {}
-    with alone(out, file=True):
-        origin = origin_of(files, opened, **options)
-        if out.exists():  # resumes a run that was killed after its last write
-            found = read_features(out, origin)
-        else:
-            found, failed = embed_files(files, opened, out, origin, tell=_tell, **options)
+    found, failed = embed_files(
+        files,
+        model,
+        out=out,
+        window_s=window_s,
+        stride_s=stride_s,
+        recipe=recipe,
+        unknown=unknown_electrodes,  # type: ignore[arg-type]  # checked there
+        line_freq_hz=line_freq_hz,
+        tell=_tell,
+    )
     rows = [_row(name, dataset) for name, dataset in found.items()]
     if as_json:
         print(json.dumps({"out": str(out), "recordings": rows, "failed": {k: e.as_dict() for k, e in failed.items()}}))

@@ -15,13 +15,8 @@ another distribution called 'eegprep' (version {version}) is installed in this e
   found:    it has the same import name as eegpt's package, so one hides the other
   expected: an environment with only 'eegpt'
   to do:    create a new virtual environment for eegpt, or:
-            python -m pip uninstall eegprep; python -m pip install --force-reinstall --no-deps eegpt"""
-
-# Extras by the import names of what they install.
-EXTRAS = {
-    "torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines",
-    "huggingface_hub": "hub", "moabb": "moabb", "onnxscript": "export", "pylsl": "stream",
-}  # fmt: skip
+            python -m pip uninstall eegprep; then, in a clone of eegpt:
+            python -m pip install --force-reinstall --no-deps ."""
 
 # 128 + SIGINT, as in shells.
 INTERRUPTED = 130
@@ -123,14 +118,11 @@ def _run(app: Callable[[], object]) -> None:
     except BrokenPipeError:
         raise SystemExit(0) from None
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
+        from eegprep.lazy import missing_extra
+
+        if (missing := missing_extra(error, "this command")) is None:
             raise
-        print(
-            f"error: this command needs {error.name}, which is not part of the base install\n"
-            f'  to do:    python -m pip install "eegpt[{extra}]"',
-            file=sys.stderr,
-        )
+        print(f"error: {missing}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
         if error.errno not in TO_DO:

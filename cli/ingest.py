@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .settings import complete_datasets
+
 if TYPE_CHECKING:
     from eegprep.ingest import IngestSummary
-    from eegprep.manifest import Manifest
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +23,11 @@ def register(app: typer.Typer) -> None:
     def ingest(
         dataset: Annotated[
             str,
-            typer.Argument(help="Data set of the catalogue, manifest (.yaml), folder or file.", show_default=False),
+            typer.Argument(
+                help="Data set of the catalogue, manifest (.yaml), openneuro:ID, s3://..., folder or file.",
+                show_default=False,
+                autocompletion=complete_datasets,
+            ),
         ],
         source: Annotated[
             Path | None,
@@ -34,7 +39,14 @@ def register(app: typer.Typer) -> None:
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
+            typer.Option(
+                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
+                "vocabulary (.parquet)."
+            ),
+        ] = None,
+        kinds: Annotated[
+            str | None,
+            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
         ] = None,
         workers: Annotated[
             int,
@@ -55,6 +67,16 @@ def register(app: typer.Typer) -> None:
         prune: Annotated[
             bool, typer.Option("--prune", help="Delete recordings from the store that are no longer in the source.")
         ] = False,
+        subjects: Annotated[
+            list[str] | None, typer.Option(help="Only these subjects; may be repeated.", show_default=False)
+        ] = None,
+        tasks: Annotated[
+            list[str] | None,
+            typer.Option(help="Only these BIDS tasks (task-NAME); may be repeated.", show_default=False),
+        ] = None,
+        limit_hours: Annotated[
+            float | None, typer.Option(min=0, help="Stop at this many hours of recordings.", show_default=False)
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Standardise recordings: 256 Hz, microvolt, electrodes by name.
@@ -63,29 +85,28 @@ def register(app: typer.Typer) -> None:
 
         Exit code 1 if some recordings failed (they are listed). Example: `eegprep ingest eegmat --out stores/eegmat`
         """
-        from eegprep.electrodes import load_vocabulary
-        from eegprep.ingest import ingest as run
-        from eegprep.manifest import load_recipe
-        from eegprep.sources.locate import find_argument
+        from eegprep.api import ingest as run
 
-        from .progress import bar
+        from .progress import bar, downloads, one_at_a_time
 
-        words = load_vocabulary(vocabulary)
-        manifest, folder = find_argument(dataset, source, fetch=_fetched)
-        chosen = None if recipe is None else load_recipe(recipe)
-        with bar("ingest", plan=True) as report:
+        with one_at_a_time(downloads, lambda: bar("ingest", plan=True)) as (fetched, report):
             summary = run(
-                manifest,
-                folder,
-                out or Path("stores") / manifest.name,
-                recipe=chosen,
-                vocabulary=words,
+                dataset,
+                source,
+                out=out,
+                recipe=recipe,
+                vocabulary=vocabulary,
+                kinds=None if kinds is None else kinds.split(","),
                 workers=workers,
                 cluster=cluster,
                 keep_duplicates=keep_duplicates,
                 partial=partial,
                 prune=prune,
+                subjects=subjects,
+                tasks=tasks,
+                limit_hours=limit_hours,
                 progress=report,
+                downloads=fetched,
             )
         if as_json:
             refused = [entry.to_plain() for entry in summary.refused]
@@ -95,15 +116,6 @@ def register(app: typer.Typer) -> None:
             _print(summary)
         if summary.exit_code:
             raise typer.Exit(summary.exit_code)
-
-
-def _fetched(manifest: Manifest) -> Path:
-    from eegprep.remote.fetch import fetch
-
-    from .progress import downloads
-
-    with downloads() as report:
-        return Path(fetch(manifest, progress=report))
 
 
 def _print(summary: IngestSummary) -> None:

@@ -36,7 +36,8 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def inspect(
         what: Annotated[
-            str, typer.Argument(help="A file, a folder, a BIDS tree, a manifest, a data set, or moabb:CODE.")
+            str,
+            typer.Argument(help="A file, folder, BIDS tree, manifest, data set, openneuro:ID or address."),
         ],
         source: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
         recipe: Annotated[
@@ -44,7 +45,14 @@ def register(app: typer.Typer) -> None:
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
+            typer.Option(
+                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
+                "vocabulary (.parquet)."
+            ),
+        ] = None,
+        kinds: Annotated[
+            str | None,
+            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
         ] = None,
         workers: Annotated[
             int, typer.Option(min=0, help="Number of worker processes; 0 runs everything in this process.")
@@ -52,6 +60,16 @@ def register(app: typer.Typer) -> None:
         partial: Annotated[
             bool, typer.Option("--partial", help="The folder intentionally contains only part of the data set.")
         ] = False,
+        subjects: Annotated[
+            list[str] | None, typer.Option(help="Only these subjects; may be repeated.", show_default=False)
+        ] = None,
+        tasks: Annotated[
+            list[str] | None,
+            typer.Option(help="Only these BIDS tasks (task-NAME); may be repeated.", show_default=False),
+        ] = None,
+        limit_hours: Annotated[
+            float | None, typer.Option(min=0, help="Stop at this many hours of recordings.", show_default=False)
+        ] = None,
         channels: Annotated[bool, typer.Option("--channels", help="Show every channel of every file.")] = False,
         json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
@@ -64,38 +82,37 @@ def register(app: typer.Typer) -> None:
         """
         import json
 
-        from eegprep.electrodes import load_vocabulary
-        from eegprep.ingest import inspect as run
-        from eegprep.manifest import load_recipe
-        from eegprep.sources.locate import find_argument
+        from eegprep.api import inspect as run
 
         from .progress import bar
 
-        words = load_vocabulary(vocabulary)
-        manifest, folder = find_argument(what, source)
         with bar("inspect") as report:
             found = run(
-                manifest,
-                folder,
-                recipe=None if recipe is None else load_recipe(recipe),
-                vocabulary=words,
+                what,
+                source,
+                recipe=recipe,
+                vocabulary=vocabulary,
+                kinds=None if kinds is None else kinds.split(","),
                 workers=workers,
                 partial=partial,
+                subjects=subjects,
+                tasks=tasks,
+                limit_hours=limit_hours,
                 progress=report,
             )
         if json_output:
-            print(json.dumps(_plain(manifest.name, found), indent=1, ensure_ascii=False))
+            print(json.dumps(_plain(found), indent=1, ensure_ascii=False))
         else:
             _print(found, every_channel=channels)
         if found.exit_code:
             raise typer.Exit(found.exit_code)
 
 
-def _plain(name: str, found: Inspection) -> dict[str, object]:
+def _plain(found: Inspection) -> dict[str, object]:
     from eegprep.sources.entry import count_files
 
     return {
-        "dataset": name,
+        "dataset": found.dataset,
         "recordings": [r.to_plain() for r in found.recordings],
         "skipped": [e.to_plain() for e in found.entries if e.code not in ("recording", "failed")],
         "files": count_files(found.entries),

@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def new(
-    folder: Annotated[Path, typer.Argument(help="A folder of recordings, or a BIDS tree.")],
+    folder: Annotated[str, typer.Argument(help="A folder of recordings, a BIDS tree, openneuro:ID or an address.")],
     out: Annotated[Path | None, typer.Option(help="Output file; default: print the manifest.")] = None,
     name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
     workers: Annotated[
@@ -45,42 +45,28 @@ def new(
 ) -> None:
     """Draft a manifest for a folder, with questions for what its files do not say.
 
+    Of a data set at an address, only names and tables are read.
+
     Example: `eegprep manifest new recordings --out ours.yaml`
     """
     import sys
 
-    from eegprep.errors import UsageError, printable
-    from eegprep.files import write_atomic
-    from eegprep.ingest import inspect
-    from eegprep.ingest.draft import draft, draft_described
-    from eegprep.sources.implicit import manifest_for_path
+    from eegprep.api import draft_manifest
+    from eegprep.errors import printable
 
     from .progress import bar
 
-    if not folder.is_dir():
-        raise UsageError("not a folder", where=folder, expected="a folder of recordings")
-    if out is not None and out.exists():
-        raise UsageError("the file already exists", where=out, todo="choose another --out")
-    manifest = manifest_for_path(folder)
     with bar("inspect") as report:
-        found = inspect(manifest, folder, workers=workers, progress=report)
-    called = manifest.name if name is None else name
-    if not found.refused and any(r.channels for r in found.recordings):
-        text = draft(found, called, bids=manifest.source.kind == "bids")
-    elif (described := draft_described(found.entries, folder, called)) is not None:
-        text = described
-    else:
-        raise UsageError("no readable recording found", where=folder, todo=f"see why: eegprep inspect {folder}")
+        text, found = draft_manifest(folder, out=out, name=name, workers=workers, progress=report)
     from .entries import refused_lines
 
-    for line in refused_lines(found.left_out):
+    for line in refused_lines(found.left_out) if found is not None else ():
         print(printable(line), file=sys.stderr)
     if out is None:
         print(text, end="")
     else:
-        write_atomic(out, text)
         print(f"{out}: {text.count(chr(10) + '#?')} questions to answer (lines with #?)", file=sys.stderr)
-    if found.exit_code:
+    if found is not None and found.exit_code:
         raise typer.Exit(found.exit_code)
 
 

@@ -16,7 +16,7 @@ app = frame.new_app(
         "eegpt evaluate model --shards shards   # scores, with baselines",
     ],
 )
-GROUPS = ("train", "transfer", "claims", "embed", "stream", "export", "hub", "sizes", "demo", "doctor")
+GROUPS = ("train", "transfer", "claims", "embed", "predict", "stream", "export", "hub", "sizes", "demo", "doctor")
 
 
 def build() -> typer.Typer:

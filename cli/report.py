@@ -26,12 +26,10 @@ def register(app: typer.Typer) -> None:
         import dataclasses
         import sys
 
+        from eegprep.api import report as run
         from eegprep.files import canonical_json
-        from eegprep.report.page import write_report
 
-        # A shard set is immutable and hashed as a whole, so its page is written beside it.
-        page = out or folder.resolve().with_name(folder.resolve().name + ".report.html")
-        contents = write_report(folder, page)
+        page, contents = run(folder, out)
         if json_:
             print(canonical_json(dataclasses.asdict(contents)), end="")
         print(f"wrote {page} ({page.stat().st_size / 1024:.0f} KiB)", file=sys.stderr)

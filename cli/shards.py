@@ -14,8 +14,6 @@ import typer
 
 from .tables import console
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
 
 def register(app: typer.Typer) -> None:
     """Add `shard` and `verify` to the app."""
@@ -23,17 +21,29 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def shard(
         stores: Annotated[list[Path], typer.Argument(help="Stores written by `eegprep ingest`.", show_default=False)],
-        out: Annotated[Path, typer.Option(help="Output folder of the shard set.", show_default=False)],
+        out: Annotated[
+            str, typer.Option(help="Output folder of the shard set, or an address (s3://...).", show_default=False)
+        ],
         extends: Annotated[
             Path | None, typer.Option(help="A complete shard set to extend; only new recordings are written.")
         ] = None,
         vocabulary: Annotated[
             Path | None, typer.Option(help="Vocabulary (.parquet, .tsv, .csv); default: that of the stores.")
         ] = None,
+        reference: Annotated[
+            str | None,
+            typer.Option(
+                help="Re-reference EEG to an electrode, a recorded scheme or average, where the derivations allow it.",
+                show_default=False,
+            ),
+        ] = None,
         max_shard_size: Annotated[str, typer.Option(help="Maximum size of a shard, e.g. 512M or 1G.")] = "1G",
         workers: Annotated[int, typer.Option(min=1, help="Number of electrodes written in parallel.")] = 2,
         allow_unfinished: Annotated[
             bool, typer.Option(help="Accept a store whose ingest was stopped or is still running.")
+        ] = False,
+        private: Annotated[
+            bool, typer.Option("--private", help="Only those who may read the data can read the address.")
         ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
@@ -41,24 +51,26 @@ def register(app: typer.Typer) -> None:
 
         Run the same command again to resume after an interruption. Example: `eegprep shard stores/eegmat --out shards`
         """
-        from eegprep.shards import build_shard_set
+        from eegprep.api import shard as run
 
         with _progress("writing electrodes") as report:
-            summary = build_shard_set(
+            summary = run(
                 stores,
                 out,
-                vocabulary=_vocabulary(vocabulary),
-                max_shard_bytes=_n_bytes(max_shard_size),
-                workers=workers,
                 extends=extends,
+                vocabulary=vocabulary,
+                max_shard_size=max_shard_size,
+                workers=workers,
                 allow_unfinished=allow_unfinished,
+                private=private,
+                reference=reference,
                 progress=report,
             )
         if as_json:
-            print(json.dumps(dataclasses.asdict(summary), default=str, indent=1))
+            print(json.dumps({**dataclasses.asdict(summary), "path": out}, default=str, indent=1))
             return
         print(
-            f"{summary.path}: {summary.n_recordings} recordings, {summary.n_electrodes} electrodes, "
+            f"{out}: {summary.n_recordings} recordings, {summary.n_electrodes} electrodes, "
             f"{summary.hours:.2f} electrode hours, {summary.n_trials} trials in {summary.n_shards} shards, "
             f"{summary.n_bytes / 1e6:.1f} MB{' (already complete)' if summary.already_done else ''}"
         )
@@ -85,17 +97,13 @@ def register(app: typer.Typer) -> None:
 
         Exit code 3 if anything is damaged, with the names of shard and member. Example: `eegprep verify shards --deep`
         """
-        from eegprep.shards import verify_shard_set
-        from eegprep.shards.verify.rebuild import compare_rebuilt
+        from eegprep.api import verify as run
 
         if "://" in shards:
             _verify_remote(shards, as_json)
             return
         with _progress("checking shards") as report:
-            checked = verify_shard_set(Path(shards), deep=deep, workers=workers, progress=report)
-        if rebuild:
-            with _progress("rebuilding") as report:
-                compare_rebuilt(Path(shards), rebuild, workers=workers, progress=report)
+            checked = run(shards, deep=deep, rebuild=rebuild, workers=workers, progress=report)
         if as_json:
             print(json.dumps(dataclasses.asdict(checked) | {"rebuilt": bool(rebuild)}, default=str, indent=1))
             return
@@ -128,26 +136,6 @@ def _verify_remote(address: str, as_json: bool) -> None:
         print(json.dumps({"path": address, "n_shards": len(opened.shards), "n_bytes": n_bytes}, indent=1))
     else:
         print(f"{address}: complete; {len(opened.shards)} shards, {n_bytes / 1e6:.1f} MB, every hash matches the index")
-
-
-def _vocabulary(path: Path | None) -> Any:
-    if path is None:
-        return None
-    from eegprep.electrodes import load_vocabulary
-
-    return load_vocabulary(path)
-
-
-def _n_bytes(text: str) -> int:
-    """`512M` and the like to bytes."""
-    from eegprep.errors import UsageError
-
-    number, unit = text.strip().upper().removesuffix("B").removesuffix("I"), ""
-    if number[-1:] in _UNITS:
-        number, unit = number[:-1], number[-1:]
-    if not number.isdigit() or int(number) < 1:
-        raise UsageError("invalid size", found=repr(text), expected="a whole number with K, M or G, e.g. 512M")
-    return int(number) * _UNITS[unit]
 
 
 def _by_code(left_out: Any) -> list[tuple[str, int, int]]:

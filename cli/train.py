@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .settings import ListTrain, complete_train, one_of
+
 if TYPE_CHECKING:
     from eegpt.pretraining.forecast import Forecast
     from eegpt.runs.results import PretrainingResults
 
 Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; more may follow.")]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="More shard sets.", show_default=False)]
-Config = Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON).")]
+Config = Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON), or a run to take its settings.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. schedule.steps=500; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting, e.g. schedule.steps=500; may be repeated.",
+        autocompletion=complete_train,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -34,48 +41,56 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    shards: Shards,
+    shards: Annotated[
+        list[Path] | None, typer.Option("--shards", help="A shard set; more may follow.", show_default=False)
+    ] = None,
     more: More = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run's folder.")] = None,
-    size: Annotated[str | None, typer.Option(help="base, large, huge or giant.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="base, large, huge or giant.", autocompletion=one_of("base", "large", "huge", "giant")),
+    ] = None,
     config: Config = None,
     set_: Set = None,
     resume: Annotated[Path | None, typer.Option(help="Resume this run with its own settings.")] = None,
+    list_settings: ListTrain = False,
+    save_config: Annotated[
+        Path | None, typer.Option(help="Write all settings to this YAML file, for --config; trains only with --out.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Pre-train the encoder on shard sets; the same command resumes a stopped run.
 
     Example: `eegpt train --shards shards --out encoder --size base --set schedule.steps=500`
     """
-    from eegprep.errors import UsageError
-    from eegpt.pages.pretraining import write_pretraining_page
-    from eegpt.pretraining.config import PretrainConfig
-    from eegpt.pretraining.loop import pretrain, resumed_config
-    from eegpt.runs.settings import read_settings
+    from eegpt.api import pretrain
 
-    if resume is not None:
-        if out is not None or size is not None or config is not None or set_:
-            raise UsageError(
-                "the settings of a resumed run cannot be changed",
-                expected="only --shards and --resume",
-                todo="leave out --out, --size, --config and --set, or start a new run with --out",
-            )
-        folder, settings = resume, resumed_config(resume)
-    elif out is None:
-        raise UsageError("missing --out", todo="name the run's folder with --out, or a run to resume with --resume")
-    else:
-        folder, settings = out, read_settings(PretrainConfig, config, set_ or [], {"encoder.size": size})
-    result = pretrain(settings, shards=[*shards, *(more or [])], out=folder)
+    if save_config is not None:
+        _save_config(save_config, size, config, set_ or [])
+        if out is None:
+            return
+    result = pretrain(
+        [*(shards or []), *(more or [])], out, size=size, config=config, settings=set_ or [], resume=resume
+    )
     results = result.results
-    page = None if results is None or int(os.environ.get("RANK", "0")) else write_pretraining_page(result.run)
     if results is None:
         print(f"stopped at step {result.steps}; the same command resumes the run", file=sys.stderr)
     if as_json:
         summary = {"run": str(result.run), "steps": result.steps, "finished": result.finished}
         print(json.dumps({**summary, "pretraining": {} if results is None else results.model_dump(mode="json")}))
-    elif page is not None and results is not None:
+    elif results is not None and not int(os.environ.get("RANK", "0")):
         print_errors(results)
-        print(f"the run's page: {page}", file=sys.stderr)
+        print(f"the run's page: {result.run / 'index.html'}", file=sys.stderr)
+
+
+def _save_config(path: Path, size: str | None, config: Path | None, set_: list[str]) -> None:
+    """Write all settings of a run as YAML."""
+    from eegpt.api import settings_of
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.runs.settings import write_settings
+
+    write_settings(settings_of(PretrainConfig, config, set_, {"encoder.size": size}), path)
+    print(f"{path}: all settings, for --config", file=sys.stderr)
 
 
 def print_errors(results: PretrainingResults) -> None:
@@ -86,7 +101,11 @@ def print_errors(results: PretrainingResults) -> None:
     from .tables import console, plain_table
 
     if not results.splits:
-        print("no held-out windows: errors on unseen signals are unknown", file=sys.stderr)
+        print(
+            "no held-out windows: errors on unseen signals are unknown (of one subject, --set data.division=within:5/0 "
+            "holds out a part of its time)",
+            file=sys.stderr,
+        )
         return
     screen = console()
     reports = list(results.splits.items())
@@ -118,49 +137,20 @@ def forecast(
 
     Example: `eegpt forecast encoder --shards shards --seconds 0.5`
     """
-    from eegprep.recording import seconds_to_samples, spread
-    from eegprep.remote import open_shards
-    from eegpt.data import WindowIndex
-    from eegpt.data.loader import in_batches
-    from eegpt.pages.pretraining import write_forecast_page
-    from eegpt.pretraining.forecast import forecast_errors
-    from eegpt.runs.checkpoint import load_encoder
-    from eegpt.runs.runtime import runtime
+    from eegpt.api import forecast as work
+    from eegpt.runs.weights import find
 
-    encoder = load_encoder(run)
-    sfreq_hz = encoder.model.config.sfreq_hz
-    index = WindowIndex(
-        [open_shards(s) for s in shards], n_samples=window_samples, stride=window_samples, splits=(split,)
+    result = work(
+        run, shards, seconds=seconds, split=split, window_samples=window_samples, n_windows=n_windows, out=out
     )
-    windows = (
-        with_vocabulary(w, index.vocabulary, encoder.vocabulary)
-        for w in in_batches(index, spread(len(index), n_windows), 256)
-    )
-    with runtime("auto") as here:
-        result = forecast_errors(
-            encoder.model,
-            windows,
-            n_forecast=seconds_to_samples(seconds, sfreq_hz),
-            names=list(encoder.vocabulary.names),
-            autocast=here.autocast,
-        )
-    page = write_forecast_page(result, sfreq_hz=sfreq_hz, out=out or run / "forecast.html")
     if as_json:
         print(json.dumps(dataclasses.asdict(result), default=lambda example: example.model_dump()))
         return
-    print_horizons(result, sfreq_hz)
-    print(f"the page: {page}", file=sys.stderr)
+    print_horizons(result)
+    print(f"the page: {out or find(run) / 'forecast.html'}", file=sys.stderr)
 
 
-def with_vocabulary(windows: Any, own: Any, target: Any) -> Any:
-    """Map the electrode ids of windows to another vocabulary; UsageError if it lacks one."""
-    import torch
-
-    ids = {e: target.id_of(own.name_of(e)) for e in set(windows.electrode.tolist())}
-    return dataclasses.replace(windows, electrode=torch.tensor([ids[e] for e in windows.electrode.tolist()]))
-
-
-def print_horizons(result: Forecast, sfreq_hz: float) -> None:
+def print_horizons(result: Forecast) -> None:
     """Print errors at a few horizons as a table."""
     from .tables import console, plain_table
 
@@ -170,7 +160,7 @@ def print_horizons(result: Forecast, sfreq_hz: float) -> None:
     n = len(result.errors["model"])
     for i in sorted({0, *(min(n, 2**k) - 1 for k in range(2, 12))}):
         cells = (f"{of[i]:.4f}" for of in result.errors.values())
-        table.add_row(f"{1000 * (i + 1) / sfreq_hz:.0f}", *cells)
+        table.add_row(f"{1000 * (i + 1) / result.sfreq_hz:.0f}", *cells)
     console().print(table)
 
 
@@ -190,20 +180,11 @@ def scaling(
 
     Example: `eegpt scaling --shards shards --out scaling --set schedule.steps=400`
     """
-    from eegprep.errors import UsageError
-    from eegpt.pages.scaling import write_scaling_page
-    from eegpt.pretraining.config import PretrainConfig
-    from eegpt.runs.settings import read_settings
-    from eegpt.studies.scaling import scaling as study
+    from eegpt.api import scaling as study
 
-    try:
-        parts = [float(f) for f in fractions.split(",")]
-    except ValueError:
-        raise UsageError(f"--fractions {fractions!r} must be numbers", expected="e.g. 0.25,0.5,1") from None
-    common = read_settings(PretrainConfig, config, set_ or [])
-    result = study(common, shards=[*shards, *(more or [])], out=out, sizes=sizes.split(","), fractions=parts)
-    page = write_scaling_page(result, out / "index.html")
-    write_run_pages(out)
+    result = study(
+        [*shards, *(more or [])], out=out, sizes=sizes, fractions=fractions, config=config, settings=set_ or []
+    )
     if as_json:
         print(json.dumps(result))
         return
@@ -211,7 +192,7 @@ def scaling(
     for name, law in (("parameters", result["by_parameters"]), ("windows", result["by_windows"])):
         if law is not None:
             print(f"error = {law['floor']:.4f} + {law['factor']:.4g} * {name} ** {-law['exponent']:.3f}")
-    print(f"the page: {page}", file=sys.stderr)
+    print(f"the page: {out / 'index.html'}", file=sys.stderr)
 
 
 def ablation(
@@ -228,41 +209,15 @@ def ablation(
 
     Example: `eegpt ablation --shards shards --questions objective,norm --set schedule.steps=300`
     """
-    from eegpt.pretraining.config import PretrainConfig
-    from eegpt.runs.settings import read_settings
-    from eegpt.studies.ablation import ablation as study
+    from eegpt.api import ablation as study
 
-    common = read_settings(PretrainConfig, config, set_ or [])
-    sets = [*shards, *(more or [])]
-    scores = None if not probe else lambda run: probe_scores(run, sets)
-    rows = study(common, shards=sets, out=out, questions=[q for q in questions.split(",") if q], probe=scores)
-    write_run_pages(out)
+    rows = study(
+        [*shards, *(more or [])], out=out, questions=questions, probe=probe, config=config, settings=set_ or []
+    )
     if as_json:
         print(json.dumps(rows))
         return
     print_rows(rows)
-
-
-def write_run_pages(study: Path) -> None:
-    """Write the missing pages of a study's runs."""
-    from eegpt.pages.pretraining import write_pretraining_page
-
-    for run in sorted((study / "runs").iterdir()):
-        if not (run / "index.html").is_file():
-            write_pretraining_page(run)
-
-
-def probe_scores(run: Path, shards: list[Path]) -> dict[str, float]:
-    """Mean balanced accuracy of a linear probe of a run's encoder over all classification tasks."""
-    from eegpt.evaluation.evaluate import evaluate
-    from eegpt.transfer.config import TransferConfig
-    from eegpt.transfer.run import transfer
-
-    transfer(TransferConfig(mode="probe"), shards=shards, out=run / "probe", encoder=run)
-    _, results = evaluate(run / "probe", shards)
-    tasks = [task for task in results.tasks.values() if task.kind == "classification"]
-    scores = [mean for task in tasks if (mean := task.mean(task.model)) is not None]
-    return {"probe": sum(scores) / len(scores)}
 
 
 def print_rows(rows: list[dict[str, Any]]) -> None:
@@ -270,7 +225,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
     from .tables import console, plain_table
 
     names = ["name", "parameters", "windows", "steps", "new", "share_of_variance", "below_linear"]
-    names += [n for n in rows[0] if n not in {*names, "split"}]
+    names += [n for n in rows[0] if n not in {*names, "split", "new_se"}]
     table = plain_table(f"errors on new samples, {rows[0]['split']}")
     for name in names:
         table.add_column(name.replace("_", " "), justify="left" if name == "name" else "right")

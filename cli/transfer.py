@@ -11,13 +11,20 @@ from typing import Annotated
 
 import typer
 
+from .settings import ListTransfer, complete_transfer, one_of
 from .tables import console
 
 Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; more may follow.")]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="More shard sets.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+MODES = ("frozen", "full", "scratch", "lora", "probe")
+SCHEMES = ("split", "kfold:5", "loso", "lodo", "lodo:5", "few-shot:5", "few-shot:5:5", "within:5")
 Baselines = Annotated[
-    str, typer.Option(help="`quick`, `all`, `braindecode`, `none`, or names: band_power, log_spectrum, eegnet, ...")
+    str,
+    typer.Option(
+        help="`quick`, `all`, `braindecode`, `none`, or names: band_power, log_spectrum, eegnet, ...",
+        autocompletion=one_of("quick", "all", "braindecode", "none"),
+    ),
 ]
 AllowLeakage = Annotated[
     bool,
@@ -33,6 +40,7 @@ def register(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
     app.command("baselines")(baselines)
     app.command("compare")(compare)
+    app.command("cache")(cache)
 
 
 def transfer(
@@ -43,50 +51,66 @@ def transfer(
         list[Path] | None,
         typer.Option(help="A run of `eegpt train`, or one per fold of the scheme, in order."),
     ] = None,
-    mode: Annotated[str | None, typer.Option(help="frozen, full, scratch, lora or probe.")] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="frozen, full, scratch, lora or probe.", autocompletion=one_of(*MODES)),
+    ] = None,
     scheme: Annotated[
-        str | None, typer.Option(help="split, kfold:5, loso, lodo, few-shot:5, few-shot:5:5 or within:5.")
+        str | None,
+        typer.Option(
+            help="split, kfold:5, loso, lodo, lodo:5, few-shot:5, few-shot:5:5 or within:5.",
+            autocompletion=one_of(*SCHEMES),
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of fits with different seeds.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
     separate: Annotated[
         bool, typer.Option("--separate", help="One model for each task instead of one for all.")
     ] = False,
-    unknown_electrodes: Annotated[str | None, typer.Option(help="refuse, nearest or leave_out.")] = None,
+    unknown_electrodes: Annotated[
+        str | None,
+        typer.Option(
+            help="refuse, nearest, extend or leave_out.",
+            autocompletion=one_of("refuse", "nearest", "extend", "leave_out"),
+        ),
+    ] = None,
     allow_leakage: AllowLeakage = False,
     config: Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON).")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. schedule.steps=500; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting, e.g. schedule.steps=500; may be repeated.",
+            autocompletion=complete_transfer,
+        ),
     ] = None,
+    list_settings: ListTransfer = False,
     as_json: Json = False,
 ) -> None:
     """Train the electrode graph on all labelled tasks at once; the same command resumes a stopped run.
 
     Example: `eegpt transfer --encoder encoder --shards shards --out model`
     """
-    from eegpt.evaluation.evaluate import evaluate as score
-    from eegpt.evaluation.evaluate import write_results
+    from eegpt.api import transfer as run
     from eegpt.evaluation.tables import results_table
-    from eegpt.runs.settings import read_settings
-    from eegpt.transfer.config import TransferConfig
-    from eegpt.transfer.run import transfer as run_transfer
 
-    options = {
-        "mode": mode,
-        "data.scheme": scheme,
-        "seeds": None if seeds is None else list(range(seeds)),
-        "data.tasks": None if tasks is None else _names(tasks),
-        "joint": False if separate else None,
-        "data.unknown_electrodes": unknown_electrodes,
-        "allow_leakage": True if allow_leakage else None,
-    }
-    settings = read_settings(TransferConfig, config, set_ or [], options)
-    paths = [*shards, *(more or [])]
     with _progress() as (report, _):
-        run_transfer(settings, shards=paths, out=out, encoder=encoder, report=report)
-    predictions, results = score(out, paths)
-    write_results(out, predictions, results)
+        results = run(
+            [*shards, *(more or [])],
+            out,
+            encoder=encoder,
+            mode=mode,
+            scheme=scheme,
+            seeds=seeds,
+            tasks=tasks,
+            separate=separate,
+            unknown_electrodes=unknown_electrodes,
+            allow_leakage=allow_leakage,
+            config=config,
+            settings=set_ or [],
+            report=report,
+        )
     print(results.model_dump_json() if as_json else results_table(results))
 
 
@@ -98,6 +122,10 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the results; default: the run's.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write an HTML page of the run.")] = None,
     title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    controls: Annotated[
+        bool,
+        typer.Option("--controls", help="Score every task again without what may come from eyes, muscles or drift."),
+    ] = False,
     allow_leakage: AllowLeakage = False,
     as_json: Json = False,
 ) -> None:
@@ -105,24 +133,28 @@ def evaluate(
 
     Example: `eegpt evaluate model --shards shards --baselines all`
     """
-    from eegpt.evaluation.baselines import chosen
-    from eegpt.evaluation.evaluate import evaluate as score
-    from eegpt.evaluation.evaluate import write_results
+    from eegpt.api import evaluate as score
+    from eegpt.evaluation.controls import controls_table
     from eegpt.evaluation.tables import pretraining_table, results_table
 
-    names = chosen(baselines)
-    paths = [*shards, *(more or [])]
     with _progress() as (_, tell):
-        predictions, results = score(run, paths, baselines=names, allow_leakage=allow_leakage, tell=tell)
-    write_results(out or run, predictions, results)
-    if page is not None:
-        from eegpt.pages.run import write_run_page
-
-        write_run_page(page, run=out or run, shards=paths, title=title)
+        results = score(
+            run,
+            [*shards, *(more or [])],
+            baselines=baselines,
+            controls=controls,
+            out=out,
+            page=page,
+            title=title,
+            allow_leakage=allow_leakage,
+            tell=tell,
+        )
     if as_json:
         print(results.model_dump_json())
         return
     print(results_table(results))
+    if results.controls:
+        print("\n" + controls_table(results.controls))
     if results.pretraining is not None:
         print("\n" + pretraining_table(results.pretraining))
 
@@ -144,18 +176,13 @@ def baselines(
 
     Example: `eegpt baselines --shards shards --scheme kfold:6 --baselines band_power,log_spectrum`
     """
-    from eegpt.evaluation.baselines import chosen
-    from eegpt.evaluation.evaluate import score_baselines, write_results
+    from eegpt.api import baselines as score
     from eegpt.evaluation.tables import results_table
-    from eegpt.runs.settings import changed
-    from eegpt.transfer.config import TransferConfig
 
-    options = {"mode": "scratch", "data.scheme": scheme, "seeds": list(range(seeds)), "data.tasks": _names(tasks)}
-    settings = changed(TransferConfig(), options)
     with _progress() as (_, tell):
-        predictions, results = score_baselines([*shards, *(more or [])], settings, chosen(names), tell=tell)
-    if out is not None:
-        write_results(out, predictions, results)
+        results = score(
+            [*shards, *(more or [])], names=names, scheme=scheme, seeds=seeds, tasks=tasks, out=out, tell=tell
+        )
     print(results.model_dump_json() if as_json else results_table(results))
 
 
@@ -172,24 +199,41 @@ def compare(
 
     Example: `eegpt compare frozen scratch full`
     """
-    from eegprep.files import write_atomic
-    from eegpt.evaluation.compare import compare_runs, comparison_csv, comparison_table
+    from eegpt.api import compare as run
+    from eegpt.evaluation.compare import comparison_table
 
-    rows = compare_runs(runs, method=method)
-    if csv is not None:
-        write_atomic(csv, comparison_csv(rows))
+    rows = run(runs, method=method, csv=csv)
     print(json.dumps([r.as_row() for r in rows]) if as_json else comparison_table(rows))
 
 
-def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",") if name.strip()]
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all encoded trials.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show or clear the encoded trials that runs share; EEGPT_STATES_BYTES limits them, 0 turns them off.
+
+    Example: `eegpt cache --clear`
+    """
+    from eegpt.transfer import states
+
+    held = states.entries()
+    told = {"folder": str(states.folder()), "entries": len(held), "limit": states.max_bytes()}
+    told["bytes"] = sum(path.stat().st_size for path in held)
+    if clear:
+        states.clear()
+    size = f"{told['bytes'] / 1e6:.1f} MB of at most {told['limit'] / 1e6:.0f} MB"
+    text = f"{told['folder']}: {told['entries']} encoded tasks, {size}{', deleted' if clear else ''}"
+    print(json.dumps(told) if as_json else text)
 
 
 @contextlib.contextmanager
 def _progress() -> Iterator[tuple[Callable[[str, int, int, dict[str, float]], None], Callable[[str], None]]]:
-    """A progress line on stderr if that is a terminal: (for fits, for anything else)."""
+    """A progress line on stderr, or without a terminal a line every minute: (for fits, for anything else)."""
     if not sys.stderr.isatty():
-        yield (lambda name, step, steps, record: None), (lambda text: None)
+        from .progress import Minute
+
+        minute = Minute()
+        yield (lambda name, step, steps, record: minute(f"{name}: step {step} of {steps}")), minute
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from eegprep.errors import UsageError
+from eegprep.platform import FamilyLock, claim, release, replace, sync_folder
 
 PART = ".part"
 #: Lock file of a folder that a command is writing.
@@ -26,6 +26,21 @@ WRITING = ".lock"
 _ORPHANS_S = 2.0
 _CHUNK = 1 << 20
 _SUM = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(?:\./)?(\S.{0,499})")
+
+
+def path_of(value: object, what: str) -> Path:
+    """`value` as a Path; UsageError if it is no path. `what` names it in the error."""
+    if isinstance(value, (str, os.PathLike)):
+        return Path(os.fsdecode(value))
+    raise UsageError(f"{what} must be a path", found=f"{type(value).__name__}: {value!r}"[:200], expected="str or Path")
+
+
+def paths_of(values: object, what: str) -> list[Path]:
+    """One path or several as a list; UsageError for anything else, and if there are none."""
+    several = values if isinstance(values, (list, tuple)) else [values]
+    if not several:
+        raise UsageError(f"{what}: none given", expected="one path or more")
+    return [path_of(value, what) for value in several]
 
 
 def cache_folder() -> Path:
@@ -54,38 +69,33 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield part
         with part.open("rb+") as handle:
             os.fsync(handle.fileno())
-        part.replace(target)
+        replace(part, target)
         sync_folder(target.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     finally:
-        os.close(descriptor)
+        release(descriptor)
 
 
 def _claimed(part: Path, target: Path) -> int:
-    """A descriptor that locks the file; one without a lock on file systems that have none."""
     deadline = time.monotonic() + _ORPHANS_S
     while True:
-        descriptor = _opened(part)
         try:
-            if _held(descriptor, part):
+            if (descriptor := claim(part)) is not None:
                 return descriptor
-        except OSError:
-            return descriptor
-        os.close(descriptor)
+        except OSError as error:
+            raise _as_usage(error, part) from None
         if time.monotonic() > deadline:
             raise _not_alone(target)
         time.sleep(0.01)
 
 
-def _opened(lock: Path) -> int:
-    try:
-        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise UsageError("the lock of the output is a link", where=lock, todo="choose another output") from None
+def _as_usage(error: OSError, lock: Path) -> Exception:
+    """The error of a lock that is a link; others unchanged."""
+    if error.errno != errno.ELOOP:
+        return error
+    return UsageError("the lock of the output is a link", where=lock, todo="choose another output")
 
 
 def _not_alone(target: Path) -> UsageError:
@@ -122,46 +132,24 @@ def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
                     "there is a file of that name", where=error.filename, todo="choose another output"
                 ) from None
             made = not file
+        held = FamilyLock(lock)
         try:
-            descriptor = _opened(lock)
+            if held.acquire():
+                break
         except FileNotFoundError:  # another process removed its empty folder
             continue
-        if _held(descriptor, lock):
-            break
-        os.close(descriptor)
+        except OSError as error:
+            raise _as_usage(error, lock) from None
         if time.monotonic() > deadline:
             raise _not_alone(target)
         time.sleep(0.05)
-    os.set_inheritable(descriptor, True)
     try:
         yield made and sum(1 for _ in target.iterdir()) == 1
     finally:
-        lock.unlink(missing_ok=True)
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # processes forked in the meantime hold it too
-        os.close(descriptor)
+        held.release()
         if made:
             with contextlib.suppress(OSError):
                 target.rmdir()
-
-
-def _held(descriptor: int, lock: Path) -> bool:
-    """Whether we now have the lock, and it is still the file of that name."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), lock.stat())
-    return False
-
-
-def sync_folder(folder: Path) -> None:
-    """Sync `folder`, so that a rename in it survives a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_atomic(target: Path, data: bytes | str) -> None:

@@ -37,3 +37,11 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs real recordings: set EEGPT_DATA to their folder (looked in {folder})")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder of the tests' own, so that they neither read nor fill the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["EEGPT_CACHE"] = str(folder)
+    return folder

@@ -374,7 +374,6 @@ def read_shard_set(folder: Path) -> str:
     from eegprep.shards.verify.shard_set import verify_shard_set
     from eegprep.splits import Seen, find_leaks
     from eegpt.data import TrialIndex, WindowIndex
-    from eegpt.interop.shards import open_shards
 
     def windows() -> None:
         index = WindowIndex([folder], n_samples=256, stride=256)
@@ -398,9 +397,8 @@ def read_shard_set(folder: Path) -> str:
         for row in range(len(opened.recordings)):
             opened.recordings.attributes(row)
             opened.recordings.steps(row)
-        recordings = open_shards(folder)
-        for name in recordings:
-            recordings[name].load()
+        for name in opened:
+            opened[name].load()
 
     whole = True
     try:

@@ -5,7 +5,9 @@ The public entry points are `ingest(manifest, folder, out, ...)` and the dry run
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from eegprep.lazy import attach, make_callable
 
 if TYPE_CHECKING:
     from eegprep.ingest.dry import Inspection, inspect
@@ -15,12 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["ingest", "inspect", "IngestSummary", "Inspection"]
 
 _HOMES = {"ingest": "run", "inspect": "dry", "IngestSummary": "summary", "Inspection": "dry"}
-
-
-def __getattr__(name: str) -> Any:
-    # Loaded on demand: worker processes import only single modules of this package.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+# Worker processes import only single modules of this package.
+__getattr__, __dir__ = attach(__name__, _HOMES)
+make_callable(__name__, "eegprep.api", "ingest")

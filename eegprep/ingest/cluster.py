@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eegprep.errors import EEGPTError, InputError, UsageError
+from eegprep.errors import EEGPTError, InputError, UsageError, install
 from eegprep.ingest.job import Setting
 from eegprep.ingest.outcome import Outcome
 from eegprep.ingest.workers import Work, run_in, start
@@ -22,7 +22,7 @@ from eegprep.processes.process import WorkerProcess
 
 #: Jobs per thread of the cluster that have been sent but have not ended.
 _WINDOW = 4
-_MISSING = "python -m pip install 'eegpt[cluster]'"
+_MISSING = install("cluster")
 
 
 def run_on_cluster(work: Sequence[Work], setting: Setting, address: str, n_workers: int) -> Iterator[Outcome]:

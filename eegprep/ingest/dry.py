@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from eegprep.display import html_table, listed
 from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.electrodes.montage_check import montage_warning
 from eegprep.errors import InputError, UsageError
@@ -19,6 +20,7 @@ from eegprep.ingest.matches import Counted, Mismatch, hinted, mismatches
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.ingest.plan import check_expected, identities, with_stored_names
 from eegprep.ingest.run import Progress, nothing_planned, outcomes_of, planned_recordings
+from eegprep.ingest.selection import EVERYTHING, Selection
 from eegprep.ingest.summary import unmet_expectations
 from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
@@ -26,7 +28,7 @@ from eegprep.manifest.schema import Manifest
 from eegprep.sources.entry import Code, Entry, Kind, with_failed
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Inspection:
     """The result of a dry run.
 
@@ -42,6 +44,8 @@ class Inspection:
         How the result would contradict the manifest's `expect`.
     unmatched : tuple of Mismatch
         Parts of the manifest's tasks that match nothing.
+    dataset : str
+        Name of the data set.
     """
 
     recordings: tuple[Inspected, ...]
@@ -49,6 +53,31 @@ class Inspection:
     refused: Mapping[str, str | None] | None = None
     unmet: tuple[str, ...] = ()
     unmatched: tuple[Mismatch, ...] = ()
+    dataset: str = ""
+
+    def __repr__(self) -> str:
+        usable, refused = sum(r.usable for r in self.recordings), sum(r.error is not None for r in self.recordings)
+        return f"Inspection({self.dataset!r}: {len(self.recordings)} recordings, {usable} usable, {refused} refused)"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "file": r.file,
+                "format": r.format,
+                "Hz": r.sfreq_hz or "",
+                "minutes": 60 * r.hours,
+                "channels": f"{sum(c.electrode is not None for c in r.channels)} of {len(r.channels)}",
+                "refused": (r.error or {}).get("what") or "",
+            }
+            for r in self.recordings
+        ]
+        facts = {
+            "recordings": len(self.recordings),
+            "to be stored": sum(r.usable for r in self.recordings),
+            "refused files": listed([f"{e.path}: {e.reason}" for e in self.left_out]),
+            "warning": self.montage_warning,
+        }
+        return html_table(f"Inspection of {self.dataset}", facts, rows)
 
     @property
     def montage_warning(self) -> str:
@@ -84,6 +113,7 @@ def inspect(
     vocabulary: Vocabulary | None = None,
     workers: int = 1,
     partial: bool = False,
+    selection: Selection = EVERYTHING,
     progress: Progress | None = None,
 ) -> Inspection:
     """Report what `eegprep.ingest.ingest` would do with the same arguments.
@@ -94,7 +124,8 @@ def inspect(
         Wrong folder or recipe, or two recordings with the same id.
     """
     recipe = recipe or recipe_of(manifest)
-    planned, entries = planned_recordings(manifest, folder, recipe)
+    _, planned, entries = planned_recordings(manifest, folder, recipe, selection)
+    partial = partial or bool(selection)
     refused = None
     try:
         if not planned:
@@ -110,7 +141,7 @@ def inspect(
     setting = Setting(
         manifest_json=manifest.model_dump_json(),
         recipe_json=recipe.model_dump_json(),
-        vocabulary_json=dump_vocabulary(vocabulary or Vocabulary.base()),
+        vocabulary_json=dump_vocabulary((vocabulary or Vocabulary.base()).with_kinds(recipe.kinds)),
         folder=str(folder.absolute()),
         out="",
         dry=True,
@@ -147,7 +178,11 @@ def inspect(
         if p.key in kept_keys
     ]
     inspection = Inspection(
-        recordings=recordings, entries=tuple(with_failed(entries, why)), refused=refused, unmet=unmet
+        recordings=recordings,
+        entries=tuple(with_failed(entries, why)),
+        refused=refused,
+        unmet=unmet,
+        dataset=manifest.name,
     )
     unmatched = hinted(mismatches(manifest, cut, partial=partial), inspection.seen, owner=True)
     return dataclasses.replace(inspection, unmatched=unmatched)

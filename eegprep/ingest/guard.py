@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from eegprep import platform
 from eegprep.errors import UsageError
 from eegprep.files import PART, WRITING
 from eegprep.ingest.plan import IngestPlan
@@ -65,6 +66,18 @@ def remove_parts(out: Path) -> None:
     """Remove what processes that died were writing."""
     for part in out.rglob(f"*{PART}"):
         part.unlink(missing_ok=True)
+
+
+def check_names(out: Path, plan: IngestPlan) -> None:
+    """Refuse recordings whose files would be the same file in the store, on file systems that ignore case."""
+    alike = platform.alike_names(j.recording_id for j in plan.jobs)
+    if alike and platform.ignores_case(out / WRITING):
+        raise UsageError(
+            "the names of two recordings differ only by case, which the file system of the store ignores",
+            where=out,
+            found=" and ".join(alike[0]),
+            todo="choose an --out on another file system, or rename one of them",
+        )
 
 
 def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *, prune: bool) -> None:

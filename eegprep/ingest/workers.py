@@ -7,7 +7,7 @@ into a store that the next run uses.
 from __future__ import annotations
 
 import dataclasses
-import selectors
+import queue
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -44,41 +44,42 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
     busy: dict[WorkerProcess, Work] = {}
     begun: dict[WorkerProcess, float] = {}
     idle: list[WorkerProcess] = []
-    with selectors.DefaultSelector() as selector:
-        try:
-            while waiting or busy:
-                while waiting and len(busy) < n_workers:
-                    worker = idle.pop() if idle else start(setting, inherit=True)  # they share the store's lock
-                    busy[worker] = one = waiting.pop()
-                    begun[worker] = time.monotonic()
-                    selector.register(worker, selectors.EVENT_READ)
-                    worker.send(_request(one))
-                late = {w for w, one in busy.items() if time.monotonic() - begun[w] > _patience_s(one)}
-                for worker in late:
+    late: set[WorkerProcess] = set()
+    arrived: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < n_workers:
+                worker = idle.pop() if idle else start(setting, inherit=True, arrived=arrived)  # for the store's lock
+                busy[worker] = one = waiting.pop()
+                begun[worker] = time.monotonic()
+                worker.send(_request(one))
+            for worker, one in busy.items():
+                if time.monotonic() - max(begun[worker], worker.ready_at or 0.0) > _patience_s(one):
+                    late.add(worker)
                     worker.kill()
-                for key, _ in selector.select(timeout=1.0):
-                    worker = key.fileobj  # type: ignore[assignment]
-                    was_ready = worker.ready
-                    done, answer = worker.poll()
-                    if worker.ready and not was_ready:
-                        begun[worker] = time.monotonic()
-                    if not done:
-                        continue
-                    selector.unregister(worker)
-                    one = busy.pop(worker)
-                    if answer is not None:
-                        idle.append(worker)
-                        yield _outcome(answer)
-                    else:
-                        yield _ended(worker, one, late=worker in late)
-        finally:
-            for worker in (*idle, *busy):
-                worker.close()
+            try:
+                worker = arrived.get(timeout=1.0)
+            except queue.Empty:
+                continue
+            done, answer = worker.poll() if worker in busy else (False, None)
+            if not done:
+                continue
+            one = busy.pop(worker)
+            if answer is not None:
+                idle.append(worker)
+                yield _outcome(answer)
+            else:
+                yield _ended(worker, one, late=worker in late)
+    finally:
+        for worker in (*idle, *busy):
+            worker.close()
 
 
-def start(setting: Setting, *, inherit: bool = False) -> WorkerProcess:
+def start(
+    setting: Setting, *, inherit: bool = False, arrived: queue.SimpleQueue[WorkerProcess] | None = None
+) -> WorkerProcess:
     """A process for jobs of this run."""
-    worker = WorkerProcess("eegprep.ingest.job:handler", inherit=inherit)
+    worker = WorkerProcess("eegprep.ingest.job:handler", inherit=inherit, arrived=arrived)
     worker.send({"setting": dataclasses.asdict(setting)})
     return worker
 

@@ -7,19 +7,23 @@ only; nothing is unpickled, no tar is parsed.
 from __future__ import annotations
 
 import functools
+import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from eegprep.display import html_table, listed
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError, RefusedError, UsageError
-from eegprep.files import sha256_file
+from eegprep.files import path_of, sha256_file
 from eegprep.manifest.schema import Manifest
 from eegprep.manifest.tasks import Task
+from eegprep.recording import Trial
 from eegprep.shards.check import check_blocks, check_recordings, check_trials, shard_files
 from eegprep.shards.columns import BlockTable, RecordingTable, ShardFile, SpanTable, TrialTable, spans_of
 from eegprep.shards.flatmap import FlatMap
@@ -38,6 +42,10 @@ from eegprep.shards.format import (
 from eegprep.shards.manifests import read_manifests
 from eegprep.shards.sums import read_sums
 from eegprep.shards.tables import numbers, read_electrodes, read_table, texts
+from eegprep.store.dataset import RecordingMapping, recording_dataset
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Remote(Protocol):
@@ -56,8 +64,10 @@ class Remote(Protocol):
         """Map a shard, downloaded and checked if missing."""
 
 
-class ShardSet:
+class ShardSet(RecordingMapping):
     """A complete shard set, opened for reading. Use `open`.
+
+    `shards[recording_id]` is an `xarray.Dataset`, `shards.raw(recording_id)` an `mne.io.RawArray`.
 
     Attributes
     ----------
@@ -106,13 +116,34 @@ class ShardSet:
         RefusedError
             The index is damaged, of another version, or contradicts itself.
         """
-        return cls(Path(path))
+        return cls(path_of(path, "the shard set"))
 
     def __repr__(self) -> str:
         return (
             f"ShardSet({str(self.path)!r}: {len(self.recordings)} recordings, {len(self.blocks)} blocks, "
             f"{len(self.trials)} trials)"
         )
+
+    def _repr_html_(self) -> str:
+        r, trials = self.recordings, self.trials
+        names = [self.vocabulary.name_of(int(i)) for i in np.unique(self.blocks.electrode)]
+        hours = np.bincount(self.blocks.recording, self.blocks.n_samples, minlength=len(r)) / (3600 * r.sfreq_hz)
+        tasks = np.bincount(trials.task, minlength=len(trials.task_names))
+        splits = Counter(r.split)
+        facts = {
+            "address": None if self.remote is None else self.remote.address,
+            "data sets": ", ".join(f"{m.name} ({m.licence.id})" for m in self.manifests),
+            "recordings": f"{len(r)} ({', '.join(f'{k} {n}' for k, n in splits.items())})",
+            "subjects": len(set(zip(r.dataset, r.subject, strict=True))),
+            "electrodes": f"{len(names)}: {listed(names)}",
+            "electrode hours": float(hours.sum()),
+            "trials": ", ".join(f"{t} {n}" for t, n in zip(trials.task_names, tasks, strict=True)),
+        }
+        rows = [
+            {"recording": i, "split": split, "minutes": float(n / hz / 60)}
+            for i, split, n, hz in zip(r.id, r.split, r.n_samples, r.sfreq_hz, strict=True)
+        ]
+        return html_table(f"Shard set {self.path}", facts, rows)
 
     def __getstate__(self) -> dict[str, Any]:
         # Worker processes open it again: maps and tables don't travel.
@@ -159,6 +190,71 @@ class ShardSet:
         for k, shard in enumerate(self.shards):
             self.remote.place(flat, k, shard)
         return flat
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the recordings, `dataset/subject/session/run`, in the set's order."""
+        return self.recordings.id
+
+    def __contains__(self, recording_id: object) -> bool:
+        return recording_id in self._of_recording[0]
+
+    @functools.cached_property
+    def _of_recording(self) -> tuple[dict[str, int], NDArray[np.intp], NDArray[np.intp]]:
+        """Row of each recording; blocks sorted by recording, and where those of each row begin."""
+        order = np.argsort(self.blocks.recording, kind="stable")
+        edges = np.searchsorted(self.blocks.recording[order], np.arange(len(self.recordings) + 1))
+        return {name: row for row, name in enumerate(self.recordings.id)}, order, edges
+
+    def _dataset(self, recording_id: str) -> xr.Dataset:
+        rows, order, edges = self._of_recording
+        row = rows[recording_id]
+        blocks, table, trials = order[edges[row] : edges[row + 1]], self.recordings, self.trials
+        words = self.blocks.reference_names
+        keys = [(int(self.blocks.electrode[b]), words[self.blocks.reference[b]]) for b in blocks]
+        inputs = sorted(set(keys))  # by electrode id and reference
+        of_row = [blocks[[key == one for key in keys]] for one in inputs]
+        names = [self.vocabulary.name_of(i) for i, _ in inputs]
+        plain = {c: table.table[c][row].as_py() for c in ("source_sfreq_hz", "line_freq_hz")}
+
+        def read(electrode: int, start: int, stop: int) -> NDArray[np.float32]:
+            out = np.full(stop - start, np.nan, np.float32)
+            for block in of_row[electrode]:
+                begin = int(self.blocks.start_sample[block])
+                a, b = max(start, begin), min(stop, begin + int(self.blocks.n_samples[block]))
+                if a < b:
+                    samples = self.signal_i16(int(block))[a - begin : b - begin]
+                    out[a - start : b - start] = samples * self.blocks.scale_uv[block]
+            return out
+
+        return recording_dataset(
+            read,
+            electrodes=names,
+            kinds=[self.vocabulary.kind_of(n) for n in names],
+            sigma_uv=[float(self.blocks.sigma_uv[own[0]]) for own in of_row],
+            references=[reference for _, reference in inputs],
+            n_samples=int(table.n_samples[row]),
+            sfreq_hz=float(table.sfreq_hz[row]),
+            trials=[
+                Trial(
+                    start_sample=int(trials.start_sample[t]),
+                    n_samples=int(trials.n_samples[t]),
+                    task=trials.task_names[trials.task[t]],
+                    label=trials.label_names[trials.label[t]],
+                )
+                for t in np.flatnonzero(trials.recording == row)
+            ],
+            steps=table.steps(row).steps_json(),
+            source_sfreq_hz=plain["source_sfreq_hz"],
+            line_freq_hz=None if math.isnan(plain["line_freq_hz"]) else plain["line_freq_hz"],
+            attributes={
+                "recording": recording_id,
+                "subject": table.subject[row],
+                "session": table.session[row],
+                "run": table.run[row],
+                "split": table.split[row],
+                "shard_set_sha256": self.sha256,
+            },
+        )
 
     def signal_i16(self, block: int) -> NDArray[np.int16]:
         """A block's samples, (n_samples,) int16, a read-only view; times `blocks.scale_uv[block]` gives microvolt."""

@@ -6,7 +6,7 @@ in microvolt. `open_source` selects it by `manifest.source.kind`; `manifest_for_
 
 from __future__ import annotations
 
-from typing import Any
+from eegprep.lazy import attach
 
 __all__ = [
     "Entry",
@@ -30,11 +30,5 @@ _HOMES = {
     "open_source": "registry",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Loaded on demand, so that `import eegprep.sources` does not import MNE.
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+# `import eegprep.sources` does not import MNE.
+__getattr__, __dir__ = attach(__name__, _HOMES)

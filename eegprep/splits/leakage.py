@@ -11,6 +11,7 @@ recording, since their test subjects are in train by design.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,12 +27,17 @@ _SHOWN = 8
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class SeenRecording:
-    """One recording: its id `dataset/subject/session/run`, and the hash and fingerprint of its signal."""
+    """One recording: its id `dataset/subject/session/run`, and the hash and fingerprint of its signal.
+
+    `held_out` are parts of a seen recording that were not seen, or the only parts of a test recording that are tested,
+    as (first, one past the last) sample; empty: none, or all of it.
+    """
 
     id: str
     signal_sha256: str = ""
     within_subject: bool = False
     fingerprint: str = ""
+    held_out: tuple[tuple[int, int], ...] = ()
 
     @property
     def person(self) -> str:
@@ -63,6 +69,7 @@ class Seen:
                     "signal_sha256": r.signal_sha256,
                     "within_subject": r.within_subject,
                     "fingerprint": r.fingerprint,
+                    **({"held_out": [list(part) for part in r.held_out]} if r.held_out else {}),
                 }
                 for r in sorted(self.recordings)
             ],
@@ -80,10 +87,11 @@ class Seen:
                     signal_sha256=str(r["signal_sha256"]),
                     within_subject=bool(r["within_subject"]),
                     fingerprint=str(r["fingerprint"]),
+                    held_out=tuple((int(a), int(b)) for a, b in r.get("held_out", ())),
                 )
                 for r in data["recordings"]
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 "invalid list of seen recordings", where=where, found=f"{type(error).__name__}: {error}"
             ) from error
@@ -103,18 +111,24 @@ class Leak:
 
 
 def find_leaks(seen: Seen, test: Iterable[SeenRecording]) -> list[Leak]:
-    """Test recordings whose signal (or an altered copy) or subject was seen, sorted by id."""
+    """Test recordings whose signal (or an altered copy) or subject was seen, sorted by id.
+
+    A recording of which only parts are tested was not seen if all of them were held out.
+    """
+    test = set(test)
+    tested = {r.id: r for r in test}
     by_hash: dict[str, str] = {}
     by_person: dict[str, str] = {}
     ids = set()
-    for r in sorted(seen.recordings):
+    learned = [r for r in sorted(seen.recordings) if r.id not in tested or not _held_out(r, tested[r.id])]
+    for r in learned:
         ids.add(r.id)
         by_person.setdefault(r.person, r.id)
         if r.signal_sha256:
             by_hash.setdefault(r.signal_sha256, r.id)
     leaks = []
-    copies = Copies((r.id, r.fingerprint) for r in seen.recordings)
-    for r in sorted(set(test)):
+    copies = Copies((r.id, r.fingerprint) for r in learned)
+    for r in sorted(test):
         if r.signal_sha256 and r.signal_sha256 in by_hash:
             leaks.append(Leak(id=r.id, how="signal", seen_as=by_hash[r.signal_sha256]))
         elif r.id in ids:
@@ -126,8 +140,19 @@ def find_leaks(seen: Seen, test: Iterable[SeenRecording]) -> list[Leak]:
     return leaks
 
 
-def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = False, stage: str = "training") -> str:
-    """Refuse to test on seen data; with `allow`, return a sentence to print on every table instead.
+def _held_out(seen: SeenRecording, tested: SeenRecording) -> bool:
+    """Whether all tested parts of a recording are among the parts that were not seen."""
+    return (
+        bool(tested.held_out)
+        and seen.signal_sha256 == tested.signal_sha256
+        and all(any(a <= first and stop <= b for a, b in seen.held_out) for first, stop in tested.held_out)
+    )
+
+
+def refuse_leaks(
+    seen: Seen, test: Iterable[SeenRecording], *, allow: bool = False, stage: str = "training", scheme: str = "kfold:5"
+) -> str:
+    """Refuse to test on seen data; with `allow`, return one line to print on every table instead.
 
     Returns
     -------
@@ -142,15 +167,17 @@ def refuse_leaks(seen: Seen, test: Iterable[SeenRecording], *, allow: bool = Fal
     leaks = find_leaks(seen, test)
     if not leaks:
         return ""
+    how = ", ".join(f"{how} {n}" for how, n in sorted(Counter(k.how for k in leaks).items()))
+    said = f"{len(leaks)} test recording{'s were' if len(leaks) > 1 else ' was'} seen in {stage}"
     shown = "; ".join(f"{k.id} ({k.how} of {k.seen_as})" for k in leaks[:_SHOWN])
     more = f"; and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
     if not allow:
         raise RefusedError(
-            f"{len(leaks)} test recordings were seen in {stage}",
+            said,
             found=shown + more,
             expected="no subjects or signals of the test split in any training stage",
             todo="pre-train on the train split of the same shard sets (for folds, once for each: eegpt train "
-            "--set division=kfold:5/0 and so on), or pass --allow-leakage, "
+            f"--set data.division={scheme}/0 and so on), or pass --allow-leakage, "
             "which is then printed on every table",
         )
-    return f"LEAKAGE ALLOWED: {len(leaks)} test recordings were seen in {stage}: {shown}{more}"
+    return f"LEAKAGE ALLOWED: {said} ({how}), e.g. {leaks[0].id}"

@@ -12,8 +12,9 @@ Importing this package imports neither mne nor xarray.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from eegprep.lazy import attach
 from eegprep.store.keys import id_of_key, key_of_id
 from eegprep.store.reader import Store
 from eegprep.store.writer import CHUNK_SAMPLES, StoredRecordingWriter
@@ -24,14 +25,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Recordings", "Store", "StoredRecordingWriter", "CHUNK_SAMPLES", "key_of_id", "id_of_key", "to_raw"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "Recordings":
-        from eegprep.store.recordings import Recordings
-
-        return Recordings
-    if name == "to_raw":
-        from eegprep.store.raw import to_raw
-
-        return to_raw
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = attach(__name__, {"Recordings": "recordings", "to_raw": "raw"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 from eegprep.errors import UsageError
 from eegprep.recording import Stretch
 
+if TYPE_CHECKING:
+    import mne
 
-def to_raw(recording: xr.Dataset) -> Any:
+
+_MNE_TYPES = {"respiration": "resp", "other": "misc"}
+
+
+def to_raw(recording: xr.Dataset) -> mne.io.RawArray:
     """Convert a recording to `mne.io.RawArray` in volts, with known electrode positions and annotations.
 
     Gaps are annotated as `BAD_gap` for the electrodes concerned (without channels if common to all) and filled with
@@ -21,23 +27,24 @@ def to_raw(recording: xr.Dataset) -> Any:
     Parameters
     ----------
     recording : xarray.Dataset
-        A recording of a store (`eegprep.store.Recordings`) or of a shard set (`eegpt.interop.open_shards`), or a
-        selection of it.
+        A recording of a store or a shard set (`store[id]`, `shards[id]`), or a selection of it.
     """
     import mne
 
     from eegprep.electrodes import Vocabulary
 
-    if "signal_uv" not in recording or recording["signal_uv"].dims != ("electrode", "time"):
+    is_dataset = isinstance(recording, xr.Dataset)
+    if not is_dataset or "signal_uv" not in recording or recording["signal_uv"].dims != ("electrode", "time"):
         raise UsageError(
             "not a recording of a store or shard set",
-            found=", ".join(map(str, recording.data_vars)),
-            expected="signal_uv (electrode, time), from eegprep.datasets.load or eegpt.interop.open_shards",
+            found=", ".join(map(str, recording.data_vars)) if is_dataset else type(recording).__name__,
+            expected="signal_uv (electrode, time), as store[id] or shards[id] of eegprep.open_store, open_shards",
         )
     sfreq_hz = float(recording.attrs["sfreq_hz"])
     signal_v = np.asarray(recording["signal_uv"].values, np.float64) * 1e-6
     names = [str(e) for e in recording["electrode"].values]
-    info = mne.create_info(names, sfreq_hz, "eeg")
+    kinds = [str(k) for k in recording["kind"].values] if "kind" in recording.coords else ["eeg"] * len(names)
+    info = mne.create_info(names, sfreq_hz, [_MNE_TYPES.get(kind, kind) for kind in kinds])
     line_hz = recording.attrs.get("line_freq_hz")
     if line_hz is not None and line_hz == line_hz:
         with info._unlock():

@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from eegprep.display import html_table, listed
 from eegprep.errors import InputError, UsageError, nearest
-from eegprep.files import write_atomic
+from eegprep.files import path_of, write_atomic
 from eegprep.recording import RecordingInfo, Stretch
+from eegprep.store.dataset import RecordingMapping, dataset_of
 from eegprep.store.file import RecordingFile
 from eegprep.store.keys import id_of_key, key_of_id
 from eegprep.store.writer import MADE_FROM, StoredRecordingWriter
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
 VOCABULARY = "electrodes.parquet"
 
 
-class Store:
-    """A folder of standardised recordings. Use `create` or `open`."""
+class Store(RecordingMapping):
+    """A folder of standardised recordings. Use `create` or `open`.
+
+    `store[recording_id]` is an `xarray.Dataset`, `store.raw(recording_id)` an `mne.io.RawArray`.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -50,7 +55,7 @@ class Store:
         UsageError
             If `path` is not a store.
         """
-        path = Path(path)
+        path = path_of(path, "the store")
         if not (path / "manifest.yaml").is_file() or not (path / "recordings").is_dir():
             raise UsageError(
                 "not a store",
@@ -140,19 +145,19 @@ class Store:
         return [self.info(i) for i in self.ids()]
 
     def electrode_uv(self, info: RecordingInfo, electrode: str, stretch: Stretch | None = None) -> NDArray[np.float32]:
-        """One electrode's samples, of one stretch or of the entire time line.
+        """The samples of one input (a name of `info.inputs`), of one stretch or of the entire time line.
 
         Returns
         -------
         ndarray, (stretch.n_samples,) float32
             Microvolt. Read-only if it is a view into the mapped file.
         """
-        if electrode not in info.electrodes:
+        if electrode not in info.inputs:
             raise InputError(
-                f"recording {info.id!r} has no electrode {electrode!r}", found=nearest(electrode, info.electrodes)
+                f"recording {info.id!r} has no electrode {electrode!r}", found=nearest(electrode, info.inputs)
             )
         stretch = stretch or Stretch(start_sample=0, n_samples=info.n_samples)
-        row = info.electrodes.index(electrode)
+        row = info.inputs.index(electrode)
         return self._file(info).read(row, stretch.start_sample, stretch.n_samples)
 
     def signal(self, info: RecordingInfo) -> xr.DataArray:
@@ -163,6 +168,41 @@ class Store:
         from eegprep.store.lazy import lazy_signal
 
         return lazy_signal(self._file(info), info)
+
+    def __contains__(self, recording_id: object) -> bool:
+        if not isinstance(recording_id, str) or recording_id.count("/") != 3:
+            return False
+        path = self.recordings / f"{key_of_id(recording_id)}.json"
+        return path.exists() and path.with_suffix(".arrow").exists()
+
+    def _dataset(self, recording_id: str) -> xr.Dataset:
+        info = self.info(recording_id)
+        return dataset_of(self._file(info), info, self.vocabulary)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}: {len(self)} recordings)"
+
+    def _repr_html_(self) -> str:
+        infos = self.infos()
+        electrodes = sorted({e for i in infos for e in i.electrodes})
+        facts = {
+            "data set": ", ".join(sorted({i.dataset for i in infos})),
+            "recordings": len(infos),
+            "subjects": len({(i.dataset, i.subject) for i in infos}),
+            "electrodes": f"{len(electrodes)}: {listed(electrodes)}",
+            "hours": sum(i.n_recorded / i.sfreq_hz for i in infos) / 3600,
+            "trials": sum(len(i.trials) for i in infos),
+        }
+        rows = [
+            {
+                "recording": i.id,
+                "electrodes": len(i.electrodes),
+                "minutes": i.n_recorded / i.sfreq_hz / 60,
+                "trials": len(i.trials),
+            }
+            for i in infos
+        ]
+        return html_table(f"Store {self.path}", facts, rows)
 
     def made_from(self, recording_id: str) -> str | None:
         """The input hash that was given to the recording's writer; None if it is not finished."""

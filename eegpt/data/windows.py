@@ -13,9 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import UsageError
+from eegprep.recording import electrode_of
 
 from .index import WindowBatch
 from .spans import Sets, Spans
+
+#: Recording id to split to (first, one past the last) sample.
+Parts = Mapping[str, Mapping[str, Sequence[tuple[int, int]]]]
 
 _CELLS_PER_INTERVAL = 4
 _STEPS = 3
@@ -37,8 +41,13 @@ class WindowIndex:
         Read together; electrodes are matched by name.
     splits, electrodes, datasets : iterable of str, optional
         Restrict to these; electrodes by name or alias. `splits=None` selects all.
+    references, kinds : iterable of str, optional
+        Only derivations against these references, or channels of these kinds; all by default.
     quality : mapping of str to (float, float), optional
         Keep only electrodes whose recording has this figure (see `RecordingTable.facts`) in the interval.
+    parts : mapping, optional
+        Recordings that are divided in time: recording id to split to (first, one past the last) sample of the parts of
+        this split. Other recordings are in the split that the set gives.
     group_by : {"set", "dataset"}
         What `group_names` and `group_sizes` count; windows of one group are numbered consecutively.
 
@@ -59,7 +68,10 @@ class WindowIndex:
         splits: Iterable[str] | None = ("train",),
         electrodes: Iterable[str] | None = None,
         datasets: Iterable[str] | None = None,
+        references: Iterable[str] | None = None,
+        kinds: Iterable[str] | None = None,
         quality: Mapping[str, tuple[float, float]] | None = None,
+        parts: Parts | None = None,
         group_by: str = "set",
     ) -> None:
         if n_samples < 1 or stride < 1:
@@ -69,18 +81,20 @@ class WindowIndex:
         self.n_samples, self.stride = n_samples, stride
         self.spans = Spans(sets)
         self.vocabulary = self.spans.vocabulary
-        self.recording_ids = self.spans.recording_ids
-        keep = self._keep(splits, electrodes, datasets, quality)
-        counts = np.where(keep, (self.spans.n_samples - n_samples) // stride + 1, 0)
-        rows = np.flatnonzero(counts > 0)
+        self.recording_ids, self.references = self.spans.recording_ids, self.spans.references
+        self._measured = self.spans.measured(references, kinds)
+        rows, first, length = self._stretches(splits, parts or {}, electrodes, datasets, quality)
+        counts = np.maximum((length - n_samples) // stride + 1, 0)
+        some = np.flatnonzero(counts > 0)
+        rows, first, length, counts = rows[some], first[some], length[some], counts[some]
         group, self.group_names = self._groups(group_by, rows)
         order = np.argsort(group, kind="stable")
-        self._rows = rows[order]
-        self._ends = np.cumsum(counts[self._rows])
-        self._begins = self._ends - counts[self._rows]
+        self._rows, self._first, self._last = rows[order], first[order], (first + length - n_samples)[order]
+        self._ends = np.cumsum(counts[order])
+        self._begins = self._ends - counts[order]
         self._find = Borders(self._ends)
         self.group_sizes: NDArray[np.int64] = np.bincount(
-            group, weights=counts[rows], minlength=len(self.group_names)
+            group, weights=counts, minlength=len(self.group_names)
         ).astype(np.int64)
         if not len(self._rows):
             raise NoWindowError(
@@ -113,7 +127,7 @@ class WindowIndex:
     def locate(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Span of each window and its first sample within the span, (N,) int64 each."""
         k = self._find(indices)
-        return self._rows[k], (indices - self._begins[k]) * self.stride
+        return self._rows[k], self._first[k] + (indices - self._begins[k]) * self.stride
 
     def gather(self, indices: NDArray[np.int64], *, shift: NDArray[np.int64] | None = None) -> WindowBatch:
         """Gather a batch of windows by number, in any order; repeats are allowed.
@@ -125,13 +139,14 @@ class WindowIndex:
             raise IndexError(f"windows {int(indices.min())} to {int(indices.max())} of {len(self)}")
         span, offset = self.locate(indices)
         if shift is not None:
-            offset = np.minimum(offset + shift, self.spans.n_samples[span] - self.n_samples)
+            offset = np.minimum(offset + shift, self._last[self._find(indices)])
         return WindowBatch(
             signal_i16=self.spans.gather(span, offset, self.n_samples),
             scale_uv=self.spans.scale_uv[span],
             sigma_uv=self.spans.sigma_uv[span],
             electrode=self.spans.electrode[span],
             recording=self.spans.recording[span],
+            reference=self.spans.reference[span],
         )
 
     def fetch_ahead(self, indices: NDArray[np.int64]) -> None:
@@ -151,16 +166,42 @@ class WindowIndex:
         """Windows that begin in each shard, (n_shards,): chunks of a `TwoLevelOrder`, for windows grouped by set."""
         n = self.spans.n_shards
         sizes = np.zeros(n, dtype=np.int64)
-        first = self.spans.shard(self._rows, np.zeros(len(self._rows), dtype=np.int64))
+        first = self.spans.shard(self._rows, self._first)
         counts = self._ends - self._begins
-        last = self.spans.shard(self._rows, (counts - 1) * self.stride)
+        last = self.spans.shard(self._rows, self._first + (counts - 1) * self.stride)
         np.add.at(sizes, first[first == last], counts[first == last])
         for k in np.flatnonzero(first != last):
-            offset = np.arange(counts[k], dtype=np.int64) * self.stride
+            offset = self._first[k] + np.arange(counts[k], dtype=np.int64) * self.stride
             sizes += np.bincount(self.spans.shard(np.full(len(offset), self._rows[k]), offset), minlength=n)
         return sizes
 
     # -- filters -------------------------------------------------------------------------------------------
+
+    def _stretches(
+        self,
+        splits: Iterable[str] | None,
+        parts: Parts,
+        electrodes: Iterable[str] | None,
+        datasets: Iterable[str] | None,
+        quality: Mapping[str, tuple[float, float]] | None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """What may be read: spans, and first sample and number of samples inside each, (n,) int64."""
+        splits = None if splits is None else tuple(splits)
+        divided = np.array([i in parts for i in self.recording_ids], bool)[self.spans.recording]
+        keep = self._keep(splits, electrodes, datasets, quality)
+        whole = np.flatnonzero(keep & ~divided)
+        if not divided.any():
+            return whole, np.zeros(len(whole), np.int64), self.spans.n_samples[whole]
+        found = [(int(k), 0, int(self.spans.n_samples[k])) for k in whole]
+        # The filters without the splits of the set
+        for k in np.flatnonzero(self._keep(None, electrodes, datasets, quality) & divided):
+            own, start = parts[self.recording_ids[self.spans.recording[k]]], int(self.spans.start_sample[k])
+            stop = start + int(self.spans.n_samples[k])
+            for first, end in (part for split in splits or own for part in own.get(split, ())):
+                if max(first, start) < min(end, stop):
+                    found.append((int(k), max(first, start) - start, min(end, stop) - max(first, start)))
+        table = np.array(found, np.int64).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2]
 
     def _keep(
         self,
@@ -169,7 +210,7 @@ class WindowIndex:
         datasets: Iterable[str] | None,
         quality: Mapping[str, tuple[float, float]] | None,
     ) -> NDArray[np.bool_]:
-        keep = self.spans.chosen(splits, datasets)[self.spans.recording]
+        keep = self.spans.chosen(splits, datasets)[self.spans.recording] & self._measured
         if electrodes is not None:
             allowed = np.zeros(len(self.vocabulary), dtype=bool)
             allowed[[self.vocabulary.id_of(e) for e in electrodes]] = True
@@ -179,17 +220,20 @@ class WindowIndex:
         return keep
 
     def _good(self, quality: Mapping[str, tuple[float, float]], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Spans whose electrode has every figure within its interval."""
-        good = np.zeros((len(self.recording_ids), len(self.vocabulary)), dtype=bool)
+        """Spans whose input has every figure within its interval."""
+        good: set[tuple[int, int, str]] = set()
         row = 0
         for s in self.spans.sets:
             for own in range(len(s.recordings)):
-                for electrode, facts in s.recordings.facts(own).items():
-                    figures = [(facts.get(name), low, high) for name, (low, high) in quality.items()]
+                for name, facts in s.recordings.facts(own).items():
+                    figures = [(facts.get(figure), low, high) for figure, (low, high) in quality.items()]
+                    electrode = electrode_of(name)
                     if electrode in self.vocabulary and all(v is not None and a <= v <= b for v, a, b in figures):
-                        good[row, self.vocabulary.id_of(electrode)] = True
+                        good.add((row, self.vocabulary.id_of(electrode), str(facts.get("reference"))))
                 row += 1
-        return good[self.spans.recording, self.spans.electrode]
+        names = np.array(self.spans.references, dtype=object)[self.spans.reference]
+        found = zip(self.spans.recording.tolist(), self.spans.electrode.tolist(), names, strict=True)
+        return np.array([one in good for one in found], dtype=bool)
 
     def _groups(self, by: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
         """Group of each chosen span, and the groups' names."""

@@ -6,7 +6,7 @@ Our model is not trained here; the baselines use the same training and validatio
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from eegprep.files import alone, write_atomic, write_json
 from eegprep.splits import Seen
 from eegpt.evaluation.baselines import GRAPH, SEEDED, run_baseline, task_data
 from eegpt.evaluation.baselines.graph import run_graph_on_band_power
+from eegpt.evaluation.controls import run_controls
 from eegpt.evaluation.predictions import MODEL, PREDICTIONS, Predictions, TaskTrials, put_predictions
 from eegpt.evaluation.results import About, Known, Results, summarise
 from eegpt.evaluation.tables import results_csv
@@ -33,7 +34,7 @@ Tell = Callable[[str], None]
 
 ALIGNED = (
     "our model standardises each subject's trials by all of them, including test trials, without labels "
-    "(align=subject); of the baselines only the one `by subject` does"
+    "(align=subject); of the baselines only the one z-scored per subject does"
 )
 
 
@@ -43,9 +44,13 @@ def evaluate(
     *,
     baselines: Sequence[str] = (),
     allow_leakage: bool = False,
+    controls: bool = False,
     tell: Tell = lambda text: None,
 ) -> tuple[Predictions, Results]:
     """Score a run on the test trials of its scheme, from the weights.
+
+    With `controls`, every task is scored again from signals that lack one possible source of the answer, see
+    `eegpt.evaluation.controls`.
 
     Raises
     ------
@@ -56,29 +61,46 @@ def evaluate(
     """
     trained = read_run(run)
     config, records = trained.config, finished_fits(run)
-    setup = make_setup(*open_trials(shards, config), trained.vocabulary, config)
+    setup = make_setup(*open_trials(shards, config), trained.vocabulary, config, trained.encoder)
     leakage = _leakage(trained, setup, allow_leakage)
     predictions = test_trials(setup)
     if not records:
         raise UsageError(
             "the run has no finished fit", where=run, todo="run the same `eegpt transfer` command again to resume it"
         )
-    views: dict[int, dict[int, Encoded]] = {}  # by frozen encoder: fits share it
-    for record in records.values():
+    views: dict[str, Encoded] = {}  # fits with the same frozen encoder share them
+    last = -1
+    for record in sorted(records.values(), key=lambda r: r.encoder):
         tell(f"our model, {record.name}")
-        own = views.setdefault(record.encoder, {}) if config.keeps_encoder else {}
-        _predict_fit(trained, setup, record, predictions, own)
+        if record.encoder != last or not config.keeps_encoder:
+            views.clear()
+            last = record.encoder
+        _predict_fit(trained, setup, record, predictions, views)
     notes = run_baselines(setup, baselines, predictions, seeds=config.seeds, tell=tell)
     for key in sorted({key for record in records.values() for key in record.aligned} & set(predictions.trials)):
         notes.setdefault(key, []).append(ALIGNED)
     results = _results("transfer", config, setup, predictions, notes, leakage).model_copy(
         update={
             "mode": config.mode,
+            "weights": _weights(trained, records.values()),
+            "controls": run_controls(trained, setup, tell=tell) if controls else {},
             "electrode_notes": list(trained.electrode_notes),
             "pretraining": trained.pretraining,
         }
     )
     return predictions, results
+
+
+def _weights(trained: TransferRun, records: Iterable[FitRecord]) -> dict[str, dict[str, float]]:
+    """Weights of views and graph by task, the means over fits."""
+    found: dict[str, dict[str, list[float]]] = {}
+    names = [h.name for h in trained.heads]
+    for record in records:
+        for key in record.tasks:
+            for head, member, weight in record.shares:
+                if head == names[trained.head_of_task[key]]:
+                    found.setdefault(key, {}).setdefault(member, []).append(weight)
+    return {key: {m: float(np.mean(w)) for m, w in members.items()} for key, members in sorted(found.items())}
 
 
 def score_baselines(
@@ -138,12 +160,18 @@ def test_trials(setup: Setup) -> Predictions:
         if own.any():
             out.trials[task.key] = TaskTrials.of(setup.index, rows[own], fold[own])
     if not out.trials:
-        raise UsageError("no test trials", expected="recordings in the test split of these shard sets")
+        raise UsageError(
+            "no test trials",
+            found=f"{len({*setup.index.subject})} subjects with trials, none of them in the test split",
+            expected="trials in the test split of these shard sets",
+            todo="of one subject, test parts of its own time: --scheme within:5, with encoders of --set "
+            "data.division=within:5/0 to within:5/4; or whole runs: `split: {by: run, ...}` in the manifest",
+        )
     return out
 
 
 def _predict_fit(
-    trained: TransferRun, setup: Setup, record: FitRecord, predictions: Predictions, views: dict[int, Encoded]
+    trained: TransferRun, setup: Setup, record: FitRecord, predictions: Predictions, views: dict[str, Encoded]
 ) -> None:
     index = setup.index
     division = next((d for d in setup.divisions if d.name == record.division), None)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from eegprep.display import html_table
 from eegprep.errors import InputError
 from eegpt.data import TaskInfo
 from eegpt.evaluation.intervals import Interval, PairedTest, bootstrap_interval, paired_test
@@ -77,8 +78,30 @@ class TaskResult(_Part):
         return method.scores[self.score].mean if method is not None and self.score in method.scores else None
 
 
+class Control(_Part):
+    """A task's score in one control; `unchanged` is the readouts' score on the same trials, both the main score."""
+
+    score: float | None = None
+    unchanged: float | None = None
+    interval: Interval | None = None
+    p_value: float | None = None
+    n_test: int = 0
+    reason: str = ""  # why it does not apply
+
+
+class Controls(_Part):
+    """A task's controls by name, and in words what its score may come from."""
+
+    chance: float
+    controls: dict[str, Control]
+    findings: list[str]
+
+
 class Results(_Part):
-    """All of results.json; `pretraining` are the encoder's errors on held-out windows."""
+    """All of results.json; `pretraining` are the encoder's errors on held-out windows.
+
+    `weights` are those of the views and the graph by task, relative to their sum; `controls` are by task.
+    """
 
     kind: str
     mode: str = ""
@@ -87,7 +110,32 @@ class Results(_Part):
     leakage: str = ""
     electrode_notes: list[str] = []
     pretraining: PretrainingResults | None = None
+    weights: dict[str, dict[str, float]] = {}
+    controls: dict[str, Controls] = {}
     tasks: dict[str, TaskResult]
+
+    def __str__(self) -> str:
+        from eegpt.evaluation.tables import results_table
+
+        return results_table(self)
+
+    def __repr__(self) -> str:
+        return f"Results({self.kind}, scheme {self.scheme}, tasks {', '.join(self.tasks)})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "task": task.task,
+                "data set": task.dataset,
+                "score": task.score,
+                "chance": task.chance,
+                **{name: task.mean(one) for name, one in task.methods().items()},
+            }
+            for task in self.tasks.values()
+        ]
+        names = dict.fromkeys(name for row in rows for name in row)
+        facts = {"scheme": self.scheme, "mode": self.mode, "leakage": self.leakage}
+        return html_table("Scores on the test trials", facts, [{n: row.get(n, "") for n in names} for row in rows])
 
 
 @dataclass(frozen=True, kw_only=True)

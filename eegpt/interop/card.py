@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from eegprep.errors import RefusedError
@@ -18,7 +19,7 @@ from eegpt.version import __version__
 _KNOWN = {"CC0-1.0": "cc0-1.0", "CC-BY-4.0": "cc-by-4.0", "CC-BY-NC-4.0": "cc-by-nc-4.0", "ODC-By-1.0": "odc-by"}
 
 
-def refuse_passing_on(model: Model) -> dict[str, Licence]:
+def refuse_passing_on(model: Model | SimpleNamespace) -> dict[str, Licence]:
     """The licence of each data set by name; RefusedError if one forbids sharing or is unknown."""
     licences = {d.name: d.licence for d in model.lock.all_data()}
     if (unknown := _unknown_origin(model)) is not None:
@@ -41,7 +42,7 @@ def refuse_passing_on(model: Model) -> dict[str, Licence]:
     return licences
 
 
-def _unknown_origin(model: Model) -> str | None:
+def _unknown_origin(model: Model | SimpleNamespace) -> str | None:
     """Which of the run and its encoder was trained on data that the lock does not name."""
     if not model.lock.all_data():
         return "the run"

@@ -7,8 +7,11 @@ features equal those of the same window of a shard set, up to int16 rounding.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,29 +21,35 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from eegprep.electrodes.references import reference_numbers
 from eegprep.errors import EEGPTError, InputError, UsageError
+from eegprep.files import alone, path_of, paths_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegpt.interop.arrays import SignalTrials, states_of
-from eegpt.interop.feature_files import DIMENSIONS, writing
+from eegpt.interop.feature_files import DIMENSIONS, check_output, origin_of, read_features, writing
 from eegpt.interop.model import Model, as_model
 from eegpt.interop.signals import Prepared, SignalFile, Unknown, prepare
 from eegpt.transfer.bank import TrialBank, chunk_size
+from eegpt.transfer.inputs import rows_of
 from eegpt.transfer.loop import Targets, predict
 from eegpt.transfer.rows import Encoded
 from eegpt.version import __version__
 
 if TYPE_CHECKING:
+    import mne
     import xarray as xr
+
+    Signal = mne.io.BaseRaw | mne.BaseEpochs | str | Path
 
 # First samples of all windows, and their length.
 Windows = tuple[NDArray[np.int64], int]
 
 
 def embed(
-    signal: Any,
+    signal: Signal,
+    model: Model | str | Path = "base",
     *,
-    model: Model | str | Path,
     window_s: float | None = None,
     stride_s: float | None = None,
     recipe: str | Path | Recipe | None = None,
@@ -51,10 +60,11 @@ def embed(
 
     Parameters
     ----------
-    signal : mne.io.Raw or mne.Epochs
-        Any montage, rate and reference, in volts as in MNE. Not modified.
+    signal : mne.io.Raw, mne.Epochs, str or Path
+        Any montage, rate and reference, in volts as in MNE; bad channels are left out. Not modified. Or the path of a
+        recording of any format.
     model : Model, str or Path
-        A run of `eegpt train` or `eegpt transfer`: a folder, or `hf://owner/name`.
+        The packaged weights `base`, the folder of a run of `eegpt train` or `eegpt transfer`, or `hf://owner/name`.
     window_s, stride_s : float, optional
         Length and stride of windows; by default as in the encoder's training, without overlap. Each of the Epochs is
         one window.
@@ -71,18 +81,24 @@ def embed(
     xarray.Dataset
         `features` (window, electrode, feature) float32: mean and last state of the encoder, concatenated; NaN unless
         the electrode has signal for the entire window. For a transfer run also `graph` (window, dimension), the
-        window's graph vector, and `probability_<task>` (window, <task>_class) or `value_<task>`. Coordinates: `time`
-        (start of the window in seconds), `electrode`, `channel`, and `label` for epochs. Attributes: the model's
-        SHA-256, software, recipe, steps, `left_out` (JSON) and `notes`.
+        window's graph vector, and `probability_<task>` (window, <task>_class) or `value_<task>`, in the unit of the
+        task's labels. Coordinates: `time` (start of the window in seconds), `electrode`, `channel`, and `label` for
+        epochs. Attributes: the model's SHA-256, software, recipe, steps, `left_out` (JSON) and `notes`.
 
     Raises
     ------
     UsageError
-        The model cannot be opened, or does not record how its data were preprocessed.
+        The model cannot be opened, or does not record how its data were preprocessed; or a path is not that of one
+        recording.
     InputError
         The signal cannot be used.
     """
     opened = as_model(model)
+    if isinstance(signal, (str, os.PathLike)):
+        options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": recipe}
+        options |= {"unknown": unknown, "line_freq_hz": line_freq_hz}
+        with _only_recording(Path(signal)) as recording:
+            return embed(recording, opened, **options)
     chosen = opened.recipe(recipe)
     ready = prepare(signal, recipe=chosen, vocabulary=opened.vocabulary, unknown=unknown, line_freq_hz=line_freq_hz)
     window = _windows(ready, opened, window_s, stride_s)
@@ -161,13 +177,16 @@ def features_of(
 def _trials(ready: Prepared, model: Model, window: Windows, mask_NE: NDArray[np.bool_]) -> SignalTrials:
     """The windows in which any electrode has signal."""
     starts, n_samples = window
-    ids = np.array([model.vocabulary.id_of(e) for e in ready.electrodes], np.int64)
+    apart = model.transfer is not None  # states of one encoder do not depend on each other
+    rows = rows_of(model.vocabulary, ready.electrodes, ready.references, apart=apart)
+    ids = np.array([model.vocabulary.id_of(row) for row in rows], np.int64)
+    numbers = np.array(reference_numbers(model.vocabulary, ready.references), np.int64)
     if isinstance(ready.signal_uv, SignalFile):
         windows_NES: Any = ready.signal_uv.windows(n_samples)
     else:
         windows_NES = sliding_window_view(ready.signal_uv, n_samples, axis=1).swapaxes(0, 1)
     usable = np.flatnonzero(mask_NE.any(axis=1))
-    return SignalTrials(windows_NES, ready.sigma_uv, ids, at=starts[usable], mask=mask_NE[usable])
+    return SignalTrials(windows_NES, ready.sigma_uv, ids, at=starts[usable], mask=mask_NE[usable], reference=numbers)
 
 
 @torch.inference_mode()
@@ -176,7 +195,7 @@ def _outputs(model: Model, trials: SignalTrials, used: NDArray[np.bool_]) -> dic
     assert model.transfer is not None
     assert model.run is not None
     rows = np.arange(len(trials))
-    views: dict[int, Encoded] = {}
+    views: dict[str, Encoded] = {}
     out: dict[str, NDArray[np.float32]] = {}
     for answer in model.answers:
         bank = TrialBank(
@@ -188,7 +207,7 @@ def _outputs(model: Model, trials: SignalTrials, used: NDArray[np.bool_]) -> dic
             views=views,
         )
         targets = Targets.unknown(len(rows), answer.head, model.run.heads[answer.head])
-        out[answer.key] = predict(model.transfer, bank, rows, targets)[:, : answer.n_outputs]
+        out[answer.key] = answer.in_unit(predict(model.transfer, bank, rows, targets)[:, : answer.n_outputs])
         if "graph" not in out and model.transfer.graph:
             pooled = [
                 model.transfer.pool([encoded], torch.full((len(own),), answer.head))
@@ -217,7 +236,8 @@ def _dataset(
     D = model.ete.config.width
     coordinates: dict[str, Any] = {
         "time": ("window", starts / STANDARD_SFREQ_HZ, {"units": "s", "long_name": "start of the window"}),
-        "electrode": list(ready.electrodes),
+        "electrode": list(ready.inputs),
+        "reference": ("electrode", list(ready.references)),
         "channel": ("electrode", list(ready.channels)),
         "sigma_uv": ("electrode", ready.sigma_uv, {"units": "uV"}),
         "feature": [f"{kind}_{d}" for kind in ("mean", "last") for d in range(D)],
@@ -265,16 +285,126 @@ def _check_finite(name: str, values: NDArray[np.float32], model: Model) -> None:
 
 
 def embed_files(
+    files: str | Path | Sequence[str | Path],
+    model: Model | str | Path = "base",
+    *,
+    out: str | Path | None = None,
+    window_s: float | None = None,
+    stride_s: float | None = None,
+    recipe: str | Path | Recipe | None = None,
+    unknown: Unknown = "leave_out",
+    line_freq_hz: float | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
+    """Features of all recordings of some files and folders, written to one file.
+
+    Parameters
+    ----------
+    files : str, Path, or a sequence of them
+        Recordings of any format, or folders.
+    model, window_s, stride_s, recipe, unknown, line_freq_hz
+        As of `embed`.
+    out : str or Path, optional
+        `x.nc` (NetCDF) or `x.zarr`, with one group per recording. If it already has the features of the same files,
+        model and options, it is read instead.
+    tell : callable, optional
+        Called with the name of each recording before it is read.
+
+    Returns
+    -------
+    found : dict of str to xarray.Dataset
+        By name of the recording; with `out`, features are read from it when they are used.
+    failed : dict of str to EEGPTError
+        Recordings, or files without one, that could not be used.
+    """
+    paths, target = paths_of(files, "the recordings"), None if out is None else path_of(out, "out")
+    if unknown not in ("leave_out", "nearest", "refuse"):
+        raise UsageError("invalid --unknown-electrodes", found=unknown, expected="leave_out, nearest or refuse")
+    if target is not None:
+        check_output(target)
+    opened = as_model(model)
+    chosen = opened.recipe(recipe)  # a wrong name is reported before any file is read
+    options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": chosen}
+    options |= {"unknown": unknown, "line_freq_hz": line_freq_hz}
+    if target is None:
+        return read_files(paths, opened, tell=tell, **options)
+    with alone(target, file=True):
+        origin = origin_of(paths, opened, **options)
+        if target.exists():  # resumes a run that was killed after its last write
+            return read_features(target, origin), {}
+        return write_files(paths, opened, target, origin, tell=tell, **options)
+
+
+@contextlib.contextmanager
+def _only_recording(path: Path) -> Iterator[Any]:
+    """The recording of a file or folder; UsageError if there is none, or several."""
+    from eegprep.processes import isolated_reader
+    from eegprep.sources import manifest_for_path, open_source
+
+    if not path.exists():
+        raise UsageError("no such file or folder", where=path)
+    manifest = manifest_for_path(path)
+    planned = open_source(manifest, path).plan()
+    if len(planned) != 1:
+        see = f"see why: eegprep inspect {path}"
+        raise UsageError(
+            "not a single recording",
+            where=path,
+            found=f"{len(planned)} recordings",
+            todo="pass the path of one recording, or all paths to eegpt.embed_files" if planned else see,
+        )
+    with isolated_reader(manifest, path) as reader:
+        yield reader.read(planned[0])
+
+
+def read_files(
+    paths: Sequence[Path], model: Model, *, tell: Callable[[str], None] = lambda text: None, **options: Any
+) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
+    """Features of every recording by name, and the errors of those that failed.
+
+    Parameters
+    ----------
+    options
+        Of `eegpt.embed`.
+    """
+    found: dict[str, xr.Dataset] = {}
+    failed: dict[str, EEGPTError] = {}
+    for name, read in _recordings(paths, failed):
+        tell(name)
+        try:
+            found[_free(name, found)] = embed(read(), model, **options)
+        except EEGPTError as error:
+            failed[name] = error
+    return found, failed
+
+
+def _recordings(paths: Sequence[Path], failed: dict[str, EEGPTError]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Name and reader of each recording; files without one are added to `failed`."""
+    from eegprep.processes import isolated_reader
+    from eegprep.sources import manifest_for_path, open_source
+
+    for path in paths:
+        manifest = manifest_for_path(path)
+        planned = open_source(manifest, path).plan()
+        if not planned:
+            failed[str(path)] = UsageError("no recording found", where=path)
+        with isolated_reader(manifest, path) as reader:
+            for one in planned:
+                yield one.files[0] if path.is_dir() else path.name, functools.partial(reader.read, one)
+
+
+def write_files(
     paths: Sequence[Path],
     model: Model,
     out: Path,
     origin: str,
     *,
-    tell: Callable[[str], None] = lambda text: None,
-    recipe: str | None = None,
+    recipe: Recipe,
+    window_s: float | None = None,
+    stride_s: float | None = None,
     unknown: Unknown = "leave_out",
     line_freq_hz: float | None = None,
-    **windows: float | None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
     """Write the features of every recording to `out`; the memory needed does not depend on their length.
 
@@ -282,46 +412,39 @@ def embed_files(
     ----------
     origin : str
         See `origin_of`; written if no recording failed.
-    windows
-        `window_s` and `stride_s` of `eegpt.embed`, as are the other options.
 
     Returns
     -------
-    dict of str to xarray.Dataset, dict of str to EEGPTError
-        Everything but the features of each recording, and the errors of those that failed.
+    As of `embed_files`.
     """
-    from eegprep.processes import isolated_reader
     from eegprep.sources import manifest_for_path, open_source
 
-    found: dict[str, xr.Dataset] = {}
+    names: dict[str, None] = {}
     failed: dict[str, EEGPTError] = {}
-    chosen = model.recipe(recipe)
-    sources = [(path, manifest_for_path(path)) for path in paths]
-    plans = [open_source(manifest, path).plan() for path, manifest in sources]
-    with writing(out, single=sum(map(len, plans)) == 1) as file:
-        for (path, manifest), planned in zip(sources, plans, strict=True):
-            if not planned:
-                failed[str(path)] = UsageError("no recording found", where=path)
-            with isolated_reader(manifest, path) as reader:
-                for one in planned:
-                    name = one.files[0] if path.is_dir() else path.name
-                    tell(name)
-                    try:
-                        with SignalFile(out.parent) as sink:
-                            ready = prepare(
-                                reader.read(one), recipe=chosen, vocabulary=model.vocabulary, unknown=unknown,
-                                line_freq_hz=line_freq_hz, sink=sink,
-                            )  # fmt: skip
-                            window = _windows(ready, model, windows.get("window_s"), windows.get("stride_s"))
-                            dataset, features = _embedded(model, ready, chosen, window)
-                            group = _free(name, found)
-                            file.add(group, dataset, features)
-                            found[group] = dataset
-                    except EEGPTError as error:
-                        failed[name] = error
-        if found:
+    n_planned = sum(len(open_source(manifest_for_path(path), path).plan()) for path in paths)
+    with writing(out, single=n_planned == 1) as file:
+        for name, read in _recordings(paths, failed):
+            tell(name)
+            try:
+                with SignalFile(out.parent) as sink:
+                    ready = prepare(
+                        read(), recipe=recipe, vocabulary=model.vocabulary, unknown=unknown,
+                        line_freq_hz=line_freq_hz, sink=sink,
+                    )  # fmt: skip
+                    window = _windows(ready, model, window_s, stride_s)
+                    group = _free(name, names)
+                    file.add(group, *_embedded(model, ready, recipe, window))
+                    names[group] = None
+            except EEGPTError as error:
+                failed[name] = error
+        if names:
             file.keep(None if failed else origin)
-    return found, failed
+    if not names:
+        return {}, failed
+    stored = read_features(out, None if failed else origin)
+    if n_planned == 1:
+        return dict(zip(names, stored.values(), strict=True)), failed
+    return {name: stored[name] for name in names}, failed
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.errors import UsageError
-from eegprep.files import PART, atomic_path, canonical_json, sha256_file, sync_folder
+from eegprep.errors import MissingExtraError, UsageError, install
+from eegprep.files import PART, atomic_path, canonical_json, sha256_file
+from eegprep.platform import sync_folder
 from eegpt.interop.model import Model
 from eegpt.version import __version__
 
@@ -38,7 +39,7 @@ def check_output(out: Path) -> None:
     if needed is None:
         raise UsageError("unknown format", found=out.name, expected="a name that ends in .nc or .zarr")
     if importlib.util.find_spec(needed) is None:
-        raise UsageError(f"{out.suffix} needs {needed}", todo='python -m pip install "eegpt[model]"')
+        raise MissingExtraError(f"{out.suffix} needs {needed}", todo=install("model"))
 
 
 def origin_of(paths: Sequence[Path], model: Model, **options: Any) -> str:
@@ -57,8 +58,14 @@ def origin_of(paths: Sequence[Path], model: Model, **options: Any) -> str:
     return digest.hexdigest()
 
 
-def read_features(out: Path, origin: str) -> dict[str, xr.Dataset]:
-    """Features by name from an earlier call with the same origin, not loaded; UsageError if it is something else."""
+def read_features(out: Path, origin: str | None) -> dict[str, xr.Dataset]:
+    """Features by name, which are read when they are used.
+
+    Raises
+    ------
+    UsageError
+        The file is not of an earlier call with this origin.
+    """
     import xarray as xr
 
     engine: Any = "h5netcdf" if out.suffix == ".nc" else "zarr"

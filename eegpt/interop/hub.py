@@ -89,21 +89,23 @@ def push(run: Path | str | Model, repository: str, *, private: bool = False, end
     RefusedError
         A licence of its data forbids sharing it.
     """
+    model = as_model(run)
+    refuse_passing_on(model)
+    with tempfile.TemporaryDirectory() as folder:
+        copy_run(model, Path(folder))
+        message = f"eegpt {model.kind} {model.sha256[:12]}"
+        return upload(Path(folder), repository, message=message, private=private, endpoint=endpoint)
+
+
+def upload(folder: Path, repository: str, *, message: str, private: bool, endpoint: str | None) -> str:
+    """Upload a folder as `owner/name`; returns the address of the commit."""
     from huggingface_hub import HfApi
 
     name, revision = parse_address(repository)
-    model = as_model(run)
-    refuse_passing_on(model)
-    with tempfile.TemporaryDirectory() as folder, client_errors(repository):
-        copy_run(model, Path(folder))
+    with client_errors(repository):
         api = HfApi(endpoint=endpoint)
         api.create_repo(name, private=private, exist_ok=True)
-        done = api.upload_folder(
-            repo_id=name,
-            folder_path=folder,
-            revision=revision,
-            commit_message=f"eegpt {model.kind} {model.sha256[:12]}",
-        )
+        done = api.upload_folder(repo_id=name, folder_path=folder, revision=revision, commit_message=message)
     return str(done)
 
 

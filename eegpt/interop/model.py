@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from eegprep.display import html_table, listed
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.files import sha256_file
@@ -21,7 +24,8 @@ from eegpt.model.ete import ETE, ETEConfig
 from eegpt.runs.checkpoint import load_encoder
 from eegpt.runs.folder import CONFIG, LOCK, VOCABULARY, WEIGHTS, Lock, read_config, read_json, read_lock
 from eegpt.runs.settings import from_mapping
-from eegpt.transfer.checkpoint import FITS, TransferRun, finished_fits, load_fit, read_run
+from eegpt.runs.weights import find
+from eegpt.transfer.checkpoint import FITS, FitRecord, TransferRun, finished_fits, load_fit, read_run
 from eegpt.transfer.model import TransferModel
 
 
@@ -29,20 +33,27 @@ from eegpt.transfer.model import TransferModel
 class Answer:
     """An output of a transfer run: probabilities of `classes`, or a value if there are none.
 
-    `key` is the name of the output: `probability_<task>`, or `value_<task>` for a regression.
+    `key` is the name of the output: `probability_<task>`, or `value_<task>` for a regression. `mean` and `sd` are those
+    of a regression's training trials.
     """
 
     head: int
     task: str
     n_outputs: int
     classes: tuple[str, ...]
+    mean: float = 0.0
+    sd: float = 1.0
 
     @property
     def key(self) -> str:
         return f"{'probability' if self.classes else 'value'}_{self.task}"
 
+    def in_unit(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The head's output; a regression's in the unit of its labels."""
+        return output if self.classes else output * np.float32(self.sd) + np.float32(self.mean)
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Model:
     """A model with everything needed to apply it; `kind` is `encoder` or `transfer`."""
 
@@ -57,6 +68,27 @@ class Model:
     run: TransferRun | None = None
     answers: tuple[Answer, ...] = ()  # the outputs of a transfer run, one per head
     aligned_heads: frozenset[int] = frozenset()  # whose views were standardised by subject in training
+
+    def __repr__(self) -> str:
+        n_parameters = sum(p.numel() for p in (self.transfer or self.ete).parameters())
+        tasks = f", tasks {', '.join(a.task for a in self.answers)}" if self.answers else ""
+        return f"Model({str(self.folder)!r}: {self.kind}, {n_parameters:,} parameters{tasks})"
+
+    def _repr_html_(self) -> str:
+        c, data = self.ete.config, self.lock.all_data()
+        facts = {
+            "kind": self.kind,
+            "parameters": sum(p.numel() for p in (self.transfer or self.ete).parameters()),
+            "encoder": f"{c.n_layers} layers of width {c.width}, objective {c.objective}",
+            "tokens": f"{c.token_samples} samples every {c.token_stride} at {c.sfreq_hz:g} Hz",
+            "window": f"{self.window_samples / c.sfreq_hz:g} s",
+            "electrodes": f"{len(self.vocabulary)}: {listed(self.vocabulary.names)}",
+            "trained on": listed([f"{d.name} ({d.licence.id})" for d in data]) or "unknown",
+            "preprocessing": ", ".join(r.name for r, _ in self.recipes()),
+            "SHA-256": self.sha256,
+        }
+        rows = [{"task": a.task, "classes": listed(a.classes) or "a number"} for a in self.answers]
+        return html_table(f"Model {self.folder}", facts, rows)
 
     def recipes(self) -> list[tuple[Recipe, float]]:
         """Recipes of the model's training data with their electrode-hours, in descending order."""
@@ -112,7 +144,8 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     Parameters
     ----------
     path : str or Path
-        A folder, or `hf://owner/name`, optionally with `@revision` (downloaded once into the hub's cache).
+        The packaged weights `base`, a folder, or `hf://owner/name`, optionally with `@revision` (downloaded once into
+        the hub's cache).
     device : torch.device or str
     fit : str, optional
         Name of a fit of a transfer run; the first by default.
@@ -129,7 +162,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
 
         folder = fetch(str(path))
     else:
-        folder = Path(path)
+        folder = find(path)
     where = folder / CONFIG
     kind = "transfer" if where.is_file() and read_json(where).get("kind") == "transfer" else "encoder"
     config = read_config(folder, kind=kind)
@@ -142,7 +175,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
             found=", ".join(others) + " (they can contain code and are never opened)" if others else "no such file",
             expected=WEIGHTS,
         )
-    _check_size(config, weights, where)
+    check_size(config, weights, where)
     common: dict[str, Any] = {
         "folder": folder,
         "kind": kind,
@@ -180,7 +213,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
         sha256=sha256_file(weights),
         transfer=model,
         run=run,
-        answers=_answers(run),
+        answers=_answers(run, fits[name]),
         aligned_heads=frozenset(run.head_of_task[k] for k in fits[name].aligned if k in run.head_of_task),
         **common,
     )
@@ -193,20 +226,26 @@ def _longest_window(config: dict[str, Any], where: Path) -> int:
     return max(lengths)
 
 
-def _answers(run: TransferRun) -> tuple[Answer, ...]:
-    """Duplicate task names are suffixed with the head's number; classes without names are numbered."""
+def _answers(run: TransferRun, fit: FitRecord) -> tuple[Answer, ...]:
+    """Duplicate task names are suffixed with the head's number; classes without names are numbered.
+
+    A head that several data sets share has the mean and SD of the first.
+    """
     names, out = [h.name for h in run.heads], []
+    scales = {run.head_of_task[key]: (mean, sd) for key, mean, sd in reversed(fit.scales) if key in run.head_of_task}
     for i, head in enumerate(run.heads):
         task = head.name if names.count(head.name) == 1 else f"{head.name}_{i}"
         classes = run.classes[i] if i < len(run.classes) else ()
         if head.kind != "regression" and len(classes) != head.n_outputs:
             classes = tuple(map(str, range(head.n_outputs)))
         regression = head.kind == "regression"
-        out.append(Answer(head=i, task=task, n_outputs=head.n_outputs, classes=() if regression else classes))
+        mean, sd = scales.get(i, (0.0, 1.0)) if regression else (0.0, 1.0)
+        classes = () if regression else classes
+        out.append(Answer(head=i, task=task, n_outputs=head.n_outputs, classes=classes, mean=mean, sd=sd))
     return tuple(out)
 
 
-def _check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
+def check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
     """RefusedError if config.json describes more weights than the file contains, before allocating memory."""
     encoder = from_mapping(ETEConfig, config.get("encoder") or {}, where=f"{where}: encoder")
     graph, heads = config.get("graph") or {}, config.get("heads") or []

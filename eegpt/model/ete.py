@@ -18,16 +18,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from eegprep.electrodes.references import SCHEMES
+from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError
 from eegpt.model.layers import Layer, Norm, rotate
-from eegpt.model.tokens import Normalise, tokenise
+from eegpt.model.tokens import Normalise, fold_tokens, tokenise
 
 Objective = Literal["token", "new", "new+spectrum", "masked"]
 
@@ -53,9 +55,17 @@ class ETEConfig:
     fixed_uv: float = 20.0
     clip: float = 15.0
     sfreq_hz: float = 256.0
-    spectrum_hz: tuple[float, float] = (1.0, 45.0)  #: range that the spectrum head predicts
+    spectrum_hz: tuple[float, float] = (1.0, 45.0)  #: range of all spectra, given and predicted
+    #: Samples up to each token's end whose log spectrum joins the token's samples as input; 0: none.
+    spectrum_input: int = 0
+    #: Log spectra that each state predicts too: of so many next samples, or previous ones where negative.
+    spectra: tuple[int, ...] = ()
     ffn_ratio: float = 3.5  #: F / D, fitted to the paper's parameter counts
     dropout: float = 0.0  #: on the sublayers' outputs, in training only
+    #: What the prefix says: the electrode as in the paper, or also its reference and kind, as added vectors that start
+    #: at zero. Ids of inputs then come from `input_ids`.
+    condition: Literal["electrode", "electrode+reference"] = "electrode"
+    kinds: tuple[int, ...] = ()  #: number of each electrode's kind with `electrode+reference`; empty: all EEG
 
     def __post_init__(self) -> None:
         if self.width % self.n_heads or (self.width // self.n_heads) % 2:
@@ -70,6 +80,28 @@ class ETEConfig:
                 found=f"token_stride {self.token_stride}, token_samples {self.token_samples}",
                 expected="0 < token_stride <= token_samples",
             )
+        if self.spectrum_input and not (self.causal and self.spectrum_input >= self.token_samples):
+            raise UsageError(
+                "the spectrum beside the tokens would show hidden ones, or less than the tokens",
+                found=f"spectrum_input {self.spectrum_input}, objective {self.objective!r}",
+                expected=f"0, or {self.token_samples} (token_samples) or more with a causal objective",
+            )
+
+    @property
+    def n_references(self) -> int:
+        """References that the prefix distinguishes: unknown, every electrode, and the named schemes."""
+        return self.n_electrodes + len(SCHEMES) if self.condition == "electrode+reference" else 0
+
+    def input_ids(self, electrode: Any, reference: Any) -> Any:
+        """Ids of inputs for `electrode_B`: rows of electrodes, with numbers of references (`reference_numbers`).
+
+        A plain row is the electrode with an unknown reference, and so is a reference that has no number here. Without
+        `electrode+reference` the reference is ignored.
+        """
+        if not self.n_references:
+            return electrode
+        known = (reference >= 0) & (reference < self.n_references)
+        return electrode + self.n_electrodes * (reference * known)
 
     @property
     def causal(self) -> bool:
@@ -84,9 +116,13 @@ class ETEConfig:
     @property
     def spectrum_bins(self) -> tuple[int, int]:
         """First and one-past-last bin of a token's real Fourier transform within `spectrum_hz`."""
-        step_hz = self.sfreq_hz / self.token_samples
+        return self.bins(self.token_samples)
+
+    def bins(self, n_samples: int) -> tuple[int, int]:
+        """The same for any number of samples."""
+        step_hz = self.sfreq_hz / n_samples
         first = max(1, math.ceil(self.spectrum_hz[0] / step_hz - 1e-9))
-        return first, max(first, min(self.token_samples // 2, math.floor(self.spectrum_hz[1] / step_hz + 1e-9)) + 1)
+        return first, max(first, min(n_samples // 2, math.floor(self.spectrum_hz[1] / step_hz + 1e-9)) + 1)
 
     @property
     def n_spectrum(self) -> int:
@@ -102,11 +138,34 @@ class Cache:
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
     n_positions_B: Tensor | None = None
+    recent_BS: Tensor | None = None  #: last samples, for `extend` with `ETEConfig.spectrum_input`
 
     @property
     def n_positions(self) -> int:
         """P: number of positions, including padding."""
         return self.keys[0].shape[2]
+
+
+_FLOOR = 1e-5  # of the white-noise level; far below amplifier noise in normalised EEG
+
+
+def log_spectrum(x_BTC: Tensor, config: ETEConfig, energy: Tensor | None = None) -> Tensor:
+    """Natural log of each row's power in the bins of `config.bins`, (B, T, n_bins) float32.
+
+    Hann window; white noise of variance 1 has a power of 1 in every bin. `energy` is that of the window where samples
+    are missing.
+    """
+    n = x_BTC.shape[-1]
+    first, stop = config.bins(n)
+    taper = torch.hann_window(n, device=x_BTC.device)
+    line = torch.fft.rfft(x_BTC.float() * taper, dim=-1)[..., first:stop]
+    power = line.real.square() + line.imag.square()
+    return torch.log(power / (taper.square().sum() if energy is None else energy) + _FLOOR)
+
+
+def _n_bins(config: ETEConfig, n_samples: int) -> int:
+    first, stop = config.bins(n_samples)
+    return stop - first
 
 
 class ETE(nn.Module):
@@ -119,6 +178,7 @@ class ETE(nn.Module):
         D = config.width
         self.electrode = nn.Embedding(config.n_electrodes, D)
         self.token_in = nn.Linear(config.token_samples, D, bias=False)
+        self.spectrum_in = nn.Linear(_n_bins(config, config.spectrum_input), D) if config.spectrum_input else None
         self.position = nn.Embedding(config.max_tokens + 2, D) if config.position == "learned" else None
         inner, output_norm = int(config.ffn_ratio * D), config.norm == "output"
         self.layers = nn.ModuleList(
@@ -133,7 +193,12 @@ class ETE(nn.Module):
             # signals, whose neighbouring samples are nearly equal, far more than any other weight.
             self.skip = nn.Linear(config.token_samples, config.token_stride, bias=False).requires_grad_(False)
         self.spectrum_out = nn.Linear(D, config.n_spectrum) if config.n_spectrum else None
+        self.spectra_out = nn.ModuleList(nn.Linear(D, _n_bins(config, abs(n))) for n in config.spectra)
         self.hidden_token = nn.Parameter(torch.empty(D)) if config.objective == "masked" else None
+        # Parameters without a module: they draw no random numbers, so all other weights start as in the paper's form.
+        told = config.condition == "electrode+reference"
+        self.reference = nn.Parameter(torch.empty(config.n_references, D)) if told else None
+        self.kind = nn.Parameter(torch.empty(len(KINDS), D)) if told else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -145,14 +210,14 @@ class ETE(nn.Module):
         """Initialise one weight in place: variance 1 / inputs, smaller if its output is added to a residual."""
         if name.endswith("norm.weight"):
             return nn.init.ones_(weight)
-        if name.endswith(".bias"):
+        if name.endswith(".bias") or name in ("reference", "kind"):
             return nn.init.zeros_(weight)
         if weight.dim() == 1 or name in ("electrode.weight", "position.weight"):
             return nn.init.normal_(weight, std=0.5)
         std = weight.shape[1] ** -0.5
         if self.config.norm == "pre" and name.endswith(("attention.out.weight", "ffn.out.weight")):
             std /= math.sqrt(2 * self.config.n_layers)
-        if name in ("token_out.weight", "spectrum_out.weight", "skip.weight"):
+        if name.startswith(("token_out.", "spectrum_out.", "spectra_out.", "skip.")):
             std *= 0.1  # start close to predicting zero, which no untrained network beats
         return nn.init.normal_(weight, std=std)
 
@@ -180,12 +245,40 @@ class ETE(nn.Module):
         """
         # Autocast makes its own copy, in the lower precision.
         x_BTD = self.token_in(x_BTC if torch.is_autocast_enabled(x_BTC.device.type) else x_BTC.contiguous())
+        if self.spectrum_in is not None:
+            signal_BS = fold_tokens(x_BTC, token_stride=self.config.token_stride)
+            x_BTD = x_BTD + self.spectrum_in(self.trailing_spectrum(signal_BS, x_BTC.shape[1]))
         if hidden_BT is not None:
             if self.hidden_token is None:
                 raise UsageError("only an encoder with the masked objective accepts hidden tokens")
             x_BTD = torch.where(hidden_BT.unsqueeze(-1), self.hidden_token.to(x_BTD.dtype), x_BTD)
-        x_BPD = torch.cat((self.electrode(electrode_B).unsqueeze(1).to(x_BTD.dtype), x_BTD), dim=1)
+        x_BPD = torch.cat((self.prefix(electrode_B).unsqueeze(1).to(x_BTD.dtype), x_BTD), dim=1)
         return self._placed(x_BPD, torch.arange(x_BPD.shape[1], device=x_BPD.device), x_BPD.shape[1])
+
+    def prefix(self, electrode_B: Tensor) -> Tensor:
+        """v_e (B, D); with `electrode+reference` plus the vectors of the reference and the kind."""
+        if self.reference is None or self.kind is None:
+            return self.electrode(electrode_B)
+        n = self.config.n_electrodes
+        row_B, reference_B = electrode_B % n, electrode_B // n
+        v_BD = self.electrode(row_B) + F.embedding(reference_B, self.reference)
+        kinds = self.config.kinds or (0,) * n
+        kind_B = torch.tensor(kinds, device=electrode_B.device)[row_B]
+        return v_BD + F.embedding(kind_B, self.kind)
+
+    def trailing_spectrum(self, signal_BS: Tensor, n_tokens: int) -> Tensor:
+        """Log spectrum of the samples up to the end of each of the last `n_tokens` tokens, (B, T, bins), about 0 to 1.
+
+        Samples before the signal are zero, and the power is relative to the samples that are there.
+        """
+        W, K = self.config.spectrum_input, self.config.token_stride
+
+        def windows(x: Tensor) -> Tensor:
+            return F.pad(x, (W, 0))[:, -(W + (n_tokens - 1) * K) :].unfold(1, W, K)
+
+        there_1TW = windows(signal_BS.new_ones(1, signal_BS.shape[1], dtype=torch.float32))
+        energy_1T = there_1TW @ torch.hann_window(W, device=signal_BS.device).square()
+        return (log_spectrum(windows(signal_BS.float()), self.config, energy_1T.unsqueeze(-1)) + 1) / 2
 
     def _layers(self) -> list[Layer]:
         return cast(list[Layer], list(self.layers))
@@ -251,7 +344,7 @@ class ETE(nn.Module):
 
         The products inside attention are not counted; they are under 2 % for windows of the paper's length.
         """
-        tables = ("electrode.weight", "position.weight", "hidden_token")
+        tables = ("electrode.weight", "position.weight", "hidden_token", "reference", "kind")
         return 6.0 * sum(p.numel() for name, p in self.named_parameters() if name not in tables)
 
     def predict(self, h_BTD: Tensor, x_BTC: Tensor, *, new_only: bool = False) -> Tensor:
@@ -305,7 +398,11 @@ class ETE(nn.Module):
             keys.append(k)
             values.append(v)
             x_BPD = layer.rest(x_BPD, layer.attention.attend(q, k, v, mask=mask, causal=causal))
-        return self.last_norm(x_BPD), Cache(keys=tuple(keys), values=tuple(values), n_positions_B=n_positions_B)
+        recent_BS = None
+        if self.spectrum_in is not None and token_mask is None:
+            recent_BS = fold_tokens(x_BTC, token_stride=self.config.token_stride)[:, -self.config.spectrum_input :]
+        cache = Cache(keys=tuple(keys), values=tuple(values), n_positions_B=n_positions_B, recent_BS=recent_BS)
+        return self.last_norm(x_BPD), cache
 
     def summarise(self, cache: Cache, special: Tensor) -> Tensor:
         """z, the electrode's representation (B, D): the state of the special token at the end of each cached sequence.
@@ -319,12 +416,19 @@ class ETE(nn.Module):
         """The state (B, D) after one more token, and the extended cache; for unpadded sequences."""
         if cache.n_positions_B is not None:
             raise UsageError("a padded cache cannot be extended", expected="sequences of one length")
-        h_B1D, keys, values = self._step(cache, self.token_in(x_BC).unsqueeze(1))
+        x_B1D, recent_BS = self.token_in(x_BC).unsqueeze(1), None
+        if self.spectrum_in is not None:
+            if cache.recent_BS is None:
+                raise UsageError("the cache lacks the last samples, which this encoder's spectrum needs")
+            whole_BS = torch.cat((cache.recent_BS, x_BC[:, -self.config.token_stride :]), dim=1)
+            x_B1D = x_B1D + self.spectrum_in(self.trailing_spectrum(whole_BS, 1))
+            recent_BS = whole_BS[:, -self.config.spectrum_input :]
+        h_B1D, keys, values = self._step(cache, x_B1D)
         grown = [
             tuple(torch.cat((old, new.to(old.dtype)), dim=2) for old, new in zip(held, own, strict=True))
             for held, own in ((cache.keys, keys), (cache.values, values))
         ]
-        return h_B1D.squeeze(1), Cache(keys=grown[0], values=grown[1])
+        return h_B1D.squeeze(1), Cache(keys=grown[0], values=grown[1], recent_BS=recent_BS)
 
     def slide(self, cache: Cache, n_tokens: int = 1) -> Cache:
         """Drop the oldest tokens from the cache, as if the newest ones directly followed v_e, so that it never grows.
@@ -352,7 +456,7 @@ class ETE(nn.Module):
         else:
             keys = tuple(torch.cat((k[:, :, :1], k[:, :, 1 + n_tokens :]), dim=2) for k in keys)
         values = tuple(torch.cat((v[:, :, :1], v[:, :, 1 + n_tokens :]), dim=2) for v in cache.values)
-        return Cache(keys=keys, values=values)
+        return Cache(keys=keys, values=values, recent_BS=cache.recent_BS)
 
     def _step(self, cache: Cache, x_B1D: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The state of one more position, and its key and value in every layer (B, H, 1, K)."""

@@ -5,7 +5,7 @@ Scores are shown even if a baseline is better; qualifications are printed under 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -26,9 +26,10 @@ from eegprep.report.figures import (
     format_percent,
     line_chart,
 )
+from eegpt.evaluation.controls import CONTROLS, NO_FINDING, control_cell
 from eegpt.evaluation.predictions import MODEL
 from eegpt.evaluation.results import MethodResult, Results, TaskResult
-from eegpt.evaluation.tables import name_of, qualifications, shown_baselines
+from eegpt.evaluation.tables import name_of, percent, qualifications, shown_baselines
 
 METRICS = {
     "balanced_accuracy": "balanced accuracy",
@@ -73,32 +74,27 @@ def _best(task: TaskResult, methods: Any) -> float:
 
 
 def scores(results: Results) -> Section:
-    """The table of a run with a row per task and a column per method; then all scores of all methods."""
+    """The table of a run with a row per method and a column per task; then all scores of all methods."""
     tasks, methods = results.tasks, shown_baselines(results)
-    columns = [
-        Column(label="task"),
-        *(
-            Column(label=label, numeric=True)
-            for label in ("trials, train / test", "chance", "our model", "95 % interval", *map(name_of, methods))
-        ),
+    best = {key: _best(task, task.methods().values()) for key, task in tasks.items()}
+
+    def row(name: str, cell: Callable[[str, TaskResult], Any]) -> list[Any]:
+        return [name, *(cell(key, task) for key, task in tasks.items())]
+
+    def counts(key: str, task: TaskResult) -> str:
+        return f"{format_number(task.n_train)} / {format_number(task.n_test)}"
+
+    columns = [Column(label="method"), *(Column(label=_task_name(key, t), numeric=True) for key, t in tasks.items())]
+    rows = [
+        row("trials, train / test", counts),
+        row("chance", lambda key, task: _percent(task.chance, task)),
+        *(row(name_of(m), lambda key, task, m=m: _cell(task.baselines.get(m), task, best[key])) for m in methods),
+        row("our model", lambda key, task: _cell(task.model, task, best[key])),
     ]
-    rows = []
-    for key, task in tasks.items():
-        best = _best(task, task.methods().values())
-        rows.append(
-            [
-                _task_name(key, task),
-                f"{format_number(task.n_train)} / {format_number(task.n_test)}",
-                _percent(task.chance, task),
-                _cell(task.model, task, best),
-                _interval(task.model, task),
-                *(_cell(task.baselines.get(m), task, best) for m in methods),
-            ]
-        )
     parts: list[Drawing | Table | Note | Row] = []
     if results.leakage:
         parts.append(Note(text=results.leakage, tone="bad"))
-    caption = "Balanced accuracy in percent (R² of regressions)"
+    caption = "Balanced accuracy in percent (R² of regressions), with 95 % intervals"
     parts.append(Table(caption=caption, columns=columns, rows=rows, note=_notes(results)))
     known: list[list[Any]] = [[key, k.metric, k.value, k.who] for key, t in tasks.items() for k in t.known_results]
     if known:
@@ -108,7 +104,7 @@ def scores(results: Results) -> Section:
     return Section(
         anchor="scores",
         heading="Scores",
-        opening="On test trials used neither for training nor for selection. The best of each row is bold; intervals "
+        opening="On test trials used neither for training nor for selection. The best of each task is bold; intervals "
         "are bootstrapped over subjects, or over trials if there is only one subject.",
         parts=parts,
     )
@@ -141,12 +137,13 @@ def _cell(method: MethodResult | None, task: TaskResult, best: float) -> Markup 
     score = method.scores[task.score]
     text = _percent(score.mean, task) + (f" ± {_percent(score.sd, task)}" if score.sd is not None else "")
     is_best = score.mean is not None and score.mean >= best
-    return Markup("<strong>{}</strong>" if is_best else "{}").format(text)
+    shown = Markup("<strong>{}</strong>" if is_best else "{}").format(text)
+    return shown + Markup("<br><small>{}</small>").format(_interval(method, task))
 
 
-def _interval(method: MethodResult | None, task: TaskResult) -> str | None:
-    interval = method.interval if method is not None else None
-    return None if interval is None else f"{_percent(interval.low, task)} to {_percent(interval.high, task)}"
+def _interval(method: MethodResult, task: TaskResult) -> str:
+    interval = method.interval
+    return "" if interval is None else f"{_percent(interval.low, task)} to {_percent(interval.high, task)}"
 
 
 def _bars(tasks: Mapping[str, TaskResult], methods: Sequence[str]) -> Row:
@@ -160,11 +157,13 @@ def _bars(tasks: Mapping[str, TaskResult], methods: Sequence[str]) -> Row:
             mean = task.mean(task.methods().get(method))
             if mean is not None:
                 colour = 0 if method == MODEL else 6
-                bars.append(
-                    Bar(label=name_of(method), value=100 * mean, shown=f"{100 * mean:.1f}", of=100.0, colour=colour)
-                )
+                interval = task.methods()[method].interval
+                ends = {} if interval is None else {"low": 100 * interval.low, "high": 100 * interval.high}
+                shown = f"{100 * mean:.1f}"
+                bars.append(Bar(label=name_of(method), value=100 * mean, shown=shown, of=100.0, colour=colour, **ends))
         svg = bar_chart(bars, label=f"Balanced accuracy by method, {key}", width=440.0, row=22.0)
-        drawings.append(Drawing(heading=key, svg=svg, caption=", ".join(task.classes)))
+        caption = f"{', '.join(task.classes)}; lines are 95 % intervals."
+        drawings.append(Drawing(heading=key, svg=svg, caption=caption))
     return Row(parts=drawings)
 
 
@@ -187,6 +186,33 @@ def _all_scores(tasks: Mapping[str, TaskResult]) -> Table:
         rows=rows,
         folded=True,
         note="p is of a paired test over subjects (or trials), not corrected for the number of tests.",
+    )
+
+
+def controls(results: Results) -> Section | None:
+    """Scores without what may come from eyes, muscles, drift or the recording itself."""
+    if not results.controls:
+        return None
+    rows: list[list[Any]] = []
+    findings = []
+    for key, task in results.controls.items():
+        cells = (task.controls.get(name) for name in CONTROLS)
+        rows.append([key, percent(task.chance), *map(control_cell, cells)])
+        findings.append([key, "; ".join(task.findings or [NO_FINDING])])
+    columns = [Column(label="task"), *(Column(label=x, numeric=True) for x in ("chance", *CONTROLS.values()))]
+    return Section(
+        anchor="controls",
+        heading="Is it brain?",
+        opening="The readouts, fitted and tested again on signals that lack one possible source of the answer. An "
+        "asterisk: differs from the readouts on the same trials, p < 0.05, paired, uncorrected.",
+        parts=[
+            Table(caption="Balanced accuracy in percent (R² of regressions)", columns=columns, rows=rows),
+            Table(
+                caption="What a score may come from",
+                columns=[Column(label="task"), Column(label="finding")],
+                rows=findings,
+            ),
+        ],
     )
 
 

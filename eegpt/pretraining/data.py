@@ -18,17 +18,19 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError, nearest
 from eegprep.remote import open_shards
 from eegprep.shards import ShardSet
-from eegprep.splits import Seen
+from eegprep.splits import Seen, SeenRecording
 from eegpt.data import Order, SampleOrder, TrialIndex, WindowIndex, WindowLoader, WindowSource
 from eegpt.data.loader import Mixture
 from eegpt.data.order import FixedPart
 from eegpt.data.spans import Spans
-from eegpt.data.windows import NoWindowError
+from eegpt.data.windows import NoWindowError, Parts
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.runs.folder import DataSet, data_sets_of, shard_set_hashes
-from eegpt.transfer.folds import divide
+from eegpt.transfer.folds import Division, Kind, Scheme, divide
 
 USUAL_WINDOW = 1024  # samples: the paper's 4 s
+GUARD_SAMPLES = 256  # between a tested and a trained part of one recording
+_FOREVER = 1 << 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +61,14 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
                 expected=", ".join(sorted(known)),
                 todo=nearest(name, known) or None,
             )
+    parts: Parts = {}
     if config.data.division:
-        sets = divided(sets, config.data.division)
-    lengths = sorted(set(config.data.window_samples), reverse=True) or _fitting_lengths(sets, config)
+        sets, parts = divided(sets, config.data.division)
+    lengths = sorted(set(config.data.window_samples), reverse=True) or _fitting_lengths(sets, config, parts)
     train = [
         (index, SampleOrder(len(index), config.seed))
         for n_samples in lengths
-        if (index := _index(sets, config, n_samples, config.data.splits)) is not None
+        if (index := _index(sets, config, n_samples, config.data.splits, parts)) is not None
     ]
     if not train:
         present = sorted({split for s in sets for split in s.recordings.split})
@@ -80,7 +83,7 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
     reference = max((index for index, _ in train), key=lambda i: _n_predicted(i, config))
 
     def heldout(n_samples: int) -> dict[str, WindowSource]:
-        found = {split: _index(sets, config, n_samples, (split,)) for split in config.held_out.splits}
+        found = {split: _index(sets, config, n_samples, (split,), parts) for split in config.held_out.splits}
         return {split: index for split, index in found.items() if index is not None}
 
     return PretrainData(
@@ -90,7 +93,7 @@ def open_windows(shards: Sequence[Path], config: PretrainConfig) -> PretrainData
         vocabulary=first.vocabulary,
         recordings=tuple(first.recording_ids),
         set_sha256=shard_set_hashes(sets),
-        seen=(seen := _seen(sets, config)),
+        seen=(seen := _seen(sets, config, parts)),
         origin=tuple(data_sets_of(sets, {r.id for r in seen.recordings})),
         others=tuple((index, heldout(index.n_samples)) for index, _ in train if index is not reference),
     )
@@ -105,12 +108,17 @@ def _n_predicted(index: WindowSource, config: PretrainConfig) -> int:
     return len(index) * (config.n_tokens(index.n_samples) - 1)
 
 
-def _fitting_lengths(sets: list[ShardSet], config: PretrainConfig) -> list[int]:
+def _fitting_lengths(sets: list[ShardSet], config: PretrainConfig, parts: Parts) -> list[int]:
     """Length of the longest stretch of each data set, cut to complete tokens and to the default length."""
     spans = Spans(sets)
     names = [name for s in sets for name in s.recordings.dataset]
     longest: dict[str, int] = {}
-    for recording, n_samples in zip(spans.recording.tolist(), spans.n_samples.tolist(), strict=True):
+    for recording, start, n_samples in zip(
+        spans.recording.tolist(), spans.start_sample.tolist(), spans.n_samples.tolist(), strict=True
+    ):
+        if (own := parts.get(spans.recording_ids[recording])) is not None:
+            trained = (p for split in config.data.splits for p in own.get(split, ()))
+            n_samples = max((min(b, start + n_samples) - max(a, start) for a, b in trained), default=0)
         if not config.data.datasets or names[recording] in config.data.datasets:
             longest[names[recording]] = max(longest.get(names[recording], 0), n_samples)
     C, K = config.encoder.token_samples, config.encoder.token_stride
@@ -119,18 +127,25 @@ def _fitting_lengths(sets: list[ShardSet], config: PretrainConfig) -> list[int]:
     return sorted(whole, reverse=True)
 
 
-def _seen(sets: Sequence[ShardSet], config: PretrainConfig) -> Seen:
-    """Recordings of the training splits and data sets."""
+def _seen(sets: Sequence[ShardSet], config: PretrainConfig, parts: Parts) -> Seen:
+    """Recordings of the training splits and data sets, with the parts of them that are never trained on."""
     chosen = set(config.data.datasets)
+
+    def held_out(one: SeenRecording) -> tuple[tuple[int, int], ...]:
+        own = parts.get(one.id, {})
+        return tuple(p for split, of in own.items() if split not in config.data.splits for p in of)
+
     return Seen.of(
-        one
+        dataclasses.replace(one, held_out=held_out(one))
         for r in (s.recordings for s in sets)
         for i, one in enumerate(r.seen())
-        if r.split[i] in config.data.splits and (not chosen or r.dataset[i] in chosen)
+        if (one.id in parts or r.split[i] in config.data.splits) and (not chosen or r.dataset[i] in chosen)
     )
 
 
-def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits: tuple[str, ...]) -> WindowIndex | None:
+def _index(
+    sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits: tuple[str, ...], parts: Parts
+) -> WindowIndex | None:
     """An index, or None if these splits have no windows of this length."""
     data = config.data
     try:
@@ -141,6 +156,7 @@ def _index(sets: list[ShardSet], config: PretrainConfig, n_samples: int, splits:
             splits=splits,
             electrodes=data.electrodes or None,
             datasets=data.datasets or None,
+            parts=parts,
         )
     except NoWindowError:
         return None
@@ -194,11 +210,13 @@ def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world:
     return Mixture(loaders, seed=config.seed, counts=counts)
 
 
-def divided(sets: Sequence[ShardSet], division: str) -> list[ShardSet]:
-    """The sets with their splits replaced by a division of a scheme, such as `kfold:5/0`.
+def divided(sets: Sequence[ShardSet], division: str) -> tuple[list[ShardSet], Parts]:
+    """The sets with their splits replaced by a division of a scheme, such as `kfold:5/0`, and parts of recordings.
 
     Test subjects of the division become `test`, validation subjects `validation`, and all others `train`, so that k
     encoders can score k folds without leakage. Data sets that are divided within subjects keep their splits.
+
+    `within:5/0` divides recordings with trials in time instead (`time_blocks`); other recordings keep their split.
 
     Raises
     ------
@@ -209,12 +227,15 @@ def divided(sets: Sequence[ShardSet], division: str) -> list[ShardSet]:
     if not number.isdigit() or not scheme:
         raise UsageError(f"{division!r} is not a division", expected="a scheme and a number, such as kfold:5/0")
     index = TrialIndex(sets)
-    divisions = divide(index, scheme)
+    within = Scheme.parse(scheme).kind == Kind.WITHIN
+    divisions = divide(index, scheme, validation_share=0.0) if within else divide(index, scheme)
     if int(number) >= len(divisions):
         raise UsageError(
             f"there is no division {number} of {scheme!r}", expected=f"0 to {len(divisions) - 1}", found=number
         )
     chosen = divisions[int(number)]
+    if within:
+        return list(sets), time_blocks(index, chosen)
     subjects = np.array(index.subject)
     tested, selected = set(subjects[chosen.test]), set(subjects[chosen.validation])
 
@@ -231,4 +252,32 @@ def divided(sets: Sequence[ShardSet], division: str) -> list[ShardSet]:
         again = copy.copy(s)
         again.recordings = dataclasses.replace(r, split=split)
         out.append(again)
+    return out, {}
+
+
+def time_blocks(index: TrialIndex, division: Division) -> Parts:
+    """The parts of each recording with trials: `test` from the first to the last of consecutive test trials, and
+    `train`, everything else but a second on either side, over which filters have spread the signal."""
+    tested = np.zeros(len(index), bool)
+    tested[division.test] = True
+    out: dict[str, dict[str, list[tuple[int, int]]]] = {}
+    for recording in np.unique(index.recording):
+        rows = np.flatnonzero(index.recording == recording)
+        rows = rows[np.lexsort((index.n_samples[rows], index.start_sample[rows]))]
+        test: list[tuple[int, int]] = []
+        before = False
+        for row in rows.tolist():
+            start = int(index.start_sample[row])
+            stop = start + int(index.n_samples[row])
+            if tested[row] and before:
+                test[-1] = (test[-1][0], max(test[-1][1], stop))
+            elif tested[row]:
+                test.append((start, stop))
+            before = bool(tested[row])
+        train, begin = [], 0
+        for start, stop in test:
+            train.append((begin, start - GUARD_SAMPLES))
+            begin = stop + GUARD_SAMPLES
+        train.append((begin, _FOREVER))
+        out[index.recording_ids[recording]] = {"train": [(a, b) for a, b in train if a < b], "test": test}
     return out

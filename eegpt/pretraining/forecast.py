@@ -5,6 +5,7 @@ Shapes: B windows, T known tokens, C samples per token, K new samples per token,
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from eegprep.electrodes import Vocabulary
 from eegprep.errors import UsageError
 from eegpt.data import WindowBatch
 from eegpt.model.ete import ETE
 from eegpt.model.tokens import fold_tokens
-from eegpt.runs.results import Example
+from eegpt.runs.results import Example, evenly
 
 
 @torch.no_grad()
@@ -47,6 +49,7 @@ class Forecast:
     n_known: int
     errors: dict[str, list[float]]
     examples: list[Example]
+    sfreq_hz: float = 256.0
 
 
 def forecast_errors(
@@ -61,7 +64,7 @@ def forecast_errors(
     """Mean square errors by samples ahead on windows of which all but the last `n_forecast` samples are known."""
     sums = {name: torch.zeros(n_forecast, dtype=torch.float64) for name in ("model", "persistence", "zero")}
     n_windows, n_known = 0, 0
-    examples: list[Example] = []
+    examples: dict[int, Example] = {}
     K, C = model.config.token_stride, model.config.token_samples
     for windows in batches:
         x_BTC = model.tokenise(windows.signal_i16, windows.scale_uv, windows.sigma_uv)
@@ -72,22 +75,33 @@ def forecast_errors(
         n_known = C + (n_tokens - 1) * K
         truth = signal_BS[:, n_known : n_known + n_forecast]
         with autocast():
-            forecast = roll(model, x_BTC[:, :n_tokens], windows.electrode, truth.shape[1]).float()
+            forecast = roll(model, x_BTC[:, :n_tokens], windows.input_ids(model.config), truth.shape[1]).float()
         last = signal_BS[:, n_known - 1 : n_known]
         for name, prediction in (("model", forecast), ("persistence", last), ("zero", torch.zeros_like(truth))):
             sums[name] += (prediction - truth).double().square().sum(dim=0)
         n_windows += len(windows)
-        examples += [
-            Example(
-                electrode=names[int(windows.electrode[row])],
-                signal=_short(signal_BS[row, : n_known + n_forecast]),
-                predictions={"model": _short(forecast[row])},
-            )
-            for row in range(min(n_examples - len(examples), len(windows)))
-        ]
+        for row, electrode in enumerate(windows.electrode.tolist()):
+            if electrode not in examples:
+                examples[electrode] = Example(
+                    electrode=names[electrode],
+                    signal=_short(signal_BS[row, : n_known + n_forecast]),
+                    predictions={"model": _short(forecast[row])},
+                )
     errors = {name: (total / max(1, n_windows)).tolist() for name, total in sums.items()}
-    return Forecast(n_windows=n_windows, n_known=n_known, errors=errors, examples=examples)
+    return Forecast(
+        sfreq_hz=model.config.sfreq_hz,
+        n_windows=n_windows,
+        n_known=n_known,
+        errors=errors,
+        examples=evenly(examples, n_examples),
+    )
 
 
 def _short(values: Tensor) -> list[float]:
     return [round(v, 4) for v in values.tolist()]
+
+
+def with_vocabulary(windows: WindowBatch, own: Vocabulary, target: Vocabulary) -> WindowBatch:
+    """Map the electrode ids of windows to another vocabulary; UsageError if it lacks one."""
+    ids = {e: target.id_of(own.name_of(e)) for e in set(windows.electrode.tolist())}
+    return dataclasses.replace(windows, electrode=torch.tensor([ids[e] for e in windows.electrode.tolist()]))

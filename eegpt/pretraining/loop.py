@@ -15,12 +15,16 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from eegprep.display import html_table
 from eegprep.errors import InputError
 from eegprep.files import alone
+from eegprep.platform import stop_signals
+from eegpt.callbacks import Callback, Logger
 from eegpt.data import WindowBatch
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.weights import bare_encoder, fill
@@ -35,10 +39,10 @@ from eegpt.runs.folder import CONFIG, Lock, open_folder, read_config, software
 from eegpt.runs.log import TrainingLog
 from eegpt.runs.results import PretrainingResults, read_pretraining_results
 from eegpt.runs.runtime import Runtime, cosine, runtime
-from eegpt.runs.settings import from_mapping
+from eegpt.runs.settings import from_mapping, to_mapping
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PretrainResult:
     """A run's folder, the number of steps done, and its held-out errors (None if unfinished)."""
 
@@ -51,11 +55,27 @@ class PretrainResult:
         """Whether the run is finished."""
         return self.results is not None
 
+    def __repr__(self) -> str:
+        errors = self.results.splits if self.results is not None else {}
+        told = ", ".join(f"{split} error {one.model.new:.3f}" for split, one in errors.items())
+        return f"PretrainResult({str(self.run)!r}: {self.steps:,} steps, {told if self.finished else 'unfinished'})"
 
-def pretrain(
-    config: PretrainConfig, *, shards: Sequence[Path], out: Path, show_progress: bool = True
-) -> PretrainResult:
+    def _repr_html_(self) -> str:
+        facts = {"folder": self.run, "steps": self.steps, "finished": "yes" if self.finished else "no, resumable"}
+        rows = [
+            {"split": split, "windows": one.n_windows, **{name: e.new for name, e in one.predictors.items()}}
+            for split, one in (self.results.splits if self.results is not None else {}).items()
+        ]
+        return html_table("Pre-training, errors on new samples", facts, rows)
+
+
+def pretrain(config: PretrainConfig, *, shards: Sequence[Path], out: Path, **options: Any) -> PretrainResult:
     """Pre-train an encoder on shard sets; resumes if `out` contains an incomplete run with the same settings.
+
+    Parameters
+    ----------
+    **options
+        Of `pretrain_on`.
 
     Raises
     ------
@@ -66,7 +86,7 @@ def pretrain(
     InputError
         A loss or gradient was not finite; the message names the batch.
     """
-    return pretrain_on(open_windows(shards, config), config, out=out, show_progress=show_progress)
+    return pretrain_on(open_windows(shards, config), config, out=out, **options)
 
 
 def resumed_config(run: Path) -> PretrainConfig:
@@ -75,19 +95,33 @@ def resumed_config(run: Path) -> PretrainConfig:
     return from_mapping(PretrainConfig, settings, where=f"{run / CONFIG}: settings")
 
 
-def pretrain_on(data: PretrainData, config: PretrainConfig, *, out: Path, show_progress: bool = True) -> PretrainResult:
-    """As `pretrain`, on windows that are already open."""
+def pretrain_on(
+    data: PretrainData,
+    config: PretrainConfig,
+    *,
+    out: Path,
+    show_progress: bool = True,
+    callbacks: Sequence[Callback] = (),
+    loggers: Sequence[Logger] = (),
+) -> PretrainResult:
+    """As `pretrain`, on windows that are already open; callbacks and loggers see its steps (`eegpt.callbacks`)."""
     with runtime(config.compute.precision) as here, alone(Path(out)) if here.first else nullcontext():
-        return _pretrain(data, config, Path(out), here, show_progress)
+        return _pretrain(data, config, Path(out), here, show_progress, callbacks, loggers)
 
 
 def _pretrain(
-    data: PretrainData, config: PretrainConfig, out: Path, here: Runtime, show_progress: bool
+    data: PretrainData,
+    config: PretrainConfig,
+    out: Path,
+    here: Runtime,
+    show_progress: bool,
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
 ) -> PretrainResult:
     batches = mixture(data, config, rank=here.rank, world=here.world)
     schedule, compute = config.schedule, config.compute
     steps = schedule.steps or max(schedule.min_steps, round(schedule.epochs * len(batches)))
-    shape = config.ete(len(data.vocabulary))
+    shape = config.ete(len(data.vocabulary), [row.kind for row in data.vocabulary])
     ete = bare_encoder(shape)
     ete.recompute = compute.recompute == "yes" or (compute.recompute == "auto" and shape.width >= 896)
     module = Pretraining(ete, spectrum_weight=config.objective.spectrum_weight).train()
@@ -119,12 +153,14 @@ def _pretrain(
     log = TrainingLog(
         out,
         here,
+        settings=to_mapping(config),
         every=config.run.log_every,
-        tensorboard=config.run.tensorboard,
         steps=steps,
         done=progress.step,
         flops_per_token=ete.flops_per_token(),
         shown=show_progress,
+        loggers=(*config.run.loggers, *loggers),
+        callbacks=callbacks,
     )
     with closing(batches.stream(progress.epoch, progress.number)) as stream, parallel:
         with log, _Stop() as stop:
@@ -153,7 +189,7 @@ def _pretrain(
                             part.signal_i16,
                             part.scale_uv,
                             part.sigma_uv,
-                            part.electrode,
+                            part.input_ids(ete.config),
                             None if hidden is None else hidden[at].to(here.device),
                             None if factor is None else factor[at].to(here.device),
                         )
@@ -178,6 +214,8 @@ def _pretrain(
                     break
                 if heldout.due(progress.step):
                     log.held_out(progress.step, *heldout.report())
+                if callbacks and here.any(log.ended):
+                    break
                 stopped = here.any(stop.asked)
                 if stopped or checkpoints.due(progress.step):
                     checkpoints.save(progress)
@@ -190,6 +228,7 @@ def _pretrain(
         if here.first:
             results.write(out)
         checkpoints.save(replace(progress, finished=True))
+        log.end(results)
     return PretrainResult(run=out, steps=progress.step, results=results)
 
 
@@ -221,12 +260,10 @@ class _Stop:
     A second Ctrl-C does not wait for the loop.
     """
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-
     def __enter__(self) -> _Stop:
         self.asked = self.interrupted = False
         try:
-            self._old = {s: signal.signal(s, self._ask) for s in self.signals}
+            self._old = {s: signal.signal(s, self._ask) for s in stop_signals()}
         except ValueError:  # only the main thread may set handlers; elsewhere nobody sends us signals
             self._old = {}
         return self

@@ -5,7 +5,8 @@ Everything runs on the model's device in one `forward`, so that the module can b
 token         mean square error of the next token, as in the paper; with the paper's overlap copying earns most of it.
 new           the error of the next token's new samples alone (the last `token_stride`).
 new+spectrum  that, plus the error of the log power spectrum of the next token that shares no sample with what
-              was seen. A spectrum does not depend on phase, which no model can know that far ahead.
+              was seen, and of the spans in `ETEConfig.spectra`. A spectrum does not depend on phase, which no model
+              can know that far ahead.
 masked        tokens of one span per window are hidden and the samples that no visible token shows are predicted;
               attention looks both ways.
 
@@ -19,21 +20,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from eegpt.model.ete import ETE, ETEConfig
-
-_FLOOR = 1e-5  # of the white-noise level; far below amplifier noise in normalised EEG
-
-
-def log_spectrum(x_BTC: Tensor, config: ETEConfig) -> Tensor:
-    """Natural log of each token's power in the bins of `config.spectrum_bins`, (B, T, n_spectrum) float32.
-
-    Hann window; white noise of variance 1 has a power of 1 in every bin.
-    """
-    first, stop = config.spectrum_bins
-    x_BTC = x_BTC.float()
-    taper = torch.hann_window(x_BTC.shape[-1], device=x_BTC.device)
-    line = torch.fft.rfft(x_BTC * taper, dim=-1)[..., first:stop]
-    return torch.log((line.real.square() + line.imag.square()) / taper.square().sum() + _FLOOR)
+from eegpt.model.ete import ETE, ETEConfig, log_spectrum
+from eegpt.model.tokens import fold_tokens
 
 
 def hidden_spans(n: int, n_tokens: int, config: ETEConfig, *, share: float, generator: torch.Generator) -> Tensor:
@@ -70,7 +58,7 @@ class Pretraining(nn.Module):
         hidden_BT: Tensor | None = None,
         factor_B: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The loss of a batch as stored, and its parts by name (`token`, `new`, `spectrum`, `masked`), float32.
+        """The loss of a batch as stored, and its parts by name (`token`, `new`, `spectrum`, ..., `masked`), float32.
 
         `hidden_BT` (B, T) bool are the tokens masked by the masked objective; `factor_B` (B,) are the augmentation
         factors.
@@ -103,4 +91,25 @@ class Pretraining(nn.Module):
         truth = log_spectrum(x_BTC[:, ahead:], config)
         spectrum = (ete.spectrum(h_BPD[:, : truth.shape[1]]).float() - truth).square().mean()
         loss = new + self.spectrum_weight * spectrum
-        return {"loss": loss, "new": new.detach(), "spectrum": spectrum.detach()}
+        parts = {"new": new.detach(), "spectrum": spectrum.detach()}
+        for name, error in self._spectra(h_BPD, x_BTC).items():
+            loss = loss + self.spectrum_weight * error
+            parts[name] = error.detach()
+        return {"loss": loss, **parts}
+
+    def _spectra(self, h_BPD: Tensor, x_BTC: Tensor) -> dict[str, Tensor]:
+        """Errors of those of `ETEConfig.spectra` that fit into the window, by name (`spectrum+256`, `spectrum-256`)."""
+        config = self.ete.config
+        C, K = config.token_samples, config.token_stride
+        signal_BS = fold_tokens(x_BTC, token_stride=K)
+        out = {}
+        for n, head in zip(config.spectra, self.ete.spectra_out, strict=True):
+            # State p has seen the samples before C + p K.
+            first = max(0, -(-(-n - C) // K))
+            start = C + first * K + min(n, 0)
+            if first < h_BPD.shape[1] and start + abs(n) <= signal_BS.shape[1]:
+                windows_BPS = signal_BS[:, start:].unfold(1, abs(n), K)[:, : h_BPD.shape[1] - first]
+                truth = log_spectrum(windows_BPS, config)
+                predicted = head(h_BPD[:, first : first + truth.shape[1]]).float()
+                out[f"spectrum{n:+d}"] = (predicted - truth).square().mean()
+        return out

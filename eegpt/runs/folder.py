@@ -19,6 +19,7 @@ started.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import platform
@@ -37,7 +38,7 @@ from eegprep.manifest import yaml_strict
 from eegprep.manifest.schema import Licence
 from eegprep.shards import ShardSet
 from eegprep.splits import SEEN_FILE, Seen
-from eegpt.runs.settings import Settings, differences, to_mapping
+from eegpt.runs.settings import Settings, differences, from_mapping, to_mapping
 from eegpt.version import __version__
 
 FORMAT = 2
@@ -141,7 +142,10 @@ def open_folder(
 
 
 def _check_same(out: Path, kind: str, settings: Settings, lock: Lock) -> None:
-    differing = differences(read_config(out, kind=kind)["settings"], to_mapping(settings))
+    plain = read_config(out, kind=kind)["settings"]
+    with contextlib.suppress(UsageError):  # a setting that is newer than the run has its default
+        plain = to_mapping(from_mapping(type(settings), plain))
+    differing = differences(plain, to_mapping(settings))
     if differing:
         raise UsageError(
             "the output folder contains a run with other settings",

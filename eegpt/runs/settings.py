@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import json
 import math
 import re
@@ -15,9 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from eegprep.errors import UsageError
+from eegprep.files import write_atomic
 from eegprep.manifest import yaml_strict
 
 T = TypeVar("T")
@@ -106,11 +109,24 @@ def with_settings(config: T, settings: Sequence[str], *, where: str = "--set") -
 def read_settings(
     cls: type[T], path: Path | None = None, settings: Sequence[str] = (), options: Mapping[str, Any] | None = None
 ) -> T:
-    """Settings from a YAML file, overridden by command line options (None: not given), then by `--set` in order."""
-    plain = {} if path is None else yaml_strict.read(path).value or {}
+    """Settings from a YAML file, overridden by command line options (None: not given), then by `--set` in order.
+
+    The file may be a run's config.json (or its folder), which contains the settings of that run.
+    """
+    plain: Any = {}
+    if path is not None:
+        path = path / "config.json" if path.is_dir() else path
+        plain = yaml_strict.read(path).value or {}
+        if path.name == "config.json" and isinstance(plain, dict) and {"format", "kind"} <= plain.keys():
+            plain = plain.get("settings")
     config = from_mapping(cls, plain, where=str(path or "settings"))
     given = {key: value for key, value in (options or {}).items() if value is not None}
     return with_settings(changed(config, given), settings)
+
+
+def write_settings(config: Any, path: Path) -> None:
+    """Write settings as YAML, all of them, as `read_settings` reads them."""
+    write_atomic(path, yaml.safe_dump(to_mapping(config), sort_keys=False, allow_unicode=True))
 
 
 def differences(begun: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> dict[str, tuple[Any, Any]]:
@@ -123,6 +139,38 @@ def differences(begun: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
         elif old != new:
             found[f"{prefix}{key}"] = old, new
     return found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting: its path, its default as JSON, and its meaning in one line."""
+
+    path: str
+    default: str
+    meaning: str
+
+
+def described(cls: type[BaseModel], prefix: str = "") -> list[Setting]:
+    """Every setting of a model, in order; the meaning is the comment behind the field in the code."""
+    comments = _comments(cls)
+    found = []
+    for name, field in cls.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += described(field.annotation, f"{prefix}{name}.")
+        else:
+            default = json.dumps(field.get_default(call_default_factory=True))
+            found.append(Setting(path=prefix + name, default=default, meaning=comments.get(name, "")))
+    return found
+
+
+def _comments(cls: type[BaseModel]) -> dict[str, str]:
+    """The comments behind a class's fields; empty where the source code is not available."""
+    try:
+        source = inspect.getsource(cls)
+    except OSError:
+        return {}
+    lines = (re.match(r"    (\w+): .*?  #:? ?(.+)", line) for line in source.splitlines())
+    return {match[1]: match[2].strip() for match in lines if match}
 
 
 def _plain(value: Any, where: str) -> Any:

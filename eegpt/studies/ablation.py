@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eegprep.errors import UsageError, nearest
 from eegprep.files import alone, write_json
 from eegpt.pretraining.config import PretrainConfig
@@ -91,6 +93,7 @@ def _run_study(
                 "windows": result.results.windows_per_epoch,
                 "steps": result.steps,
                 "new": errors.model.new,
+                "new_se": _standard_error(list(errors.model.electrode.values())),
                 "share_of_variance": errors.model.new / errors.variance,
                 "below_linear": errors.gain(),
                 **(probe(run) if probe is not None else {}),
@@ -98,3 +101,9 @@ def _run_study(
         )
         write_json(out / "study.json", {"rows": rows})
     return rows
+
+
+def _standard_error(values: Sequence[float]) -> float | None:
+    """Of a mean over electrodes; None for fewer than two."""
+    n = len(values)
+    return None if n < 2 else float(np.std(values, ddof=1)) / n**0.5

@@ -4,3 +4,7 @@ In processing order: `config`, `setup` (data sets, electrodes, leakage), `folds`
 `align` (encoded trials), `model`, `loop` and `readouts` (training), `fit` (one fit), `checkpoint` and `run` (a
 run's folder).
 """
+
+from eegprep.lazy import make_callable
+
+make_callable(__name__, "eegpt.api", "transfer")

@@ -9,18 +9,32 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Literal
 
 import numpy as np
 import torch
 
-from eegpt.transfer.align import aligned
+from eegpt.model.views import view_slices, views
+from eegpt.transfer import states
+from eegpt.transfer.align import aligned, tangent_pairs
 from eegpt.transfer.model import TransferModel
-from eegpt.transfer.rows import Encoded, Trials, flatten, join
+from eegpt.transfer.rows import Encoded, Trials, flatten, join, only, pairs_of
+from eegpt.transfer.states import encoder_key, entry_key
 
 _ROWS_AT_ONCE = 512  # electrodes per encoder pass without gradient
+
+
+def _halved(encoded: Encoded) -> Encoded:
+    """Views and pairs in float16, as they are kept on disk; in float32 if they exceed its range."""
+
+    def half(x: torch.Tensor | None) -> torch.Tensor | None:
+        small = None if x is None else x.half()
+        return small if x is None or small is None or bool(small.isfinite().all()) else x.float()
+
+    return dataclasses.replace(encoded, views_RF=half(encoded.views_RF), pairs_NEEF=half(encoded.pairs_NEEF))
 
 
 def chunk_size(n_electrodes: int, n_samples: int, *, rows: int = _ROWS_AT_ONCE) -> int:
@@ -42,7 +56,10 @@ class TrialBank:
     aligned_tasks : iterable of int
         Tasks whose views are standardised by subject, see `align`.
     views : dict, optional
-        Views by task, filled by the bank; models with the same frozen encoder may share it.
+        Views by task, filled by the bank; models with the same frozen encoder and index may share it. On disk they are
+        shared by all runs, see `eegpt.transfer.states`.
+    without : iterable of int
+        Electrodes (of the encoder's vocabulary) that are not read, where the graph does not run.
     """
 
     def __init__(
@@ -54,7 +71,8 @@ class TrialBank:
         budget_bytes: int,
         precision: Literal["float32", "bfloat16"] = "float32",
         aligned_tasks: Iterable[int] = (),
-        views: dict[int, Encoded] | None = None,
+        views: dict[str, Encoded] | None = None,
+        without: Iterable[int] = (),
     ) -> None:
         self.index = index
         self.electrode_of = electrode_of
@@ -64,8 +82,8 @@ class TrialBank:
         self._kept: dict[int, Encoded] = {}
         self._place = np.full(len(index), -1, np.int64)
         self._aligned_tasks = frozenset(aligned_tasks)
-        self._views: dict[int, Encoded] = {} if views is None else views
-        self._aligned: dict[int, Encoded] = {}
+        self._views: dict[str, Encoded] = {} if views is None else views
+        self._without = torch.tensor(sorted(without), dtype=torch.int64, device=device)
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context in which the model runs."""
@@ -139,19 +157,71 @@ class TrialBank:
         """Add the views, if the model uses them."""
         if not model.sees_views:
             return encoded
-        return dataclasses.replace(encoded, views_RF=self.views(model, rows).views_RF)
+        seen = self.views(model, rows)
+        return dataclasses.replace(encoded, views_RF=seen.views_RF, pairs_NEEF=seen.pairs_NEEF)
 
     def views(self, model: TransferModel, rows: np.ndarray) -> Encoded:
-        """The views of trials of one task, aligned if the task is."""
+        """The views and pairs that the model reads of trials of one task, aligned if the task is."""
         task = int(self.index.task[rows[0]])
         everything = np.flatnonzero(self.index.task == task)
-        if task not in self._views:
-            parts = [self._encode(model, part, train=False, views_only=True) for part in self._chunks(everything)]
-            self._views[task] = join(parts)
-        if task in self._aligned_tasks and task not in self._aligned:
-            self._aligned[task] = aligned(self.index, everything, self._views[task])
-        whole = self._aligned.get(task, self._views[task])
-        return whole.take(torch.from_numpy(np.searchsorted(everything, rows)).to(self.device))
+        name = f"{task} {model.reads_states} {model.reads_pairs} {task in self._aligned_tasks} {self._without.tolist()}"
+        if name not in self._views:
+            whole = self._computed(model, everything)
+            if len(self._without):
+                electrode_NE = whole.electrodes()
+                whole = only(whole, whole.mask_NE & ~torch.isin(electrode_NE, self._without))
+            as_read = aligned(self.index, everything, whole) if task in self._aligned_tasks else tangent_pairs(whole)
+            self._views[name] = as_read
+        return self._views[name].take(torch.from_numpy(np.searchsorted(everything, rows)).to(self.device))
+
+    def _computed(self, model: TransferModel, rows: np.ndarray) -> Encoded:
+        """Views and pairs as computed from the signal, from the disk if they are there."""
+        trials = self.index.fingerprint(rows)
+        config = model.ete.config
+        compute: Callable[[np.ndarray], Encoded]
+        common = (trials, self.electrode_of.tobytes(), self.device.type, dataclasses.asdict(config))
+        if model.reads_states:
+            key = entry_key("states", encoder_key(model.ete), self.precision, *common)
+            compute = functools.partial(self._encode, model, train=False, views_only=True)
+        else:
+            key = entry_key("signal", *common)
+            compute = functools.partial(self._without_states, model)
+        whole = self._stored(key, trials, rows, compute)
+        if not model.reads_pairs:
+            return whole
+        pairs = self._stored(
+            entry_key("pairs", *common),
+            trials,
+            rows,
+            lambda part: pairs_of(self.index.gather(part), config, self.electrode_of, self.device),
+        )
+        return dataclasses.replace(whole, pairs_NEEF=pairs.pairs_NEEF)
+
+    @torch.no_grad()
+    def _stored(
+        self, key: str, trials: str | None, rows: np.ndarray, compute: Callable[[np.ndarray], Encoded]
+    ) -> Encoded:
+        """An entry of the cache of states, computed and written if it is not there."""
+        held = states.read(key) if trials is not None else None
+        if held is None:
+            whole = join([_halved(compute(part)) for part in self._chunks(rows)])
+            if trials is not None:
+                fields = ("views_RF", "pairs_NEEF", "electrode_R", "mask_NE")
+                states.write(key, {n: t for n in fields if (t := getattr(whole, n)) is not None})
+        else:
+            here = {name: tensor.to(self.device) for name, tensor in held.items()}
+            whole = Encoded(cache=None, features_RF=None, **here)
+        views_RF = whole.views_RF
+        return dataclasses.replace(whole, views_RF=None if views_RF is None else views_RF.float())
+
+    def _without_states(self, model: TransferModel, rows: np.ndarray) -> Encoded:
+        """The views of the signal alone: the encoder does not run, and its states are zero."""
+        flat = flatten(self.index.gather(rows), model.ete.config, self.electrode_of, self.device)
+        of_encoder = view_slices(model.ete.config)["spectrum"].start
+        mean_RD = flat.course_RF.new_zeros(len(flat.course_RF), of_encoder)
+        seen = views(mean_RD, flat.tokens_RTC, flat.token_mask_RT, flat.course_RF, flat.sigma_R, model.ete.config)
+        row_R = flat.electrode_R % model.ete.config.n_electrodes
+        return Encoded(cache=None, features_RF=None, views_RF=seen, electrode_R=row_R, mask_NE=flat.mask_NE)
 
     def batches(self, model: TransferModel, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Encoded]]:
         """Yield the trials at `rows` in groups small enough to run at once, for prediction."""

@@ -120,7 +120,7 @@ def load_fit(run: TransferRun, record: FitRecord, *, device: torch.device) -> Tr
 
 
 def open_fit(
-    run: TransferRun, setup: Setup, record: FitRecord, *, views: dict[int, Encoded] | None = None
+    run: TransferRun, setup: Setup, record: FitRecord, *, views: dict[str, Encoded] | None = None
 ) -> tuple[TransferModel, TrialBank]:
     """The model of a fit, and a bank of the trials to apply it to."""
     here = pick_device()

@@ -7,10 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from eegprep.errors import UsageError
+from eegpt.model.pairs import PAIRS
 from eegpt.model.tokens import Normalise
 from eegpt.model.views import VIEWS
 from eegpt.runs.settings import Settings
-from eegpt.transfer.model import Readout
+from eegpt.transfer.model import SIGNAL_VIEWS, Readout
+
+ALL_VIEWS = (*VIEWS, PAIRS)
 
 Mode = Literal["frozen", "full", "scratch", "lora", "probe"]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -20,17 +23,19 @@ Positive = Annotated[int, Field(gt=0)]
 class DataSettings(Settings):
     """Which trials are learned from, selected on and tested.
 
-    Schemes: `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `few-shot:5`
-    (five trials per class of each test subject are learned from), `few-shot:5:5` (the same in five folds of subjects),
-    `within:5` (folds over each subject's own trials).
+    Schemes: `split` (the shard sets' own), `kfold:5`, `loso` (one subject out), `lodo` (one data set out), `lodo:5`
+    (the same, and five trials per class of each of its subjects are learned from), `few-shot:5` (five trials per class
+    of each test subject are learned from), `few-shot:5:5` (the same in five folds of subjects), `within:5` (folds over
+    each subject's own trials).
     """
 
     tasks: tuple[str, ...] = ()  # only these; empty for all
-    datasets: tuple[str, ...] = ()
-    scheme: str = "split"
+    datasets: tuple[str, ...] = ()  # only these; empty for all
+    scheme: str = "split"  # trials to learn from and to test, e.g. kfold:5 or within:5
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training trials
     validation_share: Share = 0.2  # of the training trials, where a task has no validation subjects
-    unknown_electrodes: Literal["refuse", "nearest", "leave_out"] = "refuse"  # that the encoder's vocabulary lacks
+    #: Electrodes that the encoder's vocabulary lacks; `extend`: a new row that starts from the nearest known one.
+    unknown_electrodes: Literal["refuse", "nearest", "extend", "leave_out"] = "refuse"
 
 
 class ModelSettings(Settings):
@@ -41,9 +46,13 @@ class ModelSettings(Settings):
     readout : {"auto", "special", "special+views", "views", "special+states", "states", "band_power"}
         What a graph's node starts from, see `eegpt.transfer.model`. `auto`: `views` on a frozen encoder; where the
         encoder learns, views change with every step and cannot be aligned by subject, so `special`, as in the paper.
-    views : tuple of {"states", "spectrum", "course", "level"}
-        What the electrodes' own readouts beside the graph see, see `eegpt.model.views`; `probe` takes `states` alone.
-        Empty: no such readouts; with `readout` `special` the paper's form.
+    views : tuple of {"states", "dynamics", "spectrum", "course", "level", "pairs"}
+        What the readouts beside the graph see: at every electrode, see `eegpt.model.views`, and at every pair of
+        electrodes, see `eegpt.model.pairs`; `probe` takes `states` and `dynamics` alone. Empty: no such readouts; with
+        `readout` `special` the paper's form.
+    edges : {"auto", "pairs", "none"}
+        What the graph's edges carry: what two electrodes share, or nothing, as in the paper. `auto`: `pairs` where
+        nodes start from views.
     graph : bool
         False: the electrodes' own readouts alone, without a graph (frozen encoder only).
     align : {"subject", "none"}
@@ -51,53 +60,62 @@ class ModelSettings(Settings):
         in tasks that do not ask for the subject's identity; see `eegpt.transfer.align`. Results say so.
     """
 
-    readout: Literal["auto", Readout] = "auto"
-    views: tuple[str, ...] = VIEWS
-    graph: bool = True
-    align: Literal["subject", "none"] = "subject"
+    readout: Literal["auto", Readout] = "auto"  # what a node of the graph starts from
+    views: tuple[str, ...] = ALL_VIEWS  # what the electrodes' own readouts see
+    edges: Literal["auto", "pairs", "none"] = "auto"  # what the graph's edges carry
+    graph: bool = True  # train the electrode graph beside the readouts
+    align: Literal["subject", "none"] = "subject"  # standardise the views of each subject's trials
     teg_layers: Positive | None = None  # by default those of the encoder's size
     dropout: Share = 0.2  # inside the graph and before the heads
     electrode_dropout: Share = 0.5  # share of a trial's electrodes that the graph does not see
-    lora_rank: Positive = 8
+    lora_rank: Positive = 8  # rank of the additions in mode lora
 
     @field_validator("views")
     @classmethod
     def _known(cls, views: tuple[str, ...]) -> tuple[str, ...]:
-        if unknown := [v for v in views if v not in VIEWS]:
-            raise UsageError(f"unknown view {unknown[0]!r}", expected=", ".join(VIEWS))
+        if unknown := [v for v in views if v not in ALL_VIEWS]:
+            raise UsageError(f"unknown view {unknown[0]!r}", expected=", ".join(ALL_VIEWS))
         return views
 
 
 class ObjectiveSettings(Settings):
     """What is minimised: cross-entropy, and squared error of regressions in SDs."""
 
-    label_smoothing: Share = 0.1
+    label_smoothing: Share = 0.1  # share of the target spread over all classes
     class_weights: bool = True  # by the inverse of a class's frequency in the training trials
 
 
 class OptimiserSettings(Settings):
     """AdamW."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3  # highest rate
     encoder_rate_ratio: float = 0.3  # rate of the encoder's own parameters in mode `full`, relative to learning_rate
-    weight_decay: float = 0.05
-    clip_norm: float = 1.0
+    weight_decay: float = 0.05  # AdamW's weight decay
+    clip_norm: float = 1.0  # largest norm of the gradient
     average: Share = 0.95  # decay of the running mean of the weights, which is validated and kept; 0: the last weights
 
 
 class ScheduleSettings(Settings):
     """How long is trained, in which batches: a linear warm-up and a cosine to zero; batches mix all tasks."""
 
-    steps: Positive = 250
-    batch_size: Positive = 32
-    warmup_steps: int = 20
+    steps: Positive = 250  # steps at most
+    batch_size: Positive = 32  # trials of a step
+    warmup_steps: int = 20  # steps over which the rate rises
     task_exponent: float = 0.5  # a task of n trials is drawn in proportion to n ** task_exponent
 
 
 class SelectionSettings(Settings):
-    """Which weights are kept: those with the best validation loss."""
+    """Which weights are kept (those with the best validation loss), and how the members of a task are weighted.
 
-    evaluate_every: Positive = 20
+    Readouts and graph are weighted by their outputs for training subjects that they were not fitted to: `folds` fits
+    of every readout, and `graph_folds` of the graph (0: the graph is weighted on the validation trials, which
+    takes a quarter of the time of 3).
+    """
+
+    folds: Annotated[int, Field(gt=1)] = 5  # fits of every readout that weight it
+    graph_folds: Annotated[int, Field(ge=0)] = 0  # fits of the graph that weight it; 0: weighted on validation trials
+
+    evaluate_every: Positive = 20  # steps between two evaluations on the validation trials
     validation_trials: int = 200  # of each task in an evaluation at most, evenly spread
     patience: int = 120  # steps without a better evaluation after which training stops; 0 for never
 
@@ -105,17 +123,17 @@ class SelectionSettings(Settings):
 class ComputeSettings(Settings):
     """How it is computed; `auto` is bfloat16 where the device multiplies it in hardware."""
 
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products; auto: bfloat16 if fast
     cache_mib: int = 768  # memory for keys and values of frozen tokens; beyond it they are computed for each batch
 
 
 class EncoderSettings(Settings):
     """The encoder of mode `scratch`; a pre-trained encoder has its own."""
 
-    size: str = "base"
-    normalise: Normalise = "recording"
-    token_samples: int = 256
-    token_stride: int = 32
+    size: str = "base"  # base, large, huge or giant
+    normalise: Normalise = "recording"  # what the signal is divided by
+    token_samples: int = 256  # samples of a token
+    token_stride: int = 32  # distance of two tokens' first samples
 
 
 class TransferConfig(Settings):
@@ -134,7 +152,7 @@ class TransferConfig(Settings):
         "encoder_lr_ratio": "optimiser.encoder_rate_ratio",
     }
 
-    mode: Mode = "frozen"
+    mode: Mode = "frozen"  # what is trained: frozen, full, scratch, lora or probe
     joint: bool = True  # one model for all tasks, or one model for each
     seeds: tuple[int, ...] = (0,)  # one fit for each
     allow_leakage: bool = False  # continue although test recordings were seen before, and say so on every table
@@ -153,6 +171,12 @@ class TransferConfig(Settings):
             raise UsageError("seeds must be one or more different numbers", found=self.seeds)
         if self.mode == "scratch" and self.model.readout == "band_power":
             raise UsageError("the readout 'band_power' has no encoder to train", expected="mode frozen")
+        if self.model.edges == "pairs" and not self.has_edges:
+            raise UsageError(
+                "the graph's edges carry pairs only where its nodes start from views",
+                found=f"mode {self.mode!r}, readout {self.readout!r}",
+                expected="mode frozen, readout auto or views",
+            )
         if "views" in self.model.readout and not self.keeps_encoder:
             raise UsageError(
                 f"nodes cannot start from views in mode {self.mode!r}, which changes the views at every step",
@@ -184,11 +208,23 @@ class TransferConfig(Settings):
         return "views" if self.mode == "frozen" and self.model.graph else "special"
 
     @property
+    def reads_encoder(self) -> bool:
+        """Whether anything that the encoder computes is used; without it none is needed."""
+        return self.readout != "band_power" and (self.uses_graph or bool(set(self.views) - set(SIGNAL_VIEWS)))
+
+    @property
+    def has_edges(self) -> bool:
+        """Whether the graph's edges carry what two electrodes share."""
+        return self.uses_graph and self.readout == "views" and self.model.edges != "none"
+
+    @property
     def views(self) -> tuple[str, ...]:
         """The views that this mode reads."""
-        return ("states",) if self.mode == "probe" else self.model.views
+        if self.mode != "probe":
+            return self.model.views
+        return tuple(v for v in VIEWS if v not in SIGNAL_VIEWS)
 
     @property
     def sees_views(self) -> bool:
-        """Whether anything reads the electrodes' views: their own readouts, or the graph's nodes."""
+        """Whether anything reads views: the readouts, or the graph's nodes."""
         return bool(self.views) or "views" in self.readout

@@ -6,10 +6,13 @@ trials.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError, UsageError, nearest
 from eegprep.splits import (
@@ -22,6 +25,8 @@ from eegprep.splits import (
     overlap_units,
     touching,
 )
+from eegprep.splits.assign import rank_key
+from eegpt.data import TaskInfo
 from eegpt.data import TrialSource as Trials
 
 _SPLITS = ("train", "validation", "test")
@@ -40,7 +45,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Scheme:
-    """A scheme such as `kfold:5` (five folds) or `few-shot:5:3` (five trials per class, three folds)."""
+    """A scheme such as `kfold:5` (five folds), `few-shot:5:3` (five trials per class, three folds) or `lodo:5`."""
 
     kind: Kind
     shots: int = 0
@@ -54,13 +59,25 @@ class Scheme:
             raise UsageError(f"unknown scheme {text!r}", expected=", ".join(Kind), todo=nearest(name, tuple(Kind)))
         kind = Kind(name)
         few, folded = kind == Kind.FEW_SHOT, kind in (Kind.KFOLD, Kind.WITHIN)
-        wanted = numbers[: 2 if few else 1] if few or folded else []
-        if (few or folded) and not (wanted and all(n.isdigit() and int(n) > 0 for n in wanted)):
+        wanted = numbers[: 2 if few else 1]
+        if (few or folded or wanted) and not (wanted and all(n.isdigit() and int(n) > 0 for n in wanted)):
             raise UsageError(
                 f"the scheme {text!r} lacks its number", expected="such as kfold:5, few-shot:5 or few-shot:5:5"
             )
+        if wanted and not (few or folded or kind == Kind.LODO):
+            raise UsageError(f"the scheme {name!r} takes no number", found=text)
         values = [int(n) for n in wanted]
-        return cls(kind=kind, shots=values.pop(0) if few else 0, folds=values[0] if values else 0)
+        shots = values.pop(0) if values and (few or kind == Kind.LODO) else 0
+        return cls(kind=kind, shots=shots, folds=values[0] if values else 0)
+
+
+class Subjects(Protocol):
+    """The columns of trials that `inner_folds` reads."""
+
+    tasks: tuple[TaskInfo, ...]
+    task: NDArray[Any]
+    label: NDArray[Any]
+    subject: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +118,32 @@ def divide(
     return out
 
 
+def inner_folds(index: Subjects, rows: np.ndarray, n_folds: int, *, seed: int = 0, within: bool = False) -> np.ndarray:
+    """Number of the fold, (n,) int64, of each training trial, for choices made without the tested trials.
+
+    Folds are of subjects, stratified by the label of tasks with one label per subject. Trials of a data set with one
+    subject, or of all if `within`, are divided into blocks of each label, in order.
+    """
+    dataset_T = np.unique([t.dataset for t in index.tasks], return_inverse=True)[1]
+    dataset_N = dataset_T[index.task[rows]]
+    subject_N = np.array([index.subject[r] for r in rows])
+    out = np.zeros(len(rows), np.int64)
+    for dataset in np.unique(dataset_N):
+        own = np.flatnonzero(dataset_N == dataset)
+        subjects = sorted(set(subject_N[own].tolist()))
+        if within or len(subjects) < 2:
+            key = np.stack([index.task[rows[own]], index.label[rows[own]]])
+            for label in np.unique(key, axis=1).T:
+                at = own[(key == label[:, None]).all(axis=0)]
+                out[at] = np.arange(len(at)) * n_folds // len(at)
+            continue
+        strata = _strata_of(subject_N[own], index.task[rows[own]], index.label[rows[own]])
+        dealt = sorted(subjects, key=lambda s: (strata.get(s, ""), rank_key(s, seed), s))
+        fold_of = {subject: position % n_folds for position, subject in enumerate(dealt)}
+        out[own] = [fold_of[s] for s in subject_N[own]]
+    return out
+
+
 def _splits(index: Trials, among: Trials, scheme: Scheme, seed: int) -> list[tuple[str, np.ndarray]]:
     """Name and split of each trial (N,), for each division."""
 
@@ -115,7 +158,9 @@ def _splits(index: Trials, among: Trials, scheme: Scheme, seed: int) -> list[tup
         case Kind.LOSO:
             return _folds(index, leave_one_subject_out(_subjects(index), seed=seed), by_subject=True)
         case Kind.LODO:
-            return _one_dataset_out(index, seed)
+            out = _one_dataset_out(index, seed)
+            shots = scheme.shots
+            return [(n, _few_shot(index, split_N, shots, seed, every=True)) for n, split_N in out] if shots else out
         case Kind.WITHIN:
             return _within_subjects(index, scheme.folds)
     k = scheme.shots
@@ -149,9 +194,13 @@ def _subjects(index: Trials) -> list[str]:
 
 
 def _strata(index: Trials) -> dict[str, str]:
+    return _strata_of(index.subject, index.task, index.label)
+
+
+def _strata_of(subjects: Sequence[str] | np.ndarray, task_N: np.ndarray, label_N: np.ndarray) -> dict[str, str]:
     """Data set, and the subject's label in each task with only one label for this subject."""
     seen: dict[str, dict[int, set[int]]] = {}
-    for subject, task, label in zip(index.subject, index.task.tolist(), index.label.tolist(), strict=True):
+    for subject, task, label in zip(subjects, task_N.tolist(), label_N.tolist(), strict=True):
         seen.setdefault(subject, {}).setdefault(task, set()).add(label)
     return {
         subject: "/".join([subject.split("/", 1)[0], *(f"{t}={min(x)}" for t, x in sorted(own.items()) if len(x) == 1)])
@@ -190,15 +239,19 @@ def _one_dataset_out(index: Trials, seed: int) -> list[tuple[str, np.ndarray]]:
     return out
 
 
-def _few_shot(index: Trials, split_N: np.ndarray, k: int, seed: int) -> np.ndarray:
+def _few_shot(index: Trials, split_N: np.ndarray, k: int, seed: int, *, every: bool = False) -> np.ndarray:
     """The split with k trials per class of each test subject moved to train.
 
-    In tasks with one label per subject a single trial would reveal the label, so none is moved.
+    In tasks with one label per subject a single trial would reveal the label, so none is moved, nor in data sets that
+    are split within subjects unless `every`.
     """
     split_N, windows, within_N = split_N.copy(), _windows(index), _within(index)
-    tested = {s for s, split, w in zip(index.subject, split_N, within_N, strict=True) if split == "test" and not w}
+    tested = {
+        s for s, split, w in zip(index.subject, split_N, within_N, strict=True) if split == "test" and (every or not w)
+    }
+    subject_N = np.array(index.subject)
     for subject in sorted(tested):
-        rows = np.flatnonzero(np.array([s == subject for s in index.subject]))
+        rows = np.flatnonzero((subject_N == subject) & (split_N != "unused"))
         own = windows.take(rows)
         tasks, answers = index.task[rows], np.asarray(index.target)[rows]
         several = np.isin(tasks, [t for t in np.unique(tasks) if len(np.unique(answers[tasks == t])) > 1])

@@ -8,8 +8,9 @@ keys and values, and no gradient flows through a frozen encoder's tokens.
 views, possibly standardised by subject (`special+views`), or only that map (`views`); the same with the mean and last
 encoder state (`special+states`, `states`); band powers instead of the encoder (a baseline).
 
-Not in the paper: linear heads at every electrode (`ElectrodeHeads`), whose logits are added to the weighted logits of
-the graph. Without them and with `special`, the model is the paper's.
+Not in the paper: linear heads at every electrode and every pair of electrodes (`ElectrodeHeads`), whose logits are
+added to the weighted logits of the graph, and edges that carry what two electrodes share. Without them and with
+`special`, the model is the paper's.
 
 Shapes: N trials, E electrodes (padded), R rows (electrodes of all trials), D width, F features, K outputs.
 """
@@ -26,11 +27,14 @@ from torch.nn import functional as F
 from eegpt.model.ete import ETE
 from eegpt.model.heads import ElectrodeHeads, ElectrodeScale, HeadSpec, TaskHeads
 from eegpt.model.layers import Norm
+from eegpt.model.pairs import N_PAIR_FEATURES, PAIRS, n_pairs
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.model.tokens import BANDS_HZ
 from eegpt.model.views import view_slices
 from eegpt.transfer.rows import Encoded, Rows, encode
 
+#: Views that are computed from the signal, without the encoder.
+SIGNAL_VIEWS = ("spectrum", "course", "level", PAIRS)
 Readout = Literal["special", "special+views", "views", "special+states", "states", "band_power"]
 
 
@@ -38,8 +42,8 @@ class TransferModel(nn.Module):
     """Encoder, special token, graph, heads and the electrodes' own readouts.
 
     The encoder is trained if its parameters have `requires_grad`. Tasks are numbered in the order of `tasks`. `dropout`
-    applies to the pooled vector before the heads; `electrode_heads` adds readouts at every electrode, which are the
-    only ones without `graph`.
+    applies to the pooled vector before the heads; `views` adds readouts at every electrode (and, for `pairs`, pair of
+    electrodes), which are the only ones without `graph`.
     """
 
     def __init__(
@@ -50,7 +54,7 @@ class TransferModel(nn.Module):
         *,
         readout: Readout = "special+states",
         dropout: float = 0.0,
-        electrode_heads: bool = False,
+        views: Sequence[str] = (),
         graph: bool = True,
     ) -> None:
         super().__init__()
@@ -60,9 +64,14 @@ class TransferModel(nn.Module):
         self.dropout = dropout
         self.graph = graph
         self.n_views = F_views = max(s.stop for s in view_slices(ete.config).values())
-        self.electrode_heads = ElectrodeHeads(F_views, ete.config.n_electrodes, tasks) if electrode_heads else None
+        self.views = tuple(views)
+        n, n_edges = ete.config.n_electrodes, n_pairs(ete.config.n_electrodes)
+        self.electrode_heads = ElectrodeHeads(F_views, n, tasks) if views else None
+        self.pair_heads = ElectrodeHeads(N_PAIR_FEATURES, n_edges, tasks) if "pairs" in views else None
+        has_edges = graph and bool(teg.n_edge_features)
+        self.edge_scale = ElectrodeScale(N_PAIR_FEATURES, n_edges, len(tasks)) if has_edges else None
         self.special = nn.Parameter(torch.randn(D) * 0.5) if "special" in readout else None
-        self.scale = ElectrodeScale(F_views, ete.config.n_electrodes, len(tasks)) if "views" in readout else None
+        self.scale = ElectrodeScale(F_views, n, len(tasks)) if "views" in readout else None
         sizes = {"views": F_views, "states": 2 * D, "band_power": len(BANDS_HZ)}
         n_features = sizes.get(readout.removeprefix("special+"), 0)
         self.features_in = nn.Linear(n_features, D) if n_features else None
@@ -97,8 +106,18 @@ class TransferModel(nn.Module):
 
     @property
     def sees_views(self) -> bool:
-        """Whether trials need views, for the graph's nodes or for the electrodes' own readouts."""
-        return self.reads_electrodes or self.scale is not None
+        """Whether trials need views, for the graph or for the electrodes' own readouts."""
+        return self.reads_electrodes or self.scale is not None or self.edge_scale is not None
+
+    @property
+    def reads_states(self) -> bool:
+        """Whether the encoder's states are among the views that are read; without them it need not run."""
+        return bool(set(self.views) - set(SIGNAL_VIEWS)) or (self.graph and self.scale is not None)
+
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether anything reads pairs of electrodes."""
+        return self.pair_heads is not None or self.edge_scale is not None
 
     def encode(self, rows: Rows, *, views_only: bool = False) -> Encoded:
         """Encode a group of trials for the graph; without gradient if the encoder is frozen.
@@ -137,8 +156,19 @@ class TransferModel(nn.Module):
         z_RD = self.represent(group, task_N)
         place = mask_NE.flatten().nonzero().squeeze(1)
         z_NED = z_RD.new_zeros(mask_NE.numel(), z_RD.shape[1]).index_copy(0, place, z_RD).view(*mask_NE.shape, -1)
-        electrode_NE = group.electrode_R.new_full((mask_NE.numel(),), -1).index_copy(0, place, group.electrode_R)
-        return z_NED, electrode_NE.view(mask_NE.shape), mask_NE
+        return z_NED, group.electrodes(), mask_NE
+
+    def edges(self, group: Encoded, task_N: Tensor) -> Tensor | None:
+        """Standardised features (N, E, E, F) of the pairs of each trial; None if the graph has none."""
+        if self.edge_scale is None:
+            return None
+        x_PF, pair_P, _ = group.pair_rows()
+        lower_NEE = (group.mask_NE.unsqueeze(2) & group.mask_NE.unsqueeze(1)).tril()
+        x_PF = self.edge_scale(x_PF, pair_P, task_N[lower_NEE.nonzero()[:, 0]])
+        edge_NEEF = x_PF.new_zeros(*lower_NEE.shape, x_PF.shape[1])
+        edge_NEEF[lower_NEE] = x_PF
+        diagonal = edge_NEEF.diagonal(dim1=1, dim2=2)
+        return edge_NEEF + edge_NEEF.transpose(1, 2) - torch.diag_embed(diagonal, dim1=1, dim2=2)
 
     def pool(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
         """The graph's vector of each trial, (N, D), in the groups' order: the trial embedding.
@@ -146,7 +176,9 @@ class TransferModel(nn.Module):
         Groups run one by one: trials are independent, and padding two electrodes to sixty-four costs more than it
         saves. The batch is still mixed, since it has a single loss.
         """
-        return torch.cat([self.teg(*self.nodes(group, task)) for group, task in _with_tasks(groups, task_N)])
+        return torch.cat(
+            [self.teg(*self.nodes(group, task), self.edges(group, task)) for group, task in _with_tasks(groups, task_N)]
+        )
 
     def forward(self, groups: Sequence[Encoded], task_N: Tensor) -> Tensor:
         """Logits (N, K) of each trial's own task, -inf in columns beyond the task's outputs."""
@@ -156,7 +188,10 @@ class TransferModel(nn.Module):
         for group, task in _with_tasks(groups, task_N):
             if group.views_RF is None:
                 raise ValueError("the electrodes' readouts need the trials' views")
-            own.append(self.electrode_heads(group.views_RF, group.electrode_R, group.mask_NE, task))
+            logits_NK = self.electrode_heads(group.views_RF, group.electrode_R, group.mask_NE, task)
+            if self.pair_heads is not None:
+                logits_NK = logits_NK + self.pair_heads(*group.pair_rows(), task)
+            own.append(logits_NK)
         own_NK = torch.cat(own)
         if not self.graph:
             return own_NK.masked_fill(self.heads.column_of[task_N] < 0, float("-inf"))

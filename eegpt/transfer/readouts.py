@@ -1,213 +1,416 @@
-"""The electrodes' own readouts, fitted in closed form, and their weighting against the graph.
+"""The readouts beside the graph, fitted in closed form, and the weights of all members of a task.
 
-Each view (`eegpt.model.views`) has its own linear map from all electrodes to a task's outputs: logistic regression with
-balanced class weights, or ridge regression, on features standardised over the training trials; the penalty is chosen on
-the validation trials. Logits of views and graph are then averaged, with weights proportional to how far the validation
-loss is below guessing, and a small minimum: one or two validation subjects are too few to discard a view. A weighted
-mean of linear maps is linear, so all views are merged into one matrix per electrode.
+Each view has its own linear map from all electrodes (`eegpt.model.views`) or pairs of electrodes (`eegpt.model.pairs`)
+to a task's outputs: ridge regression on the classes, each with the same total weight, or on the value. It is fitted in
+the space of the trials or of the features, whichever is smaller, so that wide views cost little.
 
-Shapes: N trials, V rows of the vocabulary, F features, K outputs.
+Penalties and weights are chosen on outputs for subjects that a readout (or the graph) was not fitted to: folds of the
+training and validation subjects. Each member is scaled to the best loss; the weights minimise the loss of the weighted
+sum, none below zero, with a penalty on the distance from the best view alone, which is larger for fewer subjects. If
+the sum, with weights from other folds, is not better than the best view, that view is used alone, so that no view can
+cost. A weighted sum of linear maps is linear: all views are merged into one matrix per electrode and per pair.
+
+Shapes: N trials, V electrodes or pairs, F features, K outputs, M members, L strengths.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
+import scipy.optimize
 import torch
 
+from eegpt.model.heads import ElectrodeHeads
+from eegpt.model.pairs import PAIRS
 from eegpt.model.views import view_slices
 from eegpt.transfer.bank import TrialBank
-from eegpt.transfer.folds import Division
+from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.folds import Division, Kind, Scheme, inner_folds
 from eegpt.transfer.loop import Targets
 from eegpt.transfer.model import TransferModel
 
-_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-_LEAST_GAIN = 0.02
-_ABSENT_CLASS_LOGIT = -9.0
+GRAPH = "graph"
+_STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
+_DEFAULT_STRENGTH = 1.0
 _SMALLEST_SD = 1e-6
+_TABLE_BYTES = 64 << 20  # of a part of a view's table
+_PULL = 0.3  # penalty on the weights, divided by the number of subjects
+_TRIALS_PER_UNIT = 20  # of a single subject, which count as one subject
+_SCALES = (1e-2, 1e2)  # of a member's outputs
+_LEAST_WEIGHT = 0.05  # of the best view, so that an answer is given also where nothing was learned
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """Outputs (N, K) of the graph for trials `rows` of the index that it was not fitted to."""
+
+    rows: np.ndarray
+    logits_NK: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Problem:
+    """A head's trials: what to predict, the weight of each trial in the loss, and its fold."""
+
+    y_NK: np.ndarray  # one-hot classes, or values (N, 1)
+    weight_N: np.ndarray
+    fold_N: np.ndarray
+    regression: bool
+    n_units: float  # subjects, or their equal in trials
+
+    def of(self, rows: np.ndarray) -> _Problem:
+        """The problem with only some of the trials."""
+        parts = {name: getattr(self, name)[rows] for name in ("y_NK", "weight_N", "fold_N")}
+        return dataclasses.replace(self, **parts)
+
+    def loss(self, output_NK: np.ndarray, rows: np.ndarray | slice = slice(None)) -> float:
+        """Loss relative to guessing: cross-entropy with equal weight of all classes, or squared error."""
+        y_NK, weight_N, output_NK = self.y_NK[rows], self.weight_N[rows], output_NK[rows]
+        if self.regression:
+            losses_N = (output_NK[:, 0] - y_NK[:, 0]) ** 2
+        else:
+            top_N1 = output_NK.max(axis=1, keepdims=True)
+            log_sum_N = np.log(np.exp(output_NK - top_N1).sum(axis=1)) + top_N1[:, 0]
+            losses_N = (log_sum_N - (output_NK * y_NK).sum(axis=1)) / math.log(max(2, y_NK.shape[1]))
+        return float((weight_N * losses_N).sum() / max(weight_N.sum(), 1e-12))
+
+    def scaled(self, output_NK: np.ndarray) -> tuple[float, float]:
+        """The factor of a member's outputs with the least loss, and that loss."""
+        low, high = (math.log(s) for s in _SCALES)
+        found = scipy.optimize.minimize_scalar(
+            lambda log_scale: self.loss(math.exp(log_scale) * output_NK), bounds=(low, high), method="bounded"
+        )
+        return math.exp(found.x), float(found.fun)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """Some electrodes or pairs of a view, standardised over the trials; missing ones are 0, the mean."""
+
+    places: np.ndarray  # (V,)
+    x_NVF: np.ndarray
+    mean_VF: np.ndarray
+    sd_VF: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Member:
-    """A readout: map (V', F', K), intercept (K,), and validation loss relative to guessing."""
+    """A member's outputs for trials that it was not fitted to (N, K), times its scale, and how it is computed.
 
-    view: str
-    weight: np.ndarray
-    bias: np.ndarray
+    `map_RK` acts on the trials' kernel rows or features, see `_View`; None for the graph.
+    """
+
+    name: str
+    output_NK: np.ndarray
+    scale: float
     loss: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Table:
-    """A head's trials as one array, standardised over the training trials; missing electrodes are 0, the mean."""
-
-    x_NVF: np.ndarray
-    mean_VF: np.ndarray
-    sd_VF: np.ndarray
-    electrodes: np.ndarray
+    map_RK: np.ndarray | None = None
+    bias_K: np.ndarray | None = None
 
 
 def fit_readouts(
-    model: TransferModel, bank: TrialBank, division: Division, targets: Targets, views: Sequence[str]
+    model: TransferModel,
+    bank: TrialBank,
+    division: Division,
+    targets: Targets,
+    config: TransferConfig,
+    held_out: HeldOut | None = None,
 ) -> list[tuple[int, str, float]]:
-    """Fit every head's readouts and the graph's weight, in place.
+    """Fit every head's readouts and the weights of its members, in place.
+
+    Parameters
+    ----------
+    held_out : HeldOut, optional
+        The graph's outputs for training trials in folds; without them its weight comes from the validation trials.
 
     Returns
     -------
     list of (int, str, float)
-        Head, view or `graph`, and weight; weights sum to 1 for each head.
+        Head, view or `graph`, and weight relative to the sum of the head's weights.
     """
     heads = model.electrode_heads
     if heads is None:
         return []
-    where = view_slices(model.ete.config)
     shares: list[tuple[int, str, float]] = []
-    for head in np.unique(targets.head_N[division.train]):
-        train, validation = (rows[targets.head_N[rows] == head] for rows in (division.train, division.validation))
-        rows = np.concatenate((train, validation))
-        table = _table(model, bank, rows, len(train))
-        members = [_member(view, table, where[view], targets, train, validation) for view in views]
-        graph_loss = _graph_loss(model, bank, validation, targets) if model.graph else None
-        losses = [m.loss for m in members] + ([] if graph_loss is None else [graph_loss])
-        gain = np.clip(1.0 - np.array(losses), _LEAST_GAIN, None)
-        share = gain / gain.sum()
-        n_outputs = int(targets.n_outputs_N[train[0]])
-        _write(model, int(head), table, members, share, where, n_outputs)
-        if graph_loss is not None:
-            heads.graph_share[int(head)] = float(share[-1])
-        names = [m.view for m in members] + ([] if graph_loss is None else ["graph"])
-        shares += [(int(head), n, round(float(s), 4)) for n, s in zip(names, share, strict=True)]
+    for head in np.unique(targets.head_N[division.train]).tolist():
+        rows = np.concatenate([r[targets.head_N[r] == head] for r in (division.train, division.validation)])
+        problem = _problem(bank, targets, rows, config)
+        views = [_View(model, bank, rows, name) for name in config.views]
+        members = [view.member(problem) for view in views]
+        graph = _graph_member(model, bank, division, targets, held_out, rows, problem) if model.graph else None
+        weights, graph_weight = _weights(problem, members, graph)
+        for view, member, weight in zip(views, members, weights, strict=True):
+            view.write(model, head, member, weight)
+        if graph is not None:
+            heads.graph_share[head] = graph_weight * graph.scale
+        every = [*zip((m.name for m in members), weights, strict=True), *([(GRAPH, graph_weight)] if graph else [])]
+        total = sum(w for _, w in every)
+        shares += [(head, name, round(float(w / total), 4)) for name, w in every]
     heads.fitted.fill_(True)
     return shares
 
 
-def _table(model: TransferModel, bank: TrialBank, rows: np.ndarray, n_train: int) -> _Table:
-    """Views of a head's trials, with its tasks (possibly of several data sets) concatenated."""
-    place = {int(r): i for i, r in enumerate(rows)}
-    trial, electrode, x = [], [], []
-    for task in np.unique(bank.index.task[rows]):
-        own = rows[bank.index.task[rows] == task]
-        encoded = bank.views(model, own)
-        if encoded.views_RF is None:
-            raise ValueError("the bank contains no views")
-        at = np.array([place[int(r)] for r in own])
-        trial.append(at[encoded.mask_NE.nonzero()[:, 0].cpu().numpy()])
-        electrode.append(encoded.electrode_R.cpu().numpy())
-        x.append(encoded.views_RF.float().cpu().numpy())
-    trial_R, electrode_R, x_RF = np.concatenate(trial), np.concatenate(electrode), np.concatenate(x)
-    learned_R = trial_R < n_train
-    electrodes = np.unique(electrode_R[learned_R])
-    known_R = np.isin(electrode_R, electrodes)
-    trial_R, electrode_R, x_RF, learned_R = (a[known_R] for a in (trial_R, electrode_R, x_RF, learned_R))
-    slot_R = np.searchsorted(electrodes, electrode_R)
-    x_NVF = np.zeros((len(rows), len(electrodes), x_RF.shape[1]), np.float32)
-    mean_VF, sd_VF = np.zeros(x_NVF.shape[1:], np.float32), np.ones(x_NVF.shape[1:], np.float32)
-    for slot in range(len(electrodes)):
-        own_RF = x_RF[learned_R & (slot_R == slot)].astype(np.float64)
-        mean_VF[slot], sd_VF[slot] = own_RF.mean(axis=0), np.maximum(own_RF.std(axis=0), _SMALLEST_SD)
-    x_NVF[trial_R, slot_R] = (x_RF - mean_VF[slot_R]) / sd_VF[slot_R]
-    return _Table(x_NVF=x_NVF, mean_VF=mean_VF, sd_VF=sd_VF, electrodes=electrodes)
-
-
-def _member(
-    view: str, table: _Table, where: slice, targets: Targets, train: np.ndarray, validation: np.ndarray
-) -> _Member:
-    """The readout of one view, with the penalty chosen by validation loss; 0.01 without validation trials."""
-    x_NF = table.x_NVF[:, :, where]
-    shape = x_NF.shape[1:]
-    x_NF = x_NF.reshape(len(x_NF), -1)
-    n_outputs, n_train = int(targets.n_outputs_N[train[0]]), len(train)
-    best: _Member | None = None
-    for strength in _STRENGTHS if len(validation) else (1e-2,):
-        weight_FK, bias_K = _linear(x_NF[:n_train], targets, train, n_outputs, strength)
-        loss = _loss(x_NF[n_train:] @ weight_FK + bias_K, targets, validation)
-        if best is None or loss < best.loss:
-            best = _Member(view=view, weight=weight_FK.reshape(*shape, n_outputs), bias=bias_K, loss=loss)
-    if best is None:
-        raise ValueError("no strength was tried")
-    return best
-
-
-def _linear(
-    x_NF: np.ndarray, targets: Targets, rows: np.ndarray, n_outputs: int, strength: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (F, K) and intercepts (K,) of a linear model."""
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    if targets.regression_N[rows[0]]:
-        ridge = Ridge(alpha=1 / strength).fit(x_NF, targets.value_N[rows])
-        return np.asarray(ridge.coef_, np.float64)[:, None], np.array([float(ridge.intercept_)])
-    weight_FK, bias_K = np.zeros((x_NF.shape[1], n_outputs)), np.full(n_outputs, _ABSENT_CLASS_LOGIT)
-    label_N = targets.label_N[rows]
-    present = np.unique(label_N)
-    if len(present) < 2:
-        bias_K[present] = 0.0
-        return weight_FK, bias_K
-    model = LogisticRegression(C=strength, max_iter=300, class_weight="balanced", tol=1e-3)
-    with warnings.catch_warnings():
-        # Stopping at the iteration limit acts as further regularisation, selected on validation trials.
-        warnings.simplefilter("ignore")
-        model.fit(x_NF, label_N)
-    coef, intercept = np.asarray(model.coef_, np.float64), np.asarray(model.intercept_, np.float64)
-    if len(present) == 2:  # binary models have one logit: split it symmetrically
-        coef, intercept = np.concatenate((-coef, coef)) / 2, np.concatenate((-intercept, intercept)) / 2
-    weight_FK[:, present], bias_K[present] = coef.T, intercept
-    return weight_FK, bias_K
-
-
-def _loss(logit_NK: np.ndarray, targets: Targets, rows: np.ndarray) -> float:
-    """Class-balanced validation loss relative to guessing; 1 without validation trials."""
-    if not len(rows):
-        return 1.0
-    if targets.regression_N[rows[0]]:
-        return float(((logit_NK[:, 0] - targets.value_N[rows]) ** 2).mean())
-    label_N, n_outputs = targets.label_N[rows], int(targets.n_outputs_N[rows[0]])
-    logit_NK = logit_NK[:, :n_outputs]
-    top_N1 = logit_NK.max(axis=1, keepdims=True)
-    log_p_NK = logit_NK - top_N1 - np.log(np.exp(logit_NK - top_N1).sum(axis=1, keepdims=True))
-    hit_N = -log_p_NK[np.arange(len(rows)), label_N]
-    return float(np.mean([hit_N[label_N == k].mean() for k in np.unique(label_N)]) / math.log(max(2, n_outputs)))
-
-
-@torch.no_grad()
-def _graph_loss(model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Targets) -> float:
+def graph_outputs(
+    model: TransferModel, bank: TrialBank, rows: np.ndarray, targets: Targets
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The graph's logits of some trials, in groups: (rows, (n, K))."""
     model.eval()
-    logits, order = [], []
     for own, encoded in bank.batches(model, rows):
-        with bank.autocast():
-            head_N = torch.from_numpy(targets.head_N[own]).to(bank.device)
-            logits.append(model.graph_logits([encoded], head_N).float().cpu().numpy())
-        order.append(own)
-    if not order:
-        return 1.0
-    return _loss(np.concatenate(logits).astype(np.float64), targets, np.concatenate(order))
+        head_N = torch.from_numpy(targets.head_N[own]).to(bank.device)
+        with torch.no_grad(), bank.autocast():
+            yield own, model.graph_logits([encoded], head_N).float().cpu().numpy().astype(np.float64)
 
 
-def _write(
-    model: TransferModel,
-    head: int,
-    table: _Table,
-    members: Sequence[_Member],
-    share: np.ndarray,
-    where: dict[str, slice],
-    n_outputs: int,
+# ---- one view
+
+
+class _View:
+    """A head's trials in one view, and the ridge regression on them.
+
+    With fewer features than trials the regression is solved for the features, else for the trials with their kernel
+    (products of all pairs of trials); both give the same map.
+    """
+
+    def __init__(self, model: TransferModel, bank: TrialBank, rows: np.ndarray, name: str) -> None:
+        self.name, self._columns = name, view_slices(model.ete.config).get(name, slice(None))
+        self._trial_R, self._place_R, self._x_RF = _rows_of(model, bank, rows, name, self._columns)
+        self._places, n_F = np.unique(self._place_R), self._x_RF.shape[1]
+        self._n = len(rows)
+        self._n_features = max(1, len(self._places) * n_F)
+        self.primal = self._n_features <= len(rows)
+        if self.primal:
+            tables = [part.x_NVF.reshape(len(rows), -1) for part in self._parts()]
+            self.input_NR = np.concatenate(tables, axis=1).astype(np.float64) if tables else np.zeros((len(rows), 0))
+            self.input_NR /= math.sqrt(self._n_features)
+        else:
+            kernel_NN = np.zeros((len(rows), len(rows)), np.float32)
+            for part in self._parts():
+                x_NG = part.x_NVF.reshape(len(rows), -1)
+                kernel_NN += x_NG @ x_NG.T
+            self.input_NR = kernel_NN.astype(np.float64) / self._n_features
+
+    def _parts(self) -> Iterator[_Part]:
+        n_F = self._x_RF.shape[1]
+        at_once = max(1, _TABLE_BYTES // (4 * n_F * max(1, self._n)))
+        for start in range(0, len(self._places), at_once):
+            places = self._places[start : start + at_once]
+            own_R = np.flatnonzero((self._place_R >= places[0]) & (self._place_R <= places[-1]))
+            slot_R, x_RF = np.searchsorted(places, self._place_R[own_R]), self._x_RF[own_R].astype(np.float32)
+            trial_R = self._trial_R[own_R]
+            x_NVF = np.full((self._n, len(places), n_F), np.nan, np.float32)
+            x_NVF[trial_R, slot_R] = x_RF
+            count_V1 = np.bincount(slot_R, minlength=len(places))[:, None]
+            mean_VF = np.nansum(x_NVF, axis=0, dtype=np.float64) / count_V1
+            x_NVF -= mean_VF.astype(np.float32)
+            sd_VF = np.sqrt(np.nansum(np.square(x_NVF), axis=0, dtype=np.float64) / count_V1)
+            sd_VF = np.maximum(sd_VF, _SMALLEST_SD)
+            x_NVF /= sd_VF.astype(np.float32)
+            yield _Part(places=places, x_NVF=np.nan_to_num(x_NVF, copy=False), mean_VF=mean_VF, sd_VF=sd_VF)
+
+    def member(self, problem: _Problem) -> _Member:
+        """The readout with the best penalty, and its outputs for trials in other folds than those it was fitted to."""
+        every, folds = np.arange(self._n), np.unique(problem.fold_N)
+        output_LNK = np.zeros((len(_STRENGTHS), *problem.y_NK.shape))
+        if len(folds) > 1:
+            for fold in folds:
+                learned, held = np.flatnonzero(problem.fold_N != fold), np.flatnonzero(problem.fold_N == fold)
+                for number, (map_RK, bias_K) in enumerate(self._solved(problem, learned, _STRENGTHS)):
+                    output_LNK[number, held] = self._input(held, learned) @ map_RK + bias_K
+            scaled = [problem.scaled(output_NK) for output_NK in output_LNK]
+            best = int(np.argmin([loss for _, loss in scaled]))
+            strength, (scale, loss) = _STRENGTHS[best], scaled[best]
+        else:
+            best, strength, scale, loss = 0, _DEFAULT_STRENGTH, 1.0, 1.0
+        ((map_RK, bias_K),) = self._solved(problem, every, (strength,))
+        return _Member(
+            name=self.name, output_NK=scale * output_LNK[best], scale=scale, loss=loss, map_RK=map_RK, bias_K=bias_K
+        )
+
+    def _input(self, rows: np.ndarray, learned: np.ndarray) -> np.ndarray:
+        return self.input_NR[rows] if self.primal else self.input_NR[np.ix_(rows, learned)]
+
+    def _solved(
+        self, problem: _Problem, rows: np.ndarray, strengths: Sequence[float]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Map (R, K) and bias (K,) of each strength, fitted to the trials `rows`."""
+        weight_N = problem.weight_N[rows]
+        weight_N = weight_N * (len(rows) / weight_N.sum())
+        share_N, root_N1 = weight_N / len(rows), np.sqrt(weight_N)[:, None]
+        y_NK, x_NR = problem.y_NK[rows], self._input(rows, rows)
+        y_K, x_R = share_N @ y_NK, share_N @ x_NR
+        y_NK = y_NK - y_K
+        if self.primal:
+            z_NR = (x_NR - x_R) * root_N1
+            square_RR, right_RK = z_NR.T @ z_NR, z_NR.T @ (root_N1 * y_NK)
+            for strength in strengths:
+                map_RK = _solve(square_RR, strength, right_RK)
+                yield map_RK, y_K - x_R @ map_RK
+        else:
+            centred_NN = x_NR - x_R - x_R[:, None] + x_R @ share_N
+            square_NN = root_N1 * centred_NN * root_N1.T
+            for strength in strengths:
+                dual_NK = root_N1 * _solve(square_NN, strength, root_N1 * y_NK)
+                map_NK = dual_NK - share_N[:, None] * dual_NK.sum(axis=0)  # on kernel rows that are not centred
+                yield map_NK, y_K - x_R @ map_NK
+
+    def write(self, model: TransferModel, head: int, member: _Member, weight: float) -> None:
+        """Add the weighted readout and its standardisation to the model's maps."""
+        heads = model.pair_heads if self.name == PAIRS else model.electrode_heads
+        if heads is None or model.electrode_heads is None or member.map_RK is None or member.bias_K is None:
+            return
+        factor, n_outputs, first = weight * member.scale, member.map_RK.shape[1], 0
+        for part in self._parts():
+            N, V, n_F = part.x_NVF.shape
+            if self.primal:
+                map_VFK = member.map_RK[first : first + V * n_F] / math.sqrt(self._n_features)
+                first += V * n_F
+            else:
+                map_VFK = part.x_NVF.reshape(N, -1).T @ member.map_RK / self._n_features
+            map_VFK = factor * map_VFK.reshape(V, n_F, n_outputs) / part.sd_VF[:, :, None]
+            _add(heads, head, part.places, self._columns, map_VFK, -np.einsum("vfk,vf->vk", map_VFK, part.mean_VF))
+        bias = torch.from_numpy(factor * member.bias_K).to(heads.bias)
+        model.electrode_heads.bias[head, :n_outputs] += bias
+
+
+def _solve(square: np.ndarray, strength: float, right: np.ndarray) -> np.ndarray:
+    """(square + strength * I)^-1 right, of a positive semi-definite matrix."""
+    regular = square + strength * np.eye(len(square))
+    solved: np.ndarray = scipy.linalg.cho_solve(
+        scipy.linalg.cho_factor(regular, lower=True, overwrite_a=True, check_finite=False), right, check_finite=False
+    )
+    return solved
+
+
+def _rows_of(
+    model: TransferModel, bank: TrialBank, rows: np.ndarray, view: str, columns: slice
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Trial (position in `rows`), electrode or pair, and features of all rows of a view, ordered by trial."""
+    order = np.argsort(rows, kind="stable")
+    trial, place, x = [], [], []
+    for task in np.unique(bank.index.task[rows]):
+        own = order[bank.index.task[rows[order]] == task]
+        encoded = bank.views(model, rows[own])
+        if view == PAIRS:
+            x_PF, pair_P, mask_NP = encoded.pair_rows()
+        elif encoded.views_RF is None:
+            raise ValueError("the bank contains no views")
+        else:
+            x_PF, pair_P, mask_NP = encoded.views_RF[:, columns], encoded.electrode_R, encoded.mask_NE
+        trial.append(own[mask_NP.nonzero()[:, 0].cpu().numpy()])
+        place.append(pair_P.cpu().numpy())
+        x.append(x_PF.cpu().numpy())
+    return np.concatenate(trial), np.concatenate(place), np.concatenate(x)
+
+
+def _add(
+    heads: ElectrodeHeads, head: int, places: np.ndarray, columns: slice, map_VFK: np.ndarray, offset_VK: np.ndarray
 ) -> None:
-    """Merge a head's weighted readouts and the standardisation into one map and intercept."""
-    heads = model.electrode_heads
-    if heads is None:
-        return
-    weight_VFK = np.zeros((*table.mean_VF.shape, n_outputs))
-    bias_K = np.zeros(n_outputs)
-    for member, part in zip(members, share, strict=False):
-        weight_VFK[:, where[member.view]] = part * member.weight / table.sd_VF[:, where[member.view], None]
-        bias_K += part * member.bias
-    offset_VK = -np.einsum("vfk,vf->vk", weight_VFK, table.mean_VF)
-    at = torch.from_numpy(table.electrodes).to(heads.weight.device)
-    K = slice(0, n_outputs)
-    heads.weight[head, at, :, K] = torch.from_numpy(weight_VFK).to(heads.weight)
-    heads.offset[head, at, K] = torch.from_numpy(offset_VK).to(heads.weight)
-    heads.bias[head, K] = torch.from_numpy(bias_K).to(heads.weight)
+    at, K = torch.from_numpy(places).to(heads.weight.device), slice(0, map_VFK.shape[2])
+    heads.weight[head, at, columns, K] = torch.from_numpy(map_VFK).to(heads.weight)
+    heads.offset[head, at, K] += torch.from_numpy(offset_VK).to(heads.weight)
+
+
+# ---- all members
+
+
+def _problem(bank: TrialBank, targets: Targets, rows: np.ndarray, config: TransferConfig) -> _Problem:
+    within = Scheme.parse(config.data.scheme).kind == Kind.WITHIN
+    fold_N = inner_folds(bank.index, rows, config.selection.folds, within=within)
+    regression = bool(targets.regression_N[rows[0]])
+    n_subjects = len({bank.index.subject[r] for r in rows})
+    n_units = float(n_subjects) if n_subjects > 1 and not within else max(1.0, len(rows) / _TRIALS_PER_UNIT)
+    if regression:
+        y_NK, weight_N = targets.value_N[rows].astype(np.float64)[:, None], np.full(len(rows), 1 / len(rows))
+    else:
+        label_N = targets.label_N[rows]
+        y_NK = np.eye(int(targets.n_outputs_N[rows[0]]))[label_N]
+        count_K = np.bincount(label_N, minlength=y_NK.shape[1])
+        weight_N = 1.0 / count_K[label_N]
+    return _Problem(y_NK=y_NK, weight_N=weight_N, fold_N=fold_N, regression=regression, n_units=n_units)
+
+
+def _graph_member(
+    model: TransferModel,
+    bank: TrialBank,
+    division: Division,
+    targets: Targets,
+    held_out: HeldOut | None,
+    rows: np.ndarray,
+    problem: _Problem,
+) -> _Member:
+    """The graph's outputs for trials that it was not fitted to; NaN for the others."""
+    if held_out is None:
+        own = division.validation[targets.head_N[division.validation] == targets.head_N[rows[0]]]
+        found = list(graph_outputs(model, bank, own, targets))
+        logits = [x for _, x in found] or [np.zeros((0, problem.y_NK.shape[1]))]
+        held_out = HeldOut(rows=np.concatenate([own[:0], *(r for r, _ in found)]), logits_NK=np.concatenate(logits))
+    place = {int(r): i for i, r in enumerate(rows)}
+    known = np.array([int(r) in place for r in held_out.rows], bool)
+    output_NK = np.full(problem.y_NK.shape, np.nan)
+    output_NK[[place[int(r)] for r in held_out.rows[known]]] = held_out.logits_NK[known][:, : output_NK.shape[1]]
+    seen = np.isfinite(output_NK).all(axis=1)
+    scale, loss = 1.0, 1.0
+    if seen.any():
+        scale, loss = problem.of(np.flatnonzero(seen)).scaled(output_NK[seen])
+    return _Member(name=GRAPH, output_NK=scale * output_NK, scale=scale, loss=loss)
+
+
+def _weights(problem: _Problem, members: Sequence[_Member], graph: _Member | None) -> tuple[np.ndarray, float]:
+    """Weights of the views, and the graph's, which is added to their weighted sum only if that is better."""
+    output_MNK = np.stack([m.output_NK for m in members])
+    best = int(np.argmin([m.loss for m in members]))
+    every = np.arange(output_MNK.shape[1])
+    weight_M, summed_NK = _chosen(problem, output_MNK, every, best, problem.n_units)
+    if weight_M.sum() < _LEAST_WEIGHT:
+        weight_M[best] = _LEAST_WEIGHT
+    if graph is None:
+        return weight_M, 0.0
+    seen = np.flatnonzero(np.isfinite(graph.output_NK).all(axis=1))
+    if not len(seen):
+        return weight_M, 0.0
+    n_units = problem.n_units * len(seen) / len(every)
+    (of_views, of_graph), _ = _chosen(problem, np.stack((summed_NK, graph.output_NK)), seen, 0, n_units)
+    if of_views + of_graph < _LEAST_WEIGHT:
+        of_views = 1.0
+    return of_views * weight_M, float(of_graph)
+
+
+def _chosen(
+    problem: _Problem, output_MNK: np.ndarray, rows: np.ndarray, best: int, n_units: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights, and the sum (N, K) with weights from other folds; the best member alone unless the sum is better."""
+    alone_M = np.zeros(len(output_MNK))
+    alone_M[best] = 1.0
+    folds = np.unique(problem.fold_N[rows])
+    weight_M = _fitted(problem, output_MNK, rows, alone_M, n_units)
+    if len(folds) < 2:
+        return weight_M, np.einsum("m,mnk->nk", weight_M, output_MNK)
+    summed_NK = output_MNK[best].copy()
+    for fold in folds:
+        learned, held = rows[problem.fold_N[rows] != fold], rows[problem.fold_N[rows] == fold]
+        own_M = _fitted(problem, output_MNK, learned, alone_M, n_units)
+        summed_NK[held] = np.einsum("m,mnk->nk", own_M, output_MNK[:, held])
+    if problem.loss(summed_NK, rows) < problem.loss(output_MNK[best], rows):
+        return weight_M, summed_NK
+    return alone_M, output_MNK[best]
+
+
+def _fitted(
+    problem: _Problem, output_MNK: np.ndarray, rows: np.ndarray, towards_M: np.ndarray, n_units: float
+) -> np.ndarray:
+    """Weights, none below zero, with the least loss over some trials and the penalty for leaving `towards_M`."""
+    pull = _PULL / n_units
+    output_MNK = output_MNK[:, rows]
+    problem = problem.of(rows)
+
+    def objective(weight_M: np.ndarray) -> float:
+        output_NK = np.einsum("m,mnk->nk", weight_M, output_MNK)
+        return problem.loss(output_NK) + pull * float(((weight_M - towards_M) ** 2).sum())
+
+    found = scipy.optimize.minimize(objective, towards_M, bounds=[(0.0, 3.0)] * len(towards_M), method="L-BFGS-B")
+    return np.asarray(found.x)

@@ -23,8 +23,9 @@ from torch.nn import functional as F
 
 from eegpt.data import TaskInfo, TrialBatch
 from eegpt.model.ete import ETE, Cache, ETEConfig
+from eegpt.model.pairs import band_pairs, pair_ids
 from eegpt.model.tokens import n_tokens, normalised, unfold_tokens
-from eegpt.model.views import N_SLICES, band_powers, views
+from eegpt.model.views import N_SLICES, band_powers, slice_means, state_views, views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class SignalBatch:
     electrode: NDArray[np.integer]
     electrode_mask: NDArray[np.bool_]
     n_samples: NDArray[np.integer]
+    reference: NDArray[np.integer] | None = None  # numbers of the encoder's references
 
 
 class Trials(Protocol):
@@ -54,6 +56,9 @@ class Trials(Protocol):
     def gather(self, indices: NDArray[np.int64], /) -> TrialBatch | SignalBatch:
         """The trials at these rows."""
 
+    def fingerprint(self, indices: NDArray[np.int64], /) -> str | None:
+        """Hash of the trials' signals, by which encoded trials are kept on disk; None to keep none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
@@ -61,7 +66,7 @@ class Rows:
 
     tokens_RTC: Tensor  # float32
     token_mask_RT: Tensor | None  # bool; None where no token is padding
-    electrode_R: Tensor  # int64 rows of the encoder's vocabulary
+    electrode_R: Tensor  # int64 inputs of the encoder: rows of its vocabulary, with references if it is told them
     mask_NE: Tensor  # electrodes of each trial; the true entries, in row-major order, are the R rows
     course_RF: Tensor  # float32 (R, N_SLICES): the signal's mean in equal slices of the trial, in the tokens' unit
     sigma_R: Tensor  # float32 robust SD of the row's recording and electrode, in microvolt
@@ -76,6 +81,7 @@ class Encoded:
     electrode_R: Tensor  # as in `Rows`
     mask_NE: Tensor
     views_RF: Tensor | None = None  # see `eegpt.model.views`
+    pairs_NEEF: Tensor | None = None  # see `eegpt.model.pairs`; symmetric in the electrodes, 0 where one is missing
 
     @property
     def n_bytes(self) -> int:
@@ -95,6 +101,18 @@ class Encoded:
         )
         return dataclasses.replace(self, cache=cache)
 
+    def electrodes(self) -> Tensor:
+        """The electrodes of each trial, (N, E) int64, -1 where there is none."""
+        electrode_NE = self.electrode_R.new_full(self.mask_NE.shape, -1)
+        return electrode_NE.masked_scatter(self.mask_NE, self.electrode_R)
+
+    def pair_rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (P, F), pair numbers (P,) and mask (N, E * E) of all pairs, each unordered pair once."""
+        if self.pairs_NEEF is None:
+            raise ValueError("the trials' pairs of electrodes were not computed")
+        mask_NEE = (self.mask_NE.unsqueeze(2) & self.mask_NE.unsqueeze(1)).tril()
+        return self.pairs_NEEF[mask_NEE], pair_ids(self.electrodes())[mask_NEE], mask_NEE.flatten(1)
+
     def take(self, index: Tensor, *, electrode_dropout: float = 0.0) -> Encoded:
         """The trials at `index` (int64), in order, optionally dropping a random share of electrodes."""
         n_rows_N = self.mask_NE.sum(dim=1)
@@ -104,10 +122,11 @@ class Encoded:
         step = torch.arange(int(count.sum()), device=index.device) - (count.cumsum(0) - count).repeat_interleave(count)
         row = first_N[index].repeat_interleave(count) + step
         mask_NE = self.mask_NE[index]
+        pairs_NEEF = None if self.pairs_NEEF is None else self.pairs_NEEF[index]
         if electrode_dropout:
             kept_NE = drop_electrodes(mask_NE, electrode_dropout)
             row = row[kept_NE[mask_NE]]
-            mask_NE = to_the_left(kept_NE)
+            mask_NE, pairs_NEEF = to_the_left(kept_NE), _pairs_to_the_left(pairs_NEEF, kept_NE)
         cache = self.cache
         if cache is not None:
             cache = Cache(
@@ -119,9 +138,35 @@ class Encoded:
             cache=cache,
             features_RF=None if self.features_RF is None else self.features_RF[row],
             views_RF=None if self.views_RF is None else self.views_RF[row],
+            pairs_NEEF=pairs_NEEF,
             electrode_R=self.electrode_R[row],
             mask_NE=mask_NE,
         )
+
+
+def only(encoded: Encoded, kept_NE: Tensor) -> Encoded:
+    """The trials' views and pairs at some of their electrodes; a trial may lose all."""
+    kept_R = kept_NE[encoded.mask_NE]
+    return Encoded(
+        cache=None,
+        features_RF=None,
+        views_RF=None if encoded.views_RF is None else encoded.views_RF[kept_R],
+        pairs_NEEF=_pairs_to_the_left(encoded.pairs_NEEF, kept_NE),
+        electrode_R=encoded.electrode_R[kept_R],
+        mask_NE=to_the_left(kept_NE),
+    )
+
+
+def _pairs_to_the_left(pairs_NEEF: Tensor | None, kept_NE: Tensor) -> Tensor | None:
+    """The pairs of the kept electrodes, in the slots of `to_the_left`."""
+    if pairs_NEEF is None:
+        return None
+    width = int(kept_NE.sum(dim=1).max())
+    slot_NE = kept_NE.int().argsort(dim=1, descending=True, stable=True)[:, :width]
+    trial_N11 = torch.arange(len(kept_NE), device=kept_NE.device)[:, None, None]
+    pairs_NEEF = pairs_NEEF[trial_N11, slot_NE.unsqueeze(2), slot_NE.unsqueeze(1)]
+    mask_NE = to_the_left(kept_NE)
+    return pairs_NEEF * (mask_NE.unsqueeze(2) & mask_NE.unsqueeze(1)).unsqueeze(-1)
 
 
 def drop_electrodes(mask_NE: Tensor, share: float) -> Tensor:
@@ -138,6 +183,19 @@ def to_the_left(mask_NE: Tensor) -> Tensor:
     return torch.arange(int(count_N.max()), device=mask_NE.device) < count_N.unsqueeze(1)
 
 
+def pairs_of(
+    batch: TrialBatch | SignalBatch, config: ETEConfig, electrode_of: np.ndarray, device: torch.device
+) -> Encoded:
+    """What the electrodes of each trial share, in `pairs_NEEF`, computed from the signal without the encoder."""
+    mask_NE, electrode_R, x_RS, _ = _normalised_rows(batch, config, electrode_of, device)
+    x_NES = x_RS.new_zeros((*mask_NE.shape, x_RS.shape[1]))
+    x_NES[mask_NE] = x_RS
+    n_samples_N = torch.from_numpy(np.asarray(batch.n_samples, np.int64)).to(device)
+    pairs_NEEF = band_pairs(x_NES, n_samples_N, config.sfreq_hz)
+    row_R = electrode_R % config.n_electrodes
+    return Encoded(cache=None, features_RF=None, electrode_R=row_R, mask_NE=mask_NE, pairs_NEEF=pairs_NEEF)
+
+
 def flatten(
     batch: TrialBatch | SignalBatch,
     config: ETEConfig,
@@ -149,26 +207,11 @@ def flatten(
     """Convert a batch to rows of tokens on `device`, optionally dropping a random share of each trial's electrodes.
 
     Samples after the last complete token are ignored, as in pre-training; trials shorter than one token are zero-padded
-    to one. `electrode_of` (V,) maps rows of the index's vocabulary to rows of the encoder's, -1 for none.
+    to one. `electrode_of`, (V,) or by reference (V, R), maps the index's inputs to rows of the encoder, -1 for none.
     """
-    electrode_NE = np.asarray(batch.electrode, np.int64)
-    mask_NE = np.asarray(batch.electrode_mask, bool).copy()
-    mapped_NE = np.where(mask_NE, electrode_of[np.where(mask_NE, electrode_NE, 0)], -1)
-    mask_NE &= mapped_NE >= 0
-    if electrode_dropout:
-        mask_NE = drop_electrodes(torch.from_numpy(mask_NE), electrode_dropout).numpy()
-
-    def rows(array: Any) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(np.asarray(array)[mask_NE])).to(device)
-
-    sigma = rows(np.asarray(batch.sigma_uv, np.float32))
-    if isinstance(batch, SignalBatch):
-        signal, scale = rows(batch.signal_uv), torch.ones_like(sigma)
-    else:
-        signal, scale = rows(batch.signal_i16), rows(np.asarray(batch.scale_uv, np.float32))
-    n_samples_R = np.repeat(np.asarray(batch.n_samples, np.int64), mask_NE.sum(axis=1))
-    x_RS = normalised(signal, scale, sigma, normalise=config.normalise, fixed_uv=config.fixed_uv, clip=config.clip)
-    course_RF = _slice_means(x_RS, torch.from_numpy(n_samples_R).to(device))
+    mask_NE, electrode_R, x_RS, sigma = _normalised_rows(batch, config, electrode_of, device, electrode_dropout)
+    n_samples_R = np.repeat(np.asarray(batch.n_samples, np.int64), mask_NE.sum(dim=1).cpu().numpy())
+    course_RF = slice_means(x_RS, torch.from_numpy(n_samples_R).to(device), N_SLICES)
     C, stride = config.token_samples, config.token_stride
     if x_RS.shape[1] < C:
         x_RS = F.pad(x_RS, (0, C - x_RS.shape[1]))
@@ -183,21 +226,47 @@ def flatten(
     return Rows(
         tokens_RTC=tokens_RTC,
         token_mask_RT=token_mask_RT,
-        electrode_R=torch.from_numpy(mapped_NE[mask_NE]).to(device),
-        mask_NE=torch.from_numpy(mask_NE).to(device),
+        electrode_R=electrode_R,
+        mask_NE=mask_NE,
         course_RF=course_RF,
         sigma_R=sigma,
     )
 
 
-def _slice_means(x_RS: Tensor, n_samples_R: Tensor) -> Tensor:
-    """Means of N_SLICES slices of nearly equal length of each row's own samples, (R, N_SLICES)."""
-    total = F.pad(x_RS.double().cumsum(dim=1), (1, 0))
-    share = torch.arange(N_SLICES + 1, device=x_RS.device, dtype=torch.float64) / N_SLICES
-    edge = (share * n_samples_R.unsqueeze(1)).floor().long()
-    # A trial of fewer samples than slices repeats some of them.
-    start, stop = edge[:, :-1], torch.maximum(edge[:, 1:], edge[:, :-1] + 1).clamp_max(x_RS.shape[1])
-    return ((total.gather(1, stop) - total.gather(1, start)) / (stop - start).clamp_min(1)).float()
+def _normalised_rows(
+    batch: TrialBatch | SignalBatch,
+    config: ETEConfig,
+    electrode_of: np.ndarray,
+    device: torch.device,
+    electrode_dropout: float = 0.0,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mask (N, E), and electrode (R,), normalised signal (R, S) and robust SD (R,) of the rows."""
+    electrode_NE = np.asarray(batch.electrode, np.int64)
+    mask_NE = np.asarray(batch.electrode_mask, bool).copy()
+    electrode_NE = np.where(mask_NE, electrode_NE, 0)
+    if electrode_of.ndim == 2 and not isinstance(batch, SignalBatch) and batch.reference is not None:
+        found_NE = electrode_of[electrode_NE, np.where(mask_NE, np.asarray(batch.reference, np.int64), 0)]
+    else:
+        found_NE = (electrode_of if electrode_of.ndim == 1 else electrode_of[:, 0])[electrode_NE]
+    mapped_NE = np.where(mask_NE, found_NE, -1)
+    if isinstance(batch, SignalBatch) and batch.reference is not None:
+        mapped_NE = np.where(mapped_NE >= 0, config.input_ids(mapped_NE, np.asarray(batch.reference, np.int64)), -1)
+    mask_NE &= mapped_NE >= 0
+    if electrode_dropout:
+        mask_NE = drop_electrodes(torch.from_numpy(mask_NE), electrode_dropout).numpy()
+
+    def rows(array: Any) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(np.asarray(array)[mask_NE])).to(device)
+
+    sigma_R = rows(np.asarray(batch.sigma_uv, np.float32))
+    if isinstance(batch, SignalBatch):
+        signal_RS, scale_R = rows(batch.signal_uv), torch.ones_like(sigma_R)
+    else:
+        signal_RS, scale_R = rows(batch.signal_i16), rows(np.asarray(batch.scale_uv, np.float32))
+    x_RS = normalised(
+        signal_RS, scale_R, sigma_R, normalise=config.normalise, fixed_uv=config.fixed_uv, clip=config.clip
+    )
+    return torch.from_numpy(mask_NE).to(device), rows(mapped_NE), x_RS, sigma_R
 
 
 def encode(
@@ -217,7 +286,7 @@ def encode(
     mask = rows.token_mask_RT
     n_positions_R = None if mask is None else mask.sum(dim=1) + 1
     features = band_powers(rows.tokens_RTC, mask, ete.config) if band_power else None
-    cache, mean_RD = None, None
+    cache, h_RPD = None, None
     if states or with_views:
         if mask is not None and not ete.config.causal:
             h_RPD = ete(rows.tokens_RTC, rows.electrode_R, mask)
@@ -226,15 +295,14 @@ def encode(
             # Padding is at the end, which causal attention never sees.
             h_RPD, bare = ete.prefill_states(rows.tokens_RTC, rows.electrode_R)
             cache = Cache(keys=bare.keys, values=bare.values, n_positions_B=n_positions_R) if special else None
-        pooled_RF = _pool(h_RPD, n_positions_R)
-        mean_RD = pooled_RF[:, : h_RPD.shape[2]]
-        features = pooled_RF if states else features
+        features = _pool(h_RPD, n_positions_R) if states else features
     elif special:
         cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask)
+    electrode_R = rows.electrode_R % ete.config.n_electrodes  # without the reference
     seen = None
-    if with_views and mean_RD is not None:
-        seen = views(mean_RD, rows.tokens_RTC, mask, rows.course_RF, rows.sigma_R, ete.config)
-    return Encoded(cache=cache, features_RF=features, views_RF=seen, electrode_R=rows.electrode_R, mask_NE=rows.mask_NE)
+    if with_views and h_RPD is not None:
+        seen = views(state_views(h_RPD, n_positions_R), rows.tokens_RTC, mask, rows.course_RF, rows.sigma_R, ete.config)
+    return Encoded(cache=cache, features_RF=features, views_RF=seen, electrode_R=electrode_R, mask_NE=rows.mask_NE)
 
 
 def _pool(h_RPD: Tensor, n_positions_R: Tensor | None) -> Tensor:
@@ -256,6 +324,12 @@ def join(parts: Sequence[Encoded]) -> Encoded:
     caches = [p.cache for p in parts if p.cache is not None]
     cache = _join_caches(caches) if len(caches) == len(parts) else None
 
+    def padded(pairs_NEEF: Tensor | None) -> Tensor | None:
+        if pairs_NEEF is None:
+            return None
+        n = E - pairs_NEEF.shape[1]
+        return F.pad(pairs_NEEF, (0, 0, 0, n, 0, n))
+
     def whole(vectors: list[Tensor | None]) -> Tensor | None:
         held = [v for v in vectors if v is not None]
         return torch.cat(held) if held else None
@@ -264,6 +338,7 @@ def join(parts: Sequence[Encoded]) -> Encoded:
         cache=cache,
         features_RF=whole([p.features_RF for p in parts]),
         views_RF=whole([p.views_RF for p in parts]),
+        pairs_NEEF=whole([padded(p.pairs_NEEF) for p in parts]),
         electrode_R=torch.cat([p.electrode_R for p in parts]),
         mask_NE=torch.cat([F.pad(p.mask_NE, (0, E - p.mask_NE.shape[1])) for p in parts]),
     )

@@ -19,10 +19,12 @@ import numpy as np
 import torch
 
 from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError
 from eegprep.files import alone, sha256_file
 from eegprep.splits import Seen
 from eegprep.splits.assign import rank_key
+from eegpt.data import TrialIndex
 from eegpt.model.ete import ETEConfig
 from eegpt.model.sizes import ete_config
 from eegpt.model.teg import TEGConfig
@@ -43,10 +45,12 @@ from eegpt.runs.log import LOG
 from eegpt.runs.results import PretrainingResults, read_pretraining_results
 from eegpt.runs.runtime import pick_device
 from eegpt.runs.settings import to_mapping
+from eegpt.runs.weights import find
 from eegpt.transfer.checkpoint import FitRecord, finished_fits, save_record, save_weights
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
 from eegpt.transfer.folds import Division
+from eegpt.transfer.inputs import checked_names, new_rows
 from eegpt.transfer.loop import regression_scale
 from eegpt.transfer.rows import Encoded, Trials
 from eegpt.transfer.setup import Setup, check_leakage, make_setup, open_trials
@@ -74,6 +78,7 @@ class _Start:
     pretraining: PretrainingResults | None = None
     data: tuple[DataSet, ...] = ()
     windows: tuple[int, ...] = ()
+    new_rows: tuple[str, ...] = ()  # notes on rows that the encoder lacked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +96,17 @@ def transfer(
     *,
     shards: Sequence[Path],
     out: Path,
-    encoder: Path | Sequence[Path] | None = None,
+    encoder: str | Path | Sequence[str | Path] | None = None,
     report: Report | None = None,
 ) -> TransferResult:
     """Fit the graph on all tasks of some shard sets.
 
     Parameters
     ----------
-    encoder : Path or sequence of Path, optional
-        A run of `eegpt train`; optional only in mode `scratch`. Or one per division of the scheme, in order, so that no
-        fold is tested on subjects seen by its encoder (`eegpt train --set data.division=...`).
+    encoder : str or Path, or a sequence of them, optional
+        The packaged weights `base`, or a run of `eegpt train`; optional in mode `scratch`, and where only views of the
+        signal are read. Or one per division of the scheme, in order, so that no fold is tested on subjects seen by its
+        encoder (`eegpt train --set data.division=...`).
     report : callable, optional
         Called with (name of the fit, step, steps, record) after every evaluation on the validation trials.
 
@@ -113,8 +119,8 @@ def transfer(
     """
     out = Path(out)
     sets, index = open_trials(shards, config)
-    starts = _starts(config, encoder, index.vocabulary)
-    setup = make_setup(sets, index, starts[0].vocabulary, config)
+    starts = [_extended(start, index, config) for start in _starts(config, encoder, index.vocabulary)]
+    setup = make_setup(sets, index, starts[0].vocabulary, config, starts[0].encoder)
     if len(starts) not in (1, len(setup.divisions)):
         raise UsageError(
             "the number of encoders does not match the divisions",
@@ -132,14 +138,17 @@ def _fit_all(
     graph = graph_config(config, starts[0].encoder)
     _open_folder(out, config, setup, starts, graph, leakage)
     done = finished_fits(out)
-    views: list[dict[int, Encoded]] = [{} for _ in starts]
-    planned = list(_plan(config, setup))
+    views: dict[str, Encoded] = {}
+    planned, last = list(_plan(config, setup)), 0
     for one in planned:
         if one.name in done:
             continue
         at = one.number if len(starts) > 1 else 0
+        if at != last:
+            views.clear()  # of another encoder: on disk, if at all
+            last = at
         tell = functools.partial(report, one.name) if report is not None else None
-        record, history = _fit(config, setup, starts[at], graph, out, one, tell, views[at])
+        record, history = _fit(config, setup, starts[at], graph, out, one, tell, views)
         done[one.name] = record = dataclasses.replace(record, encoder=at)
         save_record(out, record)
         with (out / LOG).open("a", encoding="utf-8") as log:
@@ -150,10 +159,12 @@ def _fit_all(
     return TransferResult(run=out, fits=tuple(done[one.name] for one in planned))
 
 
-def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trials: Vocabulary) -> list[_Start]:
+def _starts(
+    config: TransferConfig, encoder: str | Path | Sequence[str | Path] | None, trials: Vocabulary
+) -> list[_Start]:
     """One start per encoder; all encoders must share configuration and vocabulary."""
     if encoder is None or (not isinstance(encoder, (str, Path)) and not encoder):
-        if config.mode != "scratch" and config.model.readout != "band_power":
+        if config.mode != "scratch" and config.reads_encoder:
             raise UsageError(
                 f"mode {config.mode!r} needs a pre-trained encoder", todo="pass --encoder RUN, or --mode scratch"
             )
@@ -165,7 +176,7 @@ def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trial
             **{k: getattr(own, k) for k in ("token_samples", "token_stride", "normalise")},
         )
         return [_Start(encoder=shape, vocabulary=trials)]
-    runs = [Path(encoder)] if isinstance(encoder, (str, Path)) else [Path(e) for e in encoder]
+    runs = [find(e) for e in ([encoder] if isinstance(encoder, (str, Path)) else encoder)]
     starts = [_start(config, run) for run in runs]
     for run, other in zip(runs, starts, strict=True):
         if other.encoder != starts[0].encoder or other.vocabulary.names != starts[0].vocabulary.names:
@@ -177,6 +188,33 @@ def _starts(config: TransferConfig, encoder: Path | Sequence[Path] | None, trial
     return starts
 
 
+def _extended(start: _Start, index: TrialIndex, config: TransferConfig) -> _Start:
+    """The start with rows for derivations of one electrode, and for unknown electrodes if they are to be added."""
+    rows = new_rows(index, start.vocabulary, extend=config.data.unknown_electrodes == "extend")
+    if not rows:
+        return start
+    weights = None if start.weights is None else dict(start.weights)
+    before, n = start.encoder, start.encoder.n_electrodes
+    if weights is not None:
+        table = weights["electrode.weight"]
+        added = torch.stack([table[list(row.parents)].mean(dim=0) for row in rows])
+        weights["electrode.weight"] = torch.cat((table, added))
+        if (told := weights.get("reference")) is not None:
+            # Numbers: unknown, electrodes, schemes. A new electrode as a reference starts like its parents.
+            added = torch.stack([told[[1 + p for p in row.parents]].mean(dim=0) for row in rows])
+            weights["reference"] = torch.cat((told[: 1 + n], added, told[1 + n :]))
+    kinds = before.kinds or ((0,) * n if before.n_references else ())
+    if kinds:
+        kinds = (*kinds, *(KINDS.index(row.electrode.kind) for row in rows))
+    return dataclasses.replace(
+        start,
+        encoder=dataclasses.replace(before, n_electrodes=n + len(rows), kinds=kinds),
+        vocabulary=checked_names(rows, start.vocabulary),
+        weights=weights,
+        new_rows=tuple(row.note for row in rows),
+    )
+
+
 def _start(config: TransferConfig, run: Path) -> _Start:
     loaded, scratch = load_encoder(run), config.mode == "scratch"
     start = _Start(
@@ -186,7 +224,7 @@ def _start(config: TransferConfig, run: Path) -> _Start:
         pretraining=read_pretraining_results(run) if (run / RESULTS).is_file() else None,
         windows=tuple(loaded.config.get("window_samples") or ()),
     )
-    if scratch:
+    if scratch or not config.reads_encoder:
         return start
     return dataclasses.replace(
         start, weights=loaded.model.state_dict(), seen=read_seen(run), data=tuple(read_lock(run).all_data())
@@ -216,7 +254,7 @@ def _open_folder(
         heads=[to_mapping(h) for h in setup.heads],
         classes=[list(tasks[t].classes) for t in first_of_head],
         head_of_task={t.key: int(h) for t, h in zip(tasks, setup.head_of_task, strict=True)},
-        electrode_notes=list(setup.electrodes.notes),
+        electrode_notes=[*starts[0].new_rows, *setup.electrodes.notes],
         leakage=leakage,
         pretraining=start.pretraining if len(starts) == 1 else None,
         window_samples=list(start.windows),
@@ -227,7 +265,7 @@ def _plan(config: TransferConfig, setup: Setup) -> Iterator[_Planned]:
     """Every fit of the run, in order."""
     all_tasks = tuple(range(len(setup.index.tasks)))
     groups = [all_tasks] if config.joint else [(t,) for t in all_tasks]
-    for seed, (number, division), group in itertools.product(config.seeds, enumerate(setup.divisions), groups):
+    for (number, division), seed, group in itertools.product(enumerate(setup.divisions), config.seeds, groups):
         if np.isin(setup.index.task[division.train], group).any():
             name = f"seed-{seed}_division-{number}" + ("" if config.joint else f"_task-{group[0]}")
             yield _Planned(name=name, seed=seed, number=number, tasks=group)
@@ -241,7 +279,7 @@ def _fit(
     out: Path,
     planned: _Planned,
     tell: Callable[[int, int, dict[str, float]], None] | None,
-    views: dict[int, Encoded],
+    views: dict[str, Encoded],
 ) -> tuple[FitRecord, list[dict[str, float]]]:
     """Run one fit and write its weights."""
     began, index, steps = time.monotonic(), setup.index, config.schedule.steps

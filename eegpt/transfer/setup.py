@@ -20,16 +20,22 @@ from eegprep.remote import open_shards
 from eegprep.shards import ShardSet
 from eegprep.splits import SEEN_FILE, Seen, SeenRecording, refuse_leaks
 from eegpt.data import TrialIndex
+from eegpt.model.ete import ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import Division, Kind, Scheme, divide
+from eegpt.transfer.inputs import inputs_of, table_of
 
 UNKNOWN_HISTORY = "unknown what the encoder has seen"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElectrodeMap:
-    """`id_of` maps rows of the trials' vocabulary to the encoder's, -1 for none; `notes` describe changes."""
+    """Rows of the encoder for the trials' inputs.
+
+    `id_of` maps rows of the trials' vocabulary, (V,), or pairs of these and references, (V, R), to rows of the
+    encoder's vocabulary, -1 for none; `notes` describe changes.
+    """
 
     id_of: np.ndarray
     notes: tuple[str, ...]
@@ -62,19 +68,29 @@ def open_trials(shards: Sequence[Path], config: TransferConfig) -> tuple[tuple[S
     return sets, index
 
 
-def make_setup(sets: tuple[ShardSet, ...], index: TrialIndex, vocabulary: Vocabulary, config: TransferConfig) -> Setup:
-    """Divide the trials and map electrodes and tasks."""
+def make_setup(
+    sets: tuple[ShardSet, ...],
+    index: TrialIndex,
+    vocabulary: Vocabulary,
+    config: TransferConfig,
+    encoder: ETEConfig | None = None,
+) -> Setup:
+    """Divide the trials and map electrodes and tasks to an encoder's, given by its vocabulary and configuration."""
     heads, head_of_task = heads_of(index)
     data = config.data
     among = TrialIndex(sets) if data.tasks or data.datasets else index
     divisions = divide(index, data.scheme, validation_share=data.validation_share, among=among)
-    used = np.unique(index.spans.electrode[np.isin(index.spans.recording, np.unique(index.recording))])
+    used = sorted({e for e, _ in inputs_of(index)[0]})
     names = [index.vocabulary.name_of(int(i)) for i in used]
+    unknown = "refuse" if data.unknown_electrodes == "extend" else data.unknown_electrodes
+    electrodes = map_electrodes(index.vocabulary, vocabulary, names, unknown=unknown)
+    told = encoder is not None and encoder.n_references > 0
+    electrodes = dataclasses.replace(electrodes, id_of=table_of(index, vocabulary, electrodes.id_of, told=told))
     return Setup(
         sets=sets,
         index=index,
         divisions=tuple(divisions),
-        electrodes=map_electrodes(index.vocabulary, vocabulary, names, unknown=data.unknown_electrodes),
+        electrodes=electrodes,
         heads=heads,
         head_of_task=head_of_task,
         recordings=tuple(one for s in sets for one in s.recordings.seen()),
@@ -119,7 +135,8 @@ def map_electrodes(
             f"{len(missing)} electrodes are not in the encoder's vocabulary",
             found=", ".join(missing[:12]),
             expected=f"electrodes among its {len(encoder)}",
-            todo="pass --unknown-electrodes nearest to map them to the nearest known ones, or leave_out",
+            todo="pass --unknown-electrodes nearest to map them to the nearest known ones, extend to add rows that "
+            "start from these, or leave_out",
         )
     taken = {own for own in known.values() if own is not None}
     notes: list[str] = []
@@ -165,25 +182,41 @@ def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: Trans
     `pretrained` is what the encoder, or each division's encoder, has seen; None (not recorded) is refused too. Within a
     division, training and test recordings are compared: splits are disjoint by name, but one signal can have two names.
     """
-    kind, found, of_row = Scheme.parse(config.data.scheme).kind, [], setup.index.recording
+    scheme, found, of_row = config.data.scheme, [], setup.index.recording
+    kind = Scheme.parse(scheme).kind
+    folds = {"scheme": scheme if kind in (Kind.KFOLD, Kind.LOSO, Kind.WITHIN) else "kfold:5"}
     for number, division in enumerate(setup.divisions):
         before = pretrained[number if len(pretrained) > 1 else 0]
         tested_ids = np.unique(of_row[division.test])
         tested = [setup.recordings[r] for r in tested_ids]
+        if kind == Kind.WITHIN:
+            # Subjects are the same by design; what is compared are the parts of their recordings.
+            tested = [
+                dataclasses.replace(one, within_subject=True, held_out=_parts(setup, division.test, r))
+                for one, r in zip(tested, tested_ids, strict=True)
+            ]
         if before is None:
             found.append(_refuse_unknown(allow=config.allow_leakage))
         else:
-            found.append(refuse_leaks(before, tested, allow=config.allow_leakage, stage="pre-training"))
+            found.append(refuse_leaks(before, tested, allow=config.allow_leakage, stage="pre-training", **folds))
         if kind == Kind.WITHIN:
-            continue  # the same subjects and recordings by design, as noted in every table
+            continue  # trials of a division share no sample, as noted in every table
         learned_ids = np.unique(of_row[np.union1d(division.train, division.validation)])
         if kind == Kind.FEW_SHOT:
             # By design, the scheme trains on a few trials of the test subjects.
             learned_ids = np.setdiff1d(learned_ids, tested_ids)
             tested = [dataclasses.replace(r, within_subject=True) for r in tested]
         learned = Seen.of(setup.recordings[r] for r in learned_ids)
-        found.append(refuse_leaks(learned, tested, allow=config.allow_leakage, stage="training"))
+        found.append(refuse_leaks(learned, tested, allow=config.allow_leakage, stage="training", **folds))
     return "; ".join(dict.fromkeys(f for f in found if f))
+
+
+def _parts(setup: Setup, test: np.ndarray, recording: int) -> tuple[tuple[int, int], ...]:
+    """The tested trials of a recording, (first, one past the last) sample."""
+    index = setup.index
+    rows = test[index.recording[test] == recording]
+    starts, lengths = index.start_sample[rows].tolist(), index.n_samples[rows].tolist()
+    return tuple((a, a + n) for a, n in zip(starts, lengths, strict=True))
 
 
 def _refuse_unknown(*, allow: bool) -> str:

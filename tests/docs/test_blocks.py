@@ -130,7 +130,17 @@ def test_pages_on_reading_shards_run(page: str, toy_shards: Path, tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", ["use-with-mne.md", "use-with-scikit-learn.md", "share-a-model.md", "live-signals.md", "export.md"]
+    "page",
+    [
+        "use-with-mne.md",
+        "use-with-scikit-learn.md",
+        "share-a-model.md",
+        "live-signals.md",
+        "export.md",
+        "use-in-pytorch.md",
+        "use-in-python.md",
+        "follow-a-run.md",
+    ],
 )
 def test_pages_on_applying_a_model_run(page: str, toy_shards: Path, tmp_path: Path) -> None:
     """With a small encoder of random weights, and a recording of its own make."""

@@ -167,3 +167,38 @@ def test_a_draft_counts_what_an_ingest_would(lab, tmp_path):
     summary = ingest(parse_manifest(drafted(text)), lab, tmp_path / "store", workers=0)
     assert len(summary.failed) == 1
     assert len(summary.duplicates) == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "split"),
+    [
+        (["block1", "block2"], '{by: run, train: ["1"], test: ["2"]}'),
+        (["x_run-1", "x_run-2", "x_run-10"], '{by: run, train: ["1", "2"], test: ["10"]}'),
+        ([f"run{i}" for i in range(1, 7)], '{by: run, train: ["1", "2", "3", "4"], validation: ["5"], test: ["6"]}'),
+        (["day1/a", "day2/a"], '{by: session, train: ["1"], test: ["2"]}'),
+        (["a1_1", "a2_1"], "{by: subject, ratio: [8, 1, 1]}"),
+        (["alone"], "{by: subject, ratio: [8, 1, 1]}"),
+    ],
+)
+def test_one_subject_is_split_by_run(names, split, tmp_path: Path, write_edf, eeg_signal):
+    """The drafted split is one that ingest and shards accept; of a single recording, the way is named."""
+    from eegprep.shards import ShardSet, build_shard_set
+
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for i, name in enumerate(names):
+        (folder / name).parent.mkdir(exist_ok=True)
+        write_edf(folder / f"{name}.edf", eeg_signal(i))
+    out = tmp_path / "own.yaml"
+    assert run("new", folder, "--out", out, "--workers", 0).exit_code == 0
+    text = out.read_text(encoding="utf-8")
+    assert f"split: {split}" in text
+    assert ("within:5" in text) == (names == ["alone"])
+    if "by: subject" in split:
+        return
+    answered = re.sub(r"^#\? (title|citation|licence)", r"\1", text, flags=re.MULTILINE)
+    answered = re.sub(r"^#\?   subject", "  subject", answered, flags=re.MULTILINE)
+    ingest(parse_manifest(answered), folder, tmp_path / "store", workers=0)
+    build_shard_set([tmp_path / "store"], tmp_path / "shards", sync=False)
+    splits = ShardSet.open(tmp_path / "shards").recordings.split
+    assert set(splits) == {word for word in ("train", "validation", "test") if f"{word}:" in split}

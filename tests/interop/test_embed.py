@@ -11,11 +11,11 @@ import torch
 from support.transfer_runs import settings
 
 import eegpt
+from eegprep import open_shards
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegpt.data import WindowIndex
 from eegpt.interop import open_model
-from eegpt.interop.shards import open_shards
 from eegpt.transfer.rows import Rows, encode
 
 
@@ -157,7 +157,7 @@ def test_answers_equal_the_runs_predictions(recorded, encoder, tmp_path):
     found = ds.probability_hand.values[1:13]
     # Standardising includes three windows that are not trials, so they are close, not equal.
     assert np.corrcoef(found[:, 1], expected[:, 1])[0, 1] > 0.9
-    live = LiveModel(model, raw.ch_names, raw.info["sfreq"], line_freq_hz=50)
+    live = LiveModel(model, raw.ch_names, raw.info["sfreq"], unit="V", line_freq_hz=50)
     said = [o.outputs["probability_hand"] for o in live.push(raw[:, :2000][0])]
     assert np.isfinite(said).all()
     np.testing.assert_allclose(np.sum(said, axis=1), 1, atol=1e-5)

@@ -38,10 +38,10 @@ def trials(toy, n: int = 60, *, seconds: float = 1.0, sfreq_hz: float = 200.0) -
 @pytest.mark.parametrize("which", ["features", "classifier"])
 def test_scikit_learn_checks_pass(encoder, which):
     if which == "features":
-        estimator = EEGPTFeatures(str(encoder), ch_names=("Cz",))
+        estimator = EEGPTFeatures(str(encoder), ch_names=("Cz",), sfreq_hz=256)
         excepted = {"check_methods_subset_invariance": ROUNDING}
     else:
-        estimator = EEGPTClassifier(str(encoder), ch_names=("Cz",), max_steps=5)
+        estimator = EEGPTClassifier(str(encoder), ch_names=("Cz",), sfreq_hz=256, max_steps=5)
         excepted = {"check_classifiers_train": NO_SIGNAL}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the checks feed what warns on purpose

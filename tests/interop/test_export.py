@@ -17,15 +17,16 @@ from eegpt.transfer.run import transfer
 
 # float32 sums in another order; states are of size one.
 TOLERANCE = 1e-4
+WITHOUT_PAIRS = ("states", "spectrum", "course", "level")
 
 
 @pytest.fixture(
     scope="module", params=["special", "special+states", "special+views", "views", "readouts", "readouts alone"]
 )
 def run(request, recorded, encoder, tmp_path_factory) -> Path:
-    chosen = {"steps": 4, "precision": "float32", "teg_layers": 1, "align": "none"}
+    chosen = {"steps": 4, "precision": "float32", "teg_layers": 1, "align": "none", "edges": "none"}
     if request.param.startswith("readouts"):
-        chosen |= {"graph": request.param == "readouts"}
+        chosen |= {"graph": request.param == "readouts", "views": WITHOUT_PAIRS}
     else:
         chosen |= {"readout": request.param, "views": ()}
     out = tmp_path_factory.mktemp("run") / "model"
@@ -116,14 +117,15 @@ def test_exported_graph_equals_embedding(run, recorded):
 
 
 def test_aligned_views_take_two_passes(recorded, encoder, tmp_path):
-    """The default run: a first pass gives the views, their mean and SD go into the second."""
+    """Standardised by subject: a first pass gives the views, their mean and SD go into the second."""
     import mne
 
     import eegpt
     from eegpt.interop.signals import prepare
 
     out = tmp_path / "model"
-    transfer(settings(steps=4, precision="float32", teg_layers=1), shards=[recorded.shards], out=out, encoder=encoder)
+    chosen = settings(steps=4, precision="float32", teg_layers=1, edges="none", views=WITHOUT_PAIRS)
+    transfer(chosen, shards=[recorded.shards], out=out, encoder=encoder)
     model = open_model(out)
     assert model.aligned_heads
     done = export(out, tmp_path / "model.pt2")
@@ -157,3 +159,10 @@ def test_impossible_exports_are_refused(run, encoder, tmp_path):
         export(encoder, tmp_path / "model.pt2", n_samples=10)
     assert isinstance(exportable(open_model(run), task="encoder")[0], EncoderGraph)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_models_on_pairs_are_refused(recorded, encoder, tmp_path):
+    """Neither format can compute the logarithm of a matrix: the reason, and what to do instead."""
+    transfer(settings(graph=False, views=("pairs",)), shards=[recorded.shards], out=tmp_path / "run", encoder=encoder)
+    with pytest.raises(UsageError, match=r"pairs of electrodes[^$]*model\.edges=none"):
+        export(tmp_path / "run", tmp_path / "model.pt2")

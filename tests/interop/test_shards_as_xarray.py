@@ -6,10 +6,10 @@ import mne
 import numpy as np
 import pytest
 
+from eegprep import open_shards, to_raw
 from eegprep.errors import UsageError
 from eegprep.shards import ShardSet
 from eegprep.store import Store
-from eegpt.interop import open_shards, to_raw
 
 
 def test_recordings_equal_the_shards(recorded):

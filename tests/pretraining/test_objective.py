@@ -145,3 +145,37 @@ def test_learning_rate_schedule():
 def test_settings_that_cannot_be_are_refused(settings):
     with pytest.raises(UsageError):
         changed(PretrainConfig(), settings)
+
+
+SPECTRA = {"sfreq_hz": 64.0, "spectra": (-32, -64, 64)}
+
+
+def test_spectra_before_and_after_each_position():
+    """Targets are the samples just before or just after the last one seen, by the signal itself."""
+    model, batch = module("new+spectrum", **SPECTRA), windows()
+    losses = model(*batch)
+    x = model.ete.tokenise(*batch[:3])
+    signal = torch.cat((x[:, 0], x[:, 1:, -8:].flatten(1)), dim=1)
+    states = model.ete(x[:, :-1], batch[3])[:, 1:]
+    for n, head in zip(model.ete.config.spectra, model.ete.spectra_out, strict=True):
+        errors = []
+        for p in range(states.shape[1]):
+            seen = 32 + 8 * p
+            start = seen + min(n, 0)
+            if start >= 0 and start + abs(n) <= signal.shape[1]:
+                truth = log_spectrum(signal[:, None, start : start + abs(n)], model.ete.config)[:, 0]
+                errors.append((head(states[:, p]) - truth).square())
+        torch.testing.assert_close(losses[f"spectrum{n:+d}"], torch.stack(errors).mean())
+    parts = sum(losses[k] for k in ("spectrum", "spectrum-32", "spectrum-64", "spectrum+64"))
+    torch.testing.assert_close(losses["loss"], losses["new"] + 0.5 * parts)
+
+
+def test_spectra_that_do_not_fit_are_left_out():
+    """Short windows train on the targets that they contain."""
+    model = module("new+spectrum", sfreq_hz=64.0, spectra=(-32, -128, 128))
+    assert set(model(*windows())) == {"loss", "new", "spectrum", "spectrum-32"}
+
+
+def test_other_objectives_have_no_spectra():
+    config = changed(PretrainConfig(), {"objective.kind": "new", "objective.spectra": (256,)})
+    assert not config.ete(10).spectra

@@ -266,6 +266,22 @@ def with_scoring(write: Callable[[Path], None], path: str, texts: Sequence[str])
     return both
 
 
+def with_clock_list(write: Callable[[Path], None], path: str) -> Callable[[Path], None]:
+    """The same, and the patient's list of seizures with clock times: one in this file, one in another."""
+
+    def both(folder: Path) -> None:
+        write(folder)
+        (folder / path).write_text(
+            "Data Sampling Rate: 512 Hz\n*************************\n\nChannels in EDF Files:\n\nChannel 1: Fp1\n\n"
+            "Seizure n 1\nFile name: PN00-1.edf\nRegistration start time: 23.59.40\n"
+            "Registration end time:  00.00.40\nSeizure start time: 23.59.59\nSeizure end time: 0:00:12\n\n"
+            "Seizure n 2 (in sleep)\nFile name: PN00-2.edf\nRegistration start time: 19.39.33\n"
+            "Registration end time: 20.22.58\nStart time: 19.58.36\nEnd time: 19.59.46\n"
+        )
+
+    return both
+
+
 def with_summary(write: Callable[[Path], None], path: str) -> Callable[[Path], None]:
     """The same, and the case's summary: another file without a seizure, then this one with two."""
 
@@ -303,7 +319,7 @@ def eegmat(folder: Path) -> None:
 
 def eegmmidb(folder: Path) -> None:
     events = [(0, 4.2, "T0"), (4.2, 4.1, "T1"), (8.3, 4.2, "T0"), (12.5, 4.1, "T2")]
-    for run in ("03", "04", "06"):
+    for run in ("01", "02", "03", "04", "06"):
         write_edf(folder / "S001" / f"S001R{run}.edf", EEGMMIDB, 160, 20, events=events)
 
 
@@ -351,15 +367,15 @@ LAYOUTS: dict[str, Layout] = {
         trials={"mental_arithmetic": {"rest": 15, "arithmetic": 15}},
     ),
     "eegmmidb": Layout(
-        write=eegmmidb, identity=("S001", "", "03"), recordings=3,
+        write=eegmmidb, identity=("S001", "", "01"), recordings=5,
         trials={n: {a: 1, b: 1} for n, a, b in (
             ("moved_fist", "left_fist", "right_fist"), ("imagined_fist", "left_fist", "right_fist"),
             ("imagined_fists_or_feet", "both_fists", "both_feet"),
-        )},
+        )} | {"eyes_closed_open": {"open": 5, "closed": 5}},
     ),
     "eyesopenshut": Layout(
         write=ts("eyesopenshut", ["0", "1"]), identity=("1", "", "test"), recordings=2,
-        trials={"eyes_open_shut": {"open": 2, "shut": 2}},
+        trials={"eyes_closed_open": {"open": 2, "closed": 2}},
     ),
     "faced": Layout(write=faced, identity=("003", "", ""), trials={"faced_emotion": {"amusement": 8, "anger": 8}}),
     "fingermovements": Layout(
@@ -398,7 +414,11 @@ LAYOUTS: dict[str, Layout] = {
         write=ts("selfregulationscp2", ["negativity", "positivity"]), identity=("1", "", "test"), recordings=2,
         trials={"scp2_polarity": {"negativity": 2, "positivity": 2}},
     ),
-    "siena": Layout(write=edf("siena", "PN00/PN00-1.edf", 512, 30), identity=("00", "", "1")),
+    "siena": Layout(
+        write=with_clock_list(edf("siena", "PN00/PN00-1.edf", 512, 60), "PN00/Seizures-list-PN00.txt"),
+        identity=("00", "", "1"),
+        trials={"siena_seizure": {"background": 3, "seizure": 1}},
+    ),
     "sleep_edf": Layout(
         write=with_scoring(
             edf("sleep_edf", "sleep-cassette/SC4011E0-PSG.edf", 100, 120),

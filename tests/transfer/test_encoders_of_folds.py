@@ -49,7 +49,7 @@ def test_pretraining_skips_test_subjects(shards):
     """A division's subjects are the test split, and pre-training does not see them."""
     everybody = set()
     for number in range(4):
-        (s,) = divided([ShardSet.open(shards)], f"{SCHEME}/{number}")
+        (s,), _ = divided([ShardSet.open(shards)], f"{SCHEME}/{number}")
         names = [f"{d}/{p}" for d, p in zip(s.recordings.dataset, s.recordings.subject, strict=True)]
         test = {n for n, split in zip(names, s.recordings.split, strict=True) if split == "test"}
         assert test == subjects_of(shards, number)

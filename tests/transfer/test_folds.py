@@ -10,7 +10,7 @@ import pytest
 from eegprep.errors import RefusedError, UsageError
 from eegprep.splits import Windows
 from eegprep.splits.trials import touching
-from eegpt.transfer.folds import divide
+from eegpt.transfer.folds import Scheme, divide
 
 
 def make_index(*, datasets=("a", "b"), n_subjects=6, within=(), overlap=False, same_task=True, validation=True):
@@ -206,3 +206,25 @@ def test_missing_splits_are_refused():
     with pytest.raises(RefusedError) as caught:
         divide(index, "split")
     assert "a/0/-/1" in str(caught.value)
+
+
+def test_lodo_with_a_few_trials():
+    """K trials per class of each subject of the left-out data set are learned from, the others tested."""
+    index = make_index(same_task=True)
+    plain, few = divide(index, "lodo"), divide(index, "lodo:2")
+    assert [d.name for d in few] == [d.name for d in plain]
+    for one, other in zip(plain, few, strict=True):
+        moved = np.setdiff1d(one.test, other.test)
+        assert np.isin(moved, other.train).sum() >= 2
+        assert set(one.train) <= set(other.train)
+        assert not np.intersect1d(other.train, other.test).size
+        for subject in {index.subject[r] for r in moved}:
+            for label in np.unique(np.asarray(index.target)[moved]):
+                own = [r for r in moved if index.subject[r] == subject and index.target[r] == label]
+                assert len(own) <= 2 * len(set(index.task[own]))
+
+
+@pytest.mark.parametrize("text", ["lodo:x", "lodo:0", "split:3", "loso:2"])
+def test_numbers_must_fit_the_scheme(text):
+    with pytest.raises(UsageError):
+        Scheme.parse(text)

@@ -75,11 +75,11 @@ def log_spectrum_by_subject(train: TaskData, validation: TaskData, test: TaskDat
     return fit_linear(train, validation, test, *(x[a:b] for a, b in itertools.pairwise(edges)))
 
 
-def _slices(data: TaskData) -> np.ndarray:
+def _slices(data: TaskData, remove_mean: bool) -> np.ndarray:
     S = data.signal_uv.shape[2]
     edges = np.linspace(0, S, min(16, S) + 1).astype(int)
-    parts = [data.signal_uv[:, :, a:b].mean(axis=2) for a, b in itertools.pairwise(edges)]
-    return _flat(np.stack(parts, axis=2))
+    x_NES = np.stack([data.signal_uv[:, :, a:b].mean(axis=2) for a, b in itertools.pairwise(edges)], axis=2)
+    return _flat(x_NES - x_NES.mean(axis=2, keepdims=True) if remove_mean else x_NES)
 
 
 def _flat(x_NEF: np.ndarray) -> np.ndarray:
@@ -109,33 +109,36 @@ def linear(features: Callable[[TaskData], np.ndarray]) -> Baseline:
 def fit_linear(
     train: TaskData, validation: TaskData, test: TaskData, x: np.ndarray, x_validation: np.ndarray, x_test: np.ndarray
 ) -> np.ndarray:
-    """The readout of all linear baselines; without validation trials the penalty is 0.01."""
+    """The readout of all linear baselines: penalty by validation loss (0.01 without), then all trials but the tests."""
+    strengths = _C_GRID if len(x_validation) else (1e-2,)
+    best = strengths[0]
+    if len(strengths) > 1:
+        best = min(strengths, key=lambda c: _loss(validation, _fitted(train, x, c)(x_validation)))
+    both = train.joined(validation)
+    return _fitted(both, np.concatenate((x, x_validation.reshape(-1, x.shape[1]))), best)(x_test)
+
+
+def _fitted(data: TaskData, x: np.ndarray, strength: float) -> Callable[[np.ndarray], np.ndarray]:
+    """Logistic or ridge regression on standardised features, as a function from features to outputs (N, K)."""
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler().fit(x)
-    x_validation = scaler.transform(x_validation) if len(x_validation) else x[:0]
-    x, x_test = scaler.transform(x), scaler.transform(x_test)
-    best: tuple[float, np.ndarray] | None = None
-    for strength in _C_GRID if len(x_validation) else (1e-2,):
-        if train.kind == "regression":
-            model = Ridge(alpha=1 / strength).fit(x, train.target)
-            loss = float(((model.predict(x_validation) - validation.target) ** 2).mean()) if len(x_validation) else 0.0
-            output = model.predict(x_test)[:, None]
-        else:
-            model = LogisticRegression(C=strength, max_iter=1000, class_weight="balanced", tol=1e-3)
-            with warnings.catch_warnings():
-                # Stopping at the iteration limit acts as further regularisation, selected on validation trials.
-                warnings.simplefilter("ignore")
-                model.fit(x, train.target)
-            output = _expand(model.predict_proba(x_test), model.classes_, train.n_classes)
-            loss = 0.0
-            if len(x_validation):
-                p = _expand(model.predict_proba(x_validation), model.classes_, train.n_classes)
-                loss = balanced_loss(p, validation.target.astype(int))
-        if best is None or loss < best[0]:
-            best = (loss, output)
-    return best[1] if best is not None else np.zeros((len(x_test), train.n_classes))
+    if data.kind == "regression":
+        ridge = Ridge(alpha=1 / strength).fit(scaler.transform(x), data.target)
+        return lambda new: ridge.predict(scaler.transform(new))[:, None]
+    model = LogisticRegression(C=strength, max_iter=1000, class_weight="balanced", tol=1e-3)
+    with warnings.catch_warnings():
+        # Stopping at the iteration limit acts as further regularisation, selected on validation trials.
+        warnings.simplefilter("ignore")
+        model.fit(scaler.transform(x), data.target)
+    return lambda new: _expand(model.predict_proba(scaler.transform(new)), model.classes_, data.n_classes)
+
+
+def _loss(data: TaskData, output_NK: np.ndarray) -> float:
+    if data.kind == "regression":
+        return float(((output_NK[:, 0] - data.target) ** 2).mean())
+    return balanced_loss(output_NK, data.target.astype(int))
 
 
 def balanced_loss(probability_NK: np.ndarray, label_N: np.ndarray) -> float:
@@ -154,26 +157,18 @@ def majority(train: TaskData, validation: TaskData, test: TaskData, seed: int) -
 def slow_potentials(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-    best: tuple[float, np.ndarray] | None = None
-    for remove_mean in (False, True):  # level or course: chosen on the validation trials
-        x, v, t = (
-            _slices(d) if not remove_mean else _centred(_slices(d), len(d.electrodes))
-            for d in (train, validation, test)
-        )
+    def fitted(data: TaskData, remove_mean: bool) -> Callable[[TaskData], np.ndarray]:
+        x = _slices(data, remove_mean)
         scale = x.std(axis=0) + 1e-9
-        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x / scale, train.target)
-        loss = 0.0
-        if len(v):
-            p = _expand(model.predict_proba(v / scale), model.classes_, train.n_classes)
-            loss = balanced_loss(p, validation.target.astype(int))
-        if best is None or loss < best[0]:
-            best = (loss, _expand(model.predict_proba(t / scale), model.classes_, train.n_classes))
-    return best[1] if best is not None else majority(train, validation, test, seed)
+        model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x / scale, data.target)
+        return lambda new: _expand(
+            model.predict_proba(_slices(new, remove_mean) / scale), model.classes_, data.n_classes
+        )
 
-
-def _centred(slices: np.ndarray, n_electrodes: int) -> np.ndarray:
-    by_electrode = slices.reshape(len(slices), n_electrodes, slices.shape[1] // n_electrodes)
-    return _flat(by_electrode - by_electrode.mean(axis=2, keepdims=True))
+    best = False
+    if len(validation.rows):  # level or course: chosen on the validation trials
+        best = min((False, True), key=lambda remove: _loss(validation, fitted(train, remove)(validation)))
+    return fitted(train.joined(validation), best)(test)
 
 
 def tangent_space(train: TaskData, validation: TaskData, test: TaskData, seed: int) -> np.ndarray:

@@ -42,6 +42,11 @@ class TaskData:
         arrays = ("rows", "signal_uv", "sigma_uv", "target", "subject")
         return dataclasses.replace(self, **{name: getattr(self, name)[at] for name in arrays})
 
+    def joined(self, other: TaskData) -> TaskData:
+        """The trials of both, of the same task."""
+        arrays = ("rows", "signal_uv", "sigma_uv", "target", "subject")
+        return dataclasses.replace(self, **{n: np.concatenate((getattr(self, n), getattr(other, n))) for n in arrays})
+
 
 def task_data(index: TrialIndex, task: int) -> TaskData | None:
     """All trials of a task; None if no electrode is in half of them, or if a trial has no such electrode."""

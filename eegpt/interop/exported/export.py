@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from eegprep.errors import UsageError, nearest
+from eegprep.errors import UsageError, install, nearest
 from eegprep.files import atomic_path, write_json
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegpt.interop.exported.graphs import EncoderGraph, TaskGraph
@@ -61,6 +61,13 @@ def exportable(
             "a graph on band power does not read the encoder and cannot be exported",
             found="readout 'band_power'",
             todo="export the encoder (task='encoder'), or transfer with another readout",
+        )
+    if model.transfer.reads_pairs:
+        raise UsageError(
+            "a model that reads pairs of electrodes cannot be exported",
+            found="logarithms of covariance matrices among its inputs, which these formats cannot compute",
+            todo="export the encoder (task='encoder'), or transfer with --set model.edges=none --set "
+            "'model.views=[states,spectrum,course,level]'",
         )
     head = _head(model, task)
     signal = 20 * torch.randn(2, 3, n, generator=random)
@@ -149,7 +156,7 @@ def _write_onnx(program: Any, part: Path, names: tuple[str, ...], outputs: tuple
     try:
         import onnxscript  # noqa: F401  torch's exporter needs it and would say so less clearly
     except ModuleNotFoundError:
-        raise UsageError("ONNX needs an extra", todo='python -m pip install "eegpt[export]"') from None
+        raise UsageError("ONNX needs an extra", todo=install("export")) from None
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)  # it reports that torchvision is missing, which is not needed

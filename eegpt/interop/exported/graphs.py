@@ -15,12 +15,13 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from eegprep.errors import UsageError
 from eegpt.model.ete import ETE, Cache, ETEConfig
 from eegpt.model.heads import ElectrodeHeads
 from eegpt.model.tokens import n_tokens, normalised
-from eegpt.model.views import N_SLICES, SMALLEST_POWER, SMALLEST_SD_UV
+from eegpt.model.views import N_SLICES, SMALLEST_POWER, SMALLEST_SD_UV, spectrum_window, state_views
 from eegpt.transfer.align import SMALLEST_SD
 from eegpt.transfer.model import TransferModel
 from eegpt.transfer.rows import Encoded
@@ -107,7 +108,7 @@ class TaskGraph(nn.Module):
         mean_RD = h_RPD[:, 1:].mean(dim=1)
         if self.views is None:
             return self._answer(self._graph(mean_RD, h_RPD[:, -1], cache, None, electrode, mask))
-        views_BEF = self.views(mean_RD, tokens_RTC, x_RS, sigma_R).unflatten(0, (B, E))
+        views_BEF = self.views(state_views(h_RPD), x_RS, sigma_R).unflatten(0, (B, E))
         seen_BEF = views_BEF if view_mean is None or view_sd is None else centred(views_BEF, view_mean, view_sd)
         seen_BEF = seen_BEF.masked_fill(~mask.unsqueeze(-1), 0.0)
         if not self.model.graph and self.readout is not None:
@@ -145,12 +146,19 @@ class TaskGraph(nn.Module):
 
 
 class ExportedViews(nn.Module):
-    """`forward(mean_RD, tokens_RTC, x_RS, sigma_R)` gives the views (R, F) of rows of one length, `n_samples`."""
+    """`forward(states_RF, x_RS, sigma_R)` gives the views (R, F) of rows of one length, `n_samples`."""
 
     def __init__(self, config: ETEConfig, n_samples: int) -> None:
         super().__init__()
-        first, stop = config.spectrum_bins
-        C = config.token_samples
+        C = spectrum_window(config)
+        first, stop = config.bins(C)
+        last = n_tokens(n_samples, token_samples=config.token_samples, token_stride=config.token_stride) - 1
+        whole = config.token_samples + last * config.token_stride  # samples of complete tokens
+        start_T1 = torch.arange(max(1, (whole - C) // config.token_stride + 1))[:, None] * config.token_stride
+        self.missing = max(0, C - whole)
+        self.whole = whole
+        self.place: Tensor
+        self.register_buffer("place", start_T1 + torch.arange(C))
         angle_CF = 2 * math.pi / C * torch.arange(C, dtype=torch.float64)[:, None] * torch.arange(first, stop)
         window_C1 = torch.hann_window(C, dtype=torch.float64)[:, None]
         edge = [k * n_samples // N_SLICES for k in range(N_SLICES + 1)]
@@ -165,12 +173,13 @@ class ExportedViews(nn.Module):
         self.register_buffer("sine", (window_C1 * angle_CF.sin()).float())
         self.register_buffer("slices", slice_SN.float())
 
-    def forward(self, mean_RD: Tensor, tokens_RTC: Tensor, x_RS: Tensor, sigma_R: Tensor) -> Tensor:
-        centred_RTC = tokens_RTC - tokens_RTC.mean(dim=-1, keepdim=True)
+    def forward(self, states_RF: Tensor, x_RS: Tensor, sigma_R: Tensor) -> Tensor:
+        windows_RTC = F.pad(x_RS[:, : self.whole], (0, self.missing))[:, self.place]
+        centred_RTC = windows_RTC - windows_RTC.mean(dim=-1, keepdim=True)
         power_RTF = (centred_RTC @ self.cosine).square() + (centred_RTC @ self.sine).square()
         log_power_RF = (power_RTF.mean(dim=1) + SMALLEST_POWER).log()
         level_R1 = sigma_R.clamp_min(SMALLEST_SD_UV).log().unsqueeze(1)
-        return torch.cat((mean_RD, log_power_RF, x_RS @ self.slices, level_R1), dim=1)
+        return torch.cat((states_RF, log_power_RF, x_RS @ self.slices, level_R1), dim=1)
 
 
 class ExportedReadout(nn.Module):

@@ -25,15 +25,17 @@ from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegprep.standardise.chain import plan_chain
 from eegprep.standardise.measure import robust_sd
-from eegpt.interop.arrays import UNITS_UV, known_electrodes
+from eegpt.interop.arrays import check_amplitude, factor_of, known_electrodes
 from eegpt.interop.live.filters import CausalChain, Phase
 from eegpt.interop.model import Model, as_model
 from eegpt.model.ete import Cache
+from eegpt.model.pairs import covariances, log_covariances
 from eegpt.model.tokens import n_tokens, normalised
 from eegpt.transfer.align import SMALLEST_SD
-from eegpt.transfer.rows import Encoded, SignalBatch, flatten
+from eegpt.transfer.rows import Encoded, SignalBatch, flatten, pairs_of
 
 _VIEWS_KEPT = 480  # windows over which a subject's views are standardised: a minute of tokens
+_JUDGED_SAMPLES = 512  # two seconds of the signal show whether its unit can be right
 _EVERY = 4  # the amplitude is measured on every n-th sample
 
 
@@ -56,7 +58,8 @@ class LiveModel:
     ch_names : sequence of str
         Channel names in the order of the stream; unknown ones are ignored (`left_out`).
     sfreq_hz : float
-    unit : {"V", "mV", "uV", "nV"}
+    unit : {"uV", "V", "mV", "nV"}
+        Unit of the chunks: MNE's readers give volt. An amplitude that cannot be EEG is refused after two seconds.
     recipe : str, Path or Recipe, optional
         By default the recipe of most of the model's training data.
     line_freq_hz : float, optional
@@ -77,7 +80,7 @@ class LiveModel:
         ch_names: Sequence[str],
         sfreq_hz: float,
         *,
-        unit: str = "V",
+        unit: str = "uV",
         recipe: str | Path | Recipe | None = None,
         line_freq_hz: float | None = None,
         phase: Phase = "minimum",
@@ -95,8 +98,6 @@ class LiveModel:
             )
         if config.normalise == "window":
             raise UsageError("an encoder that normalises by window cannot run token by token", found="normalise=window")
-        if unit not in UNITS_UV:
-            raise UsageError("unknown unit", found=unit, expected=", ".join(UNITS_UV))
         if phase not in ("minimum", "linear"):
             raise UsageError("unknown phase", found=phase, expected="minimum or linear")
         found = known_electrodes(ch_names, self.model.vocabulary)
@@ -104,7 +105,7 @@ class LiveModel:
         self.left_out = tuple(str(n) for i, n in enumerate(ch_names) if i not in found)
         self._rows, self._n_channels = np.array(list(found), np.int64), len(ch_names)
         self._ids = torch.tensor([self.model.vocabulary.id_of(e) for e in self.electrodes])
-        self._factor = UNITS_UV[unit]
+        self._unit, self._factor = unit, factor_of(unit)
         recipe = self.model.recipe(recipe)
         chain = plan_chain(recipe, sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
         self._chain = CausalChain(chain, len(found), phase=phase)
@@ -116,12 +117,15 @@ class LiveModel:
             raise UsageError("a window must have one token or more", found=window_tokens)
         self._signal = np.zeros((len(found), 0), np.float32)
         self._n_out = 0  # samples at 256 Hz so far
+        self._judged = False
         self._amplitude = _Amplitude(
             len(found), sigma_s, None if sigma_uv is None else np.asarray(sigma_uv)[self._rows]
         )
         self._cache: Cache | None = None
         self._states: list[Tensor] = []
         self._views: list[Tensor] = []
+        self._covariances: list[Tensor] = []
+        self._whitened: list[Tensor] = []
         self._next_token = C
 
     @property
@@ -150,6 +154,10 @@ class LiveModel:
             raise UsageError("a chunk contains values that are not finite", todo="omit lost samples or repeat the last")
         out = self._chain.push(chunk[self._rows] * self._factor)
         self._amplitude.add(out)
+        if not self._judged and self._n_out + out.shape[1] >= _JUDGED_SAMPLES:
+            self._judged = True
+            recent = np.concatenate((self._signal, out), axis=1)
+            check_amplitude(recent[None, :, -_JUDGED_SAMPLES:], STANDARD_SFREQ_HZ, stated=self._unit)
         config = self.model.ete.config
         self._signal = np.concatenate((self._signal, out), axis=1)
         self._n_out += out.shape[1]
@@ -204,16 +212,17 @@ class LiveModel:
         for answer in self.model.answers:
             seen = self._aligned(encoded) if answer.head in self.model.aligned_heads else encoded
             logits = model([seen], torch.tensor([answer.head])).float()[0, : answer.n_outputs]
-            out[answer.key] = (logits.softmax(dim=0) if answer.classes else logits).numpy()
+            out[answer.key] = answer.in_unit((logits.softmax(dim=0) if answer.classes else logits).numpy())
         return out
 
     def _aligned(self, encoded: Encoded) -> Encoded:
-        """The views standardised over the windows so far, up to the last minute."""
-        if encoded.views_RF is None:
-            return encoded
-        held = torch.stack(self._views)
-        views_RF = (encoded.views_RF - held.mean(dim=0)) / (held.std(dim=0, correction=0) + SMALLEST_SD)
-        return dataclasses.replace(encoded, views_RF=views_RF)
+        """The views and pairs standardised over the windows so far, up to the last minute."""
+        views_RF, pairs_NEEF = encoded.views_RF, encoded.pairs_NEEF
+        if views_RF is not None:
+            views_RF = _standardised(views_RF, self._views)
+        if pairs_NEEF is not None:
+            pairs_NEEF = _standardised(self._whitened[-1], self._whitened)
+        return dataclasses.replace(encoded, views_RF=views_RF, pairs_NEEF=pairs_NEEF)
 
     def _whole_window(self, stop: int, sigma: NDArray[np.float32]) -> Encoded:
         """Encode the window from its signal, for outputs that need more than the encoder's states."""
@@ -236,7 +245,22 @@ class LiveModel:
             views_RF = self.model.transfer.encode(rows, views_only=True).views_RF
         if views_RF is not None:
             self._views = [*self._views[-(_VIEWS_KEPT - 1) :], views_RF]
-        return dataclasses.replace(encoded, views_RF=views_RF)
+        encoded = dataclasses.replace(encoded, views_RF=views_RF)
+        if not self.model.transfer.reads_pairs:
+            return encoded
+        found = pairs_of(batch, c, np.arange(c.n_electrodes), torch.device("cpu"))
+        assert found.pairs_NEEF is not None
+        covariance_NFEE = covariances(found.pairs_NEEF)
+        self._covariances = [*self._covariances[-(_VIEWS_KEPT - 1) :], covariance_NFEE[0]]
+        # A window is whitened once, by the mean of those before it: the mean changes little with each token.
+        whitened = log_covariances(covariance_NFEE, torch.stack(self._covariances).mean(dim=0))
+        self._whitened = [*self._whitened[-(_VIEWS_KEPT - 1) :], whitened]
+        return dataclasses.replace(encoded, pairs_NEEF=log_covariances(covariance_NFEE))
+
+
+def _standardised(x: Tensor, held: list[Tensor]) -> Tensor:
+    every = torch.stack(held)
+    return (x - every.mean(dim=0)) / (every.std(dim=0, correction=0) + SMALLEST_SD)
 
 
 class _Amplitude:

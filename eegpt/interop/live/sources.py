@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.errors import InputError, UsageError
+from eegprep.errors import InputError, UsageError, install
 
 _UNITS = {
     "microvolts": "uV", "microvolt": "uV", "uv": "uV", "µv": "uV", "μv": "uV",
@@ -29,7 +29,7 @@ class LiveSource:
 
 
 def from_raw(raw: Any, *, chunk_s: float = 0.125, speed: float = 0.0) -> LiveSource:
-    """A recording in volts as a stream; `speed` 1 is real time, 0 as fast as possible."""
+    """A recording in volts as a stream, without its bad channels; `speed` 1 is real time, 0 as fast as possible."""
     sfreq_hz = float(raw.info["sfreq"])
     step = max(1, round(chunk_s * sfreq_hz))
 
@@ -38,9 +38,10 @@ def from_raw(raw: Any, *, chunk_s: float = 0.125, speed: float = 0.0) -> LiveSou
         for start in range(0, int(raw.n_times), step):
             if speed > 0:
                 time.sleep(max(0.0, began + start / sfreq_hz / speed - time.monotonic()))
-            yield raw[:, start : start + step][0]
+            yield raw[picks, start : start + step][0]
 
-    return LiveSource(ch_names=tuple(raw.ch_names), sfreq_hz=sfreq_hz, unit="V", chunks=chunks())
+    picks = [i for i, name in enumerate(raw.ch_names) if name not in raw.info["bads"]]
+    return LiveSource(ch_names=tuple(raw.ch_names[i] for i in picks), sfreq_hz=sfreq_hz, unit="V", chunks=chunks())
 
 
 def from_lsl(
@@ -75,7 +76,7 @@ def from_lsl(
         # pylsl raises RuntimeError if its shared library is missing.
         raise UsageError(
             "live streams need pylsl and its library", found=str(error)[:200],
-            todo='python -m pip install "eegpt[stream]"',
+            todo=install("stream"),
         ) from None  # fmt: skip
     which = ("name", name) if name else ("type", kind)
     streams = pylsl.resolve_byprop(*which, minimum=1, timeout=wait_s)

@@ -1,6 +1,7 @@
-"""Common parts of both scikit-learn estimators: input validation, and modules that pickle as plain data.
+"""Common parts of the scikit-learn estimators: input validation, and modules that pickle as plain data.
 
-Inputs are arrays (trials, channels, samples) with names, rate and unit, or `mne.Epochs`.
+Inputs are arrays (trials, channels, samples) with names, rate and unit, or `mne.Epochs`, whose bad channels are left
+out. An amplitude that cannot be EEG is refused.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +18,16 @@ from safetensors.torch import load, save
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from eegprep.errors import UsageError
 from eegprep.manifest import load_recipe
 from eegprep.standardise.measure import robust_sd
-from eegpt.interop.arrays import UNITS_UV, SignalTrials, known_electrodes, standard_trials
+from eegpt.interop.arrays import (
+    ArrayError,
+    SignalTrials,
+    check_amplitude,
+    factor_of,
+    known_electrodes,
+    standard_trials,
+)
 from eegpt.interop.model import Model, as_model
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
@@ -37,19 +44,26 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
 
-class ArrayError(UsageError, ValueError):
-    """Invalid array or parameter of an estimator; also a ValueError, as scikit-learn requires."""
+class _Input(NamedTuple):
+    """Trials (N, E, S), their channels' names, rate and unit, and the names of channels that cannot be used."""
+
+    signal_uv: NDArray[np.float64]
+    names: tuple[str, ...] | None
+    sfreq_hz: float
+    unit: str
+    unusable: frozenset[str]
+    is_epochs: bool
 
 
 class TrialEstimator(BaseEstimator):
-    """Base of both estimators."""
+    """Base of the estimators."""
 
     def __init__(
         self,
-        model: Any = None,
+        model: Any = "base",
         *,
         ch_names: Any = None,
-        sfreq_hz: float = 256.0,
+        sfreq_hz: float | None = None,
         unit: Literal["uV", "V", "mV", "nV"] = "uV",
         recipe: str = "epochs",
         sigma: Literal["fit", "call", "trial"] = "fit",
@@ -61,18 +75,23 @@ class TrialEstimator(BaseEstimator):
         self.recipe = recipe
         self.sigma = sigma
 
-    def _data(self, X: Any, *, reset: bool) -> tuple[NDArray[np.float64], tuple[str, ...] | None, float]:
-        """Trials in microvolt (N, E, S), their channels' names, and their rate."""
+    def _data(self, X: Any, *, reset: bool) -> _Input:
+        """The trials of X, checked."""
         epochs = epochs_of(X)
         names: tuple[str, ...] | None
+        unusable: frozenset[str] = frozenset()
         if epochs is not None:
             data = np.concatenate([e.get_data(copy=False) for e in epochs])
-            names, sfreq_hz, factor = tuple(epochs[0].ch_names), float(epochs[0].info["sfreq"]), 1e6
+            names, sfreq_hz, unit = tuple(epochs[0].ch_names), float(epochs[0].info["sfreq"]), "V"
+            kinds = zip(names, epochs[0].get_channel_types(), strict=True)
+            unusable = frozenset(name for name, kind in kinds if kind != "eeg")
+            unusable |= {name for e in epochs for name in e.info["bads"]}
         else:
-            if self.unit not in UNITS_UV:
-                raise ArrayError("unknown unit", found=self.unit, expected=", ".join(UNITS_UV))
-            data, sfreq_hz, factor = X, float(self.sfreq_hz), UNITS_UV[self.unit]
+            if self.sfreq_hz is None:
+                raise ArrayError("the array's sampling rate is not known", todo="pass sfreq_hz=, in Hz")
+            data, sfreq_hz, unit = X, float(self.sfreq_hz), self.unit
             names = None if self.ch_names is None else tuple(map(str, self.ch_names))
+        factor = factor_of(unit)
         if not reset:
             data = self._as_fitted(data, names)
         data = validate_data(self, data, reset=reset, allow_nd=True, dtype=np.float64, ensure_all_finite=True)
@@ -84,35 +103,43 @@ class TrialEstimator(BaseEstimator):
                 found=f"{data.ndim}",
                 expected="3 (trials, channels, samples), or 2 for trials of one channel",
             )
-        return data * factor, names, sfreq_hz
+        return _Input(data * factor, names, sfreq_hz, unit, unusable, epochs is not None)
 
     def _fit_input(self, X: Any) -> tuple[NDArray[np.float32], Model]:
         """Prepare the training trials, (N, E, n) at 256 Hz, and store the parameters."""
-        data, names, sfreq_hz = self._data(X, reset=True)
-        if self.model is None:
-            raise ArrayError("an encoder is needed", todo="pass model=, a run of `eegpt train` or hf://owner/name")
-        if names is None or len(names) != data.shape[1]:
+        given = self._data(X, reset=True)
+        names = given.names
+        if names is None or len(names) != given.signal_uv.shape[1]:
             raise ArrayError(
                 "the channels of the array have no names",
-                found=f"{data.shape[1]} channels, {0 if names is None else len(names)} names",
+                found=f"{given.signal_uv.shape[1]} channels, {0 if names is None else len(names)} names",
                 expected="one name for each channel",
                 todo="pass ch_names=[...], in the array's order",
             )
         model = as_model(self.model)
-        found = known_electrodes(names, model.vocabulary)
+        found = known_electrodes(names, model.vocabulary, leave_out=given.unusable)
         self.columns_ = np.array(list(found), np.int64)
         self.electrodes_ = tuple(found.values())
         self.ids_ = np.array([model.vocabulary.id_of(e) for e in self.electrodes_], np.int64)
         self.left_out_ = tuple(n for i, n in enumerate(names) if i not in found)
         self.names_in_ = names
-        signal_uv = self._standard(data, sfreq_hz)
+        signal_uv = self._standard(given)
         self.sigma_uv_ = robust_sd(signal_uv, (0, 2))
         return signal_uv, model
 
     def _new_input(self, X: Any) -> SignalTrials:
         check_is_fitted(self)
-        data, _, sfreq_hz = self._data(X, reset=False)
-        return self._trials(self._standard(data, sfreq_hz))
+        given = self._data(X, reset=False)
+        used = [self.names_in_[i] for i in self.columns_]
+        mask = np.array([name not in given.unusable for name in used])
+        if not mask.all():
+            self._refuse_bad([name for name in used if name in given.unusable], every=not mask.any())
+        return self._trials(self._standard(given), mask=np.broadcast_to(mask, (len(given.signal_uv), len(mask))))
+
+    def _refuse_bad(self, names: Sequence[str], *, every: bool) -> None:
+        """Refuse trials in which channels of the fit are bad, if the estimator cannot leave them out."""
+        if every:
+            raise ArrayError("all channels are marked as bad", found=", ".join(names))
 
     def _as_fitted(self, data: Any, names: tuple[str, ...] | None) -> Any:
         """The channels used in fit, in the same order, if names are given."""
@@ -126,8 +153,11 @@ class TrialEstimator(BaseEstimator):
             )
         return np.asarray(data)[:, [names.index(n) for n in self.names_in_]]
 
-    def _standard(self, data_uv: NDArray[np.float64], sfreq_hz: float) -> NDArray[np.float32]:
-        return standard_trials(data_uv[:, self.columns_], sfreq_hz, load_recipe(self.recipe))
+    def _standard(self, given: _Input) -> NDArray[np.float32]:
+        used_uv = given.signal_uv[:, self.columns_]
+        wrong = "the Epochs are not in volt: scale their data" if given.is_epochs else ""
+        check_amplitude(used_uv, given.sfreq_hz, stated=given.unit, todo=wrong)
+        return standard_trials(used_uv, given.sfreq_hz, load_recipe(self.recipe))
 
     def _trials(self, signal_uv: NDArray[np.float32], **more: Any) -> SignalTrials:
         """The trials, and the robust SD that each trial and electrode is divided by."""

@@ -1,8 +1,8 @@
-"""scikit-learn: frozen features as a transformer, and the electrode graph as a classifier.
+"""scikit-learn: frozen features as a transformer, and the electrode graph as a classifier and a regressor.
 
-Both take arrays (trials, channels, samples) with `ch_names`, `sfreq_hz` and `unit`, or `mne.Epochs`; they clone, pickle
-and work in pipelines, grid searches and MOABB's evaluations. A fitted estimator keeps its weights as the bytes of a
-safetensors file.
+All take arrays (trials, channels, samples) with `ch_names`, `sfreq_hz` and `unit`, or `mne.Epochs`, which have them;
+they clone, pickle and work in pipelines, grid searches and MOABB's evaluations. Bad channels of Epochs are left out,
+and an amplitude that cannot be EEG is refused. A fitted estimator keeps its weights as the bytes of a safetensors file.
 
 Trials are short and usually cut from filtered recordings, so by default (recipe `epochs`) each is only demeaned and
 resampled to 256 Hz. Apply the filters of the model's training data before epoching: see `model.recipe()`; EEGPT's
@@ -11,19 +11,21 @@ default is 0.5 to 75 Hz and a notch at the line frequency.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin, TransformerMixin
+from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from eegpt.interop.arrays import states_of
-from eegpt.interop.sklearn.base import ArrayError, TrialEstimator, epochs_of, freeze, thaw
+from eegpt.interop.arrays import ArrayError, states_of
+from eegpt.interop.model import Model
+from eegpt.interop.sklearn.base import TrialEstimator, epochs_of, freeze, thaw
 from eegpt.model.heads import HeadSpec
 from eegpt.runs.runtime import pick_device
 from eegpt.runs.settings import changed
@@ -31,7 +33,7 @@ from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
 from eegpt.transfer.folds import Division
-from eegpt.transfer.loop import Targets, predict
+from eegpt.transfer.loop import Targets, predict, regression_scale
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -45,13 +47,13 @@ class EEGPTFeatures(TransformerMixin, TrialEstimator):
     Parameters
     ----------
     model : Model, str or Path
-        A run of `eegpt train` or `eegpt transfer`, or `hf://owner/name`.
+        The packaged weights `base`, a run of `eegpt train` or `eegpt transfer`, or `hf://owner/name`.
     ch_names : sequence of str, optional
         Channel names of an array; Epochs have their own.
-    sfreq_hz : float
-        Sampling rate of an array.
+    sfreq_hz : float, optional
+        Sampling rate of an array, which must be given; Epochs have their own.
     unit : {"uV", "V", "mV", "nV"}
-        Unit of an array (MOABB gives microvolt).
+        Unit of an array: `epochs.get_data()` is in volt, MOABB gives microvolt. Epochs are in volt.
     recipe : str
         Preprocessing applied to each trial.
     sigma : {"fit", "call", "trial"}
@@ -71,6 +73,13 @@ class EEGPTFeatures(TransformerMixin, TrialEstimator):
         self._module = thaw(self.frozen_, device=pick_device())
         self._n_features_out = len(self.ids_) * 2 * model.ete.config.width
         return self
+
+    def _refuse_bad(self, names: Sequence[str], *, every: bool) -> None:
+        raise ArrayError(
+            "channels used in fit are marked as bad now, and features cannot leave them out",
+            found=", ".join(names),
+            todo="interpolate them (epochs.interpolate_bads()), or drop them from all epochs before fit",
+        )
 
     @torch.inference_mode()
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -96,10 +105,96 @@ class EEGPTFeatures(TransformerMixin, TrialEstimator):
         return np.array(names, dtype=object)
 
 
-class EEGPTClassifier(ClassifierMixin, TrialEstimator):
+class _GraphEstimator(TrialEstimator):
+    """The electrode graph on a pre-trained encoder, with one head."""
+
+    def __init__(
+        self,
+        model: Any = "base",
+        *,
+        ch_names: Any = None,
+        sfreq_hz: float | None = None,
+        unit: Literal["uV", "V", "mV", "nV"] = "uV",
+        recipe: str = "epochs",
+        sigma: Literal["fit", "call", "trial"] = "fit",
+        mode: str = "frozen",
+        max_steps: int | None = None,
+        validation_share: float = 0.2,
+        settings: Any = None,
+        random_state: Any = None,
+    ) -> None:
+        super().__init__(model, ch_names=ch_names, sfreq_hz=sfreq_hz, unit=unit, recipe=recipe, sigma=sigma)
+        self.mode = mode
+        self.max_steps = max_steps
+        self.validation_share = validation_share
+        self.settings = settings
+        self.random_state = random_state
+
+    def _fit(self, signal_uv: NDArray[np.float32], model: Model, head: HeadSpec, **targets: Any) -> None:
+        """Fit one head; `targets` of `SignalTrials`."""
+        config = self._config()
+        seed = 0 if self.random_state is None else int(check_random_state(self.random_state).randint(2**31 - 1))
+        trials = self._trials(signal_uv, **targets)
+        division = self._division(trials.label, seed, stratified=head.kind == "classification")
+        fitted = fit_model(
+            trials,
+            division,
+            config,
+            encoder=model.ete.config,
+            weights=None if config.mode == "scratch" else model.ete.state_dict(),
+            graph=graph_config(config, model.ete.config),
+            heads=(head,),
+            head_of_task=np.zeros(1, np.int64),
+            electrode_of=np.arange(len(model.vocabulary)),
+            seed=seed,
+            device=pick_device(),
+        )
+        self.frozen_ = freeze(fitted.model, config=config, heads=(head,))
+        self.n_iter_ = max(1, fitted.loop.best_step)
+        self.scale_ = regression_scale(trials, division.train, 0)
+        self._module = thaw(self.frozen_, device=pick_device())
+
+    def _config(self) -> TransferConfig:
+        # With alignment by subject, a prediction would depend on the other trials of the call.
+        given = {
+            "mode": self.mode,
+            "compute.precision": "float32",
+            "model.align": "none",
+            "data.validation_share": self.validation_share,
+        }
+        if self.max_steps is not None:
+            given["schedule.steps"] = self.max_steps
+        return changed(TransferConfig(), given | (self.settings or {}))
+
+    def _division(self, label: NDArray[Any], seed: int, *, stratified: bool) -> Division:
+        """All trials for training, except a validation share (of each class) if there are enough."""
+        everything, none = np.arange(len(label)), np.empty(0, np.int64)
+        n_held, seed = round(self.validation_share * len(label)), seed % 2**32
+        few = np.bincount(label).min() < 5 or n_held < label.max() + 1 if stratified else len(label) < 10 or n_held < 2
+        if few:
+            return Division(name="arrays", train=everything, validation=none, test=none)
+        strata = label if stratified else None
+        train, held = train_test_split(everything, test_size=n_held, stratify=strata, random_state=seed)
+        return Division(name="arrays", train=np.sort(train), validation=np.sort(held), test=none)
+
+    def _outputs(self, X: Any) -> NDArray[np.float64]:
+        """The head's probabilities or values, (n_trials, n_outputs)."""
+        trials, model = self._new_input(X), self._module
+        bank = TrialBank(
+            trials,
+            np.arange(model.ete.config.n_electrodes),
+            device=pick_device(),
+            budget_bytes=_CACHE_BYTES,
+            precision="float32",
+        )
+        targets = Targets.unknown(len(trials), 0, model.heads.tasks[0])
+        return predict(model, bank, np.arange(len(trials)), targets).astype(np.float64)
+
+
+class EEGPTClassifier(ClassifierMixin, _GraphEstimator):
     """The electrode graph on a pre-trained encoder, fitted to labelled trials.
 
-    Training is that of `eegpt transfer`, with its defaults.
+    Training is that of `eegpt transfer`, with its defaults. Channels of new Epochs that are marked as bad are left out.
 
     Parameters
     ----------
@@ -122,28 +217,6 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
     electrodes_, left_out_ : tuple of str
     """
 
-    def __init__(
-        self,
-        model: Any = None,
-        *,
-        ch_names: Any = None,
-        sfreq_hz: float = 256.0,
-        unit: Literal["uV", "V", "mV", "nV"] = "uV",
-        recipe: str = "epochs",
-        sigma: Literal["fit", "call", "trial"] = "fit",
-        mode: str = "frozen",
-        max_steps: int | None = None,
-        validation_share: float = 0.2,
-        settings: Any = None,
-        random_state: Any = None,
-    ) -> None:
-        super().__init__(model, ch_names=ch_names, sfreq_hz=sfreq_hz, unit=unit, recipe=recipe, sigma=sigma)
-        self.mode = mode
-        self.max_steps = max_steps
-        self.validation_share = validation_share
-        self.settings = settings
-        self.random_state = random_state
-
     def fit(self, X: Any, y: Any = None) -> EEGPTClassifier:
         """Fit to trials and labels; if `y` is None, the labels are the events of the Epochs."""
         epochs = epochs_of(X)
@@ -160,67 +233,50 @@ class EEGPTClassifier(ClassifierMixin, TrialEstimator):
             raise ArrayError(
                 "a classifier needs two classes or more", found=f"{len(self.classes_)} class: {self.classes_[0]!r}"
             )
-        config = self._config()
-        seed = 0 if self.random_state is None else int(check_random_state(self.random_state).randint(2**31 - 1))
-        trials = self._trials(signal_uv, classes=[str(c) for c in self.classes_], label=label)
-        heads = (HeadSpec(name="y", n_outputs=len(self.classes_)),)
-        fitted = fit_model(
-            trials,
-            self._division(label, seed),
-            config,
-            encoder=model.ete.config,
-            weights=None if config.mode == "scratch" else model.ete.state_dict(),
-            graph=graph_config(config, model.ete.config),
-            heads=heads,
-            head_of_task=np.zeros(1, np.int64),
-            electrode_of=np.arange(len(model.vocabulary)),
-            seed=seed,
-            device=pick_device(),
-        )
-        self.frozen_ = freeze(fitted.model, config=config, heads=heads)
-        self.n_iter_ = max(1, fitted.loop.best_step)
-        self._module = thaw(self.frozen_, device=pick_device())
+        head = HeadSpec(name="y", n_outputs=len(self.classes_))
+        self._fit(signal_uv, model, head, classes=[str(c) for c in self.classes_], label=label)
         return self
-
-    def _config(self) -> TransferConfig:
-        # With alignment by subject, a prediction would depend on the other trials of the call.
-        given = {
-            "mode": self.mode,
-            "compute.precision": "float32",
-            "model.align": "none",
-            "data.validation_share": self.validation_share,
-        }
-        if self.max_steps is not None:
-            given["schedule.steps"] = self.max_steps
-        return changed(TransferConfig(), given | (self.settings or {}))
-
-    def _division(self, label: NDArray[np.int64], seed: int) -> Division:
-        """All trials for training, except a validation share of each class if every class has enough."""
-        everything, none = np.arange(len(label)), np.empty(0, np.int64)
-        n_held = round(self.validation_share * len(label))
-        if np.bincount(label).min() < 5 or n_held < len(self.classes_):
-            return Division(name="arrays", train=everything, validation=none, test=none)
-        train, held = train_test_split(everything, test_size=n_held, stratify=label, random_state=seed % 2**32)
-        return Division(name="arrays", train=np.sort(train), validation=np.sort(held), test=none)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of `classes_`, (n_trials, n_classes)."""
-        trials, model = self._new_input(X), self._module
-        bank = TrialBank(
-            trials,
-            np.arange(model.ete.config.n_electrodes),
-            device=pick_device(),
-            budget_bytes=_CACHE_BYTES,
-            precision="float32",
-        )
-        targets = Targets.unknown(len(trials), 0, model.heads.tasks[0])
-        probability = predict(model, bank, np.arange(len(trials)), targets)[:, : len(self.classes_)].astype(np.float64)
+        probability = self._outputs(X)[:, : len(self.classes_)]
         return probability / probability.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most likely class of each trial."""
         likeliest = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likeliest]
+
+
+class EEGPTRegressor(RegressorMixin, _GraphEstimator):
+    """The electrode graph on a pre-trained encoder, fitted to a number for each trial.
+
+    Parameters
+    ----------
+    model, ch_names, sfreq_hz, unit, recipe, sigma, mode, max_steps, settings, random_state
+        As of `EEGPTClassifier`.
+    validation_share : float
+        Share of the trials used to select the weights.
+
+    Attributes
+    ----------
+    electrodes_, left_out_ : tuple of str
+    """
+
+    def fit(self, X: Any, y: Any = None) -> EEGPTRegressor:
+        """Fit to trials and their numbers."""
+        if y is None:
+            raise ArrayError("This EEGPTRegressor estimator requires y to be passed, but the target y is None.")
+        signal_uv, model = self._fit_input(X)
+        y = check_array(column_or_1d(y, warn=True), ensure_2d=False, dtype=np.float64, input_name="y")
+        check_consistent_length(y, signal_uv)
+        self._fit(signal_uv, model, HeadSpec(name="y", n_outputs=1, kind="regression"), target=y)
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """The number of each trial, in the unit of `y`."""
+        mean, sd = self.scale_
+        return self._outputs(X)[:, 0] * sd + mean
 
 
 def _event_names(epochs: Any) -> NDArray[np.str_]:

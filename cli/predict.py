@@ -1,0 +1,61 @@
+"""`eegpt predict`: the predictions of a transfer run for recordings in any format."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("predict")(predict)
+
+
+def predict(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format, or folders.")],
+    model: Annotated[str, typer.Option("--model", help="A run of `eegpt transfer`, or hf://owner/name.")],
+    task: Annotated[str | None, typer.Option(help="Only this task; default: all tasks of the run.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the table to this file (.csv, .parquet).")] = None,
+    window_s: Annotated[float | None, typer.Option(help="Window length; default: as in training.")] = None,
+    stride_s: Annotated[float | None, typer.Option(help="Distance between windows; default: back to back.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Recipe to use instead of the steps in the run's lock.")] = None,
+    unknown_electrodes: Annotated[str, typer.Option(help="leave_out, nearest or refuse.")] = "leave_out",
+    line_freq_hz: Annotated[
+        float | None, typer.Option(help="50 or 60; default: from the file or its spectrum.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of CSV.")] = False,
+) -> None:
+    """Print a model's predictions for every window or epoch: trial, task, class, probability.
+
+    Example: `eegpt predict recording.edf --model model --window-s 2`
+    """
+    from eegpt.interop.prediction import predict as run
+    from eegpt.interop.prediction import write_table
+
+    failed: dict[str, Any] = {}
+    table = run(
+        files,  # type: ignore[arg-type]  # a list of paths
+        model,
+        task=task,
+        window_s=window_s,
+        stride_s=stride_s,
+        recipe=recipe,
+        unknown=unknown_electrodes,  # type: ignore[arg-type]  # checked there
+        line_freq_hz=line_freq_hz,
+        failed=failed,
+    )
+    if out is not None:
+        write_table(table, out)
+    if as_json:
+        print(table.to_json(orient="records"))
+    elif out is None:
+        print(table.to_csv(index=False), end="")
+    else:
+        print(f"{out}: {len(table):,} rows", file=sys.stderr)
+    for name, error in failed.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
