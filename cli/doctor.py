@@ -23,17 +23,21 @@ State = Literal["ok", "note", "problem"]
 
 # Distribution names as in importlib.metadata; BASE is part of every install.
 BASE = ("numpy", "scipy", "pyarrow", "xarray", "mne", "pydantic", "fsspec", "typer", "rich")
+# By extra: distribution names, and what they are imported as.
 EXTRAS = {
-    "model": ("torch", "safetensors", "scikit-learn", "tensorboard", "webdataset"),
-    "mef": ("pymef",),
-    "moabb": ("moabb",),
-    "cloud": ("s3fs", "aiohttp", "requests"),
-    "cluster": ("dask", "distributed", "dask-jobqueue"),
-    "hub": ("huggingface_hub", "mlcroissant"),
-    "export": ("onnx", "onnxscript", "onnxruntime"),
-    "stream": ("pylsl",),
-    "baselines": ("pyriemann", "braindecode"),
-}
+    "model": {
+        "torch": "torch", "safetensors": "safetensors", "scikit-learn": "sklearn", "tensorboard": "tensorboard",
+        "webdataset": "webdataset", "pyriemann": "pyriemann",
+    },
+    "mef": {"pymef": "pymef"},
+    "moabb": {"moabb": "moabb"},
+    "cloud": {"s3fs": "s3fs", "aiohttp": "aiohttp", "requests": "requests"},
+    "cluster": {"dask": "dask", "distributed": "distributed", "dask-jobqueue": "dask_jobqueue"},
+    "hub": {"huggingface_hub": "huggingface_hub", "mlcroissant": "mlcroissant"},
+    "export": {"onnx": "onnx", "onnxscript": "onnxscript", "onnxruntime": "onnxruntime"},
+    "stream": {"pylsl": "pylsl"},
+    "baselines": {"braindecode": "braindecode"},
+}  # fmt: skip
 VARIABLES = ("EEGPT_DATA", "EEGPT_CACHE", "EEGPT_CACHE_BYTES", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 # With less free disk space a shard of the default size does not fit.
 LEAST_FREE_BYTES = 2 << 30
@@ -106,6 +110,8 @@ def show(findings: list[Finding]) -> None:
 def _installation() -> Iterator[Finding]:
     import platform
 
+    from eegprep.errors import install
+
     group = "installation"
     yield Finding(group=group, name="python", value=f"{platform.python_version()}, {sys.executable}")
     yield Finding(group=group, name="eegpt", value=_version("eegpt") or "from a checkout, not installed")
@@ -117,7 +123,7 @@ def _installation() -> Iterator[Finding]:
     for name in BASE:
         version = _version(name)
         if version is None:
-            todo = "python -m pip install --force-reinstall eegpt"
+            todo = "python -m pip install --force-reinstall . in a clone of eegpt"
             yield Finding(group=group, name=name, value="missing", state="problem", todo=todo)
         else:
             yield Finding(group=group, name=name, value=version)
@@ -125,7 +131,7 @@ def _installation() -> Iterator[Finding]:
         versions = {name: _version(name) for name in names}
         value = ", ".join(f"{name} {version or 'missing'}" for name, version in versions.items())
         if None in versions.values():
-            todo = f'python -m pip install "eegpt[{extra}]", if you need it'
+            todo = f"{install(extra)}, if you need it"
             yield Finding(group=group, name=f"extra [{extra}]", value=value, state="note", todo=todo)
         else:
             yield Finding(group=group, name=f"extra [{extra}]", value=value)
@@ -189,12 +195,10 @@ def _n_processors() -> int:
 
 
 def _memory() -> str:
-    """Installed and free memory, on POSIX systems."""
-    try:
-        page, total, free = (os.sysconf(f"SC_{k}") for k in ("PAGE_SIZE", "PHYS_PAGES", "AVPHYS_PAGES"))
-    except (ValueError, OSError, AttributeError):
-        return "unknown"
-    return f"{page * total / 2**30:.1f} GiB, {page * free / 2**30:.1f} GiB unused"
+    """Installed and free memory."""
+    from eegprep.platform import memory_bytes, unused_memory_bytes
+
+    return f"{memory_bytes() / 2**30:.1f} GiB, {unused_memory_bytes() / 2**30:.1f} GiB unused"
 
 
 def _disk() -> Iterator[Finding]:

@@ -15,7 +15,8 @@ another distribution called 'eegprep' (version {version}) is installed in this e
   found:    it has the same import name as eegpt's package, so one hides the other
   expected: an environment with only 'eegpt'
   to do:    create a new virtual environment for eegpt, or:
-            python -m pip uninstall eegprep; python -m pip install --force-reinstall --no-deps eegpt"""
+            python -m pip uninstall eegprep; then, in a clone of eegpt:
+            python -m pip install --force-reinstall --no-deps ."""
 
 # 128 + SIGINT, as in shells.
 INTERRUPTED = 130

@@ -47,4 +47,6 @@ def export(
     if checked:
         print(f"largest difference to the model on random input: {done.largest_difference:.2g}")
     else:
-        print('not compared with the model: onnxruntime is not installed (python -m pip install "eegpt[export]")')
+        from eegprep.errors import install
+
+        print(f"not compared with the model: onnxruntime is not installed ({install('export')})")

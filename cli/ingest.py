@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .settings import complete_datasets
+
 if TYPE_CHECKING:
     from eegprep.ingest import IngestSummary
 
@@ -21,7 +23,11 @@ def register(app: typer.Typer) -> None:
     def ingest(
         dataset: Annotated[
             str,
-            typer.Argument(help="Data set of the catalogue, manifest (.yaml), folder or file.", show_default=False),
+            typer.Argument(
+                help="Data set of the catalogue, manifest (.yaml), openneuro:ID, s3://..., folder or file.",
+                show_default=False,
+                autocompletion=complete_datasets,
+            ),
         ],
         source: Annotated[
             Path | None,
@@ -61,6 +67,16 @@ def register(app: typer.Typer) -> None:
         prune: Annotated[
             bool, typer.Option("--prune", help="Delete recordings from the store that are no longer in the source.")
         ] = False,
+        subjects: Annotated[
+            list[str] | None, typer.Option(help="Only these subjects; may be repeated.", show_default=False)
+        ] = None,
+        tasks: Annotated[
+            list[str] | None,
+            typer.Option(help="Only these BIDS tasks (task-NAME); may be repeated.", show_default=False),
+        ] = None,
+        limit_hours: Annotated[
+            float | None, typer.Option(min=0, help="Stop at this many hours of recordings.", show_default=False)
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Standardise recordings: 256 Hz, microvolt, electrodes by name.
@@ -86,6 +102,9 @@ def register(app: typer.Typer) -> None:
                 keep_duplicates=keep_duplicates,
                 partial=partial,
                 prune=prune,
+                subjects=subjects,
+                tasks=tasks,
+                limit_hours=limit_hours,
                 progress=report,
                 downloads=fetched,
             )

@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def shard(
         stores: Annotated[list[Path], typer.Argument(help="Stores written by `eegprep ingest`.", show_default=False)],
-        out: Annotated[Path, typer.Option(help="Output folder of the shard set.", show_default=False)],
+        out: Annotated[
+            str, typer.Option(help="Output folder of the shard set, or an address (s3://...).", show_default=False)
+        ],
         extends: Annotated[
             Path | None, typer.Option(help="A complete shard set to extend; only new recordings are written.")
         ] = None,
@@ -40,6 +42,9 @@ def register(app: typer.Typer) -> None:
         allow_unfinished: Annotated[
             bool, typer.Option(help="Accept a store whose ingest was stopped or is still running.")
         ] = False,
+        private: Annotated[
+            bool, typer.Option("--private", help="Only those who may read the data can read the address.")
+        ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Write standardised recordings as per-electrode shards.
@@ -57,14 +62,15 @@ def register(app: typer.Typer) -> None:
                 max_shard_size=max_shard_size,
                 workers=workers,
                 allow_unfinished=allow_unfinished,
+                private=private,
                 reference=reference,
                 progress=report,
             )
         if as_json:
-            print(json.dumps(dataclasses.asdict(summary), default=str, indent=1))
+            print(json.dumps({**dataclasses.asdict(summary), "path": out}, default=str, indent=1))
             return
         print(
-            f"{summary.path}: {summary.n_recordings} recordings, {summary.n_electrodes} electrodes, "
+            f"{out}: {summary.n_recordings} recordings, {summary.n_electrodes} electrodes, "
             f"{summary.hours:.2f} electrode hours, {summary.n_trials} trials in {summary.n_shards} shards, "
             f"{summary.n_bytes / 1e6:.1f} MB{' (already complete)' if summary.already_done else ''}"
         )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .settings import ListTrain, complete_train, one_of
+
 if TYPE_CHECKING:
     from eegpt.pretraining.forecast import Forecast
     from eegpt.runs.results import PretrainingResults
@@ -20,7 +22,12 @@ More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="More 
 Config = Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON), or a run to take its settings.")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. schedule.steps=500; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A setting, e.g. schedule.steps=500; may be repeated.",
+        autocompletion=complete_train,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -39,10 +46,14 @@ def train(
     ] = None,
     more: More = None,
     out: Annotated[Path | None, typer.Option("--out", help="The run's folder.")] = None,
-    size: Annotated[str | None, typer.Option(help="base, large, huge or giant.")] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="base, large, huge or giant.", autocompletion=one_of("base", "large", "huge", "giant")),
+    ] = None,
     config: Config = None,
     set_: Set = None,
     resume: Annotated[Path | None, typer.Option(help="Resume this run with its own settings.")] = None,
+    list_settings: ListTrain = False,
     save_config: Annotated[
         Path | None, typer.Option(help="Write all settings to this YAML file, for --config; trains only with --out.")
     ] = None,
@@ -214,7 +225,7 @@ def print_rows(rows: list[dict[str, Any]]) -> None:
     from .tables import console, plain_table
 
     names = ["name", "parameters", "windows", "steps", "new", "share_of_variance", "below_linear"]
-    names += [n for n in rows[0] if n not in {*names, "split"}]
+    names += [n for n in rows[0] if n not in {*names, "split", "new_se"}]
     table = plain_table(f"errors on new samples, {rows[0]['split']}")
     for name in names:
         table.add_column(name.replace("_", " "), justify="left" if name == "name" else "right")

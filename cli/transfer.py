@@ -11,13 +11,20 @@ from typing import Annotated
 
 import typer
 
+from .settings import ListTransfer, complete_transfer, one_of
 from .tables import console
 
 Shards = Annotated[list[Path], typer.Option("--shards", help="A shard set; more may follow.")]
 More = Annotated[list[Path] | None, typer.Argument(metavar="[S...]", help="More shard sets.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+MODES = ("frozen", "full", "scratch", "lora", "probe")
+SCHEMES = ("split", "kfold:5", "loso", "lodo", "lodo:5", "few-shot:5", "few-shot:5:5", "within:5")
 Baselines = Annotated[
-    str, typer.Option(help="`quick`, `all`, `braindecode`, `none`, or names: band_power, log_spectrum, eegnet, ...")
+    str,
+    typer.Option(
+        help="`quick`, `all`, `braindecode`, `none`, or names: band_power, log_spectrum, eegnet, ...",
+        autocompletion=one_of("quick", "all", "braindecode", "none"),
+    ),
 ]
 AllowLeakage = Annotated[
     bool,
@@ -44,22 +51,41 @@ def transfer(
         list[Path] | None,
         typer.Option(help="A run of `eegpt train`, or one per fold of the scheme, in order."),
     ] = None,
-    mode: Annotated[str | None, typer.Option(help="frozen, full, scratch, lora or probe.")] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="frozen, full, scratch, lora or probe.", autocompletion=one_of(*MODES)),
+    ] = None,
     scheme: Annotated[
-        str | None, typer.Option(help="split, kfold:5, loso, lodo, lodo:5, few-shot:5, few-shot:5:5 or within:5.")
+        str | None,
+        typer.Option(
+            help="split, kfold:5, loso, lodo, lodo:5, few-shot:5, few-shot:5:5 or within:5.",
+            autocompletion=one_of(*SCHEMES),
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of fits with different seeds.")] = None,
     tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
     separate: Annotated[
         bool, typer.Option("--separate", help="One model for each task instead of one for all.")
     ] = False,
-    unknown_electrodes: Annotated[str | None, typer.Option(help="refuse, nearest, extend or leave_out.")] = None,
+    unknown_electrodes: Annotated[
+        str | None,
+        typer.Option(
+            help="refuse, nearest, extend or leave_out.",
+            autocompletion=one_of("refuse", "nearest", "extend", "leave_out"),
+        ),
+    ] = None,
     allow_leakage: AllowLeakage = False,
     config: Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON).")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. schedule.steps=500; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A setting, e.g. schedule.steps=500; may be repeated.",
+            autocompletion=complete_transfer,
+        ),
     ] = None,
+    list_settings: ListTransfer = False,
     as_json: Json = False,
 ) -> None:
     """Train the electrode graph on all labelled tasks at once; the same command resumes a stopped run.
@@ -202,9 +228,12 @@ def cache(
 
 @contextlib.contextmanager
 def _progress() -> Iterator[tuple[Callable[[str, int, int, dict[str, float]], None], Callable[[str], None]]]:
-    """A progress line on stderr if that is a terminal: (for fits, for anything else)."""
+    """A progress line on stderr, or without a terminal a line every minute: (for fits, for anything else)."""
     if not sys.stderr.isatty():
-        yield (lambda name, step, steps, record: None), (lambda text: None)
+        from .progress import Minute
+
+        minute = Minute()
+        yield (lambda name, step, steps, record: minute(f"{name}: step {step} of {steps}")), minute
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -6,6 +6,7 @@ from the code by `generate.py` at every build, so that they always agree with th
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,16 @@ project_copyright = "2026, The EEGPT developers"
 release = eegprep.__version__
 version = release
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "**/.ipynb_checkpoints", "gallery/README.rst"]
 templates_path: list[str] = []
 nitpicky = False
 
@@ -39,6 +47,21 @@ autodoc_default_options = {
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 default_role = "code"
+
+# The examples are run when the documentation is built, on recordings in the package.
+sphinx_gallery_conf: dict[str, Any] = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "examples",
+    "filename_pattern": "plot_",
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "abort_on_example_error": False,
+    "only_warn_on_example_error": False,
+    "within_subsection_order": "FileNameSortKey",
+    "copyfile_regex": "",
+}
+copybutton_prompt_text = "$ "
 
 # Exact names: the theme warns where two patterns fit a page.
 WIDE = ["performance", "reference/datasets", *(f"results/{p.stem}" for p in sorted((HERE / "results").glob("*.md")))]
@@ -64,8 +87,14 @@ html_theme_options: dict[str, Any] = {
 
 def setup(app: Any) -> dict[str, bool]:
     """Make the generated pages before any is read, and turn Markdown habits in docstrings into reST."""
+    import gallery_data
     import generate
 
-    app.connect("builder-inited", lambda app: generate.generate(Path(app.srcdir)))
+    def make(app: Any) -> None:
+        generate.generate(Path(app.srcdir))
+        os.environ["EEGPT_DEMO"] = str(gallery_data.prepare(HERE / "_build" / "demo"))
+        os.environ["EEGPT_CACHE"] = str(HERE / "_build" / "cache")
+
+    app.connect("builder-inited", make, priority=100)  # before the gallery is built
     app.connect("autodoc-process-docstring", generate.plain_docstring, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,23 +7,21 @@ build is quick.
 
 from __future__ import annotations
 
-import ast
+import importlib
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import drawings
 
-PACKAGES = {
-    "eegprep": [
-        "errors", "files", "recording", "privacy", "temporary", "electrodes", "manifest", "formats", "sources",
-        "standardise", "processes", "ingest",
-        "store", "shards", "splits", "report", "remote",
-    ],
-    "eegpt": ["data", "model", "runs", "transfer", "pretraining", "evaluation", "interop", "studies", "pages"],
-}  # fmt: skip
-SKIPPED = {"__main__"}
+# By import name: what `__all__` of these lists is documented; everything else is internal and hidden.
+PUBLIC = (
+    "eegprep", "eegprep.datasets", "eegprep.errors", "eegprep.electrodes", "eegprep.manifest", "eegprep.sources",
+    "eegprep.ingest", "eegprep.store", "eegprep.shards", "eegprep.splits", "eegprep.remote", "eegprep.report.figures",
+    "eegpt", "eegpt.torch", "eegpt.callbacks", "eegpt.data", "eegpt.interop",
+)  # fmt: skip
 
 
 def generate(source: Path) -> None:
@@ -32,6 +30,7 @@ def generate(source: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pages = {
         "command-line.md": _command_line(),
+        "settings.md": _settings(),
         "vocabulary.md": _vocabulary(),
         "flow.html": _framed(str(drawings.flow()), "drawing"),
         "tokens.html": _framed(str(drawings.tokens()), "drawing"),
@@ -97,65 +96,61 @@ def _one_line(text: str) -> str:
 
 
 def _help_text(command: Any) -> str:
-    import inspect
-
     text = inspect.cleandoc(command.help or "").replace("\b\n", "").replace("\f", "")
     return re.sub(r"(?m)^(#+) ", r"\1## ", text)
+
+
+# -- settings ----------------------------------------------------------------------------------------------------
+
+
+def _settings() -> str:
+    from eegpt.pretraining.config import PretrainConfig
+    from eegpt.runs.settings import described
+    from eegpt.transfer.config import TransferConfig
+
+    parts = [
+        "# Settings\n\nWhat `--set KEY=VALUE` and a file of `--config` can change; `--list-settings` prints the same. "
+        "This page is generated from the code.\n"
+    ]
+    for command, model in (("eegpt train", PretrainConfig), ("eegpt transfer", TransferConfig)):
+        rows = [f"| `{s.path}` | `{_one_line(s.default)}` | {_cell(s.meaning)} |" for s in described(model)]
+        parts.append(f"## {command}\n\n| setting | default | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
 
 
 # -- the API ---------------------------------------------------------------------------------------------------
 
 
 def _api() -> dict[str, str]:
-    pages = {}
-    for top, packages in PACKAGES.items():
-        for package in packages:
-            modules = _modules(f"{top}.{package}")
-            if modules:
-                pages[f"{top}-{package}.md"] = _api_page(f"{top}.{package}", modules)
-    names = [name.removesuffix(".md") for name in pages]
-    toc = "\n".join(names)
+    pages = {f"{name.replace('.', '-')}.md": _api_page(name) for name in PUBLIC if public_names(name)}
+    toc = "\n".join(name.removesuffix(".md") for name in pages)
     opening = (
-        "# Python API\n\nAll modules of both packages, with their docstrings. What a package lists in `__all__` "
-        "is meant for users;\nother modules are documented for contributors.\n\n"
+        "# Python API\n\nWhat both packages offer, by the name it is imported by. Modules that are not listed are "
+        "internal\nand may change without notice; CONTRIBUTING.md has a map of them.\n\n"
     )
-    pages["api.md"] = f"{opening}```{{toctree}}\n:maxdepth: 1\n\n{toc}\n```\n"
-    return pages
+    return {**pages, "api.md": f"{opening}```{{toctree}}\n:maxdepth: 1\n\n{toc}\n```\n"}
 
 
-def _modules(name: str) -> list[str]:
-    """Modules of a package, itself left out."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
+def public_names(module: str) -> list[str]:
+    """What a public module offers: its `__all__`, or what it defines itself; nothing if there is no such module."""
+    if importlib.util.find_spec(module) is None:
         return []
-    if not spec.submodule_search_locations:
-        return [name]
-    folder = Path(spec.origin).parent
-    found = []
-    for path in sorted(folder.rglob("*.py")):
-        parts = path.relative_to(folder).with_suffix("").parts
-        if path.name == "__init__.py" or any(p.startswith("_") or p in SKIPPED for p in parts):
-            continue
-        found.append(".".join((name, *parts)))
-    return found
+    loaded = importlib.import_module(module)
+    if hasattr(loaded, "__all__"):
+        return [n for n in loaded.__all__ if not inspect.ismodule(getattr(loaded, n))]
+    own = {n: v for n, v in vars(loaded).items() if not n.startswith("_") and getattr(v, "__module__", "") == module}
+    return list(own)
 
 
-def _api_page(package: str, modules: list[str]) -> str:
-    parts = [f"# {package}\n"]
-    if modules != [package]:
-        parts.append(_module_text(package))
-    for module in modules:
-        heading = "" if modules == [package] else f"## {module}\n\n"
-        parts.append(f"{heading}{_module_text(module)}\n```{{eval-rst}}\n.. automodule:: {module}\n```\n")
+def _api_page(module: str) -> str:
+    loaded = importlib.import_module(module)
+    parts = [f"# {module}\n\n{inspect.getdoc(loaded) or ''}\n"]
+    for name in public_names(module):
+        found = getattr(loaded, name)
+        kind = "class" if inspect.isclass(found) else "function" if callable(found) else "data"
+        options = {"class": "\n   :members:", "data": "\n   :no-value:"}.get(kind, "")
+        parts.append(f"## {name}\n\n```{{eval-rst}}\n.. auto{kind}:: {module}.{name}{options}\n```\n")
     return "\n".join(parts)
-
-
-def _module_text(module: str) -> str:
-    """The module's docstring, which is Markdown, read without importing it."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        return ""
-    return (ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or "") + "\n"
 
 
 def plain_docstring(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:

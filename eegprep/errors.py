@@ -96,11 +96,6 @@ class MissingExtraError(UsageError, ImportError):
     """An optional library is not installed; also an ImportError."""
 
 
-def install(extra: str) -> str:
-    """The command that installs an extra."""
-    return f'python -m pip install "eegpt[{extra}]"'
-
-
 def printable(text: str, *, keep: str = "") -> str:
     """`text` for a terminal: control characters and bytes that are not UTF-8 (as in file names) are escaped."""
     if text.isprintable():
@@ -122,3 +117,9 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
     if not close:
         return ""
     return "did you mean " + " or ".join(repr(folded[c]) for c in close) + "?"
+
+
+def install(*extras: str) -> str:
+    """The command that installs eegpt with these extras: the package is on no index yet."""
+    named = f"[{','.join(extras)}]" if extras else ""
+    return f'python -m pip install ".{named}" in a clone of eegpt'

@@ -17,7 +17,7 @@ from eegprep.errors import MissingExtraError, install
 
 #: Extras by the import names of what they install.
 EXTRAS = {
-    "torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "baselines",
+    "torch": "model", "safetensors": "model", "sklearn": "model", "webdataset": "model", "pyriemann": "model",
     "huggingface_hub": "hub", "moabb": "moabb", "onnxscript": "export", "pylsl": "stream",
 }  # fmt: skip
 

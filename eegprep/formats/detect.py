@@ -23,14 +23,14 @@ class Format:
     """A file format: its name in records, its name in messages, and its suffixes.
 
     `convert` is empty for supported formats, else instructions to convert such a file.
-    `package` is a module that the format's reader imports on demand, `install` its name for pip.
+    `package` is a module that the format's reader imports on demand, `extra` our extra that installs it.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     package: str = ""
-    install: str = ""
+    extra: str = ""
     convert: str = ""
 
 
@@ -62,7 +62,7 @@ FORMATS: dict[str, Format] = {
         Format(name="nicolet", title="Nicolet", suffixes=(".data",)),
         Format(name="curry", title="Curry", suffixes=(".cdt", ".dat", ".dap"), package="curryreader"),
         Format(name="eximia", title="Nexstim eXimia", suffixes=(".nxe",)),
-        Format(name="mef", title="MEF3", suffixes=(".mefd",), package="pymef", install="eegpt[mef]"),
+        Format(name="mef", title="MEF3", suffixes=(".mefd",), package="pymef", extra="mef"),
         Format(name="nedf", title="Neuroelectrics NEDF", suffixes=(".nedf",), package="defusedxml"),
         Format(name="bci2000", title="BCI2000", suffixes=(".dat",)),
         Format(name="openbci", title="OpenBCI text", suffixes=(".txt", ".csv")),

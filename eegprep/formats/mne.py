@@ -21,7 +21,7 @@ import numpy as np
 
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import resolve
-from eegprep.errors import InputError
+from eegprep.errors import InputError, install
 from eegprep.formats.decoded import Decoded, LazySignal, SignalLike, SourceChannel, whole
 from eegprep.formats.detect import FORMATS, Format
 from eegprep.formats.marker_files import with_marker_fields, with_parts
@@ -219,7 +219,7 @@ def _require_package(path: Path, found: Format) -> None:
             f"reading {found.title} needs the Python package {found.package}",
             where=path,
             found="not installed, or cannot be imported",
-            todo=f'install it: pip install "{found.install or found.package}"',
+            todo="install it: " + (install(found.extra) if found.extra else f"python -m pip install {found.package}"),
         ) from error
 
 

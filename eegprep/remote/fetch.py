@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
+from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError, install
 from eegprep.files import atomic_path, cache_folder, parse_sum, sha256_file, write_json
 from eegprep.manifest.patterns import compile_pattern, match
 from eegprep.manifest.schema import Manifest, RemoteFile
@@ -242,9 +242,7 @@ def _copy_remote(url: str, target: Path) -> None:
             while chunk := remote.read(1 << 20):
                 out.write(chunk)
     except ImportError as error:
-        raise UsageError(
-            f"{url.partition(':')[0]}:// addresses need an extra", todo="pip install 'eegpt[cloud,hub]'"
-        ) from error
+        raise UsageError(f"{url.partition(':')[0]}:// addresses need an extra", todo=install("cloud", "hub")) from error
     except OSError as error:
         raise InputError(
             f"{target.name} could not be downloaded",
@@ -261,7 +259,7 @@ def _fetch_moabb(manifest: Manifest, folder: Path) -> Path:
         from moabb.datasets.base import BaseDataset
     except ImportError as error:
         raise UsageError(
-            f"{manifest.name} is downloaded by MOABB, which is not installed", todo="pip install 'eegpt[moabb]'"
+            f"{manifest.name} is downloaded by MOABB, which is not installed", todo=install("moabb")
         ) from error
     code = manifest.source.code or ""
     found = getattr(moabb.datasets, code, None)

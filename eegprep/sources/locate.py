@@ -1,4 +1,4 @@
-"""Resolve a command-line argument: a path, a data set of the catalogue, or `moabb:CODE`.
+"""Resolve a command-line argument: a path, a data set of the catalogue, an address, or `moabb:CODE`.
 
 Returns the manifest and the folder of its files, optionally set by `--source`. A catalogue name takes precedence over
 a folder of that name, which is then used as the data set's folder.
@@ -12,12 +12,15 @@ from pathlib import Path
 
 from eegprep.errors import UsageError, nearest
 from eegprep.manifest.schema import Manifest
+from eegprep.remote.listing import is_remote
 from eegprep.sources.implicit import manifest_for_path
 
 Fetch = Callable[[Manifest], Path]
 
 #: A folder with one subfolder per data set.
 DATA_VARIABLE = "EEGPT_DATA"
+#: The folder of the data sets that ship with the package.
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None = None) -> tuple[Manifest, Path]:
@@ -35,6 +38,14 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
     """
     from eegprep.manifest import catalogue, find_manifest, load_manifest
 
+    if is_remote(word):
+        if source is not None:
+            raise UsageError("--source requires the name or manifest of a data set", found=f"the address {word}")
+        from eegprep.remote.mirror import open_mirror
+        from eegprep.sources.description import manifest_for_mirror
+
+        mirror = open_mirror(word)
+        return manifest_for_mirror(mirror), mirror.folder
     if word.startswith("moabb:"):
         from eegprep.sources.moabb import manifest_for_moabb
 
@@ -52,8 +63,9 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
         return manifest, data_folder(manifest, source, fetch=fetch)
     if not os.path.lexists(path):
         raise UsageError(
-            f"{word!r} is neither a data set of the catalogue nor a file or folder",
-            expected="a name of `eegprep datasets`, a manifest (.yaml), moabb:CODE, a folder or a file",
+            "no such file, folder or data set",
+            found=word,
+            expected="a name of `eegprep datasets`, a manifest (.yaml), openneuro:ID, moabb:CODE, a folder or a file",
             todo=nearest(word, names) or "check the path",
         )
     if source is not None:
@@ -78,8 +90,8 @@ def data_folder(
 ) -> Path:
     """The folder of a data set's files.
 
-    The given one, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, or the download folder of
-    `eegprep fetch`, in which `fetch` downloads missing files.
+    The given one, else the folder of the manifest's `path`, `$EEGPT_DATA/<name>`, `./<name>`, the package
+    itself, or the download folder of `eegprep fetch`, in which `fetch` downloads missing files.
 
     Raises
     ------
@@ -97,7 +109,7 @@ def data_folder(
             return own
         if os.environ.get(DATA_VARIABLE):
             candidates.append(Path(os.environ[DATA_VARIABLE]) / manifest.name)
-        candidates.append(Path.cwd() / manifest.name)
+        candidates += [Path.cwd() / manifest.name, SAMPLES / manifest.name]
         if fetch is None or not is_fetchable(manifest):
             candidates.append(default_folder(manifest))
     for folder in candidates:
@@ -105,6 +117,10 @@ def data_folder(
             return folder
     if source is None and fetch is not None and is_fetchable(manifest):
         return fetch(manifest)
+    if source is None and manifest.source.kind == "bids" and manifest.source.base is not None:
+        from eegprep.remote.mirror import open_mirror
+
+        return open_mirror(manifest.source.base).folder
     raise UsageError(
         f"the files of {manifest.name} were not found",
         found=", ".join(f"no {c}" for c in candidates),

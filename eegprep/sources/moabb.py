@@ -1,6 +1,6 @@
 """The source kind `moabb`: MOABB data sets by code, with their subjects, sessions, runs and events.
 
-One recording per subject, session and run. MOABB is an extra (`pip install 'eegpt[moabb]'`), imported only here; it
+One recording per subject, session and run. MOABB is in the extra [moabb], imported only here; it
 downloads a subject's files during planning, since the runs are unknown before. Signals are cached for one subject
 at a time.
 """
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eegprep.errors import InputError, UsageError, nearest
+from eegprep.errors import InputError, UsageError, install, nearest
 from eegprep.formats.decoded import Decoded
 from eegprep.manifest.schema import Licence, Manifest, SourceSpec
 from eegprep.manifest.tasks import Task, TrialRule
@@ -52,7 +52,7 @@ def load_dataset(code: str) -> Any:
             raise UsageError(
                 f"moabb:{code} needs MOABB, which is not installed",
                 found=f"no module {error.name}",
-                todo="pip install 'eegpt[moabb]'",
+                todo=install("moabb"),
             ) from error
         wanted = code.replace("-", "_").casefold()
         for kind in known:

@@ -11,6 +11,7 @@ recording, since their test subjects are in train by design.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,7 +152,7 @@ def _held_out(seen: SeenRecording, tested: SeenRecording) -> bool:
 def refuse_leaks(
     seen: Seen, test: Iterable[SeenRecording], *, allow: bool = False, stage: str = "training", scheme: str = "kfold:5"
 ) -> str:
-    """Refuse to test on seen data; with `allow`, return a sentence to print on every table instead.
+    """Refuse to test on seen data; with `allow`, return one line to print on every table instead.
 
     Returns
     -------
@@ -166,15 +167,17 @@ def refuse_leaks(
     leaks = find_leaks(seen, test)
     if not leaks:
         return ""
+    how = ", ".join(f"{how} {n}" for how, n in sorted(Counter(k.how for k in leaks).items()))
+    said = f"{len(leaks)} test recording{'s were' if len(leaks) > 1 else ' was'} seen in {stage}"
     shown = "; ".join(f"{k.id} ({k.how} of {k.seen_as})" for k in leaks[:_SHOWN])
     more = f"; and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else ""
     if not allow:
         raise RefusedError(
-            f"{len(leaks)} test recordings were seen in {stage}",
+            said,
             found=shown + more,
             expected="no subjects or signals of the test split in any training stage",
             todo="pre-train on the train split of the same shard sets (for folds, once for each: eegpt train "
             f"--set data.division={scheme}/0 and so on), or pass --allow-leakage, "
             "which is then printed on every table",
         )
-    return f"LEAKAGE ALLOWED: {len(leaks)} test recordings were seen in {stage}: {shown}{more}"
+    return f"LEAKAGE ALLOWED: {said} ({how}), e.g. {leaks[0].id}"

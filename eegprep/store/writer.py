@@ -20,7 +20,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from eegprep.errors import InputError
-from eegprep.files import PART, sync_folder, write_json
+from eegprep.files import PART, write_json
+from eegprep.platform import replace, sync_folder
 from eegprep.recording import RecordingInfo
 from eegprep.store.keys import key_of_id
 
@@ -113,7 +114,7 @@ class StoredRecordingWriter:
             os.fsync(handle.fileno())
         # An older sidecar must never be next to the new signal, not even briefly.
         self._sidecar.unlink(missing_ok=True)
-        self._part.replace(self._arrow)
+        replace(self._part, self._arrow)
         sync_folder(self._arrow.parent)
         write_json(self._sidecar, info.to_json())
         return info

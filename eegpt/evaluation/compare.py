@@ -18,7 +18,7 @@ from eegpt.evaluation.intervals import PairedTest, paired_test
 from eegpt.evaluation.metrics import main_score, mean_defined, scores_of
 from eegpt.evaluation.predictions import MODEL, PREDICTIONS, Predictions
 from eegpt.evaluation.results import Results, read_results
-from eegpt.evaluation.tables import csv_table, percent, plain_table
+from eegpt.evaluation.tables import csv_table, percent, plain_table, wrapped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,29 +128,29 @@ def _compare(first: _Run, other: _Run, key: str, method: str) -> Comparison:
 
 
 def comparison_table(rows: Sequence[Comparison]) -> str:
-    """The rows as text, percentages with one decimal."""
-    header = ["task", "split", "trials", "subjects", "run", "its score", "against", "its score", "difference", "p"]
-    lines = [
-        [
-            r.task,
-            "within subject" if r.within_subject else "by subject",
-            str(r.n_trials),
-            str(r.n_subjects),
-            r.run,
-            percent(r.mean),
-            r.against,
-            percent(r.against_mean),
-            percent(r.test.difference if r.test else None),
-            "–" if r.test is None else f"{r.test.p_value:.3f}",
+    """The rows as text in 80 columns, a block for each task; percentages with one decimal."""
+    blocks = []
+    for key in dict.fromkeys(r.task for r in rows):
+        own = [r for r in rows if r.task == key]
+        who = "within subject" if own[0].within_subject else "by subject"
+        lines = [
+            [
+                f"{r.run} against {r.against}",
+                percent(r.mean),
+                percent(r.against_mean),
+                percent(r.test.difference if r.test else None),
+                "–" if r.test is None else f"{r.test.p_value:.3f}",
+            ]
+            for r in own
         ]
-        for r in rows
-    ]
+        title = f"{key}: {who}, {own[0].n_trials:,} trials of {own[0].n_subjects} subjects"
+        blocks.append(f"{title}\n{plain_table(['runs', 'first', 'second', 'difference', 'p'], lines)}\n")
     notes = [
         "score: balanced accuracy in percent (R² of regressions) on shared trials; difference: mean over subjects, "
         "or over the trials of a single subject; p: sign flips, two-sided, not corrected",
         *dict.fromkeys(r.leakage for r in rows if r.leakage),
     ]
-    return "\n".join([plain_table(header, lines), *notes])
+    return "\n".join([*blocks, *map(wrapped, notes)])
 
 
 def comparison_csv(rows: Sequence[Comparison]) -> str:

@@ -1,7 +1,6 @@
 """`results.json` as a table: on a terminal, as plain text, as CSV.
 
-Percentages have one decimal; an asterisk on a baseline means that our model differs from it at p < 0.05 (paired, not
-corrected for the number of tests). Qualifications are printed under the table: within subject, leakage allowed,
+Percentages have one decimal. Qualifications are printed under the table: within subject, leakage allowed,
 electrodes mapped to others.
 """
 
@@ -9,21 +8,22 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eegpt.evaluation.results import MethodResult, Results, TaskResult
+from eegpt.evaluation.results import Results, TaskResult
 from eegpt.runs.results import PretrainingResults
 
 _NAMES = {
     "model": "our model",
-    "band_power": "band power + LR",
-    "log_spectrum": "log spectrum + LR",
-    "log_spectrum_by_subject": "the same, by subject",
-    "slow_potentials": "slow potentials + LDA",
-    "tangent_space": "tangent space + LR",
-    "teg_band_power": "TEG on band power",
+    "band_power": "band power",
+    "log_spectrum": "log spectrum",
+    "log_spectrum_by_subject": "log spectrum, z-scored per subject",
+    "slow_potentials": "slow potentials",
+    "tangent_space": "tangent space",
+    "teg_band_power": "electrode graph on band power",
     "eegnet": "EEGNet",
     "shallow": "ShallowConvNet",
     "eegconformer": "EEGConformer",
@@ -83,29 +83,83 @@ def results_csv(results: Results) -> str:
 
 
 def results_table(results: Results) -> str:
-    """The table of a run: a line per task; balanced accuracy in percent (R² of regressions)."""
-    methods = shown_baselines(results)
-    header = ["task", "split", "train/test", "chance", *map(name_of, methods), "our model", "95 % interval"]
-    lines = []
+    """The table of a run in 80 columns: for each task a line per method, our model last."""
+    blocks = []
     for key, task in results.tasks.items():
-        split = "within subject" if task.within_subject else f"{task.n_test_subjects} new subjects"
-        n_train = "?" if task.n_train is None else task.n_train
-        interval = task.model.interval if task.model is not None else None
-        lines.append(
-            [
-                key,
-                split,
-                f"{n_train}/{task.n_test}",
-                percent(task.chance),
-                *(_score(task.baselines.get(m), task) for m in methods),
-                _score(task.model, task),
-                "–" if interval is None else f"{percent(interval.low)} to {percent(interval.high)}",
-            ]
+        lines = [
+            [row.method, row.score, row.interval, row.p_value] for row in method_rows(task, shown_baselines(results))
+        ]
+        header = ["method", score_name(task), "95 % interval", "p"]
+        blocks.append(f"{wrapped(f'{key}: {setting_of(task)}', indent='')}\n{plain_table(header, lines)}\n")
+    notes = [LEGEND, *map(str, qualifications(results))]
+    return "\n".join([*blocks, *(wrapped(note) for note in notes)])
+
+
+def results_markdown(results: Results) -> str:
+    """The same tables for a page of documentation."""
+    blocks = []
+    for key, task in results.tasks.items():
+        rows = method_rows(task, shown_baselines(results))
+        lines = [f"| {r.method} | {r.score} | {r.interval} | {r.p_value} |" for r in rows[:-1]]
+        last = rows[-1]
+        lines.append(f"| **{last.method}** | **{last.score}** | {last.interval} | {last.p_value} |")
+        head = f"| {key.split('/')[-1]}: {setting_of(task)} | {score_name(task)} | 95 % interval | p |"
+        blocks.append("\n".join([head, "|---|---:|---|---|", *lines]))
+    return "\n\n".join(blocks) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodRow:
+    """One method on one task, as text."""
+
+    method: str
+    score: str
+    interval: str = "–"
+    p_value: str = "–"
+
+
+def method_rows(task: TaskResult, methods: Sequence[str]) -> list[MethodRow]:
+    """Chance, every baseline that applies to the task, and our model."""
+    rows = [MethodRow(method="chance", score=percent(task.chance))]
+    named = [(m, task.baselines[m]) for m in methods if m in task.baselines]
+    if task.model is not None:
+        named.append(("model", task.model))
+    for name, method in named:
+        score, test, interval = method.scores[task.score], method.model_against_it, method.interval
+        deviation = "" if score.sd is None else f" ± {percent(score.sd)}"
+        rows.append(
+            MethodRow(
+                method=name_of(name),
+                score=percent(score.mean) + deviation,
+                interval="–" if interval is None else f"{percent(interval.low)} to {percent(interval.high)}",
+                p_value="–" if test is None else f"{test.p_value:.3f}",
+            )
         )
-    return "\n".join([plain_table(header, lines), LEGEND, *map(str, qualifications(results))])
+    return rows
 
 
-LEGEND = "balanced accuracy in percent (R² of regressions); * our model differs, p < 0.05, paired, uncorrected"
+def setting_of(task: TaskResult) -> str:
+    """Who is tested, and the numbers of trials."""
+    n = task.n_test_subjects
+    who = "within subject" if task.within_subject else f"{n} new subject{'s' if n != 1 else ''}"
+    n_train = "an unknown number of" if task.n_train is None else f"{task.n_train:,}"
+    return f"{who}, {n_train} training and {task.n_test:,} test trials"
+
+
+def score_name(task: TaskResult) -> str:
+    """What a task's score is."""
+    return "R², percent" if task.kind == "regression" else "balanced accuracy"
+
+
+LEGEND = (
+    "balanced accuracy in percent, mean ± standard deviation over seeds; p: paired test of our model against the "
+    "method, uncorrected"
+)
+
+
+def wrapped(text: str, indent: str = "  ") -> str:
+    """Text in lines of 80 columns; words are never broken."""
+    return textwrap.fill(text, 80, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def qualifications(results: Results, *, known: bool = True) -> list[Qualification]:
@@ -168,11 +222,3 @@ def csv_table(rows: Sequence[Mapping[str, Any]]) -> str:
 def percent(value: float | None) -> str:
     """One decimal, or a dash."""
     return "–" if value is None else f"{100 * value:.1f}"
-
-
-def _score(method: MethodResult | None, task: TaskResult) -> str:
-    if method is None or (score := method.scores[task.score]).mean is None:
-        return "–"
-    test = method.model_against_it
-    star = "*" if test is not None and test.p_value < SIGNIFICANT else ""
-    return percent(score.mean) + (f" ± {percent(score.sd)}" if score.sd is not None else "") + star

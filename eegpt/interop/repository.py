@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
+from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError, install
 
 try:
     import huggingface_hub  # noqa: F401
 except ModuleNotFoundError:
-    raise UsageError("the hub needs an extra", todo='python -m pip install "eegpt[hub]"') from None
+    raise UsageError("the hub needs an extra", todo=install("hub")) from None
 
 #: The files of a repository, as the client's patterns.
 FILES = (

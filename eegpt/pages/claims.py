@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from eegprep.recording import spread
-from eegprep.report.figures import Column, Drawing, Note, Page, Row, Section, Table, write_page
+from eegprep.report.figures import Bar, Column, Drawing, Note, Page, Row, Section, Table, bar_chart, write_page
+from eegpt.evaluation.results import read_results
 from eegpt.evaluation.tables import SIGNIFICANT, percent, plain_table
 from eegpt.model.views import view_slices
 from eegpt.pages.graph import trial_map
@@ -88,7 +89,10 @@ def write_claims_page(result: ClaimsResult, *, shards: Sequence[Path], out: Path
         header, lines = _lines(answer)
         columns = [Column(label=h.replace("_", " "), numeric=i > 0) for i, h in enumerate(header)]
         caption = "Balanced accuracy in percent on the same test trials"
-        parts: list[Any] = [Table(caption=caption, columns=columns, rows=lines, note=_legend(result))]
+        parts: list[Any] = [
+            Table(caption=caption, columns=columns, rows=lines, note=_legend(result)),
+            *_scores_of_arms(answer, out),
+        ]
         parts += [Note(text=sentence) for sentence in verdict(answer)]
         name = answer.claim.name
         if name == "unseen":
@@ -102,6 +106,30 @@ def write_claims_page(result: ClaimsResult, *, shards: Sequence[Path], out: Path
         sections=sections,
     )
     return write_page(page, out / "index.html")
+
+
+def _scores_of_arms(answer: Answer, out: Path) -> list[Row | Table]:
+    """A chart of the arms for each task, and a table with intervals and the numbers of trials and subjects."""
+    runs = {arm.name: read_results(out / arm.run) for arm in answer.arms}
+    charts, rows = [], []
+    for key in dict.fromkeys(key for results in runs.values() for key in results.tasks):
+        bars = []
+        for name, results in runs.items():
+            task = results.tasks.get(key)
+            if task is None or task.model is None or (mean := task.mean(task.model)) is None:
+                continue
+            interval = task.model.interval
+            low, high = (None, None) if interval is None else (100 * interval.low, 100 * interval.high)
+            shown = "–" if low is None else f"{low:.1f} to {high:.1f}"
+            bars.append(Bar(label=name, value=100 * mean, shown=f"{100 * mean:.1f}", of=100.0, low=low, high=high))
+            rows.append([key, name, f"{100 * mean:.1f}", shown, task.n_test, task.n_test_subjects])
+        if bars:
+            svg = bar_chart(bars, label=f"Score by arm, {key}", width=440.0)
+            charts.append(Drawing(heading=key, svg=svg, caption="Percent; lines are 95 % intervals."))
+    labels = ("task", "arm", "score", "95 % interval", "test trials", "test subjects")
+    columns = [Column(label=label, numeric=i > 1) for i, label in enumerate(labels)]
+    table = Table(caption="Scores with intervals and counts", columns=columns, rows=rows, folded=True)
+    return [*(Row(parts=charts[i : i + 2]) for i in range(0, len(charts), 2)), table]
 
 
 @torch.no_grad()

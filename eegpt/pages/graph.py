@@ -9,7 +9,7 @@ Shapes: N trials, E electrodes, D width.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -32,27 +32,12 @@ MAX_TRIALS = 200
 
 def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
     """Attention and embedding map of every task of the run's first fit."""
-    trained = read_run(run)
-    record = next(iter(finished_fits(run).values()), None)
-    if record is None or not trained.config.uses_graph or trained.config.readout == "band_power":
-        return []
-    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config, trained.encoder)
-    division = next((d for d in setup.divisions if d.name == record.division), None)
-    if division is None:
-        return []
-    index, (model, bank) = setup.index, open_fit(trained, setup, record)
     pairs = []
-    for number, task in enumerate(index.tasks):
-        rows = division.test[index.task[division.test] == number]
-        if task.key not in record.tasks or len(rows) < 2:
-            continue
-        rows = rows[spread(len(rows), MAX_TRIALS)]
-        received, pooled_ND, order = _look(model, bank, rows, int(setup.head_of_task[number]))
-        names = trained.vocabulary.names
+    for task, received, pooled_ND, label_N in _tasks(run, shards):
         # A single electrode attends only to itself.
-        drawings = [_head(task.key, {names[e]: v for e, v in received.items()})] if len(received) > 1 else []
-        if task.kind == "classification" and len(order) > 2:
-            drawings.append(trial_map(task, pooled_ND, index.label[order]))
+        drawings = [_head(task.key, received)] if len(received) > 1 else []
+        if task.kind == "classification" and len(label_N) > 2:
+            drawings.append(trial_map(task, pooled_ND, label_N))
         if drawings:
             pairs.append(Row(parts=drawings))
     if not pairs:
@@ -66,6 +51,36 @@ def graph_sections(run: Path, shards: Sequence[Path]) -> list[Section]:
         parts=pairs,
     )
     return [section]
+
+
+def attention_by_task(run: Path, shards: Sequence[Path]) -> dict[str, dict[str, float]]:
+    """Attention that each electrode receives in the graph of the run's first fit, by task and electrode.
+
+    In shares of an even one: 1 if all electrodes of a trial are equal. The mean over layers and test trials; empty for
+    a run without a graph.
+    """
+    return {task.key: received for task, received, _, _ in _tasks(run, shards)}
+
+
+def _tasks(run: Path, shards: Sequence[Path]) -> Iterator[tuple[TaskInfo, dict[str, float], np.ndarray, np.ndarray]]:
+    """Each task with the attention by electrode, the graph's vectors of test trials (N, D), and their labels (N,)."""
+    trained = read_run(Path(run))
+    record = next(iter(finished_fits(Path(run)).values()), None)
+    if record is None or not trained.config.uses_graph or trained.config.readout == "band_power":
+        return
+    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config, trained.encoder)
+    division = next((d for d in setup.divisions if d.name == record.division), None)
+    if division is None:
+        return
+    index, (model, bank) = setup.index, open_fit(trained, setup, record)
+    names = trained.vocabulary.names
+    for number, task in enumerate(index.tasks):
+        rows = division.test[index.task[division.test] == number]
+        if task.key not in record.tasks or len(rows) < 2:
+            continue
+        rows = rows[spread(len(rows), MAX_TRIALS)]
+        received, pooled_ND, order = _look(model, bank, rows, int(setup.head_of_task[number]))
+        yield task, {names[e]: v for e, v in received.items()}, pooled_ND, index.label[order]
 
 
 def attention_received(

@@ -115,7 +115,7 @@ def pretraining_section(results: PretrainingResults, run: Path | None = None) ->
     for split, errors in results.splits.items():
         parts += [_bars(split, errors), _table(f"All errors, {split}", errors, folded=True)]
         parts += [Row(parts=[_spectra(errors), _horizon(errors)])] if errors.spectra else []
-        parts += [_example(example) for example in errors.examples]
+        parts += [_example(example, split) for example in errors.examples]
     if not results.splits:
         parts.append(Note(text="No split was held out: errors on unseen signals are unknown.", tone="warn"))
     counts = (results.steps, results.windows_seen, results.windows_per_epoch, results.parameters)
@@ -233,14 +233,14 @@ def _horizon(errors: HeldOutErrors) -> Drawing:
     )
 
 
-def _example(example: Example) -> Drawing:
+def _example(example: Example, split: str) -> Drawing:
     x = list(range(len(example.signal)))
     lines = [Line(label="signal", x=x, y=example.signal, colour=6)]
     lines += [
         Line(label=PREDICTORS[k], x=x, y=y, colour=int(k != "model"), dashed=k != "model")
         for k, y in example.predictions.items()
     ]
-    label = f"A held-out window of {example.electrode}"
+    label = f"A window of {example.electrode}, {split}"
     return Drawing(
         heading=label,
         svg=_chart(lines, label, "sample", "normalised", width=1020.0, height=240.0),

@@ -5,12 +5,13 @@ The page is self-contained and runs no script (`eegprep.report.figures.page`).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from eegprep.files import sha256_file
 from eegprep.report.contents import Contents, contents_of_shards
-from eegprep.report.figures import Page, Tile, format_duration, format_number, write_page
+from eegprep.report.figures import Page, Section, Tile, format_duration, format_number, write_page
 from eegprep.report.sections import contents as show
 from eegprep.report.sections import signal as show_signal
 from eegprep.report.sections.left_out import left_out
@@ -59,7 +60,7 @@ def write_run_page(
         confusions(results),
         subjects(results),
         *(graph_sections(run, shards) if (run / FITS).is_dir() else []),  # a run's weights may have been deleted
-        pretraining_section(pretraining, pretrain_run) if pretraining is not None else None,
+        _pretraining(pretraining, pretrain_run, len(read_lock(run).encoder)) if pretraining is not None else None,
         learning(read_log(run), results),
         show.datasets(contents),
         show.coverage(contents),
@@ -79,10 +80,19 @@ def write_run_page(
     return write_page(page, Path(out))
 
 
+def _pretraining(results: PretrainingResults, run: Path | None, n_encoders: int) -> Section:
+    """The section on pre-training; where every fold has an encoder, that of the first."""
+    section = pretraining_section(results, run)
+    if n_encoders < 2:
+        return section
+    said = f" Each of {n_encoders} folds has an encoder that has seen none of its test subjects; this is the first one."
+    return dataclasses.replace(section, opening=section.opening + said)
+
+
 def find_pretraining_run(run: Path) -> Path | None:
-    """The folder beside `run` whose weights have the hash in the run's lock; None if there is none."""
+    """The folder beside `run` whose weights have the hash in the run's lock, or None; of several, the first."""
     wanted = read_lock(run).encoder
-    if len(wanted) == 1:
+    if wanted:
         for weights in sorted(Path(run).resolve().parent.glob(f"*/{WEIGHTS}")):
             if (weights.parent / RESULTS).is_file() and sha256_file(weights) == wanted[0]:
                 return weights.parent

@@ -32,7 +32,17 @@ def _law(rows: list[dict[str, Any]], x: str, line_by: str, law: dict[str, float]
     lines = []
     for value in sorted({r[line_by] for r in rows}):
         part = sorted((r for r in rows if r[line_by] == value), key=lambda r: r[x])
-        lines.append(Line(label=f"{value:,} {line_by}", x=[r[x] for r in part], y=[r["new"] for r in part]))
+        errors = [r.get("new_se") or 0.0 for r in part]
+        lines.append(
+            Line(
+                label=f"{value:,} {line_by}",
+                x=[r[x] for r in part],
+                y=[r["new"] for r in part],
+                low=[r["new"] - e for r, e in zip(part, errors, strict=True)],
+                high=[r["new"] + e for r, e in zip(part, errors, strict=True)],
+                points=True,
+            )
+        )
     caption = f"Error on new samples by {x}; too few runs to fit a law."
     if law is not None:
         ends = [r[x] for r in rows]
@@ -44,4 +54,4 @@ def _law(rows: list[dict[str, Any]], x: str, line_by: str, law: dict[str, float]
             f"{-law['exponent']:.3f}, residual {law['residual']:.2g}."
         )
     svg = line_chart(lines, label=f"Error by {x}", x_label=x, y_label="error on new samples", x_log=True)
-    return Drawing(svg=svg, caption=caption)
+    return Drawing(svg=svg, caption=caption + " Bars: one standard error over electrodes.")

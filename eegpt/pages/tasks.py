@@ -5,7 +5,7 @@ Scores are shown even if a baseline is better; qualifications are printed under 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -74,32 +74,27 @@ def _best(task: TaskResult, methods: Any) -> float:
 
 
 def scores(results: Results) -> Section:
-    """The table of a run with a row per task and a column per method; then all scores of all methods."""
+    """The table of a run with a row per method and a column per task; then all scores of all methods."""
     tasks, methods = results.tasks, shown_baselines(results)
-    columns = [
-        Column(label="task"),
-        *(
-            Column(label=label, numeric=True)
-            for label in ("trials, train / test", "chance", "our model", "95 % interval", *map(name_of, methods))
-        ),
+    best = {key: _best(task, task.methods().values()) for key, task in tasks.items()}
+
+    def row(name: str, cell: Callable[[str, TaskResult], Any]) -> list[Any]:
+        return [name, *(cell(key, task) for key, task in tasks.items())]
+
+    def counts(key: str, task: TaskResult) -> str:
+        return f"{format_number(task.n_train)} / {format_number(task.n_test)}"
+
+    columns = [Column(label="method"), *(Column(label=_task_name(key, t), numeric=True) for key, t in tasks.items())]
+    rows = [
+        row("trials, train / test", counts),
+        row("chance", lambda key, task: _percent(task.chance, task)),
+        *(row(name_of(m), lambda key, task, m=m: _cell(task.baselines.get(m), task, best[key])) for m in methods),
+        row("our model", lambda key, task: _cell(task.model, task, best[key])),
     ]
-    rows = []
-    for key, task in tasks.items():
-        best = _best(task, task.methods().values())
-        rows.append(
-            [
-                _task_name(key, task),
-                f"{format_number(task.n_train)} / {format_number(task.n_test)}",
-                _percent(task.chance, task),
-                _cell(task.model, task, best),
-                _interval(task.model, task),
-                *(_cell(task.baselines.get(m), task, best) for m in methods),
-            ]
-        )
     parts: list[Drawing | Table | Note | Row] = []
     if results.leakage:
         parts.append(Note(text=results.leakage, tone="bad"))
-    caption = "Balanced accuracy in percent (R² of regressions)"
+    caption = "Balanced accuracy in percent (R² of regressions), with 95 % intervals"
     parts.append(Table(caption=caption, columns=columns, rows=rows, note=_notes(results)))
     known: list[list[Any]] = [[key, k.metric, k.value, k.who] for key, t in tasks.items() for k in t.known_results]
     if known:
@@ -109,7 +104,7 @@ def scores(results: Results) -> Section:
     return Section(
         anchor="scores",
         heading="Scores",
-        opening="On test trials used neither for training nor for selection. The best of each row is bold; intervals "
+        opening="On test trials used neither for training nor for selection. The best of each task is bold; intervals "
         "are bootstrapped over subjects, or over trials if there is only one subject.",
         parts=parts,
     )
@@ -142,12 +137,13 @@ def _cell(method: MethodResult | None, task: TaskResult, best: float) -> Markup 
     score = method.scores[task.score]
     text = _percent(score.mean, task) + (f" ± {_percent(score.sd, task)}" if score.sd is not None else "")
     is_best = score.mean is not None and score.mean >= best
-    return Markup("<strong>{}</strong>" if is_best else "{}").format(text)
+    shown = Markup("<strong>{}</strong>" if is_best else "{}").format(text)
+    return shown + Markup("<br><small>{}</small>").format(_interval(method, task))
 
 
-def _interval(method: MethodResult | None, task: TaskResult) -> str | None:
-    interval = method.interval if method is not None else None
-    return None if interval is None else f"{_percent(interval.low, task)} to {_percent(interval.high, task)}"
+def _interval(method: MethodResult, task: TaskResult) -> str:
+    interval = method.interval
+    return "" if interval is None else f"{_percent(interval.low, task)} to {_percent(interval.high, task)}"
 
 
 def _bars(tasks: Mapping[str, TaskResult], methods: Sequence[str]) -> Row:
@@ -161,11 +157,13 @@ def _bars(tasks: Mapping[str, TaskResult], methods: Sequence[str]) -> Row:
             mean = task.mean(task.methods().get(method))
             if mean is not None:
                 colour = 0 if method == MODEL else 6
-                bars.append(
-                    Bar(label=name_of(method), value=100 * mean, shown=f"{100 * mean:.1f}", of=100.0, colour=colour)
-                )
+                interval = task.methods()[method].interval
+                ends = {} if interval is None else {"low": 100 * interval.low, "high": 100 * interval.high}
+                shown = f"{100 * mean:.1f}"
+                bars.append(Bar(label=name_of(method), value=100 * mean, shown=shown, of=100.0, colour=colour, **ends))
         svg = bar_chart(bars, label=f"Balanced accuracy by method, {key}", width=440.0, row=22.0)
-        drawings.append(Drawing(heading=key, svg=svg, caption=", ".join(task.classes)))
+        caption = f"{', '.join(task.classes)}; lines are 95 % intervals."
+        drawings.append(Drawing(heading=key, svg=svg, caption=caption))
     return Row(parts=drawings)
 
 

@@ -32,22 +32,22 @@ class EncoderSettings(Settings):
     encoder is told about a signal: its electrode (the paper), or also what it was measured against and its kind.
     """
 
-    size: str = "base"
-    n_layers: int | None = None
-    width: int | None = None
-    n_heads: int | None = None
-    token_samples: int = 64
-    token_stride: int = 32
-    spectrum_input: int = 256
-    norm: Literal["output", "pre"] = "output"
-    position: Literal["rotary", "learned", "none"] = "rotary"
-    skip: Literal["last", "linear", "none"] = "last"
-    max_tokens: int = 128
-    normalise: Normalise = "recording"
-    fixed_uv: float = 20.0
-    clip: float = 15.0
-    dropout: float = 0.0
-    condition: Literal["electrode", "electrode+reference"] = "electrode"
+    size: str = "base"  # base, large, huge or giant
+    n_layers: int | None = None  # replaces the size's own
+    width: int | None = None  # replaces the size's own
+    n_heads: int | None = None  # replaces the size's own
+    token_samples: int = 64  # samples of a token (256 a second)
+    token_stride: int = 32  # distance of two tokens' first samples
+    spectrum_input: int = 256  # samples before a token whose spectrum it sees; 0: none
+    norm: Literal["output", "pre"] = "output"  # where layers normalise
+    position: Literal["rotary", "learned", "none"] = "rotary"  # how positions enter the attention
+    skip: Literal["last", "linear", "none"] = "last"  # what predictions start from
+    max_tokens: int = 128  # tokens of a window at most
+    normalise: Normalise = "recording"  # divide by a robust SD of the recording or window, or by fixed_uv
+    fixed_uv: float = 20.0  # microvolt that are 1 with normalise=fixed
+    clip: float = 15.0  # largest normalised value
+    dropout: float = 0.0  # share of dropped values in the layers
+    condition: Literal["electrode", "electrode+reference"] = "electrode"  # what the encoder is told about a signal
 
     @model_validator(mode="after")
     def _known_size(self) -> EncoderSettings:
@@ -63,10 +63,10 @@ class ObjectiveSettings(Settings):
     the share of a window's tokens that one hidden span covers (`masked`).
     """
 
-    kind: Objective = "new+spectrum"
-    spectrum_weight: float = 0.25
-    spectra: tuple[int, ...] = ()
-    hidden_share: float = 0.6
+    kind: Objective = "new+spectrum"  # what is predicted, see eegpt.pretraining.objective
+    spectrum_weight: float = 0.25  # weight of the spectrum's error beside the new samples'
+    spectra: tuple[int, ...] = ()  # further spectra to predict, in samples
+    hidden_share: float = 0.6  # share of a window's tokens that one hidden span covers (masked)
 
 
 class DataSettings(Settings):
@@ -79,10 +79,10 @@ class DataSettings(Settings):
 
     window_samples: tuple[int, ...] = ()  #: empty: 1024, or what fits data sets whose stretches are all shorter
     window_stride: int = 0  #: distance of two windows' first samples; 0: side by side
-    splits: tuple[str, ...] = ("train",)
+    splits: tuple[str, ...] = ("train",)  # splits that are trained on
     datasets: tuple[str, ...] = ()  #: empty: all
     electrodes: tuple[str, ...] = ()  #: empty: all
-    division: str = ""
+    division: str = ""  # a fold of a scheme instead of the sets' own splits, e.g. kfold:5/0
     max_windows: int = 0  #: windows per epoch at most, for scaling studies; 0: all
 
 
@@ -93,9 +93,9 @@ class AugmentationSettings(Settings):
     of the windows (the sign depends on the reference alone); `gain` scales each by 2 ** uniform(-gain, gain).
     """
 
-    random_offset: bool = True
-    flip: bool = True
-    gain: float = 0.0
+    random_offset: bool = True  # start windows up to one stride later, differently in every epoch
+    flip: bool = True  # turn the sign of half of the windows
+    gain: float = 0.0  # scale windows by 2 ** uniform(-gain, gain)
 
 
 class OptimiserSettings(Settings):
@@ -105,10 +105,10 @@ class OptimiserSettings(Settings):
     batches of 4096 and 27,000 steps; a few hundred steps need more.)
     """
 
-    learning_rate: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.05
-    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    learning_rate: float = 0.0  # highest rate; 0: 1e-3 at Base's width, falling with its root
+    betas: tuple[float, float] = (0.9, 0.95)  # decay of AdamW's running means
+    weight_decay: float = 0.05  # AdamW's weight decay
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0  # largest norm of the gradient
 
 
 class ScheduleSettings(Settings):
@@ -118,12 +118,12 @@ class ScheduleSettings(Settings):
     of 0 is the largest power of two from 128 to 4096 that leaves 64 steps or more in an epoch.
     """
 
-    epochs: float = 3.0
-    min_steps: int = 400
-    steps: int = 0
+    epochs: float = 3.0  # times through the training windows
+    min_steps: int = 400  # steps at least
+    steps: int = 0  # steps exactly; 0: by epochs and min_steps
     batch_size: int = 0  #: windows per optimiser step over all processes
     micro_batch: Positive = 256  #: windows per process and forward pass; the rest is accumulated
-    warmup_steps: int = 50
+    warmup_steps: int = 50  # steps over which the rate rises
     min_rate_ratio: float = 0.1  #: the last learning rate relative to the highest
 
     @model_validator(mode="after")
@@ -139,7 +139,7 @@ class ScheduleSettings(Settings):
 class HeldOutSettings(Settings):
     """What is reported on and never trained on."""
 
-    splits: tuple[str, ...] = ("validation", "test")
+    splits: tuple[str, ...] = ("validation", "test")  # splits that are reported on and never trained on
     every: int = 200  #: steps between two reports during training; 0: none before the end
     windows: Positive = 2048  #: windows of each of these reports, evenly spread
     final_windows: int = 20000  #: windows of the last report
@@ -153,8 +153,8 @@ class ComputeSettings(Settings):
     makes steps shorter and the first one up to a minute longer, and needs a compiler (g++ on a CPU).
     """
 
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    compile: bool = False
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products; auto: bfloat16 if fast
+    compile: bool = False  # use torch.compile
     recompute: Literal["auto", "yes", "no"] = "auto"  #: activation checkpointing; auto: for Huge and Giant
     parallel: Literal["ddp", "fsdp"] = "ddp"  #: a copy of the model in each process, or a part of it
 
@@ -166,11 +166,11 @@ class RunSettings(Settings):
     see `eegpt.callbacks`.
     """
 
-    log_every: Positive = 10
-    checkpoint_every: int = 200
-    tensorboard: bool = True
-    wandb: bool = False
-    mlflow: bool = False
+    log_every: Positive = 10  # steps between two lines of the log
+    checkpoint_every: int = 200  # steps between two checkpoints; 0: the last only
+    tensorboard: bool = True  # write TensorBoard files
+    wandb: bool = False  # log to Weights & Biases
+    mlflow: bool = False  # log to MLflow
 
     @property
     def loggers(self) -> tuple[str, ...]:
@@ -200,7 +200,7 @@ class PretrainConfig(Settings):
     held_out: HeldOutSettings = HeldOutSettings()
     compute: ComputeSettings = ComputeSettings()
     run: RunSettings = RunSettings()
-    seed: int = 1
+    seed: int = 1  # decides weights, order and augmentation
 
     @model_validator(mode="after")
     def _consistent(self) -> PretrainConfig:

@@ -18,7 +18,7 @@ from eegprep.errors import UsageError
 from eegpt.data import WindowBatch
 from eegpt.model.ete import ETE
 from eegpt.model.tokens import fold_tokens
-from eegpt.runs.results import Example
+from eegpt.runs.results import Example, evenly
 
 
 @torch.no_grad()
@@ -64,7 +64,7 @@ def forecast_errors(
     """Mean square errors by samples ahead on windows of which all but the last `n_forecast` samples are known."""
     sums = {name: torch.zeros(n_forecast, dtype=torch.float64) for name in ("model", "persistence", "zero")}
     n_windows, n_known = 0, 0
-    examples: list[Example] = []
+    examples: dict[int, Example] = {}
     K, C = model.config.token_stride, model.config.token_samples
     for windows in batches:
         x_BTC = model.tokenise(windows.signal_i16, windows.scale_uv, windows.sigma_uv)
@@ -80,17 +80,20 @@ def forecast_errors(
         for name, prediction in (("model", forecast), ("persistence", last), ("zero", torch.zeros_like(truth))):
             sums[name] += (prediction - truth).double().square().sum(dim=0)
         n_windows += len(windows)
-        examples += [
-            Example(
-                electrode=names[int(windows.electrode[row])],
-                signal=_short(signal_BS[row, : n_known + n_forecast]),
-                predictions={"model": _short(forecast[row])},
-            )
-            for row in range(min(n_examples - len(examples), len(windows)))
-        ]
+        for row, electrode in enumerate(windows.electrode.tolist()):
+            if electrode not in examples:
+                examples[electrode] = Example(
+                    electrode=names[electrode],
+                    signal=_short(signal_BS[row, : n_known + n_forecast]),
+                    predictions={"model": _short(forecast[row])},
+                )
     errors = {name: (total / max(1, n_windows)).tolist() for name, total in sums.items()}
     return Forecast(
-        sfreq_hz=model.config.sfreq_hz, n_windows=n_windows, n_known=n_known, errors=errors, examples=examples
+        sfreq_hz=model.config.sfreq_hz,
+        n_windows=n_windows,
+        n_known=n_known,
+        errors=errors,
+        examples=evenly(examples, n_examples),
     )
 
 

@@ -24,7 +24,7 @@ from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.data import PretrainData
 from eegpt.pretraining.predictors import LinearPredictor, linear_for, new_samples, predict_persistence, predict_zero
 from eegpt.runs.checkpoint import Progress
-from eegpt.runs.results import Example, HeldOutErrors, PredictorErrors, PretrainingResults
+from eegpt.runs.results import Example, HeldOutErrors, PredictorErrors, PretrainingResults, evenly
 from eegpt.runs.runtime import Runtime
 
 _EXAMPLES = 4
@@ -122,7 +122,7 @@ def heldout_errors(
     C, K = config.token_samples, config.token_stride
     sums: dict[str, _Sums] = {}
     spectra: dict[str, Tensor] = {}
-    examples: list[Example] = []
+    examples: dict[int, Example] = {}
     training = model.training
     model.eval()
     for windows in batches:
@@ -148,8 +148,9 @@ def heldout_errors(
             if name != "zero":
                 density = _power(string.flatten(1)).sum(dim=0)
                 spectra[name] = spectra[name] + density if name in spectra else density
-        if len(examples) < _EXAMPLES:
-            examples += _examples(truth, predictions, electrode, names, _EXAMPLES - len(examples))
+        for row, e in enumerate(electrode.tolist()):
+            if e not in examples:
+                examples[e] = _example(truth, predictions, row, names[e])
         for name, prediction in predictions.items():
             of = sums.setdefault(name, _Sums(len(names), K))
             error = prediction - truth
@@ -167,25 +168,16 @@ def heldout_errors(
         variance=float(sums["zero"].horizon_K.mean() / sums["zero"].count),
         predictors={name: of.errors(names) for name, of in sums.items()},
         spectra={"hz": hz[kept].tolist(), **densities},
-        examples=examples,
+        examples=evenly(examples, _EXAMPLES),
     )
 
 
-def _examples(
-    truth_NJK: Tensor, predictions: dict[str, Tensor], electrode_N: Tensor, names: list[str], n: int
-) -> list[Example]:
-    """The first windows from distinct electrodes."""
-    chosen: dict[int, int] = {}
-    for row, electrode in enumerate(electrode_N.tolist()):
-        chosen.setdefault(electrode, row)
-    return [
-        Example(
-            electrode=names[electrode],
-            signal=_short(truth_NJK[row]),
-            predictions={name: _short(predictions[name][row]) for name in ("model", "linear") if name in predictions},
-        )
-        for electrode, row in list(chosen.items())[:n]
-    ]
+def _example(truth_NJK: Tensor, predictions: dict[str, Tensor], row: int, electrode: str) -> Example:
+    return Example(
+        electrode=electrode,
+        signal=_short(truth_NJK[row]),
+        predictions={name: _short(predictions[name][row]) for name in ("model", "linear") if name in predictions},
+    )
 
 
 def _short(values: Tensor) -> list[float]:

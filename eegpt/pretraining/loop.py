@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from eegprep.display import html_table
 from eegprep.errors import InputError
 from eegprep.files import alone
+from eegprep.platform import stop_signals
 from eegpt.callbacks import Callback, Logger
 from eegpt.data import WindowBatch
 from eegpt.model.ete import ETE, ETEConfig
@@ -259,12 +260,10 @@ class _Stop:
     A second Ctrl-C does not wait for the loop.
     """
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-
     def __enter__(self) -> _Stop:
         self.asked = self.interrupted = False
         try:
-            self._old = {s: signal.signal(s, self._ask) for s in self.signals}
+            self._old = {s: signal.signal(s, self._ask) for s in stop_signals()}
         except ValueError:  # only the main thread may set handlers; elsewhere nobody sends us signals
             self._old = {}
         return self

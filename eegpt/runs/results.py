@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eegprep.errors import InputError
 from eegprep.files import write_json
+from eegprep.recording import spread
 from eegpt.runs.folder import RESULTS, read_json
 
 # All predictors whose errors are reported, the model first.
@@ -39,6 +41,12 @@ class Example(_Results):
     electrode: str
     signal: list[float]
     predictions: dict[str, list[float]]
+
+
+def evenly(examples: Mapping[int, Example], n: int) -> list[Example]:
+    """At most `n` of the examples of different electrodes, evenly spread over the electrodes' ids."""
+    ids = sorted(examples)
+    return [examples[ids[i]] for i in spread(len(ids), n)]
 
 
 class HeldOutErrors(_Results):

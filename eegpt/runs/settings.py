@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import json
 import math
 import re
@@ -138,6 +139,38 @@ def differences(begun: Mapping[str, Any], asked: Mapping[str, Any], prefix: str 
         elif old != new:
             found[f"{prefix}{key}"] = old, new
     return found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting: its path, its default as JSON, and its meaning in one line."""
+
+    path: str
+    default: str
+    meaning: str
+
+
+def described(cls: type[BaseModel], prefix: str = "") -> list[Setting]:
+    """Every setting of a model, in order; the meaning is the comment behind the field in the code."""
+    comments = _comments(cls)
+    found = []
+    for name, field in cls.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += described(field.annotation, f"{prefix}{name}.")
+        else:
+            default = json.dumps(field.get_default(call_default_factory=True))
+            found.append(Setting(path=prefix + name, default=default, meaning=comments.get(name, "")))
+    return found
+
+
+def _comments(cls: type[BaseModel]) -> dict[str, str]:
+    """The comments behind a class's fields; empty where the source code is not available."""
+    try:
+        source = inspect.getsource(cls)
+    except OSError:
+        return {}
+    lines = (re.match(r"    (\w+): .*?  #:? ?(.+)", line) for line in source.splitlines())
+    return {match[1]: match[2].strip() for match in lines if match}
 
 
 def _plain(value: Any, where: str) -> Any:

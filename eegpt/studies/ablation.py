@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eegprep.errors import UsageError, nearest
 from eegprep.files import write_json
 from eegpt.pretraining.config import PretrainConfig
@@ -84,6 +86,7 @@ def run_study(
                 "windows": result.results.windows_per_epoch,
                 "steps": result.steps,
                 "new": errors.model.new,
+                "new_se": _standard_error(list(errors.model.electrode.values())),
                 "share_of_variance": errors.model.new / errors.variance,
                 "below_linear": errors.gain(),
                 **(probe(run) if probe is not None else {}),
@@ -92,3 +95,9 @@ def run_study(
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / "study.json", {"rows": rows})
     return rows
+
+
+def _standard_error(values: Sequence[float]) -> float | None:
+    """Of a mean over electrodes; None for fewer than two."""
+    n = len(values)
+    return None if n < 2 else float(np.std(values, ddof=1)) / n**0.5

@@ -30,8 +30,8 @@ class DataSettings(Settings):
     """
 
     tasks: tuple[str, ...] = ()  # only these; empty for all
-    datasets: tuple[str, ...] = ()
-    scheme: str = "split"
+    datasets: tuple[str, ...] = ()  # only these; empty for all
+    scheme: str = "split"  # trials to learn from and to test, e.g. kfold:5 or within:5
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training trials
     validation_share: Share = 0.2  # of the training trials, where a task has no validation subjects
     #: Electrodes that the encoder's vocabulary lacks; `extend`: a new row that starts from the nearest known one.
@@ -60,15 +60,15 @@ class ModelSettings(Settings):
         in tasks that do not ask for the subject's identity; see `eegpt.transfer.align`. Results say so.
     """
 
-    readout: Literal["auto", Readout] = "auto"
-    views: tuple[str, ...] = ALL_VIEWS
-    edges: Literal["auto", "pairs", "none"] = "auto"
-    graph: bool = True
-    align: Literal["subject", "none"] = "subject"
+    readout: Literal["auto", Readout] = "auto"  # what a node of the graph starts from
+    views: tuple[str, ...] = ALL_VIEWS  # what the electrodes' own readouts see
+    edges: Literal["auto", "pairs", "none"] = "auto"  # what the graph's edges carry
+    graph: bool = True  # train the electrode graph beside the readouts
+    align: Literal["subject", "none"] = "subject"  # standardise the views of each subject's trials
     teg_layers: Positive | None = None  # by default those of the encoder's size
     dropout: Share = 0.2  # inside the graph and before the heads
     electrode_dropout: Share = 0.5  # share of a trial's electrodes that the graph does not see
-    lora_rank: Positive = 8
+    lora_rank: Positive = 8  # rank of the additions in mode lora
 
     @field_validator("views")
     @classmethod
@@ -81,26 +81,26 @@ class ModelSettings(Settings):
 class ObjectiveSettings(Settings):
     """What is minimised: cross-entropy, and squared error of regressions in SDs."""
 
-    label_smoothing: Share = 0.1
+    label_smoothing: Share = 0.1  # share of the target spread over all classes
     class_weights: bool = True  # by the inverse of a class's frequency in the training trials
 
 
 class OptimiserSettings(Settings):
     """AdamW."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3  # highest rate
     encoder_rate_ratio: float = 0.3  # rate of the encoder's own parameters in mode `full`, relative to learning_rate
-    weight_decay: float = 0.05
-    clip_norm: float = 1.0
+    weight_decay: float = 0.05  # AdamW's weight decay
+    clip_norm: float = 1.0  # largest norm of the gradient
     average: Share = 0.95  # decay of the running mean of the weights, which is validated and kept; 0: the last weights
 
 
 class ScheduleSettings(Settings):
     """How long is trained, in which batches: a linear warm-up and a cosine to zero; batches mix all tasks."""
 
-    steps: Positive = 250
-    batch_size: Positive = 32
-    warmup_steps: int = 20
+    steps: Positive = 250  # steps at most
+    batch_size: Positive = 32  # trials of a step
+    warmup_steps: int = 20  # steps over which the rate rises
     task_exponent: float = 0.5  # a task of n trials is drawn in proportion to n ** task_exponent
 
 
@@ -112,10 +112,10 @@ class SelectionSettings(Settings):
     takes a quarter of the time of 3).
     """
 
-    folds: Annotated[int, Field(gt=1)] = 5
-    graph_folds: Annotated[int, Field(ge=0)] = 0
+    folds: Annotated[int, Field(gt=1)] = 5  # fits of every readout that weight it
+    graph_folds: Annotated[int, Field(ge=0)] = 0  # fits of the graph that weight it; 0: weighted on validation trials
 
-    evaluate_every: Positive = 20
+    evaluate_every: Positive = 20  # steps between two evaluations on the validation trials
     validation_trials: int = 200  # of each task in an evaluation at most, evenly spread
     patience: int = 120  # steps without a better evaluation after which training stops; 0 for never
 
@@ -123,17 +123,17 @@ class SelectionSettings(Settings):
 class ComputeSettings(Settings):
     """How it is computed; `auto` is bfloat16 where the device multiplies it in hardware."""
 
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products; auto: bfloat16 if fast
     cache_mib: int = 768  # memory for keys and values of frozen tokens; beyond it they are computed for each batch
 
 
 class EncoderSettings(Settings):
     """The encoder of mode `scratch`; a pre-trained encoder has its own."""
 
-    size: str = "base"
-    normalise: Normalise = "recording"
-    token_samples: int = 256
-    token_stride: int = 32
+    size: str = "base"  # base, large, huge or giant
+    normalise: Normalise = "recording"  # what the signal is divided by
+    token_samples: int = 256  # samples of a token
+    token_stride: int = 32  # distance of two tokens' first samples
 
 
 class TransferConfig(Settings):
@@ -152,7 +152,7 @@ class TransferConfig(Settings):
         "encoder_lr_ratio": "optimiser.encoder_rate_ratio",
     }
 
-    mode: Mode = "frozen"
+    mode: Mode = "frozen"  # what is trained: frozen, full, scratch, lora or probe
     joint: bool = True  # one model for all tasks, or one model for each
     seeds: tuple[int, ...] = (0,)  # one fit for each
     allow_leakage: bool = False  # continue although test recordings were seen before, and say so on every table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -44,15 +45,24 @@ def test_every_command_is_described(pages: Path) -> None:
     assert "Write one self-contained HTML page" in text
 
 
-def test_every_public_module_is_on_a_page(pages: Path) -> None:
-    listed = "".join(p.read_text(encoding="utf-8") for p in pages.glob("*.md"))
-    for package in ("eegprep", "eegpt"):
-        for path in sorted((DOCS.parent / package).rglob("*.py")):
-            parts = path.relative_to(DOCS.parent).with_suffix("").parts
-            hidden = path.name == "__init__.py" or any(p.startswith("_") for p in parts)
-            if hidden or path.name == "__main__.py" or parts == ("eegpt", "version"):
-                continue
-            assert f".. automodule:: {'.'.join(parts)}\n" in listed, path
+def test_the_api_is_by_import_name(generate: ModuleType, pages: Path) -> None:
+    """Every public name has a directive on its module's page, and no internal module has a page."""
+    for module in generate.PUBLIC:
+        names = generate.public_names(module)
+        if not names:
+            continue
+        text = (pages / f"{module.replace('.', '-')}.md").read_text(encoding="utf-8")
+        for name in names:
+            assert re.search(rf"\.\. auto(class|function|data):: {re.escape(module)}\.{name}\n", text), name
+    assert "automodule" not in "".join(p.read_text(encoding="utf-8") for p in pages.glob("*.md"))
+    assert "load" in generate.public_names("eegprep.datasets")
+    assert not generate.public_names("eegprep.nothing_here")
+
+
+def test_every_setting_is_on_the_page(pages: Path) -> None:
+    text = (pages / "settings.md").read_text(encoding="utf-8")
+    for path in ("encoder.token_samples", "schedule.steps", "selection.patience", "data.division"):
+        assert f"| `{path}` |" in text
 
 
 def test_page_lists_every_electrode(pages: Path) -> None:

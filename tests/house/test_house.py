@@ -103,7 +103,7 @@ def test_command_names_its_missing_extra() -> None:
     )
     result = run_python(code)
     assert result.returncode == 2, result.stderr
-    assert 'pip install "eegpt[model]"' in result.stderr
+    assert 'pip install ".[model]"' in result.stderr
     assert "Traceback" not in result.stderr
 
 

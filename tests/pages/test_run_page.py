@@ -33,7 +33,7 @@ def test_page_shows_scores_and_errors(toy_run: Path, toy_shards: Path, tmp_path:
     model = task.mean(task.model)
     assert model is not None
     assert f"{100 * model:.1f}" in said
-    assert "band power + LR" in said
+    assert "log spectrum, z-scored per subject" in said
     for anchor in ("scores", "confusion", "graph", "pretraining", "transfer", "data", "coverage", "left-out", "trials"):
         assert f'<section id="{anchor}"' in html
     for words in ("persistence", "linear autoregression", "held out", "CC-BY-4.0", "unknown_name", "Nobody (2026)"):

@@ -38,7 +38,7 @@ def test_missing_moabb_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "moabb", None)
     monkeypatch.setitem(sys.modules, "moabb.datasets", None)
-    with pytest.raises(UsageError, match=r"pip install 'eegpt\[moabb\]'"):
+    with pytest.raises(UsageError, match=r'pip install "\.\[moabb\]"'):
         load_dataset("BNCI2014_001")
 
 

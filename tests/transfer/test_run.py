@@ -363,9 +363,10 @@ def test_other_files_are_not_runs(encoder, shards, tmp_path):
 
 def test_the_table_has_split_and_interval(run):
     text = results_table(results_of(run))
-    assert "1 new subjects" in text
+    assert "1 new subject," in text
     assert "95 % interval" in text
-    assert "interval over the trials of one subject" in text
+    assert "interval over the trials of one subject" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_pretraining_table_has_predictors():
@@ -387,7 +388,7 @@ def test_the_graph_on_band_power_is_seeded(shards):
     assert scored["alpha/hand"].scores["balanced_accuracy"].mean > 0.8
     assert scored["alpha/load"].scores["r2"].mean > 0.3
     assert len(predictions.stacked("alpha/hand", "teg_band_power")) == 2
-    assert "TEG on band power" in results_table(results)
+    assert "electrode graph on band power" in results_table(results)
     again, _ = score_baselines([shards], config(mode="scratch", seeds=(1,)), names[1:])
     np.testing.assert_array_equal(
         again.stacked("alpha/load", "teg_band_power")[0], predictions.stacked("alpha/load", "teg_band_power")[1]

@@ -19,7 +19,7 @@ from eegprep.report.figures.svg import element, group, picture, text, text_width
 class Bar:
     """One bar; `shown` is the text next to it (default: the value), `note` its tooltip.
 
-    `of` draws a pale bar of that length behind it, to show a proportion.
+    `of` draws a pale bar of that length behind it, to show a proportion; `low` and `high` an interval over it.
     """
 
     label: str
@@ -28,6 +28,8 @@ class Bar:
     note: str = ""
     of: float | None = None
     colour: int = 0
+    low: float | None = None
+    high: float | None = None
 
 
 def bar_chart(
@@ -40,7 +42,7 @@ def bar_chart(
     left = min(max((text_width(b.label) for b in bars), default=40.0) + 8, column_width * 0.5)
     right = max((text_width(_shown(b)) for b in bars), default=30.0) + 10
     scale = Scale.over(
-        [*(b.value for b in bars), *(b.of for b in bars), 0.0], left, max(column_width - right, left + 20)
+        [*(v for b in bars for v in (b.value, b.of, b.high)), 0.0], left, max(column_width - right, left + 20)
     )
     parts: list[Markup] = []
     for i, bar in enumerate(bars):
@@ -68,6 +70,10 @@ def _bar(bar: Bar, scale: Scale, row: float, transform: str) -> Markup:
         parts.append(element("rect", x=zero, y=top, width=scale(bar.of) - zero, height=thick, rx="2", class_="whole"))
     width = max(end - zero, 1.0 if bar.value > 0 else 0.0)
     parts.append(element("rect", x=zero, y=top, width=width, height=thick, rx="2", class_=f"f{bar.colour % 8}"))
+    if bar.low is not None and bar.high is not None:
+        a, b, middle = scale(bar.low), scale(bar.high), row / 2
+        parts.append(element("line", x1=a, x2=b, y1=middle, y2=middle, class_="whisker"))
+        parts += [element("line", x1=x, x2=x, y1=middle - 3, y2=middle + 3, class_="whisker") for x in (a, b)]
     parts.append(text(far + 6, row / 2 + 4, _shown(bar), class_="value"))
     return group(*parts, title=bar.note or f"{bar.label}: {_shown(bar)}", transform=transform)
 

@@ -26,7 +26,7 @@ class Line:
     """One line, optionally with a band `low..high` around it; all sequences have the same length.
 
     `colour` picks one of eight series colours (default: the line's position); `dashed` is for lines that only serve
-    as a comparison.
+    as a comparison; `points` marks every value, with error bars from `low` to `high` instead of a band.
     """
 
     label: str
@@ -37,6 +37,7 @@ class Line:
     colour: int | None = None
     dashed: bool = False
     faint: bool = False
+    points: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ def line_chart(
     height: float = 320.0,
 ) -> Markup:
     """Draw `lines`; `label` describes the chart in words."""
-    lines = [_binned(line) for line in lines]
+    lines = [line if line.points else _binned(line) for line in lines]
     legend, legend_height = _legend(lines, width)
     left, right, top, bottom = 62.0, 14.0, 10.0 + legend_height, 44.0
     x_scale = Scale.over([v for line in lines for v in line.x], left, width - right, log=x_log)
@@ -72,7 +73,7 @@ def line_chart(
     for mark in marks:
         parts.append(_mark(mark, x_scale, y_scale))
     for place, line in enumerate(lines):
-        if line.low is not None and line.high is not None:
+        if line.low is not None and line.high is not None and not line.points:
             parts.append(_band(line, place, x_scale, y_scale))
     for place, line in enumerate(lines):
         parts.append(_path(line, place, x_scale, y_scale))
@@ -145,15 +146,27 @@ def _path(line: Line, place: int, x_scale: Scale, y_scale: Scale) -> Markup:
     for run in _runs(line, x_scale, y_scale):
         if len(run) == 1:
             parts.append(element("circle", cx=run[0][0], cy=run[0][1], r=2.5, class_=f"dot f{_colour(line, place)}"))
-        else:
-            parts.append(polyline(run, class_=class_))
+            continue
+        parts.append(polyline(run, class_=class_))
+        if line.points:
+            parts += [element("circle", cx=x, cy=y, r=3, class_=f"dot f{_colour(line, place)}") for x, y in run]
+    if line.points:
+        for x, low, high in _spans(line, x_scale, y_scale):
+            parts.append(element("line", x1=x, x2=x, y1=low, y2=high, class_=f"line s{_colour(line, place)}"))
     return group(*parts, title=line.label) if parts else Markup("")
 
 
 def _band(line: Line, place: int, x_scale: Scale, y_scale: Scale) -> Markup:
-    points = [
+    points = _spans(line, x_scale, y_scale)
+    outline = [(x, low) for x, low, _ in points] + [(x, high) for x, _, high in reversed(points)]
+    return polyline(outline, closed=True, class_=f"band f{_colour(line, place)}")
+
+
+def _spans(line: Line, x_scale: Scale, y_scale: Scale) -> list[tuple[float, float, float]]:
+    """Positions of x, low and high where all three are known."""
+    return [
         (x_scale(x), y_scale(low), y_scale(high))
-        for x, low, high in zip(line.x, line.low or (), line.high or (), strict=True)
+        for x, low, high in zip(line.x, line.low or (), line.high or (), strict=bool(line.low))
         if x is not None
         and low is not None
         and high is not None
@@ -161,8 +174,6 @@ def _band(line: Line, place: int, x_scale: Scale, y_scale: Scale) -> Markup:
         and y_scale.shows(low)
         and y_scale.shows(high)
     ]
-    outline = [(x, low) for x, low, _ in points] + [(x, high) for x, _, high in reversed(points)]
-    return polyline(outline, closed=True, class_=f"band f{_colour(line, place)}")
 
 
 def _mark(mark: Mark, x_scale: Scale, y_scale: Scale) -> Markup:

@@ -6,10 +6,12 @@ forbids the browser to load or run anything. Equal inputs give equal bytes: no t
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -130,8 +132,22 @@ def _cell(value: Cell) -> str:
     return value
 
 
+def _filled(parts: Sequence[Any]) -> list[Any]:
+    """The parts without tables, rows and drawings that hold nothing."""
+    kept = []
+    for part in parts:
+        if isinstance(part, Row):
+            part = dataclasses.replace(part, parts=_filled(part.parts))
+        empty = {"row": not getattr(part, "parts", ()), "table": not getattr(part, "rows", ())}
+        if not (empty.get(part.kind) or (isinstance(part, Drawing) and not part.svg)):
+            kept.append(part)
+    return kept
+
+
 def render(page: Page) -> str:
-    """The page as HTML text."""
+    """The page as HTML text; parts, and sections of parts, without contents are left out."""
+    sections = [dataclasses.replace(s, parts=_filled(s.parts)) for s in page.sections]
+    page = dataclasses.replace(page, sections=[s for s in sections if s.parts or s.opening])
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(

@@ -27,6 +27,11 @@ def round_ticks(low: float, high: float, n: int = 6) -> list[float]:
     return [i * step for i in range(first, last + 1)]
 
 
+def round_digits(value: float) -> float:
+    """A tick without the last digits of floating point."""
+    return float(f"{value:.9g}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scale:
     """Values `low..high` to positions `start..stop`; `log` for decades."""
@@ -68,10 +73,12 @@ class Scale:
     def ticks(self, n: int = 6) -> list[tuple[float, str]]:
         """Ticks as (value, text)."""
         if not self.log:
-            return [(v, format_tick(round(v, 12))) for v in round_ticks(self.low, self.high, n)]
+            return [(v, format_tick(round_digits(v))) for v in round_ticks(self.low, self.high, n)]
         lowest, highest = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
         mantissas = (1,) if highest - lowest > 3 else (1, 3) if highest - lowest > 2 else (1, 2, 5)
         every = max(1, math.ceil((highest - lowest) / 8))
         candidates = [m * 10.0**e for e in range(lowest, highest + 1, every) for m in mantissas]
         shown = [v for v in candidates if self.low * 0.999 <= v <= self.high * 1.001]
-        return [(v, format_tick(v)) for v in shown or [self.low, self.high]]
+        if len(shown) < 3:  # less than a decade: round values, evenly spread
+            shown = [v for v in round_ticks(self.low, self.high, n) if v > 0]
+        return [(v, format_tick(round_digits(v))) for v in shown]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,6 +63,18 @@ from eegprep.store.view import Rereferenced
 BUILDING = "building"
 
 
+class Outlet(Protocol):
+    """Where finished shards go, if they do not stay in the set's folder."""
+
+    def take(self, path: Path, shard: WrittenShard) -> None:
+        """Store a shard; its file may be deleted afterwards."""
+        ...
+
+    def holds(self, shard: WrittenShard) -> bool:
+        """Whether the shard is stored completely."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class ShardSummary:
     """Summary of a shard set, and of what was left out.
@@ -100,6 +112,7 @@ def build_shard_set(
     allow_unfinished: bool = False,
     reference: str | None = None,
     sync: bool = True,
+    outlet: Outlet | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ShardSummary:
     """Build one shard set from the recordings of stores.
@@ -128,6 +141,8 @@ def build_shard_set(
         every stored derivation is written as it is.
     sync : bool
         Whether to sync each shard to disk.
+    outlet : Outlet, optional
+        Takes each electrode's shards, which are then deleted here: the folder only keeps the index.
     progress : callable, optional
         Called with (electrode, electrodes done, electrodes in total).
 
@@ -169,7 +184,7 @@ def build_shard_set(
             first_numbers=base.n_shards if base else {},
             sync=sync,
         )
-        results = _run(jobs, notes, workers, executor, progress)
+        results = _run(jobs, notes, workers, executor, progress, outlet)
         made_with, before = _made_with(stores, opened, base), base.lock.unfinished if base else ()
         about = {"unfinished": sorted({*unfinished, *before}), "reference": _reference_of(opened)}
         write_sums(out, _write_index(out, plan, results, base, made_with, about))
@@ -236,7 +251,7 @@ def _notes(out: Path, plan: Plan) -> Path:
     for part in out.glob(f"*{PART}"):
         part.unlink()
     stated = notes / "plan.json"
-    if not stated.exists() or json.loads(stated.read_text()) != plan.sha256:
+    if not stated.exists() or json.loads(stated.read_text(encoding="utf-8")) != plan.sha256:
         shutil.rmtree(out / "shards", ignore_errors=True)
         for note in notes.glob("*.json"):
             note.unlink()
@@ -250,13 +265,14 @@ def _run(
     workers: int,
     executor: Executor | None,
     progress: Callable[[str, int, int], None] | None,
+    outlet: Outlet | None,
 ) -> list[ElectrodeResult]:
     done: dict[str, ElectrodeResult] = {}
     for job in jobs:
         note = notes / f"electrode-{job.electrode}.json"
         if note.exists():
             result = ElectrodeResult.from_json(json.loads(note.read_text(encoding="utf-8")))
-            if all((job.folder / s.name).is_file() for s in result.shards):
+            if all(outlet.holds(s) if outlet else (job.folder / s.name).is_file() for s in result.shards):
                 done[job.electrode] = result
     pool = executor or ThreadPoolExecutor(max_workers=max(1, workers))
     try:
@@ -265,6 +281,10 @@ def _run(
         futures = [pool.submit(write_electrode, job) for job in todo]
         for future in as_completed(futures):
             result = future.result()
+            if outlet is not None:
+                for shard in result.shards:
+                    outlet.take(jobs[0].folder / shard.name, shard)
+                    (jobs[0].folder / shard.name).unlink(missing_ok=True)
             write_json(notes / f"electrode-{result.electrode}.json", result.to_json())
             done[result.electrode] = result
             if progress is not None:

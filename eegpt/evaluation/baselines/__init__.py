@@ -8,8 +8,6 @@ without an encoder, trained on all tasks together.
 
 from __future__ import annotations
 
-import importlib.util
-
 import numpy as np
 
 from eegprep.errors import UsageError, nearest
@@ -63,17 +61,14 @@ def run_baseline(name: str, train: TaskData, validation: TaskData, test: TaskDat
 def chosen(names: str) -> tuple[str, ...]:
     """The baselines of `names`: names and the groups `quick`, `all`, `braindecode` and `none`, separated by commas.
 
-    Raises UsageError for an unknown baseline or one that cannot run here; groups leave out what is not installed.
+    Raises UsageError for an unknown baseline or one that cannot run here.
     """
-    have_riemann = importlib.util.find_spec("pyriemann") is not None
     groups = {
         "quick": QUICK,
         "all": (*(n for n in BASELINES if n not in FOREIGN), GRAPH),
         "braindecode": FOREIGN,
         "none": (),
     }
-    if not have_riemann:
-        groups = {key: tuple(n for n in group if n != "tangent_space") for key, group in groups.items()}
     asked = (n.strip() for n in names.split(",") if n.strip())
     found = tuple(dict.fromkeys(m for n in asked for m in groups.get(n, (n,))))
     known = (*BASELINES, GRAPH)
@@ -84,6 +79,4 @@ def chosen(names: str) -> tuple[str, ...]:
         from eegpt.evaluation.baselines import foreign
 
         foreign.load_models()
-    if "tangent_space" in found and not have_riemann:
-        raise UsageError("tangent_space needs pyriemann", todo="python -m pip install 'eegpt[baselines]'")
     return found

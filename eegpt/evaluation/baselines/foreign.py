@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eegprep.errors import UsageError
+from eegprep.errors import UsageError, install
 from eegpt.evaluation.baselines.networks import Network, in_sigma
 from eegpt.evaluation.baselines.trials import TaskData
 
@@ -46,7 +46,7 @@ def load_models() -> ModuleType:
     except ModuleNotFoundError as error:
         raise UsageError(
             f"these baselines need braindecode, and {error.name} is not installed",
-            todo="make baselines, or: python -m pip install 'eegpt[baselines]'",
+            todo=f"make baselines, or: {install('baselines')}",
         ) from None
     except (ImportError, OSError) as error:
         raise UsageError(

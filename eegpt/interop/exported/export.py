@@ -16,7 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from eegprep.errors import UsageError, nearest
+from eegprep.errors import UsageError, install, nearest
 from eegprep.files import atomic_path, write_json
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegpt.interop.exported.graphs import EncoderGraph, TaskGraph
@@ -156,7 +156,7 @@ def _write_onnx(program: Any, part: Path, names: tuple[str, ...], outputs: tuple
     try:
         import onnxscript  # noqa: F401  torch's exporter needs it and would say so less clearly
     except ModuleNotFoundError:
-        raise UsageError("ONNX needs an extra", todo='python -m pip install "eegpt[export]"') from None
+        raise UsageError("ONNX needs an extra", todo=install("export")) from None
     quiet = logging.getLogger("torch.onnx")
     level = quiet.level
     quiet.setLevel(logging.ERROR)  # it reports that torchvision is missing, which is not needed

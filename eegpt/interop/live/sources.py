@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.errors import InputError, UsageError
+from eegprep.errors import InputError, UsageError, install
 
 _UNITS = {
     "microvolts": "uV", "microvolt": "uV", "uv": "uV", "µv": "uV", "μv": "uV",
@@ -76,7 +76,7 @@ def from_lsl(
         # pylsl raises RuntimeError if its shared library is missing.
         raise UsageError(
             "live streams need pylsl and its library", found=str(error)[:200],
-            todo='python -m pip install "eegpt[stream]"',
+            todo=install("stream"),
         ) from None  # fmt: skip
     which = ("name", name) if name else ("type", kind)
     streams = pylsl.resolve_byprop(*which, minimum=1, timeout=wait_s)
