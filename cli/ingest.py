@@ -39,7 +39,14 @@ def register(app: typer.Typer) -> None:
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
+            typer.Option(
+                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
+                "vocabulary (.parquet)."
+            ),
+        ] = None,
+        kinds: Annotated[
+            str | None,
+            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
         ] = None,
         workers: Annotated[
             int,
@@ -89,6 +96,7 @@ def register(app: typer.Typer) -> None:
                 out=out,
                 recipe=recipe,
                 vocabulary=vocabulary,
+                kinds=None if kinds is None else kinds.split(","),
                 workers=workers,
                 cluster=cluster,
                 keep_duplicates=keep_duplicates,

@@ -45,7 +45,14 @@ def register(app: typer.Typer) -> None:
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
+            typer.Option(
+                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
+                "vocabulary (.parquet)."
+            ),
+        ] = None,
+        kinds: Annotated[
+            str | None,
+            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
         ] = None,
         workers: Annotated[
             int, typer.Option(min=0, help="Number of worker processes; 0 runs everything in this process.")
@@ -85,6 +92,7 @@ def register(app: typer.Typer) -> None:
                 source,
                 recipe=recipe,
                 vocabulary=vocabulary,
+                kinds=None if kinds is None else kinds.split(","),
                 workers=workers,
                 partial=partial,
                 subjects=subjects,

@@ -30,6 +30,13 @@ def register(app: typer.Typer) -> None:
         vocabulary: Annotated[
             Path | None, typer.Option(help="Vocabulary (.parquet, .tsv, .csv); default: that of the stores.")
         ] = None,
+        reference: Annotated[
+            str | None,
+            typer.Option(
+                help="Re-reference EEG to an electrode, a recorded scheme or average, where the derivations allow it.",
+                show_default=False,
+            ),
+        ] = None,
         max_shard_size: Annotated[str, typer.Option(help="Maximum size of a shard, e.g. 512M or 1G.")] = "1G",
         workers: Annotated[int, typer.Option(min=1, help="Number of electrodes written in parallel.")] = 2,
         allow_unfinished: Annotated[
@@ -56,6 +63,7 @@ def register(app: typer.Typer) -> None:
                 workers=workers,
                 allow_unfinished=allow_unfinished,
                 private=private,
+                reference=reference,
                 progress=report,
             )
         if as_json:

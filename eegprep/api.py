@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from eegprep.electrodes import Vocabulary, load_vocabulary
 from eegprep.errors import UsageError
 from eegprep.files import path_of, paths_of, write_atomic
-from eegprep.manifest import Manifest, Recipe, load_recipe
+from eegprep.manifest import Manifest, Recipe, load_recipe, recipe_of
 
 if TYPE_CHECKING:
     from eegprep.ingest import IngestSummary, Inspection
@@ -38,6 +38,7 @@ def inspect(
     *,
     recipe: str | Path | Recipe | None = None,
     vocabulary: PathLike | Vocabulary | None = None,
+    kinds: Sequence[str] | None = None,
     workers: int = 1,
     partial: bool = False,
     subjects: Sequence[str] | None = None,
@@ -57,7 +58,9 @@ def inspect(
     recipe : str, Path or Recipe, optional
         Used instead of the manifest's.
     vocabulary : str, Path or Vocabulary, optional
-        Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet).
+        `extended`, additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet).
+    kinds : sequence of str, optional
+        Kinds of channels to keep: `eeg`, `eog`, `emg`, `ecg`, `respiration`, `other`; by default those of the recipe.
     workers : int
         Number of worker processes; 0 runs everything in this process.
     partial : bool
@@ -81,7 +84,7 @@ def inspect(
     return run(
         manifest,
         folder,
-        recipe=_recipe(recipe),
+        recipe=_with_kinds(_recipe(recipe), manifest, kinds),
         vocabulary=_vocabulary(vocabulary) or Vocabulary.base(),
         workers=workers,
         partial=partial,
@@ -97,6 +100,7 @@ def ingest(
     out: PathLike | None = None,
     recipe: str | Path | Recipe | None = None,
     vocabulary: PathLike | Vocabulary | None = None,
+    kinds: Sequence[str] | None = None,
     workers: int = 1,
     cluster: str | None = None,
     keep_duplicates: bool = False,
@@ -118,7 +122,7 @@ def ingest(
         Folder of the data set's files; by default `$EEGPT_DATA/NAME`, else downloaded.
     out : str or Path, optional
         Output store; by default `stores/NAME`.
-    recipe, vocabulary, workers, partial, subjects, tasks, limit_hours
+    recipe, vocabulary, kinds, workers, partial, subjects, tasks, limit_hours
         See `inspect`.
     cluster : str, optional
         Dask scheduler (`tcp://host:port`), or `slurm`, instead of local processes.
@@ -149,7 +153,7 @@ def ingest(
         manifest,
         folder,
         Path("stores") / manifest.name if out is None else path_of(out, "out"),
-        recipe=_recipe(recipe),
+        recipe=_with_kinds(_recipe(recipe), manifest, kinds),
         vocabulary=words or Vocabulary.base(),
         workers=workers,
         cluster=cluster,
@@ -184,6 +188,7 @@ def shard(
     workers: int = 2,
     allow_unfinished: bool = False,
     private: bool = False,
+    reference: str | None = None,
     progress: ItemProgress | None = None,
 ) -> ShardSummary:
     """Write standardised recordings as per-electrode shards; the same call resumes.
@@ -206,6 +211,9 @@ def shard(
         Accept a store whose ingest was stopped or is still running.
     private : bool
         Only those who may read the data can read the address; otherwise every licence must permit sharing.
+    reference : str, optional
+        Re-reference EEG to an electrode, a recorded scheme (`linked ears`) or `average`, where the derivations allow
+        it; by default every derivation is written as it was recorded.
     progress : callable, optional
         Called with (electrode, electrodes done, electrodes in total).
 
@@ -231,6 +239,7 @@ def shard(
         workers=workers,
         extends=None if extends is None else path_of(extends, "extends"),
         allow_unfinished=allow_unfinished,
+        reference=reference,
         progress=progress,
     )
 
@@ -438,6 +447,10 @@ def _described(what: Any, source: Any, fetch: Callable[[Manifest], Path] | None 
     if isinstance(what, Manifest):
         return what, data_folder(what, folder, fetch=fetch)
     return find_argument(str(path_of(what, "the data set")), folder, fetch=fetch)
+
+
+def _with_kinds(recipe: Recipe | None, manifest: Manifest, kinds: Sequence[str] | None) -> Recipe | None:
+    return recipe if kinds is None else (recipe or recipe_of(manifest)).with_kinds(kinds)
 
 
 def _recipe(recipe: str | Path | Recipe | None) -> Recipe | None:

@@ -141,7 +141,7 @@ def inspect(
     setting = Setting(
         manifest_json=manifest.model_dump_json(),
         recipe_json=recipe.model_dump_json(),
-        vocabulary_json=dump_vocabulary(vocabulary or Vocabulary.base()),
+        vocabulary_json=dump_vocabulary((vocabulary or Vocabulary.base()).with_kinds(recipe.kinds)),
         folder=str(folder.absolute()),
         out="",
         dry=True,

@@ -64,7 +64,8 @@ def ingest(
     recipe : Recipe, optional
         Used instead of the manifest's own.
     vocabulary : Vocabulary, optional
-        Used instead of the shipped one (`eegprep.electrodes.load_vocabulary`).
+        Used instead of the shipped one (`eegprep.electrodes.load_vocabulary`). Rows of the kinds that the recipe keeps
+        are appended if it lacks them.
     workers : int
         Number of worker processes; 0 runs everything in this process.
     cluster : str, optional
@@ -93,7 +94,7 @@ def ingest(
         The disk is full; finished recordings are kept.
     """
     recipe = recipe or recipe_of(manifest)
-    vocabulary = vocabulary or Vocabulary.base()
+    vocabulary = (vocabulary or Vocabulary.base()).with_kinds(recipe.kinds)
     source, planned, entries = planned_recordings(manifest, folder, recipe, selection)
     partial = partial or bool(selection)
     root = place_of(folder)[0]

@@ -43,7 +43,7 @@ class StoredRecordingWriter:
     recording_id : str
         `RecordingInfo.id` of the recording.
     electrodes : sequence of str
-        Vocabulary names, one per row of every chunk.
+        Names of the inputs (`RecordingInfo.inputs`), one per row of every chunk.
     made_from : str
         Hash of the inputs, with which a later run decides whether to process the recording again.
     """
@@ -101,7 +101,7 @@ class StoredRecordingWriter:
     def finish(self, info: RecordingInfo) -> RecordingInfo:
         """Write the rest, sync, rename, and write the sidecar last."""
         expected = (self.recording_id, self.electrodes, self.n_samples)
-        if (found := (info.id, info.electrodes, info.n_samples)) != expected:
+        if (found := (info.id, info.inputs, info.n_samples)) != expected:
             raise InputError(
                 f"recording {self.recording_id!r}: the description does not match the signal",
                 found=f"id, electrodes, n_samples = {found}",

@@ -121,7 +121,7 @@ def _pretrain(
     batches = mixture(data, config, rank=here.rank, world=here.world)
     schedule, compute = config.schedule, config.compute
     steps = schedule.steps or max(schedule.min_steps, round(schedule.epochs * len(batches)))
-    shape = config.ete(len(data.vocabulary))
+    shape = config.ete(len(data.vocabulary), [row.kind for row in data.vocabulary])
     ete = bare_encoder(shape)
     ete.recompute = compute.recompute == "yes" or (compute.recompute == "auto" and shape.width >= 896)
     module = Pretraining(ete, spectrum_weight=config.objective.spectrum_weight).train()
@@ -189,7 +189,7 @@ def _pretrain(
                             part.signal_i16,
                             part.scale_uv,
                             part.sigma_uv,
-                            part.electrode,
+                            part.input_ids(ete.config),
                             None if hidden is None else hidden[at].to(here.device),
                             None if factor is None else factor[at].to(here.device),
                         )

@@ -58,6 +58,7 @@ from eegprep.shards.protocol import RecordingStore
 from eegprep.shards.sums import write_sums
 from eegprep.shards.tables import write_table
 from eegprep.splits import SPLITS
+from eegprep.store.view import Rereferenced
 
 BUILDING = "building"
 
@@ -109,6 +110,7 @@ def build_shard_set(
     executor: Executor | None = None,
     extends: Path | None = None,
     allow_unfinished: bool = False,
+    reference: str | None = None,
     sync: bool = True,
     outlet: Outlet | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -134,6 +136,9 @@ def build_shard_set(
     allow_unfinished : bool
         Also use the available part of a store whose ingest was stopped or is running (no `lock.yaml`). The set's lock
         then names the data set.
+    reference : str, optional
+        Re-reference the EEG (an electrode, a recorded scheme, or `average`), see `eegprep.store.view`; by default
+        every stored derivation is written as it is.
     sync : bool
         Whether to sync each shard to disk.
     outlet : Outlet, optional
@@ -147,7 +152,7 @@ def build_shard_set(
         See `make_plan`; also if `out` is a finished set with other contents, or a store is unfinished.
     """
     out = Path(out)
-    opened = tuple(_open(s) for s in stores)
+    opened: tuple[RecordingStore, ...] = tuple(_open(s) for s in stores)
     unfinished = _unfinished(stores, opened)
     if unfinished and not allow_unfinished:
         name, folder = next(iter(unfinished.items()))
@@ -158,6 +163,8 @@ def build_shard_set(
             todo="run the same `eegprep ingest` until it ends; --allow-unfinished takes what is there, and says so",
         )
     base = Base.open(Path(extends)) if extends is not None else None
+    if reference is not None:
+        opened = tuple(Rereferenced(store, reference) for store in opened)
     vocabulary = vocabulary or (base.vocabulary if base else vocabulary_of(opened))
     if base is not None:
         base.check(vocabulary, out)
@@ -179,7 +186,8 @@ def build_shard_set(
         )
         results = _run(jobs, notes, workers, executor, progress, outlet)
         made_with, before = _made_with(stores, opened, base), base.lock.unfinished if base else ()
-        write_sums(out, _write_index(out, plan, results, base, made_with, sorted({*unfinished, *before})))
+        about = {"unfinished": sorted({*unfinished, *before}), "reference": _reference_of(opened)}
+        write_sums(out, _write_index(out, plan, results, base, made_with, about))
         shutil.rmtree(notes)
     return _summary(out, results)
 
@@ -190,6 +198,10 @@ def _open(store: Path | RecordingStore) -> RecordingStore:
 
         return Store.open(Path(store))
     return store
+
+
+def _reference_of(stores: Sequence[RecordingStore]) -> str:
+    return next((s.reference for s in stores if isinstance(s, Rereferenced)), "")
 
 
 def _unfinished(stores: Sequence[Path | RecordingStore], opened: Sequence[RecordingStore]) -> dict[str, Path]:
@@ -289,7 +301,7 @@ def _write_index(
     results: Sequence[ElectrodeResult],
     base: Base | None,
     made_with: dict[str, dict[str, str]],
-    unfinished: list[str],
+    about: dict[str, Any],
 ) -> dict[str, str]:
     """Write every index file and return the hashes of all files of the set."""
     written = {r.electrode: r.shards for r in results}
@@ -318,7 +330,7 @@ def _write_index(
     write_table(out / ELECTRODES, electrodes)
     write_manifests(out / MANIFEST, manifests)
     lock = _lock(plan, results, base, made_with, electrodes, recordings, blocks, trials)
-    write_set_lock(out, lock.model_copy(update={"unfinished": unfinished}))
+    write_set_lock(out, lock.model_copy(update=about))
     hashes = {s.name: s.sha256 for some in shards.values() for s in some}
     hashes |= {name: sha256_file(out / name) for name in INDEX_FILES}
     write_json(out / CROISSANT, croissant(manifests, hashes))
