@@ -43,6 +43,16 @@ def run(command: str, *arguments: str | Path) -> None:
         raise SystemExit(code)
 
 
+def pack(trained: Path) -> None:
+    """Replace the weights of the package by those of a finished run."""
+    PACKED.mkdir(parents=True, exist_ok=True)
+    for name in (CONFIG, WEIGHTS, VOCABULARY, LOCK, SEEN_FILE, RESULTS):
+        shutil.copyfile(trained / name, PACKED / name)
+    card = model_card(open_model(PACKED)).replace("hf://OWNER/NAME", "base")
+    use = Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
+    (PACKED / "README.md").write_text(f"{card}\n{use}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("EEGPT_DATA", "../shared/data"))
@@ -58,11 +68,7 @@ def main() -> None:
     run("eegpt", "train", "--shards", options.out / "shards", "--out", trained, *settings)
     print("sha256", hashlib.sha256((trained / WEIGHTS).read_bytes()).hexdigest())
     if options.pack:
-        PACKED.mkdir(parents=True, exist_ok=True)
-        for name in (CONFIG, WEIGHTS, VOCABULARY, LOCK, SEEN_FILE, RESULTS):
-            shutil.copyfile(trained / name, PACKED / name)
-        card = model_card(open_model(PACKED)) + "\n" + Path(__file__).with_suffix(".md").read_text(encoding="utf-8")
-        (PACKED / "README.md").write_text(card, encoding="utf-8")
+        pack(trained)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def datasets(
         name: Annotated[str | None, typer.Argument(help="Show the manifest of this data set.")] = None,
+        openneuro: Annotated[
+            bool, typer.Option("--openneuro", help="Data sets on OpenNeuro that are known without a network.")
+        ] = False,
         json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
         """List the data sets of the catalogue, with tasks, subjects, electrodes, licence and how to get them.
@@ -26,6 +29,9 @@ def register(app: typer.Typer) -> None:
         from eegprep.api import catalogue
         from eegprep.manifest import dump_manifest, find_manifest
 
+        if openneuro:
+            _print_openneuro(name, json_output)
+            return
         if name is not None:
             manifest = find_manifest(name)
             if json_output:
@@ -56,6 +62,27 @@ def register(app: typer.Typer) -> None:
                 row.checked,
             )
         console().print(table)
+
+
+def _print_openneuro(word: str | None, json_output: bool) -> None:
+    """The table of OpenNeuro's data sets, or those with a word in id or title."""
+    import dataclasses
+    import json
+
+    from eegprep.remote.openneuro import known_datasets
+
+    from .tables import plain_table
+
+    rows = [d for d in known_datasets() if word is None or word.lower() in f"{d.id} {d.title}".lower()]
+    if json_output:
+        print(json.dumps([dataclasses.asdict(row) for row in rows], indent=1, ensure_ascii=False))
+        return
+    table = plain_table()
+    for title in ("id", "title", "subjects", "modality", "licence"):
+        table.add_column(title, overflow="fold", justify="right" if title in NUMBERS else "left")
+    for row in rows:
+        table.add_row(row.id, row.title, str(row.subjects), row.modality, row.licence)
+    console().print(table)
 
 
 def fetch(

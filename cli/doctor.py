@@ -195,12 +195,10 @@ def _n_processors() -> int:
 
 
 def _memory() -> str:
-    """Installed and free memory, on POSIX systems."""
-    try:
-        page, total, free = (os.sysconf(f"SC_{k}") for k in ("PAGE_SIZE", "PHYS_PAGES", "AVPHYS_PAGES"))
-    except (ValueError, OSError, AttributeError):
-        return "unknown"
-    return f"{page * total / 2**30:.1f} GiB, {page * free / 2**30:.1f} GiB unused"
+    """Installed and free memory."""
+    from eegprep.platform import memory_bytes, unused_memory_bytes
+
+    return f"{memory_bytes() / 2**30:.1f} GiB, {unused_memory_bytes() / 2**30:.1f} GiB unused"
 
 
 def _disk() -> Iterator[Finding]:

@@ -10,12 +10,16 @@ import typer
 from .frame import Commands
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from eegprep.electrodes import Vocabulary
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Table = Annotated[
-    Path | None, typer.Option("--vocabulary", help="A lab's vocabulary (.parquet, or rows to add in .tsv or .csv).")
+    Path | None,
+    typer.Option("--vocabulary", help="extended, or a lab's vocabulary (.parquet, or rows to add in .tsv or .csv)."),
 ]
+Kinds = Annotated[str, typer.Option("--kinds", help="Kinds of channels, e.g. eeg,eog,emg,ecg,respiration,other.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,35 +31,50 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group)
 
 
-def _vocabulary(path: Path | None) -> Vocabulary:
+def _vocabulary(path: Path | None, kinds: Sequence[str]) -> Vocabulary:
     from eegprep.electrodes import load_vocabulary
+    from eegprep.electrodes.vocabulary import KINDS
+    from eegprep.errors import UsageError
 
-    return load_vocabulary(path)
+    if unknown := sorted(set(kinds) - set(KINDS)):
+        raise UsageError(f"unknown kind of channel {unknown[0]!r}", expected=", ".join(KINDS))
+    return load_vocabulary(path).with_kinds(kinds)
 
 
-def list_electrodes(vocabulary: Table = None, json_output: Json = False) -> None:
-    """Print the vocabulary: id, name, position (mm, MNE head frame), aliases.
+def list_electrodes(vocabulary: Table = None, kinds: Kinds = "eeg", json_output: Json = False) -> None:
+    """Print the vocabulary: id, name, position (mm, MNE head frame), aliases; the kind of rows that are not EEG.
 
     Example: `eegprep electrodes list --json`
     """
     import json
 
-    table = _vocabulary(vocabulary)
+    chosen = kinds.split(",")
+    table = _vocabulary(vocabulary, chosen)
+    shown = [(i, e) for i, e in enumerate(table) if e.kind in chosen]
     if json_output:
         rows = [
-            {"id": i, "name": e.name, "aliases": e.aliases, "position_m": e.position_m, "source": e.source}
-            for i, e in enumerate(table)
+            {
+                "id": i,
+                "name": e.name,
+                "aliases": e.aliases,
+                "position_m": e.position_m,
+                "source": e.source,
+                "kind": e.kind,
+            }
+            for i, e in shown
         ]
         print(json.dumps(rows, indent=1, ensure_ascii=False))
         return
-    for i, electrode in enumerate(table):
+    for i, electrode in shown:
         xyz = "" if electrode.position_m is None else " ".join(f"{v * 1000:7.1f}" for v in electrode.position_m)
-        print(f"{i:4d}  {electrode.name:8s}{xyz:>24s}  {' '.join(electrode.aliases)}".rstrip())
+        kind = "" if electrode.kind == "eeg" else f"{electrode.kind}  {electrode.source}"
+        print(f"{i:4d}  {electrode.name:8s}{xyz:>24s}  {' '.join(electrode.aliases)}{kind}".rstrip())
 
 
 def resolve(
     names: Annotated[list[str], typer.Argument(help="Channel names as in the files.")],
     vocabulary: Table = None,
+    kinds: Kinds = "eeg",
     system: Annotated[str | None, typer.Option(help="Cap system: biosemi128, egi128, bbci, ...")] = None,
     json_output: Json = False,
 ) -> None:
@@ -69,7 +88,9 @@ def resolve(
     from eegprep.electrodes import resolve_all
     from eegprep.electrodes.resolve import NamedChannel
 
-    found = resolve_all(_vocabulary(vocabulary), [NamedChannel(name=n) for n in names], system=system)
+    chosen = kinds.split(",")
+    channels = [NamedChannel(name=n) for n in names]
+    found = resolve_all(_vocabulary(vocabulary, chosen), channels, system=system, kinds=chosen)
     if json_output:
         print(json.dumps([dataclasses.asdict(r) for r in found], indent=1, ensure_ascii=False))
     else:

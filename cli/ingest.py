@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
         dataset: Annotated[
             str,
             typer.Argument(
-                help="Data set of the catalogue, manifest (.yaml), folder or file.",
+                help="Data set of the catalogue, manifest (.yaml), openneuro:ID, s3://..., folder or file.",
                 show_default=False,
                 autocompletion=complete_datasets,
             ),
@@ -39,7 +39,14 @@ def register(app: typer.Typer) -> None:
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
+            typer.Option(
+                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
+                "vocabulary (.parquet)."
+            ),
+        ] = None,
+        kinds: Annotated[
+            str | None,
+            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
         ] = None,
         workers: Annotated[
             int,
@@ -60,6 +67,16 @@ def register(app: typer.Typer) -> None:
         prune: Annotated[
             bool, typer.Option("--prune", help="Delete recordings from the store that are no longer in the source.")
         ] = False,
+        subjects: Annotated[
+            list[str] | None, typer.Option(help="Only these subjects; may be repeated.", show_default=False)
+        ] = None,
+        tasks: Annotated[
+            list[str] | None,
+            typer.Option(help="Only these BIDS tasks (task-NAME); may be repeated.", show_default=False),
+        ] = None,
+        limit_hours: Annotated[
+            float | None, typer.Option(min=0, help="Stop at this many hours of recordings.", show_default=False)
+        ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Standardise recordings: 256 Hz, microvolt, electrodes by name.
@@ -79,11 +96,15 @@ def register(app: typer.Typer) -> None:
                 out=out,
                 recipe=recipe,
                 vocabulary=vocabulary,
+                kinds=None if kinds is None else kinds.split(","),
                 workers=workers,
                 cluster=cluster,
                 keep_duplicates=keep_duplicates,
                 partial=partial,
                 prune=prune,
+                subjects=subjects,
+                tasks=tasks,
+                limit_hours=limit_hours,
                 progress=report,
                 downloads=fetched,
             )

@@ -36,7 +36,8 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def inspect(
         what: Annotated[
-            str, typer.Argument(help="A file, a folder, a BIDS tree, a manifest, a data set, or moabb:CODE.")
+            str,
+            typer.Argument(help="A file, folder, BIDS tree, manifest, data set, openneuro:ID or address."),
         ],
         source: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
         recipe: Annotated[
@@ -44,7 +45,14 @@ def register(app: typer.Typer) -> None:
         ] = None,
         vocabulary: Annotated[
             Path | None,
-            typer.Option(help="Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet)."),
+            typer.Option(
+                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
+                "vocabulary (.parquet)."
+            ),
+        ] = None,
+        kinds: Annotated[
+            str | None,
+            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
         ] = None,
         workers: Annotated[
             int, typer.Option(min=0, help="Number of worker processes; 0 runs everything in this process.")
@@ -52,6 +60,16 @@ def register(app: typer.Typer) -> None:
         partial: Annotated[
             bool, typer.Option("--partial", help="The folder intentionally contains only part of the data set.")
         ] = False,
+        subjects: Annotated[
+            list[str] | None, typer.Option(help="Only these subjects; may be repeated.", show_default=False)
+        ] = None,
+        tasks: Annotated[
+            list[str] | None,
+            typer.Option(help="Only these BIDS tasks (task-NAME); may be repeated.", show_default=False),
+        ] = None,
+        limit_hours: Annotated[
+            float | None, typer.Option(min=0, help="Stop at this many hours of recordings.", show_default=False)
+        ] = None,
         channels: Annotated[bool, typer.Option("--channels", help="Show every channel of every file.")] = False,
         json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:
@@ -70,7 +88,17 @@ def register(app: typer.Typer) -> None:
 
         with bar("inspect") as report:
             found = run(
-                what, source, recipe=recipe, vocabulary=vocabulary, workers=workers, partial=partial, progress=report
+                what,
+                source,
+                recipe=recipe,
+                vocabulary=vocabulary,
+                kinds=None if kinds is None else kinds.split(","),
+                workers=workers,
+                partial=partial,
+                subjects=subjects,
+                tasks=tasks,
+                limit_hours=limit_hours,
+                progress=report,
             )
         if json_output:
             print(json.dumps(_plain(found), indent=1, ensure_ascii=False))

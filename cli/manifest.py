@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
 
 
 def new(
-    folder: Annotated[Path, typer.Argument(help="A folder of recordings, or a BIDS tree.")],
+    folder: Annotated[str, typer.Argument(help="A folder of recordings, a BIDS tree, openneuro:ID or an address.")],
     out: Annotated[Path | None, typer.Option(help="Output file; default: print the manifest.")] = None,
     name: Annotated[str | None, typer.Option(help="The data set's name; default: the folder's.")] = None,
     workers: Annotated[
@@ -44,6 +44,8 @@ def new(
     ] = 1,
 ) -> None:
     """Draft a manifest for a folder, with questions for what its files do not say.
+
+    Of a data set at an address, only names and tables are read.
 
     Example: `eegprep manifest new recordings --out ours.yaml`
     """
@@ -58,13 +60,13 @@ def new(
         text, found = draft_manifest(folder, out=out, name=name, workers=workers, progress=report)
     from .entries import refused_lines
 
-    for line in refused_lines(found.left_out):
+    for line in refused_lines(found.left_out) if found is not None else ():
         print(printable(line), file=sys.stderr)
     if out is None:
         print(text, end="")
     else:
         print(f"{out}: {text.count(chr(10) + '#?')} questions to answer (lines with #?)", file=sys.stderr)
-    if found.exit_code:
+    if found is not None and found.exit_code:
         raise typer.Exit(found.exit_code)
 
 

@@ -21,17 +21,29 @@ def register(app: typer.Typer) -> None:
     @app.command()
     def shard(
         stores: Annotated[list[Path], typer.Argument(help="Stores written by `eegprep ingest`.", show_default=False)],
-        out: Annotated[Path, typer.Option(help="Output folder of the shard set.", show_default=False)],
+        out: Annotated[
+            str, typer.Option(help="Output folder of the shard set, or an address (s3://...).", show_default=False)
+        ],
         extends: Annotated[
             Path | None, typer.Option(help="A complete shard set to extend; only new recordings are written.")
         ] = None,
         vocabulary: Annotated[
             Path | None, typer.Option(help="Vocabulary (.parquet, .tsv, .csv); default: that of the stores.")
         ] = None,
+        reference: Annotated[
+            str | None,
+            typer.Option(
+                help="Re-reference EEG to an electrode, a recorded scheme or average, where the derivations allow it.",
+                show_default=False,
+            ),
+        ] = None,
         max_shard_size: Annotated[str, typer.Option(help="Maximum size of a shard, e.g. 512M or 1G.")] = "1G",
         workers: Annotated[int, typer.Option(min=1, help="Number of electrodes written in parallel.")] = 2,
         allow_unfinished: Annotated[
             bool, typer.Option(help="Accept a store whose ingest was stopped or is still running.")
+        ] = False,
+        private: Annotated[
+            bool, typer.Option("--private", help="Only those who may read the data can read the address.")
         ] = False,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
@@ -50,13 +62,15 @@ def register(app: typer.Typer) -> None:
                 max_shard_size=max_shard_size,
                 workers=workers,
                 allow_unfinished=allow_unfinished,
+                private=private,
+                reference=reference,
                 progress=report,
             )
         if as_json:
-            print(json.dumps(dataclasses.asdict(summary), default=str, indent=1))
+            print(json.dumps({**dataclasses.asdict(summary), "path": out}, default=str, indent=1))
             return
         print(
-            f"{summary.path}: {summary.n_recordings} recordings, {summary.n_electrodes} electrodes, "
+            f"{out}: {summary.n_recordings} recordings, {summary.n_electrodes} electrodes, "
             f"{summary.hours:.2f} electrode hours, {summary.n_trials} trials in {summary.n_shards} shards, "
             f"{summary.n_bytes / 1e6:.1f} MB{' (already complete)' if summary.already_done else ''}"
         )

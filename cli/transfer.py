@@ -69,7 +69,10 @@ def transfer(
     ] = False,
     unknown_electrodes: Annotated[
         str | None,
-        typer.Option(help="refuse, nearest or leave_out.", autocompletion=one_of("refuse", "nearest", "leave_out")),
+        typer.Option(
+            help="refuse, nearest, extend or leave_out.",
+            autocompletion=one_of("refuse", "nearest", "extend", "leave_out"),
+        ),
     ] = None,
     allow_leakage: AllowLeakage = False,
     config: Annotated[Path | None, typer.Option(help="Settings file (YAML or JSON).")] = None,

@@ -5,6 +5,7 @@ Where a command takes a path or a name, so do these functions; they also take th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from eegprep.electrodes import Vocabulary, load_vocabulary
 from eegprep.errors import UsageError
 from eegprep.files import path_of, paths_of, write_atomic
-from eegprep.manifest import Manifest, Recipe, load_recipe
+from eegprep.manifest import Manifest, Recipe, load_recipe, recipe_of
 
 if TYPE_CHECKING:
     from eegprep.ingest import IngestSummary, Inspection
@@ -37,8 +38,12 @@ def inspect(
     *,
     recipe: str | Path | Recipe | None = None,
     vocabulary: PathLike | Vocabulary | None = None,
+    kinds: Sequence[str] | None = None,
     workers: int = 1,
     partial: bool = False,
+    subjects: Sequence[str] | None = None,
+    tasks: Sequence[str] | None = None,
+    limit_hours: float | None = None,
     progress: RecordingProgress | None = None,
 ) -> Inspection:
     """Report what `ingest` would do with a file, folder or data set; nothing is written.
@@ -46,17 +51,24 @@ def inspect(
     Parameters
     ----------
     what : str, Path or Manifest
-        A file, a folder, a BIDS tree, a manifest (.yaml), the name of a data set, or `moabb:CODE`.
+        A file, a folder, a BIDS tree, a manifest (.yaml), the name of a data set, `openneuro:ID`, an address, or
+        `moabb:CODE`.
     source : str or Path, optional
         Folder of the data set's files.
     recipe : str, Path or Recipe, optional
         Used instead of the manifest's.
     vocabulary : str, Path or Vocabulary, optional
-        Additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet).
+        `extended`, additional electrodes and aliases (.tsv, .csv), or a complete vocabulary (.parquet).
+    kinds : sequence of str, optional
+        Kinds of channels to keep: `eeg`, `eog`, `emg`, `ecg`, `respiration`, `other`; by default those of the recipe.
     workers : int
         Number of worker processes; 0 runs everything in this process.
     partial : bool
         The folder intentionally contains only part of the data set.
+    subjects, tasks : sequence of str, optional
+        Only these subjects, as named in the files, and these BIDS tasks; commas separate several in one string.
+    limit_hours : float, optional
+        Only the first recordings, up to this length; for data sets at an address.
     progress : callable, optional
         Called after each recording.
 
@@ -66,15 +78,17 @@ def inspect(
         There is no such file, folder or data set, or a wrong recipe.
     """
     from eegprep.ingest.dry import inspect as run
+    from eegprep.ingest.selection import Selection
 
     manifest, folder = _described(what, source)
     return run(
         manifest,
         folder,
-        recipe=_recipe(recipe),
+        recipe=_with_kinds(_recipe(recipe), manifest, kinds),
         vocabulary=_vocabulary(vocabulary) or Vocabulary.base(),
         workers=workers,
         partial=partial,
+        selection=Selection.of(subjects, tasks, limit_hours),
         progress=progress,
     )
 
@@ -86,11 +100,15 @@ def ingest(
     out: PathLike | None = None,
     recipe: str | Path | Recipe | None = None,
     vocabulary: PathLike | Vocabulary | None = None,
+    kinds: Sequence[str] | None = None,
     workers: int = 1,
     cluster: str | None = None,
     keep_duplicates: bool = False,
     partial: bool = False,
     prune: bool = False,
+    subjects: Sequence[str] | None = None,
+    tasks: Sequence[str] | None = None,
+    limit_hours: float | None = None,
     progress: RecordingProgress | None = None,
     downloads: DownloadProgress | None = None,
 ) -> IngestSummary:
@@ -99,12 +117,12 @@ def ingest(
     Parameters
     ----------
     dataset : str, Path or Manifest
-        Data set of the catalogue, manifest (.yaml), folder or file.
+        Data set of the catalogue, manifest (.yaml), `openneuro:ID`, address, folder or file.
     source : str or Path, optional
         Folder of the data set's files; by default `$EEGPT_DATA/NAME`, else downloaded.
     out : str or Path, optional
         Output store; by default `stores/NAME`.
-    recipe, vocabulary, workers, partial
+    recipe, vocabulary, kinds, workers, partial, subjects, tasks, limit_hours
         See `inspect`.
     cluster : str, optional
         Dask scheduler (`tcp://host:port`), or `slurm`, instead of local processes.
@@ -126,6 +144,7 @@ def ingest(
         There is no such data set, or a wrong recipe or store; nothing was started.
     """
     from eegprep.ingest.run import ingest as run
+    from eegprep.ingest.selection import Selection
     from eegprep.remote.fetch import fetch as bring
 
     words = _vocabulary(vocabulary)
@@ -134,13 +153,14 @@ def ingest(
         manifest,
         folder,
         Path("stores") / manifest.name if out is None else path_of(out, "out"),
-        recipe=_recipe(recipe),
+        recipe=_with_kinds(_recipe(recipe), manifest, kinds),
         vocabulary=words or Vocabulary.base(),
         workers=workers,
         cluster=cluster,
         keep_duplicates=keep_duplicates,
         partial=partial,
         prune=prune,
+        selection=Selection.of(subjects, tasks, limit_hours),
         progress=progress,
     )
 
@@ -167,6 +187,8 @@ def shard(
     max_shard_size: int | str = "1G",
     workers: int = 2,
     allow_unfinished: bool = False,
+    private: bool = False,
+    reference: str | None = None,
     progress: ItemProgress | None = None,
 ) -> ShardSummary:
     """Write standardised recordings as per-electrode shards; the same call resumes.
@@ -176,7 +198,7 @@ def shard(
     stores : str, Path, Store, or a sequence of them
         Stores written by `ingest`.
     out : str or Path
-        Output folder of the shard set.
+        Output folder of the shard set, or an address (`s3://...`), which may be larger than the disk.
     extends : str or Path, optional
         A complete shard set to extend; only new recordings are written.
     vocabulary : str, Path or Vocabulary, optional
@@ -187,6 +209,11 @@ def shard(
         Number of electrodes written in parallel.
     allow_unfinished : bool
         Accept a store whose ingest was stopped or is still running.
+    private : bool
+        Only those who may read the data can read the address; otherwise every licence must permit sharing.
+    reference : str, optional
+        Re-reference EEG to an electrode, a recorded scheme (`linked ears`) or `average`, where the derivations allow
+        it; by default every derivation is written as it was recorded.
     progress : callable, optional
         Called with (electrode, electrodes done, electrodes in total).
 
@@ -197,17 +224,22 @@ def shard(
     """
     from eegprep.shards import build_shard_set
 
-    several = stores if isinstance(stores, (list, tuple)) else [stores]
+    several: Sequence[Any] = stores if isinstance(stores, (list, tuple)) else [stores]
     if not several:
         raise UsageError("no store to write as shards", expected="one store or more")
-    return build_shard_set(
-        [s if hasattr(s, "electrode_uv") else path_of(s, "the store") for s in several],
-        path_of(out, "out"),
+    opened: list[Any] = [s if hasattr(s, "electrode_uv") else path_of(s, "the store") for s in several]
+    build = functools.partial(build_shard_set, opened, path_of(out, "out"))
+    if "://" in str(out):
+        from eegprep.remote.share import build_to
+
+        build = functools.partial(build_to, opened, str(out), private=private)
+    return build(
         vocabulary=_vocabulary(vocabulary),
         max_shard_bytes=_n_bytes(max_shard_size),
         workers=workers,
         extends=None if extends is None else path_of(extends, "extends"),
         allow_unfinished=allow_unfinished,
+        reference=reference,
         progress=progress,
     )
 
@@ -352,13 +384,15 @@ def draft_manifest(
     name: str | None = None,
     workers: int = 1,
     progress: RecordingProgress | None = None,
-) -> tuple[str, Inspection]:
+) -> tuple[str, Inspection | None]:
     """Draft a manifest for a folder, with questions (lines with `#?`) for what its files do not say.
+
+    Of a data set at an address, only names and tables are read.
 
     Parameters
     ----------
     folder : str or Path
-        A folder of recordings, or a BIDS tree.
+        A folder of recordings, a BIDS tree, `openneuro:ID` or an address.
     out : str or Path, optional
         Also write the text to this file.
     name : str, optional
@@ -370,18 +404,27 @@ def draft_manifest(
     -------
     text : str
         The draft, YAML.
-    found : Inspection
-        What it is based on.
+    found : Inspection or None
+        What it is based on; None for an address.
     """
     from eegprep.ingest.draft import draft, draft_described
     from eegprep.ingest.dry import inspect as run
+    from eegprep.remote.listing import is_remote
     from eegprep.sources.implicit import manifest_for_path
 
     folder, target = path_of(folder, "the folder"), None if out is None else path_of(out, "out")
-    if not folder.is_dir():
-        raise UsageError("not a folder", where=folder, expected="a folder of recordings")
     if target is not None and target.exists():
         raise UsageError("the file already exists", where=target, todo="choose another --out")
+    if is_remote(str(folder)):
+        from eegprep.ingest.draft_remote import draft_remote
+        from eegprep.remote.mirror import open_mirror
+
+        text = draft_remote(open_mirror(str(folder)), name)
+        if target is not None:
+            write_atomic(target, text)
+        return text, None
+    if not folder.is_dir():
+        raise UsageError("not a folder", where=folder, expected="a folder of recordings, or openneuro:ID")
     manifest = manifest_for_path(folder)
     found = run(manifest, folder, workers=workers, progress=progress)
     called = manifest.name if name is None else name
@@ -404,6 +447,10 @@ def _described(what: Any, source: Any, fetch: Callable[[Manifest], Path] | None 
     if isinstance(what, Manifest):
         return what, data_folder(what, folder, fetch=fetch)
     return find_argument(str(path_of(what, "the data set")), folder, fetch=fetch)
+
+
+def _with_kinds(recipe: Recipe | None, manifest: Manifest, kinds: Sequence[str] | None) -> Recipe | None:
+    return recipe if kinds is None else (recipe or recipe_of(manifest)).with_kinds(kinds)
 
 
 def _recipe(recipe: str | Path | Recipe | None) -> Recipe | None:

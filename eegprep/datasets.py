@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ __all__ = ["load", "sample"]
 def load(
     name: str,
     *,
+    subjects: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    limit_hours: float | None = None,
     source: Path | str | None = None,
     out: Path | str | None = None,
     recipe: str | None = None,
@@ -29,7 +33,12 @@ def load(
     Parameters
     ----------
     name : str
-        A data set of the catalogue (`eegmat`), a manifest (.yaml), a folder or file, or `moabb:CODE`.
+        A data set of the catalogue (`eegmat`), a manifest (.yaml), a folder or file, `moabb:CODE`, or the address of a
+        BIDS data set: `openneuro:ds002718`, `nemar:ID`, `s3://...`, `https://...`, `hf://datasets/...`.
+    subjects, tasks : sequence of str, optional
+        Only these subjects (`"02"` or `"sub-02"`), and these BIDS tasks (`"rest"`).
+    limit_hours : float, optional
+        Only the first recordings, up to this length; for addresses.
     source : Path or str, optional
         Folder of the files; default: `EEGPT_DATA/<name>`, else downloaded if the licence permits.
     out : Path or str, optional
@@ -65,18 +74,22 @@ def load(
     >>> recordings.raw("eegmat/Subject00/-/1").plot()  # doctest: +SKIP
     """
     from eegprep.ingest import ingest
+    from eegprep.ingest.selection import Selection
     from eegprep.manifest import dump_manifest, load_recipe, recipe_of
     from eegprep.manifest.load import dump_model
     from eegprep.remote.fetch import fetch
+    from eegprep.remote.listing import is_remote
     from eegprep.sources.locate import find_argument
     from eegprep.store import Recordings, Store
 
     manifest, folder = find_argument(name, None if source is None else Path(source), fetch=fetch)
+    selection = Selection.of(subjects, tasks, limit_hours)
     chosen = recipe_of(manifest) if recipe is None else load_recipe(recipe)
     if out is None:
-        made_of = dump_manifest(manifest) + dump_model(chosen) + str(folder.absolute())
+        made_of = dump_manifest(manifest) + dump_model(chosen) + (name if is_remote(name) else str(folder.absolute()))
+        made_of += repr(selection) if selection else ""
         out = _stores() / f"{manifest.name}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
-    summary = ingest(manifest, folder, Path(out), recipe=chosen, workers=workers)
+    summary = ingest(manifest, folder, Path(out), recipe=chosen, workers=workers, selection=selection)
     if summary.exit_code:
         reasons = [f"{e.get('where') or i}: {e.get('what')}" for i, e in summary.failed.items()]
         reasons += [f"{e.path}: {e.reason}" for e in summary.refused]

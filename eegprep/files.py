@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from eegprep.errors import UsageError
+from eegprep.platform import FamilyLock, replace, sync_folder
 
 PART = ".part"
 #: Lock file of a folder that a command is writing.
@@ -62,7 +62,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield part
         with part.open("rb+") as handle:
             os.fsync(handle.fileno())
-        part.replace(target)
+        replace(part, target)
         sync_folder(target.parent)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -99,52 +99,28 @@ def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
                     "there is a file of that name", where=error.filename, todo="choose another output"
                 ) from None
             made = not file
+        held = FamilyLock(lock)
         try:
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            if held.acquire():
+                break
         except FileNotFoundError:  # another process removed its empty folder
             continue
         except OSError as error:
             if error.errno != errno.ELOOP:
                 raise
             raise UsageError("the lock of the output is a link", where=lock, todo="choose another output") from None
-        if _held(descriptor, lock):
-            break
-        os.close(descriptor)
         if time.monotonic() > deadline:
             raise UsageError(
                 "another process is writing there", where=target, todo="wait for it, or choose another output"
             )
         time.sleep(0.05)
-    os.set_inheritable(descriptor, True)
     try:
         yield made and sum(1 for _ in target.iterdir()) == 1
     finally:
-        lock.unlink(missing_ok=True)
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # processes forked in the meantime hold it too
-        os.close(descriptor)
+        held.release()
         if made:
             with contextlib.suppress(OSError):
                 target.rmdir()
-
-
-def _held(descriptor: int, lock: Path) -> bool:
-    """Whether we now have the lock, and it is still the file of that name."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    with contextlib.suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(descriptor), lock.stat())
-    return False
-
-
-def sync_folder(folder: Path) -> None:
-    """Sync `folder`, so that a rename in it survives a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_atomic(target: Path, data: bytes | str) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import functools
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +28,22 @@ _SEQUENCES = (
 def seconds_to_samples(seconds: float, sfreq_hz: float) -> int:
     """Convert seconds to samples: the nearest sample, halves upwards. Used for all conversions."""
     return math.floor(seconds * sfreq_hz + 0.5)
+
+
+def input_name(electrode: str, reference: str) -> str:
+    """The full name of an input: `electrode-reference`, e.g. `Fp1-F7` or `Cz-linked ears`."""
+    return f"{electrode}-{reference}"
+
+
+def electrode_of(name: str) -> str:
+    """The electrode of an input's name; electrodes have no dash."""
+    return name.partition("-")[0]
+
+
+def input_names(electrodes: Sequence[str], references: Sequence[str]) -> tuple[str, ...]:
+    """A unique name of each row: the electrode's, or `input_name` where an electrode has several rows."""
+    counts = Counter(electrodes)
+    return tuple(e if counts[e] == 1 else input_name(e, r) for e, r in zip(electrodes, references, strict=True))
 
 
 def recording_id(*parts: str) -> str:
@@ -187,14 +205,14 @@ class RecordingInfo:
     n_samples : int
         Length of the stored time line, gaps included.
     electrodes : tuple of str
-        Vocabulary names, one per row of the signal.
+        Vocabulary names, one per row of the signal; an electrode with several derivations has several rows.
     references : tuple of str
-        Reference of each electrode, in the row order of `electrodes`.
+        Reference of each row: an electrode, a scheme (`eegprep.electrodes.references`), or `unknown`.
     stretches : tuple of Stretch
         Contiguous stretches common to all electrodes. No filter and no window crosses the boundary between two, even if
         one begins at the sample at which the other ends (epoched files).
     rejected : mapping of str to tuple of Stretch
-        Additional rejected stretches per electrode.
+        Additional rejected stretches by input (`inputs`).
     origins : tuple of int
         If stretches are overlapping epochs, the sample of the recording at which each began, else empty.
     sigma_uv : tuple of float
@@ -252,14 +270,19 @@ class RecordingInfo:
     left_out: tuple[LeftOut, ...] = ()
     montage: MontageFit | None = None
 
+    @functools.cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """A unique name of each row: the electrode, or `electrode-reference` if the electrode has several rows."""
+        return input_names(self.electrodes, self.references)
+
     @property
     def id(self) -> str:
         """`dataset/subject/session/run`, with `-` for an empty part: the identifier of the recording everywhere."""
         return recording_id(self.dataset, self.subject, self.session, self.run)
 
-    def kept(self, electrode: str) -> tuple[Stretch, ...]:
-        """The stretches of one electrode that go into blocks."""
-        return subtract(self.stretches, self.rejected.get(electrode, ()))
+    def kept(self, name: str) -> tuple[Stretch, ...]:
+        """The stretches of one input that go into blocks."""
+        return subtract(self.stretches, self.rejected.get(name, ()))
 
     def covered(self, parts: Sequence[Stretch]) -> int:
         """Number of samples of the recording in `parts` of its stretches, each counted once."""
@@ -272,7 +295,7 @@ class RecordingInfo:
 
     def left_out_samples(self, row: int) -> dict[str, int]:
         """Samples left out of one electrode, by code; with the kept samples they add up to `n_recorded`."""
-        shown = list(self.kept(self.electrodes[row]))
+        shown = list(self.kept(self.inputs[row]))
         out: dict[str, int] = {}
         for x in self.left_out:
             if x.kind != "stretch" or x.name not in ("all", self.source_channels[row]):

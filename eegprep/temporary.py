@@ -7,14 +7,15 @@ same user.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import shutil
 import tempfile
 import weakref
 from pathlib import Path
 
+from eegprep.platform import Lock, is_own
+
 _PREFIX = "eegprep-"
+_LOCK = ".lock"
 _in_use: set[Path] = set()
 
 
@@ -25,10 +26,11 @@ class TemporaryFolder:
         _remove_abandoned()
         while True:
             self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-            if (descriptor := _lock(self.path)) is not None:
+            lock = Lock(self.path / _LOCK)
+            if lock.acquire(wait=False):
                 break
         _in_use.add(self.path)
-        self._remove = weakref.finalize(self, _remove, self.path, descriptor)
+        self._remove = weakref.finalize(self, _remove, self.path, lock)
 
     def __enter__(self) -> Path:
         return self.path
@@ -43,29 +45,17 @@ def remove_temporary_folders() -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _remove(path: Path, descriptor: int) -> None:
+def _remove(path: Path, lock: Lock) -> None:
     shutil.rmtree(path, ignore_errors=True)
     _in_use.discard(path)
-    os.close(descriptor)
+    lock.release()
+    shutil.rmtree(path, ignore_errors=True)  # where the locked file could not be deleted
 
 
 def _remove_abandoned() -> None:
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if path not in _in_use and path.lstat().st_uid == os.getuid() and (held := _lock(path)) is not None:
-                shutil.rmtree(path, ignore_errors=True)
-                os.close(held)
-
-
-def _lock(path: Path) -> int | None:
-    """A descriptor that locks the folder; None if another process has it locked or has just removed it."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return None
-    with contextlib.suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
-            return descriptor
-    os.close(descriptor)
-    return None
+            if path not in _in_use and path.is_dir() and not path.is_symlink() and is_own(path):
+                lock = Lock(path / _LOCK)
+                if lock.acquire(wait=False):
+                    _remove(path, lock)

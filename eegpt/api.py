@@ -167,7 +167,7 @@ def transfer(
         Only these tasks.
     separate : bool
         One model for each task instead of one for all.
-    unknown_electrodes : {"refuse", "nearest", "leave_out"}, optional
+    unknown_electrodes : {"refuse", "nearest", "extend", "leave_out"}, optional
     allow_leakage : bool
         Continue even if test recordings were seen in training; noted on every table.
     config, settings

@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eegprep.electrodes.merge import merge
-from eegprep.electrodes.vocabulary import Electrode, Vocabulary
+from eegprep.electrodes.vocabulary import KINDS, Electrode, Vocabulary
 from eegprep.errors import InputError, UsageError
 
 _SEPARATORS = {".tsv": "\t", ".csv": ",", ".txt": "\t"}
-_COLUMNS = ("name", "aliases", "x_m", "y_m", "z_m", "source")
+_COLUMNS = ("name", "aliases", "x_m", "y_m", "z_m", "source", "kind")
 _MAX_TEXT_BYTES = 16 << 20
 
 
@@ -31,9 +31,10 @@ def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
     Parameters
     ----------
     path : path, optional
-        `.parquet`: a complete vocabulary. `.tsv` or `.csv`: a table with a header line, the column `name` and optional
-        columns `aliases` (separated by spaces), `x_m`, `y_m`, `z_m` (MNE's head frame, metres) and `source`. A row
-        whose name or alias is in the shipped vocabulary adds aliases; any other row is a new electrode.
+        `base` or `extended`: a shipped one. `.parquet`: a complete vocabulary. `.tsv` or `.csv`: a table with a header
+        line, the column `name` and optional columns `aliases` (separated by spaces), `x_m`, `y_m`, `z_m` (MNE's head
+        frame, metres), `source` and `kind` (`eeg` by default). A row whose name or alias is in the shipped vocabulary
+        adds aliases; any other row is a new electrode.
 
     Raises
     ------
@@ -42,8 +43,10 @@ def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
     InputError
         The file is damaged or not a vocabulary.
     """
-    if path is None:
+    if path is None or str(path) == "base":
         return Vocabulary.base()
+    if str(path) == "extended":
+        return Vocabulary.extended()
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix == ".parquet":
@@ -53,7 +56,7 @@ def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
             f"{path.name} is not a vocabulary",
             where=path,
             found=f"suffix {suffix!r}",
-            expected=".parquet (a complete vocabulary), .tsv or .csv (additional rows)",
+            expected="base, extended, .parquet (a complete vocabulary), .tsv or .csv (additional rows)",
         )
     if not path.is_file():
         raise UsageError("vocabulary not found", where=path)
@@ -117,18 +120,24 @@ def _electrode(row: Mapping[str, str], where: str) -> Electrode:
                 expected="metres in MNE's head frame: all between -0.3 and 0.3",
             )
         position = (x, y, z)
+    kind = row.get("kind", "") or "eeg"
+    if kind not in KINDS:
+        raise InputError("unknown kind of a row", where=where, found=kind, expected=", ".join(KINDS))
     return Electrode(
         name=row["name"],
         aliases=tuple(row.get("aliases", "").split()),
         position_m=position,
         source=row.get("source", ""),
+        kind=kind,
     )
 
 
 def dump_vocabulary(vocabulary: Vocabulary) -> str:
     """A vocabulary as one line of JSON; equal vocabularies give equal text."""
     rows = [
-        [r.name, list(r.aliases), None if r.position_m is None else list(r.position_m), r.source] for r in vocabulary
+        [r.name, list(r.aliases), None if r.position_m is None else list(r.position_m), r.source]
+        + ([r.kind] if r.kind != "eeg" else [])
+        for r in vocabulary
     ]
     return json.dumps(rows, ensure_ascii=True, separators=(",", ":"))
 
@@ -141,6 +150,7 @@ def parse_vocabulary(text: str) -> Vocabulary:
             aliases=tuple(aliases),
             position_m=None if position is None else (position[0], position[1], position[2]),
             source=source,
+            kind=kind[0] if kind else "eeg",
         )
-        for name, aliases, position, source in json.loads(text)
+        for name, aliases, position, source, *kind in json.loads(text)
     )

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from eegprep.electrodes import signals
+from eegprep.electrodes.references import reference_word
+
 # Channel types of files (BIDS types, MNE kinds) that are left out, with code and reason. Names are only used for
 # `unknown` and `eeg`.
 NOT_EEG_KINDS: dict[str, tuple[str, str]] = {
@@ -49,6 +52,7 @@ NOT_EEG_KINDS: dict[str, tuple[str, str]] = {
 
 # Names of non-EEG signals, tried in this order on the complete cleaned name, ignoring case.
 _NOT_EEG: tuple[tuple[str, str, str], ...] = (
+    (r".*[ _\-]off", "device", "device state"),
     (
         r"[hv]?eog([ _\-].*|\d*|[lrudhv]|left|right)|[vh]eo[a-z]?\d?|[lr]oc|[hv]eog\S*|eye.*"
         r"|e[12][ \-:_/]+([am][12]|e[12])|[il]o[12]?|so1",
@@ -132,19 +136,6 @@ KNOWN_SITES: dict[str, tuple[str, str]] = {
     "rpa": ("unknown_name", "RPA is a landmark, not an electrode"),
 }
 
-# References after the dash of a derivation that are not electrodes, and their canonical form.
-REFERENCE_WORDS: dict[str, str] = {
-    "ref": "REF", "ref1": "REF", "ref2": "REF", "reference": "REF", "vref": "REF", "org": "REF",
-    "le": "LE", "linked": "LE", "linkedears": "LE", "linkedear": "LE", "ears": "LE",
-    "a1a2": "A1A2", "a2a1": "A1A2", "a12": "A1A2", "aa": "A1A2",
-    "m1m2": "M1M2", "m2m1": "M1M2", "lm": "M1M2", "mastoids": "M1M2", "linkedmastoids": "M1M2",
-    "avg": "AVG", "ave": "AVG", "av": "AVG", "ar": "AVG", "car": "AVG", "average": "AVG", "avgref": "AVG",
-    "averagereference": "AVG", "commonaverage": "AVG", "commonavg": "AVG", "mean": "AVG", "nasion": "nasion",
-    "nz": "nasion", "0v": "0V", "bn": "BN",
-    "t1": "T1", "t2": "T2", "sp1": "Sp1", "sp2": "Sp2",
-    "a1": "A1", "a2": "A2", "nose": "nose", "cms": "CMS", "lap": "Laplacian", "cle": "CLE",
-}  # fmt: skip
-
 # References that may follow a space, an underscore or nothing: no electrode name ends in one of them.
 _LOOSE = re.compile(
     r"(?P<active>.+?)(?:[ _]+(?P<apart>\S+|linked ears)|(?P<fused>A1A2|M1M2|A1|A2|M1|M2|REF))", re.IGNORECASE
@@ -212,11 +203,6 @@ def split_loosely(name: str) -> tuple[str, str] | None:
     return found["active"], reference
 
 
-def reference_word(word: str) -> str | None:
-    """Canonical form of a reference that is not an electrode of the vocabulary, or None if it is unknown."""
-    return REFERENCE_WORDS.get(re.sub(r"[ ()+/_&.]", "", word.casefold()))
-
-
 def is_ten_five(name: str) -> bool:
     """Whether a name is a position of the 10-05 system, in the vocabulary or not."""
     return _TEN_FIVE.fullmatch(name.casefold()) is not None
@@ -228,6 +214,9 @@ def not_eeg(name: str) -> tuple[str, str] | None:
     for pattern, code, what in _NOT_EEG_COMPILED:
         if pattern.fullmatch(folded):
             return code, f"the name {name!r} is that of a non-EEG channel: {what}"
+    if (found := signals.code_of(name)) is not None:
+        what = next(what for _, known, what in _NOT_EEG if known == found)
+        return found, f"the name {name!r} is that of a non-EEG channel: {what}"
     if _NUMBERED.fullmatch(folded):
         return "unnamed", f"the name {name!r} is a number without a position; a manifest must name the electrodes"
     return None

@@ -9,15 +9,17 @@ never matched by similarity: they get a hint, not an electrode.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from eegprep.electrodes import naming, systems
+from eegprep.electrodes import naming, signals, systems
 from eegprep.electrodes.heads import POSITION_TOLERANCE_M
+from eegprep.electrodes.references import UNKNOWN, canonical_reference, reference_word
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import nearest
 
+EEG_ALONE = ("eeg",)
 # Formats allow 8 to 80 characters; hints for longer names would be slow.
 _LONGEST_NAME = 120
 
@@ -26,10 +28,10 @@ _LONGEST_NAME = 120
 class Resolution:
     """The resolution of one channel.
 
-    `electrode` is a vocabulary name, or None if the channel is left out. `reference` is the reference given by the
-    channel's name (`None`: that of the recording). `code` is a short stable identifier:
-    `manifest`, `system`, `matched`, `alias`, `derivation`, `position` if it is kept, else the reason why not (`eog`,
-    `ecg`, `stim`, `unknown_name`, `duplicate`, ...). `reason` is the same as text.
+    `electrode` is a vocabulary name, or None if the channel is left out; `kind` is the row's kind. `reference` is the
+    reference given by the channel's name (`None`: that of the recording). `code` is a short stable identifier:
+    `manifest`, `system`, `matched`, `alias`, `derivation`, `signal` (another kind), `position` if it is kept, else the
+    reason why not (`eog`, `ecg`, `stim`, `unknown_name`, `duplicate`, ...). `reason` is the same as text.
     """
 
     channel: str
@@ -37,6 +39,7 @@ class Resolution:
     reference: str | None = None
     code: str
     reason: str
+    kind: str = "eeg"
 
 
 class Channel(Protocol):
@@ -82,6 +85,7 @@ def resolve(
     kind: str = "unknown",
     position_m: Sequence[float] | None = None,
     system: str | None = None,
+    kinds: Collection[str] = EEG_ALONE,
 ) -> Resolution:
     """Resolve one channel by its name, kind and position.
 
@@ -95,21 +99,53 @@ def resolve(
         Measured position in MNE's head frame, in metres. Used only for uninformative names.
     system : str, optional
         Cap system (`biosemi128`, `egi128`, `bbci`, ...); takes precedence over the name.
+    kinds : collection of str
+        Kinds to keep. Channels of another kind are left out, with the option that keeps them.
 
     Raises
     ------
     UsageError
         The system is unknown.
     """
+    name = cleaned(vocabulary, channel)
     by_kind = naming.NOT_EEG_KINDS.get(kind.casefold())
     if by_kind is not None:
-        return Resolution(channel=channel, electrode=None, code=by_kind[0], reason=by_kind[1])
-    name = cleaned(vocabulary, channel)
+        return other_kind(vocabulary, channel, name, *by_kind, kinds, of_type=kind)
     if system is not None:
         by_system = _by_system(vocabulary, channel, name, system)
         if by_system is not None:
             return by_system
-    return _by_name(vocabulary, channel, name, position_m)
+    return _by_name(vocabulary, channel, name, position_m, kinds)
+
+
+def other_kind(
+    vocabulary: Vocabulary,
+    channel: str,
+    name: str,
+    code: str,
+    reason: str,
+    kinds: Collection[str],
+    *,
+    of_type: str = "unknown",
+) -> Resolution:
+    """A channel that is not EEG: its row if its kind is kept, else why it is left out and what keeps it."""
+    kind, signal = signals.KIND_OF_CODE.get(code), signals.signal_of(code, name, of_type)
+    if kind is None or signal is None:
+        return left_out(channel, code, reason)
+    shipped = Vocabulary.base(("eeg", kind))
+    kind = shipped.kind_of(signal.row)
+    if kind not in kinds:
+        return left_out(channel, code, f"{reason}; {keeps(kind)}")
+    if signal.row not in vocabulary:
+        return left_out(channel, "not_in_vocabulary", f"{reason}; its row {signal.row} is not in the vocabulary")
+    reference = canonical_reference(vocabulary, signal.reference)
+    against = f" against {reference}" if reference != UNKNOWN else ""
+    return taken(channel, signal.row, reference, "signal", f"{signal.row}{against}: {reason}", kind=kind)
+
+
+def keeps(kind: str) -> str:
+    """The option that keeps channels of a kind."""
+    return f"--kinds eeg,{kind} keeps it"
 
 
 def cleaned(vocabulary: Vocabulary, channel: str) -> str:
@@ -130,28 +166,38 @@ def _by_system(vocabulary: Vocabulary, channel: str, name: str, system: str) -> 
     return None
 
 
-def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequence[float] | None) -> Resolution:
+def _by_name(
+    vocabulary: Vocabulary,
+    channel: str,
+    name: str,
+    position_m: Sequence[float] | None,
+    kinds: Collection[str] = EEG_ALONE,
+) -> Resolution:
     if not name:
         return left_out(channel, "unnamed", "the channel has no name")
     if len(name) > _LONGEST_NAME:
         return left_out(channel, "unknown_name", f"a name of {len(name)} characters is not in the vocabulary")
     if name in vocabulary:
         electrode = vocabulary.canonical(name)
+        kind = vocabulary.kind_of(name)
+        if kind not in kinds:
+            return left_out(channel, kind, f"{electrode} is a channel of kind {kind}; {keeps(kind)}")
+        reference = None if kind == "eeg" else UNKNOWN
         if electrode.casefold() == name.casefold():
-            return taken(channel, electrode, None, "matched", f"named {electrode}")
-        return taken(channel, electrode, None, "alias", f"{name} is an alias of {electrode}")
+            return taken(channel, electrode, reference, "matched", f"named {electrode}", kind=kind)
+        return taken(channel, electrode, reference, "alias", f"{name} is an alias of {electrode}", kind=kind)
     folded = name.casefold()
     if folded in naming.KNOWN_SITES:
         code, reason = naming.KNOWN_SITES[folded]
         return left_out(channel, code, reason)
     other = naming.not_eeg(name)
     if other is not None and other[0] != "unnamed":
-        return left_out(channel, *other)
+        return other_kind(vocabulary, channel, name, *other, kinds)
     parts = naming.split_derivation(name)
-    if parts is None and (loose := naming.split_loosely(name)) is not None and loose[0] in vocabulary:
-        parts = loose
+    if parts is None and (loose := naming.split_loosely(name)) is not None:
+        parts = loose if loose[0] in vocabulary or signals.code_of(loose[0]) is not None else None
     if parts is not None:
-        return _derivation(vocabulary, channel, *parts)
+        return _derivation(vocabulary, channel, name, *parts, kinds)
     if naming.is_ten_five(name):
         return _outside(vocabulary, channel, name)
     if position_m is not None:
@@ -169,18 +215,20 @@ def _by_name(vocabulary: Vocabulary, channel: str, name: str, position_m: Sequen
     return left_out(channel, "unknown_name", reason)
 
 
-def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: str) -> Resolution:
+def _derivation(
+    vocabulary: Vocabulary, channel: str, name: str, active: str, reference: str, kinds: Collection[str]
+) -> Resolution:
     if reference in vocabulary:
         against: str | None = vocabulary.canonical(reference)
     else:
-        against = naming.reference_word(reference)
+        against = reference_word(reference)
     if active not in vocabulary:
         if active.casefold() in naming.KNOWN_SITES:
             code, reason = naming.KNOWN_SITES[active.casefold()]
             return left_out(channel, code, f"derivation with active part {active}: {reason}")
         other = naming.not_eeg(active)
         if other is not None:
-            return left_out(channel, *other)
+            return other_kind(vocabulary, channel, name, *other, kinds)
         if naming.is_ten_five(active):
             return _outside(vocabulary, channel, active)
         hint = nearest(active, vocabulary.names, n=1)
@@ -194,7 +242,9 @@ def _derivation(vocabulary: Vocabulary, channel: str, active: str, reference: st
         return left_out(channel, "unknown_reference", f"{electrode} against {reference!r}, an unknown reference")
     if against == electrode:
         return left_out(channel, "unknown_reference", f"{electrode} against itself")
-    return taken(channel, electrode, against, "derivation", f"{electrode} measured against {against}")
+    if (kind := vocabulary.kind_of(electrode)) not in kinds:
+        return left_out(channel, kind, f"{electrode} is a channel of kind {kind}; {keeps(kind)}")
+    return taken(channel, electrode, against, "derivation", f"{electrode} measured against {against}", kind=kind)
 
 
 def _outside(vocabulary: Vocabulary, channel: str, name: str) -> Resolution:
@@ -203,7 +253,7 @@ def _outside(vocabulary: Vocabulary, channel: str, name: str) -> Resolution:
         channel,
         "outside_vocabulary",
         f"{name} is a position of the 10-05 system that is not among the vocabulary's {len(vocabulary)} electrodes; "
-        "extend it with --vocabulary",
+        "extend it with --vocabulary extended",
     )
 
 
@@ -220,9 +270,11 @@ def by_position(vocabulary: Vocabulary, channel: str, name: str, position_m: Seq
     return left_out(channel, "no_near_electrode", f"{name!r} is not in the vocabulary; {place}, {limit}")
 
 
-def taken(channel: str, electrode: str, reference: str | None, code: str, reason: str) -> Resolution:
+def taken(
+    channel: str, electrode: str, reference: str | None, code: str, reason: str, *, kind: str = "eeg"
+) -> Resolution:
     """A channel that is an electrode."""
-    return Resolution(channel=channel, electrode=electrode, reference=reference, code=code, reason=reason)
+    return Resolution(channel=channel, electrode=electrode, reference=reference, code=code, reason=reason, kind=kind)
 
 
 def left_out(channel: str, code: str, reason: str) -> Resolution:

@@ -1,25 +1,39 @@
-"""Resolve all channels of a file, with each electrode used at most once.
+"""Resolve all channels of a file, with each electrode and reference used at most once.
 
-If several channels resolve to the same electrode, one is kept, in this order of preference: a rule of the manifest, a
-plain name, an older name, a derivation, a position; then a channel that the file does not mark bad; then the nearer of
-two positions; then the first in the file. The others are left out with the code `duplicate`.
+Several derivations of one electrode (FP1-F7 and FP1-F3) are all kept. If several channels resolve to the same electrode
+against the same reference, one is kept, in this order of preference: a rule of the manifest, a plain name, an older
+name, a derivation, a name of another kind, a position; then a channel that the file does not mark bad; then the nearer
+of two positions; then the first in the file. The others are left out with the code `duplicate`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from eegprep.electrodes import naming, systems
 from eegprep.electrodes.heads import Position, on_template
-from eegprep.electrodes.resolve import Channel, Resolution, Rule, by_position, cleaned, left_out, resolve, taken
+from eegprep.electrodes.references import UNKNOWN, canonical_reference
+from eegprep.electrodes.resolve import (
+    EEG_ALONE,
+    Channel,
+    Resolution,
+    Rule,
+    by_position,
+    cleaned,
+    keeps,
+    left_out,
+    other_kind,
+    resolve,
+    taken,
+)
 from eegprep.electrodes.vocabulary import Vocabulary
 from eegprep.errors import UsageError, nearest
 
 # Codes of kept channels, from the strongest to the weakest evidence: the order of the duplicate rule.
-MATCHED = ("manifest", "system", "matched", "alias", "derivation", "position")
+MATCHED = ("manifest", "system", "matched", "alias", "derivation", "signal", "position")
 
 
 def resolve_all(
@@ -29,8 +43,10 @@ def resolve_all(
     rules: Mapping[str, Rule] | None = None,
     derivations: str = "active",
     system: str | None = None,
+    reference: str = UNKNOWN,
+    kinds: Collection[str] = EEG_ALONE,
 ) -> list[Resolution]:
-    """Resolve all channels of one file, in the order of the file, with each electrode at most once.
+    """Resolve all channels of one file, in the order of the file, with each electrode and reference at most once.
 
     Parameters
     ----------
@@ -42,6 +58,10 @@ def resolve_all(
     system : str, optional
         Cap system stated by the manifest. Without it, names such as A5, B12 show that a file uses BioSemi's numbers;
         then C3 or P1 are not 10-20 positions either, and no such name is used.
+    reference : str
+        Reference of the EEG channels whose name states none.
+    kinds : collection of str
+        Kinds of channels to keep, see `resolve`.
 
     Raises
     ------
@@ -63,13 +83,16 @@ def resolve_all(
     for channel, name, place_m, position_m in zip(channels, names, measured, positions, strict=True):
         rule = (rules or {}).get(channel.name) or folded_rules.get(channel.name.strip().casefold())
         if rule is not None and (rule.electrode is not None or rule.leave_out is not None):
-            resolution = _by_rule(vocabulary, channel.name, rule)
+            resolution = _by_rule(vocabulary, channel.name, rule, kinds)
         elif eyes and name.upper() in ("E1", "E2") and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
-            resolution = left_out(channel.name, "eog", f"{name} is an eye channel: no other input of the file is an E")
+            reason = f"{name} is an eye channel: no other input of the file is an E"
+            resolution = other_kind(vocabulary, channel.name, name, "eog", reason, kinds)
         elif inputs and systems.is_input_label(name, inputs) and channel.kind.casefold() not in naming.NOT_EEG_KINDS:
             resolution = _numbered(vocabulary, channel, name, position_m)
         else:
-            resolution = resolve(vocabulary, channel.name, kind=channel.kind, position_m=position_m, system=system)
+            resolution = resolve(
+                vocabulary, channel.name, kind=channel.kind, position_m=position_m, system=system, kinds=kinds
+            )
             if rule is not None and rule.reference is not None and resolution.electrode is not None:
                 resolution = replace(resolution, reference=rule.reference)
         if position_m is not None and resolution.code in ("position", "no_near_electrode"):
@@ -82,7 +105,23 @@ def resolve_all(
             reason = f"{resolution.reason}; the manifest leaves out derivations between two electrodes"
             resolution = left_out(channel.name, "derivation_left_out", reason)
         found.append(resolution)
-    return _once(channels, found, [_off_m(vocabulary, r, p) for r, p in zip(found, positions, strict=True)])
+    against = [stored_reference(vocabulary, r, c, reference) for r, c in zip(found, channels, strict=True)]
+    off_m = [_off_m(vocabulary, r, p) for r, p in zip(found, positions, strict=True)]
+    return _once(channels, found, against, off_m)
+
+
+def stored_reference(vocabulary: Vocabulary, resolution: Resolution, channel: Channel, recorded: str) -> str:
+    """What a channel was measured against: an electrode, a scheme, or `unknown`.
+
+    The reference in the channel's name comes first, then the file's statement about the channel, then `recorded`, the
+    reference of the recording, which is one of its EEG channels alone. A name like `Fp1-REF` means the latter.
+    """
+    own = resolution.reference
+    own = None if own is None or (resolution.code != "manifest" and own == "REF") else own
+    stated = getattr(channel, "reference", "") or (recorded if resolution.kind == "eeg" else UNKNOWN)
+    reference = canonical_reference(vocabulary, own or stated)
+    # A recorded channel of the stated reference electrode: if it is not flat, the statement is not about it.
+    return UNKNOWN if reference == resolution.electrode else reference
 
 
 def _off_m(vocabulary: Vocabulary, resolution: Resolution, position_m: Sequence[float] | None) -> float:
@@ -93,10 +132,13 @@ def _off_m(vocabulary: Vocabulary, resolution: Resolution, position_m: Sequence[
     return 0.0 if place is None else float(np.linalg.norm(place - np.asarray(position_m)))
 
 
-def _by_rule(vocabulary: Vocabulary, channel: str, rule: Rule) -> Resolution:
+def _by_rule(vocabulary: Vocabulary, channel: str, rule: Rule, kinds: Collection[str]) -> Resolution:
     if rule.leave_out is not None:
         return left_out(channel, "manifest_left_out", f"left out by the manifest: {rule.leave_out}")
     electrode = rule.electrode or ""
+    known = vocabulary if electrode in vocabulary else vocabulary.with_kinds(("other",))
+    if electrode in known and (kind := known.kind_of(electrode)) not in kinds:
+        return left_out(channel, kind, f"{known.canonical(electrode)} according to the manifest; {keeps(kind)}")
     if electrode not in vocabulary:
         raise UsageError(
             f"the manifest maps channel {channel!r} to {electrode!r}, which the vocabulary lacks",
@@ -104,7 +146,8 @@ def _by_rule(vocabulary: Vocabulary, channel: str, rule: Rule) -> Resolution:
         )
     name = vocabulary.canonical(electrode)
     reason = f"{name} according to the manifest" + (f" ({rule.note})" if rule.note else "")
-    return taken(channel, name, rule.reference, "manifest", reason)
+    kind = vocabulary.kind_of(name)
+    return taken(channel, name, rule.reference, "manifest", reason, kind=kind)
 
 
 def _numbered(vocabulary: Vocabulary, channel: Channel, name: str, position_m: Sequence[float] | None) -> Resolution:
@@ -118,27 +161,30 @@ def _numbered(vocabulary: Vocabulary, channel: Channel, name: str, position_m: S
     )
 
 
-def _once(channels: Sequence[Channel], found: list[Resolution], off_m: Sequence[float]) -> list[Resolution]:
-    best: dict[str, int] = {}
+def _once(
+    channels: Sequence[Channel], found: list[Resolution], against: Sequence[str], off_m: Sequence[float]
+) -> list[Resolution]:
+    best: dict[tuple[str, str], int] = {}
 
     def rank(i: int) -> tuple[int, int, float, int]:
         return (MATCHED.index(found[i].code), int(channels[i].status.casefold() == "bad"), off_m[i], i)
 
     for i, resolution in enumerate(found):
         if resolution.electrode is not None:
-            kept = best.setdefault(resolution.electrode, i)
+            kept = best.setdefault((resolution.electrode, against[i]), i)
             if rank(i) < rank(kept):
-                best[resolution.electrode] = i
+                best[resolution.electrode, against[i]] = i
     out = []
     for i, resolution in enumerate(found):
-        electrode = resolution.electrode
-        if electrode is not None and best[electrode] != i:
-            winner = channels[best[electrode]].name
+        electrode, reference = resolution.electrode, against[i]
+        if electrode is not None and best[electrode, reference] != i:
+            winner = channels[best[electrode, reference]].name
+            measured = "" if reference == UNKNOWN else f" against {reference}"
             resolution = left_out(
                 resolution.channel,
                 "duplicate",
-                f"the same electrode {electrode} as channel {winner!r}, which is kept (manifest before name before "
-                "derivation before position, good before bad, nearer before farther, first before later)",
+                f"the same electrode {electrode}{measured} as channel {winner!r}, which is kept (manifest before name "
+                "before derivation before position, good before bad, nearer before farther, first before later)",
             )
         out.append(resolution)
     return out

@@ -10,7 +10,7 @@ import functools
 import importlib.resources
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,9 +77,24 @@ class Vocabulary:
     # -- the table -------------------------------------------------------------------------------------
 
     @classmethod
-    def base(cls) -> Vocabulary:
-        """The shipped vocabulary of 138 electrodes, read once from the package's Parquet file."""
-        return _base()
+    def base(cls, kinds: Collection[str] = ("eeg",)) -> Vocabulary:
+        """The shipped vocabulary, read once: 138 EEG electrodes, followed by all rows of other kinds if any is given.
+
+        A kind never changes an id: the rows of all other kinds are added together.
+        """
+        return _shipped("base") if set(kinds) - {"eeg"} else _eeg_alone()
+
+    @classmethod
+    def extended(cls) -> Vocabulary:
+        """The base vocabulary with rows of all kinds, followed by the rest of the 10-05 system."""
+        return _shipped("extended")
+
+    def with_kinds(self, kinds: Collection[str]) -> Vocabulary:
+        """This vocabulary, with the shipped rows of other kinds appended if it lacks them and `kinds` has any."""
+        if not set(kinds) - {"eeg"}:
+            return self
+        missing = [row for row in _shipped("base") if row.kind != "eeg" and row.name not in self]
+        return self.extend(missing) if missing else self
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,6 +142,10 @@ class Vocabulary:
     def canonical(self, name: str) -> str:
         """The vocabulary's own spelling of a name or alias."""
         return self._names[self.id_of(name)]
+
+    def kind_of(self, name: str) -> str:
+        """The kind of a name or alias, one of `KINDS`."""
+        return self._rows[self.id_of(name)].kind
 
     def position_m(self, name: str) -> np.ndarray | None:
         """Position (3,) float64 in metres (MNE head frame), or None if unknown."""
@@ -272,7 +291,12 @@ def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
 
 
 @functools.cache
-def _base() -> Vocabulary:
-    resource = importlib.resources.files("eegprep.electrodes") / "base.parquet"
+def _shipped(name: str) -> Vocabulary:
+    resource = importlib.resources.files("eegprep.electrodes") / f"{name}.parquet"
     with importlib.resources.as_file(resource) as path:
         return Vocabulary.from_parquet(path)
+
+
+@functools.cache
+def _eeg_alone() -> Vocabulary:
+    return Vocabulary(row for row in _shipped("base") if row.kind == "eeg")

@@ -17,6 +17,7 @@ from eegprep.errors import InputError
 from eegprep.formats.companions import companions, named_files
 from eegprep.formats.detect import Format
 from eegprep.formats.matlab.file import eeglab_header
+from eegprep.platform import link as link_file
 from eegprep.privacy import clean_message
 from eegprep.temporary import TemporaryFolder
 
@@ -60,7 +61,7 @@ def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple
     if packed:
         _unpack(path, target)
     else:
-        target.symlink_to(path.absolute())
+        link_file(path.absolute(), target)
     beside = {p.name for p in path.parent.iterdir() if p.stem == path.stem and p.is_file()}
     named = {re.split(r"[\\/]", n)[-1] for n in named_files(target)}
     existing = {n for n in named if n and (path.parent / n).is_file()}
@@ -68,7 +69,7 @@ def alias(path: Path, found: Format, *, unpacks: bool, by_suffix: bool) -> tuple
         lower = Path(name).with_suffix(Path(name).suffix.lower()).name
         for link in {name, lower}:
             if not (folder / link).exists():
-                (folder / link).symlink_to((path.parent / name).absolute())
+                link_file((path.parent / name).absolute(), folder / link)
     return target, holder
 
 
@@ -86,8 +87,8 @@ def own_samples(path: Path) -> tuple[Path, TemporaryFolder, str] | None:
         return None
     holder = TemporaryFolder()
     target = holder.path / path.name
-    target.symlink_to(path.absolute())
-    (holder.path / header.samples_file).symlink_to(own.absolute())
+    link_file(path.absolute(), target)
+    link_file(own.absolute(), holder.path / header.samples_file)
     return target, holder, "the header names the data file of another recording; the one with its own name is used"
 
 

@@ -1,26 +1,31 @@
 """Run jobs on a Dask cluster: a running scheduler's address, or Slurm through dask-jobqueue.
 
-Workers must see the source's folder and the store under the same paths (a shared file system). Each job reads its file
-in a separate process, so a crashing reader does not end the worker.
+Workers must see the source's folder and the store under the same paths (a shared file system). The scheduler holds a
+few jobs per worker at a time and no data. Each worker runs its jobs in a process that it keeps, so a crashing reader
+does not end the worker; the jobs of a worker that dies run again on another.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import secrets
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eegprep.errors import InputError, UsageError, install
-from eegprep.ingest.job import Setting, run_job
-from eegprep.ingest.outcome import Job, Outcome
-from eegprep.sources.base import PlannedRecording
+from eegprep.errors import EEGPTError, InputError, UsageError, install
+from eegprep.ingest.job import Setting
+from eegprep.ingest.outcome import Outcome
+from eegprep.ingest.workers import Work, run_in, start
+from eegprep.processes.process import WorkerProcess
 
+#: Jobs per thread of the cluster that have been sent but have not ended.
+_WINDOW = 4
 _MISSING = install("cluster")
 
 
-def run_on_cluster(
-    work: Sequence[tuple[Job, PlannedRecording]], setting: Setting, address: str, n_workers: int
-) -> Iterator[Outcome]:
+def run_on_cluster(work: Sequence[Work], setting: Setting, address: str, n_workers: int) -> Iterator[Outcome]:
     """Yield outcomes as they arrive. Closing the iterator cancels the remaining jobs.
 
     Parameters
@@ -37,25 +42,27 @@ def run_on_cluster(
     client, cluster = _connect(address, n_workers)
     from distributed import as_completed
 
+    run = secrets.token_hex(8)
+    waiting, sent = iter(work), dict[Any, Work]()
     try:
-        futures = {
-            client.submit(_remote, job, planned, setting, pure=False, retries=0): (job, planned)
-            for job, planned in work
-        }
-        for future in as_completed(list(futures)):
-            job, planned = futures[future]
-            error = future.exception()
-            if error is None:
-                yield future.result()
-            else:
-                lost = InputError(
-                    f"the cluster lost {planned.files[0] if planned.files else job.key}",
-                    found=type(error).__name__,
-                    todo="see the worker's log; run the same command to try this recording again",
-                )
-                yield Outcome(key=job.key, recording_id=job.recording_id, error=lost.as_dict())
-            future.release()
+        # A task of its own, so that each worker gets the settings once and a lost copy is made again.
+        shared = client.submit(_same, setting, key=f"eegprep-{run}", retries=3)
+        arriving = as_completed(with_results=True, raise_errors=False)
+        while True:
+            room = _WINDOW * max(n_workers, sum(client.nthreads().values())) - len(sent)
+            for one in itertools.islice(waiting, room):
+                future = client.submit(_remote, run, one, shared, pure=False)
+                sent[future] = one
+                arriving.add(future)
+            if not sent:
+                break
+            for future, result in arriving.next_batch():
+                one = sent.pop(future)
+                yield result if isinstance(result, Outcome) else _lost(one, result)
     finally:
+        with contextlib.suppress(Exception):  # the cluster may be gone
+            client.cancel(list(sent))
+            client.run(_close, run, on_error="ignore")
         client.close()
         if cluster is not None:
             # All outcomes have arrived, so a slow shutdown of the scheduler does not matter.
@@ -63,13 +70,63 @@ def run_on_cluster(
                 cluster.close()
 
 
-def _remote(job: Job, planned: PlannedRecording, setting: Setting) -> Outcome:
-    from pathlib import Path
+def _lost(one: Work, error: Any) -> Outcome:
+    """The outcome of a job that the cluster could not run; raises what refuses all jobs."""
+    error = error[1] if isinstance(error, tuple) else error
+    if isinstance(error, EEGPTError):
+        raise error
+    job, planned = one
+    shown = InputError(
+        f"the cluster lost {planned.files[0] if planned.files else job.key}",
+        found=type(error).__name__,
+        todo="see the worker's log; run the same command to try this recording again",
+    )
+    return Outcome(key=job.key, recording_id=job.recording_id, error=shown.as_dict())
 
-    from eegprep.processes import isolated_reader
 
-    with isolated_reader(setting.manifest(), Path(setting.folder)) as reader:
-        return run_job(job, planned, reader, setting)
+# ---- on the workers
+
+_idle: dict[str, list[WorkerProcess]] = {}
+_changing = threading.Lock()
+
+
+def _same(setting: Setting) -> Setting:
+    return setting
+
+
+def _remote(run: str, one: Work, setting: Setting) -> Outcome:
+    """Run a job in this worker's process for the run."""
+    with _changing:
+        # Processes of a run that could not say goodbye.
+        ended = [worker for other in _idle.keys() - {run} for worker in _idle.pop(other)]
+        own = _idle.setdefault(run, [])
+        worker = own.pop() if own else None
+    for other in ended:
+        other.close()
+    worker = worker or start(setting)
+    try:
+        outcome, usable = run_in(worker, one)
+    except BaseException:
+        worker.close()
+        raise
+    with _changing:
+        keep = usable and run in _idle  # the run may have ended meanwhile
+        if keep:
+            _idle[run].append(worker)
+    if usable and not keep:
+        worker.close()
+    return outcome
+
+
+def _close(run: str) -> None:
+    """End this worker's processes for the run."""
+    with _changing:
+        ended = _idle.pop(run, [])
+    for worker in ended:
+        worker.close()
+
+
+# ---- connection
 
 
 def _connect(address: str, n_workers: int) -> tuple[Any, Any]:

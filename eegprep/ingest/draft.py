@@ -43,7 +43,7 @@ _NO_TASK = """\
 #?       length_s: 4
 """
 #: Events about the recording itself, not the experiment.
-_TECHNICAL = re.compile(r"(?i)boundary|-99|new segment.*|edge .*|bad.*|impedance.*|comment/.*")
+TECHNICAL = re.compile(r"(?i)boundary|-99|new segment.*|edge .*|bad.*|impedance.*|comment/.*")
 _MAX_LABELS = 20
 
 
@@ -167,7 +167,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def _tasks(usable: Sequence[Inspected], patterns: Sequence[str], name: str) -> str:
     """A task from the events found in the files, else from the labels of epochs or the runs."""
     for by, kind in (("trial", "labels"), ("event", "events")):
-        counts = {t: n for t, n in _texts(usable, kind).items() if not _TECHNICAL.fullmatch(t) and len(t) <= 200}
+        counts = {t: n for t, n in _texts(usable, kind).items() if not TECHNICAL.fullmatch(t) and len(t) <= 200}
         having = {t: sum(t in getattr(r, kind) for r in usable) for t in counts}
         # a text that occurs once in few recordings is about those; with spaces it may be a personal remark
         words = [t for t, n in counts.items() if n > having[t] or 2 * having[t] >= len(usable)]
@@ -177,20 +177,25 @@ def _tasks(usable: Sequence[Inspected], patterns: Sequence[str], name: str) -> s
         shown = sorted(words[:_MAX_LABELS])
         told = {t: f"{counts[t]} in {having[t]} of {len(usable)} recordings" for t in shown}
         more = len(counts) - len(shown)
-        return _task(name, by, told, f"{more} other texts: eegprep inspect" if more else "")
+        return _TASKS + task_lines(name, by, told, f"{more} other texts: eegprep inspect" if more else "")
     runs = Counter(entities.get("run", "") for entities in _entities(usable, patterns))
     if 2 <= len(runs) <= _MAX_LABELS and "" not in runs:
-        return _task(name, "run", {run: f"{n} recordings" for run, n in sorted(runs.items())}, "")
+        return _TASKS + task_lines(name, "run", {run: f"{n} recordings" for run, n in sorted(runs.items())}, "")
     return _TASKS + _NO_TASK.format(name=name)
 
 
-def _task(name: str, by: str, told: Mapping[str, str], more: str) -> str:
+def name_of_class(text: str) -> str:
+    """A task's name out of any text."""
+    return re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")[:62] or "task"
+
+
+def task_lines(name: str, by: str, told: Mapping[str, str], more: str) -> str:
+    """The draft of one task, below `tasks:`; `told` are the texts in the files, and what is known of each."""
     quoted = [json.dumps(text, ensure_ascii=False) for text in told]
     labels = [f"#?         {text}: {text}  # {said}\n" for text, said in zip(quoted, told.values(), strict=True)]
     seconds = "#?       length_s: 1    # from the event on\n" if by == "event" else ""
     return "".join(
         [
-            _TASKS,
             f"#?   - name: {name}\n",
             f"#?     classes: [{', '.join(quoted)}]\n",
             f"#?     trials:\n#?       by: {by}\n",

@@ -20,6 +20,7 @@ from eegprep.ingest.matches import Counted, Mismatch, hinted, mismatches
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.ingest.plan import check_expected, identities, with_stored_names
 from eegprep.ingest.run import Progress, nothing_planned, outcomes_of, planned_recordings
+from eegprep.ingest.selection import EVERYTHING, Selection
 from eegprep.ingest.summary import unmet_expectations
 from eegprep.manifest import recipe_of
 from eegprep.manifest.recipe import Recipe
@@ -112,6 +113,7 @@ def inspect(
     vocabulary: Vocabulary | None = None,
     workers: int = 1,
     partial: bool = False,
+    selection: Selection = EVERYTHING,
     progress: Progress | None = None,
 ) -> Inspection:
     """Report what `eegprep.ingest.ingest` would do with the same arguments.
@@ -122,7 +124,8 @@ def inspect(
         Wrong folder or recipe, or two recordings with the same id.
     """
     recipe = recipe or recipe_of(manifest)
-    planned, entries = planned_recordings(manifest, folder, recipe)
+    _, planned, entries = planned_recordings(manifest, folder, recipe, selection)
+    partial = partial or bool(selection)
     refused = None
     try:
         if not planned:
@@ -138,7 +141,7 @@ def inspect(
     setting = Setting(
         manifest_json=manifest.model_dump_json(),
         recipe_json=recipe.model_dump_json(),
-        vocabulary_json=dump_vocabulary(vocabulary or Vocabulary.base()),
+        vocabulary_json=dump_vocabulary((vocabulary or Vocabulary.base()).with_kinds(recipe.kinds)),
         folder=str(folder.absolute()),
         out="",
         dry=True,

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from eegprep import platform
 from eegprep.errors import UsageError
 from eegprep.files import PART, WRITING
 from eegprep.ingest.plan import IngestPlan
@@ -51,8 +52,7 @@ def whole_or_nothing(out: Path, *, new: bool) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for part in out.rglob(f"*{PART}"):
-            part.unlink(missing_ok=True)
+        remove_parts(out)
         if new and not any((out / "recordings").glob("*.json")):
             for path in out.iterdir():
                 if path.is_dir():
@@ -60,6 +60,24 @@ def whole_or_nothing(out: Path, *, new: bool) -> Iterator[None]:
                 elif path.name != WRITING:
                     path.unlink()
         raise
+
+
+def remove_parts(out: Path) -> None:
+    """Remove what processes that died were writing."""
+    for part in out.rglob(f"*{PART}"):
+        part.unlink(missing_ok=True)
+
+
+def check_names(out: Path, plan: IngestPlan) -> None:
+    """Refuse recordings whose files would be the same file in the store, on file systems that ignore case."""
+    alike = platform.alike_names(j.recording_id for j in plan.jobs)
+    if alike and platform.ignores_case(out / WRITING):
+        raise UsageError(
+            "the names of two recordings differ only by case, which the file system of the store ignores",
+            where=out,
+            found=" and ".join(alike[0]),
+            todo="choose an --out on another file system, or rename one of them",
+        )
 
 
 def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *, prune: bool) -> None:
@@ -76,8 +94,7 @@ def check_strangers(store: Store, plan: IngestPlan, refused: Collection[str], *,
 
 def tidy(store: Store, plan: IngestPlan) -> None:
     """Remove the remains of a killed run, and recordings that are no longer in the source."""
-    for part in store.path.rglob(f"*{PART}"):
-        part.unlink(missing_ok=True)
+    remove_parts(store.path)
     for signal in store.recordings.glob("*.arrow"):
         # Unfinished or partly removed: a recording without a sidecar does not count.
         if not signal.with_suffix(".json").exists():

@@ -86,6 +86,9 @@ def run_job(job: Job, planned: PlannedRecording, reader: Reader, setting: Settin
         return _failed(job, shown.as_dict(), inspected, fatal=error.errno in _FATAL, number=error.errno)
     except Exception as error:  # an unexpected error costs one recording, not the run
         return _failed(job, as_input_error(error).as_dict(), inspected)
+    finally:
+        if (release := getattr(reader, "release", None)) is not None:
+            release(planned)
     return Outcome(key=job.key, recording_id=job.recording_id, inspected=inspected, seen=seen)
 
 

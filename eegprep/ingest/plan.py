@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,10 +55,12 @@ def make_plan(
     store: Store,
     vocabulary_digest: str,
     keep_duplicates: bool = False,
+    identity: Callable[[PlannedRecording], str] | None = None,
 ) -> IngestPlan:
     """Compare the source with the contents of the store.
 
-    Paths of `planned` are relative to `folder`; `refused` are keys of recordings that planning refused.
+    Paths of `planned` are relative to `folder`; `refused` are keys of recordings that planning refused. `identity`
+    stands for the bytes of a recording's files if they are not in the folder.
 
     Raises
     ------
@@ -69,9 +71,9 @@ def make_plan(
     for text in (str(PIPELINE_VERSION), dump_manifest(manifest), dump_model(recipe), vocabulary_digest):
         shared.update(hashlib.sha256(text.encode("utf-8")).digest())
     work: list[tuple[Job, PlannedRecording]] = []
-    for identity, one in identities(planned, manifest):
-        made_from = _made_from(one, folder, shared.digest())
-        work.append((Job(key=one.key, recording_id=identity, made_from=made_from, n_bytes=one.n_bytes), one))
+    for name, one in identities(planned, manifest):
+        made_from = _made_from(one, folder, shared.digest(), None if identity is None else identity(one))
+        work.append((Job(key=one.key, recording_id=name, made_from=made_from, n_bytes=one.n_bytes), one))
     finished = {j.recording_id for j, _ in work if store.made_from(j.recording_id) == j.made_from}
     known = set(finished)
     if not keep_duplicates:
@@ -120,11 +122,14 @@ def with_stored_names(
     return resolve_split(manifest, known, partial=partial)
 
 
-def _made_from(planned: PlannedRecording, folder: Path, shared: bytes) -> str:
+def _made_from(planned: PlannedRecording, folder: Path, shared: bytes, identity: str | None) -> str:
     digest = hashlib.sha256(shared)
     digest.update(repr((sorted(planned.attributes.items()), planned.n_bytes)).encode())
     if planned.trial_values:
         digest.update(repr(sorted((n, sorted(v.items())) for n, v in planned.trial_values.items())).encode())
+    if identity is not None:
+        digest.update(identity.encode())
+        return digest.hexdigest()
     for name in planned.files:
         path = folder / name
         parts = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]

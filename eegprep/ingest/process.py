@@ -21,6 +21,7 @@ from eegprep.standardise import Judged, Plan, Sink, decide, make_plan, run
 from eegprep.standardise.decide import identity
 from eegprep.standardise.hashing import signal_hash
 from eegprep.standardise.resample import n_resampled
+from eegprep.standardise.rows import Rows
 from eegprep.store import Store
 
 
@@ -46,7 +47,7 @@ def process(
 
 def write(plan: Plan, store: Store, made_from: str = "", pool: ThreadPoolExecutor | None = None) -> RecordingInfo:
     """Run a plan and write the complete recording to the store, or nothing."""
-    with store.writer(identity(plan.recording, plan.manifest), plan.electrodes, made_from) as writer:
+    with store.writer(identity(plan.recording, plan.manifest), plan.inputs, made_from) as writer:
         return writer.finish(carry_out(plan, writer, pool))
 
 
@@ -57,10 +58,11 @@ def carry_out(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) ->
 
 def _describe(plan: Plan, judged: Judged) -> RecordingInfo:
     recording, timeline, checks = plan.recording, plan.timeline, plan.checks
-    electrodes = plan.electrodes
     attributes = dict(recording.attributes)
     trials, without = cut_trials(recording, plan.manifest, timeline, attributes)
-    spectrum, step_hz = spectrum_before(plan.signal, recording.sfreq_hz, recording.stretches)
+    eeg = plan.rows_of("eeg")
+    shown = Rows(plan.signal, eeg) if 0 < len(eeg) < len(plan.channels) else plan.signal
+    spectrum, step_hz = spectrum_before(shown, recording.sfreq_hz, recording.stretches)
     origins = _origins(plan)
     quality = {
         "line_noise_ratio": tuple(checks.line_noise_ratio[r] for r in plan.checked),
@@ -68,17 +70,16 @@ def _describe(plan: Plan, judged: Judged) -> RecordingInfo:
         "slope": tuple(checks.slope[r] for r in plan.checked),
         "minimum_uv": tuple(checks.minimum_uv[r] for r in plan.checked),
         "maximum_uv": tuple(checks.maximum_uv[r] for r in plan.checked),
-        "kept_s": tuple(_kept_s(timeline.stretches, judged.rejected.get(e, ()), origins) for e in electrodes),
+        "kept_s": tuple(_kept_s(timeline.stretches, judged.rejected.get(e, ()), origins) for e in plan.inputs),
     }
-    references = tuple(c.reference for c in plan.channels)
     return RecordingInfo(
         dataset=plan.manifest.name,
         subject=recording.subject,
         session=recording.session,
         run=recording.run,
         n_samples=timeline.n_samples,
-        electrodes=electrodes,
-        references=("average",) * len(electrodes) if plan.chain.average else references,
+        electrodes=plan.electrodes,
+        references=plan.references,
         stretches=timeline.stretches,
         rejected=judged.rejected,
         origins=origins,

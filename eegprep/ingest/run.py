@@ -10,22 +10,24 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from eegprep.electrodes import Vocabulary, dump_vocabulary
 from eegprep.errors import EEGPTError, InputError, UsageError
 from eegprep.files import alone, write_json
 from eegprep.ingest import duplicates as doubled
-from eegprep.ingest.guard import check_store, check_strangers, tidy, whole_or_nothing
+from eegprep.ingest.guard import check_names, check_store, check_strangers, remove_parts, tidy, whole_or_nothing
 from eegprep.ingest.job import Setting, public_error
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.ingest.plan import IngestPlan, check_expected, make_plan, with_stored_names
+from eegprep.ingest.selection import EVERYTHING, Selection
 from eegprep.ingest.summary import IngestSummary, summarise, write_report
 from eegprep.manifest import recipe_of
 from eegprep.manifest.lock import LOCK_NAME
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import STANDARD_SFREQ_HZ
-from eegprep.sources.base import PlannedRecording
+from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo
+from eegprep.sources.base import PlannedRecording, Source
 from eegprep.sources.entry import Entry, Kind, with_failed
 from eegprep.sources.tree import place_of
 from eegprep.standardise.chain import plan_chain
@@ -47,6 +49,7 @@ def ingest(
     keep_duplicates: bool = False,
     partial: bool = False,
     prune: bool = False,
+    selection: Selection = EVERYTHING,
     progress: Progress | None = None,
 ) -> IngestSummary:
     """Ingest a data set into a store.
@@ -61,7 +64,8 @@ def ingest(
     recipe : Recipe, optional
         Used instead of the manifest's own.
     vocabulary : Vocabulary, optional
-        Used instead of the shipped one (`eegprep.electrodes.load_vocabulary`).
+        Used instead of the shipped one (`eegprep.electrodes.load_vocabulary`). Rows of the kinds that the recipe keeps
+        are appended if it lacks them.
     workers : int
         Number of worker processes; 0 runs everything in this process.
     cluster : str, optional
@@ -72,6 +76,8 @@ def ingest(
         The folder contains only part of the data set: `expect` is then an upper limit.
     prune : bool
         Delete recordings from the store that are not in the source. Without it such a store is refused.
+    selection : Selection
+        The part of the data set to ingest; implies `partial`.
     progress : callable, optional
         Called after each recording.
 
@@ -88,8 +94,9 @@ def ingest(
         The disk is full; finished recordings are kept.
     """
     recipe = recipe or recipe_of(manifest)
-    vocabulary = vocabulary or Vocabulary.base()
-    planned, entries = planned_recordings(manifest, folder, recipe)
+    vocabulary = (vocabulary or Vocabulary.base()).with_kinds(recipe.kinds)
+    source, planned, entries = planned_recordings(manifest, folder, recipe, selection)
+    partial = partial or bool(selection)
     root = place_of(folder)[0]
     entries = [e for e in entries if not _is_ours(root / e.path, out)]
     if not planned:
@@ -111,7 +118,9 @@ def ingest(
             store=Store(out),
             vocabulary_digest=words,
             keep_duplicates=keep_duplicates,
+            identity=getattr(source, "identity", None),
         )
+        check_names(out, plan)
         check_strangers(Store(out), plan, {f"{manifest.name}/{key}" for key in refused}, prune=prune)
         store = Store.create(out, manifest, vocabulary)
         tidy(store, plan)
@@ -149,19 +158,32 @@ def ingest(
             notes=_absent(manifest, absent),
             seen=seen,
         )
-        write_report(store, infos, summary, manifest=manifest, recipe=recipe, failed=public)
+        write_report(
+            store, infos, summary, manifest=manifest, recipe=recipe, failed=public, **_fetched(source, by_id, infos)
+        )
         if not infos:
             raise _nothing(summary)
         return summary
 
 
-def planned_recordings(manifest: Manifest, folder: Path, recipe: Recipe) -> tuple[list[PlannedRecording], list[Entry]]:
-    """The recordings and all entries of the folder. UsageError for a wrong folder or recipe."""
+def _fetched(source: Source, by_id: Mapping[str, PlannedRecording], infos: Sequence[RecordingInfo]) -> dict[str, Any]:
+    """The address of a remote source, and its files that are in the store."""
+    if (told := getattr(source, "fetched", None)) is None:
+        return {}
+    files = {name: file for info in infos if info.id in by_id for name, file in told(by_id[info.id]).items()}
+    return {"address": source.mirror.listing.address, "fetched": files}  # type: ignore[attr-defined]
+
+
+def planned_recordings(
+    manifest: Manifest, folder: Path, recipe: Recipe, selection: Selection = EVERYTHING
+) -> tuple[Source, list[PlannedRecording], list[Entry]]:
+    """The source, its selected recordings, and all entries of the folder. UsageError for a wrong folder or recipe."""
     from eegprep.sources import open_source
 
     plan_chain(recipe, sfreq_hz=2 * STANDARD_SFREQ_HZ, line_freq_hz=manifest.line_freq_hz)
     source = open_source(manifest, folder)
-    return source.plan(), source.entries()
+    planned, entries = selection.apply(source)
+    return source, planned, entries
 
 
 def _is_ours(path: Path, out: Path) -> bool:
@@ -244,6 +266,12 @@ def _run(
             done, done_bytes = done + 1, done_bytes + sizes[outcome.recording_id]
             if progress is not None:
                 progress(done, total, done_bytes, n_bytes, outcome.recording_id)
+    remove_parts(store.path)
+    for identity in {job.recording_id for job, _ in plan.todo} - failed.keys() - {*store.ids()}:
+        # The process of a lost worker removed it, or somebody did.
+        failed[identity] = InputError(
+            "a recording was stored but is gone", where=store.path, todo="run the same command again"
+        ).as_dict()
     return failed
 
 

@@ -14,7 +14,7 @@ from eegprep.files import sha256_file, write_json
 from eegprep.ingest.matches import Mismatch, counted, hinted, mismatches
 from eegprep.manifest import dump_manifest
 from eegprep.manifest.load import dump_model
-from eegprep.manifest.lock import Lock, Stage, decisions, versions, write_lock
+from eegprep.manifest.lock import FetchedFile, Lock, Stage, decisions, versions, write_lock
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ, RecordingInfo
@@ -167,10 +167,12 @@ def write_report(
     manifest: Manifest,
     recipe: Recipe,
     failed: Mapping[str, Mapping[str, str | None]],
+    address: str = "",
+    fetched: Mapping[str, FetchedFile] | None = None,
 ) -> None:
     """Write `report.json` and `lock.yaml`; equal stores get equal bytes.
 
-    `failed` are the errors in their public form.
+    `failed` are the errors in their public form; `fetched` the files that were read from `address`.
     """
     report = {
         "dataset": manifest.name,
@@ -195,7 +197,11 @@ def write_report(
         "files": dict(summary.files),
     }
     write_json(store.path / "report.json", report)
-    write_lock(store.path, Lock(lock=1, versions=versions(), stages=[_stage(store, infos, summary, manifest, recipe)]))
+    stage = _stage(store, infos, summary, manifest, recipe)
+    if fetched is not None:
+        parameters = {**stage.parameters, "address": address}
+        stage = stage.model_copy(update={"parameters": parameters, "fetched": dict(fetched)})
+    write_lock(store.path, Lock(lock=1, versions=versions(), stages=[stage]))
 
 
 def _stage(

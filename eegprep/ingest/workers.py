@@ -7,17 +7,18 @@ into a store that the next run uses.
 from __future__ import annotations
 
 import dataclasses
-import selectors
+import queue
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from eegprep.errors import InputError
 from eegprep.ingest.job import Setting, run_job
 from eegprep.ingest.outcome import Job, Outcome
 from eegprep.processes.messages import planned_to_plain
-from eegprep.processes.process import WorkerProcess
+from eegprep.processes.process import Late, WorkerProcess
 from eegprep.processes.reader import as_error
 from eegprep.sources.base import PlannedRecording
 
@@ -43,49 +44,76 @@ def run_in_processes(work: Sequence[Work], setting: Setting, n_workers: int) -> 
     busy: dict[WorkerProcess, Work] = {}
     begun: dict[WorkerProcess, float] = {}
     idle: list[WorkerProcess] = []
-    with selectors.DefaultSelector() as selector:
-        try:
-            while waiting or busy:
-                while waiting and len(busy) < n_workers:
-                    worker = idle.pop() if idle else _start(setting)
-                    busy[worker] = job, planned = waiting.pop()
-                    begun[worker] = time.monotonic()
-                    selector.register(worker, selectors.EVENT_READ)
-                    worker.send({"job": dataclasses.asdict(job), "planned": planned_to_plain(planned)})
-                late = {w for w, one in busy.items() if time.monotonic() - begun[w] > _patience_s(one)}
-                for worker in late:
+    late: set[WorkerProcess] = set()
+    arrived: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < n_workers:
+                worker = idle.pop() if idle else start(setting, inherit=True, arrived=arrived)  # for the store's lock
+                busy[worker] = one = waiting.pop()
+                begun[worker] = time.monotonic()
+                worker.send(_request(one))
+            for worker, one in busy.items():
+                if time.monotonic() - max(begun[worker], worker.ready_at or 0.0) > _patience_s(one):
+                    late.add(worker)
                     worker.kill()
-                for key, _ in selector.select(timeout=1.0):
-                    worker = key.fileobj  # type: ignore[assignment]
-                    was_ready = worker.ready
-                    done, answer = worker.poll()
-                    if worker.ready and not was_ready:
-                        begun[worker] = time.monotonic()
-                    if not done:
-                        continue
-                    selector.unregister(worker)
-                    one = busy.pop(worker)
-                    if answer is not None:
-                        idle.append(worker)
-                        if set(answer) == {"error"}:  # an error in the setting, not in a job
-                            raise as_error(answer["error"])
-                        yield Outcome(**answer)
-                        continue
-                    how = worker.close()
-                    if worker in late:
-                        how = f"no answer within {_patience_s(one):.0f} s"
-                    elif not worker.ready:
-                        raise _unable(how)
-                    yield _crashed(one, how)
-        finally:
-            for worker in (*idle, *busy):
-                worker.close()
+            try:
+                worker = arrived.get(timeout=1.0)
+            except queue.Empty:
+                continue
+            done, answer = worker.poll() if worker in busy else (False, None)
+            if not done:
+                continue
+            one = busy.pop(worker)
+            if answer is not None:
+                idle.append(worker)
+                yield _outcome(answer)
+            else:
+                yield _ended(worker, one, late=worker in late)
+    finally:
+        for worker in (*idle, *busy):
+            worker.close()
 
 
-def _start(setting: Setting) -> WorkerProcess:
-    worker = WorkerProcess("eegprep.ingest.job:handler", inherit=True)  # they share the store's lock (`guard.alone`)
+def start(
+    setting: Setting, *, inherit: bool = False, arrived: queue.SimpleQueue[WorkerProcess] | None = None
+) -> WorkerProcess:
+    """A process for jobs of this run."""
+    worker = WorkerProcess("eegprep.ingest.job:handler", inherit=inherit, arrived=arrived)
     worker.send({"setting": dataclasses.asdict(setting)})
     return worker
+
+
+def run_in(worker: WorkerProcess, one: Work) -> tuple[Outcome, bool]:
+    """Run a job in a process, and tell whether the process can run another."""
+    worker.send(_request(one))
+    try:
+        answer, late = worker.receive(_patience_s(one)), False
+    except Late:
+        answer, late = None, True
+    if answer is None:
+        return _ended(worker, one, late=late), False
+    return _outcome(answer), True
+
+
+def _request(one: Work) -> dict[str, Any]:
+    return {"job": dataclasses.asdict(one[0]), "planned": planned_to_plain(one[1])}
+
+
+def _outcome(answer: dict[str, Any]) -> Outcome:
+    if set(answer) == {"error"}:  # an error in the setting, not in a job
+        raise as_error(answer["error"])
+    return Outcome(**answer)
+
+
+def _ended(worker: WorkerProcess, one: Work, *, late: bool) -> Outcome:
+    """The outcome of a job whose process ended or was killed because it was late."""
+    how = worker.close()
+    if late:
+        how = f"no answer within {_patience_s(one):.0f} s"
+    elif not worker.ready:
+        raise _unable(how)
+    return _crashed(one, how)
 
 
 def _unable(how: str) -> InputError:

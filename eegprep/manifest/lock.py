@@ -37,13 +37,26 @@ class Decision(StrictModel):
     recordings: list[Word] = Field(default_factory=list)
 
 
+class FetchedFile(StrictModel):
+    """A file that was read from an address: what the server said of it, and what it was verified against."""
+
+    n_bytes: Annotated[int, Field(ge=0)] | None = None
+    etag: Annotated[str, Field(max_length=200)] = ""
+    version: Annotated[str, Field(max_length=1100)] = ""
+    digest: Annotated[str, Field(max_length=200)] = ""
+
+
 class Stage(StrictModel):
-    """One stage of work. Paths are relative to the data set's folder (inputs) or the result's (outputs)."""
+    """One stage of work. Paths are relative to the data set's folder (inputs) or the result's (outputs).
+
+    `fetched` are the files of a data set that was read from an address, by public name.
+    """
 
     stage: Literal["ingest", "shard", "merge", "subset", "train", "transfer"]
     manifests: dict[Name, Sha256] = Field(default_factory=dict)
     parameters: dict[Word, Text] = Field(default_factory=dict)
     inputs: dict[RelativePath, Sha256] = Field(default_factory=dict)
+    fetched: dict[RelativePath, FetchedFile] = Field(default_factory=dict)
     outputs: dict[RelativePath, Sha256] = Field(default_factory=dict)
     counts: dict[Word, int] = Field(default_factory=dict)
     decisions: list[Decision] = Field(default_factory=list)
@@ -113,7 +126,7 @@ def first_difference(ours: Lock, theirs: Lock) -> str | None:
     for position, (a, b) in enumerate(zip(ours.stages, theirs.stages, strict=False)):
         if a.stage != b.stage:
             return f"stage {position + 1} is {a.stage} here and {b.stage} there"
-        for name in ("manifests", "parameters", "inputs", "outputs", "counts"):
+        for name in ("manifests", "parameters", "inputs", "fetched", "outputs", "counts"):
             if text := _difference(getattr(a, name), getattr(b, name)):
                 cause = _difference(ours.versions, theirs.versions)
                 return f"stage {a.stage}, {name}: {text}" + (f" (versions: {cause})" if cause else "")
@@ -144,6 +157,6 @@ def _short(value: object) -> str:
 def _sorted(stage: Stage) -> Stage:
     mappings = {
         name: dict(sorted(getattr(stage, name).items()))
-        for name in ("manifests", "parameters", "inputs", "outputs", "counts")
+        for name in ("manifests", "parameters", "inputs", "fetched", "outputs", "counts")
     }
     return stage.model_copy(update=mappings)

@@ -214,7 +214,7 @@ class SplitRule(StrictModel):
 class Expectation(StrictModel):
     """What ingest must find in the complete data set; any difference is an error.
 
-    `channels` is the number of electrodes kept per recording; `sfreq_hz` is the source's rate; `hours` are recorded
+    `channels` is the number of EEG channels kept per recording; `sfreq_hz` is the source's rate; `hours` are recorded
     hours (one hour of 19 electrodes is one), within one percent; `trials` count by task.
     """
 

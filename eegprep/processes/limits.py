@@ -8,18 +8,14 @@ ran out of memory. So a worker may use three quarters of the memory of the machi
 from __future__ import annotations
 
 import os
-import resource
 import threading
-import time
-from pathlib import Path
 
+from eegprep import platform
 from eegprep.errors import UsageError
 from eegprep.temporary import remove_temporary_folders
 
 MEMORY_VARIABLE = "EEGPREP_READER_MEMORY"
 _SHARE = 0.75
-#: Files with a container's memory limit (cgroup 2 and 1).
-_CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def memory_bytes() -> int:
@@ -31,27 +27,19 @@ def memory_bytes() -> int:
                 f"{MEMORY_VARIABLE} is not a valid number of bytes", found=text, expected=f"{1 << 28} or more, or unset"
             )
         return int(text)
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for path in map(Path, _CONTAINER):
-        if path.is_file() and (own := path.read_text().strip()).isdigit():
-            total = min(total, int(own))
-    return int(_SHARE * total)
+    return int(_SHARE * platform.memory_bytes())
 
 
 def limit_memory() -> None:
     """Limit this process's memory; mapped files do not count."""
-    n_bytes = memory_bytes()
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    if hard == resource.RLIM_INFINITY or n_bytes < hard:
-        resource.setrlimit(resource.RLIMIT_DATA, (n_bytes, hard))
+    platform.limit_memory(memory_bytes())
 
 
 def stop_with_parent(parent: int) -> None:
     """End this process soon after its parent exits, even if a reader is stuck in an endless loop."""
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
+        platform.wait_for_end(parent)
         remove_temporary_folders()
         os._exit(1)
 

@@ -1,21 +1,23 @@
-"""The parent's side of a worker: start it, send requests, kill it on timeout, report how it ended."""
+"""The parent's side of a worker: start it, send requests, kill it on timeout, report how it ended.
+
+A thread per worker receives its answers, since no system but POSIX can wait for several pipes at once.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import select
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any, cast
 
-from eegprep.processes.messages import READY, send
+from eegprep.platform import end_tree
+from eegprep.processes.messages import READY, receive, send
 from eegprep.processes.shared import SharedBlock
-
-_CHUNK = 1 << 16
 
 
 class Late(Exception):
@@ -33,36 +35,63 @@ class WorkerProcess:
         Memory for samples, shared with the worker.
     inherit : bool
         Whether the worker keeps this process's inheritable files open (the lock of a store).
+    arrived : queue.SimpleQueue, optional
+        Receives this object whenever the worker becomes ready, answers or ends.
     """
 
-    def __init__(self, target: str, *, shared: SharedBlock | None = None, inherit: bool = False) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        shared: SharedBlock | None = None,
+        inherit: bool = False,
+        arrived: queue.SimpleQueue[WorkerProcess] | None = None,
+    ) -> None:
         arguments = [sys.executable, "-P", "-m", "eegprep.processes.worker", target, str(os.getpid())]
         self._process = subprocess.Popen(
-            [*arguments, str(shared.descriptor)] if shared is not None else arguments,
+            [*arguments, shared.address] if shared is not None else arguments,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            bufsize=0,
             close_fds=not inherit,
-            pass_fds=() if shared is None else (shared.descriptor,),
+            pass_fds=() if shared is None else shared.inherited,
         )
-        self._received = bytearray()
-        #: Whether the worker has become ready for requests; if not, its exit is not the fault of a file.
-        self.ready = False
-        self._ended = False
+        #: When the worker became ready for requests; if it never did, its exit is not the fault of a file.
+        self.ready_at: float | None = None
+        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._arrived = arrived
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
 
-    def fileno(self) -> int:
-        """The descriptor of its answers, for a selector."""
-        return cast("Any", self._process.stdout).fileno()  # type: ignore[no-any-return]
+    @property
+    def ready(self) -> bool:
+        """Whether it has become ready for requests."""
+        return self.ready_at is not None
+
+    def _listen(self) -> None:
+        answers = cast("Any", self._process.stdout)
+        while True:
+            try:
+                message = receive(answers)
+            except (OSError, ValueError):  # closed, or not a message
+                message = None
+            if message == READY:
+                self.ready_at = time.monotonic()
+            else:
+                self._answers.put(message)
+            if self._arrived is not None:
+                self._arrived.put(self)
+            if message is None:
+                return
 
     def send(self, request: dict[str, Any]) -> None:
         """Send a request. If the worker has exited, this does nothing and `receive` returns None."""
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             send(cast("Any", self._process.stdin), request)
 
     def receive(self, timeout_s: float | None = None) -> dict[str, Any] | None:
@@ -78,30 +107,20 @@ class WorkerProcess:
         Late
             The answer did not arrive in time; the worker was killed.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self.fileno()], [], [], left)[0]:
-                self.kill()
-                raise Late
-            done, answer = self.poll()
-            if done:
-                return answer
+        try:
+            answer = self._answers.get(timeout=timeout_s)
+        except queue.Empty:
+            self.kill()
+            raise Late from None
+        if answer is None:
+            self._answers.put(None)  # it stays ended
+        return answer
 
     def poll(self) -> tuple[bool, dict[str, Any] | None]:
-        """Read available data: (False, None) while an answer is incomplete, (True, answer), or (True, None) at the end.
-
-        Call it when a selector reports data to read.
-        """
-        data = os.read(self.fileno(), _CHUNK)
-        self._received += data
-        while b"\n" in self._received:
-            line, _, self._received = self._received.partition(b"\n")
-            if (message := json.loads(line)) != READY:
-                return True, cast("dict[str, Any]", message)
-            self.ready = True
-        self._ended = not data
-        return self._ended, None
+        """What has arrived: (False, None) for nothing yet, (True, answer), or (True, None) if the worker has exited."""
+        if self._answers.empty():
+            return False, None
+        return True, self.receive()
 
     def ask(self, request: dict[str, Any], timeout_s: float | None = None) -> dict[str, Any] | None:
         """`send`, then `receive`."""
@@ -109,19 +128,20 @@ class WorkerProcess:
         return self.receive(timeout_s)
 
     def kill(self) -> None:
-        """Kill it now; `close` must still be called."""
-        self._process.kill()
+        """Kill it and what it started now; `close` must still be called."""
+        end_tree(self._process.pid)
 
     def close(self) -> str:
         """End it, close its streams, and return how it ended."""
-        if self._ended:
+        if not self._listener.is_alive():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=5)  # its own exit code is more informative than that of a kill
         self._process.kill()
         code = self._process.wait()
+        self._listener.join(timeout=5)
         for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):  # a request that a dead worker did not read
+            if stream is not None and not (stream is self._process.stdout and self._listener.is_alive()):
+                with contextlib.suppress(OSError):  # a request that a dead worker did not read
                     stream.close()
         return (
             f"the process was killed by {_signal_name(-code)}" if code < 0 else f"the process exited with code {code}"

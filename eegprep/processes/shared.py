@@ -1,38 +1,41 @@
 """Shared memory for blocks of samples between two processes, because a pipe copies each block four times.
 
-An unnamed file in memory (Linux), else an unlinked temporary file; it disappears with its last descriptor, so a killed
-process leaves nothing behind. One side writes a block and announces it over the pipe, the other reads it, never both
-at once.
+One side writes a block and announces it over the pipe, the other reads it, never both at once. The file behind it is
+`eegprep.platform.SharedFile`.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-import tempfile
 
 import numpy as np
 
+from eegprep.platform import SharedFile
+
 
 class SharedBlock:
-    """Room for one block of float64; `descriptor` is the other side's, or None to create it."""
+    """Room for one block of float64; `address` is the other side's, or None to create it."""
 
-    def __init__(self, descriptor: int | None = None) -> None:
-        if descriptor is None:
-            if hasattr(os, "memfd_create"):
-                descriptor = os.memfd_create("eegprep")
-            else:
-                made, name = tempfile.mkstemp()
-                os.unlink(name)  # noqa: PTH108
-                descriptor = made
-        self.descriptor = descriptor
+    def __init__(self, address: str | None = None) -> None:
+        self._file = SharedFile(address)
         self._map: mmap.mmap | None = None
+
+    @property
+    def address(self) -> str:
+        """What the other process opens it by."""
+        return self._file.address
+
+    @property
+    def inherited(self) -> tuple[int, ...]:
+        """Descriptors that the other process must inherit."""
+        return self._file.inherited
 
     def _mapped(self, n_bytes: int) -> mmap.mmap:
         if self._map is None or len(self._map) < n_bytes:
-            if os.fstat(self.descriptor).st_size < n_bytes:
-                os.ftruncate(self.descriptor, n_bytes)
-            self._map = mmap.mmap(self.descriptor, n_bytes)
+            if os.fstat(self._file.descriptor).st_size < n_bytes:
+                os.ftruncate(self._file.descriptor, n_bytes)
+            self._map = mmap.mmap(self._file.descriptor, n_bytes)
         return self._map
 
     def put(self, block: np.ndarray) -> None:
@@ -50,4 +53,4 @@ class SharedBlock:
     def close(self) -> None:
         """Free the memory."""
         self._map = None
-        os.close(self.descriptor)
+        self._file.close()

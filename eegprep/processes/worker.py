@@ -1,6 +1,6 @@
-"""A worker process: `python -m eegprep.processes.worker MODULE:FUNCTION PARENT [DESCRIPTOR]`.
+"""A worker process: `python -m eegprep.processes.worker MODULE:FUNCTION PARENT [ADDRESS]`.
 
-FUNCTION takes the `SharedBlock` behind DESCRIPTOR (or None) and returns the request handler, from dict to dict. The
+FUNCTION takes the `SharedBlock` at ADDRESS (or None) and returns the request handler, from dict to dict. The
 worker sends READY and answers until its parent exits. Standard output is reserved for the protocol: anything that
 readers print, in Python or below, is discarded.
 """
@@ -68,7 +68,7 @@ def main() -> None:
     limit_memory()
     module, _, name = target.partition(":")
     make: Callable[[SharedBlock | None], Handler] = getattr(importlib.import_module(module), name)
-    serve(sys.stdin.buffer, answers, make(SharedBlock(int(rest[0])) if rest else None))
+    serve(sys.stdin.buffer, answers, make(SharedBlock(rest[0]) if rest else None))
 
 
 if __name__ == "__main__":

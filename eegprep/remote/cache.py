@@ -8,7 +8,6 @@ once.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import time
@@ -17,9 +16,18 @@ from pathlib import Path
 
 from eegprep.errors import RefusedError, UsageError
 from eegprep.files import PART, cache_folder
+from eegprep.platform import Lock, replace
 
 DEFAULT_BYTES = 50 << 30
 _CHUNK = 4 << 20
+
+
+def cache_bytes() -> int:
+    """The size limit of the cache: `EEGPT_CACHE_BYTES`, else 50 GiB."""
+    stated = os.environ.get("EEGPT_CACHE_BYTES")
+    if stated is not None and not stated.isdigit():
+        raise UsageError("EEGPT_CACHE_BYTES is not a valid number of bytes", found=stated)
+    return int(stated) if stated else DEFAULT_BYTES
 
 
 class Cache:
@@ -35,10 +43,7 @@ class Cache:
 
     def __init__(self, folder: Path | None = None, max_bytes: int | None = None) -> None:
         self.folder = Path(folder) if folder is not None else cache_folder()
-        stated = os.environ.get("EEGPT_CACHE_BYTES")
-        if max_bytes is None and stated is not None and not stated.isdigit():
-            raise UsageError("EEGPT_CACHE_BYTES is not a valid number of bytes", found=stated)
-        self.max_bytes = max_bytes if max_bytes is not None else int(stated) if stated else DEFAULT_BYTES
+        self.max_bytes = cache_bytes() if max_bytes is None else max_bytes
         self.files = self.folder / "files"
 
     def get(self, sha256: str, n_bytes: int, fetch: Callable[[], Iterator[bytes]], *, name: str) -> Path:
@@ -82,7 +87,7 @@ class Cache:
                 self._write(part, sha256, n_bytes, fetch, name)
                 self._touch(part)
                 with self.locked("all"):  # a concurrent listing could miss it
-                    part.replace(target)
+                    replace(part, target)
             finally:
                 part.unlink(missing_ok=True)
         return target
@@ -129,21 +134,11 @@ class Cache:
             total -= size
 
     def _is_free(self, name: str) -> bool:
-        with (self._locks() / name).open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                return False
-        return True
+        lock = Lock(self.folder / "locks" / name)
+        if free := lock.acquire(wait=False):
+            lock.release()
+        return free
 
-    def _locks(self) -> Path:
-        folder = self.folder / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    @contextlib.contextmanager
-    def locked(self, name: str) -> Iterator[None]:
+    def locked(self, name: str) -> contextlib.AbstractContextManager[None]:
         """A lock for one thread of one process; the system releases it if the process dies."""
-        with (self._locks() / name).open("w") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+        return Lock(self.folder / "locks" / name).held()

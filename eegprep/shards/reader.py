@@ -210,11 +210,11 @@ class ShardSet(RecordingMapping):
         rows, order, edges = self._of_recording
         row = rows[recording_id]
         blocks, table, trials = order[edges[row] : edges[row + 1]], self.recordings, self.trials
-        electrode = self.blocks.electrode[blocks]
-        ids, first = np.unique(electrode, return_index=True)
-        of_row = [blocks[electrode == i] for i in ids]
-        names = [self.vocabulary.name_of(int(i)) for i in ids]
-        facts = table.facts(row)
+        words = self.blocks.reference_names
+        keys = [(int(self.blocks.electrode[b]), words[self.blocks.reference[b]]) for b in blocks]
+        inputs = sorted(set(keys))  # by electrode id and reference
+        of_row = [blocks[[key == one for key in keys]] for one in inputs]
+        names = [self.vocabulary.name_of(i) for i, _ in inputs]
         plain = {c: table.table[c][row].as_py() for c in ("source_sfreq_hz", "line_freq_hz", "steps")}
 
         def read(electrode: int, start: int, stop: int) -> NDArray[np.float32]:
@@ -230,8 +230,9 @@ class ShardSet(RecordingMapping):
         return recording_dataset(
             read,
             electrodes=names,
-            sigma_uv=self.blocks.sigma_uv[blocks[first]].tolist(),
-            references=[str(facts.get(n, {}).get("reference", "")) for n in names],
+            kinds=[self.vocabulary.kind_of(n) for n in names],
+            sigma_uv=[float(self.blocks.sigma_uv[own[0]]) for own in of_row],
+            references=[reference for _, reference in inputs],
             n_samples=int(table.n_samples[row]),
             sfreq_hz=float(table.sfreq_hz[row]),
             trials=[

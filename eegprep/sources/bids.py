@@ -23,7 +23,7 @@ from eegprep.manifest.schema import Manifest
 from eegprep.sources.assemble import assemble, named_texts
 from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.sources.bids_tables import with_channels, with_description, with_events, with_positions
-from eegprep.sources.entities import Group, key_of, plan_groups
+from eegprep.sources.entities import Group, key_of, plan_groups, size_of
 from eegprep.sources.entry import Code, Entry, Kind
 from eegprep.sources.files import detect_quietly
 from eegprep.sources.known import no_recording
@@ -63,13 +63,32 @@ class BIDSSource:
     def plan(self) -> list[PlannedRecording]:
         """All recordings outside derivatives, sorted by key."""
         if self._planned is None:
-            self._planned = self._make_plan(scan(self.folder))
+            self._planned = self._make_plan(self._scan())
         return list(self._planned)
 
     def entries(self) -> list[Entry]:
         """All entries of the tree, each exactly once, sorted by path."""
         self.plan()
         return sorted(self._entries.values())
+
+    def _scan(self) -> Tree:
+        """The files of the folder."""
+        return scan(self.folder)
+
+    def _known(self, path: str) -> tuple[Code, str, str] | None:
+        """Code, reason and remedy for a file in a recording's format that is not a recording, by its content."""
+        full = self.folder / path
+        return no_recording(full, detect_quietly(full))
+
+    def _exists(self, path: str) -> bool:
+        return os.path.lexists(self.folder / path)
+
+    def _companions(self, path: str) -> tuple[str, ...]:
+        """The files that belong to a recording's main file."""
+        return companions(self.folder, path)
+
+    def _size(self, path: str) -> int:
+        return size_of(self.folder / path)
 
     def _make_plan(self, tree: Tree) -> list[PlannedRecording]:
         for path in tree.files:
@@ -100,7 +119,7 @@ class BIDSSource:
                 else:
                     reason = f"{blocked.path}, which belongs to it: {blocked.reason}"
                     self._refuse(tree, group, Code.SIDECAR_REFUSED, reason, blocked.todo)
-        planned, alike = plan_groups(self.manifest, self.folder, groups)
+        planned, alike = plan_groups(self.manifest, self.folder, groups, size=self._size)
         for one in planned:
             self._entries[one.files[0]] = tree.entry(one.files[0], Code.RECORDING)
             self._beside_of(tree, one.files, f"read with {one.files[0]}")
@@ -123,15 +142,14 @@ class BIDSSource:
 
     def _left_out(self, path: str) -> tuple[Code, str] | tuple[Code, str, str] | None:
         """Code, reason and remedy for a file that is named like a recording but not read; None if it is read."""
-        full = self.folder / path
-        return self._by_place(path) or no_recording(full, detect_quietly(full))
+        return self._by_place(path) or self._known(path)
 
     def _no_data(self, path: str) -> tuple[Code, str] | tuple[Code, str, str]:
         """Code, reason and remedy for a file that is not named like a recording."""
         if looks_like_recording(self.folder / path):
             return self._by_place(path) or (Code.NO_BIDS_NAME, "not the name of a BIDS EEG recording")
-        full, suffix = self.folder / path, PurePosixPath(path).suffix.lower()
-        if _SAMPLES.fullmatch(path) and not any(os.path.lexists(full.with_suffix(s)) for s in _HEADERS):
+        name, suffix = PurePosixPath(path), PurePosixPath(path).suffix.lower()
+        if _SAMPLES.fullmatch(path) and not any(self._exists(str(name.with_suffix(s))) for s in _HEADERS):
             return self._by_place(path) or (Code.PART_MISSING, _HEADERLESS, "fetch the .vhdr or .set file too")
         return (
             (Code.SIDECAR, SIDECARS[suffix]) if suffix in SIDECARS else (Code.FOREIGN, "not part of an EEG recording")
@@ -183,7 +201,7 @@ class BIDSSource:
     def _group(self, path: str, stem: str) -> Group:
         full = self.folder / path
         tables = [self._beside(full, kind, suffix) for kind, suffix in _TABLES]
-        own = set(companions(self.folder, path))
+        own = set(self._companions(path))
         beside = {str(t.relative_to(self.folder).as_posix()) for t in tables if t is not None} | own
         return Group(files=(path, *sorted(beside - {path})), entities=_entities(stem))
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,9 +108,13 @@ def key_of(manifest: Manifest, entities: Mapping[str, str], *, implicit: bool = 
 
 
 def plan_groups(
-    manifest: Manifest, folder: Path, groups: Iterable[Group]
+    manifest: Manifest, folder: Path, groups: Iterable[Group], *, size: Callable[[str], int] | None = None
 ) -> tuple[list[PlannedRecording], list[tuple[str, list[Group]]]]:
-    """Planned recordings sorted by key, and the groups with a shared key, together with that key."""
+    """Planned recordings sorted by key, and the groups with a shared key, together with that key.
+
+    `size` gives the bytes of a file by its path; by default they are looked up in the folder.
+    """
+    size = size or (lambda file: size_of(folder / file))
     table = subject_attributes(manifest, folder)
     ids = Names(dict.fromkeys(table, ()))
     by_key: dict[str, list[Group]] = {}
@@ -131,7 +135,7 @@ def plan_groups(
                 session=session,
                 run=run,
                 files=group.files,
-                n_bytes=sum(_size(folder / f) for f in group.files),
+                n_bytes=sum(map(size, group.files)),
                 key=key,
                 attributes=attributes,
                 part=group.part,
@@ -147,7 +151,8 @@ def plan_groups(
     return planned, [(key, found) for key, found in sorted(by_key.items()) if len(found) > 1]
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """The bytes of a file, or of all files in a folder; 0 if it does not exist."""
     if path.is_dir():
         return sum(p.stat().st_size for p in sorted(path.rglob("*")) if p.is_file())
     return path.stat().st_size if path.is_file() else 0

@@ -1,4 +1,4 @@
-"""Resolve a command-line argument: a path, a data set of the catalogue, or `moabb:CODE`.
+"""Resolve a command-line argument: a path, a data set of the catalogue, an address, or `moabb:CODE`.
 
 Returns the manifest and the folder of its files, optionally set by `--source`. A catalogue name takes precedence over
 a folder of that name, which is then used as the data set's folder.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from eegprep.errors import UsageError, nearest
 from eegprep.manifest.schema import Manifest
+from eegprep.remote.listing import is_remote
 from eegprep.sources.implicit import manifest_for_path
 
 Fetch = Callable[[Manifest], Path]
@@ -37,6 +38,14 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
     """
     from eegprep.manifest import catalogue, find_manifest, load_manifest
 
+    if is_remote(word):
+        if source is not None:
+            raise UsageError("--source requires the name or manifest of a data set", found=f"the address {word}")
+        from eegprep.remote.mirror import open_mirror
+        from eegprep.sources.description import manifest_for_mirror
+
+        mirror = open_mirror(word)
+        return manifest_for_mirror(mirror), mirror.folder
     if word.startswith("moabb:"):
         from eegprep.sources.moabb import manifest_for_moabb
 
@@ -56,7 +65,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
         raise UsageError(
             "no such file, folder or data set",
             found=word,
-            expected="a name of `eegprep datasets`, a manifest (.yaml), moabb:CODE, a folder or a file",
+            expected="a name of `eegprep datasets`, a manifest (.yaml), openneuro:ID, moabb:CODE, a folder or a file",
             todo=nearest(word, names) or "check the path",
         )
     if source is not None:
@@ -108,6 +117,10 @@ def data_folder(
             return folder
     if source is None and fetch is not None and is_fetchable(manifest):
         return fetch(manifest)
+    if source is None and manifest.source.kind == "bids" and manifest.source.base is not None:
+        from eegprep.remote.mirror import open_mirror
+
+        return open_mirror(manifest.source.base).folder
     raise UsageError(
         f"the files of {manifest.name} were not found",
         found=", ".join(f"no {c}" for c in candidates),

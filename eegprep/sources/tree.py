@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eegprep.formats.detect import is_archive, looks_like_recording
+from eegprep.platform import open_readonly
 from eegprep.sources.entry import Code, Entry, Kind
 
 #: Folders that are one recording.
@@ -252,8 +253,7 @@ def _n_files(path: Path) -> int:
 
 
 def _head(path: Path) -> bytes:
-    # without O_NONBLOCK, a pipe that has since replaced the file would hang
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    descriptor = open_readonly(path)
     try:
         return os.read(descriptor, _HEAD)
     finally:

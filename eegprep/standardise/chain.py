@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import UsageError
-from eegprep.manifest.recipe import BandPass, Notch, Recipe, Reference, Reject, RemoveOffset, Resample
+from eegprep.manifest.recipe import BandPass, Keep, Notch, Recipe, Reference, Reject, RemoveOffset, Resample
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegprep.standardise.fir import band_pass_taps, notch_stop_hz, notch_taps, upper_stop_hz
 from eegprep.standardise.resample import ratio_of
@@ -71,7 +71,9 @@ class Chain:
 
 
 def plan_chain(recipe: Recipe, *, sfreq_hz: float, line_freq_hz: float | None) -> Chain:
-    """The chain of `recipe` for a recording at `sfreq_hz` with line noise at `line_freq_hz`.
+    """The chain of `recipe` for the EEG of a recording at `sfreq_hz` with line noise at `line_freq_hz`.
+
+    For other kinds, pass `recipe.for_kind(kind)`.
 
     Raises
     ------
@@ -85,6 +87,8 @@ def plan_chain(recipe: Recipe, *, sfreq_hz: float, line_freq_hz: float | None) -
     average, reject = False, None
     seen: list[str] = []
     for step in recipe.steps:
+        if isinstance(step, Keep):
+            continue
         _check_order(recipe, step.step, seen)
         seen.append(step.step)
         if isinstance(step, RemoveOffset):
@@ -100,6 +104,12 @@ def plan_chain(recipe: Recipe, *, sfreq_hz: float, line_freq_hz: float | None) -
             to_sfreq_hz = step.sfreq_hz
         elif isinstance(step, Reference):
             average = step.to == "average"
+            if step.to not in ("keep", "average"):
+                raise UsageError(
+                    f"recipe {recipe.name!r} cannot re-reference a recording to {step.to}",
+                    expected="reference: keep or average",
+                    todo="derive other references with `eegprep shard --reference`",
+                )
         else:
             reject = step
     if to_sfreq_hz != STANDARD_SFREQ_HZ:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eegprep.electrodes import Vocabulary, resolve_all
+from eegprep.electrodes.together import stored_reference
 from eegprep.errors import InputError
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import LeftOut, recording_id
@@ -22,7 +23,8 @@ from eegprep.standardise.checks import ChannelChecks
 class Verdict:
     """The decision about one channel: an electrode, or None with `code` and `reason`.
 
-    `stored_as` is its name in the store; an unknown name may be personal and becomes a pseudonym.
+    `reference` is an electrode, a scheme, or `unknown`; `kind` is the electrode's kind. `stored_as` is its name in the
+    store; an unknown name may be personal and becomes a pseudonym.
     """
 
     row: int
@@ -32,22 +34,27 @@ class Verdict:
     reference: str
     code: str
     reason: str
+    kind: str = "eeg"
 
     def out(self, code: str, reason: str) -> Verdict:
         """This verdict with the channel left out."""
         return dataclasses.replace(self, electrode=None, code=code, reason=reason)
 
 
-def judge_names(recording: SourceRecording, manifest: Manifest, vocabulary: Vocabulary) -> tuple[Verdict, ...]:
-    """Decide by the name and unit of each channel, in the file's order."""
+def judge_names(
+    recording: SourceRecording, manifest: Manifest, vocabulary: Vocabulary, kinds: Sequence[str]
+) -> tuple[Verdict, ...]:
+    """Decide by the name and unit of each channel, in the file's order; only channels of `kinds` are kept."""
+    recorded = recording.reference or manifest.reference
     resolved = resolve_all(
         vocabulary,
         recording.channels,
         rules=manifest.channels,
         derivations=manifest.derivations,
         system=manifest.electrode_system,
+        reference=recorded,
+        kinds=kinds,
     )
-    recorded = recording.reference or manifest.reference
     verdicts = []
     for row, (channel, resolution) in enumerate(zip(recording.channels, resolved, strict=True)):
         verdict = Verdict(
@@ -55,9 +62,10 @@ def judge_names(recording: SourceRecording, manifest: Manifest, vocabulary: Voca
             name=channel.name,
             stored_as=channel.name if resolution.electrode is not None else channel.public_name or channel.name,
             electrode=resolution.electrode,
-            reference=resolution.reference or channel.reference or recorded,
+            reference=stored_reference(vocabulary, resolution, channel, recorded),
             code=resolution.code,
             reason=resolution.reason,
+            kind=resolution.kind,
         )
         if resolution.electrode is not None and channel.unit == "":
             verdict = verdict.out("no_unit", channel.unit_evidence or "unit not stated by the file or the manifest")

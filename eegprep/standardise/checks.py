@@ -18,7 +18,8 @@ The rules, each with its limit as a parameter:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -192,6 +193,7 @@ def check_signal(
     line_freq_hz: float | None = None,
     flat_s: float = 1.0,
     clipped_s: float = 0.05,
+    comparable: bool = True,
 ) -> ChannelChecks:
     """Check every channel of a recording.
 
@@ -206,6 +208,9 @@ def check_signal(
         50 or 60 if known; detected by default.
     flat_s, clipped_s : float
         Shortest run in seconds (for clipped also at least 4 samples).
+    comparable : bool
+        Whether the channels should have similar amplitudes, as EEG does: only then can one be `disconnected`, and only
+        then do constant values in all of them mean lost samples.
     """
     n_channels = signal_uv.shape[0]
     n_flat = max(4, seconds_to_samples(flat_s, sfreq_hz))
@@ -222,9 +227,9 @@ def check_signal(
         clipped.append(merge([s for s, v in short if any(abs(v - r) <= _SAME_UV for r in rails)]))
     equal = [[s for s, _ in runs] for runs in scan.equal]
     least = max(_FEWEST_HELD, seconds_to_samples(_HELD_S, sfreq_hz))
-    held = [s for s in _held_by_all(equal, scan.missing, least) if s.n_samples < n_flat]
+    held = [s for s in _held_by_all(equal, scan.missing, least) if s.n_samples < n_flat] if comparable else []
     silent = [[s for s, v in runs if v == 0.0] for runs in scan.equal]
-    zeros = both(held, _held_by_all(silent, scan.missing, least))
+    zeros = both(held, _held_by_all(silent, scan.missing, least)) if comparable else []
     held = [*subtract(held, zeros)]
     missing = [merge([*m, *zeros, *held]) for m in scan.missing]
     sampled = sampled_density(signal_uv, stretches, sfreq_hz, n_covariances=_N_COVARIANCES)
@@ -234,7 +239,7 @@ def check_signal(
     filled = {"zeros": zeros, "held": held}
     verdicts = [
         _lost(n_kept, flat[row], clipped[row], missing[row], {"not_finite": scan.missing[row], **filled})
-        or _disconnected(row, figures.amplitude, ratios, sampled)
+        or (_disconnected(row, figures.amplitude, ratios, sampled) if comparable else None)
         for row in range(n_channels)
     ]
     return ChannelChecks(
@@ -252,6 +257,24 @@ def check_signal(
         maximum_uv=_plain(scan.high),
         covariance=sampled.covariance,
     )
+
+
+def together(parts: Sequence[tuple[Sequence[int], ChannelChecks]]) -> ChannelChecks:
+    """The checks of several groups of channels as one; each group comes with the rows of its channels.
+
+    Figures of the whole recording (line frequency, lost samples of all channels at once) are those of the first group.
+    """
+    first = parts[0][1]
+    if len(parts) == 1:
+        return first
+    order = [(row, checks, i) for rows, checks in parts for i, row in enumerate(rows)]
+    by_row = sorted(order, key=lambda x: x[0])
+    names = (
+        "flat", "clipped", "not_finite", "verdicts", "line_noise_ratio", "amplitude_uv", "slope", "minimum_uv",
+        "maximum_uv",
+    )  # fmt: skip
+    merged: dict[str, Any] = {name: tuple(getattr(checks, name)[i] for _, checks, i in by_row) for name in names}
+    return replace(first, **merged, covariance=None)
 
 
 def _plain(values: np.ndarray) -> tuple[float | None, ...]:

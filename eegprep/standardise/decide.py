@@ -6,22 +6,31 @@ A `Decision` also describes the channels of a refused recording; otherwise `make
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.heads import contradiction
 from eegprep.electrodes.montage_check import montage_fit
+from eegprep.electrodes.references import AVERAGE, common_reference
 from eegprep.errors import InputError
 from eegprep.manifest.recipe import Recipe, Reject
 from eegprep.manifest.schema import Manifest
-from eegprep.recording import LeftOut, MontageFit, Stretch, recording_id, seconds_to_samples
+from eegprep.recording import (
+    LeftOut,
+    MontageFit,
+    Stretch,
+    input_name,
+    input_names,
+    recording_id,
+    seconds_to_samples,
+)
 from eegprep.sources.base import SourceRecording
 from eegprep.standardise.account import Found, gaps
 from eegprep.standardise.chain import Chain, plan_chain
 from eegprep.standardise.channels import Verdict, judge_names, judge_signal, left_out_channels, usable
-from eegprep.standardise.checks import ChannelChecks, check_signal
+from eegprep.standardise.checks import ChannelChecks, check_signal, together
 from eegprep.standardise.mains import mains_hz
 from eegprep.standardise.rows import Rows, in_memory
 from eegprep.standardise.timeline import Timeline, lay_out
@@ -69,7 +78,7 @@ class Plan:
     channels: tuple[Verdict, ...]
     checks: ChannelChecks
     checked: tuple[int, ...]
-    chain: Chain
+    chains: Mapping[str, Chain]
     timeline: Timeline
     line_freq_hz: float | None
     left_out: tuple[LeftOut, ...]
@@ -86,9 +95,28 @@ class Plan:
         return self.decision.manifest
 
     @property
+    def chain(self) -> Chain:
+        """The processing of the EEG channels; `chains` has those of all kinds."""
+        return self.chains["eeg"]
+
+    @property
     def electrodes(self) -> tuple[str, ...]:
         """Vocabulary names, one per row."""
         return tuple(str(c.electrode) for c in self.channels)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The reference of each row of the result."""
+        return tuple(AVERAGE if c.kind == "eeg" and self.chain.average else c.reference for c in self.channels)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """A unique name of each row, see `RecordingInfo.inputs`."""
+        return input_names(self.electrodes, self.references)
+
+    def rows_of(self, kind: str) -> list[int]:
+        """The rows of one kind."""
+        return [i for i, c in enumerate(self.channels) if c.kind == kind]
 
 
 def identity(recording: SourceRecording, manifest: Manifest) -> str:
@@ -102,7 +130,7 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
         recording=recording,
         manifest=manifest,
         recipe=recipe,
-        verdicts=judge_names(recording, manifest, vocabulary),
+        verdicts=judge_names(recording, manifest, vocabulary, recipe.kinds),
     )
     decision = dataclasses.replace(decision, contradiction=_contradiction(decision, vocabulary))
     rows = tuple(v.row for v in decision.verdicts if v.electrode is not None)
@@ -110,17 +138,27 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
     if not rows:
         return dataclasses.replace(decision, refused=refused)
     signal = in_memory(recording.signal, rows)
-    reject = _reject(recipe)
     stated = manifest.line_freq_hz or recording.line_freq_hz or mains_hz(manifest.country)
-    limits = {k: v for k in ("flat_s", "clipped_s") if reject is not None and (v := getattr(reject, k)) is not None}
-    checks = check_signal(
-        signal,
-        recording.sfreq_hz,
-        recording.stretches,
-        line_freq_hz=None if stated is None else float(stated),
-        **limits,
-    )
+    line_freq_hz = None if stated is None else float(stated)
+    parts: list[tuple[list[int], ChannelChecks]] = []
+    for kind in recipe.kinds:
+        places = [i for i, row in enumerate(rows) if decision.verdicts[row].kind == kind]
+        if not places:
+            continue
+        reject = _reject(recipe.for_kind(kind))
+        limits = {k: v for k in ("flat_s", "clipped_s") if reject is not None and (v := getattr(reject, k)) is not None}
+        own = check_signal(
+            signal if len(places) == len(rows) else Rows(signal, places),
+            recording.sfreq_hz,
+            recording.stretches,
+            line_freq_hz=parts[0][1].line_freq_hz if parts else line_freq_hz,
+            comparable=kind == "eeg",
+            **limits,
+        )
+        parts.append((places, own))
+    checks = together(parts)
     verdicts = judge_signal(decision.verdicts, recording, checks)
+    eeg_rows = [row for row in rows if decision.verdicts[row].kind == "eeg"]
     return dataclasses.replace(
         decision,
         verdicts=verdicts,
@@ -128,14 +166,17 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
         checks=checks,
         signal=signal,
         line_freq_hz=float(stated) if stated is not None else checks.line_freq_hz,
-        montage=_montage(verdicts, rows, checks, vocabulary),
+        montage=_montage(verdicts, eeg_rows, parts[0][1], vocabulary) if eeg_rows else None,
         refused=refused or usable(verdicts, recording),
     )
 
 
 def _contradiction(decision: Decision, vocabulary: Vocabulary) -> str:
     """How the positions of the kept channels contradict their names, or an empty string."""
-    named = [v.electrode if v.code in ("matched", "alias", "derivation") else None for v in decision.verdicts]
+    named = [
+        v.electrode if v.kind == "eeg" and v.code in ("matched", "alias", "derivation") else None
+        for v in decision.verdicts
+    ]
     return contradiction(vocabulary, named, [c.position_m for c in decision.recording.channels]) or ""
 
 
@@ -165,15 +206,25 @@ def make_plan(decision: Decision) -> Plan:
     channels = tuple(v for v in decision.verdicts if v.electrode is not None)
     places = {row: place for place, row in enumerate(decision.checked)}
     checked = tuple(places[c.row] for c in channels)
-    chain = plan_chain(decision.recipe, sfreq_hz=recording.sfreq_hz, line_freq_hz=decision.line_freq_hz)
-    shortest = _shortest(chain, recording.sfreq_hz)
+    chains = {
+        kind: plan_chain(
+            decision.recipe.for_kind(kind), sfreq_hz=recording.sfreq_hz, line_freq_hz=decision.line_freq_hz
+        )
+        for kind in ("eeg", *dict.fromkeys(c.kind for c in channels if c.kind != "eeg"))
+    }
+    chain = chains["eeg"]
+    if chain.average:
+        _check_common(channels, identity(recording, decision.manifest))
+    slowest = max((chains[kind] for kind in {c.kind for c in channels}), key=lambda one: one.longest_filter)
+    shortest = _shortest(slowest, recording.sfreq_hz)
     stretches = [s for s in recording.stretches if s.n_samples >= shortest]
     if not stretches:
         longest = max((s.n_samples for s in recording.stretches), default=0)
         raise InputError(
             f"{identity(recording, decision.manifest)} has no stretch that is long enough",
             found=f"{len(recording.stretches)} stretches, the longest {longest / recording.sfreq_hz:.2f} s",
-            expected=f"{shortest / recording.sfreq_hz:.2f} s or more (longest filter: {chain.longest_filter} samples)",
+            expected=f"{shortest / recording.sfreq_hz:.2f} s or more (longest filter: {slowest.longest_filter} "
+            "samples)",
             todo="use a recipe without high-pass and notch for short trials, e.g. --recipe epochs",
         )
     timeline = lay_out(stretches, recording.n_samples, chain.ratio)
@@ -183,16 +234,31 @@ def make_plan(decision: Decision) -> Plan:
         channels=channels,
         checks=checks,
         checked=checked,
-        chain=chain,
+        chains=chains,
         timeline=timeline,
         line_freq_hz=decision.line_freq_hz,
         left_out=(
             *left_out_channels(decision.verdicts),
             *(x for x in recording.left_out if x.kind != "stretch"),
-            *gaps(timeline, recording.n_samples, [*_short(short, shortest, chain), *marked(recording.left_out, "all")]),
+            *gaps(
+                timeline, recording.n_samples, [*_short(short, shortest, slowest), *marked(recording.left_out, "all")]
+            ),
         ),
         signal=decision.signal if len(checked) == len(decision.checked) else Rows(decision.signal, checked),
     )
+
+
+def _check_common(channels: Sequence[Verdict], name: str) -> None:
+    """Refuse the average of channels without a common reference: it would be the mean of unlike differences."""
+    eeg = [c for c in channels if c.kind == "eeg"]
+    if common_reference([c.reference for c in eeg]) is None:
+        raise InputError(
+            f"{name} cannot be re-referenced to the average: its channels have different references",
+            found=", ".join(input_name(str(c.electrode), c.reference) for c in eeg[:8]),
+            expected="one reference common to all EEG channels",
+            todo="use a recipe with `reference: keep`; `eegprep shard --reference average` re-references derivations "
+            "where they are connected",
+        )
 
 
 def _reject(recipe: Recipe) -> Reject | None:
@@ -230,7 +296,7 @@ def _unexpected(recording: SourceRecording, manifest: Manifest, verdicts: Sequen
             expected=f"{expect.sfreq_hz:g} Hz",
             todo="correct `expect: sfreq_hz:`, or leave the recording out",
         )
-    electrodes = [v.electrode for v in verdicts if v.electrode is not None]
+    electrodes = [v.electrode for v in verdicts if v.electrode is not None and v.kind == "eeg"]
     if expect.channels is not None and len(electrodes) != expect.channels:
         return InputError(
             f"the number of electrodes of {name} does not match `expect:`",

@@ -13,18 +13,10 @@ from numpy.typing import NDArray
 
 from eegprep.recording import Stretch, merge, seconds_to_samples
 from eegprep.standardise.spans import runs_of
+from eegprep.store.view import MAX_SAMPLES, robust_sd
 
-MAX_SAMPLES = 131072
 # Samples next to one that is too large are likely part of the same event.
 _MARGIN_S = 0.25
-# Of a normal distribution: standard deviation over median absolute deviation.
-_MAD_TO_SD = 1.4826
-
-
-def robust_sd(x: NDArray[np.floating], axis: int | tuple[int, ...] | None = None) -> NDArray[np.floating]:
-    """1.4826 x median absolute deviation over `axis`."""
-    middle = np.median(x, axis=axis, keepdims=True)
-    return np.asarray(_MAD_TO_SD * np.median(np.abs(x - middle), axis=axis))
 
 
 class StreamMeasure:
@@ -34,14 +26,14 @@ class StreamMeasure:
     ----------
     n_rows, n_samples : int
         Shape of the recording.
-    above_uv : float, optional
-        Limit of the amplitude.
+    above_uv : float or sequence of float, optional
+        Limit of the amplitude, of all rows or of each; infinite for none.
     """
 
-    def __init__(self, n_rows: int, n_samples: int, above_uv: float | None, sfreq_hz: float) -> None:
+    def __init__(self, n_rows: int, n_samples: int, above_uv: float | Sequence[float] | None, sfreq_hz: float) -> None:
         self._step = -(-n_samples // MAX_SAMPLES) if n_samples else 1
         self._sample = np.full((n_rows, -(-n_samples // self._step)), np.nan, np.float32)
-        self._above_uv = above_uv
+        self._above_uv = None if above_uv is None else np.reshape(np.asarray(above_uv, np.float32), (-1, 1))
         self._margin = seconds_to_samples(_MARGIN_S, sfreq_hz)
         self._large: list[list[Stretch]] = [[] for _ in range(n_rows)]
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class Judged:
     Attributes
     ----------
     rejected : dict of str to tuple of Stretch
-        Stretches rejected in addition to the plan's gaps, by electrode; electrodes without any are absent.
+        Stretches rejected in addition to the plan's gaps, by input; inputs without any are absent.
     sigma_uv : tuple of float
         Robust standard deviation of the kept samples, in row order; 0 if no samples are left.
     fingerprint : str
@@ -60,29 +60,68 @@ class Judged:
 
 def run(plan: Plan, sink: Sink, pool: ThreadPoolExecutor | None = None) -> Judged:
     """Filter everything into `sink`, at 256 Hz in microvolt, and check it; a pool only changes the speed."""
-    timeline, chain = plan.timeline, plan.chain
+    timeline = plan.timeline
     missing = [plan.checks.missing(row) for row in plan.checked]
     signal = Bridged(plan.signal, missing, timeline.source) if any(missing) else plan.signal
     n_rows = len(plan.channels)
-    above_uv = chain.reject.above_uv if chain.reject is not None else None
-    measure = StreamMeasure(n_rows, timeline.n_samples, above_uv, STANDARD_SFREQ_HZ)
-    fingerprinter = Fingerprinter(plan.electrodes)
+    measure = StreamMeasure(n_rows, timeline.n_samples, _limits_uv(plan), STANDARD_SFREQ_HZ)
+    eeg = plan.rows_of("eeg") or list(range(n_rows))
+    fingerprinter = Fingerprinter([plan.electrodes[row] for row in eeg])
     position = 0
-    for start, chunk in standardise(signal, timeline, chain, rows=range(n_rows), pool=pool):
+    for start, chunk in _standardised(plan, signal, pool):
         _fill_gap(sink, position, start, n_rows)
         measure.add(start, chunk)
-        fingerprinter.add(start, chunk)
+        fingerprinter.add(start, chunk if len(eeg) == n_rows else chunk[eeg])
         sink.append(chunk)
         position = start + chunk.shape[1]
     _fill_gap(sink, position, timeline.n_samples, n_rows)
     return _judged(plan, measure, str(fingerprinter.finish()))
 
 
+def _limits_uv(plan: Plan) -> float | list[float] | None:
+    """The largest amplitude of each row; None if no kind has a limit."""
+    rejects = [plan.chains[c.kind].reject for c in plan.channels]
+    limits = [None if reject is None else reject.above_uv for reject in rejects]
+    if all(limit == limits[0] for limit in limits):
+        return limits[0]
+    return [np.inf if limit is None else limit for limit in limits]
+
+
+def _standardised(
+    plan: Plan, signal: Any, pool: ThreadPoolExecutor | None
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """`(start_sample, chunk)` of all rows: each kind is filtered by its own chain."""
+    kinds = [kind for kind in plan.chains if plan.rows_of(kind)]
+    streams = [
+        standardise(signal, plan.timeline, plan.chains[kind], rows=plan.rows_of(kind), pool=pool) for kind in kinds
+    ]
+    if len(streams) == 1:
+        yield from streams[0]
+        return
+    rows = [plan.rows_of(kind) for kind in kinds]
+    held: list[tuple[int, NDArray[np.float32]]] = [next(stream) for stream in streams]
+    while True:
+        # All streams cover the same samples, in chunks of different lengths.
+        start = held[0][0]
+        n = min(chunk.shape[1] for _, chunk in held)
+        out = np.empty((len(plan.channels), n), np.float32)
+        for k, (_, chunk) in enumerate(held):
+            out[rows[k]] = chunk[:, :n]
+            held[k] = (start + n, chunk[:, n:])
+        yield start, out
+        ended = [k for k, (_, chunk) in enumerate(held) if not chunk.shape[1]]
+        following = [next(streams[k], None) for k in ended]
+        for k, one in zip(ended, following, strict=True):
+            if one is None:
+                return
+            held[k] = one
+
+
 def _judged(plan: Plan, measure: StreamMeasure, fingerprint: str) -> Judged:
     rejected: dict[str, tuple[Stretch, ...]] = {}
     sigmas: list[float] = []
     left_out: list[LeftOut] = []
-    for i, electrode in enumerate(plan.electrodes):
+    for i, name in enumerate(plan.inputs):
         found = _rejected(i, plan, measure)
         parts = merge([s for _, _, s in found])
         sigma = measure.sigma_uv(i, parts)
@@ -93,14 +132,19 @@ def _judged(plan: Plan, measure: StreamMeasure, fingerprint: str) -> Judged:
         else:
             left_out += entries(plan.channels[i].name, found)
         if parts:
-            rejected[electrode] = parts
+            rejected[name] = parts
         sigmas.append(sigma)
     return Judged(rejected=rejected, sigma_uv=tuple(sigmas), fingerprint=fingerprint, left_out=tuple(left_out))
 
 
 def _rejected(i: int, plan: Plan, measure: StreamMeasure) -> list[Found]:
-    """Rejected parts of one electrode at the standard rate, each sample for one reason, sorted by time."""
-    checks, stretches, reject, row = plan.checks, plan.timeline.stretches, plan.chain.reject, plan.checked[i]
+    """Rejected parts of one row at the standard rate, each sample for one reason, sorted by time."""
+    checks, stretches, reject, row = (
+        plan.checks,
+        plan.timeline.stretches,
+        plan.chains[plan.channels[i].kind].reject,
+        plan.checked[i],
+    )
     own = [(code, reason, (part,)) for code, reason, part in marked(plan.recording.left_out, plan.channels[i].name)]
     sources = [
         ("not_finite", "samples are not finite", checks.not_finite[row]),

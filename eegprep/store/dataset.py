@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from eegprep.errors import nearest
 from eegprep.manifest.recipe import describe_steps
-from eegprep.recording import RecordingInfo, Trial
+from eegprep.recording import RecordingInfo, Trial, input_names
 from eegprep.store.file import RecordingFile
 
 if TYPE_CHECKING:
     import mne
     import xarray as xr
 
+    from eegprep.electrodes import Vocabulary
     from eegprep.store.lazy import ReadRow
 
 
@@ -75,6 +76,7 @@ def recording_dataset(
     read: ReadRow,
     *,
     electrodes: Sequence[str],
+    kinds: Sequence[str],
     sigma_uv: Sequence[float],
     references: Sequence[str],
     n_samples: int,
@@ -85,7 +87,10 @@ def recording_dataset(
     line_freq_hz: float | None,
     attributes: Mapping[str, Any],
 ) -> xr.Dataset:
-    """The dataset of one recording; `read` gives samples of a row, NaN in gaps."""
+    """The dataset of one recording; `read` gives samples of a row, NaN in gaps.
+
+    Rows are named by their electrode, or `electrode-reference` where an electrode has several.
+    """
     import xarray as xr
 
     from eegprep.store.lazy import lazy_variable
@@ -99,10 +104,11 @@ def recording_dataset(
             "trial_label": ("trial", [t.label for t in trials]),
         },
         coords={
-            "electrode": list(electrodes),
+            "electrode": list(input_names(electrodes, references)),
             "time": ("time", np.arange(n_samples) / sfreq_hz, {"units": "s"}),
             "sigma_uv": ("electrode", list(sigma_uv), {"units": "uV"}),
             "reference": ("electrode", list(references)),
+            "kind": ("electrode", list(kinds)),
         },
         attrs={
             **attributes,
@@ -114,9 +120,9 @@ def recording_dataset(
     )
 
 
-def dataset_of(file: RecordingFile, info: RecordingInfo) -> xr.Dataset:
+def dataset_of(file: RecordingFile, info: RecordingInfo, vocabulary: Vocabulary) -> xr.Dataset:
     """A recording of a store."""
-    kept = [info.kept(e) for e in info.electrodes]
+    kept = [info.kept(name) for name in info.inputs]
 
     def read(row: int, start: int, stop: int) -> NDArray[np.float32]:
         out = np.full(stop - start, np.nan, np.float32)
@@ -129,6 +135,7 @@ def dataset_of(file: RecordingFile, info: RecordingInfo) -> xr.Dataset:
     return recording_dataset(
         read,
         electrodes=info.electrodes,
+        kinds=[vocabulary.kind_of(e) for e in info.electrodes],
         sigma_uv=info.sigma_uv or [math.nan] * len(info.electrodes),
         references=info.references,
         n_samples=info.n_samples,

@@ -38,12 +38,12 @@ class RecordingFile:
                 todo="ingest this recording again: delete its .json and run the same command",
             ) from error
         found = ({k: metadata.get(k) for k in FORMAT}, tuple(reader.schema.names), sum(b.num_rows for b in batches))
-        if found != (FORMAT, info.electrodes, info.n_samples):
+        if found != (FORMAT, info.inputs, info.n_samples):
             raise InputError(
                 f"the stored signal of {info.id!r} does not match its sidecar",
                 where=path,
                 found=f"format, electrodes, n_samples = {found}",
-                expected=str((FORMAT, info.electrodes, info.n_samples)),
+                expected=str((FORMAT, info.inputs, info.n_samples)),
                 todo="ingest this recording again: delete its .json and run the same command",
             )
         self.shape = (len(info.electrodes), info.n_samples)

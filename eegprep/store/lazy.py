@@ -48,10 +48,17 @@ def lazy_variable(shape: tuple[int, int], read: ReadRow) -> xr.Variable:
 
 
 def lazy_signal(file: RecordingFile, info: RecordingInfo) -> xr.DataArray:
-    """(electrode, time) float32 in microvolt; `time` is the sample number at `attrs["sfreq_hz"]`."""
+    """(electrode, time) float32 in microvolt; electrodes are named as in `info.inputs`.
+
+    `time` is the sample number at `attrs["sfreq_hz"]`.
+    """
     return xr.DataArray(
         lazy_variable(file.shape, lambda row, start, stop: file.read(row, start, stop - start)),
-        coords={"electrode": list(info.electrodes), "time": np.arange(info.n_samples)},
+        coords={
+            "electrode": list(info.inputs),
+            "reference": ("electrode", list(info.references)),
+            "time": np.arange(info.n_samples),
+        },
         name="signal_uv",
         attrs={"sfreq_hz": info.sfreq_hz, "unit": "uV", "recording": info.id},
     )

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import mne
 
 
+_MNE_TYPES = {"respiration": "resp", "other": "misc"}
+
+
 def to_raw(recording: xr.Dataset) -> mne.io.RawArray:
     """Convert a recording to `mne.io.RawArray` in volts, with known electrode positions and annotations.
 
@@ -40,7 +43,8 @@ def to_raw(recording: xr.Dataset) -> mne.io.RawArray:
     sfreq_hz = float(recording.attrs["sfreq_hz"])
     signal_v = np.asarray(recording["signal_uv"].values, np.float64) * 1e-6
     names = [str(e) for e in recording["electrode"].values]
-    info = mne.create_info(names, sfreq_hz, "eeg")
+    kinds = [str(k) for k in recording["kind"].values] if "kind" in recording.coords else ["eeg"] * len(names)
+    info = mne.create_info(names, sfreq_hz, [_MNE_TYPES.get(kind, kind) for kind in kinds])
     line_hz = recording.attrs.get("line_freq_hz")
     if line_hz is not None and line_hz == line_hz:
         with info._unlock():

@@ -145,19 +145,19 @@ class Store(RecordingMapping):
         return [self.info(i) for i in self.ids()]
 
     def electrode_uv(self, info: RecordingInfo, electrode: str, stretch: Stretch | None = None) -> NDArray[np.float32]:
-        """One electrode's samples, of one stretch or of the entire time line.
+        """The samples of one input (a name of `info.inputs`), of one stretch or of the entire time line.
 
         Returns
         -------
         ndarray, (stretch.n_samples,) float32
             Microvolt. Read-only if it is a view into the mapped file.
         """
-        if electrode not in info.electrodes:
+        if electrode not in info.inputs:
             raise InputError(
-                f"recording {info.id!r} has no electrode {electrode!r}", found=nearest(electrode, info.electrodes)
+                f"recording {info.id!r} has no electrode {electrode!r}", found=nearest(electrode, info.inputs)
             )
         stretch = stretch or Stretch(start_sample=0, n_samples=info.n_samples)
-        row = info.electrodes.index(electrode)
+        row = info.inputs.index(electrode)
         return self._file(info).read(row, stretch.start_sample, stretch.n_samples)
 
     def signal(self, info: RecordingInfo) -> xr.DataArray:
@@ -177,7 +177,7 @@ class Store(RecordingMapping):
 
     def _dataset(self, recording_id: str) -> xr.Dataset:
         info = self.info(recording_id)
-        return dataset_of(self._file(info), info)
+        return dataset_of(self._file(info), info, self.vocabulary)
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}: {len(self)} recordings)"

@@ -20,7 +20,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from eegprep.errors import InputError
-from eegprep.files import PART, sync_folder, write_json
+from eegprep.files import PART, write_json
+from eegprep.platform import replace, sync_folder
 from eegprep.recording import RecordingInfo
 from eegprep.store.keys import key_of_id
 
@@ -42,7 +43,7 @@ class StoredRecordingWriter:
     recording_id : str
         `RecordingInfo.id` of the recording.
     electrodes : sequence of str
-        Vocabulary names, one per row of every chunk.
+        Names of the inputs (`RecordingInfo.inputs`), one per row of every chunk.
     made_from : str
         Hash of the inputs, with which a later run decides whether to process the recording again.
     """
@@ -100,7 +101,7 @@ class StoredRecordingWriter:
     def finish(self, info: RecordingInfo) -> RecordingInfo:
         """Write the rest, sync, rename, and write the sidecar last."""
         expected = (self.recording_id, self.electrodes, self.n_samples)
-        if (found := (info.id, info.electrodes, info.n_samples)) != expected:
+        if (found := (info.id, info.inputs, info.n_samples)) != expected:
             raise InputError(
                 f"recording {self.recording_id!r}: the description does not match the signal",
                 found=f"id, electrodes, n_samples = {found}",
@@ -113,7 +114,7 @@ class StoredRecordingWriter:
             os.fsync(handle.fileno())
         # An older sidecar must never be next to the new signal, not even briefly.
         self._sidecar.unlink(missing_ok=True)
-        self._part.replace(self._arrow)
+        replace(self._part, self._arrow)
         sync_folder(self._arrow.parent)
         write_json(self._sidecar, info.to_json())
         return info

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
@@ -19,7 +19,8 @@ class WindowBatch:
 
     `signal_i16` (N, n_samples) int16 times `scale_uv` (N,) is the signal in microvolt; `sigma_uv` (N,) is the
     electrode's robust standard deviation over the recording. `electrode` and `recording` (N,) are ids in the index's
-    `vocabulary` and rows of its `recording_ids`.
+    `vocabulary` and rows of its `recording_ids`; `reference` (N,) is a number of its `references`
+    (None: unknown).
     """
 
     signal_i16: Any
@@ -27,6 +28,7 @@ class WindowBatch:
     sigma_uv: Any
     electrode: Any
     recording: Any
+    reference: Any = None
 
     def __len__(self) -> int:
         return len(self.electrode)
@@ -39,22 +41,28 @@ class WindowBatch:
         out *= self.scale_uv[:, None]
         return out
 
+    def input_ids(self, config: Any) -> Any:
+        """The windows' inputs as an encoder numbers them, for `electrode_B`; see `ETEConfig.input_ids`."""
+        return self.electrode if self.reference is None else config.input_ids(self.electrode, self.reference)
+
     def tensors(self) -> WindowBatch:
         """The batch as torch tensors; arrays are not copied."""
         import torch
 
-        return WindowBatch(**{f.name: torch.as_tensor(getattr(self, f.name)) for f in fields(self)})
+        return self._each(torch.as_tensor)
 
     def to(self, device: Any) -> WindowBatch:
         """Tensors on a torch device; copies to a GPU use pinned memory and are asynchronous."""
-        moved = {f.name: getattr(self, f.name) for f in fields(self)}
-        if device.type == "cuda":
-            moved = {name: value.contiguous().pin_memory() for name, value in moved.items()}
-        return WindowBatch(**{name: value.to(device, non_blocking=True) for name, value in moved.items()})
+        pinned = self._each(lambda value: value.contiguous().pin_memory()) if device.type == "cuda" else self
+        return pinned._each(lambda value: value.to(device, non_blocking=True))
 
     def part(self, start: int, stop: int) -> WindowBatch:
         """Rows start <= i < stop, as views."""
-        return WindowBatch(**{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
+        return self._each(lambda value: value[start:stop])
+
+    def _each(self, of: Callable[[Any], Any]) -> WindowBatch:
+        held = {f.name: getattr(self, f.name) for f in fields(self)}
+        return WindowBatch(**{name: None if value is None else of(value) for name, value in held.items()})
 
 
 class WindowSource(Protocol):
@@ -99,6 +107,8 @@ class TrialBatch:
         Microvolt per step; robust standard deviation in microvolt. 1 where masked.
     electrode, electrode_mask : (N, E) int32 and bool
         Id in the index's vocabulary, -1 where masked; whether a signal is present.
+    reference : (N, E) int32
+        What each electrode was measured against, in the index's `references`; -1 where masked. None: unknown.
     n_samples, task, recording : (N,) int32
         Length of each trial, and its rows in the index's `tasks` and `recording_ids`.
     label, target : (N,) int32 and float32
@@ -115,6 +125,7 @@ class TrialBatch:
     label: Any
     target: Any
     recording: Any
+    reference: Any = None
 
     def __len__(self) -> int:
         return len(self.task)
@@ -142,4 +153,4 @@ class TrialSource(Protocol):
     def __len__(self) -> int: ...
 
     def gather(self, indices: NDArray[np.int64], *, electrodes: Sequence[str] | None = None) -> TrialBatch:
-        """Gather trials, each with its own electrodes or with the given ones."""
+        """Gather trials, each with its own inputs or with the given electrodes or inputs (`Fp1`, `Fp1-F7`)."""

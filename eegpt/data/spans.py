@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.references import SCHEMES, UNKNOWN, canonical_reference
+from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError, nearest
 from eegprep.remote import open_shards
 from eegprep.shards import FlatMap, ShardFile, ShardSet
@@ -46,6 +48,17 @@ def merge_vocabularies(sets: Sequence[ShardSet]) -> tuple[Vocabulary, list[NDArr
         names = s.vocabulary.names
         ids.append(np.array([vocabulary.id_of(n) if n in vocabulary else -1 for n in names], dtype=np.int32))
     return vocabulary, ids
+
+
+def _reference(vocabulary: Vocabulary, name: str) -> str:
+    """A reference as an electrode or scheme; a word that is neither stays as it is."""
+    known = canonical_reference(vocabulary, name)
+    return name if known == UNKNOWN else known
+
+
+def _references(sets: Sequence[ShardSet], vocabulary: Vocabulary) -> tuple[str, ...]:
+    words = [_reference(vocabulary, name) for s in sets for name in s.blocks.reference_names]
+    return tuple(dict.fromkeys((UNKNOWN, *vocabulary.names, *SCHEMES[1:], *words)))
 
 
 def _whole_map(sets: Sequence[ShardSet]) -> FlatMap:
@@ -113,6 +126,7 @@ class Nearby:
 class _Table:
     recording: NDArray[np.int32]
     electrode: NDArray[np.int32]
+    reference: NDArray[np.int32]
     first_block: NDArray[np.int64]
     start_sample: NDArray[np.int64]
     n_samples: NDArray[np.int64]
@@ -132,7 +146,10 @@ class Spans:
         What `electrode` and `recording` refer to.
     set_of : ndarray, (n_spans,) int32
         Number of the set that each span comes from.
-    recording, electrode, start_sample, n_samples, scale_uv, sigma_uv : ndarray, (n_spans,)
+    references : tuple of str
+        What `reference` refers to: unknown, the vocabulary's electrodes, the named schemes, as an encoder numbers them
+        (`eegprep.electrodes.references.reference_numbers`), then any other words of the sets.
+    recording, electrode, reference, start_sample, n_samples, scale_uv, sigma_uv : ndarray, (n_spans,)
         Ids, time of the first sample, length, µV per step, robust SD in µV.
     """
 
@@ -148,8 +165,9 @@ class Spans:
         self.first_recording = np.cumsum([0, *(len(s.recordings) for s in sets)])
         self.nearby = Nearby(sets) if any(s.remote is not None for s in sets) else None
         self.map = self.nearby.map if self.nearby else _whole_map(sets)
+        self.references = _references(sets, self.vocabulary)
         table = self._table(ids)
-        self.recording, self.electrode = table.recording, table.electrode
+        self.recording, self.electrode, self.reference = table.recording, table.electrode, table.reference
         self.start_sample, self.n_samples = table.start_sample, table.n_samples
         self.scale_uv, self.sigma_uv = table.scale_uv, table.sigma_uv
         self._first_block, self._block_samples = table.first_block, table.block_samples
@@ -173,6 +191,10 @@ class Spans:
             spans, blocks = s.spans, s.blocks
             parts["recording"].append(spans.recording + np.int32(self.first_recording[k]))
             parts["electrode"].append(ids[k][spans.electrode])
+            numbers = {name: number for number, name in enumerate(self.references)}
+            words = [_reference(self.vocabulary, name) for name in blocks.reference_names]
+            names = np.array([numbers[word] for word in words], np.int32)
+            parts["reference"].append(names[spans.reference] if len(names) else spans.reference)
             parts["first_block"].append(spans.first_block + first_block)
             parts["start_sample"].append(spans.start_sample)
             parts["n_samples"].append(spans.n_samples)
@@ -196,6 +218,27 @@ class Spans:
             if unknown := sorted(wanted - set(names)):
                 raise UsageError(f"no data set {unknown[0]!r} in these shard sets", todo=nearest(unknown[0], names))
             keep &= np.array([x in wanted for x in names], dtype=bool)
+        return keep
+
+    def measured(self, references: Iterable[str] | None, kinds: Iterable[str] | None) -> NDArray[np.bool_]:
+        """Mask of the spans with some references and kinds (None: all); UsageError for one that does not occur."""
+        keep = np.ones(len(self), dtype=bool)
+        if references is not None:
+            wanted = [_reference(self.vocabulary, name) for name in references]
+            used = [self.references[number] for number in np.unique(self.reference)]
+            if unknown := [r for r in wanted if r not in used]:
+                raise UsageError(
+                    f"nothing was measured against {unknown[0]!r} in these shard sets",
+                    expected=", ".join(used),
+                    todo="`eegprep shard --reference` re-references where the derivations allow it",
+                )
+            keep &= np.isin(self.reference, [self.references.index(r) for r in wanted])
+        if kinds is not None:
+            wanted = list(kinds)
+            if unknown := [k for k in wanted if k not in KINDS]:
+                raise UsageError(f"unknown kind of channel {unknown[0]!r}", expected=", ".join(KINDS))
+            of_id = np.array([row.kind in wanted for row in self.vocabulary], dtype=bool)
+            keep &= of_id[self.electrode]
         return keep
 
     def shard(self, span: NDArray[np.int64], offset: NDArray[np.int64]) -> NDArray[np.int32]:

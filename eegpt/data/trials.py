@@ -1,7 +1,7 @@
 """Trials for transfer: labelled windows with all their electrodes at once, from one or several shard sets.
 
-An electrode is used in a trial if one of its contiguous stretches covers the trial, and masked otherwise. Trials
-without any electrode are left out and counted.
+An input of a trial is a derivation: an electrode and what it was measured against. It is used if one of its contiguous
+stretches covers the trial, and masked otherwise. Trials without any input are left out and counted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError, UsageError, nearest
+from eegprep.recording import input_name, input_names
 from eegprep.shards import ShardSet
 
 from .index import TaskInfo, TrialBatch
@@ -32,9 +33,13 @@ class TrialIndex:
         Names, or `dataset/name`; all by default.
     splits, datasets : iterable of str, optional
         Only recordings of these.
+    references, kinds : iterable of str, optional
+        Only derivations against these references, or channels of these kinds; all by default.
 
     Attributes
     ----------
+    references : tuple of str
+        What the batches' `reference` refers to.
     tasks : tuple of TaskInfo
     task, label, recording, n_samples, n_electrodes : ndarray, (n_trials,) int32
     target, start_sample : ndarray, (n_trials,) float32 and int64
@@ -51,11 +56,18 @@ class TrialIndex:
         tasks: Iterable[str] | None = None,
         splits: Iterable[str] | None = None,
         datasets: Iterable[str] | None = None,
+        references: Iterable[str] | None = None,
+        kinds: Iterable[str] | None = None,
     ) -> None:
+        references, kinds = (None if names is None else sorted(names) for names in (references, kinds))
         self.spans = Spans(sets)
         sets = self.spans.sets
         self.vocabulary, self.recording_ids = self.spans.vocabulary, self.spans.recording_ids
-        self._rows_by_recording()
+        self.references = self.spans.references
+        self._chosen = (*(references or ()), *(kinds or ()))
+        #: Spans that are read, (n_spans,) bool.
+        self.measured = self.spans.measured(references, kinds)
+        self._rows_by_recording(self.measured)
         self.tasks = _chosen_tasks(sets, None if tasks is None else list(tasks))
         good = self.spans.chosen(splits, datasets)
         self._read(sets, good)
@@ -91,7 +103,13 @@ class TrialIndex:
         ----------
         indices : ndarray, (N,) int64
         electrodes : sequence of str, optional
-            Electrodes in this order, masked where a trial lacks them. By default each trial has its own, ordered by id.
+            Inputs in this order, masked where a trial lacks them: electrodes (`Fp1`), or electrodes with their
+            references (`Fp1-F7`). By default each trial has its own, ordered by electrode id and reference.
+
+        Raises
+        ------
+        UsageError
+            An electrode or reference is unknown, or an electrode has several derivations in a recording.
         """
         indices = np.asarray(indices, dtype=np.int64)
         recording, start = self.recording[indices], self.start_sample[indices]
@@ -99,8 +117,8 @@ class TrialIndex:
         if electrodes is None:
             group = self._slots(recording)
         else:
-            ids = np.array([self.vocabulary.id_of(e) for e in electrodes], dtype=np.int64)
-            group = self._groups_of(recording, ids)
+            groups = [self._groups_of(recording, name) for name in electrodes]
+            group = np.stack(groups, axis=1) if groups else np.empty((len(indices), 0), np.int64)
         span, mask = self._find(group, start, length)
         if electrodes is None:
             span, mask = _to_the_left(span, mask)
@@ -116,7 +134,17 @@ class TrialIndex:
             label=self.label[indices],
             target=self.target[indices],
             recording=recording,
+            reference=np.where(mask, self.spans.reference[safe], np.int32(-1)),
         )
+
+    def inputs(self, trial: int) -> tuple[str, ...]:
+        """Names of a trial's inputs in the order of `gather`: the electrode, or with its reference if it has several.
+
+        These names select inputs in `gather`.
+        """
+        batch = self.gather(np.array([trial % len(self)]))
+        electrodes = [self.vocabulary.name_of(int(i)) for i in batch.electrode[0]]
+        return input_names(electrodes, [self.references[int(i)] for i in batch.reference[0]])
 
     def at(self, start_sample: NDArray[np.int64], n_samples: NDArray[np.integer]) -> TrialIndex:
         """The same trials at other samples; `n_electrodes` is 0 where no electrode covers them."""
@@ -137,37 +165,63 @@ class TrialIndex:
         for column in (number.astype(np.int64), self.start_sample[indices], self.n_samples[indices].astype(np.int64)):
             digest.update(column.tobytes())
         digest.update("\n".join(self.vocabulary.names).encode())
+        if self._chosen:
+            digest.update(repr(self._chosen).encode())
         return digest.hexdigest()
 
     # -- where things are -----------------------------------------------------------------------------------
 
-    def _rows_by_recording(self) -> None:
-        """Spans sorted by (recording, electrode, time); a group is one electrode of one recording."""
-        s = self.spans
-        self._order = np.lexsort((s.start_sample, s.electrode, s.recording))
+    def _rows_by_recording(self, keep: NDArray[np.bool_]) -> None:
+        """Spans sorted by (recording, electrode, reference, time); a group is one input of one recording."""
+        s, rows = self.spans, np.flatnonzero(keep)
+        rank = np.argsort(np.argsort(np.array(s.references, dtype=str)))
+        order = np.lexsort((s.start_sample[rows], rank[s.reference[rows]], s.electrode[rows], s.recording[rows]))
+        self._order = rows[order]
         recording, electrode = s.recording[self._order], s.electrode[self._order]
-        new = np.ones(len(s), dtype=bool)
-        new[1:] = (recording[1:] != recording[:-1]) | (electrode[1:] != electrode[:-1])
+        reference = s.reference[self._order]
+        new = np.ones(len(self._order), dtype=bool)
+        new[1:] = (
+            (recording[1:] != recording[:-1]) | (electrode[1:] != electrode[:-1]) | (reference[1:] != reference[:-1])
+        )
         group = np.cumsum(new) - 1
         first = np.flatnonzero(new)
         self._group_key = recording[first].astype(np.int64) * len(self.vocabulary) + electrode[first]
+        self._group_reference = reference[first]
         self._first_group = np.searchsorted(recording[first], np.arange(len(self.recording_ids) + 1))
         # One sorted key per span: its group, then its start; 2^40 samples are 136 years.
         self._span_key = (group.astype(np.int64) << 40) | s.start_sample[self._order]
 
     def _slots(self, recording: NDArray[np.int32]) -> NDArray[np.int64]:
-        """All groups of each recording, (N, E) int64 ordered by electrode id, padded with -1."""
+        """All groups of each recording, (N, E) int64 ordered by electrode id and reference, padded with -1."""
         first, last = self._first_group[recording], self._first_group[recording + 1]
         n = int((last - first).max(initial=0))
         group = first[:, None] + np.arange(n)
         return np.where(group < last[:, None], group, -1)
 
-    def _groups_of(self, recording: NDArray[np.int32], electrodes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The group of each requested electrode, (N, E) int64, -1 if the recording lacks it."""
-        key = recording.astype(np.int64)[:, None] * len(self.vocabulary) + electrodes
-        group = np.searchsorted(self._group_key, key)
-        group = np.minimum(group, max(len(self._group_key) - 1, 0))
-        return np.where(self._group_key[group] == key, group, -1) if len(self._group_key) else np.full(key.shape, -1)
+    def _groups_of(self, recording: NDArray[np.int32], name: str) -> NDArray[np.int64]:
+        """The group of a requested input, (N,) int64, -1 if the recording lacks it."""
+        electrode, dash, reference = name.partition("-")
+        key = recording.astype(np.int64) * len(self.vocabulary) + self.vocabulary.id_of(electrode)
+        first = np.searchsorted(self._group_key, key)
+        stop = np.searchsorted(self._group_key, key, side="right")
+        if not dash:
+            if len(several := np.flatnonzero(stop - first > 1)):
+                own = self._group_reference[first[several[0]] : stop[several[0]]]
+                raise UsageError(
+                    f"electrode {electrode} has several derivations in {self.recording_ids[recording[several[0]]]}",
+                    found=", ".join(input_name(electrode, self.references[r]) for r in own),
+                    todo="name one of them, or choose with references=",
+                )
+            return np.where(stop > first, first, -1)
+        if reference not in self.references:
+            raise UsageError(
+                f"unknown reference {reference!r}", expected="an electrode, or a scheme such as linked ears or average"
+            )
+        code, out = self.references.index(reference), np.full(len(key), -1, dtype=np.int64)
+        for step in range(int((stop - first).max(initial=0))):
+            group = np.minimum(first + step, len(self._group_key) - 1)
+            out = np.where((first + step < stop) & (self._group_reference[group] == code), group, out)
+        return out
 
     def _find(
         self, group: NDArray[np.int64], start: NDArray[np.int64], length: NDArray[np.int32]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import UsageError
+from eegprep.recording import electrode_of
 
 from .index import WindowBatch
 from .spans import Sets, Spans
@@ -40,6 +41,8 @@ class WindowIndex:
         Read together; electrodes are matched by name.
     splits, electrodes, datasets : iterable of str, optional
         Restrict to these; electrodes by name or alias. `splits=None` selects all.
+    references, kinds : iterable of str, optional
+        Only derivations against these references, or channels of these kinds; all by default.
     quality : mapping of str to (float, float), optional
         Keep only electrodes whose recording has this figure (see `RecordingTable.facts`) in the interval.
     parts : mapping, optional
@@ -65,6 +68,8 @@ class WindowIndex:
         splits: Iterable[str] | None = ("train",),
         electrodes: Iterable[str] | None = None,
         datasets: Iterable[str] | None = None,
+        references: Iterable[str] | None = None,
+        kinds: Iterable[str] | None = None,
         quality: Mapping[str, tuple[float, float]] | None = None,
         parts: Parts | None = None,
         group_by: str = "set",
@@ -76,7 +81,8 @@ class WindowIndex:
         self.n_samples, self.stride = n_samples, stride
         self.spans = Spans(sets)
         self.vocabulary = self.spans.vocabulary
-        self.recording_ids = self.spans.recording_ids
+        self.recording_ids, self.references = self.spans.recording_ids, self.spans.references
+        self._measured = self.spans.measured(references, kinds)
         rows, first, length = self._stretches(splits, parts or {}, electrodes, datasets, quality)
         counts = np.maximum((length - n_samples) // stride + 1, 0)
         some = np.flatnonzero(counts > 0)
@@ -140,6 +146,7 @@ class WindowIndex:
             sigma_uv=self.spans.sigma_uv[span],
             electrode=self.spans.electrode[span],
             recording=self.spans.recording[span],
+            reference=self.spans.reference[span],
         )
 
     def fetch_ahead(self, indices: NDArray[np.int64]) -> None:
@@ -203,7 +210,7 @@ class WindowIndex:
         datasets: Iterable[str] | None,
         quality: Mapping[str, tuple[float, float]] | None,
     ) -> NDArray[np.bool_]:
-        keep = self.spans.chosen(splits, datasets)[self.spans.recording]
+        keep = self.spans.chosen(splits, datasets)[self.spans.recording] & self._measured
         if electrodes is not None:
             allowed = np.zeros(len(self.vocabulary), dtype=bool)
             allowed[[self.vocabulary.id_of(e) for e in electrodes]] = True
@@ -213,17 +220,20 @@ class WindowIndex:
         return keep
 
     def _good(self, quality: Mapping[str, tuple[float, float]], keep: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Spans whose electrode has every figure within its interval."""
-        good = np.zeros((len(self.recording_ids), len(self.vocabulary)), dtype=bool)
+        """Spans whose input has every figure within its interval."""
+        good: set[tuple[int, int, str]] = set()
         row = 0
         for s in self.spans.sets:
             for own in range(len(s.recordings)):
-                for electrode, facts in s.recordings.facts(own).items():
-                    figures = [(facts.get(name), low, high) for name, (low, high) in quality.items()]
+                for name, facts in s.recordings.facts(own).items():
+                    figures = [(facts.get(figure), low, high) for figure, (low, high) in quality.items()]
+                    electrode = electrode_of(name)
                     if electrode in self.vocabulary and all(v is not None and a <= v <= b for v, a, b in figures):
-                        good[row, self.vocabulary.id_of(electrode)] = True
+                        good.add((row, self.vocabulary.id_of(electrode), str(facts.get("reference"))))
                 row += 1
-        return good[self.spans.recording, self.spans.electrode]
+        names = np.array(self.spans.references, dtype=object)[self.spans.reference]
+        found = zip(self.spans.recording.tolist(), self.spans.electrode.tolist(), names, strict=True)
+        return np.array([one in good for one in found], dtype=bool)
 
     def _groups(self, by: str, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
         """Group of each chosen span, and the groups' names."""

@@ -24,6 +24,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from eegpt.data import TrialIndex
 from eegpt.evaluation.intervals import bootstrap_interval, paired_test
@@ -47,6 +48,8 @@ _EDGE = re.compile(r"(N|Fp|AF)[0-9z]+|(F|FT|T|TP)(7|8|9|10|11|12)")
 _VERTICAL = (("Fp1", "Fp2"), ("Fpz",), ("AF7", "AF8"), ("AF3", "AF4"), ("AFz",))
 _HORIZONTAL = (("F7", "F8"), ("AF7", "AF8"), ("F9", "F10"), ("FT7", "FT8"), ("Fp1", "Fp2"))
 _RIDGE = 1e-6
+_SMOOTH = 26  # samples, a tenth of a second: eyes are slow
+_LEAST_SHARE = 0.2  # of what a score has above chance that a control without the trial must reach to be told
 
 CONTROLS = {
     "unchanged": "the run's readouts",
@@ -223,6 +226,7 @@ class _Regressed:
         for batch in _batches(self._index, rows):
             signal_NES, electrode_NE = _signal(batch), np.asarray(batch.electrode)
             for x_ES, electrode_E in zip(signal_NES, electrode_NE, strict=True):
+                x_ES = uniform_filter1d(x_ES, _SMOOTH, axis=1)  # noise in the sources would weaken the weights
                 found = _sources(x_ES, electrode_E, self._index)
                 if found is None or (square is not None and len(found[0]) != len(square)):
                     continue
@@ -449,11 +453,14 @@ def findings(controls: dict[str, Control], chance: float) -> list[str]:
         "pre_stimulus": "drift or the design: the interval before the trials tells the classes",
         "order": "drift or the recording itself: the order alone tells the classes",
     }
+    plain = controls.get("unchanged")
+    least = chance + _LEAST_SHARE * ((plain.score if plain is not None and plain.score is not None else 1.0) - chance)
     for name, text in sources.items():
         one = controls.get(name)
-        if one is not None and one.interval is not None and one.interval.low > chance:
+        if one is None or one.interval is None or one.score is None:
+            continue
+        if one.interval.low > chance and one.score > least:
             out.append(f"{text} ({percent(one.score)})")
-    plain = controls.get("unchanged")
     if plain is not None and (plain.interval is None or plain.interval.low <= chance):
         out.insert(0, "nothing to explain: the score is not above chance")
     return out

@@ -61,7 +61,7 @@ def evaluate(
     """
     trained = read_run(run)
     config, records = trained.config, finished_fits(run)
-    setup = make_setup(*open_trials(shards, config), trained.vocabulary, config)
+    setup = make_setup(*open_trials(shards, config), trained.vocabulary, config, trained.encoder)
     leakage = _leakage(trained, setup, allow_leakage)
     predictions = test_trials(setup)
     if not records:

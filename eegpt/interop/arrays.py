@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eegprep.electrodes import Vocabulary, resolve_all
+from eegprep.electrodes.references import UNKNOWN
 from eegprep.electrodes.resolve import NamedChannel
+from eegprep.electrodes.together import stored_reference
 from eegprep.errors import UsageError
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import Stretch, spread
@@ -26,6 +28,7 @@ from eegprep.standardise.signal import standardise
 from eegprep.standardise.timeline import lay_out
 from eegpt.data import TaskInfo
 from eegpt.model.ete import ETE
+from eegpt.transfer.inputs import rows_of
 from eegpt.transfer.rows import SignalBatch, encode, flatten
 
 UNITS_UV = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
@@ -99,12 +102,14 @@ class SignalTrials:
         *,
         at: NDArray[np.int64] | None = None,
         mask: NDArray[np.bool_] | None = None,
+        reference: NDArray[np.int64] | None = None,
         classes: Sequence[str] = (),
         label: NDArray[np.integer] | None = None,
         target: NDArray[np.floating] | None = None,
     ) -> None:
         self._at = np.arange(len(signal_uv)) if at is None else at
         N, E, S = len(self._at), *signal_uv.shape[1:]
+        self._reference, self._E = reference, E
         self._signal_uv = signal_uv
         self._sigma_uv = np.broadcast_to(np.asarray(sigma_uv, np.float32), (N, E))
         self._mask = np.ones((N, E), bool) if mask is None else mask
@@ -129,6 +134,7 @@ class SignalTrials:
             electrode=self._electrode[indices],
             electrode_mask=self._mask[indices],
             n_samples=self.n_samples[indices],
+            reference=None if self._reference is None else np.broadcast_to(self._reference, (len(indices), self._E)),
         )
 
     def fingerprint(self, indices: NDArray[np.int64], /) -> str | None:
@@ -157,8 +163,12 @@ def states_of(ete: ETE, trials: SignalTrials, rows: NDArray[np.int64], device: t
 def known_electrodes(
     names: Sequence[str], vocabulary: Vocabulary, *, leave_out: Collection[str] = ()
 ) -> dict[int, str]:
-    """Map columns of `names` to electrodes of the vocabulary, except those to leave out; UsageError if none is left."""
-    resolved = resolve_all(vocabulary, [NamedChannel(name=str(n), kind="eeg") for n in names])
+    """Map columns of `names` to rows of the vocabulary, except those to leave out; UsageError if none is left.
+
+    A row is an electrode, or a derivation where the model has a row for it (`eegpt.transfer.inputs`).
+    """
+    channels = [NamedChannel(name=str(n), kind="eeg") for n in names]
+    resolved = resolve_all(vocabulary, channels)
     known = {i: r.electrode for i, r in enumerate(resolved) if r.electrode is not None}
     found = {i: electrode for i, electrode in known.items() if str(names[i]) not in leave_out}
     if known and not found:
@@ -169,7 +179,8 @@ def known_electrodes(
             found=", ".join(map(str, names[:12])),
             expected="names such as Fp1, C3, Cz; `eegprep electrodes list` prints them",
         )
-    return found
+    against = [stored_reference(vocabulary, resolved[i], channels[i], UNKNOWN) for i in found]
+    return dict(zip(found, rows_of(vocabulary, list(found.values()), against), strict=True))
 
 
 def standard_trials(trials_uv: NDArray[np.floating], sfreq_hz: float, recipe: Recipe) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from eegprep.electrodes.references import reference_numbers
 from eegprep.errors import EEGPTError, InputError, MissingExtraError, UsageError, install
 from eegprep.files import PART, alone, atomic_path, canonical_json, path_of, paths_of, sha256_file
 from eegprep.manifest.recipe import Recipe
@@ -31,6 +32,7 @@ from eegpt.interop.arrays import SignalTrials, states_of
 from eegpt.interop.model import Model, as_model
 from eegpt.interop.signals import Prepared, Unknown, prepare
 from eegpt.transfer.bank import TrialBank, chunk_size
+from eegpt.transfer.inputs import rows_of
 from eegpt.transfer.loop import Targets, predict
 from eegpt.transfer.rows import Encoded
 from eegpt.version import __version__
@@ -143,10 +145,13 @@ def features_of(
     model: Model, ready: Prepared, starts: NDArray[np.int64], n_samples: int, mask_NE: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float32]]:
     """`features` (N, E, F) with NaN where masked, and for a transfer run `graph` and each output."""
-    ids = np.array([model.vocabulary.id_of(e) for e in ready.electrodes], np.int64)
+    apart = model.transfer is not None  # states of one encoder do not depend on each other
+    rows = rows_of(model.vocabulary, ready.electrodes, ready.references, apart=apart)
+    ids = np.array([model.vocabulary.id_of(row) for row in rows], np.int64)
+    numbers = np.array(reference_numbers(model.vocabulary, ready.references), np.int64)
     windows_NES = sliding_window_view(ready.signal_uv, n_samples, axis=1).swapaxes(0, 1)
     usable = np.flatnonzero(mask_NE.any(axis=1))
-    trials = SignalTrials(windows_NES, ready.sigma_uv, ids, at=starts[usable], mask=mask_NE[usable])
+    trials = SignalTrials(windows_NES, ready.sigma_uv, ids, at=starts[usable], mask=mask_NE[usable], reference=numbers)
     N, E = mask_NE.shape
     features_NEF = np.full((N, E, 2 * model.ete.config.width), np.nan, np.float32)
     size = chunk_size(E, n_samples)
@@ -203,7 +208,8 @@ def _dataset(
     D = model.ete.config.width
     coordinates: dict[str, Any] = {
         "time": ("window", starts / STANDARD_SFREQ_HZ, {"units": "s", "long_name": "start of the window"}),
-        "electrode": list(ready.electrodes),
+        "electrode": list(ready.inputs),
+        "reference": ("electrode", list(ready.references)),
         "channel": ("electrode", list(ready.channels)),
         "sigma_uv": ("electrode", ready.sigma_uv, {"units": "uV"}),
         "feature": [f"{kind}_{d}" for kind in ("mean", "last") for d in range(D)],

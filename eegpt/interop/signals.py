@@ -19,7 +19,7 @@ from eegprep.errors import RefusedError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.manifest.schema import ChannelRule, Licence, Manifest, SourceSpec
-from eegprep.recording import LeftOut, Stretch, subtract
+from eegprep.recording import LeftOut, Stretch, input_names, subtract
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import PlannedRecording, SourceRecording
 from eegprep.standardise import Plan, decide, make_plan, run
@@ -34,10 +34,11 @@ class Prepared:
 
     signal_uv: NDArray[np.float32]  # (n_electrodes, n_samples) at 256 Hz, NaN in gaps
     electrodes: tuple[str, ...]  # names of the vocabulary
+    references: tuple[str, ...]  # what each was measured against
     channels: tuple[str, ...]  # names of the file
     sigma_uv: NDArray[np.float32]  # (n_electrodes,) robust SD over the recording
     stretches: tuple[Stretch, ...]  # contiguous parts common to all electrodes; one per epoch for Epochs
-    rejected: dict[str, tuple[Stretch, ...]]  # further rejected parts per electrode
+    rejected: dict[str, tuple[Stretch, ...]]  # further rejected parts per input
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]  # changes: electrodes mapped to others, corrected units
     steps: tuple[str, ...]  # the steps that ran, with their parameters
@@ -45,7 +46,12 @@ class Prepared:
 
     def kept(self, row: int) -> tuple[Stretch, ...]:
         """The usable parts of one electrode."""
-        return subtract(self.stretches, self.rejected.get(self.electrodes[row], ()))
+        return subtract(self.stretches, self.rejected.get(self.inputs[row], ()))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """A unique name of each row: the electrode, or with its reference if it has several rows."""
+        return input_names(self.electrodes, self.references)
 
 
 class _Memory:
@@ -133,6 +139,7 @@ def prepare(
     return Prepared(
         signal_uv=np.concatenate(sink.chunks, axis=1),
         electrodes=plan.electrodes,
+        references=plan.references,
         channels=tuple(c.name for c in plan.channels),
         sigma_uv=np.array(judged.sigma_uv, np.float32),
         stretches=plan.timeline.stretches,

@@ -18,13 +18,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from eegprep.electrodes.references import SCHEMES
+from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError
 from eegpt.model.layers import Layer, Norm, rotate
 from eegpt.model.tokens import Normalise, fold_tokens, tokenise
@@ -60,6 +62,10 @@ class ETEConfig:
     spectra: tuple[int, ...] = ()
     ffn_ratio: float = 3.5  #: F / D, fitted to the paper's parameter counts
     dropout: float = 0.0  #: on the sublayers' outputs, in training only
+    #: What the prefix says: the electrode as in the paper, or also its reference and kind, as added vectors that start
+    #: at zero. Ids of inputs then come from `input_ids`.
+    condition: Literal["electrode", "electrode+reference"] = "electrode"
+    kinds: tuple[int, ...] = ()  #: number of each electrode's kind with `electrode+reference`; empty: all EEG
 
     def __post_init__(self) -> None:
         if self.width % self.n_heads or (self.width // self.n_heads) % 2:
@@ -80,6 +86,22 @@ class ETEConfig:
                 found=f"spectrum_input {self.spectrum_input}, objective {self.objective!r}",
                 expected=f"0, or {self.token_samples} (token_samples) or more with a causal objective",
             )
+
+    @property
+    def n_references(self) -> int:
+        """References that the prefix distinguishes: unknown, every electrode, and the named schemes."""
+        return self.n_electrodes + len(SCHEMES) if self.condition == "electrode+reference" else 0
+
+    def input_ids(self, electrode: Any, reference: Any) -> Any:
+        """Ids of inputs for `electrode_B`: rows of electrodes, with numbers of references (`reference_numbers`).
+
+        A plain row is the electrode with an unknown reference, and so is a reference that has no number here. Without
+        `electrode+reference` the reference is ignored.
+        """
+        if not self.n_references:
+            return electrode
+        known = (reference >= 0) & (reference < self.n_references)
+        return electrode + self.n_electrodes * (reference * known)
 
     @property
     def causal(self) -> bool:
@@ -173,6 +195,10 @@ class ETE(nn.Module):
         self.spectrum_out = nn.Linear(D, config.n_spectrum) if config.n_spectrum else None
         self.spectra_out = nn.ModuleList(nn.Linear(D, _n_bins(config, abs(n))) for n in config.spectra)
         self.hidden_token = nn.Parameter(torch.empty(D)) if config.objective == "masked" else None
+        # Parameters without a module: they draw no random numbers, so all other weights start as in the paper's form.
+        told = config.condition == "electrode+reference"
+        self.reference = nn.Parameter(torch.empty(config.n_references, D)) if told else None
+        self.kind = nn.Parameter(torch.empty(len(KINDS), D)) if told else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -184,7 +210,7 @@ class ETE(nn.Module):
         """Initialise one weight in place: variance 1 / inputs, smaller if its output is added to a residual."""
         if name.endswith("norm.weight"):
             return nn.init.ones_(weight)
-        if name.endswith(".bias"):
+        if name.endswith(".bias") or name in ("reference", "kind"):
             return nn.init.zeros_(weight)
         if weight.dim() == 1 or name in ("electrode.weight", "position.weight"):
             return nn.init.normal_(weight, std=0.5)
@@ -226,8 +252,19 @@ class ETE(nn.Module):
             if self.hidden_token is None:
                 raise UsageError("only an encoder with the masked objective accepts hidden tokens")
             x_BTD = torch.where(hidden_BT.unsqueeze(-1), self.hidden_token.to(x_BTD.dtype), x_BTD)
-        x_BPD = torch.cat((self.electrode(electrode_B).unsqueeze(1).to(x_BTD.dtype), x_BTD), dim=1)
+        x_BPD = torch.cat((self.prefix(electrode_B).unsqueeze(1).to(x_BTD.dtype), x_BTD), dim=1)
         return self._placed(x_BPD, torch.arange(x_BPD.shape[1], device=x_BPD.device), x_BPD.shape[1])
+
+    def prefix(self, electrode_B: Tensor) -> Tensor:
+        """v_e (B, D); with `electrode+reference` plus the vectors of the reference and the kind."""
+        if self.reference is None or self.kind is None:
+            return self.electrode(electrode_B)
+        n = self.config.n_electrodes
+        row_B, reference_B = electrode_B % n, electrode_B // n
+        v_BD = self.electrode(row_B) + F.embedding(reference_B, self.reference)
+        kinds = self.config.kinds or (0,) * n
+        kind_B = torch.tensor(kinds, device=electrode_B.device)[row_B]
+        return v_BD + F.embedding(kind_B, self.kind)
 
     def trailing_spectrum(self, signal_BS: Tensor, n_tokens: int) -> Tensor:
         """Log spectrum of the samples up to the end of each of the last `n_tokens` tokens, (B, T, bins), about 0 to 1.
@@ -307,7 +344,7 @@ class ETE(nn.Module):
 
         The products inside attention are not counted; they are under 2 % for windows of the paper's length.
         """
-        tables = ("electrode.weight", "position.weight", "hidden_token")
+        tables = ("electrode.weight", "position.weight", "hidden_token", "reference", "kind")
         return 6.0 * sum(p.numel() for name, p in self.named_parameters() if name not in tables)
 
     def predict(self, h_BTD: Tensor, x_BTC: Tensor, *, new_only: bool = False) -> Tensor:

@@ -140,7 +140,7 @@ def unseen_maps(run: Path, shards: Sequence[Path]) -> list[Drawing]:
     Only trials of the run's test subjects are shown, for all divisions together.
     """
     trained = read_run(run)
-    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config)
+    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config, trained.encoder)
     record = next(iter(finished_fits(run).values()))
     index, (model, bank) = setup.index, open_fit(trained, setup, record)
     tested = np.unique(np.concatenate([d.test for d in setup.divisions]))

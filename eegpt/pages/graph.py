@@ -68,7 +68,7 @@ def _tasks(run: Path, shards: Sequence[Path]) -> Iterator[tuple[TaskInfo, dict[s
     record = next(iter(finished_fits(Path(run)).values()), None)
     if record is None or not trained.config.uses_graph or trained.config.readout == "band_power":
         return
-    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config)
+    setup = make_setup(*open_trials(shards, trained.config), trained.vocabulary, trained.config, trained.encoder)
     division = next((d for d in setup.divisions if d.name == record.division), None)
     if division is None:
         return

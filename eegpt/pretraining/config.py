@@ -8,10 +8,12 @@ rule that scales. docs/results/pretraining.md has the measurements.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError
 from eegpt.model.ete import ETEConfig, Objective
 from eegpt.model.sizes import ete_config, size
@@ -26,7 +28,8 @@ class EncoderSettings(Settings):
 
     `size` is `base`, `large`, `huge` or `giant`; `n_layers`, `width` and `n_heads` replace the size's own, for scaling
     studies. `spectrum_input` adds the log spectrum of so many samples up to the token's end to each token, except with
-    the masked objective. `token_samples=256` with `spectrum_input=0` is the paper's form.
+    the masked objective. `token_samples=256` with `spectrum_input=0` is the paper's form. `condition` is what the
+    encoder is told about a signal: its electrode (the paper), or also what it was measured against and its kind.
     """
 
     size: str = "base"  # base, large, huge or giant
@@ -44,6 +47,7 @@ class EncoderSettings(Settings):
     fixed_uv: float = 20.0  # microvolt that are 1 with normalise=fixed
     clip: float = 15.0  # largest normalised value
     dropout: float = 0.0  # share of dropped values in the layers
+    condition: Literal["electrode", "electrode+reference"] = "electrode"  # what the encoder is told about a signal
 
     @model_validator(mode="after")
     def _known_size(self) -> EncoderSettings:
@@ -234,11 +238,13 @@ class PretrainConfig(Settings):
         """The highest learning rate of a model of that width."""
         return self.optimiser.learning_rate or 1e-3 * (128 / width) ** 0.5
 
-    def ete(self, n_electrodes: int) -> ETEConfig:
-        """The encoder's configuration for a vocabulary of so many electrodes."""
+    def ete(self, n_electrodes: int, kinds: Sequence[str] = ()) -> ETEConfig:
+        """The encoder's configuration for a vocabulary of so many electrodes, with their kinds if not all are EEG."""
         own = {k: v for k, v in self.encoder.model_dump(exclude={"size"}).items() if v is not None}
         kind = self.objective.kind
         own["spectra"] = self.objective.spectra if kind == "new+spectrum" else ()
         if kind == "masked":
             own["spectrum_input"] = 0  # it would show hidden samples
+        if self.encoder.condition == "electrode+reference":
+            own["kinds"] = tuple(KINDS.index(k) for k in kinds) if set(kinds) - {"eeg"} else ()
         return ete_config(self.encoder.size, n_electrodes=n_electrodes, objective=kind, **own)

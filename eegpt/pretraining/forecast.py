@@ -75,7 +75,7 @@ def forecast_errors(
         n_known = C + (n_tokens - 1) * K
         truth = signal_BS[:, n_known : n_known + n_forecast]
         with autocast():
-            forecast = roll(model, x_BTC[:, :n_tokens], windows.electrode, truth.shape[1]).float()
+            forecast = roll(model, x_BTC[:, :n_tokens], windows.input_ids(model.config), truth.shape[1]).float()
         last = signal_BS[:, n_known - 1 : n_known]
         for name, prediction in (("model", forecast), ("persistence", last), ("zero", torch.zeros_like(truth))):
             sums[name] += (prediction - truth).double().square().sum(dim=0)

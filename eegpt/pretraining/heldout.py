@@ -129,7 +129,7 @@ def heldout_errors(
         on_device = windows.to(device)
         x_BTC = model.tokenise(on_device.signal_i16, on_device.scale_uv, on_device.sigma_uv)
         with autocast():
-            new_BJK, whole_BJC = predict_new(model, x_BTC, on_device.electrode)
+            new_BJK, whole_BJC = predict_new(model, x_BTC, on_device.input_ids(config))
         whole_error = float((whole_BJC.float() - x_BTC[:, 1:]).double().square().sum())
         T = x_BTC.shape[1]
         signal = fold_tokens(x_BTC, token_stride=K).cpu()

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from eegprep.display import html_table
 from eegprep.errors import InputError
 from eegprep.files import alone
+from eegprep.platform import stop_signals
 from eegpt.callbacks import Callback, Logger
 from eegpt.data import WindowBatch
 from eegpt.model.ete import ETE, ETEConfig
@@ -120,7 +121,7 @@ def _pretrain(
     batches = mixture(data, config, rank=here.rank, world=here.world)
     schedule, compute = config.schedule, config.compute
     steps = schedule.steps or max(schedule.min_steps, round(schedule.epochs * len(batches)))
-    shape = config.ete(len(data.vocabulary))
+    shape = config.ete(len(data.vocabulary), [row.kind for row in data.vocabulary])
     ete = bare_encoder(shape)
     ete.recompute = compute.recompute == "yes" or (compute.recompute == "auto" and shape.width >= 896)
     module = Pretraining(ete, spectrum_weight=config.objective.spectrum_weight).train()
@@ -188,7 +189,7 @@ def _pretrain(
                             part.signal_i16,
                             part.scale_uv,
                             part.sigma_uv,
-                            part.electrode,
+                            part.input_ids(ete.config),
                             None if hidden is None else hidden[at].to(here.device),
                             None if factor is None else factor[at].to(here.device),
                         )
@@ -259,12 +260,10 @@ class _Stop:
     A second Ctrl-C does not wait for the loop.
     """
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
-
     def __enter__(self) -> _Stop:
         self.asked = self.interrupted = False
         try:
-            self._old = {s: signal.signal(s, self._ask) for s in self.signals}
+            self._old = {s: signal.signal(s, self._ask) for s in stop_signals()}
         except ValueError:  # only the main thread may set handlers; elsewhere nobody sends us signals
             self._old = {}
         return self

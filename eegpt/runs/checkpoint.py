@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, RefusedError
-from eegprep.files import atomic_path, sync_folder, write_json
+from eegprep.files import atomic_path, write_json
+from eegprep.platform import sync_folder
 from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.weights import without_memory
 from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, read_config, read_json

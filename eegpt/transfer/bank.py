@@ -220,7 +220,8 @@ class TrialBank:
         of_encoder = view_slices(model.ete.config)["spectrum"].start
         mean_RD = flat.course_RF.new_zeros(len(flat.course_RF), of_encoder)
         seen = views(mean_RD, flat.tokens_RTC, flat.token_mask_RT, flat.course_RF, flat.sigma_R, model.ete.config)
-        return Encoded(cache=None, features_RF=None, views_RF=seen, electrode_R=flat.electrode_R, mask_NE=flat.mask_NE)
+        row_R = flat.electrode_R % model.ete.config.n_electrodes
+        return Encoded(cache=None, features_RF=None, views_RF=seen, electrode_R=row_R, mask_NE=flat.mask_NE)
 
     def batches(self, model: TransferModel, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Encoded]]:
         """Yield the trials at `rows` in groups small enough to run at once, for prediction."""

@@ -34,7 +34,8 @@ class DataSettings(Settings):
     scheme: str = "split"  # trials to learn from and to test, e.g. kfold:5 or within:5
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training trials
     validation_share: Share = 0.2  # of the training trials, where a task has no validation subjects
-    unknown_electrodes: Literal["refuse", "nearest", "leave_out"] = "refuse"  # that the encoder's vocabulary lacks
+    #: Electrodes that the encoder's vocabulary lacks; `extend`: a new row that starts from the nearest known one.
+    unknown_electrodes: Literal["refuse", "nearest", "extend", "leave_out"] = "refuse"
 
 
 class ModelSettings(Settings):

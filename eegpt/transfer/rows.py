@@ -37,6 +37,7 @@ class SignalBatch:
     electrode: NDArray[np.integer]
     electrode_mask: NDArray[np.bool_]
     n_samples: NDArray[np.integer]
+    reference: NDArray[np.integer] | None = None  # numbers of the encoder's references
 
 
 class Trials(Protocol):
@@ -65,7 +66,7 @@ class Rows:
 
     tokens_RTC: Tensor  # float32
     token_mask_RT: Tensor | None  # bool; None where no token is padding
-    electrode_R: Tensor  # int64 rows of the encoder's vocabulary
+    electrode_R: Tensor  # int64 inputs of the encoder: rows of its vocabulary, with references if it is told them
     mask_NE: Tensor  # electrodes of each trial; the true entries, in row-major order, are the R rows
     course_RF: Tensor  # float32 (R, N_SLICES): the signal's mean in equal slices of the trial, in the tokens' unit
     sigma_R: Tensor  # float32 robust SD of the row's recording and electrode, in microvolt
@@ -191,7 +192,8 @@ def pairs_of(
     x_NES[mask_NE] = x_RS
     n_samples_N = torch.from_numpy(np.asarray(batch.n_samples, np.int64)).to(device)
     pairs_NEEF = band_pairs(x_NES, n_samples_N, config.sfreq_hz)
-    return Encoded(cache=None, features_RF=None, electrode_R=electrode_R, mask_NE=mask_NE, pairs_NEEF=pairs_NEEF)
+    row_R = electrode_R % config.n_electrodes
+    return Encoded(cache=None, features_RF=None, electrode_R=row_R, mask_NE=mask_NE, pairs_NEEF=pairs_NEEF)
 
 
 def flatten(
@@ -205,7 +207,7 @@ def flatten(
     """Convert a batch to rows of tokens on `device`, optionally dropping a random share of each trial's electrodes.
 
     Samples after the last complete token are ignored, as in pre-training; trials shorter than one token are zero-padded
-    to one. `electrode_of` (V,) maps rows of the index's vocabulary to rows of the encoder's, -1 for none.
+    to one. `electrode_of`, (V,) or by reference (V, R), maps the index's inputs to rows of the encoder, -1 for none.
     """
     mask_NE, electrode_R, x_RS, sigma = _normalised_rows(batch, config, electrode_of, device, electrode_dropout)
     n_samples_R = np.repeat(np.asarray(batch.n_samples, np.int64), mask_NE.sum(dim=1).cpu().numpy())
@@ -241,7 +243,14 @@ def _normalised_rows(
     """Mask (N, E), and electrode (R,), normalised signal (R, S) and robust SD (R,) of the rows."""
     electrode_NE = np.asarray(batch.electrode, np.int64)
     mask_NE = np.asarray(batch.electrode_mask, bool).copy()
-    mapped_NE = np.where(mask_NE, electrode_of[np.where(mask_NE, electrode_NE, 0)], -1)
+    electrode_NE = np.where(mask_NE, electrode_NE, 0)
+    if electrode_of.ndim == 2 and not isinstance(batch, SignalBatch) and batch.reference is not None:
+        found_NE = electrode_of[electrode_NE, np.where(mask_NE, np.asarray(batch.reference, np.int64), 0)]
+    else:
+        found_NE = (electrode_of if electrode_of.ndim == 1 else electrode_of[:, 0])[electrode_NE]
+    mapped_NE = np.where(mask_NE, found_NE, -1)
+    if isinstance(batch, SignalBatch) and batch.reference is not None:
+        mapped_NE = np.where(mapped_NE >= 0, config.input_ids(mapped_NE, np.asarray(batch.reference, np.int64)), -1)
     mask_NE &= mapped_NE >= 0
     if electrode_dropout:
         mask_NE = drop_electrodes(torch.from_numpy(mask_NE), electrode_dropout).numpy()
@@ -289,10 +298,11 @@ def encode(
         features = _pool(h_RPD, n_positions_R) if states else features
     elif special:
         cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask)
+    electrode_R = rows.electrode_R % ete.config.n_electrodes  # without the reference
     seen = None
     if with_views and h_RPD is not None:
         seen = views(state_views(h_RPD, n_positions_R), rows.tokens_RTC, mask, rows.course_RF, rows.sigma_R, ete.config)
-    return Encoded(cache=cache, features_RF=features, views_RF=seen, electrode_R=rows.electrode_R, mask_NE=rows.mask_NE)
+    return Encoded(cache=cache, features_RF=features, views_RF=seen, electrode_R=electrode_R, mask_NE=rows.mask_NE)
 
 
 def _pool(h_RPD: Tensor, n_positions_R: Tensor | None) -> Tensor:

@@ -19,10 +19,12 @@ import numpy as np
 import torch
 
 from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError
 from eegprep.files import alone, sha256_file
 from eegprep.splits import Seen
 from eegprep.splits.assign import rank_key
+from eegpt.data import TrialIndex
 from eegpt.model.ete import ETEConfig
 from eegpt.model.sizes import ete_config
 from eegpt.model.teg import TEGConfig
@@ -48,6 +50,7 @@ from eegpt.transfer.checkpoint import FitRecord, finished_fits, save_record, sav
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
 from eegpt.transfer.folds import Division
+from eegpt.transfer.inputs import checked_names, new_rows
 from eegpt.transfer.loop import regression_scale
 from eegpt.transfer.rows import Encoded, Trials
 from eegpt.transfer.setup import Setup, check_leakage, make_setup, open_trials
@@ -75,6 +78,7 @@ class _Start:
     pretraining: PretrainingResults | None = None
     data: tuple[DataSet, ...] = ()
     windows: tuple[int, ...] = ()
+    new_rows: tuple[str, ...] = ()  # notes on rows that the encoder lacked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +119,8 @@ def transfer(
     """
     out = Path(out)
     sets, index = open_trials(shards, config)
-    starts = _starts(config, encoder, index.vocabulary)
-    setup = make_setup(sets, index, starts[0].vocabulary, config)
+    starts = [_extended(start, index, config) for start in _starts(config, encoder, index.vocabulary)]
+    setup = make_setup(sets, index, starts[0].vocabulary, config, starts[0].encoder)
     if len(starts) not in (1, len(setup.divisions)):
         raise UsageError(
             "the number of encoders does not match the divisions",
@@ -184,6 +188,33 @@ def _starts(
     return starts
 
 
+def _extended(start: _Start, index: TrialIndex, config: TransferConfig) -> _Start:
+    """The start with rows for derivations of one electrode, and for unknown electrodes if they are to be added."""
+    rows = new_rows(index, start.vocabulary, extend=config.data.unknown_electrodes == "extend")
+    if not rows:
+        return start
+    weights = None if start.weights is None else dict(start.weights)
+    before, n = start.encoder, start.encoder.n_electrodes
+    if weights is not None:
+        table = weights["electrode.weight"]
+        added = torch.stack([table[list(row.parents)].mean(dim=0) for row in rows])
+        weights["electrode.weight"] = torch.cat((table, added))
+        if (told := weights.get("reference")) is not None:
+            # Numbers: unknown, electrodes, schemes. A new electrode as a reference starts like its parents.
+            added = torch.stack([told[[1 + p for p in row.parents]].mean(dim=0) for row in rows])
+            weights["reference"] = torch.cat((told[: 1 + n], added, told[1 + n :]))
+    kinds = before.kinds or ((0,) * n if before.n_references else ())
+    if kinds:
+        kinds = (*kinds, *(KINDS.index(row.electrode.kind) for row in rows))
+    return dataclasses.replace(
+        start,
+        encoder=dataclasses.replace(before, n_electrodes=n + len(rows), kinds=kinds),
+        vocabulary=checked_names(rows, start.vocabulary),
+        weights=weights,
+        new_rows=tuple(row.note for row in rows),
+    )
+
+
 def _start(config: TransferConfig, run: Path) -> _Start:
     loaded, scratch = load_encoder(run), config.mode == "scratch"
     start = _Start(
@@ -223,7 +254,7 @@ def _open_folder(
         heads=[to_mapping(h) for h in setup.heads],
         classes=[list(tasks[t].classes) for t in first_of_head],
         head_of_task={t.key: int(h) for t, h in zip(tasks, setup.head_of_task, strict=True)},
-        electrode_notes=list(setup.electrodes.notes),
+        electrode_notes=[*starts[0].new_rows, *setup.electrodes.notes],
         leakage=leakage,
         pretraining=start.pretraining if len(starts) == 1 else None,
         window_samples=list(start.windows),

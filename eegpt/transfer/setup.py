@@ -20,16 +20,22 @@ from eegprep.remote import open_shards
 from eegprep.shards import ShardSet
 from eegprep.splits import SEEN_FILE, Seen, SeenRecording, refuse_leaks
 from eegpt.data import TrialIndex
+from eegpt.model.ete import ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import Division, Kind, Scheme, divide
+from eegpt.transfer.inputs import inputs_of, table_of
 
 UNKNOWN_HISTORY = "unknown what the encoder has seen"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElectrodeMap:
-    """`id_of` maps rows of the trials' vocabulary to the encoder's, -1 for none; `notes` describe changes."""
+    """Rows of the encoder for the trials' inputs.
+
+    `id_of` maps rows of the trials' vocabulary, (V,), or pairs of these and references, (V, R), to rows of the
+    encoder's vocabulary, -1 for none; `notes` describe changes.
+    """
 
     id_of: np.ndarray
     notes: tuple[str, ...]
@@ -62,19 +68,29 @@ def open_trials(shards: Sequence[Path], config: TransferConfig) -> tuple[tuple[S
     return sets, index
 
 
-def make_setup(sets: tuple[ShardSet, ...], index: TrialIndex, vocabulary: Vocabulary, config: TransferConfig) -> Setup:
-    """Divide the trials and map electrodes and tasks."""
+def make_setup(
+    sets: tuple[ShardSet, ...],
+    index: TrialIndex,
+    vocabulary: Vocabulary,
+    config: TransferConfig,
+    encoder: ETEConfig | None = None,
+) -> Setup:
+    """Divide the trials and map electrodes and tasks to an encoder's, given by its vocabulary and configuration."""
     heads, head_of_task = heads_of(index)
     data = config.data
     among = TrialIndex(sets) if data.tasks or data.datasets else index
     divisions = divide(index, data.scheme, validation_share=data.validation_share, among=among)
-    used = np.unique(index.spans.electrode[np.isin(index.spans.recording, np.unique(index.recording))])
+    used = sorted({e for e, _ in inputs_of(index)[0]})
     names = [index.vocabulary.name_of(int(i)) for i in used]
+    unknown = "refuse" if data.unknown_electrodes == "extend" else data.unknown_electrodes
+    electrodes = map_electrodes(index.vocabulary, vocabulary, names, unknown=unknown)
+    told = encoder is not None and encoder.n_references > 0
+    electrodes = dataclasses.replace(electrodes, id_of=table_of(index, vocabulary, electrodes.id_of, told=told))
     return Setup(
         sets=sets,
         index=index,
         divisions=tuple(divisions),
-        electrodes=map_electrodes(index.vocabulary, vocabulary, names, unknown=data.unknown_electrodes),
+        electrodes=electrodes,
         heads=heads,
         head_of_task=head_of_task,
         recordings=tuple(one for s in sets for one in s.recordings.seen()),
@@ -119,7 +135,8 @@ def map_electrodes(
             f"{len(missing)} electrodes are not in the encoder's vocabulary",
             found=", ".join(missing[:12]),
             expected=f"electrodes among its {len(encoder)}",
-            todo="pass --unknown-electrodes nearest to map them to the nearest known ones, or leave_out",
+            todo="pass --unknown-electrodes nearest to map them to the nearest known ones, extend to add rows that "
+            "start from these, or leave_out",
         )
     taken = {own for own in known.values() if own is not None}
     notes: list[str] = []

@@ -278,12 +278,12 @@ def test_real_net_fits_its_table(data_dir):
 
 
 def test_rule_keeps_one_of_two_channels():
-    """Of two channels on one electrode the stated rule keeps one."""
+    """Of two channels on one electrode against one reference the stated rule keeps one; derivations are all kept."""
     found = resolve_all(
         BASE, [Chan("FP1-F7"), Chan("FP1-F3"), Chan("T3"), Chan("T7"), Chan("O1", status="bad"), Chan("o1")]
     )
-    assert [r.electrode for r in found] == ["Fp1", None, None, "T7", None, "O1"]
-    assert [r.code for r in found] == ["derivation", "duplicate", "duplicate", "matched", "duplicate", "matched"]
+    assert [r.electrode for r in found] == ["Fp1", "Fp1", None, "T7", None, "O1"]
+    assert [r.code for r in found] == ["derivation", "derivation", "duplicate", "matched", "duplicate", "matched"]
     assert "'T7'" in found[2].reason
 
 

@@ -11,19 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 
 from eegprep.electrodes import Electrode, Vocabulary
-from eegprep.electrodes.build import vocabulary_from_base_table
+from eegprep.electrodes.build import TABLES, vocabulary_from_tables
 from eegprep.errors import InputError, UsageError
 
 BASE = Vocabulary.base()
 
 
-def test_shipped_file_is_that_of_the_table(tmp_path):
-    """The shipped file is what the table says."""
-    assert vocabulary_from_base_table() == BASE
-    shipped = importlib.resources.files("eegprep.electrodes") / "base.parquet"
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_shipped_files_are_those_of_tables(name, tmp_path):
+    """The shipped files are what the tables say, and the base is the beginning of the extended vocabulary."""
+    made = vocabulary_from_tables(*TABLES[name])
+    assert made.names[:138] == BASE.names
+    shipped = importlib.resources.files("eegprep.electrodes") / f"{name}.parquet"
     with importlib.resources.as_file(shipped) as path:
+        assert Vocabulary.from_parquet(path) == made
         made_by = pq.ParquetFile(path).metadata.created_by
-        vocabulary_from_base_table().to_parquet(tmp_path / "again.parquet")
+        made.to_parquet(tmp_path / "again.parquet")
         same_writer = pq.ParquetFile(tmp_path / "again.parquet").metadata.created_by == made_by
         if same_writer:
             assert path.read_bytes() == (tmp_path / "again.parquet").read_bytes()

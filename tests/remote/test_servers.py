@@ -12,7 +12,7 @@ import pytest
 from support import web_servers as servers
 
 from eegprep.errors import RefusedError, UsageError
-from eegprep.remote import shard_sets as remote_module
+from eegprep.remote import transport
 from eegprep.remote.cache import Cache
 from eegprep.remote.shard_sets import open_shards
 from eegpt.data import TwoLevelOrder, WindowIndex
@@ -22,7 +22,7 @@ pytest.importorskip("aiohttp")
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(remote_module, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(transport, "FIRST_WAIT_S", 0.01)
 
 
 def same(opened, shard_set):
@@ -52,7 +52,7 @@ def tars(log):
     ids=["ranges", "no ranges", "redirects", "busy", "cut, ranges", "cut, no ranges", "silent", "slow"],
 )
 def test_a_set_comes_from_any_honest_server(shard_folder, shard_set, tmp_path, monkeypatch, behaviour):
-    monkeypatch.setattr(remote_module, "_SILENCE_S", 0.4)
+    monkeypatch.setattr(transport, "SILENCE_S", 0.4)
     with servers.serving(servers.Web, shard_folder, **behaviour) as (address, left, _):
         same(open_shards(address, cache=Cache(tmp_path)), shard_set)
         assert not any(left.get(name) for name in ("errors", "cut", "silent"))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from eegprep.errors import RefusedError, UsageError
-from eegprep.remote import shard_sets as remote_module
+from eegprep.remote import transport
 from eegprep.remote.cache import Cache
 from eegprep.remote.shard_sets import Remote, open_shards
 from eegpt.data import SampleOrder, TwoLevelOrder, WindowIndex
@@ -57,7 +57,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 def web(shard_folder, tmp_path, monkeypatch):
     """A server of a copy of the shard set: (address, handler class, folder)."""
     pytest.importorskip("aiohttp")
-    monkeypatch.setattr(remote_module, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(transport, "FIRST_WAIT_S", 0.01)
     folder = tmp_path / "web"
     shutil.copytree(shard_folder, folder)
     handler = type("OwnHandler", (Handler,), {"log": [], "cuts": 0, "spoil": ""})

@@ -266,6 +266,22 @@ def with_scoring(write: Callable[[Path], None], path: str, texts: Sequence[str])
     return both
 
 
+def with_clock_list(write: Callable[[Path], None], path: str) -> Callable[[Path], None]:
+    """The same, and the patient's list of seizures with clock times: one in this file, one in another."""
+
+    def both(folder: Path) -> None:
+        write(folder)
+        (folder / path).write_text(
+            "Data Sampling Rate: 512 Hz\n*************************\n\nChannels in EDF Files:\n\nChannel 1: Fp1\n\n"
+            "Seizure n 1\nFile name: PN00-1.edf\nRegistration start time: 23.59.40\n"
+            "Registration end time:  00.00.40\nSeizure start time: 23.59.59\nSeizure end time: 0:00:12\n\n"
+            "Seizure n 2 (in sleep)\nFile name: PN00-2.edf\nRegistration start time: 19.39.33\n"
+            "Registration end time: 20.22.58\nStart time: 19.58.36\nEnd time: 19.59.46\n"
+        )
+
+    return both
+
+
 def with_summary(write: Callable[[Path], None], path: str) -> Callable[[Path], None]:
     """The same, and the case's summary: another file without a seizure, then this one with two."""
 
@@ -398,7 +414,11 @@ LAYOUTS: dict[str, Layout] = {
         write=ts("selfregulationscp2", ["negativity", "positivity"]), identity=("1", "", "test"), recordings=2,
         trials={"scp2_polarity": {"negativity": 2, "positivity": 2}},
     ),
-    "siena": Layout(write=edf("siena", "PN00/PN00-1.edf", 512, 30), identity=("00", "", "1")),
+    "siena": Layout(
+        write=with_clock_list(edf("siena", "PN00/PN00-1.edf", 512, 60), "PN00/Seizures-list-PN00.txt"),
+        identity=("00", "", "1"),
+        trials={"siena_seizure": {"background": 3, "seizure": 1}},
+    ),
     "sleep_edf": Layout(
         write=with_scoring(
             edf("sleep_edf", "sleep-cassette/SC4011E0-PSG.edf", 100, 120),

@@ -9,7 +9,6 @@ rate are left out.
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from eegprep.formats.edf.header import EDFHeader, EDFSignal, read_header
 from eegprep.formats.events import nearest_sample, trigger_events
 from eegprep.formats.segments import break_at
 from eegprep.formats.unit_names import is_other_quantity
+from eegprep.platform import pread
 from eegprep.recording import LeftOut
 
 _KINDS = {
@@ -116,7 +116,7 @@ class _Records:
         with self.path.open("rb", buffering=0) as handle:
             for k in range(self.header.n_records):
                 at = self.header.n_header_bytes + k * self.width
-                yield [os.pread(handle.fileno(), s.samples_per_record * n, at + s.first * n) for s in signals]
+                yield [pread(handle.fileno(), s.samples_per_record * n, at + s.first * n) for s in signals]
 
 
 def _kind(signal: EDFSignal) -> str:

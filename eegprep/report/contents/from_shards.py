@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from eegprep.electrodes.montage_check import montage_warning
 from eegprep.errors import RefusedError
 from eegprep.manifest.recipe import describe_steps
-from eegprep.recording import STANDARD_SFREQ_HZ, MontageFit, Stretch
+from eegprep.recording import STANDARD_SFREQ_HZ, MontageFit, Stretch, electrode_of
 from eegprep.report.contents.datasets import dataset_facts, trial_counts
 from eegprep.report.contents.facts import (
     Contents,
@@ -89,16 +89,17 @@ def _recordings(shards: ShardSet) -> list[RecordingFacts]:
     blocks, table = shards.blocks, shards.recordings
     n = len(table)
     kept = np.bincount(blocks.recording, blocks.n_samples, minlength=n)
-    per_electrode: dict[tuple[int, int], int] = defaultdict(int)
-    sigmas: dict[tuple[int, int], float] = {}
-    columns = (blocks.recording, blocks.electrode, blocks.n_samples, blocks.sigma_uv)
-    for recording, electrode, samples, sigma in zip(*(c.tolist() for c in columns), strict=True):
-        per_electrode[recording, electrode] += samples
-        sigmas[recording, electrode] = sigma
+    per_input: dict[tuple[int, int, int], int] = defaultdict(int)
+    sigmas: dict[tuple[int, int, int], float] = {}
+    columns = (blocks.recording, blocks.electrode, blocks.reference, blocks.n_samples, blocks.sigma_uv)
+    for *key, samples, sigma in zip(*(c.tolist() for c in columns), strict=True):
+        recording, electrode, reference = key
+        per_input[recording, electrode, reference] += samples
+        sigmas[recording, electrode, reference] = sigma
     longest, spread = np.zeros(n), [[] for _ in range(n)]  # type: tuple[NDArray[np.float64], list[list[float]]]
-    for (recording, electrode), samples in per_electrode.items():
-        longest[recording] = max(longest[recording], samples)
-        spread[recording].append(sigmas[recording, electrode])
+    for one, samples in per_input.items():
+        longest[one[0]] = max(longest[one[0]], samples)
+        spread[one[0]].append(sigmas[one])
     n_trials = np.bincount(shards.trials.recording, minlength=n)
     out = []
     for row in range(n):
@@ -169,7 +170,7 @@ def _datasets(sets: Sequence[ShardSet], recordings: Sequence[RecordingFacts]) ->
     electrodes: dict[str, set[str]] = defaultdict(set)
     for shards in sets:
         for row in range(len(shards.recordings)):
-            electrodes[shards.recordings.dataset[row]] |= set(shards.recordings.facts(row))
+            electrodes[shards.recordings.dataset[row]] |= {electrode_of(name) for name in shards.recordings.facts(row)}
     return tuple(dataset_facts(manifests[name], recordings, electrodes[name]) for name in sorted(manifests))
 
 

@@ -69,7 +69,7 @@ def contents_of_store(path: Path) -> Contents:
 
 def _recording(info: RecordingInfo) -> RecordingFacts:
     per_hour = info.sfreq_hz * 3600
-    kept = [info.covered(info.kept(e)) for e in info.electrodes]
+    kept = [info.covered(info.kept(e)) for e in info.inputs]
     whole = info.n_recorded * len(info.electrodes)
     sigmas = np.array(info.sigma_uv, dtype=np.float64)
     low, median, high = np.percentile(sigmas, [0, 50, 100]).tolist() if sigmas.size else (None, None, None)
@@ -104,8 +104,8 @@ def _electrodes(infos: Sequence[RecordingInfo], vocabulary: Vocabulary) -> tuple
     sigmas: dict[str, list[float]] = defaultdict(list)
     for info in infos:
         for row, electrode in enumerate(info.electrodes):
-            hours[electrode] += info.covered(info.kept(electrode)) / info.sfreq_hz / 3600
-            n_recordings[electrode] += 1
+            hours[electrode] += info.covered(info.kept(info.inputs[row])) / info.sfreq_hz / 3600
+            n_recordings[electrode] += electrode not in info.electrodes[:row]
             if row < len(info.sigma_uv):
                 sigmas[electrode].append(info.sigma_uv[row])
     ids = {name: i for i, name in enumerate(vocabulary.names)}
@@ -135,7 +135,7 @@ def _signals(store: Store, info: RecordingInfo) -> list[ElectrodeSignal]:
             stretches=info.kept(electrode),
             read=functools.partial(_read, store, info, electrode),
         )
-        for electrode in info.electrodes
+        for electrode in info.inputs
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,10 @@ class RecordingPart:
     @classmethod
     def of(cls, recording: int, store: int, info: RecordingInfo, electrode: str) -> RecordingPart:
         """Reduce `info` to what this electrode needs."""
+        names = [n for n, e in zip(info.inputs, info.electrodes, strict=True) if e == electrode]
         slim = dataclasses.replace(
             info,
-            rejected={electrode: info.rejected.get(electrode, ())},
+            rejected={name: info.rejected.get(name, ()) for name in names},
             trials=(),
             quality={},
             left_out=(),
@@ -83,7 +84,7 @@ class BlockRow:
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOutStretch:
-    """Samples of a recording's electrode that do not fit int16, and why."""
+    """Samples of a recording's input (`RecordingInfo.inputs`) that do not fit int16, and why."""
 
     recording: str
     electrode: str
@@ -138,16 +139,31 @@ def write_electrode(job: ElectrodeJob) -> ElectrodeResult:
 def _recording(
     job: ElectrodeJob, store: RecordingStore, part: RecordingPart, writer: ShardWriter, left_out: list[LeftOutStretch]
 ) -> Iterator[BlockRow]:
+    info, number = part.info, 0
+    for row, electrode in enumerate(info.electrodes):
+        if electrode == job.electrode:
+            number = yield from _row(job, store, part, row, number, writer, left_out)
+
+
+def _row(
+    job: ElectrodeJob,
+    store: RecordingStore,
+    part: RecordingPart,
+    row: int,
+    number: int,
+    writer: ShardWriter,
+    left_out: list[LeftOutStretch],
+) -> Generator[BlockRow, None, int]:
+    """Write the blocks of one derivation; its stretches are numbered from `number`. Returns the next number."""
     info = part.info
-    sigma_uv = _sigma_uv(info, job.electrode)
-    kept = info.kept(job.electrode)
-    reference = info.references[info.electrodes.index(job.electrode)]
+    name, reference, sigma_uv = info.inputs[row], info.references[row], _sigma_uv(info, row)
+    kept = info.kept(name)
 
     def leave(stretches: Sequence[Stretch], code: str) -> None:
         left_out.extend(
             LeftOutStretch(
                 recording=info.id,
-                electrode=job.electrode,
+                electrode=name,
                 start_sample=s.start_sample,
                 n_samples=s.n_samples,
                 code=code,
@@ -157,12 +173,11 @@ def _recording(
 
     if sigma_uv < _LEAST_SIGMA_UV:
         leave(kept, "no_variation")
-        return
+        return number
 
     def read(stretch: Stretch) -> np.ndarray:
-        return store.electrode_uv(info, job.electrode, stretch)
+        return store.electrode_uv(info, name, stretch)
 
-    number = 0
     for stretch in kept:
         position = stretch.start_sample
         for good, peak_uv in usable(read, stretch, sigma_uv, job.block_samples):
@@ -198,10 +213,11 @@ def _recording(
             number += 1
         if position < stretch.stop_sample:
             leave([Stretch(start_sample=position, n_samples=stretch.stop_sample - position)], "out_of_range")
+    return number
 
 
-def _sigma_uv(info: RecordingInfo, electrode: str) -> float:
-    """The electrode's robust standard deviation, rounded to float32; zero if it has none."""
+def _sigma_uv(info: RecordingInfo, row: int) -> float:
+    """The row's robust standard deviation, rounded to float32; zero if it has none."""
     if len(info.sigma_uv) != len(info.electrodes):
         raise InputError(
             f"recording {info.id!r} lacks the standard deviation of some electrodes",
@@ -209,5 +225,5 @@ def _sigma_uv(info: RecordingInfo, electrode: str) -> float:
             expected=f"{len(info.electrodes)}",
             todo="ingest it again",
         )
-    sigma_uv = float(np.float32(info.sigma_uv[info.electrodes.index(electrode)]))
+    sigma_uv = float(np.float32(info.sigma_uv[row]))
     return sigma_uv if math.isfinite(sigma_uv) else 0.0

@@ -51,7 +51,7 @@ def _recording_row(planned: PlannedRecording) -> dict[str, Any]:
         "fingerprint": info.fingerprint,
         "steps": compact(list(info.steps)),
         "attributes": compact(dict(info.attributes)),
-        "electrodes": compact({e: _electrode_facts(info, row) for row, e in enumerate(info.electrodes)}),
+        "electrodes": compact({name: _electrode_facts(info, row) for row, name in enumerate(info.inputs)}),
         "montage": compact(dataclasses.asdict(info.montage)) if info.montage is not None else "",
     }
 

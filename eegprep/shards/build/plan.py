@@ -73,7 +73,7 @@ class Plan:
         """One job per electrode of any recording, sorted by electrode id."""
         parts: dict[str, list[RecordingPart]] = {}
         for row, planned in enumerate(self.recordings, first_recording):
-            for electrode in planned.info.electrodes:
+            for electrode in dict.fromkeys(planned.info.electrodes):
                 part = RecordingPart.of(row, planned.store, planned.info, electrode)
                 parts.setdefault(electrode, []).append(part)
         return [
@@ -154,7 +154,9 @@ def make_plan(
         "int16_peak": INT16_PEAK,
         "block_samples": options.block_samples,
         "max_shard_bytes": options.max_shard_bytes,
-        "vocabulary": [[e.name, list(e.aliases), e.position_m] for e in vocabulary],
+        "vocabulary": [
+            [e.name, list(e.aliases), e.position_m, *([e.kind] if e.kind != "eeg" else [])] for e in vocabulary
+        ],
         "manifests": [m.model_dump(mode="json") for m in manifests.values()],
         "recordings": [[p.info.to_json(), p.split] for p in recordings],
         "extends": base.sha256 if base else None,

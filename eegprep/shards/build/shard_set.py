@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,8 +58,21 @@ from eegprep.shards.protocol import RecordingStore
 from eegprep.shards.sums import write_sums
 from eegprep.shards.tables import write_table
 from eegprep.splits import SPLITS
+from eegprep.store.view import Rereferenced
 
 BUILDING = "building"
+
+
+class Outlet(Protocol):
+    """Where finished shards go, if they do not stay in the set's folder."""
+
+    def take(self, path: Path, shard: WrittenShard) -> None:
+        """Store a shard; its file may be deleted afterwards."""
+        ...
+
+    def holds(self, shard: WrittenShard) -> bool:
+        """Whether the shard is stored completely."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +110,9 @@ def build_shard_set(
     executor: Executor | None = None,
     extends: Path | None = None,
     allow_unfinished: bool = False,
+    reference: str | None = None,
     sync: bool = True,
+    outlet: Outlet | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> ShardSummary:
     """Build one shard set from the recordings of stores.
@@ -121,8 +136,13 @@ def build_shard_set(
     allow_unfinished : bool
         Also use the available part of a store whose ingest was stopped or is running (no `lock.yaml`). The set's lock
         then names the data set.
+    reference : str, optional
+        Re-reference the EEG (an electrode, a recorded scheme, or `average`), see `eegprep.store.view`; by default
+        every stored derivation is written as it is.
     sync : bool
         Whether to sync each shard to disk.
+    outlet : Outlet, optional
+        Takes each electrode's shards, which are then deleted here: the folder only keeps the index.
     progress : callable, optional
         Called with (electrode, electrodes done, electrodes in total).
 
@@ -132,7 +152,7 @@ def build_shard_set(
         See `make_plan`; also if `out` is a finished set with other contents, or a store is unfinished.
     """
     out = Path(out)
-    opened = tuple(_open(s) for s in stores)
+    opened: tuple[RecordingStore, ...] = tuple(_open(s) for s in stores)
     unfinished = _unfinished(stores, opened)
     if unfinished and not allow_unfinished:
         name, folder = next(iter(unfinished.items()))
@@ -143,6 +163,8 @@ def build_shard_set(
             todo="run the same `eegprep ingest` until it ends; --allow-unfinished takes what is there, and says so",
         )
     base = Base.open(Path(extends)) if extends is not None else None
+    if reference is not None:
+        opened = tuple(Rereferenced(store, reference) for store in opened)
     vocabulary = vocabulary or (base.vocabulary if base else vocabulary_of(opened))
     if base is not None:
         base.check(vocabulary, out)
@@ -162,9 +184,10 @@ def build_shard_set(
             first_numbers=base.n_shards if base else {},
             sync=sync,
         )
-        results = _run(jobs, notes, workers, executor, progress)
+        results = _run(jobs, notes, workers, executor, progress, outlet)
         made_with, before = _made_with(stores, opened, base), base.lock.unfinished if base else ()
-        write_sums(out, _write_index(out, plan, results, base, made_with, sorted({*unfinished, *before})))
+        about = {"unfinished": sorted({*unfinished, *before}), "reference": _reference_of(opened)}
+        write_sums(out, _write_index(out, plan, results, base, made_with, about))
         shutil.rmtree(notes)
     return _summary(out, results)
 
@@ -175,6 +198,10 @@ def _open(store: Path | RecordingStore) -> RecordingStore:
 
         return Store.open(Path(store))
     return store
+
+
+def _reference_of(stores: Sequence[RecordingStore]) -> str:
+    return next((s.reference for s in stores if isinstance(s, Rereferenced)), "")
 
 
 def _unfinished(stores: Sequence[Path | RecordingStore], opened: Sequence[RecordingStore]) -> dict[str, Path]:
@@ -224,7 +251,7 @@ def _notes(out: Path, plan: Plan) -> Path:
     for part in out.glob(f"*{PART}"):
         part.unlink()
     stated = notes / "plan.json"
-    if not stated.exists() or json.loads(stated.read_text()) != plan.sha256:
+    if not stated.exists() or json.loads(stated.read_text(encoding="utf-8")) != plan.sha256:
         shutil.rmtree(out / "shards", ignore_errors=True)
         for note in notes.glob("*.json"):
             note.unlink()
@@ -238,13 +265,14 @@ def _run(
     workers: int,
     executor: Executor | None,
     progress: Callable[[str, int, int], None] | None,
+    outlet: Outlet | None,
 ) -> list[ElectrodeResult]:
     done: dict[str, ElectrodeResult] = {}
     for job in jobs:
         note = notes / f"electrode-{job.electrode}.json"
         if note.exists():
             result = ElectrodeResult.from_json(json.loads(note.read_text(encoding="utf-8")))
-            if all((job.folder / s.name).is_file() for s in result.shards):
+            if all(outlet.holds(s) if outlet else (job.folder / s.name).is_file() for s in result.shards):
                 done[job.electrode] = result
     pool = executor or ThreadPoolExecutor(max_workers=max(1, workers))
     try:
@@ -253,6 +281,10 @@ def _run(
         futures = [pool.submit(write_electrode, job) for job in todo]
         for future in as_completed(futures):
             result = future.result()
+            if outlet is not None:
+                for shard in result.shards:
+                    outlet.take(jobs[0].folder / shard.name, shard)
+                    (jobs[0].folder / shard.name).unlink(missing_ok=True)
             write_json(notes / f"electrode-{result.electrode}.json", result.to_json())
             done[result.electrode] = result
             if progress is not None:
@@ -269,7 +301,7 @@ def _write_index(
     results: Sequence[ElectrodeResult],
     base: Base | None,
     made_with: dict[str, dict[str, str]],
-    unfinished: list[str],
+    about: dict[str, Any],
 ) -> dict[str, str]:
     """Write every index file and return the hashes of all files of the set."""
     written = {r.electrode: r.shards for r in results}
@@ -298,7 +330,7 @@ def _write_index(
     write_table(out / ELECTRODES, electrodes)
     write_manifests(out / MANIFEST, manifests)
     lock = _lock(plan, results, base, made_with, electrodes, recordings, blocks, trials)
-    write_set_lock(out, lock.model_copy(update={"unfinished": unfinished}))
+    write_set_lock(out, lock.model_copy(update=about))
     hashes = {s.name: s.sha256 for some in shards.values() for s in some}
     hashes |= {name: sha256_file(out / name) for name in INDEX_FILES}
     write_json(out / CROISSANT, croissant(manifests, hashes))

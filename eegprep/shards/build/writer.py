@@ -18,7 +18,8 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from eegprep.files import PART, sync_folder
+from eegprep.files import PART
+from eegprep.platform import replace, sync_folder
 from eegprep.shards.format import END_OF_TAR, Block, Frame, frame, shard_name
 
 # Queue of written blocks to hash, at most 8 MiB of samples, so that neither thread waits for the other.
@@ -143,7 +144,7 @@ class ShardWriter:
             future.result()
         self._waiting.clear()
         target = self._target()
-        self._part().replace(target)
+        replace(self._part(), target)
         if self._sync:
             sync_folder(target.parent)
         self.shards.append(

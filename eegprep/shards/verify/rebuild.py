@@ -55,6 +55,7 @@ def compare_rebuilt(
             block_samples=lock.block_samples,
             workers=workers,
             allow_unfinished=bool(lock.unfinished),
+            reference=lock.reference or None,
             sync=False,
             progress=progress,
         )

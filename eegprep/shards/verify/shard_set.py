@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError
 from eegprep.files import sha256_file
+from eegprep.platform import open_readonly, pread, read_into
 from eegprep.shards.columns import ShardFile
 from eegprep.shards.format import END_OF_TAR, OPTIONAL_FILES, SUMS, Block, block_key, frame
 from eegprep.shards.lock import read_set_lock
@@ -142,7 +143,7 @@ def _check_shard(opened: ShardSet, shard: ShardFile, rows: NDArray[np.int64], de
     """All problems of one shard, and the number of bytes read."""
     path = opened.path / shard.name
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe has no size
+        descriptor = open_readonly(path)  # a pipe has no size
     except OSError as error:
         return [f"shard {shard.name}: {error.strerror}"], 0
     try:
@@ -210,7 +211,7 @@ class _ShardCheck:
         return offset + n_bytes + len(expected.tail)
 
     def _stands(self, expected: bytes, position: int) -> bool:
-        found = os.pread(self.descriptor, len(expected), position)
+        found = pread(self.descriptor, len(expected), position)
         self.n_read += len(found)
         if self.deep:
             self.digest.update(found)
@@ -230,7 +231,7 @@ def _pieces(descriptor: int, start: int, n_bytes: int) -> Iterator[memoryview]:
     buffer = bytearray(min(_CHUNK, n_bytes))
     while n_bytes > 0:
         view = memoryview(buffer)[: min(len(buffer), n_bytes)]
-        n = os.preadv(descriptor, [view], start)
+        n = read_into(descriptor, view, start)
         if n == 0:
             return
         yield view[:n]

@@ -13,7 +13,7 @@ import numpy as np
 
 from eegprep.shards.reader import ShardSet
 
-_Key = tuple[str, str]
+_Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def signal_difference(first: ShardSet, second: ShardSet) -> SignalDifference:
             worst = int(apart.argmax())
             if apart[worst] > largest_uv:
                 largest_uv, largest_steps = float(apart[worst]), float(apart[worst]) / step_a
-                (recording, electrode), sample = key, start + worst
+                (recording, electrode, _), sample = key, start + worst
     return SignalDifference(
         n_different=n_different,
         n_beyond_rounding=n_beyond,
@@ -112,11 +112,12 @@ def signal_difference(first: ShardSet, second: ShardSet) -> SignalDifference:
 
 
 def _blocks(opened: ShardSet) -> dict[_Key, list[int]]:
-    """Rows of blocks by (recording, electrode), each list sorted by time."""
+    """Rows of blocks by (recording, electrode, reference), each list sorted by time."""
     out: dict[_Key, list[int]] = {}
     for row in np.argsort(opened.blocks.start_sample, kind="stable").tolist():
         name = opened.vocabulary.name_of(int(opened.blocks.electrode[row]))
-        out.setdefault((opened.recordings.id[opened.blocks.recording[row]], name), []).append(row)
+        reference = opened.blocks.reference_names[opened.blocks.reference[row]]
+        out.setdefault((opened.recordings.id[opened.blocks.recording[row]], name, reference), []).append(row)
     return out
 
 
