@@ -106,7 +106,7 @@ def test_few_subjects_stay_near_the_best(trials):
 
 @pytest.mark.parametrize("regression", [False, True])
 def test_slopes_are_those_of_the_loss(trials, regression):
-    one, labels, random = trials
+    one, _labels, random = trials
     if regression:
         one = dataclasses.replace(
             one, y_NK=random.normal(size=(400, 1)), weight_N=np.full(400, 1 / 400), regression=True
