@@ -115,7 +115,7 @@ def _embedded(
     """Everything but the features, and the features as `features_of` gives them."""
     mask_NE = _covered(ready, *window)
     trials = _trials(ready, model, window, mask_NE)
-    found = _outputs(model, trials, mask_NE.any(axis=1)) if model.transfer is not None else {}
+    found = _outputs(model, trials, np.asarray(mask_NE.any(axis=1))) if model.transfer is not None else {}
     return _dataset(model, ready, recipe, *window, found), features_of(model, trials, mask_NE)
 
 

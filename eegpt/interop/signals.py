@@ -85,7 +85,7 @@ class SignalFile:
     def append(self, signal_uv: NDArray[np.float32], /) -> None:
         """Add (n_electrodes, n) samples."""
         self._n_rows = len(signal_uv)
-        self._file.write(np.ascontiguousarray(signal_uv.T, np.float32))
+        self._file.write(np.ascontiguousarray(signal_uv.T, np.float32).data)
 
     def windows(self, n_samples: int) -> SignalWindows:
         """All windows of this length, by their first sample."""
