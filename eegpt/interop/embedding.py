@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import mne
     import xarray as xr
 
-    Signal = mne.io.BaseRaw | mne.BaseEpochs | str | Path
+    Signal: TypeAlias = mne.io.BaseRaw | mne.BaseEpochs | str | Path
 
 # First samples of all windows, and their length.
 Windows = tuple[NDArray[np.int64], int]
