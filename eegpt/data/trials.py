@@ -164,7 +164,7 @@ class TrialIndex:
             digest.update(f"{self.spans.sets[k].sha256} {self.recording_ids[recording]}\n".encode())
         for column in (number.astype(np.int64), self.start_sample[indices], self.n_samples[indices].astype(np.int64)):
             digest.update(column.tobytes())
-        digest.update("\n".join(self.vocabulary.names).encode())
+        digest.update("\n".join((*self.vocabulary.names, "", *self.references)).encode())
         if self._chosen:
             digest.update(repr(self._chosen).encode())
         return digest.hexdigest()

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from eegpt.data import TrialIndex
+from eegpt.data import TrialBatch, TrialIndex
 from eegpt.evaluation.intervals import bootstrap_interval, paired_test
 from eegpt.evaluation.metrics import main_score, mean_defined, scores_of
 from eegpt.evaluation.predictions import Predictions, TaskTrials, put_predictions
@@ -39,7 +39,6 @@ from eegpt.transfer.checkpoint import TransferRun, finished_fits, load_fit
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
 from eegpt.transfer.folds import Division
-from eegpt.transfer.rows import SignalBatch
 from eegpt.transfer.setup import Setup
 
 SECOND = 256  # samples of shard sets
@@ -88,7 +87,7 @@ def run_controls(
     reasons: dict[str, dict[int, str]] = {}
     for name in ("unchanged", *_LACKING, "pre_stimulus"):
         tell(f"control: {CONTROLS[name]}")
-        changes = _CHANGES[name](setup)
+        changes = _CHANGES[name](setup, run.encoder.n_electrodes)
         reasons[name] = changes.reasons
         outputs[name] = _scored(run, setup, config, encoders, changes)
     outputs["order"], reasons["order"] = _from_order(setup), {}
@@ -102,7 +101,7 @@ def run_controls(
 # ---- the trials of each control
 
 
-def _unchanged(setup: Setup) -> _Changed:
+def _unchanged(setup: Setup, n_electrodes: int) -> _Changed:
     return _Changed(index=setup.index, usable_N=np.ones(len(setup.index), bool))
 
 
@@ -111,7 +110,7 @@ def edge_electrodes(names: Sequence[str]) -> list[str]:
     return [name for name in names if _EDGE.fullmatch(name)]
 
 
-def _without_edge(setup: Setup) -> _Changed:
+def _without_edge(setup: Setup, n_electrodes: int) -> _Changed:
     index, id_of = setup.index, setup.electrodes.id_of
     own = [index.vocabulary.id_of(n) for n in edge_electrodes(index.vocabulary.names)]
     reasons, usable_N = {}, np.ones(len(index), bool)
@@ -123,12 +122,12 @@ def _without_edge(setup: Setup) -> _Changed:
             reasons[number] = "no such electrode in its trials"
         elif not seen - set(own):
             reasons[number] = "no other electrode in its trials"
-    return _Changed(
-        index=index, usable_N=usable_N, without=frozenset(int(id_of[i]) for i in own if id_of[i] >= 0), reasons=reasons
-    )
+    rows = id_of[own]  # of the encoder, for each reference if these are told apart
+    without = frozenset((rows[rows >= 0] % n_electrodes).tolist())
+    return _Changed(index=index, usable_N=usable_N, without=without, reasons=reasons)
 
 
-def _without_first_second(setup: Setup) -> _Changed:
+def _without_first_second(setup: Setup, n_electrodes: int) -> _Changed:
     index = setup.index
     reasons = {}
     for number in range(len(index.tasks)):
@@ -140,7 +139,7 @@ def _without_first_second(setup: Setup) -> _Changed:
     return _moved(index, index.start_sample + shift_N, index.n_samples - shift_N, reasons)
 
 
-def _before(setup: Setup) -> _Changed:
+def _before(setup: Setup, n_electrodes: int) -> _Changed:
     """Intervals of the trials' length that end where they begin, if those are not other trials of the task."""
     index, reasons = setup.index, {}
     start_N = index.start_sample - index.n_samples
@@ -185,7 +184,7 @@ class _Regressed:
     def __len__(self) -> int:
         return len(self._index)
 
-    def gather(self, indices: np.ndarray) -> SignalBatch:
+    def gather(self, indices: np.ndarray) -> TrialBatch:
         """Trials in microvolt, with the frontal electrodes masked."""
         batch = self._index.gather(indices)
         signal_NES, mask_NE = _signal(batch), np.asarray(batch.electrode_mask).copy()
@@ -202,13 +201,9 @@ class _Regressed:
             if sources_RS is not None and len(sources_RS[0]) == len(weight_RV):
                 signal_NES[i, own[known]] -= weight_RV[:, at[known]].T @ sources_RS[0]
             mask_NE[i] &= ~np.isin(electrode_NE[i], used)
-        return SignalBatch(
-            signal_uv=signal_NES,
-            sigma_uv=np.asarray(batch.sigma_uv),
-            electrode=electrode_NE,
-            electrode_mask=mask_NE,
-            n_samples=np.asarray(batch.n_samples),
-        )
+        # In microvolt: a batch may hold its samples in any unit, given their scale.
+        ones = np.ones_like(np.asarray(batch.scale_uv, np.float32))
+        return dataclasses.replace(batch, signal_i16=signal_NES, scale_uv=ones, electrode_mask=mask_NE)
 
     def fingerprint(self, indices: np.ndarray) -> str:
         return hashlib.sha256(b"eog" + self._index.fingerprint(indices).encode()).hexdigest()
@@ -222,7 +217,9 @@ class _Regressed:
         return self._removed[key]
 
     def _fitted(self, rows: np.ndarray) -> tuple[list[int], np.ndarray, np.ndarray] | None:
-        square, right, used = None, {}, []
+        square: np.ndarray | None = None
+        right: dict[int, np.ndarray] = {}
+        used: list[int] = []
         for batch in _batches(self._index, rows):
             signal_NES, electrode_NE = _signal(batch), np.asarray(batch.electrode)
             for x_ES, electrode_E in zip(signal_NES, electrode_NE, strict=True):
@@ -231,10 +228,11 @@ class _Regressed:
                 if found is None or (square is not None and len(found[0]) != len(square)):
                     continue
                 sources_RS, used = found
+                sources_RS = sources_RS - sources_RS.mean(axis=1, keepdims=True)
                 own = sources_RS @ sources_RS.T
                 square = own if square is None else square + own
                 for electrode, x_S in zip(electrode_E.tolist(), x_ES, strict=True):
-                    right[electrode] = right.get(electrode, 0.0) + sources_RS @ (x_S - x_S.mean())
+                    right[electrode] = right.get(electrode, 0) + sources_RS @ (x_S - x_S.mean())
         if square is None:
             return None
         electrodes = np.array(sorted(e for e in right if e >= 0))
@@ -259,11 +257,10 @@ def _sources(x_ES: np.ndarray, electrode_E: np.ndarray, index: TrialIndex) -> tu
             break
     if not sources:
         return None
-    found = np.stack(sources)
-    return found - found.mean(axis=1, keepdims=True), sorted(set(used))
+    return np.stack(sources), sorted(set(used))
 
 
-def _without_eog(setup: Setup) -> _Changed:
+def _without_eog(setup: Setup, n_electrodes: int) -> _Changed:
     index, regressed, reasons = setup.index, _Regressed(setup.index), {}
     for number in range(len(index.tasks)):
         own = np.flatnonzero(index.task == number)
@@ -275,7 +272,7 @@ def _without_eog(setup: Setup) -> _Changed:
     return _Changed(index=regressed, usable_N=np.ones(len(index), bool), reasons=reasons)
 
 
-_CHANGES: dict[str, Callable[[Setup], _Changed]] = {
+_CHANGES: dict[str, Callable[[Setup, int], _Changed]] = {
     "unchanged": _unchanged,
     "electrodes": _without_edge,
     "first_second": _without_first_second,

@@ -12,11 +12,13 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from typing import Literal
 
 import numpy as np
 import torch
 
+from eegpt.model.ete import ETEConfig
 from eegpt.model.views import view_slices, views
 from eegpt.transfer import states
 from eegpt.transfer.align import aligned, tangent_pairs
@@ -166,36 +168,60 @@ class TrialBank:
         everything = np.flatnonzero(self.index.task == task)
         name = f"{task} {model.reads_states} {model.reads_pairs} {task in self._aligned_tasks} {self._without.tolist()}"
         if name not in self._views:
-            whole = self._computed(model, everything)
-            if len(self._without):
-                electrode_NE = whole.electrodes()
-                whole = only(whole, whole.mask_NE & ~torch.isin(electrode_NE, self._without))
-            as_read = aligned(self.index, everything, whole) if task in self._aligned_tasks else tangent_pairs(whole)
-            self._views[name] = as_read
+            whole = self._without_some(self._computed(model, everything))
+            if task in self._aligned_tasks:
+                whole = aligned(self.index, everything, whole)
+            if model.reads_pairs:
+                pairs_NEEF = self._pairs(model, everything, by_subject=task in self._aligned_tasks)
+                whole = dataclasses.replace(whole, pairs_NEEF=pairs_NEEF)
+            self._views[name] = whole
         return self._views[name].take(torch.from_numpy(np.searchsorted(everything, rows)).to(self.device))
 
     def _computed(self, model: TransferModel, rows: np.ndarray) -> Encoded:
-        """Views and pairs as computed from the signal, from the disk if they are there."""
-        trials = self.index.fingerprint(rows)
-        config = model.ete.config
+        """Views as computed from the signal, from the disk if they are there."""
+        trials, common = self._key_parts(model.ete.config, rows)
         compute: Callable[[np.ndarray], Encoded]
-        common = (trials, self.electrode_of.tobytes(), self.device.type, dataclasses.asdict(config))
         if model.reads_states:
             key = entry_key("states", encoder_key(model.ete), self.precision, *common)
             compute = functools.partial(self._encode, model, train=False, views_only=True)
         else:
             key = entry_key("signal", *common)
             compute = functools.partial(self._without_states, model)
-        whole = self._stored(key, trials, rows, compute)
-        if not model.reads_pairs:
-            return whole
-        pairs = self._stored(
-            entry_key("pairs", *common),
-            trials,
-            rows,
-            lambda part: pairs_of(self.index.gather(part), config, self.electrode_of, self.device),
-        )
-        return dataclasses.replace(whole, pairs_NEEF=pairs.pairs_NEEF)
+        return self._stored(key, trials, rows, compute)
+
+    def _pairs(self, model: TransferModel, rows: np.ndarray, *, by_subject: bool) -> torch.Tensor | None:
+        """Logarithms of covariances, whitened and standardised by subject or not; they need no encoder.
+
+        Both they and what they are computed from are on disk: logarithms of large matrices take longer than reading.
+        """
+        trials, common = self._key_parts(model.ete.config, rows)
+        subjects = [self.index.subject[r] for r in rows] if by_subject else ()
+        key = entry_key("tangent", *common, subjects, self._without.tolist())
+        held = states.read(key) if trials is not None else None
+        if held is not None:
+            return held["pairs_NEEF"].to(self.device).float()
+        compute = functools.partial(self._measured_pairs, model.ete.config)
+        whole = self._without_some(self._stored(entry_key("pairs", *common), trials, rows, compute))
+        whole = _halved(aligned(self.index, rows, whole) if by_subject else tangent_pairs(whole))
+        assert whole.pairs_NEEF is not None
+        if trials is not None:
+            states.write(key, {"pairs_NEEF": whole.pairs_NEEF})
+        return whole.pairs_NEEF.float()
+
+    def _measured_pairs(self, config: ETEConfig, rows: np.ndarray) -> Encoded:
+        return pairs_of(self.index.gather(rows), config, self.electrode_of, self.device)
+
+    def _without_some(self, encoded: Encoded) -> Encoded:
+        if not len(self._without):
+            return encoded
+        return only(encoded, encoded.mask_NE & ~torch.isin(encoded.electrodes(), self._without))
+
+    def _key_parts(self, config: ETEConfig, rows: np.ndarray) -> tuple[str | None, tuple[object, ...]]:
+        """Hash of the trials, None if they are not kept on disk, and what all their entries depend on."""
+        fingerprint = getattr(self.index, "fingerprint", None)
+        trials: str | None = fingerprint(rows) if fingerprint is not None else None
+        map_bytes = (self.electrode_of.shape, self.electrode_of.tobytes())
+        return trials, (trials, *map_bytes, self.device.type, asdict(config))
 
     @torch.no_grad()
     def _stored(

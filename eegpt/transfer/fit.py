@@ -69,6 +69,7 @@ def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config:
         heads,
         readout=config.readout,
         dropout=config.model.dropout,
+        electrode_heads=bool(config.views),
         views=config.views,
         graph=config.uses_graph,
     )

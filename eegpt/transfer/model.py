@@ -30,7 +30,7 @@ from eegpt.model.layers import Norm
 from eegpt.model.pairs import N_PAIR_FEATURES, PAIRS, n_pairs
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.model.tokens import BANDS_HZ
-from eegpt.model.views import view_slices
+from eegpt.model.views import VIEWS, view_slices
 from eegpt.transfer.rows import Encoded, Rows, encode
 
 #: Views that are computed from the signal, without the encoder.
@@ -42,8 +42,8 @@ class TransferModel(nn.Module):
     """Encoder, special token, graph, heads and the electrodes' own readouts.
 
     The encoder is trained if its parameters have `requires_grad`. Tasks are numbered in the order of `tasks`. `dropout`
-    applies to the pooled vector before the heads; `views` adds readouts at every electrode (and, for `pairs`, pair of
-    electrodes), which are the only ones without `graph`.
+    applies to the pooled vector before the heads; `electrode_heads` adds readouts of `views` at every electrode (of
+    `pairs`, at every pair of electrodes), which are the only ones without `graph`.
     """
 
     def __init__(
@@ -54,7 +54,8 @@ class TransferModel(nn.Module):
         *,
         readout: Readout = "special+states",
         dropout: float = 0.0,
-        views: Sequence[str] = (),
+        electrode_heads: bool = False,
+        views: Sequence[str] = VIEWS,
         graph: bool = True,
     ) -> None:
         super().__init__()
@@ -64,10 +65,10 @@ class TransferModel(nn.Module):
         self.dropout = dropout
         self.graph = graph
         self.n_views = F_views = max(s.stop for s in view_slices(ete.config).values())
-        self.views = tuple(views)
+        self.views = tuple(views) if electrode_heads else ()
         n, n_edges = ete.config.n_electrodes, n_pairs(ete.config.n_electrodes)
-        self.electrode_heads = ElectrodeHeads(F_views, n, tasks) if views else None
-        self.pair_heads = ElectrodeHeads(N_PAIR_FEATURES, n_edges, tasks) if "pairs" in views else None
+        self.electrode_heads = ElectrodeHeads(F_views, n, tasks) if self.views else None
+        self.pair_heads = ElectrodeHeads(N_PAIR_FEATURES, n_edges, tasks) if PAIRS in self.views else None
         has_edges = graph and bool(teg.n_edge_features)
         self.edge_scale = ElectrodeScale(N_PAIR_FEATURES, n_edges, len(tasks)) if has_edges else None
         self.special = nn.Parameter(torch.randn(D) * 0.5) if "special" in readout else None

@@ -79,6 +79,15 @@ class _Problem:
             losses_N = (log_sum_N - (output_NK * y_NK).sum(axis=1)) / math.log(max(2, y_NK.shape[1]))
         return float((weight_N * losses_N).sum() / max(weight_N.sum(), 1e-12))
 
+    def slope(self, output_NK: np.ndarray) -> np.ndarray:
+        """Derivative (N, K) of the loss with respect to the outputs."""
+        share_N1 = (self.weight_N / max(self.weight_N.sum(), 1e-12))[:, None]
+        if self.regression:
+            return 2 * share_N1 * (output_NK - self.y_NK)
+        p_NK = np.exp(output_NK - output_NK.max(axis=1, keepdims=True))
+        p_NK /= p_NK.sum(axis=1, keepdims=True)
+        return share_N1 * (p_NK - self.y_NK) / math.log(max(2, self.y_NK.shape[1]))
+
     def scaled(self, output_NK: np.ndarray) -> tuple[float, float]:
         """The factor of a member's outputs with the least loss, and that loss."""
         low, high = (math.log(s) for s in _SCALES)
@@ -351,8 +360,9 @@ def _graph_member(
         held_out = HeldOut(rows=np.concatenate([own[:0], *(r for r, _ in found)]), logits_NK=np.concatenate(logits))
     place = {int(r): i for i, r in enumerate(rows)}
     known = np.array([int(r) in place for r in held_out.rows], bool)
-    output_NK = np.full(problem.y_NK.shape, np.nan)
-    output_NK[[place[int(r)] for r in held_out.rows[known]]] = held_out.logits_NK[known][:, : output_NK.shape[1]]
+    K = problem.y_NK.shape[1]
+    output_NK = np.full((len(rows), K), np.nan)
+    output_NK[[place[int(r)] for r in held_out.rows[known]]] = held_out.logits_NK[known][:, :K]
     seen = np.isfinite(output_NK).all(axis=1)
     scale, loss = 1.0, 1.0
     if seen.any():
@@ -408,9 +418,11 @@ def _fitted(
     output_MNK = output_MNK[:, rows]
     problem = problem.of(rows)
 
-    def objective(weight_M: np.ndarray) -> float:
-        output_NK = np.einsum("m,mnk->nk", weight_M, output_MNK)
-        return problem.loss(output_NK) + pull * float(((weight_M - towards_M) ** 2).sum())
+    def objective(weight_M: np.ndarray) -> tuple[float, np.ndarray]:
+        output_NK, away_M = np.einsum("m,mnk->nk", weight_M, output_MNK), weight_M - towards_M
+        slope_M = np.einsum("nk,mnk->m", problem.slope(output_NK), output_MNK)
+        return problem.loss(output_NK) + pull * float(away_M @ away_M), slope_M + 2 * pull * away_M
 
-    found = scipy.optimize.minimize(objective, towards_M, bounds=[(0.0, 3.0)] * len(towards_M), method="L-BFGS-B")
+    bounds = [(0.0, 3.0)] * len(towards_M)
+    found = scipy.optimize.minimize(objective, towards_M, bounds=bounds, method="L-BFGS-B", jac=True)
     return np.asarray(found.x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,6 +104,19 @@ def test_few_subjects_stay_near_the_best(trials):
     assert distance[0] < distance[1] < distance[2]
 
 
+@pytest.mark.parametrize("regression", [False, True])
+def test_slopes_are_those_of_the_loss(trials, regression):
+    one, _labels, random = trials
+    if regression:
+        one = dataclasses.replace(
+            one, y_NK=random.normal(size=(400, 1)), weight_N=np.full(400, 1 / 400), regression=True
+        )
+    output_NK, step_NK = random.normal(size=one.y_NK.shape), 1e-5 * random.normal(size=one.y_NK.shape)
+    found = (one.slope(output_NK) * step_NK).sum()
+    expected = one.loss(output_NK + step_NK) - one.loss(output_NK)
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-11)
+
+
 class Bank:
     """Views of 60 trials of four subjects and two or three electrodes, as a bank gives them."""
 
@@ -129,17 +143,15 @@ class Bank:
 
 @pytest.mark.parametrize("width", [2, 40])
 def test_the_map_is_ridge_regression(width):
-    """In the space of the features (6, 60 trials) and of the trials (120 features); missing electrodes are the mean."""
+    """In the space of the features (12, 60 trials) and of the trials (240 features); missing values are the mean."""
     random = np.random.default_rng(4)
     config = ETEConfig(n_layers=1, width=width, n_heads=1, token_samples=64, token_stride=32, objective="new")
-    model = TransferModel(
-        ETE(config), TEGConfig(n_layers=1, width=width), (HeadSpec(name="t", n_outputs=2),), views=("states",),
-        graph=False,
-    )  # fmt: skip
-    bank = Bank(random, width)
+    teg, heads = TEGConfig(n_layers=1, width=width), (HeadSpec(name="t", n_outputs=2),)
+    model = TransferModel(ETE(config), teg, heads, electrode_heads=True, views=("states",), graph=False)
+    bank = Bank(random, 2 * width)
     labels = bank.index.label
     view = readouts._View(model, bank, np.arange(60), "states")
-    assert view.primal == (width == 2)
+    assert view.primal == (width == 2)  # `states` are two numbers per state
     one = problem(labels, np.arange(60) // 15)
     found = view.member(one)
     view.write(model, 0, found, 1.0)
@@ -150,7 +162,7 @@ def test_the_map_is_ridge_regression(width):
     # The kernel is divided by the number of features, and trials weigh one on average.
     ridge = Ridge(alpha=strength * x.shape[1]).fit(x, np.eye(2)[labels], sample_weight=one.weight_N * 30)
     full = torch.zeros(60, 3, model.n_views)
-    full[:, :, :width] = bank.x
+    full[:, :, : 2 * width] = bank.x
     logits = model.electrode_heads(
         full[bank.mask], bank.electrode[bank.mask], bank.mask, torch.zeros(60, dtype=torch.int64)
     )

@@ -44,8 +44,14 @@ class TaskData:
 
     def joined(self, other: TaskData) -> TaskData:
         """The trials of both, of the same task."""
-        arrays = ("rows", "signal_uv", "sigma_uv", "target", "subject")
-        return dataclasses.replace(self, **{n: np.concatenate((getattr(self, n), getattr(other, n))) for n in arrays})
+        return dataclasses.replace(
+            self,
+            rows=np.concatenate((self.rows, other.rows)),
+            signal_uv=np.concatenate((self.signal_uv, other.signal_uv)),
+            sigma_uv=np.concatenate((self.sigma_uv, other.sigma_uv)),
+            target=np.concatenate((self.target, other.target)),
+            subject=np.concatenate((self.subject, other.subject)),
+        )
 
 
 def task_data(index: TrialIndex, task: int) -> TaskData | None:
