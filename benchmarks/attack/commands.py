@@ -72,21 +72,12 @@ def _train(originals: Path, out: Path, workers: int) -> None:
 
 
 def _embed(originals: Path, out: Path, workers: int) -> None:
-    from eegprep.files import alone
     from eegpt.interop.embedding import embed_files
-    from eegpt.interop.feature_files import origin_of, read_features
-    from eegpt.interop.model import open_model
 
-    model, files = open_model(originals / "encoder"), [originals / "raw" / "s0.edf"]
-    options: dict[str, Any] = {"recipe": "default", "window_s": 1.0}
-    with alone(out, file=True):
-        origin = origin_of(files, model, **options)
-        if out.exists():
-            read_features(out, origin)
-        else:
-            _, failed = embed_files(files, model, out, origin, **options)
-            for error in failed.values():
-                raise error
+    files = [originals / "raw" / "s0.edf"]
+    _, failed = embed_files(files, originals / "encoder", out=out, recipe="default", window_s=1.0)
+    for error in failed.values():
+        raise error
 
 
 COMMANDS: dict[str, Callable[[Path, Path, int], None]] = {

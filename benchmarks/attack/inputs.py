@@ -298,7 +298,7 @@ class Recordings:
         path.write_bytes(mutate.of_bytes(rng, path.read_bytes(), head=3000))
         try:
             manifest = manifest_for_path(folder)
-            planned, _ = planned_recordings(manifest, folder, self.recipe)
+            _, planned, _ = planned_recordings(manifest, folder, self.recipe)
         except EEGPTError as error:
             return refused(error)
         setting = Setting(

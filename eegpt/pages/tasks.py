@@ -142,7 +142,8 @@ def _cell(method: MethodResult | None, task: TaskResult, best: float) -> Markup 
     text = _percent(score.mean, task) + (f" ± {_percent(score.sd, task)}" if score.sd is not None else "")
     is_best = score.mean is not None and score.mean >= best
     shown = Markup("<strong>{}</strong>" if is_best else "{}").format(text)
-    return shown + Markup("<br><small>{}</small>").format(_interval(method, task))
+    interval = _interval(method, task)
+    return shown + Markup("<br><small>{}</small>").format(interval) if interval else shown
 
 
 def _interval(method: MethodResult, task: TaskResult) -> str:

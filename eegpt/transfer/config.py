@@ -35,7 +35,7 @@ class DataSettings(Settings):
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training trials
     validation_share: Share = 0.2  # of the training trials, where a task has no validation subjects
     #: Electrodes that the encoder's vocabulary lacks; `extend`: a new row that starts from the nearest known one.
-    unknown_electrodes: Literal["refuse", "nearest", "extend", "leave_out"] = "refuse"  # electrodes it lacks
+    unknown_electrodes: Literal["refuse", "nearest", "extend", "leave_out"] = "refuse"
 
 
 class ModelSettings(Settings):

@@ -6,9 +6,10 @@ the space of the trials or of the features, whichever is smaller, so that wide v
 
 Penalties and weights are chosen on outputs for subjects that a readout (or the graph) was not fitted to: folds of the
 training and validation subjects. Each member is scaled to the best loss; the weights minimise the loss of the weighted
-sum, none below zero, with a penalty on the distance from the best view alone, which is larger for fewer subjects. If
-the sum, with weights from other folds, is not better than the best view, that view is used alone, so that no view can
-cost. A weighted sum of linear maps is linear: all views are merged into one matrix per electrode and per pair.
+sum, none below zero, with a penalty on the distance from the best view alone, which is larger for fewer subjects. Views
+that are not better than guessing by more than one standard error over subjects take no part, and if the sum, with
+weights from other folds, is not better than the best view by one, that view is used alone, so that no view can cost. A
+weighted sum of linear maps is linear: all views are merged into one matrix per electrode and per pair.
 
 Shapes: N trials, V electrodes or pairs, F features, K outputs, M members, L strengths.
 """
@@ -55,29 +56,42 @@ class HeldOut:
 
 @dataclass(frozen=True, kw_only=True)
 class _Problem:
-    """A head's trials: what to predict, the weight of each trial in the loss, and its fold."""
+    """A head's trials: what to predict, the weight of each trial in the loss, its fold and its subject (or block)."""
 
     y_NK: np.ndarray  # one-hot classes, or values (N, 1)
     weight_N: np.ndarray
     fold_N: np.ndarray
+    unit_N: np.ndarray
     regression: bool
     n_units: float  # subjects, or their equal in trials
 
     def of(self, rows: np.ndarray) -> _Problem:
         """The problem with only some of the trials."""
-        parts = {name: getattr(self, name)[rows] for name in ("y_NK", "weight_N", "fold_N")}
+        parts = {name: getattr(self, name)[rows] for name in ("y_NK", "weight_N", "fold_N", "unit_N")}
         return dataclasses.replace(self, **parts)
 
-    def loss(self, output_NK: np.ndarray, rows: np.ndarray | slice = slice(None)) -> float:
-        """Loss relative to guessing: cross-entropy with equal weight of all classes, or squared error."""
-        y_NK, weight_N, output_NK = self.y_NK[rows], self.weight_N[rows], output_NK[rows]
+    def losses(self, output_NK: np.ndarray) -> np.ndarray:
+        """Loss of each trial (N,) relative to guessing: cross-entropy or squared error."""
         if self.regression:
-            losses_N = (output_NK[:, 0] - y_NK[:, 0]) ** 2
-        else:
-            top_N1 = output_NK.max(axis=1, keepdims=True)
-            log_sum_N = np.log(np.exp(output_NK - top_N1).sum(axis=1)) + top_N1[:, 0]
-            losses_N = (log_sum_N - (output_NK * y_NK).sum(axis=1)) / math.log(max(2, y_NK.shape[1]))
-        return float((weight_N * losses_N).sum() / max(weight_N.sum(), 1e-12))
+            squared_N: np.ndarray = (output_NK[:, 0] - self.y_NK[:, 0]) ** 2
+            return squared_N
+        top_N1 = output_NK.max(axis=1, keepdims=True)
+        log_sum_N = np.log(np.exp(output_NK - top_N1).sum(axis=1)) + top_N1[:, 0]
+        found: np.ndarray = (log_sum_N - (output_NK * self.y_NK).sum(axis=1)) / math.log(max(2, self.y_NK.shape[1]))
+        return found
+
+    def loss(self, output_NK: np.ndarray) -> float:
+        """Mean loss with equal weight of all classes."""
+        return float((self.weight_N * self.losses(output_NK)).sum() / max(self.weight_N.sum(), 1e-12))
+
+    def reliable(self, gain_N: np.ndarray) -> bool:
+        """Whether a gain of each trial, averaged by subject, is above zero by more than its standard error."""
+        unit_N = np.unique(self.unit_N, return_inverse=True)[1]
+        total_U = np.bincount(unit_N, self.weight_N * gain_N)
+        gain_U = total_U / np.bincount(unit_N, self.weight_N)
+        if len(gain_U) < 2:
+            return bool(gain_U.sum() > 0)
+        return bool(gain_U.mean() > gain_U.std(ddof=1) / math.sqrt(len(gain_U)))
 
     def slope(self, output_NK: np.ndarray) -> np.ndarray:
         """Derivative (N, K) of the loss with respect to the outputs."""
@@ -340,7 +354,15 @@ def _problem(bank: TrialBank, targets: Targets, rows: np.ndarray, config: Transf
         y_NK = np.eye(int(targets.n_outputs_N[rows[0]]))[label_N]
         count_K = np.bincount(label_N, minlength=y_NK.shape[1])
         weight_N = 1.0 / count_K[label_N]
-    return _Problem(y_NK=y_NK, weight_N=weight_N, fold_N=fold_N, regression=regression, n_units=n_units)
+    subject_N = np.unique([bank.index.subject[r] for r in rows], return_inverse=True)[1]
+    return _Problem(
+        y_NK=y_NK,
+        weight_N=weight_N,
+        fold_N=fold_N,
+        unit_N=subject_N if n_subjects > 1 and not within else fold_N,
+        regression=regression,
+        n_units=n_units,
+    )
 
 
 def _graph_member(
@@ -375,7 +397,7 @@ def _weights(problem: _Problem, members: Sequence[_Member], graph: _Member | Non
     output_MNK = np.stack([m.output_NK for m in members])
     best = int(np.argmin([m.loss for m in members]))
     every = np.arange(output_MNK.shape[1])
-    weight_M, summed_NK = _chosen(problem, output_MNK, every, best, problem.n_units)
+    weight_M, summed_NK = _chosen(problem, output_MNK, best)
     if weight_M.sum() < _LEAST_WEIGHT:
         weight_M[best] = _LEAST_WEIGHT
     if graph is None:
@@ -383,40 +405,40 @@ def _weights(problem: _Problem, members: Sequence[_Member], graph: _Member | Non
     seen = np.flatnonzero(np.isfinite(graph.output_NK).all(axis=1))
     if not len(seen):
         return weight_M, 0.0
-    n_units = problem.n_units * len(seen) / len(every)
-    (of_views, of_graph), _ = _chosen(problem, np.stack((summed_NK, graph.output_NK)), seen, 0, n_units)
+    some = dataclasses.replace(problem.of(seen), n_units=problem.n_units * len(seen) / len(every))
+    (of_views, of_graph), _ = _chosen(some, np.stack((summed_NK[seen], graph.output_NK[seen])), 0)
     if of_views + of_graph < _LEAST_WEIGHT:
         of_views = 1.0
     return of_views * weight_M, float(of_graph)
 
 
-def _chosen(
-    problem: _Problem, output_MNK: np.ndarray, rows: np.ndarray, best: int, n_units: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Weights, and the sum (N, K) with weights from other folds; the best member alone unless the sum is better."""
-    alone_M = np.zeros(len(output_MNK))
-    alone_M[best] = 1.0
-    folds = np.unique(problem.fold_N[rows])
-    weight_M = _fitted(problem, output_MNK, rows, alone_M, n_units)
+def _chosen(problem: _Problem, output_MNK: np.ndarray, best: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of members, and their sum (N, K) with weights from other folds.
+
+    Members take part if they are reliably better than guessing, and the best one is used alone unless the sum is
+    reliably better than it.
+    """
+    alone_M = np.eye(len(output_MNK))[best]
+    guessed_N = problem.losses(np.zeros(output_MNK.shape[1:]))
+    part = [m for m, x in enumerate(output_MNK) if m == best or problem.reliable(guessed_N - problem.losses(x))]
+    weight_M = np.zeros(len(output_MNK))
+    weight_M[part] = _fitted(problem, output_MNK[part], alone_M[part])
+    folds = np.unique(problem.fold_N)
     if len(folds) < 2:
         return weight_M, np.einsum("m,mnk->nk", weight_M, output_MNK)
     summed_NK = output_MNK[best].copy()
     for fold in folds:
-        learned, held = rows[problem.fold_N[rows] != fold], rows[problem.fold_N[rows] == fold]
-        own_M = _fitted(problem, output_MNK, learned, alone_M, n_units)
-        summed_NK[held] = np.einsum("m,mnk->nk", own_M, output_MNK[:, held])
-    if problem.loss(summed_NK, rows) < problem.loss(output_MNK[best], rows):
+        learned, held = np.flatnonzero(problem.fold_N != fold), np.flatnonzero(problem.fold_N == fold)
+        own_M = _fitted(problem.of(learned), output_MNK[part][:, learned], alone_M[part])
+        summed_NK[held] = np.einsum("m,mnk->nk", own_M, output_MNK[part][:, held])
+    if problem.reliable(problem.losses(output_MNK[best]) - problem.losses(summed_NK)):
         return weight_M, summed_NK
     return alone_M, output_MNK[best]
 
 
-def _fitted(
-    problem: _Problem, output_MNK: np.ndarray, rows: np.ndarray, towards_M: np.ndarray, n_units: float
-) -> np.ndarray:
-    """Weights, none below zero, with the least loss over some trials and the penalty for leaving `towards_M`."""
-    pull = _PULL / n_units
-    output_MNK = output_MNK[:, rows]
-    problem = problem.of(rows)
+def _fitted(problem: _Problem, output_MNK: np.ndarray, towards_M: np.ndarray) -> np.ndarray:
+    """Weights, none below zero, with the least loss and the penalty for leaving `towards_M`."""
+    pull = _PULL / problem.n_units
 
     def objective(weight_M: np.ndarray) -> tuple[float, np.ndarray]:
         output_NK, away_M = np.einsum("m,mnk->nk", weight_M, output_MNK), weight_M - towards_M

@@ -56,3 +56,11 @@ def test_impossible_rates_are_damage(hostile, shard_folder, tmp_path, column, va
     hostile.edit_table(folder, "recordings.parquet", lambda columns: columns[column].__setitem__(1, value))
     with pytest.raises(RefusedError, match="impossible rate or line frequency"):
         verify_shard_set(folder)
+
+
+def test_endless_recording_is_refused(hostile, shard_folder, tmp_path):
+    """A length of years would need terabytes for its time axis."""
+    folder = hostile.copy_of(shard_folder, tmp_path / "set")
+    hostile.edit_table(folder, "recordings.parquet", lambda columns: columns["n_samples"].__setitem__(1, 1 << 41))
+    with pytest.raises(RefusedError, match="recording 1, column 'n_samples'"):
+        ShardSet.open(folder)

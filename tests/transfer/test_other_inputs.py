@@ -91,7 +91,7 @@ def test_double_banana_from_file_to_prediction(seizures, tiny, tmp_path):
     assert "Fz_Cz" not in names  # one derivation alone has its electrode's row
     weights = load_file(tmp_path / "run" / "model.safetensors")["ete.electrode.weight"]
     assert torch.equal(weights[run.vocabulary.id_of("Fp1_F7")], weights[run.vocabulary.id_of("Fp1")])
-    _, results = evaluate(tmp_path / "run", [shards], baselines=())
+    _, results = evaluate(tmp_path / "run", [shards], baselines=("majority", "band_power"))
     assert list(results.tasks) == ["chbmit/chbmit_seizure"]
 
 
