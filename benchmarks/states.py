@@ -79,7 +79,9 @@ def fitted(kernel: np.ndarray, label_N: np.ndarray, penalty: float) -> tuple[Log
     return model.fit(kernel @ to_coordinates, label_N), to_coordinates
 
 
-def answers(kernel: np.ndarray, label_N: np.ndarray, subject_N: np.ndarray, train: np.ndarray, test: np.ndarray):
+def answers(
+    kernel: np.ndarray, label_N: np.ndarray, subject_N: np.ndarray, train: np.ndarray, test: np.ndarray
+) -> np.ndarray:
     """The classes of the test trials, with the penalty that is best on folds of the training subjects."""
     fold_N, gain = groups(subject_N[train], label_N[train], 4), np.zeros(len(PENALTIES))
     for fold in range(4):
