@@ -65,7 +65,7 @@ DEMOS = {
             "held_out.every=0",
         ),
         baselines="all",
-        folds=3,
+        folds=5,
     ),
     # Tokens of 64 samples with stride 32 (a quarter and an eighth of a second): the finger trials last half a second.
     # The shards do not depend on the tokens. The trials differ in length, and so do the windows.

@@ -25,6 +25,9 @@ INTERRUPTED = 130
 TO_DO = {
     errno.ENOSPC: "free some disk space and run the same command again; finished work is kept",
     errno.EDQUOT: "free some of your quota and run the same command again; finished work is kept",
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), or choose a folder on another file system",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "close other programs, or raise the system's limit of open files",
     errno.EACCES: "check the permissions, or choose another folder",
     errno.EPERM: "check the permissions, or choose another folder",
     errno.EROFS: "choose a folder on a writable file system",

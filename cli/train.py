@@ -14,6 +14,7 @@ import typer
 from .settings import ListTrain, complete_train, one_of
 
 if TYPE_CHECKING:
+    from eegpt.callbacks import Callback
     from eegpt.pretraining.forecast import Forecast
     from eegpt.runs.results import PretrainingResults
 
@@ -70,7 +71,13 @@ def train(
         if out is None:
             return
     result = pretrain(
-        [*(shards or []), *(more or [])], out, size=size, config=config, settings=set_ or [], resume=resume
+        [*(shards or []), *(more or [])],
+        out,
+        size=size,
+        config=config,
+        settings=set_ or [],
+        resume=resume,
+        callbacks=() if sys.stderr.isatty() else (line_a_minute(),),
     )
     results = result.results
     if results is None:
@@ -81,6 +88,22 @@ def train(
     elif results is not None and not int(os.environ.get("RANK", "0")):
         print_errors(results)
         print(f"the run's page: {result.run / 'index.html'}", file=sys.stderr)
+
+
+def line_a_minute() -> Callback:
+    """A callback that prints the step and loss every minute, for the logs of jobs."""
+    from eegpt.callbacks import Callback
+
+    from .progress import Minute
+
+    class Lines(Callback):
+        def on_start(self, run: Path, settings: Any, *, step: int, steps: int) -> None:
+            self.minute, self.steps = Minute(), steps
+
+        def on_step(self, step: int, record: Any) -> None:
+            self.minute(f"train: step {step} of {self.steps}, loss {record['loss']:.4f}")
+
+    return Lines()
 
 
 def _save_config(path: Path, size: str | None, config: Path | None, set_: list[str]) -> None:

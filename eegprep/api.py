@@ -446,7 +446,8 @@ def _described(what: Any, source: Any, fetch: Callable[[Manifest], Path] | None 
     folder = None if source is None else path_of(source, "source")
     if isinstance(what, Manifest):
         return what, data_folder(what, folder, fetch=fetch)
-    return find_argument(str(path_of(what, "the data set")), folder, fetch=fetch)
+    path_of(what, "the data set")  # an address stays as it is written
+    return find_argument(str(what), folder, fetch=fetch)
 
 
 def _with_kinds(recipe: Recipe | None, manifest: Manifest, kinds: Sequence[str] | None) -> Recipe | None:

@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eegprep.errors import UsageError
+
 if TYPE_CHECKING:
+    from eegprep.ingest.selection import Selection
+    from eegprep.manifest import Manifest
     from eegprep.store.recordings import Recordings
 
 __all__ = ["load", "sample"]
@@ -23,6 +27,7 @@ def load(
     subjects: Sequence[str] = (),
     tasks: Sequence[str] = (),
     limit_hours: float | None = None,
+    event_length_s: float | None = None,
     source: Path | str | None = None,
     out: Path | str | None = None,
     recipe: str | None = None,
@@ -39,6 +44,9 @@ def load(
         Only these subjects (`"02"` or `"sub-02"`), and these BIDS tasks (`"rest"`).
     limit_hours : float, optional
         Only the first recordings, up to this length; for addresses.
+    event_length_s : float, optional
+        For BIDS data sets without a manifest, which have no tasks: every event is a trial of this length, labelled
+        with its text, in a task named as the BIDS task.
     source : Path or str, optional
         Folder of the files; default: `EEGPT_DATA/<name>`, else downloaded if the licence permits.
     out : Path or str, optional
@@ -84,6 +92,8 @@ def load(
 
     manifest, folder = find_argument(name, None if source is None else Path(source), fetch=fetch)
     selection = Selection.of(subjects, tasks, limit_hours)
+    if event_length_s is not None:
+        manifest = _with_events(manifest, folder, selection, event_length_s)
     chosen = recipe_of(manifest) if recipe is None else load_recipe(recipe)
     if out is None:
         made_of = dump_manifest(manifest) + dump_model(chosen) + (name if is_remote(name) else str(folder.absolute()))
@@ -121,6 +131,23 @@ def sample(*, out: Path | str | None = None) -> Recordings:
     >>> recordings.raw("eegmat_sample/Subject00/-/1").plot()  # doctest: +SKIP
     """
     return load("eegmat_sample", out=out)
+
+
+def _with_events(manifest: Manifest, folder: Path, selection: Selection, length_s: float) -> Manifest:
+    """A BIDS data set's manifest with its events as tasks."""
+    from eegprep.ingest.draft_remote import event_tasks
+    from eegprep.sources import open_source
+    from eegprep.sources.bids import BIDSSource
+
+    source = open_source(manifest, folder)
+    if manifest.tasks or not isinstance(source, BIDSSource):
+        raise UsageError(
+            "event_length_s is for BIDS data sets without tasks",
+            found=f"{manifest.name} with {len(manifest.tasks)} tasks, kind {manifest.source.kind}",
+        )
+    if not 0 < length_s <= 864000:
+        raise UsageError("event_length_s must be a number of seconds", found=length_s)
+    return manifest.model_copy(update={"tasks": event_tasks(source, selection.apply(source)[0], length_s)})
 
 
 def _stores() -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from eegprep.errors import UsageError
-from eegprep.platform import FamilyLock, replace, sync_folder
+from eegprep.platform import FamilyLock, claim, release, replace, sync_folder
 
 PART = ".part"
 #: Lock file of a folder that a command is writing.
@@ -54,10 +54,17 @@ def cache_folder() -> Path:
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a `.part` path to write to; on success sync it and rename it to `target`.
 
-    The `.part` file is removed if the body raises, so that a full disk leaves the folder unchanged.
+    The `.part` file is removed if the body raises, so that a full disk leaves the folder unchanged. Only one process
+    at a time writes it.
+
+    Raises
+    ------
+    UsageError
+        Another process is writing the file.
     """
     target = Path(target)
     part = target.with_name(target.name + PART)
+    descriptor = _claimed(part, target)
     try:
         yield part
         with part.open("rb+") as handle:
@@ -67,6 +74,32 @@ def atomic_path(target: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+    finally:
+        release(descriptor)
+
+
+def _claimed(part: Path, target: Path) -> int:
+    deadline = time.monotonic() + _ORPHANS_S
+    while True:
+        try:
+            if (descriptor := claim(part)) is not None:
+                return descriptor
+        except OSError as error:
+            raise _as_usage(error, part) from None
+        if time.monotonic() > deadline:
+            raise _not_alone(target)
+        time.sleep(0.01)
+
+
+def _as_usage(error: OSError, lock: Path) -> Exception:
+    """The error of a lock that is a link; others unchanged."""
+    if error.errno != errno.ELOOP:
+        return error
+    return UsageError("the lock of the output is a link", where=lock, todo="choose another output")
+
+
+def _not_alone(target: Path) -> UsageError:
+    return UsageError("another process is writing there", where=target, todo="wait for it, or choose another output")
 
 
 @contextlib.contextmanager
@@ -106,13 +139,9 @@ def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
         except FileNotFoundError:  # another process removed its empty folder
             continue
         except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            raise UsageError("the lock of the output is a link", where=lock, todo="choose another output") from None
+            raise _as_usage(error, lock) from None
         if time.monotonic() > deadline:
-            raise UsageError(
-                "another process is writing there", where=target, todo="wait for it, or choose another output"
-            )
+            raise _not_alone(target)
         time.sleep(0.05)
     try:
         yield made and sum(1 for _ in target.iterdir()) == 1

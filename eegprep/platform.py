@@ -87,6 +87,38 @@ class Lock:
             self.release()
 
 
+def claim(path: Path) -> int | None:
+    """Lock a file that is being written, which is made if needed; None if another process has it locked.
+
+    Returns
+    -------
+    int or None
+        For `release`. -1 where locks of open files would be in the way (Windows).
+    """
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    if fcntl is None:
+        return -1
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Its holder may have renamed the file while we opened it.
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except OSError:  # a file system without locks
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def release(descriptor: int) -> None:
+    """Unlock what `claim` locked."""
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
 class FamilyLock:
     """A lock that is held until this process and the workers that it starts have all ended.
 

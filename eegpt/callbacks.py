@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -91,7 +92,7 @@ class WeightsAndBiases:
             project=os.environ.get("WANDB_PROJECT", "eegpt"),
             name=run.resolve().name,
             dir=str(run),
-            id=known or wandb.util.generate_id(),
+            id=known or secrets.token_hex(4),
             resume="allow" if known else None,
             config=dict(settings),
             settings=wandb.Settings(console="off", disable_git=True, save_code=False, silent=True),

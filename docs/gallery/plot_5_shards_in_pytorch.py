@@ -34,12 +34,12 @@ optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
 
 def error(x_uv: torch.Tensor) -> torch.Tensor:
     x = torch.as_tensor(x_uv, dtype=torch.float32)
-    x = (x - x[:, :256].mean(dim=1, keepdim=True)) / x[:, :256].std(dim=1, keepdim=True).clamp_min(0.1)
+    x = (x - x[:, :256].mean(dim=1, keepdim=True)) / x[:, :256].std(dim=1, keepdim=True).clamp_min(1.0)
     return (model(x[:, :256]) - x[:, 256:]).square().mean()
 
 
 losses = []
-for _ in range(2):
+for _ in range(4):
     for x_uv in DataLoader(train, batch_size=64, shuffle=True):
         loss = error(x_uv)
         optimiser.zero_grad()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -279,10 +279,29 @@ class Vocabulary:
         if path.stat().st_size > _MAX_BYTES:
             raise InputError("the vocabulary file is too large", where=path, expected=f"{_MAX_BYTES} bytes at most")
         try:
-            table = pq.ParquetFile(path).read()
-        except (pa.ArrowInvalid, OSError) as error:
+            with pq.ParquetFile(path) as file:
+                _check_footer(file.metadata, path)
+                table = file.read()
+            table.validate(full=True)
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError("not a Parquet file", where=path, found=error) from error
         return cls.from_table(table, where=str(path))
+
+
+def _check_footer(footer: Any, path: Path) -> None:
+    """Refuse a small file that would become a large table; Snappy packs at most 21 to 1."""
+    chunks = [footer.row_group(g).column(c) for g in range(footer.num_row_groups) for c in range(footer.num_columns)]
+    codecs = {c.compression for c in chunks} - {"UNCOMPRESSED"}
+    most = _MAX_BYTES // 21 if codecs else _MAX_BYTES
+    if codecs - {"SNAPPY"} or path.stat().st_size > most or any(c.num_values > 50 * _MAX_ROWS for c in chunks):
+        raise InputError(
+            "the vocabulary file could need too much memory",
+            where=path,
+            found=f"{path.stat().st_size} bytes, {', '.join(sorted(codecs)) or 'uncompressed'}",
+            expected="a table that is not compressed, or by Snappy",
+        )
+    if footer.num_rows > _MAX_ROWS:
+        raise InputError("the vocabulary has too many rows", where=path, found=footer.num_rows, expected=_MAX_ROWS)
 
 
 def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:

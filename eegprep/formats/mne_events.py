@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from eegprep.errors import InputError
 from eegprep.formats.decoded import SourceEvent
 from eegprep.formats.events import trigger_events
 from eegprep.privacy import clean_message
@@ -68,6 +69,8 @@ def _at_own_rate(raw: Any, annotations: list[SourceEvent]) -> tuple[list[SourceE
     sfreq_hz = float(raw.info["sfreq"])
     if not table or not stated_hz or not math.isfinite(stated_hz) or abs(stated_hz - sfreq_hz) <= 1e-4 * sfreq_hz:
         return annotations, []
+    if len({len(table[k]) for k in (1, 2, 4)}) > 1:
+        raise InputError("the event table of the file is damaged", found="columns of several lengths")
     ratio = sfreq_hz / float(stated_hz)
     events = [
         SourceEvent(

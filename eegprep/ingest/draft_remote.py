@@ -18,8 +18,10 @@ from typing import Any
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.ingest.draft import TECHNICAL, name_of_class, task_lines
 from eegprep.manifest.load import dump_document
+from eegprep.manifest.tasks import Task, TrialRule
 from eegprep.remote.mirror import Mirror
 from eegprep.sources.base import PlannedRecording
+from eegprep.sources.bids import BIDSSource
 from eegprep.sources.description import citation, licence, manifest_for_mirror, read_description
 from eegprep.sources.remote import RemoteBIDSSource
 
@@ -41,7 +43,6 @@ class _Counts:
     events: Counter[str] = field(default_factory=Counter)
     having: Counter[str] = field(default_factory=Counter)
     without: int = 0
-    column: Counter[str] = field(default_factory=Counter)
 
 
 def draft_remote(mirror: Mirror, name: str | None = None) -> str:
@@ -83,7 +84,7 @@ def draft_remote(mirror: Mirror, name: str | None = None) -> str:
     text += _line_freq(source, planned)
     base = mirror.listing.address
     text += dump_document({"source": {"kind": "bids", **({} if base.startswith("http://") else {"base": base})}})
-    text += _subjects(mirror)
+    text += _subjects(source)
     text += _tasks(source, planned, str(facts["name"]))
     text += "split: {by: subject, ratio: [8, 1, 1]}  # no subject is in more than one split\n"
     n_subjects = len({p.subject for p in planned})
@@ -121,9 +122,9 @@ def _line_freq(source: RemoteBIDSSource, planned: Sequence[PlannedRecording]) ->
     return f"{mark}line_freq_hz: {int(value)}  # stated by {count} of {len(planned)} recordings\n"
 
 
-def _subjects(mirror: Mirror) -> str:
+def _subjects(source: RemoteBIDSSource) -> str:
     """The subject table, with the columns that may be stored."""
-    rows = _rows(mirror, "participants.tsv")
+    rows = _rows(source, "participants.tsv")
     if not rows or "participant_id" not in rows[0]:
         return ""
     names = [c for c in rows[0] if c and c.lower() in _ATTRIBUTES]
@@ -142,31 +143,31 @@ def _subjects(mirror: Mirror) -> str:
     return dump_document({"subjects": table}) + re.sub(r"[\x00-\x1f]", " ", note)[:500] + "\n"
 
 
+def event_tasks(source: BIDSSource, planned: Sequence[PlannedRecording], length_s: float) -> list[Task]:
+    """A task for each BIDS task whose events recur: every event's text is a class, of this length from its onset.
+
+    Parameters
+    ----------
+    planned : sequence of PlannedRecording
+        Recordings of the source whose tables are read.
+    """
+    if isinstance(source, RemoteBIDSSource):
+        source.mirror.bring([f for p in planned for f in p.files if f.endswith("events.tsv")])
+    found = []
+    for task, counts in sorted(_count_events(source, planned).items()):
+        if len(words := sorted(_recurring(counts))) >= 2:
+            rule = TrialRule(by="event", labels={w: w for w in words}, length_s=length_s)
+            found.append(Task(name=name_of_class(task or "events"), classes=words, trials=rule))
+    return found
+
+
 def _tasks(source: RemoteBIDSSource, planned: Sequence[PlannedRecording], name: str) -> str:
-    """One task for each BIDS task whose tables have at least two events that recur."""
-    found: dict[str, _Counts] = {}
-    for one in planned:
-        run = " ".join(one.names.get("run", ())) or one.run
-        match = _TASK.search(run)
-        counts = found.setdefault(match[1] if match else "", _Counts())
-        counts.recordings += 1
-        table = next((f for f in one.files[1:] if f.endswith("events.tsv")), None)
-        rows = _rows(source.mirror, table) if table is not None else []
-        column = next((c for c in ("trial_type", "value") if rows and _fits(rows, c)), None)
-        if column is None:
-            counts.without += 1
-            continue
-        counts.column[column] += 1
-        here = Counter(text for r in rows if (text := (r[column] or "").strip()) and text.lower() != "n/a")
-        counts.events.update(here)
-        counts.having.update(here.keys())
+    """The draft of one task for each BIDS task whose tables have at least two events that recur."""
     text, drafted = "", ""
-    for task, counts in sorted(found.items()):
+    for task, counts in sorted(_count_events(source, planned).items()):
         text += f"# task {task or '(none)'}: {counts.recordings} recordings"
         text += f", {counts.without} without a table of events\n" if counts.without else "\n"
-        words = [t for t, n in counts.events.most_common() if not TECHNICAL.fullmatch(t) and len(t) <= 200]
-        words = [t for t in words if counts.events[t] > 1 or not re.search(r"\s", t)][:_MAX_EVENTS]
-        if len(words) < 2:
+        if len(words := _recurring(counts)) < 2:
             continue
         told = {
             t: f"{counts.events[t]} in {counts.having[t]} of {counts.recordings} recordings" for t in sorted(words[:20])
@@ -178,18 +179,44 @@ def _tasks(source: RemoteBIDSSource, planned: Sequence[PlannedRecording], name: 
     return text + ("#? tasks:  # what a model can learn; omit it for pre-training only\n" + drafted if drafted else "")
 
 
+def _count_events(source: BIDSSource, planned: Sequence[PlannedRecording]) -> dict[str, _Counts]:
+    """The texts of the events in the tables, by BIDS task."""
+    found: dict[str, _Counts] = {}
+    for one in planned:
+        run = " ".join(one.names.get("run", ())) or one.run
+        match = _TASK.search(run)
+        counts = found.setdefault(match[1] if match else "", _Counts())
+        counts.recordings += 1
+        table = next((f for f in one.files[1:] if f.endswith("events.tsv")), None)
+        rows = _rows(source, table) if table is not None else []
+        column = next((c for c in ("trial_type", "value") if rows and _fits(rows, c)), None)
+        if column is None:
+            counts.without += 1
+            continue
+        here = Counter(text for r in rows if (text := (r[column] or "").strip()) and text.lower() != "n/a")
+        counts.events.update(here)
+        counts.having.update(here.keys())
+    return found
+
+
+def _recurring(counts: _Counts) -> list[str]:
+    """Texts that may be classes, most frequent first; one that occurs once may be a remark."""
+    words = [t for t, n in counts.events.most_common() if not TECHNICAL.fullmatch(t) and len(t) <= 200]
+    return [t for t in words if counts.events[t] > 1 or not re.search(r"\s", t)][:_MAX_EVENTS]
+
+
 def _fits(rows: Sequence[Mapping[str, str | None]], column: str) -> bool:
     told = {(r.get(column) or "").strip().lower() for r in rows}
     return column in rows[0] and bool(told - {"", "n/a"})
 
 
-def _rows(mirror: Mirror, path: str) -> list[dict[str, str | None]]:
+def _rows(source: BIDSSource, path: str) -> list[dict[str, str | None]]:
     """The rows of a table; none if it is missing or is no table."""
     try:
-        text = mirror.read(path).decode("utf-8-sig", "replace") if path in mirror.files else ""
-    except (InputError, RefusedError):
-        return []
-    try:
-        return list(csv.DictReader(io.StringIO(text), delimiter="\t"))
-    except csv.Error:
+        if isinstance(source, RemoteBIDSSource):
+            data = source.mirror.read(path) if path in source.mirror.files else b""
+        else:
+            data = (source.folder / path).read_bytes()
+        return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig", "replace")), delimiter="\t"))
+    except (OSError, InputError, RefusedError, csv.Error):
         return []

@@ -5,7 +5,9 @@ Files that are already complete are not fetched again; data that need a signed l
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError, install
-from eegprep.files import atomic_path, cache_folder, parse_sum, sha256_file, write_json
+from eegprep.files import alone, atomic_path, cache_folder, parse_sum, sha256_file, write_json
 from eegprep.manifest.patterns import compile_pattern, match
 from eegprep.manifest.schema import Manifest, RemoteFile
 from eegprep.remote.download import Opener, Progress, download, open_https
@@ -89,9 +91,24 @@ def fetch(
     InputError
         A file cannot be downloaded; finished files are kept, and the same command resumes.
     UsageError
-        The manifest does not contain download addresses.
+        The manifest does not contain download addresses, or another process is writing to the folder.
     """
     folder = default_folder(manifest) if folder is None else Path(folder)
+    # A cache that others manage can only be read.
+    writable = not folder.exists() or os.access(folder, os.W_OK)
+    with alone(folder) if writable else contextlib.nullcontext():
+        return _fetch(manifest, folder, only=only, workers=workers, progress=progress, opener=opener)
+
+
+def _fetch(
+    manifest: Manifest,
+    folder: Path,
+    *,
+    only: Sequence[str],
+    workers: int,
+    progress: Progress | None,
+    opener: Opener,
+) -> Path:
     if manifest.licence.signed:
         raise RefusedError(
             f"{manifest.name} cannot be downloaded automatically: each lab must sign its licence",

@@ -24,6 +24,7 @@ from eegprep.splits.fingerprint import Fingerprint
 
 _TODO = "download or build the shard set again"
 _MAX_SAMPLE = 1 << 60
+_MAX_RECORDING = 1 << 33  # a year at 256 Hz
 
 
 def shard_files(table: pa.Table, vocabulary: Vocabulary, hashes: dict[str, str], path: Path) -> tuple[ShardFile, ...]:
@@ -69,7 +70,7 @@ def check_recordings(recordings: RecordingTable, path: Path) -> None:
             Fingerprint.parse(text or "0:")
         except ValueError as error:
             raise RefusedError(f"the fingerprint of {name} is damaged", where=where, found=error, todo=_TODO) from None
-    _all(where, "recording", "n_samples", (recordings.n_samples >= 1) & (recordings.n_samples < _MAX_SAMPLE))
+    _all(where, "recording", "n_samples", (recordings.n_samples >= 1) & (recordings.n_samples <= _MAX_RECORDING))
     _all(where, "recording", "sfreq_hz", np.isfinite(recordings.sfreq_hz) & (recordings.sfreq_hz > 0))
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from eegprep.errors import RefusedError
+from eegprep.errors import InputError, RefusedError
+from eegprep.manifest.recipe import Recipe, recipe_of_steps
 from eegprep.recording import MontageFit
 from eegprep.splits import SeenRecording
 
@@ -86,26 +87,73 @@ class RecordingTable:
         )
 
     def facts(self, row: int) -> Mapping[str, Mapping[str, Any]]:
-        """Reference and quality figures of each input (see `RecordingInfo.inputs`) in this recording."""
-        return self._json("electrodes", row)
+        """Reference and quality figures of each input (see `RecordingInfo.inputs`) in this recording.
+
+        Raises
+        ------
+        RefusedError
+            If they are damaged.
+        """
+        found = self._json("electrodes", row)
+        if not all(isinstance(own, dict) and all(map(_is_figure, own.values())) for own in found.values()):
+            raise self._damaged("electrodes", row, "not a table of figures for each electrode")
+        return found
 
     def attributes(self, row: int) -> Mapping[str, str]:
-        """Attributes of the subject or run, with the manifest's names."""
-        return self._json("attributes", row)
+        """Attributes of the subject or run, with the manifest's names; RefusedError if damaged."""
+        found = self._json("attributes", row)
+        if not all(isinstance(value, str) for value in found.values()):
+            raise self._damaged("attributes", row, "not texts")
+        return found
 
     def montage(self, row: int) -> MontageFit | None:
         """How well the recording's signal matches the positions of its electrodes; None if unknown."""
-        if not (text := self.table["montage"][row].as_py()):
+        if not self.table["montage"][row].as_py():
             return None
+        found = self._json("montage", row)
         try:
-            found = json.loads(text)
-            return MontageFit(**{**found, "swap": tuple(found["swap"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise RefusedError(f"the montage figures of {self.id[row]} are damaged", found=error) from None
+            fit = MontageFit(**{**found, "swap": tuple(found["swap"])})
+        except (TypeError, KeyError) as error:
+            raise self._damaged("montage", row, error) from None
+        figures = (fit.figure, fit.likeness, fit.n_electrodes, fit.n_segments, fit.gain)
+        if not all(map(_is_number, figures)) or [type(name) for name in fit.swap] != [str, str]:
+            raise self._damaged("montage", row, "not figures")
+        return fit
+
+    def steps(self, row: int) -> Recipe:
+        """The steps that standardised the recording; RefusedError if damaged."""
+        try:
+            found = json.loads(self.table["steps"][row].as_py())
+            if not isinstance(found, list):
+                raise self._damaged("steps", row, type(found).__name__)
+            return recipe_of_steps(found)
+        except (ValueError, TypeError, RecursionError, InputError) as error:
+            raise self._damaged("steps", row, error) from None
 
     def _json(self, column: str, row: int) -> dict[str, Any]:
-        value = json.loads(self.table[column][row].as_py())
-        return value if isinstance(value, dict) else {}
+        try:
+            value = json.loads(self.table[column][row].as_py())
+        except (ValueError, RecursionError) as error:
+            raise self._damaged(column, row, error) from None
+        if not isinstance(value, dict):
+            raise self._damaged(column, row, type(value).__name__)
+        return value
+
+    def _damaged(self, column: str, row: int, found: object) -> RefusedError:
+        return RefusedError(
+            f"the column {column!r} of recording {self.id[row]} is damaged",
+            found=found,
+            todo="download or build the shard set again",
+        )
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number that a float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _is_figure(value: object) -> bool:
+    return value is None or isinstance(value, str | bool) or _is_number(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ only; nothing is unpickled, no tar is parsed.
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -215,7 +214,7 @@ class ShardSet(RecordingMapping):
         inputs = sorted(set(keys))  # by electrode id and reference
         of_row = [blocks[[key == one for key in keys]] for one in inputs]
         names = [self.vocabulary.name_of(i) for i, _ in inputs]
-        plain = {c: table.table[c][row].as_py() for c in ("source_sfreq_hz", "line_freq_hz", "steps")}
+        plain = {c: table.table[c][row].as_py() for c in ("source_sfreq_hz", "line_freq_hz")}
 
         def read(electrode: int, start: int, stop: int) -> NDArray[np.float32]:
             out = np.full(stop - start, np.nan, np.float32)
@@ -244,7 +243,7 @@ class ShardSet(RecordingMapping):
                 )
                 for t in np.flatnonzero(trials.recording == row)
             ],
-            steps=json.loads(plain["steps"]),
+            steps=table.steps(row).steps_json(),
             source_sfreq_hz=plain["source_sfreq_hz"],
             line_freq_hz=None if math.isnan(plain["line_freq_hz"]) else plain["line_freq_hz"],
             attributes={

@@ -217,7 +217,9 @@ class _Regressed:
         return self._removed[key]
 
     def _fitted(self, rows: np.ndarray) -> tuple[list[int], np.ndarray, np.ndarray] | None:
-        square, right, used = None, {}, []
+        square: np.ndarray | None = None
+        right: dict[int, np.ndarray] = {}
+        used: list[int] = []
         for batch in _batches(self._index, rows):
             signal_NES, electrode_NE = _signal(batch), np.asarray(batch.electrode)
             for x_ES, electrode_E in zip(signal_NES, electrode_NE, strict=True):
@@ -230,7 +232,7 @@ class _Regressed:
                 own = sources_RS @ sources_RS.T
                 square = own if square is None else square + own
                 for electrode, x_S in zip(electrode_E.tolist(), x_ES, strict=True):
-                    right[electrode] = right.get(electrode, 0.0) + sources_RS @ (x_S - x_S.mean())
+                    right[electrode] = right.get(electrode, 0) + sources_RS @ (x_S - x_S.mean())
         if square is None:
             return None
         electrodes = np.array(sorted(e for e in right if e >= 0))

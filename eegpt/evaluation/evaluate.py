@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from eegprep.errors import UsageError
-from eegprep.files import write_atomic, write_json
+from eegprep.files import alone, write_atomic, write_json
 from eegprep.splits import Seen
 from eegpt.evaluation.baselines import GRAPH, SEEDED, run_baseline, task_data
 from eegpt.evaluation.baselines.graph import run_graph_on_band_power
@@ -253,7 +253,7 @@ def _known_results(setup: Setup, key: str) -> list[Known]:
 
 def write_results(folder: Path, predictions: Predictions, results: Results) -> None:
     """Write predictions.parquet, results.csv, then results.json."""
-    folder.mkdir(parents=True, exist_ok=True)
-    predictions.write(folder / PREDICTIONS)
-    write_atomic(folder / "results.csv", results_csv(results))
-    write_json(folder / RESULTS, results.model_dump(mode="json"))
+    with alone(folder):
+        predictions.write(folder / PREDICTIONS)
+        write_atomic(folder / "results.csv", results_csv(results))
+        write_json(folder / RESULTS, results.model_dump(mode="json"))

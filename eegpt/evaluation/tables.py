@@ -53,7 +53,9 @@ def name_of(method: str) -> str:
 
 def shown_baselines(results: Results) -> list[str]:
     """The baselines that have a column."""
-    return list(dict.fromkeys(m for task in results.tasks.values() for m in task.baselines if m != "majority"))
+    found = dict.fromkeys(m for task in results.tasks.values() for m in task.baselines if m != "majority")
+    order = list(_NAMES)
+    return sorted(found, key=lambda m: order.index(m) if m in order else len(order))
 
 
 def results_csv(results: Results) -> str:

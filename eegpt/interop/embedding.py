@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import importlib.util
+import functools
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -24,13 +22,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from eegprep.electrodes.references import reference_numbers
-from eegprep.errors import EEGPTError, InputError, MissingExtraError, UsageError, install
-from eegprep.files import PART, alone, atomic_path, canonical_json, path_of, paths_of, sha256_file
+from eegprep.errors import EEGPTError, InputError, UsageError
+from eegprep.files import alone, path_of, paths_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegpt.interop.arrays import SignalTrials, states_of
+from eegpt.interop.feature_files import DIMENSIONS, check_output, origin_of, read_features, writing
 from eegpt.interop.model import Model, as_model
-from eegpt.interop.signals import Prepared, Unknown, prepare
+from eegpt.interop.signals import Prepared, SignalFile, Unknown, prepare
 from eegpt.transfer.bank import TrialBank, chunk_size
 from eegpt.transfer.inputs import rows_of
 from eegpt.transfer.loop import Targets, predict
@@ -41,9 +40,10 @@ if TYPE_CHECKING:
     import mne
     import xarray as xr
 
-    Signal = mne.io.BaseRaw | mne.BaseEpochs | str | Path
+    Signal: TypeAlias = mne.io.BaseRaw | mne.BaseEpochs | str | Path
 
-_ORIGIN = "origin_sha256"
+# First samples of all windows, and their length.
+Windows = tuple[NDArray[np.int64], int]
 
 
 def embed(
@@ -101,16 +101,26 @@ def embed(
             return embed(recording, opened, **options)
     chosen = opened.recipe(recipe)
     ready = prepare(signal, recipe=chosen, vocabulary=opened.vocabulary, unknown=unknown, line_freq_hz=line_freq_hz)
-    starts, n_samples = _windows(ready, opened, window_s, stride_s)
-    mask_NE = _covered(ready, starts, n_samples)
-    found = features_of(opened, ready, starts, n_samples, mask_NE)
-    return _dataset(opened, ready, chosen, starts, n_samples, found)
+    window = _windows(ready, opened, window_s, stride_s)
+    out, features = _embedded(opened, ready, chosen, window)
+    values = np.full(tuple(out.sizes[d] for d in DIMENSIONS), np.nan, np.float32)
+    for first, some in features:
+        values[first : first + len(some)] = some
+    return out.assign(features=(DIMENSIONS, values))[["features", *out.data_vars]]
 
 
-def _windows(
-    ready: Prepared, model: Model, window_s: float | None, stride_s: float | None
-) -> tuple[NDArray[np.int64], int]:
-    """First samples of all windows, and the window length."""
+def _embedded(
+    model: Model, ready: Prepared, recipe: Recipe, window: Windows
+) -> tuple[xr.Dataset, Iterator[tuple[int, NDArray[np.float32]]]]:
+    """Everything but the features, and the features as `features_of` gives them."""
+    mask_NE = _covered(ready, *window)
+    trials = _trials(ready, model, window, mask_NE)
+    found = _outputs(model, trials, np.asarray(mask_NE.any(axis=1))) if model.transfer is not None else {}
+    return _dataset(model, ready, recipe, *window, found), features_of(model, trials, mask_NE)
+
+
+def _windows(ready: Prepared, model: Model, window_s: float | None, stride_s: float | None) -> Windows:
+    """All windows of the signal."""
     if ready.labels:
         if window_s is not None or stride_s is not None:
             raise UsageError("epochs are already windows", todo="omit window_s and stride_s")
@@ -142,33 +152,46 @@ def _covered(ready: Prepared, starts: NDArray[np.int64], n_samples: int) -> NDAr
 
 @torch.inference_mode()
 def features_of(
-    model: Model, ready: Prepared, starts: NDArray[np.int64], n_samples: int, mask_NE: NDArray[np.bool_]
-) -> dict[str, NDArray[np.float32]]:
-    """`features` (N, E, F) with NaN where masked, and for a transfer run `graph` and each output."""
+    model: Model, trials: SignalTrials, mask_NE: NDArray[np.bool_]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """First window and (n, E, F) features of consecutive windows, NaN where masked; windows without signal are skipped.
+
+    Raises
+    ------
+    InputError
+        The features are not finite.
+    """
+    usable, E = np.flatnonzero(mask_NE.any(axis=1)), mask_NE.shape[1]
+    size = chunk_size(E, int(trials.n_samples[0]))
+    for first in range(0, len(usable), size):
+        rows = np.arange(first, min(first + size, len(usable)))
+        at = usable[rows]
+        out = np.full((int(at[-1] - at[0]) + 1, E, 2 * model.ete.config.width), np.nan, np.float32)
+        window, electrode = np.nonzero(mask_NE[at])
+        values = states_of(model.ete, trials, rows, torch.device("cpu")).numpy()
+        _check_finite("features", values, model)
+        out[at[window] - at[0], electrode] = values
+        yield int(at[0]), out
+
+
+def _trials(ready: Prepared, model: Model, window: Windows, mask_NE: NDArray[np.bool_]) -> SignalTrials:
+    """The windows in which any electrode has signal."""
+    starts, n_samples = window
     apart = model.transfer is not None  # states of one encoder do not depend on each other
     rows = rows_of(model.vocabulary, ready.electrodes, ready.references, apart=apart)
     ids = np.array([model.vocabulary.id_of(row) for row in rows], np.int64)
     numbers = np.array(reference_numbers(model.vocabulary, ready.references), np.int64)
-    windows_NES = sliding_window_view(ready.signal_uv, n_samples, axis=1).swapaxes(0, 1)
+    if isinstance(ready.signal_uv, SignalFile):
+        windows_NES: Any = ready.signal_uv.windows(n_samples)
+    else:
+        windows_NES = sliding_window_view(ready.signal_uv, n_samples, axis=1).swapaxes(0, 1)
     usable = np.flatnonzero(mask_NE.any(axis=1))
-    trials = SignalTrials(windows_NES, ready.sigma_uv, ids, at=starts[usable], mask=mask_NE[usable], reference=numbers)
-    N, E = mask_NE.shape
-    features_NEF = np.full((N, E, 2 * model.ete.config.width), np.nan, np.float32)
-    size = chunk_size(E, n_samples)
-    for first in range(0, len(usable), size):
-        rows = np.arange(first, min(first + size, len(usable)))
-        window, electrode = np.nonzero(mask_NE[usable[rows]])
-        features_NEF[usable[rows][window], electrode] = states_of(model.ete, trials, rows, torch.device("cpu")).numpy()
-    out = {"features": features_NEF}
-    for name, values in (_outputs(model, trials) if model.transfer is not None else {}).items():
-        out[name] = np.full((N, values.shape[1]), np.nan, np.float32)
-        out[name][usable] = values
-    _check_finite(out, mask_NE, model)
-    return out
+    return SignalTrials(windows_NES, ready.sigma_uv, ids, at=starts[usable], mask=mask_NE[usable], reference=numbers)
 
 
-def _outputs(model: Model, trials: SignalTrials) -> dict[str, NDArray[np.float32]]:
-    """The graph's vector and all outputs for each window."""
+@torch.inference_mode()
+def _outputs(model: Model, trials: SignalTrials, used: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+    """The graph's vector and all outputs for each window; NaN for windows without signal."""
     assert model.transfer is not None
     assert model.run is not None
     rows = np.arange(len(trials))
@@ -191,7 +214,12 @@ def _outputs(model: Model, trials: SignalTrials) -> dict[str, NDArray[np.float32
                 for own, encoded in bank.batches(model.transfer, rows)
             ]
             out["graph"] = torch.cat(pooled).float().numpy()
-    return out
+    whole = {}
+    for name, values in out.items():
+        _check_finite(name, values, model)
+        whole[name] = np.full((len(used), values.shape[1]), np.nan, np.float32)
+        whole[name][used] = values
+    return whole
 
 
 def _dataset(
@@ -204,7 +232,7 @@ def _dataset(
 ) -> xr.Dataset:
     import xarray as xr
 
-    variables: dict[str, Any] = {"features": (("window", "electrode", "feature"), found["features"])}
+    variables: dict[str, Any] = {}
     D = model.ete.config.width
     coordinates: dict[str, Any] = {
         "time": ("window", starts / STANDARD_SFREQ_HZ, {"units": "s", "long_name": "start of the window"}),
@@ -241,18 +269,16 @@ def _dataset(
     return xr.Dataset(variables, coords=coordinates, attrs=attributes)
 
 
-def _check_finite(found: dict[str, NDArray[np.float32]], mask_NE: NDArray[np.bool_], model: Model) -> None:
+def _check_finite(name: str, values: NDArray[np.float32], model: Model) -> None:
     """Finite weights can still give non-finite features if they are very large."""
-    used = mask_NE.any(axis=1)
-    for name, values in found.items():
-        if not np.isfinite(values[mask_NE] if name == "features" else values[used]).all():
-            raise InputError(
-                "the model gives features that are not finite",
-                where=model.folder,
-                found=name,
-                todo="its weights are damaged, or the signal is far from microvolt: try another file, then fetch the "
-                "model again",
-            )
+    if not np.isfinite(values).all():
+        raise InputError(
+            "the model gives features that are not finite",
+            where=model.folder,
+            found=name,
+            todo="its weights are damaged, or the signal is far from microvolt: try another file, then fetch the "
+            "model again",
+        )
 
 
 # ---- files of any format, for `eegpt embed`
@@ -287,7 +313,7 @@ def embed_files(
     Returns
     -------
     found : dict of str to xarray.Dataset
-        By name of the recording.
+        By name of the recording; with `out`, features are read from it when they are used.
     failed : dict of str to EEGPTError
         Recordings, or files without one, that could not be used.
     """
@@ -306,10 +332,7 @@ def embed_files(
         origin = origin_of(paths, opened, **options)
         if target.exists():  # resumes a run that was killed after its last write
             return read_features(target, origin), {}
-        found, failed = read_files(paths, opened, tell=tell, **options)
-        if found:
-            write_features(found, target, None if failed else origin)
-        return found, failed
+        return write_files(paths, opened, target, origin, tell=tell, **options)
 
 
 @contextlib.contextmanager
@@ -344,11 +367,22 @@ def read_files(
     options
         Of `eegpt.embed`.
     """
+    found: dict[str, xr.Dataset] = {}
+    failed: dict[str, EEGPTError] = {}
+    for name, read in _recordings(paths, failed):
+        tell(name)
+        try:
+            found[_free(name, found)] = embed(read(), model, **options)
+        except EEGPTError as error:
+            failed[name] = error
+    return found, failed
+
+
+def _recordings(paths: Sequence[Path], failed: dict[str, EEGPTError]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Name and reader of each recording; files without one are added to `failed`."""
     from eegprep.processes import isolated_reader
     from eegprep.sources import manifest_for_path, open_source
 
-    found: dict[str, xr.Dataset] = {}
-    failed: dict[str, EEGPTError] = {}
     for path in paths:
         manifest = manifest_for_path(path)
         planned = open_source(manifest, path).plan()
@@ -356,13 +390,61 @@ def read_files(
             failed[str(path)] = UsageError("no recording found", where=path)
         with isolated_reader(manifest, path) as reader:
             for one in planned:
-                name = one.files[0] if path.is_dir() else path.name
-                tell(name)
-                try:
-                    found[_free(name, found)] = embed(reader.read(one), model, **options)
-                except EEGPTError as error:
-                    failed[name] = error
-    return found, failed
+                yield one.files[0] if path.is_dir() else path.name, functools.partial(reader.read, one)
+
+
+def write_files(
+    paths: Sequence[Path],
+    model: Model,
+    out: Path,
+    origin: str,
+    *,
+    recipe: Recipe,
+    window_s: float | None = None,
+    stride_s: float | None = None,
+    unknown: Unknown = "leave_out",
+    line_freq_hz: float | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
+    """Write the features of every recording to `out`; the memory needed does not depend on their length.
+
+    Parameters
+    ----------
+    origin : str
+        See `origin_of`; written if no recording failed.
+
+    Returns
+    -------
+    As of `embed_files`.
+    """
+    from eegprep.sources import manifest_for_path, open_source
+
+    names: dict[str, None] = {}
+    failed: dict[str, EEGPTError] = {}
+    n_planned = sum(len(open_source(manifest_for_path(path), path).plan()) for path in paths)
+    with writing(out, single=n_planned == 1) as file:
+        for name, read in _recordings(paths, failed):
+            tell(name)
+            try:
+                with SignalFile(out.parent) as sink:
+                    ready = prepare(
+                        read(), recipe=recipe, vocabulary=model.vocabulary, unknown=unknown,
+                        line_freq_hz=line_freq_hz, sink=sink,
+                    )  # fmt: skip
+                    window = _windows(ready, model, window_s, stride_s)
+                    group = _free(name, names)
+                    file.add(group, *_embedded(model, ready, recipe, window))
+                    names[group] = None
+            except EEGPTError as error:
+                failed[name] = error
+        if names:
+            file.keep(None if failed else origin)
+    if not names:
+        return {}, failed
+    stored = read_features(out, None if failed else origin)
+    if n_planned == 1:
+        return dict(zip(names, stored.values(), strict=True)), failed
+    return {name: stored[name] for name in names}, failed
 
 
 def _free(name: str, taken: Mapping[str, Any]) -> str:
@@ -374,77 +456,3 @@ def _free(name: str, taken: Mapping[str, Any]) -> str:
         number += 1
         out = f"{name}~{number}"
     return out
-
-
-def check_output(out: Path) -> None:
-    """UsageError if features cannot be written there."""
-    needed = {".nc": "h5netcdf", ".zarr": "zarr"}.get(out.suffix)
-    if needed is None:
-        raise UsageError("unknown format", found=out.name, expected="a name that ends in .nc or .zarr")
-    if importlib.util.find_spec(needed) is None:
-        raise MissingExtraError(f"{out.suffix} needs {needed}", todo=install("model"))
-
-
-def origin_of(paths: Sequence[Path], model: Model, **options: Any) -> str:
-    """A hash of everything that determines the features: files, model, and options of `eegpt.embed`."""
-    from eegprep.sources import manifest_for_path, open_source
-
-    chosen = {**options, "recipe": model.recipe(options.get("recipe")).model_dump_json()}
-    digest = hashlib.sha256(canonical_json([model.sha256, __version__, chosen]).encode())
-    for path in paths:
-        root = path if path.is_dir() else path.parent
-        for one in open_source(manifest_for_path(path), path).plan():
-            for name in one.files:
-                inside = sorted(p for p in (root / name).rglob("*") if p.is_file())
-                for file in inside or [root / name]:
-                    digest.update(f"{name}\0{sha256_file(file)}\0".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def read_features(out: Path, origin: str) -> dict[str, xr.Dataset]:
-    """Features by name from an earlier call with the same origin; UsageError if the output is something else."""
-    import xarray as xr
-
-    engine: Any = "h5netcdf" if out.suffix == ".nc" else "zarr"
-    try:
-        tree = xr.open_datatree(out, engine=engine)
-    except Exception:  # untrusted file: the libraries raise many kinds of errors
-        tree = None
-    if tree is None or tree.attrs.get(_ORIGIN) != origin:
-        raise UsageError("the output already exists", where=out, todo="choose another, or remove it")
-    with tree:
-        found = {name: node.to_dataset() for name, node in tree.children.items()} or {out.name: tree.to_dataset()}
-        return {name: one.load() for name, one in found.items()}
-
-
-def write_features(found: Mapping[str, xr.Dataset], out: Path, origin: str | None = None) -> None:
-    """Write `.nc` or `.zarr` atomically.
-
-    Parameters
-    ----------
-    origin : str, optional
-        See `origin_of`; lets a later call recognise the output.
-
-    Raises
-    ------
-    UsageError
-        The suffix is unknown, a library is missing, or the output exists.
-    """
-    check_output(out)
-    if out.exists():
-        raise UsageError("the output already exists", where=out, todo="choose another, or remove it")
-    import xarray as xr
-
-    one = next(iter(found.values())) if len(found) == 1 else None
-    whole: Any = one.copy() if one is not None else xr.DataTree.from_dict(dict(found))
-    if origin is not None:
-        whole.attrs[_ORIGIN] = origin
-    if out.suffix == ".nc":
-        with atomic_path(out) as part:
-            whole.to_netcdf(part, engine="h5netcdf")
-        return
-    part = out.with_name(out.name + PART)
-    shutil.rmtree(part, ignore_errors=True)
-    # Variable-length strings are not part of Zarr format 3 yet, but of format 2.
-    whole.to_zarr(part, zarr_format=2, consolidated=True)
-    part.rename(out)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eegprep.errors import UsageError
-from eegprep.files import PART, write_atomic
+from eegprep.files import PART, alone, write_atomic
 from eegpt.interop.card import model_card, refuse_passing_on
 from eegpt.interop.model import Model, as_model, open_model
 from eegpt.interop.repository import FILES, client_errors, fetch, parse_address, snapshot  # first: names the extra
@@ -120,6 +120,11 @@ def pull(address: str, out: Path, *, endpoint: str | None = None) -> Model:
         The repository does not contain a model of eegpt.
     """
     out = Path(out)
+    with alone(out, file=True):
+        return _pull(address, out, endpoint)
+
+
+def _pull(address: str, out: Path, endpoint: str | None) -> Model:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("the folder already exists", where=out, todo="choose another --out")
     source = fetch(address, endpoint=endpoint)

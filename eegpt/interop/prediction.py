@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -88,9 +88,10 @@ def predict(
             line_freq_hz=line_freq_hz,
         )  # fmt: skip
 
-    if not isinstance(signal, (list, tuple, str, os.PathLike)):
-        return _table(opened, of(signal), task)
-    several = signal if isinstance(signal, (list, tuple)) else [signal]
+    given: Any = signal
+    if not isinstance(given, (list, tuple, str, os.PathLike)):
+        return _table(opened, of(given), task)
+    several = given if isinstance(given, (list, tuple)) else [given]
     found, errors = read_files(
         [path_of(p, "the recording") for p in several], opened, window_s=window_s, stride_s=stride_s, recipe=recipe,
         unknown=unknown, line_freq_hz=line_freq_hz,

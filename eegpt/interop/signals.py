@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,7 @@ Unknown = Literal["leave_out", "nearest", "refuse"]
 class Prepared:
     """A standardised signal."""
 
-    signal_uv: NDArray[np.float32]  # (n_electrodes, n_samples) at 256 Hz, NaN in gaps
+    signal_uv: NDArray[np.float32] | SignalFile  # (n_electrodes, n_samples) at 256 Hz, NaN in gaps
     electrodes: tuple[str, ...]  # names of the vocabulary
     references: tuple[str, ...]  # what each was measured against
     channels: tuple[str, ...]  # names of the file
@@ -64,6 +66,51 @@ class _Memory:
         self.chunks.append(np.array(signal_uv, np.float32))
 
 
+class SignalFile:
+    """A sink that writes to a file without a name, which is gone when it is closed, and reads windows of it.
+
+    Use it as a context manager. `folder` needs 4 bytes per sample.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed on exit)
+        self._n_rows = 0
+
+    def __enter__(self) -> SignalFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def append(self, signal_uv: NDArray[np.float32], /) -> None:
+        """Add (n_electrodes, n) samples."""
+        self._n_rows = len(signal_uv)
+        self._file.write(np.ascontiguousarray(signal_uv.T, np.float32).data)
+
+    def windows(self, n_samples: int) -> SignalWindows:
+        """All windows of this length, by their first sample."""
+        self._file.flush()
+        return SignalWindows(self._file.fileno(), self._n_rows, n_samples)
+
+
+class SignalWindows:
+    """The windows of a `SignalFile`, indexed by an array of first samples: (n, n_electrodes, n_samples) float32."""
+
+    def __init__(self, descriptor: int, n_rows: int, n_samples: int) -> None:
+        self._descriptor = descriptor
+        n = os.fstat(descriptor).st_size // (4 * n_rows)
+        self.shape = (n - n_samples + 1, n_rows, n_samples)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, starts: NDArray[np.int64]) -> NDArray[np.float32]:
+        _, n_rows, n_samples = self.shape
+        width = 4 * n_rows
+        parts = [os.pread(self._descriptor, n_samples * width, int(start) * width) for start in starts]
+        return np.stack([np.frombuffer(part, np.float32).reshape(n_samples, n_rows).T for part in parts])
+
+
 def decoded_of(signal: Any) -> Decoded:
     """Convert an open MNE object to what the sources decode; UsageError for anything but Raw and Epochs."""
     import mne
@@ -93,6 +140,7 @@ def prepare(
     vocabulary: Vocabulary,
     unknown: Unknown = "leave_out",
     line_freq_hz: float | None = None,
+    sink: SignalFile | None = None,
 ) -> Prepared:
     """Standardise a signal for a model with the given vocabulary.
 
@@ -104,6 +152,8 @@ def prepare(
         What to do with such channels: leave them out; map them to the nearest free electrode, by position; or refuse.
     line_freq_hz : float, optional
         50 or 60; by default taken from `info["line_freq"]` or the spectrum.
+    sink : SignalFile, optional
+        Where the signal goes, instead of memory.
 
     Raises
     ------
@@ -134,10 +184,10 @@ def prepare(
     with mne.utils.use_log_level("CRITICAL"):
         recording = signal if decoded is None else assemble(decoded, planned, manifest, Path())
         plan = make_plan(decide(recording, manifest=manifest, recipe=recipe, vocabulary=vocabulary))
-        sink = _Memory()
-        judged = run(plan, sink)
+        memory = _Memory()
+        judged = run(plan, sink or memory)
     return Prepared(
-        signal_uv=np.concatenate(sink.chunks, axis=1),
+        signal_uv=sink or np.concatenate(memory.chunks, axis=1),
         electrodes=plan.electrodes,
         references=plan.references,
         channels=tuple(c.name for c in plan.channels),

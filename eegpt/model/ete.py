@@ -80,6 +80,12 @@ class ETEConfig:
                 found=f"token_stride {self.token_stride}, token_samples {self.token_samples}",
                 expected="0 < token_stride <= token_samples",
             )
+        if self.kinds and not (len(self.kinds) == self.n_electrodes and set(self.kinds) <= set(range(len(KINDS)))):
+            raise UsageError(
+                "the encoder's kinds do not match its electrodes",
+                found=f"{len(self.kinds)} kinds",
+                expected=f"one number below {len(KINDS)} for each of {self.n_electrodes} electrodes",
+            )
         if self.spectrum_input and not (self.causal and self.spectrum_input >= self.token_samples):
             raise UsageError(
                 "the spectrum beside the tokens would show hidden ones, or less than the tokens",

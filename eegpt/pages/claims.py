@@ -111,7 +111,8 @@ def write_claims_page(result: ClaimsResult, *, shards: Sequence[Path], out: Path
 def _scores_of_arms(answer: Answer, out: Path) -> list[Row | Table]:
     """A chart of the arms for each task, and a table with intervals and the numbers of trials and subjects."""
     runs = {arm.name: read_results(out / arm.run) for arm in answer.arms}
-    charts, rows = [], []
+    charts: list[Drawing] = []
+    rows: list[list[str | int]] = []
     for key in dict.fromkeys(key for results in runs.values() for key in results.tasks):
         bars = []
         for name, results in runs.items():

@@ -7,17 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from eegprep.report.figures import Column, Drawing, Line, Page, Section, Table, line_chart, write_page
+from eegprep.report.figures import Column, Drawing, Line, Page, Section, Table, format_percent, line_chart, write_page
 
 
 def write_scaling_page(result: dict[str, Any], out: Path) -> Path:
     """Write the page and return its path."""
     rows = result["rows"]
-    names = ("name", "parameters", "windows", "steps", "new", "share_of_variance", "below_linear")
+    names = ("name", "parameters", "windows", "steps", "new", "share_of_variance")
     table = Table(
         caption=f"Errors on new samples, {rows[0]['split']}",
-        columns=[Column(label=n.replace("_", " "), numeric=n != "name") for n in names],
-        rows=[[row[n] for n in names] for row in rows],
+        columns=[
+            *(Column(label=n.replace("_", " "), numeric=n != "name") for n in names),
+            Column(label="against linear autoregression", numeric=True),
+        ],
+        rows=[[*(row[n] for n in names), _against(row["below_linear"])] for row in rows],
     )
     sections = [
         Section(anchor=x, heading=f"By {x}", parts=[_law(rows, x, line_by, result[f"by_{x}"])])
@@ -26,6 +29,11 @@ def write_scaling_page(result: dict[str, Any], out: Path) -> Path:
     sections.append(Section(anchor="runs", heading="Runs", parts=[table]))
     page = Page(title="Scaling", subtitle="Held-out error by size and by data", kicker="EEGPT", sections=sections)
     return write_page(page, out)
+
+
+def _against(gain: float | None) -> str | None:
+    """In words, since a negative reduction is an increase."""
+    return None if gain is None else f"{format_percent(abs(gain))} {'below' if gain >= 0 else 'above'}"
 
 
 def _law(rows: list[dict[str, Any]], x: str, line_by: str, law: dict[str, float] | None) -> Drawing:

@@ -5,6 +5,7 @@ Scores are shown even if a baseline is better; qualifications are printed under 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -84,11 +85,14 @@ def scores(results: Results) -> Section:
     def counts(key: str, task: TaskResult) -> str:
         return f"{format_number(task.n_train)} / {format_number(task.n_test)}"
 
+    def baseline(method: str, key: str, task: TaskResult) -> Markup | None:
+        return _cell(task.baselines.get(method), task, best[key])
+
     columns = [Column(label="method"), *(Column(label=_task_name(key, t), numeric=True) for key, t in tasks.items())]
     rows = [
         row("trials, train / test", counts),
         row("chance", lambda key, task: _percent(task.chance, task)),
-        *(row(name_of(m), lambda key, task, m=m: _cell(task.baselines.get(m), task, best[key])) for m in methods),
+        *(row(name_of(m), functools.partial(baseline, m)) for m in methods),
         row("our model", lambda key, task: _cell(task.model, task, best[key])),
     ]
     parts: list[Drawing | Table | Note | Row] = []
@@ -138,7 +142,8 @@ def _cell(method: MethodResult | None, task: TaskResult, best: float) -> Markup 
     text = _percent(score.mean, task) + (f" ± {_percent(score.sd, task)}" if score.sd is not None else "")
     is_best = score.mean is not None and score.mean >= best
     shown = Markup("<strong>{}</strong>" if is_best else "{}").format(text)
-    return shown + Markup("<br><small>{}</small>").format(_interval(method, task))
+    interval = _interval(method, task)
+    return shown + Markup("<br><small>{}</small>").format(interval) if interval else shown
 
 
 def _interval(method: MethodResult, task: TaskResult) -> str:
@@ -158,9 +163,19 @@ def _bars(tasks: Mapping[str, TaskResult], methods: Sequence[str]) -> Row:
             if mean is not None:
                 colour = 0 if method == MODEL else 6
                 interval = task.methods()[method].interval
-                ends = {} if interval is None else {"low": 100 * interval.low, "high": 100 * interval.high}
+                low, high = (None, None) if interval is None else (100 * interval.low, 100 * interval.high)
                 shown = f"{100 * mean:.1f}"
-                bars.append(Bar(label=name_of(method), value=100 * mean, shown=shown, of=100.0, colour=colour, **ends))
+                bars.append(
+                    Bar(
+                        label=name_of(method),
+                        value=100 * mean,
+                        shown=shown,
+                        of=100.0,
+                        colour=colour,
+                        low=low,
+                        high=high,
+                    )
+                )
         svg = bar_chart(bars, label=f"Balanced accuracy by method, {key}", width=440.0, row=22.0)
         caption = f"{', '.join(task.classes)}; lines are 95 % intervals."
         drawings.append(Drawing(heading=key, svg=svg, caption=caption))

@@ -267,6 +267,8 @@ def data_sets_of(sets: Sequence[ShardSet], recordings: Collection[str] | None = 
             if recordings is not None and one.recordings.id[row] not in recordings:
                 continue
             chain = chains.setdefault(name, {})
+            if steps not in chain:
+                one.recordings.steps(row)  # refuses steps that are damaged
             chain[steps] = chain.get(steps, 0.0) + float(hours[row])
         manifests.update({m.name: m for m in one.manifests})
     return [

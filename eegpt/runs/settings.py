@@ -164,13 +164,19 @@ def described(cls: type[BaseModel], prefix: str = "") -> list[Setting]:
 
 
 def _comments(cls: type[BaseModel]) -> dict[str, str]:
-    """The comments behind a class's fields; empty where the source code is not available."""
+    """The comments behind a class's fields, or above them (`#:`); empty where the source code is not available."""
     try:
         source = inspect.getsource(cls)
     except OSError:
         return {}
-    lines = (re.match(r"    (\w+): .*?  #:? ?(.+)", line) for line in source.splitlines())
-    return {match[1]: match[2].strip() for match in lines if match}
+    found, above = {}, ""
+    for line in source.splitlines():
+        if match := re.match(r"    #: ?(.+)", line):
+            above += f" {match[1]}"
+        elif match := re.match(r"    (\w+): (?:.*?  #:? ?(.+))?", line):
+            found[match[1]] = (match[2] or above).strip()
+            above = ""
+    return found
 
 
 def _plain(value: Any, where: str) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from eegprep.errors import UsageError, nearest
-from eegprep.files import write_json
+from eegprep.files import alone, write_json
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.loop import pretrain
 from eegpt.runs.settings import with_settings
@@ -65,6 +65,13 @@ def run_study(
 
     Errors are those of the first held-out split with windows. `probe` returns further scores of a run's encoder.
     """
+    with alone(out):
+        return _run_study(variants, shards, out, probe)
+
+
+def _run_study(
+    variants: dict[str, PretrainConfig], shards: Sequence[Path], out: Path, probe: Probe | None
+) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for name, config in variants.items():
         run = out / "runs" / name.replace("=", "-").replace("/", "-")
@@ -92,7 +99,6 @@ def run_study(
                 **(probe(run) if probe is not None else {}),
             }
         )
-        out.mkdir(parents=True, exist_ok=True)
         write_json(out / "study.json", {"rows": rows})
     return rows
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from eegprep.errors import UsageError, nearest
-from eegprep.files import write_json
+from eegprep.files import alone, write_json
 from eegprep.remote import open_shards
 from eegpt.data import TrialIndex
 from eegpt.evaluation.compare import Comparison, compare_runs
@@ -274,12 +274,13 @@ def run_claims(
     datasets = _datasets(index)
     work = _Work(config=config, shards=shards, out=out, datasets=datasets, folds=_folds(config, index), tell=tell)
     result = ClaimsResult(scheme=config.transfer.data.scheme, seeds=config.transfer.seeds, answers=[])
-    for claim in plan(config, datasets=datasets):
-        if claim.name == "unseen" and len(datasets) < 2:
-            tell("unseen: needs at least two data sets")
-            continue
-        result.answers.append(_answer(work, claim))
-        write_json(out / "claims.json", result.as_json())
+    with alone(out):
+        for claim in plan(config, datasets=datasets):
+            if claim.name == "unseen" and len(datasets) < 2:
+                tell("unseen: needs at least two data sets")
+                continue
+            result.answers.append(_answer(work, claim))
+            write_json(out / "claims.json", result.as_json())
     return result
 
 

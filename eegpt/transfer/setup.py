@@ -82,7 +82,8 @@ def make_setup(
     divisions = divide(index, data.scheme, validation_share=data.validation_share, among=among)
     used = sorted({e for e, _ in inputs_of(index)[0]})
     names = [index.vocabulary.name_of(int(i)) for i in used]
-    unknown = "refuse" if data.unknown_electrodes == "extend" else data.unknown_electrodes
+    asked = data.unknown_electrodes
+    unknown: Literal["refuse", "nearest", "leave_out"] = "refuse" if asked == "extend" else asked
     electrodes = map_electrodes(index.vocabulary, vocabulary, names, unknown=unknown)
     told = encoder is not None and encoder.n_references > 0
     electrodes = dataclasses.replace(electrodes, id_of=table_of(index, vocabulary, electrodes.id_of, told=told))

@@ -69,3 +69,20 @@ def test_a_log_gets_a_line_a_minute(monkeypatch, capsys):
             report(second, 200, second * 1_000_000, 200_000_000, "a" if second else "")
     lines = capsys.readouterr().err.splitlines()
     assert lines == [f"0:0{m}:00 ingest: {60 * m} of 200 recordings, {60 * m}.0 of 200.0 MB" for m in (1, 2, 3)]
+
+
+def test_training_tells_a_log_its_step(monkeypatch, capsys, tmp_path):
+    """`eegpt train` without a terminal: step, steps and loss, once a minute."""
+    from _eegpt_cli import train
+
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines = train.line_a_minute()
+    lines.on_start(tmp_path, {}, step=0, steps=400)
+    for step in range(1, 131):
+        now[0] = float(step)
+        lines.on_step(step, {"loss": 1.5})
+    assert capsys.readouterr().err.splitlines() == [
+        "0:01:00 train: step 60 of 400, loss 1.5000",
+        "0:02:00 train: step 120 of 400, loss 1.5000",
+    ]

@@ -65,7 +65,7 @@ def test_references_and_kinds_change_the_state():
     assert torch.equal(states[1], told(x[:1], electrode[:1])[0])
     eog = torch.tensor([V.id_of("EOGL")])
     with torch.no_grad():
-        told.electrode.weight[eog] = told.electrode.weight[3]
+        told.electrode.weight[eog] = told.electrode.weight[3].clone()
     assert not torch.allclose(told(x[:1], eog), told(x[:1], electrode[:1]))
 
 

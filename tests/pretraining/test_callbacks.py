@@ -101,7 +101,8 @@ def fake_wandb(calls: list) -> types.ModuleType:
     module = types.ModuleType("wandb")
 
     class Run:
-        id = "abc"
+        def __init__(self, id):
+            self.id = id
 
         def log(self, values, step):
             calls.append(("log", step, values["loss"]))
@@ -111,10 +112,9 @@ def fake_wandb(calls: list) -> types.ModuleType:
 
     def init(**options):
         calls.append(("init", options["name"], options["id"], options["resume"], options["project"]))
-        return Run()
+        return Run(options["id"])
 
     module.init, module.Settings = init, lambda **options: options
-    module.util = types.SimpleNamespace(generate_id=lambda: "abc")
     return module
 
 
@@ -125,11 +125,12 @@ def test_wandb_gets_the_records(data, small, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("WANDB_PROJECT", "lab")
     config = small({"run.wandb": True, "run.log_every": 6})
     pretrain_on(data, config, out=tmp_path / "run", show_progress=False)
-    assert calls[0] == ("init", "run", "abc", None, "lab")
+    own = (tmp_path / "run" / "wandb-id").read_text()
+    assert calls[0] == ("init", "run", own, None, "lab")
     assert [c[1] for c in calls if c[0] == "log"] == [1, 6, 12]
     assert calls[-1] == ("finish",)
     make_logger("wandb", tmp_path / "run", {}, step=12)
-    assert calls[-1] == ("init", "run", "abc", "allow", "lab")
+    assert calls[-1] == ("init", "run", own, "allow", "lab")
 
 
 @pytest.mark.slow

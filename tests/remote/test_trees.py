@@ -307,6 +307,7 @@ def test_offline_is_one_error_in_seconds(monkeypatch):
         ("openneuro:2718", "not the id of a data set"),
         ("openneuro:ds002718@1.0.5", "latest release only"),
         ("http://example.org/tree", "invalid address"),
+        ("https://me:secret@example.org/tree", "contains a password"),
         ("s3://openneuro.org/ds999999", "no files at this address"),
         ("s3://no-such-bucket-here/x", "no data set at this address"),
     ],
@@ -382,6 +383,18 @@ def test_load_takes_an_address(bucket):
     recordings = datasets.load("openneuro:ds900001", subjects=["02"], workers=0)
     assert list(recordings) == ["ds900001/02/-/task-hands"]
     assert recordings["ds900001/02/-/task-hands"].signal_uv.values.shape[0] == 6
+    assert recordings.trials() == []
+
+
+def test_load_takes_events_as_trials(bucket, tree):
+    """Of a data set at an address and of the same files on the disk: texts of events are labels, of a stated length."""
+    for name in ("openneuro:ds900001", str(tree)):
+        recordings = datasets.load(name, tasks=["hands"], event_length_s=2, workers=0)
+        assert len(recordings.trials("hands")) == 18
+        window, trial = next(recordings.windows("hands"))
+        assert (window.shape, trial.label) == ((6, 512), "left")
+    with pytest.raises(UsageError, match="without tasks"):
+        datasets.load("eegmat_sample", event_length_s=1)
 
 
 def test_releases_of_nemar(tree, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from _eegpt_cli import errors, shards
+from eegprep import api
 from eegprep.manifest.lock import Lock, write_lock
 from eegprep.shards import ShardSet
 from eegprep.store import Store
@@ -109,7 +110,7 @@ def test_rebuild_from_others_exits_with_3(run, store_folder, tmp_path):
     ("text", "n_bytes"), [("512M", 512 << 20), ("1G", 1 << 30), ("3k", 3 << 10), ("7", 7), ("2GiB", 2 << 30)]
 )
 def test_sizes_are_read_as_commonly_written(text, n_bytes):
-    assert shards._n_bytes(text) == n_bytes
+    assert api._n_bytes(text) == n_bytes
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "0", "1T", "1.5G"])

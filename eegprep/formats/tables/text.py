@@ -10,9 +10,11 @@ import codecs
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +26,9 @@ from eegprep.privacy import clean_message
 #: A few compressed bytes can expand to any amount of text.
 MAX_UNPACKED = 4 << 30
 _ANY_BYTES = 64 << 20
+# Packed texts from this size are never in memory as a whole.
+_STREAMED_BYTES = 4 << 20
+_BLOCK_BYTES = 4 << 20
 _MAX_RATIO = 100
 _LINES_LOOKED_AT = 20
 #: Missing values in tables.
@@ -89,24 +94,47 @@ class TextTable:
 
 def open_text(path: Path) -> bytes:
     """A text file's bytes, decompressed if it is gzipped."""
-    with path.open("rb") as handle:
-        packed = handle.read(2) == b"\x1f\x8b"
     try:
-        if packed:
-            limit = min(MAX_UNPACKED, max(_ANY_BYTES, _MAX_RATIO * path.stat().st_size))
-            with gzip.open(path, "rb") as handle:
-                data = handle.read(limit + 1)
-            if len(data) > limit:
-                raise InputError(
-                    f"{path.name} decompresses to more than {limit >> 20} MiB of text",
-                    where=path,
-                    expected=f"at most {_MAX_RATIO} times the compressed size, as for tables of numbers",
-                    todo="decompress it by hand (gunzip -k) if it is valid, or convert it to EDF",
-                )
-            return data
-        return path.read_bytes()
-    except (OSError, EOFError) as error:
+        if not _is_packed(path):
+            return path.read_bytes()
+        with _Unpacking(path) as unpacking:
+            return unpacking.read()
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path.name} cannot be decompressed", where=path, found=clean_message(error)) from error
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
+
+
+class _Unpacking(io.RawIOBase):
+    """Text of a gzipped file, read in parts; a bomb is refused as soon as it is too large."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._handle = gzip.open(path, "rb")  # noqa: SIM115  (closed with this object)
+        self._limit = self._left = min(MAX_UNPACKED, max(_ANY_BYTES, _MAX_RATIO * path.stat().st_size))
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        n = self._handle.readinto(buffer)
+        self._left -= n
+        if self._left < 0:
+            raise InputError(
+                f"{self._path.name} decompresses to more than {self._limit >> 20} MiB of text",
+                where=self._path,
+                expected=f"at most {_MAX_RATIO} times the compressed size, as for tables of numbers",
+                todo="decompress it by hand (gunzip -k) if it is valid, or convert it to EDF",
+            )
+        return n
+
+    def close(self) -> None:
+        self._handle.close()
+        super().close()
 
 
 def read_table(
@@ -140,9 +168,9 @@ def read_table(
         The file is empty, or rows differ in length.
     """
     import pyarrow as pa
-    from pyarrow import csv
 
-    data = _plain(open_text(path), encoding, path)
+    streamed = not ragged and _can_be_streamed(path, encoding, separator)
+    data = _head(path) if streamed else _plain(open_text(path), encoding, path)
     lines = data.split(b"\n", skip_rows + _LINES_LOOKED_AT)[skip_rows : skip_rows + _LINES_LOOKED_AT]
     if not lines or not lines[0].strip():
         raise InputError(f"{path.name} is empty", where=path, expected=f"rows after the first {skip_rows} lines")
@@ -168,15 +196,9 @@ def read_table(
             for line in data.split(b"\n")
             if line.strip()
         )
+    rows_before = skip_rows if headless else skip_rows + 1
     try:
-        table = csv.read_csv(
-            io.BytesIO(data),
-            read_options=csv.ReadOptions(skip_rows=skip_rows if headless else skip_rows + 1, column_names=columns),
-            parse_options=csv.ParseOptions(delimiter=separator),
-            convert_options=csv.ConvertOptions(
-                strings_can_be_null=True, null_values=_NOTHING, decimal_point="," if decimal_comma else "."
-            ),
-        )
+        table = _parse(path if streamed else io.BytesIO(data), rows_before, columns, separator, decimal_comma)
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path.name} is not a table of {len(columns)} columns",
@@ -185,6 +207,60 @@ def read_table(
             expected=f"{len(columns)} values per row, separated by {separator!r}",
         ) from error
     return TextTable(names=tuple(columns), table=table, where=path)
+
+
+def _can_be_streamed(path: Path, encoding: str, separator: str | None) -> bool:
+    """Whether a packed text is large, and its lines can be parsed as they are."""
+    if path.stat().st_size < _STREAMED_BYTES or not _is_packed(path) or codecs.lookup(encoding).name != "utf-8":
+        return False
+    head = _head(path)
+    lines = [line.decode("utf-8", "replace").strip() for line in head.split(b"\n")[:_LINES_LOOKED_AT]]
+    utf_16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return b"\n" in head and not utf_16 and (separator or _separator(lines, path)) != " "
+
+
+def _head(path: Path) -> bytes:
+    """The first lines of a packed text."""
+    try:
+        with _Unpacking(path) as unpacking, io.BufferedReader(unpacking) as buffered:
+            return buffered.read(1 << 20).removeprefix(b"\xef\xbb\xbf")
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path.name} cannot be decompressed", where=path, found=clean_message(error)) from error
+
+
+def _parse(
+    source: Path | io.BytesIO, rows_before: int, columns: Sequence[str], separator: str, decimal_comma: bool
+) -> Any:
+    """The Arrow table of a text, or of a packed file, which is never in memory as text."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    def options(block_size: int | None = None, **types: Any) -> dict[str, Any]:
+        return {
+            "read_options": csv.ReadOptions(skip_rows=rows_before, column_names=columns, block_size=block_size),
+            "parse_options": csv.ParseOptions(delimiter=separator),
+            "convert_options": csv.ConvertOptions(
+                strings_can_be_null=True, null_values=_NOTHING, decimal_point="," if decimal_comma else ".", **types
+            ),
+        }
+
+    def in_parts(path: Path, **types: Any) -> pa.Table:
+        with _Unpacking(path) as unpacking, csv.open_csv(unpacking, **options(_BLOCK_BYTES, **types)) as reader:
+            schema = reader.schema
+            wider.update({f.name: pa.float64() for f in schema if pa.types.is_integer(f.type)})
+            return pa.Table.from_batches(list(reader), schema)
+
+    wider: dict[str, Any] = {}
+    if isinstance(source, io.BytesIO):
+        return csv.read_csv(source, **options())
+    try:
+        return in_parts(source)
+    except pa.ArrowInvalid:  # the types of the first block: a column of whole numbers may have others later
+        if not wider:
+            raise
+        return in_parts(source, column_types=dict(wider))
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{source.name} cannot be decompressed", where=source, found=clean_message(error)) from error
 
 
 def _plain(data: bytes, encoding: str, path: Path) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -79,9 +78,11 @@ def _common_steps(sets: Sequence[ShardSet]) -> tuple[str, ...]:
     for one in sets:
         table = one.recordings.table
         rates, lines = numbers(table["source_sfreq_hz"]).tolist(), numbers(table["line_freq_hz"]).tolist()
-        made = zip(texts(table["steps"]), rates, (None if math.isnan(x) else x for x in lines), strict=True)
-        for (steps, sfreq_hz, line_freq_hz), n in Counter(made).items():
-            counts[describe_steps(json.loads(steps), sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)] += n
+        made = list(zip(texts(table["steps"]), rates, (None if math.isnan(x) else x for x in lines), strict=True))
+        first = {key: row for row, key in reversed(list(enumerate(made)))}
+        for key, n in Counter(made).items():
+            steps = one.recordings.steps(first[key]).steps_json()
+            counts[describe_steps(steps, sfreq_hz=key[1], line_freq_hz=key[2])] += n
     return min(counts, key=lambda steps: (-counts[steps], steps)) if counts else ()
 
 

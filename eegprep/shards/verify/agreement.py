@@ -6,7 +6,7 @@ the manifests, splits of a subject.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,12 +14,13 @@ from eegprep.errors import RefusedError
 from eegprep.shards.format import ELECTRODES, FORMAT_VERSION
 from eegprep.shards.lock import read_set_lock
 from eegprep.shards.reader import ShardSet
-from eegprep.shards.tables import read_electrodes
+from eegprep.shards.tables import numbers, read_electrodes, texts
 
 
 def disagreements(opened: ShardSet) -> Iterator[str]:
     """All contradictions between the files of the index."""
     yield from _electrodes(opened)
+    yield from _recordings(opened)
     yield from _lock(opened)
     yield from _manifests(opened)
     yield from _splits(opened)
@@ -39,6 +40,26 @@ def _electrodes(opened: ShardSet) -> Iterator[str]:
                 f"electrodes.parquet counts {n_blocks} blocks and {n_samples} samples of "
                 f"{opened.vocabulary.name_of(electrode)}, blocks.parquet {counts[electrode]} and {samples[electrode]}"
             )
+
+
+def _recordings(opened: ShardSet) -> Iterator[str]:
+    """Check the columns that are parsed only when a recording is described."""
+    r = opened.recordings
+    known: set[object] = set()
+    for row, steps in enumerate(texts(r.table["steps"])):
+        parsers: list[Callable[[int], object]] = [r.facts, r.attributes, r.montage]
+        if steps not in known:  # most recordings have the same
+            parsers.append(r.steps)
+            known.add(steps)
+        for parse in parsers:
+            try:
+                parse(row)
+            except RefusedError as error:
+                yield error.what
+    rate, line = numbers(r.table["source_sfreq_hz"]), numbers(r.table["line_freq_hz"])
+    good = np.isfinite(rate) & (rate > 0) & (np.isnan(line) | (np.isfinite(line) & (line > 0)))
+    for row in np.flatnonzero(~good).tolist():
+        yield f"recording {r.id[row]}: an impossible rate or line frequency, {rate[row]:g} and {line[row]:g} Hz"
 
 
 def _lock(opened: ShardSet) -> Iterator[str]:

@@ -10,12 +10,14 @@ Shapes: N trials, E electrodes, S samples.
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 
-from eegprep.recording import STANDARD_SFREQ_HZ
+from eegprep.recording import STANDARD_SFREQ_HZ, electrode_of, input_name
 from eegpt.data import TrialIndex
+from eegpt.transfer.inputs import inputs_of
 
 _AT_ONCE = 256
 
@@ -58,14 +60,21 @@ def task_data(index: TrialIndex, task: int) -> TaskData | None:
     """All trials of a task; None if no electrode is in half of them, or if a trial has no such electrode."""
     rows = np.flatnonzero(index.task == task)
     info = index.tasks[task]
-    count = np.zeros(len(index.vocabulary), np.int64)
+    names = index.vocabulary.names
+    several = {names[i] for i in inputs_of(index)[1]}
+    found: Counter[str] = Counter()
     for start in range(0, len(rows), _AT_ONCE):
         batch = index.gather(rows[start : start + _AT_ONCE])
-        count += np.bincount(np.asarray(batch.electrode)[np.asarray(batch.electrode_mask)], minlength=len(count))
-    common = np.flatnonzero(2 * count >= max(1, len(rows)))
-    if not len(common) or not len(rows):
+        pairs = np.stack([batch.electrode, batch.reference], axis=-1)[np.asarray(batch.electrode_mask)]
+        for (e, r), n in zip(*np.unique(pairs, axis=0, return_counts=True), strict=True):
+            found[input_name(names[e], index.references[r]) if names[e] in several else names[e]] += int(n)
+    # In the order of electrode ids
+    electrodes = sorted(
+        (name for name, n in found.items() if 2 * n >= max(1, len(rows))),
+        key=lambda name: (index.vocabulary.id_of(electrode_of(name)), name),
+    )
+    if not electrodes or not len(rows):
         return None
-    electrodes = [index.vocabulary.name_of(int(i)) for i in common]
     n_samples = int(index.n_samples[rows].min())
     signal = np.empty((len(rows), len(electrodes), n_samples), np.float32)
     sigma = np.empty(signal.shape[:2], np.float32)
@@ -85,8 +94,8 @@ def task_data(index: TrialIndex, task: int) -> TaskData | None:
     notes = []
     if n_filled := int((~present.all(axis=1)).sum()):
         notes.append(f"for baselines, missing electrodes are the mean of the others ({n_filled} trials)")
-    if (lost := int((count > 0).sum()) - len(common)) > 0:
-        notes.append(f"baselines use {len(common)} electrodes; {lost} others are in too few trials")
+    if (lost := len(found) - len(electrodes)) > 0:
+        notes.append(f"baselines use {len(electrodes)} electrodes; {lost} others are in too few trials")
     if n_samples < int(index.n_samples[rows].max()):
         notes.append(f"baselines use the first {n_samples} samples of each trial; some are longer")
     return TaskData(
