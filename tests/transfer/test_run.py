@@ -239,6 +239,13 @@ def test_equal_tasks_share_a_head(shards, other_shards, encoder, tmp_path):
         assert np.isfinite(task.model.interval.low)
 
 
+def test_lodo_learns_from_a_few_trials(shards, other_shards, tmp_path):
+    """Trials of the tested subjects that the scheme learns from are no leak; no encoder is needed for the spectrum."""
+    chosen = config(scheme="lodo:2", graph=False, views=("spectrum",), tasks=("hand",))
+    transfer(chosen, shards=[shards, other_shards], out=tmp_path / "run")
+    assert set(finish(tmp_path / "run", [shards, other_shards]).tasks) == {"alpha/hand", "beta/hand"}
+
+
 def test_lodo_tests_an_unseen_data_set(shards, other_shards, encoder, tmp_path):
     transfer(config(scheme="lodo", steps=20), shards=[shards, other_shards], out=tmp_path / "run", encoder=encoder)
     results = finish(tmp_path / "run", [shards, other_shards])
