@@ -48,7 +48,8 @@ class ModelSettings(Settings):
         encoder learns, views change with every step and cannot be aligned by subject, so `special`, as in the paper.
     views : tuple of {"states", "dynamics", "spectrum", "course", "level", "pairs"}
         What the readouts beside the graph see: at every electrode, see `eegpt.model.views`, and at every pair of
-        electrodes, see `eegpt.model.pairs`; `probe` takes `states` and `dynamics` alone. Empty: no such readouts; with
+        electrodes, see `eegpt.model.pairs`. All but `level`, which is one number for each recording and electrode and
+        so can only tell recordings apart; `probe` takes `states` and `dynamics` alone. Empty: no such readouts; with
         `readout` `special` the paper's form.
     edges : {"auto", "pairs", "none"}
         What the graph's edges carry: what two electrodes share, or nothing, as in the paper. `auto`: `pairs` where
@@ -61,7 +62,7 @@ class ModelSettings(Settings):
     """
 
     readout: Literal["auto", Readout] = "auto"  # what a node of the graph starts from
-    views: tuple[str, ...] = ALL_VIEWS  # what the electrodes' own readouts see
+    views: tuple[str, ...] = tuple(v for v in ALL_VIEWS if v != "level")  # what the electrodes' own readouts see
     edges: Literal["auto", "pairs", "none"] = "auto"  # what the graph's edges carry
     graph: bool = True  # train the electrode graph beside the readouts
     align: Literal["subject", "none"] = "subject"  # standardise the views of each subject's trials

@@ -183,14 +183,13 @@ def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: Trans
     `pretrained` is what the encoder, or each division's encoder, has seen; None (not recorded) is refused too. Within a
     division, training and test recordings are compared: splits are disjoint by name, but one signal can have two names.
     """
-    scheme, found, of_row = config.data.scheme, [], setup.index.recording
-    kind = Scheme.parse(scheme).kind
-    folds = {"scheme": scheme if kind in (Kind.KFOLD, Kind.LOSO, Kind.WITHIN) else "kfold:5"}
+    scheme, found, of_row = Scheme.parse(config.data.scheme), [], setup.index.recording
+    folds = {"scheme": config.data.scheme if scheme.kind in (Kind.KFOLD, Kind.LOSO, Kind.WITHIN) else "kfold:5"}
     for number, division in enumerate(setup.divisions):
         before = pretrained[number if len(pretrained) > 1 else 0]
         tested_ids = np.unique(of_row[division.test])
         tested = [setup.recordings[r] for r in tested_ids]
-        if kind == Kind.WITHIN:
+        if scheme.kind == Kind.WITHIN:
             # Subjects are the same by design; what is compared are the parts of their recordings.
             tested = [
                 dataclasses.replace(one, within_subject=True, held_out=_parts(setup, division.test, r))
@@ -200,10 +199,10 @@ def check_leakage(setup: Setup, pretrained: Sequence[Seen | None], config: Trans
             found.append(_refuse_unknown(allow=config.allow_leakage))
         else:
             found.append(refuse_leaks(before, tested, allow=config.allow_leakage, stage="pre-training", **folds))
-        if kind == Kind.WITHIN:
+        if scheme.kind == Kind.WITHIN:
             continue  # trials of a division share no sample, as noted in every table
         learned_ids = np.unique(of_row[np.union1d(division.train, division.validation)])
-        if kind == Kind.FEW_SHOT:
+        if scheme.shots:
             # By design, the scheme trains on a few trials of the test subjects.
             learned_ids = np.setdiff1d(learned_ids, tested_ids)
             tested = [dataclasses.replace(r, within_subject=True) for r in tested]
