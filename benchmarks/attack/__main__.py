@@ -1,7 +1,7 @@
 """A campaign against our own commands: kills, hostile inputs, full disks, canaries, altered copies.
 
     python benchmarks/attack                              # the long campaign, hours on a slow machine
-    python benchmarks/attack --short                      # a minute on two idle cores, as in the tests
+    python benchmarks/attack --short                      # less than 50 s of processor time, as in the tests
     python benchmarks/attack --seed 7 --only "shard sets" 4711    # one attack again, errors and all
 
 Prints a table: tried; equal (the bytes of an undisturbed run, or an input that is taken and consistent); refused (one
