@@ -122,7 +122,8 @@ def _settings() -> str:
 
 
 def _api() -> dict[str, str]:
-    pages = {f"{name.replace('.', '-')}.md": _api_page(name) for name in PUBLIC if public_names(name)}
+    first: dict[Any, str] = {}  # where a class or function is described: at the first of its names
+    pages = {f"{name.replace('.', '-')}.md": _api_page(name, first) for name in PUBLIC if public_names(name)}
     toc = "\n".join(name.removesuffix(".md") for name in pages)
     opening = (
         "# Python API\n\nWhat both packages offer, by the name it is imported by. Modules that are not listed are "
@@ -142,11 +143,14 @@ def public_names(module: str) -> list[str]:
     return list(own)
 
 
-def _api_page(module: str) -> str:
+def _api_page(module: str, first: dict[Any, str]) -> str:
     loaded = importlib.import_module(module)
     parts = [f"# {module}\n\n{inspect.getdoc(loaded) or ''}\n"]
     for name in public_names(module):
         found = getattr(loaded, name)
+        if callable(found) and first.setdefault(found, f"{module}.{name}") != f"{module}.{name}":
+            parts.append(f"## {name}\n\nThe same as `{first[found]}`.\n")
+            continue
         kind = "class" if inspect.isclass(found) else "function" if callable(found) else "data"
         options = {"class": "\n   :members:", "data": "\n   :no-value:"}.get(kind, "")
         parts.append(f"## {name}\n\n```{{eval-rst}}\n.. auto{kind}:: {module}.{name}{options}\n```\n")

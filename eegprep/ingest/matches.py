@@ -97,8 +97,8 @@ def mismatches(manifest: Manifest, recordings: Sequence[Counted], *, partial: bo
     Parameters
     ----------
     partial : bool
-        The folder contains part of the data set: a missing label or class is then no error, but a task that matches
-        nothing in any recording it applies to still is.
+        The folder contains part of the data set: a missing label, class, run or session is then no error, but a task
+        that matches nothing in any recording it applies to still is.
     """
     return tuple(m for task in manifest.tasks for m in _of_task(task, recordings, partial=partial))
 
@@ -121,13 +121,15 @@ def _of_task(task: Task, recordings: Sequence[Counted], *, partial: bool) -> Ite
     unmatched = [w for w in _words(task) if _code(w) not in there]
     led_to = {rule.labels[w] for w in unmatched if w in rule.labels}
     led_to |= {i.label for w in unmatched for i in rule.intervals.get(w, ())}
+    # Like `runs`: none of the runs or sessions that the task labels is in this part of the data set.
+    elsewhere = _entity(task) in ("run", "session") and len(unmatched) == len(_words(task))
     if unmatched:
         yield Mismatch(
             task=task.name,
             what=f"{_nothing(task)} {_listed(unmatched, ' or ')}" + _instead(task, meant),
             wanted=tuple(unmatched),
             of={"event": "events", "trial": "labels"}.get(rule.by, ""),
-            fails=n_trials == 0 or not partial,
+            fails=not partial or (n_trials == 0 and not elsewhere),
         )
     why = ", ".join(f"{code.replace('_', ' ')} {n}" for code, n in sorted(sums["lost_code"].items()))
     lost = f"; left out: {why}" if why else ""
@@ -189,11 +191,18 @@ def _texts(task: Task) -> str:
     return {"event": "events", "trial": "labels"}.get(task.trials.by, "") if not task.trials.values else ""
 
 
+def _entity(task: Task) -> str | None:
+    """The run, session or attribute that the task uses; None for events and epochs."""
+    rule = task.trials
+    if rule.by in ("event", "trial"):
+        return None
+    return rule.by if rule.by in ("run", "session") else rule.attribute
+
+
 def _entities(task: Task, meant: Sequence[Counted]) -> Counter[str]:
     """Number of recordings by the run, session or attribute that the task uses; empty for events and epochs."""
-    rule = task.trials
-    name = rule.by if rule.by in ("run", "session") else rule.attribute
-    if rule.by in ("event", "trial") or name is None:
+    name = _entity(task)
+    if name is None:
         return Counter()
     return Counter({"session": r.session, "run": r.run, **r.attributes}.get(name, "") for r in meant)
 

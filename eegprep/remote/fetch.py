@@ -97,7 +97,10 @@ def fetch(
     # A cache that others manage can only be read.
     writable = not folder.exists() or os.access(folder, os.W_OK)
     with alone(folder) if writable else contextlib.nullcontext():
-        return _fetch(manifest, folder, only=only, workers=workers, progress=progress, opener=opener)
+        found = _fetch(manifest, folder, only=only, workers=workers, progress=progress, opener=opener)
+    if writable:
+        found.mkdir(parents=True, exist_ok=True)  # an empty folder is removed with its lock
+    return found
 
 
 def _fetch(

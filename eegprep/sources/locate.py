@@ -64,7 +64,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
     if not os.path.lexists(path):
         raise UsageError(
             "no such file, folder or data set",
-            found=word,
+            where=word,
             expected="a name of `eegprep datasets`, a manifest (.yaml), openneuro:ID, moabb:CODE, a folder or a file",
             todo=nearest(word, names) or "check the path",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from eegprep.errors import UsageError, nearest
 from eegprep.recording import RecordingInfo
 from eegprep.store.reader import Store
+
+if TYPE_CHECKING:
+    import mne
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +74,7 @@ class Recordings(Mapping[str, xr.Dataset]):
         """The complete description of a recording: its channels, what was left out and why, quality."""
         return self._infos[recording]
 
-    def raw(self, recording: str) -> Any:
+    def raw(self, recording: str) -> mne.io.RawArray:
         """A recording as `mne.io.RawArray`: volts, electrode positions, gaps and trials as annotations."""
         return self.store.raw(recording)
 

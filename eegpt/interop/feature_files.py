@@ -247,7 +247,7 @@ class _Target(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        self._file = path.open("w+b", buffering=0)  # closed with this object
         self._position = 0
         self._path = str(path)
         self.error: OSError | None = None
@@ -262,7 +262,7 @@ class _Target(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        start = (0, self._position, os.fstat(self._descriptor).st_size)[whence]
+        start = (0, self._position, os.fstat(self._file.fileno()).st_size)[whence]
         self._position = start + offset
         return self._position
 
@@ -271,17 +271,18 @@ class _Target(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
-        data = os.pread(self._descriptor, len(view), self._position)
-        view[: len(data)] = data
-        self._position += len(data)
-        return len(data)
+        self._file.seek(self._position)
+        n = self._file.readinto(view)
+        self._position += n
+        return n
 
     def write(self, data: Any, /) -> int:
         view = memoryview(data).cast("B")
         done = 0
         while done < len(view) and self.error is None:
             try:
-                done += os.pwrite(self._descriptor, view[done:], self._position + done)
+                self._file.seek(self._position + done)
+                done += self._file.write(view[done:])
             except OSError as error:
                 self._failed(error)
         self._position += len(view)
@@ -289,14 +290,13 @@ class _Target(io.RawIOBase):
 
     def truncate(self, size: int | None = None, /) -> int:
         try:
-            os.ftruncate(self._descriptor, self._position if size is None else size)
+            self._file.truncate(self._position if size is None else size)
         except OSError as error:
             self._failed(error)
         return self._position if size is None else size
 
     def close(self) -> None:
-        if not self.closed:
-            os.close(self._descriptor)
+        self._file.close()
         super().close()
 
     def _failed(self, error: OSError) -> None:

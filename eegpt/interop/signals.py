@@ -21,6 +21,7 @@ from eegprep.errors import RefusedError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.manifest.schema import ChannelRule, Licence, Manifest, SourceSpec
+from eegprep.platform import pread
 from eegprep.recording import LeftOut, Stretch, input_names, subtract
 from eegprep.sources.assemble import assemble
 from eegprep.sources.base import PlannedRecording, SourceRecording
@@ -107,7 +108,7 @@ class SignalWindows:
     def __getitem__(self, starts: NDArray[np.int64]) -> NDArray[np.float32]:
         _, n_rows, n_samples = self.shape
         width = 4 * n_rows
-        parts = [os.pread(self._descriptor, n_samples * width, int(start) * width) for start in starts]
+        parts = [pread(self._descriptor, n_samples * width, int(start) * width) for start in starts]
         return np.stack([np.frombuffer(part, np.float32).reshape(n_samples, n_rows).T for part in parts])
 
 

@@ -92,8 +92,16 @@ class ClaimsConfig:
                 raise UsageError("a fraction must be above 0 and below 1", found=share)
         if len(self.sizes) < 2 and "sizes" in self.chosen:
             raise UsageError("at least two sizes are required", found=", ".join(self.sizes))
+        keys: dict[str, bool] = {}
         for setting in self.vary:
-            with_settings(self.pretrain, [setting], where="--vary")
+            key = setting.partition("=")[0].strip()
+            other = with_settings(self.pretrain, [setting], where="--vary") != self.pretrain
+            keys[key] = keys.get(key, False) or other
+        for key, other in keys.items():
+            if not other:
+                raise UsageError(
+                    f"{key} has only the value that it has already", where="--vary", todo="name another value"
+                )
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -253,7 +261,11 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
         common: Any = to_mapping(config.pretrain)
         for part in key.split("."):
             common = common[part]
-        others = (by_states(s.partition("=")[2], Encoders(name=f"set-{s}", settings=(s,))) for s in settings)
+        others = (
+            by_states(s.partition("=")[2], Encoders(name=f"set-{s}", settings=(s,)))
+            for s in settings
+            if with_settings(config.pretrain, [s]) != config.pretrain  # the first arm already
+        )
         question = f"Does `{key}` affect the states?"
         claims.append(Claim(name=key, question=question, arms=(by_states(str(common)), *others)))
     return claims

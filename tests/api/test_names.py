@@ -92,7 +92,7 @@ def test_packages_of_commands_are_callable():
     for found in (eegprep.ingest, eegprep.report, eegpt.transfer):
         assert callable(found)
         assert list(inspect.signature(found).parameters)
-    with pytest.raises(UsageError, match="neither a data set"):
+    with pytest.raises(UsageError, match="no such file, folder or data set"):
         eegprep.ingest("no such thing")
 
 

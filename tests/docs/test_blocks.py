@@ -114,7 +114,7 @@ def test_the_page_on_sharing_runs(recordings: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize("page", ["add-a-data-set.md", "add-a-task.md", "change-the-steps.md"])
+@pytest.mark.parametrize("page", ["add-a-data-set.md", "add-a-task.md", "change-the-steps.md", "remote-data-sets.md"])
 def test_pages_on_the_data_side_run(page: str, recordings: Path, tmp_path: Path) -> None:
     (tmp_path / "recordings").symlink_to(recordings)
     for block in runnable(DOCS / "how-to" / page):

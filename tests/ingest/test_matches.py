@@ -175,6 +175,16 @@ def test_runs_that_are_not_there(lab, runs, exit_code, partial):
     assert "run" in found.unmatched[0].what
 
 
+@pytest.mark.parametrize(("length_s", "runs", "exit_code"), [(2, ("8", "9"), 0), (60, ("1", "9"), 1)])
+def test_labelled_runs_may_be_elsewhere(lab, length_s, runs, exit_code):
+    """So it is where runs are the labels; a run that is there and gives no trial stays an error."""
+    trials = {"by": "run", "labels": dict(zip(runs, "ab", strict=True)), "length_s": length_s, "stride_s": length_s}
+    manifest = describe({"name": "k", "classes": ["a", "b"], "trials": trials})
+    source = lab(s1_1=BOTH)
+    assert inspect(manifest, source, workers=0, partial=True).exit_code == exit_code
+    assert inspect(manifest, source, workers=0).exit_code == 1
+
+
 def test_a_task_of_nothing_fails_a_part_too(lab):
     """A part of the data set excuses a class, not a task that finds nothing where it should."""
     manifest = describe(hand({"L": "left", "R": "right"}))

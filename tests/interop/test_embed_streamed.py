@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
@@ -23,11 +24,13 @@ def test_file_equals_the_dataset(recorded, encoder, tmp_path, ending):
     model = open_model(encoder)
     files = [recorded.files / "s0.fif", recorded.files / "s1.fif"]
     out = tmp_path / f"x{ending}"
-    found, failed = embed_files(files, model, out, "o" * 64, window_s=1.0)
+    found, failed = embed_files(files, model, out=out, window_s=1.0)
     assert not failed
     assert list(found) == ["s0.fif", "s1.fif"]
+    options = {"window_s": 1.0, "stride_s": None, "recipe": model.recipe(), "unknown": "leave_out"}
+    origin = feature_files.origin_of(files, model, line_freq_hz=None, **options)
     with xr.open_datatree(out, engine=ENGINES[ending]) as tree:
-        assert tree.attrs == {"origin_sha256": "o" * 64}
+        assert tree.attrs == {"origin_sha256": origin}
         for file in files:
             import mne
 
@@ -55,13 +58,13 @@ def test_failed_recording_leaves_no_group(recorded, encoder, tmp_path, monkeypat
                 raise InputError("broken")
 
     monkeypatch.setattr(embedding, "features_of", failing)
-    found, failed = embed_files(files, model, out, "o", window_s=1.0)
+    found, failed = embed_files(files, model, out=out, window_s=1.0)
     assert list(found) == ["s0.fif", "s2.fif"]
     assert list(failed) == ["s1.fif"]
     with xr.open_datatree(out, engine=ENGINES[ending]) as tree:
         assert sorted(tree.children) == ["s0.fif", "s2.fif"]
         assert "origin_sha256" not in tree.attrs
-    found, failed = embed_files(files, model, tmp_path / f"y{ending}", "o", window_s=1.0)
+    found, failed = embed_files(files, model, out=tmp_path / f"y{ending}", window_s=1.0)
     assert not found
     assert len(failed) == 3
     assert [p.name for p in tmp_path.iterdir()] == [out.name]
@@ -111,15 +114,18 @@ def test_full_disk_is_one_message(recorded, encoder, tmp_path, ending, limit):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_errors_of_writing_come_back(tmp_path, monkeypatch):
+def test_errors_of_writing_come_back(tmp_path):
     """The HDF5 library is told that all went well; the error is kept, with the file's name."""
+
+    class Full(io.FileIO):
+        def write(self, data: object, /) -> int:
+            raise OSError(28, "No space left on device")
+
     target = feature_files._Target(tmp_path / "x.part")
-
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.pwrite", full)
+    target._file.close()
+    target._file = Full(tmp_path / "x.part", "r+")
     assert target.write(b"12345") == 5
+    assert target.tell() == 5
     assert target.error is not None
     assert (target.error.errno, target.error.filename) == (28, str(tmp_path / "x.part"))
     target.close()
@@ -143,6 +149,6 @@ def test_memory_does_not_grow_with_length(encoder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(reader, "WHOLE_BYTES", 0)  # every recording is read in parts
     raw_of(3, seconds=120).save(tmp_path / "long_raw.fif", verbose="ERROR")
-    embed_files([tmp_path / "long_raw.fif"], model, tmp_path / "x.nc", "o", window_s=1.0)
+    embed_files(tmp_path / "long_raw.fif", model, out=tmp_path / "x.nc", window_s=1.0)
     assert len(largest) > 1
     assert max(largest) < 512 * 2 * model.ete.config.width * 4 + 1

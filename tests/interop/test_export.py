@@ -17,7 +17,7 @@ from eegpt.transfer.run import transfer
 
 # float32 sums in another order; states are of size one.
 TOLERANCE = 1e-4
-WITHOUT_PAIRS = ("states", "spectrum", "course", "level")
+WITHOUT_PAIRS = ("states", "dynamics", "spectrum", "course", "level")
 
 
 @pytest.fixture(

@@ -47,10 +47,14 @@ def test_expectations_name_existing_tasks():
         assert {k.task for k in manifest.known_results} <= tasks, manifest.name
 
 
-def test_task_names_are_unique():
-    """Tasks have different names over the whole catalogue."""
-    names = [t.name for m in ALL for t in m.tasks]
-    assert len(set(names)) == len(names)
+def test_tasks_of_one_name_are_one_task():
+    """A data set has a name once, and tasks of several data sets that share a name have the same classes."""
+    classes = {}
+    for manifest in ALL:
+        names = [t.name for t in manifest.tasks]
+        assert len(set(names)) == len(names), manifest.name
+        for task in manifest.tasks:
+            assert classes.setdefault(task.name, task.classes) == task.classes, (manifest.name, task.name)
 
 
 @pytest.mark.parametrize(

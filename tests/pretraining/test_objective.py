@@ -135,7 +135,8 @@ def test_learning_rate_schedule():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"data.window_samples": (256,)},
+        {"data.window_samples": (96,)},
+        {"data.window_samples": (256,), "encoder.token_samples": 256},
         {"schedule.batch_size": 300, "schedule.micro_batch": 256},
         {"held_out.splits": ("train",)},
         {"optimiser.clip_norm": 0.0},

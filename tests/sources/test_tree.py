@@ -522,9 +522,9 @@ def test_a_changed_mff_is_made_again(tmp_path: Path, made) -> None:
     (tmp_path / "net.mff/signal1.bin").write_bytes(b"1")
     (planned,) = implicit(tmp_path / "net.mff").plan()
     root = place_of(tmp_path / "net.mff")[0]
-    before = _made_from(planned, root, b"")
+    before = _made_from(planned, root, b"", None)
     (tmp_path / "net.mff/signal1.bin").write_bytes(b"2")
-    assert _made_from(planned, root, b"") != before
+    assert _made_from(planned, root, b"", None) != before
 
 
 def test_inspect_lists_files_by_name(made, tmp_path: Path) -> None:

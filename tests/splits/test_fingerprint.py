@@ -122,6 +122,6 @@ def test_guard_refuses_altered_copy() -> None:
     seen = Seen.of([SeenRecording(id="a/1/-/-", signal_sha256="0", fingerprint=str(made(x)))])
     test = [SeenRecording(id="b/9/-/-", signal_sha256="1", fingerprint=str(made(-2 * x)))]
     assert [(k.how, k.seen_as) for k in find_leaks(seen, test)] == [("altered copy", "a/1/-/-")]
-    with pytest.raises(RefusedError, match="were seen"):
+    with pytest.raises(RefusedError, match="1 test recording was seen in training"):
         refuse_leaks(seen, test)
     assert Seen.from_json(seen.to_json()) == seen

@@ -97,15 +97,24 @@ def test_encoders_differ_as_their_names_say():
     assert of("untrained") == untrained
 
 
+def test_the_common_value_is_one_arm():
+    """A value that the common encoder has already is neither trained nor compared a second time."""
+    config = ClaimsConfig(vary=("encoder.token_samples=64", "encoder.token_samples=128"))
+    (tokens,) = plan(config, datasets=("a", "b"))
+    assert [a.encoders.name for a in tokens.arms] == ["common", "set-encoder.token_samples=128"]
+    with pytest.raises(UsageError, match="only the value that it has already"):
+        ClaimsConfig(vary=("encoder.token_samples=64",))
+
+
 def test_varied_settings_are_questions():
     """They are asked alone unless claims are named as well."""
-    config = ClaimsConfig(vary=("encoder.norm=pre", "encoder.token_samples=128", "encoder.token_samples=64"))
+    config = ClaimsConfig(vary=("encoder.norm=pre", "encoder.token_samples=256", "encoder.token_samples=128"))
     norm, tokens = plan(config, datasets=("a", "b"))
     assert [a.name for a in norm.arms] == ["output", "pre"]
     assert [(a.name, a.encoders.name) for a in tokens.arms] == [
-        ("256", "common"),
+        ("64", "common"),
+        ("256", "set-encoder.token_samples=256"),
         ("128", "set-encoder.token_samples=128"),
-        ("64", "set-encoder.token_samples=64"),
     ]
     both = plan(dataclasses.replace(config, claims=("labels",)), datasets=("a", "b"))
     assert [c.name for c in both] == ["labels", "encoder.norm", "encoder.token_samples"]

@@ -16,7 +16,7 @@ from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.lora import add_lora, merge_lora
 from eegpt.model.teg import TEGConfig
-from eegpt.model.views import N_SLICES, view_slices
+from eegpt.model.views import N_SLICES, N_STATE_SLICES, view_slices
 from eegpt.transfer.align import alignable_tasks, aligned
 from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.config import TransferConfig
@@ -270,29 +270,33 @@ def test_electrode_heads_add_to_the_graph():
 
 
 def test_views_equal_their_definition():
-    """States, spectrum, course and level of each trial's own samples."""
+    """States, their dynamics, spectrum of whole seconds, course and level of each trial's own samples."""
     m = model()
-    b = batch([256, 160, 40], [1, 1, 1])
+    b = batch([330, 256, 160, 40], [1, 1, 1, 1])
     c = m.ete.config
     where = view_slices(c)
     together = m.encode(rows_of(b, c), views_only=True).views_RF
-    for i, length in enumerate((256, 160, 40)):
+    for i, length in enumerate((330, 256, 160, 40)):
         x = torch.from_numpy(b.signal_i16[i, 0, :length].astype(np.float32)) * 0.05 / 15.0
         edges = [length * k // N_SLICES for k in range(N_SLICES + 1)]
         course = torch.stack([x[p:q].mean() for p, q in itertools.pairwise(edges)])
         torch.testing.assert_close(together[i, where["course"]], course, rtol=1e-4, atol=1e-5)
         tokens = F.pad(x, (0, max(0, 64 - length))).unfold(0, 64, 32)
-        # The spectrum is that of a second, whatever the tokens; shorter trials are padded with zeros.
-        second = F.pad(x, (0, 256 - length))
-        power = torch.fft.rfft((second - second.mean()) * torch.hann_window(256)).abs().square()
+        whole = F.pad(x, (0, max(0, 64 - length)))[: 64 + 32 * (len(tokens) - 1)]
+        seconds = F.pad(whole, (0, max(0, 256 - len(whole)))).unfold(0, 256, 32)
+        centred = seconds - seconds.mean(1, keepdim=True)
+        power = torch.fft.rfft(centred * torch.hann_window(256)).abs().square().mean(0)
         first, stop = c.bins(256)
         torch.testing.assert_close(
             together[i, where["spectrum"]], (power[first:stop] + 1e-6).log(), rtol=1e-4, atol=1e-4
         )
-        states = m.ete(tokens.unsqueeze(0), torch.tensor([0]))[0, 1:]
-        states = torch.cat((states.mean(dim=0), states.std(dim=0, correction=0)))
-        torch.testing.assert_close(together[i, where["states"]], states, rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(together[:, where["level"]].flatten(), torch.full((3,), 15.0).log())
+        h = m.ete(tokens.unsqueeze(0), torch.tensor([0]))[0, 1:]
+        states = torch.cat((h.mean(dim=0), h.std(dim=0, correction=0)))
+        torch.testing.assert_close(together[i, where["states"]], states, rtol=1e-4, atol=1e-4)
+        edges = [len(h) * k // N_STATE_SLICES for k in range(N_STATE_SLICES + 1)]
+        dynamics = torch.cat([h[p : max(q, p + 1)].mean(dim=0) for p, q in itertools.pairwise(edges)])
+        torch.testing.assert_close(together[i, where["dynamics"]], dynamics, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(together[:, where["level"]].flatten(), torch.full((4,), 15.0).log())
 
 
 def test_alignment_standardises_by_subject():

@@ -42,7 +42,9 @@ _STEPS, _PATIENCE = 400, 100
 def load_models() -> ModuleType:
     """`braindecode.models`; UsageError if it is not installed or does not load beside this torch."""
     try:
-        return importlib.import_module("braindecode.models")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the libraries that braindecode imports, about each other's versions
+            return importlib.import_module("braindecode.models")
     except ModuleNotFoundError as error:
         raise UsageError(
             f"these baselines need braindecode, and {error.name} is not installed",
@@ -74,6 +76,19 @@ class _ByName(nn.Module):
         return self.body(x_NES[:, self.at], ch_names=self.names)
 
 
+class _RectangularWindow(nn.Module):
+    """BIOT, whose spectra have no window, as in its authors' code; torch warns of that."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, x_NES: Tensor) -> Tensor:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="A window was not provided", category=UserWarning)
+            return self.body(x_NES)
+
+
 def braindecode_network(name: str) -> Network:
     """The network of one of `BRAINDECODE`'s names."""
     build = getattr(load_models(), BRAINDECODE[name])
@@ -87,7 +102,9 @@ def braindecode_network(name: str) -> Network:
         }
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about weights that are not loaded
-            return _ByName(build, electrodes, settings) if name == "labram" else build(**settings)
+            if name == "labram":
+                return _ByName(build, electrodes, settings)
+            return _RectangularWindow(build(**settings)) if name == "biot" else build(**settings)
 
     return Network(
         make=make,

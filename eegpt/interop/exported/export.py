@@ -67,7 +67,7 @@ def exportable(
             "a model that reads pairs of electrodes cannot be exported",
             found="logarithms of covariance matrices among its inputs, which these formats cannot compute",
             todo="export the encoder (task='encoder'), or transfer with --set model.edges=none --set "
-            "'model.views=[states,spectrum,course,level]'",
+            "'model.views=[states,dynamics,spectrum,course,level]'",
         )
     head = _head(model, task)
     signal = 20 * torch.randn(2, 3, n, generator=random)

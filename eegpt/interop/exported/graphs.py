@@ -21,7 +21,7 @@ from eegprep.errors import UsageError
 from eegpt.model.ete import ETE, Cache, ETEConfig
 from eegpt.model.heads import ElectrodeHeads
 from eegpt.model.tokens import n_tokens, normalised
-from eegpt.model.views import N_SLICES, SMALLEST_POWER, SMALLEST_SD_UV, spectrum_window, state_views
+from eegpt.model.views import N_SLICES, N_STATE_SLICES, SMALLEST_POWER, SMALLEST_SD_UV, spectrum_window
 from eegpt.transfer.align import SMALLEST_SD
 from eegpt.transfer.model import TransferModel
 from eegpt.transfer.rows import Encoded
@@ -108,7 +108,7 @@ class TaskGraph(nn.Module):
         mean_RD = h_RPD[:, 1:].mean(dim=1)
         if self.views is None:
             return self._answer(self._graph(mean_RD, h_RPD[:, -1], cache, None, electrode, mask))
-        views_BEF = self.views(state_views(h_RPD), x_RS, sigma_R).unflatten(0, (B, E))
+        views_BEF = self.views(h_RPD, x_RS, sigma_R).unflatten(0, (B, E))
         seen_BEF = views_BEF if view_mean is None or view_sd is None else centred(views_BEF, view_mean, view_sd)
         seen_BEF = seen_BEF.masked_fill(~mask.unsqueeze(-1), 0.0)
         if not self.model.graph and self.readout is not None:
@@ -146,7 +146,7 @@ class TaskGraph(nn.Module):
 
 
 class ExportedViews(nn.Module):
-    """`forward(states_RF, x_RS, sigma_R)` gives the views (R, F) of rows of one length, `n_samples`."""
+    """`forward(h_RPD, x_RS, sigma_R)` gives the views (R, F) of rows of one length, `n_samples`."""
 
     def __init__(self, config: ETEConfig, n_samples: int) -> None:
         super().__init__()
@@ -161,25 +161,36 @@ class ExportedViews(nn.Module):
         self.register_buffer("place", start_T1 + torch.arange(C))
         angle_CF = 2 * math.pi / C * torch.arange(C, dtype=torch.float64)[:, None] * torch.arange(first, stop)
         window_C1 = torch.hann_window(C, dtype=torch.float64)[:, None]
-        edge = [k * n_samples // N_SLICES for k in range(N_SLICES + 1)]
-        slice_SN = torch.zeros(n_samples, N_SLICES, dtype=torch.float64)
-        for k, start in enumerate(edge[:-1]):
-            end = min(max(edge[k + 1], start + 1), n_samples)
-            slice_SN[start:end, k] = 1.0 / max(end - start, 1)
         self.cosine: Tensor
         self.sine: Tensor
         self.slices: Tensor
+        self.state_slices: Tensor
         self.register_buffer("cosine", (window_C1 * angle_CF.cos()).float())
         self.register_buffer("sine", (window_C1 * angle_CF.sin()).float())
-        self.register_buffer("slices", slice_SN.float())
+        self.register_buffer("slices", averages(n_samples, N_SLICES))
+        self.register_buffer("state_slices", averages(last + 1, N_STATE_SLICES))
 
-    def forward(self, states_RF: Tensor, x_RS: Tensor, sigma_R: Tensor) -> Tensor:
+    def forward(self, h_RPD: Tensor, x_RS: Tensor, sigma_R: Tensor) -> Tensor:
         windows_RTC = F.pad(x_RS[:, : self.whole], (0, self.missing))[:, self.place]
         centred_RTC = windows_RTC - windows_RTC.mean(dim=-1, keepdim=True)
         power_RTF = (centred_RTC @ self.cosine).square() + (centred_RTC @ self.sine).square()
         log_power_RF = (power_RTF.mean(dim=1) + SMALLEST_POWER).log()
         level_R1 = sigma_R.clamp_min(SMALLEST_SD_UV).log().unsqueeze(1)
-        return torch.cat((states_RF, log_power_RF, x_RS @ self.slices, level_R1), dim=1)
+        h_RTD = h_RPD[:, 1:]
+        mean_RD = h_RTD.mean(dim=1)
+        sd_RD = (h_RTD - mean_RD.unsqueeze(1)).square().mean(dim=1).sqrt()
+        dynamics_RF = (h_RTD.transpose(1, 2) @ self.state_slices).transpose(1, 2).flatten(1)
+        return torch.cat((mean_RD, sd_RD, dynamics_RF, log_power_RF, x_RS @ self.slices, level_R1), dim=1)
+
+
+def averages(n: int, n_slices: int) -> Tensor:
+    """The matrix (n, n_slices) whose product with n values are the means that `slice_means` gives."""
+    edge = [k * n // n_slices for k in range(n_slices + 1)]
+    out = torch.zeros(n, n_slices, dtype=torch.float64)
+    for k, start in enumerate(edge[:-1]):
+        stop = min(max(edge[k + 1], start + 1), n)
+        out[start:stop, k] = 1.0 / max(stop - start, 1)
+    return out.float()
 
 
 class ExportedReadout(nn.Module):
