@@ -27,7 +27,7 @@ from eegprep.formats.detect import FORMATS, Format
 from eegprep.formats.marker_files import with_marker_fields, with_parts
 from eegprep.formats.matlab.file import eeglab_header
 from eegprep.formats.mff import tolerant_events
-from eegprep.formats.mne_channels import VOLTS, channels_of, facing
+from eegprep.formats.mne_channels import VOLTS, channels_of, facing, types_of
 from eegprep.formats.mne_events import at_first_sample, events_beside, events_of
 from eegprep.formats.wholeness import check_samples_file, check_whole, end_at_stated
 from eegprep.privacy import clean_message
@@ -259,7 +259,7 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
 
     sfreq_hz = float(raw.info["sfreq"])
     channels = channels_of(raw, format_name)
-    types = raw.get_channel_types() if raw.ch_names else []
+    types = types_of(raw)
     n_samples = int(raw.n_times)
     events, notes = events_of(raw, format_name, types)
     if path is not None:
