@@ -1,9 +1,12 @@
-"""The channels of MNE objects: kind, unit with its evidence, position in the head frame."""
+"""The channels of MNE objects: kind, unit with its evidence, position in the head frame, samples."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -54,6 +57,24 @@ def types_of(instance: Any) -> list[str]:
             todo="the file is damaged, or of a newer version: copy it again, or update MNE; else leave it out",
         ) from error
     return types
+
+
+def samples_of(raw: Any, rows: slice | int, start: int, stop: int) -> np.ndarray:
+    """Samples of an MNE Raw, (n_rows, n_samples); InputError where the file's damage only shows here."""
+    import mne
+
+    silent = contextlib.redirect_stdout(io.StringIO())
+    with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            block: np.ndarray = raw[rows, start:stop][0]
+        except Exception as error:  # readers raise any exception on damaged files
+            raise InputError(
+                f"samples {start} to {stop} cannot be read",
+                found=clean_message(error),
+                todo="if other software reads them, export the recording as EDF; else leave it out",
+            ) from error
+    return block
 
 
 def _has_landmarks(info: Any) -> bool:
