@@ -184,7 +184,6 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     }
     if kind == "encoder":
         encoder = load_encoder(folder, device=device)
-        _check_finite(encoder.model, weights)
         ete = encoder.model.requires_grad_(False)
         return Model(ete=ete, vocabulary=encoder.vocabulary, sha256=sha256_file(weights), **common)
     run, fits = read_run(folder), finished_fits(folder)
@@ -206,7 +205,6 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
         )
     weights = folder / FITS / f"{name}.safetensors"
     model = load_fit(run, fits[name], device=torch.device(device))
-    _check_finite(model, weights)
     return Model(
         ete=model.ete,
         vocabulary=run.vocabulary,
@@ -273,9 +271,3 @@ def check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
             found=f"{n_weights:,} weights or more",
             expected=f"at most the {weights.stat().st_size:,} bytes of {weights.name}",
         )
-
-
-def _check_finite(model: torch.nn.Module, where: Path) -> None:
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise RefusedError("the weights contain values that are not finite", where=where, found=name)
