@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -168,7 +169,7 @@ def whole(n_samples: int) -> tuple[Stretch, ...]:
     return (Stretch(start_sample=0, n_samples=n_samples),) if n_samples else ()
 
 
-def check_rate(sfreq_hz: float, where: object) -> float:
+def check_rate(sfreq_hz: float, where: str | Path | None) -> float:
     """A sampling rate that EEG can have; InputError for any other. Readers call it before they compute with a rate."""
     if not MIN_SFREQ_HZ <= sfreq_hz <= MAX_SFREQ_HZ:  # also for NaN
         raise InputError(

@@ -225,19 +225,23 @@ def _longest_window(config: dict[str, Any], where: Path) -> int:
 
 
 def _answers(run: TransferRun, fit: FitRecord) -> tuple[Answer, ...]:
-    """Duplicate task names are suffixed with the head's number; classes without names are numbered.
+    """The outputs of the heads that a fit has trained.
 
-    A head that several data sets share has the mean and SD of the first.
+    Duplicate task names are suffixed with the head's number; classes without names are numbered. A head that several
+    data sets share has the mean and SD of the first.
     """
+    trained = {run.head_of_task[key] for key in fit.tasks if key in run.head_of_task}
     names, out = [h.name for h in run.heads], []
     scales = {run.head_of_task[key]: (mean, sd) for key, mean, sd in reversed(fit.scales) if key in run.head_of_task}
     for i, head in enumerate(run.heads):
+        if i not in trained:
+            continue
         task = head.name if names.count(head.name) == 1 else f"{head.name}_{i}"
         classes = run.classes[i] if i < len(run.classes) else ()
         if head.kind != "regression" and len(classes) != head.n_outputs:
             classes = tuple(map(str, range(head.n_outputs)))
         regression = head.kind == "regression"
-        mean, sd = scales.get(i, (0.0, 1.0)) if regression else (0.0, 1.0)
+        mean, sd = scales[i] if regression else (0.0, 1.0)
         classes = () if regression else classes
         out.append(Answer(head=i, task=task, n_outputs=head.n_outputs, classes=classes, mean=mean, sd=sd))
     return tuple(out)

@@ -20,6 +20,7 @@ from eegpt.evaluation.evaluate import evaluate, score_baselines, write_results
 from eegpt.evaluation.predictions import Predictions
 from eegpt.evaluation.results import read_results
 from eegpt.evaluation.tables import pretraining_table, results_csv, results_table
+from eegpt.interop import open_model
 from eegpt.pages import graph as page_graph
 from eegpt.runs.checkpoint import load_tensors, save_tensors
 from eegpt.runs.results import HeldOutErrors, PretrainingResults
@@ -372,6 +373,31 @@ def test_useless_weights_are_refused(run, shards, tmp_path, value):
         save_tensors(weights, tensors)
     with pytest.raises(EEGPTError, match="not finite"):
         evaluate(copy, [shards], baselines=())
+
+
+def test_regression_without_its_unit(run, shards, tmp_path):
+    """A record without the mean and SD of a regression is refused; predictions would be in another unit."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    record = next((copy / "fits").glob("*.json"))
+    plain = json.loads(record.read_text())
+    assert plain["scales"]
+    for scales in ([], [[key, float("nan"), sd] for key, _, sd in plain["scales"]]):
+        record.write_text(json.dumps(plain | {"scales": scales}))
+        for use in (lambda: evaluate(copy, [shards], baselines=()), lambda: open_model(copy)):
+            with pytest.raises(EEGPTError):
+                use()
+
+
+def test_only_trained_heads_answer(run, tmp_path):
+    """A head that the fit has not trained gives no prediction."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    assert len(open_model(copy).answers) > 1
+    record = next((copy / "fits").glob("*.json"))
+    plain = json.loads(record.read_text())
+    record.write_text(json.dumps(plain | {"tasks": plain["tasks"][:1]}))
+    assert len(open_model(copy).answers) == 1
 
 
 def test_other_files_are_not_runs(encoder, shards, tmp_path):
