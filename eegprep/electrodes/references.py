@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eegprep.electrodes.vocabulary import Vocabulary
-from eegprep.errors import UsageError
+from eegprep.errors import UsageError, nearest
 
 UNKNOWN, AVERAGE = "unknown", "average"
 #: References that are not electrodes of the vocabulary, in a fixed order: a model numbers them.
@@ -72,6 +72,24 @@ def canonical_reference(vocabulary: Vocabulary, text: str) -> str:
     found = _REFERENCE_OF_FORM.get(reference_word(name) or "") or _STATED.get(_plain(name), UNKNOWN)
     # Mastoids are electrodes, but not of every vocabulary.
     return found if found in SCHEMES or found in vocabulary else UNKNOWN
+
+
+def stated_reference(vocabulary: Vocabulary, text: str | None) -> str:
+    """A reference that a user states: as `canonical_reference`, but a word that is not known is refused; None: unknown.
+
+    Raises
+    ------
+    UsageError
+        The word is neither an electrode of the vocabulary nor a scheme.
+    """
+    found = UNKNOWN if text is None else canonical_reference(vocabulary, text)
+    if text is not None and found == UNKNOWN and (_plain(text) != UNKNOWN and reference_word(text) != "REF"):
+        raise UsageError(
+            f"unknown reference {text!r}",
+            expected="an electrode, average, linked ears, linked mastoids, ...",
+            todo=nearest(text, (*vocabulary.names, *SCHEMES)) or None,
+        )
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

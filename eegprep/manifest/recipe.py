@@ -175,6 +175,11 @@ class Recipe(BaseModel):
             steps.insert(at, BandPass(step="band_pass", low_hz=own.low_hz, high_hz=own.high_hz))
         return self.model_copy(update={"steps": steps})
 
+    def lowest_hz(self, kind: str) -> float | None:
+        """Where the band of another kind begins: the low edge of its filter, or of its default filter."""
+        own = next((s.low_hz for s in self.steps if isinstance(s, Keep) and s.kind == kind), None)
+        return own if own is not None else _KEEP.get(kind, {}).get("low_hz")
+
     def steps_json(self) -> tuple[dict[str, Any], ...]:
         """The steps as plain data, as kept in stores and shard sets."""
         return tuple(step.model_dump(mode="json") for step in self.steps)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary, resolve_all
+from eegprep.electrodes.references import stated_reference
 from eegprep.errors import RefusedError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.manifest.recipe import Recipe, describe_steps
@@ -141,6 +142,7 @@ def prepare(
     vocabulary: Vocabulary,
     unknown: Unknown = "leave_out",
     line_freq_hz: float | None = None,
+    reference: str | None = None,
     sink: SignalFile | None = None,
 ) -> Prepared:
     """Standardise a signal for a model with the given vocabulary.
@@ -153,6 +155,8 @@ def prepare(
         What to do with such channels: leave them out; map them to the nearest free electrode, by position; or refuse.
     line_freq_hz : float, optional
         50 or 60; by default taken from `info["line_freq"]` or the spectrum.
+    reference : str, optional
+        What the EEG channels were measured against, unless the signal says so.
     sink : SignalFile, optional
         Where the signal goes, instead of memory.
 
@@ -180,6 +184,7 @@ def prepare(
         source=SourceSpec(),
         line_freq_hz=None if line_freq_hz is None else 50 if line_freq_hz == 50 else 60,
         channels=nearest,
+        reference=stated_reference(vocabulary, reference),
     )
     planned = PlannedRecording(subject="signal", key="signal/-/-")
     with mne.utils.use_log_level("CRITICAL"):
