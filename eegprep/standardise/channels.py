@@ -74,14 +74,13 @@ def judge_names(
         )
         if resolution.electrode is not None and channel.unit == "":
             verdict = verdict.out("no_unit", channel.unit_evidence or "unit not stated by the file or the manifest")
-        low_hz = recipe.lowest_hz(verdict.kind)
-        if verdict.electrode is not None and channel.sfreq_hz is not None and low_hz is not None:
-            if channel.sfreq_hz / 2 < _LEAST_BAND * low_hz:
-                reason = (
-                    f"sampled at {channel.sfreq_hz:g} Hz, too slow for the band of {verdict.kind}, which begins at "
-                    f"{low_hz:g} Hz; a recipe that keeps {verdict.kind} with a lower `low_hz` keeps this channel"
-                )
-                verdict = verdict.out("slow", reason)
+        low_hz, rate_hz = recipe.lowest_hz(verdict.kind), channel.sfreq_hz
+        if verdict.electrode is not None and rate_hz is not None and rate_hz / 2 < _LEAST_BAND * low_hz:
+            reason = (
+                f"sampled at {rate_hz:g} Hz, too slow for the band of {verdict.kind}, which begins at {low_hz:g} Hz; "
+                f"a recipe that keeps {verdict.kind} with a lower `low_hz` keeps this channel"
+            )
+            verdict = verdict.out("slow", reason)
         verdicts.append(verdict)
     return tuple(verdicts)
 

@@ -33,10 +33,7 @@ def write(path, signals, *, record_s=1.0, unit="uV"):
 
 
 def eeg(sfreq_hz, names=("EEG C4-A1", "EEG C3-A2", "EEG Fz"), seed=0):
-    return [
-        (n, sfreq_hz, x)
-        for n, x in zip(names, potentials(names, SECONDS * sfreq_hz, sfreq_hz, seed).values(), strict=True)
-    ]
+    return [(name, sfreq_hz, x) for name, x in potentials(names, SECONDS * sfreq_hz, sfreq_hz, seed).items()]
 
 
 def bump(sfreq_hz, at_s, width_s=0.08, size=900.0):
@@ -113,7 +110,7 @@ def test_slow_envelopes_are_left_out_with_a_reason(tmp_path):
     assert "1 Hz" in reason
     assert "10 Hz" in reason
     assert left_out(info)["Temp rectal"][0] == "other_rate"
-    steps = [s if s.get("kind") != "emg" else {**s, "low_hz": 0.05, "high_hz": 0.5} for s in ALL.steps_json()]
+    steps = [s if s.get("kind") != "emg" else {**s, "low_hz": 0.1, "high_hz": 0.45} for s in ALL.steps_json()]
     store, info = stored(path, Recipe.model_validate({"name": "envelope", "steps": steps}))
     x = store.electrode_uv(info, "EMGchin")
     power = np.abs(np.fft.rfft(x * np.hanning(x.size))) ** 2
