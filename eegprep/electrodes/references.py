@@ -135,7 +135,10 @@ class Derivations:
         return found.get(reference) if electrode != reference else None
 
     def to(self, reference: str) -> Derived:
-        """Every electrode against one reference: an electrode, a scheme, or `average`."""
+        """Every electrode that was recorded against one reference: an electrode, a scheme, or `average`.
+
+        Electrodes that were only a reference (O1 of P3-O1) are not among them.
+        """
         names = tuple(dict.fromkeys(self.electrodes))
         recorded = reference in self.references
         if reference == AVERAGE and not recorded:
@@ -230,14 +233,19 @@ def common_reference(references: Sequence[str]) -> str | None:
     return None if len(found) != 1 or found & (_NOT_COMMON - {UNKNOWN}) else found.pop()
 
 
+def numbered_references(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The references that `reference_numbers` numbers, in order."""
+    return (UNKNOWN, *vocabulary.names, *SCHEMES[1:])
+
+
 def reference_numbers(vocabulary: Vocabulary, references: Sequence[str]) -> list[int]:
     """Numbers of references for a model: 0 unknown, then the vocabulary's electrodes, then the named schemes."""
     numbers = []
     for text in references:
         name = canonical_reference(vocabulary, text)
-        if name in SCHEMES:
+        if name in vocabulary:
+            numbers.append(1 + vocabulary.id_of(name))
+        else:
             at = SCHEMES.index(name)
             numbers.append(len(vocabulary) + at if at else 0)
-        else:
-            numbers.append(1 + vocabulary.id_of(name))
     return numbers

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary, resolve_all
-from eegprep.electrodes.references import stated_reference
+from eegprep.electrodes.naming import split_derivation
+from eegprep.electrodes.references import canonical_reference, stated_reference
 from eegprep.errors import RefusedError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.manifest.recipe import Recipe, describe_steps
@@ -227,7 +228,7 @@ def rules_for_unknown(
     resolved = resolve_all(vocabulary, channels)
     missing = [
         c for c, r in zip(channels, resolved, strict=True)
-        if c.kind == "eeg" and r.electrode is None and r.code != "duplicate"
+        if c.kind == "eeg" and r.electrode is None and r.code not in ("duplicate", "unknown_reference")
     ]  # fmt: skip
     if not missing or unknown == "leave_out":
         return {}, []
@@ -247,6 +248,8 @@ def rules_for_unknown(
             notes.append(f"{channel.name}: left out, no position to map it by")
             continue
         taken.add(near[0])
-        rules[channel.name] = ChannelRule(electrode=near[0])
+        parts = split_derivation(channel.name)
+        against = None if parts is None else canonical_reference(vocabulary, parts[1])
+        rules[channel.name] = ChannelRule(electrode=near[0], reference=against)
         notes.append(f"{channel.name}: {near[1]}")
     return rules, notes
