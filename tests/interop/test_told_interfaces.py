@@ -217,3 +217,38 @@ def test_old_modules_load(told, tmp_path):
     x = torch.from_numpy(eeg(0, 2, 512, 256.0)[None]).float()
     with torch.no_grad():
         assert torch.equal(again(x), module(x))
+
+
+def test_exported_task_equals_embed(told, recorded, tmp_path):
+    """A task on a told encoder: the graph hears the references in `embed` and in the exported file."""
+    from support.transfer_runs import settings
+
+    from eegpt.transfer.run import transfer
+
+    chosen = {"steps": 4, "precision": "float32", "teg_layers": 1, "align": "none", "edges": "none"}
+    chosen |= {"readout": "special+states", "views": ()}
+    transfer(settings(**chosen), shards=[recorded.shards], out=tmp_path / "run", encoder=told)
+    model = open_model(tmp_path / "run")
+    assert model.transfer.teg.reference is not None
+    with torch.no_grad():
+        model.transfer.teg.reference.normal_()
+    epochs = epochs_of(("F3-A2", "C4-A1", "O1"))
+    probability = {}
+    for reference in (None, "linked ears"):
+        found = embed(epochs, model, recipe="epochs", reference=reference)
+        probability[reference] = found["probability_hand"].values
+        module, _ = exportable(model, n_samples=512)
+        inputs = Inputs(
+            columns=(0, 1, 2),
+            electrodes=("F3", "C4", "O1"),
+            references=tuple(found.reference.values),
+            kinds=("eeg",) * 3,
+        )
+        ids = torch.from_numpy(inputs.ids(model.ete.config, model.vocabulary)).expand(3, -1)
+        signal = epochs.get_data(copy=False) * 1e6
+        signal = torch.from_numpy(signal - np.median(signal, axis=2, keepdims=True)).float()
+        sigma = torch.from_numpy(found.sigma_uv.values).expand(3, -1)
+        with torch.no_grad():
+            output = module(signal, sigma, ids, torch.ones(3, 3, dtype=torch.bool))
+        close(output, probability[reference])
+    assert not np.array_equal(probability[None], probability["linked ears"])
