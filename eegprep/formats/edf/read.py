@@ -76,10 +76,10 @@ def read_edf(path: Path) -> Decoded:
         )
 
     stretches = break_at(whole(n_samples), [*clock.breaks, *paused])
-    parts = [(s.start_sample, s.stop_sample) for s in stretches]
+    pieces = [(s.start_sample, s.stop_sample) for s in stretches]
 
     def read(start: int, stop: int) -> np.ndarray:
-        return _physical(records, kept, start, stop, spr, parts)
+        return _physical(records, kept, start, stop, spr, pieces)
 
     return Decoded(
         format="bdf" if header.sample_bytes == 3 else "edf",
