@@ -99,7 +99,7 @@ class Keep(_Step):
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, value: Any) -> Any:
-        return {**_KEEP.get(value.get("kind", ""), {}), **value} if isinstance(value, dict) else value
+        return {**_KEEP.get(str(value.get("kind")), {}), **value} if isinstance(value, dict) else value
 
 
 Step = Annotated[

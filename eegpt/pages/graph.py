@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eegprep.errors import InputError
 from eegprep.recording import spread
 from eegprep.report.figures import Cloud, Drawing, Row, Section, format_percent, head, scatter
 from eegprep.report.sections.contents import montage
@@ -126,8 +127,13 @@ def _look(
     finally:
         for hook in hooks:
             hook.remove()
-    means = {e: total[e] / count[e] for e in sorted(total)}
-    return means, torch.cat(pooled).numpy(), np.concatenate(order)
+    means, pooled_ND = {e: total[e] / count[e] for e in sorted(total)}, torch.cat(pooled).numpy()
+    if not np.isfinite(pooled_ND).all():
+        raise InputError(
+            "the graph's vectors are not finite",
+            todo="its weights are damaged or its training diverged: train it again",
+        )
+    return means, pooled_ND, np.concatenate(order)
 
 
 def _head(key: str, received: dict[str, float]) -> Drawing:
