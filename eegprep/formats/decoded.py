@@ -94,7 +94,7 @@ class SourceChannel:
     status : str
         `good` or `bad`, from the file or its BIDS sidecar.
     sfreq_hz : float, optional
-        The channel's rate if it differs from the recording's (files with mixed rates).
+        The channel's own rate if it differs from the recording's, to which its signal was brought.
     digital_min, digital_max, physical_min, physical_max : float, optional
         The header's range, for clipping and as evidence of the unit; physical values in the header's unit.
     unit_evidence : str

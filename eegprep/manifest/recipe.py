@@ -175,6 +175,13 @@ class Recipe(BaseModel):
             steps.insert(at, BandPass(step="band_pass", low_hz=own.low_hz, high_hz=own.high_hz))
         return self.model_copy(update={"steps": steps})
 
+    def lowest_hz(self, kind: str) -> float:
+        """Where the band of another kind begins: the low edge of its filter; without a filter, of its default."""
+        own = next((s for s in self.steps if isinstance(s, Keep) and s.kind == kind), None)
+        filtered = own is not None and (own.low_hz, own.high_hz) != (None, None)
+        low_hz = own.low_hz if own is not None and filtered else _KEEP.get(kind, {}).get("low_hz")
+        return low_hz or 0.0
+
     def steps_json(self) -> tuple[dict[str, Any], ...]:
         """The steps as plain data, as kept in stores and shard sets."""
         return tuple(step.model_dump(mode="json") for step in self.steps)

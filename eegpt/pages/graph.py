@@ -120,6 +120,7 @@ def _look(
             order.append(np.asarray(own))
             received_NE = torch.stack(seen).mean(dim=0).float().cpu()
             mask = mask_NE.cpu()
+            electrode_NE = model.ete.config.electrode_of(electrode_NE)
             for electrode, value in zip(electrode_NE.cpu()[mask].tolist(), received_NE[mask].tolist(), strict=True):
                 total[electrode] += value
                 count[electrode] += 1
