@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes.references import reference_numbers
 from eegprep.errors import EEGPTError, InputError, UsageError
-from eegprep.files import alone, path_of, paths_of
+from eegprep.files import alone, output_path, paths_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegpt.interop.arrays import SignalTrials, states_of
@@ -324,7 +324,7 @@ def embed_files(
     failed : dict of str to EEGPTError
         Recordings, or files without one, that could not be used.
     """
-    paths, target = paths_of(files, "the recordings"), None if out is None else path_of(out, "out")
+    paths, target = paths_of(files, "the recordings"), None if out is None else output_path(out)
     if unknown not in ("leave_out", "nearest", "refuse"):
         raise UsageError("invalid --unknown-electrodes", found=unknown, expected="leave_out, nearest or refuse")
     if target is not None:
