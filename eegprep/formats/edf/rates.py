@@ -14,13 +14,13 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import upfirdn
 
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import resolve
 from eegprep.electrodes.vocabulary import KINDS
 
 _ZEROS, _BETA, _CUTOFF = 24, 8.6, 0.94
-_AT_ONCE = 1 << 12
 
 
 def is_other_kind(label: str, kind: str) -> bool:
@@ -49,26 +49,30 @@ def interpolate(
         The contiguous parts of the recording, at the electrodes' rate.
     """
     out = np.empty(stop - start)
-    offsets, weights = _kernel(ratio)
+    filter_, width = _filter(ratio), half_width(ratio)
+    up, down = ratio.denominator, ratio.numerator
     for a, b in parts:
+        begin, end = max(a, start), min(b, stop)
+        if begin >= end:
+            continue
         low, high = math.ceil(a * ratio), max(math.ceil(a * ratio), math.ceil(b * ratio) - 1)
-        for begin in range(max(a, start), min(b, stop), _AT_ONCE):
-            place = np.arange(begin, min(b, stop, begin + _AT_ONCE), dtype=np.int64) * ratio.numerator
-            at = place[:, None] // ratio.denominator + offsets
-            near = own[np.clip(np.clip(at, low, high) - first, 0, len(own) - 1)]
-            out[begin - start : begin - start + len(place)] = np.einsum(
-                "nk,nk->n", near, weights[place % ratio.denominator]
-            )
+        i0, i1 = begin * down // up - width, (end - 1) * down // up + width
+        near = own[np.clip(np.clip(np.arange(i0, i1 + 1), low, high) - first, 0, len(own) - 1)]
+        # where sample `begin` is in the filtered signal before downsampling; zeros delay it to a sample that is kept
+        at = begin * down + (width - i0) * up
+        delayed = np.concatenate((np.zeros(-at % down), filter_))
+        place = -(-at // down)
+        out[begin - start : end - start] = upfirdn(delayed, near, up, down)[place : place + end - begin]
     return out
 
 
 @functools.lru_cache(maxsize=16)
-def _kernel(ratio: Fraction) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Offsets of own samples, and their weights for each fraction of a sample, (ratio.denominator, n_offsets)."""
-    width = half_width(ratio)
-    offsets = np.arange(1 - width, width + 1)
+def _filter(ratio: Fraction) -> NDArray[np.float64]:
+    """The filter at `ratio.denominator` times the channel's own rate; each of its phases has the sum 1."""
+    up, width = ratio.denominator, half_width(ratio)
     cutoff = _CUTOFF * min(1.0, 1 / float(ratio))
-    distance = np.arange(ratio.denominator)[:, None] / ratio.denominator - offsets
+    distance = np.arange(-width * up, width * up) / up
     inside = np.clip(1 - (distance / width) ** 2, 0, None)
-    out: NDArray[np.float64] = np.sinc(cutoff * distance) * np.i0(_BETA * np.sqrt(inside)) * (inside > 0)
-    return offsets, out / out.sum(axis=1, keepdims=True)
+    phases = (np.sinc(cutoff * distance) * np.i0(_BETA * np.sqrt(inside)) * (inside > 0)).reshape(2 * width, up)
+    out: NDArray[np.float64] = (phases / phases.sum(axis=0)).ravel()
+    return out
