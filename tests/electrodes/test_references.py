@@ -159,7 +159,7 @@ def test_any_sign_of_two_derivations(names):
 
 
 def test_a_stated_reference_is_known_or_refused():
-    """What a user states is a reference that we know, or `unknown` where that is allowed; a misspelt word is refused."""
+    """A stated reference is one that we know, or `unknown` where that is allowed; a misspelt word is refused."""
     pairs = {None: "unknown", "unknown": "unknown", "REF": "unknown", "LE": "linked ears", "cz": "Cz"}
     for text, found in pairs.items():
         assert stated_reference(BASE, text) == found
