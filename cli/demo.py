@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import multiprocessing
 import os
 import shlex
 import shutil
 import sys
 import time
 from dataclasses import dataclass, field
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 MARKER = "made-by-eegpt-demo.txt"
 _SHOWN = {"prep": "eegprep", "model": "eegpt"}
@@ -233,6 +234,8 @@ def start(words: tuple[object, ...], threads: int | None = None) -> BaseProcess:
 @functools.cache
 def _processes() -> Any:
     """Where there is a fork server, commands share one import of torch, which takes longer than some of them."""
+    import multiprocessing
+
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
