@@ -105,7 +105,7 @@ def draft_described(entries: Sequence[Entry], folder: Path, name: str) -> str | 
 
 
 def _head(name: str) -> str:
-    return _HEAD.format(name=name, title=json.dumps(f"Recordings of {name}", ensure_ascii=False))
+    return _HEAD.format(name=name, title=json.dumps(name, ensure_ascii=False))
 
 
 def _line_freq(usable: Sequence[Inspected]) -> str:
@@ -114,7 +114,7 @@ def _line_freq(usable: Sequence[Inspected]) -> str:
         return "#? line_freq_hz: 50  # line frequency of the country of recording, 50 or 60\n"
     value, count = told.most_common(1)[0]
     mark = "" if len(told) == 1 and 2 * count >= len(usable) else "#? "
-    return f"{mark}line_freq_hz: {value:g}  # stated by {count} of {len(usable)} recordings\n"
+    return f"{mark}line_freq_hz: {value:g}  # found in {count} of {len(usable)} recordings\n"
 
 
 def _reference(usable: Sequence[Inspected]) -> str:

@@ -74,7 +74,7 @@ def test_draft_is_ingested_as_it_is(lab, tmp_path):
     assert 'files: ["sub{subject}_{run}.edf"]  # 4 recordings of 2 subjects' in text
     assert re.search(r"^expect: \{subjects: 2, recordings: 4, channels: \d+, sfreq_hz: \d+\}", text, re.MULTILINE)
     manifest = load_manifest(out)
-    assert (manifest.title, manifest.citation) == ("Recordings of our-lab", "unpublished")
+    assert (manifest.title, manifest.citation) == ("our-lab", "unpublished")
     assert (manifest.licence.id, manifest.licence.share_shards) == ("unknown", False)
     summary = ingest(manifest, lab, tmp_path / "store", workers=0)
     assert (summary.exit_code, summary.trials["our_lab_state"]) == (0, 8)
