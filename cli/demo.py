@@ -62,7 +62,7 @@ DEMOS = {
         train=(
             "schedule.batch_size=128",
             "schedule.micro_batch=128",
-            "schedule.steps=60",
+            "schedule.steps=80",
             "schedule.warmup_steps=10",
             "optimiser.learning_rate=2e-3",
             "encoder.token_stride=64",
@@ -70,7 +70,7 @@ DEMOS = {
         ),
         transfer=("model.graph=false",),  # the readouts alone: the graph takes minutes for each fold
         baselines="all",
-        folds=5,
+        folds=4,
     ),
     # Tokens of 64 samples with stride 32 (a quarter and an eighth of a second): the finger trials last half a second.
     # The shards do not depend on the tokens. The trials differ in length, and so do the windows.
