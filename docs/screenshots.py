@@ -1,7 +1,7 @@
-"""Draw the pages' pictures again: `python docs/screenshots.py`, which needs Chromium.
+"""Draw the pages' pictures again: `python docs/screenshots.py demo/sample`, which needs Chromium.
 
-The pictures are committed, so that the documentation can be built without a browser. The pages are those of the demo's
-recordings, made as the gallery makes them.
+The pictures are committed, so that the documentation can be built without a browser. The pages are those that
+`make demo` leaves.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import gallery_data
 from PIL import Image
 
+import eegprep
 from eegprep.files import write_atomic
 
 HERE = Path(__file__).resolve().parent
@@ -23,30 +23,30 @@ PICTURES = HERE / "_static" / "pages"
 WIDTH = 1100
 MAX_BYTES = 150_000
 #: First line and height of what is shown of each page
-PARTS = {"store": (0, 1620), "shards": (1590, 1100), "run": (0, 1500), "encoder": (0, 1500)}
+PARTS = {"store": (0, 1620), "shards": (1590, 1100), "run": (0, 1540), "encoder": (0, 1450)}
 
 
-def main() -> None:
-    """Make every page and take its picture."""
+def main(demo: Path) -> None:
+    """Take the pictures of what `make demo` left in the folder."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         sys.exit("error: no Chromium on the path")
-    made = gallery_data.prepare(HERE / "_build" / "demo")
+    PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        for part in ("store", "shards"):
-            gallery_data.run("prep", "report", made / part, "--out", work / f"{part}.html")
-        title = "Rest or mental arithmetic"
-        gallery_data.run("model", "evaluate", made / "model", "--shards", made / "shards", "--out", work / "scores",
-                         "--page", work / "run.html", "--title", title)  # fmt: skip
-        shutil.copy(made / "encoder-0" / "index.html", work / "encoder.html")
+        (store,) = (demo / "stores").iterdir()
+        pages = {
+            "store": eegprep.report(store, work / "store.html")[0],
+            "shards": eegprep.report(demo / "shards", work / "shards.html")[0],
+            "run": demo / "index.html",
+            "encoder": demo / "encoder-0" / "index.html",
+        }
         for page, (top, height) in PARTS.items():
             picture = work / f"{page}.png"
-            subprocess.run(
-                [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                 f"--screenshot={picture}", f"--window-size={WIDTH},{top + height}", (work / f"{page}.html").as_uri()],
-                check=True, capture_output=True,
-            )  # fmt: skip
+            size = f"--window-size={WIDTH},{top + height}"
+            address = pages[page].resolve().as_uri()
+            line = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", size]
+            subprocess.run([*line, f"--screenshot={picture}", address], check=True, capture_output=True)
             with Image.open(picture) as image:
                 write_atomic(PICTURES / f"{page}.webp", small(image.convert("RGB").crop((0, top, WIDTH, top + height))))
 
@@ -62,4 +62,4 @@ def small(image: Image.Image) -> bytes:
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))
