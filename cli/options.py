@@ -40,3 +40,6 @@ Stride = Annotated[float | None, typer.Option(help="Distance between windows; de
 RecipeOfRun = Annotated[str | None, typer.Option(help="Recipe to use instead of the steps in the run's lock.")]
 UnknownElectrodes = Annotated[str, typer.Option(help="leave_out, nearest or refuse.")]
 LineFreq = Annotated[float | None, typer.Option(help="50 or 60; default: from the file or its spectrum.")]
+Reference = Annotated[
+    str | None, typer.Option(help="What the EEG was measured against, where neither file nor names say so.")
+]
