@@ -15,6 +15,8 @@ from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.pairs import N_PAIR_FEATURES
 from eegpt.model.teg import TEGConfig
+from eegpt.runs.settings import changed
+from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import inner_folds
 from eegpt.transfer.model import TransferModel
 from eegpt.transfer.ridge import _STRENGTHS, RidgeView
@@ -268,6 +270,24 @@ def test_edges_change_the_graph():
         views_RF=whole.views_RF.view(3, 4, -1)[:, order].flatten(0, 1),
     )
     assert torch.allclose(model([moved], task), logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "trained"),
+    [
+        ({}, False),
+        ({"model.graph": True}, True),
+        ({"model.views": []}, True),
+        ({"model.readout": "special"}, True),
+        ({"model.edges": "pairs"}, True),
+        ({"mode": "full"}, True),
+        ({"mode": "probe"}, False),
+        ({"mode": "probe", "model.graph": True}, False),
+    ],
+)
+def test_a_graph_where_it_is_needed(asked, trained):
+    """Readouts of a frozen encoder need none; whoever sets its form or trains the encoder gets it."""
+    assert changed(TransferConfig(), asked).uses_graph is trained
 
 
 def test_the_papers_graph_has_no_edges():
