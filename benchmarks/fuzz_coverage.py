@@ -4,27 +4,33 @@
     python benchmarks/fuzz_coverage.py --seconds 120   # every target, one after another
     python benchmarks/fuzz_coverage.py --target footer --seconds 600
 
-A target takes any bytes and must either return or raise one of our errors; each starts from a valid file. `fuzz.py`
-mutates complete sets instead, without coverage. tests/shards/test_fuzz.py runs the same targets with hypothesis, and
-briefly with atheris if it is installed.
+A target takes any bytes and must either return or raise one of our errors; each starts from a valid file.
+`benchmarks/attack` mutates complete sets instead, without coverage. tests/shards/test_fuzz.py runs the same targets
+with hypothesis, and briefly with atheris if it is installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import fuzz
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import EEGPTError
+from eegprep.remote import open_shards
+from eegprep.shards import build_shard_set
 from eegprep.shards.check import shard_files
 from eegprep.shards.footer import check_parquet
 from eegprep.shards.format import BLOCK_SCHEMA, RECORDING_SCHEMA, TRIAL_SCHEMA
@@ -32,7 +38,12 @@ from eegprep.shards.lock import read_set_lock
 from eegprep.shards.manifests import read_manifests
 from eegprep.shards.sums import parse_sums
 from eegprep.shards.tables import numbers, read_electrodes, read_table
+from eegprep.shards.verify.shard_set import verify_shard_set
 
+FILES = (
+    "blocks.parquet", "recordings.parquet", "trials.parquet", "electrodes.parquet", "manifest.yaml", "lock.yaml",
+    "SHA256SUMS", "shard",
+)  # fmt: skip
 _LIMITS = ("-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-timeout=20")
 # A fuzzer ends its process, so each target has its own, in which our code and YAML's are instrumented.
 _PROGRAM = """
@@ -44,9 +55,91 @@ fuzz_coverage.run_one(sys.argv[2], int(sys.argv[3]), pathlib.Path(sys.argv[4]))
 """
 
 
+class Target:
+    """A small shard set whose files are replaced one at a time and then restored."""
+
+    def __init__(self, folder: Path, store: Any) -> None:
+        self.folder = folder / "set"
+        # Few rows: small files make hits more likely and checks faster.
+        names = sorted({name for info in store.infos() for name in info.electrodes})
+        vocabulary = Vocabulary([row for row in Vocabulary.base() if row.name in names])
+        build_shard_set(
+            [store], self.folder, vocabulary=vocabulary, block_samples=512, max_shard_bytes=8_000, sync=False
+        )
+        opened = open_shards(self.folder)
+        self.shard = opened.shards[0].name
+        self._originals = {name: (self.folder / self._path(name)).read_bytes() for name in FILES}
+        self._sums = self._originals["SHA256SUMS"].decode()
+
+    def _path(self, name: str) -> str:
+        return self.shard if name == "shard" else name
+
+    def original(self, name: str) -> bytes:
+        """The original bytes of one of `FILES`."""
+        return self._originals[name]
+
+    def listing(self) -> list[str]:
+        """Every path at and beside the set."""
+        return sorted(str(p) for p in self.folder.parent.rglob("*"))
+
+    def try_bytes(self, name: str, data: bytes) -> str:
+        """Write mutated bytes, reseal the set, open and verify it; returns `refused` or `whole`.
+
+        Raises any error but EEGPTError, and an error for a damaged shard that passes.
+        """
+        path = self.folder / self._path(name)
+        try:
+            path.write_bytes(data)
+            if name == "shard":
+                self._seal_shard(data)
+            elif name != "SHA256SUMS":
+                self._seal(name, data)
+            try:
+                verify_shard_set(self.folder, deep=True, workers=1)
+            except EEGPTError as error:
+                str(error)
+                return "refused"
+            if name == "shard" and data != self._originals[name]:
+                raise AssertionError("a damaged shard passed the deep check")
+            return "whole"
+        finally:
+            path.write_bytes(self._originals[name])
+            (self.folder / "electrodes.parquet").write_bytes(self._originals["electrodes.parquet"])
+            (self.folder / "SHA256SUMS").write_text(self._sums)
+
+    def _seal(self, name: str, data: bytes) -> None:
+        lines = [x for x in self._sums.splitlines() if not x.endswith("  " + name)]
+        lines.append(f"{hashlib.sha256(data).hexdigest()}  {name}")
+        (self.folder / "SHA256SUMS").write_text("\n".join(sorted(lines, key=lambda x: x[66:])) + "\n")
+
+    def _seal_shard(self, data: bytes) -> None:
+        digest = hashlib.sha256(data).hexdigest()
+        table = pq.ParquetFile(pa.BufferReader(self._originals["electrodes.parquet"])).read()
+        texts = []
+        for text in table["shards"].to_pylist():
+            rows = json.loads(text)
+            texts.append(json.dumps([[n, len(data), digest] if n == self.shard else [n, b, h] for n, b, h in rows]))
+        column = table.schema.get_field_index("shards")
+        table = table.set_column(column, table.schema.field(column), pa.array(texts, pa.string()))
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="none")
+        electrodes = sink.getvalue().to_pybytes()
+        (self.folder / "electrodes.parquet").write_bytes(electrodes)
+        self._seal("electrodes.parquet", electrodes)
+        text = (self.folder / "SHA256SUMS").read_text().splitlines()
+        text = [f"{digest}  {self.shard}" if x.endswith("  " + self.shard) else x for x in text]
+        (self.folder / "SHA256SUMS").write_text("\n".join(text) + "\n")
+
+
+def synthetic_store() -> Any:
+    """The synthetic store of the tests, identical on every machine."""
+    path = Path(__file__).resolve().parent.parent / "tests" / "support" / "synthetic.py"
+    return runpy.run_path(str(path))["small_store"](n_subjects=2, n_samples=4200)
+
+
 def targets(folder: Path) -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
     """Map names to a valid file and its reader. `folder` is for readers that need a path."""
-    whole = fuzz.Target(folder, fuzz.synthetic_store())
+    whole = Target(folder, synthetic_store())
     path = folder / "input"
 
     def from_file(read: Callable[[Path], object]) -> Callable[[bytes], object]:

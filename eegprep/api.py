@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from eegprep.electrodes import Vocabulary, load_vocabulary
 from eegprep.errors import UsageError
-from eegprep.files import path_of, paths_of, write_atomic
+from eegprep.files import IN_PARTS, output_path, path_of, paths_of, write_atomic
 from eegprep.manifest import Manifest, Recipe, load_recipe, recipe_of
 
 if TYPE_CHECKING:
@@ -147,12 +147,12 @@ def ingest(
     from eegprep.ingest.selection import Selection
     from eegprep.remote.fetch import fetch as bring
 
-    words = _vocabulary(vocabulary)
+    words, store = _vocabulary(vocabulary), None if out is None else output_path(out, "the store", todo=IN_PARTS)
     manifest, folder = _described(dataset, source, fetch=lambda m: bring(m, progress=downloads))
     return run(
         manifest,
         folder,
-        Path("stores") / manifest.name if out is None else path_of(out, "out"),
+        Path("stores") / manifest.name if store is None else store,
         recipe=_with_kinds(_recipe(recipe), manifest, kinds),
         vocabulary=words or Vocabulary.base(),
         workers=workers,
@@ -331,7 +331,7 @@ def report(folder: PathLike, out: PathLike | None = None) -> tuple[Path, Content
     folder = path_of(folder, "the folder")
     # A shard set is immutable and hashed as a whole, so its page is written beside it.
     beside = folder.resolve().with_name(folder.resolve().name + ".report.html")
-    page = beside if out is None else path_of(out, "out")
+    page = beside if out is None else output_path(out)
     return page, write_report(folder, page)
 
 
@@ -373,7 +373,7 @@ def fetch(
     from eegprep.remote.fetch import fetch as bring
 
     manifest = name if isinstance(name, Manifest) else find_manifest(str(path_of(name, "the data set")))
-    folder = None if out is None else path_of(out, "out")
+    folder = None if out is None else output_path(out)
     return bring(manifest, folder, only=tuple(only or ()), workers=workers, progress=progress)
 
 
@@ -412,7 +412,7 @@ def draft_manifest(
     from eegprep.remote.listing import is_remote
     from eegprep.sources.implicit import manifest_for_path
 
-    folder, target = path_of(folder, "the folder"), None if out is None else path_of(out, "out")
+    folder, target = path_of(folder, "the folder"), None if out is None else output_path(out)
     if target is not None and target.exists():
         raise UsageError("the file already exists", where=target, todo="choose another --out")
     if is_remote(str(folder)):

@@ -20,11 +20,18 @@ from eegprep.errors import UsageError
 from eegprep.platform import FamilyLock, claim, release, replace, sync_folder
 
 PART = ".part"
+#: What to do instead of a store at an address.
+IN_PARTS = (
+    "choose a folder; `eegprep shard` writes its shards to an address; of a data set that is larger than the disk, "
+    "ingest a part (--subjects), shard it to an address, and delete its store before the next part"
+)
 #: Lock file of a folder that a command is writing.
 WRITING = ".lock"
 # Workers of a killed run exit some tenths of a second later.
 _ORPHANS_S = 2.0
 _CHUNK = 1 << 20
+# Pathlib makes one slash of two. Two letters or more: not a drive of Windows.
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.\-]+)://|(s3|gs|gcs|az|abfs|hf|https?|s?ftp):/")
 _SUM = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(?:\./)?(\S.{0,499})")
 
 
@@ -33,6 +40,19 @@ def path_of(value: object, what: str) -> Path:
     if isinstance(value, (str, os.PathLike)):
         return Path(os.fsdecode(value))
     raise UsageError(f"{what} must be a path", found=f"{type(value).__name__}: {value!r}"[:200], expected="str or Path")
+
+
+def address_in(value: object) -> str:
+    """The address (`s3://...`) that a path was meant to be, of whose slashes pathlib keeps one; empty if it is none."""
+    found = _ADDRESS.match(text := os.fsdecode(value) if isinstance(value, (str, os.PathLike)) else "")
+    return f"{found[1] or found[2]}://{text[found.end() :]}" if found else ""
+
+
+def output_path(value: object, what: str = "out", *, todo: str = "choose a path; push uploads shard sets") -> Path:
+    """`value` as a Path to write to; UsageError if it is no path, or an address, which would become a folder `s3:`."""
+    if address := address_in(value):
+        raise UsageError(f"{what} must be on this machine", found=address, expected="a path", todo=todo)
+    return path_of(value, what)
 
 
 def paths_of(values: object, what: str) -> list[Path]:
@@ -62,7 +82,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     UsageError
         Another process is writing the file.
     """
-    target = Path(target)
+    target = output_path(target, "the output")
     part = target.with_name(target.name + PART)
     descriptor = _claimed(part, target)
     try:
@@ -119,7 +139,7 @@ def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
     UsageError
         Another process is writing there.
     """
-    target = Path(target)
+    target = output_path(target, "the output")
     lock = target.with_name(f".{target.name}{WRITING}") if file else target / WRITING
     deadline = time.monotonic() + _ORPHANS_S
     made = False

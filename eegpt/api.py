@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from eegprep.errors import UsageError
-from eegprep.files import path_of, paths_of, write_atomic
+from eegprep.files import output_path, path_of, paths_of, write_atomic
 from eegpt.callbacks import Callback, Logger
 from eegpt.interop.model import Model, open_model
 from eegpt.pretraining.config import PretrainConfig
@@ -123,7 +123,7 @@ def pretrain(
     elif out is None:
         raise UsageError("missing --out", todo="name the run's folder with --out, or a run to resume with --resume")
     else:
-        folder = path_of(out, "out")
+        folder = output_path(out)
         chosen = settings_of(PretrainConfig, config, settings, {"encoder.size": size})
     done = run(chosen, shards=sets, out=folder, callbacks=callbacks, loggers=loggers, show_progress=show_progress)
     if done.results is not None and not int(os.environ.get("RANK", "0")):
@@ -201,7 +201,7 @@ def transfer(
         "allow_leakage": True if allow_leakage else None,
     }
     chosen = settings_of(TransferConfig, config, settings, options)
-    sets, folder = paths_of(shards, "the shard sets"), path_of(out, "out")
+    sets, folder = paths_of(shards, "the shard sets"), output_path(out)
     encoders = None if encoder is None else paths_of(encoder, "the encoder")
     run(chosen, shards=sets, out=folder, encoder=encoders, report=report)
     predictions, results = score(folder, sets)
@@ -256,12 +256,12 @@ def evaluate(
     predictions, results = score(
         folder, sets, baselines=names, allow_leakage=allow_leakage, controls=controls, tell=tell
     )
-    target = folder if out is None else path_of(out, "out")
+    target = folder if out is None else output_path(out)
     write_results(target, predictions, results)
     if page is not None:
         from eegpt.pages.run import write_run_page
 
-        write_run_page(path_of(page, "page"), run=target, shards=sets, title=title)
+        write_run_page(output_path(page, "page"), run=target, shards=sets, title=title)
     return results
 
 
@@ -301,7 +301,7 @@ def baselines(
     sets, wanted = paths_of(shards, "the shard sets"), chosen(",".join(names_of(names)))
     predictions, results = score_baselines(sets, config, wanted, tell=tell)
     if out is not None:
-        write_results(path_of(out, "out"), predictions, results)
+        write_results(output_path(out), predictions, results)
     return results
 
 
@@ -321,7 +321,7 @@ def compare(runs: Sequence[PathLike], *, method: str = "model", csv: PathLike | 
 
     rows = compare_runs(paths_of(runs, "the runs"), method=method)
     if csv is not None:
-        write_atomic(path_of(csv, "csv"), comparison_csv(rows))
+        write_atomic(output_path(csv, "csv"), comparison_csv(rows))
     return rows
 
 
@@ -379,7 +379,7 @@ def forecast(
             names=list(encoder.vocabulary.names),
             autocast=here.autocast,
         )
-    page = folder / "forecast.html" if out is None else path_of(out, "out")
+    page = folder / "forecast.html" if out is None else output_path(out)
     write_forecast_page(result, sfreq_hz=sfreq_hz, out=page)
     return result
 
@@ -416,7 +416,7 @@ def scaling(
     from eegpt.studies.scaling import scaling as study
 
     common = settings_of(PretrainConfig, config, settings)
-    sets, folder = paths_of(shards, "the shard sets"), path_of(out, "out")
+    sets, folder = paths_of(shards, "the shard sets"), output_path(out)
     result = study(common, shards=sets, out=folder, sizes=names_of(sizes), fractions=_numbers(fractions, "0.25,0.5,1"))
     write_scaling_page(result, folder / "index.html")
     _write_run_pages(folder)
@@ -449,7 +449,7 @@ def ablation(
     from eegpt.studies.ablation import ablation as study
 
     common = settings_of(PretrainConfig, config, settings)
-    sets, folder = paths_of(shards, "the shard sets"), path_of(out, "out")
+    sets, folder = paths_of(shards, "the shard sets"), output_path(out)
     scores = None if not probe else lambda run: _probe_scores(run, sets)
     rows = study(common, shards=sets, out=folder, questions=names_of(questions), probe=scores)
     _write_run_pages(folder)
@@ -506,7 +506,7 @@ def claims(
         pretrain=settings_of(PretrainConfig, None, settings),
         transfer=settings_of(TransferConfig, transferred, transfer_settings),
     )
-    sets, folder = paths_of(shards, "the shard sets"), path_of(out, "out")
+    sets, folder = paths_of(shards, "the shard sets"), output_path(out)
     result = run_claims(config, shards=sets, out=folder, tell=tell)
     write_claims_page(result, shards=sets, out=folder)
     return result

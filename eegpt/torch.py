@@ -26,14 +26,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from eegprep.electrodes import Vocabulary, resolve_all
+from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.resolve import EEG_ALONE
 from eegprep.errors import InputError, UsageError
 from eegprep.files import path_of, write_atomic
 from eegprep.formats.decoded import SourceChannel
 from eegprep.manifest.croissant import markdown_text
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegprep.splits import SEEN_FILE
-from eegpt.interop.arrays import ArrayError, check_amplitude, factor_of
+from eegpt.interop.arrays import ArrayError, Inputs, check_amplitude, factor_of, known_inputs
 from eegpt.interop.model import Model, check_size, open_model
 from eegpt.interop.signals import Unknown, rules_for_unknown
 from eegpt.model.ete import ETE, ETEConfig
@@ -47,6 +48,7 @@ from eegpt.runs.settings import changed, from_mapping
 from eegpt.runs.weights import find
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import build_model, graph_config
+from eegpt.transfer.inputs import derivation_rows, extended
 from eegpt.transfer.rows import Rows, encode
 
 Mode = Literal["frozen", "lora", "full"]
@@ -57,8 +59,8 @@ _MAD_TO_SD = 1.4826
 _ZEROS = 16
 #: An odd rate is approximated by a ratio of numbers up to this: one sample in 100,000 at worst.
 _MOST_PHASES = 512
-#: FIFF's code of the channel type EEG.
-_FIFF_EEG = 2
+#: FIFF's codes of channel types.
+_FIFF_OF = {"eeg": 2, "eog": 202, "emg": 302, "ecg": 402, "resp": 602}
 
 
 class EEGPT(nn.Module):
@@ -94,13 +96,19 @@ class EEGPT(nn.Module):
         (`set_sigma`). By default that of each trial.
     bads : sequence of str
         Channels to leave out (`info["bads"]`).
+    reference : str, optional
+        What the EEG channels were measured against, for encoders that are told it: an electrode, `average`, `linked
+        ears`, ... Names such as `Fp1-F7` say so themselves; unknown otherwise.
+    kinds : sequence of str
+        Kinds of channels to use, of those that the model knows (`eeg`, `eog`, `emg`, `ecg`, ...).
     teg_layers, drop_prob
         Layers of the graph (by default those of the size), and dropout in the graph and before the head.
 
     Attributes
     ----------
-    electrodes : tuple of str
-        The electrodes used, in the order of their channels.
+    electrodes, references : tuple of str
+        The electrodes used, in the order of their channels (`Fp1-F7` where one has several derivations), and what each
+        was measured against.
     left_out : dict of str to str
         Channels that are not used, with the reason.
 
@@ -124,6 +132,8 @@ class EEGPT(nn.Module):
         unknown: Unknown = "leave_out",
         sigma_uv: Sequence[float] | np.ndarray | None = None,
         bads: Sequence[str] = (),
+        reference: str | None = None,
+        kinds: Sequence[str] = EEG_ALONE,
         teg_layers: int | None = None,
         drop_prob: float = 0.2,
     ) -> None:
@@ -152,6 +162,8 @@ class EEGPT(nn.Module):
             unknown=unknown,
             sigma_uv=sigma_uv,
             bads=bads,
+            reference=reference,
+            kinds=kinds,
             teg_layers=teg_layers,
             drop_prob=drop_prob,
         )
@@ -176,6 +188,9 @@ class EEGPT(nn.Module):
         bads: Sequence[str],
         teg_layers: int | None,
         drop_prob: float,
+        reference: str | None = None,
+        kinds: Sequence[str] = EEG_ALONE,
+        fixed: bool = False,
     ) -> None:
         if mode not in ("frozen", "lora", "full"):
             raise UsageError(f"unknown mode {mode!r}", expected="frozen, lora or full")
@@ -185,9 +200,15 @@ class EEGPT(nn.Module):
         self.n_outputs, self.n_chans, self.sfreq = int(n_outputs), len(self._channels), _rate(sfreq)
         if n_times is None and input_window_seconds is not None:
             n_times = round(input_window_seconds * self.sfreq)
-        self.n_times, self.vocabulary, self._folder = n_times, vocabulary, folder
+        self.n_times, self._folder = n_times, folder
         self.mode, self.unit, self._factor, self._unknown = mode, unit, factor_of(unit), unknown
-        columns, self.electrodes, self.left_out = _electrodes(self._channels, vocabulary, unknown)
+        self._reference, self._kinds = reference, tuple(kinds)
+        inputs, self.left_out = _inputs(self._channels, vocabulary, unknown, reference, kinds)
+        self.electrodes, self.references, columns = inputs.names, inputs.references, inputs.columns
+        if not fixed:  # several derivations of one electrode get rows of their own
+            rows = derivation_rows(vocabulary, inputs.electrodes, inputs.references)
+            encoder, vocabulary, weights = extended(encoder, vocabulary, weights, rows)
+        self.vocabulary = vocabulary
         settings = {"mode": mode, "model.readout": "special+states", "model.views": [], "model.dropout": drop_prob}
         config = changed(TransferConfig(), {**settings, "model.teg_layers": teg_layers})
         ete = ETE(encoder)
@@ -198,7 +219,7 @@ class EEGPT(nn.Module):
         self._ids: Tensor
         self._sigma_uv: Tensor
         self.register_buffer("_columns", torch.tensor(columns), persistent=False)
-        self.register_buffer("_ids", torch.tensor([vocabulary.id_of(e) for e in self.electrodes]), persistent=False)
+        self.register_buffer("_ids", torch.from_numpy(inputs.ids(encoder, vocabulary)), persistent=False)
         self.register_buffer("_sigma_uv", torch.full((len(columns),), float("nan")))
         if sigma_uv is not None:
             self._put_sigma(torch.as_tensor(np.asarray(sigma_uv), dtype=torch.float32))
@@ -342,11 +363,15 @@ class EEGPT(nn.Module):
                 weights=None,
                 vocabulary=Vocabulary.from_parquet(folder / VOCABULARY),
                 folder=folder,
+                fixed=True,
             )
         except (KeyError, TypeError) as error:
             raise InputError("config.json lacks a part of a module", where=where, found=repr(error)) from None
         lora = {k: v for k, v in module.net.state_dict().items() if k.endswith((".a", ".b")) and ".attention." in k}
         plain_names = {k.replace(".base.", "."): k for k in module.net.state_dict() if k not in lora}
+        for name in ("teg.reference", "teg.kind"):  # modules that were saved without them
+            if name in plain_names:
+                tensors.setdefault(name, torch.zeros_like(module.net.state_dict()[name]))
         _check_names(tensors, {k: module.net.state_dict()[own] for k, own in plain_names.items()}, folder / WEIGHTS)
         module.net.load_state_dict({own: tensors[k] for k, own in plain_names.items()} | lora)
         if n_outputs is not None and n_outputs != module.n_outputs:
@@ -372,14 +397,19 @@ class EEGPT(nn.Module):
         about = {
             "n_outputs": self.n_outputs,
             "n_chans": self.n_chans,
-            "chs_info": [{"ch_name": c.name, "loc": list(c.position_m or ())} for c in self._channels],
+            "chs_info": [
+                {"ch_name": c.name, "loc": list(c.position_m or ()), "kind": _FIFF_OF.get(c.kind, 0)}
+                for c in self._channels
+            ],
             "n_times": self.n_times,
             "sfreq": self.sfreq,
             "mode": self.mode,
             "unit": self.unit,
             "unknown": self._unknown,
             "sigma_uv": [None if math.isnan(v) else v for v in sigma.tolist()] if sigma.isfinite().any() else None,
-            "bads": [c.name for c in self._channels if c.status == "bad" or c.kind != "eeg"],
+            "bads": [c.name for c in self._channels if c.status == "bad"],
+            "reference": self._reference,
+            "kinds": list(self._kinds),
             "teg_layers": self.net.teg.config.n_layers,
             "drop_prob": self.net.dropout,
         }
@@ -442,7 +472,7 @@ def channels_of(chs_info: Any, n_chans: int | None, bads: Sequence[str]) -> tupl
         out.append(
             SourceChannel(
                 name=name,
-                kind="eeg" if int(about.get("kind", _FIFF_EEG)) == _FIFF_EEG else "misc",
+                kind=next((k for k, n in _FIFF_OF.items() if n == int(about.get("kind", _FIFF_OF["eeg"]))), "misc"),
                 position_m=(float(loc[0]), float(loc[1]), float(loc[2])) if known else None,
                 status="bad" if name in bads else "good",
             )
@@ -450,37 +480,28 @@ def channels_of(chs_info: Any, n_chans: int | None, bads: Sequence[str]) -> tupl
     return tuple(out)
 
 
-def _electrodes(
-    channels: Sequence[SourceChannel], vocabulary: Vocabulary, unknown: Unknown
-) -> tuple[list[int], tuple[str, ...], dict[str, str]]:
-    """Columns of the channels used, their electrodes, and the other channels with the reasons."""
+def _inputs(
+    channels: Sequence[SourceChannel],
+    vocabulary: Vocabulary,
+    unknown: Unknown,
+    reference: str | None,
+    kinds: Sequence[str],
+) -> tuple[Inputs, dict[str, str]]:
+    """The channels used, and the others with the reasons."""
     rules, _ = rules_for_unknown(channels, vocabulary, unknown)
-    used: dict[int, str] = {}
-    left_out: dict[str, str] = {}
-    missing = []
-    for i, (channel, found) in enumerate(zip(channels, resolve_all(vocabulary, channels, rules=rules), strict=True)):
-        if channel.status == "bad":
-            left_out[channel.name] = "marked as bad"
-        elif channel.kind != "eeg":
-            left_out[channel.name] = "not an EEG channel"
-        elif found.electrode is None:
-            left_out[channel.name] = found.reason
-            missing.append(channel.name)
-        else:
-            used[i] = found.electrode
-    if not used:
-        raise ArrayError(
-            "no channel is an electrode that the model knows",
-            found="; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:6]),
-            expected="names such as Fp1, C3, Cz; `eegprep electrodes list` prints them",
-        )
-    if missing:
+    bad = [c.name for c in channels if c.status == "bad"]
+    inputs, out = known_inputs(channels, vocabulary, reference=reference, kinds=kinds, rules=rules, leave_out=bad)
+    if missing := [channels[i].name for i in out if channels[i].kind == "eeg" and channels[i].name not in bad]:
         warnings.warn(
             f"{len(missing)} channels are not electrodes that the model knows and are left out: {', '.join(missing)}",
             UserWarning,
             stacklevel=4,
         )
-    return list(used), tuple(used.values()), left_out
+    alone = set(kinds) == {"eeg"}  # the reason would name an option of the commands
+    return inputs, {
+        channels[i].name: "not an EEG channel" if alone and channels[i].kind != "eeg" else reason
+        for i, reason in sorted(out.items())
+    }
 
 
 def _rate(sfreq: float | None) -> float:

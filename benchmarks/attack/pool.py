@@ -40,28 +40,28 @@ class Table:
 
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
-    slowest_s: dict[str, float] = field(default_factory=dict)
+    slowest: dict[str, tuple[float, int]] = field(default_factory=dict)
 
-    def add(self, kind: str, result: str, seconds: float = 0.0, detail: str = "") -> None:
+    def add(self, kind: str, number: int, result: str, seconds: float = 0.0, detail: str = "") -> None:
         """Count one attack."""
         self.counts.setdefault(kind, Counter())[result] += 1
-        self.slowest_s[kind] = max(self.slowest_s.get(kind, 0.0), seconds)
+        self.slowest[kind] = max(self.slowest.get(kind, (0.0, -1)), (seconds, number))
         if result == "fault":
             self.faults.append(detail)
 
     def print(self) -> None:
         """The table."""
         head = ("attack", "tried", *RESULTS[:2], "faults", "slowest")
-        print(f"{head[0]:<32}{head[1]:>8}{head[2]:>8}{head[3]:>9}{head[4]:>8}{head[5]:>9}")
+        print(f"{head[0]:<32}{head[1]:>8}{head[2]:>8}{head[3]:>9}{head[4]:>8}{head[5]:>18}")
         total: Counter[str] = Counter()
         for kind, counts in self.counts.items():
             total.update(counts)
-            print(_row(kind, counts, f"{self.slowest_s[kind]:.1f} s"))
+            print(_row(kind, counts, "{:.1f} s ({})".format(*self.slowest[kind])))
         print(_row("all", total, ""))
 
 
 def _row(kind: str, counts: Counter[str], slowest: str) -> str:
-    return f"{kind:<32}{counts.total():>8}{counts['equal']:>8}{counts['refused']:>9}{counts['fault']:>8}{slowest:>9}"
+    return f"{kind:<32}{counts.total():>8}{counts['equal']:>8}{counts['refused']:>9}{counts['fault']:>8}{slowest:>18}"
 
 
 def attempt(attack: Attack, number: int) -> tuple[str, float, str]:
@@ -135,7 +135,7 @@ def run(
         elif found:
             number, result, seconds, detail = found
             skip.add(number)
-            table.add(kind, result, seconds, f"{kind} {number}: {detail}")
+            table.add(kind, number, result, seconds, f"{kind} {number}: {detail}")
             if result == "fault":
                 print(table.faults[-1], file=sys.stderr, flush=True)
         for share, (process, now) in list(running.items()):
@@ -148,7 +148,7 @@ def run(
                 if number < 0:
                     raise SystemExit(f"{kind}: a process could not begin")
                 how = f"no answer within {LIMIT_S} s" if late else f"ended its process: {process.exitcode}"
-                table.add(kind, "fault", LIMIT_S, f"{kind} {number}: {how}")
+                table.add(kind, number, "fault", LIMIT_S, f"{kind} {number}: {how}")
                 print(table.faults[-1], file=sys.stderr, flush=True)
                 skip.add(number)
                 running[share] = start(share)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eegprep.electrodes.vocabulary import Vocabulary
-from eegprep.errors import UsageError
+from eegprep.errors import UsageError, nearest
 
 UNKNOWN, AVERAGE = "unknown", "average"
 #: References that are not electrodes of the vocabulary, in a fixed order: a model numbers them.
@@ -74,6 +74,24 @@ def canonical_reference(vocabulary: Vocabulary, text: str) -> str:
     return found if found in SCHEMES or found in vocabulary else UNKNOWN
 
 
+def stated_reference(vocabulary: Vocabulary, text: str | None) -> str:
+    """A reference that a user states: as `canonical_reference`, but a word that is not known is refused; None: unknown.
+
+    Raises
+    ------
+    UsageError
+        The word is neither an electrode of the vocabulary nor a scheme.
+    """
+    found = UNKNOWN if text is None else canonical_reference(vocabulary, text)
+    if text is not None and found == UNKNOWN and (_plain(text) != UNKNOWN and reference_word(text) != "REF"):
+        raise UsageError(
+            f"unknown reference {text!r}",
+            expected="an electrode, average, linked ears, linked mastoids, ...",
+            todo=nearest(text, (*vocabulary.names, *SCHEMES)) or None,
+        )
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Combination:
     """A derivation as a sum of rows: `sum(coefficient * signal[row] for row, coefficient in terms)`."""
@@ -117,7 +135,10 @@ class Derivations:
         return found.get(reference) if electrode != reference else None
 
     def to(self, reference: str) -> Derived:
-        """Every electrode against one reference: an electrode, a scheme, or `average`."""
+        """Every electrode that was recorded against one reference: an electrode, a scheme, or `average`.
+
+        Electrodes that were only a reference (O1 of P3-O1) are not among them.
+        """
         names = tuple(dict.fromkeys(self.electrodes))
         recorded = reference in self.references
         if reference == AVERAGE and not recorded:
@@ -212,14 +233,19 @@ def common_reference(references: Sequence[str]) -> str | None:
     return None if len(found) != 1 or found & (_NOT_COMMON - {UNKNOWN}) else found.pop()
 
 
+def numbered_references(vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The references that `reference_numbers` numbers, in order."""
+    return (UNKNOWN, *vocabulary.names, *SCHEMES[1:])
+
+
 def reference_numbers(vocabulary: Vocabulary, references: Sequence[str]) -> list[int]:
     """Numbers of references for a model: 0 unknown, then the vocabulary's electrodes, then the named schemes."""
     numbers = []
     for text in references:
         name = canonical_reference(vocabulary, text)
-        if name in SCHEMES:
+        if name in vocabulary:
+            numbers.append(1 + vocabulary.id_of(name))
+        else:
             at = SCHEMES.index(name)
             numbers.append(len(vocabulary) + at if at else 0)
-        else:
-            numbers.append(1 + vocabulary.id_of(name))
     return numbers

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from eegprep.errors import InputError
-from eegprep.formats.decoded import UNITS_TO_UV, Decoded, LazySignal, SourceChannel, SourceEvent, whole
+from eegprep.formats.decoded import UNITS_TO_UV, Decoded, LazySignal, SourceChannel, SourceEvent, check_rate, whole
 from eegprep.formats.unit_names import unit_of
 
 _TYPES = {"int16": "<i2", "int32": "<i4", "float32": "<f4"}
@@ -46,10 +46,10 @@ def read_bci2000(path: Path) -> Decoded:
             raise _bad(path, f"{n_channels} channels, a header of {n_head} bytes", "1 to 4096 channels")
         text = handle.read(max(0, n_head - handle.tell())).decode("latin-1")
     states, parameters = _sections(text)
-    rate = re.match(r"[\d.]+", _one(parameters.get("SamplingRate", "")))
-    if rate is None or float(rate[0]) <= 0:
+    rate = re.match(r"\d+(?:\.\d*)?", _one(parameters.get("SamplingRate", "")))
+    if rate is None:
         raise _bad(path, "no sampling rate", "the parameter SamplingRate")
-    sfreq_hz = float(rate[0])
+    sfreq_hz = check_rate(float(rate[0]), path)
     frame = np.dtype([("x", kind, (n_channels,)), ("s", "u1", (n_state,))])
     n_samples, rest = divmod(max(0, path.stat().st_size - n_head), frame.itemsize)
     names = _list(parameters.get("ChannelNames", ""))
@@ -131,7 +131,7 @@ def _list(value: str) -> list[str]:
 
 def _gain(text: str) -> float:
     """Microvolt per step from `0.1muV`, `1e-3mV` or, without a unit, `0.1`; NaN if the text is not a number."""
-    found = re.fullmatch(r"([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(\S*)", text)
+    found = re.fullmatch(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S*)", text)
     if found is None:
         return np.nan
     unit = unit_of(found[2].replace("mu", "u")) if found[2] else "uV"

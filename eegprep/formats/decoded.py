@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from eegprep.errors import InputError
 from eegprep.formats.clock import Clock
 from eegprep.recording import LeftOut, Stretch
 
+#: Lower rates do not even cover the alpha band: averages, or another kind of signal.
+MIN_SFREQ_HZ = 32.0
+MAX_SFREQ_HZ = 1e6
 #: Meaning of an event: something that happened to the subject, a break in the recording, or samples to leave out.
 Role = Literal["stimulus", "break", "gap"]
 #: Factor from a unit to microvolt.
@@ -89,7 +94,7 @@ class SourceChannel:
     status : str
         `good` or `bad`, from the file or its BIDS sidecar.
     sfreq_hz : float, optional
-        The channel's rate if it differs from the recording's (files with mixed rates).
+        The channel's own rate if it differs from the recording's, to which its signal was brought.
     digital_min, digital_max, physical_min, physical_max : float, optional
         The header's range, for clipping and as evidence of the unit; physical values in the header's unit.
     unit_evidence : str
@@ -162,3 +167,15 @@ class Decoded:
 def whole(n_samples: int) -> tuple[Stretch, ...]:
     """One stretch that covers the signal, or none if it is empty."""
     return (Stretch(start_sample=0, n_samples=n_samples),) if n_samples else ()
+
+
+def check_rate(sfreq_hz: float, where: str | Path | None) -> float:
+    """A sampling rate that EEG can have; InputError for any other. Readers call it before they compute with a rate."""
+    if not MIN_SFREQ_HZ <= sfreq_hz <= MAX_SFREQ_HZ:  # also for NaN
+        raise InputError(
+            "implausible sampling rate",
+            where=where,
+            found=f"{sfreq_hz:g} Hz",
+            expected=f"{MIN_SFREQ_HZ:g} Hz to {MAX_SFREQ_HZ / 1e6:g} MHz",
+        )
+    return sfreq_hz

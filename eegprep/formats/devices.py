@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from eegprep.errors import InputError
-from eegprep.formats.decoded import Decoded, SourceChannel, SourceEvent, whole
+from eegprep.formats.decoded import Decoded, SourceChannel, SourceEvent, check_rate, whole
 from eegprep.formats.segments import break_at
 from eegprep.formats.tables.text import TextTable, column_events, is_number, open_text, read_table
 from eegprep.formats.tables.time_column import time_breaks
@@ -120,12 +120,12 @@ def read_openbci(path: Path) -> Decoded:
     """OpenBCI's raw text. Raises InputError if the rate is missing or the channels cannot be determined."""
     head = open_text(path)[:65536].decode("latin-1").splitlines()
     comments = list(itertools.takewhile(lambda line: line.startswith("%"), head))
-    rate = next((m for line in comments if (m := re.search(r"Sample Rate\s*=\s*([\d.]+)", line))), None)
+    rate = next((m for line in comments if (m := re.search(r"Sample Rate\s*=\s*(\d+(?:\.\d*)?)", line))), None)
     if rate is None:
         raise InputError(
             f"{path.name} does not state its sampling rate", where=path, expected="a line `%Sample Rate = ...`"
         )
-    sfreq_hz = float(rate[1])
+    sfreq_hz = check_rate(float(rate[1]), path)
     table = read_table(path, separator=",", skip_rows=len(comments))
     columns = {n: table.numbers(n) for n in table.names if re.fullmatch(r"(EXG|EEG) Channel \d+", n)}
     counter = next((n for n in table.names if n in ("Sample Index", "SampleIndex")), "")
@@ -238,7 +238,7 @@ def read_emotiv(path: Path) -> Decoded:
             f"{path.name} has no electrode column", where=path, found=f"{len(table.names)} columns of other names"
         )
     times = table.numbers(plain["timestamp"]) if "timestamp" in plain else None
-    sfreq_hz = float(rate[1]) if rate is not None else _stamped_rate(path, times)
+    sfreq_hz = check_rate(float(rate[1]), path) if rate is not None else _stamped_rate(path, times)
     channels = {name: table.numbers(column) for name, column in eeg.items()}
     lost = _lost_packets(table.numbers(plain["counter"]), times, sfreq_hz) if "counter" in plain else {}
     notes = _packet_notes(lost)

@@ -27,7 +27,7 @@ from eegprep.formats.detect import FORMATS, Format
 from eegprep.formats.marker_files import with_marker_fields, with_parts
 from eegprep.formats.matlab.file import eeglab_header
 from eegprep.formats.mff import tolerant_events
-from eegprep.formats.mne_channels import VOLTS, channels_of, facing
+from eegprep.formats.mne_channels import VOLTS, channels_of, facing, samples_of, types_of
 from eegprep.formats.mne_events import at_first_sample, events_beside, events_of
 from eegprep.formats.wholeness import check_samples_file, check_whole, end_at_stated
 from eegprep.privacy import clean_message
@@ -255,11 +255,10 @@ def is_epoched(path: Path, format_name: str) -> bool:
 
 def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
     """`Decoded` from an MNE Raw; an event file beside `path` is read too."""
-    import mne
 
     sfreq_hz = float(raw.info["sfreq"])
     channels = channels_of(raw, format_name)
-    types = raw.get_channel_types() if raw.ch_names else []
+    types = types_of(raw)
     n_samples = int(raw.n_times)
     events, notes = events_of(raw, format_name, types)
     if path is not None:
@@ -267,25 +266,11 @@ def decode_raw(raw: Any, format_name: str, path: Path | None = None) -> Decoded:
         beside, more = events_beside(path, raw, events)
         events, notes = [*events, *beside], [*notes, *more]
 
-    def read(start: int, stop: int) -> np.ndarray:
-        silent = contextlib.redirect_stdout(io.StringIO())
-        with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                block: np.ndarray = raw[:, start:stop][0]
-            except Exception as error:  # damage may only show after the header
-                raise InputError(
-                    f"samples {start} to {stop} cannot be read",
-                    found=clean_message(error),
-                    todo="if other software reads them, export the recording as EDF; else leave it out",
-                ) from error
-        return block
-
     return Decoded(
         format=format_name,
         sfreq_hz=sfreq_hz,
         channels=channels,
-        signal=LazySignal(len(channels), n_samples, read),
+        signal=LazySignal(len(channels), n_samples, lambda start, stop: samples_of(raw, slice(None), start, stop)),
         stretches=whole(n_samples),
         events=tuple(sorted(events)),
         line_freq_hz=raw.info["line_freq"],

@@ -1,15 +1,20 @@
-"""The channels of MNE objects: kind, unit with its evidence, position in the head frame."""
+"""The channels of MNE objects: kind, unit with its evidence, position in the head frame, samples."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import math
+import warnings
 from typing import Any
 
 import numpy as np
 
+from eegprep.errors import InputError
 from eegprep.formats.decoded import SourceChannel
 from eegprep.formats.unit_names import unit_of
+from eegprep.privacy import clean_message
 
 _BY_FORMAT = {
     "fif": "FIF data are in volts",
@@ -30,13 +35,46 @@ VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"})
 
 def channels_of(instance: Any, format_name: str) -> tuple[SourceChannel, ...]:
     """The channels of an MNE Raw or Epochs object."""
-    types = instance.get_channel_types() if instance.ch_names else []
+    types = types_of(instance)
     units = getattr(instance, "_orig_units", None) or {}
     measured = format_name != "eeglab" and _has_landmarks(instance.info)
     return tuple(
         _channel(name, kind, entry, units.get(name, ""), name in instance.info["bads"], format_name, measured)
         for name, kind, entry in zip(instance.ch_names, types, instance.info["chs"], strict=True)
     )
+
+
+def types_of(instance: Any) -> list[str]:
+    """The channel types of an MNE object; InputError where the file states one that MNE does not know."""
+    if not instance.ch_names:
+        return []
+    try:
+        types: list[str] = instance.get_channel_types()
+    except (ValueError, KeyError) as error:  # KeyError for a coil type
+        raise InputError(
+            "a channel of the file has an unknown type",
+            found=clean_message(error),
+            todo="the file is damaged, or of a newer version: copy it again, or update MNE; else leave it out",
+        ) from error
+    return types
+
+
+def samples_of(raw: Any, rows: slice | int, start: int, stop: int) -> np.ndarray:
+    """Samples of an MNE Raw, (n_rows, n_samples); InputError where the file's damage only shows here."""
+    import mne
+
+    silent = contextlib.redirect_stdout(io.StringIO())
+    with silent, mne.utils.use_log_level("CRITICAL"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            block: np.ndarray = raw[rows, start:stop][0]
+        except Exception as error:  # readers raise any exception on damaged files
+            raise InputError(
+                f"samples {start} to {stop} cannot be read",
+                found=clean_message(error),
+                todo="if other software reads them, export the recording as EDF; else leave it out",
+            ) from error
+    return block
 
 
 def _has_landmarks(info: Any) -> bool:

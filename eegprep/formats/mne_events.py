@@ -11,6 +11,7 @@ from typing import Any
 from eegprep.errors import InputError
 from eegprep.formats.decoded import SourceEvent
 from eegprep.formats.events import trigger_events
+from eegprep.formats.mne_channels import samples_of
 from eegprep.privacy import clean_message
 from eegprep.recording import seconds_to_samples
 
@@ -56,7 +57,7 @@ def events_of(raw: Any, format_name: str, types: list[str]) -> tuple[list[Source
         channels = [(i, name) for i, name in channels if name in _COMBINED or _LINE.fullmatch(name) is None]
     events = list(annotations)
     for index, name in channels:
-        blocks = (raw[index, a : a + (1 << 20)][0][0] for a in range(0, int(raw.n_times), 1 << 20))
+        blocks = (samples_of(raw, index, a, a + (1 << 20))[0] for a in range(0, int(raw.n_times), 1 << 20))
         found, more = trigger_events(blocks, name, text=name if format_name == "egi_raw" else None)
         events += found
         notes += more

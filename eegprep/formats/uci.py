@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from eegprep.errors import InputError
-from eegprep.formats.decoded import Decoded, SourceChannel
+from eegprep.formats.decoded import Decoded, SourceChannel, check_rate
 from eegprep.formats.tables.text import open_text
 from eegprep.recording import Stretch
 
 _GROUPS = {"a": "alcoholic", "c": "control"}
-_RATE = re.compile(r"#\s*([\d.]+)\s*msecs\s*uV")
+_RATE = re.compile(r"#\s*(\d+(?:\.\d*)?)\s*msecs\s*uV")
 _CONDITION = re.compile(r"#\s*(S[12] [a-z]+(?: err)?)\s*,\s*trial")
 _CHANNEL = re.compile(r"#\s*(\S+)\s+chan\s+\d+")
 
@@ -45,13 +45,17 @@ def _trial(path: Path) -> tuple[float, str, dict[str, np.ndarray]]:
         rows = [line.split() for line in body.splitlines() if line.strip() and not line.startswith("#")]
         if any(len(r) != 4 or r[1] != name for r in rows):
             raise _bad(path, f"channel {name} has a damaged line", "not four fields", "trial, channel, sample, value")
-        if [int(r[2]) for r in rows] != list(range(len(rows))):
+        try:
+            at, values = [int(r[2]) for r in rows], [float(r[3]) for r in rows]
+        except ValueError:
+            raise _bad(path, f"channel {name} has a damaged line", "not a number", "a sample and its value") from None
+        if at != list(range(len(rows))):
             raise _bad(path, f"channel {name} lacks samples", f"{len(rows)} samples out of order", "0, 1, 2, ...")
-        channels[name] = np.array([float(r[3]) for r in rows])
+        channels[name] = np.array(values)
     lengths = {v.size for v in channels.values()}
     if len(lengths) != 1 or 0 in lengths:
         raise _bad(path, "the channels differ in length", sorted(lengths), "the same number of samples per channel")
-    return 1000.0 / float(rate[1]), condition[1], channels
+    return check_rate(1000.0 / max(float(rate[1]), 1e-9), path), condition[1], channels
 
 
 def read_uci(paths: Sequence[Path]) -> Decoded:

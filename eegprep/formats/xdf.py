@@ -9,6 +9,7 @@ manifest selects one by `source: variable:`.
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from eegprep.errors import InputError
 from eegprep.formats.decoded import Decoded, SourceChannel, SourceEvent, whole
 from eegprep.formats.events import trigger_events
 from eegprep.formats.segments import break_at
+from eegprep.formats.tables.text import is_number
 from eegprep.formats.unit_names import unit_of
 from eegprep.privacy import clean_message
 
@@ -130,8 +132,15 @@ def _rest(path: Path) -> int:
     return 0
 
 
+def _stated_hz(stream: Any) -> float:
+    """The stated rate of a stream; 0 for one without a regular rate, or if it is not a number."""
+    text = _text(stream["info"], "nominal_srate")
+    stated = float(text) if is_number(text) else 0.0
+    return stated if math.isfinite(stated) else 0.0
+
+
 def _rate(stream: Any, stamps: np.ndarray, segments: list[tuple[int, int]], path: Path) -> tuple[float, list[str]]:
-    stated = float(_text(stream["info"], "nominal_srate") or 0)
+    stated = _stated_hz(stream)
     longest = max(segments, key=lambda s: s[1] - s[0])
     lasts = float(stamps[longest[1]] - stamps[longest[0]])
     if lasts <= 0:
@@ -195,10 +204,10 @@ def _events(
             continue
         is_text = _text(stream["info"], "channel_format") == "string"
         if not is_text and _text(stream["info"], "type").casefold() not in _TRIGGERS:
-            passed_over += float(_text(stream["info"], "nominal_srate") or 0) == 0
+            passed_over += _stated_hz(stream) == 0
             continue
         marks: list[tuple[float, str, str]] = []
-        if is_text or float(_text(stream["info"], "nominal_srate") or 0) == 0:
+        if is_text or _stated_hz(stream) == 0:
             for when, values in zip(times, rows, strict=True):
                 marks += [(when, str(v), f"markers {number}") for v in np.ravel(np.array(values, dtype=object))]
         else:

@@ -103,7 +103,8 @@ def tidy(store: Store, plan: IngestPlan) -> None:
     for identity in store.ids():
         if identity not in wanted:
             store.remove(identity)
+    keys = {key_of_id(i) for i in wanted}
     for folder in (store.quarantine, store.path / "duplicates"):
         for note in folder.glob("*.json"):
-            if note.stem not in {key_of_id(i) for i in wanted}:
+            if note.stem not in keys:
                 note.unlink()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from eegprep.formats.decoded import SourceEvent
 from eegprep.formats.events import same_moment
 from eegprep.ingest.trial_words import word_of_trial
-from eegprep.manifest.labels import event_label, look_up
+from eegprep.manifest.labels import event_label, look_up, target_of
 from eegprep.manifest.schema import Manifest
 from eegprep.manifest.tasks import Task, TrialRule
 from eegprep.recording import STANDARD_SFREQ_HZ, LeftOut, Stretch, Trial, seconds_to_samples
@@ -210,8 +210,8 @@ def _refused(task: Task, label: str, part: Stretch, timeline: Timeline) -> tuple
         return "no_value", "no values are known for this trial"
     if task.kind == "classification" and _as_class(task, label) not in task.classes:
         return "unknown_label", f"label {label!r} is not one of the task's classes"
-    if task.kind == "regression" and not _is_number(label):
-        return "unknown_label", f"label {label!r} is not a number"
+    if task.kind == "regression" and not _is_target(label):
+        return "unknown_label", f"label {label!r} is not a finite number"
     inside = any(s.start_sample <= part.start_sample and part.stop_sample <= s.stop_sample for s in timeline.stretches)
     if part.n_samples <= 0 or not inside:
         return "outside_stretch", "not inside one contiguous stretch of signal"
@@ -249,9 +249,9 @@ def _as_class(task: Task, label: str) -> str:
     return next((c for c in task.classes if event_label(c) == event_label(label)), label)
 
 
-def _is_number(text: str) -> bool:
+def _is_target(label: str) -> bool:
     try:
-        float(text)
+        target_of(label)
     except ValueError:
         return False
     return True

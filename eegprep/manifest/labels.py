@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -12,6 +13,8 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
+#: The greatest float32.
+_GREATEST = float.fromhex("0x1.fffffep+127")
 #: Leading zeros are kept: "01" may differ from "1".
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
 #: A marker as BrainVision pads it: "Stimulus/S  1", "R 12".
@@ -32,6 +35,14 @@ def event_label(value: object) -> str:
     text = code_text(value)
     padded = _PADDED.fullmatch(text)
     return text if padded is None else padded[1] + padded[2]
+
+
+def target_of(label: str) -> float:
+    """The number that a label of a regression stands for; ValueError unless it is finite, also in single precision."""
+    value = math.nan if "_" in label else float(label)
+    if not abs(value) <= _GREATEST:  # also for NaN
+        raise ValueError("not a finite number")
+    return value
 
 
 def look_up(labels: Mapping[str, _T], text: str) -> _T | None:

@@ -99,7 +99,7 @@ class Keep(_Step):
     @model_validator(mode="before")
     @classmethod
     def _defaults(cls, value: Any) -> Any:
-        return {**_KEEP.get(value.get("kind", ""), {}), **value} if isinstance(value, dict) else value
+        return {**_KEEP.get(str(value.get("kind")), {}), **value} if isinstance(value, dict) else value
 
 
 Step = Annotated[
@@ -174,6 +174,13 @@ class Recipe(BaseModel):
             at = next((i for i, s in enumerate(steps) if not isinstance(s, (RemoveOffset, Reject))), len(steps))
             steps.insert(at, BandPass(step="band_pass", low_hz=own.low_hz, high_hz=own.high_hz))
         return self.model_copy(update={"steps": steps})
+
+    def lowest_hz(self, kind: str) -> float:
+        """Where the band of another kind begins: the low edge of its filter; without a filter, of its default."""
+        own = next((s for s in self.steps if isinstance(s, Keep) and s.kind == kind), None)
+        filtered = own is not None and (own.low_hz, own.high_hz) != (None, None)
+        low_hz = own.low_hz if own is not None and filtered else _KEEP.get(kind, {}).get("low_hz")
+        return low_hz or 0.0
 
     def steps_json(self) -> tuple[dict[str, Any], ...]:
         """The steps as plain data, as kept in stores and shard sets."""

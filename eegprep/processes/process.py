@@ -19,6 +19,9 @@ from eegprep.platform import end_tree
 from eegprep.processes.messages import READY, receive, send
 from eegprep.processes.shared import SharedBlock
 
+#: How long a worker that ended by itself may take to exit: the system frees its memory first, or writes a core file.
+_EXIT_S = 60.0
+
 
 class Late(Exception):
     """A worker did not answer in time and was killed."""
@@ -58,6 +61,7 @@ class WorkerProcess:
         )
         #: When the worker became ready for requests; if it never did, its exit is not the fault of a file.
         self.ready_at: float | None = None
+        self._ended = False
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._arrived = arrived
         self._listener = threading.Thread(target=self._listen, daemon=True)
@@ -80,6 +84,7 @@ class WorkerProcess:
                 message = receive(answers)
             except (OSError, ValueError):  # closed, or not a message
                 message = None
+            self._ended = message is None
             if message == READY:
                 self.ready_at = time.monotonic()
             else:
@@ -133,9 +138,10 @@ class WorkerProcess:
 
     def close(self) -> str:
         """End it, close its streams, and return how it ended."""
-        if not self._listener.is_alive():
+        if self._ended:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=5)  # its own exit code is more informative than that of a kill
+                self._process.wait(timeout=_EXIT_S)  # its own exit code, not that of a kill
+        exited = self._process.poll() is not None
         self._process.kill()
         code = self._process.wait()
         self._listener.join(timeout=5)
@@ -143,6 +149,8 @@ class WorkerProcess:
             if stream is not None and not (stream is self._process.stdout and self._listener.is_alive()):
                 with contextlib.suppress(OSError):  # a request that a dead worker did not read
                     stream.close()
+        if self._ended and not exited:
+            return f"the process ended its answers, but did not exit within {_EXIT_S:g} s"
         return (
             f"the process was killed by {_signal_name(-code)}" if code < 0 else f"the process exited with code {code}"
         )

@@ -7,6 +7,7 @@ exceed the limit, and what a killed process left is removed by the next. Side-ca
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import hashlib
 import json
@@ -54,6 +55,7 @@ class Mirror:
         self.max_bytes = cache_bytes() if max_bytes is None else max_bytes
         self.listing = Listing.from_json((self.folder / LISTING).read_text("utf-8"))
         self.files = {f.path: f for f in self.listing.files}
+        self._sorted = sorted(self.files)
         self._state = self.folder.parent / f"{self.folder.name}.state"
         self._held: dict[str, Lock] = {}
         self._system: Any = None
@@ -65,7 +67,8 @@ class Mirror:
             if path in self.files:
                 found[path] = self.files[path]
             else:
-                found.update({p: f for p, f in self.files.items() if p.startswith(f"{path}/")})
+                first, stop = (bisect.bisect_left(self._sorted, path + end) for end in "/0")  # "0" follows "/"
+                found.update({p: self.files[p] for p in self._sorted[first:stop]})
         return list(found.values())
 
     def n_bytes(self, path: str) -> int:

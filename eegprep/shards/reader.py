@@ -196,19 +196,27 @@ class ShardSet(RecordingMapping):
         return self.recordings.id
 
     def __contains__(self, recording_id: object) -> bool:
-        return recording_id in self._of_recording[0]
+        return recording_id in self._rows
 
     @functools.cached_property
-    def _of_recording(self) -> tuple[dict[str, int], NDArray[np.intp], NDArray[np.intp]]:
-        """Row of each recording; blocks sorted by recording, and where those of each row begin."""
-        order = np.argsort(self.blocks.recording, kind="stable")
-        edges = np.searchsorted(self.blocks.recording[order], np.arange(len(self.recordings) + 1))
-        return {name: row for row, name in enumerate(self.recordings.id)}, order, edges
+    def _rows(self) -> dict[str, int]:
+        """Row of each recording."""
+        return {name: row for row, name in enumerate(self.recordings.id)}
+
+    @functools.cached_property
+    def _grouped(self) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]]]:
+        """The blocks and the trials of each recording."""
+        found = []
+        for of in (self.blocks.recording, self.trials.recording):
+            order = np.argsort(of, kind="stable")
+            edges = np.searchsorted(of[order], np.arange(1, len(self.recordings)))
+            found.append(np.split(order, edges))
+        return found[0], found[1]
 
     def _dataset(self, recording_id: str) -> xr.Dataset:
-        rows, order, edges = self._of_recording
-        row = rows[recording_id]
-        blocks, table, trials = order[edges[row] : edges[row + 1]], self.recordings, self.trials
+        row = self._rows[recording_id]
+        blocks, own_trials = (of[row] for of in self._grouped)
+        table, trials = self.recordings, self.trials
         words = self.blocks.reference_names
         keys = [(int(self.blocks.electrode[b]), words[self.blocks.reference[b]]) for b in blocks]
         inputs = sorted(set(keys))  # by electrode id and reference
@@ -241,7 +249,7 @@ class ShardSet(RecordingMapping):
                     task=trials.task_names[trials.task[t]],
                     label=trials.label_names[trials.label[t]],
                 )
-                for t in np.flatnonzero(trials.recording == row)
+                for t in own_trials
             ],
             steps=table.steps(row).steps_json(),
             source_sfreq_hz=plain["source_sfreq_hz"],

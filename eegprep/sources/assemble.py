@@ -16,7 +16,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import resolve
 from eegprep.errors import InputError
 from eegprep.files import sha256_file
-from eegprep.formats.decoded import UNITS_TO_UV, Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent
+from eegprep.formats.decoded import UNITS_TO_UV, Decoded, LazySignal, SignalLike, SourceChannel, SourceEvent, check_rate
 from eegprep.formats.events import STIM, one_truth
 from eegprep.formats.segments import structured
 from eegprep.formats.tables.text import is_number
@@ -30,8 +30,6 @@ from eegprep.sources.units import UnitsProof, prove_units
 
 #: Files of EGI MFF and MEF3 folders with the signal and its metadata.
 _IN_FOLDERS = frozenset({".bin", ".xml", ".tdat", ".tidx", ".tmet", ".rdat", ".ridx"})
-#: Lower rates do not even cover the alpha band: averages, or another kind of signal.
-MIN_SFREQ_HZ = 32.0
 #: Maximum number of different texts counted per recording, most frequent first.
 _MAX_TEXTS = 1000
 
@@ -134,13 +132,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
             found=f"{len(decoded.channels)} channels, {decoded.signal.shape[1]} samples",
             expected="at least one channel with samples",
         )
-    if not (np.isfinite(decoded.sfreq_hz) and MIN_SFREQ_HZ <= decoded.sfreq_hz <= 1e6):
-        raise InputError(
-            "implausible sampling rate",
-            where=where,
-            found=f"{decoded.sfreq_hz:g} Hz",
-            expected=f"{MIN_SFREQ_HZ:g} Hz to 1 MHz",
-        )
+    check_rate(decoded.sfreq_hz, where)
     if manifest.source.sfreq_hz is not None and abs(manifest.source.sfreq_hz - decoded.sfreq_hz) > 0.01:
         raise InputError(
             "the sampling rate does not match the manifest",

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from eegprep.errors import UsageError
@@ -55,7 +56,8 @@ class BIDSSource:
             )
         self.manifest, self.folder = manifest, folder
         self._planned: list[PlannedRecording] | None = None
-        self._tables: dict[Path, list[Path]] = {}
+        #: Tables by folder and kind, then by the entities that a recording must have.
+        self._tables: dict[tuple[str, str], dict[frozenset[str], list[str]]] = {}
         self._entries: dict[str, Entry] = {}
         self._ignored: tuple[str, ...] = ()
         self._chosen: set[str] = set()
@@ -92,13 +94,15 @@ class BIDSSource:
 
     def _make_plan(self, tree: Tree) -> list[PlannedRecording]:
         for path in tree.files:
-            if path.endswith((".tsv", ".json")):
-                full = self.folder / path
-                self._tables.setdefault(full.parent, []).append(full)
+            folder, _, name = path.rpartition("/")
+            *own, kind = name.split("_")
+            if kind in _TABLES:
+                named = frozenset(e for e in own if not e.startswith("space-"))
+                self._tables.setdefault((folder, kind), {}).setdefault(named, []).append(path)
         self._ignored = _ignored(self.folder)
-        named = [found["stem"] for e in tree.entries if e.kind is Kind.REFUSED and (found := _DATA.fullmatch(e.path))]
-        named += [found["stem"] for path in tree.files if (found := _DATA.fullmatch(path))]
-        self._chosen = chosen_subjects(self.manifest, (_entities(stem)["subject"] for stem in named))
+        stems = [found["stem"] for e in tree.entries if e.kind is Kind.REFUSED and (found := _DATA.fullmatch(e.path))]
+        stems += [found["stem"] for path in tree.files if (found := _DATA.fullmatch(path))]
+        self._chosen = chosen_subjects(self.manifest, (_entities(stem)["subject"] for stem in stems))
         for entry in tree.entries:
             self._entries[entry.path] = self._keyed(entry)
         groups: list[Group] = []
@@ -182,12 +186,8 @@ class BIDSSource:
         """Decode one recording and apply its tables. Raises InputError if it cannot be used."""
         path = self.folder / planned.files[0]
         decoded = decode_file(path, self.manifest)
-        tables = {
-            kind: self.folder / file
-            for file in planned.files[1:]
-            for kind, suffix in _TABLES
-            if re.fullmatch(rf"(.*[_/])?{kind}\.{suffix}", file)
-        }
+        named = ((re.split("[_/]", file)[-1], file) for file in planned.files[1:])
+        tables = {kind.partition(".")[0]: self.folder / file for kind, file in named if kind in _TABLES}
         if "channels" in tables:
             decoded = with_channels(decoded, tables["channels"])
         if "electrodes" in tables:
@@ -199,34 +199,29 @@ class BIDSSource:
         return assemble(decoded, planned, self.manifest, self.folder)
 
     def _group(self, path: str, stem: str) -> Group:
-        full = self.folder / path
-        tables = [self._beside(full, kind, suffix) for kind, suffix in _TABLES]
-        own = set(self._companions(path))
-        beside = {str(t.relative_to(self.folder).as_posix()) for t in tables if t is not None} | own
+        tables = [table for kind in _TABLES if (table := self._beside(path, kind))]
+        beside = {*tables, *self._companions(path)}
         return Group(files=(path, *sorted(beside - {path})), entities=_entities(stem))
 
-    def _beside(self, path: Path, kind: str, suffix: str) -> Path | None:
-        """The table that applies to a recording: nearest folder first, then most matching entities."""
-        entities = set(path.name.split("_")[:-1])
-        best: tuple[int, int, str] | None = None
-        chosen: Path | None = None
-        for depth, folder in enumerate(_levels(path.parent, self.folder)):
-            for table in self._tables.get(folder, ()):
-                if not table.name.endswith(f"{kind}.{suffix}"):
-                    continue
-                own = set(table.stem.split("_")[:-1])
-                foreign = {e for e in own - entities if not e.startswith("space-")}
-                if foreign or not (table.stem == kind or table.stem.endswith(f"_{kind}")):
-                    continue
-                # prefer CapTrak, the frame in which positions are needed
-                rank = (-depth, len(own & entities), "1" if "space-CapTrak" in own else "0")
-                if best is None or rank > best:
-                    best, chosen = rank, table
-        return chosen
+    def _beside(self, path: str, kind: str) -> str:
+        """The table that applies to a recording: nearest folder first, then most matching entities; empty if none."""
+        folder, _, name = path.rpartition("/")
+        entities = frozenset(name.split("_")[:-1])
+
+        def rank(table: str) -> tuple[int, bool]:
+            own = set(table.rpartition("/")[2].split("_")[:-1])
+            # prefer CapTrak, the frame in which positions are needed
+            return len(own & entities), "space-CapTrak" in own
+
+        for level in _levels(folder):
+            tables = self._tables.get((level, kind), {})
+            if found := sorted(table for named in _subsets(entities, tables) for table in tables[named]):
+                return max(found, key=rank)
+        return ""
 
 
 # Tables with further information on a recording.
-_TABLES = (("channels", "tsv"), ("events", "tsv"), ("electrodes", "tsv"), ("coordsystem", "json"), ("eeg", "json"))
+_TABLES = ("channels.tsv", "events.tsv", "electrodes.tsv", "coordsystem.json", "eeg.json")
 _HEADERS = (".vhdr", ".VHDR", ".ahdr", ".set", ".SET")
 _HEADERLESS = "samples of a recording whose header is missing"
 _KEEP_ONE = "keep one of them, or list the others in .bidsignore"
@@ -243,12 +238,20 @@ def _entities(stem: str) -> dict[str, str]:
     return entities
 
 
-def _levels(folder: Path, root: Path) -> Iterator[Path]:
-    while True:
+def _levels(folder: str) -> Iterator[str]:
+    """A folder, the folders above it, and the root, which is empty."""
+    while folder:
         yield folder
-        if folder == root or root not in folder.parents:
-            return
-        folder = folder.parent
+        folder = folder.rpartition("/")[0]
+    yield ""
+
+
+def _subsets(entities: frozenset[str], among: Collection[frozenset[str]]) -> Iterable[frozenset[str]]:
+    """Those of `among` that only have these entities, without going through all of a large folder's."""
+    if len(among) <= 1 << len(entities):
+        return [one for one in among if one <= entities]
+    sizes = range(len(entities) + 1)
+    return [one for n in sizes for c in itertools.combinations(entities, n) if (one := frozenset(c)) in among]
 
 
 def _ignored(root: Path) -> tuple[str, ...]:

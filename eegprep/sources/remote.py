@@ -7,6 +7,7 @@ stem.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Mapping
@@ -126,11 +127,19 @@ class RemoteBIDSSource(BIDSSource):
             files[whole] = files.get(whole, 0) + 1
         return Tree(root=self.folder, files=tuple(sorted(files)), entries=tuple(sorted(hidden)), n_inside=files)
 
+    @functools.cached_property
+    def _parts(self) -> dict[tuple[str, str], list[re.Match[str]]]:
+        """The files of each split FIF recording."""
+        found: dict[tuple[str, str], list[re.Match[str]]] = {}
+        for part in filter(None, map(_PART.fullmatch, self.mirror.files)):
+            found.setdefault((part["before"], part["after"]), []).append(part)
+        return found
+
     def _known(self, path: str) -> tuple[Code, str, str] | None:
         part = _PART.fullmatch(path)
         if part is None:
             return None
-        numbers = {int(m["n"]) for p in self.mirror.files if (m := _PART.fullmatch(p)) and _same(m, part)}
+        numbers = {int(m["n"]) for m in self._parts[part["before"], part["after"]]}
         if missing := [n for n in range(1, max(numbers)) if n not in numbers]:
             return Code.PART_MISSING, f"part of a split recording, with part {missing[0]} missing", "ask the publisher"
         return (Code.SIDECAR, "a later part of a split recording", "") if int(part["n"]) > 1 else None
@@ -143,7 +152,7 @@ class RemoteBIDSSource(BIDSSource):
         suffix = name.suffix.lower()
         beside = [str(name.with_suffix(s)) for s in _BESIDE.get(suffix, ())]
         if suffix == ".fif" and (part := _PART.fullmatch(path)) is not None:
-            beside = [p for p in self.mirror.files if (m := _PART.fullmatch(p)) and _same(m, part) and p != path]
+            beside = [m.string for m in self._parts[part["before"], part["after"]] if m.string != path]
         found = [b for b in beside if self._exists(b)]
         if suffix == ".vhdr" and not any(not b.endswith(".vmrk") for b in found):
             found = self._named(path)
@@ -161,10 +170,6 @@ class RemoteBIDSSource(BIDSSource):
 
     def _size(self, path: str) -> int:
         return self.mirror.n_bytes(path)
-
-
-def _same(a: re.Match[str], b: re.Match[str]) -> bool:
-    return (a["before"], a["after"]) == (b["before"], b["after"])
 
 
 def _positive(value: object) -> float | None:

@@ -96,7 +96,8 @@ class Copies:
         first = np.searchsorted(self._hashes, one.hashes, side="left")
         stop = np.searchsorted(self._hashes, one.hashes, side="right")
         owners = np.concatenate([np.zeros(0, np.int64), *(self._owner[a:b] for a, b in zip(first, stop, strict=True))])
-        for k in np.flatnonzero(np.bincount(owners, minlength=len(self._names)) >= LEAST_SHARED):
+        found, counts = np.unique(owners, return_counts=True)
+        for k in found[counts >= LEAST_SHARED]:
             n, part = similarity(one, self._prints[k])
             if n >= LEAST_SHARED and part >= LEAST_PART:
                 return self._names[k]

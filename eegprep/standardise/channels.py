@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from eegprep.electrodes import Vocabulary, resolve_all
 from eegprep.electrodes.together import stored_reference
 from eegprep.errors import InputError
+from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import LeftOut, recording_id
 from eegprep.sources.base import SourceRecording
@@ -41,10 +42,14 @@ class Verdict:
         return dataclasses.replace(self, electrode=None, code=code, reason=reason)
 
 
+#: A channel must reach this many times the low edge of its kind's band with its own Nyquist frequency: one octave.
+_LEAST_BAND = 2.0
+
+
 def judge_names(
-    recording: SourceRecording, manifest: Manifest, vocabulary: Vocabulary, kinds: Sequence[str]
+    recording: SourceRecording, manifest: Manifest, vocabulary: Vocabulary, recipe: Recipe
 ) -> tuple[Verdict, ...]:
-    """Decide by the name and unit of each channel, in the file's order; only channels of `kinds` are kept."""
+    """Decide by the name, unit and own rate of each channel, in the file's order; only the recipe's kinds are kept."""
     recorded = recording.reference or manifest.reference
     resolved = resolve_all(
         vocabulary,
@@ -53,7 +58,7 @@ def judge_names(
         derivations=manifest.derivations,
         system=manifest.electrode_system,
         reference=recorded,
-        kinds=kinds,
+        kinds=recipe.kinds,
     )
     verdicts = []
     for row, (channel, resolution) in enumerate(zip(recording.channels, resolved, strict=True)):
@@ -69,6 +74,13 @@ def judge_names(
         )
         if resolution.electrode is not None and channel.unit == "":
             verdict = verdict.out("no_unit", channel.unit_evidence or "unit not stated by the file or the manifest")
+        low_hz, rate_hz = recipe.lowest_hz(verdict.kind), channel.sfreq_hz
+        if verdict.electrode is not None and rate_hz is not None and rate_hz / 2 < _LEAST_BAND * low_hz:
+            reason = (
+                f"sampled at {rate_hz:g} Hz, too slow for the band of {verdict.kind}, which begins at {low_hz:g} Hz; "
+                f"a recipe that keeps {verdict.kind} with a lower `low_hz` keeps this channel"
+            )
+            verdict = verdict.out("slow", reason)
         verdicts.append(verdict)
     return tuple(verdicts)
 

@@ -130,7 +130,7 @@ def decide(recording: SourceRecording, *, manifest: Manifest, recipe: Recipe, vo
         recording=recording,
         manifest=manifest,
         recipe=recipe,
-        verdicts=judge_names(recording, manifest, vocabulary, recipe.kinds),
+        verdicts=judge_names(recording, manifest, vocabulary, recipe),
     )
     decision = dataclasses.replace(decision, contradiction=_contradiction(decision, vocabulary))
     rows = tuple(v.row for v in decision.verdicts if v.electrode is not None)

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from eegprep.store.lazy import ReadRow
 
 
+#: Longer recordings (36 hours at 256 Hz) have a time axis that is computed, not stored: the index of a shard set may
+#: claim any length.
+MAX_TIMES = 1 << 25
+
+
 class RecordingMapping:
     """A mapping of recording ids to `xarray.Dataset`; a base of `Store` and `ShardSet`."""
 
@@ -89,13 +94,16 @@ def recording_dataset(
 ) -> xr.Dataset:
     """The dataset of one recording; `read` gives samples of a row, NaN in gaps.
 
-    Rows are named by their electrode, or `electrode-reference` where an electrode has several.
+    Rows are named by their electrode, or `electrode-reference` where an electrode has several. Up to `MAX_TIMES`
+    samples, `time` can be selected as any coordinate; of longer recordings only by position or `method="nearest"`.
     """
     import xarray as xr
+    from xarray.indexes import RangeIndex
 
     from eegprep.store.lazy import lazy_variable
 
-    return xr.Dataset(
+    long = n_samples > MAX_TIMES
+    dataset = xr.Dataset(
         {
             "signal_uv": lazy_variable((len(electrodes), n_samples), read),
             "trial_start_sample": ("trial", np.array([t.start_sample for t in trials], np.int64)),
@@ -105,7 +113,7 @@ def recording_dataset(
         },
         coords={
             "electrode": list(input_names(electrodes, references)),
-            "time": ("time", np.arange(n_samples) / sfreq_hz, {"units": "s"}),
+            **({} if long else {"time": ("time", np.arange(n_samples) / sfreq_hz, {"units": "s"})}),
             "sigma_uv": ("electrode", list(sigma_uv), {"units": "uV"}),
             "reference": ("electrode", list(references)),
             "kind": ("electrode", list(kinds)),
@@ -118,6 +126,11 @@ def recording_dataset(
             "steps": list(describe_steps(steps, sfreq_hz=source_sfreq_hz, line_freq_hz=line_freq_hz)),
         },
     )
+    if long:
+        index = RangeIndex.linspace(0.0, n_samples / sfreq_hz, n_samples, endpoint=False, dim="time")
+        dataset = dataset.assign_coords(xr.Coordinates.from_xindex(index))
+        dataset["time"].attrs["units"] = "s"
+    return dataset
 
 
 def dataset_of(file: RecordingFile, info: RecordingInfo, vocabulary: Vocabulary) -> xr.Dataset:

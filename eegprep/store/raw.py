@@ -55,7 +55,7 @@ def to_raw(recording: xr.Dataset) -> mne.io.RawArray:
     if places:
         montage = mne.channels.make_dig_montage(places, coord_frame="head")
         raw.set_montage(montage, on_missing="ignore", verbose="ERROR")
-    first = float(recording["time"].values[0]) if recording.sizes["time"] else 0.0
+    first = float(recording["time"][0]) if recording.sizes["time"] else 0.0
     onset, duration, text, channels = _gaps(signal_v, names, sfreq_hz)
     trials = zip(
         recording["trial_start_sample"].values, recording["trial_n_samples"].values,

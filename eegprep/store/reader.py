@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from eegprep.display import html_table, listed
 from eegprep.errors import InputError, UsageError, nearest
-from eegprep.files import path_of, write_atomic
+from eegprep.files import IN_PARTS, address_in, path_of, write_atomic
 from eegprep.recording import RecordingInfo, Stretch
 from eegprep.store.dataset import RecordingMapping, dataset_of
 from eegprep.store.file import RecordingFile
@@ -55,6 +55,8 @@ class Store(RecordingMapping):
         UsageError
             If `path` is not a store.
         """
+        if address := address_in(path):
+            raise UsageError("a store must be on this machine", found=address, expected="a folder", todo=IN_PARTS)
         path = path_of(path, "the store")
         if not (path / "manifest.yaml").is_file() or not (path / "recordings").is_dir():
             raise UsageError(

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
-from eegprep.electrodes.references import SCHEMES, UNKNOWN, Combination, Derivations, canonical_reference
-from eegprep.errors import InputError, RefusedError, UsageError, nearest
+from eegprep.electrodes.references import Combination, Derivations, stated_reference
+from eegprep.errors import InputError, RefusedError
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import LeftOut, RecordingInfo, Stretch, input_name, input_names, merge, subtract
 
@@ -63,13 +63,7 @@ class Rereferenced:
     def __init__(self, store: _Store, reference: str) -> None:
         self.store = store
         self.vocabulary: Vocabulary = getattr(store, "vocabulary", None) or Vocabulary.base()
-        self.reference = canonical_reference(self.vocabulary, reference)
-        if self.reference == UNKNOWN:
-            raise UsageError(
-                f"unknown reference {reference!r}",
-                expected="an electrode, average, linked ears, linked mastoids, ...",
-                todo=nearest(reference, (*self.vocabulary.names, *SCHEMES)) or None,
-            )
+        self.reference = stated_reference(self.vocabulary, reference)
         Derivations((), ()).to(self.reference)  # UsageError for references that channels cannot share
         self._rows: dict[str, tuple[RecordingInfo, dict[str, tuple[tuple[int, float], ...]]]] = {}
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary
-from eegprep.electrodes.references import SCHEMES, UNKNOWN, canonical_reference
+from eegprep.electrodes.references import UNKNOWN, canonical_reference, numbered_references
 from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError, nearest
 from eegprep.remote import open_shards
@@ -57,8 +57,10 @@ def _reference(vocabulary: Vocabulary, name: str) -> str:
 
 
 def _references(sets: Sequence[ShardSet], vocabulary: Vocabulary) -> tuple[str, ...]:
+    # A scheme that is also an electrode of the vocabulary (a lab's A1) keeps its place: encoders count it.
+    known = numbered_references(vocabulary)
     words = [_reference(vocabulary, name) for s in sets for name in s.blocks.reference_names]
-    return tuple(dict.fromkeys((UNKNOWN, *vocabulary.names, *SCHEMES[1:], *words)))
+    return (*known, *dict.fromkeys(word for word in words if word not in known))
 
 
 def _whole_map(sets: Sequence[ShardSet]) -> FlatMap:
@@ -191,7 +193,7 @@ class Spans:
             spans, blocks = s.spans, s.blocks
             parts["recording"].append(spans.recording + np.int32(self.first_recording[k]))
             parts["electrode"].append(ids[k][spans.electrode])
-            numbers = {name: number for number, name in enumerate(self.references)}
+            numbers = {name: number for number, name in reversed([*enumerate(self.references)])}
             words = [_reference(self.vocabulary, name) for name in blocks.reference_names]
             names = np.array([numbers[word] for word in words], np.int32)
             parts["reference"].append(names[spans.reference] if len(names) else spans.reference)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError, UsageError, nearest
+from eegprep.manifest.labels import target_of
 from eegprep.recording import input_name, input_names
 from eegprep.shards import ShardSet
 
@@ -301,7 +302,7 @@ class TrialIndex:
                     classes[t, x] = info.classes.index(name)
                     values[t, x] = classes[t, x]
                 else:
-                    values[t, x] = np.float32(name)
+                    values[t, x] = target_of(name)
             except ValueError:
                 raise RefusedError(
                     f"a trial of task {info.key!r} has an unknown label",

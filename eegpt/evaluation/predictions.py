@@ -157,6 +157,12 @@ def put_predictions(
         if not len(rows) or head_of_task[number] not in learned:
             continue
         output_NK = predict(model, bank, rows, targets)[:, : max(1, len(task.classes))]
+        if not np.isfinite(output_NK).all():
+            raise InputError(
+                "the model gives predictions that are not finite",
+                found=f"{int((~np.isfinite(output_NK)).any(axis=1).sum())} of {len(rows)} test trials of {task.key}",
+                todo="its weights are damaged or its training diverged: train it again",
+            )
         if task.kind == "regression":
             mean, sd = scales[task.key] if scales is not None else regression_scale(index, division.train, number)
             output_NK = output_NK * sd + mean

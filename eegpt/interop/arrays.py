@@ -6,8 +6,10 @@ and its unit is microvolt unless `unit` says otherwise. An amplitude that cannot
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -16,19 +18,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eegprep.electrodes import Vocabulary, resolve_all
-from eegprep.electrodes.references import UNKNOWN
-from eegprep.electrodes.resolve import NamedChannel
+from eegprep.electrodes.references import AVERAGE, common_reference, reference_numbers, stated_reference
+from eegprep.electrodes.resolve import EEG_ALONE, Channel, Rule
 from eegprep.electrodes.together import stored_reference
 from eegprep.errors import UsageError
-from eegprep.manifest.recipe import Recipe
-from eegprep.recording import Stretch, spread
+from eegprep.manifest.recipe import Recipe, Reference
+from eegprep.recording import Stretch, input_names, spread
 from eegprep.sources.units import AMPLITUDE_HZ, THINKABLE_UV, TYPICAL_UV, sampled_density, summarise
 from eegprep.standardise.chain import plan_chain
 from eegprep.standardise.signal import standardise
 from eegprep.standardise.timeline import lay_out
 from eegpt.data import TaskInfo
-from eegpt.model.ete import ETE
-from eegpt.transfer.inputs import rows_of
+from eegpt.interop.model import Model
+from eegpt.model.ete import ETE, ETEConfig
+from eegpt.transfer.inputs import derivation_rows, extended, rows_of
 from eegpt.transfer.rows import SignalBatch, encode, flatten
 
 UNITS_UV = {"V": 1e6, "mV": 1e3, "uV": 1.0, "nV": 1e-3}
@@ -91,7 +94,8 @@ class SignalTrials:
     `signal_uv` (n, n_electrodes, n_samples) is in microvolt at 256 Hz; the rows `at` are the trials (all by default),
     so a strided view of all windows of a longer signal is only copied on demand. `sigma_uv`, per trial or common,
     scales the encoder's input; `electrode` has rows of its vocabulary, `mask` (n_trials, n_electrodes) the electrodes
-    of each trial. `label` is the class of each trial, or `target` its number, if known.
+    of each trial, `reference` (n_electrodes,) the numbers of their references. `label` is the class of each trial, or
+    `target` its number, if known.
     """
 
     def __init__(
@@ -147,6 +151,7 @@ class SignalTrials:
             signal_uv,
             self._at[indices],
             *(a[indices] for a in (self._sigma_uv, self._electrode, self._mask)),
+            np.zeros(0) if self._reference is None else self._reference,
         ):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
@@ -160,37 +165,133 @@ def states_of(ete: ETE, trials: SignalTrials, rows: NDArray[np.int64], device: t
     return features_RF.float()
 
 
-def known_electrodes(
-    names: Sequence[str], vocabulary: Vocabulary, *, leave_out: Collection[str] = ()
-) -> dict[int, str]:
-    """Map columns of `names` to rows of the vocabulary, except those to leave out; UsageError if none is left.
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The channels that a model reads: columns of the input, electrodes, what each was measured against, and kinds."""
 
-    A row is an electrode, or a derivation where the model has a row for it (`eegpt.transfer.inputs`).
+    columns: tuple[int, ...]
+    electrodes: tuple[str, ...]
+    references: tuple[str, ...]
+    kinds: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Unique names: the electrode, or `Fp1-F7` where it has several derivations."""
+        return input_names(self.electrodes, self.references)
+
+    def rows(self, vocabulary: Vocabulary, *, apart: bool = True) -> NDArray[np.int64]:
+        """Rows of a model's vocabulary; UsageError if it cannot tell two inputs `apart`."""
+        names = rows_of(vocabulary, self.electrodes, self.references, apart=apart)
+        return np.array([vocabulary.id_of(name) for name in names], np.int64)
+
+    def numbers(self, vocabulary: Vocabulary) -> NDArray[np.int64]:
+        """Numbers of the references for an encoder that is told them."""
+        return np.array(reference_numbers(vocabulary, self.references), np.int64)
+
+    def ids(self, config: ETEConfig, vocabulary: Vocabulary, *, apart: bool = True) -> NDArray[np.int64]:
+        """Ids of the inputs, see `ETEConfig.input_ids`."""
+        ids: NDArray[np.int64] = config.input_ids(self.rows(vocabulary, apart=apart), self.numbers(vocabulary))
+        return ids
+
+
+def known_inputs(
+    channels: Sequence[Channel],
+    vocabulary: Vocabulary,
+    *,
+    reference: str | None = None,
+    kinds: Collection[str] = EEG_ALONE,
+    average: bool = False,
+    rules: Mapping[str, Rule] | None = None,
+    leave_out: Collection[str] = (),
+) -> tuple[Inputs, dict[int, str]]:
+    """The channels that a model reads, and the columns of the others with the reasons.
+
+    Parameters
+    ----------
+    reference : str, optional
+        What the EEG channels were measured against, unless their names say so; unknown by default.
+    kinds : collection of str
+        Kinds of channels to read.
+    average : bool
+        Whether the recipe re-references EEG to the average (`averages`).
+    leave_out : collection of str
+        Names of channels that are marked as bad.
+
+    Raises
+    ------
+    UsageError
+        No channel is left, the reference is not known, or channels with different references would be averaged.
     """
-    channels = [NamedChannel(name=str(n), kind="eeg") for n in names]
-    resolved = resolve_all(vocabulary, channels)
-    known = {i: r.electrode for i, r in enumerate(resolved) if r.electrode is not None}
-    found = {i: electrode for i, electrode in known.items() if str(names[i]) not in leave_out}
-    if known and not found:
-        raise ArrayError("all channels are marked as bad", found=", ".join(map(str, names[:12])))
+    stated = stated_reference(vocabulary, reference)
+    resolved = resolve_all(vocabulary, channels, rules=rules, reference=stated, kinds=kinds)
+    known = {i: r for i, r in enumerate(resolved) if r.electrode is not None}
+    found = {i: r for i, r in known.items() if channels[i].name not in leave_out}
+    out = {i: r.reason for i, r in enumerate(resolved) if i not in found}
+    out |= dict.fromkeys((i for i, c in enumerate(channels) if c.name in leave_out), "marked as bad")
     if not found:
-        raise UsageError(
+        if known:
+            raise ArrayError("all channels are marked as bad", found=", ".join(c.name for c in channels[:12]))
+        raise ArrayError(
             "no channel is an electrode that the model knows",
-            found=", ".join(map(str, names[:12])),
+            found="; ".join(f"{channels[i].name}: {why}" for i, why in list(out.items())[:6]),
             expected="names such as Fp1, C3, Cz; `eegprep electrodes list` prints them",
         )
-    against = [stored_reference(vocabulary, resolved[i], channels[i], UNKNOWN) for i in found]
-    return dict(zip(found, rows_of(vocabulary, list(found.values()), against), strict=True))
+    against = [stored_reference(vocabulary, r, channels[i], stated) for i, r in found.items()]
+    if average:
+        eeg = [row for row, r in enumerate(found.values()) if r.kind == "eeg"]
+        if common_reference([against[row] for row in eeg]) is None:
+            raise ArrayError(
+                "channels with different references cannot be re-referenced to the average",
+                found=", ".join(channels[list(found)[row]].name for row in eeg[:8]),
+                expected="one reference common to all EEG channels",
+                todo="pass a recipe that keeps the reference",
+            )
+        against = [AVERAGE if r.kind == "eeg" else own for own, r in zip(against, found.values(), strict=True)]
+    inputs = Inputs(
+        columns=tuple(found),
+        electrodes=tuple(str(r.electrode) for r in found.values()),
+        references=tuple(against),
+        kinds=tuple(r.kind for r in found.values()),
+    )
+    return inputs, out
 
 
-def standard_trials(trials_uv: NDArray[np.floating], sfreq_hz: float, recipe: Recipe) -> NDArray[np.float32]:
+def averages(recipe: Recipe) -> bool:
+    """Whether a recipe re-references EEG to the average."""
+    return any(isinstance(step, Reference) and step.to == AVERAGE for step in recipe.steps)
+
+
+def with_derivations(model: Model, inputs: Inputs) -> Model:
+    """The model with a row of its own for each of several derivations of one electrode."""
+    rows = derivation_rows(model.vocabulary, inputs.electrodes, inputs.references)
+    if not rows:
+        return model
+    config, vocabulary, weights = extended(model.ete.config, model.vocabulary, model.ete.state_dict(), rows)
+    ete = ETE(config)
+    ete.load_state_dict(weights or {})
+    return dataclasses.replace(model, ete=ete.eval().requires_grad_(False), vocabulary=vocabulary)
+
+
+def standard_trials(
+    trials_uv: NDArray[np.floating], sfreq_hz: float, recipe: Recipe, kinds: Sequence[str] = ()
+) -> NDArray[np.float32]:
     """Apply a recipe to each trial of (N, E, S) separately: (N, E, n) float32 at 256 Hz.
+
+    `kinds` are those of the E channels, if not all are EEG; each has the recipe's filters for its kind.
 
     Raises
     ------
     InputError
         If the trials are shorter than the recipe's filters.
     """
+    if set(kinds) - {"eeg"}:
+        out = np.empty(0, np.float32)
+        for kind in dict.fromkeys(kinds):
+            own = [i for i, k in enumerate(kinds) if k == kind]
+            part = standard_trials(trials_uv[:, own], sfreq_hz, recipe.for_kind(kind))
+            out = out if out.size else np.empty((len(part), len(kinds), part.shape[2]), np.float32)
+            out[:, own] = part
+        return out
     chain = plan_chain(recipe, sfreq_hz=sfreq_hz, line_freq_hz=None)
     N, E, S = trials_uv.shape
     timeline = lay_out([Stretch(start_sample=i * S, n_samples=S) for i in range(N)], N * S, Fraction(chain.ratio))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes.references import reference_numbers
 from eegprep.errors import EEGPTError, InputError, UsageError
-from eegprep.files import alone, path_of, paths_of
+from eegprep.files import alone, output_path, paths_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegpt.interop.arrays import SignalTrials, states_of
@@ -55,6 +55,7 @@ def embed(
     recipe: str | Path | Recipe | None = None,
     unknown: Unknown = "leave_out",
     line_freq_hz: float | None = None,
+    reference: str | None = None,
 ) -> xr.Dataset:
     """Features of a recording or of epochs.
 
@@ -75,6 +76,9 @@ def embed(
         What to do with EEG channels unknown to the model.
     line_freq_hz : float, optional
         50 or 60; by default taken from `info["line_freq"]` or the spectrum.
+    reference : str, optional
+        What the EEG channels were measured against, for encoders that are told it: an electrode, `average`, `linked
+        ears`, ... Names such as `Fp1-F7`, and files that state it, say so themselves; unknown otherwise.
 
     Returns
     -------
@@ -96,11 +100,14 @@ def embed(
     opened = as_model(model)
     if isinstance(signal, (str, os.PathLike)):
         options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": recipe}
-        options |= {"unknown": unknown, "line_freq_hz": line_freq_hz}
+        options |= {"unknown": unknown, "line_freq_hz": line_freq_hz, "reference": reference}
         with _only_recording(Path(signal)) as recording:
             return embed(recording, opened, **options)
     chosen = opened.recipe(recipe)
-    ready = prepare(signal, recipe=chosen, vocabulary=opened.vocabulary, unknown=unknown, line_freq_hz=line_freq_hz)
+    ready = prepare(
+        signal, recipe=chosen, vocabulary=opened.vocabulary, unknown=unknown, line_freq_hz=line_freq_hz,
+        reference=reference,
+    )  # fmt: skip
     window = _windows(ready, opened, window_s, stride_s)
     out, features = _embedded(opened, ready, chosen, window)
     values = np.full(tuple(out.sizes[d] for d in DIMENSIONS), np.nan, np.float32)
@@ -317,7 +324,7 @@ def embed_files(
     failed : dict of str to EEGPTError
         Recordings, or files without one, that could not be used.
     """
-    paths, target = paths_of(files, "the recordings"), None if out is None else path_of(out, "out")
+    paths, target = paths_of(files, "the recordings"), None if out is None else output_path(out)
     if unknown not in ("leave_out", "nearest", "refuse"):
         raise UsageError("invalid --unknown-electrodes", found=unknown, expected="leave_out, nearest or refuse")
     if target is not None:

@@ -184,7 +184,6 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     }
     if kind == "encoder":
         encoder = load_encoder(folder, device=device)
-        _check_finite(encoder.model, weights)
         ete = encoder.model.requires_grad_(False)
         return Model(ete=ete, vocabulary=encoder.vocabulary, sha256=sha256_file(weights), **common)
     run, fits = read_run(folder), finished_fits(folder)
@@ -206,7 +205,6 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
         )
     weights = folder / FITS / f"{name}.safetensors"
     model = load_fit(run, fits[name], device=torch.device(device))
-    _check_finite(model, weights)
     return Model(
         ete=model.ete,
         vocabulary=run.vocabulary,
@@ -227,19 +225,23 @@ def _longest_window(config: dict[str, Any], where: Path) -> int:
 
 
 def _answers(run: TransferRun, fit: FitRecord) -> tuple[Answer, ...]:
-    """Duplicate task names are suffixed with the head's number; classes without names are numbered.
+    """The outputs of the heads that a fit has trained.
 
-    A head that several data sets share has the mean and SD of the first.
+    Duplicate task names are suffixed with the head's number; classes without names are numbered. A head that several
+    data sets share has the mean and SD of the first.
     """
+    trained = {run.head_of_task[key] for key in fit.tasks if key in run.head_of_task}
     names, out = [h.name for h in run.heads], []
     scales = {run.head_of_task[key]: (mean, sd) for key, mean, sd in reversed(fit.scales) if key in run.head_of_task}
     for i, head in enumerate(run.heads):
+        if i not in trained:
+            continue
         task = head.name if names.count(head.name) == 1 else f"{head.name}_{i}"
         classes = run.classes[i] if i < len(run.classes) else ()
         if head.kind != "regression" and len(classes) != head.n_outputs:
             classes = tuple(map(str, range(head.n_outputs)))
         regression = head.kind == "regression"
-        mean, sd = scales.get(i, (0.0, 1.0)) if regression else (0.0, 1.0)
+        mean, sd = scales[i] if regression else (0.0, 1.0)
         classes = () if regression else classes
         out.append(Answer(head=i, task=task, n_outputs=head.n_outputs, classes=classes, mean=mean, sd=sd))
     return tuple(out)
@@ -273,9 +275,3 @@ def check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
             found=f"{n_weights:,} weights or more",
             expected=f"at most the {weights.stat().st_size:,} bytes of {weights.name}",
         )
-
-
-def _check_finite(model: torch.nn.Module, where: Path) -> None:
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise RefusedError("the weights contain values that are not finite", where=where, found=name)

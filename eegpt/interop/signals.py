@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Vocabulary, resolve_all
+from eegprep.electrodes.naming import split_derivation
+from eegprep.electrodes.references import canonical_reference, stated_reference
 from eegprep.errors import RefusedError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.manifest.recipe import Recipe, describe_steps
@@ -141,6 +143,7 @@ def prepare(
     vocabulary: Vocabulary,
     unknown: Unknown = "leave_out",
     line_freq_hz: float | None = None,
+    reference: str | None = None,
     sink: SignalFile | None = None,
 ) -> Prepared:
     """Standardise a signal for a model with the given vocabulary.
@@ -153,6 +156,8 @@ def prepare(
         What to do with such channels: leave them out; map them to the nearest free electrode, by position; or refuse.
     line_freq_hz : float, optional
         50 or 60; by default taken from `info["line_freq"]` or the spectrum.
+    reference : str, optional
+        What the EEG channels were measured against, unless the signal says so.
     sink : SignalFile, optional
         Where the signal goes, instead of memory.
 
@@ -180,6 +185,7 @@ def prepare(
         source=SourceSpec(),
         line_freq_hz=None if line_freq_hz is None else 50 if line_freq_hz == 50 else 60,
         channels=nearest,
+        reference=stated_reference(vocabulary, reference),
     )
     planned = PlannedRecording(subject="signal", key="signal/-/-")
     with mne.utils.use_log_level("CRITICAL"):
@@ -222,7 +228,7 @@ def rules_for_unknown(
     resolved = resolve_all(vocabulary, channels)
     missing = [
         c for c, r in zip(channels, resolved, strict=True)
-        if c.kind == "eeg" and r.electrode is None and r.code != "duplicate"
+        if c.kind == "eeg" and r.electrode is None and r.code not in ("duplicate", "unknown_reference")
     ]  # fmt: skip
     if not missing or unknown == "leave_out":
         return {}, []
@@ -242,6 +248,8 @@ def rules_for_unknown(
             notes.append(f"{channel.name}: left out, no position to map it by")
             continue
         taken.add(near[0])
-        rules[channel.name] = ChannelRule(electrode=near[0])
+        parts = split_derivation(channel.name)
+        against = None if parts is None else canonical_reference(vocabulary, parts[1])
+        rules[channel.name] = ChannelRule(electrode=near[0], reference=against)
         notes.append(f"{channel.name}: {near[1]}")
     return rules, notes

@@ -109,6 +109,10 @@ class ETEConfig:
         known = (reference >= 0) & (reference < self.n_references)
         return electrode + self.n_electrodes * (reference * known)
 
+    def electrode_of(self, input_id: Any) -> Any:
+        """Rows of electrodes of `input_ids`, without the references."""
+        return input_id % self.n_electrodes if self.n_references else input_id
+
     @property
     def causal(self) -> bool:
         """Whether positions attend to earlier positions only."""

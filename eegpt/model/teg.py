@@ -9,7 +9,8 @@ mean. One graph serves all tasks.
 
 Not in the paper: edges may carry what two electrodes share in the sample (`n_edge_features`, see `eegpt.model.pairs`).
 A linear map of them is added to the score, and the messages are W h_n + g_n * U e_mn, where g_n is a learned vector of
-the neighbour, so that what an edge means depends on its electrodes.
+the neighbour, so that what an edge means depends on its electrodes. With `electrode+reference`, a node's vector is the
+sum of those of its electrode, reference and kind; the latter two start at zero.
 
 A node is its own neighbour, so a sample with one electrode keeps its state. Samples with different montages can share a
 batch: they are padded to the same number of electrodes and masked, and padded nodes have no effect.
@@ -20,10 +21,14 @@ Shapes: B samples, E electrodes of a sample (padded), D width, F features of an 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from eegprep.electrodes.references import SCHEMES
+from eegprep.electrodes.vocabulary import KINDS
 from eegpt.model.layers import Norm, SwiGLU
 
 
@@ -32,7 +37,8 @@ class TEGConfig:
     """The graph's shape: `n_electrodes` nodes, the rows of the encoder's vocabulary or more.
 
     `ffn_ratio` is the inner width of the gated network / D, fitted to the paper's parameter counts; `dropout` applies
-    to the layers' outputs, in training only; `n_edge_features` is 0 in the paper's form.
+    to the layers' outputs, in training only; `n_edge_features` is 0 in the paper's form; `condition` and `kinds` are as
+    of `ETEConfig`.
     """
 
     n_layers: int
@@ -41,6 +47,8 @@ class TEGConfig:
     ffn_ratio: float = 4.0
     dropout: float = 0.0
     n_edge_features: int = 0
+    condition: Literal["electrode", "electrode+reference"] = "electrode"
+    kinds: tuple[int, ...] = ()
 
 
 class GraphAttention(nn.Module):
@@ -114,10 +122,17 @@ class TEG(nn.Module):
         self.node = nn.Embedding(config.n_electrodes, config.width)
         self.layers = nn.ModuleList(GraphLayer(config) for _ in range(config.n_layers))
         self.last_norm = Norm(config.width)
+        told = config.condition == "electrode+reference"
+        n_references = config.n_electrodes + len(SCHEMES)
+        self.reference = nn.Parameter(torch.zeros(n_references, config.width)) if told else None
+        self.kind = nn.Parameter(torch.zeros(len(KINDS), config.width)) if told else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Initialise all weights: variance 1 / inputs, smaller if the output is added to a residual."""
+        """Initialise all weights: variance 1 / inputs, smaller if the output is added to a residual.
+
+        Vectors of references and kinds are zero and draw no random numbers.
+        """
         nn.init.normal_(self.node.weight, std=0.5)
         for name, weight in self.layers.named_parameters():
             if name.endswith("norm.weight"):
@@ -140,7 +155,8 @@ class TEG(nn.Module):
         z_BED : Tensor (B, E, D)
             The electrodes' representations, from `ETE.summarise`.
         electrode_BE, mask_BE : Tensor (B, E) int and bool
-            Rows of the vocabulary, and a mask of valid entries.
+            Rows of the vocabulary, or with `electrode+reference` ids of inputs (`ETEConfig.input_ids`), and a mask of
+            valid entries.
         edge_BEEF : Tensor (B, E, E, F), optional
             The edges' features, 0 where padded.
         """
@@ -151,7 +167,13 @@ class TEG(nn.Module):
     def states(self, z_BED: Tensor, electrode_BE: Tensor, mask_BE: Tensor, edge_BEEF: Tensor | None = None) -> Tensor:
         """The nodes' states (B, E, D) after the last layer; padded rows are meaningless."""
         electrode_BE = electrode_BE.masked_fill(~mask_BE, 0)
-        h_BED = z_BED + self.node(electrode_BE).to(z_BED.dtype)
+        added_BED: Tensor | float = 0.0
+        if self.reference is not None and self.kind is not None:
+            n = self.config.n_electrodes
+            electrode_BE, reference_BE = electrode_BE % n, electrode_BE // n
+            kind_BE = torch.tensor(self.config.kinds or (0,) * n, device=electrode_BE.device)[electrode_BE]
+            added_BED = F.embedding(reference_BE, self.reference) + F.embedding(kind_BE, self.kind)
+        h_BED = z_BED + (self.node(electrode_BE) + added_BED).to(z_BED.dtype)
         # A padded node sees itself, so that no row of the softmax is empty; no other node sees it.
         itself_EE = torch.eye(mask_BE.shape[1], dtype=torch.bool, device=mask_BE.device)
         beta_BEE = (mask_BE.unsqueeze(2) & mask_BE.unsqueeze(1)) | itself_EE

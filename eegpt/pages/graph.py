@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eegprep.errors import InputError
 from eegprep.recording import spread
 from eegprep.report.figures import Cloud, Drawing, Row, Section, format_percent, head, scatter
 from eegprep.report.sections.contents import montage
@@ -119,14 +120,20 @@ def _look(
             order.append(np.asarray(own))
             received_NE = torch.stack(seen).mean(dim=0).float().cpu()
             mask = mask_NE.cpu()
+            electrode_NE = model.ete.config.electrode_of(electrode_NE)
             for electrode, value in zip(electrode_NE.cpu()[mask].tolist(), received_NE[mask].tolist(), strict=True):
                 total[electrode] += value
                 count[electrode] += 1
     finally:
         for hook in hooks:
             hook.remove()
-    means = {e: total[e] / count[e] for e in sorted(total)}
-    return means, torch.cat(pooled).numpy(), np.concatenate(order)
+    means, pooled_ND = {e: total[e] / count[e] for e in sorted(total)}, torch.cat(pooled).numpy()
+    if not np.isfinite(pooled_ND).all():
+        raise InputError(
+            "the graph's vectors are not finite",
+            todo="its weights are damaged or its training diverged: train it again",
+        )
+    return means, pooled_ND, np.concatenate(order)
 
 
 def _head(key: str, received: dict[str, float]) -> Drawing:

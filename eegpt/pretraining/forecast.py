@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from eegprep.electrodes import Vocabulary
+from eegprep.electrodes.references import numbered_references, reference_numbers
 from eegprep.errors import UsageError
 from eegpt.data import WindowBatch
 from eegpt.model.ete import ETE
@@ -102,6 +103,11 @@ def _short(values: Tensor) -> list[float]:
 
 
 def with_vocabulary(windows: WindowBatch, own: Vocabulary, target: Vocabulary) -> WindowBatch:
-    """Map the electrode ids of windows to another vocabulary; UsageError if it lacks one."""
+    """Map electrodes and references of windows to another vocabulary; UsageError if it lacks an electrode."""
     ids = {e: target.id_of(own.name_of(e)) for e in set(windows.electrode.tolist())}
-    return dataclasses.replace(windows, electrode=torch.tensor([ids[e] for e in windows.electrode.tolist()]))
+    electrode = torch.tensor([ids[e] for e in windows.electrode.tolist()])
+    if windows.reference is None:
+        return dataclasses.replace(windows, electrode=electrode)
+    numbers = dict(enumerate(reference_numbers(target, numbered_references(own))))
+    reference = torch.tensor([numbers.get(r, 0) for r in windows.reference.tolist()])
+    return dataclasses.replace(windows, electrode=electrode, reference=reference)

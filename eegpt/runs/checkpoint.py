@@ -95,8 +95,14 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(model: nn.Module, path: Path, *, device: torch.device | str = "cpu") -> None:
-    """Load a file's tensors into a model, which may be on the meta device; names and shapes must match."""
+    """Load a file's tensors into a model, which may be on the meta device; names and shapes must match.
+
+    Raises RefusedError if a weight is not finite.
+    """
     tensors = load_tensors(path)
+    bad = [k for k, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
+    if bad:
+        raise RefusedError("the weights contain values that are not finite", where=path, found=bad[0])
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     if expected != found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from eegprep.errors import InputError
 from eegprep.files import write_json
@@ -60,6 +60,21 @@ class HeldOutErrors(_Results):
     predictors: dict[str, PredictorErrors]
     spectra: dict[str, list[float]] = {}
     examples: list[Example] = []
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> HeldOutErrors:
+        named = {*self.predictors, *(name for e in self.examples for name in e.predictions)}
+        if not {"model"} <= named <= set(PREDICTORS) or "model" not in self.predictors:
+            raise ValueError(f"predictors other than {', '.join(PREDICTORS)}, or none of the model")
+        if len({tuple(e.band) for e in self.predictors.values()}) > 1:
+            raise ValueError("predictors with errors in different bands")
+        if not self.spectra.keys() <= {"hz", "signal", *PREDICTORS} or ("hz" not in self.spectra and self.spectra):
+            raise ValueError("unknown spectra, or spectra without frequencies")
+        lengths = [{len(s) for s in self.spectra.values()}]
+        lengths += [{len(e.signal), *(len(p) for p in e.predictions.values())} for e in self.examples]
+        if any(len(found) > 1 for found in lengths):
+            raise ValueError("curves of different lengths")
+        return self
 
     @property
     def model(self) -> PredictorErrors:

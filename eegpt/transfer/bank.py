@@ -238,7 +238,8 @@ class TrialBank:
         fingerprint = getattr(self.index, "fingerprint", None)
         trials: str | None = fingerprint(rows) if fingerprint is not None else None
         map_bytes = (self.electrode_of.shape, self.electrode_of.tobytes())
-        return trials, (trials, *map_bytes, self.device.type, asdict(config))
+        told = ("inputs",) if config.n_references else ()  # entries without `input_R` are those of another format
+        return trials, (trials, *map_bytes, self.device.type, asdict(config), *told)
 
     @torch.no_grad()
     def _stored(
@@ -249,7 +250,7 @@ class TrialBank:
         if held is None:
             whole = join([_halved(compute(part)) for part in self._chunks(rows)])
             if trials is not None:
-                fields = ("views_RF", "pairs_NEEF", "electrode_R", "mask_NE")
+                fields = ("views_RF", "pairs_NEEF", "electrode_R", "input_R", "mask_NE")
                 states.write(key, {n: t for n in fields if (t := getattr(whole, n)) is not None})
         else:
             here = {name: tensor.to(self.device) for name, tensor in held.items()}
@@ -263,8 +264,15 @@ class TrialBank:
         of_encoder = view_slices(model.ete.config)["spectrum"].start
         mean_RD = flat.course_RF.new_zeros(len(flat.course_RF), of_encoder)
         seen = views(mean_RD, flat.tokens_RTC, flat.token_mask_RT, flat.course_RF, flat.sigma_R, model.ete.config)
-        row_R = flat.electrode_R % model.ete.config.n_electrodes
-        return Encoded(cache=None, features_RF=None, views_RF=seen, electrode_R=row_R, mask_NE=flat.mask_NE)
+        c = model.ete.config
+        return Encoded(
+            cache=None,
+            features_RF=None,
+            views_RF=seen,
+            electrode_R=c.electrode_of(flat.electrode_R),
+            input_R=flat.electrode_R if c.n_references else None,
+            mask_NE=flat.mask_NE,
+        )
 
     def batches(self, model: TransferModel, rows: np.ndarray) -> Iterator[tuple[np.ndarray, Encoded]]:
         """Yield the trials at `rows` in groups small enough to run at once, for prediction."""

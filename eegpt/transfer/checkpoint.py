@@ -12,6 +12,7 @@ RUN/
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,18 @@ def finished_fits(run: Path) -> dict[str, FitRecord]:
 
 
 def load_fit(run: TransferRun, record: FitRecord, *, device: torch.device) -> TransferModel:
-    """The model of a fit, in evaluation mode."""
+    """The model of a fit, in evaluation mode; InputError if its record lacks the unit of a regression."""
+    scaled = {key for key, mean, sd in record.scales if math.isfinite(mean) and math.isfinite(sd)}
+    regressions = [
+        t for t in record.tasks if (h := run.head_of_task.get(t)) is not None and run.heads[h].kind == "regression"
+    ]
+    if bare := sorted({*regressions} - scaled):
+        raise InputError(
+            "the record of a fit lacks the mean and SD of a regression's labels",
+            where=run.folder / FITS / f"{record.name}.json",
+            found=bare[0],
+            todo="copy the run again, or run the same `eegpt transfer` in a new folder",
+        )
     model = build_model(ETE(run.encoder), run.graph, run.heads, as_saved(run.config))
     load_weights(model, run.folder / FITS / f"{record.name}.safetensors", device=device)
     return model.requires_grad_(False).to(device).eval()
@@ -157,6 +169,8 @@ def read_run(folder: Path) -> TransferRun:
     plain, where = read_config(folder, kind="transfer"), folder / CONFIG
     try:
         more = _Config.model_validate(plain)
+        if not {*more.head_of_task.values()} <= {*range(len(plain["heads"]))}:
+            raise KeyError("a head of head_of_task")
         return TransferRun(
             folder=folder,
             config=from_mapping(TransferConfig, plain["settings"], where=f"{where}: settings"),

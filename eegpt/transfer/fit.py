@@ -55,6 +55,8 @@ def graph_config(config: TransferConfig, encoder: ETEConfig) -> TEGConfig:
         n_electrodes=encoder.n_electrodes,
         dropout=config.model.dropout,
         n_edge_features=N_PAIR_FEATURES if config.has_edges else 0,
+        condition=encoder.condition,
+        kinds=encoder.kinds,
     )
 
 

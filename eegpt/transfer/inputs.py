@@ -9,17 +9,20 @@ electrode's, whatever it was measured against.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from eegprep.electrodes import Electrode, Vocabulary
 from eegprep.electrodes.references import reference_numbers
+from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import RefusedError, UsageError
 from eegprep.recording import input_name
 from eegpt.data import TrialIndex
+from eegpt.model.ete import ETEConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,16 +104,27 @@ def new_rows(index: TrialIndex, encoder: Vocabulary, *, extend: bool) -> list[Ne
         base = next((n for n in (row.name, *row.aliases) if n in known), None)
         if base is None:
             continue  # unknown to the encoder: refused, mapped or left out like any electrode
-        own = Electrode(
-            name=row_name(row.name, reference), position_m=row.position_m, kind=row.kind,
-            source=input_name(row.name, reference),
-        )  # fmt: skip
         at = known.id_of(base)
         parents = (at,) if at < len(encoder) else found[at - len(encoder)].parents
-        note = f"{own.source}: a row of its own, since {row.name} has several derivations in a recording"
-        found.append(NewRow(electrode=own, parents=parents, note=note))
-        known = known.extend([own])
+        found.append(_own_row(row, reference, parents))
+        known = known.extend([found[-1].electrode])
     return found
+
+
+def derivation_rows(encoder: Vocabulary, electrodes: Sequence[str], references: Sequence[str]) -> list[NewRow]:
+    """The rows that an encoder lacks for inputs in memory: those of several derivations of one electrode."""
+    pairs = zip(electrodes, references, strict=True)
+    several = [(e, r) for e, r in pairs if list(electrodes).count(e) > 1 and row_name(e, r) not in encoder]
+    return [_own_row(encoder[encoder.id_of(e)], r, (encoder.id_of(e),)) for e, r in several]
+
+
+def _own_row(row: Electrode, reference: str, parents: tuple[int, ...]) -> NewRow:
+    own = Electrode(
+        name=row_name(row.name, reference), position_m=row.position_m, kind=row.kind,
+        source=input_name(row.name, reference),
+    )  # fmt: skip
+    note = f"{own.source}: a row of its own, since {row.name} has several derivations in a recording"
+    return NewRow(electrode=own, parents=parents, note=note)
 
 
 def _of_kind(vocabulary: Vocabulary, kind: str) -> list[str]:
@@ -152,8 +166,13 @@ def table_of(
     return table if own else id_of
 
 
-def checked_names(rows: Sequence[NewRow], encoder: Vocabulary) -> Vocabulary:
-    """The encoder's vocabulary with the new rows.
+def extended(
+    encoder: ETEConfig,
+    vocabulary: Vocabulary,
+    weights: Mapping[str, torch.Tensor] | None,
+    rows: Sequence[NewRow],
+) -> tuple[ETEConfig, Vocabulary, dict[str, torch.Tensor] | None]:
+    """An encoder's configuration, vocabulary and weights with new rows.
 
     Raises
     ------
@@ -161,6 +180,19 @@ def checked_names(rows: Sequence[NewRow], encoder: Vocabulary) -> Vocabulary:
         Two derivations have the same row name.
     """
     try:
-        return encoder.extend(row.electrode for row in rows)
+        names = vocabulary.extend(row.electrode for row in rows)
     except UsageError as error:
         raise UsageError("two derivations would have the same name in the model", found=error.found) from None
+    grown, n = None if weights is None else dict(weights), encoder.n_electrodes
+    if grown is not None and rows:
+        table = grown["electrode.weight"]
+        added = torch.stack([table[list(row.parents)].mean(dim=0) for row in rows])
+        grown["electrode.weight"] = torch.cat((table, added))
+        if (told := grown.get("reference")) is not None:
+            # Numbers: unknown, electrodes, schemes. A new electrode as a reference starts like its parents.
+            added = torch.stack([told[[1 + p for p in row.parents]].mean(dim=0) for row in rows])
+            grown["reference"] = torch.cat((told[: 1 + n], added, told[1 + n :]))
+    kinds = encoder.kinds or ((0,) * n if encoder.n_references else ())
+    if kinds:
+        kinds = (*kinds, *(KINDS.index(row.electrode.kind) for row in rows))
+    return replace(encoder, n_electrodes=n + len(rows), kinds=kinds), names, grown

@@ -152,12 +152,12 @@ class TransferModel(nn.Module):
         return self.z_norm(z_RD)
 
     def nodes(self, group: Encoded, task_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z (N, E, D), electrode ids (N, E) and mask (N, E) of a group's trials."""
+        """z (N, E, D), ids of inputs (N, E) and mask (N, E) of a group's trials."""
         mask_NE = group.mask_NE
         z_RD = self.represent(group, task_N)
         place = mask_NE.flatten().nonzero().squeeze(1)
         z_NED = z_RD.new_zeros(mask_NE.numel(), z_RD.shape[1]).index_copy(0, place, z_RD).view(*mask_NE.shape, -1)
-        return z_NED, group.electrodes(), mask_NE
+        return z_NED, group.electrodes(with_references=True), mask_NE
 
     def edges(self, group: Encoded, task_N: Tensor) -> Tensor | None:
         """Standardised features (N, E, E, F) of the pairs of each trial; None if the graph has none."""

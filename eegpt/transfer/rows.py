@@ -78,10 +78,11 @@ class Encoded:
 
     cache: Cache | None  # for the special token
     features_RF: Tensor | None
-    electrode_R: Tensor  # as in `Rows`
+    electrode_R: Tensor  # rows of the encoder's vocabulary
     mask_NE: Tensor
     views_RF: Tensor | None = None  # see `eegpt.model.views`
     pairs_NEEF: Tensor | None = None  # see `eegpt.model.pairs`; symmetric in the electrodes, 0 where one is missing
+    input_R: Tensor | None = None  # with references, as in `Rows`; None where they are not used
 
     @property
     def n_bytes(self) -> int:
@@ -101,10 +102,10 @@ class Encoded:
         )
         return dataclasses.replace(self, cache=cache)
 
-    def electrodes(self) -> Tensor:
-        """The electrodes of each trial, (N, E) int64, -1 where there is none."""
-        electrode_NE = self.electrode_R.new_full(self.mask_NE.shape, -1)
-        return electrode_NE.masked_scatter(self.mask_NE, self.electrode_R)
+    def electrodes(self, *, with_references: bool = False) -> Tensor:
+        """The electrodes (or inputs) of each trial, (N, E) int64, -1 where there is none."""
+        id_R = self.input_R if with_references and self.input_R is not None else self.electrode_R
+        return id_R.new_full(self.mask_NE.shape, -1).masked_scatter(self.mask_NE, id_R)
 
     def pair_rows(self) -> tuple[Tensor, Tensor, Tensor]:
         """Features (P, F), pair numbers (P,) and mask (N, E * E) of all pairs, each unordered pair once."""
@@ -140,6 +141,7 @@ class Encoded:
             views_RF=None if self.views_RF is None else self.views_RF[row],
             pairs_NEEF=pairs_NEEF,
             electrode_R=self.electrode_R[row],
+            input_R=None if self.input_R is None else self.input_R[row],
             mask_NE=mask_NE,
         )
 
@@ -153,6 +155,7 @@ def only(encoded: Encoded, kept_NE: Tensor) -> Encoded:
         views_RF=None if encoded.views_RF is None else encoded.views_RF[kept_R],
         pairs_NEEF=_pairs_to_the_left(encoded.pairs_NEEF, kept_NE),
         electrode_R=encoded.electrode_R[kept_R],
+        input_R=None if encoded.input_R is None else encoded.input_R[kept_R],
         mask_NE=to_the_left(kept_NE),
     )
 
@@ -192,7 +195,7 @@ def pairs_of(
     x_NES[mask_NE] = x_RS
     n_samples_N = torch.from_numpy(np.asarray(batch.n_samples, np.int64)).to(device)
     pairs_NEEF = band_pairs(x_NES, n_samples_N, config.sfreq_hz)
-    row_R = electrode_R % config.n_electrodes
+    row_R = config.electrode_of(electrode_R)
     return Encoded(cache=None, features_RF=None, electrode_R=row_R, mask_NE=mask_NE, pairs_NEEF=pairs_NEEF)
 
 
@@ -298,11 +301,17 @@ def encode(
         features = _pool(h_RPD, n_positions_R) if states else features
     elif special:
         cache = ete.prefill(rows.tokens_RTC, rows.electrode_R, mask)
-    electrode_R = rows.electrode_R % ete.config.n_electrodes  # without the reference
     seen = None
     if with_views and h_RPD is not None:
         seen = views(state_views(h_RPD, n_positions_R), rows.tokens_RTC, mask, rows.course_RF, rows.sigma_R, ete.config)
-    return Encoded(cache=cache, features_RF=features, views_RF=seen, electrode_R=electrode_R, mask_NE=rows.mask_NE)
+    return Encoded(
+        cache=cache,
+        features_RF=features,
+        views_RF=seen,
+        electrode_R=ete.config.electrode_of(rows.electrode_R),
+        input_R=rows.electrode_R if ete.config.n_references else None,
+        mask_NE=rows.mask_NE,
+    )
 
 
 def _pool(h_RPD: Tensor, n_positions_R: Tensor | None) -> Tensor:
@@ -340,6 +349,7 @@ def join(parts: Sequence[Encoded]) -> Encoded:
         views_RF=whole([p.views_RF for p in parts]),
         pairs_NEEF=whole([padded(p.pairs_NEEF) for p in parts]),
         electrode_R=torch.cat([p.electrode_R for p in parts]),
+        input_R=whole([p.input_R for p in parts]),
         mask_NE=torch.cat([F.pad(p.mask_NE, (0, E - p.mask_NE.shape[1])) for p in parts]),
     )
 

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 
 from eegprep.electrodes import Vocabulary
-from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError
 from eegprep.files import alone, sha256_file
 from eegprep.splits import Seen
@@ -50,7 +49,7 @@ from eegpt.transfer.checkpoint import FitRecord, finished_fits, save_record, sav
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
 from eegpt.transfer.folds import Division
-from eegpt.transfer.inputs import checked_names, new_rows
+from eegpt.transfer.inputs import extended, new_rows
 from eegpt.transfer.loop import regression_scale
 from eegpt.transfer.rows import Encoded, Trials
 from eegpt.transfer.setup import Setup, check_leakage, make_setup, open_trials
@@ -193,26 +192,9 @@ def _extended(start: _Start, index: TrialIndex, config: TransferConfig) -> _Star
     rows = new_rows(index, start.vocabulary, extend=config.data.unknown_electrodes == "extend")
     if not rows:
         return start
-    weights = None if start.weights is None else dict(start.weights)
-    before, n = start.encoder, start.encoder.n_electrodes
-    if weights is not None:
-        table = weights["electrode.weight"]
-        added = torch.stack([table[list(row.parents)].mean(dim=0) for row in rows])
-        weights["electrode.weight"] = torch.cat((table, added))
-        if (told := weights.get("reference")) is not None:
-            # Numbers: unknown, electrodes, schemes. A new electrode as a reference starts like its parents.
-            added = torch.stack([told[[1 + p for p in row.parents]].mean(dim=0) for row in rows])
-            weights["reference"] = torch.cat((told[: 1 + n], added, told[1 + n :]))
-    kinds = before.kinds or ((0,) * n if before.n_references else ())
-    if kinds:
-        kinds = (*kinds, *(KINDS.index(row.electrode.kind) for row in rows))
-    return dataclasses.replace(
-        start,
-        encoder=dataclasses.replace(before, n_electrodes=n + len(rows), kinds=kinds),
-        vocabulary=checked_names(rows, start.vocabulary),
-        weights=weights,
-        new_rows=tuple(row.note for row in rows),
-    )
+    encoder, vocabulary, weights = extended(start.encoder, start.vocabulary, start.weights, rows)
+    notes = tuple(row.note for row in rows)
+    return dataclasses.replace(start, encoder=encoder, vocabulary=vocabulary, weights=weights, new_rows=notes)
 
 
 def _start(config: TransferConfig, run: Path) -> _Start:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 import struct
@@ -478,3 +479,21 @@ def test_docs_list_each_format_that_is_read() -> None:
 def test_the_docs_list_each_format_not_read() -> None:
     listed = {(row[0], row[1], row[2]) for row in rows_of("Recognised, not read")}
     assert listed == {(f.title, " ".join(f.suffixes), f.convert) for f in FORMATS.values() if f.convert}
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_header_numbers_replaced_by_others(made, names, tmp_path: Path, name: str) -> None:
+    """Whatever stands in place of a number: the file is read, or refused with an error of ours."""
+    path = WRITERS[name](tmp_path, names, made["eeg_uv"](6, 1600), made)
+    files = sorted(f for f in tmp_path.rglob("*") if f.is_file())
+    header = path if path.is_file() else files[0]
+    data = header.read_bytes()
+    places = list(re.finditer(rb"\d[\d.]*", data[:3000]))
+    for place in places[:: len(places) // 20 + 1]:
+        size = place.end() - place.start()
+        for other in (b"", b"0", b"x", b"1.2.3.4", b"-1", b"1e999", b"nan", b"9" * size):
+            new = other[:size].ljust(size) if other else b" " * size
+            header.write_bytes(data[: place.start()] + new + data[place.end() :])
+            with contextlib.suppress(InputError):
+                decoded = read(path)
+                np.asarray(decoded.signal[:, :100])

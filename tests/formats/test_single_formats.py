@@ -262,3 +262,23 @@ def test_split_fif_is_one_recording(made, tmp_path: Path) -> None:
     assert [e.path for e in source.entries() if e.kind == "recording"] == [planned.files[0]]
     assert {e.path for e in source.entries() if e.kind == "sidecar"} == set(planned.files[1:])
     assert source.read(planned).signal.shape == (2, 700_000)
+
+
+@pytest.mark.parametrize("value", [b"\x00\x00\x1e\x61", b"\xff\xff\xff\xff", b"\x7f\xc0\x00\x00", b"\x00\x00\x00\x00"])
+@pytest.mark.parametrize("field", [2, 3, 4, 5, 6, 18, 19])
+def test_fif_channel_with_a_wrong_field(field: int, value: bytes, tmp_path: Path) -> None:
+    """Kind, range, calibration, coil, position, unit and its power of ten: decoded, or an error of ours."""
+    path = tmp_path / "a_raw.fif"
+    info = mne.create_info(["Fp1", "Cz"], 128.0, "eeg")
+    mne.io.RawArray(np.random.default_rng(0).normal(0, 1e-5, (2, 1280)), info, verbose="CRITICAL").save(
+        path, verbose="CRITICAL"
+    )
+    data = path.read_bytes()
+    at = data.index(struct.pack(">iii", 2, 2, 2)) + 4 * field  # the second channel: number, number, kind EEG
+    path.write_bytes(data[:at] + value + data[at + 4 :])
+    try:
+        decoded = decode_file(path, manifest_for_path(path))
+    except InputError:
+        return
+    assert [c.name for c in decoded.channels] == ["Fp1", "Cz"]
+    assert decoded.signal[:, :].shape == (2, 1280)

@@ -95,8 +95,10 @@ def test_electrodes_decide_the_rate(made, tmp_path) -> None:
     path = made["edf"](tmp_path / "a.edf", made["eeg_uv"](2, 1600), names=("C3-A2", "C4-A1"), extra=others)
     decoded = read_edf(path)
     assert decoded.sfreq_hz == 200.0
-    assert [c.name for c in decoded.channels] == ["C3-A2", "C4-A1"]
-    assert len(decoded.left_out) == 8
+    assert [c.name for c in decoded.channels if c.sfreq_hz is None] == ["C3-A2", "C4-A1"]
+    brought = [c.name for c in decoded.channels if c.sfreq_hz == 50.0]
+    assert brought == ["Chest", "Abdo", "Leg L", "Leg R", "Flow", "Snore"]
+    assert [x.name for x in decoded.left_out] == ["Body", "X"]
 
 
 def test_overlapping_marks_count_once() -> None:

@@ -113,7 +113,8 @@ def test_numbers_label_a_regression() -> None:
     task = {"kind": "regression", "classes": []}
     rule = {"by": "attribute", "attribute": "age", "length_s": 5.0}
     assert cut(rule, attributes={"age": "31"}, task=task)[0] == [(0, 1280, "31"), (1280, 1280, "31")]
-    assert cut(rule, attributes={"age": "old"}, task=task)[1] == ["unknown_label", "unknown_label"]
+    for odd in ("old", "nan", "inf", "1e39", "1_0", "0x10"):  # 1e39 is infinite in single precision
+        assert cut(rule, attributes={"age": odd}, task=task)[1] == ["unknown_label", "unknown_label"], odd
 
 
 def test_labelled_epochs_are_trials() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -461,9 +462,30 @@ def test_shards_go_to_an_address(bucket, local, tmp_path):
         build_to([local], out, options=allowed)
 
 
-def test_shards_of_a_closed_licence_stay(local, tmp_path):
-    import shutil
+def test_large_data_set_goes_in_parts(bucket, local, tmp_path):
+    """Ingest a part, shard it to an address, delete its store: all parts together hold what one set of shards holds."""
+    from eegprep.remote import open_shards
+    from eegpt.data import WindowIndex
 
+    bucket.create_bucket(Bucket="lab")
+    options = {"key": "test", "secret": "test", "endpoint_url": os.environ["EEGPT_S3_ENDPOINT"]}
+    manifest, folder = find_argument("openneuro:ds900001", None)
+    for number, subjects in enumerate([("01",), ("02", "03")]):
+        store = tmp_path / "part"
+        ingest(manifest, folder, store, workers=0, selection=Selection(subjects=subjects))
+        build_to([store], f"s3://lab/parts/{number}", options=options, sync=False)
+        shutil.rmtree(store)
+    parts = [open_shards(f"s3://lab/parts/{number}", options=options) for number in range(2)]
+    whole = open_shards(build_shard_set([local], tmp_path / "whole", sync=False).path)
+    for one in (name for part in parts for name in part):
+        part = next(p for p in parts if one in p)
+        assert part[one].signal_uv.equals(whole[one].signal_uv)
+    assert sorted(i for part in parts for i in part.ids()) == sorted(whole.ids())
+    assert len(WindowIndex(parts, n_samples=256, stride=256).recording_ids) >= 2  # read together
+    assert not [p for p in (tmp_path / "cache" / "trees").rglob("*") if p.suffix in SIGNAL]
+
+
+def test_shards_of_a_closed_licence_stay(local, tmp_path):
     shutil.copytree(local, tmp_path / "store")
     manifest = tmp_path / "store/manifest.yaml"
     manifest.write_text(manifest.read_text().replace("share_shards: true", "share_shards: false"))

@@ -197,6 +197,17 @@ def test_trial_of_unknown_task_is_named(damaged, hostile, column, value):
     refuses(damaged, value)
 
 
+@pytest.mark.parametrize("value", ["yes", "nan", "inf", "1e39", "0x10", "1_0", ""])
+def test_regression_label_is_a_number(damaged, hostile, value):
+    """What cannot be a target of a regression is named, instead of refused in training."""
+
+    def edit(columns):
+        columns["label"][columns["task"].index("load")] = value
+
+    hostile.edit_table(damaged, "trials.parquet", edit)
+    refuses(damaged, "not in task 'load'")
+
+
 def test_wrong_counts_are_named(damaged, hostile):
     hostile.edit_table(damaged, "electrodes.parquet", lambda c: c["n_blocks"].__setitem__(0, 7), seal=False)
     hostile.reseal(damaged)

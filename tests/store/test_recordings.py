@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import mne
 import numpy as np
 import pytest
@@ -121,3 +123,26 @@ def test_broken_file_is_a_warning_by_name(files):
     with pytest.warns(UserWarning, match=r"not everything could be used:\n  .*c3_1\.edf"):
         recordings = datasets.load(str(manifest), source=folder, workers=0)
     assert len(recordings) == 2
+
+
+@pytest.mark.parametrize("days", [1, 365])
+def test_time_of_a_claimed_year_is_not_stored(days):
+    """The index of a shard set may claim any length: the time axis of a long recording takes no memory."""
+    from eegprep.store.dataset import MAX_TIMES, recording_dataset
+
+    n = days * 86400 * 256
+    tracemalloc.start()
+    dataset = recording_dataset(
+        lambda row, start, stop: np.arange(start, stop, dtype=np.float32),
+        electrodes=["Cz"], kinds=["eeg"], sigma_uv=[1.0], references=["M1"], n_samples=n, sfreq_hz=256.0, trials=(),
+        steps=(), source_sfreq_hz=256.0, line_freq_hz=None, attributes={},
+    )  # fmt: skip
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < (1 << 20 if n > MAX_TIMES else 3 * 8 * n)
+    part = dataset.isel(time=slice(n - 512, n - 500))
+    np.testing.assert_array_equal(part.time.values, np.arange(n - 512, n - 500) / 256)
+    np.testing.assert_array_equal(part.signal_uv.values[0], np.arange(n - 512, n - 500, dtype=np.float32))
+    assert float(dataset.sel(time=2.5, method="nearest").time) == 2.5
+    assert dataset.time.attrs == {"units": "s"}
+    assert next(iter(dataset.coords)) == "electrode"

@@ -47,7 +47,7 @@ def hostile() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def fuzz() -> ModuleType:
-    return load(BENCHMARKS / "fuzz.py")
+    return load(BENCHMARKS / "fuzz_coverage.py")
 
 
 @pytest.fixture(scope="session")

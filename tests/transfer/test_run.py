@@ -8,10 +8,11 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from support.transfer_runs import settings
 
-from eegprep.errors import InputError, RefusedError, UsageError
+from eegprep.errors import EEGPTError, InputError, RefusedError, UsageError
 from eegprep.shards import ShardSet
 from eegprep.splits import Seen
 from eegpt.evaluation.compare import compare_runs, comparison_csv, comparison_table
@@ -19,8 +20,10 @@ from eegpt.evaluation.evaluate import evaluate, score_baselines, write_results
 from eegpt.evaluation.predictions import Predictions
 from eegpt.evaluation.results import read_results
 from eegpt.evaluation.tables import pretraining_table, results_csv, results_table
+from eegpt.interop import open_model
 from eegpt.pages import graph as page_graph
-from eegpt.runs.results import PretrainingResults
+from eegpt.runs.checkpoint import load_tensors, save_tensors
+from eegpt.runs.results import HeldOutErrors, PretrainingResults
 from eegpt.transfer.checkpoint import finished_fits, load_fit, read_run
 from eegpt.transfer.run import transfer
 from eegpt.transfer.setup import UNKNOWN_HISTORY
@@ -358,6 +361,46 @@ def test_damaged_weights_are_refused(run, shards, tmp_path):
         evaluate(tmp_path / "copy", [shards])
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
+def test_useless_weights_are_refused(run, shards, tmp_path, value):
+    """Neither such weights nor what they predict end in a table without our method."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    for weights in (copy / "fits").glob("*.safetensors"):
+        tensors = load_tensors(weights)
+        for name, tensor in tensors.items():
+            if tensor.is_floating_point():
+                tensors[name] = torch.full_like(tensor, value)
+        save_tensors(weights, tensors)
+    with pytest.raises(EEGPTError, match="not finite"):
+        evaluate(copy, [shards], baselines=())
+
+
+def test_regression_without_its_unit(run, shards, tmp_path):
+    """A record without the mean and SD of a regression is refused; predictions would be in another unit."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    record = next((copy / "fits").glob("*.json"))
+    plain = json.loads(record.read_text())
+    assert plain["scales"]
+    for scales in ([], [[key, float("nan"), sd] for key, _, sd in plain["scales"]]):
+        record.write_text(json.dumps(plain | {"scales": scales}))
+        for use in (lambda: evaluate(copy, [shards], baselines=()), lambda: open_model(copy)):
+            with pytest.raises(EEGPTError):
+                use()
+
+
+def test_only_trained_heads_answer(run, tmp_path):
+    """A head that the fit has not trained gives no prediction."""
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    assert len(open_model(copy).answers) > 1
+    record = next((copy / "fits").glob("*.json"))
+    plain = json.loads(record.read_text())
+    record.write_text(json.dumps(plain | {"tasks": plain["tasks"][:1]}))
+    assert len(open_model(copy).answers) == 1
+
+
 def test_other_files_are_not_runs(encoder, shards, tmp_path):
     with pytest.raises(UsageError, match="is not a run"):
         evaluate(tmp_path, [shards])
@@ -383,6 +426,26 @@ def test_pretraining_table_has_predictors():
     run = {"steps": 1, "windows_seen": 1, "windows_per_epoch": 1, "parameters": 1, "unit": "sigma"}
     text = pretraining_table(PretrainingResults.model_validate({**run, "splits": {"test": held_out}}))
     assert text.splitlines()[-1].split() == ["test", "7", "0.5000", "0.6000", "–", "1.0000", "1.0000"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"predictors": {}}, {"predictors": {"linear": "model"}}, {"predictors": {"model": "model", "x": "model"}},
+        {"spectra": {"signal": [1.0]}}, {"spectra": {"hz": [1.0, 2.0], "model": [1.0]}},
+        {"spectra": {"hz": [1.0], "x": [1.0]}},
+        {"examples": [{"electrode": "Cz", "signal": [1.0, 2.0], "predictions": {"model": [1.0]}}]},
+        {"examples": [{"electrode": "Cz", "signal": [1.0], "predictions": {"x": [1.0]}}]},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_results_that_cannot_be_drawn(change):
+    """Curves of different lengths and unknown predictors are refused when results.json is read."""
+    errors = {"new": 1.0, "all": 1.0, "horizon": [], "band": {}, "electrode": {}}
+    if "predictors" in change:
+        change = {"predictors": dict.fromkeys(change["predictors"], errors)}
+    with pytest.raises(ValidationError):
+        HeldOutErrors.model_validate({"n_windows": 7, "variance": 1.0, "predictors": {"model": errors}, **change})
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@
 
 A separate reader, because general readers hide three things: the header's range and unit (evidence for microvolt),
 discontinuous records (EDF+D, and EDF+C with gaps), and channels with other rates, which they resample to the highest.
-Each channel is in its own unit. The rate of a recording is that of most of its voltage channels; channels with another
-rate are left out.
+Each channel is in its own unit. The rate of a recording is that of most of its voltage channels; EOG, EMG, ECG and
+respiration of other rates are brought to it (`eegprep.formats.edf.rates`), other channels of another rate are left out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from eegprep.formats.clock import Clock
 from eegprep.formats.decoded import Decoded, LazySignal, SourceChannel, SourceEvent, whole
 from eegprep.formats.edf.annotations import Annotation, AnnotationLists, parse_records
 from eegprep.formats.edf.header import EDFHeader, EDFSignal, read_header
+from eegprep.formats.edf.rates import half_width, interpolate, is_other_kind
 from eegprep.formats.events import nearest_sample, trigger_events
 from eegprep.formats.segments import break_at
 from eegprep.formats.unit_names import is_other_quantity
@@ -31,7 +33,7 @@ from eegprep.recording import LeftOut
 
 _KINDS = {
     "eeg": "eeg", "eog": "eog", "ecg": "ecg", "ekg": "ecg", "emg": "emg", "seeg": "seeg", "ecog": "ecog",
-    "resp": "misc", "temp": "misc", "sao2": "misc", "spo2": "misc", "event": "stim", "status": "stim",
+    "resp": "resp", "temp": "misc", "sao2": "misc", "spo2": "misc", "event": "stim", "status": "stim",
     "trigger": "stim", "triggers": "stim", "trig": "stim", "trg": "stim", "sti": "stim", "stim": "stim", "dig": "stim",
     "stimulus": "stim", "marker": "stim", "markers": "stim", "ttl": "stim",
 }  # fmt: skip
@@ -52,7 +54,7 @@ def read_edf(path: Path) -> Decoded:
     sfreq_hz = spr / record_s
     n_samples = spr * header.n_records
     notes += lists.notes
-    kept = [s for s in header.signals if not s.is_annotations and s.samples_per_record == spr]
+    kept = [s for s in header.signals if not s.is_annotations and (s.samples_per_record == spr or _beside(s))]
     slack_s = max(0.5 / sfreq_hz, _rounding_s(starts, record_s))
     clock = Clock(starts, range(0, n_samples + 1, spr), sfreq_hz, slack_s)
     events, more = _events(lists.annotations, clock)
@@ -73,17 +75,20 @@ def read_edf(path: Path) -> Decoded:
             + ("" if header.discontinuous else ", though the header calls the file continuous")
         )
 
+    stretches = break_at(whole(n_samples), [*clock.breaks, *paused])
+    pieces = [(s.start_sample, s.stop_sample) for s in stretches]
+
     def read(start: int, stop: int) -> np.ndarray:
-        return _physical(records, kept, start, stop, spr)
+        return _physical(records, kept, start, stop, spr, pieces)
 
     return Decoded(
         format="bdf" if header.sample_bytes == 3 else "edf",
         sfreq_hz=sfreq_hz,
-        channels=tuple(_channel(s, header.sample_bytes) for s in kept),
+        channels=tuple(_channel(s, header.sample_bytes, spr, record_s) for s in kept),
         signal=LazySignal(len(kept), n_samples, read),
-        stretches=break_at(whole(n_samples), [*clock.breaks, *paused]),
+        stretches=stretches,
         events=tuple(sorted(events)),
-        left_out=tuple(_other_rates(header, spr, record_s)),
+        left_out=tuple(_other_rates(header, kept, spr, record_s)),
         notes=tuple(dict.fromkeys(notes)),
         clock=clock if clock.breaks else None,
     )
@@ -128,7 +133,12 @@ def _kind(signal: EDFSignal) -> str:
     return "misc" if is_other_quantity(signal.unit_text) else "unknown"
 
 
-def _channel(signal: EDFSignal, sample_bytes: int) -> SourceChannel:
+def _beside(signal: EDFSignal) -> bool:
+    """Whether a signal of another rate than the electrodes is brought to theirs: EOG, EMG, ECG, respiration."""
+    return bool(signal.samples_per_record) and is_other_kind(signal.label, _kind(signal))
+
+
+def _channel(signal: EDFSignal, sample_bytes: int, spr: int, record_s: float) -> SourceChannel:
     # the standard inverts a signal by its physical range; an inverted digital range is damage
     unusable = ""
     if not (signal.digital_max > signal.digital_min and signal.physical_max != signal.physical_min):
@@ -140,6 +150,7 @@ def _channel(signal: EDFSignal, sample_bytes: int) -> SourceChannel:
         name=signal.label,
         kind=_kind(signal),
         unit=unit,
+        sfreq_hz=None if signal.samples_per_record == spr else signal.samples_per_record / record_s,
         digital_min=signal.digital_min,
         digital_max=signal.digital_max,
         physical_min=signal.physical_min,
@@ -202,7 +213,7 @@ def _rounding_s(starts: Sequence[float], record_s: float) -> float:
     return 0.0
 
 
-def _other_rates(header: EDFHeader, spr: int, record_s: float) -> list[LeftOut]:
+def _other_rates(header: EDFHeader, kept: Sequence[EDFSignal], spr: int, record_s: float) -> list[LeftOut]:
     return [
         LeftOut(
             kind="channel",
@@ -211,7 +222,7 @@ def _other_rates(header: EDFHeader, spr: int, record_s: float) -> list[LeftOut]:
             reason=f"sampled at {s.samples_per_record / record_s:g} Hz, the recording at {spr / record_s:g} Hz",
         )
         for s in header.signals
-        if not s.is_annotations and s.samples_per_record != spr
+        if not s.is_annotations and s not in kept
     ]
 
 
@@ -225,19 +236,34 @@ def _bytes_to_int(block: np.ndarray, sample_bytes: int) -> np.ndarray:
     return wide.view("<i4")[..., 0] >> 8
 
 
-def _physical(records: _Records, signals: Sequence[EDFSignal], start: int, stop: int, spr: int) -> np.ndarray:
-    """Signals with `spr` samples per record, in their units, `(n_signals, stop - start)` float64."""
+def _physical(
+    records: _Records,
+    signals: Sequence[EDFSignal],
+    start: int,
+    stop: int,
+    spr: int,
+    parts: Sequence[tuple[int, int]],
+) -> np.ndarray:
+    """Signals at `spr` samples per record, in their units, `(n_signals, stop - start)` float64."""
     if stop <= start:
         return np.zeros((len(signals), 0))
     r0, r1 = start // spr, -(-stop // spr)
     n = records.header.sample_bytes
-    block = records.block(r0, r1)
+    others = [Fraction(s.samples_per_record, spr) for s in signals if s.samples_per_record != spr]
+    more = max((-(-half_width(ratio) // int(ratio * spr)) for ratio in others), default=0)
+    q0, q1 = max(0, r0 - more), min(records.header.n_records, r1 + more)
+    block = records.block(q0, q1)
     out = np.empty((len(signals), (r1 - r0) * spr))
-    for signal, row in zip(signals, out.reshape(len(signals), r1 - r0, spr), strict=True):
-        a, b = signal.first * n, (signal.first + spr) * n
-        gain = _gain(signal)
-        np.multiply(_bytes_to_int(block[:, a:b], n), gain, out=row)
-        row += signal.physical_min - gain * signal.digital_min
+    for signal, row in zip(signals, out, strict=True):
+        own, gain = signal.samples_per_record, _gain(signal)
+        a, b = signal.first * n, (signal.first + own) * n
+        offset = signal.physical_min - gain * signal.digital_min
+        if own == spr:
+            np.multiply(_bytes_to_int(block[r0 - q0 : r1 - q0, a:b], n), gain, out=row.reshape(r1 - r0, spr))
+            row += offset
+        else:
+            values = _bytes_to_int(block[:, a:b], n).reshape(-1) * gain + offset
+            row[:] = interpolate(values, q0 * own, Fraction(own, spr), parts, r0 * spr, r1 * spr)
     return out[:, start - r0 * spr : stop - r0 * spr]
 
 

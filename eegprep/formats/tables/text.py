@@ -54,9 +54,12 @@ class TextTable:
         try:
             if pa.types.is_string(column.type):
                 column = pc.utf8_trim_whitespace(column)
+                missing = pc.is_in(column, value_set=pa.array(_NOTHING))  # blanks around them kept them as text
+                column = pc.if_else(missing, pa.scalar(None, pa.string()), column)
             return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            row = next(i for i, text in enumerate(self.texts(name), 1) if text and not is_number(text))
+            texts = enumerate(self.texts(name), 1)
+            row = next((i for i, text in texts if text not in _NOTHING and not is_number(text)), "unknown")
             raise InputError(
                 f"column {name!r} of {self.where.name} contains text",
                 where=self.where,

@@ -26,6 +26,7 @@ _MEANINGS = {
     "not_finite": "missing or infinite values",
     "not_whole": "shorter than the trial should be",
     "other_rate": "sampled at another rate than the electrodes",
+    "slow": "sampled too slowly for its kind of signal",
     "oxygen": "a blood oxygen sensor",
     "ref": "the reference itself",
     "reference": "the reference itself",

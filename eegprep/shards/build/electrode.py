@@ -28,33 +28,26 @@ _OPEN_RECORDINGS = 64
 _LEAST_SIGMA_UV = 2.0**-30
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RecordingPart:
-    """The part of a recording that concerns one electrode; `recording` is its row in recordings.parquet."""
+    """A recording that has an electrode; `recording` is its row in recordings.parquet."""
 
     recording: int
     store: int
     info: RecordingInfo
 
-    @classmethod
-    def of(cls, recording: int, store: int, info: RecordingInfo, electrode: str) -> RecordingPart:
-        """Reduce `info` to what this electrode needs."""
+    def slim(self, electrode: str) -> RecordingPart:
+        """The part with only what this electrode needs of `info`."""
+        info = self.info
         names = [n for n, e in zip(info.inputs, info.electrodes, strict=True) if e == electrode]
-        slim = dataclasses.replace(
-            info,
-            rejected={name: info.rejected.get(name, ()) for name in names},
-            trials=(),
-            quality={},
-            left_out=(),
-            steps=(),
-            attributes={},
-        )
-        return cls(recording=recording, store=store, info=slim)
+        rejected = {name: info.rejected.get(name, ()) for name in names}
+        slim = dataclasses.replace(info, rejected=rejected, trials=(), quality={}, left_out=(), steps=(), attributes={})
+        return dataclasses.replace(self, info=slim)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElectrodeJob:
-    """One electrode to write."""
+    """One electrode to write. All jobs share the descriptions of the recordings, unless they go to other processes."""
 
     folder: Path
     electrode: str
@@ -65,8 +58,11 @@ class ElectrodeJob:
     first_number: int
     sync: bool
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "parts": tuple(part.slim(self.electrode) for part in self.parts)}
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BlockRow:
     """One row of blocks.parquet; `shard` counts the electrode's shards of this job."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import RefusedError, UsageError
@@ -73,8 +74,8 @@ class Plan:
         """One job per electrode of any recording, sorted by electrode id."""
         parts: dict[str, list[RecordingPart]] = {}
         for row, planned in enumerate(self.recordings, first_recording):
+            part = RecordingPart(recording=row, store=planned.store, info=planned.info)
             for electrode in dict.fromkeys(planned.info.electrodes):
-                part = RecordingPart.of(row, planned.store, planned.info, electrode)
                 parts.setdefault(electrode, []).append(part)
         return [
             ElectrodeJob(
@@ -158,7 +159,6 @@ def make_plan(
             [e.name, list(e.aliases), e.position_m, *([e.kind] if e.kind != "eeg" else [])] for e in vocabulary
         ],
         "manifests": [m.model_dump(mode="json") for m in manifests.values()],
-        "recordings": [[p.info.to_json(), p.split] for p in recordings],
         "extends": base.sha256 if base else None,
     }
     return Plan(
@@ -167,8 +167,20 @@ def make_plan(
         vocabulary=vocabulary,
         recordings=recordings,
         options=options,
-        sha256=hashlib.sha256(canonical_json(decided).encode()).hexdigest(),
+        sha256=_sha256(decided, recordings),
     )
+
+
+def _sha256(decided: Mapping[str, Any], recordings: Sequence[PlannedRecording]) -> str:
+    """The hash of canonical JSON of `decided` with `recordings` in it, of which one at a time is in memory."""
+    before = canonical_json({k: v for k, v in decided.items() if k < "recordings"}).removesuffix("\n}\n")
+    after = canonical_json({k: v for k, v in decided.items() if k > "recordings"}).removeprefix("{")
+    digest = hashlib.sha256(f'{before},\n "recordings": ['.encode())
+    for number, planned in enumerate(recordings):
+        text = canonical_json([planned.info.to_json(), planned.split]).rstrip("\n").replace("\n", "\n  ")
+        digest.update(f"{',' if number else ''}\n  {text}".encode())
+    digest.update(f"\n ],{after}".encode())
+    return digest.hexdigest()
 
 
 def _check_copies(recordings: Sequence[PlannedRecording]) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from eegprep.errors import RefusedError
+from eegprep.manifest.labels import target_of
+from eegprep.manifest.tasks import Task
 from eegprep.shards.format import ELECTRODES, FORMAT_VERSION
 from eegprep.shards.lock import read_set_lock
 from eegprep.shards.reader import ShardSet
@@ -106,8 +108,19 @@ def _manifests(opened: ShardSet) -> Iterator[str]:
         tasks = {t.name: t for t in manifests[key[0]].tasks}
         if key[1] not in tasks:
             yield f"trials.parquet has a task {key[1]!r} that is not in the manifest of {key[0]!r}"
-        elif tasks[key[1]].kind == "classification" and key[2] not in tasks[key[1]].classes:
+        elif not _fits(tasks[key[1]], key[2]):
             yield f"trials.parquet has a label {key[2]!r} that is not in task {key[1]!r} of {key[0]!r}"
+
+
+def _fits(task: Task, label: str) -> bool:
+    """Whether a label is a class of its task, or a number for a regression."""
+    if task.kind == "classification":
+        return label in task.classes
+    try:
+        target_of(label)
+    except ValueError:
+        return False
+    return True
 
 
 def _splits(opened: ShardSet) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from eegprep.electrodes.references import SCHEMES
 from eegprep.errors import UsageError, install, nearest
 from eegprep.files import atomic_path, write_json
 from eegprep.recording import STANDARD_SFREQ_HZ
@@ -216,6 +217,11 @@ def _description(
         "electrodes": {n: i for i, n in enumerate(model.vocabulary.names)},
         "recipe": recipes[0][0].model_dump(mode="json") if recipes else None,
     }
+    if (n := model.ete.config.n_electrodes) and model.ete.config.n_references:
+        # `electrode` takes an electrode's number plus n times its reference's
+        schemes = {name: len(model.vocabulary) + k for k, name in enumerate(SCHEMES) if k}
+        out["references"] = {"unknown": 0, **{e: 1 + i for e, i in out["electrodes"].items()}, **schemes}
+        out["electrode_is"] = f"electrodes[name] + {n} * references[name]"
     if isinstance(module, TaskGraph):
         answer = model.answers[module.head]
         out |= {"task": answer.key, "standardised_by_subject": module.aligned, "classes": list(answer.classes)}

@@ -57,7 +57,7 @@ class EncoderGraph(nn.Module):
     """Windows of single electrodes to states and features.
 
     `forward(signal_uv (B, S), sigma_uv (B,), electrode (B,))` gives the states (B, T + 1, D) and the features (B, 2 D):
-    mean over tokens and last state.
+    mean over tokens and last state. `electrode` has ids of inputs (`ETEConfig.input_ids`), here and in `TaskGraph`.
     """
 
     def __init__(self, ete: ETE, n_samples: int) -> None:
@@ -100,11 +100,12 @@ class TaskGraph(nn.Module):
         view_sd: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         B, E = electrode.shape
-        id_BE = electrode.masked_fill(~mask, 0)
+        input_BE = electrode.masked_fill(~mask, 0)
+        id_BE = self.model.ete.config.electrode_of(input_BE)
         signal_RS = signal_uv.masked_fill(~mask.unsqueeze(-1), 0.0).flatten(0, 1)
         sigma_R = sigma_uv.masked_fill(~mask, 1.0).flatten()
         x_RS, tokens_RTC = self.tokens(signal_RS, sigma_R)
-        h_RPD, cache = self.model.ete.prefill_states(tokens_RTC, id_BE.flatten())
+        h_RPD, cache = self.model.ete.prefill_states(tokens_RTC, input_BE.flatten())
         mean_RD = h_RPD[:, 1:].mean(dim=1)
         if self.views is None:
             return self._answer(self._graph(mean_RD, h_RPD[:, -1], cache, None, electrode, mask))
@@ -127,7 +128,7 @@ class TaskGraph(nn.Module):
         electrode: Tensor,
         mask: Tensor,
     ) -> Tensor:
-        id_R = electrode.masked_fill(~mask, 0).flatten()
+        id_R = self.model.ete.config.electrode_of(electrode.masked_fill(~mask, 0)).flatten()
         features_RF = torch.cat((mean_RD, last_RD), dim=1) if "states" in self.model.readout else None
         if self.model.scale is not None and seen_BEF is not None:
             features_RF = self.model.scale(seen_BEF.flatten(0, 1), id_R, torch.full_like(id_R, self.head))

@@ -20,12 +20,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from eegprep.electrodes.resolve import NamedChannel
 from eegprep.errors import UsageError
 from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegprep.standardise.chain import plan_chain
 from eegprep.standardise.measure import robust_sd
-from eegpt.interop.arrays import check_amplitude, factor_of, known_electrodes
+from eegpt.interop.arrays import averages, check_amplitude, factor_of, known_inputs
 from eegpt.interop.live.filters import CausalChain, Phase
 from eegpt.interop.model import Model, as_model
 from eegpt.model.ete import Cache
@@ -72,6 +73,9 @@ class LiveModel:
         Robust SD of each channel, from an earlier recording of the same subject and cap.
     sigma_s : float
         Otherwise it is measured once a second over this duration; there is no output in the first two seconds.
+    reference : str, optional
+        What the channels were measured against, for encoders that are told it: an electrode, `average`, `linked ears`,
+        ... Names such as `Fp1-F7` say so themselves; unknown otherwise.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class LiveModel:
         window_tokens: int | None = None,
         sigma_uv: NDArray[np.floating] | None = None,
         sigma_s: float = 60.0,
+        reference: str | None = None,
     ) -> None:
         self.model = as_model(model)
         config = self.model.ete.config
@@ -100,26 +105,33 @@ class LiveModel:
             raise UsageError("an encoder that normalises by window cannot run token by token", found="normalise=window")
         if phase not in ("minimum", "linear"):
             raise UsageError("unknown phase", found=phase, expected="minimum or linear")
-        found = known_electrodes(ch_names, self.model.vocabulary)
-        self.electrodes = tuple(found.values())
-        self.left_out = tuple(str(n) for i, n in enumerate(ch_names) if i not in found)
-        self._rows, self._n_channels = np.array(list(found), np.int64), len(ch_names)
-        self._ids = torch.tensor([self.model.vocabulary.id_of(e) for e in self.electrodes])
-        self._unit, self._factor = unit, factor_of(unit)
         recipe = self.model.recipe(recipe)
-        chain = plan_chain(recipe, sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
-        self._chain = CausalChain(chain, len(found), phase=phase)
+        # Other kinds have filters, and so delays, of their own.
+        found, left_out = known_inputs(
+            [NamedChannel(name=str(n), kind="eeg") for n in ch_names],
+            self.model.vocabulary,
+            reference=reference,
+            average=averages(recipe),
+        )
+        self.electrodes, self.references = found.names, found.references
+        self.left_out = tuple(str(ch_names[i]) for i in sorted(left_out))
+        self._rows, self._n_channels = np.array(found.columns, np.int64), len(ch_names)
+        apart = self.model.transfer is not None  # states of one encoder do not depend on each other
+        self._ids = torch.from_numpy(found.ids(config, self.model.vocabulary, apart=apart))
+        self._unit, self._factor = unit, factor_of(unit)
+        chain = plan_chain(recipe.for_kind("eeg"), sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
+        self._chain = CausalChain(chain, len(self._rows), phase=phase)
         self.steps = describe_steps(recipe.steps_json(), sfreq_hz=sfreq_hz, line_freq_hz=line_freq_hz)
         C, stride = config.token_samples, config.token_stride
         usual = max(1, n_tokens(self.model.window_samples, token_samples=C, token_stride=stride))
         self.window_tokens = window_tokens or usual
         if self.window_tokens < 1:
             raise UsageError("a window must have one token or more", found=window_tokens)
-        self._signal = np.zeros((len(found), 0), np.float32)
+        self._signal = np.zeros((len(self._rows), 0), np.float32)
         self._n_out = 0  # samples at 256 Hz so far
         self._judged = False
         self._amplitude = _Amplitude(
-            len(found), sigma_s, None if sigma_uv is None else np.asarray(sigma_uv)[self._rows]
+            len(self._rows), sigma_s, None if sigma_uv is None else np.asarray(sigma_uv)[self._rows]
         )
         self._cache: Cache | None = None
         self._states: list[Tensor] = []
@@ -205,7 +217,8 @@ class LiveModel:
             encoded = Encoded(
                 cache=self._cache if model.special is not None else None,
                 features_RF=features_EF if "states" in model.readout else None,
-                electrode_R=self._ids,
+                electrode_R=self.model.ete.config.electrode_of(self._ids),
+                input_R=self._ids,
                 mask_NE=torch.ones(1, len(self._ids), dtype=torch.bool),
             )
         out = {}
@@ -234,7 +247,8 @@ class LiveModel:
         batch = SignalBatch(
             signal_uv=np.ascontiguousarray(signal),
             sigma_uv=sigma[None],
-            electrode=self._ids.numpy()[None],
+            electrode=c.electrode_of(self._ids.numpy()[None]),
+            reference=self._ids.numpy()[None] // c.n_electrodes,
             electrode_mask=np.ones(shape, bool),
             n_samples=np.array([signal.shape[2]]),
         )

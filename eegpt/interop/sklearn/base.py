@@ -18,15 +18,19 @@ from safetensors.torch import load, save
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from eegprep.electrodes.resolve import NamedChannel
 from eegprep.manifest import load_recipe
+from eegprep.manifest.recipe import Recipe
 from eegprep.standardise.measure import robust_sd
 from eegpt.interop.arrays import (
     ArrayError,
     SignalTrials,
+    averages,
     check_amplitude,
     factor_of,
-    known_electrodes,
+    known_inputs,
     standard_trials,
+    with_derivations,
 )
 from eegpt.interop.model import Model, as_model
 from eegpt.model.ete import ETE, ETEConfig
@@ -45,10 +49,11 @@ if TYPE_CHECKING:
 
 
 class _Input(NamedTuple):
-    """Trials (N, E, S), their channels' names, rate and unit, and the names of channels that cannot be used."""
+    """Trials (N, E, S), their channels' names, types, rate and unit, and the names of bad channels."""
 
     signal_uv: NDArray[np.float64]
     names: tuple[str, ...] | None
+    types: tuple[str, ...]
     sfreq_hz: float
     unit: str
     unusable: frozenset[str]
@@ -65,8 +70,9 @@ class TrialEstimator(BaseEstimator):
         ch_names: Any = None,
         sfreq_hz: float | None = None,
         unit: Literal["uV", "V", "mV", "nV"] = "uV",
-        recipe: str = "epochs",
+        recipe: Any = "epochs",
         sigma: Literal["fit", "call", "trial"] = "fit",
+        reference: str | None = None,
     ) -> None:
         self.model = model
         self.ch_names = ch_names
@@ -74,6 +80,7 @@ class TrialEstimator(BaseEstimator):
         self.unit = unit
         self.recipe = recipe
         self.sigma = sigma
+        self.reference = reference
 
     def _data(self, X: Any, *, reset: bool) -> _Input:
         """The trials of X, checked."""
@@ -83,14 +90,14 @@ class TrialEstimator(BaseEstimator):
         if epochs is not None:
             data = np.concatenate([e.get_data(copy=False) for e in epochs])
             names, sfreq_hz, unit = tuple(epochs[0].ch_names), float(epochs[0].info["sfreq"]), "V"
-            kinds = zip(names, epochs[0].get_channel_types(), strict=True)
-            unusable = frozenset(name for name, kind in kinds if kind != "eeg")
-            unusable |= {name for e in epochs for name in e.info["bads"]}
+            types = tuple(epochs[0].get_channel_types())
+            unusable = frozenset(name for e in epochs for name in e.info["bads"])
         else:
             if self.sfreq_hz is None:
                 raise ArrayError("the array's sampling rate is not known", todo="pass sfreq_hz=, in Hz")
             data, sfreq_hz, unit = X, float(self.sfreq_hz), self.unit
             names = None if self.ch_names is None else tuple(map(str, self.ch_names))
+            types = ("eeg",) * len(names or ())
         factor = factor_of(unit)
         if not reset:
             data = self._as_fitted(data, names)
@@ -103,7 +110,7 @@ class TrialEstimator(BaseEstimator):
                 found=f"{data.ndim}",
                 expected="3 (trials, channels, samples), or 2 for trials of one channel",
             )
-        return _Input(data * factor, names, sfreq_hz, unit, unusable, epochs is not None)
+        return _Input(data * factor, names, types, sfreq_hz, unit, unusable, epochs is not None)
 
     def _fit_input(self, X: Any) -> tuple[NDArray[np.float32], Model]:
         """Prepare the training trials, (N, E, n) at 256 Hz, and store the parameters."""
@@ -117,12 +124,23 @@ class TrialEstimator(BaseEstimator):
                 todo="pass ch_names=[...], in the array's order",
             )
         model = as_model(self.model)
-        found = known_electrodes(names, model.vocabulary, leave_out=given.unusable)
-        self.columns_ = np.array(list(found), np.int64)
-        self.electrodes_ = tuple(found.values())
-        self.ids_ = np.array([model.vocabulary.id_of(e) for e in self.electrodes_], np.int64)
-        self.left_out_ = tuple(n for i, n in enumerate(names) if i not in found)
+        recipe = self._recipe()
+        found, left_out = known_inputs(
+            [NamedChannel(name=n, kind=t) for n, t in zip(names, given.types, strict=True)],
+            model.vocabulary,
+            reference=self.reference,
+            kinds=recipe.kinds,
+            average=averages(recipe),
+            leave_out=given.unusable,
+        )
+        model = with_derivations(model, found)
+        self.columns_ = np.array(found.columns, np.int64)
+        self.electrodes_, self.references_, self._kinds = found.names, found.references, found.kinds
+        self.ids_ = found.rows(model.vocabulary)
+        self._numbers = found.numbers(model.vocabulary)
+        self.left_out_ = tuple(names[i] for i in sorted(left_out))
         self.names_in_ = names
+        self._types = dict(zip(names, given.types, strict=True)) if given.is_epochs else {}
         signal_uv = self._standard(given)
         self.sigma_uv_ = robust_sd(signal_uv, (0, 2))
         return signal_uv, model
@@ -131,9 +149,11 @@ class TrialEstimator(BaseEstimator):
         check_is_fitted(self)
         given = self._data(X, reset=False)
         used = [self.names_in_[i] for i in self.columns_]
-        mask = np.array([name not in given.unusable for name in used])
-        if not mask.all():
-            self._refuse_bad([name for name in used if name in given.unusable], every=not mask.any())
+        types = dict(zip(given.names or (), given.types, strict=True)) if given.is_epochs else {}
+        bad = [n for n in used if n in given.unusable or types.get(n) != self._types.get(n, types.get(n))]
+        mask = np.array([name not in bad for name in used])
+        if bad:
+            self._refuse_bad(bad, every=not mask.any())
         return self._trials(self._standard(given), mask=np.broadcast_to(mask, (len(given.signal_uv), len(mask))))
 
     def _refuse_bad(self, names: Sequence[str], *, every: bool) -> None:
@@ -157,7 +177,10 @@ class TrialEstimator(BaseEstimator):
         used_uv = given.signal_uv[:, self.columns_]
         wrong = "the Epochs are not in volt: scale their data" if given.is_epochs else ""
         check_amplitude(used_uv, given.sfreq_hz, stated=given.unit, todo=wrong)
-        return standard_trials(used_uv, given.sfreq_hz, load_recipe(self.recipe))
+        return standard_trials(used_uv, given.sfreq_hz, self._recipe(), self._kinds)
+
+    def _recipe(self) -> Recipe:
+        return self.recipe if isinstance(self.recipe, Recipe) else load_recipe(self.recipe)
 
     def _trials(self, signal_uv: NDArray[np.float32], **more: Any) -> SignalTrials:
         """The trials, and the robust SD that each trial and electrode is divided by."""
@@ -165,7 +188,7 @@ class TrialEstimator(BaseEstimator):
         if self.sigma != "fit" and self.sigma not in axes:
             raise ArrayError("unknown sigma", found=self.sigma, expected="fit, call or trial")
         sigma = self.sigma_uv_ if self.sigma == "fit" else robust_sd(signal_uv, axes[self.sigma])
-        return SignalTrials(signal_uv, sigma, self.ids_, **more)
+        return SignalTrials(signal_uv, sigma, self.ids_, reference=self._numbers, **more)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()

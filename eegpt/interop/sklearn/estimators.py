@@ -54,16 +54,20 @@ class EEGPTFeatures(TransformerMixin, TrialEstimator):
         Sampling rate of an array, which must be given; Epochs have their own.
     unit : {"uV", "V", "mV", "nV"}
         Unit of an array: `epochs.get_data()` is in volt, MOABB gives microvolt. Epochs are in volt.
-    recipe : str
-        Preprocessing applied to each trial.
+    recipe : str, Path or Recipe
+        Preprocessing applied to each trial; kinds that it keeps beside EEG are used if the model knows them.
     sigma : {"fit", "call", "trial"}
         Source of the robust SD by which the input is divided: the trials passed to `fit`; the trials of this call, as
         in pre-training if a call is one recording; or each trial. With `call`, results depend on the other trials.
+    reference : str, optional
+        What the EEG channels were measured against, for encoders that are told it: an electrode, `average`, `linked
+        ears`, ... Names such as `Fp1-F7` say so themselves; unknown otherwise.
 
     Attributes
     ----------
-    electrodes_, left_out_ : tuple of str
-        Electrodes of the channels, and the names of channels unknown to the model.
+    electrodes_, references_, left_out_ : tuple of str
+        Electrodes of the channels (`Fp1-F7` where one has several derivations), what each was measured against, and
+        the names of channels that are not used.
     """
 
     def fit(self, X: Any, y: Any = None) -> EEGPTFeatures:
@@ -115,15 +119,18 @@ class _GraphEstimator(TrialEstimator):
         ch_names: Any = None,
         sfreq_hz: float | None = None,
         unit: Literal["uV", "V", "mV", "nV"] = "uV",
-        recipe: str = "epochs",
+        recipe: Any = "epochs",
         sigma: Literal["fit", "call", "trial"] = "fit",
+        reference: str | None = None,
         mode: str = "frozen",
         max_steps: int | None = None,
         validation_share: float = 0.2,
         settings: Any = None,
         random_state: Any = None,
     ) -> None:
-        super().__init__(model, ch_names=ch_names, sfreq_hz=sfreq_hz, unit=unit, recipe=recipe, sigma=sigma)
+        super().__init__(
+            model, ch_names=ch_names, sfreq_hz=sfreq_hz, unit=unit, recipe=recipe, sigma=sigma, reference=reference
+        )
         self.mode = mode
         self.max_steps = max_steps
         self.validation_share = validation_share
@@ -198,7 +205,7 @@ class EEGPTClassifier(ClassifierMixin, _GraphEstimator):
 
     Parameters
     ----------
-    model, ch_names, sfreq_hz, unit, recipe, sigma
+    model, ch_names, sfreq_hz, unit, recipe, sigma, reference
         As of `EEGPTFeatures`.
     mode : {"frozen", "full", "lora", "probe", "scratch"}
         What is trained, see `eegpt.transfer.config.TransferConfig`.
@@ -214,7 +221,7 @@ class EEGPTClassifier(ClassifierMixin, _GraphEstimator):
     Attributes
     ----------
     classes_ : ndarray
-    electrodes_, left_out_ : tuple of str
+    electrodes_, references_, left_out_ : tuple of str
     """
 
     def fit(self, X: Any, y: Any = None) -> EEGPTClassifier:
@@ -253,14 +260,14 @@ class EEGPTRegressor(RegressorMixin, _GraphEstimator):
 
     Parameters
     ----------
-    model, ch_names, sfreq_hz, unit, recipe, sigma, mode, max_steps, settings, random_state
+    model, ch_names, sfreq_hz, unit, recipe, sigma, reference, mode, max_steps, settings, random_state
         As of `EEGPTClassifier`.
     validation_share : float
         Share of the trials used to select the weights.
 
     Attributes
     ----------
-    electrodes_, left_out_ : tuple of str
+    electrodes_, references_, left_out_ : tuple of str
     """
 
     def fit(self, X: Any, y: Any = None) -> EEGPTRegressor:

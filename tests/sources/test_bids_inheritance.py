@@ -1,0 +1,90 @@
+"""Which table of a BIDS tree applies to a recording: the nearest, of these the most specific."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.recordings import eeg_uv, write_edf
+
+from eegprep.manifest import parse_manifest
+from eegprep.sources import open_source
+
+MANIFEST = """\
+manifest: 1
+name: bids
+version: "1"
+title: Tables
+citation: made for a test
+licence: {id: CC0-1.0}
+anonymous_subjects: true
+source: {kind: bids}
+"""
+
+
+@pytest.fixture(scope="module")
+def edf(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return write_edf(tmp_path_factory.mktemp("edf") / "x.edf", eeg_uv(2, 400)).read_bytes()
+
+
+def planned(root: Path) -> dict[str, set[str]]:
+    """The tables of each recording, by its path."""
+    return {one.files[0]: set(one.files[1:]) for one in open_source(parse_manifest(MANIFEST), root).plan()}
+
+
+def write(root: Path, names: list[str], edf: bytes) -> None:
+    (root / "dataset_description.json").write_text("{}")
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(edf if name.endswith(".edf") else b"{}" if name.endswith(".json") else b"onset\tduration\n")
+
+
+@pytest.mark.parametrize("n_runs", [3, 60])
+def test_own_table_of_each_run_is_found(tmp_path: Path, edf: bytes, n_runs: int) -> None:
+    """In a folder with few tables and in one with many, which is not searched table by table."""
+    stems = [f"sub-01/eeg/sub-01_task-rest_run-{k}" for k in range(n_runs)]
+    shared = ["sub-01/eeg/sub-01_channels.tsv", "sub-01/eeg/sub-01_task-rest_channels.tsv", "task-rest_eeg.json"]
+    write(tmp_path, [*(f"{s}_eeg.edf" for s in stems), *(f"{s}_events.tsv" for s in stems), *shared], edf)
+    tables = planned(tmp_path)
+    for stem in stems:
+        assert tables[f"{stem}_eeg.edf"] == {f"{stem}_events.tsv", *shared[1:]}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_tables_follow_the_rule_of_bids(tmp_path: Path, edf: bytes, seed: int) -> None:
+    """Random trees: a table applies if it has no entity that the recording lacks; nearest first, then most entities."""
+    rng = np.random.default_rng(seed)
+    folders = ["", "sub-01/", "sub-01/ses-a/", "sub-01/ses-a/eeg/"]
+    entities = ["sub-01", "ses-a", "task-x", "task-y", "run-1", "run-2", "acq-b"]
+    names = [f"sub-01/ses-a/eeg/sub-01_ses-a_task-{t}_run-{r}_eeg.edf" for t in "xy" for r in "12"]
+    for kind, folder in itertools.product(("events.tsv", "channels.tsv", "eeg.json"), folders):
+        for _ in range(rng.integers(0, 12)):
+            own = [e for e in entities if rng.random() < 0.35]
+            names.append(folder + "_".join([*own, kind]))
+    write(tmp_path, names, edf)
+    for recording, tables in planned(tmp_path).items():
+        has = set(Path(recording).name.split("_")[:-1])
+        for kind in ("events.tsv", "channels.tsv", "eeg.json"):
+            fitting = [
+                n for n in sorted(set(names))
+                if n.split("/")[-1].split("_")[-1] == kind and set(n.split("/")[-1].split("_")[:-1]) <= has
+            ]  # fmt: skip
+            found = [t for t in tables if t.endswith(kind)]
+            if not fitting:
+                assert not found
+                continue
+            depth = max(n.count("/") for n in fitting)
+            near = [n for n in fitting if n.count("/") == depth]
+            best = max(len(set(n.split("/")[-1].split("_")[:-1])) for n in near)
+            assert len(found) == 1
+            assert found[0] in [n for n in near if len(set(n.split("/")[-1].split("_")[:-1])) == best]
+
+
+def test_captrak_positions_are_preferred(tmp_path: Path, edf: bytes) -> None:
+    stem = "sub-01/eeg/sub-01"
+    tables = [f"{stem}_space-{s}_electrodes.tsv" for s in ("ACPC", "CapTrak", "MNI305")]
+    write(tmp_path, [f"{stem}_task-rest_eeg.edf", *tables], edf)
+    assert planned(tmp_path) == {f"{stem}_task-rest_eeg.edf": {tables[1]}}
