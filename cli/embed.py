@@ -29,6 +29,9 @@ def embed(
     line_freq_hz: Annotated[
         float | None, typer.Option(help="50 or 60; default: from the file or its spectrum.")
     ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="What the EEG was measured against, where neither file nor names say so.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Write the encoder's features of every window of every electrode, preprocessed like the training data.
@@ -46,6 +49,7 @@ def embed(
         recipe=recipe,
         unknown=unknown_electrodes,  # type: ignore[arg-type]  # checked there
         line_freq_hz=line_freq_hz,
+        reference=reference,
         tell=_tell,
     )
     rows = [_row(name, dataset) for name, dataset in found.items()]

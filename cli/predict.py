@@ -26,6 +26,9 @@ def predict(
     line_freq_hz: Annotated[
         float | None, typer.Option(help="50 or 60; default: from the file or its spectrum.")
     ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="What the EEG was measured against, where neither file nor names say so.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of CSV.")] = False,
 ) -> None:
     """Print a model's predictions for every window or epoch: trial, task, class, probability.
@@ -45,6 +48,7 @@ def predict(
         recipe=recipe,
         unknown=unknown_electrodes,  # type: ignore[arg-type]  # checked there
         line_freq_hz=line_freq_hz,
+        reference=reference,
         failed=failed,
     )
     if out is not None:

@@ -146,3 +146,13 @@ def test_cycles_sum_to_zero():
 )  # fmt: skip
 def test_common_reference_of_channels(references, common):
     assert common_reference(references) == common
+
+
+@pytest.mark.parametrize("names", [("F3-Cz", "C3-Cz"), ("F3-Cz", "Cz-C3"), ("Cz-F3", "C3-Cz"), ("Cz-F3", "Cz-C3")])
+def test_any_sign_of_two_derivations(names):
+    """F3-C3 from F3-Cz and C3-Cz in any direction; a reference of one of two channels is not common to both."""
+    potential, rows = values(names)
+    terms = graph(*names).path("F3", "C3")
+    assert sum(c * rows[r] for r, c in terms) == pytest.approx(potential["F3"] - potential["C3"])
+    assert graph("F3-A1", "C3-A2").path("F3", "C3") is None
+    assert graph("F3-A1", "C3-unknown").path("F3", "C3") is None
