@@ -114,14 +114,13 @@ def member_weights(problem: Problem, members: Sequence[Member], graph: Member | 
 def _with_graph(problem: Problem, summed_NK: np.ndarray, graph: Member) -> tuple[float, float]:
     """Weights of the readouts' sum and the graph: (1, 0) unless both are reliably better than the sum."""
     seen = np.flatnonzero(np.isfinite(graph.output_NK).all(axis=1))
-    if not len(seen):
-        return 1.0, 0.0
+    if len(np.unique(problem.fold_N[seen])) < 2:
+        return 1.0, 0.0  # weights cannot be tested on other trials than those that chose them
     some = dataclasses.replace(problem.of(seen), n_units=problem.n_units * len(seen) / len(summed_NK))
     views_NK = summed_NK[seen]
     (of_views, of_graph), both_NK = _crossed(some, np.stack((views_NK, graph.output_NK[seen])), np.array([1.0, 0.0]))
-    better = some.reliable(some.losses(views_NK) - some.losses(both_NK))
-    alone = (len(np.unique(some.fold_N)) > 1 and not better) or of_views + of_graph < _LEAST_WEIGHT
-    return (1.0, 0.0) if alone else (float(of_views), float(of_graph))
+    better = some.reliable(some.losses(views_NK) - some.losses(both_NK)) and of_views + of_graph >= _LEAST_WEIGHT
+    return (float(of_views), float(of_graph)) if better else (1.0, 0.0)
 
 
 def _crossed(problem: Problem, output_MNK: np.ndarray, towards_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -100,6 +100,15 @@ def test_the_graph_is_used_where_it_helps(trials, strength, used):
     assert (weight > 0.1) is used
 
 
+def test_one_fold_cannot_choose_the_graph(trials):
+    """Its outputs are known for one subject only, who would choose its weight and confirm it."""
+    one, labels, random = trials
+    output_NK = outputs(labels, 3.0, random)
+    output_NK[one.fold_N > 0] = np.nan
+    views = [member("view", outputs(labels, 1.0, random), one)]
+    assert member_weights(one, views, Member(name="graph", output_NK=output_NK, scale=1.0, loss=0.5))[1] == 0
+
+
 def test_few_subjects_weigh_equally(trials):
     """Two views, one of which fails for every third subject: the fewer subjects, the nearer to equal weights."""
     one, labels, random = trials
