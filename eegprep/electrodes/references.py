@@ -74,7 +74,7 @@ def canonical_reference(vocabulary: Vocabulary, text: str) -> str:
     return found if found in SCHEMES or found in vocabulary else UNKNOWN
 
 
-def stated_reference(vocabulary: Vocabulary, text: str | None) -> str:
+def stated_reference(vocabulary: Vocabulary, text: str | None, *, allow_unknown: bool = True) -> str:
     """A reference that a user states: as `canonical_reference`, but a word that is not known is refused; None: unknown.
 
     Raises
@@ -83,7 +83,8 @@ def stated_reference(vocabulary: Vocabulary, text: str | None) -> str:
         The word is neither an electrode of the vocabulary nor a scheme.
     """
     found = UNKNOWN if text is None else canonical_reference(vocabulary, text)
-    if text is not None and found == UNKNOWN and (_plain(text) != UNKNOWN and reference_word(text) != "REF"):
+    says_unknown = allow_unknown and text is not None and (_plain(text) == UNKNOWN or reference_word(text) == "REF")
+    if text is not None and found == UNKNOWN and not says_unknown:
         raise UsageError(
             f"unknown reference {text!r}",
             expected="an electrode, average, linked ears, linked mastoids, ...",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eegprep.electrodes import Vocabulary, resolve, resolve_all
-from eegprep.electrodes.references import Derivations, canonical_reference, common_reference
+from eegprep.electrodes.references import Derivations, canonical_reference, common_reference, stated_reference
 from eegprep.electrodes.resolve import NamedChannel
 from eegprep.electrodes.together import stored_reference
 from eegprep.errors import UsageError
@@ -156,3 +156,15 @@ def test_any_sign_of_two_derivations(names):
     assert sum(c * rows[r] for r, c in terms) == pytest.approx(potential["F3"] - potential["C3"])
     assert graph("F3-A1", "C3-A2").path("F3", "C3") is None
     assert graph("F3-A1", "C3-unknown").path("F3", "C3") is None
+
+
+def test_a_stated_reference_is_known_or_refused():
+    """A stated reference is one that we know, or `unknown` where that is allowed; a misspelt word is refused."""
+    pairs = {None: "unknown", "unknown": "unknown", "REF": "unknown", "LE": "linked ears", "cz": "Cz"}
+    for text, found in pairs.items():
+        assert stated_reference(BASE, text) == found
+    for text in ("linkd ears", "Cc", ""):
+        with pytest.raises(UsageError, match="unknown reference"):
+            stated_reference(BASE, text)
+    with pytest.raises(UsageError, match="unknown reference"):
+        stated_reference(BASE, "unknown", allow_unknown=False)
