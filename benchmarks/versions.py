@@ -120,16 +120,18 @@ def main() -> None:
             rounds.append((found[id(ours)], found[id(other)]))
         ours.close(), other.close()
     out: dict[str, Any] = {"ours": ours.sizes, "other": other.sizes, "rounds": rounds}
-    print("| | this / other, median | rounds, min to max |\n|---|---|---|")
+    draw = np.random.default_rng(0)
+    print("| | this / other, median | 95 % interval of the median | rounds, min to max |\n|---|---|---|---|")
     for name in ("windows_per_s", "steps_per_s"):
         ratios = [a[name] / b[name] for a, b in rounds]
         out[name] = float(np.median(ratios))
-        print(f"| {name} | {out[name]:.3f} | {min(ratios):.3f} to {max(ratios):.3f} |")
+        low, high = np.quantile(np.median(draw.choice(ratios, (4000, len(ratios))), axis=1), (0.025, 0.975))
+        print(f"| {name} | {out[name]:.3f} | {low:.3f} to {high:.3f} | {min(ratios):.3f} to {max(ratios):.3f} |")
     for name in ("tar_bytes", "table_bytes"):
         a, b = (v[name] / v["n_blocks"] for v in (ours.sizes, other.sizes))
-        print(f"| {name} per block | {a / b:.5f} | {b:,.0f} to {a:,.0f} bytes |")
+        print(f"| {name} per block | {a / b:.5f} | | from {b:,.0f} to {a:,.0f} bytes |")
     whole = [(v["tar_bytes"] + v["table_bytes"]) / v["n_blocks"] for v in (ours.sizes, other.sizes)]
-    print(f"| bytes per block | {whole[0] / whole[1]:.6f} | {whole[1]:,.0f} to {whole[0]:,.0f} bytes |")
+    print(f"| bytes per block | {whole[0] / whole[1]:.6f} | | from {whole[1]:,.0f} to {whole[0]:,.0f} bytes |")
     if args.json is not None:
         args.json.write_text(json.dumps(out, indent=1))
 

@@ -31,6 +31,9 @@ def stream(
     line_freq_hz: Annotated[
         float | None, typer.Option(help="50 or 60: the line frequency that the notch filter removes.")
     ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="What the EEG was measured against, where the channels' names do not say so.")
+    ] = None,
     features: Annotated[bool, typer.Option("--features", help="Also print every electrode's features.")] = False,
     seconds: Annotated[float, typer.Option(help="Stop after this many seconds of signal; 0: never.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines (the output is always JSON lines).")] = False,
@@ -54,6 +57,7 @@ def stream(
     live = LiveModel(
         model, source.ch_names, source.sfreq_hz, unit=source.unit, recipe=recipe, line_freq_hz=line_freq_hz,
         phase=phase,  # type: ignore[arg-type]  # validated by LiveModel
+        reference=reference,
     )  # fmt: skip
     left_out = f", left out: {', '.join(live.left_out)}" if live.left_out else ""
     print(

@@ -34,9 +34,10 @@ _REFERENCE_OF_FORM = {
 }  # fmt: skip
 _FORM_OF_WORD = {
     "ref": "REF", "ref1": "REF", "ref2": "REF", "reference": "REF", "vref": "REF", "org": "REF",
+    "lm": "REF", "rm": "REF",  # linked mastoids, or the left and the right one
     "le": "LE", "linked": "LE", "linkedears": "LE", "linkedear": "LE", "ears": "LE",
     "a1a2": "A1A2", "a2a1": "A1A2", "a12": "A1A2", "aa": "A1A2",
-    "m1m2": "M1M2", "m2m1": "M1M2", "lm": "M1M2", "mastoids": "M1M2", "linkedmastoids": "M1M2",
+    "m1m2": "M1M2", "m2m1": "M1M2", "mastoids": "M1M2", "linkedmastoids": "M1M2",
     "avg": "AVG", "ave": "AVG", "av": "AVG", "ar": "AVG", "car": "AVG", "average": "AVG", "avgref": "AVG",
     "averagereference": "AVG", "commonaverage": "AVG", "commonavg": "AVG", "mean": "AVG", "nasion": "nasion",
     "nz": "nasion", "0v": "0V", "bn": "BN", "t1": "T1", "t2": "T2", "sp1": "Sp1", "sp2": "Sp2", "a1": "A1", "a2": "A2",
@@ -74,7 +75,7 @@ def canonical_reference(vocabulary: Vocabulary, text: str) -> str:
     return found if found in SCHEMES or found in vocabulary else UNKNOWN
 
 
-def stated_reference(vocabulary: Vocabulary, text: str | None) -> str:
+def stated_reference(vocabulary: Vocabulary, text: str | None, *, allow_unknown: bool = True) -> str:
     """A reference that a user states: as `canonical_reference`, but a word that is not known is refused; None: unknown.
 
     Raises
@@ -83,7 +84,8 @@ def stated_reference(vocabulary: Vocabulary, text: str | None) -> str:
         The word is neither an electrode of the vocabulary nor a scheme.
     """
     found = UNKNOWN if text is None else canonical_reference(vocabulary, text)
-    if text is not None and found == UNKNOWN and (_plain(text) != UNKNOWN and reference_word(text) != "REF"):
+    says_unknown = allow_unknown and text is not None and (_plain(text) == UNKNOWN or reference_word(text) == "REF")
+    if text is not None and found == UNKNOWN and not says_unknown:
         raise UsageError(
             f"unknown reference {text!r}",
             expected="an electrode, average, linked ears, linked mastoids, ...",

@@ -23,10 +23,10 @@ _GAP = r"[ _\-/.]*"
 # Tried in this order on the complete folded name. `{n}` in a row is the number in the name, if any.
 _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     "eog": (
-        (rf"l{_GAP}e?oc|l{_GAP}e?og|eog{_GAP}{_LEFT}|{_LEFT}{_GAP}e(?:ye|og)|lo1|e1", "EOGL"),
-        (rf"r{_GAP}e?oc|r{_GAP}e?og|eog{_GAP}{_RIGHT}|{_RIGHT}{_GAP}e(?:ye|og)|lo2|e2", "EOGR"),
+        (rf"l{_GAP}e?oc|l{_GAP}e?og|h?{_GAP}eog{_GAP}{_LEFT}|{_LEFT}{_GAP}e(?:ye|og)|lo1|e1", "EOGL"),
+        (rf"r{_GAP}e?oc|r{_GAP}e?og|h?{_GAP}eog{_GAP}{_RIGHT}|{_RIGHT}{_GAP}e(?:ye|og)|lo2|e2", "EOGR"),
         (rf"h{_GAP}eog?|eog{_GAP}h(?:or.*)?|h{_GAP}eo[lr]?|hor.*eog", "EOGH"),
-        (rf"v{_GAP}eog?|eog{_GAP}v(?:er.*)?|v{_GAP}eo[udl]?|ver.*eog", "EOGV"),
+        (rf"v{_GAP}eog?|eog{_GAP}v(?:er.*)?|v{_GAP}eo[udl]?|ver.*eog|v{_GAP}eog{_GAP}u(?:p\w*)?", "EOGV"),
         (rf"eog{_GAP}([123])", "EOG{n}"),
         (rf"eog(?:{_GAP}eog)?", "EOG"),
     ),

@@ -46,15 +46,22 @@ _NAMED = re.compile(rf"[-_]({'|'.join(_NAMES)})\.fif(\.gz)?$")
 _MAX_UNPACKED = 256 << 20
 
 
+class _LoopError(Exception):
+    pass
+
+
 @dataclass(frozen=True, kw_only=True)
 class FifContents:
     """Contents of a file.
 
     `is_recording` is also true for a damaged file, whose reader reports the damage; else `words` say what the file is.
-    `next_file` and `previous_file` are names of other parts, or empty.
+    `has_epochs` is true for epochs. `loops` is true if a tag names an earlier one as the next, so that MNE's readers
+    would never end. `next_file` and `previous_file` are names of other parts, or empty.
     """
 
     is_recording: bool
+    has_epochs: bool = False
+    loops: bool = False
     words: str = ""
     next_file: str = ""
     previous_file: str = ""
@@ -70,16 +77,25 @@ def fif_contents(path: Path) -> FifContents:
 def _contents(path: Path, n_bytes: int, changed_ns: int) -> FifContents:
     blocks: set[int] = set()
     links: dict[int, str] = {}
+    loops = False
     try:
         with path.open("rb") as plain:
             packed = plain.read(2) == b"\x1f\x8b"
             plain.seek(0)
             handle: Any = gzip.GzipFile(fileobj=plain) if packed else plain
             whole = _walk(handle, path.name, blocks, links, packed=packed)
+    except _LoopError:
+        whole, loops = False, True
     except (OSError, EOFError, struct.error):
         whole = False
-    if blocks & {*_RAW, _EPOCHS}:
-        return FifContents(is_recording=True, next_file=links.get(2, ""), previous_file=links.get(1, ""))
+    if loops or blocks & {*_RAW, _EPOCHS}:
+        return FifContents(
+            is_recording=True,
+            has_epochs=_EPOCHS in blocks,
+            loops=loops,
+            next_file=links.get(2, ""),
+            previous_file=links.get(1, ""),
+        )
     # MNE's name takes precedence, since MNE writes annotations into an events block
     words = _NAMES[named[1]] if (named := _NAMED.search(path.name)) else ""
     if not words and whole:
@@ -88,8 +104,9 @@ def _contents(path: Path, n_bytes: int, changed_ns: int) -> FifContents:
 
 
 def _walk(handle: IO[bytes], name: str, blocks: set[int], links: dict[int, str], *, packed: bool) -> bool:
-    """Collect blocks, and parts by role; return whether the tags end properly."""
+    """Collect blocks, and parts by role; return whether the tags end properly. Raises _LoopError if they never end."""
     place, role, in_ref = 0, 0, False
+    seen: set[int] = set()
     while not packed or place < _MAX_UNPACKED:
         handle.seek(place)
         head = handle.read(16)
@@ -115,10 +132,10 @@ def _walk(handle: IO[bytes], name: str, blocks: set[int], links: dict[int, str],
                 links.setdefault(role, _numbered(name, struct.unpack(">i", data)[0]))
         if after == -1:
             return True
-        following = after if after > 0 else place + 16 + size
-        if following <= place:
-            return False
-        place = following
+        seen.add(place)
+        place = after if after > 0 else place + 16 + size
+        if place in seen:
+            raise _LoopError
     return False
 
 

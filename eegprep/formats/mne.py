@@ -24,6 +24,7 @@ from eegprep.electrodes.resolve import resolve
 from eegprep.errors import InputError, install
 from eegprep.formats.decoded import Decoded, LazySignal, SignalLike, SourceChannel, whole
 from eegprep.formats.detect import FORMATS, Format
+from eegprep.formats.fif_tags import fif_contents
 from eegprep.formats.marker_files import with_marker_fields, with_parts
 from eegprep.formats.matlab.file import eeglab_header
 from eegprep.formats.mff import tolerant_events
@@ -238,14 +239,16 @@ def _refuse_files_elsewhere(raw: Any, path: Path) -> None:
 
 
 def is_epoched(path: Path, format_name: str) -> bool:
-    """Whether a FIF or EEGLAB file contains epochs; if unknown it is treated as continuous."""
+    """Whether a FIF or EEGLAB file contains epochs; InputError for a FIF file that readers would never finish."""
     if format_name == "fif":
-        import mne
-
-        try:
-            return "epochs" in str(mne.what(path))
-        except (ValueError, OSError):
-            return False
+        contents = fif_contents(path)
+        if contents.loops:
+            raise InputError(
+                "the tags of the FIF file form a loop",
+                where=path,
+                todo="the file is damaged: copy it again, or leave it out",
+            )
+        return contents.has_epochs
     if format_name == "eeglab":
         from eegprep.formats.matlab.file import eeglab_header
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from eegprep.errors import InputError
 from eegprep.recording import RecordingInfo
 from eegprep.store.file import RecordingFile
 
@@ -32,11 +33,19 @@ class _Rows(BackendArray):
         rows, times = key
         wanted_rows = range(self.shape[0])[rows] if isinstance(rows, slice) else [rows % self.shape[0]]
         wanted = range(self.shape[1])[times if isinstance(times, slice) else slice(times, times + 1 or None)]
-        low, high = (min(wanted), max(wanted) + 1) if len(wanted) else (0, 0)
-        out = np.empty((len(wanted_rows), len(wanted)), np.float32)
-        for place, row in enumerate(wanted_rows):
-            samples = self.read(row, low, high)
-            out[place] = samples[:: wanted.step] if wanted.step > 0 else samples[::-1][:: -wanted.step]
+        low, high = sorted((wanted[0], wanted[-1])) if wanted else (0, -1)
+        high += 1
+        try:
+            out = np.empty((len(wanted_rows), len(wanted)), np.float32)
+            for place, row in enumerate(wanted_rows):
+                samples = self.read(row, low, high)
+                out[place] = samples[:: wanted.step] if wanted.step > 0 else samples[::-1][:: -wanted.step]
+        except MemoryError as error:
+            raise InputError(
+                "the signal does not fit in memory",
+                found=f"{len(wanted_rows)} rows of {len(wanted):,} samples",
+                todo="select a part of it before it is loaded: `.isel(time=slice(start, stop))`",
+            ) from error
         if not isinstance(times, slice):
             out = out[:, 0]
         return out if isinstance(rows, slice) else out[0]

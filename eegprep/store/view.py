@@ -63,7 +63,7 @@ class Rereferenced:
     def __init__(self, store: _Store, reference: str) -> None:
         self.store = store
         self.vocabulary: Vocabulary = getattr(store, "vocabulary", None) or Vocabulary.base()
-        self.reference = stated_reference(self.vocabulary, reference)
+        self.reference = stated_reference(self.vocabulary, reference, allow_unknown=False)
         Derivations((), ()).to(self.reference)  # UsageError for references that channels cannot share
         self._rows: dict[str, tuple[RecordingInfo, dict[str, tuple[tuple[int, float], ...]]]] = {}
 

@@ -21,7 +21,7 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from eegprep.electrodes.references import reference_numbers
+from eegprep.electrodes.references import reference_numbers, stated_reference
 from eegprep.errors import EEGPTError, InputError, UsageError
 from eegprep.files import alone, output_path, paths_of
 from eegprep.manifest.recipe import Recipe
@@ -301,6 +301,7 @@ def embed_files(
     recipe: str | Path | Recipe | None = None,
     unknown: Unknown = "leave_out",
     line_freq_hz: float | None = None,
+    reference: str | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
     """Features of all recordings of some files and folders, written to one file.
@@ -309,7 +310,7 @@ def embed_files(
     ----------
     files : str, Path, or a sequence of them
         Recordings of any format, or folders.
-    model, window_s, stride_s, recipe, unknown, line_freq_hz
+    model, window_s, stride_s, recipe, unknown, line_freq_hz, reference
         As of `embed`.
     out : str or Path, optional
         `x.nc` (NetCDF) or `x.zarr`, with one group per recording. If it already has the features of the same files,
@@ -331,8 +332,10 @@ def embed_files(
         check_output(target)
     opened = as_model(model)
     chosen = opened.recipe(recipe)  # a wrong name is reported before any file is read
+    stated_reference(opened.vocabulary, reference)
     options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": chosen}
     options |= {"unknown": unknown, "line_freq_hz": line_freq_hz}
+    options |= {} if reference is None else {"reference": reference}
     if target is None:
         return read_files(paths, opened, tell=tell, **options)
     with alone(target, file=True):
@@ -411,6 +414,7 @@ def write_files(
     stride_s: float | None = None,
     unknown: Unknown = "leave_out",
     line_freq_hz: float | None = None,
+    reference: str | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
     """Write the features of every recording to `out`; the memory needed does not depend on their length.
@@ -436,7 +440,7 @@ def write_files(
                 with SignalFile(out.parent) as sink:
                     ready = prepare(
                         read(), recipe=recipe, vocabulary=model.vocabulary, unknown=unknown,
-                        line_freq_hz=line_freq_hz, sink=sink,
+                        line_freq_hz=line_freq_hz, reference=reference, sink=sink,
                     )  # fmt: skip
                     window = _windows(ready, model, window_s, stride_s)
                     group = _free(name, names)

@@ -33,6 +33,7 @@ def predict(
     recipe: str | Path | Recipe | None = None,
     unknown: Unknown = "leave_out",
     line_freq_hz: float | None = None,
+    reference: str | None = None,
     failed: dict[str, EEGPTError] | None = None,
 ) -> pd.DataFrame:
     """Predictions of a transfer run for a recording, epochs, or files.
@@ -45,8 +46,8 @@ def predict(
         A run of `eegpt transfer`: a folder, or `hf://owner/name`.
     task : str, optional
         Only this task; all tasks of the run by default.
-    window_s, stride_s, recipe, unknown, line_freq_hz
-        As of `eegpt.embed`. Pass windows as long as the trials that the run has learned from.
+    window_s, stride_s, recipe, unknown, line_freq_hz, reference
+        As of `eegpt.embed`; by default, windows are as long as the trials that the run has learned from.
     failed : dict, optional
         Filled with the errors of recordings that could not be used, by name; by default the first one is raised.
 
@@ -85,7 +86,7 @@ def predict(
     def of(signal: Signal) -> xr.Dataset:
         return embed(
             signal, opened, window_s=window_s, stride_s=stride_s, recipe=recipe, unknown=unknown,
-            line_freq_hz=line_freq_hz,
+            line_freq_hz=line_freq_hz, reference=reference,
         )  # fmt: skip
 
     given: Any = signal
@@ -94,7 +95,7 @@ def predict(
     several = given if isinstance(given, (list, tuple)) else [given]
     found, errors = read_files(
         [path_of(p, "the recording") for p in several], opened, window_s=window_s, stride_s=stride_s, recipe=recipe,
-        unknown=unknown, line_freq_hz=line_freq_hz,
+        unknown=unknown, line_freq_hz=line_freq_hz, reference=reference,
     )  # fmt: skip
     for name, error in errors.items():
         if failed is None:

@@ -149,3 +149,19 @@ def test_extended_names_need_the_extended_vocabulary():
     assert (out.electrode, out.code) == (None, "outside_vocabulary")
     assert "--vocabulary extended" in out.reason
     assert resolve(Vocabulary.extended(), "CCP1").electrode == "CCP1"
+
+
+@pytest.mark.parametrize(
+    ("names", "rows"),
+    [
+        (("HEOGL", "HEOGR"), ("EOGL", "EOGR")),
+        (("HEOG_L", "HEOG_R", "VEOGU", "VEOGL"), ("EOGL", "EOGR", "EOGV", "EOG")),
+        (("HEOG-L", "HEOG-R"), ("EOGL", "EOGR")),
+        (("HEOG left", "HEOG right", "VEOG upper", "VEOG lower"), ("EOGL", "EOGR", "EOGV", "EOG")),
+        (("HEOG", "VEOG"), ("EOGH", "EOGV")),
+    ],
+)
+def test_both_sides_of_the_eyes_are_kept(names, rows):
+    """Left and right (upper and lower) electrodes are not taken for one derivation, of which one would be dropped."""
+    found = resolve_all(ALL, [NamedChannel(name=n) for n in names], kinds=("eeg", "eog"))
+    assert tuple(r.electrode for r in found) == rows

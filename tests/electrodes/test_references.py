@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eegprep.electrodes import Vocabulary, resolve, resolve_all
-from eegprep.electrodes.references import Derivations, canonical_reference, common_reference
+from eegprep.electrodes.references import Derivations, canonical_reference, common_reference, stated_reference
 from eegprep.electrodes.resolve import NamedChannel
 from eegprep.electrodes.together import stored_reference
 from eegprep.errors import UsageError
@@ -146,3 +146,38 @@ def test_cycles_sum_to_zero():
 )  # fmt: skip
 def test_common_reference_of_channels(references, common):
     assert common_reference(references) == common
+
+
+@pytest.mark.parametrize("names", [("F3-Cz", "C3-Cz"), ("F3-Cz", "Cz-C3"), ("Cz-F3", "C3-Cz"), ("Cz-F3", "Cz-C3")])
+def test_any_sign_of_two_derivations(names):
+    """F3-C3 from F3-Cz and C3-Cz in any direction; a reference of one of two channels is not common to both."""
+    potential, rows = values(names)
+    terms = graph(*names).path("F3", "C3")
+    assert sum(c * rows[r] for r, c in terms) == pytest.approx(potential["F3"] - potential["C3"])
+    assert graph("F3-A1", "C3-A2").path("F3", "C3") is None
+    assert graph("F3-A1", "C3-unknown").path("F3", "C3") is None
+
+
+def test_a_stated_reference_is_known_or_refused():
+    """A stated reference is one that we know, or `unknown` where that is allowed; a misspelt word is refused."""
+    pairs = {None: "unknown", "unknown": "unknown", "REF": "unknown", "LE": "linked ears", "cz": "Cz"}
+    for text, found in pairs.items():
+        assert stated_reference(BASE, text) == found
+    for text in ("linkd ears", "Cc", ""):
+        with pytest.raises(UsageError, match="unknown reference"):
+            stated_reference(BASE, text)
+    with pytest.raises(UsageError, match="unknown reference"):
+        stated_reference(BASE, "unknown", allow_unknown=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "electrode", "reference"),
+    [
+        ("C3-4", "C3", "C4"), ("EEG F7-8", "F7", "F8"), ("Fp1-2", "Fp1", "Fp2"), ("C4-LM", "C4", "unknown"),
+        ("C3-RM", "C3", "unknown"), ("C3-1", "C3", "unknown"), ("T8-P8-1", "T8", "P8"),
+    ],
+)  # fmt: skip
+def test_short_forms_of_derivations(name, electrode, reference):
+    """`C3-4` is C3-C4; LM may be the left mastoid or both; other numbers after a dash count duplicates."""
+    found = resolve(Vocabulary.base(), name, kind="eeg")
+    assert (found.electrode, (found.reference or "unknown").replace("REF", "unknown")) == (electrode, reference)

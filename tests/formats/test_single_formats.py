@@ -282,3 +282,21 @@ def test_fif_channel_with_a_wrong_field(field: int, value: bytes, tmp_path: Path
         return
     assert [c.name for c in decoded.channels] == ["Fp1", "Cz"]
     assert decoded.signal[:, :].shape == (2, 1280)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("back_to", [0, 20])
+def test_fif_tags_in_a_loop_are_refused(back_to: int, tmp_path: Path) -> None:
+    """A tag that names an earlier one as the next keeps MNE's readers busy for ever."""
+    path = tmp_path / "a_raw.fif"
+    info = mne.create_info(["Fp1", "Cz"], 128.0, "eeg")
+    mne.io.RawArray(np.zeros((2, 1280)), info, verbose="CRITICAL").save(path, verbose="CRITICAL")
+    data = path.read_bytes()
+    places = [0]
+    while len(places) < 12:
+        _, _, size, after = struct.unpack(">iIii", data[places[-1] : places[-1] + 16])
+        places.append(after if after > 0 else places[-1] + 16 + size)
+    target = places[3] if back_to else 16 + struct.unpack(">i", data[8:12])[0]
+    path.write_bytes(data[: places[8] + 12] + struct.pack(">i", target) + data[places[8] + 16 :])
+    with pytest.raises(InputError, match="form a loop"):
+        decode_file(path, manifest_for_path(path))

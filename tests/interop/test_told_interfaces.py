@@ -19,6 +19,7 @@ from eegprep.errors import UsageError
 from eegprep.manifest import load_recipe
 from eegpt.interop import EEGPTClassifier, EEGPTFeatures, LiveModel, embed, export, open_model
 from eegpt.interop.arrays import Inputs, SignalTrials
+from eegpt.interop.embedding import embed_files
 from eegpt.interop.exported.export import exportable
 from eegpt.model.ete import ETE
 from eegpt.runs import checkpoint as ck
@@ -130,6 +131,23 @@ def test_exported_encoder_equals_embed(told, expected, tmp_path):
     with torch.no_grad():
         _, features = module(torch.from_numpy(signal).float(), torch.from_numpy(expected.sigma_uv.values), ids)
     close(features, expected.features[1])
+
+
+def test_files_equal_embed(told, tmp_path):
+    """`embed_files`, in memory and written, with the reference of the argument and of the names."""
+    signal = eeg(3, len(NAMES), 256 * 12, 256.0)
+    raw = mne.io.RawArray(signal * 1e-6, mne.create_info(list(NAMES), 256.0, "eeg"), verbose="ERROR")
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    wanted = embed(raw, told, reference="linked ears")
+    assert tuple(wanted.reference.values) == AGAINST
+    for out in (None, tmp_path / "features.nc"):
+        found, failed = embed_files(tmp_path / "a_raw.fif", told, out=out, reference="linked ears")
+        assert not failed
+        (dataset,) = found.values()
+        assert tuple(dataset.reference.values) == AGAINST
+        np.testing.assert_allclose(dataset.features, wanted.features, atol=2e-3)  # the file is float32
+    with pytest.raises(UsageError, match="unknown reference"):
+        embed_files(tmp_path / "a_raw.fif", told, reference="linkd ears")
 
 
 @pytest.mark.parametrize("of", ["embed", "estimator", "live", "module"])

@@ -47,7 +47,7 @@ FORMATS = [
     ("bdf/eeglab_test.bdf", "bdf", 256.0, 17, 15360, 1),
     ("brainvision/test.vhdr", "brainvision", 1000.0, 32, 7900, 1),
     ("brainvision/test_old_layout_latin1_software_filter.vhdr", "brainvision", 250.0, 29, 251, 2),
-    ("edf/short_psg.edf", "edf", 100.0, 3, 30000, 1),
+    ("edf/short_psg.edf", "edf", 100.0, 5, 30000, 1),
     ("edf/test_subsecond.edf", "edf", 128.0, 1, 89344, 1),
     ("eeglab/eeglab_data.set", "eeglab", 128.0, 32, 30504, 1),
     ("eeglab/test_raw_chanloc.set", "eeglab", 128.0, 61, 385, 1),

@@ -10,9 +10,10 @@ import pytest
 from support.recordings import eeg_uv, write_edf
 
 from eegprep import datasets
-from eegprep.errors import UsageError
+from eegprep.errors import InputError, UsageError
 from eegprep.recording import RecordingInfo, Stretch, Trial
 from eegprep.store import Recordings, Store
+from eegprep.store.lazy import lazy_variable
 
 MANIFEST = """\
 manifest: 1
@@ -146,3 +147,11 @@ def test_time_of_a_claimed_year_is_not_stored(days):
     assert float(dataset.sel(time=2.5, method="nearest").time) == 2.5
     assert dataset.time.attrs == {"units": "s"}
     assert next(iter(dataset.coords)) == "electrode"
+
+
+def test_signal_beyond_memory_is_one_error():
+    """Loading what no memory holds says how to take a part."""
+    variable = lazy_variable((4, 1 << 50), lambda row, start, stop: np.zeros(stop - start, np.float32))
+    assert variable[:, 7:9].values.shape == (4, 2)
+    with pytest.raises(InputError, match="does not fit in memory"):
+        variable.load()
