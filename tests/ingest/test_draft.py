@@ -38,11 +38,16 @@ EegSignal = Callable[[int], np.ndarray]
         (["one.edf", "x y.edf"], ("{subject}.edf",)),
         ([], ()),
         (["block1.edf", "block2.edf"], ("block{run}.edf",)),
-        (["x_run-01.edf", "x_run-02.edf"], ("x_run-{run}.edf",)),
-        (["day1/a.edf", "day2/a.edf"], ("day{session}/a.edf",)),
+        (["x_run-01.edf", "x_run-02.edf"], ("{subject}_run-{run}.edf",)),
+        (["day1/a.edf", "day2/a.edf"], ("day{session}/{subject}.edf",)),
         (["run1_sub1.edf", "run2_sub1.edf", "run1_sub2.edf"], ("run{run}_sub{subject}.edf",)),
         (["ses1_kim.edf", "ses2_kim.edf", "ses1_bo.edf"], ("ses{session}_{subject}.edf",)),
         (["run1_block1.edf", "run2_block1.edf", "run1_block2.edf"], ("run{run}_block{subject}.edf",)),
+        (["anna_ses1_rest.edf", "anna_ses1_task.edf", "anna_ses2_rest.edf"], ("{subject}_ses{session}_{run}.edf",)),
+        (["Müller rest.edf", "Müller task.edf"], ("{subject} {run}.edf",)),
+        (["data/anna/rest1.edf", "data/anna/open.edf"], ("data/{subject}/{run}.edf",)),
+        (["A_rest.edf", "A_task.edf", "B_rest.edf", "B_task.edf"], ("{subject}_{run}.edf",)),
+        (["eeg_rest_1.edf", "eeg_task_1.edf", "eeg_rest_2.edf"], ("eeg_{run}_{subject}.edf",)),
     ],
 )
 def test_file_names_give_patterns(paths, patterns):
