@@ -52,7 +52,7 @@ plt.show()
 
 attention = next(iter(attention_by_task(demo / "model", [demo / "shards"]).values()))
 names = sorted(attention)
-info = mne.create_info(names, 256.0, "eeg").set_montage("standard_1005")
+info = mne.create_info(names, 256.0, "eeg").set_montage("easycap-M1")
 fig, axes = plt.subplots(1, 2, figsize=(8, 3.6))
 for ax, values, title in ((axes[0], errors.model.electrode, "error"), (axes[1], attention, "attention")):
     shown, _ = mne.viz.plot_topomap(np.array([values[n] for n in names]), info, axes=ax, show=False, names=names)

@@ -64,6 +64,7 @@ class Model:
     sha256: str  # of the weights: the model's identity
     window_samples: int  # the longest window in training; 1024 (the paper's 4 s) if not recorded
     lock: Lock
+    trial_samples: int = 0  # the usual length of a transfer run's trials, the longest of its tasks; 0 if not recorded
     transfer: TransferModel | None = None
     run: TransferRun | None = None
     answers: tuple[Answer, ...] = ()  # the outputs of a transfer run, one per head
@@ -179,7 +180,8 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     common: dict[str, Any] = {
         "folder": folder,
         "kind": kind,
-        "window_samples": _longest_window(config, where),
+        "window_samples": _longest(config.get("window_samples") or [1024], where),
+        "trial_samples": _longest(config["trial_samples"], where) if config.get("trial_samples") else 0,
         "lock": read_lock(folder),
     }
     if kind == "encoder":
@@ -217,8 +219,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     )
 
 
-def _longest_window(config: dict[str, Any], where: Path) -> int:
-    lengths = config.get("window_samples") or [1024]
+def _longest(lengths: Any, where: Path) -> int:
     if not isinstance(lengths, list) or not all(isinstance(n, int) and n > 0 for n in lengths):
         raise InputError("config.json lacks a part of a run", where=where, found=f"window_samples: {lengths!r}"[:200])
     return max(lengths)

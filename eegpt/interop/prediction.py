@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,6 +80,7 @@ def predict(
             found=f"a run of kind {opened.kind!r}",
             todo="train it on labelled tasks with `eegpt transfer --encoder`, or use eegpt.embed",
         )
+    opened = dataclasses.replace(opened, window_samples=opened.trial_samples or opened.window_samples)
     tasks = [a.task for a in opened.answers]
     if task is not None and task not in tasks:
         raise UsageError(f"the run has no task {task!r}", where=opened.folder, expected=", ".join(tasks))

@@ -76,6 +76,7 @@ class _Start:
     sha256: str = ""
     pretraining: PretrainingResults | None = None
     data: tuple[DataSet, ...] = ()
+    windows: tuple[int, ...] = ()
     new_rows: tuple[str, ...] = ()  # notes on rows that the encoder lacked
 
 
@@ -203,6 +204,7 @@ def _start(config: TransferConfig, run: Path) -> _Start:
         vocabulary=loaded.vocabulary,
         sha256=sha256_file(run / WEIGHTS),
         pretraining=read_pretraining_results(run) if (run / RESULTS).is_file() else None,
+        windows=tuple(loaded.config.get("window_samples") or ()),
     )
     if scratch or not config.reads_encoder:
         return start
@@ -237,12 +239,13 @@ def _open_folder(
         electrode_notes=[*starts[0].new_rows, *setup.electrodes.notes],
         leakage=leakage,
         pretraining=start.pretraining if len(starts) == 1 else None,
-        window_samples=_usual_lengths(setup.index),
+        window_samples=list(start.windows),
+        trial_samples=_usual_lengths(setup.index),
     )
 
 
 def _usual_lengths(index: TrialIndex) -> list[int]:
-    """The most frequent length of each task's trials, which is how long a model's windows are by default."""
+    """The most frequent length of each task's trials: how long the windows of `eegpt predict` are by default."""
     lengths = [index.n_samples[index.task == task] for task in range(len(index.tasks))]
     return sorted({int(np.bincount(n).argmax()) for n in lengths if len(n)})
 

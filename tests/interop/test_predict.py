@@ -47,7 +47,7 @@ def test_a_recording_gives_a_table(model, toy):
 def test_windows_are_as_long_as_trials(model, toy):
     """Not as the encoder's windows: a stage of sleep is learned from half a minute, and asked of half a minute."""
     table = eegpt.predict(toy.raw(1), model, task="hand", recipe="default")
-    assert eegpt.load(model).window_samples == 192
+    assert eegpt.load(model).trial_samples == 192
     assert np.diff(np.unique(table.time_s)) == pytest.approx(0.75)
 
 
