@@ -8,8 +8,11 @@ process and its workers: on a machine with other work, they say more than the cl
 log-log fit of CPU seconds against recordings, without the constant part (imports) that a straight line finds: 1 is
 linear. The script fails if a step has more than `LINEAR`, or needs 2 GiB.
 
-A few long recordings are measured too (`--long`). CPU seconds of a step are then a constant, a part per recording and
-a part per electrode-hour, from which follows what a large corpus needs:
+On a very busy machine even CPU seconds vary by a fifth. With `--calls` the number of Python calls is reported instead,
+which does not depend on the machine: a straight line through small sizes, say 100 to 400 recordings, shows the growth.
+
+A few long recordings are measured too (`--long`). From the CPU seconds per recording of many short ones, and per
+electrode-hour of long ones, follows what a large corpus needs at most:
 
     python benchmarks/scale.py --corpus scale.json --hours 100000 --electrodes 64
 
@@ -23,6 +26,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +34,6 @@ from typing import Any
 
 import numpy as np
 import psutil
-from scipy.optimize import nnls
 from scipy.signal import lfilter
 
 CHANNELS = ("Fp1", "Fp2", "F3", "F4", "C3", "C4", "O1", "O2")
@@ -180,9 +183,10 @@ STEPS: dict[str, Callable[[Path, Path, int], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def measured(step: str, tree: Path, work: Path, workers: int) -> dict[str, Any]:
+def measured(step: str, tree: Path, work: Path, workers: int, *, calls: bool) -> dict[str, Any]:
     """Seconds and peak memory of a step in a new process, with its workers, and what the step says."""
     command = [sys.executable, __file__, "--step", step, "--tree", str(tree), "--work", str(work)]
+    command += ["--calls"] if calls else []
     begin, peak = time.perf_counter(), 0
     with tempfile.TemporaryFile("w+") as out:
         child = psutil.Popen([*command, "--workers", str(workers)], stdout=out)
@@ -194,7 +198,7 @@ def measured(step: str, tree: Path, work: Path, workers: int) -> dict[str, Any]:
             raise SystemExit(f"{step} failed")
         out.seek(0)
         told = json.loads(out.read().splitlines()[-1])
-    return {"seconds": seconds, "peak_mib": max(peak / (1 << 20), told["one_peak_mib"]), **told}
+    return {"seconds": seconds, "peak_mib": max(peak / (1 << 20), told["own_peak_mib"]), **told}
 
 
 def _resident(process: psutil.Process) -> int:
@@ -207,14 +211,37 @@ def _resident(process: psutil.Process) -> int:
     return total
 
 
+def counted(step: str, tree: Path, work: Path) -> dict[str, Any]:
+    """A step in this process alone, with the number of Python calls in all of its threads."""
+    calls = 0
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    threading.setprofile(count)
+    sys.setprofile(count)
+    told = STEPS[step](tree, work, 0 if step in ("inspect", "ingest", "ingest again") else 1)
+    sys.setprofile(None)
+    return {**told, "calls": calls}
+
+
 def _used() -> dict[str, float]:
-    """CPU seconds of this process and its workers that have ended, and the highest resident size of one of them."""
+    """CPU seconds of this process and its workers that have ended, and the highest resident size of this one."""
     import resource
 
     own, workers = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
     cpu_s = own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime
-    return {"cpu_s": cpu_s, "one_peak_mib": max(own.ru_maxrss, workers.ru_maxrss) / unit}
+    return {"cpu_s": cpu_s, "own_peak_mib": _own_peak_mib(own.ru_maxrss)}
+
+
+def _own_peak_mib(ru_maxrss: int) -> float:
+    """From /proc where there is one, since `ru_maxrss` is at least the size of the process that started this one."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def exponent(sizes: list[int], values: list[float]) -> float:
@@ -240,21 +267,21 @@ def measure(n: int, options: argparse.Namespace, *, seconds: int, sfreq_hz: int)
         )
         steps = {}
         for step in options.steps:
-            found = steps[step] = measured(step, tree, work, options.workers)
+            found = steps[step] = measured(step, tree, work, options.workers, calls=options.calls)
+            counted = f"  {found['calls']:12,d} calls" if options.calls else ""
             print(
                 f"  {step:<14}{found['seconds']:9.1f} s  {found['cpu_s']:9.1f} s CPU  "
-                f"{1000 * found['cpu_s'] / n:8.2f} ms CPU/recording  {found['peak_mib']:7.0f} MiB",
+                f"{1000 * found['cpu_s'] / n:8.2f} ms CPU/recording  {found['peak_mib']:7.0f} MiB{counted}",
                 flush=True,
             )
     return {"recordings": n, "seconds": seconds, "sfreq_hz": sfreq_hz, "electrode_hours": hours, "steps": steps}
 
 
-def rates(runs: list[dict[str, Any]], step: str) -> tuple[float, float, float]:
-    """CPU seconds of a step: a constant, per recording, per electrode-hour (relative least squares, none below 0)."""
-    rows = np.array([[1.0, r["recordings"], r["electrode_hours"]] for r in runs])
-    cpu_s = np.array([r["steps"][step]["cpu_s"] for r in runs])
-    constant, recording, hour = nnls(rows / cpu_s[:, None], np.ones(len(runs)))[0]
-    return float(constant), float(recording), float(hour)
+def rates(runs: list[dict[str, Any]], step: str) -> tuple[float, float]:
+    """CPU seconds of a step per recording and per electrode-hour, both at most: each run's total, start included."""
+    own = [r for r in runs if step in r["steps"]]
+    many, long = max(own, key=lambda r: r["recordings"]), max(own, key=lambda r: r["seconds"])
+    return many["steps"][step]["cpu_s"] / many["recordings"], long["steps"][step]["cpu_s"] / long["electrode_hours"]
 
 
 # ---- from the measured rates to a large corpus
@@ -273,7 +300,7 @@ def corpus(runs: list[dict[str, Any]], options: argparse.Namespace) -> list[tupl
     ]  # fmt: skip
     core_hours = 0.0
     for step in ("ingest", "shard", "verify --deep"):
-        _, recording, hour = rates(runs, step)
+        recording, hour = rates(runs, step)
         own = (n * recording + electrode_hours * hour) / 3600
         core_hours += own
         cost = f"{1000 * recording:.1f} ms per recording, {hour:.3f} s per electrode-hour"
@@ -302,6 +329,7 @@ def main() -> None:
     add("--long-sfreq-hz", type=int, default=512)
     add("--workers", type=int, default=2)
     add("--steps", nargs="+", choices=STEPS, default=[*STEPS])
+    add("--calls", action="store_true", help="count Python calls")
     add("--scratch", type=Path, help="where to build (a temporary folder by default)")
     add("--json", type=Path, help="where to write the figures; those of earlier runs in it are kept")
     add = parser.add_argument_group("a large corpus").add_argument
@@ -321,7 +349,8 @@ def main() -> None:
         parser.add_argument(name, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        told = STEPS[options.step](Path(options.tree), Path(options.work), options.workers)
+        tree, work = Path(options.tree), Path(options.work)
+        told = counted(options.step, tree, work) if options.calls else STEPS[options.step](tree, work, options.workers)
         print(json.dumps({**told, **_used()}))
         return
     if options.corpus:
@@ -336,10 +365,12 @@ def main() -> None:
         if options.json:
             options.json.write_text(json.dumps({"workers": options.workers, "runs": runs}, indent=1) + "\n")
     failed = []
-    small = [r for r in runs if r["seconds"] == options.seconds]
-    for step in options.steps if len(small) > 1 else ():
-        slope = exponent([r["recordings"] for r in small], [r["steps"][step]["cpu_s"] for r in small])
-        peak = max(r["steps"][step]["peak_mib"] for r in runs)
+    of = "calls" if options.calls else "cpu_s"
+    for step in options.steps:
+        own = [r for r in runs if step in r["steps"]]
+        peak = max(r["steps"][step]["peak_mib"] for r in own)
+        small = [(r["recordings"], r["steps"][step][of]) for r in own if r["seconds"] == options.seconds]
+        slope = exponent([n for n, _ in small], [value for _, value in small]) if len(small) > 1 else 0.0
         print(f"{step:<14} exponent {slope:.2f}, peak {peak:.0f} MiB")
         if slope > LINEAR or peak > LIMIT_MIB:
             failed.append(step)

@@ -7,21 +7,25 @@ ships with the package, so that nothing is downloaded.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
 MARKER = "made-by-eegpt-demo.txt"
 _SHOWN = {"prep": "eegprep", "model": "eegpt"}
+_IMPORTED = ("api", "transfer.run", "evaluation.evaluate", "evaluation.baselines.networks", "pages.pretraining")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +70,7 @@ DEMOS = {
         ),
         transfer=("model.graph=false",),  # the readouts alone: the graph takes minutes for each fold
         baselines="all",
-        folds=5,
+        folds=4,
     ),
     # Tokens of 64 samples with stride 32 (a quarter and an eighth of a second): the finger trials last half a second.
     # The shards do not depend on the tokens. The trials differ in length, and so do the windows.
@@ -205,12 +209,12 @@ def side_by_side(commands: list[tuple[object, ...]]) -> None:
     if len(commands) == 1:
         step(*commands[0])
         return
-    running: list[tuple[tuple[object, ...], subprocess.Popen[bytes]]] = []
+    running: list[tuple[tuple[object, ...], BaseProcess]] = []
     try:
         for words in commands:
             if len(running) == max(1, os.cpu_count() or 1):
                 finish(*running.pop(0))
-            running.append((words, start(words, OMP_NUM_THREADS="1")))
+            running.append((words, start(words, threads=1)))
         while running:
             finish(*running.pop(0))
     finally:
@@ -218,17 +222,41 @@ def side_by_side(commands: list[tuple[object, ...]]) -> None:
             process.terminate()
 
 
-def start(words: tuple[object, ...], **environment: str) -> subprocess.Popen[bytes]:
-    """Print and start a command: `prep` or `model`, then its arguments."""
+def start(words: tuple[object, ...], threads: int | None = None) -> BaseProcess:
+    """Print a command (`prep` or `model`, then its arguments) and start it in a process of its own."""
     command, *arguments = map(str, words)
     print(f"\n$ {_SHOWN[command]} {shlex.join(arguments)}", file=sys.stderr, flush=True)
-    line = [sys.executable, "-m", f"_eegpt_cli.{command}", *arguments]
-    return subprocess.Popen(line, env={**os.environ, **environment})
+    process = _processes().Process(target=_command, args=(command, arguments, threads))
+    process.start()
+    return process
 
 
-def finish(words: tuple[object, ...], process: subprocess.Popen[bytes]) -> None:
+@functools.cache
+def _processes() -> Any:
+    """Where there is a fork server, commands share one import of torch, which takes longer than some of them."""
+    import multiprocessing
+
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch._dynamo", *(f"eegpt.{name}" for name in _IMPORTED)])
+    return context
+
+
+def _command(command: str, arguments: list[str], threads: int | None) -> None:
+    """Run a command in this process."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    sys.argv = [_SHOWN[command], *arguments]
+    importlib.import_module(f".{command}", __package__).main()
+
+
+def finish(words: tuple[object, ...], process: BaseProcess) -> None:
     """Wait for a command; if it failed, exit with its exit code."""
-    if process.wait() != 0:
+    process.join()
+    if process.exitcode:
         name = f"{_SHOWN[str(words[0])]} {words[1]}"
-        print(f"error: the demo stopped at `{name}` (exit code {process.returncode})", file=sys.stderr)
-        raise typer.Exit(process.returncode)
+        print(f"error: the demo stopped at `{name}` (exit code {process.exitcode})", file=sys.stderr)
+        raise typer.Exit(process.exitcode)

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from . import options
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -16,22 +18,18 @@ def register(app: typer.Typer) -> None:
 
 
 def embed(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format, or folders.")],
+    files: options.Files,
     out: Annotated[Path, typer.Option("--out", help="x.nc (NetCDF) or x.zarr; one group per file.")],
     model: Annotated[
         str,
         typer.Option("--model", help="The packaged weights `base`, a run of train or transfer, or hf://owner/name."),
     ] = "base",
-    window_s: Annotated[float | None, typer.Option(help="Window length; default: as in training.")] = None,
-    stride_s: Annotated[float | None, typer.Option(help="Distance between windows; default: back to back.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Recipe to use instead of the steps in the run's lock.")] = None,
-    unknown_electrodes: Annotated[str, typer.Option(help="leave_out, nearest or refuse.")] = "leave_out",
-    line_freq_hz: Annotated[
-        float | None, typer.Option(help="50 or 60; default: from the file or its spectrum.")
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="What the EEG was measured against, where neither file nor names say so.")
-    ] = None,
+    window_s: options.Window = None,
+    stride_s: options.Stride = None,
+    recipe: options.RecipeOfRun = None,
+    unknown_electrodes: options.UnknownElectrodes = "leave_out",
+    line_freq_hz: options.LineFreq = None,
+    reference: options.Reference = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Write the encoder's features of every window of every electrode, preprocessed like the training data.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import options
 from .settings import complete_datasets
 
 if TYPE_CHECKING:
@@ -34,20 +35,9 @@ def register(app: typer.Typer) -> None:
             typer.Option(help="Folder of the data set's files; default: EEGPT_DATA/NAME, else downloaded."),
         ] = None,
         out: Annotated[Path | None, typer.Option(help="Output store; default: stores/NAME.")] = None,
-        recipe: Annotated[
-            str | None, typer.Option(help="Recipe (name or .yaml path) to use instead of the manifest's.")
-        ] = None,
-        vocabulary: Annotated[
-            Path | None,
-            typer.Option(
-                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
-                "vocabulary (.parquet)."
-            ),
-        ] = None,
-        kinds: Annotated[
-            str | None,
-            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
-        ] = None,
+        recipe: options.Recipe = None,
+        vocabulary: options.Vocabulary = None,
+        kinds: options.Kinds = None,
         workers: Annotated[
             int,
             typer.Option(
@@ -61,22 +51,13 @@ def register(app: typer.Typer) -> None:
         keep_duplicates: Annotated[
             bool, typer.Option("--keep-duplicates", help="Keep recordings with duplicate signals.")
         ] = False,
-        partial: Annotated[
-            bool, typer.Option("--partial", help="The folder intentionally contains only part of the data set.")
-        ] = False,
+        partial: options.Partial = False,
         prune: Annotated[
             bool, typer.Option("--prune", help="Delete recordings from the store that are no longer in the source.")
         ] = False,
-        subjects: Annotated[
-            list[str] | None, typer.Option(help="Only these subjects; may be repeated.", show_default=False)
-        ] = None,
-        tasks: Annotated[
-            list[str] | None,
-            typer.Option(help="Only these BIDS tasks (task-NAME); may be repeated.", show_default=False),
-        ] = None,
-        limit_hours: Annotated[
-            float | None, typer.Option(min=0, help="Stop at this many hours of recordings.", show_default=False)
-        ] = None,
+        subjects: options.Subjects = None,
+        tasks: options.Tasks = None,
+        limit_hours: options.LimitHours = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     ) -> None:
         """Standardise recordings: 256 Hz, microvolt, electrodes by name.

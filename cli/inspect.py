@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import options
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,36 +42,16 @@ def register(app: typer.Typer) -> None:
             typer.Argument(help="A file, folder, BIDS tree, manifest, data set, openneuro:ID or address."),
         ],
         source: Annotated[Path | None, typer.Option(help="Folder of the data set's files.")] = None,
-        recipe: Annotated[
-            str | None, typer.Option(help="Recipe (name or .yaml path) to use instead of the manifest's.")
-        ] = None,
-        vocabulary: Annotated[
-            Path | None,
-            typer.Option(
-                help="extended (the whole 10-05 system), additional electrodes and aliases (.tsv, .csv), or a complete "
-                "vocabulary (.parquet)."
-            ),
-        ] = None,
-        kinds: Annotated[
-            str | None,
-            typer.Option(help="Kinds of channels to keep, e.g. eeg,eog,emg,ecg,respiration.", show_default=False),
-        ] = None,
+        recipe: options.Recipe = None,
+        vocabulary: options.Vocabulary = None,
+        kinds: options.Kinds = None,
         workers: Annotated[
             int, typer.Option(min=0, help="Number of worker processes; 0 runs everything in this process.")
         ] = 1,
-        partial: Annotated[
-            bool, typer.Option("--partial", help="The folder intentionally contains only part of the data set.")
-        ] = False,
-        subjects: Annotated[
-            list[str] | None, typer.Option(help="Only these subjects; may be repeated.", show_default=False)
-        ] = None,
-        tasks: Annotated[
-            list[str] | None,
-            typer.Option(help="Only these BIDS tasks (task-NAME); may be repeated.", show_default=False),
-        ] = None,
-        limit_hours: Annotated[
-            float | None, typer.Option(min=0, help="Stop at this many hours of recordings.", show_default=False)
-        ] = None,
+        partial: options.Partial = False,
+        subjects: options.Subjects = None,
+        tasks: options.Tasks = None,
+        limit_hours: options.LimitHours = None,
         channels: Annotated[bool, typer.Option("--channels", help="Show every channel of every file.")] = False,
         json_output: Annotated[bool, typer.Option("--json", help="Machine-readable output.")] = False,
     ) -> None:

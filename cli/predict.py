@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from . import options
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -15,20 +17,16 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings of any format, or folders.")],
+    files: options.Files,
     model: Annotated[str, typer.Option("--model", help="A run of `eegpt transfer`, or hf://owner/name.")],
     task: Annotated[str | None, typer.Option(help="Only this task; default: all tasks of the run.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the table to this file (.csv, .parquet).")] = None,
-    window_s: Annotated[float | None, typer.Option(help="Window length; default: as in training.")] = None,
-    stride_s: Annotated[float | None, typer.Option(help="Distance between windows; default: back to back.")] = None,
-    recipe: Annotated[str | None, typer.Option(help="Recipe to use instead of the steps in the run's lock.")] = None,
-    unknown_electrodes: Annotated[str, typer.Option(help="leave_out, nearest or refuse.")] = "leave_out",
-    line_freq_hz: Annotated[
-        float | None, typer.Option(help="50 or 60; default: from the file or its spectrum.")
-    ] = None,
-    reference: Annotated[
-        str | None, typer.Option(help="What the EEG was measured against, where neither file nor names say so.")
-    ] = None,
+    window_s: options.Window = None,
+    stride_s: options.Stride = None,
+    recipe: options.RecipeOfRun = None,
+    unknown_electrodes: options.UnknownElectrodes = "leave_out",
+    line_freq_hz: options.LineFreq = None,
+    reference: options.Reference = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of CSV.")] = False,
 ) -> None:
     """Print a model's predictions for every window or epoch: trial, task, class, probability.

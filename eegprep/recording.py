@@ -309,8 +309,14 @@ class RecordingInfo:
         return out
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, ready for `canonical_json`."""
-        data = dataclasses.asdict(self)
+        """Plain data, ready for `canonical_json`; what is not a nested object is shared with this one."""
+        # `dataclasses.asdict` copies every number, which takes longer than to write the text
+        data: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in ("stretches", "trials", "left_out"):
+            data[name] = tuple(dict(vars(one)) for one in data[name])
+        data["rejected"] = {name: tuple(dict(vars(s)) for s in parts) for name, parts in self.rejected.items()}
+        if self.montage is not None:
+            data["montage"] = dict(vars(self.montage))
         if not self.origins:
             del data["origins"]
         return data

@@ -37,12 +37,12 @@ for lab in ("lab-a", "lab-b"):
 
 # %%
 # The licence permits sharing the shards themselves, so lab B may also copy them. One flipped bit on the way, and
-# ``eegprep verify`` refuses the set with exit code 3.
+# ``eegprep verify --deep`` refuses the set with exit code 3.
 
 shutil.copytree(work / "lab-a" / "shards", work / "copy")
-run("eegprep", "verify", "copy")
+run("eegprep", "verify", "copy", "--deep")
 shard = next((work / "copy" / "shards" / "Cz").glob("*.tar"))
 damaged = bytearray(shard.read_bytes())
 damaged[20000] ^= 1
 shard.write_bytes(damaged)
-print("exit code", run("eegprep", "verify", "copy"))
+print("exit code", run("eegprep", "verify", "copy", "--deep"))

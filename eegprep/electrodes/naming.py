@@ -35,8 +35,8 @@ NOT_EEG_KINDS: dict[str, tuple[str, str]] = {
     "temperature": ("temperature", "a temperature according to the file"),
     "bio": ("aux", "another physiological signal according to the file"),
     "audio": ("aux", "audio according to the file"),
-    "eyegaze": ("eog", "an eye tracker channel according to the file"),
-    "pupil": ("eog", "an eye tracker channel according to the file"),
+    "eyegaze": ("aux", "an eye tracker channel according to the file"),
+    "pupil": ("aux", "an eye tracker channel according to the file"),
     "ppg": ("oxygen", "a pulse channel according to the file"),
     "meg": ("meg", "MEG according to the file"),
     "mag": ("meg", "MEG according to the file"),
@@ -162,6 +162,8 @@ _TEN_FIVE = re.compile(
 )
 _UNIT = re.compile(r"\s*[\(\[](uv|µv|μv|mv|v|nv|microvolts?|volts?|n/a|)[\)\]]$", re.IGNORECASE)
 _RUNNING_NUMBER = re.compile(r"(?<=[A-Za-z0-9])-\d$")
+# `C3-4`, a clinical short form of `C3-C4`.
+_ACROSS = re.compile(r"([A-Za-z]{1,3})([13579])-([2468])")
 _DASH = re.compile(r"\s*[-‐‑–—−:]\s*")
 
 
@@ -175,6 +177,9 @@ def clean(channel: str) -> str:
     name = _TRAILING_UNIT.sub("", _UNIT.sub("", name))
     name = _PREFIX.sub("", name)
     name = name.rstrip(". ").lstrip()
+    across = _ACROSS.fullmatch(name)
+    if across is not None and int(across[3]) == int(across[2]) + 1:
+        return f"{across[1]}{across[2]}-{across[1]}{across[3]}"
     return _RUNNING_NUMBER.sub("", name)
 
 

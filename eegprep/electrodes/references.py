@@ -34,9 +34,10 @@ _REFERENCE_OF_FORM = {
 }  # fmt: skip
 _FORM_OF_WORD = {
     "ref": "REF", "ref1": "REF", "ref2": "REF", "reference": "REF", "vref": "REF", "org": "REF",
+    "lm": "REF", "rm": "REF",  # linked mastoids, or the left and the right one
     "le": "LE", "linked": "LE", "linkedears": "LE", "linkedear": "LE", "ears": "LE",
     "a1a2": "A1A2", "a2a1": "A1A2", "a12": "A1A2", "aa": "A1A2",
-    "m1m2": "M1M2", "m2m1": "M1M2", "lm": "M1M2", "mastoids": "M1M2", "linkedmastoids": "M1M2",
+    "m1m2": "M1M2", "m2m1": "M1M2", "mastoids": "M1M2", "linkedmastoids": "M1M2",
     "avg": "AVG", "ave": "AVG", "av": "AVG", "ar": "AVG", "car": "AVG", "average": "AVG", "avgref": "AVG",
     "averagereference": "AVG", "commonaverage": "AVG", "commonavg": "AVG", "mean": "AVG", "nasion": "nasion",
     "nz": "nasion", "0v": "0V", "bn": "BN", "t1": "T1", "t2": "T2", "sp1": "Sp1", "sp2": "Sp2", "a1": "A1", "a2": "A2",

@@ -61,6 +61,8 @@ _ROWS: dict[str, tuple[tuple[str, str], ...]] = {
     "oxygen": ((r"pleth\w*|ppg\d?", "Pleth"),),
 }  # fmt: skip
 _COMPILED = {code: tuple((re.compile(p), row) for p, row in rows) for code, rows in _ROWS.items()}
+# Of two vertical eye channels this is the second, which gets the general row for both to be kept.
+_LOWER = re.compile(rf"v?{_GAP}eog?{_GAP}(?:l(?:o\w*)?|d(?:own)?|inf\w*|below|bot\w*)")
 _WORD = re.compile(r"(?:eog|emg|e[ck]g|resp)[ _.:\-]+(?=.*\S[ ]*[-/:])")
 _SIDES = re.compile(r"\s*[-–−/:]\s*")
 _SPELLING = {"iii": "III", "ii": "II", "i": "I"}
@@ -105,15 +107,21 @@ def signal_of(code: str, name: str, kind: str = "unknown") -> Signal | None:
         The file's type, which decides if the name says nothing.
     """
     if (whole := row_of(code, name)) is not None:
-        by_type = _ROW_OF_TYPE.get(kind.casefold())
-        return Signal(row=by_type if by_type is not None and whole in ("EOG", "EMG", "ECG", "RESP") else whole)
+        return Signal(row=_typed(whole, kind))
     bare = _WORD.sub("", name.casefold(), count=1)
     for text in (name.casefold(), bare):
         parts = _SIDES.split(text)
         if len(parts) == 2 and all(parts):
             active = row_of(code, parts[0]) or row_of(code, f"{code} {parts[0]}")
             if active is not None:
+                active = _typed(active, kind)
                 reference = row_of(code, parts[1]) or parts[1]
                 return Signal(row=active, reference="" if reference == active else reference)
-    row = _ROW_OF_TYPE.get(kind.casefold()) or {"eog": "EOG", "ecg": "ECG", "emg": "EMG"}.get(code)
+    general = {"eog": "EOG", "ecg": "ECG", "emg": "EMG"}.get(code)
+    row = general if _LOWER.fullmatch(name.casefold()) else _ROW_OF_TYPE.get(kind.casefold(), general)
     return None if row is None else Signal(row=row)
+
+
+def _typed(row: str, kind: str) -> str:
+    """The row of the file's type instead of a general row, which the name alone gives."""
+    return _ROW_OF_TYPE.get(kind.casefold(), row) if row in ("EOG", "EMG", "ECG", "RESP") else row

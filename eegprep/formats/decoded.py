@@ -82,7 +82,7 @@ class SourceChannel:
     name : str
         Name in the file.
     kind : str
-        Type in the file: `eeg`, `eog`, `ecg`, `emg`, `stim`, `misc`, `ref`, `seeg`, ..., else `unknown`.
+        Type in the file: `eeg`, `eog`, `veog`, `ecg`, `emg`, `resp`, `stim`, `misc`, `ref`, ..., else `unknown`.
     unit : str
         `V`, `mV`, `uV`, `nV`: the unit stated by the file or the manifest, in a `SourceRecording` already converted to
         microvolt. Empty if the unit is unknown and the signal is in the file's numbers.

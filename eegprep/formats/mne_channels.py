@@ -25,12 +25,12 @@ _BY_FORMAT = {
     "eximia": "the device's range gives microvolt",
     "nedf": "the format's range gives volts",
 }
-_KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "resp": "misc", "exci": "misc"}
+_KINDS = {"bio": "misc", "syst": "misc", "temperature": "misc", "gsr": "misc", "exci": "misc"}
 #: Rotation of MNE's (x, y) for an EEGLAB file to put the nose in front, by the file's nose direction.
 _TURNS = {"+Y": ((0, 1), (-1, 0)), "-X": ((-1, 0), (0, -1)), "-Y": ((0, -1), (1, 0))}
 _HEAD_FRAME, _CARDINAL = 4, 1
 #: Channel types whose samples MNE returns in volts.
-VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio"})
+VOLTS = frozenset({"eeg", "eog", "ecg", "emg", "seeg", "ecog", "dbs", "bio", "resp"})
 
 
 def channels_of(instance: Any, format_name: str) -> tuple[SourceChannel, ...]:

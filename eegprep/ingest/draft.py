@@ -1,7 +1,8 @@
 """Draft a manifest for a plain folder: known facts are filled in, the rest become questions.
 
-Lines that begin with `#?` are questions; without the answers that every manifest needs (title, citation, licence)
-`eegprep manifest validate` refuses the draft. Only patterns of file names are written, never personal names.
+A draft can be ingested as it is: what nobody has stated is called unknown or unpublished, and a task is made of the
+events in the files. Lines that begin with `#?` are questions. Only patterns of file names are written, never personal
+names.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from eegprep.sources.naming import guess_patterns, names_subjects
 
 _UNKNOWN = ("", "unknown", "n/a", "na", "none")
 _HEAD = """\
-# A draft: known facts are filled in. Every line that begins with "#?" is a question; answer it
+# A draft that can be ingested as it is. Every line that begins with "#?" is a question; answer it
 # and remove the mark, or remove the line. Then: eegprep manifest validate THIS_FILE
 manifest: 1
 name: {name}
 version: "1"
-#? title: the recordings, in one line
+title: {title}  # in one line
 #? description: who did what, how many subjects, how long
-#? citation: the paper, or who recorded them
-#? licence: {{id: CC-BY-4.0, share_shards: true}}  # or {{id: unknown, share_shards: false}}: shards are not shared
+citation: unpublished  # or the paper, or who recorded them
+licence: {{id: unknown, share_shards: false}}  # to share shards, e.g. {{id: CC-BY-4.0, share_shards: true}}
 anonymous_subjects: false  # true if the subject names in the files do not identify anyone
 """
 
@@ -66,7 +67,7 @@ def draft(found: Inspection, name: str, *, bids: bool = False) -> str:
     planned = [r for r in found.recordings if not compiled or match(compiled, r.file) is not None]
     return "".join(
         [
-            _HEAD.format(name=name),
+            _head(name),
             _line_freq(usable),
             _reference(usable),
             _source(planned, patterns, bids=bids),
@@ -97,10 +98,14 @@ def draft_described(entries: Sequence[Entry], folder: Path, name: str) -> str | 
     left = f"# {others} files with other columns or shapes need separate manifests\n" if others else ""
     tasks = _TASKS.format(name=name.replace("-", "_"))
     return "".join(
-        [_HEAD.format(name=name), _line_freq(()), _reference(()), source, left, tasks,
+        [_head(name), _line_freq(()), _reference(()), source, left, tasks,
          "split: {by: subject, ratio: [8, 1, 1]}  # no subject is in more than one split\n",
          f"expect: {{recordings: {len(paths)}}}  # checked by ingest\n"]
     )  # fmt: skip
+
+
+def _head(name: str) -> str:
+    return _HEAD.format(name=name, title=json.dumps(name, ensure_ascii=False))
 
 
 def _line_freq(usable: Sequence[Inspected]) -> str:
@@ -109,7 +114,7 @@ def _line_freq(usable: Sequence[Inspected]) -> str:
         return "#? line_freq_hz: 50  # line frequency of the country of recording, 50 or 60\n"
     value, count = told.most_common(1)[0]
     mark = "" if len(told) == 1 and 2 * count >= len(usable) else "#? "
-    return f"{mark}line_freq_hz: {value:g}  # stated by {count} of {len(usable)} recordings\n"
+    return f"{mark}line_freq_hz: {value:g}  # found in {count} of {len(usable)} recordings\n"
 
 
 def _reference(usable: Sequence[Inspected]) -> str:
@@ -177,7 +182,9 @@ def _tasks(usable: Sequence[Inspected], patterns: Sequence[str], name: str) -> s
         shown = sorted(words[:_MAX_LABELS])
         told = {t: f"{counts[t]} in {having[t]} of {len(usable)} recordings" for t in shown}
         more = len(counts) - len(shown)
-        return _TASKS + task_lines(name, by, told, f"{more} other texts: eegprep inspect" if more else "")
+        spacing = 3600 * sum(r.hours for r in usable) / sum(counts[t] for t in shown)
+        lines = task_lines(name, by, told, f"{more} other texts: eegprep inspect" if more else "", spacing)
+        return re.sub(r"(?m)^#\? ", "", _TASKS + lines)
     runs = Counter(entities.get("run", "") for entities in _entities(usable, patterns))
     if 2 <= len(runs) <= _MAX_LABELS and "" not in runs:
         return _TASKS + task_lines(name, "run", {run: f"{n} recordings" for run, n in sorted(runs.items())}, "")
@@ -189,11 +196,18 @@ def name_of_class(text: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "_", text.lower()).strip("_")[:62] or "task"
 
 
-def task_lines(name: str, by: str, told: Mapping[str, str], more: str) -> str:
-    """The draft of one task, below `tasks:`; `told` are the texts in the files, and what is known of each."""
+def task_lines(name: str, by: str, told: Mapping[str, str], more: str, spacing_s: float | None = None) -> str:
+    """The draft of one task, below `tasks:`; `told` are the texts in the files, and what is known of each.
+
+    Windows at events are a second long, or as long as the mean time between events, at most the paper's four seconds.
+    """
     quoted = [json.dumps(text, ensure_ascii=False) for text in told]
     labels = [f"#?         {text}: {text}  # {said}\n" for text, said in zip(quoted, told.values(), strict=True)]
-    seconds = "#?       length_s: 1    # from the event on\n" if by == "event" else ""
+    seconds = ""
+    if by == "event":
+        length = 1.0 if spacing_s is None else min(4.0, max(0.5, spacing_s // 0.5 / 2))
+        apart = "" if spacing_s is None else f"; one event every {spacing_s:.1f} s on average"
+        seconds = f"#?       length_s: {length:g}    # from the event on{apart}\n"
     return "".join(
         [
             f"#?   - name: {name}\n",

@@ -18,7 +18,7 @@ from eegprep.ingest.inspection import Inspected, gather
 from eegprep.ingest.job import Setting
 from eegprep.ingest.matches import Counted, Mismatch, hinted, mismatches
 from eegprep.ingest.outcome import Job, Outcome
-from eegprep.ingest.plan import check_expected, identities, with_stored_names
+from eegprep.ingest.plan import check_expected, identities, with_stored_names, with_stored_tasks
 from eegprep.ingest.run import Progress, nothing_planned, outcomes_of, planned_recordings
 from eegprep.ingest.selection import EVERYTHING, Selection
 from eegprep.ingest.summary import unmet_expectations
@@ -126,6 +126,7 @@ def inspect(
     recipe = recipe or recipe_of(manifest)
     _, planned, entries = planned_recordings(manifest, folder, recipe, selection)
     partial = partial or bool(selection)
+    manifest = with_stored_tasks(manifest, planned)
     refused = None
     try:
         if not planned:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from eegprep.errors import InputError, UsageError
 from eegprep.ingest.duplicates import taken_as_duplicate
 from eegprep.ingest.outcome import Job
 from eegprep.manifest import dump_manifest
+from eegprep.manifest.labels import look_up
 from eegprep.manifest.load import dump_model
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
+from eegprep.manifest.tasks import TrialRule
 from eegprep.privacy import clean_entity, pseudonym
 from eegprep.recording import recording_id
 from eegprep.sources.base import PlannedRecording
@@ -102,6 +104,35 @@ def identities(planned: Sequence[PlannedRecording], manifest: Manifest) -> list[
             )
         found[identity] = one
     return list(found.items())
+
+
+def with_stored_tasks(manifest: Manifest, planned: Sequence[PlannedRecording]) -> Manifest:
+    """The manifest with the stored names of the sessions and runs that its tasks name.
+
+    Tasks are written with the names in the files; recordings carry the stored ones, which may be pseudonyms.
+    """
+    stored: dict[str, dict[str, str]] = {"session": {}, "run": {}}
+    for one in planned:
+        for kind, names in stored.items():
+            names.update(dict.fromkeys(one.names.get(kind, ()), str(getattr(one, kind))))
+
+    def renamed(keys: Iterable[str], kind: str) -> dict[str, str]:
+        return {key: look_up(stored[kind], key) or key for key in keys}
+
+    def rule_of(rule: TrialRule) -> TrialRule:
+        changed: dict[str, object] = {}
+        if rule.runs is not None:
+            changed["runs"] = list(renamed(rule.runs, "run").values())
+        if rule.by in stored:
+            names = renamed(rule.labels, rule.by)
+            changed["labels"] = {names[key]: label for key, label in rule.labels.items()}
+        if rule.by == "interval" and rule.attribute in stored:
+            names = renamed(rule.intervals, rule.attribute)
+            changed["intervals"] = {names[key]: intervals for key, intervals in rule.intervals.items()}
+        return rule.model_copy(update=changed)
+
+    tasks = [task.model_copy(update={"trials": rule_of(task.trials)}) for task in manifest.tasks]
+    return manifest.model_copy(update={"tasks": tasks})
 
 
 def with_stored_names(

@@ -19,7 +19,7 @@ from eegprep.ingest import duplicates as doubled
 from eegprep.ingest.guard import check_names, check_store, check_strangers, remove_parts, tidy, whole_or_nothing
 from eegprep.ingest.job import Setting, public_error
 from eegprep.ingest.outcome import Job, Outcome
-from eegprep.ingest.plan import IngestPlan, check_expected, make_plan, with_stored_names
+from eegprep.ingest.plan import IngestPlan, check_expected, make_plan, with_stored_names, with_stored_tasks
 from eegprep.ingest.selection import EVERYTHING, Selection
 from eegprep.ingest.summary import IngestSummary, summarise, write_report
 from eegprep.manifest import recipe_of
@@ -104,7 +104,7 @@ def ingest(
     refused = {e.key for e in entries if e.key}
     check_expected(planned, manifest, refused=refused, partial=partial, folder=folder)
     # Workers need the files' own names; only pseudonyms are stored.
-    as_written = manifest
+    as_written = manifest = with_stored_tasks(manifest, planned)
     manifest, absent = with_stored_names(manifest, planned, partial=partial)
     check_store(out, manifest)
     words = dump_vocabulary(vocabulary)

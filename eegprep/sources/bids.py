@@ -2,7 +2,8 @@
 
 Recordings are `sub-*/[ses-*/]eeg/*_eeg.*`, read by signature. `channels.tsv` (types, units, status), `events.tsv`,
 `electrodes.tsv` (positions in CapTrak's or EEGLAB's frame) and `eeg.json` (line frequency, reference) take precedence
-and are inherited from higher folders as in BIDS. The run of a recording is the rest of its entities
+and are inherited from higher folders as in BIDS: the nearest TSV file applies alone, JSON files complete each other,
+key by key. The run of a recording is the rest of its entities
 (`task-rest_run-01`). Derivatives are skipped, since they are copies of the same recordings.
 """
 
@@ -186,38 +187,55 @@ class BIDSSource:
         """Decode one recording and apply its tables. Raises InputError if it cannot be used."""
         path = self.folder / planned.files[0]
         decoded = decode_file(path, self.manifest)
-        named = ((re.split("[_/]", file)[-1], file) for file in planned.files[1:])
-        tables = {kind.partition(".")[0]: self.folder / file for kind, file in named if kind in _TABLES}
-        if "channels" in tables:
-            decoded = with_channels(decoded, tables["channels"])
-        if "electrodes" in tables:
-            decoded = with_positions(decoded, tables["electrodes"], tables.get("coordsystem"))
-        if "events" in tables:
-            decoded = with_events(decoded, tables["events"], named_texts(self.manifest))
-        if "eeg" in tables:
-            decoded = with_description(decoded, tables["eeg"])
+        tables = {kind: [self.folder / file for file in tables_of(planned, kind)] for kind in _TABLES}
+        for table in tables["channels.tsv"]:
+            decoded = with_channels(decoded, table)
+        for table in tables["electrodes.tsv"]:
+            decoded = with_positions(decoded, table, tables["coordsystem.json"])
+        for table in tables["events.tsv"]:
+            decoded = with_events(decoded, table, named_texts(self.manifest))
+        decoded = with_description(decoded, tables["eeg.json"])
         return assemble(decoded, planned, self.manifest, self.folder)
 
     def _group(self, path: str, stem: str) -> Group:
-        tables = [table for kind in _TABLES if (table := self._beside(path, kind))]
-        beside = {*tables, *self._companions(path)}
+        tables = {kind: self._beside(path, kind) for kind in _TABLES}
+        # positions and their frame are of one space
+        spaced = (*tables["electrodes.tsv"], *tables["coordsystem.json"])
+        space = next((s for table in spaced if (s := _space(table))), "")
+        tables["coordsystem.json"] = [t for t in tables["coordsystem.json"] if _space(t) in ("", space)]
+        beside = {*itertools.chain(*tables.values()), *self._companions(path)}
         return Group(files=(path, *sorted(beside - {path})), entities=_entities(stem))
 
-    def _beside(self, path: str, kind: str) -> str:
-        """The table that applies to a recording: nearest folder first, then most matching entities; empty if none."""
+    def _beside(self, path: str, kind: str) -> list[str]:
+        """The tables that apply to a recording: of TSV files the nearest, of JSON files all, nearest first."""
         folder, _, name = path.rpartition("/")
         entities = frozenset(name.split("_")[:-1])
-
-        def rank(table: str) -> tuple[int, bool]:
-            own = set(table.rpartition("/")[2].split("_")[:-1])
-            # prefer CapTrak, the frame in which positions are needed
-            return len(own & entities), "space-CapTrak" in own
-
+        found: list[str] = []
         for level in _levels(folder):
             tables = self._tables.get((level, kind), {})
-            if found := sorted(table for named in _subsets(entities, tables) for table in tables[named]):
-                return max(found, key=rank)
-        return ""
+            found += (table for named in _subsets(entities, tables) for table in tables[named])
+        return nearest_first(found)[: None if kind.endswith(".json") else 1]
+
+
+def tables_of(planned: PlannedRecording, kind: str) -> list[str]:
+    """A planned recording's tables of a kind (such as `eeg.json`), nearest first."""
+    return nearest_first(file for file in planned.files[1:] if re.split("[_/]", file)[-1] == kind)
+
+
+def nearest_first(tables: Iterable[str]) -> list[str]:
+    """Tables that apply to one recording in the order of their precedence: nearest folder, then most entities."""
+
+    def rank(table: str) -> tuple[int, int, bool]:
+        space = _space(table)
+        # prefer CapTrak, the frame in which positions are needed
+        return table.count("/"), table.rpartition("/")[2].count("_") - bool(space), space == "space-CapTrak"
+
+    return sorted(sorted(tables), key=rank, reverse=True)
+
+
+def _space(table: str) -> str:
+    """The entity `space` of a table's name; empty if it has none."""
+    return next((e for e in table.rpartition("/")[2].split("_") if e.startswith("space-")), "")
 
 
 # Tables with further information on a recording.

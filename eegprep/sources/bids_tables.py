@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eegprep.electrodes.naming import NOT_EEG_KINDS
 from eegprep.errors import InputError
 from eegprep.formats.clock import Clock
 from eegprep.formats.decoded import Decoded, Role, SourceChannel, SourceEvent
@@ -24,8 +25,6 @@ from eegprep.formats.tables.tsv import numbers, rows_of, text_of
 from eegprep.formats.unit_names import unit_of
 from eegprep.recording import seconds_to_samples
 
-_KINDS = {"heog": "eog", "veog": "eog", "trig": "stim", "pupil": "misc", "eyegaze": "misc", "audio": "misc"}
-_KNOWN = frozenset({"eeg", "eog", "ecg", "emg", "misc", "stim", "ref", "seeg", "ecog", "dbs"})
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
 _LONGEST_S = 3.2e7
 _MAX_RATE_ERROR = 0.01
@@ -48,6 +47,15 @@ def _json(path: Path) -> dict[str, object] | None:
     return data if isinstance(data, dict) else None
 
 
+def merged_json(paths: Sequence[Path]) -> tuple[dict[str, object], list[Path]]:
+    """The keys of JSON files, nearest first, each from the nearest that states it; and the files that are invalid."""
+    contents = [_json(path) for path in paths]
+    merged: dict[str, object] = {}
+    for content in reversed(contents):
+        merged.update(content or {})
+    return merged, [path for path, content in zip(paths, contents, strict=True) if content is None]
+
+
 def with_channels(decoded: Decoded, table: Path) -> Decoded:
     """Types, status, and units if the file states none."""
     try:
@@ -68,13 +76,14 @@ def with_channels(decoded: Decoded, table: Path) -> Decoded:
             continue
         used.add(row.get("name", ""))
         kind = row.get("type", "").casefold()
-        kind = _KINDS.get(kind, kind)
         unit = unit_of(row.get("units", ""))
         stated = not channel.unit and unit != ""
         out.append(
             dataclasses.replace(
                 channel,
-                kind=kind if kind in _KNOWN else (channel.kind if kind in ("", "n/a") else "misc"),
+                kind=kind
+                if kind == "eeg" or kind in NOT_EEG_KINDS
+                else (channel.kind if kind in ("", "n/a") else "misc"),
                 status="bad" if row.get("status", "").casefold() == "bad" else channel.status,
                 unit=unit if stated else channel.unit,
                 unit_evidence=f"channels.tsv says {unit}" if stated else channel.unit_evidence,
@@ -89,10 +98,16 @@ def with_channels(decoded: Decoded, table: Path) -> Decoded:
     return _noted(decoded, f"channels.tsv names {strange} channels that are not in the file") if strange else decoded
 
 
-def with_positions(decoded: Decoded, table: Path, coordinates: Path | None) -> Decoded:
-    """Positions in metres, x right, y front, z up; only from frames with defined axes."""
-    facts = {} if coordinates is None else _json(coordinates)
-    if facts is None:
+def with_positions(decoded: Decoded, table: Path, coordinates: Sequence[Path]) -> Decoded:
+    """Positions in metres, x right, y front, z up; only from frames with defined axes.
+
+    Parameters
+    ----------
+    coordinates : sequence of Path
+        The files `coordsystem.json`, nearest first.
+    """
+    facts, invalid = merged_json(coordinates)
+    if invalid:  # an invalid file may state another frame or unit than the others
         return _noted(decoded, "coordsystem.json is not valid JSON, so electrodes.tsv was ignored")
     frame = str(facts.get("EEGCoordinateSystem", ""))
     scale = _METRES.get(str(facts.get("EEGCoordinateUnits", "")))
@@ -146,17 +161,22 @@ def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> D
     return dataclasses.replace(decoded, events=tuple(sorted((*structure, *events))), notes=(*decoded.notes, *notes))
 
 
-def with_description(decoded: Decoded, path: Path) -> Decoded:
+def with_description(decoded: Decoded, paths: Sequence[Path]) -> Decoded:
     """Line frequency and reference from `eeg.json`; checks its sampling rate against the file's.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files that apply, nearest first.
 
     Raises
     ------
     InputError
         The stated rate and duration agree with each other and contradict the file.
     """
-    facts = _json(path)
-    if facts is None:
-        return _noted(decoded, f"{_kind(path)} is not valid JSON and was ignored")
+    facts, invalid = merged_json(paths)
+    if invalid:
+        decoded = _noted(decoded, "eeg.json is not valid JSON and was ignored")
     line, reference = facts.get("PowerLineFrequency"), facts.get("EEGReference")
     # the reference is free text, so keep it only if it is the name of an electrode or a scheme
     named = isinstance(reference, str) and re.fullmatch(r"[A-Za-z0-9+,/ ]{1,24}", reference) is not None
@@ -173,17 +193,12 @@ def with_description(decoded: Decoded, path: Path) -> Decoded:
     if lasts_s is not None and abs(n_samples / rate_hz - lasts_s) <= max(1.0, _MAX_RATE_ERROR * lasts_s):
         raise InputError(
             "the sampling rate of the file contradicts its description",
-            where=path,
+            where=next(path for path in paths if "SamplingFrequency" in (_json(path) or {})),
             found=f"{decoded.sfreq_hz:g} Hz, so {n_samples / decoded.sfreq_hz:g} s",
             expected=f"{rate_hz:g} Hz and {lasts_s:g} s (SamplingFrequency, RecordingDuration)",
             todo="find out which one is right; correct the description, or leave the file out",
         )
     return _noted(decoded, f"the description states {rate_hz:g} Hz, the file {decoded.sfreq_hz:g} Hz, which is used")
-
-
-def _kind(path: Path) -> str:
-    """The part of a table's name that does not contain the subject."""
-    return path.name.rsplit("_", 1)[-1]
 
 
 def _number(facts: dict[str, object], name: str) -> float | None:

@@ -21,6 +21,15 @@ _WORDS = {
     "run": "run r block blk b trial task rec recording record part segment seg take epoch set",
 }
 _ENTITY_OF = {word: entity for entity, words in _WORDS.items() for word in words.split()}
+#: What a subject does in a recording: such a part of a name is never the subject.
+_DOES = (
+    "rest resting task baseline base open closed eo ec eyesopen eyesclosed pre post before after left right easy hard "
+    "low high oddball nback flanker stroop math arithmetic memory motor imagery control stim sham placebo sleep wake "
+    "day night go nogo active passive music video"
+)
+_CONDITIONS = frozenset(_DOES.split())
+#: Constant parts of names that are nobody's name.
+_GENERIC = frozenset(("eeg", "data", "raw", "file", "files", "edf", "bdf", "signal", "signals", "export", "clean"))
 _SEPARATORS = re.compile(r"([/_\-. ]+)")
 _LETTERS_OR_DIGITS = re.compile(r"\d+|\D+")
 _MAX_WILDCARDS = 6
@@ -68,16 +77,36 @@ def _of_group(paths: Sequence[str]) -> str:
 
 
 def _entities(varying: Sequence[tuple[str, ...]], columns: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """The entity of each varying part: from the word before it, else the subject comes first."""
+    """The entity of each varying part: from the word before it, else the subject comes first, and conditions are runs.
+
+    If no varying part is the subject, the first constant part that may be a name is: all files are one subject's.
+    """
     name_of: dict[tuple[str, ...], str] = {}
     for column in varying:
         before = "".join(c[0] if len(set(c)) == 1 else "/" for c in columns[: columns.index(column)])
         entity = _entity_before(before)
         if entity and entity not in name_of.values():
             name_of[column] = entity
+    constant = [c for c in columns[::2] if len(set(c)) == 1 and _may_name(c[0])]
+    conditions = [c for c in varying if c not in name_of and all(map(_is_condition, c))]
+    if constant or len(conditions) + len(name_of) < len(varying):
+        free = [e for e in ("run", "session") if e not in name_of.values()]
+        name_of |= dict(zip(conditions, free, strict=False))
+    if constant and len(name_of) == len(varying) and "subject" not in name_of.values():
+        return {constant[0]: "subject", **name_of}
     left = [e for e in (*_ENTITIES[len(varying) - 1], *_ENTITIES[-1]) if e not in name_of.values()]
     rest = [c for c in varying if c not in name_of]
     return name_of | dict(zip(rest, dict.fromkeys(left), strict=False))
+
+
+def _is_condition(text: str) -> bool:
+    return re.sub(r"[\d\W_]", "", text.casefold()) in _CONDITIONS
+
+
+def _may_name(text: str) -> bool:
+    """Whether a constant part of a file name may be a subject's name."""
+    word = text.casefold()
+    return any(c.isalpha() for c in word) and word not in _ENTITY_OF and word not in _GENERIC | _CONDITIONS
 
 
 def _entity_before(text: str) -> str:

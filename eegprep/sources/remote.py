@@ -8,7 +8,6 @@ stem.
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -20,7 +19,8 @@ from eegprep.manifest.lock import FetchedFile
 from eegprep.manifest.schema import Manifest
 from eegprep.remote.mirror import Mirror
 from eegprep.sources.base import PlannedRecording, SourceRecording
-from eegprep.sources.bids import BIDSSource
+from eegprep.sources.bids import BIDSSource, tables_of
+from eegprep.sources.bids_tables import merged_json
 from eegprep.sources.entry import Code, Entry
 from eegprep.sources.tree import FOLDER_FORMATS, Tree
 
@@ -78,15 +78,10 @@ class RemoteBIDSSource(BIDSSource):
         return found
 
     def description(self, planned: PlannedRecording) -> Mapping[str, Any]:
-        """The content of the recording's `eeg.json`; empty if it has none, or not a valid one."""
-        table = next((f for f in planned.files[1:] if re.fullmatch(r"(.*[_/])?eeg\.json", f)), None)
-        if table is None:
-            return {}
-        try:
-            found = json.loads(self.mirror.read(table))
-        except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
+        """The content of the recording's `eeg.json`, with inherited keys; empty if it has none, or not a valid one."""
+        tables = tables_of(planned, "eeg.json")
+        self.mirror.bring(tables)
+        return merged_json([self.folder / table for table in tables])[0]
 
     def hours(self, planned: PlannedRecording) -> float:
         """The recording's length from its side-car, or from its size.

@@ -34,7 +34,7 @@ Tell = Callable[[str], None]
 
 ALIGNED = (
     "our model standardises each subject's trials by all of them, including test trials, without labels "
-    "(align=subject); of the baselines only `log spectrum, z-scored per subject` does"
+    '(align=subject); of the baselines only "log spectrum, z-scored per subject" does'
 )
 
 

@@ -47,7 +47,7 @@ def predict(
     task : str, optional
         Only this task; all tasks of the run by default.
     window_s, stride_s, recipe, unknown, line_freq_hz, reference
-        As of `eegpt.embed`. Pass windows as long as the trials that the run has learned from.
+        As of `eegpt.embed`; by default, windows are as long as the trials that the run has learned from.
     failed : dict, optional
         Filled with the errors of recordings that could not be used, by name; by default the first one is raised.
 

@@ -22,7 +22,7 @@ from eegpt.pages.tasks import confusions, controls, learning, score_tiles, score
 from eegpt.runs.folder import RESULTS, WEIGHTS, read_lock
 from eegpt.runs.log import read_log
 from eegpt.runs.results import PretrainingResults, read_pretraining_results
-from eegpt.transfer.checkpoint import FITS
+from eegpt.transfer.checkpoint import FITS, read_run
 
 
 def write_run_page(
@@ -73,11 +73,17 @@ def write_run_page(
     page = Page(
         title=title or "A run of EEGPT",
         kicker="EEGPT · run",
-        subtitle=f"An encoder pre-trained on single electrodes and one electrode graph for all tasks, on {names}.",
+        subtitle=f"An encoder pre-trained on single electrodes and {_read_by(run)} for all tasks, on {names}.",
         tiles=_tiles(contents, results, pretraining),
         sections=[s for s in sections if s is not None],
     )
     return write_page(page, Path(out))
+
+
+def _read_by(run: Path) -> str:
+    """What the run trains on the encoder's outputs."""
+    graph = read_run(run).config.model.graph if (run / FITS).is_dir() else True
+    return "one electrode graph" if graph else "readouts at electrodes and pairs"
 
 
 def _pretraining(results: PretrainingResults, run: Path | None, n_encoders: int) -> Section:

@@ -78,6 +78,7 @@ def scores(results: Results) -> Section:
     """The table of a run with a row per method and a column per task; then all scores of all methods."""
     tasks, methods = results.tasks, shown_baselines(results)
     best = {key: _best(task, task.methods().values()) for key, task in tasks.items()}
+    between = Markup("<br>" if len(tasks) > 3 else "&emsp;")  # few columns have room for the interval on the line
 
     def row(name: str, cell: Callable[[str, TaskResult], Any]) -> list[Any]:
         return [name, *(cell(key, task) for key, task in tasks.items())]
@@ -86,14 +87,14 @@ def scores(results: Results) -> Section:
         return f"{format_number(task.n_train)} / {format_number(task.n_test)}"
 
     def baseline(method: str, key: str, task: TaskResult) -> Markup | None:
-        return _cell(task.baselines.get(method), task, best[key])
+        return _cell(task.baselines.get(method), task, best[key], between)
 
     columns = [Column(label="method"), *(Column(label=_task_name(key, t), numeric=True) for key, t in tasks.items())]
     rows = [
         row("trials, train / test", counts),
         row("chance", lambda key, task: _percent(task.chance, task)),
         *(row(name_of(m), functools.partial(baseline, m)) for m in methods),
-        row("our model", lambda key, task: _cell(task.model, task, best[key])),
+        row("our model", lambda key, task: _cell(task.model, task, best[key], between)),
     ]
     parts: list[Drawing | Table | Note | Row] = []
     if results.leakage:
@@ -135,7 +136,7 @@ def _percent(value: float | None, task: TaskResult) -> str:
     return format_number(value)
 
 
-def _cell(method: MethodResult | None, task: TaskResult, best: float) -> Markup | None:
+def _cell(method: MethodResult | None, task: TaskResult, best: float, between: Markup) -> Markup | None:
     if method is None:
         return None
     score = method.scores[task.score]
@@ -143,7 +144,7 @@ def _cell(method: MethodResult | None, task: TaskResult, best: float) -> Markup 
     is_best = score.mean is not None and score.mean >= best
     shown = Markup("<strong>{}</strong>" if is_best else "{}").format(text)
     interval = _interval(method, task)
-    return shown + Markup("<br><small>{}</small>").format(interval) if interval else shown
+    return shown + between + Markup("<small>{}</small>").format(interval) if interval else shown
 
 
 def _interval(method: MethodResult, task: TaskResult) -> str:
@@ -176,10 +177,15 @@ def _bars(tasks: Mapping[str, TaskResult], methods: Sequence[str]) -> Row:
                         high=high,
                     )
                 )
-        svg = bar_chart(bars, label=f"Balanced accuracy by method, {key}", width=440.0, row=22.0)
+        svg = bar_chart(bars, label=f"Balanced accuracy by method, {key}", width=_width(tasks), row=22.0)
         caption = f"{', '.join(task.classes)}; lines are 95 % intervals."
         drawings.append(Drawing(heading=key, svg=svg, caption=caption))
     return Row(parts=drawings)
+
+
+def _width(tasks: Mapping[str, TaskResult]) -> float:
+    """Width of a chart of one task: the page's, or half of it beside others."""
+    return 440.0 if len(tasks) > 1 else 820.0
 
 
 def _all_scores(tasks: Mapping[str, TaskResult]) -> Table:
@@ -258,6 +264,7 @@ def subjects(results: Results) -> Section | None:
     for key, task in results.tasks.items():
         by_subject = task.model.by_subject if task.model is not None else {}
         known = {s: v for s, v in by_subject.items() if v is not None}
+        width = _width(results.tasks)
         if len(known) < 2 or task.kind != "classification":
             continue
         ranked = sorted(known.items(), key=lambda x: (-x[1], x[0]))
@@ -265,7 +272,7 @@ def subjects(results: Results) -> Section | None:
         drawings.append(
             Drawing(
                 heading=key,
-                svg=bar_chart(bars, label=f"Balanced accuracy of each test subject, {key}", width=440.0, row=20.0),
+                svg=bar_chart(bars, label=f"Balanced accuracy of each test subject, {key}", width=width, row=20.0),
                 caption=f"Balanced accuracy in percent of {len(bars)} held-out subjects; chance is "
                 f"{format_percent(task.chance)}.",
             )

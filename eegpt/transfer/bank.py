@@ -87,9 +87,12 @@ class TrialBank:
         self._views: dict[str, Encoded] = {} if views is None else views
         self._without = torch.tensor(sorted(without), dtype=torch.int64, device=device)
 
-    def autocast(self) -> AbstractContextManager[object]:
-        """The context in which the model runs."""
-        if self.precision == "float32":
+    def autocast(self, *, graph: bool = False) -> AbstractContextManager[object]:
+        """The context in which the encoder runs, or a graph whose nodes start from views.
+
+        Each batch of such a graph has other shapes, for which a CPU would prepare its bfloat16 products anew.
+        """
+        if self.precision == "float32" or (graph and self.device.type == "cpu"):
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)
 
@@ -207,6 +210,20 @@ class TrialBank:
         if trials is not None:
             states.write(key, {"pairs_NEEF": whole.pairs_NEEF})
         return whole.pairs_NEEF.float()
+
+    def key_of_views(self, model: TransferModel, rows: np.ndarray, *, encoder: bool) -> tuple[object, ...] | None:
+        """What the views of some trials depend on, with `encoder` also those of states; None if not kept on disk."""
+        parts: list[object] = [model.reads_states, (encoder_key(model.ete), self.precision) if encoder else None]
+        for task in np.unique(self.index.task[rows]).tolist():
+            everything = np.flatnonzero(self.index.task == task)
+            trials, common = self._key_parts(model.ete.config, everything)
+            if trials is None:
+                return None
+            # Alignment makes the views of a trial depend on all trials of its subject.
+            subjects = [self.index.subject[r] for r in everything] if task in self._aligned_tasks else ()
+            parts += [common, subjects, np.flatnonzero(np.isin(everything, rows)).tolist()]
+        order = np.argsort(np.argsort(rows, kind="stable"), kind="stable")
+        return (*parts, order.tolist(), self._without.tolist())
 
     def _measured_pairs(self, config: ETEConfig, rows: np.ndarray) -> Encoded:
         return pairs_of(self.index.gather(rows), config, self.electrode_of, self.device)

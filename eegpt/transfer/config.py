@@ -54,8 +54,10 @@ class ModelSettings(Settings):
     edges : {"auto", "pairs", "none"}
         What the graph's edges carry: what two electrodes share, or nothing, as in the paper. `auto`: `pairs` where
         nodes start from views.
-    graph : bool
-        False: the electrodes' own readouts alone, without a graph (frozen encoder only).
+    graph : {"auto"} or bool
+        Train the electrode graph beside the readouts. `auto`: only where something needs it: an encoder that learns, no
+        views, or settings of its nodes or edges. Beside the readouts of a frozen encoder it adds nothing that we could
+        measure, and takes most of the time.
     align : {"subject", "none"}
         `subject` standardises the views of each subject's trials, including the test trials but without their labels,
         in tasks that do not ask for the subject's identity; see `eegpt.transfer.align`. Results say so.
@@ -64,7 +66,7 @@ class ModelSettings(Settings):
     readout: Literal["auto", Readout] = "auto"  # what a node of the graph starts from
     views: tuple[str, ...] = tuple(v for v in ALL_VIEWS if v != "level")  # what the electrodes' own readouts see
     edges: Literal["auto", "pairs", "none"] = "auto"  # what the graph's edges carry
-    graph: bool = True  # train the electrode graph beside the readouts
+    graph: bool | Literal["auto"] = "auto"  # train the electrode graph; auto: where the readouts do not suffice
     align: Literal["subject", "none"] = "subject"  # standardise the views of each subject's trials
     teg_layers: Positive | None = None  # by default those of the encoder's size
     dropout: Share = 0.2  # inside the graph and before the heads
@@ -183,7 +185,7 @@ class TransferConfig(Settings):
                 f"nodes cannot start from views in mode {self.mode!r}, which changes the views at every step",
                 expected="mode frozen, or another readout",
             )
-        if not self.model.graph and not (self.keeps_encoder and self.model.views):
+        if self.model.graph is False and not (self.keeps_encoder and self.model.views):
             raise UsageError(
                 "without the graph there is nothing to learn",
                 found=f"mode {self.mode!r}, views {list(self.model.views)}",
@@ -199,14 +201,17 @@ class TransferConfig(Settings):
     @property
     def uses_graph(self) -> bool:
         """Whether there is a graph in this mode."""
-        return self.model.graph and self.mode != "probe"
+        if self.model.graph != "auto" or self.mode == "probe":
+            return bool(self.model.graph) and self.mode != "probe"
+        asked = self.model.readout != "auto" or self.model.edges != "auto"
+        return asked or not (self.keeps_encoder and self.model.views)
 
     @property
     def readout(self) -> Readout:
         """What nodes start from in this mode."""
         if self.model.readout != "auto":
             return self.model.readout
-        return "views" if self.mode == "frozen" and self.model.graph else "special"
+        return "views" if self.mode == "frozen" and self.uses_graph else "special"
 
     @property
     def reads_encoder(self) -> bool:

@@ -141,7 +141,7 @@ def fit(
 
 
 def _logits(model: TransferModel, bank: TrialBank, encoded: tuple, targets: Targets, rows: np.ndarray) -> Tensor:
-    with bank.autocast():
+    with bank.autocast(graph=model.readout == "views"):
         return model(encoded, torch.from_numpy(targets.head_N[rows]).to(bank.device))
 
 

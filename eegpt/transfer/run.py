@@ -76,7 +76,6 @@ class _Start:
     sha256: str = ""
     pretraining: PretrainingResults | None = None
     data: tuple[DataSet, ...] = ()
-    windows: tuple[int, ...] = ()
     new_rows: tuple[str, ...] = ()  # notes on rows that the encoder lacked
 
 
@@ -204,7 +203,6 @@ def _start(config: TransferConfig, run: Path) -> _Start:
         vocabulary=loaded.vocabulary,
         sha256=sha256_file(run / WEIGHTS),
         pretraining=read_pretraining_results(run) if (run / RESULTS).is_file() else None,
-        windows=tuple(loaded.config.get("window_samples") or ()),
     )
     if scratch or not config.reads_encoder:
         return start
@@ -239,8 +237,14 @@ def _open_folder(
         electrode_notes=[*starts[0].new_rows, *setup.electrodes.notes],
         leakage=leakage,
         pretraining=start.pretraining if len(starts) == 1 else None,
-        window_samples=list(start.windows),
+        window_samples=_usual_lengths(setup.index),
     )
+
+
+def _usual_lengths(index: TrialIndex) -> list[int]:
+    """The most frequent length of each task's trials, which is how long a model's windows are by default."""
+    lengths = [index.n_samples[index.task == task] for task in range(len(index.tasks))]
+    return sorted({int(np.bincount(n).argmax()) for n in lengths if len(n)})
 
 
 def _plan(config: TransferConfig, setup: Setup) -> Iterator[_Planned]:

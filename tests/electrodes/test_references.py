@@ -168,3 +168,16 @@ def test_a_stated_reference_is_known_or_refused():
             stated_reference(BASE, text)
     with pytest.raises(UsageError, match="unknown reference"):
         stated_reference(BASE, "unknown", allow_unknown=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "electrode", "reference"),
+    [
+        ("C3-4", "C3", "C4"), ("EEG F7-8", "F7", "F8"), ("Fp1-2", "Fp1", "Fp2"), ("C4-LM", "C4", "unknown"),
+        ("C3-RM", "C3", "unknown"), ("C3-1", "C3", "unknown"), ("T8-P8-1", "T8", "P8"),
+    ],
+)  # fmt: skip
+def test_short_forms_of_derivations(name, electrode, reference):
+    """`C3-4` is C3-C4; LM may be the left mastoid or both; other numbers after a dash count duplicates."""
+    found = resolve(Vocabulary.base(), name, kind="eeg")
+    assert (found.electrode, (found.reference or "unknown").replace("REF", "unknown")) == (electrode, reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -218,6 +219,31 @@ def test_networks_accept_all_lengths(network, n_samples):
     out = network(6, n_samples, 3)(torch.randn(5, 6, n_samples))
     assert out.shape == (5, 3)
     assert torch.isfinite(out).all()
+
+
+@pytest.mark.parametrize("n_samples", [448, 63])
+def test_eegnet_sums_electrodes_first(n_samples):
+    """Outputs, gradients and the kept moments equal the layers one after the other."""
+    torch.manual_seed(0)
+    network = EEGNet(6, n_samples, 3).double()
+    for part in network.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    written = copy.deepcopy(network)
+    x = torch.randn(5, 6, n_samples, dtype=torch.float64) + 0.3
+
+    def as_written(x_NES):
+        y = written.norm(written.time(written.pad(x_NES.unsqueeze(1).flatten(0, 1)).unflatten(0, (len(x_NES), 1))))
+        return written.head(written.body(written.space(y)))
+
+    for forward in (network, as_written):
+        forward(x).square().sum().backward()
+    torch.testing.assert_close([p.grad for p in network.parameters()], [p.grad for p in written.parameters()])
+    for name, kept in written.named_buffers():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(network.get_buffer(name), kept)
+    written.eval()
+    torch.testing.assert_close(network.eval()(x), as_written(x))
 
 
 def test_shallow_merges_its_two_filters():

@@ -38,11 +38,16 @@ EegSignal = Callable[[int], np.ndarray]
         (["one.edf", "x y.edf"], ("{subject}.edf",)),
         ([], ()),
         (["block1.edf", "block2.edf"], ("block{run}.edf",)),
-        (["x_run-01.edf", "x_run-02.edf"], ("x_run-{run}.edf",)),
-        (["day1/a.edf", "day2/a.edf"], ("day{session}/a.edf",)),
+        (["x_run-01.edf", "x_run-02.edf"], ("{subject}_run-{run}.edf",)),
+        (["day1/a.edf", "day2/a.edf"], ("day{session}/{subject}.edf",)),
         (["run1_sub1.edf", "run2_sub1.edf", "run1_sub2.edf"], ("run{run}_sub{subject}.edf",)),
         (["ses1_kim.edf", "ses2_kim.edf", "ses1_bo.edf"], ("ses{session}_{subject}.edf",)),
         (["run1_block1.edf", "run2_block1.edf", "run1_block2.edf"], ("run{run}_block{subject}.edf",)),
+        (["anna_ses1_rest.edf", "anna_ses1_task.edf", "anna_ses2_rest.edf"], ("{subject}_ses{session}_{run}.edf",)),
+        (["Müller rest.edf", "Müller task.edf"], ("{subject} {run}.edf",)),
+        (["data/anna/rest1.edf", "data/anna/open.edf"], ("data/{subject}/{run}.edf",)),
+        (["A_rest.edf", "A_task.edf", "B_rest.edf", "B_task.edf"], ("{subject}_{run}.edf",)),
+        (["eeg_rest_1.edf", "eeg_task_1.edf", "eeg_rest_2.edf"], ("eeg_{run}_{subject}.edf",)),
     ],
 )
 def test_file_names_give_patterns(paths, patterns):
@@ -66,25 +71,19 @@ def lab(tmp_path: Path, write_edf: WriteEdf, eeg_signal: EegSignal) -> Path:
     return folder
 
 
-def test_answered_draft_is_ingested(lab, tmp_path):
-    """A draft asks for what is missing, and with the answers it is ingested."""
+def test_draft_is_ingested_as_it_is(lab, tmp_path):
+    """What nobody has stated is unknown, the events are a task, and nothing may be shared."""
     out = tmp_path / "ours.yaml"
     assert run("new", lab, "--out", out, "--workers", 0).exit_code == 0
     text = out.read_text(encoding="utf-8")
     assert 'files: ["sub{subject}_{run}.edf"]  # 4 recordings of 2 subjects' in text
     assert re.search(r"^expect: \{subjects: 2, recordings: 4, channels: \d+, sfreq_hz: \d+\}", text, re.MULTILINE)
-    with pytest.raises(UsageError) as missing:
-        load_manifest(out)
-    assert all(f"'{key}' is missing" in str(missing.value) for key in ("title", "citation", "licence"))
-    answered = re.sub(r"^#\? (title|citation|licence)", r"\1", text, flags=re.MULTILINE)
-    out.write_text(answered, encoding="utf-8")
-    summary = ingest(load_manifest(out), lab, tmp_path / "store", workers=0)
-    assert not summary.failed
+    manifest = load_manifest(out)
+    assert (manifest.title, manifest.citation) == ("our-lab", "unpublished")
+    assert (manifest.licence.id, manifest.licence.share_shards) == ("unknown", False)
+    summary = ingest(manifest, lab, tmp_path / "store", workers=0)
+    assert (summary.exit_code, summary.trials["our_lab_state"]) == (0, 8)
     assert len(Store(tmp_path / "store").ids()) == 4
-    assert "#?" not in "".join(line for line in answered.splitlines(keepends=True) if not line.startswith("#"))
-    asked = answered[answered.index("#? tasks") :]
-    tasks = "".join(line.removeprefix("#? ") for line in asked.splitlines(keepends=True) if line.startswith("#?"))
-    assert [t.name for t in parse_manifest(answered + tasks).tasks] == ["our_lab_state"]
 
 
 def test_unknown_channels_are_asked_for(tmp_path, write_edf, eeg_signal):
@@ -120,8 +119,8 @@ def drafted(text: str) -> str:
 def test_tasks_come_from_the_events(lab, tmp_path):
     """The events that are there, with their counts; the draft's own task finds every one of them."""
     text = run("new", lab, "--workers", 0).stdout
-    assert '#?         "T1": "T1"  # 8 in 4 of 4 recordings' in text
-    assert '#?         "T2": "T2"  # 4 in 4 of 4 recordings' in text
+    assert '\n        "T1": "T1"  # 8 in 4 of 4 recordings' in text
+    assert '\n        "T2": "T2"  # 4 in 4 of 4 recordings' in text
     manifest = parse_manifest(drafted(text))
     assert manifest.tasks[0].classes == ["T1", "T2"]
     summary = ingest(manifest, lab, tmp_path / "store", workers=0)

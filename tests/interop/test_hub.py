@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pickle
@@ -12,6 +13,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 from support.hub_server import HubServer
 
 from eegprep.errors import InputError, RefusedError, UsageError
@@ -19,10 +21,12 @@ from eegpt.interop import open_model
 from eegpt.interop.card import model_card, refuse_passing_on
 from eegpt.runs.folder import Lock
 from eegpt.runs.results import PretrainingResults
+from eegpt.torch import EEGPT
 from eegpt.transfer.config import TransferConfig
 
 hub_client = pytest.importorskip("huggingface_hub", reason="needs the extra [hub]")
 from eegpt.interop import hub as ours  # noqa: E402  after the skip
+from eegpt.interop import repository  # noqa: E402
 
 
 @pytest.fixture
@@ -60,6 +64,28 @@ def test_save_and_load_pretrained(encoder, tmp_path, toy):
     again = ours.PretrainedModel.from_pretrained(str(tmp_path / "saved"))
     assert again.model.sha256 == open_model(encoder).sha256
     assert again.embed(toy.raw(1)).sizes["electrode"] == 5
+
+
+def test_a_pushed_module_is_restored(hub, encoder, tmp_path, monkeypatch):
+    """`eegpt.torch.EEGPT` from the hub by its address: the same outputs, to the last bit."""
+    module = EEGPT(2, pretrained=encoder, chs_info=["C3", "Cz", "C4"], sfreq=200.0, teg_layers=1).eval()
+    address = module.push_to_hub("lab/module", private=True, endpoint=hub.endpoint)
+    assert "lab/module" in address
+    stored = hub.files["models/lab/module"]
+    assert {"README.md", "config.json", "model.safetensors", "vocabulary.parquet"} <= set(stored)
+    assert b"hf://OWNER/NAME" in stored["README.md"]
+    monkeypatch.setattr(repository, "fetch", functools.partial(repository.fetch, endpoint=hub.endpoint))
+    again = EEGPT.from_pretrained("hf://lab/module").eval()
+    x = 20 * torch.randn(3, 3, 200, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(again(x), module(x), rtol=0, atol=0)
+
+
+def test_a_module_of_closed_data_is_not_pushed(hub, tmp_path, toy):
+    run = toy.encoder(tmp_path / "nd", data=[toy.origin(licence={"id": "DUA", "signed": True}, name="closed")])
+    module = EEGPT(2, pretrained=run, chs_info=["C3", "Cz", "C4"], sfreq=200.0, teg_layers=1)
+    with pytest.raises(RefusedError, match="trained on closed cannot be shared"):
+        module.push_to_hub("lab/closed", endpoint=hub.endpoint)
+    assert hub.requests == []
 
 
 @pytest.mark.parametrize("licence", [{"id": "CC-BY-ND-4.0", "share_shards": False}, {"id": "DUA", "signed": True}])

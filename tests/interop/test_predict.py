@@ -44,6 +44,13 @@ def test_a_recording_gives_a_table(model, toy):
     np.testing.assert_allclose(load.value, ds.value_load.values)
 
 
+def test_windows_are_as_long_as_trials(model, toy):
+    """Not as the encoder's windows: a stage of sleep is learned from half a minute, and asked of half a minute."""
+    table = eegpt.predict(toy.raw(1), model, task="hand", recipe="default")
+    assert eegpt.load(model).window_samples == 192
+    assert np.diff(np.unique(table.time_s)) == pytest.approx(0.75)
+
+
 def test_numbers_have_the_unit_of_the_labels(model, toy):
     """Not SDs of the training trials: amplitudes were 0 to 18, 9 on average."""
     values = eegpt.predict(toy.raw(2), model, task="load", window_s=0.75, recipe="default").value

@@ -208,6 +208,12 @@ def test_regression_label_is_a_number(damaged, hostile, value):
     refuses(damaged, "not in task 'load'")
 
 
+def test_claimed_length_needs_samples(damaged, hostile):
+    """A length of days after the last sample, which would fill the memory of whoever loads the recording."""
+    hostile.edit_table(damaged, "recordings.parquet", lambda c: c["n_samples"].__setitem__(0, 1 << 31))
+    refuses(damaged, "without a sample at its end")
+
+
 def test_wrong_counts_are_named(damaged, hostile):
     hostile.edit_table(damaged, "electrodes.parquet", lambda c: c["n_blocks"].__setitem__(0, 7), seal=False)
     hostile.reseal(damaged)

@@ -159,7 +159,10 @@ def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "run.tensorboard": False,
     })  # fmt: skip
     pretrain(small, shards=[toy_shards], out=folder / "encoder", show_progress=False)
-    quick = changed(TransferConfig(), {"schedule.steps": 6, "schedule.batch_size": 8, "selection.evaluate_every": 2})
+    quick = changed(
+        TransferConfig(),
+        {"model.graph": True, "schedule.steps": 6, "schedule.batch_size": 8, "selection.evaluate_every": 2},
+    )
     transfer(quick, shards=[toy_shards], out=folder / "model", encoder=folder / "encoder")
     predictions, results = evaluate(folder / "model", [toy_shards], baselines=["band_power"])
     write_results(folder / "model", predictions, results)

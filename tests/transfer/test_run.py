@@ -29,6 +29,7 @@ from eegpt.transfer.run import transfer
 from eegpt.transfer.setup import UNKNOWN_HISTORY
 
 FAST = {
+    "graph": True,
     "steps": 60,
     "batch_size": 24,
     "evaluate_every": 20,

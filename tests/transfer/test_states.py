@@ -13,7 +13,7 @@ from support.transfer_runs import settings
 from eegprep.errors import UsageError
 from eegpt.evaluation.evaluate import evaluate
 from eegpt.model.ete import ETE, ETEConfig
-from eegpt.transfer import states
+from eegpt.transfer import ridge, states
 from eegpt.transfer.model import TransferModel
 from eegpt.transfer.run import transfer
 
@@ -55,6 +55,23 @@ def test_each_trial_is_encoded_once(shards, encoder, tmp_path, encoded):
     again = run(shards, encoder, tmp_path / "c", scheme="kfold:4", seeds=(0, 1))
     assert sum(encoded) == 2 * 8 * 12
     np.testing.assert_array_equal(first, again)
+
+
+def test_readouts_are_fitted_once(shards, encoder, tmp_path, monkeypatch):
+    """Other views, seeds: each view's readout is read. Other penalties' folds, alignment or trials: fitted again."""
+    fitted = []
+    real = ridge.RidgeView.readout
+    monkeypatch.setattr(ridge.RidgeView, "readout", lambda self, p: fitted.append(self.name) or real(self, p))
+    first = run(shards, encoder, tmp_path / "a")
+    n = len(fitted)
+    assert n == 5 * 2  # views, tasks
+    run(shards, encoder, tmp_path / "b", views=("pairs", "states"), seeds=(0, 1))
+    np.testing.assert_array_equal(first, run(shards, encoder, tmp_path / "c"))
+    assert len(fitted) == n
+    run(shards, encoder, tmp_path / "d", align="none", views=("states",))
+    run(shards, encoder, tmp_path / "e", train_fraction=0.5, views=("states",))
+    run(shards, encoder, tmp_path / "f", views=("spectrum",))  # computed without the encoder's states
+    assert len(fitted) == n + 3 * 2
 
 
 def test_results_do_not_depend_on_it(shards, encoder, tmp_path, monkeypatch, own_cache):

@@ -15,15 +15,18 @@ from eegpt.model.ete import ETE, ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.model.pairs import N_PAIR_FEATURES
 from eegpt.model.teg import TEGConfig
-from eegpt.transfer import readouts
+from eegpt.runs.settings import changed
+from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import inner_folds
 from eegpt.transfer.model import TransferModel
+from eegpt.transfer.ridge import _STRENGTHS, RidgeView
 from eegpt.transfer.rows import Encoded, only
+from eegpt.transfer.weighting import Member, Problem, member_weights
 
 
 def problem(labels, folds, n_units=8.0):
     count = np.bincount(labels)
-    return readouts._Problem(
+    return Problem(
         y_NK=np.eye(len(count))[labels],
         weight_N=1.0 / count[labels],
         fold_N=np.asarray(folds),
@@ -35,7 +38,7 @@ def problem(labels, folds, n_units=8.0):
 
 def member(name, output_NK, trials):
     scale, loss = trials.scaled(output_NK)
-    return readouts._Member(name=name, output_NK=scale * output_NK, scale=scale, loss=loss)
+    return Member(name=name, output_NK=scale * output_NK, scale=scale, loss=loss)
 
 
 def outputs(labels, strength, random):
@@ -59,7 +62,7 @@ def test_noise_does_not_cost(trials):
     one, labels, random = trials
     views = [member("good", outputs(labels, 3.0, random), one)]
     views += [member(f"noise {i}", outputs(labels, 0.0, random), one) for i in range(8)]
-    weights, _ = readouts._weights(one, views, None)
+    weights, _ = member_weights(one, views, None)
     new = random.integers(0, 2, 4000)
     seen = [outputs(new, 3.0, random), *(outputs(new, 0.0, random) for _ in range(8))]
     summed = sum(w * m.scale * x for w, m, x in zip(weights, views, seen, strict=True))
@@ -70,7 +73,7 @@ def test_noise_does_not_cost(trials):
 def test_independent_views_add_up(trials):
     one, labels, random = trials
     views = [member(str(i), outputs(labels, 1.5, random), one) for i in range(3)]
-    weights, _ = readouts._weights(one, views, None)
+    weights, _ = member_weights(one, views, None)
     new = random.integers(0, 2, 4000)
     seen = [outputs(new, 1.5, random) for _ in views]
     summed = sum(w * m.scale * x for w, m, x in zip(weights, views, seen, strict=True))
@@ -82,7 +85,7 @@ def test_an_answer_where_nothing_was_learned(trials):
     """Not the first class for every trial."""
     one, labels, random = trials
     views = [member(str(i), outputs(labels, 0.0, random), one) for i in range(3)]
-    weights, _ = readouts._weights(one, views, None)
+    weights, _ = member_weights(one, views, None)
     assert weights.sum() > 0
 
 
@@ -92,17 +95,45 @@ def test_the_graph_is_used_where_it_helps(trials, strength, used):
     views = [member("view", outputs(labels, 2.0, random), one)]
     output_NK = outputs(labels, strength, random)
     output_NK[200:] = np.nan  # the graph was fitted to the other half
-    graph = readouts._Member(name="graph", output_NK=output_NK, scale=1.0, loss=0.9)
-    _, weight = readouts._weights(one, views, graph)
+    graph = Member(name="graph", output_NK=output_NK, scale=1.0, loss=0.9)
+    _, weight = member_weights(one, views, graph)
     assert (weight > 0.1) is used
 
 
-def test_few_subjects_stay_near_the_best(trials):
+def test_one_fold_cannot_choose_the_graph(trials):
+    """Its outputs are known for one subject only, who would choose its weight and confirm it."""
     one, labels, random = trials
-    views = [member("a", outputs(labels, 2.0, random), one), member("b", outputs(labels, 1.8, random), one)]
-    spread = [readouts._weights(problem(labels, one.fold_N, n_units), views, None)[0] for n_units in (0.5, 5.0, 500.0)]
-    distance = [float(np.abs(w - [1.0, 0.0]).sum()) for w in spread]
+    output_NK = outputs(labels, 3.0, random)
+    output_NK[one.fold_N > 0] = np.nan
+    views = [member("view", outputs(labels, 1.0, random), one)]
+    assert member_weights(one, views, Member(name="graph", output_NK=output_NK, scale=1.0, loss=0.5))[1] == 0
+
+
+def test_few_subjects_weigh_equally(trials):
+    """Two views, one of which fails for every third subject: the fewer subjects, the nearer to equal weights."""
+    one, labels, random = trials
+    signs = np.where(one.unit_N % 3 == 0, -1.0, 3.0)[:, None]
+    uneven = member("b", random.normal(size=(400, 2)) + signs * np.eye(2)[labels], one)
+    views = [member("a", outputs(labels, 1.7, random), one), uneven]
+    spread = [member_weights(dataclasses.replace(one, n_units=n), views, None)[0] for n in (0.5, 5.0, 500.0)]
+    distance = [float(np.abs(w - 0.5).sum()) for w in spread]
     assert distance[0] < distance[1] < distance[2]
+
+
+def test_few_subjects_choose_no_view():
+    """Two equally good views, six subjects, each of whom one view reads wrongly: new subjects get the mean of both."""
+    random = np.random.default_rng(3)
+    labels = np.tile([0, 1], 120)
+    subjects = np.arange(240) // 40
+
+    def seen(wrong):
+        signs = np.where(np.isin(subjects, wrong), -0.5, 2.0)[:, None]
+        return random.normal(size=(240, 2)) + signs * np.eye(2)[labels]
+
+    one = dataclasses.replace(problem(labels, subjects, 6.0), unit_N=subjects)
+    views = [member("a", seen([0]), one), member("b", seen([1, 2]), one)]
+    weights, _ = member_weights(one, views, None)
+    assert 0.5 < weights[0] / weights[1] < 2.0
 
 
 @pytest.mark.parametrize("regression", [False, True])
@@ -151,15 +182,15 @@ def test_the_map_is_ridge_regression(width):
     model = TransferModel(ETE(config), teg, heads, electrode_heads=True, views=("states",), graph=False)
     bank = Bank(random, 2 * width)
     labels = bank.index.label
-    view = readouts._View(model, bank, np.arange(60), "states")
+    view = RidgeView(model, bank, np.arange(60), "states")
     assert view.primal == (width == 2)  # `states` are two numbers per state
     one = problem(labels, np.arange(60) // 15)
-    found = view.member(one)
-    view.write(model, 0, found, 1.0)
+    found = view.readout(one)
+    found.write(model, 0, 1.0)
     x = np.where(bank.mask[:, :, None], bank.x.numpy(), np.nan)
     x = np.nan_to_num((x - np.nanmean(x, axis=0)) / np.nanstd(x, axis=0)).reshape(60, -1)
-    tried = ((s, m) for s in readouts._STRENGTHS for m, _ in view._solved(one, np.arange(60), (s,)))
-    strength = next(s for s, m in tried if np.allclose(m, found.map_RK))
+    solved = ((s, view.solved(one, np.arange(60), (s,))) for s in _STRENGTHS)
+    strength = next(s for s, ((m, _),) in solved if np.allclose(view.unfolded(m)[0], found.map_VFK))
     # The kernel is divided by the number of features, and trials weigh one on average.
     ridge = Ridge(alpha=strength * x.shape[1]).fit(x, np.eye(2)[labels], sample_weight=one.weight_N * 30)
     full = torch.zeros(60, 3, model.n_views)
@@ -248,6 +279,24 @@ def test_edges_change_the_graph():
         views_RF=whole.views_RF.view(3, 4, -1)[:, order].flatten(0, 1),
     )
     assert torch.allclose(model([moved], task), logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "trained"),
+    [
+        ({}, False),
+        ({"model.graph": True}, True),
+        ({"model.views": []}, True),
+        ({"model.readout": "special"}, True),
+        ({"model.edges": "pairs"}, True),
+        ({"mode": "full"}, True),
+        ({"mode": "probe"}, False),
+        ({"mode": "probe", "model.graph": True}, False),
+    ],
+)
+def test_a_graph_where_it_is_needed(asked, trained):
+    """Readouts of a frozen encoder need none; whoever sets its form or trains the encoder gets it."""
+    assert changed(TransferConfig(), asked).uses_graph is trained
 
 
 def test_the_papers_graph_has_no_edges():

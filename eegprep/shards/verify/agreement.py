@@ -18,6 +18,9 @@ from eegprep.shards.lock import read_set_lock
 from eegprep.shards.reader import ShardSet
 from eegprep.shards.tables import numbers, read_electrodes, texts
 
+#: A recording may end in rejected signal, but not in days of it.
+_MAX_SILENCE_S = 86400.0
+
 
 def disagreements(opened: ShardSet) -> Iterator[str]:
     """All contradictions between the files of the index."""
@@ -62,6 +65,12 @@ def _recordings(opened: ShardSet) -> Iterator[str]:
     good = np.isfinite(rate) & (rate > 0) & (np.isnan(line) | (np.isfinite(line) & (line > 0)))
     for row in np.flatnonzero(~good).tolist():
         yield f"recording {r.id[row]}: an impossible rate or line frequency, {rate[row]:g} and {line[row]:g} Hz"
+    ends = np.zeros(len(r), np.int64)
+    blocks = opened.blocks
+    np.maximum.at(ends, blocks.recording, blocks.start_sample + blocks.n_samples)
+    beyond_s = (np.asarray(r.n_samples) - ends) / np.asarray(r.sfreq_hz)
+    for row in np.flatnonzero(beyond_s > _MAX_SILENCE_S).tolist():
+        yield f"recording {r.id[row]}: {beyond_s[row] / 3600:.0f} h without a sample at its end"
 
 
 def _lock(opened: ShardSet) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""scikit-learn: frozen features as a transformer, and the electrode graph as a classifier and a regressor.
+"""scikit-learn: frozen features as a transformer, and classifiers and regressors on them.
 
 All take arrays (trials, channels, samples) with `ch_names`, `sfreq_hz` and `unit`, or `mne.Epochs`, which have them;
 they clone, pickle and work in pipelines, grid searches and MOABB's evaluations. Bad channels of Epochs are left out,
@@ -110,7 +110,7 @@ class EEGPTFeatures(TransformerMixin, TrialEstimator):
 
 
 class _GraphEstimator(TrialEstimator):
-    """The electrode graph on a pre-trained encoder, with one head."""
+    """Readouts or the electrode graph on a pre-trained encoder, with one head."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class _GraphEstimator(TrialEstimator):
 
 
 class EEGPTClassifier(ClassifierMixin, _GraphEstimator):
-    """The electrode graph on a pre-trained encoder, fitted to labelled trials.
+    """Readouts on a pre-trained encoder, or the electrode graph, fitted to labelled trials.
 
     Training is that of `eegpt transfer`, with its defaults. Channels of new Epochs that are marked as bad are left out.
 
@@ -210,7 +210,8 @@ class EEGPTClassifier(ClassifierMixin, _GraphEstimator):
     mode : {"frozen", "full", "lora", "probe", "scratch"}
         What is trained, see `eegpt.transfer.config.TransferConfig`.
     max_steps : int, optional
-        Training steps; by default those of the settings.
+        Training steps where an encoder or a graph learns (`settings={"model.graph": True}`), by default those of the
+        settings; readouts are fitted in closed form.
     validation_share : float
         Share of the trials used to select the weights, stratified by class.
     settings : dict, optional
@@ -256,7 +257,7 @@ class EEGPTClassifier(ClassifierMixin, _GraphEstimator):
 
 
 class EEGPTRegressor(RegressorMixin, _GraphEstimator):
-    """The electrode graph on a pre-trained encoder, fitted to a number for each trial.
+    """Readouts on a pre-trained encoder, or the electrode graph, fitted to a number for each trial.
 
     Parameters
     ----------
