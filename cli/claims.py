@@ -22,12 +22,12 @@ def claims(
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the encoders, runs and the page.")] = Path("claims"),
     names: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--claims",
             help="joint, tuning, scratch, untrained, objective, sizes, fractions, labels, unseen; all by default.",
         ),
-    ] = "",
+    ] = None,
     scheme: Annotated[
         str, typer.Option(help="split, kfold:5, loso, few-shot:5, few-shot:5:5 or within:5.")
     ] = "kfold:5",

@@ -77,7 +77,7 @@ def register(app: typer.Typer) -> None:
                 out=out,
                 recipe=recipe,
                 vocabulary=vocabulary,
-                kinds=None if kinds is None else kinds.split(","),
+                kinds=kinds,
                 workers=workers,
                 cluster=cluster,
                 keep_duplicates=keep_duplicates,

@@ -74,7 +74,7 @@ def register(app: typer.Typer) -> None:
                 source,
                 recipe=recipe,
                 vocabulary=vocabulary,
-                kinds=None if kinds is None else kinds.split(","),
+                kinds=kinds,
                 workers=workers,
                 partial=partial,
                 subjects=subjects,

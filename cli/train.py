@@ -222,7 +222,9 @@ def ablation(
     shards: Shards,
     more: More = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of the study.")] = Path("ablation"),
-    questions: Annotated[str, typer.Option(help="Settings to vary, separated by commas; default: all.")] = "",
+    questions: Annotated[
+        str | None, typer.Option(help="Settings to vary, separated by commas; default: all.", show_default=False)
+    ] = None,
     probe: Annotated[bool, typer.Option(help="Score a linear probe of every encoder on the labelled tasks.")] = False,
     config: Config = None,
     set_: Set = None,

@@ -168,7 +168,7 @@ def baselines(
     ] = "all",
     scheme: Annotated[str, typer.Option(help="split, kfold:5, loso, few-shot:5, few-shot:5:5 or within:5.")] = "split",
     seeds: Annotated[int, typer.Option(help="Number of seeds of the networks.")] = 1,
-    tasks: Annotated[str, typer.Option(help="Only these tasks, separated by commas.")] = "",
+    tasks: Annotated[str | None, typer.Option(help="Only these tasks, separated by commas.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for results.json and the predictions.")] = None,
     as_json: Json = False,
 ) -> None:

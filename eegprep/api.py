@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from eegprep.electrodes import Vocabulary, load_vocabulary
 from eegprep.errors import UsageError
-from eegprep.files import IN_PARTS, output_path, path_of, paths_of, write_atomic
+from eegprep.files import IN_PARTS, count_of, names_of, output_path, path_of, paths_of, write_atomic
 from eegprep.manifest import Manifest, Recipe, load_recipe, recipe_of
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def inspect(
     *,
     recipe: str | Path | Recipe | None = None,
     vocabulary: PathLike | Vocabulary | None = None,
-    kinds: Sequence[str] | None = None,
+    kinds: str | Sequence[str] | None = None,
     workers: int = 1,
     partial: bool = False,
-    subjects: Sequence[str] | None = None,
-    tasks: Sequence[str] | None = None,
+    subjects: str | Sequence[str] | None = None,
+    tasks: str | Sequence[str] | None = None,
     limit_hours: float | None = None,
     progress: RecordingProgress | None = None,
 ) -> Inspection:
@@ -80,6 +80,8 @@ def inspect(
     from eegprep.ingest.dry import inspect as run
     from eegprep.ingest.selection import Selection
 
+    selection = Selection.of(subjects, tasks, limit_hours)
+    workers = count_of(workers, "workers", least=0)
     manifest, folder = _described(what, source)
     return run(
         manifest,
@@ -88,7 +90,7 @@ def inspect(
         vocabulary=_vocabulary(vocabulary) or Vocabulary.base(),
         workers=workers,
         partial=partial,
-        selection=Selection.of(subjects, tasks, limit_hours),
+        selection=selection,
         progress=progress,
     )
 
@@ -100,14 +102,14 @@ def ingest(
     out: PathLike | None = None,
     recipe: str | Path | Recipe | None = None,
     vocabulary: PathLike | Vocabulary | None = None,
-    kinds: Sequence[str] | None = None,
+    kinds: str | Sequence[str] | None = None,
     workers: int = 1,
     cluster: str | None = None,
     keep_duplicates: bool = False,
     partial: bool = False,
     prune: bool = False,
-    subjects: Sequence[str] | None = None,
-    tasks: Sequence[str] | None = None,
+    subjects: str | Sequence[str] | None = None,
+    tasks: str | Sequence[str] | None = None,
     limit_hours: float | None = None,
     progress: RecordingProgress | None = None,
     downloads: DownloadProgress | None = None,
@@ -147,6 +149,8 @@ def ingest(
     from eegprep.ingest.selection import Selection
     from eegprep.remote.fetch import fetch as bring
 
+    selection = Selection.of(subjects, tasks, limit_hours)
+    workers = count_of(workers, "workers", least=0)
     words, store = _vocabulary(vocabulary), None if out is None else output_path(out, "the store", todo=IN_PARTS)
     manifest, folder = _described(dataset, source, fetch=lambda m: bring(m, progress=downloads))
     return run(
@@ -160,7 +164,7 @@ def ingest(
         keep_duplicates=keep_duplicates,
         partial=partial,
         prune=prune,
-        selection=Selection.of(subjects, tasks, limit_hours),
+        selection=selection,
         progress=progress,
     )
 
@@ -224,6 +228,7 @@ def shard(
     """
     from eegprep.shards import build_shard_set
 
+    workers = count_of(workers, "workers")
     several: Sequence[Any] = stores if isinstance(stores, (list, tuple)) else [stores]
     if not several:
         raise UsageError("no store to write as shards", expected="one store or more")
@@ -275,7 +280,7 @@ def verify(
     from eegprep.shards import verify_shard_set
     from eegprep.shards.verify.rebuild import compare_rebuilt
 
-    folder = path_of(shards, "the shard set")
+    folder, workers = path_of(shards, "the shard set"), count_of(workers, "workers")
     checked = verify_shard_set(folder, deep=deep, workers=workers, progress=progress)
     if rebuild:
         compare_rebuilt(folder, paths_of(rebuild, "rebuild"), workers=workers, progress=progress)
@@ -347,7 +352,7 @@ def fetch(
     name: PathLike | Manifest,
     out: PathLike | None = None,
     *,
-    only: Sequence[str] | None = None,
+    only: str | Sequence[str] | None = None,
     workers: int = 4,
     progress: DownloadProgress | None = None,
 ) -> Path:
@@ -374,7 +379,8 @@ def fetch(
 
     manifest = name if isinstance(name, Manifest) else find_manifest(str(path_of(name, "the data set")))
     folder = None if out is None else output_path(out)
-    return bring(manifest, folder, only=tuple(only or ()), workers=workers, progress=progress)
+    parts = () if only is None else names_of(only, "only", separator=None)
+    return bring(manifest, folder, only=parts, workers=count_of(workers, "workers"), progress=progress)
 
 
 def draft_manifest(
@@ -413,6 +419,7 @@ def draft_manifest(
     from eegprep.sources.implicit import manifest_for_path
 
     folder, target = path_of(folder, "the folder"), None if out is None else output_path(out)
+    workers = count_of(workers, "workers", least=0)
     if target is not None and target.exists():
         raise UsageError("the file already exists", where=target, todo="choose another --out")
     if is_remote(str(folder)):
@@ -450,14 +457,13 @@ def _described(what: Any, source: Any, fetch: Callable[[Manifest], Path] | None 
     return find_argument(str(what), folder, fetch=fetch)
 
 
-def _with_kinds(recipe: Recipe | None, manifest: Manifest, kinds: Sequence[str] | None) -> Recipe | None:
-    return recipe if kinds is None else (recipe or recipe_of(manifest)).with_kinds(kinds)
+def _with_kinds(recipe: Recipe | None, manifest: Manifest, kinds: str | Sequence[str] | None) -> Recipe | None:
+    return recipe if kinds is None else (recipe or recipe_of(manifest)).with_kinds(names_of(kinds, "kinds"))
 
 
 def _recipe(recipe: str | Path | Recipe | None) -> Recipe | None:
     if recipe is None or isinstance(recipe, Recipe):
         return recipe
-    path_of(recipe, "the recipe")
     return load_recipe(recipe)
 
 
@@ -472,6 +478,6 @@ def _n_bytes(size: int | str) -> int:
     number, unit = str(size).strip().upper().removesuffix("B").removesuffix("I"), ""
     if number[-1:] in _UNITS:
         number, unit = number[:-1], number[-1:]
-    if not number.isdigit() or int(number) < 1:
+    if not number.isdecimal() or int(number) < 1:
         raise UsageError("invalid size", found=repr(size), expected="a whole number with K, M or G, e.g. 512M")
     return int(number) * _UNITS[unit]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eegprep.errors import UsageError
+from eegprep.files import IN_PARTS, count_of, number_of, output_path, path_of
 
 if TYPE_CHECKING:
     from eegprep.ingest.selection import Selection
@@ -24,8 +25,8 @@ __all__ = ["load", "sample"]
 def load(
     name: str,
     *,
-    subjects: Sequence[str] = (),
-    tasks: Sequence[str] = (),
+    subjects: str | Sequence[str] | None = None,
+    tasks: str | Sequence[str] | None = None,
     limit_hours: float | None = None,
     event_length_s: float | None = None,
     source: Path | str | None = None,
@@ -90,23 +91,27 @@ def load(
     from eegprep.sources.locate import find_argument
     from eegprep.store import Recordings, Store
 
-    manifest, folder = find_argument(name, None if source is None else Path(source), fetch=fetch)
     selection = Selection.of(subjects, tasks, limit_hours)
+    if event_length_s is not None:
+        number_of(event_length_s, "event_length_s")
+    workers, target = count_of(workers, "workers", least=0), None if out is None else output_path(out, todo=IN_PARTS)
+    place = None if source is None else path_of(source, "source")
+    manifest, folder = find_argument(str(path_of(name, "the data set")), place, fetch=fetch)
     if event_length_s is not None:
         manifest = _with_events(manifest, folder, selection, event_length_s)
     chosen = recipe_of(manifest) if recipe is None else load_recipe(recipe)
-    if out is None:
+    if target is None:
         made_of = dump_manifest(manifest) + dump_model(chosen) + (name if is_remote(name) else str(folder.absolute()))
         made_of += repr(selection) if selection else ""
-        out = _stores() / f"{manifest.name}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
-    summary = ingest(manifest, folder, Path(out), recipe=chosen, workers=workers, selection=selection)
+        target = _stores() / f"{manifest.name}-{hashlib.sha256(made_of.encode()).hexdigest()[:12]}"
+    summary = ingest(manifest, folder, target, recipe=chosen, workers=workers, selection=selection)
     if summary.exit_code:
         reasons = [f"{e.get('where') or i}: {e.get('what')}" for i, e in summary.failed.items()]
         reasons += [f"{e.path}: {e.reason}" for e in summary.refused]
         reasons += [*summary.unmet, *(f"{m}{m.hint}" for m in summary.unmatched if m.fails)]
         listed = "\n  ".join([*reasons[:10], *([f"and {len(reasons) - 10} more"] if len(reasons) > 10 else [])])
         warnings.warn(f"{manifest.name}: not everything could be used:\n  {listed}", stacklevel=2)
-    return Recordings(Store.open(Path(out)))
+    return Recordings(Store.open(target))
 
 
 def sample(*, out: Path | str | None = None) -> Recordings:

@@ -1,4 +1,4 @@
-"""Atomic file writing (`.part`, fsync, rename), file hashes, and the lock of a folder being written.
+"""Atomic file writing (`.part`, fsync, rename), file hashes, the lock of a folder being written, checks of arguments.
 
 A process killed at any time leaves at most a `.part` file, which no reader accepts.
 """
@@ -9,14 +9,16 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
+import numbers
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from eegprep.errors import UsageError
+from eegprep.errors import UsageError, nearest
 from eegprep.platform import FamilyLock, claim, release, replace, sync_folder
 
 PART = ".part"
@@ -61,6 +63,55 @@ def paths_of(values: object, what: str) -> list[Path]:
     if not several:
         raise UsageError(f"{what}: none given", expected="one path or more")
     return [path_of(value, what) for value in several]
+
+
+def names_of(values: object, what: str, *, separator: str | None = ",") -> tuple[str, ...]:
+    """Names from a sequence, or from strings in which commas separate them.
+
+    Raises
+    ------
+    UsageError
+        Something else was given, or nothing: an empty string, as of an unset shell variable, never means everything.
+    """
+    several = [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
+    found: list[str] = []
+    for text in several:
+        if not isinstance(text, str):
+            raise UsageError(f"{what} must be names", found=_shown(text), expected="text, or a sequence of it")
+        parts = [part.strip() for part in text.split(separator)] if separator else [text]
+        if not any(parts):
+            raise UsageError(f"{what}: an empty name", found=repr(text), todo="name one or more, or leave it out")
+        found += filter(None, parts)
+    if not found:
+        raise UsageError(f"{what}: empty, none given", todo="name one or more, or leave it out")
+    return tuple(found)
+
+
+def one_of(value: object, what: str, allowed: Collection[str]) -> str:
+    """`value`, one of the allowed words; UsageError for anything else."""
+    if isinstance(value, str) and value in allowed:
+        return value
+    raise UsageError(
+        f"invalid {what}", found=_shown(value), expected=" or ".join(allowed), todo=nearest(str(value), allowed) or None
+    )
+
+
+def count_of(value: object, what: str, *, least: int = 1) -> int:
+    """`value` as an int; UsageError if it is no whole number, or less than `least`."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least:
+        return int(value)
+    raise UsageError(f"invalid {what}", found=_shown(value), expected=f"a whole number, {least} or more")
+
+
+def number_of(value: object, what: str) -> float:
+    """`value` as a float; UsageError if it is not a finite number above 0."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value) and float(value) > 0:
+        return float(value)
+    raise UsageError(f"invalid {what}", found=_shown(value), expected="a finite number above 0")
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:200] if isinstance(value, (str, int, float)) else f"{type(value).__name__}: {value!r}"[:200]
 
 
 def cache_folder() -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from eegprep.errors import UsageError
-from eegprep.files import output_path, path_of, paths_of, write_atomic
+from eegprep.files import count_of, names_of, number_of, one_of, output_path, path_of, paths_of, write_atomic
 from eegpt.callbacks import Callback, Logger
 from eegpt.interop.model import Model, open_model
 from eegpt.pretraining.config import PretrainConfig
@@ -194,8 +194,8 @@ def transfer(
     options = {
         "mode": mode,
         "data.scheme": scheme,
-        "seeds": None if seeds is None else list(range(seeds)),
-        "data.tasks": None if tasks is None else names_of(tasks),
+        "seeds": None if seeds is None else list(range(count_of(seeds, "seeds"))),
+        "data.tasks": None if tasks is None else list(names_of(tasks, "tasks")),
         "joint": False if separate else None,
         "data.unknown_electrodes": unknown_electrodes,
         "allow_leakage": True if allow_leakage else None,
@@ -252,7 +252,7 @@ def evaluate(
     from eegpt.evaluation.evaluate import write_results
 
     folder, sets = path_of(run, "the run"), paths_of(shards, "the shard sets")
-    names = chosen(",".join(names_of(baselines)))
+    names = chosen(",".join(names_of(baselines, "baselines")))
     predictions, results = score(
         folder, sets, baselines=names, allow_leakage=allow_leakage, controls=controls, tell=tell
     )
@@ -271,7 +271,7 @@ def baselines(
     names: Names = "all",
     scheme: str = "split",
     seeds: int = 1,
-    tasks: Names = "",
+    tasks: Names | None = None,
     out: PathLike | None = None,
     tell: Tell = lambda text: None,
 ) -> Results:
@@ -286,7 +286,7 @@ def baselines(
         See `transfer`.
     seeds : int
         Number of seeds of the networks.
-    tasks : str or sequence of str
+    tasks : str or sequence of str, optional
         Only these tasks; all by default.
     out : str or Path, optional
         Folder for results.json and the predictions.
@@ -296,9 +296,10 @@ def baselines(
     from eegpt.evaluation.baselines import chosen
     from eegpt.evaluation.evaluate import score_baselines, write_results
 
-    options = {"mode": "scratch", "data.scheme": scheme, "seeds": list(range(seeds)), "data.tasks": names_of(tasks)}
+    options = {"mode": "scratch", "data.scheme": scheme, "seeds": list(range(count_of(seeds, "seeds")))}
+    options |= {} if tasks is None else {"data.tasks": list(names_of(tasks, "tasks"))}
     config = changed(TransferConfig(), options)
-    sets, wanted = paths_of(shards, "the shard sets"), chosen(",".join(names_of(names)))
+    sets, wanted = paths_of(shards, "the shard sets"), chosen(",".join(names_of(names, "names")))
     predictions, results = score_baselines(sets, config, wanted, tell=tell)
     if out is not None:
         write_results(output_path(out), predictions, results)
@@ -355,6 +356,7 @@ def forecast(
     """
     from eegprep.recording import seconds_to_samples, spread
     from eegprep.remote import open_shards
+    from eegprep.splits import SPLITS
     from eegpt.data import WindowIndex
     from eegpt.data.loader import in_batches
     from eegpt.pages.pretraining import write_forecast_page
@@ -362,6 +364,10 @@ def forecast(
     from eegpt.runs.checkpoint import load_encoder
     from eegpt.runs.runtime import runtime
 
+    number_of(seconds, "seconds")
+    count_of(window_samples, "window_samples")
+    count_of(n_windows, "n_windows")
+    one_of(split, "split", SPLITS)
     folder = find(run)
     encoder = load_encoder(folder)
     sfreq_hz = encoder.model.config.sfreq_hz
@@ -417,7 +423,7 @@ def scaling(
 
     common = settings_of(PretrainConfig, config, settings)
     sets, folder = paths_of(shards, "the shard sets"), output_path(out)
-    result = study(common, shards=sets, out=folder, sizes=names_of(sizes), fractions=_numbers(fractions, "0.25,0.5,1"))
+    result = study(common, shards=sets, out=folder, sizes=names_of(sizes, "sizes"), fractions=_numbers(fractions))
     write_scaling_page(result, folder / "index.html")
     _write_run_pages(folder)
     return result
@@ -427,7 +433,7 @@ def ablation(
     shards: Paths,
     *,
     out: PathLike = Path("ablation"),
-    questions: Names = "",
+    questions: Names | None = None,
     probe: bool = False,
     config: PathLike | PretrainConfig | None = None,
     settings: Changes = (),
@@ -439,7 +445,7 @@ def ablation(
     shards : str, Path, or a sequence of them
     out : str or Path
         Folder of the study.
-    questions : str or sequence of str
+    questions : str or sequence of str, optional
         Settings to vary; all by default.
     probe : bool
         Score a linear probe of every encoder on the labelled tasks.
@@ -451,7 +457,8 @@ def ablation(
     common = settings_of(PretrainConfig, config, settings)
     sets, folder = paths_of(shards, "the shard sets"), output_path(out)
     scores = None if not probe else lambda run: _probe_scores(run, sets)
-    rows = study(common, shards=sets, out=folder, questions=names_of(questions), probe=scores)
+    asked = () if questions is None else names_of(questions, "questions")
+    rows = study(common, shards=sets, out=folder, questions=asked, probe=scores)
     _write_run_pages(folder)
     return rows
 
@@ -460,7 +467,7 @@ def claims(
     shards: Paths,
     *,
     out: PathLike = Path("claims"),
-    names: Names = "",
+    names: Names | None = None,
     scheme: str = "kfold:5",
     seeds: int = 1,
     sizes: Names = "base,large",
@@ -477,7 +484,7 @@ def claims(
     shards : str, Path, or a sequence of them
     out : str or Path
         Folder of the encoders, runs and the page `index.html`.
-    names : str or sequence of str
+    names : str or sequence of str, optional
         Claims; all by default.
     scheme : str
         See `transfer`.
@@ -495,14 +502,12 @@ def claims(
     from eegpt.pages.claims import write_claims_page
     from eegpt.studies.claims import ClaimsConfig, run_claims
 
-    if seeds < 1:
-        raise UsageError("--seeds must be 1 or more", found=seeds)
-    transferred = changed(TransferConfig(), {"data.scheme": scheme, "seeds": list(range(seeds))})
+    transferred = changed(TransferConfig(), {"data.scheme": scheme, "seeds": list(range(count_of(seeds, "seeds")))})
     config = ClaimsConfig(
-        claims=tuple(names_of(names)),
-        sizes=tuple(names_of(sizes)),
-        fractions=tuple(_numbers(fractions, "0.25,0.5")),
-        vary=tuple(vary or ()),
+        claims=() if names is None else names_of(names, "names"),
+        sizes=names_of(sizes, "sizes"),
+        fractions=tuple(_numbers(fractions)),
+        vary=() if vary is None else names_of(vary, "vary", separator=None),
         pretrain=settings_of(PretrainConfig, None, settings),
         transfer=settings_of(TransferConfig, transferred, transfer_settings),
     )
@@ -529,20 +534,19 @@ def settings_of(
         base = changed(config, given)
     else:
         base = read_settings(cls, None if config is None else path_of(config, "config"), (), given)
-    return changed(base, settings) if isinstance(settings, Mapping) else with_settings(base, settings)
+    if isinstance(settings, Mapping):
+        return changed(base, settings)
+    return with_settings(base, names_of(settings, "settings", separator=None) if settings else ())
 
 
-def names_of(names: Names) -> list[str]:
-    """Names from a sequence, or from a string in which commas separate them."""
-    several = names.split(",") if isinstance(names, str) else names
-    return [name.strip() for name in several if name.strip()]
-
-
-def _numbers(fractions: str | Sequence[float], example: str) -> list[float]:
+def _numbers(fractions: str | Sequence[float]) -> list[float]:
+    given = names_of(fractions, "fractions") if isinstance(fractions, str) else fractions
     try:
-        return [float(f) for f in (names_of(fractions) if isinstance(fractions, str) else fractions)]
-    except ValueError:
-        raise UsageError(f"--fractions {fractions!r} must be numbers", expected=f"e.g. {example}") from None
+        return [float(f) for f in given]
+    except (TypeError, ValueError):
+        raise UsageError(
+            "fractions (--fractions) must be numbers", found=repr(fractions)[:200], expected="e.g. 0.25,0.5"
+        ) from None
 
 
 def _write_run_pages(study: Path) -> None:

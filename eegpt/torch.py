@@ -28,8 +28,9 @@ from torch.nn import functional as F
 
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import EEG_ALONE
+from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import InputError, UsageError
-from eegprep.files import path_of, write_atomic
+from eegprep.files import names_of, one_of, path_of, write_atomic
 from eegprep.formats.decoded import SourceChannel
 from eegprep.manifest.croissant import markdown_text
 from eegprep.recording import STANDARD_SFREQ_HZ
@@ -192,8 +193,11 @@ class EEGPT(nn.Module):
         kinds: Sequence[str] = EEG_ALONE,
         fixed: bool = False,
     ) -> None:
-        if mode not in ("frozen", "lora", "full"):
-            raise UsageError(f"unknown mode {mode!r}", expected="frozen, lora or full")
+        one_of(mode, "mode", ("frozen", "lora", "full"))
+        kinds = names_of(kinds, "kinds")
+        for kind in kinds:
+            one_of(kind, "kind of channel", KINDS)
+        bads = (bads,) if isinstance(bads, str) else bads
         if not isinstance(n_outputs, (int, np.integer)) or n_outputs < 1:
             raise ArrayError("n_outputs must be 1 or more", found=repr(n_outputs))
         self._channels = channels_of(chs_info, n_chans, bads)

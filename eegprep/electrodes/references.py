@@ -83,6 +83,8 @@ def stated_reference(vocabulary: Vocabulary, text: str | None, *, allow_unknown:
     UsageError
         The word is neither an electrode of the vocabulary nor a scheme.
     """
+    if text is not None and not isinstance(text, str):
+        raise UsageError("a reference must be a name", found=repr(text)[:200], expected="an electrode, average, ...")
     found = UNKNOWN if text is None else canonical_reference(vocabulary, text)
     says_unknown = allow_unknown and text is not None and (_plain(text) == UNKNOWN or reference_word(text) == "REF")
     if text is not None and found == UNKNOWN and not says_unknown:

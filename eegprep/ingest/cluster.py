@@ -149,7 +149,7 @@ def _connect(address: str, n_workers: int) -> tuple[Any, Any]:
                 todo="set cores, memory and queue in ~/.config/dask/jobqueue.yaml (see dask-jobqueue)",
             ) from error
         cluster.scale(n_workers)
-    elif "://" not in address:
+    elif "://" not in str(address):
         raise UsageError(
             "--cluster must be the address of a Dask scheduler, or slurm", found=address, expected="tcp://host:port"
         )

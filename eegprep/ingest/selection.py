@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eegprep.errors import UsageError, nearest
+from eegprep.files import names_of, number_of
 from eegprep.sources.base import PlannedRecording, Source
 from eegprep.sources.entry import Code, Entry
 from eegprep.splits.names import Names
@@ -35,15 +36,23 @@ class Selection:
 
     @classmethod
     def of(
-        cls, subjects: Sequence[str] | None = None, tasks: Sequence[str] | None = None, limit_hours: float | None = None
+        cls,
+        subjects: str | Sequence[str] | None = None,
+        tasks: str | Sequence[str] | None = None,
+        limit_hours: float | None = None,
     ) -> Selection:
-        """A selection from lists of names; a name may also be several, separated by commas."""
+        """A selection from lists of names (None: all); a name may also be several, separated by commas.
 
-        def split(words: Sequence[str] | None) -> tuple[str, ...]:
-            several = [words] if isinstance(words, str) else words or ()
-            return tuple(w.strip() for word in several for w in word.split(",") if w.strip())
-
-        return cls(subjects=split(subjects), tasks=split(tasks), limit_hours=limit_hours)
+        Raises
+        ------
+        UsageError
+            A list is empty or has an empty name, or the length is not a number above 0.
+        """
+        return cls(
+            subjects=() if subjects is None else names_of(subjects, "subjects"),
+            tasks=() if tasks is None else names_of(tasks, "tasks"),
+            limit_hours=None if limit_hours is None else number_of(limit_hours, "limit_hours"),
+        )
 
     def __bool__(self) -> bool:
         return bool(self.subjects or self.tasks or self.limit_hours is not None)

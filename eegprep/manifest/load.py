@@ -19,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from eegprep.errors import UsageError, nearest
+from eegprep.files import path_of
 from eegprep.manifest import yaml_strict
 from eegprep.manifest.recipe import Recipe
 from eegprep.manifest.schema import Manifest
@@ -72,6 +73,7 @@ def catalogue() -> list[Manifest]:
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
     """A recipe by path, or a shipped one by name."""
+    path_of(name_or_path, "the recipe")
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or "/" in text or text.endswith((".yaml", ".yml")):
         return validate_document(Recipe, yaml_strict.read(Path(text)), "recipe")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,8 +30,14 @@ if TYPE_CHECKING:
 MAX_TIMES = 1 << 25
 
 
-class RecordingMapping:
-    """A mapping of recording ids to `xarray.Dataset`; a base of `Store` and `ShardSet`."""
+class RecordingMapping(Mapping[str, "xr.Dataset"]):
+    """A mapping of recording ids to `xarray.Dataset`, each opened when it is asked for; base of `Store`, `ShardSet`.
+
+    Two of them are equal if they are the same object: comparing all recordings would read them.
+    """
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def ids(self) -> Sequence[str]:
         """Ids of the recordings, `dataset/subject/session/run`."""
@@ -57,18 +63,6 @@ class RecordingMapping:
 
     def __contains__(self, recording_id: object) -> bool:
         return recording_id in self.ids()
-
-    def keys(self) -> KeysView[str]:
-        """Ids of the recordings."""
-        return KeysView(self)  # type: ignore[arg-type]
-
-    def values(self) -> ValuesView[xr.Dataset]:
-        """The recordings, each opened when it is reached."""
-        return ValuesView(self)  # type: ignore[arg-type]
-
-    def items(self) -> ItemsView[str, xr.Dataset]:
-        """Ids and recordings."""
-        return ItemsView(self)  # type: ignore[arg-type]
 
     def raw(self, recording_id: str) -> mne.io.RawArray:
         """A recording as `mne.io.RawArray` in volts; see `eegprep.to_raw`."""

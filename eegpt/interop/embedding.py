@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes.references import reference_numbers, stated_reference
 from eegprep.errors import EEGPTError, InputError, UsageError
-from eegprep.files import alone, output_path, paths_of
+from eegprep.files import alone, number_of, one_of, output_path, paths_of
 from eegprep.manifest.recipe import Recipe
-from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
+from eegprep.recording import STANDARD_SFREQ_HZ, Stretch, seconds_to_samples
 from eegpt.interop.arrays import SignalTrials, states_of
 from eegpt.interop.feature_files import DIMENSIONS, check_output, origin_of, read_features, writing
 from eegpt.interop.model import Model, as_model
-from eegpt.interop.signals import Prepared, SignalFile, Unknown, prepare
+from eegpt.interop.signals import UNKNOWN, Prepared, SignalFile, Unknown, check_line_freq, prepare
 from eegpt.transfer.bank import TrialBank, chunk_size
 from eegpt.transfer.inputs import rows_of
 from eegpt.transfer.loop import Targets, predict
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     Signal: TypeAlias = mne.io.BaseRaw | mne.BaseEpochs | str | Path
 
+_NO_STRETCH = Stretch(start_sample=0, n_samples=0)
 # First samples of all windows, and their length.
 Windows = tuple[NDArray[np.int64], int]
 
@@ -97,6 +98,7 @@ def embed(
     InputError
         The signal cannot be used.
     """
+    _check_options(window_s=window_s, stride_s=stride_s, unknown=unknown, line_freq_hz=line_freq_hz)
     opened = as_model(model)
     if isinstance(signal, (str, os.PathLike)):
         options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": recipe}
@@ -116,14 +118,44 @@ def embed(
     return out.assign(features=(DIMENSIONS, values))[["features", *out.data_vars]]
 
 
+def _check_options(
+    *,
+    window_s: float | None = None,
+    stride_s: float | None = None,
+    unknown: Unknown = "leave_out",
+    line_freq_hz: float | None = None,
+    **others: Any,
+) -> None:
+    """UsageError for an option that is wrong whatever the signal is."""
+    one_of(unknown, "unknown (--unknown-electrodes)", UNKNOWN)
+    check_line_freq(line_freq_hz)
+    for name, value in (("window_s", window_s), ("stride_s", stride_s)):
+        if value is not None:
+            number_of(value, name)
+
+
 def _embedded(
     model: Model, ready: Prepared, recipe: Recipe, window: Windows
 ) -> tuple[xr.Dataset, Iterator[tuple[int, NDArray[np.float32]]]]:
     """Everything but the features, and the features as `features_of` gives them."""
     mask_NE = _covered(ready, *window)
+    if not mask_NE.any():
+        raise _nothing_usable(ready, window[1])
     trials = _trials(ready, model, window, mask_NE)
     found = _outputs(model, trials, np.asarray(mask_NE.any(axis=1))) if model.transfer is not None else {}
     return _dataset(model, ready, recipe, *window, found), features_of(model, trials, mask_NE)
+
+
+def _nothing_usable(ready: Prepared, n_samples: int) -> InputError:
+    """The error of a signal without a window that any electrode covers."""
+    longest = max(s.n_samples for row in range(len(ready.electrodes)) for s in (*ready.kept(row), _NO_STRETCH))
+    reasons = dict.fromkeys(f"{x.name}: {x.reason}" for x in ready.left_out if x.name in ready.channels)
+    return InputError(
+        "no window has usable signal",
+        found=f"at most {longest / STANDARD_SFREQ_HZ:.2f} s without a rejected part ({'; '.join(list(reasons)[:4])})",
+        expected=f"{n_samples / STANDARD_SFREQ_HZ:.2f} s of one electrode",
+        todo="set window_s to less" if longest else "check the unit and the quality of the signal",
+    )
 
 
 def _windows(ready: Prepared, model: Model, window_s: float | None, stride_s: float | None) -> Windows:
@@ -135,7 +167,7 @@ def _windows(ready: Prepared, model: Model, window_s: float | None, stride_s: fl
     n = model.window_samples if window_s is None else seconds_to_samples(window_s, STANDARD_SFREQ_HZ)
     stride = n if stride_s is None else seconds_to_samples(stride_s, STANDARD_SFREQ_HZ)
     if n < 1 or stride < 1:
-        raise UsageError("a window and its stride must be longer than 0", found=f"{window_s} s, {stride_s} s")
+        raise UsageError("a window and its stride must have a sample or more", found=f"{window_s} s, {stride_s} s")
     starts = [np.arange(s.start_sample, s.stop_sample - n + 1, stride, dtype=np.int64) for s in ready.stretches]
     flat = np.concatenate(starts)
     if not len(flat):
@@ -326,8 +358,7 @@ def embed_files(
         Recordings, or files without one, that could not be used.
     """
     paths, target = paths_of(files, "the recordings"), None if out is None else output_path(out)
-    if unknown not in ("leave_out", "nearest", "refuse"):
-        raise UsageError("invalid --unknown-electrodes", found=unknown, expected="leave_out, nearest or refuse")
+    _check_options(window_s=window_s, stride_s=stride_s, unknown=unknown, line_freq_hz=line_freq_hz)
     if target is not None:
         check_output(target)
     opened = as_model(model)
@@ -377,6 +408,7 @@ def read_files(
     options
         Of `eegpt.embed`.
     """
+    _check_options(**options)
     found: dict[str, xr.Dataset] = {}
     failed: dict[str, EEGPTError] = {}
     for name, read in _recordings(paths, failed):

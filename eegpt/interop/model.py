@@ -158,6 +158,10 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     InputError, RefusedError
         Its files are inconsistent or describe an invalid model.
     """
+    try:
+        device = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError("invalid device", found=repr(device)[:200], expected="cpu, cuda, cuda:1, mps") from error
     if str(path).startswith(("hf://", "hf:/")):
         from eegpt.interop.repository import fetch
 
@@ -206,7 +210,7 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
             todo="run the same `eegpt transfer` again to resume it",
         )
     weights = folder / FITS / f"{name}.safetensors"
-    model = load_fit(run, fits[name], device=torch.device(device))
+    model = load_fit(run, fits[name], device=device)
     return Model(
         ete=model.ete,
         vocabulary=run.vocabulary,

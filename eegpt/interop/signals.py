@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from eegprep.electrodes import Vocabulary, resolve_all
 from eegprep.electrodes.naming import split_derivation
 from eegprep.electrodes.references import canonical_reference, stated_reference
 from eegprep.errors import RefusedError, UsageError
+from eegprep.files import one_of
 from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.manifest.schema import ChannelRule, Licence, Manifest, SourceSpec
@@ -31,6 +32,7 @@ from eegprep.standardise import Plan, decide, make_plan, run
 from eegpt.transfer.setup import nearest_free
 
 Unknown = Literal["leave_out", "nearest", "refuse"]
+UNKNOWN: tuple[str, ...] = get_args(Unknown)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,12 @@ def decoded_of(signal: Any) -> Decoded:
     )
 
 
+def check_line_freq(line_freq_hz: object) -> None:
+    """UsageError unless it is 50, 60 or None."""
+    if line_freq_hz not in (None, 50, 60):
+        raise UsageError("unknown line frequency", found=line_freq_hz, expected="50 or 60 Hz")
+
+
 def prepare(
     signal: Any,
     *,
@@ -173,8 +181,7 @@ def prepare(
     decoded = None if isinstance(signal, SourceRecording) else decoded_of(signal)
     channels = signal.channels if decoded is None else decoded.channels
     nearest, notes = rules_for_unknown(channels, vocabulary, unknown)
-    if line_freq_hz not in (None, 50, 60):
-        raise UsageError("unknown line frequency", found=line_freq_hz, expected="50 or 60 Hz")
+    check_line_freq(line_freq_hz)
     manifest = Manifest(
         manifest=1,
         name="signal",
@@ -225,6 +232,7 @@ def rules_for_unknown(
     channels: Sequence[SourceChannel], vocabulary: Vocabulary, unknown: Unknown
 ) -> tuple[dict[str, ChannelRule], list[str]]:
     """Rules for EEG channels that are not in the vocabulary, with notes on their effect."""
+    one_of(unknown, "unknown (--unknown-electrodes)", UNKNOWN)
     resolved = resolve_all(vocabulary, channels)
     missing = [
         c for c, r in zip(channels, resolved, strict=True)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from eegprep.electrodes.resolve import NamedChannel
 from eegprep.errors import UsageError
+from eegprep.files import count_of, number_of, one_of
 from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegprep.standardise.chain import plan_chain
@@ -29,6 +30,7 @@ from eegprep.standardise.measure import robust_sd
 from eegpt.interop.arrays import averages, check_amplitude, factor_of, known_inputs
 from eegpt.interop.live.filters import CausalChain, Phase
 from eegpt.interop.model import Model, as_model
+from eegpt.interop.signals import check_line_freq
 from eegpt.model.ete import Cache
 from eegpt.model.pairs import covariances, log_covariances
 from eegpt.model.tokens import n_tokens, normalised
@@ -103,8 +105,12 @@ class LiveModel:
             )
         if config.normalise == "window":
             raise UsageError("an encoder that normalises by window cannot run token by token", found="normalise=window")
-        if phase not in ("minimum", "linear"):
-            raise UsageError("unknown phase", found=phase, expected="minimum or linear")
+        one_of(phase, "phase", ("minimum", "linear"))
+        number_of(sfreq_hz, "sfreq_hz")
+        number_of(sigma_s, "sigma_s")
+        check_line_freq(line_freq_hz)
+        if window_tokens is not None:
+            count_of(window_tokens, "window_tokens")
         recipe = self.model.recipe(recipe)
         # Other kinds have filters, and so delays, of their own.
         found, left_out = known_inputs(
@@ -125,8 +131,6 @@ class LiveModel:
         C, stride = config.token_samples, config.token_stride
         usual = max(1, n_tokens(self.model.window_samples, token_samples=C, token_stride=stride))
         self.window_tokens = window_tokens or usual
-        if self.window_tokens < 1:
-            raise UsageError("a window must have one token or more", found=window_tokens)
         self._signal = np.zeros((len(self._rows), 0), np.float32)
         self._n_out = 0  # samples at 256 Hz so far
         self._judged = False

@@ -19,6 +19,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from eegprep.electrodes.resolve import NamedChannel
+from eegprep.files import one_of
 from eegprep.manifest import load_recipe
 from eegprep.manifest.recipe import Recipe
 from eegprep.standardise.measure import robust_sd
@@ -123,6 +124,7 @@ class TrialEstimator(BaseEstimator):
                 expected="one name for each channel",
                 todo="pass ch_names=[...], in the array's order",
             )
+        one_of(self.sigma, "sigma", ("fit", "call", "trial"))
         model = as_model(self.model)
         recipe = self._recipe()
         found, left_out = known_inputs(
