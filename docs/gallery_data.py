@@ -19,7 +19,8 @@ def prepare(folder: Path) -> Path:
         run("prep", "ingest", "eegmat_sample", "--out", folder / "store")
         run("prep", "shard", folder / "store", "--out", shards)
         run("model", "train", "--shards", shards, "--out", encoder, *settings(DEMOS["sample"].train))
-        run("model", "transfer", "--shards", shards, "--encoder", encoder, "--out", model)
+        graph = settings(("model.graph=true", "schedule.steps=40"))  # one of the examples shows its attention
+        run("model", "transfer", "--shards", shards, "--encoder", encoder, "--out", model, *graph)
     return folder
 
 
