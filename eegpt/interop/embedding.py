@@ -127,7 +127,7 @@ def _check_options(
     **others: Any,
 ) -> None:
     """UsageError for an option that is wrong whatever the signal is."""
-    one_of(unknown, "unknown (--unknown-electrodes)", UNKNOWN)
+    one_of(unknown, "`unknown` (--unknown-electrodes)", UNKNOWN)
     check_line_freq(line_freq_hz)
     for name, value in (("window_s", window_s), ("stride_s", stride_s)):
         if value is not None:

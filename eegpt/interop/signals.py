@@ -232,7 +232,7 @@ def rules_for_unknown(
     channels: Sequence[SourceChannel], vocabulary: Vocabulary, unknown: Unknown
 ) -> tuple[dict[str, ChannelRule], list[str]]:
     """Rules for EEG channels that are not in the vocabulary, with notes on their effect."""
-    one_of(unknown, "unknown (--unknown-electrodes)", UNKNOWN)
+    one_of(unknown, "`unknown` (--unknown-electrodes)", UNKNOWN)
     resolved = resolve_all(vocabulary, channels)
     missing = [
         c for c, r in zip(channels, resolved, strict=True)

@@ -171,14 +171,14 @@ def test_a_set_goes_through_s3_and_back(tmp_path, monkeypatch):
         options = {"endpoint_url": f"http://{host}:{port}", "skip_instance_cache": True}
         import s3fs
 
-        s3fs.S3FileSystem(**options).mkdir("lab")
+        s3fs.S3FileSystem(**options).mkdir("lab-of-one-set")  # moto keeps the buckets of all tests of a process
         source = shard_set(tmp_path / "set")
-        assert push(source, "s3://lab/sets/one", options=options).n_moved == 6
-        assert push(source, "s3://lab/sets/one", options=options).n_moved == 0
-        pull("s3://lab/sets/one", tmp_path / "got", options=options)
+        assert push(source, "s3://lab-of-one-set/sets/one", options=options).n_moved == 6
+        assert push(source, "s3://lab-of-one-set/sets/one", options=options).n_moved == 0
+        pull("s3://lab-of-one-set/sets/one", tmp_path / "got", options=options)
         assert same(source, tmp_path / "got")
         shutil.rmtree(tmp_path / "got")
         with pytest.raises(UsageError, match="no complete shard set"):
-            pull("s3://lab/sets/two", tmp_path / "got", options=options)
+            pull("s3://lab-of-one-set/sets/two", tmp_path / "got", options=options)
     finally:
         server.stop()

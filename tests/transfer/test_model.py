@@ -444,10 +444,12 @@ def test_scale_is_fitted_by_electrode():
 
 
 def test_readout_depends_on_the_mode():
-    """Nodes start from views where the encoder is frozen, and not where it learns."""
+    """Nodes start from views where the encoder is frozen and a graph is asked for, and not where it learns."""
     from eegprep.errors import UsageError
 
-    assert TransferConfig().readout == "views"
+    assert settings(graph=True).readout == "views"
+    assert TransferConfig().readout == "special"
+    assert not TransferConfig().uses_graph
     assert [TransferConfig(mode=mode).readout for mode in ("full", "lora", "scratch")] == ["special"] * 3
     assert settings(graph=False).readout == "special"
     assert not settings(readout="special", views=()).sees_views
