@@ -1,14 +1,16 @@
 """Temporary folders that are removed even if their process was killed.
 
 Each is protected by a system lock while in use. The next process to create one first removes unlocked folders of the
-same user.
+same user; not those of the last seconds, which may be about to be locked.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
+import time
 import weakref
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from eegprep.platform import Lock, is_own
 
 _PREFIX = "eegprep-"
 _LOCK = ".lock"
+_YOUNG_S = 10.0
 _in_use: set[Path] = set()
 
 
@@ -24,11 +27,9 @@ class TemporaryFolder:
 
     def __init__(self) -> None:
         _remove_abandoned()
-        while True:
-            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-            lock = Lock(self.path / _LOCK)
-            if lock.acquire(wait=False):
-                break
+        while (made := _locked(Path(tempfile.mkdtemp(prefix=_PREFIX)))) is None:
+            pass  # another process took the new folder, not locked yet, for an abandoned one
+        self.path, lock = made
         _in_use.add(self.path)
         self._remove = weakref.finalize(self, _remove, self.path, lock)
 
@@ -45,6 +46,21 @@ def remove_temporary_folders() -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _locked(path: Path) -> tuple[Path, Lock] | None:
+    """A new folder with its lock; None if another process has removed it in the meantime."""
+    lock = Lock(path / _LOCK)
+    try:
+        made = path.stat()
+        if not lock.acquire(wait=False):
+            return None
+        if os.path.samestat(made, path.stat()):
+            return path, lock
+    except (FileNotFoundError, FileExistsError):  # it vanished between two system calls
+        pass
+    lock.release()
+    return None
+
+
 def _remove(path: Path, lock: Lock) -> None:
     shutil.rmtree(path, ignore_errors=True)
     _in_use.discard(path)
@@ -56,6 +72,8 @@ def _remove_abandoned() -> None:
     for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             if path not in _in_use and path.is_dir() and not path.is_symlink() and is_own(path):
+                if time.time() - path.stat().st_mtime < _YOUNG_S:
+                    continue
                 lock = Lock(path / _LOCK)
                 if lock.acquire(wait=False):
                     _remove(path, lock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,24 @@ def test_lock_that_is_a_link_is_not_followed(tmp_path: Path):
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_new_temporary_folders_are_left_alone(tmp_path: Path, monkeypatch):
+    """Processes that make and remove folders at once never take each other's, and all are private."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    code = """if True:
+        import time
+        from eegprep.temporary import TemporaryFolder
+        end = time.time() + 2
+        while time.time() < end:
+            with TemporaryFolder() as path:
+                (path / "x").touch()
+                assert oct(path.stat().st_mode)[-3:] == "700"
+                assert (path / "x").exists()
+    """
+    others = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [other.communicate()[1] for other in others] == [""] * 4
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_kill_leaves_no_temporary_folder(tmp_path: Path, monkeypatch):
     """Whoever makes the next one removes it; folders that are in use, and those of others, stay."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -95,6 +114,9 @@ def test_a_kill_leaves_no_temporary_folder(tmp_path: Path, monkeypatch):
         assert not own.exists()
         other.kill()
     assert left.is_dir()
+    with TemporaryFolder():
+        assert left.exists()  # for all it knows, its process is about to lock it
+        os.utime(left, (1, 1))
     with TemporaryFolder():
         assert not left.exists()
     assert {p.name for p in tmp_path.iterdir()} == {"other-folder", "eegprep-file"}
