@@ -20,8 +20,10 @@ from eegprep.ingest.outcome import Outcome
 from eegprep.ingest.workers import Work, run_in, start
 from eegprep.processes.process import WorkerProcess
 
-#: Jobs per thread of the cluster that have been sent but have not ended.
+#: Bundles of jobs per thread of the cluster that have been sent but have not ended.
 _WINDOW = 4
+#: Small recordings are sent together, since the cluster spends as much on each bundle as a small recording takes.
+_JOBS, _BYTES = 4, 1 << 24
 _MISSING = install("cluster")
 
 
@@ -43,22 +45,24 @@ def run_on_cluster(work: Sequence[Work], setting: Setting, address: str, n_worke
     from distributed import as_completed
 
     run = secrets.token_hex(8)
-    waiting, sent = iter(work), dict[Any, Work]()
+    threads = max(n_workers, sum(client.nthreads().values()), 1)
+    waiting = _bundles(work, min(_JOBS, max(1, len(work) // (threads * _WINDOW))))
+    sent = dict[Any, Sequence[Work]]()
     try:
         # A task of its own, so that each worker gets the settings once and a lost copy is made again.
         shared = client.submit(_same, setting, key=f"eegprep-{run}", retries=3)
         arriving = as_completed(with_results=True, raise_errors=False)
         while True:
             room = _WINDOW * max(n_workers, sum(client.nthreads().values())) - len(sent)
-            for one in itertools.islice(waiting, room):
-                future = client.submit(_remote, run, one, shared, pure=False)
-                sent[future] = one
+            for bundle in itertools.islice(waiting, room):
+                future = client.submit(_remote, run, bundle, shared, pure=False)
+                sent[future] = bundle
                 arriving.add(future)
             if not sent:
                 break
             for future, result in arriving.next_batch():
-                one = sent.pop(future)
-                yield result if isinstance(result, Outcome) else _lost(one, result)
+                bundle = sent.pop(future)
+                yield from result if isinstance(result, list) else (_lost(one, result) for one in bundle)
     finally:
         with contextlib.suppress(Exception):  # the cluster may be gone
             client.cancel(list(sent))
@@ -68,6 +72,18 @@ def run_on_cluster(work: Sequence[Work], setting: Setting, address: str, n_worke
             # All outcomes have arrived, so a slow shutdown of the scheduler does not matter.
             with contextlib.suppress(TimeoutError):
                 cluster.close()
+
+
+def _bundles(work: Sequence[Work], most: int) -> Iterator[Sequence[Work]]:
+    """The jobs in order, small ones together, at most `most`."""
+    bundle: list[Work] = []
+    for one in work:
+        if bundle and (len(bundle) == most or sum(job.n_bytes for job, _ in [*bundle, one]) > _BYTES):
+            yield bundle
+            bundle = []
+        bundle.append(one)
+    if bundle:
+        yield bundle
 
 
 def _lost(one: Work, error: Any) -> Outcome:
@@ -94,8 +110,12 @@ def _same(setting: Setting) -> Setting:
     return setting
 
 
-def _remote(run: str, one: Work, setting: Setting) -> Outcome:
-    """Run a job in this worker's process for the run."""
+def _remote(run: str, bundle: Sequence[Work], setting: Setting) -> list[Outcome]:
+    """Run a bundle's jobs one after another in this worker's process for the run."""
+    return [_run_one(run, one, setting) for one in bundle]
+
+
+def _run_one(run: str, one: Work, setting: Setting) -> Outcome:
     with _changing:
         # Processes of a run that could not say goodbye.
         ended = [worker for other in _idle.keys() - {run} for worker in _idle.pop(other)]

@@ -11,6 +11,7 @@ import pytest
 
 from eegprep.ingest import cluster as on_cluster
 from eegprep.ingest import ingest
+from eegprep.ingest.outcome import Job
 from eegprep.manifest.schema import Manifest
 from eegprep.store import Store
 
@@ -38,6 +39,15 @@ def test_scheduler_holds_a_window_of_jobs(threads, manifest: Manifest, folder: P
     )  # fmt: skip
     assert max(held) < 6  # two jobs and the settings, and what has ended but is not forgotten
     assert len(held) == 7
+
+
+def test_small_recordings_are_sent_together():
+    """In order, none lost, at most so many at once; a large one goes alone."""
+    sizes = [10, 10, 10, 1 << 30, 10, 10, 1 << 30, 1 << 30, 10]
+    work = [(Job(key=str(i), recording_id=str(i), made_from="", n_bytes=n), None) for i, n in enumerate(sizes)]
+    bundles = [[int(job.key) for job, _ in bundle] for bundle in on_cluster._bundles(work, 2)]
+    assert bundles == [[0, 1], [2], [3], [4, 5], [6], [7], [8]]
+    assert [len(bundle) for bundle in on_cluster._bundles(work, 1)] == [1] * 9
 
 
 def test_worker_keeps_its_reading_process(threads, manifest: Manifest, folder: Path, tmp_path, monkeypatch):
