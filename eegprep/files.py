@@ -97,7 +97,7 @@ def one_of(value: object, what: str, allowed: Collection[str]) -> str:
 
 
 def count_of(value: object, what: str, *, least: int = 1) -> int:
-    """`value` as an int; UsageError if it is no whole number, or less than `least`."""
+    """`value` as an int; UsageError unless it is a whole number of at least `least`."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least:
         return int(value)
     raise UsageError(f"invalid {what}", found=_shown(value), expected=f"a whole number, {least} or more")
