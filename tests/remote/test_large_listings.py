@@ -5,22 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.recordings import BIDS_MANIFEST
 
 from eegprep.manifest import parse_manifest
 from eegprep.remote.listing import ListedFile, Listing
 from eegprep.remote.mirror import LISTING, Mirror
 from eegprep.sources.remote import RemoteBIDSSource
-
-MANIFEST = """\
-manifest: 1
-name: bids
-version: "1"
-title: Tables
-citation: made for a test
-licence: {id: CC0-1.0}
-anonymous_subjects: true
-source: {kind: bids}
-"""
 
 
 def listed(folder: Path, names: list[str]) -> Path:
@@ -50,7 +40,7 @@ def test_parts_of_a_split_are_one_recording(tmp_path: Path, n: int) -> None:
         return [f"sub-01/eeg/sub-01_task-x_run-{run}_split-0{k}_eeg.fif" for k in range(1, n + 1)]
 
     source = RemoteBIDSSource(
-        parse_manifest(MANIFEST), listed(tmp_path / "set", ["dataset_description.json", *parts(1), *parts(2)[1:]])
+        parse_manifest(BIDS_MANIFEST), listed(tmp_path / "set", ["dataset_description.json", *parts(1), *parts(2)[1:]])
     )
     (one,) = source.plan()
     assert list(one.files) == parts(1)

@@ -7,21 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.recordings import eeg_uv, write_edf
+from support.recordings import BIDS_MANIFEST, eeg_uv, write_edf
 
 from eegprep.manifest import parse_manifest
 from eegprep.sources import open_source
-
-MANIFEST = """\
-manifest: 1
-name: bids
-version: "1"
-title: Tables
-citation: made for a test
-licence: {id: CC0-1.0}
-anonymous_subjects: true
-source: {kind: bids}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +20,7 @@ def edf(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def planned(root: Path) -> dict[str, set[str]]:
     """The tables of each recording, by its path."""
-    return {one.files[0]: set(one.files[1:]) for one in open_source(parse_manifest(MANIFEST), root).plan()}
+    return {one.files[0]: set(one.files[1:]) for one in open_source(parse_manifest(BIDS_MANIFEST), root).plan()}
 
 
 def write(root: Path, names: list[str], edf: bytes) -> None:

@@ -16,6 +16,18 @@ from eegprep.manifest.schema import Manifest
 NAMES = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
 CANARY = "CANARYJohnDoe"
 
+#: A data set in BIDS without tasks.
+BIDS_MANIFEST = """\
+manifest: 1
+name: bids
+version: "1"
+title: Tables
+citation: made for a test
+licence: {id: CC0-1.0}
+anonymous_subjects: true
+source: {kind: bids}
+"""
+
 
 def eeg_uv(n_channels: int, n_samples: int, *, seed: int = 0, amplitude: float = 12.0) -> np.ndarray:
     """Noise whose power falls with frequency, with the amplitude of EEG."""
