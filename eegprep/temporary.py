@@ -1,36 +1,34 @@
 """Temporary folders that are removed even if their process was killed.
 
-Each is protected by a system lock while in use. The next process to create one first removes unlocked folders of the
-same user; not those of the last seconds, which may be about to be locked.
+Beside each lies a lock file, which its process locks before it makes the folder. So a folder whose lock is free was
+left by a killed process; whoever makes the next temporary folder removes it, if it is of the same user.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+import secrets
 import shutil
 import tempfile
-import time
 import weakref
 from pathlib import Path
 
-from eegprep.platform import Lock, is_own
+from eegprep.platform import FamilyLock, is_own
 
 _PREFIX = "eegprep-"
 _LOCK = ".lock"
-_YOUNG_S = 10.0
-_in_use: set[Path] = set()
+_in_use: dict[Path, FamilyLock] = {}
 
 
 class TemporaryFolder:
     """A folder that is deleted with this object, or on exit if used as a context manager."""
 
     def __init__(self) -> None:
-        _remove_abandoned()
-        while (made := _locked(Path(tempfile.mkdtemp(prefix=_PREFIX)))) is None:
-            pass  # another process took the new folder, not locked yet, for an abandoned one
+        remove_abandoned_folders()
+        while (made := _make()) is None:
+            pass
         self.path, lock = made
-        _in_use.add(self.path)
+        _in_use[self.path] = lock
         self._remove = weakref.finalize(self, _remove, self.path, lock)
 
     def __enter__(self) -> Path:
@@ -42,38 +40,50 @@ class TemporaryFolder:
 
 def remove_temporary_folders() -> None:
     """Remove the folders of this process, before it exits without cleanup."""
-    for path in list(_in_use):
-        shutil.rmtree(path, ignore_errors=True)
+    for path, lock in list(_in_use.items()):
+        _remove(path, lock)
 
 
-def _locked(path: Path) -> tuple[Path, Lock] | None:
-    """A new folder with its lock; None if another process has removed it in the meantime."""
-    lock = Lock(path / _LOCK)
-    try:
-        made = path.stat()
-        if not lock.acquire(wait=False):
-            return None
-        if os.path.samestat(made, path.stat()):
-            return path, lock
-    except (FileNotFoundError, FileExistsError):  # it vanished between two system calls
-        pass
-    lock.release()
-    return None
-
-
-def _remove(path: Path, lock: Lock) -> None:
-    shutil.rmtree(path, ignore_errors=True)
-    _in_use.discard(path)
-    lock.release()
-    shutil.rmtree(path, ignore_errors=True)  # where the locked file could not be deleted
-
-
-def _remove_abandoned() -> None:
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+def remove_abandoned_folders() -> None:
+    """Remove the folders of this user's killed processes."""
+    found = Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")
+    for path in {p.with_name(p.name.removesuffix(_LOCK)) for p in found}:
         with contextlib.suppress(OSError):
-            if path not in _in_use and path.is_dir() and not path.is_symlink() and is_own(path):
-                if time.time() - path.stat().st_mtime < _YOUNG_S:
-                    continue
-                lock = Lock(path / _LOCK)
-                if lock.acquire(wait=False):
+            if path not in _in_use and _is_abandonable(path):
+                lock = FamilyLock(_lock_of(path))
+                if lock.acquire():
                     _remove(path, lock)
+
+
+def _make() -> tuple[Path, FamilyLock] | None:
+    """A new private folder and its lock; None if the name is taken."""
+    path = Path(tempfile.gettempdir()) / f"{_PREFIX}{secrets.token_hex(6)}"
+    lock = FamilyLock(_lock_of(path))
+    if not lock.acquire():
+        return None
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        lock.release()
+        return None
+    except OSError:
+        lock.release()
+        raise
+    return path, lock
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + _LOCK)
+
+
+def _remove(path: Path, lock: FamilyLock) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    _in_use.pop(path, None)
+    lock.release()
+
+
+def _is_abandonable(path: Path) -> bool:
+    """Whether a folder, or the lock of one that was never made, belongs to this user."""
+    if path.is_symlink() or path.exists():
+        return path.is_dir() and not path.is_symlink() and is_own(path)
+    return is_own(_lock_of(path))

@@ -32,6 +32,7 @@ from eegprep.sources.entry import Entry, Kind, with_failed
 from eegprep.sources.tree import place_of
 from eegprep.standardise.chain import plan_chain
 from eegprep.store import Store, key_of_id
+from eegprep.temporary import remove_abandoned_folders
 
 # done, total, bytes done, total bytes, id of the last finished recording
 Progress = Callable[[int, int, int, int, str], None]
@@ -109,6 +110,7 @@ def ingest(
     check_store(out, manifest)
     words = dump_vocabulary(vocabulary)
     with alone(out) as new, whole_or_nothing(out, new=new):
+        remove_abandoned_folders()
         plan = make_plan(
             planned,
             refused=refused,
