@@ -27,7 +27,8 @@ from eegprep.ingest import ingest
 from eegprep.manifest import find_manifest
 from eegprep.shards import build_shard_set
 from eegpt.data import WindowIndex
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.pretraining.objective import Pretraining
 
 REFERENCES = (None, "Cz", "average")

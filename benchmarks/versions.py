@@ -31,7 +31,8 @@ def worker(folder: Path, seconds: float) -> None:
 
     from eegprep.shards import build_shard_set
     from eegpt.data import WindowIndex
-    from eegpt.model.ete import ETE, ETEConfig
+    from eegpt.model.config import ETEConfig
+    from eegpt.model.ete import ETE
 
     try:
         from eegpt.pretraining.objective import Pretraining

@@ -36,7 +36,7 @@ def embed(
 
     Example: `eegpt embed recording.edf --model encoder --out features.nc`
     """
-    from eegpt.interop.embedding import embed_files
+    from eegpt.interop.embedding_files import embed_files
 
     found, failed = embed_files(
         files,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from eegpt.api import scaling as scaling
     from eegpt.api import transfer as transfer
     from eegpt.interop.embedding import embed as embed
-    from eegpt.interop.embedding import embed_files as embed_files
+    from eegpt.interop.embedding_files import embed_files as embed_files
     from eegpt.interop.exported.export import export as export
     from eegpt.interop.hub import PretrainedModel as PretrainedModel
     from eegpt.interop.hub import pull as pull
@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from eegpt.interop.sklearn.estimators import EEGPTRegressor as EEGPTRegressor
 
 _HOMES = {
-    "load": "api", "embed": "interop.embedding", "embed_files": "interop.embedding", "predict": "interop.prediction",
+    "load": "api", "embed": "interop.embedding", "embed_files": "interop.embedding_files",
+    "predict": "interop.prediction",
     "pretrain": "api", "transfer": "", "evaluate": "api", "baselines": "api", "compare": "api", "forecast": "api",
     "scaling": "api", "ablation": "api", "claims": "api",
     "export": "interop.exported.export", "push": "interop.hub", "pull": "interop.hub",

@@ -14,9 +14,7 @@ import copy
 import math
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -31,14 +29,14 @@ from eegprep.electrodes.resolve import EEG_ALONE
 from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import InputError, UsageError
 from eegprep.files import names_of, one_of, path_of, write_atomic
-from eegprep.formats.decoded import SourceChannel
 from eegprep.manifest.croissant import markdown_text
-from eegprep.recording import STANDARD_SFREQ_HZ
 from eegprep.splits import SEEN_FILE
-from eegpt.interop.arrays import ArrayError, Inputs, check_amplitude, factor_of, known_inputs
+from eegpt.interop.arrays import ArrayError, check_amplitude, factor_of
 from eegpt.interop.model import Model, check_size, open_model
-from eegpt.interop.signals import Unknown, rules_for_unknown
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.interop.signals import Unknown
+from eegpt.interop.torch_input import FIFF_OF, Resample, channels_of, inputs_of, median, rate_of, robust_sd
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.heads import HeadSpec, TaskHeads
 from eegpt.model.lora import merge_lora
 from eegpt.model.sizes import ete_config
@@ -55,13 +53,6 @@ from eegpt.transfer.rows import Rows, encode
 Mode = Literal["frozen", "lora", "full"]
 
 _KIND = "module"
-_MAD_TO_SD = 1.4826
-#: Zeros of the resampling filter on each side.
-_ZEROS = 16
-#: An odd rate is approximated by a ratio of numbers up to this: one sample in 100,000 at worst.
-_MOST_PHASES = 512
-#: FIFF's codes of channel types.
-_FIFF_OF = {"eeg": 2, "eog": 202, "emg": 302, "ecg": 402, "resp": 602}
 
 
 class EEGPT(nn.Module):
@@ -201,13 +192,13 @@ class EEGPT(nn.Module):
         if not isinstance(n_outputs, (int, np.integer)) or n_outputs < 1:
             raise ArrayError("n_outputs must be 1 or more", found=repr(n_outputs))
         self._channels = channels_of(chs_info, n_chans, bads)
-        self.n_outputs, self.n_chans, self.sfreq = int(n_outputs), len(self._channels), _rate(sfreq)
+        self.n_outputs, self.n_chans, self.sfreq = int(n_outputs), len(self._channels), rate_of(sfreq)
         if n_times is None and input_window_seconds is not None:
             n_times = round(input_window_seconds * self.sfreq)
         self.n_times, self._folder = n_times, folder
         self.mode, self.unit, self._factor, self._unknown = mode, unit, factor_of(unit), unknown
         self._reference, self._kinds = reference, tuple(kinds)
-        inputs, self.left_out = _inputs(self._channels, vocabulary, unknown, reference, kinds)
+        inputs, self.left_out = inputs_of(self._channels, vocabulary, unknown, reference, kinds)
         self.electrodes, self.references, columns = inputs.names, inputs.references, inputs.columns
         if not fixed:  # several derivations of one electrode get rows of their own
             rows = derivation_rows(vocabulary, inputs.electrodes, inputs.references)
@@ -227,7 +218,7 @@ class EEGPT(nn.Module):
         self.register_buffer("_sigma_uv", torch.full((len(columns),), float("nan")))
         if sigma_uv is not None:
             self._put_sigma(torch.as_tensor(np.asarray(sigma_uv), dtype=torch.float32))
-        self._resample = _Resample(self.sfreq)
+        self._resample = Resample(self.sfreq)
         self._judged = False
 
     def _head(self) -> HeadSpec:
@@ -276,7 +267,7 @@ class EEGPT(nn.Module):
                 todo="leave the trial out",
             )
         x_BES = torch.where(alive_BE.unsqueeze(2), x_BES, torch.zeros_like(x_BES))
-        x_BES = self._resample(x_BES - _median(x_BES))
+        x_BES = self._resample(x_BES - median(x_BES))
         sigma_BE = torch.where(torch.isfinite(self._sigma_uv), self._sigma_uv, robust_sd(x_BES))
         c = self.net.ete.config
         x_RS, sigma_R = x_BES[alive_BE], sigma_BE[alive_BE]
@@ -315,7 +306,7 @@ class EEGPT(nn.Module):
         In pre-training each recording is divided by its own SD: pass the trials of a subject, or all training trials.
         """
         x_BES = torch.as_tensor(x, dtype=torch.float32, device=self._ids.device)[:, self._columns] * self._factor
-        x_BES = self._resample(x_BES - _median(x_BES))
+        x_BES = self._resample(x_BES - median(x_BES))
         self._sigma_uv.copy_(robust_sd(x_BES.transpose(0, 1).flatten(1)))
 
     def _put_sigma(self, sigma_uv: Tensor) -> None:
@@ -402,7 +393,7 @@ class EEGPT(nn.Module):
             "n_outputs": self.n_outputs,
             "n_chans": self.n_chans,
             "chs_info": [
-                {"ch_name": c.name, "loc": list(c.position_m or ()), "kind": _FIFF_OF.get(c.kind, 0)}
+                {"ch_name": c.name, "loc": list(c.position_m or ()), "kind": FIFF_OF.get(c.kind, 0)}
                 for c in self._channels
             ],
             "n_times": self.n_times,
@@ -451,69 +442,6 @@ class EEGPT(nn.Module):
         return "\n".join(lines) + "\n"
 
 
-def channels_of(chs_info: Any, n_chans: int | None, bads: Sequence[str]) -> tuple[SourceChannel, ...]:
-    """The channels of `info["chs"]`, of an `mne.Info`, or of names."""
-    if isinstance(chs_info, Mapping) and "chs" in chs_info:  # mne.Info
-        chs_info, bads = chs_info["chs"], [*bads, *chs_info["bads"]]
-    if chs_info is None or isinstance(chs_info, str) or not len(chs_info):
-        raise ArrayError(
-            "the channels' names are needed",
-            found=repr(chs_info),
-            expected="chs_info: info['chs'] of MNE, or a list of names",
-            todo="pass chs_info=epochs.info['chs']",
-        )
-    if n_chans is not None and n_chans != len(chs_info):
-        raise ArrayError("n_chans and chs_info do not match", found=f"{n_chans} and {len(chs_info)} channels")
-    out = []
-    for one in chs_info:
-        about = {"ch_name": one} if isinstance(one, str) else one
-        if not isinstance(about, Mapping) or "ch_name" not in about:
-            raise ArrayError(
-                "a channel without a name", found=repr(one)[:200], expected="a name, or one of info['chs']"
-            )
-        name, loc = str(about["ch_name"]), np.asarray(about.get("loc", ()), float)[:3]
-        known = len(loc) == 3 and bool(np.isfinite(loc).all()) and bool(loc.any())
-        out.append(
-            SourceChannel(
-                name=name,
-                kind=next((k for k, n in _FIFF_OF.items() if n == int(about.get("kind", _FIFF_OF["eeg"]))), "misc"),
-                position_m=(float(loc[0]), float(loc[1]), float(loc[2])) if known else None,
-                status="bad" if name in bads else "good",
-            )
-        )
-    return tuple(out)
-
-
-def _inputs(
-    channels: Sequence[SourceChannel],
-    vocabulary: Vocabulary,
-    unknown: Unknown,
-    reference: str | None,
-    kinds: Sequence[str],
-) -> tuple[Inputs, dict[str, str]]:
-    """The channels used, and the others with the reasons."""
-    rules, _ = rules_for_unknown(channels, vocabulary, unknown)
-    bad = [c.name for c in channels if c.status == "bad"]
-    inputs, out = known_inputs(channels, vocabulary, reference=reference, kinds=kinds, rules=rules, leave_out=bad)
-    if missing := [channels[i].name for i in out if channels[i].kind == "eeg" and channels[i].name not in bad]:
-        warnings.warn(
-            f"{len(missing)} channels are not electrodes that the model knows and are left out: {', '.join(missing)}",
-            UserWarning,
-            stacklevel=4,
-        )
-    alone = set(kinds) == {"eeg"}  # the reason would name an option of the commands
-    return inputs, {
-        channels[i].name: "not an EEG channel" if alone and channels[i].kind != "eeg" else reason
-        for i, reason in sorted(out.items())
-    }
-
-
-def _rate(sfreq: float | None) -> float:
-    if sfreq is None or not math.isfinite(sfreq) or sfreq <= 0:
-        raise ArrayError("the sampling rate is needed", found=sfreq, expected="sfreq, in Hz")
-    return float(sfreq)
-
-
 def _folder(model: str | Path) -> Path:
     if str(model).startswith(("hf://", "hf:/")):
         from eegpt.interop.repository import fetch
@@ -532,41 +460,3 @@ def _check_names(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], wh
             found=f"{first}: {shapes[0].get(first, 'absent')}",
             expected=f"{first}: {shapes[1].get(first, 'absent')}",
         )
-
-
-def _median(x: Tensor) -> Tensor:
-    """The median over the last dimension, which is kept; of an even number the mean of the middle two, as in NumPy."""
-    ordered, n = x.sort(dim=-1).values, x.shape[-1]
-    return (ordered[..., (n - 1) // 2 : (n - 1) // 2 + 1] + ordered[..., n // 2 : n // 2 + 1]) / 2
-
-
-def robust_sd(x: Tensor) -> Tensor:
-    """1.4826 x median absolute deviation over the last dimension."""
-    return _MAD_TO_SD * _median((x - _median(x)).abs()).squeeze(-1)
-
-
-class _Resample(nn.Module):
-    """To 256 Hz by a windowed sinc, differentiable: (..., n) to (..., ceil(n * 256 / sfreq))."""
-
-    def __init__(self, sfreq: float) -> None:
-        super().__init__()
-        ratio = Fraction(STANDARD_SFREQ_HZ / sfreq).limit_denominator(_MOST_PHASES)
-        self.up, self.down = ratio.numerator, ratio.denominator
-        cutoff = min(1.0, self.up / self.down)
-        self._width = math.ceil(_ZEROS / cutoff)
-        # Phase p of a block of `up` outputs is at p * down / up input samples after the block's first.
-        k = torch.arange(-self._width, self._width + self.down, dtype=torch.float64)
-        t = (k - torch.arange(self.up, dtype=torch.float64).unsqueeze(1) * self.down / self.up) * cutoff
-        kernel = torch.sinc(0.95 * t) * torch.cos(math.pi / 2 * (t / _ZEROS).clamp(-1, 1)).square()
-        self._kernel: Tensor
-        self.register_buffer(
-            "_kernel", (kernel / kernel.sum(dim=1, keepdim=True)).float().unsqueeze(1), persistent=False
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.up == self.down:
-            return x
-        n = x.shape[-1]
-        flat = F.pad(x.flatten(0, -2).unsqueeze(1), (self._width, self._width + self.down), mode="replicate")
-        y = F.conv1d(flat, self._kernel, stride=self.down).transpose(1, 2).flatten(1)
-        return y[:, : -(-n * self.up // self.down)].view(*x.shape[:-1], -1)

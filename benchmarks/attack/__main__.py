@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import commands
+import examples
 import inputs
 import leaks
 import pool
@@ -56,7 +57,7 @@ def main() -> int:
     try:
         originals = folder / "originals"
         originals.mkdir()
-        inputs.originals(originals)
+        examples.originals(originals)
         if options.only or not numbers.keys().isdisjoint(commands.KINDS):
             commands.originals(originals)
         if options.only:

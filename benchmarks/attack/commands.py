@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import inputs
+import examples
 from inputs import rng_of
 from pool import Fault, crowd, tree
 
@@ -68,11 +68,11 @@ def _shard(originals: Path, out: Path, workers: int) -> None:
 
 
 def _train(originals: Path, out: Path, workers: int) -> None:
-    inputs.train(originals / "others", out)
+    examples.train(originals / "others", out)
 
 
 def _embed(originals: Path, out: Path, workers: int) -> None:
-    from eegpt.interop.embedding import embed_files
+    from eegpt.interop.embedding_files import embed_files
 
     files = [originals / "raw" / "s0.edf"]
     _, failed = embed_files(files, originals / "encoder", out=out, recipe="default", window_s=1.0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from inputs import TESTS
+from examples import TESTS
 from pool import Fault
 
 CANARY = "CANARYQZX"
@@ -119,7 +119,7 @@ def _written(name: str) -> Callable[[Path], None]:
     """A file of the tests' own writers, whose headers have canaries already."""
 
     def write(folder: Path) -> None:
-        from inputs import recordings as write_all
+        from examples import recordings as write_all
 
         made = folder.with_name("formats")
         if not made.exists():

@@ -18,15 +18,14 @@ Shapes: N trials, E electrodes, S samples, K outputs.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
-from eegpt.data import TrialBatch, TrialIndex
+from eegpt.data import TrialIndex
+from eegpt.evaluation.eog import Regressed, batches_of
 from eegpt.evaluation.intervals import bootstrap_interval, paired_test
 from eegpt.evaluation.metrics import main_score, mean_defined, scores_of
 from eegpt.evaluation.predictions import Predictions, TaskTrials, put_predictions
@@ -44,10 +43,6 @@ from eegpt.transfer.setup import Setup
 SECOND = 256  # samples of shard sets
 _LEAST_SAMPLES = 128
 _EDGE = re.compile(r"(N|Fp|AF)[0-9z]+|(F|FT|T|TP)(7|8|9|10|11|12)")
-_VERTICAL = (("Fp1", "Fp2"), ("Fpz",), ("AF7", "AF8"), ("AF3", "AF4"), ("AFz",))
-_HORIZONTAL = (("F7", "F8"), ("AF7", "AF8"), ("F9", "F10"), ("FT7", "FT8"), ("Fp1", "Fp2"))
-_RIDGE = 1e-6
-_SMOOTH = 26  # samples, a tenth of a second: eyes are slow
 _LEAST_SHARE = 0.2  # of what a score has above chance that a control without the trial must reach to be told
 
 CONTROLS = {
@@ -116,7 +111,7 @@ def _without_edge(setup: Setup, n_electrodes: int) -> _Changed:
     reasons, usable_N = {}, np.ones(len(index), bool)
     for number in range(len(index.tasks)):
         rows = np.flatnonzero(index.task == number)
-        electrode_NE = np.concatenate([np.unique(b.electrode) for b in _batches(index, rows)] or [rows[:0]])
+        electrode_NE = np.concatenate([np.unique(b.electrode) for b in batches_of(index, rows)] or [rows[:0]])
         seen = set(electrode_NE.tolist()) - {-1}
         if not seen & set(own):
             reasons[number] = "no such electrode in its trials"
@@ -171,97 +166,8 @@ def _moved(index: TrialIndex, start_N: np.ndarray, n_N: np.ndarray, reasons: dic
     return _Changed(index=moved, usable_N=usable_N, reasons=reasons)
 
 
-class _Regressed:
-    """The trials of an index with the activity of eyes, as seen by frontal electrodes, removed from the others."""
-
-    def __init__(self, index: TrialIndex) -> None:
-        self._index = index
-        self._removed: dict[tuple[int, int], tuple[list[int], np.ndarray, np.ndarray] | None] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._index, name)
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def gather(self, indices: np.ndarray) -> TrialBatch:
-        """Trials in microvolt, with the frontal electrodes masked."""
-        batch = self._index.gather(indices)
-        signal_NES, mask_NE = _signal(batch), np.asarray(batch.electrode_mask).copy()
-        electrode_NE = np.asarray(batch.electrode)
-        for i, row in enumerate(indices):
-            found = self.coefficients(int(self._index.task[row]), int(self._index.recording[row]))
-            if found is None:
-                continue
-            used, electrodes, weight_RV = found
-            sources_RS = _sources(signal_NES[i], electrode_NE[i], self._index)
-            own = np.flatnonzero(mask_NE[i])
-            at = np.searchsorted(electrodes, electrode_NE[i, own])
-            known = electrodes[np.minimum(at, len(electrodes) - 1)] == electrode_NE[i, own]
-            if sources_RS is not None and len(sources_RS[0]) == len(weight_RV):
-                signal_NES[i, own[known]] -= weight_RV[:, at[known]].T @ sources_RS[0]
-            mask_NE[i] &= ~np.isin(electrode_NE[i], used)
-        # In microvolt: a batch may hold its samples in any unit, given their scale.
-        ones = np.ones_like(np.asarray(batch.scale_uv, np.float32))
-        return dataclasses.replace(batch, signal_i16=signal_NES, scale_uv=ones, electrode_mask=mask_NE)
-
-    def fingerprint(self, indices: np.ndarray) -> str:
-        return hashlib.sha256(b"eog" + self._index.fingerprint(indices).encode()).hexdigest()
-
-    def coefficients(self, task: int, recording: int) -> tuple[list[int], np.ndarray, np.ndarray] | None:
-        """Frontal electrodes, all electrodes (V,) sorted, and their weights on the sources, (R, V), of a recording."""
-        key = task, recording
-        if key not in self._removed:
-            rows = np.flatnonzero((self._index.task == task) & (self._index.recording == recording))
-            self._removed[key] = self._fitted(rows)
-        return self._removed[key]
-
-    def _fitted(self, rows: np.ndarray) -> tuple[list[int], np.ndarray, np.ndarray] | None:
-        square: np.ndarray | None = None
-        right: dict[int, np.ndarray] = {}
-        used: list[int] = []
-        for batch in _batches(self._index, rows):
-            signal_NES, electrode_NE = _signal(batch), np.asarray(batch.electrode)
-            for x_ES, electrode_E in zip(signal_NES, electrode_NE, strict=True):
-                x_ES = uniform_filter1d(x_ES, _SMOOTH, axis=1)  # noise in the sources would weaken the weights
-                found = _sources(x_ES, electrode_E, self._index)
-                if found is None or (square is not None and len(found[0]) != len(square)):
-                    continue
-                sources_RS, used = found
-                sources_RS = sources_RS - sources_RS.mean(axis=1, keepdims=True)
-                own = sources_RS @ sources_RS.T
-                square = own if square is None else square + own
-                for electrode, x_S in zip(electrode_E.tolist(), x_ES, strict=True):
-                    right[electrode] = right.get(electrode, 0) + sources_RS @ (x_S - x_S.mean())
-        if square is None:
-            return None
-        electrodes = np.array(sorted(e for e in right if e >= 0))
-        ridge = _RIDGE * np.trace(square) * np.eye(len(square))
-        weight_RV = np.linalg.solve(square + ridge, np.stack([right[e] for e in electrodes.tolist()], axis=1))
-        return used, electrodes, weight_RV
-
-
-def _sources(x_ES: np.ndarray, electrode_E: np.ndarray, index: TrialIndex) -> tuple[np.ndarray, list[int]] | None:
-    """Vertical and horizontal EOG-like signals (R, S) of a trial, and the electrodes that they are from."""
-    place = {index.vocabulary.name_of(int(e)): i for i, e in enumerate(electrode_E) if e >= 0}
-    sources, used = [], []
-    for group in _VERTICAL:
-        if all(name in place for name in group):
-            sources.append(np.mean([x_ES[place[name]] for name in group], axis=0))
-            used += [int(electrode_E[place[name]]) for name in group]
-            break
-    for left, right in _HORIZONTAL:
-        if left in place and right in place:
-            sources.append(x_ES[place[right]] - x_ES[place[left]])
-            used += [int(electrode_E[place[name]]) for name in (left, right)]
-            break
-    if not sources:
-        return None
-    return np.stack(sources), sorted(set(used))
-
-
 def _without_eog(setup: Setup, n_electrodes: int) -> _Changed:
-    index, regressed, reasons = setup.index, _Regressed(setup.index), {}
+    index, regressed, reasons = setup.index, Regressed(setup.index), {}
     for number in range(len(index.tasks)):
         own = np.flatnonzero(index.task == number)
         found = [regressed.coefficients(number, int(r)) for r in np.unique(index.recording[own])]
@@ -279,15 +185,6 @@ _CHANGES: dict[str, Callable[[Setup, int], _Changed]] = {
     "eog": _without_eog,
     "pre_stimulus": _before,
 }
-
-
-def _batches(index: TrialIndex, rows: np.ndarray) -> Any:
-    return (index.gather(rows[start : start + 32]) for start in range(0, len(rows), 32))
-
-
-def _signal(batch: Any) -> np.ndarray:
-    signal: np.ndarray = np.asarray(batch.signal_i16) * np.asarray(batch.scale_uv, np.float32)[:, :, None]
-    return signal
 
 
 # ---- scores

@@ -30,7 +30,8 @@ from eegprep.standardise.signal import standardise
 from eegprep.standardise.timeline import lay_out
 from eegpt.data import TaskInfo
 from eegpt.interop.model import Model
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.transfer.inputs import derivation_rows, extended, rows_of
 from eegpt.transfer.rows import SignalBatch, encode, flatten
 

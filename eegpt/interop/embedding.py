@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,13 +20,13 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from eegprep.electrodes.references import reference_numbers, stated_reference
-from eegprep.errors import EEGPTError, InputError, UsageError
-from eegprep.files import alone, number_of, one_of, output_path, paths_of
+from eegprep.electrodes.references import reference_numbers
+from eegprep.errors import InputError, UsageError
+from eegprep.files import number_of, one_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, Stretch, seconds_to_samples
 from eegpt.interop.arrays import SignalTrials, states_of
-from eegpt.interop.feature_files import DIMENSIONS, check_output, origin_of, read_features, writing
+from eegpt.interop.feature_files import DIMENSIONS
 from eegpt.interop.model import Model, as_model
 from eegpt.interop.signals import UNKNOWN, Prepared, SignalFile, Unknown, check_line_freq, prepare
 from eegpt.transfer.bank import TrialBank, chunk_size
@@ -98,7 +97,7 @@ def embed(
     InputError
         The signal cannot be used.
     """
-    _check_options(window_s=window_s, stride_s=stride_s, unknown=unknown, line_freq_hz=line_freq_hz)
+    check_options(window_s=window_s, stride_s=stride_s, unknown=unknown, line_freq_hz=line_freq_hz)
     opened = as_model(model)
     if isinstance(signal, (str, os.PathLike)):
         options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": recipe}
@@ -110,15 +109,15 @@ def embed(
         signal, recipe=chosen, vocabulary=opened.vocabulary, unknown=unknown, line_freq_hz=line_freq_hz,
         reference=reference,
     )  # fmt: skip
-    window = _windows(ready, opened, window_s, stride_s)
-    out, features = _embedded(opened, ready, chosen, window)
+    window = windows_of(ready, opened, window_s, stride_s)
+    out, features = embedded(opened, ready, chosen, window)
     values = np.full(tuple(out.sizes[d] for d in DIMENSIONS), np.nan, np.float32)
     for first, some in features:
         values[first : first + len(some)] = some
     return out.assign(features=(DIMENSIONS, values))[["features", *out.data_vars]]
 
 
-def _check_options(
+def check_options(
     *,
     window_s: float | None = None,
     stride_s: float | None = None,
@@ -134,7 +133,7 @@ def _check_options(
             number_of(value, name)
 
 
-def _embedded(
+def embedded(
     model: Model, ready: Prepared, recipe: Recipe, window: Windows
 ) -> tuple[xr.Dataset, Iterator[tuple[int, NDArray[np.float32]]]]:
     """Everything but the features, and the features as `features_of` gives them."""
@@ -158,7 +157,7 @@ def _nothing_usable(ready: Prepared, n_samples: int) -> InputError:
     )
 
 
-def _windows(ready: Prepared, model: Model, window_s: float | None, stride_s: float | None) -> Windows:
+def windows_of(ready: Prepared, model: Model, window_s: float | None, stride_s: float | None) -> Windows:
     """All windows of the signal."""
     if ready.labels:
         if window_s is not None or stride_s is not None:
@@ -320,62 +319,6 @@ def _check_finite(name: str, values: NDArray[np.float32], model: Model) -> None:
         )
 
 
-# ---- files of any format, for `eegpt embed`
-
-
-def embed_files(
-    files: str | Path | Sequence[str | Path],
-    model: Model | str | Path = "base",
-    *,
-    out: str | Path | None = None,
-    window_s: float | None = None,
-    stride_s: float | None = None,
-    recipe: str | Path | Recipe | None = None,
-    unknown: Unknown = "leave_out",
-    line_freq_hz: float | None = None,
-    reference: str | None = None,
-    tell: Callable[[str], None] = lambda text: None,
-) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
-    """Features of all recordings of some files and folders, written to one file.
-
-    Parameters
-    ----------
-    files : str, Path, or a sequence of them
-        Recordings of any format, or folders.
-    model, window_s, stride_s, recipe, unknown, line_freq_hz, reference
-        As of `embed`.
-    out : str or Path, optional
-        `x.nc` (NetCDF) or `x.zarr`, with one group per recording. If it already has the features of the same files,
-        model and options, it is read instead.
-    tell : callable, optional
-        Called with the name of each recording before it is read.
-
-    Returns
-    -------
-    found : dict of str to xarray.Dataset
-        By name of the recording; with `out`, features are read from it when they are used.
-    failed : dict of str to EEGPTError
-        Recordings, or files without one, that could not be used.
-    """
-    paths, target = paths_of(files, "the recordings"), None if out is None else output_path(out)
-    _check_options(window_s=window_s, stride_s=stride_s, unknown=unknown, line_freq_hz=line_freq_hz)
-    if target is not None:
-        check_output(target)
-    opened = as_model(model)
-    chosen = opened.recipe(recipe)  # a wrong name is reported before any file is read
-    stated_reference(opened.vocabulary, reference)
-    options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": chosen}
-    options |= {"unknown": unknown, "line_freq_hz": line_freq_hz}
-    options |= {} if reference is None else {"reference": reference}
-    if target is None:
-        return read_files(paths, opened, tell=tell, **options)
-    with alone(target, file=True):
-        origin = origin_of(paths, opened, **options)
-        if target.exists():  # resumes a run that was killed after its last write
-            return read_features(target, origin), {}
-        return write_files(paths, opened, target, origin, tell=tell, **options)
-
-
 @contextlib.contextmanager
 def _only_recording(path: Path) -> Iterator[Any]:
     """The recording of a file or folder; UsageError if there is none, or several."""
@@ -396,106 +339,3 @@ def _only_recording(path: Path) -> Iterator[Any]:
         )
     with isolated_reader(manifest, path) as reader:
         yield reader.read(planned[0])
-
-
-def read_files(
-    paths: Sequence[Path], model: Model, *, tell: Callable[[str], None] = lambda text: None, **options: Any
-) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
-    """Features of every recording by name, and the errors of those that failed.
-
-    Parameters
-    ----------
-    options
-        Of `eegpt.embed`.
-    """
-    _check_options(**options)
-    found: dict[str, xr.Dataset] = {}
-    failed: dict[str, EEGPTError] = {}
-    for name, read in _recordings(paths, failed):
-        tell(name)
-        try:
-            found[_free(name, found)] = embed(read(), model, **options)
-        except EEGPTError as error:
-            failed[name] = error
-    return found, failed
-
-
-def _recordings(paths: Sequence[Path], failed: dict[str, EEGPTError]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Name and reader of each recording; files without one are added to `failed`."""
-    from eegprep.processes import isolated_reader
-    from eegprep.sources import manifest_for_path, open_source
-
-    for path in paths:
-        manifest = manifest_for_path(path)
-        planned = open_source(manifest, path).plan()
-        if not planned:
-            failed[str(path)] = UsageError("no recording found", where=path)
-        with isolated_reader(manifest, path) as reader:
-            for one in planned:
-                yield one.files[0] if path.is_dir() else path.name, functools.partial(reader.read, one)
-
-
-def write_files(
-    paths: Sequence[Path],
-    model: Model,
-    out: Path,
-    origin: str,
-    *,
-    recipe: Recipe,
-    window_s: float | None = None,
-    stride_s: float | None = None,
-    unknown: Unknown = "leave_out",
-    line_freq_hz: float | None = None,
-    reference: str | None = None,
-    tell: Callable[[str], None] = lambda text: None,
-) -> tuple[dict[str, xr.Dataset], dict[str, EEGPTError]]:
-    """Write the features of every recording to `out`; the memory needed does not depend on their length.
-
-    Parameters
-    ----------
-    origin : str
-        See `origin_of`; written if no recording failed.
-
-    Returns
-    -------
-    As of `embed_files`.
-    """
-    from eegprep.sources import manifest_for_path, open_source
-
-    names: dict[str, None] = {}
-    failed: dict[str, EEGPTError] = {}
-    n_planned = sum(len(open_source(manifest_for_path(path), path).plan()) for path in paths)
-    with writing(out, single=n_planned == 1) as file:
-        for name, read in _recordings(paths, failed):
-            tell(name)
-            try:
-                with SignalFile(out.parent) as sink:
-                    ready = prepare(
-                        read(), recipe=recipe, vocabulary=model.vocabulary, unknown=unknown,
-                        line_freq_hz=line_freq_hz, reference=reference, sink=sink,
-                    )  # fmt: skip
-                    window = _windows(ready, model, window_s, stride_s)
-                    group = _free(name, names)
-                    file.add(group, *_embedded(model, ready, recipe, window))
-                    names[group] = None
-            except EEGPTError as error:
-                failed[name] = error
-        if names:
-            file.keep(None if failed else origin)
-    if not names:
-        return {}, failed
-    stored = read_features(out, None if failed else origin)
-    if n_planned == 1:
-        return dict(zip(names, stored.values(), strict=True)), failed
-    return {name: stored[name] for name in names}, failed
-
-
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    """A group's name: without slashes, and unique."""
-    name = name.replace("/", "+")
-    number = 1
-    out = name
-    while out in taken:
-        number += 1
-        out = f"{name}~{number}"
-    return out

@@ -20,7 +20,8 @@ from eegprep.errors import InputError, RefusedError, UsageError
 from eegprep.files import sha256_file
 from eegprep.manifest import load_recipe
 from eegprep.manifest.recipe import Recipe, recipe_of_steps
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.runs.checkpoint import load_encoder
 from eegpt.runs.folder import CONFIG, LOCK, VOCABULARY, WEIGHTS, Lock, read_config, read_json, read_lock
 from eegpt.runs.settings import from_mapping

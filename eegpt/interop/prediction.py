@@ -13,7 +13,8 @@ import numpy as np
 from eegprep.errors import EEGPTError, UsageError
 from eegprep.files import atomic_path, path_of
 from eegprep.manifest.recipe import Recipe
-from eegpt.interop.embedding import embed, read_files
+from eegpt.interop.embedding import embed
+from eegpt.interop.embedding_files import read_files
 from eegpt.interop.model import Model, as_model
 from eegpt.interop.signals import Unknown
 

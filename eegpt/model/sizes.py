@@ -13,7 +13,8 @@ from typing import Any
 from torch import nn
 
 from eegprep.errors import UsageError, nearest
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.heads import HeadSpec, TaskHeads
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.model.weights import without_memory

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from eegpt.model.ete import ETEConfig
+from eegpt.model.config import ETEConfig
 from eegpt.model.tokens import BANDS_HZ, fold_tokens
 
 VIEWS = ("states", "dynamics", "spectrum", "course", "level")

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 
 
 class _NoDraws(TorchFunctionMode):

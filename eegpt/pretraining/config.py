@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError
-from eegpt.model.ete import ETEConfig, Objective
+from eegpt.model.config import ETEConfig, Objective
 from eegpt.model.sizes import ete_config, size
 from eegpt.model.tokens import Normalise, n_tokens
 from eegpt.runs.settings import Settings

@@ -26,7 +26,8 @@ from eegprep.files import alone
 from eegprep.platform import stop_signals
 from eegpt.callbacks import Callback, Logger
 from eegpt.data import WindowBatch
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.weights import bare_encoder, fill
 from eegpt.pretraining.config import OptimiserSettings, PretrainConfig
 from eegpt.pretraining.data import PretrainData, mixture, open_windows

@@ -20,7 +20,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from eegpt.model.ete import ETE, ETEConfig, log_spectrum
+from eegpt.model.config import ETEConfig, log_spectrum
+from eegpt.model.ete import ETE
 from eegpt.model.tokens import fold_tokens
 
 

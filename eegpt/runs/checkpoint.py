@@ -24,7 +24,8 @@ from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, RefusedError
 from eegprep.files import atomic_path, write_json
 from eegprep.platform import sync_folder
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.weights import without_memory
 from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, read_config, read_json
 from eegpt.runs.settings import from_mapping, to_mapping

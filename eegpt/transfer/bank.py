@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from eegpt.model.ete import ETEConfig
+from eegpt.model.config import ETEConfig
 from eegpt.model.views import view_slices, views
 from eegpt.transfer import states
 from eegpt.transfer.align import aligned, tangent_pairs

@@ -23,7 +23,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError
 from eegprep.files import write_json
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.heads import HeadSpec
 from eegpt.model.lora import merge_lora
 from eegpt.model.teg import TEGConfig

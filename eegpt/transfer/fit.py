@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.heads import ElectrodeScale, HeadSpec
 from eegpt.model.lora import add_lora
 from eegpt.model.pairs import N_PAIR_FEATURES

@@ -22,7 +22,7 @@ from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import RefusedError, UsageError
 from eegprep.recording import input_name
 from eegpt.data import TrialIndex
-from eegpt.model.ete import ETEConfig
+from eegpt.model.config import ETEConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from eegpt.data import TaskInfo, TrialBatch
-from eegpt.model.ete import ETE, Cache, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE, Cache
 from eegpt.model.pairs import band_pairs, pair_ids
 from eegpt.model.tokens import n_tokens, normalised, unfold_tokens
 from eegpt.model.views import N_SLICES, band_powers, slice_means, state_views, views

@@ -24,7 +24,7 @@ from eegprep.files import alone, sha256_file
 from eegprep.splits import Seen
 from eegprep.splits.assign import rank_key
 from eegpt.data import TrialIndex
-from eegpt.model.ete import ETEConfig
+from eegpt.model.config import ETEConfig
 from eegpt.model.sizes import ete_config
 from eegpt.model.teg import TEGConfig
 from eegpt.runs.checkpoint import load_encoder

@@ -20,7 +20,7 @@ from eegprep.remote import open_shards
 from eegprep.shards import ShardSet
 from eegprep.splits import SEEN_FILE, Seen, SeenRecording, refuse_leaks
 from eegpt.data import TrialIndex
-from eegpt.model.ete import ETEConfig
+from eegpt.model.config import ETEConfig
 from eegpt.model.heads import HeadSpec
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.folds import Division, Kind, Scheme, divide

@@ -12,7 +12,8 @@ import xarray as xr
 
 from eegprep.errors import InputError
 from eegpt.interop import embedding, feature_files, open_model
-from eegpt.interop.embedding import embed, embed_files
+from eegpt.interop.embedding import embed
+from eegpt.interop.embedding_files import embed_files
 from eegpt.interop.signals import SignalFile, prepare
 
 ENGINES = {".nc": "h5netcdf", ".zarr": "zarr"}
@@ -92,7 +93,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 sys.argv[1:] = sys.argv[2:]
 limit = {limit}
 if limit:
-    import _eegpt_cli.model, eegpt.interop.embedding, h5netcdf, xarray
+    import _eegpt_cli.model, eegpt.interop.embedding_files, h5netcdf, xarray
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 from _eegpt_cli.model import main
 main()

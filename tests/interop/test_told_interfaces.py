@@ -19,7 +19,7 @@ from eegprep.errors import UsageError
 from eegprep.manifest import load_recipe
 from eegpt.interop import EEGPTClassifier, EEGPTFeatures, LiveModel, embed, export, open_model
 from eegpt.interop.arrays import Inputs, SignalTrials
-from eegpt.interop.embedding import embed_files
+from eegpt.interop.embedding_files import embed_files
 from eegpt.interop.exported.export import exportable
 from eegpt.model.ete import ETE
 from eegpt.runs import checkpoint as ck

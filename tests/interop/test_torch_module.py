@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from eegprep.errors import InputError, RefusedError, UsageError
 from eegpt.interop import EEGPTFeatures
 from eegpt.interop.arrays import ArrayError
-from eegpt.torch import EEGPT, robust_sd
+from eegpt.interop.torch_input import robust_sd
+from eegpt.torch import EEGPT
 
 NAMES = ("C3", "Cz", "C4")
 

@@ -10,7 +10,8 @@ import torch
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.references import SCHEMES, reference_numbers
 from eegprep.electrodes.vocabulary import KINDS
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.weights import bare_encoder, fill
 
 V = Vocabulary.base(KINDS)

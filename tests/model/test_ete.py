@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from eegprep.errors import UsageError
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.pretraining.objective import Pretraining
 
 POSITIONS = ("rotary", "learned", "none")

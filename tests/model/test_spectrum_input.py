@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from eegprep.errors import UsageError
-from eegpt.model.ete import ETE, ETEConfig, log_spectrum
+from eegpt.model.config import ETEConfig, log_spectrum
+from eegpt.model.ete import ETE
 
 
 def encoder(**settings) -> ETE:

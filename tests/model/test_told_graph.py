@@ -10,7 +10,8 @@ import torch
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.references import reference_numbers
 from eegprep.electrodes.vocabulary import KINDS
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.heads import HeadSpec
 from eegpt.model.teg import TEG, TEGConfig
 from eegpt.runs.settings import from_mapping, to_mapping

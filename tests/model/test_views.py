@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from eegpt.model.ete import ETEConfig
+from eegpt.model.config import ETEConfig
 from eegpt.model.views import N_STATE_SLICES, VIEWS, slice_means, state_views, view_slices, views
 
 CONFIG = {"n_layers": 1, "width": 8, "n_heads": 2}

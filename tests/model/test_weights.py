@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.sizes import ete_config
 from eegpt.model.weights import bare_encoder, fill
 from eegpt.runs.checkpoint import load_tensors

@@ -10,7 +10,8 @@ import torch
 
 from eegprep.errors import UsageError
 from eegpt.data.loader import in_batches
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.pages.pretraining import write_forecast_page
 from eegpt.pretraining.forecast import forecast_errors, roll
 from eegpt.studies.scaling import fit_power_law

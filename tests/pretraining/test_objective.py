@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from eegprep.errors import UsageError
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.objective import Pretraining, hidden_spans, log_spectrum, unseen_samples
 from eegpt.runs.runtime import cosine

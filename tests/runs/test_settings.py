@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from eegprep.errors import UsageError
-from eegpt.model.ete import ETEConfig
+from eegpt.model.config import ETEConfig
 from eegpt.runs.settings import Settings, from_mapping, read_settings, to_mapping, with_settings
 
 CONFIG = ETEConfig(n_layers=2, width=32, n_heads=4)

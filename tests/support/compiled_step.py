@@ -6,7 +6,8 @@ import sys
 
 import torch
 
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.pretraining.objective import Pretraining
 
 torch.set_num_threads(1)

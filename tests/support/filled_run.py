@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from eegpt.model.ete import ETEConfig
+from eegpt.model.config import ETEConfig
 from eegpt.model.weights import bare_encoder, fill
 from eegpt.pretraining.config import ComputeSettings
 from eegpt.pretraining.objective import Pretraining

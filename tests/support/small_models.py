@@ -14,7 +14,8 @@ import yaml
 from eegprep.electrodes import Vocabulary
 from eegprep.manifest import load_recipe, parse_manifest
 from eegprep.splits import Seen, SeenRecording
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.runs import checkpoint as ck
 from eegpt.runs.folder import write_config
 

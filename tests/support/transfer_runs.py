@@ -13,7 +13,8 @@ from eegprep.electrodes import Vocabulary
 from eegprep.recording import RecordingInfo, Stretch, Trial
 from eegprep.shards import build_shard_set
 from eegprep.splits import Seen, SeenRecording
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.runs import checkpoint as ck
 from eegpt.runs.folder import write_config
 from eegpt.runs.settings import changed

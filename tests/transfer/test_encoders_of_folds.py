@@ -12,7 +12,7 @@ from eegprep.shards import ShardSet
 from eegpt.data import TrialIndex
 from eegpt.evaluation.evaluate import evaluate
 from eegpt.evaluation.tables import results_table
-from eegpt.model.ete import ETEConfig
+from eegpt.model.config import ETEConfig
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.data import divided, open_windows
 from eegpt.runs.checkpoint import load_encoder

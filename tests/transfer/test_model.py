@@ -12,7 +12,8 @@ import torch
 from support.transfer_runs import settings
 from torch.nn import functional as F
 
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.heads import HeadSpec
 from eegpt.model.lora import add_lora, merge_lora
 from eegpt.model.teg import TEGConfig

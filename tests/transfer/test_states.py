@@ -12,7 +12,8 @@ from support.transfer_runs import settings
 
 from eegprep.errors import UsageError
 from eegpt.evaluation.evaluate import evaluate
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.transfer import ridge, states
 from eegpt.transfer.model import TransferModel
 from eegpt.transfer.run import transfer

@@ -11,7 +11,8 @@ import torch
 from sklearn.linear_model import Ridge
 
 from eegpt.data import TaskInfo
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.heads import HeadSpec
 from eegpt.model.pairs import N_PAIR_FEATURES
 from eegpt.model.teg import TEGConfig

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eegprep.errors import UsageError
-from eegpt.model.ete import ETE, Cache, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE, Cache
 from eegpt.model.heads import ElectrodeHeads
 from eegpt.model.tokens import n_tokens, normalised
 from eegpt.model.views import N_SLICES, N_STATE_SLICES, SMALLEST_POWER, SMALLEST_SD_UV, spectrum_window

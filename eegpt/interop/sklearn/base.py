@@ -34,7 +34,8 @@ from eegpt.interop.arrays import (
     with_derivations,
 )
 from eegpt.interop.model import Model, as_model
-from eegpt.model.ete import ETE, ETEConfig
+from eegpt.model.config import ETEConfig
+from eegpt.model.ete import ETE
 from eegpt.model.heads import HeadSpec
 from eegpt.model.lora import merge_lora
 from eegpt.model.teg import TEGConfig
