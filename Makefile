@@ -47,6 +47,7 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
+	$(BIN)/mypy cli
 
 imports: $(VENV)/.installed-dev
 	$(BIN)/lint-imports

@@ -84,8 +84,8 @@ def fitted(table: Table, width: int) -> Table | Text:
         return table
     lines = [_plain(table.title)] if table.title else []
     names = [_plain(column.header) for column in table.columns]
-    for cells in zip(*(column.cells for column in table.columns), strict=True):
-        first, *others = map(_plain, cells)
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        first, *others = map(_plain, row)
         named = [
             (f"{name}: " if name and table.show_header else "") + " ".join(cell.split())
             for name, cell in zip(names[1:], others, strict=True)

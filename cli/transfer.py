@@ -217,12 +217,12 @@ def cache(
     from eegpt.transfer import states
 
     held = states.entries()
-    told = {"folder": str(states.folder()), "entries": len(held), "limit": states.max_bytes()}
-    told["bytes"] = sum(path.stat().st_size for path in held)
+    folder, limit, n_bytes = str(states.folder()), states.max_bytes(), sum(path.stat().st_size for path in held)
+    told = {"folder": folder, "entries": len(held), "limit": limit, "bytes": n_bytes}
     if clear:
         states.clear()
-    size = f"{told['bytes'] / 1e6:.1f} MB of at most {told['limit'] / 1e6:.0f} MB"
-    text = f"{told['folder']}: {told['entries']} encoded tasks, {size}{', deleted' if clear else ''}"
+    size = f"{n_bytes / 1e6:.1f} MB of at most {limit / 1e6:.0f} MB"
+    text = f"{folder}: {len(held)} encoded tasks, {size}{', deleted' if clear else ''}"
     print(json.dumps(told) if as_json else text)
 
 

@@ -402,7 +402,7 @@ def draft_manifest(
     out : str or Path, optional
         Also write the text to this file.
     name : str, optional
-        The data set's name; by default the folder's.
+        The data set's name: lower-case letters, digits, - and _; by default the folder's.
     workers : int
         Number of worker processes; 0 runs everything in this process.
 
@@ -415,10 +415,13 @@ def draft_manifest(
     """
     from eegprep.ingest.draft import draft, draft_described
     from eegprep.ingest.dry import inspect as run
+    from eegprep.manifest.fields import check_name
     from eegprep.remote.listing import is_remote
     from eegprep.sources.implicit import manifest_for_path
 
     folder, target = path_of(folder, "the folder"), None if out is None else output_path(out)
+    if name is not None:
+        check_name(name)
     workers = count_of(workers, "workers", least=0)
     if target is not None and target.exists():
         raise UsageError("the file already exists", where=target, todo="choose another --out")

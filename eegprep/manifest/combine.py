@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import BaseModel, ValidationError
+
 from eegprep.errors import UsageError, nearest
+from eegprep.files import names_of
 from eegprep.manifest.licences import merge_licences
 from eegprep.manifest.schema import Expectation, Licence, Manifest
 
@@ -46,10 +49,12 @@ def subset_manifest(
     Raises
     ------
     UsageError
-        A task is unknown, or nothing was selected.
+        A task is unknown, a name is empty or not valid, or nothing was selected.
     """
     if not subjects and not tasks:
         raise UsageError("no subset given", expected="subjects or tasks")
+    subjects = names_of(subjects, "subjects", separator=None) if subjects else ()
+    tasks = names_of(tasks, "tasks", separator=None) if tasks else ()
     known = {t.name: t for t in manifest.tasks}
     for task in tasks:
         if task not in known:
@@ -66,19 +71,23 @@ def subset_manifest(
         trials = {t: n for t, n in manifest.expect.trials.items() if t in names}
         expect = manifest.expect.model_copy(update={"trials": trials})
     changed = {
-        "name": name or manifest.name,
+        "name": manifest.name if name is None else name,
         "source": source,
         "tasks": kept,
         "expect": expect,
         "known_results": [k for k in manifest.known_results if k.task in names],
     }
     # Validated again: `update` does not validate the name.
-    return Manifest.model_validate({**manifest.model_dump(), **{k: _plain(v) for k, v in changed.items()}})
+    try:
+        return Manifest.model_validate({**manifest.model_dump(), **{k: _plain(v) for k, v in changed.items()}})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UsageError(
+            f"invalid {'.'.join(map(str, first['loc']))}", found=repr(first["input"])[:200], expected=first["msg"]
+        ) from None
 
 
 def _plain(value: object) -> object:
-    from pydantic import BaseModel
-
     if isinstance(value, BaseModel):
         return value.model_dump()
     return [_plain(v) for v in value] if isinstance(value, list) else value

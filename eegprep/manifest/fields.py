@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from eegprep.errors import UsageError
 from eegprep.manifest.labels import code_text
 
 #: More than any data set needs.
@@ -74,7 +75,8 @@ def _number_as_text(value: object) -> object:
 WholeNumber = BeforeValidator(whole_number)
 Text = Annotated[str, Field(max_length=4000)]
 Word = Annotated[str, BeforeValidator(_number_as_text), Field(min_length=1, max_length=200)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,62}$")]
+_NAME = r"^[a-z0-9][a-z0-9_\-]{0,62}$"
+Name = Annotated[str, Field(pattern=_NAME)]
 RelativePath = Annotated[str, Field(max_length=1000), AfterValidator(_relative)]
 FilePattern = Annotated[str, Field(max_length=500), AfterValidator(_relative), AfterValidator(_few_wildcards)]
 Address = Annotated[str, Field(max_length=2000), AfterValidator(_address)]
@@ -88,3 +90,13 @@ PositiveSeconds = Annotated[float, Field(gt=0, le=864000, allow_inf_nan=False)]
 
 class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
+
+
+def check_name(name: str) -> None:
+    """UsageError if a data set cannot have this name."""
+    if not isinstance(name, str) or not re.fullmatch(_NAME, name):
+        raise UsageError(
+            "invalid name of a data set",
+            found=repr(name)[:200],
+            expected="at most 63 lower-case letters, digits, - and _; the first a letter or digit",
+        )

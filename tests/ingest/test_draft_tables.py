@@ -9,7 +9,8 @@ import pytest
 import scipy.io
 import yaml
 
-from eegprep.errors import InputError
+from eegprep.api import draft_manifest
+from eegprep.errors import InputError, UsageError
 from eegprep.formats.decode import decode_file
 from eegprep.formats.tables.suggest import suggest
 from eegprep.ingest import inspect
@@ -176,3 +177,12 @@ def test_an_error_names_electrodes_alone(tmp_path: Path) -> None:
         decode_file(path, manifest_for_path(path))
     assert "CANARY" not in str(caught.value)
     assert "the names of 4" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["A B", "", "a/b", "é", "x" * 64])
+def test_name_that_no_data_set_can_have_is_refused(tmp_path, name):
+    (tmp_path / "rec").mkdir()
+    csv(tmp_path / "rec" / "a.csv")
+    with pytest.raises(UsageError, match="invalid name of a data set"):
+        draft_manifest(tmp_path / "rec", name=name, out=tmp_path / "m.yaml")
+    assert not (tmp_path / "m.yaml").exists()

@@ -54,6 +54,20 @@ def test_subset_of_tasks_drops_the_others():
         subset_manifest(find_manifest("uci_alcohol"))
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"subjects": [""]}, "subjects: an empty name"),
+        ({"tasks": [""]}, "tasks: an empty name"),
+        ({"name": "A B", "subjects": ["s1"]}, "invalid name"),
+        ({"name": "", "subjects": ["s1"]}, "invalid name"),
+    ],
+)
+def test_subset_with_an_invalid_name_is_one_error(changed, reason):
+    with pytest.raises(UsageError, match=reason):
+        subset_manifest(find_manifest("eegmat"), **changed)
+
+
 HASHES = {f"{t}.parquet": "a" * 64 for t in ("electrodes", "recordings", "blocks", "trials")}
 
 
