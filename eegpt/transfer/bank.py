@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from eegpt.model.config import ETEConfig
+from eegpt.model.heads import compressed
 from eegpt.model.views import view_slices, views
 from eegpt.transfer import states
 from eegpt.transfer.align import aligned, tangent_pairs
@@ -37,6 +38,11 @@ def _halved(encoded: Encoded) -> Encoded:
         return small if x is None or small is None or bool(small.isfinite().all()) else x.float()
 
     return dataclasses.replace(encoded, views_RF=half(encoded.views_RF), pairs_NEEF=half(encoded.pairs_NEEF))
+
+
+def _compressed(encoded: Encoded) -> Encoded:
+    views_RF, pairs_NEEF = (None if x is None else compressed(x) for x in (encoded.views_RF, encoded.pairs_NEEF))
+    return dataclasses.replace(encoded, views_RF=views_RF, pairs_NEEF=pairs_NEEF)
 
 
 def chunk_size(n_electrodes: int, n_samples: int, *, rows: int = _ROWS_AT_ONCE) -> int:
@@ -169,15 +175,17 @@ class TrialBank:
         """The views and pairs that the model reads of trials of one task, aligned if the task is."""
         task = int(self.index.task[rows[0]])
         everything = np.flatnonzero(self.index.task == task)
-        name = f"{task} {model.reads_states} {model.reads_pairs} {task in self._aligned_tasks} {self._without.tolist()}"
+        by_subject = task in self._aligned_tasks
+        compress = by_subject and model.compress
+        name = f"{task} {model.reads_states} {model.reads_pairs} {by_subject} {compress} {self._without.tolist()}"
         if name not in self._views:
             whole = self._without_some(self._computed(model, everything))
-            if task in self._aligned_tasks:
+            if by_subject:
                 whole = aligned(self.index, everything, whole)
             if model.reads_pairs:
-                pairs_NEEF = self._pairs(model, everything, by_subject=task in self._aligned_tasks)
+                pairs_NEEF = self._pairs(model, everything, by_subject=by_subject)
                 whole = dataclasses.replace(whole, pairs_NEEF=pairs_NEEF)
-            self._views[name] = whole
+            self._views[name] = _compressed(whole) if compress else whole
         return self._views[name].take(torch.from_numpy(np.searchsorted(everything, rows)).to(self.device))
 
     def _computed(self, model: TransferModel, rows: np.ndarray) -> Encoded:
@@ -222,6 +230,8 @@ class TrialBank:
             # Alignment makes the views of a trial depend on all trials of its subject.
             subjects = [self.index.subject[r] for r in everything] if task in self._aligned_tasks else ()
             parts += [common, subjects, np.flatnonzero(np.isin(everything, rows)).tolist()]
+            if subjects and model.compress:
+                parts.append("compressed")
         order = np.argsort(np.argsort(rows, kind="stable"), kind="stable")
         return (*parts, order.tolist(), self._without.tolist())
 

@@ -75,6 +75,7 @@ def build_model(ete: ETE, graph: TEGConfig, heads: tuple[HeadSpec, ...], config:
         electrode_heads=bool(config.views),
         views=config.views,
         graph=config.uses_graph,
+        compress=config.model.compress,
     )
 
 

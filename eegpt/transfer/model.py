@@ -43,7 +43,8 @@ class TransferModel(nn.Module):
 
     The encoder is trained if its parameters have `requires_grad`. Tasks are numbered in the order of `tasks`. `dropout`
     applies to the pooled vector before the heads; `electrode_heads` adds readouts of `views` at every electrode (of
-    `pairs`, at every pair of electrodes), which are the only ones without `graph`.
+    `pairs`, at every pair of electrodes), which are the only ones without `graph`; `compress` applies `compressed` to
+    views that are standardised by subject, wherever they are standardised.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class TransferModel(nn.Module):
         electrode_heads: bool = False,
         views: Sequence[str] = VIEWS,
         graph: bool = True,
+        compress: bool = False,
     ) -> None:
         super().__init__()
         D = ete.config.width
@@ -64,6 +66,7 @@ class TransferModel(nn.Module):
         self.readout = readout
         self.dropout = dropout
         self.graph = graph
+        self.compress = compress
         self.n_views = F_views = max(s.stop for s in view_slices(ete.config).values())
         self.views = tuple(views) if electrode_heads else ()
         n, n_edges = ete.config.n_electrodes, n_pairs(ete.config.n_electrodes)

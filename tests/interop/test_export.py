@@ -116,7 +116,8 @@ def test_exported_graph_equals_embedding(run, recorded):
         assert ds.graph.sizes == {"window": 30, "dimension": 16}
 
 
-def test_aligned_views_take_two_passes(recorded, encoder, tmp_path):
+@pytest.mark.parametrize("compress", [False, True])
+def test_aligned_views_take_two_passes(recorded, encoder, tmp_path, compress):
     """Standardised by subject: a first pass gives the views, their mean and SD go into the second."""
     import mne
 
@@ -124,10 +125,11 @@ def test_aligned_views_take_two_passes(recorded, encoder, tmp_path):
     from eegpt.interop.signals import prepare
 
     out = tmp_path / "model"
-    chosen = settings(steps=4, precision="float32", teg_layers=1, edges="none", views=WITHOUT_PAIRS)
+    chosen = settings(steps=4, precision="float32", teg_layers=1, edges="none", views=WITHOUT_PAIRS, compress=compress)
     transfer(chosen, shards=[recorded.shards], out=out, encoder=encoder)
     model = open_model(out)
     assert model.aligned_heads
+    assert model.transfer.compress == compress
     done = export(out, tmp_path / "model.pt2")
     assert done.largest_difference < TOLERANCE
     told = json.loads(done.description.read_text())

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from support.transfer_runs import settings
 
 from eegprep.errors import UsageError
 from eegprep.manifest import load_recipe
@@ -16,6 +17,7 @@ from eegpt.interop import LiveModel, open_model
 from eegpt.interop.live.filters import CausalChain, minimum_phase
 from eegpt.model.ete import ETE
 from eegpt.model.tokens import normalised, unfold_tokens
+from eegpt.transfer.run import transfer
 
 NAMES = ("C3", "Cz", "O2")
 
@@ -46,6 +48,24 @@ def test_live_features_equal_offline(encoder, toy):
         expected = torch.cat((states[:, 1 : t + 2].mean(dim=1), states[:, t + 1]), dim=1)
         np.testing.assert_allclose(one.features, expected, atol=1e-5)
         assert one.time_s == pytest.approx((64 + 32 * t) / 256)
+
+
+def test_live_views_are_compressed(recorded, encoder, toy, tmp_path):
+    """As in training: what is standardised over the windows so far stays within 2 SD."""
+    transfer(
+        settings(graph=False, views=("spectrum", "pairs"), compress=True),
+        shards=[recorded.shards], out=tmp_path / "run", encoder=encoder,
+    )  # fmt: skip
+    model = open_model(tmp_path / "run")
+    live = LiveModel(model, NAMES, 256.0, unit="uV", recipe="as_recorded", sigma_uv=np.full(3, 20.0), window_tokens=8)
+    live.push(toy.eeg(1, 3, 4 * 256, 256.0))
+    encoded = live._whole_window(512, np.full(3, 20.0, np.float32))
+    found = live._aligned(encoded)
+    model.transfer.compress = False
+    plain = live._aligned(encoded)
+    for x, y in ((plain.views_RF, found.views_RF), (plain.pairs_NEEF, found.pairs_NEEF)):
+        torch.testing.assert_close(y, 2 * torch.tanh(x / 2))
+        assert bool(x.abs().max() > 2)
 
 
 def test_a_slid_cache_has_the_newest_tokens(toy):

@@ -427,6 +427,28 @@ def test_views_are_dropped_with_electrodes(budget):
             torch.testing.assert_close(row, whole.views_RF[same][0])
 
 
+def test_only_aligned_views_are_compressed():
+    """Within 2 SD, in the tasks that are standardised by subject; models of both kinds share a bank."""
+    index = _Index()
+    index.subject = ("x",) * 9
+    bank = TrialBank(index, np.arange(6), device=CPU, budget_bytes=0, aligned_tasks=(1,))
+    plain, compact = (pairs_model(compress=compress) for compress in (False, True))
+    for task, rows in enumerate((np.arange(5), np.arange(5, 9))):
+        seen, found = bank.views(plain, rows), bank.views(compact, rows)
+        for x, y in ((seen.views_RF, found.views_RF), (seen.pairs_NEEF, found.pairs_NEEF)):
+            expected = 2 * torch.tanh(x / 2) if task else x
+            torch.testing.assert_close(y, expected)
+            assert bool(x.abs().max() > 1)
+
+
+def pairs_model(*, compress):
+    torch.manual_seed(3)
+    teg, views = TEGConfig(n_layers=1, width=16, n_electrodes=6), ("spectrum", "pairs")
+    return TransferModel(
+        ETE(config()), teg, HEADS, electrode_heads=True, views=views, graph=False, compress=compress
+    ).eval()
+
+
 def test_scale_is_fitted_by_electrode():
     """An electrode without training trials gets the scale over all electrodes."""
     m = model("views")
@@ -461,6 +483,12 @@ def test_readout_depends_on_the_mode():
 def test_invalid_settings_are_refused():
     from eegprep.errors import UsageError
 
-    for wrong in ({"steps": 0}, {"dropout": 1.0}, {"seeds": (1, 1)}, {"train_fraction": 0.0}):
+    for wrong in (
+        {"align": "none", "compress": True},
+        {"steps": 0},
+        {"dropout": 1.0},
+        {"seeds": (1, 1)},
+        {"train_fraction": 0.0},
+    ):
         with pytest.raises(UsageError):
             settings(**wrong)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from eegprep.errors import UsageError
 from eegpt.model.config import ETEConfig
 from eegpt.model.ete import ETE, Cache
-from eegpt.model.heads import ElectrodeHeads
+from eegpt.model.heads import ElectrodeHeads, compressed
 from eegpt.model.tokens import n_tokens, normalised
 from eegpt.model.views import N_SLICES, N_STATE_SLICES, SMALLEST_POWER, SMALLEST_SD_UV, spectrum_window
 from eegpt.transfer.align import SMALLEST_SD
@@ -111,7 +111,10 @@ class TaskGraph(nn.Module):
         if self.views is None:
             return self._answer(self._graph(mean_RD, h_RPD[:, -1], cache, None, electrode, mask))
         views_BEF = self.views(h_RPD, x_RS, sigma_R).unflatten(0, (B, E))
-        seen_BEF = views_BEF if view_mean is None or view_sd is None else centred(views_BEF, view_mean, view_sd)
+        seen_BEF = views_BEF
+        if view_mean is not None and view_sd is not None:
+            seen_BEF = centred(views_BEF, view_mean, view_sd)
+            seen_BEF = compressed(seen_BEF) if self.model.compress else seen_BEF
         seen_BEF = seen_BEF.masked_fill(~mask.unsqueeze(-1), 0.0)
         if not self.model.graph and self.readout is not None:
             return self._answer(self.readout(seen_BEF, id_BE, mask)), views_BEF

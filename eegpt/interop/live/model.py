@@ -32,6 +32,7 @@ from eegpt.interop.live.filters import CausalChain, Phase
 from eegpt.interop.model import Model, as_model
 from eegpt.interop.signals import check_line_freq
 from eegpt.model.ete import Cache
+from eegpt.model.heads import compressed
 from eegpt.model.pairs import covariances, log_covariances
 from eegpt.model.tokens import n_tokens, normalised
 from eegpt.transfer.align import SMALLEST_SD
@@ -239,6 +240,8 @@ class LiveModel:
             views_RF = _standardised(views_RF, self._views)
         if pairs_NEEF is not None:
             pairs_NEEF = _standardised(self._whitened[-1], self._whitened)
+        if self.model.transfer is not None and self.model.transfer.compress:
+            views_RF, pairs_NEEF = (None if x is None else compressed(x) for x in (views_RF, pairs_NEEF))
         return dataclasses.replace(encoded, views_RF=views_RF, pairs_NEEF=pairs_NEEF)
 
     def _whole_window(self, stop: int, sigma: NDArray[np.float32]) -> Encoded:
