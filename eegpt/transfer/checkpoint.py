@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -156,6 +157,13 @@ def as_saved(config: TransferConfig) -> TransferConfig:
     return changed(config, {"mode": "frozen", "model.readout": config.readout})
 
 
+def _as_then(settings: Any) -> Any:
+    """Settings of a run, with what was computed before there was a setting for it."""
+    if isinstance(settings, dict) and isinstance(model := settings.get("model", {}), dict):
+        return {**settings, "model": {"compress": False, **model}}
+    return settings
+
+
 def read_run(folder: Path) -> TransferRun:
     """Read config.json and the vocabulary of a transfer run.
 
@@ -174,7 +182,7 @@ def read_run(folder: Path) -> TransferRun:
             raise KeyError("a head of head_of_task")
         return TransferRun(
             folder=folder,
-            config=from_mapping(TransferConfig, plain["settings"], where=f"{where}: settings"),
+            config=from_mapping(TransferConfig, _as_then(plain["settings"]), where=f"{where}: settings"),
             encoder=from_mapping(ETEConfig, plain["encoder"], where=f"{where}: encoder"),
             graph=from_mapping(TEGConfig, plain["graph"], where=f"{where}: graph"),
             heads=tuple(from_mapping(HeadSpec, h, where=f"{where}: heads") for h in plain["heads"]),

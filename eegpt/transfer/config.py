@@ -63,7 +63,7 @@ class ModelSettings(Settings):
         in tasks that do not ask for the subject's identity; see `eegpt.transfer.align`. Results say so.
     compress : bool
         Compress what was standardised by subject to within 2 SD (2 tanh(x / 2)), so that no trial, electrode or pair
-        dominates a linear readout.
+        dominates a linear readout; no effect on tasks that are not standardised by subject.
     """
 
     readout: Literal["auto", Readout] = "auto"  # what a node of the graph starts from
@@ -71,7 +71,7 @@ class ModelSettings(Settings):
     edges: Literal["auto", "pairs", "none"] = "auto"  # what the graph's edges carry
     graph: bool | Literal["auto"] = "auto"  # train the electrode graph; auto: where the readouts do not suffice
     align: Literal["subject", "none"] = "subject"  # standardise the views of each subject's trials
-    compress: bool = False  # compress what is standardised by subject to within 2 SD
+    compress: bool = True  # compress what is standardised by subject to within 2 SD
     teg_layers: Positive | None = None  # by default those of the encoder's size
     dropout: Share = 0.2  # inside the graph and before the heads
     electrode_dropout: Share = 0.5  # share of a trial's electrodes that the graph does not see
@@ -188,12 +188,6 @@ class TransferConfig(Settings):
             raise UsageError(
                 f"nodes cannot start from views in mode {self.mode!r}, which changes the views at every step",
                 expected="mode frozen, or another readout",
-            )
-        if self.model.compress and self.model.align != "subject":
-            raise UsageError(
-                "only views that are standardised by subject can be compressed",
-                found=f"align {self.model.align!r}, compress true",
-                expected="align subject, or compress false",
             )
         if self.model.graph is False and not (self.keeps_encoder and self.model.views):
             raise UsageError(

@@ -484,7 +484,6 @@ def test_invalid_settings_are_refused():
     from eegprep.errors import UsageError
 
     for wrong in (
-        {"align": "none", "compress": True},
         {"steps": 0},
         {"dropout": 1.0},
         {"seeds": (1, 1)},

@@ -23,6 +23,7 @@ from eegpt.evaluation.tables import pretraining_table, results_csv, results_tabl
 from eegpt.interop import open_model
 from eegpt.pages import graph as page_graph
 from eegpt.runs.checkpoint import load_tensors, save_tensors
+from eegpt.runs.folder import CONFIG
 from eegpt.runs.results import HeldOutErrors, PretrainingResults
 from eegpt.transfer.checkpoint import finished_fits, load_fit, read_run
 from eegpt.transfer.run import transfer
@@ -463,3 +464,13 @@ def test_the_graph_on_band_power_is_seeded(shards):
     np.testing.assert_array_equal(
         again.stacked("alpha/load", "teg_band_power")[0], predictions.stacked("alpha/load", "teg_band_power")[1]
     )
+
+
+def test_a_run_from_before_a_setting_is_read_as_it_was(run, tmp_path):
+    """Values were not compressed before there was a setting for it."""
+    old = shutil.copytree(run, tmp_path / "old")
+    saved = json.loads((old / CONFIG).read_text())
+    assert saved["settings"]["model"].pop("compress") is True
+    (old / CONFIG).write_text(json.dumps(saved))
+    assert read_run(run).config.model.compress
+    assert not read_run(old).config.model.compress

@@ -73,7 +73,7 @@ def test_readouts_are_fitted_once(shards, encoder, tmp_path, monkeypatch):
     run(shards, encoder, tmp_path / "e", train_fraction=0.5, views=("states",))
     run(shards, encoder, tmp_path / "f", views=("spectrum",))  # computed without the encoder's states
     assert len(fitted) == n + 3 * 2
-    run(shards, encoder, tmp_path / "g", views=("states",), compress=True)
+    run(shards, encoder, tmp_path / "g", views=("states",), compress=False)
     assert len(fitted) == n + 4 * 2
 
 
