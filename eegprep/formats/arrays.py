@@ -19,6 +19,9 @@ from eegprep.manifest.schema import Manifest
 from eegprep.privacy import clean_message
 from eegprep.recording import Stretch
 
+#: With fewer trials or samples the order of the axes cannot be checked.
+_FEWEST_ALONG = 16
+
 
 def read_numpy(path: Path, manifest: Manifest) -> Decoded:
     """Read one array. Raises InputError if its data or shape is wrong, UsageError if the manifest is incomplete."""
@@ -106,9 +109,36 @@ def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
             where=path,
             found=f"{array.shape[-2]} channels, {array.shape[-1]} samples",
             expected=f"{len(spec.channels)} channels",
-            todo="correct `source: channels:` or `source: orientation:`",
+            todo="correct `source: channels:` or `source: orientation:`"
+            + ("; trials must be the first axis" if array.ndim == 3 else ""),
         )
+    if array.ndim == 3:
+        _check_axes(array, path)
     return array
+
+
+def _check_axes(array: np.ndarray, path: Path) -> None:
+    """Refuse (trials, channels, samples) whose samples are along the first axis, as MATLAB's users often keep them.
+
+    Successive samples are alike, and the same sample of successive trials is not. Line noise, which may be the other
+    way round, repeats itself along the samples.
+    """
+    block = np.asarray(array[:128, :8, :128], dtype=np.float64)
+    if min(block.shape[0], block.shape[2]) < _FEWEST_ALONG:
+        return
+    steps = np.diff(block, axis=2)
+    power = np.nansum(steps**2)
+    between = np.nansum(np.diff(block, axis=0) ** 2) * steps.size / (block.size - block[0].size)
+    repeats = [abs(float(np.nansum(steps[..., k:] * steps[..., :-k]))) / power for k in range(2, 6)] if power else [1.0]
+    if between < 0.3 * power and max(repeats) < 0.4:
+        raise InputError(
+            f"the axes of the array in {path.name} seem to be in another order",
+            where=path,
+            found=f"neighbours along the first axis ({array.shape[0]}) are more alike than along the last "
+            f"({array.shape[2]})",
+            expected="trials, channels, samples",
+            todo="save the array with the trials first (numpy.moveaxis, permute), or correct `source: orientation:`",
+        )
 
 
 def _decoded(

@@ -161,6 +161,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         files=_hashes(folder, planned),
         trial_labels=tuple(labels),
         origins=decoded.origins if len(decoded.origins) == len(decoded.stretches) else (),
+        parts=() if decoded.clock is None else decoded.clock.parts(),
         trial_values=_values(decoded, planned),
         reference=decoded.reference,
         units_evidence=proof.evidence,

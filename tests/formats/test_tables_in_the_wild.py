@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import eegprep
 from eegprep.errors import InputError
-from eegprep.formats.tables.text import read_table
+from eegprep.formats.tables.text import column_events, read_table
 from eegprep.sources import open_source
 
 
@@ -131,3 +132,33 @@ def test_clock_among_channels_is_left_out(made, names, tmp_path: Path, clock: st
     recording = opened.read(opened.plan()[0])
     assert [(x.kind, x.name, x.code) for x in recording.left_out] == [("channel", "clock", "clock")]
     np.testing.assert_allclose(recording.signal, signal, atol=1e-4)
+
+
+def test_a_state_in_a_column_lasts(made, names, tmp_path: Path) -> None:
+    """A column that says the state of every row: each state is cut into windows, and 0 may be one."""
+    signal = made["eeg_uv"](6, 200 * 40)
+    state = np.repeat([0, 1, 0, 1], [2000, 2500, 1500, 2000])
+    lines = [",".join([*(f"{v:.3f}" for v in row), str(s)]) for row, s in zip(signal.T, state, strict=True)]
+    (tmp_path / "a.csv").write_text(",".join([*names, "closed"]) + "\n" + "\n".join(lines) + "\n")
+    source = {"kind": "table", "files": ["{subject}.csv"], "sfreq_hz": 200, "unit": "uV", "channels": list(names)}
+    source["event_column"] = "closed"
+    rule = {"by": "event", "labels": {"0": "open", "1": "closed"}, "length_s": 5, "stride_s": 5}
+    task = {"name": "eyes", "classes": ["open", "closed"], "trials": rule}
+    manifest = made["manifest"](source=source, tasks=[task])
+    (info,) = eegprep.open_store(eegprep.ingest(manifest, tmp_path, out=tmp_path / "store", workers=0).out).infos()
+    expected = [
+        (0, "open"),
+        (5, "open"),
+        (10, "closed"),
+        (15, "closed"),
+        (22.5, "open"),
+        (30, "closed"),
+        (35, "closed"),
+    ]
+    assert [(t.start_sample / 256, t.label) for t in info.trials] == expected
+
+
+def test_a_code_of_a_few_rows_is_an_instant() -> None:
+    """A code that stays for less than the shortest state has no duration; zero that no task names is no event."""
+    events = column_events(["0", "0", "7", "7", "0", "8", "8", "8", "8"], shortest_state=3)
+    assert [(e.start_sample, e.n_samples, e.text) for e in events] == [(2, 0, "7"), (5, 4, "8")]

@@ -15,7 +15,7 @@ from eegprep.errors import InputError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel, whole
 from eegprep.formats.segments import break_at
 from eegprep.formats.tables.text import TextTable, column_events, is_number, read_table
-from eegprep.formats.tables.time_column import time_breaks
+from eegprep.formats.tables.time_column import time_clock
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import LeftOut
 
@@ -52,9 +52,13 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
     signal = np.stack([table.numbers(n) for n in names])
     notes: list[str] = []
     breaks: list[int] = []
+    clock = None
     if spec.time_column is not None:
-        breaks, notes = time_breaks(table.numbers(spec.time_column), sfreq_hz, path)
-    events = column_events(table.texts(spec.event_column)) if spec.event_column is not None else []
+        breaks, notes, clock = time_clock(table.numbers(spec.time_column), sfreq_hz, path)
+    events = []
+    if spec.event_column is not None:
+        named = {text for task in manifest.tasks if task.trials.by == "event" for text in task.trials.labels}
+        events = column_events(table.texts(spec.event_column), named=named, shortest_state=round(sfreq_hz))
     return Decoded(
         format="table",
         sfreq_hz=sfreq_hz,
@@ -68,6 +72,7 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
             for n in clocks
         ),
         notes=tuple(notes),
+        clock=clock,
     )
 
 

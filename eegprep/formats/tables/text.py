@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import itertools
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ class TextTable:
                 column = pc.utf8_trim_whitespace(column)
                 missing = pc.is_in(column, value_set=pa.array(_NOTHING))  # blanks around them kept them as text
                 column = pc.if_else(missing, pa.scalar(None, pa.string()), column)
-            return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+            column = pc.cast(column, pa.float64(), safe=False)  # whole nanoseconds have more digits than a float
+            return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             texts = enumerate(self.texts(name), 1)
             row = next((i for i, text in texts if text not in _NOTHING and not is_number(text)), "unknown")
@@ -338,13 +340,27 @@ def _fault(error: Exception) -> str:
     return f"a row of {counts[2]} values" if counts else type(error).__name__
 
 
-def column_events(values: Sequence[str]) -> list[SourceEvent]:
-    """An event at each change of a column's text to something other than empty or zero."""
-    out: list[SourceEvent] = []
-    before = ""
-    for i, text in enumerate(values):
-        short = code_text(text)
-        if short != before and short not in ("", "0"):
-            out.append(SourceEvent(start_sample=i, text=short))
-        before = short
-    return out
+def column_events(
+    values: Sequence[str], *, named: Collection[str] = (), shortest_state: int | None = None
+) -> list[SourceEvent]:
+    """An event at each change of a column's text to something other than empty or zero.
+
+    Parameters
+    ----------
+    named : collection of str
+        Texts named by tasks: zero is an event if it is one of them.
+    shortest_state : int, optional
+        A text that stays for this many rows is a state that lasts; by default all events are instants.
+    """
+    texts = [code_text(text) for text in values]
+    starts = [i for i, text in enumerate(texts) if text != (texts[i - 1] if i else "")]
+    nothing = {"", "0"} - {code_text(name) for name in named}
+    return [
+        SourceEvent(
+            start_sample=start,
+            n_samples=stop - start if shortest_state is not None and stop - start >= shortest_state else 0,
+            text=texts[start],
+        )
+        for start, stop in itertools.pairwise([*starts, len(texts)])
+        if texts[start] not in nothing
+    ]
