@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,28 @@ def test_a_code_of_a_few_rows_is_an_instant() -> None:
     """A code that stays for less than the shortest state has no duration; zero that no task names is no event."""
     events = column_events(["0", "0", "7", "7", "0", "8", "8", "8", "8"], shortest_state=3)
     assert [(e.start_sample, e.n_samples, e.text) for e in events] == [(2, 0, "7"), (5, 4, "8")]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_codes_of_events_are_words(made, names, tmp_path: Path, suffix: str) -> None:
+    """`01` is not `1`, and `true` stays as it is written, where all cells of an event column look like numbers."""
+    signal = made["eeg_uv"](6, 200 * 300)
+    for words in (["01", "1", "001"], ["true", "false", "true"], ["2020-01-01", "2020-01-02", "1e3"]):
+        cells = [""] * signal.shape[1]
+        for k, word in enumerate(words):
+            cells[400 * (k + 1)] = word
+        lines = [",".join([*(f"{v:.5f}" for v in row), c]) for row, c in zip(signal.T, cells, strict=True)]
+        text = (",".join([*names, "code"]) + "\n" + "\n".join(lines) + "\n").encode()
+        (tmp_path / f"a{suffix}").write_bytes(gzip.compress(text, 0) if suffix == ".csv.gz" else text)
+        source = {"kind": "table", "files": ["{subject}" + suffix], "sfreq_hz": 200, "unit": "uV"}
+        rule = {"by": "event", "labels": dict.fromkeys(words, "a"), "length_s": 1}
+        task = {"name": "t", "classes": ["a", "b"], "trials": rule}
+        manifest = made["manifest"](source=source | {"channels": list(names), "event_column": "code"}, tasks=[task])
+        opened = open_source(manifest, tmp_path)
+        assert [e.text for e in opened.read(opened.plan()[0]).events] == words
+
+
+def test_codes_with_a_decimal_comma(tmp_path: Path) -> None:
+    """A code that a program wrote as `1,0` is the number 1."""
+    (tmp_path / "a.csv").write_text("C3;code\n1,5;0,0\n2,5;1,0\n3,5;a,b\n")
+    assert read_table(tmp_path / "a.csv", as_text=["code"]).texts("code") == ["0.0", "1.0", "a,b"]

@@ -39,6 +39,7 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
         encoding=spec.encoding,
         names=None if rows_are_channels else spec.channels or None,
         rows_are_channels=rows_are_channels,
+        as_text=[] if spec.event_column is None else [spec.event_column],
     )
     if rows_are_channels:
         return _transposed(table, manifest, sfreq_hz)

@@ -12,7 +12,7 @@ import io
 import itertools
 import re
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,7 @@ def read_table(
     names: Sequence[str] | None = None,
     ragged: bool = False,
     rows_are_channels: bool = False,
+    as_text: Collection[str] = (),
 ) -> TextTable:
     """Read a text table.
 
@@ -166,6 +167,8 @@ def read_table(
         Whether rows may lack their last fields, which are then empty.
     rows_are_channels : bool
         Whether the first field of a line may be a channel's name; a first line with one is then not a header.
+    as_text : collection of str
+        Columns whose fields are words, also if they look like numbers: `01` is not 1.
 
     Raises
     ------
@@ -173,6 +176,7 @@ def read_table(
         The file is empty, or rows differ in length.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     streamed = not ragged and _can_be_streamed(path, encoding, separator)
     data = _head(path) if streamed else _plain(open_text(path), encoding, path)
@@ -203,7 +207,8 @@ def read_table(
         )
     rows_before = skip_rows if headless else skip_rows + 1
     try:
-        table = _parse(path if streamed else io.BytesIO(data), rows_before, columns, separator, decimal_comma)
+        words = [c for c in columns if c in as_text]
+        table = _parse(path if streamed else io.BytesIO(data), rows_before, columns, separator, decimal_comma, words)
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path.name} is not a table of {len(columns)} columns",
@@ -211,6 +216,10 @@ def read_table(
             found=_fault(error),
             expected=f"{len(columns)} values per row, separated by {separator!r}",
         ) from error
+    if decimal_comma:  # the parser leaves it in words
+        for at in (i for i, c in enumerate(columns) if c in words):
+            plain_words = pc.replace_substring_regex(table.column(at), r"^([-+]?\d+),(\d+)$", r"\1.\2")
+            table = table.set_column(at, columns[at], plain_words)
     return TextTable(names=tuple(columns), table=table, where=path)
 
 
@@ -234,23 +243,31 @@ def _head(path: Path) -> bytes:
 
 
 def _parse(
-    source: Path | io.BytesIO, rows_before: int, columns: Sequence[str], separator: str, decimal_comma: bool
+    source: Path | io.BytesIO,
+    rows_before: int,
+    columns: Sequence[str],
+    separator: str,
+    decimal_comma: bool,
+    words: Sequence[str] = (),
 ) -> Any:
     """The Arrow table of a text, or of a packed file, which is never in memory as text."""
     import pyarrow as pa
     from pyarrow import csv
 
-    def options(block_size: int | None = None, **types: Any) -> dict[str, Any]:
+    def options(block_size: int | None = None, types: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return {
             "read_options": csv.ReadOptions(skip_rows=rows_before, column_names=columns, block_size=block_size),
             "parse_options": csv.ParseOptions(delimiter=separator),
             "convert_options": csv.ConvertOptions(
-                strings_can_be_null=True, null_values=_NOTHING, decimal_point="," if decimal_comma else ".", **types
+                strings_can_be_null=True,
+                null_values=_NOTHING,
+                decimal_point="," if decimal_comma else ".",
+                column_types={**(types or {}), **dict.fromkeys(words, pa.string())},
             ),
         }
 
-    def in_parts(path: Path, **types: Any) -> pa.Table:
-        with _Unpacking(path) as unpacking, csv.open_csv(unpacking, **options(_BLOCK_BYTES, **types)) as reader:
+    def in_parts(path: Path, types: Mapping[str, Any] | None = None) -> pa.Table:
+        with _Unpacking(path) as unpacking, csv.open_csv(unpacking, **options(_BLOCK_BYTES, types)) as reader:
             schema = reader.schema
             wider.update({f.name: pa.float64() for f in schema if pa.types.is_integer(f.type)})
             return pa.Table.from_batches(list(reader), schema)
@@ -263,7 +280,7 @@ def _parse(
     except pa.ArrowInvalid:  # the types of the first block: a column of whole numbers may have others later
         if not wider:
             raise
-        return in_parts(source, column_types=dict(wider))
+        return in_parts(source, dict(wider))
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{source.name} cannot be decompressed", where=source, found=clean_message(error)) from error
 
