@@ -1,13 +1,15 @@
 """The source kind `numpy`: arrays in .npy and .npz files, described by the manifest. Nothing is unpickled.
 
 The manifest's `source` gives `sfreq_hz`, `channels` and `unit`; `orientation` says whether rows are samples or
-channels; `variable` names the array of an .npz file, `event_column` the array of its labels. Three-dimensional arrays
+channels; `variable` names the array of an .npz file, `event_column` the array of its labels: one for each sample of a
+recording, as in a table, or for each trial. Three-dimensional arrays
 are trials: (trials, channels, samples), unless `orientation: row_per_sample` is given. Each trial is a separate
 stretch.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +17,9 @@ import numpy as np
 
 from eegprep.errors import InputError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel, whole
+from eegprep.formats.tables.text import column_events
 from eegprep.manifest.schema import Manifest
+from eegprep.manifest.tasks import named_events
 from eegprep.privacy import clean_message
 from eegprep.recording import Stretch
 
@@ -60,6 +64,17 @@ def described_array(
     """A two- or three-dimensional array, interpreted as the manifest says."""
     array = _oriented(array, manifest, path)
     stretches = whole(array.shape[-1])
+    if array.ndim == 2 and labels is not None and len(labels) != 1:
+        if len(labels) != array.shape[1]:
+            raise InputError(
+                f"{path.name} has {len(labels)} labels for {array.shape[1]} samples",
+                where=path,
+                expected="one label per sample, or trials in an array of three dimensions",
+            )
+        texts = ["" if text == "nan" else text for text in labels]
+        named, second = named_events(manifest.tasks), round(manifest.source.sfreq_hz or 0.0)
+        events = column_events(texts, named=named, shortest_state=second)
+        return dataclasses.replace(_decoded(array, stretches, None, manifest, format_name), events=tuple(events))
     if array.ndim == 3:
         n_trials, n_channels, n_samples = array.shape
         stretches = tuple(Stretch(start_sample=i * n_samples, n_samples=n_samples) for i in range(n_trials))

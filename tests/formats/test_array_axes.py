@@ -78,3 +78,22 @@ def test_nanoseconds_are_times(made, names, tmp_path: Path) -> None:
     source = {"kind": "table", "files": ["{subject}.csv"], "sfreq_hz": RATE, "unit": "uV", "channels": list(names)}
     opened = open_source(made["manifest"](source=source | {"time_column": "time"}), tmp_path)
     assert [s.start_sample for s in opened.read(opened.plan()[0]).stretches] == [0, 1000]
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64, np.str_])
+def test_a_label_of_every_sample_gives_events(made, names, tmp_path: Path, kind: type) -> None:
+    """An array of labels as long as the recording is read as an event column; one of another length is refused."""
+    codes = np.zeros(2000, dtype=int)
+    codes[400], codes[800:1300] = 1, 2
+    x = made["eeg_uv"](6, 2000).T
+    source = {"kind": "numpy", "files": ["{subject}.npz"], "sfreq_hz": RATE, "unit": "uV", "channels": list(names)}
+    rule = {"by": "event", "labels": {"1": "a", "2": "b"}, "length_s": 1}
+    task = {"name": "t", "classes": ["a", "b"], "trials": rule}
+    manifest = made["manifest"](source=source | {"variable": "x", "event_column": "y"}, tasks=[task])
+    np.savez(tmp_path / "p.npz", x=x, y=codes.astype(kind))
+    opened = open_source(manifest, tmp_path)
+    events = opened.read(opened.plan()[0]).events
+    assert [(e.start_sample, e.n_samples, e.text) for e in events] == [(400, 0, "1"), (800, 500, "2")]
+    np.savez(tmp_path / "p.npz", x=x, y=codes[:1500].astype(kind))
+    with pytest.raises(InputError, match="1500 labels for 2000 samples"):
+        opened.read(opened.plan()[0])

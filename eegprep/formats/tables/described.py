@@ -17,6 +17,7 @@ from eegprep.formats.segments import break_at
 from eegprep.formats.tables.text import TextTable, column_events, is_number, read_table
 from eegprep.formats.tables.time_column import time_clock
 from eegprep.manifest.schema import Manifest
+from eegprep.manifest.tasks import named_events
 from eegprep.recording import LeftOut
 
 
@@ -58,7 +59,7 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
         breaks, notes, clock = time_clock(table.numbers(spec.time_column), sfreq_hz, path)
     events = []
     if spec.event_column is not None:
-        named = {text for task in manifest.tasks if task.trials.by == "event" for text in task.trials.labels}
+        named = named_events(manifest.tasks)
         events = column_events(table.texts(spec.event_column), named=named, shortest_state=round(sfreq_hz))
     return Decoded(
         format="table",
