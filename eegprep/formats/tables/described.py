@@ -56,7 +56,7 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
     breaks: list[int] = []
     clock = None
     if spec.time_column is not None:
-        breaks, notes, clock = time_clock(table.numbers(spec.time_column), sfreq_hz, path)
+        breaks, notes, clock = time_clock(table.times(spec.time_column), sfreq_hz, path)
     events = []
     if spec.event_column is not None:
         named = named_events(manifest.tasks)

@@ -69,6 +69,27 @@ class TextTable:
                 expected="one number per row",
             ) from error
 
+    def times(self, name: str) -> np.ndarray:
+        """A column of times as float64: numbers as they are, dates and times of day in seconds after the first."""
+        import pyarrow as pa
+
+        kind = self._column(name).type
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind) or not self.is_clock(name):
+            return self.numbers(name)
+        texts = self.texts(name)
+        day = "" if re.match(r"\d{4}-", next(filter(None, texts))) else "1970-01-01T"
+        try:
+            whole = [re.sub(r"^(\d):", r"0\1:", text.replace(",", ".")) for text in texts]
+            stamps = np.array([day + text if text else "NaT" for text in whole], dtype="datetime64[ns]")
+        except ValueError:
+            return self.numbers(name)  # which says what is wrong
+        known = np.flatnonzero(~np.isnat(stamps))
+        seconds = np.full(stamps.size, np.nan)
+        seconds[known] = (stamps[known] - stamps[known[0]]).astype(np.int64) / 1e9
+        if day:  # past midnight
+            seconds[known[1:]] += 86400.0 * np.cumsum(np.diff(seconds[known]) < -43200)
+        return seconds
+
     def texts(self, name: str) -> list[str]:
         """A column as text."""
         return ["" if v is None else str(v).strip() for v in self._column(name).to_pylist()]
