@@ -1,13 +1,15 @@
 """The source kind `numpy`: arrays in .npy and .npz files, described by the manifest. Nothing is unpickled.
 
 The manifest's `source` gives `sfreq_hz`, `channels` and `unit`; `orientation` says whether rows are samples or
-channels; `variable` names the array of an .npz file, `event_column` the array of its labels. Three-dimensional arrays
+channels; `variable` names the array of an .npz file, `event_column` the array of its labels: one for each sample of a
+recording, as in a table, or for each trial. Three-dimensional arrays
 are trials: (trials, channels, samples), unless `orientation: row_per_sample` is given. Each trial is a separate
 stretch.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +17,14 @@ import numpy as np
 
 from eegprep.errors import InputError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel, whole
+from eegprep.formats.tables.text import column_events
 from eegprep.manifest.schema import Manifest
+from eegprep.manifest.tasks import named_events
 from eegprep.privacy import clean_message
 from eegprep.recording import Stretch
+
+#: With fewer trials or samples the order of the axes cannot be checked.
+_FEWEST_ALONG = 16
 
 
 def read_numpy(path: Path, manifest: Manifest) -> Decoded:
@@ -57,6 +64,17 @@ def described_array(
     """A two- or three-dimensional array, interpreted as the manifest says."""
     array = _oriented(array, manifest, path)
     stretches = whole(array.shape[-1])
+    if array.ndim == 2 and labels is not None and len(labels) != 1:
+        if len(labels) != array.shape[1]:
+            raise InputError(
+                f"{path.name} has {len(labels)} labels for {array.shape[1]} samples",
+                where=path,
+                expected="one label per sample, or trials in an array of three dimensions",
+            )
+        texts = ["" if text == "nan" else text for text in labels]
+        named, second = named_events(manifest.tasks), round(manifest.source.sfreq_hz or 0.0)
+        events = column_events(texts, named=named, shortest_state=second)
+        return dataclasses.replace(_decoded(array, stretches, None, manifest, format_name), events=tuple(events))
     if array.ndim == 3:
         n_trials, n_channels, n_samples = array.shape
         stretches = tuple(Stretch(start_sample=i * n_samples, n_samples=n_samples) for i in range(n_trials))
@@ -106,9 +124,36 @@ def _oriented(array: np.ndarray, manifest: Manifest, path: Path) -> np.ndarray:
             where=path,
             found=f"{array.shape[-2]} channels, {array.shape[-1]} samples",
             expected=f"{len(spec.channels)} channels",
-            todo="correct `source: channels:` or `source: orientation:`",
+            todo="correct `source: channels:` or `source: orientation:`"
+            + ("; trials must be the first axis" if array.ndim == 3 else ""),
         )
+    if array.ndim == 3:
+        _check_axes(array, path)
     return array
+
+
+def _check_axes(array: np.ndarray, path: Path) -> None:
+    """Refuse (trials, channels, samples) whose samples are along the first axis, as MATLAB's users often keep them.
+
+    Successive samples are alike, and the same sample of successive trials is not. Line noise, which may be the other
+    way round, repeats itself along the samples.
+    """
+    block = np.asarray(array[:128, :8, :128], dtype=np.float64)
+    if min(block.shape[0], block.shape[2]) < _FEWEST_ALONG:
+        return
+    steps = np.diff(block, axis=2)
+    power = np.nansum(steps**2)
+    between = np.nansum(np.diff(block, axis=0) ** 2) * steps.size / (block.size - block[0].size)
+    repeats = [abs(float(np.nansum(steps[..., k:] * steps[..., :-k]))) / power for k in range(2, 6)] if power else [1.0]
+    if between < 0.3 * power and max(repeats) < 0.4:
+        raise InputError(
+            f"the axes of the array in {path.name} seem to be in another order",
+            where=path,
+            found=f"neighbours along the first axis ({array.shape[0]}) are more alike than along the last "
+            f"({array.shape[2]})",
+            expected="trials, channels, samples",
+            todo="save the array with the trials first (numpy.moveaxis, permute), or correct `source: orientation:`",
+        )
 
 
 def _decoded(

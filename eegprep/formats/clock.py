@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eegprep.recording import seconds_to_samples
+from eegprep.recording import Stretch, seconds_to_samples
 
 
 class Clock:
@@ -44,6 +44,14 @@ class Clock:
     def end_s(self) -> float:
         """End time of the last part."""
         return float(self._ends_s.max(initial=0.0))
+
+    def parts(self) -> tuple[tuple[float, Stretch], ...]:
+        """When each contiguous part began, in seconds, and its samples."""
+        firsts = [0, *self.breaks]
+        begun = self.starts_s[np.searchsorted(self.samples[:-1], firsts)].tolist()
+        stops = [*self.breaks, int(self.samples[-1])]
+        parts = (Stretch(start_sample=a, n_samples=b - a) for a, b in zip(firsts, stops, strict=True))
+        return tuple(zip(begun, parts, strict=True))
 
     @staticmethod
     def notes(n_lost: int) -> list[str]:

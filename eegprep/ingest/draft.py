@@ -18,7 +18,7 @@ from eegprep.ingest.dry import Inspection
 from eegprep.ingest.inspection import Inspected
 from eegprep.manifest.patterns import compile_pattern, match
 from eegprep.sources.entry import Code, Entry
-from eegprep.sources.naming import guess_patterns, names_subjects
+from eegprep.sources.naming import are_groups, guess_patterns, names_subjects
 
 _UNKNOWN = ("", "unknown", "n/a", "na", "none")
 _HEAD = """\
@@ -133,7 +133,11 @@ def _source(planned: Sequence[Inspected], patterns: Sequence[str], *, bids: bool
         return f"source:\n  kind: files\n{question}\n"
     texts = ", ".join(json.dumps(p, ensure_ascii=False) for p in patterns)
     n_subjects = len(_values(planned, patterns, "subject"))
-    if all(map(names_subjects, patterns)):
+    groups = next((e for e in ("session", "run") if are_groups(_values(planned, patterns, e))), "")
+    pairs = {(one.get("subject"), one.get(groups)) for one in _entities(planned, patterns)}
+    if groups and len(pairs) > n_subjects:
+        said = f"{len(planned)} recordings; a number in two {{{groups}}} is one subject: rename files of two people"
+    elif all(map(names_subjects, patterns)):
         said = f"{len(planned)} recordings of {n_subjects} subjects"
     elif n_subjects:
         said = f"{len(planned)} recordings; {{subject}} has {n_subjects} values: is each of them one subject?"

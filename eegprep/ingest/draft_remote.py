@@ -22,6 +22,7 @@ from eegprep.manifest.tasks import Task, TrialRule
 from eegprep.remote.mirror import Mirror
 from eegprep.sources.base import PlannedRecording
 from eegprep.sources.bids import BIDSSource
+from eegprep.sources.bids_tables import event_texts
 from eegprep.sources.description import citation, licence, manifest_for_mirror, read_description
 from eegprep.sources.remote import RemoteBIDSSource
 
@@ -189,11 +190,11 @@ def _count_events(source: BIDSSource, planned: Sequence[PlannedRecording]) -> di
         counts.recordings += 1
         table = next((f for f in one.files[1:] if f.endswith("events.tsv")), None)
         rows = _rows(source, table) if table is not None else []
-        column = next((c for c in ("trial_type", "value") if rows and _fits(rows, c)), None)
-        if column is None:
+        cells = [{c: (r.get(c) or "").strip() for c in ("trial_type", "value")} for r in rows]
+        here = Counter(text for text in event_texts(cells)[0] if text and text.lower() != "n/a")
+        if not here:
             counts.without += 1
             continue
-        here = Counter(text for r in rows if (text := (r[column] or "").strip()) and text.lower() != "n/a")
         counts.events.update(here)
         counts.having.update(here.keys())
     return found
@@ -203,11 +204,6 @@ def _recurring(counts: _Counts) -> list[str]:
     """Texts that may be classes, most frequent first; one that occurs once may be a remark."""
     words = [t for t, n in counts.events.most_common() if not TECHNICAL.fullmatch(t) and len(t) <= 200]
     return [t for t in words if counts.events[t] > 1 or not re.search(r"\s", t)][:_MAX_EVENTS]
-
-
-def _fits(rows: Sequence[Mapping[str, str | None]], column: str) -> bool:
-    told = {(r.get(column) or "").strip().lower() for r in rows}
-    return column in rows[0] and bool(told - {"", "n/a"})
 
 
 def _rows(source: BIDSSource, path: str) -> list[dict[str, str | None]]:

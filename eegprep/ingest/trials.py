@@ -3,7 +3,8 @@
 Inputs are a task's rule, the events, labels and attributes of one recording, and the timeline from source samples to
 stored ones; trials that cannot be cut are returned with their reason.
 
-All times are converted by `seconds_to_samples`. If a rule gives `length_s`, each labelled part (a run, an interval, a
+All times are converted by `seconds_to_samples`. Times of intervals and of parts of a run are on the file's clock, as
+those of events are: what was not recorded counts. If a rule gives `length_s`, each labelled part (a run, an interval, a
 long event) is cut into windows `stride_s` apart, by default back to back. A window must be inside one stretch: no
 trial crosses a gap.
 """
@@ -68,7 +69,6 @@ def _labelled(
     task: Task, recording: SourceRecording, timeline: Timeline, attributes: Mapping[str, str]
 ) -> Iterator[_Labelled]:
     rule = task.trials
-    everything = Stretch(start_sample=0, n_samples=timeline.n_samples)
     if rule.by == "event":
         for event, label in _labelled_events(task, recording):
             at = timeline.at(event.start_sample)
@@ -92,15 +92,15 @@ def _labelled(
         named = {"session": recording.session, "run": recording.run, **attributes}
         key = named.get(rule.attribute or "", "*")
         for interval in look_up(rule.intervals, key) or rule.intervals.get("*", []):
-            part = _bounded(everything, interval.from_s, interval.to_s)
-            yield _Labelled(part=part, label=interval.label, event=key, whole=rule.length_s is None)
+            for part in _recorded(recording, timeline, interval.from_s, interval.to_s):
+                yield _Labelled(part=part, label=interval.label, event=key, whole=rule.length_s is None)
     else:
         entity = {"run": recording.run, "session": recording.session}.get(rule.by)
         word = attributes.get(rule.attribute or "", "") if entity is None else entity
         label = (look_up(rule.labels, word) or "") if rule.labels else word
         if label:
-            part = _bounded(everything, rule.from_s, rule.to_s)
-            yield _Labelled(part=part, label=label, event=word, whole=rule.length_s is None)
+            for part in _recorded(recording, timeline, rule.from_s, rule.to_s):
+                yield _Labelled(part=part, label=label, event=word, whole=rule.length_s is None)
 
 
 def _end_of_event(rule: TrialRule, event: SourceEvent, at: int, timeline: Timeline) -> int | None:
@@ -172,6 +172,23 @@ def _unnumbered(task: Task, recording: SourceRecording) -> list[LeftOut]:
         return []
     reason = f"{n_marks} marks for {n_known} trials, so trial numbers are unknown"
     return [LeftOut(kind="trial", name=task.name, code="not_numbered", reason=reason)] * max(n_marks, 1)
+
+
+def _recorded(recording: SourceRecording, timeline: Timeline, from_s: float, to_s: float | None) -> list[Stretch]:
+    """The output samples of a time on the file's clock: one stretch or none, unless the clock was set back."""
+    everything = Stretch(start_sample=0, n_samples=timeline.n_samples)
+    if not recording.parts:
+        return [_bounded(everything, from_s, to_s)]
+    out: list[Stretch] = []
+    for begun_s, part in recording.parts:
+        start, stop = timeline.nearest(part.start_sample), timeline.nearest(part.stop_sample)
+        here = Stretch(start_sample=start, n_samples=stop - start)
+        until = None if to_s is None else max(to_s - begun_s, 0.0)
+        found = _bounded(here, max(from_s - begun_s, 0.0), until)
+        if found.n_samples and out and out[-1].stop_sample == found.start_sample:
+            found = Stretch(start_sample=out[-1].start_sample, n_samples=out.pop().n_samples + found.n_samples)
+        out += [found] if found.n_samples else []
+    return out
 
 
 def _bounded(part: Stretch, from_s: float, to_s: float | None) -> Stretch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -113,3 +114,9 @@ class Task(StrictModel):
         if strange := sorted(used - set(self.classes)):
             raise ValueError(f"labels {strange} are not among `classes` {self.classes}")
         return self
+
+
+def named_events(tasks: Iterable[Task]) -> frozenset[str]:
+    """The event texts that tasks name."""
+    rules = [task.trials for task in tasks if task.trials.by == "event"]
+    return frozenset(text for rule in rules for text in (rule.events if rule.values else rule.labels))

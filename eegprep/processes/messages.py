@@ -73,6 +73,7 @@ def from_plain(data: dict[str, Any], signal: SignalLike) -> SourceRecording:
     values["events"] = tuple(SourceEvent(**{**e, "channels": tuple(e["channels"])}) for e in values["events"])
     values["files"] = tuple((str(a), str(b)) for a, b in values["files"])
     values["trial_labels"] = tuple((Stretch(**s), str(t)) for s, t in values["trial_labels"])
+    values["parts"] = tuple((float(t), Stretch(**s)) for t, s in values["parts"])
     values["origins"] = tuple(values["origins"])
     values["left_out"] = tuple(LeftOut(**x) for x in values["left_out"])
     values["notes"] = tuple(values["notes"])

@@ -22,6 +22,7 @@ from eegprep.formats.segments import structured
 from eegprep.formats.tables.text import is_number
 from eegprep.manifest.labels import code_text, event_label, look_up
 from eegprep.manifest.schema import Manifest
+from eegprep.manifest.tasks import named_events
 from eegprep.privacy import clean_channel, pseudonym
 from eegprep.recording import LeftOut, Stretch
 from eegprep.sources.base import PlannedRecording, SourceRecording
@@ -36,8 +37,7 @@ _MAX_TEXTS = 1000
 
 def named_texts(manifest: Manifest) -> frozenset[str]:
     """The event texts named by the manifest's tasks."""
-    rules = [task.trials for task in manifest.tasks if task.trials.by == "event"]
-    return frozenset(text for rule in rules for text in (rule.events if rule.values else rule.labels))
+    return named_events(manifest.tasks)
 
 
 def _stated(channel: SourceChannel, manifest: Manifest) -> SourceChannel:
@@ -161,6 +161,7 @@ def assemble(decoded: Decoded, planned: PlannedRecording, manifest: Manifest, fo
         files=_hashes(folder, planned),
         trial_labels=tuple(labels),
         origins=decoded.origins if len(decoded.origins) == len(decoded.stretches) else (),
+        parts=() if decoded.clock is None else decoded.clock.parts(),
         trial_values=_values(decoded, planned),
         reference=decoded.reference,
         units_evidence=proof.evidence,

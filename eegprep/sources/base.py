@@ -76,6 +76,8 @@ class SourceRecording:
         Epoched files: the label of each stretch, or its number if values are looked up by it; empty if unknown.
     origins : tuple of int
         Epoched files with overlapping stretches: the sample of the recording at which each began.
+    parts : tuple of (float, Stretch)
+        When each contiguous part began, in seconds, and its samples, if the file's clock jumps; else empty.
     trial_values : mapping of str to mapping of str to str
         By trial number, from 1: only the values that the manifest's `trial_values` name.
     units_evidence : str
@@ -101,6 +103,7 @@ class SourceRecording:
     trial_labels: tuple[tuple[Stretch, str], ...] = ()
     trial_values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     origins: tuple[int, ...] = ()
+    parts: tuple[tuple[float, Stretch], ...] = ()
     reference: str = ""
     units_evidence: str = ""
     line_freq_hz: float | None = None

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from eegprep.formats.decoded import Decoded, Role, SourceChannel, SourceEvent
 from eegprep.formats.segments import role_of
 from eegprep.formats.tables.tsv import numbers, rows_of, text_of
 from eegprep.formats.unit_names import unit_of
+from eegprep.manifest.labels import event_label
 from eegprep.recording import seconds_to_samples
 
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3}
@@ -146,7 +147,7 @@ def with_events(decoded: Decoded, table: Path, named: Collection[str] = ()) -> D
     """
     own = [e for e in decoded.events if e.role == "stimulus" and _role(e, decoded, named) == "stimulus"]
     try:
-        events, notes = _events(table, decoded, own)
+        events, notes = _events(table, decoded, own, named)
     except ValueError as error:
         stands = "; the events in the file are kept" if own else ""
         return _noted(decoded, f"events.tsv was ignored: {error}{stands}")
@@ -221,7 +222,57 @@ def _matched(samples: Sequence[int], others: Sequence[int], near: int) -> int:
     return int(np.count_nonzero(distance <= near))
 
 
-def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[list[SourceEvent], list[str]]:
+def event_texts(
+    rows: Sequence[Mapping[str, str]], format_name: str = "", named: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
+    """What each row of `events.tsv` is called, and notes.
+
+    A row has up to three names: its `trial_type`, its `value`, and both joined by a slash. The one that a task names is
+    used; a value alone only if all its rows have one `trial_type`, since a number may be a stimulus and a response.
+    Otherwise it is the `trial_type`, with the value if all rows have the same `trial_type`. A value that marks a break
+    or bad signal always counts.
+    """
+    pairs = [tuple("" if (t := row.get(c, "")) == "n/a" else t for c in ("trial_type", "value")) for row in rows]
+    known = {event_label(name) for name in named}
+    kinds: dict[str, set[str]] = {}
+    values: dict[str, set[str]] = {}
+    for kind, value in pairs:
+        if kind and value:
+            kinds.setdefault(event_label(value), set()).add(kind)
+            values.setdefault(kind, set()).add(value)
+    told = {kind for kind, own in values.items() if 1 < len(own) <= len(pairs) / 2}
+    alone = len({kind for kind, _ in pairs if kind}) == 1
+    texts, shared = [], set[str]()
+
+    def marks(text: str) -> bool:
+        return role_of(text, 2, format_name) != "stimulus"
+
+    for kind, value in pairs:
+        both = f"{kind}/{value}"
+        if not kind or not value:
+            texts.append(kind or value)
+        elif event_label(both) in known:
+            texts.append(both)
+        elif event_label(kind) in known:
+            texts.append(kind)
+        elif (event_label(value) in known and len(kinds[event_label(value)]) == 1) or (
+            marks(value) and not marks(kind)
+        ):
+            texts.append(value)
+        else:
+            shared |= {value} if event_label(value) in known else set()
+            texts.append(both if alone and kind in told else kind)
+    notes = []
+    if shared:
+        notes.append(f"events.tsv: {len(shared)} named values have several trial_types; trial_type/value names them")
+    elif hidden := sum(text in told and event_label(text) not in known for text in texts):
+        notes.append(f"events.tsv: {hidden} events of one trial_type have several values; trial_type/value names them")
+    return texts, notes
+
+
+def _events(
+    table: Path, decoded: Decoded, own: Sequence[SourceEvent], named: Collection[str]
+) -> tuple[list[SourceEvent], list[str]]:
     """The events of a table, and notes. Raises ValueError with the reason if it cannot be used."""
     rows, broken = rows_of(table, ("onset", "duration", "trial_type", "value", "sample", "channel"), "onset")
     if not rows:
@@ -230,7 +281,7 @@ def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[
     onsets = numbers([row["onset"] for row in rows], lasts_s)
     lengths = _numbers_or_none([row.get("duration", "") for row in rows], lasts_s)
     samples = _numbers_or_none([row.get("sample", "") for row in rows])
-    texts = [next((t for t in (r.get("trial_type", ""), r.get("value", "")) if t not in ("", "n/a")), "") for r in rows]
+    texts, unclear = event_texts(rows, decoded.format, named)
     if not any(texts):
         raise ValueError("it names no event (trial_type, value)")
     usable = [
@@ -243,7 +294,7 @@ def _events(table: Path, decoded: Decoded, own: Sequence[SourceEvent]) -> tuple[
         raise ValueError(f"{n_rows - len(usable)} of its {n_rows} rows have no onset, no name or cannot be read")
     decoded, more = _on_its_clock([u[0] for u in usable], [u[3] for u in usable], decoded, own)
     scale, notes = _scale([u[0] for u in usable], [u[3] for u in usable], decoded, own)
-    notes += more
+    notes += more + unclear
     if lost := n_rows - len(usable):
         notes.append(f"events.tsv: {lost} of {n_rows} rows have no onset, no name or cannot be read")
     if outside := sum(not 0 <= u[0] * scale <= lasts_s for u in usable):
@@ -334,6 +385,8 @@ def _scale(
     # a truncated recording still contains several events, or some agree with the file's
     if outside and n_inside < _FEW and not 0 < n_inside <= 2 * agreeing(1.0):
         raise ValueError(f"most onsets are outside the recording of {lasts_s:g} s; are they in seconds?")
+    if all(s is not None for s in samples) and (odd := len(onsets) - agreeing(1.0)):
+        return 1.0, [f"events.tsv: its column `sample` contradicts the onsets of {odd} events; the onsets are used"]
     return 1.0, []
 
 

@@ -7,6 +7,7 @@ include those in its name, so a summary per patient applies to all recordings of
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -37,10 +38,17 @@ def belonging(found: Mapping[frozenset[tuple[str, str]], str], entities: Mapping
     return found[max(fitting, key=lambda named: (len(named), sorted(named)))] if fitting else None
 
 
-def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
+def with_events(decoded: Decoded, path: Path, recording: str, beside: Path | None = None) -> Decoded:
     """`decoded` with the events of an EDF+ file of annotations, or of a summary of seizures (.txt).
 
-    Events that begin outside the recording are dropped. `recording` is the recording's file name.
+    Events that begin outside the recording are dropped.
+
+    Parameters
+    ----------
+    recording : str
+        The recording's file name.
+    beside : Path, optional
+        The recording, for its start: onsets in EDF+ count from the start of their own file.
 
     Raises
     ------
@@ -65,18 +73,50 @@ def with_events(decoded: Decoded, path: Path, recording: str) -> Decoded:
             expected="EDF+ with annotations",
         )
     n_samples = decoded.signal.shape[1]
+    lasts_s = n_samples / decoded.sfreq_hz if decoded.clock is None else decoded.clock.end_s
+    later_s, began = _later(path, beside, lasts_s)
     events, n_lost = [], 0
     for a in lists.annotations:
-        start = seconds_to_samples(a.onset_s, decoded.sfreq_hz)
-        stop = seconds_to_samples(a.onset_s + a.duration_s, decoded.sfreq_hz)
+        onset_s = a.onset_s + later_s
+        start = seconds_to_samples(onset_s, decoded.sfreq_hz)
+        stop = seconds_to_samples(onset_s + a.duration_s, decoded.sfreq_hz)
         if decoded.clock is not None:
-            at = decoded.clock.place(a.onset_s, a.duration_s)
+            at = decoded.clock.place(onset_s, a.duration_s)
             n_lost += at is None
             start, stop = (-1, -1) if at is None else (at[0], at[0] + at[1])
         if 0 <= start < n_samples:
             lasts = max(min(stop, n_samples) - start, 0)
             events.append(SourceEvent(start_sample=start, n_samples=lasts, text=a.text, witness="events file"))
-    notes = [f"event file: {note}" for note in (*lists.notes, *Clock.notes(n_lost))]
+    notes = [f"event file: {note}" for note in (*lists.notes, *began, *Clock.notes(n_lost))]
     return dataclasses.replace(
         decoded, events=tuple(sorted((*decoded.events, *events))), notes=(*decoded.notes, *notes)
     )
+
+
+def _later(events: Path, recording: Path | None, lasts_s: float) -> tuple[float, list[str]]:
+    """Seconds by which an EDF+ file of events begins after the recording, as far as both headers are believable.
+
+    Headers without dates have midnight, or another day, as their start.
+    """
+    first, second = (None if p is None else _start(p) for p in (recording, events))
+    if first is None or second is None or first == second:
+        return 0.0, []
+    (day, at), (other_day, other) = first, second
+    if day != other_day or 0 in (at, other) or abs(other - at) >= lasts_s:
+        return 0.0, [
+            "its header has another start than the recording's; its onsets are taken from the recording's start"
+        ]
+    said = f"it begins {abs(other - at)} s {'after' if other > at else 'before'} the recording, which its onsets follow"
+    return float(other - at), [said]
+
+
+def _start(path: Path) -> tuple[str, int] | None:
+    """The date in an EDF or BDF header and its time in seconds; None if there is none."""
+    if not path.is_file():  # a recording that is a folder
+        return None
+    with path.open("rb") as handle:
+        head = handle.read(184)
+    found = re.fullmatch(rb"(\d\d\.\d\d\.\d\d)(\d\d)\.(\d\d)\.(\d\d)", head[168:])
+    if found is None or head[:8] not in (b"0       ", b"\xffBIOSEMI"):
+        return None
+    return found[1].decode(), 3600 * int(found[2]) + 60 * int(found[3]) + int(found[4])

@@ -93,7 +93,7 @@ class FilesSource:
         if pattern and not found:
             decoded = dataclasses.replace(decoded, notes=(*decoded.notes, f"no file beside it matches {pattern!r}"))
         for path in found.values():
-            decoded = with_events(decoded, self.folder / path, paths[0].name)
+            decoded = with_events(decoded, self.folder / path, paths[0].name, paths[0])
         return decoded
 
     def _make_plan(self) -> list[PlannedRecording]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from eegprep.manifest.patterns import compile_pattern, match
 
@@ -28,6 +28,12 @@ _DOES = (
     "day night go nogo active passive music video"
 )
 _CONDITIONS = frozenset(_DOES.split())
+#: Kinds of subjects: with a number behind it, such a part of a name is a subject, alone it is never one.
+_KINDS = (
+    "patient patients pat control controls ctrl con healthy health h hc nc cn normal normals abnormal disease diseased "
+    "case cases pd ad ftd mci mdd scz sz adhd asd epilepsy epileptic young old elderly male female"
+)
+_GROUPS = frozenset(_KINDS.split())
 #: Constant parts of names that are nobody's name.
 _GENERIC = frozenset(("eeg", "data", "raw", "file", "files", "edf", "bdf", "signal", "signals", "export", "clean"))
 _SEPARATORS = re.compile(r"([/_\-. ]+)")
@@ -64,7 +70,7 @@ def _of_group(paths: Sequence[str]) -> str:
     rows = [_pieces(path.removesuffix(ending)) for path in paths]
     if len({len(row) for row in rows}) > 1 or len({tuple(row[1::2]) for row in rows}) > 1:
         rows = [_SEPARATORS.split(path.removesuffix(ending)) for path in paths]
-    columns = list(zip(*rows, strict=True))
+    columns = _joined(list(zip(*rows, strict=True)))
     if len(paths) == 1:
         return "/".join([*paths[0].split("/")[:-1], "{subject}" + ending])
     varying = [c for c in dict.fromkeys(columns) if len(set(c)) > 1]
@@ -74,6 +80,32 @@ def _of_group(paths: Sequence[str]) -> str:
     pattern = "".join("{" + name_of[c] + "}" if c in name_of else c[0] for c in columns) + ending
     adjacent = any(a in name_of and b in name_of for a, b in itertools.pairwise(columns))
     return "" if adjacent or pattern.count("{") > _MAX_WILDCARDS or set("*?") & set(pattern) else pattern
+
+
+def _joined(columns: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The columns with a group and the number behind it as one: `h01` and `s01`, `HC_01` and `PD_01` are two subjects.
+
+    Letters directly before a number are a group unless they are conditions; a word before a separator only if it says
+    so.
+    """
+    for first in range(0, len(columns) - 2, 2):
+        one = columns[first]
+        second = next((i for i in range(first + 2, len(columns), 2) if len(set(columns[i])) > 1), None)
+        if len(set(one)) == 1 or second is None:
+            continue
+        between = columns[first + 1 : second]
+        numbers = all(text.isdigit() for text in columns[second])
+        letters = all(text.isalpha() for text in one) and not any(map(_is_condition, one))
+        direct = second == first + 2 and not any(between[0]) and letters
+        said = all(map(_is_group, one)) and not any("/" in c[0] for c in between)
+        if numbers and (direct or said) and all(len(set(c)) == 1 for c in between):
+            whole = tuple(map("".join, zip(*columns[first : second + 1], strict=True)))
+            return [*columns[:first], whole, *columns[second + 1 :]]
+    return columns
+
+
+def _is_group(text: str) -> bool:
+    return text.casefold() in _GROUPS
 
 
 def _entities(varying: Sequence[tuple[str, ...]], columns: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
@@ -87,8 +119,12 @@ def _entities(varying: Sequence[tuple[str, ...]], columns: Sequence[tuple[str, .
         entity = _entity_before(before)
         if entity and entity not in name_of.values():
             name_of[column] = entity
-    constant = [c for c in columns[::2] if len(set(c)) == 1 and _may_name(c[0])]
-    conditions = [c for c in varying if c not in name_of and all(map(_is_condition, c))]
+    constant = [
+        c
+        for at, c in enumerate(columns)
+        if at % 2 == 0 and len(set(c)) == 1 and _may_name(c[0]) and (len(c[0]) > 1 or _stands_alone(columns, at))
+    ]
+    conditions = [c for c in varying if c not in name_of and (all(map(_is_condition, c)) or all(map(_is_group, c)))]
     if constant or len(conditions) + len(name_of) < len(varying):
         free = [e for e in ("run", "session") if e not in name_of.values()]
         name_of |= dict(zip(conditions, free, strict=False))
@@ -103,6 +139,11 @@ def _is_condition(text: str) -> bool:
     return re.sub(r"[\d\W_]", "", text.casefold()) in _CONDITIONS
 
 
+def _stands_alone(columns: Sequence[tuple[str, ...]], at: int) -> bool:
+    """Whether a part is a whole field: the T of `B0101T` is not."""
+    return not any(column[0] == "" for column in (*columns[max(at - 1, 0) : at], *columns[at + 1 : at + 2]))
+
+
 def _may_name(text: str) -> bool:
     """Whether a constant part of a file name may be a subject's name."""
     word = text.casefold()
@@ -112,6 +153,11 @@ def _may_name(text: str) -> bool:
 def _entity_before(text: str) -> str:
     word = re.search(r"([A-Za-z]+)[_\-. ]*$", text)
     return _ENTITY_OF.get(word[1].lower(), "") if word is not None else ""
+
+
+def are_groups(texts: Collection[str]) -> bool:
+    """Whether parts of names are kinds of subjects, such as `patients` and `controls`."""
+    return len(texts) > 1 and all(map(_is_group, texts))
 
 
 def counts(text: str) -> bool:

@@ -43,6 +43,11 @@ class Timeline:
         inside = source_sample - self.source[k].start_sample
         return self.stretches[k].start_sample + min(n_resampled(inside, self.ratio), self.stretches[k].n_samples)
 
+    def nearest(self, source_sample: int) -> int:
+        """The output sample of a source sample, also of one in no stretch."""
+        at = self.at(source_sample)
+        return min(n_resampled(source_sample, self.ratio), self.n_samples) if at is None else at
+
     def span(self, part: Stretch) -> tuple[Stretch, ...]:
         """The output samples of a part of the source, rounded outwards: one stretch per stretch it overlaps."""
         out = []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import eegprep
 from eegprep.errors import InputError
-from eegprep.formats.tables.text import read_table
+from eegprep.formats.tables.text import column_events, read_table
 from eegprep.sources import open_source
 
 
@@ -131,3 +133,58 @@ def test_clock_among_channels_is_left_out(made, names, tmp_path: Path, clock: st
     recording = opened.read(opened.plan()[0])
     assert [(x.kind, x.name, x.code) for x in recording.left_out] == [("channel", "clock", "clock")]
     np.testing.assert_allclose(recording.signal, signal, atol=1e-4)
+
+
+def test_a_state_in_a_column_lasts(made, names, tmp_path: Path) -> None:
+    """A column that says the state of every row: each state is cut into windows, and 0 may be one."""
+    signal = made["eeg_uv"](6, 200 * 40)
+    state = np.repeat([0, 1, 0, 1], [2000, 2500, 1500, 2000])
+    lines = [",".join([*(f"{v:.3f}" for v in row), str(s)]) for row, s in zip(signal.T, state, strict=True)]
+    (tmp_path / "a.csv").write_text(",".join([*names, "closed"]) + "\n" + "\n".join(lines) + "\n")
+    source = {"kind": "table", "files": ["{subject}.csv"], "sfreq_hz": 200, "unit": "uV", "channels": list(names)}
+    source["event_column"] = "closed"
+    rule = {"by": "event", "labels": {"0": "open", "1": "closed"}, "length_s": 5, "stride_s": 5}
+    task = {"name": "eyes", "classes": ["open", "closed"], "trials": rule}
+    manifest = made["manifest"](source=source, tasks=[task])
+    (info,) = eegprep.open_store(eegprep.ingest(manifest, tmp_path, out=tmp_path / "store", workers=0).out).infos()
+    expected = [
+        (0, "open"),
+        (5, "open"),
+        (10, "closed"),
+        (15, "closed"),
+        (22.5, "open"),
+        (30, "closed"),
+        (35, "closed"),
+    ]
+    assert [(t.start_sample / 256, t.label) for t in info.trials] == expected
+
+
+def test_a_code_of_a_few_rows_is_an_instant() -> None:
+    """A code that stays for less than the shortest state has no duration; zero that no task names is no event."""
+    events = column_events(["0", "0", "7", "7", "0", "8", "8", "8", "8"], shortest_state=3)
+    assert [(e.start_sample, e.n_samples, e.text) for e in events] == [(2, 0, "7"), (5, 4, "8")]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_codes_of_events_are_words(made, names, tmp_path: Path, suffix: str) -> None:
+    """`01` is not `1`, and `true` stays as it is written, where all cells of an event column look like numbers."""
+    signal = made["eeg_uv"](6, 200 * 300)
+    for words in (["01", "1", "001"], ["true", "false", "true"], ["2020-01-01", "2020-01-02", "1e3"]):
+        cells = [""] * signal.shape[1]
+        for k, word in enumerate(words):
+            cells[400 * (k + 1)] = word
+        lines = [",".join([*(f"{v:.5f}" for v in row), c]) for row, c in zip(signal.T, cells, strict=True)]
+        text = (",".join([*names, "code"]) + "\n" + "\n".join(lines) + "\n").encode()
+        (tmp_path / f"a{suffix}").write_bytes(gzip.compress(text, 0) if suffix == ".csv.gz" else text)
+        source = {"kind": "table", "files": ["{subject}" + suffix], "sfreq_hz": 200, "unit": "uV"}
+        rule = {"by": "event", "labels": dict.fromkeys(words, "a"), "length_s": 1}
+        task = {"name": "t", "classes": ["a", "b"], "trials": rule}
+        manifest = made["manifest"](source=source | {"channels": list(names), "event_column": "code"}, tasks=[task])
+        opened = open_source(manifest, tmp_path)
+        assert [e.text for e in opened.read(opened.plan()[0]).events] == words
+
+
+def test_codes_with_a_decimal_comma(tmp_path: Path) -> None:
+    """A code that a program wrote as `1,0` is the number 1."""
+    (tmp_path / "a.csv").write_text("C3;code\n1,5;0,0\n2,5;1,0\n3,5;a,b\n")
+    assert read_table(tmp_path / "a.csv", as_text=["code"]).texts("code") == ["0.0", "1.0", "a,b"]

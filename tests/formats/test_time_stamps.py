@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from eegprep.formats.edf.read import read_edf
 from eegprep.formats.segments import cut
 from eegprep.formats.tables.time_column import time_breaks
 from eegprep.formats.xdf import read_xdf
-from eegprep.sources import manifest_for_path
+from eegprep.sources import manifest_for_path, open_source
 
 EVEN = np.arange(4000) / 200
 AFTER = np.arange(4000) >= 1500
@@ -173,3 +174,25 @@ def test_a_cell_array_of_matrices_is_trials(made, names, tmp_path: Path) -> None
     manifest = made["manifest"](source={**source, "orientation": "row_per_channel"})
     decoded = decode_file(tmp_path / "p.mat", manifest)
     assert [s.n_samples for s in decoded.stretches] == [500, 700]
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [
+        ("{:%Y-%m-%d %H:%M:%S.%f}", "2021-03-04T10:00:00"),
+        ("{:%Y-%m-%dT%H:%M:%S.%f}", "2021-03-04T10:00:00"),
+        ("{:%H:%M:%S.%f}", "2021-03-04T10:00:00"),
+        ("{:%H:%M:%S.%f}", "2021-03-04T23:59:58"),
+        ("{:%H:%M:%S,%f}", "2021-03-04T10:00:00"),
+    ],
+)
+def test_clock_times_show_a_pause(made, names, tmp_path: Path, form: str, begins: str) -> None:
+    """A column of dates or times of day is a time column: a pause breaks the recording, midnight does not."""
+    signal = made["eeg_uv"](6, 2000)
+    seconds = np.arange(2000) / 200 + 3.0 * (np.arange(2000) >= 1200)
+    clock = [datetime.fromisoformat(begins) + timedelta(seconds=float(s)) for s in seconds]
+    lines = [";".join([form.format(t), *(f"{v:.3f}" for v in row)]) for t, row in zip(clock, signal.T, strict=True)]
+    (tmp_path / "a.csv").write_text(";".join(["when", *names]) + "\n" + "\n".join(lines) + "\n")
+    source = {"kind": "table", "files": ["{subject}.csv"], "sfreq_hz": 200, "unit": "uV", "channels": list(names)}
+    opened = open_source(made["manifest"](source=source | {"time_column": "when"}), tmp_path)
+    assert [s.start_sample for s in opened.read(opened.plan()[0]).stretches] == [0, 1200]

@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import eegprep
 from _eegpt_cli import manifest as command
 from eegprep.errors import UsageError
 from eegprep.ingest import ingest
@@ -48,6 +49,14 @@ EegSignal = Callable[[int], np.ndarray]
         (["data/anna/rest1.edf", "data/anna/open.edf"], ("data/{subject}/{run}.edf",)),
         (["A_rest.edf", "A_task.edf", "B_rest.edf", "B_task.edf"], ("{subject}_{run}.edf",)),
         (["eeg_rest_1.edf", "eeg_task_1.edf", "eeg_rest_2.edf"], ("eeg_{run}_{subject}.edf",)),
+        # groups of people: each of them has a subject 1
+        (["h01.edf", "h02.edf", "s01.edf", "s02.edf"], ("{subject}.edf",)),
+        (["HC_01_rest.edf", "HC_02_rest.edf", "PD_01_rest.edf"], ("{subject}_rest.edf",)),
+        (["MDD S1 EC.edf", "H S1 EC.edf", "MDD S2 EO.edf"], ("{subject} {run}.edf",)),
+        (["B0101T.gdf", "B0102T.gdf", "B0201T.gdf"], ("B{run}T.gdf",)),
+        (["patients/p01.edf", "patients/p02.edf", "controls/c01.edf"], ("{run}/{subject}.edf",)),
+        (["A01T.gdf", "A01E.gdf", "A02T.gdf", "A02E.gdf"], ("A{subject}{run}.gdf",)),
+        (["rest1.edf", "task1.edf", "rest2.edf", "task2.edf"], ("{run}{subject}.edf",)),
     ],
 )
 def test_file_names_give_patterns(paths, patterns):
@@ -201,3 +210,12 @@ def test_one_subject_is_split_by_run(names, split, tmp_path: Path, write_edf, ee
     build_shard_set([tmp_path / "store"], tmp_path / "shards", sync=False)
     splits = ShardSet.open(tmp_path / "shards").recordings.split
     assert set(splits) == {word for word in ("train", "validation", "test") if f"{word}:" in split}
+
+
+def test_equal_numbers_in_two_groups_are_asked_about(tmp_path, write_edf: WriteEdf, eeg_signal: EegSignal):
+    """The first patient and the first control are one subject by their names; the draft says what to do."""
+    for seed, name in enumerate(("patients/01", "patients/02", "controls/01", "controls/02")):
+        (tmp_path / "lab" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_edf(tmp_path / "lab" / f"{name}.edf", eeg_signal(seed))
+    text, _ = eegprep.draft_manifest(tmp_path / "lab", out=tmp_path / "m.yaml", workers=0)
+    assert "4 recordings; a number in two {run} is one subject: rename files of two people" in text

@@ -94,3 +94,29 @@ def test_width_in_a_pattern_is_exact():
     for bad in ("{subject:0}", "{subject:ab}", "{name:2}"):
         with pytest.raises(UsageError, match="file pattern"):
             compile_pattern(bad)
+
+
+@pytest.mark.parametrize(
+    ("psg", "hypnogram", "late_s", "said"),
+    [
+        (b"02.02.7110.00.00", b"02.02.7110.00.20", 20, "begins 20 s after the recording"),
+        (b"02.02.7110.00.20", b"02.02.7110.00.00", -20, "begins 20 s before the recording"),
+        (b"02.02.7110.00.00", b"02.02.7110.00.00", 0, ""),
+        (b"02.02.7110.00.00", b"02.02.7100.00.00", 0, "another start"),
+        (b"02.02.7110.00.00", b"03.02.7110.00.20", 0, "another start"),
+        (b"02.02.7110.00.00", b"02.02.7112.00.00", 0, "another start"),
+    ],
+)
+def test_onsets_count_from_their_own_start(tmp_path, psg: bytes, hypnogram: bytes, late_s: int, said: str):
+    """A hypnogram that begins after the recording has later events; a start that no header can mean is noted only."""
+    write(tmp_path, "00", "1", 30)
+    for name, start in (("SC4001E0-PSG.edf", psg), ("SC4001EC-Hypnogram.edf", hypnogram)):
+        data = bytearray((tmp_path / name).read_bytes())
+        data[168:184] = start
+        (tmp_path / name).write_bytes(data)
+    source = open_source(manifest(**PATTERN), tmp_path)
+    recording = source.read(source.plan()[0])
+    expected = [at for at in (100 * late_s, 3000 + 100 * late_s) if at >= 0]
+    assert [e.start_sample for e in recording.events] == expected
+    notes = [note for note in recording.notes if "recording" in note and note.startswith("event file: it")]
+    assert [said in note for note in notes] == ([True] if said else [])

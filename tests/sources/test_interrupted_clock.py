@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import eegprep
 from eegprep.formats.clock import Clock
 from eegprep.formats.decoded import Decoded
 from eegprep.formats.edf.read import read_edf
 from eegprep.formats.persyst import read_persyst
+from eegprep.formats.tables.time_column import time_clock
 from eegprep.sources.bids_tables import with_events
 from eegprep.sources.events_file import with_events as with_events_file
 
@@ -129,3 +131,58 @@ def test_every_sample_has_its_own_time(lengths: list[int], gaps_s: list[float], 
     assert place == (at, 0)
     assert clock.breaks == samples[1:-1].tolist()
     assert math.isclose(clock.end_s, starts[-1] + lengths[-1] / RATE)
+
+
+#: Each is 30 s, a pause of 60 s, 30 s: 90 s on the clock is the sample at 30 s.
+PAUSED = [float(k) for k in range(30)] + [90.0 + k for k in range(30)]
+BETWEEN = {"from_s": 95, "to_s": 115, "length_s": 5}
+RULES = [
+    {"by": "interval", "intervals": {"*": [{"label": "b", "from_s": 95, "to_s": 115}]}, "length_s": 5},
+    {"by": "run", "labels": {"r": "b"}, **BETWEEN},
+    {"by": "attribute", "attribute": "group", "labels": {"g": "b"}, **BETWEEN},
+]
+
+
+def paused(made: Made, folder: Path, kind: str) -> dict[str, object]:
+    """A paused recording of a kind, and the manifest's source."""
+    signal = made["eeg_uv"](6, RATE * 60)
+    if kind == "edf":
+        made["edf"](folder / "s_r.edf", signal, kind="EDF+D", record_starts=PAUSED)
+        return {"kind": "files", "files": ["{subject}_{run}.edf"]}
+    times = np.repeat(PAUSED, RATE) + np.tile(np.arange(RATE) / RATE, 60) + 7.0
+    table = np.vstack([times, signal]).T
+    np.savetxt(folder / "s_r.csv", table, "%.4f", ",", header=",".join(["time", *NAMES]), comments="")
+    source: dict[str, object] = {"kind": "table", "files": ["{subject}_{run}.csv"], "sfreq_hz": RATE, "unit": "uV"}
+    return source | {"channels": list(NAMES), "time_column": "time"}
+
+
+@pytest.mark.parametrize("kind", ["edf", "table"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_intervals_count_on_the_clock(made: Made, tmp_path: Path, kind: str, workers: int) -> None:
+    """Times of an interval and of a part of a run are times of the file: a pause counts."""
+    source = paused(made, tmp_path, kind)
+    (tmp_path / "subjects.csv").write_text("id,group\ns,g\n")
+    tasks = [{"name": f"t{i}", "classes": ["a", "b"], "trials": rule} for i, rule in enumerate(RULES)]
+    subjects = {"file": "subjects.csv", "id_column": "id", "attributes": {"group": "group"}}
+    manifest = made["manifest"](source=source, tasks=tasks, subjects=subjects, anonymous_subjects=True)
+    summary = eegprep.ingest(manifest, tmp_path, out=tmp_path / "store", workers=workers)
+    (info,) = eegprep.open_store(summary.out).infos()
+    for task in tasks:
+        starts = [t.start_sample / 256 for t in info.trials if t.task == task["name"]]
+        assert starts == [35.0, 40.0, 45.0, 50.0]
+
+
+def test_an_interval_over_a_pause_has_what_was_recorded(made: Made, tmp_path: Path) -> None:
+    """An interval that contains the pause gives both sides, without a trial across."""
+    rule = {"by": "interval", "intervals": {"*": [{"label": "b", "from_s": 20, "to_s": 100}]}}
+    task = {"name": "t", "classes": ["a", "b"], "trials": rule}
+    manifest = made["manifest"](source=paused(made, tmp_path, "edf"), tasks=[task])
+    (info,) = eegprep.open_store(eegprep.ingest(manifest, tmp_path, out=tmp_path / "store", workers=0).out).infos()
+    assert [(t.start_sample / 256, t.n_samples / 256) for t in info.trials] == [(20, 10), (30, 10)]
+
+
+def test_a_time_column_that_goes_back_is_no_clock(made: Made, tmp_path: Path) -> None:
+    """A time column that begins again breaks the recording, and its rows stay in order."""
+    times = np.concatenate([np.arange(2000), np.arange(2000)]) / RATE
+    breaks, _, clock = time_clock(times, RATE, tmp_path)
+    assert (breaks, clock) == ([2000], None)

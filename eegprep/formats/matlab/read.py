@@ -1,7 +1,8 @@
 """The source kind `matlab`: FieldTrip structures and plain arrays in .mat files of any version.
 
 A FieldTrip structure (fields `trial`, `label`, `fsample` or `time`) describes itself; each of its trials is a stretch,
-labelled with the first column of `trialinfo`. Anything else is an array described by the manifest, named by `source:
+labelled with the first column of `trialinfo`, unless that numbers the trials or the manifest has `trial_values`.
+Anything else is an array described by the manifest, named by `source:
 variable:` (`EEG.data` for a field), with events and labels from other variables of the same file.
 """
 
@@ -38,7 +39,7 @@ def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "")
     wanted = spec.variable if spec is not None else None
     structures = fieldtrip_variables(path) if wanted is None else []
     if structures == [""] and {"trial", "label"} <= set(names):
-        return _fieldtrip({name: value_at(path, name) for name in names}, path)
+        return _with_values(_fieldtrip({name: value_at(path, name) for name in names}, path), path, manifest, part)
     variable = wanted or (names[0] if len(names) == 1 else structures[0] if len(structures) == 1 else "")
     found = numbered_at(path, variable, subject=part, parts=spec.parts if spec is not None else None)
     if not found:
@@ -49,7 +50,7 @@ def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "")
         )
     value = found[0][1]
     if isinstance(value, dict) and {"trial", "label"} <= set(value):
-        return _fieldtrip(value, path)
+        return _with_values(_fieldtrip(value, path), path, manifest, part)
     if manifest is not None and isinstance(value, list) and value:
         # a cell array of matrices: trials
         found = [(str(number), np.asarray(v)) for number, v in enumerate(value, 1)]
@@ -76,11 +77,27 @@ def read_matlab(path: Path, manifest: Manifest | None = None, *, part: str = "")
     )
 
 
+def _with_values(decoded: Decoded, path: Path, manifest: Manifest | None, part: str) -> Decoded:
+    """A FieldTrip structure's trials under their numbers, if the manifest has values for them."""
+    if manifest is None or manifest.trial_values is None:
+        return decoded
+    numbered = tuple((stretch, str(number)) for number, stretch in enumerate(decoded.stretches, 1))
+    values = variable_values(path, manifest, part)
+    return dataclasses.replace(decoded, trial_labels=numbered, trial_values=values)
+
+
 def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
     trials = data["trial"]
     trials = trials if isinstance(trials, list) else [trials]
     labels = _texts(data["label"])
-    blocks = [_rows(t, len(labels), path) for t in trials if np.size(t)]
+    if empty := sum(not np.size(t) for t in trials):
+        raise InputError(
+            f"{path.name}: {empty} of {len(trials)} trials of the FieldTrip structure are empty",
+            where=path,
+            expected="samples in each, since trialinfo has a row for each",
+            todo="remove them with ft_selectdata and save the structure again",
+        )
+    blocks = [_rows(t, len(labels), path) for t in trials]
     if not blocks:
         raise InputError(f"{path.name}: the FieldTrip structure has no trials", where=path)
     stretches: list[Stretch] = []
@@ -89,15 +106,16 @@ def _fieldtrip(data: dict[str, Any], path: Path) -> Decoded:
         stretches.append(Stretch(start_sample=start, n_samples=block.shape[1]))
         start += block.shape[1]
     sfreq_hz, notes = _rate(data, path)
+    trial_labels, more = _labels(data, stretches)
     return Decoded(
         format="fieldtrip",
         sfreq_hz=sfreq_hz,
         channels=_channels(data, labels),
         signal=np.concatenate(blocks, axis=1),
         stretches=tuple(stretches),
-        trial_labels=_labels(data, stretches),
+        trial_labels=trial_labels,
         origins=_origins(data, blocks),
-        notes=notes,
+        notes=(*notes, *more),
     )
 
 
@@ -182,15 +200,20 @@ def _positions(elec: Any) -> dict[str, tuple[float, float, float]]:
     return {n: (float(x), float(y), float(z)) for n, (x, y, z) in zip(names, places, strict=False)}
 
 
-def _labels(data: dict[str, Any], stretches: list[Stretch]) -> tuple[tuple[Stretch, str], ...]:
+def _labels(data: dict[str, Any], stretches: list[Stretch]) -> tuple[tuple[tuple[Stretch, str], ...], tuple[str, ...]]:
+    """The label of each trial, and notes; the first of several columns may number the trials instead."""
     info = data.get("trialinfo")
     if info is None or np.size(info) == 0:
-        return ()
+        return (), ()
     table = np.asarray(info)
     if table.size % len(stretches):
-        return ()
-    first = table.reshape(len(stretches), -1)[:, 0]
-    return tuple(
-        (s, f"{v:g}" if isinstance(v, int | float | np.number) else str(v))
-        for s, v in zip(stretches, first, strict=False)
-    )
+        return (), ("trialinfo does not have one row for each trial and was ignored",)
+    table = table.reshape(len(stretches), -1)
+    texts = [f"{v:g}" if isinstance(v, int | float | np.number) else str(v) for v in table[:, 0]]
+    notes: tuple[str, ...] = ()
+    if (n_columns := table.shape[1]) > 1:
+        counts = len(texts) > 2 and len(set(texts)) == len(texts)
+        used = "the first numbers the trials, so no label is known" if counts else "the labels are from the first"
+        notes = (f"trialinfo has {n_columns} columns: {used}; `trial_values: variables` can name another",)
+        texts = [""] * len(texts) if counts else texts
+    return tuple(zip(stretches, texts, strict=True)), notes

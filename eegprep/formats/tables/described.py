@@ -15,8 +15,9 @@ from eegprep.errors import InputError, UsageError
 from eegprep.formats.decoded import Decoded, SourceChannel, whole
 from eegprep.formats.segments import break_at
 from eegprep.formats.tables.text import TextTable, column_events, is_number, read_table
-from eegprep.formats.tables.time_column import time_breaks
+from eegprep.formats.tables.time_column import time_clock
 from eegprep.manifest.schema import Manifest
+from eegprep.manifest.tasks import named_events
 from eegprep.recording import LeftOut
 
 
@@ -39,6 +40,7 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
         encoding=spec.encoding,
         names=None if rows_are_channels else spec.channels or None,
         rows_are_channels=rows_are_channels,
+        as_text=[] if spec.event_column is None else [spec.event_column],
     )
     if rows_are_channels:
         return _transposed(table, manifest, sfreq_hz)
@@ -52,9 +54,13 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
     signal = np.stack([table.numbers(n) for n in names])
     notes: list[str] = []
     breaks: list[int] = []
+    clock = None
     if spec.time_column is not None:
-        breaks, notes = time_breaks(table.numbers(spec.time_column), sfreq_hz, path)
-    events = column_events(table.texts(spec.event_column)) if spec.event_column is not None else []
+        breaks, notes, clock = time_clock(table.times(spec.time_column), sfreq_hz, path)
+    events = []
+    if spec.event_column is not None:
+        named = named_events(manifest.tasks)
+        events = column_events(table.texts(spec.event_column), named=named, shortest_state=round(sfreq_hz))
     return Decoded(
         format="table",
         sfreq_hz=sfreq_hz,
@@ -68,6 +74,7 @@ def read_described_table(path: Path, manifest: Manifest) -> Decoded:
             for n in clocks
         ),
         notes=tuple(notes),
+        clock=clock,
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import itertools
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ class TextTable:
                 column = pc.utf8_trim_whitespace(column)
                 missing = pc.is_in(column, value_set=pa.array(_NOTHING))  # blanks around them kept them as text
                 column = pc.if_else(missing, pa.scalar(None, pa.string()), column)
-            return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+            column = pc.cast(column, pa.float64(), safe=False)  # whole nanoseconds have more digits than a float
+            return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             texts = enumerate(self.texts(name), 1)
             row = next((i for i, text in texts if text not in _NOTHING and not is_number(text)), "unknown")
@@ -66,6 +68,27 @@ class TextTable:
                 found=f"text in row {row}",
                 expected="one number per row",
             ) from error
+
+    def times(self, name: str) -> np.ndarray:
+        """A column of times as float64: numbers as they are, dates and times of day in seconds after the first."""
+        import pyarrow as pa
+
+        kind = self._column(name).type
+        if pa.types.is_floating(kind) or pa.types.is_integer(kind) or not self.is_clock(name):
+            return self.numbers(name)
+        texts = self.texts(name)
+        day = "" if re.match(r"\d{4}-", next(filter(None, texts))) else "1970-01-01T"
+        try:
+            whole = [re.sub(r"^(\d):", r"0\1:", text.replace(",", ".")) for text in texts]
+            stamps = np.array([day + text if text else "NaT" for text in whole], dtype="datetime64[ns]")
+        except ValueError:
+            return self.numbers(name)  # which says what is wrong
+        known = np.flatnonzero(~np.isnat(stamps))
+        seconds = np.full(stamps.size, np.nan)
+        seconds[known] = (stamps[known] - stamps[known[0]]).astype(np.int64) / 1e9
+        if day:  # past midnight
+            seconds[known[1:]] += 86400.0 * np.cumsum(np.diff(seconds[known]) < -43200)
+        return seconds
 
     def texts(self, name: str) -> list[str]:
         """A column as text."""
@@ -149,6 +172,7 @@ def read_table(
     names: Sequence[str] | None = None,
     ragged: bool = False,
     rows_are_channels: bool = False,
+    as_text: Collection[str] = (),
 ) -> TextTable:
     """Read a text table.
 
@@ -164,6 +188,8 @@ def read_table(
         Whether rows may lack their last fields, which are then empty.
     rows_are_channels : bool
         Whether the first field of a line may be a channel's name; a first line with one is then not a header.
+    as_text : collection of str
+        Columns whose fields are words, also if they look like numbers: `01` is not 1.
 
     Raises
     ------
@@ -171,6 +197,7 @@ def read_table(
         The file is empty, or rows differ in length.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     streamed = not ragged and _can_be_streamed(path, encoding, separator)
     data = _head(path) if streamed else _plain(open_text(path), encoding, path)
@@ -201,7 +228,8 @@ def read_table(
         )
     rows_before = skip_rows if headless else skip_rows + 1
     try:
-        table = _parse(path if streamed else io.BytesIO(data), rows_before, columns, separator, decimal_comma)
+        words = [c for c in columns if c in as_text]
+        table = _parse(path if streamed else io.BytesIO(data), rows_before, columns, separator, decimal_comma, words)
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path.name} is not a table of {len(columns)} columns",
@@ -209,6 +237,10 @@ def read_table(
             found=_fault(error),
             expected=f"{len(columns)} values per row, separated by {separator!r}",
         ) from error
+    if decimal_comma:  # the parser leaves it in words
+        for at in (i for i, c in enumerate(columns) if c in words):
+            plain_words = pc.replace_substring_regex(table.column(at), r"^([-+]?\d+),(\d+)$", r"\1.\2")
+            table = table.set_column(at, columns[at], plain_words)
     return TextTable(names=tuple(columns), table=table, where=path)
 
 
@@ -232,23 +264,31 @@ def _head(path: Path) -> bytes:
 
 
 def _parse(
-    source: Path | io.BytesIO, rows_before: int, columns: Sequence[str], separator: str, decimal_comma: bool
+    source: Path | io.BytesIO,
+    rows_before: int,
+    columns: Sequence[str],
+    separator: str,
+    decimal_comma: bool,
+    words: Sequence[str] = (),
 ) -> Any:
     """The Arrow table of a text, or of a packed file, which is never in memory as text."""
     import pyarrow as pa
     from pyarrow import csv
 
-    def options(block_size: int | None = None, **types: Any) -> dict[str, Any]:
+    def options(block_size: int | None = None, types: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return {
             "read_options": csv.ReadOptions(skip_rows=rows_before, column_names=columns, block_size=block_size),
             "parse_options": csv.ParseOptions(delimiter=separator),
             "convert_options": csv.ConvertOptions(
-                strings_can_be_null=True, null_values=_NOTHING, decimal_point="," if decimal_comma else ".", **types
+                strings_can_be_null=True,
+                null_values=_NOTHING,
+                decimal_point="," if decimal_comma else ".",
+                column_types={**(types or {}), **dict.fromkeys(words, pa.string())},
             ),
         }
 
-    def in_parts(path: Path, **types: Any) -> pa.Table:
-        with _Unpacking(path) as unpacking, csv.open_csv(unpacking, **options(_BLOCK_BYTES, **types)) as reader:
+    def in_parts(path: Path, types: Mapping[str, Any] | None = None) -> pa.Table:
+        with _Unpacking(path) as unpacking, csv.open_csv(unpacking, **options(_BLOCK_BYTES, types)) as reader:
             schema = reader.schema
             wider.update({f.name: pa.float64() for f in schema if pa.types.is_integer(f.type)})
             return pa.Table.from_batches(list(reader), schema)
@@ -261,7 +301,7 @@ def _parse(
     except pa.ArrowInvalid:  # the types of the first block: a column of whole numbers may have others later
         if not wider:
             raise
-        return in_parts(source, column_types=dict(wider))
+        return in_parts(source, dict(wider))
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{source.name} cannot be decompressed", where=source, found=clean_message(error)) from error
 
@@ -338,13 +378,27 @@ def _fault(error: Exception) -> str:
     return f"a row of {counts[2]} values" if counts else type(error).__name__
 
 
-def column_events(values: Sequence[str]) -> list[SourceEvent]:
-    """An event at each change of a column's text to something other than empty or zero."""
-    out: list[SourceEvent] = []
-    before = ""
-    for i, text in enumerate(values):
-        short = code_text(text)
-        if short != before and short not in ("", "0"):
-            out.append(SourceEvent(start_sample=i, text=short))
-        before = short
-    return out
+def column_events(
+    values: Sequence[str], *, named: Collection[str] = (), shortest_state: int | None = None
+) -> list[SourceEvent]:
+    """An event at each change of a column's text to something other than empty or zero.
+
+    Parameters
+    ----------
+    named : collection of str
+        Texts named by tasks: zero is an event if it is one of them.
+    shortest_state : int, optional
+        A text that stays for this many rows is a state that lasts; by default all events are instants.
+    """
+    texts = [code_text(text) for text in values]
+    starts = [i for i, text in enumerate(texts) if text != (texts[i - 1] if i else "")]
+    nothing = {"", "0"} - {code_text(name) for name in named}
+    return [
+        SourceEvent(
+            start_sample=start,
+            n_samples=stop - start if shortest_state is not None and stop - start >= shortest_state else 0,
+            text=texts[start],
+        )
+        for start, stop in itertools.pairwise([*starts, len(texts)])
+        if texts[start] not in nothing
+    ]

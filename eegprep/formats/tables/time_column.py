@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from eegprep.errors import InputError
+from eegprep.formats.clock import Clock
 
 #: The unit of a time column is inferred from its steps.
 _FACTORS = (1.0, 1e3, 1e6, 1e9)
@@ -21,7 +22,13 @@ _LONGEST_STEP_S = 0.25
 
 
 def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[int], list[str]]:
-    """Samples before which the time column jumps, and notes.
+    """Samples before which the time column jumps, and notes; see `time_clock`."""
+    breaks, notes, _ = time_clock(times, sfreq_hz, where)
+    return breaks, notes
+
+
+def time_clock(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[int], list[str], Clock | None]:
+    """Samples before which the time column jumps, notes, and the clock that jumps; None if it never does or goes back.
 
     Raises
     ------
@@ -30,14 +37,14 @@ def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[i
     """
     known = np.isfinite(times)
     if known.sum() < 11:
-        return [], ["the time column does not increase and was ignored"]
+        return [], ["the time column does not increase and was ignored"], None
     # rows without a time are interpolated
     rows = np.arange(times.size)
     filled = np.interp(rows, rows[known], times[known])
     steps = np.diff(filled)
     steps_up = steps[steps > 0]
     if steps_up.size < 10:
-        return [], ["the time column does not increase and was ignored"]
+        return [], ["the time column does not increase and was ignored"], None
     usual = steps <= 5 * np.median(steps_up) + np.mean(steps_up)
     mean = float(np.sum(steps_up[steps_up <= 5 * np.median(steps_up) + np.mean(steps_up)])) / max(1, usual.sum())
     factor = min(_FACTORS, key=lambda f: abs(np.log(mean / f * sfreq_hz)))
@@ -60,7 +67,15 @@ def time_breaks(times: np.ndarray, sfreq_hz: float, where: Path) -> tuple[list[i
     late = filled - rows * mean
     maybe = [int(i) + 1 for i in np.flatnonzero(steps > limit)]
     jumps |= {j for j in maybe if _stays_late(late, j, steps[j - 1] - mean, max(8, round(factor / mean / 2)))}
-    return sorted(jumps), notes
+    return sorted(jumps), notes, _clock(filled / factor, sorted(jumps), measured)
+
+
+def _clock(times_s: np.ndarray, jumps: list[int], sfreq_hz: float) -> Clock | None:
+    firsts = [0, *jumps]
+    starts_s = times_s[firsts] - times_s[0]
+    if not jumps or np.any(np.diff(starts_s) <= 0):
+        return None
+    return Clock(starts_s.tolist(), [*firsts, times_s.size], sfreq_hz, 0.5 / sfreq_hz)
 
 
 def _stays_late(late: np.ndarray, at: int, jump: float, width: int) -> bool:
