@@ -136,7 +136,9 @@ def write_claims_page(result: ClaimsResult, *, shards: Sequence[Path], out: Path
         if name == "unseen":
             maps = [d for arm in answer.arms[1:] for d in unseen_maps(out / arm.run, shards)]
             parts += [Row(parts=maps[i : i + 2]) for i in range(0, len(maps), 2)]
-        sections.append(Section(anchor=name, heading=name.capitalize(), opening=answer.claim.question, parts=parts))
+        heading = name if "." in name else name.capitalize()  # settings are written as they are
+        question = answer.claim.question.replace("`", "")
+        sections.append(Section(anchor=name.replace(".", "-"), heading=heading, opening=question, parts=parts))
     page = Page(
         title="The paper's claims",
         subtitle="Runs that differ in one setting, on the same test trials",
