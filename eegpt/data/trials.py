@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from eegprep.errors import RefusedError, UsageError, nearest
 from eegprep.manifest.labels import target_of
-from eegprep.recording import input_name, input_names
+from eegprep.recording import input_name, input_names, spread
 from eegprep.shards import ShardSet
 
 from .index import TaskInfo, TrialBatch
@@ -154,6 +154,27 @@ class TrialIndex:
         moved.n_samples = np.asarray(n_samples, np.int32)
         moved.n_electrodes = moved._covered()
         return moved
+
+    def at_most(self, n: int) -> TrialIndex:
+        """At most `n` trials of each subject, task and class (of a regression, of each subject and task).
+
+        They are evenly spread over the subject's own, in the order of the index.
+        """
+        if n < 1:
+            raise UsageError("at least one trial of each class is required", found=n)
+        subject_N = np.unique(np.array(self.subject, dtype=str), return_inverse=True)[1]
+        key_N3 = np.stack([subject_N, self.task, self.label], axis=1).reshape(-1, 3)
+        group_N = np.unique(key_N3, axis=0, return_inverse=True)[1].ravel()
+        order = np.argsort(group_N, kind="stable")
+        parts = np.split(order, np.cumsum(np.bincount(group_N))[:-1]) if len(order) else []
+        rows = np.sort(np.concatenate([order[:0], *(part[spread(len(part), n)] for part in parts)]))
+        fewer = copy.copy(self)
+        for name in ("task", "label", "target", "recording", "start_sample", "n_samples", "n_electrodes"):
+            setattr(fewer, name, getattr(self, name)[rows])
+        for name in ("subject", "split"):
+            column = getattr(self, name)
+            setattr(fewer, name, tuple(column[r] for r in rows.tolist()))
+        return fewer
 
     def fingerprint(self, indices: NDArray[np.int64]) -> str:
         """Hash of the signals of some trials, in order: their shard sets, recordings, samples and electrodes."""

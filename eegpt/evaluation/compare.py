@@ -16,6 +16,7 @@ import numpy as np
 from eegprep.errors import InputError, UsageError, nearest
 from eegpt.evaluation.intervals import PairedTest, paired_test
 from eegpt.evaluation.metrics import main_score, mean_defined, scores_of
+from eegpt.evaluation.paired import Difference, Pair, difference
 from eegpt.evaluation.predictions import MODEL, PREDICTIONS, Predictions
 from eegpt.evaluation.results import Results, read_results
 from eegpt.evaluation.tables import csv_table, percent, plain_table, wrapped
@@ -23,7 +24,10 @@ from eegpt.evaluation.tables import csv_table, percent, plain_table, wrapped
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two runs on one task: mean scores over seeds, and the paired test (None if no subject has a score)."""
+    """Two runs on one task: mean scores over seeds, and the paired test (None if no subject has a score).
+
+    `low` and `high` are the 95 % interval of `mean - against_mean` over subjects (over trials if there is one subject).
+    """
 
     task: str
     score: str
@@ -36,6 +40,8 @@ class Comparison:
     against_mean: float | None
     test: PairedTest | None
     leakage: str
+    low: float | None = None
+    high: float | None = None
 
     def as_row(self) -> dict[str, Any]:
         """Flat plain data, for JSON and CSV."""
@@ -81,6 +87,22 @@ def compare_runs(runs: Sequence[Path], *, method: str = MODEL) -> list[Compariso
     return rows
 
 
+def mean_difference(runs: Sequence[tuple[Path, Path]], *, method: str = MODEL) -> Difference | None:
+    """The first run of each pair minus the second: the mean over the tasks of all pairs, with its interval and p.
+
+    None if it is undefined, or a task has one subject only: then nothing can be said about subjects.
+    """
+    pairs = []
+    for first, second in runs:
+        one, other = (_read(run, (first, second)) for run in (first, second))
+        for key in one.predictions.trials:
+            if key in other.predictions.trials:
+                pairs.append(_pair(one, other, key, method))
+    if any(pair.over != "subjects" for pair in pairs):
+        return None
+    return difference(pairs)
+
+
 def _read(run: Path, runs: Sequence[Path]) -> _Run:
     if not (run / PREDICTIONS).is_file():
         raise InputError("a run without results", where=run / PREDICTIONS, todo=f"eegpt evaluate {run} --shards S")
@@ -92,7 +114,8 @@ def _read(run: Path, runs: Sequence[Path]) -> _Run:
     )
 
 
-def _compare(first: _Run, other: _Run, key: str, method: str) -> Comparison:
+def _pair(first: _Run, other: _Run, key: str, method: str) -> Pair:
+    """The common trials of a task and both runs' outputs for them."""
     for one in (first, other):
         methods = one.predictions.methods(key)
         if method not in methods:
@@ -105,25 +128,40 @@ def _compare(first: _Run, other: _Run, key: str, method: str) -> Comparison:
     places = [{k: i for i, k in enumerate(t.keys())} for t in trials]
     common = sorted(places[0].keys() & places[1].keys())
     own, theirs = ([place[k] for k in common] for place in places)
-    a, b = first.predictions.stacked(key, method)[:, own], other.predictions.stacked(key, method)[:, theirs]
-    target, subject = trials[0].target[own], trials[0].subject[own]
+    target = trials[0].target[own]
     if not np.array_equal(target, trials[1].target[theirs]):
         raise InputError(f"the runs disagree on the labels of {key}: they were made from different shard sets")
-    entry = first.results.tasks[key]
-    main = main_score(entry.kind)
-    mean, against_mean = (mean_defined([scores_of(entry.kind, target, o)[main] for o in x]) for x in (a, b))
+    return Pair(
+        kind=first.results.tasks[key].kind,
+        group=key.split("/", 1)[0],
+        target_N=target,
+        ours_MNK=first.predictions.stacked(key, method)[:, own],
+        theirs_MNK=other.predictions.stacked(key, method)[:, theirs],
+        subject_N=trials[0].subject[own],
+    )
+
+
+def _compare(first: _Run, other: _Run, key: str, method: str) -> Comparison:
+    pair, entry = _pair(first, other, key, method), first.results.tasks[key]
+    main, found = main_score(entry.kind), difference([pair])
+    mean, against_mean = (
+        mean_defined([scores_of(entry.kind, pair.target_N, o)[main] for o in x])
+        for x in (pair.ours_MNK, pair.theirs_MNK)
+    )
     return Comparison(
         task=key,
         score=main,
         within_subject=entry.within_subject,
         run=first.name,
         against=other.name,
-        n_trials=len(common),
-        n_subjects=len(set(subject.tolist())),
+        n_trials=len(pair.target_N),
+        n_subjects=len(set(pair.subject_N.tolist())),
         mean=mean,
         against_mean=against_mean,
-        test=paired_test(entry.kind, target, a, b, subject),
+        test=paired_test(entry.kind, pair.target_N, pair.ours_MNK, pair.theirs_MNK, pair.subject_N),
         leakage="; ".join(filter(None, dict.fromkeys(one.results.leakage for one in (first, other)))),
+        low=None if found is None else found.low,
+        high=None if found is None else found.high,
     )
 
 

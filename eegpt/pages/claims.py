@@ -11,11 +11,13 @@ import torch
 
 from eegprep.recording import spread
 from eegprep.report.figures import Bar, Column, Drawing, Note, Page, Row, Section, Table, bar_chart, write_page
+from eegpt.evaluation.compare import Comparison
+from eegpt.evaluation.paired import Difference
 from eegpt.evaluation.results import read_results
 from eegpt.evaluation.tables import SIGNIFICANT, percent, plain_table
 from eegpt.model.views import view_slices
 from eegpt.pages.graph import trial_map
-from eegpt.studies.claims import Answer, ClaimsResult
+from eegpt.studies.claims import Answer, ArmResult, ClaimsResult
 from eegpt.transfer.checkpoint import finished_fits, open_fit, read_run
 from eegpt.transfer.setup import make_setup, open_trials
 
@@ -23,16 +25,45 @@ MAX_TRIALS = 300
 
 
 def _lines(answer: Answer) -> tuple[list[str], list[list[str]]]:
-    """Header and one row per arm with its score on every task; an asterisk if it differs from the first arm."""
+    """A column for each arm: its score on every task, with an asterisk if it differs from the first arm, and means."""
     keys = list(dict.fromkeys(key for arm in answer.arms for key in arm.tasks))
     significant = {(c.run, c.task) for c in answer.comparisons if c.test is not None and c.test.p_value < SIGNIFICANT}
-    lines = []
-    for arm in answer.arms:
-        cells = [percent(arm.tasks.get(key)) + ("*" if (arm.name, key) in significant else "") for key in keys]
-        whole = len(arm.tasks) == len(keys)
-        error = "–" if arm.encoder_error is None else f"{arm.encoder_error:.3f}"
-        lines.append([arm.name, *cells, percent(arm.mean if whole else None), error])
-    return [answer.claim.name, *(k.split("/")[-1] for k in keys), "mean", "error"], lines
+
+    def score(arm: ArmResult, key: str) -> str:
+        return percent(arm.tasks.get(key)) + ("*" if (arm.name, key) in significant else "")
+
+    lines = [[key.split("/")[-1], *(score(arm, key) for arm in answer.arms)] for key in keys]
+    lines.append(["mean", *(percent(a.mean if len(a.tasks) == len(keys) else None) for a in answer.arms)])
+    lines.append(["difference, 95 % interval", *(_interval(a.difference) for a in answer.arms)])
+    lines.append(
+        ["p of the difference", *("–" if a.difference is None else _p(a.difference.p_value) for a in answer.arms)]
+    )
+    errors = (a.encoder_error for a in answer.arms)
+    lines.append(["encoder's error", *("–" if error is None else f"{error:.3f}" for error in errors)])
+    return ["task", *(arm.name for arm in answer.arms)], lines
+
+
+def _interval(found: Difference | Comparison | None) -> str:
+    """A difference in points with its interval."""
+    match found:
+        case Difference():
+            value = found.value
+        case Comparison(mean=float(mean), against_mean=float(against)):
+            value = mean - against
+        case _:
+            return "–"
+    if found.low is None or found.high is None:
+        return f"{100 * value:+.1f}"
+    return f"{100 * value:+.1f} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+def _p(p_value: float) -> str:
+    return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
+
+
+def _words(found: Difference) -> str:
+    p = _p(found.p_value)
+    return f"{_interval(found)} points, p {p if p.startswith('<') else f'= {p}'}"
 
 
 def verdict(answer: Answer) -> list[str]:
@@ -48,11 +79,16 @@ def verdict(answer: Answer) -> list[str]:
             continue
         certain = [d for c, d in rows if c.test is not None and c.test.p_value < SIGNIFICANT]
         better = sum(d > 0 for d in certain)
+        whole = arm.difference
+        average = f"{100 * float(np.mean([d for _, d in rows])):+.1f} points"
+        if whole is not None:
+            average = _words(whole)
         said.append(
             f"{arm.name} against {rows[0][0].against}: ahead on {sum(d > 0 for _, d in rows)} of {len(rows)} tasks, on "
-            f"average {100 * float(np.mean([d for _, d in rows])):+.1f} points; p < {SIGNIFICANT:g} for it on "
-            f"{better}, against it on {len(certain) - better}."
+            f"average {average}; p < {SIGNIFICANT:g} for it on {better}, against it on {len(certain) - better}."
         )
+    if answer.together is not None:
+        said.append(f"All together: {_words(answer.together)}.")
     return said
 
 
@@ -76,8 +112,10 @@ def claims_markdown(result: ClaimsResult) -> str:
 def _legend(result: ClaimsResult) -> str:
     seeds = ", ".join(map(str, result.seeds))
     return (
-        f"Balanced accuracy in percent (R² of regressions), scheme {result.scheme}, graph's seeds {seeds}; *: a "
-        f"paired test against the first line gives p < {SIGNIFICANT:g}, uncorrected. The error is the encoder's on new "
+        f"Balanced accuracy in percent (R² of regressions), scheme {result.scheme}, graph's seeds {seeds}; *: a paired "
+        f"test against the first column gives p < {SIGNIFICANT:g}, uncorrected. The difference is that of the means "
+        "over the column's tasks, in points, with its 95 % interval over subjects, drawn within their data sets; "
+        "its p is of exchanging the two columns' answers subject by subject. The encoder's error is that on new "
         "samples of test subjects, the mean over its folds."
     )
 
@@ -90,18 +128,20 @@ def write_claims_page(result: ClaimsResult, *, shards: Sequence[Path], out: Path
         columns = [Column(label=h.replace("_", " "), numeric=i > 0) for i, h in enumerate(header)]
         caption = "Balanced accuracy in percent on the same test trials"
         parts: list[Any] = [
+            *(Note(text=sentence) for sentence in verdict(answer)),
             Table(caption=caption, columns=columns, rows=lines, note=_legend(result)),
             *_scores_of_arms(answer, out),
         ]
-        parts += [Note(text=sentence) for sentence in verdict(answer)]
         name = answer.claim.name
         if name == "unseen":
             maps = [d for arm in answer.arms[1:] for d in unseen_maps(out / arm.run, shards)]
             parts += [Row(parts=maps[i : i + 2]) for i in range(0, len(maps), 2)]
-        sections.append(Section(anchor=name, heading=name.capitalize(), opening=answer.claim.question, parts=parts))
+        heading = name if "." in name else name.capitalize()  # settings are written as they are
+        question = answer.claim.question.replace("`", "")
+        sections.append(Section(anchor=name.replace(".", "-"), heading=heading, opening=question, parts=parts))
     page = Page(
         title="The paper's claims",
-        subtitle="Arms that differ in one thing, on the same trials",
+        subtitle="Runs that differ in one setting, on the same test trials",
         kicker="EEGPT",
         sections=sections,
     )
@@ -111,6 +151,7 @@ def write_claims_page(result: ClaimsResult, *, shards: Sequence[Path], out: Path
 def _scores_of_arms(answer: Answer, out: Path) -> list[Row | Table]:
     """A chart of the arms for each task, and a table with intervals and the numbers of trials and subjects."""
     runs = {arm.name: read_results(out / arm.run) for arm in answer.arms}
+    compared = {(c.run, c.task): c for c in answer.comparisons}
     charts: list[Drawing] = []
     rows: list[list[str | int]] = []
     for key in dict.fromkeys(key for results in runs.values() for key in results.tasks):
@@ -123,11 +164,16 @@ def _scores_of_arms(answer: Answer, out: Path) -> list[Row | Table]:
             low, high = (None, None) if interval is None else (100 * interval.low, 100 * interval.high)
             shown = "–" if low is None else f"{low:.1f} to {high:.1f}"
             bars.append(Bar(label=name, value=100 * mean, shown=f"{100 * mean:.1f}", of=100.0, low=low, high=high))
-            rows.append([key, name, f"{100 * mean:.1f}", shown, task.n_test, task.n_test_subjects])
+            against = compared.get((name, key))
+            p_value = "–" if against is None or against.test is None else f"{against.test.p_value:.3f}"
+            counts = (task.n_test, task.n_test_subjects)
+            rows.append([key, name, f"{100 * mean:.1f}", shown, _interval(against), p_value, *counts])
         if bars:
             svg = bar_chart(bars, label=f"Score by arm, {key}", width=440.0)
-            charts.append(Drawing(heading=key, svg=svg, caption="Percent; lines are 95 % intervals."))
-    labels = ("task", "arm", "score", "95 % interval", "test trials", "test subjects")
+            chance = 100 * next(r.tasks[key].chance for r in runs.values() if key in r.tasks)
+            caption = f"Percent, chance {chance:.0f}; lines are 95 % intervals over subjects."
+            charts.append(Drawing(heading=key, svg=svg, caption=caption))
+    labels = ("task", "arm", "score", "95 % interval", "difference", "p", "test trials", "test subjects")
     columns = [Column(label=label, numeric=i > 1) for i, label in enumerate(labels)]
     table = Table(caption="Scores with intervals and counts", columns=columns, rows=rows, folded=True)
     return [*(Row(parts=charts[i : i + 2]) for i in range(0, len(charts), 2)), table]

@@ -7,17 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from eegprep.report.figures import Column, Drawing, Line, Page, Section, Table, format_percent, line_chart, write_page
+from eegprep.report.figures import (
+    Column,
+    Drawing,
+    Line,
+    Page,
+    Section,
+    Table,
+    format_number,
+    format_percent,
+    line_chart,
+    write_page,
+)
+
+_BARS = "Bars: one standard error over electrodes. σ is the robust SD that a signal is divided by."
 
 
 def write_scaling_page(result: dict[str, Any], out: Path) -> Path:
     """Write the page and return its path."""
     rows = result["rows"]
-    names = ("name", "parameters", "windows", "steps", "new", "share_of_variance")
+    names = {
+        "name": "name",
+        "parameters": "parameters",
+        "windows": "windows",
+        "steps": "steps",
+        "new": "squared error (σ²)",
+        "share_of_variance": "share of variance",
+    }
     table = Table(
         caption=f"Errors on new samples, {rows[0]['split']}",
         columns=[
-            *(Column(label=n.replace("_", " "), numeric=n != "name") for n in names),
+            *(Column(label=label, numeric=n != "name") for n, label in names.items()),
             Column(label="against linear autoregression", numeric=True),
         ],
         rows=[[*(row[n] for n in names), _against(row["below_linear"])] for row in rows],
@@ -43,7 +63,7 @@ def _law(rows: list[dict[str, Any]], x: str, line_by: str, law: dict[str, float]
         errors = [r.get("new_se") or 0.0 for r in part]
         lines.append(
             Line(
-                label=f"{value:,} {line_by}",
+                label=f"{format_number(value)} {line_by}",
                 x=[r[x] for r in part],
                 y=[r["new"] for r in part],
                 low=[r["new"] - e for r, e in zip(part, errors, strict=True)],
@@ -61,5 +81,5 @@ def _law(rows: list[dict[str, Any]], x: str, line_by: str, law: dict[str, float]
             f"Error on new samples by {x}; law: {law['floor']:.3f} + {law['factor']:.3g} x {x} to the power of "
             f"{-law['exponent']:.3f}, residual {law['residual']:.2g}."
         )
-    svg = line_chart(lines, label=f"Error by {x}", x_label=x, y_label="error on new samples", x_log=True)
-    return Drawing(svg=svg, caption=caption + " Bars: one standard error over electrodes.")
+    svg = line_chart(lines, label=f"Error by {x}", x_label=x, y_label="squared error (σ²)", x_log=True)
+    return Drawing(svg=svg, caption=f"{caption} {_BARS}")

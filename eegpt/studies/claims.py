@@ -20,9 +20,10 @@ from eegprep.errors import UsageError, nearest
 from eegprep.files import alone, write_json
 from eegprep.remote import open_shards
 from eegpt.data import TrialIndex
-from eegpt.evaluation.compare import Comparison, compare_runs
+from eegpt.evaluation.compare import Comparison, compare_runs, mean_difference
 from eegpt.evaluation.evaluate import evaluate, write_results
 from eegpt.evaluation.metrics import mean_defined
+from eegpt.evaluation.paired import Difference
 from eegpt.evaluation.results import read_results
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.data import open_windows
@@ -156,22 +157,30 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmResult:
-    """Scores by task, their mean, and the encoders' mean error on new samples of unseen test subjects."""
+    """Scores by task, their mean, and the encoders' mean error on new samples of unseen test subjects.
+
+    `difference` is the arm's mean over its tasks minus that of the first arm on these.
+    """
 
     name: str
     run: str
     tasks: dict[str, float | None]
     mean: float | None
     encoder_error: float | None
+    difference: Difference | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A claim's arms, and the comparison of each with the first."""
+    """A claim's arms, and the comparison of each with the first.
+
+    `together` is the mean difference of all other arms at once, where these have different tasks (`unseen`).
+    """
 
     claim: Claim
     arms: list[ArmResult]
     comparisons: list[Comparison]
+    together: Difference | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +199,7 @@ class ClaimsResult:
                 "question": a.claim.question,
                 "arms": [dataclasses.asdict(arm) for arm in a.arms],
                 "comparisons": [c.as_row() for c in a.comparisons],
+                "together": None if a.together is None else dataclasses.asdict(a.together),
             }
             for a in self.answers
         ]
@@ -362,12 +372,15 @@ def _answer(work: _Work, claim: Claim) -> Answer:
                 tasks=tasks,
                 mean=mean_defined(list(tasks.values())),
                 encoder_error=_error(encoders) if comparable else None,
+                difference=None if arm is claim.arms[0] else mean_difference([(run, first)]),
             )
         )
         if arm is not claim.arms[0]:
             rows = compare_runs([run, first])
             comparisons += [dataclasses.replace(r, run=arm.name, against=claim.arms[0].name) for r in rows]
-    return Answer(claim=claim, arms=arms, comparisons=comparisons)
+    others = [(work.out / "runs" / arm.run, first) for arm in claim.arms[1:]]
+    together = mean_difference(others) if claim.name == "unseen" else None
+    return Answer(claim=claim, arms=arms, comparisons=comparisons, together=together)
 
 
 def _error(encoders: Sequence[Path]) -> float | None:

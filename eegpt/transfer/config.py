@@ -31,6 +31,7 @@ class DataSettings(Settings):
 
     tasks: tuple[str, ...] = ()  # only these; empty for all
     datasets: tuple[str, ...] = ()  # only these; empty for all
+    trials_per_class: Annotated[int, Field(ge=0)] = 0  #: of each subject and task at most, evenly spread; 0: all
     scheme: str = "split"  # trials to learn from and to test, e.g. kfold:5 or within:5
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training trials
     validation_share: Share = 0.2  # of the training trials, where a task has no validation subjects

@@ -65,7 +65,7 @@ def open_trials(shards: Sequence[Path], config: TransferConfig) -> tuple[tuple[S
             expected="a manifest with tasks, and recordings with trials",
             todo="`eegprep verify` lists the contents of a shard set",
         )
-    return sets, index
+    return sets, index.at_most(config.data.trials_per_class) if config.data.trials_per_class else index
 
 
 def make_setup(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -108,6 +110,38 @@ def test_tasks_splits_and_datasets_choose(shard_set):
         TrialIndex([shard_set], tasks=["feet"])
     with pytest.raises(UsageError, match="no data set"):
         TrialIndex([shard_set], datasets=["x"])
+
+
+@pytest.mark.parametrize("n", [1, 2, 100])
+def test_at_most_so_many_of_each_class(store, shard_set, n):
+    """Of each subject, task and class, evenly spread; what is left reads as before."""
+    index = TrialIndex(shard_set)
+    fewer = index.at_most(n)
+
+    def counts(some):
+        return Counter(zip(some.subject, some.task.tolist(), some.label.tolist(), strict=True))
+
+    assert counts(fewer) == {key: min(n, count) for key, count in counts(index).items()}
+    assert len(fewer.split) == len(fewer.n_electrodes) == len(fewer)
+    check(fewer, store, np.arange(len(fewer)))
+    if n == 100:
+        assert fewer.fingerprint(np.arange(len(fewer))) == index.fingerprint(np.arange(len(index)))
+    else:
+        assert len(fewer) < len(index)
+    with pytest.raises(UsageError, match="at least one trial"):
+        index.at_most(0)
+
+
+def test_spread_trials_include_the_first_and_last(shard_set):
+    index = TrialIndex(shard_set)
+    fewer = index.at_most(2)
+    group, seen = Counter(), {}
+    for k, key in enumerate(zip(index.subject, index.task.tolist(), index.label.tolist(), strict=True)):
+        seen.setdefault(key, []).append((int(index.recording[k]), int(index.start_sample[k])))
+    for k, key in enumerate(zip(fewer.subject, fewer.task.tolist(), fewer.label.tolist(), strict=True)):
+        place = (int(fewer.recording[k]), int(fewer.start_sample[k]))
+        assert place == seen[key][0 if not group[key] else -1]
+        group[key] += 1
 
 
 def test_unknown_label_is_refused(synthetic, tmp_path):

@@ -51,3 +51,10 @@ def test_empty_parts_are_not_drawn():
     text = render(Page(title="t", subtitle="s", sections=[empty, full]))
     assert "Nothing" not in text
     assert text.count('class="row"') == 1
+
+
+def test_ticks_of_one_axis_have_one_notation():
+    """Numbers of parameters from thousands to millions are all written in full."""
+    shown = [text for _, text in Scale.over([1.6e5, 8.7e6], 0.0, 100.0, log=True).ticks()]
+    assert len(shown) >= 3
+    assert not any("e" in text for text in shown)

@@ -14,11 +14,12 @@ from _eegpt_cli import claims as command
 from eegprep.errors import UsageError
 from eegpt.evaluation.compare import Comparison
 from eegpt.evaluation.intervals import PairedTest
+from eegpt.evaluation.paired import Difference
 from eegpt.evaluation.results import read_results
 from eegpt.pages.claims import claims_markdown, claims_table, verdict, write_claims_page
 from eegpt.pretraining.config import PretrainConfig
 from eegpt.runs.settings import changed, differences, to_mapping
-from eegpt.studies.claims import CLAIMS, Answer, ArmResult, Claim, ClaimsConfig, plan, run_claims
+from eegpt.studies.claims import CLAIMS, Answer, ArmResult, Claim, ClaimsConfig, ClaimsResult, plan, run_claims
 
 PRETRAIN = changed(PretrainConfig(), {
     "encoder.n_layers": 1, "encoder.width": 16, "encoder.n_heads": 2, "encoder.token_samples": 64,
@@ -159,7 +160,15 @@ def test_all_claims_are_answered_and_resumed(shards, other_shards, answered):
             assert row.against == answer.arms[0].name
             assert {row.run, row.against} <= names
         for arm in answer.arms:
+            ours = [c.mean - c.against_mean for c in answer.comparisons if c.run == arm.name]
+            if arm is answer.arms[0]:
+                assert arm.difference is None
+            else:
+                assert arm.difference.value == pytest.approx(sum(ours) / len(ours))
+                assert arm.difference.low <= arm.difference.value <= arm.difference.high
             assert all(0 <= v <= 1 for v in arm.tasks.values())
+    assert [a.together is not None for a in result.answers] == [name == "unseen" for name in CLAIMS]
+    assert answers["unseen"].together.n_units == 8 + 5
     unseen = answers["unseen"].arms
     assert [a.name for a in unseen] == ["seen", "without alpha", "without beta"]
     assert [list(a.tasks) for a in unseen[1:]] == [["alpha/hand"], ["beta/hand"]]
@@ -204,6 +213,37 @@ def test_a_verdict_counts_tasks_and_points():
     assert said == (
         "b against a: ahead on 2 of 3 tasks, on average +2.0 points; p < 0.05 for it on 1, against it on 1."
     )
+    found = Difference(value=0.02, low=-0.01, high=0.054, p_value=0.0004, n_units=9)
+    arms = [arms[0], dataclasses.replace(arms[1], difference=found)]
+    said = verdict(Answer(claim=claim, arms=arms, comparisons=rows, together=found))
+    assert said == [
+        "b against a: ahead on 2 of 3 tasks, on average +2.0 (-1.0 to +5.4) points, p < 0.001; "
+        "p < 0.05 for it on 1, against it on 1.",
+        "All together: +2.0 (-1.0 to +5.4) points, p < 0.001.",
+    ]
+
+
+def test_tables_have_a_column_for_each_arm():
+    """So nine tasks fit, and the means, differences and errors are below them."""
+    tasks = {f"data/task_{i}": 0.5 for i in range(9)}
+    found = Difference(value=-0.02, low=-0.05, high=0.01, p_value=0.2, n_units=9)
+    arms = [
+        ArmResult(name="all", run="all", tasks=tasks, mean=0.5, encoder_error=0.8),
+        ArmResult(
+            name="part", run="part", tasks={"data/task_0": 0.48}, mean=0.48, encoder_error=None, difference=found
+        ),
+    ]
+    answer = Answer(claim=Claim(name="labels", question="Why?", arms=()), arms=arms, comparisons=[])
+    lines = claims_markdown(ClaimsResult(scheme="kfold:5", seeds=(0,), answers=[answer])).splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert table[0] == "| task | all | part |"
+    assert table[2:4] == ["| task_0 | 50.0 | 48.0 |", "| task_1 | 50.0 | – |"]
+    assert table[-4:] == [
+        "| mean | 50.0 | – |",
+        "| difference, 95 % interval | – | -2.0 (-5.0 to +1.0) |",
+        "| p of the difference | – | 0.200 |",
+        "| encoder's error | 0.800 | – |",
+    ]
 
 
 def test_the_command_refuses_unknown_claims(shards, tmp_path):

@@ -17,7 +17,7 @@ from eegprep.shards import ShardSet
 from eegprep.splits import Seen
 from eegpt.evaluation.compare import compare_runs, comparison_csv, comparison_table
 from eegpt.evaluation.evaluate import evaluate, score_baselines, write_results
-from eegpt.evaluation.predictions import Predictions
+from eegpt.evaluation.predictions import PREDICTIONS, Predictions
 from eegpt.evaluation.results import read_results
 from eegpt.evaluation.tables import pretraining_table, results_csv, results_table
 from eegpt.interop import open_model
@@ -297,6 +297,25 @@ def test_train_fraction_limits_the_trials(shards, encoder, tmp_path):
     chosen = config(train_fraction=0.25, steps=3, tasks=("hand",))
     (record,) = transfer(chosen, shards=[shards], out=tmp_path / "run", encoder=encoder).fits
     assert record.n_train == 18  # a quarter of 6 subjects' 12 trials
+
+
+def test_fewer_trials_keep_subjects_folds_and_tests(shards, encoder, tmp_path):
+    """`trials_per_class` limits training and test alike, so that fewer trials are encoded; the folds stay."""
+    whole, fewer = (config(scheme="kfold:4", mode="probe", trials_per_class=n) for n in (0, 2))
+    runs = [tmp_path / "whole", tmp_path / "fewer"]
+    for chosen, run in zip((whole, fewer), runs, strict=True):
+        transfer(chosen, shards=[shards], out=run, encoder=encoder)
+    every, some = (finish(run, [shards]).tasks["alpha/hand"] for run in runs)
+    assert (every.n_test, some.n_test) == (8 * 12, 8 * 4)
+    assert list(every.model.by_subject) == list(some.model.by_subject)
+    (row,) = (r for r in compare_runs(runs) if r.task == "alpha/hand")
+    assert row.n_trials == 8 * 4
+    folds = [dict(zip(p.subject, p.fold, strict=True)) for p in map(_hand, runs)]
+    assert folds[0] == folds[1]
+
+
+def _hand(run):
+    return Predictions.read(run / PREDICTIONS).trials["alpha/hand"]
 
 
 def test_mapped_electrodes_are_in_the_result(synthetic, tmp_path, encoder):

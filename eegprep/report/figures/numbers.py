@@ -25,8 +25,8 @@ def format_number(value: float | int | None, digits: int = 3) -> str:
 
 
 def format_tick(value: float) -> str:
-    """A tick's value in its shortest form, e.g. `0.1`, `10 000`, `1e−5`."""
-    if value != 0 and not 1e-3 <= abs(value) < 1e6:
+    """A tick's value in a short form, e.g. `0.1`, `10 000`, `1e−5`."""
+    if value != 0 and not 1e-3 <= abs(value) < 1e7:
         mantissa, exponent = f"{value:e}".split("e")
         shown = f"{float(mantissa):g}e{int(exponent)}"
     else:
