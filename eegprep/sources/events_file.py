@@ -41,7 +41,7 @@ def belonging(found: Mapping[frozenset[tuple[str, str]], str], entities: Mapping
 def with_events(decoded: Decoded, path: Path, recording: str, beside: Path | None = None) -> Decoded:
     """`decoded` with the events of an EDF+ file of annotations, or of a summary of seizures (.txt).
 
-    Events that begin outside the recording are dropped.
+    Events outside the recording are left out, with a note. One that begins before it lasts from its start.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def with_events(decoded: Decoded, path: Path, recording: str, beside: Path | Non
     n_samples = decoded.signal.shape[1]
     lasts_s = n_samples / decoded.sfreq_hz if decoded.clock is None else decoded.clock.end_s
     later_s, began = _later(path, beside, lasts_s)
-    events, n_lost = [], 0
+    events, n_lost, n_outside = [], 0, 0
     for a in lists.annotations:
         onset_s = a.onset_s + later_s
         start = seconds_to_samples(onset_s, decoded.sfreq_hz)
@@ -83,11 +83,18 @@ def with_events(decoded: Decoded, path: Path, recording: str, beside: Path | Non
         if decoded.clock is not None:
             at = decoded.clock.place(onset_s, a.duration_s)
             n_lost += at is None
-            start, stop = (-1, -1) if at is None else (at[0], at[0] + at[1])
+            if at is None:
+                continue
+            start, stop = at[0], at[0] + at[1]
+        if start < 0 < stop:  # it lasts into the recording
+            start = 0
         if 0 <= start < n_samples:
             lasts = max(min(stop, n_samples) - start, 0)
             events.append(SourceEvent(start_sample=start, n_samples=lasts, text=a.text, witness="events file"))
-    notes = [f"event file: {note}" for note in (*lists.notes, *began, *Clock.notes(n_lost))]
+        else:
+            n_outside += 1
+    outside = [f"{n_outside} events outside the recording are left out"] if n_outside else []
+    notes = [f"event file: {note}" for note in (*lists.notes, *began, *Clock.notes(n_lost), *outside)]
     return dataclasses.replace(
         decoded, events=tuple(sorted((*decoded.events, *events))), notes=(*decoded.notes, *notes)
     )

@@ -101,6 +101,7 @@ def test_width_in_a_pattern_is_exact():
     [
         (b"02.02.7110.00.00", b"02.02.7110.00.20", 20, "begins 20 s after the recording"),
         (b"02.02.7110.00.20", b"02.02.7110.00.00", -20, "begins 20 s before the recording"),
+        (b"02.02.7110.00.40", b"02.02.7110.00.00", -40, "begins 40 s before the recording"),
         (b"02.02.7110.00.00", b"02.02.7110.00.00", 0, ""),
         (b"02.02.7110.00.00", b"02.02.7100.00.00", 0, "another start"),
         (b"02.02.7110.00.00", b"03.02.7110.00.20", 0, "another start"),
@@ -116,7 +117,11 @@ def test_onsets_count_from_their_own_start(tmp_path, psg: bytes, hypnogram: byte
         (tmp_path / name).write_bytes(data)
     source = open_source(manifest(**PATTERN), tmp_path)
     recording = source.read(source.plan()[0])
-    expected = [at for at in (100 * late_s, 3000 + 100 * late_s) if at >= 0]
-    assert [e.start_sample for e in recording.events] == expected
+    starts = 100 * late_s, 3000 + 100 * late_s
+    # the first event lasts 30 s, into the recording if it begins up to 30 s before it
+    assert [e.start_sample for e in recording.events] == [max(at, 0) for at in starts if at > -3000]
+    assert (recording.events[0].n_samples == 1000) == (late_s == -20)
+    n_outside = 2 if late_s == -40 else 1  # one is at 1000 s
+    assert f"event file: {n_outside} events outside the recording are left out" in recording.notes
     notes = [note for note in recording.notes if "recording" in note and note.startswith("event file: it")]
     assert [said in note for note in notes] == ([True] if said else [])
