@@ -197,7 +197,6 @@ def read_table(
         The file is empty, or rows differ in length.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     streamed = not ragged and _can_be_streamed(path, encoding, separator)
     data = _head(path) if streamed else _plain(open_text(path), encoding, path)
@@ -237,7 +236,9 @@ def read_table(
             found=_fault(error),
             expected=f"{len(columns)} values per row, separated by {separator!r}",
         ) from error
-    if decimal_comma:  # the parser leaves it in words
+    if decimal_comma and words:  # the parser leaves it there
+        import pyarrow.compute as pc
+
         for at in (i for i, c in enumerate(columns) if c in words):
             plain_words = pc.replace_substring_regex(table.column(at), r"^([-+]?\d+),(\d+)$", r"\1.\2")
             table = table.set_column(at, columns[at], plain_words)
