@@ -239,7 +239,7 @@ def plan(config: ClaimsConfig, *, datasets: Sequence[str]) -> list[Claim]:
         return by_states(name, Encoders(name=f"objective-{name}", changes=changes))
 
     def of_size(size: str) -> Arm:
-        common = size == config.pretrain.encoder.size
+        common = sized(config.pretrain, size) == config.pretrain
         return by_states(size, Encoders() if common else Encoders(name=f"size-{size}", size=size))
 
     no_training = {"schedule.steps": 1, "schedule.warmup_steps": 0, "optimiser.learning_rate": _NO_RATE}

@@ -46,13 +46,13 @@ def scaling(
 
 
 def sized(common: PretrainConfig, size: str) -> PretrainConfig:
-    """The settings with a size given by name or as `LAYERSxWIDTHxHEADS`."""
+    """The settings with a size given by name or as `LAYERSxWIDTHxHEADS`; a shape that was set gives way to it."""
+    names = ("encoder.n_layers", "encoder.width", "encoder.n_heads")
     if "x" not in size:
-        return changed(common, {"encoder.size": size})
+        return changed(common, {"encoder.size": size, **dict.fromkeys(names)})
     parts = size.split("x")
     if len(parts) != 3 or not all(p.isdigit() for p in parts):
         raise UsageError(f"unknown size {size!r}", expected="a size's name, or LAYERSxWIDTHxHEADS, e.g. 2x64x2")
-    names = ("encoder.n_layers", "encoder.width", "encoder.n_heads")
     return changed(common, dict(zip(names, map(int, parts), strict=True)))
 
 

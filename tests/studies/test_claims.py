@@ -30,7 +30,7 @@ PRETRAIN = changed(PretrainConfig(), {
 })  # fmt: skip
 TRANSFER = settings(scheme="kfold:3", tasks=("hand",), steps=4, evaluate_every=2, batch_size=8)
 TINY = ClaimsConfig(
-    sizes=("base", "1x32x2"), fractions=(0.5,), pretrain=PRETRAIN,
+    sizes=("1x16x2", "1x32x2"), fractions=(0.5,), pretrain=PRETRAIN,
     transfer=TRANSFER,
 )  # fmt: skip
 
@@ -94,6 +94,11 @@ def test_encoders_differ_as_their_names_say():
     assert of("fraction-0.25") == {"data.max_windows": 250}
     assert of("without-b") == {"data.datasets": ["a", "c"]}
     assert of("set-encoder.token_samples=128") == {"encoder.token_samples": 128}
+    small = ClaimsConfig(sizes=("base", "large", "1x16x2"), claims=("sizes",), pretrain=PRETRAIN)
+    (sizes,) = plan(small, datasets=())
+    shapes = [arm.encoders.config(PRETRAIN, datasets=()).ete(138) for arm in sizes.arms]
+    assert [(s.n_layers, s.width, s.n_heads) for s in shapes] == [(3, 128, 4), (9, 256, 8), (1, 16, 2)]
+    assert sizes.arms[2].encoders.name == "common"
     untrained = {"schedule.steps": 1, "schedule.warmup_steps": 0, "optimiser.learning_rate": 1e-9}
     assert of("untrained") == untrained
 
