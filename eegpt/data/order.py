@@ -106,37 +106,6 @@ class SampleOrder:
         return {"kind": "permutation", "n": self.n, "seed": self.seed}
 
 
-class PairedOrder:
-    """An order in which every second sample is one of the same moment as the sample before it.
-
-    `moment` is a number for each sample; a sample without company is its own partner.
-    """
-
-    def __init__(self, order: Order, moment: NDArray[np.int64], seed: int) -> None:
-        self.order, self.seed = order, seed
-        self._sorted = np.argsort(moment, kind="stable")
-        _, number, count = np.unique(moment, return_inverse=True, return_counts=True)
-        self._count, self._first = count[number], (np.cumsum(count) - count)[number]
-        self._rank = np.empty(len(moment), np.int64)
-        self._rank[self._sorted] = np.arange(len(moment))
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The samples at some positions, (N,) int64."""
-        positions = np.asarray(positions, dtype=np.int64)
-        found = self.order.at(epoch, positions - positions % 2)
-        count, own = self._count[found], self._rank[found] - self._first[found]
-        step = 1 + permute(found, len(self._count), epoch_keys(self.seed, epoch, 7)) % np.maximum(count - 1, 1)
-        partner = self._sorted[self._first[found] + (own + step) % count]
-        return np.where(positions % 2 == 1, partner, found)
-
-    def describe(self) -> dict[str, object]:
-        """Kind, and the underlying order."""
-        return {"kind": "paired", "of": self.order.describe()}
-
-
 class FixedPart:
     """A fraction of the data: the first `n` samples of an order's epoch 0, reshuffled in every epoch."""
 

@@ -48,8 +48,6 @@ class ETEConfig:
     spectrum_input: int = 0
     #: Log spectra that each state predicts too: of so many next samples, or previous ones where negative.
     spectra: tuple[int, ...] = ()
-    latent_samples: int = 0  #: each state predicts the state so many samples later; 0: none
-    contrast_width: int = 0  #: width of what is compared between electrodes of one moment; 0: nothing
     ffn_ratio: float = 3.5  #: F / D, fitted to the paper's parameter counts
     dropout: float = 0.0  #: on the sublayers' outputs, in training only
     #: What the prefix says: the electrode as in the paper, or also its reference and kind, as added vectors that start

@@ -73,8 +73,6 @@ class ETE(nn.Module):
             self.skip = nn.Linear(config.token_samples, config.token_stride, bias=False).requires_grad_(False)
         self.spectrum_out = nn.Linear(D, config.n_spectrum) if config.n_spectrum else None
         self.spectra_out = nn.ModuleList(nn.Linear(D, config.n_bins(abs(n))) for n in config.spectra)
-        self.latent_out = nn.Linear(D, D) if config.latent_samples else None
-        self.contrast_out = nn.Linear(D, config.contrast_width, bias=False) if config.contrast_width else None
         self.hidden_token = nn.Parameter(torch.empty(D)) if config.objective == "masked" else None
         # Parameters without a module: they draw no random numbers, so all other weights start as in the paper's form.
         told = config.condition == "electrode+reference"

@@ -66,8 +66,6 @@ class ObjectiveSettings(Settings):
     kind: Objective = "new+spectrum"  # what is predicted, see eegpt.pretraining.objective
     spectrum_weight: float = 0.25  # weight of the spectrum's error beside the new samples'
     spectra: tuple[int, ...] = ()  # further spectra to predict, in samples
-    latent_weight: float = 0.0  # weight of predicting the encoder's own state one second later
-    contrast_weight: float = 0.0  # weight of telling the electrodes of one moment from those of others
     hidden_share: float = 0.6  # share of a window's tokens that one hidden span covers (masked)
 
 
@@ -98,8 +96,6 @@ class AugmentationSettings(Settings):
     random_offset: bool = True  # start windows up to one stride later, differently in every epoch
     flip: bool = True  # turn the sign of half of the windows
     gain: float = 0.0  # scale windows by 2 ** uniform(-gain, gain)
-    filtered: float = 0.0  # share of windows that are filtered as another amplifier would
-    noise: float = 0.0  # largest SD of added noise, in units of the normalised signal
 
 
 class OptimiserSettings(Settings):
@@ -247,10 +243,6 @@ class PretrainConfig(Settings):
         own = {k: v for k, v in self.encoder.model_dump(exclude={"size"}).items() if v is not None}
         kind = self.objective.kind
         own["spectra"] = self.objective.spectra if kind == "new+spectrum" else ()
-        if kind != "masked" and self.objective.latent_weight:
-            own["latent_samples"] = 256
-        if kind != "masked" and self.objective.contrast_weight:
-            own["contrast_width"] = 64
         if kind == "masked":
             own["spectrum_input"] = 0  # it would show hidden samples
         if self.encoder.condition == "electrode+reference":

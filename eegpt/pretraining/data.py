@@ -21,7 +21,7 @@ from eegprep.shards import ShardSet
 from eegprep.splits import Seen, SeenRecording
 from eegpt.data import Order, SampleOrder, TrialIndex, WindowIndex, WindowLoader, WindowSource
 from eegpt.data.loader import Mixture
-from eegpt.data.order import FixedPart, PairedOrder
+from eegpt.data.order import FixedPart
 from eegpt.data.spans import Spans
 from eegpt.data.windows import NoWindowError, Parts
 from eegpt.pretraining.config import PretrainConfig
@@ -182,9 +182,6 @@ def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world:
     loaders, counts = [], []
     for which, ((index, order), n) in enumerate(zip(usable, predicted, strict=True)):
         size = min(len(index), max(1, round(config.batch(total) * usual / n)))
-        paired = bool(config.objective.contrast_weight)
-        if paired:
-            size = max(2, size - size % 2)
         if size < world:
             raise UsageError(
                 "a batch has fewer windows than there are processes",
@@ -196,11 +193,6 @@ def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world:
             # A fraction of the data means the same windows in every epoch.
             count = max(1, min(count, round(count * most / total)))
             order = FixedPart(order, count * size, (config.seed, which))
-        if paired:
-            every = np.arange(len(index), dtype=np.int64)
-            span, _ = index.locate(every)
-            moment = index.spans.recording[span].astype(np.int64) << 40 | index.start_samples(every)
-            order = PairedOrder(order, moment, config.seed)
         loaders.append(
             WindowLoader(
                 index,
@@ -209,7 +201,7 @@ def mixture(data: PretrainData, config: PretrainConfig, *, rank: int = 0, world:
                 rank=rank,
                 world=world,
                 split_batches=True,
-                random_offset=config.augmentation.random_offset and not paired,
+                random_offset=config.augmentation.random_offset,
                 offset_seed=config.seed,
                 offset_stream=which,
             )

@@ -31,7 +31,6 @@ from eegpt.model.ete import ETE
 from eegpt.model.weights import bare_encoder, fill
 from eegpt.pretraining.config import OptimiserSettings, PretrainConfig
 from eegpt.pretraining.data import PretrainData, mixture, open_windows
-from eegpt.pretraining.devices import Device
 from eegpt.pretraining.heldout import HeldOut
 from eegpt.pretraining.objective import Pretraining, hidden_spans
 from eegpt.pretraining.parallel import Parallel, parallelise
@@ -126,13 +125,7 @@ def _pretrain(
     shape = config.ete(len(data.vocabulary), [row.kind for row in data.vocabulary])
     ete = bare_encoder(shape)
     ete.recompute = compute.recompute == "yes" or (compute.recompute == "auto" and shape.width >= 896)
-    objective = config.objective
-    module = Pretraining(
-        ete,
-        spectrum_weight=objective.spectrum_weight,
-        latent_weight=objective.latent_weight,
-        contrast_weight=objective.contrast_weight,
-    ).train()
+    module = Pretraining(ete, spectrum_weight=config.objective.spectrum_weight).train()
 
     def first_weights() -> None:
         fill(ete, here.device, seed=config.seed)
@@ -181,7 +174,6 @@ def _pretrain(
                 step, n_tokens = progress.step, config.n_tokens(windows.signal_i16.shape[1])
                 n_windows = int(here.sum(torch.tensor(len(windows))).item())
                 hidden, factor = draws(config, shape, step, n_windows, n_tokens, here)
-                device = device_of(config, step, n_windows, here)
                 torch.manual_seed(config.seed * 1_000_003 + step * here.world + here.rank)
                 rate = config.rate(shape.width) * cosine(
                     step, steps=steps, warmup=schedule.warmup_steps, floor=schedule.min_rate_ratio
@@ -201,7 +193,6 @@ def _pretrain(
                             part.input_ids(ete.config),
                             None if hidden is None else hidden[at].to(here.device),
                             None if factor is None else factor[at].to(here.device),
-                            None if device is None else device.part(at, here.device),
                         )
                         # Gradients are averaged over processes, so weight each by its share of the global batch.
                         (losses["loss"] * (share * here.world)).backward()
@@ -315,16 +306,6 @@ def draws(
         share = config.objective.hidden_share
         hidden = hidden_spans(n_windows, n_tokens, shape, share=share, generator=generator)[own]
     return hidden, factor
-
-
-def device_of(config: PretrainConfig, step: int, n_windows: int, here: Runtime) -> Device | None:
-    """The devices that this process's windows imitate, drawn for the global batch."""
-    filtered, noise = config.augmentation.filtered, config.augmentation.noise
-    if not (filtered or noise):
-        return None
-    generator = torch.Generator().manual_seed(config.seed * 9_176_741 + step)
-    drawn = Device.draw(n_windows, filtered=filtered, noise=noise, generator=generator)
-    return drawn.part(slice(here.rank, None, here.world), torch.device("cpu"))
 
 
 def not_finite(

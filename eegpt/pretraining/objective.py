@@ -19,12 +19,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from eegpt.model.config import ETEConfig, log_spectrum
 from eegpt.model.ete import ETE
-from eegpt.model.tokens import fold_tokens, normalised, unfold_tokens
-from eegpt.pretraining.devices import Device
+from eegpt.model.tokens import fold_tokens
 
 
 def hidden_spans(n: int, n_tokens: int, config: ETEConfig, *, share: float, generator: torch.Generator) -> Tensor:
@@ -47,13 +45,10 @@ def unseen_samples(hidden_BT: Tensor, config: ETEConfig) -> Tensor:
 class Pretraining(nn.Module):
     """The encoder with its objective; `spectrum_weight` as in `ObjectiveSettings`."""
 
-    def __init__(
-        self, ete: ETE, *, spectrum_weight: float, latent_weight: float = 0.0, contrast_weight: float = 0.0
-    ) -> None:
+    def __init__(self, ete: ETE, *, spectrum_weight: float) -> None:
         super().__init__()
         self.ete = ete
         self.spectrum_weight = spectrum_weight
-        self.latent_weight, self.contrast_weight = latent_weight, contrast_weight
 
     def forward(
         self,
@@ -63,7 +58,6 @@ class Pretraining(nn.Module):
         electrode_B: Tensor,
         hidden_BT: Tensor | None = None,
         factor_B: Tensor | None = None,
-        device: Device | None = None,
     ) -> dict[str, Tensor]:
         """The loss of a batch as stored, and its parts by name (`token`, `new`, `spectrum`, ..., `masked`), float32.
 
@@ -71,7 +65,7 @@ class Pretraining(nn.Module):
         factors.
         """
         ete, config = self.ete, self.ete.config
-        x_BTC = self._tokens(signal_i16, scale_uv, sigma_uv, device)
+        x_BTC = ete.tokenise(signal_i16, scale_uv, sigma_uv)
         if factor_B is not None:
             x_BTC = x_BTC * factor_B[:, None, None]
         if config.objective == "masked":
@@ -102,25 +96,7 @@ class Pretraining(nn.Module):
         for name, error in self._spectra(h_BPD, x_BTC).items():
             loss = loss + self.spectrum_weight * error
             parts[name] = error.detach()
-        if self.ete.latent_out is not None:
-            n = max(1, config.latent_samples // config.token_stride)
-            later = F.layer_norm(h_BPD[:, n:].detach().float(), h_BPD.shape[-1:])
-            error = (self.ete.latent_out(h_BPD[:, :-n]).float() - later).square().mean()
-            if n < h_BPD.shape[1]:
-                loss, parts["latent"] = loss + self.latent_weight * error, error.detach()
-        if self.ete.contrast_out is not None:
-            error = _contrast(self.ete.contrast_out(h_BPD.mean(dim=1)).float())
-            loss, parts["contrast"] = loss + self.contrast_weight * error, error.detach()
         return {"loss": loss, **parts}
-
-    def _tokens(self, signal_i16: Tensor, scale_uv: Tensor, sigma_uv: Tensor, device: Device | None) -> Tensor:
-        if device is None:
-            return self.ete.tokenise(signal_i16, scale_uv, sigma_uv)
-        c = self.ete.config
-        x_BS = normalised(signal_i16, scale_uv, sigma_uv, normalise=c.normalise, fixed_uv=c.fixed_uv, clip=c.clip)
-        with torch.autocast(x_BS.device.type, enabled=False):
-            x_BS = device.apply(x_BS, c.sfreq_hz)
-        return unfold_tokens(x_BS, token_samples=c.token_samples, token_stride=c.token_stride)
 
     def _spectra(self, h_BPD: Tensor, x_BTC: Tensor) -> dict[str, Tensor]:
         """Errors of those of `ETEConfig.spectra` that fit into the window, by name (`spectrum+256`, `spectrum-256`)."""
@@ -138,11 +114,3 @@ class Pretraining(nn.Module):
                 predicted = head(h_BPD[:, first : first + truth.shape[1]]).float()
                 out[f"spectrum{n:+d}"] = (predicted - truth).square().mean()
         return out
-
-
-def _contrast(z_BK: Tensor) -> Tensor:
-    """Cross-entropy of finding each window's partner, which is the next or previous one, among the batch."""
-    z_BK = F.normalize(z_BK[: len(z_BK) // 2 * 2], dim=1)
-    n = torch.arange(len(z_BK), device=z_BK.device)
-    logits_BB = (z_BK @ z_BK.T / 0.1).masked_fill(torch.eye(len(z_BK), dtype=torch.bool, device=z_BK.device), -1e9)
-    return F.cross_entropy(logits_BB, n ^ 1)
