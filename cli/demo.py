@@ -68,7 +68,6 @@ DEMOS = {
             "encoder.token_stride=64",
             "held_out.every=0",
         ),
-        transfer=("model.graph=false",),  # the readouts alone: the graph takes minutes for each fold
         baselines="all",
         folds=4,
     ),

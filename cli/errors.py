@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
 OTHER_EEGPREP = """\
@@ -33,6 +33,14 @@ TO_DO = {
     errno.EROFS: "choose a folder on a writable file system",
 }
 
+
+# Errors of the operating system in which a path is not what its option needs: wrong usage.
+_WRONG_PATH = {
+    errno.ENAMETOOLONG: "check the path: a name in it is too long",
+    errno.EISDIR: "name a file: this is a folder",
+    errno.ENOTDIR: "check the path: a part of it is a file",
+    errno.EEXIST: "choose another path: there is a file of that name",
+}
 
 # What a terminal obeys instead of showing it; JSON reads the escapes that stand for it.
 _OBEYED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -86,6 +94,14 @@ def run(app: Callable[[], object]) -> None:
         print("error: " + OTHER_EEGPREP.format(version=version), file=sys.stderr)
         raise SystemExit(2)
 
+    if (empty := _empty_argument(sys.argv[1:])) is not None:
+        print(
+            f"error: an empty argument\n  found:    {empty}\n  to do:    give it a value, or leave it out; is a "
+            "variable of the shell unset?",
+            file=sys.stderr,
+        )
+        raise SystemExit(2)
+
     if isinstance(sys.stdout, io.TextIOWrapper):
         # file names may contain bytes that are not UTF-8
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -95,6 +111,17 @@ def run(app: Callable[[], object]) -> None:
         _run(app)
     finally:
         sys.stdout, sys.stderr = own
+
+
+def _empty_argument(words: Sequence[str]) -> str | None:
+    """An argument that is empty or blank, as of an unset variable: as a path it would be the working folder."""
+    for before, word in zip(["", *words], words, strict=False):
+        name, equals, value = word.partition("=")
+        if not word.strip():
+            return f"{word!r} after {before}" if before else repr(word)
+        if name.startswith("--") and equals and not value.strip():
+            return f"{word!r}"
+    return None
 
 
 def _run(app: Callable[[], object]) -> None:
@@ -125,10 +152,9 @@ def _run(app: Callable[[], object]) -> None:
         print(f"error: {missing}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        if error.errno not in TO_DO:
+        if (todo := (TO_DO | _WRONG_PATH).get(error.errno or 0)) is None:
             raise
         print(
-            f"error: {error.strerror}\n  where:    {error.filename or 'the disk'}\n  to do:    {TO_DO[error.errno]}",
-            file=sys.stderr,
+            f"error: {error.strerror}\n  where:    {error.filename or 'the disk'}\n  to do:    {todo}", file=sys.stderr
         )
-        raise SystemExit(1) from None
+        raise SystemExit(2 if error.errno in _WRONG_PATH else 1) from None

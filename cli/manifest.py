@@ -268,7 +268,8 @@ def export_croissant(
     from eegprep.manifest.load import load_manifests
     from eegprep.shards.sums import read_sums
 
-    text = canonical_json(croissant(load_manifests(shards / "manifest.yaml"), read_sums(shards)))
+    sums = read_sums(shards)
+    text = canonical_json(croissant(load_manifests(shards / "manifest.yaml"), sums))
     if out is None:
         print(text, end="")
     else:

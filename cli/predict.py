@@ -33,9 +33,11 @@ def predict(
 
     Example: `eegpt predict recording.edf --model model --window-s 2`
     """
+    from eegpt.interop.prediction import check_table, write_table
     from eegpt.interop.prediction import predict as run
-    from eegpt.interop.prediction import write_table
 
+    if out is not None:
+        check_table(out)  # before hours of work
     failed: dict[str, Any] = {}
     table = run(
         files,  # type: ignore[arg-type]  # a list of paths

@@ -98,8 +98,15 @@ def register(app: typer.Typer) -> None:
         Exit code 3 if anything is damaged, with the names of shard and member. Example: `eegprep verify shards --deep`
         """
         from eegprep.api import verify as run
+        from eegprep.errors import UsageError
 
         if "://" in shards:
+            if rebuild:
+                raise UsageError(
+                    "--rebuild compares a set on this machine",
+                    found=shards,
+                    todo="download it (`eegprep manifest pull`), or leave out --rebuild: every hash is checked",
+                )
             _verify_remote(shards, as_json)
             return
         with _progress("checking shards") as report:

@@ -22,7 +22,9 @@ def stream(
     file: Annotated[
         Path | None, typer.Option("--file", help="Replay this recording instead (any file that MNE reads).")
     ] = None,
-    speed: Annotated[float, typer.Option(help="Replay speed: 1 is real time, 0 as fast as possible.")] = 1.0,
+    speed: Annotated[
+        float | None, typer.Option(help="Replay speed: 1 is real time (default), 0 as fast as possible.")
+    ] = None,
     unit: Annotated[str | None, typer.Option(help="V, mV, uV or nV, if the stream does not state it.")] = None,
     phase: Annotated[
         str, typer.Option(help="Filter phase: minimum (low latency) or linear (seconds later).")
@@ -43,11 +45,18 @@ def stream(
     Example: `eegpt stream model --lsl EEG --line-freq-hz 50`
     """
     from eegprep.errors import UsageError
+    from eegprep.files import number_of
     from eegpt.interop.live.model import LiveModel
     from eegpt.interop.live.sources import from_lsl, from_raw
 
     if (lsl is None) == (file is None):
         raise UsageError("exactly one source is required", expected="--lsl NAME, or --file RECORDING")
+    if file is not None and unit is not None:
+        raise UsageError("--unit is for --lsl: a recording states its unit", found=unit, todo="leave out --unit")
+    if lsl is not None and speed is not None:
+        raise UsageError("--speed is for --file: a live stream has its own", found=speed, todo="leave out --speed")
+    speed = 1.0 if speed is None else number_of(speed, "--speed", zero=True)
+    number_of(seconds, "--seconds", zero=True)
     if file is not None:
         source = from_raw(_read(file), speed=speed)
     elif lsl == "EEG":
@@ -88,11 +97,13 @@ def _line(one: Any, electrodes: tuple[str, ...], features: bool, took_ms: float)
 def _read(file: Path) -> Any:
     import mne
 
-    from eegprep.errors import InputError, UsageError
+    from eegprep.errors import InputError
+    from eegprep.files import not_found
 
     if not file.exists():
-        raise UsageError("file not found", where=file)
+        raise not_found("file", file, "a recording")
     try:
         return mne.io.read_raw(file, verbose="ERROR")
     except Exception as error:  # readers raise anything on damaged files
-        raise InputError(f"{file.name} cannot be read", where=file, found=str(error).splitlines()[0][:300]) from None
+        found = (str(error) or type(error).__name__).splitlines()[0][:300]
+        raise InputError(f"{file.name} cannot be read", where=file, found=found) from None

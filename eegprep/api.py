@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from eegprep.electrodes import Vocabulary, load_vocabulary
 from eegprep.errors import UsageError
-from eegprep.files import IN_PARTS, count_of, names_of, output_path, path_of, paths_of, write_atomic
+from eegprep.files import IN_PARTS, count_of, names_of, output_file, output_path, path_of, paths_of, write_atomic
 from eegprep.manifest import Manifest, Recipe, load_recipe, recipe_of
 
 if TYPE_CHECKING:
@@ -233,8 +233,11 @@ def shard(
     if not several:
         raise UsageError("no store to write as shards", expected="one store or more")
     opened: list[Any] = [s if hasattr(s, "electrode_uv") else path_of(s, "the store") for s in several]
+    remote = "://" in str(out)
+    if private and not remote:
+        raise UsageError("--private is about an address", found=f"the folder {out}", todo="leave out --private")
     build = functools.partial(build_shard_set, opened, path_of(out, "out"))
-    if "://" in str(out):
+    if remote:
         from eegprep.remote.share import build_to
 
         build = functools.partial(build_to, opened, str(out), private=private)
@@ -336,7 +339,7 @@ def report(folder: PathLike, out: PathLike | None = None) -> tuple[Path, Content
     folder = path_of(folder, "the folder")
     # A shard set is immutable and hashed as a whole, so its page is written beside it.
     beside = folder.resolve().with_name(folder.resolve().name + ".report.html")
-    page = beside if out is None else output_path(out)
+    page = output_file(beside if out is None else out)
     return page, write_report(folder, page)
 
 
@@ -419,7 +422,7 @@ def draft_manifest(
     from eegprep.remote.listing import is_remote
     from eegprep.sources.implicit import manifest_for_path
 
-    folder, target = path_of(folder, "the folder"), None if out is None else output_path(out)
+    folder, target = path_of(folder, "the folder"), None if out is None else output_file(out)
     if name is not None:
         check_name(name)
     workers = count_of(workers, "workers", least=0)

@@ -41,7 +41,7 @@ class EEGPTError(Exception):
         self.where = None if where is None else str(where)
         self.found = None if found is None else str(found)
         self.expected = None if expected is None else str(expected)
-        self.todo = todo
+        self.todo = todo or None  # `nearest` found nothing
         super().__init__(what)
 
     def __str__(self) -> str:

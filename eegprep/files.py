@@ -40,7 +40,9 @@ _SUM = re.compile(r"([0-9a-fA-F]{64})[ \t]+\*?(?:\./)?(\S.{0,499})")
 def path_of(value: object, what: str) -> Path:
     """`value` as a Path; UsageError if it is no path. `what` names it in the error."""
     if isinstance(value, (str, os.PathLike)):
-        return Path(os.fsdecode(value))
+        if not (text := os.fsdecode(value)) or "\0" in text:
+            raise UsageError(f"{what}: not a path", found=repr(text), expected="the name of a file or folder")
+        return Path(text)
     raise UsageError(f"{what} must be a path", found=f"{type(value).__name__}: {value!r}"[:200], expected="str or Path")
 
 
@@ -55,6 +57,34 @@ def output_path(value: object, what: str = "out", *, todo: str = "choose a path;
     if address := address_in(value):
         raise UsageError(f"{what} must be on this machine", found=address, expected="a path", todo=todo)
     return path_of(value, what)
+
+
+def output_file(value: object, what: str = "out") -> Path:
+    """As `output_path`, of a file; UsageError if there cannot be one: a folder has its name, a file that of its folder.
+
+    A device or pipe is refused too: the rename would replace it.
+    """
+    path = output_path(value, what)
+    try:
+        if path.is_dir():
+            raise UsageError(f"{what} is a folder", where=path, expected="the name of a file")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{what} is a device or pipe", where=path, expected="the name of a file")
+        above = next((folder for folder in path.parents if os.path.lexists(folder)), None)
+        if above is not None and not above.is_dir():
+            raise UsageError(f"the folder of {what} is a file", where=above, todo="choose another output")
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UsageError(f"the name of {what} is too long", where=path, todo="choose a shorter name") from None
+    return path
+
+
+def not_found(what: str, path: object, expected: str) -> UsageError:
+    """The error of an input that is missing, or at an address, where it cannot be read."""
+    if address := address_in(path):
+        return UsageError(f"{what} not found", where=address, expected=expected, todo="download it, and pass its path")
+    return UsageError(f"{what} not found", where=str(path), expected=expected, todo="check the path")
 
 
 def paths_of(values: object, what: str) -> list[Path]:
@@ -103,11 +133,13 @@ def count_of(value: object, what: str, *, least: int = 1) -> int:
     raise UsageError(f"invalid {what}", found=_shown(value), expected=f"a whole number, {least} or more")
 
 
-def number_of(value: object, what: str) -> float:
-    """`value` as a float; UsageError if it is not a finite number above 0."""
-    if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value) and float(value) > 0:
-        return float(value)
-    raise UsageError(f"invalid {what}", found=_shown(value), expected="a finite number above 0")
+def number_of(value: object, what: str, *, zero: bool = False) -> float:
+    """`value` as a float; UsageError if it is not a finite number above 0, or with `zero` 0 or more."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if real and math.isfinite(number := float(value)) and (number > 0 or (zero and number == 0)):  # type: ignore[arg-type]
+        return number
+    expected = "a finite number, 0 or more" if zero else "a finite number above 0"
+    raise UsageError(f"invalid {what}", found=_shown(value), expected=expected)
 
 
 def _shown(value: object) -> str:
@@ -133,8 +165,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
     UsageError
         Another process is writing the file.
     """
-    target = output_path(target, "the output")
+    target = output_file(target, "the output")
     part = target.with_name(target.name + PART)
+    target.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _claimed(part, target)
     try:
         yield part
@@ -163,7 +196,9 @@ def _claimed(part: Path, target: Path) -> int:
 
 
 def _as_usage(error: OSError, lock: Path) -> Exception:
-    """The error of a lock that is a link; others unchanged."""
+    """The error of a lock that is a link, or whose name is too long; others unchanged."""
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError("the name of the output is too long", where=lock, todo="choose a shorter name")
     if error.errno != errno.ELOOP:
         return error
     return UsageError("the lock of the output is a link", where=lock, todo="choose another output")
@@ -195,14 +230,16 @@ def alone(target: Path, *, file: bool = False) -> Iterator[bool]:
     deadline = time.monotonic() + _ORPHANS_S
     made = False
     while True:
-        if not lock.parent.is_dir():
-            try:
+        try:
+            if not lock.parent.is_dir():
                 lock.parent.mkdir(parents=True, exist_ok=True)
-            except (FileExistsError, NotADirectoryError) as error:
-                raise UsageError(
-                    "there is a file of that name", where=error.filename, todo="choose another output"
-                ) from None
-            made = not file
+                made = not file
+        except (FileExistsError, NotADirectoryError) as error:
+            raise UsageError(
+                "there is a file of that name", where=error.filename, todo="choose another output"
+            ) from None
+        except OSError as error:
+            raise _as_usage(error, lock) from None
         held = FamilyLock(lock)
         try:
             if held.acquire():

@@ -197,7 +197,7 @@ class SharedFile:
 
     def __init__(self, address: str | None = None) -> None:
         self._made: Path | None = None
-        if address is not None and address.isdigit():
+        if address is not None and address.isdecimal():
             self.descriptor = int(address)
         elif address is not None:
             self.descriptor = os.open(address, os.O_RDWR | getattr(os, "O_BINARY", 0))
@@ -378,7 +378,7 @@ def memory_bytes() -> int:
     """The memory of this machine, or of its container."""
     total = int(psutil.virtual_memory().total)
     for path in map(Path, _CONTAINER):
-        if path.is_file() and (own := path.read_text(encoding="ascii").strip()).isdigit():
+        if path.is_file() and (own := path.read_text(encoding="ascii").strip()).isdecimal():
             total = min(total, int(own))
     return total
 

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from eegprep.errors import UsageError
-from eegprep.files import count_of, names_of, number_of, one_of, output_path, path_of, paths_of, write_atomic
+from eegprep.files import (
+    count_of,
+    names_of,
+    number_of,
+    one_of,
+    output_file,
+    output_path,
+    path_of,
+    paths_of,
+    write_atomic,
+)
 from eegpt.callbacks import Callback, Logger
 from eegpt.interop.model import Model, open_model
 from eegpt.pretraining.config import PretrainConfig
@@ -252,16 +262,17 @@ def evaluate(
     from eegpt.evaluation.evaluate import write_results
 
     folder, sets = path_of(run, "the run"), paths_of(shards, "the shard sets")
+    target = folder if out is None else output_path(out)
+    written = None if page is None else output_file(page, "page")
     names = chosen(",".join(names_of(baselines, "baselines")))
     predictions, results = score(
         folder, sets, baselines=names, allow_leakage=allow_leakage, controls=controls, tell=tell
     )
-    target = folder if out is None else output_path(out)
     write_results(target, predictions, results)
-    if page is not None:
+    if written is not None:
         from eegpt.pages.run import write_run_page
 
-        write_run_page(output_path(page, "page"), run=target, shards=sets, title=title)
+        write_run_page(written, run=target, shards=sets, title=title)
     return results
 
 
@@ -300,9 +311,10 @@ def baselines(
     options |= {} if tasks is None else {"data.tasks": list(names_of(tasks, "tasks"))}
     config = changed(TransferConfig(), options)
     sets, wanted = paths_of(shards, "the shard sets"), chosen(",".join(names_of(names, "names")))
+    target = None if out is None else output_path(out)
     predictions, results = score_baselines(sets, config, wanted, tell=tell)
-    if out is not None:
-        write_results(output_path(out), predictions, results)
+    if target is not None:
+        write_results(target, predictions, results)
     return results
 
 
@@ -320,9 +332,10 @@ def compare(runs: Sequence[PathLike], *, method: str = "model", csv: PathLike | 
     """
     from eegpt.evaluation.compare import compare_runs, comparison_csv
 
+    table = None if csv is None else output_file(csv, "csv")
     rows = compare_runs(paths_of(runs, "the runs"), method=method)
-    if csv is not None:
-        write_atomic(output_path(csv, "csv"), comparison_csv(rows))
+    if table is not None:
+        write_atomic(table, comparison_csv(rows))
     return rows
 
 
@@ -369,6 +382,7 @@ def forecast(
     count_of(n_windows, "n_windows")
     one_of(split, "split", SPLITS)
     folder = find(run)
+    page = folder / "forecast.html" if out is None else output_file(out)
     encoder = load_encoder(folder)
     sfreq_hz = encoder.model.config.sfreq_hz
     sets = [open_shards(s) for s in paths_of(shards, "the shard sets")]
@@ -385,7 +399,6 @@ def forecast(
             names=list(encoder.vocabulary.names),
             autocast=here.autocast,
         )
-    page = folder / "forecast.html" if out is None else output_path(out)
     write_forecast_page(result, sfreq_hz=sfreq_hz, out=page)
     return result
 

@@ -1,7 +1,8 @@
-"""Outputs that one process at a time may write."""
+"""Outputs that one process at a time may write, and arguments that are no paths or numbers."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from eegprep.errors import UsageError
-from eegprep.files import alone
+from eegprep.files import alone, not_found, number_of, output_file, path_of, write_atomic
 from eegprep.temporary import TemporaryFolder
 
 HOLDER = """if True:
@@ -117,3 +118,73 @@ def test_a_kill_leaves_no_temporary_folder(tmp_path: Path, monkeypatch):
     with TemporaryFolder():
         assert not left.exists()
     assert {p.name for p in tmp_path.iterdir()} == {"other-folder", "eegprep-file"}
+
+
+def no_place(tmp_path: Path, kind: str) -> Path:
+    """A path at which there can be no file."""
+    if kind == "folder":
+        (tmp_path / "here").mkdir()
+        return tmp_path / "here"
+    if kind == "below a file":
+        (tmp_path / "here").touch()
+        return tmp_path / "here" / "new" / "page.html"
+    if kind == "pipe":
+        os.mkfifo(tmp_path / "here")
+        return tmp_path / "here"
+    return tmp_path / ("x" * 300)
+
+
+PLACES = [
+    ("folder", "is a folder"),
+    ("below a file", "is a file"),
+    pytest.param("pipe", "is a device or pipe", marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")),
+    pytest.param("long", "too long", marks=pytest.mark.skipif(os.name == "nt", reason="another limit")),
+]
+
+
+@pytest.mark.parametrize(("kind", "message"), PLACES)
+@pytest.mark.parametrize("write", [output_file, lambda path: write_atomic(path, "text")])
+def test_no_file_can_be_there(write, kind: str, message: str, tmp_path: Path) -> None:
+    """It is refused before the work and when it is written; a rename would replace a pipe."""
+    path = no_place(tmp_path, kind)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=message):
+        write(path)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert kind != "pipe" or path.is_fifo()
+
+
+@pytest.mark.parametrize("kind", ["below a file", "long"])
+def test_no_folder_can_be_there(kind: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"too long|a file of that name"), alone(no_place(tmp_path, kind)):
+        pass
+
+
+def test_folder_of_a_file_is_made(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "a" / "b" / "c.txt", "text")
+    assert (tmp_path / "a" / "b" / "c.txt").read_text() == "text"
+
+
+@pytest.mark.parametrize("value", ["", "a\0b"])
+def test_paths_that_are_none(value) -> None:
+    """An empty path would be the working folder."""
+    with pytest.raises(UsageError, match="the store: not a path"):
+        path_of(value, "the store")
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "3", True, None])
+def test_numbers_are_finite_and_not_negative(value) -> None:
+    with pytest.raises(UsageError, match="invalid --speed"):
+        number_of(value, "--speed", zero=True)
+
+
+def test_zero_is_a_number_where_it_means_something() -> None:
+    assert number_of(0, "--speed", zero=True) == 0
+    with pytest.raises(UsageError, match="above 0"):
+        number_of(0, "--speed")
+
+
+def test_missing_inputs_keep_their_address() -> None:
+    """Pathlib would show one slash of two."""
+    assert not_found("file", Path("https://host/x.yaml"), "a YAML file").where == "https://host/x.yaml"
+    assert not_found("file", Path("x.yaml"), "a YAML file").where == "x.yaml"

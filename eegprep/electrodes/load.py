@@ -19,6 +19,7 @@ from pathlib import Path
 from eegprep.electrodes.merge import merge
 from eegprep.electrodes.vocabulary import KINDS, Electrode, Vocabulary
 from eegprep.errors import InputError, UsageError
+from eegprep.files import not_found
 
 _SEPARATORS = {".tsv": "\t", ".csv": ",", ".txt": "\t"}
 _COLUMNS = ("name", "aliases", "x_m", "y_m", "z_m", "source", "kind")
@@ -59,7 +60,7 @@ def load_vocabulary(path: Path | str | None = None) -> Vocabulary:
             expected="base, extended, .parquet (a complete vocabulary), .tsv or .csv (additional rows)",
         )
     if not path.is_file():
-        raise UsageError("vocabulary not found", where=path)
+        raise not_found("vocabulary", path, "a .tsv or .csv file")
     rows = _rows(path, _SEPARATORS[suffix])
     merged = merge(Vocabulary.base(), Vocabulary(rows))
     if merged.conflicts:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegprep.errors import InputError, UsageError, nearest
-from eegprep.files import atomic_path
+from eegprep.files import atomic_path, not_found
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -275,7 +275,7 @@ class Vocabulary:
 
         path = Path(path)
         if not path.is_file():
-            raise UsageError("vocabulary not found", where=path)
+            raise not_found("vocabulary", path, "a Parquet file")
         if path.stat().st_size > _MAX_BYTES:
             raise InputError("the vocabulary file is too large", where=path, expected=f"{_MAX_BYTES} bytes at most")
         try:

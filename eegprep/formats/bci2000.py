@@ -125,7 +125,7 @@ def _list(value: str) -> list[str]:
         n, fields = len(labelled[1].split()), labelled[2].split()
     else:
         fields = value.split()
-        n, fields = (int(fields[0]), fields[1:]) if fields and fields[0].isdigit() else (0, [])
+        n, fields = (int(fields[0]), fields[1:]) if fields and fields[0].isdecimal() else (0, [])
     return [unquote(field) for field in fields[:n]]
 
 

@@ -113,7 +113,7 @@ def _number(path: Path, info: dict[str, str], name: str, default: float | None =
 
 def _names(path: Path, lines: list[tuple[str, str]], n_channels: int) -> list[str]:
     """Names sorted by their numbers."""
-    numbered = {int(value): name for name, value in lines if value.isdigit()}
+    numbered = {int(value): name for name, value in lines if value.isdecimal()}
     if sorted(numbered) != list(range(1, n_channels + 1)):
         raise _bad(
             path, "the header is damaged", f"{len(numbered)} names for {n_channels} channels", "one name per channel"

@@ -61,7 +61,7 @@ def _is_bad(folded: str) -> bool:
     if folded == "bad" or folded.startswith("bad_"):
         return True
     words = folded.removeprefix("bad ").split() if folded.startswith("bad ") else []
-    return bool(words) and all(w in _BAD_WORDS or w.isdigit() for w in words)
+    return bool(words) and all(w in _BAD_WORDS or w.isdecimal() for w in words)
 
 
 def break_at(stretches: Iterable[Stretch], breaks: Iterable[int]) -> tuple[Stretch, ...]:

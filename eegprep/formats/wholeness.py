@@ -219,7 +219,7 @@ def _curry(path: Path) -> tuple[tuple[str, ...], int | None]:
         return found[1] if found else ""
 
     numbers = [field(name) for name in ("NumSamples", "NumTrials", "NumChannels")]
-    if "ASCII" in (field("DataFormat"), field("DataByteOrder")) or not all(n.isdigit() for n in numbers):
+    if "ASCII" in (field("DataFormat"), field("DataByteOrder")) or not all(n.isdecimal() for n in numbers):
         return (), None
     n_samples, n_trials, n_channels = (max(1, int(n)) for n in numbers)
     expected, n_file = 4 * n_samples * n_trials * n_channels, samples.stat().st_size

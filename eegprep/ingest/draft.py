@@ -170,7 +170,7 @@ def _split(planned: Sequence[Inspected], patterns: Sequence[str]) -> str:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sort key that puts 2 before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _tasks(usable: Sequence[Inspected], patterns: Sequence[str], name: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from eegprep.errors import UsageError
+from eegprep.files import not_found
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 24
@@ -45,7 +46,7 @@ def read(path: Path, *, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES) 
     """Read a file; UsageError if it is missing, too large, not UTF-8, or not in the subset."""
     path = Path(path)
     if not path.is_file():
-        raise UsageError("file not found", where=path)
+        raise not_found("file", path, "a YAML or JSON file")
     size = path.stat().st_size
     if size > max_bytes:
         raise UsageError("the file is too large", where=path, found=f"{size} bytes", expected=f"{max_bytes} at most")

@@ -22,7 +22,7 @@ def memory_bytes() -> int:
     """Memory limit of a reading process. Raises UsageError if the variable is not a number of bytes."""
     text = os.environ.get(MEMORY_VARIABLE, "").strip()
     if text:
-        if not text.isdigit() or int(text) < 1 << 28:
+        if not text.isdecimal() or int(text) < 1 << 28:
             raise UsageError(
                 f"{MEMORY_VARIABLE} is not a valid number of bytes", found=text, expected=f"{1 << 28} or more, or unset"
             )

@@ -25,7 +25,7 @@ _CHUNK = 4 << 20
 def cache_bytes() -> int:
     """The size limit of the cache: `EEGPT_CACHE_BYTES`, else 50 GiB."""
     stated = os.environ.get("EEGPT_CACHE_BYTES")
-    if stated is not None and not stated.isdigit():
+    if stated is not None and not stated.isdecimal():
         raise UsageError("EEGPT_CACHE_BYTES is not a valid number of bytes", found=stated)
     return int(stated) if stated else DEFAULT_BYTES
 

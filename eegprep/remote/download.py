@@ -118,7 +118,7 @@ def _transfer(url: str, part: Path, n_bytes: int | None, progress: Progress | No
         if have and answer.status != http.HTTPStatus.PARTIAL_CONTENT:
             have = 0  # the server sends the complete file again
         length = answer.headers.get("Content-Length")
-        total = have + int(length) if length is not None and length.isdigit() else n_bytes
+        total = have + int(length) if length is not None and length.isdecimal() else n_bytes
         limit = _limit(part, have, n_bytes, total, url)
         with part.open("ab" if have else "wb") as handle:
             while chunk := answer.read(_CHUNK):

@@ -138,7 +138,7 @@ def pieces(
 def _told(headers: Mapping[str, str], offset: int) -> dict[str, Any]:
     length = headers.get("Content-Length", "")
     told: dict[str, Any] = {"ETag": headers.get("ETag", ""), "Last-Modified": headers.get("Last-Modified", "")}
-    if length.isdigit() and headers.get("Content-Encoding", "identity") in ("", "identity"):
+    if length.isdecimal() and headers.get("Content-Encoding", "identity") in ("", "identity"):
         told["size"] = offset + int(length)
     return told
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eegprep.errors import RefusedError, UsageError
-from eegprep.files import parse_sum, write_atomic
+from eegprep.files import not_found, parse_sum, write_atomic
 from eegprep.shards.format import INDEX_FILES, OPTIONAL_FILES, SUMS
 
 ELECTRODE_NAME = r"[A-Za-z][A-Za-z0-9_]{0,31}"
@@ -36,7 +36,7 @@ def read_sums(folder: Path) -> dict[str, str]:
     """
     path = folder / SUMS
     if not folder.is_dir():
-        raise UsageError("shard set not found", where=folder)
+        raise not_found("shard set", folder, "a folder written by `eegprep shard`, or s3://, https://, hf://")
     if not path.is_file():
         raise UsageError(
             "not a complete shard set",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eegprep.errors import UsageError, nearest
+from eegprep.files import not_found
 from eegprep.manifest.schema import Manifest
 from eegprep.remote.listing import is_remote
 from eegprep.sources.implicit import manifest_for_path
@@ -54,7 +55,7 @@ def find_argument(word: str, source: Path | None = None, *, fetch: Fetch | None 
     path = Path(word)
     if path.suffix.lower() in (".yaml", ".yml") and not path.is_dir():
         if not path.is_file():
-            raise UsageError("manifest not found", where=path)
+            raise not_found("manifest", path, "a YAML file")
         manifest = load_manifest(path)
         return manifest, data_folder(manifest, source, path=path, fetch=fetch)
     names = [m.name for m in catalogue()]

@@ -94,7 +94,7 @@ def _joined(columns: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
         if len(set(one)) == 1 or second is None:
             continue
         between = columns[first + 1 : second]
-        numbers = all(text.isdigit() for text in columns[second])
+        numbers = all(text.isdecimal() for text in columns[second])
         letters = all(text.isalpha() for text in one) and not any(map(_is_condition, one))
         direct = second == first + 2 and not any(between[0]) and letters
         said = all(map(_is_group, one)) and not any("/" in c[0] for c in between)

@@ -47,7 +47,7 @@ class Fingerprint:
             raw = base64.b64decode(data, validate=True)
         except binascii.Error as error:
             raise ValueError(f"not a fingerprint: {error}") from None
-        if not level.isdigit() or int(level) > 32 or len(raw) % 4 or len(raw) > 4 * MAX_HASHES:
+        if not level.isdecimal() or int(level) > 32 or len(raw) % 4 or len(raw) > 4 * MAX_HASHES:
             raise ValueError("not a fingerprint")
         return cls(level=int(level), hashes=np.frombuffer(raw, "<u4"))
 

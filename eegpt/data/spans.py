@@ -25,6 +25,7 @@ from eegprep.electrodes.vocabulary import KINDS
 from eegprep.errors import UsageError, nearest
 from eegprep.remote import open_shards
 from eegprep.shards import FlatMap, ShardFile, ShardSet
+from eegprep.splits import SPLITS
 
 Sets = Sequence[ShardSet | Path | str] | ShardSet | Path | str
 
@@ -210,15 +211,23 @@ class Spans:
         return _Table(**{name: np.concatenate(arrays) for name, arrays in parts.items()})
 
     def chosen(self, splits: Iterable[str] | None, datasets: Iterable[str] | None) -> NDArray[np.bool_]:
-        """Mask of the recordings in some splits and data sets (None: all); UsageError for an unknown data set."""
+        """Mask of the recordings in some splits and data sets (None: all); UsageError for an unknown one."""
         keep = np.ones(len(self.recording_ids), dtype=bool)
         if splits is not None:
-            wanted = set(splits)
-            keep &= np.array([x in wanted for s in self.sets for x in s.recordings.split], dtype=bool)
+            own, wanted = [x for s in self.sets for x in s.recordings.split], set(splits)
+            if unknown := sorted(wanted - {*SPLITS, *own}):
+                raise UsageError(
+                    f"unknown split {unknown[0]!r}", expected=", ".join(SPLITS), todo=nearest(unknown[0], SPLITS)
+                )
+            keep &= np.array([x in wanted for x in own], dtype=bool)
         if datasets is not None:
             names, wanted = [x for s in self.sets for x in s.recordings.dataset], set(datasets)
             if unknown := sorted(wanted - set(names)):
-                raise UsageError(f"no data set {unknown[0]!r} in these shard sets", todo=nearest(unknown[0], names))
+                raise UsageError(
+                    f"no data set {unknown[0]!r} in these shard sets",
+                    expected=", ".join(sorted(set(names))),
+                    todo=nearest(unknown[0], names),
+                )
             keep &= np.array([x in wanted for x in names], dtype=bool)
         return keep
 

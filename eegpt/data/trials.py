@@ -352,7 +352,11 @@ def _chosen_tasks(sets: Sequence[ShardSet], names: list[str] | None) -> tuple[Ta
     chosen = {i.key for i in found.values() if i.name in names or i.key in names}
     known = {i.name for i in found.values()} | set(found)
     if unknown := [n for n in names if n not in known]:
-        raise UsageError(f"no task {unknown[0]!r} in these shard sets", todo=nearest(unknown[0], known))
+        raise UsageError(
+            f"no task {unknown[0]!r} in these shard sets",
+            expected=", ".join(sorted(found)) or "shard sets with tasks",
+            todo=nearest(unknown[0], known),
+        )
     return tuple(found[k] for k in sorted(chosen))
 
 

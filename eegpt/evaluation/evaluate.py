@@ -82,7 +82,7 @@ def evaluate(
     results = _results("transfer", config, setup, predictions, notes, leakage).model_copy(
         update={
             "mode": config.mode,
-            "weights": _weights(trained, records.values()),
+            "weights": {key: w for key, w in _weights(trained, records.values()).items() if key in predictions.trials},
             "controls": run_controls(trained, setup, tell=tell) if controls else {},
             "electrode_notes": list(trained.electrode_notes),
             "pretraining": trained.pretraining,

@@ -91,7 +91,7 @@ def read_files(
         try:
             found[_free(name, found)] = embed(read(), model, **options)
         except EEGPTError as error:
-            failed[name] = error
+            failed[_free(name, failed)] = error
     return found, failed
 
 
@@ -154,7 +154,7 @@ def write_files(
                     file.add(group, *embedded(model, ready, recipe, window))
                     names[group] = None
             except EEGPTError as error:
-                failed[name] = error
+                failed[_free(name, failed)] = error
         if names:
             file.keep(None if failed else origin)
     if not names:

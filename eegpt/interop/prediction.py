@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegprep.errors import EEGPTError, UsageError
-from eegprep.files import atomic_path, path_of
+from eegprep.files import atomic_path, output_file, path_of
 from eegprep.manifest.recipe import Recipe
 from eegpt.interop.embedding import embed
 from eegpt.interop.embedding_files import read_files
@@ -111,12 +111,19 @@ def predict(
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def write_table(table: pd.DataFrame, out: Path) -> None:
-    """Write `.csv` or `.parquet`; UsageError for another suffix, or if the file exists."""
+def check_table(out: Path) -> Path:
+    """`out`, if `write_table` can write it; UsageError for another suffix, or if the file exists."""
+    output_file(out)
     if out.suffix not in (".csv", ".parquet"):
         raise UsageError("unknown format", found=out.name, expected="a name that ends in .csv or .parquet")
     if out.exists():
         raise UsageError("the output already exists", where=out, todo="choose another, or remove it")
+    return out
+
+
+def write_table(table: pd.DataFrame, out: Path) -> None:
+    """Write `.csv` or `.parquet`, as `check_table` says."""
+    check_table(out)
     with atomic_path(out) as part:
         if out.suffix == ".csv":
             table.to_csv(part, index=False)

@@ -56,6 +56,13 @@ class ETEConfig:
     kinds: tuple[int, ...] = ()  #: number of each electrode's kind with `electrode+reference`; empty: all EEG
 
     def __post_init__(self) -> None:
+        if min(self.n_layers, self.width, self.n_heads, self.n_electrodes) < 1:
+            raise UsageError(
+                "an encoder has one layer, head and electrode or more",
+                found=f"n_layers {self.n_layers}, width {self.width}, n_heads {self.n_heads}, "
+                f"n_electrodes {self.n_electrodes}",
+                expected="numbers above 0",
+            )
         if self.width % self.n_heads or (self.width // self.n_heads) % 2:
             raise UsageError(
                 "the width must be a multiple of the heads, with an even width per head",
@@ -68,6 +75,8 @@ class ETEConfig:
                 found=f"token_stride {self.token_stride}, token_samples {self.token_samples}",
                 expected="0 < token_stride <= token_samples",
             )
+        if any(abs(n) < 2 for n in self.spectra):
+            raise UsageError("a spectrum needs two samples or more", found=f"spectra {list(self.spectra)}")
         if self.kinds and not (len(self.kinds) == self.n_electrodes and set(self.kinds) <= set(range(len(KINDS)))):
             raise UsageError(
                 "the encoder's kinds do not match its electrodes",

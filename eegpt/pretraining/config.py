@@ -18,9 +18,9 @@ from eegprep.errors import UsageError
 from eegpt.model.config import ETEConfig, Objective
 from eegpt.model.sizes import ete_config, size
 from eegpt.model.tokens import Normalise, n_tokens
-from eegpt.runs.settings import Settings
+from eegpt.runs.settings import Count, Positive, Seed, Settings, Share, Weight
 
-Positive = Annotated[int, Field(gt=0)]
+Split = Literal["train", "validation", "test"]
 
 
 class EncoderSettings(Settings):
@@ -33,20 +33,20 @@ class EncoderSettings(Settings):
     """
 
     size: str = "base"  # base, large, huge or giant
-    n_layers: int | None = None  # replaces the size's own
-    width: int | None = None  # replaces the size's own
-    n_heads: int | None = None  # replaces the size's own
-    token_samples: int = 64  # samples of a token (256 a second)
-    token_stride: int = 32  # distance of two tokens' first samples
-    spectrum_input: int = 256  # samples before a token whose spectrum it sees; 0: none
+    n_layers: Positive | None = None  # replaces the size's own
+    width: Positive | None = None  # replaces the size's own
+    n_heads: Positive | None = None  # replaces the size's own
+    token_samples: Positive = 64  # samples of a token (256 a second)
+    token_stride: Positive = 32  # distance of two tokens' first samples
+    spectrum_input: Count = 256  # samples before a token whose spectrum it sees; 0: none
     norm: Literal["output", "pre"] = "output"  # where layers normalise
     position: Literal["rotary", "learned", "none"] = "rotary"  # how positions enter the attention
     skip: Literal["last", "linear", "none"] = "last"  # what predictions start from
-    max_tokens: int = 128  # tokens of a window at most
+    max_tokens: Positive = 128  # tokens of a window at most
     normalise: Normalise = "recording"  # divide by a robust SD of the recording or window, or by fixed_uv
-    fixed_uv: float = 20.0  # microvolt that are 1 with normalise=fixed
-    clip: float = 15.0  # largest normalised value
-    dropout: float = 0.0  # share of dropped values in the layers
+    fixed_uv: Annotated[float, Field(gt=0)] = 20.0  # microvolt that are 1 with normalise=fixed
+    clip: Weight = 15.0  # largest normalised value; 0: no limit
+    dropout: Share = 0.0  # share of dropped values in the layers
     condition: Literal["electrode", "electrode+reference"] = "electrode"  # what the encoder is told about a signal
 
     @model_validator(mode="after")
@@ -64,9 +64,11 @@ class ObjectiveSettings(Settings):
     """
 
     kind: Objective = "new+spectrum"  # what is predicted, see eegpt.pretraining.objective
-    spectrum_weight: float = 0.25  # weight of the spectrum's error beside the new samples'
+    spectrum_weight: Weight = 0.25  # weight of the spectrum's error beside the new samples'
     spectra: tuple[int, ...] = ()  # further spectra to predict, in samples
-    hidden_share: float = 0.6  # share of a window's tokens that one hidden span covers (masked)
+    hidden_share: Annotated[float, Field(gt=0, lt=1)] = (
+        0.6  # share of a window's tokens that one hidden span covers (masked)
+    )
 
 
 class DataSettings(Settings):
@@ -78,12 +80,12 @@ class DataSettings(Settings):
     """
 
     window_samples: tuple[int, ...] = ()  #: empty: 1024, or what fits data sets whose stretches are all shorter
-    window_stride: int = 0  #: distance of two windows' first samples; 0: side by side
-    splits: tuple[str, ...] = ("train",)  # splits that are trained on
+    window_stride: Count = 0  #: distance of two windows' first samples; 0: side by side
+    splits: tuple[Split, ...] = ("train",)  # splits that are trained on
     datasets: tuple[str, ...] = ()  #: empty: all
     electrodes: tuple[str, ...] = ()  #: empty: all
     division: str = ""  # a fold of a scheme instead of the sets' own splits, e.g. kfold:5/0
-    max_windows: int = 0  #: windows per epoch at most, for scaling studies; 0: all
+    max_windows: Count = 0  #: windows per epoch at most, for scaling studies; 0: all
 
 
 class AugmentationSettings(Settings):
@@ -95,7 +97,7 @@ class AugmentationSettings(Settings):
 
     random_offset: bool = True  # start windows up to one stride later, differently in every epoch
     flip: bool = True  # turn the sign of half of the windows
-    gain: float = 0.0  # scale windows by 2 ** uniform(-gain, gain)
+    gain: Weight = 0.0  # scale windows by 2 ** uniform(-gain, gain)
 
 
 class OptimiserSettings(Settings):
@@ -105,9 +107,9 @@ class OptimiserSettings(Settings):
     batches of 4096 and 27,000 steps; a few hundred steps need more.)
     """
 
-    learning_rate: float = 0.0  # highest rate; 0: 1e-3 at Base's width, falling with its root
-    betas: tuple[float, float] = (0.9, 0.95)  # decay of AdamW's running means
-    weight_decay: float = 0.05  # AdamW's weight decay
+    learning_rate: Weight = 0.0  # highest rate; 0: 1e-3 at Base's width, falling with its root
+    betas: tuple[Share, Share] = (0.9, 0.95)  # decay of AdamW's running means
+    weight_decay: Weight = 0.05  # AdamW's weight decay
     clip_norm: Annotated[float, Field(gt=0)] = 1.0  # largest norm of the gradient
 
 
@@ -118,13 +120,13 @@ class ScheduleSettings(Settings):
     of 0 is the largest power of two from 128 to 4096 that leaves 64 steps or more in an epoch.
     """
 
-    epochs: float = 3.0  # times through the training windows
-    min_steps: int = 400  # steps at least
-    steps: int = 0  # steps exactly; 0: by epochs and min_steps
-    batch_size: int = 0  #: windows per optimiser step over all processes
+    epochs: Annotated[float, Field(gt=0)] = 3.0  # times through the training windows
+    min_steps: Count = 400  # steps at least
+    steps: Count = 0  # steps exactly; 0: by epochs and min_steps
+    batch_size: Count = 0  #: windows per optimiser step over all processes
     micro_batch: Positive = 256  #: windows per process and forward pass; the rest is accumulated
-    warmup_steps: int = 50  # steps over which the rate rises
-    min_rate_ratio: float = 0.1  #: the last learning rate relative to the highest
+    warmup_steps: Count = 50  # steps over which the rate rises
+    min_rate_ratio: Annotated[float, Field(ge=0, le=1)] = 0.1  #: the last learning rate relative to the highest
 
     @model_validator(mode="after")
     def _whole_batches(self) -> ScheduleSettings:
@@ -139,11 +141,11 @@ class ScheduleSettings(Settings):
 class HeldOutSettings(Settings):
     """What is reported on and never trained on."""
 
-    splits: tuple[str, ...] = ("validation", "test")  # splits that are reported on and never trained on
-    every: int = 200  #: steps between two reports during training; 0: none before the end
+    splits: tuple[Split, ...] = ("validation", "test")  # splits that are reported on and never trained on
+    every: Count = 200  #: steps between two reports during training; 0: none before the end
     windows: Positive = 2048  #: windows of each of these reports, evenly spread
-    final_windows: int = 20000  #: windows of the last report
-    linear_windows: int = 100000  #: training windows that the linear predictor is fitted to
+    final_windows: Positive = 20000  #: windows of the last report
+    linear_windows: Positive = 100000  #: training windows that the linear predictor is fitted to
 
 
 class ComputeSettings(Settings):
@@ -167,7 +169,7 @@ class RunSettings(Settings):
     """
 
     log_every: Positive = 10  # steps between two lines of the log
-    checkpoint_every: int = 200  # steps between two checkpoints; 0: the last only
+    checkpoint_every: Count = 200  # steps between two checkpoints; 0: the last only
     tensorboard: bool = True  # write TensorBoard files
     wandb: bool = False  # log to Weights & Biases
     mlflow: bool = False  # log to MLflow
@@ -200,7 +202,7 @@ class PretrainConfig(Settings):
     held_out: HeldOutSettings = HeldOutSettings()
     compute: ComputeSettings = ComputeSettings()
     run: RunSettings = RunSettings()
-    seed: int = 1  # decides weights, order and augmentation
+    seed: Seed = 1  # decides weights, order and augmentation
 
     @model_validator(mode="after")
     def _consistent(self) -> PretrainConfig:

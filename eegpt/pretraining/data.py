@@ -224,7 +224,7 @@ def divided(sets: Sequence[ShardSet], division: str) -> tuple[list[ShardSet], Pa
         There is no such scheme or division.
     """
     scheme, _, number = division.rpartition("/")
-    if not number.isdigit() or not scheme:
+    if not (number.isascii() and number.isdecimal() and len(number) < 10) or not scheme:
         raise UsageError(f"{division!r} is not a division", expected="a scheme and a number, such as kfold:5/0")
     index = TrialIndex(sets)
     within = Scheme.parse(scheme).kind == Kind.WITHIN

@@ -121,7 +121,7 @@ def _pretrain(
 ) -> PretrainResult:
     batches = mixture(data, config, rank=here.rank, world=here.world)
     schedule, compute = config.schedule, config.compute
-    steps = schedule.steps or max(schedule.min_steps, round(schedule.epochs * len(batches)))
+    steps = schedule.steps or max(schedule.min_steps, round(schedule.epochs * len(batches)), 1)
     shape = config.ete(len(data.vocabulary), [row.kind for row in data.vocabulary])
     ete = bare_encoder(shape)
     ete.recompute = compute.recompute == "yes" or (compute.recompute == "auto" and shape.width >= 896)

@@ -14,16 +14,24 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from eegprep.errors import UsageError
 from eegprep.files import write_atomic
 from eegprep.manifest import yaml_strict
 
 T = TypeVar("T")
+
+# Kinds of numbers that settings have.
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Weight = Annotated[float, Field(ge=0)]
+#: Generators take no negative seeds, and steps are added to multiples of the seed.
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # a number that neither YAML 1.1 nor int() parses
 

@@ -18,7 +18,7 @@ from eegpt.pretraining.config import PretrainConfig
 from eegpt.pretraining.loop import pretrain
 from eegpt.runs.settings import with_settings
 
-# By name: a setting and its values, the default first.
+# By name: a setting and its values, of which those that the common settings lack are compared with these.
 ABLATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "objective": ("objective.kind", ("new+spectrum", "token", "new", "masked")),
     "norm": ("encoder.norm", ("output", "pre")),
@@ -53,8 +53,9 @@ def ablation(
                 todo=nearest(question, ABLATIONS) or None,
             )
         path, values = ABLATIONS[question]
-        for value in values[1:]:
-            variants[f"{question}={value}"] = with_settings(common, [f"{path}={value}"])
+        for value in values:
+            if (variant := with_settings(common, [f"{path}={value}"])) != common:
+                variants[f"{question}={value}"] = variant
     return run_study(variants, shards=shards, out=out, probe=probe)
 
 

@@ -51,7 +51,7 @@ def sized(common: PretrainConfig, size: str) -> PretrainConfig:
     if "x" not in size:
         return changed(common, {"encoder.size": size, **dict.fromkeys(names)})
     parts = size.split("x")
-    if len(parts) != 3 or not all(p.isdigit() for p in parts):
+    if len(parts) != 3 or not all(p.isdecimal() and int(p[:9]) > 0 for p in parts):
         raise UsageError(f"unknown size {size!r}", expected="a size's name, or LAYERSxWIDTHxHEADS, e.g. 2x64x2")
     return changed(common, dict(zip(names, map(int, parts), strict=True)))
 

@@ -10,14 +10,13 @@ from eegprep.errors import UsageError
 from eegpt.model.pairs import PAIRS
 from eegpt.model.tokens import Normalise
 from eegpt.model.views import VIEWS
-from eegpt.runs.settings import Settings
+from eegpt.runs.settings import Count, Positive, Seed, Settings, Share, Weight
+from eegpt.transfer.folds import Scheme
 from eegpt.transfer.model import SIGNAL_VIEWS, Readout
 
 ALL_VIEWS = (*VIEWS, PAIRS)
 
 Mode = Literal["frozen", "full", "scratch", "lora", "probe"]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[int, Field(gt=0)]
 
 
 class DataSettings(Settings):
@@ -31,12 +30,18 @@ class DataSettings(Settings):
 
     tasks: tuple[str, ...] = ()  # only these; empty for all
     datasets: tuple[str, ...] = ()  # only these; empty for all
-    trials_per_class: Annotated[int, Field(ge=0)] = 0  #: of each subject and task at most, evenly spread; 0: all
+    trials_per_class: Count = 0  #: of each subject and task at most, evenly spread; 0: all
     scheme: str = "split"  # trials to learn from and to test, e.g. kfold:5 or within:5
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the training trials
     validation_share: Share = 0.2  # of the training trials, where a task has no validation subjects
     #: Electrodes that the encoder's vocabulary lacks; `extend`: a new row that starts from the nearest known one.
     unknown_electrodes: Literal["refuse", "nearest", "extend", "leave_out"] = "refuse"
+
+    @field_validator("scheme")
+    @classmethod
+    def _known(cls, scheme: str) -> str:
+        Scheme.parse(scheme)
+        return scheme
 
 
 class ModelSettings(Settings):
@@ -83,6 +88,8 @@ class ModelSettings(Settings):
     def _known(cls, views: tuple[str, ...]) -> tuple[str, ...]:
         if unknown := [v for v in views if v not in ALL_VIEWS]:
             raise UsageError(f"unknown view {unknown[0]!r}", expected=", ".join(ALL_VIEWS))
+        if len(set(views)) < len(views):
+            raise UsageError("each view can be named once", found=", ".join(views))
         return views
 
 
@@ -97,9 +104,9 @@ class OptimiserSettings(Settings):
     """AdamW."""
 
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3  # highest rate
-    encoder_rate_ratio: float = 0.3  # rate of the encoder's own parameters in mode `full`, relative to learning_rate
-    weight_decay: float = 0.05  # AdamW's weight decay
-    clip_norm: float = 1.0  # largest norm of the gradient
+    encoder_rate_ratio: Weight = 0.3  # rate of the encoder's own parameters in mode `full`, relative to learning_rate
+    weight_decay: Weight = 0.05  # AdamW's weight decay
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0  # largest norm of the gradient
     average: Share = 0.95  # decay of the running mean of the weights, which is validated and kept; 0: the last weights
 
 
@@ -108,8 +115,8 @@ class ScheduleSettings(Settings):
 
     steps: Positive = 250  # steps at most
     batch_size: Positive = 32  # trials of a step
-    warmup_steps: int = 20  # steps over which the rate rises
-    task_exponent: float = 0.5  # a task of n trials is drawn in proportion to n ** task_exponent
+    warmup_steps: Count = 20  # steps over which the rate rises
+    task_exponent: Weight = 0.5  # a task of n trials is drawn in proportion to n ** task_exponent
 
 
 class SelectionSettings(Settings):
@@ -121,18 +128,18 @@ class SelectionSettings(Settings):
     """
 
     folds: Annotated[int, Field(gt=1)] = 5  # fits of every readout that weight it
-    graph_folds: Annotated[int, Field(ge=0)] = 0  # fits of the graph that weight it; 0: weighted on validation trials
+    graph_folds: Count = 0  # fits of the graph that weight it; 0: weighted on validation trials
 
     evaluate_every: Positive = 20  # steps between two evaluations on the validation trials
-    validation_trials: int = 200  # of each task in an evaluation at most, evenly spread
-    patience: int = 120  # steps without a better evaluation after which training stops; 0 for never
+    validation_trials: Positive = 200  # of each task in an evaluation at most, evenly spread
+    patience: Count = 120  # steps without a better evaluation after which training stops; 0 for never
 
 
 class ComputeSettings(Settings):
     """How it is computed; `auto` is bfloat16 where the device multiplies it in hardware."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # of products; auto: bfloat16 if fast
-    cache_mib: int = 768  # memory for keys and values of frozen tokens; beyond it they are computed for each batch
+    cache_mib: Count = 768  # memory for keys and values of frozen tokens; beyond it they are computed for each batch
 
 
 class EncoderSettings(Settings):
@@ -140,8 +147,8 @@ class EncoderSettings(Settings):
 
     size: str = "base"  # base, large, huge or giant
     normalise: Normalise = "recording"  # what the signal is divided by
-    token_samples: int = 256  # samples of a token
-    token_stride: int = 32  # distance of two tokens' first samples
+    token_samples: Positive = 256  # samples of a token
+    token_stride: Positive = 32  # distance of two tokens' first samples
 
 
 class TransferConfig(Settings):
@@ -162,7 +169,7 @@ class TransferConfig(Settings):
 
     mode: Mode = "frozen"  # what is trained: frozen, full, scratch, lora or probe
     joint: bool = True  # one model for all tasks, or one model for each
-    seeds: tuple[int, ...] = (0,)  # one fit for each
+    seeds: tuple[Seed, ...] = (0,)  # one fit for each
     allow_leakage: bool = False  # continue although test recordings were seen before, and say so on every table
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()

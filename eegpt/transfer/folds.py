@@ -59,16 +59,21 @@ class Scheme:
             raise UsageError(f"unknown scheme {text!r}", expected=", ".join(Kind), todo=nearest(name, tuple(Kind)))
         kind = Kind(name)
         few, folded = kind == Kind.FEW_SHOT, kind in (Kind.KFOLD, Kind.WITHIN)
-        wanted = numbers[: 2 if few else 1]
-        if (few or folded or wanted) and not (wanted and all(n.isdigit() and int(n) > 0 for n in wanted)):
+        most = 2 if few else 1 if folded or kind == Kind.LODO else 0
+        if len(numbers) > most:
+            takes = ("no number", "one number", "one or two numbers")[most]
+            raise UsageError(f"the scheme {name!r} takes {takes}", found=text)
+        if (few or folded or numbers) and not (numbers and all(_is_count(n) for n in numbers)):
             raise UsageError(
                 f"the scheme {text!r} lacks its number", expected="such as kfold:5, few-shot:5 or few-shot:5:5"
             )
-        if wanted and not (few or folded or kind == Kind.LODO):
-            raise UsageError(f"the scheme {name!r} takes no number", found=text)
-        values = [int(n) for n in wanted]
+        values = [int(n) for n in numbers]
         shots = values.pop(0) if values and (few or kind == Kind.LODO) else 0
         return cls(kind=kind, shots=shots, folds=values[0] if values else 0)
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 10 and int(text) > 0
 
 
 class Subjects(Protocol):

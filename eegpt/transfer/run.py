@@ -43,10 +43,10 @@ from eegpt.runs.folder import (
 from eegpt.runs.log import LOG
 from eegpt.runs.results import PretrainingResults, read_pretraining_results
 from eegpt.runs.runtime import pick_device
-from eegpt.runs.settings import to_mapping
+from eegpt.runs.settings import differences, to_mapping
 from eegpt.runs.weights import find
 from eegpt.transfer.checkpoint import FitRecord, finished_fits, save_record, save_weights
-from eegpt.transfer.config import TransferConfig
+from eegpt.transfer.config import EncoderSettings, TransferConfig
 from eegpt.transfer.fit import fit_model, graph_config
 from eegpt.transfer.folds import Division
 from eegpt.transfer.inputs import extended, new_rows
@@ -175,6 +175,12 @@ def _starts(
             **{k: getattr(own, k) for k in ("token_samples", "token_stride", "normalise")},
         )
         return [_Start(encoder=shape, vocabulary=trials)]
+    if ignored := differences(to_mapping(EncoderSettings()), to_mapping(config.encoder)):
+        raise UsageError(
+            "a pre-trained encoder has its own settings",
+            found=", ".join(f"encoder.{name}={asked}" for name, (_, asked) in ignored.items()),
+            todo="leave out the settings encoder.*, or --encoder with --mode scratch",
+        )
     runs = [find(e) for e in ([encoder] if isinstance(encoder, (str, Path)) else encoder)]
     starts = [_start(config, run) for run in runs]
     for run, other in zip(runs, starts, strict=True):

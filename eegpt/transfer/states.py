@@ -46,7 +46,7 @@ def folder() -> Path:
 def max_bytes() -> int:
     """The folder's limit; UsageError if `EEGPT_STATES_BYTES` is not a number of bytes."""
     text = os.environ.get("EEGPT_STATES_BYTES", str(MAX_BYTES))
-    if not text.isdigit():
+    if not text.isdecimal():
         raise UsageError("EEGPT_STATES_BYTES is not a number of bytes", found=text, expected="such as 8000000000, or 0")
     return int(text)
 

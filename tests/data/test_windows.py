@@ -98,8 +98,11 @@ def test_filters_choose_windows(store, shard_set):
     # The figure is 0.5 for a recording's first electrode, 0.75 for its second, and so on.
     good = windows(splits=None, quality={"line_noise_ratio": (0.0, 0.6)})
     assert {good.vocabulary.name_of(int(e)) for e in good.gather(np.arange(len(good))).electrode} == {"Fp1", "Cz"}
-    with pytest.raises(UsageError, match="no data set"):
+    with pytest.raises(UsageError, match="no data set 'synthetik'") as caught:
         windows(datasets=["synthetik"])
+    assert caught.value.expected == "synthetic"
+    with pytest.raises(UsageError, match="unknown split 'trian'"):
+        windows(splits=["train", "trian"])
     with pytest.raises(UsageError, match="no electrode"):
         windows(electrodes=["Nowhere"])
     with pytest.raises(UsageError, match="no windows left"):

@@ -10,7 +10,9 @@ import pytest
 
 from eegprep.errors import UsageError
 from eegpt.model.config import ETEConfig
+from eegpt.pretraining.config import PretrainConfig
 from eegpt.runs.settings import Settings, from_mapping, read_settings, to_mapping, with_settings
+from eegpt.transfer.config import TransferConfig
 
 CONFIG = ETEConfig(n_layers=2, width=32, n_heads=4)
 
@@ -106,3 +108,70 @@ def test_settings_come_from_a_yaml_file(tmp_path):
     (tmp_path / "a.yaml").write_text("rate: {value: 2e-3, compile: true}\nseed: 7\n")
     found = read_settings(Nested, tmp_path / "a.yaml", ["seed=9"], {"rate.value": None, "width": 4})
     assert found == Nested(rate=Rate(value=2e-3, compile=True), seed=9, width=4)
+
+
+BELOW_ZERO = {
+    PretrainConfig: [
+        "encoder.spectrum_input", "encoder.clip", "encoder.dropout", "objective.spectrum_weight", "data.window_stride",
+        "data.max_windows", "augmentation.gain", "optimiser.learning_rate", "optimiser.weight_decay",
+        "schedule.min_steps", "schedule.steps", "schedule.batch_size", "schedule.warmup_steps",
+        "schedule.min_rate_ratio", "held_out.every", "run.checkpoint_every", "seed",
+    ],
+    TransferConfig: [
+        "data.trials_per_class", "optimiser.encoder_rate_ratio", "optimiser.weight_decay", "schedule.warmup_steps",
+        "schedule.task_exponent", "selection.patience", "compute.cache_mib", "model.dropout",
+    ],
+}  # fmt: skip
+ZERO = {
+    PretrainConfig: [
+        "encoder.n_layers", "encoder.width", "encoder.n_heads", "encoder.token_samples", "encoder.token_stride",
+        "encoder.max_tokens", "encoder.fixed_uv", "objective.hidden_share", "optimiser.clip_norm", "schedule.epochs",
+        "schedule.micro_batch", "held_out.windows", "held_out.final_windows", "held_out.linear_windows",
+        "run.log_every",
+    ],
+    TransferConfig: [
+        "optimiser.clip_norm", "optimiser.learning_rate", "selection.validation_trials", "selection.evaluate_every",
+        "encoder.token_samples", "encoder.token_stride", "schedule.steps", "schedule.batch_size", "model.lora_rank",
+    ],
+}  # fmt: skip
+OTHERS = {
+    PretrainConfig: [
+        "schedule.min_rate_ratio=2", "encoder.dropout=1", "objective.hidden_share=1", "optimiser.betas=[0.9, 1]",
+        "optimiser.betas=[-1, 0.9]", "seed=4294967296", "data.splits=[train, trian]", "held_out.splits=[validaton]",
+    ],
+    TransferConfig: [
+        "data.scheme=kfold:0", "data.scheme=lodo:-1", "seeds=[-1]", "seeds=[0, 4294967296]",
+        "model.views=[spectrum, spectrum]", "model.dropout=1",
+    ],
+}  # fmt: skip
+WRONG = [
+    *((cls, f"{path}=-1") for cls, paths in BELOW_ZERO.items() for path in paths),
+    *((cls, f"{path}={value}") for cls, paths in ZERO.items() for path in paths for value in (0, -1)),
+    *((cls, text) for cls, texts in OTHERS.items() for text in texts),
+]
+
+
+@pytest.mark.parametrize(("cls", "text"), WRONG, ids=[f"{cls.__name__}-{text}" for cls, text in WRONG])
+def test_senseless_numbers_are_refused(cls, text):
+    """Of a run with such a setting, some were a traceback after minutes and some were ignored."""
+    with pytest.raises(UsageError):
+        with_settings(cls(), [text])
+
+
+@pytest.mark.parametrize("cls", [PretrainConfig, TransferConfig])
+def test_zeros_with_a_meaning_are_kept(cls):
+    for path in BELOW_ZERO[cls]:
+        with_settings(cls(), [f"{path}=0"])
+
+
+@pytest.mark.parametrize("name", ["n_layers", "width", "n_heads", "n_electrodes"])
+@pytest.mark.parametrize("value", [0, -2])
+def test_shapes_of_nothing_are_refused(name, value):
+    """Zero heads were a division by zero, and zero layers an encoder that passes its input on."""
+    with pytest.raises(UsageError, match="one layer, head and electrode or more"):
+        from_mapping(ETEConfig, {**to_mapping(CONFIG), name: value})
+
+
+def test_spectra_of_no_samples_are_refused():
+    with pytest.raises(UsageError, match="two samples or more"):
+        from_mapping(ETEConfig, {**to_mapping(CONFIG), "spectra": [256, 0]})

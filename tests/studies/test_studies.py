@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from _eegpt_cli import train as command
 from eegprep.errors import UsageError
 from eegprep.shards import build_shard_set
-from eegpt.runs.settings import differences
+from eegpt.pretraining.config import PretrainConfig
+from eegpt.runs.settings import changed, differences
+from eegpt.studies import ablation as study
 
 SETTINGS = (
     "encoder.token_samples=32", "encoder.token_stride=16", "schedule.batch_size=32", "schedule.micro_batch=32",
@@ -88,3 +90,17 @@ def test_unknown_question_names_nearest(shards, tmp_path):
     with pytest.raises(UsageError, match="unknown question 'nrom'") as caught:
         run("ablation", "--shards", shards, "--out", tmp_path, "--questions", "nrom", settings=(*SETTINGS, *TINY))
     assert "norm" in str(caught.value.todo)
+
+
+def test_ablation_compares_with_what_is_set(monkeypatch, tmp_path):
+    """Every value that the common settings lack, once, whatever the defaults are."""
+    seen = {}
+    monkeypatch.setattr(study, "run_study", lambda variants, **_: seen.update(variants) or [])
+    study.ablation(PretrainConfig(), shards=[], out=tmp_path)
+    for question, (path, values) in study.ABLATIONS.items():
+        own = [name for name in seen if name.startswith(f"{question}=")]
+        assert len(own) == len(values) - 1, f"{path}: {own}"
+    assert len({config.model_dump_json() for config in seen.values()}) == len(seen)
+    seen.clear()
+    study.ablation(changed(PretrainConfig(), {"encoder.norm": "pre"}), shards=[], out=tmp_path, questions=["norm"])
+    assert list(seen) == ["common", "norm=output"]

@@ -228,3 +228,16 @@ def test_lodo_with_a_few_trials():
 def test_numbers_must_fit_the_scheme(text):
     with pytest.raises(UsageError):
         Scheme.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kfold", "kfold:", "kfold:0", "kfold:-1", "kfold:x", "kfold:1.5", "kfold:5/0", "kfold:5:3", "kfold:²",
+        "kfold:٣", "kfold:99999999999999999999", "within:5:3", "few-shot", "few-shot:5:5:5", "few-shot:5:0", "lodo:",
+        "lodo:0", "lodo:-1", "lodo:5:5", "loso:1", "split:1", "split:", "Split", "", "kfolds:5",
+    ],
+)  # fmt: skip
+def test_no_part_of_a_scheme_is_ignored(text: str) -> None:
+    with pytest.raises(UsageError, match="scheme"):
+        Scheme.parse(text)

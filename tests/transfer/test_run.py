@@ -25,6 +25,7 @@ from eegpt.pages import graph as page_graph
 from eegpt.runs.checkpoint import load_tensors, save_tensors
 from eegpt.runs.folder import CONFIG
 from eegpt.runs.results import HeldOutErrors, PretrainingResults
+from eegpt.runs.settings import changed
 from eegpt.transfer.checkpoint import finished_fits, load_fit, read_run
 from eegpt.transfer.run import transfer
 from eegpt.transfer.setup import UNKNOWN_HISTORY
@@ -242,6 +243,25 @@ def test_equal_tasks_share_a_head(shards, other_shards, encoder, tmp_path):
     assert set(results.tasks) == {"alpha/hand", "alpha/load", "beta/hand", "beta/load"}
     for task in results.tasks.values():
         assert np.isfinite(task.model.interval.low)
+
+
+def test_weights_are_those_of_scored_tasks(shards, other_shards, encoder, tmp_path):
+    """A head that data sets share has no weights in the table of one that is not scored here."""
+    chosen = config(graph=False, views=("spectrum", "level"))
+    transfer(chosen, shards=[shards, other_shards], out=tmp_path / "run", encoder=encoder)
+    _, results = evaluate(tmp_path / "run", [shards])
+    assert set(results.weights) == set(results.tasks) == {"alpha/hand", "alpha/load"}
+    assert "beta" not in results_table(results)
+
+
+def test_settings_of_an_encoder_are_not_ignored(shards, encoder, tmp_path):
+    """A pre-trained encoder has its own, in every mode."""
+    for mode in ("frozen", "scratch"):
+        chosen = changed(config(mode=mode), {"encoder.token_samples": 128})
+        with pytest.raises(UsageError, match="its own settings") as caught:
+            transfer(chosen, shards=[shards], out=tmp_path / "run", encoder=encoder)
+        assert caught.value.found == "encoder.token_samples=128"
+    assert not (tmp_path / "run").exists()
 
 
 def test_lodo_learns_from_a_few_trials(shards, other_shards, tmp_path):

@@ -103,10 +103,10 @@ def _step(value: Any, field: str) -> Any | None:
     if isinstance(value, dict):
         if field in value:
             return value[field]
-        if field.isdigit() and 1 <= int(field) <= _length(value):  # the library returns a struct array as lists
+        if field.isdecimal() and 1 <= int(field) <= _length(value):  # the library returns a struct array as lists
             return {name: column[int(field) - 1] for name, column in value.items()}
         return None
-    if isinstance(value, list | np.ndarray) and field.isdigit() and 1 <= int(field) <= len(value):
+    if isinstance(value, list | np.ndarray) and field.isdecimal() and 1 <= int(field) <= len(value):
         return value[int(field) - 1]
     return None
 

@@ -53,7 +53,7 @@ def load_models() -> ModuleType:
     except (ImportError, OSError) as error:
         raise UsageError(
             "braindecode is installed but cannot be imported",
-            found=str(error).splitlines()[0][:200],
+            found=(str(error) or type(error).__name__).splitlines()[0][:200],
             expected="a torchaudio that fits this torch",
             todo="run `make baselines`, which removes the compiled part of torchaudio",
         ) from None

@@ -18,7 +18,7 @@ from torch import nn
 
 from eegprep.electrodes.references import SCHEMES
 from eegprep.errors import UsageError, install, nearest
-from eegprep.files import atomic_path, write_json
+from eegprep.files import atomic_path, output_file, write_json
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegpt.interop.exported.graphs import EncoderGraph, TaskGraph
 from eegpt.interop.model import Model, as_model
@@ -127,7 +127,7 @@ def export(
     UsageError
         Unknown format, or a missing extra.
     """
-    out = Path(out)
+    out = output_file(out)
     chosen = format or out.suffix.removeprefix(".")
     if chosen not in ("onnx", "pt2"):
         raise UsageError("unknown format", found=str(out.name), expected="a name that ends in .onnx or .pt2")
