@@ -1,7 +1,8 @@
 """XDF: the EEG stream of a Lab Streaming Layer recording, with its marker and trigger streams as events.
 
 Stream names, host names and free descriptions are dropped. The stream is split into segments at clock resets and gaps
-of a quarter of a second or more; shorter jumps are treated as jitter and smoothed. The rate is measured from the time
+of a quarter of a second or more, and times in seconds count on its clock; shorter jumps are treated as jitter and
+smoothed. The rate is measured from the time
 stamps inside the segments and replaces the stated one if they differ by more than 1 %. With several EEG streams the
 manifest selects one by `source: variable:`.
 """
@@ -20,6 +21,7 @@ from eegprep.formats.decoded import Decoded, SourceChannel, SourceEvent, whole
 from eegprep.formats.events import trigger_events
 from eegprep.formats.segments import break_at
 from eegprep.formats.tables.text import is_number
+from eegprep.formats.tables.time_column import TimeColumn, clock_of
 from eegprep.formats.unit_names import unit_of
 from eegprep.privacy import clean_message
 
@@ -83,6 +85,13 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
         )
     if len(breaks) > 1:
         notes.append(f"the clock was reset or samples are missing {len(breaks) - 1} times")
+    times = TimeColumn(
+        times_s=stamps - stamps[0],
+        breaks=sorted(breaks),
+        pauses=sorted(breaks - {0}),
+        tolerance_s=0.5 / sfreq_hz,
+        notes=[],
+    )
     return Decoded(
         format="xdf",
         sfreq_hz=sfreq_hz,
@@ -91,6 +100,7 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
         stretches=tuple(s for s in break_at(whole(signal.shape[1]), breaks) if s.n_samples > 0),
         events=tuple(sorted(events)),
         notes=tuple(notes),
+        clock=clock_of(times, np.arange(stamps.size), stamps.size),
     )
 
 

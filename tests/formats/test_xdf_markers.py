@@ -130,3 +130,11 @@ def test_markers_outside_are_counted(made, tmp_path: Path) -> None:
     decoded = write(tmp_path / "p.xdf", eeg(made, start=100.0), marks)
     assert found(decoded) == [(600, "2")]
     assert decoded.notes == ("markers at times without EEG samples are left out: 2",)
+
+
+def test_times_count_a_lost_second(made, names, tmp_path: Path) -> None:
+    """A time after missing samples has the sample that was recorded then."""
+    times = 1000 + np.arange(4000) / 200 + (np.arange(4000) >= 1500)
+    decoded = read_xdf(made["xdf"](tmp_path / "a.xdf", [("amp", "EEG", names, made["eeg_uv"](6, 4000), times)]))
+    assert decoded.clock is not None
+    assert [decoded.clock.place(at) for at in (5.0, 8.0, 12.0)] == [(1000, 0), None, (2200, 0)]
