@@ -22,6 +22,7 @@ import numpy as np
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import resolve
 from eegprep.errors import InputError, install
+from eegprep.formats.curry import with_remarks
 from eegprep.formats.decoded import Decoded, LazySignal, whole
 from eegprep.formats.detect import FORMATS, Format
 from eegprep.formats.fif_tags import fif_contents
@@ -107,6 +108,8 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         decoded = end_at_stated(decoded, n_stated)
     if format_name == "brainvision":
         decoded = with_marker_fields(decoded, path)
+    elif format_name == "curry" and not decoded.format.endswith("_epochs"):
+        decoded = with_remarks(decoded, path)
     elif format_name == "ant":
         decoded = with_parts(decoded, path)
     elif format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
