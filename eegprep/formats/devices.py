@@ -1,6 +1,7 @@
 """Text files of consumer headsets with known columns: OpenBCI, Muse, Emotiv. Signals are in microvolt.
 
-Clocks and packet counters are used to find gaps and then dropped.
+Clocks and packet counters are used to find gaps and then dropped. Samples that a counter shows to be lost become a gap
+of their length; a pause that only the time stamps show is a break, and times in seconds count on the file's clock.
 
 - OpenBCI's GUI writes `%` lines (board, rate) and `EXG Channel n` in microvolt; before version 5 the
   columns have no names. Electrode positions depend on the user, so a manifest has to name them.
@@ -24,7 +25,7 @@ from eegprep.errors import InputError
 from eegprep.formats.decoded import Decoded, SourceChannel, SourceEvent, check_rate, whole
 from eegprep.formats.segments import break_at
 from eegprep.formats.tables.text import TextTable, column_events, is_number, open_text, read_table
-from eegprep.formats.tables.time_column import time_breaks
+from eegprep.formats.tables.time_column import IGNORED, TimeColumn, clock_of, pauses_of, time_column
 from eegprep.recording import LeftOut, Stretch, subtract
 
 #: A counter wraps around after the last number below one of these; EPOC's counts from 0 to 128.
@@ -32,6 +33,8 @@ _PERIODS = (128, 129, 256, 1 << 16, 1 << 32)
 #: A longer pause becomes a break, without its length.
 _LONGEST_GAP_S = 600.0
 _PAUSE_MS = 1000.0
+#: A longer step between two rows of Mind Monitor is a break.
+_LONGEST_STEP_S = 0.25
 
 
 def _decoded(
@@ -43,9 +46,10 @@ def _decoded(
     events: list[SourceEvent],
     breaks: list[int] | None = None,
     lost: dict[int, int] | None = None,
+    times: TimeColumn | None = None,
     notes: list[str] | None = None,
 ) -> Decoded:
-    """`lost`: how many samples are missing before a row; they become a gap of that length."""
+    """`lost`: how many samples are missing before a row; they become a gap of that length, unless that is too long."""
     signal = np.stack(list(channels.values()))
     steps = np.zeros(signal.shape[1], dtype=np.int64)
     gaps: list[Stretch] = []
@@ -61,6 +65,8 @@ def _decoded(
             dataclasses.replace(e, start_sample=int(places[min(e.start_sample, places.size - 1)])) for e in events
         ]
     edges = [int(places[b]) for b in {*(breaks or []), *(lost or {})} if b < places.size]
+    if times is None:  # without time stamps, the counter alone tells how long a break is
+        times = _counted(places.size, lost or {}, sfreq_hz)
     return Decoded(
         format=name,
         sfreq_hz=sfreq_hz,
@@ -76,13 +82,28 @@ def _decoded(
             for gap in gaps
         ),
         notes=tuple(notes or ()),
+        clock=clock_of(times, places, signal.shape[1]),
     )  # fmt: skip
 
 
-def _lost_packets(counter: np.ndarray, times_s: np.ndarray | None, sfreq_hz: float) -> dict[int, int]:
+def _counted(n_rows: int, lost: dict[int, int], sfreq_hz: float) -> TimeColumn:
+    """The times of rows according to the packet counter."""
+    steps = np.ones(n_rows)
+    for row, n_lost in lost.items():
+        steps[row] += n_lost
+    return _stamped(np.cumsum(steps) / sfreq_hz, list(lost), sfreq_hz, 0.5 / sfreq_hz)
+
+
+def _stamped(times_s: np.ndarray, jumps: list[int], sfreq_hz: float, tolerance_s: float) -> TimeColumn:
+    """Times at a known rate, with the rows before which they jump."""
+    pauses = pauses_of(times_s, jumps, sfreq_hz)
+    return TimeColumn(times_s=times_s, breaks=jumps, pauses=pauses, tolerance_s=tolerance_s, notes=[])
+
+
+def _lost_packets(counter: np.ndarray, times: TimeColumn | None, sfreq_hz: float) -> dict[int, int]:
     """How many samples are missing before each row according to the packet counter, if it counts evenly.
 
-    A counter does not show complete wraparounds; if rows have times, these give their number.
+    A counter does not show complete wraparounds; if rows have times, their pauses give their number.
     """
     known = np.isfinite(counter)
     if known.sum() < 16 or not known.all():
@@ -100,13 +121,13 @@ def _lost_packets(counter: np.ndarray, times_s: np.ndarray | None, sfreq_hz: flo
         # a counter that repeats or steps back slightly is a repeated or late packet: a break without a gap
         step = int(steps[i])
         out[int(i) + 1] = 0 if step == 0 or step > period - 3 * usual else round(step / usual) - 1
-    if times_s is not None and np.isfinite(times_s).all():
-        missed = np.rint(np.diff(times_s) * sfreq_hz).astype(np.int64) - 1
-        round_trip = period // int(usual)
-        for row in {*out, *(int(i) + 1 for i in np.flatnonzero(missed > round_trip // 2))}:
-            rounds = round((int(missed[row - 1]) - out.get(row, 0)) / round_trip)
-            if rounds > 0:
-                out[row] = out.get(row, 0) + rounds * round_trip
+    round_trip = period // int(usual)
+    missed_s = {} if times is None else {row: times.times_s[row] - times.times_s[row - 1] for row in times.pauses}
+    for row, lasts_s in missed_s.items():
+        missed = lasts_s * sfreq_hz - 1
+        rounds = round((missed - out.get(row, 0)) / round_trip)
+        if rounds > 0:
+            out[row] = out.get(row, 0) + rounds * round_trip
     return out
 
 
@@ -137,19 +158,22 @@ def read_openbci(path: Path) -> Decoded:
         raise InputError(
             f"{path.name} has no EXG columns", where=path, expected="columns `EXG Channel 0`, `EXG Channel 1`, ..."
         )
-    lost = _lost_packets(table.numbers(counter), None, sfreq_hz) if counter else {}
-    breaks: list[int] = []
+    times: TimeColumn | None = None
     notes: list[str] = []
     if clock:
-        breaks, notes = time_breaks(table.numbers(clock), sfreq_hz, path)
+        times = time_column(table.numbers(clock), sfreq_hz, path)
+        notes = [IGNORED] if times is None else times.notes
     elif counter == "1" and is_number(first[-1]) and float(first[-1]) > 1e11:
         # times at which batches of rows were written, in milliseconds: only a long pause is informative
         stamps = table.numbers(str(len(first)))
-        breaks = [int(i) + 1 for i in np.flatnonzero(np.abs(np.diff(stamps)) > _PAUSE_MS)]
+        jumps = [int(i) + 1 for i in np.flatnonzero(np.abs(np.diff(stamps)) > _PAUSE_MS)]
+        times = _stamped(stamps / 1000, jumps, sfreq_hz, _PAUSE_MS / 2000) if np.isfinite(stamps).all() else None
+    lost = _lost_packets(table.numbers(counter), times, sfreq_hz) if counter else {}
     marks = column_events(table.texts("Marker Channel")) if "Marker Channel" in table.names else []
     return _decoded(
         "openbci", columns, sfreq_hz, "OpenBCI's text format is in microvolt",
-        events=marks, breaks=breaks, lost=lost, notes=[*notes, *_packet_notes(lost)],
+        events=marks, breaks=times.breaks if times else [], lost=lost, times=times,
+        notes=[*notes, *_packet_notes(lost)],
     )  # fmt: skip
 
 
@@ -181,10 +205,14 @@ def read_muse(path: Path) -> Decoded:
     columns = {n.removeprefix("RAW_"): table.numbers(n) for n in table.names if n.startswith("RAW_")}
     is_sample = np.isfinite(np.stack(list(columns.values()))).any(axis=0)
     times = _seconds(table)[is_sample]
-    lasts = float(times[-1] - times[0]) if times.size > 1 else 0.0
+    steps = np.diff(times)
+    usual = np.abs(steps) <= _LONGEST_STEP_S
+    if 2 * usual.sum() < usual.size:  # a row a second
+        usual[:] = True
+    lasts = float(steps[usual].sum())
     if not lasts > 0:
         raise InputError(f"{path.name}: the time stamps do not increase", where=path)
-    measured = (times.size - 1) / lasts
+    measured = int(usual.sum()) / lasts
     sfreq_hz = min((220.0, 256.0, 500.0), key=lambda r: abs(r - measured))
     if abs(measured - sfreq_hz) > 0.1 * sfreq_hz:
         raise InputError(
@@ -194,7 +222,7 @@ def read_muse(path: Path) -> Decoded:
             expected="220 or 256 Hz (Mind Monitor: recording interval `constant`)",
             todo="record again with the constant interval, or leave the file out",
         )
-    jumps = [int(i) + 1 for i in np.flatnonzero(np.abs(np.diff(times)) > 0.25)]
+    jumps = [int(i) + 1 for i in np.flatnonzero(~usual)]
     # an event has its own row and is placed at the next sample
     places = np.cumsum(is_sample) - is_sample
     texts = table.texts("Elements") if "Elements" in table.names else []
@@ -209,6 +237,7 @@ def read_muse(path: Path) -> Decoded:
     return _decoded(
         "muse", {name: values[is_sample] for name, values in columns.items()}, sfreq_hz,
         "Mind Monitor's RAW columns are in microvolt", events=events, breaks=jumps,
+        times=_stamped(times, jumps, sfreq_hz, _LONGEST_STEP_S / 2),
     )  # fmt: skip
 
 
@@ -237,11 +266,18 @@ def read_emotiv(path: Path) -> Decoded:
         raise InputError(
             f"{path.name} has no electrode column", where=path, found=f"{len(table.names)} columns of other names"
         )
-    times = table.numbers(plain["timestamp"]) if "timestamp" in plain else None
-    sfreq_hz = check_rate(float(rate[1]), path) if rate is not None else _stamped_rate(path, times)
+    stamps = table.numbers(plain["timestamp"]) if "timestamp" in plain else None
+    sfreq_hz = check_rate(float(rate[1]), path) if rate is not None else _stamped_rate(path, stamps)
     channels = {name: table.numbers(column) for name, column in eeg.items()}
+    times, notes = None, list[str]()
+    if stamps is not None:
+        try:
+            times = time_column(stamps, sfreq_hz, path)
+            notes += [] if times is None else times.notes
+        except InputError:
+            notes.append("the time stamps contradict the sampling rate and were ignored")
     lost = _lost_packets(table.numbers(plain["counter"]), times, sfreq_hz) if "counter" in plain else {}
-    notes = _packet_notes(lost)
+    notes += _packet_notes(lost)
     if "interpolated" in plain and (made := np.nan_to_num(table.numbers(plain["interpolated"])) != 0).any():
         channels = {name: np.where(made, np.nan, values) for name, values in channels.items()}
         notes.append(f"{int(made.sum())} samples are marked as interpolated and treated as missing")
@@ -251,7 +287,7 @@ def read_emotiv(path: Path) -> Decoded:
         events += next((found for found in marks if found), [])
     return _decoded(
         "emotiv_csv", channels, sfreq_hz, "Emotiv's CSV is in microvolt with an offset near 4200",
-        events=events, lost=lost, notes=notes,
+        events=events, breaks=times.breaks if times else [], lost=lost, times=times, notes=notes,
     )  # fmt: skip
 
 

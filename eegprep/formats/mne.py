@@ -13,7 +13,7 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,15 @@ import numpy as np
 from eegprep.electrodes import Vocabulary
 from eegprep.electrodes.resolve import resolve
 from eegprep.errors import InputError, install
-from eegprep.formats.decoded import Decoded, LazySignal, SignalLike, SourceChannel, whole
+from eegprep.formats.curry import with_remarks
+from eegprep.formats.decoded import Decoded, LazySignal, whole
 from eegprep.formats.detect import FORMATS, Format
 from eegprep.formats.fif_tags import fif_contents
+from eegprep.formats.gdf import completed
 from eegprep.formats.marker_files import with_marker_fields, with_parts
 from eegprep.formats.matlab.file import eeglab_header
 from eegprep.formats.mff import tolerant_events
-from eegprep.formats.mne_channels import VOLTS, channels_of, facing, samples_of, types_of
+from eegprep.formats.mne_channels import channels_of, facing, samples_of, types_of
 from eegprep.formats.mne_events import at_first_sample, events_beside, events_of
 from eegprep.formats.wholeness import check_samples_file, check_whole, end_at_stated
 from eegprep.privacy import clean_message
@@ -106,6 +108,8 @@ def read_with_mne(path: Path, format_name: str) -> Decoded:
         decoded = end_at_stated(decoded, n_stated)
     if format_name == "brainvision":
         decoded = with_marker_fields(decoded, path)
+    elif format_name == "curry" and not decoded.format.endswith("_epochs"):
+        decoded = with_remarks(decoded, path)
     elif format_name == "ant":
         decoded = with_parts(decoded, path)
     elif format_name == "eeglab" and any(c.position_m is not None for c in decoded.channels):
@@ -139,8 +143,7 @@ def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
     if format_name == "mef":
         decoded = _scalp_by_names(decoded)
     if format_name == "gdf":
-        signal, note = _with_missing(decoded.signal, decoded.channels, opened._raw_extras[0])
-        decoded = dataclasses.replace(decoded, signal=signal, notes=(*decoded.notes, note) if note else decoded.notes)
+        decoded = completed(decoded, opened._raw_extras[0], path)
     return decoded
 
 
@@ -159,54 +162,6 @@ def _scalp_by_names(decoded: Decoded) -> Decoded:
     note = f"{len(known)} of {len(places)} names belong to the 10-10 system, {len(sure)} on the midline or frontal pole"
     channels = tuple(dataclasses.replace(c, kind="eeg") if places[c.name] else c for c in decoded.channels)
     return dataclasses.replace(decoded, channels=channels, notes=(*decoded.notes, f"treated as scalp EEG: {note}"))
-
-
-def _with_missing(
-    signal: SignalLike, channels: Sequence[SourceChannel], header: Mapping[str, Any]
-) -> tuple[SignalLike, str]:
-    """A GDF file's signal with missing samples as NaN; integer files write them as the channel's digital minimum.
-
-    A clipped signal has the same value, but approaches it gradually: a run of minima is kept as clipping if its
-    neighbours are in the lowest twentieth of the range. A channel that is there most of the time is flat.
-    """
-    if np.issubdtype(header["dtype_np"], np.floating):
-        return signal, ""  # missing samples are already NaN
-    rows = [i for i, c in enumerate(channels) if c.kind in VOLTS]
-    least, n_samples = header["digital_min"], signal.shape[1]
-    near = least + 0.05 * (header["digital_max"] - least)
-    low: dict[int, list[np.ndarray]] = {row: [] for row in rows}
-    ends: dict[int, list[np.ndarray]] = {row: [] for row in rows}
-    for start in range(0, n_samples, 1 << 18):
-        block = np.asarray(signal[:, start : start + (1 << 18)], dtype=np.float64)
-        for row in rows:
-            numbers = np.rint((block[row] / header["units"][row] - header["offsets"][row]) / header["cal"][row])
-            low[row].append(start + np.flatnonzero(numbers <= near[row]))
-            ends[row].append(start + np.flatnonzero(numbers <= least[row]))
-    missing: dict[int, np.ndarray] = {}
-    for row in rows:
-        at = np.concatenate(ends[row]) if ends[row] else np.zeros(0, dtype=np.intp)
-        if not 0 < 2 * at.size < n_samples:
-            continue
-        runs = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)
-        outer = np.array([[run[0] - 1, run[-1] + 1] for run in runs])
-        near_or_outside = np.isin(outer, np.concatenate(low[row])) | (outer < 0) | (outer >= n_samples)
-        clipped = np.logical_and(near_or_outside[:, 0], near_or_outside[:, 1])
-        found = [run for run, is_clipped in zip(runs, clipped, strict=True) if not is_clipped]
-        if found:
-            missing[row] = np.concatenate(found)
-    if not missing:
-        return signal, ""
-
-    def read(start: int, stop: int) -> np.ndarray:
-        block = np.array(signal[:, start:stop], dtype=np.float64)
-        for row, at in missing.items():
-            a, b = np.searchsorted(at, (start, stop))
-            block[row, at[a:b] - start] = np.nan
-        return block
-
-    n_missing = sum(at.size for at in missing.values())
-    note = f"{n_missing} samples of {len(missing)} channels have the digital minimum, which marks missing samples"
-    return LazySignal(signal.shape[0], n_samples, read), note
 
 
 def _require_package(path: Path, found: Format) -> None:

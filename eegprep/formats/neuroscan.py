@@ -143,20 +143,25 @@ def _events(path: Path, at: int, n_file: int, first: int, n_frame_bytes: int) ->
     start = 9 + (offset if 9 + offset + width <= len(table) else 0)
     out: list[SourceEvent] = []
     rejected_from: int | None = None
+    # The place of an event is the first sample after it (MNE takes one sample less): in recordings that were paused,
+    # the signal jumps exactly there.
     for position in range(start, min(start + size, len(table)) - width + 1, width):
         code, keyboard, key, place = struct.unpack_from("<HBBi", table, position)
-        sample = max(0, (place if kind == 3 else (place - first) // n_frame_bytes) - 1)
-        # The upper half of the key byte marks what follows as manually rejected (C) or accepted (D).
-        if key >> 4 == 0xC and rejected_from is None:
+        sample = max(0, place if kind == 3 else (place - first) // n_frame_bytes)
+        # The upper half of the key byte marks what follows as manually rejected (C) or accepted (D), and a reset of the
+        # amplifier (B) or a pause (E) before the sample.
+        if key >> 4 in (0xB, 0xE):
+            out.append(SourceEvent(start_sample=sample, text="boundary", role="break"))
+        elif key >> 4 == 0xC and rejected_from is None:
             rejected_from = sample
         elif key >> 4 == 0xD and rejected_from is not None:
             n_rejected = sample - rejected_from
             out.append(SourceEvent(start_sample=rejected_from, n_samples=n_rejected, text="BAD_rejected", role="gap"))
             rejected_from = None
-        elif key & 0x0F:
-            out.append(SourceEvent(start_sample=sample, text=f"KeyPad Response {key & 0x0F}"))
-        elif keyboard:
-            out.append(SourceEvent(start_sample=sample, text=f"Keyboard Response {keyboard}"))
-        else:
-            out.append(SourceEvent(start_sample=sample, text=str(code)))
+        else:  # a stimulus during which a key is pressed has both
+            response = (
+                f"KeyPad Response {key & 0x0F}" if key & 0x0F else f"Keyboard Response {keyboard}" * bool(keyboard)
+            )
+            texts = [str(code)] * (code != 0 or not response) + [response] * bool(response)
+            out += [SourceEvent(start_sample=sample, text=text) for text in texts]
     return out

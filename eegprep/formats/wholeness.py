@@ -218,6 +218,15 @@ def _curry(path: Path) -> tuple[tuple[str, ...], int | None]:
         found = re.search(rf"^\s*{name}\s*=[ \t]*(\S+)", head, re.MULTILINE)
         return found[1] if found else ""
 
+    order = next((w for w in (field("DataSampOrder"), field("DataByteOrder")) if w in ("CHAN", "MOTOROLA")), None)
+    if order is not None:
+        raise InputError(
+            f"{path.name}: samples in this order cannot be read",
+            where=path,
+            found="channel after channel" if order == "CHAN" else "big-endian numbers",
+            expected="DataSampOrder = SAMP, DataByteOrder = INTEL",
+            todo="export the recording from Curry as raw float, or as EDF",
+        )
     numbers = [field(name) for name in ("NumSamples", "NumTrials", "NumChannels")]
     if "ASCII" in (field("DataFormat"), field("DataByteOrder")) or not all(n.isdecimal() for n in numbers):
         return (), None

@@ -1,15 +1,17 @@
 """XDF: the EEG stream of a Lab Streaming Layer recording, with its marker and trigger streams as events.
 
-Stream names, host names and free descriptions are dropped. The stream is split into segments at clock resets and gaps
-of a quarter of a second or more; shorter jumps are treated as jitter and smoothed. The rate is measured from the time
-stamps inside the segments and replaces the stated one if they differ by more than 1 %. With several EEG streams the
-manifest selects one by `source: variable:`.
+Stream names, host names and free descriptions are dropped. The stream is split at clock resets and where samples are
+missing, as far as the jitter of its time stamps shows that, and times in seconds count on its clock. The rate is
+measured from the time stamps inside the parts and replaces the stated one if they differ by more than 1 %. With several
+EEG streams the manifest selects one by `source: variable:`.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from eegprep.formats.decoded import Decoded, SourceChannel, SourceEvent, whole
 from eegprep.formats.events import trigger_events
 from eegprep.formats.segments import break_at
 from eegprep.formats.tables.text import is_number
+from eegprep.formats.tables.time_column import TimeColumn, clock_of, pauses_of
 from eegprep.formats.unit_names import unit_of
 from eegprep.privacy import clean_message
 
@@ -30,8 +33,10 @@ _TYPES = frozenset({
 })  # fmt: skip
 #: Types of streams, and of channels of the EEG stream, whose numbers are codes.
 _TRIGGERS = frozenset({"marker", "markers", "event", "events", "stim", "stimulus", "trigger", "triggers"})
-#: pyxdf's default threshold for a break, 500 samples, is half a second or more.
+#: A longer step between two samples is a break, however irregular the stamps are.
 _LONGEST_JITTER_S = 0.25
+#: A shorter loss is taken for jitter.
+_SHORTEST_LOSS_S = 0.03
 
 
 def _text(entry: Any, *names: str) -> str:
@@ -59,39 +64,114 @@ def read_xdf(path: Path, stream_name: str | None = None) -> Decoded:
 
     logging.getLogger("pyxdf").setLevel(logging.CRITICAL)  # its log contains host and stream names
     try:
-        streams, _ = pyxdf.load_xdf(
-            str(path), jitter_break_threshold_seconds=_LONGEST_JITTER_S, jitter_break_threshold_samples=1
-        )
+        streams, _ = pyxdf.load_xdf(str(path), dejitter_timestamps=False)
     except Exception as error:  # pyxdf raises any exception on damaged files
         raise InputError(
             f"{path.name} cannot be read as XDF", where=path, found=clean_message(error), todo="leave it out"
         ) from error
     stream = _chosen(streams, stream_name, path)
-    stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
     signal = np.asarray(stream["time_series"], dtype=np.float64).T
-    segments = [(int(a), int(b)) for a, b in stream["info"].get("segments", [])] or [(0, stamps.size - 1)]
-    sfreq_hz, notes = _rate(stream, stamps, segments, path)
-    events, more = _events(stream, signal, streams, stamps)
+    times = _even(stream)
+    if times is None:
+        raise InputError(f"{path.name}: the time stamps do not increase", where=path)
+    sfreq_hz, notes = _rate(stream, times)
+    events, more = _events(stream, signal, streams, times)
     notes += more
-    breaks = {a for a, _ in segments}
-    if len(segments) == 1:  # segments are evenly sampled; a stream without a stated rate has none
-        uneven = np.abs(np.diff(stamps) - 1 / sfreq_hz) > max(1.5 / sfreq_hz, _LONGEST_JITTER_S)
-        breaks |= {int(i) + 1 for i in np.flatnonzero(uneven)}
     if (rest := _rest(path)) > 0:
         notes.append(
             f"the last part of {rest} bytes is incomplete and left out: the file is truncated or its writer crashed"
         )
-    if len(breaks) > 1:
-        notes.append(f"the clock was reset or samples are missing {len(breaks) - 1} times")
+    if times.breaks:
+        notes.append(f"the clock was reset or samples are missing {len(times.breaks)} times")
+    column = TimeColumn(
+        times_s=times.stamps - times.stamps[0],
+        breaks=times.breaks,
+        pauses=times.firsts[1:].tolist(),
+        tolerance_s=0.5 / sfreq_hz,
+        notes=[],
+    )
     return Decoded(
         format="xdf",
         sfreq_hz=sfreq_hz,
         channels=_channels(stream, signal.shape[0]),
         signal=signal,
-        stretches=tuple(s for s in break_at(whole(signal.shape[1]), breaks) if s.n_samples > 0),
+        stretches=tuple(s for s in break_at(whole(signal.shape[1]), times.breaks) if s.n_samples > 0),
         events=tuple(sorted(events)),
         notes=tuple(notes),
+        clock=clock_of(column, np.arange(times.stamps.size), times.stamps.size),
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Times:
+    """When the samples of a stream were recorded, evenly within each part of it.
+
+    `firsts` are the first samples of the parts. At `breaks` the stamps jump, or rows arrived very late.
+    """
+
+    stamps: np.ndarray
+    firsts: np.ndarray
+    breaks: list[int]
+    sfreq_hz: float
+
+    def sample_at(self, when: float) -> int | None:
+        """The nearest sample to a time; None if no part, or more than one, was recorded then."""
+        stops = np.append(self.firsts[1:], self.stamps.size)
+        starts_s, ends_s = self.stamps[self.firsts], self.stamps[stops - 1]
+        away = np.maximum(np.maximum(starts_s - when, when - ends_s), 0.0)
+        part = int(np.argmin(away))
+        if away[part] > 0.5001 / self.sfreq_hz or np.count_nonzero(away == 0.0) > 1:
+            return None
+        first, stop = int(self.firsts[part]), int(stops[part])
+        if stop - first < 2:
+            return first
+        step = (ends_s[part] - starts_s[part]) / (stop - first - 1)
+        return first + min(max(math.ceil((when - starts_s[part]) / step - 0.5 - 1e-6), 0), stop - first - 1)
+
+
+def _even(stream: Any) -> _Times | None:
+    """The times of a stream's samples without jitter; None if they do not increase.
+
+    Samples that arrive in chunks or late have the time of a straight line through their part, as in pyxdf, which
+    however takes a loss of less than half a second for jitter.
+    """
+    stamps = np.asarray(stream["time_stamps"], dtype=np.float64)
+    steps = np.diff(stamps)
+    usual = np.abs(steps) <= _LONGEST_JITTER_S
+    lasts_s = float(steps[usual].sum())
+    if lasts_s <= 0:
+        return None
+    width = min(stamps.size - 1, max(8, round(int(usual.sum()) / lasts_s / 2)))
+    usual_hz = width / max(float(np.median(stamps[width:] - stamps[:-width])), 1e-9)
+    # chunks may begin before the previous one ends; rows that arrive late are followed by others that catch up
+    limit = max(1.5 * float(np.quantile(steps, 0.99)), _SHORTEST_LOSS_S + 1 / usual_hz)
+    long = (np.flatnonzero(~usual) + 1).tolist()
+    pauses = pauses_of(stamps, {*long, *(np.flatnonzero(steps > limit) + 1).tolist()}, usual_hz)
+    breaks = sorted({*long, *pauses})
+    firsts = np.array([0, *pauses])
+    parts = list(itertools.pairwise([*firsts.tolist(), stamps.size]))
+    longest = max(parts, key=lambda part: part[1] - part[0])
+    slope = _line(stamps[slice(*longest)])[1]
+    if not slope > 0:
+        return None
+    even = np.empty(stamps.size)
+    for first, stop in parts:
+        rows, own = np.arange(stop - first), stamps[first:stop]
+        start, step = _line(own)
+        if not (stop - first) * slope >= 1.0 or not 0.9 < step / slope < 1.1:
+            start, step = float(np.median(own - rows * slope)), slope
+        even[first:stop] = start + rows * step
+    return _Times(stamps=even, firsts=firsts, breaks=breaks, sfreq_hz=1 / slope)
+
+
+def _line(stamps: np.ndarray) -> tuple[float, float]:
+    """The straight line through time stamps: the time of the first sample, and the step."""
+    if stamps.size < 2:
+        return float(stamps[0]), 0.0
+    rows = np.arange(stamps.size) - (stamps.size - 1) / 2
+    middle = float(stamps.mean())
+    step = float(rows @ (stamps - middle) / (rows @ rows))
+    return middle + float(rows[0]) * step, step
 
 
 def _chosen(streams: list[Any], name: str | None, path: Path) -> Any:
@@ -139,13 +219,8 @@ def _stated_hz(stream: Any) -> float:
     return stated if math.isfinite(stated) else 0.0
 
 
-def _rate(stream: Any, stamps: np.ndarray, segments: list[tuple[int, int]], path: Path) -> tuple[float, list[str]]:
-    stated = _stated_hz(stream)
-    longest = max(segments, key=lambda s: s[1] - s[0])
-    lasts = float(stamps[longest[1]] - stamps[longest[0]])
-    if lasts <= 0:
-        raise InputError(f"{path.name}: the time stamps do not increase", where=path)
-    measured = (longest[1] - longest[0]) / lasts
+def _rate(stream: Any, times: _Times) -> tuple[float, list[str]]:
+    stated, measured = _stated_hz(stream), times.sfreq_hz
     if stated > 0 and abs(measured - stated) <= _MAX_RATE_ERROR * stated:
         return stated, []
     return measured, [f"the time stamps give {measured:.4g} Hz, the header states {stated:g} Hz; the former is used"]
@@ -170,7 +245,8 @@ def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
         else:
             known, evidence = "uV", "the convention of XDF for EEG is microvolt"
         kind = _text(entry, "type").casefold()
-        if kind in _TRIGGERS:
+        # amplifiers often give all their channels the type EEG
+        if kind in _TRIGGERS or _text(entry, "label").casefold() in (*_TRIGGERS, "trig"):
             kind = "stim"
         out.append(
             SourceChannel(
@@ -183,9 +259,7 @@ def _channels(stream: Any, n_channels: int) -> tuple[SourceChannel, ...]:
     return tuple(out)
 
 
-def _events(
-    eeg: Any, signal: np.ndarray, streams: list[Any], stamps: np.ndarray
-) -> tuple[list[SourceEvent], list[str]]:
+def _events(eeg: Any, signal: np.ndarray, streams: list[Any], recorded: _Times) -> tuple[list[SourceEvent], list[str]]:
     """Events of all streams except the EEG signal, at the nearest EEG samples, and notes on what was not read.
 
     In text streams, and in marker streams of numbers at an irregular rate, each entry of each channel is an event.
@@ -211,14 +285,15 @@ def _events(
             for when, values in zip(times, rows, strict=True):
                 marks += [(when, str(v), f"markers {number}") for v in np.ravel(np.array(values, dtype=object))]
         else:
+            even = _even(stream)
+            times = times if even is None else even.stamps
             for i, column in enumerate(np.asarray(rows).reshape(times.size, -1).T, start=1):
                 found, more = trigger_events([column], f"{number}.{i}")
                 marks += [(times[e.start_sample], e.text, e.witness) for e in found]
                 notes += more
         for when, text, witness in marks:
-            after = int(np.clip(np.searchsorted(stamps, when), 1, stamps.size - 1))
-            nearest = after if stamps[after] - when < when - stamps[after - 1] else after - 1
-            if not stamps[0] <= when <= stamps[-1] or abs(stamps[nearest] - when) > _LONGEST_JITTER_S:
+            nearest = recorded.sample_at(float(when))
+            if nearest is None:
                 n_outside += 1
             elif text.strip() and text != "nan":
                 out.append(SourceEvent(start_sample=nearest, text=text, witness=witness))

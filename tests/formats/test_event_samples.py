@@ -103,7 +103,7 @@ def neuroscan(made, folder: Path) -> Path:
     path = made["neuroscan"](folder / "p.cnt", made["eeg_uv"](6, 1600))
     data = path.read_bytes()
     (table,) = struct.unpack_from("<I", data, 886)
-    marks = b"".join(struct.pack("<HBBi", at + 1, 0, 0, 900 + 75 * 6 + (at + 1) * 12) for at in AT)
+    marks = b"".join(struct.pack("<HBBi", at + 1, 0, 0, 900 + 75 * 6 + at * 12) for at in AT)
     path.write_bytes(data[:table] + struct.pack("<BII", 1, len(marks), 0) + marks)
     return path
 

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import mne
@@ -326,6 +326,41 @@ def test_curry_epochs_keep_their_labels(made, names, tmp_path: Path) -> None:
     assert [label for _, label in decoded.trial_labels] == ["a", "b", "a", "b"]
     assert {s.n_samples for s in decoded.stretches} == {400}
     np.testing.assert_allclose(in_uv(decoded), signal, atol=0.01)
+
+
+def curry_events(path: Path, rows: Sequence[tuple[int, int, int, str]]) -> None:
+    """An event file: samples, codes, durations, remarks."""
+    numbers = "\n".join(f"{at}\t0\t{code}\t3\t{at}\t{at + lasts}\t0\t0\t0\t0\t0" for at, code, lasts, _ in rows)
+    remarks = "\n".join(remark for *_, remark in rows)
+    text = "".join(
+        f"{name} START\n   ListNrRows = {len(rows)}\n{name} END\n{name} START_LIST\n{lines}\n{name} END_LIST\n\n"
+        for name, lines in (("NUMBER_LIST", numbers), ("REMARK_LIST", remarks))
+    )
+    path.write_text("FILE_DESCRIPTION START\nFILE_DESCRIPTION END\n\n" + text)
+
+
+@pytest.mark.parametrize(("write", "ending"), [(curry_8, ".cef"), (curry_8, ".ceo"), (curry_7, ".cef")])
+def test_curry_events_have_their_own_remarks(made, names, tmp_path: Path, write, ending: str) -> None:
+    """Comments share a code; each keeps its text and its duration, and all can be named by the code."""
+    path = write(tmp_path, names, made["eeg_uv"](6, 1600), made)
+    file = path.with_name(path.name + ending) if path.suffix == ".cdt" else path.with_suffix(ending)
+    marks = [(100, 7, 0, "closed"), (300, 7, 50, "open"), (500, 1, 0, ""), (700, 2, 0, "go"), (900, 7, 0, "")]
+    curry_events(file, marks)
+    found = [(e.start_sample, e.n_samples, e.text) for e in read(path).events]
+    assert found == [
+        (100, 0, "7"), (100, 0, "closed"), (300, 50, "7"), (300, 50, "open"), (500, 0, "1"), (700, 0, "go"),
+        (900, 0, "7"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "word"), [("DataSampOrder = SAMP", "CHAN"), ("DataByteOrder = INTEL", "MOTOROLA")])
+def test_curry_samples_in_another_order(made, names, tmp_path: Path, field: str, word: str) -> None:
+    """Samples channel after channel were read as if they were multiplexed."""
+    path = curry_8(tmp_path, names, made["eeg_uv"](6, 1600), made)
+    header = path.with_suffix(".cdt.dpa")
+    header.write_text(header.read_text().replace(field, f"{field.split()[0]} = {word}"))
+    with pytest.raises(InputError, match="samples in this order cannot be read"):
+        read(path)
 
 
 def test_two_versions_of_curry_are_not_mixed(made, names, tmp_path: Path) -> None:

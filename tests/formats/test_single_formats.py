@@ -108,8 +108,41 @@ def test_neuroscan_is_read_as_mne_reads_it(data_dir: Path) -> None:
     theirs = mne.io.read_raw_cnt(path, data_format="int16", preload=True, verbose="CRITICAL")
     assert [c.name for c in ours.channels] == theirs.ch_names
     np.testing.assert_allclose(np.asarray(ours.signal), theirs.get_data() * 1e6, rtol=1e-6, atol=1e-9)
-    assert [e.text for e in ours.events] == list(theirs.annotations.description)
-    assert [e.start_sample / 400 for e in ours.events] == pytest.approx(list(theirs.annotations.onset))
+    marks = list(zip(theirs.annotations.onset, theirs.annotations.description, strict=True))
+    # MNE places events one sample earlier, and takes the mark of a pause for an event 0
+    found = [(e.start_sample / 400 - 1 / 400, "0" if e.role == "break" else e.text) for e in ours.events]
+    assert [text for _, text in found] == [text for _, text in marks]
+    assert [at for at, _ in found] == pytest.approx([at for at, _ in marks])
+
+
+def test_neuroscan_pauses_are_where_the_signal_jumps(data_dir: Path) -> None:
+    """The marks of pauses show that an event's place is the first sample after it."""
+    decoded = read_neuroscan(data_dir / "formats" / "neuroscan" / "test.cnt")
+    steps = np.abs(np.diff(np.asarray(decoded.signal), axis=1)).sum(axis=0)
+    at = [e.start_sample for e in decoded.events if e.role == "break"]
+    assert len(at) == 12
+    assert np.median(steps[np.array(at) - 1]) > 50 * np.median(steps)
+    assert max(np.median(steps[np.array(at) + d]) for d in (-3, -2, 0, 1)) < 5 * np.median(steps)
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3])
+def test_neuroscan_events_of_every_table(made, tmp_path: Path, kind: int) -> None:
+    """A pause (0xE) and a reset (0xB) break the recording; a stimulus keeps its code while a key is pressed."""
+    signal = made["eeg_uv"](4, 3000)
+    path = made["neuroscan"](tmp_path / "a.cnt", signal)
+    data = path.read_bytes()
+    (table,) = struct.unpack_from("<I", data, 886)
+    marks = [(7, 0, 0, 100), (0, 0, 0xE0, 500), (0, 0, 3, 700), (9, 0, 3, 800), (0, 5, 0, 900), (0, 0, 0xB0, 1200)]
+    rows = [
+        struct.pack("<HBBi", code, keyboard, key, at if kind == 3 else 900 + 75 * 4 + at * 8) + bytes(11) * (kind > 1)
+        for code, keyboard, key, at in marks
+    ]
+    path.write_bytes(data[:table] + struct.pack("<BII", kind, sum(map(len, rows)), 0) + b"".join(rows))
+    decoded = structured(read_neuroscan(path))
+    assert [s.start_sample for s in decoded.stretches] == [0, 500, 1200]
+    assert [(e.start_sample, e.text) for e in decoded.events if e.role == "stimulus"] == [
+        (100, "7"), (700, "KeyPad Response 3"), (800, "9"), (800, "KeyPad Response 3"), (900, "Keyboard Response 5"),
+    ]  # fmt: skip
 
 
 def test_annotation_lists_are_parsed() -> None:

@@ -15,7 +15,7 @@ from eegprep.formats.decode import decode_file
 from eegprep.formats.decoded import SourceEvent, whole
 from eegprep.formats.edf.read import read_edf
 from eegprep.formats.segments import cut
-from eegprep.formats.tables.time_column import time_breaks
+from eegprep.formats.tables.time_column import time_clock
 from eegprep.formats.xdf import read_xdf
 from eegprep.sources import manifest_for_path, open_source
 
@@ -43,7 +43,7 @@ AFTER = np.arange(4000) >= 1500
 )
 def test_time_column_shows_missing_rows(times, breaks) -> None:
     """A time column shows missing rows and not late ones."""
-    assert time_breaks(times, 200.0, Path("x")) == (breaks, [])
+    assert time_clock(times, 200.0, Path("x"))[:2] == (breaks, [])
 
 
 @pytest.mark.parametrize(("factor", "refused"), [(1.02, False), (1.08, True), (0.5, True)])
@@ -51,9 +51,9 @@ def test_time_column_of_other_rate_is_noted(factor: float, refused: bool) -> Non
     """A time column of another rate is noted or refused."""
     if refused:
         with pytest.raises(InputError, match="contradicts the stated"):
-            time_breaks(EVEN * factor, 200.0, Path("x"))
+            time_clock(EVEN * factor, 200.0, Path("x"))
     else:
-        assert "196.1 Hz" in time_breaks(EVEN * factor, 200.0, Path("x"))[1][0]
+        assert "196.1 Hz" in time_clock(EVEN * factor, 200.0, Path("x"))[1][0]
 
 
 def with_duration(path: Path, seconds: str) -> Path:

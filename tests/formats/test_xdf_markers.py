@@ -130,3 +130,53 @@ def test_markers_outside_are_counted(made, tmp_path: Path) -> None:
     decoded = write(tmp_path / "p.xdf", eeg(made, start=100.0), marks)
     assert found(decoded) == [(600, "2")]
     assert decoded.notes == ("markers at times without EEG samples are left out: 2",)
+
+
+def test_times_count_a_lost_second(made, names, tmp_path: Path) -> None:
+    """A time after missing samples has the sample that was recorded then."""
+    times = 1000 + np.arange(4000) / 200 + (np.arange(4000) >= 1500)
+    decoded = read_xdf(made["xdf"](tmp_path / "a.xdf", [("amp", "EEG", names, made["eeg_uv"](6, 4000), times)]))
+    assert decoded.clock is not None
+    assert [decoded.clock.place(at) for at in (5.0, 8.0, 12.0)] == [(1000, 0), None, (2200, 0)]
+
+
+@pytest.mark.parametrize("jitter_s", [0.0, 0.0004])
+@pytest.mark.parametrize("n_lost", [7, 20, 45])
+def test_a_short_loss_moves_no_marker(made, names, tmp_path: Path, jitter_s: float, n_lost: int) -> None:
+    """Less than a quarter of a second is missing: the recording breaks there, and markers stay at their samples."""
+    times = 1000 + (np.arange(4000) + n_lost * (np.arange(4000) >= 1500)) / 200
+    stamps = times + np.random.default_rng(0).normal(0, jitter_s, 4000)
+    at = [200, 1400, 1600, 3900]
+    streams = [("amp", "EEG", names, made["eeg_uv"](6, 4000), stamps)]
+    streams.append(("trigger", "Markers", ("m",), np.zeros((1, 4000)), times))
+    streams[1][3][0, at] = 7
+    decoded = read_xdf(made["xdf"](tmp_path / "a.xdf", streams))
+    assert [s.start_sample for s in decoded.stretches] == [0, 1500]
+    assert decoded.sfreq_hz == 200.0
+    assert all(abs(e.start_sample - a) <= 1 for e, a in zip(decoded.events, at, strict=True))
+    assert decoded.clock is not None
+    place = decoded.clock.place((3900 + n_lost) / 200)
+    assert place is not None
+    assert abs(place[0] - 3900) <= 1
+
+
+def test_a_channel_called_trigger_has_events(made, names, tmp_path: Path) -> None:
+    """Amplifiers give their trigger channel the type of the others."""
+    signal = made["eeg_uv"](6, 4000)
+    signal[5] = 0
+    signal[5, 700:710] = 3
+    times = 1000 + np.arange(4000) / 200
+    path = made["xdf"](tmp_path / "a.xdf", [("amp", "EEG", (*names[:5], "TRIGGER"), signal, times)])
+    decoded = read_xdf(path)
+    assert [(e.start_sample, e.text) for e in decoded.events] == [(700, "3")]
+    assert decoded.channels[5].kind == "stim"
+
+
+def test_chunks_that_begin_early_are_jitter(made, names, tmp_path: Path) -> None:
+    """Stamps that step back between chunks, and rows that were held back, break nothing."""
+    times = 1000 + np.arange(4000) / 200
+    stamps = times + 0.02 * (np.arange(4000) // 8 % 2)
+    stamps[2000:2030] = times[2030]
+    decoded = read_xdf(made["xdf"](tmp_path / "a.xdf", [("amp", "EEG", names, made["eeg_uv"](6, 4000), stamps)]))
+    assert [s.n_samples for s in decoded.stretches] == [4000]
+    assert (decoded.sfreq_hz, decoded.clock) == (200.0, None)

@@ -54,7 +54,7 @@ FORMATS = [
     ("egi/test_egi.raw", "egi_raw", 250.0, 262, 77, 1),
     ("egi/test_egi_multiepoch_eprime.mff", "egi_mff", 250.0, 263, 4006, 2),
     ("neuroscan/scan41_short.cnt", "neuroscan", 400.0, 128, 3070, 1),
-    ("neuroscan/test.cnt", "neuroscan", 200.0, 2, 25605, 1),
+    ("neuroscan/test.cnt", "neuroscan", 200.0, 2, 25605, 13),
     ("openbci/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt", "openbci", 250.0, 8, 22490, 1),
     ("persyst/sub-pt1_ses-02_task-monitor_acq-ecog_run-01_clip2.lay", "persyst", 200.0, 83, 847, 1),
     ("xdf/eeglab_test.xdf", "xdf", 1000.0, 8, 9520, 1),

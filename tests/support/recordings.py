@@ -151,9 +151,7 @@ def write_neuroscan(
         electrodes += bytes(one)
     samples = np.rint(signal_uv.T * 10).astype(f"<i{n_bytes}").tobytes()
     marks = [(7, 0, 100), (0, 0xC0, 200), (0, 0xD0, 260)]
-    events = b"".join(
-        struct.pack("<HBBi", code, 0, key, first + (at + 1) * n_channels * n_bytes) for code, key, at in marks
-    )
+    events = b"".join(struct.pack("<HBBi", code, 0, key, first + at * n_channels * n_bytes) for code, key, at in marks)
     path.write_bytes(bytes(head) + electrodes + samples + struct.pack("<BII", 1, len(events), 0) + events)
     return path
 
