@@ -19,7 +19,10 @@ import sys
 import traceback
 from pathlib import Path
 
+import pandas  # noqa: F401  with torch._dynamo, most of what a run imports late
 import torch
+import torch._dynamo
+import torch.distributed.checkpoint
 from memory_windows import memory_data, small
 
 from eegpt.pretraining.loop import pretrain_on
