@@ -6,7 +6,7 @@ DATA   ?= sample
 OUT    ?= demo/$(DATA)
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: own baselines weights demo test lint types imports pytest docs bench clean help
+.PHONY: own environment baselines weights demo test lint types imports pytest docs bench clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -36,6 +36,8 @@ $(VENV)/.installed-%: $(BIN)/python pyproject.toml constraints-cpu.txt constrain
 	$(PIP) install --quiet --constraint constraints-cpu.txt --constraint constraints-dev.txt --editable ".[$*]"
 	@touch $@
 
+environment: $(VENV)/.installed-dev $(VENV)/.installed-docs
+
 demo: $(VENV)/.installed-model
 	$(BIN)/eegpt demo --data $(DATA) --out $(OUT)
 
@@ -47,13 +49,13 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
-	$(BIN)/mypy cli
 
 imports: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
+# In the order of their names: by number of tests the files with one or two long tests come last, on one processor.
 pytest: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.installed-dev $(VENV)/.installed-docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eegpt.evaluation.metrics import main_score, mean_defined, scores_of
+from eegpt.evaluation.metrics import main_score_of, mean_defined
 
 _EXACT_UP_TO = 14  # sign flips of up to this many subjects are enumerated: 16,384 of them
 
@@ -64,7 +64,7 @@ def bootstrap_interval(
 
 
 def _mean_score(kind: str, target_N: np.ndarray, output_MNK: np.ndarray) -> float | None:
-    return mean_defined([scores_of(kind, target_N, output_NK)[main_score(kind)] for output_NK in output_MNK])
+    return mean_defined([main_score_of(kind, target_N, output_NK) for output_NK in output_MNK])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,15 @@ def scores_of(kind: str, target_N: np.ndarray, output_NK: np.ndarray) -> Scores:
     return classification_scores(target_N.astype(np.int64), output_NK)
 
 
+def main_score_of(kind: str, target_N: np.ndarray, output_NK: np.ndarray) -> float | None:
+    """The main score alone, for what draws trials a thousand times: the value that `scores_of` has for it."""
+    if len(target_N) == 0:
+        return None
+    if kind == "regression":
+        return _r2(target_N.astype(np.float64), output_NK[:, 0].astype(np.float64))
+    return _balanced_accuracy(confusion_matrix(target_N, output_NK.argmax(axis=1), output_NK.shape[1]))
+
+
 def confusion_matrix(label_N: np.ndarray, predicted_N: np.ndarray, n_classes: int) -> np.ndarray:
     """Counts (K, K) int64: row is the label, column the prediction."""
     flat = label_N.astype(np.int64) * n_classes + predicted_N.astype(np.int64)
@@ -50,22 +59,32 @@ def classification_scores(label_N: np.ndarray, probability_NK: np.ndarray) -> Sc
     count = confusion_matrix(label_N, probability_NK.argmax(axis=1), n_classes).astype(np.float64)
     n, hit = count.sum(), np.diag(count)
     of_label, of_prediction = count.sum(axis=1), count.sum(axis=0)
-    present = of_label > 0
     accuracy = hit.sum() / n
     by_chance = float(of_label @ of_prediction) / n**2
     f1 = 2 * hit / np.maximum(of_label + of_prediction, 1)
     out: Scores = {
-        "balanced_accuracy": float((hit[present] / of_label[present]).mean()),
+        "balanced_accuracy": _balanced_accuracy(count),
         "accuracy": float(accuracy),
         "kappa": None if by_chance >= 1 else float((accuracy - by_chance) / (1 - by_chance)),
         "weighted_f1": float((f1 * of_label).sum() / n),
         "auroc": None,
         "auc_pr": None,
     }
-    if n_classes == 2 and present.all():
+    if n_classes == 2 and of_label.all():
         out["auroc"] = _auroc(label_N, probability_NK[:, 1])
         out["auc_pr"] = _average_precision(label_N, probability_NK[:, 1])
     return out
+
+
+def _balanced_accuracy(count_KK: np.ndarray) -> float:
+    of_label = count_KK.sum(axis=1)
+    present = of_label > 0
+    return float((np.diag(count_KK)[present] / of_label[present]).mean())
+
+
+def _r2(target_N: np.ndarray, predicted_N: np.ndarray) -> float | None:
+    total = float(((target_N - target_N.mean()) ** 2).sum())
+    return None if total == 0 else float(1 - ((predicted_N - target_N) ** 2).sum() / total)
 
 
 def _auroc(label_N: np.ndarray, score_N: np.ndarray) -> float:
@@ -92,10 +111,9 @@ def regression_scores(target_N: np.ndarray, predicted_N: np.ndarray) -> Scores:
         return dict.fromkeys(REGRESSION_SCORES)
     target, predicted = target_N.astype(np.float64), predicted_N.astype(np.float64)
     error = predicted - target
-    total = float(((target - target.mean()) ** 2).sum())
     spread = float(predicted.std() * target.std())
     return {
-        "r2": None if total == 0 else float(1 - (error**2).sum() / total),
+        "r2": _r2(target, predicted),
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt((error**2).mean())),
         "pearson": None

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from support.commands import run_command
 
 from _eegpt_cli import model, prep
 
@@ -103,10 +104,12 @@ def test_completion_can_be_shown_for_a_shell() -> None:
     assert "complete" in result.stdout
 
 
-def test_doctor_lists_versions_and_devices(tmp_path: Path) -> None:
+def test_doctor_lists_versions_and_devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`doctor` tells versions, devices, disk space and data."""
     (tmp_path / "eegmat").mkdir()
-    result = run("eegpt", "doctor", "--json", EEGPT_DATA=str(tmp_path), EEGPT_CACHE=str(tmp_path / "cache"))
+    monkeypatch.setenv("EEGPT_DATA", str(tmp_path))
+    monkeypatch.setenv("EEGPT_CACHE", str(tmp_path / "cache"))
+    result = run_command("eegpt", "doctor", "--json")
     assert result.returncode == 0, result.stdout + result.stderr
     found = {(f["group"], f["name"]): f for f in json.loads(result.stdout)}
     assert found["installation", "mne"]["value"][0].isdigit()
@@ -116,9 +119,10 @@ def test_doctor_lists_versions_and_devices(tmp_path: Path) -> None:
     assert found["available data", "eegmat"]["value"] == str(tmp_path / "eegmat")
 
 
-def test_doctor_fails_where_data_are_missing(tmp_path: Path) -> None:
+def test_doctor_fails_where_data_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`doctor` exits with 1 and says what to do where data are promised and missing."""
-    result = run("eegpt", "doctor", EEGPT_DATA=str(tmp_path / "nowhere"))
+    monkeypatch.setenv("EEGPT_DATA", str(tmp_path / "nowhere"))
+    result = run_command("eegpt", "doctor")
     assert result.returncode == 1
     assert "EEGPT_DATA" in result.stdout
     assert "to do:" in result.stdout

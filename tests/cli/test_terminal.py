@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from rich.table import Table
+from support.commands import run_command
 
 from _eegpt_cli import errors, tables
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\x9b2J\x7f\u202egnp"
 
 
-def command(*words: object, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    code = "from _eegpt_cli.prep import main; main()"
-    return subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, check=False, cwd=cwd)
-
-
-def obeyed(output: bytes) -> list[str]:
-    text = output.decode("utf-8", "replace")
+def obeyed(text: str) -> list[str]:
     return [repr(c) for c in text if (not c.isprintable() and c not in "\n\u00a0") or c == "\u202e"]
 
 
@@ -38,7 +31,7 @@ def test_printed_text_is_escaped(stream, monkeypatch):
 
     errors.run(app)
     assert getattr(sys, stream) is written
-    assert obeyed(written.getvalue().encode()) == []
+    assert obeyed(written.getvalue()) == []
     assert json.loads(written.getvalue().splitlines()[1])["name"] == HOSTILE
 
 
@@ -51,22 +44,22 @@ def test_tables_are_escaped(monkeypatch):
     table.add_row(HOSTILE)
     tables.console().print(table)
     assert "\\x1b[31mred" in written.getvalue()
-    assert obeyed(written.getvalue().encode()) == []
+    assert obeyed(written.getvalue()) == []
 
 
 @pytest.mark.parametrize("name", ["a\x1b[31mb.edf", "a\tb.edf", "a\nb.edf", "a\\b.edf", b"a\xffb.edf", "a\u202eb.edf"])
 def test_strange_names_are_no_tracebacks(name, tmp_path):
-    """Of files that are no recordings, in a folder and on their own."""
+    """Of files that are no recordings, in a folder and on their own, read here and in a worker."""
     path = tmp_path / "data" / (name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name)
     path.parent.mkdir()
     path.write_bytes(b"0       " + bytes(300))
     for words in (
-        ["inspect", path],
+        ["inspect", path, "--workers", "0"],
         ["inspect", "data"],
-        ["inspect", "data", "--json"],
+        ["inspect", "data", "--json", "--workers", "0"],
         ["ingest", "data", "--out", "store", "--workers", "0"],
     ):
-        done = command(*words, cwd=tmp_path)
+        done = run_command("eegprep", *words, cwd=tmp_path)
         assert done.returncode in (1, 2), done.stderr
-        assert b"Traceback" not in done.stderr
+        assert "Traceback" not in done.stderr
         assert obeyed(done.stdout + done.stderr) == []

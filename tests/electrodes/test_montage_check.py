@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edfio import Edf, EdfSignal
+from support.commands import run_command
 
 from eegprep.electrodes import Electrode, Vocabulary
 from eegprep.electrodes.heads import directions
@@ -196,19 +196,15 @@ def test_store_report_and_lock_have_it(tmp_path: Path, names: list[str], wrong: 
 @pytest.mark.parametrize(("names", "wrong"), [(CAP, False), (PUBLIC.split(), True)], ids=["right", "wrong"])
 def test_commands_show_it(tmp_path: Path, names: list[str], wrong: bool) -> None:
     write_edfs(tmp_path / "raw", names)
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "_eegpt_cli.prep", *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    told = json.loads(run("inspect", str(tmp_path / "raw"), "--json").stdout)
+    run = functools.partial(run_command, "eegprep")
+    told = json.loads(run("inspect", tmp_path / "raw", "--json", "--workers", 0).stdout)
     assert bool(told["montage_warning"]) is wrong
     assert all((r["montage"]["figure"] > 0.7) is not wrong for r in told["recordings"])
     assert all(any("montage check" in note for note in r["notes"]) is wrong for r in told["recordings"])
-    shown = run("inspect", str(tmp_path / "raw")).stdout
+    shown = run("inspect", tmp_path / "raw", "--workers", 0).stdout
     assert "montage" in shown
     assert ("warning: montage check" in shown) is wrong
-    ingested = run("ingest", str(tmp_path / "raw"), "--out", str(tmp_path / "store"))
+    ingested = run("ingest", tmp_path / "raw", "--out", tmp_path / "store", "--workers", 0)
     assert ingested.returncode == 0
     assert "montage check: " in ingested.stdout
     assert ("warning: montage check" in ingested.stderr) is wrong

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from eegpt.evaluation.metrics import classification_scores, confusion_matrix, mean_and_sd, regression_scores
+from eegpt.evaluation.metrics import (
+    classification_scores,
+    confusion_matrix,
+    main_score,
+    main_score_of,
+    mean_and_sd,
+    regression_scores,
+    scores_of,
+)
 
 
 def draw(n, k, seed, *, ties=False):
@@ -60,6 +68,16 @@ def test_regression_equals_scikit_learn(n, seed):
     assert ours["mae"] == pytest.approx(sk.mean_absolute_error(target, predicted))
     assert ours["rmse"] == pytest.approx(sk.root_mean_squared_error(target, predicted))
     assert ours["pearson"] == pytest.approx(np.corrcoef(target, predicted)[0, 1])
+
+
+@pytest.mark.parametrize("kind", ["classification", "regression"])
+@pytest.mark.parametrize("n_classes", [1, 2, 3])
+@pytest.mark.parametrize("n", [0, 1, 5, 60])
+def test_main_score_alone_is_the_same(kind, n_classes, n):
+    """To the last bit, also where it is undefined and where a class is missing."""
+    random = np.random.default_rng(n)
+    target, output = random.integers(n_classes, size=n).astype(np.float32), random.random((n, 3), np.float32)
+    assert main_score_of(kind, target, output) == scores_of(kind, target, output)[main_score(kind)]
 
 
 def test_means_leave_out_undefined_scores():

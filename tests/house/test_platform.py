@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support.commands import run_command
 from support.recordings import eeg_uv, write_edf
 
 from eegprep import platform
@@ -121,28 +123,26 @@ def test_training_imports_on_another_system(repository):
 
 
 def test_core_runs_on_another_system(repository, tmp_path):
-    """Ingest in two processes, shards, verification: the bytes are those of this system."""
+    """Ingest in two processes, shards, verification: the bytes are those of this system, in one process."""
     folder = tmp_path / "recordings"
     for seed, subject in enumerate(("a", "b")):
         (folder / subject).mkdir(parents=True)
         write_edf(folder / subject / "1.edf", eeg_uv(6, 6000, seed=seed))
     sets = {}
-    for system, run in (("other", other_system), ("this", this_system)):
+    there = functools.partial(other_system, repository, "-m", "_eegpt_cli.prep")
+    here = functools.partial(run_command, "eegprep")
+    for system, run, workers in (("other", there, 2), ("this", here, 0)):
         place = tmp_path / system
         for command in (
-            ("ingest", folder, "--out", place / "store", "--workers", 2),
+            ("ingest", folder, "--out", place / "store", "--workers", workers),
             ("shard", place / "store", "--out", place / "shards"),
             ("verify", place / "shards", "--deep"),
         ):
-            done = run(repository, "-m", "_eegpt_cli.prep", *command)
+            done = run(*command)
             assert done.returncode == 0, done.stdout + done.stderr
         sets[system] = (place / "shards" / "SHA256SUMS").read_bytes()
         assert not (place / "store" / ".lock").exists()
     assert sets["other"] == sets["this"]
-
-
-def this_system(repository: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
 def test_locks_exclude_on_another_system(repository, tmp_path):

@@ -11,17 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.commands import run_command
 
 
 def inspect(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "_eegpt_cli.prep", "inspect", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        cwd=cwd,
-    )
+    """`eegprep inspect` without workers; `test_tables_fit_the_terminal` has one."""
+    return run_command("eegprep", "inspect", "--workers", 0, *arguments, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

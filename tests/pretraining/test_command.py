@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from support import synthetic
+from support.commands import run_command
 
 from eegprep.errors import UsageError
 from eegprep.recording import spread
@@ -47,14 +48,9 @@ def shards(tmp_path_factory) -> Path:
     return folder
 
 
-def command(shards: Path, out: Path) -> list[str]:
+def words(shards: Path, out: Path) -> list[str]:
     settings = [word for text in (*SHAPE, *RUN, "run.tensorboard=false") for word in ("--set", text)]
-    words = ["train", "--shards", str(shards), "--out", str(out), *settings, "--json"]
-    return [sys.executable, "-m", "_eegpt_cli.model", *words]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return ["train", "--shards", str(shards), "--out", str(out), *settings, "--json"]
 
 
 def test_windows_of_the_asked_splits(shards):
@@ -86,14 +82,16 @@ def test_missing_split_is_refused(shards):
 
 @pytest.mark.slow
 def test_killed_command_resumes_exactly(shards, tmp_path):
-    """The command killed at any instant resumes to the same run."""
+    """The command killed at any instant resumes to the same run, in another process."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = subprocess.run(command(shards, whole), env=environment(), capture_output=True, text=True, check=False)
+    done = run_command("eegpt", *words(shards, whole))
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert (summary["steps"], summary["finished"]) == (40, True)
 
-    process = subprocess.Popen(command(shards, killed), env=environment(), stderr=subprocess.PIPE)
+    command = [sys.executable, "-m", "_eegpt_cli.model", *words(shards, killed)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
     while not list((killed / "checkpoints").glob("step-*/progress.json")) and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -102,7 +100,7 @@ def test_killed_command_resumes_exactly(shards, tmp_path):
     assert process.returncode == -signal.SIGKILL
     assert not (killed / "results.json").exists()
 
-    again = subprocess.run(command(shards, killed), env=environment(), capture_output=True, text=True, check=False)
+    again = run_command("eegpt", *words(shards, killed))
     assert again.returncode == 0, again.stderr
     records = [[(r["step"], r["loss"], r["grad_norm"]) for r in read_log(run)] for run in (whole, killed)]
     assert records[0] == records[1]
@@ -110,7 +108,7 @@ def test_killed_command_resumes_exactly(shards, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("wrong", "message"),
     [
         (["--set", "token_strid=8"], "did you mean 'encoder.token_stride'?"),
         (["--set", "steps=8"], "steps is now schedule.steps"),
@@ -119,16 +117,9 @@ def test_killed_command_resumes_exactly(shards, tmp_path):
         (["--set", "optimiser.learning_rate=fast"], "optimiser.learning_rate cannot be 'fast'"),
     ],
 )
-def test_wrong_setting_is_named(words, message, shards, tmp_path):
+def test_wrong_setting_is_named(wrong, message, shards, tmp_path):
     """A setting that is wrong is named and nothing begun."""
-    arguments = ["train", "--shards", str(shards), "--out", str(tmp_path / "run"), *words]
-    done = subprocess.run(
-        [sys.executable, "-m", "_eegpt_cli.model", *arguments],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_command("eegpt", "train", "--shards", shards, "--out", tmp_path / "run", *wrong)
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "run").exists()

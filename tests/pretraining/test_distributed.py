@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,19 +15,20 @@ from eegpt.runs.checkpoint import load_encoder
 from eegpt.runs.log import read_log
 
 SCRIPT = Path(__file__).parents[1] / "support" / "distributed_run.py"
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
-def start(out: Path, parallel: str, *, processes: int, stop: int = 0) -> None:
-    launcher = [sys.executable]
-    if processes > 1:
-        launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+def make(*runs: dict[str, object], launcher: tuple[str, ...] = ()) -> None:
+    """Make runs in the order given, in one call of `distributed_run.py`."""
+    usual = {"parallel": "ddp", "processes": 2, "stop": 0, "resumes": ""}
+    told = json.dumps([{**usual, **one} for one in runs], default=str)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        [*launcher, str(SCRIPT), str(out), parallel, str(stop)],
+        [sys.executable, *launcher, str(SCRIPT), told],
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
@@ -37,38 +39,54 @@ def losses(run: Path) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> Path:
-    run = tmp_path_factory.mktemp("alone") / "run"
-    start(run, "ddp", processes=1)
-    return run
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs: by one process, by two, stopped and resumed."""
+    folder = tmp_path_factory.mktemp("distributed")
+    made: list[dict[str, object]] = [{"out": folder / "alone", "processes": 1}]
+    for parallel in ("ddp", "fsdp"):
+        stopped, of = folder / f"stopped-{parallel}", {"parallel": parallel}
+        made += [
+            {**of, "out": folder / parallel},
+            {**of, "out": stopped, "stop": 6},
+            {**of, "out": folder / f"resumed-{parallel}", "resumes": stopped},
+        ]
+    made.append({"out": folder / "resumed-alone", "resumes": folder / "stopped-ddp", "processes": 1})
+    make(*made)
+    return folder
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_equal_one(parallel, alone, tmp_path):
-    """Two processes give the losses of one."""
-    run = tmp_path / "run"
-    start(run, parallel, processes=2)
+def same_run(run: Path, alone: Path) -> None:
     np.testing.assert_allclose(losses(run), losses(alone), rtol=1e-4)
     for name, weight in load_encoder(run).model.state_dict().items():
         np.testing.assert_allclose(weight, load_encoder(alone).model.state_dict()[name], rtol=0, atol=2e-4)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_stopped_two_processes_resume(parallel, alone, tmp_path):
-    """A run of two processes that one of them stopped resumes."""
-    run = tmp_path / "run"
-    start(run, parallel, processes=2, stop=6)
-    assert 0 < len(losses(run)) < 12
-    start(run, parallel, processes=2)
-    np.testing.assert_allclose(losses(run), losses(alone), rtol=1e-4)
+def test_two_processes_equal_one(parallel, runs):
+    """Two processes give the losses of one."""
+    same_run(runs / parallel, runs / "alone")
 
 
 @pytest.mark.slow
-def test_resume_with_fewer_processes(alone, tmp_path):
+@pytest.mark.timeout(600)
+def test_torchrun_starts_two_processes(runs, tmp_path):
+    make({"out": tmp_path / "run"}, launcher=TORCHRUN)
+    same_run(tmp_path / "run", runs / "alone")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_stopped_two_processes_resume(parallel, runs):
+    """A run of two processes that one of them stopped resumes."""
+    assert 0 < len(losses(runs / f"stopped-{parallel}")) < 12
+    np.testing.assert_allclose(losses(runs / f"resumed-{parallel}"), losses(runs / "alone"), rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_resume_with_fewer_processes(runs):
     """A run resumes with another number of processes."""
-    run = tmp_path / "run"
-    start(run, "ddp", processes=2, stop=6)
-    start(run, "ddp", processes=1)
-    np.testing.assert_allclose(losses(run), losses(alone), rtol=1e-4)
+    np.testing.assert_allclose(losses(runs / "resumed-alone"), losses(runs / "alone"), rtol=1e-4)
