@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support import small_models
+from support.blocks import run_python
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = [DOCS.parent / "README.md", DOCS / "index.md", DOCS / "start.md", *sorted((DOCS / "how-to").glob("*.md"))]
@@ -54,12 +55,31 @@ def run(block: Block, folder: Path) -> None:
     if (name := file_name(block)) is not None:
         (folder / name).write_text(block.text, encoding="utf-8")
         return
-    command = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-W", "error", "-c"]}[block.kind]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-    done = subprocess.run([*command, block.text], cwd=folder, env=environment, capture_output=True, text=True)
+    if block.kind == "python":
+        done = run_python(block.text, folder, environment, folder.with_name(f"{folder.name}-{block.line}.txt"))
+    else:
+        command = ["bash", "-euo", "pipefail", "-c", block.text]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     where = f"{block.page.name}:{block.line}"
     assert done.returncode == 0, f"{where} ended with {done.returncode}\n{block.text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "printed"),
+    [
+        ("print(__name__)", 0, "__main__"),
+        ("raise ValueError('wrong')", 1, "ValueError: wrong"),
+        ("import warnings; warnings.warn('old')", 1, "UserWarning: old"),
+        ("import sys; print(sorted({'eegprep', 'eegpt'} & set(sys.modules)))", 0, "[]"),
+    ],
+)
+def test_python_blocks_can_fail(text: str, code: int, printed: str, tmp_path: Path) -> None:
+    """An error and a warning end a block, which finds none of our packages imported."""
+    done = run_python(text, tmp_path, dict(os.environ), tmp_path / "printed.txt")
+    assert done.returncode == code
+    assert printed in done.stdout
 
 
 def runnable(page: Path) -> list[Block]:

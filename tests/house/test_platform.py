@@ -34,9 +34,12 @@ NAMES = {
 KEYWORDS = {"preexec_fn", "start_new_session", "creationflags", "startupinfo"}
 
 
-def sources(repository: Path) -> list[Path]:
+@pytest.fixture(scope="module")
+def trees(repository: Path) -> dict[str, ast.Module]:
+    """The syntax tree of every source file but `platform.py`, by name."""
     found = [p for package in PACKAGES for p in sorted((repository / package).rglob("*.py"))]
-    return [p for p in found if p != repository / "eegprep" / "platform.py"]
+    own = repository / "eegprep" / "platform.py"
+    return {str(p.relative_to(repository)): ast.parse(p.read_text("utf-8")) for p in found if p != own}
 
 
 def offences(tree: ast.AST) -> list[str]:
@@ -76,8 +79,8 @@ def texts_without_encoding(tree: ast.AST) -> list[str]:
     return found
 
 
-def test_one_module_knows_the_platform(repository):
-    found = {str(p.relative_to(repository)): offences(ast.parse(p.read_text("utf-8"))) for p in sources(repository)}
+def test_one_module_knows_the_platform(trees):
+    found = {name: offences(tree) for name, tree in trees.items()}
     assert {name: sorted(set(what)) for name, what in found.items() if what} == {}
 
 
@@ -88,8 +91,7 @@ def test_the_rule_finds_what_it_forbids():
     assert len(texts_without_encoding(ast.parse("p.read_text()\np.write_text(x)\nopen(f, 'w')\nopen(f, 'rb')"))) == 3
 
 
-def test_text_is_utf8_everywhere(repository):
-    trees = {str(p.relative_to(repository)): ast.parse(p.read_text("utf-8")) for p in sources(repository)}
+def test_text_is_utf8_everywhere(trees):
     found = {name: texts_without_encoding(tree) for name, tree in trees.items()}
     assert {name: what for name, what in found.items() if what} == {}
 

@@ -307,8 +307,9 @@ def test_ingest_continues_and_exits_with_1(made, tmp_path: Path, edf: bytes) -> 
     (lab / "noted.txt").write_text("x")
     (lab / "locked").chmod(0)
     try:
-        result = command("ingest", lab, "--out", tmp_path / "store", "--json", unprivileged=True)
-        shown = command("inspect", lab, unprivileged=True)
+        here = ("--workers", "0")
+        result = command("ingest", lab, "--out", tmp_path / "store", "--json", *here, unprivileged=True)
+        shown = command("inspect", lab, *here, unprivileged=True)
         drafted = command("manifest", "new", lab, unprivileged=True)
     finally:
         (lab / "locked").chmod(0o755)

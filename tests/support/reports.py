@@ -154,7 +154,7 @@ def toy_run(toy_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     small = changed(PretrainConfig(), {
         "encoder.token_samples": 64, "encoder.token_stride": 32, "encoder.n_layers": 1, "encoder.width": 32,
         "encoder.n_heads": 2, "schedule.steps": 6, "schedule.batch_size": 16, "schedule.micro_batch": 16,
-        "schedule.warmup_steps": 2, "run.log_every": 1,
+        "schedule.warmup_steps": 2, "run.log_every": 1, "data.window_samples": [256],
         "held_out.windows": 16, "held_out.final_windows": 16, "held_out.linear_windows": 400, "held_out.every": 3,
         "run.tensorboard": False,
     })  # fmt: skip

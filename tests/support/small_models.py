@@ -109,6 +109,6 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         raw.set_annotations(mne.Annotations(onsets, [2.0] * 12, ["T1", "T2"] * 6))
         raw.save(files / f"s{s}.fif", verbose="ERROR")
     manifest = parse_manifest(MANIFEST)
-    ingest(manifest, files, folder / "store")
+    ingest(manifest, files, folder / "store", workers=0)
     build_shard_set([folder / "store"], folder / "shards", sync=False)
     return SimpleNamespace(files=files, store=folder / "store", shards=folder / "shards")

@@ -95,7 +95,7 @@ def test_the_papers_form_learns_too(shards, encoder, tmp_path):
 
 
 def test_the_page_shows_the_graphs_vectors(shards, encoder, tmp_path, monkeypatch):
-    transfer(config(views=()), shards=[shards], out=tmp_path / "run", encoder=encoder)
+    transfer(config(views=(), steps=20), shards=[shards], out=tmp_path / "run", encoder=encoder)
     predictions, _ = evaluate(tmp_path / "run", [shards])
     drawn = {}
     real = page_graph.trial_map
@@ -321,7 +321,7 @@ def test_train_fraction_limits_the_trials(shards, encoder, tmp_path):
 
 def test_fewer_trials_keep_subjects_folds_and_tests(shards, encoder, tmp_path):
     """`trials_per_class` limits training and test alike, so that fewer trials are encoded; the folds stay."""
-    whole, fewer = (config(scheme="kfold:4", mode="probe", trials_per_class=n) for n in (0, 2))
+    whole, fewer = (config(scheme="kfold:4", mode="probe", trials_per_class=n, steps=4) for n in (0, 2))
     runs = [tmp_path / "whole", tmp_path / "fewer"]
     for chosen, run in zip((whole, fewer), runs, strict=True):
         transfer(chosen, shards=[shards], out=run, encoder=encoder)
