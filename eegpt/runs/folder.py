@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, RefusedError, UsageError
-from eegprep.files import PART, WRITING, write_atomic, write_json
+from eegprep.files import PART, WRITING, address_in, write_atomic, write_json
 from eegprep.manifest import yaml_strict
 from eegprep.manifest.schema import Licence
 from eegprep.shards import ShardSet
@@ -191,6 +191,9 @@ def read_config(run: Path, *, kind: str) -> dict[str, Any]:
     """Read config.json of a run of the given kind (`encoder`, `transfer`)."""
     path = Path(run) / CONFIG
     if not path.is_file():
+        if address := address_in(run):
+            todo = "download it: eegpt pull OWNER/NAME --out RUN, then pass RUN"
+            raise UsageError("a run at an address cannot be used here", where=address, todo=todo)
         raise UsageError(
             f"{run} is not a run of `eegpt`",
             where=path,
@@ -207,7 +210,8 @@ def read_config(run: Path, *, kind: str) -> dict[str, Any]:
             todo="train it again from the shard sets",
         )
     if config.get("kind") != kind:
-        raise UsageError("a run of another kind", where=path, found=config.get("kind"), expected=kind)
+        by = {"encoder": ", made by `eegpt train`", "transfer": ", made by `eegpt transfer`"}.get(kind, "")
+        raise UsageError("a run of another kind", where=path, found=config.get("kind"), expected=f"{kind}{by}")
     return config
 
 
