@@ -38,7 +38,7 @@ from eegprep.manifest import yaml_strict
 from eegprep.manifest.schema import Licence
 from eegprep.shards import ShardSet
 from eegprep.splits import SEEN_FILE, Seen
-from eegpt.runs.settings import Settings, differences, from_mapping, to_mapping
+from eegpt.runs.settings import Settings, differences, from_mapping, problem_of, to_mapping
 from eegpt.version import __version__
 
 FORMAT = 2
@@ -164,7 +164,8 @@ def _check_same(out: Path, kind: str, settings: Settings, lock: Lock) -> None:
                 f"the run was started with other {name}",
                 where=out / LOCK,
                 found=", ".join(map(str, new if name == "shard sets" else new.values())),
-                expected=", ".join(map(str, old if name == "shard sets" else old.values())),
+                expected=", ".join(map(str, old if name == "shard sets" else old.values()))
+                or f"none: {LOCK} is missing or names none",
                 todo=f"pass the same {name}, or choose another --out",
             )
 
@@ -236,7 +237,7 @@ def read_lock(run: Path) -> Lock:
     try:
         return Lock.model_validate(yaml_strict.read(path, max_bytes=_MAX_BYTES).value)
     except (ValidationError, UsageError) as error:
-        raise InputError("the lock cannot be read", where=path, found=str(error)[:300]) from None
+        raise InputError("the lock cannot be read", where=path, found=problem_of(error)) from None
 
 
 def read_seen(run: Path) -> Seen | None:

@@ -91,6 +91,14 @@ def from_mapping(cls: type[T], mapping: Any, *, where: str = "settings") -> T:
         ) from None
 
 
+def problem_of(error: Exception) -> str:
+    """What is wrong with data, in one line: the first problem of pydantic's error and where it is, or the error."""
+    if not isinstance(error, ValidationError):
+        return str(error)[:300]
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))[:300]
+
+
 def changed(config: T, values: Mapping[str, Any], *, where: str = "settings") -> T:
     """`config` with some values replaced; nested settings are named like `optimiser.weight_decay`."""
     plain = to_mapping(config)
