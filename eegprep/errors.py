@@ -113,7 +113,7 @@ def nearest(name: object, known: Iterable[str], n: int = 3) -> str:
     """A hint such as `did you mean 'eegmat'?` for an unknown name, or an empty string."""
     if not isinstance(name, str):
         return ""
-    names = list(known)
+    names = [str(one) for one in known]  # of an enumeration, the value
     folded = {n.casefold(): n for n in names}
     close = difflib.get_close_matches(name.casefold(), list(folded), n=n, cutoff=0.6)
     if not close:
