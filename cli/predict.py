@@ -51,13 +51,13 @@ def predict(
         reference=reference,
         failed=failed,
     )
-    if out is not None:
+    if out is not None and len(table):
         write_table(table, out)
     if as_json:
         print(table.to_json(orient="records"))
     elif out is None:
         print(table.to_csv(index=False), end="")
-    else:
+    elif len(table):
         print(f"{out}: {len(table):,} rows", file=sys.stderr)
     for name, error in failed.items():
         print(f"failed: {name}: {error}", file=sys.stderr)

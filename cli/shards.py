@@ -110,7 +110,7 @@ def register(app: typer.Typer) -> None:
             _verify_remote(shards, as_json)
             return
         with _progress("checking shards") as report:
-            checked = run(shards, deep=deep, rebuild=rebuild, workers=workers, progress=report)
+            checked = run(shards, deep=deep, rebuild=rebuild or None, workers=workers, progress=report)
         if as_json:
             print(json.dumps(dataclasses.asdict(checked) | {"rebuilt": bool(rebuild)}, default=str, indent=1))
             return

@@ -106,4 +106,6 @@ def _read(file: Path) -> Any:
         return mne.io.read_raw(file, verbose="ERROR")
     except Exception as error:  # readers raise anything on damaged files
         found = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise InputError(f"{file.name} cannot be read", where=file, found=found) from None
+        raise InputError(
+            f"{file.name} cannot be read", where=file, found=found, todo=f"see why: eegprep inspect {file}"
+        ) from None

@@ -284,9 +284,10 @@ def verify(
     from eegprep.shards.verify.rebuild import compare_rebuilt
 
     folder, workers = path_of(shards, "the shard set"), count_of(workers, "workers")
+    stores = [] if rebuild is None else paths_of(rebuild, "rebuild")
     checked = verify_shard_set(folder, deep=deep, workers=workers, progress=progress)
-    if rebuild:
-        compare_rebuilt(folder, paths_of(rebuild, "rebuild"), workers=workers, progress=progress)
+    if rebuild is not None:
+        compare_rebuilt(folder, stores, workers=workers, progress=progress)
     return checked
 
 

@@ -109,9 +109,11 @@ def _escaped(char: str) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else char.encode("unicode_escape").decode()
 
 
-def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
+def nearest(name: object, known: Iterable[str], n: int = 3) -> str:
     """A hint such as `did you mean 'eegmat'?` for an unknown name, or an empty string."""
-    names = list(known)
+    if not isinstance(name, str):
+        return ""
+    names = [str(one) for one in known]  # of an enumeration, the value
     folded = {n.casefold(): n for n in names}
     close = difflib.get_close_matches(name.casefold(), list(folded), n=n, cutoff=0.6)
     if not close:

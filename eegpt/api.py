@@ -333,6 +333,8 @@ def compare(runs: Sequence[PathLike], *, method: str = "model", csv: PathLike | 
     from eegpt.evaluation.compare import compare_runs, comparison_csv
 
     table = None if csv is None else output_file(csv, "csv")
+    if not isinstance(method, str):
+        raise UsageError("method must be a name", found=repr(method)[:200], expected="such as model or band_power")
     rows = compare_runs(paths_of(runs, "the runs"), method=method)
     if table is not None:
         write_atomic(table, comparison_csv(rows))
@@ -553,8 +555,10 @@ def settings_of(
 
 
 def _numbers(fractions: str | Sequence[float]) -> list[float]:
-    given = names_of(fractions, "fractions") if isinstance(fractions, str) else fractions
     try:
+        given = names_of(fractions, "fractions") if isinstance(fractions, str) else list(fractions)
+        if not given:
+            raise UsageError("no fraction is given", expected="e.g. 0.25,0.5")
         return [float(f) for f in given]
     except (TypeError, ValueError):
         raise UsageError(

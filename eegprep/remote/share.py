@@ -90,6 +90,16 @@ class _Remote:
             return int(self.fs.info(self.path(name))["size"])
         except FileNotFoundError:
             return None
+        except Exception as error:  # each client has its own, for a login as for a network; every transfer asks first
+            if self.local:
+                raise
+            raise UsageError(
+                "the address cannot be reached",
+                where=self.address,
+                found=f"{type(error).__name__}: {error}"[:300],
+                todo="check the address, the network and your login (for S3 the AWS variables or ~/.aws, for the hub "
+                "`hf auth login`), then run the same command again",
+            ) from error
 
     def read(self, name: str, max_bytes: int) -> bytes | None:
         size = self.size(name)

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from eegprep.errors import UsageError
+from eegprep.files import address_in
 from eegprep.manifest.schema import Licence, Manifest, SourceSpec
 
 IMPLICIT_CITATION = "not stated: made for a plain folder"
@@ -23,6 +24,9 @@ def manifest_for_path(path: Path) -> Manifest:
     """The manifest of a plain file, folder or BIDS tree. Raises UsageError if the path does not exist."""
     path = Path(path)
     if not os.path.lexists(path):
+        if address := address_in(path):
+            todo = "download it, or run: eegprep ingest ADDRESS"
+            raise UsageError("an address cannot be read here", where=address, todo=todo)
         raise UsageError(
             f"file or folder not found: {path}", todo="check the path, or use a name from `eegprep datasets`"
         )

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from eegprep.errors import InputError, UsageError, nearest
+from eegprep.files import not_found
 from eegpt.evaluation.intervals import PairedTest, paired_test
 from eegpt.evaluation.metrics import main_score, mean_defined, scores_of
 from eegpt.evaluation.paired import Difference, Pair, difference
@@ -104,6 +105,8 @@ def mean_difference(runs: Sequence[tuple[Path, Path]], *, method: str = MODEL) -
 
 
 def _read(run: Path, runs: Sequence[Path]) -> _Run:
+    if not run.is_dir():
+        raise not_found("run", run, f"a folder with {PREDICTIONS}")
     if not (run / PREDICTIONS).is_file():
         raise InputError("a run without results", where=run / PREDICTIONS, todo=f"eegpt evaluate {run} --shards S")
     unique = sum(r.name == run.name for r in runs) == 1

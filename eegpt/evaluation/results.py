@@ -21,6 +21,7 @@ from eegpt.evaluation.metrics import Score, Scores, confusion_matrix, main_score
 from eegpt.evaluation.predictions import MODEL, Predictions
 from eegpt.runs.folder import RESULTS, read_json
 from eegpt.runs.results import PretrainingResults
+from eegpt.runs.settings import problem_of
 
 
 class _Part(BaseModel):
@@ -232,4 +233,4 @@ def read_results(run: Path) -> Results:
     try:
         return Results.model_validate(read_json(path))
     except ValidationError as error:
-        raise InputError("results.json cannot be read", where=path, found=str(error)[:300]) from None
+        raise InputError("results.json cannot be read", where=path, found=problem_of(error)) from None

@@ -21,7 +21,9 @@ from eegprep.electrodes import Vocabulary, resolve_all
 from eegprep.electrodes.references import AVERAGE, common_reference, reference_numbers, stated_reference
 from eegprep.electrodes.resolve import EEG_ALONE, Channel, Rule
 from eegprep.electrodes.together import stored_reference
-from eegprep.errors import UsageError
+from eegprep.errors import EEGPTError, UsageError
+from eegprep.files import number_of
+from eegprep.formats.decoded import check_rate
 from eegprep.manifest.recipe import Recipe, Reference
 from eegprep.recording import Stretch, input_names, spread
 from eegprep.sources.units import AMPLITUDE_HZ, THINKABLE_UV, TYPICAL_UV, sampled_density, summarise
@@ -45,9 +47,19 @@ class ArrayError(UsageError, ValueError):
 
 def factor_of(unit: str) -> float:
     """The factor from a unit to microvolt; ArrayError for an unknown unit."""
-    if unit not in UNITS_UV:
+    if not isinstance(unit, str) or unit not in UNITS_UV:
         raise ArrayError("unknown unit", found=unit, expected=", ".join(UNITS_UV))
     return UNITS_UV[unit]
+
+
+def rate_of(sfreq_hz: object, name: str = "sfreq_hz") -> float:
+    """A sampling rate that EEG can have; ArrayError for anything else."""
+    if sfreq_hz is None:
+        raise ArrayError("the array's sampling rate is not known", todo=f"pass {name}=, in Hz")
+    try:
+        return check_rate(number_of(sfreq_hz, name), None)
+    except EEGPTError as error:
+        raise ArrayError(error.what, where=name, found=error.found, expected=error.expected) from None
 
 
 def check_amplitude(trials_uv: NDArray[np.floating], sfreq_hz: float, *, stated: str, todo: str = "") -> None:

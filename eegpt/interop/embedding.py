@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from eegprep.electrodes.references import reference_numbers
 from eegprep.errors import InputError, UsageError
-from eegprep.files import number_of, one_of
+from eegprep.files import number_of, one_of, path_of
 from eegprep.manifest.recipe import Recipe
 from eegprep.recording import STANDARD_SFREQ_HZ, Stretch, seconds_to_samples
 from eegpt.interop.arrays import SignalTrials, states_of
@@ -102,7 +102,7 @@ def embed(
     if isinstance(signal, (str, os.PathLike)):
         options: dict[str, Any] = {"window_s": window_s, "stride_s": stride_s, "recipe": recipe}
         options |= {"unknown": unknown, "line_freq_hz": line_freq_hz, "reference": reference}
-        with _only_recording(Path(signal)) as recording:
+        with _only_recording(path_of(signal, "the recording")) as recording:
             return embed(recording, opened, **options)
     chosen = opened.recipe(recipe)
     ready = prepare(

@@ -104,7 +104,7 @@ def _recordings(paths: Sequence[Path], failed: dict[str, EEGPTError]) -> Iterato
         manifest = manifest_for_path(path)
         planned = open_source(manifest, path).plan()
         if not planned:
-            failed[str(path)] = UsageError("no recording found", where=path)
+            failed[str(path)] = UsageError("no recording found", where=path, todo=f"see why: eegprep inspect {path}")
         with isolated_reader(manifest, path) as reader:
             for one in planned:
                 yield one.files[0] if path.is_dir() else path.name, functools.partial(reader.read, one)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eegprep.errors import EEGPTError, UsageError
-from eegprep.files import atomic_path, output_file, path_of
+from eegprep.files import atomic_path, output_file, paths_of
 from eegprep.manifest.recipe import Recipe
 from eegpt.interop.embedding import embed
 from eegpt.interop.embedding_files import read_files
@@ -95,9 +95,8 @@ def predict(
     given: Any = signal
     if not isinstance(given, (list, tuple, str, os.PathLike)):
         return _table(opened, of(given), task)
-    several = given if isinstance(given, (list, tuple)) else [given]
     found, errors = read_files(
-        [path_of(p, "the recording") for p in several], opened, window_s=window_s, stride_s=stride_s, recipe=recipe,
+        paths_of(given, "the recordings"), opened, window_s=window_s, stride_s=stride_s, recipe=recipe,
         unknown=unknown, line_freq_hz=line_freq_hz, reference=reference,
     )  # fmt: skip
     for name, error in errors.items():

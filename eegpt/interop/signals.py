@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import tempfile
 from collections.abc import Sequence
@@ -140,7 +141,7 @@ def decoded_of(signal: Any) -> Decoded:
 
 def check_line_freq(line_freq_hz: object) -> None:
     """UsageError unless it is 50, 60 or None."""
-    if line_freq_hz not in (None, 50, 60):
+    if line_freq_hz is not None and not (isinstance(line_freq_hz, numbers.Real) and line_freq_hz in (50, 60)):
         raise UsageError("unknown line frequency", found=line_freq_hz, expected="50 or 60 Hz")
 
 

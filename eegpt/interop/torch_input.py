@@ -17,6 +17,7 @@ from eegprep.electrodes import Vocabulary
 from eegprep.formats.decoded import SourceChannel
 from eegprep.recording import STANDARD_SFREQ_HZ
 from eegpt.interop.arrays import ArrayError, Inputs, known_inputs
+from eegpt.interop.arrays import rate_of as checked_rate
 from eegpt.interop.signals import Unknown, rules_for_unknown
 
 _MAD_TO_SD = 1.4826
@@ -87,9 +88,9 @@ def inputs_of(
 
 def rate_of(sfreq: float | None) -> float:
     """The sampling rate in Hz; ArrayError if it is not a number above 0."""
-    if sfreq is None or not math.isfinite(sfreq) or sfreq <= 0:
+    if sfreq is None:
         raise ArrayError("the sampling rate is needed", found=sfreq, expected="sfreq, in Hz")
-    return float(sfreq)
+    return checked_rate(sfreq, "sfreq")
 
 
 def median(x: Tensor) -> Tensor:

@@ -183,6 +183,7 @@ class RunSettings(Settings):
 class PretrainConfig(Settings):
     """Settings of a pre-training run; `seed` decides weights, order and augmentation."""
 
+    run_kind: ClassVar[str] = "encoder"
     renamed: ClassVar[dict[str, str]] = {
         "objective": "objective.kind",
         "lr": "optimiser.learning_rate",

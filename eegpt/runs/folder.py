@@ -33,12 +33,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eegprep.electrodes import Vocabulary
 from eegprep.errors import InputError, RefusedError, UsageError
-from eegprep.files import PART, WRITING, write_atomic, write_json
+from eegprep.files import PART, WRITING, address_in, write_atomic, write_json
 from eegprep.manifest import yaml_strict
 from eegprep.manifest.schema import Licence
 from eegprep.shards import ShardSet
 from eegprep.splits import SEEN_FILE, Seen
-from eegpt.runs.settings import Settings, differences, from_mapping, to_mapping
+from eegpt.runs.settings import Settings, differences, from_mapping, problem_of, to_mapping
 from eegpt.version import __version__
 
 FORMAT = 2
@@ -164,7 +164,8 @@ def _check_same(out: Path, kind: str, settings: Settings, lock: Lock) -> None:
                 f"the run was started with other {name}",
                 where=out / LOCK,
                 found=", ".join(map(str, new if name == "shard sets" else new.values())),
-                expected=", ".join(map(str, old if name == "shard sets" else old.values())),
+                expected=", ".join(map(str, old if name == "shard sets" else old.values()))
+                or f"none: {LOCK} is missing or names none",
                 todo=f"pass the same {name}, or choose another --out",
             )
 
@@ -191,6 +192,9 @@ def read_config(run: Path, *, kind: str) -> dict[str, Any]:
     """Read config.json of a run of the given kind (`encoder`, `transfer`)."""
     path = Path(run) / CONFIG
     if not path.is_file():
+        if address := address_in(run):
+            todo = "download it: eegpt pull OWNER/NAME --out RUN, then pass RUN"
+            raise UsageError("a run at an address cannot be used here", where=address, todo=todo)
         raise UsageError(
             f"{run} is not a run of `eegpt`",
             where=path,
@@ -207,7 +211,8 @@ def read_config(run: Path, *, kind: str) -> dict[str, Any]:
             todo="train it again from the shard sets",
         )
     if config.get("kind") != kind:
-        raise UsageError("a run of another kind", where=path, found=config.get("kind"), expected=kind)
+        by = {"encoder": ", made by `eegpt train`", "transfer": ", made by `eegpt transfer`"}.get(kind, "")
+        raise UsageError("a run of another kind", where=path, found=config.get("kind"), expected=f"{kind}{by}")
     return config
 
 
@@ -232,7 +237,7 @@ def read_lock(run: Path) -> Lock:
     try:
         return Lock.model_validate(yaml_strict.read(path, max_bytes=_MAX_BYTES).value)
     except (ValidationError, UsageError) as error:
-        raise InputError("the lock cannot be read", where=path, found=str(error)[:300]) from None
+        raise InputError("the lock cannot be read", where=path, found=problem_of(error)) from None
 
 
 def read_seen(run: Path) -> Seen | None:

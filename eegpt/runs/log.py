@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eegprep.errors import InputError
 from eegprep.files import write_atomic
 from eegpt.callbacks import Callback, Logger, make_logger
 from eegpt.runs.checkpoint import Progress
@@ -22,12 +23,34 @@ LOG = "log.jsonl"
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """All complete lines of a run's log; a truncated line is skipped."""
+    """All complete lines of a run's log; a truncated last line is skipped.
+
+    Raises
+    ------
+    InputError
+        A line is no record of a step.
+    """
     path = Path(run) / LOG
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]  # a complete line ends with a newline
+    records = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):  # a complete line ends with a newline
+        if not line:
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):  # of bytes that are not UTF-8, too
+            record = None
+        if not (isinstance(record, dict) and isinstance(record.get("step"), int)):
+            raise InputError(
+                "the log is damaged",
+                where=f"{path}:{number}",
+                found=repr(line[:60]),
+                expected="JSON with the number of a step",
+                todo="delete the file: results and checkpoints do not need it",
+            )
+        records.append(record)
+    return records
 
 
 class RunLog:

@@ -11,6 +11,7 @@ from eegprep.errors import InputError
 from eegprep.files import write_json
 from eegprep.recording import spread
 from eegpt.runs.folder import RESULTS, read_json
+from eegpt.runs.settings import problem_of
 
 # All predictors whose errors are reported, the model first.
 PREDICTORS = ("model", "linear", "linear_whole_context", "persistence", "zero")
@@ -116,6 +117,6 @@ def read_pretraining_results(run: Path) -> PretrainingResults:
         raise InputError(
             "the pre-training run has no results",
             where=path,
-            found=f"{type(error).__name__}: {error}"[:300],
+            found=f"{type(error).__name__}: {problem_of(error)}",
             todo="run the same `eegpt train` command again to resume it",
         ) from error

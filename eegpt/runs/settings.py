@@ -44,6 +44,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     renamed: ClassVar[Mapping[str, str]] = {}
+    run_kind: ClassVar[str] = ""  # of the runs whose config.json has these settings
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -90,6 +91,14 @@ def from_mapping(cls: type[T], mapping: Any, *, where: str = "settings") -> T:
         ) from None
 
 
+def problem_of(error: Exception) -> str:
+    """What is wrong with data, in one line: the first problem of pydantic's error and where it is, or the error."""
+    if not isinstance(error, ValidationError):
+        return str(error)[:300]
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))[:300]
+
+
 def changed(config: T, values: Mapping[str, Any], *, where: str = "settings") -> T:
     """`config` with some values replaced; nested settings are named like `optimiser.weight_decay`."""
     plain = to_mapping(config)
@@ -110,6 +119,8 @@ def with_settings(config: T, settings: Sequence[str], *, where: str = "--set") -
         key, found, raw = text.partition("=")
         if not found:
             raise UsageError(f"{where} {text!r} has no '='", expected="key=value, e.g. schedule.steps=500")
+        if not raw.strip():
+            raise UsageError(f"{where} {text!r} has no value", expected="key=value", todo="null stands for no value")
         values[key.strip()] = yaml_strict.parse(raw, where=f"{where} {key.strip()}").value
     return changed(config, values, where=where)
 
@@ -126,6 +137,9 @@ def read_settings(
         path = path / "config.json" if path.is_dir() else path
         plain = yaml_strict.read(path).value or {}
         if path.name == "config.json" and isinstance(plain, dict) and {"format", "kind"} <= plain.keys():
+            wanted = getattr(cls, "run_kind", "")
+            if wanted and plain["kind"] != wanted:
+                raise UsageError("settings of a run of another kind", where=path, found=plain["kind"], expected=wanted)
             plain = plain.get("settings")
     config = from_mapping(cls, plain, where=str(path or "settings"))
     given = {key: value for key, value in (options or {}).items() if value is not None}

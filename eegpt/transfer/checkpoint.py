@@ -33,7 +33,7 @@ from eegpt.runs.checkpoint import load_weights, save_tensors
 from eegpt.runs.folder import CONFIG, VOCABULARY, WEIGHTS, read_config, read_json
 from eegpt.runs.results import PretrainingResults
 from eegpt.runs.runtime import pick_device, pick_precision
-from eegpt.runs.settings import changed, from_mapping, to_mapping
+from eegpt.runs.settings import changed, from_mapping, problem_of, to_mapping
 from eegpt.transfer.bank import TrialBank
 from eegpt.transfer.config import TransferConfig
 from eegpt.transfer.fit import build_model
@@ -194,4 +194,4 @@ def read_run(folder: Path) -> TransferRun:
             pretraining=more.pretraining,
         )
     except (KeyError, TypeError, ValidationError) as error:
-        raise InputError("config.json lacks a part of a transfer run", where=where, found=str(error)[:300]) from None
+        raise InputError("config.json lacks a part of a transfer run", where=where, found=problem_of(error)) from None

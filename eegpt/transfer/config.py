@@ -162,6 +162,7 @@ class TransferConfig(Settings):
         encoder's attention learn. `probe`: linear maps of the frozen encoder's states alone, without a graph.
     """
 
+    run_kind: ClassVar[str] = "transfer"
     renamed: ClassVar[dict[str, str]] = {
         "lr": "optimiser.learning_rate",
         "encoder_lr_ratio": "optimiser.encoder_rate_ratio",

@@ -136,3 +136,10 @@ def test_stores_and_shards_are_mappings(recorded):  # noqa: F811
         assert {opened: 1}[opened] == 1
         assert opened == opened
         assert opened != dict.fromkeys(opened)
+
+
+@pytest.mark.parametrize("value", ["", [], {}, 3, [3]])
+def test_nothing_to_rebuild_from_is_no_check(tmp_path, value):
+    """Before the set is verified, which would pass."""
+    with pytest.raises(UsageError, match="rebuild"):
+        eegprep.verify(tmp_path / "set", rebuild=value)

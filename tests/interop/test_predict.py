@@ -137,3 +137,16 @@ def test_models_and_runs_show_what_they_are(encoder, model, recorded):
     assert "unfinished" in repr(run)
     assert "resumable" in run._repr_html_()
     assert "<script" not in html_table("<script>", {"<script>": "<script>"}, [{"<script>": "<script>"}])
+
+
+def test_no_table_is_left_where_all_files_failed(model, tmp_path: Path):
+    """An empty one would be in the way of the next try."""
+    (tmp_path / "broken.edf").write_bytes(b"0       " + b"x" * 300)
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    command.register(app)
+    words = ["predict", tmp_path / "broken.edf", "--model", model, "--out", tmp_path / "table.csv"]
+    done = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert done.exit_code == 1
+    assert "failed: broken.edf" in done.output
+    assert not (tmp_path / "table.csv").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import mne
 import numpy as np
 import pytest
 from support.transfer_runs import build, settings, write_encoder
@@ -19,7 +20,8 @@ WRONG = [
     ("unknown", "refused"), ("unknown", "leave-out"), ("unknown", ""), ("unknown", None), ("unknown", 3),
     ("window_s", 0), ("window_s", -1), ("window_s", float("nan")), ("window_s", float("inf")), ("window_s", "4"),
     ("stride_s", 0), ("stride_s", -0.5), ("stride_s", "1"), ("reference", 3), ("reference", "foo"),
-    ("line_freq_hz", 55), ("line_freq_hz", "50"), ("recipe", 3), ("recipe", "zzz"),
+    ("line_freq_hz", 55), ("line_freq_hz", "50"), ("line_freq_hz", np.array([50, 60])), ("recipe", 3),
+    ("recipe", "zzz"),
 ]  # fmt: skip
 
 
@@ -46,6 +48,16 @@ def test_wrong_options_of_embed_refused(encoder, model, toy, recorded, name, val
     ):
         with pytest.raises(UsageError):
             call()
+
+
+@pytest.mark.parametrize("given", ["", [], [""]])
+def test_no_recording_is_not_the_working_folder(encoder, model, given):
+    """Nor an empty table."""
+    for call in (lambda: eegpt.predict(given, model), lambda: eegpt.embed_files(given, encoder)):
+        with pytest.raises(UsageError, match=r"not a path|none given"):
+            call()
+    with pytest.raises(UsageError, match="not a path"):
+        eegpt.embed("", encoder)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +99,71 @@ def test_wrong_options_of_fit_are_refused(encoder, toy, name, value):
                 kind(str(encoder), ch_names=NAMES, sfreq_hz=200.0, **{name: value}).fit(x, [0, 1] * 3)
 
 
+RATES = [0, -256.0, float("nan"), float("inf"), 1.0, 1e9, "256", [256], True, None]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_wrong_rates_are_refused_everywhere(encoder, toy, rate):
+    """At 1 Hz a second of signal became four minutes; others were a division by zero, or an overflow."""
+    x = np.stack([toy.eeg(i, 3, 200, 200.0) for i in range(6)])
+    for call in (
+        lambda: eegpt.EEGPTFeatures(str(encoder), ch_names=NAMES, sfreq_hz=rate).fit(x),
+        lambda: eegpt.LiveModel(encoder, NAMES, rate),
+        lambda: EEGPT(2, chs_info=list(NAMES), sfreq=rate, pretrained=encoder),
+    ):
+        with pytest.raises(UsageError) as caught:
+            call()
+        assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ch_names", "C3"), ("ch_names", 3), ("ch_names", ["C3", "C3", "C4"]), ("unit", ["uV"]), ("unit", None)],
+)
+def test_wrong_names_and_units_are_refused(encoder, toy, name, value):
+    x = np.stack([toy.eeg(i, 3, 200, 200.0) for i in range(6)])
+    with pytest.raises(UsageError):
+        eegpt.EEGPTFeatures(str(encoder), **{"ch_names": NAMES, "sfreq_hz": 200.0, name: value}).fit(x)
+
+
+def test_settings_of_an_estimator_are_a_mapping(encoder, toy):
+    x = np.stack([toy.eeg(i, 3, 200, 200.0) for i in range(6)])
+    for wrong in ("schedule.steps=3", 3, ["schedule.steps=3"]):
+        with pytest.raises(UsageError, match="settings must be a mapping"):
+            eegpt.EEGPTClassifier(str(encoder), ch_names=NAMES, sfreq_hz=200.0, settings=wrong).fit(x, [0, 1] * 3)
+
+
+def epochs(toy, names=NAMES, sfreq_hz=200.0, n_samples=200):
+    """Six trials in volt; the signal of a channel depends on its name alone."""
+    rows = [NAMES.index(name) for name in names]
+    x = np.stack([toy.eeg(i, 3, n_samples, sfreq_hz)[rows] for i in range(6)]) * 1e-6
+    return mne.EpochsArray(x, mne.create_info(list(names), sfreq_hz, "eeg"), verbose="error")
+
+
+def test_lists_of_epochs_are_joined_by_name(encoder, toy):
+    """Channels in another order were joined by their place."""
+    same = eegpt.EEGPTFeatures(str(encoder)).fit([epochs(toy), epochs(toy)])
+    turned = eegpt.EEGPTFeatures(str(encoder)).fit([epochs(toy), epochs(toy, NAMES[::-1])])
+    np.testing.assert_array_equal(turned.sigma_uv_, same.sigma_uv_)
+    found = turned.transform([epochs(toy, NAMES[::-1]), epochs(toy)])
+    np.testing.assert_array_equal(found, same.transform([epochs(toy), epochs(toy)]))
+
+
+@pytest.mark.parametrize("other", [{"names": ("C3", "C4")}, {"sfreq_hz": 250.0}, {"n_samples": 150}])
+def test_lists_of_other_epochs_are_refused(encoder, toy, other):
+    with pytest.raises(UsageError, match="the Epochs of the list differ"):
+        eegpt.EEGPTFeatures(str(encoder)).fit([epochs(toy), epochs(toy, **other)])
+
+
+@pytest.mark.parametrize("kind", ["raw", "evoked", "list"])
+def test_objects_without_trials_are_refused(encoder, toy, kind):
+    """Not as an array without a rate."""
+    given = {"raw": toy.raw(1), "evoked": epochs(toy).average(), "list": [epochs(toy), toy.raw(1)]}[kind]
+    for options in ({}, {"ch_names": NAMES, "sfreq_hz": 200.0}):
+        with pytest.raises(UsageError, match="not trials"):
+            eegpt.EEGPTFeatures(str(encoder), **options).fit(given)
+
+
 def test_wrong_words_of_commands_refused(encoder, model, recorded, tmp_path):
     shards, out = recorded.shards, tmp_path / "out"
     for call in (
@@ -120,6 +197,8 @@ def test_wrong_words_of_commands_refused(encoder, model, recorded, tmp_path):
         lambda: eegpt.scaling(shards, out=out, fractions="a"),
         lambda: eegpt.scaling(shards, out=out, fractions=0.5),
         lambda: eegpt.scaling(shards, out=out, fractions=""),
+        lambda: eegpt.scaling(shards, out=out, fractions=[]),
+        lambda: eegpt.compare([model, model], method=3),
         lambda: eegpt.ablation(shards, out=out, questions="nope"),
         lambda: eegpt.ablation(shards, out=out, questions=""),
         lambda: eegpt.claims(shards, out=out, names="nope"),

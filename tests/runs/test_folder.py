@@ -103,9 +103,19 @@ def test_other_kind_of_run_is_refused(tmp_path):
         begin(tmp_path, kind="transfer")
 
 
+@pytest.mark.parametrize("address", ["hf://owner/name", "https://host/run"])
+def test_run_at_an_address_says_how_to_get_it(address):
+    """Pathlib would show one slash of two."""
+    with pytest.raises(UsageError, match="at an address") as caught:
+        read_config(Path(address), kind="encoder")
+    assert caught.value.where == address
+    assert "eegpt pull" in str(caught.value.todo)
+
+
 @pytest.mark.parametrize("text", ["data: 3", "data: [3]", "a: [", "- 1", "data: &x []", "!!python/object:os.system {}"])
 def test_unreadable_lock_is_one_error(text, tmp_path):
     """A lock that cannot be read is one error."""
     (tmp_path / "lock.yaml").write_text(text)
-    with pytest.raises(InputError, match="lock cannot be read"):
+    with pytest.raises(InputError, match="lock cannot be read") as caught:
         read_lock(tmp_path)
+    assert "pydantic" not in str(caught.value.found)  # nor the address of its pages

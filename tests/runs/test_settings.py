@@ -88,6 +88,8 @@ def test_old_and_misspelt_names_get_a_hint(text, todo):
         ("rate.value=nan", "rate.value cannot be 'nan'"),
         ("names=a", "names cannot be 'a'"),
         ("seed", "has no '='"),
+        ("width=", "has no value"),
+        ("width= ", "has no value"),
         ("seed=&a 1", "anchors"),
     ],
 )
@@ -108,6 +110,15 @@ def test_settings_come_from_a_yaml_file(tmp_path):
     (tmp_path / "a.yaml").write_text("rate: {value: 2e-3, compile: true}\nseed: 7\n")
     found = read_settings(Nested, tmp_path / "a.yaml", ["seed=9"], {"rate.value": None, "width": 4})
     assert found == Nested(rate=Rate(value=2e-3, compile=True), seed=9, width=4)
+
+
+@pytest.mark.parametrize(("cls", "kind"), [(PretrainConfig, "transfer"), (TransferConfig, "encoder")])
+def test_settings_of_another_kind_of_run(cls, kind, tmp_path):
+    """One error about the run, not one about a setting that the other kind does not have."""
+    (tmp_path / "config.json").write_text(json.dumps({"format": 1, "kind": kind, "settings": {}}))
+    with pytest.raises(UsageError, match="a run of another kind") as caught:
+        read_settings(cls, tmp_path)
+    assert (caught.value.found, caught.value.expected) == (kind, cls.run_kind)
 
 
 BELOW_ZERO = {

@@ -230,6 +230,12 @@ def test_numbers_must_fit_the_scheme(text):
         Scheme.parse(text)
 
 
+def test_near_schemes_are_named() -> None:
+    with pytest.raises(UsageError) as caught:
+        Scheme.parse("kfolds:5")
+    assert caught.value.todo == "did you mean 'kfold'?"
+
+
 @pytest.mark.parametrize(
     "text",
     [

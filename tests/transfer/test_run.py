@@ -389,6 +389,8 @@ def test_runs_are_compared_on_shared_trials(run, shards, encoder, tmp_path):
         compare_runs([run])
     with pytest.raises(InputError, match="without results"):
         compare_runs([run, tmp_path])
+    with pytest.raises(UsageError, match="run not found"):
+        compare_runs([run, tmp_path / "nothing"])
     with pytest.raises(UsageError, match="no predictions of 'bandpower'"):
         compare_runs([run, other], method="bandpower")
 

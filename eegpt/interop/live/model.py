@@ -27,7 +27,7 @@ from eegprep.manifest.recipe import Recipe, describe_steps
 from eegprep.recording import STANDARD_SFREQ_HZ, seconds_to_samples
 from eegprep.standardise.chain import plan_chain
 from eegprep.standardise.measure import robust_sd
-from eegpt.interop.arrays import averages, check_amplitude, factor_of, known_inputs
+from eegpt.interop.arrays import averages, check_amplitude, factor_of, known_inputs, rate_of
 from eegpt.interop.live.filters import CausalChain, Phase
 from eegpt.interop.model import Model, as_model
 from eegpt.interop.signals import check_line_freq
@@ -107,7 +107,7 @@ class LiveModel:
         if config.normalise == "window":
             raise UsageError("an encoder that normalises by window cannot run token by token", found="normalise=window")
         one_of(phase, "phase", ("minimum", "linear"))
-        number_of(sfreq_hz, "sfreq_hz")
+        rate_of(sfreq_hz)
         number_of(sigma_s, "sigma_s")
         check_line_freq(line_freq_hz)
         if window_tokens is not None:

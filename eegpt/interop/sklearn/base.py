@@ -7,7 +7,7 @@ out. An amplitude that cannot be EEG is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -30,6 +30,7 @@ from eegpt.interop.arrays import (
     check_amplitude,
     factor_of,
     known_inputs,
+    rate_of,
     standard_trials,
     with_derivations,
 )
@@ -90,15 +91,13 @@ class TrialEstimator(BaseEstimator):
         names: tuple[str, ...] | None
         unusable: frozenset[str] = frozenset()
         if epochs is not None:
-            data = np.concatenate([e.get_data(copy=False) for e in epochs])
+            data = np.concatenate(alike(epochs))
             names, sfreq_hz, unit = tuple(epochs[0].ch_names), float(epochs[0].info["sfreq"]), "V"
             types = tuple(epochs[0].get_channel_types())
             unusable = frozenset(name for e in epochs for name in e.info["bads"])
         else:
-            if self.sfreq_hz is None:
-                raise ArrayError("the array's sampling rate is not known", todo="pass sfreq_hz=, in Hz")
-            data, sfreq_hz, unit = X, float(self.sfreq_hz), self.unit
-            names = None if self.ch_names is None else tuple(map(str, self.ch_names))
+            data, sfreq_hz, unit = X, rate_of(self.sfreq_hz), self.unit
+            names = channel_names(self.ch_names)
             types = ("eeg",) * len(names or ())
         factor = factor_of(unit)
         if not reset:
@@ -210,11 +209,63 @@ class TrialEstimator(BaseEstimator):
 
 
 def epochs_of(X: Any) -> list[Any] | None:
-    """`X` as a list of mne.Epochs if it is one or (as created by scikit-learn's splitters) a list of them."""
-    kind = type(X[0]) if isinstance(X, (list, tuple)) and len(X) else type(X)
-    if not any(c.__module__.startswith("mne.") and c.__name__ == "BaseEpochs" for c in kind.__mro__):
+    """`X` as a list of mne.Epochs if it is one or (as created by scikit-learn's splitters) a list of them.
+
+    Raises
+    ------
+    ArrayError
+        Another object of MNE, such as a Raw, which has no trials.
+    """
+    several = list(X) if isinstance(X, (list, tuple)) else [X]
+    of_mne = [any(c.__module__.startswith("mne.") for c in type(one).__mro__) for one in several]
+    if not any(of_mne):
         return None
-    return list(X) if isinstance(X, (list, tuple)) else [X]
+    for one in several:
+        if not any(c.__module__.startswith("mne.") and c.__name__ == "BaseEpochs" for c in type(one).__mro__):
+            raise ArrayError(
+                "not trials",
+                found=f"{type(one).__module__}.{type(one).__name__}",
+                expected="an array (trials, channels, samples), or mne.Epochs",
+                todo="mne.make_fixed_length_epochs(raw) cuts a Raw into trials",
+            )
+    return several
+
+
+def alike(epochs: Sequence[Any]) -> list[NDArray[np.float64]]:
+    """The data of several Epochs with the channels of the first, in its order.
+
+    Raises
+    ------
+    ArrayError
+        They differ in channels, rate or length.
+    """
+    names, sfreq_hz, n_samples = epochs[0].ch_names, epochs[0].info["sfreq"], len(epochs[0].times)
+    out = []
+    for one in epochs:
+        if set(one.ch_names) != set(names) or one.info["sfreq"] != sfreq_hz or len(one.times) != n_samples:
+            raise ArrayError(
+                "the Epochs of the list differ",
+                found=f"{len(one.ch_names)} channels, {len(one.times)} samples at {one.info['sfreq']:g} Hz",
+                expected=f"{', '.join(names[:12])}; {n_samples} samples at {sfreq_hz:g} Hz",
+                todo="make them alike (equalize_channels, resample, crop), or pass one mne.Epochs",
+            )
+        data = one.get_data(copy=False)
+        out.append(data if one.ch_names == names else data[:, [one.ch_names.index(name) for name in names]])
+    return out
+
+
+def channel_names(given: Any) -> tuple[str, ...] | None:
+    """The names of an array's channels, or None; ArrayError unless they are a sequence without repeats."""
+    if given is None:
+        return None
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ArrayError(
+            "ch_names must be a sequence of names", found=repr(given)[:200], expected="such as ['C3', 'C4']"
+        )
+    names = tuple(map(str, given))
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ArrayError("a name in ch_names stands twice", found=", ".join(twice), todo="give each channel its own")
+    return names
 
 
 # ---- modules as plain data

@@ -11,7 +11,7 @@ default is 0.5 to 75 Hz and a notch at the line frequency.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -171,7 +171,10 @@ class _GraphEstimator(TrialEstimator):
         }
         if self.max_steps is not None:
             given["schedule.steps"] = self.max_steps
-        return changed(TransferConfig(), given | (self.settings or {}))
+        if not isinstance(self.settings, (Mapping, type(None))):
+            found = repr(self.settings)[:200]
+            raise ArrayError("settings must be a mapping", found=found, expected="{'schedule.steps': 500}")
+        return changed(TransferConfig(), given | dict(self.settings or {}))
 
     def _division(self, label: NDArray[Any], seed: int, *, stratified: bool) -> Division:
         """All trials for training, except a validation share (of each class) if there are enough."""
