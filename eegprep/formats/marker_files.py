@@ -38,7 +38,19 @@ def with_marker_fields(decoded: Decoded, path: Path) -> Decoded:
             event = dataclasses.replace(event, channels=names)
         if not (names and event in events[-len(names) :]):  # a marker for several channels is written once per channel
             events.append(event)
-    return dataclasses.replace(decoded, events=tuple(events))
+    events += _segments(path, decoded.signal.shape[1])
+    return dataclasses.replace(decoded, events=tuple(sorted(events)))
+
+
+def _segments(path: Path, n_samples: int) -> list[SourceEvent]:
+    """Breaks between the segments that the header states; an export without markers has no others."""
+    head = path.read_bytes()[: 1 << 16]
+    kind = re.search(rb"^SegmentationType[ \t]*=[ \t]*(MARKERBASED|FIXTIME)", head, re.M | re.I)
+    stated = re.search(rb"^SegmentDataPoints[ \t]*=[ \t]*(\d+)", head, re.M | re.I)
+    length = int(stated[1]) if kind and stated else 0
+    if not 1 < length < n_samples or n_samples % length:
+        return []
+    return [SourceEvent(start_sample=s, text="boundary", role="break") for s in range(length, n_samples, length)]
 
 
 def with_parts(decoded: Decoded, path: Path) -> Decoded:

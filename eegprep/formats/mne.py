@@ -29,9 +29,10 @@ from eegprep.formats.fif_tags import fif_contents
 from eegprep.formats.gdf import completed
 from eegprep.formats.marker_files import with_marker_fields, with_parts
 from eegprep.formats.matlab.file import eeglab_header
-from eegprep.formats.mff import tolerant_events
+from eegprep.formats.mff import tolerant_events, with_durations
 from eegprep.formats.mne_channels import channels_of, facing, samples_of, types_of
 from eegprep.formats.mne_events import at_first_sample, events_beside, events_of
+from eegprep.formats.nihon_kohden import with_blocks
 from eegprep.formats.wholeness import check_samples_file, check_whole, end_at_stated
 from eegprep.privacy import clean_message
 
@@ -142,6 +143,10 @@ def _decoded(opened: Any, path: Path, format_name: str) -> Decoded:
     decoded = decode_raw(opened, format_name, path if format_name == "fif" else None)
     if format_name == "mef":
         decoded = _scalp_by_names(decoded)
+    if format_name == "egi_mff":
+        decoded = with_durations(decoded, path, opened._raw_extras[0])
+    if format_name == "nihon_kohden":
+        decoded = with_blocks(decoded, opened)
     if format_name == "gdf":
         decoded = completed(decoded, opened._raw_extras[0], path)
     return decoded

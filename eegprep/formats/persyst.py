@@ -7,6 +7,7 @@ MNE's reader requires the patient's birth date, sex and handedness, so it reject
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from eegprep.formats.segments import break_at
 #: `DataType` to the type of a sample.
 _TYPES: dict[str, np.dtype[Any]] = {"0": np.dtype("<i2"), "7": np.dtype("<i4")}
 _MAX_HEADER_BYTES = 64 << 20
+_DAY_S = 86400.0
 
 
 def _bad(path: Path, what: str, found: object, expected: object) -> InputError:
@@ -129,6 +131,9 @@ def _clock(path: Path, lines: list[tuple[str, str]], sfreq_hz: float, n_samples:
         raise _bad(path, "the header is damaged", "no number under [SampleTimes]", "sample=seconds") from None
     if not all(math.isfinite(clock) for _, clock in stamps):
         raise _bad(path, "the header is damaged", "no number under [SampleTimes]", "sample=seconds")
+    # times of day begin again at midnight; a clock that is set back loses less than half a day
+    nights = itertools.accumulate((b[1] - a[1] < -_DAY_S / 2 for a, b in itertools.pairwise(stamps)), initial=0)
+    stamps = [(sample, clock + night * _DAY_S) for (sample, clock), night in zip(stamps, nights, strict=False)]
     first, zero = (stamps[0][0], stamps[0][1]) if stamps else (0, 0.0)
     stamps = [(0, zero - first / sfreq_hz), *((s, clock) for s, clock in stamps if 0 < s < n_samples)]
     return Clock([clock - zero for _, clock in stamps], [*(s for s, _ in stamps), n_samples], sfreq_hz, 1.5 / sfreq_hz)

@@ -89,6 +89,14 @@ def _brainvision(path: Path) -> tuple[tuple[str, ...], int | None]:
         found = re.search(rb"^" + name + rb"[ \t]*=[ \t]*(\S+)", head, re.MULTILINE | re.IGNORECASE)
         return found[1] if found else b""
 
+    if field(b"Averaged").upper() == b"YES":
+        raise InputError(
+            f"{path.name} contains averages, not a recording",
+            where=path,
+            found="Averaged=YES",
+            expected="continuous or segmented data",
+            todo="export the data before the average, or leave the file out",
+        )
     n_bytes, channels = _BRAINVISION_BYTES.get(field(b"BinaryFormat").upper(), 0), field(b"NumberOfChannels")
     listed = len(re.findall(rb"^Ch\d+[ \t]*=", _section(head, b"Channel Infos"), re.MULTILINE | re.IGNORECASE))
     if listed and channels.isdigit() and listed != int(channels):

@@ -11,6 +11,7 @@ from pybv import write_brainvision
 from eegprep.errors import InputError
 from eegprep.formats.decode import decode_file
 from eegprep.formats.decoded import Decoded
+from eegprep.formats.segments import structured
 
 
 @pytest.fixture
@@ -112,3 +113,19 @@ def test_a_suffix_in_capitals(made, header: Path) -> None:
     header = header.rename(header.with_suffix(".VHDR"))
     assert len(read(made, header).events) == 2
     assert np.asarray(read(made, header).signal).shape == (3, 1600)
+
+
+@pytest.mark.parametrize(("kind", "starts"), [("MARKERBASED", [0, 400, 800, 1200]), ("NOTSEGMENTED", [0])])
+def test_segments_break_without_markers(made, header: Path, kind: str, starts: list[int]) -> None:
+    """An export of segments breaks between them, also if its markers were not exported."""
+    text = header.read_text().replace(
+        "[Binary Infos]", f"SegmentationType={kind}\nSegmentDataPoints=400\n[Binary Infos]"
+    )
+    header.write_text(text)
+    assert [s.start_sample for s in structured(read(made, header)).stretches] == starts
+
+
+def test_an_average_is_no_recording(made, header: Path) -> None:
+    """Averages are refused, as those of FIF are."""
+    header.write_text(header.read_text().replace("[Binary Infos]", "Averaged=YES\nAveragedSegments=20\n[Binary Infos]"))
+    assert refused(made, header).what == "p.vhdr contains averages, not a recording"

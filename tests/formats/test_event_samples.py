@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -23,7 +24,7 @@ from eegprep.ingest.trials import cut_trials
 from eegprep.manifest.labels import event_label
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import STANDARD_SFREQ_HZ, Stretch
-from eegprep.sources import open_source
+from eegprep.sources import manifest_for_path, open_source
 from eegprep.standardise.timeline import lay_out
 
 #: 0-based samples of a recording of 1600; the first and the last are where off-by-one errors show.
@@ -284,3 +285,18 @@ def test_nihon_kohden_without_its_log(tmp_path: Path) -> None:
     assert check_whole(path, "nihon_kohden")[0] == ("there is no .LOG file, so its events are unknown",)
     (tmp_path / "p.log").touch()
     assert check_whole(path, "nihon_kohden")[0] == ()
+
+
+@pytest.mark.parametrize(("version", "second"), [("3", 1_000_000), ("2", 1_000_000_000)])
+def test_mff_events_last(data_dir: Path, tmp_path: Path, version: str, second: int) -> None:
+    """Durations are in microseconds, before version 3 in nanoseconds; one millisecond is an instant."""
+    path = tmp_path / "a.mff"
+    shutil.copytree(data_dir / "formats" / "egi" / "test_egi_multiepoch_eprime.mff", path)
+    info = path / "info.xml"
+    info.write_text(info.read_text().replace("<mffVersion>3<", f"<mffVersion>{version}<"))
+    (file,) = path.glob("Events*.xml")
+    text = file.read_text().replace("<duration>1000<", f"<duration>{second // 1000}<")
+    at = text.rindex("<duration>", 0, text.rindex("<code>AM40<"))
+    file.write_text(text[:at] + text[at:].replace(f"<duration>{second // 1000}<", f"<duration>{second}<", 1))
+    events = [e for e in decode_file(path, manifest_for_path(path)).events if e.text == "AM40"]
+    assert [e.n_samples for e in events] == [0, 0, 0, 250]

@@ -18,6 +18,7 @@ from eegprep.errors import InputError
 from eegprep.formats.decode import decode_file
 from eegprep.formats.decoded import UNITS_TO_UV, Decoded
 from eegprep.formats.detect import FORMATS, detect
+from eegprep.formats.segments import structured
 from eegprep.sources import manifest_for_path
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "read-recordings.md"
@@ -74,25 +75,28 @@ def xdf(folder: Path, names, signal_uv, made) -> Path:
     return made["xdf"](folder / "a.xdf", [("amp", "EEG", names, signal_uv, times)])
 
 
-def nihon_kohden(folder: Path, names, signal_uv, made) -> Path:
-    """One control block, one data block; 16 bits offset by 0x8000, 6400 µV over 2**16 steps."""
+def nihon_kohden(folder: Path, names, signal_uv, made, *, n_blocks: int = 1) -> Path:
+    """One control block; 16 bits offset by 0x8000, 6400 µV over 2**16 steps."""
     n, n_samples = signal_uv.shape
     version = b"EEG-1100C V01.00"
     head = bytearray(0x1800)
     head[:16] = head[0x81:0x91] = version
     head[0x91], head[0x17FE] = 1, 1
     struct.pack_into("<I", head, 0x92, 0x1800)
-    control = bytearray(64)
-    control[17] = 1
-    struct.pack_into("<I", control, 18, 0x1800 + len(control))
-    block = bytearray(0x27 + 10 * n)
-    struct.pack_into("<HI", block, 0x1A, 200, 10 * n_samples // 200)
-    block[0x26] = n
-    for i in range(n):
-        block[0x27 + 10 * i] = i  # Fp1, Fp2, F3, F4, C3, C4 by number
+    control = bytearray(64 + 20 * n_blocks)
+    control[17] = n_blocks
     steps = np.rint(signal_uv / (6399.902 / 65535)).astype(np.int32) + 0x8000
     frames = np.concatenate([steps, np.zeros((1, n_samples), dtype=np.int32)]).T.astype("<u2")
-    (folder / "a.eeg").write_bytes(bytes(head) + bytes(control) + bytes(block) + frames.tobytes())
+    body = b""
+    for k, part in enumerate(np.split(frames, n_blocks)):
+        struct.pack_into("<I", control, 18 + 20 * k, 0x1800 + len(control) + len(body))
+        block = bytearray(0x27 + 10 * n)
+        struct.pack_into("<HI", block, 0x1A, 200, 10 * len(part) // 200)
+        block[0x26] = n
+        for i in range(n):
+            block[0x27 + 10 * i] = i  # Fp1, Fp2, F3, F4, C3, C4 by number
+        body += bytes(block) + part.tobytes()
+    (folder / "a.eeg").write_bytes(bytes(head) + bytes(control) + body)
     (folder / "a.21E").write_text("[ELECTRODE]\n" + "".join(f"{i:04d}={name}\n" for i, name in enumerate(names)))
     pnt = bytearray(256)
     pnt[:16] = version
@@ -326,6 +330,24 @@ def test_curry_epochs_keep_their_labels(made, names, tmp_path: Path) -> None:
     assert [label for _, label in decoded.trial_labels] == ["a", "b", "a", "b"]
     assert {s.n_samples for s in decoded.stretches} == {400}
     np.testing.assert_allclose(in_uv(decoded), signal, atol=0.01)
+
+
+@pytest.mark.parametrize("n_blocks", [2, 4, 5])
+def test_nihon_kohden_blocks_are_parts(made, names, tmp_path: Path, n_blocks: int) -> None:
+    """Any samples can be read, and the recording breaks exactly between the blocks."""
+    signal = made["eeg_uv"](6, 8000)
+    decoded = structured(read(nihon_kohden(tmp_path, names, signal, made, n_blocks=n_blocks)))
+    starts = [8000 // n_blocks * k for k in range(n_blocks)]
+    assert [s.start_sample for s in decoded.stretches] == starts
+    for start, stop in ((0, 8000), (100, 7900), (starts[1] - 1, starts[1] + 1), (starts[1], 8000), (50, starts[1])):
+        np.testing.assert_allclose(decoded.signal[:, start:stop] * 1e6, signal[:, start:stop], atol=0.1)
+
+
+def test_nihon_kohden_midline_is_eeg(made, tmp_path: Path) -> None:
+    """Z alone is another input; FZ is an electrode."""
+    decoded = read(nihon_kohden(tmp_path, ("FZ", "CZ", "Pz", "Z", "DC01", "$A1"), made["eeg_uv"](6, 1600), made))
+    assert [c.kind for c in decoded.channels] == ["eeg", "eeg", "eeg", "misc", "misc", "misc"]
+    assert {c.unit for c in decoded.channels[:3]} == {"V"}
 
 
 def curry_events(path: Path, rows: Sequence[tuple[int, int, int, str]]) -> None:

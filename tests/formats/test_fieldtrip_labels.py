@@ -9,6 +9,7 @@ import pytest
 import scipy.io
 
 from eegprep.errors import InputError
+from eegprep.formats.decode import decode_file
 from eegprep.sources import open_source
 from eegprep.sources.base import SourceRecording
 
@@ -56,3 +57,11 @@ def test_an_empty_trial_shifts_no_label(made, names, tmp_path: Path) -> None:
     """Labels of the trials after an empty one are not moved to others."""
     with pytest.raises(InputError, match="1 of 6 trials of the FieldTrip structure are empty"):
         read(made, names, tmp_path, np.array([[1], [2], [1], [2], [1], [2]]), empty=2)
+
+
+def test_long_codes_stay_apart(made, names, tmp_path: Path) -> None:
+    """Codes of seven digits and more are labels of their own."""
+    codes = np.array([1100201, 1100202, 1100201, 110020314])
+    read(made, names, tmp_path, codes[:, None])
+    decoded = decode_file(tmp_path / "s.mat", made["manifest"](source={"kind": "matlab", "variable": "data"}))
+    assert [label for _, label in decoded.trial_labels] == [str(code) for code in codes]

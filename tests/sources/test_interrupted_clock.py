@@ -82,6 +82,20 @@ def test_persyst_events_in_a_gap(made: Made, tmp_path: Path) -> None:
     assert lost(decoded)
 
 
+def test_persyst_clock_at_midnight(made: Made, tmp_path: Path) -> None:
+    """Times of day begin again at midnight: no pause, and later events keep their places."""
+    (made["eeg_uv"](6, 8000) * 10).astype("<i2").T.tofile(tmp_path / "a.dat")
+    channels = "".join(f"{name}={i}\n" for i, name in enumerate(NAMES, 1))
+    (tmp_path / "a.lay").write_text(
+        "[FileInfo]\nFile=a.dat\nFileType=Interleaved\nSamplingRate=200\nHeaderLength=0\nCalibration=0.1\n"
+        f"WaveformCount=6\nDataType=0\n[ChannelMap]\n{channels}[SampleTimes]\n0=86390.0\n1000=86395.0\n2000=0.0\n"
+        "3000=5.0\n5000=75.0\n[Comments]\n2.5,0,0,100,a\n12,1,0,100,b\n50,0,0,100,gap\n86,0,0,100,c\n"
+    )
+    decoded = read_persyst(tmp_path / "a.lay")
+    assert placed(decoded) == [(500, 0, "a"), (2400, 200, "b"), (5200, 0, "c")]
+    assert [s.start_sample for s in decoded.stretches] == [0, 5000]
+
+
 @pytest.mark.parametrize(
     ("onsets", "own", "samples"),
     [

@@ -20,7 +20,7 @@ from eegprep.formats.decoded import Decoded, SourceChannel
 from eegprep.formats.epochs import overlapping
 from eegprep.formats.matlab.file import fieldtrip_variables, variable_names
 from eegprep.formats.matlab.labels import variable_events, variable_values
-from eegprep.formats.matlab.paths import numbered_at, value_at
+from eegprep.formats.matlab.paths import numbered_at, texts_of, value_at
 from eegprep.formats.unit_names import unit_of
 from eegprep.manifest.schema import Manifest
 from eegprep.recording import Stretch
@@ -209,7 +209,7 @@ def _labels(data: dict[str, Any], stretches: list[Stretch]) -> tuple[tuple[tuple
     if table.size % len(stretches):
         return (), ("trialinfo does not have one row for each trial and was ignored",)
     table = table.reshape(len(stretches), -1)
-    texts = [f"{v:g}" if isinstance(v, int | float | np.number) else str(v) for v in table[:, 0]]
+    texts = texts_of(list(table[:, 0]))
     notes: tuple[str, ...] = ()
     if (n_columns := table.shape[1]) > 1:
         counts = len(texts) > 2 and len(set(texts)) == len(texts)
