@@ -21,6 +21,7 @@ from eegpt.model.tokens import Normalise, n_tokens
 from eegpt.runs.settings import Count, Positive, Seed, Settings, Share, Weight
 
 Split = Literal["train", "validation", "test"]
+Part = Annotated[float, Field(gt=0, lt=1)]
 
 
 class EncoderSettings(Settings):
@@ -66,9 +67,7 @@ class ObjectiveSettings(Settings):
     kind: Objective = "new+spectrum"  # what is predicted, see eegpt.pretraining.objective
     spectrum_weight: Weight = 0.25  # weight of the spectrum's error beside the new samples'
     spectra: tuple[int, ...] = ()  # further spectra to predict, in samples
-    hidden_share: Annotated[float, Field(gt=0, lt=1)] = (
-        0.6  # share of a window's tokens that one hidden span covers (masked)
-    )
+    hidden_share: Part = 0.6  # share of a window's tokens that one hidden span covers (masked)
 
 
 class DataSettings(Settings):
