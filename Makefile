@@ -15,7 +15,7 @@ help:
 	@echo "make demo DATA=eegmat  the same on PhysioNet EEGMAT"
 	@echo "make test              linters, types, import rules and all tests"
 	@echo "make docs              the documentation, warnings are errors"
-	@echo "make weights           the encoder of the package again, from the recordings in EEGPT_DATA"
+	@echo "make weights           the encoders of the package again, from the recordings in EEGPT_DATA"
 	@echo "make bench             the benchmarks, tables on the terminal"
 
 # An editable install points at one checkout: another checkout's environment must not be pointed at this one.
@@ -61,7 +61,7 @@ docs: $(VENV)/.installed-dev $(VENV)/.installed-docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 bench: $(VENV)/.installed-dev
-	for script in $(filter-out benchmarks/estimators.py benchmarks/states.py benchmarks/weights.py benchmarks/references.py benchmarks/versions.py, $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/encoder_seeds.py benchmarks/estimators.py benchmarks/states.py benchmarks/weights.py benchmarks/references.py benchmarks/versions.py, $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 # braindecode brings torchaudio, whose compiled part is built for one torch; without it torchaudio runs on its Python paths.
 baselines: $(VENV)/.installed-model $(VENV)/.installed-baselines
@@ -70,7 +70,7 @@ baselines: $(VENV)/.installed-model $(VENV)/.installed-baselines
 	  rm -f $(VENV)/lib/python3*/site-packages/torchaudio/lib/*.so; }
 	@$(BIN)/python -W ignore -c 'import braindecode.models' && echo "braindecode loads"
 
-# The same recordings, settings and kind of machine give the same weights.
+# The encoders of the package. The same recordings, settings and kind of machine give the same weights.
 weights: $(VENV)/.installed-model
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/weights.py --out $(or $(WEIGHTS),weights) --pack
 

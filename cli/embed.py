@@ -22,7 +22,9 @@ def embed(
     out: Annotated[Path, typer.Option("--out", help="x.nc (NetCDF) or x.zarr; one group per file.")],
     model: Annotated[
         str,
-        typer.Option("--model", help="The packaged weights `base`, a run of train or transfer, or hf://owner/name."),
+        typer.Option(
+            "--model", help="The packaged weights `base` or `small`, a run of train or transfer, or hf://owner/name."
+        ),
     ] = "base",
     window_s: options.Window = None,
     stride_s: options.Stride = None,

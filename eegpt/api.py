@@ -54,7 +54,7 @@ def load(model: PathLike | Model = "base", *, device: torch.device | str = "cpu"
     Parameters
     ----------
     model : str or Path
-        The packaged weights `base`, the folder of a run of `pretrain` or `transfer`, or `hf://owner/name`.
+        The packaged weights `base` or `small`, the folder of a run of `pretrain` or `transfer`, or `hf://owner/name`.
     device : torch.device or str
     fit : str, optional
         Name of a fit of a transfer run; the first by default.
@@ -166,7 +166,7 @@ def transfer(
     out : str or Path
         The run's folder; `eegpt.load(out)` opens it.
     encoder : str, Path, or a sequence of them, optional
-        The packaged weights `base`, or a run of `pretrain`; or one for each fold of the scheme, in order.
+        The packaged weights `base` or `small`, or a run of `pretrain`; or one for each fold of the scheme, in order.
     mode : {"frozen", "full", "scratch", "lora", "probe"}, optional
         What is trained, see `eegpt.transfer.config.TransferConfig`.
     scheme : str, optional
@@ -356,7 +356,7 @@ def forecast(
     Parameters
     ----------
     run : str or Path
-        The packaged weights `base`, or a run of `pretrain`.
+        The packaged weights `base` or `small`, or a run of `pretrain`.
     shards : str, Path, or a sequence of them
     seconds : float
         Length of the forecast.

@@ -73,8 +73,8 @@ class EEGPT(nn.Module):
     sfreq : float
         Sampling rate of the input in Hz. Other rates than 256 Hz are resampled inside.
     pretrained : Model, str or Path, optional
-        The packaged weights `base`, a run of `eegpt train` or `eegpt transfer` (of which the encoder is taken), or
-        `hf://owner/name`. None: random weights of the size `base`, all of them trained.
+        The packaged weights `base` or `small`, a run of `eegpt train` or `eegpt transfer` (of which the encoder is
+        taken), or `hf://owner/name`. None: random weights of the size `base`, all of them trained.
     mode : {"frozen", "lora", "full"}, optional
         What is trained besides graph and head: nothing, low-rank additions to the encoder's attention, or the whole
         encoder. By default `frozen`, or `full` without `pretrained`.
@@ -330,8 +330,8 @@ class EEGPT(nn.Module):
         ----------
         model : Model, str or Path
             What `save_pretrained` or `push_to_hub` wrote: everything is restored, except that another `n_outputs` gives
-            a new head, and other channels or another rate can be passed. Or the packaged weights `base`, or a run, as
-            `pretrained` of `EEGPT`: the encoder, with a new graph and head.
+            a new head, and other channels or another rate can be passed. Or the packaged weights `base` or `small`, or
+            a run, as `pretrained` of `EEGPT`: the encoder, with a new graph and head.
         n_outputs, **options
             Parameters of `EEGPT`.
         """

@@ -65,7 +65,7 @@ def embed(
         Any montage, rate and reference, in volts as in MNE; bad channels are left out. Not modified. Or the path of a
         recording of any format.
     model : Model, str or Path
-        The packaged weights `base`, the folder of a run of `eegpt train` or `eegpt transfer`, or `hf://owner/name`.
+        The packaged weights `base` or `small`, the folder of a run of `eegpt train` or `eegpt transfer`, or `hf://owner/name`.
     window_s, stride_s : float, optional
         Length and stride of windows; by default as in the encoder's training, without overlap. Each of the Epochs is
         one window.

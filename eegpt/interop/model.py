@@ -146,8 +146,8 @@ def open_model(path: str | Path, *, device: torch.device | str = "cpu", fit: str
     Parameters
     ----------
     path : str or Path
-        The packaged weights `base`, a folder, or `hf://owner/name`, optionally with `@revision` (downloaded once into
-        the hub's cache).
+        The packaged weights `base` or `small`, a folder, or `hf://owner/name`, optionally with `@revision` (downloaded
+        once into the hub's cache).
     device : torch.device or str
     fit : str, optional
         Name of a fit of a transfer run; the first by default.

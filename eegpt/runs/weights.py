@@ -1,6 +1,7 @@
 """Weights that are part of the package, by name: `eegpt/weights/NAME/` is the folder of a finished run.
 
-Wherever a model is named, `base` means these weights, a path a folder, and `hf://owner/name` a repository of the hub.
+Wherever a model is named, `base` and `small` mean these weights, a path a folder, and `hf://owner/name` a repository
+of the hub.
 """
 
 from __future__ import annotations

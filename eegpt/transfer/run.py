@@ -103,9 +103,9 @@ def transfer(
     Parameters
     ----------
     encoder : str or Path, or a sequence of them, optional
-        The packaged weights `base`, or a run of `eegpt train`; optional in mode `scratch`, and where only views of the
-        signal are read. Or one per division of the scheme, in order, so that no fold is tested on subjects seen by its
-        encoder (`eegpt train --set data.division=...`).
+        The packaged weights `base` or `small`, or a run of `eegpt train`; optional in mode `scratch`, and where only
+        views of the signal are read. Or one per division of the scheme, in order, so that no fold is tested on subjects
+        seen by its encoder (`eegpt train --set data.division=...`).
     report : callable, optional
         Called with (name of the fit, step, steps, record) after every evaluation on the validation trials.
 

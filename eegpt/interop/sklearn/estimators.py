@@ -47,7 +47,7 @@ class EEGPTFeatures(TransformerMixin, TrialEstimator):
     Parameters
     ----------
     model : Model, str or Path
-        The packaged weights `base`, a run of `eegpt train` or `eegpt transfer`, or `hf://owner/name`.
+        The packaged weights `base` or `small`, a run of `eegpt train` or `eegpt transfer`, or `hf://owner/name`.
     ch_names : sequence of str, optional
         Channel names of an array; Epochs have their own.
     sfreq_hz : float, optional
