@@ -29,6 +29,8 @@ from eegpt.runs.weights import find
 from eegpt.transfer.checkpoint import FITS, FitRecord, TransferRun, finished_fits, load_fit, read_run
 from eegpt.transfer.model import TransferModel
 
+_SIZES = ("n_layers", "width", "n_heads", "n_electrodes", "token_samples", "token_stride")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -253,13 +255,22 @@ def _answers(run: TransferRun, fit: FitRecord) -> tuple[Answer, ...]:
     return tuple(out)
 
 
+def _impossible(where: Path) -> RefusedError:
+    return RefusedError(
+        "config.json describes an impossible model", where=where, found="a size below 1, or a value out of range"
+    )
+
+
 def check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
     """RefusedError if config.json describes more weights than the file contains, before allocating memory."""
-    encoder = from_mapping(ETEConfig, config.get("encoder") or {}, where=f"{where}: encoder")
+    plain = config.get("encoder") or {}
+    sizes = [plain.get(name) for name in _SIZES] if isinstance(plain, dict) else []
+    if any(isinstance(size, int) and size < 1 for size in sizes):
+        raise _impossible(where)
+    encoder = from_mapping(ETEConfig, plain, where=f"{where}: encoder")
     graph, heads = config.get("graph") or {}, config.get("heads") or []
     try:
-        D, layers = encoder.width, encoder.n_layers
-        small = min(D, layers, encoder.n_heads, encoder.n_electrodes, encoder.token_samples)
+        D, layers, small = encoder.width, encoder.n_layers, 1
         n_weights = layers * 4 * D * D + D * (encoder.n_electrodes + 2 * encoder.token_samples)
         if encoder.position == "learned":
             n_weights += encoder.max_tokens * D
@@ -267,13 +278,11 @@ def check_size(config: dict[str, Any], weights: Path, where: Path) -> None:
             outputs = [int(h["n_outputs"]) for h in heads]
             n_weights += int(graph["n_layers"]) * int(graph["width"]) ** 2 + int(graph["n_electrodes"]) * D
             n_weights += sum(outputs) * D
-            small = min(small, int(graph["n_layers"]) + 1, int(graph["width"]), *outputs)
+            small = min(int(graph["n_layers"]) + 1, int(graph["width"]), *outputs)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError("config.json lacks a part of a run", where=where, found=repr(error)) from None
     if small < 1 or not 0 < encoder.ffn_ratio <= 64 or not 0 < encoder.sfreq_hz <= 1e5 or not encoder.clip >= 0:
-        raise RefusedError(
-            "config.json describes an impossible model", where=where, found="a size below 1, or a value out of range"
-        )
+        raise _impossible(where)
     if n_weights > weights.stat().st_size:
         raise RefusedError(
             "config.json describes a larger model than its weights",

@@ -113,8 +113,10 @@ def test_sizes_are_read_as_commonly_written(text, n_bytes):
     assert api._n_bytes(text) == n_bytes
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "0", "1T", "1.5G"])
-def test_a_senseless_size_is_refused(run, store_folder, tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "error"), [("", "empty argument"), *((text, "invalid size") for text in ("x", "-1", "0", "1T", "1.5G"))]
+)
+def test_a_senseless_size_is_refused(run, store_folder, tmp_path, text, error):
     code, _, err = run("shard", store_folder, "--out", tmp_path / "set", f"--max-shard-size={text}")
     assert code == 2
-    assert "invalid size" in err
+    assert error in err
